@@ -1,0 +1,119 @@
+package authn
+
+import (
+	"context"
+	"net/http"
+)
+
+// Challenger is an Authenticator that has a challenge. Challenge returns the
+// value of WWW-Authenticate for a request that err refused, or "" for none. err
+// is ErrNoCredentials where a credential is missing.
+type Challenger interface {
+	Challenge(r *http.Request, err error) string
+}
+
+// Renewer is an Authenticator that has something to say on the response of a
+// request it accepted: a sliding cookie, a Vary header. It runs before the
+// handler. An *Error refuses the request; any other error is logged and the
+// request goes on, since who makes it is known.
+type Renewer interface {
+	Renew(w http.ResponseWriter, r *http.Request, id Identity) error
+}
+
+// HeaderReader is an Authenticator that looks at named headers alone: a request
+// that has none of them holds no credential of its kind, so a Chain does not ask
+// it. The names are in canonical form and do not change. One that reads "Cookie"
+// and not "Authorization" is ambient: an explicit Authorization goes before it
+// (RULES C2). A decorator is asked for every request unless it implements this
+// itself.
+type HeaderReader interface {
+	Headers() []string
+}
+
+// Namer is an Authenticator that has a name: the one it puts into
+// Identity.Scheme. Logs, metrics and audits use it.
+type Namer interface {
+	Name() string
+}
+
+// Claim is a kind of credential that a scheme takes: a keyword of Authorization
+// and the shape of what follows. Shape is free text that two schemes of equal
+// format spell alike, such as "vst_" or "hex40"; "" takes everything under the
+// keyword.
+type Claim struct{ Keyword, Shape string }
+
+// Claimer is an Authenticator that declares its claims, so that two schemes of
+// one chain that would take each other's credentials are found at construction
+// (RULES C1).
+type Claimer interface {
+	Claims() []Claim
+}
+
+// As finds an ability of a: a itself, what it decorates (a decorator has
+// Unwrap() Authenticator), or the first member of a Chain that has it.
+func As[T any](a Authenticator) (T, bool) {
+	for a != nil {
+		if t, ok := a.(T); ok {
+			return t, true
+		}
+		if c, ok := a.(Chain); ok {
+			for _, m := range c {
+				if t, ok := As[T](m); ok {
+					return t, true
+				}
+			}
+			break
+		}
+		u, ok := a.(interface{ Unwrap() Authenticator })
+		if !ok {
+			break
+		}
+		a = u.Unwrap()
+	}
+	var none T
+	return none, false
+}
+
+// Login is an account that has just proved its password.
+type Login struct {
+	// Subject and Name are the account's immutable identifier and its name.
+	Subject, Name string
+	Roles         []string
+	User          User
+	// Epoch is the subject's epoch, read before the password was verified
+	// (RULES T1). Whoever issues a credential notes it there.
+	Epoch int64
+	// Cookies are to be set on the answer of a login endpoint, such as a device
+	// cookie (RULES L1).
+	Cookies []*http.Cookie
+}
+
+// PasswordChecker checks a name and a password. Package authn/password has the
+// implementation over a user store; an application may bring its own (LDAP).
+//
+// A wrong password, an unknown name and a disabled account give the same *Error
+// with status 401 and, as far as possible, take the same time. Too many attempts
+// give an *Error with status 429. Any other error means that it could not tell.
+type PasswordChecker interface {
+	CheckPassword(r *http.Request, name, password string) (Login, error)
+}
+
+// LoginLimiter is asked before a password is hashed; package authn/throttle has
+// the implementation. account is the canonical name, the same for every spelling
+// of it. Reserve counts the attempt and returns an *Error with status 429 where
+// a limit is reached.
+type LoginLimiter interface {
+	Reserve(r *http.Request, account string) (LoginAttempt, error)
+}
+
+// LoginAttempt is one counted attempt. Its holder calls one of the methods at
+// most once; an attempt that fails stays counted and needs no call.
+type LoginAttempt interface {
+	// Succeeded gives the attempt's own unit back, and nothing more, and returns
+	// cookies for the answer of a login endpoint.
+	Succeeded(ctx context.Context) []*http.Cookie
+	// Cancelled gives the unit back where no password was hashed (a full queue).
+	Cancelled(ctx context.Context)
+	// Source names where the attempt comes from: an IPv4 address or an IPv6 /64.
+	Source() string
+}

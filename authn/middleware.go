@@ -1,0 +1,4 @@
+package authn
+
+// Middleware is written next.
+type Middleware struct{}

@@ -1,0 +1,139 @@
+package storage
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// User is an account as the schemes need it: whom a name and a password belong
+// to, and whether it may still act. An application with its own user table maps
+// this record onto it (see gormstore.UserTable), or implements Users over it.
+type User struct {
+	// ID is the immutable identifier that credentials are bound to. It is never
+	// given to another account, not even after a deletion (RULES I3).
+	ID string
+	// Name is the canonical account name: unique, and compared byte for byte.
+	// Whoever writes it brings it to its normal form first (password.Canonical).
+	Name string
+	// Email is shown, never compared.
+	Email string
+	// Password is the encoded hash; the zero value is an unusable password.
+	Password PasswordHash
+	// Active is false for a disabled account: it can not log in, and whatever it
+	// holds is refused.
+	Active bool
+	// Roles are the account's coarse roles, such as "admin".
+	Roles []string
+	// Created is when the account was made.
+	Created time.Time
+	// Epoch is the subject's state counter as read with the account (RULES T1).
+	// CreateUser ignores it.
+	Epoch int64
+
+	perms *permissions
+}
+
+// UserID returns u.ID; with it *User is an authn.User.
+func (u *User) UserID() string { return u.ID }
+
+// Users reads and creates accounts.
+type Users interface {
+	// UserByID returns the account, active or not. ErrNotFound where there is
+	// none; a malformed id counts as absent.
+	UserByID(ctx context.Context, id string) (User, error)
+	// UserByName returns the account of a canonical name, as UserByID does.
+	UserByName(ctx context.Context, name string) (User, error)
+	// ListUsers returns up to limit accounts whose Name is greater than after,
+	// in order of Name; "" starts at the beginning.
+	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
+	// CreateUser inserts u. ErrConflict where its ID or Name is taken,
+	// ErrInvalid where one of them can not be kept. The new subject's epoch
+	// survives from an earlier subject of that ID, so that nothing of the old
+	// one fits the new one.
+	CreateUser(ctx context.Context, u User) error
+}
+
+// Accounts changes accounts. Each method is one atomic change, and each that
+// takes something away bumps the subject's epoch in the same change, so that
+// every credential of every scheme ends with it (RULES T1, T4).
+type Accounts interface {
+	// SetPassword stores a new hash, bumps the epoch and deletes the subject's
+	// static token. ErrNotFound where the account is absent.
+	SetPassword(ctx context.Context, id string, hash PasswordHash) error
+	// ReplaceHash exchanges the hash only while it is still old, and bumps
+	// nothing: the password is the same, its encoding is better (RULES T8).
+	// ErrConflict where the stored hash is another by now, ErrNotFound where
+	// the account is absent.
+	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
+	// SetActive enables or disables the account. Disabling bumps the epoch and
+	// deletes the static token, also where the account was disabled already.
+	SetActive(ctx context.Context, id string, active bool) error
+	// DeleteUser removes the account and everything that hangs on it. Its epoch
+	// is bumped and stays behind. ErrNotFound where the account is absent.
+	DeleteUser(ctx context.Context, id string) error
+}
+
+// Subjects keeps one epoch per subject: an integer that every credential record
+// notes at its birth and that is compared for equality at each use (RULES T1).
+// It works for subjects of a foreign user table too: a subject that has no row
+// has epoch 0.
+type Subjects interface {
+	// SubjectEpoch returns the current epoch; 0 for a subject never seen.
+	SubjectEpoch(ctx context.Context, subject string) (int64, error)
+	// BumpEpoch sets the epoch to the greater of the old one + 1 and the store's
+	// clock in microseconds, and returns it. Every credential of the subject, of
+	// every scheme, has ended when it returns: log-out-everywhere in one write.
+	BumpEpoch(ctx context.Context, subject string) (int64, error)
+	// ForgetSubject bumps the epoch and deletes every credential and permission
+	// row of the subject. It is the delete hook of an application that keeps its
+	// users in a table of its own (RULES I3); forgetting twice is no error.
+	ForgetSubject(ctx context.Context, subject string) error
+}
+
+// Permissions keeps named permissions ("app.verb_noun") of subjects and groups.
+// Each Set replaces the whole list; an empty one clears it. "*" grants all.
+type Permissions interface {
+	// SubjectPermissions returns the subject's own permissions and those of its
+	// groups, each once, sorted; nothing for an unknown subject.
+	SubjectPermissions(ctx context.Context, subject string) ([]string, error)
+	SetSubjectPermissions(ctx context.Context, subject string, perms []string) error
+	SetSubjectGroups(ctx context.Context, subject string, groups []string) error
+	SetGroupPermissions(ctx context.Context, group string, perms []string) error
+}
+
+// permissions loads a user's permissions on first use and keeps them for as long
+// as the User value lives: one request.
+type permissions struct {
+	store  Permissions
+	mu     sync.Mutex
+	loaded bool
+	names  []string
+}
+
+// WithPermissions returns u such that HasPerm asks p.
+func (u User) WithPermissions(p Permissions) User {
+	u.perms = &permissions{store: p}
+	return u
+}
+
+// HasPerm reports whether u has the permission, itself or through a group. The
+// first call reads the store, later ones on the same value do not. A user that
+// no permission store was given to has none. An error means "could not tell".
+func (u *User) HasPerm(ctx context.Context, name string) (bool, error) {
+	p := u.perms
+	if p == nil || !u.Active {
+		return false, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.loaded {
+		names, err := p.store.SubjectPermissions(ctx, u.ID)
+		if err != nil {
+			return false, err
+		}
+		p.names, p.loaded = names, true
+	}
+	return slices.Contains(p.names, name) || slices.Contains(p.names, "*"), nil
+}
