@@ -1,4 +1,217 @@
 package authn
 
-// Middleware is written next.
-type Middleware struct{}
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options change what the middleware does beyond its chain. The zero value, and
+// a nil *Options, are safe.
+type Options struct {
+	// WriteError writes the body of an error answer; nil is WriteDetail, the form
+	// of Django REST Framework. WriteProblem is the form of RFC 9457.
+	WriteError ErrorWriter
+	// Challenges says what a 401 carries.
+	Challenges ChallengePolicy
+	// Observe is told each decision, on the request's own goroutine.
+	Observe func(*http.Request, Event)
+	// Logger gets refusals with their private reason (Info), faults (Error) and
+	// traces (Debug). nil is slog.Default().
+	Logger *slog.Logger
+	// IgnoreKeywords names keywords of Authorization that are no credentials for
+	// this chain, such as "Basic" behind a staging proxy with a password of its
+	// own (RULES C2). A request with one of them is treated as one without the
+	// header.
+	IgnoreKeywords []string
+	// RetryAfter is what a 503 tells the client to wait, unless the fault knows
+	// better; 0 is 5 seconds.
+	RetryAfter time.Duration
+	// Trace leaves the steps of each decision on the request, for TraceFrom. It
+	// costs allocations; tests want it.
+	Trace bool
+	// Clock is time.Now where nil; durations alone are taken from it.
+	Clock func() time.Time
+}
+
+// Middleware authenticates requests. It is safe for concurrent use.
+type Middleware struct {
+	plan       *plan
+	write      ErrorWriter
+	policy     ChallengePolicy
+	observe    func(*http.Request, Event)
+	log        *slog.Logger
+	ignore     []string
+	retryAfter time.Duration
+	trace      bool
+	now        func() time.Time
+}
+
+// New makes middleware of an authenticator, most often a Chain. A nil opts is
+// fine. It panics where Check would report a nil member, a member that occurs
+// twice, or two members that claim the same credentials: mistakes of the program
+// that must not wait for the first request. An empty chain lets nobody in.
+func New(a Authenticator, opts *Options) *Middleware {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	m := &Middleware{
+		plan: prepare(a), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
+		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock,
+	}
+	if m.write == nil {
+		m.write = WriteDetail
+	}
+	if m.retryAfter <= 0 {
+		m.retryAfter = 5 * time.Second
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	return m
+}
+
+// logger is looked up at each use where it is the default one, which a program
+// may set after it made its middleware.
+func (m *Middleware) logger() *slog.Logger {
+	if m.log != nil {
+		return m.log
+	}
+	return slog.Default()
+}
+
+// Handler asks the chain and, unless it refused the request or could not tell,
+// calls next with the identity in the request's context. An anonymous request
+// goes on as such: whether it may is for package authz. An identity that an outer
+// middleware left is replaced, also by the anonymous one.
+func (m *Middleware) Handler(next http.Handler) http.Handler { return &handler{m, next, false} }
+
+// Bare gives next the middleware's way to answer errors, without asking anybody:
+// for login endpoints, which read their own credential, and for health checks.
+// More than one Authorization header is refused all the same.
+func (m *Middleware) Bare(next http.Handler) http.Handler { return &handler{m, next, true} }
+
+// Schemes returns the names of the chain's schemes in order.
+func (m *Middleware) Schemes() []string {
+	names := make([]string, len(m.plan.leaves))
+	for i := range m.plan.leaves {
+		names[i] = m.plan.leaves[i].name
+	}
+	return names
+}
+
+// handler is what Handler and Bare return. It lets an audit see through it.
+type handler struct {
+	m    *Middleware
+	next http.Handler
+	bare bool
+}
+
+// Unwrap returns the handler behind the middleware.
+func (h *handler) Unwrap() http.Handler { return h.next }
+
+// Schemes returns the names of the schemes that are asked before that handler.
+func (h *handler) Schemes() []string {
+	if h.bare {
+		return nil
+	}
+	return h.m.Schemes()
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := h.m
+	if h.bare {
+		if len(r.Header["Authorization"]) > 1 {
+			m.Respond(w, r, errSeveralHeaders)
+			return
+		}
+		h.next.ServeHTTP(w, r.WithContext(&anonymous{r.Context(), m}))
+		return
+	}
+	id, by, trace, err := m.decide(r)
+	if err != nil && by != anonymousRequest {
+		m.respond(w, r, err, by)
+		return
+	}
+	ctx := newContext(r.Context(), m, id)
+	if trace != nil {
+		ctx = context.WithValue(ctx, traceKey{}, trace.steps)
+	}
+	if by >= 0 {
+		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, id) {
+			return
+		}
+	}
+	h.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// anonymousRequest, as the index of the deciding leaf, says that the error is no
+// error: nobody found a credential.
+const anonymousRequest = -2
+
+// decide asks the chain and reports the decision.
+func (m *Middleware) decide(r *http.Request) (Identity, int, *tracer, error) {
+	var t *tracer
+	if m.trace || m.logger().Enabled(r.Context(), slog.LevelDebug) {
+		t = new(tracer)
+	}
+	var start time.Time
+	if m.observe != nil {
+		start = m.now()
+	}
+	id, by, err := m.plan.authenticate(m.visible(r), t)
+	var took time.Duration
+	if m.observe != nil {
+		took = m.now().Sub(start)
+	}
+	if err == ErrNoCredentials {
+		if m.observe != nil || t != nil {
+			m.report(r, nobody, err, took, t)
+		}
+		return Identity{}, anonymousRequest, t, err
+	}
+	if err != nil || m.observe != nil || t != nil {
+		m.report(r, by, err, took, t)
+	}
+	return id, by, t, err
+}
+
+// visible hides an ignored Authorization header from the schemes.
+func (m *Middleware) visible(r *http.Request) *http.Request {
+	if len(m.ignore) == 0 {
+		return r
+	}
+	kw := Keyword(r)
+	if kw == "" || !slices.ContainsFunc(m.ignore, func(k string) bool { return strings.EqualFold(k, kw) }) {
+		return r
+	}
+	c := *r
+	c.Header = r.Header.Clone()
+	delete(c.Header, "Authorization")
+	return &c
+}
+
+// renew reports whether the request may go on.
+func (m *Middleware) renew(rn Renewer, w http.ResponseWriter, r *http.Request, id Identity) bool {
+	err := func() (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = newPanic(v)
+			}
+		}()
+		return rn.Renew(w, r, id)
+	}()
+	if err == nil {
+		return true
+	}
+	if refusal(err) != nil {
+		m.Respond(w, r, err)
+		return false
+	}
+	m.logger().LogAttrs(r.Context(), slog.LevelError, "renewal failed", slog.String("scheme", id.Scheme), slog.Any("error", err))
+	return true
+}

@@ -1,0 +1,116 @@
+package authn
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxCredential is the longest credential, in bytes, that Credentials returns. A
+// longer one is refused before anything looks at it.
+const MaxCredential = 16 << 10
+
+// Credentials returns what follows keyword in the request's Authorization
+// header; a scheme of your own starts with it. The keyword is compared without
+// regard to case.
+//
+// It returns ErrNoCredentials where the header is absent or has another keyword,
+// and otherwise an *Error for a header that holds no single credential:
+//   - several Authorization headers: 400 invalid_request;
+//   - under "Bearer" and "DPoP": exactly one space and one token68 of RFC 9110
+//     section 11.2, or 400 invalid_request (RFC 6750 section 3.1);
+//   - under any other keyword, as Django REST Framework does: any ASCII white
+//     space separates, and an empty, divided or non-UTF-8 credential is a 401
+//     with its text, where kind is the word that names the credential ("token",
+//     "basic").
+func Credentials(r *http.Request, keyword, kind string) (string, error) {
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		return "", ErrNoCredentials
+	}
+	if len(lines) > 1 {
+		return "", errSeveralHeaders
+	}
+	rest, ok := cutKeyword(lines[0], keyword)
+	if !ok {
+		return "", ErrNoCredentials
+	}
+	if len(rest) > MaxCredential {
+		return "", errTooLong
+	}
+	if strings.EqualFold(keyword, "Bearer") || strings.EqualFold(keyword, "DPoP") {
+		if len(rest) < 2 || rest[0] != ' ' || !isToken68(rest[1:]) {
+			return "", errMalformedBearer
+		}
+		return rest[1:], nil
+	}
+	token := strings.Trim(rest, asciiSpace)
+	switch {
+	case token == "":
+		return "", AuthenticationFailed("Invalid " + kind + " header. No credentials provided.")
+	case strings.ContainsAny(token, asciiSpace):
+		what := "Token"
+		if kind == "basic" {
+			what = "Credentials"
+		}
+		return "", AuthenticationFailed("Invalid " + kind + " header. " + what + " string should not contain spaces.")
+	case !utf8.ValidString(token):
+		return "", AuthenticationFailed("Invalid " + kind + " header. Token string should not contain invalid characters.")
+	}
+	return token, nil
+}
+
+var (
+	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.")
+	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.")
+	errMalformedBearer = BadRequest("The Authorization header is malformed.")
+)
+
+const asciiSpace = " \t\n\v\f\r"
+
+// cutKeyword splits an Authorization value after its keyword. Leading blanks do
+// not count; the keyword ends at a blank or at the end.
+func cutKeyword(line, keyword string) (rest string, ok bool) {
+	for line != "" && isSpace(line[0]) {
+		line = line[1:]
+	}
+	if len(line) < len(keyword) || !strings.EqualFold(line[:len(keyword)], keyword) {
+		return "", false
+	}
+	rest = line[len(keyword):]
+	return rest, rest == "" || isSpace(rest[0])
+}
+
+func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+
+// isToken68 reports whether s is a token68: 1*( ALPHA / DIGIT / "-" / "." / "_"
+// / "~" / "+" / "/" ) *"=".
+func isToken68(s string) bool {
+	end := len(s)
+	for end > 0 && s[end-1] == '=' {
+		end--
+	}
+	for i := range end {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return end > 0
+}
+
+// Keyword returns the keyword of the request's Authorization header as it was
+// sent, or "" where there is none.
+func Keyword(r *http.Request) string {
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		return ""
+	}
+	line := strings.TrimLeft(lines[0], asciiSpace)
+	if i := strings.IndexAny(line, asciiSpace); i >= 0 {
+		line = line[:i]
+	}
+	return line
+}

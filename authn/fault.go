@@ -1,0 +1,49 @@
+package authn
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+)
+
+// panicked is a panic inside a scheme, as a fault.
+type panicked struct {
+	what  string
+	stack []byte
+}
+
+// newPanic keeps the message of a runtime error and, of any other value, the type
+// alone: a text that a scheme panics with may hold a secret.
+func newPanic(v any) error {
+	p := &panicked{what: fmt.Sprintf("%T", v), stack: debug.Stack()}
+	if e, ok := v.(runtime.Error); ok {
+		p.what = e.Error()
+	}
+	return p
+}
+
+func (p *panicked) Error() string { return "authn: panic in a scheme: " + p.what }
+
+// refusal returns the *Error that err is or wraps. A typed nil is none.
+func refusal(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// faultStatus is the status for an error that is no refusal: 503, unless the
+// error knows of another server error (a wrong object type in a permission is a
+// mistake of the program, 500).
+func faultStatus(err error) int {
+	var s interface{ StatusCode() int }
+	if errors.As(err, &s) {
+		if n := s.StatusCode(); n >= 500 && n < 600 {
+			return n
+		}
+	}
+	return http.StatusServiceUnavailable
+}

@@ -1,0 +1,98 @@
+package authn
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// TLSOptions change what RequireTLS believes. nil is the strictest: TLS to this
+// very server.
+type TLSOptions struct {
+	// Proxies are believed when they say that the client speaks https.
+	Proxies TrustedProxies
+	// AllowLoopback lets plain http pass for work on one machine: the server's own
+	// address and the Host are loopback, and no forwarding header is there, since
+	// one would mean a proxy in front (RULES B3).
+	AllowLoopback bool
+	// MaxAge of Strict-Transport-Security; 0 is one year, below 0 sends none.
+	MaxAge time.Duration
+}
+
+// RequireTLS returns middleware that refuses credentials over plain http with
+// 403: a request with Authorization or Cookie, or one whose method may carry a
+// body (a login form). Others pass, such as the GET of a health check. Answers
+// over https carry Strict-Transport-Security (RFC 6797). It belongs outside
+// everything else.
+//
+// A refused credential has travelled in the clear all the same: the client must
+// replace it.
+func RequireTLS(opts *TLSOptions) func(http.Handler) http.Handler {
+	var o TLSOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 365 * 24 * time.Hour
+	}
+	hsts := ""
+	if o.MaxAge > 0 {
+		hsts = "max-age=" + itoa(seconds(o.MaxAge))
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case o.Proxies.IsHTTPS(r):
+				if hsts != "" {
+					w.Header().Set("Strict-Transport-Security", hsts)
+				}
+			case !mayCarrySecret(r):
+			case o.AllowLoopback && OnLoopback(r):
+			default:
+				Respond(w, r, errInsecureTransport)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+var errInsecureTransport = &Error{Status: http.StatusForbidden, Code: "insecure_transport", Detail: "Credentials are accepted over https only."}
+
+func mayCarrySecret(r *http.Request) bool {
+	if len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 {
+		return true
+	}
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
+}
+
+// OnLoopback reports whether r stays on this machine (RULES B3): the server
+// listens on a loopback address, the Host is 127.0.0.1, [::1] or localhost, and
+// there is no Forwarded or X-Forwarded-* header.
+func OnLoopback(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return false
+	}
+	a, ok := parseHop(local.String())
+	if !ok || !a.IsLoopback() {
+		return false
+	}
+	for name := range r.Header {
+		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
+			return false
+		}
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	h, err := netip.ParseAddr(host)
+	return err == nil && (h == netip.IPv6Loopback() || h == netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+}
