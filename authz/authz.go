@@ -1,0 +1,108 @@
+// Package authz answers "may they?".
+//
+// A [Permission] decides about an [Access]: a request, who makes it, and, once it
+// is loaded, the object it is about. Permissions combine with [And], [Or] and
+// [Not]; [Require] makes a [Guard] of them that stands in front of a handler.
+//
+// There is one method for both levels of Django REST Framework, request and
+// object. It has three values: what depends on an object that is not loaded yet
+// is Unknown, so that the same expression means the same at both levels.
+//
+// The package imports the standard library and authn.
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// Decision is a permission's answer. The zero value is Deny.
+type Decision uint8
+
+// The three values, in order: And is the least of its operands, Or the greatest,
+// Not turns the scale round.
+const (
+	Deny    Decision = iota
+	Unknown          // depends on the object, which is not loaded yet
+	Allow
+)
+
+// String returns "deny", "unknown" or "allow".
+func (d Decision) String() string {
+	switch d {
+	case Allow:
+		return "allow"
+	case Unknown:
+		return "unknown"
+	}
+	return "deny"
+}
+
+// Access is the question: may Identity do Request, to Object? Object is nil while
+// it is not loaded.
+type Access struct {
+	Request  *http.Request
+	Identity authn.Identity
+	Object   any
+}
+
+// Permission decides about an access.
+//
+//	Allow, nil              yes
+//	Unknown, nil            it depends on the object, and a.Object is nil
+//	Deny, nil               no
+//	Deny, *authn.Error      no, for this public reason
+//	any other error         could not tell: never an Allow (RULES P1)
+//
+// Decide is safe for concurrent use. A Permission that has a String method is
+// named by it in audits.
+type Permission interface {
+	Decide(a Access) (Decision, error)
+}
+
+// ask asks one permission and puts its answer into the form above: a refusal
+// beside another decision than Deny contradicts itself and is a fault.
+func ask(p Permission, a Access) (Decision, error) {
+	d, err := p.Decide(a)
+	if err == nil {
+		if d > Allow {
+			return Deny, fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))
+		}
+		return d, nil
+	}
+	var refusal *authn.Error
+	if !errors.As(err, &refusal) {
+		return Deny, err
+	}
+	if refusal == nil { // a typed nil: no reason
+		return d, nil
+	}
+	if d != Deny {
+		return Deny, fmt.Errorf("authz: %s answered %s and refused: %w", name(p), d, contradiction{})
+	}
+	return Deny, refusal
+}
+
+// contradiction keeps a contradicting refusal from being taken for a refusal.
+type contradiction struct{}
+
+func (contradiction) Error() string { return "a refusal beside another decision" }
+
+// isFault reports whether an error of ask means "could not tell".
+func isFault(err error) bool {
+	if err == nil {
+		return false
+	}
+	_, refusal := err.(*authn.Error)
+	return !refusal
+}
+
+func name(p Permission) string {
+	if s, ok := p.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprintf("%T", p)
+}

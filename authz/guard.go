@@ -1,0 +1,161 @@
+package authz
+
+import (
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// Guard is a permission in front of a handler. Make one with Require; the zero
+// Guard refuses everything.
+type Guard struct {
+	p    Permission
+	read Permission // nil: objects are not hidden
+}
+
+// Require makes a guard that wants all of ps. It panics where ps is empty or one
+// of them is nil: what everybody may is Require(AllowAny).
+func Require(ps ...Permission) Guard {
+	ps = checked("Require", ps)
+	if len(ps) == 1 {
+		return Guard{p: ps[0]}
+	}
+	return Guard{p: and(ps)}
+}
+
+// Hide returns a guard that answers 404 instead of 401 or 403 for an object that
+// the caller may not even read, so that it looks like one that does not exist.
+// read is what reading an object takes.
+func (g Guard) Hide(read Permission) Guard {
+	g.read = checked("Hide", []Permission{read})[0]
+	return g
+}
+
+// String names the permission, for audits.
+func (g Guard) String() string {
+	if g.p == nil {
+		return "Deny"
+	}
+	return name(g.p)
+}
+
+// Check decides about the request alone. It returns nil for Allow and for
+// Unknown: what depends on the object is left to CheckObject, which the handler
+// must call. A refusal is an *authn.Error: 401 where nobody is authenticated,
+// else 403 or what the refusing leaf says. Any other error is a fault. Answer
+// either with authn.Respond.
+func (g Guard) Check(r *http.Request) error {
+	_, err := g.decide(r, nil)
+	return err
+}
+
+// CheckObject decides about the request and an object. Only Allow passes. A nil
+// object counts as one that is not loaded: refused.
+func (g Guard) CheckObject(r *http.Request, object any) error {
+	a := Access{r, authn.FromContext(r.Context()), object}
+	d, err := g.ask(a)
+	switch {
+	case isFault(err):
+		return err
+	case d == Allow:
+		return nil
+	}
+	if g.read != nil && object != nil {
+		d, readErr := ask(g.read, a)
+		if isFault(readErr) {
+			return readErr
+		}
+		if d != Allow {
+			return authn.NotFound("")
+		}
+	}
+	return refuse(a.Identity, err)
+}
+
+// decide is Check with the decision.
+func (g Guard) decide(r *http.Request, object any) (Decision, error) {
+	a := Access{r, authn.FromContext(r.Context()), object}
+	d, err := g.ask(a)
+	if isFault(err) {
+		return Deny, err
+	}
+	if d == Deny {
+		return Deny, refuse(a.Identity, err)
+	}
+	return d, nil
+}
+
+func (g Guard) ask(a Access) (Decision, error) {
+	if g.p == nil {
+		return Deny, nil
+	}
+	return ask(g.p, a)
+}
+
+// refuse makes the error for a refusal with that reason, which may be nil. The
+// reason of a plain 403 is for who is authenticated; anybody else is asked to be.
+func refuse(id authn.Identity, reason error) error {
+	e, _ := reason.(*authn.Error)
+	switch {
+	case !id.Authenticated() && (e == nil || e.Status == http.StatusForbidden):
+		return authn.NotAuthenticated()
+	case e == nil:
+		return authn.PermissionDenied("")
+	}
+	return e
+}
+
+// Handler lets through to next what the guard allows, and answers the rest. It
+// refuses Unknown too: a guard that depends on an object belongs to HandleObject,
+// and one that was forgotten fails closed.
+func (g Guard) Handler(next http.Handler) http.Handler { return &guarded{g, next, false} }
+
+// HandlerFunc is Handler for a function.
+func (g Guard) HandlerFunc(next http.HandlerFunc) http.Handler { return g.Handler(next) }
+
+// HandleObject makes a handler for one object: it asks the guard about the
+// request, loads the object, asks about the object, and calls h with it. What the
+// request alone refuses is refused before load is called. An error of load is
+// answered by authn.Respond: return authn.NotFound("") for an absent object; any
+// error that is no *authn.Error is a 503.
+func HandleObject[T any](g Guard, load func(*http.Request) (T, error), h func(http.ResponseWriter, *http.Request, T)) http.Handler {
+	if load == nil || h == nil {
+		panic("authz: HandleObject of a nil function")
+	}
+	return &guarded{g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		object, err := load(r)
+		if err == nil {
+			err = g.CheckObject(r, object)
+		}
+		if err != nil {
+			authn.Respond(w, r, err)
+			return
+		}
+		h(w, r, object)
+	}), true}
+}
+
+// guarded is a handler behind a guard. It lets an audit see through it.
+type guarded struct {
+	g         Guard
+	next      http.Handler
+	perObject bool // next asks about the object, so Unknown may go on
+}
+
+// Unwrap returns the handler behind the guard.
+func (h *guarded) Unwrap() http.Handler { return h.next }
+
+// Permission names what the guard wants.
+func (h *guarded) Permission() string { return h.g.String() }
+
+func (h *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d, err := h.g.decide(r, nil)
+	if err == nil && d == Unknown && !h.perObject {
+		err = refuse(authn.FromContext(r.Context()), nil)
+	}
+	if err != nil {
+		authn.Respond(w, r, err)
+		return
+	}
+	h.next.ServeHTTP(w, r)
+}

@@ -1,0 +1,78 @@
+package authz
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// If lets in whom f says. f is called for anonymous requests too, with the zero
+// Identity.
+func If(f func(authn.Identity) bool) Permission {
+	if f == nil {
+		panic("authz: If of a nil function")
+	}
+	return named{"If(func)", func(a Access) bool { return f(a.Identity) }}
+}
+
+// On decides by the object: it is Unknown while there is none, and then what f
+// says. f is called for anonymous requests too, so it must not take an empty
+// Subject for an owner; OwnedBy takes care of that. An object of another type is
+// an error of the program (500), never a decision; so is a nil pointer.
+func On[T any](f func(authn.Identity, T) bool) Permission {
+	if f == nil {
+		panic("authz: On of a nil function")
+	}
+	return newOn("On", f)
+}
+
+// OwnedBy lets the owner of an object in: the user whose Subject owner returns.
+// An empty owner is nobody's (RULES C5), and a subject that another issuer
+// vouches for is another account.
+func OwnedBy[T any](owner func(T) string) Permission {
+	if owner == nil {
+		panic("authz: OwnedBy of a nil function")
+	}
+	return newOn("OwnedBy", func(id authn.Identity, object T) bool {
+		return id.Subject != "" && id.Issuer == "" && owner(object) == id.Subject
+	})
+}
+
+func newOn[T any](what string, f func(authn.Identity, T) bool) Permission {
+	t := reflect.TypeFor[T]()
+	return on[T]{fmt.Sprintf("%s(%v)", what, t), t.Kind() == reflect.Pointer, f}
+}
+
+type on[T any] struct {
+	name    string
+	pointer bool
+	f       func(authn.Identity, T) bool
+}
+
+func (o on[T]) Decide(a Access) (Decision, error) {
+	if a.Object == nil {
+		return Unknown, nil
+	}
+	object, ok := a.Object.(T)
+	if !ok || o.pointer && reflect.ValueOf(a.Object).IsNil() {
+		return Deny, wrongType{o.name, a.Object}
+	}
+	return allowIf(o.f(a.Identity, object)), nil
+}
+
+func (o on[T]) String() string { return o.name }
+
+// wrongType is a mistake of the program: 500.
+type wrongType struct {
+	permission string
+	object     any
+}
+
+func (w wrongType) Error() string {
+	return fmt.Sprintf("authz: %s was asked about a %T", w.permission, w.object)
+}
+
+// StatusCode is 500.
+func (wrongType) StatusCode() int { return http.StatusInternalServerError }
