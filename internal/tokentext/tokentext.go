@@ -1,0 +1,82 @@
+// Package tokentext is the grammar of opaque tokens on the wire (RULES C9):
+//
+//	<prefix>_<43 base64url><6 base62>
+//
+// The prefix names scheme and kind, the 43 characters carry 32 bytes, the last
+// six are the CRC-32 (IEEE) of all before them, so that a typing error is told
+// from a wrong token without a query, and secret scanners find tokens in texts.
+// The checksum is no security check.
+package tokentext
+
+import (
+	"encoding/base64"
+	"fmt"
+	"hash/crc32"
+)
+
+const (
+	// Size is the number of bytes a token carries.
+	Size = 32
+
+	bodyLen  = 43
+	checkLen = 6
+	digits   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// CheckPrefix returns an error unless prefix is [a-z][a-z0-9]{1,15}.
+func CheckPrefix(prefix string) error {
+	ok := len(prefix) >= 2 && len(prefix) <= 16 && 'a' <= prefix[0] && prefix[0] <= 'z'
+	for i := range len(prefix) {
+		c := prefix[i]
+		ok = ok && ('a' <= c && c <= 'z' || '0' <= c && c <= '9')
+	}
+	if !ok {
+		return fmt.Errorf("token prefix %q: want a small letter and 1 to 15 small letters or digits", prefix)
+	}
+	return nil
+}
+
+// Encode returns the token text of body under prefix.
+func Encode(prefix string, body [Size]byte) string {
+	b := make([]byte, 0, len(prefix)+1+bodyLen+checkLen)
+	b = append(append(b, prefix...), '_')
+	b = base64.RawURLEncoding.AppendEncode(b, body[:])
+	check := checksum(b)
+	return string(append(b, check[:]...))
+}
+
+// Valid reports whether text is a token under prefix: split by fixed length from
+// the end, its body re-encodes to itself, its checksum fits.
+func Valid(prefix, text string) bool {
+	n := len(text) - checkLen
+	if n != len(prefix)+1+bodyLen || !HasPrefix(prefix, text) {
+		return false
+	}
+	var body [Size]byte
+	// Strict: without it the two spare bits of the last character are free.
+	m, err := base64.RawURLEncoding.Strict().Decode(body[:], []byte(text[n-bodyLen:n]))
+	if err != nil || m != Size {
+		return false
+	}
+	check := checksum([]byte(text[:n]))
+	return string(check[:]) == text[n:]
+}
+
+// HasPrefix reports whether text begins with prefix and "_".
+func HasPrefix(prefix, text string) bool {
+	return len(text) > len(prefix) && text[:len(prefix)] == prefix && text[len(prefix)] == '_'
+}
+
+// Pattern returns a regular expression for secret scanners (RE2 syntax).
+func Pattern(prefix string) string {
+	return `\b` + prefix + `_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}\b`
+}
+
+func checksum(b []byte) (out [checkLen]byte) {
+	n := crc32.ChecksumIEEE(b)
+	for i := checkLen - 1; i >= 0; i-- {
+		out[i] = digits[n%62]
+		n /= 62
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package keys
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Parse reads master keys from text or bytes: exactly 32 raw bytes are one key;
+// otherwise each line that is not empty and does not begin with # holds one key
+// of 64 hex digits, newest first. The error never quotes the input.
+func Parse(data []byte) (*Ring, error) {
+	if len(data) == Size && !isText(data) {
+		return NewRing(data)
+	}
+	var masters [][]byte
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		k, err := hex.DecodeString(line)
+		if err != nil || len(k) != Size {
+			return nil, fmt.Errorf("keys: line %d is not 64 hex digits", i+1)
+		}
+		masters = append(masters, k)
+	}
+	if len(masters) == 0 {
+		return nil, errors.New("keys: want 32 raw bytes or lines of 64 hex digits")
+	}
+	return NewRing(masters...)
+}
+
+// isText tells 32 bytes that somebody typed from 32 random ones: of random ones,
+// one in 10^13 is printable throughout.
+func isText(b []byte) bool {
+	return bytes.IndexFunc(b, func(r rune) bool { return (r < ' ' && r != '\n' && r != '\r' && r != '\t') || r > '~' }) < 0
+}
+
+// maxFile bounds what Load reads.
+const maxFile = 64 << 10
+
+// Load reads the master keys of a file, in the form that Parse takes. It refuses
+// a file that others than its owner may read, and says how to mend that.
+func Load(path string) (*Ring, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	if mode := info.Mode(); !mode.IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("keys: %s is no key file", path)
+	} else if mode.Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("keys: %s can be read by others (mode %04o); run: chmod 600 %s", path, mode.Perm(), path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return Parse(data)
+}
+
+// Create writes a new master key to path, as 64 hex digits with mode 0600, and
+// returns its ring. Where the file exists it is loaded: of several processes that
+// start at once, one makes the key and all use it.
+func Create(path string) (ring *Ring, made bool, err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
+	if err != nil {
+		return nil, false, fmt.Errorf("keys: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = fmt.Fprintln(tmp, hex.EncodeToString(Generate()))
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return nil, false, fmt.Errorf("keys: %w", err)
+	}
+	// A link fails where the name exists, and shows the whole file at once.
+	err = os.Link(tmp.Name(), path)
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, false, fmt.Errorf("keys: %w", err)
+	}
+	ring, loadErr := Load(path)
+	return ring, err == nil, loadErr
+}

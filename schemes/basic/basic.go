@@ -1,0 +1,112 @@
+// Package basic is HTTP Basic authentication (RFC 7617): a name and a password on
+// every request. Use it for tests, and for clients that know nothing else. Each
+// request costs a password hash, unless the checker keeps verified ones for a
+// short time (password.Cached); the login limits hold.
+//
+// Basic is ambient in a browser: it sends the password by itself once it knows
+// it.
+package basic
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// Options change a Scheme; nil is fine.
+type Options struct {
+	// Realm is named in the challenge; "api" where "".
+	Realm string
+}
+
+// Scheme authenticates by name and password. It is safe for concurrent use.
+type Scheme struct {
+	pw        authn.PasswordChecker
+	challenge string
+}
+
+// New returns a scheme that has passwords checked by pw.
+func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
+	if pw == nil {
+		return nil, errors.New("basic: a password checker is needed")
+	}
+	realm := "api"
+	if opts != nil && opts.Realm != "" {
+		realm = opts.Realm
+	}
+	for i := range len(realm) {
+		if c := realm[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return nil, fmt.Errorf("basic: realm %q holds a quote, a backslash or a control character", realm)
+		}
+	}
+	return &Scheme{pw, `Basic realm="` + realm + `", charset="UTF-8"`}, nil
+}
+
+// Name returns "basic".
+func (s *Scheme) Name() string { return "basic" }
+
+// Headers returns Authorization.
+func (s *Scheme) Headers() []string { return []string{"Authorization"} }
+
+// Claims returns everything under the keyword Basic.
+func (s *Scheme) Claims() []authn.Claim { return []authn.Claim{{Keyword: "Basic"}} }
+
+// Challenge returns the challenge of RFC 7617, with charset="UTF-8".
+func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
+
+// Authenticate looks for "Authorization: Basic <base64 of name:password>". The
+// name ends at the first colon. Text that is not UTF-8 is read as Latin-1, as
+// Django REST Framework does. Refusals are 401 in its words; a limit that is
+// reached is 429.
+func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	text, err := authn.Credentials(r, "Basic", "basic")
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	name, password, ok := decode(text)
+	if !ok {
+		return authn.Identity{}, errEncoding
+	}
+	login, err := s.pw.CheckPassword(r, name, password)
+	if err != nil {
+		return authn.Identity{}, inBasicsWords(err)
+	}
+	return authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}, nil
+}
+
+var (
+	errEncoding = authn.AuthenticationFailed("Invalid basic header. Credentials not correctly base64 encoded.")
+	errInvalid  = authn.AuthenticationFailed("Invalid username/password.")
+)
+
+// inBasicsWords turns a checker's refusal of a login into that of this scheme. A
+// password that is too long is a wrong one here: there is no form field to name.
+func inBasicsWords(err error) error {
+	var e *authn.Error
+	if errors.As(err, &e) && e != nil && (e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest) {
+		return errInvalid.With(e)
+	}
+	return err
+}
+
+func decode(text string) (name, password string, ok bool) {
+	text = strings.TrimRight(text, "=") // padding is optional
+	raw, err := base64.RawStdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return "", "", false
+	}
+	s := string(raw)
+	if !utf8.Valid(raw) {
+		runes := make([]rune, len(raw))
+		for i, b := range raw {
+			runes[i] = rune(b)
+		}
+		s = string(runes)
+	}
+	return strings.Cut(s, ":")
+}

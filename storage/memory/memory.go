@@ -1,0 +1,162 @@
+// Package memory keeps everything in the memory of one process: for tests, for
+// trying things out, and for small servers whose tokens may end with them. It
+// implements every interface of package storage and is safe for concurrent use.
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Options change a Store; nil is fine.
+type Options struct {
+	// Clock gives the microseconds of BumpEpoch; nil is time.Now.
+	Clock func() time.Time
+}
+
+// Store is an empty store when New returns it.
+//
+// A transaction holds the store for itself: calls with another context wait until
+// it ends. What hashes passwords or asks other servers belongs outside of it.
+type Store struct {
+	now func() time.Time
+
+	mu     sync.RWMutex
+	users  map[string]storage.User // by id
+	names  map[string]string       // name to id
+	epochs map[string]int64
+	tokens map[string]storage.StaticToken // by subject
+	digest map[storage.Digest]string      // to subject
+	perms  map[string][]string            // of subjects
+	groups map[string][]string            // of subjects
+	grants map[string][]string            // of groups
+}
+
+var (
+	_ storage.Users        = (*Store)(nil)
+	_ storage.Accounts     = (*Store)(nil)
+	_ storage.Subjects     = (*Store)(nil)
+	_ storage.Permissions  = (*Store)(nil)
+	_ storage.StaticTokens = (*Store)(nil)
+	_ storage.Transactor   = (*Store)(nil)
+)
+
+// New returns an empty store.
+func New(opts *Options) *Store {
+	s := &Store{
+		now:    time.Now,
+		users:  make(map[string]storage.User),
+		names:  make(map[string]string),
+		epochs: make(map[string]int64),
+		tokens: make(map[string]storage.StaticToken),
+		digest: make(map[storage.Digest]string),
+		perms:  make(map[string][]string),
+		groups: make(map[string][]string),
+		grants: make(map[string][]string),
+	}
+	if opts != nil && opts.Clock != nil {
+		s.now = opts.Clock
+	}
+	return s
+}
+
+// Ping returns ctx's error: memory is always there.
+func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
+
+type txKey struct{ *Store }
+
+// tx is a running transaction: how to take back what it did.
+type tx struct{ undo []func() }
+
+// InTx runs fn with the store to itself.
+func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) (err error) {
+	if s.running(ctx) != nil {
+		return fn(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := new(tx)
+	done := false
+	defer func() {
+		if !done || err != nil {
+			for i := len(t.undo) - 1; i >= 0; i-- {
+				t.undo[i]()
+			}
+		}
+	}()
+	err = fn(context.WithValue(ctx, txKey{s}, t))
+	if err == nil {
+		err = ctx.Err()
+	}
+	done = true
+	return err
+}
+
+func (s *Store) running(ctx context.Context) *tx {
+	t, _ := ctx.Value(txKey{s}).(*tx)
+	return t
+}
+
+// write runs f with the store to itself; f's changes go through put and drop.
+func (s *Store) write(ctx context.Context, f func(*tx) error) error {
+	if t := s.running(ctx); t != nil {
+		return s.attempt(t, f)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attempt(new(tx), f)
+}
+
+// attempt takes back f's changes where f fails.
+func (s *Store) attempt(t *tx, f func(*tx) error) error {
+	before := len(t.undo)
+	err := f(t)
+	if err != nil {
+		for i := len(t.undo) - 1; i >= before; i-- {
+			t.undo[i]()
+		}
+		t.undo = t.undo[:before]
+	}
+	return err
+}
+
+// read runs f beside other readers.
+func (s *Store) read(ctx context.Context, f func() error) error {
+	if s.running(ctx) == nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+	}
+	return f()
+}
+
+// put and drop change a map and note how to take it back.
+func put[K comparable, V any](t *tx, m map[K]V, k K, v V) {
+	old, had := m[k]
+	t.undo = append(t.undo, func() {
+		if had {
+			m[k] = old
+		} else {
+			delete(m, k)
+		}
+	})
+	m[k] = v
+}
+
+func drop[K comparable, V any](t *tx, m map[K]V, k K) {
+	if old, had := m[k]; had {
+		t.undo = append(t.undo, func() { m[k] = old })
+		delete(m, k)
+	}
+}

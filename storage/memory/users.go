@@ -1,0 +1,187 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// user returns a copy with the epoch of now. The caller holds the lock.
+func (s *Store) user(id string) (storage.User, error) {
+	u, ok := s.users[id]
+	if !ok {
+		return storage.User{}, storage.ErrNotFound
+	}
+	u.Roles = slices.Clone(u.Roles)
+	u.Epoch = s.epochs[id]
+	return u, nil
+}
+
+// UserByID implements storage.Users.
+func (s *Store) UserByID(ctx context.Context, id string) (u storage.User, err error) {
+	err = s.read(ctx, func() error {
+		u, err = s.user(id)
+		return err
+	})
+	return u, err
+}
+
+// UserByName implements storage.Users.
+func (s *Store) UserByName(ctx context.Context, name string) (u storage.User, err error) {
+	err = s.read(ctx, func() error {
+		u, err = s.user(s.names[name])
+		return err
+	})
+	return u, err
+}
+
+// ListUsers implements storage.Users. It sorts all accounts at each call.
+func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users []storage.User, err error) {
+	err = s.read(ctx, func() error {
+		for name, id := range s.names {
+			if name > after {
+				u, err := s.user(id)
+				if err != nil {
+					return err
+				}
+				users = append(users, u)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(users, func(a, b storage.User) int { return strings.Compare(a.Name, b.Name) })
+	return users[:min(max(limit, 0), len(users))], err
+}
+
+// CreateUser implements storage.Users.
+func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
+	if err := storage.CheckID("user id", u.ID); err != nil {
+		return err
+	}
+	if err := storage.CheckID("user name", u.Name); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		_, idTaken := s.users[u.ID]
+		_, nameTaken := s.names[u.Name]
+		if idTaken || nameTaken {
+			return storage.ErrConflict
+		}
+		u.Roles = slices.Clone(u.Roles)
+		put(t, s.users, u.ID, u)
+		put(t, s.names, u.Name, u.ID)
+		return nil
+	})
+}
+
+// change runs f on a copy of the account and stores it.
+func (s *Store) change(ctx context.Context, id string, f func(*tx, *storage.User) error) error {
+	return s.write(ctx, func(t *tx) error {
+		u, ok := s.users[id]
+		if !ok {
+			return storage.ErrNotFound
+		}
+		if err := f(t, &u); err != nil {
+			return err
+		}
+		put(t, s.users, id, u)
+		return nil
+	})
+}
+
+// SetPassword implements storage.Accounts.
+func (s *Store) SetPassword(ctx context.Context, id string, hash storage.PasswordHash) error {
+	return s.change(ctx, id, func(t *tx, u *storage.User) error {
+		u.Password = hash
+		s.end(t, id)
+		return nil
+	})
+}
+
+// ReplaceHash implements storage.Accounts.
+func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.PasswordHash) error {
+	return s.change(ctx, id, func(_ *tx, u *storage.User) error {
+		if u.Password != old {
+			return storage.ErrConflict
+		}
+		u.Password = new
+		return nil
+	})
+}
+
+// SetActive implements storage.Accounts.
+func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
+	return s.change(ctx, id, func(t *tx, u *storage.User) error {
+		u.Active = active
+		if !active {
+			s.end(t, id)
+		}
+		return nil
+	})
+}
+
+// DeleteUser implements storage.Accounts.
+func (s *Store) DeleteUser(ctx context.Context, id string) error {
+	return s.write(ctx, func(t *tx) error {
+		u, ok := s.users[id]
+		if !ok {
+			return storage.ErrNotFound
+		}
+		drop(t, s.users, id)
+		drop(t, s.names, u.Name)
+		s.forget(t, id)
+		return nil
+	})
+}
+
+// SubjectEpoch implements storage.Subjects.
+func (s *Store) SubjectEpoch(ctx context.Context, subject string) (epoch int64, err error) {
+	err = s.read(ctx, func() error {
+		epoch = s.epochs[subject]
+		return nil
+	})
+	return epoch, err
+}
+
+// BumpEpoch implements storage.Subjects.
+func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
+	if err := storage.CheckID("subject", subject); err != nil {
+		return 0, err
+	}
+	err = s.write(ctx, func(t *tx) error {
+		epoch = s.bump(t, subject)
+		return nil
+	})
+	return epoch, err
+}
+
+// ForgetSubject implements storage.Subjects.
+func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
+	if err := storage.CheckID("subject", subject); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		s.forget(t, subject)
+		return nil
+	})
+}
+
+func (s *Store) bump(t *tx, subject string) int64 {
+	epoch := max(s.epochs[subject]+1, s.now().UnixMicro())
+	put(t, s.epochs, subject, epoch)
+	return epoch
+}
+
+// end takes the subject's credentials away.
+func (s *Store) end(t *tx, subject string) {
+	s.bump(t, subject)
+	s.dropToken(t, subject)
+}
+
+func (s *Store) forget(t *tx, subject string) {
+	s.end(t, subject)
+	drop(t, s.perms, subject)
+	drop(t, s.groups, subject)
+}
