@@ -11,7 +11,7 @@ import (
 
 // attempts bounds the compare-and-swap loops: two logins of one user at once make
 // one of them try again, and so does a digest that is taken.
-const attempts = 5
+const attempts = 4
 
 // Token returns the subject's token: the one it has, or a new one where it has
 // none, where the master key that made it left the ring, or where it ended with
