@@ -22,12 +22,17 @@ import (
 type Options struct {
 	// Realm is named in the challenge; "api" where "".
 	Realm string
+	// CrossOrigin decides which origins may make a browser send the password on a
+	// request that changes something (RULES B1). nil lets the server's own origin
+	// alone; requests of non-browsers pass in any case.
+	CrossOrigin *http.CrossOriginProtection
 }
 
 // Scheme authenticates by name and password. It is safe for concurrent use.
 type Scheme struct {
-	pw        authn.PasswordChecker
-	challenge string
+	pw          authn.PasswordChecker
+	challenge   string
+	crossOrigin *http.CrossOriginProtection
 }
 
 // New returns a scheme that has passwords checked by pw.
@@ -35,16 +40,19 @@ func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 	if pw == nil {
 		return nil, errors.New("basic: a password checker is needed")
 	}
-	realm := "api"
+	realm, crossOrigin := "api", http.NewCrossOriginProtection()
 	if opts != nil && opts.Realm != "" {
 		realm = opts.Realm
+	}
+	if opts != nil && opts.CrossOrigin != nil {
+		crossOrigin = opts.CrossOrigin
 	}
 	for i := range len(realm) {
 		if c := realm[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return nil, fmt.Errorf("basic: realm %q holds a quote, a backslash or a control character", realm)
 		}
 	}
-	return &Scheme{pw, `Basic realm="` + realm + `", charset="UTF-8"`}, nil
+	return &Scheme{pw, `Basic realm="` + realm + `", charset="UTF-8"`, crossOrigin}, nil
 }
 
 // Name returns "basic".
@@ -62,7 +70,8 @@ func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
 // Authenticate looks for "Authorization: Basic <base64 of name:password>". The
 // name ends at the first colon. Text that is not UTF-8 is read as Latin-1, as
 // Django REST Framework does. Refusals are 401 in its words; a limit that is
-// reached is 429.
+// reached is 429. A cross-origin request of a browser that changes something is
+// 403, since the browser sent the password by itself.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Basic", "basic")
 	if err != nil {
@@ -71,6 +80,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	name, password, ok := decode(text)
 	if !ok {
 		return authn.Identity{}, errEncoding
+	}
+	if err := s.crossOrigin.Check(r); err != nil {
+		return authn.Identity{}, authn.PermissionDenied("CSRF Failed: cross-origin request refused.").With(err)
 	}
 	login, err := s.pw.CheckPassword(r, name, password)
 	if err != nil {
