@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authz"
+)
+
+// note is the object that the permissions are about.
+type note struct {
+	ID      int64  `json:"id"`
+	Text    string `json:"text"`
+	Owner   string `json:"owner"`
+	subject string
+}
+
+// notes is a small store of notes in memory: what a handler works with once
+// somebody else has seen to who may.
+type notes struct {
+	mu   sync.Mutex
+	last int64
+	byID map[int64]note
+}
+
+func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
+	n.mu.Lock()
+	all := make([]note, 0, len(n.byID))
+	for _, x := range n.byID {
+		all = append(all, x)
+	}
+	n.mu.Unlock()
+	slices.SortFunc(all, func(a, b note) int { return int(a.ID - b.ID) })
+	writeJSON(w, http.StatusOK, all)
+}
+
+func (n *notes) create(w http.ResponseWriter, r *http.Request) {
+	text, err := readText(w, r)
+	if err != nil {
+		authn.Respond(w, r, err)
+		return
+	}
+	id := authn.FromContext(r.Context())
+	n.mu.Lock()
+	n.last++
+	x := note{n.last, text, displayName(r), id.Subject}
+	n.byID[x.ID] = x
+	n.mu.Unlock()
+	writeJSON(w, http.StatusCreated, x)
+}
+
+// load is the loader of authz.HandleObject.
+func (n *notes) load(r *http.Request) (note, error) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return note{}, authn.NotFound("")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	x, ok := n.byID[id]
+	if !ok {
+		return note{}, authn.NotFound("")
+	}
+	return x, nil
+}
+
+func (n *notes) get(w http.ResponseWriter, _ *http.Request, x note) {
+	writeJSON(w, http.StatusOK, x)
+}
+
+func (n *notes) put(w http.ResponseWriter, r *http.Request, x note) {
+	text, err := readText(w, r)
+	if err != nil {
+		authn.Respond(w, r, err)
+		return
+	}
+	n.mu.Lock()
+	_, there := n.byID[x.ID]
+	if there {
+		x.Text = text
+		n.byID[x.ID] = x
+	}
+	n.mu.Unlock()
+	if !there {
+		authn.Respond(w, r, authn.NotFound(""))
+		return
+	}
+	writeJSON(w, http.StatusOK, x)
+}
+
+func (n *notes) delete(w http.ResponseWriter, _ *http.Request, x note) {
+	n.mu.Lock()
+	delete(n.byID, x.ID)
+	n.mu.Unlock()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// routes registers the notes: everybody reads, who is authenticated writes, and
+// the owner or an administrator changes. Over OAuth2 the scopes are needed too.
+func (n *notes) routes(mux *authz.Mux) {
+	read := authz.Or(authz.HasScope("notes:read"), authz.Not(authz.IsAuthenticated))
+	write := authz.And(authz.IsAuthenticated, authz.HasScope("notes:write"))
+	change := authz.Require(write, authz.Or(authz.OwnedBy(func(x note) string { return x.subject }), authz.IsAdmin))
+	mux.HandleFunc("GET /api/notes", n.list, read)
+	mux.HandleFunc("POST /api/notes", n.create, write)
+	mux.Handle("GET /api/notes/{id}", authz.HandleObject(authz.Require(read), n.load, n.get))
+	mux.Handle("PUT /api/notes/{id}", authz.HandleObject(change, n.load, n.put))
+	mux.Handle("DELETE /api/notes/{id}", authz.HandleObject(change, n.load, n.delete))
+}
+
+// readText reads {"text": "…"} or a form with that field.
+func readText(w http.ResponseWriter, r *http.Request) (string, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	var text *string
+	switch kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.ToLower(strings.TrimSpace(kind)) {
+	case "", "application/json":
+		var body struct {
+			Text *string `json:"text"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			return "", authn.BadRequest("Malformed request: the body is not a JSON object with a text.")
+		}
+		text = body.Text
+	case "application/x-www-form-urlencoded":
+		if err := r.ParseForm(); err != nil {
+			return "", authn.BadRequest("Malformed request: the body is no form.")
+		}
+		if r.PostForm.Has("text") {
+			v := r.PostForm.Get("text")
+			text = &v
+		}
+	default:
+		return "", &authn.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "Unsupported media type in request."}
+	}
+	switch {
+	case text == nil:
+		return "", fieldError("text", "This field is required.")
+	case strings.TrimSpace(*text) == "":
+		return "", fieldError("text", "This field may not be blank.")
+	}
+	return *text, nil
+}
+
+func fieldError(field, message string) error {
+	return &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{{Name: field, Value: []string{message}}}}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,172 @@
+// Package demo is what the example servers share and what is not about
+// authentication: flags, the demo users, listening and stopping.
+package demo
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
+)
+
+// Flags are the flags that every example server has.
+type Flags struct {
+	Addr      string
+	DB        string
+	KeyFile   string
+	LoginRate string
+	Users     []User
+}
+
+// User is a demo user of the -user flag.
+type User struct {
+	Name, Password string
+	Roles          []string
+}
+
+// Register adds the flags to fs. users are there where no -user is given.
+func (f *Flags) Register(fs *flag.FlagSet, users ...User) {
+	f.Users = users
+	given := false
+	fs.StringVar(&f.Addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 picks one")
+	fs.StringVar(&f.DB, "db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file)")
+	fs.StringVar(&f.KeyFile, "key", "", "file with the master key: 32 raw bytes or 64 hex digits (default <sqlite path>.key, made if absent; $VESTIBULE_KEY holds the hex digits)")
+	fs.StringVar(&f.LoginRate, "login-rate", "10/m", "login attempts per account and per address, e.g. 5/m; off")
+	fs.Func("user", "name:password[:role,…], added at start if absent; repeatable", func(s string) error {
+		u, err := parseUser(s)
+		if err != nil {
+			return err
+		}
+		if !given {
+			f.Users, given = nil, true
+		}
+		f.Users = append(f.Users, u)
+		return nil
+	})
+}
+
+func parseUser(s string) (User, error) {
+	name, rest, ok := strings.Cut(s, ":")
+	password, roles, _ := strings.Cut(rest, ":")
+	if !ok || name == "" || password == "" {
+		return User{}, errors.New("want name:password[:role,…]")
+	}
+	u := User{Name: name, Password: password}
+	for role := range strings.SplitSeq(roles, ",") {
+		if role != "" {
+			u.Roles = append(u.Roles, role)
+		}
+	}
+	return u, nil
+}
+
+// Open opens and migrates the database and loads the master key. cleanup closes
+// the database and removes a temporary one.
+func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring, cleanup func(), err error) {
+	url, remove := f.DB, func() {}
+	if url == "" {
+		dir, err := os.MkdirTemp("", "vestibule-")
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		remove = func() { os.RemoveAll(dir) }
+		url = "sqlite:" + filepath.Join(dir, "demo.sqlite3")
+	}
+	ring, err = f.ring(url)
+	if err == nil {
+		db, err = byurl.Open(url, nil)
+	}
+	if err == nil {
+		if err = db.Migrate(ctx); err != nil {
+			db.Close()
+		}
+	}
+	if err != nil {
+		remove()
+		return nil, nil, nil, err
+	}
+	return db, ring, func() { db.Close(); remove() }, nil
+}
+
+// ring loads the master key, or makes one beside a SQLite file: only a demo may
+// do that, and it says so.
+func (f *Flags) ring(url string) (*keys.Ring, error) {
+	if f.KeyFile != "" {
+		return keys.Load(f.KeyFile)
+	}
+	if env := os.Getenv("VESTIBULE_KEY"); env != "" {
+		return keys.Parse([]byte(env))
+	}
+	path, sqlite := strings.CutPrefix(url, "sqlite:")
+	switch {
+	case !sqlite:
+		return nil, errors.New("with PostgreSQL a master key is needed: -key FILE or VESTIBULE_KEY; make one with: (umask 077; openssl rand -hex 32 > FILE)")
+	case path == ":memory:":
+		slog.Warn("made a master key that ends with this process; tokens end with it")
+		return keys.NewRing(keys.Generate())
+	}
+	path += ".key"
+	ring, made, err := keys.Create(path)
+	if made {
+		slog.Warn("made a master key; a server that is no demo has its own", "file", path)
+	}
+	return ring, err
+}
+
+// Serve listens on addr, prints the line that says where, and serves h until
+// SIGINT or SIGTERM; then it lets running requests finish for up to 10 seconds.
+func Serve(addr string, h http.Handler) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	srv := &http.Server{Handler: slashless(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	fmt.Printf("listening on http://%s\n", l.Addr())
+	select {
+	case err := <-failed:
+		return err
+	case <-stop.Done():
+	}
+	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
+	defer done()
+	return srv.Shutdown(ctx)
+}
+
+// slashless serves a path with one slash at its end like the one without.
+func slashless(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.EscapedPath(); len(p) > 1 && strings.HasSuffix(p, "/") && !strings.HasSuffix(p, "//") {
+			u := *r.URL
+			u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+			c := *r
+			c.URL = &u
+			r = &c
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Main runs f and ends the program with its error on standard error.
+func Main(f func() error) {
+	if err := f(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
