@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/basic"
+	"github.com/vestibule-auth/vestibule/schemes/token"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+// newServer puts the schemes together.
+func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring) (http.Handler, error) {
+	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	if err != nil {
+		return nil, err
+	}
+	if err := demo.AddUsers(ctx, db, passwords, cfg.Users); err != nil {
+		return nil, err
+	}
+	var basicPasswords authn.PasswordChecker = passwords
+	if cfg.Cache > 0 {
+		basicPasswords, err = password.Cached(passwords, &password.CacheOptions{TTL: min(cfg.Cache, time.Minute)})
+		if err != nil {
+			return nil, err
+		}
+	}
+	tokens, err := token.New(db, ring, nil)
+	if err != nil {
+		return nil, err
+	}
+	basicAuth, err := basic.New(basicPasswords, nil)
+	if err != nil {
+		return nil, err
+	}
+
+	mux := authz.NewMux(authn.New(authn.Chain{tokens, basicAuth}, nil))
+	mux.Bare("GET /{$}", http.HandlerFunc(page(mux)))
+	mux.Bare("POST /token/login", tokens.Login(passwords))
+	mux.Bare("POST /token/logout", tokens.Logout())
+	mux.Bare("GET /healthz", demo.Health(db))
+	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
+	mux.With(authn.New(tokens, nil)).HandleFunc("GET /api/token/profile", profile, authz.IsAuthenticated)
+	mux.With(authn.New(basicAuth, nil)).HandleFunc("GET /api/basic/profile", profile, authz.IsAuthenticated)
+	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
+	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
+	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
+	(&notes{byID: make(map[int64]note)}).routes(mux)
+	return mux, nil
+}
+
+// firstParty keeps credentials that are limited to scopes from ending all others
+// (RULES C7).
+var firstParty = authz.If(func(id authn.Identity) bool { return !id.Delegated() })
+
+func profile(w http.ResponseWriter, r *http.Request) {
+	var email string
+	if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
+		email = u.Email
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Username string `json:"username"`
+		Email    string `json:"email"`
+		Scheme   string `json:"scheme"`
+	}{displayName(r), email, authn.FromContext(r.Context()).Scheme})
+}
+
+func open(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, struct {
+		Username string `json:"username"`
+	}{displayName(r)})
+}
+
+// displayName is the account's name, or "" for the anonymous.
+func displayName(r *http.Request) string {
+	if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
+		return u.Name
+	}
+	return ""
+}
+
+// logoutEverywhere ends every credential of the caller, of every scheme, with one
+// write.
+func logoutEverywhere(subjects storage.Subjects) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, err := subjects.BumpEpoch(r.Context(), authn.FromContext(r.Context()).Subject); err != nil {
+			authn.Respond(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

@@ -1,0 +1,62 @@
+// Command token is the first server: static tokens over SQLite or PostgreSQL.
+//
+//	POST /api/auth-token {"username", "password"} → {"token"}
+//	GET  /api/profile    → {"username", "email"}
+//	POST /api/logout     → 204
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/schemes/token"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func main() { demo.Main(run) }
+
+func run() error {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	var cfg demo.Flags
+	cfg.Register(flag.CommandLine,
+		demo.User{Name: "alice", Password: "wonderland-42"},
+		demo.User{Name: "bob", Password: "bob-the-builder-42"})
+	flag.Parse()
+
+	ctx := context.Background()
+	db, ring, cleanup, err := cfg.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	if err != nil {
+		return err
+	}
+	if err := demo.AddUsers(ctx, db, passwords, cfg.Users); err != nil {
+		return err
+	}
+	tokens, err := token.New(db, ring, nil)
+	if err != nil {
+		return err
+	}
+	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
+	mux.Bare("POST /api/auth-token", tokens.Login(passwords))
+	mux.Bare("POST /api/logout", tokens.Logout())
+	mux.Bare("GET /healthz", demo.Health(db))
+	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
+	return demo.Serve(cfg.Addr, mux)
+}
+
+func profile(w http.ResponseWriter, r *http.Request) {
+	user, _ := authn.UserFrom[*storage.User](r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"username": user.Name, "email": user.Email})
+}
