@@ -141,6 +141,16 @@ func (r *Ring) ByID(p Purpose, id string) (Key, bool) {
 	return Key{}, false
 }
 
+// Has reports whether the master key with that id is in the ring.
+func (r *Ring) Has(id string) bool {
+	for i := range r.members {
+		if r.members[i].id == id {
+			return true
+		}
+	}
+	return false
+}
+
 // IDs returns the ids of the master keys, newest first. They identify the keys
 // and tell nothing of them.
 func (r *Ring) IDs() []string {

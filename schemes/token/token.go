@@ -157,8 +157,8 @@ func (s *Scheme) Challenge(_ *http.Request, err error) string {
 func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
 
 // Authenticate looks for a token under the scheme's keyword. It takes one query.
-// An unknown, revoked or outdated token and a disabled account are refused alike;
-// the reason goes to the log (RULES C6).
+// An unknown, revoked or outdated token, one whose master key left the ring, and
+// a disabled account are refused alike; the reason goes to the log (RULES C6).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, s.opts.Keyword, "token")
 	if err != nil {
@@ -184,6 +184,8 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 		return authn.Identity{}, s.invalid.With(errors.New("account disabled"))
 	case t.Epoch != u.Epoch:
 		return authn.Identity{}, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
+	case !s.ring.Has(t.KeyID):
+		return authn.Identity{}, s.invalid.With(errors.New("its master key left the ring"))
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &t}
 	if id.User, err = s.user(ctx, u); err != nil {

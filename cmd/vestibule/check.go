@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "report unsafe settings and schema drift; exit with 1 where there are any",
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			findings, err := check(ctx, c)
+			if err != nil {
+				return err
+			}
+			for _, f := range findings {
+				fmt.Fprintln(c.Root().Writer, "error:", f)
+			}
+			if n := len(findings); n > 0 {
+				return fmt.Errorf("%d found", n)
+			}
+			fmt.Fprintln(c.Root().Writer, "no errors found")
+			return nil
+		},
+	}
+}
+
+// check returns what is wrong. Its error means that it could not look.
+func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
+	db, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	if err := db.Ping(ctx); err != nil {
+		return nil, err
+	}
+	if err := db.CheckSchema(ctx); err != nil {
+		findings = append(findings, lines(err)...)
+	}
+	findings = append(findings, checkTransport(c.String("db"))...)
+	findings = append(findings, checkFile(c.String("db"))...)
+	r, err := ring(c)
+	if err != nil {
+		findings = append(findings, err.Error())
+	} else if len(findings) == 0 { // the tables are there to be read
+		more, err := checkKeys(ctx, db, r)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, more...)
+	}
+	return findings, nil
+}
+
+// lines takes joined errors apart.
+func lines(err error) []string { return strings.Split(err.Error(), "\n") }
+
+// checkTransport finds a PostgreSQL connection over a network without TLS.
+func checkTransport(db string) []string {
+	u, err := url.Parse(db)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return nil
+	}
+	q := u.Query()
+	host := u.Hostname()
+	if h := q.Get("host"); h != "" {
+		host = h
+	}
+	ip := net.ParseIP(host)
+	if host == "" || host == "localhost" || strings.HasPrefix(host, "/") || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	if mode := q.Get("sslmode"); !slices.Contains([]string{"require", "verify-ca", "verify-full"}, mode) {
+		return []string{fmt.Sprintf("the connection to %s may go without TLS: add sslmode=verify-full to -db", host)}
+	}
+	return nil
+}
+
+// checkFile finds a SQLite file that others can read.
+func checkFile(db string) []string {
+	path, ok := byurl.SQLitePath(db)
+	if !ok {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return []string{fmt.Sprintf("%s can be read by others (mode %04o); run: chmod 600 %s", path, mode, path)}
+	}
+	return nil
+}
+
+// checkKeys finds tokens whose master key is not in the ring, which are refused.
+func checkKeys(ctx context.Context, db *gormstore.Store, r *keys.Ring) ([]string, error) {
+	ids := r.IDs()
+	unknown := 0
+	for after := ""; ; {
+		list, err := db.ListStaticTokens(ctx, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range list {
+			after = t.Subject
+			if !slices.Contains(ids, t.KeyID) {
+				unknown++
+			}
+		}
+		if len(list) < pageSize {
+			break
+		}
+	}
+	if unknown == 0 {
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("%d static tokens come from master keys that are not in the ring, so they are refused: is this the server's key?", unknown)}, nil
+}

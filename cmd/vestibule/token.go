@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/vestibule-auth/vestibule/schemes/token"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+func tokenCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "token",
+		Usage: "create, revoke and list static tokens",
+		Commands: []*cli.Command{
+			{
+				Name: "create", Usage: "print the account's token; make one if it has none", ArgsUsage: "NAME",
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "reset", Aliases: []string{"r"}, Usage: "end the token it has and make another"},
+					&cli.BoolFlag{Name: "hex40", Usage: "tokens of 40 hex digits, for a server that is set so"},
+				},
+				Action: withDB(createToken),
+			},
+			{Name: "revoke", Usage: "delete the account's token", ArgsUsage: "NAME", Action: withDB(revokeToken)},
+			{Name: "list", Usage: "list who has a token, and since when", Action: withDB(listTokens)},
+		},
+	}
+}
+
+func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	u, err := account(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	r, err := ring(c)
+	if err != nil {
+		return err
+	}
+	var opts token.Options
+	if c.Bool("hex40") {
+		opts.Format = token.Hex40
+	}
+	tokens, err := token.New(db, r, &opts)
+	if err != nil {
+		return err
+	}
+	get := tokens.Token
+	if c.Bool("reset") {
+		get = tokens.Reset
+	}
+	text, err := get(ctx, u.ID, u.Epoch)
+	if errors.Is(err, storage.ErrStale) {
+		return fmt.Errorf("user %s is disabled, or changed just now", u.Name)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Root().Writer, "Generated token %s for user %s\n", text, u.Name)
+	return nil
+}
+
+func revokeToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	u, err := account(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	err = db.DeleteStaticTokenOf(ctx, u.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("user %s has no token", u.Name)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Root().Writer, "revoked the token of user %s\n", u.Name)
+	return nil
+}
+
+func listTokens(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(c.Root().Writer, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "USER\tCREATED\tKEY\tUSABLE")
+	for after := ""; ; {
+		list, err := db.ListStaticTokens(ctx, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			after = x.Subject
+			name, usable := x.Subject, false
+			u, err := db.UserByID(ctx, x.Subject)
+			switch {
+			case err == nil:
+				name, usable = u.Name, u.Active && u.Epoch == x.Epoch
+			case !errors.Is(err, storage.ErrNotFound):
+				return err
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%t\n", name, x.Created.UTC().Format(time.RFC3339), x.KeyID, usable)
+		}
+		if len(list) < pageSize {
+			return t.Flush()
+		}
+	}
+}

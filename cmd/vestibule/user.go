@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+func userCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "user",
+		Usage: "create, change and list accounts",
+		Commands: []*cli.Command{
+			{
+				Name: "create", Usage: "create an account; its password is read from standard input", ArgsUsage: "NAME",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "email"},
+					&cli.StringSliceFlag{Name: "role", Usage: "such as admin; repeatable"},
+				},
+				Action: withDB(createUser),
+			},
+			{Name: "passwd", Usage: "set a password, read from standard input; ends every credential of the account", ArgsUsage: "NAME", Action: withDB(setPassword)},
+			{Name: "disable", Usage: "disable an account; ends every credential of it", ArgsUsage: "NAME", Action: withDB(setActive(false))},
+			{Name: "enable", Usage: "enable an account again", ArgsUsage: "NAME", Action: withDB(setActive(true))},
+			{Name: "list", Usage: "list the accounts", Action: withDB(listUsers)},
+		},
+	}
+}
+
+func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	name, err := oneArgument(c, "a user name")
+	if err != nil {
+		return err
+	}
+	passwords, err := checker(db)
+	if err != nil {
+		return err
+	}
+	secret, err := readPassword(c)
+	if err != nil {
+		return err
+	}
+	u, err := passwords.Register(ctx, password.NewUser{
+		Name: name, Email: c.String("email"), Password: secret, Roles: c.StringSlice("role"),
+	})
+	if err != nil {
+		return sentence(err)
+	}
+	fmt.Fprintf(c.Root().Writer, "created user %s\n", u.Name)
+	return nil
+}
+
+func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	u, err := account(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	passwords, err := checker(db)
+	if err != nil {
+		return err
+	}
+	secret, err := readPassword(c)
+	if err != nil {
+		return err
+	}
+	if err := passwords.SetPassword(ctx, u.ID, secret); err != nil {
+		return sentence(err)
+	}
+	fmt.Fprintf(c.Root().Writer, "set the password of user %s; its tokens and sessions have ended\n", u.Name)
+	return nil
+}
+
+func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store) error {
+	return func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+		u, err := account(ctx, c, db)
+		if err != nil {
+			return err
+		}
+		if err := db.SetActive(ctx, u.ID, active); err != nil {
+			return err
+		}
+		if active {
+			fmt.Fprintf(c.Root().Writer, "enabled user %s\n", u.Name)
+		} else {
+			fmt.Fprintf(c.Root().Writer, "disabled user %s; its tokens and sessions have ended\n", u.Name)
+		}
+		return nil
+	}
+}
+
+const pageSize = 500
+
+func listUsers(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(c.Root().Writer, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tACTIVE\tROLES\tEMAIL\tID")
+	for after := ""; ; {
+		users, err := db.ListUsers(ctx, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			fmt.Fprintf(t, "%s\t%t\t%s\t%s\t%s\n", u.Name, u.Active, strings.Join(u.Roles, ","), printable(u.Email), u.ID)
+			after = u.Name
+		}
+		if len(users) < pageSize {
+			return t.Flush()
+		}
+	}
+}
+
+// printable keeps a stored text from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// readPassword reads one line, without an echo where a person types it.
+func readPassword(c *cli.Command) (string, error) {
+	if f, ok := c.Root().Reader.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(c.Root().ErrWriter, "Password: ")
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(c.Root().ErrWriter)
+		return string(b), err
+	}
+	line, err := bufio.NewReader(io.LimitReader(c.Root().Reader, 64<<10)).ReadString('\n')
+	if err != nil && (err != io.EOF || line == "") {
+		return "", errors.New("no password on standard input")
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
+}
+
+// sentence makes a sentence of an error that is meant for a form.
+func sentence(err error) error {
+	var e *authn.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	var s []string
+	if e.Detail != "" {
+		s = append(s, e.Detail)
+	}
+	for _, m := range e.Members {
+		if list, ok := m.Value.([]string); ok {
+			s = append(s, m.Name+": "+strings.Join(list, " "))
+		}
+	}
+	return errors.New(strings.Join(s, " "))
+}
