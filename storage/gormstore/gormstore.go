@@ -1,0 +1,183 @@
+// Package gormstore keeps everything in SQLite or PostgreSQL, through gorm.
+//
+// It imports gorm and no driver: packages gormstore/sqlite and gormstore/postgres
+// open a database with gorm's drivers, and New takes any *gorm.DB of yours, so
+// that a pure-Go SQLite serves CGO_ENABLED=0.
+//
+// The tables of the library are named vestibule_…; Migrate makes them. Times in
+// them are microseconds since 1970, UTC. The accounts may be in a table of the
+// application: see UserTable.
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Options change a Store; nil is fine.
+type Options struct {
+	// Timeout bounds each call, so that a database which hangs gives an error and
+	// not a hanging request; a transaction has twice as long. 0 is 2 seconds.
+	Timeout time.Duration
+	// Users maps the accounts onto a table of the application; nil is
+	// vestibule_users.
+	Users *UserTable
+	// Clock gives the microseconds of BumpEpoch. nil is the clock of the
+	// PostgreSQL server, or time.Now with SQLite.
+	Clock func() time.Time
+}
+
+// Store implements the interfaces of package storage. It is safe for concurrent
+// use.
+type Store struct {
+	db      *gorm.DB
+	sql     *sql.DB
+	dialect dialect
+	timeout time.Duration
+	now     func() time.Time // nil: the database's clock
+	users   *userSQL
+	q       queries
+	owns    bool          // Close closes the database
+	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
+
+	mu     sync.Mutex
+	byHash *sql.Stmt // the hot query, prepared at first use
+}
+
+var (
+	_ storage.Users        = (*Store)(nil)
+	_ storage.Accounts     = (*Store)(nil)
+	_ storage.Subjects     = (*Store)(nil)
+	_ storage.Permissions  = (*Store)(nil)
+	_ storage.StaticTokens = (*Store)(nil)
+	_ storage.Transactor   = (*Store)(nil)
+)
+
+// New returns a store over an open database of the dialect "sqlite" or
+// "postgres". It changes nothing in it; call Migrate, or run the files of
+// Migrations with a tool of your own. Close of the store does not close db.
+func New(db *gorm.DB, opts *Options) (*Store, error) {
+	if db == nil {
+		return nil, errors.New("gormstore: a nil database")
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	d, err := dialectOf(db.Name())
+	if err != nil {
+		return nil, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("gormstore: want a database, not a running transaction: %w", err)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 2 * time.Second
+	}
+	if o.Timeout < 0 {
+		return nil, fmt.Errorf("gormstore: timeout %v is below 0", o.Timeout)
+	}
+	if o.Clock == nil && d == sqlite {
+		o.Clock = time.Now
+	}
+	users, err := newUserSQL(d, o.Users)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		// gorm's own logger prints parameters; nothing here may be printed.
+		db: db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
+		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
+	}
+	if d == sqlite {
+		s.writer = make(chan struct{}, 1)
+	}
+	return s, nil
+}
+
+// Own is New for who opened db for the store alone: Close closes db too.
+func Own(db *gorm.DB, opts *Options) (*Store, error) {
+	s, err := New(db, opts)
+	if err == nil {
+		s.owns = true
+	}
+	return s, err
+}
+
+// Config is how gorm should be opened for a Store: silent, since gorm's log shows
+// parameters, and without a transaction around each statement.
+func Config() *gorm.Config {
+	return &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true}
+}
+
+// Close releases what the store prepared, and closes the database where the store
+// owns it (Own, sqlite.Open, postgres.Open).
+func (s *Store) Close() error {
+	s.mu.Lock()
+	stmt := s.byHash
+	s.byHash = nil
+	s.mu.Unlock()
+	var err error
+	if stmt != nil {
+		err = stmt.Close()
+	}
+	if s.owns {
+		err = errors.Join(err, s.sql.Close())
+	}
+	return err
+}
+
+// Ping asks the database whether it answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var one int
+	return s.pool(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one)
+}
+
+// dialect is which SQL is spoken.
+type dialect uint8
+
+const (
+	sqlite dialect = iota
+	postgres
+)
+
+func dialectOf(name string) (dialect, error) {
+	switch name {
+	case "sqlite":
+		return sqlite, nil
+	case "postgres":
+		return postgres, nil
+	}
+	return 0, fmt.Errorf("gormstore: dialect %q: want sqlite or postgres", name)
+}
+
+// bind writes the placeholders of a query in the dialect's way.
+func (d dialect) bind(query string) string {
+	if d == sqlite {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for i := range len(query) {
+		if query[i] != '?' {
+			b.WriteByte(query[i])
+			continue
+		}
+		n++
+		fmt.Fprintf(&b, "$%d", n)
+	}
+	return b.String()
+}

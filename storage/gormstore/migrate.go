@@ -1,0 +1,251 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// ErrNewerSchema: the database was migrated by a newer program than this one.
+var ErrNewerSchema = errors.New("gormstore: the database has a newer schema than this program knows")
+
+// Migrations returns the SQL files for a dialect, "sqlite" or "postgres", for a
+// team that runs them with a tool of its own: 0001_core.sql and so on, each to be
+// run once, in order, in one transaction. Whoever does that also keeps the table
+// vestibule_migrations (version, name, applied_us), or leaves CheckSchema and
+// Schema alone.
+func Migrations(dialect string) (fs.FS, error) {
+	if _, err := dialectOf(dialect); err != nil {
+		return nil, err
+	}
+	return fs.Sub(migrationFiles, "migrations/"+dialect)
+}
+
+// migration is one file.
+type migration struct {
+	version   int
+	name      string
+	statement []string
+}
+
+func (d dialect) String() string {
+	if d == postgres {
+		return "postgres"
+	}
+	return "sqlite"
+}
+
+func (d dialect) migrations() ([]migration, error) {
+	dir := "migrations/" + d.String()
+	files, err := migrationFiles.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []migration
+	for _, f := range files {
+		text, err := migrationFiles.ReadFile(dir + "/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		number, name, _ := strings.Cut(strings.TrimSuffix(f.Name(), ".sql"), "_")
+		version, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, fmt.Errorf("gormstore: migration %s: %w", f.Name(), err)
+		}
+		all = append(all, migration{version, name, statements(string(text))})
+	}
+	slices.SortFunc(all, func(a, b migration) int { return a.version - b.version })
+	return all, nil
+}
+
+// statements takes a file apart: a statement ends with a semicolon at the end of
+// a line.
+func statements(text string) (all []string) {
+	for s := range strings.SplitSeq(text, ";\n") {
+		if s = strings.TrimSpace(s); s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Migrate brings the database to the schema of this program. Any number of
+// processes may call it at once: one works, the others wait and find nothing left
+// to do. What fails leaves nothing behind, so that it can be called again. It
+// returns ErrNewerSchema, and does nothing, where a newer program was first.
+func (s *Store) Migrate(ctx context.Context) error {
+	all, err := s.dialect.migrations()
+	if err != nil {
+		return err
+	}
+	return s.migrate(ctx, all)
+}
+
+// lockTimeout bounds the waiting for another process's migration.
+const lockTimeout = 60 * time.Second
+
+func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	conn, err := s.sql.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	begin, lock := "BEGIN IMMEDIATE", ""
+	if s.dialect == postgres {
+		// The number is that of the word "vestibule": any program may migrate a
+		// database, and all of them use this lock.
+		begin, lock = "BEGIN", "SELECT pg_advisory_xact_lock(7809641870338124901)"
+	}
+	if err := beginExclusive(ctx, conn, begin); err != nil {
+		return fmt.Errorf("gormstore: migrate: %w", err)
+	}
+	steps := []string{"CREATE TABLE IF NOT EXISTS vestibule_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_us BIGINT NOT NULL)"}
+	if lock != "" {
+		steps = slices.Insert(steps, 0, lock)
+	}
+	err = s.apply(ctx, conn, steps, all)
+	end := "COMMIT"
+	if err != nil {
+		end = "ROLLBACK"
+	}
+	// The end of a transaction must be told to the database also where the
+	// caller has gone away.
+	ending, done := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+	defer done()
+	if _, endErr := conn.ExecContext(ending, end); endErr != nil {
+		err = errors.Join(err, endErr)
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // do not use it again
+	}
+	if err != nil {
+		return fmt.Errorf("gormstore: migrate: %w", err)
+	}
+	return nil
+}
+
+// beginExclusive waits while another process holds SQLite's write lock: the
+// driver's own waiting is as short as a request's.
+func beginExclusive(ctx context.Context, conn *sql.Conn, begin string) error {
+	for {
+		_, err := conn.ExecContext(ctx, begin)
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "locked") {
+			return err
+		}
+	}
+}
+
+func (s *Store) apply(ctx context.Context, conn *sql.Conn, steps []string, all []migration) error {
+	for _, step := range steps {
+		if _, err := conn.ExecContext(ctx, step); err != nil {
+			return err
+		}
+	}
+	var have int
+	if err := conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations").Scan(&have); err != nil {
+		return err
+	}
+	if want := newest(all); have > want {
+		return fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want)
+	}
+	for _, m := range all {
+		if m.version <= have {
+			continue
+		}
+		for _, step := range m.statement {
+			if _, err := conn.ExecContext(ctx, step); err != nil {
+				return fmt.Errorf("%04d_%s: %w", m.version, m.name, err)
+			}
+		}
+		_, err := conn.ExecContext(ctx, s.dialect.bind("INSERT INTO vestibule_migrations (version, name, applied_us) VALUES (?, ?, ?)"),
+			m.version, m.name, time.Now().UnixMicro())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newest(all []migration) int {
+	if len(all) == 0 {
+		return 0
+	}
+	return all[len(all)-1].version
+}
+
+// Schema returns the version of the database's schema, 0 for an empty database,
+// and the one that this program wants.
+func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
+	all, err := s.dialect.migrations()
+	if err != nil {
+		return 0, 0, err
+	}
+	exists := "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'vestibule_migrations'"
+	if s.dialect == postgres {
+		exists = "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('vestibule_migrations')"
+	}
+	var n int
+	if err := s.row(ctx, exists, nil, []any{&n}); err != nil || n == 0 {
+		return 0, newest(all), err
+	}
+	err = s.row(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations", nil, []any{&have})
+	return have, newest(all), err
+}
+
+// CheckSchema reports, as joined errors, where the database differs from what
+// this program needs: its version, its tables and columns, and the application's
+// user table as it is mapped.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	have, want, err := s.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	var found []error
+	switch {
+	case have > want:
+		found = append(found, fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want))
+	case have < want:
+		found = append(found, fmt.Errorf("gormstore: the database has schema version %d, this program wants %d: migrate it", have, want))
+	}
+	if have == want {
+		for _, t := range tables {
+			if err := s.selectable(ctx, t.columns, t.name); err != nil {
+				found = append(found, fmt.Errorf("gormstore: table %s is not as it should be: %w", t.name, err))
+			}
+		}
+	}
+	if s.users.UserTable != ownUsers || have == want {
+		if err := s.selectable(ctx, "u.id, u.name, u.email, u.password, u.active, u.roles, u.created_us", s.users.source+" u"); err != nil {
+			found = append(found, fmt.Errorf("gormstore: user table %s is not as it is mapped: %w", s.users.Table, err))
+		}
+	}
+	return errors.Join(found...)
+}
+
+var tables = []struct{ name, columns string }{
+	{"vestibule_subjects", "subject, epoch"},
+	{"vestibule_static_tokens", "digest, subject, salt, key_id, epoch, created_us"},
+	{"vestibule_permissions", "subject, permission"},
+	{"vestibule_group_members", "subject, group_name"},
+	{"vestibule_group_permissions", "group_name, permission"},
+}
+
+func (s *Store) selectable(ctx context.Context, columns, from string) error {
+	return s.rows(ctx, "SELECT "+columns+" FROM "+from+" WHERE 1 = 0", nil, func(*sql.Rows) error { return nil })
+}

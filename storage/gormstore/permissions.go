@@ -1,0 +1,80 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// SubjectPermissions implements storage.Permissions.
+func (s *Store) SubjectPermissions(ctx context.Context, subject string) (names []string, err error) {
+	if storage.CheckID("subject", subject) != nil {
+		return nil, nil
+	}
+	const query = `SELECT permission FROM vestibule_permissions WHERE subject = ?
+		UNION SELECT g.permission FROM vestibule_group_members m JOIN vestibule_group_permissions g ON g.group_name = m.group_name WHERE m.subject = ?`
+	err = s.rows(ctx, s.dialect.bind(query), []any{subject, subject}, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	})
+	slices.Sort(names)
+	return names, err
+}
+
+// SetSubjectPermissions implements storage.Permissions.
+func (s *Store) SetSubjectPermissions(ctx context.Context, subject string, perms []string) error {
+	return s.setList(ctx, "vestibule_permissions", "subject", subject, "permission", perms)
+}
+
+// SetSubjectGroups implements storage.Permissions.
+func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []string) error {
+	return s.setList(ctx, "vestibule_group_members", "subject", subject, "group_name", groups)
+}
+
+// SetGroupPermissions implements storage.Permissions.
+func (s *Store) SetGroupPermissions(ctx context.Context, group string, perms []string) error {
+	return s.setList(ctx, "vestibule_group_permissions", "group_name", group, "permission", perms)
+}
+
+// setList replaces the rows of one key in a table of two columns.
+func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn string, values []string) error {
+	if err := storage.CheckID(keyColumn, key); err != nil {
+		return err
+	}
+	for _, v := range values {
+		if err := storage.CheckID(valueColumn, v); err != nil {
+			return err
+		}
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+keyColumn+" = ?"), key); err != nil {
+			return err
+		}
+		insert := s.dialect.bind("INSERT INTO " + table + " (" + keyColumn + ", " + valueColumn + ") VALUES (?, ?) ON CONFLICT DO NOTHING")
+		for _, v := range values {
+			if _, err := s.exec(ctx, insert, key, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// isUnique reports a violated unique constraint. The drivers are not imported
+// here, so it asks for what their errors have in common.
+func isUnique(err error) bool {
+	if err == nil {
+		return false
+	}
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState() == "23505"
+	}
+	return strings.Contains(err.Error(), "UNIQUE constraint failed")
+}

@@ -1,0 +1,88 @@
+// Package sqlite opens a SQLite file for package gormstore, with gorm's driver.
+// That driver is cgo: it needs gcc. For CGO_ENABLED=0 give gormstore.New a
+// *gorm.DB of a driver in pure Go.
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	_ "github.com/mattn/go-sqlite3" // a newer one than gorm's driver asks for
+	driver "gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+// Open opens the file at path, and makes an empty one with mode 0600 where there
+// is none. ":memory:" is a database in memory that ends with Close.
+//
+// The file is in WAL mode; each commit is on the disk before it is acknowledged
+// (synchronous=FULL); foreign keys are on; a writer waits for another process's
+// lock for somewhat less than the store's timeout. Journal and index files lie
+// beside it, so it does not belong on a network file system.
+func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
+	if path == "" {
+		return nil, errors.New("sqlite: no path")
+	}
+	memory := path == ":memory:"
+	if !memory {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("sqlite: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("sqlite: %w", err)
+		}
+	}
+	db, err := gorm.Open(driver.Open(dsn(path, busyTimeout(opts))), gormstore.Config())
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	if memory {
+		// Each connection would be a database of its own.
+		pool.SetMaxOpenConns(1)
+	} else {
+		pool.SetMaxOpenConns(connections)
+	}
+	pool.SetMaxIdleConns(connections)
+	s, err := gormstore.Own(db, opts)
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return s, nil
+}
+
+// connections is how many readers work at once; each has a cache of its own.
+const connections = 8
+
+func busyTimeout(opts *gormstore.Options) time.Duration {
+	timeout := 2 * time.Second
+	if opts != nil && opts.Timeout > 0 {
+		timeout = opts.Timeout
+	}
+	return timeout * 9 / 10
+}
+
+func dsn(path string, busy time.Duration) string {
+	q := url.Values{
+		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
+		"_foreign_keys": {"on"},
+		"_synchronous":  {"FULL"},
+		"_txlock":       {"immediate"},
+		"_cache_size":   {"-32768"}, // KiB for each connection
+	}
+	if path == ":memory:" {
+		return path + "?" + q.Encode()
+	}
+	q.Set("_journal_mode", "WAL")
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}

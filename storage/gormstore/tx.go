@@ -1,0 +1,138 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"gorm.io/gorm"
+)
+
+type txKey struct{ *Store }
+
+// InTx implements storage.Transactor. Within fn, DB returns gorm's handle of the
+// transaction, so that an application's own statements belong to it too.
+func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error {
+	if s.tx(ctx) != nil {
+		return fn(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*s.timeout)
+	defer cancel()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return fn(context.WithValue(ctx, txKey{s}, tx))
+	})
+}
+
+// DB returns gorm's handle: of the transaction that ctx carries, or of the
+// database. Like the store itself it logs nothing.
+func (s *Store) DB(ctx context.Context) *gorm.DB {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.WithContext(ctx)
+	}
+	return s.db.WithContext(ctx)
+}
+
+// WithTx returns a context whose calls of the store belong to a transaction that
+// the application began with gorm, on the same database.
+func (s *Store) WithTx(ctx context.Context, tx *gorm.DB) context.Context {
+	return context.WithValue(ctx, txKey{s}, tx)
+}
+
+func (s *Store) tx(ctx context.Context) *gorm.DB {
+	tx, _ := ctx.Value(txKey{s}).(*gorm.DB)
+	return tx
+}
+
+// pool is what statements run on.
+func (s *Store) pool(ctx context.Context) gorm.ConnPool {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.Statement.ConnPool
+	}
+	return s.sql
+}
+
+// lock waits for the right to write. PostgreSQL needs none.
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+	if s.writer == nil || s.tx(ctx) != nil {
+		return func() {}, nil
+	}
+	select {
+	case s.writer <- struct{}{}:
+		return func() { <-s.writer }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// exec runs one statement that changes something and returns how many rows it
+// changed.
+func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	res, err := s.pool(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// row reads one row.
+func (s *Store) row(ctx context.Context, query string, args, dest []any) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...)
+}
+
+// rows reads any number of rows.
+func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	rows, err := s.pool(ctx).QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// maxTries bounds how often a transaction of the store's own is tried again after
+// PostgreSQL ended it in favour of another one.
+const maxTries = 4
+
+// atomically is InTx for transactions of the store's own, which may run again.
+func (s *Store) atomically(ctx context.Context, fn func(context.Context) error) error {
+	if s.tx(ctx) != nil {
+		return fn(ctx)
+	}
+	for try := 1; ; try++ {
+		err := s.InTx(ctx, fn)
+		if err == nil || try == maxTries || !mayRetry(err) {
+			return err
+		}
+	}
+}
+
+// mayRetry reports a serialization failure or a deadlock.
+func mayRetry(err error) bool {
+	var state interface{ SQLState() string }
+	if !errors.As(err, &state) {
+		return false
+	}
+	code := state.SQLState()
+	return code == "40001" || code == "40P01"
+}

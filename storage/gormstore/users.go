@@ -1,0 +1,191 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// userRow is a row of the user columns.
+type userRow struct {
+	u       storage.User
+	hash    string
+	roles   string
+	created int64
+}
+
+func (r *userRow) dest() []any {
+	return []any{&r.u.ID, &r.u.Name, &r.u.Email, &r.hash, &r.u.Active, &r.roles, &r.created, &r.u.Epoch}
+}
+
+func (r *userRow) user() storage.User {
+	r.u.Password = storage.PasswordHash(r.hash)
+	if r.roles != "" {
+		r.u.Roles = strings.Split(r.roles, ",")
+	}
+	if r.created != 0 {
+		r.u.Created = time.UnixMicro(r.created).UTC()
+	}
+	return r.u
+}
+
+func (s *Store) user(ctx context.Context, query, key string) (storage.User, error) {
+	var r userRow
+	if err := s.row(ctx, query, []any{key}, r.dest()); err != nil {
+		return storage.User{}, notFound(err)
+	}
+	return r.user(), nil
+}
+
+// notFound turns the absence of a row into storage.ErrNotFound.
+func notFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return storage.ErrNotFound
+	}
+	return err
+}
+
+// UserByID implements storage.Users.
+func (s *Store) UserByID(ctx context.Context, id string) (storage.User, error) {
+	if !s.users.has(id) {
+		return storage.User{}, storage.ErrNotFound
+	}
+	return s.user(ctx, s.q.userByID, id)
+}
+
+// UserByName implements storage.Users.
+func (s *Store) UserByName(ctx context.Context, name string) (storage.User, error) {
+	if storage.CheckID("user name", name) != nil {
+		return storage.User{}, storage.ErrNotFound
+	}
+	return s.user(ctx, s.q.userByName, name)
+}
+
+// ListUsers implements storage.Users.
+func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users []storage.User, err error) {
+	err = s.rows(ctx, s.q.listUsers, []any{after, max(limit, 0)}, func(rows *sql.Rows) error {
+		var r userRow
+		if err := rows.Scan(r.dest()...); err != nil {
+			return err
+		}
+		users = append(users, r.user())
+		return nil
+	})
+	return users, err
+}
+
+// CreateUser implements storage.Users. On a table of the application it fills the
+// mapped columns alone: where others are NOT NULL without a default, the
+// application inserts its accounts itself.
+func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
+	if err := errors.Join(storage.CheckID("user id", u.ID), storage.CheckID("user name", u.Name)); err != nil {
+		return err
+	}
+	if strings.ContainsRune(u.Email, 0) || !utf8.ValidString(u.Email) {
+		return fmt.Errorf("%w: email holds NUL or is not UTF-8", storage.ErrInvalid)
+	}
+	t := s.users
+	if !t.has(u.ID) {
+		return fmt.Errorf("%w: user id is no %s", storage.ErrInvalid, t.IDType)
+	}
+	if slices.ContainsFunc(u.Roles, func(r string) bool { return r == "" || strings.ContainsAny(r, ",\x00") }) {
+		return fmt.Errorf("%w: a role is empty or holds a comma", storage.ErrInvalid)
+	}
+	args := []any{u.ID, u.Name}
+	if t.Email != "" {
+		args = append(args, u.Email)
+	}
+	if t.Password != "" {
+		args = append(args, string(u.Password))
+	}
+	if t.Created != "" {
+		args = append(args, micros(u.Created))
+	}
+	if t.canActive {
+		args = append(args, u.Active)
+	}
+	if column.MatchString(t.Roles) {
+		args = append(args, strings.Join(u.Roles, ","))
+	} else if len(u.Roles) > 0 {
+		return fmt.Errorf("%w: the user table has no column for roles", storage.ErrInvalid)
+	}
+	n, err := s.exec(ctx, s.q.createUser, args...)
+	if err == nil && n == 0 {
+		err = storage.ErrConflict
+	}
+	return err
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// change runs an UPDATE of one account; what names the columns it needs.
+func (s *Store) change(ctx context.Context, query, what, id string, args ...any) error {
+	if query == "" {
+		return fmt.Errorf("gormstore: the user table has no plain column for %s", what)
+	}
+	if !s.users.has(id) {
+		return storage.ErrNotFound
+	}
+	n, err := s.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	return err
+}
+
+// SetPassword implements storage.Accounts.
+func (s *Store) SetPassword(ctx context.Context, id string, hash storage.PasswordHash) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.change(ctx, s.q.setPassword, "the password", id, string(hash), id); err != nil {
+			return err
+		}
+		return s.end(ctx, id)
+	})
+}
+
+// ReplaceHash implements storage.Accounts.
+func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.PasswordHash) error {
+	err := s.change(ctx, s.q.replaceHash, "the password", id, string(new), id, string(old))
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if _, err := s.UserByID(ctx, id); err != nil {
+		return err
+	}
+	return storage.ErrConflict
+}
+
+// SetActive implements storage.Accounts.
+func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.change(ctx, s.q.setActive, "being active", id, active, id); err != nil {
+			return err
+		}
+		if active {
+			return nil
+		}
+		return s.end(ctx, id)
+	})
+}
+
+// DeleteUser implements storage.Accounts.
+func (s *Store) DeleteUser(ctx context.Context, id string) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.change(ctx, s.q.deleteUser, "the id", id, id); err != nil {
+			return err
+		}
+		return s.ForgetSubject(ctx, id)
+	})
+}

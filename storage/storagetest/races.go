@@ -1,0 +1,165 @@
+package storagetest
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// together is how many goroutines meet.
+const together = 64
+
+// race calls f at once from many goroutines and returns their errors.
+func race(f func(i int) error) []error {
+	errs := make([]error, together)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range together {
+		wg.Go(func() {
+			<-start
+			errs[i] = f(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+	return errs
+}
+
+// oneWins fails unless one call succeeded and all others got want.
+func (k *kit) oneWins(errs []error, want error, what string) {
+	k.Helper()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, want) {
+			k.Errorf("%s: a loser got %v, want %v", what, err, want)
+		}
+	}
+	if won != 1 {
+		k.Errorf("%s: %d of %d won", what, won, len(errs))
+	}
+}
+
+func races(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"one_name": func(k *kit) {
+			k.oneWins(race(func(i int) error {
+				u := account("alice")
+				u.ID = string(rune('a'+i%26)) + string(rune('a'+i/26))
+				return k.s.CreateUser(k.ctx, u)
+			}), storage.ErrConflict, "accounts of one name")
+		},
+		"first_token": func(k *kit) {
+			u := k.add("alice")
+			k.oneWins(race(func(i int) error {
+				return k.s.PutStaticToken(k.ctx, token(u.ID, 0, i), storage.Digest{})
+			}), storage.ErrConflict, "first tokens")
+		},
+		"exchange": func(k *kit) {
+			u, tok := k.give("alice")
+			k.oneWins(race(func(i int) error {
+				return k.s.PutStaticToken(k.ctx, token(u.ID, tok.Epoch, 100+i), tok.Digest)
+			}), storage.ErrConflict, "exchanges of one token")
+			if list, err := k.s.ListStaticTokens(k.ctx, "", 10); err != nil || len(list) != 1 || k.usable(tok.Digest) {
+				k.Errorf("%d tokens, %v", len(list), err)
+			}
+		},
+		"delete": func(k *kit) {
+			_, tok := k.give("alice")
+			k.oneWins(race(func(int) error { return k.s.DeleteStaticToken(k.ctx, tok.Digest) }), storage.ErrNotFound, "deletions")
+		},
+		"rehash": func(k *kit) {
+			u := k.add("alice")
+			k.oneWins(race(func(i int) error {
+				return k.s.ReplaceHash(k.ctx, u.ID, u.Password, storage.PasswordHash(rune('a'+i)))
+			}), storage.ErrConflict, "rehashes")
+		},
+		"bumps": func(k *kit) {
+			var mu sync.Mutex
+			var seen []int64
+			for _, err := range race(func(int) error {
+				n, err := k.s.BumpEpoch(k.ctx, "someone")
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, n)
+				return err
+			}) {
+				k.must(err)
+			}
+			slices.Sort(seen)
+			if len(slices.Compact(slices.Clone(seen))) != together {
+				k.Errorf("two bumps gave one epoch: %v", seen)
+			}
+			if last := k.epoch("someone"); last != seen[together-1] {
+				k.Errorf("stored %d, greatest given %d", last, seen[together-1])
+			}
+		},
+		// Whatever the order, no token is usable after the subject was disabled.
+		"attack_043_token_or_disabled": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					return k.s.SetActive(k.ctx, u.ID, false)
+				}
+				err := k.s.PutStaticToken(k.ctx, token(u.ID, 0, i), storage.Digest{})
+				if errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrStale) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			for i := range together {
+				if k.usable(token(u.ID, 0, i).Digest) {
+					k.Errorf("token %d is usable", i)
+				}
+			}
+		},
+		"token_or_logged_out_everywhere": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					_, err := k.s.BumpEpoch(k.ctx, u.ID)
+					return err
+				}
+				err := k.s.PutStaticToken(k.ctx, token(u.ID, 0, i), storage.Digest{})
+				if errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrStale) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			for i := range together {
+				if k.usable(token(u.ID, 0, i).Digest) {
+					k.Errorf("token %d is usable", i)
+				}
+			}
+		},
+	})
+}
+
+// texts keeps odd but valid texts, byte for byte.
+func texts(t *testing.T, open func(*testing.T) Store) {
+	odd := []string{
+		"'", `"`, "' OR 1=1--", "%", "_", `\`, "a b", " lead", "trail ", "\t", "юлия", "田中", "ﬁ", "e\u0301", "\u00e9", "\u202eabc",
+		"😀", "\u0001", "\u007f", "?", "$1", ":a", "@a", "NULL", "0", "-1", "true", "id-id", "a,b", "a;b", "--", "/*",
+	}
+	rules(t, open, map[string]func(*kit){
+		"attack_036_sql_in_names": func(k *kit) {
+			for _, name := range odd {
+				k.must(k.s.CreateUser(k.ctx, storage.User{ID: name, Name: name, Email: name, Password: storage.PasswordHash(name), Active: true}))
+			}
+			for _, name := range odd {
+				u, err := k.s.UserByName(k.ctx, name)
+				if err != nil || u.ID != name || u.Name != name || u.Email != name || string(u.Password) != name {
+					k.Errorf("%q came back as %q, %q, %q: %v", name, u.ID, u.Name, u.Email, err)
+				}
+			}
+		},
+	})
+}

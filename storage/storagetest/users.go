@@ -1,0 +1,273 @@
+package storagetest
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func users(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"round_trip": func(k *kit) {
+			want := k.add("alice")
+			byID, err := k.s.UserByID(k.ctx, want.ID)
+			k.must(err)
+			byName, err := k.s.UserByName(k.ctx, want.Name)
+			k.must(err)
+			for how, got := range map[string]storage.User{"id": byID, "name": byName} {
+				if !reflect.DeepEqual(got, want) {
+					k.Errorf("by %s: got %#v, want %#v", how, got, want)
+				}
+			}
+		},
+		"inactive_is_returned": func(k *kit) {
+			u := account("bob")
+			u.Active, u.Roles, u.Email = false, nil, ""
+			k.must(k.s.CreateUser(k.ctx, u))
+			got, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			if got.Active || len(got.Roles) != 0 {
+				k.Errorf("got %+v", got)
+			}
+		},
+		"absent": func(k *kit) {
+			for _, id := range []string{"nobody", "", "a\x00b", "\xff", strings.Repeat("x", 300)} {
+				_, err := k.s.UserByID(k.ctx, id)
+				k.is(err, storage.ErrNotFound, "a malformed id counts as absent")
+				_, err = k.s.UserByName(k.ctx, id)
+				k.is(err, storage.ErrNotFound, "a malformed name counts as absent")
+			}
+		},
+		"names_are_compared_byte_for_byte": func(k *kit) {
+			k.add("alice")
+			for _, name := range []string{"Alice", "alice ", "ALICE", "alicé"} {
+				_, err := k.s.UserByName(k.ctx, name)
+				k.is(err, storage.ErrNotFound, "another spelling is another name")
+			}
+		},
+		"taken": func(k *kit) {
+			k.add("alice")
+			again := account("alice")
+			k.is(k.s.CreateUser(k.ctx, again), storage.ErrConflict, "id and name are taken")
+			again.ID = "other"
+			k.is(k.s.CreateUser(k.ctx, again), storage.ErrConflict, "the name is taken")
+			again.ID, again.Name = "id-alice", "other"
+			k.is(k.s.CreateUser(k.ctx, again), storage.ErrConflict, "the id is taken")
+			if u, err := k.s.UserByID(k.ctx, "id-alice"); err != nil || u.Name != "alice" {
+				k.Errorf("a refused creation changed the account: %+v, %v", u, err)
+			}
+		},
+		"invalid": func(k *kit) {
+			for _, bad := range []string{"", "a\x00b", "\xff\xfe", strings.Repeat("x", storage.MaxIDLen+1)} {
+				u := account("x")
+				u.ID = bad
+				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed id is refused")
+				u = account("x")
+				u.Name = bad
+				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed name is refused")
+			}
+		},
+		"list": func(k *kit) {
+			for _, name := range []string{"b", "a", "ä", "c", "B"} {
+				k.add(name)
+			}
+			var got []string
+			for after := ""; ; {
+				page, err := k.s.ListUsers(k.ctx, after, 2)
+				k.must(err)
+				for _, u := range page {
+					got = append(got, u.Name)
+					after = u.Name
+				}
+				if len(page) < 2 {
+					break
+				}
+			}
+			if want := []string{"B", "a", "b", "c", "ä"}; !slices.Equal(got, want) {
+				k.Errorf("got %q, want %q: pages follow each other in order of the names' bytes", got, want)
+			}
+		},
+		"what_is_returned_is_a_copy": func(k *kit) {
+			u := k.add("alice")
+			got, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			got.Roles[0] = "changed"
+			again, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			if again.Roles[0] != "staff" {
+				k.Error("a caller changed a stored account through what it was given")
+			}
+		},
+	})
+}
+
+func accounts(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"set_password": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.must(k.s.SetPassword(k.ctx, u.ID, "new"))
+			got, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			if got.Password != "new" || got.Epoch <= before {
+				k.Errorf("password set %t, epoch %d after %d: a new password bumps the epoch", got.Password == "new", got.Epoch, before)
+			}
+			_, _, err = k.s.StaticTokenByDigest(k.ctx, tok.Digest)
+			k.is(err, storage.ErrNotFound, "a new password deletes the static token")
+			k.is(k.s.SetPassword(k.ctx, "nobody", "x"), storage.ErrNotFound, "there is no such account")
+		},
+		"replace_hash": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.must(k.s.ReplaceHash(k.ctx, u.ID, u.Password, "better"))
+			k.is(k.s.ReplaceHash(k.ctx, u.ID, u.Password, "other"), storage.ErrConflict, "the hash is another by now")
+			k.is(k.s.ReplaceHash(k.ctx, "nobody", "a", "b"), storage.ErrNotFound, "there is no such account")
+			got, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			if got.Password != "better" || got.Epoch != before || !k.usable(tok.Digest) {
+				k.Error("a better encoding of the same password ends nothing")
+			}
+		},
+		"attack_044_disabled": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.must(k.s.SetActive(k.ctx, u.ID, false))
+			if k.usable(tok.Digest) || k.epoch(u.ID) <= before {
+				k.Error("disabling ends the token and bumps the epoch")
+			}
+			middle := k.epoch(u.ID)
+			k.must(k.s.SetActive(k.ctx, u.ID, false))
+			if k.epoch(u.ID) <= middle {
+				k.Error("disabling twice bumps twice")
+			}
+			last := k.epoch(u.ID)
+			k.must(k.s.SetActive(k.ctx, u.ID, true))
+			if k.epoch(u.ID) != last || k.usable(tok.Digest) {
+				k.Error("enabling brings nothing back and ends nothing")
+			}
+			k.is(k.s.SetActive(k.ctx, "nobody", true), storage.ErrNotFound, "there is no such account")
+		},
+		"attack_045_deleted_and_id_used_again": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.must(k.s.SetSubjectPermissions(k.ctx, u.ID, []string{"app.add_x"}))
+			k.must(k.s.DeleteUser(k.ctx, u.ID))
+			_, err := k.s.UserByID(k.ctx, u.ID)
+			k.is(err, storage.ErrNotFound, "the account is gone")
+			k.is(k.s.DeleteUser(k.ctx, u.ID), storage.ErrNotFound, "it is gone already")
+			k.add("alice")
+			if k.usable(tok.Digest) {
+				k.Error("the token of the deleted account works for the new one")
+			}
+			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, before, 2), storage.Digest{}), storage.ErrStale, "the epoch stays behind and does not fit")
+			if p, err := k.s.SubjectPermissions(k.ctx, u.ID); err != nil || len(p) != 0 {
+				k.Errorf("the new account has the permissions of the old one: %q, %v", p, err)
+			}
+		},
+	})
+}
+
+func subjects(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"unknown_has_epoch_0": func(k *kit) {
+			for _, s := range []string{"nobody", "", "a\x00b"} {
+				if n := k.epoch(s); n != 0 {
+					k.Errorf("epoch of %q is %d", s, n)
+				}
+			}
+		},
+		"bump": func(k *kit) {
+			last := int64(0)
+			for range 100 {
+				n, err := k.s.BumpEpoch(k.ctx, "someone")
+				k.must(err)
+				if n <= last || k.epoch("someone") != n {
+					k.Fatalf("bumped to %d after %d, stored %d", n, last, k.epoch("someone"))
+				}
+				last = n
+			}
+			if last < 1_000_000_000_000_000 {
+				k.Errorf("epoch %d is below the clock in microseconds: a restored backup would bring it back", last)
+			}
+			_, err := k.s.BumpEpoch(k.ctx, "")
+			k.is(err, storage.ErrInvalid, "a subject has an id")
+		},
+		"bump_ends_the_token": func(k *kit) {
+			u, tok := k.give("alice")
+			_, err := k.s.BumpEpoch(k.ctx, u.ID)
+			k.must(err)
+			if k.usable(tok.Digest) {
+				k.Error("the token is usable after the epoch moved")
+			}
+		},
+		"forget": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, []string{"g"}))
+			k.must(k.s.SetGroupPermissions(k.ctx, "g", []string{"app.x"}))
+			k.must(k.s.ForgetSubject(k.ctx, u.ID))
+			k.must(k.s.ForgetSubject(k.ctx, u.ID))
+			_, err := k.s.StaticTokenOf(k.ctx, u.ID)
+			k.is(err, storage.ErrNotFound, "the token is deleted")
+			_, _, err = k.s.StaticTokenByDigest(k.ctx, tok.Digest)
+			k.is(err, storage.ErrNotFound, "the token is deleted")
+			p, err := k.s.SubjectPermissions(k.ctx, u.ID)
+			k.must(err)
+			if len(p) != 0 || k.epoch(u.ID) <= before {
+				k.Errorf("permissions %q, epoch %d after %d", p, k.epoch(u.ID), before)
+			}
+			k.is(k.s.ForgetSubject(k.ctx, "a\x00"), storage.ErrInvalid, "a subject has an id")
+		},
+	})
+}
+
+func permissions(t *testing.T, open func(*testing.T) Store) {
+	get := func(k *kit, subject string) []string {
+		k.Helper()
+		p, err := k.s.SubjectPermissions(k.ctx, subject)
+		k.must(err)
+		return p
+	}
+	rules(t, open, map[string]func(*kit){
+		"own_and_of_groups": func(k *kit) {
+			k.must(k.s.SetGroupPermissions(k.ctx, "editors", []string{"app.change_x", "app.add_x"}))
+			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.view_x", "app.add_x"}))
+			k.must(k.s.SetSubjectGroups(k.ctx, "1", []string{"editors", "nothing"}))
+			if got, want := get(k, "1"), []string{"app.add_x", "app.change_x", "app.view_x"}; !slices.Equal(got, want) {
+				k.Errorf("got %q, want %q: each once, sorted", got, want)
+			}
+			k.must(k.s.SetSubjectGroups(k.ctx, "1", nil))
+			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.other"}))
+			if got := get(k, "1"); !slices.Equal(got, []string{"app.other"}) {
+				k.Errorf("got %q: a set replaces", got)
+			}
+			if got := get(k, "nobody"); len(got) != 0 {
+				k.Errorf("nobody has %q", got)
+			}
+		},
+		"has_perm": func(k *kit) {
+			k.must(k.s.SetSubjectPermissions(k.ctx, "id-alice", []string{"app.x"}))
+			k.must(k.s.SetSubjectPermissions(k.ctx, "id-root", []string{"*"}))
+			for name, want := range map[string]bool{"alice": false, "root": true} {
+				u := k.add(name).WithPermissions(k.s)
+				if x, err := u.HasPerm(k.ctx, "app.x"); err != nil || !x {
+					k.Errorf("%s has app.x: %t, %v", name, x, err)
+				}
+				if y, err := u.HasPerm(k.ctx, "app.y"); err != nil || y != want {
+					k.Errorf("%s has app.y: %t, %v", name, y, err)
+				}
+			}
+		},
+		"invalid": func(k *kit) {
+			k.is(k.s.SetSubjectPermissions(k.ctx, "", nil), storage.ErrInvalid, "a subject has an id")
+			k.is(k.s.SetSubjectPermissions(k.ctx, "1", []string{"ok", "a\x00"}), storage.ErrInvalid, "NUL is refused")
+			k.is(k.s.SetGroupPermissions(k.ctx, "g", []string{""}), storage.ErrInvalid, "a permission has a name")
+			if got := get(k, "1"); len(got) != 0 {
+				k.Errorf("a refused set changed something: %q", got)
+			}
+		},
+	})
+}
