@@ -1,0 +1,42 @@
+# Everything here works on a fresh machine with Go, gcc, make and bash.
+
+SHELL := /bin/bash
+GO ?= go
+FUZZTIME ?= 20s
+BENCH ?= .
+BENCHTIME ?= 1s
+# Vectors of other projects are read from here and never copied.
+export VESTIBULE_VECTORS ?= $(abspath ../shared/vectors)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test race fuzz bench lint attacks timing
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## serve every scheme side by side, on SQLite in a temporary folder
+	$(GO) run ./examples/compare
+
+test: ## all tests, on real SQLite and PostgreSQL
+	$(GO) vet ./...
+	scripts/with-services $(GO) test ./...
+
+race: ## all tests with the race detector
+	scripts/with-services $(GO) test -race -short ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
+bench: ## benchmarks that match BENCH, on real SQLite and PostgreSQL
+	scripts/with-services $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./...
+
+lint: ## format, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+attacks: ## how many rows of the attack catalogue have tests that pass
+	scripts/with-services $(GO) run ./internal/attacks
+
+timing: ## statistics of login times; decides nothing
+	$(GO) test -tags timing -run Timing -count=1 -v ./authn/password

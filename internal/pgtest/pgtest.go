@@ -1,0 +1,57 @@
+// Package pgtest gives tests a real PostgreSQL.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+)
+
+// Hint says how to get a server.
+const Hint = `PostgreSQL: set VESTIBULE_TEST_POSTGRES, or run "make test", which starts one`
+
+// URL returns the URL of a new, empty database on the server that
+// VESTIBULE_TEST_POSTGRES names, by a role that may create databases. It is
+// dropped when the test ends. Without a server the test fails where CI is set,
+// and is skipped elsewhere.
+func URL(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv("VESTIBULE_TEST_POSTGRES")
+	if server == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal(Hint)
+		}
+		t.Skip(Hint)
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("VESTIBULE_TEST_POSTGRES is no URL")
+	}
+	name := "t" + strings.ToLower(rand.Text())
+	admin(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'")
+	t.Cleanup(func() { admin(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	u.Path = "/" + name
+	return u.String()
+}
+
+func admin(t testing.TB, server, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	db, err := sql.Open("pgx", server)
+	if err == nil {
+		_, err = db.ExecContext(ctx, statement)
+		db.Close()
+	}
+	if err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", Hint, err))
+	}
+}

@@ -1,0 +1,63 @@
+package gormstore_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
+	"github.com/vestibule-auth/vestibule/storage/storagetest"
+)
+
+// databases are what everything here runs on.
+var databases = map[string]func(testing.TB, *gormstore.Options) *gormstore.Store{
+	"sqlite":   openSQLite,
+	"memory":   openMemory,
+	"postgres": openPostgres,
+}
+
+func openSQLite(t testing.TB, opts *gormstore.Options) *gormstore.Store {
+	return opened(t)(sqlite.Open(filepath.Join(t.TempDir(), "a b%?#.db"), opts))
+}
+
+func openMemory(t testing.TB, opts *gormstore.Options) *gormstore.Store {
+	return opened(t)(sqlite.Open(":memory:", opts))
+}
+
+func openPostgres(t testing.TB, opts *gormstore.Options) *gormstore.Store {
+	return opened(t)(postgres.Open(pgtest.URL(t), opts))
+}
+
+func opened(t testing.TB) func(*gormstore.Store, error) *gormstore.Store {
+	return func(s *gormstore.Store, err error) *gormstore.Store {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	}
+}
+
+func migrated(t testing.TB, s *gormstore.Store) *gormstore.Store {
+	t.Helper()
+	if err := s.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			storagetest.Run(t, func(t *testing.T) storagetest.Store { return migrated(t, open(t, nil)) })
+		})
+	}
+}
