@@ -1,0 +1,158 @@
+// Package password hashes and checks passwords.
+//
+// A [Hasher] makes argon2id hashes, verifies those of other systems (bcrypt,
+// PBKDF2, scrypt, argon2, in PHC form and in Django's form), and holds every hash
+// computation behind a semaphore, since unbounded logins would take all memory
+// and all cores from everything else. A [Checker] is the authn.PasswordChecker
+// over a user store: it counts the attempt, hashes exactly once whatever the name,
+// and gives one answer to every failure.
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Params are the cost of argon2id (RFC 9106).
+type Params struct {
+	Memory  uint32 // KiB
+	Time    uint32 // passes
+	Threads uint8
+}
+
+// DefaultParams are OWASP's first choice: 19 MiB, two passes, one thread.
+var DefaultParams = Params{Memory: 19 * 1024, Time: 2, Threads: 1}
+
+const (
+	saltLen = 16
+	keyLen  = 32
+)
+
+// HasherOptions change a Hasher; nil is fine.
+type HasherOptions struct {
+	// Params of new hashes; the zero value is DefaultParams. Below 7 MiB, or 19 MiB
+	// for one pass over two, is refused, and so is what Verify would not compute.
+	Params Params
+	// Slots is how many hashes are computed at once; 0 is half of the cores, at
+	// least one. Each takes Params.Memory.
+	Slots int
+	// MaxWait is how long a login waits for a slot before it is told 503; 0 is one
+	// second.
+	MaxWait time.Duration
+	// MaxWaiting is how many may wait at once; 0 is 128. One source (an address, or
+	// an IPv6 /64) may hold a quarter of that.
+	MaxWaiting int
+}
+
+// Hasher makes and verifies hashes. All users of one process share one, so that
+// its slots bound them together. It is safe for concurrent use.
+type Hasher struct {
+	params Params
+	queue  *queue
+	hashed atomic.Int64
+}
+
+// NewHasher returns a hasher.
+func NewHasher(opts *HasherOptions) (*Hasher, error) {
+	var o HasherOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Params == (Params{}) {
+		o.Params = DefaultParams
+	}
+	if o.Slots == 0 {
+		o.Slots = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	if o.MaxWait == 0 {
+		o.MaxWait = time.Second
+	}
+	if o.MaxWaiting == 0 {
+		o.MaxWaiting = 128
+	}
+	if o.Slots < 0 || o.MaxWait < 0 || o.MaxWaiting < 0 {
+		return nil, fmt.Errorf("password: slots %d, wait %v, waiting %d: none may be below 0", o.Slots, o.MaxWait, o.MaxWaiting)
+	}
+	if err := o.Params.check(); err != nil {
+		return nil, err
+	}
+	return &Hasher{params: o.Params, queue: newQueue(o.Slots, o.MaxWait, o.MaxWaiting)}, nil
+}
+
+// check holds new hashes to OWASP's list: m=47104,t=1 · 19456,2 · 12288,3 ·
+// 9216,4 · 7168,5.
+func (p Params) check() error {
+	least := map[uint32]uint32{1: 47104, 2: 19456, 3: 12288, 4: 9216}[p.Time]
+	if p.Time >= 5 {
+		least = 7168
+	}
+	switch {
+	case p.Time == 0 || p.Threads == 0:
+		return fmt.Errorf("password: argon2id with %d passes and %d threads", p.Time, p.Threads)
+	case p.Memory < least:
+		return fmt.Errorf("password: argon2id with %d passes needs %d KiB at least, not %d", p.Time, least, p.Memory)
+	case p.Memory > maxArgonMemory || p.Time > maxArgonTime || p.Threads > maxArgonThreads:
+		return fmt.Errorf("password: argon2id with %d KiB, %d passes, %d threads is more than Verify computes", p.Memory, p.Time, p.Threads)
+	}
+	return nil
+}
+
+// Hash returns a new hash of password. source names where the request comes from,
+// for the queue's shares; "" has a share too. An *authn.Unavailable says that the
+// queue is full.
+func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
+	release, err := h.queue.enter(ctx, source)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	h.hashed.Add(1)
+	salt := make([]byte, saltLen)
+	_, _ = rand.Read(salt) // never fails; see crypto/rand
+	key := argon2.IDKey([]byte(password), salt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
+	b64 := base64.RawStdEncoding
+	return storage.PasswordHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString(salt), b64.EncodeToString(key))), nil
+}
+
+// Verify reports whether password is the one that encoded was made of, and if so
+// whether the hash should be made anew with the present parameters. It computes
+// exactly one hash, whatever encoded is: an empty, unusable, unknown or malformed
+// one costs a hash of the present parameters and matches nothing. The error is
+// that of Hash.
+func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
+	release, err := h.queue.enter(ctx, source)
+	if err != nil {
+		return false, false, err
+	}
+	defer release()
+	h.hashed.Add(1)
+	v, known := parse(string(encoded))
+	if !known {
+		argon2.IDKey([]byte(password), dummySalt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
+		return false, false, nil
+	}
+	ok = v.verify(password)
+	return ok, ok && !v.current(h.params), nil
+}
+
+var dummySalt = make([]byte, saltLen)
+
+// Hashed returns how many hashes were computed: a counter for metrics, and for
+// tests that every failure costs the same.
+func (h *Hasher) Hashed() int64 { return h.hashed.Load() }
+
+// errBusy is the fault of a full queue.
+func errBusy(wait time.Duration) error {
+	return &authn.Unavailable{Reason: "password: too many logins at once", RetryAfter: wait}
+}

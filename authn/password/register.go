@@ -1,0 +1,141 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// NewUser is an account to be made.
+type NewUser struct {
+	// ID is the immutable identifier; "" draws a random one.
+	ID       string
+	Name     string
+	Email    string
+	Password string
+	Roles    []string
+}
+
+// String says nothing of the password.
+func (u NewUser) String() string { return "NewUser(" + u.Name + ")" }
+
+// GoString says nothing of the password.
+func (u NewUser) GoString() string { return u.String() }
+
+// Register makes an active account. The hooks run in the same transaction, with
+// the account as it was stored: the place where a token is minted for each new
+// user, or a profile row written. Where one fails there is no account.
+//
+// The error is an *authn.Error with status 400 and the field's message for a name
+// that is malformed or taken and for a password that the policy refuses; errors
+// of hooks and of the store are passed on.
+func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
+	name, err := c.opts.Canonical(n.Name)
+	if err == nil {
+		err = storage.CheckID("name", name)
+	}
+	if err != nil {
+		return storage.User{}, fieldError("username", err.Error())
+	}
+	u := storage.User{ID: n.ID, Name: name, Email: n.Email, Active: true, Roles: n.Roles, Created: c.opts.Clock().UTC()}
+	if u.ID == "" {
+		u.ID = strings.ToLower(rand.Text())
+	}
+	if err := c.policy(ctx, u, n.Password); err != nil {
+		return storage.User{}, err
+	}
+	switch _, err := c.store.UserByName(ctx, name); { // before a hash is spent on it
+	case err == nil:
+		return storage.User{}, errTaken
+	case !errors.Is(err, storage.ErrNotFound):
+		return storage.User{}, err
+	}
+	if u.Password, err = c.hasher.Hash(ctx, "", n.Password); err != nil {
+		return storage.User{}, err
+	}
+	err = c.store.InTx(ctx, func(ctx context.Context) error {
+		if err := c.store.CreateUser(ctx, u); err != nil {
+			return err
+		}
+		stored, err := c.store.UserByID(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		u = stored
+		for _, hook := range hooks {
+			if err := hook(ctx, u); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		err = errTaken
+	}
+	if err != nil {
+		return storage.User{}, err
+	}
+	return u, nil
+}
+
+var errTaken = fieldError("username", "A user with that username already exists.")
+
+// policy checks a new password.
+func (c *Checker) policy(ctx context.Context, u storage.User, password string) error {
+	switch {
+	case len(password) > MaxLength:
+		return errTooLong
+	case !utf8.ValidString(password):
+		return fieldError("password", "Not a valid string.")
+	case strings.IndexByte(password, 0) >= 0:
+		return fieldError("password", "Null characters are not allowed.")
+	case utf8.RuneCountInString(password) < c.opts.MinLength:
+		return fieldError("password", fmt.Sprintf("This password is too short. It must contain at least %d characters.", c.opts.MinLength))
+	}
+	if c.opts.Validate == nil {
+		return nil
+	}
+	err := c.opts.Validate(ctx, u, password)
+	var refused *authn.Error
+	if err != nil && !errors.As(err, &refused) {
+		err = fieldError("password", err.Error())
+	}
+	return err
+}
+
+// SetPassword gives an account a new password, for an administrator. Every
+// credential of the account ends with it. Errors are those of the policy, as in
+// Register, storage.ErrNotFound, and what the store says.
+func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
+	u, err := c.store.UserByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := c.policy(ctx, u, password); err != nil {
+		return err
+	}
+	hash, err := c.hasher.Hash(ctx, "", password)
+	if err != nil {
+		return err
+	}
+	return c.store.SetPassword(ctx, id, hash)
+}
+
+// ChangePassword gives an account a new password for its old one, which counts as
+// a login attempt. Every credential of the account ends with it, that of the
+// request included. The caller has seen to it that the request came with a
+// first-party credential (RULES C7).
+func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
+	_, u, err := c.check(r, name, old)
+	if err != nil {
+		return err
+	}
+	return c.SetPassword(r.Context(), u.ID, new)
+}

@@ -1,0 +1,97 @@
+package throttle
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// deviceAge is how long a device is known after its last new cookie.
+const deviceAge = 180 * 24 * time.Hour
+
+// devices makes and reads device cookies: sealed with AES-256-GCM, the cookie's
+// name as associated data. Inside are the time of issue, a random device id, and a
+// digest of the account.
+type devices struct {
+	aead   cipher.AEAD
+	name   string
+	secure bool
+}
+
+type device struct {
+	id     [16]byte
+	issued time.Time
+}
+
+const deviceLen = 8 + 16 + sha256.Size
+
+func newDevices(key []byte, plain bool) (*devices, error) {
+	if len(key) != 32 {
+		return nil, errors.New("throttle: DeviceKey has 32 bytes")
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	if plain {
+		return &devices{aead, "device", false}, nil
+	}
+	return &devices{aead, "__Host-device", true}, nil
+}
+
+// read returns the device of the request's cookie, if it is good for the account.
+// Two cookies of the name are none.
+func (d *devices) read(r *http.Request, account string, now time.Time) (device, bool) {
+	cookies := r.CookiesNamed(d.name)
+	if len(cookies) != 1 {
+		return device{}, false
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cookies[0].Value)
+	if err != nil {
+		return device{}, false
+	}
+	b, err := d.aead.Open(nil, nil, sealed, []byte(d.name))
+	if err != nil || len(b) != deviceLen {
+		return device{}, false
+	}
+	x := device{issued: time.Unix(int64(binary.BigEndian.Uint64(b)), 0)}
+	copy(x.id[:], b[8:])
+	sum := sha256.Sum256([]byte(account))
+	age := now.Sub(x.issued)
+	if subtle.ConstantTimeCompare(sum[:], b[24:]) != 1 || age < -time.Minute || age >= deviceAge {
+		return device{}, false
+	}
+	return x, true
+}
+
+// cookies returns the cookie for a device that has just logged in; none where its
+// cookie is in the first half of its life.
+func (d *devices) cookies(account string, known *device, now time.Time) []*http.Cookie {
+	x := device{issued: now}
+	if known != nil {
+		if now.Sub(known.issued) < deviceAge/2 {
+			return nil
+		}
+		x.id = known.id
+	} else {
+		_, _ = rand.Read(x.id[:]) // never fails; see crypto/rand
+	}
+	sum := sha256.Sum256([]byte(account))
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, deviceLen), uint64(x.issued.Unix()))
+	b = append(append(b, x.id[:]...), sum[:]...)
+	return []*http.Cookie{{
+		Name: d.name, Value: base64.RawURLEncoding.EncodeToString(d.aead.Seal(nil, nil, b, []byte(d.name))),
+		Path: "/", MaxAge: int(deviceAge / time.Second), Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	}}
+}
