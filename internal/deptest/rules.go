@@ -1,0 +1,61 @@
+// Package deptest holds the import rules of the module. Its tests prove them with
+// go list, so that a user who imports one scheme compiles one scheme.
+package deptest
+
+// rule says what a package may depend on, through whatever packages in between.
+// The standard library is always allowed. A name that ends with /... stands for
+// all packages below it; names without a dot in their first element are packages
+// of this module.
+type rule struct {
+	pkg   string
+	allow []string
+}
+
+const (
+	gorm    = "gorm.io/gorm/..."
+	sqlite  = "gorm.io/driver/sqlite"
+	mattn   = "github.com/mattn/go-sqlite3"
+	pg      = "gorm.io/driver/postgres"
+	pgx     = "github.com/jackc/..."
+	xtext   = "golang.org/x/text/..."
+	xcrypto = "golang.org/x/crypto/..."
+	xsys    = "golang.org/x/sys/cpu" // x/crypto's look at the processor
+	xsync   = "golang.org/x/sync/..."
+	inflect = "github.com/jinzhu/..." // gorm's
+)
+
+// rules has a line for each package of the library; examples and commands are
+// free. A package without a line fails the test.
+var rules = []rule{
+	{"authn", nil},
+	{"authn/authntest", []string{"authn"}},
+	{"authn/password", []string{"authn", "storage", xcrypto, xsys}},
+	{"authn/throttle", []string{"authn"}},
+	{"authn/username", []string{xtext}},
+	{"authz", []string{"authn"}},
+	{"keys", nil},
+	{"storage", nil},
+	{"storage/memory", []string{"storage"}},
+	{"storage/storagetest", []string{"storage"}},
+	{"storage/gormstore", []string{"storage", gorm, inflect, xtext}},
+	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
+	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
+	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"schemes/basic", []string{"authn"}},
+	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},
+	{"internal/loginform", []string{"authn"}},
+	{"internal/tokentext", nil},
+	{"internal/pgtest", []string{pgx, xtext, xsync, xcrypto}},
+	{"internal/deptest", nil},
+	{"internal/attacks", nil},
+}
+
+// forbidden pairs hold whatever the lines above say: from, to.
+var forbidden = [][2]string{
+	{"schemes/...", "schemes/..."},
+	{"schemes/...", "authz"},
+	{"schemes/...", "storage/*"},
+	{"storage/...", "authn/..."},
+	{"storage/...", "authz"},
+	{"storage/...", "schemes/..."},
+}
