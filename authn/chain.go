@@ -225,9 +225,10 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 				id.Scopes = []string{}
 			}
 			return id, i, nil
-		case !errors.Is(err, ErrNoCredentials):
+		case err == ErrNoCredentials:
+		case !isAbsent(err):
 			return Identity{}, i, err
-		case unrecognizedErr == nil && err != ErrNoCredentials && errors.Is(err, ErrUnrecognized):
+		case unrecognizedErr == nil && errors.Is(err, ErrUnrecognized):
 			unrecognizedBy, unrecognizedErr = i, err
 		}
 	}
@@ -250,7 +251,9 @@ func refusalOf(err error) error {
 	if errors.As(err, &u) && u.refusal != nil {
 		return u.refusal
 	}
-	return AuthenticationFailed("Invalid token.").With(ErrUnrecognized)
+	return AuthenticationFailed("Invalid token.").With(errShape)
 }
+
+var errShape = errors.New("its keyword is known, its shape is not")
 
 var errNoIdentity = errors.New("authn: the scheme accepted a credential and named nobody")

@@ -35,6 +35,10 @@ func refusal(err error) *Error {
 	return nil
 }
 
+// isAbsent reports whether err says that there is no credential. A refusal is a
+// refusal whatever it wraps.
+func isAbsent(err error) bool { return errors.Is(err, ErrNoCredentials) && refusal(err) == nil }
+
 // faultStatus is the status for an error that is no refusal: 503, unless the
 // error knows of another server error (a wrong object type in a permission is a
 // mistake of the program, 500).

@@ -33,7 +33,7 @@ func outcomeOf(err error) Outcome {
 	switch {
 	case err == nil:
 		return Accepted
-	case errors.Is(err, ErrNoCredentials):
+	case isAbsent(err):
 		return Absent
 	case refusal(err) != nil:
 		return Refused
@@ -87,7 +87,7 @@ func (t *tracer) step(scheme string, err error) {
 	s := Step{Scheme: scheme, Outcome: outcomeOf(err)}
 	switch e := refusal(err); {
 	case err == nil:
-	case errors.Is(err, ErrUnrecognized):
+	case s.Outcome == Absent && errors.Is(err, ErrUnrecognized):
 		s.Why = "its keyword, not its shape"
 	case s.Outcome == Absent:
 		s.Why = "no credential of its kind"
