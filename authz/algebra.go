@@ -1,10 +1,6 @@
 package authz
 
-import (
-	"strings"
-
-	"github.com/vestibule-auth/vestibule/authn"
-)
+import "strings"
 
 // And allows what all of ps allow: the least of their decisions. It asks from
 // left to right and stops at the first that refuses, whose reason it gives. It
@@ -28,43 +24,62 @@ type (
 	not struct{ p Permission }
 )
 
-func (ps and) Decide(a Access) (Decision, error) {
-	least := Allow
+func (ps and) eval(a Access) verdict {
+	all := verdict{d: Allow}
 	for _, p := range ps {
-		d, err := ask(p, a)
-		if d == Deny {
-			return Deny, err
+		v := eval(p, a)
+		switch {
+		case v.fault != nil:
+			return v
+		case v.d == Deny:
+			// An earlier one that is Unknown may refuse once the object is there, and
+			// be blind or not.
+			if all.d == Unknown && v.blind != all.blind {
+				v.blind = perhaps
+			}
+			return v
+		case v.d == Unknown:
+			all.d, all.blind = Unknown, max(all.blind, v.blind)
 		}
-		least = min(least, d)
 	}
-	return least, nil
+	return all
 }
 
-func (ps or) Decide(a Access) (Decision, error) {
-	greatest, reason := Deny, error(nil)
+func (ps or) eval(a Access) verdict {
+	var all verdict
 	for _, p := range ps {
-		d, err := ask(p, a)
-		if d == Allow || isFault(err) {
-			return d, err
+		v := eval(p, a)
+		if v.fault != nil || v.d == Allow {
+			return v
 		}
-		if err != nil {
-			reason = err
+		all.d = max(all.d, v.d)
+		all.blind = max(all.blind, v.blind)
+		if v.reason != nil {
+			all.reason = v.reason
 		}
-		greatest = max(greatest, d)
 	}
-	if greatest != Deny {
-		reason = nil
+	if all.d == Unknown {
+		return verdict{d: Unknown, blind: min(all.blind, perhaps)}
 	}
-	return greatest, reason
+	return all
 }
 
-func (n not) Decide(a Access) (Decision, error) {
-	d, err := ask(n.p, a)
-	if isFault(err) || undecidable(err) {
-		return Deny, err
+func (n not) eval(a Access) verdict {
+	v := eval(n.p, a)
+	switch {
+	case v.fault != nil:
+		return v
+	case v.d == Deny && v.blind == blind:
+		return v
+	case v.d == Deny && v.blind == perhaps:
+		return verdict{d: Unknown, blind: perhaps}
 	}
-	return Allow - d, nil
+	return verdict{d: Allow - v.d, blind: v.blind}
 }
+
+func (ps and) Decide(a Access) (Decision, error) { return ps.eval(a).results() }
+func (ps or) Decide(a Access) (Decision, error)  { return ps.eval(a).results() }
+func (n not) Decide(a Access) (Decision, error)  { return n.eval(a).results() }
 
 func (ps and) String() string { return join("And", ps) }
 func (ps or) String() string  { return join("Or", ps) }
@@ -89,16 +104,4 @@ func checked(what string, ps []Permission) []Permission {
 		}
 	}
 	return append([]Permission(nil), ps...)
-}
-
-// Refusals that say "there is nothing to look at" rather than "no". Not leaves
-// them as they are.
-var (
-	errAnonymous = authn.NotAuthenticated()
-	errDelegated = authn.PermissionDenied("")
-	errNoUser    = authn.PermissionDenied("")
-)
-
-func undecidable(err error) bool {
-	return err == error(errAnonymous) || err == error(errDelegated) || err == error(errNoUser)
 }

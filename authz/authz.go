@@ -12,7 +12,6 @@
 package authz
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -61,43 +60,6 @@ type Access struct {
 // named by it in audits.
 type Permission interface {
 	Decide(a Access) (Decision, error)
-}
-
-// ask asks one permission and puts its answer into the form above: a refusal
-// beside another decision than Deny contradicts itself and is a fault.
-func ask(p Permission, a Access) (Decision, error) {
-	d, err := p.Decide(a)
-	if err == nil {
-		if d > Allow {
-			return Deny, fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))
-		}
-		return d, nil
-	}
-	var refusal *authn.Error
-	if !errors.As(err, &refusal) {
-		return Deny, err
-	}
-	if refusal == nil { // a typed nil: no reason
-		return d, nil
-	}
-	if d != Deny {
-		return Deny, fmt.Errorf("authz: %s answered %s and refused: %w", name(p), d, contradiction{})
-	}
-	return Deny, refusal
-}
-
-// contradiction keeps a contradicting refusal from being taken for a refusal.
-type contradiction struct{}
-
-func (contradiction) Error() string { return "a refusal beside another decision" }
-
-// isFault reports whether an error of ask means "could not tell".
-func isFault(err error) bool {
-	if err == nil {
-		return false
-	}
-	_, refusal := err.(*authn.Error)
-	return !refusal
 }
 
 func name(p Permission) string {

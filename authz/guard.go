@@ -45,7 +45,7 @@ func (g Guard) String() string {
 // else 403 or what the refusing leaf says. Any other error is a fault. Answer
 // either with authn.Respond.
 func (g Guard) Check(r *http.Request) error {
-	_, err := g.decide(r, nil)
+	_, err := g.decide(r)
 	return err
 }
 
@@ -53,49 +53,48 @@ func (g Guard) Check(r *http.Request) error {
 // object counts as one that is not loaded: refused.
 func (g Guard) CheckObject(r *http.Request, object any) error {
 	a := Access{r, authn.FromContext(r.Context()), object}
-	d, err := g.ask(a)
+	v := g.eval(a)
 	switch {
-	case isFault(err):
-		return err
-	case d == Allow:
+	case v.fault != nil:
+		return v.fault
+	case v.d == Allow:
 		return nil
 	}
 	if g.read != nil && object != nil {
-		d, readErr := ask(g.read, a)
-		if isFault(readErr) {
-			return readErr
+		readable := eval(g.read, a)
+		if readable.fault != nil {
+			return readable.fault
 		}
-		if d != Allow {
+		if readable.d != Allow {
 			return authn.NotFound("")
 		}
 	}
-	return refuse(a.Identity, err)
+	return refuse(a.Identity, v.reason)
 }
 
 // decide is Check with the decision.
-func (g Guard) decide(r *http.Request, object any) (Decision, error) {
-	a := Access{r, authn.FromContext(r.Context()), object}
-	d, err := g.ask(a)
-	if isFault(err) {
-		return Deny, err
+func (g Guard) decide(r *http.Request) (Decision, error) {
+	a := Access{Request: r, Identity: authn.FromContext(r.Context())}
+	v := g.eval(a)
+	switch {
+	case v.fault != nil:
+		return Deny, v.fault
+	case v.d == Deny:
+		return Deny, refuse(a.Identity, v.reason)
 	}
-	if d == Deny {
-		return Deny, refuse(a.Identity, err)
-	}
-	return d, nil
+	return v.d, nil
 }
 
-func (g Guard) ask(a Access) (Decision, error) {
+func (g Guard) eval(a Access) verdict {
 	if g.p == nil {
-		return Deny, nil
+		return verdict{}
 	}
-	return ask(g.p, a)
+	return eval(g.p, a)
 }
 
 // refuse makes the error for a refusal with that reason, which may be nil. The
 // reason of a plain 403 is for who is authenticated; anybody else is asked to be.
-func refuse(id authn.Identity, reason error) error {
-	e, _ := reason.(*authn.Error)
+func refuse(id authn.Identity, e *authn.Error) error {
 	switch {
 	case !id.Authenticated() && (e == nil || e.Status == http.StatusForbidden):
 		return authn.NotAuthenticated()
@@ -149,7 +148,7 @@ func (h *guarded) Unwrap() http.Handler { return h.next }
 func (h *guarded) Permission() string { return h.g.String() }
 
 func (h *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d, err := h.g.decide(r, nil)
+	d, err := h.g.decide(r)
 	if err == nil && d == Unknown && !h.perObject {
 		err = refuse(authn.FromContext(r.Context()), nil)
 	}

@@ -26,18 +26,20 @@ func ByMethod(ps map[string]Permission) Permission {
 
 type byMethod map[string]Permission
 
-func (b byMethod) Decide(a Access) (Decision, error) {
+func (b byMethod) Decide(a Access) (Decision, error) { return b.eval(a).results() }
+
+func (b byMethod) eval(a Access) verdict {
 	p, ok := b[a.Request.Method]
 	if !ok && a.Request.Method == http.MethodHead {
 		p, ok = b[http.MethodGet]
 	}
 	switch {
 	case ok:
-		return ask(p, a)
+		return eval(p, a)
 	case !a.Identity.Authenticated():
-		return Deny, errAnonymous
+		return verdict{reason: errAnonymous, blind: blind}
 	}
-	return Deny, authn.MethodNotAllowed(a.Request.Method)
+	return verdict{reason: authn.MethodNotAllowed(a.Request.Method)}
 }
 
 func (b byMethod) String() string {

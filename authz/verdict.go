@@ -1,0 +1,82 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// verdict is an answer taken apart: what Decide says with two results, and what
+// Not needs to know besides.
+type verdict struct {
+	d      Decision
+	reason *authn.Error // of a Deny; may be nil
+	fault  error        // could not tell; d is Deny then
+	blind  blindness    // of a Deny; of an Unknown: what it may become
+}
+
+// blindness says whether a Deny means "no" or "there is nothing to look at":
+// nobody is authenticated, or the identity is delegated and its account's roles
+// and permissions are not to be looked at. Not leaves the second as it is.
+type blindness uint8
+
+const (
+	sighted blindness = iota
+	perhaps           // depends on the object, which is not loaded yet
+	blind
+)
+
+// The reasons of a blind leaf, known by their address.
+var (
+	errAnonymous = authn.NotAuthenticated()
+	errDelegated = authn.PermissionDenied("")
+	errNoUser    = authn.PermissionDenied("")
+)
+
+// evaluator is a Permission of this package that combines others.
+type evaluator interface {
+	eval(Access) verdict
+}
+
+// eval asks a permission.
+func eval(p Permission, a Access) verdict {
+	if e, ok := p.(evaluator); ok {
+		return e.eval(a)
+	}
+	d, err := p.Decide(a)
+	if err == nil {
+		if d > Allow {
+			return verdict{fault: fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))}
+		}
+		return verdict{d: d}
+	}
+	var reason *authn.Error
+	switch {
+	case !errors.As(err, &reason):
+		return verdict{fault: err}
+	case reason == nil: // a typed nil: no reason
+		return verdict{d: d}
+	case d != Deny:
+		return verdict{fault: fmt.Errorf("authz: %s answered %s and refused: %s", name(p), d, reason.Code)}
+	}
+	v := verdict{reason: reason}
+	if reason == errAnonymous || reason == errDelegated || reason == errNoUser {
+		v.blind = blind
+	}
+	return v
+}
+
+// results are those of Decide. For a Permission of somebody else that asks one of
+// this package, blindness is told by the reason's address.
+func (v verdict) results() (Decision, error) {
+	switch {
+	case v.fault != nil:
+		return Deny, v.fault
+	case v.blind == blind && v.reason != errAnonymous && v.reason != errNoUser:
+		return Deny, errDelegated
+	case v.reason != nil:
+		return v.d, v.reason
+	}
+	return v.d, nil
+}
