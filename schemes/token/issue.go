@@ -63,6 +63,13 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 		switch {
 		case err == nil && !fresh && have.Epoch == epoch:
 			if text, ok := s.again(have); ok {
+				err := s.usable(ctx, have.Digest, epoch)
+				if errors.Is(err, storage.ErrNotFound) {
+					continue // deleted since it was read
+				}
+				if err != nil {
+					return "", err
+				}
 				return text, nil
 			}
 		case err != nil && !errors.Is(err, storage.ErrNotFound):
@@ -74,6 +81,16 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 		}
 	}
 	return "", fmt.Errorf("token: no token after %d attempts: %w", attempts, storage.ErrConflict)
+}
+
+// usable returns storage.ErrStale where the token would be refused, as it is when
+// the subject's epoch moved on after the caller read it.
+func (s *Scheme) usable(ctx context.Context, d storage.Digest, epoch int64) error {
+	_, u, err := s.store.StaticTokenByDigest(ctx, d)
+	if err == nil && (!u.Active || u.Epoch != epoch) {
+		err = storage.ErrStale
+	}
+	return err
 }
 
 // again derives the text of a stored token. It reports false where that is not
