@@ -162,16 +162,16 @@ func (r *Ring) IDs() []string {
 }
 
 // String says [redacted].
-func (*Ring) String() string { return redacted }
+func (Ring) String() string { return redacted }
 
 // GoString says [redacted].
-func (*Ring) GoString() string { return redacted }
+func (Ring) GoString() string { return redacted }
 
 // LogValue says [redacted].
-func (*Ring) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (Ring) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON says "[redacted]".
-func (*Ring) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (Ring) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // key panics for the zero Purpose: that is a mistake of the program, found the
 // first time it runs.

@@ -46,7 +46,7 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	if c == nil || o.TTL < 0 || o.TTL > MaxCacheTTL || o.MaxEntries < 0 {
 		return nil, errors.New("password: Cached wants a checker, a TTL of a minute at most, and a number of entries")
 	}
-	k := &cached{Checker: c, ttl: o.TTL, max: o.MaxEntries, entries: make(map[mac]entry)}
+	k := &cached{Checker: c, key: new([32]byte), ttl: o.TTL, max: o.MaxEntries, entries: make(map[mac]entry)}
 	_, _ = rand.Read(k.key[:]) // never fails; see crypto/rand
 	return k, nil
 }
@@ -63,7 +63,7 @@ type entry struct {
 
 type cached struct {
 	*Checker
-	key [32]byte
+	key *[32]byte // behind a pointer, so that it is not printed
 	ttl time.Duration
 	max int
 

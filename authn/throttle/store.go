@@ -37,21 +37,22 @@ type Store interface {
 	GiveBack(ctx context.Context, now time.Time, buckets []Bucket) error
 }
 
-// namer makes keys.
-type namer struct{ key []byte }
+// namer makes keys. Its own key is behind a pointer, so that printing what holds
+// the namer does not print it.
+type namer struct{ key *[32]byte }
 
 // newNamer takes 32 bytes, or draws them for this process.
 func newNamer(key []byte) namer {
-	if key == nil {
-		key = make([]byte, 32)
-		_, _ = rand.Read(key) // never fails; see crypto/rand
+	n := namer{new([32]byte)}
+	if copy(n.key[:], key) == 0 {
+		_, _ = rand.Read(n.key[:]) // never fails; see crypto/rand
 	}
-	return namer{append([]byte(nil), key...)}
+	return n
 }
 
 // name returns the key of a bucket: kind and parts, each with its length.
 func (n namer) name(kind string, parts ...string) (k Key) {
-	h := hmac.New(sha256.New, n.key)
+	h := hmac.New(sha256.New, n.key[:])
 	write := func(s string) {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(s)))

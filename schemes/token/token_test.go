@@ -619,3 +619,23 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// An application's own table may say that an account is disabled without moving
+// its epoch.
+func TestDisabledWithoutAnEpoch(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	text, err := scheme(t, s, sharedRing, nil).Token(t.Context(), "id-alice", 0)
+	must(t, err)
+	if !refused(t, scheme(t, inactive{s}, sharedRing, nil), text) {
+		t.Error("the token of a disabled account was taken")
+	}
+}
+
+type inactive struct{ storagetest.Store }
+
+func (s inactive) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.StaticToken, storage.User, error) {
+	t, u, err := s.Store.StaticTokenByDigest(ctx, d)
+	u.Active = false
+	return t, u, err
+}

@@ -1,0 +1,137 @@
+package loginform
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+// read returns the status of the answer and its body, or the values.
+func read(method, kind, body string) (int, string) {
+	r := httptest.NewRequest(method, "/", strings.NewReader(body))
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	w := httptest.NewRecorder()
+	v, err := Read(w, r, Username, Password)
+	if err == nil {
+		return 200, strings.Join(v, "|")
+	}
+	var e *authn.Error
+	if !errors.As(err, &e) {
+		return 0, err.Error()
+	}
+	authn.WriteDetail(w, r, e)
+	return w.Code, w.Body.String()
+}
+
+func TestRead(t *testing.T) {
+	const j = "application/json"
+	for _, x := range []struct {
+		kind, body string
+		code       int
+		answer     string
+	}{
+		{j, `{"username":" alice ","password":" x "}`, 200, "alice| x "},
+		{"", `{"username":"alice","password":"x"}`, 200, "alice|x"},
+		{"Application/JSON; charset=utf-8", `{"username":"alice","password":"x","more":[1]}`, 200, "alice|x"},
+		{formType, "username=alice&password=a%2Bb+c", 200, "alice|a+b c"},
+		{formType + "; charset=x", "username=first&username=alice&password=x", 200, "alice|x"},
+		{j, `{"username":42,"password":1.5}`, 200, "42|1.5"},
+		{j, `{"password":"   ","username":"a"}`, 200, "a|   "},
+		{j, `{}`, 400, `{"username":["This field is required."],"password":["This field is required."]}`},
+		{j, ``, 400, `{"username":["This field is required."],"password":["This field is required."]}`},
+		{j, `{"username":"alice"}`, 400, `{"password":["This field is required."]}`},
+		{formType, `username=alice`, 400, `{"password":["This field is required."]}`},
+		{j, `{"username":"  ","password":""}`, 400, `{"username":["This field may not be blank."],"password":["This field may not be blank."]}`},
+		{j, `{"username":null,"password":null}`, 400, `{"username":["This field may not be null."],"password":["This field may not be null."]}`},
+		{j, `{"username":["a"],"password":true}`, 400, `{"username":["Not a valid string."],"password":["Not a valid string."]}`},
+		{j, `{"username":{"a":1},"password":"x"}`, 400, `{"username":["Not a valid string."]}`},
+		{j, `{"username":"a\u0000b","password":"x"}`, 400, `{"username":["Null characters are not allowed."]}`},
+		{formType, "username=a%00b&password=x", 400, `{"username":["Null characters are not allowed."]}`},
+		{j, `[1]`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got list."]}`},
+		{j, `"x"`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got str."]}`},
+		{j, `null`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got NoneType."]}`},
+		{j, `{"username":`, 400, `{"detail":"Malformed request: the body is not JSON."}`},
+		{j, `{"username":"a","password":"b"}{}`, 400, `{"detail":"Malformed request: data after the JSON value."}`},
+		{j, `{"username":"a","password":"b"} x`, 400, `{"detail":"Malformed request: data after the JSON value."}`},
+		{j, "{\"username\":\"\xff\",\"password\":\"b\"}", 400, `{"detail":"Malformed request: the body is not UTF-8."}`},
+		{j, "\ufeff{}", 400, `{"detail":"Malformed request: the body is not JSON."}`},
+		{formType, "username=%ff&password=x", 400, `{"detail":"Malformed request: the body is not UTF-8."}`},
+		{formType, "username=%zz", 400, `{"detail":"Malformed request: the body is no form."}`},
+		{"text/plain", "username=a", 415, `{"detail":"Unsupported media type \"text/plain\" in request."}`},
+		{"multipart/form-data; boundary=x", "--x--", 415, `{"detail":"Unsupported media type \"multipart/form-data\" in request."}`},
+		{";", "", 415, `{"detail":"Unsupported media type \";\" in request."}`},
+		{j, `{"username":"` + strings.Repeat("x", MaxBody), 413, `{"detail":"The body is larger than 65536 bytes."}`},
+		{j, strings.Repeat("[", 20_000), 400, `{"detail":"Malformed request: the body is not JSON."}`},
+	} {
+		if code, answer := read("POST", x.kind, x.body); code != x.code || answer != x.answer {
+			t.Errorf("%s %.60s: %d %s, want %d %s", x.kind, x.body, code, answer, x.code, x.answer)
+		}
+	}
+	for _, method := range []string{"GET", "PUT", "DELETE", "HEAD"} {
+		w := httptest.NewRecorder()
+		_, err := Read(w, httptest.NewRequest(method, "/", nil), Username)
+		var e *authn.Error
+		if !errors.As(err, &e) || e.Status != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}
+
+// JSONTestSuite: y_ is JSON, n_ is not, i_ may be either.
+func TestJSONParsing(t *testing.T) {
+	dir := os.Getenv("VESTIBULE_VECTORS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "vectors")
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "security", "json-parsing", "*.json"))
+	if len(files) < 100 {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%d files of the JSON parsing set", len(files))
+		}
+		t.Skip("the JSON parsing set did not run: set VESTIBULE_VECTORS to the folder that holds security/json-parsing")
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) == 0 {
+			continue // no body is no credential: both fields are missing
+		}
+		_, answer := read("POST", "application/json", string(text))
+		malformed := strings.Contains(answer, "Malformed request") || strings.Contains(answer, "larger than")
+		switch name := filepath.Base(f); {
+		case name[0] == 'y' && malformed, name[0] == 'n' && !malformed:
+			t.Errorf("%s: %s", name, answer)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("application/json", []byte(`{"username":"a","password":"b"}`))
+	f.Add(formType, []byte("username=a&password=b"))
+	f.Add("a/b; c", []byte{0xff})
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
+		r.Header["Content-Type"] = []string{kind}
+		v, err := Read(httptest.NewRecorder(), r, Username, Password)
+		var e *authn.Error
+		if err != nil && (!errors.As(err, &e) || e.Status < 400 || e.Status > 499) {
+			t.Errorf("%v", err)
+		}
+		if err == nil && (len(v) != 2 || v[0] == "" || v[1] == "" || strings.ContainsRune(v[0]+v[1], 0)) {
+			t.Errorf("%q", v)
+		}
+	})
+}
