@@ -99,6 +99,7 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 			return nil, err
 		}
 	}
+	l.opts.NameKey, l.opts.DeviceKey = nil, nil // not to be printed with the rest
 	return l, nil
 }
 

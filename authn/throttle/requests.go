@@ -83,6 +83,7 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 		l.opts.Clock = time.Now
 	}
 	l.store, l.names = newResilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
+	l.opts.NameKey = nil // not to be printed with the rest
 	return l, nil
 }
 
