@@ -31,7 +31,10 @@ func (r *tokenRow) token() (storage.StaticToken, error) {
 
 // StaticTokenByDigest implements storage.StaticTokens with one prepared query.
 func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.StaticToken, storage.User, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel, err := s.forHotRead(ctx)
+	if err != nil {
+		return storage.StaticToken{}, storage.User{}, err
+	}
 	defer cancel()
 	var row *sql.Row
 	if s.tx(ctx) != nil {
@@ -48,7 +51,7 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 		u userRow
 	}
 	t, u := &r.t, &r.u
-	err := row.Scan(&t.t.Subject, &t.digest, &t.t.Salt, &t.t.KeyID, &t.t.Epoch, &t.created,
+	err = row.Scan(&t.t.Subject, &t.digest, &t.t.Salt, &t.t.KeyID, &t.t.Epoch, &t.created,
 		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch)
 	if err != nil {
 		return storage.StaticToken{}, storage.User{}, notFound(err)
@@ -58,6 +61,18 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 		return storage.StaticToken{}, storage.User{}, err
 	}
 	return token, u.user(), nil
+}
+
+// forHotRead bounds a read by the timeout. SQLite needs no bound: in WAL mode
+// nothing keeps a reader waiting, and whatever holds a connection is bounded
+// itself; but its driver starts a goroutine for each query whose context can end,
+// which costs as much as the query.
+func (s *Store) forHotRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if s.dialect == sqlite {
+		return context.WithoutCancel(ctx), func() {}, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	return ctx, cancel, nil
 }
 
 // hot returns the prepared query, which lives as long as the store: database/sql

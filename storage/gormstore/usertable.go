@@ -99,6 +99,10 @@ func newUserSQL(d dialect, t *UserTable) (*userSQL, error) {
 	default:
 		return nil, fmt.Errorf("gormstore: user table: IDType %q: want text, integer or uuid", t.IDType)
 	}
+	if *t == ownUsers {
+		u.source = t.Table // has these columns, none of them NULL
+		return u, nil
+	}
 	text := func(name string) string {
 		if name == "" {
 			return "''"
