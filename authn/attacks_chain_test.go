@@ -141,7 +141,7 @@ func TestAttacksOnTheChain(t *testing.T) {
 	t.Run("attack_027_panic", func(t *testing.T) {
 		const secret = "canary-5b1c"
 		for name, f := range map[string]func(){
-			"runtime error": func() { var m map[string]int; m["x"] = 1 },
+			"runtime error": func() { var s []int; _ = s[len(s)] },
 			"text":          func() { panic("token " + secret) },
 			"error":         func() { panic(errors.New(secret)) },
 			"abort":         func() { panic(http.ErrAbortHandler) },

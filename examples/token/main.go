@@ -16,8 +16,10 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
 func main() { demo.Main(run) }
@@ -36,23 +38,31 @@ func run() error {
 		return err
 	}
 	defer cleanup()
-	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	h, err := server(ctx, db, ring, &cfg)
 	if err != nil {
 		return err
 	}
+	return demo.Serve(cfg.Addr, h)
+}
+
+func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
+	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	if err != nil {
+		return nil, err
+	}
 	if err := demo.AddUsers(ctx, db, passwords, cfg.Users); err != nil {
-		return err
+		return nil, err
 	}
 	tokens, err := token.New(db, ring, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
 	mux.Bare("POST /api/auth-token", tokens.Login(passwords))
 	mux.Bare("POST /api/logout", tokens.Logout())
 	mux.Bare("GET /healthz", demo.Health(db))
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
-	return demo.Serve(cfg.Addr, mux)
+	return mux, nil
 }
 
 func profile(w http.ResponseWriter, r *http.Request) {

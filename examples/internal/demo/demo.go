@@ -29,6 +29,8 @@ type Flags struct {
 	KeyFile   string
 	LoginRate string
 	Users     []User
+	// Options of the store; no flag.
+	Options gormstore.Options
 }
 
 // User is a demo user of the -user flag.
@@ -87,7 +89,7 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 	}
 	ring, err = f.ring(url)
 	if err == nil {
-		db, err = byurl.Open(url, nil)
+		db, err = byurl.Open(url, &f.Options)
 	}
 	if err == nil {
 		if err = db.Migrate(ctx); err != nil {
@@ -135,7 +137,7 @@ func Serve(addr string, h http.Handler) error {
 	}
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	srv := &http.Server{Handler: slashless(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
+	srv := &http.Server{Handler: Slashless(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
 	fmt.Printf("listening on http://%s\n", l.Addr())
@@ -149,8 +151,8 @@ func Serve(addr string, h http.Handler) error {
 	return srv.Shutdown(ctx)
 }
 
-// slashless serves a path with one slash at its end like the one without.
-func slashless(h http.Handler) http.Handler {
+// Slashless serves a path with one slash at its end like the one without.
+func Slashless(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.EscapedPath(); len(p) > 1 && strings.HasSuffix(p, "/") && !strings.HasSuffix(p, "//") {
 			u := *r.URL

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+func basicAuth(name, password string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+}
+
+const (
+	missing = `{"detail":"Authentication credentials were not provided."}`
+	invalid = `{"detail":"Invalid token."}`
+	wrong   = `{"detail":"Unable to log in with provided credentials.","code":"invalid_credentials"}`
+	denied  = `{"detail":"You do not have permission to perform this action."}`
+)
+
+func TestContract(t *testing.T) {
+	demotest.Each(t, func(t *testing.T, flags demo.Flags, db *gormstore.Store, ring *keys.Ring) {
+		cfg, err := parseFlags(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Flags = flags
+		h, err := newServer(t.Context(), cfg, db, ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := demotest.NewClient(t, h)
+		alice := c.Token("/token/login", "alice", "wonderland-42")
+		bob := c.Token("/token/login", "bob", "bob-the-builder-42")
+		admin := c.Token("/token/login", "admin", "looking-glass-42")
+		alicesBasic := basicAuth("alice", "wonderland-42")
+
+		t.Run("profiles", func(t *testing.T) {
+			byToken, byBasic := `{"username":"alice","email":"alice@example.com","scheme":"token"}`, `{"username":"alice","email":"alice@example.com","scheme":"basic"}`
+			c.Is(200, byToken, "GET", "/api/profile", "", alice)
+			c.Is(200, byToken, "GET", "/api/token/profile/", "", alice)
+			c.Is(200, byBasic, "GET", "/api/profile", "", alicesBasic)
+			c.Is(200, byBasic, "GET", "/api/basic/profile", "", alicesBasic)
+			c.Is(401, missing, "GET", "/api/token/profile", "", alicesBasic)
+			c.Is(401, missing, "GET", "/api/basic/profile", "", alice)
+			c.Is(200, `{"username":"alice"}`, "GET", "/api/open", "", alice)
+			c.Is(200, `{"username":""}`, "GET", "/api/open", "")
+			c.Is(401, missing, "GET", "/api/admin", "")
+			c.Is(403, denied, "GET", "/api/admin", "", alice)
+			c.Is(200, "*", "GET", "/api/admin", "", admin)
+			c.Is(200, `{"status":"ok"}`, "GET", "/healthz", "")
+			if resp := c.Is(200, "*", "GET", "/", ""); !strings.Contains(resp.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+				t.Error("the page may be framed")
+			}
+		})
+		t.Run("shared_answers", func(t *testing.T) {
+			resp := c.Is(401, missing, "GET", "/api/profile", "")
+			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{"Token", `Basic realm="api", charset="UTF-8"`}) {
+				t.Errorf("challenges %q", got)
+			}
+			for _, header := range []string{"Token junk", "Token " + strings.Repeat("a", 40), "Token vst_x"} {
+				for _, path := range []string{"/api/profile", "/api/open"} {
+					if resp := c.Is(401, invalid, "GET", path, "", "Authorization: "+header); resp.Header.Get("WWW-Authenticate") != "Token" {
+						t.Errorf("challenge %q", resp.Header["Www-Authenticate"])
+					}
+				}
+			}
+			c.Is(401, `{"detail":"Invalid username/password."}`, "GET", "/api/open", "", basicAuth("alice", "wrong"))
+			for _, path := range []string{"/api/profile", "/api/open", "/healthz", "/"} {
+				c.Is(400, "*", "GET", path, "", alice, alicesBasic)
+			}
+			c.Is(400, "*", "POST", "/token/login", "username=alice&password=wonderland-42", alice, alicesBasic)
+			c.Is(405, "*", "GET", "/token/login", "")
+			c.Is(404, "*", "GET", "/nothing", "")
+		})
+		t.Run("logins", func(t *testing.T) {
+			if err := db.SetActive(t.Context(), userID(t, db, "bob"), false); err != nil {
+				t.Fatal(err)
+			}
+			for _, form := range []string{`{"username":"alice","password":"x"}`, `{"username":"nobody","password":"x"}`, `{"username":"bob","password":"bob-the-builder-42"}`, "username=alice&password=x"} {
+				resp := c.Is(401, wrong, "POST", "/token/login", form)
+				if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{"Token"}) || len(resp.Cookies()) > 0 {
+					t.Errorf("challenges %q, cookies %v", got, resp.Cookies())
+				}
+			}
+			c.Is(401, invalid, "GET", "/api/profile", "", bob)
+			if err := db.SetActive(t.Context(), userID(t, db, "bob"), true); err != nil {
+				t.Fatal(err)
+			}
+			bob = c.Token("/token/login", "bob", "bob-the-builder-42")
+			c.Is(400, `{"username":["This field is required."],"password":["This field is required."]}`, "POST", "/token/login", "{}")
+			c.Is(400, `{"password":["This field is required."]}`, "POST", "/token/login", "username=alice")
+			c.Is(400, "*", "POST", "/token/login", "{")
+			c.Is(415, "*", "POST", "/token/login", "", "Content-Type: text/plain")
+			c.Is(200, "*", "POST", "/token/login", "username=alice&password=wonderland-42", "Authorization: Token junk")
+		})
+		t.Run("notes", func(t *testing.T) {
+			c.Is(200, "[]", "GET", "/api/notes", "")
+			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)
+			c.Is(201, `{"id":1,"text":"mine","owner":"alice"}`, "POST", "/api/notes", `{"text":"mine"}`, alice)
+			c.Is(400, `{"text":["This field is required."]}`, "POST", "/api/notes", `{}`, alice)
+			c.Is(200, `{"id":1,"text":"mine","owner":"alice"}`, "GET", "/api/notes/1", "")
+			c.Is(404, `{"detail":"Not found."}`, "GET", "/api/notes/2", "")
+			c.Is(401, missing, "PUT", "/api/notes/1", `{"text":"x"}`)
+			c.Is(401, missing, "PUT", "/api/notes/999", `{"text":"x"}`)
+			c.Is(403, denied, "PUT", "/api/notes/1", `{"text":"x"}`, bob)
+			c.Is(200, `{"id":1,"text":"changed","owner":"alice"}`, "PUT", "/api/notes/1", `{"text":"changed"}`, alice)
+			c.Is(200, `{"id":1,"text":"by admin","owner":"alice"}`, "PUT", "/api/notes/1/", "text=by+admin", admin)
+			c.Is(403, denied, "DELETE", "/api/notes/1", "", bob)
+			c.Is(204, "", "DELETE", "/api/notes/1", "", alice)
+			c.Is(404, "*", "DELETE", "/api/notes/1", "", alice)
+		})
+		t.Run("ends", func(t *testing.T) {
+			c.Is(403, "*", "POST", "/logout-everywhere", "", alicesBasic, "Origin: https://evil.example")
+			c.Is(204, "", "POST", "/logout-everywhere", "", alice)
+			c.Is(401, invalid, "GET", "/api/profile", "", alice)
+			next := c.Token("/token/login", "alice", "wonderland-42")
+			c.Is(204, "", "POST", "/token/logout/", "", next)
+			c.Is(401, invalid, "POST", "/token/logout", "", next)
+		})
+		t.Run("throttled", func(t *testing.T) {
+			for range 30 {
+				resp, _ := c.Do("POST", "/token/login", "username=carol&password=x")
+				if resp.StatusCode == 429 {
+					if resp.Header.Get("Retry-After") == "" {
+						t.Error("no Retry-After")
+					}
+					return
+				}
+			}
+			t.Error("never throttled")
+		})
+		t.Run("store_is_gone", func(t *testing.T) {
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{"/api/profile", "/api/open", "/healthz"} {
+				if resp := c.Is(503, "*", "GET", path, "", admin); resp.Header.Get("Retry-After") == "" {
+					t.Error("no Retry-After")
+				}
+			}
+			c.Is(503, "*", "POST", "/token/logout", "", admin)
+		})
+	}, gormstore.Options{})
+}
+
+func userID(t *testing.T, db *gormstore.Store, name string) string {
+	t.Helper()
+	u, err := db.UserByName(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.ID
+}
+
+func TestFlags(t *testing.T) {
+	cfg, err := parseFlags([]string{"-user", "a:b:c:x", "-user", "d:e", "-cache", "off", "-login-rate", "off"})
+	if err != nil || len(cfg.Users) != 2 || cfg.Users[0].Password != "b" || len(cfg.Users[0].Roles) != 1 || cfg.Cache != 0 {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}} {
+		if _, err := parseFlags(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}

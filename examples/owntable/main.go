@@ -1,0 +1,158 @@
+// Command owntable is a server whose accounts are in a table of its own, with an
+// integer id, columns of its own and soft deletion. Vestibule keeps the tokens.
+//
+//	POST /api/auth-token {"username", "password"} → {"token"}
+//	GET  /api/profile    → {"username", "email", "plan"}
+//	POST /api/logout     → 204
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/token"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+// Account is the application's own account, in the application's own table.
+type Account struct {
+	ID           int64  `gorm:"primaryKey;autoIncrement"`
+	Login        string `gorm:"uniqueIndex;not null"`
+	Mail         string
+	Plan         string `gorm:"not null;default:free"`
+	PasswordHash string
+	Banned       bool
+	DeletedAt    *time.Time
+}
+
+// UserID makes *Account an authn.User.
+func (a *Account) UserID() string { return strconv.FormatInt(a.ID, 10) }
+
+// table says where Vestibule finds what it needs of an account.
+var table = gormstore.UserTable{
+	Table: "accounts", ID: "id", IDType: "integer", Name: "login", Email: "mail",
+	Password: "password_hash", Active: "NOT banned AND deleted_at IS NULL",
+}
+
+func main() { demo.Main(run) }
+
+func run() error {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	var cfg demo.Flags
+	cfg.Options.Users = &table
+	cfg.Register(flag.CommandLine, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
+	flag.Parse()
+	ctx := context.Background()
+	db, ring, cleanup, err := cfg.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	h, err := server(ctx, db, ring, &cfg)
+	if err != nil {
+		return err
+	}
+	return demo.Serve(cfg.Addr, h)
+}
+
+func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
+	if err := db.DB(ctx).AutoMigrate(&Account{}); err != nil {
+		return nil, err
+	}
+	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	if err != nil {
+		return nil, err
+	}
+	if err := addAccounts(ctx, db.DB(ctx), cfg.Users); err != nil {
+		return nil, err
+	}
+	tokens, err := token.New(db, ring, &token.Options{User: account(db)})
+	if err != nil {
+		return nil, err
+	}
+	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
+	mux.Bare("POST /api/auth-token", tokens.Login(passwords))
+	mux.Bare("POST /api/logout", tokens.Logout())
+	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
+	mux.HandleFunc("DELETE /api/account", deleteAccount(db), authz.IsAuthenticated)
+	return mux, nil
+}
+
+// account loads the whole account for handlers that want it: a second query, which
+// a server that needs no more than name, e-mail and roles leaves out.
+func account(db *gormstore.Store) func(context.Context, storage.User) (authn.User, error) {
+	return func(ctx context.Context, u storage.User) (authn.User, error) {
+		var a Account
+		if err := db.DB(ctx).First(&a, "id = ?", u.ID).Error; err != nil {
+			return nil, err
+		}
+		return &a, nil
+	}
+}
+
+func profile(w http.ResponseWriter, r *http.Request) {
+	a, _ := authn.UserFrom[*Account](r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"username": a.Login, "email": a.Mail, "plan": a.Plan})
+}
+
+// deleteAccount marks the account as deleted and ends its credentials, in one
+// transaction: the delete hook that a table of one's own needs.
+func deleteAccount(db *gormstore.Store) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id := authn.FromContext(r.Context()).Subject
+		err := db.InTx(r.Context(), func(ctx context.Context) error {
+			if err := db.DB(ctx).Model(&Account{}).Where("id = ?", id).Update("deleted_at", time.Now().UTC()).Error; err != nil {
+				return err
+			}
+			return db.ForgetSubject(ctx, id)
+		})
+		if err != nil {
+			authn.Respond(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// addAccounts is the application's own way to make accounts; it asks Vestibule for
+// the hash alone.
+func addAccounts(ctx context.Context, db *gorm.DB, users []demo.User) error {
+	hasher, err := password.NewHasher(nil)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		var n int64
+		if err := db.Model(&Account{}).Where("login = ?", u.Name).Count(&n).Error; err != nil || n > 0 {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		hash, err := hasher.Hash(ctx, "", u.Password)
+		if err != nil {
+			return err
+		}
+		a := Account{Login: u.Name, Mail: u.Name + "@example.com", Plan: "free", PasswordHash: string(hash)}
+		if err := db.Create(&a).Error; err != nil {
+			return fmt.Errorf("-user %q: %w", u.Name, err)
+		}
+	}
+	return nil
+}
