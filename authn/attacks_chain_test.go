@@ -73,7 +73,7 @@ func TestAttacksOnTheChain(t *testing.T) {
 		}
 	})
 	// 22, 23 and 24 on every order of the chain.
-	t.Run("attack_022_023_024_explicit_and_ambient", func(t *testing.T) {
+	t.Run("attack_022_attack_023_attack_024_explicit_and_ambient", func(t *testing.T) {
 		n := 0
 		permutations(all, func(c authn.Chain) {
 			n++

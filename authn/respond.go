@@ -44,9 +44,18 @@ var fallback = New(Chain{}, nil)
 // Respond answers err as this middleware would; see the function Respond.
 func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if refusal(err) == nil && !errors.Is(err, ErrNoCredentials) {
-		m.logger().LogAttrs(r.Context(), slog.LevelError, "request could not be decided", slog.Any("error", err), slog.String("route", r.Pattern))
+		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", slog.Any("error", err), slog.String("route", r.Pattern))
 	}
 	m.respond(w, r, err, nobody)
+}
+
+// faultLevel is Warn for what is only busy, and Error for what is broken.
+func faultLevel(err error) slog.Level {
+	var u *Unavailable
+	if errors.As(err, &u) {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
 }
 
 // respond writes the answer to a decision that leaf by made.

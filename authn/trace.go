@@ -122,7 +122,7 @@ func (m *Middleware) report(r *http.Request, by int, err error, took time.Durati
 		if errors.As(err, &p) {
 			attrs = append(attrs, slog.String("stack", string(p.stack)))
 		}
-		m.logger().LogAttrs(ctx, slog.LevelError, "authentication could not be decided", attrs...)
+		m.logger().LogAttrs(ctx, faultLevel(err), "authentication could not be decided", attrs...)
 	}
 	if t != nil {
 		m.logger().LogAttrs(ctx, slog.LevelDebug, "authentication trace", slog.String("outcome", outcome.String()), slog.Any("steps", t.steps))

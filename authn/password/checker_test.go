@@ -143,7 +143,7 @@ func TestAttacksOnLogin(t *testing.T) {
 	for name, hash := range map[string]storage.PasswordHash{"unusable": "!abc", "sso": "", "malformed": "pbkdf2_sha256$x", "weak": "pbkdf2_sha256$1000$ftrDc7OYl17m$6V9Bl2wSaFp3sy77S+ED5gDyd/AEifojHyjYBQuFT8E="} {
 		must(t, w.store.CreateUser(t.Context(), storage.User{ID: name, Name: name, Password: hash, Active: true}))
 	}
-	t.Run("attack_191_192_one_answer_one_hash_one_floor", func(t *testing.T) {
+	t.Run("attack_191_attack_192_one_answer_one_hash_one_floor", func(t *testing.T) {
 		for name, pw := range map[string]string{
 			"alice": "wrong", "nobody": secret, "disabled": secret, "unusable": "", "sso": "", "malformed": "x", "weak": "wrong",
 			"a\x00b": secret, "\xff": secret, "": "x", strings.Repeat("x", 5000): secret, "a b": secret, "alice.": secret,
@@ -186,7 +186,7 @@ func TestAttacksOnLogin(t *testing.T) {
 			}
 		}
 	})
-	t.Run("attack_195_201_one_account_one_name", func(t *testing.T) {
+	t.Run("attack_195_attack_201_one_account_one_name", func(t *testing.T) {
 		for _, name := range []string{"ALICE", "\uff21lice", " alice ", "aLiCe"} {
 			w.limiter.accounts = nil
 			if _, err := w.login(name, secret); err != nil {

@@ -49,7 +49,7 @@ type HasherOptions struct {
 	// MaxWait is how long a login waits for a slot before it is told 503; 0 is one
 	// second.
 	MaxWait time.Duration
-	// MaxWaiting is how many may wait at once; 0 is 128. One source (an address, or
+	// MaxWaiting is how many may wait at once; 0 is 256. One source (an address, or
 	// an IPv6 /64) may hold a quarter of that.
 	MaxWaiting int
 }
@@ -78,7 +78,7 @@ func NewHasher(opts *HasherOptions) (*Hasher, error) {
 		o.MaxWait = time.Second
 	}
 	if o.MaxWaiting == 0 {
-		o.MaxWaiting = 128
+		o.MaxWaiting = 256
 	}
 	if o.Slots < 0 || o.MaxWait < 0 || o.MaxWaiting < 0 {
 		return nil, fmt.Errorf("password: slots %d, wait %v, waiting %d: none may be below 0", o.Slots, o.MaxWait, o.MaxWaiting)

@@ -266,7 +266,7 @@ func TestAttacks(t *testing.T) {
 				t.Error("a ring without the master key takes the token")
 			}
 		})
-		t.Run("attack_038_exactly_at_the_end", func(t *testing.T) {
+		t.Run("epochs_are_compared_for_equality", func(t *testing.T) {
 			// A static token ends by epoch, compared for equality: one microsecond either
 			// way is another epoch.
 			row, err := s.StaticTokenOf(ctx, "id-alice")
@@ -314,7 +314,7 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("a second login needs to write: %v", err)
 			}
 		})
-		t.Run("attack_044_045_047", func(t *testing.T) {
+		t.Run("attack_044_attack_045_disabled_and_deleted", func(t *testing.T) {
 			add(t, s, "dave")
 			text, err := x.Token(ctx, "id-dave", 0)
 			must(t, err)
@@ -326,13 +326,6 @@ func TestAttacks(t *testing.T) {
 			add(t, s, "dave") // the id again
 			if !refused(t, x, text) {
 				t.Error("a deleted account's token works for the next one of that id")
-			}
-		})
-		t.Run("attack_046_other_digests", func(t *testing.T) {
-			// One digest, SHA-256, fixed by the type storage.Digest: there is no other to
-			// be guessed at.
-			if storage.DigestOf("abc") != [32]byte{0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad} {
-				t.Error("a digest is not SHA-256")
 			}
 		})
 		t.Run("attack_050_twice", func(t *testing.T) {
