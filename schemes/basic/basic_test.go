@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,11 +19,11 @@ import (
 type checker struct {
 	name, password string
 	err            error
-	asked          int
+	asked          atomic.Int64
 }
 
 func (c *checker) CheckPassword(_ *http.Request, name, password string) (authn.Login, error) {
-	c.asked++
+	c.asked.Add(1)
 	if c.err != nil {
 		return authn.Login{}, c.err
 	}
@@ -95,7 +96,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%v: %v", x.err, err)
 		}
 	}
-	c.err, c.asked = nil, 0
+	c.err = nil
+	c.asked.Store(0)
 	for header, want := range map[string]bool{"Sec-Fetch-Site: cross-site": false, "Origin: https://evil.example": false, "Origin: null": false, "Origin: http://example.com": true, "X: y": true} {
 		r := httptest.NewRequest("POST", "http://example.com/", nil)
 		r.Header.Set("Authorization", pair("alice:secret"))
@@ -107,8 +109,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", header, err)
 		}
 	}
-	if c.asked != 2 {
-		t.Errorf("%d passwords were checked for 2 requests that may pass", c.asked)
+	if c.asked.Load() != 2 {
+		t.Errorf("%d passwords were checked for 2 requests that may pass", c.asked.Load())
 	}
 	for _, realm := range []string{`"`, "\\", "\r\n", "ü"} {
 		if _, err := basic.New(c, &basic.Options{Realm: realm}); err == nil {
