@@ -183,6 +183,9 @@ func TestAttacksOnTheChain(t *testing.T) {
 				t.Errorf("%s: New took it", name)
 			}
 		}
+		if _, err := (authn.Chain{nil}).Authenticate(httptest.NewRequest("GET", "/", nil)); err == nil || errors.Is(err, authn.ErrNoCredentials) {
+			t.Errorf("a nil member, asked directly: %v", err)
+		}
 		must(t, authn.Check(authn.Chain{f, authn.Func(f), w.token, w.bearer, w.basic, cookies{"a"}, cookies{"b"}}))
 		if authn.Check(authn.Chain{}) == nil {
 			t.Error("Check finds nothing about an empty chain")

@@ -17,14 +17,18 @@ import (
 // not that header are asked after the others: an explicit credential beats an
 // ambient one, good or bad (RULES C2).
 //
-// A chain that is called directly prepares itself on each call; New prepares it
-// once.
+// A chain that is called directly prepares itself on each call, and answers a
+// mistake that Check would report with a fault; New prepares it once.
 type Chain []Authenticator
 
 // Authenticate asks the members in order. A credential under a keyword that some
 // member knows, and that none takes, is refused (RULES C1).
 func (c Chain) Authenticate(r *http.Request) (Identity, error) {
-	id, _, err := prepare(c).authenticate(r, nil)
+	leaves, err := flatten(nil, c)
+	if err != nil {
+		return Identity{}, err
+	}
+	id, _, err := newPlan(leaves).authenticate(r, nil)
 	return id, err
 }
 
@@ -138,11 +142,7 @@ type plan struct {
 	cookies  bool     // some leaf reads cookies: browsers come here
 }
 
-func prepare(a Authenticator) *plan {
-	leaves, err := flatten(nil, a)
-	if err != nil {
-		panic(err)
-	}
+func newPlan(leaves []leaf) *plan {
 	p := &plan{leaves: leaves}
 	var last []int
 	for i := range leaves {

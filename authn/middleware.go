@@ -59,8 +59,12 @@ func New(a Authenticator, opts *Options) *Middleware {
 	if opts != nil {
 		o = *opts
 	}
+	leaves, err := flatten(nil, a)
+	if err != nil {
+		panic(err)
+	}
 	m := &Middleware{
-		plan: prepare(a), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
+		plan: newPlan(leaves), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock,
 	}
 	if m.write == nil {

@@ -15,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -50,8 +50,7 @@ type Store struct {
 	owns    bool          // Close closes the database
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
-	mu     sync.Mutex
-	byHash *sql.Stmt // the hot query, prepared at first use
+	byDigest atomic.Pointer[sql.Stmt] // the hot query, prepared at first use
 }
 
 var (
@@ -124,12 +123,8 @@ func Config() *gorm.Config {
 // Close releases what the store prepared, and closes the database where the store
 // owns it (Own, sqlite.Open, postgres.Open).
 func (s *Store) Close() error {
-	s.mu.Lock()
-	stmt := s.byHash
-	s.byHash = nil
-	s.mu.Unlock()
 	var err error
-	if stmt != nil {
+	if stmt := s.byDigest.Swap(nil); stmt != nil {
 		err = stmt.Close()
 	}
 	if s.owns {

@@ -76,18 +76,23 @@ func (s *Store) forHotRead(ctx context.Context) (context.Context, context.Cancel
 }
 
 // hot returns the prepared query, which lives as long as the store: database/sql
-// prepares it again on each connection that needs it.
+// prepares it again on each connection that needs it. Nobody waits for another's
+// preparing, which may hang as long as the database does.
 func (s *Store) hot(ctx context.Context) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byHash == nil {
-		stmt, err := s.sql.PrepareContext(ctx, s.q.tokenByDigest)
-		if err != nil {
-			return nil, err
-		}
-		s.byHash = stmt
+	if stmt := s.byDigest.Load(); stmt != nil {
+		return stmt, nil
 	}
-	return s.byHash, nil
+	stmt, err := s.sql.PrepareContext(ctx, s.q.tokenByDigest)
+	if err != nil {
+		return nil, err
+	}
+	if !s.byDigest.CompareAndSwap(nil, stmt) {
+		_ = stmt.Close() // somebody else was first; this one was never used
+		if stmt = s.byDigest.Load(); stmt == nil {
+			return nil, sql.ErrConnDone // the store was closed
+		}
+	}
+	return stmt, nil
 }
 
 // StaticTokenOf implements storage.StaticTokens.
