@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 // otherwise each line that is not empty and does not begin with # holds one key
 // of 64 hex digits, newest first. The error never quotes the input.
 func Parse(data []byte) (*Ring, error) {
-	if len(data) == Size && !isText(data) {
+	if len(data) == Size {
 		return NewRing(data)
 	}
 	var masters [][]byte
@@ -35,32 +34,37 @@ func Parse(data []byte) (*Ring, error) {
 	return NewRing(masters...)
 }
 
-// isText tells 32 bytes that somebody typed from 32 random ones: of random ones,
-// one in 10^13 is printable throughout.
-func isText(b []byte) bool {
-	return bytes.IndexFunc(b, func(r rune) bool { return (r < ' ' && r != '\n' && r != '\r' && r != '\t') || r > '~' }) < 0
-}
-
 // maxFile bounds what Load reads.
 const maxFile = 64 << 10
 
-// Load reads the master keys of a file, in the form that Parse takes. It refuses
-// a file that others than its owner may read, and says how to mend that.
+// Load reads the master keys of a file, in the form that Parse takes. Who may read
+// the file is not looked at: see CheckFile.
 func Load(path string) (*Ring, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	if mode := info.Mode(); !mode.IsRegular() || info.Size() > maxFile {
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, fmt.Errorf("keys: %s is no key file", path)
-	} else if mode.Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("keys: %s can be read by others (mode %04o); run: chmod 600 %s", path, mode.Perm(), path)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
 	return Parse(data)
+}
+
+// CheckFile returns an error, which says how to mend it, where others than its
+// owner may read a file. A server's start, or its operator's check, asks it.
+func CheckFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%s can be read by others (mode %04o); run: chmod 600 %s", path, mode, path)
+	}
+	return nil
 }
 
 // Create writes a new master key to path, as 64 hex digits with mode 0600, and

@@ -61,7 +61,9 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 		return storage.User{}, err
 	}
 	err = c.store.InTx(ctx, func(ctx context.Context) error {
-		if err := c.store.CreateUser(ctx, u); err != nil {
+		if err := c.store.CreateUser(ctx, u); errors.Is(err, storage.ErrConflict) {
+			return errTaken
+		} else if err != nil {
 			return err
 		}
 		stored, err := c.store.UserByID(ctx, u.ID)
@@ -76,9 +78,6 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 		}
 		return nil
 	})
-	if errors.Is(err, storage.ErrConflict) {
-		err = errTaken
-	}
 	if err != nil {
 		return storage.User{}, err
 	}

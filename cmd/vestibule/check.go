@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -50,15 +49,22 @@ func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 	if err := db.Ping(ctx); err != nil {
 		return nil, err
 	}
+	sound := true
 	if err := db.CheckSchema(ctx); err != nil {
+		sound = false
 		findings = append(findings, lines(err)...)
 	}
 	findings = append(findings, checkTransport(c.String("db"))...)
 	findings = append(findings, checkFile(c.String("db"))...)
+	if path := keyFile(c); path != "" {
+		if err := keys.CheckFile(path); err != nil {
+			findings = append(findings, err.Error())
+		}
+	}
 	r, err := ring(c)
 	if err != nil {
 		findings = append(findings, err.Error())
-	} else if len(findings) == 0 { // the tables are there to be read
+	} else if sound { // the tables are there to be read
 		more, err := checkKeys(ctx, db, r)
 		if err != nil {
 			return nil, err
@@ -98,12 +104,8 @@ func checkFile(db string) []string {
 	if !ok {
 		return nil
 	}
-	info, err := os.Stat(path)
-	if err != nil {
+	if err := keys.CheckFile(path); err != nil {
 		return []string{err.Error()}
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return []string{fmt.Sprintf("%s can be read by others (mode %04o); run: chmod 600 %s", path, mode, path)}
 	}
 	return nil
 }

@@ -80,16 +80,24 @@ func withDB(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.A
 	}
 }
 
+// keyFile is the file with the master key, "" where the key comes otherwise.
+func keyFile(c *cli.Command) string {
+	if path := c.String("key"); path != "" {
+		return path
+	}
+	if path, ok := byurl.SQLitePath(c.String("db")); ok && os.Getenv("VESTIBULE_KEY") == "" {
+		return path + ".key"
+	}
+	return ""
+}
+
 // ring loads the master key.
 func ring(c *cli.Command) (*keys.Ring, error) {
-	if path := c.String("key"); path != "" {
+	if path := keyFile(c); path != "" {
 		return keys.Load(path)
 	}
 	if text := os.Getenv("VESTIBULE_KEY"); text != "" {
 		return keys.Parse([]byte(text))
-	}
-	if path, ok := byurl.SQLitePath(c.String("db")); ok {
-		return keys.Load(path + ".key")
 	}
 	return nil, errors.New("a master key is needed: -key FILE or VESTIBULE_KEY")
 }

@@ -163,7 +163,7 @@ func TestFlags(t *testing.T) {
 	if err != nil || len(cfg.Users) != 2 || cfg.Users[0].Password != "b" || len(cfg.Users[0].Roles) != 1 || cfg.Cache != 0 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}} {
+	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

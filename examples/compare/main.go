@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -48,12 +49,25 @@ func parseFlags(args []string) (*config, error) {
 		demo.User{Name: "bob", Password: "bob-the-builder-42"},
 		demo.User{Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}})
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
+	redis := fs.String("redis", "", "redis://…: not there yet")
+	later := make(map[string]*time.Duration)
+	for name, value := range map[string]time.Duration{"knox-ttl": 10 * time.Hour, "jwt-access-ttl": 5 * time.Minute, "jwt-refresh-ttl": 24 * time.Hour, "refresh-grace": 10 * time.Second} {
+		later[name] = fs.Duration(name, value, "for a scheme that is not there yet")
+	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
+	if *redis != "" {
+		return nil, errors.New("-redis: nothing here uses Redis yet; state is in the database and in this process")
+	}
+	fs.Visit(func(f *flag.Flag) {
+		if later[f.Name] != nil {
+			slog.Warn("this flag has no effect yet", "flag", f.Name)
+		}
+	})
 	if *cache != "off" {
 		d, err := time.ParseDuration(*cache)
 		if err != nil || d <= 0 {

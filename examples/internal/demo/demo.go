@@ -107,6 +107,9 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 // do that, and it says so.
 func (f *Flags) ring(url string) (*keys.Ring, error) {
 	if f.KeyFile != "" {
+		if err := keys.CheckFile(f.KeyFile); err != nil {
+			slog.Warn("unsafe master key", "error", err)
+		}
 		return keys.Load(f.KeyFile)
 	}
 	if env := os.Getenv("VESTIBULE_KEY"); env != "" {
