@@ -57,8 +57,7 @@ func (m *Mux) Handle(pattern string, h http.Handler, ps ...Permission) {
 	if r.Permission == "" {
 		panic(fmt.Sprintf("authz: route %q has no permission; say AllowAny where everybody may, or use Bare", pattern))
 	}
-	m.mux.Handle(pattern, h)
-	*m.routes = append(*m.routes, r)
+	m.add(r, h)
 }
 
 // HandleFunc is Handle for a function.
@@ -71,12 +70,13 @@ func (m *Mux) HandleFunc(pattern string, f http.HandlerFunc, ps ...Permission) {
 // request carries, and for health checks.
 func (m *Mux) Bare(pattern string, h http.Handler) {
 	h = m.auth.Bare(h)
-	m.mux.Handle(pattern, h)
-	*m.routes = append(*m.routes, describe(pattern, h))
+	m.add(describe(pattern, h), h)
 }
 
-// ServeHTTP dispatches to the matching route.
-func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
+func (m *Mux) add(r Route, h http.Handler) {
+	m.mux.Handle(r.Pattern, matched{h})
+	*m.routes = append(*m.routes, r)
+}
 
 // Routes lists the routes in the order of their registration.
 func (m *Mux) Routes() []Route { return slices.Clone(*m.routes) }

@@ -64,6 +64,44 @@ func TestMux(t *testing.T) {
 	}
 }
 
+// A path that has other methods tells nothing to who is not authenticated.
+func TestOtherMethods(t *testing.T) {
+	for id, want := range map[string]int{"": 401, "alice": 405} {
+		m := authz.NewMux(authn.New(challenging{authn.Func(func(*http.Request) (authn.Identity, error) {
+			if id == "" {
+				return authn.Identity{}, authn.ErrNoCredentials
+			}
+			return authn.Identity{Subject: id}, nil
+		})}, nil))
+		m.HandleFunc("GET /in/{x}", say, authz.IsAuthenticated)
+		m.HandleFunc("PUT /in/{x}", say, authz.AllowAny)
+		m.Bare("POST /login", http.HandlerFunc(say))
+		m.HandleFunc("GET /open", say, authz.AllowAny)
+		for _, method := range []string{"OPTIONS", "TRACE", "DELETE", "FOO"} {
+			w := httptest.NewRecorder()
+			m.ServeHTTP(w, httptest.NewRequest(method, "/in/1", nil))
+			if w.Code != want || want == 405 && w.Header().Get("Allow") != "GET, HEAD, PUT" || !strings.HasPrefix(w.Body.String(), `{"detail":`) {
+				t.Errorf("%s by %q: %d %v %s", method, id, w.Code, w.Header(), w.Body)
+			}
+			w = httptest.NewRecorder()
+			m.ServeHTTP(w, httptest.NewRequest(method, "/login", nil))
+			if w.Code != 405 || w.Header().Get("Allow") != "POST" {
+				t.Errorf("%s /login by %q: %d", method, id, w.Code)
+			}
+			w = httptest.NewRecorder()
+			m.ServeHTTP(w, httptest.NewRequest(method, "/open", nil))
+			if w.Code != 405 {
+				t.Errorf("%s /open by %q: %d", method, id, w.Code)
+			}
+		}
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, httptest.NewRequest("GET", "/none", nil))
+		if w.Code != 404 {
+			t.Errorf("an absent path: %d", w.Code)
+		}
+	}
+}
+
 // wrapper is somebody else's middleware.
 type wrapper struct{ http.Handler }
 

@@ -2,9 +2,13 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // User is an account as the schemes need it: whom a name and a password belong
@@ -24,7 +28,8 @@ type User struct {
 	// Active is false for a disabled account: it can not log in, and whatever it
 	// holds is refused.
 	Active bool
-	// Roles are the account's coarse roles, such as "admin".
+	// Roles are the account's coarse roles, such as "admin". A role is not empty and
+	// holds no comma and no NUL.
 	Roles []string
 	// Created is when the account was made.
 	Created time.Time
@@ -38,6 +43,23 @@ type User struct {
 // UserID returns u.ID; with it *User is an authn.User.
 func (u *User) UserID() string { return u.ID }
 
+// Check returns ErrInvalid, with a word on why, unless u can be kept. CreateUser
+// calls it.
+func (u *User) Check() error {
+	if err := errors.Join(CheckID("user id", u.ID), CheckID("user name", u.Name)); err != nil {
+		return err
+	}
+	if strings.ContainsRune(u.Email, 0) || !utf8.ValidString(u.Email) {
+		return fmt.Errorf("%w: email holds NUL or is not UTF-8", ErrInvalid)
+	}
+	for _, r := range u.Roles {
+		if r == "" || strings.ContainsAny(r, ",\x00") || !utf8.ValidString(r) {
+			return fmt.Errorf("%w: a role is empty, holds a comma or NUL, or is not UTF-8", ErrInvalid)
+		}
+	}
+	return nil
+}
+
 // Users reads and creates accounts.
 type Users interface {
 	// UserByID returns the account, active or not. ErrNotFound where there is
@@ -49,7 +71,7 @@ type Users interface {
 	// in order of Name; "" starts at the beginning.
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
 	// CreateUser inserts u. ErrConflict where its ID or Name is taken,
-	// ErrInvalid where one of them can not be kept. The new subject's epoch
+	// ErrInvalid where one of them, the Email or a role can not be kept. The new subject's epoch
 	// survives from an earlier subject of that ID, so that nothing of the old
 	// one fits the new one.
 	CreateUser(ctx context.Context, u User) error

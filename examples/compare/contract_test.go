@@ -77,6 +77,11 @@ func TestContract(t *testing.T) {
 			c.Is(400, "*", "POST", "/token/login", "username=alice&password=wonderland-42", alice, alicesBasic)
 			c.Is(405, "*", "GET", "/token/login", "")
 			c.Is(404, "*", "GET", "/nothing", "")
+			for _, method := range []string{"OPTIONS", "TRACE", "POST", "DELETE"} {
+				c.Is(401, missing, method, "/api/profile", "")
+				c.Is(405, "*", method, "/api/profile", "", alice)
+			}
+			c.Is(401, "", "HEAD", "/api/profile", "")
 		})
 		t.Run("logins", func(t *testing.T) {
 			if err := db.SetActive(t.Context(), userID(t, db, "bob"), false); err != nil {

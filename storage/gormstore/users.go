@@ -5,10 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -85,18 +83,12 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users [
 // mapped columns alone: where others are NOT NULL without a default, the
 // application inserts its accounts itself.
 func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
-	if err := errors.Join(storage.CheckID("user id", u.ID), storage.CheckID("user name", u.Name)); err != nil {
+	if err := u.Check(); err != nil {
 		return err
-	}
-	if strings.ContainsRune(u.Email, 0) || !utf8.ValidString(u.Email) {
-		return fmt.Errorf("%w: email holds NUL or is not UTF-8", storage.ErrInvalid)
 	}
 	t := s.users
 	if !t.has(u.ID) {
 		return fmt.Errorf("%w: user id is no %s", storage.ErrInvalid, t.IDType)
-	}
-	if slices.ContainsFunc(u.Roles, func(r string) bool { return r == "" || strings.ContainsAny(r, ",\x00") }) {
-		return fmt.Errorf("%w: a role is empty or holds a comma", storage.ErrInvalid)
 	}
 	args := []any{u.ID, u.Name}
 	if t.Email != "" {

@@ -57,10 +57,7 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users [
 
 // CreateUser implements storage.Users.
 func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
-	if err := storage.CheckID("user id", u.ID); err != nil {
-		return err
-	}
-	if err := storage.CheckID("user name", u.Name); err != nil {
+	if err := u.Check(); err != nil {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {

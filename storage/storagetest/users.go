@@ -69,6 +69,14 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				u.Name = bad
 				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed name is refused")
 			}
+			for _, change := range []func(*storage.User){
+				func(u *storage.User) { u.Email = "a\x00b" }, func(u *storage.User) { u.Email = "\xff" }, func(u *storage.User) { u.Roles = []string{"a,b"} },
+				func(u *storage.User) { u.Roles = []string{""} }, func(u *storage.User) { u.Roles = []string{"a\x00"} },
+			} {
+				u := account("x")
+				change(&u)
+				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed e-mail or role is refused")
+			}
 		},
 		"list": func(k *kit) {
 			for _, name := range []string{"b", "a", "ä", "c", "B"} {
