@@ -18,7 +18,7 @@ import (
 
 // newServer puts the schemes together.
 func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring) (http.Handler, error) {
-	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	passwords, err := cfg.Passwords(db, ring)
 	if err != nil {
 		return nil, err
 	}

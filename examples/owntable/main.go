@@ -74,7 +74,7 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 	if err := db.DB(ctx).AutoMigrate(&Account{}); err != nil {
 		return nil, err
 	}
-	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	passwords, err := cfg.Passwords(db, ring)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func run() error {
 }
 
 func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
-	passwords, err := demo.Passwords(db, ring, cfg.LoginRate)
+	passwords, err := cfg.Passwords(db, ring)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
@@ -16,8 +18,8 @@ import (
 
 // Passwords returns the checker that all login endpoints share: argon2id behind a
 // semaphore, Unicode names in their normal form, and login limits.
-func Passwords(db password.Store, ring *keys.Ring, rate string) (*password.Checker, error) {
-	limiter, err := loginLimiter(ring, rate)
+func (f *Flags) Passwords(db password.Store, ring *keys.Ring) (*password.Checker, error) {
+	limiter, err := f.loginLimiter(ring)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +34,8 @@ func Passwords(db password.Store, ring *keys.Ring, rate string) (*password.Check
 }
 
 // loginLimiter holds one rate per account and per address, as -login-rate says.
-func loginLimiter(ring *keys.Ring, rate string) (authn.LoginLimiter, error) {
-	limit, err := throttle.ParseRate(rate)
+func (f *Flags) loginLimiter(ring *keys.Ring) (authn.LoginLimiter, error) {
+	limit, err := throttle.ParseRate(f.LoginRate)
 	if err != nil {
 		return nil, fmt.Errorf("-login-rate: %w", err)
 	}
@@ -44,8 +46,19 @@ func loginLimiter(ring *keys.Ring, rate string) (authn.LoginLimiter, error) {
 	_, device := ring.Newest(keys.DeviceCookie)
 	return throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
 		Account: []throttle.Rate{limit}, Source: []throttle.Rate{limit},
-		NameKey: names[:], DeviceKey: device[:], PlainHTTP: true,
+		NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback(),
 	})
+}
+
+// onLoopback reports whether the server listens on loopback: then cookies work
+// over plain http. Elsewhere they want https.
+func (f *Flags) onLoopback() bool {
+	host, _, err := net.SplitHostPort(f.Addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // AddUsers registers those of users that are not there yet.
