@@ -62,7 +62,7 @@ func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
 }
 
 // connections is how many readers work at once; each has a cache of its own.
-const connections = 8
+const connections = 4
 
 func busyTimeout(opts *gormstore.Options) time.Duration {
 	timeout := 2 * time.Second
@@ -78,7 +78,7 @@ func dsn(path string, busy time.Duration) string {
 		"_foreign_keys": {"on"},
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
-		"_cache_size":   {"-32768"}, // KiB for each connection
+		"_cache_size":   {"-65536"}, // KiB for each connection, as they are needed
 	}
 	if path == ":memory:" {
 		return path + "?" + q.Encode()
