@@ -367,3 +367,15 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%d allocations and %d bytes", n, size)
 	}
 }
+
+// The private reason of a refusal goes to the log, also where an endpoint answers.
+func TestRespondLogsTheReason(t *testing.T) {
+	log := new(bytes.Buffer)
+	m := authn.New(accepts, &authn.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	got := ask(m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authn.Respond(w, r, authn.InvalidLogin().With(errors.New("account disabled")))
+	})), "POST", "/login")
+	if !strings.Contains(log.String(), "account disabled") || strings.Contains(got.Body.String(), "disabled") {
+		t.Errorf("log %s, body %s", log, got.Body)
+	}
+}

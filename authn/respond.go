@@ -43,7 +43,10 @@ var fallback = New(Chain{}, nil)
 
 // Respond answers err as this middleware would; see the function Respond.
 func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) {
-	if refusal(err) == nil && !errors.Is(err, ErrNoCredentials) {
+	if e := refusal(err); e != nil && e.cause != nil {
+		m.logger().LogAttrs(r.Context(), slog.LevelInfo, "request refused",
+			slog.String("code", e.Code), reason(err), slog.String("route", r.Pattern))
+	} else if e == nil && !errors.Is(err, ErrNoCredentials) {
 		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", slog.Any("error", err), slog.String("route", r.Pattern))
 	}
 	m.respond(w, r, err, nobody)
