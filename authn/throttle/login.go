@@ -5,22 +5,23 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Default rates of NewLogin.
-var (
-	// DefaultAccount lets a person mistype; the second rate makes the wait grow, to
-	// 30 seconds on average and 15 minutes at most.
-	DefaultAccount = []Rate{{10, time.Minute}, {30, 15 * time.Minute}}
-	// DefaultSource is wider, since many people may share an address.
-	DefaultSource = []Rate{{30, time.Minute}, {300, time.Hour}}
-	// DefaultGlobal bounds what a flood from everywhere may hash.
-	DefaultGlobal = []Rate{{1000, time.Minute}}
-)
+// DefaultAccount lets a person mistype: 10/m and 30/15m. The wait grows from 6
+// seconds to 30, and no answer ever names more. In any 15 minutes an account is
+// tried at most 60 times, and 30 times in the long run.
+func DefaultAccount() []Rate { return []Rate{{10, time.Minute}, {30, 15 * time.Minute}} }
+
+// DefaultSource is wider, since many people may share an address: 30/m and 300/h.
+func DefaultSource() []Rate { return []Rate{{30, time.Minute}, {300, time.Hour}} }
+
+// DefaultGlobal bounds what a flood from everywhere may hash: 1000/m.
+func DefaultGlobal() []Rate { return []Rate{{1000, time.Minute}} }
 
 // LoginOptions change a Login; nil is fine.
 type LoginOptions struct {
@@ -32,11 +33,11 @@ type LoginOptions struct {
 	// NameKey is the 32-byte key under which names and addresses are hashed
 	// (keys.ThrottleNames); nil draws one for this process, which processes that
 	// share a store can not do.
-	NameKey []byte
+	NameKey Secret
 	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie); nil sends
 	// none. Without them strangers can use up an account's attempts and so keep its
 	// owner out while they go on.
-	DeviceKey []byte
+	DeviceKey Secret
 	// PlainHTTP names the device cookie "device" without Secure, for work on
 	// loopback. Otherwise it is "__Host-device". The other name is never read.
 	PlainHTTP bool
@@ -73,14 +74,14 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	if store == nil {
 		return nil, errors.New("throttle: a store is needed")
 	}
-	if o.Account == nil {
-		o.Account = DefaultAccount
+	if o.Account = slices.Clone(o.Account); o.Account == nil {
+		o.Account = DefaultAccount()
 	}
-	if o.Source == nil {
-		o.Source = DefaultSource
+	if o.Source = slices.Clone(o.Source); o.Source == nil {
+		o.Source = DefaultSource()
 	}
-	if o.Global == nil {
-		o.Global = DefaultGlobal
+	if o.Global = slices.Clone(o.Global); o.Global == nil {
+		o.Global = DefaultGlobal()
 	}
 	if err := errors.Join(checkAll(o.Account), checkAll(o.Source), checkAll(o.Global)); err != nil {
 		return nil, err
@@ -122,13 +123,14 @@ func (l *Login) Reserve(r *http.Request, account string) (authn.LoginAttempt, er
 		{l.names.name("source", a.source), l.opts.Source, false},
 		l.global,
 	}
-	wait, err := l.store.Take(r.Context(), now, a.buckets)
+	wait, from, err := l.store.take(r.Context(), now, a.buckets)
 	if err != nil {
 		return nil, err
 	}
 	if wait > 0 {
 		return nil, authn.Throttled(wait)
 	}
+	a.from = from
 	return a, nil
 }
 
@@ -139,6 +141,7 @@ type attempt struct {
 	source  string
 	device  *device
 	buckets []Bucket
+	from    Store // where the units were taken
 	done    atomic.Bool
 }
 
@@ -162,6 +165,6 @@ func (a *attempt) Cancelled(ctx context.Context) { a.giveBack(ctx) }
 // already; its units are given back all the same.
 func (a *attempt) giveBack(ctx context.Context) {
 	if a.done.CompareAndSwap(false, true) {
-		a.l.store.GiveBack(context.WithoutCancel(ctx), a.l.opts.Clock(), a.buckets)
+		a.l.store.giveBack(context.WithoutCancel(ctx), a.l.opts.Clock(), a.from, a.buckets)
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 // MemoryOptions change a Memory; nil is fine.
 type MemoryOptions struct {
-	// MaxEntries bounds the memory; 0 is 100,000, about 10 MB. Where more is
-	// counted, buckets that have nearly recovered make room, so a flood of names
+	// MaxEntries bounds the memory; 0 or less is 100,000, about 10 MB. Where more
+	// is counted, buckets that have nearly recovered make room, so a flood of names
 	// loosens the limit of single ones and never the shared one.
 	MaxEntries int
 }
@@ -23,10 +23,11 @@ type Memory struct {
 	shared map[cell]int64 // those that are never evicted
 }
 
-// cell is a bucket under one of its rates.
+// cell is a bucket under one of its rates. The rate is part of it, so that a
+// bucket of another rate is never read or cut down as if it were of this one.
 type cell struct {
 	key  Key
-	rate int
+	rate Rate
 }
 
 // NewMemory returns an empty store.
@@ -53,8 +54,8 @@ func (m *Memory) Take(_ context.Context, now time.Time, buckets []Bucket) (time.
 	var wait int64
 	for _, b := range buckets {
 		cells := m.cells(b)
-		for i, r := range b.Rates {
-			if w := after(cells[cell{b.Key, i}], t, r) - t - int64(r.Window); w > wait {
+		for _, r := range b.Rates {
+			if w := after(cells[cell{b.Key, r}], t, r) - t - int64(r.capacity()); w > wait {
 				wait = w
 			}
 		}
@@ -64,8 +65,8 @@ func (m *Memory) Take(_ context.Context, now time.Time, buckets []Bucket) (time.
 	}
 	for _, b := range buckets {
 		cells := m.cells(b)
-		for i, r := range b.Rates {
-			c := cell{b.Key, i}
+		for _, r := range b.Rates {
+			c := cell{b.Key, r}
 			old, had := cells[c]
 			if !had && !b.Shared {
 				m.makeRoom(t)
@@ -77,10 +78,10 @@ func (m *Memory) Take(_ context.Context, now time.Time, buckets []Bucket) (time.
 }
 
 // after is the time of recovery once another unit is taken. A time further ahead
-// than a full bucket comes from a clock that stepped back: it counts as full, so
-// that nobody is locked for longer than a window.
+// than that of an empty bucket comes from a clock that stepped back: it counts as
+// empty, so that nobody is locked for longer than a window.
 func after(full, now int64, r Rate) int64 {
-	full = min(max(full, now), now+int64(r.Window))
+	full = min(max(full, now), now+int64(r.capacity()))
 	return full + int64(r.interval())
 }
 
@@ -91,8 +92,8 @@ func (m *Memory) GiveBack(_ context.Context, now time.Time, buckets []Bucket) er
 	defer m.mu.Unlock()
 	for _, b := range buckets {
 		cells := m.cells(b)
-		for i, r := range b.Rates {
-			c := cell{b.Key, i}
+		for _, r := range b.Rates {
+			c := cell{b.Key, r}
 			full, ok := cells[c]
 			if !ok {
 				continue

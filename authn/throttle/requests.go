@@ -14,7 +14,7 @@ type Options struct {
 	// Proxies are believed about the client's address.
 	Proxies authn.TrustedProxies
 	// NameKey, Logger and Clock are those of LoginOptions.
-	NameKey []byte
+	NameKey Secret
 	Logger  *slog.Logger
 	Clock   func() time.Time
 }
@@ -123,7 +123,7 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 	if !id.Authenticated() {
 		key = l.names.name(l.kind, "source", authn.SourceOf(l.opts.Proxies.ClientAddr(r)))
 	}
-	wait, err := l.store.Take(r.Context(), l.opts.Clock(), []Bucket{{Key: key, Rates: l.rates}})
+	wait, _, err := l.store.take(r.Context(), l.opts.Clock(), []Bucket{{Key: key, Rates: l.rates}})
 	if err == nil && wait > 0 {
 		err = authn.Throttled(wait)
 	}

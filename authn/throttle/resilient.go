@@ -19,24 +19,25 @@ func newResilient(store Store, log *slog.Logger) *resilient {
 	return &resilient{store: store, local: NewMemory(nil), log: log}
 }
 
-// Take fails only with its context.
-func (s *resilient) Take(ctx context.Context, now time.Time, buckets []Bucket) (time.Duration, error) {
-	wait, err := s.store.Take(ctx, now, buckets)
+// take fails only with its context. from is where the units were taken.
+func (s *resilient) take(ctx context.Context, now time.Time, buckets []Bucket) (wait time.Duration, from Store, err error) {
+	wait, err = s.store.Take(ctx, now, buckets)
 	if err == nil {
-		return wait, nil
+		return wait, s.store, nil
 	}
 	if ctx.Err() != nil {
-		return 0, ctx.Err()
+		return 0, nil, ctx.Err()
 	}
 	s.complain(ctx, now, err)
-	return s.local.Take(ctx, now, buckets)
+	wait, err = s.local.Take(ctx, now, buckets)
+	return wait, s.local, err
 }
 
-// GiveBack gives back where the units may have been taken.
-func (s *resilient) GiveBack(ctx context.Context, now time.Time, buckets []Bucket) {
-	if err := s.store.GiveBack(ctx, now, buckets); err != nil {
+// giveBack gives units back where they were taken. Where that store fails now they
+// stay counted, and come back with time.
+func (s *resilient) giveBack(ctx context.Context, now time.Time, from Store, buckets []Bucket) {
+	if err := from.GiveBack(ctx, now, buckets); err != nil {
 		s.complain(ctx, now, err)
-		_ = s.local.GiveBack(ctx, now, buckets) // a Memory does not fail
 	}
 }
 

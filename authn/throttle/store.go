@@ -1,11 +1,14 @@
 package throttle
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
+	"sync"
 	"time"
 )
 
@@ -13,7 +16,11 @@ import (
 // nor addresses, and every key has one size.
 type Key [16]byte
 
-// Bucket is something that is counted, with every rate that holds for it.
+// Bucket is something that is counted, with every rate that holds for it. Each
+// pair of key and rate is one count: a key under two rates is two of them, so that
+// a burst and a sustained limit of one caller do not disturb each other, and a
+// changed rate begins anew. Two buckets of one call never share a pair, nor does a
+// bucket name one rate twice.
 type Bucket struct {
 	Key   Key
 	Rates []Rate
@@ -28,7 +35,10 @@ type Bucket struct {
 // The count is the generic cell rate algorithm (GCRA), one time for each bucket and
 // rate: a full bucket lets Limit units through at once, then one for each
 // Window/Limit. So a window that begins with a full bucket sees up to twice the
-// limit, and no window sees more.
+// limit, and no window sees more. One time is all that a bucket needs, whatever
+// its limit, and one comparison decides: a log of attempts, as Django REST
+// Framework keeps it, grows with the limit, and counters of fixed windows forget
+// everything at once.
 type Store interface {
 	// Take takes one unit of every bucket for each of its rates, or none at all. It
 	// returns 0 where it took them, and else how long until it would.
@@ -37,32 +47,53 @@ type Store interface {
 	GiveBack(ctx context.Context, now time.Time, buckets []Bucket) error
 }
 
-// namer makes keys. Its own key is behind a pointer, so that printing what holds
-// the namer does not print it.
-type namer struct{ key *[32]byte }
+// namer makes keys. What holds the key is behind a pointer, so that printing what
+// holds the namer does not print it.
+type namer struct{ macs *sync.Pool }
 
-// newNamer takes 32 bytes, or draws them for this process.
+type mac struct {
+	hash.Hash
+	text []byte
+}
+
+// maxText is the longest text whose buffer is kept for the next name.
+const maxText = 1 << 10
+
+// processKey is drawn once, so that limiters without a key of their own agree on
+// the names in the store that they share.
+var processKey = sync.OnceValue(func() (k [32]byte) {
+	_, _ = rand.Read(k[:]) // never fails; see crypto/rand
+	return k
+})
+
+// newNamer takes 32 bytes, or those of this process.
 func newNamer(key []byte) namer {
-	n := namer{new([32]byte)}
-	if copy(n.key[:], key) == 0 {
-		_, _ = rand.Read(n.key[:]) // never fails; see crypto/rand
+	if key == nil {
+		k := processKey()
+		key = k[:]
 	}
-	return n
+	key = bytes.Clone(key)
+	return namer{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}}
 }
 
 // name returns the key of a bucket: kind and parts, each with its length.
 func (n namer) name(kind string, parts ...string) (k Key) {
-	h := hmac.New(sha256.New, n.key[:])
-	write := func(s string) {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(s)))
-		h.Write(size[:])
-		h.Write([]byte(s))
-	}
-	write(kind)
+	m := n.macs.Get().(*mac)
+	m.Reset()
+	m.add(kind)
 	for _, p := range parts {
-		write(p)
+		m.add(p)
 	}
-	copy(k[:], h.Sum(nil))
+	m.Write(m.text)
+	m.text = m.Sum(m.text[:0])
+	copy(k[:], m.text)
+	if m.text = m.text[:0]; cap(m.text) <= maxText {
+		n.macs.Put(m)
+	}
 	return k
+}
+
+func (m *mac) add(s string) {
+	m.text = binary.BigEndian.AppendUint64(m.text, uint64(len(s)))
+	m.text = append(m.text, s...)
 }
