@@ -82,6 +82,30 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// A file that is there is never written over.
+func TestCreateLoads(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "key")
+	text := hex.EncodeToString(two) + "\n" + hex.EncodeToString(one) + "\n"
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	r, made, err := keys.Create(path)
+	must(t, err)
+	if made || len(r.IDs()) != 2 {
+		t.Errorf("made %v, %d keys", made, len(r.IDs()))
+	}
+	junk := []byte("junk")
+	must(t, os.WriteFile(path, junk, 0o600))
+	if _, made, err := keys.Create(path); err == nil || made {
+		t.Errorf("a broken file: made %v, %v", made, err)
+	}
+	if after, _ := os.ReadFile(path); !bytes.Equal(after, junk) {
+		t.Error("a broken file was written over")
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Errorf("files left behind: %v", files)
+	}
+}
+
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
@@ -121,6 +145,11 @@ func TestFiles(t *testing.T) {
 	}
 	if _, err := keys.Load(dir); err == nil {
 		t.Error("a folder was taken")
+	}
+	huge := filepath.Join(dir, "huge")
+	must(t, os.WriteFile(huge, []byte("# "+strings.Repeat("x", 64<<10)+"\n"+hex.EncodeToString(one)), 0o600))
+	if _, err := keys.Load(huge); err == nil {
+		t.Error("a huge file was taken")
 	}
 	if _, err := keys.Load(filepath.Join(dir, "none")); err == nil {
 		t.Error("an absent file was taken")
