@@ -5,7 +5,9 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -68,8 +70,15 @@ func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
 
 type txKey struct{ *Store }
 
-// tx is a running transaction: how to take back what it did.
-type tx struct{ undo []func() }
+// tx is a transaction: how to take back what it did.
+type tx struct {
+	undo  []func()
+	ended atomic.Bool
+}
+
+// errEnded answers a call with the context of a transaction that is over: it no
+// longer has the store to itself.
+var errEnded = errors.New("memory: the transaction has ended")
 
 // InTx runs fn with the store to itself.
 func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) (err error) {
@@ -84,6 +93,7 @@ func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) (err e
 	t := new(tx)
 	done := false
 	defer func() {
+		t.ended.Store(true)
 		if !done || err != nil {
 			for i := len(t.undo) - 1; i >= 0; i-- {
 				t.undo[i]()
@@ -106,6 +116,9 @@ func (s *Store) running(ctx context.Context) *tx {
 // write runs f with the store to itself; f's changes go through put and drop.
 func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	if t := s.running(ctx); t != nil {
+		if t.ended.Load() {
+			return errEnded
+		}
 		return s.attempt(t, f)
 	}
 	if err := ctx.Err(); err != nil {
@@ -131,13 +144,17 @@ func (s *Store) attempt(t *tx, f func(*tx) error) error {
 
 // read runs f beside other readers.
 func (s *Store) read(ctx context.Context, f func() error) error {
-	if s.running(ctx) == nil {
-		if err := ctx.Err(); err != nil {
-			return err
+	if t := s.running(ctx); t != nil {
+		if t.ended.Load() {
+			return errEnded
 		}
-		s.mu.RLock()
-		defer s.mu.RUnlock()
+		return f()
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return f()
 }
 
