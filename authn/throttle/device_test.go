@@ -1,0 +1,98 @@
+package throttle_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn/throttle"
+)
+
+func TestDeviceCookie(t *testing.T) {
+	ten := []throttle.Rate{{10, time.Minute}}
+	c := newClock()
+	n := 0
+	anywhere := func(cookies ...*http.Cookie) *http.Request {
+		n++
+		return from(fmt.Sprintf("203.0.%d.%d:1", n/250, n%250), cookies...)
+	}
+	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{Account: ten, DeviceKey: key32, Clock: c.now})
+	a, err := l.Reserve(anywhere(), "alice")
+	must(t, err)
+	cookies := a.Succeeded(t.Context())
+	if len(cookies) != 1 {
+		t.Fatalf("%d cookies", len(cookies))
+	}
+	cookie := cookies[0]
+	if cookie.Name != "__Host-device" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" || cookie.Domain != "" {
+		t.Errorf("%+v", cookie)
+	}
+	with := func(c *http.Cookie) func() *http.Request { return func() *http.Request { return anywhere(c) } }
+	t.Run("attack_198_strangers_lock_nobody_out", func(t *testing.T) {
+		if got := tries(t, l, "alice", func() *http.Request { return anywhere() }); got != 10 {
+			t.Fatalf("strangers had %d attempts", got)
+		}
+		if got := tries(t, l, "alice", with(cookie)); got != 10 {
+			t.Errorf("the owner's device had %d attempts", got)
+		}
+	})
+	t.Run("ignored", func(t *testing.T) {
+		c.add(time.Hour)
+		raw, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+		must(t, err)
+		tries(t, l, "bob", func() *http.Request { return anywhere() })
+		tries(t, l, "alice", func() *http.Request { return anywhere() })
+		for i := range raw {
+			b := append([]byte(nil), raw...)
+			b[i] ^= 1
+			if _, err := l.Reserve(anywhere(&http.Cookie{Name: cookie.Name, Value: base64.RawURLEncoding.EncodeToString(b)}), "alice"); err == nil {
+				t.Errorf("byte %d changed and still taken", i)
+			}
+		}
+		for name, r := range map[string]*http.Request{
+			"another account": nil, "two": anywhere(cookie, cookie), "empty": anywhere(&http.Cookie{Name: cookie.Name}), "the other name": anywhere(&http.Cookie{Name: "device", Value: cookie.Value}), "cut": anywhere(&http.Cookie{Name: cookie.Name, Value: cookie.Value[:20]}),
+		} {
+			account := "alice"
+			if r == nil {
+				r, account = anywhere(cookie), "bob"
+			}
+			if _, err := l.Reserve(r, account); err == nil {
+				t.Errorf("%s: taken", name)
+			}
+		}
+	})
+	t.Run("renewed_and_expired", func(t *testing.T) {
+		a, err := l.Reserve(anywhere(cookie), "alice")
+		must(t, err)
+		if len(a.Succeeded(t.Context())) != 0 {
+			t.Error("a young cookie is renewed")
+		}
+		c.add(100 * 24 * time.Hour)
+		a, err = l.Reserve(anywhere(cookie), "alice")
+		must(t, err)
+		if len(a.Succeeded(t.Context())) != 1 {
+			t.Error("an old cookie is not renewed")
+		}
+		c.add(80 * 24 * time.Hour)
+		tries(t, l, "alice", func() *http.Request { return anywhere() })
+		if _, err := l.Reserve(anywhere(cookie), "alice"); err == nil {
+			t.Error("an expired cookie is taken")
+		}
+	})
+	plain := login(t, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, PlainHTTP: true, Clock: c.now})
+	a, err = plain.Reserve(anywhere(), "alice")
+	must(t, err)
+	if got := a.Succeeded(t.Context()); len(got) != 1 || got[0].Name != "device" || got[0].Secure {
+		t.Errorf("%v", got)
+	}
+	for _, o := range []throttle.LoginOptions{{DeviceKey: key32[:16]}, {NameKey: key32[:5]}, {Account: []throttle.Rate{{}}}, {Source: []throttle.Rate{{-1, time.Minute}}}, {Global: []throttle.Rate{{5, 0}}}} {
+		if _, err := throttle.NewLogin(throttle.NewMemory(nil), &o); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+	if _, err := throttle.NewLogin(nil, nil); err == nil {
+		t.Error("no store was taken")
+	}
+}

@@ -1,0 +1,107 @@
+package throttle_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rate(t testing.TB, s string) throttle.Rate {
+	t.Helper()
+	r, err := throttle.ParseRate(s)
+	must(t, err)
+	return r
+}
+
+// clock is a clock that tests set.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Unix(1_800_000_000, 0)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// from is a request of an address.
+func from(addr string, cookies ...*http.Cookie) *http.Request {
+	r := httptest.NewRequest("POST", "/", nil)
+	r.RemoteAddr = addr
+	for _, c := range cookies {
+		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+	}
+	return r
+}
+
+func login(t testing.TB, s throttle.Store, o throttle.LoginOptions) *throttle.Login {
+	t.Helper()
+	l, err := throttle.NewLogin(s, &o)
+	must(t, err)
+	return l
+}
+
+// tries counts how many attempts in a row are let through.
+func tries(t testing.TB, l *throttle.Login, account string, r func() *http.Request) int {
+	t.Helper()
+	for n := 0; ; n++ {
+		_, err := l.Reserve(r(), account)
+		if err == nil {
+			if n > 10_000 {
+				return n
+			}
+			continue
+		}
+		var e *authn.Error
+		if !errors.As(err, &e) || e.Status != 429 || e.RetryAfter <= 0 {
+			t.Fatalf("got %v", err)
+		}
+		return n
+	}
+}
+
+var key32 = []byte("0123456789abcdef0123456789abcdef")
+
+// spy sees what reaches a store.
+type spy struct {
+	throttle.Store
+	seen []throttle.Bucket
+}
+
+func (s *spy) Take(ctx context.Context, now time.Time, b []throttle.Bucket) (time.Duration, error) {
+	s.seen = append(s.seen, b...)
+	return s.Store.Take(ctx, now, b)
+}
+
+// down is a store that fails.
+type down struct{}
+
+var errDown = errors.New("down")
+
+func (down) Take(context.Context, time.Time, []throttle.Bucket) (time.Duration, error) {
+	return 0, errDown
+}
+func (down) GiveBack(context.Context, time.Time, []throttle.Bucket) error { return errDown }
