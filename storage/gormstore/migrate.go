@@ -21,10 +21,9 @@ var migrationFiles embed.FS
 var ErrNewerSchema = errors.New("gormstore: the database has a newer schema than this program knows")
 
 // Migrations returns the SQL files for a dialect, "sqlite" or "postgres", for a
-// team that runs them with a tool of its own: 0001_core.sql and so on, each to be
-// run once, in order, in one transaction. Whoever does that also keeps the table
-// vestibule_migrations (version, name, applied_us), or leaves CheckSchema and
-// Schema alone.
+// team that runs them with a tool of its own: 0001_core.up.sql and so on, each to
+// be run once, in order, in one transaction. Each notes itself in the table
+// vestibule_migrations, so that Schema, CheckSchema and a later Migrate know of it.
 func Migrations(dialect string) (fs.FS, error) {
 	if _, err := dialectOf(dialect); err != nil {
 		return nil, err
@@ -58,7 +57,7 @@ func (d dialect) migrations() ([]migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		number, name, _ := strings.Cut(strings.TrimSuffix(f.Name(), ".sql"), "_")
+		number, name, _ := strings.Cut(strings.TrimSuffix(f.Name(), ".up.sql"), "_")
 		version, err := strconv.Atoi(number)
 		if err != nil {
 			return nil, fmt.Errorf("gormstore: migration %s: %w", f.Name(), err)
@@ -148,6 +147,13 @@ func beginExclusive(ctx context.Context, conn *sql.Conn, begin string) error {
 		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "locked") {
 			return err
 		}
+		pause := time.NewTimer(10 * time.Millisecond) // a driver may not wait at all
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
 	}
 }
 
@@ -173,10 +179,11 @@ func (s *Store) apply(ctx context.Context, conn *sql.Conn, steps []string, all [
 				return fmt.Errorf("%04d_%s: %w", m.version, m.name, err)
 			}
 		}
-		_, err := conn.ExecContext(ctx, s.dialect.bind("INSERT INTO vestibule_migrations (version, name, applied_us) VALUES (?, ?, ?)"),
-			m.version, m.name, time.Now().UnixMicro())
-		if err != nil {
+		if err := conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations").Scan(&have); err != nil {
 			return err
+		}
+		if have != m.version {
+			return fmt.Errorf("%04d_%s: it does not note itself in vestibule_migrations", m.version, m.name)
 		}
 	}
 	return nil
@@ -187,65 +194,4 @@ func newest(all []migration) int {
 		return 0
 	}
 	return all[len(all)-1].version
-}
-
-// Schema returns the version of the database's schema, 0 for an empty database,
-// and the one that this program wants.
-func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
-	all, err := s.dialect.migrations()
-	if err != nil {
-		return 0, 0, err
-	}
-	exists := "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'vestibule_migrations'"
-	if s.dialect == postgres {
-		exists = "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('vestibule_migrations')"
-	}
-	var n int
-	if err := s.row(ctx, exists, nil, []any{&n}); err != nil || n == 0 {
-		return 0, newest(all), err
-	}
-	err = s.row(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations", nil, []any{&have})
-	return have, newest(all), err
-}
-
-// CheckSchema reports, as joined errors, where the database differs from what
-// this program needs: its version, its tables and columns, and the application's
-// user table as it is mapped.
-func (s *Store) CheckSchema(ctx context.Context) error {
-	have, want, err := s.Schema(ctx)
-	if err != nil {
-		return err
-	}
-	var found []error
-	switch {
-	case have > want:
-		found = append(found, fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want))
-	case have < want:
-		found = append(found, fmt.Errorf("gormstore: the database has schema version %d, this program wants %d: migrate it", have, want))
-	}
-	if have == want {
-		for _, t := range tables {
-			if err := s.selectable(ctx, t.columns, t.name); err != nil {
-				found = append(found, fmt.Errorf("gormstore: table %s is not as it should be: %w", t.name, err))
-			}
-		}
-	}
-	if s.users.UserTable != ownUsers || have == want {
-		if err := s.selectable(ctx, "u.id, u.name, u.email, u.password, u.active, u.roles, u.created_us", s.users.source+" u"); err != nil {
-			found = append(found, fmt.Errorf("gormstore: user table %s is not as it is mapped: %w", s.users.Table, err))
-		}
-	}
-	return errors.Join(found...)
-}
-
-var tables = []struct{ name, columns string }{
-	{"vestibule_subjects", "subject, epoch"},
-	{"vestibule_static_tokens", "digest, subject, salt, key_id, epoch, created_us"},
-	{"vestibule_permissions", "subject, permission"},
-	{"vestibule_group_members", "subject, group_name"},
-	{"vestibule_group_permissions", "group_name, permission"},
-}
-
-func (s *Store) selectable(ctx context.Context, columns, from string) error {
-	return s.rows(ctx, "SELECT "+columns+" FROM "+from+" WHERE 1 = 0", nil, func(*sql.Rows) error { return nil })
 }

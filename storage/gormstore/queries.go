@@ -17,7 +17,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	const tokenColumns = "t.subject, t.digest, t.salt, t.key_id, t.epoch, t.created_us"
 	userColumns := u.text("u.id") + ", u.name, u.email, u.password, u.active, u.roles, u.created_us, COALESCE(s.epoch, 0)"
 	fromUsers := " FROM " + u.source + " u LEFT JOIN vestibule_subjects s ON s.subject = " + u.text("u.id")
-	bytewise := "u.name"
+	bytewise := "u.name COLLATE BINARY"
 	greatest := "MAX"
 	if d == postgres {
 		bytewise = `u.name COLLATE "C"`
@@ -25,7 +25,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	}
 	// The subject exists, is active, and has the epoch.
 	mayHold := "SELECT 1" + fromUsers + " WHERE u.id = " + u.cast("?") + " AND u.active AND COALESCE(s.epoch, 0) = ?"
-	table, id := quote(u.Table), quote(u.ID)
+	table, id := d.quote(u.Table), d.quote(u.ID)
 	byID := " WHERE " + id + " = " + u.cast("?")
 	bump := "INSERT INTO vestibule_subjects (subject, epoch) VALUES (?, {now}) ON CONFLICT (subject) DO UPDATE SET epoch = " +
 		greatest + "(vestibule_subjects.epoch + 1, EXCLUDED.epoch) RETURNING epoch"
@@ -55,12 +55,12 @@ func newQueries(d dialect, u *userSQL) queries {
 		bumpTo: strings.Replace(bump, "{now}", "?", 1),
 	}
 	if u.Password != "" {
-		p := quote(u.Password)
+		p := d.quote(u.Password)
 		q.setPassword = "UPDATE " + table + " SET " + p + " = ?" + byID
 		q.replaceHash = "UPDATE " + table + " SET " + p + " = ?" + byID + " AND " + p + " = ?"
 	}
 	if u.canActive {
-		q.setActive = "UPDATE " + table + " SET " + quote(u.Active) + " = ?" + byID
+		q.setActive = "UPDATE " + table + " SET " + d.quote(u.Active) + " = ?" + byID
 	}
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
@@ -82,17 +82,17 @@ func (d dialect) typed(value, kind string) string {
 
 // insert is the statement of CreateUser, whose arguments are those of values.
 func (u *userSQL) insert() string {
-	names, marks := []string{quote(u.ID), quote(u.Name)}, []string{u.cast("?"), "?"}
+	names, marks := []string{u.dialect.quote(u.ID), u.dialect.quote(u.Name)}, []string{u.cast("?"), "?"}
 	for _, name := range []string{u.Email, u.Password, u.Created} {
 		if name != "" {
-			names, marks = append(names, quote(name)), append(marks, "?")
+			names, marks = append(names, u.dialect.quote(name)), append(marks, "?")
 		}
 	}
 	if u.canActive {
-		names, marks = append(names, quote(u.Active)), append(marks, "?")
+		names, marks = append(names, u.dialect.quote(u.Active)), append(marks, "?")
 	}
 	if column.MatchString(u.Roles) {
-		names, marks = append(names, quote(u.Roles)), append(marks, "?")
+		names, marks = append(names, u.dialect.quote(u.Roles)), append(marks, "?")
 	}
-	return "INSERT INTO " + quote(u.Table) + " (" + strings.Join(names, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ") ON CONFLICT DO NOTHING"
+	return "INSERT INTO " + u.dialect.quote(u.Table) + " (" + strings.Join(names, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ") ON CONFLICT DO NOTHING"
 }

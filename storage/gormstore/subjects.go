@@ -38,7 +38,7 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 		query, args = s.q.bumpTo, []any{subject, max(s.now().UnixMicro(), 1)}
 	}
 	var epoch int64
-	err = s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(&epoch)
+	err = s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(&epoch) })
 	return epoch, err
 }
 

@@ -60,6 +60,9 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	if err != nil {
 		return storage.StaticToken{}, storage.User{}, err
 	}
+	if u.u.ID != token.Subject { // see UserByID
+		return storage.StaticToken{}, storage.User{}, storage.ErrNotFound
+	}
 	return token, u.user(), nil
 }
 

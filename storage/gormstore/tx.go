@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math/rand/v2"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -79,11 +81,15 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 		return 0, err
 	}
 	defer unlock()
-	res, err := s.pool(ctx).ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	var n int64
+	err = s.retry(ctx, func() error {
+		res, err := s.pool(ctx).ExecContext(ctx, query, args...)
+		if err == nil {
+			n, err = res.RowsAffected()
+		}
+		return err
+	})
+	return n, err
 }
 
 // row reads one row.
@@ -110,18 +116,29 @@ func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*s
 	return rows.Err()
 }
 
-// maxTries bounds how often a transaction of the store's own is tried again after
-// PostgreSQL ended it in favour of another one.
-const maxTries = 4
-
 // atomically is InTx for transactions of the store's own, which may run again.
 func (s *Store) atomically(ctx context.Context, fn func(context.Context) error) error {
-	if s.tx(ctx) != nil {
-		return fn(ctx)
-	}
+	return s.retry(ctx, func() error { return s.InTx(ctx, fn) })
+}
+
+// maxTries bounds how often something is tried that PostgreSQL ended in favour of
+// another transaction.
+const maxTries = 8
+
+// retry runs f, which changes nothing where it fails, again after a serialization
+// failure or a deadlock. In a transaction of the caller it runs f once: only the
+// caller can begin that one anew.
+func (s *Store) retry(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
-		err := s.InTx(ctx, fn)
-		if err == nil || try == maxTries || !mayRetry(err) {
+		err := f()
+		if err == nil || try == maxTries || s.tx(ctx) != nil || !mayRetry(err) {
+			return err
+		}
+		pause := time.NewTimer(rand.N(time.Millisecond << try))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
 			return err
 		}
 	}

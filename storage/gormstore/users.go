@@ -55,7 +55,11 @@ func (s *Store) UserByID(ctx context.Context, id string) (storage.User, error) {
 	if !s.users.has(id) {
 		return storage.User{}, storage.ErrNotFound
 	}
-	return s.user(ctx, s.q.userByID, id)
+	u, err := s.user(ctx, s.q.userByID, id)
+	if err == nil && u.ID != id { // the column's own idea of equality is a wider one
+		return storage.User{}, storage.ErrNotFound
+	}
+	return u, err
 }
 
 // UserByName implements storage.Users.
@@ -63,7 +67,11 @@ func (s *Store) UserByName(ctx context.Context, name string) (storage.User, erro
 	if storage.CheckID("user name", name) != nil {
 		return storage.User{}, storage.ErrNotFound
 	}
-	return s.user(ctx, s.q.userByName, name)
+	u, err := s.user(ctx, s.q.userByName, name)
+	if err == nil && u.Name != name {
+		return storage.User{}, storage.ErrNotFound
+	}
+	return u, err
 }
 
 // ListUsers implements storage.Users.

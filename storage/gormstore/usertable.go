@@ -15,14 +15,18 @@ import (
 // deletes an account by itself.
 //
 // Table, ID, Name, Email and Password are plain names ("accounts",
-// "public.accounts"). Active and Roles are SQL expressions over the table's
-// columns, written by the programmer and never from input.
+// "public.accounts"), spelled as in the database. Active and Roles are SQL
+// expressions over the table's columns, written by the programmer and never from
+// input. What the table does not have makes every call an error; CheckSchema says
+// what is amiss.
 type UserTable struct {
 	Table string
 	ID    string
-	// IDType is "text" (also where ""), "integer" or "uuid".
+	// IDType is "text" (also where ""), "integer" or "uuid"; CheckSchema compares it
+	// with the column.
 	IDType string
-	Name   string
+	// Name is compared byte for byte, whatever collation the column has.
+	Name string
 	// Email may be "": there is none.
 	Email string
 	// Password holds the encoded hash. "" means that passwords are elsewhere:
@@ -48,6 +52,7 @@ var ownUsers = UserTable{
 // userSQL is a UserTable as the queries need it.
 type userSQL struct {
 	UserTable
+	dialect   dialect
 	source    string // of FROM: has id, name, email, password, active, roles, created_us
 	idIsText  bool
 	castID    string // makes a value of the column's type of a text
@@ -63,7 +68,7 @@ func newUserSQL(d dialect, t *UserTable) (*userSQL, error) {
 	if t == nil {
 		t = &ownUsers
 	}
-	u := &userSQL{UserTable: *t, castID: "%s"}
+	u := &userSQL{UserTable: *t, dialect: d, castID: "%s"}
 	if !plainName.MatchString(t.Table) {
 		return nil, fmt.Errorf("gormstore: user table %q is no plain name", t.Table)
 	}
@@ -107,23 +112,37 @@ func newUserSQL(d dialect, t *UserTable) (*userSQL, error) {
 		if name == "" {
 			return "''"
 		}
-		return "COALESCE(" + quote(name) + ", '')"
+		return "COALESCE(" + d.quote(name) + ", '')"
 	}
 	created := "0"
 	if t.Created != "" {
-		created = "COALESCE(" + quote(t.Created) + ", 0)"
+		created = "COALESCE(" + d.quote(t.Created) + ", 0)"
 	}
-	roles := "''"
+	active, roles := t.Active, "''"
+	if u.canActive {
+		active = d.quote(active)
+	}
 	if t.Roles != "" {
 		roles = "COALESCE((" + t.Roles + "), '')"
 	}
+	if column.MatchString(t.Roles) {
+		roles = text(t.Roles)
+	}
 	u.source = fmt.Sprintf("(SELECT %s AS id, %s AS name, %s AS email, %s AS password, COALESCE((%s), FALSE) AS active, %s AS roles, %s AS created_us FROM %s)",
-		quote(t.ID), quote(t.Name), text(t.Email), text(t.Password), t.Active, roles, created, quote(t.Table))
+		d.quote(t.ID), d.quote(t.Name), text(t.Email), text(t.Password), active, roles, created, d.quote(t.Table))
 	return u, nil
 }
 
-// quote quotes a plain name.
-func quote(name string) string { return `"` + strings.ReplaceAll(name, ".", `"."`) + `"` }
+// quote quotes a plain name. SQLite takes a name in double quotes that it does not
+// know for a text, so that a misspelled column would have a value; in backquotes a
+// name is a name.
+func (d dialect) quote(name string) string {
+	mark := `"`
+	if d == sqlite {
+		mark = "`"
+	}
+	return mark + strings.ReplaceAll(name, ".", mark+"."+mark) + mark
+}
 
 // cast makes a value of the id column's type of an SQL text value.
 func (u *userSQL) cast(value string) string { return fmt.Sprintf(u.castID, value) }

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3" // a newer one than gorm's driver asks for
 	driver "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 
@@ -29,36 +28,42 @@ func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
 	if path == "" {
 		return nil, errors.New("sqlite: no path")
 	}
-	memory := path == ":memory:"
-	if !memory {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("sqlite: %w", err)
-		}
-		if err := f.Close(); err != nil {
-			return nil, fmt.Errorf("sqlite: %w", err)
-		}
-	}
-	db, err := gorm.Open(driver.Open(dsn(path, busyTimeout(opts))), gormstore.Config())
+	db, err := open(path, busyTimeout(opts))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	pool, err := db.DB()
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
-	}
-	if memory {
-		// Each connection would be a database of its own.
-		pool.SetMaxOpenConns(1)
-	} else {
-		pool.SetMaxOpenConns(connections)
-	}
-	pool.SetMaxIdleConns(connections)
 	s, err := gormstore.Own(db, opts)
 	if err != nil {
+		pool, _ := db.DB()
 		return nil, errors.Join(err, pool.Close())
 	}
 	return s, nil
+}
+
+func open(path string, busy time.Duration) (*gorm.DB, error) {
+	if path == ":memory:" {
+		return openMemory(busy)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	settings := settings(busy)
+	settings.Set("_journal_mode", "WAL")
+	db, err := gorm.Open(driver.Open("file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode()), gormstore.Config())
+	if err != nil {
+		return nil, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	return db, nil
 }
 
 // connections is how many readers work at once; each has a cache of its own.
@@ -72,17 +77,12 @@ func busyTimeout(opts *gormstore.Options) time.Duration {
 	return timeout * 9 / 10
 }
 
-func dsn(path string, busy time.Duration) string {
-	q := url.Values{
+func settings(busy time.Duration) url.Values {
+	return url.Values{
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
 		"_foreign_keys": {"on"},
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 		"_cache_size":   {"-65536"}, // KiB for each connection, as they are needed
 	}
-	if path == ":memory:" {
-		return path + "?" + q.Encode()
-	}
-	q.Set("_journal_mode", "WAL")
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }

@@ -1,3 +1,10 @@
+-- What was run, so that it is run once. Each file of this folder notes itself.
+CREATE TABLE IF NOT EXISTS vestibule_migrations (
+	version    BIGINT NOT NULL PRIMARY KEY,
+	name       TEXT   NOT NULL,
+	applied_us BIGINT NOT NULL
+);
+
 -- Accounts. A server with its own user table leaves this one empty.
 CREATE TABLE vestibule_users (
 	id         TEXT    NOT NULL PRIMARY KEY,
@@ -42,3 +49,6 @@ CREATE TABLE vestibule_group_permissions (
 	permission TEXT NOT NULL,
 	PRIMARY KEY (group_name, permission)
 ) WITHOUT ROWID;
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (1, 'core', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));

@@ -1,0 +1,101 @@
+package gormstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Schema returns the version of the database's schema, 0 for an empty database,
+// and the one that this program wants.
+func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
+	all, err := s.dialect.migrations()
+	if err != nil {
+		return 0, 0, err
+	}
+	exists := "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'vestibule_migrations'"
+	if s.dialect == postgres {
+		exists = "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('vestibule_migrations')"
+	}
+	var n int
+	if err := s.row(ctx, exists, nil, []any{&n}); err != nil || n == 0 {
+		return 0, newest(all), err
+	}
+	err = s.row(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations", nil, []any{&have})
+	return have, newest(all), err
+}
+
+// CheckSchema reports, as joined errors, where the database differs from what
+// this program needs: its version, its tables and columns, and the application's
+// user table as it is mapped.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	have, want, err := s.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	var found []error
+	switch {
+	case have > want:
+		found = append(found, fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want))
+	case have < want:
+		found = append(found, fmt.Errorf("gormstore: the database has schema version %d, this program wants %d: migrate it", have, want))
+	}
+	if have == want {
+		for _, t := range tables {
+			if err := s.selectable(ctx, t.columns, t.name); err != nil {
+				found = append(found, fmt.Errorf("gormstore: table %s is not as it should be: %w", t.name, err))
+			}
+		}
+	}
+	if s.users.UserTable != ownUsers || have == want {
+		if err := s.checkUsers(ctx); err != nil {
+			found = append(found, fmt.Errorf("gormstore: user table %s is not as it is mapped: %w", s.users.Table, err))
+		}
+	}
+	return errors.Join(found...)
+}
+
+// checkUsers reads the columns as they are mapped, and compares the type of the id
+// column with the mapped one. SQLite compares anything with anything, so there its
+// declaration is read.
+func (s *Store) checkUsers(ctx context.Context) error {
+	u := s.users
+	const columns = "u.id, u.name, u.email, u.password, u.active, u.roles, u.created_us"
+	if err := s.selectable(ctx, columns, u.source+" u"); err != nil {
+		return err
+	}
+	if s.dialect == postgres {
+		if err := s.selectable(ctx, "1", u.source+" u JOIN (SELECT CAST('0' AS TEXT) AS subject) t ON u.id = "+u.cast("t.subject")); err != nil {
+			return fmt.Errorf("the id column is no %s: %w", cmp.Or(u.IDType, "text"), err)
+		}
+		return nil
+	}
+	schema, table, found := strings.Cut(u.Table, ".")
+	if !found {
+		schema, table = "main", schema
+	}
+	var declared string
+	err := s.row(ctx, "SELECT type FROM pragma_table_info(?, ?) WHERE name = ? COLLATE NOCASE", []any{table, schema, u.ID}, []any{&declared})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if isInteger := strings.Contains(strings.ToUpper(declared), "INT"); err == nil && isInteger != (u.IDType == "integer") {
+		return fmt.Errorf("the id column is %s, mapped as %s", declared, cmp.Or(u.IDType, "text"))
+	}
+	return nil
+}
+
+var tables = []struct{ name, columns string }{
+	{"vestibule_subjects", "subject, epoch"},
+	{"vestibule_static_tokens", "digest, subject, salt, key_id, epoch, created_us"},
+	{"vestibule_permissions", "subject, permission"},
+	{"vestibule_group_members", "subject, group_name"},
+	{"vestibule_group_permissions", "group_name, permission"},
+}
+
+func (s *Store) selectable(ctx context.Context, columns, from string) error {
+	return s.rows(ctx, "SELECT "+columns+" FROM "+from+" WHERE 1 = 0", nil, func(*sql.Rows) error { return nil })
+}
