@@ -60,6 +60,10 @@ func TestRead(t *testing.T) {
 		{formType, "username=a%00b&password=x", 400, `{"username":["Null characters are not allowed."]}`},
 		{j, `[1]`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got list."]}`},
 		{j, `"x"`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got str."]}`},
+		{j, `true`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got bool."]}`},
+		{j, `1`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got int."]}`},
+		{j, `1e5`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got float."]}`},
+		{j, `{"Username":"a","PASSWORD":"b"}`, 400, `{"username":["This field is required."],"password":["This field is required."]}`},
 		{j, `null`, 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got NoneType."]}`},
 		{j, `{"username":`, 400, `{"detail":"Malformed request: the body is not JSON."}`},
 		{j, `{"username":"a","password":"b"}{}`, 400, `{"detail":"Malformed request: data after the JSON value."}`},
@@ -85,6 +89,38 @@ func TestRead(t *testing.T) {
 		if !errors.As(err, &e) || e.Status != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
 			t.Errorf("%s: %v", method, err)
 		}
+	}
+}
+
+// No answer and no error quotes what was sent.
+func TestNothingIsQuoted(t *testing.T) {
+	const secret = "s3cret-w0rd"
+	for _, x := range [][2]string{
+		{"application/json", `{"username":"` + secret}, {"application/json", secret}, {"application/json", `{"password":["` + secret + `"]}`}, {"application/json", `"` + secret + `"`},
+		{"application/json", `{"username":"a","password":"` + secret + `\u0000"}`}, {"application/json", `{"username":"a","password":"` + secret + `"} x`}, {formType, "username=" + secret + "%zz"}, {formType, "username=" + secret + "%ff"},
+		{formType, "a;password=" + secret}, {"text/plain", secret}, {"application/json", secret + strings.Repeat("x", MaxBody)},
+	} {
+		if code, answer := read("POST", x[0], x[1]); code < 400 || strings.Contains(answer, secret) {
+			t.Errorf("%.60q: %d %s", x[1], code, answer)
+		}
+		r := httptest.NewRequest("POST", "/", strings.NewReader(x[1]))
+		r.Header.Set("Content-Type", x[0])
+		if _, err := Read(httptest.NewRecorder(), r, Username, Password); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%.60q: %v", x[1], err)
+		}
+	}
+}
+
+// An optional field may be absent, null or blank.
+func TestOptional(t *testing.T) {
+	for body, want := range map[string]string{`{}`: "", `{"name":null}`: "", `{"name":" "}`: "", `{"name":" x "}`: "x"} {
+		v, err := Read(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(body)), Field{Name: "name", Trim: true, Optional: true})
+		if err != nil || v[0] != want {
+			t.Errorf("%s: %q, %v", body, v, err)
+		}
+	}
+	if _, err := Read(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(`{"name":1.5,"x":[]}`)), Field{Name: "x", Optional: true}); err == nil {
+		t.Error("a list was taken for an optional text")
 	}
 }
 

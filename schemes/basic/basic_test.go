@@ -122,6 +122,23 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// No refusal quotes the pair, neither to the client nor in the log.
+func TestNothingIsQuoted(t *testing.T) {
+	s, err := basic.New(&checker{name: "alice", password: "right"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "s3cret-w0rd"
+	for _, value := range []string{pair("alice:" + secret), pair(secret), pair("alice:"+secret) + "!", "Basic alice:" + secret, "Basic a " + secret, pair(secret + ":\xff")} {
+		_, err := s.Authenticate(with(value))
+		if err == nil {
+			t.Errorf("%q was taken", value)
+		} else if text := err.Error(); strings.Contains(text, secret) || strings.Contains(text, value[6:]) {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
 func TestConformance(t *testing.T) {
 	s, err := basic.New(&checker{name: "alice", password: "secret"}, &basic.Options{Realm: "staff only"})
 	if err != nil {
