@@ -17,6 +17,10 @@ import (
 // As returns a copy of r that a middleware seems to have authenticated as id: what
 // authn.FromContext returns in the handler, and what guards decide about. The zero
 // Identity is the anonymous caller.
+//
+// It is for handlers and guards by themselves. A middleware behind it, and so
+// authz.Mux, asks its own chain and replaces the identity: docs/testing.md shows
+// how to test a whole mux.
 func As(r *http.Request, id authn.Identity) *http.Request {
 	return r.WithContext(authn.WithIdentity(r.Context(), id))
 }
@@ -33,6 +37,9 @@ type Suite struct {
 
 // Run proves a scheme against the contract of authn.Authenticator.
 func Run(t *testing.T, s Suite) {
+	if s.Scheme == nil || s.Good == nil || len(s.Bad) == 0 {
+		t.Fatal("authntest: Suite.Scheme, Suite.Good and one of Suite.Bad at least are required")
+	}
 	ask := func(add func(*http.Request)) (authn.Identity, error) {
 		r := httptest.NewRequest("GET", "http://example.com/", nil)
 		if add != nil {

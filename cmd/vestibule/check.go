@@ -41,7 +41,7 @@ func checkCommand() *cli.Command {
 
 // check returns what is wrong. Its error means that it could not look.
 func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
-	db, err := open(c)
+	db, err := openExisting(c)
 	if err != nil {
 		return nil, err
 	}

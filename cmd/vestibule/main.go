@@ -61,10 +61,21 @@ func open(c *cli.Command) (*gormstore.Store, error) {
 	return byurl.Open(url, nil)
 }
 
+// openExisting is open for every command but migrate: a misspelled path must not
+// make an empty database.
+func openExisting(c *cli.Command) (*gormstore.Store, error) {
+	if path, ok := byurl.SQLitePath(c.String("db")); ok {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("no database: %w; vestibule migrate makes one", err)
+		}
+	}
+	return open(c)
+}
+
 // withDB runs f with the database, whose schema must be the one of this program.
 func withDB(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.ActionFunc {
 	return func(ctx context.Context, c *cli.Command) error {
-		db, err := open(c)
+		db, err := openExisting(c)
 		if err != nil {
 			return err
 		}
