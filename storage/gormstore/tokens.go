@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -25,7 +24,7 @@ func (r *tokenRow) token() (storage.StaticToken, error) {
 		return storage.StaticToken{}, fmt.Errorf("gormstore: a digest of %d bytes", len(r.digest))
 	}
 	r.t.Digest = storage.Digest(r.digest)
-	r.t.Created = time.UnixMicro(r.created).UTC()
+	r.t.Created = timeOf(r.created)
 	return r.t, nil
 }
 

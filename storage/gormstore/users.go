@@ -28,9 +28,7 @@ func (r *userRow) user() storage.User {
 	if r.roles != "" {
 		r.u.Roles = strings.Split(r.roles, ",")
 	}
-	if r.created != 0 {
-		r.u.Created = time.UnixMicro(r.created).UTC()
-	}
+	r.u.Created = timeOf(r.created)
 	return r.u
 }
 
@@ -123,11 +121,19 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	return err
 }
 
+// micros is a time as a column holds it: microseconds since 1970, 0 for no time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMicro()
+}
+
+func timeOf(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
 }
 
 // change runs an UPDATE of one account; what names the columns it needs.

@@ -105,7 +105,7 @@ func (s *Store) dropToken(t *tx, subject string) {
 }
 
 func copyToken(t storage.StaticToken) storage.StaticToken {
-	t.Salt = slices.Clone(t.Salt)
+	t.Salt, t.Created = slices.Clone(t.Salt), t.Created.UTC()
 	return t
 }
 

@@ -66,7 +66,7 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 		if idTaken || nameTaken {
 			return storage.ErrConflict
 		}
-		u.Roles = slices.Clone(u.Roles)
+		u.Roles, u.Created = slices.Clone(u.Roles), u.Created.UTC()
 		put(t, s.users, u.ID, u)
 		put(t, s.names, u.Name, u.ID)
 		return nil

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -78,6 +79,40 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				return k.s.ReplaceHash(k.ctx, u.ID, u.Password, storage.PasswordHash(rune('a'+i)))
 			}), storage.ErrConflict, "rehashes")
 		},
+		// A better encoding of the old password never takes the place of a new one.
+		"rehash_or_new_password": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					return k.s.SetPassword(k.ctx, u.ID, "new")
+				}
+				err := k.s.ReplaceHash(k.ctx, u.ID, u.Password, u.Password+" better")
+				if errors.Is(err, storage.ErrConflict) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			if got, err := k.s.UserByID(k.ctx, u.ID); err != nil || got.Password != "new" {
+				k.Errorf("the new password was lost: %v", err)
+			}
+		},
+		"one_list_of_permissions": func(k *kit) {
+			k.must(k.s.SetGroupPermissions(k.ctx, "a", []string{"app.a"}))
+			k.must(k.s.SetGroupPermissions(k.ctx, "b", []string{"app.b"}))
+			for what, set := range map[string]func(context.Context, string, []string) error{
+				"app.": k.s.SetSubjectPermissions, "": k.s.SetSubjectGroups,
+			} {
+				for _, err := range race(func(i int) error { return set(k.ctx, "1", []string{what + string(rune('a'+i%2))}) }) {
+					k.must(err)
+				}
+				if got, err := k.s.SubjectPermissions(k.ctx, "1"); err != nil || len(got) != 1 {
+					k.Errorf("got %q, %v: of two lists set at once one stays, never both", got, err)
+				}
+				k.must(set(k.ctx, "1", nil))
+			}
+		},
 		"bumps": func(k *kit) {
 			var mu sync.Mutex
 			var seen []int64
@@ -119,6 +154,26 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
+		"attack_045_token_or_deleted": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					return errors.Join(k.s.DeleteUser(k.ctx, u.ID), k.s.CreateUser(k.ctx, u))
+				}
+				err := k.s.PutStaticToken(k.ctx, token(u.ID, 0, i), storage.Digest{})
+				if errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrStale) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			for i := range together {
+				if k.usable(token(u.ID, 0, i).Digest) {
+					k.Errorf("token %d of the deleted account is usable", i)
+				}
+			}
+		},
 		"token_or_logged_out_everywhere": func(k *kit) {
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
@@ -137,27 +192,6 @@ func races(t *testing.T, open func(*testing.T) Store) {
 			for i := range together {
 				if k.usable(token(u.ID, 0, i).Digest) {
 					k.Errorf("token %d is usable", i)
-				}
-			}
-		},
-	})
-}
-
-// texts keeps odd but valid texts, byte for byte.
-func texts(t *testing.T, open func(*testing.T) Store) {
-	odd := []string{
-		"'", `"`, "' OR 1=1--", "%", "_", `\`, "a b", " lead", "trail ", "\t", "юлия", "田中", "ﬁ", "e\u0301", "\u00e9", "\u202eabc",
-		"😀", "\u0001", "\u007f", "?", "$1", ":a", "@a", "NULL", "0", "-1", "true", "id-id", "a,b", "a;b", "--", "/*",
-	}
-	rules(t, open, map[string]func(*kit){
-		"attack_036_sql_in_names": func(k *kit) {
-			for _, name := range odd {
-				k.must(k.s.CreateUser(k.ctx, storage.User{ID: name, Name: name, Email: name, Password: storage.PasswordHash(name), Active: true}))
-			}
-			for _, name := range odd {
-				u, err := k.s.UserByName(k.ctx, name)
-				if err != nil || u.ID != name || u.Name != name || u.Email != name || string(u.Password) != name {
-					k.Errorf("%q came back as %q, %q, %q: %v", name, u.ID, u.Name, u.Email, err)
 				}
 			}
 		},

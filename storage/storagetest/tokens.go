@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -74,6 +75,45 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 			k.is(k.s.PutStaticToken(k.ctx, same, own.Digest), storage.ErrConflict, "the digest is another subject's")
 			if _, owner, err := k.s.StaticTokenByDigest(k.ctx, first.Digest); err != nil || owner.Name != "alice" || !k.usable(own.Digest) {
 				k.Errorf("a refused put changed something: %+v, %v", owner, err)
+			}
+		},
+		"attack_047_digests_that_begin_alike": func(k *kit) {
+			_, first := k.give("alice")
+			bob := k.add("bob")
+			second := token(bob.ID, 0, 1)
+			second.Digest = first.Digest
+			second.Digest[len(second.Digest)-1] ^= 1
+			k.must(k.s.PutStaticToken(k.ctx, second, none))
+			for want, d := range map[string]storage.Digest{"alice": first.Digest, "bob": second.Digest} {
+				if _, u, err := k.s.StaticTokenByDigest(k.ctx, d); err != nil || u.Name != want {
+					k.Errorf("got %q, %v, want %q: the whole digest is compared", u.Name, err, want)
+				}
+			}
+		},
+		"times_are_utc": func(k *kit) {
+			u, first := k.give("alice")
+			for _, want := range []time.Time{born.In(time.FixedZone("", 5*3600)), {}} {
+				t := first
+				t.Created = want
+				k.must(k.s.DeleteStaticToken(k.ctx, t.Digest))
+				k.must(k.s.PutStaticToken(k.ctx, t, none))
+				got, err := k.s.StaticTokenOf(k.ctx, u.ID)
+				k.must(err)
+				if !got.Created.Equal(want) || got.Created.Location() != time.UTC {
+					k.Errorf("%v came back as %v: times are UTC, to the microsecond", want, got.Created)
+				}
+			}
+		},
+		"what_is_kept_is_a_copy": func(k *kit) {
+			u := k.add("alice")
+			t := token(u.ID, 0, 1)
+			k.must(k.s.PutStaticToken(k.ctx, t, none))
+			want := t.Salt[0]
+			t.Salt[0]++
+			got, err := k.s.StaticTokenOf(k.ctx, u.ID)
+			k.must(err)
+			if got.Salt[0] != want {
+				k.Error("a caller changed a stored token through what it gave")
 			}
 		},
 		"attack_050_imported_twice": func(k *kit) {
@@ -198,6 +238,30 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 				k.Error("a transaction whose context ended was acknowledged")
 			}
 			gone(k)
+		},
+		"context_ends_inside": func(k *kit) {
+			k.add("bob")
+			ctx, cancel := context.WithCancel(k.ctx)
+			err := k.s.InTx(ctx, func(ctx context.Context) error {
+				k.must(k.s.CreateUser(ctx, account("alice")))
+				cancel()
+				for range 1000 { // a store may notice at once, or at the end
+					if k.s.SetPassword(ctx, "id-bob", "x") != nil {
+						break
+					}
+				}
+				return nil
+			})
+			if err == nil {
+				k.Error("a transaction whose context ended was acknowledged")
+			}
+			gone(k)
+			u, err := k.s.UserByID(k.ctx, "id-bob")
+			k.must(err)
+			if u.Password != account("bob").Password {
+				k.Error("a part of the transaction stayed")
+			}
+			k.add("carol") // the store goes on
 		},
 	})
 }

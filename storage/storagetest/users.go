@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -98,6 +99,30 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q, want %q: pages follow each other in order of the names' bytes", got, want)
 			}
 		},
+		"list_of_none": func(k *kit) {
+			k.add("alice")
+			for after, limit := range map[string]int{"": 0, "a": -1, "alice": 10, "\U0010ffff": 10} {
+				if page, err := k.s.ListUsers(k.ctx, after, limit); err != nil || len(page) != 0 {
+					k.Errorf("%d after %q: %d accounts, %v: nobody's name is greater, or none was asked for", limit, after, len(page), err)
+				}
+			}
+		},
+		"times_are_utc": func(k *kit) {
+			u := account("alice")
+			u.Created = born.In(time.FixedZone("", 5*3600))
+			k.must(k.s.CreateUser(k.ctx, u))
+			got, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			if !got.Created.Equal(born) || got.Created.Location() != time.UTC {
+				k.Errorf("%v came back as %v: times are UTC, to the microsecond", u.Created, got.Created)
+			}
+			u = account("bob")
+			u.Created = time.Time{}
+			k.must(k.s.CreateUser(k.ctx, u))
+			if got, err := k.s.UserByID(k.ctx, u.ID); err != nil || !got.Created.IsZero() {
+				k.Errorf("no time came back as %v, %v", got.Created, err)
+			}
+		},
 		"what_is_returned_is_a_copy": func(k *kit) {
 			u := k.add("alice")
 			got, err := k.s.UserByID(k.ctx, u.ID)
@@ -107,6 +132,14 @@ func users(t *testing.T, open func(*testing.T) Store) {
 			k.must(err)
 			if again.Roles[0] != "staff" {
 				k.Error("a caller changed a stored account through what it was given")
+			}
+			given := account("bob")
+			k.must(k.s.CreateUser(k.ctx, given))
+			given.Roles[0] = "changed"
+			again, err = k.s.UserByID(k.ctx, given.ID)
+			k.must(err)
+			if again.Roles[0] != "staff" {
+				k.Error("a caller changed a stored account through what it gave")
 			}
 		},
 	})
@@ -166,6 +199,14 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.UserByID(k.ctx, u.ID)
 			k.is(err, storage.ErrNotFound, "the account is gone")
 			k.is(k.s.DeleteUser(k.ctx, u.ID), storage.ErrNotFound, "it is gone already")
+			_, err = k.s.StaticTokenOf(k.ctx, u.ID)
+			k.is(err, storage.ErrNotFound, "the token went with the account")
+			if list, err := k.s.ListStaticTokens(k.ctx, "", 10); err != nil || len(list) != 0 {
+				k.Errorf("%d tokens of nobody, %v", len(list), err)
+			}
+			if k.epoch(u.ID) <= before {
+				k.Error("a deletion bumps the epoch, which stays behind")
+			}
 			k.add("alice")
 			if k.usable(tok.Digest) {
 				k.Error("the token of the deleted account works for the new one")
@@ -173,108 +214,6 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, before, 2), storage.Digest{}), storage.ErrStale, "the epoch stays behind and does not fit")
 			if p, err := k.s.SubjectPermissions(k.ctx, u.ID); err != nil || len(p) != 0 {
 				k.Errorf("the new account has the permissions of the old one: %q, %v", p, err)
-			}
-		},
-	})
-}
-
-func subjects(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"unknown_has_epoch_0": func(k *kit) {
-			for _, s := range []string{"nobody", "", "a\x00b"} {
-				if n := k.epoch(s); n != 0 {
-					k.Errorf("epoch of %q is %d", s, n)
-				}
-			}
-		},
-		"bump": func(k *kit) {
-			last := int64(0)
-			for range 100 {
-				n, err := k.s.BumpEpoch(k.ctx, "someone")
-				k.must(err)
-				if n <= last || k.epoch("someone") != n {
-					k.Fatalf("bumped to %d after %d, stored %d", n, last, k.epoch("someone"))
-				}
-				last = n
-			}
-			if last < 1_000_000_000_000_000 {
-				k.Errorf("epoch %d is below the clock in microseconds: a restored backup would bring it back", last)
-			}
-			_, err := k.s.BumpEpoch(k.ctx, "")
-			k.is(err, storage.ErrInvalid, "a subject has an id")
-		},
-		"bump_ends_the_token": func(k *kit) {
-			u, tok := k.give("alice")
-			_, err := k.s.BumpEpoch(k.ctx, u.ID)
-			k.must(err)
-			if k.usable(tok.Digest) {
-				k.Error("the token is usable after the epoch moved")
-			}
-		},
-		"forget": func(k *kit) {
-			u, tok := k.give("alice")
-			before := k.epoch(u.ID)
-			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, []string{"g"}))
-			k.must(k.s.SetGroupPermissions(k.ctx, "g", []string{"app.x"}))
-			k.must(k.s.ForgetSubject(k.ctx, u.ID))
-			k.must(k.s.ForgetSubject(k.ctx, u.ID))
-			_, err := k.s.StaticTokenOf(k.ctx, u.ID)
-			k.is(err, storage.ErrNotFound, "the token is deleted")
-			_, _, err = k.s.StaticTokenByDigest(k.ctx, tok.Digest)
-			k.is(err, storage.ErrNotFound, "the token is deleted")
-			p, err := k.s.SubjectPermissions(k.ctx, u.ID)
-			k.must(err)
-			if len(p) != 0 || k.epoch(u.ID) <= before {
-				k.Errorf("permissions %q, epoch %d after %d", p, k.epoch(u.ID), before)
-			}
-			k.is(k.s.ForgetSubject(k.ctx, "a\x00"), storage.ErrInvalid, "a subject has an id")
-		},
-	})
-}
-
-func permissions(t *testing.T, open func(*testing.T) Store) {
-	get := func(k *kit, subject string) []string {
-		k.Helper()
-		p, err := k.s.SubjectPermissions(k.ctx, subject)
-		k.must(err)
-		return p
-	}
-	rules(t, open, map[string]func(*kit){
-		"own_and_of_groups": func(k *kit) {
-			k.must(k.s.SetGroupPermissions(k.ctx, "editors", []string{"app.change_x", "app.add_x"}))
-			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.view_x", "app.add_x"}))
-			k.must(k.s.SetSubjectGroups(k.ctx, "1", []string{"editors", "nothing"}))
-			if got, want := get(k, "1"), []string{"app.add_x", "app.change_x", "app.view_x"}; !slices.Equal(got, want) {
-				k.Errorf("got %q, want %q: each once, sorted", got, want)
-			}
-			k.must(k.s.SetSubjectGroups(k.ctx, "1", nil))
-			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.other"}))
-			if got := get(k, "1"); !slices.Equal(got, []string{"app.other"}) {
-				k.Errorf("got %q: a set replaces", got)
-			}
-			if got := get(k, "nobody"); len(got) != 0 {
-				k.Errorf("nobody has %q", got)
-			}
-		},
-		"has_perm": func(k *kit) {
-			k.must(k.s.SetSubjectPermissions(k.ctx, "id-alice", []string{"app.x"}))
-			k.must(k.s.SetSubjectPermissions(k.ctx, "id-root", []string{"*"}))
-			for name, want := range map[string]bool{"alice": false, "root": true} {
-				u := k.add(name).WithPermissions(k.s)
-				if x, err := u.HasPerm(k.ctx, "app.x"); err != nil || !x {
-					k.Errorf("%s has app.x: %t, %v", name, x, err)
-				}
-				if y, err := u.HasPerm(k.ctx, "app.y"); err != nil || y != want {
-					k.Errorf("%s has app.y: %t, %v", name, y, err)
-				}
-			}
-		},
-		"invalid": func(k *kit) {
-			k.is(k.s.SetSubjectPermissions(k.ctx, "", nil), storage.ErrInvalid, "a subject has an id")
-			k.is(k.s.SetSubjectPermissions(k.ctx, "1", []string{"ok", "a\x00"}), storage.ErrInvalid, "NUL is refused")
-			k.is(k.s.SetGroupPermissions(k.ctx, "g", []string{""}), storage.ErrInvalid, "a permission has a name")
-			if got := get(k, "1"); len(got) != 0 {
-				k.Errorf("a refused set changed something: %q", got)
 			}
 		},
 	})

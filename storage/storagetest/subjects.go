@@ -1,0 +1,111 @@
+package storagetest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func subjects(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"unknown_has_epoch_0": func(k *kit) {
+			for _, s := range []string{"nobody", "", "a\x00b"} {
+				if n := k.epoch(s); n != 0 {
+					k.Errorf("epoch of %q is %d", s, n)
+				}
+			}
+		},
+		"bump": func(k *kit) {
+			last := int64(0)
+			for range 100 {
+				n, err := k.s.BumpEpoch(k.ctx, "someone")
+				k.must(err)
+				if n <= last || k.epoch("someone") != n {
+					k.Fatalf("bumped to %d after %d, stored %d", n, last, k.epoch("someone"))
+				}
+				last = n
+			}
+			if last < 1_000_000_000_000_000 {
+				k.Errorf("epoch %d is below the clock in microseconds: a restored backup would bring it back", last)
+			}
+			_, err := k.s.BumpEpoch(k.ctx, "")
+			k.is(err, storage.ErrInvalid, "a subject has an id")
+		},
+		"bump_ends_the_token": func(k *kit) {
+			u, tok := k.give("alice")
+			_, err := k.s.BumpEpoch(k.ctx, u.ID)
+			k.must(err)
+			if k.usable(tok.Digest) {
+				k.Error("the token is usable after the epoch moved")
+			}
+		},
+		"forget": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, []string{"g"}))
+			k.must(k.s.SetGroupPermissions(k.ctx, "g", []string{"app.x"}))
+			k.must(k.s.ForgetSubject(k.ctx, u.ID))
+			k.must(k.s.ForgetSubject(k.ctx, u.ID))
+			_, err := k.s.StaticTokenOf(k.ctx, u.ID)
+			k.is(err, storage.ErrNotFound, "the token is deleted")
+			_, _, err = k.s.StaticTokenByDigest(k.ctx, tok.Digest)
+			k.is(err, storage.ErrNotFound, "the token is deleted")
+			p, err := k.s.SubjectPermissions(k.ctx, u.ID)
+			k.must(err)
+			if len(p) != 0 || k.epoch(u.ID) <= before {
+				k.Errorf("permissions %q, epoch %d after %d", p, k.epoch(u.ID), before)
+			}
+			k.is(k.s.ForgetSubject(k.ctx, "a\x00"), storage.ErrInvalid, "a subject has an id")
+			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, before, 2), storage.Digest{}), storage.ErrStale, "the epoch of before does not fit")
+		},
+	})
+}
+
+func permissions(t *testing.T, open func(*testing.T) Store) {
+	get := func(k *kit, subject string) []string {
+		k.Helper()
+		p, err := k.s.SubjectPermissions(k.ctx, subject)
+		k.must(err)
+		return p
+	}
+	rules(t, open, map[string]func(*kit){
+		"own_and_of_groups": func(k *kit) {
+			k.must(k.s.SetGroupPermissions(k.ctx, "editors", []string{"app.change_x", "app.add_x"}))
+			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.view_x", "app.add_x"}))
+			k.must(k.s.SetSubjectGroups(k.ctx, "1", []string{"editors", "nothing"}))
+			if got, want := get(k, "1"), []string{"app.add_x", "app.change_x", "app.view_x"}; !slices.Equal(got, want) {
+				k.Errorf("got %q, want %q: each once, sorted", got, want)
+			}
+			k.must(k.s.SetSubjectGroups(k.ctx, "1", nil))
+			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.other"}))
+			if got := get(k, "1"); !slices.Equal(got, []string{"app.other"}) {
+				k.Errorf("got %q: a set replaces", got)
+			}
+			if got := get(k, "nobody"); len(got) != 0 {
+				k.Errorf("nobody has %q", got)
+			}
+		},
+		"has_perm": func(k *kit) {
+			k.must(k.s.SetSubjectPermissions(k.ctx, "id-alice", []string{"app.x"}))
+			k.must(k.s.SetSubjectPermissions(k.ctx, "id-root", []string{"*"}))
+			for name, want := range map[string]bool{"alice": false, "root": true} {
+				u := k.add(name).WithPermissions(k.s)
+				if x, err := u.HasPerm(k.ctx, "app.x"); err != nil || !x {
+					k.Errorf("%s has app.x: %t, %v", name, x, err)
+				}
+				if y, err := u.HasPerm(k.ctx, "app.y"); err != nil || y != want {
+					k.Errorf("%s has app.y: %t, %v", name, y, err)
+				}
+			}
+		},
+		"invalid": func(k *kit) {
+			k.is(k.s.SetSubjectPermissions(k.ctx, "", nil), storage.ErrInvalid, "a subject has an id")
+			k.is(k.s.SetSubjectPermissions(k.ctx, "1", []string{"ok", "a\x00"}), storage.ErrInvalid, "NUL is refused")
+			k.is(k.s.SetGroupPermissions(k.ctx, "g", []string{""}), storage.ErrInvalid, "a permission has a name")
+			if got := get(k, "1"); len(got) != 0 {
+				k.Errorf("a refused set changed something: %q", got)
+			}
+		},
+	})
+}
