@@ -8,9 +8,10 @@ import (
 
 // MemoryOptions change a Memory; nil is fine.
 type MemoryOptions struct {
-	// MaxEntries bounds the memory; 0 or less is 100,000, about 10 MB. Where more
-	// is counted, buckets that have nearly recovered make room, so a flood of names
-	// loosens the limit of single ones and never the shared one.
+	// MaxEntries bounds the memory: the counts of all buckets that are not shared,
+	// one for each rate. 0 or less is 100,000, about 13 MB. Where more is counted,
+	// buckets that have nearly recovered make room, so a flood of names loosens the
+	// limit of single ones and never the shared one.
 	MaxEntries int
 }
 

@@ -53,7 +53,7 @@ func TestRequests(t *testing.T) {
 		want int
 	}{
 		{"anonymous", anon, authn.Identity{}, "192.0.2.1:1", 3}, {"anonymous, used up", anon, authn.Identity{}, "192.0.2.1:2", 0}, {"anonymous, elsewhere", anon, authn.Identity{}, "192.0.2.2:1", 3}, {"a user is not anonymous", anon, alice, "192.0.2.1:1", 101},
-		{"user", user, alice, "192.0.2.1:1", 3}, {"the user elsewhere", user, alice, "192.0.2.9:1", 0}, {"another user", user, bob, "192.0.2.1:1", 3}, {"another issuer's", user, foreign, "192.0.2.1:1", 3}, {"a client", user, client, "192.0.2.1:1", 3},
+		{"user", user, alice, "192.0.2.1:1", 3}, {"the user elsewhere", user, alice, "192.0.2.9:1", 0}, {"another user", user, bob, "192.0.2.1:1", 3}, {"another issuer's", user, foreign, "192.0.2.1:1", 3}, {"a client", user, client, "192.0.2.1:1", 3}, {"another client", user, authn.Identity{Client: "other"}, "192.0.2.1:1", 3}, {"issuer and subject in one", user, authn.Identity{Issuer: "ab", Subject: "c"}, "192.0.2.1:1", 3}, {"cut elsewhere", user, authn.Identity{Issuer: "a", Subject: "bc"}, "192.0.2.1:1", 3}, {"the user through a client", user, authn.Identity{Subject: "alice", Client: "other"}, "192.0.2.1:1", 3},
 		{"a user that is called like an address", user, address, "192.0.2.1:1", 3}, {"anonymous at that address", user, authn.Identity{}, "192.0.2.1:1", 3},
 		{"scope", burst, alice, "192.0.2.1:1", 2}, {"another scope", other, alice, "192.0.2.1:1", 2},
 	} {

@@ -21,7 +21,7 @@ func TestDenseRates(t *testing.T) {
 	now := newClock().now()
 	for _, r := range []throttle.Rate{{999_983, time.Second}, {1_000_000, time.Second}, {7, 10}, {10, 1}, {3, 2 * time.Nanosecond}} {
 		m, n := throttle.NewMemory(nil), 0
-		for take(t, m, now, bucket("a", r)) == 0 {
+		for n <= r.Limit+1 && take(t, m, now, bucket("a", r)) == 0 {
 			n++
 		}
 		if n != r.Limit {
@@ -130,6 +130,11 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	l := login(t, throttle.NewMemory(nil), o)
 	log := new(strings.Builder)
 	slog.New(slog.NewJSONHandler(log, nil)).Info("x", "key", o.DeviceKey)
+	for _, text := range []string{fmt.Sprintf("%x", o.NameKey), fmt.Sprintf("%#v", o.NameKey), o.NameKey.String(), o.NameKey.GoString(), o.NameKey.LogValue().String()} {
+		if text != "[redacted]" {
+			t.Errorf("a key is printed as %q", text)
+		}
+	}
 	raw, numbers, coded := string(key32), strings.Trim(fmt.Sprint([]byte(key32[:8])), "[]"), "MDEyMzQ1Njc4"
 	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s", o, o, o, o.DeviceKey), fmt.Sprintf("%+v %#v %x", ro, ro, ro.NameKey), fmt.Sprintf("%+v %#v", l, l), log.String()} {
 		for _, bad := range []string{raw, numbers, coded, "30313233", "0x30, 0x31"} {
