@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,10 @@ import (
 // gives the right answer or an error, within the deadline, and never "not found".
 // Nothing needs a restart.
 func TestPostgresFaults(t *testing.T) {
+	t.Run("attack_217_killed_and_paused", postgresFaults)
+}
+
+func postgresFaults(t *testing.T) {
 	server := pgtest.Private(t)
 	s := migrated(t, opened(t)(postgres.Open(server.URL(), &gormstore.Options{Timeout: time.Second})))
 	ctx := context.Background()
@@ -27,6 +32,7 @@ func TestPostgresFaults(t *testing.T) {
 	if err := errors.Join(s.CreateUser(ctx, u), s.PutStaticToken(ctx, tok, storage.Digest{})); err != nil {
 		t.Fatal(err)
 	}
+	goroutines := runtime.NumGoroutine()
 	var good, failed atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -84,8 +90,6 @@ func TestPostgresFaults(t *testing.T) {
 	until("resumed", &good, 100)
 	close(stop)
 	wg.Wait()
-	if err := s.Ping(ctx); err != nil {
-		t.Error(err)
-	}
+	settled(t, s, goroutines)
 	t.Logf("%d answers, %d errors", good.Load(), failed.Load())
 }

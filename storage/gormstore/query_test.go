@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"net/http/httptest"
 	"path/filepath"
 	"sync/atomic"
@@ -19,10 +20,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// connector opens SQLite connections that count what they are asked.
+// connector opens SQLite connections that count what they are asked, and fail where
+// fail, which may be nil, says so.
 type connector struct {
 	dsn     string
 	queries *atomic.Int64
+	fail    func(query string) error
 }
 
 func (c connector) Driver() driver.Driver { return new(sqlite3.SQLiteDriver) }
@@ -31,22 +34,54 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return countingConn{conn.(*sqlite3.SQLiteConn), c.queries}, nil
+	return countingConn{conn.(*sqlite3.SQLiteConn), c}, nil
+}
+
+func (c connector) ask(query string) error {
+	c.queries.Add(1)
+	if c.fail == nil {
+		return nil
+	}
+	return c.fail(query)
 }
 
 type countingConn struct {
 	*sqlite3.SQLiteConn
-	queries *atomic.Int64
+	c connector
 }
 
 func (c countingConn) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
-	c.queries.Add(1)
+	if err := c.c.ask(q); err != nil {
+		return nil, err
+	}
 	return c.SQLiteConn.QueryContext(ctx, q, args)
 }
 
 func (c countingConn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
-	c.queries.Add(1)
+	if err := c.c.ask(q); err != nil {
+		return nil, err
+	}
 	return c.SQLiteConn.ExecContext(ctx, q, args)
+}
+
+func (c countingConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.SQLiteConn.BeginTx(ctx, opts)
+	return failingTx{tx, c.c}, err
+}
+
+// failingTx may fail to commit.
+type failingTx struct {
+	driver.Tx
+	c connector
+}
+
+func (tx failingTx) Commit() error {
+	if tx.c.fail != nil {
+		if err := tx.c.fail("COMMIT"); err != nil {
+			return errors.Join(err, tx.Tx.Rollback())
+		}
+	}
+	return tx.Tx.Commit()
 }
 
 func (c countingConn) PrepareContext(ctx context.Context, q string) (driver.Stmt, error) {
@@ -54,22 +89,47 @@ func (c countingConn) PrepareContext(ctx context.Context, q string) (driver.Stmt
 	if err != nil {
 		return nil, err
 	}
-	return countingStmt{s.(*sqlite3.SQLiteStmt), c.queries}, nil
+	return countingStmt{s.(*sqlite3.SQLiteStmt), c.c, q}, nil
 }
 
 type countingStmt struct {
 	*sqlite3.SQLiteStmt
-	queries *atomic.Int64
+	c     connector
+	query string
 }
 
 func (s countingStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	s.queries.Add(1)
+	if err := s.c.ask(s.query); err != nil {
+		return nil, err
+	}
 	return s.SQLiteStmt.QueryContext(ctx, args)
 }
 
 func (s countingStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	s.queries.Add(1)
+	if err := s.c.ask(s.query); err != nil {
+		return nil, err
+	}
 	return s.SQLiteStmt.ExecContext(ctx, args)
+}
+
+// openCounting opens a store over a connector. It fails at nothing until armed: the
+// schema is there already.
+func openCounting(t *testing.T, queries *atomic.Int64, fail func(string) error) *gormstore.Store {
+	t.Helper()
+	armed := false
+	pool := sql.OpenDB(connector{"file:" + filepath.Join(t.TempDir(), "db"), queries, func(q string) error {
+		if fail == nil || !armed {
+			return nil
+		}
+		return fail(q)
+	}})
+	db, err := gorm.Open(gormsqlite.New(gormsqlite.Config{Conn: pool}), gormstore.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := migrated(t, opened(t)(gormstore.Own(db, nil)))
+	armed = true
+	return s
 }
 
 // An authenticated request costs one query, and a permission that is asked for one
@@ -77,12 +137,7 @@ func (s countingStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 func TestOneQuery(t *testing.T) {
 	ctx := context.Background()
 	var queries atomic.Int64
-	pool := sql.OpenDB(connector{"file:" + filepath.Join(t.TempDir(), "db"), &queries})
-	db, err := gorm.Open(gormsqlite.New(gormsqlite.Config{Conn: pool}), gormstore.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := migrated(t, opened(t)(gormstore.Own(db, nil)))
+	s := openCounting(t, &queries, nil)
 	ring, err := keys.NewRing(keys.Generate())
 	if err != nil {
 		t.Fatal(err)

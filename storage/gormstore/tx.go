@@ -15,6 +15,10 @@ type txKey struct{ *Store }
 // InTx implements storage.Transactor. Within fn, DB returns gorm's handle of the
 // transaction, so that an application's own statements belong to it too.
 func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error {
+	return s.inTx(ctx, fn, nil)
+}
+
+func (s *Store) inTx(ctx context.Context, fn func(context.Context) error, isolation *sql.TxOptions) error {
 	if s.tx(ctx) != nil {
 		return fn(ctx)
 	}
@@ -27,7 +31,7 @@ func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error 
 	defer unlock()
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		return fn(context.WithValue(ctx, txKey{s}, tx))
-	})
+	}, isolation)
 }
 
 // DB returns gorm's handle: of the transaction that ctx carries, or of the
@@ -117,13 +121,19 @@ func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*s
 }
 
 // atomically is InTx for transactions of the store's own, which may run again.
+// Their locks and conditions are right at PostgreSQL's ordinary isolation level, so
+// a stricter default of the database makes none of them fail.
 func (s *Store) atomically(ctx context.Context, fn func(context.Context) error) error {
-	return s.retry(ctx, func() error { return s.InTx(ctx, fn) })
+	var isolation *sql.TxOptions
+	if s.dialect == postgres {
+		isolation = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return s.retry(ctx, func() error { return s.inTx(ctx, fn, isolation) })
 }
 
 // maxTries bounds how often something is tried that PostgreSQL ended in favour of
 // another transaction.
-const maxTries = 8
+const maxTries = 20
 
 // retry runs f, which changes nothing where it fails, again after a serialization
 // failure or a deadlock. In a transaction of the caller it runs f once: only the
@@ -134,7 +144,7 @@ func (s *Store) retry(ctx context.Context, f func() error) error {
 		if err == nil || try == maxTries || s.tx(ctx) != nil || !mayRetry(err) {
 			return err
 		}
-		pause := time.NewTimer(rand.N(time.Millisecond << try))
+		pause := time.NewTimer(rand.N(time.Millisecond << min(try, 5)))
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
