@@ -126,22 +126,30 @@ func (k *cached) forget(m mac) {
 	delete(k.entries, m)
 }
 
-// put makes room by forgetting what has expired, or else any entry: a verified
-// password that is forgotten is verified again.
 func (k *cached) put(m mac, e entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.entries) >= k.max {
-		now := k.opts.Clock()
-		looked := 0
-		for other, x := range k.entries {
-			if looked++; !now.Before(x.expires) || looked == 8 {
-				delete(k.entries, other)
-			}
-			if looked == 8 {
-				break
-			}
-		}
+	if _, again := k.entries[m]; !again && len(k.entries) >= k.max {
+		k.makeRoom()
 	}
 	k.entries[m] = e
+}
+
+// makeRoom looks at a few entries and forgets those that have expired, or else one
+// of them: a verified password that is forgotten is verified again.
+func (k *cached) makeRoom() {
+	const look = 8
+	now, looked := k.opts.Clock(), 0
+	var last mac
+	for m, e := range k.entries {
+		if last = m; !now.Before(e.expires) {
+			delete(k.entries, m)
+		}
+		if looked++; looked == look {
+			break
+		}
+	}
+	if len(k.entries) >= k.max {
+		delete(k.entries, last)
+	}
 }

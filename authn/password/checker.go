@@ -33,14 +33,14 @@ type Options struct {
 	// Limiter counts attempts before they are hashed; nil does not. A server that
 	// others can reach has one: see authn/throttle.
 	Limiter authn.LoginLimiter
-	// FailureFloor is how long a failed login takes at least, so that its time
-	// tells nothing; 0 is 500 ms. Keep it above the slowest hash that is stored.
-	// The wait holds no slot of the hasher.
+	// FailureFloor is how long a failed login takes at least, a wait for the hasher
+	// not counted, so that its time tells nothing; 0 is 500 ms. Keep it above the
+	// slowest hash that is stored. The floor's wait holds no slot of the hasher.
 	FailureFloor time.Duration
 	// MinLength of a new password, in characters; 0 is 8.
 	MinLength int
-	// Validate may refuse a new password, with an *authn.Error or with an error
-	// whose text is for the user.
+	// Validate may refuse a new password with Refused("…") or another *authn.Error.
+	// Any other error means that it could not tell, and is passed on.
 	Validate func(ctx context.Context, u storage.User, password string) error
 	// User makes the application's own account of the record. nil leaves
 	// *storage.User.
@@ -105,19 +105,20 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // ASCII is the default normal form of names: 1 to 150 ASCII letters, digits and
-// @ . + - _, the letters in lower case, without a dot at either end.
+// @ . + - _, the letters in lower case, without a dot at either end. Everything
+// else is refused, blanks and the letters whose small form is ASCII (the Kelvin
+// sign, the dotted İ) included.
 func ASCII(name string) (string, error) {
-	name = strings.ToLower(name)
 	if name == "" || len(name) > 150 || name[0] == '.' || name[len(name)-1] == '.' {
 		return "", errName
 	}
 	for i := range len(name) {
 		c := name[i]
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("@.+-_", c) >= 0) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("@.+-_", c) >= 0) {
 			return "", errName
 		}
 	}
-	return name, nil
+	return strings.ToLower(name), nil
 }
 
 //lint:ignore ST1005 a sentence for the user
@@ -146,24 +147,28 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	if err != nil {
 		return authn.Login{}, storage.User{}, err
 	}
-	u, reason, outdated, err := c.verify(ctx, attempt.Source(), name, nameErr, password)
+	v, err := c.verify(ctx, attempt.Source(), name, nameErr, password)
+	u := v.user
 	switch {
 	case err != nil:
 		attempt.Cancelled(ctx)
 		return authn.Login{}, storage.User{}, err
-	case reason != nil:
-		if d := c.opts.FailureFloor - c.opts.Clock().Sub(start); d > 0 {
+	case v.reason != nil:
+		if d := start.Add(v.waited + c.opts.FailureFloor).Sub(c.opts.Clock()); d > 0 {
 			c.opts.Sleep(ctx, d)
 		}
-		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(reason)
+		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.reason)
 	}
 	cookies := attempt.Succeeded(ctx)
-	if outdated {
+	if v.outdated {
 		u.Password = c.rehash(ctx, attempt.Source(), u, password)
 	}
 	login, err := c.login(ctx, u)
+	if err != nil {
+		return authn.Login{}, storage.User{}, err
+	}
 	login.Cookies = cookies
-	return login, u, err
+	return login, u, nil
 }
 
 // canonical returns the normal form of a name. Every name that has none is
@@ -200,26 +205,48 @@ func (u uncounted) Source() string                         { return string(u) }
 var (
 	errUnknown  = errors.New("unknown account")
 	errDisabled = errors.New("account disabled")
+	errUnusable = errors.New("account without a usable password")
 	errWrong    = errors.New("wrong password")
 )
 
-// verify computes one hash, whoever it is. reason says why the login fails; err,
-// that it could not be decided.
-func (c *Checker) verify(ctx context.Context, source, name string, nameErr error, password string) (u storage.User, reason error, outdated bool, err error) {
+// verdict is what became of one name and password.
+type verdict struct {
+	user     storage.User
+	reason   error // why the login fails; nil: it does not
+	outdated bool
+	waited   time.Duration // for a slot of the hasher
+}
+
+// verify computes one hash, whoever it is. The error says that it could not be
+// decided; nothing was hashed then.
+func (c *Checker) verify(ctx context.Context, source, name string, nameErr error, password string) (v verdict, err error) {
 	if nameErr != nil {
-		reason = nameErr
-	} else if u, err = c.store.UserByName(ctx, name); errors.Is(err, storage.ErrNotFound) {
-		reason, err = errUnknown, nil
+		v.reason = nameErr
+	} else if v.user, err = c.store.UserByName(ctx, name); errors.Is(err, storage.ErrNotFound) {
+		v.user, v.reason = storage.User{}, errUnknown
 	} else if err != nil {
-		return u, nil, false, err
-	} else if !u.Active {
-		reason = errDisabled
+		return verdict{}, err
+	} else if !v.user.Active {
+		v.reason = errDisabled
 	}
-	ok, outdated, err := c.hasher.Verify(ctx, source, u.Password, password)
-	if reason == nil && !ok {
-		reason = errWrong
+	joined := c.opts.Clock()
+	release, err := c.hasher.queue.enter(ctx, source)
+	if err != nil {
+		return verdict{}, err
 	}
-	return u, reason, outdated, err
+	defer release()
+	v.waited = c.opts.Clock().Sub(joined)
+	ok, outdated := c.hasher.verify(v.user.Password, password)
+	switch {
+	case v.reason != nil:
+	case ok:
+		v.outdated = outdated
+	case !usable(v.user.Password):
+		v.reason = errUnusable
+	default:
+		v.reason = errWrong
+	}
+	return v, nil
 }
 
 // rehash exchanges the hash for one of the present parameters, unless somebody
@@ -250,8 +277,10 @@ func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error
 		return l, nil
 	}
 	var err error
-	l.User, err = c.opts.User(ctx, u)
-	return l, err
+	if l.User, err = c.opts.User(ctx, u); err != nil {
+		return authn.Login{}, err
+	}
+	return l, nil
 }
 
 var errTooLong = fieldError("password", "Ensure this field has no more than 1024 characters.")

@@ -1,8 +1,36 @@
 package password
 
+import (
+	"context"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
 // Slots reports how many slots of the hasher are taken, and how many wait.
 func (h *Hasher) Slots() (taken, waiting int) {
 	h.queue.mu.Lock()
 	defer h.queue.mu.Unlock()
 	return len(h.queue.slots), h.queue.waiting
+}
+
+// Hold takes a slot as a hash does.
+func (h *Hasher) Hold(ctx context.Context, source string) (release func(), err error) {
+	return h.queue.enter(ctx, source)
+}
+
+// OnHash calls begin as each hash begins, and end as it ends.
+func (h *Hasher) OnHash(begin, end func()) {
+	h.onHash = func() func() { begin(); return end }
+}
+
+// Usable reports whether Verify would compute the hash.
+func Usable(encoded string) bool { return usable(storage.PasswordHash(encoded)) }
+
+// Entries returns how many passwords are remembered.
+func Entries(c authn.PasswordChecker) int {
+	k := c.(*cached)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.entries)
 }

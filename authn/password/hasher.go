@@ -30,8 +30,8 @@ type Params struct {
 	Threads uint8
 }
 
-// DefaultParams are OWASP's first choice: 19 MiB, two passes, one thread.
-var DefaultParams = Params{Memory: 19 * 1024, Time: 2, Threads: 1}
+// DefaultParams returns OWASP's first choice: 19 MiB, two passes, one thread.
+func DefaultParams() Params { return Params{Memory: 19 * 1024, Time: 2, Threads: 1} }
 
 const (
 	saltLen = 16
@@ -40,11 +40,13 @@ const (
 
 // HasherOptions change a Hasher; nil is fine.
 type HasherOptions struct {
-	// Params of new hashes; the zero value is DefaultParams. Below 7 MiB, or 19 MiB
-	// for one pass over two, is refused, and so is what Verify would not compute.
+	// Params of new hashes; the zero value is DefaultParams. Refused is what is below
+	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and
+	// 4, 7168 and 5), and what Verify would not compute.
 	Params Params
 	// Slots is how many hashes are computed at once; 0 is half of the cores, at
-	// least one. Each takes Params.Memory.
+	// least one. Each takes Params.Memory, or what a stored hash asks for, 256 MiB
+	// at most.
 	Slots int
 	// MaxWait is how long a login waits for a slot before it is told 503; 0 is one
 	// second.
@@ -60,6 +62,7 @@ type Hasher struct {
 	params Params
 	queue  *queue
 	hashed atomic.Int64
+	onHash func() (done func()) // of tests; nil otherwise
 }
 
 // NewHasher returns a hasher.
@@ -69,7 +72,7 @@ func NewHasher(opts *HasherOptions) (*Hasher, error) {
 		o = *opts
 	}
 	if o.Params == (Params{}) {
-		o.Params = DefaultParams
+		o.Params = DefaultParams()
 	}
 	if o.Slots == 0 {
 		o.Slots = max(1, runtime.GOMAXPROCS(0)/2)
@@ -101,7 +104,7 @@ func (p Params) check() error {
 		return fmt.Errorf("password: argon2id with %d passes and %d threads", p.Time, p.Threads)
 	case p.Memory < least:
 		return fmt.Errorf("password: argon2id with %d passes needs %d KiB at least, not %d", p.Time, least, p.Memory)
-	case p.Memory > maxArgonMemory || p.Time > maxArgonTime || p.Threads > maxArgonThreads:
+	case p.Memory > maxMemory || p.Time > maxArgonTime || p.Threads > maxThreads || p.Memory*p.Time > maxArgonWork:
 		return fmt.Errorf("password: argon2id with %d KiB, %d passes, %d threads is more than Verify computes", p.Memory, p.Time, p.Threads)
 	}
 	return nil
@@ -109,44 +112,72 @@ func (p Params) check() error {
 
 // Hash returns a new hash of password. source names where the request comes from,
 // for the queue's shares; "" has a share too. An *authn.Unavailable says that the
-// queue is full.
+// queue is full or that the wait was too long; an end of ctx while waiting is its
+// own error.
 func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
 	release, err := h.queue.enter(ctx, source)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	h.hashed.Add(1)
+	defer h.count()()
 	salt := make([]byte, saltLen)
 	_, _ = rand.Read(salt) // never fails; see crypto/rand
-	key := argon2.IDKey([]byte(password), salt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
 	b64 := base64.RawStdEncoding
 	return storage.PasswordHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
-		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString(salt), b64.EncodeToString(key))), nil
+		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString(salt), b64.EncodeToString(h.argon2id(password, salt)))), nil
+}
+
+func (h *Hasher) argon2id(password string, salt []byte) []byte {
+	return argon2.IDKey([]byte(password), salt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
 }
 
 // Verify reports whether password is the one that encoded was made of, and if so
 // whether the hash should be made anew with the present parameters. It computes
 // exactly one hash, whatever encoded is: an empty, unusable, unknown or malformed
-// one costs a hash of the present parameters and matches nothing. The error is
-// that of Hash.
+// one, and one that would cost too much, costs a hash of the present parameters
+// and matches nothing. The error is that of Hash.
+//
+// Too much is more than 4,000,000 iterations of PBKDF2, cost 14 of bcrypt, 256 MiB
+// of memory, 512 MiB times passes of argon2, or 256 MiB times p of scrypt. A
+// password of more than 72 bytes or with NUL matches no plain bcrypt hash, since
+// bcrypt does not look at all of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
 	release, err := h.queue.enter(ctx, source)
 	if err != nil {
 		return false, false, err
 	}
 	defer release()
-	h.hashed.Add(1)
-	v, known := parse(string(encoded))
-	if !known {
-		argon2.IDKey([]byte(password), dummySalt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
-		return false, false, nil
-	}
-	ok = v.verify(password)
-	return ok, ok && !v.current(h.params), nil
+	ok, outdated = h.verify(encoded, password)
+	return ok, outdated, nil
 }
 
-var dummySalt = make([]byte, saltLen)
+// verify is Verify for a caller that holds a slot.
+func (h *Hasher) verify(encoded storage.PasswordHash, password string) (ok, outdated bool) {
+	defer h.count()()
+	v, known := parse(string(encoded))
+	if !known {
+		h.argon2id(password, make([]byte, saltLen))
+		return false, false
+	}
+	ok = v.verify(password)
+	return ok, ok && !v.current(h.params)
+}
+
+// usable reports whether some password could match the hash.
+func usable(encoded storage.PasswordHash) bool {
+	_, known := parse(string(encoded))
+	return known
+}
+
+// count notes that a hash is computed, until what it returns is called.
+func (h *Hasher) count() (done func()) {
+	h.hashed.Add(1)
+	if h.onHash == nil {
+		return func() {}
+	}
+	return h.onHash()
+}
 
 // Hashed returns how many hashes were computed: a counter for metrics, and for
 // tests that every failure costs the same.

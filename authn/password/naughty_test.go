@@ -15,6 +15,7 @@ import (
 // Naughty strings as names, e-mail addresses and passwords: a clean refusal, or an
 // account that its own password opens, on a real database.
 func TestNaughtyStrings(t *testing.T) {
+	t.Parallel()
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "vectors")
@@ -35,7 +36,14 @@ func TestNaughtyStrings(t *testing.T) {
 	must(t, db.Migrate(t.Context()))
 	w.checker, err = password.New(db, cheap(), &password.Options{FailureFloor: time.Nanosecond, MinLength: 1, Canonical: func(s string) (string, error) { return s, storage.CheckID("name", s) }})
 	must(t, err)
-	made := 0
+	made, least := 0, 100
+	if raceEnabled { // an eighth: the detector makes hashes five times as slow
+		kept := list[:0]
+		for i := 0; i < len(list); i += 8 {
+			kept = append(kept, list[i])
+		}
+		list, least = kept, 12
+	}
 	for _, s := range list {
 		u, err := w.checker.Register(t.Context(), password.NewUser{Name: s, Email: s, Password: s})
 		if err != nil {
@@ -49,7 +57,8 @@ func TestNaughtyStrings(t *testing.T) {
 			t.Errorf("%q: %+v, %v", s, l, err)
 		}
 	}
-	if made < 100 {
+	t.Logf("%d accounts of %d strings", made, len(list))
+	if made < least {
 		t.Errorf("%d accounts of %d strings", made, len(list))
 	}
 }

@@ -26,7 +26,9 @@ func newQueue(slots int, maxWait time.Duration, maxWaiting int) *queue {
 	}
 }
 
-// enter waits for a slot. The caller calls release when it has computed.
+// enter waits for a slot, which a release hands to whoever has waited longest. The
+// caller calls release once, when it has computed. A wait that ends without a slot
+// leaves nothing behind.
 func (q *queue) enter(ctx context.Context, source string) (release func(), err error) {
 	release = func() { <-q.slots }
 	select {

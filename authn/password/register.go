@@ -3,8 +3,10 @@ package password
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -29,13 +31,22 @@ func (u NewUser) String() string { return "NewUser(" + u.Name + ")" }
 // GoString says nothing of the password.
 func (u NewUser) GoString() string { return u.String() }
 
+// LogValue says nothing of the password.
+func (u NewUser) LogValue() slog.Value { return slog.StringValue(u.String()) }
+
+// MarshalJSON says nothing of the password: a NewUser is read from a request and
+// never sent.
+func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String()) }
+
 // Register makes an active account. The hooks run in the same transaction, with
 // the account as it was stored: the place where a token is minted for each new
 // user, or a profile row written. Where one fails there is no account.
 //
 // The error is an *authn.Error with status 400 and the field's message for a name
-// that is malformed or taken and for a password that the policy refuses; errors
-// of hooks and of the store are passed on.
+// that is malformed or taken, an e-mail address that can not be kept, and a
+// password that the policy refuses. An ID of the caller that is taken is
+// storage.ErrConflict, one that can not be kept storage.ErrInvalid, a role
+// likewise. Errors of hooks and of the store are passed on.
 func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
 	name, err := c.opts.Canonical(n.Name)
 	if err == nil {
@@ -48,13 +59,16 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if u.ID == "" {
 		u.ID = strings.ToLower(rand.Text())
 	}
+	if strings.IndexByte(u.Email, 0) >= 0 || !utf8.ValidString(u.Email) {
+		return storage.User{}, fieldError("email", "Enter a valid email address.")
+	}
+	if err := u.Check(); err != nil {
+		return storage.User{}, err
+	}
 	if err := c.policy(ctx, u, n.Password); err != nil {
 		return storage.User{}, err
 	}
-	switch _, err := c.store.UserByName(ctx, name); { // before a hash is spent on it
-	case err == nil:
-		return storage.User{}, errTaken
-	case !errors.Is(err, storage.ErrNotFound):
+	if err := c.free(ctx, n.ID, name); err != nil { // before a hash is spent on it
 		return storage.User{}, err
 	}
 	if u.Password, err = c.hasher.Hash(ctx, "", n.Password); err != nil {
@@ -84,6 +98,26 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	return u, nil
 }
 
+// free reports whether an account of that ID, where the caller gave one, and of
+// that name can be made. CreateUser has the last word.
+func (c *Checker) free(ctx context.Context, id, name string) error {
+	if id != "" {
+		switch _, err := c.store.UserByID(ctx, id); {
+		case err == nil:
+			return fmt.Errorf("password: the account ID is taken: %w", storage.ErrConflict)
+		case !errors.Is(err, storage.ErrNotFound):
+			return err
+		}
+	}
+	switch _, err := c.store.UserByName(ctx, name); {
+	case err == nil:
+		return errTaken
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
 var errTaken = fieldError("username", "A user with that username already exists.")
 
 // policy checks a new password.
@@ -101,13 +135,12 @@ func (c *Checker) policy(ctx context.Context, u storage.User, password string) e
 	if c.opts.Validate == nil {
 		return nil
 	}
-	err := c.opts.Validate(ctx, u, password)
-	var refused *authn.Error
-	if err != nil && !errors.As(err, &refused) {
-		err = fieldError("password", err.Error())
-	}
-	return err
+	return c.opts.Validate(ctx, u, password)
 }
+
+// Refused is what Options.Validate returns for a password that it refuses: a 400
+// with a message for the user.
+func Refused(message string) *authn.Error { return fieldError("password", message) }
 
 // SetPassword gives an account a new password, for an administrator. Every
 // credential of the account ends with it. Errors are those of the policy, as in

@@ -24,17 +24,17 @@ var ErrInvalid = errors.New("Enter a valid username. It may hold letters, digits
 
 // Canonical returns the normal form of a name, by the profile UsernameCaseMapped
 // of RFC 8265: blanks at the ends are dropped, full-width forms become plain ones,
-// letters become small, and the whole is NFC. Applied to its own result it changes
-// nothing.
+// letters become small, and the whole is NFC. The Greek final ς becomes σ besides,
+// since the capital Σ does. Applied to its own result it changes nothing.
 //
 // It refuses names that are empty or too long, and those with blanks inside,
 // controls, invisible characters (soft hyphen, zero width, direction marks),
 // ligatures and other compatibility characters, mixed directions, or a dot at
 // either end. Of ASCII it takes what Django takes: letters, digits and @ . + - _.
 //
-// The Turkish dotless ı stays itself and is another letter than i. Letters of
-// different scripts that look alike stay different: two such names are two
-// accounts.
+// The Turkish dotless ı stays itself, and the dotted İ becomes i with a second dot:
+// both are other letters than i. The German ß is not ss. Letters of different
+// scripts that look alike stay different: two such names are two accounts.
 func Canonical(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	if name == "" || len(name) > 4*MaxBytes || !utf8.ValidString(name) {
@@ -45,6 +45,7 @@ func Canonical(name string) (string, error) {
 		if err != nil {
 			return "", ErrInvalid
 		}
+		form = strings.ReplaceAll(form, "ς", "σ")
 		if form == name {
 			return check(form)
 		}

@@ -77,9 +77,12 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, running := db.Statement.ConnPool.(gorm.TxCommitter); running {
+		return nil, errors.New("gormstore: want a database, not a running transaction")
+	}
 	pool, err := db.DB()
 	if err != nil {
-		return nil, fmt.Errorf("gormstore: want a database, not a running transaction: %w", err)
+		return nil, fmt.Errorf("gormstore: %w", err)
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 2 * time.Second

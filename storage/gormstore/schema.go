@@ -68,7 +68,7 @@ func (s *Store) checkUsers(ctx context.Context) error {
 		return err
 	}
 	if s.dialect == postgres {
-		if err := s.selectable(ctx, "1", u.source+" u JOIN (SELECT CAST('0' AS TEXT) AS subject) t ON u.id = "+u.cast("t.subject")); err != nil {
+		if err := s.selectable(ctx, "1", u.source+" u JOIN (SELECT CAST(NULL AS TEXT) AS subject) t ON u.id = "+u.cast("t.subject")); err != nil {
 			return fmt.Errorf("the id column is no %s: %w", cmp.Or(u.IDType, "text"), err)
 		}
 		return nil

@@ -24,6 +24,7 @@ type Account struct {
 	DeletedAt *time.Time
 }
 
+// accounts is how Account is mapped.
 var accounts = gormstore.UserTable{
 	Table: "accounts", ID: "uid", IDType: "integer", Name: "login", Email: "mail", Password: "hash",
 	Active: "enabled AND deleted_at IS NULL", Roles: "CASE WHEN staff THEN 'admin,staff' ELSE '' END",

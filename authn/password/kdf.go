@@ -1,0 +1,123 @@
+package password
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"hash"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/crypto/scrypt"
+)
+
+// derived is a hash that is computed from a salt and compared.
+type derived struct {
+	key     []byte
+	compute func(password string, n int) []byte
+	argon   Params // of argon2id; zero otherwise
+	saltLen int
+}
+
+func (d derived) verify(password string) bool {
+	return subtle.ConstantTimeCompare(d.compute(password, len(d.key)), d.key) == 1
+}
+
+func (d derived) current(p Params) bool {
+	return d.argon == p && len(d.key) == keyLen && d.saltLen >= saltLen
+}
+
+// newDerived checks what all formats have in common.
+func newDerived(salt, key []byte, argon Params, compute func(string, int) []byte) (verifier, bool) {
+	if len(salt) > maxSalt || len(key) < minKey || len(key) > maxKey {
+		return nil, false
+	}
+	return derived{key, compute, argon, len(salt)}, true
+}
+
+func argon2Verifier(id bool, memory, time, threads int, salt, key []byte) (verifier, bool) {
+	if threads < 1 || threads > maxThreads || time < 1 || time > maxArgonTime ||
+		memory < 8*threads || memory > maxMemory || memory*time > maxArgonWork {
+		return nil, false
+	}
+	params := Params{uint32(memory), uint32(time), uint8(threads)}
+	compute, marked := argon2.IDKey, params
+	if !id {
+		compute, marked = argon2.Key, Params{}
+	}
+	return newDerived(salt, key, marked, func(password string, n int) []byte {
+		return compute([]byte(password), salt, params.Time, params.Memory, params.Threads, uint32(n))
+	})
+}
+
+func pbkdf2Verifier(sha1Hash bool, iterations int, salt, key []byte) (verifier, bool) {
+	h, size := sha256.New, sha256.Size
+	if sha1Hash {
+		h, size = sha1.New, sha1.Size
+	}
+	if blocks := (len(key) + size - 1) / size; iterations < 1 || iterations > maxPBKDF2Work/max(1, blocks) {
+		return nil, false
+	}
+	return newDerived(salt, key, Params{}, func(password string, n int) []byte {
+		return pbkdf2Key(h, password, salt, iterations, n)
+	})
+}
+
+// pbkdf2Key is crypto/pbkdf2; its error can only be about FIPS mode, which has no
+// SHA-1, and matches nothing.
+func pbkdf2Key(h func() hash.Hash, password string, salt []byte, iterations, n int) []byte {
+	key, err := pbkdf2.Key(h, password, salt, iterations, n)
+	if err != nil {
+		return nil
+	}
+	return key
+}
+
+func scryptVerifier(n, r, p int, salt, key []byte) (verifier, bool) {
+	const perKiB = 8 // blocks of 128 bytes
+	if n < 2 || n&(n-1) != 0 || r < 1 || p < 1 || p > maxThreads || r > maxMemory*perKiB ||
+		n > maxMemory*perKiB/r || n*r > maxScryptWork*perKiB/p {
+		return nil, false
+	}
+	return newDerived(salt, key, Params{}, func(password string, keyLen int) []byte {
+		k, err := scrypt.Key([]byte(password), salt, n, r, p, keyLen)
+		if err != nil {
+			return nil
+		}
+		return k
+	})
+}
+
+// bcryptHash is bcrypt of the password, or of the hex SHA-256 of it as Django's
+// bcrypt_sha256 does.
+type bcryptHash struct {
+	encoded []byte
+	sha256  bool
+}
+
+func parseBcrypt(s string, prehashed bool) (verifier, bool) {
+	if len(s) != 60 || s[0] != '$' || s[1] != '2' || !strings.ContainsRune("aby", rune(s[2])) || s[3] != '$' {
+		return nil, false
+	}
+	cost, err := bcrypt.Cost([]byte(s))
+	if err != nil || cost > maxBcryptCost {
+		return nil, false
+	}
+	return bcryptHash{[]byte(s), prehashed}, true
+}
+
+// verify refuses what bcrypt would cut off or fold: more than 72 bytes, and NUL,
+// after which the password begins again. It costs the same then.
+func (b bcryptHash) verify(password string) bool {
+	if b.sha256 {
+		sum := sha256.Sum256([]byte(password))
+		password = hex.EncodeToString(sum[:])
+	}
+	whole := len(password) <= bcryptPassword && strings.IndexByte(password, 0) < 0
+	return bcrypt.CompareHashAndPassword(b.encoded, []byte(password)) == nil && whole
+}
+
+func (bcryptHash) current(Params) bool { return false }

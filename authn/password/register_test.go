@@ -1,0 +1,109 @@
+package password_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func TestRegister(t *testing.T) {
+	w := newWorld(t, cheap(), password.Options{Validate: func(_ context.Context, u storage.User, pw string) error {
+		if strings.Contains(pw, u.Name) {
+			return password.Refused("The password is too similar to the username.")
+		}
+		if pw == "the service is down" {
+			return errors.New("no answer")
+		}
+		return nil
+	}})
+	taken := w.register(t, "taken")
+	before := w.hasher.Hashed()
+	for field, n := range map[string][]password.NewUser{
+		"username": {{Name: "", Password: secret}, {Name: "a b", Password: secret}, {Name: "a\u200db", Password: secret}, {Name: "\ufb01x", Password: secret}, {Name: "x.", Password: secret}, {Name: strings.Repeat("x", 151), Password: secret}, {Name: "TAKEN", Password: secret}},
+		"email":    {{Name: "bob", Password: secret, Email: "a\x00@example.com"}, {Name: "bob", Password: secret, Email: "\xff@example.com"}},
+		"password": {{Name: "bob", Password: "1234567"}, {Name: "bob", Password: ""}, {Name: "bob", Password: "with\x00null"}, {Name: "bob", Password: "\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8"}, {Name: "bob", Password: strings.Repeat("x", 1025)}, {Name: "bob", Password: "iambobiambob"}},
+	} {
+		for _, x := range n {
+			_, err := w.checker.Register(t.Context(), x)
+			var e *authn.Error
+			if !errors.As(err, &e) || e.Status != 400 || len(e.Members) != 1 || e.Members[0].Name != field {
+				t.Errorf("%s: %v", x, err)
+			}
+		}
+	}
+	for what, x := range map[string]struct {
+		n    password.NewUser
+		want error
+	}{
+		"an ID that can not be kept":  {password.NewUser{ID: "a\x00b", Name: "bob", Password: secret}, storage.ErrInvalid},
+		"a role that can not be kept": {password.NewUser{Name: "bob", Password: secret, Roles: []string{"a,b"}}, storage.ErrInvalid},
+		"an ID that is taken":         {password.NewUser{ID: taken.ID, Name: "bob", Password: secret}, storage.ErrConflict},
+		"a policy that can not tell":  {password.NewUser{Name: "bob", Password: "the service is down"}, nil},
+	} {
+		if _, err := w.checker.Register(t.Context(), x.n); status(err) != 503 || x.want != nil && !errors.Is(err, x.want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if w.hasher.Hashed() != before {
+		t.Error("a refused registration was hashed")
+	}
+	var seen storage.User
+	u, err := w.checker.Register(t.Context(), password.NewUser{Name: "Bob", Password: secret, Email: "b@example.com"}, func(ctx context.Context, u storage.User) error {
+		seen = u
+		_, err := w.store.UserByID(ctx, u.ID)
+		return err
+	})
+	must(t, err)
+	if u.Name != "bob" || seen.ID != u.ID || len(u.ID) < 20 || !u.Active {
+		t.Errorf("%+v", u)
+	}
+	failed := errors.New("hook failed")
+	if _, err := w.checker.Register(t.Context(), password.NewUser{Name: "carol", Password: secret}, func(context.Context, storage.User) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := w.store.UserByName(t.Context(), "carol"); !errors.Is(err, storage.ErrNotFound) {
+		t.Error("an account is there though its hook failed")
+	}
+	n := password.NewUser{Name: "dave", Password: secret}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "user", n)
+	text, err := json.Marshal([]any{n, &n})
+	must(t, err)
+	if all := fmt.Sprintf("%v %+v %#v %q %s %s", n, &n, n, n, text, log.String()); strings.Contains(all, secret) {
+		t.Errorf("a password is printed: %s", all)
+	}
+}
+
+// Of many at once that want one name, one gets it.
+func TestRegisterAtOnce(t *testing.T) {
+	w := newWorld(t, cheap(), password.Options{})
+	var made, refused atomic.Int64
+	var wg sync.WaitGroup
+	for _, name := range []string{"alice", "ALICE", "\uff21lice", " alice", "Alice", "aLICE"} {
+		wg.Go(func() {
+			switch _, err := w.checker.Register(t.Context(), password.NewUser{Name: name, Password: secret}); status(err) {
+			case 200:
+				made.Add(1)
+			case 400:
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 || refused.Load() != 5 {
+		t.Errorf("%d accounts, %d refusals", made.Load(), refused.Load())
+	}
+}
