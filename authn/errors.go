@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -51,7 +52,15 @@ type Member struct {
 // Error returns the public half, and the private cause where there is one. It is
 // for the log; the client is sent Code and Detail alone.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Detail)
+	s := fmt.Sprintf("%d %s", e.Status, e.Code)
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	for _, m := range e.Members {
+		if list, ok := m.Value.([]string); ok { // the messages of a form's field
+			s += "; " + m.Name + ": " + strings.Join(list, " ")
+		}
+	}
 	if e.cause != nil {
 		s += " (" + e.cause.Error() + ")"
 	}

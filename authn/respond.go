@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -52,10 +53,14 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 	m.respond(w, r, err, nobody)
 }
 
-// faultLevel is Warn for what is only busy, and Error for what is broken.
+// faultLevel is Info for a client that went away, Warn for what is only busy, and
+// Error for what is broken.
 func faultLevel(err error) slog.Level {
 	var u *Unavailable
-	if errors.As(err, &u) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return slog.LevelInfo
+	case errors.As(err, &u):
 		return slog.LevelWarn
 	}
 	return slog.LevelError

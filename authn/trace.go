@@ -11,7 +11,7 @@ import (
 // Outcome is how a question to a scheme ended.
 type Outcome uint8
 
-// The four outcomes of RULES and DESIGN, in the words of logs and metrics.
+// The four outcomes of an authentication, in the words of logs and metrics.
 const (
 	Absent   Outcome = iota // no credential of this kind
 	Accepted                // found and good

@@ -19,7 +19,7 @@ type User struct {
 	// given to another account, not even after a deletion (RULES I3).
 	ID string
 	// Name is the canonical account name: unique, and compared byte for byte.
-	// Whoever writes it brings it to its normal form first (password.Canonical).
+	// Whoever writes it brings it to its normal form first (password.Options.Canonical).
 	Name string
 	// Email is shown, never compared.
 	Email string

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
@@ -40,13 +41,30 @@ func command(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "db", Usage: "sqlite:PATH or postgres://…", Sources: cli.EnvVars("VESTIBULE_DB")},
 			&cli.StringFlag{Name: "key", Usage: "file with the master key; $VESTIBULE_KEY holds the key itself (default <sqlite path>.key)"},
 		},
-		Commands:        []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), checkCommand()},
-		Reader:          stdin,
-		Writer:          stdout,
-		ErrWriter:       stderr,
-		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // main prints it
-		HideHelpCommand: true,
+		Commands:       []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), checkCommand()},
+		Version:        version(),
+		Action:         unknownCommand,
+		Reader:         stdin,
+		Writer:         stdout,
+		ErrWriter:      stderr,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main prints it
 	}
+}
+
+// version is that of the module, as the go command recorded it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// unknownCommand is run where no command of c has the name that was given.
+func unknownCommand(_ context.Context, c *cli.Command) error {
+	if !c.Args().Present() {
+		return cli.ShowSubcommandHelp(c)
+	}
+	return fmt.Errorf("there is no command %q; see: %s --help", c.Args().First(), c.FullName())
 }
 
 // open opens the database that -db names.

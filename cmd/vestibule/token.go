@@ -17,8 +17,9 @@ import (
 
 func tokenCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "token",
-		Usage: "create, revoke and list static tokens",
+		Name:   "token",
+		Usage:  "create, revoke and list static tokens",
+		Action: unknownCommand,
 		Commands: []*cli.Command{
 			{
 				Name: "create", Usage: "print the account's token; make one if it has none", ArgsUsage: "NAME",

@@ -20,8 +20,9 @@ import (
 
 func userCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "user",
-		Usage: "create, change and list accounts",
+		Name:   "user",
+		Usage:  "create, change, delete and list accounts",
+		Action: unknownCommand,
 		Commands: []*cli.Command{
 			{
 				Name: "create", Usage: "create an account; its password is read from standard input", ArgsUsage: "NAME",
@@ -34,6 +35,10 @@ func userCommand() *cli.Command {
 			{Name: "passwd", Usage: "set a password, read from standard input; ends every credential of the account", ArgsUsage: "NAME", Action: withDB(setPassword)},
 			{Name: "disable", Usage: "disable an account; ends every credential of it", ArgsUsage: "NAME", Action: withDB(setActive(false))},
 			{Name: "enable", Usage: "enable an account again", ArgsUsage: "NAME", Action: withDB(setActive(true))},
+			{
+				Name: "delete", Usage: "delete an account, every credential of it, its groups and permissions", ArgsUsage: "NAME",
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "needed: there is no way back"}}, Action: withDB(deleteUser),
+			},
 			{Name: "list", Usage: "list the accounts", Action: withDB(listUsers)},
 		},
 	}
@@ -98,6 +103,21 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 		}
 		return nil
 	}
+}
+
+func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	u, err := account(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("yes") {
+		return fmt.Errorf("user %s would be deleted for good; say so with -yes before the name, or disable the account", u.Name)
+	}
+	if err := db.DeleteUser(ctx, u.ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Root().Writer, "deleted user %s\n", u.Name)
+	return nil
 }
 
 const pageSize = 500

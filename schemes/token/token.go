@@ -3,7 +3,7 @@
 // returns the same token until it is deleted.
 //
 // Use it for scripts and services of users who want one stable key. For several
-// devices, expiry and names use package knox.
+// devices, expiry and names wait for package knox.
 //
 // Unlike Django's, the token's text is not stored: it is derived from the master
 // key and a salt (RULES T4), so a stolen table is worth nothing. A password
