@@ -30,8 +30,11 @@ type CacheOptions struct {
 // every request carries one (RULES T6). A hit costs no hash and no unit of a
 // limit, but it reads the account each time: a disabled account, a new password
 // and a log-out-everywhere hold at once. A failure is never remembered, and
-// neither a name nor a password is kept, only a MAC of both under a key of this
-// process.
+// neither a name nor a password is kept, only MACs under a key of this process.
+//
+// A hit is no way around the limits: an account is remembered for the address
+// that the password came from, and the first other password from there makes the
+// cache forget it, so that the next one is counted again.
 func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	var o CacheOptions
 	if opts != nil {
@@ -55,10 +58,11 @@ type mac [sha256.Size]byte
 
 // entry is bound to what the account was when the password was verified.
 type entry struct {
-	id      string
-	hash    mac // of the stored hash
-	epoch   int64
-	expires time.Time
+	password mac
+	id       string
+	hash     mac // of the stored hash
+	epoch    int64
+	expires  time.Time
 }
 
 type cached struct {
@@ -80,8 +84,9 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	if err != nil {
 		return k.Checker.CheckPassword(r, name, password)
 	}
-	m := k.mac(form, password)
-	if e, ok := k.get(m); ok {
+	m := k.mac(form, authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r)))
+	secret := k.mac(form, password)
+	if e, ok := k.get(m, secret); ok {
 		u, err := k.store.UserByID(r.Context(), e.id)
 		switch {
 		case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && k.mac("", string(u.Password)) == e.hash:
@@ -93,7 +98,7 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	}
 	login, u, err := k.check(r, name, password)
 	if err == nil {
-		k.put(m, entry{u.ID, k.mac("", string(u.Password)), u.Epoch, k.opts.Clock().Add(k.ttl)})
+		k.put(m, entry{secret, u.ID, k.mac("", string(u.Password)), u.Epoch, k.opts.Clock().Add(k.ttl)})
 	}
 	return login, err
 }
@@ -109,11 +114,13 @@ func (k *cached) mac(a, b string) (m mac) {
 	return m
 }
 
-func (k *cached) get(m mac) (entry, bool) {
+// get takes the entry of m away where it is not of this password, in the same
+// step: of many guesses at once one can look at it.
+func (k *cached) get(m, secret mac) (entry, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e, ok := k.entries[m]
-	if ok && !k.opts.Clock().Before(e.expires) {
+	if ok && (e.password != secret || !k.opts.Clock().Before(e.expires)) {
 		delete(k.entries, m)
 		return entry{}, false
 	}

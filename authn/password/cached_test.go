@@ -46,7 +46,13 @@ func TestCached(t *testing.T) {
 	if w.limiter.left.Load() != units {
 		t.Error("a hit was counted")
 	}
-	expect("a wrong password", hashes("alice", "wrong", 401), 1)
+	t.Run("attack_197_cached", func(t *testing.T) {
+		w.limiter.left.Store(1)
+		expect("a wrong password", hashes("alice", "wrong", 401), 1)
+		expect("the right one behind it, without a unit", hashes("alice", secret, 429), 0)
+		w.limiter.left.Store(units)
+		expect("the right one again", hashes("alice", secret, 200), 1)
+	})
 	expect("a wrong password again", hashes("alice", "wrong", 401), 1)
 	expect("another split of the same text", hashes("alic", "e"+secret, 401), 1)
 	w.sleep(t.Context(), 30*time.Second)
