@@ -189,7 +189,7 @@ func (m *Middleware) decide(r *http.Request) (Identity, int, *tracer, error) {
 
 // visible hides an ignored Authorization header from the schemes.
 func (m *Middleware) visible(r *http.Request) *http.Request {
-	if len(m.ignore) == 0 {
+	if len(m.ignore) == 0 || len(r.Header["Authorization"]) > 1 { // two are refused, whatever they are
 		return r
 	}
 	kw := Keyword(r)

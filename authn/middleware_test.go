@@ -292,6 +292,11 @@ func TestIgnoreKeywords(t *testing.T) {
 			t.Errorf("%s: %d %s", cookie, got.Code, got.Body)
 		}
 	}
+	for _, second := range []string{"Basic junk", "Token x"} {
+		if got := ask(h, "GET", "/", "Authorization: Basic junk", "Authorization: "+second); got.Code != 400 {
+			t.Errorf("two headers, the other %q: %d", second, got.Code)
+		}
+	}
 }
 
 func TestBare(t *testing.T) {

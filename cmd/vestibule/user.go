@@ -134,7 +134,7 @@ func listUsers(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			return err
 		}
 		for _, u := range users {
-			fmt.Fprintf(t, "%s\t%t\t%s\t%s\t%s\n", u.Name, u.Active, strings.Join(u.Roles, ","), printable(u.Email), u.ID)
+			fmt.Fprintf(t, "%s\t%t\t%s\t%s\t%s\n", u.Name, u.Active, printable(strings.Join(u.Roles, ",")), printable(u.Email), u.ID)
 			after = u.Name
 		}
 		if len(users) < pageSize {

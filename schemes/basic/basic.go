@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -81,7 +82,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if !ok {
 		return authn.Identity{}, errEncoding
 	}
-	if err := s.crossOrigin.Check(r); err != nil {
+	if err := s.sameOrigin(r); err != nil {
 		return authn.Identity{}, authn.PermissionDenied("CSRF Failed: cross-origin request refused.").With(err)
 	}
 	login, err := s.pw.CheckPassword(r, name, password)
@@ -91,7 +92,34 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}, nil
 }
 
+// sameOrigin is http.CrossOriginProtection and what it lacks: a request for an
+// upgrade is no safe one, and where a browser sent neither Origin nor
+// Sec-Fetch-Site its Referer speaks (RULES B2).
+func (s *Scheme) sameOrigin(r *http.Request) error {
+	if r.Header.Get("Upgrade") != "" {
+		unsafe := *r
+		unsafe.Method = http.MethodPost
+		r = &unsafe
+	}
+	if err := s.crossOrigin.Check(r); err != nil {
+		return err
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	referer := r.Header.Get("Referer")
+	if referer == "" || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		return nil
+	}
+	if u, err := url.Parse(referer); err != nil || !strings.EqualFold(u.Host, r.Host) {
+		return errReferer
+	}
+	return nil
+}
+
 var (
+	errReferer  = errors.New("a referer of another origin")
 	errEncoding = authn.AuthenticationFailed("Invalid basic header. Credentials not correctly base64 encoded.")
 	errInvalid  = authn.AuthenticationFailed("Invalid username/password.")
 )

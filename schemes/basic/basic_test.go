@@ -98,7 +98,8 @@ func TestRefusals(t *testing.T) {
 	}
 	c.err = nil
 	c.asked.Store(0)
-	for header, want := range map[string]bool{"Sec-Fetch-Site: cross-site": false, "Origin: https://evil.example": false, "Origin: null": false, "Origin: http://example.com": true, "X: y": true} {
+	for header, want := range map[string]bool{"Sec-Fetch-Site: cross-site": false, "Origin: https://evil.example": false, "Origin: null": false, "Origin: http://example.com": true, "X: y": true,
+		"Referer: https://evil.example/page": false, "Referer: http://example.com/page": true, "Referer: :": false} {
 		r := httptest.NewRequest("POST", "http://example.com/", nil)
 		r.Header.Set("Authorization", pair("alice:secret"))
 		name, value, _ := strings.Cut(header, ": ")
@@ -109,8 +110,13 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", header, err)
 		}
 	}
-	if c.asked.Load() != 2 {
-		t.Errorf("%d passwords were checked for 2 requests that may pass", c.asked.Load())
+	upgrade := httptest.NewRequest("GET", "http://example.com/", nil)
+	upgrade.Header = http.Header{"Authorization": {pair("alice:secret")}, "Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}
+	if _, err := s.Authenticate(upgrade); err == nil {
+		t.Error("a page of another origin opened a socket")
+	}
+	if c.asked.Load() != 3 {
+		t.Errorf("%d passwords were checked for 3 requests that may pass", c.asked.Load())
 	}
 	for _, realm := range []string{`"`, "\\", "\r\n", "ü"} {
 		if _, err := basic.New(c, &basic.Options{Realm: realm}); err == nil {

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -53,6 +54,7 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	err = row.Scan(&t.t.Subject, &t.digest, &t.t.Salt, &t.t.KeyID, &t.t.Epoch, &t.created,
 		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch)
 	if err != nil {
+		s.outdated(err)
 		return storage.StaticToken{}, storage.User{}, notFound(err)
 	}
 	token, err := t.token()
@@ -95,6 +97,19 @@ func (s *Store) hot(ctx context.Context) (*sql.Stmt, error) {
 		}
 	}
 	return stmt, nil
+}
+
+// outdated drops the prepared query where a column has another type since then:
+// PostgreSQL refuses it for as long as it is prepared.
+func (s *Store) outdated(err error) {
+	const featureNotSupported = "0A000" // "cached plan must not change result type"
+	var e interface{ SQLState() string }
+	if !errors.As(err, &e) || e.SQLState() != featureNotSupported {
+		return
+	}
+	if stmt := s.byDigest.Swap(nil); stmt != nil {
+		_ = stmt.Close()
+	}
 }
 
 // StaticTokenOf implements storage.StaticTokens.

@@ -150,3 +150,31 @@ func TestUserTableMistakes(t *testing.T) {
 		t.Error("the user table is absent, and CheckSchema finds nothing")
 	}
 }
+
+// A column that gets another type under a running server costs one request.
+func TestColumnChangesType(t *testing.T) {
+	ctx := context.Background()
+	table := gormstore.UserTable{Table: "people", ID: "key", Name: "login", Email: "mail", Active: "TRUE"}
+	s := migrated(t, openPostgres(t, &gormstore.Options{Users: &table}))
+	if err := errors.Join(s.DB(ctx).Exec("CREATE TABLE people (key TEXT PRIMARY KEY, login TEXT, mail TEXT)").Error,
+		s.DB(ctx).Exec("INSERT INTO people VALUES ('1', 'alice', 'a@example.com')").Error); err != nil {
+		t.Fatal(err)
+	}
+	tok := storage.StaticToken{Digest: storage.DigestOf("x"), Subject: "1", Salt: []byte("s"), KeyID: "k"}
+	if err := s.PutStaticToken(ctx, tok, storage.Digest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.StaticTokenByDigest(ctx, tok.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DB(ctx).Exec("ALTER TABLE people ALTER COLUMN mail TYPE VARCHAR(300)").Error; err != nil {
+		t.Fatal(err)
+	}
+	_, _, first := s.StaticTokenByDigest(ctx, tok.Digest)
+	if errors.Is(first, storage.ErrNotFound) {
+		t.Errorf("a fault looks like an answer: %v", first)
+	}
+	if _, u, err := s.StaticTokenByDigest(ctx, tok.Digest); err != nil || u.ID != "1" {
+		t.Errorf("after %v: %v", first, err)
+	}
+}
