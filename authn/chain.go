@@ -108,6 +108,7 @@ type leaf struct {
 	renewer    Renewer    // nil: has none
 	headers    []string   // nil: asked for every request
 	mask       uint64     // of its headers, in plan.headers
+	reads      []string   // its headers as it says, or what it decorates; nil: unknown
 }
 
 func newLeaf(a Authenticator) leaf {
@@ -123,12 +124,21 @@ func newLeaf(a Authenticator) leaf {
 	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
 		l.headers = h.Headers()
 	}
+	if h, ok := As[HeaderReader](a); ok {
+		l.reads = h.Headers()
+	}
 	return l
 }
 
 // cookieOnly reports whether the leaf reads cookies and not Authorization.
 func (l *leaf) cookieOnly() bool {
-	return slices.Contains(l.headers, "Cookie") && !slices.Contains(l.headers, "Authorization")
+	return slices.Contains(l.reads, "Cookie") && l.elsewhere()
+}
+
+// elsewhere reports whether the leaf's credential is known not to be in
+// Authorization.
+func (l *leaf) elsewhere() bool {
+	return l.reads != nil && !slices.Contains(l.reads, "Authorization")
 }
 
 // plan is a chain made ready: its leaves in the order of asking, and the headers
@@ -136,8 +146,7 @@ func (l *leaf) cookieOnly() bool {
 type plan struct {
 	leaves   []leaf
 	headers  []string // distinct, bit i of a mask is headers[i]
-	explicit []int    // order of asking where Authorization is present,
-	ambient  int      // from this position on the cookie schemes
+	explicit []int    // order of asking where Authorization is present: cookie schemes last
 	inOrder  []int    // order of asking otherwise
 	cookies  bool     // some leaf reads cookies: browsers come here
 }
@@ -161,9 +170,8 @@ func newPlan(leaves []leaf) *plan {
 		} else {
 			p.explicit = append(p.explicit, i)
 		}
-		p.cookies = p.cookies || slices.Contains(l.headers, "Cookie")
+		p.cookies = p.cookies || slices.Contains(l.reads, "Cookie")
 	}
-	p.ambient = len(p.explicit)
 	p.explicit = append(p.explicit, last...)
 	return p
 }
@@ -191,22 +199,19 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 			t.step(p.name(by), err)
 		}
 	}()
-	order, ambient := p.inOrder, -1
+	order := p.inOrder
 	switch len(r.Header["Authorization"]) {
 	case 0:
 	case 1:
-		order, ambient = p.explicit, p.ambient
+		order = p.explicit
 	default:
 		return Identity{}, nobody, errSeveralHeaders
 	}
 	present := p.present(r)
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
-	for pos, i := range order {
-		if pos == ambient && unrecognizedErr != nil {
-			break
-		}
+	for _, i := range order {
 		l := &p.leaves[i]
-		if l.mask&present == 0 && l.headers != nil {
+		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere() {
 			t.skip(l.name)
 			continue
 		}

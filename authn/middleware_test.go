@@ -268,6 +268,36 @@ func TestDecoratorIsAsked(t *testing.T) {
 	}
 }
 
+// A credential that nobody took is refused, although a scheme of another header,
+// decorated or not, would take its own.
+func TestUnrecognizedBesideOthers(t *testing.T) {
+	w := newWorld(t)
+	for name, other := range map[string]authn.Authenticator{"cookies": cookies{"sid"}, "decorated": decorated{cookies{"sid"}}, "header": apiKey{}, "decorated header": decorated{apiKey{}}} {
+		for _, c := range []authn.Chain{{w.token, other}, {w.token, authn.Chain{other}}} {
+			h := authn.New(c, &authn.Options{Logger: quiet}).Handler(http.HandlerFunc(who))
+			for authorization, want := range map[string]int{"Token junk": 401, "Token vst_": 401, "Token " + w.good: 200, "Unknown x": 200} {
+				if got := ask(h, "GET", "/", "Authorization: "+authorization, "Cookie: sid=bob", "X-Api-Key: k"); got.Code != want {
+					t.Errorf("%s, %s: %d", name, authorization, got.Code)
+				}
+			}
+		}
+	}
+	c := authn.Chain{decorated{cookies{"sid"}}, w.token}
+	if got := ask(authn.New(c, nil).Handler(http.HandlerFunc(who)), "GET", "/", "Authorization: Token "+w.good, "Cookie: sid=bob"); got.Body.String() != "alice/token" {
+		t.Errorf("a decorated cookie goes before Authorization: %s", got.Body)
+	}
+}
+
+type apiKey struct{}
+
+func (apiKey) Headers() []string { return []string{"X-Api-Key"} }
+func (apiKey) Authenticate(r *http.Request) (authn.Identity, error) {
+	if r.Header.Get("X-Api-Key") == "" {
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	return authn.Identity{Subject: "machine", Scheme: "key"}, nil
+}
+
 type asker struct{ inner authn.Authenticator }
 
 func (a asker) Unwrap() authn.Authenticator { return a.inner }
