@@ -70,6 +70,8 @@ func faultLevel(err error) slog.Level {
 func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, by int) {
 	e := refusal(err)
 	switch {
+	case e != nil && (e.Status < 400 || e.Status > 599): // a mistake of whoever made it
+		e = &Error{Status: http.StatusInternalServerError, Code: "error", Detail: "A server error occurred."}
 	case e != nil:
 	case errors.Is(err, ErrUnrecognized):
 		e = refusal(refusalOf(err))
@@ -121,11 +123,17 @@ func (m *Middleware) challenges(r *http.Request, err error, by int) []string {
 		leaves = leaves[:1]
 	}
 	noBasic := m.plan.cookies && fromBrowser(r)
-	ask := func(i int, err error) string {
+	ask := func(i int, err error) (c string) {
 		if leaves[i].challenger == nil {
 			return ""
 		}
-		c := leaves[i].challenger.Challenge(r, err)
+		defer func() {
+			if v := recover(); v != nil {
+				m.logger().LogAttrs(r.Context(), slog.LevelError, "panic in a challenge", slog.String("scheme", leaves[i].name), slog.Any("error", newPanic(v)))
+				c = ""
+			}
+		}()
+		c = leaves[i].challenger.Challenge(r, err)
 		if noBasic && isBasic(c) {
 			return ""
 		}

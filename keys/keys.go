@@ -8,6 +8,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -78,8 +79,8 @@ func NewRing(masters ...[]byte) (*Ring, error) {
 		if len(master) != Size {
 			return nil, fmt.Errorf("keys: master key %d has %d bytes, want %d", i+1, len(master), Size)
 		}
-		if Key(master) == (Key{}) {
-			return nil, fmt.Errorf("keys: master key %d is all zero", i+1)
+		if bytes.Count(master, master[:1]) == Size {
+			return nil, fmt.Errorf("keys: master key %d is all one byte", i+1)
 		}
 		id, err := derive(master, "vestibule/v1 key id", 8)
 		if err != nil {

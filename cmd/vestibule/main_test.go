@@ -21,7 +21,7 @@ func TestScripts(t *testing.T) {
 func TestPostgres(t *testing.T) {
 	url := pgtest.URL(t)
 	t.Setenv("VESTIBULE_DB", url)
-	t.Setenv("VESTIBULE_KEY", strings.Repeat("a1", 32))
+	t.Setenv("VESTIBULE_KEY", strings.Repeat("a1b2", 16))
 	run := func(stdin string, args ...string) (string, error) {
 		var out strings.Builder
 		err := command(strings.NewReader(stdin), &out, &out).Run(t.Context(), append([]string{"vestibule"}, args...))

@@ -1,0 +1,31 @@
+package authn_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// A scheme that makes a mistake in its refusal neither cuts the connection nor lets
+// anybody in.
+func TestBadRefusals(t *testing.T) {
+	for status, want := range map[int]int{0: 500, 200: 500, 204: 500, 302: 500, 600: 500, 400: 400, 503: 503} {
+		a := authn.Func(func(*http.Request) (authn.Identity, error) {
+			return authn.Identity{}, &authn.Error{Status: status, Code: "x", Detail: "Refused."}
+		})
+		if got := ask(authn.New(a, &authn.Options{Logger: quiet}).Handler(closed), "GET", "/"); got.Code != want {
+			t.Errorf("%d: %d, want %d", status, got.Code, want)
+		}
+	}
+	if got := ask(authn.New(panicking{}, &authn.Options{Logger: quiet}).Handler(closed), "GET", "/"); got.Code != 403 {
+		t.Errorf("a challenge that panics: %d", got.Code)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Authenticate(*http.Request) (authn.Identity, error) {
+	return authn.Identity{}, authn.AuthenticationFailed("No.")
+}
+func (panicking) Challenge(*http.Request, error) string { panic("x") }
