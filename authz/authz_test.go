@@ -114,6 +114,34 @@ func TestReasonsAndFaults(t *testing.T) {
 	}
 }
 
+// wrapped is a Permission of somebody else that asks one of this package.
+type wrapped struct{ authz.Permission }
+
+func (w wrapped) Decide(a authz.Access) (authz.Decision, error) { return w.Permission.Decide(a) }
+
+// A wrapper changes no answer, whatever is around it and whether the object is
+// there yet.
+func TestWrapped(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		p, around := expression(r, 3), expression(r, 1)
+		for _, id := range []authn.Identity{alice, limited, anonymous, admin} {
+			for _, object := range []any{nil, thing{owner: "alice"}, thing{owner: "bob", hidden: "x"}} {
+				a := access("GET", id, object)
+				for _, pair := range [][2]authz.Permission{
+					{authz.Not(p), authz.Not(wrapped{p})},
+					{authz.Or(around, authz.Not(p)), authz.Or(around, authz.Not(wrapped{p}))},
+				} {
+					want, _ := pair[0].Decide(a)
+					if got, err := pair[1].Decide(a); got != want {
+						t.Fatalf("%v by %+v about %+v: %v, wrapped %v, %v", pair[0], id, object, want, got, err)
+					}
+				}
+			}
+		}
+	}
+}
+
 type thing struct{ owner, hidden string }
 
 func byOwner(t thing) string { return t.owner }

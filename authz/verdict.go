@@ -61,20 +61,32 @@ func eval(p Permission, a Access) verdict {
 		return verdict{fault: fmt.Errorf("authz: %s answered %s and refused: %s", name(p), d, reason.Code)}
 	}
 	v := verdict{reason: reason}
-	if reason == errAnonymous || reason == errDelegated || reason == errNoUser {
+	if errors.As(err, new(unsettled)) {
+		v.blind = perhaps
+	} else if reason == errAnonymous || reason == errDelegated || reason == errNoUser {
 		v.blind = blind
 	}
 	return v
 }
 
+// unsettled is the reason of a Deny whose blindness depends on the object.
+type unsettled struct{ reason *authn.Error }
+
+func (u unsettled) Error() string { return u.reason.Error() }
+func (u unsettled) Unwrap() error { return u.reason }
+
 // results are those of Decide. For a Permission of somebody else that asks one of
-// this package, blindness is told by the reason's address.
+// this package, blindness is told by the reason's address or type.
 func (v verdict) results() (Decision, error) {
 	switch {
 	case v.fault != nil:
 		return Deny, v.fault
 	case v.blind == blind && v.reason != errAnonymous && v.reason != errNoUser:
 		return Deny, errDelegated
+	case v.blind == perhaps && v.d == Deny && v.reason == nil:
+		return Deny, unsettled{authn.PermissionDenied("")}
+	case v.blind == perhaps && v.d == Deny:
+		return Deny, unsettled{v.reason}
 	case v.reason != nil:
 		return v.d, v.reason
 	}

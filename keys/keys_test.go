@@ -83,6 +83,16 @@ func TestParse(t *testing.T) {
 }
 
 // A file that is there is never written over.
+func TestParseHex(t *testing.T) {
+	for text, want := range map[string]bool{
+		strings.Repeat("0f1e", 16): true, strings.Repeat("0f1e", 8): false, "correct horse battery staple 123": false, "": false,
+	} {
+		if _, err := keys.ParseHex(text); err == nil != want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestCreateLoads(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")

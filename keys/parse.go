@@ -34,6 +34,15 @@ func Parse(data []byte) (*Ring, error) {
 	return NewRing(masters...)
 }
 
+// ParseHex is Parse for a text, such as an environment variable: it takes lines of
+// hex digits alone, since 32 characters that somebody typed are no key.
+func ParseHex(text string) (*Ring, error) {
+	if len(text) == Size {
+		return nil, errors.New("keys: 32 characters are no key: want 64 hex digits")
+	}
+	return Parse([]byte(text))
+}
+
 // maxFile bounds what Load reads.
 const maxFile = 64 << 10
 

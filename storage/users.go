@@ -84,6 +84,11 @@ type Accounts interface {
 	// SetPassword stores a new hash, bumps the epoch and deletes the subject's
 	// static token. ErrNotFound where the account is absent.
 	SetPassword(ctx context.Context, id string, hash PasswordHash) error
+	// ChangePassword is SetPassword for who proved the old password: it changes
+	// nothing and gives ErrStale where the account is disabled by now or its epoch
+	// is not the one read with the old hash, so that a reset or a disabling in
+	// between stays.
+	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash exchanges the hash only while it is still old, and bumps
 	// nothing: the password is the same, its encoding is better (RULES T8).
 	// ErrConflict where the stored hash is another by now, ErrNotFound where

@@ -150,10 +150,7 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.policy(ctx, u, password); err != nil {
-		return err
-	}
-	hash, err := c.hasher.Hash(ctx, "", password)
+	hash, err := c.newHash(ctx, u, password)
 	if err != nil {
 		return err
 	}
@@ -164,10 +161,30 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 // a login attempt. Every credential of the account ends with it, that of the
 // request included. The caller has seen to it that the request came with a
 // first-party credential (RULES C7).
+//
+// Where an administrator set another password, disabled or deleted the account
+// after the old one was checked, that stays, and the answer is that of a wrong old
+// password (RULES T1). Otherwise errors are those of CheckPassword and SetPassword.
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	_, u, err := c.check(r, name, old)
 	if err != nil {
 		return err
 	}
-	return c.SetPassword(r.Context(), u.ID, new)
+	hash, err := c.newHash(r.Context(), u, new)
+	if err != nil {
+		return err
+	}
+	err = c.store.ChangePassword(r.Context(), u.ID, u.Epoch, hash)
+	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
+		return authn.InvalidLogin().With(err)
+	}
+	return err
+}
+
+// newHash checks a new password and hashes it.
+func (c *Checker) newHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
+	if err := c.policy(ctx, u, password); err != nil {
+		return "", err
+	}
+	return c.hasher.Hash(ctx, "", password)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,29 @@ func TestRegister(t *testing.T) {
 	must(t, err)
 	if all := fmt.Sprintf("%v %+v %#v %q %s %s", n, &n, n, n, text, log.String()); strings.Contains(all, secret) {
 		t.Errorf("a password is printed: %s", all)
+	}
+}
+
+// What an administrator did between the check of the old password and the change
+// stays.
+func TestChangePasswordMeetsAnother(t *testing.T) {
+	for what, meanwhile := range map[string]func(context.Context, storage.Accounts, string) error{
+		"reset":    func(ctx context.Context, s storage.Accounts, id string) error { return s.SetPassword(ctx, id, "!") },
+		"disabled": func(ctx context.Context, s storage.Accounts, id string) error { return s.SetActive(ctx, id, false) },
+		"deleted":  func(ctx context.Context, s storage.Accounts, id string) error { return s.DeleteUser(ctx, id) },
+	} {
+		var w *world
+		w = newWorld(t, cheap(), password.Options{User: func(ctx context.Context, u storage.User) (authn.User, error) {
+			return &u, meanwhile(ctx, w.store, u.ID)
+		}})
+		u := w.register(t, "alice")
+		err := w.checker.ChangePassword(httptest.NewRequest("POST", "/", nil), "alice", secret, "another-secret-1")
+		if status(err) != status(authn.InvalidLogin()) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got, err := w.store.UserByID(t.Context(), u.ID); what == "reset" && (err != nil || got.Password != "!") {
+			t.Errorf("the reset was overwritten, %v", err)
+		}
 	}
 }
 

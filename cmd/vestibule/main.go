@@ -126,7 +126,7 @@ func ring(c *cli.Command) (*keys.Ring, error) {
 		return keys.Load(path)
 	}
 	if text := os.Getenv("VESTIBULE_KEY"); text != "" {
-		return keys.Parse([]byte(text))
+		return keys.ParseHex(text)
 	}
 	return nil, errors.New("a master key is needed: -key FILE or VESTIBULE_KEY")
 }

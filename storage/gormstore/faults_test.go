@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
 // A database that is killed, comes back, and is paused, under load: each call
@@ -92,4 +94,35 @@ func postgresFaults(t *testing.T) {
 	wg.Wait()
 	settled(t, s, goroutines)
 	t.Logf("%d answers, %d errors", good.Load(), failed.Load())
+}
+
+// While the application holds every connection, a read ends with its context or
+// the store's timeout.
+func TestConnectionsHeld(t *testing.T) {
+	for name, path := range map[string]string{"file": filepath.Join(t.TempDir(), "db"), "memory": ":memory:"} {
+		t.Run(name, func(t *testing.T) {
+			s := migrated(t, opened(t)(sqlite.Open(path, &gormstore.Options{Timeout: 50 * time.Millisecond})))
+			pool, err := s.DB(t.Context()).DB()
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := func(ctx context.Context) error {
+				_, _, err := s.StaticTokenByDigest(ctx, storage.DigestOf("x"))
+				return err
+			}
+			if err := read(t.Context()); !errors.Is(err, storage.ErrNotFound) {
+				t.Fatal(err)
+			}
+			for range pool.Stats().MaxOpenConnections {
+				c, err := pool.Conn(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+			if err := read(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }

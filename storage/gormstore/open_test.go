@@ -41,6 +41,10 @@ func TestNewRefuses(t *testing.T) {
 		"transaction": func() error {
 			return good.Transaction(func(tx *gorm.DB) error { _, err := gormstore.New(tx, nil); return err })
 		},
+		"two slashes": func() error {
+			_, err := byurl.Open("sqlite:/"+filepath.Join(t.TempDir(), "x"), nil)
+			return err
+		},
 		"no path": func() error { _, err := sqlite.Open("", nil); return err },
 		"sqlite: options": func() error {
 			_, err := sqlite.Open(":memory:", &gormstore.Options{Timeout: -1})

@@ -8,7 +8,7 @@ type queries struct {
 	createUser, setPassword, replaceHash        string
 	setActive, deleteUser                       string
 	tokenByDigest, insertToken, replaceToken    string
-	mayHold                                     string
+	mayHold, lockUser                           string
 	tokenOf, listTokens, dropToken, dropTokenOf string
 	epoch, bump, bumpTo                         string
 }
@@ -42,6 +42,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		tokenOf:    "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject = ?",
 		listTokens: "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject > ? ORDER BY t.subject LIMIT ?",
 		mayHold:    mayHold,
+		lockUser:   "SELECT 1 FROM " + table + byID + d.forUpdate(),
 		insertToken: "INSERT INTO vestibule_static_tokens (subject, digest, salt, key_id, epoch, created_us) SELECT " +
 			d.typed("?", "TEXT") + ", " + d.typed("?", "BYTEA") + ", " + d.typed("?", "BYTEA") + ", " + d.typed("?", "TEXT") + ", " +
 			d.typed("?", "BIGINT") + ", " + d.typed("?", "BIGINT") + " WHERE EXISTS (" + mayHold + ") ON CONFLICT DO NOTHING",
@@ -64,12 +65,21 @@ func newQueries(d dialect, u *userSQL) queries {
 	}
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
-		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
+		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
 		&q.epoch, &q.bump, &q.bumpTo,
 	} {
 		*s = d.bind(*s)
 	}
 	return q
+}
+
+// forUpdate ends a SELECT whose rows stay as they are until the transaction ends.
+// SQLite has one writer, which the transaction is from its beginning.
+func (d dialect) forUpdate() string {
+	if d == postgres {
+		return " FOR UPDATE"
+	}
+	return ""
 }
 
 // typed tells PostgreSQL the type of a parameter that it can not infer.

@@ -67,16 +67,26 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	return token, u.user(), nil
 }
 
-// forHotRead bounds a read by the timeout. SQLite needs no bound: in WAL mode
-// nothing keeps a reader waiting, and whatever holds a connection is bounded
-// itself; but its driver starts a goroutine for each query whose context can end,
-// which costs as much as the query.
+// forHotRead bounds a read by the timeout. SQLite needs no bound while there is a
+// connection to spare: in WAL mode nothing keeps a reader waiting, but its driver
+// starts a goroutine for each query whose context can end, which costs as much as
+// the query.
 func (s *Store) forHotRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if s.dialect == sqlite {
+	if s.dialect == sqlite && s.hasSpare(ctx) {
 		return context.WithoutCancel(ctx), func() {}, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	return ctx, cancel, nil
+}
+
+// hasSpare reports whether a statement need not wait for a connection: a
+// transaction has its own.
+func (s *Store) hasSpare(ctx context.Context) bool {
+	if s.tx(ctx) != nil {
+		return true
+	}
+	pool := s.sql.Stats()
+	return pool.MaxOpenConnections == 0 || pool.InUse < pool.MaxOpenConnections
 }
 
 // hot returns the prepared query, which lives as long as the store: database/sql

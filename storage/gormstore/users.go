@@ -161,6 +161,27 @@ func (s *Store) SetPassword(ctx context.Context, id string, hash storage.Passwor
 	})
 }
 
+// ChangePassword implements storage.Accounts. Whatever else changes the password,
+// or disables the account, updates the row too, and so waits for its lock.
+func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash storage.PasswordHash) error {
+	if !s.users.has(id) {
+		return storage.ErrNotFound
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		var one int
+		if err := s.row(ctx, s.q.lockUser, []any{id}, []any{&one}); err != nil {
+			return notFound(err)
+		}
+		switch err := s.row(ctx, s.q.mayHold, []any{id, epoch}, []any{&one}); {
+		case errors.Is(err, sql.ErrNoRows):
+			return storage.ErrStale
+		case err != nil:
+			return err
+		}
+		return s.SetPassword(ctx, id, hash)
+	})
+}
+
 // ReplaceHash implements storage.Accounts.
 func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.PasswordHash) error {
 	err := s.change(ctx, s.q.replaceHash, "the password", id, string(new), id, string(old))

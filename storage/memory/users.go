@@ -97,6 +97,18 @@ func (s *Store) SetPassword(ctx context.Context, id string, hash storage.Passwor
 	})
 }
 
+// ChangePassword implements storage.Accounts.
+func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash storage.PasswordHash) error {
+	return s.change(ctx, id, func(t *tx, u *storage.User) error {
+		if !u.Active || s.epochs[id] != epoch {
+			return storage.ErrStale
+		}
+		u.Password = hash
+		s.end(t, id)
+		return nil
+	})
+}
+
 // ReplaceHash implements storage.Accounts.
 func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.PasswordHash) error {
 	return s.change(ctx, id, func(_ *tx, u *storage.User) error {

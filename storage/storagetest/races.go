@@ -98,6 +98,31 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("the new password was lost: %v", err)
 			}
 		},
+		// Of changes that proved one old password one wins, and none survives a reset.
+		"changes_of_one_password": func(k *kit) {
+			u := k.add("alice")
+			k.oneWins(race(func(i int) error {
+				return k.s.ChangePassword(k.ctx, u.ID, 0, storage.PasswordHash(rune('a'+i)))
+			}), storage.ErrStale, "changes of one password")
+		},
+		"change_or_reset": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					return k.s.SetPassword(k.ctx, u.ID, "reset")
+				}
+				err := k.s.ChangePassword(k.ctx, u.ID, 0, "changed")
+				if errors.Is(err, storage.ErrStale) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			if got, err := k.s.UserByID(k.ctx, u.ID); err != nil || got.Password != "reset" {
+				k.Errorf("the reset was overwritten: %v", err)
+			}
+		},
 		"one_list_of_permissions": func(k *kit) {
 			k.must(k.s.SetGroupPermissions(k.ctx, "a", []string{"app.a"}))
 			k.must(k.s.SetGroupPermissions(k.ctx, "b", []string{"app.b"}))

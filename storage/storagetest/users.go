@@ -160,6 +160,24 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 			k.is(err, storage.ErrNotFound, "a new password deletes the static token")
 			k.is(k.s.SetPassword(k.ctx, "nobody", "x"), storage.ErrNotFound, "there is no such account")
 		},
+		"change_password": func(k *kit) {
+			u, tok := k.give("alice")
+			before := k.epoch(u.ID)
+			k.is(k.s.ChangePassword(k.ctx, u.ID, before+1, "x"), storage.ErrStale, "the epoch is another")
+			k.is(k.s.ChangePassword(k.ctx, "nobody", 0, "x"), storage.ErrNotFound, "there is no such account")
+			k.is(k.s.ChangePassword(k.ctx, "a\x00", 0, "x"), storage.ErrNotFound, "a malformed id counts as absent")
+			if got, err := k.s.UserByID(k.ctx, u.ID); err != nil || got.Password != u.Password || !k.usable(tok.Digest) {
+				k.Errorf("a refused change changed something: %v", err)
+			}
+			k.must(k.s.ChangePassword(k.ctx, u.ID, before, "new"))
+			got, err := k.s.UserByID(k.ctx, u.ID)
+			k.must(err)
+			if got.Password != "new" || got.Epoch <= before || k.usable(tok.Digest) {
+				k.Error("a new password is stored and ends what there was")
+			}
+			k.must(k.s.SetActive(k.ctx, u.ID, false))
+			k.is(k.s.ChangePassword(k.ctx, u.ID, k.epoch(u.ID), "x"), storage.ErrStale, "the account is disabled")
+		},
 		"replace_hash": func(k *kit) {
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)

@@ -31,6 +31,8 @@ type Flags struct {
 	Users     []User
 	// Options of the store; no flag.
 	Options gormstore.Options
+
+	bad error // a -user that can not be read; package flag would quote it
 }
 
 // User is a demo user of the -user flag.
@@ -50,7 +52,8 @@ func (f *Flags) Register(fs *flag.FlagSet, users ...User) {
 	fs.Func("user", "name:password[:role,…], added at start if absent; repeatable", func(s string) error {
 		u, err := parseUser(s)
 		if err != nil {
-			return err
+			f.bad = err
+			return nil
 		}
 		if !given {
 			f.Users, given = nil, true
@@ -64,7 +67,7 @@ func parseUser(s string) (User, error) {
 	name, rest, ok := strings.Cut(s, ":")
 	password, roles, _ := strings.Cut(rest, ":")
 	if !ok || name == "" || password == "" {
-		return User{}, errors.New("want name:password[:role,…]")
+		return User{}, errors.New("-user: want name:password[:role,…]")
 	}
 	u := User{Name: name, Password: password}
 	for role := range strings.SplitSeq(roles, ",") {
@@ -87,7 +90,9 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 		remove = func() { os.RemoveAll(dir) }
 		url = "sqlite:" + filepath.Join(dir, "demo.sqlite3")
 	}
-	ring, err = f.ring(url)
+	if err = errors.Join(f.bad, byurl.Check(url)); err == nil {
+		ring, err = f.ring(url)
+	}
 	if err == nil {
 		db, err = byurl.Open(url, &f.Options)
 	}
@@ -113,7 +118,7 @@ func (f *Flags) ring(url string) (*keys.Ring, error) {
 		return keys.Load(f.KeyFile)
 	}
 	if env := os.Getenv("VESTIBULE_KEY"); env != "" {
-		return keys.Parse([]byte(env))
+		return keys.ParseHex(env)
 	}
 	path, sqlite := strings.CutPrefix(url, "sqlite:")
 	switch {

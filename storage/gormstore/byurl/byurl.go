@@ -13,23 +13,38 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
-// Open opens "sqlite:PATH", "sqlite::memory:" or "postgres://…". The error never
-// quotes the text, which may hold a password.
+// Open opens "sqlite:PATH", "sqlite::memory:" or "postgres://…". Errors are those
+// of Check and of the driver.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
+	if err := Check(url); err != nil {
+		return nil, err
+	}
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		if path == "" {
-			return nil, errors.New("byurl: sqlite: no path")
-		}
 		return sqlite.Open(path, opts)
 	}
+	return postgres.Open(url, opts)
+}
+
+// Check reports a text that Open can not understand, and touches nothing. The error
+// never quotes the text, which may hold a password.
+func Check(url string) error {
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		switch {
+		case path == "":
+			return errors.New("byurl: sqlite: no path")
+		case strings.HasPrefix(path, "//"):
+			return errors.New("byurl: want sqlite:PATH, with no slashes before the path")
+		}
+		return nil
+	}
 	if strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://") {
-		return postgres.Open(url, opts)
+		return nil
 	}
 	kind, _, found := strings.Cut(url, ":")
 	if !found || len(kind) > 20 {
 		kind = "…"
 	}
-	return nil, fmt.Errorf("byurl: want sqlite:PATH, sqlite::memory: or postgres://…, not %s:…", kind)
+	return fmt.Errorf("byurl: want sqlite:PATH, sqlite::memory: or postgres://…, not %s:…", kind)
 }
 
 // SQLitePath returns the path of "sqlite:PATH", and false for anything else,

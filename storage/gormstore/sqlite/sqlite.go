@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	driver "gorm.io/driver/sqlite"
@@ -50,6 +51,9 @@ func open(path string, busy time.Duration) (*gorm.DB, error) {
 	}
 	if err := f.Close(); err != nil {
 		return nil, err
+	}
+	if trimmed := strings.TrimLeft(path, "/"); len(path)-len(trimmed) > 1 {
+		path = "/" + trimmed // after "file:", two slashes begin the name of a host
 	}
 	settings := settings(busy)
 	settings.Set("_journal_mode", "WAL")
