@@ -10,7 +10,7 @@
 //
 // # Errors
 //
-// ErrNotFound, ErrConflict and ErrStale are answers. Any other error means that
+// ErrNotFound, ErrConflict, ErrStale and ErrLimit are answers. Any other error means that
 // the store could not decide: schemes pass it on and the client is told 503.
 //
 // # Time
@@ -42,6 +42,10 @@ var (
 	// since the caller read it. Nothing was changed; the credential that was to
 	// be written must not be issued.
 	ErrStale = errors.New("storage: subject changed")
+
+	// ErrLimit: the subject has as many records of this kind as it may have. Nothing
+	// was changed.
+	ErrLimit = errors.New("storage: limit reached")
 
 	// ErrInvalid: the record can not be kept as it is: an identifier is empty,
 	// holds NUL, or is not UTF-8. Nothing was changed.

@@ -81,8 +81,8 @@ type Users interface {
 // takes something away bumps the subject's epoch in the same change, so that
 // every credential of every scheme ends with it (RULES T1, T4).
 type Accounts interface {
-	// SetPassword stores a new hash, bumps the epoch and deletes the subject's
-	// static token. ErrNotFound where the account is absent.
+	// SetPassword stores a new hash, bumps the epoch and deletes the subject's static
+	// token and device tokens. ErrNotFound where the account is absent.
 	SetPassword(ctx context.Context, id string, hash PasswordHash) error
 	// ChangePassword is SetPassword for who proved the old password: it changes
 	// nothing and gives ErrStale where the account is disabled by now or its epoch
@@ -95,7 +95,7 @@ type Accounts interface {
 	// the account is absent.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and
-	// deletes the static token, also where the account was disabled already.
+	// deletes the static token and the device tokens, also where the account was disabled already.
 	SetActive(ctx context.Context, id string, active bool) error
 	// DeleteUser removes the account and everything that hangs on it. Its epoch
 	// is bumped and stays behind. ErrNotFound where the account is absent.

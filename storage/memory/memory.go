@@ -15,7 +15,8 @@ import (
 
 // Options change a Store; nil is fine.
 type Options struct {
-	// Clock gives the microseconds of BumpEpoch; nil is time.Now.
+	// Clock gives the microseconds of BumpEpoch and the times of claims; nil is
+	// time.Now.
 	Clock func() time.Time
 }
 
@@ -35,6 +36,16 @@ type Store struct {
 	perms  map[string][]string            // of subjects
 	groups map[string][]string            // of subjects
 	grants map[string][]string            // of groups
+
+	devices   map[storage.Digest]storage.DeviceToken
+	held      map[string][]storage.Digest // device tokens of subjects
+	families  map[string]storage.Family
+	began     map[string][]string // families of subjects
+	refreshes map[storage.Digest]refresh
+	chain     map[string][]storage.Digest // refresh tokens of families
+	blocked   map[storage.BlockKey]int64  // until, in microseconds
+	ending    map[int64][]storage.BlockKey
+	signing   map[signingID]storage.SigningKey
 }
 
 var (
@@ -43,6 +54,11 @@ var (
 	_ storage.Subjects     = (*Store)(nil)
 	_ storage.Permissions  = (*Store)(nil)
 	_ storage.StaticTokens = (*Store)(nil)
+	_ storage.DeviceTokens = (*Store)(nil)
+	_ storage.Families     = (*Store)(nil)
+	_ storage.Blocklist    = (*Store)(nil)
+	_ storage.SigningKeys  = (*Store)(nil)
+	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
 
@@ -58,6 +74,16 @@ func New(opts *Options) *Store {
 		perms:  make(map[string][]string),
 		groups: make(map[string][]string),
 		grants: make(map[string][]string),
+
+		devices:   make(map[storage.Digest]storage.DeviceToken),
+		held:      make(map[string][]storage.Digest),
+		families:  make(map[string]storage.Family),
+		began:     make(map[string][]string),
+		refreshes: make(map[storage.Digest]refresh),
+		chain:     make(map[string][]storage.Digest),
+		blocked:   make(map[storage.BlockKey]int64),
+		ending:    make(map[int64][]storage.BlockKey),
+		signing:   make(map[signingID]storage.SigningKey),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

@@ -187,10 +187,16 @@ func (s *Store) bump(t *tx, subject string) int64 {
 func (s *Store) end(t *tx, subject string) {
 	s.bump(t, subject)
 	s.dropToken(t, subject)
+	for _, d := range s.held[subject] {
+		s.dropDevice(t, d)
+	}
 }
 
 func (s *Store) forget(t *tx, subject string) {
 	s.end(t, subject)
 	drop(t, s.perms, subject)
 	drop(t, s.groups, subject)
+	for _, id := range s.began[subject] {
+		s.dropFamily(t, id)
+	}
 }

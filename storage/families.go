@@ -1,0 +1,142 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Family is what one login or grant began: the refresh tokens that follow each
+// other, of which one is unclaimed, and the access tokens that carry its ID as
+// "sid" (RULES T2).
+type Family struct {
+	// ID is random and no secret.
+	ID string
+	// Purpose tells the families of one scheme or issuer from others'.
+	Purpose string
+	Subject string
+	// Client is the OAuth2 client, where one acts; "" otherwise.
+	Client string
+	// Scopes, Resource and Confirm (the thumbprint of a DPoP key) bind the family.
+	// Nil scopes do not limit it.
+	Scopes   []string
+	Resource []string
+	Confirm  string
+	// Name is what the user calls the device; shown, never compared.
+	Name string
+	// Epoch is the subject's epoch as read before the login was verified.
+	Epoch int64
+	// AuthTime is when the user logged in.
+	AuthTime time.Time
+	Created  time.Time
+	// Expires is the absolute end: no refresh goes beyond.
+	Expires time.Time
+	// Data is the scheme's own, up to a few KiB.
+	Data []byte
+	// Ended is true after EndFamily.
+	Ended bool
+}
+
+// MaxData is the longest Family.Data, in bytes.
+const MaxData = 16 << 10
+
+// Check returns ErrInvalid, with a word on why, unless f can be kept.
+func (f *Family) Check() error {
+	if len(f.Data) > MaxData {
+		return fmt.Errorf("%w: data of %d bytes", ErrInvalid, len(f.Data))
+	}
+	return errors.Join(CheckID("family id", f.ID), CheckID("purpose", f.Purpose), CheckID("subject", f.Subject),
+		checkText("client", f.Client), checkText("confirmation", f.Confirm), checkText("name", f.Name),
+		checkScopes(f.Scopes), checkScopes(f.Resource))
+}
+
+// checkScopes wants what a list of words parted by blanks can hold (RFC 6749 §3.3).
+func checkScopes(list []string) error {
+	n := 0
+	for _, s := range list {
+		if n += len(s) + 1; s == "" || n > MaxScopes || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
+			return fmt.Errorf("%w: a scope is empty, too long, or holds more than printable ASCII", ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// MaxScopes is how long the scopes of a record may be together, in bytes.
+const MaxScopes = 8 << 10
+
+// checkText wants a text that may be empty.
+func checkText(what, s string) error {
+	if s == "" {
+		return nil
+	}
+	return CheckID(what, s)
+}
+
+// Refresh is one refresh token of a family. A claimed one stays until the family's
+// absolute end, so that its reuse is noticed.
+type Refresh struct {
+	Digest  Digest
+	Family  string
+	Created time.Time
+	// Expires is when it ends unclaimed.
+	Expires time.Time
+	// Claimed is when it was exchanged, by the store's clock; zero: not yet.
+	Claimed time.Time
+	// Sealed is the answer that its exchange gave, which only the token's text
+	// opens. It is there while a repetition may have the answer again.
+	Sealed []byte
+	// SealedUntil is when that ends.
+	SealedUntil time.Time
+}
+
+// RefreshState is a refresh token with all that decides about it, as of one moment.
+type RefreshState struct {
+	Refresh Refresh
+	Family  Family
+	// User is the family's subject, with its present epoch.
+	User User
+	// SuccessorClaimed: the token that took this one's place was exchanged too.
+	SuccessorClaimed bool
+	// Now is the store's clock.
+	Now time.Time
+}
+
+// RefreshClaim exchanges one refresh token for the next.
+type RefreshClaim struct {
+	Digest Digest
+	// Next is the successor: Digest, Created and Expires are used.
+	Next Refresh
+	// Sealed is kept with the claimed token for Window, counted by the store's clock
+	// from now; 0 keeps nothing.
+	Sealed []byte
+	Window time.Duration
+}
+
+// Families keeps refresh families.
+type Families interface {
+	// CreateFamily inserts a family and its first refresh token. ErrStale where the
+	// subject is absent, disabled, or its epoch is not f.Epoch; ErrConflict where the
+	// ID or the digest is taken; ErrInvalid where a text can not be kept. Nothing is
+	// changed then.
+	CreateFamily(ctx context.Context, f Family, first Refresh) error
+	// RefreshByDigest returns a refresh token, claimed, expired, ended or not, in one
+	// round trip. ErrNotFound where it, its family or its account is absent.
+	RefreshByDigest(ctx context.Context, d Digest) (RefreshState, error)
+	// ClaimRefresh is the one exchange of a refresh token, as one change: it marks the
+	// token as claimed now, keeps Sealed, erases what was sealed for its predecessor,
+	// and inserts the successor. ErrConflict where somebody else claimed it, or the
+	// successor's digest is taken; ErrStale where the family has ended, its epoch is
+	// not the subject's, or the subject is absent or disabled; ErrNotFound where there
+	// is no such token. Nothing is changed then. Expiry is the caller's to judge.
+	ClaimRefresh(ctx context.Context, c RefreshClaim) error
+	// EndFamily ends a family, erases what is sealed in it, and blocks its ID (a SID of
+	// Blocklist) until the given time, as one change. Ending twice is no error, and
+	// blocks until the later time. ErrNotFound where there is no such family.
+	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
+	// ListFamilies returns up to limit families of the subject that have not ended
+	// and have its present epoch, the last created first (then by ID), expired ones
+	// included.
+	ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]Family, error)
+}

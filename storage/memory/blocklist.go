@@ -1,0 +1,137 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// bucket is the width of the buckets by which Prune finds what has ended.
+const bucket = int64(time.Minute / time.Microsecond)
+
+// Block implements storage.Blocklist.
+func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, k := range keys {
+			s.block(t, until, k)
+		}
+		return nil
+	})
+}
+
+func (s *Store) block(t *tx, until time.Time, k storage.BlockKey) {
+	at := until.UnixMicro()
+	if k.IsZero() || s.blocked[k] >= at {
+		return
+	}
+	put(t, s.blocked, k, at)
+	put(t, s.ending, at/bucket, append(s.ending[at/bucket], k))
+}
+
+// StandingOf implements storage.Blocklist.
+func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.Standing, err error) {
+	err = s.read(ctx, func() error {
+		st = s.standing(subject, keys)
+		return nil
+	})
+	return st, err
+}
+
+// UserStanding implements storage.Blocklist.
+func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (u storage.User, st storage.Standing, err error) {
+	err = s.read(ctx, func() error {
+		st = s.standing(subject, keys)
+		u, err = s.user(subject)
+		return err
+	})
+	if err != nil {
+		return storage.User{}, storage.Standing{}, err
+	}
+	return u, st, nil
+}
+
+func (s *Store) standing(subject string, keys storage.BlockKeys) storage.Standing {
+	st := storage.Standing{Epoch: s.epochs[subject]}
+	for _, k := range [...]storage.BlockKey{keys.JTI, keys.SID, keys.Subject} {
+		if _, ok := s.blocked[k]; ok {
+			st.Blocked = true
+		}
+	}
+	return st
+}
+
+// Prune implements storage.Pruner.
+func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		n = s.pruneBlocked(t, now.UnixMicro(), limit)
+		for d, tok := range s.devices {
+			if n >= limit {
+				return nil
+			}
+			if tok.Expired(now) {
+				s.dropDevice(t, d)
+				n++
+			}
+		}
+		for id, f := range s.families {
+			if n >= limit {
+				return nil
+			}
+			if !f.Expires.After(now) {
+				s.dropFamily(t, id)
+				n++
+			}
+		}
+		for _, r := range s.refreshes {
+			if n >= limit {
+				return nil
+			}
+			if r.Sealed != nil && !r.SealedUntil.After(now) {
+				s.erase(t, r)
+				n++
+			}
+		}
+		for id, k := range s.signing {
+			if n >= limit {
+				return nil
+			}
+			if !k.Expires.IsZero() && !k.Expires.After(now) {
+				drop(t, s.signing, id)
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// pruneBlocked looks at the buckets that have begun; a key that was blocked longer
+// since is in a later one too.
+func (s *Store) pruneBlocked(t *tx, now int64, limit int) (n int) {
+	for minute, keys := range s.ending {
+		if minute > now/bucket {
+			continue
+		}
+		var rest []storage.BlockKey
+		for _, k := range keys {
+			switch at, ok := s.blocked[k]; {
+			case !ok || at/bucket != minute:
+			case at > now || n >= limit:
+				rest = append(rest, k)
+			default:
+				drop(t, s.blocked, k)
+				n++
+			}
+		}
+		if len(rest) > 0 {
+			put(t, s.ending, minute, rest)
+		} else {
+			drop(t, s.ending, minute)
+		}
+	}
+	return n
+}

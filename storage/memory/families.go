@@ -1,0 +1,163 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// refresh is a refresh token with its successor's digest.
+type refresh struct {
+	storage.Refresh
+	next storage.Digest
+}
+
+func copyFamily(f storage.Family) storage.Family {
+	f.Scopes, f.Resource, f.Data = slices.Clone(f.Scopes), slices.Clone(f.Resource), slices.Clone(f.Data)
+	f.AuthTime, f.Created, f.Expires = f.AuthTime.UTC(), f.Created.UTC(), f.Expires.UTC()
+	return f
+}
+
+func copyRefresh(r storage.Refresh) storage.Refresh {
+	r.Sealed = slices.Clone(r.Sealed)
+	r.Created, r.Expires = r.Created.UTC(), r.Expires.UTC()
+	return r
+}
+
+// CreateFamily implements storage.Families.
+func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storage.Refresh) error {
+	if err := f.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if !s.mayHold(f.Subject, f.Epoch) {
+			return storage.ErrStale
+		}
+		_, idTaken := s.families[f.ID]
+		_, taken := s.refreshes[first.Digest]
+		if idTaken || taken {
+			return storage.ErrConflict
+		}
+		f = copyFamily(f)
+		f.Ended = false
+		put(t, s.families, f.ID, f)
+		put(t, s.began, f.Subject, append(slices.Clone(s.began[f.Subject]), f.ID))
+		s.addRefresh(t, f.ID, first)
+		return nil
+	})
+}
+
+func (s *Store) addRefresh(t *tx, family string, r storage.Refresh) {
+	kept := copyRefresh(storage.Refresh{Digest: r.Digest, Family: family, Created: r.Created, Expires: r.Expires})
+	put(t, s.refreshes, r.Digest, refresh{Refresh: kept})
+	put(t, s.chain, family, append(s.chain[family], r.Digest))
+}
+
+// RefreshByDigest implements storage.Families.
+func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (st storage.RefreshState, err error) {
+	err = s.read(ctx, func() error {
+		r, ok := s.refreshes[d]
+		if !ok {
+			return storage.ErrNotFound
+		}
+		st.Refresh = copyRefresh(r.Refresh)
+		st.Family = copyFamily(s.families[r.Family])
+		st.SuccessorClaimed = !s.refreshes[r.next].Claimed.IsZero()
+		st.Now = s.now().UTC()
+		st.User, err = s.user(st.Family.Subject)
+		return err
+	})
+	if err != nil {
+		return storage.RefreshState{}, err
+	}
+	return st, nil
+}
+
+// ClaimRefresh implements storage.Families.
+func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error {
+	return s.write(ctx, func(t *tx) error {
+		r, ok := s.refreshes[c.Digest]
+		if !ok {
+			return storage.ErrNotFound
+		}
+		f := s.families[r.Family]
+		if f.Ended || !s.mayHold(f.Subject, f.Epoch) {
+			return storage.ErrStale
+		}
+		if _, taken := s.refreshes[c.Next.Digest]; taken || !r.Claimed.IsZero() {
+			return storage.ErrConflict
+		}
+		now := s.now().UTC()
+		r.Claimed, r.next = now, c.Next.Digest
+		if c.Window > 0 {
+			r.Sealed, r.SealedUntil = slices.Clone(c.Sealed), now.Add(c.Window)
+		}
+		put(t, s.refreshes, c.Digest, r)
+		for _, d := range s.chain[r.Family] {
+			if p := s.refreshes[d]; p.next == c.Digest {
+				s.erase(t, p)
+			}
+		}
+		s.addRefresh(t, r.Family, c.Next)
+		return nil
+	})
+}
+
+func (s *Store) erase(t *tx, r refresh) {
+	if r.Sealed != nil {
+		r.Sealed, r.SealedUntil = nil, time.Time{}
+		put(t, s.refreshes, r.Digest, r)
+	}
+}
+
+// EndFamily implements storage.Families.
+func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		f, ok := s.families[id]
+		if !ok {
+			return storage.ErrNotFound
+		}
+		f.Ended = true
+		put(t, s.families, id, f)
+		for _, d := range s.chain[id] {
+			s.erase(t, s.refreshes[d])
+		}
+		s.block(t, blockUntil, storage.BlockKeyOf(storage.BlockSID, "", id))
+		return nil
+	})
+}
+
+// ListFamilies implements storage.Families.
+func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) (list []storage.Family, err error) {
+	err = s.read(ctx, func() error {
+		for _, id := range s.began[subject] {
+			if f := s.families[id]; f.Purpose == purpose && !f.Ended && f.Epoch == s.epochs[subject] {
+				list = append(list, copyFamily(f))
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b storage.Family) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+	})
+	return list[:min(max(limit, 0), len(list))], err
+}
+
+// dropFamily removes a family with all its tokens.
+func (s *Store) dropFamily(t *tx, id string) {
+	for _, d := range s.chain[id] {
+		drop(t, s.refreshes, d)
+	}
+	subject := s.families[id].Subject
+	drop(t, s.chain, id)
+	drop(t, s.families, id)
+	if rest := without(s.began[subject], id); len(rest) > 0 {
+		put(t, s.began, subject, rest)
+	} else {
+		drop(t, s.began, subject)
+	}
+}
