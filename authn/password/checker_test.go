@@ -194,7 +194,7 @@ func TestChangePassword(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	alice := w.register(t, "alice")
 	r := httptest.NewRequest("POST", "/", nil)
-	if err := w.checker.ChangePassword(r, "alice", "wrong", "new password"); status(err) != 401 {
+	if err := w.checker.ChangePassword(r, "alice", "wrong", "new password"); status(err) != 400 || !strings.Contains(err.Error(), "old_password") {
 		t.Errorf("a wrong old password: %v", err)
 	}
 	if err := w.checker.ChangePassword(r, "alice", secret, "short"); status(err) != 400 {

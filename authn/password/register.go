@@ -118,7 +118,14 @@ func (c *Checker) free(ctx context.Context, id, name string) error {
 	return nil
 }
 
-var errTaken = fieldError("username", "A user with that username already exists.")
+var errTaken = NameTaken()
+
+// NameTaken is the 400 for a name that another account has: what Register answers,
+// and what an application answers that inserts accounts itself where its statement
+// meets its unique index.
+func NameTaken() *authn.Error {
+	return fieldError("username", "A user with that username already exists.")
+}
 
 // policy checks a new password.
 func (c *Checker) policy(ctx context.Context, u storage.User, password string) error {
@@ -150,7 +157,7 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 	if err != nil {
 		return err
 	}
-	hash, err := c.newHash(ctx, u, password)
+	hash, err := c.NewHash(ctx, u, password)
 	if err != nil {
 		return err
 	}
@@ -162,27 +169,37 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 // request included. The caller has seen to it that the request came with a
 // first-party credential (RULES C7).
 //
-// Where an administrator set another password, disabled or deleted the account
-// after the old one was checked, that stays, and the answer is that of a wrong old
-// password (RULES T1). Otherwise errors are those of CheckPassword and SetPassword.
+// A wrong old password is an *authn.Error with status 400 for the field
+// "old_password", not a 401: the caller's credential is good. Where an administrator
+// set another password, disabled or deleted the account after the old one was
+// checked, that stays, and the answer is the same (RULES T1). Otherwise errors are
+// those of CheckPassword and SetPassword.
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	_, u, err := c.check(r, name, old)
+	if e := (*authn.Error)(nil); errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		return errOld.With(e.Unwrap())
+	}
 	if err != nil {
 		return err
 	}
-	hash, err := c.newHash(r.Context(), u, new)
+	hash, err := c.NewHash(r.Context(), u, new)
 	if err != nil {
 		return err
 	}
 	err = c.store.ChangePassword(r.Context(), u.ID, u.Epoch, hash)
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
-		return authn.InvalidLogin().With(err)
+		return errOld.With(err)
 	}
 	return err
 }
 
-// newHash checks a new password and hashes it.
-func (c *Checker) newHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
+var errOld = fieldError("old_password", "Your old password was entered incorrectly. Please enter it again.")
+
+// NewHash checks a new password against the policy, as Register does, and hashes it:
+// for an application that inserts its accounts itself. u is what Options.Validate
+// is told. Call it before the transaction begins, since it may wait for the hasher.
+// The error is the policy's *authn.Error with status 400, or what the hasher says.
+func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
 	if err := c.policy(ctx, u, password); err != nil {
 		return "", err
 	}
