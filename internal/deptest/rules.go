@@ -45,6 +45,7 @@ var rules = []rule{
 	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},
 	{"internal/loginform", []string{"authn"}},
 	{"internal/tokentext", nil},
+	{"internal/rotation", []string{"storage"}},
 	{"internal/pgtest", []string{pgx, xtext, xsync, xcrypto}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},

@@ -1,0 +1,77 @@
+package rotation
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// sealLabel separates the sealing key from whatever else may come of a secret.
+const sealLabel = "vestibule/v1 refresh answer"
+
+// seal keeps an answer such that only the token that was exchanged for it opens it,
+// presented by the same client with the same parameters (RULES T3).
+func seal(u Use, family string, answer []byte) ([]byte, error) {
+	aead, err := sealer(u, family)
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize())
+	_, _ = rand.Read(nonce) // never fails; see crypto/rand
+	return aead.Seal(nonce, nonce, answer, bound(u)), nil
+}
+
+func unseal(u Use, family string, sealed []byte) ([]byte, error) {
+	aead, err := sealer(u, family)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) < aead.NonceSize() {
+		return nil, errors.New("a sealed answer is too short")
+	}
+	return aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound(u))
+}
+
+func sealer(u Use, family string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(u.Secret), []byte(family), sealLabel, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// bound is what a repetition must share with the exchange: row, client, scope,
+// resource and key, each with its length before it, lists with their number.
+func bound(u Use) []byte {
+	row := storage.DigestOf(u.Secret)
+	b := append([]byte(nil), row[:]...)
+	text := func(s string) {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+		b = append(b, s...)
+	}
+	text(u.Purpose)
+	text(u.Client)
+	text(u.Confirm)
+	for _, list := range [][]string{u.Scopes, u.Resource} {
+		if list == nil {
+			b = append(b, 0)
+			continue
+		}
+		b = append(b, 1)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(list)))
+		for _, s := range list {
+			text(s)
+		}
+	}
+	return b
+}
