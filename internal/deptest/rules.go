@@ -43,6 +43,7 @@ var rules = []rule{
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"schemes/basic", []string{"authn"}},
 	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},
+	{"schemes/knox", []string{"authn", "storage", "internal/loginform", "internal/tokentext"}},
 	{"internal/loginform", []string{"authn"}},
 	{"internal/tokentext", nil},
 	{"internal/rotation", []string{"storage"}},

@@ -1,0 +1,149 @@
+package knox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	// touchTimeout bounds the write of a use: a request does not wait for a store
+	// that is slow to write.
+	touchTimeout = time.Second
+	// touchPause is how long no use is written after one could not be.
+	touchPause = time.Second
+)
+
+// Authenticate looks for a token under the scheme's keywords. It takes one query,
+// and once in Options.MinInterval one conditional write that notes the use and
+// renews the token. Where that write fails the request goes on: the failure is
+// logged and observed, and nothing is written for the next second.
+//
+// An unknown, revoked, expired or outdated token and a disabled account are
+// refused alike; the reason goes to the log (RULES C6). A token is expired when
+// the clock shows its expiry.
+func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	now := s.opts.Clock()
+	id, err := s.identify(r, now)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	t := id.Credential.(*storage.DeviceToken)
+	s.touch(r.Context(), t, now)
+	id.Expires = t.Expires
+	return id, nil
+}
+
+// identify is Authenticate without a note of the use.
+func (s *Scheme) identify(r *http.Request, now time.Time) (authn.Identity, error) {
+	text, err := s.text(r)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	ctx := r.Context()
+	t, u, err := s.store.DeviceTokenByDigest(ctx, storage.DigestOf(text))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return authn.Identity{}, s.invalid.With(err)
+	case err != nil:
+		return authn.Identity{}, err
+	case !u.Active:
+		return authn.Identity{}, s.invalid.With(errors.New("account disabled"))
+	case t.Epoch != u.Epoch:
+		return authn.Identity{}, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
+	case t.Expired(now):
+		s.tell(ctx, Event{Kind: Expired, Subject: t.Subject, TokenID: t.ID, Count: 1})
+		return authn.Identity{}, s.invalid.With(errors.New("expired"))
+	}
+	id := authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
+	if !id.Delegated() { // RULES C4
+		id.Roles = u.Roles
+		if s.perms != nil {
+			u = u.WithPermissions(s.perms)
+		}
+	}
+	if id.User, err = s.user(ctx, u); err != nil {
+		return authn.Identity{}, err
+	}
+	return id, nil
+}
+
+// text returns the token that the request carries.
+func (s *Scheme) text(r *http.Request) (string, error) {
+	for _, keyword := range s.opts.Keywords {
+		text, err := authn.Credentials(r, keyword, "token")
+		switch {
+		case errors.Is(err, authn.ErrNoCredentials):
+			continue
+		case err != nil:
+			return "", err
+		case tokentext.Valid(s.opts.Prefix, text):
+			return text, nil
+		case tokentext.HasPrefix(s.opts.Prefix, text):
+			return "", s.invalid.With(errors.New("malformed"))
+		}
+		return "", s.unrecognized
+	}
+	return "", authn.ErrNoCredentials
+}
+
+func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
+	if s.opts.User != nil {
+		return s.opts.User(ctx, u)
+	}
+	return &u, nil
+}
+
+// touch notes the use of t, and renews it, where the last note is MinInterval old.
+// The store does it once however many ask, and only while the token is there and
+// not expired. What it writes, it writes into t too.
+func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Time) {
+	used := stamp(now)
+	before := used.Add(-s.opts.MinInterval)
+	if t.LastUsed.After(before) || used.UnixMicro() < s.pause.Load() {
+		return
+	}
+	var expires time.Time // zero: left as it is
+	if t.TTL > 0 && !t.Expires.IsZero() {
+		expires = used.Add(t.TTL)
+		if !t.Max.IsZero() && expires.After(t.Max) {
+			expires = t.Max
+		}
+		if !expires.After(t.Expires) {
+			expires = time.Time{}
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
+	defer cancel()
+	written, err := s.store.TouchDeviceToken(bounded, t.Digest, used, expires, before)
+	switch {
+	case err != nil && ctx.Err() != nil: // the client went away
+	case err != nil:
+		s.pause.Store(used.Add(touchPause).UnixMicro())
+		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a token could not be noted", slog.Any("error", err))
+		s.tell(ctx, Event{Kind: TouchFailed, Subject: t.Subject, TokenID: t.ID, Count: 1})
+	case written:
+		t.LastUsed = used
+		if !expires.IsZero() {
+			t.Expires = expires
+		}
+	}
+}
+
+// stamp is a time as every store keeps it.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// logger is looked up at each use where it is the default one, which a program
+// may set after it made its scheme.
+func (s *Scheme) logger() *slog.Logger {
+	if s.opts.Logger != nil {
+		return s.opts.Logger
+	}
+	return slog.Default()
+}
