@@ -1,0 +1,333 @@
+package knox_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+func TestLifeOfATokens(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		ctx := t.Context()
+		add(t, s, "alice")
+		add(t, s, "bob")
+		var c clock
+		x := scheme(t, s, &knox.Options{Clock: c.now})
+		text, rec := issue(t, x, "id-alice", knox.Token{Name: "phone"})
+		id, err := x.Authenticate(with("Knox " + text))
+		must(t, err)
+		u, ok := id.User.(*storage.User)
+		if id.Subject != "id-alice" || id.Scheme != "knox" || !ok || u.Name != "alice" || id.Roles[0] != "staff" || id.Delegated() || !id.Expires.Equal(born.Add(10*time.Hour)) {
+			t.Errorf("identity %+v", id)
+		}
+		got := id.Credential.(*storage.DeviceToken)
+		if got.ID != rec.ID || got.Name != "phone" || !got.LastUsed.Equal(born) || !got.Created.Equal(born) {
+			t.Errorf("credential %+v", got)
+		}
+		if !regexp.MustCompile("^"+x.Pattern()+"$").MatchString(text) || rec.Digest != storage.DigestOf(text) || len(rec.ID) != 32 {
+			t.Errorf("%s is not of the pattern, or not what is stored", text)
+		}
+		if err := x.Revoke(ctx, "id-bob", rec.ID); !errors.Is(err, storage.ErrNotFound) || refused(t, x, text) {
+			t.Errorf("bob revoked a token of alice: %v", err)
+		}
+		must(t, x.Revoke(ctx, "id-alice", rec.ID))
+		if err := x.Revoke(ctx, "id-alice", rec.ID); !errors.Is(err, storage.ErrNotFound) || !refused(t, x, text) {
+			t.Errorf("revoked twice: %v", err)
+		}
+		for what, end := range map[string]func() error{
+			"password change":    func() error { return s.SetPassword(ctx, "id-alice", "new") },
+			"log out everywhere": func() error { _, err := s.BumpEpoch(ctx, "id-alice"); return err },
+			"revoke all": func() error {
+				if n, err := x.RevokeAll(ctx, "id-alice"); err != nil || n < 2 {
+					return errors.Join(err, errors.New("too few"))
+				}
+				return nil
+			},
+			"disabled, and enabled": func() error {
+				return errors.Join(s.SetActive(ctx, "id-alice", false), s.SetActive(ctx, "id-alice", true))
+			},
+		} {
+			a, _ := issue(t, x, "id-alice", knox.Token{})
+			b, _ := issue(t, x, "id-alice", knox.Token{})
+			other, _ := issue(t, x, "id-bob", knox.Token{})
+			if a == b || refused(t, x, a) || refused(t, x, b) {
+				t.Fatalf("before %s", what)
+			}
+			must(t, end())
+			if !refused(t, x, a) || !refused(t, x, b) || refused(t, x, other) {
+				t.Errorf("%s: a token works, or another user's does not", what)
+			}
+		}
+		old := epoch(t, s, "id-alice")
+		must(t, s.SetActive(ctx, "id-alice", false))
+		if _, _, err := x.Issue(ctx, "id-alice", epoch(t, s, "id-alice"), knox.Token{}); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("a token for a disabled account: %v", err)
+		}
+		must(t, s.SetActive(ctx, "id-alice", true))
+		if _, _, err := x.Issue(ctx, "id-alice", old, knox.Token{}); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("a token for an earlier epoch: %v", err)
+		}
+		if _, _, err := x.Issue(ctx, "nobody", 0, knox.Token{}); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("a token for nobody: %v", err)
+		}
+		if n, err := x.RevokeAll(ctx, "nobody"); n != 0 || err != nil {
+			t.Errorf("revoking nothing: %d, %v", n, err)
+		}
+	})
+}
+
+// The list has the live tokens of one user, the last created first.
+func TestList(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		add(t, s, "bob")
+		var c clock
+		x := scheme(t, s, &knox.Options{Clock: c.now})
+		for i, spec := range []knox.Token{{Name: "a"}, {Name: "short", TTL: time.Minute}, {Name: "b", TTL: knox.NoExpiry}} {
+			c.set(time.Duration(i) * time.Second)
+			issue(t, x, "id-alice", spec)
+		}
+		issue(t, x, "id-bob", knox.Token{Name: "bob's"})
+		for at, want := range map[time.Duration]string{
+			2 * time.Second: "b short a", time.Minute + time.Second - 1: "b short a", time.Minute + time.Second: "b a", 10 * time.Hour: "b", 1e6 * time.Hour: "b",
+		} {
+			c.set(at)
+			list, err := x.List(t.Context(), "id-alice")
+			must(t, err)
+			var names []string
+			for _, r := range list {
+				names = append(names, r.Name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("after %s: %s, want %s", at, got, want)
+			}
+		}
+	})
+}
+
+// What the options and the token's own wishes make of its times; what can not be
+// is an error at construction or at issue, and makes nothing.
+func TestLifetimes(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, x := range []struct {
+		opts          knox.Options
+		spec          knox.Token
+		ttl, step, to time.Duration
+		bad           bool
+	}{
+		{ttl: 10 * time.Hour},
+		{opts: knox.Options{TTL: knox.NoExpiry}},
+		{opts: knox.Options{TTL: time.Second}, ttl: time.Second},
+		{spec: knox.Token{TTL: time.Minute}, ttl: time.Minute},
+		{spec: knox.Token{TTL: knox.NoExpiry}},
+		{spec: knox.Token{TTL: 400 * day}, ttl: 400 * day},
+		{opts: knox.Options{TTL: knox.NoExpiry}, spec: knox.Token{TTL: time.Hour}, ttl: time.Hour},
+		{opts: knox.Options{Renew: true}, ttl: 10 * time.Hour, step: 10 * time.Hour, to: 30 * day},
+		{opts: knox.Options{Renew: true, MaxTTL: knox.NoExpiry}, ttl: 10 * time.Hour, step: 10 * time.Hour},
+		{opts: knox.Options{Renew: true, MaxTTL: 10 * time.Hour}, ttl: 10 * time.Hour, step: 10 * time.Hour, to: 10 * time.Hour},
+		{opts: knox.Options{Renew: true}, spec: knox.Token{Renewal: knox.Fixed}, ttl: 10 * time.Hour},
+		{opts: knox.Options{Renew: true}, spec: knox.Token{Renewal: knox.Fixed, TTL: 400 * day}, ttl: 400 * day},
+		{opts: knox.Options{Renew: true}, spec: knox.Token{TTL: time.Hour}, ttl: time.Hour, step: time.Hour, to: 30 * day},
+		{opts: knox.Options{Renew: true}, spec: knox.Token{TTL: knox.NoExpiry}},
+		{opts: knox.Options{Renew: true, TTL: knox.NoExpiry}},
+		{spec: knox.Token{Renewal: knox.Renewed}, ttl: 10 * time.Hour, step: 10 * time.Hour, to: 30 * day},
+		{spec: knox.Token{TTL: -2}, bad: true},
+		{spec: knox.Token{TTL: time.Second - 1}, bad: true},
+		{spec: knox.Token{TTL: knox.NoExpiry, Renewal: knox.Renewed}, bad: true},
+		{spec: knox.Token{TTL: time.Minute, Renewal: knox.Renewed}, bad: true},
+		{spec: knox.Token{TTL: 31 * day, Renewal: knox.Renewed}, bad: true},
+		{opts: knox.Options{Renew: true}, spec: knox.Token{TTL: 31 * day}, bad: true},
+		{spec: knox.Token{Renewal: 9}, bad: true},
+		{spec: knox.Token{Name: "a\x00"}, bad: true},
+		{spec: knox.Token{Name: "\xff"}, bad: true},
+		{spec: knox.Token{Name: strings.Repeat("a", 256)}, bad: true},
+		{spec: knox.Token{Scopes: []string{"a b"}}, bad: true},
+		{spec: knox.Token{Scopes: []string{""}}, bad: true},
+	} {
+		s := memory.New(nil)
+		add(t, s, "alice")
+		var c clock
+		x.opts.Clock = c.now
+		k := scheme(t, s, &x.opts)
+		text, _, err := k.Issue(t.Context(), "id-alice", 0, x.spec)
+		list, _ := k.List(t.Context(), "id-alice")
+		if x.bad {
+			if !errors.Is(err, storage.ErrInvalid) || text != "" || len(list) > 0 {
+				t.Errorf("%+v, %+v: %v", x.opts, x.spec, err)
+			}
+			continue
+		}
+		must(t, err)
+		want := storage.DeviceToken{Created: born, TTL: x.step}
+		if x.ttl > 0 {
+			want.Expires = born.Add(x.ttl)
+		}
+		if x.to > 0 {
+			want.Max = born.Add(x.to)
+		}
+		if got := list[0]; !got.Created.Equal(want.Created) || !got.Expires.Equal(want.Expires) || got.TTL != want.TTL || !got.Max.Equal(want.Max) || !got.LastUsed.IsZero() {
+			t.Errorf("%+v, %+v: got %+v, want %+v", x.opts, x.spec, got, want)
+		}
+	}
+}
+
+func TestConstruction(t *testing.T) {
+	s := memory.New(nil)
+	for name, opts := range map[string]*knox.Options{
+		"keyword": {Keywords: []string{"To ken"}}, "empty keyword": {Keywords: []string{""}}, "keyword twice": {Keywords: []string{"Knox", "kNOX"}},
+		"realm": {Realm: `"`}, "realm, control": {Realm: "\n"}, "prefix": {Prefix: "V"}, "long prefix": {Prefix: strings.Repeat("a", 17)},
+		"negative TTL": {TTL: -time.Hour}, "short TTL": {TTL: time.Millisecond}, "negative MaxTTL": {MaxTTL: -time.Hour}, "negative interval": {MinInterval: -1},
+		"limit": {Limit: -1}, "evict without a limit": {EvictOldest: true},
+		"TTL above MaxTTL": {Renew: true, TTL: 2 * time.Hour, MaxTTL: time.Hour}, "TTL above 30 days": {Renew: true, TTL: 1000 * time.Hour},
+		"TTL within the interval": {Renew: true, TTL: time.Minute}, "interval above TTL": {Renew: true, MinInterval: 11 * time.Hour},
+	} {
+		if _, err := knox.New(s, opts); err == nil || !strings.HasPrefix(err.Error(), "knox: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := knox.New(nil, nil); err == nil {
+		t.Error("no store was taken")
+	}
+	keywords := []string{"A", "B"}
+	x := scheme(t, s, &knox.Options{Keywords: keywords, Prefix: "abc"})
+	keywords[0] = "C"
+	if got := x.Claims(); !reflect.DeepEqual(got, []authn.Claim{{Keyword: "A", Shape: "abc_"}, {Keyword: "B", Shape: "abc_"}}) {
+		t.Errorf("claims %v", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a login without a password checker was made")
+		}
+	}()
+	x.Login(nil)
+}
+
+// A token that is limited to scopes has them, and neither roles nor permissions.
+func TestScopes(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		if p, ok := s.(storage.Permissions); ok {
+			must(t, p.SetSubjectPermissions(t.Context(), "id-alice", []string{"notes.add"}))
+		}
+		x := scheme(t, s, nil)
+		for _, scopes := range [][]string{nil, {}, {"notes:read", "notes:write"}} {
+			text, _ := issue(t, x, "id-alice", knox.Token{Scopes: scopes})
+			id, err := x.Authenticate(with("Knox " + text))
+			must(t, err)
+			has, err := id.User.(*storage.User).HasPerm(t.Context(), "notes.add")
+			must(t, err)
+			if limited := scopes != nil; !reflect.DeepEqual(id.Scopes, scopes) || id.Delegated() != limited || (len(id.Roles) == 0) != limited || has == limited {
+				t.Errorf("scopes %#v: identity %+v, permission %t", scopes, id, has)
+			}
+		}
+	})
+}
+
+type mine string
+
+func (m mine) UserID() string { return string(m) }
+
+// The hook that makes the application's own account. What it refuses is not
+// renewed.
+func TestUserHook(t *testing.T) {
+	s := &counter{store: memory.New(nil)}
+	add(t, s, "alice")
+	var fail error
+	x := scheme(t, s, &knox.Options{User: func(_ context.Context, u storage.User) (authn.User, error) { return mine(u.Name), fail }})
+	text, _ := issue(t, x, "id-alice", knox.Token{})
+	for _, fail = range []error{errors.New("down"), authn.PermissionDenied("banned")} {
+		if id, err := x.Authenticate(with("Knox " + text)); !errors.Is(err, fail) || id.Subject != "" || s.touches.Load() != 0 {
+			t.Errorf("got %+v, %v", id, err)
+		}
+	}
+	fail = nil
+	id, err := x.Authenticate(with("Knox " + text))
+	if err != nil || id.User != mine("alice") || s.touches.Load() != 1 {
+		t.Errorf("%+v, %v", id, err)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	var c clock
+	x := scheme(t, s, &knox.Options{Clock: c.now})
+	expired, _ := issue(t, x, "id-alice", knox.Token{TTL: time.Second})
+	text, _ := issue(t, x, "id-alice", knox.Token{})
+	c.set(time.Second)
+	authntest.Run(t, authntest.Suite{
+		Scheme: x,
+		Good:   func(r *http.Request) { r.Header.Set("Authorization", "Knox "+text) },
+		Bad: map[string]func(*http.Request){
+			"unknown":       func(r *http.Request) { r.Header.Set("Authorization", "Knox "+tampered(text)) },
+			"expired":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+expired) },
+			"another shape": func(r *http.Request) { r.Header.Set("Authorization", "Token junk") },
+			"empty":         func(r *http.Request) { r.Header.Set("Authorization", "Knox") },
+		},
+	})
+}
+
+// Events tell what happened, to whom, and nothing secret.
+func TestEvents(t *testing.T) {
+	s := &counter{store: memory.New(nil)}
+	add(t, s, "alice")
+	var c clock
+	var j journal
+	x := scheme(t, s, &knox.Options{Clock: c.now, Limit: 2, EvictOldest: true, Observe: j.observe, Logger: quiet})
+	text, first := issue(t, x, "id-alice", knox.Token{TTL: time.Minute})
+	issue(t, x, "id-alice", knox.Token{})
+	c.set(time.Second)
+	_, third := issue(t, x, "id-alice", knox.Token{})
+	if e := j.list[2]; e.Kind != knox.Evicted || e.Subject != "id-alice" || e.Count != 1 || e.TokenID == "" || e.TokenID == third.ID {
+		t.Errorf("evicted: %+v", e)
+	}
+	want := func(what, kinds string) {
+		t.Helper()
+		if got := j.take(); got != kinds {
+			t.Errorf("%s: events %q, want %q", what, got, kinds)
+		}
+	}
+	want("three tokens of two", "issued issued evicted issued")
+	must(t, x.Revoke(t.Context(), "id-alice", third.ID))
+	want("revoke", "revoked")
+	_ = x.Revoke(t.Context(), "id-alice", third.ID)
+	want("revoke nothing", "")
+	_, err := x.RevokeAll(t.Context(), "id-alice")
+	must(t, err)
+	if n := j.list[0].Count; n != 1 || j.list[0].TokenID != "" {
+		t.Errorf("revoke all: %+v", j.list[0])
+	}
+	want("revoke all", "revoked")
+	_, err = x.RevokeAll(t.Context(), "id-alice")
+	must(t, err)
+	want("revoke all of none", "")
+	text, first = issue(t, x, "id-alice", knox.Token{TTL: time.Minute})
+	c.set(2 * time.Minute)
+	refused(t, x, text)
+	if e := j.list[1]; e.TokenID != first.ID || e.Subject != "id-alice" {
+		t.Errorf("expired: %+v", e)
+	}
+	want("expired", "issued expired")
+	do(x.Login(anyone{subject: "id-alice"}), post(login))
+	want("login", "logged_in")
+	s.writeErr = errors.New("read-only")
+	text, _ = "", storage.DeviceToken{}
+	if do(x.Login(anyone{subject: "id-alice"}), post(login)).Code != 503 {
+		t.Error("a login that could not be written")
+	}
+	want("a login that could not be written", "")
+	if got := knox.EventKind(99).String(); got != "unknown" {
+		t.Error(got)
+	}
+}

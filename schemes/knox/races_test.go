@@ -1,0 +1,213 @@
+package knox_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// together runs f 64 times at once.
+func together(f func(i int)) {
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range 64 {
+		wg.Go(func() {
+			<-begin
+			f(i)
+		})
+	}
+	close(begin)
+	wg.Wait()
+}
+
+// 64 logins at once at a limit of five leave five tokens.
+func TestLimitRace(t *testing.T) {
+	for _, evict := range []bool{false, true} {
+		each(t, func(t *testing.T, s store) {
+			t.Run("attack_041_device_limit", func(t *testing.T) {
+				add(t, s, "alice")
+				x := scheme(t, s, &knox.Options{Limit: 5, EvictOldest: evict})
+				h := x.Login(anyone{subject: "id-alice"})
+				var ok, limited atomic.Int64
+				together(func(int) {
+					switch w := do(h, post(login)); w.Code {
+					case 200:
+						ok.Add(1)
+					case 403:
+						limited.Add(1)
+					default:
+						t.Errorf("%d %s", w.Code, w.Body)
+					}
+				})
+				list, err := x.List(t.Context(), "id-alice")
+				must(t, err)
+				want := int64(5)
+				if evict {
+					want = 64
+				}
+				if len(list) != 5 || ok.Load() != want || limited.Load() != 64-want {
+					t.Errorf("%d tokens, %d logins, %d refused", len(list), ok.Load(), limited.Load())
+				}
+			})
+		})
+	}
+}
+
+// Whoever is told that a token has ended sees it refused from then on.
+func TestLogoutDuringUse(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		x := scheme(t, s, &knox.Options{Renew: true, MinInterval: time.Microsecond}) // every use writes
+		for name, h := range map[string]func(text string) int{
+			"attack_042_logout_during_use":     func(text string) int { return do(x.Logout(), request("POST", "Knox "+text)).Code },
+			"attack_042_logout_all_during_use": func(text string) int { return do(x.LogoutAll(), request("POST", "Knox "+text)).Code },
+		} {
+			t.Run(name, func(t *testing.T) {
+				text, rec := issue(t, x, "id-alice", knox.Token{})
+				var out atomic.Bool
+				var late, used atomic.Int64
+				together(func(i int) {
+					if i == 32 {
+						for used.Load() < 10 {
+							time.Sleep(time.Millisecond)
+						}
+						if code := h(text); code != 204 {
+							t.Errorf("logout: %d", code)
+						}
+						out.Store(true)
+						return
+					}
+					for range 20 {
+						was := out.Load()
+						if _, err := x.Authenticate(with("Knox " + text)); err == nil {
+							used.Add(1)
+							if was {
+								late.Add(1)
+							}
+						}
+					}
+				})
+				if late.Load() > 0 {
+					t.Errorf("accepted %d times after the logout was acknowledged", late.Load())
+				}
+				if _, _, err := s.DeviceTokenByDigest(t.Context(), rec.Digest); !errors.Is(err, storage.ErrNotFound) {
+					t.Errorf("a use wrote the token back: %v", err)
+				}
+			})
+		}
+	})
+}
+
+// Logins at the same time as a log-out of all devices: each came before it, and its
+// token is gone, or after it. And a log-out-everywhere ends every login that was
+// verified before it.
+func TestLogoutAllDuringLogin(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		x := scheme(t, s, nil)
+		t.Run("attack_043_logout_all_during_login", func(t *testing.T) {
+			mine, _ := issue(t, x, "id-alice", knox.Token{})
+			var began atomic.Bool
+			before := make([]string, 64) // tokens whose login was answered before the logout began
+			together(func(i int) {
+				if i == 32 {
+					time.Sleep(time.Millisecond)
+					began.Store(true)
+					if w := do(x.LogoutAll(), request("POST", "Knox "+mine)); w.Code != 204 {
+						t.Errorf("%d %s", w.Code, w.Body)
+					}
+					return
+				}
+				text, _, err := x.Issue(t.Context(), "id-alice", 0, knox.Token{})
+				if err != nil {
+					t.Error(err)
+				}
+				if !began.Load() {
+					before[i] = text
+				}
+			})
+			for _, text := range append(before, mine) {
+				if text != "" && !refused(t, x, text) {
+					t.Error("a token that was issued before the logout works after it")
+				}
+			}
+		})
+		t.Run("attack_043_epoch_moves_during_login", func(t *testing.T) {
+			texts := make([]string, 64)
+			together(func(i int) {
+				if i == 32 {
+					_, err := s.BumpEpoch(t.Context(), "id-alice")
+					must(t, err)
+					return
+				}
+				text, _, err := x.Issue(t.Context(), "id-alice", 0, knox.Token{})
+				if err != nil && !errors.Is(err, storage.ErrStale) {
+					t.Error(err)
+				}
+				texts[i] = text
+			})
+			for _, text := range texts {
+				if text != "" && !refused(t, x, text) {
+					t.Error("a token works that was verified before the epoch moved")
+				}
+			}
+			if list, err := x.List(t.Context(), "id-alice"); err != nil || len(list) > 0 {
+				t.Errorf("%d ended tokens are listed, %v", len(list), err)
+			}
+		})
+	})
+}
+
+// 64 uses at once write one note in each interval.
+func TestOneWritePerInterval(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		var c clock
+		counted := &counter{store: s}
+		x := scheme(t, counted, &knox.Options{Renew: true, Clock: c.now})
+		text, rec := issue(t, x, "id-alice", knox.Token{})
+		t.Run("attack_039_one_write_per_interval", func(t *testing.T) {
+			for round := range 3 {
+				c.set(time.Duration(round) * time.Minute)
+				together(func(int) {
+					if refused(t, x, text) {
+						t.Error("refused")
+					}
+				})
+				if n := counted.written.Load(); n != int64(round+1) {
+					t.Errorf("after %d intervals: %d writes took effect", round+1, n)
+				}
+			}
+			row, _, err := s.DeviceTokenByDigest(t.Context(), rec.Digest)
+			must(t, err)
+			if !row.Expires.Equal(rec.Expires.Add(2 * time.Minute)) {
+				t.Errorf("expires %s", row.Expires)
+			}
+		})
+	})
+}
+
+// Tokens made at once are all different, and all work.
+func TestManyTokens(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		x := scheme(t, s, nil)
+		texts := make([]string, 64)
+		together(func(i int) { texts[i], _, _ = x.Issue(t.Context(), "id-alice", 0, knox.Token{}) })
+		for _, text := range texts {
+			if text == "" || refused(t, x, text) {
+				t.Error("a token does not work")
+			}
+		}
+		slices.Sort(texts)
+		if n := len(slices.Compact(texts)); n != 64 {
+			t.Errorf("%d different tokens", n)
+		}
+	})
+}

@@ -1,0 +1,203 @@
+package knox_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// tampered is the token with another body under the old checksum.
+func tampered(text string) string {
+	c := byte('A')
+	if text[10] == c {
+		c = 'B'
+	}
+	return text[:10] + string(c) + text[11:]
+}
+
+// What the header holds, and what the client is told.
+func TestRefusals(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	var c clock
+	issuer := scheme(t, s, &knox.Options{Clock: c.now})
+	good, _ := issue(t, issuer, "id-alice", knox.Token{})
+	expired, _ := issue(t, issuer, "id-alice", knox.Token{TTL: time.Minute})
+	c.set(time.Minute)
+	const (
+		empty   = `{"detail":"Invalid token header. No credentials provided."}`
+		spaces  = `{"detail":"Invalid token header. Token string should not contain spaces."}`
+		utf8    = `{"detail":"Invalid token header. Token string should not contain invalid characters."}`
+		invalid = `{"detail":"Invalid token."}`
+		none    = `{"detail":"Authentication credentials were not provided."}`
+		bad     = `{"detail":"The Authorization header is malformed."}`
+		bearer  = `Bearer realm="api", error="invalid_token"`
+	)
+	only := func(keywords ...string) knox.Options { return knox.Options{Keywords: keywords} }
+	api := knox.Options{Keywords: []string{"Bearer", "Knox"}, Realm: "api"}
+	for _, x := range []struct {
+		opts      knox.Options
+		header    string
+		status    int
+		body      string
+		challenge string
+	}{
+		{knox.Options{}, "Knox " + good, 200, "", ""},
+		{knox.Options{}, "kNOX \t" + good + " ", 200, "", ""},
+		{knox.Options{}, "Token " + good, 200, "", ""},
+		{knox.Options{}, "bearer " + good, 200, "", ""},
+		{knox.Options{}, "Knox", 401, empty, "Knox"},
+		{knox.Options{}, "Knox a b", 401, spaces, "Knox"},
+		{knox.Options{}, "Knox " + good + ", Basic YTpi", 401, spaces, "Knox"},
+		{knox.Options{}, "Knox \xff\xfe", 401, utf8, "Knox"},
+		{knox.Options{}, "Knox junk", 401, invalid, "Knox"},
+		{knox.Options{}, "Token junk", 401, invalid, "Knox"},
+		{knox.Options{}, "Bearer junk", 401, invalid, "Knox"},
+		{knox.Options{}, "Knox a\x00b", 401, invalid, "Knox"},
+		{knox.Options{}, "Knox \"" + good + "\"", 401, invalid, "Knox"},
+		{knox.Options{}, "Knox " + strings.Repeat("a", 10_000), 401, invalid, "Knox"},
+		{knox.Options{}, "Knox " + tampered(good), 401, invalid, "Knox"},
+		{knox.Options{}, "Knox " + expired, 401, invalid, "Knox"},
+		{knox.Options{}, "Bearer " + expired, 401, invalid, "Knox"},
+		{knox.Options{}, "Bearer  " + good, 400, bad, ""},
+		{knox.Options{}, "Basic YTpi", 401, none, "Knox"},
+		{knox.Options{}, "Knoxx " + good, 401, none, "Knox"},
+		{knox.Options{}, "", 401, none, "Knox"},
+		{knox.Options{Realm: "staff"}, "Knox junk", 401, invalid, `Knox realm="staff"`},
+		{knox.Options{Prefix: "abc"}, "Knox " + good, 401, invalid, "Knox"},
+		{only("Knox"), "Token " + good, 401, none, "Knox"},
+		{only("X-Key", "Knox"), "x-key " + good, 200, "", ""},
+		{only("X-Key", "Knox"), "Knox " + expired, 401, invalid, "X-Key"},
+		{only("bEARER"), "Bearer " + expired, 401, invalid, `bEARER error="invalid_token"`},
+		{api, "Bearer " + expired, 401, invalid, bearer},
+		{api, "Bearer junk", 401, invalid, bearer},
+		{api, "", 401, none, `Bearer realm="api"`},
+	} {
+		x.opts.Clock = c.now
+		m := authn.New(authn.Chain{scheme(t, s, &x.opts)}, &authn.Options{Logger: quiet})
+		h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !authn.FromContext(r.Context()).Authenticated() {
+				authn.Respond(w, r, authn.ErrNoCredentials)
+			}
+		}))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, request("GET", x.header))
+		if w.Code != x.status || w.Body.String() != x.body || w.Header().Get("WWW-Authenticate") != x.challenge {
+			t.Errorf("%+v, %.40q: %d %s %q", x.opts, x.header, w.Code, w.Body, w.Header().Get("WWW-Authenticate"))
+		}
+	}
+}
+
+// Under a shared keyword each scheme of a chain takes its own shape, in whatever
+// order they stand, and what nobody takes is refused.
+func TestSharedKeywords(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	x := scheme(t, s, nil)
+	y := scheme(t, s, &knox.Options{Prefix: "abc", Keywords: []string{"Token", "Bearer"}})
+	a, _ := issue(t, x, "id-alice", knox.Token{})
+	b, _ := issue(t, y, "id-alice", knox.Token{})
+	for _, chain := range []authn.Chain{{x, y}, {y, x}} {
+		must(t, authn.Check(chain))
+		for _, value := range []string{"Token " + a, "Token " + b, "Bearer " + a, "Bearer " + b, "Knox " + a} {
+			if id, err := chain.Authenticate(with(value)); err != nil || id.Subject != "id-alice" {
+				t.Errorf("%.12s: %v", value, err)
+			}
+		}
+		for _, value := range []string{"Knox " + b, "Token junk", "Bearer junk", "Bearer e30.e30.e30"} {
+			_, err := chain.Authenticate(with(value))
+			var e *authn.Error
+			if !errors.As(err, &e) || e.Status != 401 {
+				t.Errorf("%.12s: %v", value, err)
+			}
+		}
+	}
+	for _, value := range []string{"Token junk", "Bearer e30.e30.e30", "Knox junk", "Knox " + b} {
+		if _, err := x.Authenticate(with(value)); !errors.Is(err, authn.ErrUnrecognized) {
+			t.Errorf("%.12s: %v, want ErrUnrecognized", value, err)
+		}
+	}
+	if err := authn.Check(authn.Chain{x, scheme(t, s, &knox.Options{Keywords: []string{"token"}})}); err == nil {
+		t.Error("two schemes of the same keyword and shape stand in one chain")
+	}
+}
+
+// No error, no event and no line of the log holds a token or a digest.
+func TestNothingIsTold(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	var log strings.Builder
+	var j journal
+	var c clock
+	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	x := scheme(t, s, &knox.Options{Logger: logger, Observe: j.observe, Clock: c.now})
+	good, rec := issue(t, x, "id-alice", knox.Token{})
+	ask := func(x *knox.Scheme, text string) {
+		id, err := x.Authenticate(with("Knox " + text))
+		fmt.Fprintf(&log, "%v %+v %#v\n", err, err, id.Credential)
+		h := authn.New(x, &authn.Options{Logger: logger, Trace: true}).Handler(http.NotFoundHandler())
+		h.ServeHTTP(httptest.NewRecorder(), with("Knox "+text))
+	}
+	ask(x, good)
+	ask(x, tampered(good))
+	ask(x, "junk-"+good)
+	ask(scheme(t, &counter{store: s, readErr: errors.New("down")}, &knox.Options{Logger: logger}), good)
+	ask(scheme(t, &counter{store: s, writeErr: errors.New("down")}, &knox.Options{Logger: logger, Observe: j.observe}), good)
+	c.set(11 * time.Hour)
+	ask(x, good)
+	_, err := s.BumpEpoch(t.Context(), "id-alice")
+	must(t, err)
+	ask(x, good)
+	fmt.Fprintf(&log, "%+v %#v %+v", x, rec, j.list)
+	if log.Len() < 500 {
+		t.Fatal("nothing was logged")
+	}
+	for what, secret := range map[string]string{"token": good[12:40], "digest": fmt.Sprintf("%x", rec.Digest[:8]), "digest, decimal": strings.Trim(fmt.Sprint(rec.Digest[:4]), "[]")} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("a %s is told: %s", what, log.String())
+		}
+	}
+}
+
+// Whatever stands after a keyword: at most one call of the store, and nothing but
+// the token itself is taken.
+func FuzzAuthenticate(f *testing.F) {
+	c := &counter{store: memory.New(nil)}
+	add(f, c, "alice")
+	x := scheme(f, c, nil)
+	good, _ := issue(f, x, "id-alice", knox.Token{})
+	for i, seed := range []string{"", "a\x00\xff", good, good[:len(good)-1], good + good, strings.ToUpper(good), good + "=", tampered(good), " " + good} {
+		f.Add(uint8(i), seed)
+	}
+	for i := range good {
+		b := []byte(good)
+		b[i] ^= 1
+		f.Add(uint8(0), string(b))
+	}
+	f.Fuzz(func(t *testing.T, n uint8, text string) {
+		keyword := [...]string{"Knox", "Token", "Bearer"}[n%3]
+		before := c.reads.Load()
+		id, err := x.Authenticate(with(keyword + " " + text))
+		calls := c.reads.Load() - before
+		taken := text == good
+		if keyword != "Bearer" {
+			taken = strings.Trim(text, " \t\n\v\f\r") == good
+		}
+		if taken != (err == nil) || taken != (id.Subject == "id-alice") || calls > 1 {
+			t.Errorf("%q: %+v, %v, %d calls", text, id, err, calls)
+		}
+		var e *authn.Error
+		if err != nil && !errors.Is(err, authn.ErrUnrecognized) && (!errors.As(err, &e) || e.Status != 401 && e.Status != 400) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
