@@ -1,0 +1,381 @@
+package knox_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/schemes/basic"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+func TestLogin(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		var c clock
+		x := scheme(t, s, &knox.Options{Clock: c.now})
+		h := x.Login(anyone{"id-alice", s})
+		named := post(`{"username":"alice","password":"x","name":" my phone "}`)
+		stale := post(login)
+		stale.Header.Set("Authorization", "Knox junk")
+		form := httptest.NewRequest("POST", "/", strings.NewReader("username=alice&password=x&name="))
+		form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for i, r := range []*http.Request{named, stale, form, post(`{"username":"alice","password":"x","name":null}`)} {
+			w := do(h, r)
+			var body struct{ Token, Expiry string }
+			must(t, json.Unmarshal(w.Body.Bytes(), &body))
+			if w.Code != 200 || refused(t, x, body.Token) || body.Expiry != "2026-02-03T14:05:06.789012Z" ||
+				w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Content-Type") != "application/json" || len(w.Result().Cookies()) != 1 {
+				t.Errorf("login %d: %d %s", i, w.Code, w.Body)
+			}
+			if !regexp.MustCompile(`^\{"token":"vkn_[^"]{49}","expiry":"[^"]+"\}\n$`).MatchString(w.Body.String()) {
+				t.Errorf("login %d: %s", i, w.Body)
+			}
+		}
+		list, err := x.List(t.Context(), "id-alice")
+		must(t, err)
+		var names []string
+		for _, r := range list {
+			names = append(names, r.Name)
+		}
+		if len(list) != 4 || strings.Join(names, "") != "my phone" {
+			t.Errorf("names %q", names)
+		}
+		if w := do(scheme(t, s, &knox.Options{TTL: knox.NoExpiry}).Login(anyone{"id-alice", s}), post(login)); w.Code != 200 || !strings.HasSuffix(w.Body.String(), `,"expiry":null}`+"\n") {
+			t.Errorf("without expiry: %d %s", w.Code, w.Body)
+		}
+		const wrong = `{"detail":"Unable to log in with provided credentials.","code":"invalid_credentials"}`
+		if w := do(x.Login(deny{}), post(login)); w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Knox" || w.Body.String() != wrong || len(w.Result().Cookies()) > 0 {
+			t.Errorf("a refused login: %d %v %s", w.Code, w.Header(), w.Body)
+		}
+		// The account changed between the check of its password and the token.
+		_, err = s.BumpEpoch(t.Context(), "id-alice")
+		must(t, err)
+		if w := do(x.Login(anyone{subject: "id-alice"}), post(login)); w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Knox" || w.Body.String() != wrong || len(w.Result().Cookies()) > 0 {
+			t.Errorf("a stale login: %d %s", w.Code, w.Body)
+		}
+		if list, err := x.List(t.Context(), "id-alice"); err != nil || len(list) > 0 {
+			t.Errorf("refused logins left %d tokens, %v", len(list), err)
+		}
+		for body, want := range map[string]string{
+			`{}`: `{"username":["This field is required."],"password":["This field is required."]}`,
+			`{"username":"a","password":"x","name":[1]}`:                                `{"name":["Not a valid string."]}`,
+			`{"username":"a","password":"x","name":"\u0000"}`:                           `{"name":["Null characters are not allowed."]}`,
+			`{"username":"a","password":"x","name":"` + strings.Repeat("é", 128) + `"}`: `{"name":["Ensure this field has no more than 255 bytes."]}`,
+		} {
+			// A body that is wrong costs no check of a password.
+			if w := do(x.Login(deny{}), post(body)); w.Code != 400 || w.Body.String() != want {
+				t.Errorf("%.50s: %d %s", body, w.Code, w.Body)
+			}
+		}
+		if w := do(h, httptest.NewRequest("GET", "/", nil)); w.Code != 405 || w.Header().Get("Allow") != "POST" {
+			t.Errorf("GET: %d", w.Code)
+		}
+	})
+}
+
+// The limit over HTTP: refused, or the oldest makes room; expired tokens and those
+// of an earlier epoch do not count, endless ones do.
+func TestLimit(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		add(t, s, "bob")
+		var c clock
+		refuse := scheme(t, s, &knox.Options{Clock: c.now, TTL: time.Hour, Limit: 2})
+		evict := scheme(t, s, &knox.Options{Clock: c.now, TTL: time.Hour, Limit: 2, EvictOldest: true})
+		code := func(x *knox.Scheme, name string) int {
+			c.ns.Add(int64(time.Second))
+			w := do(x.Login(anyone{"id-" + name, s}), post(login))
+			if w.Code == 403 && (w.Body.String() != `{"detail":"Maximum amount of tokens allowed per user exceeded.","code":"token_limit"}` || len(w.Result().Cookies()) > 0) {
+				t.Errorf("%s %v", w.Body, w.Header())
+			}
+			return w.Code
+		}
+		oldest, _ := issue(t, refuse, "id-alice", knox.Token{TTL: knox.NoExpiry})
+		got := fmt.Sprint(code(refuse, "alice"), code(refuse, "alice"), code(refuse, "bob"))
+		if refused(t, refuse, oldest) {
+			t.Error("a refused login ended a token")
+		}
+		if got += fmt.Sprint(" ", code(evict, "alice")); !refused(t, evict, oldest) {
+			t.Error("the oldest token works after its eviction")
+		}
+		c.ns.Add(int64(2 * time.Hour))
+		got += fmt.Sprint(" ", code(refuse, "alice"), code(refuse, "alice"), code(refuse, "alice"))
+		_, err := s.BumpEpoch(t.Context(), "id-alice")
+		must(t, err)
+		got += fmt.Sprint(" ", code(refuse, "alice"), code(refuse, "alice"), code(refuse, "alice"))
+		if got != "200 403 200 200 200 200 403 200 200 403" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestLogouts(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		add(t, s, "bob")
+		var j journal
+		x := scheme(t, s, &knox.Options{Observe: j.observe})
+		bobs, _ := issue(t, x, "id-bob", knox.Token{})
+		for name, l := range map[string]struct {
+			h                http.Handler
+			self, others     bool // ended
+			limited          int  // what a token that is limited to scopes gets
+			evented, counted int
+		}{
+			"one":    {x.Logout(), true, false, 204, 1, 1},
+			"all":    {x.LogoutAll(), true, true, 403, 1, 4},
+			"others": {x.LogoutOthers(), false, true, 403, 1, 3},
+		} {
+			_, err := x.RevokeAll(t.Context(), "id-alice")
+			must(t, err)
+			a, _ := issue(t, x, "id-alice", knox.Token{})
+			b, _ := issue(t, x, "id-alice", knox.Token{})
+			issue(t, x, "id-alice", knox.Token{})
+			limited, _ := issue(t, x, "id-alice", knox.Token{Scopes: []string{"read"}})
+			spent, _ := issue(t, x, "id-alice", knox.Token{Scopes: []string{}})
+			if w := do(l.h, request("POST", "Knox "+spent)); w.Code != l.limited || refused(t, x, spent) != (l.limited == 204) || refused(t, x, b) {
+				t.Errorf("%s, limited: %d %s", name, w.Code, w.Body)
+			} else if l.limited == 403 {
+				must(t, x.Revoke(t.Context(), "id-alice", mustID(t, x, spent)))
+			}
+			j.take()
+			for value, want := range map[string]string{"": `{"detail":"Authentication credentials were not provided."}`, "Knox junk": `{"detail":"Invalid token."}`, "Basic YTpi": `{"detail":"Authentication credentials were not provided."}`, "Bearer " + tampered(a): `{"detail":"Invalid token."}`} {
+				if w := do(l.h, request("POST", value)); w.Code != 401 || w.Body.String() != want || w.Header().Get("WWW-Authenticate") != "Knox" {
+					t.Errorf("%s with %.12q: %d %s %v", name, value, w.Code, w.Body, w.Header())
+				}
+			}
+			if w := do(l.h, request("GET", "Knox "+a)); w.Code != 405 || w.Header().Get("Allow") != "POST" || refused(t, x, a) {
+				t.Errorf("%s, GET: %d", name, w.Code)
+			}
+			w := do(l.h, request("POST", "Token "+a))
+			if w.Code != 204 || w.Body.Len() > 0 || refused(t, x, a) != l.self || refused(t, x, b) != l.others || refused(t, x, limited) != l.others || refused(t, x, bobs) {
+				t.Errorf("%s: %d %s", name, w.Code, w.Body)
+			}
+			if e := j.list[0]; e.Kind != knox.LoggedOut || e.Count != l.counted || e.Subject != "id-alice" {
+				t.Errorf("%s: %+v", name, e)
+			}
+			want := 204
+			if l.self {
+				want = 401
+			}
+			if w := do(l.h, request("POST", "Knox "+a)); w.Code != want {
+				t.Errorf("%s again: %d", name, w.Code)
+			}
+		}
+	})
+}
+
+func mustID(t *testing.T, x *knox.Scheme, text string) string {
+	t.Helper()
+	id, err := x.Authenticate(with("Knox " + text))
+	must(t, err)
+	return id.Credential.(*storage.DeviceToken).ID
+}
+
+func TestTokens(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		add(t, s, "bob")
+		var c clock
+		x := scheme(t, s, &knox.Options{Clock: c.now})
+		empty := authntest.As(request("GET", ""), authn.Identity{Subject: "id-alice", Scheme: "session"})
+		if w := do(x.Tokens(), empty); w.Code != 401 { // do replaces the identity by nobody
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		ask := func(r *http.Request) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			x.Tokens().ServeHTTP(w, r)
+			return w
+		}
+		if w := ask(empty); w.Code != 200 || w.Body.String() != "[]\n" {
+			t.Errorf("no tokens: %d %s", w.Code, w.Body)
+		}
+		_, endless := issue(t, x, "id-alice", knox.Token{Name: "cron <job>", TTL: knox.NoExpiry})
+		c.set(time.Second)
+		issue(t, x, "id-alice", knox.Token{Name: "gone", TTL: time.Second})
+		mine, rec := issue(t, x, "id-alice", knox.Token{})
+		issue(t, x, "id-bob", knox.Token{})
+		c.set(time.Minute)
+		want := fmt.Sprintf(`[{"id":%q,"name":"","created":"2026-02-03T04:05:07.789012Z","expiry":"2026-02-03T14:05:07.789012Z","last_used":"2026-02-03T04:06:06.789012Z","current":true},`+
+			`{"id":%q,"name":"cron \u003cjob\u003e","created":"2026-02-03T04:05:06.789012Z","expiry":null,"last_used":null,"current":false}]`+"\n", rec.ID, endless.ID)
+		if w := ask(request("GET", "Knox "+mine)); w.Code != 200 || w.Body.String() != want || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%d\n%s\n%s", w.Code, w.Body, want)
+		}
+		if w := ask(empty); w.Code != 200 || w.Body.String() != strings.Replace(want, "true", "false", 1) {
+			t.Errorf("by session: %d %s", w.Code, w.Body)
+		}
+		if w := ask(request("POST", "Knox "+mine)); w.Code != 405 || w.Header().Get("Allow") != "GET" {
+			t.Errorf("POST: %d", w.Code)
+		}
+	})
+}
+
+func TestRevokeOne(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		add(t, s, "bob")
+		x := scheme(t, s, nil)
+		mux := http.NewServeMux()
+		mux.Handle("/tokens/{id}", x.RevokeOne())
+		ask := func(method, id, authorization string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(method, "/tokens/"+id, nil)
+			r.Header.Set("Authorization", authorization)
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			return w
+		}
+		mine, rec := issue(t, x, "id-alice", knox.Token{})
+		lost, lostRec := issue(t, x, "id-alice", knox.Token{})
+		bobs, bobsRec := issue(t, x, "id-bob", knox.Token{})
+		for _, id := range []string{bobsRec.ID, "nothing", strings.ToUpper(lostRec.ID) + "x", lostRec.ID[:31], "%00", "%ff", strings.Repeat("a", 300), "%25"} {
+			if w := ask("DELETE", id, "Knox "+mine); w.Code != 404 || w.Body.String() != `{"detail":"Not found."}` {
+				t.Errorf("%s: %d %s", id, w.Code, w.Body)
+			}
+		}
+		if refused(t, x, bobs) || refused(t, x, lost) {
+			t.Error("another token was ended")
+		}
+		if w := ask("GET", lostRec.ID, "Knox "+mine); w.Code != 405 || w.Header().Get("Allow") != "DELETE" {
+			t.Errorf("GET: %d", w.Code)
+		}
+		if w := ask("DELETE", lostRec.ID, "Knox "+mine); w.Code != 204 || w.Body.Len() > 0 || !refused(t, x, lost) || refused(t, x, mine) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if w := ask("DELETE", lostRec.ID, "Knox "+mine); w.Code != 404 {
+			t.Errorf("again: %d", w.Code)
+		}
+		if w := ask("DELETE", rec.ID, "Knox "+mine); w.Code != 204 || !refused(t, x, mine) {
+			t.Errorf("itself: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// Listing and revoking take first-party identities alone, the request's own token
+// first, and then whom the chain found (RULES C7).
+func TestManagers(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	add(t, s, "bob")
+	x := scheme(t, s, nil)
+	full, _ := issue(t, x, "id-alice", knox.Token{})
+	limited, _ := issue(t, x, "id-alice", knox.Token{Scopes: []string{"read"}})
+	_, bobs := issue(t, x, "id-bob", knox.Token{})
+	bob := authn.Identity{Subject: "id-bob", Scheme: "session"}
+	for name, c := range map[string]struct {
+		id            authn.Identity
+		authorization string
+		status        int
+		subject       string
+	}{
+		"token":                                 {authn.Identity{}, "Knox " + full, 200, "id-alice"},
+		"token before the chain":                {bob, "Knox " + full, 200, "id-alice"},
+		"session":                               {bob, "", 200, "id-bob"},
+		"another scheme's bearer":               {bob, "Bearer e30.e30.e30", 200, "id-bob"},
+		"bearer that nobody took":               {authn.Identity{}, "Bearer e30.e30.e30", 401, ""},
+		"nobody":                                {authn.Identity{}, "", 401, ""},
+		"limited token":                         {authn.Identity{}, "Knox " + limited, 403, ""},
+		"limited token, and a session":          {bob, "Knox " + limited, 403, ""},
+		"bad token, and a session":              {bob, "Knox " + tampered(full), 401, ""},
+		"empty credential, and a session":       {bob, "Knox", 401, ""},
+		"client":                                {authn.Identity{Client: "c", Scopes: []string{}}, "", 403, ""},
+		"delegated":                             {authn.Identity{Subject: "id-bob", Client: "c", Scopes: []string{"x"}}, "", 403, ""},
+		"limited to scopes":                     {authn.Identity{Subject: "id-bob", Scopes: []string{}}, "", 403, ""},
+		"somebody of that name, from elsewhere": {authn.Identity{Subject: "id-bob", Issuer: "https://elsewhere.example"}, "", 403, ""},
+	} {
+		r := authntest.As(request("GET", c.authorization), c.id)
+		w := httptest.NewRecorder()
+		x.Tokens().ServeHTTP(w, r)
+		if w.Code != c.status || (c.subject == "id-bob") != strings.Contains(w.Body.String(), bobs.ID) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if w.Code == 401 && w.Header().Get("WWW-Authenticate") != "Knox" {
+			t.Errorf("%s: %v", name, w.Header())
+		}
+		r = authntest.As(request("DELETE", c.authorization), c.id)
+		r.SetPathValue("id", "nothing")
+		w = httptest.NewRecorder()
+		x.RevokeOne().ServeHTTP(w, r)
+		if want := map[int]int{200: 404}[c.status]; w.Code != max(want, c.status) {
+			t.Errorf("%s: DELETE: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// A store that is down is a 503 of every endpoint: no token, no list, no 204, and
+// nothing ends.
+func TestEndpointFaults(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		counted := &counter{store: s}
+		var j journal
+		x := scheme(t, counted, &knox.Options{Observe: j.observe, Logger: quiet})
+		good, rec := issue(t, x, "id-alice", knox.Token{})
+		other, _ := issue(t, x, "id-alice", knox.Token{})
+		j.take()
+		revoke := request("DELETE", "Knox "+good)
+		revoke.SetPathValue("id", rec.ID)
+		down := errors.New("down")
+		for what, errs := range map[string][2]error{"reads": {down, nil}, "writes": {nil, down}, "both": {down, down}} {
+			counted.readErr, counted.writeErr = errs[0], errs[1]
+			reads := errs[0] != nil
+			answers := map[string]*httptest.ResponseRecorder{
+				"logout": do(x.Logout(), request("POST", "Knox "+good)), "logout all": do(x.LogoutAll(), request("POST", "Knox "+good)),
+				"logout others": do(x.LogoutOthers(), request("POST", "Knox "+good)), "revoke": do(x.RevokeOne(), revoke),
+			}
+			if errs[1] != nil {
+				answers["login"] = do(x.Login(anyone{subject: "id-alice"}), post(login))
+			}
+			if reads {
+				answers["list"] = do(x.Tokens(), request("GET", "Knox "+good))
+				w := httptest.NewRecorder()
+				authn.New(x, &authn.Options{Logger: quiet}).Handler(http.NotFoundHandler()).ServeHTTP(w, with("Knox "+good))
+				answers["use"] = w
+			}
+			for name, w := range answers {
+				if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "down") || len(w.Result().Cookies()) > 0 {
+					t.Errorf("%s down, %s: %d %v %s", what, name, w.Code, w.Header(), w.Body)
+				}
+			}
+			if got := strings.ReplaceAll(j.take(), "touch_failed", ""); strings.TrimSpace(got) != "" {
+				t.Errorf("%s down: events %s", what, got)
+			}
+		}
+		counted.readErr, counted.writeErr = nil, nil
+		if refused(t, x, good) || refused(t, x, other) {
+			t.Error("a fault ended a token")
+		}
+	})
+}
+
+// Behind a chain with Basic, the endpoints' 401 still carry this scheme's challenge.
+func TestOwnChallenge(t *testing.T) {
+	s := memory.New(nil)
+	x := scheme(t, s, &knox.Options{Realm: "api"})
+	b, err := basic.New(deny{}, nil)
+	must(t, err)
+	m := authn.New(authn.Chain{b, x}, &authn.Options{Logger: quiet})
+	for name, c := range map[string]struct {
+		h http.Handler
+		r *http.Request
+	}{
+		"login": {x.Login(deny{}), post(login)}, "logout": {x.Logout(), request("POST", "")}, "logout all": {x.LogoutAll(), request("POST", "")},
+		"logout others": {x.LogoutOthers(), request("POST", "")}, "tokens": {x.Tokens(), request("GET", "")}, "revoke": {x.RevokeOne(), request("DELETE", "")},
+	} {
+		w := httptest.NewRecorder()
+		m.Handler(c.h).ServeHTTP(w, c.r)
+		if got := w.Header()["Www-Authenticate"]; w.Code != 401 || len(got) != 1 || got[0] != `Knox realm="api"` {
+			t.Errorf("%s: %d %q", name, w.Code, got)
+		}
+	}
+}
