@@ -71,11 +71,12 @@ func TestLogoutDuringUse(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				text, rec := issue(t, x, "id-alice", knox.Token{})
 				var out atomic.Bool
-				var late, used atomic.Int64
+				var late atomic.Int64
+				used := make(chan struct{}, 64*20)
 				together(func(i int) {
 					if i == 32 {
-						for used.Load() < 10 {
-							time.Sleep(time.Millisecond)
+						for range 10 {
+							<-used
 						}
 						if code := h(text); code != 204 {
 							t.Errorf("logout: %d", code)
@@ -86,7 +87,7 @@ func TestLogoutDuringUse(t *testing.T) {
 					for range 20 {
 						was := out.Load()
 						if _, err := x.Authenticate(with("Knox " + text)); err == nil {
-							used.Add(1)
+							used <- struct{}{}
 							if was {
 								late.Add(1)
 							}
@@ -115,9 +116,12 @@ func TestLogoutAllDuringLogin(t *testing.T) {
 			mine, _ := issue(t, x, "id-alice", knox.Token{})
 			var began atomic.Bool
 			before := make([]string, 64) // tokens whose login was answered before the logout began
+			made := make(chan struct{}, 64)
 			together(func(i int) {
 				if i == 32 {
-					time.Sleep(time.Millisecond)
+					for range 5 {
+						<-made
+					}
 					began.Store(true)
 					if w := do(x.LogoutAll(), request("POST", "Knox "+mine)); w.Code != 204 {
 						t.Errorf("%d %s", w.Code, w.Body)
@@ -131,6 +135,7 @@ func TestLogoutAllDuringLogin(t *testing.T) {
 				if !began.Load() {
 					before[i] = text
 				}
+				made <- struct{}{}
 			})
 			for _, text := range append(before, mine) {
 				if text != "" && !refused(t, x, text) {
