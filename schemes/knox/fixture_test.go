@@ -144,8 +144,8 @@ func (j *journal) take() string {
 // that are set.
 type counter struct {
 	store
-	reads, touches, written atomic.Int64
-	readErr, writeErr       error
+	reads, touches, written, deletes atomic.Int64
+	readErr, writeErr                error
 }
 
 func (c *counter) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
@@ -183,6 +183,7 @@ func (c *counter) CreateDeviceToken(ctx context.Context, t storage.DeviceToken, 
 }
 
 func (c *counter) DeleteDeviceToken(ctx context.Context, subject, id string) error {
+	c.deletes.Add(1)
 	if c.writeErr != nil {
 		return c.writeErr
 	}

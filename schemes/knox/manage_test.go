@@ -56,7 +56,8 @@ func TestRevokeOne(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		add(t, s, "alice")
 		add(t, s, "bob")
-		x := scheme(t, s, nil)
+		counted := &counter{store: s}
+		x := scheme(t, counted, nil)
 		mux := http.NewServeMux()
 		mux.Handle("/tokens/{id}", x.RevokeOne())
 		ask := func(method, id, authorization string) *httptest.ResponseRecorder {
@@ -73,6 +74,9 @@ func TestRevokeOne(t *testing.T) {
 			if w := ask("DELETE", id, "Knox "+mine); w.Code != 404 || w.Body.String() != `{"detail":"Not found."}` {
 				t.Errorf("%s: %d %s", id, w.Code, w.Body)
 			}
+		}
+		if n := counted.deletes.Load(); n != 5 {
+			t.Errorf("the store was asked %d times: what can not be an ID stays out of it", n)
 		}
 		if refused(t, x, bobs) || refused(t, x, lost) {
 			t.Error("another token was ended")
