@@ -64,7 +64,7 @@ func TestLimitRace(t *testing.T) {
 func TestLogoutDuringUse(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		add(t, s, "alice")
-		x := scheme(t, s, &knox.Options{Renew: true, MinInterval: time.Microsecond}) // every use writes
+		x := scheme(t, s, &knox.Options{Renew: true, MinInterval: time.Microsecond, Logger: quiet}) // every use writes
 		for name, h := range map[string]func(text string) int{
 			"attack_042_logout_during_use":     func(text string) int { return do(x.Logout(), request("POST", "Knox "+text)).Code },
 			"attack_042_logout_all_during_use": func(text string) int { return do(x.LogoutAll(), request("POST", "Knox "+text)).Code },
