@@ -84,13 +84,13 @@ func floorLookup(b *testing.B, stmt *sql.Stmt, d storage.Digest) {
 	var t storage.DeviceToken
 	var u storage.User
 	var digest []byte
-	var scopes sql.NullString
+	var scopes *string
 	var hash, roles string
-	var created, expires, used, ttl, limit, userCreated sql.NullInt64
+	var created, expires, used, ttl, limit, userCreated int64
 	err := stmt.QueryRowContext(context.Background(), d[:]).Scan(&digest, &t.ID, &t.Subject, &t.Name, &scopes, &t.Epoch, &created, &expires, &used, &ttl, &limit,
 		&u.ID, &u.Name, &u.Email, &hash, &u.Active, &roles, &userCreated, &u.Epoch)
 	if err != nil {
 		b.Fatal(err)
 	}
-	t.Created, t.Expires, t.LastUsed = time.UnixMicro(created.Int64), time.UnixMicro(expires.Int64), time.UnixMicro(used.Int64)
+	t.Created, t.Expires, t.LastUsed = time.UnixMicro(created), time.UnixMicro(expires), time.UnixMicro(used)
 }

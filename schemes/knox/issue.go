@@ -132,6 +132,9 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.DeviceToken, err 
 	if ttl == 0 {
 		ttl = s.opts.TTL
 	}
+	if ttl > 0 {
+		ttl = ttl.Truncate(time.Microsecond) // as every store keeps it
+	}
 	rec.Created = now
 	switch {
 	case t.Renewal > Fixed:
@@ -155,7 +158,7 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.DeviceToken, err 
 		if ttl > s.opts.MaxTTL {
 			return rec, invalid("a renewed token's TTL of %s is above MaxTTL, %s", ttl, s.opts.MaxTTL)
 		}
-		rec.Max = now.Add(s.opts.MaxTTL)
+		rec.Max = stamp(now.Add(s.opts.MaxTTL))
 	}
 	return rec, nil
 }

@@ -130,6 +130,7 @@ func TestLifetimes(t *testing.T) {
 		{opts: knox.Options{TTL: knox.NoExpiry}},
 		{opts: knox.Options{TTL: time.Second}, ttl: time.Second},
 		{spec: knox.Token{TTL: time.Minute}, ttl: time.Minute},
+		{spec: knox.Token{TTL: time.Hour + 999, Renewal: knox.Renewed}, ttl: time.Hour, step: time.Hour, to: 30 * day},
 		{spec: knox.Token{TTL: knox.NoExpiry}},
 		{spec: knox.Token{TTL: 400 * day}, ttl: 400 * day},
 		{opts: knox.Options{TTL: knox.NoExpiry}, spec: knox.Token{TTL: time.Hour}, ttl: time.Hour},
