@@ -51,9 +51,10 @@ var (
 	ThrottleNames = Purpose{"vestibule/v1 throttle names"}
 	AuditHashes   = Purpose{"vestibule/v1 audit hashes"}
 	DeviceCookie  = Purpose{"vestibule/v1 device cookie"}
+	SigningKeys   = Purpose{"vestibule/v1 signing keys"}
 )
 
-var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie}
+var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys}
 
 // String returns the purpose's label.
 func (p Purpose) String() string { return p.label }

@@ -12,16 +12,17 @@ type rule struct {
 }
 
 const (
-	gorm    = "gorm.io/gorm/..."
-	sqlite  = "gorm.io/driver/sqlite"
-	mattn   = "github.com/mattn/go-sqlite3"
-	pg      = "gorm.io/driver/postgres"
-	pgx     = "github.com/jackc/..."
-	xtext   = "golang.org/x/text/..."
-	xcrypto = "golang.org/x/crypto/..."
-	xsys    = "golang.org/x/sys/cpu" // x/crypto's look at the processor
-	xsync   = "golang.org/x/sync/..."
-	inflect = "github.com/jinzhu/..." // gorm's
+	gorm      = "gorm.io/gorm/..."
+	sqlite    = "gorm.io/driver/sqlite"
+	mattn     = "github.com/mattn/go-sqlite3"
+	pg        = "gorm.io/driver/postgres"
+	pgx       = "github.com/jackc/..."
+	xtext     = "golang.org/x/text/..."
+	xcrypto   = "golang.org/x/crypto/..."
+	xsys      = "golang.org/x/sys/cpu" // x/crypto's look at the processor
+	xsync     = "golang.org/x/sync/..."
+	golangJWT = "github.com/golang-jwt/jwt/v5"
+	inflect   = "github.com/jinzhu/..." // gorm's
 )
 
 // rules has a line for each package of the library; examples and commands are
@@ -34,6 +35,7 @@ var rules = []rule{
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn"}},
 	{"keys", nil},
+	{"jose", []string{"keys", golangJWT}},
 	{"storage", nil},
 	{"storage/memory", []string{"storage"}},
 	{"storage/storagetest", []string{"storage"}},
@@ -42,6 +44,7 @@ var rules = []rule{
 	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"schemes/basic", []string{"authn"}},
+	{"schemes/jwt", []string{"authn", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation"}},
 	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},
 	{"schemes/knox", []string{"authn", "storage", "internal/loginform", "internal/tokentext"}},
 	{"internal/loginform", []string{"authn"}},

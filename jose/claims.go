@@ -1,0 +1,143 @@
+package jose
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Claims is the payload of a token: an object whose names are each there once. It
+// is read-only.
+type Claims struct {
+	raw     []byte
+	members []member
+}
+
+// ParseClaims reads an object as strictly as a token's payload is read. The error
+// is an ErrInvalid.
+func ParseClaims(data []byte) (Claims, error) {
+	members, err := scanObject(data)
+	if err != nil {
+		return Claims{}, err
+	}
+	for _, m := range members {
+		if otherCase(m.name, claimNames) {
+			return Claims{}, invalid("a registered claim name in another case")
+		}
+	}
+	return Claims{data, members}, nil
+}
+
+// claimNames are those whose other spellings are refused: readers that fold cases,
+// as encoding/json does, would take "SUB" for "sub".
+var claimNames = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", "auth_time", "azp", "nonce", "cnf", "sid",
+	"acr", "amr", "roles", "groups", "entitlements", "ver", "refresh_exp", "token_type", "user_id", "act", "may_act", "events",
+}
+
+// otherCase reports whether name is one of names in another case.
+func otherCase(name []byte, names []string) bool {
+	for _, n := range names {
+		if string(name) == n {
+			return false
+		}
+	}
+	ascii := true
+	for _, c := range name {
+		if c >= 0x80 {
+			ascii = false
+		}
+	}
+	for _, n := range names {
+		if (!ascii || len(n) == len(name)) && strings.EqualFold(string(name), n) {
+			return true
+		}
+	}
+	return false
+}
+
+// Raw returns the whole payload as it was signed; it must not be changed.
+func (c Claims) Raw() []byte { return c.raw }
+
+// Get returns the text of a claim's value, which must not be changed.
+func (c Claims) Get(name string) (raw []byte, ok bool) {
+	for i := range c.members {
+		if string(c.members[i].name) == name {
+			return c.members[i].value, true
+		}
+	}
+	return nil, false
+}
+
+// Text returns a claim that is a string; false where it is absent or something
+// else.
+func (c Claims) Text(name string) (string, bool) {
+	raw, _ := c.Get(name)
+	return textOf(raw)
+}
+
+// Time returns a claim that is a NumericDate (RFC 7519 section 2): seconds since
+// 1970, a fraction is dropped. The error is an ErrInvalid: the claim is absent, no
+// number, negative, or after the year 9999.
+func (c Claims) Time(name string) (time.Time, error) {
+	raw, ok := c.Get(name)
+	if !ok {
+		return time.Time{}, invalid("no %s", name)
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		f, err := strconv.ParseFloat(string(raw), 64)
+		if err != nil || math.IsNaN(f) || f < 0 || f > maxSeconds {
+			return time.Time{}, invalid("%s is no time", name)
+		}
+		n = int64(f)
+	}
+	if n < 0 || n > maxSeconds || raw[0] == '-' || raw[0] == '+' {
+		return time.Time{}, invalid("%s is no time", name)
+	}
+	return time.Unix(n, 0).UTC(), nil
+}
+
+const maxSeconds = 253402300799 // 9999-12-31T23:59:59Z
+
+// Decode unmarshals a claim into v. An absent claim and one that does not fit are
+// an ErrInvalid.
+func (c Claims) Decode(name string, v any) error {
+	raw, ok := c.Get(name)
+	if !ok {
+		return invalid("no %s", name)
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return invalid("%s is of another type", name)
+	}
+	return nil
+}
+
+// list returns a claim that is a list of strings.
+func list(raw []byte) ([]string, bool) {
+	s := scanner{data: raw}
+	if s.peek() != '[' {
+		return nil, false
+	}
+	s.pos++
+	if s.space(); s.peek() == ']' {
+		return nil, true
+	}
+	var all []string
+	for {
+		s.space()
+		raw, err := s.text()
+		if err != nil {
+			return nil, false
+		}
+		text, _ := textOf(raw)
+		all = append(all, text)
+		s.space()
+		if s.peek() == ']' {
+			return all, true
+		}
+		s.pos++ // a comma: the whole was read before
+	}
+}

@@ -1,0 +1,218 @@
+package jose
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// Algorithm is a signature algorithm of RFC 7518 section 3.1 or RFC 8037.
+type Algorithm string
+
+// The algorithms. EdDSA is Ed25519.
+const (
+	HS256 Algorithm = "HS256"
+	HS384 Algorithm = "HS384"
+	HS512 Algorithm = "HS512"
+	RS256 Algorithm = "RS256"
+	RS384 Algorithm = "RS384"
+	RS512 Algorithm = "RS512"
+	PS256 Algorithm = "PS256"
+	PS384 Algorithm = "PS384"
+	PS512 Algorithm = "PS512"
+	ES256 Algorithm = "ES256"
+	ES384 Algorithm = "ES384"
+	ES512 Algorithm = "ES512"
+	EdDSA Algorithm = "EdDSA"
+)
+
+// Key is one key: its "kid", one algorithm that it serves for, and no other
+// (RFC 8725 section 3.1). It is immutable; printing it says its ID alone.
+type Key struct {
+	id     string
+	alg    Algorithm
+	method method
+	public crypto.PublicKey // nil: a secret
+	signer crypto.Signer    // nil: verifies only
+	secret *secret
+}
+
+// NewSecret makes a key for HS256, HS384 or HS512. The secret has at least as many
+// bytes as the hash (RFC 7518 section 3.2): for random bytes, not for a text that
+// somebody chose. One with white space at an end, as a file with a line break has,
+// or of one byte repeated, is refused.
+func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
+	m, err := alg.of(kindSecret, id)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(key) < m.hash.Size():
+		return nil, fmt.Errorf("jose: a secret of %d bytes for %s: want %d or more", len(key), alg, m.hash.Size())
+	case len(bytes.TrimSpace(key)) != len(key):
+		return nil, errors.New("jose: a secret with white space at an end")
+	case bytes.Count(key, key[:1]) == len(key):
+		return nil, errors.New("jose: a secret of one byte repeated")
+	}
+	return &Key{id: id, alg: alg, method: m, secret: newSecret(m.hash, key)}, nil
+}
+
+// NewPrivate makes a key that signs: an *rsa.PrivateKey of at least 2,048 bits, an
+// *ecdsa.PrivateKey on the algorithm's curve, or an ed25519.PrivateKey.
+func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+	default:
+		return nil, fmt.Errorf("jose: a private key of type %T", key)
+	}
+	k, err := NewPublic(id, alg, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	k.signer = key
+	return k, nil
+}
+
+// NewPublic makes a key that verifies.
+func NewPublic(id string, alg Algorithm, key crypto.PublicKey) (*Key, error) {
+	m, err := alg.of(kindOf(key), id)
+	if err != nil {
+		return nil, err
+	}
+	switch p := key.(type) {
+	case *rsa.PublicKey:
+		if p.N.BitLen() < 2048 || p.N.BitLen() > 8192 {
+			return nil, fmt.Errorf("jose: an RSA key of %d bits: want 2048 to 8192", p.N.BitLen())
+		}
+		if p.E < 3 || p.E&1 == 0 {
+			return nil, errors.New("jose: an RSA key with a bad exponent")
+		}
+	case *ecdsa.PublicKey:
+		if p.Curve != m.curve {
+			return nil, fmt.Errorf("jose: a key on %s for %s", p.Curve.Params().Name, alg)
+		}
+		if _, err := p.ECDH(); err != nil { // on its curve
+			return nil, errors.New("jose: an EC key that is no point of its curve")
+		}
+	case ed25519.PublicKey:
+		if len(p) != ed25519.PublicKeySize || smallOrder(p) {
+			return nil, errors.New("jose: an Ed25519 key of wrong length or small order")
+		}
+	}
+	return &Key{id: id, alg: alg, method: m, public: key}, nil
+}
+
+// Generate makes a key with a random ID from crypto/rand: a secret of the hash's
+// size, RSA of 3,072 bits, or a key on the algorithm's curve.
+func Generate(alg Algorithm) (*Key, error) {
+	id := strings.ToLower(rand.Text())
+	m, err := alg.method()
+	if err != nil {
+		return nil, err
+	}
+	var key crypto.Signer
+	switch m.kind {
+	case kindSecret:
+		b := make([]byte, m.hash.Size())
+		_, _ = rand.Read(b) // never fails; see crypto/rand
+		b[0], b[len(b)-1] = b[0]|0x80, b[len(b)-1]|0x80
+		return NewSecret(id, alg, b)
+	case kindRSA:
+		key, err = rsa.GenerateKey(rand.Reader, 3072)
+	case kindEC:
+		key, err = ecdsa.GenerateKey(m.curve, rand.Reader)
+	default:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jose: %w", err)
+	}
+	return NewPrivate(id, alg, key)
+}
+
+// ID returns the "kid".
+func (k *Key) ID() string { return k.id }
+
+// Algorithm returns the one algorithm of the key.
+func (k *Key) Algorithm() Algorithm { return k.alg }
+
+// CanSign reports whether the key signs as well as verifies.
+func (k *Key) CanSign() bool { return k.signer != nil || k.secret != nil }
+
+// Public returns the public key, or nil for a secret.
+func (k *Key) Public() crypto.PublicKey { return k.public }
+
+// String says the ID alone.
+func (k *Key) String() string { return "Key(" + k.id + ")" }
+
+// GoString is String.
+func (k *Key) GoString() string { return k.String() }
+
+// LogValue is String.
+func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalJSON is String: a public key is published by Ring.JWKS.
+func (k *Key) MarshalJSON() ([]byte, error) { return []byte(fmt.Sprintf("%q", k.String())), nil }
+
+// kind is the family of an algorithm's keys.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindSecret
+	kindRSA
+	kindEC
+	kindEd
+)
+
+func kindOf(key crypto.PublicKey) kind {
+	switch key.(type) {
+	case *rsa.PublicKey:
+		return kindRSA
+	case *ecdsa.PublicKey:
+		return kindEC
+	case ed25519.PublicKey:
+		return kindEd
+	}
+	return kindNone
+}
+
+// of returns the method for a key of that kind, and checks the ID.
+func (a Algorithm) of(k kind, id string) (method, error) {
+	m, err := a.method()
+	switch {
+	case err != nil:
+		return method{}, err
+	case m.kind != k:
+		return method{}, fmt.Errorf("jose: a key of another kind than %s needs", a)
+	case !isIdentifier(id):
+		return method{}, errors.New("jose: a key ID is 1 to 255 bytes of UTF-8 without control characters")
+	}
+	return m, nil
+}
+
+// smallOrder reports a point of order 8 or less, in any of its spellings: whoever
+// has such a key signs what he likes for all.
+func smallOrder(p ed25519.PublicKey) bool {
+	for _, y := range [...]string{
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+		"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
+		"\xec\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"\xed\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"\xee\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+	} {
+		if string(p[:31]) == y[:31] && p[31]&0x7f == y[31] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package jose
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// RemoteOptions change a Remote; nil is fine.
+type RemoteOptions struct {
+	// Algorithms are those that are accepted; nil is all but those of secrets. Name
+	// the issuer's.
+	Algorithms []Algorithm
+	// Client fetches; nil is one with a timeout of 5 seconds. Its redirects are not
+	// followed to another host.
+	Client *http.Client
+	// Insecure allows http, for an issuer on this machine (127.0.0.1, [::1],
+	// localhost) alone.
+	Insecure bool
+	// MaxBytes bounds the answer: 256 KiB where 0.
+	MaxBytes int64
+	// MaxAge is how old the fetched keys get: 10 minutes where 0.
+	MaxAge time.Duration
+	// MinInterval lies between two fetches, also for tokens with unknown key IDs: 10
+	// seconds where 0.
+	MinInterval time.Duration
+	// MaxStale is how long keys older than MaxAge serve while the server does not
+	// answer: 1 hour where 0.
+	MaxStale time.Duration
+	// Clock is time.Now where nil.
+	Clock func() time.Time
+}
+
+// Remote is the published keys of another issuer. It fetches them when they are
+// first needed, when they are old, and, not more often than MinInterval, for a key
+// ID that is not among them. Nothing in a token says where from. It is safe for
+// concurrent use and has no goroutine of its own.
+type Remote struct {
+	url        string
+	opts       RemoteOptions
+	client     http.Client
+	loader     loader[[]*Key]
+	generation atomic.Uint64
+}
+
+// NewRemote returns the keys at address, the issuer's "jwks_uri".
+func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
+	var o RemoteOptions
+	if opts != nil {
+		o = *opts
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return nil, errors.New("jose: the address of the keys is no URL of a host")
+	case u.Scheme != "https" && !(o.Insecure && u.Scheme == "http" && isLoopback(u.Hostname())):
+		return nil, errors.New("jose: the address of the keys is not https")
+	case o.MaxBytes < 0 || o.MaxAge < 0 || o.MinInterval < 0 || o.MaxStale < 0:
+		return nil, errors.New("jose: a bound below 0")
+	}
+	for _, a := range o.Algorithms {
+		if m, err := a.method(); err != nil || m.kind == kindSecret {
+			return nil, fmt.Errorf("jose: %s is no algorithm of published keys", a)
+		}
+	}
+	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<10)
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	r := &Remote{url: address, opts: o, client: http.Client{Timeout: 5 * time.Second}}
+	if o.Client != nil {
+		r.client = *o.Client
+	}
+	r.client.Jar = nil
+	r.client.CheckRedirect = func(to *http.Request, via []*http.Request) error {
+		if len(via) > 3 || to.URL.Host != u.Host || to.URL.Scheme != u.Scheme {
+			return errors.New("a redirect to another host, or too many")
+		}
+		return nil
+	}
+	r.loader = loader[[]*Key]{
+		load: r.fetch, maxAge: cmp.Or(o.MaxAge, 10*time.Minute), minInterval: cmp.Or(o.MinInterval, 10*time.Second),
+		maxStale: cmp.Or(o.MaxStale, time.Hour), clock: o.Clock,
+	}
+	return r, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: status %d", res.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, r.opts.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: %w", err)
+	}
+	if int64(len(body)) > r.opts.MaxBytes {
+		return nil, fmt.Errorf("jose: the issuer's keys are longer than %d bytes", r.opts.MaxBytes)
+	}
+	list, err := ParseJWKS(body, r.opts.Algorithms...)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, errors.New("jose: the issuer publishes no key that could be used")
+	}
+	r.generation.Add(1)
+	return list, nil
+}
+
+// Keys implements KeySource. The error says that the keys could not be had.
+func (r *Remote) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
+	return find(func(missed bool) ([]*Key, error) { return r.loader.get(ctx, missed) }, kid, alg)
+}
+
+// Generation changes when keys were fetched.
+func (r *Remote) Generation() uint64 { return r.generation.Load() }

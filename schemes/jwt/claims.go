@@ -1,0 +1,88 @@
+package jwt
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// accessClaims are those of RFC 9068 and of this package ("sid", "ver").
+type accessClaims struct {
+	Issuer       string   `json:"iss"`
+	Audience     string   `json:"aud"`
+	Subject      string   `json:"sub"`
+	ID           string   `json:"jti"`
+	Issued       int64    `json:"iat"`
+	Expires      int64    `json:"exp"`
+	AuthTime     int64    `json:"auth_time"`
+	Family       string   `json:"sid"`
+	Version      int64    `json:"ver"`
+	RefreshUntil int64    `json:"refresh_exp,omitempty"`
+	Scope        *string  `json:"scope,omitempty"`
+	Roles        []string `json:"roles,omitempty"`
+}
+
+// reserved are the claims that Options.Claims can not set, in whatever case.
+var reserved = []string{
+	"iss", "aud", "sub", "jti", "iat", "exp", "nbf", "auth_time", "sid", "ver", "refresh_exp", "scope", "roles",
+	"client_id", "cnf", "azp", "act", "may_act", "nonce", "acr", "amr", "token_type", "groups", "entitlements", "user_id", "events",
+}
+
+// sign makes an access or sliding token.
+func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u storage.User, now, expires time.Time, until *time.Time) (string, error) {
+	id, err := s.random()
+	if err != nil {
+		return "", err
+	}
+	c := accessClaims{
+		Issuer: s.issuer, Audience: s.checks.Audience, Subject: f.Subject, ID: id,
+		Issued: now.Unix(), Expires: expires.Unix(), AuthTime: f.AuthTime.Unix(), Family: f.ID, Version: f.Epoch, Roles: u.Roles,
+	}
+	if f.Scopes != nil {
+		scope := strings.Join(f.Scopes, " ")
+		c.Scope, c.Roles = &scope, nil // a delegated identity has no roles (RULES C4)
+	}
+	if until != nil {
+		c.RefreshUntil = until.Unix()
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	if s.opts.Claims != nil {
+		if text, err = s.extend(ctx, text, u); err != nil {
+			return "", err
+		}
+	}
+	return s.keys.Sign(ctx, typ, text)
+}
+
+// extend adds the application's claims.
+func (s *Scheme) extend(ctx context.Context, text []byte, u storage.User) ([]byte, error) {
+	more, err := s.opts.Claims(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	more = maps.Clone(more)
+	maps.DeleteFunc(more, func(name string, _ any) bool {
+		taken := slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
+		if taken {
+			s.logger().LogAttrs(ctx, slog.LevelWarn, "a claim of the application has a reserved name", slog.String("claim", name))
+		}
+		return taken
+	})
+	if len(more) == 0 {
+		return text, nil
+	}
+	tail, err := json.Marshal(more)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(text[:len(text)-1], ','), tail[1:]...), nil
+}

@@ -1,0 +1,51 @@
+package jwt
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Kind is what happened to a family.
+type Kind string
+
+// The kinds of events.
+const (
+	LoggedIn  Kind = "login"   // a family began
+	Refreshed Kind = "refresh" // a refresh token was exchanged
+	Repeated  Kind = "repeat"  // an answer was given again, within the grace
+	Reused    Kind = "reuse"   // a token was used again: the family has ended
+	LoggedOut Kind = "logout"  // a family or a token was ended on purpose
+)
+
+// Event is told to Options.Observe. It holds no secret.
+type Event struct {
+	Kind    Kind
+	Subject string
+	// Family is "sid".
+	Family string
+}
+
+// tell logs a reuse, which may be a theft, and tells the observer. The observer's
+// panic is its own.
+func (s *Scheme) tell(ctx context.Context, e Event) {
+	if e.Kind == Reused {
+		s.logger().LogAttrs(ctx, slog.LevelWarn, "a refresh token was used again; its family has ended",
+			slog.String("scheme", s.Name()), slog.String("subject", e.Subject), slog.String("family", e.Family))
+	}
+	if s.opts.Observe == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.logger().LogAttrs(ctx, slog.LevelError, "panic in the observer", slog.Any("error", v))
+		}
+	}()
+	s.opts.Observe(ctx, e)
+}
+
+func (s *Scheme) logger() *slog.Logger {
+	if s.opts.Logger != nil {
+		return s.opts.Logger
+	}
+	return slog.Default()
+}

@@ -1,0 +1,234 @@
+// Package jwt is token authentication by JSON Web Tokens, as djangorestframework-
+// simplejwt does it: a short-lived access token that is verified by its signature,
+// and a refresh token that is exchanged for the next pair.
+//
+// Use it where other services verify the tokens too, or where a request should not
+// wait for a database. Where neither holds, package knox is simpler and ends a token
+// at once.
+//
+// Access tokens are those of RFC 9068. Refresh tokens are opaque by default and kept
+// as digests. Each is used once; the rules of their families are RULES T2 and T3.
+// Access tokens carry their family and the subject's epoch, so that logout, a new
+// password and log-out-everywhere end them too where the store is asked.
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"crypto/rand"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Keys sign the tokens and verify them: a *jose.Ring, or a *jose.Rotating over a
+// store (see StoredKeys). They are this scheme's alone (RULES C3).
+type Keys interface {
+	jose.KeySource
+	Sign(ctx context.Context, typ string, claims []byte) (string, error)
+	JWKS(ctx context.Context) ([]byte, error)
+	Generation() uint64
+}
+
+// Store is what the scheme keeps in a store: families of refresh tokens, and what is
+// blocked.
+type Store interface {
+	storage.Families
+	storage.Blocklist
+}
+
+// GraceOff turns Options.Grace off.
+const GraceOff time.Duration = -1
+
+// Options change a Scheme; nil is fine.
+type Options struct {
+	// AccessTTL is how long an access token lives: 5 minutes where 0.
+	AccessTTL time.Duration
+	// RefreshTTL is how long a refresh token waits for its use: 24 hours where 0.
+	RefreshTTL time.Duration
+	// AbsoluteTTL is how long a login lives, however often it is refreshed: 30 days
+	// where 0.
+	AbsoluteTTL time.Duration
+	// Grace is how long the answer of a refresh that was lost on its way may be asked
+	// for again: 10 seconds where 0, at most a minute; GraceOff is never.
+	Grace time.Duration
+	// Leeway is how far the clocks of verifiers may differ, up to five minutes.
+	Leeway time.Duration
+	// Stateless identities come from the claims, without a look at the account: their
+	// roles are those of the last refresh, and a disabled account acts until its
+	// access token expires. Blocklist and epoch are asked all the same.
+	Stateless bool
+	// SignedRefresh makes refresh tokens JWTs too, as simplejwt does. They are used
+	// once like the opaque ones.
+	SignedRefresh bool
+	// Sliding makes and takes sliding tokens (LoginSliding, RefreshSliding).
+	Sliding bool
+	// Prefix of opaque refresh tokens; "vrt" where "".
+	Prefix string
+	// Claims returns further claims of an account's tokens. Names of RFC 7519, RFC
+	// 9068 and this package's own are reserved: they win. Its *authn.Error refuses
+	// login or refresh, any other error is a fault.
+	Claims func(context.Context, storage.User) (map[string]any, error)
+	// Rule is asked at login and at each refresh whether the account may have tokens,
+	// once it is active. It works as Claims does.
+	Rule func(context.Context, storage.User) error
+	// User makes the application's own account of the record that came with a request;
+	// nil leaves *storage.User. Not asked where Stateless.
+	User func(context.Context, storage.User) (authn.User, error)
+	// Observe is told of logins, refreshes and ends. It must not block.
+	Observe func(context.Context, Event)
+	// Realm, CacheEntries and CacheBytes are those of VerifierOptions.
+	Realm                    string
+	CacheEntries, CacheBytes int
+	// Logger is told what can not be said to the client; nil is slog.Default().
+	Logger *slog.Logger
+	// Clock is time.Now where nil, Rand crypto/rand.
+	Clock func() time.Time
+	Rand  io.Reader
+}
+
+// Scheme makes and accepts the tokens of this application. It is safe for concurrent
+// use.
+type Scheme struct {
+	*Verifier
+	store   Store
+	keys    Keys
+	perms   storage.Permissions // nil: the store keeps none
+	opts    Options
+	rotator *rotation.Rotator
+	refresh jose.Checks // of signed refresh tokens
+}
+
+// New returns a scheme. issuer and audience are "iss" and "aud" of its tokens: a URL
+// of the application, and of its API; no other scheme of the chain has this issuer.
+func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Scheme, error) {
+	if keys == nil || store == nil {
+		return nil, errors.New("jwt: keys and a store are needed")
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	defaults(&o)
+	types := []string{TypeAccess}
+	if o.Sliding {
+		types = append(types, TypeSliding)
+	}
+	v, err := newVerifier(issuer, audience, keys, VerifierOptions{
+		Realm: o.Realm, Leeway: o.Leeway, Types: types, Roles: "roles",
+		CacheEntries: o.CacheEntries, CacheBytes: o.CacheBytes, Clock: o.Clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.AccessTTL <= 0 {
+		return nil, fmt.Errorf("jwt: access tokens of %v", o.AccessTTL)
+	}
+	if audience == issuer && o.SignedRefresh {
+		return nil, errors.New("jwt: signed refresh tokens are for the issuer: the audience must be another")
+	}
+	if err := tokentext.CheckPrefix(o.Prefix); err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
+	}
+	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o}
+	s.perms, _ = store.(storage.Permissions)
+	s.rotator, err = rotation.New(store, rotation.Options{
+		Grace: max(o.Grace, 0), Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Clock: o.Clock,
+		// The longest life of what was minted a moment ago, to a verifier whose clock is
+		// behind.
+		Block: o.AccessTTL + 2*o.Leeway + time.Minute,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
+	}
+	s.refresh = jose.Checks{Issuer: issuer, Audience: issuer, Leeway: o.Leeway, Clock: o.Clock, IgnoreExpiry: true}
+	v.own, v.standing = true, s.loaded
+	if o.Stateless {
+		v.standing = s.stateless
+	}
+	return s, nil
+}
+
+func defaults(o *Options) {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.AccessTTL, 5 * time.Minute}, {&o.RefreshTTL, 24 * time.Hour}, {&o.AbsoluteTTL, 30 * 24 * time.Hour}, {&o.Grace, 10 * time.Second}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Prefix == "" {
+		o.Prefix = "vrt"
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+}
+
+// Pattern returns a regular expression (RE2) that finds the scheme's opaque refresh
+// tokens in texts, for secret scanners.
+func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
+
+// loaded is the standing of a token with its account, in one query.
+func (s *Scheme) loaded(ctx context.Context, a *Access) (authn.User, []string, error) {
+	u, st, err := s.store.UserStanding(ctx, a.Subject, a.keys)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, nil, s.invalid.With(err)
+	case err != nil:
+		return nil, nil, err
+	case !u.Active:
+		return nil, nil, s.invalid.With(errDisabled)
+	}
+	if err := s.stands(a, st); err != nil {
+		return nil, nil, err
+	}
+	user, err := s.user(ctx, u)
+	return user, u.Roles, err
+}
+
+// stateless is the standing of a token by its claims.
+func (s *Scheme) stateless(ctx context.Context, a *Access) (authn.User, []string, error) {
+	st, err := s.store.StandingOf(ctx, a.Subject, a.keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nil, a.Roles, s.stands(a, st)
+}
+
+func (s *Scheme) stands(a *Access, st storage.Standing) error {
+	switch {
+	case st.Blocked:
+		return s.invalid.With(errBlocked)
+	case st.Epoch != a.Version:
+		return s.invalid.With(errEpoch)
+	}
+	return nil
+}
+
+var (
+	errDisabled = errors.New("account disabled")
+	errEpoch    = errors.New("ended with an earlier epoch of the account")
+)
+
+func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
+	if s.perms != nil {
+		u = u.WithPermissions(s.perms)
+	}
+	if s.opts.User != nil {
+		return s.opts.User(ctx, u)
+	}
+	return &u, nil
+}

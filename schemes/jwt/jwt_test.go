@@ -1,0 +1,238 @@
+package jwt_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+func TestNewRefuses(t *testing.T) {
+	ring, s := ringOf(t, jose.HS256), memory.New(nil)
+	for what, f := range map[string]func() error{
+		"no keys":     func() error { _, err := jwt.New(issuer, audience, nil, s, nil); return err },
+		"no store":    func() error { _, err := jwt.New(issuer, audience, ring, nil, nil); return err },
+		"no issuer":   func() error { _, err := jwt.New("", audience, ring, s, nil); return err },
+		"no audience": func() error { _, err := jwt.New(issuer, "", ring, s, nil); return err },
+		"leeway": func() error {
+			_, err := jwt.New(issuer, audience, ring, s, &jwt.Options{Leeway: time.Hour})
+			return err
+		},
+		"access":  func() error { _, err := jwt.New(issuer, audience, ring, s, &jwt.Options{AccessTTL: -1}); return err },
+		"refresh": func() error { _, err := jwt.New(issuer, audience, ring, s, &jwt.Options{RefreshTTL: -1}); return err },
+		"absolute": func() error {
+			_, err := jwt.New(issuer, audience, ring, s, &jwt.Options{AbsoluteTTL: time.Hour})
+			return err
+		},
+		"grace": func() error {
+			_, err := jwt.New(issuer, audience, ring, s, &jwt.Options{Grace: 2 * time.Minute})
+			return err
+		},
+		"prefix": func() error { _, err := jwt.New(issuer, audience, ring, s, &jwt.Options{Prefix: "A"}); return err },
+		"realm":  func() error { _, err := jwt.New(issuer, audience, ring, s, &jwt.Options{Realm: `a"b`}); return err },
+		"same audience": func() error {
+			_, err := jwt.New(issuer, issuer, ring, s, &jwt.Options{SignedRefresh: true})
+			return err
+		},
+		"verifier": func() error { _, err := jwt.NewVerifier(issuer, audience, nil, nil); return err },
+		"no types": func() error {
+			_, err := jwt.NewVerifier(issuer, audience, ring, &jwt.VerifierOptions{Types: []string{}})
+			return err
+		},
+	} {
+		if f() == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+}
+
+func TestConformance(t *testing.T) {
+	w := newWorld(t, jwt.Options{})
+	good := w.issue(t).Access
+	authntest.Run(t, authntest.Suite{
+		Scheme: w.Scheme,
+		Good:   func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good) },
+		Bad: map[string]func(*http.Request){
+			"signature": func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good[:len(good)-4]+"AAAA") },
+			"shape":     func(r *http.Request) { r.Header.Set("Authorization", "Bearer junk") },
+		},
+	})
+}
+
+func TestIdentity(t *testing.T) {
+	for _, stateless := range []bool{false, true} {
+		w := newWorld(t, jwt.Options{Stateless: stateless, Claims: func(_ context.Context, u storage.User) (map[string]any, error) {
+			return map[string]any{"plan": "gold", "sub": "admin", "EXP": 9}, nil
+		}})
+		p := w.issue(t)
+		id, err := w.Authenticate(bearer(p.Access))
+		must(t, err)
+		a, ok := id.Credential.(*jwt.Access)
+		if !ok || id.Subject != "id-alice" || id.Scheme != "jwt" || id.Issuer != "" || id.Client != "" || !slices.Equal(id.Roles, []string{"staff"}) ||
+			id.Scopes != nil || !id.Expires.Equal(w.clock.Now().Add(5*time.Minute)) || !id.AuthTime.Equal(w.clock.Now()) {
+			t.Errorf("%+v", id)
+		}
+		if plan, _ := a.Claims.Text("plan"); plan != "gold" || a.Family == "" || a.ID == "" {
+			t.Errorf("%+v", a)
+		}
+		if u, ok := id.User.(*storage.User); ok == stateless || !stateless && u.Name != "alice" {
+			t.Errorf("user %v", id.User)
+		}
+		for range 2 { // from the cache
+			if again, err := w.Authenticate(bearer(p.Access)); err != nil || again.Subject != id.Subject {
+				t.Errorf("%+v, %v", again, err)
+			}
+		}
+	}
+	if text := fmt.Sprintf("%v %+v %#v", jwt.Pair{Access: "secret"}, jwt.Pair{Access: "secret"}, jwt.Pair{Access: "secret"}); strings.Contains(text, "secret") {
+		t.Error(text)
+	}
+}
+
+// A login that is limited to scopes is a delegated identity.
+func TestScopes(t *testing.T) {
+	w := newWorld(t, jwt.Options{})
+	for _, scopes := range [][]string{{"notes:read", "notes:write"}, {}} {
+		p, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: scopes})
+		must(t, err)
+		for range 2 {
+			id, err := w.Authenticate(bearer(p.Access))
+			must(t, err)
+			if id.Scopes == nil || !slices.Equal(id.Scopes, scopes) {
+				t.Errorf("got %q, want %q", id.Scopes, scopes)
+			}
+			var status int
+			if p, status = w.refreshes(t, p.Refresh); status != 200 {
+				t.Fatal(status)
+			}
+		}
+	}
+	if _, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: []string{"a b"}}); !errors.Is(err, storage.ErrInvalid) {
+		t.Errorf("a scope with a blank: %v", err)
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	w := newWorld(t, jwt.Options{Leeway: time.Second})
+	p := w.issue(t)
+	if w.status(p.Access) != 200 {
+		t.Fatal("refused")
+	}
+	w.clock.pass(5*time.Minute + time.Second - time.Nanosecond)
+	if w.status(p.Access) != 200 {
+		t.Error("refused before its expiry and leeway")
+	}
+	w.clock.pass(time.Nanosecond)
+	if w.status(p.Access) != 401 {
+		t.Error("taken at its expiry, from the cache")
+	}
+	fresh := newWorld(t, jwt.Options{CacheEntries: -1})
+	q := fresh.issue(t)
+	fresh.clock.pass(5 * time.Minute)
+	if fresh.status(q.Access) != 401 {
+		t.Error("taken at its expiry")
+	}
+}
+
+// Whatever ends the account's credentials ends access and refresh tokens.
+func TestEnds(t *testing.T) {
+	for _, stateless := range []bool{false, true} {
+		for what, end := range map[string]func(*world, context.Context, jwt.Pair) error{
+			"log-out-everywhere": func(w *world, ctx context.Context, _ jwt.Pair) error {
+				_, err := w.store.BumpEpoch(ctx, "id-alice")
+				return err
+			},
+			"new password": func(w *world, ctx context.Context, _ jwt.Pair) error {
+				return w.store.SetPassword(ctx, "id-alice", "x")
+			},
+			"attack_044": func(w *world, ctx context.Context, _ jwt.Pair) error {
+				return w.store.SetActive(ctx, "id-alice", false)
+			},
+			"attack_045": func(w *world, ctx context.Context, _ jwt.Pair) error { return w.store.DeleteUser(ctx, "id-alice") },
+			"revoke":     func(w *world, ctx context.Context, p jwt.Pair) error { return w.Revoke(ctx, p.Refresh) },
+			"revoke by id": func(w *world, ctx context.Context, p jwt.Pair) error {
+				list, err := w.List(ctx, "id-alice", 10)
+				if err != nil || len(list) != 1 {
+					return fmt.Errorf("%d families, %w", len(list), err)
+				}
+				return w.RevokeFamily(ctx, "id-alice", list[0].ID)
+			},
+		} {
+			t.Run(what, func(t *testing.T) {
+				w := newWorld(t, jwt.Options{Stateless: stateless})
+				p := w.issue(t)
+				if w.status(p.Access) != 200 {
+					t.Fatal("refused")
+				}
+				must(t, end(w, t.Context(), p))
+				if got := w.status(p.Access); got != 401 {
+					t.Errorf("access: %d", got)
+				}
+				if _, got := w.refreshes(t, p.Refresh); got != 401 {
+					t.Errorf("refresh: %d", got)
+				}
+			})
+		}
+	}
+	w := newWorld(t, jwt.Options{})
+	if err := w.RevokeFamily(t.Context(), "id-alice", "x"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIssueRefuses(t *testing.T) {
+	no := authn.PermissionDenied("not you")
+	ruled := false
+	w := newWorld(t, jwt.Options{Rule: func(context.Context, storage.User) error {
+		if ruled {
+			return no
+		}
+		return nil
+	}})
+	p := w.issue(t)
+	for what, f := range map[string]func() error{
+		"another epoch": func() error { _, err := w.Issue(t.Context(), "id-alice", 7, nil); return err },
+		"nobody":        func() error { _, err := w.Issue(t.Context(), "nobody", 0, nil); return err },
+	} {
+		if err := f(); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	ruled = true
+	if _, err := w.Issue(t.Context(), "id-alice", 0, nil); err != no {
+		t.Errorf("rule at login: %v", err)
+	}
+	if _, _, err := w.Refresh(t.Context(), p.Refresh); err != no {
+		t.Errorf("rule at refresh: %v", err)
+	}
+	ruled = false
+	if _, status := w.refreshes(t, p.Refresh); status != 200 {
+		t.Errorf("a refresh that the rule refused used the token: %d", status)
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	w := newWorld(t, jwt.Options{Realm: "api"})
+	m := authn.New(authn.Chain{w.Scheme}, &authn.Options{})
+	for value, want := range map[string]string{"Bearer junk": `Bearer realm="api", error="invalid_token"`} {
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", value)
+		m.Handler(nil).ServeHTTP(rec, r)
+		if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != want || !strings.Contains(rec.Body.String(), `"code":"token_not_valid"`) {
+			t.Errorf("%d %q %s", rec.Code, rec.Header()["Www-Authenticate"], rec.Body)
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Types of the tokens that the scheme makes ("typ" of RFC 7515 section 4.1.9). A
+// token of one type is never taken for another.
+const (
+	TypeAccess  = "at+jwt" // RFC 9068
+	TypeRefresh = "rt+jwt"
+	TypeSliding = "sl+jwt"
+)
+
+// VerifierOptions change a Verifier; nil is fine.
+type VerifierOptions struct {
+	// Name is Identity.Scheme; "jwt" where "".
+	Name string
+	// Realm, where not "", is named in the challenge.
+	Realm string
+	// Leeway is how far clocks may differ, up to five minutes; 0 is none.
+	Leeway time.Duration
+	// Types are the accepted "typ" values; nil is TypeAccess alone. An issuer that
+	// sends "JWT" tells its access tokens from its ID tokens by nothing else.
+	Types []string
+	// Roles names the claim, a list of strings, that the identity's roles come from.
+	// "" gives none: another's roles are not this application's.
+	Roles string
+	// Blocklist, where not nil, is asked for each request: tokens of this issuer that
+	// it blocks are refused.
+	Blocklist storage.Blocklist
+	// User makes the application's account of the claims. nil leaves none. Its
+	// *authn.Error refuses the request; any other error is a fault.
+	User func(context.Context, *Access) (authn.User, error)
+	// CacheEntries and CacheBytes bound the cache of verified tokens: 8,192 and 16 MiB
+	// where 0. Below 0 there is none. A hit spares the parsing and the signature, not
+	// the look at expiry and blocklist.
+	CacheEntries, CacheBytes int
+	// Clock is time.Now where nil.
+	Clock func() time.Time
+}
+
+// Verifier accepts the access tokens of another issuer, such as an OpenID provider,
+// by its published keys. The tokens of this application are Scheme's. It is safe
+// for concurrent use.
+type Verifier struct {
+	issuer    string
+	keys      jose.KeySource
+	checks    jose.Checks
+	opts      VerifierOptions
+	generic   func() uint64 // of keys; nil: they never change
+	cache     *cache        // nil: none
+	challenge string
+
+	own      bool // the tokens are this application's
+	standing func(context.Context, *Access) (authn.User, []string, error)
+
+	invalid      *authn.Error // every refused token looks like this
+	unrecognized error
+}
+
+// NewVerifier returns a verifier of tokens whose "iss" is issuer and whose "aud"
+// holds audience, both byte for byte, signed by a key of keys (a jose.Remote, or a
+// jose.Ring of public keys).
+//
+// Identities carry the Issuer, the Client where "client_id" names one, and the
+// scopes of "scope"; a token whose "sub" is its "client_id" has no Subject.
+func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOptions) (*Verifier, error) {
+	var o VerifierOptions
+	if opts != nil {
+		o = *opts
+	}
+	v, err := newVerifier(issuer, audience, keys, o)
+	if err != nil {
+		return nil, err
+	}
+	v.standing = v.foreign
+	return v, nil
+}
+
+func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions) (*Verifier, error) {
+	if keys == nil {
+		return nil, errors.New("jwt: keys are needed")
+	}
+	if o.Name == "" {
+		o.Name = "jwt"
+	}
+	if o.Types == nil {
+		o.Types = []string{TypeAccess}
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	switch {
+	case len(o.Types) == 0:
+		return nil, errors.New("jwt: no type is accepted")
+	case strings.ContainsAny(o.Realm, "\"\\") || strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' }):
+		return nil, fmt.Errorf("jwt: realm %q holds a quote, a backslash or a control character", o.Realm)
+	}
+	v := &Verifier{
+		issuer: issuer, keys: keys, opts: o,
+		checks: jose.Checks{Issuer: issuer, Audience: audience, Leeway: o.Leeway, Clock: o.Clock},
+	}
+	if err := v.checks.Validate(); err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
+	}
+	if g, ok := keys.(interface{ Generation() uint64 }); ok {
+		v.generic = g.Generation
+	}
+	if o.CacheEntries >= 0 && o.CacheBytes >= 0 {
+		v.cache = newCache(o.CacheEntries, o.CacheBytes)
+	}
+	v.challenge = "Bearer"
+	if o.Realm != "" {
+		v.challenge += ` realm="` + o.Realm + `"`
+	}
+	v.invalid = notValid("Token is invalid")
+	v.unrecognized = authn.Unrecognized(v.invalid.With(errors.New("not of a token's shape")))
+	return v, nil
+}
+
+// notValid is the refusal of a token in simplejwt's form.
+func notValid(detail string) *authn.Error {
+	e := authn.AuthenticationFailed(detail)
+	e.Code = "token_not_valid"
+	e.Members = []authn.Member{{Name: "code", Value: e.Code}}
+	return e
+}
+
+// Name returns the name of VerifierOptions.
+func (v *Verifier) Name() string { return v.opts.Name }
+
+// Headers returns Authorization.
+func (v *Verifier) Headers() []string { return []string{"Authorization"} }
+
+// Claims returns the keyword and the issuer: two schemes of one chain with one
+// issuer are an error of construction (RULES C3).
+func (v *Verifier) Claims() []authn.Claim {
+	return []authn.Claim{{Keyword: "Bearer", Shape: "jwt " + v.issuer}}
+}
+
+// Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
+// section 3.1).
+func (v *Verifier) Challenge(_ *http.Request, err error) string {
+	var refused *authn.Error
+	if !errors.As(err, &refused) || refused.Code != v.invalid.Code {
+		return v.challenge
+	}
+	if v.opts.Realm != "" {
+		return v.challenge + `, error="invalid_token"`
+	}
+	return v.challenge + ` error="invalid_token"`
+}
+
+// Authenticate looks for a JWT under Bearer whose issuer is this one: a token of
+// another issuer is ErrUnrecognized. Whatever is wrong with it, the client is told
+// the same; the reason goes to the log (RULES C6). With a blocklist or accounts it
+// takes one query.
+func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
+	text, err := authn.Credentials(r, "Bearer", "token")
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	if !shaped(text) {
+		return authn.Identity{}, v.unrecognized
+	}
+	return v.identify(r.Context(), text)
+}
+
+// shaped reports whether text looks like a JWS: it begins with the base64url of `{"`
+// or of `{` and white space, and has two dots.
+func shaped(text string) bool {
+	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
+}
+
+func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, error) {
+	a, err := v.access(ctx, text)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	user, roles, err := v.standing(ctx, a)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	id := authn.Identity{
+		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Roles: roles, Scopes: a.Scopes,
+		User: user, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
+	}
+	if !v.own {
+		id.Issuer = v.issuer
+	}
+	return id, nil
+}
+
+// access returns the verified token, from the cache where it is there.
+func (v *Verifier) access(ctx context.Context, text string) (*Access, error) {
+	if v.cache == nil {
+		return v.verify(ctx, text)
+	}
+	var generation uint64
+	if v.generic != nil {
+		generation = v.generic()
+	}
+	key := digestOf(text)
+	if a := v.cache.get(key, generation); a != nil {
+		if !v.opts.Clock().Before(a.Expires.Add(v.opts.Leeway)) {
+			return nil, v.invalid.With(jose.ErrExpired)
+		}
+		return a, nil
+	}
+	a, err := v.verify(ctx, text)
+	if err == nil {
+		v.cache.put(key, generation, a)
+	}
+	return a, err
+}
+
+// verify checks everything that the token says by itself.
+func (v *Verifier) verify(ctx context.Context, text string) (*Access, error) {
+	t, err := jose.Decode(text)
+	if err != nil {
+		return nil, v.refuse(err)
+	}
+	if iss, ok := t.Claims.Text("iss"); !ok || iss != v.issuer {
+		return nil, v.unrecognized // selects the scheme, no more: Check asks again
+	}
+	if err := t.Verify(ctx, v.keys, v.opts.Types...); err != nil {
+		return nil, v.refuse(err)
+	}
+	reg, err := v.checks.Check(t.Claims)
+	if err != nil {
+		return nil, v.refuse(err)
+	}
+	a, err := v.read(t, reg)
+	if err != nil {
+		return nil, v.refuse(err)
+	}
+	return a, nil
+}
+
+// refuse makes a refusal of what is wrong with a token, and passes a fault on.
+func (v *Verifier) refuse(err error) error {
+	if errors.Is(err, jose.ErrInvalid) {
+		return v.invalid.With(err)
+	}
+	return err
+}
+
+// foreign is the standing of another issuer's token.
+func (v *Verifier) foreign(ctx context.Context, a *Access) (user authn.User, roles []string, err error) {
+	if v.opts.Blocklist != nil {
+		// The epoch is that of this application's subjects, not of the issuer's.
+		st, err := v.opts.Blocklist.StandingOf(ctx, "", a.keys)
+		if err != nil {
+			return nil, nil, err
+		}
+		if st.Blocked {
+			return nil, nil, v.invalid.With(errBlocked)
+		}
+	}
+	if v.opts.User != nil {
+		user, err = v.opts.User(ctx, a)
+	}
+	return user, a.Roles, err
+}
+
+var errBlocked = errors.New("blocked: logged out, or used again")
