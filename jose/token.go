@@ -89,7 +89,7 @@ func parse(token string) (*Token, []byte, error) {
 	}
 	head, rest, ok := strings.Cut(token, ".")
 	body, sig, ok2 := strings.Cut(rest, ".")
-	if !ok || !ok2 || head == "" || body == "" || sig == "" || strings.IndexByte(sig, '.') >= 0 {
+	if !ok || !ok2 || head == "" || sig == "" || strings.IndexByte(sig, '.') >= 0 {
 		return nil, nil, invalid("not three parts")
 	}
 	// One allocation holds the token's text and all that it decodes to.
