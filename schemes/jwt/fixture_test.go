@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,4 +243,29 @@ func (f *faulty) Block(ctx context.Context, until time.Time, keys ...storage.Blo
 		return f.writes
 	}
 	return f.store.Block(ctx, until, keys...)
+}
+
+// counting counts writes.
+type counting struct {
+	store
+	writes atomic.Int64
+}
+
+func (c *counting) EndFamily(ctx context.Context, id string, until time.Time) error {
+	c.writes.Add(1)
+	return c.store.EndFamily(ctx, id, until)
+}
+
+func (c *counting) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
+	c.writes.Add(1)
+	return c.store.Block(ctx, until, keys...)
+}
+
+// overStore is another scheme of w's issuer, over a store of its own.
+func overStore(t testing.TB, w *world, s jwt.Store, opts jwt.Options) *jwt.Scheme {
+	t.Helper()
+	opts.Clock, opts.Logger = w.clock.Now, slog.New(slog.DiscardHandler)
+	x, err := jwt.New(issuer, audience, w.ring, s, &opts)
+	must(t, err)
+	return x
 }

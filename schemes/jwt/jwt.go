@@ -195,8 +195,17 @@ func (s *Scheme) loaded(ctx context.Context, a *Access) (authn.User, []string, e
 	if err := s.stands(a, st); err != nil {
 		return nil, nil, err
 	}
-	user, err := s.user(ctx, u)
-	return user, u.Roles, err
+	roles := u.Roles
+	if a.Scopes != nil { // a delegated identity: RULES C4
+		roles = nil
+	} else if s.perms != nil {
+		u = u.WithPermissions(s.perms)
+	}
+	if s.opts.User == nil {
+		return &u, roles, nil
+	}
+	user, err := s.opts.User(ctx, u)
+	return user, roles, err
 }
 
 // stateless is the standing of a token by its claims.
@@ -222,13 +231,3 @@ var (
 	errDisabled = errors.New("account disabled")
 	errEpoch    = errors.New("ended with an earlier epoch of the account")
 )
-
-func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
-	if s.perms != nil {
-		u = u.WithPermissions(s.perms)
-	}
-	if s.opts.User != nil {
-		return s.opts.User(ctx, u)
-	}
-	return &u, nil
-}

@@ -1,0 +1,157 @@
+package jwt_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+const idp = "https://idp.example"
+
+func foreign(t testing.TB, ring *jose.Ring, change map[string]any) string {
+	t.Helper()
+	c := map[string]any{"iss": idp, "aud": audience, "sub": "user-7", "jti": "j", "client_id": "app", "exp": 1_800_000_300, "iat": 1_800_000_000, "scope": "notes:read", "roles": []string{"admin"}}
+	for k, v := range change {
+		if c[k] = v; v == nil {
+			delete(c, k)
+		}
+	}
+	text, err := json.Marshal(c)
+	must(t, err)
+	token, err := ring.Sign(t.Context(), "at+jwt", text)
+	must(t, err)
+	return token
+}
+
+// Another issuer's tokens, in one chain with ours.
+func TestVerifier(t *testing.T) {
+	w := newWorld(t, jwt.Options{})
+	ring := ringOf(t, jose.EdDSA)
+	blocklist := memory.New(nil)
+	v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Name: "idp", Clock: w.clock.Now, Blocklist: blocklist})
+	must(t, err)
+	for _, chain := range []authn.Chain{{w.Scheme, v}, {v, w.Scheme}} {
+		id, err := chain.Authenticate(bearer(foreign(t, ring, nil)))
+		must(t, err)
+		if id.Subject != "user-7" || id.Issuer != idp || id.Client != "app" || id.Scheme != "idp" || fmt.Sprint(id.Scopes) != "[notes:read]" || id.Roles != nil || id.User != nil {
+			t.Errorf("%+v", id)
+		}
+		if id, err := chain.Authenticate(bearer(w.issue(t).Access)); err != nil || id.Scheme != "jwt" || id.Issuer != "" {
+			t.Errorf("%+v, %v", id, err)
+		}
+		for what, token := range map[string]string{
+			"a third issuer": foreign(t, ring, map[string]any{"iss": "https://x.example"}), "ours by their key": foreign(t, ring, map[string]any{"iss": issuer, "ver": 0}),
+			"theirs by our key": foreign(t, w.ring, nil), "no issuer": foreign(t, ring, map[string]any{"iss": nil}),
+		} {
+			if got := statusOf(chain, token); got != 401 {
+				t.Errorf("%s: %d", what, got)
+			}
+		}
+	}
+	id, err := v.Authenticate(bearer(foreign(t, ring, map[string]any{"sub": "app", "scope": nil})))
+	if err != nil || id.Subject != "" || id.Client != "app" || id.Scopes == nil || len(id.Scopes) != 0 {
+		t.Errorf("a client without a user: %+v, %v", id, err)
+	}
+	must(t, blocklist.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockJTI, idp, "j")))
+	if got := statusOf(v, foreign(t, ring, nil)); got != 401 {
+		t.Errorf("blocked: %d", got)
+	}
+	roles, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: w.clock.Now, Roles: "roles", CacheEntries: -1})
+	must(t, err)
+	if id, err := roles.Authenticate(bearer(foreign(t, ring, map[string]any{"client_id": nil, "scope": nil}))); err != nil || fmt.Sprint(id.Roles) != "[admin]" || id.Scopes != nil {
+		t.Errorf("%+v, %v", id, err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("two schemes of one issuer in one chain")
+		}
+	}()
+	authn.New(authn.Chain{v, roles}, nil)
+}
+
+// A key that left the ring ends what is in the cache.
+func TestCacheAndRotation(t *testing.T) {
+	w := newWorld(t, jwt.Options{})
+	master, err := keys.NewRing(keys.Generate())
+	must(t, err)
+	stored, err := jwt.NewStoredKeys(memory.New(nil), master, issuer, &jwt.KeyOptions{Clock: w.clock.Now})
+	must(t, err)
+	if _, err := stored.JWKS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := memory.New(nil)
+	if stored, err = jwt.NewStoredKeys(s, master, issuer, &jwt.KeyOptions{Clock: w.clock.Now}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds the first one's key
+		must(t, stored.Ensure(t.Context()))
+	}
+	list, err := stored.List(t.Context())
+	if err != nil || len(list) != 1 || strings.Contains(fmt.Sprintf("%v %+v %#v", list, list, list), string(list[0].Sealed)) {
+		t.Fatalf("%d keys, %v", len(list), err)
+	}
+	x, err := jwt.New(issuer, audience, stored, w.store, &jwt.Options{Clock: w.clock.Now, AccessTTL: 100 * time.Hour, RefreshTTL: 100 * time.Hour})
+	must(t, err)
+	p, err := x.Issue(t.Context(), "id-alice", 0, nil)
+	must(t, err)
+	old := list[0].ID
+	row, err := stored.Rotate(t.Context())
+	must(t, err)
+	w.clock.pass(time.Minute)
+	if jwks, err := stored.JWKS(t.Context()); err != nil || !strings.Contains(string(jwks), row.ID) || !strings.Contains(string(jwks), old) {
+		t.Errorf("%s, %v", jwks, err)
+	}
+	kid := func() string {
+		q, err := x.Issue(t.Context(), "id-alice", 0, nil)
+		must(t, err)
+		tok, err := jose.Decode(q.Access)
+		must(t, err)
+		return tok.Header.KeyID
+	}
+	if kid() != old || statusOf(x, p.Access) != 200 {
+		t.Error("the new key signs before it is known")
+	}
+	w.clock.pass(10 * time.Minute)
+	if kid() != row.ID || statusOf(x, p.Access) != 200 {
+		t.Error("the new key does not sign, or the old does not verify")
+	}
+	w.clock.pass(24 * time.Hour)
+	if got := statusOf(x, p.Access); got != 401 {
+		t.Errorf("a token of an expired key, in the cache: %d", got)
+	}
+	other, err := keys.NewRing(keys.Generate())
+	must(t, err)
+	wrong, err := jwt.NewStoredKeys(s, other, issuer, &jwt.KeyOptions{Clock: w.clock.Now})
+	must(t, err)
+	if _, err := wrong.Sign(t.Context(), "x", []byte("{}")); err == nil {
+		t.Error("opened under another master key")
+	}
+}
+
+// The cache is bounded in number and in bytes, and never answers for another token.
+func TestCacheIsBounded(t *testing.T) {
+	w := newWorld(t, jwt.Options{CacheEntries: 64, CacheBytes: 64 << 10})
+	var all []string
+	for range 500 {
+		all = append(all, w.issue(t).Access)
+	}
+	for range 2 {
+		for _, token := range all {
+			if w.status(token) != 200 {
+				t.Fatal("refused")
+			}
+		}
+	}
+	if n := jwt.Cached(w.Scheme); n > 64 {
+		t.Errorf("%d entries", n)
+	}
+}
