@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -32,7 +31,7 @@ type Options struct {
 	// Users maps the accounts onto a table of the application; nil is
 	// vestibule_users.
 	Users *UserTable
-	// Clock gives the microseconds of BumpEpoch. nil is the clock of the
+	// Clock gives the microseconds of BumpEpoch and the times of claims. nil is the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
 }
@@ -50,7 +49,7 @@ type Store struct {
 	owns    bool          // Close closes the database
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
-	byDigest atomic.Pointer[sql.Stmt] // the hot query, prepared at first use
+	tokenByDigest, deviceByDigest, standing, userStanding hot
 }
 
 var (
@@ -59,6 +58,11 @@ var (
 	_ storage.Subjects     = (*Store)(nil)
 	_ storage.Permissions  = (*Store)(nil)
 	_ storage.StaticTokens = (*Store)(nil)
+	_ storage.DeviceTokens = (*Store)(nil)
+	_ storage.Families     = (*Store)(nil)
+	_ storage.Blocklist    = (*Store)(nil)
+	_ storage.SigningKeys  = (*Store)(nil)
+	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
 
@@ -102,6 +106,8 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		db: db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
 	}
+	s.tokenByDigest.query, s.deviceByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest
+	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
 	if d == sqlite {
 		s.writer = make(chan struct{}, 1)
 	}
@@ -126,10 +132,7 @@ func Config() *gorm.Config {
 // Close releases what the store prepared, and closes the database where the store
 // owns it (Own, sqlite.Open, postgres.Open).
 func (s *Store) Close() error {
-	var err error
-	if stmt := s.byDigest.Swap(nil); stmt != nil {
-		err = stmt.Close()
-	}
+	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.standing.close(), s.userStanding.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

@@ -54,11 +54,9 @@ func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn 
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
 		// Two lists that are set at once must not become one. PostgreSQL has no row to
-		// lock where the list was empty; SQLite has one writer.
-		if s.dialect == postgres {
-			if _, err := s.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", table+" "+key); err != nil {
-				return err
-			}
+		// lock where the list was empty.
+		if err := s.advisory(ctx, table+" "+key); err != nil {
+			return err
 		}
 		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+keyColumn+" = ?"), key); err != nil {
 			return err

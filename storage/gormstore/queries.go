@@ -11,11 +11,17 @@ type queries struct {
 	mayHold, lockUser                           string
 	tokenOf, listTokens, dropToken, dropTokenOf string
 	epoch, bump, bumpTo                         string
+	deviceByDigest, refreshByDigest             string
+	claim, claimAt, standing, userStanding      string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
 	const tokenColumns = "t.subject, t.digest, t.salt, t.key_id, t.epoch, t.created_us"
 	userColumns := u.text("u.id") + ", u.name, u.email, u.password, u.active, u.roles, u.created_us, COALESCE(s.epoch, 0)"
+	// The account and the epoch of a record's subject.
+	owner := func(subject string) string {
+		return " JOIN " + u.source + " u ON u.id = " + u.cast(subject) + " LEFT JOIN vestibule_subjects s ON s.subject = " + subject
+	}
 	fromUsers := " FROM " + u.source + " u LEFT JOIN vestibule_subjects s ON s.subject = " + u.text("u.id")
 	bytewise := "u.name COLLATE BINARY"
 	greatest := "MAX"
@@ -29,6 +35,14 @@ func newQueries(d dialect, u *userSQL) queries {
 	byID := " WHERE " + id + " = " + u.cast("?")
 	bump := "INSERT INTO vestibule_subjects (subject, epoch) VALUES (?, {now}) ON CONFLICT (subject) DO UPDATE SET epoch = " +
 		greatest + "(vestibule_subjects.epoch + 1, EXCLUDED.epoch) RETURNING epoch"
+	// The clock is asked once: the window ends that long after the claim.
+	claim := "UPDATE vestibule_refresh_tokens SET next = ?, claimed_us = c.us, sealed = ?, sealed_until_us = CASE WHEN " +
+		d.typed("?", "BIGINT") + " > 0 THEN c.us + " + d.typed("?", "BIGINT") + " ELSE 0 END FROM (SELECT {now} AS us) c WHERE digest = ? AND claimed_us = 0"
+	const blocked = "EXISTS (SELECT 1 FROM vestibule_blocklist WHERE block_key IN (?, ?, ?))"
+	now := "0"
+	if d == postgres {
+		now = serverNow
+	}
 	q := queries{
 		userByID:   "SELECT " + userColumns + fromUsers + " WHERE u.id = " + u.cast("?"),
 		userByName: "SELECT " + userColumns + fromUsers + " WHERE u.name = ?",
@@ -37,8 +51,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		deleteUser: "DELETE FROM " + table + byID,
 
 		tokenByDigest: "SELECT " + tokenColumns + ", " + userColumns +
-			" FROM vestibule_static_tokens t JOIN " + u.source + " u ON u.id = " + u.cast("t.subject") +
-			" LEFT JOIN vestibule_subjects s ON s.subject = t.subject WHERE t.digest = ?",
+			" FROM vestibule_static_tokens t" + owner("t.subject") + " WHERE t.digest = ?",
 		tokenOf:    "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject = ?",
 		listTokens: "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject > ? ORDER BY t.subject LIMIT ?",
 		mayHold:    mayHold,
@@ -52,8 +65,18 @@ func newQueries(d dialect, u *userSQL) queries {
 		dropTokenOf: "DELETE FROM vestibule_static_tokens WHERE subject = ?",
 
 		epoch:  "SELECT epoch FROM vestibule_subjects WHERE subject = ?",
-		bump:   strings.Replace(bump, "{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", 1),
+		bump:   strings.Replace(bump, "{now}", serverNow, 1),
 		bumpTo: strings.Replace(bump, "{now}", "?", 1),
+
+		deviceByDigest: "SELECT " + deviceColumns + ", " + userColumns + " FROM vestibule_device_tokens t" + owner("t.subject") + " WHERE t.digest = ?",
+		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, " +
+			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + userColumns +
+			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
+			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",
+		claim:        strings.Replace(claim, "{now}", serverNow, 1),
+		claimAt:      strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
+		standing:     "SELECT COALESCE((SELECT epoch FROM vestibule_subjects WHERE subject = ?), 0), " + blocked,
+		userStanding: "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.cast("?"),
 	}
 	if u.Password != "" {
 		p := d.quote(u.Password)
@@ -66,12 +89,15 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo,
+		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding,
 	} {
 		*s = d.bind(*s)
 	}
 	return q
 }
+
+// serverNow is the clock of PostgreSQL, in microseconds.
+const serverNow = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 // forUpdate ends a SELECT whose rows stay as they are until the transaction ends.
 // SQLite has one writer, which the transaction is from its beginning.

@@ -45,7 +45,17 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 // ForgetSubject implements storage.Subjects.
 func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
 	return s.atomically(ctx, func(ctx context.Context) error {
+		// Who is about to insert something for the subject holds this lock, or waits.
+		if s.users.has(subject) {
+			var one int
+			if err := s.row(ctx, s.q.lockUser, []any{subject}, []any{&one}); err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
 		if err := s.end(ctx, subject); err != nil {
+			return err
+		}
+		if _, err := s.dropFamilies(ctx, "subject = ?", subject); err != nil {
 			return err
 		}
 		if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
@@ -60,6 +70,41 @@ func (s *Store) end(ctx context.Context, subject string) error {
 	if _, err := s.BumpEpoch(ctx, subject); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, s.q.dropTokenOf, subject)
+	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
+		return err
+	}
+	_, err := s.DeleteDeviceTokensOf(ctx, subject, "")
 	return err
 }
+
+// mayHold returns ErrStale unless the subject exists, is active, and has the epoch.
+func (s *Store) mayHold(ctx context.Context, subject string, epoch int64) error {
+	if !s.users.has(subject) {
+		return storage.ErrStale
+	}
+	var one int
+	err := s.row(ctx, s.q.mayHold, []any{subject, epoch}, []any{&one})
+	if errors.Is(err, sql.ErrNoRows) {
+		return storage.ErrStale
+	}
+	return err
+}
+
+// lockHolder is mayHold for who inserts: until the transaction ends the account
+// can not be deleted or disabled, and nobody else inserts for it.
+func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) error {
+	if !s.users.has(subject) {
+		return storage.ErrStale
+	}
+	var one int
+	switch err := s.row(ctx, s.q.lockUser, []any{subject}, []any{&one}); {
+	case errors.Is(err, sql.ErrNoRows):
+		return storage.ErrStale
+	case err != nil:
+		return err
+	}
+	return s.mayHold(ctx, subject, epoch)
+}
+
+// presentEpoch is the subject's epoch within a statement.
+const presentEpoch = "COALESCE((SELECT epoch FROM vestibule_subjects WHERE subject = ?), 0)"

@@ -3,7 +3,6 @@ package gormstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -21,40 +20,33 @@ func (r *tokenRow) dest() []any {
 }
 
 func (r *tokenRow) token() (storage.StaticToken, error) {
-	if len(r.digest) != len(r.t.Digest) {
-		return storage.StaticToken{}, fmt.Errorf("gormstore: a digest of %d bytes", len(r.digest))
+	d, err := digestOf(r.digest)
+	if err != nil {
+		return storage.StaticToken{}, err
 	}
-	r.t.Digest = storage.Digest(r.digest)
-	r.t.Created = timeOf(r.created)
+	r.t.Digest, r.t.Created = d, timeOf(r.created)
 	return r.t, nil
+}
+
+func digestOf(b []byte) (d storage.Digest, err error) {
+	if len(b) != len(d) {
+		return d, fmt.Errorf("gormstore: a digest of %d bytes", len(b))
+	}
+	return storage.Digest(b), nil
 }
 
 // StaticTokenByDigest implements storage.StaticTokens with one prepared query.
 func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.StaticToken, storage.User, error) {
-	ctx, cancel, err := s.forHotRead(ctx)
-	if err != nil {
-		return storage.StaticToken{}, storage.User{}, err
-	}
-	defer cancel()
-	var row *sql.Row
-	if s.tx(ctx) != nil {
-		row = s.pool(ctx).QueryRowContext(ctx, s.q.tokenByDigest, d[:])
-	} else {
-		stmt, err := s.hot(ctx)
-		if err != nil {
-			return storage.StaticToken{}, storage.User{}, err
-		}
-		row = stmt.QueryRowContext(ctx, d[:])
-	}
 	var r struct {
 		t tokenRow
 		u userRow
 	}
 	t, u := &r.t, &r.u
-	err = row.Scan(&t.t.Subject, &t.digest, &t.t.Salt, &t.t.KeyID, &t.t.Epoch, &t.created,
-		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch)
+	err := s.hotRow(ctx, &s.tokenByDigest, []any{d[:]}, []any{
+		&t.t.Subject, &t.digest, &t.t.Salt, &t.t.KeyID, &t.t.Epoch, &t.created,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+	})
 	if err != nil {
-		s.outdated(err)
 		return storage.StaticToken{}, storage.User{}, notFound(err)
 	}
 	token, err := t.token()
@@ -65,61 +57,6 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 		return storage.StaticToken{}, storage.User{}, storage.ErrNotFound
 	}
 	return token, u.user(), nil
-}
-
-// forHotRead bounds a read by the timeout. SQLite needs no bound while there is a
-// connection to spare: in WAL mode nothing keeps a reader waiting, but its driver
-// starts a goroutine for each query whose context can end, which costs as much as
-// the query.
-func (s *Store) forHotRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if s.dialect == sqlite && s.hasSpare(ctx) {
-		return context.WithoutCancel(ctx), func() {}, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	return ctx, cancel, nil
-}
-
-// hasSpare reports whether a statement need not wait for a connection: a
-// transaction has its own.
-func (s *Store) hasSpare(ctx context.Context) bool {
-	if s.tx(ctx) != nil {
-		return true
-	}
-	pool := s.sql.Stats()
-	return pool.MaxOpenConnections == 0 || pool.InUse < pool.MaxOpenConnections
-}
-
-// hot returns the prepared query, which lives as long as the store: database/sql
-// prepares it again on each connection that needs it. Nobody waits for another's
-// preparing, which may hang as long as the database does.
-func (s *Store) hot(ctx context.Context) (*sql.Stmt, error) {
-	if stmt := s.byDigest.Load(); stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := s.sql.PrepareContext(ctx, s.q.tokenByDigest)
-	if err != nil {
-		return nil, err
-	}
-	if !s.byDigest.CompareAndSwap(nil, stmt) {
-		_ = stmt.Close() // somebody else was first; this one was never used
-		if stmt = s.byDigest.Load(); stmt == nil {
-			return nil, sql.ErrConnDone // the store was closed
-		}
-	}
-	return stmt, nil
-}
-
-// outdated drops the prepared query where a column has another type since then:
-// PostgreSQL refuses it for as long as it is prepared.
-func (s *Store) outdated(err error) {
-	const featureNotSupported = "0A000" // "cached plan must not change result type"
-	var e interface{ SQLState() string }
-	if !errors.As(err, &e) || e.SQLState() != featureNotSupported {
-		return
-	}
-	if stmt := s.byDigest.Swap(nil); stmt != nil {
-		_ = stmt.Close()
-	}
 }
 
 // StaticTokenOf implements storage.StaticTokens.
@@ -155,15 +92,10 @@ func (s *Store) PutStaticToken(ctx context.Context, t storage.StaticToken, old s
 	case err != nil || n == 1:
 		return err
 	}
-	var one int
-	err = notFound(s.row(ctx, s.q.mayHold, []any{t.Subject, t.Epoch}, []any{&one}))
-	switch err {
-	case nil:
-		return storage.ErrConflict
-	case storage.ErrNotFound:
-		return storage.ErrStale
+	if err := s.mayHold(ctx, t.Subject, t.Epoch); err != nil {
+		return err
 	}
-	return err
+	return storage.ErrConflict
 }
 
 // DeleteStaticToken implements storage.StaticTokens.

@@ -22,7 +22,7 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 
 func (s *Store) block(t *tx, until time.Time, k storage.BlockKey) {
 	at := until.UnixMicro()
-	if k.IsZero() || s.blocked[k] >= at {
+	if had, ok := s.blocked[k]; k.IsZero() || ok && had >= at {
 		return
 	}
 	put(t, s.blocked, k, at)

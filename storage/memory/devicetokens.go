@@ -38,7 +38,9 @@ func (s *Store) ListDeviceTokens(ctx context.Context, subject string, limit int)
 		list = s.devicesOf(subject)
 		return nil
 	})
-	slices.Reverse(list)
+	slices.SortFunc(list, func(a, b storage.DeviceToken) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+	})
 	return list[:min(max(limit, 0), len(list))], err
 }
 
@@ -51,7 +53,7 @@ func (s *Store) devicesOf(subject string) (list []storage.DeviceToken) {
 		}
 	}
 	slices.SortFunc(list, func(a, b storage.DeviceToken) int {
-		return cmp.Or(a.Created.Compare(b.Created), -strings.Compare(a.ID, b.ID))
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 	})
 	return list
 }
@@ -130,6 +132,9 @@ func (s *Store) TouchDeviceToken(ctx context.Context, d storage.Digest, used, ex
 			return nil
 		}
 		tok.LastUsed = used.UTC()
+		if !tok.Max.IsZero() && expires.After(tok.Max) {
+			expires = tok.Max
+		}
 		if !tok.Expires.IsZero() && expires.After(tok.Expires) {
 			tok.Expires = expires.UTC()
 		}

@@ -93,7 +93,7 @@ func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error 
 		}
 		now := s.now().UTC()
 		r.Claimed, r.next = now, c.Next.Digest
-		if c.Window > 0 {
+		if c.Window > 0 && len(c.Sealed) > 0 {
 			r.Sealed, r.SealedUntil = slices.Clone(c.Sealed), now.Add(c.Window)
 		}
 		put(t, s.refreshes, c.Digest, r)

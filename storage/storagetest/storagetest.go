@@ -24,6 +24,11 @@ type Store interface {
 	storage.Subjects
 	storage.Permissions
 	storage.StaticTokens
+	storage.DeviceTokens
+	storage.Families
+	storage.Blocklist
+	storage.SigningKeys
+	storage.Pruner
 	storage.Transactor
 }
 
@@ -39,8 +44,17 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"subjects", subjects},
 		{"permissions", permissions},
 		{"tokens", tokens},
+		{"device_tokens", deviceTokens},
+		{"device_limit", deviceLimit},
+		{"families", families},
+		{"claims", claims},
+		{"blocklist", blocklist},
+		{"signing_keys", signingKeys},
+		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},
+		{"device_races", deviceRaces},
+		{"family_races", familyRaces},
 		{"texts", texts},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, open) })

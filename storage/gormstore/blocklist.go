@@ -1,0 +1,70 @@
+package gormstore
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const block = "INSERT INTO vestibule_blocklist (block_key, until_us) VALUES (?, ?) ON CONFLICT (block_key)" +
+	" DO UPDATE SET until_us = EXCLUDED.until_us WHERE vestibule_blocklist.until_us < EXCLUDED.until_us"
+
+// Block implements storage.Blocklist. All who block several keys at once do it in
+// the same order.
+func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
+	keys = slices.DeleteFunc(slices.Clone(keys), storage.BlockKey.IsZero)
+	slices.SortFunc(keys, func(a, b storage.BlockKey) int { return bytes.Compare(a[:], b[:]) })
+	query, at := s.dialect.bind(block), until.UnixMicro()
+	switch len(keys) {
+	case 0:
+		return nil
+	case 1:
+		_, err := s.exec(ctx, query, keys[0][:], at)
+		return err
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		for _, k := range slices.Compact(keys) {
+			if _, err := s.exec(ctx, query, k[:], at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// StandingOf implements storage.Blocklist with one prepared query.
+func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.Standing, err error) {
+	if storage.CheckID("subject", subject) != nil {
+		subject = "" // whose epoch is 0
+	}
+	err = s.hotRow(ctx, &s.standing, []any{subject, keys.JTI[:], keys.SID[:], keys.Subject[:]}, []any{&st.Epoch, &st.Blocked})
+	if err != nil {
+		return storage.Standing{}, err
+	}
+	return st, nil
+}
+
+// UserStanding implements storage.Blocklist with one prepared query.
+func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+	if !s.users.has(subject) {
+		return storage.User{}, storage.Standing{}, storage.ErrNotFound
+	}
+	var r struct {
+		u       userRow
+		blocked bool
+	}
+	u := &r.u
+	err := s.hotRow(ctx, &s.userStanding, []any{keys.JTI[:], keys.SID[:], keys.Subject[:], subject}, []any{
+		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+	})
+	if err == nil && u.u.ID != subject { // see UserByID
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return storage.User{}, storage.Standing{}, notFound(err)
+	}
+	return u.user(), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
+}

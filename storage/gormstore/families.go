@@ -1,0 +1,213 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	familyColumns = "f.id, f.purpose, f.subject, f.client, f.scopes, f.resource, f.confirm, f.name, f.epoch, f.auth_time_us, f.created_us, f.expires_us, f.data, f.ended"
+	listFamilies  = "SELECT " + familyColumns + " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = " + presentEpoch +
+		" ORDER BY f.created_us DESC, f.id LIMIT ?"
+	insertFamily = "INSERT INTO vestibule_families (id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE) ON CONFLICT DO NOTHING"
+	insertRefresh = "INSERT INTO vestibule_refresh_tokens (digest, family, prev, created_us, expires_us) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	familyOf      = "SELECT f.id, f.subject, f.epoch, f.ended FROM vestibule_families f WHERE f.id = (SELECT family FROM vestibule_refresh_tokens WHERE digest = ?)"
+	eraseBefore   = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE digest = (SELECT prev FROM vestibule_refresh_tokens WHERE digest = ?) AND sealed_until_us <> 0"
+	eraseIn       = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE family = ? AND sealed_until_us <> 0"
+)
+
+// familyRow is a row of the family columns.
+type familyRow struct {
+	f                           storage.Family
+	scopes, resource            *string
+	authTime, created, notAfter int64
+}
+
+func (r *familyRow) dest() []any {
+	f := &r.f
+	return []any{&f.ID, &f.Purpose, &f.Subject, &f.Client, &r.scopes, &r.resource, &f.Confirm, &f.Name, &f.Epoch, &r.authTime, &r.created, &r.notAfter, &f.Data, &f.Ended}
+}
+
+func (r *familyRow) family() storage.Family {
+	r.f.Scopes, r.f.Resource = words(r.scopes), words(r.resource)
+	r.f.AuthTime, r.f.Created, r.f.Expires = timeOf(r.authTime), timeOf(r.created), timeOf(r.notAfter)
+	return r.f
+}
+
+// CreateFamily implements storage.Families.
+func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storage.Refresh) error {
+	if err := f.Check(); err != nil {
+		return err
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.lockHolder(ctx, f.Subject, f.Epoch); err != nil {
+			return err
+		}
+		if err := s.addRefresh(ctx, f.ID, storage.Digest{}, first); err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertFamily), f.ID, f.Purpose, f.Subject, f.Client, text(f.Scopes), text(f.Resource), f.Confirm, f.Name,
+			f.Epoch, micros(f.AuthTime), micros(f.Created), micros(f.Expires), f.Data)
+		if err != nil || n > 0 {
+			return err
+		}
+		// The caller's own transaction may go on: nothing is left in it.
+		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_refresh_tokens WHERE digest = ?"), first.Digest[:]); err != nil {
+			return err
+		}
+		return storage.ErrConflict
+	})
+}
+
+// addRefresh inserts a token that takes the place of prev; ErrConflict where its
+// digest is taken.
+func (s *Store) addRefresh(ctx context.Context, family string, prev storage.Digest, r storage.Refresh) error {
+	var before []byte
+	if !prev.IsZero() {
+		before = prev[:]
+	}
+	n, err := s.exec(ctx, s.dialect.bind(insertRefresh), r.Digest[:], family, before, micros(r.Created), micros(r.Expires))
+	if err == nil && n == 0 {
+		err = storage.ErrConflict
+	}
+	return err
+}
+
+// RefreshByDigest implements storage.Families with one query.
+func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.RefreshState, error) {
+	var f familyRow
+	var u userRow
+	r := storage.Refresh{Digest: d}
+	var created, expires, claimed, sealedUntil, nextClaimed, now int64
+	dest := []any{&r.Family, &created, &expires, &claimed, &r.Sealed, &sealedUntil, &nextClaimed, &now}
+	dest = append(append(dest, f.dest()...), u.dest()...)
+	if err := s.row(ctx, s.q.refreshByDigest, []any{d[:]}, dest); err != nil {
+		return storage.RefreshState{}, notFound(err)
+	}
+	if u.u.ID != f.f.Subject { // see UserByID
+		return storage.RefreshState{}, storage.ErrNotFound
+	}
+	if s.now != nil {
+		now = s.now().UnixMicro()
+	}
+	r.Created, r.Expires, r.Claimed, r.SealedUntil = timeOf(created), timeOf(expires), timeOf(claimed), timeOf(sealedUntil)
+	return storage.RefreshState{Refresh: r, Family: f.family(), User: u.user(), SuccessorClaimed: nextClaimed != 0, Now: timeOf(now)}, nil
+}
+
+// ClaimRefresh implements storage.Families. The family's row is locked, so that
+// claims of its tokens and its end come one after the other.
+func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		var f storage.Family
+		err := s.row(ctx, s.dialect.bind(familyOf)+s.dialect.forUpdate(), []any{c.Digest[:]}, []any{&f.ID, &f.Subject, &f.Epoch, &f.Ended})
+		if err != nil {
+			return notFound(err)
+		}
+		if f.Ended {
+			return storage.ErrStale
+		}
+		if err := s.mayHold(ctx, f.Subject, f.Epoch); err != nil {
+			return err
+		}
+		var open bool
+		err = s.row(ctx, s.dialect.bind("SELECT claimed_us = 0 FROM vestibule_refresh_tokens WHERE digest = ?"), []any{c.Digest[:]}, []any{&open})
+		if err != nil {
+			return notFound(err)
+		}
+		if !open {
+			return storage.ErrConflict
+		}
+		if err := s.addRefresh(ctx, f.ID, c.Digest, c.Next); err != nil {
+			return err
+		}
+		if err := s.claim(ctx, c); err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, s.dialect.bind(eraseBefore), c.Digest[:])
+		return err
+	})
+}
+
+// claim marks the token as claimed now.
+func (s *Store) claim(ctx context.Context, c storage.RefreshClaim) error {
+	window, sealed := c.Window.Microseconds(), c.Sealed
+	if window <= 0 || len(sealed) == 0 {
+		window, sealed = 0, nil
+	}
+	query, args := s.q.claim, []any{c.Next.Digest[:], sealed, window, window, c.Digest[:]}
+	if s.now != nil {
+		query, args = s.q.claimAt, []any{c.Next.Digest[:], sealed, window, window, max(s.now().UnixMicro(), 1), c.Digest[:]}
+	}
+	n, err := s.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = errors.New("gormstore: a refresh token changed while its family was locked")
+	}
+	return err
+}
+
+// EndFamily implements storage.Families.
+func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) error {
+	if storage.CheckID("family id", id) != nil {
+		return storage.ErrNotFound
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_families SET ended = TRUE WHERE id = ?"), id) // and locks it
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return storage.ErrNotFound
+		}
+		if _, err := s.exec(ctx, s.dialect.bind(eraseIn), id); err != nil {
+			return err
+		}
+		return s.Block(ctx, blockUntil, storage.BlockKeyOf(storage.BlockSID, "", id))
+	})
+}
+
+// ListFamilies implements storage.Families.
+func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) (list []storage.Family, err error) {
+	if storage.CheckID("purpose", purpose) != nil || storage.CheckID("subject", subject) != nil {
+		return nil, nil
+	}
+	err = s.rows(ctx, s.dialect.bind(listFamilies), []any{subject, purpose, subject, max(limit, 0)}, func(rows *sql.Rows) error {
+		var r familyRow
+		if err := rows.Scan(r.dest()...); err != nil {
+			return err
+		}
+		list = append(list, r.family())
+		return nil
+	})
+	return list, err
+}
+
+// dropFamilies removes families with all their tokens: the families first, so that
+// a claim that holds one is waited for, and its successor is removed too. It runs in
+// a transaction.
+func (s *Store) dropFamilies(ctx context.Context, condition string, args ...any) (int, error) {
+	var ids []any
+	err := s.rows(ctx, s.dialect.bind("DELETE FROM vestibule_families WHERE "+condition+" RETURNING id"), args, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for rest := ids; len(rest) > 0; {
+		part := rest[:min(len(rest), 100)]
+		rest = rest[len(part):]
+		marks := strings.TrimSuffix(strings.Repeat("?, ", len(part)), ", ")
+		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_refresh_tokens WHERE family IN ("+marks+")"), part...); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}

@@ -1,0 +1,97 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync/atomic"
+)
+
+// hot is a statement that an authenticated request waits for. It is prepared at
+// its first use and lives as long as the store: database/sql prepares it again on
+// each connection that needs it.
+type hot struct {
+	query string
+	stmt  atomic.Pointer[sql.Stmt]
+}
+
+// hotRow reads the one row of a hot statement.
+func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
+	ctx, cancel, err := s.forHotRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	var row *sql.Row
+	if s.tx(ctx) != nil {
+		row = s.pool(ctx).QueryRowContext(ctx, h.query, args...)
+	} else {
+		stmt, err := h.prepared(ctx, s.sql)
+		if err != nil {
+			return err
+		}
+		row = stmt.QueryRowContext(ctx, args...)
+	}
+	if err = row.Scan(dest...); err != nil {
+		h.outdated(err)
+	}
+	return err
+}
+
+// forHotRead bounds a read by the timeout. SQLite needs no bound while there is a
+// connection to spare: in WAL mode nothing keeps a reader waiting, but its driver
+// starts a goroutine for each query whose context can end, which costs as much as
+// the query.
+func (s *Store) forHotRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if s.dialect == sqlite && s.hasSpare(ctx) {
+		return context.WithoutCancel(ctx), func() {}, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	return ctx, cancel, nil
+}
+
+// hasSpare reports whether a statement need not wait for a connection: a
+// transaction has its own.
+func (s *Store) hasSpare(ctx context.Context) bool {
+	if s.tx(ctx) != nil {
+		return true
+	}
+	pool := s.sql.Stats()
+	return pool.MaxOpenConnections == 0 || pool.InUse < pool.MaxOpenConnections
+}
+
+// prepared returns the prepared statement. Nobody waits for another's preparing,
+// which may hang as long as the database does.
+func (h *hot) prepared(ctx context.Context, pool *sql.DB) (*sql.Stmt, error) {
+	if stmt := h.stmt.Load(); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := pool.PrepareContext(ctx, h.query)
+	if err != nil {
+		return nil, err
+	}
+	if !h.stmt.CompareAndSwap(nil, stmt) {
+		_ = stmt.Close() // somebody else was first; this one was never used
+		if stmt = h.stmt.Load(); stmt == nil {
+			return nil, sql.ErrConnDone // the store was closed
+		}
+	}
+	return stmt, nil
+}
+
+// outdated drops the prepared statement where a column has another type since then:
+// PostgreSQL refuses it for as long as it is prepared.
+func (h *hot) outdated(err error) {
+	const featureNotSupported = "0A000" // "cached plan must not change result type"
+	var e interface{ SQLState() string }
+	if errors.As(err, &e) && e.SQLState() == featureNotSupported {
+		_ = h.close()
+	}
+}
+
+func (h *hot) close() error {
+	if stmt := h.stmt.Swap(nil); stmt != nil {
+		return stmt.Close()
+	}
+	return nil
+}

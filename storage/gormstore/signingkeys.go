@@ -1,0 +1,89 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	listSigningKeys = "SELECT id, purpose, algorithm, master_id, sealed, created_us, signs_from_us, expires_us FROM vestibule_signing_keys" +
+		" WHERE purpose = ? ORDER BY signs_from_us DESC, created_us DESC, id"
+	insertSigningKey = "INSERT INTO vestibule_signing_keys (id, purpose, algorithm, master_id, sealed, created_us, signs_from_us, expires_us)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+
+// ListSigningKeys implements storage.SigningKeys.
+func (s *Store) ListSigningKeys(ctx context.Context, purpose string) (list []storage.SigningKey, err error) {
+	if storage.CheckID("purpose", purpose) != nil {
+		return nil, nil
+	}
+	err = s.rows(ctx, s.dialect.bind(listSigningKeys), []any{purpose}, func(rows *sql.Rows) error {
+		var k storage.SigningKey
+		var created, signsFrom, expires int64
+		if err := rows.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.MasterID, &k.Sealed, &created, &signsFrom, &expires); err != nil {
+			return err
+		}
+		k.Created, k.SignsFrom, k.Expires = timeOf(created), timeOf(signsFrom), timeOf(expires)
+		list = append(list, k)
+		return nil
+	})
+	return list, err
+}
+
+// AddSigningKey implements storage.SigningKeys. Those who make a key of one purpose
+// at once take turns: SQLite has one writer, PostgreSQL an advisory lock.
+func (s *Store) AddSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
+	if err := k.Check(); err != nil {
+		return err
+	}
+	if k.Sealed == nil {
+		k.Sealed = []byte{} // which is not NULL
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.advisory(ctx, "vestibule_signing_keys "+k.Purpose); err != nil {
+			return err
+		}
+		list, err := s.ListSigningKeys(ctx, k.Purpose)
+		if err != nil {
+			return err
+		}
+		have := ""
+		if len(list) > 0 {
+			have = list[0].ID
+		}
+		if have != newest {
+			return storage.ErrConflict
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertSigningKey), k.ID, k.Purpose, k.Algorithm, k.MasterID, k.Sealed,
+			micros(k.Created), micros(k.SignsFrom), micros(k.Expires))
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
+}
+
+// advisory waits for PostgreSQL's lock of that name, which the transaction has until
+// it ends. SQLite has one writer, which the transaction is.
+func (s *Store) advisory(ctx context.Context, name string) error {
+	if s.dialect != postgres {
+		return nil
+	}
+	_, err := s.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+	return err
+}
+
+// ExpireSigningKey implements storage.SigningKeys.
+func (s *Store) ExpireSigningKey(ctx context.Context, purpose, id string, at time.Time) error {
+	if storage.CheckID("purpose", purpose) != nil || storage.CheckID("key id", id) != nil {
+		return storage.ErrNotFound
+	}
+	n, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_signing_keys SET expires_us = ? WHERE purpose = ? AND id = ?"), micros(at), purpose, id)
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	return err
+}
