@@ -60,13 +60,18 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("shared_answers", func(t *testing.T) {
 			resp := c.Is(401, missing, "GET", "/api/profile", "")
-			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{"Token", `Basic realm="api", charset="UTF-8"`}) {
+			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{"Bearer", "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
 				t.Errorf("challenges %q", got)
 			}
-			for _, header := range []string{"Token junk", "Token " + strings.Repeat("a", 40), "Token vst_x"} {
+			// What nobody takes is refused by the first scheme that saw the keyword.
+			notValid := `{"detail":"Token is invalid","code":"token_not_valid"}`
+			for header, want := range map[string][2]string{
+				"Token junk": {invalid, "Knox"}, "Token " + strings.Repeat("a", 40): {invalid, "Knox"}, "Token vst_x": {invalid, "Token"}, "Knox junk": {invalid, "Knox"}, "Token vkn_x": {invalid, "Knox"},
+				"Bearer junk": {notValid, `Bearer error="invalid_token"`}, "Bearer eyJhbGciOiJub25lIn0.e30.AAAA": {notValid, `Bearer error="invalid_token"`}, "Bearer a.b.c": {notValid, `Bearer error="invalid_token"`},
+			} {
 				for _, path := range []string{"/api/profile", "/api/open"} {
-					if resp := c.Is(401, invalid, "GET", path, "", "Authorization: "+header); resp.Header.Get("WWW-Authenticate") != "Token" {
-						t.Errorf("challenge %q", resp.Header["Www-Authenticate"])
+					if resp := c.Is(401, want[0], "GET", path, "", "Authorization: "+header); resp.Header.Get("WWW-Authenticate") != want[1] {
+						t.Errorf("%s: challenge %q", header, resp.Header["Www-Authenticate"])
 					}
 				}
 			}
@@ -104,6 +109,8 @@ func TestContract(t *testing.T) {
 			c.Is(415, "*", "POST", "/token/login", "", "Content-Type: text/plain")
 			c.Is(200, "*", "POST", "/token/login", "username=alice&password=wonderland-42", "Authorization: Token junk")
 		})
+		t.Run("knox", func(t *testing.T) { knoxPaths(t, c) })
+		t.Run("jwt", func(t *testing.T) { jwtPaths(t, c) })
 		t.Run("notes", func(t *testing.T) {
 			c.Is(200, "[]", "GET", "/api/notes", "")
 			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)
@@ -121,13 +128,21 @@ func TestContract(t *testing.T) {
 			c.Is(404, "*", "DELETE", "/api/notes/1", "", alice)
 		})
 		t.Run("ends", func(t *testing.T) {
+			pair := c.JSON("/jwt/token", `{"username":"alice","password":"wonderland-42"}`)
+			device := "Authorization: Knox " + c.JSON("/knox/login", `{"username":"alice","password":"wonderland-42"}`)["token"]
+			c.Is(200, "*", "GET", "/api/profile", "", device)
 			c.Is(403, "*", "POST", "/logout-everywhere", "", alicesBasic, "Origin: https://evil.example")
 			c.Is(204, "", "POST", "/logout-everywhere", "", alice)
 			c.Is(401, invalid, "GET", "/api/profile", "", alice)
+			c.Is(401, "*", "GET", "/api/profile", "", "Authorization: Bearer "+pair["access"])
+			c.Is(401, "*", "POST", "/jwt/token/refresh", `{"refresh":"`+pair["refresh"]+`"}`)
+			c.Is(401, invalid, "GET", "/api/profile", "", device)
 			next := c.Token("/token/login", "alice", "wonderland-42")
 			c.Is(204, "", "POST", "/token/logout/", "", next)
 			c.Is(401, invalid, "POST", "/token/logout", "", next)
 		})
+		kept := c.JSON("/jwt/token", `{"username":"admin","password":"looking-glass-42"}`)
+		device := "Authorization: Knox " + c.JSON("/knox/login", `{"username":"admin","password":"looking-glass-42"}`)["token"]
 		t.Run("throttled", func(t *testing.T) {
 			for range 30 {
 				resp, _ := c.Do("POST", "/token/login", "username=carol&password=x")
@@ -150,6 +165,11 @@ func TestContract(t *testing.T) {
 				}
 			}
 			c.Is(503, "*", "POST", "/token/logout", "", admin)
+			c.Is(503, "*", "GET", "/api/profile", "", "Authorization: Bearer "+kept["access"])
+			c.Is(503, "*", "POST", "/jwt/token/refresh", `{"refresh":"`+kept["refresh"]+`"}`)
+			c.Is(503, "*", "POST", "/jwt/token/blacklist", `{"refresh":"`+kept["refresh"]+`"}`)
+			c.Is(503, "*", "GET", "/api/profile", "", device)
+			c.Is(503, "*", "POST", "/knox/logout", "", device)
 		})
 	}, gormstore.Options{})
 }
@@ -168,7 +188,7 @@ func TestFlags(t *testing.T) {
 	if err != nil || len(cfg.Users) != 2 || cfg.Users[0].Password != "b" || len(cfg.Users[0].Roles) != 1 || cfg.Cache != 0 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}} {
+	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}, {"-refresh-grace", "2m"}, {"-jwt-access-ttl", "0s"}, {"-knox-ttl", "-1h"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

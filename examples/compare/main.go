@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
 // config is what the flags say.
 type config struct {
 	demo.Flags
-	Cache time.Duration
+	Cache                                 time.Duration
+	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 }
 
 func main() { demo.Main(run) }
@@ -50,10 +52,10 @@ func parseFlags(args []string) (*config, error) {
 		demo.User{Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}})
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
 	redis := fs.String("redis", "", "redis://…: not there yet")
-	later := make(map[string]*time.Duration)
-	for name, value := range map[string]time.Duration{"knox-ttl": 10 * time.Hour, "jwt-access-ttl": 5 * time.Minute, "jwt-refresh-ttl": 24 * time.Hour, "refresh-grace": 10 * time.Second} {
-		later[name] = fs.Duration(name, value, "for a scheme that is not there yet")
-	}
+	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
+	fs.DurationVar(&cfg.AccessTTL, "jwt-access-ttl", 5*time.Minute, "how long an access token lives")
+	fs.DurationVar(&cfg.RefreshTTL, "jwt-refresh-ttl", 24*time.Hour, "how long a refresh token waits for its use")
+	fs.DurationVar(&cfg.Grace, "refresh-grace", 10*time.Second, "how long a lost answer to a refresh may be asked for again, at most 1m; 0 is never")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -63,11 +65,17 @@ func parseFlags(args []string) (*config, error) {
 	if *redis != "" {
 		return nil, errors.New("-redis: nothing here uses Redis yet; state is in the database and in this process")
 	}
-	fs.Visit(func(f *flag.Flag) {
-		if later[f.Name] != nil {
-			slog.Warn("this flag has no effect yet", "flag", f.Name)
+	for name, d := range map[string]time.Duration{"knox-ttl": cfg.KnoxTTL, "jwt-access-ttl": cfg.AccessTTL, "jwt-refresh-ttl": cfg.RefreshTTL} {
+		if d <= 0 {
+			return nil, fmt.Errorf("-%s %v: want a duration above 0", name, d)
 		}
-	})
+	}
+	switch {
+	case cfg.Grace < 0 || cfg.Grace > time.Minute:
+		return nil, fmt.Errorf("-refresh-grace %v: want 0 to 1m", cfg.Grace)
+	case cfg.Grace == 0:
+		cfg.Grace = jwt.GraceOff
+	}
 	if *cache != "off" {
 		d, err := time.ParseDuration(*cache)
 		if err != nil || d <= 0 {

@@ -11,6 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -36,24 +38,68 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	if err != nil {
 		return nil, err
 	}
+	devices, err := knox.New(db, &knox.Options{TTL: cfg.KnoxTTL})
+	if err != nil {
+		return nil, err
+	}
+	jwts, err := newJWT(ctx, cfg, db, ring)
+	if err != nil {
+		return nil, err
+	}
 	basicAuth, err := basic.New(basicPasswords, nil)
 	if err != nil {
 		return nil, err
 	}
 
-	mux := authz.NewMux(authn.New(authn.Chain{tokens, basicAuth}, nil))
+	mux := authz.NewMux(authn.New(authn.Chain{jwts, devices, tokens, basicAuth}, nil))
 	mux.Bare("GET /{$}", http.HandlerFunc(page(mux)))
 	mux.Bare("POST /token/login", tokens.Login(passwords))
 	mux.Bare("POST /token/logout", tokens.Logout())
+	mux.Bare("POST /knox/login", devices.Login(passwords))
+	mux.Bare("POST /knox/logout", devices.Logout())
+	mux.Bare("POST /knox/logoutall", devices.LogoutAll())
+	mux.Bare("GET /knox/tokens", devices.Tokens())
+	mux.Bare("DELETE /knox/tokens/{id}", devices.RevokeOne())
+	mux.Bare("POST /jwt/token", jwts.Login(passwords))
+	mux.Bare("POST /jwt/token/refresh", jwts.RefreshPair())
+	mux.Bare("POST /jwt/token/verify", jwts.Verify())
+	mux.Bare("POST /jwt/token/blacklist", jwts.Blacklist())
+	mux.Bare("GET /.well-known/jwks.json", jwts.JWKS())
 	mux.Bare("GET /healthz", demo.Health(db))
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
-	mux.With(authn.New(tokens, nil)).HandleFunc("GET /api/token/profile", profile, authz.IsAuthenticated)
-	mux.With(authn.New(basicAuth, nil)).HandleFunc("GET /api/basic/profile", profile, authz.IsAuthenticated)
+	for name, scheme := range map[string]authn.Authenticator{"jwt": jwts, "knox": devices, "token": tokens, "basic": basicAuth} {
+		mux.With(authn.New(scheme, nil)).HandleFunc("GET /api/"+name+"/profile", profile, authz.IsAuthenticated)
+	}
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
 	(&notes{byID: make(map[int64]note)}).routes(mux)
 	return mux, nil
+}
+
+// issuer and audience name the server in its JWTs. A real one uses its own URLs.
+const (
+	issuer   = "https://compare.vestibule.example"
+	audience = "https://compare.vestibule.example/api"
+)
+
+// newJWT makes the JWT scheme, with signing keys that live in the database.
+func newJWT(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring) (*jwt.Scheme, error) {
+	signing, err := jwt.NewStoredKeys(db, ring, issuer, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := signing.Ensure(ctx); err != nil {
+		return nil, err
+	}
+	opts := &jwt.Options{
+		AccessTTL: cfg.AccessTTL, RefreshTTL: cfg.RefreshTTL, Grace: cfg.Grace,
+		AbsoluteTTL: max(30*24*time.Hour, cfg.RefreshTTL),
+	}
+	if cfg.Cache == 0 {
+		opts.CacheEntries = -1
+	}
+	return jwt.New(issuer, audience, signing, db, opts)
 }
 
 // firstParty keeps credentials that are limited to scopes from ending all others

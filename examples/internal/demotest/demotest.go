@@ -100,3 +100,15 @@ func (c Client) Token(path, name, password string) string {
 	}
 	return "Authorization: Token " + body.Token
 }
+
+// JSON posts a body and returns the members of the answer, which must be 200; null
+// ones are left out.
+func (c Client) JSON(path, body string) map[string]string {
+	c.T.Helper()
+	resp, text := c.Do("POST", path, body)
+	var members map[string]string
+	if err := json.Unmarshal([]byte(text), &members); err != nil || resp.StatusCode != 200 {
+		c.T.Fatalf("POST %s: %d %s", path, resp.StatusCode, text)
+	}
+	return members
+}
