@@ -17,7 +17,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-func TestLifeOfATokens(t *testing.T) {
+func TestLifeOfTokens(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		add(t, s, "alice")

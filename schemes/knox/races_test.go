@@ -146,17 +146,27 @@ func TestLogoutAllDuringLogin(t *testing.T) {
 		})
 		t.Run("attack_043_epoch_moves_during_login", func(t *testing.T) {
 			texts := make([]string, 64)
+			made, moved := make(chan struct{}, 64), make(chan struct{})
 			together(func(i int) {
 				if i == 32 {
-					_, err := s.BumpEpoch(t.Context(), "id-alice")
-					must(t, err)
+					for range 5 {
+						<-made
+					}
+					if _, err := s.BumpEpoch(t.Context(), "id-alice"); err != nil {
+						t.Error(err)
+					}
+					close(moved)
 					return
+				}
+				if i > 48 { // verified before, and late
+					<-moved
 				}
 				text, _, err := x.Issue(t.Context(), "id-alice", 0, knox.Token{})
 				if err != nil && !errors.Is(err, storage.ErrStale) {
 					t.Error(err)
 				}
 				texts[i] = text
+				made <- struct{}{}
 			})
 			for _, text := range texts {
 				if text != "" && !refused(t, x, text) {

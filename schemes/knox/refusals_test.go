@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
@@ -128,6 +130,35 @@ func TestSharedKeywords(t *testing.T) {
 	}
 	if err := authn.Check(authn.Chain{x, scheme(t, s, &knox.Options{Keywords: []string{"token"}})}); err == nil {
 		t.Error("two schemes of the same keyword and shape stand in one chain")
+	}
+}
+
+// Beside static tokens, under the keyword that both take.
+func TestBesideStaticTokens(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	add(t, s, "bob")
+	ring, err := keys.NewRing(keys.Generate())
+	must(t, err)
+	static, err := token.New(s, ring, nil)
+	must(t, err)
+	x := scheme(t, s, nil)
+	device, _ := issue(t, x, "id-alice", knox.Token{})
+	stable, err := static.Token(t.Context(), "id-bob", 0)
+	must(t, err)
+	for _, chain := range []authn.Chain{{x, static}, {static, x}} {
+		must(t, authn.Check(chain))
+		for text, want := range map[string]string{device: "knox id-alice", stable: "token id-bob"} {
+			if id, err := chain.Authenticate(with("Token " + text)); err != nil || id.Scheme+" "+id.Subject != want {
+				t.Errorf("%s: %+v, %v", want, id, err)
+			}
+			if _, err := chain.Authenticate(with("Token " + tampered(text))); err == nil || errors.Is(err, authn.ErrNoCredentials) {
+				t.Errorf("%s, tampered: %v", want, err)
+			}
+		}
+		if _, err := chain.Authenticate(with("Knox " + stable)); err == nil || errors.Is(err, authn.ErrNoCredentials) {
+			t.Errorf("a static token under Knox: %v", err)
+		}
 	}
 }
 

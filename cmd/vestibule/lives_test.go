@@ -1,0 +1,80 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
+)
+
+// Device tokens, signing keys and pruning.
+func TestLives(t *testing.T) {
+	path := t.TempDir() + "/db"
+	t.Setenv("VESTIBULE_DB", "sqlite:"+path)
+	t.Setenv("VESTIBULE_KEY", strings.Repeat("a1b2", 16))
+	run := func(want string, args ...string) string {
+		t.Helper()
+		var out strings.Builder
+		err := command(strings.NewReader("wonderland-42\n"), &out, &out).Run(t.Context(), append([]string{"vestibule"}, args...))
+		text := out.String()
+		if fails := strings.TrimPrefix(want, "!"); fails != want {
+			if err == nil || !strings.Contains(err.Error(), fails) {
+				t.Errorf("%v: %v, want %q", args, err, fails)
+			}
+		} else if err != nil || !strings.Contains(text, want) {
+			t.Errorf("%v: %s, %v, want %q", args, text, err, want)
+		}
+		return text
+	}
+	run("schema version 2", "migrate")
+	run("created user alice", "user", "create", "alice")
+	db, err := sqlite.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	past := func() time.Time { return time.Now().Add(-48 * time.Hour) }
+	for name, clock := range map[string]func() time.Time{"phone": time.Now, "old": past} {
+		s, err := knox.New(db, &knox.Options{Clock: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := db.UserByName(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			text, rec, err := s.Issue(t.Context(), u.ID, 0, knox.Token{Name: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := run(rec.ID, "knox", "list", "alice")
+			if strings.Contains(list, text) {
+				t.Error("a token's text is listed")
+			}
+			if name == "phone" {
+				run("!which tokens", "knox", "revoke", "alice")
+				run("!no such token", "knox", "revoke", "-id", "x", "alice")
+			}
+		}
+	}
+	if list := run("phone", "knox", "list", "alice"); strings.Count(list, "true") != 2 || strings.Count(list, "false") != 2 {
+		t.Error(list)
+	}
+	run("removed 2 records", "prune")
+	run("removed 0 records", "prune")
+	run("revoked 2 tokens", "knox", "revoke", "-all", "alice")
+	run("!does not exist", "knox", "list", "bob")
+
+	run("", "keys", "list", "-issuer", "https://app.example")
+	run("signs from now on", "keys", "generate", "-issuer", "https://app.example")
+	run("!already; rotate", "keys", "generate", "-issuer", "https://app.example")
+	run("signs from 20", "keys", "rotate", "-issuer", "https://app.example", "-alg", "ES256")
+	if list := run("ES256", "keys", "list", "-issuer", "https://app.example"); strings.Count(list, "\n") != 3 || !strings.Contains(list, "EdDSA") {
+		t.Error(list)
+	}
+	run("!no supported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
+	run("!issuer", "keys", "list")
+}

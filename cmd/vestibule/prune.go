@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+func pruneCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "prune",
+		Usage: "remove what has ended by itself: expired device tokens, refresh families, blocklist entries, signing keys",
+		Action: withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			const batch = 10_000
+			total := 0
+			for {
+				n, err := db.Prune(ctx, time.Now(), batch)
+				total += n
+				if err != nil {
+					return fmt.Errorf("after %d records: %w", total, err)
+				}
+				if n < batch {
+					fmt.Fprintf(c.Root().Writer, "removed %d records\n", total)
+					return nil
+				}
+			}
+		}),
+	}
+}
