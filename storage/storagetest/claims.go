@@ -30,7 +30,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("the successor is %+v", next)
 			}
 		},
-		"attack_068_claimed_twice": func(k *kit) {
+		"claimed_twice": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
 			before := k.refreshed(f, 0)

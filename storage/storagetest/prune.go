@@ -1,0 +1,240 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func prune(t *testing.T, open func(*testing.T) Store) {
+	now := born.Add(time.Hour)
+	rules(t, open, map[string]func(*kit){
+		"nothing": func(k *kit) {
+			for _, limit := range []int{-1, 0, 10} {
+				if n, err := k.s.Prune(k.ctx, now, limit); n != 0 || err != nil {
+					k.Errorf("up to %d: %d, %v", limit, n, err)
+				}
+			}
+		},
+		"device_tokens": func(k *kit) {
+			u := k.add("alice")
+			for n, at := range []time.Time{now.Add(-time.Minute), now, now.Add(time.Microsecond), {}} {
+				t := device(u.ID, 0, n)
+				t.Expires = at
+				_, err := k.s.CreateDeviceToken(k.ctx, t, anyNumber)
+				k.must(err)
+			}
+			k.pruned(now, 10, 2)
+			if left := k.devicesLeft(u.ID); !slices.Equal(left, []string{"device-0003", "device-0002"}) {
+				k.Errorf("left %q: what has not ended, and what never ends", left)
+			}
+		},
+		"blocklist": func(k *kit) {
+			key := func(i int) storage.BlockKey { return storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i)) }
+			for i := range 600 {
+				k.must(k.s.Block(k.ctx, now.Add(time.Duration(i-550)*time.Second), key(i)))
+			}
+			k.pruned(now, 20, 20)
+			k.pruned(now, 1000, 531)
+			k.pruned(now, 1000, 0)
+			for i, want := range map[int]bool{0: false, 550: false, 551: true, 599: true} {
+				if k.blocked(key(i)) != want {
+					k.Errorf("%d is blocked: %t", i, !want)
+				}
+			}
+		},
+		"signing_keys": func(k *kit) {
+			newest := ""
+			for i, at := range []time.Time{now, now.Add(time.Second), {}} {
+				key := signingKey(fmt.Sprint(i), i)
+				key.Expires = at
+				k.must(k.s.AddSigningKey(k.ctx, key, newest))
+				newest = key.ID
+			}
+			k.pruned(now, 10, 1)
+			if list, err := k.s.ListSigningKeys(k.ctx, "jwt"); err != nil || len(list) != 2 || list[0].ID != "2" || list[1].ID != "1" {
+				k.Errorf("got %v, %v: a key whose end is not decided stays", list, err)
+			}
+		},
+		// Claimed tokens stay until the absolute end, so that reuse is noticed; then all
+		// go at once.
+		"whole_families": func(k *kit) {
+			u := k.add("alice")
+			for n, at := range []time.Time{now, now.Add(time.Second), now.Add(-time.Hour)} {
+				f := family(u.ID, 0, n)
+				f.Expires = at
+				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
+				for i := range 5 {
+					c := claim(f, i)
+					c.Window, c.Next.Expires = 0, born.Add(-time.Hour) // expired unclaimed
+					k.must(k.s.ClaimRefresh(k.ctx, c))
+				}
+			}
+			k.pruned(now, 1, 1)
+			k.pruned(now, 10, 1)
+			if left := k.familiesLeft(u.ID); !slices.Equal(left, []string{family(u.ID, 0, 1).ID}) {
+				k.Errorf("left %q", left)
+			}
+			for n := range 3 {
+				f := family(u.ID, 0, n)
+				for i := range 6 {
+					_, err := k.s.RefreshByDigest(k.ctx, refresh(f, i).Digest)
+					if n == 1 {
+						k.is(err, nil, "nothing of a family ends before it")
+						continue
+					}
+					k.is(err, storage.ErrNotFound, "the tokens go with the family")
+					k.unused(u.ID, refresh(f, i), 10*n+i)
+				}
+				if n == 1 {
+					k.is(k.s.EndFamily(k.ctx, f.ID, now), nil, "the family is there")
+				} else {
+					k.is(k.s.EndFamily(k.ctx, f.ID, now), storage.ErrNotFound, "the family is gone")
+				}
+			}
+		},
+		"sealed": func(k *kit) {
+			f, _ := k.begin(k.add("alice").ID, 1)
+			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
+			until := k.refreshed(f, 0).Refresh.SealedUntil
+			f2, _ := k.begin(f.Subject, 2)
+			c := claim(f2, 0)
+			c.Window = time.Hour
+			k.must(k.s.ClaimRefresh(k.ctx, c))
+			for _, g := range []*storage.Family{&f, &f2} { // they outlive the test's clock
+				k.Logf("%s ends %v", g.ID, g.Expires)
+			}
+			if !until.Before(f.Expires) {
+				k.Skip("the families of this test have ended by now")
+			}
+			k.pruned(until.Add(-time.Microsecond), 10, 0)
+			k.pruned(until, 10, 1)
+			if r := k.refreshed(f, 0).Refresh; r.Sealed != nil || !r.SealedUntil.IsZero() || r.Claimed.IsZero() {
+				k.Errorf("got %+v: what was sealed is erased, the token stays", r)
+			}
+			if r := k.refreshed(f2, 0).Refresh; r.Sealed == nil {
+				k.Error("a window that is open was closed")
+			}
+		},
+		"limit_is_for_all_kinds_together": func(k *kit) {
+			u := k.add("alice")
+			for n := range 3 {
+				t := device(u.ID, 0, n)
+				t.Expires = born
+				_, err := k.s.CreateDeviceToken(k.ctx, t, anyNumber)
+				f := family(u.ID, 0, n)
+				f.Expires = born
+				k.must(errors.Join(err, k.s.CreateFamily(k.ctx, f, refresh(f, 0)), k.s.Block(k.ctx, born, storage.BlockKeyOf(storage.BlockSID, "", f.ID))))
+			}
+			for _, want := range []int{2, 2, 2, 2, 1, 0} {
+				k.pruned(now, 2, want)
+			}
+		},
+		"prune_beside_claims": func(k *kit) {
+			u := k.add("alice")
+			var all []storage.Family
+			for n := range 8 {
+				f := family(u.ID, 0, n)
+				f.Expires = born.Add(time.Duration(n%2) * 24 * 365 * 100 * time.Hour)
+				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
+				all = append(all, f)
+			}
+			for i, err := range race(func(i int) error {
+				f := all[i%8]
+				if i%16 >= 8 {
+					_, err := k.s.Prune(k.ctx, now, 2)
+					return err
+				}
+				for n := range 4 {
+					err := k.s.ClaimRefresh(k.ctx, claim(f, n))
+					switch {
+					case errors.Is(err, storage.ErrConflict): // another one was first
+					case errors.Is(err, storage.ErrNotFound) && i%2 == 0:
+					case err != nil:
+						return err
+					}
+				}
+				return nil
+			}) {
+				if err != nil {
+					k.Errorf("%d: %v", i, err)
+				}
+			}
+			_, err := k.s.Prune(k.ctx, now, 1000)
+			k.must(err)
+			for n, f := range all {
+				for i := range 5 {
+					if n%2 == 1 {
+						k.refreshed(f, i)
+					} else {
+						k.unused(u.ID, refresh(f, i), 100+10*n+i)
+					}
+				}
+			}
+		},
+		"prune_beside_blocks": func(k *kit) {
+			key := func(i int) storage.BlockKey { return storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i%4)) }
+			for i := range 4 {
+				k.must(k.s.Block(k.ctx, born, key(i)))
+			}
+			for _, err := range race(func(i int) error {
+				if i%8 >= 4 {
+					_, err := k.s.Prune(k.ctx, now, 3)
+					return err
+				}
+				return k.s.Block(k.ctx, now.Add(time.Hour), key(i), key(i+1))
+			}) {
+				k.must(err)
+			}
+			for i := range 4 {
+				if !k.blocked(key(i)) {
+					k.Errorf("%d was pruned though it was blocked longer meanwhile", i)
+				}
+			}
+		},
+		"prune_beside_prune": func(k *kit) {
+			for i := range 100 {
+				k.must(k.s.Block(k.ctx, born, storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i))))
+			}
+			var removed [together]int
+			for i, err := range race(func(i int) (err error) {
+				removed[i], err = k.s.Prune(k.ctx, now, 2)
+				return err
+			}) {
+				k.must(err)
+				if removed[i] > 2 {
+					k.Errorf("%d of 2", removed[i])
+				}
+			}
+			sum := 0
+			for _, n := range removed {
+				sum += n
+			}
+			if sum != 100 {
+				k.Errorf("%d of 100 were removed, or counted twice, by %d prunings of 2: %v", sum, together, removed)
+			}
+		},
+	})
+}
+
+// pruned prunes and wants a number.
+func (k *kit) pruned(now time.Time, limit, want int) {
+	k.Helper()
+	if n, err := k.s.Prune(k.ctx, now, limit); n != want || err != nil {
+		k.Errorf("pruned %d, %v; want %d", n, err, want)
+	}
+}
+
+// unused fails unless nothing is left of a refresh token, which would keep its
+// digest from use.
+func (k *kit) unused(subject string, r storage.Refresh, n int) {
+	k.Helper()
+	f := family(subject, k.epoch(subject), 1000+n)
+	if err := k.s.CreateFamily(k.ctx, f, r); err != nil {
+		k.Errorf("a refresh token was left behind: %v", err)
+	}
+}
