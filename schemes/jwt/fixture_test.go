@@ -269,3 +269,17 @@ func overStore(t testing.TB, w *world, s jwt.Store, opts jwt.Options) *jwt.Schem
 	must(t, err)
 	return x
 }
+
+// ambiguous claims, and loses the answer where it is told to.
+type ambiguous struct {
+	store
+	lose bool
+}
+
+func (a *ambiguous) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error {
+	err := a.store.ClaimRefresh(ctx, c)
+	if a.lose {
+		return errors.Join(errors.New("connection lost"), ctx.Err())
+	}
+	return err
+}
