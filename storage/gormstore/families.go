@@ -190,9 +190,9 @@ func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit
 // dropFamilies removes families with all their tokens: the families first, so that
 // a claim that holds one is waited for, and its successor is removed too. It runs in
 // a transaction.
-func (s *Store) dropFamilies(ctx context.Context, condition string, args ...any) (int, error) {
+func (s *Store) dropFamilies(ctx context.Context, where string, args ...any) (int, error) {
 	var ids []any
-	err := s.rows(ctx, s.dialect.bind("DELETE FROM vestibule_families WHERE "+condition+" RETURNING id"), args, func(rows *sql.Rows) error {
+	err := s.rows(ctx, s.dialect.bind("DELETE FROM vestibule_families"+where+" RETURNING id"), args, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)

@@ -22,13 +22,14 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	}
 	erase := s.dialect.bind("UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0" +
 		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"))
+	families := ended("id", "vestibule_families", "expires_us", "TRUE")
 	total := 0
 	for _, batch := range []func(context.Context, int) (int, error){
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
 		drop("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
 		func(ctx context.Context, n int) (int, error) {
-			return s.dropFamilies(ctx, "expires_us <= ? AND id IN (SELECT id FROM vestibule_families WHERE expires_us <= ? ORDER BY expires_us LIMIT ?)", at, at, n)
+			return s.dropFamilies(ctx, families, at, at, n)
 		},
 		func(ctx context.Context, n int) (int, error) {
 			erased, err := s.exec(ctx, erase, at, at, n)

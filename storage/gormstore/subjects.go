@@ -55,7 +55,7 @@ func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
 		if err := s.end(ctx, subject); err != nil {
 			return err
 		}
-		if _, err := s.dropFamilies(ctx, "subject = ?", subject); err != nil {
+		if _, err := s.dropFamilies(ctx, " WHERE subject = ?", subject); err != nil {
 			return err
 		}
 		if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
