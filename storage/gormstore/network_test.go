@@ -37,7 +37,7 @@ func TestConnectionCut(t *testing.T) {
 	}
 	pool.SetMaxIdleConns(0) // statements are prepared anew, so that their text is seen
 	put := func(ctx context.Context, s *gormstore.Store) error {
-		return s.PutStaticToken(ctx, storage.StaticToken{Digest: storage.DigestOf("y"), Subject: "1", Salt: []byte("s"), KeyID: "k2"}, storage.DigestOf("x"))
+		return s.PutStaticToken(ctx, storage.StaticToken{Digest: storage.DigestOf("y"), Subject: "1", Salt: []byte("s"), KeyID: "k-2"}, storage.DigestOf("x"))
 	}
 	for _, c := range []struct {
 		change string
@@ -47,7 +47,7 @@ func TestConnectionCut(t *testing.T) {
 		{"SetPassword", changes["SetPassword"], "begin"}, {"SetPassword", changes["SetPassword"], "UPDATE "}, {"SetPassword", changes["SetPassword"], "vestibule_subjects"},
 		{"SetPassword", changes["SetPassword"], "DELETE "}, {"SetPassword", changes["SetPassword"], "commit\x00"}, {"DeleteUser", changes["DeleteUser"], "commit\x00"},
 		{"SetActive", changes["SetActive"], "commit\x00"}, {"PutStaticToken", put, "UPDATE vestibule_static_tokens"},
-		{"PutStaticToken", put, "k2"}, // the parameters, so the statement runs
+		{"PutStaticToken", put, "k-2"}, // the parameters, so the statement runs
 	} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("attack_220_attack_222_%s_%s_after_%t", c.change, strings.Trim(c.at, "\x00 "), after), func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestConnectionCut(t *testing.T) {
 					t.Errorf("a lost connection looks like an answer: %v", err)
 				}
 				got := read(t, direct)
-				if done := c.at == "commit\x00" || c.at == "k2"; after && done && (err == nil || reflect.DeepEqual(got, before)) {
+				if done := c.at == "commit\x00" || c.at == "k-2"; after && done && (err == nil || reflect.DeepEqual(got, before)) {
 					t.Errorf("the server had done it; the caller was told %v, the state is %+v", err, got)
 				}
 				if reflect.DeepEqual(got, before) { // nothing, and that is not hidden
@@ -76,7 +76,7 @@ func TestConnectionCut(t *testing.T) {
 					return
 				}
 				if c.change == "PutStaticToken" {
-					if got.token.KeyID != "k2" {
+					if got.token.KeyID != "k-2" {
 						t.Errorf("%+v", got)
 					}
 				} else if got.epoch == 0 || got.token.Subject != "" {

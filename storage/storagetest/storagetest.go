@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"permissions", permissions},
 		{"tokens", tokens},
 		{"device_tokens", deviceTokens},
+		{"device_ends", deviceEnds},
 		{"device_limit", deviceLimit},
 		{"families", families},
 		{"claims", claims},
