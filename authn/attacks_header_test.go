@@ -257,3 +257,15 @@ type discard struct{ h http.Header }
 func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
+
+func TestToken68(t *testing.T) {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/"
+	for c := range 256 {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["Authorization"] = []string{"Bearer a" + string([]byte{byte(c)}) + "b"}
+		_, err := authn.Credentials(r, "Bearer", "token")
+		if want := strings.IndexByte(allowed, byte(c)) >= 0; err == nil != want {
+			t.Errorf("%#x: %v", c, err)
+		}
+	}
+}

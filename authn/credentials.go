@@ -90,15 +90,21 @@ func isToken68(s string) bool {
 	for end > 0 && s[end-1] == '=' {
 		end--
 	}
+	// One bit for each ASCII character, since a JWT has hundreds of them.
+	const (
+		below64 uint64 = 1<<'+' | 1<<'-' | 1<<'.' | 1<<'/' | (1<<10-1)<<'0'
+		above63 uint64 = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64) | 1<<('_'-64) | 1<<('~'-64)
+	)
+	ok := uint64(1)
 	for i := range end {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
-		default:
-			return false
+		c := s[i]
+		word := below64
+		if c >= 64 {
+			word = above63
 		}
+		ok &= word >> (c & 63) & ^uint64(c>>7)
 	}
-	return end > 0
+	return end > 0 && ok == 1
 }
 
 // Keyword returns the keyword of the request's Authorization header as it was
