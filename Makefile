@@ -9,7 +9,7 @@ BENCHTIME ?= 1s
 export VESTIBULE_VECTORS ?= $(abspath ../shared/vectors)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench lint attacks timing
+.PHONY: help run test race fuzz bench lint attacks interop timing
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ lint: ## format, vet, staticcheck
 
 attacks: ## how many rows of the attack catalogue have tests that pass
 	scripts/with-services $(GO) run ./internal/attacks
+
+interop: ## our tokens by an independent client, and its tokens by us (needs node and npm)
+	scripts/interop
 
 timing: ## statistics of login times; decides nothing
 	$(GO) test -tags timing -run Timing -count=1 -v ./authn/password

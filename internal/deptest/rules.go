@@ -53,6 +53,7 @@ var rules = []rule{
 	{"internal/pgtest", []string{pgx, xtext, xsync, xcrypto}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},
+	{"internal/interop", nil},
 }
 
 // forbidden pairs hold whatever the lines above say: from, to.
