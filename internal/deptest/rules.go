@@ -34,6 +34,7 @@ var rules = []rule{
 	{"authn/throttle", []string{"authn"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn"}},
+	{"django", []string{xcrypto, xsys}},
 	{"keys", nil},
 	{"jose", []string{"keys", golangJWT}},
 	{"storage", nil},
