@@ -83,8 +83,8 @@ func (k KnoxHash) Digest(token, salt string) (string, error) {
 	h.Write(b)
 	if k.version == Knox41 {
 		s, err := hex.DecodeString(salt)
-		if err != nil {
-			return "", errors.New("django: the salt is not hex digits")
+		if err != nil || len(s) == 0 {
+			return "", errors.New("django: the row has no salt of hex digits, as one of Knox 4.1 has")
 		}
 		h.Write(s)
 	}
