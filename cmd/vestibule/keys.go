@@ -33,6 +33,11 @@ func keysCommand() *cli.Command {
 				},
 				Action: withDB(rotateKey),
 			},
+			{
+				Name: "expire", Usage: "end a key that leaked, now; rotate first where it is the one that signs",
+				Flags:  []cli.Flag{issuer, &cli.StringFlag{Name: "id", Usage: "the key that list shows", Required: true}},
+				Action: withDB(expireKey),
+			},
 			{Name: "list", Usage: "list an issuer's keys, the newest first; never what is secret", Flags: []cli.Flag{issuer}, Action: withDB(listKeys)},
 		},
 	}
@@ -79,6 +84,9 @@ func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
+	if c.Duration("publish") <= 0 || c.Duration("overlap") <= 0 {
+		return errors.New("-publish and -overlap are above 0; to end a key at once: keys expire")
+	}
 	k, err := storedKeys(c, db)
 	if err != nil {
 		return err
@@ -91,6 +99,24 @@ func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "key %s signs from %s on\n", row.ID, row.SignsFrom.Format(time.RFC3339))
+	return nil
+}
+
+func expireKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	k, err := storedKeys(c, db)
+	if err != nil {
+		return err
+	}
+	id := c.String("id")
+	if err := k.Expire(ctx, id); errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("issuer %s has no key %s", c.String("issuer"), id)
+	} else if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Root().Writer, "key %s has expired; servers know within a minute\n", id)
 	return nil
 }
 

@@ -75,6 +75,10 @@ func TestLives(t *testing.T) {
 	if list := run("ES256", "keys", "list", "-issuer", "https://app.example"); strings.Count(list, "\n") != 3 || !strings.Contains(list, "EdDSA") {
 		t.Error(list)
 	}
+	run("!above 0", "keys", "rotate", "-issuer", "https://app.example", "-overlap", "0s")
+	run("!has no key", "keys", "expire", "-issuer", "https://app.example", "-id", "x")
+	id := strings.Fields(strings.Split(run("EdDSA", "keys", "list", "-issuer", "https://app.example"), "\n")[2])[0]
+	run("has expired", "keys", "expire", "-issuer", "https://app.example", "-id", id)
 	run("!no supported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
 	run("!issuer", "keys", "list")
 }

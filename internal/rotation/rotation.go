@@ -232,9 +232,12 @@ func (r *Rotator) Revoke(ctx context.Context, u Use) (storage.RefreshState, erro
 // EndFamily ends a family; its access tokens are blocked for as long as one of them
 // may live. A family that is gone is no error.
 func (r *Rotator) EndFamily(ctx context.Context, id string) error {
-	err := r.store.EndFamily(ctx, id, r.opts.Clock().Add(r.opts.Block))
+	err := r.store.EndFamily(ctx, id, r.BlockUntil())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
 	return err
 }
+
+// BlockUntil is how long what ends now has to be blocked.
+func (r *Rotator) BlockUntil() time.Time { return r.opts.Clock().Add(r.opts.Block) }

@@ -382,6 +382,10 @@ func TestRefreshAttacks(t *testing.T) {
 		if rec := logout(sliding); rec.Code != 204 || statusOf(v, sliding) != 401 {
 			t.Errorf("logout of a sliding token: %d", rec.Code)
 		}
+		late := w.sign(t, "at+jwt", map[string]any{"sid": "pruned"}) // its family has no row any more
+		if rec := logout(late); rec.Code != 204 || w.status(late) != 401 {
+			t.Errorf("logout of a token whose family was pruned: %d", rec.Code)
+		}
 		if rec := logout("junk"); rec.Code != 401 {
 			t.Errorf("logout of junk: %d", rec.Code)
 		}

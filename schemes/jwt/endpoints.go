@@ -161,17 +161,21 @@ func (s *Scheme) logout(r *http.Request) error {
 	return nil
 }
 
-// end ends an access token's family; a sliding token has no row, its family is
-// blocked for as long as it can be refreshed.
+// end ends an access token's family. A sliding token's family has no row, and one that
+// was pruned has none any more: it is blocked for as long as the token is about.
 func (s *Scheme) end(r *http.Request, a *Access) error {
-	if a.Type == TypeSliding || a.Family == "" {
-		until := a.Expires
-		if a.RefreshUntil.After(until) {
-			until = a.RefreshUntil
+	ctx := r.Context()
+	if a.Type != TypeSliding && a.Family != "" {
+		err := s.store.EndFamily(ctx, a.Family, s.rotator.BlockUntil())
+		if !errors.Is(err, storage.ErrNotFound) {
+			return err
 		}
-		return s.store.Block(r.Context(), until.Add(2*s.opts.Leeway+time.Minute), a.keys.JTI, a.keys.SID)
 	}
-	return s.rotator.EndFamily(r.Context(), a.Family)
+	until := a.Expires
+	if a.RefreshUntil.After(until) {
+		until = a.RefreshUntil
+	}
+	return s.store.Block(ctx, until.Add(2*s.opts.Leeway+time.Minute), a.keys.JTI, a.keys.SID)
 }
 
 // notLoggedOut says of a fault what it means for the user, and logs it.

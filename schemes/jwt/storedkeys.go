@@ -160,6 +160,13 @@ func (k *StoredKeys) add(ctx context.Context, newest string, from time.Time) (st
 	return row, k.store.AddSigningKey(ctx, row, newest)
 }
 
+// Expire ends a key now, for one that leaked: its tokens are refused as soon as each
+// process has read the keys again (RotatingOptions.MaxAge). Rotate first where it is
+// the one that signs. storage.ErrNotFound: there is no such key.
+func (k *StoredKeys) Expire(ctx context.Context, id string) error {
+	return k.store.ExpireSigningKey(ctx, k.purpose, id, k.opts.Clock().UTC())
+}
+
 // List returns the keys, the newest first, without opening them.
 func (k *StoredKeys) List(ctx context.Context) ([]storage.SigningKey, error) {
 	return k.store.ListSigningKeys(ctx, k.purpose)

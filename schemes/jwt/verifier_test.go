@@ -2,6 +2,7 @@ package jwt_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,6 +128,22 @@ func TestCacheAndRotation(t *testing.T) {
 	w.clock.pass(24 * time.Hour)
 	if got := statusOf(x, p.Access); got != 401 {
 		t.Errorf("a token of an expired key, in the cache: %d", got)
+	}
+	leaked := kid()
+	_, err = stored.Rotate(t.Context())
+	must(t, err)
+	q, err := x.Issue(t.Context(), "id-alice", 0, nil)
+	must(t, err)
+	if statusOf(x, q.Access) != 200 {
+		t.Error("refused")
+	}
+	must(t, stored.Expire(t.Context(), leaked))
+	if err := stored.Expire(t.Context(), "x"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	w.clock.pass(time.Minute)
+	if got := statusOf(x, q.Access); got != 401 {
+		t.Errorf("a token of a key that was expired: %d", got)
 	}
 	other, err := keys.NewRing(keys.Generate())
 	must(t, err)
