@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/pgtest"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -54,10 +55,13 @@ func migrated(t testing.TB, s *gormstore.Store) *gormstore.Store {
 	return s
 }
 
+// The races of the suite are 64 transactions that wait for each other: a busy machine
+// with the race detector needs more than the usual timeout for them.
 func TestConformance(t *testing.T) {
+	opts := gormstore.Options{Timeout: 20 * time.Second}
 	for name, open := range databases {
 		t.Run(name, func(t *testing.T) {
-			storagetest.Run(t, func(t *testing.T) storagetest.Store { return migrated(t, open(t, nil)) })
+			storagetest.Run(t, func(t *testing.T) storagetest.Store { return migrated(t, open(t, &opts)) })
 		})
 	}
 }
