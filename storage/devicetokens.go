@@ -63,7 +63,7 @@ type DeviceTokens interface {
 	// subject's tokens those count that have its present epoch and are not expired
 	// at l.Now. It returns the tokens that were evicted: the oldest by Created,
 	// then ID. ErrLimit where there is no room and nothing may be evicted,
-	// ErrConflict where the digest or the ID is taken, ErrStale where the subject
+	// ErrConflict where the digest is taken or the subject has that ID, ErrStale where the subject
 	// is absent, disabled, or its epoch is not t.Epoch, ErrInvalid where a text can
 	// not be kept. Nothing is changed then.
 	CreateDeviceToken(ctx context.Context, t DeviceToken, l DeviceLimit) (evicted []DeviceToken, err error)
