@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -127,15 +128,73 @@ func TestAccessors(t *testing.T) {
 	}
 }
 
+// Names are compared within each object, whatever was read before and inside it.
+func TestNestedNames(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"p":{"z":1},"x":{"a":1,"b":{"c":1},"a":2}}`:      false,
+		`{"p":{"z":1},"x":{"a":1,"b":{"c":1},"c":2}}`:      true,
+		`{"x":{"a":1,"b":{"c":{"c":1},"c":1}}}`:            false,
+		`{"x":{"a":{"a":{"a":1},"b":1},"b":1},"b":1}`:      true,
+		`{"x":[{"a":1},{"a":1},{"a":[{"a":1}],"b":1}]}`:    true,
+		`{"x":[{"a":1},{"a":1,"b":[{"a":1}],"\u0061":1}]}`: false,
+		`{"a":{"a":1},"b":{},"a":1}`:                       false,
+	} {
+		if _, err := scanObject([]byte(text)); err == nil != want {
+			t.Errorf("%s: %v, want taken %t", text, err, want)
+		}
+	}
+}
+
+// repeats reports whether some object in data has a name twice, as encoding/json's
+// tokens show it.
+func repeats(data []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(data))
+	var names []map[string]bool // nil: a list
+	isName := false
+	for {
+		tok, err := d.Token()
+		if err != nil {
+			return false
+		}
+		switch tok {
+		case json.Delim('{'):
+			names, isName = append(names, map[string]bool{}), true
+			continue
+		case json.Delim('['):
+			names, isName = append(names, nil), false
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			names = names[:len(names)-1]
+		default:
+			if isName {
+				if name := tok.(string); names[len(names)-1][name] {
+					return true
+				} else {
+					names[len(names)-1][name] = true
+				}
+				isName = false
+				continue
+			}
+		}
+		isName = len(names) > 0 && names[len(names)-1] != nil
+	}
+}
+
 // What the scanner takes encoding/json takes too, with the same values.
 func FuzzScan(f *testing.F) {
-	for _, s := range []string{goodClaims, `{"a":[1,2,{"b":"\u00e9\ud83d\ude00"}],"c":-0.5e+3}`, `{"a":1,"a":2}`, `{"\ud800":1}`, `{}`, `{"a":01}`, ` {"a" : null } `} {
+	for _, s := range []string{goodClaims, `{"a":[1,2,{"b":"\u00e9\ud83d\ude00"}],"c":-0.5e+3}`, `{"a":1,"a":2}`, `{"\ud800":1}`, `{}`, `{"a":01}`, ` {"a" : null } `, `{"p":{"z":1},"x":{"a":1,"b":{"c":1},"a":2}}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		members, err := scanObject(data)
 		if err != nil {
+			if strings.Contains(err.Error(), "twice") && json.Valid(data) && !repeats(data) {
+				t.Fatalf("%q: no name comes twice", data)
+			}
 			return
+		}
+		if repeats(data) {
+			t.Fatalf("%q: a name that comes twice is taken", data)
 		}
 		var want map[string]json.RawMessage
 		if err := json.Unmarshal(data, &want); err != nil {

@@ -2,6 +2,7 @@ package jose
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -16,7 +17,9 @@ type scanner struct {
 	data  []byte
 	pos   int
 	depth int
-	names []member // of the nested objects being read, the outer ones first
+	// names is a stack: those of the nested objects that are being read, the outer
+	// ones first.
+	names [][]byte
 }
 
 // scanObject returns the members of the object that data is.
@@ -29,7 +32,10 @@ func scanObject(data []byte) ([]member, error) {
 	if s.peek() != '{' {
 		return nil, invalid("JSON that is no object")
 	}
-	members, err := s.object(make([]member, 0, 16))
+	members := make([]member, 0, 16)
+	err := s.object(func(name []byte) bool {
+		return slices.ContainsFunc(members, func(m member) bool { return bytes.Equal(m.name, name) })
+	}, func(name, value []byte) { members = append(members, member{name, value}) })
 	if err != nil {
 		return nil, err
 	}
@@ -59,43 +65,40 @@ func (s *scanner) space() {
 	}
 }
 
-// object reads an object from its brace on and appends its members to list.
-func (s *scanner) object(list []member) ([]member, error) {
+// object reads an object from its brace on. has reports whether a name was there
+// before, add takes each member when its value was read.
+func (s *scanner) object(has func(name []byte) bool, add func(name, value []byte)) error {
 	if s.depth++; s.depth > maxDepth {
-		return nil, invalid("JSON deeper than %d", maxDepth)
+		return invalid("JSON deeper than %d", maxDepth)
 	}
 	s.pos++
-	first := len(list)
 	s.space()
 	if s.peek() == '}' {
 		s.pos++
 		s.depth--
-		return list, nil
+		return nil
 	}
-	for {
+	for n := 1; ; n++ {
 		s.space()
 		name, err := s.name()
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range list[first:] {
-			if bytes.Equal(m.name, name) {
-				return nil, invalid("a JSON name that comes twice")
-			}
-		}
-		if len(list)-first == maxMembers {
-			return nil, invalid("a JSON object of more than %d members", maxMembers)
+		switch {
+		case err != nil:
+			return err
+		case has(name):
+			return invalid("a JSON name that comes twice")
+		case n > maxMembers:
+			return invalid("a JSON object of more than %d members", maxMembers)
 		}
 		s.space()
 		if s.peek() != ':' {
-			return nil, errJSON
+			return errJSON
 		}
 		s.pos++
 		value, err := s.value()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		list = append(list, member{name, value})
+		add(name, value)
 		s.space()
 		c := s.peek()
 		s.pos++
@@ -103,11 +106,23 @@ func (s *scanner) object(list []member) ([]member, error) {
 		case ',':
 		case '}':
 			s.depth--
-			return list, nil
+			return nil
 		default:
-			return nil, errJSON
+			return errJSON
 		}
 	}
+}
+
+// nested reads an object that is a value somewhere: its names are looked at and
+// forgotten. They lie on the stack while it is read, above those of the objects
+// around it.
+func (s *scanner) nested() error {
+	first := len(s.names)
+	err := s.object(func(name []byte) bool {
+		return slices.ContainsFunc(s.names[first:], func(n []byte) bool { return bytes.Equal(n, name) })
+	}, func(name, _ []byte) { s.names = append(s.names, name) })
+	s.names = s.names[:first]
+	return err
 }
 
 func (s *scanner) name() ([]byte, error) {
@@ -128,11 +143,7 @@ func (s *scanner) value() ([]byte, error) {
 	var err error
 	switch c := s.peek(); c {
 	case '{':
-		before := len(s.names)
-		s.names, err = s.object(s.names)
-		if err == nil {
-			s.names = s.names[:before]
-		}
+		err = s.nested()
 	case '[':
 		err = s.list()
 	case '"':
