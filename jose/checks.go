@@ -103,7 +103,11 @@ func (c Checks) Validate() error {
 // "exp", "sub" and "jti" are there; the token is refused from "exp" (with leeway) on,
 // before "nbf", and where "iat" lies in the future or after "exp". The error is an
 // ErrInvalid, and ErrExpired where that is the reason.
+// Checks that Validate refuses let nothing pass: that is a plain error.
 func (c Checks) Check(claims Claims) (Registered, error) {
+	if err := c.Validate(); err != nil {
+		return Registered{}, fmt.Errorf("jose: %w", err)
+	}
 	r, err := claims.Registered()
 	if err != nil {
 		return Registered{}, err

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -86,7 +87,11 @@ func (c Claims) Time(name string) (time.Time, error) {
 	if !ok {
 		return time.Time{}, invalid("no %s", name)
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
+	whole := raw
+	if i := bytes.IndexByte(raw, '.'); i >= 0 && !bytes.ContainsAny(raw, "eE") {
+		whole = raw[:i] // exactly: a float would round
+	}
+	n, err := strconv.ParseInt(string(whole), 10, 64)
 	if err != nil {
 		f, err := strconv.ParseFloat(string(raw), 64)
 		if err != nil || math.IsNaN(f) || f < 0 || f > maxSeconds {
@@ -102,8 +107,9 @@ func (c Claims) Time(name string) (time.Time, error) {
 
 const maxSeconds = 253402300799 // 9999-12-31T23:59:59Z
 
-// Decode unmarshals a claim into v. An absent claim and one that does not fit are
-// an ErrInvalid.
+// Decode unmarshals a claim into v by encoding/json, which takes names inside the
+// claim for a struct's in any case: give it a map where that matters. An absent claim
+// and one that does not fit are an ErrInvalid.
 func (c Claims) Decode(name string, v any) error {
 	raw, ok := c.Get(name)
 	if !ok {
@@ -115,8 +121,9 @@ func (c Claims) Decode(name string, v any) error {
 	return nil
 }
 
-// list returns a claim that is a list of strings.
-func list(raw []byte) ([]string, bool) {
+// elements returns the texts of the values of a list; false where raw, which was
+// read before, is no list.
+func elements(raw []byte) (all [][]byte, ok bool) {
 	s := scanner{data: raw}
 	if s.peek() != '[' {
 		return nil, false
@@ -125,19 +132,33 @@ func list(raw []byte) ([]string, bool) {
 	if s.space(); s.peek() == ']' {
 		return nil, true
 	}
-	var all []string
 	for {
-		s.space()
-		raw, err := s.text()
+		value, err := s.value()
 		if err != nil {
 			return nil, false
 		}
-		text, _ := textOf(raw)
-		all = append(all, text)
+		all = append(all, value)
 		s.space()
 		if s.peek() == ']' {
 			return all, true
 		}
-		s.pos++ // a comma: the whole was read before
+		s.pos++ // a comma
 	}
+}
+
+// list returns a value that is a list of strings.
+func list(raw []byte) ([]string, bool) {
+	values, ok := elements(raw)
+	if !ok {
+		return nil, false
+	}
+	var all []string
+	for _, v := range values {
+		text, ok := textOf(v)
+		if !ok {
+			return nil, false
+		}
+		all = append(all, text)
+	}
+	return all, true
 }

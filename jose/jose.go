@@ -34,7 +34,7 @@ const (
 	// maxDepth is how deep objects and lists may be in each other.
 	maxDepth = 16
 	// maxMembers is how many members an object may have.
-	maxMembers = 256
+	maxMembers = 128
 	// maxID is the longest identifier ("jti", "sub", "kid", …), in bytes.
 	maxID = 255
 )

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,14 +66,15 @@ func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
 }
 
 // NewPrivate makes a key that signs: an *rsa.PrivateKey of at least 2,048 bits, an
-// *ecdsa.PrivateKey on the algorithm's curve, or an ed25519.PrivateKey.
+// *ecdsa.PrivateKey on the algorithm's curve, or an ed25519.PrivateKey. One whose
+// public half is another key's is refused. What key points to must not be changed
+// afterwards.
 func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
-	switch key.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
-	default:
-		return nil, fmt.Errorf("jose: a private key of type %T", key)
+	key, public, err := private(key)
+	if err != nil {
+		return nil, err
 	}
-	k, err := NewPublic(id, alg, key.Public())
+	k, err := NewPublic(id, alg, public)
 	if err != nil {
 		return nil, err
 	}
@@ -80,31 +82,15 @@ func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
 	return k, nil
 }
 
-// NewPublic makes a key that verifies.
+// NewPublic makes a key that verifies: an *rsa.PublicKey of 2,048 to 8,192 bits, an
+// *ecdsa.PublicKey on the algorithm's curve, or an ed25519.PublicKey.
 func NewPublic(id string, alg Algorithm, key crypto.PublicKey) (*Key, error) {
 	m, err := alg.of(kindOf(key), id)
 	if err != nil {
 		return nil, err
 	}
-	switch p := key.(type) {
-	case *rsa.PublicKey:
-		if p.N.BitLen() < 2048 || p.N.BitLen() > 8192 {
-			return nil, fmt.Errorf("jose: an RSA key of %d bits: want 2048 to 8192", p.N.BitLen())
-		}
-		if p.E < 3 || p.E&1 == 0 {
-			return nil, errors.New("jose: an RSA key with a bad exponent")
-		}
-	case *ecdsa.PublicKey:
-		if p.Curve != m.curve {
-			return nil, fmt.Errorf("jose: a key on %s for %s", p.Curve.Params().Name, alg)
-		}
-		if _, err := p.ECDH(); err != nil { // on its curve
-			return nil, errors.New("jose: an EC key that is no point of its curve")
-		}
-	case ed25519.PublicKey:
-		if len(p) != ed25519.PublicKeySize || smallOrder(p) {
-			return nil, errors.New("jose: an Ed25519 key of wrong length or small order")
-		}
+	if key, err = m.public(key); err != nil {
+		return nil, err
 	}
 	return &Key{id: id, alg: alg, method: m, public: key}, nil
 }
@@ -146,20 +132,20 @@ func (k *Key) Algorithm() Algorithm { return k.alg }
 // CanSign reports whether the key signs as well as verifies.
 func (k *Key) CanSign() bool { return k.signer != nil || k.secret != nil }
 
-// Public returns the public key, or nil for a secret.
+// Public returns the public key, which must not be changed, or nil for a secret.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 
 // String says the ID alone.
-func (k *Key) String() string { return "Key(" + k.id + ")" }
+func (k Key) String() string { return "Key(" + k.id + ")" }
 
 // GoString is String.
-func (k *Key) GoString() string { return k.String() }
+func (k Key) GoString() string { return k.String() }
 
 // LogValue is String.
-func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // MarshalJSON is String: a public key is published by Ring.JWKS.
-func (k *Key) MarshalJSON() ([]byte, error) { return []byte(fmt.Sprintf("%q", k.String())), nil }
+func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.String()) }
 
 // kind is the family of an algorithm's keys.
 type kind uint8
@@ -196,23 +182,4 @@ func (a Algorithm) of(k kind, id string) (method, error) {
 		return method{}, errors.New("jose: a key ID is 1 to 255 bytes of UTF-8 without control characters")
 	}
 	return m, nil
-}
-
-// smallOrder reports a point of order 8 or less, in any of its spellings: whoever
-// has such a key signs what he likes for all.
-func smallOrder(p ed25519.PublicKey) bool {
-	for _, y := range [...]string{
-		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-		"\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-		"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
-		"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
-		"\xec\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-		"\xed\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-		"\xee\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-	} {
-		if string(p[:31]) == y[:31] && p[31]&0x7f == y[31] {
-			return true
-		}
-	}
-	return false
 }

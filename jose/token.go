@@ -3,6 +3,9 @@ package jose
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -24,6 +27,20 @@ type Token struct {
 	signed    string
 	signature []byte
 }
+
+// String says the algorithm and the key ID alone: a token's text is a credential.
+func (t Token) String() string {
+	return fmt.Sprintf("Token(%s, %q)", t.Header.Algorithm, t.Header.KeyID)
+}
+
+// GoString is String.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue is String.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// MarshalJSON is String.
+func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 
 // Decode takes a token apart, strictly, and verifies nothing: its claims tell which
 // issuer to ask, no more. The error is an ErrInvalid.
@@ -93,7 +110,7 @@ func parse(token string) (*Token, []byte, error) {
 		return nil, nil, invalid("not three parts")
 	}
 	// One allocation holds the token's text and all that it decodes to.
-	buf := make([]byte, len(token), 2*len(token))
+	buf := make([]byte, len(token), len(token)+len(token)*3/4)
 	copy(buf, token)
 	header, buf, err := decode(buf, buf[:len(head)])
 	if err != nil {

@@ -1,0 +1,117 @@
+package jose
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+)
+
+var errPublicHalf = errors.New("jose: a private key whose public half is another key's, or that is not whole")
+
+// private returns the private key and its public half. Signing with a public half
+// that belongs to another key makes signatures that nobody takes, and with Ed25519
+// it gives the key away to whoever sees two of them.
+func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
+	switch p := key.(type) {
+	case *rsa.PrivateKey:
+		if p == nil || p.N == nil || p.D == nil || slices.Contains(p.Primes, nil) || p.Validate() != nil {
+			return nil, nil, errPublicHalf
+		}
+		return p, &p.PublicKey, nil
+	case *ecdsa.PrivateKey:
+		if p == nil || p.Curve == nil {
+			return nil, nil, errPublicHalf
+		}
+		scalar, err := p.Bytes()
+		if err != nil {
+			return nil, nil, errPublicHalf
+		}
+		again, err := ecdsa.ParseRawPrivateKey(p.Curve, scalar)
+		if err != nil || !again.PublicKey.Equal(&p.PublicKey) {
+			return nil, nil, errPublicHalf
+		}
+		return again, &again.PublicKey, nil
+	case ed25519.PrivateKey:
+		if len(p) != ed25519.PrivateKeySize {
+			return nil, nil, errPublicHalf
+		}
+		again := ed25519.NewKeyFromSeed(p.Seed())
+		if !bytes.Equal(again, p) {
+			return nil, nil, errPublicHalf
+		}
+		return again, again.Public(), nil
+	}
+	return nil, nil, fmt.Errorf("jose: a private key of type %T", key)
+}
+
+// public returns a copy of a public key that the method may use.
+func (m method) public(key crypto.PublicKey) (crypto.PublicKey, error) {
+	switch p := key.(type) {
+	case *rsa.PublicKey:
+		switch {
+		case p == nil || p.N == nil || p.N.Sign() <= 0 || p.N.Bit(0) == 0:
+			return nil, errors.New("jose: an RSA key without a modulus")
+		case p.N.BitLen() < 2048 || p.N.BitLen() > 8192:
+			return nil, fmt.Errorf("jose: an RSA key of %d bits: want 2048 to 8192", p.N.BitLen())
+		case p.E < 3 || p.E&1 == 0 || p.E > 1<<31-1:
+			return nil, errors.New("jose: an RSA key with a bad exponent")
+		}
+		return &rsa.PublicKey{N: new(big.Int).Set(p.N), E: p.E}, nil
+	case *ecdsa.PublicKey:
+		if p == nil || p.Curve != m.curve {
+			return nil, errors.New("jose: an EC key on another curve than the algorithm's")
+		}
+		point, err := p.Bytes()
+		if err != nil {
+			return nil, errors.New("jose: an EC key that is no point of its curve")
+		}
+		again, err := ecdsa.ParseUncompressedPublicKey(m.curve, point)
+		if err != nil { // not on its curve
+			return nil, errors.New("jose: an EC key that is no point of its curve")
+		}
+		return again, nil
+	case ed25519.PublicKey:
+		if len(p) != ed25519.PublicKeySize || smallOrder(p) {
+			return nil, errors.New("jose: an Ed25519 key of wrong length or small order")
+		}
+		return slices.Clone(p), nil
+	}
+	return nil, fmt.Errorf("jose: a public key of type %T", key)
+}
+
+// equal reports whether two keys are the same, their IDs and algorithms included.
+func (k *Key) equal(other *Key) bool {
+	if k.id != other.id || k.alg != other.alg {
+		return false
+	}
+	if k.secret != nil || other.secret != nil {
+		return k.secret != nil && other.secret != nil && bytes.Equal(k.secret.key, other.secret.key)
+	}
+	p, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && p.Equal(other.public)
+}
+
+// smallOrder reports a point of order 8 or less, in any of its spellings: whoever
+// has such a key signs what he likes for all.
+func smallOrder(p ed25519.PublicKey) bool {
+	for _, y := range [...]string{
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+		"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
+		"\xec\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"\xed\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"\xee\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+	} {
+		if string(p[:31]) == y[:31] && p[31]&0x7f == y[31] {
+			return true
+		}
+	}
+	return false
+}
