@@ -2,83 +2,113 @@ package jose
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
+// loadTimeout bounds a load: it serves all callers, so that one's deadline does not.
+const loadTimeout = 5 * time.Second
+
 // loader keeps a set that is loaded from elsewhere: it loads at first use, when the
 // set is old, and when somebody misses something in it, and goes on with the last
 // good one for a while where loading fails. Of many at once that want it loaded one
-// does it, on its own goroutine; who has a set does not wait for that.
+// does it, on its own goroutine; who has a set does not wait for that. That one's
+// client may go away: the load goes on, for the others, and counts.
 type loader[T any] struct {
-	load                          func(context.Context) (T, error)
-	maxAge, minInterval, maxStale time.Duration
-	clock                         func() time.Time
+	load                                   func(context.Context) (T, error)
+	same                                   func(a, b T) bool
+	maxAge, minInterval, maxStale, timeout time.Duration
+	clock                                  func() time.Time
 
 	mu      sync.Mutex
 	set     T
+	version uint64    // of the set: grows when one that is not the same is loaded
 	loaded  time.Time // zero: there is no set
 	tried   time.Time
 	err     error         // of the last try
 	running chan struct{} // closed when the load that is running ends
 }
 
-// get returns the set. missed says that the caller looked into the present one and
-// did not find what there may be by now.
-func (l *loader[T]) get(ctx context.Context, missed bool) (T, error) {
+// have reports whether there is a set that may serve. The lock is held.
+func (l *loader[T]) have(now time.Time) bool {
+	return !l.loaded.IsZero() && now.Sub(l.loaded) < l.maxAge+l.maxStale
+}
+
+// get returns the set and its version. missed says that the caller looked into the
+// present one and did not find what there may be by now.
+func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64, err error) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for {
 		now := l.clock()
-		age := now.Sub(l.loaded)
-		have := !l.loaded.IsZero() && age < l.maxAge+l.maxStale
-		// A clock that went back does not stop loading for ever.
-		recent := !l.tried.IsZero() && now.Sub(l.tried) < l.minInterval && now.Sub(l.tried) >= 0
-		wanted := !have || age >= l.maxAge || missed
-		if !wanted || recent {
-			defer l.mu.Unlock()
-			if have {
-				return l.set, nil
+		age, pause, have := now.Sub(l.loaded), now.Sub(l.tried), l.have(now)
+		// A clock that went back does not stop loading.
+		recent := !l.tried.IsZero() && pause >= 0 && pause < l.minInterval
+		wanted := !have || age < 0 || age >= l.maxAge || missed
+		switch {
+		case have && (!wanted || recent || l.running != nil && !missed || ctx.Err() != nil):
+			return l.set, l.version, nil
+		case ctx.Err() != nil:
+			return set, 0, ctx.Err()
+		case recent:
+			return set, 0, l.err
+		case l.running == nil:
+			l.run(ctx)
+			if l.err != nil && !l.have(l.clock()) {
+				return set, 0, l.err
 			}
-			return l.set, l.err
+			return l.set, l.version, nil
 		}
-		if l.running == nil {
-			return l.run(ctx, have)
-		}
-		if have && !missed {
-			defer l.mu.Unlock()
-			return l.set, nil
-		}
-		running := l.running
-		l.mu.Unlock()
-		select {
-		case <-running:
-		case <-ctx.Done():
-			var none T
-			return none, ctx.Err()
-		}
-		l.mu.Lock()
+		l.wait(ctx)
 	}
 }
 
-// run loads. It is called with the lock and returns without it.
-func (l *loader[T]) run(ctx context.Context, have bool) (T, error) {
-	l.running = make(chan struct{})
+// wait waits for the load that is running. The lock is held but for that time.
+func (l *loader[T]) wait(ctx context.Context) {
+	running := l.running
 	l.mu.Unlock()
-	set, err := l.load(ctx)
+	defer l.mu.Lock()
+	select {
+	case <-running:
+	case <-ctx.Done():
+	}
+}
+
+var errPanicked = errors.New("jose: loading the keys panicked")
+
+// run loads. The lock is held but for the time of the load itself.
+func (l *loader[T]) run(ctx context.Context) {
+	l.running = make(chan struct{})
+	err := errPanicked
+	var set T
+	defer func() {
+		close(l.running)
+		l.running = nil
+		l.tried, l.err = l.clock(), err
+		if err != nil {
+			return
+		}
+		if l.loaded.IsZero() || !l.same(l.set, set) {
+			l.version++
+		}
+		l.set, l.loaded = set, l.tried
+	}()
+	l.mu.Unlock()
+	defer l.mu.Lock() // before the above
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
+	defer cancel()
+	set, err = l.load(ctx)
+}
+
+// generation is a number that changes when another set is loaded, and when there is
+// none any longer.
+func (l *loader[T]) generation() uint64 {
+	_, _, _ = l.get(context.Background(), false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	close(l.running)
-	l.running = nil
-	if err != nil && ctx.Err() != nil && !have {
-		var none T
-		return none, err // the caller went away: that says nothing of the source
+	if l.have(l.clock()) {
+		return 2 * l.version
 	}
-	l.tried, l.err = l.clock(), err
-	if err == nil {
-		l.set, l.loaded = set, l.tried
-	}
-	if err != nil && have {
-		return l.set, nil
-	}
-	return l.set, err
+	return 2*l.version + 1
 }

@@ -9,7 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync/atomic"
+	"slices"
 	"time"
 )
 
@@ -18,8 +18,8 @@ type RemoteOptions struct {
 	// Algorithms are those that are accepted; nil is all but those of secrets. Name
 	// the issuer's.
 	Algorithms []Algorithm
-	// Client fetches; nil is one with a timeout of 5 seconds. Its redirects are not
-	// followed to another host.
+	// Client fetches. Its Timeout, 5 seconds where 0, bounds a fetch; it follows no
+	// redirect to another host and keeps no cookies.
 	Client *http.Client
 	// Insecure allows http, for an issuer on this machine (127.0.0.1, [::1],
 	// localhost) alone.
@@ -43,11 +43,10 @@ type RemoteOptions struct {
 // ID that is not among them. Nothing in a token says where from. It is safe for
 // concurrent use and has no goroutine of its own.
 type Remote struct {
-	url        string
-	opts       RemoteOptions
-	client     http.Client
-	loader     loader[[]*Key]
-	generation atomic.Uint64
+	url    string
+	opts   RemoteOptions
+	client http.Client
+	loader loader[[]*Key]
 }
 
 // NewRemote returns the keys at address, the issuer's "jwks_uri".
@@ -70,14 +69,16 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 			return nil, fmt.Errorf("jose: %s is no algorithm of published keys", a)
 		}
 	}
+	o.Algorithms = slices.Clone(o.Algorithms)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<10)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	r := &Remote{url: address, opts: o, client: http.Client{Timeout: 5 * time.Second}}
+	r := &Remote{url: address, opts: o}
 	if o.Client != nil {
 		r.client = *o.Client
 	}
+	r.client.Timeout = cmp.Or(r.client.Timeout, loadTimeout)
 	r.client.Jar = nil
 	r.client.CheckRedirect = func(to *http.Request, via []*http.Request) error {
 		if len(via) > 3 || to.URL.Host != u.Host || to.URL.Scheme != u.Scheme {
@@ -86,8 +87,8 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 		return nil
 	}
 	r.loader = loader[[]*Key]{
-		load: r.fetch, maxAge: cmp.Or(o.MaxAge, 10*time.Minute), minInterval: cmp.Or(o.MinInterval, 10*time.Second),
-		maxStale: cmp.Or(o.MaxStale, time.Hour), clock: o.Clock,
+		load: r.fetch, same: func(a, b []*Key) bool { return slices.EqualFunc(a, b, (*Key).equal) }, maxAge: cmp.Or(o.MaxAge, 10*time.Minute),
+		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, time.Hour), timeout: r.client.Timeout, clock: o.Clock,
 	}
 	return r, nil
 }
@@ -125,14 +126,18 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
 	if len(list) == 0 {
 		return nil, errors.New("jose: the issuer publishes no key that could be used")
 	}
-	r.generation.Add(1)
 	return list, nil
 }
 
 // Keys implements KeySource. The error says that the keys could not be had.
 func (r *Remote) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
-	return find(func(missed bool) ([]*Key, error) { return r.loader.get(ctx, missed) }, kid, alg)
+	return find(func(missed bool) ([]*Key, error) {
+		list, _, err := r.loader.get(ctx, missed)
+		return list, err
+	}, kid, alg)
 }
 
-// Generation changes when keys were fetched.
-func (r *Remote) Generation() uint64 { return r.generation.Load() }
+// Generation changes when other keys were fetched, and when those that there are
+// became too old to serve: what was verified under another generation is verified
+// again. Read it before the verification. It fetches when the keys are old.
+func (r *Remote) Generation() uint64 { return r.loader.generation() }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -37,19 +38,22 @@ type RotatingOptions struct {
 // key is published first, signs when its time has come, and the old one verifies
 // until it expires. It is safe for concurrent use and has no goroutine of its own.
 type Rotating struct {
-	loader     loader[[]TimedKey]
-	generation atomic.Uint64
-	view       atomic.Pointer[view]
+	loader loader[[]TimedKey]
+	view   atomic.Pointer[view]
+	mu     sync.Mutex // of changes to view
 }
 
-// view is the keys that verify, the one that signs first, for a moment.
+// view is the keys for a moment. The generation counts the views of other keys.
 type view struct {
-	keys        []*Key
-	from, until time.Time
+	keys                []*Key // that verify
+	signer              *Key   // nil: none
+	from, until         time.Time
+	version, generation uint64
+	down                bool // there are no keys that may serve
 }
 
-// NewRotating returns the keys that load gives. An error of load is a fault of Keys,
-// Sign and JWKS where there are no keys that may serve instead.
+// NewRotating returns the keys that load gives, within 5 seconds. An error of load is
+// a fault of Keys, Sign and JWKS where there are no keys that may serve instead.
 func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingOptions) (*Rotating, error) {
 	if load == nil {
 		return nil, errors.New("jose: a function that loads the keys is needed")
@@ -64,71 +68,84 @@ func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingO
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	checked := func(ctx context.Context) ([]TimedKey, error) {
+		all, err := load(ctx)
+		if err == nil && slices.ContainsFunc(all, func(k TimedKey) bool { return k.Key == nil }) {
+			err = errors.New("jose: a nil key was loaded")
+		}
+		return slices.Clone(all), err
+	}
 	return &Rotating{loader: loader[[]TimedKey]{
-		load: load, maxAge: cmp.Or(o.MaxAge, time.Minute), minInterval: cmp.Or(o.MinInterval, 10*time.Second),
-		maxStale: cmp.Or(o.MaxStale, 5*time.Minute), clock: o.Clock,
+		load: checked, same: func(a, b []TimedKey) bool { return false }, maxAge: cmp.Or(o.MaxAge, time.Minute),
+		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, 5*time.Minute), timeout: loadTimeout, clock: o.Clock,
 	}}, nil
 }
 
-// verifying returns the keys that verify now, the one that signs first.
-func (r *Rotating) verifying(ctx context.Context, missed bool) ([]*Key, error) {
+// now returns the view of this moment.
+func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 	now := r.loader.clock()
-	if v := r.view.Load(); !missed && v != nil && now.Before(v.until) && !now.Before(v.from) {
-		return v.keys, nil
+	if v := r.view.Load(); !missed && v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) {
+		return v, nil
 	}
-	all, err := r.loader.get(ctx, missed)
-	if err != nil {
-		return nil, err
+	all, version, err := r.loader.get(ctx, missed)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // the caller went away: that says nothing of the keys
 	}
-	v := look(all, now, r.loader.minInterval)
-	if old := r.view.Swap(v); old == nil || !slices.Equal(ids(old.keys), ids(v.keys)) {
-		r.generation.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.view.Load()
+	v := &view{down: true, version: version}
+	if err == nil {
+		v = look(all, now, r.loader.minInterval)
+		v.version = version
 	}
-	return v.keys, nil
+	switch {
+	case old == nil:
+	case err == nil && old.version > version:
+		return old, nil // somebody was faster, and saw newer keys
+	default:
+		v.version = max(v.version, old.version)
+		v.generation = old.generation
+		if old.down != v.down || !slices.EqualFunc(old.keys, v.keys, (*Key).equal) {
+			v.generation++
+		}
+	}
+	r.view.Store(v)
+	return v, err
 }
 
-// look sorts the keys as of now. The view lasts until one of them begins or ends,
-// and not longer than most.
+// look returns the view of a moment. It lasts until one of the keys begins to sign or
+// expires, and not longer than most.
 func look(all []TimedKey, now time.Time, most time.Duration) *view {
 	v := &view{from: now, until: now.Add(most)}
-	var live []TimedKey
+	var since time.Time
 	for _, k := range all {
 		for _, t := range []time.Time{k.SignsFrom, k.Expires} {
 			if t.After(now) && t.Before(v.until) {
 				v.until = t
 			}
 		}
-		if k.Expires.IsZero() || now.Before(k.Expires) {
-			live = append(live, k)
+		if !k.Expires.IsZero() && !now.Before(k.Expires) {
+			continue
 		}
-	}
-	slices.SortStableFunc(live, func(a, b TimedKey) int {
-		if early, other := a.SignsFrom.After(now), b.SignsFrom.After(now); early != other {
-			if early {
-				return 1
-			}
-			return -1
-		}
-		return b.SignsFrom.Compare(a.SignsFrom)
-	})
-	for _, k := range live {
 		v.keys = append(v.keys, k.Key)
+		if k.CanSign() && !k.SignsFrom.After(now) && (v.signer == nil || k.SignsFrom.After(since)) {
+			v.signer, since = k.Key, k.SignsFrom
+		}
 	}
+	slices.SortStableFunc(v.keys, func(a, b *Key) int { return cmp.Compare(a.id, b.id) })
 	return v
-}
-
-func ids(list []*Key) []string {
-	names := make([]string, len(list))
-	for i, k := range list {
-		names[i] = k.id
-	}
-	slices.Sort(names)
-	return names
 }
 
 // Keys implements KeySource.
 func (r *Rotating) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
-	return find(func(missed bool) ([]*Key, error) { return r.verifying(ctx, missed) }, kid, alg)
+	return find(func(missed bool) ([]*Key, error) {
+		v, err := r.now(ctx, missed)
+		if err != nil {
+			return nil, err
+		}
+		return v.keys, nil
+	}, kid, alg)
 }
 
 // find looks for the keys in a set, and in a newer one where they are not in it.
@@ -151,30 +168,35 @@ func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*
 	return nil, nil
 }
 
-// Sign makes a token of type typ with the newest key whose time has come.
+// Sign makes a token of type typ with the newest key whose time has come. The error
+// also says that there is none: a key that is only published does not sign.
 func (r *Rotating) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
-	list, err := r.verifying(ctx, false)
-	if err != nil {
+	v, err := r.now(ctx, false)
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if len(list) == 0 {
+	case v.signer == nil:
 		return "", errors.New("jose: there is no key that signs")
 	}
-	return list[0].token(typ, claims)
+	return v.signer.token(typ, claims)
 }
 
 // JWKS returns the public keys, those that will sign later included.
 func (r *Rotating) JWKS(ctx context.Context) ([]byte, error) {
-	list, err := r.verifying(ctx, false)
+	v, err := r.now(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	return marshalJWKS(list)
+	return marshalJWKS(v.keys)
 }
 
-// Generation changes when the set of keys that verify does, as far as this value has
-// seen: what was verified under another generation is verified again.
+// Generation changes when the set of keys that verify does, and when there is none
+// that may serve, as far as this value has seen: what was verified under another
+// generation is verified again. Read it before the verification.
 func (r *Rotating) Generation() uint64 {
-	_, _ = r.verifying(context.Background(), false)
-	return r.generation.Load()
+	_, _ = r.now(context.Background(), false)
+	if v := r.view.Load(); v != nil {
+		return v.generation
+	}
+	return 0
 }
