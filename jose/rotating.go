@@ -119,6 +119,8 @@ func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 func look(all []TimedKey, now time.Time, most time.Duration) *view {
 	v := &view{from: now, until: now.Add(most)}
 	var since time.Time
+	var next *Key // whose time has not come
+	var begins time.Time
 	for _, k := range all {
 		for _, t := range []time.Time{k.SignsFrom, k.Expires} {
 			if t.After(now) && t.Before(v.until) {
@@ -129,9 +131,15 @@ func look(all []TimedKey, now time.Time, most time.Duration) *view {
 			continue
 		}
 		v.keys = append(v.keys, k.Key)
+		if k.CanSign() && k.SignsFrom.After(now) && (next == nil || k.SignsFrom.Before(begins)) {
+			next, begins = k.Key, k.SignsFrom
+		}
 		if k.CanSign() && !k.SignsFrom.After(now) && (v.signer == nil || k.SignsFrom.After(since)) {
 			v.signer, since = k.Key, k.SignsFrom
 		}
+	}
+	if v.signer == nil { // the one that signed was withdrawn: better early than not at all
+		v.signer = next
 	}
 	slices.SortStableFunc(v.keys, func(a, b *Key) int { return cmp.Compare(a.id, b.id) })
 	return v
@@ -168,8 +176,9 @@ func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*
 	return nil, nil
 }
 
-// Sign makes a token of type typ with the newest key whose time has come. The error
-// also says that there is none: a key that is only published does not sign.
+// Sign makes a token of type typ with the newest key whose time has come. Where there
+// is none, since the one that signed was withdrawn, the next one signs before its
+// time. The error also says that there is no key at all.
 func (r *Rotating) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	v, err := r.now(ctx, false)
 	switch {

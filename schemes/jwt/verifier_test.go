@@ -145,6 +145,9 @@ func TestCacheAndRotation(t *testing.T) {
 	if got := statusOf(x, q.Access); got != 401 {
 		t.Errorf("a token of a key that was expired: %d", got)
 	}
+	if next := kid(); next == leaked {
+		t.Error("a key that was expired signs")
+	}
 	other, err := keys.NewRing(keys.Generate())
 	must(t, err)
 	wrong, err := jwt.NewStoredKeys(s, other, issuer, &jwt.KeyOptions{Clock: w.clock.Now})
