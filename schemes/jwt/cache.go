@@ -43,7 +43,7 @@ func newCache(entries, bytes int) *cache {
 
 // digestOf hashes a token without a copy of it on the heap.
 func digestOf(text string) digest {
-	var buf [2048]byte
+	var buf [1024]byte
 	if len(text) <= len(buf) {
 		return sha256.Sum256(buf[:copy(buf[:], text)])
 	}
