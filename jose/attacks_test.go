@@ -249,6 +249,16 @@ func TestHeaderAttacks(t *testing.T) {
 		var many strings.Builder
 		for i := range 300 {
 			fmt.Fprintf(&many, `"a%d":1,`, i)
+			switch i {
+			case maxHeader - 4: // with alg, kid and typ
+				must(t, taken(hs(k, `{`+many.String()+header(`"alg":"HS256"`)[1:], goodClaims), r))
+			case maxHeader - 3:
+				headers(t, `{`+many.String()+header(`"alg":"HS256"`)[1:])
+			case maxMembers - 7: // with the six of goodClaims
+				must(t, taken(hs(k, header(`"alg":"HS256"`), `{`+many.String()+goodClaims[1:]), r))
+			case maxMembers - 6:
+				refused(t, r, hs(k, header(`"alg":"HS256"`), `{`+many.String()+goodClaims[1:]))
+			}
 		}
 		refused(t, r, hs(k, header(`"alg":"HS256"`), `{`+many.String()+goodClaims[1:]))
 	})

@@ -19,7 +19,7 @@ type Claims struct {
 // ParseClaims reads an object as strictly as a token's payload is read. The error
 // is an ErrInvalid.
 func ParseClaims(data []byte) (Claims, error) {
-	members, err := scanObject(data)
+	members, err := scanObject(data, maxMembers)
 	if err != nil {
 		return Claims{}, err
 	}

@@ -139,7 +139,7 @@ func TestNestedNames(t *testing.T) {
 		`{"x":[{"a":1},{"a":1,"b":[{"a":1}],"\u0061":1}]}`: false,
 		`{"a":{"a":1},"b":{},"a":1}`:                       false,
 	} {
-		if _, err := scanObject([]byte(text)); err == nil != want {
+		if _, err := scanObject([]byte(text), maxMembers); err == nil != want {
 			t.Errorf("%s: %v, want taken %t", text, err, want)
 		}
 	}
@@ -186,7 +186,7 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		members, err := scanObject(data)
+		members, err := scanObject(data, maxMembers)
 		if err != nil {
 			if strings.Contains(err.Error(), "twice") && json.Valid(data) && !repeats(data) {
 				t.Fatalf("%q: no name comes twice", data)

@@ -35,6 +35,8 @@ const (
 	maxDepth = 16
 	// maxMembers is how many members an object may have.
 	maxMembers = 128
+	// maxHeader is how many members a header may have.
+	maxHeader = 32
 	// maxID is the longest identifier ("jti", "sub", "kid", …), in bytes.
 	maxID = 255
 )

@@ -22,8 +22,9 @@ type scanner struct {
 	names [][]byte
 }
 
-// scanObject returns the members of the object that data is.
-func scanObject(data []byte) ([]member, error) {
+// scanObject returns the members of the object that data is, of which it may have
+// most.
+func scanObject(data []byte, most int) ([]member, error) {
 	if !utf8.Valid(data) {
 		return nil, invalid("JSON that is not UTF-8")
 	}
@@ -33,7 +34,7 @@ func scanObject(data []byte) ([]member, error) {
 		return nil, invalid("JSON that is no object")
 	}
 	members := make([]member, 0, 16)
-	err := s.object(func(name []byte) bool {
+	err := s.object(most, func(name []byte) bool {
 		return slices.ContainsFunc(members, func(m member) bool { return bytes.Equal(m.name, name) })
 	}, func(name, value []byte) { members = append(members, member{name, value}) })
 	if err != nil {
@@ -67,7 +68,7 @@ func (s *scanner) space() {
 
 // object reads an object from its brace on. has reports whether a name was there
 // before, add takes each member when its value was read.
-func (s *scanner) object(has func(name []byte) bool, add func(name, value []byte)) error {
+func (s *scanner) object(most int, has func(name []byte) bool, add func(name, value []byte)) error {
 	if s.depth++; s.depth > maxDepth {
 		return invalid("JSON deeper than %d", maxDepth)
 	}
@@ -86,8 +87,8 @@ func (s *scanner) object(has func(name []byte) bool, add func(name, value []byte
 			return err
 		case has(name):
 			return invalid("a JSON name that comes twice")
-		case n > maxMembers:
-			return invalid("a JSON object of more than %d members", maxMembers)
+		case n > most:
+			return invalid("a JSON object of more than %d members", most)
 		}
 		s.space()
 		if s.peek() != ':' {
@@ -118,7 +119,7 @@ func (s *scanner) object(has func(name []byte) bool, add func(name, value []byte
 // around it.
 func (s *scanner) nested() error {
 	first := len(s.names)
-	err := s.object(func(name []byte) bool {
+	err := s.object(maxMembers, func(name []byte) bool {
 		return slices.ContainsFunc(s.names[first:], func(n []byte) bool { return bytes.Equal(n, name) })
 	}, func(name, _ []byte) { s.names = append(s.names, name) })
 	s.names = s.names[:first]

@@ -22,7 +22,7 @@ const maxKeys = 64
 // their own case alone, and private members are ignored. The error says that the set
 // as a whole can not be read.
 func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
-	set, err := scanObject(data)
+	set, err := scanObject(data, maxMembers)
 	if err != nil {
 		return nil, errors.New("jose: a JWK Set that is not strict JSON")
 	}
@@ -58,7 +58,7 @@ func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 // parseJWK reads the members of a JWK that matter; false where one of them is of
 // another type.
 func parseJWK(raw []byte) (j jwk, ok bool) {
-	members, err := scanObject(raw)
+	members, err := scanObject(raw, maxMembers)
 	if err != nil {
 		return jwk{}, false
 	}

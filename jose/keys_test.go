@@ -2,22 +2,15 @@ package jose
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/keys"
 )
@@ -178,182 +171,5 @@ func TestJWKS(t *testing.T) {
 	}
 	if _, err := NewRing(list[0], list[0]); err == nil {
 		t.Error("one ID twice")
-	}
-}
-
-// A new key is published, then signs; the old one verifies until it expires.
-func TestRotating(t *testing.T) {
-	var mu sync.Mutex
-	clock := now
-	var set []TimedKey
-	var fail error
-	loads := 0
-	r, err := NewRotating(func(context.Context) ([]TimedKey, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		loads++
-		return set, fail
-	}, &RotatingOptions{Clock: func() time.Time { return clock }})
-	must(t, err)
-	one, err := Generate(EdDSA)
-	must(t, err)
-	two, err := Generate(EdDSA)
-	must(t, err)
-	if _, err := r.Sign(t.Context(), "x", []byte("{}")); err == nil {
-		t.Error("signed without a key")
-	}
-	set = []TimedKey{{Key: one}}
-	clock = clock.Add(time.Minute)
-	signedBy := func() string {
-		t.Helper()
-		token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
-		must(t, err)
-		tok, err := Verify(t.Context(), token, r, "at+jwt")
-		must(t, err)
-		return tok.Header.KeyID
-	}
-	if signedBy() != one.ID() {
-		t.Error("another key signs")
-	}
-	before := r.Generation()
-	set = []TimedKey{{Key: two, SignsFrom: clock.Add(10 * time.Minute)}, {Key: one, Expires: clock.Add(20 * time.Minute)}}
-	clock = clock.Add(time.Minute)
-	if signedBy() != one.ID() {
-		t.Error("a key signs before its time")
-	}
-	if jwks, err := r.JWKS(t.Context()); err != nil || !strings.Contains(string(jwks), two.ID()) {
-		t.Errorf("the next key is not published: %v", err)
-	}
-	if r.Generation() == before {
-		t.Error("the generation did not move")
-	}
-	old, err := one.token("at+jwt", []byte(goodClaims))
-	must(t, err)
-	clock = clock.Add(9 * time.Minute)
-	if signedBy() != two.ID() {
-		t.Error("the new key does not sign at its time")
-	}
-	if _, err := Verify(t.Context(), old, r, "at+jwt"); err != nil {
-		t.Errorf("the old key does not verify: %v", err)
-	}
-	middle := r.Generation()
-	clock = clock.Add(10 * time.Minute)
-	if _, err := Verify(t.Context(), old, r, "at+jwt"); !errors.Is(err, ErrInvalid) {
-		t.Errorf("the old key verifies when it expired: %v", err)
-	}
-	if r.Generation() == middle {
-		t.Error("an expiry does not move the generation")
-	}
-	// The store is down: the last set serves for a while.
-	fail = errors.New("down")
-	clock = clock.Add(5 * time.Minute)
-	signedBy()
-	clock = clock.Add(2 * time.Minute)
-	if _, err := r.Keys(t.Context(), two.ID(), EdDSA); err == nil || errors.Is(err, ErrInvalid) {
-		t.Errorf("got %v, want a fault", err)
-	}
-	fail = nil
-	clock = clock.Add(10 * time.Second)
-	signedBy()
-	// Unknown key IDs load not more than once in an interval.
-	was := loads
-	clock = clock.Add(10 * time.Second)
-	for range 50 {
-		if list, err := r.Keys(t.Context(), "unheard of", EdDSA); err != nil || list != nil {
-			t.Errorf("%v, %v", list, err)
-		}
-	}
-	if loads != was+1 {
-		t.Errorf("%d loads", loads-was)
-	}
-}
-
-func TestRemote(t *testing.T) {
-	k, err := Generate(ES256)
-	must(t, err)
-	other, err := Generate(ES256)
-	must(t, err)
-	ring, err := NewRing(k)
-	must(t, err)
-	var body atomic.Pointer[string]
-	serve := func(s string) { body.Store(&s) }
-	jwks, err := ring.JWKS(t.Context())
-	must(t, err)
-	serve(string(jwks))
-	var fetches atomic.Int64
-	status := http.StatusOK
-	mux := http.NewServeMux()
-	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
-		fetches.Add(1)
-		w.WriteHeader(status)
-		fmt.Fprint(w, *body.Load())
-	})
-	server := httptest.NewServer(mux)
-	defer server.Close()
-	away := httptest.NewServer(http.RedirectHandler(server.URL+"/keys", http.StatusFound))
-	defer away.Close()
-	clock := now
-	open := func(url string) *Remote {
-		r, err := NewRemote(url, &RemoteOptions{Insecure: true, Algorithms: []Algorithm{ES256}, Clock: func() time.Time { return clock }})
-		must(t, err)
-		return r
-	}
-	r := open(server.URL + "/keys")
-	token, err := ring.Sign(t.Context(), "at+jwt", []byte(goodClaims))
-	must(t, err)
-	var wg sync.WaitGroup
-	for range 32 {
-		wg.Go(func() {
-			if err := taken(token, r); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if fetches.Load() != 1 {
-		t.Errorf("%d fetches", fetches.Load())
-	}
-	both, err := NewRing(k, other)
-	must(t, err)
-	jwks, err = both.JWKS(t.Context())
-	must(t, err)
-	serve(string(jwks))
-	fresh, err := other.token("at+jwt", []byte(goodClaims))
-	must(t, err)
-	if err := taken(fresh, r); !errors.Is(err, ErrInvalid) {
-		t.Errorf("within the interval: %v", err)
-	}
-	clock = clock.Add(10 * time.Second)
-	must(t, taken(fresh, r)) // an unknown key ID fetches again
-	status = http.StatusInternalServerError
-	clock = clock.Add(30 * time.Minute)
-	if err := taken(token, r); err != nil {
-		t.Errorf("the last keys do not serve while the server is down: %v", err)
-	}
-	clock = clock.Add(time.Hour)
-	if err := taken(token, r); err == nil || errors.Is(err, ErrInvalid) {
-		t.Errorf("keys that are too old: %v", err)
-	}
-	status = http.StatusOK
-	for what, text := range map[string]string{"no JSON": "<html>", "long": `{"keys":[]}` + strings.Repeat(" ", 300<<10), "none": `{"keys":[]}`} {
-		serve(text)
-		if err := taken(token, open(server.URL+"/keys")); err == nil || errors.Is(err, ErrInvalid) {
-			t.Errorf("%s: %v, want a fault", what, err)
-		}
-	}
-	serve(string(jwks))
-	if err := taken(token, open(away.URL)); err == nil || errors.Is(err, ErrInvalid) {
-		t.Errorf("a redirect to another host: %v", err)
-	}
-	for _, bad := range []string{"", "https://", "http://issuer.example/keys", "ftp://x/y", "https://u:p@h/x", "://"} {
-		if _, err := NewRemote(bad, &RemoteOptions{Insecure: true}); err == nil {
-			t.Errorf("%q: taken", bad)
-		}
-	}
-	if _, err := NewRemote("http://127.0.0.1/keys", nil); err == nil {
-		t.Error("http is taken without the option")
-	}
-	if _, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Algorithms: []Algorithm{HS256}}); err == nil {
-		t.Error("HS256 is taken of published keys")
 	}
 }

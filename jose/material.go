@@ -25,7 +25,8 @@ func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
 		}
 		return p, &p.PublicKey, nil
 	case *ecdsa.PrivateKey:
-		if p == nil || p.Curve == nil {
+		//lint:ignore SA1019 Bytes panics where they are nil
+		if p == nil || p.Curve == nil || p.D == nil || p.X == nil || p.Y == nil {
 			return nil, nil, errPublicHalf
 		}
 		scalar, err := p.Bytes()
@@ -64,7 +65,8 @@ func (m method) public(key crypto.PublicKey) (crypto.PublicKey, error) {
 		}
 		return &rsa.PublicKey{N: new(big.Int).Set(p.N), E: p.E}, nil
 	case *ecdsa.PublicKey:
-		if p == nil || p.Curve != m.curve {
+		//lint:ignore SA1019 Bytes panics where they are nil
+		if p == nil || p.Curve != m.curve || p.X == nil || p.Y == nil {
 			return nil, errors.New("jose: an EC key on another curve than the algorithm's")
 		}
 		point, err := p.Bytes()

@@ -157,7 +157,7 @@ var headerNames = []string{
 // parseHeader reads a header. Keys are never taken from it, nor fetched from where
 // it points (RFC 8725 section 3.10).
 func parseHeader(data []byte) (h Header, err error) {
-	members, err := scanObject(data)
+	members, err := scanObject(data, maxHeader)
 	if err != nil {
 		return Header{}, err
 	}

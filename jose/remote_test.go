@@ -1,0 +1,209 @@
+package jose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestRemote(t *testing.T) {
+	k, err := Generate(ES256)
+	must(t, err)
+	other, err := Generate(ES256)
+	must(t, err)
+	ring, err := NewRing(k)
+	must(t, err)
+	var body atomic.Pointer[string]
+	serve := func(s string) { body.Store(&s) }
+	jwks, err := ring.JWKS(t.Context())
+	must(t, err)
+	serve(string(jwks))
+	var fetches atomic.Int64
+	status := http.StatusOK
+	mux := http.NewServeMux()
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		fetches.Add(1)
+		w.WriteHeader(status)
+		fmt.Fprint(w, *body.Load())
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	away := httptest.NewServer(http.RedirectHandler(server.URL+"/keys", http.StatusFound))
+	defer away.Close()
+	clock := now
+	open := func(url string) *Remote {
+		r, err := NewRemote(url, &RemoteOptions{Insecure: true, Algorithms: []Algorithm{ES256}, Clock: func() time.Time { return clock }})
+		must(t, err)
+		return r
+	}
+	r := open(server.URL + "/keys")
+	token, err := ring.Sign(t.Context(), "at+jwt", []byte(goodClaims))
+	must(t, err)
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			if err := taken(token, r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if fetches.Load() != 1 {
+		t.Errorf("%d fetches", fetches.Load())
+	}
+	both, err := NewRing(k, other)
+	must(t, err)
+	jwks, err = both.JWKS(t.Context())
+	must(t, err)
+	serve(string(jwks))
+	fresh, err := other.token("at+jwt", []byte(goodClaims))
+	must(t, err)
+	if err := taken(fresh, r); !errors.Is(err, ErrInvalid) {
+		t.Errorf("within the interval: %v", err)
+	}
+	clock = clock.Add(10 * time.Second)
+	must(t, taken(fresh, r)) // an unknown key ID fetches again
+	status = http.StatusInternalServerError
+	clock = clock.Add(30 * time.Minute)
+	if err := taken(token, r); err != nil {
+		t.Errorf("the last keys do not serve while the server is down: %v", err)
+	}
+	clock = clock.Add(time.Hour)
+	if err := taken(token, r); err == nil || errors.Is(err, ErrInvalid) {
+		t.Errorf("keys that are too old: %v", err)
+	}
+	status = http.StatusOK
+	for what, text := range map[string]string{"no JSON": "<html>", "long": `{"keys":[]}` + strings.Repeat(" ", 300<<10), "none": `{"keys":[]}`} {
+		serve(text)
+		if err := taken(token, open(server.URL+"/keys")); err == nil || errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v, want a fault", what, err)
+		}
+	}
+	serve(string(jwks))
+	if err := taken(token, open(away.URL)); err == nil || errors.Is(err, ErrInvalid) {
+		t.Errorf("a redirect to another host: %v", err)
+	}
+	for _, bad := range []string{"", "https://", "http://issuer.example/keys", "ftp://x/y", "https://u:p@h/x", "://"} {
+		if _, err := NewRemote(bad, &RemoteOptions{Insecure: true}); err == nil {
+			t.Errorf("%q: taken", bad)
+		}
+	}
+	if _, err := NewRemote("http://127.0.0.1/keys", nil); err == nil {
+		t.Error("http is taken without the option")
+	}
+	if _, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Algorithms: []Algorithm{HS256}}); err == nil {
+		t.Error("HS256 is taken of published keys")
+	}
+}
+
+// answer is a transport that gives what it is told to.
+type answer func(*http.Request) (*http.Response, error)
+
+func (a answer) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
+
+func jwksOf(t testing.TB, list ...*Key) string {
+	t.Helper()
+	text, err := marshalJWKS(list)
+	must(t, err)
+	return string(text)
+}
+
+// Caches of verified tokens must not outlive the keys: the generation moves when a
+// key is withdrawn and when the keys are too old, and not at a fetch of the same.
+func TestRemoteGeneration(t *testing.T) {
+	a, err := Generate(ES256)
+	must(t, err)
+	b, err := Generate(ES256)
+	must(t, err)
+	body, down, fetches := jwksOf(t, a, b), false, 0
+	clock := now
+	r, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Clock: func() time.Time { return clock }, Client: &http.Client{Transport: answer(func(*http.Request) (*http.Response, error) {
+		fetches++
+		if down {
+			return nil, errors.New("down")
+		}
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+	})}})
+	must(t, err)
+	if r.client.Timeout != loadTimeout {
+		t.Errorf("a client without a timeout has %v", r.client.Timeout)
+	}
+	first := r.Generation()
+	clock = clock.Add(11 * time.Minute)
+	if got := r.Generation(); got != first || fetches != 2 {
+		t.Errorf("the same keys again: %d and %d, %d fetches", first, got, fetches)
+	}
+	body = jwksOf(t, a)
+	clock = clock.Add(11 * time.Minute)
+	second := r.Generation()
+	if second == first {
+		t.Error("a key was withdrawn, the generation is the same")
+	}
+	if list, err := r.Keys(t.Context(), b.ID(), ES256); err != nil || list != nil {
+		t.Errorf("the withdrawn key: %v, %v", list, err)
+	}
+	down = true
+	clock = clock.Add(time.Hour)
+	if r.Generation() != second {
+		t.Error("the generation moves while the last keys serve")
+	}
+	clock = clock.Add(time.Hour)
+	if r.Generation() == second {
+		t.Error("the keys are too old, the generation is the same")
+	}
+	down = false
+	clock = clock.Add(time.Minute)
+	if r.Generation() != second {
+		t.Error("the same keys serve again, the generation is another")
+	}
+}
+
+// A client that goes away does not abort a fetch that serves all.
+func TestRemoteOutlivesItsCaller(t *testing.T) {
+	k, err := Generate(ES256)
+	must(t, err)
+	started, goOn := make(chan struct{}), make(chan struct{})
+	var fetches atomic.Int64
+	r, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Client: &http.Client{Transport: answer(func(req *http.Request) (*http.Response, error) {
+		if fetches.Add(1) == 1 {
+			close(started)
+			<-goOn
+		}
+		if err := req.Context().Err(); err != nil {
+			return nil, err
+		}
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(jwksOf(t, k)))}, nil
+	})}})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = r.Keys(ctx, k.ID(), ES256) })
+	<-started
+	for range 8 {
+		wg.Go(func() {
+			if list, err := r.Keys(t.Context(), k.ID(), ES256); err != nil || len(list) != 1 {
+				t.Errorf("%v, %v", list, err)
+			}
+		})
+	}
+	// One that can not wait any longer gets an error that is no refusal.
+	late, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := r.Keys(late, k.ID(), ES256); !errors.Is(err, context.Canceled) || errors.Is(err, ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	cancel()
+	close(goOn)
+	wg.Wait()
+	if fetches.Load() != 1 {
+		t.Errorf("%d fetches", fetches.Load())
+	}
+}

@@ -1,0 +1,216 @@
+package jose
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A new key is published, then signs; the old one verifies until it expires.
+func TestRotating(t *testing.T) {
+	var mu sync.Mutex
+	clock := now
+	var set []TimedKey
+	var fail error
+	loads := 0
+	r, err := NewRotating(func(context.Context) ([]TimedKey, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		loads++
+		return set, fail
+	}, &RotatingOptions{Clock: func() time.Time { return clock }})
+	must(t, err)
+	one, err := Generate(EdDSA)
+	must(t, err)
+	two, err := Generate(EdDSA)
+	must(t, err)
+	if _, err := r.Sign(t.Context(), "x", []byte("{}")); err == nil {
+		t.Error("signed without a key")
+	}
+	set = []TimedKey{{Key: one}}
+	clock = clock.Add(time.Minute)
+	signedBy := func() string {
+		t.Helper()
+		token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
+		must(t, err)
+		tok, err := Verify(t.Context(), token, r, "at+jwt")
+		must(t, err)
+		return tok.Header.KeyID
+	}
+	if signedBy() != one.ID() {
+		t.Error("another key signs")
+	}
+	before := r.Generation()
+	set = []TimedKey{{Key: two, SignsFrom: clock.Add(10 * time.Minute)}, {Key: one, Expires: clock.Add(20 * time.Minute)}}
+	clock = clock.Add(time.Minute)
+	if signedBy() != one.ID() {
+		t.Error("a key signs before its time")
+	}
+	if jwks, err := r.JWKS(t.Context()); err != nil || !strings.Contains(string(jwks), two.ID()) {
+		t.Errorf("the next key is not published: %v", err)
+	}
+	if r.Generation() == before {
+		t.Error("the generation did not move")
+	}
+	old, err := one.token("at+jwt", []byte(goodClaims))
+	must(t, err)
+	clock = clock.Add(9 * time.Minute)
+	if signedBy() != two.ID() {
+		t.Error("the new key does not sign at its time")
+	}
+	if _, err := Verify(t.Context(), old, r, "at+jwt"); err != nil {
+		t.Errorf("the old key does not verify: %v", err)
+	}
+	middle := r.Generation()
+	clock = clock.Add(10 * time.Minute)
+	if _, err := Verify(t.Context(), old, r, "at+jwt"); !errors.Is(err, ErrInvalid) {
+		t.Errorf("the old key verifies when it expired: %v", err)
+	}
+	if r.Generation() == middle {
+		t.Error("an expiry does not move the generation")
+	}
+	// The store is down: the last set serves for a while.
+	fail = errors.New("down")
+	clock = clock.Add(5 * time.Minute)
+	signedBy()
+	clock = clock.Add(2 * time.Minute)
+	if _, err := r.Keys(t.Context(), two.ID(), EdDSA); err == nil || errors.Is(err, ErrInvalid) {
+		t.Errorf("got %v, want a fault", err)
+	}
+	fail = nil
+	clock = clock.Add(10 * time.Second)
+	signedBy()
+	// Unknown key IDs load not more than once in an interval.
+	was := loads
+	clock = clock.Add(10 * time.Second)
+	for range 50 {
+		if list, err := r.Keys(t.Context(), "unheard of", EdDSA); err != nil || list != nil {
+			t.Errorf("%v, %v", list, err)
+		}
+	}
+	if loads != was+1 {
+		t.Errorf("%d loads", loads-was)
+	}
+}
+
+// rotating returns a Rotating over *set, and its clock.
+func rotating(t *testing.T, set *[]TimedKey, fail *error) (*Rotating, *time.Time) {
+	t.Helper()
+	clock := now
+	r, err := NewRotating(func(context.Context) ([]TimedKey, error) { return *set, *fail }, &RotatingOptions{Clock: func() time.Time { return clock }})
+	must(t, err)
+	return r, &clock
+}
+
+func TestRotatingSigner(t *testing.T) {
+	var list []*Key
+	for range 3 {
+		k, err := Generate(ES256)
+		must(t, err)
+		list = append(list, k)
+	}
+	public, err := NewPublic("public", ES256, list[2].Public())
+	must(t, err)
+	for what, c := range map[string]struct {
+		set  []TimedKey
+		want *Key
+	}{
+		"only published":     {[]TimedKey{{Key: list[0], SignsFrom: now.Add(time.Second)}}, nil},
+		"from now on":        {[]TimedKey{{Key: list[0], SignsFrom: now}}, list[0]},
+		"the newest":         {[]TimedKey{{Key: list[0], SignsFrom: now.Add(-2)}, {Key: list[1], SignsFrom: now.Add(-1)}, {Key: list[2], SignsFrom: now.Add(1)}}, list[1]},
+		"the newest expired": {[]TimedKey{{Key: list[0]}, {Key: list[1], SignsFrom: now.Add(-1), Expires: now}}, list[0]},
+		"verifies only":      {[]TimedKey{{Key: list[0]}, {Key: public, SignsFrom: now}}, list[0]},
+		"all expired":        {[]TimedKey{{Key: list[0], Expires: now}}, nil},
+		"none":               {nil, nil},
+	} {
+		var fail error
+		r, _ := rotating(t, &c.set, &fail)
+		token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
+		if c.want == nil {
+			if err == nil || errors.Is(err, ErrInvalid) {
+				t.Errorf("%s: got %v, want a fault", what, err)
+			}
+			continue
+		}
+		if tok, err2 := Decode(token); err != nil || err2 != nil || tok.Header.KeyID != c.want.ID() {
+			t.Errorf("%s: %v, %v, signed by %v", what, err, err2, tok)
+		}
+	}
+}
+
+func TestRotatingGeneration(t *testing.T) {
+	a, err := Generate(EdDSA)
+	must(t, err)
+	b, err := NewPublic(a.ID(), EdDSA, func() ed25519.PublicKey { k, _ := Generate(EdDSA); return k.Public().(ed25519.PublicKey) }())
+	must(t, err)
+	set, fail := []TimedKey{{Key: a}}, error(nil)
+	r, clock := rotating(t, &set, &fail)
+	last := r.Generation()
+	step := func(what string, moves bool) {
+		t.Helper()
+		*clock = clock.Add(time.Minute)
+		if got := r.Generation(); got != last != moves {
+			t.Errorf("%s: from %d to %d", what, last, got)
+		} else {
+			last = got
+		}
+	}
+	step("nothing", false)
+	set = []TimedKey{{Key: b}}
+	step("another key of the same ID", true)
+	set = append(set, TimedKey{Key: a, SignsFrom: *clock, Expires: clock.Add(3 * time.Minute)})
+	step("one more", true)
+	step("a minute", false)
+	step("it expired", true)
+	fail = errors.New("down")
+	step("the store is down", false)
+	*clock = clock.Add(5 * time.Minute)
+	step("and the keys are too old", true)
+	step("still", false)
+	fail = nil
+	step("it is up", true)
+}
+
+// What load does wrong is an error each time, never a hang.
+func TestRotatingBadLoads(t *testing.T) {
+	set, fail := []TimedKey{{}}, error(nil)
+	r, clock := rotating(t, &set, &fail)
+	if _, err := r.Keys(t.Context(), "x", EdDSA); err == nil || errors.Is(err, ErrInvalid) {
+		t.Errorf("a nil key: %v", err)
+	}
+	panics, err := NewRotating(func(context.Context) ([]TimedKey, error) { panic("x") }, &RotatingOptions{Clock: func() time.Time { return *clock }})
+	must(t, err)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is swallowed")
+			}
+		}()
+		_, _ = panics.Keys(t.Context(), "x", EdDSA)
+	}()
+	if _, err := panics.Keys(t.Context(), "x", EdDSA); !errors.Is(err, errPanicked) {
+		t.Errorf("after a panic: %v", err)
+	}
+	stops, err := NewRotating(func(ctx context.Context) ([]TimedKey, error) {
+		if _, ok := ctx.Deadline(); !ok {
+			return nil, errors.New("no deadline")
+		}
+		return nil, ctx.Err()
+	}, nil)
+	must(t, err)
+	if _, err := stops.Keys(t.Context(), "x", EdDSA); err != nil {
+		t.Errorf("a load has a deadline: %v", err)
+	}
+	for _, o := range []RotatingOptions{{MaxAge: -1}, {MinInterval: -1}, {MaxStale: -1}} {
+		if _, err := NewRotating(panics.loader.load, &o); err == nil {
+			t.Errorf("%+v: taken", o)
+		}
+	}
+	if _, err := NewRotating(nil, nil); err == nil {
+		t.Error("no load: taken")
+	}
+}
