@@ -119,7 +119,9 @@ func TestRotatingSigner(t *testing.T) {
 		set  []TimedKey
 		want *Key
 	}{
-		"only published":     {[]TimedKey{{Key: list[0], SignsFrom: now.Add(time.Second)}}, nil},
+		// The one that signed was withdrawn: the next one signs before its time.
+		"only published":     {[]TimedKey{{Key: list[0], SignsFrom: now.Add(2)}, {Key: list[1], SignsFrom: now.Add(1)}, {Key: list[2], SignsFrom: now.Add(3)}}, list[1]},
+		"published, expired": {[]TimedKey{{Key: list[0], SignsFrom: now.Add(1), Expires: now}, {Key: list[1], SignsFrom: now.Add(2)}}, list[1]},
 		"from now on":        {[]TimedKey{{Key: list[0], SignsFrom: now}}, list[0]},
 		"the newest":         {[]TimedKey{{Key: list[0], SignsFrom: now.Add(-2)}, {Key: list[1], SignsFrom: now.Add(-1)}, {Key: list[2], SignsFrom: now.Add(1)}}, list[1]},
 		"the newest expired": {[]TimedKey{{Key: list[0]}, {Key: list[1], SignsFrom: now.Add(-1), Expires: now}}, list[0]},
