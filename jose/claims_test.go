@@ -57,6 +57,12 @@ func TestClaimAttacks(t *testing.T) {
 	})
 	t.Run("attack_076_nbf_iat", func(t *testing.T) {
 		each(t, "nbf", []string{"", "1800000060", "1700000000"}, []string{"1800000061", `"1700000000"`, "null", "-5"})
+		for exp, want := range map[string]bool{"1800000020": true, "1800000019": false} {
+			payload := strings.Replace(claim("iat", "1800000020"), "1800000300", exp, 1)
+			if err := check(payload); err == nil != want || !want && !errors.Is(err, ErrInvalid) {
+				t.Errorf("%s: %v", payload, err)
+			}
+		}
 		each(t, "iat", []string{"", "1800000060"}, []string{"1800000061", "1800000301", `"1"`, "9999999999"})
 	})
 	t.Run("expiry_to_the_second", func(t *testing.T) {

@@ -55,6 +55,13 @@ func TestSealed(t *testing.T) {
 			}
 		}
 	}
+	ab, err := NewSecret("ab", HS256, []byte("0123456789abcdef0123456789abcdef"))
+	must(t, err)
+	id, sealed, err := ab.Seal(ring, "c")
+	must(t, err)
+	if _, err := OpenSealed(ring, "bc", "a", HS256, id, sealed); err == nil {
+		t.Error("what a key is bound to is not kept apart")
+	}
 	k, err := Generate(ES256)
 	must(t, err)
 	public, err := NewPublic("x", ES256, k.Public())

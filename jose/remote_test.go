@@ -143,6 +143,11 @@ func TestRemoteGeneration(t *testing.T) {
 	}
 	body = jwksOf(t, a)
 	clock = clock.Add(11 * time.Minute)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if list, err := r.Keys(gone, a.ID(), ES256); err != nil || len(list) != 1 || fetches != 2 {
+		t.Errorf("a client that left: %v, %v, %d fetches", list, err, fetches)
+	}
 	second := r.Generation()
 	if second == first {
 		t.Error("a key was withdrawn, the generation is the same")

@@ -106,7 +106,7 @@ func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 	default:
 		v.version = max(v.version, old.version)
 		v.generation = old.generation
-		if old.down != v.down || !slices.EqualFunc(old.keys, v.keys, (*Key).equal) {
+		if !slices.EqualFunc(old.keys, v.keys, (*Key).equal) {
 			v.generation++
 		}
 	}
