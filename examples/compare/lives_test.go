@@ -32,6 +32,9 @@ func knoxPaths(t *testing.T, c demotest.Client) {
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 2 || list[1]["name"] != "phone" || strings.Contains(text, phone["token"]) {
 		t.Errorf("%s, %v", text, err)
 	}
+	// The list is hers, whatever she came by.
+	c.Is(200, strings.Replace(text, `"current":true`, `"current":false`, 1), "GET", "/knox/tokens", "", basicAuth("alice", "wonderland-42"))
+	c.Is(401, missing, "GET", "/knox/tokens", "")
 	c.Is(204, "", "DELETE", "/knox/tokens/"+list[0]["id"].(string), "", mine)
 	c.Is(401, invalid, "GET", "/api/profile", "", other)
 	c.Is(204, "", "POST", "/knox/logout", "", mine)
