@@ -151,6 +151,32 @@ func TestNestedNames(t *testing.T) {
 	}
 }
 
+// Text that readers take for different things: what is not UTF-8, and halves of
+// surrogate pairs.
+func TestOtherText(t *testing.T) {
+	for text, want := range map[string]bool{
+		"{\"x\":\"\xff\"}":             false,
+		"{\"\xc0\xaf\":1}":             false,
+		"{\"x\":\"\xed\xa0\x80\"}":     false,
+		"{\"x\":\"\u00e9\U0001f600\"}": true,
+		`{"x":"\ud83d\ude00"}`:         true,
+		`{"x":"\uD83D\uDE00"}`:         true,
+		`{"x":"\ud83d"}`:               false,
+		`{"x":"\ud83d\ud83d"}`:         false,
+		`{"x":"\ud83dxx\ude00"}`:       false,
+		`{"x":"\ud83d\n"}`:             false,
+		`{"x":"\ude00"}`:               false,
+		`{"x":"\ude00\ud83d"}`:         false,
+		`{"\ud83d\u0041":1}`:           false,
+		`{"x":"\ud83d\u00`:             false,
+		`{"x":"\ufffd"}`:               true,
+	} {
+		if _, err := scanObject([]byte(text), maxMembers); err == nil != want || !want && !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: %v, want taken %t", text, err, want)
+		}
+	}
+}
+
 // repeats reports whether some object in data has a name twice, as encoding/json's
 // tokens show it.
 func repeats(data []byte) bool {

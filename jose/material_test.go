@@ -191,6 +191,33 @@ func TestTimeIsFloored(t *testing.T) {
 	}
 }
 
+// The longest token is taken and one that is longer is not, whatever is in it.
+func TestLongestToken(t *testing.T) {
+	k, r := hs256(t)
+	const header = `{"alg":"HS256","kid":"k","typ":"at+jwt"}`
+	room := MaxToken - len(b64(header)) - len(".") - len(".") - 43
+	fits := strings.Repeat(" ", room*3/4-len(goodClaims)) + goodClaims
+	token := hs(k, header, fits)
+	if len(token) > MaxToken || len(token) < MaxToken-3 {
+		t.Fatalf("%d bytes", len(token))
+	}
+	must(t, taken(token, r))
+	refused(t, r, hs(k, header, "    "+fits))
+	if _, err := r.Sign(t.Context(), "at+jwt", []byte("    "+fits)); err == nil {
+		t.Error("a token that no verifier takes is made")
+	}
+}
+
+// A token without "typ" is of no type that one can ask for.
+func TestNoType(t *testing.T) {
+	k, r := hs256(t)
+	for _, types := range [][]string{nil, {""}, {"", "at+jwt"}} {
+		if _, err := Verify(context.Background(), hs(k, `{"alg":"HS256","kid":"k"}`, goodClaims), r, types...); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: got %v", types, err)
+		}
+	}
+}
+
 // A refused token of any form costs at most 64 KiB.
 func TestRefusalsAreCheap(t *testing.T) {
 	_, r := hs256(t)

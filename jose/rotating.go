@@ -91,19 +91,23 @@ func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 	if err != nil && ctx.Err() != nil {
 		return nil, err // the caller went away: that says nothing of the keys
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	old := r.view.Load()
-	v := &view{down: true, version: version}
+	v := &view{down: true}
 	if err == nil {
 		v = look(all, now, r.loader.minInterval)
-		v.version = version
 	}
-	switch {
-	case old == nil:
-	case err == nil && old.version > version:
-		return old, nil // somebody was faster, and saw newer keys
-	default:
+	v.version = version
+	return r.store(v), err
+}
+
+// store makes v the present view, unless somebody was faster and saw newer keys, and
+// returns the present one.
+func (r *Rotating) store(v *view) *view {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.view.Load(); old != nil {
+		if !v.down && old.version > v.version {
+			return old
+		}
 		v.version = max(v.version, old.version)
 		v.generation = old.generation
 		if !slices.EqualFunc(old.keys, v.keys, (*Key).equal) {
@@ -111,7 +115,7 @@ func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 		}
 	}
 	r.view.Store(v)
-	return v, err
+	return v
 }
 
 // look returns the view of a moment. It lasts until one of the keys begins to sign or

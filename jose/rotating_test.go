@@ -221,3 +221,28 @@ func TestRotatingBadLoads(t *testing.T) {
 		t.Error("no load: taken")
 	}
 }
+
+// Who loaded before a rotation, and looks at the keys after another one saw it, does
+// not bring the old ones back.
+func TestRotatingLateLoad(t *testing.T) {
+	a, err := Generate(EdDSA)
+	must(t, err)
+	b, err := Generate(EdDSA)
+	must(t, err)
+	set, fail := []TimedKey{{Key: a}}, error(nil)
+	r, clock := rotating(t, &set, &fail)
+	_, err = r.Keys(t.Context(), a.ID(), EdDSA)
+	must(t, err)
+	old := r.view.Load()
+	set = []TimedKey{{Key: b}}
+	*clock = clock.Add(time.Minute)
+	list, err := r.Keys(t.Context(), b.ID(), EdDSA)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	late := look([]TimedKey{{Key: a}}, *clock, time.Minute)
+	late.version = old.version
+	if got := r.store(late); got.keys[0] != b || r.view.Load().keys[0] != b {
+		t.Errorf("%v", got.keys)
+	}
+}
