@@ -79,6 +79,13 @@ func (c Claims) Text(name string) (string, bool) {
 	return textOf(raw)
 }
 
+// Texts returns a claim that is a list of strings, which may be empty; false where it
+// is absent or something else.
+func (c Claims) Texts(name string) ([]string, bool) {
+	raw, _ := c.Get(name)
+	return list(raw)
+}
+
 // Time returns a claim that is a NumericDate (RFC 7519 section 2): seconds since
 // 1970, a fraction is dropped. The error is an ErrInvalid: the claim is absent, no
 // number, negative, or after the year 9999.

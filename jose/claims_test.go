@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,4 +265,34 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestTexts(t *testing.T) {
+	c, err := ParseClaims([]byte(`{"some":["a","b"],"none":[],"one":"a","mixed":["a",1]}`))
+	must(t, err)
+	if got, ok := c.Texts("some"); !ok || !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("some: %q, %v", got, ok)
+	}
+	if got, ok := c.Texts("none"); !ok || len(got) != 0 {
+		t.Errorf("none: %q, %v", got, ok)
+	}
+	for _, name := range []string{"one", "mixed", "absent"} {
+		if got, ok := c.Texts(name); ok {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestSignRefusesWhatNobodyTakes(t *testing.T) {
+	k, err := Generate(HS256)
+	must(t, err)
+	ring, err := NewRing(k)
+	must(t, err)
+	for _, tc := range []struct{ typ, claims string }{
+		{"at+jwt", `{"sub":"a","sub":"b"}`}, {"at+jwt", `[]`}, {"at+jwt", ``}, {"at jwt", `{}`}, {"\u212a", `{}`},
+	} {
+		if got, err := ring.Sign(t.Context(), tc.typ, []byte(tc.claims)); err == nil {
+			t.Errorf("%q %q: signed as %s", tc.typ, tc.claims, got)
+		}
+	}
 }

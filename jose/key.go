@@ -107,9 +107,12 @@ func Generate(alg Algorithm) (*Key, error) {
 	switch m.kind {
 	case kindSecret:
 		b := make([]byte, m.hash.Size())
-		_, _ = rand.Read(b) // never fails; see crypto/rand
-		b[0], b[len(b)-1] = b[0]|0x80, b[len(b)-1]|0x80
-		return NewSecret(id, alg, b)
+		for {
+			_, _ = rand.Read(b)                    // never fails; see crypto/rand
+			if len(bytes.TrimSpace(b)) == len(b) { // else NewSecret refuses it
+				return NewSecret(id, alg, b)
+			}
+		}
 	case kindRSA:
 		key, err = rsa.GenerateKey(rand.Reader, 3072)
 	case kindEC:

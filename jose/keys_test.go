@@ -109,6 +109,7 @@ func TestPEM(t *testing.T) {
 		switch p := k.signer.(type) {
 		case *rsa.PrivateKey:
 			forms["RSA PRIVATE KEY"] = x509.MarshalPKCS1PrivateKey(p)
+			forms["RSA PUBLIC KEY"] = x509.MarshalPKCS1PublicKey(&p.PublicKey)
 		case *ecdsa.PrivateKey:
 			if forms["EC PRIVATE KEY"], err = x509.MarshalECPrivateKey(p); err != nil {
 				t.Fatal(err)
@@ -124,7 +125,16 @@ func TestPEM(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
+	k, err := Generate(ES256)
+	must(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(k.signer)
+	must(t, err)
+	one := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	parameters := string(pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}}))
+	if _, err := ParsePEM("x", ES256, []byte(parameters+one)); err != nil {
+		t.Errorf("a key after its parameters: %v", err)
+	}
+	for _, bad := range []string{"", "junk", parameters, one + one, one + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
 		if _, err := ParsePEM("x", RS256, []byte(bad)); err == nil {
 			t.Errorf("%q: taken", bad)
 		}

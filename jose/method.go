@@ -53,7 +53,8 @@ func (a Algorithm) method() (method, error) {
 	return method{}, fmt.Errorf("jose: %q is no supported algorithm", string(a))
 }
 
-func (a Algorithm) valid() bool {
+// Valid reports one of the algorithms of this package; "none" is not.
+func (a Algorithm) Valid() bool {
 	switch a {
 	case HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA:
 		return true

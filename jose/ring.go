@@ -60,17 +60,28 @@ func (r *Ring) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, error
 	return nil, nil
 }
 
+// SigningAlgorithm returns the algorithm that Sign uses: that of the first key.
+func (r *Ring) SigningAlgorithm() Algorithm { return r.keys[0].alg }
+
 // Sign makes a token of type typ with the ring's first key. claims is an object of
-// JSON.
+// JSON. What Decode would refuse is not signed: the error says why. So is it with a
+// key that verifies only, and with a type that is not printable ASCII. An empty type
+// is left out: no Verify takes such a token.
 func (r *Ring) Sign(_ context.Context, typ string, claims []byte) (string, error) {
 	return r.keys[0].token(typ, claims)
 }
 
 func (k *Key) token(typ string, claims []byte) (string, error) {
+	if typ != "" && !isType(typ) {
+		return "", errors.New("jose: a token's type is printable ASCII without blanks")
+	}
+	if _, err := ParseClaims(claims); err != nil {
+		return "", fmt.Errorf("jose: claims that no verifier takes: %v", err) // no refusal of a token: not %w
+	}
 	header, err := json.Marshal(struct {
 		Alg Algorithm `json:"alg"`
 		Kid string    `json:"kid"`
-		Typ string    `json:"typ"`
+		Typ string    `json:"typ,omitempty"`
 	}{k.alg, k.id, typ})
 	if err != nil {
 		return "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -84,6 +85,9 @@ func (t *Token) Verify(ctx context.Context, src KeySource, types ...string) erro
 }
 
 func (t *Token) verify(ctx context.Context, src KeySource) error {
+	if src == nil {
+		return errors.New("jose: no source of keys")
+	}
 	candidates, err := src.Keys(ctx, t.Header.KeyID, t.Header.Algorithm)
 	if err != nil {
 		return err
@@ -92,7 +96,8 @@ func (t *Token) verify(ctx context.Context, src KeySource) error {
 		return invalid("no key for it")
 	}
 	for _, k := range candidates {
-		if k.alg == t.Header.Algorithm && k.verify(t.signed, t.signature) {
+		// A source is not trusted to have looked.
+		if k != nil && k.alg == t.Header.Algorithm && (k.id == t.Header.KeyID || t.Header.KeyID == "") && k.verify(t.signed, t.signature) {
 			return nil
 		}
 	}
@@ -175,8 +180,8 @@ func parseHeader(data []byte) (h Header, err error) {
 			}
 			h.KeyID = text
 		case "typ":
-			if !isText {
-				return Header{}, invalid("typ is no string")
+			if !isText || !isType(text) {
+				return Header{}, invalid("typ is no media type")
 			}
 			h.Type = mediaType(text)
 		case "cty":
@@ -191,10 +196,21 @@ func parseHeader(data []byte) (h Header, err error) {
 			}
 		}
 	}
-	if !h.Algorithm.valid() {
+	if !h.Algorithm.Valid() {
 		return Header{}, invalid("no supported algorithm")
 	}
 	return h, nil
+}
+
+// isType reports text that a media type may be: with any other, a comparison without
+// regard to case would take a K that is another letter.
+func isType(typ string) bool {
+	for i := range len(typ) {
+		if typ[i] <= ' ' || typ[i] >= 0x7f {
+			return false
+		}
+	}
+	return typ != ""
 }
 
 func mediaType(typ string) string {
