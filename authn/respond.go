@@ -97,6 +97,9 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 	if n := seconds(e.RetryAfter); n > 0 {
 		h.Set("Retry-After", itoa(n))
 	}
+	for _, c := range e.Cookies {
+		http.SetCookie(w, c)
+	}
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Length")
 	m.write(w, r, e)

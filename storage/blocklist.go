@@ -66,9 +66,9 @@ type Blocklist interface {
 // Pruner removes what has ended by itself. Nothing else does: a server calls it now
 // and then, or its operator does (vestibule prune).
 type Pruner interface {
-	// Prune removes up to limit records that ended before now: expired device tokens,
-	// entries of the blocklist, signing keys, whole families at their absolute end, and
-	// what was sealed for windows that ended. It returns how many it removed; a result
-	// below limit says that nothing is left.
+	// Prune removes up to limit records that ended before now: expired device tokens
+	// and sessions, entries of the blocklist, signing keys, whole families at their
+	// absolute end, and what was sealed for windows that ended. It returns how many it
+	// removed; a result below limit says that nothing is left.
 	Prune(ctx context.Context, now time.Time, limit int) (int, error)
 }

@@ -47,17 +47,25 @@ func (s *Session) Expired(now time.Time) bool {
 
 // Check returns ErrInvalid, with a word on why, unless s can be kept.
 func (s *Session) Check() error {
-	var limits error
+	limits := CheckSessionData(s.Data)
 	switch {
-	case len(s.Data) > MaxSessionData:
-		limits = fmt.Errorf("%w: session data of %d bytes", ErrInvalid, len(s.Data))
 	case s.Expires.IsZero() || s.Ends.IsZero():
 		limits = fmt.Errorf("%w: a session without an end", ErrInvalid)
+	case s.Expires.After(s.Ends):
+		limits = fmt.Errorf("%w: a session that expires after its end", ErrInvalid)
 	case s.Digest.IsZero():
 		limits = fmt.Errorf("%w: a session without a digest", ErrInvalid)
 	}
 	return errors.Join(limits, CheckID("session id", s.ID), checkText("subject", s.Subject),
 		checkText("user agent", s.UserAgent), checkText("address", s.Address))
+}
+
+// CheckSessionData returns ErrInvalid for data that are too long.
+func CheckSessionData(data []byte) error {
+	if len(data) > MaxSessionData {
+		return fmt.Errorf("%w: session data of %d bytes", ErrInvalid, len(data))
+	}
+	return nil
 }
 
 // Sessions keeps what SessionList lists.

@@ -30,6 +30,7 @@ const (
 var rules = []rule{
 	{"authn", nil},
 	{"authn/authntest", []string{"authn"}},
+	{"authn/csrf", []string{"authn"}},
 	{"authn/password", []string{"authn", "storage", xcrypto, xsys}},
 	{"authn/throttle", []string{"authn"}},
 	{"authn/username", []string{xtext}},
@@ -44,6 +45,7 @@ var rules = []rule{
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
 	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"schemes/session", []string{"authn", "authn/csrf", "storage", "internal/loginform", "internal/tokentext", "github.com/gorilla/..."}},
 	{"schemes/basic", []string{"authn"}},
 	{"schemes/jwt", []string{"authn", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation"}},
 	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},

@@ -10,11 +10,12 @@ func (s *Store) MigrateTo(ctx context.Context, statements ...string) error {
 // HotQueries are those whose plan matters.
 func (s *Store) HotQueries() map[string]string {
 	return map[string]string{"token": s.q.tokenByDigest, "user": s.q.userByID,
-		"device": s.q.deviceByDigest, "refresh": s.q.refreshByDigest, "standing": s.q.standing, "user standing": s.q.userStanding,
+		"device": s.q.deviceByDigest, "session": s.q.sessionByDigest, "refresh": s.q.refreshByDigest, "standing": s.q.standing, "user standing": s.q.userStanding,
 		"claim": s.dialect.bind(familyOf), "erase": s.dialect.bind(eraseBefore), "erase all": s.dialect.bind(eraseIn),
-		"devices": s.dialect.bind(listDevices), "live devices": s.dialect.bind(liveDevices), "families": s.dialect.bind(listFamilies),
+		"devices": s.dialect.bind(listDevices), "sessions": s.dialect.bind(listSessions), "live devices": s.dialect.bind(liveDevices), "families": s.dialect.bind(listFamilies),
 		"prune devices":   s.dialect.bind("DELETE FROM vestibule_device_tokens" + ended("digest", "vestibule_device_tokens", "expires_us", "expires_us <> 0")),
 		"prune blocklist": s.dialect.bind("DELETE FROM vestibule_blocklist" + ended("block_key", "vestibule_blocklist", "until_us", "TRUE")),
+		"prune sessions":  s.dialect.bind("DELETE FROM vestibule_sessions" + ended("digest", "vestibule_sessions", "expires_us", "TRUE")),
 		"prune families":  s.dialect.bind("DELETE FROM vestibule_families" + ended("id", "vestibule_families", "expires_us", "TRUE")),
 		"prune sealed":    s.dialect.bind("DELETE FROM vestibule_refresh_tokens" + ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0")),
 	}

@@ -49,7 +49,7 @@ type Store struct {
 	owns    bool          // Close closes the database
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
-	tokenByDigest, deviceByDigest, standing, userStanding hot
+	tokenByDigest, deviceByDigest, sessionByDigest, standing, userStanding hot
 }
 
 var (
@@ -59,6 +59,8 @@ var (
 	_ storage.Permissions  = (*Store)(nil)
 	_ storage.StaticTokens = (*Store)(nil)
 	_ storage.DeviceTokens = (*Store)(nil)
+	_ storage.Sessions     = (*Store)(nil)
+	_ storage.SessionList  = (*Store)(nil)
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
@@ -106,7 +108,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		db: db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
 	}
-	s.tokenByDigest.query, s.deviceByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest
+	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
 	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
 	if d == sqlite {
 		s.writer = make(chan struct{}, 1)
@@ -132,7 +134,7 @@ func Config() *gorm.Config {
 // Close releases what the store prepared, and closes the database where the store
 // owns it (Own, sqlite.Open, postgres.Open).
 func (s *Store) Close() error {
-	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.standing.close(), s.userStanding.close())
+	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.sessionByDigest.close(), s.standing.close(), s.userStanding.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

@@ -196,6 +196,7 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				s.DB(ctx).Exec("INSERT INTO accounts (uid, login, enabled) "+numbers+"SELECT i, 'n' || i, TRUE FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_static_tokens (digest, subject, salt, key_id, epoch, created_us) "+numbers+"SELECT "+digest+", CAST(i AS TEXT), "+digest+", '', 0, 0 FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_device_tokens (digest, id, subject, name, epoch, created_us, expires_us, last_used_us, ttl_us, max_us) "+numbers+"SELECT "+digest+", 'd' || i, CAST(i AS TEXT), '', 0, i, i, 0, 0, 0 FROM n").Error,
+				s.DB(ctx).Exec("INSERT INTO vestibule_sessions (digest, id, subject, epoch, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address) "+numbers+"SELECT "+digest+", 's' || i, CAST(i AS TEXT), 0, 1, 0, 0, 0, i, i, '', '' FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_families (id, purpose, subject, client, confirm, name, epoch, auth_time_us, created_us, expires_us) "+numbers+"SELECT CAST(i AS TEXT), 'p', CAST(i AS TEXT), '', '', '', 0, 0, i, i FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_refresh_tokens (digest, family, created_us, expires_us, sealed_until_us) "+numbers+"SELECT "+digest+", CAST(i AS TEXT), 0, 0, CASE WHEN i < 100 THEN i ELSE 0 END FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_blocklist (block_key, until_us) "+numbers+"SELECT "+digest+", i FROM n").Error,
@@ -212,7 +213,7 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				digest := []byte(strings.Repeat("0", 31) + "7")
 				args := map[string][]any{
 					"user": {"7"}, "erase all": {"7"}, "standing": {"7", digest, digest, digest}, "user standing": {digest, digest, digest, "7"},
-					"devices": {"7", "7", 10}, "live devices": {"7", 0, 0}, "families": {"7", "p", "7", 10},
+					"devices": {"7", "7", 10}, "live devices": {"7", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 10},
 				}[what]
 				if strings.HasPrefix(what, "prune ") {
 					args = []any{50, 50, 10}

@@ -73,7 +73,10 @@ func (s *Store) end(ctx context.Context, subject string) error {
 	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
 		return err
 	}
-	_, err := s.DeleteDeviceTokensOf(ctx, subject, "")
+	if _, err := s.DeleteDeviceTokensOf(ctx, subject, ""); err != nil {
+		return err
+	}
+	_, err := s.EndSessionsOf(ctx, subject, "")
 	return err
 }
 

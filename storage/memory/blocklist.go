@@ -74,6 +74,15 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		for d, v := range s.sessions {
+			if n >= limit {
+				return nil
+			}
+			if v.Expired(now) {
+				s.dropSession(t, d)
+				n++
+			}
+		}
 		for id, f := range s.families {
 			if n >= limit {
 				return nil

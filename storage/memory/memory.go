@@ -39,6 +39,9 @@ type Store struct {
 
 	devices   map[storage.Digest]storage.DeviceToken
 	held      map[string][]storage.Digest // device tokens of subjects
+	sessions  map[storage.Digest]storage.Session
+	seats     map[string]storage.Digest   // sessions by id
+	seated    map[string][]storage.Digest // sessions of subjects
 	families  map[string]storage.Family
 	began     map[string][]string // families of subjects
 	refreshes map[storage.Digest]refresh
@@ -55,6 +58,8 @@ var (
 	_ storage.Permissions  = (*Store)(nil)
 	_ storage.StaticTokens = (*Store)(nil)
 	_ storage.DeviceTokens = (*Store)(nil)
+	_ storage.Sessions     = (*Store)(nil)
+	_ storage.SessionList  = (*Store)(nil)
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
@@ -77,6 +82,9 @@ func New(opts *Options) *Store {
 
 		devices:   make(map[storage.Digest]storage.DeviceToken),
 		held:      make(map[string][]storage.Digest),
+		sessions:  make(map[storage.Digest]storage.Session),
+		seats:     make(map[string]storage.Digest),
+		seated:    make(map[string][]storage.Digest),
 		families:  make(map[string]storage.Family),
 		began:     make(map[string][]string),
 		refreshes: make(map[storage.Digest]refresh),

@@ -190,6 +190,9 @@ func (s *Store) end(t *tx, subject string) {
 	for _, d := range s.held[subject] {
 		s.dropDevice(t, d)
 	}
+	for _, d := range s.seated[subject] {
+		s.dropSession(t, d)
+	}
 }
 
 func (s *Store) forget(t *tx, subject string) {

@@ -25,6 +25,8 @@ type Store interface {
 	storage.Permissions
 	storage.StaticTokens
 	storage.DeviceTokens
+	storage.Sessions
+	storage.SessionList
 	storage.Families
 	storage.Blocklist
 	storage.SigningKeys
@@ -47,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"device_tokens", deviceTokens},
 		{"device_ends", deviceEnds},
 		{"device_limit", deviceLimit},
+		{"sessions", sessions},
+		{"session_ends", sessionEnds},
 		{"families", families},
 		{"claims", claims},
 		{"blocklist", blocklist},
@@ -55,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"transactions", transactions},
 		{"races", races},
 		{"device_races", deviceRaces},
+		{"session_races", sessionRaces},
 		{"family_races", familyRaces},
 		{"texts", texts},
 	} {

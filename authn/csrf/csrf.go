@@ -1,0 +1,264 @@
+// Package csrf tells the requests that a site's own pages make from those that other
+// sites make a browser send. Every scheme whose credential a browser sends by itself
+// needs it: sessions, Basic, RemoteUser. A token that a program puts into a header
+// does not.
+//
+// Browsers say where a request comes from (Origin, Sec-Fetch-Site); Site.Check reads
+// that. Old browsers do not always say; for these there are tokens, in Django's form,
+// so that front ends which were written for Django keep working.
+package csrf
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// Options change a Site; nil is fine.
+type Options struct {
+	// Hosts are further values of Host that the site is served under, such as
+	// "www.app.example"; pages of one may not send to another. The origin's own host
+	// is always among them.
+	Hosts []string
+	// TrustedOrigins may send requests with cookies, as a front end on a host of its
+	// own does: "https://front.example", exactly. They are trusted with all that a
+	// user may do.
+	TrustedOrigins []string
+	// Proxies are believed about whether the client speaks https.
+	Proxies authn.TrustedProxies
+	// Strict refuses a request that is not safe and says not at all where it comes
+	// from: all that is not a browser of the last years.
+	Strict bool
+}
+
+// Site is where an application's pages are. It is made once, and safe for concurrent
+// use.
+type Site struct {
+	origins  []string // allowed values of Origin; none in the loopback mode
+	hosts    []string
+	proxies  authn.TrustedProxies
+	strict   bool
+	loopback bool
+}
+
+// New returns the site whose pages have that origin, as users see it in their
+// browser: "https://app.example", with a port where it is not 443. Plain http is
+// refused: see Loopback.
+func New(origin string, opts *Options) (*Site, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	s := &Site{proxies: o.Proxies, strict: o.Strict}
+	for _, text := range append([]string{origin}, o.TrustedOrigins...) {
+		normal, err := parseOrigin(text)
+		if err != nil {
+			return nil, err
+		}
+		s.origins = append(s.origins, normal)
+	}
+	s.hosts = []string{strings.TrimPrefix(s.origins[0], "https://")}
+	for _, h := range o.Hosts {
+		normal, err := parseOrigin("https://" + h)
+		if err != nil {
+			return nil, fmt.Errorf("csrf: host %q: want a host, and a port where it is not 443", h)
+		}
+		s.hosts = append(s.hosts, strings.TrimPrefix(normal, "https://"))
+	}
+	return s, nil
+}
+
+// Loopback returns a site for work on one machine, over plain http: a request
+// belongs to it where the server listens on a loopback address, the Host is
+// 127.0.0.1, [::1] or localhost, and no proxy is in front (RULES B3).
+func Loopback() *Site { return &Site{loopback: true} }
+
+// parseOrigin brings an origin to the form in which browsers send it.
+func parseOrigin(text string) (string, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		return "", fmt.Errorf("csrf: origin %q: want https://host or https://host:port", text)
+	case u.Scheme != "https":
+		return "", fmt.Errorf("csrf: origin %q: cookies need https; for work on one machine there is Loopback", text)
+	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Opaque != "" || u.ForceQuery || strings.HasSuffix(text, "#"):
+		return "", fmt.Errorf("csrf: origin %q: more than https://host:port", text)
+	case strings.ContainsAny(u.Host, "*, "):
+		return "", fmt.Errorf("csrf: origin %q: name each origin", text)
+	}
+	return "https://" + strings.ToLower(strings.TrimSuffix(u.Host, ":443")), nil
+}
+
+// IsLoopback reports whether the site is that of Loopback.
+func (s *Site) IsLoopback() bool { return s.loopback }
+
+// Secure reports whether cookies may travel with the request: it came over https, or
+// in the loopback mode stays on this machine.
+func (s *Site) Secure(r *http.Request) bool {
+	if s.loopback {
+		return authn.OnLoopback(r)
+	}
+	return s.proxies.IsHTTPS(r)
+}
+
+// Check refuses, with 403 and Django's words, a request that is not safe and was not
+// made by the site's own pages. GET, HEAD and OPTIONS are safe, unless they ask for an
+// upgrade, as a WebSocket does: a safe request must change nothing.
+//
+//   - Host is one of the site's, and the way that of Secure
+//   - Origin, where there is one, is the site's or a trusted one, with its scheme
+//   - Sec-Fetch-Site, where there is one, is "same-origin" or "none"; another is
+//     let through for a trusted Origin alone
+//   - where there is neither, Referer, if there is one, is of such an origin. Where
+//     there is none either, the request passes, unless Options.Strict: but see
+//     NeedsToken
+func (s *Site) Check(r *http.Request) error {
+	if safe(r) {
+		return nil
+	}
+	switch {
+	case !s.Secure(r):
+		return refuse("Cookies are accepted over https only.")
+	case !s.ourHost(r.Host):
+		return refuse("Host is none of this site's.")
+	}
+	return s.checkOrigin(r)
+}
+
+// checkOrigin is Check after the way and the Host.
+func (s *Site) checkOrigin(r *http.Request) error {
+	origin, site := r.Header["Origin"], r.Header["Sec-Fetch-Site"]
+	if len(origin) > 1 || len(site) > 1 {
+		return refuse("Origin checking failed - several origins.")
+	}
+	if len(origin) == 1 && !s.allowed(origin[0], r) {
+		return refuse("Origin checking failed - " + shown(origin[0]) + " does not match any trusted origins.")
+	}
+	if len(site) == 1 {
+		trusted := len(origin) == 1 && origin[0] != s.own(r)
+		if site[0] != "same-origin" && site[0] != "none" && !trusted {
+			return refuse("Origin checking failed - the request comes from another site.")
+		}
+		return nil
+	}
+	if len(origin) == 1 {
+		return nil
+	}
+	if referer := r.Header["Referer"]; len(referer) > 0 {
+		u, err := url.Parse(referer[0])
+		if err != nil || len(referer) > 1 || u.Host == "" {
+			return refuse("Referer checking failed - Referer is malformed.")
+		}
+		if from := strings.ToLower(u.Scheme) + "://" + strings.TrimSuffix(strings.ToLower(u.Host), defaultPort(u.Scheme)); !s.allowed(from, r) {
+			return refuse("Referer checking failed - " + shown(from) + " does not match any trusted origins.")
+		}
+		return nil
+	}
+	if s.strict {
+		return refuse("Origin checking failed - no Origin.")
+	}
+	return nil
+}
+
+func safe(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return len(r.Header["Upgrade"]) == 0
+	}
+	return false
+}
+
+func (s *Site) ourHost(host string) bool {
+	if s.loopback {
+		return true // Secure looked
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ":443")
+	for _, h := range s.hosts {
+		if host == h {
+			return true
+		}
+	}
+	return false
+}
+
+// own is the origin of pages that are served under the request's Host.
+func (s *Site) own(r *http.Request) string {
+	if s.loopback {
+		return "http://" + strings.TrimSuffix(strings.ToLower(r.Host), ":80")
+	}
+	return "https://" + strings.TrimSuffix(strings.ToLower(r.Host), ":443")
+}
+
+// allowed reports an origin that may send to the request's Host.
+func (s *Site) allowed(origin string, r *http.Request) bool {
+	if origin == s.own(r) { // whose host was checked
+		return true
+	}
+	for i, o := range s.origins {
+		if i > 0 && origin == o {
+			return true
+		}
+	}
+	return false
+}
+
+func defaultPort(scheme string) string {
+	if strings.EqualFold(scheme, "http") {
+		return ":80"
+	}
+	return ":443"
+}
+
+// SameOrigin is the check of a scheme that was given no Site: as Site.Check, but
+// Host may be any, and the pages are those of the origin that the request goes to.
+// https tells how the client reached the server.
+func SameOrigin(r *http.Request, https bool) error {
+	if safe(r) {
+		return nil
+	}
+	s := &Site{loopback: !https}
+	return s.checkOrigin(r)
+}
+
+func refuse(reason string) error {
+	return authn.PermissionDenied("CSRF Failed: " + reason).With(errors.New("cross-origin check"))
+}
+
+// shown is a text of the request as it may stand in an answer.
+func shown(text string) string {
+	if len(text) > 100 {
+		return "it"
+	}
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return "it"
+		}
+	}
+	return text
+}
+
+// NeedsToken reports a request that must carry a token beside its cookie: one that is
+// not safe, says neither by Origin nor by Sec-Fetch-Site where it comes from, and has
+// a body of a kind that any site's form could send. Programs that send JSON, or no
+// body, need none.
+func NeedsToken(r *http.Request) bool {
+	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
+		return false
+	}
+	kinds := r.Header["Content-Type"]
+	if len(kinds) == 0 {
+		return r.ContentLength != 0
+	}
+	for _, k := range kinds {
+		kind, _, err := mime.ParseMediaType(k)
+		if err != nil || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data" || kind == "text/plain" {
+			return true
+		}
+	}
+	return false
+}

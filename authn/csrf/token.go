@@ -1,0 +1,145 @@
+package csrf
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	// SecretLen is how many characters a secret has, and TokenLen a token: letters
+	// and digits.
+	SecretLen = 32
+	TokenLen  = 2 * SecretLen
+
+	// Field is the form's field that carries a token, as in Django.
+	Field = "csrfmiddlewaretoken"
+	// Header is the header that carries a token, as in Django.
+	Header = "X-CSRFToken"
+	// maxForm is the longest form that is searched for a token, in bytes.
+	maxForm = 64 << 10
+
+	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+)
+
+// SecretOf derives the secret of a session from its own secret, such as its cookie,
+// which is at least 128 random bits: the tokens change when the session does, and are
+// worth nothing for another.
+func SecretOf(session string) string {
+	sum := sha256.Sum256([]byte("vestibule csrf\x00" + session))
+	var out [SecretLen]byte
+	for i, b := range sum {
+		out[i] = letters[int(b)%len(letters)]
+	}
+	return string(out[:])
+}
+
+// Mask returns a token for a page: the secret under a mask of its own, as Django
+// writes it, so that no two pages hold the same text (BREACH). The secret has
+// SecretLen letters or digits.
+func Mask(secret string) string {
+	mask := make([]byte, 0, TokenLen)
+	var b [64]byte
+	for len(mask) < SecretLen {
+		_, _ = rand.Read(b[:]) // never fails; see crypto/rand
+		for _, c := range b {
+			if int(c) < 4*len(letters) && len(mask) < SecretLen { // no letter is likelier
+				mask = append(mask, letters[int(c)%len(letters)])
+			}
+		}
+	}
+	for i := range SecretLen {
+		x := strings.IndexByte(letters, secret[i]) + strings.IndexByte(letters, mask[i])
+		mask = append(mask, letters[x%len(letters)])
+	}
+	return string(mask)
+}
+
+var (
+	// ErrMissing, ErrLength, ErrCharacters and ErrIncorrect say in Django's words what
+	// is wrong with a token.
+	ErrMissing    = errors.New("CSRF token missing")
+	ErrLength     = errors.New("CSRF token has incorrect length")
+	ErrCharacters = errors.New("CSRF token has invalid characters")
+	ErrIncorrect  = errors.New("CSRF token incorrect")
+)
+
+// Match returns nil where sent is the secret, or a token of it; else one of the
+// errors above. It takes the same time wherever they differ.
+func Match(secret, sent string) error {
+	switch {
+	case sent == "":
+		return ErrMissing
+	case len(sent) != SecretLen && len(sent) != TokenLen:
+		return ErrLength
+	}
+	for i := range len(sent) {
+		if strings.IndexByte(letters, sent[i]) < 0 {
+			return ErrCharacters
+		}
+	}
+	if len(sent) == TokenLen {
+		var plain [SecretLen]byte
+		for i := range plain {
+			x := strings.IndexByte(letters, sent[SecretLen+i]) - strings.IndexByte(letters, sent[i])
+			plain[i] = letters[(x+len(letters))%len(letters)]
+		}
+		sent = string(plain[:])
+	}
+	if subtle.ConstantTimeCompare([]byte(secret), []byte(sent)) != 1 {
+		return ErrIncorrect
+	}
+	return nil
+}
+
+// CheckToken refuses, with 403, a request that NeedsToken and has none of that
+// secret: in the header, or in the form. To look into a form it reads the body, up to
+// 64 KiB, and puts it back for the handler.
+func CheckToken(r *http.Request, secret string) error {
+	if !NeedsToken(r) {
+		return nil
+	}
+	sent, err := sentToken(r)
+	if err != nil {
+		return err
+	}
+	if err := Match(secret, sent); err != nil {
+		return refuse(err.Error() + ".")
+	}
+	return nil
+}
+
+// sentToken returns the token of a request, "" where there is none. A field of the
+// form goes before the header, as in Django.
+func sentToken(r *http.Request) (string, error) {
+	if r.PostForm != nil {
+		if sent := r.PostForm.Get(Field); sent != "" {
+			return sent, nil
+		}
+	} else if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/x-www-form-urlencoded" && r.Body != nil {
+		head, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+		r.Body = &replay{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
+		if err != nil {
+			return "", refuse("The form could not be read.")
+		}
+		if len(head) <= maxForm {
+			if form, err := url.ParseQuery(string(head)); err == nil && form.Get(Field) != "" {
+				return form.Get(Field), nil
+			}
+		}
+	}
+	return r.Header.Get(Header), nil
+}
+
+// replay is a body whose beginning was read before.
+type replay struct {
+	io.Reader
+	io.Closer
+}

@@ -1,0 +1,187 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	// touchTimeout bounds the write of a use: a request does not wait for a store that
+	// is slow to write.
+	touchTimeout = time.Second
+	// touchPause is how long no use is written after one could not be.
+	touchPause = time.Second
+)
+
+// row is Identity.Credential of a session: what authentication loaded.
+type row struct {
+	storage.Session
+	text string // the cookie's; never leaves the package but in the cookie
+}
+
+// SessionID returns the name of the session that authenticated the identity: that of
+// Sessions and EndOne. "" where another scheme did.
+func SessionID(id authn.Identity) string {
+	if loaded, ok := id.Credential.(*row); ok {
+		return loaded.ID
+	}
+	return ""
+}
+
+// Authenticate looks for the session cookie. It takes one query. A session in which
+// nobody is logged in is no credential.
+//
+// A cookie that names no session of a user is refused, with 401, and the answer
+// deletes it: the browser's next request is an anonymous one. An unknown, ended,
+// expired or outdated session and a disabled account are refused alike; the reason
+// goes to the log (RULES C6). So are two cookies of its name.
+//
+// A request that is not safe and does not come from the site's own pages is refused
+// with 403 (RULES B1). One that says nothing of where it comes from and has the body
+// of a form needs a Token; to find it in the form the body is read and put back.
+func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	loaded, u, err := s.load(r)
+	switch {
+	case errors.Is(err, errNoCookie):
+		return authn.Identity{}, authn.ErrNoCredentials
+	case err != nil:
+		return authn.Identity{}, err
+	case loaded.Subject == "":
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	if err := s.fromHere(r, loaded); err != nil {
+		return authn.Identity{}, err
+	}
+	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
+	if s.perms != nil {
+		u = u.WithPermissions(s.perms)
+	}
+	if id.User, err = s.user(r.Context(), u); err != nil {
+		return authn.Identity{}, err
+	}
+	return id, nil
+}
+
+// fromHere refuses a request that another site may have caused (RULES B1, B2).
+func (s *Scheme) fromHere(r *http.Request, loaded *row) error {
+	if err := s.site.Check(r); err != nil {
+		return err
+	}
+	return csrf.CheckToken(r, csrf.SecretOf(loaded.text))
+}
+
+// Token returns a token for the forms of a page that the identity's session sees; ""
+// where another scheme authenticated it. Each call makes another text. It goes into a
+// field of the name csrf.Field, or into the header csrf.Header.
+func Token(id authn.Identity) string {
+	if loaded, ok := id.Credential.(*row); ok {
+		return csrf.Mask(csrf.SecretOf(loaded.text))
+	}
+	return ""
+}
+
+// load returns the live session of the scheme's own cookie. Its errors are
+// errNoCookie, a refusal, or a fault.
+func (s *Scheme) load(r *http.Request) (*row, storage.User, error) {
+	loaded, u, err := s.find(r, s.cookie)
+	switch {
+	case errors.Is(err, errSeveral):
+		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
+		return nil, u, s.invalid.With(err)
+	case errors.Is(err, errShape), errors.Is(err, storage.ErrNotFound), errors.Is(err, errOver):
+		return nil, u, s.invalid.With(err)
+	}
+	return loaded, u, err
+}
+
+// errOver is the reason why a session that is there does not hold.
+var errOver = errors.New("the session is over")
+
+type over string
+
+func (o over) Error() string { return string(o) }
+func (o over) Unwrap() error { return errOver }
+
+// find returns the live session of a cookie: errNoCookie, errSeveral, errShape,
+// storage.ErrNotFound, an errOver, or a fault.
+func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error) {
+	text, err := cookieText(r, cookie)
+	if err != nil {
+		return nil, storage.User{}, err
+	}
+	if !s.site.Secure(r) {
+		return nil, storage.User{}, over("sent over plain http")
+	}
+	v, u, err := s.rows.SessionByDigest(r.Context(), digestOf(cookie, text))
+	switch {
+	case err != nil:
+		return nil, storage.User{}, err
+	case v.Subject != "" && !u.Active:
+		err = over("account disabled")
+	case v.Epoch != u.Epoch:
+		err = over("ended with an earlier epoch of the account")
+	case v.Expired(s.now()):
+		s.tell(r.Context(), Event{Kind: Expired, Subject: v.Subject, SessionID: v.ID, Count: 1})
+		err = over("expired")
+	}
+	if err != nil {
+		return nil, storage.User{}, err
+	}
+	return &row{v, text}, u, nil
+}
+
+func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
+	if s.opts.User != nil {
+		return s.opts.User(ctx, u)
+	}
+	return &u, nil
+}
+
+// Renew notes the use of the session and sends the cookie with its new end, where the
+// last note is Options.Interval old. The answer depends on the cookie, and says so
+// (Vary), and no cache keeps it unless the handler says otherwise.
+func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
+	h := w.Header()
+	private(h)
+	if len(h["Cache-Control"]) == 0 {
+		h["Cache-Control"] = []string{"no-store"}
+	}
+	if loaded, ok := id.Credential.(*row); ok {
+		s.touch(w, r.Context(), s.cookie, loaded)
+	}
+	return nil
+}
+
+func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row) {
+	now := s.now()
+	before := now
+	if s.opts.Interval > 0 {
+		before = now.Add(-s.opts.Interval)
+	}
+	if loaded.LastSeen.After(before) || now.UnixMicro() < s.pause.Load() {
+		return
+	}
+	expires := now.Add(s.opts.Idle)
+	if expires.After(loaded.Ends) {
+		expires = loaded.Ends
+	}
+	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
+	defer cancel()
+	written, err := s.rows.TouchSession(bounded, loaded.Digest, now, expires, before)
+	switch {
+	case err != nil && ctx.Err() != nil: // the client went away
+	case err != nil:
+		s.pause.Store(now.Add(touchPause).UnixMicro())
+		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a session could not be noted", slog.Any("error", err))
+		s.tell(ctx, Event{Kind: TouchFailed, Subject: loaded.Subject, SessionID: loaded.ID, Count: 1})
+	case written:
+		http.SetCookie(w, s.newCookie(cookie, loaded.text, s.maxAge(expires, now)))
+	}
+}

@@ -1,0 +1,122 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// prefix of the cookies' texts (RULES C9).
+const prefix = "vss"
+
+// hostPrefix makes browsers refuse a cookie that another host of the domain set, or
+// that came over plain http (RFC 6265bis section 4.1.3.2).
+const hostPrefix = "__Host-"
+
+// cookieName wants a plain name: a browser would take "__host-x" for "__Host-x".
+func cookieName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	lower := strings.ToLower(name)
+	return name != "" && len(name) <= 64 && !strings.HasPrefix(lower, "__host-") && !strings.HasPrefix(lower, "__secure-")
+}
+
+// wireName is the cookie's name for the site's mode, which never changes: the name of
+// the other mode is never read (RULES B3).
+func (s *Scheme) wireName(name string) string {
+	if s.site.IsLoopback() {
+		return name
+	}
+	return hostPrefix + name
+}
+
+// newCookie makes a cookie; a negative maxAge ends it, 0 leaves its end out.
+func (s *Scheme) newCookie(name, text string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: name, Value: text, Path: "/", MaxAge: maxAge, Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite}
+}
+
+var (
+	errNoCookie = errors.New("no session cookie")
+	errSeveral  = errors.New("several cookies of the session's name")
+	errShape    = errors.New("not of a session's shape")
+)
+
+// cookieText returns the one cookie of that name. Two of it are an error, whatever
+// they are: one may be another site's (a sibling host can set it where there is no
+// __Host-). Names that differ in letters' case count as the same, since browsers
+// treat "__HOST-" like "__Host-". It reads no other cookie.
+func cookieText(r *http.Request, name string) (text string, err error) {
+	found := false
+	for _, line := range r.Header["Cookie"] {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
+			pair = strings.Trim(pair, " \t")
+			if len(pair) < len(name) || !strings.EqualFold(pair[:len(name)], name) {
+				continue
+			}
+			value, ok := strings.CutPrefix(strings.TrimLeft(pair[len(name):], " \t"), "=")
+			if !ok {
+				continue
+			}
+			if found {
+				return "", errSeveral
+			}
+			found = true
+			if pair[:len(name)] == name && pair[len(name)] == '=' {
+				text = value
+			} else {
+				text = "" // of another spelling: not this one, and not beside it
+			}
+		}
+	}
+	switch {
+	case !found:
+		return "", errNoCookie
+	case !tokentext.Valid(prefix, text):
+		return "", errShape
+	}
+	return text, nil
+}
+
+// digestOf binds a cookie's text to its name: that of one session is worth nothing
+// under the name of another.
+func digestOf(name, text string) storage.Digest { return storage.DigestOf(name + "=" + text) }
+
+// newText draws a new cookie text.
+func (s *Scheme) newText() (string, error) {
+	var body [tokentext.Size]byte
+	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
+		return "", err
+	}
+	return tokentext.Encode(prefix, body), nil
+}
+
+// maxAge is that of a cookie for a session that ends then.
+func (s *Scheme) maxAge(expires, now time.Time) int {
+	if s.opts.UntilBrowserCloses {
+		return 0
+	}
+	return max(1, int(expires.Sub(now)/time.Second))
+}
+
+// private marks an answer that depends on the cookie.
+func private(h http.Header) {
+	for _, v := range h["Vary"] {
+		for name := range strings.SplitSeq(v, ",") {
+			if n := strings.TrimSpace(name); n == "*" || strings.EqualFold(n, "Cookie") {
+				return
+			}
+		}
+	}
+	h.Add("Vary", "Cookie")
+}

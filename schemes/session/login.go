@@ -1,0 +1,197 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// LogIn begins a session for a login that has just proved its password and sets the
+// cookie on w. For handlers with a login form of their own; Login is the endpoint.
+// The caller has checked where the request comes from (csrf.Site.Check).
+//
+// The session has a new cookie, whatever the request brought: what somebody planted
+// in the browser is worth nothing (session fixation). The data of a session of nobody
+// or of the same user go over to it; that of another user ends and leaves nothing. A
+// cookie that is stale, malformed or there twice is as none.
+//
+// The error is storage.ErrStale where the user was disabled or got another password
+// in this moment; then, and at any other error, nobody is logged in.
+func (s *Scheme) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+	old, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: now, Created: now}
+	var replaces storage.Digest
+	if old != nil {
+		replaces = old.Digest
+		if old.Subject == "" || old.Subject == login.Subject {
+			next.Data = old.Data
+		}
+	}
+	text, err := s.create(r, s.cookie, &next, replaces)
+	if errors.Is(err, storage.ErrNotFound) && old != nil { // it was ended meanwhile: with its data
+		next.Data = nil
+		text, err = s.create(r, s.cookie, &next, storage.Digest{})
+	}
+	if err != nil {
+		return err
+	}
+	s.set(w, s.cookie, text, &next)
+	s.tell(r.Context(), Event{Kind: LoggedIn, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	return nil
+}
+
+// Rename gives the session of the request a new cookie and ends the old one: after a
+// rise of privilege, such as a second factor. Its data and its limits stay. The error
+// is an *authn.Error of 401 where there is no session of a user, also where it was
+// ended in this moment.
+func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
+	old, _, err := s.load(r)
+	switch {
+	case errors.Is(err, errNoCookie):
+		return authn.NotAuthenticated()
+	case err != nil:
+		return err
+	case old.Subject == "":
+		return authn.NotAuthenticated()
+	}
+	next := old.Session
+	text, err := s.create(r, s.cookie, &next, old.Digest)
+	switch {
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrStale):
+		return s.invalid.With(err)
+	case err != nil:
+		return err
+	}
+	s.set(w, s.cookie, text, &next)
+	s.tell(r.Context(), Event{Kind: Renamed, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	return nil
+}
+
+// LogOut ends the session of the request, whoever it is of, and deletes the cookie.
+// Nothing is an error but a fault: then the session may live on, and the caller says
+// so. The caller has checked where the request comes from.
+func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
+	old, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		switch err := s.rows.EndSession(r.Context(), old.Digest); {
+		case err == nil:
+			s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.Subject, SessionID: old.ID, Count: 1})
+		case !errors.Is(err, storage.ErrNotFound): // else somebody else was first
+			return err
+		}
+	}
+	private(w.Header())
+	http.SetCookie(w, s.newCookie(s.cookie, "", -1))
+	return nil
+}
+
+// current returns the session of the request, or nil where there is none that holds.
+// The error is a fault.
+func (s *Scheme) current(r *http.Request) (*row, error) {
+	old, _, err := s.find(r, s.cookie)
+	switch {
+	case err == nil:
+		return old, nil
+	case errors.Is(err, errNoCookie), errors.Is(err, errSeveral), errors.Is(err, errShape),
+		errors.Is(err, storage.ErrNotFound), errors.Is(err, errOver):
+		return nil, nil
+	}
+	return nil, err
+}
+
+// create fills in what every new row has, inserts it, and returns its cookie's text.
+// A row that has an ID keeps it.
+func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, replaces storage.Digest) (string, error) {
+	text, err := s.newText()
+	if err != nil {
+		return "", err
+	}
+	if v.ID == "" {
+		var id [16]byte
+		_, _ = rand.Read(id[:]) // never fails; see crypto/rand
+		v.ID = hex.EncodeToString(id[:])
+	}
+	now := s.now()
+	v.Digest, v.Version, v.LastSeen = digestOf(cookie, text), 1, now
+	v.Ends = v.Created.Add(s.opts.Absolute)
+	if v.Expires = now.Add(s.opts.Idle); v.Expires.After(v.Ends) {
+		v.Expires = v.Ends
+	}
+	v.UserAgent = printable(r.Header.Get("User-Agent"))
+	v.Address = ""
+	if a := s.opts.Proxies.ClientAddr(r); a.IsValid() {
+		v.Address = a.String()
+	}
+	return text, s.rows.CreateSession(r.Context(), *v, replaces)
+}
+
+func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Session) {
+	h := w.Header()
+	private(h)
+	h.Set("Cache-Control", "no-store")
+	http.SetCookie(w, s.newCookie(cookie, text, s.maxAge(v.Expires, s.now())))
+}
+
+// printable cuts a text of the client to what can be kept and shown.
+func printable(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if c < ' ' || c == utf8.RuneError || c == 0x7f {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(text, ""))
+	if len(text) > storage.MaxIDLen {
+		text = strings.ToValidUTF8(text[:storage.MaxIDLen], "")
+	}
+	return text
+}
+
+// Sessions returns up to limit sessions of the user, the last seen first, without
+// those that are over.
+func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]storage.Session, error) {
+	list, err := s.rows.ListSessions(ctx, subject, limit)
+	if err != nil {
+		return nil, err
+	}
+	now, live := s.now(), list[:0]
+	for _, v := range list {
+		if !v.Expired(now) {
+			live = append(live, v)
+		}
+	}
+	return live, nil
+}
+
+// EndOne ends the user's session with that ID; storage.ErrNotFound where the user has
+// none.
+func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
+	if err := s.rows.EndSessionOf(ctx, subject, id); err != nil {
+		return err
+	}
+	s.tell(ctx, Event{Kind: Ended, Subject: subject, SessionID: id, Count: 1})
+	return nil
+}
+
+// EndAll ends the user's sessions but the one whose ID is keep ("" keeps none) and
+// returns how many there were.
+func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) {
+	n, err := s.rows.EndSessionsOf(ctx, subject, keep)
+	if err == nil && n > 0 {
+		s.tell(ctx, Event{Kind: Ended, Subject: subject, Count: n})
+	}
+	return n, err
+}

@@ -1,0 +1,186 @@
+// Package session is authentication by a cookie, after Django's sessions: a login
+// makes a row on the server and a cookie that holds nothing but its name of 256
+// random bits. Use it for web pages of one origin; for programs and other origins
+// there are the token schemes.
+//
+// A session ends by logout, when it was not used for a while (Options.Idle), when it
+// is too old (Options.Absolute), when the password changes, and when the user is
+// disabled or logs out everywhere (RULES T1). The store keeps the SHA-256 of the
+// cookie, so a stolen table is worth nothing.
+//
+// A browser sends the cookie by itself, whoever made the page that asks. So each
+// request that is not safe is checked for where it comes from (package authn/csrf),
+// also at login.
+//
+// Store is a sessions.Store of gorilla/sessions over the same rows, for data of the
+// session: programs that are written against it keep their code.
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// EveryRequest, as an Interval, writes each use of a session.
+const EveryRequest time.Duration = -1
+
+// Rows is what the scheme keeps its sessions in.
+type Rows interface {
+	storage.Sessions
+	storage.SessionList
+	storage.Subjects
+}
+
+// Options change a Scheme; nil is fine.
+type Options struct {
+	// Cookie is the cookie's name without the "__Host-" that it gets over https;
+	// "session" where "".
+	Cookie string
+	// SameSite of the cookie: Lax where 0, or Strict. None is refused: other sites'
+	// requests are not for cookies.
+	SameSite http.SameSite
+	// Idle is how long a session lives without being used; 0 is two weeks.
+	Idle time.Duration
+	// Absolute is how long it lives at most; 0 is 30 days. Not below Idle.
+	Absolute time.Duration
+	// Interval is how often a use is written at most, and with it the new end of the
+	// session; 0 is a minute. Below Idle. EveryRequest writes each.
+	Interval time.Duration
+	// UntilBrowserCloses leaves Max-Age out of the cookie, so that the browser forgets
+	// it when it is closed (many restore it). The server's limits hold all the same.
+	UntilBrowserCloses bool
+	// Realm, where not "", is named in the challenge; "api" where "".
+	Realm string
+	// User makes the application's own account of the record that came with the
+	// session. nil leaves *storage.User. Its *authn.Error refuses the request; any
+	// other error is a fault.
+	User func(context.Context, storage.User) (authn.User, error)
+	// Proxies are believed about where a client is; it is kept for the list of a
+	// user's sessions.
+	Proxies authn.TrustedProxies
+	// Observe is told what happens to sessions, on the caller's goroutine and after it
+	// happened.
+	Observe func(context.Context, Event)
+	// Logger is told, at Warn, that a use could not be written; nil is slog.Default().
+	Logger *slog.Logger
+	// Clock is time.Now where nil.
+	Clock func() time.Time
+	// Rand is crypto/rand where nil.
+	Rand io.Reader
+}
+
+// Scheme authenticates by session cookies. It is safe for concurrent use.
+type Scheme struct {
+	rows      Rows
+	perms     storage.Permissions // nil: the store keeps none
+	site      *csrf.Site
+	opts      Options
+	cookie    string // the name on the wire
+	challenge string
+	pause     atomic.Int64 // until then, in microseconds, no use is written
+
+	invalid *authn.Error // every refused session looks like this, and the browser drops it
+}
+
+// New returns a scheme over rows for the origin that site names. Where rows is a
+// storage.Permissions too, the accounts it loads can be asked HasPerm.
+func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
+	if rows == nil || site == nil {
+		return nil, errors.New("session: rows and a site are needed")
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o.defaults()
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	s := &Scheme{rows: rows, site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`}
+	s.perms, _ = rows.(storage.Permissions)
+	s.cookie = s.wireName(o.Cookie)
+	s.invalid = authn.AuthenticationFailed("Invalid session.")
+	s.invalid.Cookies = []*http.Cookie{s.newCookie(s.cookie, "", -1)}
+	return s, nil
+}
+
+func (o *Options) defaults() {
+	if o.Cookie == "" {
+		o.Cookie = "session"
+	}
+	if o.SameSite == 0 {
+		o.SameSite = http.SameSiteLaxMode
+	}
+	if o.Idle == 0 {
+		o.Idle = 14 * 24 * time.Hour
+	}
+	if o.Absolute == 0 {
+		o.Absolute = max(30*24*time.Hour, o.Idle)
+	}
+	if o.Interval == 0 {
+		o.Interval = time.Minute
+	}
+	if o.Realm == "" {
+		o.Realm = "api"
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+}
+
+func (o *Options) check() error {
+	switch {
+	case !cookieName(o.Cookie):
+		return fmt.Errorf("cookie name %q: want letters, digits, - and _, without __Host- or __Secure-", o.Cookie)
+	case o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
+		return errors.New("SameSite is neither Lax nor Strict")
+	case o.Idle < time.Second:
+		return fmt.Errorf("idle time %s is below a second", o.Idle)
+	case o.Absolute < o.Idle:
+		return fmt.Errorf("absolute time %s is below the idle time %s", o.Absolute, o.Idle)
+	case o.Interval < 0 && o.Interval != EveryRequest:
+		return fmt.Errorf("interval %s is negative and not EveryRequest", o.Interval)
+	case o.Interval >= o.Idle:
+		return fmt.Errorf("interval %s is not below the idle time %s: sessions in use would end between two writes", o.Interval, o.Idle)
+	case strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }):
+		return fmt.Errorf("realm %q holds a quote, a backslash or a control character", o.Realm)
+	}
+	return nil
+}
+
+// Name returns "session".
+func (s *Scheme) Name() string { return "session" }
+
+// Headers returns Cookie: an explicit Authorization goes before a session (RULES C2).
+func (s *Scheme) Headers() []string { return []string{"Cookie"} }
+
+// Challenge returns a challenge of no registered scheme, so that programs see a 401;
+// browsers show no dialogue for it.
+func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
+
+// logger is looked up at each use where it is the default one, which a program may
+// set after it made its scheme.
+func (s *Scheme) logger() *slog.Logger {
+	if s.opts.Logger != nil {
+		return s.opts.Logger
+	}
+	return slog.Default()
+}
+
+// now is the time as every store keeps it.
+func (s *Scheme) now() time.Time { return s.opts.Clock().UTC().Truncate(time.Microsecond) }

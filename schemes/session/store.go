@@ -1,0 +1,268 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"reflect"
+	"sync"
+
+	"github.com/gorilla/sessions"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+var (
+	// ErrEnded: the session was ended, or its cookie changed, after the request had
+	// loaded it. Its data are gone; saving brings nothing back.
+	ErrEnded = errors.New("session: the session has ended")
+	// ErrNotYours: the request's session belongs to somebody else than the one who
+	// makes the request (RULES B1). It reads as empty and can not be saved.
+	ErrNotYours = errors.New("session: the session is not that of who makes the request")
+	// ErrTooLarge: the values are longer than storage.MaxSessionData when encoded.
+	ErrTooLarge = errors.New("session: too much data")
+)
+
+// Store is a sessions.Store of gorilla/sessions over the scheme's rows. Values keep
+// their Go types: bool, integers, floats, string, []byte, time.Time, and slices and
+// maps of these; anything else is an error of Save.
+//
+// The session whose name is Options.Cookie is the one that people log in to; others
+// are separate, with cookies and rows of their own, and nobody in them. Nothing is
+// written before there are values, and nothing where they did not change. Saving
+// from several requests at once keeps the changes of all: each writes the keys that
+// it changed, and of two changes of one key the later holds.
+//
+// Of a session's Options MaxAge is heeded: below 0, Save ends the session and its
+// cookie. The rest is the scheme's.
+type Store struct{ s *Scheme }
+
+// Store returns the scheme's store.
+func (s *Scheme) Store() *Store { return &Store{s} }
+
+var _ sessions.Store = (*Store)(nil)
+
+// Get returns the request's session of that name, the same one for each call. See
+// New for the error; the session is never nil.
+func (st *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(st, name)
+}
+
+// New loads the session of that name. A cookie that is absent, stale, malformed or
+// there twice gives a new, empty session. The error is an *authn.Error of 403 where a
+// request that is not safe comes from another site, and a fault where the store
+// could not tell; the session is empty then and Save gives the same error.
+func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
+	out := sessions.NewSession(st, name)
+	out.IsNew = true
+	s := st.s
+	out.Options = &sessions.Options{Path: "/", MaxAge: int(s.opts.Idle.Seconds()), Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite}
+	held := &loaded{}
+	stateOf(r).put(out, held)
+	if !cookieName(name) {
+		held.bad = errors.New("session: the name is no cookie's name: want letters, digits, - and _")
+		return out, held.bad
+	}
+	found, err := st.row(r, name)
+	switch {
+	case err != nil:
+		held.bad = err
+		return out, err
+	case found == nil:
+		return out, nil
+	}
+	if err := s.fromHere(r, found); err != nil {
+		held.bad = err
+		return out, err
+	}
+	if id := authn.FromContext(r.Context()); found.Subject != "" && (id.Subject != found.Subject || id.Issuer != "" || id.Delegated()) {
+		held.bad = ErrNotYours
+		return out, nil
+	}
+	values, err := decode(found.Data)
+	if err != nil {
+		held.bad = err
+		return out, err
+	}
+	held.row = found
+	out.ID, out.IsNew, out.Values = found.ID, false, values
+	return out, nil
+}
+
+// row returns the live row of the name's cookie, or nil.
+func (st *Store) row(r *http.Request, name string) (*row, error) {
+	if name == st.s.opts.Cookie {
+		if found, ok := authn.FromContext(r.Context()).Credential.(*row); ok {
+			return found, nil // authentication loaded it
+		}
+		return st.s.current(r)
+	}
+	found, _, err := st.s.find(r, st.s.wireName(name))
+	switch {
+	case err == nil:
+		return found, nil
+	case errors.Is(err, errNoCookie), errors.Is(err, errSeveral), errors.Is(err, errShape),
+		errors.Is(err, storage.ErrNotFound), errors.Is(err, errOver):
+		return nil, nil
+	}
+	return nil, err
+}
+
+// Save writes the values where they changed, and sets the cookie of a new session.
+// The errors: ErrEnded, ErrNotYours, ErrTooLarge, a value of another type, that of
+// New, or a fault. Nothing was written then.
+func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
+	held := stateOf(r).get(v)
+	if held == nil { // made for another request: find it again
+		fresh, err := st.New(r, v.Name())
+		if err != nil {
+			return err
+		}
+		held = stateOf(r).get(fresh)
+	}
+	if held.bad != nil {
+		return held.bad
+	}
+	cookie := st.s.wireName(v.Name())
+	private(w.Header())
+	if v.Options != nil && v.Options.MaxAge < 0 {
+		return st.end(r, w, cookie, held)
+	}
+	data, err := encode(v.Values)
+	switch {
+	case err != nil:
+		return err
+	case len(data) > storage.MaxSessionData:
+		return ErrTooLarge
+	case held.row != nil:
+		return st.update(r.Context(), v, held, data)
+	case len(data) == 0:
+		return nil
+	}
+	next := storage.Session{Data: data, Created: st.s.now()}
+	text, err := st.s.create(r, cookie, &next, storage.Digest{})
+	if err != nil {
+		return err
+	}
+	held.row = &row{next, text}
+	v.ID, v.IsNew = next.ID, false
+	st.s.set(w, cookie, text, &next)
+	return nil
+}
+
+func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held *loaded) error {
+	if held.row != nil {
+		err := st.s.rows.EndSession(r.Context(), held.row.Digest)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		if err == nil {
+			st.s.tell(r.Context(), Event{Kind: LoggedOut, Subject: held.row.Subject, SessionID: held.row.ID, Count: 1})
+		}
+		held.row, held.bad = nil, ErrEnded
+	}
+	http.SetCookie(w, st.s.newCookie(cookie, "", -1))
+	return nil
+}
+
+// saveTries is how often a save begins again because another one was first.
+const saveTries = 100
+
+func (st *Store) update(ctx context.Context, v *sessions.Session, held *loaded, data []byte) error {
+	if bytes.Equal(data, held.row.Data) {
+		return nil
+	}
+	base, err := decode(held.row.Data)
+	if err != nil {
+		return err
+	}
+	now, version, stored := v.Values, held.row.Version, data
+	for range saveTries {
+		err = st.s.rows.SaveSession(ctx, held.row.Digest, version, stored)
+		if !errors.Is(err, storage.ErrConflict) {
+			break
+		}
+		var other storage.Session
+		if other, _, err = st.s.rows.SessionByDigest(ctx, held.row.Digest); err != nil {
+			break
+		}
+		theirs, err := decode(other.Data)
+		if err != nil {
+			return err
+		}
+		now = merge(base, v.Values, theirs)
+		version = other.Version
+		if stored, err = encode(now); err != nil {
+			return err
+		}
+		if len(stored) > storage.MaxSessionData {
+			return ErrTooLarge
+		}
+	}
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		held.bad = ErrEnded
+		return ErrEnded
+	case err != nil:
+		return err
+	}
+	changed := *held.row // authentication's copy is not written to
+	changed.Data, changed.Version = stored, version+1
+	held.row, v.Values = &changed, now
+	return nil
+}
+
+// merge brings the changes from base to mine into theirs.
+func merge(base, mine, theirs map[any]any) map[any]any {
+	out := maps.Clone(theirs)
+	for k, v := range mine {
+		if was, ok := base[k]; !ok || !reflect.DeepEqual(was, v) {
+			out[k] = v
+		}
+	}
+	for k := range base {
+		if _, ok := mine[k]; !ok {
+			delete(out, k)
+		}
+	}
+	return out
+}
+
+// loaded is what a gorilla session stands for.
+type loaded struct {
+	row *row  // nil: none yet
+	bad error // why it can not be saved
+}
+
+// state is what a request's sessions stand for. It hangs on the request, as gorilla's
+// registry does: a handler's request, not that of authentication.
+type state struct {
+	mu   sync.Mutex
+	held map[*sessions.Session]*loaded
+}
+
+type stateKey struct{}
+
+func stateOf(r *http.Request) *state {
+	if st, ok := r.Context().Value(stateKey{}).(*state); ok {
+		return st
+	}
+	st := &state{held: make(map[*sessions.Session]*loaded)}
+	*r = *r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
+	return st
+}
+
+func (st *state) put(v *sessions.Session, l *loaded) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.held[v] = l
+}
+
+func (st *state) get(v *sessions.Session) *loaded {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.held[v]
+}

@@ -1,0 +1,181 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// Values are kept in an encoding of their own, which unlike JSON keeps their Go
+// types, and unlike gob names no types of the program and builds nothing but what
+// follows. A value is a type and then its content:
+//
+//	type    one byte; for a slice the type of its elements follows, for a map those
+//	        of its keys and elements
+//	content integers as varints, floats as their bits, text and bytes with their
+//	        length, time as of time.Time.MarshalBinary, slices and maps with their
+//	        length plus one (0 is nil), any as a value of its own
+//
+// Maps are ordered by their encoded keys, so that equal values are equal bytes.
+
+// form is the first byte of encoded data.
+const form = 1
+
+// maxDepth bounds how deep slices and maps may nest.
+const maxDepth = 16
+
+type tag = byte
+
+const (
+	tagAny tag = iota
+	tagNil
+	tagBool
+	tagInt
+	tagInt8
+	tagInt16
+	tagInt32
+	tagInt64
+	tagUint
+	tagUint8
+	tagUint16
+	tagUint32
+	tagUint64
+	tagFloat32
+	tagFloat64
+	tagString
+	tagBytes
+	tagTime
+	tagSlice
+	tagMap
+)
+
+var scalars = [...]reflect.Type{
+	tagAny:  reflect.TypeFor[any](),
+	tagBool: reflect.TypeFor[bool](),
+	tagInt:  reflect.TypeFor[int](), tagInt8: reflect.TypeFor[int8](), tagInt16: reflect.TypeFor[int16](),
+	tagInt32: reflect.TypeFor[int32](), tagInt64: reflect.TypeFor[int64](),
+	tagUint: reflect.TypeFor[uint](), tagUint8: reflect.TypeFor[uint8](), tagUint16: reflect.TypeFor[uint16](),
+	tagUint32: reflect.TypeFor[uint32](), tagUint64: reflect.TypeFor[uint64](),
+	tagFloat32: reflect.TypeFor[float32](), tagFloat64: reflect.TypeFor[float64](),
+	tagString: reflect.TypeFor[string](), tagBytes: reflect.TypeFor[[]byte](), tagTime: reflect.TypeFor[time.Time](),
+}
+
+var (
+	errData = errors.New("session: data that this program can not read")
+	errDeep = fmt.Errorf("session: a value nests deeper than %d", maxDepth)
+)
+
+// encode returns the encoded values; none where there are none.
+func encode(values map[any]any) ([]byte, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	return appendContent([]byte{form}, reflect.ValueOf(values), 0)
+}
+
+func appendType(b []byte, t reflect.Type, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return nil, errDeep
+	}
+	if i := slices.Index(scalars[:], t); i >= 0 {
+		return append(b, tag(i)), nil
+	}
+	if t.Name() == "" {
+		switch t.Kind() {
+		case reflect.Slice:
+			return appendType(append(b, tagSlice), t.Elem(), depth+1)
+		case reflect.Map:
+			b, err := appendType(append(b, tagMap), t.Key(), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			return appendType(b, t.Elem(), depth+1)
+		}
+	}
+	return nil, fmt.Errorf("session: a value of type %s can not be kept: want bool, integers, floats, string, []byte, time.Time, or slices and maps of these", t)
+}
+
+func appendValue(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	if !v.IsValid() || v.IsNil() { // an any
+		return append(b, tagNil), nil
+	}
+	v = v.Elem()
+	b, err := appendType(b, v.Type(), depth)
+	if err != nil {
+		return nil, err
+	}
+	return appendContent(b, v, depth)
+}
+
+func appendContent(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return nil, errDeep
+	}
+	switch v.Kind() {
+	case reflect.Interface:
+		return appendValue(b, v, depth+1)
+	case reflect.Bool:
+		if v.Bool() {
+			return append(b, 1), nil
+		}
+		return append(b, 0), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return binary.AppendVarint(b, v.Int()), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return binary.AppendUvarint(b, v.Uint()), nil
+	case reflect.Float32:
+		return binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(v.Float()))), nil
+	case reflect.Float64:
+		return binary.LittleEndian.AppendUint64(b, math.Float64bits(v.Float())), nil
+	case reflect.String:
+		return append(binary.AppendUvarint(b, uint64(v.Len())), v.String()...), nil
+	case reflect.Struct: // time.Time alone
+		text, err := v.Interface().(time.Time).MarshalBinary()
+		if err != nil {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+		return append(binary.AppendUvarint(b, uint64(len(text))), text...), nil
+	}
+	if v.IsNil() {
+		return append(b, 0), nil
+	}
+	b = binary.AppendUvarint(b, uint64(v.Len())+1)
+	switch {
+	case v.Type() == scalars[tagBytes]:
+		return append(b, v.Bytes()...), nil
+	case v.Kind() == reflect.Map:
+		return appendMap(b, v, depth)
+	}
+	var err error
+	for i := range v.Len() {
+		if b, err = appendContent(b, v.Index(i), depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func appendMap(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	entries := make([][2][]byte, 0, v.Len())
+	for it := v.MapRange(); it.Next(); {
+		key, err := appendContent(nil, it.Key(), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		value, err := appendContent(nil, it.Value(), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, [2][]byte{key, value})
+	}
+	slices.SortFunc(entries, func(x, y [2][]byte) int { return bytes.Compare(x[0], y[0]) })
+	for _, e := range entries {
+		b = append(append(b, e[0]...), e[1]...)
+	}
+	return b, nil
+}

@@ -1,0 +1,167 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	sessionColumns = "t.id, COALESCE(t.subject, ''), t.epoch, t.version, t.created_us, t.auth_time_us, t.last_seen_us, t.expires_us, t.ends_us, t.user_agent, t.address"
+	listSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = " + presentEpoch +
+		" ORDER BY t.last_seen_us DESC, t.id LIMIT ?"
+	insertSession = "INSERT INTO vestibule_sessions (digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address)" +
+		" VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	saveSession = "UPDATE vestibule_sessions SET data = ?, version = version + 1 WHERE digest = ? AND version = ?"
+	// The end moves forward alone, and to ends_us at most.
+	touchSession = "UPDATE vestibule_sessions SET last_seen_us = ?, expires_us = CASE WHEN expires_us >= ? THEN expires_us" +
+		" WHEN ends_us >= ? THEN ? WHEN ends_us > expires_us THEN ends_us ELSE expires_us END" +
+		" WHERE digest = ? AND expires_us > ? AND ends_us > ? AND last_seen_us <= ?"
+	endSession = "DELETE FROM vestibule_sessions WHERE digest = ?"
+)
+
+// sessionRow is a row of the session columns.
+type sessionRow struct {
+	v                                          storage.Session
+	created, authTime, lastSeen, expires, ends int64
+}
+
+func (r *sessionRow) dest() []any {
+	return []any{&r.v.ID, &r.v.Subject, &r.v.Epoch, &r.v.Version, &r.created, &r.authTime, &r.lastSeen, &r.expires, &r.ends, &r.v.UserAgent, &r.v.Address}
+}
+
+func (r *sessionRow) session() storage.Session {
+	r.v.Created, r.v.AuthTime, r.v.LastSeen = timeOf(r.created), timeOf(r.authTime), timeOf(r.lastSeen)
+	r.v.Expires, r.v.Ends = timeOf(r.expires), timeOf(r.ends)
+	return r.v
+}
+
+// SessionByDigest implements storage.Sessions with one prepared query.
+func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
+	var r struct {
+		t sessionRow
+		u userRow
+	}
+	t, u := &r.t, &r.u
+	err := s.hotRow(ctx, &s.sessionByDigest, []any{d[:]}, []any{
+		&t.v.ID, &t.v.Subject, &t.v.Epoch, &t.v.Version, &t.created, &t.authTime, &t.lastSeen, &t.expires, &t.ends, &t.v.UserAgent, &t.v.Address, &t.v.Data,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+	})
+	if err != nil {
+		return storage.Session{}, storage.User{}, notFound(err)
+	}
+	t.v.Digest = d
+	switch {
+	case t.v.Subject == "":
+		return t.session(), storage.User{}, nil
+	case u.u.ID != t.v.Subject: // the account is gone; and see UserByID
+		return storage.Session{}, storage.User{}, storage.ErrNotFound
+	}
+	return t.session(), u.user(), nil
+}
+
+// CreateSession implements storage.Sessions.
+func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces storage.Digest) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	var subject *string // NULL is nobody
+	if v.Subject != "" {
+		subject = &v.Subject
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if subject != nil {
+			if err := s.lockHolder(ctx, v.Subject, v.Epoch); err != nil {
+				return err
+			}
+		}
+		if !replaces.IsZero() {
+			if err := s.EndSession(ctx, replaces); err != nil {
+				return err
+			}
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertSession), v.Digest[:], v.ID, subject, v.Epoch, v.Data,
+			micros(v.Created), micros(v.AuthTime), micros(v.LastSeen), micros(v.Expires), micros(v.Ends), v.UserAgent, v.Address)
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
+}
+
+// SaveSession implements storage.Sessions.
+func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64, data []byte) error {
+	if err := storage.CheckSessionData(data); err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, s.dialect.bind(saveSession), data, d[:], version)
+	if err != nil || n > 0 {
+		return err
+	}
+	var one int
+	if err := s.row(ctx, s.dialect.bind("SELECT 1 FROM vestibule_sessions WHERE digest = ?"), []any{d[:]}, []any{&one}); err != nil {
+		return notFound(err)
+	}
+	return storage.ErrConflict
+}
+
+// TouchSession implements storage.Sessions.
+func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expires, before time.Time) (bool, error) {
+	at, to := micros(seen), micros(expires)
+	n, err := s.exec(ctx, s.dialect.bind(touchSession), at, to, to, to, d[:], at, at, micros(before))
+	return n > 0, err
+}
+
+// EndSession implements storage.Sessions.
+func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
+	n, err := s.exec(ctx, s.dialect.bind(endSession), d[:])
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	return err
+}
+
+// ListSessions implements storage.SessionList.
+func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
+	if storage.CheckID("subject", subject) != nil {
+		return nil, nil
+	}
+	err = s.rows(ctx, s.dialect.bind(listSessions), []any{subject, subject, max(limit, 0)}, func(rows *sql.Rows) error {
+		var r sessionRow
+		var digest []byte
+		if err := rows.Scan(append(r.dest(), &digest)...); err != nil {
+			return err
+		}
+		d, err := digestOf(digest)
+		r.v.Digest = d
+		list = append(list, r.session())
+		return err
+	})
+	return list, err
+}
+
+// EndSessionOf implements storage.SessionList.
+func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
+	if storage.CheckID("subject", subject) != nil || storage.CheckID("session id", id) != nil {
+		return storage.ErrNotFound
+	}
+	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_sessions WHERE subject = ? AND id = ?"), subject, id)
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	return err
+}
+
+// EndSessionsOf implements storage.SessionList.
+func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
+	if storage.CheckID("subject", subject) != nil {
+		return 0, nil
+	}
+	if storage.CheckID("session id", keep) != nil {
+		keep = "" // which no session has
+	}
+	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_sessions WHERE subject = ? AND id <> ?"), subject, keep)
+	return int(n), err
+}

@@ -1,0 +1,179 @@
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func copySession(v storage.Session) storage.Session {
+	v.Data = bytes.Clone(v.Data)
+	v.Created, v.AuthTime, v.LastSeen = v.Created.UTC(), v.AuthTime.UTC(), v.LastSeen.UTC()
+	v.Expires, v.Ends = v.Expires.UTC(), v.Ends.UTC()
+	return v
+}
+
+// SessionByDigest implements storage.Sessions.
+func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (v storage.Session, u storage.User, err error) {
+	err = s.read(ctx, func() error {
+		var ok bool
+		if v, ok = s.sessions[d]; !ok {
+			return storage.ErrNotFound
+		}
+		if v.Subject != "" {
+			u, err = s.user(v.Subject)
+		}
+		return err
+	})
+	if err != nil {
+		return storage.Session{}, storage.User{}, err
+	}
+	return copySession(v), u, nil
+}
+
+// CreateSession implements storage.Sessions.
+func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces storage.Digest) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if v.Subject != "" && !s.mayHold(v.Subject, v.Epoch) {
+			return storage.ErrStale
+		}
+		if !replaces.IsZero() {
+			if _, ok := s.sessions[replaces]; !ok {
+				return storage.ErrNotFound
+			}
+			s.dropSession(t, replaces)
+		}
+		_, digest := s.sessions[v.Digest]
+		_, id := s.seats[v.ID]
+		if digest || id {
+			return storage.ErrConflict
+		}
+		v = copySession(v)
+		v.Version = 1
+		put(t, s.sessions, v.Digest, v)
+		put(t, s.seats, v.ID, v.Digest)
+		if v.Subject != "" {
+			put(t, s.seated, v.Subject, append(slices.Clone(s.seated[v.Subject]), v.Digest))
+		}
+		return nil
+	})
+}
+
+func (s *Store) dropSession(t *tx, d storage.Digest) {
+	v := s.sessions[d]
+	drop(t, s.sessions, d)
+	drop(t, s.seats, v.ID)
+	if v.Subject == "" {
+		return
+	}
+	if rest := without(s.seated[v.Subject], d); len(rest) > 0 {
+		put(t, s.seated, v.Subject, rest)
+	} else {
+		drop(t, s.seated, v.Subject)
+	}
+}
+
+// SaveSession implements storage.Sessions.
+func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64, data []byte) error {
+	if err := storage.CheckSessionData(data); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		v, ok := s.sessions[d]
+		switch {
+		case !ok:
+			return storage.ErrNotFound
+		case v.Version != version:
+			return storage.ErrConflict
+		}
+		v.Data, v.Version = bytes.Clone(data), version+1
+		put(t, s.sessions, d, v)
+		return nil
+	})
+}
+
+// TouchSession implements storage.Sessions.
+func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expires, before time.Time) (touched bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		v, ok := s.sessions[d]
+		if !ok || v.Expired(seen) || v.LastSeen.After(before) {
+			return nil
+		}
+		if expires.After(v.Ends) {
+			expires = v.Ends
+		}
+		if expires.After(v.Expires) {
+			v.Expires = expires.UTC()
+		}
+		v.LastSeen = seen.UTC()
+		put(t, s.sessions, d, v)
+		touched = true
+		return nil
+	})
+	return touched && err == nil, err
+}
+
+// EndSession implements storage.Sessions.
+func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, ok := s.sessions[d]; !ok {
+			return storage.ErrNotFound
+		}
+		s.dropSession(t, d)
+		return nil
+	})
+}
+
+// ListSessions implements storage.SessionList.
+func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
+	err = s.read(ctx, func() error {
+		for _, d := range s.seated[subject] {
+			if v := s.sessions[d]; v.Epoch == s.epochs[subject] {
+				v.Data = nil
+				list = append(list, copySession(v))
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b storage.Session) int {
+		return cmp.Or(b.LastSeen.Compare(a.LastSeen), strings.Compare(a.ID, b.ID))
+	})
+	return list[:min(max(limit, 0), len(list))], err
+}
+
+// EndSessionOf implements storage.SessionList.
+func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
+	return s.write(ctx, func(t *tx) error {
+		d, ok := s.seats[id]
+		if !ok || subject == "" || s.sessions[d].Subject != subject {
+			return storage.ErrNotFound
+		}
+		s.dropSession(t, d)
+		return nil
+	})
+}
+
+// EndSessionsOf implements storage.SessionList.
+func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (n int, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		for _, d := range s.seated[subject] {
+			if id := s.sessions[d].ID; keep == "" || id != keep {
+				s.dropSession(t, d)
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}

@@ -1,0 +1,107 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func sessionEnds(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"end": func(k *kit) {
+			u := k.add("alice")
+			v, other := k.sit(u.ID, 1), k.sit(u.ID, 2)
+			k.must(k.s.EndSession(k.ctx, v.Digest))
+			k.is(k.s.EndSession(k.ctx, v.Digest), storage.ErrNotFound, "ended already")
+			k.is(k.s.SaveSession(k.ctx, v.Digest, 1, []byte("back")), storage.ErrNotFound, "a save brings nothing back")
+			if k.usableSession(v.Digest) || !k.usableSession(other.Digest) {
+				k.Error("the one ends, the other stays")
+			}
+		},
+		"list_and_end_own": func(k *kit) {
+			a, b := k.add("alice"), k.add("bob")
+			for n := range 3 {
+				k.sit(a.ID, n)
+			}
+			bobs := k.sit(b.ID, 1)
+			id := func(n int) string { return session(a.ID, 0, n).ID }
+			if ids := k.seatsOf(a.ID); !slices.Equal(ids, []string{id(2), id(1), id(0)}) {
+				k.Errorf("got %q: the last seen first", ids)
+			}
+			for limit, want := range map[int]int{-1: 0, 0: 0, 2: 2, 9: 3} {
+				if list, err := k.s.ListSessions(k.ctx, a.ID, limit); err != nil || len(list) != want {
+					k.Errorf("up to %d: %d, %v", limit, len(list), err)
+				}
+			}
+			k.is(k.s.EndSessionOf(k.ctx, a.ID, bobs.ID), storage.ErrNotFound, "another's session")
+			k.is(k.s.EndSessionOf(k.ctx, a.ID, "a\x00b"), storage.ErrNotFound, "no ID")
+			k.must(k.s.EndSessionOf(k.ctx, a.ID, id(1)))
+			k.is(k.s.EndSessionOf(k.ctx, a.ID, id(1)), storage.ErrNotFound, "ended already")
+			if n, err := k.s.EndSessionsOf(k.ctx, a.ID, id(0)); n != 1 || err != nil {
+				k.Errorf("%d ended, %v", n, err)
+			}
+			if ids := k.seatsOf(a.ID); !slices.Equal(ids, []string{id(0)}) {
+				k.Errorf("got %q: the one that was kept", ids)
+			}
+			if n, err := k.s.EndSessionsOf(k.ctx, a.ID, ""); n != 1 || err != nil || !k.usableSession(bobs.Digest) {
+				k.Errorf("%d ended, %v; bob's stays", n, err)
+			}
+		},
+		"with_the_epoch": func(k *kit) {
+			u := k.add("alice")
+			v := k.sit(u.ID, 1)
+			_, err := k.s.BumpEpoch(k.ctx, u.ID)
+			k.must(err)
+			if k.usableSession(v.Digest) || len(k.seatsOf(u.ID)) != 0 {
+				k.Error("usable or listed after a bump")
+			}
+		},
+		"with_the_account": func(k *kit) {
+			for i, end := range []func(id string) error{
+				func(id string) error { return k.s.SetActive(k.ctx, id, false) },
+				func(id string) error { return k.s.SetPassword(k.ctx, id, "new") },
+				func(id string) error { return k.s.DeleteUser(k.ctx, id) },
+				func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
+			} {
+				u := k.add(fmt.Sprint("user", i))
+				v, anonymous := k.sit(u.ID, 1), k.sit("", i)
+				k.must(end(u.ID))
+				if k.usableSession(v.Digest) || len(k.seatsOf(u.ID)) != 0 || !k.usableSession(anonymous.Digest) {
+					k.Errorf("%d: usable or listed, or nobody's ended", i)
+				}
+			}
+		},
+		"prune": func(k *kit) {
+			u := k.add("alice")
+			now := born.Add(time.Hour)
+			for n, at := range []time.Time{now.Add(-time.Minute), now, now.Add(time.Microsecond)} {
+				v := session(u.ID, 0, n)
+				v.Expires = at
+				k.must(k.s.CreateSession(k.ctx, v, none))
+			}
+			k.pruned(now, 10, 2)
+			if ids := k.seatsOf(u.ID); !slices.Equal(ids, []string{session(u.ID, 0, 2).ID}) {
+				k.Errorf("left %q: what has not ended", ids)
+			}
+		},
+		"rolled_back": func(k *kit) {
+			u := k.add("alice")
+			old := k.sit(u.ID, 1)
+			undo := errors.New("undo")
+			err := k.s.InTx(k.ctx, func(ctx context.Context) error {
+				k.must(k.s.CreateSession(ctx, session(u.ID, 0, 2), old.Digest))
+				k.must(k.s.SaveSession(ctx, session(u.ID, 0, 2).Digest, 1, []byte("x")))
+				return undo
+			})
+			k.is(err, undo, "the function's error")
+			if !k.usableSession(old.Digest) || k.usableSession(session(u.ID, 0, 2).Digest) {
+				k.Error("the transaction left something")
+			}
+		},
+	})
+}

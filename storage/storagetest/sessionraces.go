@@ -1,0 +1,164 @@
+package storagetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func sessionRaces(t *testing.T, open func(*testing.T) Store) {
+	rules(t, open, map[string]func(*kit){
+		"attack_119_no_save_is_lost": func(k *kit) {
+			v := k.sit(k.add("alice").ID, 1)
+			for _, err := range race(func(i int) error {
+				for {
+					got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
+					if err != nil {
+						return err
+					}
+					err = k.s.SaveSession(k.ctx, v.Digest, got.Version, append(got.Data, byte(i)))
+					if !errors.Is(err, storage.ErrConflict) {
+						return err
+					}
+				}
+			}) {
+				k.must(err)
+			}
+			got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
+			k.must(err)
+			if len(got.Data) != len(v.Data)+together || got.Version != 1+together {
+				k.Errorf("%d bytes, version %d: each save counts", len(got.Data), got.Version)
+			}
+		},
+		"attack_120_ended_stays_ended": func(k *kit) {
+			v := k.sit(k.add("alice").ID, 1)
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					return k.s.EndSession(k.ctx, v.Digest)
+				}
+				err := k.s.SaveSession(k.ctx, v.Digest, 1, []byte("mine"))
+				if i%2 == 0 {
+					_, err = k.s.TouchSession(k.ctx, v.Digest, born.Add(time.Hour), born.Add(48*time.Hour), born.Add(time.Minute))
+				}
+				if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrConflict) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			if k.usableSession(v.Digest) || len(k.seatsOf(v.Subject)) != 0 {
+				k.Error("the session is back")
+			}
+		},
+		"one_replaces": func(k *kit) {
+			u := k.add("alice")
+			old := k.sit("", 1)
+			k.oneWins(race(func(i int) error {
+				return k.s.CreateSession(k.ctx, session(u.ID, 0, i), old.Digest)
+			}), storage.ErrNotFound, "sessions that replace one")
+			if n := len(k.seatsOf(u.ID)); n != 1 {
+				k.Errorf("%d are there", n)
+			}
+		},
+		"end_or_replace": func(k *kit) {
+			u := k.add("alice")
+			for round := range 8 {
+				old := k.sit(u.ID, 1000+round)
+				k.oneWins(race(func(i int) error {
+					if i%2 == 0 {
+						return k.s.EndSession(k.ctx, old.Digest)
+					}
+					return k.s.CreateSession(k.ctx, session(u.ID, 0, round*together+i), old.Digest)
+				}), storage.ErrNotFound, "who end or replace one session")
+			}
+		},
+		"bump": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					_, err := k.s.BumpEpoch(k.ctx, u.ID)
+					return err
+				}
+				err := k.s.CreateSession(k.ctx, session(u.ID, 0, i), none)
+				if errors.Is(err, storage.ErrStale) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			for i := range together {
+				if k.usableSession(session(u.ID, 0, i).Digest) {
+					k.Errorf("session %d of the earlier epoch is usable", i)
+				}
+			}
+		},
+		"disabled": func(k *kit) {
+			u := k.add("alice")
+			for _, err := range race(func(i int) error {
+				if i == together/2 {
+					return k.s.SetActive(k.ctx, u.ID, false)
+				}
+				err := k.s.CreateSession(k.ctx, session(u.ID, 0, i), none)
+				if errors.Is(err, storage.ErrStale) {
+					return nil
+				}
+				return err
+			}) {
+				k.must(err)
+			}
+			k.must(k.s.SetActive(k.ctx, u.ID, true))
+			for i := range together {
+				if k.usableSession(session(u.ID, 0, i).Digest) {
+					k.Errorf("session %d of before is usable", i)
+				}
+			}
+		},
+		"touch_once": func(k *kit) {
+			v := k.sit(k.add("alice").ID, 0)
+			touched := make([]bool, together)
+			for _, err := range race(func(i int) (err error) {
+				touched[i], err = k.s.TouchSession(k.ctx, v.Digest, born.Add(time.Duration(i+1)*time.Second), born.Add(48*time.Hour), born)
+				return err
+			}) {
+				k.must(err)
+			}
+			n := 0
+			for _, yes := range touched {
+				if yes {
+					n++
+				}
+			}
+			if n != 1 {
+				k.Errorf("%d wrote", n)
+			}
+		},
+		"end_all": func(k *kit) {
+			u := k.add("alice")
+			keep := k.sit(u.ID, 5000)
+			for n := range 20 {
+				k.sit(u.ID, n)
+			}
+			for _, err := range race(func(i int) error {
+				if i%8 == 0 {
+					_, err := k.s.EndSessionsOf(k.ctx, u.ID, keep.ID)
+					return err
+				}
+				return k.s.CreateSession(k.ctx, session(u.ID, 0, 100+i), none)
+			}) {
+				k.must(err)
+			}
+			for n := range 20 {
+				if k.usableSession(session(u.ID, 0, n).Digest) {
+					k.Errorf("session %d is usable", n)
+				}
+			}
+			if !k.usableSession(keep.Digest) {
+				k.Error("the one to be kept has ended")
+			}
+		},
+	})
+}
