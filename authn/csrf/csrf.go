@@ -216,13 +216,17 @@ func defaultPort(scheme string) string {
 
 // SameOrigin is the check of a scheme that was given no Site: as Site.Check, but
 // Host may be any, and the pages are those of the origin that the request goes to.
-// https tells how the client reached the server.
-func SameOrigin(r *http.Request, https bool) error {
+// Where the request did not come over TLS to this very server, a proxy may have
+// spoken https to the client: then pages of both schemes are its own.
+func SameOrigin(r *http.Request) error {
 	if safe(r) {
 		return nil
 	}
-	s := &Site{loopback: !https}
-	return s.checkOrigin(r)
+	err := new(Site).checkOrigin(r)
+	if err != nil && r.TLS == nil {
+		err = (&Site{loopback: true}).checkOrigin(r)
+	}
+	return err
 }
 
 func refuse(reason string) error {

@@ -162,20 +162,26 @@ func TestLoopback(t *testing.T) {
 
 func TestSameOrigin(t *testing.T) {
 	for name, tc := range map[string]struct {
-		r     *http.Request
-		https bool
-		ok    bool
+		r  *http.Request
+		ok bool
 	}{
-		"own":         {request("any.example", "Origin", "https://any.example"), true, true},
-		"http":        {request("any.example:80", "Origin", "http://any.example"), false, true},
-		"http page":   {request("any.example", "Origin", "http://any.example"), true, false},
-		"other":       {request("any.example", "Origin", "https://evil.example"), true, false},
-		"no browser":  {request("any.example"), true, true},
-		"own referer": {request("any.example", "Referer", "https://any.example/x"), true, true},
-		"referer":     {request("any.example", "Referer", "https://evil.example/x"), true, false},
+		"own":         {request("any.example", "Origin", "https://any.example"), true},
+		"http":        {plain(request("any.example:80", "Origin", "http://any.example")), true},
+		"by a proxy":  {plain(request("any.example", "Origin", "https://any.example")), true},
+		"http, other": {plain(request("any.example", "Origin", "http://evil.example")), false},
+		"http page":   {request("any.example", "Origin", "http://any.example"), false},
+		"other":       {request("any.example", "Origin", "https://evil.example"), false},
+		"no browser":  {request("any.example"), true},
+		"own referer": {request("any.example", "Referer", "https://any.example/x"), true},
+		"referer":     {request("any.example", "Referer", "https://evil.example/x"), false},
 	} {
-		if err := SameOrigin(tc.r, tc.https); (err == nil) != tc.ok {
+		if err := SameOrigin(tc.r); (err == nil) != tc.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func plain(r *http.Request) *http.Request {
+	r.TLS = nil
+	return r
 }

@@ -60,7 +60,7 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("shared_answers", func(t *testing.T) {
 			resp := c.Is(401, missing, "GET", "/api/profile", "")
-			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{"Bearer", "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
+			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{`Session realm="api"`, "Bearer", "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
 				t.Errorf("challenges %q", got)
 			}
 			// What nobody takes is refused by the first scheme that saw the keyword.
@@ -111,6 +111,10 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("knox", func(t *testing.T) { knoxPaths(t, c) })
 		t.Run("jwt", func(t *testing.T) { jwtPaths(t, c) })
+		t.Run("session", func(t *testing.T) {
+			sessionPaths(t, c)
+			alice = c.Token("/token/login", "alice", "wonderland-42") // she logged out everywhere
+		})
 		t.Run("notes", func(t *testing.T) {
 			c.Is(200, "[]", "GET", "/api/notes", "")
 			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
@@ -13,6 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -46,12 +48,17 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	if err != nil {
 		return nil, err
 	}
+	site := csrf.Loopback() // a real server names its origin: csrf.New("https://…", nil)
 	basicAuth, err := basic.New(basicPasswords, nil)
 	if err != nil {
 		return nil, err
 	}
+	browsers, err := session.New(db, site, nil)
+	if err != nil {
+		return nil, err
+	}
 
-	mux := authz.NewMux(authn.New(authn.Chain{jwts, devices, tokens, basicAuth}, nil))
+	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, devices, tokens, basicAuth}, nil))
 	mux.Bare("GET /{$}", http.HandlerFunc(page(mux)))
 	mux.Bare("POST /token/login", tokens.Login(passwords))
 	mux.Bare("POST /token/logout", tokens.Logout())
@@ -65,9 +72,12 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	mux.Bare("POST /jwt/token/verify", jwts.Verify())
 	mux.Bare("POST /jwt/token/blacklist", jwts.Blacklist())
 	mux.Bare("GET /.well-known/jwks.json", jwts.JWKS())
+	mux.Bare("POST /session/login", browsers.Login(passwords))
+	mux.Bare("POST /session/logout", browsers.Logout())
+	mux.Bare("/login", browsers.LoginForm(passwords, nil))
 	mux.Bare("GET /healthz", demo.Health(db))
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
-	for name, scheme := range map[string]authn.Authenticator{"jwt": jwts, "knox": devices, "token": tokens, "basic": basicAuth} {
+	for name, scheme := range map[string]authn.Authenticator{"session": browsers, "jwt": jwts, "knox": devices, "token": tokens, "basic": basicAuth} {
 		mux.With(authn.New(scheme, nil)).HandleFunc("GET /api/"+name+"/profile", profile, authz.IsAuthenticated)
 	}
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)

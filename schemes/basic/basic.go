@@ -12,28 +12,28 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 )
 
 // Options change a Scheme; nil is fine.
 type Options struct {
 	// Realm is named in the challenge; "api" where "".
 	Realm string
-	// CrossOrigin decides which origins may make a browser send the password on a
-	// request that changes something (RULES B1). nil lets the server's own origin
-	// alone; requests of non-browsers pass in any case.
-	CrossOrigin *http.CrossOriginProtection
+	// Site says which pages may make a browser send the password on a request that
+	// changes something (RULES B1). nil lets those of the server's own origin, as far
+	// as it can tell (csrf.SameOrigin); requests of non-browsers pass in any case.
+	Site *csrf.Site
 }
 
 // Scheme authenticates by name and password. It is safe for concurrent use.
 type Scheme struct {
-	pw          authn.PasswordChecker
-	challenge   string
-	crossOrigin *http.CrossOriginProtection
+	pw        authn.PasswordChecker
+	challenge string
+	site      *csrf.Site
 }
 
 // New returns a scheme that has passwords checked by pw.
@@ -41,19 +41,19 @@ func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 	if pw == nil {
 		return nil, errors.New("basic: a password checker is needed")
 	}
-	realm, crossOrigin := "api", http.NewCrossOriginProtection()
+	realm, site := "api", (*csrf.Site)(nil)
 	if opts != nil && opts.Realm != "" {
 		realm = opts.Realm
 	}
-	if opts != nil && opts.CrossOrigin != nil {
-		crossOrigin = opts.CrossOrigin
+	if opts != nil {
+		site = opts.Site
 	}
 	for i := range len(realm) {
 		if c := realm[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return nil, fmt.Errorf("basic: realm %q holds a quote, a backslash or a control character", realm)
 		}
 	}
-	return &Scheme{pw, `Basic realm="` + realm + `", charset="UTF-8"`, crossOrigin}, nil
+	return &Scheme{pw, `Basic realm="` + realm + `", charset="UTF-8"`, site}, nil
 }
 
 // Name returns "basic".
@@ -82,8 +82,8 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if !ok {
 		return authn.Identity{}, errEncoding
 	}
-	if err := s.sameOrigin(r); err != nil {
-		return authn.Identity{}, authn.PermissionDenied("CSRF Failed: cross-origin request refused.").With(err)
+	if err := s.fromHere(r); err != nil {
+		return authn.Identity{}, err
 	}
 	login, err := s.pw.CheckPassword(r, name, password)
 	if err != nil {
@@ -92,34 +92,15 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}, nil
 }
 
-// sameOrigin is http.CrossOriginProtection and what it lacks: a request for an
-// upgrade is no safe one, and where a browser sent neither Origin nor
-// Sec-Fetch-Site its Referer speaks (RULES B2).
-func (s *Scheme) sameOrigin(r *http.Request) error {
-	if r.Header.Get("Upgrade") != "" {
-		unsafe := *r
-		unsafe.Method = http.MethodPost
-		r = &unsafe
+// fromHere refuses what another site made a browser send (RULES B1).
+func (s *Scheme) fromHere(r *http.Request) error {
+	if s.site != nil {
+		return s.site.Check(r)
 	}
-	if err := s.crossOrigin.Check(r); err != nil {
-		return err
-	}
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return nil
-	}
-	referer := r.Header.Get("Referer")
-	if referer == "" || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
-		return nil
-	}
-	if u, err := url.Parse(referer); err != nil || !strings.EqualFold(u.Host, r.Host) {
-		return errReferer
-	}
-	return nil
+	return csrf.SameOrigin(r)
 }
 
 var (
-	errReferer  = errors.New("a referer of another origin")
 	errEncoding = authn.AuthenticationFailed("Invalid basic header. Credentials not correctly base64 encoded.")
 	errInvalid  = authn.AuthenticationFailed("Invalid username/password.")
 )

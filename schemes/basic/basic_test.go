@@ -12,6 +12,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 )
 
@@ -117,6 +118,24 @@ func TestRefusals(t *testing.T) {
 	}
 	if c.asked.Load() != 3 {
 		t.Errorf("%d passwords were checked for 3 requests that may pass", c.asked.Load())
+	}
+	where, err := csrf.New("https://example.com", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sited, err := basic.New(c, &basic.Options{Site: where})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for origin, want := range map[string]bool{"https://example.com": true, "http://example.com": false, "https://evil.example": false} {
+		r := httptest.NewRequest("POST", "https://example.com/", nil)
+		r.Header.Set("Authorization", pair("alice:secret"))
+		r.Header.Set("Origin", origin)
+		for _, x := range []*basic.Scheme{s, sited} { // the scheme counts, as far as it is known
+			if _, err := x.Authenticate(r); (err == nil) != want {
+				t.Errorf("%s: %v", origin, err)
+			}
+		}
 	}
 	for _, realm := range []string{`"`, "\\", "\r\n", "ü"} {
 		if _, err := basic.New(c, &basic.Options{Realm: realm}); err == nil {

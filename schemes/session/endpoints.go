@@ -23,7 +23,7 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 		panic("session: Login without a password checker")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		login, err := s.login(w, r, pw)
+		_, login, err := s.login(w, r, pw)
 		if err != nil {
 			authn.Respond(w, r, s.own(err))
 			return
@@ -34,36 +34,34 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	})
 }
 
-// login reads a login, checks it, and begins the session.
-func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker) (authn.Login, error) {
+// login reads a login, and further fields, checks it, and begins the session. The
+// values are returned where they could be read.
+func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker, more ...loginform.Field) ([]string, authn.Login, error) {
+	var none authn.Login
 	if r.Method == http.MethodPost {
-		if err := s.sendable(r); err != nil {
-			return authn.Login{}, err
+		if err := s.site.Check(r); err != nil {
+			return nil, none, err
 		}
 	}
-	v, err := loginform.Read(w, r, loginform.Username, loginform.Password)
+	v, err := loginform.Read(w, r, append([]loginform.Field{loginform.Username, loginform.Password}, more...)...)
 	if err != nil {
-		return authn.Login{}, err
+		return nil, none, err
 	}
 	login, err := pw.CheckPassword(r, v[0], v[1])
 	if err != nil {
-		return authn.Login{}, err
+		return v, none, err
 	}
 	switch err := s.LogIn(w, r, login); {
 	case errors.Is(err, storage.ErrStale): // disabled, or its password changed, a moment ago
-		return authn.Login{}, authn.InvalidLogin().With(err)
+		return v, none, authn.InvalidLogin().With(err)
 	case err != nil:
-		return authn.Login{}, err
+		return v, none, err
 	}
 	for _, c := range login.Cookies {
 		http.SetCookie(w, c)
 	}
-	return login, nil
+	return v, login, nil
 }
-
-// sendable refuses a login or logout from another site, or over a way that cookies do
-// not go.
-func (s *Scheme) sendable(r *http.Request) error { return s.site.Check(r) }
 
 // Logout returns the endpoint that ends the session of the request: POST, answered
 // with 204 whether there was one or not. It reads the cookie itself, whatever
@@ -71,7 +69,7 @@ func (s *Scheme) sendable(r *http.Request) error { return s.site.Check(r) }
 // session could not be ended the answer is 503, never 204.
 func (s *Scheme) Logout() http.Handler {
 	return s.only(http.MethodPost, func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.sendable(r); err != nil {
+		if err := s.site.Check(r); err != nil {
 			return err
 		}
 		if err := s.LogOut(w, r); err != nil {

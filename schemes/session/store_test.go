@@ -161,11 +161,11 @@ func TestGorillaRefusals(t *testing.T) {
 			t.Error("alice's session lives")
 		}
 	})
-	t.Run("names", func(t *testing.T) {
+	t.Run("attack_115_names", func(t *testing.T) {
 		if _, err := st.Get(a.request("GET", "/", ""), "a b"); err == nil {
 			t.Error("a blank in a cookie's name")
 		}
-		text := a.login("alice")[len("__Host-session="):]
+		text := cookie(a.visit("GET", "", set("of nobody")))[len("__Host-session="):]
 		a.visit("GET", "__Host-other="+text, func(_ http.ResponseWriter, r *http.Request) {
 			x, err := st.Get(r, "other")
 			if err != nil || !x.IsNew {

@@ -1,0 +1,119 @@
+package session
+
+import (
+	"errors"
+	"html/template"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/loginform"
+)
+
+// Form is what a login page shows.
+type Form struct {
+	// Next is where the browser goes after the login: it goes into a hidden field of
+	// the name "next".
+	Next string
+	// Username is what was typed before; "" the first time.
+	Username string
+	// Error is what to tell the user; "" the first time.
+	Error string
+}
+
+// FormOptions change LoginForm; nil is fine.
+type FormOptions struct {
+	// Fallback is where the browser goes that brought no "next" of this origin; "/"
+	// where "".
+	Fallback string
+	// Render writes the page, after status and headers were set. It has a form that
+	// sends "username", "password" and "next" to its own address by POST. nil is a
+	// plain page.
+	Render func(w http.ResponseWriter, r *http.Request, f Form)
+}
+
+// LoginForm returns the login page: GET shows a form, POST of it begins a session and
+// sends the browser on (303) to the page that "next" names, where that is a path of
+// this origin (SafeNext). A refused login shows the form again, with the status and
+// the words that Login answers. A fault, and a request from another site, are
+// answered as by Login. Mount it outside the chain, for both methods.
+//
+// The page must not have the Referrer-Policy "no-referrer": browsers send "null" for
+// the Origin of its form then, which is refused.
+func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
+	if pw == nil {
+		panic("session: LoginForm without a password checker")
+	}
+	var o FormOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Render == nil {
+		o.Render = renderForm
+	}
+	o.Fallback = SafeNext(o.Fallback, "/")
+	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "same-origin")
+		private(h)
+		w.WriteHeader(status)
+		o.Render(w, r, f)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback)})
+			return
+		}
+		v, _, err := s.login(w, r, pw, loginform.Field{Name: "next", Optional: true})
+		if err != nil {
+			var e *authn.Error
+			if !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests {
+				authn.Respond(w, r, err)
+				return
+			}
+			if wait := int64((e.RetryAfter + time.Second - 1) / time.Second); wait > 0 {
+				w.Header().Set("Retry-After", strconv.FormatInt(wait, 10))
+			}
+			if e.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", s.challenge)
+			}
+			f := Form{Next: o.Fallback, Error: e.Detail}
+			if len(v) > 2 {
+				f.Username, f.Next = v[0], SafeNext(v[2], o.Fallback)
+			}
+			if f.Error == "" {
+				f.Error = "Please enter a username and a password."
+			}
+			show(w, r, e.Status, f)
+			return
+		}
+		http.Redirect(w, r, SafeNext(v[2], o.Fallback), http.StatusSeeOther)
+	})
+}
+
+var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Log in</title>
+<style>
+	:root { color-scheme: light dark }
+	body { font: 16px/1.5 system-ui, sans-serif; max-width: 20rem; margin: 15vh auto 0; padding: 0 1rem }
+	input, button { font: inherit; display: block; width: 100%; box-sizing: border-box; margin: .2rem 0 1rem; padding: .4rem }
+</style>
+<h1>Log in</h1>
+{{with .Error}}<p role="alert">{{.}}</p>{{end}}
+<form method="post">
+	<label>Username <input name="username" value="{{.Username}}" autocomplete="username" required autofocus></label>
+	<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+	<input type="hidden" name="next" value="{{.Next}}">
+	<button>Log in</button>
+</form>
+</html>
+`))
+
+func renderForm(w http.ResponseWriter, _ *http.Request, f Form) { _ = formTemplate.Execute(w, f) }
