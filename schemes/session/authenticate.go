@@ -182,6 +182,7 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a session could not be noted", slog.Any("error", err))
 		s.tell(ctx, Event{Kind: TouchFailed, Subject: loaded.Subject, SessionID: loaded.ID, Count: 1})
 	case written:
+		loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request
 		http.SetCookie(w, s.newCookie(cookie, loaded.text, s.maxAge(expires, now)))
 	}
 }

@@ -32,9 +32,10 @@ var (
 //
 // The session whose name is Options.Cookie is the one that people log in to; others
 // are separate, with cookies and rows of their own, and nobody in them. Nothing is
-// written before there are values, and nothing where they did not change. Saving
-// from several requests at once keeps the changes of all: each writes the keys that
-// it changed, and of two changes of one key the later holds.
+// written before there are values. Where they did not change Save writes, once in
+// Options.Interval, that the session was used, and sends the cookie with its new end.
+// Saving from several requests at once keeps the changes of all: each writes the keys
+// that it changed, and of two changes of one key the later holds.
 //
 // Of a session's Options MaxAge is heeded: below 0, Save ends the session and its
 // cookie. The rest is the scheme's.
@@ -138,7 +139,12 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	case len(data) > storage.MaxSessionData:
 		return ErrTooLarge
 	case held.row != nil:
-		return st.update(r.Context(), v, held, data)
+		if err := st.update(r.Context(), v, held, data); err != nil {
+			return err
+		}
+		// A session of nobody has no other way to stay: nobody renews it.
+		st.s.touch(w, r.Context(), cookie, held.row)
+		return nil
 	case len(data) == 0:
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/sessions"
 
@@ -95,6 +96,48 @@ func TestGorilla(t *testing.T) {
 		})
 		if a.who(mine) != unauthorized {
 			t.Error("the session lives")
+		}
+	})
+}
+
+// A session of nobody stays while it is used, and not beyond its absolute end.
+func TestDataStays(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		a := newApp(t, s, &session.Options{Idle: time.Hour, Absolute: 2 * time.Hour})
+		st := a.x.Store()
+		see := func(of string) (w *httptest.ResponseRecorder, n any) {
+			w = a.visit("GET", of, func(w http.ResponseWriter, r *http.Request) {
+				v := own(t, st, r)
+				n = v.Values["n"]
+				must(t, v.Save(r, w))
+			})
+			return w, n
+		}
+		mine := cookie(a.visit("GET", "", func(w http.ResponseWriter, r *http.Request) {
+			v := own(t, st, r)
+			v.Values["n"] = 7
+			must(t, v.Save(r, w))
+		}))
+		if w, n := see(mine); n != 7 || cookie(w) != "" || a.s.writes.Load() != 1 {
+			t.Errorf("at once: %v, %v, %d writes", n, w.Header(), a.s.writes.Load())
+		}
+		for _, at := range []time.Duration{50 * time.Minute, 100 * time.Minute, 119 * time.Minute} {
+			a.c.set(at)
+			if w, n := see(mine); n != 7 || cookie(w) != mine {
+				t.Errorf("at %s: %v, %v", at, n, w.Header())
+			}
+		}
+		a.c.set(2 * time.Hour)
+		if w := a.do("GET", "/", "", "Cookie", mine); w.Code != 401 {
+			t.Errorf("at the absolute end: %d", w.Code)
+		}
+		a.c.set(0)
+		mine = a.login("alice")
+		a.c.set(10 * time.Minute)
+		writes := a.s.writes.Load()
+		if w, _ := see(mine); len(w.Result().Cookies()) != 1 || a.s.writes.Load() != writes+1 {
+			t.Errorf("%d writes, %v: a use is noted once in a request", a.s.writes.Load()-writes, w.Header())
 		}
 	})
 }
