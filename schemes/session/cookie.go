@@ -106,7 +106,7 @@ func (s *Scheme) maxAge(expires, now time.Time) int {
 	if s.opts.UntilBrowserCloses {
 		return 0
 	}
-	return max(1, int(expires.Sub(now)/time.Second))
+	return max(1, int((expires.Sub(now)+time.Second-1)/time.Second))
 }
 
 // private marks an answer that depends on the cookie.
