@@ -64,6 +64,14 @@ func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64
 	}
 }
 
+// failing returns the error of the last try, nil where it succeeded: what is not in the
+// set may be in a newer one.
+func (l *loader[T]) failing() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
 // wait waits for the load that is running. The lock is held but for that time.
 func (l *loader[T]) wait(ctx context.Context) {
 	running := l.running

@@ -60,7 +60,7 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return nil, errors.New("jose: the address of the keys is no URL of a host")
 	case u.Scheme != "https" && !(o.Insecure && u.Scheme == "http" && isLoopback(u.Hostname())):
-		return nil, errors.New("jose: the address of the keys is not https")
+		return nil, errors.New("jose: the address of the keys is not https (RemoteOptions.Insecure allows http to this machine)")
 	case o.MaxBytes < 0 || o.MaxAge < 0 || o.MinInterval < 0 || o.MaxStale < 0:
 		return nil, errors.New("jose: a bound below 0")
 	}
@@ -129,12 +129,17 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
 	return list, nil
 }
 
-// Keys implements KeySource. The error says that the keys could not be had.
+// Keys implements KeySource. The error says that the keys could not be had, or that
+// the kid is not among those that there are and newer ones can not be fetched.
 func (r *Remote) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
-	return find(func(missed bool) ([]*Key, error) {
+	list, err := find(func(missed bool) ([]*Key, error) {
 		list, _, err := r.loader.get(ctx, missed)
 		return list, err
 	}, kid, alg)
+	if err == nil && len(list) == 0 && kid != "" {
+		err = r.loader.failing()
+	}
+	return list, err
 }
 
 // Generation changes when other keys were fetched, and when those that there are

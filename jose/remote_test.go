@@ -76,6 +76,15 @@ func TestRemote(t *testing.T) {
 	if err := taken(token, r); err != nil {
 		t.Errorf("the last keys do not serve while the server is down: %v", err)
 	}
+	newer, err := Generate(ES256)
+	must(t, err)
+	unknown, err := newer.token("at+jwt", []byte(goodClaims))
+	must(t, err)
+	for range 2 { // the second within the interval
+		if err := taken(unknown, r); err == nil || errors.Is(err, ErrInvalid) {
+			t.Errorf("a key that may be published by now, and the server is down: got %v, want a fault", err)
+		}
+	}
 	clock = clock.Add(time.Hour)
 	if err := taken(token, r); err == nil || errors.Is(err, ErrInvalid) {
 		t.Errorf("keys that are too old: %v", err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,9 @@ import (
 // TimedKey is a key with its time. Zero times are no bounds.
 type TimedKey struct {
 	*Key
+	// LostID is the ID of a key that is there and can not be opened, where Key is nil:
+	// it signs nothing, and whether a token under it is good can not be told.
+	LostID string
 	// SignsFrom is when it begins to sign: it verifies, and is published, before, so
 	// that all verifiers know it by then.
 	SignsFrom time.Time
@@ -48,6 +52,7 @@ type view struct {
 	keys                []*Key // that verify
 	signer              *Key   // nil: none
 	from, until         time.Time
+	lost                []string // the IDs of keys that can not be opened
 	version, generation uint64
 	down                bool // there are no keys that may serve
 }
@@ -70,8 +75,8 @@ func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingO
 	}
 	checked := func(ctx context.Context) ([]TimedKey, error) {
 		all, err := load(ctx)
-		if err == nil && slices.ContainsFunc(all, func(k TimedKey) bool { return k.Key == nil }) {
-			err = errors.New("jose: a nil key was loaded")
+		if err == nil && slices.ContainsFunc(all, func(k TimedKey) bool { return (k.Key == nil) == (k.LostID == "") }) {
+			err = errors.New("jose: a nil key was loaded, or one that is lost and is not")
 		}
 		return slices.Clone(all), err
 	}
@@ -134,6 +139,10 @@ func look(all []TimedKey, now time.Time, most time.Duration) *view {
 		if !k.Expires.IsZero() && !now.Before(k.Expires) {
 			continue
 		}
+		if k.Key == nil {
+			v.lost = append(v.lost, k.LostID)
+			continue
+		}
 		v.keys = append(v.keys, k.Key)
 		if k.CanSign() && k.SignsFrom.After(now) && (next == nil || k.SignsFrom.Before(begins)) {
 			next, begins = k.Key, k.SignsFrom
@@ -149,15 +158,26 @@ func look(all []TimedKey, now time.Time, most time.Duration) *view {
 	return v
 }
 
-// Keys implements KeySource.
+// Keys implements KeySource. The error says that the keys could not be had, or that
+// one.
 func (r *Rotating) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
-	return find(func(missed bool) ([]*Key, error) {
+	var lost []string
+	list, err := find(func(missed bool) ([]*Key, error) {
 		v, err := r.now(ctx, missed)
 		if err != nil {
 			return nil, err
 		}
+		lost = v.lost
 		return v.keys, nil
 	}, kid, alg)
+	switch {
+	case err != nil || len(list) > 0 || kid == "":
+	case slices.Contains(lost, kid):
+		err = fmt.Errorf("jose: key %s is there and can not be opened", kid)
+	default:
+		err = r.loader.failing()
+	}
+	return list, err
 }
 
 // find looks for the keys in a set, and in a newer one where they are not in it.

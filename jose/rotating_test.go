@@ -106,6 +106,48 @@ func rotating(t *testing.T, set *[]TimedKey, fail *error) (*Rotating, *time.Time
 	return r, &clock
 }
 
+// A key that can not be opened takes nothing down, and its tokens are not judged.
+func TestLostKey(t *testing.T) {
+	one, err := Generate(EdDSA)
+	must(t, err)
+	lost, err := Generate(EdDSA)
+	must(t, err)
+	set := []TimedKey{{LostID: lost.ID()}, {Key: one}}
+	var fail error
+	r, clock := rotating(t, &set, &fail)
+	token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
+	must(t, err)
+	must(t, taken(token, r))
+	if jwks, err := r.JWKS(t.Context()); err != nil || strings.Contains(string(jwks), lost.ID()) {
+		t.Errorf("%s, %v", jwks, err)
+	}
+	theirs, err := lost.token("at+jwt", []byte(goodClaims))
+	must(t, err)
+	if err := taken(theirs, r); err == nil || errors.Is(err, ErrInvalid) {
+		t.Errorf("a token under a lost key: got %v, want a fault", err)
+	}
+	set = []TimedKey{{LostID: lost.ID(), Expires: clock.Add(time.Hour)}, {Key: one}}
+	*clock = clock.Add(time.Hour)
+	if err := taken(theirs, r); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a token under a lost key that expired: %v", err)
+	}
+	fail = errors.New("down")
+	*clock = clock.Add(time.Minute)
+	must(t, taken(token, r))
+	stranger, err := Generate(EdDSA)
+	must(t, err)
+	unknown, err := stranger.token("at+jwt", []byte(goodClaims))
+	must(t, err)
+	if err := taken(unknown, r); err == nil || errors.Is(err, ErrInvalid) {
+		t.Errorf("an unknown key while the store is down: got %v, want a fault", err)
+	}
+	fail, set = nil, []TimedKey{{}}
+	*clock = clock.Add(10 * time.Minute)
+	if _, err := r.Sign(t.Context(), "x", []byte("{}")); err == nil {
+		t.Error("a nil key was taken")
+	}
+}
+
 func TestRotatingSigner(t *testing.T) {
 	var list []*Key
 	for range 3 {

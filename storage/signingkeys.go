@@ -39,6 +39,8 @@ type SigningKeys interface {
 	// ListSigningKeys returns the keys of a purpose, the last SignsFrom first (then
 	// the last created, then by ID), expired ones included.
 	ListSigningKeys(ctx context.Context, purpose string) ([]SigningKey, error)
+	// SigningPurposes returns the purposes that have keys, expired ones included, sorted.
+	SigningPurposes(ctx context.Context) ([]string, error)
 	// AddSigningKey inserts k where newest is the ID of the key that ListSigningKeys
 	// gives first, or "" where there is none: of several processes that want to make
 	// a key at once, one does. ErrConflict where it is another by now, or k.ID is

@@ -70,6 +70,13 @@ func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 			return nil, err
 		}
 		findings = append(findings, more...)
+		live, opens, err := countKeys(ctx, c, db)
+		if err != nil {
+			return nil, err
+		}
+		if live > opens {
+			findings = append(findings, fmt.Sprintf("%d of %d signing keys are sealed under master keys that are not in the ring (keys list): is this the server's key?", live-opens, live))
+		}
 	}
 	return findings, nil
 }

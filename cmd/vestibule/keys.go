@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 )
 
 func keysCommand() *cli.Command {
-	issuer := &cli.StringFlag{Name: "issuer", Usage: "the JWT issuer whose keys they are", Required: true}
-	alg := &cli.StringFlag{Name: "alg", Usage: "EdDSA, ES256, ES384, ES512, RS256 …", Value: string(jose.EdDSA)}
+	issuer := &cli.StringFlag{Name: "issuer", Usage: "the JWT issuer whose keys they are"}
+	alg := &cli.StringFlag{Name: "alg", Usage: "EdDSA, ES256, ES384, ES512, RS256 … (default: EdDSA for the first key, then that of the newest)"}
 	return &cli.Command{
 		Name:   "keys",
 		Usage:  "generate, rotate and list the keys that sign JWTs",
@@ -38,17 +39,25 @@ func keysCommand() *cli.Command {
 				Flags:  []cli.Flag{issuer, &cli.StringFlag{Name: "id", Usage: "the key that list shows", Required: true}},
 				Action: withDB(expireKey),
 			},
-			{Name: "list", Usage: "list an issuer's keys, the newest first; never what is secret", Flags: []cli.Flag{issuer}, Action: withDB(listKeys)},
+			{Name: "list", Usage: "list the keys of an issuer, or of all, the newest first; never what is secret", Flags: []cli.Flag{issuer}, Action: withDB(listKeys)},
 		},
 	}
 }
 
 func storedKeys(c *cli.Command, db *gormstore.Store) (*jwt.StoredKeys, error) {
+	issuer := c.String("issuer")
+	if issuer == "" {
+		return nil, errors.New("which issuer? Give -issuer; keys list shows those that have keys")
+	}
+	return keysOf(c, db, issuer)
+}
+
+func keysOf(c *cli.Command, db *gormstore.Store, issuer string) (*jwt.StoredKeys, error) {
 	r, err := ring(c)
 	if err != nil {
 		return nil, err
 	}
-	return jwt.NewStoredKeys(db, r, c.String("issuer"), &jwt.KeyOptions{
+	return jwt.NewStoredKeys(db, r, issuer, &jwt.KeyOptions{
 		Algorithm: jose.Algorithm(c.String("alg")), Publish: c.Duration("publish"), Overlap: c.Duration("overlap"),
 	})
 }
@@ -65,10 +74,14 @@ func generateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err != nil {
 		return err
 	}
+	now := time.Now()
 	for _, row := range list {
-		if row.Expires.IsZero() || time.Now().Before(row.Expires) {
+		if row.Expires.IsZero() || now.Before(row.Expires) {
 			return fmt.Errorf("issuer %s has key %s already; rotate makes another", c.String("issuer"), row.ID)
 		}
+	}
+	if err := otherMaster(ctx, c, db); err != nil {
+		return err
 	}
 	if err := k.Ensure(ctx); err != nil {
 		return err
@@ -76,29 +89,47 @@ func generateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if list, err = k.List(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "key %s signs from now on\n", list[0].ID)
+	fmt.Fprintf(c.Root().Writer, "key %s (%s) signs from now on\n", list[0].ID, list[0].Algorithm)
 	return nil
 }
+
+// otherMaster refuses to make the first key of an issuer under a master key that opens
+// none of the keys that the database has.
+func otherMaster(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	live, opens, err := countKeys(ctx, c, db)
+	if err != nil || live == 0 || opens > 0 {
+		return err
+	}
+	return errors.New("the signing keys in this database are sealed under another master key: is this the server's?")
+}
+
+// minOverlap is what access tokens live unless a server says otherwise.
+const minOverlap = 5 * time.Minute
 
 func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	if c.Duration("publish") <= 0 || c.Duration("overlap") <= 0 {
-		return errors.New("-publish and -overlap are above 0; to end a key at once: keys expire")
+	if c.Duration("publish") <= 0 || c.Duration("overlap") < minOverlap {
+		return errors.New("want -publish above 0 and -overlap of at least 5m, as long as tokens live; to end a key at once: keys expire")
 	}
 	k, err := storedKeys(c, db)
 	if err != nil {
 		return err
 	}
 	row, err := k.Rotate(ctx)
-	if errors.Is(err, storage.ErrConflict) {
+	issuer := c.String("issuer")
+	switch {
+	case errors.Is(err, storage.ErrConflict):
 		return errors.New("somebody else rotates just now; nothing was changed here")
-	}
-	if err != nil {
+	case errors.Is(err, jwt.ErrNoKey):
+		return fmt.Errorf("issuer %s has no key: keys list shows the issuers, keys generate makes a first key", issuer)
+	case errors.Is(err, jwt.ErrMasterKey):
+		return fmt.Errorf("%w: is this the server's master key? If the newest key was made with a wrong one, end it: keys expire", err)
+	case err != nil:
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "key %s signs from %s on\n", row.ID, row.SignsFrom.Format(time.RFC3339))
+	fmt.Fprintf(c.Root().Writer, "key %s (%s) signs from %s on\n", row.ID, row.Algorithm, row.SignsFrom.Format(time.RFC3339))
 	return nil
 }
 
@@ -124,20 +155,97 @@ func listKeys(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	k, err := storedKeys(c, db)
+	issuers, err := jwt.Issuers(ctx, db)
 	if err != nil {
 		return err
 	}
-	list, err := k.List(ctx)
-	if err != nil {
-		return err
+	if one := c.String("issuer"); one != "" {
+		if !slices.Contains(issuers, one) {
+			return fmt.Errorf("issuer %s has no key; keys list without -issuer shows all", one)
+		}
+		issuers = []string{one}
 	}
 	t := tabwriter.NewWriter(c.Root().Writer, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "KEY\tALGORITHM\tSIGNS FROM\tEXPIRES\tMASTER KEY")
-	for _, row := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", printable(row.ID), row.Algorithm, when(row.SignsFrom), when(row.Expires), row.MasterID)
+	fmt.Fprintln(t, "ISSUER\tKEY\tALGORITHM\tSTATE\tSIGNS FROM\tEXPIRES\tUSABLE")
+	for _, issuer := range issuers {
+		k, err := keysOf(c, db, issuer)
+		if err != nil {
+			return err
+		}
+		list, err := k.List(ctx)
+		if err != nil {
+			return err
+		}
+		states := keyStates(list, time.Now(), func(row storage.SigningKey) bool { return k.Opens(row) == nil })
+		for i, row := range list {
+			usable := "yes"
+			if k.Opens(row) != nil {
+				usable = "no: other master key"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(issuer), printable(row.ID), row.Algorithm, states[i], when(row.SignsFrom), when(row.Expires), usable)
+		}
 	}
 	return t.Flush()
+}
+
+// keyStates says what each key of an issuer does: "signs", "next", "verifies" or
+// "expired". The keys come with the last to sign first, as servers choose them.
+func keyStates(list []storage.SigningKey, now time.Time, opens func(storage.SigningKey) bool) []string {
+	states := make([]string, len(list))
+	signer, next := -1, -1
+	for i, row := range list {
+		switch {
+		case !row.Expires.IsZero() && !now.Before(row.Expires):
+			states[i] = "expired"
+		case row.SignsFrom.After(now):
+			states[i] = "next"
+			if opens(row) {
+				next = i // the last of these is the first to sign
+			}
+		default:
+			states[i] = "verifies"
+			if signer < 0 && opens(row) {
+				signer = i
+			}
+		}
+	}
+	if signer < 0 { // the one that signed was withdrawn: servers do not wait
+		signer = next
+	}
+	if signer >= 0 {
+		states[signer] = "signs"
+	}
+	return states
+}
+
+// countKeys counts the signing keys that have not expired, and those of them that the
+// master key opens.
+func countKeys(ctx context.Context, c *cli.Command, db *gormstore.Store) (live, opens int, err error) {
+	issuers, err := jwt.Issuers(ctx, db)
+	if err != nil {
+		return 0, 0, err
+	}
+	now := time.Now()
+	for _, issuer := range issuers {
+		k, err := keysOf(c, db, issuer)
+		if err != nil {
+			return 0, 0, err
+		}
+		list, err := k.List(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, row := range list {
+			if !row.Expires.IsZero() && !now.Before(row.Expires) {
+				continue
+			}
+			live++
+			if k.Opens(row) == nil {
+				opens++
+			}
+		}
+	}
+	return live, opens, nil
 }
 
 // when writes a time, or that there is none.

@@ -55,7 +55,10 @@ func listDevices(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 
 func revokeDevices(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	id, all := c.String("id"), c.Bool("all")
-	if all == (id != "") {
+	switch {
+	case all && id != "":
+		return errors.New("-id ends one token and -all all of them: give one of the two")
+	case !all && id == "":
 		return errors.New("which tokens? Give -id ID or -all")
 	}
 	u, err := account(ctx, c, db)
@@ -74,6 +77,10 @@ func revokeDevices(ctx context.Context, c *cli.Command, db *gormstore.Store) err
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "revoked %d tokens of user %s\n", n, u.Name)
+	word := "tokens"
+	if n == 1 {
+		word = "token"
+	}
+	fmt.Fprintf(c.Root().Writer, "revoked %d %s of user %s\n", n, word, u.Name)
 	return nil
 }

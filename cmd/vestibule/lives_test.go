@@ -68,17 +68,38 @@ func TestLives(t *testing.T) {
 	run("revoked 2 tokens", "knox", "revoke", "-all", "alice")
 	run("!does not exist", "knox", "list", "bob")
 
-	run("", "keys", "list", "-issuer", "https://app.example")
+	run("!has no key", "keys", "list", "-issuer", "https://app.example")
+	run("!has no key", "keys", "rotate", "-issuer", "https://app.example")
 	run("signs from now on", "keys", "generate", "-issuer", "https://app.example")
 	run("!already; rotate", "keys", "generate", "-issuer", "https://app.example")
+	t.Setenv("VESTIBULE_KEY", strings.Repeat("b2a1", 16))
+	run("!another master key", "keys", "generate", "-issuer", "https://other.example")
+	run("!is this the server's master key", "keys", "rotate", "-issuer", "https://app.example")
+	run("no: other master key", "keys", "list")
+	if text := run("!found", "check"); !strings.Contains(text, "1 of 1 signing keys") {
+		t.Error(text)
+	}
+	t.Setenv("VESTIBULE_KEY", strings.Repeat("a1b2", 16))
+	if list := run("signs", "keys", "list"); strings.Count(list, "\n") != 2 || strings.Contains(list, "other.example") || !strings.Contains(list, "yes") {
+		t.Error("a refused command changed something:", list)
+	}
 	run("signs from 20", "keys", "rotate", "-issuer", "https://app.example", "-alg", "ES256")
+	run("!does not sign yet", "keys", "rotate", "-issuer", "https://app.example")
 	if list := run("ES256", "keys", "list", "-issuer", "https://app.example"); strings.Count(list, "\n") != 3 || !strings.Contains(list, "EdDSA") {
 		t.Error(list)
 	}
-	run("!above 0", "keys", "rotate", "-issuer", "https://app.example", "-overlap", "0s")
+	run("!of at least 5m", "keys", "rotate", "-issuer", "https://app.example", "-overlap", "0s")
 	run("!has no key", "keys", "expire", "-issuer", "https://app.example", "-id", "x")
-	id := strings.Fields(strings.Split(run("EdDSA", "keys", "list", "-issuer", "https://app.example"), "\n")[2])[0]
-	run("has expired", "keys", "expire", "-issuer", "https://app.example", "-id", id)
+	row := func(n int) []string {
+		return strings.Fields(strings.Split(run("EdDSA", "keys", "list", "-issuer", "https://app.example"), "\n")[n])
+	}
+	if row(1)[3] != "next" || row(2)[3] != "signs" {
+		t.Errorf("states %q, %q", row(1)[3], row(2)[3])
+	}
+	run("has expired", "keys", "expire", "-issuer", "https://app.example", "-id", row(2)[1])
+	if row(1)[3] != "signs" || row(2)[3] != "expired" {
+		t.Errorf("states %q, %q: the next key signs early", row(1)[3], row(2)[3])
+	}
 	run("!no supported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
-	run("!issuer", "keys", "list")
+	run("!which issuer?", "keys", "rotate")
 }

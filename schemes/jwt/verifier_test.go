@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -148,12 +149,81 @@ func TestCacheAndRotation(t *testing.T) {
 	if next := kid(); next == leaked {
 		t.Error("a key that was expired signs")
 	}
+}
+
+// Rotate changes nothing where the outcome would be of no use.
+func TestRotateRefuses(t *testing.T) {
+	w := newWorld(t, jwt.Options{})
+	right, err := keys.NewRing(keys.Generate())
+	must(t, err)
 	other, err := keys.NewRing(keys.Generate())
 	must(t, err)
-	wrong, err := jwt.NewStoredKeys(s, other, issuer, &jwt.KeyOptions{Clock: w.clock.Now})
+	s := memory.New(nil)
+	var log strings.Builder
+	open := func(master *keys.Ring) *jwt.StoredKeys {
+		k, err := jwt.NewStoredKeys(s, master, issuer, &jwt.KeyOptions{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		must(t, err)
+		return k
+	}
+	count := func(want int, what string) {
+		t.Helper()
+		list, err := s.ListSigningKeys(t.Context(), "jwt "+issuer)
+		if err != nil || len(list) != want {
+			t.Fatalf("%s: %d keys, %v, want %d", what, len(list), err, want)
+		}
+	}
+	refuses := func(k *jwt.StoredKeys, want error) {
+		t.Helper()
+		list, err := s.ListSigningKeys(t.Context(), "jwt "+issuer)
+		must(t, err)
+		if _, err := k.Rotate(t.Context()); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+		count(len(list), "a refused rotation")
+	}
+	stored, wrong := open(right), open(other)
+	refuses(stored, jwt.ErrNoKey)
+	first, err := jwt.NewStoredKeys(s, right, issuer, &jwt.KeyOptions{Clock: w.clock.Now, Algorithm: jose.ES256})
 	must(t, err)
+	must(t, first.Ensure(t.Context()))
+	refuses(wrong, jwt.ErrMasterKey)
+	if err := wrong.Ensure(t.Context()); err == nil {
+		t.Error("a start under a lost master key")
+	}
 	if _, err := wrong.Sign(t.Context(), "x", []byte("{}")); err == nil {
-		t.Error("opened under another master key")
+		t.Error("signed under another master key")
+	}
+	must(t, stored.Ensure(t.Context()))
+	row, err := stored.Rotate(t.Context())
+	if err != nil || row.Algorithm != "ES256" {
+		t.Fatalf("the algorithm changed without a word: %s, %v", row.Algorithm, err)
+	}
+	refuses(stored, jwt.ErrPending)
+	// Another tool made a key under the wrong master key: the server goes on.
+	w.clock.pass(time.Hour)
+	bad, err := jose.Generate(jose.EdDSA)
+	must(t, err)
+	masterID, sealed, err := bad.Seal(other, "jwt "+issuer)
+	must(t, err)
+	must(t, s.AddSigningKey(t.Context(), storage.SigningKey{ID: bad.ID(), Purpose: "jwt " + issuer, Algorithm: "EdDSA",
+		MasterID: masterID, Sealed: sealed, Created: w.clock.Now(), SignsFrom: w.clock.Now()}, row.ID))
+	must(t, stored.Ensure(t.Context()))
+	x, err := jwt.New(issuer, audience, open(right), w.store, &jwt.Options{Clock: w.clock.Now})
+	must(t, err)
+	p, err := x.Issue(t.Context(), "id-alice", 0, nil)
+	if err != nil || statusOf(x, p.Access) != 200 {
+		t.Errorf("a key that does not open takes the others down: %v", err)
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), bad.ID()) {
+		t.Errorf("log: %s", &log)
+	}
+	refuses(stored, jwt.ErrMasterKey)
+	must(t, stored.Expire(t.Context(), bad.ID()))
+	if _, err := stored.Rotate(t.Context()); err != nil {
+		t.Errorf("after Expire: %v", err)
+	}
+	if got, err := jwt.Issuers(t.Context(), s); err != nil || len(got) != 1 || got[0] != issuer {
+		t.Errorf("issuers %q, %v", got, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -30,6 +31,20 @@ func (s *Store) ListSigningKeys(ctx context.Context, purpose string) (list []sto
 		list = append(list, k)
 		return nil
 	})
+	return list, err
+}
+
+// SigningPurposes implements storage.SigningKeys.
+func (s *Store) SigningPurposes(ctx context.Context) (list []string, err error) {
+	err = s.rows(ctx, "SELECT DISTINCT purpose FROM vestibule_signing_keys", nil, func(rows *sql.Rows) error {
+		var purpose string
+		if err := rows.Scan(&purpose); err != nil {
+			return err
+		}
+		list = append(list, purpose)
+		return nil
+	})
+	slices.Sort(list) // not by the database's collation
 	return list, err
 }
 

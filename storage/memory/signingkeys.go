@@ -35,6 +35,19 @@ func (s *Store) signingKeys(purpose string) (list []storage.SigningKey) {
 	return list
 }
 
+// SigningPurposes implements storage.SigningKeys.
+func (s *Store) SigningPurposes(ctx context.Context) (list []string, err error) {
+	err = s.read(ctx, func() error {
+		for id := range s.signing {
+			list = append(list, id.purpose)
+		}
+		slices.Sort(list)
+		list = slices.Compact(list)
+		return nil
+	})
+	return list, err
+}
+
 // AddSigningKey implements storage.SigningKeys.
 func (s *Store) AddSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
 	if err := k.Check(); err != nil {

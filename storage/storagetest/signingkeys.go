@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -75,6 +76,18 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.AddSigningKey(k.ctx, other, ""))
 			if got := ids(k, "oauth2"); !slices.Equal(got, []string{"1"}) {
 				k.Errorf("got %q: each purpose has its own", got)
+			}
+		},
+		"purposes": func(k *kit) {
+			for _, purpose := range []string{"b", "B", "a"} {
+				for n, newest := range []string{"", "0"} {
+					key := signingKey(fmt.Sprint(n), n)
+					key.Purpose, key.Expires = purpose, born.Add(-time.Hour) // expired ones included
+					k.must(k.s.AddSigningKey(k.ctx, key, newest))
+				}
+			}
+			if got, err := k.s.SigningPurposes(k.ctx); err != nil || !slices.Equal(got, []string{"B", "a", "b"}) {
+				k.Errorf("got %q, %v: each once, sorted", got, err)
 			}
 		},
 		"invalid": func(k *kit) {
