@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -61,9 +62,9 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 }
 
 var (
-	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.")
-	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.")
-	errMalformedBearer = BadRequest("The Authorization header is malformed.")
+	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.").With(errors.New("several Authorization headers"))
+	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").With(errors.New("a credential that is too long"))
+	errMalformedBearer = BadRequest("The Authorization header is malformed.").With(errors.New("not one token68 after one space"))
 )
 
 const asciiSpace = " \t\n\v\f\r"

@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -157,7 +158,7 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 		if d := start.Add(v.waited + c.opts.FailureFloor).Sub(c.opts.Clock()); d > 0 {
 			c.opts.Sleep(ctx, d)
 		}
-		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.reason)
+		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.why())
 	}
 	cookies := attempt.Succeeded(ctx)
 	if v.outdated {
@@ -215,6 +216,15 @@ type verdict struct {
 	reason   error // why the login fails; nil: it does not
 	outdated bool
 	waited   time.Duration // for a slot of the hasher
+}
+
+// why is the reason for the log. It names a known account by its ID; what was typed as
+// a name is not repeated, since it may be a password.
+func (v verdict) why() error {
+	if v.user.ID == "" {
+		return v.reason
+	}
+	return fmt.Errorf("%w, subject %q", v.reason, v.user.ID)
 }
 
 // verify computes one hash, whoever it is. The error says that it could not be

@@ -10,11 +10,11 @@ type Kind string
 
 // The kinds of events.
 const (
-	LoggedIn  Kind = "login"   // a family began
-	Refreshed Kind = "refresh" // a refresh token was exchanged
-	Repeated  Kind = "repeat"  // an answer was given again, within the grace
-	Reused    Kind = "reuse"   // a token was used again: the family has ended
-	LoggedOut Kind = "logout"  // a family or a token was ended on purpose
+	LoggedIn  Kind = "logged_in"  // a family began
+	Refreshed Kind = "refreshed"  // a refresh token was exchanged
+	Repeated  Kind = "repeated"   // an answer was given again, within the grace
+	Reused    Kind = "reused"     // a token was used again: the family has ended
+	LoggedOut Kind = "logged_out" // a family or a token was ended on purpose
 )
 
 // Event is told to Options.Observe. It holds no secret.

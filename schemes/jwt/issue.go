@@ -168,7 +168,9 @@ func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	if err != nil {
 		return s.refusal(err)
 	}
-	s.tell(ctx, Event{LoggedOut, st.Family.Subject, st.Family.ID})
+	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // else it had ended before
+		s.tell(ctx, Event{LoggedOut, st.Family.Subject, st.Family.ID})
+	}
 	return nil
 }
 
