@@ -47,6 +47,7 @@ type Middleware struct {
 	ignore     []string
 	retryAfter time.Duration
 	trace      bool
+	vary       []string // of a chain that reads cookies
 	now        func() time.Time
 }
 
@@ -66,6 +67,7 @@ func New(a Authenticator, opts *Options) *Middleware {
 	m := &Middleware{
 		plan: newPlan(leaves), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock,
+		vary: []string{"Cookie"},
 	}
 	if m.write == nil {
 		m.write = WriteDetail
@@ -139,6 +141,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r.WithContext(&anonymous{r.Context(), m}))
 		return
 	}
+	if m.plan.cookies {
+		m.varies(w.Header())
+	}
 	id, by, trace, err := m.decide(r)
 	if err != nil && by != anonymousRequest {
 		m.respond(w, r, err, by)
@@ -154,6 +159,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// varies says that the answer depends on the cookie, also where none came: a cache
+// must not give an anonymous visitor's page to others (RFC 9110 section 12.5.5).
+func (m *Middleware) varies(h http.Header) {
+	for _, v := range h["Vary"] {
+		for name := range strings.SplitSeq(v, ",") {
+			if n := strings.Trim(name, " \t"); n == "*" || strings.EqualFold(n, "Cookie") {
+				return
+			}
+		}
+	}
+	if h["Vary"] == nil {
+		h["Vary"] = m.vary // no room behind it: who appends makes a copy
+		return
+	}
+	h.Add("Vary", "Cookie")
 }
 
 // anonymousRequest, as the index of the deciding leaf, says that the error is no

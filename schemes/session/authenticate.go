@@ -183,6 +183,6 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		s.tell(ctx, Event{Kind: TouchFailed, Subject: loaded.Subject, SessionID: loaded.ID, Count: 1})
 	case written:
 		loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request
-		http.SetCookie(w, s.newCookie(cookie, loaded.text, s.maxAge(expires, now)))
+		s.send(w, cookie, loaded.text, s.maxAge(expires, now))
 	}
 }

@@ -109,6 +109,14 @@ func (s *Scheme) maxAge(expires, now time.Time) int {
 	return max(1, int((expires.Sub(now)+time.Second-1)/time.Second))
 }
 
+// send sets a cookie on an answer, which no cache may keep then, whatever the handler
+// said of it.
+func (s *Scheme) send(w http.ResponseWriter, name, text string, maxAge int) {
+	private(w.Header())
+	w.Header().Set("Cache-Control", "no-store")
+	http.SetCookie(w, s.newCookie(name, text, maxAge))
+}
+
 // private marks an answer that depends on the cookie.
 func private(h http.Header) {
 	for _, v := range h["Vary"] {

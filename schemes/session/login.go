@@ -94,8 +94,7 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	private(w.Header())
-	http.SetCookie(w, s.newCookie(s.cookie, "", -1))
+	s.send(w, s.cookie, "", -1)
 	return nil
 }
 
@@ -140,10 +139,7 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 }
 
 func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Session) {
-	h := w.Header()
-	private(h)
-	h.Set("Cache-Control", "no-store")
-	http.SetCookie(w, s.newCookie(cookie, text, s.maxAge(v.Expires, s.now())))
+	s.send(w, cookie, text, s.maxAge(v.Expires, s.now()))
 }
 
 // printable cuts a text of the client to what can be kept and shown.

@@ -170,7 +170,7 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 		}
 		held.row, held.bad = nil, ErrEnded
 	}
-	http.SetCookie(w, st.s.newCookie(cookie, "", -1))
+	st.s.send(w, cookie, "", -1)
 	return nil
 }
 

@@ -1,0 +1,40 @@
+package authn_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// What a chain that reads cookies stands before varies with the cookie, once.
+func TestVaryCookie(t *testing.T) {
+	for what, c := range map[string]struct {
+		chain        authn.Chain
+		before, want []string
+	}{
+		"no cookies":        {authn.Chain{silentAbsent}, nil, nil},
+		"cookies":           {authn.Chain{cookies{"sid"}}, nil, []string{"Cookie"}},
+		"something else":    {authn.Chain{cookies{"sid"}}, []string{"Accept"}, []string{"Accept", "Cookie"}},
+		"there already":     {authn.Chain{cookies{"sid"}}, []string{"Accept, cookie"}, []string{"Accept, cookie"}},
+		"varies with all":   {authn.Chain{cookies{"sid"}}, []string{"*"}, []string{"*"}},
+		"a name that holds": {authn.Chain{cookies{"sid"}}, []string{"X-Cookie"}, []string{"X-Cookie", "Cookie"}},
+	} {
+		h := authn.New(c.chain, &authn.Options{Logger: quiet}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Add("Vary", "Handler") // which no other answer sees
+		}))
+		for range 2 {
+			w := httptest.NewRecorder()
+			w.Header()["Vary"] = slices.Clone(c.before)
+			if c.before == nil {
+				w.Header().Del("Vary")
+			}
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			if got := w.Header()["Vary"]; !slices.Equal(got, append(slices.Clone(c.want), "Handler")) {
+				t.Errorf("%s: %q, want %q", what, got, c.want)
+			}
+		}
+	}
+}
