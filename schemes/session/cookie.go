@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -114,7 +115,23 @@ func (s *Scheme) maxAge(expires, now time.Time) int {
 func (s *Scheme) send(w http.ResponseWriter, name, text string, maxAge int) {
 	private(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
-	http.SetCookie(w, s.newCookie(name, text, maxAge))
+	for _, c := range s.newCookies(name, text, maxAge) {
+		http.SetCookie(w, c)
+	}
+}
+
+// newCookies makes a cookie and, beside the session's own, that of its token.
+func (s *Scheme) newCookies(name, text string, maxAge int) []*http.Cookie {
+	c := s.newCookie(name, text, maxAge)
+	if s.opts.TokenCookie == "" || name != s.cookie {
+		return []*http.Cookie{c}
+	}
+	token := s.newCookie(s.opts.TokenCookie, "", maxAge)
+	token.HttpOnly = false // it is for scripts
+	if text != "" {
+		token.Value = csrf.SecretOf(text)
+	}
+	return []*http.Cookie{c, token}
 }
 
 // private marks an answer that depends on the cookie.

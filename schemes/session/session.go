@@ -61,6 +61,12 @@ type Options struct {
 	// UntilBrowserCloses leaves Max-Age out of the cookie, so that the browser forgets
 	// it when it is closed (many restore it). The server's limits hold all the same.
 	UntilBrowserCloses bool
+	// TokenCookie names a second cookie, "csrftoken" for front ends that are written for
+	// Django: scripts of the site's pages read it and send it back as X-CSRFToken
+	// (csrf.Header). It comes and goes with the session's. The server never reads it,
+	// since a cookie proves nothing here: what counts is that the header fits the session.
+	// "" sets none.
+	TokenCookie string
 	// Realm, where not "", is named in the challenge; "api" where "".
 	Realm string
 	// User makes the application's own account of the record that came with the
@@ -112,7 +118,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	s.perms, _ = rows.(storage.Permissions)
 	s.cookie = s.wireName(o.Cookie)
 	s.invalid = authn.AuthenticationFailed("Invalid session.")
-	s.invalid.Cookies = []*http.Cookie{s.newCookie(s.cookie, "", -1)}
+	s.invalid.Cookies = s.newCookies(s.cookie, "", -1)
 	return s, nil
 }
 
@@ -147,6 +153,8 @@ func (o *Options) check() error {
 	switch {
 	case !cookieName(o.Cookie):
 		return fmt.Errorf("cookie name %q: want letters, digits, - and _, without __Host- or __Secure-", o.Cookie)
+	case o.TokenCookie != "" && (!cookieName(o.TokenCookie) || strings.EqualFold(o.TokenCookie, o.Cookie)):
+		return fmt.Errorf("token cookie name %q: want one as for Cookie, and another", o.TokenCookie)
 	case o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
 		return errors.New("SameSite is neither Lax nor Strict")
 	case o.Idle < time.Second:

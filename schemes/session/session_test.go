@@ -363,6 +363,7 @@ func TestMistakes(t *testing.T) {
 	must(t, err)
 	s := memory.New(nil)
 	for name, o := range map[string]session.Options{
+		"a token cookie of the session's name": {TokenCookie: "Session"}, "a token cookie with a prefix": {TokenCookie: "__Host-csrftoken"},
 		"attack_132_same_site_none": {SameSite: http.SameSiteNoneMode}, "prefix": {Cookie: "__Host-x"}, "prefix in other letters": {Cookie: "__hOSt-x"},
 		"blank": {Cookie: "a b"}, "idle": {Idle: -1}, "absolute": {Idle: time.Hour, Absolute: time.Minute}, "interval": {Idle: time.Hour, Interval: time.Hour},
 		"negative interval": {Interval: -2}, "realm": {Realm: `a"`},
