@@ -95,6 +95,30 @@ func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Han
 	})
 }
 
+// LogoutForm returns what a logout button's form goes to: POST ends the session of the
+// request and sends the browser on (303) to the page that the field "next" names, where
+// that is a path of this origin (SafeNext), else to fallback, "/" where "". Otherwise it
+// is as Logout: a GET, which any page can cause, ends nothing.
+//
+//	<form method="post" action="/logout"><button>Log out</button></form>
+func (s *Scheme) LogoutForm(fallback string) http.Handler {
+	fallback = SafeNext(fallback, "/")
+	return s.only(http.MethodPost, func(w http.ResponseWriter, r *http.Request) error {
+		if err := s.site.Check(r); err != nil {
+			return err
+		}
+		if err := s.LogOut(w, r); err != nil {
+			return err
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		http.Redirect(w, r, SafeNext(r.PostFormValue("next"), fallback), http.StatusSeeOther)
+		return nil
+	})
+}
+
+// maxForm is the longest form of a logout, in bytes.
+const maxForm = 16 << 10
+
 var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -130,3 +130,37 @@ func TestLoginForm(t *testing.T) {
 		t.Errorf("got %d", w.Code)
 	}
 }
+
+func TestLogoutForm(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	a := newApp(t, s, nil)
+	h := a.x.LogoutForm("/bye")
+	send := func(method, body string, headers ...string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, a.request(method, "/logout", body, append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...))
+		return w
+	}
+	mine := a.login("alice")
+	if w := send("GET", "", "Cookie", mine); w.Code != 405 {
+		t.Errorf("a GET: %d", w.Code)
+	}
+	if w := send("POST", "", "Cookie", mine, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); w.Code != 403 {
+		t.Errorf("from another site: %d", w.Code)
+	}
+	a.s.fail.Store(true)
+	if w := send("POST", "", "Cookie", mine); w.Code != 503 || w.Header().Get("Location") != "" {
+		t.Errorf("the store is down: %d %v", w.Code, w.Header())
+	}
+	a.s.fail.Store(false)
+	if got := a.who(mine); got != "session:id-alice" {
+		t.Fatalf("a refused logout ended the session: %s", got)
+	}
+	for body, want := range map[string]string{"": "/bye", "next=%2Fa%3Fb": "/a?b", "next=%2F%2Fevil.example": "/bye", "next=" + strings.Repeat("/a", 20_000): "/bye", "%zz": "/bye"} {
+		mine := a.login("alice")
+		w := send("POST", body, "Cookie", mine)
+		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != want || a.who(mine) != unauthorized || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%.20q: %d %v", body, w.Code, w.Header())
+		}
+	}
+}
