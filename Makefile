@@ -37,9 +37,9 @@ lint: ## format, vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 attacks: ## how many rows of the attack catalogue have tests that pass
-	scripts/with-services $(GO) run ./internal/attacks
+	scripts/with-services scripts/interop $(GO) run ./internal/attacks -tags interop
 
-interop: ## our tokens by an independent client, and its tokens by us (needs node and npm)
+interop: ## independent clients: npm's jose, and Chromium (needs node, npm and chromium)
 	scripts/interop
 
 timing: ## statistics of login times; decides nothing

@@ -32,14 +32,15 @@ var rowsFile string
 
 func main() {
 	input := flag.String("json", "", "output of go test -json")
+	tags := flag.String("tags", "", "build tags of the tests")
 	flag.Parse()
-	if err := run(*input, os.Stdout); err != nil {
+	if err := run(*input, *tags, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "attacks:", err)
 		os.Exit(1)
 	}
 }
 
-func run(input string, out io.Writer) error {
+func run(input, tags string, out io.Writer) error {
 	var events io.Reader
 	if input != "" {
 		f, err := os.Open(input)
@@ -49,7 +50,7 @@ func run(input string, out io.Writer) error {
 		defer f.Close()
 		events = f
 	} else {
-		cmd := exec.Command("go", "test", "-count=1", "-json", "-run", "attack|Attack|Test|Fuzz", "./...")
+		cmd := exec.Command("go", "test", "-count=1", "-json", "-tags", tags, "-run", "attack|Attack|Test|Fuzz", "./...")
 		cmd.Stderr = os.Stderr
 		pipe, err := cmd.StdoutPipe()
 		if err != nil {

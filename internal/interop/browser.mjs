@@ -1,11 +1,11 @@
 // Walks a real browser through the pages of a test server, and prints what it saw as
 // JSON: one member a step.
 //
-//   node browser.mjs CHROMIUM APP EVIL SIBLING LOOPBACK    origins
+//   node browser.mjs CHROMIUM APP EVIL SIBLING FRONT LOOPBACK    origins
 import { createRequire } from "node:module"
 const puppeteer = createRequire(process.cwd() + "/")("puppeteer-core")
 
-const [executablePath, app, evil, sibling, loopback] = process.argv.slice(2)
+const [executablePath, app, evil, sibling, front, loopback] = process.argv.slice(2)
 const port = new URL(app).port
 const browser = await puppeteer.launch({
 	executablePath,
@@ -47,6 +47,23 @@ seen.login_from_evil = await (async () => {
 	await go(evil + "/cause?to=" + encodeURIComponent(app + "/login") + "&username=mallory&password=right")
 	return [await submit("go"), await text()]
 })()
+
+// A front end on a host of its own that the site trusts may ask, with the cookie.
+const ask = async (from) => {
+	await go(from + "/empty")
+	return page.evaluate(async (to) => {
+		const headers = { "Content-Type": "application/json" }
+		try {
+			const answer = await fetch(to, { method: "POST", credentials: "include", headers, body: "{}" })
+			return [answer.status, await answer.text()]
+		} catch (error) {
+			return error.name
+		}
+	}, app + "/change")
+}
+seen.fetch_from_front = await ask(front)
+seen.fetch_from_evil = await ask(evil)
+seen.fetch_json_from_sibling = await ask(sibling)
 
 // What a sibling host plants does not reach the session, whatever its spelling.
 await go(sibling + "/empty")

@@ -92,6 +92,25 @@ func newPages(t *testing.T, site *csrf.Site) *pages {
 	return p
 }
 
+// cors is the recipe of docs/session.md.
+func cors(origins []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, origin := w.Header(), r.Header.Get("Origin")
+		h.Add("Vary", "Origin")
+		if slices.Contains(origins, origin) {
+			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Allow-Credentials", "true")
+			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+				h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+				h.Set("Access-Control-Allow-Headers", "Content-Type, X-CSRFToken")
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // A real browser logs in by the form, sees its name, may change something from the
 // site's own pages and from no other's, logs out, and goes back to see nothing.
 func TestBrowser(t *testing.T) {
@@ -105,13 +124,15 @@ func TestBrowser(t *testing.T) {
 	defer server.Close()
 	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "https://"), ":")
 	at := func(host string) string { return "https://" + host + ":" + port }
-	site, err := csrf.New(at("app.example"), nil)
+	front := at("front.app.example")
+	site, err := csrf.New(at("app.example"), &csrf.Options{TrustedOrigins: []string{front}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The other hosts are served by the same pages: they are other sites to the browser
 	// and to the check all the same.
 	ours = newPages(t, site)
+	ours.Handler = cors([]string{front}, ours.Handler)
 	local := newPages(t, csrf.Loopback())
 	plain := httptest.NewServer(local)
 	defer plain.Close()
@@ -120,7 +141,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "node", client, chromium, at("app.example"), at("evil.example"), at("sibling.app.example"), plain.URL)
+	cmd := exec.CommandContext(t.Context(), "node", client, chromium, at("app.example"), at("evil.example"), at("sibling.app.example"), front, plain.URL)
 	cmd.Dir = os.Getenv("VESTIBULE_INTEROP")
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
@@ -153,6 +174,9 @@ func TestBrowser(t *testing.T) {
 		{"attack_124", "change_from_evil", "[401,"}, // without a cookie: SameSite
 		{"attack_124", "change_from_sibling", "[403,"},
 		{"attack_124", "fetch_from_sibling", `"sent"`},
+		{"", "fetch_from_front", `[200,"changed"]`},
+		{"attack_124", "fetch_from_evil", `"TypeError"`},
+		{"attack_124", "fetch_json_from_sibling", `"TypeError"`},
 		{"attack_125", "login_from_evil", "[403,"},
 		{"attack_126", "planted_by_sibling", `[200,"Hello alice`},
 		{"", "logout", `[200,"` + at("app.example") + `/bye"]`},
@@ -171,8 +195,8 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("the way back shows %s", got)
 		}
 	})
-	if n := ours.changes.Load(); n != 1 {
-		t.Errorf("%d changes came through, want the site's own", n)
+	if n := ours.changes.Load(); n != 2 {
+		t.Errorf("%d changes came through, want the site's own and its front end's", n)
 	}
 	if !slices.Contains(local.events, "several_cookies") {
 		t.Errorf("events %q", local.events)
