@@ -18,14 +18,16 @@ const (
 	// Size is the number of bytes a token carries.
 	Size = 32
 
-	bodyLen  = 43
-	checkLen = 6
-	digits   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	bodyLen = 43
+	// maxPrefix is the longest prefix.
+	maxPrefix = 16
+	checkLen  = 6
+	digits    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
 // CheckPrefix returns an error unless prefix is [a-z][a-z0-9]{1,15}.
 func CheckPrefix(prefix string) error {
-	ok := len(prefix) >= 2 && len(prefix) <= 16 && 'a' <= prefix[0] && prefix[0] <= 'z'
+	ok := len(prefix) >= 2 && len(prefix) <= maxPrefix && 'a' <= prefix[0] && prefix[0] <= 'z'
 	for i := range len(prefix) {
 		c := prefix[i]
 		ok = ok && ('a' <= c && c <= 'z' || '0' <= c && c <= '9')
@@ -52,15 +54,26 @@ func Valid(prefix, text string) bool {
 	if n != len(prefix)+1+bodyLen || !HasPrefix(prefix, text) {
 		return false
 	}
-	var body [Size]byte
-	// Strict: without it the two spare bits of the last character are free.
-	m, err := base64.RawURLEncoding.Strict().Decode(body[:], []byte(text[n-bodyLen:n]))
-	if err != nil || m != Size {
+	for i := n - bodyLen; i < n; i++ {
+		if sextet[text[i]] == 0 {
+			return false
+		}
+	}
+	if (sextet[text[n-1]]-1)&3 != 0 { // 43 characters have two bits more than 32 bytes
 		return false
 	}
-	check := checksum([]byte(text[:n]))
+	var buf [maxPrefix + 1 + bodyLen]byte // not on the heap
+	check := checksum(append(buf[:0], text[:n]...))
 	return string(check[:]) == text[n:]
 }
+
+// sextet is 1 more than the value of each base64url character, and 0 for others.
+var sextet = func() (t [256]byte) {
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		t[c] = byte(i + 1)
+	}
+	return t
+}()
 
 // HasPrefix reports whether text begins with prefix and "_".
 func HasPrefix(prefix, text string) bool {

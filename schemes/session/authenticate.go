@@ -71,7 +71,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 
 // fromHere refuses a request that another site may have caused (RULES B1, B2).
 func (s *Scheme) fromHere(r *http.Request, loaded *row) error {
-	if err := s.site.Check(r); err != nil {
+	if err := s.site.Check(r); err != nil || !csrf.NeedsToken(r) {
 		return err
 	}
 	return csrf.CheckToken(r, csrf.SecretOf(loaded.text))
@@ -151,7 +151,7 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 	h := w.Header()
 	private(h)
 	if len(h["Cache-Control"]) == 0 {
-		h["Cache-Control"] = []string{"no-store"}
+		h["Cache-Control"] = s.noStore
 	}
 	if loaded, ok := id.Credential.(*row); ok {
 		s.touch(w, r.Context(), s.cookie, loaded)

@@ -95,6 +95,7 @@ type Scheme struct {
 	opts      Options
 	cookie    string // the name on the wire
 	challenge string
+	noStore   []string     // the value of Cache-Control
 	pause     atomic.Int64 // until then, in microseconds, no use is written
 
 	invalid *authn.Error // every refused session looks like this, and the browser drops it
@@ -114,7 +115,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("session: %w", err)
 	}
-	s := &Scheme{rows: rows, site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`}
+	s := &Scheme{rows: rows, site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
 	s.perms, _ = rows.(storage.Permissions)
 	s.cookie = s.wireName(o.Cookie)
 	s.invalid = authn.AuthenticationFailed("Invalid session.")
