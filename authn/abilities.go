@@ -30,6 +30,15 @@ type HeaderReader interface {
 	Headers() []string
 }
 
+// Ambient is an Authenticator whose credential is sent by somebody else than the code
+// that makes the request: a browser's cookie, a header of a proxy in front. One that
+// says so and does not read Authorization is asked after those that do where there is
+// an Authorization: an explicit credential goes before it (RULES C2). Who reads "Cookie"
+// need not say it.
+type Ambient interface {
+	Ambient() bool
+}
+
 // Namer is an Authenticator that has a name: the one it puts into
 // Identity.Scheme. Logs, metrics and audits use it.
 type Namer interface {

@@ -13,9 +13,9 @@ import (
 // or can not tell. It is itself an Authenticator and may nest. An empty chain
 // authenticates nobody.
 //
-// Where the request has an Authorization header, members that read cookies and
-// not that header are asked after the others: an explicit credential beats an
-// ambient one, good or bad (RULES C2).
+// Where the request has an Authorization header, members that read cookies, or are
+// Ambient, and do not read that header are asked after the others: an explicit
+// credential beats an ambient one, good or bad (RULES C2).
 //
 // A chain that is called directly prepares itself on each call, and answers a
 // mistake that Check would report with a fault; New prepares it once.
@@ -130,8 +130,12 @@ func newLeaf(a Authenticator) leaf {
 	return l
 }
 
-// cookieOnly reports whether the leaf reads cookies and not Authorization.
-func (l *leaf) cookieOnly() bool {
+// ambient reports whether the leaf's credential is not in Authorization and comes
+// without the doing of who makes the request.
+func (l *leaf) ambient() bool {
+	if a, ok := As[Ambient](l.Authenticator); ok && a.Ambient() {
+		return l.elsewhere()
+	}
 	return slices.Contains(l.reads, "Cookie") && l.elsewhere()
 }
 
@@ -146,7 +150,7 @@ func (l *leaf) elsewhere() bool {
 type plan struct {
 	leaves   []leaf
 	headers  []string // distinct, bit i of a mask is headers[i]
-	explicit []int    // order of asking where Authorization is present: cookie schemes last
+	explicit []int    // order of asking where Authorization is present: ambient schemes last
 	inOrder  []int    // order of asking otherwise
 	cookies  bool     // some leaf reads cookies: browsers come here
 }
@@ -165,7 +169,7 @@ func newPlan(leaves []leaf) *plan {
 			l.mask |= 1 << (bit % 64)
 		}
 		p.inOrder = append(p.inOrder, i)
-		if l.cookieOnly() {
+		if l.ambient() {
 			last = append(last, i)
 		} else {
 			p.explicit = append(p.explicit, i)

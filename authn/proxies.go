@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,16 @@ func NewTrustedProxies(networks ...string) (TrustedProxies, error) {
 		t.nets = append(t.nets, p.Masked())
 	}
 	return t, nil
+}
+
+// Networks returns the named networks.
+func (t TrustedProxies) Networks() []netip.Prefix { return slices.Clone(t.nets) }
+
+// TrustsPeer reports whether the connection itself comes from a named proxy, whatever
+// the request says.
+func (t TrustedProxies) TrustsPeer(r *http.Request) bool {
+	p := peer(r)
+	return p.IsValid() && t.trusts(p)
 }
 
 func (t TrustedProxies) trusts(a netip.Addr) bool {
@@ -91,7 +102,7 @@ func (t TrustedProxies) IsHTTPS(r *http.Request) bool {
 	if len(t.nets) == 0 {
 		return false
 	}
-	if p := peer(r); !p.IsValid() || !t.trusts(p) {
+	if !t.TrustsPeer(r) {
 		return false
 	}
 	v := r.Header["X-Forwarded-Proto"]

@@ -1,0 +1,170 @@
+package remoteuser
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+var (
+	errInvalid = authn.AuthenticationFailed("Invalid remote user.")
+	errSeveral = authn.BadRequest("The request has more than one header of the remote user.")
+
+	errUnknown  = errors.New("unknown account")
+	errDisabled = errors.New("account disabled")
+)
+
+// Authenticate reads the header. It takes one query, and one more statement where an
+// account is made.
+//
+// Without the header, or with an empty one, there is no credential; also where the
+// connection is of none of the proxies: what strangers claim counts for nothing. Several
+// headers of the name are a 400. A name that can be none, an unknown one (without
+// Options.Create) and a disabled account give the same 401.
+//
+// A request that is not safe and does not come from the site's own pages is refused with
+// 403 (RULES B1), and so is the body of a form that says nothing of where it comes from.
+func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	lines := r.Header[s.header]
+	if len(lines) == 0 {
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	if !s.trusts(r) {
+		s.tell(r.Context(), Event{Kind: Untrusted})
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	if len(lines) > 1 {
+		return authn.Identity{}, errSeveral
+	}
+	if strings.Trim(lines[0], " \t") == "" {
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	name, err := s.opts.Canonical(lines[0])
+	if err == nil {
+		err = storage.CheckID("user name", name)
+	}
+	if err != nil {
+		return authn.Identity{}, errInvalid.With(err)
+	}
+	if err := s.fromHere(r); err != nil {
+		return authn.Identity{}, err
+	}
+	u, err := s.account(r.Context(), name)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	id := authn.Identity{Subject: u.ID, Scheme: "remoteuser", Roles: u.Roles}
+	if s.perms != nil {
+		u = u.WithPermissions(s.perms)
+	}
+	if s.opts.User == nil {
+		id.User = &u
+	} else if id.User, err = s.opts.User(r.Context(), u); err != nil {
+		return authn.Identity{}, err
+	}
+	return id, nil
+}
+
+func (s *Scheme) trusts(r *http.Request) bool {
+	if s.opts.UnixSocket && (r.RemoteAddr == "" || r.RemoteAddr[0] == '@' || r.RemoteAddr[0] == '/') {
+		return true
+	}
+	return s.proxies.TrustsPeer(r)
+}
+
+// fromHere refuses a request that another site may have caused (RULES B1, B2). There is
+// no session that a token could belong to, so what would need one is refused.
+func (s *Scheme) fromHere(r *http.Request) error {
+	if err := s.site.Check(r); err != nil {
+		return err
+	}
+	if csrf.NeedsToken(r) {
+		return authn.PermissionDenied("CSRF Failed: the request does not say where it comes from.")
+	}
+	return nil
+}
+
+// account returns the active account of a name, and makes it where that is wanted. Of
+// many requests that make one at once one does.
+func (s *Scheme) account(ctx context.Context, name string) (storage.User, error) {
+	u, err := s.users.UserByName(ctx, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		if s.opts.Create == nil {
+			return u, errInvalid.With(errUnknown)
+		}
+		u, err = s.create(ctx, name)
+	}
+	switch {
+	case err != nil:
+		return u, err
+	case !u.Active:
+		return u, errInvalid.With(errDisabled)
+	}
+	return u, nil
+}
+
+func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) {
+	u, err := s.opts.Create(ctx, name)
+	if err != nil {
+		return u, err
+	}
+	if u.Name != name {
+		return u, errors.New("remoteuser: Options.Create made an account of another name")
+	}
+	err = s.users.CreateUser(ctx, u)
+	if err == nil {
+		s.tell(ctx, Event{Kind: Created, Subject: u.ID})
+	} else if !errors.Is(err, storage.ErrConflict) {
+		return u, err
+	}
+	u, err = s.users.UserByName(ctx, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = errors.New("remoteuser: an account could be neither made nor found: is its ID taken?")
+	}
+	return u, err
+}
+
+// Renew says that the answer depends on the header, and that no cache keeps it unless
+// the handler says otherwise.
+func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity) error {
+	h := w.Header()
+	if !slices.Contains(h["Vary"], s.header) {
+		h.Add("Vary", s.header)
+	}
+	if len(h["Cache-Control"]) == 0 {
+		h["Cache-Control"] = s.noStore
+	}
+	return nil
+}
+
+// Strip returns next behind the removal of the header, in all spellings that a server
+// further on could take for it, from requests that do not come from the proxies. Use it
+// where requests are passed on to others that believe the header; Authenticate ignores
+// such a header by itself.
+func (s *Scheme) Strip(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		trusted := s.trusts(r)
+		var out http.Header
+		for name := range r.Header {
+			if name == s.header && trusted || !strings.EqualFold(strings.ReplaceAll(name, "_", "-"), s.header) {
+				continue
+			}
+			if out == nil {
+				out = r.Header.Clone()
+			}
+			delete(out, name)
+		}
+		if out != nil {
+			c := *r
+			c.Header = out
+			r = &c
+		}
+		next.ServeHTTP(w, r)
+	})
+}
