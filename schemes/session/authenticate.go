@@ -56,7 +56,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case loaded.Subject == "":
 		return authn.Identity{}, authn.ErrNoCredentials
 	}
-	if err := s.fromHere(r, loaded); err != nil {
+	if err := s.fromHere(r, loaded.text); err != nil {
 		return authn.Identity{}, err
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
@@ -70,19 +70,22 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 }
 
 // fromHere refuses a request that another site may have caused (RULES B1, B2).
-func (s *Scheme) fromHere(r *http.Request, loaded *row) error {
+func (s *frame) fromHere(r *http.Request, secret string) error {
 	if err := s.site.Check(r); err != nil || !csrf.NeedsToken(r) {
 		return err
 	}
-	return csrf.CheckToken(r, csrf.SecretOf(loaded.text))
+	return csrf.CheckToken(r, csrf.SecretOf(secret))
 }
 
 // Token returns a token for the forms of a page that the identity's session sees; ""
 // where another scheme authenticated it. Each call makes another text. It goes into a
 // field of the name csrf.Field, or into the header csrf.Header.
 func Token(id authn.Identity) string {
-	if loaded, ok := id.Credential.(*row); ok {
+	switch loaded := id.Credential.(type) {
+	case *row:
 		return csrf.Mask(csrf.SecretOf(loaded.text))
+	case *content:
+		return csrf.Mask(csrf.SecretOf(loaded.secret))
 	}
 	return ""
 }
@@ -137,7 +140,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	return &row{v, text}, u, nil
 }
 
-func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
+func (s *frame) user(ctx context.Context, u storage.User) (authn.User, error) {
 	if s.opts.User != nil {
 		return s.opts.User(ctx, u)
 	}
@@ -148,15 +151,20 @@ func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
 // last note is Options.Interval old. The answer depends on the cookie, and says so
 // (Vary), and no cache keeps it unless the handler says otherwise.
 func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
+	s.answers(w)
+	if loaded, ok := id.Credential.(*row); ok {
+		s.touch(w, r.Context(), s.cookie, loaded)
+	}
+	return nil
+}
+
+// answers marks the answer to an authenticated request.
+func (s *frame) answers(w http.ResponseWriter) {
 	h := w.Header()
 	private(h)
 	if len(h["Cache-Control"]) == 0 {
 		h["Cache-Control"] = s.noStore
 	}
-	if loaded, ok := id.Credential.(*row); ok {
-		s.touch(w, r.Context(), s.cookie, loaded)
-	}
-	return nil
 }
 
 func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func cookieName(name string) bool {
 
 // wireName is the cookie's name for the site's mode, which never changes: the name of
 // the other mode is never read (RULES B3).
-func (s *Scheme) wireName(name string) string {
+func (s *frame) wireName(name string) string {
 	if s.site.IsLoopback() {
 		return name
 	}
@@ -42,7 +43,7 @@ func (s *Scheme) wireName(name string) string {
 }
 
 // newCookie makes a cookie; a negative maxAge ends it, 0 leaves its end out.
-func (s *Scheme) newCookie(name, text string, maxAge int) *http.Cookie {
+func (s *frame) newCookie(name, text string, maxAge int) *http.Cookie {
 	return &http.Cookie{Name: name, Value: text, Path: "/", MaxAge: maxAge, Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite}
 }
 
@@ -57,6 +58,14 @@ var (
 // __Host-). Names that differ in letters' case count as the same, since browsers
 // treat "__HOST-" like "__Host-". It reads no other cookie.
 func cookieText(r *http.Request, name string) (text string, err error) {
+	if text, err = cookieValue(r, name); err == nil && !tokentext.Valid(prefix, text) {
+		return "", errShape
+	}
+	return text, err
+}
+
+// cookieValue is cookieText for any text.
+func cookieValue(r *http.Request, name string) (text string, err error) {
 	found := false
 	for _, line := range r.Header["Cookie"] {
 		for more := true; more; {
@@ -81,11 +90,8 @@ func cookieText(r *http.Request, name string) (text string, err error) {
 			}
 		}
 	}
-	switch {
-	case !found:
+	if !found {
 		return "", errNoCookie
-	case !tokentext.Valid(prefix, text):
-		return "", errShape
 	}
 	return text, nil
 }
@@ -98,7 +104,7 @@ func digestOf(name, text string) storage.Digest {
 }
 
 // newText draws a new cookie text.
-func (s *Scheme) newText() (string, error) {
+func (s *frame) newText() (string, error) {
 	var body [tokentext.Size]byte
 	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
 		return "", err
@@ -107,7 +113,7 @@ func (s *Scheme) newText() (string, error) {
 }
 
 // maxAge is that of a cookie for a session that ends then.
-func (s *Scheme) maxAge(expires, now time.Time) int {
+func (s *frame) maxAge(expires, now time.Time) int {
 	if s.opts.UntilBrowserCloses {
 		return 0
 	}
@@ -116,16 +122,28 @@ func (s *Scheme) maxAge(expires, now time.Time) int {
 
 // send sets a cookie on an answer, which no cache may keep then, whatever the handler
 // said of it.
-func (s *Scheme) send(w http.ResponseWriter, name, text string, maxAge int) {
-	private(w.Header())
-	w.Header().Set("Cache-Control", "no-store")
-	for _, c := range s.newCookies(name, text, maxAge) {
+func (s *frame) send(w http.ResponseWriter, name, text string, maxAge int) {
+	s.sendWith(w, name, text, text, maxAge)
+}
+
+// sendWith is send where the secret of the tokens is not the cookie's text.
+func (s *frame) sendWith(w http.ResponseWriter, name, text, secret string, maxAge int) {
+	h := w.Header()
+	private(h)
+	h.Set("Cache-Control", "no-store")
+	for _, c := range s.newCookies(name, text, secret, maxAge) {
+		// An earlier one of this answer counts no more.
+		if list := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, c.Name+"=") }); len(list) > 0 {
+			h["Set-Cookie"] = list
+		} else {
+			delete(h, "Set-Cookie")
+		}
 		http.SetCookie(w, c)
 	}
 }
 
 // newCookies makes a cookie and, beside the session's own, that of its token.
-func (s *Scheme) newCookies(name, text string, maxAge int) []*http.Cookie {
+func (s *frame) newCookies(name, text, secret string, maxAge int) []*http.Cookie {
 	c := s.newCookie(name, text, maxAge)
 	if s.opts.TokenCookie == "" || name != s.cookie {
 		return []*http.Cookie{c}
@@ -133,7 +151,7 @@ func (s *Scheme) newCookies(name, text string, maxAge int) []*http.Cookie {
 	token := s.newCookie(s.opts.TokenCookie, "", maxAge)
 	token.HttpOnly = false // it is for scripts
 	if text != "" {
-		token.Value = csrf.SecretOf(text)
+		token.Value = csrf.SecretOf(secret)
 	}
 	return []*http.Cookie{c, token}
 }

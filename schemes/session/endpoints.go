@@ -19,11 +19,21 @@ import (
 // the chain (authz.Mux.Bare). A request from another site is refused with 403 before
 // its password is looked at: a page could log its visitor in as somebody else.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
+	return s.loginEndpoint(s, pw)
+}
+
+// keeper is who begins and ends sessions: a Scheme or a Sealed.
+type keeper interface {
+	LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error
+	LogOut(w http.ResponseWriter, r *http.Request) error
+}
+
+func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker) http.Handler {
 	if pw == nil {
 		panic("session: Login without a password checker")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, login, err := s.login(w, r, pw)
+		_, login, err := s.login(k, w, r, pw)
 		if err != nil {
 			authn.Respond(w, r, s.own(err))
 			return
@@ -36,7 +46,7 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 
 // login reads a login, and further fields, checks it, and begins the session. The
 // values are returned where they could be read.
-func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker, more ...loginform.Field) ([]string, authn.Login, error) {
+func (s *frame) login(k keeper, w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker, more ...loginform.Field) ([]string, authn.Login, error) {
 	var none authn.Login
 	if r.Method == http.MethodPost {
 		if err := s.site.Check(r); err != nil {
@@ -51,7 +61,7 @@ func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.Password
 	if err != nil {
 		return v, none, err
 	}
-	switch err := s.LogIn(w, r, login); {
+	switch err := k.LogIn(w, r, login); {
 	case errors.Is(err, storage.ErrStale): // disabled, or its password changed, a moment ago
 		return v, none, authn.InvalidLogin().With(err)
 	case err != nil:
@@ -67,12 +77,14 @@ func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.Password
 // with 204 whether there was one or not. It reads the cookie itself, whatever
 // Authorization says, and refuses a request from another site with 403. Where the
 // session could not be ended the answer is 503, never 204.
-func (s *Scheme) Logout() http.Handler {
+func (s *Scheme) Logout() http.Handler { return s.logoutEndpoint(s) }
+
+func (s *frame) logoutEndpoint(k keeper) http.Handler {
 	return s.only(http.MethodPost, func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.site.Check(r); err != nil {
 			return err
 		}
-		if err := s.LogOut(w, r); err != nil {
+		if err := k.LogOut(w, r); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -203,7 +215,7 @@ func SafeNext(next, fallback string) string {
 }
 
 // only answers one method (and HEAD beside GET), and f's error as this scheme does.
-func (s *Scheme) only(method string, f func(http.ResponseWriter, *http.Request) error) http.Handler {
+func (s *frame) only(method string, f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", method)
@@ -218,7 +230,7 @@ func (s *Scheme) only(method string, f func(http.ResponseWriter, *http.Request) 
 
 // own gives a 401 of this scheme's endpoints this scheme's challenge, never that of
 // another one of the chain.
-func (s *Scheme) own(err error) error {
+func (s *frame) own(err error) error {
 	var e *authn.Error
 	if errors.As(err, &e) && e != nil && e.Status == http.StatusUnauthorized {
 		return e.WithChallenge(s.challenge)

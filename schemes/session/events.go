@@ -45,7 +45,7 @@ type Event struct {
 	Count int
 }
 
-func (s *Scheme) tell(ctx context.Context, e Event) {
+func (s *frame) tell(ctx context.Context, e Event) {
 	if s.opts.Observe != nil {
 		s.opts.Observe(ctx, e)
 	}

@@ -42,6 +42,10 @@ type FormOptions struct {
 // The page must not have the Referrer-Policy "no-referrer": browsers send "null" for
 // the Origin of its form then, which is refused.
 func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
+	return s.loginForm(s, pw, opts)
+}
+
+func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions) http.Handler {
 	if pw == nil {
 		panic("session: LoginForm without a password checker")
 	}
@@ -68,7 +72,7 @@ func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Han
 			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback)})
 			return
 		}
-		v, _, err := s.login(w, r, pw, loginform.Field{Name: "next", Optional: true})
+		v, _, err := s.login(k, w, r, pw, loginform.Field{Name: "next", Optional: true})
 		if err != nil {
 			var e *authn.Error
 			if !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests {
@@ -101,13 +105,15 @@ func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Han
 // is as Logout: a GET, which any page can cause, ends nothing.
 //
 //	<form method="post" action="/logout"><button>Log out</button></form>
-func (s *Scheme) LogoutForm(fallback string) http.Handler {
+func (s *Scheme) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }
+
+func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 	fallback = SafeNext(fallback, "/")
 	return s.only(http.MethodPost, func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.site.Check(r); err != nil {
 			return err
 		}
-		if err := s.LogOut(w, r); err != nil {
+		if err := k.LogOut(w, r); err != nil {
 			return err
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)

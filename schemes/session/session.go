@@ -87,18 +87,35 @@ type Options struct {
 	Rand io.Reader
 }
 
-// Scheme authenticates by session cookies. It is safe for concurrent use.
-type Scheme struct {
-	rows      Rows
-	perms     storage.Permissions // nil: the store keeps none
+// frame is what sessions with rows and sealed ones share: the cookie and the answers.
+type frame struct {
 	site      *csrf.Site
 	opts      Options
 	cookie    string // the name on the wire
 	challenge string
-	noStore   []string     // the value of Cache-Control
-	pause     atomic.Int64 // until then, in microseconds, no use is written
+	noStore   []string            // the value of Cache-Control
+	perms     storage.Permissions // nil: the store keeps none
 
 	invalid *authn.Error // every refused session looks like this, and the browser drops it
+}
+
+func newFrame(site *csrf.Site, o Options) (frame, error) {
+	o.defaults()
+	if err := o.check(); err != nil {
+		return frame{}, fmt.Errorf("session: %w", err)
+	}
+	s := frame{site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
+	s.cookie = s.wireName(o.Cookie)
+	s.invalid = authn.AuthenticationFailed("Invalid session.")
+	s.invalid.Cookies = s.newCookies(s.cookie, "", "", -1)
+	return s, nil
+}
+
+// Scheme authenticates by session cookies. It is safe for concurrent use.
+type Scheme struct {
+	frame
+	rows  Rows
+	pause atomic.Int64 // until then, in microseconds, no use is written
 }
 
 // New returns a scheme over rows for the origin that site names. Where rows is a
@@ -111,15 +128,12 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if opts != nil {
 		o = *opts
 	}
-	o.defaults()
-	if err := o.check(); err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+	f, err := newFrame(site, o)
+	if err != nil {
+		return nil, err
 	}
-	s := &Scheme{rows: rows, site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
+	s := &Scheme{frame: f, rows: rows}
 	s.perms, _ = rows.(storage.Permissions)
-	s.cookie = s.wireName(o.Cookie)
-	s.invalid = authn.AuthenticationFailed("Invalid session.")
-	s.invalid.Cookies = s.newCookies(s.cookie, "", -1)
 	return s, nil
 }
 
@@ -173,18 +187,18 @@ func (o *Options) check() error {
 }
 
 // Name returns "session".
-func (s *Scheme) Name() string { return "session" }
+func (s *frame) Name() string { return "session" }
 
 // Headers returns Cookie: an explicit Authorization goes before a session (RULES C2).
-func (s *Scheme) Headers() []string { return []string{"Cookie"} }
+func (s *frame) Headers() []string { return []string{"Cookie"} }
 
 // Challenge returns a challenge of no registered scheme, so that programs see a 401;
 // browsers show no dialogue for it.
-func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
+func (s *frame) Challenge(*http.Request, error) string { return s.challenge }
 
 // logger is looked up at each use where it is the default one, which a program may
 // set after it made its scheme.
-func (s *Scheme) logger() *slog.Logger {
+func (s *frame) logger() *slog.Logger {
 	if s.opts.Logger != nil {
 		return s.opts.Logger
 	}
@@ -192,4 +206,4 @@ func (s *Scheme) logger() *slog.Logger {
 }
 
 // now is the time as every store keeps it.
-func (s *Scheme) now() time.Time { return s.opts.Clock().UTC().Truncate(time.Microsecond) }
+func (s *frame) now() time.Time { return s.opts.Clock().UTC().Truncate(time.Microsecond) }

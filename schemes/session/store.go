@@ -60,7 +60,7 @@ func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	out := sessions.NewSession(st, name)
 	out.IsNew = true
 	s := st.s
-	out.Options = &sessions.Options{Path: "/", MaxAge: int(s.opts.Idle.Seconds()), Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite}
+	out.Options = s.gorillaOptions()
 	held := &loaded{}
 	stateOf(r).put(out, held)
 	if !cookieName(name) {
@@ -75,11 +75,11 @@ func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	case found == nil:
 		return out, nil
 	}
-	if err := s.fromHere(r, found); err != nil {
+	if err := s.fromHere(r, found.text); err != nil {
 		held.bad = err
 		return out, err
 	}
-	if id := authn.FromContext(r.Context()); found.Subject != "" && (id.Subject != found.Subject || id.Issuer != "" || id.Delegated()) {
+	if !isOf(r, found.Subject) {
 		held.bad = ErrNotYours
 		return out, nil
 	}
@@ -91,6 +91,17 @@ func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	held.row = found
 	out.ID, out.IsNew, out.Values = found.ID, false, values
 	return out, nil
+}
+
+func (s *frame) gorillaOptions() *sessions.Options {
+	return &sessions.Options{Path: "/", MaxAge: int(s.opts.Idle.Seconds()), Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite}
+}
+
+// isOf reports whether a session of that subject is the request's: one of nobody, or of
+// who makes the request with all rights of the account (RULES B1).
+func isOf(r *http.Request, subject string) bool {
+	id := authn.FromContext(r.Context())
+	return subject == "" || id.Subject == subject && id.Issuer == "" && !id.Delegated()
 }
 
 // row returns the live row of the name's cookie, or nil.
@@ -239,8 +250,9 @@ func merge(base, mine, theirs map[any]any) map[any]any {
 
 // loaded is what a gorilla session stands for.
 type loaded struct {
-	row *row  // nil: none yet
-	bad error // why it can not be saved
+	row    *row     // of a Store; nil: none yet
+	sealed *content // of a SealedStore; nil: none yet
+	bad    error    // why it can not be saved
 }
 
 // state is what a request's sessions stand for. It hangs on the request, as gorilla's

@@ -1,0 +1,168 @@
+package session
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/keys"
+)
+
+// content is what a sealed cookie holds, and Identity.Credential of who came by one.
+type content struct {
+	subject  string
+	epoch    int64
+	roles    []string
+	authTime time.Time
+	created  time.Time
+	seen     time.Time // when it was sealed as used
+	secret   string    // of the tokens against cross-site requests; stays until the next login
+	data     []byte
+}
+
+// String says nothing of what it holds.
+func (*content) String() string { return "[redacted]" }
+
+// GoString is String.
+func (*content) GoString() string { return "[redacted]" }
+
+// A sealed cookie is base64url of
+//
+//	1 byte    sealVersion
+//	8 bytes   the ID of the master key
+//	16 bytes  random, for the key of this one cookie
+//	12 bytes  random, the nonce
+//	          the content under AES-256-GCM, with the 16 bytes of its tag
+//
+// bound to the purpose, the cookie's name on the wire, and the bytes in front. The key
+// is HMAC-SHA-256 of the 16 bytes under the ring's key for the purpose: so many random
+// bits are drawn anew for each cookie that no number of cookies is too large for GCM.
+const (
+	sealVersion = 1
+	sealLabel   = "vestibule/v1 sealed session"
+	idBytes     = 8
+	sealHead    = 1 + idBytes
+	sealRandom  = 16 + 12
+	sealTag     = 16
+)
+
+// errSealed is why a sealed cookie does not hold, whatever it is: there is one way out of
+// open, so that an answer tells nobody how near a forgery came.
+var errSealed = errors.New("a cookie that was not sealed for this, or changed")
+
+// seal returns the text of a cookie of that name on the wire.
+func seal(ring *keys.Ring, purpose keys.Purpose, random io.Reader, name string, c *content) (string, error) {
+	id, key := ring.Newest(purpose)
+	rawID, err := hex.DecodeString(id)
+	if err != nil || len(rawID) != idBytes {
+		return "", errors.New("session: the ID of a master key is not of 8 bytes")
+	}
+	out := append([]byte{sealVersion}, rawID...)
+	out = append(out, make([]byte, sealRandom)...)
+	if _, err := io.ReadFull(random, out[sealHead:]); err != nil {
+		return "", err
+	}
+	aead, err := sealer(key, out)
+	if err != nil {
+		return "", err
+	}
+	out = aead.Seal(out, out[sealHead+16:sealHead+sealRandom], c.encode(), sealBound(name, out))
+	return base64.RawURLEncoding.EncodeToString(out), nil
+}
+
+// open returns the content of a cookie's text, or errSealed.
+func open(ring *keys.Ring, purpose keys.Purpose, name, text string) (*content, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text) // which skips line breaks
+	if err != nil || strings.ContainsAny(text, "\r\n") || len(raw) < sealHead+sealRandom+sealTag || raw[0] != sealVersion {
+		return nil, errSealed
+	}
+	key, ok := ring.ByID(purpose, hex.EncodeToString(raw[1:sealHead]))
+	if !ok {
+		return nil, errSealed
+	}
+	aead, err := sealer(key, raw)
+	if err != nil {
+		return nil, err
+	}
+	const head = sealHead + sealRandom
+	plain, err := aead.Open(nil, raw[sealHead+16:head], raw[head:], sealBound(name, raw[:head]))
+	if err != nil {
+		return nil, errSealed
+	}
+	return decodeContent(plain)
+}
+
+func sealer(key keys.Key, head []byte) (cipher.AEAD, error) {
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write([]byte(sealLabel))
+	mac.Write(head[sealHead : sealHead+16])
+	block, err := aes.NewCipher(mac.Sum(nil))
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+func sealBound(name string, head []byte) []byte {
+	return append(append([]byte(sealLabel+"\x00"+name+"\x00"), head[:sealHead]...), 0)
+}
+
+func (c *content) encode() []byte {
+	var b []byte
+	text := func(s string) {
+		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	}
+	text(c.subject)
+	b = binary.AppendVarint(b, c.epoch)
+	for _, t := range [...]time.Time{c.authTime, c.created, c.seen} {
+		b = binary.AppendVarint(b, t.UnixMicro())
+	}
+	text(c.secret)
+	b = binary.AppendUvarint(b, uint64(len(c.roles)))
+	for _, r := range c.roles {
+		text(r)
+	}
+	return append(b, c.data...)
+}
+
+// decodeContent reads what encode wrote. Nobody else wrote it, but a later version of
+// this program may have.
+func decodeContent(b []byte) (*content, error) {
+	d := decoder{b}
+	ok := true
+	text := func() string {
+		n, good := d.uvarint()
+		s, better := d.take(n)
+		ok = ok && good && better
+		return string(s)
+	}
+	number := func() int64 {
+		x, n := binary.Varint(d.rest)
+		if n <= 0 {
+			ok = false
+			return 0
+		}
+		d.rest = d.rest[n:]
+		return x
+	}
+	c := &content{subject: text(), epoch: number()}
+	c.authTime, c.created, c.seen = time.UnixMicro(number()).UTC(), time.UnixMicro(number()).UTC(), time.UnixMicro(number()).UTC()
+	c.secret = text()
+	n, good := d.uvarint()
+	for ok = ok && good; ok && n > 0; n-- {
+		c.roles = append(c.roles, text())
+	}
+	if !ok {
+		return nil, errSealed
+	}
+	c.data = d.rest
+	return c, nil
+}

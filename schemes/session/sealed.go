@@ -1,0 +1,253 @@
+package session
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// SealedOptions change a Sealed; nil is fine. Of Options, Idle is two hours where 0 and
+// Absolute a day: nobody can end such a session before.
+type SealedOptions struct {
+	Options
+	// Users, where not nil, is asked at each request for the account: a disabled one and
+	// one whose epoch moved (a new password, log-out-everywhere) is refused then, and
+	// roles are those of now. It takes one query.
+	Users storage.Users
+}
+
+// Sealed authenticates by cookies that hold the whole session, encrypted: nothing is
+// kept on the server. Use it where there is no store that every process can ask, or for
+// very many visitors of little importance.
+//
+// A sealed session can not be revoked before it expires: after a logout a copy of the
+// cookie is as good as before, for Idle after it was made, and its data can be put back
+// to what they were. With SealedOptions.Users whatever ends all of the account's
+// credentials ends these too, but a single logout does not. Scheme has none of that.
+//
+// Requests that change the data at once overwrite each other: the last answer stays. It
+// is safe for concurrent use.
+type Sealed struct {
+	frame
+	ring  *keys.Ring
+	users storage.Users // nil: nobody is asked
+}
+
+// maxCookie is the longest cookie that every browser keeps, in bytes: name, value and
+// attributes (RFC 6265bis section 5.6 allows 4,096 for the first two).
+const maxCookie = 4096
+
+// NewSealed returns a scheme that seals under the newest key of ring and opens what was
+// sealed under any of it, for the origin that site names.
+func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, error) {
+	if ring == nil || site == nil {
+		return nil, errors.New("session: a master key and a site are needed")
+	}
+	var o SealedOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Idle == 0 {
+		o.Idle = 2 * time.Hour
+	}
+	if o.Absolute == 0 {
+		o.Absolute = max(24*time.Hour, o.Idle)
+	}
+	f, err := newFrame(site, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealed{frame: f, ring: ring, users: o.Users}
+	s.perms, _ = o.Users.(storage.Permissions)
+	return s, nil
+}
+
+// Authenticate opens the session cookie. A cookie that is absent, or in which nobody is
+// logged in, is no credential; one that does not open, was opened too late, or came twice
+// is refused with 401 whatever its fault, and the answer deletes it. Requests from other
+// sites are refused as Scheme does.
+func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
+	c, err := s.find(r, s.cookie)
+	switch {
+	case errors.Is(err, errNoCookie):
+		return authn.Identity{}, authn.ErrNoCredentials
+	case errors.Is(err, errSeveral):
+		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
+		return authn.Identity{}, s.invalid.With(err)
+	case errors.Is(err, errSealed), errors.Is(err, errOver):
+		return authn.Identity{}, s.invalid.With(err)
+	case err != nil:
+		return authn.Identity{}, err
+	case c.subject == "":
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	if err := s.fromHere(r, c.secret); err != nil {
+		return authn.Identity{}, err
+	}
+	id := authn.Identity{Subject: c.subject, Scheme: "session", Roles: c.roles, Credential: c, AuthTime: c.authTime, Expires: s.end(c)}
+	if s.users == nil {
+		return id, nil
+	}
+	u, err := s.account(r.Context(), c)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	id.Roles = u.Roles
+	if s.perms != nil {
+		u = u.WithPermissions(s.perms)
+	}
+	if id.User, err = s.user(r.Context(), u); err != nil {
+		return authn.Identity{}, err
+	}
+	return id, nil
+}
+
+func (s *Sealed) account(ctx context.Context, c *content) (storage.User, error) {
+	u, err := s.users.UserByID(ctx, c.subject)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		err = s.invalid.With(err)
+	case err != nil:
+	case !u.Active:
+		err = s.invalid.With(over("account disabled"))
+	case u.Epoch != c.epoch:
+		err = s.invalid.With(over("ended with an earlier epoch of the account"))
+	}
+	return u, err
+}
+
+// find returns the content of a live cookie: errNoCookie, errSeveral, errSealed, an
+// errOver, or a fault.
+func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
+	text, err := cookieValue(r, cookie)
+	if err != nil {
+		return nil, err
+	}
+	if !s.site.Secure(r) {
+		return nil, over("sent over plain http")
+	}
+	c, err := open(s.ring, keys.SessionSeal, cookie, text)
+	if err != nil {
+		return nil, err
+	}
+	if !s.now().Before(s.end(c)) {
+		s.tell(r.Context(), Event{Kind: Expired, Subject: c.subject, Count: 1})
+		return nil, over("expired")
+	}
+	return c, nil
+}
+
+// end is when a session ends unless it is used before.
+func (s *Sealed) end(c *content) time.Time {
+	idle, absolute := c.seen.Add(s.opts.Idle), c.created.Add(s.opts.Absolute)
+	if absolute.Before(idle) {
+		return absolute
+	}
+	return idle
+}
+
+// current returns the live content of the request, or nil. The error is a fault.
+func (s *Sealed) current(r *http.Request, cookie string) (*content, error) {
+	c, err := s.find(r, cookie)
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(err, errNoCookie), errors.Is(err, errSeveral), errors.Is(err, errSealed), errors.Is(err, errOver):
+		return nil, nil
+	}
+	return nil, err
+}
+
+// set seals c, as used now, into a cookie of the answer.
+func (s *Sealed) set(w http.ResponseWriter, cookie string, c *content) error {
+	c.seen = s.now()
+	text, err := seal(s.ring, keys.SessionSeal, s.opts.Rand, cookie, c)
+	if err != nil {
+		return err
+	}
+	maxAge := s.maxAge(s.end(c), c.seen)
+	if len(s.newCookie(cookie, text, maxAge).String()) > maxCookie {
+		return ErrTooLarge
+	}
+	// The secret of the tokens is not the cookie's text, which changes with each sealing.
+	s.sendWith(w, cookie, text, c.secret, maxAge)
+	return nil
+}
+
+func (s *Sealed) newSecret() (string, error) {
+	var b [32]byte
+	if _, err := io.ReadFull(s.opts.Rand, b[:]); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// Renew sends the cookie again, with its new end, where it was sealed Options.Interval
+// ago. See also Scheme.Renew.
+func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
+	s.answers(w)
+	c, ok := id.Credential.(*content)
+	if !ok || s.opts.Interval > 0 && s.now().Sub(c.seen) < s.opts.Interval {
+		return nil
+	}
+	fresh := *c
+	return s.set(w, s.cookie, &fresh)
+}
+
+// LogIn is Scheme.LogIn. The new session has another secret for its tokens. The error is
+// ErrTooLarge where the data that go over do not fit, or a fault.
+func (s *Sealed) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+	old, err := s.current(r, s.cookie)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	next := content{subject: login.Subject, epoch: login.Epoch, roles: login.Roles, authTime: now, created: now}
+	if next.secret, err = s.newSecret(); err != nil {
+		return err
+	}
+	if old != nil && (old.subject == "" || old.subject == login.Subject) {
+		next.data = old.data
+	}
+	if err := s.set(w, s.cookie, &next); err != nil {
+		return err
+	}
+	s.tell(r.Context(), Event{Kind: LoggedIn, Subject: next.subject, Count: 1})
+	return nil
+}
+
+// LogOut deletes the browser's cookie. A copy of it stays good until it expires: see
+// Sealed. It returns nil, or a fault.
+func (s *Sealed) LogOut(w http.ResponseWriter, r *http.Request) error {
+	old, err := s.current(r, s.cookie)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.subject, Count: 1})
+	}
+	s.send(w, s.cookie, "", -1)
+	return nil
+}
+
+// Login is Scheme.Login.
+func (s *Sealed) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
+
+// Logout is Scheme.Logout, as far as LogOut can end the session.
+func (s *Sealed) Logout() http.Handler { return s.logoutEndpoint(s) }
+
+// LoginForm is Scheme.LoginForm.
+func (s *Sealed) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
+	return s.loginForm(s, pw, opts)
+}
+
+// LogoutForm is Scheme.LogoutForm, as far as LogOut can end the session.
+func (s *Sealed) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }

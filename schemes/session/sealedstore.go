@@ -1,0 +1,112 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+
+	"github.com/gorilla/sessions"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// SealedStore is a sessions.Store of gorilla/sessions in sealed cookies: what
+// CookieStore is, with a bound on its age, values that keep their Go types, and cookies
+// that no other name or purpose takes. Values are those of Store; a cookie has room for
+// about 2,700 bytes of them.
+type SealedStore struct{ s *Sealed }
+
+// Store returns the scheme's store.
+func (s *Sealed) Store() *SealedStore { return &SealedStore{s} }
+
+var _ sessions.Store = (*SealedStore)(nil)
+
+// Get returns the request's session of that name, the same one for each call. See
+// New for the error; the session is never nil.
+func (st *SealedStore) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(st, name)
+}
+
+// New loads the session of that name, as Store.New does.
+func (st *SealedStore) New(r *http.Request, name string) (*sessions.Session, error) {
+	out := sessions.NewSession(st, name)
+	out.IsNew = true
+	out.Options = st.s.gorillaOptions()
+	held := &loaded{}
+	stateOf(r).put(out, held)
+	if held.bad = st.load(r, name, out, held); errors.Is(held.bad, ErrNotYours) {
+		return out, nil
+	}
+	return out, held.bad
+}
+
+func (st *SealedStore) load(r *http.Request, name string, out *sessions.Session, held *loaded) error {
+	if !cookieName(name) {
+		return errors.New("session: the name is no cookie's name: want letters, digits, - and _")
+	}
+	found, ok := authn.FromContext(r.Context()).Credential.(*content)
+	if !ok || name != st.s.opts.Cookie {
+		var err error
+		if found, err = st.s.current(r, st.s.wireName(name)); err != nil || found == nil {
+			return err
+		}
+	}
+	if err := st.s.fromHere(r, found.secret); err != nil {
+		return err
+	}
+	if !isOf(r, found.subject) {
+		return ErrNotYours
+	}
+	values, err := decode(found.data)
+	if err != nil {
+		return err
+	}
+	held.sealed = found
+	out.IsNew, out.Values = false, values
+	return nil
+}
+
+// Save seals the values into the answer's cookie, where they changed or the cookie was
+// sealed Options.Interval ago. The errors: ErrEnded, ErrNotYours, ErrTooLarge, a value of
+// another type, that of New, or a fault. No cookie was set then.
+func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
+	held := stateOf(r).get(v)
+	if held == nil { // made for another request: find it again
+		fresh, err := st.New(r, v.Name())
+		if err != nil {
+			return err
+		}
+		held = stateOf(r).get(fresh)
+	}
+	if held.bad != nil {
+		return held.bad
+	}
+	s, cookie := st.s, st.s.wireName(v.Name())
+	private(w.Header())
+	if v.Options != nil && v.Options.MaxAge < 0 {
+		held.sealed, held.bad = nil, ErrEnded
+		s.send(w, cookie, "", -1)
+		return nil
+	}
+	data, err := encode(v.Values)
+	if err != nil {
+		return err
+	}
+	next := content{data: data, created: s.now()}
+	if old := held.sealed; old != nil {
+		if bytes.Equal(data, old.data) && s.opts.Interval > 0 && s.now().Sub(old.seen) < s.opts.Interval {
+			return nil
+		}
+		next = *old
+		next.data = data
+	} else if len(data) == 0 {
+		return nil
+	} else if next.secret, err = s.newSecret(); err != nil {
+		return err
+	}
+	if err := s.set(w, cookie, &next); err != nil {
+		return err
+	}
+	held.sealed, v.IsNew = &next, false
+	return nil
+}
