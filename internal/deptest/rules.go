@@ -45,7 +45,7 @@ var rules = []rule{
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
 	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
-	{"schemes/session", []string{"authn", "authn/csrf", "keys", "storage", "internal/loginform", "internal/tokentext", "github.com/gorilla/..."}},
+	{"schemes/session", []string{"authn", "authn/csrf", "keys", "storage", "internal/loginform", "internal/tokentext", "internal/rotation", "github.com/gorilla/..."}},
 	{"schemes/remoteuser", []string{"authn", "authn/csrf", "storage"}},
 	{"schemes/basic", []string{"authn", "authn/csrf"}},
 	{"schemes/jwt", []string{"authn", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation"}},

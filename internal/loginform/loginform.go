@@ -26,6 +26,9 @@ type Field struct {
 	Trim bool
 	// Optional fields may be absent; they are "" then.
 	Optional bool
+	// Bool fields are true or false, in JSON or in the words of forms ("on", "true", "1",
+	// …); the value is "true" or "".
+	Bool bool
 }
 
 // Username and Password are the fields of every login.
@@ -159,6 +162,9 @@ func (f Field) text(texts map[string]any) (value, message string) {
 		}
 		return "", "This field is required."
 	}
+	if f.Bool {
+		return truth(v)
+	}
 	switch v := v.(type) {
 	case nil:
 		if f.Optional {
@@ -182,6 +188,21 @@ func (f Field) text(texts map[string]any) (value, message string) {
 		return "", "This field may not be blank."
 	}
 	return value, ""
+}
+
+// truth reads a boolean as Django REST Framework's BooleanField does.
+func truth(v any) (value, message string) {
+	text := fmt.Sprint(v)
+	if v == nil {
+		text = ""
+	}
+	switch strings.ToLower(text) {
+	case "true", "t", "1", "yes", "y", "on":
+		return "true", ""
+	case "false", "f", "0", "no", "n", "off", "":
+		return "", ""
+	}
+	return "", "Must be a valid boolean."
 }
 
 func parseError(what string) *authn.Error {

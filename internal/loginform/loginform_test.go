@@ -171,3 +171,23 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestBool(t *testing.T) {
+	field := Field{Name: "remember", Optional: true, Bool: true}
+	for body, want := range map[string]string{
+		`{}`: "", `{"remember":true}`: "true", `{"remember":false}`: "", `{"remember":null}`: "", `{"remember":"on"}`: "true", `{"remember":1}`: "true", `{"remember":"0"}`: "",
+		`{"remember":"maybe"}`: "!", `{"remember":[true]}`: "!", `{"remember":{}}`: "!", `{"remember":2}`: "!",
+	} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		v, err := Read(httptest.NewRecorder(), r, field)
+		switch {
+		case want == "!":
+			if err == nil {
+				t.Errorf("%s: taken as %q", body, v)
+			}
+		case err != nil || v[0] != want:
+			t.Errorf("%s: %q, %v", body, v, err)
+		}
+	}
+}

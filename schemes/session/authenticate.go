@@ -24,6 +24,7 @@ const (
 type row struct {
 	storage.Session
 	text string // the cookie's; never leaves the package but in the cookie
+	next *begun // of a session that begins with this request; nil: it was there
 }
 
 // SessionID returns the name of the session that authenticated the identity: that of
@@ -48,16 +49,23 @@ func SessionID(id authn.Identity) string {
 // of a form needs a Token; to find it in the form the body is read and put back.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	loaded, u, err := s.load(r)
+	var data []byte
 	switch {
 	case errors.Is(err, errNoCookie):
-		return authn.Identity{}, authn.ErrNoCredentials
-	case err != nil:
-		return authn.Identity{}, err
-	case loaded.Subject == "":
-		return authn.Identity{}, authn.ErrNoCredentials
+		err = authn.ErrNoCredentials
+	case err == nil && loaded.Subject == "":
+		data, err = loaded.Data, authn.ErrNoCredentials
 	}
-	if err := s.fromHere(r, loaded.text); err != nil {
+	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) {
+		loaded, u, err = s.remembered(r, data, err)
+	}
+	if err != nil {
 		return authn.Identity{}, err
+	}
+	if loaded.next == nil { // else it was looked at before
+		if err := s.fromHere(r, loaded.text); err != nil {
+			return authn.Identity{}, err
+		}
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
 	if s.perms != nil {
@@ -104,6 +112,12 @@ func (s *Scheme) load(r *http.Request) (*row, storage.User, error) {
 	return loaded, u, err
 }
 
+// isOver reports whether a refusal of load says that the session is none any more, which
+// a remembered login may replace.
+func isOver(err error) bool {
+	return errors.Is(err, errShape) || errors.Is(err, storage.ErrNotFound) || errors.Is(err, errOver)
+}
+
 // errOver is the reason why a session that is there does not hold.
 var errOver = errors.New("the session is over")
 
@@ -137,7 +151,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	if err != nil {
 		return nil, storage.User{}, err
 	}
-	return &row{v, text}, u, nil
+	return &row{Session: v, text: text}, u, nil
 }
 
 func (s *frame) user(ctx context.Context, u storage.User) (authn.User, error) {
@@ -152,7 +166,14 @@ func (s *frame) user(ctx context.Context, u storage.User) (authn.User, error) {
 // (Vary), and no cache keeps it unless the handler says otherwise.
 func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
-	if loaded, ok := id.Credential.(*row); ok {
+	loaded, ok := id.Credential.(*row)
+	switch {
+	case !ok:
+	case loaded.next != nil:
+		now := s.now()
+		s.set(w, s.cookie, loaded.text, &loaded.Session)
+		s.send(w, s.memory.cookie, loaded.next.Next, s.age(loaded.next.End, now))
+	default:
 		s.touch(w, r.Context(), s.cookie, loaded)
 	}
 	return nil

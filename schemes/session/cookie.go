@@ -104,7 +104,7 @@ func digestOf(name, text string) storage.Digest {
 }
 
 // newText draws a new cookie text.
-func (s *frame) newText() (string, error) {
+func (s *frame) newText(prefix string) (string, error) {
 	var body [tokentext.Size]byte
 	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
 		return "", err
@@ -117,6 +117,11 @@ func (s *frame) maxAge(expires, now time.Time) int {
 	if s.opts.UntilBrowserCloses {
 		return 0
 	}
+	return s.age(expires, now)
+}
+
+// age is maxAge of a cookie that outlives the browser.
+func (s *frame) age(expires, now time.Time) int {
 	return max(1, int((expires.Sub(now)+time.Second-1)/time.Second))
 }
 

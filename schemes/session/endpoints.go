@@ -14,7 +14,8 @@ import (
 )
 
 // Login returns the endpoint that begins a session: POST of {"username", "password"},
-// as JSON or as a form, answered with {"username": "…"} and the cookie. It looks at no
+// as JSON or as a form, answered with {"username": "…"} and the cookie. A further field
+// "remember", true or false, is heeded where Options.Remember is set. It looks at no
 // other credential, so a stale one in the request changes nothing; mount it outside
 // the chain (authz.Mux.Bare). A request from another site is refused with 403 before
 // its password is looked at: a page could log its visitor in as somebody else.
@@ -24,8 +25,15 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 
 // keeper is who begins and ends sessions: a Scheme or a Sealed.
 type keeper interface {
-	LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error
+	begins(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error
 	LogOut(w http.ResponseWriter, r *http.Request) error
+}
+
+func (s *Scheme) begins(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error {
+	if remember {
+		return s.LogInRemembered(w, r, login)
+	}
+	return s.LogIn(w, r, login)
 }
 
 func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker) http.Handler {
@@ -53,7 +61,8 @@ func (s *frame) login(k keeper, w http.ResponseWriter, r *http.Request, pw authn
 			return nil, none, err
 		}
 	}
-	v, err := loginform.Read(w, r, append([]loginform.Field{loginform.Username, loginform.Password}, more...)...)
+	remember := loginform.Field{Name: "remember", Optional: true, Bool: true}
+	v, err := loginform.Read(w, r, append([]loginform.Field{loginform.Username, loginform.Password, remember}, more...)...)
 	if err != nil {
 		return nil, none, err
 	}
@@ -61,7 +70,7 @@ func (s *frame) login(k keeper, w http.ResponseWriter, r *http.Request, pw authn
 	if err != nil {
 		return v, none, err
 	}
-	switch err := k.LogIn(w, r, login); {
+	switch err := k.begins(w, r, login, v[2] != ""); {
 	case errors.Is(err, storage.ErrStale): // disabled, or its password changed, a moment ago
 		return v, none, authn.InvalidLogin().With(err)
 	case err != nil:

@@ -22,9 +22,14 @@ const (
 	SeveralCookies
 	// TouchFailed: the use of a session could not be written. The request went on.
 	TouchFailed
+	// Returned: a remembered login began a session.
+	Returned
+	// SeriesReused: a remember cookie was used again, perhaps a copy of it. Its series has
+	// ended, named by SessionID, with every session that came from it.
+	SeriesReused
 )
 
-var kinds = [...]string{"logged_in", "logged_out", "ended", "renamed", "expired", "several_cookies", "touch_failed"}
+var kinds = [...]string{"logged_in", "logged_out", "ended", "renamed", "expired", "several_cookies", "touch_failed", "returned", "series_reused"}
 
 // String returns a word for logs and metrics, such as "logged_in".
 func (k EventKind) String() string {

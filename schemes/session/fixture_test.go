@@ -35,6 +35,7 @@ type store interface {
 	storage.Users
 	storage.Accounts
 	session.Rows
+	storage.Families
 	storage.Pruner
 }
 
@@ -100,6 +101,13 @@ func (c *counting) TouchSession(ctx context.Context, d storage.Digest, seen, exp
 		return false, err
 	}
 	return c.store.TouchSession(ctx, d, seen, expires, before)
+}
+
+func (c *counting) ClaimRefresh(ctx context.Context, claim storage.RefreshClaim) error {
+	if err := c.note(&c.writes); err != nil {
+		return err
+	}
+	return c.store.ClaimRefresh(ctx, claim)
 }
 
 func (c *counting) EndSession(ctx context.Context, d storage.Digest) error {

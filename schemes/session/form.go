@@ -20,6 +20,8 @@ type Form struct {
 	Username string
 	// Error is what to tell the user; "" the first time.
 	Error string
+	// Remember says that "remember" can be asked for, a checkbox of that name.
+	Remember bool
 }
 
 // FormOptions change LoginForm; nil is fine.
@@ -42,10 +44,10 @@ type FormOptions struct {
 // The page must not have the Referrer-Policy "no-referrer": browsers send "null" for
 // the Origin of its form then, which is refused.
 func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
-	return s.loginForm(s, pw, opts)
+	return s.loginForm(s, pw, opts, s.memory != nil)
 }
 
-func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions) http.Handler {
+func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions, remembers bool) http.Handler {
 	if pw == nil {
 		panic("session: LoginForm without a password checker")
 	}
@@ -69,7 +71,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback)})
+			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback), Remember: remembers})
 			return
 		}
 		v, _, err := s.login(k, w, r, pw, loginform.Field{Name: "next", Optional: true})
@@ -85,9 +87,9 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions)
 			if e.Status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", s.challenge)
 			}
-			f := Form{Next: o.Fallback, Error: e.Detail}
-			if len(v) > 2 {
-				f.Username, f.Next = v[0], SafeNext(v[2], o.Fallback)
+			f := Form{Next: o.Fallback, Error: e.Detail, Remember: remembers}
+			if len(v) > 3 {
+				f.Username, f.Next = v[0], SafeNext(v[3], o.Fallback)
 			}
 			if f.Error == "" {
 				f.Error = "Please enter a username and a password."
@@ -95,7 +97,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions)
 			show(w, r, e.Status, f)
 			return
 		}
-		http.Redirect(w, r, SafeNext(v[2], o.Fallback), http.StatusSeeOther)
+		http.Redirect(w, r, SafeNext(v[3], o.Fallback), http.StatusSeeOther)
 	})
 }
 
@@ -134,13 +136,15 @@ var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
 	:root { color-scheme: light dark }
 	body { font: 16px/1.5 system-ui, sans-serif; max-width: 20rem; margin: 15vh auto 0; padding: 0 1rem }
 	input, button { font: inherit; display: block; width: 100%; box-sizing: border-box; margin: .2rem 0 1rem; padding: .4rem }
+	.check input { display: inline; width: auto; margin-right: .4rem }
 </style>
 <h1>Log in</h1>
 {{with .Error}}<p role="alert">{{.}}</p>{{end}}
 <form method="post">
 	<label>Username <input name="username" value="{{.Username}}" autocomplete="username" required autofocus></label>
 	<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
-	<input type="hidden" name="next" value="{{.Next}}">
+	{{if .Remember}}<label class="check"><input type="checkbox" name="remember"> Remember me</label>
+	{{end}}<input type="hidden" name="next" value="{{.Next}}">
 	<button>Log in</button>
 </form>
 </html>

@@ -25,12 +25,24 @@ import (
 // The error is storage.ErrStale where the user was disabled or got another password
 // in this moment; then, and at any other error, nobody is logged in.
 func (s *Scheme) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+	return s.logIn(w, r, login, "")
+}
+
+// logIn is LogIn for a session of that series, "" for none. The series that the request
+// brought ends.
+func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login, series string) error {
 	old, err := s.current(r)
 	if err != nil {
 		return err
 	}
+	if err := s.forget(w, r, old); err != nil {
+		return err
+	}
 	now := s.now()
 	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: now, Created: now}
+	if series != "" {
+		next.ID = series + "." + newID()
+	}
 	var replaces storage.Digest
 	if old != nil {
 		replaces = old.Digest
@@ -86,6 +98,9 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.forget(w, r, old); err != nil {
+		return err
+	}
 	if old != nil {
 		switch err := s.rows.EndSession(r.Context(), old.Digest); {
 		case err == nil:
@@ -115,15 +130,25 @@ func (s *Scheme) current(r *http.Request) (*row, error) {
 // create fills in what every new row has, inserts it, and returns its cookie's text.
 // A row that has an ID keeps it.
 func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, replaces storage.Digest) (string, error) {
-	text, err := s.newText()
+	text, err := s.newText(prefix)
 	if err != nil {
 		return "", err
 	}
 	if v.ID == "" {
-		var id [16]byte
-		_, _ = rand.Read(id[:]) // never fails; see crypto/rand
-		v.ID = hex.EncodeToString(id[:])
+		v.ID = newID()
 	}
+	return text, s.insert(r, cookie, text, v, replaces)
+}
+
+// newID returns the name of a session or a series.
+func newID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails; see crypto/rand
+	return hex.EncodeToString(id[:])
+}
+
+// insert is create for a text and an ID that there are.
+func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session, replaces storage.Digest) error {
 	now := s.now()
 	v.Digest, v.Version, v.LastSeen = digestOf(cookie, text), 1, now
 	v.Ends = v.Created.Add(s.opts.Absolute)
@@ -135,7 +160,7 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 	if a := s.opts.Proxies.ClientAddr(r); a.IsValid() {
 		v.Address = a.String()
 	}
-	return text, s.rows.CreateSession(r.Context(), *v, replaces)
+	return s.rows.CreateSession(r.Context(), *v, replaces)
 }
 
 func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Session) {
@@ -172,19 +197,22 @@ func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]sto
 	return live, nil
 }
 
-// EndOne ends the user's session with that ID; storage.ErrNotFound where the user has
-// none.
+// EndOne ends the user's session with that ID, and what its browser remembers of the
+// login; storage.ErrNotFound where the user has none.
 func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
-	if err := s.rows.EndSessionOf(ctx, subject, id); err != nil {
+	if err := s.endOne(ctx, subject, id); err != nil {
 		return err
 	}
 	s.tell(ctx, Event{Kind: Ended, Subject: subject, SessionID: id, Count: 1})
 	return nil
 }
 
-// EndAll ends the user's sessions but the one whose ID is keep ("" keeps none) and
-// returns how many there were.
+// EndAll ends the user's sessions but the one whose ID is keep ("" keeps none), with what
+// other browsers remember of logins, and returns how many sessions there were.
 func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) {
+	if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
+		return 0, err
+	}
 	n, err := s.rows.EndSessionsOf(ctx, subject, keep)
 	if err == nil && n > 0 {
 		s.tell(ctx, Event{Kind: Ended, Subject: subject, Count: n})

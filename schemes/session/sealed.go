@@ -55,6 +55,9 @@ func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, 
 	if opts != nil {
 		o = *opts
 	}
+	if o.Remember != nil {
+		return nil, errors.New("session: Remember needs sessions with rows")
+	}
 	if o.Idle == 0 {
 		o.Idle = 2 * time.Hour
 	}
@@ -238,6 +241,10 @@ func (s *Sealed) LogOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (s *Sealed) begins(w http.ResponseWriter, r *http.Request, login authn.Login, _ bool) error {
+	return s.LogIn(w, r, login)
+}
+
 // Login is Scheme.Login.
 func (s *Sealed) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
 
@@ -246,7 +253,7 @@ func (s *Sealed) Logout() http.Handler { return s.logoutEndpoint(s) }
 
 // LoginForm is Scheme.LoginForm.
 func (s *Sealed) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
-	return s.loginForm(s, pw, opts)
+	return s.loginForm(s, pw, opts, false)
 }
 
 // LogoutForm is Scheme.LogoutForm, as far as LogOut can end the session.

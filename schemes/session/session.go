@@ -67,6 +67,9 @@ type Options struct {
 	// since a cookie proves nothing here: what counts is that the header fits the session.
 	// "" sets none.
 	TokenCookie string
+	// Remember, where not nil, lets logins outlive their session: "remember me". The rows
+	// must be a storage.Families too.
+	Remember *RememberOptions
 	// Realm, where not "", is named in the challenge; "api" where "".
 	Realm string
 	// User makes the application's own account of the record that came with the
@@ -116,6 +119,8 @@ type Scheme struct {
 	frame
 	rows  Rows
 	pause atomic.Int64 // until then, in microseconds, no use is written
+
+	memory *memory // nil: nobody is remembered
 }
 
 // New returns a scheme over rows for the origin that site names. Where rows is a
@@ -134,6 +139,11 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	}
 	s := &Scheme{frame: f, rows: rows}
 	s.perms, _ = rows.(storage.Permissions)
+	if o.Remember != nil {
+		if s.memory, err = s.newMemory(*o.Remember); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 

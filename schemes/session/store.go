@@ -164,7 +164,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	if err != nil {
 		return err
 	}
-	held.row = &row{next, text}
+	held.row = &row{Session: next, text: text}
 	v.ID, v.IsNew = next.ID, false
 	st.s.set(w, cookie, text, &next)
 	return nil
@@ -172,6 +172,11 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 
 func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held *loaded) error {
 	if held.row != nil {
+		if cookie == st.s.cookie {
+			if err := st.s.forget(w, r, held.row); err != nil {
+				return err
+			}
+		}
 		err := st.s.rows.EndSession(r.Context(), held.row.Digest)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err

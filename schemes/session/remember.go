@@ -1,0 +1,348 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// RememberOptions are those of logins that outlive their session: "remember me".
+//
+// Such a login has a second cookie. Where the session is over the second cookie begins a
+// new one, and is exchanged for the next of its series, each once: what was copied shows
+// as soon as both use it, and then the series ends with every session that came from it
+// (RULES T3, T7). A browser that lost the answer, or restored many tabs, gets the same
+// session and cookie again within Grace.
+type RememberOptions struct {
+	// Cookie is the second cookie's name; "remember" where "". See Options.Cookie.
+	Cookie string
+	// Idle is how long a browser may stay away; 0 is 30 days.
+	Idle time.Duration
+	// Absolute is when the password is asked for again at the latest; 0 is 90 days, or
+	// Idle where that is longer.
+	Absolute time.Duration
+	// Grace is how long the answer of an exchange may be asked for again: 10 seconds
+	// where 0, at most a minute; below 0 is never.
+	Grace time.Duration
+}
+
+// rememberPrefix is that of the second cookie's texts (RULES C9).
+const rememberPrefix = "vsr"
+
+// memory is the part of a Scheme that remembers.
+type memory struct {
+	families storage.Families
+	rotator  *rotation.Rotator
+	cookie   string // the name on the wire
+	purpose  string
+	invalid  *authn.Error // a refusal that drops the second cookie too
+}
+
+func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
+	families, ok := s.rows.(storage.Families)
+	if !ok {
+		return nil, errors.New("session: Options.Remember needs rows that are a storage.Families")
+	}
+	if o.Cookie == "" {
+		o.Cookie = "remember"
+	}
+	if !cookieName(o.Cookie) || strings.EqualFold(o.Cookie, s.opts.Cookie) || strings.EqualFold(o.Cookie, s.opts.TokenCookie) {
+		return nil, fmt.Errorf("session: remember cookie name %q: want one as for Cookie, and another", o.Cookie)
+	}
+	if o.Idle == 0 {
+		o.Idle = 30 * 24 * time.Hour
+	}
+	if o.Absolute == 0 {
+		o.Absolute = max(90*24*time.Hour, o.Idle)
+	}
+	switch {
+	case o.Grace == 0:
+		o.Grace = 10 * time.Second
+	case o.Grace < 0:
+		o.Grace = 0
+	}
+	if o.Idle <= s.opts.Idle {
+		return nil, fmt.Errorf("session: Remember.Idle %s is not above Idle %s: nothing would be remembered longer", o.Idle, s.opts.Idle)
+	}
+	// Sessions are ended themselves, so the block of the family matters to nobody.
+	rotator, err := rotation.New(families, rotation.Options{Grace: o.Grace, Idle: o.Idle, Absolute: o.Absolute, Block: time.Second, Clock: s.opts.Clock})
+	if err != nil {
+		return nil, fmt.Errorf("session: Remember: %w", err)
+	}
+	m := &memory{families: families, rotator: rotator, cookie: s.wireName(o.Cookie)}
+	m.purpose = "remember " + m.cookie
+	m.invalid = authn.AuthenticationFailed("Invalid session.")
+	m.invalid.Cookies = append(s.newCookies(s.cookie, "", "", -1), s.newCookie(m.cookie, "", -1))
+	return m, nil
+}
+
+func (m *memory) use(text string) rotation.Use {
+	return rotation.Use{Secret: text, Purpose: m.purpose}
+}
+
+// text returns the second cookie's text.
+func (m *memory) text(r *http.Request) (string, error) {
+	text, err := cookieValue(r, m.cookie)
+	if err == nil && !tokentext.Valid(rememberPrefix, text) {
+		err = errShape
+	}
+	return text, err
+}
+
+// Remembered reports whether the identity's session was begun by a remembered login, not
+// by a password: ask for the password again before what is delicate.
+func Remembered(id authn.Identity) bool {
+	loaded, ok := id.Credential.(*row)
+	return ok && loaded.AuthTime.Before(loaded.Created)
+}
+
+// familyOf returns the series that a session belongs to, "" for none. Sessions of one are
+// named by it, so that what ends the one ends the other.
+func familyOf(sessionID string) string {
+	family, _, ok := strings.Cut(sessionID, ".")
+	if !ok {
+		return ""
+	}
+	return family
+}
+
+// LogInRemembered is LogIn for a login that is to outlive its session, where
+// Options.Remember is set; without it, it is LogIn. The endpoints call it where "remember"
+// is true.
+func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+	if s.memory == nil {
+		return s.LogIn(w, r, login)
+	}
+	text, err := s.newText(rememberPrefix)
+	if err != nil {
+		return err
+	}
+	f, err := s.memory.rotator.Begin(r.Context(), storage.Family{
+		ID: newID(), Purpose: s.memory.purpose, Subject: login.Subject, Epoch: login.Epoch, Name: printable(r.Header.Get("User-Agent")),
+	}, text)
+	if err != nil {
+		return err
+	}
+	if err := s.logIn(w, r, login, f.ID); err != nil {
+		if after := s.memory.rotator.EndFamily(context.WithoutCancel(r.Context()), f.ID); after != nil {
+			s.logger().LogAttrs(r.Context(), slog.LevelWarn, "a remembered login that nobody has could not be ended", slog.Any("error", after))
+		}
+		return err
+	}
+	now := s.now()
+	s.send(w, s.memory.cookie, text, s.age(s.memory.rotator.End(f, now), now))
+	return nil
+}
+
+// forget ends the series that the request's cookies belong to, and deletes the second
+// cookie. The error is a fault.
+func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
+	if s.memory == nil {
+		return nil
+	}
+	if old != nil {
+		if family := familyOf(old.ID); family != "" {
+			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+				return err
+			}
+		}
+	}
+	text, err := s.memory.text(r)
+	if errors.Is(err, errNoCookie) {
+		return nil
+	}
+	if err == nil && s.site.Secure(r) {
+		st, err := s.memory.rotator.Revoke(r.Context(), s.memory.use(text))
+		switch {
+		case err == nil:
+			if err := s.endSeries(r.Context(), st.Family); err != nil {
+				return err
+			}
+		case !errors.Is(err, rotation.ErrUnknown) && !errors.Is(err, rotation.ErrMismatch):
+			return err
+		}
+	}
+	s.send(w, s.memory.cookie, "", -1)
+	return nil
+}
+
+// many is how many sessions or series of one account are looked through.
+const many = 10_000
+
+// endSeries ends the sessions of a series that has ended.
+func (s *Scheme) endSeries(ctx context.Context, f storage.Family) error {
+	list, err := s.rows.ListSessions(ctx, f.Subject, many)
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		if familyOf(v.ID) != f.ID {
+			continue
+		}
+		if err := s.rows.EndSessionOf(ctx, f.Subject, v.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// endOne ends a session of the subject, and the series it belongs to.
+func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
+	series := familyOf(id)
+	if s.memory == nil || series == "" {
+		return s.rows.EndSessionOf(ctx, subject, id)
+	}
+	list, err := s.rows.ListSessions(ctx, subject, many) // only one's own series may be ended
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(v storage.Session) bool { return v.ID == id }) {
+		return storage.ErrNotFound
+	}
+	if err := s.memory.rotator.EndFamily(ctx, series); err != nil {
+		return err
+	}
+	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject})
+}
+
+// forgetAll ends the subject's series but the one to keep. Their sessions are ended after
+// it.
+func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
+	if s.memory == nil {
+		return nil
+	}
+	list, err := s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, many)
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if f.ID == keep {
+			continue
+		}
+		if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begun is what the exchange of a second cookie gives, sealed for who repeats it.
+type begun struct {
+	Session string    `json:"s"` // the text of the new session's cookie
+	ID      string    `json:"i"` // its ID
+	At      time.Time `json:"t"`
+	Next    string    `json:"n"` // the text of the next second cookie
+	End     time.Time `json:"e"` // and its end
+}
+
+// remembered begins a session by the second cookie. Where there is none the error is why,
+// the answer to the session cookie. The data go over to the session.
+func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, storage.User, error) {
+	var none storage.User
+	m := s.memory
+	text, err := m.text(r)
+	switch {
+	case errors.Is(err, errNoCookie):
+		return nil, none, why
+	case errors.Is(err, errSeveral):
+		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
+		return nil, none, m.invalid.With(err)
+	case err == nil && !s.site.Secure(r):
+		err = over("sent over plain http")
+	}
+	if err != nil {
+		return nil, none, m.invalid.With(err)
+	}
+	// Before anything is exchanged: another site may have caused it, and no token can
+	// belong to a session that is not there yet.
+	if err := s.site.Check(r); err != nil {
+		return nil, none, err
+	}
+	if csrf.NeedsToken(r) {
+		return nil, none, authn.PermissionDenied("CSRF Failed: the request does not say where it comes from.")
+	}
+	ctx := r.Context()
+	res, err := m.rotator.Rotate(ctx, m.use(text), func(_ context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
+		b := begun{ID: st.Family.ID + "." + newID(), At: s.now(), End: end}
+		var err error
+		if b.Session, err = s.newText(prefix); err != nil {
+			return nil, "", err
+		}
+		if b.Next, err = s.newText(rememberPrefix); err != nil {
+			return nil, "", err
+		}
+		answer, err := json.Marshal(b)
+		return answer, b.Next, err
+	})
+	if err != nil {
+		return nil, none, s.notRemembered(ctx, res.State.Family, err)
+	}
+	var b begun
+	if err := json.Unmarshal(res.Answer, &b); err != nil {
+		return nil, none, err
+	}
+	return s.begin(r, res, b, data)
+}
+
+// notRemembered is the answer to a second cookie that does not hold.
+func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error) error {
+	switch {
+	case errors.Is(err, rotation.ErrReused):
+		s.logger().LogAttrs(ctx, slog.LevelWarn, "a remember cookie was used again; its series has ended", slog.String("subject", f.Subject), slog.String("series", f.ID))
+		if err := s.endSeries(ctx, f); err != nil {
+			return err // the series has ended: the next use of any of its cookies tries again
+		}
+		s.tell(ctx, Event{Kind: SeriesReused, Subject: f.Subject, SessionID: f.ID, Count: 1})
+	case errors.Is(err, rotation.ErrEnded) && f.Ended:
+		// Whoever ended it may have failed to end its sessions.
+		if err := s.endSeries(ctx, f); err != nil {
+			return err
+		}
+	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrExpired), errors.Is(err, rotation.ErrEnded), errors.Is(err, rotation.ErrMismatch):
+	default:
+		return err
+	}
+	return s.memory.invalid.With(err)
+}
+
+// begin makes the session of an exchange, unless somebody who repeated the exchange did.
+func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byte) (*row, storage.User, error) {
+	ctx, f, m := r.Context(), res.State.Family, s.memory
+	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
+	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{})
+	switch {
+	case errors.Is(err, storage.ErrConflict): // it is there
+	case errors.Is(err, storage.ErrStale):
+		return nil, storage.User{}, m.invalid.With(err)
+	case err != nil:
+		return nil, storage.User{}, err
+	default:
+		s.tell(ctx, Event{Kind: Returned, Subject: v.Subject, SessionID: v.ID, Count: 1})
+	}
+	// Who ends a series ends its sessions after that: this one may have come too late to
+	// be found.
+	now, err := m.rotator.Inspect(ctx, m.use(b.Next))
+	if err != nil && !errors.Is(err, rotation.ErrReused) { // exchanged already, by this browser
+		return nil, storage.User{}, s.notRemembered(ctx, now.Family, err)
+	}
+	stored, u, err := s.rows.SessionByDigest(ctx, digestOf(s.cookie, b.Session))
+	if errors.Is(err, storage.ErrNotFound) { // ended in this moment
+		return nil, storage.User{}, s.invalid.With(err)
+	}
+	if err != nil {
+		return nil, storage.User{}, err
+	}
+	return &row{Session: stored, text: b.Session, next: &b}, u, nil
+}
