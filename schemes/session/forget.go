@@ -1,0 +1,103 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// forget ends the series that the request's cookies belong to, and deletes the second
+// cookie. The error is a fault.
+func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
+	if s.memory == nil {
+		return nil
+	}
+	if old != nil {
+		if family := familyOf(old.ID); family != "" {
+			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+				return err
+			}
+		}
+	}
+	text, err := s.memory.text(r)
+	if errors.Is(err, errNoCookie) {
+		return nil
+	}
+	if err == nil && s.site.Secure(r) {
+		st, err := s.memory.rotator.Revoke(r.Context(), s.memory.use(text))
+		switch {
+		case err == nil:
+			if err := s.endSeries(r.Context(), st.Family); err != nil {
+				return err
+			}
+		case !errors.Is(err, rotation.ErrUnknown) && !errors.Is(err, rotation.ErrMismatch):
+			return err
+		}
+	}
+	s.send(w, s.memory.cookie, "", -1)
+	return nil
+}
+
+// many is how many sessions or series of one account are looked through.
+const many = 10_000
+
+// endSeries ends the sessions of a series that has ended.
+func (s *Scheme) endSeries(ctx context.Context, f storage.Family) error {
+	list, err := s.rows.ListSessions(ctx, f.Subject, many)
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		if familyOf(v.ID) != f.ID {
+			continue
+		}
+		if err := s.rows.EndSessionOf(ctx, f.Subject, v.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// endOne ends a session of the subject, and the series it belongs to.
+func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
+	series := familyOf(id)
+	if s.memory == nil || series == "" {
+		return s.rows.EndSessionOf(ctx, subject, id)
+	}
+	list, err := s.rows.ListSessions(ctx, subject, many) // only one's own series may be ended
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(v storage.Session) bool { return v.ID == id }) {
+		return storage.ErrNotFound
+	}
+	if err := s.memory.rotator.EndFamily(ctx, series); err != nil {
+		return err
+	}
+	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject})
+}
+
+// forgetAll ends the subject's series but the one to keep. Their sessions are ended after
+// it.
+func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
+	if s.memory == nil {
+		return nil
+	}
+	list, err := s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, many)
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if f.ID == keep {
+			continue
+		}
+		if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
