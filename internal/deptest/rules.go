@@ -32,6 +32,7 @@ var rules = []rule{
 	{"authn/authntest", []string{"authn"}},
 	{"authn/csrf", []string{"authn"}},
 	{"authn/password", []string{"authn", "storage", xcrypto, xsys}},
+	{"authn/recovery", []string{"authn", "authn/password", "storage", "internal/loginform", "internal/tokentext", xcrypto, xsys}},
 	{"authn/throttle", []string{"authn"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn"}},

@@ -64,6 +64,7 @@ var (
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
+	_ storage.OneTimes     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )

@@ -197,6 +197,7 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				s.DB(ctx).Exec("INSERT INTO vestibule_static_tokens (digest, subject, salt, key_id, epoch, created_us) "+numbers+"SELECT "+digest+", CAST(i AS TEXT), "+digest+", '', 0, 0 FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_device_tokens (digest, id, subject, name, epoch, created_us, expires_us, last_used_us, ttl_us, max_us) "+numbers+"SELECT "+digest+", 'd' || i, CAST(i AS TEXT), '', 0, i, i, 0, 0, 0 FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_sessions (digest, id, subject, epoch, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address) "+numbers+"SELECT "+digest+", 's' || i, CAST(i AS TEXT), 0, 1, 0, 0, 0, i, i, '', '' FROM n").Error,
+				s.DB(ctx).Exec("INSERT INTO vestibule_onetimes (digest, purpose, subject, epoch, bound, created_us, expires_us) "+numbers+"SELECT "+digest+", 'p', CAST(i AS TEXT), 0, "+digest+", 0, i FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_families (id, purpose, subject, client, confirm, name, epoch, auth_time_us, created_us, expires_us) "+numbers+"SELECT CAST(i AS TEXT), 'p', CAST(i AS TEXT), '', '', '', 0, 0, i, i FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_refresh_tokens (digest, family, created_us, expires_us, sealed_until_us) "+numbers+"SELECT "+digest+", CAST(i AS TEXT), 0, 0, CASE WHEN i < 100 THEN i ELSE 0 END FROM n").Error,
 				s.DB(ctx).Exec("INSERT INTO vestibule_blocklist (block_key, until_us) "+numbers+"SELECT "+digest+", i FROM n").Error,

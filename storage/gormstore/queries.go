@@ -12,7 +12,7 @@ type queries struct {
 	tokenOf, listTokens, dropToken, dropTokenOf string
 	epoch, bump, bumpTo                         string
 	deviceByDigest, refreshByDigest             string
-	sessionByDigest                             string
+	sessionByDigest, oneTimeByDigest            string
 	claim, claimAt, standing, userStanding      string
 }
 
@@ -73,6 +73,8 @@ func newQueries(d dialect, u *userSQL) queries {
 		sessionByDigest: "SELECT " + sessionColumns + ", t.data, COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
 			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
 			" FROM vestibule_sessions t LEFT" + owner("t.subject") + " WHERE t.digest = ?",
+		oneTimeByDigest: "SELECT t.purpose, t.subject, t.epoch, t.bound, t.created_us, t.expires_us, " + userColumns +
+			" FROM vestibule_onetimes t" + owner("t.subject") + " WHERE t.digest = ?",
 		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, " +
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + userColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
@@ -93,7 +95,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding,
+		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding,
 	} {
 		*s = d.bind(*s)
 	}

@@ -76,6 +76,9 @@ func (s *Store) end(ctx context.Context, subject string) error {
 	if _, err := s.DeleteDeviceTokensOf(ctx, subject, ""); err != nil {
 		return err
 	}
+	if _, err := s.exec(ctx, s.dialect.bind(endOneTimes), subject); err != nil {
+		return err
+	}
 	_, err := s.EndSessionsOf(ctx, subject, "")
 	return err
 }

@@ -83,6 +83,15 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		for d, v := range s.onetimes {
+			if n >= limit {
+				return nil
+			}
+			if v.Expired(now) {
+				s.dropOneTime(t, d)
+				n++
+			}
+		}
 		for id, f := range s.families {
 			if n >= limit {
 				return nil

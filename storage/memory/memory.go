@@ -49,6 +49,8 @@ type Store struct {
 	blocked   map[storage.BlockKey]int64  // until, in microseconds
 	ending    map[int64][]storage.BlockKey
 	signing   map[signingID]storage.SigningKey
+	onetimes  map[storage.Digest]storage.OneTime
+	errands   map[string][]storage.Digest // one-time tokens of subjects
 }
 
 var (
@@ -63,6 +65,7 @@ var (
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
+	_ storage.OneTimes     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -92,6 +95,8 @@ func New(opts *Options) *Store {
 		blocked:   make(map[storage.BlockKey]int64),
 		ending:    make(map[int64][]storage.BlockKey),
 		signing:   make(map[signingID]storage.SigningKey),
+		onetimes:  make(map[storage.Digest]storage.OneTime),
+		errands:   make(map[string][]storage.Digest),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

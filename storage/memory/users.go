@@ -193,6 +193,9 @@ func (s *Store) end(t *tx, subject string) {
 	for _, d := range s.seated[subject] {
 		s.dropSession(t, d)
 	}
+	for _, d := range s.errands[subject] {
+		s.dropOneTime(t, d)
+	}
 }
 
 func (s *Store) forget(t *tx, subject string) {

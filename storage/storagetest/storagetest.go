@@ -30,6 +30,7 @@ type Store interface {
 	storage.Families
 	storage.Blocklist
 	storage.SigningKeys
+	storage.OneTimes
 	storage.Pruner
 	storage.Transactor
 }
@@ -55,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"claims", claims},
 		{"blocklist", blocklist},
 		{"signing_keys", signingKeys},
+		{"one_times", oneTimes},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},

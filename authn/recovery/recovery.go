@@ -1,0 +1,209 @@
+// Package recovery is for who forgot the password: a message with a link that sets a new
+// one, once. It works beside every scheme, since a new password ends what the account had
+// of all of them (RULES T1).
+//
+// Whether there is an account of an address shows nowhere: a request is counted and put
+// into a queue, whoever it is for, and answered. Looking up, making the token and sending
+// the message happen behind it, in Run.
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Prefix is that of the tokens (RULES C9).
+const Prefix = "vpr"
+
+// purpose is that of the tokens in the store.
+const purpose = "password reset"
+
+// Store is what the tokens are kept in.
+type Store interface {
+	storage.OneTimes
+	storage.Users
+	storage.Accounts
+	storage.Transactor
+}
+
+// Find returns the account that an address belongs to, or storage.ErrNotFound: by its
+// e-mail address, which only the application knows to be unique and verified, or by its
+// name. Any other error is logged, and no message is sent.
+type Find func(ctx context.Context, address string) (storage.User, error)
+
+// Message is what goes to the owner of an account. Printing it says nothing of the token.
+type Message struct {
+	User storage.User
+	// Link is the page of New with the token behind "#", which browsers send to no server:
+	// not in a request, not in Referer, not into a log. The page's script reads it there
+	// and posts it to Reset.
+	Link string
+	// Token is the token by itself.
+	Token   string
+	Expires time.Time
+}
+
+// String names the account alone.
+func (m Message) String() string { return "Message(" + m.User.ID + ")" }
+
+// GoString is String.
+func (m Message) GoString() string { return m.String() }
+
+// LogValue is String.
+func (m Message) LogValue() slog.Value { return slog.StringValue(m.String()) }
+
+// MarshalJSON is String.
+func (m Message) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+
+// Deliver sends a message. It is called by Run, one at a time for each Run, with a context
+// that ends after Options.Timeout. An error is logged and the message is gone: the user
+// asks again. The error's text must not hold the link.
+type Deliver func(ctx context.Context, m Message) error
+
+// Options change a Recovery; nil is fine.
+type Options struct {
+	// TTL is how long a link is good; 0 is an hour, at most a day.
+	TTL time.Duration
+	// Limiter counts requests, for each address that was asked for and for each source.
+	// Give it one of its own, or requests would count as failed logins. nil counts
+	// nothing: then anybody can fill a mailbox.
+	Limiter authn.LoginLimiter
+	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503.
+	Queue int
+	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
+	Timeout time.Duration
+	// Observe is told what happened, on the goroutine where it did.
+	Observe func(context.Context, Event)
+	// Logger is told what could not be sent; nil is slog.Default().
+	Logger *slog.Logger
+	// Clock is time.Now where nil.
+	Clock func() time.Time
+}
+
+// EventKind is what happened.
+type EventKind string
+
+const (
+	// Sent: a message went out.
+	Sent EventKind = "sent"
+	// Failed: one could not be made or sent.
+	Failed EventKind = "failed"
+	// Done: a password was set by a token.
+	Done EventKind = "reset"
+)
+
+// Event is something that happened; it holds no secret. Requests for addresses that
+// nobody has are not told.
+type Event struct {
+	Kind    EventKind
+	Subject string
+}
+
+// Recovery resets passwords. It is safe for concurrent use.
+type Recovery struct {
+	store     Store
+	passwords *password.Checker
+	page      string
+	find      Find
+	deliver   Deliver
+	opts      Options
+	queue     chan string
+}
+
+// New returns a Recovery. page is the absolute URL of the page behind the links, on https
+// or, for work on one machine, on a loopback address: the links' host is that one, and
+// never what a request says (RULES, attack 205). Messages wait until Run runs.
+func New(store Store, passwords *password.Checker, page string, find Find, deliver Deliver, opts *Options) (*Recovery, error) {
+	if store == nil || passwords == nil || find == nil || deliver == nil {
+		return nil, errors.New("recovery: a store, a password checker, a look-up and a delivery are needed")
+	}
+	if err := checkPage(page); err != nil {
+		return nil, err
+	}
+	r := &Recovery{store: store, passwords: passwords, page: page, find: find, deliver: deliver}
+	if opts != nil {
+		r.opts = *opts
+	}
+	o := &r.opts
+	if o.TTL == 0 {
+		o.TTL = time.Hour
+	}
+	if o.Queue == 0 {
+		o.Queue = 256
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.TTL < time.Minute || o.TTL > 24*time.Hour || o.Queue < 1 || o.Timeout < 0 {
+		return nil, errors.New("recovery: want a TTL from a minute to a day, a queue, and a timeout above 0")
+	}
+	r.queue = make(chan string, o.Queue)
+	return r, nil
+}
+
+func checkPage(page string) error {
+	u, err := url.Parse(page)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.Contains(page, "#"):
+		return fmt.Errorf("recovery: page %q: want an absolute URL without a fragment", page)
+	case u.Scheme == "https":
+		return nil
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	if u.Scheme != "http" || u.Hostname() != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return fmt.Errorf("recovery: page %q: want https", page)
+	}
+	return nil
+}
+
+// Pattern is a regular expression for secret scanners (RE2 syntax).
+func (r *Recovery) Pattern() string { return tokentext.Pattern(Prefix) }
+
+// Checker returns pw such that a login ends the account's outstanding token: who knows the
+// password needs no link, and an old message in a mailbox is worth nothing. Give it to the
+// schemes' login endpoints. Where the token can not be ended the login fails with a fault.
+func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }
+
+type ending struct {
+	authn.PasswordChecker
+	r *Recovery
+}
+
+func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, error) {
+	login, err := e.PasswordChecker.CheckPassword(r, name, text)
+	if err != nil {
+		return login, err
+	}
+	if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
+		return authn.Login{}, err
+	}
+	return login, nil
+}
+
+func (r *Recovery) tell(ctx context.Context, e Event) {
+	if r.opts.Observe != nil {
+		r.opts.Observe(ctx, e)
+	}
+}
+
+func (r *Recovery) logger() *slog.Logger {
+	if r.opts.Logger != nil {
+		return r.opts.Logger
+	}
+	return slog.Default()
+}

@@ -1,0 +1,141 @@
+package recovery
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/loginform"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// maxAddress is the longest address, in bytes (RFC 5321 section 4.5.3.1).
+const maxAddress = 254
+
+// Request returns the endpoint that asks for a link: POST of {"address"}, as JSON or as a
+// form, answered with the same 200 for every address, known or not. A malformed body is a
+// 400, a limit that is reached a 429, a full queue a 503, for every address alike. Mount it
+// outside the chain.
+func (r *Recovery) Request() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := r.request(w, req); err != nil {
+			authn.Respond(w, req, err)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(map[string]string{"detail": "If there is an account of that address, a message is on its way."})
+	})
+}
+
+func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
+	v, err := loginform.Read(w, req, loginform.Field{Name: "address", Trim: true})
+	if err != nil {
+		return err
+	}
+	address := v[0]
+	if len(address) > maxAddress {
+		return fieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
+	}
+	if r.opts.Limiter != nil {
+		// Counted as it was typed, but for its letters' case: what it means is not looked up.
+		if _, err := r.opts.Limiter.Reserve(req, strings.ToLower(address)); err != nil {
+			return err
+		}
+	}
+	select {
+	case r.queue <- address:
+		return nil
+	default:
+		return &authn.Unavailable{RetryAfter: 5 * time.Second, Reason: "the queue of messages is full"}
+	}
+}
+
+// Run looks up, makes tokens and delivers, until ctx is done; then it returns ctx's error,
+// and what waits stays in the queue. The program runs it on a goroutine of its own, or on
+// several. A panic of Find or Deliver is logged and ends that message alone.
+func (r *Recovery) Run(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case address := <-r.queue:
+			r.work(ctx, address)
+		}
+	}
+}
+
+func (r *Recovery) work(ctx context.Context, address string) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	subject := ""
+	defer func() {
+		if v := recover(); v != nil {
+			r.failed(ctx, subject, fmt.Errorf("panic of type %T", v)) // its text may hold the link
+		}
+	}()
+	u, err := r.find(ctx, address)
+	if errors.Is(err, storage.ErrNotFound) {
+		return
+	}
+	if err == nil {
+		subject = u.ID
+		err = r.send(ctx, u)
+	}
+	if err != nil {
+		r.failed(ctx, subject, err)
+	}
+}
+
+func (r *Recovery) failed(ctx context.Context, subject string, err error) {
+	r.logger().LogAttrs(ctx, slog.LevelError, "a message to reset a password was not sent", slog.String("subject", subject), slog.Any("error", err))
+	r.tell(ctx, Event{Failed, subject})
+}
+
+// send makes a token for the account, in place of an earlier one, and delivers it. A
+// disabled account gets none, and neither does one without a usable password: it logs in by
+// other means, and a link would open a door beside them.
+func (r *Recovery) send(ctx context.Context, u storage.User) error {
+	if !u.Active || u.Password == "" || strings.HasPrefix(string(u.Password), "!") {
+		return nil
+	}
+	var body [tokentext.Size]byte
+	_, _ = rand.Read(body[:]) // never fails; see crypto/rand
+	text := tokentext.Encode(Prefix, body)
+	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
+	t := storage.OneTime{
+		Digest: storage.DigestOf(text), Purpose: purpose, Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
+		Created: now, Expires: now.Add(r.opts.TTL),
+	}
+	err := r.store.CreateOneTime(ctx, t)
+	if errors.Is(err, storage.ErrStale) { // disabled or deleted, or its password changed, in this moment
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.deliver(ctx, Message{User: u, Link: r.page + "#token=" + text, Token: text, Expires: t.Expires}); err != nil {
+		return err
+	}
+	r.tell(ctx, Event{Sent, u.ID})
+	return nil
+}
+
+// boundTo binds a token to the address that it is sent to.
+func boundTo(text, email string) storage.Digest { return storage.DigestOf(text + "\x00" + email) }
+
+func fieldError(field, message string) *authn.Error {
+	return &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{{Name: field, Value: []string{message}}}}
+}

@@ -1,0 +1,108 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/loginform"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// errInvalid is the answer to every token that is not good.
+var errInvalid = fieldError("token", "This link is not valid any more. Ask for another one.")
+
+// Why a token is not good, for the log.
+var (
+	errShape    = errors.New("not of a token's shape")
+	errPurpose  = errors.New("a token for something else")
+	errExpired  = errors.New("expired")
+	errDisabled = errors.New("account disabled")
+	errEpoch    = errors.New("made under an earlier epoch of the account")
+	errAddress  = errors.New("the account's address is another by now")
+)
+
+// Reset returns the endpoint that sets a password: POST of {"token", "password"}, as JSON
+// or as a form, answered with 204. Every credential of the account ends, of every scheme;
+// the user logs in with the new password. A password that the policy refuses is a 400 for
+// the field "password", and the token stays good. A token that is unknown, was used, was
+// replaced by a later one, has expired, or was made before a login, a new password or
+// another e-mail address is one 400 for the field "token"; the reason goes to the log.
+// Mount it outside the chain.
+func (r *Recovery) Reset() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		v, err := loginform.Read(w, req, loginform.Field{Name: "token", Trim: true}, loginform.Password)
+		if err == nil {
+			err = r.ResetPassword(req.Context(), v[0], v[1])
+		}
+		if err != nil {
+			authn.Respond(w, req, err)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// ResetPassword is what Reset does. Of many at once that use one token, one succeeds.
+func (r *Recovery) ResetPassword(ctx context.Context, token, password string) error {
+	t, u, err := r.check(ctx, token)
+	if err != nil {
+		return err
+	}
+	hash, err := r.passwords.NewHash(ctx, u, password)
+	if err != nil {
+		return err
+	}
+	err = r.store.InTx(ctx, func(ctx context.Context) error {
+		// It moves the epoch and takes the token away: whoever comes second is stale.
+		if err := r.store.ChangePassword(ctx, u.ID, t.Epoch, hash); err != nil {
+			return err
+		}
+		now, err := r.store.UserByID(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		if boundTo(token, now.Email) != t.Bound {
+			return errInvalid.With(errAddress)
+		}
+		return nil
+	})
+	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
+		return errInvalid.With(err)
+	}
+	if err != nil {
+		return err
+	}
+	r.tell(ctx, Event{Done, u.ID})
+	return nil
+}
+
+// check returns a token that is good now.
+func (r *Recovery) check(ctx context.Context, token string) (storage.OneTime, storage.User, error) {
+	if !tokentext.Valid(Prefix, token) {
+		return storage.OneTime{}, storage.User{}, errInvalid.With(errShape)
+	}
+	t, u, err := r.store.OneTimeByDigest(ctx, storage.DigestOf(token))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
+		return t, u, err
+	case t.Purpose != purpose:
+		err = errPurpose
+	case t.Expired(r.opts.Clock()):
+		err = errExpired
+	case !u.Active:
+		err = errDisabled
+	case u.Epoch != t.Epoch:
+		err = errEpoch
+	case boundTo(token, u.Email) != t.Bound:
+		err = errAddress
+	}
+	if err != nil {
+		return t, u, errInvalid.With(err)
+	}
+	return t, u, nil
+}

@@ -1,0 +1,61 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	insertOneTime = "INSERT INTO vestibule_onetimes (digest, purpose, subject, epoch, bound, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	dropOneTimes  = "DELETE FROM vestibule_onetimes WHERE subject = ? AND purpose = ?"
+	endOneTimes   = "DELETE FROM vestibule_onetimes WHERE subject = ?"
+)
+
+// OneTimeByDigest implements storage.OneTimes.
+func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (storage.OneTime, storage.User, error) {
+	t := storage.OneTime{Digest: d}
+	var u userRow
+	var bound []byte
+	var created, expires int64
+	dest := append([]any{&t.Purpose, &t.Subject, &t.Epoch, &bound, &created, &expires}, u.dest()...)
+	if err := s.row(ctx, s.q.oneTimeByDigest, []any{d[:]}, dest); err != nil {
+		return storage.OneTime{}, storage.User{}, notFound(err)
+	}
+	if u.u.ID != t.Subject || len(bound) != len(t.Bound) { // see UserByID
+		return storage.OneTime{}, storage.User{}, storage.ErrNotFound
+	}
+	copy(t.Bound[:], bound)
+	t.Created, t.Expires = timeOf(created), timeOf(expires)
+	return t, u.user(), nil
+}
+
+// CreateOneTime implements storage.OneTimes.
+func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.lockHolder(ctx, t.Subject, t.Epoch); err != nil {
+			return err
+		}
+		if err := s.DropOneTimes(ctx, t.Subject, t.Purpose); err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertOneTime), t.Digest[:], t.Purpose, t.Subject, t.Epoch, t.Bound[:], micros(t.Created), micros(t.Expires))
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
+}
+
+// DropOneTimes implements storage.OneTimes.
+func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error {
+	if errors.Join(storage.CheckID("subject", subject), storage.CheckID("purpose", purpose)) != nil {
+		return nil
+	}
+	_, err := s.exec(ctx, s.dialect.bind(dropOneTimes), subject, purpose)
+	return err
+}

@@ -1,0 +1,70 @@
+package memory
+
+import (
+	"context"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// OneTimeByDigest implements storage.OneTimes.
+func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (t storage.OneTime, u storage.User, err error) {
+	err = s.read(ctx, func() error {
+		var ok bool
+		if t, ok = s.onetimes[d]; !ok {
+			return storage.ErrNotFound
+		}
+		u, err = s.user(t.Subject)
+		return err
+	})
+	if err != nil {
+		return storage.OneTime{}, storage.User{}, err
+	}
+	return t, u, nil
+}
+
+// CreateOneTime implements storage.OneTimes.
+func (s *Store) CreateOneTime(ctx context.Context, v storage.OneTime) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if !s.mayHold(v.Subject, v.Epoch) {
+			return storage.ErrStale
+		}
+		if have, taken := s.onetimes[v.Digest]; taken && (have.Subject != v.Subject || have.Purpose != v.Purpose) {
+			return storage.ErrConflict
+		}
+		s.dropPurpose(t, v.Subject, v.Purpose)
+		v.Created, v.Expires = v.Created.UTC(), v.Expires.UTC()
+		put(t, s.onetimes, v.Digest, v)
+		put(t, s.errands, v.Subject, append(slices.Clone(s.errands[v.Subject]), v.Digest))
+		return nil
+	})
+}
+
+// DropOneTimes implements storage.OneTimes.
+func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error {
+	return s.write(ctx, func(t *tx) error {
+		s.dropPurpose(t, subject, purpose)
+		return nil
+	})
+}
+
+func (s *Store) dropPurpose(t *tx, subject, purpose string) {
+	for _, d := range s.errands[subject] {
+		if s.onetimes[d].Purpose == purpose {
+			s.dropOneTime(t, d)
+		}
+	}
+}
+
+func (s *Store) dropOneTime(t *tx, d storage.Digest) {
+	subject := s.onetimes[d].Subject
+	drop(t, s.onetimes, d)
+	if rest := without(s.errands[subject], d); len(rest) > 0 {
+		put(t, s.errands, subject, rest)
+	} else {
+		drop(t, s.errands, subject)
+	}
+}

@@ -1,0 +1,55 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// OneTime is a token that is good for one use, such as the one in a link that resets a
+// password.
+type OneTime struct {
+	Digest Digest
+	// Purpose is what it is for; a subject has one of a purpose.
+	Purpose string
+	Subject string
+	// Epoch is the subject's epoch when it was made.
+	Epoch int64
+	// Bound is the digest of the token's text together with whatever else must be the
+	// same at its use, such as an e-mail address; zero for nothing.
+	Bound   Digest
+	Created time.Time
+	Expires time.Time
+}
+
+// Expired reports whether the token has ended at now.
+func (t *OneTime) Expired(now time.Time) bool { return !now.Before(t.Expires) }
+
+// Check returns ErrInvalid, with a word on why, unless t can be kept.
+func (t *OneTime) Check() error {
+	var end error
+	switch {
+	case t.Expires.IsZero():
+		end = fmt.Errorf("%w: a one-time token without an end", ErrInvalid)
+	case t.Digest.IsZero():
+		end = fmt.Errorf("%w: a one-time token without a digest", ErrInvalid)
+	}
+	return errors.Join(end, CheckID("purpose", t.Purpose), CheckID("subject", t.Subject))
+}
+
+// OneTimes keeps tokens that are used once: what a use does moves the subject's epoch, as
+// Accounts.ChangePassword does, so of many at once one succeeds. A new password, disabling
+// and deleting the account delete those of the subject.
+type OneTimes interface {
+	// OneTimeByDigest returns the token, expired or not, and the account of its subject,
+	// with its present epoch, in one round trip. ErrNotFound where one of them is absent.
+	OneTimeByDigest(ctx context.Context, d Digest) (OneTime, User, error)
+	// CreateOneTime inserts t in place of the subject's earlier one of that purpose, as
+	// one change. ErrStale where the subject is absent, disabled, or its epoch is not
+	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t can not be kept.
+	// Nothing is changed then.
+	CreateOneTime(ctx context.Context, t OneTime) error
+	// DropOneTimes deletes the subject's token of that purpose, if there is one.
+	DropOneTimes(ctx context.Context, subject, purpose string) error
+}

@@ -1,0 +1,143 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func onetime(subject, purpose string, n int) storage.OneTime {
+	return storage.OneTime{
+		Digest: storage.DigestOf(fmt.Sprint(subject, purpose, n)), Purpose: purpose, Subject: subject, Bound: storage.DigestOf("bound"),
+		Created: born, Expires: born.Add(time.Hour),
+	}
+}
+
+func oneTimes(t *testing.T, open func(*testing.T) Store) {
+	there := func(k *kit, t storage.OneTime) bool {
+		k.Helper()
+		_, _, err := k.s.OneTimeByDigest(k.ctx, t.Digest)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			k.Fatal(err)
+		}
+		return err == nil
+	}
+	rules(t, open, map[string]func(*kit){
+		"round_trip": func(k *kit) {
+			u := k.add("alice")
+			want := onetime(u.ID, "reset", 1)
+			given := want
+			given.Created, given.Expires = born.In(time.FixedZone("", 3600)), want.Expires.In(time.FixedZone("", 60))
+			k.must(k.s.CreateOneTime(k.ctx, given))
+			got, of, err := k.s.OneTimeByDigest(k.ctx, want.Digest)
+			if err != nil || !reflect.DeepEqual(got, want) || of.ID != u.ID || of.Name != "alice" {
+				k.Errorf("got %+v of %+v, %v", got, of, err)
+			}
+			_, _, err = k.s.OneTimeByDigest(k.ctx, storage.DigestOf("x"))
+			k.is(err, storage.ErrNotFound, "there is none")
+		},
+		"one_of_a_purpose": func(k *kit) {
+			u, other := k.add("alice"), k.add("bob")
+			first, mail, bobs := onetime(u.ID, "reset", 1), onetime(u.ID, "mail", 1), onetime(other.ID, "reset", 1)
+			for _, t := range []storage.OneTime{first, mail, bobs} {
+				k.must(k.s.CreateOneTime(k.ctx, t))
+			}
+			second := onetime(u.ID, "reset", 2)
+			k.must(k.s.CreateOneTime(k.ctx, second))
+			if there(k, first) || !there(k, second) || !there(k, mail) || !there(k, bobs) {
+				k.Error("a new one takes the place of the earlier one of its purpose, and of no other")
+			}
+			k.must(k.s.CreateOneTime(k.ctx, second)) // its own place
+			taken := mail
+			taken.Digest = second.Digest
+			k.is(k.s.CreateOneTime(k.ctx, taken), storage.ErrConflict, "the digest is taken")
+			if !there(k, mail) {
+				k.Error("a refused one changes nothing")
+			}
+			k.must(k.s.DropOneTimes(k.ctx, u.ID, "reset"))
+			k.must(k.s.DropOneTimes(k.ctx, u.ID, "reset"))
+			k.must(k.s.DropOneTimes(k.ctx, "a\x00b", ""))
+			if there(k, second) || !there(k, mail) || !there(k, bobs) {
+				k.Error("that of the purpose goes, and no other")
+			}
+		},
+		"refused": func(k *kit) {
+			u := k.add("alice")
+			for what, change := range map[string]func(*storage.OneTime){
+				"no end": func(t *storage.OneTime) { t.Expires = time.Time{} }, "no digest": func(t *storage.OneTime) { t.Digest = storage.Digest{} },
+				"purpose": func(t *storage.OneTime) { t.Purpose = "" }, "subject": func(t *storage.OneTime) { t.Subject = "a\x00" },
+			} {
+				t := onetime(u.ID, "reset", 1)
+				change(&t)
+				k.is(k.s.CreateOneTime(k.ctx, t), storage.ErrInvalid, what)
+			}
+			k.is(k.s.CreateOneTime(k.ctx, onetime("nobody", "reset", 1)), storage.ErrStale, "there is no such account")
+			old := onetime(u.ID, "reset", 1)
+			_, err := k.s.BumpEpoch(k.ctx, u.ID)
+			k.must(err)
+			k.is(k.s.CreateOneTime(k.ctx, old), storage.ErrStale, "the epoch is another by now")
+			off := k.add("bob")
+			k.must(k.s.SetActive(k.ctx, off.ID, false))
+			epoch, err := k.s.SubjectEpoch(k.ctx, off.ID)
+			k.must(err)
+			t := onetime(off.ID, "reset", 1)
+			t.Epoch = epoch
+			k.is(k.s.CreateOneTime(k.ctx, t), storage.ErrStale, "the account is disabled")
+		},
+		"ends_with_the_account": func(k *kit) {
+			for name, end := range map[string]func(id string) error{
+				"password": func(id string) error { return k.s.SetPassword(k.ctx, id, "x") },
+				"disabled": func(id string) error { return k.s.SetActive(k.ctx, id, false) },
+				"deleted":  func(id string) error { return k.s.DeleteUser(k.ctx, id) },
+				"forgot":   func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
+			} {
+				u := k.add(name)
+				t := onetime(u.ID, "reset", 1)
+				k.must(k.s.CreateOneTime(k.ctx, t))
+				k.must(end(u.ID))
+				if there(k, t) {
+					k.Errorf("%s: it is still there", name)
+				}
+			}
+		},
+		"prune": func(k *kit) {
+			var all []storage.OneTime
+			for n, at := range []time.Duration{-time.Hour, 0, time.Microsecond} {
+				t := onetime(k.add(fmt.Sprint("u", n)).ID, "reset", n)
+				t.Expires = born.Add(at)
+				k.must(k.s.CreateOneTime(k.ctx, t))
+				all = append(all, t)
+			}
+			k.pruned(born, 10, 2)
+			if there(k, all[0]) || there(k, all[1]) || !there(k, all[2]) {
+				k.Error("what has expired goes")
+			}
+		},
+		"one_uses_it": func(k *kit) {
+			u := k.add("alice")
+			t := onetime(u.ID, "reset", 1)
+			k.must(k.s.CreateOneTime(k.ctx, t))
+			won := 0
+			for _, err := range race(func(int) error {
+				got, _, err := k.s.OneTimeByDigest(k.ctx, t.Digest)
+				if err != nil {
+					return err
+				}
+				return k.s.ChangePassword(k.ctx, got.Subject, got.Epoch, "new")
+			}) {
+				if err == nil {
+					won++
+				} else if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrStale) {
+					k.Error(err)
+				}
+			}
+			if won != 1 || there(k, t) {
+				k.Errorf("%d used it", won)
+			}
+		},
+	})
+}
