@@ -157,6 +157,8 @@ type world struct {
 	log       bytes.Buffer
 	refuse    error // what Deliver answers
 	panics    string
+	hasher    *password.Hasher
+	meanwhile func() // runs between the check of a token and its use
 }
 
 const page = "https://app.example/reset"
@@ -165,9 +167,15 @@ func newWorld(t *testing.T, s store, setMail func(id, mail string) error) *world
 	t.Helper()
 	w := &world{t: t, s: &watched{store: s}, setMail: setMail}
 	w.now.Store(1_800_000_000)
-	hasher, err := password.NewHasher(&password.HasherOptions{MaxWait: time.Minute})
+	var err error
+	w.hasher, err = password.NewHasher(&password.HasherOptions{MaxWait: time.Minute})
 	must(t, err)
-	w.passwords, err = password.New(w.s, hasher, &password.Options{FailureFloor: time.Nanosecond})
+	w.passwords, err = password.New(w.s, w.hasher, &password.Options{FailureFloor: time.Nanosecond, Validate: func(context.Context, storage.User, string) error {
+		if w.meanwhile != nil {
+			w.meanwhile()
+		}
+		return nil
+	}})
 	must(t, err)
 	_, err = w.passwords.Register(t.Context(), password.NewUser{ID: "id-alice", Name: "alice", Email: "a@app.example", Password: "wonderland-1"})
 	must(t, err)
@@ -225,9 +233,16 @@ func (w *world) token() string {
 	return w.messages[before].Token
 }
 
-// reset is the status of a use of the token.
+// reset is the status of a use of the token. No hash is spent on one that is refused
+// unless something happened in between.
 func (w *world) reset(token, to string) int {
-	return post(w.Reset(), fmt.Sprintf(`{"token":%q,"password":%q}`, token, to)).Code
+	w.t.Helper()
+	before := w.hasher.Hashed()
+	code := post(w.Reset(), fmt.Sprintf(`{"token":%q,"password":%q}`, token, to)).Code
+	if n := w.hasher.Hashed() - before; code != 204 && w.meanwhile == nil && n != 0 {
+		w.t.Errorf("%d hashes for a token that is refused", n)
+	}
+	return code
 }
 
 func (w *world) logsIn(password string) bool {
@@ -291,6 +306,20 @@ func TestReset(t *testing.T) {
 				t.Errorf("%d", got)
 			}
 			must(t, w.setMail("id-alice", "a@app.example"))
+		})
+		t.Run("attack_205_meanwhile", func(t *testing.T) {
+			for what, change := range map[string]func(){
+				"mail":  func() { must(t, w.setMail("id-alice", "new@app.example")) },
+				"epoch": func() { _, err := w.s.BumpEpoch(t.Context(), "id-alice"); must(t, err) },
+			} {
+				token := w.token()
+				w.meanwhile = change
+				if got := w.reset(token, "mad-hatter-99"); got != 400 || !w.logsIn("looking-glass-2") {
+					t.Errorf("%s: %d", what, got)
+				}
+				w.meanwhile = nil
+				must(t, w.setMail("id-alice", "a@app.example"))
+			}
 		})
 		t.Run("attack_205_after_password_change", func(t *testing.T) {
 			token := w.token()
