@@ -16,7 +16,10 @@ func (s *Store) HotQueries() map[string]string {
 		"prune devices":   s.dialect.bind("DELETE FROM vestibule_device_tokens" + ended("digest", "vestibule_device_tokens", "expires_us", "expires_us <> 0")),
 		"prune blocklist": s.dialect.bind("DELETE FROM vestibule_blocklist" + ended("block_key", "vestibule_blocklist", "until_us", "TRUE")),
 		"prune sessions":  s.dialect.bind("DELETE FROM vestibule_sessions" + ended("digest", "vestibule_sessions", "expires_us", "TRUE")),
-		"one time":        s.q.oneTimeByDigest, "prune one times": s.dialect.bind("DELETE FROM vestibule_onetimes" + ended("digest", "vestibule_onetimes", "expires_us", "TRUE")),
+		"access":          s.q.accessByDigest, "code": s.q.codeByDigest,
+		"prune codes":  s.dialect.bind("DELETE FROM vestibule_codes" + ended("digest", "vestibule_codes", "kept_us", "TRUE")),
+		"prune access": s.dialect.bind("DELETE FROM vestibule_access_tokens" + ended("digest", "vestibule_access_tokens", "expires_us", "TRUE")),
+		"one time":     s.q.oneTimeByDigest, "prune one times": s.dialect.bind("DELETE FROM vestibule_onetimes" + ended("digest", "vestibule_onetimes", "expires_us", "TRUE")),
 		"prune families": s.dialect.bind("DELETE FROM vestibule_families" + ended("id", "vestibule_families", "expires_us", "TRUE")),
 		"prune sealed":   s.dialect.bind("DELETE FROM vestibule_refresh_tokens" + ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0")),
 	}

@@ -49,7 +49,7 @@ type Store struct {
 	owns    bool          // Close closes the database
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
-	tokenByDigest, deviceByDigest, sessionByDigest, standing, userStanding hot
+	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, standing, userStanding hot
 }
 
 var (
@@ -65,6 +65,9 @@ var (
 	_ storage.Blocklist    = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
 	_ storage.OneTimes     = (*Store)(nil)
+	_ storage.Clients      = (*Store)(nil)
+	_ storage.Codes        = (*Store)(nil)
+	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -110,6 +113,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
 	}
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
+	s.accessByDigest.query = s.q.accessByDigest
 	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
 	if d == sqlite {
 		s.writer = make(chan struct{}, 1)
@@ -135,7 +139,7 @@ func Config() *gorm.Config {
 // Close releases what the store prepared, and closes the database where the store
 // owns it (Own, sqlite.Open, postgres.Open).
 func (s *Store) Close() error {
-	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.sessionByDigest.close(), s.standing.close(), s.userStanding.close())
+	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.standing.close(), s.userStanding.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

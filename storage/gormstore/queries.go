@@ -14,6 +14,7 @@ type queries struct {
 	deviceByDigest, refreshByDigest             string
 	sessionByDigest, oneTimeByDigest            string
 	claim, claimAt, standing, userStanding      string
+	codeByDigest, accessByDigest                string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
@@ -75,6 +76,12 @@ func newQueries(d dialect, u *userSQL) queries {
 			" FROM vestibule_sessions t LEFT" + owner("t.subject") + " WHERE t.digest = ?",
 		oneTimeByDigest: "SELECT t.purpose, t.subject, t.epoch, t.bound, t.created_us, t.expires_us, " + userColumns +
 			" FROM vestibule_onetimes t" + owner("t.subject") + " WHERE t.digest = ?",
+		codeByDigest: "SELECT " + codeColumns + ", " + userColumns + " FROM vestibule_codes t" + owner("t.subject") + " WHERE t.digest = ?",
+		accessByDigest: "SELECT " + accessColumns + ", c.disabled OR t.family IS NOT NULL AND COALESCE(f.ended, TRUE), " +
+			"COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
+			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
+			" FROM vestibule_access_tokens t JOIN vestibule_clients c ON c.id = t.client LEFT JOIN vestibule_families f ON f.id = t.family" +
+			" LEFT" + owner("t.subject") + " WHERE t.digest = ?",
 		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, " +
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + userColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
@@ -95,7 +102,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding,
+		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest,
 	} {
 		*s = d.bind(*s)
 	}
@@ -110,6 +117,15 @@ const serverNow = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGIN
 func (d dialect) forUpdate() string {
 	if d == postgres {
 		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// forShare ends a SELECT whose rows nobody changes until the transaction ends, and which
+// others may lock so too.
+func (d dialect) forShare() string {
+	if d == postgres {
+		return " FOR SHARE"
 	}
 	return ""
 }

@@ -58,6 +58,9 @@ func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
 		if _, err := s.dropFamilies(ctx, " WHERE subject = ?", subject); err != nil {
 			return err
 		}
+		if err := s.dropGrants(ctx, "subject", subject); err != nil {
+			return err
+		}
 		if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
 			return err
 		}

@@ -92,6 +92,24 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		for d, c := range s.codes {
+			if n >= limit {
+				return nil
+			}
+			if !c.Kept.After(now) {
+				drop(t, s.codes, d)
+				n++
+			}
+		}
+		for d, a := range s.access {
+			if n >= limit {
+				return nil
+			}
+			if a.Expired(now) {
+				s.dropAccess(t, d)
+				n++
+			}
+		}
 		for id, f := range s.families {
 			if n >= limit {
 				return nil

@@ -51,6 +51,10 @@ type Store struct {
 	signing   map[signingID]storage.SigningKey
 	onetimes  map[storage.Digest]storage.OneTime
 	errands   map[string][]storage.Digest // one-time tokens of subjects
+	clients   map[string]storage.Client
+	codes     map[storage.Digest]storage.Code
+	access    map[storage.Digest]storage.AccessToken
+	accessIDs map[string]storage.Digest
 }
 
 var (
@@ -66,6 +70,9 @@ var (
 	_ storage.Blocklist    = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
 	_ storage.OneTimes     = (*Store)(nil)
+	_ storage.Clients      = (*Store)(nil)
+	_ storage.Codes        = (*Store)(nil)
+	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -97,6 +104,10 @@ func New(opts *Options) *Store {
 		signing:   make(map[signingID]storage.SigningKey),
 		onetimes:  make(map[storage.Digest]storage.OneTime),
 		errands:   make(map[string][]storage.Digest),
+		clients:   make(map[string]storage.Client),
+		codes:     make(map[storage.Digest]storage.Code),
+		access:    make(map[storage.Digest]storage.AccessToken),
+		accessIDs: make(map[string]storage.Digest),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

@@ -205,4 +205,14 @@ func (s *Store) forget(t *tx, subject string) {
 	for _, id := range s.began[subject] {
 		s.dropFamily(t, id)
 	}
+	for d, c := range s.codes {
+		if c.Subject == subject {
+			drop(t, s.codes, d)
+		}
+	}
+	for d, a := range s.access {
+		if a.Subject == subject {
+			s.dropAccess(t, d)
+		}
+	}
 }

@@ -31,6 +31,9 @@ type Store interface {
 	storage.Blocklist
 	storage.SigningKeys
 	storage.OneTimes
+	storage.Clients
+	storage.Codes
+	storage.AccessTokens
 	storage.Pruner
 	storage.Transactor
 }
@@ -57,6 +60,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"blocklist", blocklist},
 		{"signing_keys", signingKeys},
 		{"one_times", oneTimes},
+		{"clients", clients},
+		{"codes", codes},
+		{"access_tokens", accessTokens},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},

@@ -1,0 +1,100 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Client is an application that acts by OAuth 2.0, for users or for itself.
+type Client struct {
+	// ID is the "client_id".
+	ID   string
+	Name string
+	// Method is how the client proves who it is: "none" for a public one,
+	// "client_secret_basic", "client_secret_post" or "private_key_jwt" (RFC 7591 section 2).
+	Method string
+	// Secret is the digest of a secret that was generated (RULES K3); zero for none.
+	Secret Digest
+	// Password is the hash of a secret that somebody chose; "" for none. A client has at
+	// most one of Secret and Password.
+	Password PasswordHash
+	// Keys is a JWK set with the client's public keys, for "private_key_jwt".
+	Keys []byte
+	// Native clients run on the user's machine: their redirect URIs of a loopback address
+	// match whatever the port (RFC 8252 section 7.3).
+	Native bool
+	// RedirectURIs are where the authorization endpoint may send the browser, compared
+	// byte for byte; LogoutURIs where a logout may.
+	RedirectURIs, LogoutURIs []string
+	// Grants are the grant types that the client may use.
+	Grants []string
+	// Scopes are those that it may ask for; Default those that it gets where it asks for
+	// none.
+	Scopes, Default []string
+	// Audiences are the resources that it may ask tokens for (RFC 8707), and as which it may
+	// introspect tokens (RULES I1).
+	Audiences []string
+	// Trusted clients are the application's own: no consent is asked for.
+	Trusted bool
+	// Disabled clients can do nothing, and neither can their tokens.
+	Disabled bool
+	Created  time.Time
+}
+
+// MaxClient is how long the lists and the keys of a client may be together, in bytes.
+const MaxClient = 64 << 10
+
+// Public reports whether the client can keep no secret.
+func (c *Client) Public() bool { return c.Method == "none" }
+
+// Check returns ErrInvalid, with a word on why, unless c can be kept.
+func (c *Client) Check() error {
+	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
+	size := len(c.Keys)
+	for _, list := range [][]string{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences} {
+		for _, s := range list {
+			size += len(s)
+			if !plain(s) {
+				errs = append(errs, fmt.Errorf("%w: a text of the client is empty or holds blanks or control characters", ErrInvalid))
+			}
+		}
+	}
+	if size > MaxClient {
+		errs = append(errs, fmt.Errorf("%w: a client of %d bytes", ErrInvalid, size))
+	}
+	if !c.Secret.IsZero() && c.Password != "" {
+		errs = append(errs, fmt.Errorf("%w: a client with two secrets", ErrInvalid))
+	}
+	return errors.Join(errs...)
+}
+
+// plain wants printable ASCII without blanks.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Clients keeps the applications that act by OAuth 2.0.
+type Clients interface {
+	// ClientByID returns the client, disabled or not. ErrNotFound where there is none; a
+	// malformed id counts as absent.
+	ClientByID(ctx context.Context, id string) (Client, error)
+	// ListClients returns up to limit clients whose ID is greater than after, in order of
+	// ID; "" starts at the beginning.
+	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
+	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c can not
+	// be kept.
+	CreateClient(ctx context.Context, c Client) error
+	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
+	// there is none, ErrInvalid where c can not be kept.
+	UpdateClient(ctx context.Context, c Client) error
+	// DeleteClient removes the client with its codes, access tokens and families, so that
+	// nothing of it fits a later client of that ID. ErrNotFound where there is none.
+	DeleteClient(ctx context.Context, id string) error
+}

@@ -1,0 +1,155 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, created_us"
+	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ? WHERE id = ?"
+	clientByID    = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id = ?"
+	listClients   = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id > ? ORDER BY id LIMIT ?"
+)
+
+// clientLists is the column "lists".
+type clientLists struct {
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	LogoutURIs   []string `json:"logout_uris,omitempty"`
+	Grants       []string `json:"grants,omitempty"`
+	Scopes       []string `json:"scopes,omitempty"`
+	Default      []string `json:"default,omitempty"`
+	Audiences    []string `json:"audiences,omitempty"`
+}
+
+// clientRow is a row of the client columns.
+type clientRow struct {
+	c              storage.Client
+	secret         []byte
+	password, list string
+	created        int64
+}
+
+func (r *clientRow) dest() []any {
+	c := &r.c
+	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.created}
+}
+
+func (r *clientRow) client() (storage.Client, error) {
+	var l clientLists
+	if err := json.Unmarshal([]byte(r.list), &l); err != nil {
+		return storage.Client{}, fmt.Errorf("gormstore: the lists of client %q can not be read: %w", r.c.ID, err)
+	}
+	c := r.c
+	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Audiences
+	copy(c.Secret[:], r.secret)
+	c.Password, c.Created = storage.PasswordHash(r.password), timeOf(r.created)
+	return c, nil
+}
+
+// clientValues are the columns between id and created_us.
+func clientValues(c storage.Client) ([]any, error) {
+	list, err := json.Marshal(clientLists{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences})
+	if err != nil {
+		return nil, err
+	}
+	var secret []byte
+	if !c.Secret.IsZero() {
+		secret = c.Secret[:]
+	}
+	return []any{c.Name, c.Method, secret, string(c.Password), c.Native, c.Trusted, c.Disabled, string(list), c.Keys}, nil
+}
+
+// ClientByID implements storage.Clients.
+func (s *Store) ClientByID(ctx context.Context, id string) (storage.Client, error) {
+	if storage.CheckID("client id", id) != nil {
+		return storage.Client{}, storage.ErrNotFound
+	}
+	var r clientRow
+	if err := s.row(ctx, s.dialect.bind(clientByID), []any{id}, r.dest()); err != nil {
+		return storage.Client{}, notFound(err)
+	}
+	return r.client()
+}
+
+// ListClients implements storage.Clients.
+func (s *Store) ListClients(ctx context.Context, after string, limit int) (list []storage.Client, err error) {
+	err = s.rows(ctx, s.dialect.bind(listClients), []any{after, max(limit, 0)}, func(rows *sql.Rows) error {
+		var r clientRow
+		if err := rows.Scan(r.dest()...); err != nil {
+			return err
+		}
+		c, err := r.client()
+		list = append(list, c)
+		return err
+	})
+	return list, err
+}
+
+// CreateClient implements storage.Clients.
+func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	values, err := clientValues(c)
+	if err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, s.dialect.bind(insertClient), append(append([]any{c.ID}, values...), micros(c.Created))...)
+	if err == nil && n == 0 {
+		err = storage.ErrConflict
+	}
+	return err
+}
+
+// UpdateClient implements storage.Clients.
+func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	values, err := clientValues(c)
+	if err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, s.dialect.bind(updateClient), append(values, c.ID)...)
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	return err
+}
+
+// DeleteClient implements storage.Clients.
+func (s *Store) DeleteClient(ctx context.Context, id string) error {
+	if storage.CheckID("client id", id) != nil {
+		return storage.ErrNotFound
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_clients WHERE id = ?"), id)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return storage.ErrNotFound
+		}
+		if err := s.dropGrants(ctx, "client", id); err != nil {
+			return err
+		}
+		_, err = s.dropFamilies(ctx, " WHERE client = ? AND client <> ''", id)
+		return err
+	})
+}
+
+// dropGrants removes the codes and access tokens of a client or of a subject.
+func (s *Store) dropGrants(ctx context.Context, column, id string) error {
+	for _, table := range []string{"vestibule_codes", "vestibule_access_tokens"} {
+		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+column+" = ?"), id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

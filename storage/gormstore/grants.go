@@ -1,0 +1,156 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	codeColumns = "t.client, t.subject, t.epoch, t.redirect_uri, t.scopes, t.resource, t.challenge, t.nonce, t.confirm, t.auth_time_us, t.created_us, t.expires_us, t.kept_us, t.used, t.family"
+	insertCode  = "INSERT INTO vestibule_codes (digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, auth_time_us, created_us, expires_us, kept_us, used, family)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '') ON CONFLICT DO NOTHING"
+	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ? WHERE digest = ? AND NOT used"
+
+	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
+	insertAccess  = "INSERT INTO vestibule_access_tokens (digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+
+// CreateCode implements storage.Codes.
+func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.lockHolder(ctx, c.Subject, c.Epoch); err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertCode), c.Digest[:], c.Client, c.Subject, c.Epoch, c.RedirectURI, text(c.Scopes), text(c.Resource),
+			c.Challenge, c.Nonce, c.Confirm, micros(c.AuthTime), micros(c.Created), micros(c.Expires), micros(c.Kept))
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
+}
+
+// CodeByDigest implements storage.Codes.
+func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Code, storage.User, error) {
+	c := storage.Code{Digest: d}
+	var u userRow
+	var scopes, resource *string
+	var authTime, created, expires, kept int64
+	dest := []any{&c.Client, &c.Subject, &c.Epoch, &c.RedirectURI, &scopes, &resource, &c.Challenge, &c.Nonce, &c.Confirm, &authTime, &created, &expires, &kept, &c.Used, &c.Family}
+	if err := s.row(ctx, s.q.codeByDigest, []any{d[:]}, append(dest, u.dest()...)); err != nil {
+		return storage.Code{}, storage.User{}, notFound(err)
+	}
+	if u.u.ID != c.Subject { // see UserByID
+		return storage.Code{}, storage.User{}, storage.ErrNotFound
+	}
+	c.Scopes, c.Resource = words(scopes), words(resource)
+	c.AuthTime, c.Created, c.Expires, c.Kept = timeOf(authTime), timeOf(created), timeOf(expires), timeOf(kept)
+	return c, u.user(), nil
+}
+
+// UseCode implements storage.Codes.
+func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) error {
+	n, err := s.exec(ctx, s.dialect.bind(useCode), family, d[:])
+	if err != nil || n > 0 {
+		return err
+	}
+	var one int
+	if err := s.row(ctx, s.dialect.bind("SELECT 1 FROM vestibule_codes WHERE digest = ?"), []any{d[:]}, []any{&one}); err != nil {
+		return notFound(err)
+	}
+	return storage.ErrConflict
+}
+
+// AccessByDigest implements storage.AccessTokens with one prepared query.
+func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
+	var r struct {
+		a                          storage.AccessToken
+		u                          userRow
+		scopes, resource           *string
+		authTime, created, expires int64
+		ended                      bool
+	}
+	a, u := &r.a, &r.u
+	err := s.hotRow(ctx, &s.accessByDigest, []any{d[:]}, []any{
+		&a.ID, &a.Family, &a.Client, &a.Subject, &a.Epoch, &r.scopes, &r.resource, &a.Confirm, &r.authTime, &r.created, &r.expires, &r.ended,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+	})
+	if err != nil {
+		return storage.AccessState{}, notFound(err)
+	}
+	a.Digest = d
+	a.Scopes, a.Resource = words(r.scopes), words(r.resource)
+	a.AuthTime, a.Created, a.Expires = timeOf(r.authTime), timeOf(r.created), timeOf(r.expires)
+	st := storage.AccessState{Access: *a, Ended: r.ended}
+	switch {
+	case a.Subject == "":
+		return st, nil
+	case u.u.ID != a.Subject: // the account is gone; and see UserByID
+		return storage.AccessState{}, storage.ErrNotFound
+	}
+	st.User = u.user()
+	return st, nil
+}
+
+// CreateAccess implements storage.AccessTokens. The rows that it depends on are locked
+// until it is there, so that their end comes before or after it: the account's, the
+// client's, the family's, in the order in which their ends lock them.
+func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
+	if err := a.Check(); err != nil {
+		return err
+	}
+	var family, subject *string // NULL is none
+	if a.Family != "" {
+		family = &a.Family
+	}
+	if a.Subject != "" {
+		subject = &a.Subject
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if subject != nil {
+			if err := s.lockHolder(ctx, a.Subject, a.Epoch); err != nil {
+				return err
+			}
+		}
+		if err := s.live(ctx, "SELECT NOT disabled FROM vestibule_clients WHERE id = ?", a.Client); err != nil {
+			return err
+		}
+		if family != nil {
+			if err := s.live(ctx, "SELECT NOT ended FROM vestibule_families WHERE id = ?", a.Family); err != nil {
+				return err
+			}
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertAccess), a.Digest[:], a.ID, family, a.Client, subject, a.Epoch, text(a.Scopes), text(a.Resource),
+			a.Confirm, micros(a.AuthTime), micros(a.Created), micros(a.Expires))
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
+}
+
+// live returns ErrStale unless the query's row is there and says true, and locks it.
+func (s *Store) live(ctx context.Context, query, id string) error {
+	var ok bool
+	err := s.row(ctx, s.dialect.bind(query)+s.dialect.forShare(), []any{id}, []any{&ok})
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !ok {
+		return storage.ErrStale
+	}
+	return err
+}
+
+// DropAccess implements storage.AccessTokens.
+func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
+	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_access_tokens WHERE digest = ?"), d[:])
+	if err == nil && n == 0 {
+		err = storage.ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code is an authorization code: what a user granted to a client, to be exchanged once
+// (RFC 6749 section 4.1.2).
+type Code struct {
+	Digest  Digest
+	Client  string
+	Subject string
+	// Epoch is the subject's epoch as read before the user was authenticated.
+	Epoch int64
+	// RedirectURI is that of the request, byte for byte; "" where it named none.
+	RedirectURI      string
+	Scopes, Resource []string
+	// Challenge is the S256 challenge of PKCE (RFC 7636); "" for none.
+	Challenge string
+	// Nonce is that of OpenID Connect, Confirm the thumbprint of a DPoP key; "" for none.
+	Nonce, Confirm string
+	AuthTime       time.Time
+	Created        time.Time
+	// Expires is when it can be exchanged no more.
+	Expires time.Time
+	// Kept is until when it is known after it was used, so that a second use is noticed.
+	Kept time.Time
+	// Used: it was exchanged, or burnt. Family is what came of it; "" for nothing.
+	Used   bool
+	Family string
+}
+
+// Check returns ErrInvalid, with a word on why, unless c can be kept.
+func (c *Code) Check() error {
+	var end error
+	switch {
+	case c.Digest.IsZero():
+		end = fmt.Errorf("%w: a code without a digest", ErrInvalid)
+	case c.Expires.IsZero() || c.Kept.Before(c.Expires):
+		end = fmt.Errorf("%w: a code without an end, or not kept until it", ErrInvalid)
+	case len(c.RedirectURI) > MaxScopes || c.RedirectURI != "" && !plain(c.RedirectURI):
+		end = fmt.Errorf("%w: a redirect URI that is too long, or no URI", ErrInvalid)
+	}
+	return errors.Join(end, CheckID("client", c.Client), CheckID("subject", c.Subject), checkScopes(c.Scopes), checkScopes(c.Resource),
+		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("confirmation", c.Confirm))
+}
+
+// Codes keeps authorization codes.
+type Codes interface {
+	// CreateCode inserts c, unused. ErrStale where the subject is absent, disabled, or its
+	// epoch is not c.Epoch; ErrConflict where the digest is taken; ErrInvalid where c can not
+	// be kept.
+	CreateCode(ctx context.Context, c Code) error
+	// CodeByDigest returns the code, used and expired or not, and the account of its
+	// subject, with its present epoch. ErrNotFound where one of them is absent.
+	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
+	// UseCode marks the code as used and notes what came of it. ErrConflict where it was
+	// used already, ErrNotFound where there is none. Of many at once one uses it. Expiry is
+	// the caller's to judge.
+	UseCode(ctx context.Context, d Digest, family string) error
+}
+
+// AccessToken is an opaque access token.
+type AccessToken struct {
+	Digest Digest
+	// ID names the token in lists, events and the blocklist. It is random and no secret.
+	ID string
+	// Family is the login or grant that it came of; "" for one that a client got for itself.
+	Family string
+	Client string
+	// Subject is the user; "" for none.
+	Subject string
+	// Epoch is the family's.
+	Epoch            int64
+	Scopes, Resource []string
+	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.
+	Confirm  string
+	AuthTime time.Time
+	Created  time.Time
+	Expires  time.Time
+}
+
+// Expired reports whether the token has ended at now.
+func (t *AccessToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
+
+// Check returns ErrInvalid, with a word on why, unless t can be kept.
+func (t *AccessToken) Check() error {
+	var end error
+	switch {
+	case t.Digest.IsZero() || t.Expires.IsZero():
+		end = fmt.Errorf("%w: an access token without a digest or an end", ErrInvalid)
+	case (t.Subject == "") != (t.Family == ""):
+		end = fmt.Errorf("%w: an access token of a user without a family, or the reverse", ErrInvalid)
+	}
+	return errors.Join(end, CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
+		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm))
+}
+
+// AccessState is an access token with all that decides about it, as of one moment.
+type AccessState struct {
+	Access AccessToken
+	// User is the token's subject, with its present epoch; the zero one where there is none.
+	User User
+	// Ended: its family has ended or is gone, or its client is disabled.
+	Ended bool
+}
+
+// AccessTokens keeps opaque access tokens.
+type AccessTokens interface {
+	// AccessByDigest returns the token, expired and ended or not, in one round trip.
+	// ErrNotFound where it, its client, or the account of its subject is absent.
+	AccessByDigest(ctx context.Context, d Digest) (AccessState, error)
+	// CreateAccess inserts t. ErrStale where its client is absent or disabled, where its
+	// family is absent or has ended, and where its subject is absent, disabled, or its epoch
+	// is not t.Epoch; ErrConflict where the digest or the ID is taken; ErrInvalid where t can
+	// not be kept.
+	CreateAccess(ctx context.Context, t AccessToken) error
+	// DropAccess deletes the token; ErrNotFound where it is absent (already).
+	DropAccess(ctx context.Context, d Digest) error
+}

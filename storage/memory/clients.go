@@ -1,0 +1,101 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func copyClient(c storage.Client) storage.Client {
+	c.Keys, c.Created = bytes.Clone(c.Keys), c.Created.UTC()
+	for _, list := range []*[]string{&c.RedirectURIs, &c.LogoutURIs, &c.Grants, &c.Scopes, &c.Default, &c.Audiences} {
+		*list = slices.Clone(*list)
+	}
+	return c
+}
+
+// ClientByID implements storage.Clients.
+func (s *Store) ClientByID(ctx context.Context, id string) (c storage.Client, err error) {
+	err = s.read(ctx, func() error {
+		var ok bool
+		if c, ok = s.clients[id]; !ok {
+			return storage.ErrNotFound
+		}
+		c = copyClient(c)
+		return nil
+	})
+	return c, err
+}
+
+// ListClients implements storage.Clients.
+func (s *Store) ListClients(ctx context.Context, after string, limit int) (list []storage.Client, err error) {
+	err = s.read(ctx, func() error {
+		for id, c := range s.clients {
+			if id > after {
+				list = append(list, copyClient(c))
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b storage.Client) int { return strings.Compare(a.ID, b.ID) })
+	return list[:min(max(limit, 0), len(list))], err
+}
+
+// CreateClient implements storage.Clients.
+func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if _, taken := s.clients[c.ID]; taken {
+			return storage.ErrConflict
+		}
+		put(t, s.clients, c.ID, copyClient(c))
+		return nil
+	})
+}
+
+// UpdateClient implements storage.Clients.
+func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		old, ok := s.clients[c.ID]
+		if !ok {
+			return storage.ErrNotFound
+		}
+		c.Created = old.Created
+		put(t, s.clients, c.ID, copyClient(c))
+		return nil
+	})
+}
+
+// DeleteClient implements storage.Clients.
+func (s *Store) DeleteClient(ctx context.Context, id string) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, ok := s.clients[id]; !ok {
+			return storage.ErrNotFound
+		}
+		drop(t, s.clients, id)
+		for d, c := range s.codes {
+			if c.Client == id {
+				drop(t, s.codes, d)
+			}
+		}
+		for d, a := range s.access {
+			if a.Client == id {
+				s.dropAccess(t, d)
+			}
+		}
+		for name, f := range s.families {
+			if f.Client == id {
+				s.dropFamily(t, name)
+			}
+		}
+		return nil
+	})
+}

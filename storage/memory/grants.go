@@ -1,0 +1,138 @@
+package memory
+
+import (
+	"context"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func copyCode(c storage.Code) storage.Code {
+	c.Scopes, c.Resource = slices.Clone(c.Scopes), slices.Clone(c.Resource)
+	c.AuthTime, c.Created, c.Expires, c.Kept = c.AuthTime.UTC(), c.Created.UTC(), c.Expires.UTC(), c.Kept.UTC()
+	return c
+}
+
+func copyAccess(a storage.AccessToken) storage.AccessToken {
+	a.Scopes, a.Resource = slices.Clone(a.Scopes), slices.Clone(a.Resource)
+	a.AuthTime, a.Created, a.Expires = a.AuthTime.UTC(), a.Created.UTC(), a.Expires.UTC()
+	return a
+}
+
+// CreateCode implements storage.Codes.
+func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if !s.mayHold(c.Subject, c.Epoch) {
+			return storage.ErrStale
+		}
+		if _, taken := s.codes[c.Digest]; taken {
+			return storage.ErrConflict
+		}
+		c = copyCode(c)
+		c.Used, c.Family = false, ""
+		put(t, s.codes, c.Digest, c)
+		return nil
+	})
+}
+
+// CodeByDigest implements storage.Codes.
+func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (c storage.Code, u storage.User, err error) {
+	err = s.read(ctx, func() error {
+		var ok bool
+		if c, ok = s.codes[d]; !ok {
+			return storage.ErrNotFound
+		}
+		c = copyCode(c)
+		u, err = s.user(c.Subject)
+		return err
+	})
+	if err != nil {
+		return storage.Code{}, storage.User{}, err
+	}
+	return c, u, nil
+}
+
+// UseCode implements storage.Codes.
+func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) error {
+	return s.write(ctx, func(t *tx) error {
+		c, ok := s.codes[d]
+		switch {
+		case !ok:
+			return storage.ErrNotFound
+		case c.Used:
+			return storage.ErrConflict
+		}
+		c.Used, c.Family = true, family
+		put(t, s.codes, d, c)
+		return nil
+	})
+}
+
+// AccessByDigest implements storage.AccessTokens.
+func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (st storage.AccessState, err error) {
+	err = s.read(ctx, func() error {
+		a, ok := s.access[d]
+		client, known := s.clients[a.Client]
+		if !ok || !known {
+			return storage.ErrNotFound
+		}
+		st.Access = copyAccess(a)
+		st.Ended = client.Disabled
+		if a.Family != "" {
+			f, there := s.families[a.Family]
+			st.Ended = st.Ended || !there || f.Ended
+		}
+		if a.Subject != "" {
+			st.User, err = s.user(a.Subject)
+		}
+		return err
+	})
+	if err != nil {
+		return storage.AccessState{}, err
+	}
+	return st, nil
+}
+
+// CreateAccess implements storage.AccessTokens.
+func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
+	if err := a.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		client, known := s.clients[a.Client]
+		f, there := s.families[a.Family]
+		switch {
+		case !known || client.Disabled,
+			a.Family != "" && (!there || f.Ended),
+			a.Subject != "" && !s.mayHold(a.Subject, a.Epoch):
+			return storage.ErrStale
+		}
+		_, digest := s.access[a.Digest]
+		_, id := s.accessIDs[a.ID]
+		if digest || id {
+			return storage.ErrConflict
+		}
+		put(t, s.access, a.Digest, copyAccess(a))
+		put(t, s.accessIDs, a.ID, a.Digest)
+		return nil
+	})
+}
+
+// DropAccess implements storage.AccessTokens.
+func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, ok := s.access[d]; !ok {
+			return storage.ErrNotFound
+		}
+		s.dropAccess(t, d)
+		return nil
+	})
+}
+
+func (s *Store) dropAccess(t *tx, d storage.Digest) {
+	drop(t, s.accessIDs, s.access[d].ID)
+	drop(t, s.access, d)
+}

@@ -1,0 +1,136 @@
+package storagetest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func client(id string) storage.Client {
+	return storage.Client{ID: id, Name: "The " + id, Method: "client_secret_basic", Created: born}
+}
+
+func clients(t *testing.T, open func(*testing.T) Store) {
+	ids := func(k *kit, after string, limit int) (ids []string) {
+		k.Helper()
+		list, err := k.s.ListClients(k.ctx, after, limit)
+		k.must(err)
+		for _, c := range list {
+			ids = append(ids, c.ID)
+		}
+		return ids
+	}
+	rules(t, open, map[string]func(*kit){
+		"round_trip": func(k *kit) {
+			want := storage.Client{
+				ID: "c", Name: "Ünïcode", Method: "private_key_jwt", Secret: storage.DigestOf("secret"), Keys: []byte{0, 1, 0xff}, Native: true,
+				RedirectURIs: []string{"https://a.example/cb?x=1", "http://127.0.0.1/cb"}, LogoutURIs: []string{"https://a.example/bye"},
+				Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"b", "a"}, Default: []string{"a"}, Audiences: []string{"https://api.example"},
+				Trusted: true, Disabled: true, Created: born,
+			}
+			given := want
+			given.Created = born.In(time.FixedZone("", 3600))
+			k.must(k.s.CreateClient(k.ctx, given))
+			if got, err := k.s.ClientByID(k.ctx, "c"); err != nil || !reflect.DeepEqual(got, want) {
+				k.Errorf("got %+v, %v", got, err)
+			}
+			k.must(k.s.CreateClient(k.ctx, storage.Client{ID: "d", Method: "none", Created: born}))
+			if got, err := k.s.ClientByID(k.ctx, "d"); err != nil || !got.Public() || got.Name != "" || len(got.RedirectURIs)+len(got.Keys) != 0 || !got.Secret.IsZero() {
+				k.Errorf("got %+v, %v", got, err)
+			}
+			k.is(k.s.CreateClient(k.ctx, client("c")), storage.ErrConflict, "the ID is taken")
+			_, err := k.s.ClientByID(k.ctx, "C")
+			k.is(err, storage.ErrNotFound, "another ID")
+		},
+		"update": func(k *kit) {
+			k.must(k.s.CreateClient(k.ctx, client("c")))
+			next := storage.Client{ID: "c", Name: "new", Method: "client_secret_post", Password: "hash", Scopes: []string{"x"}, Created: born.Add(time.Hour)}
+			k.must(k.s.UpdateClient(k.ctx, next))
+			next.Created = born
+			if got, err := k.s.ClientByID(k.ctx, "c"); err != nil || !reflect.DeepEqual(got, next) {
+				k.Errorf("got %+v, %v: all but Created is replaced", got, err)
+			}
+			k.is(k.s.UpdateClient(k.ctx, client("d")), storage.ErrNotFound, "there is none")
+			if got := ids(k, "", 10); !slices.Equal(got, []string{"c"}) {
+				k.Errorf("%q: an update makes none", got)
+			}
+		},
+		"list": func(k *kit) {
+			for _, id := range []string{"b", "a", "B", "c"} {
+				k.must(k.s.CreateClient(k.ctx, client(id)))
+			}
+			for limit, want := range map[int]string{-1: "", 0: "", 2: "B a", 9: "B a b c"} {
+				if got := strings.Join(ids(k, "", limit), " "); got != want {
+					k.Errorf("up to %d: %q, want %q", limit, got, want)
+				}
+			}
+			if got := ids(k, "a", 9); !slices.Equal(got, []string{"b", "c"}) {
+				k.Errorf("after a: %q", got)
+			}
+		},
+		"invalid": func(k *kit) {
+			for what, change := range map[string]func(*storage.Client){
+				"id": func(c *storage.Client) { c.ID = "" }, "NUL": func(c *storage.Client) { c.ID = "a\x00" }, "name": func(c *storage.Client) { c.Name = "\xff" },
+				"method": func(c *storage.Client) { c.Method = "" }, "blank": func(c *storage.Client) { c.Scopes = []string{"a b"} }, "empty": func(c *storage.Client) { c.RedirectURIs = []string{""} },
+				"long": func(c *storage.Client) { c.Keys = make([]byte, storage.MaxClient+1) },
+				"two":  func(c *storage.Client) { c.Secret, c.Password = storage.DigestOf("x"), "y" },
+			} {
+				c := client("c")
+				change(&c)
+				k.is(k.s.CreateClient(k.ctx, c), storage.ErrInvalid, what)
+				k.is(k.s.UpdateClient(k.ctx, c), storage.ErrInvalid, what)
+			}
+			for _, bad := range []string{"", "a\x00", "\xff", strings.Repeat("a", 300)} {
+				_, err := k.s.ClientByID(k.ctx, bad)
+				k.is(err, storage.ErrNotFound, "no ID")
+				k.is(k.s.DeleteClient(k.ctx, bad), storage.ErrNotFound, "no ID")
+			}
+		},
+		"delete_takes_all_of_it": func(k *kit) {
+			u := k.add("alice")
+			var kept storage.AccessToken
+			for i, id := range []string{"gone", "stays"} {
+				k.must(k.s.CreateClient(k.ctx, client(id)))
+				f := family(u.ID, 0, i)
+				f.Client = id
+				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
+				k.must(k.s.CreateCode(k.ctx, code(id, u.ID, i)))
+				kept = access(id, u.ID, f.ID, i)
+				k.must(k.s.CreateAccess(k.ctx, kept))
+			}
+			k.must(k.s.DeleteClient(k.ctx, "gone"))
+			k.is(k.s.DeleteClient(k.ctx, "gone"), storage.ErrNotFound, "deleted already")
+			k.must(k.s.CreateClient(k.ctx, client("gone"))) // another one of that ID
+			_, _, err := k.s.CodeByDigest(k.ctx, code("gone", u.ID, 0).Digest)
+			k.is(err, storage.ErrNotFound, "its codes are gone")
+			_, err = k.s.AccessByDigest(k.ctx, access("gone", u.ID, "", 0).Digest)
+			k.is(err, storage.ErrNotFound, "its access tokens are gone")
+			if left := k.familiesLeft(u.ID); len(left) != 1 {
+				k.Errorf("families %q: its families are gone", left)
+			}
+			if st, err := k.s.AccessByDigest(k.ctx, kept.Digest); err != nil || st.Ended {
+				k.Errorf("another's token: %+v, %v", st, err)
+			}
+		},
+	})
+}
+
+func code(client, subject string, n int) storage.Code {
+	return storage.Code{
+		Digest: storage.DigestOf(fmt.Sprint("code", client, subject, n)), Client: client, Subject: subject,
+		Created: born, Expires: born.Add(time.Minute), Kept: born.Add(time.Hour),
+	}
+}
+
+// access is a token of a user's family, or of the client itself where both are "".
+func access(client, subject, family string, n int) storage.AccessToken {
+	return storage.AccessToken{
+		Digest: storage.DigestOf(fmt.Sprint("access", client, n)), ID: fmt.Sprintf("access-%s-%d", client, n), Client: client, Subject: subject, Family: family,
+		Created: born, Expires: born.Add(time.Hour),
+	}
+}
