@@ -170,6 +170,20 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			}
 			k.is(k.s.CreateAccess(k.ctx, access("c", u.ID, f.ID, 9)), storage.ErrStale, "its family has ended")
 		},
+		"family_gone": func(k *kit) {
+			u := k.add("alice")
+			k.must(k.s.CreateClient(k.ctx, client("c")))
+			f := family(u.ID, 0, 1)
+			f.Expires = born.Add(time.Hour)
+			k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
+			t := access("c", u.ID, f.ID, 1)
+			t.Expires = born.Add(2 * time.Hour)
+			k.must(k.s.CreateAccess(k.ctx, t))
+			k.pruned(f.Expires, 10, 1)
+			if got := state(k, t); got != "ended" {
+				k.Errorf("after its family was pruned: %s", got)
+			}
+		},
 		"client_disabled": func(k *kit) {
 			_, _, mine, own := of(k)
 			c := client("c")
