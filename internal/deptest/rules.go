@@ -22,7 +22,8 @@ const (
 	xsys      = "golang.org/x/sys/cpu" // x/crypto's look at the processor
 	xsync     = "golang.org/x/sync/..."
 	golangJWT = "github.com/golang-jwt/jwt/v5"
-	inflect   = "github.com/jinzhu/..." // gorm's
+	goOAuth2  = "github.com/go-oauth2/oauth2/v4" // its frame; never its stores
+	inflect   = "github.com/jinzhu/..."          // gorm's
 )
 
 // rules has a line for each package of the library; examples and commands are
@@ -50,6 +51,7 @@ var rules = []rule{
 	{"schemes/remoteuser", []string{"authn", "authn/csrf", "storage"}},
 	{"schemes/basic", []string{"authn", "authn/csrf"}},
 	{"schemes/jwt", []string{"authn", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation"}},
+	{"schemes/oauth2", []string{"authn", "storage", "internal/rotation", "internal/tokentext", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}},
 	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},
 	{"schemes/knox", []string{"authn", "storage", "internal/loginform", "internal/tokentext"}},
 	{"internal/loginform", []string{"authn"}},

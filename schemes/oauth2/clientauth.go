@@ -1,0 +1,148 @@
+package oauth2
+
+import (
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// presented is how a client says who it is.
+type presented struct {
+	id, secret string
+	method     string
+}
+
+// client returns the client that makes the request, authenticated by its registered method
+// and no other (RFC 6749 section 2.3). Every failure is the same invalid_client, and the
+// reason goes to the log.
+func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
+	p, err := present(r, f)
+	if err != nil {
+		return storage.Client{}, err
+	}
+	failed := errClient
+	if p.method == SecretBasic {
+		c := *errClient
+		c.challenge = `Basic realm="` + s.issuer + `"`
+		failed = &c
+	}
+	c, err := s.store.ClientByID(r.Context(), p.id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return c, failed.with(errors.New("unknown client"))
+	case err != nil:
+		return c, err
+	case c.Disabled:
+		return c, failed.with(errors.New("client disabled"))
+	case c.Method != p.method:
+		return c, failed.with(errors.New("another method than the registered one"))
+	case c.Public():
+		return c, nil
+	}
+	ok, err := s.secretFits(r, c, p.secret)
+	switch {
+	case err != nil:
+		return c, err
+	case !ok:
+		return c, failed.with(errors.New("wrong secret"))
+	}
+	return c, nil
+}
+
+func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (bool, error) {
+	if secret == "" {
+		return false, nil
+	}
+	if !c.Secret.IsZero() {
+		d := storage.DigestOf(secret)
+		return subtle.ConstantTimeCompare(c.Secret[:], d[:]) == 1, nil
+	}
+	if c.Password == "" || s.opts.InsecureChosenSecrets == nil {
+		return false, nil
+	}
+	source := authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))
+	if s.opts.Limiter == nil {
+		ok, _, err := s.opts.InsecureChosenSecrets.Verify(r.Context(), source, c.Password, secret)
+		return ok, err
+	}
+	attempt, err := s.opts.Limiter.Reserve(r, "oauth2 client "+c.ID)
+	if err != nil {
+		return false, err
+	}
+	ok, _, err := s.opts.InsecureChosenSecrets.Verify(r.Context(), attempt.Source(), c.Password, secret)
+	switch {
+	case err != nil:
+		attempt.Cancelled(r.Context())
+	case ok:
+		attempt.Succeeded(r.Context())
+	}
+	return ok, err
+}
+
+// present reads what the request says of its client: by Basic, by client_id and
+// client_secret, or by client_id alone. Two ways at once are refused.
+func present(r *http.Request, f form) (presented, error) {
+	several := refuse("invalid_request", "The request authenticates its client in more than one way.")
+	if f.values.Has("client_assertion") || f.values.Has("client_assertion_type") {
+		return presented{}, errClient.with(errors.New("client assertions are not supported"))
+	}
+	p := presented{id: f.get("client_id"), secret: f.get("client_secret"), method: None}
+	if f.values.Has("client_secret") {
+		p.method = SecretPost
+	}
+	text, err := authn.Credentials(r, "Basic", "basic")
+	var refused *authn.Error
+	switch {
+	case err == nil:
+		if f.values.Has("client_secret") {
+			return presented{}, several
+		}
+		id, secret, ok := basic(text)
+		if !ok {
+			return presented{}, errClient.with(errors.New("malformed Basic credentials"))
+		}
+		if p.id != "" && p.id != id {
+			return presented{}, several
+		}
+		return presented{id, secret, SecretBasic}, nil
+	case errors.As(err, &refused):
+		return presented{}, errRequest.with(err)
+	case authn.Keyword(r) != "":
+		return presented{}, errClient.with(errors.New("an Authorization of another kind"))
+	}
+	if p.id == "" {
+		return presented{}, errClient.with(errors.New("no client"))
+	}
+	return p, nil
+}
+
+// basic decodes Basic credentials. Both parts are form-urlencoded before they are joined
+// (RFC 6749 section 2.3.1).
+func basic(text string) (id, secret string, ok bool) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(string(raw), ":")
+	if !ok {
+		return "", "", false
+	}
+	id, err1 := url.QueryUnescape(id)
+	secret, err2 := url.QueryUnescape(secret)
+	valid := utf8.ValidString(id) && utf8.ValidString(secret) && id != "" && strings.IndexByte(id+secret, 0) < 0
+	return id, secret, err1 == nil && err2 == nil && valid
+}
+
+// NewSecret draws a client secret of 256 bits and returns it with what storage.Client.Secret
+// keeps of it. It is shown once, to whoever registers the client.
+func (s *Server) NewSecret() (text string, digest storage.Digest, err error) {
+	text, err = s.text("vcs")
+	return text, storage.DigestOf(text), err
+}

@@ -1,0 +1,257 @@
+package oauth2
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// exchangeCode gives tokens for a code (RULES T7).
+func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
+	code, err := s.code(ctx, x)
+	if err != nil {
+		return answer{}, err
+	}
+	resource, err := resourcesOf(x.form, code.Resource, code.Resource)
+	if err != nil {
+		return answer{}, err
+	}
+	id, err := s.id()
+	if err != nil {
+		return answer{}, err
+	}
+	refresh, err := s.text(refreshPrefix)
+	if err != nil {
+		return answer{}, err
+	}
+	f := storage.Family{
+		ID: id, Purpose: s.purpose(), Subject: code.Subject, Client: code.Client, Scopes: code.Scopes, Resource: code.Resource,
+		Confirm: code.Confirm, Epoch: code.Epoch, AuthTime: code.AuthTime, Name: x.client.Name,
+	}
+	if f.Scopes == nil {
+		f.Scopes = []string{}
+	}
+	var a answer
+	used := false
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.UseCode(ctx, code.Digest, f.ID); err != nil {
+			used = errors.Is(err, storage.ErrConflict)
+			return err
+		}
+		f, err := s.rotator.Begin(ctx, f, refresh)
+		if err != nil {
+			return err
+		}
+		f.Resource = resource // of this token alone: another one may be for others
+		a, err = s.access(ctx, f)
+		return err
+	})
+	switch {
+	case used:
+		return answer{}, s.reused(ctx, code)
+	case errors.Is(err, storage.ErrStale), errors.Is(err, storage.ErrNotFound):
+		return answer{}, errGrant.with(err)
+	case err != nil:
+		return answer{}, err
+	}
+	if slices.Contains(x.client.Grants, RefreshToken) {
+		a.Refresh = refresh
+	}
+	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
+	return a, nil
+}
+
+// code returns the code of the request where it may be exchanged. A code of another client
+// is neither burnt nor is anything ended by it.
+func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
+	text := x.form.get("code")
+	if text == "" {
+		return storage.Code{}, refuse("invalid_request", "The code is missing.")
+	}
+	if !tokentext.Valid(codePrefix, text) {
+		return storage.Code{}, errGrant.with(errors.New("not of a code's shape"))
+	}
+	code, u, err := s.store.CodeByDigest(ctx, storage.DigestOf(text))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return code, errGrant.with(err)
+	case err != nil:
+		return code, err
+	case code.Client != x.client.ID:
+		return code, errGrant.with(errors.New("a code of another client"))
+	case code.Used:
+		return code, s.reused(ctx, code)
+	case !s.now().Before(code.Expires):
+		return code, errGrant.with(errors.New("expired"))
+	case !u.Active || u.Epoch != code.Epoch:
+		return code, errGrant.with(errors.New("the account is disabled, or the code is of an earlier epoch"))
+	case x.form.get("redirect_uri") != code.RedirectURI:
+		return code, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
+	}
+	return code, s.verifier(ctx, x, code)
+}
+
+// verifier checks the proof that who exchanges the code is who asked for it (RFC 7636). A
+// wrong one burns the code.
+func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) error {
+	verifier := x.form.get("code_verifier")
+	var why error
+	switch {
+	case code.Challenge == "" && verifier == "":
+		if !x.client.Public() {
+			return nil
+		}
+		why = errors.New("a public client without a challenge")
+	case code.Challenge == "":
+		why = errors.New("a verifier, and the authorization request had no challenge")
+	case verifier == "":
+		return refuse("invalid_request", "The code_verifier is missing.")
+	case !isVerifier(verifier):
+		why = errors.New("malformed verifier")
+	default:
+		sum := sha256.Sum256([]byte(verifier))
+		if subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(code.Challenge)) == 1 {
+			return nil
+		}
+		why = errors.New("wrong verifier")
+	}
+	err := s.store.UseCode(ctx, code.Digest, "")
+	switch {
+	case errors.Is(err, storage.ErrConflict):
+		return s.reused(ctx, code)
+	case err != nil && !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	return errGrant.with(why)
+}
+
+// isVerifier reports whether v is a code_verifier: 43 to 128 unreserved characters (RFC 7636
+// section 4.1).
+func isVerifier(v string) bool {
+	if len(v) < 43 || len(v) > 128 {
+		return false
+	}
+	for i := range len(v) {
+		c := v[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~') {
+			return false
+		}
+	}
+	return true
+}
+
+// reused ends what came of a code that was used before, by whoever. It reads the code again:
+// the first use may have been at this very moment.
+func (s *Server) reused(ctx context.Context, code storage.Code) error {
+	now, _, err := s.store.CodeByDigest(ctx, code.Digest)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if err == nil && now.Family != "" {
+		if err := s.rotator.EndFamily(ctx, now.Family); err != nil {
+			return err
+		}
+	}
+	s.tell(ctx, Event{CodeReused, code.Client, code.Subject, now.Family})
+	return errGrant.with(errors.New("a code that was used before"))
+}
+
+// refresh exchanges a refresh token (RULES T3).
+func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
+	text := x.form.get("refresh_token")
+	if text == "" {
+		return answer{}, refuse("invalid_request", "The refresh_token is missing.")
+	}
+	if !tokentext.Valid(refreshPrefix, text) {
+		return answer{}, errGrant.with(errors.New("not of a refresh token's shape"))
+	}
+	use := s.use(x, text)
+	var res rotation.Result
+	var refused error
+	err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
+		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
+			return s.next(ctx, x, st.Family)
+		})
+		if refused = s.refusal(err); refused != nil {
+			return nil // the end of a family that was reused stays
+		}
+		return err
+	})
+	f := res.State.Family
+	switch {
+	case err != nil:
+		return answer{}, err
+	case refused != nil:
+		if errors.Is(refused, rotation.ErrReused) {
+			s.tell(ctx, Event{RefreshReused, f.Client, f.Subject, f.ID})
+		}
+		return answer{}, refused
+	}
+	var a answer
+	if err := json.Unmarshal(res.Answer, &a); err != nil {
+		return answer{}, err
+	}
+	kind := Refreshed
+	if res.Repeated {
+		kind = Repeated
+	}
+	s.tell(ctx, Event{kind, f.Client, f.Subject, f.ID})
+	return a, nil
+}
+
+// use is a presentation of a refresh token by a client.
+func (s *Server) use(x exchange, text string) rotation.Use {
+	return rotation.Use{
+		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"],
+	}
+}
+
+// next makes the next pair of a family, with the scopes and for the resources that are asked
+// for, if fewer (RFC 6749 section 6).
+func (s *Server) next(ctx context.Context, x exchange, f storage.Family) ([]byte, string, error) {
+	scopes, err := s.scopesOf(x.form.get("scope"), f.Scopes, f.Scopes)
+	if err != nil {
+		return nil, "", err
+	}
+	resource, err := resourcesOf(x.form, f.Resource, f.Resource)
+	if err != nil {
+		return nil, "", err
+	}
+	refresh, err := s.text(refreshPrefix)
+	if err != nil {
+		return nil, "", err
+	}
+	f.Scopes, f.Resource = scopes, resource
+	a, err := s.access(ctx, f)
+	if err != nil {
+		return nil, "", err
+	}
+	a.Refresh = refresh
+	text, err := json.Marshal(a)
+	return text, refresh, err
+}
+
+// refusal returns the refusal that an error of the rotation is, or nil for a fault.
+func (s *Server) refusal(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	for _, known := range []error{
+		rotation.ErrUnknown, rotation.ErrExpired, rotation.ErrEnded, rotation.ErrReused, rotation.ErrMismatch, storage.ErrStale,
+	} {
+		if errors.Is(err, known) {
+			return errGrant.with(err)
+		}
+	}
+	return nil
+}

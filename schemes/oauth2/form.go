@@ -1,0 +1,67 @@
+package oauth2
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxForm is the longest body of a request, in bytes.
+const maxForm = 64 << 10
+
+// form are the parameters of a request to an endpoint of clients.
+type form struct{ values url.Values }
+
+// readForm reads the body of a POST: application/x-www-form-urlencoded, each parameter once
+// but "resource" (RFC 6749 section 3.2, RFC 8707). Parameters in the URL are refused: URLs
+// are logged.
+func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return form{}, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The request is not a POST."}
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return form{}, refuse("invalid_request", "The body is not application/x-www-form-urlencoded.")
+	}
+	if r.URL.RawQuery != "" {
+		return form{}, refuse("invalid_request", "Parameters in the URL are not accepted.")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return form{}, &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
+		}
+		return form{}, refuse("invalid_request", "The body could not be read.")
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return form{}, errRequest
+	}
+	for name, list := range values {
+		if len(list) > 1 && name != "resource" {
+			return form{}, refuse("invalid_request", "A parameter comes more than once.")
+		}
+		for _, v := range list {
+			if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
+				return form{}, errRequest
+			}
+		}
+	}
+	return form{values}, nil
+}
+
+// get returns a parameter; one without a value counts as not there (RFC 6749 section 3.2).
+func (f form) get(name string) string { return f.values.Get(name) }
+
+// list returns the words of a parameter that holds several.
+func words(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, " ")
+}

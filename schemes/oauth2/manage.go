@@ -1,0 +1,172 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Revoke returns the endpoint by which a client gives a token back (RFC 7009): POST of a form
+// with "token", answered with 200 whether there was one or not. A token of a grant, access or
+// refresh, ends the whole grant. One of another client is left alone (RULES I2). A store that
+// can not write is a 503: the token is still good then. "token_type_hint" is not needed.
+func (s *Server) Revoke() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.revoke(w, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusOK)
+	})
+}
+
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
+	x, text, err := s.tokenRequest(w, r)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	switch {
+	case tokentext.Valid(accessPrefix, text):
+		return s.revokeAccess(ctx, x.client, text)
+	case tokentext.Valid(refreshPrefix, text):
+		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
+		switch {
+		case errors.Is(err, rotation.ErrMismatch):
+			s.tell(ctx, Event{Kind: ForeignRevocation, Client: x.client.ID})
+			return nil
+		case errors.Is(err, rotation.ErrUnknown):
+			return nil
+		case err != nil:
+			return err
+		}
+		s.tell(ctx, Event{Revoked, st.Family.Client, st.Family.Subject, st.Family.ID})
+	}
+	return nil
+}
+
+func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string) error {
+	st, err := s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	a := st.Access
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case a.Client != c.ID:
+		s.tell(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
+		return nil
+	case a.Family != "":
+		err = s.rotator.EndFamily(ctx, a.Family)
+	default:
+		if err = s.store.DropAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
+			err = nil // somebody else was first
+		}
+	}
+	if err == nil {
+		s.tell(ctx, Event{Revoked, a.Client, a.Subject, a.Family})
+	}
+	return err
+}
+
+// tokenRequest reads a request about one token, of a client that is authenticated.
+func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (exchange, string, error) {
+	f, err := readForm(w, r)
+	if err != nil {
+		return exchange{}, "", err
+	}
+	c, err := s.client(r, f)
+	if err != nil {
+		return exchange{}, "", err
+	}
+	text := f.get("token")
+	if text == "" {
+		return exchange{}, "", refuse("invalid_request", "The token is missing.")
+	}
+	return exchange{c, f}, text, nil
+}
+
+// introspection is what Introspect says of a live token (RFC 7662 section 2.2).
+type introspection struct {
+	Active   bool     `json:"active"`
+	Scope    string   `json:"scope,omitempty"`
+	Client   string   `json:"client_id,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Type     string   `json:"token_type,omitempty"`
+	Expires  int64    `json:"exp,omitempty"`
+	Issued   int64    `json:"iat,omitempty"`
+	Subject  string   `json:"sub,omitempty"`
+	Audience []string `json:"aud,omitempty"`
+	Issuer   string   `json:"iss,omitempty"`
+	ID       string   `json:"jti,omitempty"`
+}
+
+// Introspect returns the endpoint that tells a resource server about a token (RFC 7662): POST
+// of a form with "token". It answers to confidential clients: about tokens of their own, and
+// about access tokens for a resource that is among their Audiences. To others, and about
+// whatever is not live, it says {"active":false} and no more (RULES I1).
+func (s *Server) Introspect() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		about, err := s.introspect(w, r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		write(w, http.StatusOK, about)
+	})
+}
+
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspection, error) {
+	none := introspection{}
+	x, text, err := s.tokenRequest(w, r)
+	if err != nil {
+		return none, err
+	}
+	if x.client.Public() {
+		return none, errClient.with(errors.New("introspection by a public client"))
+	}
+	switch {
+	case tokentext.Valid(accessPrefix, text):
+		return s.aboutAccess(r.Context(), x.client, text)
+	case tokentext.Valid(refreshPrefix, text):
+		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
+		switch {
+		case s.refusal(err) != nil:
+			return none, nil
+		case err != nil:
+			return none, err
+		}
+		f := st.Family
+		return introspection{
+			Active: true, Scope: strings.Join(f.Scopes, " "), Client: f.Client, Username: st.User.Name, Expires: st.Refresh.Expires.Unix(),
+			Issued: st.Refresh.Created.Unix(), Subject: f.Subject, Audience: f.Resource, Issuer: s.issuer,
+		}, nil
+	}
+	return none, nil
+}
+
+func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string) (introspection, error) {
+	st, err := s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	a := st.Access
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return introspection{}, nil
+	case err != nil:
+		return introspection{}, err
+	case s.dead(&st) != nil:
+		return introspection{}, nil
+	case a.Client != c.ID && !slices.ContainsFunc(a.Resource, func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
+		return introspection{}, nil
+	}
+	return introspection{
+		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: "Bearer", Expires: a.Expires.Unix(),
+		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID,
+	}, nil
+}

@@ -1,0 +1,104 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	goauth "github.com/go-oauth2/oauth2/v4"
+	goerrors "github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/go-oauth2/oauth2/v4/models"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// exchange is one request of the token endpoint, whose client is authenticated. It goes
+// through go-oauth2's frame in the context.
+type exchange struct {
+	client storage.Client
+	form   form
+}
+
+type exchangeKey struct{}
+
+// answer is what an exchange gave; it is sealed for a repetition (RULES T3).
+type answer struct {
+	Access  string    `json:"a"`
+	Expires time.Time `json:"e"`
+	Refresh string    `json:"r,omitempty"`
+	Scopes  []string  `json:"s,omitempty"`
+}
+
+// manager is what go-oauth2's frame does its work with. The frame decides which grant is
+// asked for and writes the answer's members; codes, tokens and clients are ours.
+type manager struct{ s *Server }
+
+var _ goauth.Manager = manager{}
+
+// GenerateAccessToken implements goauth.Manager for codes and for clients themselves.
+func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType, _ *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
+	x, ok := ctx.Value(exchangeKey{}).(exchange)
+	if !ok {
+		return nil, errNotThisWay
+	}
+	switch grant {
+	case goauth.AuthorizationCode:
+		a, err := m.s.exchangeCode(ctx, x)
+		return m.info(a), err
+	case goauth.ClientCredentials:
+		a, err := m.s.forItself(ctx, x)
+		return m.info(a), err
+	}
+	return nil, goerrors.ErrUnsupportedGrantType
+}
+
+// RefreshAccessToken implements goauth.Manager.
+func (m manager) RefreshAccessToken(ctx context.Context, _ *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
+	x, ok := ctx.Value(exchangeKey{}).(exchange)
+	if !ok {
+		return nil, errNotThisWay
+	}
+	a, err := m.s.refresh(ctx, x)
+	return m.info(a), err
+}
+
+// info is an answer as the frame reads it.
+func (m manager) info(a answer) goauth.TokenInfo {
+	t := models.NewToken()
+	t.SetAccess(a.Access)
+	t.SetAccessExpiresIn(a.Expires.Sub(m.s.now()))
+	t.SetRefresh(a.Refresh)
+	t.SetScope(strings.Join(a.Scopes, " "))
+	return t
+}
+
+// errNotThisWay answers the parts of goauth.Manager that no endpoint here uses: each would
+// pass by a check that our own endpoints make.
+var errNotThisWay = errors.New("oauth2: this is not done by go-oauth2's manager")
+
+// GetClient implements goauth.Manager.
+func (m manager) GetClient(context.Context, string) (goauth.ClientInfo, error) {
+	return nil, errNotThisWay
+}
+
+// GenerateAuthToken implements goauth.Manager.
+func (m manager) GenerateAuthToken(context.Context, goauth.ResponseType, *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
+	return nil, errNotThisWay
+}
+
+// RemoveAccessToken implements goauth.Manager.
+func (m manager) RemoveAccessToken(context.Context, string) error { return errNotThisWay }
+
+// RemoveRefreshToken implements goauth.Manager.
+func (m manager) RemoveRefreshToken(context.Context, string) error { return errNotThisWay }
+
+// LoadAccessToken implements goauth.Manager.
+func (m manager) LoadAccessToken(context.Context, string) (goauth.TokenInfo, error) {
+	return nil, errNotThisWay
+}
+
+// LoadRefreshToken implements goauth.Manager.
+func (m manager) LoadRefreshToken(context.Context, string) (goauth.TokenInfo, error) {
+	return nil, errNotThisWay
+}

@@ -1,0 +1,108 @@
+package oauth2
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// MatchRedirect reports whether a request of the client may name that redirect URI: it is,
+// byte for byte, one that the client registered (RFC 9700 section 4.1.3). Of a native
+// client's http URI on a loopback address (127.0.0.1, [::1], not localhost) the port may be
+// any (RFC 8252 section 7.3).
+func MatchRedirect(c storage.Client, uri string) bool {
+	if uri == "" || len(uri) > 2048 {
+		return false
+	}
+	if slices.Contains(c.RedirectURIs, uri) {
+		return true
+	}
+	if !c.Native {
+		return false
+	}
+	free, ok := withoutPort(uri)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
+		other, ok := withoutPort(registered)
+		return ok && other == free
+	})
+}
+
+// withoutPort takes the port out of an http URI of a loopback address, without reading it in
+// any other way: what is around the port is compared byte for byte.
+func withoutPort(uri string) (string, bool) {
+	rest, ok := strings.CutPrefix(uri, "http://")
+	if !ok {
+		return "", false
+	}
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		after, ok := strings.CutPrefix(rest, host)
+		if !ok {
+			continue
+		}
+		if port, ok := strings.CutPrefix(after, ":"); ok {
+			n := 0
+			for n < len(port) && '0' <= port[n] && port[n] <= '9' {
+				n++
+			}
+			if n == 0 || n > 5 || port[0] == '0' {
+				return "", false
+			}
+			after = port[n:]
+		}
+		if after != "" && after[0] != '/' && after[0] != '?' {
+			return "", false
+		}
+		return "http://" + host + after, true
+	}
+	return "", false
+}
+
+// CheckRedirect returns an error unless the URI may be registered for a client: absolute,
+// without fragment, user and characters that browsers read in two ways; https, or http on a
+// loopback address, or, for a native client, a private scheme in reverse domain form
+// (RFC 8252 section 7.1), such as "com.example.app:/callback".
+func CheckRedirect(uri string, native bool) error {
+	bad := func(why string) error { return fmt.Errorf("oauth2: redirect URI %q: %s", uri, why) }
+	for i := range len(uri) {
+		if c := uri[i]; c <= ' ' || c > '~' || c == '\\' || c == '"' || c == '<' || c == '>' || c == '*' {
+			return bad("it holds a character that must be encoded, or a wildcard")
+		}
+	}
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil || !u.IsAbs():
+		return bad("it is not absolute")
+	case len(uri) > 2048:
+		return bad("it is longer than 2048 bytes")
+	case strings.Contains(uri, "#"):
+		return bad("it has a fragment")
+	case u.User != nil || strings.Contains(u.Host, "@"):
+		return bad("it has a user")
+	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
+		return bad("its path has dots")
+	}
+	switch {
+	case u.Scheme == "https" && u.Hostname() != "":
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "http" || u.Scheme == "https":
+		return bad("http is for loopback addresses")
+	case !native || !strings.Contains(u.Scheme, ".") || u.Host != "" || !strings.HasPrefix(uri[len(u.Scheme):], ":/"):
+		return bad("want https, or for a native client a private scheme such as com.example.app:/callback")
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}

@@ -1,0 +1,104 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Name returns "oauth2".
+func (s *Server) Name() string { return "oauth2" }
+
+// Headers returns Authorization: tokens in the URL or the body are not accepted (RFC 9700
+// section 4.3.2).
+func (s *Server) Headers() []string { return []string{"Authorization"} }
+
+// Claims returns Bearer and the tokens' prefix.
+func (s *Server) Claims() []authn.Claim {
+	return []authn.Claim{{Keyword: "Bearer", Shape: accessPrefix + "_"}}
+}
+
+// Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
+// section 3.1).
+func (s *Server) Challenge(_ *http.Request, err error) string {
+	var refused *authn.Error
+	if errors.As(err, &refused) && refused.Code == s.invalid.Code {
+		return `Bearer error="invalid_token"`
+	}
+	return "Bearer"
+}
+
+// Authenticate looks for an access token under Bearer. It takes one query. The identity acts
+// for the user with the token's scopes and nothing else: no roles and no permissions (RULES
+// C4); a token that a client got for itself has no Subject.
+//
+// An unknown, ended, expired or foreign token and a disabled account are refused alike; the
+// reason goes to the log (RULES C6).
+func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
+	text, err := authn.Credentials(r, "Bearer", "token")
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	switch {
+	case !tokentext.HasPrefix(accessPrefix, text):
+		return authn.Identity{}, s.unrecognized
+	case !tokentext.Valid(accessPrefix, text):
+		return authn.Identity{}, s.invalid.With(errors.New("malformed"))
+	}
+	st, err := s.store.AccessByDigest(r.Context(), storage.DigestOf(text))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return authn.Identity{}, s.invalid.With(err)
+	case err != nil:
+		return authn.Identity{}, err
+	}
+	if err := s.dead(&st); err != nil {
+		return authn.Identity{}, s.invalid.With(err)
+	}
+	a := &st.Access
+	switch {
+	case a.Confirm != "":
+		return authn.Identity{}, s.invalid.With(errors.New("a bound token is no bearer token"))
+	case s.opts.Audience != "" && len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
+		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
+	}
+	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
+	if id.Scopes == nil {
+		id.Scopes = []string{}
+	}
+	if a.Subject == "" {
+		return id, nil
+	}
+	if id.User, err = s.user(r.Context(), st.User); err != nil {
+		return authn.Identity{}, err
+	}
+	return id, nil
+}
+
+func (s *Server) user(ctx context.Context, u storage.User) (authn.User, error) {
+	if s.opts.User != nil {
+		return s.opts.User(ctx, u)
+	}
+	return &u, nil
+}
+
+// dead returns why a token is not live, or nil.
+func (s *Server) dead(st *storage.AccessState) error {
+	a := &st.Access
+	switch {
+	case st.Ended:
+		return errors.New("its grant has ended, or its client is disabled")
+	case a.Subject != "" && !st.User.Active:
+		return errors.New("account disabled")
+	case a.Epoch != st.User.Epoch:
+		return errors.New("ended with an earlier epoch of the account")
+	case a.Expired(s.now()):
+		return errors.New("expired")
+	}
+	return nil
+}

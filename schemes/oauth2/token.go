@@ -1,0 +1,154 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	goauth "github.com/go-oauth2/oauth2/v4"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Token returns the token endpoint (RFC 6749 section 3.2): POST of a form with "grant_type"
+// and what the grant needs. It reads the client's own credential, so mount it outside the
+// chain. Refusals are those of RFC 6749 section 5.2; a store that fails is 503, and then the
+// client sends the same request again.
+//
+//   - authorization_code: "code", "redirect_uri" where the authorization request had one,
+//     "code_verifier". A code is exchanged once; a wrong verifier burns it, and a second use
+//     ends what came from the first, whichever of them came in time (RULES T7).
+//   - refresh_token: "refresh_token", and "scope" for fewer scopes. As for package jwt: the
+//     same answer again within Options.Grace, the end of the grant where an older one is
+//     used (RULES T3).
+//   - client_credentials: "scope". The token has no user.
+//
+// "resource" (RFC 8707) may come several times, and narrows what the token is for.
+func (s *Server) Token() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, err := s.token(w, r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		write(w, http.StatusOK, s.frame.GetTokenData(info))
+	})
+}
+
+func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo, error) {
+	f, err := readForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.client(r, f)
+	if err != nil {
+		return nil, err
+	}
+	grant := goauth.GrantType(f.get("grant_type"))
+	switch {
+	case grant == "":
+		return nil, refuse("invalid_request", "The grant_type is missing.")
+	case !s.frame.CheckGrantType(grant):
+		return nil, errUnsupported
+	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
+		return nil, errUnauthorized
+	}
+	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f})
+	info, err := s.frame.GetAccessToken(ctx, grant, &goauth.TokenGenerateRequest{ClientID: c.ID, Request: r})
+	return info, ours(err)
+}
+
+var (
+	errScope  = refuse("invalid_scope", "The scope is unknown, malformed, or the client may not ask for it.")
+	errTarget = refuse("invalid_target", "The resource is unknown, or the client may not ask for it.")
+)
+
+// scopesOf returns the scopes that a client asks for: those of text, which all must be among
+// allowed; where there are none, otherwise.
+func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	if len(text) > storage.MaxScopes {
+		return nil, errScope
+	}
+	list := words(text)
+	if len(list) > len(allowed) { // so one is not among them, or comes twice
+		return nil, errScope
+	}
+	for i, name := range list {
+		if !slices.Contains(allowed, name) || slices.Contains(list[:i], name) {
+			return nil, errScope
+		}
+		if _, ok := s.opts.Scopes[name]; !ok {
+			return nil, errScope
+		}
+	}
+	return list, nil
+}
+
+// resourcesOf returns the resources that a client asks for, all among allowed; where there
+// are none, otherwise.
+func resourcesOf(f form, allowed, otherwise []string) ([]string, error) {
+	list := f.values["resource"]
+	if len(list) == 0 {
+		return otherwise, nil
+	}
+	if len(list) > len(allowed) {
+		return nil, errTarget
+	}
+	for i, uri := range list {
+		if !slices.Contains(allowed, uri) || slices.Contains(list[:i], uri) {
+			return nil, errTarget
+		}
+	}
+	return list, nil
+}
+
+// forItself gives a client a token of its own (RFC 6749 section 4.4). It can be asked for
+// again at any time, so there is no refresh token.
+func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
+	scopes, err := s.scopesOf(x.form.get("scope"), x.client.Scopes, x.client.Default)
+	if err != nil {
+		return answer{}, err
+	}
+	resource, err := resourcesOf(x.form, x.client.Audiences, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource})
+	switch {
+	case errors.Is(err, storage.ErrStale):
+		return a, errClient.with(errors.New("disabled or deleted in this moment"))
+	case err != nil:
+		return a, err
+	}
+	s.tell(ctx, Event{Kind: Granted, Client: x.client.ID})
+	return a, nil
+}
+
+// access makes an access token of a family, or one without, and stores it.
+func (s *Server) access(ctx context.Context, f storage.Family) (answer, error) {
+	text, err := s.text(accessPrefix)
+	if err != nil {
+		return answer{}, err
+	}
+	id, err := s.id()
+	if err != nil {
+		return answer{}, err
+	}
+	now := s.now()
+	expires := now.Add(s.opts.AccessTTL)
+	if !f.Expires.IsZero() && expires.After(f.Expires) {
+		expires = f.Expires
+	}
+	if f.Scopes == nil {
+		f.Scopes = []string{} // a client is always limited to its scopes
+	}
+	err = s.store.CreateAccess(ctx, storage.AccessToken{
+		Digest: storage.DigestOf(text), ID: id, Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
+		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, Created: now, Expires: expires,
+	})
+	return answer{Access: text, Expires: expires, Scopes: f.Scopes}, err
+}
