@@ -68,6 +68,7 @@ var (
 	_ storage.Clients      = (*Store)(nil)
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
+	_ storage.AuthRequests = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )

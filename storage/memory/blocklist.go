@@ -101,6 +101,15 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		for d, a := range s.asked {
+			if n >= limit {
+				return nil
+			}
+			if a.Expired(now) {
+				drop(t, s.asked, d)
+				n++
+			}
+		}
 		for d, a := range s.access {
 			if n >= limit {
 				return nil

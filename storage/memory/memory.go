@@ -55,6 +55,7 @@ type Store struct {
 	codes     map[storage.Digest]storage.Code
 	access    map[storage.Digest]storage.AccessToken
 	accessIDs map[string]storage.Digest
+	asked     map[storage.Digest]storage.AuthRequest
 }
 
 var (
@@ -73,6 +74,7 @@ var (
 	_ storage.Clients      = (*Store)(nil)
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
+	_ storage.AuthRequests = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -108,6 +110,7 @@ func New(opts *Options) *Store {
 		codes:     make(map[storage.Digest]storage.Code),
 		access:    make(map[storage.Digest]storage.AccessToken),
 		accessIDs: make(map[string]storage.Digest),
+		asked:     make(map[storage.Digest]storage.AuthRequest),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

@@ -34,6 +34,7 @@ type Store interface {
 	storage.Clients
 	storage.Codes
 	storage.AccessTokens
+	storage.AuthRequests
 	storage.Pruner
 	storage.Transactor
 }
@@ -63,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"clients", clients},
 		{"codes", codes},
 		{"access_tokens", accessTokens},
+		{"auth_requests", authRequests},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},

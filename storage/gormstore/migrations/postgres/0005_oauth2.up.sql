@@ -36,6 +36,19 @@ CREATE INDEX vestibule_codes_subject ON vestibule_codes (subject);
 CREATE INDEX vestibule_codes_client ON vestibule_codes (client);
 CREATE INDEX vestibule_codes_kept ON vestibule_codes (kept_us);
 
+-- Authorization requests that wait for a user or a client.
+CREATE TABLE vestibule_auth_requests (
+	digest     BYTEA NOT NULL PRIMARY KEY,
+	purpose    TEXT COLLATE "C" NOT NULL,
+	client     TEXT COLLATE "C" NOT NULL,
+	subject    TEXT COLLATE "C" NOT NULL,
+	session    TEXT COLLATE "C" NOT NULL,
+	data       BYTEA,
+	created_us BIGINT NOT NULL,
+	expires_us BIGINT NOT NULL
+);
+CREATE INDEX vestibule_auth_requests_expires ON vestibule_auth_requests (expires_us);
+
 -- Opaque access tokens. A family or subject of NULL is none: a client acts for itself.
 CREATE TABLE vestibule_access_tokens (
 	digest       BYTEA NOT NULL PRIMARY KEY,

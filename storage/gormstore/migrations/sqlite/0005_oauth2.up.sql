@@ -36,6 +36,19 @@ CREATE INDEX vestibule_codes_subject ON vestibule_codes (subject);
 CREATE INDEX vestibule_codes_client ON vestibule_codes (client);
 CREATE INDEX vestibule_codes_kept ON vestibule_codes (kept_us);
 
+-- Authorization requests that wait for a user or a client.
+CREATE TABLE vestibule_auth_requests (
+	digest     BLOB NOT NULL PRIMARY KEY,
+	purpose    TEXT NOT NULL,
+	client     TEXT NOT NULL,
+	subject    TEXT NOT NULL,
+	session    TEXT NOT NULL,
+	data       BLOB,
+	created_us INTEGER NOT NULL,
+	expires_us INTEGER NOT NULL
+);
+CREATE INDEX vestibule_auth_requests_expires ON vestibule_auth_requests (expires_us);
+
 -- Opaque access tokens. A family or subject of NULL is none: a client acts for itself.
 CREATE TABLE vestibule_access_tokens (
 	digest       BLOB NOT NULL PRIMARY KEY,

@@ -1,0 +1,51 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func copyAuthRequest(a storage.AuthRequest) storage.AuthRequest {
+	a.Data, a.Created, a.Expires = bytes.Clone(a.Data), a.Created.UTC(), a.Expires.UTC()
+	return a
+}
+
+// CreateAuthRequest implements storage.AuthRequests.
+func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) error {
+	if err := a.Check(); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if _, taken := s.asked[a.Digest]; taken {
+			return storage.ErrConflict
+		}
+		put(t, s.asked, a.Digest, copyAuthRequest(a))
+		return nil
+	})
+}
+
+// AuthRequestByDigest implements storage.AuthRequests.
+func (s *Store) AuthRequestByDigest(ctx context.Context, d storage.Digest) (a storage.AuthRequest, err error) {
+	err = s.read(ctx, func() error {
+		var ok bool
+		if a, ok = s.asked[d]; !ok {
+			return storage.ErrNotFound
+		}
+		a = copyAuthRequest(a)
+		return nil
+	})
+	return a, err
+}
+
+// TakeAuthRequest implements storage.AuthRequests.
+func (s *Store) TakeAuthRequest(ctx context.Context, d storage.Digest) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, ok := s.asked[d]; !ok {
+			return storage.ErrNotFound
+		}
+		drop(t, s.asked, d)
+		return nil
+	})
+}
