@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ type Store interface {
 	storage.Codes
 	storage.AccessTokens
 	storage.Families
+	storage.AuthRequests
 	storage.Transactor
 }
 
@@ -83,6 +85,16 @@ type Options struct {
 	// Grace is how long the answer of an exchange may be asked for again: 10 seconds where 0,
 	// at most a minute; below 0 is never.
 	Grace time.Duration
+	// Session tells the session that an identity came by, and the epoch that it holds:
+	// session.Of. Authorize needs it.
+	Session func(authn.Identity) (session string, epoch int64, ok bool)
+	// RenderConsent writes the consent page, after status and headers were set; nil is a
+	// plain page. See Consent for what it holds.
+	RenderConsent func(w http.ResponseWriter, r *http.Request, c Consent)
+	// InsecureOptionalPKCE lets confidential clients ask for a code without a challenge, for
+	// those that can not (RFC 7636). Whoever gets hold of such a code and of a browser can put
+	// it into another one's login.
+	InsecureOptionalPKCE bool
 	// InsecureChosenSecrets, where not nil, checks the secrets of clients that have a
 	// Password: ones that somebody chose, or that were imported. Generated secrets need
 	// nothing of it, and nobody can guess those.
@@ -238,6 +250,8 @@ func (s *Server) logger() *slog.Logger {
 type EventKind string
 
 const (
+	// Authorized: a user allowed what a client asked for.
+	Authorized EventKind = "authorized"
 	// Granted: a code was exchanged, or a client got a token for itself.
 	Granted EventKind = "granted"
 	// Refreshed: a refresh token was exchanged. Repeated: its answer was given again.

@@ -215,3 +215,14 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		s.send(w, cookie, loaded.text, s.maxAge(expires, now))
 	}
 }
+
+// Of returns the name of the session that authenticated the identity and the epoch of the
+// account that it holds, for who makes other credentials out of it (oauth2.Options.Session).
+// ok is false where another scheme did, or a sealed session, which has no name.
+func Of(id authn.Identity) (sessionID string, epoch int64, ok bool) {
+	loaded, ok := id.Credential.(*row)
+	if !ok {
+		return "", 0, false
+	}
+	return loaded.ID, loaded.Epoch, true
+}

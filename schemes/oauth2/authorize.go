@@ -1,0 +1,237 @@
+package oauth2
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	// handlePrefix is that of the handle in the consent form (RULES C9), consentTTL how long
+	// the user may think.
+	handlePrefix = "vco"
+	consentTTL   = 10 * time.Minute
+)
+
+// Authorize returns the authorization endpoint (RFC 6749 section 3.1) with its consent page:
+// GET with the client's request, POST of the page's form. It goes behind the chain, open to
+// everybody (authz.AllowAny), and takes users of a session alone (Options.Session, RULES C7).
+// Who is not logged in is sent to the page at login, a path of this origin, with "?next=".
+//
+// A request of an unknown client, or for a redirect URI that is not exactly a registered one,
+// is answered with a page and never with a redirect. Everything else goes to the redirect
+// URI, with 303, "state" and "iss" (RFC 9207). A code lives for Options.CodeTTL.
+//
+// The form of the page holds nothing but a handle, good for one use, of what was asked: it is
+// bound to user, session, client, scopes, challenge and redirect URI (RULES B5).
+func (s *Server) Authorize(login string) http.Handler {
+	if s.opts.Session == nil {
+		panic("oauth2: Authorize without Options.Session")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+			err = s.ask(w, r, login)
+		case http.MethodPost:
+			err = s.decide(w, r)
+		default:
+			w.Header().Set("Allow", "GET, POST")
+			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
+			return
+		}
+		s.page(w, r, err)
+	})
+}
+
+// user is who is asked: a session's user with all rights of the account.
+type user struct {
+	subject, session, name string
+	epoch                  int64
+	authTime               time.Time
+}
+
+func (s *Server) who(r *http.Request) (user, bool) {
+	id := authn.FromContext(r.Context())
+	session, epoch, ok := s.opts.Session(id)
+	if !ok || id.Subject == "" || id.Issuer != "" || id.Delegated() {
+		return user{}, false
+	}
+	u := user{id.Subject, session, id.Subject, epoch, id.AuthTime}
+	if account, ok := id.User.(*storage.User); ok {
+		u.name = account.Name
+	}
+	return u, true
+}
+
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error {
+	ctx := r.Context()
+	q, err := s.parse(ctx, r.URL.Query())
+	if err != nil {
+		return s.send(w, r, q, nil, err)
+	}
+	u, ok := s.who(r)
+	old := ok && (q.Prompt == "login" || q.MaxAge == 0 || q.MaxAge > 0 && s.now().Sub(u.authTime) > q.MaxAge)
+	if !ok || old {
+		if q.Prompt == "none" {
+			return s.send(w, r, q, nil, refuse("login_required", "The user is not logged in, or too long ago."))
+		}
+		return s.toLogin(w, r, login, q)
+	}
+	if q.Prompt == "none" && !q.client.Trusted {
+		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
+	}
+	if !q.pushed.IsZero() {
+		err := s.store.TakeAuthRequest(ctx, q.pushed)
+		if errors.Is(err, storage.ErrNotFound) {
+			err = fatal{refuse("invalid_request_uri", "The request_uri was used.")}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if q.client.Trusted && q.Prompt != "consent" {
+		return s.grant(w, r, q, u)
+	}
+	handle, err := s.text(handlePrefix)
+	if err != nil {
+		return err
+	}
+	if err := s.keep(ctx, purposeConsent, handle, q, u.subject, u.session, consentTTL); err != nil {
+		return err
+	}
+	s.consent(w, r, q, u, handle)
+	return nil
+}
+
+// toLogin sends the browser to the login page, and back to the same request. What asked for a
+// new login is left out of it: it has its login then.
+func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q request) error {
+	v := r.URL.Query()
+	if q.Prompt == "login" {
+		v.Del("prompt")
+	}
+	if q.MaxAge == 0 {
+		v.Del("max_age")
+	}
+	next := r.URL.EscapedPath() + "?" + v.Encode()
+	redirect(w, login+"?next="+url.QueryEscape(next))
+	return nil
+}
+
+func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	u, ok := s.who(r)
+	if !ok {
+		return forbidden("Log in first.")
+	}
+	handle := f.get("handle")
+	gone := fatally("This page is too old, or was answered already. Go back to the application and try again.")
+	if !tokentext.Valid(handlePrefix, handle) {
+		return gone
+	}
+	ctx, d := r.Context(), storage.DigestOf(handle)
+	a, err := s.store.AuthRequestByDigest(ctx, d)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return gone
+	case err != nil:
+		return err
+	case a.Purpose != purposeConsent || a.Subject != u.subject || a.Session != u.session:
+		return forbidden("This page was made for somebody else, or for another login.")
+	}
+	switch err := s.store.TakeAuthRequest(ctx, d); {
+	case errors.Is(err, storage.ErrNotFound):
+		return gone
+	case err != nil:
+		return err
+	case a.Expired(s.now()):
+		return gone
+	}
+	var q request
+	if err := json.Unmarshal(a.Data, &q); err != nil {
+		return err
+	}
+	if q.client, err = s.store.ClientByID(ctx, a.Client); errors.Is(err, storage.ErrNotFound) || err == nil && (q.client.Disabled || !q.addressed()) {
+		return fatally("The client is unknown.")
+	} else if err != nil {
+		return err
+	}
+	switch f.get("decision") {
+	case "allow":
+		return s.grant(w, r, q, u)
+	case "deny":
+		return s.send(w, r, q, nil, refuse("access_denied", "The user refused."))
+	}
+	return fatally("The decision is missing.")
+}
+
+// grant makes a code and sends the browser on with it.
+func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
+	text, err := s.text(codePrefix)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	err = s.store.CreateCode(r.Context(), storage.Code{
+		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.subject, Epoch: u.epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: q.Resource,
+		Challenge: q.Challenge, Nonce: q.Nonce, AuthTime: u.authTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.AbsoluteTTL),
+	})
+	if errors.Is(err, storage.ErrStale) { // logged out everywhere, or disabled, in this moment
+		return s.send(w, r, q, nil, refuse("access_denied", "The login has ended.").with(err))
+	}
+	if err != nil {
+		return err
+	}
+	s.tell(r.Context(), Event{Kind: Authorized, Client: q.Client, Subject: u.subject})
+	return s.send(w, r, q, url.Values{"code": {text}}, nil)
+}
+
+// send sends the browser to the redirect URI, with the values or the refusal. Other errors are
+// returned.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, q request, v url.Values, err error) error {
+	if err != nil {
+		var f fatal
+		var e *Error
+		if errors.As(err, &f) || !errors.As(err, &e) || q.to == "" {
+			return err
+		}
+		s.logger().LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.String("client", q.Client), slog.Any("reason", e))
+		v = url.Values{"error": {e.Code}, "error_description": {e.Description}}
+	}
+	if q.State != "" {
+		v.Set("state", q.State)
+	}
+	v.Set("iss", s.issuer)
+	mark := "?"
+	if strings.Contains(q.to, "?") {
+		mark = "&"
+	}
+	redirect(w, q.to+mark+v.Encode())
+	return nil
+}
+
+// redirect answers with 303, so that no browser sends a form's fields on (RFC 9700 section
+// 4.12).
+func redirect(w http.ResponseWriter, to string) {
+	h := w.Header()
+	h.Set("Location", to)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func forbidden(description string) error {
+	return fatal{&Error{Status: http.StatusForbidden, Code: "access_denied", Description: description}}
+}

@@ -1,0 +1,118 @@
+package oauth2
+
+import (
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// Scope is a scope as the consent page shows it.
+type Scope struct{ Name, Description string }
+
+// Consent is what the consent page shows.
+type Consent struct {
+	// Client is the application's name, or its ID; Site is where the browser goes then.
+	Client, Site string
+	// User is who is asked.
+	User   string
+	Scopes []Scope
+	// Handle goes into a hidden field of the name "handle". The form sends it to its own
+	// address by POST, with "decision", which is "allow" or "deny".
+	Handle string
+}
+
+func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u user, handle string) {
+	c := Consent{Client: q.client.Name, User: u.name, Handle: handle}
+	if c.Client == "" {
+		c.Client = q.Client
+	}
+	to, err := url.Parse(q.to)
+	if err == nil {
+		c.Site = to.Host
+	}
+	for _, name := range q.Scopes {
+		c.Scopes = append(c.Scopes, Scope{name, s.opts.Scopes[name]})
+	}
+	// Browsers ask form-action for the redirect after the form too.
+	action := "'self'"
+	if err == nil && to.Host != "" {
+		action += " " + to.Scheme + "://" + to.Host
+	} else if err == nil {
+		action += " " + to.Scheme + ":"
+	}
+	pageHeaders(w.Header(), action)
+	w.WriteHeader(http.StatusOK)
+	if s.opts.RenderConsent != nil {
+		s.opts.RenderConsent(w, r, c)
+		return
+	}
+	_ = consentTemplate.Execute(w, c)
+}
+
+// pageHeaders are those of a page that no other site may frame, and that runs no script.
+func pageHeaders(h http.Header, action string) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action "+action+"; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cache-Control", "no-store")
+	// Not "no-referrer": browsers would send "null" for the Origin of the form.
+	h.Set("Referrer-Policy", "same-origin")
+}
+
+// page answers with an error page what could not be sent to a redirect URI.
+func (s *Server) page(w http.ResponseWriter, r *http.Request, err error) {
+	var e *Error
+	switch {
+	case err == nil:
+		return
+	case !errors.As(err, &e): // a fault
+		authn.Respond(w, r, err)
+		return
+	}
+	s.logger().LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.Any("reason", e), slog.String("route", r.Pattern))
+	pageHeaders(w.Header(), "'none'")
+	w.WriteHeader(e.Status)
+	_ = errorTemplate.Execute(w, e)
+}
+
+const pageStyle = `<style>
+	:root { color-scheme: light dark }
+	body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto 0; padding: 0 1rem }
+	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
+</style>`
+
+var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Allow {{.Client}}?</title>
+` + pageStyle + `
+<h1>Allow {{.Client}}?</h1>
+<p>{{.Client}}{{with .Site}} ({{.}}){{end}} asks to act for you, {{.User}}:</p>
+<ul>{{range .Scopes}}
+	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
+	<li>nothing but to know that it is you</li>{{end}}
+</ul>
+<form method="post">
+	<input type="hidden" name="handle" value="{{.Handle}}">
+	<button name="decision" value="allow">Allow</button>
+	<button name="decision" value="deny">Deny</button>
+</form>
+</html>
+`))
+
+var errorTemplate = template.Must(template.New("error").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>This did not work</title>
+` + pageStyle + `
+<h1>This did not work</h1>
+<p>{{.Description}}</p>
+<p><small>{{.Code}}</small></p>
+</html>
+`))

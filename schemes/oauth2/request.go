@@ -1,0 +1,258 @@
+package oauth2
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// request is an authorization request that was checked.
+type request struct {
+	Client      string   `json:"client"`
+	RedirectURI string   `json:"redirect_uri"` // as sent; "" where it named none
+	State       string   `json:"state,omitempty"`
+	Challenge   string   `json:"challenge,omitempty"`
+	Nonce       string   `json:"nonce,omitempty"`
+	Scopes      []string `json:"scopes"`
+	Resource    []string `json:"resource,omitempty"`
+	// Prompt is "none", "login", "consent", or "".
+	Prompt string `json:"prompt,omitempty"`
+	// MaxAge is how old the user's login may be; negative for no bound.
+	MaxAge time.Duration `json:"max_age"`
+
+	to     string         // where the answer goes
+	client storage.Client // as it is now
+	pushed storage.Digest // of a pushed request, which is to be taken
+}
+
+// fatal is a refusal that goes to no redirect URI: there is none that could be trusted.
+type fatal struct{ refusal *Error }
+
+func (f fatal) Error() string { return f.refusal.Error() }
+func (f fatal) Unwrap() error { return f.refusal }
+
+func fatally(description string) error { return fatal{refuse("invalid_request", description)} }
+
+const (
+	// maxState is the longest state and nonce, in bytes.
+	maxState = 4096
+	// requestURI begins the name of a pushed request (RFC 9126 section 2.2).
+	requestURI = "urn:ietf:params:oauth:request_uri:"
+	// parPrefix is that of its texts (RULES C9), parTTL how long it waits.
+	parPrefix = "vpa"
+	parTTL    = time.Minute
+
+	purposePushed  = "pushed"
+	purposeConsent = "consent"
+)
+
+// parse checks an authorization request (RFC 6749 section 4.1.1, RFC 7636, RFC 8707, RFC
+// 9126). Its error is a fatal, a refusal that goes to q.to, or a fault.
+func (s *Server) parse(ctx context.Context, v url.Values) (request, error) {
+	q := request{MaxAge: -1}
+	for name, list := range v {
+		if len(list) > 1 && name != "resource" {
+			return q, fatally("A parameter comes more than once.")
+		}
+		for _, text := range list {
+			if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+				return q, fatally("The request is malformed.")
+			}
+		}
+	}
+	var err error
+	if q.client, err = s.store.ClientByID(ctx, v.Get("client_id")); errors.Is(err, storage.ErrNotFound) || err == nil && q.client.Disabled {
+		return q, fatally("The client is unknown.")
+	} else if err != nil {
+		return q, err
+	}
+	q.Client = q.client.ID
+	if uri := v.Get("request_uri"); strings.HasPrefix(uri, requestURI) {
+		return s.pushedRequest(ctx, q, uri)
+	}
+	q.RedirectURI = v.Get("redirect_uri")
+	switch {
+	case q.RedirectURI != "" && MatchRedirect(q.client, q.RedirectURI):
+		q.to = q.RedirectURI
+	case q.RedirectURI == "" && len(q.client.RedirectURIs) == 1:
+		q.to = q.client.RedirectURIs[0]
+	default:
+		return q, fatally("The redirect_uri is missing, or the client did not register it.")
+	}
+	if len(v.Get("state")) > maxState || len(v.Get("nonce")) > storage.MaxIDLen {
+		return q, refuse("invalid_request", "The state or the nonce is too long.")
+	}
+	q.State, q.Nonce = v.Get("state"), v.Get("nonce")
+	return s.rest(q, v)
+}
+
+// rest checks what may be answered at the redirect URI.
+func (s *Server) rest(q request, v url.Values) (request, error) {
+	switch {
+	case v.Has("request"):
+		return q, refuse("request_not_supported", "Request objects are not supported.")
+	case v.Has("request_uri"):
+		return q, refuse("request_uri_not_supported", "A request_uri must be a pushed one.")
+	case v.Get("response_type") == "":
+		return q, refuse("invalid_request", "The response_type is missing.")
+	case v.Get("response_type") != "code":
+		return q, refuse("unsupported_response_type", "The response type is not supported.")
+	case !slices.Contains(q.client.Grants, AuthorizationCode):
+		return q, errUnauthorized
+	case v.Get("response_mode") != "" && v.Get("response_mode") != "query":
+		return q, refuse("invalid_request", "The response mode is not supported.")
+	}
+	if err := s.challenge(&q, v); err != nil {
+		return q, err
+	}
+	var err error
+	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.client.Scopes, q.client.Default); err != nil {
+		return q, err
+	}
+	if q.Resource, err = resourcesOf(form{v}, q.client.Audiences, nil); err != nil {
+		return q, err
+	}
+	switch q.Prompt = v.Get("prompt"); q.Prompt {
+	case "", "none", "login", "consent":
+	case "login consent", "consent login":
+		q.Prompt = "login"
+	default:
+		return q, refuse("invalid_request", "The prompt is unknown, or combines none with others.")
+	}
+	if text := v.Get("max_age"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return q, refuse("invalid_request", "The max_age is no number of seconds.")
+		}
+		q.MaxAge = time.Duration(min(n, math.MaxInt64/int64(time.Second))) * time.Second
+	}
+	return q, nil
+}
+
+// challenge checks the PKCE parameters: S256 alone (RFC 9700 section 2.1.1).
+func (s *Server) challenge(q *request, v url.Values) error {
+	q.Challenge = v.Get("code_challenge")
+	method := v.Get("code_challenge_method")
+	switch {
+	case q.Challenge == "" && method != "":
+		return refuse("invalid_request", "A code_challenge_method without a code_challenge.")
+	case q.Challenge == "" && (q.client.Public() || !s.opts.InsecureOptionalPKCE):
+		return refuse("invalid_request", "A code_challenge is needed.")
+	case q.Challenge == "":
+		return nil
+	case method != "S256":
+		return refuse("invalid_request", "The code_challenge_method is not S256.")
+	}
+	if raw, err := base64.RawURLEncoding.Strict().DecodeString(q.Challenge); err != nil || len(raw) != 32 || len(q.Challenge) != 43 {
+		return refuse("invalid_request", "The code_challenge is none of S256.")
+	}
+	return nil
+}
+
+// pushedRequest returns the request that a client pushed. It is taken when the user is asked.
+func (s *Server) pushedRequest(ctx context.Context, q request, uri string) (request, error) {
+	text := strings.TrimPrefix(uri, requestURI)
+	unknown := fatal{refuse("invalid_request_uri", "The request_uri is unknown, was used, or has expired.")}
+	if !tokentext.Valid(parPrefix, text) {
+		return q, unknown
+	}
+	d := storage.DigestOf(text)
+	a, err := s.store.AuthRequestByDigest(ctx, d)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return q, unknown
+	case err != nil:
+		return q, err
+	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()):
+		return q, unknown
+	}
+	client := q.client
+	if err := json.Unmarshal(a.Data, &q); err != nil {
+		return q, err
+	}
+	q.client, q.pushed = client, d
+	if !q.addressed() {
+		return q, fatally("The redirect_uri is not registered any more.")
+	}
+	return q, nil
+}
+
+// addressed finds where the answer of a stored request goes, and reports whether the client
+// may still be answered there.
+func (q *request) addressed() bool {
+	q.to = q.RedirectURI
+	if q.to == "" && len(q.client.RedirectURIs) == 1 {
+		q.to = q.client.RedirectURIs[0]
+	}
+	return MatchRedirect(q.client, q.to)
+}
+
+// Push returns the endpoint by which a client sends an authorization request before the
+// browser does (RFC 9126): POST of its parameters as a form, with the client's own
+// authentication, answered with 201 and {"request_uri", "expires_in"}. The browser then
+// brings "client_id" and that "request_uri" alone, once, within a minute.
+func (s *Server) Push() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		uri, err := s.push(w, r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		write(w, http.StatusCreated, struct {
+			URI     string `json:"request_uri"`
+			Expires int    `json:"expires_in"`
+		}{uri, int(parTTL / time.Second)})
+	})
+}
+
+func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
+	f, err := readForm(w, r)
+	if err != nil {
+		return "", err
+	}
+	c, err := s.client(r, f)
+	if err != nil {
+		return "", err
+	}
+	if f.values.Has("request_uri") {
+		return "", refuse("invalid_request", "A pushed request has no request_uri.")
+	}
+	f.values.Set("client_id", c.ID)
+	q, err := s.parse(r.Context(), f.values)
+	if err != nil {
+		return "", err
+	}
+	text, err := s.text(parPrefix)
+	if err != nil {
+		return "", err
+	}
+	return requestURI + text, s.keep(r.Context(), purposePushed, text, q, "", "", parTTL)
+}
+
+// keep stores a request until it is taken.
+func (s *Server) keep(ctx context.Context, purpose, text string, q request, subject, session string, ttl time.Duration) error {
+	data, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	err = s.store.CreateAuthRequest(ctx, storage.AuthRequest{
+		Digest: storage.DigestOf(text), Purpose: purpose, Client: q.Client, Subject: subject, Session: session, Data: data, Created: now, Expires: now.Add(ttl),
+	})
+	if errors.Is(err, storage.ErrInvalid) {
+		return errRequest.with(err)
+	}
+	return err
+}
