@@ -8,6 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 // config is what the flags say.
 type config struct {
 	demo.Flags
+	Base                                  string // the server's own URL
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 }
@@ -36,16 +39,36 @@ func run() error {
 		return err
 	}
 	defer cleanup()
+	l, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	cfg.Base = baseOf(l.Addr())
 	h, err := newServer(ctx, cfg, db, ring)
 	if err != nil {
 		return err
 	}
-	return demo.Serve(cfg.Addr, h)
+	return demo.ServeOn(l, h)
+}
+
+// baseOf is the URL that the server is known by on this machine; on another address it has
+// the name that it also has in its JWTs.
+func baseOf(addr net.Addr) string {
+	a, err := netip.ParseAddrPort(addr.String())
+	switch {
+	case err == nil && a.Addr().IsUnspecified():
+		return fmt.Sprintf("http://127.0.0.1:%d", a.Port())
+	case err == nil && a.Addr().IsLoopback():
+		return "http://" + a.String()
+	}
+	return issuer + "/oauth2"
 }
 
 func parseFlags(args []string) (*config, error) {
 	var cfg config
 	fs := flag.NewFlagSet("compare", flag.ExitOnError)
+	cfg.Base = "http://127.0.0.1:8080"
 	cfg.Register(fs,
 		demo.User{Name: "alice", Password: "wonderland-42"},
 		demo.User{Name: "bob", Password: "bob-the-builder-42"},

@@ -58,7 +58,12 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 		return nil, err
 	}
 
-	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, devices, tokens, basicAuth}, nil))
+	grants, err := newOAuth2(ctx, cfg, db)
+	if err != nil {
+		return nil, err
+	}
+
+	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, nil))
 	mux.Bare("GET /{$}", http.HandlerFunc(page(mux)))
 	mux.Bare("POST /token/login", tokens.Login(passwords))
 	mux.Bare("POST /token/logout", tokens.Logout())
@@ -76,9 +81,11 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	mux.Bare("POST /session/logout", browsers.Logout())
 	mux.Bare("/login", browsers.LoginForm(passwords, nil))
 	mux.Bare("GET /healthz", demo.Health(db))
-	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
-	for name, scheme := range map[string]authn.Authenticator{"session": browsers, "jwt": jwts, "knox": devices, "token": tokens, "basic": basicAuth} {
-		mux.With(authn.New(scheme, nil)).HandleFunc("GET /api/"+name+"/profile", profile, authz.IsAuthenticated)
+	oauth2Routes(mux, grants)
+	mayProfile := authz.And(authz.IsAuthenticated, authz.HasScope("profile"))
+	mux.HandleFunc("GET /api/profile", profile, mayProfile)
+	for name, scheme := range map[string]authn.Authenticator{"session": browsers, "jwt": jwts, "oauth2": grants, "knox": devices, "token": tokens, "basic": basicAuth} {
+		mux.With(authn.New(scheme, nil)).HandleFunc("GET /api/"+name+"/profile", profile, mayProfile)
 	}
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
@@ -117,6 +124,7 @@ func newJWT(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ri
 var firstParty = authz.If(func(id authn.Identity) bool { return !id.Delegated() })
 
 func profile(w http.ResponseWriter, r *http.Request) {
+	id := authn.FromContext(r.Context())
 	var email string
 	if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
 		email = u.Email
@@ -125,7 +133,8 @@ func profile(w http.ResponseWriter, r *http.Request) {
 		Username string `json:"username"`
 		Email    string `json:"email"`
 		Scheme   string `json:"scheme"`
-	}{displayName(r), email, authn.FromContext(r.Context()).Scheme})
+		Client   string `json:"client,omitempty"`
+	}{displayName(r), email, id.Scheme, id.Client})
 }
 
 func open(w http.ResponseWriter, r *http.Request) {

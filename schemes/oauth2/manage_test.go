@@ -192,3 +192,33 @@ func TestNewRefuses(t *testing.T) {
 }
 
 const time11 = 11 * 60 * 1e9
+
+func TestMetadata(t *testing.T) {
+	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.Endpoints.Introspect, o.Endpoints.Push = "-", "/par" })
+	get := func(h http.Handler, method string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, "https://evil.example/.well-known/x", nil)
+		r.Header.Set("X-Forwarded-Host", "evil.example")
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		return rec
+	}
+	t.Run("attack_189_host", func(t *testing.T) {
+		rec := get(w.Metadata(), "GET")
+		body := rec.Body.String()
+		for _, want := range []string{`"issuer":"https://auth.example"`, `"token_endpoint":"https://auth.example/oauth2/token"`, `"pushed_authorization_request_endpoint":"https://auth.example/par"`,
+			`"code_challenge_methods_supported":["S256"]`, `"scopes_supported":["admin","read","write"]`, `"authorization_response_iss_parameter_supported":true`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s is not in %s", want, body)
+			}
+		}
+		if strings.Contains(body, "evil") || strings.Contains(body, "introspection") || rec.Header().Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%v %s", rec.Header(), body)
+		}
+	})
+	if rec := get(w.ResourceMetadata(), "GET"); rec.Body.String() != `{"resource":"https://api.example","authorization_servers":["https://auth.example"],"scopes_supported":["admin","read","write"],"bearer_methods_supported":["header"]}` {
+		t.Errorf("%s", rec.Body)
+	}
+	if rec := get(w.Metadata(), "POST"); rec.Code != 405 {
+		t.Errorf("%d", rec.Code)
+	}
+}

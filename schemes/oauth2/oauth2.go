@@ -74,6 +74,8 @@ type Options struct {
 	// "https://api.example". A token that was asked for others is refused here. "" takes
 	// every token.
 	Audience string
+	// Endpoints are where the endpoints are mounted, for the metadata.
+	Endpoints Endpoints
 	// AccessTTL is how long an access token lives; 0 is an hour. It can be revoked before.
 	AccessTTL time.Duration
 	// CodeTTL is how long an authorization code can be exchanged; 0 is a minute, at most 10.

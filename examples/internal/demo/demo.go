@@ -143,6 +143,11 @@ func Serve(addr string, h http.Handler) error {
 	if err != nil {
 		return err
 	}
+	return ServeOn(l, h)
+}
+
+// ServeOn is Serve for a listener that there is, and closes it.
+func ServeOn(l net.Listener, h http.Handler) error {
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	srv := &http.Server{Handler: Slashless(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/session"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+// newOAuth2 makes the authorization server, with two demo clients.
+func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store) (*oauth2.Server, error) {
+	hasher, err := password.NewHasher(nil) // for the one chosen secret; a real client's is generated
+	if err != nil {
+		return nil, err
+	}
+	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
+		Scopes:  map[string]string{"profile": "See your name and e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
+		Session: session.Of, InsecureChosenSecrets: hasher, Grace: cfg.Grace,
+	})
+	if err != nil {
+		return nil, err
+	}
+	scopes := []string{"profile", "notes:read", "notes:write"}
+	for _, c := range []storage.Client{
+		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}},
+		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}},
+	} {
+		c.Scopes, c.Default, c.RedirectURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, time.Now()
+		c.Native = true // the demo's own redirect URI is of this machine
+		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// addClient registers a client that is not there yet.
+func addClient(ctx context.Context, db *gormstore.Store, hasher *password.Hasher, c storage.Client, secret string) error {
+	_, err := db.ClientByID(ctx, c.ID)
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if !c.Public() {
+		if c.Password, err = hasher.Hash(ctx, "", secret); err != nil {
+			return err
+		}
+	}
+	err = db.CreateClient(ctx, c)
+	if errors.Is(err, storage.ErrConflict) { // another process was first
+		return nil
+	}
+	return err
+}
+
+// oauth2Routes mounts the server's endpoints. The authorization endpoint stands behind the
+// chain, since it asks who is logged in; the others read their client's own credential.
+func oauth2Routes(mux *authz.Mux, s *oauth2.Server) {
+	mux.Handle("/oauth2/authorize", s.Authorize("/login"), authz.AllowAny)
+	mux.Bare("/oauth2/token", s.Token())
+	mux.Bare("/oauth2/revoke", s.Revoke())
+	mux.Bare("/oauth2/introspect", s.Introspect())
+	mux.Bare("/oauth2/par", s.Push())
+	mux.Bare("/.well-known/oauth-authorization-server", s.Metadata())
+}
