@@ -67,7 +67,7 @@ func (m manager) RefreshAccessToken(ctx context.Context, _ *goauth.TokenGenerate
 func (m manager) info(a answer) goauth.TokenInfo {
 	t := models.NewToken()
 	t.SetAccess(a.Access)
-	t.SetAccessExpiresIn(a.Expires.Sub(m.s.now()))
+	t.SetAccessExpiresIn(a.Expires.Sub(m.s.now()).Round(time.Second)) // what making it took is not taken off
 	t.SetRefresh(a.Refresh)
 	t.SetScope(strings.Join(a.Scopes, " "))
 	return t
