@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
@@ -102,4 +103,28 @@ func TestLives(t *testing.T) {
 	}
 	run("!no supported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
 	run("!which issuer?", "keys", "rotate")
+
+	out := run("client_secret vcs_", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb", "-scope", "read", "-default-scope", "read")
+	secret := strings.Fields(out)[3]
+	run("!already", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb")
+	run("!fragment", "client", "create", "-name", "App", "-redirect", "https://app.example/#x")
+	run("!no redirect URI", "client", "create", "-name", "App")
+	run("!can not act for itself", "client", "create", "-name", "App", "-public", "-grant", "client_credentials")
+	if out := run("client_id ", "client", "create", "-name", "Phone", "-public", "-native", "-redirect", "http://127.0.0.1/cb"); strings.Contains(out, "secret") {
+		t.Error("a public client has a secret")
+	}
+	if list := run("https://app.example/cb", "client", "list"); strings.Count(list, "\n") != 3 || strings.Contains(list, "vcs_") {
+		t.Error(list)
+	}
+	if next := strings.Fields(run("client_secret vcs_", "client", "rotate-secret", "app"))[1]; next == secret {
+		t.Error("the secret stayed")
+	} else if got, err := db.ClientByID(t.Context(), "app"); err != nil || got.Secret != storage.DigestOf(next) || got.Scopes[0] != "read" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	run("disabled client app", "client", "disable", "app")
+	run("false", "client", "list")
+	run("enabled client app", "client", "enable", "app")
+	run("!no client", "client", "delete", "nobody")
+	run("deleted client app", "client", "delete", "app")
+	run("!no client", "client", "rotate-secret", "app")
 }

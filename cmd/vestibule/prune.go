@@ -13,7 +13,7 @@ import (
 func pruneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
-		Usage: "remove what has ended by itself: expired device tokens, refresh families, blocklist entries, one-time tokens, signing keys",
+		Usage: "remove what has ended by itself: expired tokens, sessions, refresh families, blocklist entries, codes, signing keys",
 		Action: withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			if err := noArguments(c); err != nil {
 				return err

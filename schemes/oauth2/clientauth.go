@@ -139,10 +139,3 @@ func basic(text string) (id, secret string, ok bool) {
 	valid := utf8.ValidString(id) && utf8.ValidString(secret) && id != "" && strings.IndexByte(id+secret, 0) < 0
 	return id, secret, err1 == nil && err2 == nil && valid
 }
-
-// NewSecret draws a client secret of 256 bits and returns it with what storage.Client.Secret
-// keeps of it. It is shown once, to whoever registers the client.
-func (s *Server) NewSecret() (text string, digest storage.Digest, err error) {
-	text, err = s.text("vcs")
-	return text, storage.DigestOf(text), err
-}

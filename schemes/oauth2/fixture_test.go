@@ -144,7 +144,7 @@ func newWorld(t *testing.T, s store, change func(*oauth2.Options)) *world {
 	} {
 		c.RedirectURIs = []string{redirect}
 		if !c.Public() {
-			w.secrets[c.ID], c.Secret, err = w.NewSecret()
+			w.secrets[c.ID], c.Secret, err = oauth2.NewSecret()
 			must(t, err)
 		}
 		must(t, s.CreateClient(t.Context(), c))
