@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,12 +18,11 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/recovery"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 	"github.com/vestibule-auth/vestibule/storage/memory"
+	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 func must(t testing.TB, err error) {
@@ -34,28 +32,19 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// each runs f on every kind of store. setMail changes an account's address, as the
-// application would.
+// each runs f on a world over every kind of store.
 func each(t *testing.T, f func(t *testing.T, w *world)) {
-	open := func(t *testing.T, s *gormstore.Store, err error) *world {
-		must(t, err)
-		t.Cleanup(func() { s.Close() })
-		must(t, s.Migrate(t.Context()))
-		return newWorld(t, s, func(id, mail string) error {
-			return s.DB(t.Context()).Exec("UPDATE vestibule_users SET email = ? WHERE id = ?", mail, id).Error
-		})
-	}
-	t.Run("memory", func(t *testing.T) {
-		s := &mailed{Store: memory.New(nil)}
-		f(t, newWorld(t, s, func(id, mail string) error { s.mails.Store(id, mail); return nil }))
-	})
-	t.Run("sqlite", func(t *testing.T) {
-		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
-		f(t, open(t, s, err))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(pgtest.URL(t), nil)
-		f(t, open(t, s, err))
+	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
+		db, ok := s.(*gormstore.Store)
+		if !ok {
+			m := &mailed{Store: s.(*memory.Store)}
+			f(t, newWorld(t, m, func(id, mail string) error { m.mails.Store(id, mail); return nil }))
+			return
+		}
+		// As the application would change it.
+		f(t, newWorld(t, db, func(id, mail string) error {
+			return db.DB(t.Context()).Exec("UPDATE vestibule_users SET email = ? WHERE id = ?", mail, id).Error
+		}))
 	})
 }
 

@@ -58,6 +58,7 @@ var rules = []rule{
 	{"internal/tokentext", nil},
 	{"internal/rotation", []string{"storage"}},
 	{"internal/pgtest", []string{pgx, xtext, xsync, xcrypto}},
+	{"internal/storetest", []string{"internal/pgtest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},
 	{"internal/interop", nil},

@@ -17,13 +17,11 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/remoteuser"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 	"github.com/vestibule-auth/vestibule/storage/memory"
+	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 func must(t testing.TB, err error) {
@@ -298,48 +296,30 @@ func TestExplicitGoesFirst(t *testing.T) {
 
 // Of many first requests one makes the account, and all have it.
 func TestCreate(t *testing.T) {
-	open := func(t *testing.T, s *gormstore.Store, err error) storage.Users {
-		must(t, err)
-		t.Cleanup(func() { s.Close() })
-		must(t, s.Migrate(t.Context()))
-		return s
-	}
-	for name, users := range map[string]func(*testing.T) storage.Users{
-		"memory": func(*testing.T) storage.Users { return memory.New(nil) },
-		"sqlite": func(t *testing.T) storage.Users {
-			s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
-			return open(t, s, err)
-		},
-		"postgres": func(t *testing.T) storage.Users {
-			s, err := postgres.Open(pgtest.URL(t), nil)
-			return open(t, s, err)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, users(t), remoteuser.Options{Create: remoteuser.NewUser, Canonical: func(name string) (string, error) { return strings.ToLower(name), nil }})
-			var wg sync.WaitGroup
-			var ids sync.Map
-			for range 64 {
-				wg.Go(func() { ids.Store(w.is(request("GET", "Dave")), true) })
+	storetest.Each(t, func(t *testing.T, users storagetest.Store) {
+		w := newWorld(t, users, remoteuser.Options{Create: remoteuser.NewUser, Canonical: func(name string) (string, error) { return strings.ToLower(name), nil }})
+		var wg sync.WaitGroup
+		var ids sync.Map
+		for range 64 {
+			wg.Go(func() { ids.Store(w.is(request("GET", "Dave")), true) })
+		}
+		wg.Wait()
+		n := 0
+		ids.Range(func(id, _ any) bool { n++; t.Log(id); return true })
+		created := 0
+		for _, e := range w.events {
+			if e.Kind == remoteuser.Created {
+				created++
 			}
-			wg.Wait()
-			n := 0
-			ids.Range(func(id, _ any) bool { n++; t.Log(id); return true })
-			created := 0
-			for _, e := range w.events {
-				if e.Kind == remoteuser.Created {
-					created++
-				}
-			}
-			u, err := w.users.UserByName(t.Context(), "dave")
-			if n != 1 || created != 1 || err != nil || !u.Active {
-				t.Errorf("%d answers, %d created, %+v, %v", n, created, u, err)
-			}
-			if got := w.is(request("GET", "carol")); got != "401" {
-				t.Errorf("a disabled account: %s", got)
-			}
-		})
-	}
+		}
+		u, err := w.users.UserByName(t.Context(), "dave")
+		if n != 1 || created != 1 || err != nil || !u.Active {
+			t.Errorf("%d answers, %d created, %+v, %v", n, created, u, err)
+		}
+		if got := w.is(request("GET", "carol")); got != "401" {
+			t.Errorf("a disabled account: %s", got)
+		}
+	})
 	refused := errors.New("no")
 	for what, c := range map[string]struct {
 		create func(context.Context, string) (storage.User, error)

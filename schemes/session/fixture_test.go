@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,13 +13,10 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
-	"github.com/vestibule-auth/vestibule/storage/memory"
+	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 func must(t testing.TB, err error) {
@@ -41,21 +37,7 @@ type store interface {
 
 // each runs f on every kind of store.
 func each(t *testing.T, f func(t *testing.T, s store)) {
-	open := func(t *testing.T, s *gormstore.Store, err error) store {
-		must(t, err)
-		t.Cleanup(func() { s.Close() })
-		must(t, s.Migrate(t.Context()))
-		return s
-	}
-	t.Run("memory", func(t *testing.T) { f(t, memory.New(nil)) })
-	t.Run("sqlite", func(t *testing.T) {
-		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
-		f(t, open(t, s, err))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(pgtest.URL(t), nil)
-		f(t, open(t, s, err))
-	})
+	storetest.Each(t, func(t *testing.T, s storagetest.Store) { f(t, s) })
 }
 
 // counting counts the calls of a store's sessions, and fails them where told so.

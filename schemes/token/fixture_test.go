@@ -6,20 +6,15 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
-	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
@@ -31,23 +26,7 @@ func must(t testing.TB, err error) {
 }
 
 // each runs f on every kind of store.
-func each(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
-	open := func(t *testing.T, s *gormstore.Store, err error) storagetest.Store {
-		must(t, err)
-		t.Cleanup(func() { s.Close() })
-		must(t, s.Migrate(t.Context()))
-		return s
-	}
-	t.Run("memory", func(t *testing.T) { f(t, memory.New(nil)) })
-	t.Run("sqlite", func(t *testing.T) {
-		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
-		f(t, open(t, s, err))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(pgtest.URL(t), nil)
-		f(t, open(t, s, err))
-	})
-}
+func each(t *testing.T, f func(t *testing.T, s storagetest.Store)) { storetest.Each(t, f) }
 
 func ring(t testing.TB, masters ...[]byte) *keys.Ring {
 	t.Helper()
