@@ -41,14 +41,14 @@ func compare(t *testing.T) string {
 	return base
 }
 
-// An OAuth client that nobody here wrote gets tokens in each way, uses and gives them back.
-func TestOAuthClient(t *testing.T) {
-	base := compare(t)
-	client, err := filepath.Abs("oauth.mjs")
+// walk runs a script of node and returns what it saw.
+func walk(t *testing.T, script string, args ...string) map[string]json.RawMessage {
+	t.Helper()
+	path, err := filepath.Abs(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", client, base)
+	cmd := exec.Command("node", append([]string{path}, args...)...)
 	cmd.Dir = os.Getenv("VESTIBULE_INTEROP")
 	var problems strings.Builder
 	cmd.Stderr = &problems
@@ -60,7 +60,24 @@ func TestOAuthClient(t *testing.T) {
 	if err := json.Unmarshal(out, &seen); err != nil {
 		t.Fatal(err)
 	}
-	for step, want := range map[string]string{
+	return seen
+}
+
+// is fails for each step that was not as wanted.
+func is(t *testing.T, seen map[string]json.RawMessage, want map[string]string) {
+	t.Helper()
+	for step, want := range want {
+		t.Run(step, func(t *testing.T) {
+			if got := string(seen[step]); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// An OAuth client that nobody here wrote gets tokens in each way, uses and gives them back.
+func TestOAuthClient(t *testing.T) {
+	is(t, walk(t, "oauth.mjs", compare(t)), map[string]string{
 		"issuer":             `true`,
 		"code":               `["bearer","profile notes:read",3600]`,
 		"profile":            `[200,"{\"username\":\"alice\",\"email\":\"alice@example.com\",\"scheme\":\"oauth2\",\"client\":\"demo-public\"}\n"]`,
@@ -72,11 +89,22 @@ func TestOAuthClient(t *testing.T) {
 		"client_credentials": `[true,[200,"{\"username\":\"\",\"email\":\"\",\"scheme\":\"oauth2\",\"client\":\"demo-confidential\"}\n"]]`,
 		"wrong_secret":       `"basic"`,
 		"denied":             `"access_denied"`,
-	} {
-		t.Run(step, func(t *testing.T) {
-			if got := string(seen[step]); got != want {
-				t.Errorf("got %s, want %s", got, want)
-			}
-		})
+	})
+}
+
+// A real browser is sent to the login, asked, and sent back to the application, which uses
+// the token and gives it back.
+func TestConsentInBrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("chromium is needed: apt-get install chromium")
 	}
+	seen := walk(t, "consent.mjs", chromium, compare(t))
+	if got := string(seen["consent_page"]); !strings.Contains(got, "Allow Public demo?") || !strings.Contains(got, "See your name") || !strings.Contains(got, "alice") {
+		t.Errorf("the consent page says %s", got)
+	}
+	is(t, seen, map[string]string{
+		"login_page": `"/login"`, "application_page": `"back in the application"`, "callback": `["a state",true]`,
+		"api": `[200,"alice"]`, "revoke": `200`, "revoked": `[401,null]`,
+	})
 }

@@ -128,7 +128,7 @@ func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q
 }
 
 func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
-	f, err := readForm(w, r)
+	f, err := readBody(w, r)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,8 @@ func (w *world) alice(session string) *authn.Identity {
 func (w *world) authorize(id *authn.Identity, method, query, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, issuer+"/oauth2/authorize?"+query, strings.NewReader(body))
 	if method == "POST" {
-		r = httptest.NewRequest(method, issuer+"/oauth2/authorize", strings.NewReader(body))
+		// A form without an action goes to the page's own address, parameters and all.
+		r = httptest.NewRequest(method, issuer+"/oauth2/authorize?"+query, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if id != nil {
@@ -110,7 +111,7 @@ func TestAuthorize(t *testing.T) {
 				}
 			}
 		})
-		answer := w.authorize(alice, "POST", "", "handle="+handle+"&decision=allow")
+		answer := w.authorize(alice, "POST", query("app", "scope", "admin", "redirect_uri", "https://evil.example"), "handle="+handle+"&decision=allow")
 		v := sent(t, answer, redirect)
 		if v.Get("state") != "s&t=ä" || v.Get("iss") != issuer || !strings.HasPrefix(v.Get("code"), "vac_") || len(v) != 3 {
 			t.Errorf("%v", v)

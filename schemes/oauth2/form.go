@@ -20,15 +20,21 @@ type form struct{ values url.Values }
 // but "resource" (RFC 6749 section 3.2, RFC 8707). Parameters in the URL are refused: URLs
 // are logged.
 func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
+		return form{}, refuse("invalid_request", "Parameters in the URL are not accepted.")
+	}
+	return readBody(w, r)
+}
+
+// readBody is readForm for a page's own form, whose address has the parameters of the page;
+// they count for nothing.
+func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return form{}, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The request is not a POST."}
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return form{}, refuse("invalid_request", "The body is not application/x-www-form-urlencoded.")
-	}
-	if r.URL.RawQuery != "" {
-		return form{}, refuse("invalid_request", "Parameters in the URL are not accepted.")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	if err != nil {

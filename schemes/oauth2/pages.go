@@ -39,7 +39,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u us
 	}
 	// Browsers ask form-action for the redirect after the form too.
 	action := "'self'"
-	if err == nil && to.Host != "" {
+	if err == nil && to.Host != "" && to.Host[0] != '[' { // which no host-source of CSP can be
 		action += " " + to.Scheme + "://" + to.Host
 	} else if err == nil {
 		action += " " + to.Scheme + ":"

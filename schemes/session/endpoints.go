@@ -192,12 +192,15 @@ func firstParty(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
+// maxNext is the longest next, in bytes: an authorization request fits.
+const maxNext = 8 << 10
+
 // SafeNext returns the path that a login may send the browser on to: next where it is
 // a path of this very origin, else fallback. Whatever a browser could read as another
 // host, another scheme or a header is none: "//evil", "/\evil", "/%09/evil",
 // "https:evil".
 func SafeNext(next, fallback string) string {
-	if next == "" || next[0] != '/' || len(next) > 2048 {
+	if next == "" || next[0] != '/' || len(next) > maxNext {
 		return fallback
 	}
 	for i := range len(next) {

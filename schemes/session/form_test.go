@@ -36,7 +36,7 @@ func TestSafeNext(t *testing.T) {
 	lines := []string{
 		"//evil.example", `/\evil.example`, `\\evil.example`, "/\t/evil.example", "/%09/evil.example", "https:evil.example", "https://evil.example", "javascript:alert(1)",
 		"data:text/html,x", " //evil.example", "/ /evil.example", "///evil.example", "/%2f/evil.example", "/%5cevil.example", "/a/..//evil.example", "/./\\evil.example",
-		"/\r\nSet-Cookie: a=b", "/%0d%0aSet-Cookie:a=b", "evil.example", "@evil.example", "/\x00", "/\u2028/evil.example", "", "?x", "#x", "/" + strings.Repeat("a", 3000), "/..//evil.example", "/%2e%2e//x",
+		"/\r\nSet-Cookie: a=b", "/%0d%0aSet-Cookie:a=b", "evil.example", "@evil.example", "/\x00", "/\u2028/evil.example", "", "?x", "#x", "/" + strings.Repeat("a", 9000), "/..//evil.example", "/%2e%2e//x",
 	}
 	t.Run("attack_128_own_lines", func(t *testing.T) {
 		for _, next := range lines {
@@ -78,7 +78,8 @@ func TestSafeNext(t *testing.T) {
 			t.Errorf("%d lines", n)
 		}
 	})
-	for _, next := range []string{"/", "/a", "/a/b?c=d&e=https://x//y", "/a#b", "/%C3%BC", "/a:b", "/a@b", "/oauth2/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback"} {
+	for _, next := range []string{"/", "/a", "/a/b?c=d&e=https://x//y", "/a#b", "/%C3%BC", "/a:b", "/a@b", "/oauth2/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback",
+		"/oauth2/authorize?state=" + strings.Repeat("s", 5000)} {
 		if got := session.SafeNext(next, "/home"); got != next {
 			t.Errorf("%q: goes to %q", next, got)
 		}

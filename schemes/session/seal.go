@@ -80,6 +80,9 @@ func seal(ring *keys.Ring, purpose keys.Purpose, random io.Reader, name string, 
 
 // open returns the content of a cookie's text, or errSealed.
 func open(ring *keys.Ring, purpose keys.Purpose, name, text string) (*content, error) {
+	if len(text) > maxCookie { // no browser keeps it; not worth the work
+		return nil, errSealed
+	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text) // which skips line breaks
 	if err != nil || strings.ContainsAny(text, "\r\n") || len(raw) < sealHead+sealRandom+sealTag || raw[0] != sealVersion {
 		return nil, errSealed
