@@ -348,7 +348,7 @@ func TestTokenRequests(t *testing.T) {
 			"attack_167 unknown":        {request("POST", "/t", form, "grant_type=x"), 400, "unsupported_grant_type"},
 			"assertion":                 {request("POST", "/t", form, good+"&client_assertion="), 401, "invalid_client"},
 		} {
-			t.Run(strings.ReplaceAll(what, " ", "_"), func(t *testing.T) {
+			t.Run("attack_168_"+strings.ReplaceAll(what, " ", "_"), func(t *testing.T) {
 				if c.got.Status != c.want || !strings.Contains(c.got.Body, `{"error":"`+c.code+`"`) || c.got.Header.Get("Cache-Control") != "no-store" || c.got.Header.Get("Pragma") != "no-cache" {
 					t.Errorf("attack_168: %d %s, want %d %s", c.got.Status, c.got.Body, c.want, c.code)
 				}
