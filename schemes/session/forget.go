@@ -10,15 +10,20 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// forget ends the series that the request's cookies belong to, and deletes the second
-// cookie. The error is a fault.
+// forget ends the series that the request's cookies belong to, with its sessions but old,
+// which the caller sees to, and deletes the second cookie. The error is a fault.
 func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
 	if s.memory == nil {
 		return nil
 	}
+	keep := ""
 	if old != nil {
+		keep = old.ID
 		if family := familyOf(old.ID); family != "" {
 			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+				return err
+			}
+			if err := s.endSeries(r.Context(), storage.Family{ID: family, Subject: old.Subject}, keep); err != nil {
 				return err
 			}
 		}
@@ -31,7 +36,7 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 		st, err := s.memory.rotator.Revoke(r.Context(), s.memory.use(text))
 		switch {
 		case err == nil:
-			if err := s.endSeries(r.Context(), st.Family); err != nil {
+			if err := s.endSeries(r.Context(), st.Family, keep); err != nil {
 				return err
 			}
 		case !errors.Is(err, rotation.ErrUnknown) && !errors.Is(err, rotation.ErrMismatch):
@@ -45,14 +50,14 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 // many is how many sessions or series of one account are looked through.
 const many = 10_000
 
-// endSeries ends the sessions of a series that has ended.
-func (s *Scheme) endSeries(ctx context.Context, f storage.Family) error {
+// endSeries ends the sessions of a series that has ended, but the one whose ID is keep.
+func (s *Scheme) endSeries(ctx context.Context, f storage.Family, keep string) error {
 	list, err := s.rows.ListSessions(ctx, f.Subject, many)
 	if err != nil {
 		return err
 	}
 	for _, v := range list {
-		if familyOf(v.ID) != f.ID {
+		if familyOf(v.ID) != f.ID || v.ID == keep {
 			continue
 		}
 		if err := s.rows.EndSessionOf(ctx, f.Subject, v.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -78,7 +83,7 @@ func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
 	if err := s.memory.rotator.EndFamily(ctx, series); err != nil {
 		return err
 	}
-	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject})
+	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject}, "")
 }
 
 // forgetAll ends the subject's series but the one to keep. Their sessions are ended after

@@ -208,13 +208,13 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 	switch {
 	case errors.Is(err, rotation.ErrReused):
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "a remember cookie was used again; its series has ended", slog.String("subject", f.Subject), slog.String("series", f.ID))
-		if err := s.endSeries(ctx, f); err != nil {
+		if err := s.endSeries(ctx, f, ""); err != nil {
 			return err // the series has ended: the next use of any of its cookies tries again
 		}
 		s.tell(ctx, Event{Kind: SeriesReused, Subject: f.Subject, SessionID: f.ID, Count: 1})
 	case errors.Is(err, rotation.ErrEnded) && f.Ended:
 		// Whoever ended it may have failed to end its sessions.
-		if err := s.endSeries(ctx, f); err != nil {
+		if err := s.endSeries(ctx, f, ""); err != nil {
 			return err
 		}
 	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrExpired), errors.Is(err, rotation.ErrEnded), errors.Is(err, rotation.ErrMismatch):

@@ -455,4 +455,31 @@ func TestRememberKeepsData(t *testing.T) {
 	b.take(w)
 	b.send("GET", "/show", "")
 	b.send("GET", "/show", "")
+	// A login of the same user keeps them too, and begins a series of its own.
+	before := *b
+	b.send("POST", "/login", `{"username":"alice","password":"right","remember":true}`)
+	b.send("GET", "/show", "")
+	if got := before.who(); got != unauthorized || b.memo == before.memo {
+		t.Errorf("the series of before the login: %s", got)
+	}
+}
+
+// Logging out by one session of a series ends the others, whose cookies the browser lost.
+func TestRememberSiblings(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		a := remembering(t, s, session.RememberOptions{})
+		b := visit(t, a, "alice")
+		lost := b.session
+		b.session = ""
+		if b.who() != aliceIn || b.session == lost || a.who(lost) != aliceIn {
+			t.Fatal("there are no two sessions")
+		}
+		if w := a.do("POST", "/logout", "", "Cookie", b.session); w.Code != 204 {
+			t.Fatalf("%d", w.Code)
+		}
+		if got := a.who(lost); got != unauthorized {
+			t.Errorf("the other session: %s", got)
+		}
+	})
 }
