@@ -115,6 +115,7 @@ func TestContract(t *testing.T) {
 			sessionPaths(t, c)
 			alice = c.Token("/token/login", "alice", "wonderland-42") // she logged out everywhere
 		})
+		t.Run("oauth2", func(t *testing.T) { oauth2Paths(t, c) })
 		t.Run("notes", func(t *testing.T) {
 			c.Is(200, "[]", "GET", "/api/notes", "")
 			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)

@@ -30,7 +30,10 @@ func sessionOf(id authn.Identity) (string, int64, bool) {
 	return l.session, l.epoch, ok
 }
 
-func withSessions(o *oauth2.Options) { o.Session = sessionOf }
+func withSessions(o *oauth2.Options) {
+	o.Session = sessionOf
+	o.Token = func(id authn.Identity) string { return "token of " + id.Subject }
+}
 
 // alice is who is logged in, in that session.
 func (w *world) alice(session string) *authn.Identity {
@@ -105,7 +108,7 @@ func TestAuthorize(t *testing.T) {
 			if !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "form-action 'self' https://app.example") || rec.Header().Get("X-Frame-Options") != "DENY" || rec.Header().Get("Cache-Control") != "no-store" {
 				t.Errorf("%v", rec.Header())
 			}
-			for _, text := range []string{"Write", "alice", "app.example"} {
+			for _, text := range []string{"Write", "alice", "app.example", `name="csrfmiddlewaretoken" value="token of id-alice"`} {
 				if !strings.Contains(rec.Body.String(), text) {
 					t.Errorf("the page does not say %q", text)
 				}

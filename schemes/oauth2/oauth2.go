@@ -90,6 +90,9 @@ type Options struct {
 	// Session tells the session that an identity came by, and the epoch that it holds:
 	// session.Of. Authorize needs it.
 	Session func(authn.Identity) (session string, epoch int64, ok bool)
+	// Token gives the token that a form of the identity's session carries: session.Token. With
+	// it the consent form works also for who says not where a request comes from (RULES B2).
+	Token func(authn.Identity) string
 	// RenderConsent writes the consent page, after status and headers were set; nil is a
 	// plain page. See Consent for what it holds.
 	RenderConsent func(w http.ResponseWriter, r *http.Request, c Consent)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 )
 
 // Scope is a scope as the consent page shows it.
@@ -23,10 +24,15 @@ type Consent struct {
 	// Handle goes into a hidden field of the name "handle". The form sends it to its own
 	// address by POST, with "decision", which is "allow" or "deny".
 	Handle string
+	// Token, where not "", goes into a hidden field of the name csrf.Field.
+	Token string
 }
 
 func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u user, handle string) {
 	c := Consent{Client: q.client.Name, User: u.name, Handle: handle}
+	if s.opts.Token != nil {
+		c.Token = s.opts.Token(authn.FromContext(r.Context()))
+	}
 	if c.Client == "" {
 		c.Client = q.Client
 	}
@@ -99,6 +105,7 @@ var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype htm
 </ul>
 <form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
+	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
 	<button name="decision" value="allow">Allow</button>
 	<button name="decision" value="deny">Deny</button>
 </form>

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
+)
+
+// oauth2Paths walks the demo clients through their grants.
+func oauth2Paths(t *testing.T, c demotest.Client) {
+	const verifier, callback = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "http://127.0.0.1:40123/callback"
+	sum := sha256.Sum256([]byte(verifier))
+	query := func(scope string) string {
+		return "/oauth2/authorize?" + url.Values{
+			"response_type": {"code"}, "client_id": {"demo-public"}, "redirect_uri": {callback}, "scope": {scope}, "state": {"s"},
+			"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		}.Encode()
+	}
+	confidential := basicAuth("demo-confidential", "demo-secret")
+	tokens := func(form string, headers ...string) (access, refresh string) {
+		t.Helper()
+		resp, text := c.Do("POST", "/oauth2/token", form, headers...)
+		var body struct {
+			Access  string `json:"access_token"`
+			Refresh string `json:"refresh_token"`
+		}
+		if err := json.Unmarshal([]byte(text), &body); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%s: %d %s", form, resp.StatusCode, text)
+		}
+		return "Authorization: Bearer " + body.Access, body.Refresh
+	}
+
+	if to := c.Is(303, "", "GET", query("profile"), "").Header.Get("Location"); !strings.HasPrefix(to, "/login?next=%2Foauth2%2Fauthorize%3F") {
+		t.Errorf("nobody is sent to %q", to)
+	}
+	mine := sessionCookie(c.Is(200, "*", "POST", "/session/login", alicesLogin))
+	if to := c.Is(303, "", "GET", query("unknown"), "", mine).Header.Get("Location"); !strings.HasPrefix(to, callback+"?error=invalid_scope") {
+		t.Errorf("an unknown scope: %q", to)
+	}
+	if resp := c.Is(400, "*", "GET", strings.Replace(query("profile"), "40123", "40123%2Fevil", 1), "", mine); resp.Header.Get("Location") != "" {
+		t.Error("a redirect to an address that nobody registered")
+	}
+	_, page := c.Do("GET", query("profile notes:read"), "", mine)
+	handle := regexp.MustCompile(`name="handle" value="([^"]+)"`).FindStringSubmatch(page)
+	if handle == nil || !strings.Contains(page, `name="decision" value="allow"`) || !strings.Contains(page, `name="decision" value="deny"`) {
+		t.Fatalf("no consent page: %s", page)
+	}
+	decision := "handle=" + handle[1] + "&decision=allow"
+	c.Is(403, "*", "POST", "/oauth2/authorize", decision, mine) // says not where it comes from, and has no token
+	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
+	if token == nil {
+		t.Fatal("the form has no token")
+	}
+	decision += "&csrfmiddlewaretoken=" + token[1]
+	c.Is(403, "*", "POST", "/oauth2/authorize", decision, mine, "Origin: https://evil.example")
+	to, err := url.Parse(c.Is(303, "", "POST", "/oauth2/authorize", decision, mine).Header.Get("Location"))
+	if err != nil || to.Query().Get("state") != "s" || to.Query().Get("iss") == "" {
+		t.Fatalf("%s, %v", to, err)
+	}
+	form := "grant_type=authorization_code&client_id=demo-public&redirect_uri=" + url.QueryEscape(callback) + "&code_verifier=" + verifier + "&code=" + to.Query().Get("code")
+	access, refresh := tokens(form)
+	const alices = `{"username":"alice","email":"alice@example.com","scheme":"oauth2","client":"demo-public"}`
+	c.Is(200, alices, "GET", "/api/profile", "", access)
+	c.Is(200, alices, "GET", "/api/oauth2/profile/", "", access)
+	c.Is(200, "*", "GET", "/api/notes", "", access)
+	if resp := c.Is(403, "*", "POST", "/api/notes", `{"text":"x"}`, access); resp.Header.Get("WWW-Authenticate") != `Bearer error="insufficient_scope", scope="notes:write"` {
+		t.Errorf("%v", resp.Header)
+	}
+	c.Is(403, denied, "GET", "/api/admin", "", access)
+	c.Is(403, denied, "POST", "/logout-everywhere", "", access)
+	c.Is(403, "*", "GET", "/knox/tokens", "", access)
+	next, _ := tokens("grant_type=refresh_token&client_id=demo-public&refresh_token=" + refresh)
+	c.Is(200, alices, "GET", "/api/profile", "", next)
+	// The code again: what came of it ends.
+	c.Is(400, "*", "POST", "/oauth2/token", form)
+	c.Is(401, invalid, "GET", "/api/profile", "", next)
+
+	own, _ := tokens("grant_type=client_credentials&scope=profile", confidential)
+	c.Is(200, `{"username":"","email":"","scheme":"oauth2","client":"demo-confidential"}`, "GET", "/api/profile", "", own)
+	if _, text := c.Do("POST", "/oauth2/introspect", "token="+strings.TrimPrefix(own, "Authorization: Bearer "), confidential); !strings.Contains(text, `"active":true`) {
+		t.Error(text)
+	}
+	c.Is(200, "", "POST", "/oauth2/revoke", "token="+strings.TrimPrefix(own, "Authorization: Bearer "), confidential)
+	c.Is(401, invalid, "GET", "/api/open", "", own)
+	c.Is(401, "*", "POST", "/oauth2/token", "grant_type=client_credentials", basicAuth("demo-confidential", "wrong"))
+	c.Is(200, "*", "GET", "/.well-known/oauth-authorization-server", "")
+}
