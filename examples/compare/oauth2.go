@@ -32,7 +32,6 @@ func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store) (*oauth2.S
 		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}},
 	} {
 		c.Scopes, c.Default, c.RedirectURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, time.Now()
-		c.Native = true // the demo's own redirect URI is of this machine
 		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
 			return nil, err
 		}

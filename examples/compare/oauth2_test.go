@@ -46,6 +46,10 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	if resp := c.Is(400, "*", "GET", strings.Replace(query("profile"), "40123", "40123%2Fevil", 1), "", mine); resp.Header.Get("Location") != "" {
 		t.Error("a redirect to an address that nobody registered")
 	}
+	// The port is free for the native client alone.
+	if resp := c.Is(400, "*", "GET", strings.Replace(query("profile"), "demo-public", "demo-confidential", 1), "", mine); resp.Header.Get("Location") != "" {
+		t.Error("another port for a client that is not native")
+	}
 	_, page := c.Do("GET", query("profile notes:read"), "", mine)
 	handle := regexp.MustCompile(`name="handle" value="([^"]+)"`).FindStringSubmatch(page)
 	if handle == nil || !strings.Contains(page, `name="decision" value="allow"`) || !strings.Contains(page, `name="decision" value="deny"`) {

@@ -10,7 +10,7 @@ const oauth = await import(pathToFileURL(createRequire(process.cwd() + "/").reso
 
 const base = process.argv[2]
 const plain = { [oauth.allowInsecureRequests]: true } // http, on this machine
-const redirect = "http://127.0.0.1:49152/callback"
+const anyPort = "http://127.0.0.1:49152/callback"
 const seen = {}
 
 const issuer = new URL(base)
@@ -38,7 +38,7 @@ const authorize = async (url, decision = "allow") => {
 	return new URL((await browser("/oauth2/authorize", { handle, decision })).location)
 }
 
-const codeFlow = async (client, clientAuth, push) => {
+const codeFlow = async (client, clientAuth, redirect, push) => {
 	const verifier = oauth.generateRandomCodeVerifier()
 	const state = oauth.generateRandomState()
 	const parameters = {
@@ -62,7 +62,7 @@ const profile = async (token) => {
 }
 
 const pub = { client_id: "demo-public" }
-const tokens = await codeFlow(pub, oauth.None())
+const tokens = await codeFlow(pub, oauth.None(), anyPort)
 seen.code = [tokens.token_type, tokens.scope, tokens.expires_in]
 seen.profile = await profile(tokens.access_token)
 const refresh = async (token) => oauth.processRefreshTokenResponse(as, pub, await oauth.refreshTokenGrantRequest(as, pub, oauth.None(), token, plain))
@@ -75,7 +75,7 @@ seen.revoked_refresh = await refresh(next.refresh_token).catch((error) => error.
 
 const conf = { client_id: "demo-confidential" }
 const secret = oauth.ClientSecretBasic("demo-secret")
-const pushed = await codeFlow(conf, secret, true)
+const pushed = await codeFlow(conf, secret, "http://127.0.0.1/callback", true)
 seen.pushed = pushed.scope
 const about = await oauth.processIntrospectionResponse(as, conf, await oauth.introspectionRequest(as, conf, secret, pushed.access_token, plain))
 seen.introspection = [about.active, about.client_id, about.username, about.scope]
@@ -85,7 +85,7 @@ seen.wrong_secret = await oauth.processClientCredentialsResponse(as, conf, await
 
 // The user refuses.
 const url = new URL(as.authorization_endpoint)
-url.search = new URLSearchParams({ client_id: "demo-public", redirect_uri: redirect, response_type: "code", state: "s", code_challenge: await oauth.calculatePKCECodeChallenge("x".repeat(43)), code_challenge_method: "S256" })
+url.search = new URLSearchParams({ client_id: "demo-public", redirect_uri: anyPort, response_type: "code", state: "s", code_challenge: await oauth.calculatePKCECodeChallenge("x".repeat(43)), code_challenge_method: "S256" })
 const denied = await authorize(url, "deny")
 try {
 	oauth.validateAuthResponse(as, pub, denied, "s")
