@@ -42,7 +42,7 @@ lint: ## format, vet, staticcheck
 attacks: ## how many rows of the attack catalogue have tests that pass
 	scripts/with-services scripts/interop $(GO) run ./internal/attacks -tags interop
 
-interop: ## independent clients: npm's jose, and Chromium (needs node, npm and chromium)
+interop: ## independent clients: npm's jose and oauth4webapi, and Chromium (needs node, npm and chromium)
 	scripts/interop
 
 timing: ## statistics of login times; decides nothing
