@@ -396,3 +396,44 @@ func TestFaults(t *testing.T) {
 	b.end = nil
 	w.good(t, one)
 }
+
+// changed is a store whose answers were changed on the way, as a table that another program
+// writes may change them.
+type changed struct {
+	*memory.Store
+	change func(*storage.RefreshState)
+}
+
+func (c *changed) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.RefreshState, error) {
+	st, err := c.Store.RefreshByDigest(ctx, d)
+	if err == nil && c.change != nil {
+		c.change(&st)
+	}
+	return st, err
+}
+
+// What Rotate sees decides by itself, also where the store's own rules would have seen to it.
+func TestEachConditionCounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		claimed bool // the token was exchanged before, and its answer is at hand
+		change  func(*storage.RefreshState)
+		want    error
+	}{
+		"an account that was disabled without an epoch": {false, func(st *storage.RefreshState) { st.User.Active = false }, ErrEnded},
+		"an answer that outlived its successor's claim": {true, func(st *storage.RefreshState) { st.SuccessorClaimed = true }, ErrReused},
+		"an answer that outlived its family":            {true, func(st *storage.RefreshState) { st.Family.Expires = st.Family.Created }, ErrExpired},
+		"a token that outlived its family":              {false, func(st *storage.RefreshState) { st.Family.Expires = st.Family.Created }, ErrExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, time.Minute)
+			w.begin(t, "f")
+			if c.claimed {
+				w.good(t, "f-0")
+			}
+			var err error
+			w.Rotator, err = New(&changed{w.store, c.change}, Options{Grace: time.Minute, Idle: time.Hour, Absolute: 24 * time.Hour, Block: 5 * time.Minute, Clock: w.clock})
+			must(t, err)
+			w.is(t, use("f-0"), c.want, name)
+		})
+	}
+}
