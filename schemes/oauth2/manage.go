@@ -17,14 +17,14 @@ import (
 // refresh, ends the whole grant. One of another client is left alone (RULES I2). A store that
 // can not write is a 503: the token is still good then. "token_type_hint" is not needed.
 func (s *Server) Revoke() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.revoke(w, r); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
-	})
+	}))
 }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
