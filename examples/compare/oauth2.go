@@ -7,6 +7,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -14,21 +15,21 @@ import (
 )
 
 // newOAuth2 makes the authorization server, with two demo clients.
-func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store) (*oauth2.Server, error) {
+func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring) (*oauth2.Server, error) {
 	hasher, err := password.NewHasher(nil) // for the one chosen secret; a real client's is generated
 	if err != nil {
 		return nil, err
 	}
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
 		Scopes:  map[string]string{"profile": "See your name and e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
-		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace,
+		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace, Keys: ring,
 	})
 	if err != nil {
 		return nil, err
 	}
 	scopes := []string{"profile", "notes:read", "notes:write"}
 	for _, c := range []storage.Client{
-		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}},
+		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.DeviceCode}},
 		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}},
 	} {
 		c.Scopes, c.Default, c.RedirectURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, time.Now()
@@ -57,10 +58,12 @@ func addClient(ctx context.Context, db *gormstore.Store, hasher *password.Hasher
 	return err
 }
 
-// oauth2Routes mounts the server's endpoints. The authorization endpoint stands behind the
-// chain, since it asks who is logged in; the others read their client's own credential.
+// oauth2Routes mounts the server's endpoints. Its pages stand behind the chain, since they ask
+// who is logged in; the others read their client's own credential.
 func oauth2Routes(mux *authz.Mux, s *oauth2.Server) {
 	mux.Handle("/oauth2/authorize", s.Authorize("/login"), authz.AllowAny)
+	mux.Handle("/oauth2/device", s.Device("/login"), authz.AllowAny)
+	mux.Bare("/oauth2/device_authorization", s.DeviceAuthorization())
 	mux.Bare("/oauth2/token", s.Token())
 	mux.Bare("/oauth2/revoke", s.Revoke())
 	mux.Bare("/oauth2/introspect", s.Introspect())
