@@ -304,10 +304,28 @@ func TestDevicePage(t *testing.T) {
 			t.Errorf("what is no code is not shown: %s", rec.Body)
 		}
 	})
-	t.Run("ended clients", func(t *testing.T) {
+	t.Run("ended codes", func(t *testing.T) {
+		used, late := w.begin(), w.begin()
+		w.decides(alice, used.User, "allow")
+		if rec := w.device(alice, "POST", "user_code="+used.User); rec.Code != 400 {
+			t.Errorf("decided: %d", rec.Code)
+		}
+		w.pass(10 * time.Minute)
+		if rec := w.device(alice, "POST", "user_code="+late.User); rec.Code != 400 {
+			t.Errorf("expired: %d", rec.Code)
+		}
+	})
+	t.Run("clients", func(t *testing.T) {
 		b := w.begin()
 		c, err := w.s.ClientByID(t.Context(), "tv")
 		must(t, err)
+		c.Grants = []string{oauth2.DeviceCode}
+		must(t, w.s.UpdateClient(t.Context(), c))
+		w.decides(alice, b.User, "allow")
+		if got := w.poll("tv", b.Device); got.Status != 200 || got.Refresh != "" {
+			t.Errorf("without the refresh grant: %+v", got)
+		}
+		b = w.begin()
 		c.Disabled = true
 		must(t, w.s.UpdateClient(t.Context(), c))
 		if rec := w.device(alice, "POST", "user_code="+b.User); rec.Code != 400 {
