@@ -95,3 +95,51 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(401, "*", "POST", "/oauth2/token", "grant_type=client_credentials", basicAuth("demo-confidential", "wrong"))
 	c.Is(200, "*", "GET", "/.well-known/oauth-authorization-server", "")
 }
+
+// devicePaths walks a device through its grant.
+func devicePaths(t *testing.T, c demotest.Client) {
+	var begun struct {
+		Device   string `json:"device_code"`
+		User     string `json:"user_code"`
+		Complete string `json:"verification_uri_complete"`
+	}
+	resp, text := c.Do("POST", "/oauth2/device_authorization", "client_id=demo-public&scope=profile")
+	if err := json.Unmarshal([]byte(text), &begun); err != nil || resp.StatusCode != 200 || !strings.HasSuffix(begun.Complete, "/oauth2/device?user_code="+begun.User) {
+		t.Fatalf("%d %s", resp.StatusCode, text)
+	}
+	poll := "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:device_code") + "&client_id=demo-public&device_code=" + begun.Device
+	for _, want := range []string{"authorization_pending", "slow_down"} {
+		if resp, text := c.Do("POST", "/oauth2/token", poll); resp.StatusCode != 400 || !strings.Contains(text, want) {
+			t.Errorf("%d %s, want %s", resp.StatusCode, text, want)
+		}
+	}
+	page := "/oauth2/device?user_code=" + begun.User
+	for method, next := range map[string]string{"GET": page, "POST": "/oauth2/device"} {
+		if to := c.Is(303, "", method, page, "").Header.Get("Location"); to != "/login?next="+url.QueryEscape(next) {
+			t.Errorf("%s: nobody is sent to %q", method, to)
+		}
+	}
+	c.Is(403, "*", "GET", page, "", basicAuth("alice", "wonderland-42"))
+	mine := sessionCookie(c.Is(200, "*", "POST", "/session/login", alicesLogin))
+	_, form := c.Do("GET", page, "", mine)
+	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(form)
+	if token == nil || !strings.Contains(form, `name="user_code" value="`+begun.User+`"`) {
+		t.Fatalf("no form: %s", form)
+	}
+	code := "user_code=" + strings.ToLower(strings.ReplaceAll(begun.User, "-", "")) + "&csrfmiddlewaretoken=" + token[1]
+	c.Is(403, "*", "POST", "/oauth2/device", code, mine, "Origin: https://evil.example")
+	_, asked := c.Do("POST", "/oauth2/device", code, mine)
+	handle := regexp.MustCompile(`name="handle" value="([^"]+)"`).FindStringSubmatch(asked)
+	if handle == nil || !strings.Contains(asked, "Public demo") || !strings.Contains(asked, begun.User) || !strings.Contains(asked, `name="decision" value="allow"`) {
+		t.Fatalf("nobody is asked: %s", asked)
+	}
+	c.Is(200, "*", "POST", "/oauth2/device/", "handle="+handle[1]+"&decision=allow&csrfmiddlewaretoken="+token[1], mine)
+	var got struct {
+		Access string `json:"access_token"`
+	}
+	if resp, text := c.Do("POST", "/oauth2/token", poll); resp.StatusCode != 200 || json.Unmarshal([]byte(text), &got) != nil {
+		t.Fatalf("%d %s", resp.StatusCode, text)
+	}
+	c.Is(200, `{"username":"alice","email":"alice@example.com","scheme":"oauth2","client":"demo-public"}`, "GET", "/api/profile", "", "Authorization: Bearer "+got.Access)
+	c.Is(400, "*", "POST", "/oauth2/token", poll)
+}

@@ -1,6 +1,7 @@
 package oauth2
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -139,28 +140,10 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return forbidden("Log in first.")
 	}
-	handle := f.get("handle")
-	gone := fatally("This page is too old, or was answered already. Go back to the application and try again.")
-	if !tokentext.Valid(handlePrefix, handle) {
-		return gone
-	}
-	ctx, d := r.Context(), storage.DigestOf(handle)
-	a, err := s.store.AuthRequestByDigest(ctx, d)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return gone
-	case err != nil:
+	ctx := r.Context()
+	a, err := s.takeHandle(ctx, f.get("handle"), purposeConsent, u)
+	if err != nil {
 		return err
-	case a.Purpose != purposeConsent || a.Subject != u.subject || a.Session != u.session:
-		return forbidden("This page was made for somebody else, or for another login.")
-	}
-	switch err := s.store.TakeAuthRequest(ctx, d); {
-	case errors.Is(err, storage.ErrNotFound):
-		return gone
-	case err != nil:
-		return err
-	case a.Expired(s.now()):
-		return gone
 	}
 	var q request
 	if err := json.Unmarshal(a.Data, &q); err != nil {
@@ -178,6 +161,34 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return s.send(w, r, q, nil, refuse("access_denied", "The user refused."))
 	}
 	return fatally("The decision is missing.")
+}
+
+// takeHandle takes the request that a page's handle stands for, for the user and the session
+// that the page was made for.
+func (s *Server) takeHandle(ctx context.Context, handle, purpose string, u user) (storage.AuthRequest, error) {
+	gone := fatally("This page is too old, or was answered already. Go back to the application and try again.")
+	if !tokentext.Valid(handlePrefix, handle) {
+		return storage.AuthRequest{}, gone
+	}
+	d := storage.DigestOf(handle)
+	a, err := s.store.AuthRequestByDigest(ctx, d)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return a, gone
+	case err != nil:
+		return a, err
+	case a.Purpose != purpose || a.Subject != u.subject || a.Session != u.session:
+		return a, forbidden("This page was made for somebody else, or for another login.")
+	}
+	switch err := s.store.TakeAuthRequest(ctx, d); {
+	case errors.Is(err, storage.ErrNotFound):
+		return a, gone
+	case err != nil:
+		return a, err
+	case a.Expired(s.now()):
+		return a, gone
+	}
+	return a, nil
 }
 
 // grant makes a code and sends the browser on with it.

@@ -18,6 +18,9 @@ type Endpoints struct {
 	JWKS       string // "/oauth2/jwks"; with SigningKeys
 	Userinfo   string // "/oauth2/userinfo"; with OpenID, and Logout with its EndSession
 	Logout     string // "/oauth2/logout"
+	// DeviceAuthorization is "/oauth2/device_authorization", Device the page "/oauth2/device".
+	// Without Options.Keys there are none.
+	DeviceAuthorization, Device string
 }
 
 // metadata are those of RFC 8414 section 2.
@@ -28,6 +31,7 @@ type metadata struct {
 	Revoke        string   `json:"revocation_endpoint,omitempty"`
 	Introspect    string   `json:"introspection_endpoint,omitempty"`
 	Push          string   `json:"pushed_authorization_request_endpoint,omitempty"`
+	Device        string   `json:"device_authorization_endpoint,omitempty"`
 	Scopes        []string `json:"scopes_supported"`
 	Responses     []string `json:"response_types_supported"`
 	Modes         []string `json:"response_modes_supported"`
@@ -72,6 +76,10 @@ func (s *Server) Metadata() http.Handler {
 		Introspect: at(e.Introspect, "/oauth2/introspect"), Push: at(e.Push, "/oauth2/par"),
 		Scopes: s.scopes, Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{AuthorizationCode, ClientCredentials, RefreshToken},
 		Methods: []string{SecretBasic, SecretPost, None}, Challenges: []string{"S256"}, IssInResponse: true,
+	}
+	if s.opts.Keys != nil {
+		m.Device = at(e.DeviceAuthorization, "/oauth2/device_authorization")
+		m.Grants = append(m.Grants, DeviceCode)
 	}
 	if m.Scopes == nil {
 		m.Scopes = []string{}

@@ -30,6 +30,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -58,6 +59,8 @@ type Store interface {
 	storage.Families
 	storage.AuthRequests
 	storage.Blocklist
+	storage.DeviceGrants
+	storage.Tries
 	storage.Transactor
 }
 
@@ -101,6 +104,13 @@ type Options struct {
 	// Grace is how long the answer of an exchange may be asked for again: 10 seconds where 0,
 	// at most a minute; below 0 is never.
 	Grace time.Duration
+	// Keys is the master key ring. The device grant needs it, for the codes that users type.
+	Keys *keys.Ring
+	// DeviceTTL is how long a user has to type such a code; 0 is 10 minutes, at most 30.
+	DeviceTTL time.Duration
+	// Proxies are believed about the address of who types codes, which are counted by user and
+	// by address. Behind a proxy that is not named all users share one address.
+	Proxies authn.TrustedProxies
 	// Session tells the session that an identity came by, and the epoch that it holds:
 	// session.Of. Authorize needs it.
 	Session func(authn.Identity) (session string, epoch int64, ok bool)
@@ -118,8 +128,6 @@ type Options struct {
 	// Password: ones that somebody chose, or that were imported. Generated secrets need
 	// nothing of it, and nobody can guess those.
 	InsecureChosenSecrets SecretVerifier
-	// Proxies are those whose X-Forwarded-For says where a request comes from.
-	Proxies authn.TrustedProxies
 	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
 	Limiter authn.LoginLimiter
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
@@ -171,6 +179,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	s := &Server{issuer: issuer, store: store, opts: *opts, scopes: slices.Sorted(maps.Keys(opts.Scopes))}
 	o := &s.opts
 	o.defaults()
+	if o.DeviceTTL < time.Second || o.DeviceTTL > 30*time.Minute || o.Keys != nil && o.Endpoints.Device == "-" {
+		return nil, errors.New("oauth2: DeviceTTL is not between a second and 30 minutes, or the device grant has no page (Endpoints.Device)")
+	}
 	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
 		return nil, errors.New("oauth2: AccessTTL is below a second, or CodeTTL not between a second and 10 minutes")
 	}
@@ -219,6 +230,7 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 func (o *Options) defaults() {
 	o.AccessTTL = cmp.Or(o.AccessTTL, time.Hour)
 	o.CodeTTL = cmp.Or(o.CodeTTL, time.Minute)
+	o.DeviceTTL = cmp.Or(o.DeviceTTL, 10*time.Minute)
 	o.RefreshTTL = cmp.Or(o.RefreshTTL, 30*24*time.Hour)
 	o.AbsoluteTTL = cmp.Or(o.AbsoluteTTL, max(90*24*time.Hour, o.RefreshTTL))
 	switch {

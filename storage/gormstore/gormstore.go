@@ -69,6 +69,8 @@ var (
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.AuthRequests = (*Store)(nil)
+	_ storage.DeviceGrants = (*Store)(nil)
+	_ storage.Tries        = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )

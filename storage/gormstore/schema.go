@@ -102,6 +102,8 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_codes", "digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, session, auth_time_us, created_us, expires_us, kept_us, used, family"},
 	{"vestibule_auth_requests", "digest, purpose, client, subject, session, data, created_us, expires_us"},
 	{"vestibule_access_tokens", "digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us"},
+	{"vestibule_device_grants", deviceGrantColumns},
+	{"vestibule_tries", "name, tries, until_us"},
 	{"vestibule_permissions", "subject, permission"},
 	{"vestibule_group_members", "subject, group_name"},
 	{"vestibule_group_permissions", "group_name, permission"},

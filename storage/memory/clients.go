@@ -86,6 +86,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 				drop(t, s.codes, d)
 			}
 		}
+		s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Client == id })
 		for d, a := range s.access {
 			if a.Client == id {
 				s.dropAccess(t, d)

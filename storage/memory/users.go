@@ -210,6 +210,7 @@ func (s *Store) forget(t *tx, subject string) {
 			drop(t, s.codes, d)
 		}
 	}
+	s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Subject == subject })
 	for d, a := range s.access {
 		if a.Subject == subject {
 			s.dropAccess(t, d)

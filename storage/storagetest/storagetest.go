@@ -35,6 +35,8 @@ type Store interface {
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
+	storage.DeviceGrants
+	storage.Tries
 	storage.Pruner
 	storage.Transactor
 }
@@ -65,6 +67,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"codes", codes},
 		{"access_tokens", accessTokens},
 		{"auth_requests", authRequests},
+		{"device_grants", deviceGrants},
+		{"tries", triesCounted},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},
