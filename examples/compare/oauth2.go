@@ -61,6 +61,9 @@ func addClient(ctx context.Context, db *gormstore.Store, hasher *password.Hasher
 // chain, since it asks who is logged in; the others read their client's own credential.
 func oauth2Routes(mux *authz.Mux, s *oauth2.Server) {
 	mux.Handle("/oauth2/authorize", s.Authorize("/login"), authz.AllowAny)
+	mux.Handle("GET /oauth2/grants", s.Grants(), authz.IsAuthenticated)
+	mux.Handle("DELETE /oauth2/grants/{id}", s.RevokeGrant(), authz.IsAuthenticated)
+	mux.Handle("/oauth2/applications", s.GrantsPage("/login"), authz.AllowAny)
 	mux.Bare("/oauth2/token", s.Token())
 	mux.Bare("/oauth2/revoke", s.Revoke())
 	mux.Bare("/oauth2/introspect", s.Introspect())

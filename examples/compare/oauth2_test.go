@@ -79,6 +79,7 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(403, denied, "GET", "/api/admin", "", access)
 	c.Is(403, denied, "POST", "/logout-everywhere", "", access)
 	c.Is(403, "*", "GET", "/knox/tokens", "", access)
+	grantPaths(t, c, mine, access)
 	next, _ := tokens("grant_type=refresh_token&client_id=demo-public&refresh_token=" + refresh)
 	c.Is(200, alices, "GET", "/api/profile", "", next)
 	// The code again: what came of it ends.
@@ -94,4 +95,31 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(401, invalid, "GET", "/api/open", "", own)
 	c.Is(401, "*", "POST", "/oauth2/token", "grant_type=client_credentials", basicAuth("demo-confidential", "wrong"))
 	c.Is(200, "*", "GET", "/.well-known/oauth-authorization-server", "")
+}
+
+// grantPaths walks what a user sees of the one grant, and leaves it.
+func grantPaths(t *testing.T, c demotest.Client, mine, access string) {
+	t.Helper()
+	_, list := c.Do("GET", "/oauth2/grants", "", mine)
+	m := regexp.MustCompile(`^\[\{"id":"([^"]+)","client":"demo-public","name":"Public demo","scopes":\["profile","notes:read"\],"created":"[^"]+","expiry":"[^"]+"\}\]`).FindStringSubmatch(list)
+	if m == nil {
+		t.Fatal(list)
+	}
+	c.Is(401, missing, "GET", "/oauth2/grants", "")
+	c.Is(403, denied, "GET", "/oauth2/grants", "", access)
+	c.Is(403, denied, "DELETE", "/oauth2/grants/"+m[1], "", access)
+	c.Is(403, "*", "DELETE", "/oauth2/grants/"+m[1], "", mine, "Origin: https://evil.example")
+	c.Is(404, "*", "DELETE", "/oauth2/grants/x", "", mine)
+	if to := c.Is(303, "", "GET", "/oauth2/applications", "").Header.Get("Location"); !strings.HasPrefix(to, "/login?next=%2Foauth2%2Fapplications") {
+		t.Error(to)
+	}
+	_, page := c.Do("GET", "/oauth2/applications", "", mine)
+	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
+	if token == nil || !strings.Contains(page, `name="grant" value="`+m[1]+`"`) {
+		t.Fatal(page)
+	}
+	c.Is(403, "*", "POST", "/oauth2/applications", "grant="+m[1], mine) // says not where it comes from, and has no token
+	c.Is(403, "*", "POST", "/oauth2/applications", "grant="+m[1]+"&csrfmiddlewaretoken="+token[1], mine, "Origin: https://evil.example")
+	c.Is(303, "", "POST", "/oauth2/applications", "grant=x&csrfmiddlewaretoken="+token[1], mine)
+	c.Is(200, "*", "GET", "/api/profile", "", access)
 }

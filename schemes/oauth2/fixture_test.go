@@ -73,6 +73,13 @@ func (f *faulty) AccessByDigest(ctx context.Context, d storage.Digest) (storage.
 	return f.store.AccessByDigest(ctx, d)
 }
 
+func (f *faulty) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
+	if err := f.down(); err != nil {
+		return nil, err
+	}
+	return f.store.ListFamilies(ctx, purpose, subject, limit)
+}
+
 const (
 	issuer   = "https://auth.example"
 	redirect = "https://app.example/cb"
