@@ -86,7 +86,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 		}
 		return s.toLogin(w, r, login, q)
 	}
-	if q.Prompt == "none" && !q.client.Trusted {
+	silent := q.client.Trusted && q.Prompt != "consent"
+	if !silent {
+		if silent, err = s.remembered(ctx, q, u); err != nil {
+			return err
+		}
+	}
+	if q.Prompt == "none" && !silent {
 		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
 	}
 	if !q.pushed.IsZero() {
@@ -98,7 +104,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 			return err
 		}
 	}
-	if q.client.Trusted && q.Prompt != "consent" {
+	if silent {
 		return s.grant(w, r, q, u)
 	}
 	handle, err := s.text(handlePrefix)
@@ -118,6 +124,9 @@ func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q
 	v := r.URL.Query()
 	if q.Prompt == "login" {
 		v.Del("prompt")
+		if q.consents {
+			v.Set("prompt", "consent")
+		}
 	}
 	if q.MaxAge == 0 {
 		v.Del("max_age")
@@ -170,6 +179,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.get("decision") {
 	case "allow":
+		if err := s.remember(ctx, q, u); err != nil {
+			return err
+		}
 		return s.grant(w, r, q, u)
 	case "deny":
 		return s.send(w, r, q, nil, refuse("access_denied", "The user refused."))

@@ -47,7 +47,8 @@ func each(t *testing.T, f func(t *testing.T, s store)) {
 // faulty fails where it is told to.
 type faulty struct {
 	store
-	fail atomic.Bool
+	fail       atomic.Bool
+	noConsents atomic.Bool
 }
 
 var errDown = errors.New("the database is down")
@@ -78,6 +79,27 @@ func (f *faulty) ListFamilies(ctx context.Context, purpose, subject string, limi
 		return nil, err
 	}
 	return f.store.ListFamilies(ctx, purpose, subject, limit)
+}
+
+func (f *faulty) PutConsent(ctx context.Context, c storage.Consent) error {
+	if f.noConsents.Load() {
+		return errDown
+	}
+	return f.store.PutConsent(ctx, c)
+}
+
+func (f *faulty) ConsentOf(ctx context.Context, subject, client string) (storage.Consent, error) {
+	if f.noConsents.Load() {
+		return storage.Consent{}, errDown
+	}
+	return f.store.ConsentOf(ctx, subject, client)
+}
+
+func (f *faulty) DropConsent(ctx context.Context, subject, client string) error {
+	if f.noConsents.Load() {
+		return errDown
+	}
+	return f.store.DropConsent(ctx, subject, client)
 }
 
 const (

@@ -1,10 +1,12 @@
 package oauth2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -12,8 +14,11 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// maxListed is how many grants of a user are shown.
-const maxListed = 100
+const (
+	// maxListed is how many grants of a user are shown, manyGrants how many are looked at.
+	maxListed  = 100
+	manyGrants = 10_000
+)
 
 // Withdrawn: a user ended a grant.
 const Withdrawn EventKind = "withdrawn"
@@ -54,7 +59,7 @@ func (s *Server) Grants() http.Handler {
 //	mux.Handle("DELETE /oauth2/grants/{id}", server.RevokeGrant(), authz.IsAuthenticated)
 func (s *Server) RevokeGrant() http.Handler {
 	return s.owners(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
-		err := s.withdraw(r.Context(), subject, r.PathValue("id"))
+		err := s.withdraw(r.Context(), subject, r.PathValue("id"), false)
 		if errors.Is(err, storage.ErrNotFound) {
 			return authn.NotFound("")
 		}
@@ -99,30 +104,47 @@ func (s *Server) grants(ctx context.Context, subject string, limit int) ([]stora
 	return live, err
 }
 
-// withdraw ends one of the subject's grants; storage.ErrNotFound where there is none such.
-func (s *Server) withdraw(ctx context.Context, subject, id string) error {
-	const many = 10_000
-	list, err := s.grants(ctx, subject, many)
+// withdraw ends one of the subject's grants, or all of its client, and forgets the consent to
+// the client; storage.ErrNotFound where there is none such.
+func (s *Server) withdraw(ctx context.Context, subject, id string, all bool) error {
+	list, err := s.grants(ctx, subject, manyGrants)
 	if err != nil {
 		return err
 	}
-	for _, f := range list {
-		if f.ID == id {
-			if err := s.rotator.EndFamily(ctx, id); err != nil {
+	i := slices.IndexFunc(list, func(f storage.Family) bool { return f.ID == id })
+	if i < 0 {
+		return storage.ErrNotFound
+	}
+	client := list[i].Client
+	if all {
+		list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
+	} else {
+		list = list[i : i+1]
+	}
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.DropConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		for _, f := range list {
+			if err := s.rotator.EndFamily(ctx, f.ID); err != nil {
 				return err
 			}
-			s.tell(ctx, Event{Withdrawn, f.Client, subject, id})
-			return nil
+		}
+		return nil
+	})
+	if err == nil {
+		for _, f := range list {
+			s.tell(ctx, Event{Withdrawn, client, subject, f.ID})
 		}
 	}
-	return storage.ErrNotFound
+	return err
 }
 
 // wireTime is RFC 3339 with microseconds, in UTC.
 func wireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 // GrantsPage returns the page where users see what they allowed to clients, and take it back:
-// GET shows it, POST of its form ends a grant and comes back (303). Like Authorize it goes
+// GET shows it, POST of its form ends all grants of a client and comes back (303). Like Authorize it goes
 // behind the chain, takes users of a session alone, sends others to the page at login, and
 // needs Options.Session. That its form was sent by this page the chain's session scheme sees
 // (RULES B1).
@@ -146,10 +168,10 @@ func (s *Server) GrantsPage(login string) http.Handler {
 	})
 }
 
-// shownGrant is a grant on the page.
-type shownGrant struct {
-	ID, Client, Since string
-	Scopes            []Scope
+// grantee is a client on the page, with one of its grants, which names it in the form.
+type grantee struct {
+	Grant, Name, Since string
+	Scopes             []Scope
 }
 
 func (s *Server) showGrants(w http.ResponseWriter, r *http.Request, login string) error {
@@ -163,20 +185,26 @@ func (s *Server) showGrants(w http.ResponseWriter, r *http.Request, login string
 	}
 	page := struct {
 		User, Token string
-		Grants      []shownGrant
+		Clients     []grantee
 	}{User: u.name}
 	if s.opts.Token != nil {
 		page.Token = s.opts.Token(authn.FromContext(r.Context()))
 	}
+	at := map[string]int{} // of clients in page.Clients
 	for _, f := range list {
-		g := shownGrant{ID: f.ID, Client: f.Name, Since: f.Created.UTC().Format(time.DateOnly)}
-		if g.Client == "" {
-			g.Client = f.Client
+		i, there := at[f.Client]
+		if !there {
+			i = len(page.Clients)
+			at[f.Client] = i
+			page.Clients = append(page.Clients, grantee{Grant: f.ID, Name: cmp.Or(f.Name, f.Client)})
 		}
+		g := &page.Clients[i]
+		g.Since = f.Created.UTC().Format(time.DateOnly)
 		for _, name := range f.Scopes {
-			g.Scopes = append(g.Scopes, Scope{name, s.opts.Scopes[name]})
+			if sc := (Scope{name, s.opts.Scopes[name]}); !slices.Contains(g.Scopes, sc) {
+				g.Scopes = append(g.Scopes, sc)
+			}
 		}
-		page.Grants = append(page.Grants, g)
 	}
 	pageHeaders(w.Header(), "'self'")
 	w.WriteHeader(http.StatusOK)
@@ -193,7 +221,7 @@ func (s *Server) postGrants(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return forbidden("Log in first.")
 	}
-	err = s.withdraw(r.Context(), u.subject, f.get("grant"))
+	err = s.withdraw(r.Context(), u.subject, f.get("grant"), true)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) { // where it is gone already the page says so
 		return err
 	}
@@ -209,15 +237,15 @@ var grantsTemplate = template.Must(template.New("grants").Parse(`<!doctype html>
 ` + pageStyle + `
 <h1>Applications</h1>
 <p>These act for you, {{.User}}:</p>
-{{range .Grants}}
-<h2>{{.Client}}</h2>
+{{range .Clients}}
+<h2>{{.Name}}</h2>
 <p>since {{.Since}}, and may:</p>
 <ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
 	<li>nothing but know that it is you</li>{{end}}
 </ul>
 <form method="post">
-	<input type="hidden" name="grant" value="{{.ID}}">
+	<input type="hidden" name="grant" value="{{.Grant}}">
 	{{with $.Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
 	<button>Revoke</button>
 </form>

@@ -57,6 +57,7 @@ type Store interface {
 	storage.AccessTokens
 	storage.Families
 	storage.AuthRequests
+	storage.Consents
 	storage.Transactor
 }
 
@@ -96,6 +97,10 @@ type Options struct {
 	// RenderConsent writes the consent page, after status and headers were set; nil is a
 	// plain page. See Consent for what it holds.
 	RenderConsent func(w http.ResponseWriter, r *http.Request, c Consent)
+	// RememberConsent is how long a user who allowed something to a client is not asked for
+	// the same, or less, again; 0 asks each time. It ends with the last grant of the client, and
+	// is never for public clients of loopback addresses or private schemes (RULES B5).
+	RememberConsent time.Duration
 	// InsecureOptionalPKCE lets confidential clients ask for a code without a challenge, for
 	// those that can not (RFC 7636). Whoever gets hold of such a code and of a browser can put
 	// it into another one's login.
@@ -157,6 +162,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	o.defaults()
 	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
 		return nil, errors.New("oauth2: AccessTTL is below a second, or CodeTTL not between a second and 10 minutes")
+	}
+	if o.RememberConsent < 0 {
+		return nil, errors.New("oauth2: RememberConsent is below 0")
 	}
 	for _, name := range s.scopes {
 		if !isScope(name) {

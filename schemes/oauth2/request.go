@@ -32,6 +32,8 @@ type request struct {
 	// MaxAge is how old the user's login may be; negative for no bound.
 	MaxAge time.Duration `json:"max_age"`
 
+	consents bool // the prompt says "consent" beside "login"
+
 	to     string         // where the answer goes
 	client storage.Client // as it is now
 	pushed storage.Digest // of a pushed request, which is to be taken
@@ -127,7 +129,7 @@ func (s *Server) rest(q request, v url.Values) (request, error) {
 	switch q.Prompt = v.Get("prompt"); q.Prompt {
 	case "", "none", "login", "consent":
 	case "login consent", "consent login":
-		q.Prompt = "login"
+		q.Prompt, q.consents = "login", true
 	default:
 		return q, refuse("invalid_request", "The prompt is unknown, or combines none with others.")
 	}

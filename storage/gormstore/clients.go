@@ -144,9 +144,9 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	})
 }
 
-// dropGrants removes the codes and access tokens of a client or of a subject.
+// dropGrants removes the codes, access tokens and consents of a client or of a subject.
 func (s *Store) dropGrants(ctx context.Context, column, id string) error {
-	for _, table := range []string{"vestibule_codes", "vestibule_access_tokens", "vestibule_auth_requests"} {
+	for _, table := range []string{"vestibule_codes", "vestibule_access_tokens", "vestibule_auth_requests", "vestibule_consents"} {
 		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+column+" = ?"), id); err != nil {
 			return err
 		}

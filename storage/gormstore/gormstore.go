@@ -69,6 +69,7 @@ var (
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.AuthRequests = (*Store)(nil)
+	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )

@@ -56,6 +56,7 @@ type Store struct {
 	access    map[storage.Digest]storage.AccessToken
 	accessIDs map[string]storage.Digest
 	asked     map[storage.Digest]storage.AuthRequest
+	consents  map[consentID]storage.Consent
 }
 
 var (
@@ -75,6 +76,7 @@ var (
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.AuthRequests = (*Store)(nil)
+	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -111,6 +113,7 @@ func New(opts *Options) *Store {
 		access:    make(map[storage.Digest]storage.AccessToken),
 		accessIDs: make(map[string]storage.Digest),
 		asked:     make(map[storage.Digest]storage.AuthRequest),
+		consents:  make(map[consentID]storage.Consent),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

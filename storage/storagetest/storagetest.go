@@ -35,6 +35,7 @@ type Store interface {
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
+	storage.Consents
 	storage.Pruner
 	storage.Transactor
 }
@@ -65,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"codes", codes},
 		{"access_tokens", accessTokens},
 		{"auth_requests", authRequests},
+		{"consents", consents},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},
