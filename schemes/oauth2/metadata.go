@@ -15,6 +15,7 @@ type Endpoints struct {
 	Revoke     string // "/oauth2/revoke"
 	Introspect string // "/oauth2/introspect"
 	Push       string // "/oauth2/par"
+	Register   string // "/oauth2/register", with Options.Registration alone
 }
 
 // metadata are those of RFC 8414 section 2.
@@ -25,6 +26,7 @@ type metadata struct {
 	Revoke        string   `json:"revocation_endpoint,omitempty"`
 	Introspect    string   `json:"introspection_endpoint,omitempty"`
 	Push          string   `json:"pushed_authorization_request_endpoint,omitempty"`
+	Register      string   `json:"registration_endpoint,omitempty"`
 	Scopes        []string `json:"scopes_supported"`
 	Responses     []string `json:"response_types_supported"`
 	Modes         []string `json:"response_modes_supported"`
@@ -36,22 +38,29 @@ type metadata struct {
 	IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
+const registerPath = "/oauth2/register"
+
+// at is the URL of an endpoint; "" where there is none.
+func (s *Server) at(path, otherwise string) string {
+	if path = cmp.Or(path, otherwise); path == "-" {
+		return ""
+	}
+	return s.issuer + path
+}
+
 // Metadata returns the endpoint that describes the server (RFC 8414), for
 // /.well-known/oauth-authorization-server. Everybody may read it, from any origin. Nothing in
 // it comes from the request.
 func (s *Server) Metadata() http.Handler {
-	at := func(path, otherwise string) string {
-		if path = cmp.Or(path, otherwise); path == "-" {
-			return ""
-		}
-		return s.issuer + path
-	}
-	e := s.opts.Endpoints
+	e, at := s.opts.Endpoints, s.at
 	m := metadata{
 		Issuer: s.issuer, Authorize: at(e.Authorize, "/oauth2/authorize"), Token: at(e.Token, "/oauth2/token"), Revoke: at(e.Revoke, "/oauth2/revoke"),
 		Introspect: at(e.Introspect, "/oauth2/introspect"), Push: at(e.Push, "/oauth2/par"),
 		Scopes: s.scopes, Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{AuthorizationCode, ClientCredentials, RefreshToken},
 		Methods: []string{SecretBasic, SecretPost, None}, Challenges: []string{"S256"}, IssInResponse: true,
+	}
+	if s.opts.Registration != nil {
+		m.Register = at(e.Register, registerPath)
 	}
 	if m.Scopes == nil {
 		m.Scopes = []string{}

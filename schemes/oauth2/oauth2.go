@@ -101,6 +101,8 @@ type Options struct {
 	// the same, or less, again; 0 asks each time. It ends with the last grant of the client, and
 	// is never for public clients of loopback addresses or private schemes (RULES B5).
 	RememberConsent time.Duration
+	// Registration lets clients register by themselves; nil does not. Register needs it.
+	Registration *Registration
 	// InsecureOptionalPKCE lets confidential clients ask for a code without a challenge, for
 	// those that can not (RFC 7636). Whoever gets hold of such a code and of a browser can put
 	// it into another one's login.
@@ -165,6 +167,13 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	}
 	if o.RememberConsent < 0 {
 		return nil, errors.New("oauth2: RememberConsent is below 0")
+	}
+	if o.Registration != nil {
+		g := *o.Registration
+		if err := g.check(o.Scopes); err != nil {
+			return nil, err
+		}
+		o.Registration = &g
 	}
 	for _, name := range s.scopes {
 		if !isScope(name) {

@@ -12,5 +12,8 @@ CREATE TABLE vestibule_consents (
 CREATE INDEX vestibule_consents_client ON vestibule_consents (client);
 CREATE INDEX vestibule_consents_expires ON vestibule_consents (expires_us);
 
+-- Digests of the tokens by which clients manage their own registration.
+ALTER TABLE vestibule_clients ADD COLUMN registration BLOB;
+
 INSERT INTO vestibule_migrations (version, name, applied_us)
 VALUES (6, 'consents', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
