@@ -191,6 +191,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 
 // grant makes a code and sends the browser on with it.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
+	if q.Implicit {
+		return s.implicit(w, r, q, u)
+	}
 	text, err := s.text(codePrefix)
 	if err != nil {
 		return err
@@ -227,7 +230,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, q request, v url.V
 	}
 	v.Set("iss", s.issuer)
 	mark := "?"
-	if strings.Contains(q.to, "?") {
+	switch {
+	case q.Implicit: // encoded all the same, so that no value makes another parameter
+		mark = "#"
+	case strings.Contains(q.to, "?"):
 		mark = "&"
 	}
 	redirect(w, q.to+mark+v.Encode())

@@ -14,8 +14,11 @@ import (
 // client lives: who sees no grant of an application was told that it may do nothing.
 
 // rememberable reports whether a request's consent may be remembered: not that of a public
-// client which anybody on the user's machine could be (RULES B5).
+// client which anybody on the user's machine could be (RULES B5), nor of an implicit grant.
 func rememberable(q request) bool {
+	if q.Implicit {
+		return false
+	}
 	if !q.client.Public() {
 		return true
 	}

@@ -59,6 +59,12 @@ func (s *Server) Metadata() http.Handler {
 		Scopes: s.scopes, Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{AuthorizationCode, ClientCredentials, RefreshToken},
 		Methods: []string{SecretBasic, SecretPost, None}, Challenges: []string{"S256"}, IssInResponse: true,
 	}
+	if s.opts.InsecurePasswordGrant != nil {
+		m.Grants = append(m.Grants, Password)
+	}
+	if s.opts.InsecureImplicitGrant {
+		m.Grants, m.Responses, m.Modes = append(m.Grants, Implicit), append(m.Responses, "token"), append(m.Modes, "fragment")
+	}
 	if s.opts.Registration != nil {
 		m.Register = at(e.Register, registerPath)
 	}

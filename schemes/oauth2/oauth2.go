@@ -107,6 +107,15 @@ type Options struct {
 	// those that can not (RFC 7636). Whoever gets hold of such a code and of a browser can put
 	// it into another one's login.
 	InsecureOptionalPKCE bool
+	// InsecurePasswordGrant, where not nil, lets clients with the grant type Password send a
+	// user's name and password (RFC 6749 section 4.3): for clients that can not be changed. The
+	// application learns the password, and no second factor can be asked for. Its checker
+	// counts attempts as for any login.
+	InsecurePasswordGrant authn.PasswordChecker
+	// InsecureImplicitGrant lets clients with the grant type Implicit have an access token
+	// from the authorization endpoint (RFC 6749 section 4.2): it is in the browser's history,
+	// and any page that gets hold of it can use it.
+	InsecureImplicitGrant bool
 	// InsecureChosenSecrets, where not nil, checks the secrets of clients that have a
 	// Password: ones that somebody chose, or that were imported. Generated secrets need
 	// nothing of it, and nobody can guess those.
@@ -186,10 +195,11 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 		return nil, fmt.Errorf("oauth2: %w", err)
 	}
 	s.perms, _ = store.(storage.Permissions)
-	s.frame = server.NewServer(&server.Config{
-		TokenType:         "Bearer",
-		AllowedGrantTypes: []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing},
-	}, manager{s})
+	grants := []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing}
+	if o.InsecurePasswordGrant != nil {
+		grants = append(grants, goauth.PasswordCredentials)
+	}
+	s.frame = server.NewServer(&server.Config{TokenType: "Bearer", AllowedGrantTypes: grants}, manager{s})
 	s.invalid = authn.AuthenticationFailed("Invalid token.")
 	s.invalid.Code = "invalid_token"
 	s.unrecognized = authn.Unrecognized(s.invalid.With(errors.New("not of a token's shape")))
