@@ -56,7 +56,14 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 		t.Fatalf("no consent page: %s", page)
 	}
 	decision := "handle=" + handle[1] + "&decision=allow"
-	c.Is(403, "*", "POST", "/oauth2/authorize", decision, mine) // says not where it comes from, and has no token
+	t.Run("attack_146_csrf", func(t *testing.T) {
+		// One says not where it comes from, and has no token; the others come from elsewhere.
+		for _, headers := range [][]string{{mine}, {mine, "Origin: https://evil.example"}, {mine, "Origin: null"}, {mine, "Sec-Fetch-Site: cross-site"}, {mine, "Sec-Fetch-Site: same-site"}} {
+			if resp, text := c.Do("POST", "/oauth2/authorize", decision, headers...); resp.StatusCode != 403 || resp.Header.Get("Location") != "" {
+				t.Errorf("%q: %d %s", headers[1:], resp.StatusCode, text)
+			}
+		}
+	})
 	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
 	if token == nil {
 		t.Fatal("the form has no token")

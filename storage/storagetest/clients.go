@@ -73,6 +73,26 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("after a: %q", got)
 			}
 		},
+		"attack_152_sql_in_pages": func(k *kit) {
+			k.add("alice")
+			for _, id := range []string{"a", "b"} {
+				k.must(k.s.CreateClient(k.ctx, client(id)))
+			}
+			for _, after := range append([]string{"zz'; DROP TABLE vestibule_clients; --", "zz' OR '1'='1", `zz" OR 1=1`, "zz{\"$gt\":\"\"}"}, odd...) {
+				for _, id := range ids(k, after, 9) {
+					if id <= after {
+						k.Errorf("after %q: %q", after, id)
+					}
+				}
+				list, err := k.s.ListUsers(k.ctx, after, 9)
+				if err != nil || len(list) > 0 && list[0].Name <= after {
+					k.Errorf("after %q: %+v, %v", after, list, err)
+				}
+			}
+			if got := ids(k, "", 9); !slices.Equal(got, []string{"a", "b"}) {
+				k.Errorf("%q are left", got)
+			}
+		},
 		"invalid": func(k *kit) {
 			for what, change := range map[string]func(*storage.Client){
 				"id": func(c *storage.Client) { c.ID = "" }, "NUL": func(c *storage.Client) { c.ID = "a\x00" }, "name": func(c *storage.Client) { c.Name = "\xff" },
