@@ -99,6 +99,11 @@ func TestPasswordGrant(t *testing.T) {
 		if got := ask("old"); got.Error != "invalid_grant" || w.status(got.Access) == 200 {
 			t.Errorf("of an earlier epoch: %d %s", got.Status, got.Body)
 		}
+		pw.epoch, err = w.s.SubjectEpoch(t.Context(), "id-alice")
+		must(t, err)
+		if got := ask("old"); got.Status != 200 || w.status(got.Access) != 200 {
+			t.Errorf("with the new password: %d %s", got.Status, got.Body)
+		}
 		if strings.Contains(w.log.String(), "open sesame") {
 			t.Error("a password is in the log")
 		}
