@@ -56,7 +56,14 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 		t.Fatalf("no consent page: %s", page)
 	}
 	decision := "handle=" + handle[1] + "&decision=allow"
-	c.Is(403, "*", "POST", "/oauth2/authorize", decision, mine) // says not where it comes from, and has no token
+	t.Run("attack_146_csrf", func(t *testing.T) {
+		// One says not where it comes from, and has no token; the others come from elsewhere.
+		for _, headers := range [][]string{{mine}, {mine, "Origin: https://evil.example"}, {mine, "Origin: null"}, {mine, "Sec-Fetch-Site: cross-site"}, {mine, "Sec-Fetch-Site: same-site"}} {
+			if resp, text := c.Do("POST", "/oauth2/authorize", decision, headers...); resp.StatusCode != 403 || resp.Header.Get("Location") != "" {
+				t.Errorf("%q: %d %s", headers[1:], resp.StatusCode, text)
+			}
+		}
+	})
 	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
 	if token == nil {
 		t.Fatal("the form has no token")
@@ -79,6 +86,7 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(403, denied, "GET", "/api/admin", "", access)
 	c.Is(403, denied, "POST", "/logout-everywhere", "", access)
 	c.Is(403, "*", "GET", "/knox/tokens", "", access)
+	grantPaths(t, c, mine, access)
 	next, _ := tokens("grant_type=refresh_token&client_id=demo-public&refresh_token=" + refresh)
 	c.Is(200, alices, "GET", "/api/profile", "", next)
 	// The code again: what came of it ends.
@@ -142,4 +150,31 @@ func devicePaths(t *testing.T, c demotest.Client) {
 	}
 	c.Is(200, `{"username":"alice","email":"alice@example.com","scheme":"oauth2","client":"demo-public"}`, "GET", "/api/profile", "", "Authorization: Bearer "+got.Access)
 	c.Is(400, "*", "POST", "/oauth2/token", poll)
+}
+
+// grantPaths walks what a user sees of the one grant, and leaves it.
+func grantPaths(t *testing.T, c demotest.Client, mine, access string) {
+	t.Helper()
+	_, list := c.Do("GET", "/oauth2/grants", "", mine)
+	m := regexp.MustCompile(`^\[\{"id":"([^"]+)","client":"demo-public","name":"Public demo","scopes":\["profile","notes:read"\],"created":"[^"]+","expiry":"[^"]+"\}\]`).FindStringSubmatch(list)
+	if m == nil {
+		t.Fatal(list)
+	}
+	c.Is(401, missing, "GET", "/oauth2/grants", "")
+	c.Is(403, denied, "GET", "/oauth2/grants", "", access)
+	c.Is(403, denied, "DELETE", "/oauth2/grants/"+m[1], "", access)
+	c.Is(403, "*", "DELETE", "/oauth2/grants/"+m[1], "", mine, "Origin: https://evil.example")
+	c.Is(404, "*", "DELETE", "/oauth2/grants/x", "", mine)
+	if to := c.Is(303, "", "GET", "/oauth2/applications", "").Header.Get("Location"); !strings.HasPrefix(to, "/login?next=%2Foauth2%2Fapplications") {
+		t.Error(to)
+	}
+	_, page := c.Do("GET", "/oauth2/applications", "", mine)
+	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
+	if token == nil || !strings.Contains(page, `name="grant" value="`+m[1]+`"`) {
+		t.Fatal(page)
+	}
+	c.Is(403, "*", "POST", "/oauth2/applications", "grant="+m[1], mine) // says not where it comes from, and has no token
+	c.Is(403, "*", "POST", "/oauth2/applications", "grant="+m[1]+"&csrfmiddlewaretoken="+token[1], mine, "Origin: https://evil.example")
+	c.Is(303, "", "POST", "/oauth2/applications", "grant=x&csrfmiddlewaretoken="+token[1], mine)
+	c.Is(200, "*", "GET", "/api/profile", "", access)
 }

@@ -90,7 +90,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if q.Hint != "" && q.Hint != u.subject {
 		return s.send(w, r, q, nil, refuse("login_required", "Another user is logged in than the one that the client expects."))
 	}
-	if q.Prompt == "none" && !q.client.Trusted {
+	silent := q.client.Trusted && q.Prompt != "consent"
+	if !silent {
+		if silent, err = s.remembered(ctx, q, u); err != nil {
+			return err
+		}
+	}
+	if q.Prompt == "none" && !silent {
 		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
 	}
 	if !q.pushed.IsZero() {
@@ -102,7 +108,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 			return err
 		}
 	}
-	if q.client.Trusted && q.Prompt != "consent" {
+	if silent {
 		return s.grant(w, r, q, u)
 	}
 	handle, err := s.text(handlePrefix)
@@ -122,6 +128,9 @@ func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q
 	v := r.URL.Query()
 	if q.Prompt == "login" {
 		v.Del("prompt")
+		if q.consents {
+			v.Set("prompt", "consent")
+		}
 	}
 	if q.MaxAge == 0 {
 		v.Del("max_age")
@@ -156,6 +165,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.get("decision") {
 	case "allow":
+		if err := s.remember(ctx, q, u); err != nil {
+			return err
+		}
 		return s.grant(w, r, q, u)
 	case "deny":
 		return s.send(w, r, q, nil, refuse("access_denied", "The user refused."))
@@ -193,6 +205,9 @@ func (s *Server) takeHandle(ctx context.Context, handle, purpose string, u user)
 
 // grant makes a code and sends the browser on with it.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
+	if q.Implicit {
+		return s.implicit(w, r, q, u)
+	}
 	text, err := s.text(codePrefix)
 	if err != nil {
 		return err
@@ -229,7 +244,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, q request, v url.V
 	}
 	v.Set("iss", s.issuer)
 	mark := "?"
-	if strings.Contains(q.to, "?") {
+	switch {
+	case q.Implicit: // encoded all the same, so that no value makes another parameter
+		mark = "#"
+	case strings.Contains(q.to, "?"):
 		mark = "&"
 	}
 	redirect(w, q.to+mark+v.Encode())

@@ -21,6 +21,7 @@ type Endpoints struct {
 	// DeviceAuthorization is "/oauth2/device_authorization", Device the page "/oauth2/device".
 	// Without Options.Keys there are none.
 	DeviceAuthorization, Device string
+	Register                    string // "/oauth2/register", with Options.Registration alone
 }
 
 // metadata are those of RFC 8414 section 2.
@@ -32,6 +33,7 @@ type metadata struct {
 	Introspect    string   `json:"introspection_endpoint,omitempty"`
 	Push          string   `json:"pushed_authorization_request_endpoint,omitempty"`
 	Device        string   `json:"device_authorization_endpoint,omitempty"`
+	Register      string   `json:"registration_endpoint,omitempty"`
 	Scopes        []string `json:"scopes_supported"`
 	Responses     []string `json:"response_types_supported"`
 	Modes         []string `json:"response_modes_supported"`
@@ -59,18 +61,22 @@ type openIDMetadata struct {
 	RequestURI      bool `json:"request_uri_parameter_supported"`
 }
 
+const registerPath = "/oauth2/register"
+
+// at is the URL of an endpoint; "" where there is none.
+func (s *Server) at(path, otherwise string) string {
+	if path = cmp.Or(path, otherwise); path == "-" {
+		return ""
+	}
+	return s.issuer + path
+}
+
 // Metadata returns the endpoint that describes the server, for
 // /.well-known/oauth-authorization-server (RFC 8414) and, for an OpenID Provider, for
 // /.well-known/openid-configuration (OpenID Connect Discovery 1.0). Everybody may read it, from
 // any origin. Nothing in it comes from the request. Signing keys that can not be had are a 503.
 func (s *Server) Metadata() http.Handler {
-	at := func(path, otherwise string) string {
-		if path = cmp.Or(path, otherwise); path == "-" {
-			return ""
-		}
-		return s.issuer + path
-	}
-	e := s.opts.Endpoints
+	e, at := s.opts.Endpoints, s.at
 	m := metadata{
 		Issuer: s.issuer, Authorize: at(e.Authorize, "/oauth2/authorize"), Token: at(e.Token, "/oauth2/token"), Revoke: at(e.Revoke, "/oauth2/revoke"),
 		Introspect: at(e.Introspect, "/oauth2/introspect"), Push: at(e.Push, "/oauth2/par"),
@@ -80,6 +86,15 @@ func (s *Server) Metadata() http.Handler {
 	if s.opts.Keys != nil {
 		m.Device = at(e.DeviceAuthorization, "/oauth2/device_authorization")
 		m.Grants = append(m.Grants, DeviceCode)
+	}
+	if s.opts.InsecurePasswordGrant != nil {
+		m.Grants = append(m.Grants, Password)
+	}
+	if s.opts.InsecureImplicitGrant {
+		m.Grants, m.Responses, m.Modes = append(m.Grants, Implicit), append(m.Responses, "token"), append(m.Modes, "fragment")
+	}
+	if s.opts.Registration != nil {
+		m.Register = at(e.Register, registerPath)
 	}
 	if m.Scopes == nil {
 		m.Scopes = []string{}

@@ -71,6 +71,7 @@ var (
 	_ storage.AuthRequests = (*Store)(nil)
 	_ storage.DeviceGrants = (*Store)(nil)
 	_ storage.Tries        = (*Store)(nil)
+	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )

@@ -129,6 +129,15 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		for id, c := range s.consents {
+			if n >= limit {
+				return nil
+			}
+			if c.Expired(now) {
+				drop(t, s.consents, id)
+				n++
+			}
+		}
 		for d, a := range s.access {
 			if n >= limit {
 				return nil

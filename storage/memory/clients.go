@@ -81,6 +81,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			return storage.ErrNotFound
 		}
 		drop(t, s.clients, id)
+		s.dropConsents(t, func(c consentID) bool { return c.client == id })
 		for d, c := range s.codes {
 			if c.Client == id {
 				drop(t, s.codes, d)

@@ -59,6 +59,7 @@ type Store struct {
 	polled    map[storage.Digest]storage.DeviceGrant
 	typed     map[storage.MAC]storage.Digest // device grants by user code
 	tries     map[storage.MAC]tries
+	consents  map[consentID]storage.Consent
 }
 
 var (
@@ -80,6 +81,7 @@ var (
 	_ storage.AuthRequests = (*Store)(nil)
 	_ storage.DeviceGrants = (*Store)(nil)
 	_ storage.Tries        = (*Store)(nil)
+	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -119,6 +121,7 @@ func New(opts *Options) *Store {
 		polled:    make(map[storage.Digest]storage.DeviceGrant),
 		typed:     make(map[storage.MAC]storage.Digest),
 		tries:     make(map[storage.MAC]tries),
+		consents:  make(map[consentID]storage.Consent),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

@@ -37,6 +37,7 @@ type Store interface {
 	storage.AuthRequests
 	storage.DeviceGrants
 	storage.Tries
+	storage.Consents
 	storage.Pruner
 	storage.Transactor
 }
@@ -69,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"auth_requests", authRequests},
 		{"device_grants", deviceGrants},
 		{"tries", triesCounted},
+		{"consents", consents},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},
