@@ -74,7 +74,18 @@ func Verify(ctx context.Context, token string, src KeySource, types ...string) (
 // Verify is the second half of the function Verify, for a token that was decoded to
 // see which issuer to ask.
 func (t *Token) Verify(ctx context.Context, src KeySource, types ...string) error {
-	ok := false
+	return t.verifyTyped(ctx, src, false, types)
+}
+
+// VerifyUntyped is Verify, and takes a token without "typ" too: for what has none by its
+// own RFC, such as the assertions of RFC 7523. What else the same keys sign must not be
+// taken for it.
+func (t *Token) VerifyUntyped(ctx context.Context, src KeySource, types ...string) error {
+	return t.verifyTyped(ctx, src, true, types)
+}
+
+func (t *Token) verifyTyped(ctx context.Context, src KeySource, untyped bool, types []string) error {
+	ok := untyped && t.Header.Type == ""
 	for _, want := range types {
 		ok = ok || want != "" && strings.EqualFold(t.Header.Type, want)
 	}

@@ -47,7 +47,8 @@ func each(t *testing.T, f func(t *testing.T, s store)) {
 // faulty fails where it is told to.
 type faulty struct {
 	store
-	fail atomic.Bool
+	fail    atomic.Bool
+	failUse atomic.Bool
 }
 
 var errDown = errors.New("the database is down")
@@ -71,6 +72,13 @@ func (f *faulty) AccessByDigest(ctx context.Context, d storage.Digest) (storage.
 		return storage.AccessState{}, err
 	}
 	return f.store.AccessByDigest(ctx, d)
+}
+
+func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+	if f.failUse.Load() {
+		return errDown
+	}
+	return f.store.FirstUse(ctx, key, until)
 }
 
 const (

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+
+	"github.com/vestibule-auth/vestibule/jose"
 )
 
 // Endpoints are the paths that the endpoints are mounted at, below the issuer. A zero one is
@@ -19,21 +21,24 @@ type Endpoints struct {
 
 // metadata are those of RFC 8414 section 2.
 type metadata struct {
-	Issuer        string   `json:"issuer"`
-	Authorize     string   `json:"authorization_endpoint,omitempty"`
-	Token         string   `json:"token_endpoint,omitempty"`
-	Revoke        string   `json:"revocation_endpoint,omitempty"`
-	Introspect    string   `json:"introspection_endpoint,omitempty"`
-	Push          string   `json:"pushed_authorization_request_endpoint,omitempty"`
-	Scopes        []string `json:"scopes_supported"`
-	Responses     []string `json:"response_types_supported"`
-	Modes         []string `json:"response_modes_supported"`
-	Grants        []string `json:"grant_types_supported"`
-	Methods       []string `json:"token_endpoint_auth_methods_supported"`
-	RevokeBy      []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
-	IntrospectBy  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
-	Challenges    []string `json:"code_challenge_methods_supported"`
-	IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
+	Issuer         string           `json:"issuer"`
+	Authorize      string           `json:"authorization_endpoint,omitempty"`
+	Token          string           `json:"token_endpoint,omitempty"`
+	Revoke         string           `json:"revocation_endpoint,omitempty"`
+	Introspect     string           `json:"introspection_endpoint,omitempty"`
+	Push           string           `json:"pushed_authorization_request_endpoint,omitempty"`
+	Scopes         []string         `json:"scopes_supported"`
+	Responses      []string         `json:"response_types_supported"`
+	Modes          []string         `json:"response_modes_supported"`
+	Grants         []string         `json:"grant_types_supported"`
+	Methods        []string         `json:"token_endpoint_auth_methods_supported"`
+	MethodAlgs     []jose.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevokeBy       []string         `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	RevokeAlgs     []jose.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectBy   []string         `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectAlgs []jose.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	Challenges     []string         `json:"code_challenge_methods_supported"`
+	IssInResponse  bool             `json:"authorization_response_iss_parameter_supported"`
 }
 
 // Metadata returns the endpoint that describes the server (RFC 8414), for
@@ -51,16 +56,16 @@ func (s *Server) Metadata() http.Handler {
 		Issuer: s.issuer, Authorize: at(e.Authorize, "/oauth2/authorize"), Token: at(e.Token, "/oauth2/token"), Revoke: at(e.Revoke, "/oauth2/revoke"),
 		Introspect: at(e.Introspect, "/oauth2/introspect"), Push: at(e.Push, "/oauth2/par"),
 		Scopes: s.scopes, Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{AuthorizationCode, ClientCredentials, RefreshToken},
-		Methods: []string{SecretBasic, SecretPost, None}, Challenges: []string{"S256"}, IssInResponse: true,
+		Methods: []string{SecretBasic, SecretPost, PrivateKeyJWT, None}, MethodAlgs: algorithms(), Challenges: []string{"S256"}, IssInResponse: true,
 	}
 	if m.Scopes == nil {
 		m.Scopes = []string{}
 	}
 	if m.Revoke != "" {
-		m.RevokeBy = m.Methods
+		m.RevokeBy, m.RevokeAlgs = m.Methods, m.MethodAlgs
 	}
 	if m.Introspect != "" {
-		m.IntrospectBy = []string{SecretBasic, SecretPost}
+		m.IntrospectBy, m.IntrospectAlgs = []string{SecretBasic, SecretPost, PrivateKeyJWT}, m.MethodAlgs
 	}
 	return document(m)
 }

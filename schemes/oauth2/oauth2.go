@@ -47,6 +47,8 @@ const (
 	// SecretBasic sends ID and secret by HTTP Basic, SecretPost in the form.
 	SecretBasic = "client_secret_basic"
 	SecretPost  = "client_secret_post"
+	// PrivateKeyJWT signs a short-lived assertion with the client's own key (RFC 7523).
+	PrivateKeyJWT = "private_key_jwt"
 )
 
 // Store is what the server keeps.
@@ -57,6 +59,7 @@ type Store interface {
 	storage.AccessTokens
 	storage.Families
 	storage.AuthRequests
+	storage.Replays
 	storage.Transactor
 }
 
