@@ -35,7 +35,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 	}
 	f := storage.Family{
 		ID: id, Purpose: s.purpose(), Subject: code.Subject, Client: code.Client, Scopes: code.Scopes, Resource: code.Resource,
-		Confirm: code.Confirm, Epoch: code.Epoch, AuthTime: code.AuthTime, Name: x.client.Name,
+		Confirm: x.refreshKey(), Epoch: code.Epoch, AuthTime: code.AuthTime, Name: x.client.Name,
 	}
 	if f.Scopes == nil {
 		f.Scopes = []string{}
@@ -52,6 +52,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 			return err
 		}
 		f.Resource = resource // of this token alone: another one may be for others
+		f.Confirm = x.key
 		a, err = s.access(ctx, f)
 		return err
 	})
@@ -94,6 +95,8 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 		return code, errGrant.with(errors.New("expired"))
 	case !u.Active || u.Epoch != code.Epoch:
 		return code, errGrant.with(errors.New("the account is disabled, or the code is of an earlier epoch"))
+	case code.Confirm != "" && code.Confirm != x.key:
+		return code, errGrant.with(errors.New("a code for another key"))
 	case x.form.get("redirect_uri") != code.RedirectURI:
 		return code, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
 	}
@@ -141,12 +144,16 @@ func isVerifier(v string) bool {
 		return false
 	}
 	for i := range len(v) {
-		c := v[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~') {
+		if !unreserved(v[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// unreserved reports one of the characters of RFC 3986 section 2.3.
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 // reused ends what came of a code that was used before, by whoever. It reads the code again:
@@ -212,6 +219,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
 		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"],
+		Confirm: x.key,
 	}
 }
 
@@ -230,7 +238,7 @@ func (s *Server) next(ctx context.Context, x exchange, f storage.Family) ([]byte
 	if err != nil {
 		return nil, "", err
 	}
-	f.Scopes, f.Resource = scopes, resource
+	f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
 	a, err := s.access(ctx, f)
 	if err != nil {
 		return nil, "", err

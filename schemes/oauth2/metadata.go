@@ -39,19 +39,14 @@ type metadata struct {
 	IntrospectAlgs []jose.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	Challenges     []string         `json:"code_challenge_methods_supported"`
 	IssInResponse  bool             `json:"authorization_response_iss_parameter_supported"`
+	Proofs         []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
 }
 
 // Metadata returns the endpoint that describes the server (RFC 8414), for
 // /.well-known/oauth-authorization-server. Everybody may read it, from any origin. Nothing in
 // it comes from the request.
 func (s *Server) Metadata() http.Handler {
-	at := func(path, otherwise string) string {
-		if path = cmp.Or(path, otherwise); path == "-" {
-			return ""
-		}
-		return s.issuer + path
-	}
-	e := s.opts.Endpoints
+	e, at := s.opts.Endpoints, s.at
 	m := metadata{
 		Issuer: s.issuer, Authorize: at(e.Authorize, "/oauth2/authorize"), Token: at(e.Token, "/oauth2/token"), Revoke: at(e.Revoke, "/oauth2/revoke"),
 		Introspect: at(e.Introspect, "/oauth2/introspect"), Push: at(e.Push, "/oauth2/par"),
@@ -67,7 +62,18 @@ func (s *Server) Metadata() http.Handler {
 	if m.Introspect != "" {
 		m.IntrospectBy, m.IntrospectAlgs = []string{SecretBasic, SecretPost, PrivateKeyJWT}, m.MethodAlgs
 	}
+	if s.opts.DPoP != nil {
+		m.Proofs = algorithms()
+	}
 	return document(m)
+}
+
+// at is the address of an endpoint, "" for one that there is not.
+func (s *Server) at(path, otherwise string) string {
+	if path = cmp.Or(path, otherwise); path == "-" {
+		return ""
+	}
+	return s.issuer + path
 }
 
 // ResourceMetadata returns the endpoint that tells clients which server gives tokens for this
@@ -76,12 +82,17 @@ func (s *Server) ResourceMetadata() http.Handler {
 	if s.opts.Audience == "" {
 		panic("oauth2: ResourceMetadata without Options.Audience")
 	}
+	var proofs []jose.Algorithm
+	if s.opts.DPoP != nil {
+		proofs = algorithms()
+	}
 	return document(struct {
-		Resource string   `json:"resource"`
-		Servers  []string `json:"authorization_servers"`
-		Scopes   []string `json:"scopes_supported"`
-		Methods  []string `json:"bearer_methods_supported"`
-	}{s.opts.Audience, []string{s.issuer}, slices.Clone(s.scopes), []string{"header"}})
+		Resource string           `json:"resource"`
+		Servers  []string         `json:"authorization_servers"`
+		Scopes   []string         `json:"scopes_supported"`
+		Methods  []string         `json:"bearer_methods_supported"`
+		Proofs   []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
+	}{s.opts.Audience, []string{s.issuer}, slices.Clone(s.scopes), []string{"header"}, proofs})
 }
 
 // document answers GET with JSON that anybody may read and keep for an hour.

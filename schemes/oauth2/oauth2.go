@@ -112,6 +112,8 @@ type Options struct {
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)
+	// DPoP, where not nil, binds tokens to keys of the clients (RFC 9449).
+	DPoP *DPoP
 	// Observe is told what happens to grants and tokens, on the caller's goroutine and after
 	// it happened.
 	Observe func(context.Context, Event)
@@ -167,6 +169,11 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 		}
 	}
 	var err error
+	if o.DPoP != nil {
+		if o.DPoP, err = o.DPoP.check(issuer, o.Audience, o.Endpoints); err != nil {
+			return nil, err
+		}
+	}
 	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)

@@ -24,39 +24,54 @@ import (
 //     used (RULES T3).
 //   - client_credentials: "scope". The token has no user.
 //
+// With Options.DPoP a proof in the header "DPoP" binds the access token, and a public client's
+// refresh token, to its key (RFC 9449); who refreshes, and whose code is bound by "dpop_jkt",
+// proves the same key.
+//
 // "resource" (RFC 8707) may come several times, and narrows what the token is for.
 func (s *Server) Token() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		info, err := s.token(w, r)
+		info, key, err := s.token(w, r)
+		s.giveNonce(w.Header())
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		write(w, http.StatusOK, s.frame.GetTokenData(info))
+		data := s.frame.GetTokenData(info)
+		data["token_type"] = typeOf(key)
+		write(w, http.StatusOK, data)
 	})
 }
 
-func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo, error) {
+// token returns what an exchange gave, and the key that it is bound to.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo, string, error) {
 	f, err := readForm(w, r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	c, err := s.client(r, f)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	grant := goauth.GrantType(f.get("grant_type"))
 	switch {
 	case grant == "":
-		return nil, refuse("invalid_request", "The grant_type is missing.")
+		return nil, "", refuse("invalid_request", "The grant_type is missing.")
 	case !s.frame.CheckGrantType(grant):
-		return nil, errUnsupported
+		return nil, "", errUnsupported
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
-		return nil, errUnauthorized
+		return nil, "", errUnauthorized
 	}
-	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f})
+	key, err := s.bound(r, s.at(s.opts.Endpoints.Token, "/oauth2/token"))
+	switch {
+	case err != nil:
+		return nil, "", err
+	case key == "" && s.opts.DPoP != nil && s.opts.DPoP.Required:
+		return nil, "", refuse("invalid_dpop_proof", "A DPoP proof is needed.")
+	}
+	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f, key})
 	info, err := s.frame.GetAccessToken(ctx, grant, &goauth.TokenGenerateRequest{ClientID: c.ID, Request: r})
-	return info, ours(err)
+	return info, key, ours(err)
 }
 
 var (
@@ -117,7 +132,7 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource})
+	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})
 	switch {
 	case errors.Is(err, storage.ErrStale):
 		return a, errClient.with(errors.New("disabled or deleted in this moment"))
