@@ -22,6 +22,7 @@ func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store) (*oauth2.S
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
 		Scopes:  map[string]string{"profile": "See your name and e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
 		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace,
+		DPoP: &oauth2.DPoP{},
 	})
 	if err != nil {
 		return nil, err

@@ -138,7 +138,7 @@ func TestDPoP(t *testing.T) {
 		t.Run("attack_088_attack_185_as_bearer", func(t *testing.T) {
 			for _, proofs := range [][]string{nil, {p.at(got.Access, nil)}} {
 				rec := w.calls("Bearer", got.Access, proofs...)
-				if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != `Bearer error="invalid_token", DPoP algs="ES256 EdDSA PS256 RS256"` {
+				if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 					t.Errorf("%d %v", rec.Code, rec.Header())
 				}
 			}

@@ -29,15 +29,15 @@ func (s *Server) Claims() []authn.Claim {
 }
 
 // Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
-// section 3.1). With Options.DPoP there is one for DPoP, and an error is with the keyword of
-// the request (RFC 9449 section 7.1).
+// section 3.1). With Options.DPoP there is one for DPoP too; an error comes alone, under the
+// keyword of the request (RFC 9449 section 7.1).
 func (s *Server) Challenge(r *http.Request, err error) string {
 	failure := ""
 	var refused *authn.Error
 	if errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce"}, refused.Code) {
 		failure = ` error="` + refused.Code + `"`
 	}
-	if s.opts.DPoP == nil {
+	if s.opts.DPoP == nil || failure != "" && !underDPoP(r) {
 		return "Bearer" + failure
 	}
 	var names []string
@@ -45,10 +45,10 @@ func (s *Server) Challenge(r *http.Request, err error) string {
 		names = append(names, string(alg))
 	}
 	algs := ` algs="` + strings.Join(names, " ") + `"`
-	if failure != "" && underDPoP(r) {
+	if failure != "" {
 		return "DPoP" + failure + "," + algs
 	}
-	return "Bearer" + failure + ", DPoP" + algs
+	return "Bearer, DPoP" + algs
 }
 
 // credential returns the access token of the request, and whether it comes as one that is
