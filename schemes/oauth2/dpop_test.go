@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -589,4 +590,29 @@ func TestProofPath(t *testing.T) {
 			t.Errorf("attack_184 %s as %s: %d, want %d", c.target, c.htu, got, c.want)
 		}
 	}
+}
+
+// Whatever stands in the header, it is refused, or is a good proof and used once.
+func FuzzProof(f *testing.F) {
+	w := newWorld(f, memory.New(nil), withDPoP)
+	p := w.prover()
+	token := p.exchange("spa", w.code("spa", nil)).Access
+	for _, claims := range []map[string]any{nil, {"htu": "https://api.example:443/%6eotes"}, {"htm": "POST"}, {"htu": "https://api.example/%"}, {"iat": 1e300}, {"jti": ""}} {
+		f.Add(p.at(token, claims))
+	}
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, text string) {
+		ask := func() error {
+			r := httptest.NewRequest("GET", "/notes", nil)
+			r.Header.Set("Authorization", "DPoP "+token)
+			r.Header["Dpop"] = []string{text}
+			_, err := w.Authenticate(r)
+			return err
+		}
+		_ = ask()
+		var refused *authn.Error
+		if err := ask(); !errors.As(err, &refused) || refused.Status != 401 {
+			t.Errorf("%v", err)
+		}
+	})
 }

@@ -96,7 +96,7 @@ func challengeOf(v string) string {
 // without, "other" with a secret of its own, "api", which introspects.
 type world struct {
 	*oauth2.Server
-	t       *testing.T
+	t       testing.TB
 	s       *faulty
 	now     atomic.Int64 // microseconds after the beginning
 	secrets map[string]string
@@ -106,7 +106,7 @@ type world struct {
 	n       atomic.Int64
 }
 
-func newWorld(t *testing.T, s store, change func(*oauth2.Options)) *world {
+func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	t.Helper()
 	w := &world{t: t, s: &faulty{store: s}, secrets: map[string]string{}}
 	o := oauth2.Options{
