@@ -102,6 +102,7 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(401, invalid, "GET", "/api/open", "", own)
 	c.Is(401, "*", "POST", "/oauth2/token", "grant_type=client_credentials", basicAuth("demo-confidential", "wrong"))
 	c.Is(200, "*", "GET", "/.well-known/oauth-authorization-server", "")
+	dpopPaths(t, c)
 }
 
 // devicePaths walks a device through its grant.

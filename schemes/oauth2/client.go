@@ -34,7 +34,7 @@ func CheckClient(c storage.Client) error {
 	if err := c.Check(); err != nil {
 		errs = append(errs, err)
 	}
-	if !slices.Contains([]string{None, SecretBasic, SecretPost}, c.Method) {
+	if !slices.Contains([]string{None, SecretBasic, SecretPost, PrivateKeyJWT}, c.Method) {
 		bad("the authentication method %q is not known", c.Method)
 	}
 	for _, uri := range slices.Concat(c.RedirectURIs, c.LogoutURIs) {
@@ -71,6 +71,16 @@ func CheckClient(c storage.Client) error {
 	}
 	if c.Public() && (!c.Secret.IsZero() || c.Password != "") {
 		bad("a public client with a secret")
+	}
+	switch {
+	case c.Method != PrivateKeyJWT && len(c.Keys) > 0:
+		bad("keys are for " + PrivateKeyJWT)
+	case c.Method == PrivateKeyJWT && (!c.Secret.IsZero() || c.Password != ""):
+		bad("a client with keys and a secret")
+	case c.Method == PrivateKeyJWT:
+		if err := checkKeys(c); err != nil {
+			bad("%w", err)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -17,7 +17,7 @@ func TestCheckClient(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*storage.Client){
-		"method":             func(c *storage.Client) { c.Method = "private_key_jwt" },
+		"method":             func(c *storage.Client) { c.Method = "client_secret_jwt" },
 		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{redirect + "#x"} },
 		"http is for":        func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
 		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "x") },

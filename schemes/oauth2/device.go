@@ -187,51 +187,17 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	id, err := s.id()
-	if err != nil {
-		return answer{}, err
-	}
-	refresh, err := s.text(refreshPrefix)
-	if err != nil {
-		return answer{}, err
-	}
-	f := storage.Family{
-		ID: id, Purpose: s.purpose(), Subject: g.Subject, Client: g.Client, Scopes: g.Scopes, Resource: g.Resource, Epoch: g.Epoch, AuthTime: g.AuthTime, Name: x.client.Name,
-	}
-	if f.Scopes == nil {
-		f.Scopes = []string{}
-	}
-	var a answer
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		if err := s.store.ClaimDeviceGrant(ctx, g.Digest, s.now()); err != nil {
-			return err
-		}
-		f, err := s.rotator.Begin(ctx, f, refresh)
-		if err != nil {
-			return err
-		}
-		f.Resource = resource // of this token alone: another one may be for others
-		if a, err = s.access(ctx, f); err != nil || s.opts.OpenID == nil {
-			return err
-		}
-		u, err := s.store.UserByID(ctx, f.Subject)
-		if err != nil {
-			return err
-		}
-		a.ID, err = s.idToken(ctx, f, u, "", a.Access)
-		return err
+	a, err := s.begin(ctx, x, beginning{
+		family:   storage.Family{Subject: g.Subject, Scopes: g.Scopes, Resource: g.Resource, Epoch: g.Epoch, AuthTime: g.AuthTime},
+		resource: resource,
+		claim: func(ctx context.Context, _ string) error {
+			return s.store.ClaimDeviceGrant(ctx, g.Digest, s.now())
+		},
 	})
-	switch {
-	case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrStale), errors.Is(err, storage.ErrNotFound):
+	if errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
 		return answer{}, errGrant.with(err)
-	case err != nil:
-		return answer{}, err
 	}
-	if slices.Contains(x.client.Grants, RefreshToken) {
-		a.Refresh = refresh
-	}
-	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
-	return a, nil
+	return a, err
 }
 
 // poll returns the grant of the request where it was approved.

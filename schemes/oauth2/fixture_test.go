@@ -49,6 +49,7 @@ type faulty struct {
 	store
 	fail       atomic.Bool
 	noConsents atomic.Bool
+	failUse    atomic.Bool
 }
 
 var errDown = errors.New("the database is down")
@@ -102,6 +103,13 @@ func (f *faulty) DropConsent(ctx context.Context, subject, client string) error 
 	return f.store.DropConsent(ctx, subject, client)
 }
 
+func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+	if f.failUse.Load() {
+		return errDown
+	}
+	return f.store.FirstUse(ctx, key, until)
+}
+
 const (
 	issuer   = "https://auth.example"
 	redirect = "https://app.example/cb"
@@ -117,7 +125,7 @@ func challengeOf(v string) string {
 // without, "other" with a secret of its own, "api", which introspects.
 type world struct {
 	*oauth2.Server
-	t       *testing.T
+	t       testing.TB
 	s       *faulty
 	now     atomic.Int64 // microseconds after the beginning
 	secrets map[string]string
@@ -127,7 +135,7 @@ type world struct {
 	n       atomic.Int64
 }
 
-func newWorld(t *testing.T, s store, change func(*oauth2.Options)) *world {
+func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	t.Helper()
 	w := &world{t: t, s: &faulty{store: s}, secrets: map[string]string{}}
 	o := oauth2.Options{

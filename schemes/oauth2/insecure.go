@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,54 +46,19 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 	case err != nil:
 		return answer{}, err
 	}
-	a, err := s.begin(ctx, storage.Family{
-		Subject: login.Subject, Client: x.client.ID, Scopes: scopes, Resource: resource, Epoch: login.Epoch, Name: x.client.Name,
-	})
+	a, err := s.begin(ctx, x, beginning{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch}, resource: resource})
 	if errors.Is(err, storage.ErrStale) {
 		return answer{}, errGrant.with(err)
 	}
-	if err == nil && !slices.Contains(x.client.Grants, RefreshToken) {
-		a.Refresh = ""
-	}
 	return a, err
-}
-
-// begin starts a grant of a user and makes its first tokens.
-func (s *Server) begin(ctx context.Context, f storage.Family) (answer, error) {
-	id, err := s.id()
-	if err != nil {
-		return answer{}, err
-	}
-	refresh, err := s.text(refreshPrefix)
-	if err != nil {
-		return answer{}, err
-	}
-	f.ID, f.Purpose = id, s.purpose()
-	if f.Scopes == nil {
-		f.Scopes = []string{}
-	}
-	var a answer
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		f, err := s.rotator.Begin(ctx, f, refresh)
-		if err != nil {
-			return err
-		}
-		a, err = s.access(ctx, f)
-		return err
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	a.Refresh = refresh
-	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
-	return a, nil
 }
 
 // implicit answers an allowed request of the response type "token" (RFC 6749 section 4.2): an
 // access token in the fragment, and no refresh token.
 func (s *Server) implicit(w http.ResponseWriter, r *http.Request, q request, u user) error {
-	a, err := s.begin(r.Context(), storage.Family{
-		Subject: u.subject, Client: q.Client, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.epoch, AuthTime: u.authTime, Name: q.client.Name,
+	a, err := s.begin(r.Context(), exchange{client: q.client}, beginning{
+		family:   storage.Family{Subject: u.subject, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.epoch, AuthTime: u.authTime},
+		resource: q.Resource,
 	})
 	if errors.Is(err, storage.ErrStale) {
 		return s.send(w, r, q, nil, refuse("access_denied", "The login has ended.").with(err))

@@ -19,6 +19,16 @@ type exchange struct {
 	client storage.Client
 	form   form
 	source string // where it comes from
+	key    string // thumbprint of the key that it proved to have (RFC 9449); "" for none
+}
+
+// refreshKey is the key that refresh tokens are bound to: a public client's. A confidential
+// client's are bound to what authenticates it (RFC 9449 section 5).
+func (x exchange) refreshKey() string {
+	if x.client.Public() {
+		return x.key
+	}
+	return ""
 }
 
 type exchangeKey struct{}

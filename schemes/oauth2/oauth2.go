@@ -43,6 +43,8 @@ const (
 	// SecretBasic sends ID and secret by HTTP Basic, SecretPost in the form.
 	SecretBasic = "client_secret_basic"
 	SecretPost  = "client_secret_post"
+	// PrivateKeyJWT signs a short-lived assertion with the client's own key (RFC 7523).
+	PrivateKeyJWT = "private_key_jwt"
 )
 
 // Store is what the server keeps.
@@ -57,6 +59,7 @@ type Store interface {
 	storage.DeviceGrants
 	storage.Tries
 	storage.Consents
+	storage.Replays
 	storage.Transactor
 }
 
@@ -100,6 +103,11 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	}
 	s.scopes = slices.Sorted(maps.Keys(o.Scopes))
 	var err error
+	if o.DPoP != nil {
+		if o.DPoP, err = o.DPoP.check(issuer, o.Audience, o.Endpoints); err != nil {
+			return nil, err
+		}
+	}
 	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + leeway, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)

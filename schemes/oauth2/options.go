@@ -101,6 +101,8 @@ type Options struct {
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)
+	// DPoP, where not nil, binds tokens to keys of the clients (RFC 9449).
+	DPoP *DPoP
 	// Observe is told what happens to grants and tokens, on the caller's goroutine and after
 	// it happened.
 	Observe func(context.Context, Event)

@@ -25,6 +25,7 @@ type request struct {
 	State       string   `json:"state,omitempty"`
 	Challenge   string   `json:"challenge,omitempty"`
 	Nonce       string   `json:"nonce,omitempty"`
+	Confirm     string   `json:"confirm,omitempty"` // thumbprint of the key that the code is bound to
 	Scopes      []string `json:"scopes"`
 	Resource    []string `json:"resource,omitempty"`
 	// Implicit requests have the response type "token".
@@ -131,6 +132,11 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 	if err != nil {
 		return q, err
 	}
+	if s.opts.DPoP != nil {
+		if q.Confirm = v.Get("dpop_jkt"); q.Confirm != "" && !isSHA256(q.Confirm) {
+			return q, refuse("invalid_request", "The dpop_jkt is no thumbprint.")
+		}
+	}
 	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.client.Scopes, q.client.Default); err != nil {
 		return q, err
 	}
@@ -179,10 +185,16 @@ func (s *Server) challenge(q *request, v url.Values) error {
 	case method != "S256":
 		return refuse("invalid_request", "The code_challenge_method is not S256.")
 	}
-	if raw, err := base64.RawURLEncoding.Strict().DecodeString(q.Challenge); err != nil || len(raw) != 32 || len(q.Challenge) != 43 {
+	if !isSHA256(q.Challenge) {
 		return refuse("invalid_request", "The code_challenge is none of S256.")
 	}
 	return nil
+}
+
+// isSHA256 reports the base64url of a SHA-256, in its one spelling.
+func isSHA256(text string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(raw) == 32 && len(text) == 43
 }
 
 // pushedRequest returns the request that a client pushed. It is taken when the user is asked.
@@ -230,6 +242,7 @@ func (q *request) addressed() bool {
 func (s *Server) Push() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, err := s.push(w, r)
+		s.giveNonce(w.Header())
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -256,6 +269,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	f.values.Set("client_id", c.ID)
 	q, err := s.parse(r.Context(), f.values)
 	if err != nil {
+		return "", err
+	}
+	if q.Confirm, err = s.pushedKey(r, q.Confirm); err != nil {
 		return "", err
 	}
 	text, err := s.text(parPrefix)

@@ -63,6 +63,7 @@ var (
 	_ storage.SessionList  = (*Store)(nil)
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
+	_ storage.Replays      = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
 	_ storage.OneTimes     = (*Store)(nil)
 	_ storage.Clients      = (*Store)(nil)

@@ -26,6 +26,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	total := 0
 	for _, batch := range []func(context.Context, int) (int, error){
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
+		drop("vestibule_replays", "replay_key", "until_us", "TRUE"),
 		drop("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
 		drop("vestibule_sessions", "digest", "expires_us", "TRUE"),
 		drop("vestibule_onetimes", "digest", "expires_us", "TRUE"),

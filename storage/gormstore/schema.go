@@ -95,6 +95,7 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_families", "id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended"},
 	{"vestibule_refresh_tokens", "digest, family, prev, next, created_us, expires_us, claimed_us, sealed, sealed_until_us, narrowed"},
 	{"vestibule_blocklist", "block_key, until_us"},
+	{"vestibule_replays", "replay_key, until_us"},
 	{"vestibule_signing_keys", "purpose, id, algorithm, master_id, sealed, created_us, signs_from_us, expires_us"},
 	{"vestibule_sessions", "digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address"},
 	{"vestibule_onetimes", "digest, purpose, subject, epoch, bound, created_us, expires_us"},

@@ -65,6 +65,15 @@ func (s *Store) standing(subject string, keys storage.BlockKeys) storage.Standin
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n = s.pruneBlocked(t, now.UnixMicro(), limit)
+		for k, until := range s.replays {
+			if n >= limit {
+				return nil
+			}
+			if !until.After(now) {
+				drop(t, s.replays, k)
+				n++
+			}
+		}
 		for d, tok := range s.devices {
 			if n >= limit {
 				return nil

@@ -48,6 +48,7 @@ type Store struct {
 	chain     map[string][]storage.Digest // refresh tokens of families
 	blocked   map[storage.BlockKey]int64  // until, in microseconds
 	ending    map[int64][]storage.BlockKey
+	replays   map[storage.BlockKey]time.Time // until
 	signing   map[signingID]storage.SigningKey
 	onetimes  map[storage.Digest]storage.OneTime
 	errands   map[string][]storage.Digest // one-time tokens of subjects
@@ -73,6 +74,7 @@ var (
 	_ storage.SessionList  = (*Store)(nil)
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
+	_ storage.Replays      = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
 	_ storage.OneTimes     = (*Store)(nil)
 	_ storage.Clients      = (*Store)(nil)
@@ -110,6 +112,7 @@ func New(opts *Options) *Store {
 		chain:     make(map[string][]storage.Digest),
 		blocked:   make(map[storage.BlockKey]int64),
 		ending:    make(map[int64][]storage.BlockKey),
+		replays:   make(map[storage.BlockKey]time.Time),
 		signing:   make(map[signingID]storage.SigningKey),
 		onetimes:  make(map[storage.Digest]storage.OneTime),
 		errands:   make(map[string][]storage.Digest),

@@ -29,6 +29,7 @@ type Store interface {
 	storage.SessionList
 	storage.Families
 	storage.Blocklist
+	storage.Replays
 	storage.SigningKeys
 	storage.OneTimes
 	storage.Clients
@@ -62,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"families", families},
 		{"claims", claims},
 		{"blocklist", blocklist},
+		{"replays", replays},
 		{"signing_keys", signingKeys},
 		{"one_times", oneTimes},
 		{"clients", clients},
