@@ -68,6 +68,14 @@ func (a *abroad) set(token, says string) {
 	a.says[token] = says
 }
 
+// answers makes with answer before the endpoint does; where it reports false, the endpoint
+// goes on.
+func (a *abroad) answers(with func(http.ResponseWriter, *http.Request) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.with = with
+}
+
 func (a *abroad) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.asked.Add(1)
 	a.mu.Lock()
@@ -219,8 +227,9 @@ func TestIntrospectorFaults(t *testing.T) {
 	}))
 	defer canary.Close()
 	blocked := make(chan struct{})
-	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) {
-		o.MaxBytes, o.Client = 1000, &http.Client{Timeout: 100 * time.Millisecond}
+	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) { o.MaxBytes = 1000 })
+	impatient := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) {
+		o.Client = &http.Client{Timeout: 50 * time.Millisecond}
 	})
 	defer close(blocked)
 	status := func(code int) func(http.ResponseWriter, *http.Request) bool {
@@ -261,10 +270,13 @@ func TestIntrospectorFaults(t *testing.T) {
 			return true
 		},
 	} {
-		a.with = with
+		a.answers(with)
 		for range 2 { // an error is not kept
-			before := a.asked.Load()
-			_, err := presentTo(a, "good")
+			before, asks := a.asked.Load(), a.Introspector
+			if what == "no answer" {
+				asks = impatient
+			}
+			_, err := presentTo(asks, "good")
 			var e *authn.Error
 			if err == nil || errors.As(err, &e) || errors.Is(err, authn.ErrNoCredentials) {
 				t.Errorf("%s: %v, want a fault", what, err)
@@ -275,7 +287,7 @@ func TestIntrospectorFaults(t *testing.T) {
 				t.Errorf("%s: not asked again", what)
 			}
 		}
-		a.with = nil
+		a.answers(nil)
 	}
 	if elsewhere.Load() != 0 {
 		t.Error("a redirect was followed")
