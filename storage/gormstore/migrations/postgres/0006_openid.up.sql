@@ -1,0 +1,5 @@
+-- The login that a code was granted in, for OpenID Connect's logout.
+ALTER TABLE vestibule_codes ADD COLUMN session TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (6, 'openid', CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT));

@@ -1,0 +1,5 @@
+-- The login that a code was granted in, for OpenID Connect's logout.
+ALTER TABLE vestibule_codes ADD COLUMN session TEXT NOT NULL DEFAULT '';
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (6, 'openid', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
