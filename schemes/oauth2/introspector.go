@@ -131,9 +131,10 @@ func isText(s string) bool {
 	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// isPrefix reports whether a token68 may begin with p, and not every JWT does.
+// isPrefix reports whether a token68 may begin with p, and no JWT does: those begin with the
+// base64url of a brace and of a quote or white space.
 func isPrefix(p string) bool {
-	return !strings.HasPrefix(p, "ey") && p != "e" && !strings.ContainsFunc(p, func(c rune) bool {
+	return p != "e" && !strings.HasPrefix(p, "ey") && !strings.HasPrefix(p, "ew") && !strings.ContainsFunc(p, func(c rune) bool {
 		return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune("-._~+/", c)
 	})
 }
@@ -208,13 +209,11 @@ func (i *Introspector) Authenticate(r *http.Request) (authn.Identity, error) {
 
 // takes reports whether text may be a token of the issuer.
 func (i *Introspector) takes(text string) bool {
-	switch {
-	case strings.HasPrefix(text, "ey") && strings.Count(text, ".") >= 2: // a JWS or a JWE
-		return false
-	case i.opts.Prefix != "":
-		return len(text) > len(i.opts.Prefix) && strings.HasPrefix(text, i.opts.Prefix)
+	if p := i.opts.Prefix; p != "" {
+		return len(text) > len(p) && strings.HasPrefix(text, p)
 	}
-	return !tokentext.Shaped(text)
+	signed := text[0] == 'e' && strings.Count(text, ".") >= 2 // a JWS or a JWE
+	return !signed && !tokentext.Shaped(text)
 }
 
 // check returns why a token that is live is not good here, or nil. It looks anew at each

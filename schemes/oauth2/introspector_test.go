@@ -114,7 +114,8 @@ func outcome(a authn.Authenticator, token string) string {
 	case err == nil:
 		return "200"
 	case errors.As(err, &e) && e.Unwrap() != nil:
-		return fmt.Sprint(e.Status, " ", e.Unwrap())
+		why, _, _ := strings.Cut(e.Unwrap().Error(), "\n")
+		return fmt.Sprint(e.Status, " ", why)
 	case errors.As(err, &e):
 		return fmt.Sprint(e.Status)
 	}
@@ -124,8 +125,15 @@ func outcome(a authn.Authenticator, token string) string {
 func TestIntrospector(t *testing.T) {
 	a := newAbroad(t, nil)
 	authntest.Run(t, authntest.Suite{Scheme: a, Good: bearer("good"), Bad: map[string]func(*http.Request){
-		"unknown": bearer("bad"), "a JWT": bearer("eyJhbGciOiJub25lIn0.e30."), "a JWE": bearer("eyJhbGciOiJub25lIn0.e30.e30.e30.e30"),
+		"unknown": bearer("bad"), "a JWT": bearer("eyJhbGciOiJub25lIn0.e30."),
 	}})
+	a.asks(t, 0, "JWTs", func() {
+		for _, text := range []string{"eyJhbGciOiJub25lIn0.e30.", "ewoiYWxnIjoibm9uZSJ9.e30.", "eyJhbGciOiJub25lIn0.e30.e30.e30.e30"} {
+			if got := outcome(a, text); got != "401 not of a token's shape" {
+				t.Errorf("%s: %s", text, got)
+			}
+		}
+	})
 	id, err := presentTo(a, "good")
 	must(t, err)
 	got := id.Credential.(*oauth2.ForeignToken)
@@ -344,7 +352,7 @@ func TestNewIntrospectorRefuses(t *testing.T) {
 		"a long memory": make(theirs, end, "a", by, oauth2.IntrospectorOptions{CacheTTL: time.Hour + 1}), "leeway": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Leeway: 6 * time.Minute}),
 		"leeway below 0": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Leeway: -1}), "bytes": make(theirs, end, "a", by, oauth2.IntrospectorOptions{MaxBytes: -1}),
 		"entries": make(theirs, end, "a", by, oauth2.IntrospectorOptions{CacheEntries: -1}), "cache bytes": make(theirs, end, "a", by, oauth2.IntrospectorOptions{CacheBytes: -1}),
-		"a prefix of JWTs": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "eyJ"}), "a prefix with a blank": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "a b"}),
+		"a prefix of JWTs": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "eyJ"}), "another": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "e"}), "a prefix with a blank": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "a b"}),
 	} {
 		if err == nil {
 			t.Errorf("%s: taken", what)
