@@ -214,7 +214,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 // use is a presentation of a refresh token by a client.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
-		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"],
+		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source,
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (exchange,
 	if text == "" {
 		return exchange{}, "", refuse("invalid_request", "The token is missing.")
 	}
-	return exchange{c, f}, text, nil
+	return exchange{c, f, s.source(r)}, text, nil
 }
 
 // introspection is what Introspect says of a live token (RFC 7662 section 2.2).
@@ -166,6 +166,9 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, nil
 	case a.Client != c.ID && !slices.ContainsFunc(a.Resource, func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
 		return introspection{}, nil
+	}
+	if err := s.rotator.Used(ctx, a.Family, a.Created); err != nil { // by whoever asks whether it is good
+		return introspection{}, err
 	}
 	return introspection{
 		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: "Bearer", Expires: a.Expires.Unix(),

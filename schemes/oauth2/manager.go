@@ -18,6 +18,7 @@ import (
 type exchange struct {
 	client storage.Client
 	form   form
+	source string // where it comes from
 }
 
 type exchangeKey struct{}

@@ -118,6 +118,8 @@ type Options struct {
 	// Password: ones that somebody chose, or that were imported. Generated secrets need
 	// nothing of it, and nobody can guess those.
 	InsecureChosenSecrets SecretVerifier
+	// Proxies are those whose X-Forwarded-For says where a request comes from.
+	Proxies authn.TrustedProxies
 	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
 	Limiter authn.LoginLimiter
 	// User makes the application's own account of a token's user. nil leaves *storage.User.

@@ -66,6 +66,11 @@ func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
 	case s.opts.Audience != "" && len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
 		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
 	}
+	if !a.Digest.IsZero() { // a signed one is not: that would cost a write for each (RULES T3)
+		if err := s.rotator.Used(r.Context(), a.Family, a.Created); err != nil {
+			return authn.Identity{}, err
+		}
+	}
 	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
 	if id.Scopes == nil {
 		id.Scopes = []string{}

@@ -55,7 +55,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
 		return nil, errUnauthorized
 	}
-	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f})
+	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f, s.source(r)})
 	info, err := s.frame.GetAccessToken(ctx, grant, &goauth.TokenGenerateRequest{ClientID: c.ID, Request: r})
 	return info, ours(err)
 }

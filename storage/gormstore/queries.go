@@ -87,7 +87,7 @@ func newQueries(d dialect, u *userSQL) queries {
 			"COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
 			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
 			" FROM (SELECT " + d.typed("?", "TEXT") + " AS subject) t LEFT" + owner("t.subject"),
-		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, " +
+		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, r.narrowed, " +
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + userColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
 			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",

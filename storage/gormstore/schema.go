@@ -93,7 +93,7 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_static_tokens", "digest, subject, salt, key_id, epoch, created_us"},
 	{"vestibule_device_tokens", "digest, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us"},
 	{"vestibule_families", "id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended"},
-	{"vestibule_refresh_tokens", "digest, family, prev, next, created_us, expires_us, claimed_us, sealed, sealed_until_us"},
+	{"vestibule_refresh_tokens", "digest, family, prev, next, created_us, expires_us, claimed_us, sealed, sealed_until_us, narrowed"},
 	{"vestibule_blocklist", "block_key, until_us"},
 	{"vestibule_signing_keys", "purpose, id, algorithm, master_id, sealed, created_us, signs_from_us, expires_us"},
 	{"vestibule_sessions", "digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address"},
