@@ -204,9 +204,11 @@ func TestSignedRefused(t *testing.T) {
 
 func TestSigningOptions(t *testing.T) {
 	for name, change := range map[string]func(*oauth2.Options){
-		"openid without keys":    func(o *oauth2.Options) { o.OpenID = &oauth2.OpenID{} },
-		"signed without keys":    func(o *oauth2.Options) { o.SignedAccess = true },
-		"signed for nobody":      func(o *oauth2.Options) { o.SignedAccess, o.SigningKeys, o.Audience = true, freshRing(t, jose.ES256), "" },
+		"openid without keys": func(o *oauth2.Options) { o.OpenID = &oauth2.OpenID{} },
+		"signed without keys": func(o *oauth2.Options) { o.SignedAccess = true },
+		"signed for nobody": func(o *oauth2.Options) {
+			o.SignedAccess, o.SigningKeys, o.Audience = true, freshRing(t, jose.ES256), ""
+		},
 		"ID tokens of no length": func(o *oauth2.Options) { o.OpenID, o.SigningKeys = &oauth2.OpenID{TTL: -1}, freshRing(t, jose.ES256) },
 	} {
 		o := oauth2.Options{Audience: "https://api.example"}
