@@ -143,10 +143,15 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 			a, size, ok := s.newAccount(&v.user, nil, nil, t.ID, t.Address)
 			live := t.Subject == "" || v.user.Active
 			if ok && live && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
-				out.item = &sessionRecord{
-					account: a, version: t.Version, data: bytes.Clone(t.Data), userAgent: unique.Make(t.UserAgent),
+				r := &sessionRecord{
+					account: a, version: t.Version, userAgent: unique.Make(t.UserAgent),
 					since: micros(t.Created), authTime: micros(t.AuthTime), lastSeen: micros(t.LastSeen), expires: micros(t.Expires), until: micros(t.Ends),
 				}
+				if t.Data != nil {
+					data := bytes.Clone(t.Data)
+					r.data = &data
+				}
+				out.item = r
 				out.size = size + len(t.Data)*9/8 + len(t.UserAgent)
 			}
 			return out

@@ -180,17 +180,21 @@ type sessionRecord struct {
 	head
 	account
 	version                                   int64
-	data                                      []byte
+	data                                      *[]byte // nil: none
 	userAgent                                 unique.Handle[string]
 	since, authTime, lastSeen, expires, until int64
 }
 
 func (r *sessionRecord) session(d *storage.Digest) storage.Session {
-	return storage.Session{
-		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Epoch: r.epoch, Data: r.data, Version: r.version,
+	v := storage.Session{
+		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Epoch: r.epoch, Version: r.version,
 		Created: timeOf(r.since), AuthTime: timeOf(r.authTime), LastSeen: timeOf(r.lastSeen),
 		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1),
 	}
+	if r.data != nil {
+		v.Data = *r.data
+	}
+	return v
 }
 
 // accessRecord is a storage.AccessState that is live.
