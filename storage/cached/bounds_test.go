@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
-	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 // many is a number of entries that the race detector bears too.
@@ -33,9 +31,9 @@ func heap() uint64 {
 // What does not exist is looked up once in a second, and again when it was created. A
 // flood of it stays in its budget, and pushes nothing good out.
 func TestUnknown(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
+	each(t, func(t *testing.T, base cached.Base) {
 		t.Run("attack_108_no_false_answer", func(t *testing.T) {
-			w := newWorld(t, base.(cached.Base), nil)
+			w := newWorld(t, base, nil)
 			w.add("alice")
 			d := storage.DigestOf("alice 0")
 			unknown := credential{name: "unknown", good: w.static(d)}

@@ -94,7 +94,7 @@ func newWorld(t testing.TB, base cached.Base, opts *cached.Options) *world {
 	if opts != nil {
 		o = *opts
 	}
-	o.Clock = w.clock.now
+	o.Clock, o.Timeout = w.clock.now, 20*time.Second
 	w.s = over(t, w.base, &o)
 	return w
 }

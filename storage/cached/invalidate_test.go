@@ -8,19 +8,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/memory"
-	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 // Two ends of one token, and two within one moment: the counter decides, not a time.
 func TestEpochs(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
+	each(t, func(t *testing.T, base cached.Base) {
 		t.Run("attack_090_in_one_moment", func(t *testing.T) {
-			w := newWorld(t, base.(cached.Base), nil)
+			w := newWorld(t, base, nil)
 			w.add("alice")
 			old := w.give("alice")
 			for _, c := range old {
@@ -36,7 +34,7 @@ func TestEpochs(t *testing.T) {
 			}
 		})
 		t.Run("attack_089_the_strictest_end_wins", func(t *testing.T) {
-			w := newWorld(t, base.(cached.Base), nil)
+			w := newWorld(t, base, nil)
 			for i, id := range []string{"bob", "carol"} {
 				w.add(id)
 				c := w.give(id)[4+i]
@@ -53,8 +51,8 @@ func TestEpochs(t *testing.T) {
 
 // What a transaction changes holds when it has ended; what it reads is its own.
 func TestTransactions(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
 		failed := errors.New("on purpose")
 		for name, end := range map[string]error{"commit": nil, "rollback": failed} {
 			w.add(name)
@@ -104,8 +102,8 @@ func TestTransactionPanics(t *testing.T) {
 // A transaction that the application began: its changes hold when it says that it is
 // over, and without that it can change nothing.
 func TestForeignTransactions(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
 		w.add("alice")
 		c := w.give("alice")[0]
 		w.is(c, true, "before")
@@ -141,9 +139,9 @@ func TestForeignTransactions(t *testing.T) {
 // Two processes on one database: without messages the other goes on up to the TTL, with
 // them it does not, and a message that can not be written undoes the change.
 func TestTell(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
-		other := over(t, base.(cached.Base), &cached.Options{Clock: w.clock.now})
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
+		other := over(t, base, &cached.Options{Clock: w.clock.now})
 		for i := range 6 {
 			id := string(rune('a' + i))
 			w.add(id)
@@ -166,7 +164,7 @@ func TestTell(t *testing.T) {
 
 		var messages [][]byte
 		var fail error
-		telling := over(t, base.(cached.Base), &cached.Options{Clock: w.clock.now, Tell: func(ctx context.Context, c cached.Change) error {
+		telling := over(t, base, &cached.Options{Clock: w.clock.now, Tell: func(ctx context.Context, c cached.Change) error {
 			if !w.base.InTransaction(ctx) {
 				t.Error("told outside of the transaction")
 			}

@@ -9,11 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
-	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 // static looks a static token up.
@@ -26,8 +24,8 @@ func (w *world) static(d storage.Digest) func(context.Context, *cached.Store) (b
 
 // A hit says what the store said, without the password hash, and the store is not asked.
 func TestHitsAreTheRecords(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
 		w.add("alice")
 		list := w.give("alice")
 		d := storage.DigestOf("alice 0")
@@ -319,8 +317,8 @@ func TestOddRecords(t *testing.T) {
 
 // A use that is noted, and data that are saved, are there at the next lookup.
 func TestTouchAndSave(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), &cached.Options{TTL: time.Hour})
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, &cached.Options{TTL: time.Hour})
 		w.add("alice")
 		list := w.give("alice")
 		d := storage.DigestOf("alice 0")

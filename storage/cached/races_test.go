@@ -7,10 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
-	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
 // against runs 64 lookups of each credential without a pause beside one call that ends
@@ -60,8 +58,8 @@ func (w *world) against(what string, end func(*cached.Store) error, list ...cred
 }
 
 func TestRevocationRaces(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
 		n := 0
 		subject := func() string {
 			n++
@@ -125,8 +123,8 @@ func TestRevocationRaces(t *testing.T) {
 // A revoke that overtakes a lookup between the store's answer and the cache: the answer is
 // good for the caller alone who asked for it before, and nothing of it stays.
 func TestRevokeOvertakesLookup(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
 		n := 0
 		try := func(i int, what string, everyone bool) {
 			n++
@@ -179,8 +177,8 @@ func TestRevokeOvertakesLookup(t *testing.T) {
 // Many who ask for one key at once ask the store once, for what is there and for what is
 // not.
 func TestOneFlight(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, base storagetest.Store) {
-		w := newWorld(t, base.(cached.Base), nil)
+	each(t, func(t *testing.T, base cached.Base) {
+		w := newWorld(t, base, nil)
 		w.add("alice")
 		unknown := storage.DigestOf("unknown")
 		for _, c := range append(w.give("alice"), credential{name: "unknown", good: w.static(unknown)}) {
