@@ -26,8 +26,8 @@ func (p *probe) check() func() int {
 }
 
 // BenchmarkCompare makes one authenticated request under each scheme, with middleware and
-// guard and without the network, one after the other and by all cores at once. With SQLite
-// and with PostgreSQL; the recorder of the answer is in the numbers.
+// guard and without the network, with SQLite and with PostgreSQL. The recorder of the answer is
+// in the numbers.
 func BenchmarkCompare(b *testing.B) {
 	for _, dialect := range []string{"sqlite", "postgres"} {
 		b.Run(dialect, func(b *testing.B) {
