@@ -19,7 +19,7 @@ var pageTemplate = template.Must(template.ParseFS(files, "web/index.html"))
 // column is a scheme of the comparison, and what it is called on the page.
 type column struct{ Name, Scheme string }
 
-// cell is what was observed of a scheme, and what is known of Django's.
+// cell is what was observed of a scheme, and what is known of Django's where that differs.
 type cell struct {
 	column
 	Answer, Django string
@@ -62,7 +62,7 @@ func readTable() (*table, error) {
 		q := question{Question: r.Question, How: r.How}
 		for i, answer := range r.Answers {
 			c := cell{column: t.Schemes[i], Answer: answer}
-			if r.Django != nil {
+			if r.Django != nil && r.Django[i] != answer {
 				c.Django = r.Django[i]
 			}
 			q.Cells = append(q.Cells, c)

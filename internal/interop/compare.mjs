@@ -71,6 +71,7 @@ if (picture) {
 	if (process.env.VESTIBULE_PICTURES) {
 		await page.screenshot({ path: process.env.VESTIBULE_PICTURES + "/light.png", fullPage: true })
 		await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }])
+		await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished)))
 		await page.screenshot({ path: process.env.VESTIBULE_PICTURES + "/dark.png", fullPage: true })
 		await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }])
 	}
@@ -103,6 +104,7 @@ seen.keyboard = { places, wire: await first(), scheme: await page.evaluate(() =>
 const phone = async (scheme) => {
 	await page.setViewport({ width: 360, height: 740, deviceScaleFactor: 2, isMobile: true, hasTouch: true })
 	await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }])
+	await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished)))
 	return page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
 }
 seen.phone = [await phone("light"), await phone("dark")]
