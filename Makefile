@@ -37,12 +37,13 @@ peers: ## the same work with other libraries (benchmarks/, a module of its own)
 lint: ## format, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	cd examples/oauth2-client && $(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
 attacks: ## how many rows of the attack catalogue have tests that pass
 	scripts/with-services scripts/interop $(GO) run ./internal/attacks -tags interop
 
-interop: ## independent clients: npm's jose and oauth4webapi, and Chromium (needs node, npm and chromium)
+interop: ## independent clients and issuers: npm's jose, oauth4webapi, openid-client and oidc-provider, go-oidc, Chromium (needs node, npm and chromium)
 	scripts/interop
 
 timing: ## statistics of login times; decides nothing

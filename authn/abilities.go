@@ -48,8 +48,12 @@ type Namer interface {
 // Claim is a kind of credential that a scheme takes: a keyword of Authorization
 // and the shape of what follows. Shape is free text that two schemes of equal
 // format spell alike, such as "vst_" or "hex40"; "" takes everything under the
-// keyword.
+// keyword, and Rest what no scheme before it in the chain took.
 type Claim struct{ Keyword, Shape string }
+
+// Rest is the Shape of a scheme that takes what is left under a keyword. It stands
+// behind the other schemes of that keyword: they would never see a credential.
+const Rest = "*"
 
 // Claimer is an Authenticator that declares its claims, so that two schemes of
 // one chain that would take each other's credentials are found at construction

@@ -32,8 +32,9 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	return id, err
 }
 
-// Check reports why a would be a mistake: a nil member, the same member twice, or
-// two members that claim the same credentials (RULES C1). New panics on what
+// Check reports why a would be a mistake: a nil member, the same member twice,
+// two members that claim the same credentials (RULES C1), or one that takes what is
+// left (Rest) before another. New panics on what
 // Check reports. An empty chain is no error for New, since it lets nobody in, but
 // Check reports it: nobody wants one.
 func Check(a Authenticator) error {
@@ -68,6 +69,9 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 				if x.overlaps(y) {
 					return nil, fmt.Errorf("authn: schemes %q and %q both claim %q credentials of the same shape (%q, %q): give one another keyword or prefix",
 						other.name, l.name, y.Keyword, x.Shape, y.Shape)
+				}
+				if x.Shape == Rest && strings.EqualFold(x.Keyword, y.Keyword) {
+					return nil, fmt.Errorf("authn: scheme %q takes whatever is left under %q and stands before %q: put it behind", other.name, y.Keyword, l.name)
 				}
 			}
 		}

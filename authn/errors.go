@@ -39,6 +39,8 @@ type Error struct {
 	// RetryAfter, where above 0, is sent as Retry-After in whole seconds, rounded
 	// up.
 	RetryAfter time.Duration
+	// Header holds further fields of the answer, such as a nonce, by canonical name.
+	Header http.Header
 	// Cookies are set on the answer: such as one that takes a refused cookie away.
 	Cookies []*http.Cookie
 

@@ -97,6 +97,9 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 	if n := seconds(e.RetryAfter); n > 0 {
 		h.Set("Retry-After", itoa(n))
 	}
+	for name, values := range e.Header {
+		h[name] = values
+	}
 	for _, c := range e.Cookies {
 		http.SetCookie(w, c)
 	}

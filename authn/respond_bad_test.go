@@ -23,6 +23,19 @@ func TestBadRefusals(t *testing.T) {
 	}
 }
 
+// Further fields of a refusal are on the answer.
+func TestErrorHeader(t *testing.T) {
+	a := authn.Func(func(*http.Request) (authn.Identity, error) {
+		e := authn.AuthenticationFailed("No.").WithChallenge("X")
+		e.Header = http.Header{"X-Nonce": {"a", "b"}}
+		return authn.Identity{}, e
+	})
+	got := ask(authn.New(a, &authn.Options{Logger: quiet}).Handler(closed), "GET", "/")
+	if got.Code != 401 || len(got.Header()["X-Nonce"]) != 2 || got.Header().Get("WWW-Authenticate") != "X" {
+		t.Errorf("%d %v", got.Code, got.Header())
+	}
+}
+
 type panicking struct{}
 
 func (panicking) Authenticate(*http.Request) (authn.Identity, error) {

@@ -35,7 +35,7 @@ func ParseClaims(data []byte) (Claims, error) {
 // as encoding/json does, would take "SUB" for "sub".
 var claimNames = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", "auth_time", "azp", "nonce", "cnf", "sid",
-	"acr", "amr", "roles", "groups", "entitlements", "ver", "refresh_exp", "token_type", "user_id", "act", "may_act", "events",
+	"htm", "htu", "ath", "acr", "amr", "roles", "groups", "entitlements", "ver", "refresh_exp", "token_type", "user_id", "act", "may_act", "events",
 }
 
 // otherCase reports whether name is one of names in another case.

@@ -46,7 +46,7 @@ func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 // Decode takes a token apart, strictly, and verifies nothing: its claims tell which
 // issuer to ask, no more. The error is an ErrInvalid.
 func Decode(token string) (*Token, error) {
-	t, payload, err := parse(token)
+	t, payload, err := parse(token, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,18 @@ func Verify(ctx context.Context, token string, src KeySource, types ...string) (
 // Verify is the second half of the function Verify, for a token that was decoded to
 // see which issuer to ask.
 func (t *Token) Verify(ctx context.Context, src KeySource, types ...string) error {
-	ok := false
+	return t.verifyTyped(ctx, src, false, types)
+}
+
+// VerifyUntyped is Verify, and takes a token without "typ" too: for what has none by its
+// own RFC, such as the assertions of RFC 7523. What else the same keys sign must not be
+// taken for it.
+func (t *Token) VerifyUntyped(ctx context.Context, src KeySource, types ...string) error {
+	return t.verifyTyped(ctx, src, true, types)
+}
+
+func (t *Token) verifyTyped(ctx context.Context, src KeySource, untyped bool, types []string) error {
+	ok := untyped && t.Header.Type == ""
 	for _, want := range types {
 		ok = ok || want != "" && strings.EqualFold(t.Header.Type, want)
 	}
@@ -104,8 +115,9 @@ func (t *Token) verify(ctx context.Context, src KeySource) error {
 	return invalid("wrong signature")
 }
 
-// parse takes a compact JWS apart.
-func parse(token string) (*Token, []byte, error) {
+// parse takes a compact JWS apart. A key in the header goes to key, and is refused where that
+// is nil.
+func parse(token string, key *[]byte) (*Token, []byte, error) {
 	if len(token) > MaxToken {
 		return nil, nil, invalid("longer than %d bytes", MaxToken)
 	}
@@ -130,7 +142,7 @@ func parse(token string) (*Token, []byte, error) {
 		return nil, nil, err
 	}
 	t := &Token{signed: token[:len(head)+1+len(body)], signature: signature}
-	if t.Header, err = parseHeader(header); err != nil {
+	if t.Header, err = parseHeader(header, key); err != nil {
 		return nil, nil, err
 	}
 	return t, payload, nil
@@ -160,8 +172,8 @@ var headerNames = []string{
 }
 
 // parseHeader reads a header. Keys are never taken from it, nor fetched from where
-// it points (RFC 8725 section 3.10).
-func parseHeader(data []byte) (h Header, err error) {
+// it points (RFC 8725 section 3.10), but by VerifyEmbedded.
+func parseHeader(data []byte, key *[]byte) (h Header, err error) {
 	members, err := scanObject(data, maxHeader)
 	if err != nil {
 		return Header{}, err
@@ -184,11 +196,16 @@ func parseHeader(data []byte) (h Header, err error) {
 				return Header{}, invalid("typ is no media type")
 			}
 			h.Type = mediaType(text)
+		case "jwk":
+			if key == nil {
+				return Header{}, invalid("a key in the header")
+			}
+			*key = m.value
 		case "cty":
 			if !isText || strings.EqualFold(mediaType(text), "JWT") {
 				return Header{}, invalid("a token in a token")
 			}
-		case "crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c":
+		case "crit", "b64", "zip", "enc", "jku", "x5u", "x5c":
 			return Header{}, invalid("a header that is not supported: %s", m.name)
 		default:
 			if otherCase(m.name, headerNames) {

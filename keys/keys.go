@@ -52,9 +52,10 @@ var (
 	AuditHashes   = Purpose{"vestibule/v1 audit hashes"}
 	DeviceCookie  = Purpose{"vestibule/v1 device cookie"}
 	SigningKeys   = Purpose{"vestibule/v1 signing keys"}
+	DPoPNonce     = Purpose{"vestibule/v1 dpop nonce"}
 )
 
-var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys}
+var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce}
 
 // String returns the purpose's label.
 func (p Purpose) String() string { return p.label }

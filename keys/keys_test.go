@@ -44,7 +44,7 @@ func TestRing(t *testing.T) {
 		t.Error("an unknown id has a key")
 	}
 	seen := map[keys.Key]keys.Purpose{}
-	for _, p := range []keys.Purpose{keys.StaticToken, keys.SessionSeal, keys.CSRF, keys.ShortCodes, keys.ThrottleNames, keys.AuditHashes, keys.DeviceCookie} {
+	for _, p := range []keys.Purpose{keys.StaticToken, keys.SessionSeal, keys.CSRF, keys.ShortCodes, keys.ThrottleNames, keys.AuditHashes, keys.DeviceCookie, keys.SigningKeys, keys.DPoPNonce} {
 		_, k := alone.Newest(p)
 		if other, ok := seen[k]; ok || k == (keys.Key{}) || bytes.Equal(k[:], one) {
 			t.Errorf("%s and %s have one key", p, other)

@@ -67,7 +67,7 @@ type Blocklist interface {
 // and then, or its operator does (vestibule prune).
 type Pruner interface {
 	// Prune removes up to limit records that ended before now: expired device tokens
-	// and sessions, entries of the blocklist, signing keys, whole families at their
+	// and sessions, entries of the blocklist, notes of uses, signing keys, whole families at their
 	// absolute end, and what was sealed for windows that ended. It returns how many it
 	// removed; a result below limit says that nothing is left.
 	Prune(ctx context.Context, now time.Time, limit int) (int, error)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -29,7 +30,8 @@ func clientCommand() *cli.Command {
 					&cli.StringFlag{Name: "name", Usage: "what users are shown", Required: true},
 					&cli.BoolFlag{Name: "public", Usage: "it can keep no secret: a page or an app"},
 					&cli.BoolFlag{Name: "native", Usage: "an app on the user's machine: any port of a loopback address, private schemes"},
-					&cli.StringFlag{Name: "method", Usage: oauth2.SecretBasic + " or " + oauth2.SecretPost, Value: oauth2.SecretBasic},
+					&cli.StringFlag{Name: "method", Usage: oauth2.SecretBasic + ", " + oauth2.SecretPost + " or " + oauth2.PrivateKeyJWT, Value: oauth2.SecretBasic},
+					&cli.StringFlag{Name: "keys", Usage: "a file with the JWK Set of the client's public keys, for " + oauth2.PrivateKeyJWT},
 					&cli.StringSliceFlag{Name: "redirect", Usage: "a redirect URI, exactly; repeatable"},
 					&cli.StringSliceFlag{Name: "logout-redirect", Usage: "where a logout may send the browser, exactly; repeatable"},
 					&cli.StringSliceFlag{Name: "grant", Usage: "a grant type; repeatable (default: authorization_code and refresh_token)"},
@@ -67,11 +69,17 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	if len(client.Grants) == 0 {
 		client.Grants = []string{oauth2.AuthorizationCode, oauth2.RefreshToken}
 	}
+	if file := c.String("keys"); file != "" {
+		var err error
+		if client.Keys, err = os.ReadFile(file); err != nil {
+			return err
+		}
+	}
 	if err := oauth2.CheckClient(client); err != nil {
 		return err
 	}
 	secret := ""
-	if !client.Public() {
+	if client.Method == oauth2.SecretBasic || client.Method == oauth2.SecretPost {
 		var err error
 		if secret, client.Secret, err = oauth2.NewSecret(); err != nil {
 			return err
@@ -131,6 +139,9 @@ func rotateSecret(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	}
 	if client.Public() {
 		return fmt.Errorf("client %s is public: it has no secret", client.ID)
+	}
+	if client.Method == oauth2.PrivateKeyJWT {
+		return fmt.Errorf("client %s has keys: it has no secret", client.ID)
 	}
 	secret, digest, err := oauth2.NewSecret()
 	if err != nil {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +32,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 6", "migrate")
+	run("schema version 9", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -113,6 +116,8 @@ func TestLives(t *testing.T) {
 	if out := run("client_id ", "client", "create", "-name", "Phone", "-public", "-native", "-redirect", "http://127.0.0.1/cb"); strings.Contains(out, "secret") {
 		t.Error("a public client has a secret")
 	}
+	run("client_id tv", "client", "create", "-id", "tv", "-name", "TV", "-public", "-grant", "urn:ietf:params:oauth:grant-type:device_code", "-grant", "refresh_token")
+	run("deleted client tv", "client", "delete", "tv")
 	if list := run("https://app.example/cb", "client", "list"); strings.Count(list, "\n") != 3 || strings.Contains(list, "vcs_") {
 		t.Error(list)
 	}
@@ -121,6 +126,19 @@ func TestLives(t *testing.T) {
 	} else if got, err := db.ClientByID(t.Context(), "app"); err != nil || got.Secret != storage.DigestOf(next) || got.Scopes[0] != "read" {
 		t.Errorf("%+v, %v", got, err)
 	}
+	keyFile := filepath.Join(t.TempDir(), "keys.json")
+	keySet := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"%s}]}`
+	for want, private := range map[string]string{"!not public alone": `,"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"`, "client_id signer": ""} {
+		if err := os.WriteFile(keyFile, []byte(fmt.Sprintf(keySet, private)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := run(want, "client", "create", "-id", "signer", "-name", "Signer", "-method", "private_key_jwt", "-keys", keyFile, "-grant", "client_credentials"); strings.Contains(out, "secret") {
+			t.Error("a client with keys has a secret")
+		}
+	}
+	run("!no such file", "client", "create", "-name", "Signer", "-method", "private_key_jwt", "-keys", keyFile+"x", "-grant", "client_credentials")
+	run("!it has no secret", "client", "rotate-secret", "signer")
+	run("deleted client signer", "client", "delete", "signer")
 	run("disabled client app", "client", "disable", "app")
 	run("false", "client", "list")
 	run("enabled client app", "client", "enable", "app")

@@ -60,7 +60,7 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("shared_answers", func(t *testing.T) {
 			resp := c.Is(401, missing, "GET", "/api/profile", "")
-			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{`Session realm="api"`, "Bearer", "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
+			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{`Session realm="api"`, "Bearer", `Bearer, DPoP algs="ES256 EdDSA PS256 RS256"`, "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
 				t.Errorf("challenges %q", got)
 			}
 			// What nobody takes is refused by the first scheme that saw the keyword.
@@ -116,6 +116,7 @@ func TestContract(t *testing.T) {
 			alice = c.Token("/token/login", "alice", "wonderland-42") // she logged out everywhere
 		})
 		t.Run("oauth2", func(t *testing.T) { oauth2Paths(t, c) })
+		t.Run("oauth2_device", func(t *testing.T) { devicePaths(t, c) })
 		t.Run("notes", func(t *testing.T) {
 			c.Is(200, "[]", "GET", "/api/notes", "")
 			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)

@@ -80,7 +80,8 @@ type Use struct {
 	Client string
 	// Scopes and Resource are those asked for, nil for none.
 	Scopes, Resource []string
-	// Confirm is the thumbprint of the DPoP key, or "".
+	// Confirm is the thumbprint of the DPoP key, or "". A family that is bound to a key is
+	// exchanged with that one alone; any other with any, which a repetition must then have too.
 	Confirm string
 	// Source is where the request comes from, "" where that is not known. See Used.
 	Source string
@@ -135,6 +136,9 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 		st, err := r.inspect(ctx, d, u)
 		if err != nil {
 			return Result{State: st}, err
+		}
+		if f := st.Family; f.Confirm != "" && f.Confirm != u.Confirm {
+			return Result{State: st}, ErrMismatch
 		}
 		if !st.Refresh.Claimed.IsZero() {
 			return r.repeat(ctx, st, u)
@@ -195,7 +199,7 @@ func (r *Rotator) inspect(ctx context.Context, d storage.Digest, u Use) (storage
 		return st, ErrUnknown
 	case err != nil:
 		return st, err
-	case f.Purpose != u.Purpose || f.Client != u.Client || f.Confirm != u.Confirm:
+	case f.Purpose != u.Purpose || f.Client != u.Client:
 		return st, ErrMismatch
 	case f.Ended || !st.User.Active || st.User.Epoch != f.Epoch:
 		return st, ErrEnded

@@ -190,20 +190,55 @@ func TestMismatch(t *testing.T) {
 	w := newWorld(t, 10*time.Second)
 	w.begin(t, "f")
 	wrong := []Use{
-		{Secret: "f-0", Purpose: "other"}, {Secret: "f-0", Purpose: "test", Client: "thief"}, {Secret: "f-0", Purpose: "test", Confirm: "key"},
+		{Secret: "f-0", Purpose: "other"}, {Secret: "f-0", Purpose: "test", Client: "thief"},
 	}
 	for _, u := range wrong {
 		w.is(t, u, ErrMismatch, "before the exchange")
 	}
 	one := w.good(t, "f-0")
 	for _, u := range append(wrong, Use{Secret: "f-0", Purpose: "test", Scopes: []string{"a"}}, Use{Secret: "f-0", Purpose: "test", Scopes: []string{}},
-		Use{Secret: "f-0", Purpose: "test", Resource: []string{"a"}}) {
+		Use{Secret: "f-0", Purpose: "test", Resource: []string{"a"}}, Use{Secret: "f-0", Purpose: "test", Confirm: "key"}) {
 		w.is(t, u, ErrMismatch, "in the window")
 	}
 	if again := w.good(t, "f-0"); again != one {
 		t.Error("a wrong repetition spoiled the right one")
 	}
 	w.good(t, one)
+}
+
+// A family that is bound to a key is exchanged with it alone; who has another one neither
+// claims nor ends it. Giving it back needs none.
+func TestConfirm(t *testing.T) {
+	w := newWorld(t, 10*time.Second)
+	begin := func(id string) {
+		_, err := w.Begin(t.Context(), storage.Family{ID: id, Purpose: "test", Subject: "alice", Confirm: "key"}, id+"-0")
+		must(t, err)
+	}
+	begin("f")
+	with := func(secret, key string) Use { return Use{Secret: secret, Purpose: "test", Confirm: key} }
+	for _, key := range []string{"", "other"} {
+		w.is(t, with("f-0", key), ErrMismatch, "before the exchange")
+	}
+	one, _, err := w.next(with("f-0", "key"))
+	must(t, err)
+	for range 2 {
+		for _, key := range []string{"", "other"} {
+			w.is(t, with("f-0", key), ErrMismatch, "claimed")
+		}
+		if again, res, err := w.next(with("f-0", "key")); again != one || !res.Repeated {
+			t.Errorf("%q, %v", again, err)
+		}
+	}
+	w.pass(11 * time.Second)
+	w.is(t, with("f-0", "other"), ErrMismatch, "after the window")
+	if two, _, err := w.next(with(one, "key")); err != nil {
+		t.Errorf("another key's use ended it: %v", err)
+	} else if _, err := w.Inspect(t.Context(), use(two)); err != nil {
+		t.Errorf("it could be exchanged: %v", err)
+	}
+	if _, err := w.Revoke(t.Context(), use("f-0")); err != nil || !w.blocked(t, "f") {
+		t.Errorf("revoked without the key: %v", err)
+	}
 }
 
 // What is kept for the window is sealed and does not stay.

@@ -67,6 +67,12 @@ func Valid(prefix, text string) bool {
 	return string(check[:]) == text[n:]
 }
 
+// Shaped reports whether text is a token under whatever prefix.
+func Shaped(text string) bool {
+	n := len(text) - checkLen - bodyLen - 1
+	return n > 0 && CheckPrefix(text[:n]) == nil && Valid(text[:n], text)
+}
+
 // sextet is 1 more than the value of each base64url character, and 0 for others.
 var sextet = func() (t [256]byte) {
 	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {

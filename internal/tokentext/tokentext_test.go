@@ -44,6 +44,20 @@ func TestValid(t *testing.T) {
 	}
 }
 
+func TestShaped(t *testing.T) {
+	var body [Size]byte
+	for _, prefix := range []string{"vst", "ab", "abcdefghijklmnop"} {
+		if text := Encode(prefix, body); !Shaped(text) || Shaped(text[1:]) || Shaped(text+"A") || Shaped(text[:len(text)-1]) {
+			t.Errorf("%s", prefix)
+		}
+	}
+	for _, text := range []string{"", "_", "vst_", strings.Repeat("a", 50), Encode("V1", body), Encode("a", body), Encode("abcdefghijklmnopq", body)} {
+		if Shaped(text) {
+			t.Errorf("%q", text)
+		}
+	}
+}
+
 // The last character of the body holds four bits: the other two must be zero,
 // or four texts would be one token.
 func TestSpareBits(t *testing.T) {

@@ -73,7 +73,7 @@ func query(client string, pairs ...string) string {
 
 var handleField = regexp.MustCompile(`name="handle" value="([^"]+)"`)
 
-func handleOf(t *testing.T, rec *httptest.ResponseRecorder) string {
+func handleOf(t testing.TB, rec *httptest.ResponseRecorder) string {
 	t.Helper()
 	m := handleField.FindStringSubmatch(rec.Body.String())
 	if rec.Code != 200 || m == nil {
@@ -83,7 +83,7 @@ func handleOf(t *testing.T, rec *httptest.ResponseRecorder) string {
 }
 
 // sent returns the parameters that a redirect to the redirect URI carries.
-func sent(t *testing.T, rec *httptest.ResponseRecorder, to string) url.Values {
+func sent(t testing.TB, rec *httptest.ResponseRecorder, to string) url.Values {
 	t.Helper()
 	at, text, ok := strings.Cut(rec.Header().Get("Location"), "?")
 	v, err := url.ParseQuery(text)

@@ -34,7 +34,7 @@ func CheckClient(c storage.Client) error {
 	if err := c.Check(); err != nil {
 		errs = append(errs, err)
 	}
-	if !slices.Contains([]string{None, SecretBasic, SecretPost}, c.Method) {
+	if !slices.Contains([]string{None, SecretBasic, SecretPost, PrivateKeyJWT}, c.Method) {
 		bad("the authentication method %q is not known", c.Method)
 	}
 	for _, uri := range slices.Concat(c.RedirectURIs, c.LogoutURIs) {
@@ -44,7 +44,7 @@ func CheckClient(c storage.Client) error {
 	}
 	for _, g := range c.Grants {
 		switch {
-		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken}, g):
+		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode, Password, Implicit}, g):
 			bad("the grant type %q is not known", g)
 		case g == ClientCredentials && c.Public():
 			bad("a public client can not act for itself")
@@ -54,9 +54,9 @@ func CheckClient(c storage.Client) error {
 	switch {
 	case len(c.Grants) == 0:
 		bad("it may use no grant")
-	case code && len(c.RedirectURIs) == 0:
+	case (code || slices.Contains(c.Grants, Implicit)) && len(c.RedirectURIs) == 0:
 		bad("it has no redirect URI")
-	case slices.Contains(c.Grants, RefreshToken) && !code:
+	case slices.Contains(c.Grants, RefreshToken) && !code && !slices.Contains(c.Grants, DeviceCode) && !slices.Contains(c.Grants, Password):
 		bad("nothing gives it a refresh token")
 	}
 	for _, name := range slices.Concat(c.Scopes, c.Default) {
@@ -71,6 +71,16 @@ func CheckClient(c storage.Client) error {
 	}
 	if c.Public() && (!c.Secret.IsZero() || c.Password != "") {
 		bad("a public client with a secret")
+	}
+	switch {
+	case c.Method != PrivateKeyJWT && len(c.Keys) > 0:
+		bad("keys are for " + PrivateKeyJWT)
+	case c.Method == PrivateKeyJWT && (!c.Secret.IsZero() || c.Password != ""):
+		bad("a client with keys and a secret")
+	case c.Method == PrivateKeyJWT:
+		if err := checkKeys(c); err != nil {
+			bad("%w", err)
+		}
 	}
 	return errors.Join(errs...)
 }

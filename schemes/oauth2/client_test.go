@@ -17,10 +17,10 @@ func TestCheckClient(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*storage.Client){
-		"method":             func(c *storage.Client) { c.Method = "private_key_jwt" },
+		"method":             func(c *storage.Client) { c.Method = "client_secret_jwt" },
 		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{redirect + "#x"} },
 		"http is for":        func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
-		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "password") },
+		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
 		"act for itself":     func(c *storage.Client) { c.Method, c.Grants = oauth2.None, []string{oauth2.ClientCredentials} },
 		"no grant":           func(c *storage.Client) { c.Grants = nil },
 		"no redirect URI":    func(c *storage.Client) { c.RedirectURIs = nil },

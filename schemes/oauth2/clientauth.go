@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -17,6 +18,7 @@ import (
 type presented struct {
 	id, secret string
 	method     string
+	assertion  *jose.Token // of PrivateKeyJWT
 }
 
 // client returns the client that makes the request, authenticated by its registered method
@@ -45,6 +47,13 @@ func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 		return c, failed.with(errors.New("another method than the registered one"))
 	case c.Public():
 		return c, nil
+	}
+	if p.assertion != nil {
+		err := s.assertionFits(r.Context(), c, p.assertion)
+		if errors.Is(err, jose.ErrInvalid) || errors.Is(err, errUsed) {
+			return c, failed.with(err)
+		}
+		return c, err
 	}
 	ok, err := s.secretFits(r, c, p.secret)
 	switch {
@@ -90,11 +99,11 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (b
 }
 
 // present reads what the request says of its client: by Basic, by client_id and
-// client_secret, or by client_id alone. Two ways at once are refused.
+// client_secret, by an assertion, or by client_id alone. Two ways at once are refused.
 func present(r *http.Request, f form) (presented, error) {
 	several := refuse("invalid_request", "The request authenticates its client in more than one way.")
 	if f.values.Has("client_assertion") || f.values.Has("client_assertion_type") {
-		return presented{}, errClient.with(errors.New("client assertions are not supported"))
+		return asserted(f, len(r.Header["Authorization"]) > 0)
 	}
 	p := presented{id: f.get("client_id"), secret: f.get("client_secret"), method: None}
 	if f.values.Has("client_secret") {
@@ -114,7 +123,7 @@ func present(r *http.Request, f form) (presented, error) {
 		if p.id != "" && p.id != id {
 			return presented{}, several
 		}
-		return presented{id, secret, SecretBasic}, nil
+		return presented{id: id, secret: secret, method: SecretBasic}, nil
 	case errors.As(err, &refused):
 		return presented{}, errRequest.with(err)
 	case authn.Keyword(r) != "":

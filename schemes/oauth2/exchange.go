@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/rotation"
@@ -17,7 +16,7 @@ import (
 
 // exchangeCode gives tokens for a code (RULES T7).
 func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
-	code, account, err := s.code(ctx, x)
+	code, err := s.code(ctx, x)
 	if err != nil {
 		return answer{}, err
 	}
@@ -25,82 +24,57 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	id, err := s.id()
-	if err != nil {
-		return answer{}, err
-	}
-	refresh, err := s.text(refreshPrefix)
-	if err != nil {
-		return answer{}, err
-	}
-	f := storage.Family{
-		ID: id, Purpose: s.purpose(), Subject: code.Subject, Client: code.Client, Scopes: code.Scopes, Resource: code.Resource,
-		Confirm: code.Confirm, Epoch: code.Epoch, AuthTime: code.AuthTime, Name: x.client.Name, Data: login{code.Session}.data(),
-	}
-	if f.Scopes == nil {
-		f.Scopes = []string{}
-	}
-	var a answer
 	used := false
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		if err := s.store.UseCode(ctx, code.Digest, f.ID); err != nil {
+	a, err := s.begin(ctx, x, beginning{
+		family: storage.Family{
+			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime, Data: login{code.Session}.data(),
+		},
+		resource: resource, nonce: code.Nonce,
+		claim: func(ctx context.Context, family string) error {
+			err := s.store.UseCode(ctx, code.Digest, family)
 			used = errors.Is(err, storage.ErrConflict)
 			return err
-		}
-		f, err := s.rotator.Begin(ctx, f, refresh)
-		if err != nil {
-			return err
-		}
-		f.Resource = resource // of this token alone: another one may be for others
-		if a, err = s.access(ctx, f); err != nil {
-			return err
-		}
-		a.ID, err = s.idToken(ctx, f, account, code.Nonce, a.Access)
-		return err
+		},
 	})
 	switch {
 	case used:
 		return answer{}, s.reused(ctx, code)
 	case errors.Is(err, storage.ErrStale), errors.Is(err, storage.ErrNotFound):
 		return answer{}, errGrant.with(err)
-	case err != nil:
-		return answer{}, err
 	}
-	if slices.Contains(x.client.Grants, RefreshToken) {
-		a.Refresh = refresh
-	}
-	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
-	return a, nil
+	return a, err
 }
 
 // code returns the code of the request where it may be exchanged. A code of another client
 // is neither burnt nor is anything ended by it.
-func (s *Server) code(ctx context.Context, x exchange) (storage.Code, storage.User, error) {
+func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 	text := x.form.get("code")
 	if text == "" {
-		return storage.Code{}, storage.User{}, refuse("invalid_request", "The code is missing.")
+		return storage.Code{}, refuse("invalid_request", "The code is missing.")
 	}
 	if !tokentext.Valid(codePrefix, text) {
-		return storage.Code{}, storage.User{}, errGrant.with(errors.New("not of a code's shape"))
+		return storage.Code{}, errGrant.with(errors.New("not of a code's shape"))
 	}
 	code, u, err := s.store.CodeByDigest(ctx, storage.DigestOf(text))
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return code, u, errGrant.with(err)
+		return code, errGrant.with(err)
 	case err != nil:
-		return code, u, err
+		return code, err
 	case code.Client != x.client.ID:
-		return code, u, errGrant.with(errors.New("a code of another client"))
+		return code, errGrant.with(errors.New("a code of another client"))
 	case code.Used:
-		return code, u, s.reused(ctx, code)
+		return code, s.reused(ctx, code)
 	case !s.now().Before(code.Expires):
-		return code, u, errGrant.with(errors.New("expired"))
+		return code, errGrant.with(errors.New("expired"))
 	case !u.Active || u.Epoch != code.Epoch:
-		return code, u, errGrant.with(errors.New("the account is disabled, or the code is of an earlier epoch"))
+		return code, errGrant.with(errors.New("the account is disabled, or the code is of an earlier epoch"))
+	case code.Confirm != "" && code.Confirm != x.key:
+		return code, errGrant.with(errors.New("a code for another key"))
 	case x.form.get("redirect_uri") != code.RedirectURI:
-		return code, u, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
+		return code, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
 	}
-	return code, u, s.verifier(ctx, x, code)
+	return code, s.verifier(ctx, x, code)
 }
 
 // verifier checks the proof that who exchanges the code is who asked for it (RFC 7636). A
@@ -144,12 +118,16 @@ func isVerifier(v string) bool {
 		return false
 	}
 	for i := range len(v) {
-		c := v[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~') {
+		if !unreserved(v[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// unreserved reports one of the characters of RFC 3986 section 2.3.
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 // reused ends what came of a code that was used before, by whoever. It reads the code again:
@@ -214,7 +192,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 // use is a presentation of a refresh token by a client.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
-		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source,
+		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
 	}
 }
 
@@ -234,7 +212,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return nil, "", err
 	}
-	f.Scopes, f.Resource = scopes, resource
+	f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
 	a, err := s.access(ctx, f)
 	if err != nil {
 		return nil, "", err

@@ -47,7 +47,9 @@ func each(t *testing.T, f func(t *testing.T, s store)) {
 // faulty fails where it is told to.
 type faulty struct {
 	store
-	fail atomic.Bool
+	fail       atomic.Bool
+	noConsents atomic.Bool
+	failUse    atomic.Bool
 }
 
 var errDown = errors.New("the database is down")
@@ -73,6 +75,41 @@ func (f *faulty) AccessByDigest(ctx context.Context, d storage.Digest) (storage.
 	return f.store.AccessByDigest(ctx, d)
 }
 
+func (f *faulty) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
+	if err := f.down(); err != nil {
+		return nil, err
+	}
+	return f.store.ListFamilies(ctx, purpose, subject, limit)
+}
+
+func (f *faulty) PutConsent(ctx context.Context, c storage.Consent) error {
+	if f.noConsents.Load() {
+		return errDown
+	}
+	return f.store.PutConsent(ctx, c)
+}
+
+func (f *faulty) ConsentOf(ctx context.Context, subject, client string) (storage.Consent, error) {
+	if f.noConsents.Load() {
+		return storage.Consent{}, errDown
+	}
+	return f.store.ConsentOf(ctx, subject, client)
+}
+
+func (f *faulty) DropConsent(ctx context.Context, subject, client string) error {
+	if f.noConsents.Load() {
+		return errDown
+	}
+	return f.store.DropConsent(ctx, subject, client)
+}
+
+func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+	if f.failUse.Load() {
+		return errDown
+	}
+	return f.store.FirstUse(ctx, key, until)
+}
+
 const (
 	issuer   = "https://auth.example"
 	redirect = "https://app.example/cb"
@@ -88,7 +125,7 @@ func challengeOf(v string) string {
 // without, "other" with a secret of its own, "api", which introspects.
 type world struct {
 	*oauth2.Server
-	t       *testing.T
+	t       testing.TB
 	s       *faulty
 	now     atomic.Int64 // microseconds after the beginning
 	secrets map[string]string
@@ -98,7 +135,7 @@ type world struct {
 	n       atomic.Int64
 }
 
-func newWorld(t *testing.T, s store, change func(*oauth2.Options)) *world {
+func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	t.Helper()
 	w := &world{t: t, s: &faulty{store: s}, secrets: map[string]string{}}
 	o := oauth2.Options{

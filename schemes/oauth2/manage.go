@@ -92,7 +92,7 @@ func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (exchange,
 	if text == "" {
 		return exchange{}, "", refuse("invalid_request", "The token is missing.")
 	}
-	return exchange{c, f, s.source(r)}, text, nil
+	return exchange{client: c, form: f, source: s.source(r)}, text, nil
 }
 
 // introspection is what Introspect says of a live token (RFC 7662 section 2.2).
@@ -108,6 +108,27 @@ type introspection struct {
 	Audience []string `json:"aud,omitempty"`
 	Issuer   string   `json:"iss,omitempty"`
 	ID       string   `json:"jti,omitempty"`
+	Confirm  *confirm `json:"cnf,omitempty"`
+}
+
+// confirm is the key that a token is bound to (RFC 9449 section 6).
+type confirm struct {
+	Thumbprint string `json:"jkt"`
+}
+
+func confirmOf(key string) *confirm {
+	if key == "" {
+		return nil
+	}
+	return &confirm{key}
+}
+
+// typeOf is the "token_type" of a token that is bound to a key, or to none.
+func typeOf(key string) string {
+	if key == "" {
+		return "Bearer"
+	}
+	return "DPoP"
 }
 
 // Introspect returns the endpoint that tells a resource server about a token (RFC 7662): POST
@@ -148,7 +169,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 		f := st.Family
 		return introspection{
 			Active: true, Scope: strings.Join(f.Scopes, " "), Client: f.Client, Username: st.User.Name, Expires: st.Refresh.Expires.Unix(),
-			Issued: st.Refresh.Created.Unix(), Subject: f.Subject, Audience: f.Resource, Issuer: s.issuer,
+			Issued: st.Refresh.Created.Unix(), Subject: f.Subject, Audience: f.Resource, Issuer: s.issuer, Confirm: confirmOf(f.Confirm),
 		}, nil
 	}
 	return none, nil
@@ -171,7 +192,7 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, err
 	}
 	return introspection{
-		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: "Bearer", Expires: a.Expires.Unix(),
-		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID,
+		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: typeOf(a.Confirm), Expires: a.Expires.Unix(),
+		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID, Confirm: confirmOf(a.Confirm),
 	}, nil
 }

@@ -19,6 +19,16 @@ type exchange struct {
 	client storage.Client
 	form   form
 	source string // where it comes from
+	key    string // thumbprint of the key that it proved to have (RFC 9449); "" for none
+}
+
+// refreshKey is the key that refresh tokens are bound to: a public client's. A confidential
+// client's are bound to what authenticates it (RFC 9449 section 5).
+func (x exchange) refreshKey() string {
+	if x.client.Public() {
+		return x.key
+	}
+	return ""
 }
 
 type exchangeKey struct{}
@@ -39,7 +49,7 @@ type manager struct{ s *Server }
 var _ goauth.Manager = manager{}
 
 // GenerateAccessToken implements goauth.Manager for codes and for clients themselves.
-func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType, _ *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
+func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType, tgr *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
 	x, ok := ctx.Value(exchangeKey{}).(exchange)
 	if !ok {
 		return nil, errNotThisWay
@@ -47,6 +57,9 @@ func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType
 	switch grant {
 	case goauth.AuthorizationCode:
 		a, err := m.s.exchangeCode(ctx, x)
+		return m.info(a), err
+	case goauth.PasswordCredentials:
+		a, err := m.s.byPassword(ctx, x, tgr.Request)
 		return m.info(a), err
 	case goauth.ClientCredentials:
 		a, err := m.s.forItself(ctx, x)

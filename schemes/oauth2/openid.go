@@ -72,10 +72,15 @@ func loginOf(f storage.Family) (l login) {
 	return l
 }
 
+// identifies reports whether a grant comes with ID tokens.
+func (s *Server) identifies(f storage.Family) bool {
+	return s.opts.OpenID != nil && slices.Contains(f.Scopes, scopeOpenID)
+}
+
 // idToken makes the ID token of a family beside an access token, or "" where none was asked
 // for. nonce is that of the authorization request.
 func (s *Server) idToken(ctx context.Context, f storage.Family, u storage.User, nonce, access string) (string, error) {
-	if s.opts.OpenID == nil || !slices.Contains(f.Scopes, scopeOpenID) {
+	if !s.identifies(f) {
 		return "", nil
 	}
 	id, err := s.id()

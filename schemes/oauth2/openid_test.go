@@ -47,7 +47,7 @@ func (k *downKeys) Sign(ctx context.Context, typ string, claims []byte) (string,
 	return k.Ring.Sign(ctx, typ, claims)
 }
 
-func ringOf(t *testing.T, alg jose.Algorithm) *jose.Ring {
+func freshRing(t testing.TB, alg jose.Algorithm) *jose.Ring {
 	t.Helper()
 	key, err := jose.Generate(alg)
 	must(t, err)
@@ -66,7 +66,7 @@ type provider struct {
 
 func newProvider(t *testing.T, s store, alg jose.Algorithm, change func(*oauth2.Options)) *provider {
 	t.Helper()
-	p := &provider{keys: &downKeys{Ring: ringOf(t, alg)}}
+	p := &provider{keys: &downKeys{Ring: freshRing(t, alg)}}
 	p.world = newWorld(t, s, func(o *oauth2.Options) {
 		withSessions(o)
 		o.Scopes["profile"], o.Scopes["email"] = "", ""

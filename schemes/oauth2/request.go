@@ -25,14 +25,19 @@ type request struct {
 	State       string   `json:"state,omitempty"`
 	Challenge   string   `json:"challenge,omitempty"`
 	Nonce       string   `json:"nonce,omitempty"`
+	Confirm     string   `json:"confirm,omitempty"` // thumbprint of the key that the code is bound to
 	Scopes      []string `json:"scopes"`
 	Resource    []string `json:"resource,omitempty"`
+	// Implicit requests have the response type "token".
+	Implicit bool `json:"implicit,omitempty"`
 	// Prompt is "none", "login", "consent", or "".
 	Prompt string `json:"prompt,omitempty"`
 	// MaxAge is how old the user's login may be; negative for no bound.
 	MaxAge time.Duration `json:"max_age"`
 	// Hint is the user whom an "id_token_hint" names; "" for none.
 	Hint string `json:"hint,omitempty"`
+
+	consents bool // the prompt says "consent" beside "login"
 
 	to     string         // where the answer goes
 	client storage.Client // as it is now
@@ -102,6 +107,10 @@ func (s *Server) parse(ctx context.Context, v url.Values) (request, error) {
 
 // rest checks what may be answered at the redirect URI.
 func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, error) {
+	grant, mode := AuthorizationCode, "query"
+	if q.Implicit = s.opts.InsecureImplicitGrant && v.Get("response_type") == "token"; q.Implicit {
+		grant, mode = Implicit, "fragment"
+	}
 	switch {
 	case v.Has("request"):
 		return q, refuse("request_not_supported", "Request objects are not supported.")
@@ -109,17 +118,25 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 		return q, refuse("request_uri_not_supported", "A request_uri must be a pushed one.")
 	case v.Get("response_type") == "":
 		return q, refuse("invalid_request", "The response_type is missing.")
-	case v.Get("response_type") != "code":
+	case v.Get("response_type") != "code" && !q.Implicit:
 		return q, refuse("unsupported_response_type", "The response type is not supported.")
-	case !slices.Contains(q.client.Grants, AuthorizationCode):
+	case !slices.Contains(q.client.Grants, grant):
 		return q, errUnauthorized
-	case v.Get("response_mode") != "" && v.Get("response_mode") != "query":
+	case v.Get("response_mode") != "" && v.Get("response_mode") != mode:
 		return q, refuse("invalid_request", "The response mode is not supported.")
 	}
-	if err := s.challenge(&q, v); err != nil {
+	var err error
+	if !q.Implicit {
+		err = s.challenge(&q, v)
+	}
+	if err != nil {
 		return q, err
 	}
-	var err error
+	if s.opts.DPoP != nil {
+		if q.Confirm = v.Get("dpop_jkt"); q.Confirm != "" && !isSHA256(q.Confirm) {
+			return q, refuse("invalid_request", "The dpop_jkt is no thumbprint.")
+		}
+	}
 	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.client.Scopes, q.client.Default); err != nil {
 		return q, err
 	}
@@ -140,7 +157,7 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 	switch q.Prompt = v.Get("prompt"); q.Prompt {
 	case "", "none", "login", "consent":
 	case "login consent", "consent login":
-		q.Prompt = "login"
+		q.Prompt, q.consents = "login", true
 	default:
 		return q, refuse("invalid_request", "The prompt is unknown, or combines none with others.")
 	}
@@ -168,10 +185,16 @@ func (s *Server) challenge(q *request, v url.Values) error {
 	case method != "S256":
 		return refuse("invalid_request", "The code_challenge_method is not S256.")
 	}
-	if raw, err := base64.RawURLEncoding.Strict().DecodeString(q.Challenge); err != nil || len(raw) != 32 || len(q.Challenge) != 43 {
+	if !isSHA256(q.Challenge) {
 		return refuse("invalid_request", "The code_challenge is none of S256.")
 	}
 	return nil
+}
+
+// isSHA256 reports the base64url of a SHA-256, in its one spelling.
+func isSHA256(text string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(raw) == 32 && len(text) == 43
 }
 
 // pushedRequest returns the request that a client pushed. It is taken when the user is asked.
@@ -219,6 +242,7 @@ func (q *request) addressed() bool {
 func (s *Server) Push() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, err := s.push(w, r)
+		s.giveNonce(w.Header())
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -245,6 +269,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	f.values.Set("client_id", c.ID)
 	q, err := s.parse(r.Context(), f.values)
 	if err != nil {
+		return "", err
+	}
+	if q.Confirm, err = s.pushedKey(r, q.Confirm); err != nil {
 		return "", err
 	}
 	text, err := s.text(parPrefix)

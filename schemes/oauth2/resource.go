@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -17,33 +18,66 @@ func (s *Server) Name() string { return "oauth2" }
 // section 4.3.2).
 func (s *Server) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns Bearer with the tokens' prefix, and with the issuer of signed ones (RULES C3).
+// Claims returns Bearer with the tokens' prefix, and with the issuer of signed ones (RULES C3);
+// the same under DPoP with Options.DPoP.
 func (s *Server) Claims() []authn.Claim {
-	all := []authn.Claim{{Keyword: "Bearer", Shape: accessPrefix + "_"}}
-	if s.opts.SignedAccess {
-		all = append(all, authn.Claim{Keyword: "Bearer", Shape: "jwt " + s.issuer})
+	keywords := []string{"Bearer"}
+	if s.opts.DPoP != nil {
+		keywords = append(keywords, "DPoP")
+	}
+	var all []authn.Claim
+	for _, k := range keywords {
+		all = append(all, authn.Claim{Keyword: k, Shape: accessPrefix + "_"})
+		if s.opts.SignedAccess {
+			all = append(all, authn.Claim{Keyword: k, Shape: "jwt " + s.issuer})
+		}
 	}
 	return all
 }
 
 // Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
-// section 3.1).
-func (s *Server) Challenge(_ *http.Request, err error) string {
+// section 3.1). With Options.DPoP there is one for DPoP too; an error comes alone, under the
+// keyword of the request (RFC 9449 section 7.1).
+func (s *Server) Challenge(r *http.Request, err error) string {
+	failure := ""
 	var refused *authn.Error
-	if errors.As(err, &refused) && refused.Code == s.invalid.Code {
-		return `Bearer error="invalid_token"`
+	if errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce"}, refused.Code) {
+		failure = ` error="` + refused.Code + `"`
 	}
-	return "Bearer"
+	if s.opts.DPoP == nil || failure != "" && !underDPoP(r) {
+		return "Bearer" + failure
+	}
+	var names []string
+	for _, alg := range algorithms() {
+		names = append(names, string(alg))
+	}
+	algs := ` algs="` + strings.Join(names, " ") + `"`
+	if failure != "" {
+		return "DPoP" + failure + "," + algs
+	}
+	return "Bearer, DPoP" + algs
 }
 
-// Authenticate looks for an access token under Bearer. It takes one query. The identity acts
+// credential returns the access token of the request, and whether it comes as one that is
+// bound to a key.
+func (s *Server) credential(r *http.Request) (text string, bound bool, err error) {
+	text, err = authn.Credentials(r, "Bearer", "token")
+	if err == authn.ErrNoCredentials && s.opts.DPoP != nil {
+		text, err = authn.Credentials(r, "DPoP", "token")
+		bound = true
+	}
+	return text, bound, err
+}
+
+// Authenticate looks for an access token under Bearer. It takes one query. With Options.DPoP
+// one that is bound to a key comes under DPoP, with a proof, whose one use is a write. The identity acts
 // for the user with the token's scopes and nothing else: no roles and no permissions (RULES
 // C4); a token that a client got for itself has no Subject.
 //
 // An unknown, ended, expired or foreign token and a disabled account are refused alike; the
 // reason goes to the log (RULES C6).
 func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
-	text, err := authn.Credentials(r, "Bearer", "token")
+	text, bound, err := s.credential(r)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -61,10 +95,15 @@ func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	a := &st.Access
 	switch {
-	case a.Confirm != "":
-		return authn.Identity{}, s.invalid.With(errors.New("a bound token is no bearer token"))
+	case bound != (a.Confirm != ""):
+		return authn.Identity{}, s.invalid.With(errors.New("a bound token is no bearer token, and the other way round"))
 	case s.opts.Audience != "" && len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
 		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
+	}
+	if bound {
+		if err := s.possessed(r, text, a.Confirm); err != nil {
+			return authn.Identity{}, err
+		}
 	}
 	if !a.Digest.IsZero() { // a signed one is not: that would cost a write for each (RULES T3)
 		if err := s.rotator.Used(r.Context(), a.Family, a.Created); err != nil {

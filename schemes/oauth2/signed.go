@@ -29,26 +29,18 @@ type accessClaims struct {
 	Confirm  *confirm `json:"cnf,omitempty"`
 }
 
-// confirm is the thumbprint of the key that a token is bound to (RFC 9449 section 6.1).
-type confirm struct {
-	Thumbprint string `json:"jkt"`
-}
-
 // signAccess makes the text of a signed access token. A token without a user has its client
 // for a subject (RFC 9068 section 2.2): a user of that name can not have one.
 func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string, error) {
 	c := accessClaims{
 		Issuer: s.issuer, Audience: a.Resource, Subject: a.Subject, Client: a.Client, ID: a.ID, Issued: a.Created.Unix(), Expires: a.Expires.Unix(),
-		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch,
+		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch, Confirm: confirmOf(a.Confirm),
 	}
 	if len(c.Audience) == 0 {
 		c.Audience = []string{s.opts.Audience}
 	}
 	if !a.AuthTime.IsZero() {
 		c.AuthTime = a.AuthTime.Unix()
-	}
-	if a.Confirm != "" {
-		c.Confirm = &confirm{a.Confirm}
 	}
 	switch c.Subject {
 	case "":

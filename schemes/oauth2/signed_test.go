@@ -150,7 +150,7 @@ func TestSignedRefused(t *testing.T) {
 	for name, token := range map[string]string{
 		"attack_061_type":        mint("JWT", p.keys.Ring, nil),
 		"attack_061_no_type":     mint("", p.keys.Ring, nil),
-		"attack_057_other_key":   mint("at+jwt", ringOf(t, jose.ES256), nil),
+		"attack_057_other_key":   mint("at+jwt", freshRing(t, jose.ES256), nil),
 		"attack_074_no_exp":      mint("at+jwt", p.keys.Ring, map[string]any{"exp": nil}),
 		"attack_074_exp":         mint("at+jwt", p.keys.Ring, map[string]any{"exp": "9999999999"}),
 		"attack_076_nbf":         mint("at+jwt", p.keys.Ring, map[string]any{"nbf": born.Add(time.Hour).Unix()}),
@@ -204,10 +204,12 @@ func TestSignedRefused(t *testing.T) {
 
 func TestSigningOptions(t *testing.T) {
 	for name, change := range map[string]func(*oauth2.Options){
-		"openid without keys":    func(o *oauth2.Options) { o.OpenID = &oauth2.OpenID{} },
-		"signed without keys":    func(o *oauth2.Options) { o.SignedAccess = true },
-		"signed for nobody":      func(o *oauth2.Options) { o.SignedAccess, o.SigningKeys, o.Audience = true, ringOf(t, jose.ES256), "" },
-		"ID tokens of no length": func(o *oauth2.Options) { o.OpenID, o.SigningKeys = &oauth2.OpenID{TTL: -1}, ringOf(t, jose.ES256) },
+		"openid without keys": func(o *oauth2.Options) { o.OpenID = &oauth2.OpenID{} },
+		"signed without keys": func(o *oauth2.Options) { o.SignedAccess = true },
+		"signed for nobody": func(o *oauth2.Options) {
+			o.SignedAccess, o.SigningKeys, o.Audience = true, freshRing(t, jose.ES256), ""
+		},
+		"ID tokens of no length": func(o *oauth2.Options) { o.OpenID, o.SigningKeys = &oauth2.OpenID{TTL: -1}, freshRing(t, jose.ES256) },
 	} {
 		o := oauth2.Options{Audience: "https://api.example"}
 		change(&o)

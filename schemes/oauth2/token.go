@@ -24,40 +24,63 @@ import (
 //     same answer again within Options.Grace, the end of the grant where an older one is
 //     used (RULES T3).
 //   - client_credentials: "scope". The token has no user.
+//   - DeviceCode: "device_code", again and again until the user decided (RFC 8628 section
+//     3.5). It is exchanged once. See DeviceAuthorization.
+//
+// With Options.DPoP a proof in the header "DPoP" binds the access token, and a public client's
+// refresh token, to its key (RFC 9449); who refreshes, and whose code is bound by "dpop_jkt",
+// proves the same key.
 //
 // "resource" (RFC 8707) may come several times, and narrows what the token is for.
 func (s *Server) Token() http.Handler {
 	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		info, err := s.token(w, r)
+		info, key, err := s.token(w, r)
+		s.giveNonce(w.Header())
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		write(w, http.StatusOK, s.frame.GetTokenData(info))
+		data := s.frame.GetTokenData(info)
+		data["token_type"] = typeOf(key)
+		write(w, http.StatusOK, data)
 	}))
 }
 
-func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo, error) {
+// token returns what an exchange gave, and the key that it is bound to.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo, string, error) {
 	f, err := readForm(w, r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	c, err := s.client(r, f)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	grant := goauth.GrantType(f.get("grant_type"))
+	device := grant == DeviceCode && s.opts.Keys != nil // which the frame does not know
 	switch {
 	case grant == "":
-		return nil, refuse("invalid_request", "The grant_type is missing.")
-	case !s.frame.CheckGrantType(grant):
-		return nil, errUnsupported
+		return nil, "", refuse("invalid_request", "The grant_type is missing.")
+	case !device && !s.frame.CheckGrantType(grant):
+		return nil, "", errUnsupported
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
-		return nil, errUnauthorized
+		return nil, "", errUnauthorized
 	}
-	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f, s.source(r)})
+	key, err := s.bound(r, s.at(s.opts.Endpoints.Token, "/oauth2/token"))
+	switch {
+	case err != nil:
+		return nil, "", err
+	case key == "" && s.opts.DPoP != nil && s.opts.DPoP.Required:
+		return nil, "", refuse("invalid_dpop_proof", "A DPoP proof is needed.")
+	}
+	x := exchange{c, f, s.source(r), key}
+	if device {
+		a, err := s.exchangeDevice(r.Context(), x)
+		return manager{s}.info(a), key, err
+	}
+	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
 	info, err := s.frame.GetAccessToken(ctx, grant, &goauth.TokenGenerateRequest{ClientID: c.ID, Request: r})
-	return info, ours(err)
+	return info, key, ours(err)
 }
 
 var (
@@ -118,7 +141,7 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource})
+	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})
 	switch {
 	case errors.Is(err, storage.ErrStale):
 		return a, errClient.with(errors.New("disabled or deleted in this moment"))

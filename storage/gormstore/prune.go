@@ -26,12 +26,16 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	total := 0
 	for _, batch := range []func(context.Context, int) (int, error){
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
+		drop("vestibule_replays", "replay_key", "until_us", "TRUE"),
 		drop("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
 		drop("vestibule_sessions", "digest", "expires_us", "TRUE"),
 		drop("vestibule_onetimes", "digest", "expires_us", "TRUE"),
 		drop("vestibule_codes", "digest", "kept_us", "TRUE"),
 		drop("vestibule_auth_requests", "digest", "expires_us", "TRUE"),
+		drop("vestibule_consents", "(subject, client)", "expires_us", "TRUE"),
 		drop("vestibule_access_tokens", "digest", "expires_us", "TRUE"),
+		drop("vestibule_device_grants", "digest", "expires_us", "TRUE"),
+		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
 		func(ctx context.Context, n int) (int, error) {
 			return s.dropFamilies(ctx, families, at, at, n)

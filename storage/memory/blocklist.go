@@ -65,6 +65,15 @@ func (s *Store) standing(subject string, keys storage.BlockKeys) storage.Standin
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n = s.pruneBlocked(t, now.UnixMicro(), limit)
+		for k, until := range s.replays {
+			if n >= limit {
+				return nil
+			}
+			if !until.After(now) {
+				drop(t, s.replays, k)
+				n++
+			}
+		}
 		for d, tok := range s.devices {
 			if n >= limit {
 				return nil
@@ -107,6 +116,34 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 			}
 			if a.Expired(now) {
 				drop(t, s.asked, d)
+				n++
+			}
+		}
+		for d, g := range s.polled {
+			if n >= limit {
+				return nil
+			}
+			if g.Expired(now) {
+				drop(t, s.typed, g.UserCode)
+				drop(t, s.polled, d)
+				n++
+			}
+		}
+		for name, c := range s.tries {
+			if n >= limit {
+				return nil
+			}
+			if !c.ends.After(now) {
+				drop(t, s.tries, name)
+				n++
+			}
+		}
+		for id, c := range s.consents {
+			if n >= limit {
+				return nil
+			}
+			if c.Expired(now) {
+				drop(t, s.consents, id)
 				n++
 			}
 		}

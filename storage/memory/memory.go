@@ -48,6 +48,7 @@ type Store struct {
 	chain     map[string][]storage.Digest // refresh tokens of families
 	blocked   map[storage.BlockKey]int64  // until, in microseconds
 	ending    map[int64][]storage.BlockKey
+	replays   map[storage.BlockKey]time.Time // until
 	signing   map[signingID]storage.SigningKey
 	onetimes  map[storage.Digest]storage.OneTime
 	errands   map[string][]storage.Digest // one-time tokens of subjects
@@ -56,6 +57,10 @@ type Store struct {
 	access    map[storage.Digest]storage.AccessToken
 	accessIDs map[string]storage.Digest
 	asked     map[storage.Digest]storage.AuthRequest
+	polled    map[storage.Digest]storage.DeviceGrant
+	typed     map[storage.MAC]storage.Digest // device grants by user code
+	tries     map[storage.MAC]tries
+	consents  map[consentID]storage.Consent
 }
 
 var (
@@ -69,12 +74,16 @@ var (
 	_ storage.SessionList  = (*Store)(nil)
 	_ storage.Families     = (*Store)(nil)
 	_ storage.Blocklist    = (*Store)(nil)
+	_ storage.Replays      = (*Store)(nil)
 	_ storage.SigningKeys  = (*Store)(nil)
 	_ storage.OneTimes     = (*Store)(nil)
 	_ storage.Clients      = (*Store)(nil)
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.AuthRequests = (*Store)(nil)
+	_ storage.DeviceGrants = (*Store)(nil)
+	_ storage.Tries        = (*Store)(nil)
+	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -103,6 +112,7 @@ func New(opts *Options) *Store {
 		chain:     make(map[string][]storage.Digest),
 		blocked:   make(map[storage.BlockKey]int64),
 		ending:    make(map[int64][]storage.BlockKey),
+		replays:   make(map[storage.BlockKey]time.Time),
 		signing:   make(map[signingID]storage.SigningKey),
 		onetimes:  make(map[storage.Digest]storage.OneTime),
 		errands:   make(map[string][]storage.Digest),
@@ -111,6 +121,10 @@ func New(opts *Options) *Store {
 		access:    make(map[storage.Digest]storage.AccessToken),
 		accessIDs: make(map[string]storage.Digest),
 		asked:     make(map[storage.Digest]storage.AuthRequest),
+		polled:    make(map[storage.Digest]storage.DeviceGrant),
+		typed:     make(map[storage.MAC]storage.Digest),
+		tries:     make(map[storage.MAC]tries),
+		consents:  make(map[consentID]storage.Consent),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

@@ -29,12 +29,16 @@ type Store interface {
 	storage.SessionList
 	storage.Families
 	storage.Blocklist
+	storage.Replays
 	storage.SigningKeys
 	storage.OneTimes
 	storage.Clients
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
+	storage.DeviceGrants
+	storage.Tries
+	storage.Consents
 	storage.Pruner
 	storage.Transactor
 }
@@ -59,12 +63,16 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"families", families},
 		{"claims", claims},
 		{"blocklist", blocklist},
+		{"replays", replays},
 		{"signing_keys", signingKeys},
 		{"one_times", oneTimes},
 		{"clients", clients},
 		{"codes", codes},
 		{"access_tokens", accessTokens},
 		{"auth_requests", authRequests},
+		{"device_grants", deviceGrants},
+		{"tries", triesCounted},
+		{"consents", consents},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},

@@ -1,0 +1,71 @@
+package oauth2
+
+import (
+	"context"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// beginning is a grant that a user has just given.
+type beginning struct {
+	family storage.Family // its Subject, Scopes, Resource, Epoch, AuthTime and Data
+	// resource is what the first access token is for: a part of the grant's.
+	resource []string
+	nonce    string
+	// claim takes what the grant is given for, in the transaction that begins it; nil for
+	// nothing.
+	claim func(ctx context.Context, family string) error
+}
+
+// begin starts a grant and makes its first tokens, all or nothing. Errors are those of claim
+// and of storage.Families.
+func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, error) {
+	f := b.family
+	var err error
+	if f.ID, err = s.id(); err != nil {
+		return answer{}, err
+	}
+	refresh, err := s.text(refreshPrefix)
+	if err != nil {
+		return answer{}, err
+	}
+	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose(), x.client.ID, x.client.Name, x.refreshKey()
+	if f.Scopes == nil {
+		f.Scopes = []string{}
+	}
+	var a answer
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if b.claim != nil {
+			if err := b.claim(ctx, f.ID); err != nil {
+				return err
+			}
+		}
+		f, err := s.rotator.Begin(ctx, f, refresh)
+		if err != nil {
+			return err
+		}
+		// Of this token alone: another one may be for others, and by another key.
+		f.Resource, f.Confirm = b.resource, x.key
+		if a, err = s.access(ctx, f); err != nil {
+			return err
+		}
+		if !s.identifies(f) {
+			return nil
+		}
+		u, err := s.store.UserByID(ctx, f.Subject)
+		if err != nil {
+			return err
+		}
+		a.ID, err = s.idToken(ctx, f, u, b.nonce, a.Access)
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	if slices.Contains(x.client.Grants, RefreshToken) {
+		a.Refresh = refresh
+	}
+	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
+	return a, nil
+}

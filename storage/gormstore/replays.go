@@ -1,0 +1,22 @@
+package gormstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const firstUse = "INSERT INTO vestibule_replays (replay_key, until_us) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+// FirstUse implements storage.Replays.
+func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+	if err := storage.CheckFirstUse(key, until); err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, s.dialect.bind(firstUse), key[:], until.UnixMicro())
+	if err == nil && n == 0 {
+		err = storage.ErrConflict
+	}
+	return err
+}

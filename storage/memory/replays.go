@@ -1,0 +1,22 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// FirstUse implements storage.Replays.
+func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+	if err := storage.CheckFirstUse(key, until); err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if _, used := s.replays[key]; used {
+			return storage.ErrConflict
+		}
+		put(t, s.replays, key, until)
+		return nil
+	})
+}
