@@ -41,6 +41,7 @@ func TestContractPaths(t *testing.T) {
 			{"POST", "/token/logout", "", 401}, {"POST", "/knox/logout", "", 401}, {"POST", "/knox/logoutall", "", 401}, {"GET", "/knox/tokens", "", 401}, {"POST", "/session/logout", "", 204},
 			{"POST", "/logout-everywhere", "", 401},
 			{"GET", "/oauth2/authorize", "", 400}, {"POST", "/oauth2/token", "grant_type=x", 401}, {"POST", "/oauth2/revoke", "token=x", 401}, {"POST", "/oauth2/introspect", "token=x", 401},
+			{"POST", "/oauth2/device_authorization", "client_id=x", 401}, {"GET", "/oauth2/device", "", 303},
 			{"POST", "/oauth2/par", "client_id=x", 401}, {"GET", "/oauth2/userinfo", "", 401},
 			{"GET", "/.well-known/oauth-authorization-server", "", 200}, {"GET", "/.well-known/openid-configuration", "", 200},
 		} {
