@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// ErrNoDjango says that there is no Django to measure, and why.
-var ErrNoDjango = errors.New("Django is not measured")
+// errNoDjango says that there is no Django to measure, and why.
+var errNoDjango = errors.New("Django is not measured")
 
 //go:embed authenticators.py
 var authenticators string
@@ -44,7 +44,7 @@ func python(ctx context.Context) (string, error) {
 			return p, nil
 		}
 	}
-	return "", fmt.Errorf("%w: no Python with Django, Django REST Framework, simplejwt and OAuth Toolkit; on Debian: scripts/drf-install", ErrNoDjango)
+	return "", fmt.Errorf("%w: no Python with Django, Django REST Framework, simplejwt and OAuth Toolkit; on Debian: scripts/drf-install", errNoDjango)
 }
 
 // newDjango migrates and fills a database for the reference project in folder.
@@ -54,7 +54,7 @@ func newDjango(e *Env, folder string) (*django, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(folder, "seed_bench.py")); err != nil {
-		return nil, fmt.Errorf("%w: no reference project at %s; VESTIBULE_REFERENCE names its folder", ErrNoDjango, folder)
+		return nil, fmt.Errorf("%w: no reference project at %s; VESTIBULE_REFERENCE names its folder", errNoDjango, folder)
 	}
 	p, err := python(e)
 	if err != nil {
@@ -204,45 +204,45 @@ func gunicornArgs() []string {
 }
 
 // MeasureServers asks the comparison server, cached and not, and Django where there is one.
-// With reference "" there is not. The error wraps ErrNoDjango where only that is missing;
-// the samples are good then.
-func MeasureServers(ctx context.Context, reference string, rounds Rounds, tell Progress) ([]*Sample, map[string]string, error) {
+// skipped says what is missing there.
+func MeasureServers(ctx context.Context, reference string, rounds Rounds, tell Progress) (samples []*Sample, versions map[string]string, skipped []string, err error) {
 	env := NewEnv(ctx)
 	defer env.Close()
 	binary, err := env.buildCompare()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cached, err := env.startCompare(binary, "30s")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	uncached, err := env.startCompare(binary, "off")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	all := append(cached.targets(CompareCached, true), uncached.targets(CompareUncached, false)...)
-	d, missing := newDjango(env, reference)
-	if missing != nil && !errors.Is(missing, ErrNoDjango) {
-		return nil, nil, missing
-	}
-	var alone []*Sample
-	var versions map[string]string
-	if missing == nil {
+	d, err := newDjango(env, reference)
+	switch {
+	case errors.Is(err, errNoDjango):
+		skipped = append(skipped, err.Error())
+	case err != nil:
+		return nil, nil, nil, err
+	default:
+		if d.cases["knox"] == nil {
+			skipped = append(skipped, "Knox is not measured: its package is none of Debian's; VESTIBULE_KNOX names a folder that holds it (pip install --no-deps --target FOLDER django-rest-knox==4.2.0)")
+		}
 		addr, err := d.serve(env)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		all = append(all, d.targets(addr)...)
-		if alone, err = measureAlone(env, d, rounds, tell); err != nil {
-			return nil, nil, err
+		if samples, err = measureAlone(env, d, rounds, tell); err != nil {
+			return nil, nil, nil, err
 		}
 		versions = d.versions
 	}
-	if err := measureHTTP(ctx, all, rounds, tell); err != nil {
-		return nil, nil, err
-	}
-	return append(alone, samplesOf(all)...), versions, missing
+	err = measureHTTP(ctx, all, rounds, tell)
+	return append(samples, samplesOf(all)...), versions, skipped, err
 }
 
 // measureAlone times the authenticators without a server: Django's, and ours, the whole

@@ -23,6 +23,7 @@ type Sample struct {
 	Module        string `json:",omitempty"`
 	Note          string `json:",omitempty"`
 	Cached        bool   `json:",omitempty"`
+	Less          bool   `json:",omitempty"` // see Contender
 }
 
 // Rounds says how long to measure.
@@ -60,7 +61,7 @@ func MeasureWork(ctx context.Context, list []*Contender, rounds Rounds, tell Pro
 			if err != nil {
 				return nil, err
 			}
-			entrants[i] = &entrant{work: w, sample: &Sample{Section: "work", Group: g, Name: c.Name, Unit: "ns", Module: c.Module, Note: c.Note, Cached: c.Cached}}
+			entrants[i] = &entrant{work: w, sample: &Sample{Section: "work", Group: g, Name: c.Name, Unit: "ns", Module: c.Module, Note: c.Note, Cached: c.Cached, Less: c.Less}}
 			if err := entrants[i].calibrate(rounds.Slot); err != nil {
 				return nil, fmt.Errorf("%s: %w", c.ID(), err)
 			}

@@ -2,6 +2,7 @@ package benchmarks
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,7 +70,7 @@ func (r *Results) markdown() string {
 	}
 	r.servers(p)
 	p("## Versions\n")
-	for _, name := range sortedKeys(r.Versions) {
+	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		p("- %s %s", name, r.Versions[name])
 	}
 	return b.String()
@@ -146,13 +147,4 @@ func (r *Results) servers(p func(string, ...any)) {
 			times(alone, r.sample("alone", s, OursCached)), times(alone, r.sample("alone", s, OursSQLite)))
 	}
 	p("")
-}
-
-func sortedKeys(m map[string]string) []string {
-	var list []string
-	for k := range m {
-		list = append(list, k)
-	}
-	slices.Sort(list)
-	return list
 }

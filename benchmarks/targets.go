@@ -81,7 +81,7 @@ func (r *Results) slower() Verdict {
 	for _, g := range r.groups("work") {
 		ours := r.sample("work", g, OursCached)
 		for _, s := range r.group("work", g) {
-			if s.Module == "" {
+			if s.Module == "" || s.Less {
 				continue
 			}
 			us := ours

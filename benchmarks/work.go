@@ -22,6 +22,8 @@ type Contender struct {
 	Module string
 	// Note says what is different from the others, in a few words.
 	Note string
+	// Less says that a peer does less than ours, as Note says: it is shown, and no measure.
+	Less bool
 	// Cached contenders remember what they looked up.
 	Cached bool
 	// Gate makes middleware, for Authenticate; Work is for everything else.

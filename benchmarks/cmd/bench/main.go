@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -80,14 +81,13 @@ func run(ctx context.Context) error {
 			samples, err = benchmarks.MeasureGates(ctx, list, seconds, bar())
 		case "servers":
 			var versions map[string]string
-			samples, versions, err = benchmarks.MeasureServers(ctx, *reference, seconds, bar())
-			for name, v := range versions {
-				r.Versions[name] = v
+			var skipped []string
+			samples, versions, skipped, err = benchmarks.MeasureServers(ctx, *reference, seconds, bar())
+			maps.Copy(r.Versions, versions)
+			for _, line := range skipped {
+				fmt.Fprintln(os.Stderr, "skipped:", line)
 			}
-			if errors.Is(err, benchmarks.ErrNoDjango) {
-				fmt.Fprintln(os.Stderr, "\nskipped:", err)
-				r.Skipped, err = append(r.Skipped, err.Error()), nil
-			}
+			r.Skipped = append(r.Skipped, skipped...)
 		default:
 			err = fmt.Errorf("-sections: %q is none of work, gates, servers", section)
 		}
