@@ -89,6 +89,8 @@ type Refresh struct {
 	Sealed []byte
 	// SealedUntil is when that ends.
 	SealedUntil time.Time
+	// Narrowed: what the answer gave was used. See NarrowRefresh.
+	Narrowed bool
 }
 
 // RefreshState is a refresh token with all that decides about it, as of one moment.
@@ -131,6 +133,10 @@ type Families interface {
 	// not the subject's, or the subject is absent or disabled; ErrNotFound where there
 	// is no such token. Nothing is changed then. Expiry is the caller's to judge.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
+	// NarrowRefresh notes that what the family's last exchange gave was used: the claimed
+	// token whose answer is still sealed becomes Narrowed, where it was claimed at before or
+	// earlier. A family without one, or that is gone, is no error.
+	NarrowRefresh(ctx context.Context, family string, before time.Time) error
 	// EndFamily ends a family, erases what is sealed in it, and blocks its ID (a SID of
 	// Blocklist) until the given time, as one change. Ending twice is no error, and
 	// blocks until the later time. ErrNotFound where there is no such family.

@@ -22,8 +22,10 @@ type Code struct {
 	Challenge string
 	// Nonce is that of OpenID Connect, Confirm the thumbprint of a DPoP key; "" for none.
 	Nonce, Confirm string
-	AuthTime       time.Time
-	Created        time.Time
+	// Session is the login that it was granted in; "" where that is not known.
+	Session  string
+	AuthTime time.Time
+	Created  time.Time
 	// Expires is when it can be exchanged no more.
 	Expires time.Time
 	// Kept is until when it is known after it was used, so that a second use is noticed.
@@ -45,7 +47,7 @@ func (c *Code) Check() error {
 		end = fmt.Errorf("%w: a redirect URI that is too long, or no URI", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("client", c.Client), CheckID("subject", c.Subject), checkScopes(c.Scopes), checkScopes(c.Resource),
-		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("confirmation", c.Confirm))
+		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm))
 }
 
 // Codes keeps authorization codes.
@@ -108,7 +110,7 @@ type AccessState struct {
 	Ended bool
 }
 
-// AccessTokens keeps opaque access tokens.
+// AccessTokens keeps opaque access tokens, and knows what ends signed ones.
 type AccessTokens interface {
 	// AccessByDigest returns the token, expired and ended or not, in one round trip.
 	// ErrNotFound where it, its client, or the account of its subject is absent.
@@ -118,6 +120,13 @@ type AccessTokens interface {
 	// is not t.Epoch; ErrConflict where the digest or the ID is taken; ErrInvalid where t can
 	// not be kept.
 	CreateAccess(ctx context.Context, t AccessToken) error
+	// SignedAccess returns, in one round trip, what decides about a signed access token, of
+	// which nothing is kept: whether one of the keys is blocked, the client is absent or
+	// disabled, or the family ("" for none) is absent or has ended: all of that is
+	// Standing.Blocked; and the account of the subject with its present epoch. Without a
+	// subject the User is the zero one and the epoch 0. ErrNotFound where the account of a
+	// subject is absent.
+	SignedAccess(ctx context.Context, client, family, subject string, keys BlockKeys) (User, Standing, error)
 	// DropAccess deletes the token; ErrNotFound where it is absent (already).
 	DropAccess(ctx context.Context, d Digest) error
 }

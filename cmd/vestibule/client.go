@@ -31,6 +31,7 @@ func clientCommand() *cli.Command {
 					&cli.BoolFlag{Name: "native", Usage: "an app on the user's machine: any port of a loopback address, private schemes"},
 					&cli.StringFlag{Name: "method", Usage: oauth2.SecretBasic + " or " + oauth2.SecretPost, Value: oauth2.SecretBasic},
 					&cli.StringSliceFlag{Name: "redirect", Usage: "a redirect URI, exactly; repeatable"},
+					&cli.StringSliceFlag{Name: "logout-redirect", Usage: "where a logout may send the browser, exactly; repeatable"},
 					&cli.StringSliceFlag{Name: "grant", Usage: "a grant type; repeatable (default: authorization_code and refresh_token)"},
 					&cli.StringSliceFlag{Name: "scope", Usage: "a scope that it may ask for; repeatable"},
 					&cli.StringSliceFlag{Name: "default-scope", Usage: "one that it gets where it asks for none; repeatable"},
@@ -55,7 +56,7 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	client := storage.Client{
 		ID: c.String("id"), Name: c.String("name"), Method: c.String("method"), Native: c.Bool("native"), Trusted: c.Bool("trusted"),
 		RedirectURIs: c.StringSlice("redirect"), Grants: c.StringSlice("grant"), Scopes: c.StringSlice("scope"), Default: c.StringSlice("default-scope"),
-		Audiences: c.StringSlice("audience"), Created: time.Now(),
+		Audiences: c.StringSlice("audience"), LogoutURIs: c.StringSlice("logout-redirect"), Created: time.Now(),
 	}
 	if client.ID == "" {
 		client.ID = strings.ToLower(rand.Text())

@@ -29,7 +29,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 5", "migrate")
+	run("schema version 6", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {

@@ -7,6 +7,9 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -14,24 +17,33 @@ import (
 )
 
 // newOAuth2 makes the authorization server, with two demo clients.
-func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store) (*oauth2.Server, error) {
+func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring, browsers *session.Scheme) (*oauth2.Server, error) {
 	hasher, err := password.NewHasher(nil) // for the one chosen secret; a real client's is generated
 	if err != nil {
 		return nil, err
 	}
+	// All clients verify RS256 (OpenID Connect Core section 15.1).
+	signing, err := jwt.NewStoredKeys(db, ring, issuer+"/oauth2", &jwt.KeyOptions{Algorithm: jose.RS256})
+	if err != nil {
+		return nil, err
+	}
+	if err := signing.Ensure(ctx); err != nil {
+		return nil, err
+	}
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
-		Scopes:  map[string]string{"profile": "See your name and e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
+		Scopes:  map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
 		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace,
+		SigningKeys: signing, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut},
 	})
 	if err != nil {
 		return nil, err
 	}
-	scopes := []string{"profile", "notes:read", "notes:write"}
+	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
 	for _, c := range []storage.Client{
 		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}},
 		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}},
 	} {
-		c.Scopes, c.Default, c.RedirectURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, time.Now()
+		c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
 		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
 			return nil, err
 		}
@@ -65,5 +77,9 @@ func oauth2Routes(mux *authz.Mux, s *oauth2.Server) {
 	mux.Bare("/oauth2/revoke", s.Revoke())
 	mux.Bare("/oauth2/introspect", s.Introspect())
 	mux.Bare("/oauth2/par", s.Push())
+	mux.Handle("/oauth2/logout", s.Logout(), authz.AllowAny)
+	mux.Bare("/oauth2/userinfo", s.Userinfo())
+	mux.Bare("/oauth2/jwks", s.JWKS())
 	mux.Bare("/.well-known/oauth-authorization-server", s.Metadata())
+	mux.Bare("/.well-known/openid-configuration", s.Metadata())
 }

@@ -58,7 +58,7 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 		return nil, err
 	}
 
-	grants, err := newOAuth2(ctx, cfg, db)
+	grants, err := newOAuth2(ctx, cfg, db, ring, browsers)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ var rules = []rule{
 	{"schemes/remoteuser", []string{"authn", "authn/csrf", "storage"}},
 	{"schemes/basic", []string{"authn", "authn/csrf"}},
 	{"schemes/jwt", []string{"authn", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation"}},
-	{"schemes/oauth2", []string{"authn", "authn/csrf", "storage", "internal/rotation", "internal/tokentext", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}},
+	{"schemes/oauth2", []string{"authn", "authn/csrf", "storage", "jose", "keys", golangJWT, "internal/rotation", "internal/tokentext", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}},
 	{"schemes/token", []string{"authn", "storage", "keys", "internal/loginform", "internal/tokentext"}},
 	{"schemes/knox", []string{"authn", "storage", "internal/loginform", "internal/tokentext"}},
 	{"internal/loginform", []string{"authn"}},

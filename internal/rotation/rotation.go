@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -50,6 +51,9 @@ type Options struct {
 type Rotator struct {
 	store storage.Families
 	opts  Options
+
+	mu   sync.Mutex
+	used map[string]time.Time // families, with the newest token whose use was told
 }
 
 // New returns a Rotator; it refuses durations that make no sense.
@@ -64,7 +68,7 @@ func New(store storage.Families, o Options) (*Rotator, error) {
 	case o.Block <= 0:
 		return nil, errors.New("the longest life of access tokens is needed")
 	}
-	return &Rotator{store, o}, nil
+	return &Rotator{store: store, opts: o, used: make(map[string]time.Time)}, nil
 }
 
 // Use is one presentation of a refresh token.
@@ -78,6 +82,8 @@ type Use struct {
 	Scopes, Resource []string
 	// Confirm is the thumbprint of the DPoP key, or "".
 	Confirm string
+	// Source is where the request comes from, "" where that is not known. See Used.
+	Source string
 }
 
 // Mint makes the answer of an exchange: st is the state of the presented token, end
@@ -203,11 +209,13 @@ func (r *Rotator) inspect(ctx context.Context, d storage.Digest, u Use) (storage
 func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (Result, error) {
 	open := r.opts.Grace > 0 && len(st.Refresh.Sealed) > 0 && st.Now.Before(st.Refresh.SealedUntil)
 	if open && !st.SuccessorClaimed {
-		answer, err := unseal(u, st.Family.ID, st.Refresh.Sealed)
+		claimer, answer, err := unseal(u, st.Family.ID, st.Refresh.Sealed)
 		if err != nil {
 			return Result{State: st}, ErrMismatch
 		}
-		return Result{Answer: answer, State: st, Repeated: true}, nil
+		if !st.Refresh.Narrowed || claimer == u.Source {
+			return Result{Answer: answer, State: st, Repeated: true}, nil
+		}
 	}
 	if err := r.EndFamily(ctx, st.Family.ID); err != nil {
 		return Result{State: st}, err

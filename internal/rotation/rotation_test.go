@@ -224,17 +224,17 @@ func TestSealed(t *testing.T) {
 		"secret": use("f-1"), "client": {Secret: "f-0", Purpose: "test", Client: "x"}, "purpose": {Secret: "f-0", Purpose: "x"},
 		"key": {Secret: "f-0", Purpose: "test", Confirm: "x"}, "scope": {Secret: "f-0", Purpose: "test", Scopes: []string{"x"}},
 	} {
-		if _, err := unseal(u, "f", sealed); err == nil {
+		if _, _, err := unseal(u, "f", sealed); err == nil {
 			t.Errorf("another %s opens it", what)
 		}
 	}
-	if _, err := unseal(use("f-0"), "g", sealed); err == nil {
+	if _, _, err := unseal(use("f-0"), "g", sealed); err == nil {
 		t.Error("another family opens it")
 	}
-	if _, err := unseal(use("f-0"), "f", sealed[:5]); err == nil {
+	if _, _, err := unseal(use("f-0"), "f", sealed[:5]); err == nil {
 		t.Error("a cut text opens")
 	}
-	if got, err := unseal(use("f-0"), "f", sealed); err != nil || string(got) != one {
+	if _, got, err := unseal(use("f-0"), "f", sealed); err != nil || string(got) != one {
 		t.Errorf("%q, %v", got, err)
 	}
 	two := w.good(t, one)

@@ -16,7 +16,8 @@ import (
 const sealLabel = "vestibule/v1 refresh answer"
 
 // seal keeps an answer such that only the token that was exchanged for it opens it,
-// presented by the same client with the same parameters (RULES T3).
+// presented by the same client with the same parameters (RULES T3). The source of the
+// exchange goes with it.
 func seal(u Use, family string, answer []byte) ([]byte, error) {
 	aead, err := sealer(u, family)
 	if err != nil {
@@ -24,18 +25,29 @@ func seal(u Use, family string, answer []byte) ([]byte, error) {
 	}
 	nonce := make([]byte, aead.NonceSize())
 	_, _ = rand.Read(nonce) // never fails; see crypto/rand
-	return aead.Seal(nonce, nonce, answer, bound(u)), nil
+	text := binary.BigEndian.AppendUint32(nil, uint32(len(u.Source)))
+	text = append(append(text, u.Source...), answer...)
+	return aead.Seal(nonce, nonce, text, bound(u)), nil
 }
 
-func unseal(u Use, family string, sealed []byte) ([]byte, error) {
+// unseal returns the source of the exchange and its answer.
+func unseal(u Use, family string, sealed []byte) (source string, answer []byte, err error) {
 	aead, err := sealer(u, family)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if len(sealed) < aead.NonceSize() {
-		return nil, errors.New("a sealed answer is too short")
+		return "", nil, errors.New("a sealed answer is too short")
 	}
-	return aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound(u))
+	text, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound(u))
+	if err != nil {
+		return "", nil, err
+	}
+	if len(text) < 4 || uint64(len(text)-4) < uint64(binary.BigEndian.Uint32(text)) {
+		return "", nil, errors.New("a sealed answer without its source")
+	}
+	end := 4 + binary.BigEndian.Uint32(text)
+	return string(text[4:end]), text[end:], nil
 }
 
 func sealer(u Use, family string) (cipher.AEAD, error) {

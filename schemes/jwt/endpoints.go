@@ -80,7 +80,7 @@ func (s *Scheme) RefreshPair() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		pair, _, err := s.Refresh(r.Context(), v[0])
+		pair, _, err := s.refreshFrom(r.Context(), v[0], authn.SourceOf(s.opts.Proxies.ClientAddr(r)))
 		if err != nil {
 			return nil, err
 		}

@@ -108,10 +108,16 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 // an *authn.Error, of Rule and Claims or 401 for whatever else is wrong with the
 // token; with any other error the caller tries again with the same token.
 func (s *Scheme) Refresh(ctx context.Context, refresh string) (pair Pair, repeated bool, err error) {
+	return s.refreshFrom(ctx, refresh, "")
+}
+
+// refreshFrom is Refresh by a request from that source.
+func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair Pair, repeated bool, err error) {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
 		return Pair{}, false, err
 	}
+	use.Source = source
 	res, err := s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
 		if err := s.rule(ctx, st.User); err != nil {
 			return nil, "", err

@@ -60,6 +60,13 @@ type Options struct {
 	// Grace is how long the answer of a refresh that was lost on its way may be asked
 	// for again: 10 seconds where 0, at most a minute; GraceOff is never.
 	Grace time.Duration
+	// NarrowGrace closes the window of Grace to other sources than the one that refreshed as
+	// soon as an access token of the new pair is used here: a thief who copied the refresh
+	// token a moment before gets nothing of it, and is noticed (RULES T3). It costs a write
+	// for each refresh.
+	NarrowGrace bool
+	// Proxies are those whose X-Forwarded-For says where a request comes from.
+	Proxies authn.TrustedProxies
 	// Leeway is how far the clocks of verifiers may differ, up to five minutes.
 	Leeway time.Duration
 	// Stateless identities come from the claims, without a look at the account: their
@@ -195,6 +202,9 @@ func (s *Scheme) loaded(ctx context.Context, a *Access) (authn.User, []string, e
 	if err := s.stands(a, st); err != nil {
 		return nil, nil, err
 	}
+	if err := s.used(ctx, a); err != nil {
+		return nil, nil, err
+	}
 	roles := u.Roles
 	if a.Scopes != nil { // a delegated identity: RULES C4
 		roles = nil
@@ -214,7 +224,10 @@ func (s *Scheme) stateless(ctx context.Context, a *Access) (authn.User, []string
 	if err != nil {
 		return nil, nil, err
 	}
-	return nil, a.Roles, s.stands(a, st)
+	if err := s.stands(a, st); err != nil {
+		return nil, nil, err
+	}
+	return nil, a.Roles, s.used(ctx, a)
 }
 
 func (s *Scheme) stands(a *Access, st storage.Standing) error {
@@ -225,6 +238,14 @@ func (s *Scheme) stands(a *Access, st storage.Standing) error {
 		return s.invalid.With(errEpoch)
 	}
 	return nil
+}
+
+// used tells that an access token is used. Its time is in whole seconds, rounded down.
+func (s *Scheme) used(ctx context.Context, a *Access) error {
+	if !s.opts.NarrowGrace {
+		return nil
+	}
+	return s.rotator.Used(ctx, a.Family, a.Issued.Add(time.Second))
 }
 
 var (

@@ -86,6 +86,9 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 		}
 		return s.toLogin(w, r, login, q)
 	}
+	if q.Hint != "" && q.Hint != u.subject {
+		return s.send(w, r, q, nil, refuse("login_required", "Another user is logged in than the one that the client expects."))
+	}
 	if q.Prompt == "none" && !q.client.Trusted {
 		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
 	}
@@ -186,7 +189,7 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user
 	now := s.now()
 	err = s.store.CreateCode(r.Context(), storage.Code{
 		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.subject, Epoch: u.epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: q.Resource,
-		Challenge: q.Challenge, Nonce: q.Nonce, AuthTime: u.authTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.AbsoluteTTL),
+		Challenge: q.Challenge, Nonce: q.Nonce, Session: s.sessionOf(u), AuthTime: u.authTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.AbsoluteTTL),
 	})
 	if errors.Is(err, storage.ErrStale) { // logged out everywhere, or disabled, in this moment
 		return s.send(w, r, q, nil, refuse("access_denied", "The login has ended.").with(err))

@@ -56,6 +56,9 @@ func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 	return c, nil
 }
 
+// source is where a request comes from (RULES L1).
+func (s *Server) source(r *http.Request) string { return authn.SourceOf(s.opts.Proxies.ClientAddr(r)) }
+
 func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (bool, error) {
 	if secret == "" {
 		return false, nil
@@ -67,7 +70,7 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (b
 	if c.Password == "" || s.opts.InsecureChosenSecrets == nil {
 		return false, nil
 	}
-	source := authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))
+	source := s.source(r)
 	if s.opts.Limiter == nil {
 		ok, _, err := s.opts.InsecureChosenSecrets.Verify(r.Context(), source, c.Password, secret)
 		return ok, err

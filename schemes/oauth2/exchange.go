@@ -17,7 +17,7 @@ import (
 
 // exchangeCode gives tokens for a code (RULES T7).
 func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
-	code, err := s.code(ctx, x)
+	code, account, err := s.code(ctx, x)
 	if err != nil {
 		return answer{}, err
 	}
@@ -35,7 +35,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 	}
 	f := storage.Family{
 		ID: id, Purpose: s.purpose(), Subject: code.Subject, Client: code.Client, Scopes: code.Scopes, Resource: code.Resource,
-		Confirm: code.Confirm, Epoch: code.Epoch, AuthTime: code.AuthTime, Name: x.client.Name,
+		Confirm: code.Confirm, Epoch: code.Epoch, AuthTime: code.AuthTime, Name: x.client.Name, Data: login{code.Session}.data(),
 	}
 	if f.Scopes == nil {
 		f.Scopes = []string{}
@@ -52,7 +52,10 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 			return err
 		}
 		f.Resource = resource // of this token alone: another one may be for others
-		a, err = s.access(ctx, f)
+		if a, err = s.access(ctx, f); err != nil {
+			return err
+		}
+		a.ID, err = s.idToken(ctx, f, account, code.Nonce, a.Access)
 		return err
 	})
 	switch {
@@ -72,32 +75,32 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 
 // code returns the code of the request where it may be exchanged. A code of another client
 // is neither burnt nor is anything ended by it.
-func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
+func (s *Server) code(ctx context.Context, x exchange) (storage.Code, storage.User, error) {
 	text := x.form.get("code")
 	if text == "" {
-		return storage.Code{}, refuse("invalid_request", "The code is missing.")
+		return storage.Code{}, storage.User{}, refuse("invalid_request", "The code is missing.")
 	}
 	if !tokentext.Valid(codePrefix, text) {
-		return storage.Code{}, errGrant.with(errors.New("not of a code's shape"))
+		return storage.Code{}, storage.User{}, errGrant.with(errors.New("not of a code's shape"))
 	}
 	code, u, err := s.store.CodeByDigest(ctx, storage.DigestOf(text))
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return code, errGrant.with(err)
+		return code, u, errGrant.with(err)
 	case err != nil:
-		return code, err
+		return code, u, err
 	case code.Client != x.client.ID:
-		return code, errGrant.with(errors.New("a code of another client"))
+		return code, u, errGrant.with(errors.New("a code of another client"))
 	case code.Used:
-		return code, s.reused(ctx, code)
+		return code, u, s.reused(ctx, code)
 	case !s.now().Before(code.Expires):
-		return code, errGrant.with(errors.New("expired"))
+		return code, u, errGrant.with(errors.New("expired"))
 	case !u.Active || u.Epoch != code.Epoch:
-		return code, errGrant.with(errors.New("the account is disabled, or the code is of an earlier epoch"))
+		return code, u, errGrant.with(errors.New("the account is disabled, or the code is of an earlier epoch"))
 	case x.form.get("redirect_uri") != code.RedirectURI:
-		return code, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
+		return code, u, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
 	}
-	return code, s.verifier(ctx, x, code)
+	return code, u, s.verifier(ctx, x, code)
 }
 
 // verifier checks the proof that who exchanges the code is who asked for it (RFC 7636). A
@@ -179,7 +182,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	var refused error
 	err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
 		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
-			return s.next(ctx, x, st.Family)
+			return s.next(ctx, x, st)
 		})
 		if refused = s.refusal(err); refused != nil {
 			return nil // the end of a family that was reused stays
@@ -211,13 +214,14 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 // use is a presentation of a refresh token by a client.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
-		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"],
+		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source,
 	}
 }
 
 // next makes the next pair of a family, with the scopes and for the resources that are asked
 // for, if fewer (RFC 6749 section 6).
-func (s *Server) next(ctx context.Context, x exchange, f storage.Family) ([]byte, string, error) {
+func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) ([]byte, string, error) {
+	f := st.Family
 	scopes, err := s.scopesOf(x.form.get("scope"), f.Scopes, f.Scopes)
 	if err != nil {
 		return nil, "", err
@@ -233,6 +237,9 @@ func (s *Server) next(ctx context.Context, x exchange, f storage.Family) ([]byte
 	f.Scopes, f.Resource = scopes, resource
 	a, err := s.access(ctx, f)
 	if err != nil {
+		return nil, "", err
+	}
+	if a.ID, err = s.idToken(ctx, f, st.User, "", a.Access); err != nil {
 		return nil, "", err
 	}
 	a.Refresh = refresh

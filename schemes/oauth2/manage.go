@@ -17,14 +17,14 @@ import (
 // refresh, ends the whole grant. One of another client is left alone (RULES I2). A store that
 // can not write is a 503: the token is still good then. "token_type_hint" is not needed.
 func (s *Server) Revoke() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.revoke(w, r); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
-	})
+	}))
 }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
@@ -34,7 +34,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx := r.Context()
 	switch {
-	case tokentext.Valid(accessPrefix, text):
+	case !tokentext.HasPrefix(refreshPrefix, text):
 		return s.revokeAccess(ctx, x.client, text)
 	case tokentext.Valid(refreshPrefix, text):
 		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
@@ -53,7 +53,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string) error {
-	st, err := s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	st, err := s.load(ctx, text)
 	a := st.Access
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -65,6 +65,8 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 		return nil
 	case a.Family != "":
 		err = s.rotator.EndFamily(ctx, a.Family)
+	case a.Digest.IsZero(): // a signed one: nobody asks for it once it has expired everywhere
+		err = s.store.Block(ctx, a.Expires.Add(leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
 	default:
 		if err = s.store.DropAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
 			err = nil // somebody else was first
@@ -90,7 +92,7 @@ func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (exchange,
 	if text == "" {
 		return exchange{}, "", refuse("invalid_request", "The token is missing.")
 	}
-	return exchange{c, f}, text, nil
+	return exchange{c, f, s.source(r)}, text, nil
 }
 
 // introspection is what Introspect says of a live token (RFC 7662 section 2.2).
@@ -133,7 +135,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 		return none, errClient.with(errors.New("introspection by a public client"))
 	}
 	switch {
-	case tokentext.Valid(accessPrefix, text):
+	case !tokentext.HasPrefix(refreshPrefix, text):
 		return s.aboutAccess(r.Context(), x.client, text)
 	case tokentext.Valid(refreshPrefix, text):
 		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
@@ -153,7 +155,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 }
 
 func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string) (introspection, error) {
-	st, err := s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	st, err := s.load(ctx, text)
 	a := st.Access
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -164,6 +166,9 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, nil
 	case a.Client != c.ID && !slices.ContainsFunc(a.Resource, func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
 		return introspection{}, nil
+	}
+	if err := s.rotator.Used(ctx, a.Family, a.Created); err != nil { // by whoever asks whether it is good
+		return introspection{}, err
 	}
 	return introspection{
 		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: "Bearer", Expires: a.Expires.Unix(),

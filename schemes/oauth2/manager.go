@@ -18,6 +18,7 @@ import (
 type exchange struct {
 	client storage.Client
 	form   form
+	source string // where it comes from
 }
 
 type exchangeKey struct{}
@@ -28,6 +29,7 @@ type answer struct {
 	Expires time.Time `json:"e"`
 	Refresh string    `json:"r,omitempty"`
 	Scopes  []string  `json:"s,omitempty"`
+	ID      string    `json:"i,omitempty"` // the ID token
 }
 
 // manager is what go-oauth2's frame does its work with. The frame decides which grant is
@@ -63,6 +65,21 @@ func (m manager) RefreshAccessToken(ctx context.Context, _ *goauth.TokenGenerate
 	return m.info(a), err
 }
 
+// tokenInfo is an answer with what the frame has no place for.
+type tokenInfo struct {
+	*models.Token
+	id string
+}
+
+// further are the members of an answer that the frame does not know.
+func further(info goauth.TokenInfo) map[string]any {
+	t, ok := info.(tokenInfo)
+	if !ok || t.id == "" {
+		return nil
+	}
+	return map[string]any{"id_token": t.id}
+}
+
 // info is an answer as the frame reads it.
 func (m manager) info(a answer) goauth.TokenInfo {
 	t := models.NewToken()
@@ -70,7 +87,7 @@ func (m manager) info(a answer) goauth.TokenInfo {
 	t.SetAccessExpiresIn(a.Expires.Sub(m.s.now()).Round(time.Second)) // what making it took is not taken off
 	t.SetRefresh(a.Refresh)
 	t.SetScope(strings.Join(a.Scopes, " "))
-	return t
+	return tokenInfo{t, a.ID}
 }
 
 // errNotThisWay answers the parts of goauth.Manager that no endpoint here uses: each would

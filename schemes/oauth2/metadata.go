@@ -15,6 +15,9 @@ type Endpoints struct {
 	Revoke     string // "/oauth2/revoke"
 	Introspect string // "/oauth2/introspect"
 	Push       string // "/oauth2/par"
+	JWKS       string // "/oauth2/jwks"; with SigningKeys
+	Userinfo   string // "/oauth2/userinfo"; with OpenID, and Logout with its EndSession
+	Logout     string // "/oauth2/logout"
 }
 
 // metadata are those of RFC 8414 section 2.
@@ -34,11 +37,28 @@ type metadata struct {
 	IntrospectBy  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	Challenges    []string `json:"code_challenge_methods_supported"`
 	IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
+	JWKS          string   `json:"jwks_uri,omitempty"`
+	*openIDMetadata
 }
 
-// Metadata returns the endpoint that describes the server (RFC 8414), for
-// /.well-known/oauth-authorization-server. Everybody may read it, from any origin. Nothing in
-// it comes from the request.
+// openIDMetadata are those of OpenID Connect Discovery section 3 and RP-Initiated Logout.
+type openIDMetadata struct {
+	Userinfo   string   `json:"userinfo_endpoint,omitempty"`
+	EndSession string   `json:"end_session_endpoint,omitempty"`
+	Subjects   []string `json:"subject_types_supported"`
+	Algorithms []string `json:"id_token_signing_alg_values_supported"`
+	Claims     []string `json:"claims_supported"`
+	Prompts    []string `json:"prompt_values_supported"`
+	// What is not there is said, since "request_uri" is there by default.
+	ClaimsParameter bool `json:"claims_parameter_supported"`
+	Request         bool `json:"request_parameter_supported"`
+	RequestURI      bool `json:"request_uri_parameter_supported"`
+}
+
+// Metadata returns the endpoint that describes the server, for
+// /.well-known/oauth-authorization-server (RFC 8414) and, for an OpenID Provider, for
+// /.well-known/openid-configuration (OpenID Connect Discovery 1.0). Everybody may read it, from
+// any origin. Nothing in it comes from the request. Signing keys that can not be had are a 503.
 func (s *Server) Metadata() http.Handler {
 	at := func(path, otherwise string) string {
 		if path = cmp.Or(path, otherwise); path == "-" {
@@ -62,7 +82,33 @@ func (s *Server) Metadata() http.Handler {
 	if m.Introspect != "" {
 		m.IntrospectBy = []string{SecretBasic, SecretPost}
 	}
-	return document(m)
+	if s.opts.SigningKeys != nil {
+		m.JWKS = at(e.JWKS, "/oauth2/jwks")
+	}
+	if s.opts.OpenID == nil {
+		return document(m)
+	}
+	m.openIDMetadata = &openIDMetadata{
+		Userinfo: at(e.Userinfo, "/oauth2/userinfo"), Subjects: []string{"public"}, Prompts: []string{"none", "login", "consent"},
+		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "preferred_username", "email"},
+	}
+	if s.opts.OpenID.Claims != nil {
+		m.openIDMetadata.Claims = m.openIDMetadata.Claims[:9]
+	}
+	if s.opts.OpenID.EndSession != nil {
+		m.EndSession = at(e.Logout, "/oauth2/logout")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		algs, err := s.algorithms(r.Context())
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		of, about := m, *m.openIDMetadata
+		about.Algorithms = algs
+		of.openIDMetadata = &about
+		document(of).ServeHTTP(w, r)
+	})
 }
 
 // ResourceMetadata returns the endpoint that tells clients which server gives tokens for this

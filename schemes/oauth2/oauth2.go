@@ -57,6 +57,7 @@ type Store interface {
 	storage.AccessTokens
 	storage.Families
 	storage.AuthRequests
+	storage.Blocklist
 	storage.Transactor
 }
 
@@ -70,6 +71,19 @@ type SecretVerifier interface {
 type Options struct {
 	// Scopes are those that there are, each with a description for the user.
 	Scopes map[string]string
+	// SigningKeys sign what is signed; OpenID and SignedAccess need them.
+	SigningKeys Keys
+	// OpenID, where not nil, makes the server an OpenID Provider. The scope "openid" is one of
+	// Scopes then, with a description of its own where it has none.
+	OpenID *OpenID
+	// SignedAccess makes access tokens JWTs (RFC 9068), for Audience where a client names no
+	// resource: other services can check them by the published keys, without a question to
+	// this server, and then see no revocation before they expire. Here revocation, logout and
+	// the end of client and account count at once.
+	SignedAccess bool
+	// Origins are those of pages whose scripts may call the token, revocation and userinfo
+	// endpoints (CORS), such as "https://app.example".
+	Origins []string
 	// Audience is the resource that this application's API is (RFC 8707), such as
 	// "https://api.example". A token that was asked for others is refused here. "" takes
 	// every token.
@@ -104,6 +118,8 @@ type Options struct {
 	// Password: ones that somebody chose, or that were imported. Generated secrets need
 	// nothing of it, and nobody can guess those.
 	InsecureChosenSecrets SecretVerifier
+	// Proxies are those whose X-Forwarded-For says where a request comes from.
+	Proxies authn.TrustedProxies
 	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
 	Limiter authn.LoginLimiter
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
@@ -158,13 +174,33 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
 		return nil, errors.New("oauth2: AccessTTL is below a second, or CodeTTL not between a second and 10 minutes")
 	}
+	if (o.OpenID != nil || o.SignedAccess) && o.SigningKeys == nil {
+		return nil, errors.New("oauth2: OpenID and SignedAccess need SigningKeys")
+	}
+	if o.SignedAccess && o.Audience == "" {
+		return nil, errors.New("oauth2: SignedAccess needs an Audience: a token for nobody is for everybody")
+	}
+	if o.OpenID != nil {
+		openID := *o.OpenID
+		openID.TTL = cmp.Or(openID.TTL, time.Hour)
+		if openID.TTL < time.Second {
+			return nil, errors.New("oauth2: OpenID.TTL is below a second")
+		}
+		o.OpenID = &openID
+		o.Scopes = maps.Clone(o.Scopes)
+		if o.Scopes == nil {
+			o.Scopes = map[string]string{}
+		}
+		o.Scopes[scopeOpenID] = cmp.Or(o.Scopes[scopeOpenID], "Know that it is you")
+		s.scopes = slices.Sorted(maps.Keys(o.Scopes))
+	}
 	for _, name := range s.scopes {
 		if !isScope(name) {
 			return nil, fmt.Errorf("oauth2: scope %q: want printable ASCII without blanks, quotes and backslashes (RFC 6749 section 3.3)", name)
 		}
 	}
 	var err error
-	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL, Clock: o.Clock})
+	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + leeway, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)
 	}
@@ -173,6 +209,7 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 		TokenType:         "Bearer",
 		AllowedGrantTypes: []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing},
 	}, manager{s})
+	s.frame.SetExtensionFieldsHandler(further)
 	s.invalid = authn.AuthenticationFailed("Invalid token.")
 	s.invalid.Code = "invalid_token"
 	s.unrecognized = authn.Unrecognized(s.invalid.With(errors.New("not of a token's shape")))
@@ -249,43 +286,4 @@ func (s *Server) logger() *slog.Logger {
 		return s.opts.Logger
 	}
 	return slog.Default()
-}
-
-// EventKind is what happened.
-type EventKind string
-
-const (
-	// Authorized: a user allowed what a client asked for.
-	Authorized EventKind = "authorized"
-	// Granted: a code was exchanged, or a client got a token for itself.
-	Granted EventKind = "granted"
-	// Refreshed: a refresh token was exchanged. Repeated: its answer was given again.
-	Refreshed EventKind = "refreshed"
-	Repeated  EventKind = "repeated"
-	// CodeReused, RefreshReused: one was used again, perhaps a copy of it. What came of it
-	// has ended.
-	CodeReused    EventKind = "code_reused"
-	RefreshReused EventKind = "refresh_reused"
-	// Revoked: a client gave a token back.
-	Revoked EventKind = "revoked"
-	// ForeignRevocation: a client tried that with another one's token. Nothing happened.
-	ForeignRevocation EventKind = "foreign_revocation"
-)
-
-// Event is something that happened; it holds no secret.
-type Event struct {
-	Kind            EventKind
-	Client, Subject string
-	// Family is the grant, "" where there is none.
-	Family string
-}
-
-func (s *Server) tell(ctx context.Context, e Event) {
-	if e.Kind == CodeReused || e.Kind == RefreshReused {
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "a code or a refresh token was used again; what came of it has ended",
-			slog.String("kind", string(e.Kind)), slog.String("client", e.Client), slog.String("subject", e.Subject), slog.String("family", e.Family))
-	}
-	if s.opts.Observe != nil {
-		s.opts.Observe(ctx, e)
-	}
 }

@@ -36,27 +36,31 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u us
 	if c.Client == "" {
 		c.Client = q.Client
 	}
-	to, err := url.Parse(q.to)
-	if err == nil {
+	if to, err := url.Parse(q.to); err == nil {
 		c.Site = to.Host
 	}
 	for _, name := range q.Scopes {
 		c.Scopes = append(c.Scopes, Scope{name, s.opts.Scopes[name]})
 	}
-	// Browsers ask form-action for the redirect after the form too.
-	action := "'self'"
-	if err == nil && to.Host != "" && to.Host[0] != '[' { // which no host-source of CSP can be
-		action += " " + to.Scheme + "://" + to.Host
-	} else if err == nil {
-		action += " " + to.Scheme + ":"
-	}
-	pageHeaders(w.Header(), action)
+	pageHeaders(w.Header(), formAction(q.to))
 	w.WriteHeader(http.StatusOK)
 	if s.opts.RenderConsent != nil {
 		s.opts.RenderConsent(w, r, c)
 		return
 	}
 	_ = consentTemplate.Execute(w, c)
+}
+
+// formAction is what a page's form may lead to: browsers ask for the redirect after it too.
+func formAction(redirect string) string {
+	to, err := url.Parse(redirect)
+	switch {
+	case err != nil || redirect == "":
+		return "'self'"
+	case to.Host != "" && to.Host[0] != '[': // which no host-source of CSP can be
+		return "'self' " + to.Scheme + "://" + to.Host
+	}
+	return "'self' " + to.Scheme + ":"
 }
 
 // pageHeaders are those of a page that no other site may frame, and that runs no script.
@@ -109,6 +113,36 @@ var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype htm
 	<button name="decision" value="allow">Allow</button>
 	<button name="decision" value="deny">Deny</button>
 </form>
+</html>
+`))
+
+// logoutForm is what the page that asks before a logout shows.
+type logoutForm struct{ Client, User, Handle, Token string }
+
+var logoutTemplate = template.Must(template.New("logout").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Log out?</title>
+` + pageStyle + `
+<h1>Log out?</h1>
+<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
+<form method="post">
+	<input type="hidden" name="handle" value="{{.Handle}}">
+	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	<button name="decision" value="logout">Log out</button>
+	<button name="decision" value="stay">Stay logged in</button>
+</form>
+</html>
+`))
+
+var messageTemplate = template.Must(template.New("message").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{{.}}</title>
+` + pageStyle + `
+<h1>{{.}}</h1>
 </html>
 `))
 

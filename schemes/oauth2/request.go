@@ -31,6 +31,8 @@ type request struct {
 	Prompt string `json:"prompt,omitempty"`
 	// MaxAge is how old the user's login may be; negative for no bound.
 	MaxAge time.Duration `json:"max_age"`
+	// Hint is the user whom an "id_token_hint" names; "" for none.
+	Hint string `json:"hint,omitempty"`
 
 	to     string         // where the answer goes
 	client storage.Client // as it is now
@@ -95,11 +97,11 @@ func (s *Server) parse(ctx context.Context, v url.Values) (request, error) {
 		return q, refuse("invalid_request", "The state or the nonce is too long.")
 	}
 	q.State, q.Nonce = v.Get("state"), v.Get("nonce")
-	return s.rest(q, v)
+	return s.rest(ctx, q, v)
 }
 
 // rest checks what may be answered at the redirect URI.
-func (s *Server) rest(q request, v url.Values) (request, error) {
+func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, error) {
 	switch {
 	case v.Has("request"):
 		return q, refuse("request_not_supported", "Request objects are not supported.")
@@ -123,6 +125,17 @@ func (s *Server) rest(q request, v url.Values) (request, error) {
 	}
 	if q.Resource, err = resourcesOf(form{v}, q.client.Audiences, nil); err != nil {
 		return q, err
+	}
+	if text := v.Get("id_token_hint"); text != "" && s.opts.OpenID != nil {
+		h, err := s.hinted(ctx, text)
+		var refused *Error
+		switch {
+		case errors.As(err, &refused), err == nil && h.client != q.Client:
+			return q, refuse("login_required", "The id_token_hint is no ID token of this client.").with(err)
+		case err != nil:
+			return q, err
+		}
+		q.Hint = h.subject
 	}
 	switch q.Prompt = v.Get("prompt"); q.Prompt {
 	case "", "none", "login", "consent":

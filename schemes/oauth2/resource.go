@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -18,9 +17,13 @@ func (s *Server) Name() string { return "oauth2" }
 // section 4.3.2).
 func (s *Server) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns Bearer and the tokens' prefix.
+// Claims returns Bearer with the tokens' prefix, and with the issuer of signed ones (RULES C3).
 func (s *Server) Claims() []authn.Claim {
-	return []authn.Claim{{Keyword: "Bearer", Shape: accessPrefix + "_"}}
+	all := []authn.Claim{{Keyword: "Bearer", Shape: accessPrefix + "_"}}
+	if s.opts.SignedAccess {
+		all = append(all, authn.Claim{Keyword: "Bearer", Shape: "jwt " + s.issuer})
+	}
+	return all
 }
 
 // Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
@@ -44,14 +47,10 @@ func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err != nil {
 		return authn.Identity{}, err
 	}
+	st, err := s.load(r.Context(), text)
 	switch {
-	case !tokentext.HasPrefix(accessPrefix, text):
+	case errors.Is(err, errForeign):
 		return authn.Identity{}, s.unrecognized
-	case !tokentext.Valid(accessPrefix, text):
-		return authn.Identity{}, s.invalid.With(errors.New("malformed"))
-	}
-	st, err := s.store.AccessByDigest(r.Context(), storage.DigestOf(text))
-	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return authn.Identity{}, s.invalid.With(err)
 	case err != nil:
@@ -66,6 +65,11 @@ func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, s.invalid.With(errors.New("a bound token is no bearer token"))
 	case s.opts.Audience != "" && len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
 		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
+	}
+	if !a.Digest.IsZero() { // a signed one is not: that would cost a write for each (RULES T3)
+		if err := s.rotator.Used(r.Context(), a.Family, a.Created); err != nil {
+			return authn.Identity{}, err
+		}
 	}
 	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
 	if id.Scopes == nil {

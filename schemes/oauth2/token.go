@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	goauth "github.com/go-oauth2/oauth2/v4"
 
@@ -26,14 +27,14 @@ import (
 //
 // "resource" (RFC 8707) may come several times, and narrows what the token is for.
 func (s *Server) Token() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, err := s.token(w, r)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		write(w, http.StatusOK, s.frame.GetTokenData(info))
-	})
+	}))
 }
 
 func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo, error) {
@@ -54,7 +55,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
 		return nil, errUnauthorized
 	}
-	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f})
+	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange{c, f, s.source(r)})
 	info, err := s.frame.GetAccessToken(ctx, grant, &goauth.TokenGenerateRequest{ClientID: c.ID, Request: r})
 	return info, ours(err)
 }
@@ -128,12 +129,9 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	return a, nil
 }
 
-// access makes an access token of a family, or one without, and stores it.
+// access makes an access token of a family, or one without. An opaque one is stored; of a
+// signed one nothing is kept.
 func (s *Server) access(ctx context.Context, f storage.Family) (answer, error) {
-	text, err := s.text(accessPrefix)
-	if err != nil {
-		return answer{}, err
-	}
 	id, err := s.id()
 	if err != nil {
 		return answer{}, err
@@ -146,9 +144,19 @@ func (s *Server) access(ctx context.Context, f storage.Family) (answer, error) {
 	if f.Scopes == nil {
 		f.Scopes = []string{} // a client is always limited to its scopes
 	}
-	err = s.store.CreateAccess(ctx, storage.AccessToken{
-		Digest: storage.DigestOf(text), ID: id, Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
+	a := storage.AccessToken{
+		ID: id, Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
 		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, Created: now, Expires: expires,
-	})
-	return answer{Access: text, Expires: expires, Scopes: f.Scopes}, err
+	}
+	if s.opts.SignedAccess {
+		a.Expires = expires.Truncate(time.Second)
+		text, err := s.signAccess(ctx, a)
+		return answer{Access: text, Expires: a.Expires, Scopes: f.Scopes}, err
+	}
+	text, err := s.text(accessPrefix)
+	if err != nil {
+		return answer{}, err
+	}
+	a.Digest = storage.DigestOf(text)
+	return answer{Access: text, Expires: expires, Scopes: f.Scopes}, s.store.CreateAccess(ctx, a)
 }

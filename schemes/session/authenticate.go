@@ -148,6 +148,9 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		s.tell(r.Context(), Event{Kind: Expired, Subject: v.Subject, SessionID: v.ID, Count: 1})
 		err = over("expired")
 	}
+	if err == nil && s.memory != nil { // whoever copied the second cookie before gets no answer any more
+		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created)
+	}
 	if err != nil {
 		return nil, storage.User{}, err
 	}

@@ -91,6 +91,13 @@ func (m *memory) use(text string) rotation.Use {
 	return rotation.Use{Secret: text, Purpose: m.purpose}
 }
 
+// useBy is use by a request, which comes from somewhere.
+func (m *memory) useBy(r *http.Request, text string, proxies authn.TrustedProxies) rotation.Use {
+	use := m.use(text)
+	use.Source = authn.SourceOf(proxies.ClientAddr(r))
+	return use
+}
+
 // text returns the second cookie's text.
 func (m *memory) text(r *http.Request) (string, error) {
 	text, err := cookieValue(r, m.cookie)
@@ -181,7 +188,7 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 		return nil, none, authn.PermissionDenied("CSRF Failed: the request does not say where it comes from.")
 	}
 	ctx := r.Context()
-	res, err := m.rotator.Rotate(ctx, m.use(text), func(_ context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
+	res, err := m.rotator.Rotate(ctx, m.useBy(r, text, s.opts.Proxies), func(_ context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
 		b := begun{ID: st.Family.ID + "." + newID(), At: s.now(), End: end}
 		var err error
 		if b.Session, err = s.newText(prefix); err != nil {

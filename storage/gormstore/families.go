@@ -19,6 +19,7 @@ const (
 	insertRefresh = "INSERT INTO vestibule_refresh_tokens (digest, family, prev, created_us, expires_us) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	familyOf      = "SELECT f.id, f.subject, f.epoch, f.ended FROM vestibule_families f WHERE f.id = (SELECT family FROM vestibule_refresh_tokens WHERE digest = ?)"
 	eraseBefore   = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE digest = (SELECT prev FROM vestibule_refresh_tokens WHERE digest = ?) AND sealed_until_us <> 0"
+	narrow        = "UPDATE vestibule_refresh_tokens SET narrowed = TRUE WHERE family = ? AND sealed_until_us <> 0 AND NOT narrowed AND claimed_us <= ?"
 	eraseIn       = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE family = ? AND sealed_until_us <> 0"
 )
 
@@ -85,7 +86,7 @@ func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.
 	var u userRow
 	r := storage.Refresh{Digest: d}
 	var created, expires, claimed, sealedUntil, nextClaimed, now int64
-	dest := []any{&r.Family, &created, &expires, &claimed, &r.Sealed, &sealedUntil, &nextClaimed, &now}
+	dest := []any{&r.Family, &created, &expires, &claimed, &r.Sealed, &sealedUntil, &r.Narrowed, &nextClaimed, &now}
 	dest = append(append(dest, f.dest()...), u.dest()...)
 	if err := s.row(ctx, s.q.refreshByDigest, []any{d[:]}, dest); err != nil {
 		return storage.RefreshState{}, notFound(err)
@@ -148,6 +149,15 @@ func (s *Store) claim(ctx context.Context, c storage.RefreshClaim) error {
 	if err == nil && n == 0 {
 		err = errors.New("gormstore: a refresh token changed while its family was locked")
 	}
+	return err
+}
+
+// NarrowRefresh implements storage.Families.
+func (s *Store) NarrowRefresh(ctx context.Context, family string, before time.Time) error {
+	if storage.CheckID("family id", family) != nil {
+		return nil
+	}
+	_, err := s.exec(ctx, s.dialect.bind(narrow), family, before.UnixMicro())
 	return err
 }
 

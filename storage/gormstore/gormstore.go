@@ -49,7 +49,7 @@ type Store struct {
 	owns    bool          // Close closes the database
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
-	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, standing, userStanding hot
+	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
 }
 
 var (
@@ -115,6 +115,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	}
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
 	s.accessByDigest.query = s.q.accessByDigest
+	s.signedAccess.query = s.q.signedAccess
 	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
 	if d == sqlite {
 		s.writer = make(chan struct{}, 1)
@@ -140,7 +141,7 @@ func Config() *gorm.Config {
 // Close releases what the store prepared, and closes the database where the store
 // owns it (Own, sqlite.Open, postgres.Open).
 func (s *Store) Close() error {
-	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.standing.close(), s.userStanding.close())
+	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

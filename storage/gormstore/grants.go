@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	codeColumns = "t.client, t.subject, t.epoch, t.redirect_uri, t.scopes, t.resource, t.challenge, t.nonce, t.confirm, t.auth_time_us, t.created_us, t.expires_us, t.kept_us, t.used, t.family"
-	insertCode  = "INSERT INTO vestibule_codes (digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, auth_time_us, created_us, expires_us, kept_us, used, family)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '') ON CONFLICT DO NOTHING"
+	codeColumns = "t.client, t.subject, t.epoch, t.redirect_uri, t.scopes, t.resource, t.challenge, t.nonce, t.confirm, t.session, t.auth_time_us, t.created_us, t.expires_us, t.kept_us, t.used, t.family"
+	insertCode  = "INSERT INTO vestibule_codes (digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, session, auth_time_us, created_us, expires_us, kept_us, used, family)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '') ON CONFLICT DO NOTHING"
 	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ? WHERE digest = ? AND NOT used"
 
 	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
@@ -29,7 +29,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 			return err
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertCode), c.Digest[:], c.Client, c.Subject, c.Epoch, c.RedirectURI, text(c.Scopes), text(c.Resource),
-			c.Challenge, c.Nonce, c.Confirm, micros(c.AuthTime), micros(c.Created), micros(c.Expires), micros(c.Kept))
+			c.Challenge, c.Nonce, c.Confirm, c.Session, micros(c.AuthTime), micros(c.Created), micros(c.Expires), micros(c.Kept))
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
 		}
@@ -43,7 +43,7 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Cod
 	var u userRow
 	var scopes, resource *string
 	var authTime, created, expires, kept int64
-	dest := []any{&c.Client, &c.Subject, &c.Epoch, &c.RedirectURI, &scopes, &resource, &c.Challenge, &c.Nonce, &c.Confirm, &authTime, &created, &expires, &kept, &c.Used, &c.Family}
+	dest := []any{&c.Client, &c.Subject, &c.Epoch, &c.RedirectURI, &scopes, &resource, &c.Challenge, &c.Nonce, &c.Confirm, &c.Session, &authTime, &created, &expires, &kept, &c.Used, &c.Family}
 	if err := s.row(ctx, s.q.codeByDigest, []any{d[:]}, append(dest, u.dest()...)); err != nil {
 		return storage.Code{}, storage.User{}, notFound(err)
 	}
@@ -144,6 +144,38 @@ func (s *Store) live(ctx context.Context, query, id string) error {
 		return storage.ErrStale
 	}
 	return err
+}
+
+// SignedAccess implements storage.AccessTokens with one prepared query.
+func (s *Store) SignedAccess(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+	switch {
+	case storage.CheckID("client", client) != nil || family != "" && storage.CheckID("family", family) != nil:
+		return storage.User{}, storage.Standing{Blocked: true}, nil
+	case subject != "" && !s.users.has(subject):
+		return storage.User{}, storage.Standing{}, storage.ErrNotFound
+	}
+	var r struct {
+		u       userRow
+		blocked bool
+	}
+	var holder *string // NULL is none
+	if subject != "" {
+		holder = &subject
+	}
+	u := &r.u
+	err := s.hotRow(ctx, &s.signedAccess, []any{keys.JTI[:], keys.SID[:], keys.Subject[:], client, family, family, holder}, []any{
+		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+	})
+	switch {
+	case err == nil && u.u.ID != subject: // the account is gone; and see UserByID
+		err = storage.ErrNotFound
+	case err == nil && subject == "":
+		return storage.User{}, storage.Standing{Blocked: r.blocked}, nil
+	}
+	if err != nil {
+		return storage.User{}, storage.Standing{}, notFound(err)
+	}
+	return u.user(), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
 }
 
 // DropAccess implements storage.AccessTokens.

@@ -14,7 +14,7 @@ type queries struct {
 	deviceByDigest, refreshByDigest             string
 	sessionByDigest, oneTimeByDigest            string
 	claim, claimAt, standing, userStanding      string
-	codeByDigest, accessByDigest                string
+	codeByDigest, accessByDigest, signedAccess  string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
@@ -82,7 +82,12 @@ func newQueries(d dialect, u *userSQL) queries {
 			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
 			" FROM vestibule_access_tokens t JOIN vestibule_clients c ON c.id = t.client LEFT JOIN vestibule_families f ON f.id = t.family" +
 			" LEFT" + owner("t.subject") + " WHERE t.digest = ?",
-		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, " +
+		signedAccess: "SELECT " + blocked + " OR NOT EXISTS (SELECT 1 FROM vestibule_clients WHERE id = ? AND NOT disabled)" +
+			" OR " + d.typed("?", "TEXT") + " <> '' AND NOT EXISTS (SELECT 1 FROM vestibule_families WHERE id = ? AND NOT ended), " +
+			"COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
+			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
+			" FROM (SELECT " + d.typed("?", "TEXT") + " AS subject) t LEFT" + owner("t.subject"),
+		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, r.narrowed, " +
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + userColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
 			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",
@@ -102,7 +107,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest,
+		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess,
 	} {
 		*s = d.bind(*s)
 	}

@@ -114,6 +114,19 @@ func (s *Store) erase(t *tx, r refresh) {
 	}
 }
 
+// NarrowRefresh implements storage.Families.
+func (s *Store) NarrowRefresh(ctx context.Context, family string, before time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, d := range s.chain[family] {
+			if r := s.refreshes[d]; r.Sealed != nil && !r.Narrowed && !r.Claimed.After(before) {
+				r.Narrowed = true
+				put(t, s.refreshes, d, r)
+			}
+		}
+		return nil
+	})
+}
+
 // EndFamily implements storage.Families.
 func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) error {
 	return s.write(ctx, func(t *tx) error {

@@ -121,6 +121,24 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	})
 }
 
+// SignedAccess implements storage.AccessTokens.
+func (s *Store) SignedAccess(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (u storage.User, st storage.Standing, err error) {
+	err = s.read(ctx, func() error {
+		st = s.standing(subject, keys)
+		c, known := s.clients[client]
+		f, there := s.families[family]
+		st.Blocked = st.Blocked || !known || c.Disabled || family != "" && (!there || f.Ended)
+		if subject != "" {
+			u, err = s.user(subject)
+		}
+		return err
+	})
+	if err != nil {
+		return storage.User{}, storage.Standing{}, err
+	}
+	return u, st, nil
+}
+
 // DropAccess implements storage.AccessTokens.
 func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
 	return s.write(ctx, func(t *tx) error {

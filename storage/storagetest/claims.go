@@ -76,6 +76,27 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
+		"narrow": func(k *kit) {
+			u := k.add("alice")
+			f, _ := k.begin(u.ID, 1)
+			other, _ := k.begin(u.ID, 2)
+			k.must(k.s.NarrowRefresh(k.ctx, f.ID, born.Add(100*365*24*time.Hour)))
+			for _, g := range []storage.Family{f, other} {
+				k.must(k.s.ClaimRefresh(k.ctx, claim(g, 0)))
+			}
+			claimed := k.refreshed(f, 0).Refresh.Claimed
+			k.must(k.s.NarrowRefresh(k.ctx, f.ID, claimed.Add(-time.Microsecond)))
+			if k.refreshed(f, 0).Refresh.Narrowed {
+				k.Error("a use from before the claim counts")
+			}
+			k.must(k.s.NarrowRefresh(k.ctx, f.ID, claimed))
+			if a, b, c := k.refreshed(f, 0).Refresh.Narrowed, k.refreshed(f, 1).Refresh.Narrowed, k.refreshed(other, 0).Refresh.Narrowed; !a || b || c {
+				k.Errorf("%t, %t, %t: the claimed token of that family alone", a, b, c)
+			}
+			for _, id := range []string{"none", "", "a\x00"} {
+				k.must(k.s.NarrowRefresh(k.ctx, id, claimed))
+			}
+		},
 		"chain": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			for n := range 6 {

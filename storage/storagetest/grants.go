@@ -16,7 +16,7 @@ func codes(t *testing.T, open func(*testing.T) Store) {
 			u := k.add("alice")
 			want := storage.Code{
 				Digest: storage.DigestOf("c"), Client: "c", Subject: u.ID, RedirectURI: "https://a.example/cb?x=%20", Scopes: []string{"b", "a"}, Resource: []string{"https://api.example"},
-				Challenge: "challenge", Nonce: "n", Confirm: "k", AuthTime: born.Add(-time.Hour), Created: born, Expires: born.Add(time.Minute), Kept: born.Add(time.Hour),
+				Challenge: "challenge", Nonce: "n", Confirm: "k", Session: "s", AuthTime: born.Add(-time.Hour), Created: born, Expires: born.Add(time.Minute), Kept: born.Add(time.Hour),
 			}
 			given := want
 			given.Created, given.Kept, given.Used, given.Family = born.In(time.FixedZone("", 60)), want.Kept.In(time.FixedZone("", 60)), true, "x"
@@ -52,7 +52,7 @@ func codes(t *testing.T, open func(*testing.T) Store) {
 			for what, change := range map[string]func(*storage.Code){
 				"no digest": func(c *storage.Code) { c.Digest = storage.Digest{} }, "no end": func(c *storage.Code) { c.Expires = time.Time{} },
 				"not kept": func(c *storage.Code) { c.Kept = c.Expires.Add(-1) }, "client": func(c *storage.Code) { c.Client = "" }, "subject": func(c *storage.Code) { c.Subject = "" },
-				"redirect": func(c *storage.Code) { c.RedirectURI = "a b" }, "scope": func(c *storage.Code) { c.Scopes = []string{"a b"} }, "nonce": func(c *storage.Code) { c.Nonce = "a\x00" },
+				"redirect": func(c *storage.Code) { c.RedirectURI = "a b" }, "scope": func(c *storage.Code) { c.Scopes = []string{"a b"} }, "nonce": func(c *storage.Code) { c.Nonce = "a\x00" }, "session": func(c *storage.Code) { c.Session = "a\x00" },
 				"long redirect": func(c *storage.Code) { c.RedirectURI = strings.Repeat("a", storage.MaxScopes+1) },
 			} {
 				c := code("c", u.ID, 1)
@@ -231,6 +231,51 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			k.pruned(born, 10, 1)
 			if state(k, access("c", "", "", 0)) != "absent" || state(k, access("c", "", "", 1)) != "live" {
 				k.Error("what has expired goes")
+			}
+		},
+		"signed": func(k *kit) {
+			u, f, _, _ := of(k)
+			jti := storage.BlockKeyOf(storage.BlockJTI, "i", "1")
+			standing := func(client, family, subject string) string {
+				k.Helper()
+				of, st, err := k.s.SignedAccess(k.ctx, client, family, subject, storage.BlockKeys{JTI: jti})
+				switch {
+				case errors.Is(err, storage.ErrNotFound):
+					return "absent"
+				case err != nil:
+					k.Fatal(err)
+				case st.Blocked:
+					return "blocked"
+				case of.ID != subject || st.Epoch != k.epoch(subject) || of.Epoch != st.Epoch:
+					return "another account or epoch"
+				}
+				return "live"
+			}
+			for _, c := range []struct{ client, family, subject, want string }{
+				{"c", f.ID, u.ID, "live"}, {"c", "", "", "live"}, {"x", f.ID, u.ID, "blocked"}, {"x", "", "", "blocked"}, {"", "", "", "blocked"}, {"c", "x", u.ID, "blocked"},
+				{"c", f.ID, "nobody", "absent"}, {"c", f.ID, "a\x00", "absent"}, {"c\x00", "", "", "blocked"},
+			} {
+				if got := standing(c.client, c.family, c.subject); got != c.want {
+					k.Errorf("%q, %q, %q: %s, want %s", c.client, c.family, c.subject, got, c.want)
+				}
+			}
+			if _, err := k.s.BumpEpoch(k.ctx, u.ID); err != nil || standing("c", f.ID, u.ID) != "live" {
+				k.Error("the present epoch is told")
+			}
+			k.must(k.s.EndFamily(k.ctx, f.ID, born.Add(time.Hour)))
+			if a, b := standing("c", f.ID, u.ID), standing("c", "", ""); a != "blocked" || b != "live" {
+				k.Errorf("after the end of the family: %s, %s", a, b)
+			}
+			k.must(k.s.Block(k.ctx, born.Add(time.Hour), jti))
+			if got := standing("c", "", ""); got != "blocked" {
+				k.Errorf("a blocked token: %s", got)
+			}
+			jti = storage.BlockKey{}
+			c := client("c")
+			c.Disabled = true
+			k.must(k.s.UpdateClient(k.ctx, c))
+			if got := standing("c", "", ""); got != "blocked" {
+				k.Errorf("a disabled client: %s", got)
 			}
 		},
 		"no_token_after_the_end": func(k *kit) {

@@ -1,0 +1,74 @@
+package rotation
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func from(secret, source string) Use {
+	u := use(secret)
+	u.Source = source
+	return u
+}
+
+// Once what an exchange gave was used, only its claimer's source may have the answer again.
+func TestUsedNarrows(t *testing.T) {
+	for name, c := range map[string]struct {
+		used   func(w *world) error
+		source string
+		want   error
+	}{
+		"not_used":        {func(w *world) error { return nil }, "thief", nil},
+		"used_same":       {func(w *world) error { return w.Used(t.Context(), "f", w.clock()) }, "home", nil},
+		"used_other":      {func(w *world) error { return w.Used(t.Context(), "f", w.clock()) }, "thief", ErrReused},
+		"used_unknown":    {func(w *world) error { return w.Used(t.Context(), "f", w.clock()) }, "", ErrReused},
+		"older_token":     {func(w *world) error { return w.Used(t.Context(), "f", w.clock().Add(-3*slack)) }, "thief", nil},
+		"other_family":    {func(w *world) error { return w.Used(t.Context(), "g", w.clock()) }, "thief", nil},
+		"without_family":  {func(w *world) error { return w.Used(t.Context(), "", w.clock()) }, "thief", nil},
+		"long_after_made": {func(w *world) error { return w.Used(t.Context(), "f", w.clock().Add(-time.Hour)) }, "thief", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 10*time.Second)
+			w.begin(t, "f")
+			w.pass(time.Minute)
+			first, _, err := w.next(from("f-0", "home"))
+			must(t, err)
+			w.pass(time.Second)
+			must(t, c.used(w))
+			again, res, err := w.next(from("f-0", c.source))
+			if !errors.Is(err, c.want) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			if err == nil && (again != first || !res.Repeated) {
+				t.Errorf("another answer: %q", again)
+			}
+			if _, _, err := w.next(use(first)); (err == nil) != (c.want == nil) {
+				t.Errorf("the family, afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// A use is told once for each token, and again after a failure.
+func TestUsedOnce(t *testing.T) {
+	w := newWorld(t, 10*time.Second)
+	w.begin(t, "f")
+	if _, _, err := w.next(from("f-0", "home")); err != nil {
+		t.Fatal(err)
+	}
+	at := w.clock()
+	if !w.first("f", at) || w.first("f", at) || w.first("f", at.Add(-1)) || !w.first("f", at.Add(1)) {
+		t.Error("it is told for a newer token alone")
+	}
+	w.forget("f")
+	if !w.first("f", at) {
+		t.Error("not told again after a failure")
+	}
+	for i := range 3 * remembered {
+		w.first(string(rune('a'+i%26))+time.Duration(i).String(), at)
+	}
+	if len(w.used) > remembered {
+		t.Errorf("%d families are remembered", len(w.used))
+	}
+}

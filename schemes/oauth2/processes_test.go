@@ -1,0 +1,234 @@
+package oauth2_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
+)
+
+// childEnv names the database of a second process, which is this test binary again.
+const childEnv = "VESTIBULE_TEST_OAUTH2_CHILD"
+
+// TestChildProcess serves the endpoints over the parent's database until its standard input
+// ends. By itself it does nothing.
+func TestChildProcess(t *testing.T) {
+	database := os.Getenv(childEnv)
+	if database == "" {
+		return
+	}
+	s, err := postgres.Open(database, nil)
+	must(t, err)
+	defer s.Close()
+	server, err := oauth2.New(issuer, s, processOptions())
+	must(t, err)
+	web := httptest.NewServer(processMux(server))
+	defer web.Close()
+	fmt.Println("serving", web.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+func processOptions() *oauth2.Options {
+	return &oauth2.Options{Scopes: map[string]string{"read": ""}, Session: sessionOf}
+}
+
+func processMux(s *oauth2.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/token", s.Token())
+	mux.Handle("/par", s.Push())
+	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) { // alice is logged in
+		id := authn.Identity{Subject: "id-alice", Scheme: "session", Credential: login{"s1", 0}, AuthTime: born}
+		s.Authorize("/login").ServeHTTP(w, authntest.As(r, id))
+	})
+	return mux
+}
+
+// processes are two servers over one PostgreSQL: one of this process, one of another.
+type processes struct {
+	*world
+	bases [2]string
+}
+
+func newProcesses(t *testing.T) *processes {
+	t.Helper()
+	database := pgtest.URL(t)
+	s, err := postgres.Open(database, nil)
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	must(t, s.Migrate(t.Context()))
+	p := &processes{world: newWorld(t, s, nil)}
+	p.now.Store(time.Since(born).Microseconds()) // the child's clock is the real one
+	own, err := oauth2.New(issuer, s, processOptions())
+	must(t, err)
+	web := httptest.NewServer(processMux(own))
+	t.Cleanup(web.Close)
+
+	child := exec.Command(os.Args[0], "-test.run=^TestChildProcess$", "-test.count=1")
+	child.Env = append(os.Environ(), childEnv+"="+database)
+	child.Stderr = os.Stderr
+	in, err := child.StdinPipe()
+	must(t, err)
+	out, err := child.StdoutPipe()
+	must(t, err)
+	must(t, child.Start())
+	t.Cleanup(func() {
+		in.Close()
+		_ = child.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	base, ok := strings.CutPrefix(strings.TrimSpace(line), "serving ")
+	if !ok {
+		t.Fatalf("the second process says %q", line)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	p.bases = [2]string{web.URL, base}
+	return p
+}
+
+// storm sends the same form 32 times to each process at once, and returns the answers.
+func (p *processes) storm(path, client string, pairs ...string) []reply {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return p.all(func(ctx context.Context, base string) (*http.Request, error) {
+		r, err := http.NewRequestWithContext(ctx, "POST", base+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		form := copyOf(v)
+		p.as(client, form, r)
+		r.Body = io.NopCloser(strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return r, nil
+	})
+}
+
+// all sends the same request 32 times to each process at once.
+func (p *processes) all(request func(ctx context.Context, base string) (*http.Request, error)) []reply {
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	all := make([]reply, 64)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() {
+			r, err := request(ctx, p.bases[i%2])
+			if err != nil {
+				p.t.Error(err)
+				return
+			}
+			<-start
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				p.t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			body, _ := io.ReadAll(res.Body)
+			all[i] = reply{Status: res.StatusCode, Header: res.Header, Body: string(body)}
+			_ = json.Unmarshal(body, &all[i])
+		})
+	}
+	close(start)
+	wg.Wait()
+	return all
+}
+
+func copyOf(v url.Values) url.Values {
+	c := url.Values{}
+	for name, list := range v {
+		c[name] = append([]string(nil), list...)
+	}
+	return c
+}
+
+// good counts the answers with 200 or 201 and fails for any that is neither that nor a
+// refusal. Under load the database may be late: that is 503, which decides nothing.
+func (p *processes) good(all []reply) (n int, first reply) {
+	p.t.Helper()
+	for _, r := range all {
+		switch r.Status {
+		case 200, 201:
+			if n++; n == 1 {
+				first = r
+			}
+		case 400, 401, 503:
+		default:
+			p.t.Errorf("%d %s", r.Status, r.Body)
+		}
+	}
+	return n, first
+}
+
+func TestTwoProcesses(t *testing.T) {
+	if os.Getenv(childEnv) != "" {
+		return
+	}
+	p := newProcesses(t)
+	t.Run("attack_154_code", func(t *testing.T) {
+		n, first := p.good(p.storm("/token", "app", "grant_type", "authorization_code", "code", p.code("app", nil), "redirect_uri", redirect, "code_verifier", verifier))
+		if n > 1 {
+			t.Fatalf("a code was exchanged %d times", n)
+		}
+		// Whoever was second ended what came of the first.
+		if n == 1 && p.status(first.Access) == 200 {
+			t.Error("a replayed code leaves its token alive")
+		}
+	})
+	t.Run("attack_183_pushed", func(t *testing.T) {
+		v, err := url.ParseQuery(query("app"))
+		must(t, err)
+		v.Del("client_id")
+		var pairs []string
+		for name := range v {
+			pairs = append(pairs, name, v.Get(name))
+		}
+		var pushed struct {
+			URI string `json:"request_uri"`
+		}
+		must(t, json.Unmarshal([]byte(p.post(p.Push(), "app", pairs...).Body), &pushed))
+		n, _ := p.good(p.all(func(ctx context.Context, base string) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, "GET", base+"/authorize?client_id=app&request_uri="+url.QueryEscape(pushed.URI), nil)
+		}))
+		if n != 1 {
+			t.Errorf("%d consent pages came of one pushed request", n)
+		}
+	})
+	t.Run("refresh", func(t *testing.T) {
+		got := p.exchange("app", p.code("app", nil))
+		all := p.storm("/token", "app", "grant_type", "refresh_token", "refresh_token", got.Refresh)
+		n, first := p.good(all)
+		if n == 0 {
+			t.Fatal("nobody got an answer")
+		}
+		for _, r := range all {
+			if r.Status == 200 && (r.Access != first.Access || r.Refresh != first.Refresh) {
+				t.Fatal("two different successors")
+			}
+			if r.Status == 400 {
+				t.Errorf("within the grace everybody gets the same: %s", r.Body)
+			}
+		}
+		if p.status(first.Access) != 200 {
+			t.Error("the answer is worth nothing")
+		}
+	})
+}
