@@ -29,7 +29,8 @@ func (r *Results) markdown() string {
 	p("# Benchmarks\n")
 	p("Written by `make bench`; the raw values are in [results.json](results.json). All figures are ratios of what was")
 	p("measured in the same seconds of one run: the median of %d rounds, and in brackets the least and the greatest.", r.Rounds)
-	p("Contenders take turns of %s. Each has proved before that it lets the right credential through and no other.\n", r.Slot)
+	p("Contenders take turns of %s. Each has proved before that it lets the right credential through and no other. Without a", r.Slot)
+	p("server what counts is the processor time of the whole process, garbage collection included; with one it is requests a second.\n")
 	p("%s; %s; %s; load average before the run %s. Beside other work figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Machine, r.Go, r.Load)
 	for _, s := range r.Skipped {
 		p("Not measured: %s\n", s)
