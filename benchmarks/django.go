@@ -19,7 +19,7 @@ import (
 )
 
 // errNoDjango says that there is no Django to measure, and why.
-var errNoDjango = errors.New("Django is not measured")
+var errNoDjango = errors.New("no Django is measured")
 
 //go:embed authenticators.py
 var authenticators string
@@ -54,7 +54,7 @@ func newDjango(e *Env, folder string) (*django, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(folder, "seed_bench.py")); err != nil {
-		return nil, fmt.Errorf("%w: no reference project at %s; VESTIBULE_REFERENCE names its folder", errNoDjango, folder)
+		return nil, fmt.Errorf("%w: the reference project is not there; VESTIBULE_REFERENCE names its folder", errNoDjango)
 	}
 	p, err := python(e)
 	if err != nil {

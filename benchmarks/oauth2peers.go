@@ -149,10 +149,11 @@ func newFosite() fosite.OAuth2Provider {
 		GlobalSecret: secret, ClientSecretsHasher: digests{}, RefreshTokenScopes: []string{"offline"},
 		AccessTokenLifespan: 24 * time.Hour, RefreshTokenLifespan: 48 * time.Hour,
 	}
-	hash, _ := digests{}.Hash(nil, []byte("app-secret"))
+	hash, _ := digests{}.Hash(context.Background(), []byte("app-secret"))
 	db := fositestore.NewMemoryStore()
 	db.Clients["app"] = &fosite.DefaultClient{ID: "app", Secret: hash, Scopes: []string{"offline"}, GrantTypes: []string{"password", "refresh_token", "client_credentials"}}
 	db.Users["alice"] = fositestore.MemoryUserRelation{Username: "alice", Password: "wonderland-42"}
+	//lint:ignore SA1019 a refresh token for a user without a browser
 	return compose.Compose(config, db, compose.NewOAuth2HMACStrategy(config),
 		compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2ResourceOwnerPasswordCredentialsFactory, compose.OAuth2RefreshTokenGrantFactory,
 		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory)
