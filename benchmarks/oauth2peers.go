@@ -153,9 +153,10 @@ func newFosite() fosite.OAuth2Provider {
 	db := fositestore.NewMemoryStore()
 	db.Clients["app"] = &fosite.DefaultClient{ID: "app", Secret: hash, Scopes: []string{"offline"}, GrantTypes: []string{"password", "refresh_token", "client_credentials"}}
 	db.Users["alice"] = fositestore.MemoryUserRelation{Username: "alice", Password: "wonderland-42"}
-	//lint:ignore SA1019 a refresh token for a user without a browser
 	return compose.Compose(config, db, compose.NewOAuth2HMACStrategy(config),
-		compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2ResourceOwnerPasswordCredentialsFactory, compose.OAuth2RefreshTokenGrantFactory,
+		//lint:ignore SA1019 it gives a refresh token for a user without a browser
+		compose.OAuth2ResourceOwnerPasswordCredentialsFactory,
+		compose.OAuth2ClientCredentialsGrantFactory, compose.OAuth2RefreshTokenGrantFactory,
 		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory)
 }
 

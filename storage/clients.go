@@ -20,6 +20,9 @@ type Client struct {
 	// Password is the hash of a secret that somebody chose; "" for none. A client has at
 	// most one of Secret and Password.
 	Password PasswordHash
+	// Registration is the digest of the token by which the client manages its own
+	// registration (RFC 7592); zero for none.
+	Registration Digest
 	// Keys is a JWK set with the client's public keys, for "private_key_jwt".
 	Keys []byte
 	// Native clients run on the user's machine: their redirect URIs of a loopback address
@@ -94,7 +97,7 @@ type Clients interface {
 	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
 	// there is none, ErrInvalid where c can not be kept.
 	UpdateClient(ctx context.Context, c Client) error
-	// DeleteClient removes the client with its codes, access tokens and families, so that
+	// DeleteClient removes the client with its codes, tokens, families and device grants, so that
 	// nothing of it fits a later client of that ID. ErrNotFound where there is none.
 	DeleteClient(ctx context.Context, id string) error
 }

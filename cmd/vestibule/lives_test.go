@@ -29,7 +29,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 6", "migrate")
+	run("schema version 8", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -113,6 +113,8 @@ func TestLives(t *testing.T) {
 	if out := run("client_id ", "client", "create", "-name", "Phone", "-public", "-native", "-redirect", "http://127.0.0.1/cb"); strings.Contains(out, "secret") {
 		t.Error("a public client has a secret")
 	}
+	run("client_id tv", "client", "create", "-id", "tv", "-name", "TV", "-public", "-grant", "urn:ietf:params:oauth:grant-type:device_code", "-grant", "refresh_token")
+	run("deleted client tv", "client", "delete", "tv")
 	if list := run("https://app.example/cb", "client", "list"); strings.Count(list, "\n") != 3 || strings.Contains(list, "vcs_") {
 		t.Error(list)
 	}

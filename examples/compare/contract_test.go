@@ -116,6 +116,7 @@ func TestContract(t *testing.T) {
 			alice = c.Token("/token/login", "alice", "wonderland-42") // she logged out everywhere
 		})
 		t.Run("oauth2", func(t *testing.T) { oauth2Paths(t, c) })
+		t.Run("oauth2_device", func(t *testing.T) { devicePaths(t, c) })
 		t.Run("notes", func(t *testing.T) {
 			c.Is(200, "[]", "GET", "/api/notes", "")
 			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)

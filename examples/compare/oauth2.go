@@ -32,7 +32,7 @@ func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	}
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
 		Scopes:  map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
-		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace,
+		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace, Keys: ring,
 		SigningKeys: signing, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut},
 	})
 	if err != nil {
@@ -40,7 +40,7 @@ func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	}
 	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
 	for _, c := range []storage.Client{
-		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}},
+		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.DeviceCode}},
 		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}},
 	} {
 		c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
@@ -69,10 +69,15 @@ func addClient(ctx context.Context, db *gormstore.Store, hasher *password.Hasher
 	return err
 }
 
-// oauth2Routes mounts the server's endpoints. The authorization endpoint stands behind the
-// chain, since it asks who is logged in; the others read their client's own credential.
+// oauth2Routes mounts the server's endpoints. Its pages stand behind the chain, since they ask
+// who is logged in; the others read their client's own credential.
 func oauth2Routes(mux *authz.Mux, s *oauth2.Server) {
 	mux.Handle("/oauth2/authorize", s.Authorize("/login"), authz.AllowAny)
+	mux.Handle("/oauth2/device", s.Device("/login"), authz.AllowAny)
+	mux.Bare("/oauth2/device_authorization", s.DeviceAuthorization())
+	mux.Handle("GET /oauth2/grants", s.Grants(), authz.IsAuthenticated)
+	mux.Handle("DELETE /oauth2/grants/{id}", s.RevokeGrant(), authz.IsAuthenticated)
+	mux.Handle("/oauth2/applications", s.GrantsPage("/login"), authz.AllowAny)
 	mux.Bare("/oauth2/token", s.Token())
 	mux.Bare("/oauth2/revoke", s.Revoke())
 	mux.Bare("/oauth2/introspect", s.Introspect())

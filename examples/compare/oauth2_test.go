@@ -56,7 +56,14 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 		t.Fatalf("no consent page: %s", page)
 	}
 	decision := "handle=" + handle[1] + "&decision=allow"
-	c.Is(403, "*", "POST", "/oauth2/authorize", decision, mine) // says not where it comes from, and has no token
+	t.Run("attack_146_csrf", func(t *testing.T) {
+		// One says not where it comes from, and has no token; the others come from elsewhere.
+		for _, headers := range [][]string{{mine}, {mine, "Origin: https://evil.example"}, {mine, "Origin: null"}, {mine, "Sec-Fetch-Site: cross-site"}, {mine, "Sec-Fetch-Site: same-site"}} {
+			if resp, text := c.Do("POST", "/oauth2/authorize", decision, headers...); resp.StatusCode != 403 || resp.Header.Get("Location") != "" {
+				t.Errorf("%q: %d %s", headers[1:], resp.StatusCode, text)
+			}
+		}
+	})
 	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
 	if token == nil {
 		t.Fatal("the form has no token")
@@ -79,6 +86,7 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(403, denied, "GET", "/api/admin", "", access)
 	c.Is(403, denied, "POST", "/logout-everywhere", "", access)
 	c.Is(403, "*", "GET", "/knox/tokens", "", access)
+	grantPaths(t, c, mine, access)
 	next, _ := tokens("grant_type=refresh_token&client_id=demo-public&refresh_token=" + refresh)
 	c.Is(200, alices, "GET", "/api/profile", "", next)
 	// The code again: what came of it ends.
@@ -94,4 +102,79 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(401, invalid, "GET", "/api/open", "", own)
 	c.Is(401, "*", "POST", "/oauth2/token", "grant_type=client_credentials", basicAuth("demo-confidential", "wrong"))
 	c.Is(200, "*", "GET", "/.well-known/oauth-authorization-server", "")
+}
+
+// devicePaths walks a device through its grant.
+func devicePaths(t *testing.T, c demotest.Client) {
+	var begun struct {
+		Device   string `json:"device_code"`
+		User     string `json:"user_code"`
+		Complete string `json:"verification_uri_complete"`
+	}
+	resp, text := c.Do("POST", "/oauth2/device_authorization", "client_id=demo-public&scope=profile")
+	if err := json.Unmarshal([]byte(text), &begun); err != nil || resp.StatusCode != 200 || !strings.HasSuffix(begun.Complete, "/oauth2/device?user_code="+begun.User) {
+		t.Fatalf("%d %s", resp.StatusCode, text)
+	}
+	poll := "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:device_code") + "&client_id=demo-public&device_code=" + begun.Device
+	for _, want := range []string{"authorization_pending", "slow_down"} {
+		if resp, text := c.Do("POST", "/oauth2/token", poll); resp.StatusCode != 400 || !strings.Contains(text, want) {
+			t.Errorf("%d %s, want %s", resp.StatusCode, text, want)
+		}
+	}
+	page := "/oauth2/device?user_code=" + begun.User
+	for method, next := range map[string]string{"GET": page, "POST": "/oauth2/device"} {
+		if to := c.Is(303, "", method, page, "").Header.Get("Location"); to != "/login?next="+url.QueryEscape(next) {
+			t.Errorf("%s: nobody is sent to %q", method, to)
+		}
+	}
+	c.Is(403, "*", "GET", page, "", basicAuth("alice", "wonderland-42"))
+	mine := sessionCookie(c.Is(200, "*", "POST", "/session/login", alicesLogin))
+	_, form := c.Do("GET", page, "", mine)
+	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(form)
+	if token == nil || !strings.Contains(form, `name="user_code" value="`+begun.User+`"`) {
+		t.Fatalf("no form: %s", form)
+	}
+	code := "user_code=" + strings.ToLower(strings.ReplaceAll(begun.User, "-", "")) + "&csrfmiddlewaretoken=" + token[1]
+	c.Is(403, "*", "POST", "/oauth2/device", code, mine, "Origin: https://evil.example")
+	_, asked := c.Do("POST", "/oauth2/device", code, mine)
+	handle := regexp.MustCompile(`name="handle" value="([^"]+)"`).FindStringSubmatch(asked)
+	if handle == nil || !strings.Contains(asked, "Public demo") || !strings.Contains(asked, begun.User) || !strings.Contains(asked, `name="decision" value="allow"`) {
+		t.Fatalf("nobody is asked: %s", asked)
+	}
+	c.Is(200, "*", "POST", "/oauth2/device/", "handle="+handle[1]+"&decision=allow&csrfmiddlewaretoken="+token[1], mine)
+	var got struct {
+		Access string `json:"access_token"`
+	}
+	if resp, text := c.Do("POST", "/oauth2/token", poll); resp.StatusCode != 200 || json.Unmarshal([]byte(text), &got) != nil {
+		t.Fatalf("%d %s", resp.StatusCode, text)
+	}
+	c.Is(200, `{"username":"alice","email":"alice@example.com","scheme":"oauth2","client":"demo-public"}`, "GET", "/api/profile", "", "Authorization: Bearer "+got.Access)
+	c.Is(400, "*", "POST", "/oauth2/token", poll)
+}
+
+// grantPaths walks what a user sees of the one grant, and leaves it.
+func grantPaths(t *testing.T, c demotest.Client, mine, access string) {
+	t.Helper()
+	_, list := c.Do("GET", "/oauth2/grants", "", mine)
+	m := regexp.MustCompile(`^\[\{"id":"([^"]+)","client":"demo-public","name":"Public demo","scopes":\["profile","notes:read"\],"created":"[^"]+","expiry":"[^"]+"\}\]`).FindStringSubmatch(list)
+	if m == nil {
+		t.Fatal(list)
+	}
+	c.Is(401, missing, "GET", "/oauth2/grants", "")
+	c.Is(403, denied, "GET", "/oauth2/grants", "", access)
+	c.Is(403, denied, "DELETE", "/oauth2/grants/"+m[1], "", access)
+	c.Is(403, "*", "DELETE", "/oauth2/grants/"+m[1], "", mine, "Origin: https://evil.example")
+	c.Is(404, "*", "DELETE", "/oauth2/grants/x", "", mine)
+	if to := c.Is(303, "", "GET", "/oauth2/applications", "").Header.Get("Location"); !strings.HasPrefix(to, "/login?next=%2Foauth2%2Fapplications") {
+		t.Error(to)
+	}
+	_, page := c.Do("GET", "/oauth2/applications", "", mine)
+	token := regexp.MustCompile(`name="csrfmiddlewaretoken" value="([^"]+)"`).FindStringSubmatch(page)
+	if token == nil || !strings.Contains(page, `name="grant" value="`+m[1]+`"`) {
+		t.Fatal(page)
+	}
+	c.Is(403, "*", "POST", "/oauth2/applications", "grant="+m[1], mine) // says not where it comes from, and has no token
+	c.Is(403, "*", "POST", "/oauth2/applications", "grant="+m[1]+"&csrfmiddlewaretoken="+token[1], mine, "Origin: https://evil.example")
+	c.Is(303, "", "POST", "/oauth2/applications", "grant=x&csrfmiddlewaretoken="+token[1], mine)
+	c.Is(200, "*", "GET", "/api/profile", "", access)
 }

@@ -1,6 +1,7 @@
 package oauth2
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -89,7 +90,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if q.Hint != "" && q.Hint != u.subject {
 		return s.send(w, r, q, nil, refuse("login_required", "Another user is logged in than the one that the client expects."))
 	}
-	if q.Prompt == "none" && !q.client.Trusted {
+	silent := q.client.Trusted && q.Prompt != "consent"
+	if !silent {
+		if silent, err = s.remembered(ctx, q, u); err != nil {
+			return err
+		}
+	}
+	if q.Prompt == "none" && !silent {
 		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
 	}
 	if !q.pushed.IsZero() {
@@ -101,7 +108,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 			return err
 		}
 	}
-	if q.client.Trusted && q.Prompt != "consent" {
+	if silent {
 		return s.grant(w, r, q, u)
 	}
 	handle, err := s.text(handlePrefix)
@@ -121,6 +128,9 @@ func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q
 	v := r.URL.Query()
 	if q.Prompt == "login" {
 		v.Del("prompt")
+		if q.consents {
+			v.Set("prompt", "consent")
+		}
 	}
 	if q.MaxAge == 0 {
 		v.Del("max_age")
@@ -139,28 +149,10 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return forbidden("Log in first.")
 	}
-	handle := f.get("handle")
-	gone := fatally("This page is too old, or was answered already. Go back to the application and try again.")
-	if !tokentext.Valid(handlePrefix, handle) {
-		return gone
-	}
-	ctx, d := r.Context(), storage.DigestOf(handle)
-	a, err := s.store.AuthRequestByDigest(ctx, d)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return gone
-	case err != nil:
+	ctx := r.Context()
+	a, err := s.takeHandle(ctx, f.get("handle"), purposeConsent, u)
+	if err != nil {
 		return err
-	case a.Purpose != purposeConsent || a.Subject != u.subject || a.Session != u.session:
-		return forbidden("This page was made for somebody else, or for another login.")
-	}
-	switch err := s.store.TakeAuthRequest(ctx, d); {
-	case errors.Is(err, storage.ErrNotFound):
-		return gone
-	case err != nil:
-		return err
-	case a.Expired(s.now()):
-		return gone
 	}
 	var q request
 	if err := json.Unmarshal(a.Data, &q); err != nil {
@@ -173,6 +165,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.get("decision") {
 	case "allow":
+		if err := s.remember(ctx, q, u); err != nil {
+			return err
+		}
 		return s.grant(w, r, q, u)
 	case "deny":
 		return s.send(w, r, q, nil, refuse("access_denied", "The user refused."))
@@ -180,8 +175,39 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	return fatally("The decision is missing.")
 }
 
+// takeHandle takes the request that a page's handle stands for, for the user and the session
+// that the page was made for.
+func (s *Server) takeHandle(ctx context.Context, handle, purpose string, u user) (storage.AuthRequest, error) {
+	gone := fatally("This page is too old, or was answered already. Go back to the application and try again.")
+	if !tokentext.Valid(handlePrefix, handle) {
+		return storage.AuthRequest{}, gone
+	}
+	d := storage.DigestOf(handle)
+	a, err := s.store.AuthRequestByDigest(ctx, d)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return a, gone
+	case err != nil:
+		return a, err
+	case a.Purpose != purpose || a.Subject != u.subject || a.Session != u.session:
+		return a, forbidden("This page was made for somebody else, or for another login.")
+	}
+	switch err := s.store.TakeAuthRequest(ctx, d); {
+	case errors.Is(err, storage.ErrNotFound):
+		return a, gone
+	case err != nil:
+		return a, err
+	case a.Expired(s.now()):
+		return a, gone
+	}
+	return a, nil
+}
+
 // grant makes a code and sends the browser on with it.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
+	if q.Implicit {
+		return s.implicit(w, r, q, u)
+	}
 	text, err := s.text(codePrefix)
 	if err != nil {
 		return err
@@ -218,7 +244,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, q request, v url.V
 	}
 	v.Set("iss", s.issuer)
 	mark := "?"
-	if strings.Contains(q.to, "?") {
+	switch {
+	case q.Implicit: // encoded all the same, so that no value makes another parameter
+		mark = "#"
+	case strings.Contains(q.to, "?"):
 		mark = "&"
 	}
 	redirect(w, q.to+mark+v.Encode())

@@ -44,7 +44,7 @@ func CheckClient(c storage.Client) error {
 	}
 	for _, g := range c.Grants {
 		switch {
-		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken}, g):
+		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode, Password, Implicit}, g):
 			bad("the grant type %q is not known", g)
 		case g == ClientCredentials && c.Public():
 			bad("a public client can not act for itself")
@@ -54,9 +54,9 @@ func CheckClient(c storage.Client) error {
 	switch {
 	case len(c.Grants) == 0:
 		bad("it may use no grant")
-	case code && len(c.RedirectURIs) == 0:
+	case (code || slices.Contains(c.Grants, Implicit)) && len(c.RedirectURIs) == 0:
 		bad("it has no redirect URI")
-	case slices.Contains(c.Grants, RefreshToken) && !code:
+	case slices.Contains(c.Grants, RefreshToken) && !code && !slices.Contains(c.Grants, DeviceCode) && !slices.Contains(c.Grants, Password):
 		bad("nothing gives it a refresh token")
 	}
 	for _, name := range slices.Concat(c.Scopes, c.Default) {

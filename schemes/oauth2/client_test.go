@@ -20,7 +20,7 @@ func TestCheckClient(t *testing.T) {
 		"method":             func(c *storage.Client) { c.Method = "private_key_jwt" },
 		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{redirect + "#x"} },
 		"http is for":        func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
-		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "password") },
+		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
 		"act for itself":     func(c *storage.Client) { c.Method, c.Grants = oauth2.None, []string{oauth2.ClientCredentials} },
 		"no grant":           func(c *storage.Client) { c.Grants = nil },
 		"no redirect URI":    func(c *storage.Client) { c.RedirectURIs = nil },

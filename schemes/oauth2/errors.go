@@ -90,13 +90,18 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.challenge != "" {
 		h.Set("WWW-Authenticate", e.challenge)
 	}
-	if e.retryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((e.retryAfter+time.Second-1)/time.Second), 10))
-	}
+	e.retry(h)
 	write(w, e.Status, struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description,omitempty"`
 	}{e.Code, e.Description})
+}
+
+// retry says when the client may try again, where that is known.
+func (e *Error) retry(h http.Header) {
+	if e.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((e.retryAfter+time.Second-1)/time.Second), 10))
+	}
 }
 
 // write answers with JSON that nobody keeps (RFC 6749 section 5.1).

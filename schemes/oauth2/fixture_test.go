@@ -47,7 +47,8 @@ func each(t *testing.T, f func(t *testing.T, s store)) {
 // faulty fails where it is told to.
 type faulty struct {
 	store
-	fail atomic.Bool
+	fail       atomic.Bool
+	noConsents atomic.Bool
 }
 
 var errDown = errors.New("the database is down")
@@ -71,6 +72,34 @@ func (f *faulty) AccessByDigest(ctx context.Context, d storage.Digest) (storage.
 		return storage.AccessState{}, err
 	}
 	return f.store.AccessByDigest(ctx, d)
+}
+
+func (f *faulty) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
+	if err := f.down(); err != nil {
+		return nil, err
+	}
+	return f.store.ListFamilies(ctx, purpose, subject, limit)
+}
+
+func (f *faulty) PutConsent(ctx context.Context, c storage.Consent) error {
+	if f.noConsents.Load() {
+		return errDown
+	}
+	return f.store.PutConsent(ctx, c)
+}
+
+func (f *faulty) ConsentOf(ctx context.Context, subject, client string) (storage.Consent, error) {
+	if f.noConsents.Load() {
+		return storage.Consent{}, errDown
+	}
+	return f.store.ConsentOf(ctx, subject, client)
+}
+
+func (f *faulty) DropConsent(ctx context.Context, subject, client string) error {
+	if f.noConsents.Load() {
+		return errDown
+	}
+	return f.store.DropConsent(ctx, subject, client)
 }
 
 const (

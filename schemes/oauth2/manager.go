@@ -39,7 +39,7 @@ type manager struct{ s *Server }
 var _ goauth.Manager = manager{}
 
 // GenerateAccessToken implements goauth.Manager for codes and for clients themselves.
-func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType, _ *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
+func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType, tgr *goauth.TokenGenerateRequest) (goauth.TokenInfo, error) {
 	x, ok := ctx.Value(exchangeKey{}).(exchange)
 	if !ok {
 		return nil, errNotThisWay
@@ -47,6 +47,9 @@ func (m manager) GenerateAccessToken(ctx context.Context, grant goauth.GrantType
 	switch grant {
 	case goauth.AuthorizationCode:
 		a, err := m.s.exchangeCode(ctx, x)
+		return m.info(a), err
+	case goauth.PasswordCredentials:
+		a, err := m.s.byPassword(ctx, x, tgr.Request)
 		return m.info(a), err
 	case goauth.ClientCredentials:
 		a, err := m.s.forItself(ctx, x)

@@ -18,6 +18,10 @@ type Endpoints struct {
 	JWKS       string // "/oauth2/jwks"; with SigningKeys
 	Userinfo   string // "/oauth2/userinfo"; with OpenID, and Logout with its EndSession
 	Logout     string // "/oauth2/logout"
+	// DeviceAuthorization is "/oauth2/device_authorization", Device the page "/oauth2/device".
+	// Without Options.Keys there are none.
+	DeviceAuthorization, Device string
+	Register                    string // "/oauth2/register", with Options.Registration alone
 }
 
 // metadata are those of RFC 8414 section 2.
@@ -28,6 +32,8 @@ type metadata struct {
 	Revoke        string   `json:"revocation_endpoint,omitempty"`
 	Introspect    string   `json:"introspection_endpoint,omitempty"`
 	Push          string   `json:"pushed_authorization_request_endpoint,omitempty"`
+	Device        string   `json:"device_authorization_endpoint,omitempty"`
+	Register      string   `json:"registration_endpoint,omitempty"`
 	Scopes        []string `json:"scopes_supported"`
 	Responses     []string `json:"response_types_supported"`
 	Modes         []string `json:"response_modes_supported"`
@@ -55,23 +61,40 @@ type openIDMetadata struct {
 	RequestURI      bool `json:"request_uri_parameter_supported"`
 }
 
+const registerPath = "/oauth2/register"
+
+// at is the URL of an endpoint; "" where there is none.
+func (s *Server) at(path, otherwise string) string {
+	if path = cmp.Or(path, otherwise); path == "-" {
+		return ""
+	}
+	return s.issuer + path
+}
+
 // Metadata returns the endpoint that describes the server, for
 // /.well-known/oauth-authorization-server (RFC 8414) and, for an OpenID Provider, for
 // /.well-known/openid-configuration (OpenID Connect Discovery 1.0). Everybody may read it, from
 // any origin. Nothing in it comes from the request. Signing keys that can not be had are a 503.
 func (s *Server) Metadata() http.Handler {
-	at := func(path, otherwise string) string {
-		if path = cmp.Or(path, otherwise); path == "-" {
-			return ""
-		}
-		return s.issuer + path
-	}
-	e := s.opts.Endpoints
+	e, at := s.opts.Endpoints, s.at
 	m := metadata{
 		Issuer: s.issuer, Authorize: at(e.Authorize, "/oauth2/authorize"), Token: at(e.Token, "/oauth2/token"), Revoke: at(e.Revoke, "/oauth2/revoke"),
 		Introspect: at(e.Introspect, "/oauth2/introspect"), Push: at(e.Push, "/oauth2/par"),
 		Scopes: s.scopes, Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{AuthorizationCode, ClientCredentials, RefreshToken},
 		Methods: []string{SecretBasic, SecretPost, None}, Challenges: []string{"S256"}, IssInResponse: true,
+	}
+	if s.opts.Keys != nil {
+		m.Device = at(e.DeviceAuthorization, "/oauth2/device_authorization")
+		m.Grants = append(m.Grants, DeviceCode)
+	}
+	if s.opts.InsecurePasswordGrant != nil {
+		m.Grants = append(m.Grants, Password)
+	}
+	if s.opts.InsecureImplicitGrant {
+		m.Grants, m.Responses, m.Modes = append(m.Grants, Implicit), append(m.Responses, "token"), append(m.Modes, "fragment")
+	}
+	if s.opts.Registration != nil {
+		m.Register = at(e.Register, registerPath)
 	}
 	if m.Scopes == nil {
 		m.Scopes = []string{}

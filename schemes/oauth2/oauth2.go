@@ -9,16 +9,12 @@
 package oauth2
 
 import (
-	"cmp"
-	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -58,82 +54,10 @@ type Store interface {
 	storage.Families
 	storage.AuthRequests
 	storage.Blocklist
+	storage.DeviceGrants
+	storage.Tries
+	storage.Consents
 	storage.Transactor
-}
-
-// SecretVerifier checks a client's secret that somebody chose against its hash;
-// password.Hasher is one. source is where the request comes from.
-type SecretVerifier interface {
-	Verify(ctx context.Context, source string, encoded storage.PasswordHash, secret string) (ok, outdated bool, err error)
-}
-
-// Options change a Server; Scopes are needed.
-type Options struct {
-	// Scopes are those that there are, each with a description for the user.
-	Scopes map[string]string
-	// SigningKeys sign what is signed; OpenID and SignedAccess need them.
-	SigningKeys Keys
-	// OpenID, where not nil, makes the server an OpenID Provider. The scope "openid" is one of
-	// Scopes then, with a description of its own where it has none.
-	OpenID *OpenID
-	// SignedAccess makes access tokens JWTs (RFC 9068), for Audience where a client names no
-	// resource: other services can check them by the published keys, without a question to
-	// this server, and then see no revocation before they expire. Here revocation, logout and
-	// the end of client and account count at once.
-	SignedAccess bool
-	// Origins are those of pages whose scripts may call the token, revocation and userinfo
-	// endpoints (CORS), such as "https://app.example".
-	Origins []string
-	// Audience is the resource that this application's API is (RFC 8707), such as
-	// "https://api.example". A token that was asked for others is refused here. "" takes
-	// every token.
-	Audience string
-	// Endpoints are where the endpoints are mounted, for the metadata.
-	Endpoints Endpoints
-	// AccessTTL is how long an access token lives; 0 is an hour. It can be revoked before.
-	AccessTTL time.Duration
-	// CodeTTL is how long an authorization code can be exchanged; 0 is a minute, at most 10.
-	CodeTTL time.Duration
-	// RefreshTTL is how long a refresh token waits to be exchanged; 0 is 30 days.
-	// AbsoluteTTL is how long a grant lives at most; 0 is 90 days, or RefreshTTL where that
-	// is longer.
-	RefreshTTL, AbsoluteTTL time.Duration
-	// Grace is how long the answer of an exchange may be asked for again: 10 seconds where 0,
-	// at most a minute; below 0 is never.
-	Grace time.Duration
-	// Session tells the session that an identity came by, and the epoch that it holds:
-	// session.Of. Authorize needs it.
-	Session func(authn.Identity) (session string, epoch int64, ok bool)
-	// Token gives the token that a form of the identity's session carries: session.Token. With
-	// it the consent form works also for who says not where a request comes from (RULES B2).
-	Token func(authn.Identity) string
-	// RenderConsent writes the consent page, after status and headers were set; nil is a
-	// plain page. See Consent for what it holds.
-	RenderConsent func(w http.ResponseWriter, r *http.Request, c Consent)
-	// InsecureOptionalPKCE lets confidential clients ask for a code without a challenge, for
-	// those that can not (RFC 7636). Whoever gets hold of such a code and of a browser can put
-	// it into another one's login.
-	InsecureOptionalPKCE bool
-	// InsecureChosenSecrets, where not nil, checks the secrets of clients that have a
-	// Password: ones that somebody chose, or that were imported. Generated secrets need
-	// nothing of it, and nobody can guess those.
-	InsecureChosenSecrets SecretVerifier
-	// Proxies are those whose X-Forwarded-For says where a request comes from.
-	Proxies authn.TrustedProxies
-	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
-	Limiter authn.LoginLimiter
-	// User makes the application's own account of a token's user. nil leaves *storage.User.
-	// Its *authn.Error refuses the request; any other error is a fault.
-	User func(context.Context, storage.User) (authn.User, error)
-	// Observe is told what happens to grants and tokens, on the caller's goroutine and after
-	// it happened.
-	Observe func(context.Context, Event)
-	// Logger is told of codes and refresh tokens that were used again, and of faults; nil is
-	// slog.Default().
-	Logger *slog.Logger
-	// Clock is time.Now where nil, Rand crypto/rand.
-	Clock func() time.Time
-	Rand  io.Reader
 }
 
 // Prefixes of the tokens' texts (RULES C9).
@@ -168,71 +92,29 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if err := checkIssuer(issuer); err != nil {
 		return nil, err
 	}
-	s := &Server{issuer: issuer, store: store, opts: *opts, scopes: slices.Sorted(maps.Keys(opts.Scopes))}
+	s := &Server{issuer: issuer, store: store, opts: *opts}
 	o := &s.opts
 	o.defaults()
-	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
-		return nil, errors.New("oauth2: AccessTTL is below a second, or CodeTTL not between a second and 10 minutes")
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if (o.OpenID != nil || o.SignedAccess) && o.SigningKeys == nil {
-		return nil, errors.New("oauth2: OpenID and SignedAccess need SigningKeys")
-	}
-	if o.SignedAccess && o.Audience == "" {
-		return nil, errors.New("oauth2: SignedAccess needs an Audience: a token for nobody is for everybody")
-	}
-	if o.OpenID != nil {
-		openID := *o.OpenID
-		openID.TTL = cmp.Or(openID.TTL, time.Hour)
-		if openID.TTL < time.Second {
-			return nil, errors.New("oauth2: OpenID.TTL is below a second")
-		}
-		o.OpenID = &openID
-		o.Scopes = maps.Clone(o.Scopes)
-		if o.Scopes == nil {
-			o.Scopes = map[string]string{}
-		}
-		o.Scopes[scopeOpenID] = cmp.Or(o.Scopes[scopeOpenID], "Know that it is you")
-		s.scopes = slices.Sorted(maps.Keys(o.Scopes))
-	}
-	for _, name := range s.scopes {
-		if !isScope(name) {
-			return nil, fmt.Errorf("oauth2: scope %q: want printable ASCII without blanks, quotes and backslashes (RFC 6749 section 3.3)", name)
-		}
-	}
+	s.scopes = slices.Sorted(maps.Keys(o.Scopes))
 	var err error
 	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + leeway, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)
 	}
 	s.perms, _ = store.(storage.Permissions)
-	s.frame = server.NewServer(&server.Config{
-		TokenType:         "Bearer",
-		AllowedGrantTypes: []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing},
-	}, manager{s})
+	grants := []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing}
+	if o.InsecurePasswordGrant != nil {
+		grants = append(grants, goauth.PasswordCredentials)
+	}
+	s.frame = server.NewServer(&server.Config{TokenType: "Bearer", AllowedGrantTypes: grants}, manager{s})
 	s.frame.SetExtensionFieldsHandler(further)
 	s.invalid = authn.AuthenticationFailed("Invalid token.")
 	s.invalid.Code = "invalid_token"
 	s.unrecognized = authn.Unrecognized(s.invalid.With(errors.New("not of a token's shape")))
 	return s, nil
-}
-
-func (o *Options) defaults() {
-	o.AccessTTL = cmp.Or(o.AccessTTL, time.Hour)
-	o.CodeTTL = cmp.Or(o.CodeTTL, time.Minute)
-	o.RefreshTTL = cmp.Or(o.RefreshTTL, 30*24*time.Hour)
-	o.AbsoluteTTL = cmp.Or(o.AbsoluteTTL, max(90*24*time.Hour, o.RefreshTTL))
-	switch {
-	case o.Grace == 0:
-		o.Grace = 10 * time.Second
-	case o.Grace < 0:
-		o.Grace = 0
-	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
 }
 
 func checkIssuer(issuer string) error {

@@ -1,6 +1,7 @@
 package oauth2
 
 import (
+	"cmp"
 	"errors"
 	"html/template"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Scope is a scope as the consent page shows it.
@@ -29,18 +31,9 @@ type Consent struct {
 }
 
 func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u user, handle string) {
-	c := Consent{Client: q.client.Name, User: u.name, Handle: handle}
-	if s.opts.Token != nil {
-		c.Token = s.opts.Token(authn.FromContext(r.Context()))
-	}
-	if c.Client == "" {
-		c.Client = q.Client
-	}
+	c := s.consentOf(r, q.client, q.Scopes, u, handle)
 	if to, err := url.Parse(q.to); err == nil {
 		c.Site = to.Host
-	}
-	for _, name := range q.Scopes {
-		c.Scopes = append(c.Scopes, Scope{name, s.opts.Scopes[name]})
 	}
 	pageHeaders(w.Header(), formAction(q.to))
 	w.WriteHeader(http.StatusOK)
@@ -49,6 +42,18 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u us
 		return
 	}
 	_ = consentTemplate.Execute(w, c)
+}
+
+// consentOf is what a page shows that asks the user.
+func (s *Server) consentOf(r *http.Request, client storage.Client, scopes []string, u user, handle string) Consent {
+	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.name, Handle: handle}
+	if s.opts.Token != nil {
+		c.Token = s.opts.Token(authn.FromContext(r.Context()))
+	}
+	for _, name := range scopes {
+		c.Scopes = append(c.Scopes, Scope{name, s.opts.Scopes[name]})
+	}
+	return c
 }
 
 // formAction is what a page's form may lead to: browsers ask for the redirect after it too.
@@ -85,6 +90,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.logger().LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.Any("reason", e), slog.String("route", r.Pattern))
 	pageHeaders(w.Header(), "'none'")
+	e.retry(w.Header())
 	w.WriteHeader(e.Status)
 	_ = errorTemplate.Execute(w, e)
 }

@@ -27,12 +27,16 @@ type request struct {
 	Nonce       string   `json:"nonce,omitempty"`
 	Scopes      []string `json:"scopes"`
 	Resource    []string `json:"resource,omitempty"`
+	// Implicit requests have the response type "token".
+	Implicit bool `json:"implicit,omitempty"`
 	// Prompt is "none", "login", "consent", or "".
 	Prompt string `json:"prompt,omitempty"`
 	// MaxAge is how old the user's login may be; negative for no bound.
 	MaxAge time.Duration `json:"max_age"`
 	// Hint is the user whom an "id_token_hint" names; "" for none.
 	Hint string `json:"hint,omitempty"`
+
+	consents bool // the prompt says "consent" beside "login"
 
 	to     string         // where the answer goes
 	client storage.Client // as it is now
@@ -102,6 +106,10 @@ func (s *Server) parse(ctx context.Context, v url.Values) (request, error) {
 
 // rest checks what may be answered at the redirect URI.
 func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, error) {
+	grant, mode := AuthorizationCode, "query"
+	if q.Implicit = s.opts.InsecureImplicitGrant && v.Get("response_type") == "token"; q.Implicit {
+		grant, mode = Implicit, "fragment"
+	}
 	switch {
 	case v.Has("request"):
 		return q, refuse("request_not_supported", "Request objects are not supported.")
@@ -109,17 +117,20 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 		return q, refuse("request_uri_not_supported", "A request_uri must be a pushed one.")
 	case v.Get("response_type") == "":
 		return q, refuse("invalid_request", "The response_type is missing.")
-	case v.Get("response_type") != "code":
+	case v.Get("response_type") != "code" && !q.Implicit:
 		return q, refuse("unsupported_response_type", "The response type is not supported.")
-	case !slices.Contains(q.client.Grants, AuthorizationCode):
+	case !slices.Contains(q.client.Grants, grant):
 		return q, errUnauthorized
-	case v.Get("response_mode") != "" && v.Get("response_mode") != "query":
+	case v.Get("response_mode") != "" && v.Get("response_mode") != mode:
 		return q, refuse("invalid_request", "The response mode is not supported.")
 	}
-	if err := s.challenge(&q, v); err != nil {
+	var err error
+	if !q.Implicit {
+		err = s.challenge(&q, v)
+	}
+	if err != nil {
 		return q, err
 	}
-	var err error
 	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.client.Scopes, q.client.Default); err != nil {
 		return q, err
 	}
@@ -140,7 +151,7 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 	switch q.Prompt = v.Get("prompt"); q.Prompt {
 	case "", "none", "login", "consent":
 	case "login consent", "consent login":
-		q.Prompt = "login"
+		q.Prompt, q.consents = "login", true
 	default:
 		return q, refuse("invalid_request", "The prompt is unknown, or combines none with others.")
 	}

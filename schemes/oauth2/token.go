@@ -24,6 +24,8 @@ import (
 //     same answer again within Options.Grace, the end of the grant where an older one is
 //     used (RULES T3).
 //   - client_credentials: "scope". The token has no user.
+//   - DeviceCode: "device_code", again and again until the user decided (RFC 8628 section
+//     3.5). It is exchanged once. See DeviceAuthorization.
 //
 // "resource" (RFC 8707) may come several times, and narrows what the token is for.
 func (s *Server) Token() http.Handler {
@@ -50,6 +52,12 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo
 	switch {
 	case grant == "":
 		return nil, refuse("invalid_request", "The grant_type is missing.")
+	case grant == DeviceCode && s.opts.Keys != nil: // which the frame does not know
+		if !slices.Contains(c.Grants, DeviceCode) {
+			return nil, errUnauthorized
+		}
+		a, err := s.exchangeDevice(r.Context(), exchange{c, f, s.source(r)})
+		return manager{s}.info(a), err
 	case !s.frame.CheckGrantType(grant):
 		return nil, errUnsupported
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():

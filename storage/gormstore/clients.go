@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, created_us"
-	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ? WHERE id = ?"
+	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, registration, created_us"
+	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ?, registration = ? WHERE id = ?"
 	clientByID    = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id = ?"
 	listClients   = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id > ? ORDER BY id LIMIT ?"
 )
@@ -31,13 +31,14 @@ type clientLists struct {
 type clientRow struct {
 	c              storage.Client
 	secret         []byte
+	registration   []byte
 	password, list string
 	created        int64
 }
 
 func (r *clientRow) dest() []any {
 	c := &r.c
-	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.created}
+	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.registration, &r.created}
 }
 
 func (r *clientRow) client() (storage.Client, error) {
@@ -48,6 +49,7 @@ func (r *clientRow) client() (storage.Client, error) {
 	c := r.c
 	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Audiences
 	copy(c.Secret[:], r.secret)
+	copy(c.Registration[:], r.registration)
 	c.Password, c.Created = storage.PasswordHash(r.password), timeOf(r.created)
 	return c, nil
 }
@@ -58,11 +60,14 @@ func clientValues(c storage.Client) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var secret []byte
+	var secret, registration []byte
 	if !c.Secret.IsZero() {
 		secret = c.Secret[:]
 	}
-	return []any{c.Name, c.Method, secret, string(c.Password), c.Native, c.Trusted, c.Disabled, string(list), c.Keys}, nil
+	if !c.Registration.IsZero() {
+		registration = c.Registration[:]
+	}
+	return []any{c.Name, c.Method, secret, string(c.Password), c.Native, c.Trusted, c.Disabled, string(list), c.Keys, registration}, nil
 }
 
 // ClientByID implements storage.Clients.
@@ -144,9 +149,9 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	})
 }
 
-// dropGrants removes the codes and access tokens of a client or of a subject.
+// dropGrants removes the codes, access tokens, device grants and consents of a client or of a subject.
 func (s *Store) dropGrants(ctx context.Context, column, id string) error {
-	for _, table := range []string{"vestibule_codes", "vestibule_access_tokens", "vestibule_auth_requests"} {
+	for _, table := range []string{"vestibule_codes", "vestibule_access_tokens", "vestibule_auth_requests", "vestibule_device_grants", "vestibule_consents"} {
 		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+column+" = ?"), id); err != nil {
 			return err
 		}

@@ -20,7 +20,10 @@ func (s *Store) HotQueries() map[string]string {
 		"prune codes":  s.dialect.bind("DELETE FROM vestibule_codes" + ended("digest", "vestibule_codes", "kept_us", "TRUE")),
 		"prune access": s.dialect.bind("DELETE FROM vestibule_access_tokens" + ended("digest", "vestibule_access_tokens", "expires_us", "TRUE")),
 		"one time":     s.q.oneTimeByDigest, "prune one times": s.dialect.bind("DELETE FROM vestibule_onetimes" + ended("digest", "vestibule_onetimes", "expires_us", "TRUE")),
-		"prune families": s.dialect.bind("DELETE FROM vestibule_families" + ended("id", "vestibule_families", "expires_us", "TRUE")),
-		"prune sealed":   s.dialect.bind("DELETE FROM vestibule_refresh_tokens" + ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0")),
+		"device grant": s.dialect.bind(deviceGrantBy + "digest = ?"), "user code": s.dialect.bind(deviceGrantBy + "user_code = ?"),
+		"prune device grants": s.dialect.bind("DELETE FROM vestibule_device_grants" + ended("digest", "vestibule_device_grants", "expires_us", "TRUE")),
+		"prune tries":         s.dialect.bind("DELETE FROM vestibule_tries" + ended("name", "vestibule_tries", "until_us", "TRUE")),
+		"prune families":      s.dialect.bind("DELETE FROM vestibule_families" + ended("id", "vestibule_families", "expires_us", "TRUE")),
+		"prune sealed":        s.dialect.bind("DELETE FROM vestibule_refresh_tokens" + ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0")),
 	}
 }

@@ -31,7 +31,10 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_onetimes", "digest", "expires_us", "TRUE"),
 		drop("vestibule_codes", "digest", "kept_us", "TRUE"),
 		drop("vestibule_auth_requests", "digest", "expires_us", "TRUE"),
+		drop("vestibule_consents", "(subject, client)", "expires_us", "TRUE"),
 		drop("vestibule_access_tokens", "digest", "expires_us", "TRUE"),
+		drop("vestibule_device_grants", "digest", "expires_us", "TRUE"),
+		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
 		func(ctx context.Context, n int) (int, error) {
 			return s.dropFamilies(ctx, families, at, at, n)

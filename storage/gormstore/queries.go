@@ -15,6 +15,7 @@ type queries struct {
 	sessionByDigest, oneTimeByDigest            string
 	claim, claimAt, standing, userStanding      string
 	codeByDigest, accessByDigest, signedAccess  string
+	decideDevice                                string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
@@ -92,6 +93,7 @@ func newQueries(d dialect, u *userSQL) queries {
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
 			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",
 		claim:        strings.Replace(claim, "{now}", serverNow, 1),
+		decideDevice: strings.Replace(decideDeviceGrant, "{mayHold}", mayHold, 1),
 		claimAt:      strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
 		standing:     "SELECT COALESCE((SELECT epoch FROM vestibule_subjects WHERE subject = ?), 0), " + blocked,
 		userStanding: "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.cast("?"),
@@ -107,7 +109,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess,
+		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
 	} {
 		*s = d.bind(*s)
 	}

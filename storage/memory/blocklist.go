@@ -110,6 +110,34 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		for d, g := range s.polled {
+			if n >= limit {
+				return nil
+			}
+			if g.Expired(now) {
+				drop(t, s.typed, g.UserCode)
+				drop(t, s.polled, d)
+				n++
+			}
+		}
+		for name, c := range s.tries {
+			if n >= limit {
+				return nil
+			}
+			if !c.ends.After(now) {
+				drop(t, s.tries, name)
+				n++
+			}
+		}
+		for id, c := range s.consents {
+			if n >= limit {
+				return nil
+			}
+			if c.Expired(now) {
+				drop(t, s.consents, id)
+				n++
+			}
+		}
 		for d, a := range s.access {
 			if n >= limit {
 				return nil

@@ -81,11 +81,13 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			return storage.ErrNotFound
 		}
 		drop(t, s.clients, id)
+		s.dropConsents(t, func(c consentID) bool { return c.client == id })
 		for d, c := range s.codes {
 			if c.Client == id {
 				drop(t, s.codes, d)
 			}
 		}
+		s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Client == id })
 		for d, a := range s.access {
 			if a.Client == id {
 				s.dropAccess(t, d)

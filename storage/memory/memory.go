@@ -56,6 +56,10 @@ type Store struct {
 	access    map[storage.Digest]storage.AccessToken
 	accessIDs map[string]storage.Digest
 	asked     map[storage.Digest]storage.AuthRequest
+	polled    map[storage.Digest]storage.DeviceGrant
+	typed     map[storage.MAC]storage.Digest // device grants by user code
+	tries     map[storage.MAC]tries
+	consents  map[consentID]storage.Consent
 }
 
 var (
@@ -75,6 +79,9 @@ var (
 	_ storage.Codes        = (*Store)(nil)
 	_ storage.AccessTokens = (*Store)(nil)
 	_ storage.AuthRequests = (*Store)(nil)
+	_ storage.DeviceGrants = (*Store)(nil)
+	_ storage.Tries        = (*Store)(nil)
+	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
 )
@@ -111,6 +118,10 @@ func New(opts *Options) *Store {
 		access:    make(map[storage.Digest]storage.AccessToken),
 		accessIDs: make(map[string]storage.Digest),
 		asked:     make(map[storage.Digest]storage.AuthRequest),
+		polled:    make(map[storage.Digest]storage.DeviceGrant),
+		typed:     make(map[storage.MAC]storage.Digest),
+		tries:     make(map[storage.MAC]tries),
+		consents:  make(map[consentID]storage.Consent),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

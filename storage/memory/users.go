@@ -202,6 +202,7 @@ func (s *Store) forget(t *tx, subject string) {
 	s.end(t, subject)
 	drop(t, s.perms, subject)
 	drop(t, s.groups, subject)
+	s.dropConsents(t, func(c consentID) bool { return c.subject == subject })
 	for _, id := range s.began[subject] {
 		s.dropFamily(t, id)
 	}
@@ -210,6 +211,7 @@ func (s *Store) forget(t *tx, subject string) {
 			drop(t, s.codes, d)
 		}
 	}
+	s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Subject == subject })
 	for d, a := range s.access {
 		if a.Subject == subject {
 			s.dropAccess(t, d)

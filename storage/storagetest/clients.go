@@ -28,7 +28,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 	rules(t, open, map[string]func(*kit){
 		"round_trip": func(k *kit) {
 			want := storage.Client{
-				ID: "c", Name: "Ünïcode", Method: "private_key_jwt", Secret: storage.DigestOf("secret"), Keys: []byte{0, 1, 0xff}, Native: true,
+				ID: "c", Name: "Ünïcode", Method: "private_key_jwt", Secret: storage.DigestOf("secret"), Registration: storage.DigestOf("token"), Keys: []byte{0, 1, 0xff}, Native: true,
 				RedirectURIs: []string{"https://a.example/cb?x=1", "http://127.0.0.1/cb"}, LogoutURIs: []string{"https://a.example/bye"},
 				Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"b", "a"}, Default: []string{"a"}, Audiences: []string{"https://api.example"},
 				Trusted: true, Disabled: true, Created: born,
@@ -71,6 +71,26 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			}
 			if got := ids(k, "a", 9); !slices.Equal(got, []string{"b", "c"}) {
 				k.Errorf("after a: %q", got)
+			}
+		},
+		"attack_152_sql_in_pages": func(k *kit) {
+			k.add("alice")
+			for _, id := range []string{"a", "b"} {
+				k.must(k.s.CreateClient(k.ctx, client(id)))
+			}
+			for _, after := range append([]string{"zz'; DROP TABLE vestibule_clients; --", "zz' OR '1'='1", `zz" OR 1=1`, "zz{\"$gt\":\"\"}"}, odd...) {
+				for _, id := range ids(k, after, 9) {
+					if id <= after {
+						k.Errorf("after %q: %q", after, id)
+					}
+				}
+				list, err := k.s.ListUsers(k.ctx, after, 9)
+				if err != nil || len(list) > 0 && list[0].Name <= after {
+					k.Errorf("after %q: %+v, %v", after, list, err)
+				}
+			}
+			if got := ids(k, "", 9); !slices.Equal(got, []string{"a", "b"}) {
+				k.Errorf("%q are left", got)
 			}
 		},
 		"invalid": func(k *kit) {

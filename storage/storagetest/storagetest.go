@@ -35,6 +35,9 @@ type Store interface {
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
+	storage.DeviceGrants
+	storage.Tries
+	storage.Consents
 	storage.Pruner
 	storage.Transactor
 }
@@ -65,6 +68,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"codes", codes},
 		{"access_tokens", accessTokens},
 		{"auth_requests", authRequests},
+		{"device_grants", deviceGrants},
+		{"tries", triesCounted},
+		{"consents", consents},
 		{"prune", prune},
 		{"transactions", transactions},
 		{"races", races},

@@ -1,0 +1,109 @@
+package oauth2
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// clientMetadata is what a client says of itself (RFC 7591 section 2), as far as it counts.
+type clientMetadata struct {
+	RedirectURIs []string
+	Method       string
+	Grants       []string
+	Responses    []string
+	Name         string
+	Scope        string
+	Type         string // "application_type" of OpenID Connect
+	Keys         json.RawMessage
+	// ID and Secret come with a change (RFC 7592 section 2.2).
+	ID, Secret string
+}
+
+// decode reads a JSON object whose names are each there once; they are compared exactly,
+// unlike encoding/json does, and unknown ones are ignored.
+func (m *clientMetadata) decode(body []byte) error {
+	known := map[string]any{
+		"redirect_uris": &m.RedirectURIs, "token_endpoint_auth_method": &m.Method, "grant_types": &m.Grants, "response_types": &m.Responses,
+		"client_name": &m.Name, "scope": &m.Scope, "application_type": &m.Type, "jwks": &m.Keys, "client_id": &m.ID, "client_secret": &m.Secret,
+	}
+	if !utf8.Valid(body) {
+		return errors.New("not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("no object")
+	}
+	var seen []string
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := t.(string)
+		if slices.Contains(seen, name) {
+			return errors.New("a name comes twice")
+		}
+		if seen = append(seen, name); len(seen) > 100 {
+			return errors.New("too many members")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		if to, ok := known[name]; ok {
+			if err := json.Unmarshal(value, to); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the object's end
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+// registered is the answer about a client (RFC 7591 section 3.2.1, RFC 7592 section 3).
+type registered struct {
+	ID        string   `json:"client_id"`
+	Issued    int64    `json:"client_id_issued_at"`
+	Secret    string   `json:"client_secret,omitempty"`
+	Expires   *int     `json:"client_secret_expires_at,omitempty"`
+	Redirects []string `json:"redirect_uris,omitempty"`
+	Method    string   `json:"token_endpoint_auth_method"`
+	Grants    []string `json:"grant_types"`
+	Responses []string `json:"response_types"`
+	Name      string   `json:"client_name,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	Type      string   `json:"application_type"`
+	Token     string   `json:"registration_access_token"`
+	URI       string   `json:"registration_client_uri"`
+}
+
+// describe is the answer about a client, with its secret where it has just got one.
+func (s *Server) describe(c storage.Client, secret, token string) *registered {
+	a := &registered{
+		ID: c.ID, Issued: c.Created.Unix(), Secret: secret, Redirects: c.RedirectURIs, Method: c.Method, Grants: c.Grants, Responses: []string{},
+		Name: c.Name, Scope: strings.Join(c.Scopes, " "), Type: "web", Token: token, URI: s.at(s.opts.Endpoints.Register, registerPath) + "/" + c.ID,
+	}
+	if secret != "" {
+		a.Expires = new(int) // 0: never
+	}
+	if slices.Contains(c.Grants, AuthorizationCode) {
+		a.Responses = []string{"code"}
+	}
+	if c.Native {
+		a.Type = "native"
+	}
+	return a
+}

@@ -1,0 +1,178 @@
+package oauth2
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// SecretVerifier checks a client's secret that somebody chose against its hash;
+// password.Hasher is one. source is where the request comes from.
+type SecretVerifier interface {
+	Verify(ctx context.Context, source string, encoded storage.PasswordHash, secret string) (ok, outdated bool, err error)
+}
+
+// Options change a Server; Scopes are needed.
+type Options struct {
+	// Scopes are those that there are, each with a description for the user.
+	Scopes map[string]string
+	// SigningKeys sign what is signed; OpenID and SignedAccess need them.
+	SigningKeys Keys
+	// OpenID, where not nil, makes the server an OpenID Provider. The scope "openid" is one of
+	// Scopes then, with a description of its own where it has none.
+	OpenID *OpenID
+	// SignedAccess makes access tokens JWTs (RFC 9068), for Audience where a client names no
+	// resource: other services can check them by the published keys, without a question to
+	// this server, and then see no revocation before they expire. Here revocation, logout and
+	// the end of client and account count at once.
+	SignedAccess bool
+	// Origins are those of pages whose scripts may call the token, revocation and userinfo
+	// endpoints (CORS), such as "https://app.example".
+	Origins []string
+	// Audience is the resource that this application's API is (RFC 8707), such as
+	// "https://api.example". A token that was asked for others is refused here. "" takes
+	// every token.
+	Audience string
+	// Endpoints are where the endpoints are mounted, for the metadata.
+	Endpoints Endpoints
+	// AccessTTL is how long an access token lives; 0 is an hour. It can be revoked before.
+	AccessTTL time.Duration
+	// CodeTTL is how long an authorization code can be exchanged; 0 is a minute, at most 10.
+	CodeTTL time.Duration
+	// RefreshTTL is how long a refresh token waits to be exchanged; 0 is 30 days.
+	// AbsoluteTTL is how long a grant lives at most; 0 is 90 days, or RefreshTTL where that
+	// is longer.
+	RefreshTTL, AbsoluteTTL time.Duration
+	// Grace is how long the answer of an exchange may be asked for again: 10 seconds where 0,
+	// at most a minute; below 0 is never.
+	Grace time.Duration
+	// Keys is the master key ring. The device grant needs it, for the codes that users type.
+	Keys *keys.Ring
+	// DeviceTTL is how long a user has to type such a code; 0 is 10 minutes, at most 30.
+	DeviceTTL time.Duration
+	// Proxies are believed about the address of who types codes, which are counted by user and
+	// by address. Behind a proxy that is not named all users share one address.
+	Proxies authn.TrustedProxies
+	// Session tells the session that an identity came by, and the epoch that it holds:
+	// session.Of. Authorize needs it.
+	Session func(authn.Identity) (session string, epoch int64, ok bool)
+	// Token gives the token that a form of the identity's session carries: session.Token. With
+	// it the consent form works also for who says not where a request comes from (RULES B2).
+	Token func(authn.Identity) string
+	// RenderConsent writes the consent page, after status and headers were set; nil is a
+	// plain page. See Consent for what it holds.
+	RenderConsent func(w http.ResponseWriter, r *http.Request, c Consent)
+	// RememberConsent is how long a user who allowed something to a client is not asked for
+	// the same, or less, again; 0 asks each time. It ends with the last grant of the client, and
+	// is never for public clients of loopback addresses or private schemes (RULES B5).
+	RememberConsent time.Duration
+	// Registration lets clients register by themselves; nil does not. Register needs it.
+	Registration *Registration
+	// InsecureOptionalPKCE lets confidential clients ask for a code without a challenge, for
+	// those that can not (RFC 7636). Whoever gets hold of such a code and of a browser can put
+	// it into another one's login.
+	InsecureOptionalPKCE bool
+	// InsecurePasswordGrant, where not nil, lets clients with the grant type Password send a
+	// user's name and password (RFC 6749 section 4.3): for clients that can not be changed. The
+	// application learns the password, and no second factor can be asked for. Its checker
+	// counts attempts as for any login.
+	InsecurePasswordGrant authn.PasswordChecker
+	// InsecureImplicitGrant lets clients with the grant type Implicit have an access token
+	// from the authorization endpoint (RFC 6749 section 4.2): it is in the browser's history,
+	// and any page that gets hold of it can use it.
+	InsecureImplicitGrant bool
+	// InsecureChosenSecrets, where not nil, checks the secrets of clients that have a
+	// Password: ones that somebody chose, or that were imported. Generated secrets need
+	// nothing of it, and nobody can guess those.
+	InsecureChosenSecrets SecretVerifier
+	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
+	Limiter authn.LoginLimiter
+	// User makes the application's own account of a token's user. nil leaves *storage.User.
+	// Its *authn.Error refuses the request; any other error is a fault.
+	User func(context.Context, storage.User) (authn.User, error)
+	// Observe is told what happens to grants and tokens, on the caller's goroutine and after
+	// it happened.
+	Observe func(context.Context, Event)
+	// Logger is told of codes and refresh tokens that were used again, and of faults; nil is
+	// slog.Default().
+	Logger *slog.Logger
+	// Clock is time.Now where nil, Rand crypto/rand.
+	Clock func() time.Time
+	Rand  io.Reader
+}
+
+func (o *Options) defaults() {
+	o.AccessTTL = cmp.Or(o.AccessTTL, time.Hour)
+	o.CodeTTL = cmp.Or(o.CodeTTL, time.Minute)
+	o.DeviceTTL = cmp.Or(o.DeviceTTL, 10*time.Minute)
+	o.RefreshTTL = cmp.Or(o.RefreshTTL, 30*24*time.Hour)
+	o.AbsoluteTTL = cmp.Or(o.AbsoluteTTL, max(90*24*time.Hour, o.RefreshTTL))
+	switch {
+	case o.Grace == 0:
+		o.Grace = 10 * time.Second
+	case o.Grace < 0:
+		o.Grace = 0
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+}
+
+// check refuses options that make no sense, and completes what depends on others.
+func (o *Options) check() error {
+	if o.DeviceTTL < time.Second || o.DeviceTTL > 30*time.Minute || o.Keys != nil && o.Endpoints.Device == "-" {
+		return errors.New("oauth2: DeviceTTL is not between a second and 30 minutes, or the device grant has no page (Endpoints.Device)")
+	}
+	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
+		return errors.New("oauth2: AccessTTL is below a second, or CodeTTL not between a second and 10 minutes")
+	}
+	if (o.OpenID != nil || o.SignedAccess) && o.SigningKeys == nil {
+		return errors.New("oauth2: OpenID and SignedAccess need SigningKeys")
+	}
+	if o.SignedAccess && o.Audience == "" {
+		return errors.New("oauth2: SignedAccess needs an Audience: a token for nobody is for everybody")
+	}
+	if o.OpenID != nil {
+		openID := *o.OpenID
+		openID.TTL = cmp.Or(openID.TTL, time.Hour)
+		if openID.TTL < time.Second {
+			return errors.New("oauth2: OpenID.TTL is below a second")
+		}
+		o.OpenID = &openID
+		o.Scopes = maps.Clone(o.Scopes)
+		if o.Scopes == nil {
+			o.Scopes = map[string]string{}
+		}
+		o.Scopes[scopeOpenID] = cmp.Or(o.Scopes[scopeOpenID], "Know that it is you")
+	}
+	if o.RememberConsent < 0 {
+		return errors.New("oauth2: RememberConsent is below 0")
+	}
+	if o.Registration != nil {
+		g := *o.Registration
+		if err := g.check(o.Scopes); err != nil {
+			return err
+		}
+		o.Registration = &g
+	}
+	for name := range o.Scopes {
+		if !isScope(name) {
+			return fmt.Errorf("oauth2: scope %q: want printable ASCII without blanks, quotes and backslashes (RFC 6749 section 3.3)", name)
+		}
+	}
+	return nil
+}

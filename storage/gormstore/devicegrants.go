@@ -1,0 +1,162 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	deviceGrantColumns = "digest, user_code, client, scopes, resource, interval_us, polled_us, slow, state, subject, epoch, auth_time_us, created_us, expires_us"
+	insertDeviceGrant  = "INSERT INTO vestibule_device_grants (" + deviceGrantColumns + ") VALUES (?, ?, ?, ?, ?, ?, 0, FALSE, 'pending', '', 0, 0, ?, ?) ON CONFLICT DO NOTHING"
+	deviceGrantBy      = "SELECT " + deviceGrantColumns + " FROM vestibule_device_grants WHERE "
+	// The decision, with all that it depends on; {mayHold} is the subject's part.
+	decideDeviceGrant = "UPDATE vestibule_device_grants SET state = ?, subject = ?, epoch = ?, auth_time_us = ? WHERE digest = ? AND state = 'pending' AND expires_us > ? AND EXISTS ({mayHold})"
+	// What is right of a "=" is what was there before.
+	pollDeviceGrant = "UPDATE vestibule_device_grants SET slow = polled_us <> 0 AND polled_us + interval_us > ?," +
+		" interval_us = interval_us + CASE WHEN polled_us <> 0 AND polled_us + interval_us > ? THEN ? ELSE 0 END, polled_us = ?" +
+		" WHERE digest = ? AND client = ? AND state = 'pending' AND expires_us > ? RETURNING " + deviceGrantColumns
+	claimDeviceGrant = "UPDATE vestibule_device_grants SET state = 'claimed' WHERE digest = ? AND state = 'approved' AND expires_us > ?"
+
+	countTry = "INSERT INTO vestibule_tries (name, tries, until_us) VALUES (?, 1, ?) ON CONFLICT (name) DO UPDATE SET" +
+		" tries = CASE WHEN vestibule_tries.until_us > ? THEN vestibule_tries.tries + 1 ELSE 1 END," +
+		" until_us = CASE WHEN vestibule_tries.until_us > ? THEN vestibule_tries.until_us ELSE EXCLUDED.until_us END RETURNING tries, until_us"
+	forgiveTry = "UPDATE vestibule_tries SET tries = tries - 1 WHERE name = ? AND tries > 0"
+)
+
+// deviceGrantRow is a row of the columns.
+type deviceGrantRow struct {
+	g                                            storage.DeviceGrant
+	digest, code                                 []byte
+	scopes, resource                             *string
+	interval, polled, authTime, created, expires int64
+}
+
+func (r *deviceGrantRow) dest() []any {
+	g := &r.g
+	return []any{&r.digest, &r.code, &g.Client, &r.scopes, &r.resource, &r.interval, &r.polled, &g.Slow, &g.State, &g.Subject, &g.Epoch, &r.authTime, &r.created, &r.expires}
+}
+
+func (r *deviceGrantRow) grant() storage.DeviceGrant {
+	g := r.g
+	copy(g.Digest[:], r.digest)
+	copy(g.UserCode[:], r.code)
+	g.Scopes, g.Resource, g.Interval = words(r.scopes), words(r.resource), time.Duration(r.interval)*time.Microsecond
+	g.Polled, g.AuthTime, g.Created, g.Expires = timeOf(r.polled), timeOf(r.authTime), timeOf(r.created), timeOf(r.expires)
+	return g
+}
+
+// CreateDeviceGrant implements storage.DeviceGrants. The client can not be deleted until the
+// grant is there, which is deleted with it then.
+func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) error {
+	if err := g.Check(); err != nil {
+		return err
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.live(ctx, "SELECT NOT disabled FROM vestibule_clients WHERE id = ?", g.Client); err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertDeviceGrant), g.Digest[:], g.UserCode[:], g.Client, text(g.Scopes), text(g.Resource), g.Interval.Microseconds(),
+			micros(g.Created), micros(g.Expires))
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
+}
+
+// DeviceGrantByUserCode implements storage.DeviceGrants.
+func (s *Store) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (storage.DeviceGrant, error) {
+	return s.deviceGrant(ctx, "user_code = ?", code[:])
+}
+
+func (s *Store) deviceGrant(ctx context.Context, where string, key []byte) (storage.DeviceGrant, error) {
+	var r deviceGrantRow
+	if err := s.row(ctx, s.dialect.bind(deviceGrantBy+where), []any{key}, r.dest()); err != nil {
+		return storage.DeviceGrant{}, notFound(err)
+	}
+	return r.grant(), nil
+}
+
+// DecideDeviceGrant implements storage.DeviceGrants. The account's row is locked, so that its
+// deletion comes before or after the decision.
+func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision) error {
+	state := storage.DeviceDenied
+	if d.Approve {
+		state = storage.DeviceApproved
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.lockHolder(ctx, d.Subject, d.Epoch); err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, s.q.decideDevice, string(state), d.Subject, d.Epoch, micros(d.AuthTime), d.Digest[:], micros(d.Now), d.Subject, d.Epoch)
+		if err != nil || n > 0 {
+			return err
+		}
+		if _, err = s.deviceGrant(ctx, "digest = ?", d.Digest[:]); err != nil {
+			return err
+		}
+		if err = s.mayHold(ctx, d.Subject, d.Epoch); err != nil { // the epoch moved in this moment
+			return err
+		}
+		return storage.ErrConflict
+	})
+}
+
+// PollDeviceGrant implements storage.DeviceGrants.
+func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client string, now time.Time) (storage.DeviceGrant, error) {
+	var r deviceGrantRow
+	at := micros(now)
+	err := s.changed(ctx, s.dialect.bind(pollDeviceGrant), []any{at, at, storage.DeviceSlower.Microseconds(), at, d[:], client, at}, r.dest())
+	switch {
+	case err == nil:
+		return r.grant(), nil
+	case !errors.Is(err, sql.ErrNoRows):
+		return storage.DeviceGrant{}, err
+	}
+	g, err := s.deviceGrant(ctx, "digest = ?", d[:])
+	if err == nil && g.Client != client {
+		return storage.DeviceGrant{}, storage.ErrNotFound
+	}
+	return g, err
+}
+
+// ClaimDeviceGrant implements storage.DeviceGrants.
+func (s *Store) ClaimDeviceGrant(ctx context.Context, d storage.Digest, now time.Time) error {
+	n, err := s.exec(ctx, s.dialect.bind(claimDeviceGrant), d[:], micros(now))
+	if err != nil || n > 0 {
+		return err
+	}
+	if _, err := s.deviceGrant(ctx, "digest = ?", d[:]); err != nil {
+		return err
+	}
+	return storage.ErrConflict
+}
+
+// CountTry implements storage.Tries.
+func (s *Store) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
+	var at int64
+	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), micros(now)}, []any{&n, &at})
+	return n, timeOf(at), err
+}
+
+// ForgiveTry implements storage.Tries.
+func (s *Store) ForgiveTry(ctx context.Context, name storage.MAC) error {
+	_, err := s.exec(ctx, s.dialect.bind(forgiveTry), name[:])
+	return err
+}
+
+// changed runs one statement that changes a row and returns it.
+func (s *Store) changed(ctx context.Context, query string, args, dest []any) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...) })
+}
