@@ -38,9 +38,7 @@ func Contenders() []*Contender {
 				&Contender{Kind: Authenticate, Scheme: s, Name: Ours, Gate: worldGate(s, inMemory, false)},
 				&Contender{Kind: Authenticate, Scheme: s, Name: OursSQLite, Gate: worldGate(s, onSQLite, false)})
 		}
-		if cachedSchemes[s] {
-			list = append(list, &Contender{Kind: Authenticate, Scheme: s, Name: OursCached, Cached: true, Gate: worldGate(s, inMemory, true)})
-		}
+		list = append(list, &Contender{Kind: Authenticate, Scheme: s, Name: OursCached, Cached: true, Gate: worldGate(s, onSQLite, true), Note: "in front of SQLite"})
 	}
 	gate := func(scheme, name, module, note string, g func(*Env, Seen) (*Gate, error)) {
 		list = append(list, &Contender{Kind: Authenticate, Scheme: scheme, Name: name, Module: module, Note: note, Gate: g})
@@ -95,6 +93,3 @@ func Contenders() []*Contender {
 	work(Revoke, "oauth2", "fosite", modFosite, "endpoint, SHA-256 for bcrypt", fositeRevoke)
 	return list
 }
-
-// cachedSchemes are those of ours that can remember what they looked up.
-var cachedSchemes = map[string]bool{"jwt": true, "basic": true}

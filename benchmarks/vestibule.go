@@ -27,6 +27,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -39,16 +40,6 @@ const (
 
 var secret = []byte("0123456789abcdef0123456789abcdef") // of every HS256 here
 
-// store is what all schemes need.
-type store interface {
-	oauth2.Store
-	token.Store
-	knox.Store
-	jwt.Store
-	session.Rows
-	password.Store
-}
-
 type where string
 
 const (
@@ -59,7 +50,7 @@ const (
 // world is the six schemes over one store that holds size users, and a credential of alice
 // for each scheme.
 type world struct {
-	db         store
+	db         cached.Base
 	tokens     *token.Scheme
 	devices    *knox.Scheme
 	jwts       *jwt.Scheme
@@ -75,12 +66,12 @@ type world struct {
 const size = 1000
 
 // world returns the world of that store, made at the first call.
-func (e *Env) world(at where, cached bool) (*world, error) {
-	name := fmt.Sprint(at, cached)
+func (e *Env) world(at where, keep bool) (*world, error) {
+	name := fmt.Sprint(at, keep)
 	if w := e.worlds[name]; w != nil {
 		return w, nil
 	}
-	w, err := newWorld(e, at, cached)
+	w, err := newWorld(e, at, keep)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +79,7 @@ func (e *Env) world(at where, cached bool) (*world, error) {
 	return w, nil
 }
 
-func newWorld(e *Env, at where, cached bool) (*world, error) {
+func newWorld(e *Env, at where, keep bool) (*world, error) {
 	w := &world{}
 	if at == inMemory {
 		w.db = memory.New(nil)
@@ -106,6 +97,13 @@ func newWorld(e *Env, at where, cached bool) (*world, error) {
 			return nil, err
 		}
 		w.db = db
+	}
+	if keep {
+		kept, err := cached.New(w.db, nil)
+		if err != nil {
+			return nil, err
+		}
+		w.db = kept
 	}
 	hasher, err := password.NewHasher(nil)
 	if err != nil {
@@ -129,7 +127,7 @@ func newWorld(e *Env, at where, cached bool) (*world, error) {
 			return nil, err
 		}
 	}
-	if err := w.schemes(checker, cached); err != nil {
+	if err := w.schemes(checker, keep); err != nil {
 		return nil, err
 	}
 	for i := 1; i < size; i++ {
@@ -144,7 +142,7 @@ func newWorld(e *Env, at where, cached bool) (*world, error) {
 	return w, w.issue(e)
 }
 
-func (w *world) schemes(checker *password.Checker, cached bool) error {
+func (w *world) schemes(checker *password.Checker, keep bool) error {
 	ring, err := keys.NewRing(keys.Generate())
 	if err != nil {
 		return err
@@ -159,7 +157,7 @@ func (w *world) schemes(checker *password.Checker, cached bool) error {
 	}
 	var basicPasswords authn.PasswordChecker = checker
 	entries := -1
-	if cached {
+	if keep {
 		entries = 0
 		if basicPasswords, err = password.Cached(checker, nil); err != nil {
 			return err
@@ -284,9 +282,9 @@ func answer(h http.Handler, r *http.Request, status int, v any) error {
 }
 
 // worldGate is the chain of all six schemes, and a guard, in front of the handler.
-func worldGate(scheme string, at where, cached bool) func(*Env, Seen) (*Gate, error) {
+func worldGate(scheme string, at where, keep bool) func(*Env, Seen) (*Gate, error) {
 	return func(e *Env, seen Seen) (*Gate, error) {
-		w, err := e.world(at, cached)
+		w, err := e.world(at, keep)
 		if err != nil {
 			return nil, err
 		}
