@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,9 +258,12 @@ func TestBypassSharesNothing(t *testing.T) {
 	c := w.give("alice")[0]
 	w.s.Bypass(true)
 	read, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var first atomic.Bool
 	w.base.then(func(err error) error {
-		once.Do(func() { close(read); <-goOn })
+		if first.CompareAndSwap(false, true) {
+			close(read)
+			<-goOn
+		}
 		return err
 	})
 	var wg sync.WaitGroup
