@@ -49,7 +49,10 @@ type Namer interface {
 // and the shape of what follows. Shape is free text that two schemes of equal
 // format spell alike, such as "vst_" or "hex40"; "" takes everything under the
 // keyword, and Rest what no scheme before it in the chain took.
-type Claim struct{ Keyword, Shape string }
+//
+// Begins, where it is not "", is how all credentials of the claim begin: a chain then
+// does not ask the scheme for others.
+type Claim struct{ Keyword, Shape, Begins string }
 
 // Rest is the Shape of a scheme that takes what is left under a keyword. It stands
 // behind the other schemes of that keyword: they would never see a credential.

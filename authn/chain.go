@@ -113,6 +113,7 @@ type leaf struct {
 	headers    []string   // nil: asked for every request
 	mask       uint64     // of its headers, in plan.headers
 	reads      []string   // its headers as it says, or what it decorates; nil: unknown
+	quick      bool       // only asked for what its claims say: see plan.taker
 }
 
 func newLeaf(a Authenticator) leaf {
@@ -157,6 +158,15 @@ type plan struct {
 	explicit []int    // order of asking where Authorization is present: ambient schemes last
 	inOrder  []int    // order of asking otherwise
 	cookies  bool     // some leaf reads cookies: browsers come here
+	claimed  []claimed
+}
+
+// claimed is what the claims of a chain say of one keyword: who takes what begins so. Of
+// two that could be meant none begins as the other does (RULES C1).
+type claimed struct {
+	keyword string
+	begins  []string
+	leaf    []int
 }
 
 func newPlan(leaves []leaf) *plan {
@@ -173,6 +183,10 @@ func newPlan(leaves []leaf) *plan {
 			l.mask |= 1 << (bit % 64)
 		}
 		p.inOrder = append(p.inOrder, i)
+		if l.claimsAll() {
+			l.quick = true
+			p.claim(i, l.claims)
+		}
 		if l.ambient() {
 			last = append(last, i)
 		} else {
@@ -182,6 +196,47 @@ func newPlan(leaves []leaf) *plan {
 	}
 	p.explicit = append(p.explicit, last...)
 	return p
+}
+
+// claimsAll reports whether the leaf's claims say of every credential that it takes how
+// it begins.
+func (l *leaf) claimsAll() bool {
+	return len(l.claims) > 0 && len(l.headers) == 1 && l.headers[0] == "Authorization" &&
+		!slices.ContainsFunc(l.claims, func(c Claim) bool { return c.Begins == "" })
+}
+
+func (p *plan) claim(leaf int, claims []Claim) {
+	for _, c := range claims {
+		i := slices.IndexFunc(p.claimed, func(k claimed) bool { return strings.EqualFold(k.keyword, c.Keyword) })
+		if i < 0 {
+			i = len(p.claimed)
+			p.claimed = append(p.claimed, claimed{keyword: c.Keyword})
+		}
+		p.claimed[i].begins = append(p.claimed[i].begins, c.Begins)
+		p.claimed[i].leaf = append(p.claimed[i].leaf, leaf)
+	}
+}
+
+// taker returns the leaf whose claim an Authorization is, or nobody; known says that some
+// claim has its keyword.
+func (p *plan) taker(line string) (leaf int, known bool) {
+	for i := range p.claimed {
+		k := &p.claimed[i]
+		rest, ok := cutKeyword(line, k.keyword)
+		if !ok {
+			continue
+		}
+		for rest != "" && isSpace(rest[0]) {
+			rest = rest[1:]
+		}
+		for j, begins := range k.begins {
+			if strings.HasPrefix(rest, begins) {
+				return k.leaf[j], true
+			}
+		}
+		return nobody, true
+	}
+	return nobody, false
 }
 
 // present returns the mask of the plan's headers that r has. Beyond 64 distinct
@@ -216,9 +271,20 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 		return Identity{}, nobody, errSeveralHeaders
 	}
 	present := p.present(r)
+	// The claims tell whom to ask, if it is one that takes the credential. Where it is
+	// nobody and a keyword is known the schemes are asked all the same, for their refusal.
+	only, quick := nobody, false
+	if lines := r.Header["Authorization"]; len(lines) == 1 && len(p.claimed) > 0 && t == nil {
+		known := false
+		only, known = p.taker(lines[0])
+		quick = only != nobody || !known
+	}
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
 	for _, i := range order {
 		l := &p.leaves[i]
+		if quick && l.quick && i != only {
+			continue
+		}
 		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere() {
 			t.skip(l.name)
 			continue

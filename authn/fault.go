@@ -37,7 +37,12 @@ func refusal(err error) *Error {
 
 // isAbsent reports whether err says that there is no credential. A refusal is a
 // refusal whatever it wraps.
-func isAbsent(err error) bool { return errors.Is(err, ErrNoCredentials) && refusal(err) == nil }
+func isAbsent(err error) bool {
+	if _, ok := err.(*unrecognized); ok { // what most schemes return
+		return true
+	}
+	return errors.Is(err, ErrNoCredentials) && refusal(err) == nil
+}
 
 // faultStatus is the status for an error that is no refusal: 503, unless the
 // error knows of another server error (a wrong object type in a permission is a

@@ -140,10 +140,21 @@ type permissions struct {
 	names  []string
 }
 
-// WithPermissions returns u such that HasPerm asks p.
-func (u User) WithPermissions(p Permissions) User {
-	u.perms = &permissions{store: p}
-	return u
+// WithPermissions returns a copy of u whose HasPerm asks p; nil is nobody to ask. It is
+// what schemes put into an identity, so it is one allocation.
+func (u User) WithPermissions(p Permissions) *User {
+	l := &loaded{User: u}
+	if p != nil {
+		l.permissions.store = p
+		l.User.perms = &l.permissions
+	}
+	return &l.User
+}
+
+// loaded is an account with what its permissions are kept in.
+type loaded struct {
+	User
+	permissions permissions
 }
 
 // HasPerm reports whether u has the permission, itself or through a group. The

@@ -279,15 +279,13 @@ func (c *Checker) rehash(ctx context.Context, source string, u storage.User, pas
 
 func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error) {
 	l := authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch}
-	if c.perms != nil {
-		u = u.WithPermissions(c.perms)
-	}
+	account := u.WithPermissions(c.perms)
 	if c.opts.User == nil {
-		l.User = &u
+		l.User = account
 		return l, nil
 	}
 	var err error
-	if l.User, err = c.opts.User(ctx, u); err != nil {
+	if l.User, err = c.opts.User(ctx, *account); err != nil {
 		return authn.Login{}, err
 	}
 	return l, nil

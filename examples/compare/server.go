@@ -71,8 +71,10 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, err
 	}
 
-	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, nil))
-	mux.Bare("GET /{$}", http.HandlerFunc(page(mux)))
+	auth := authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, nil)
+	mux := authz.NewMux(auth)
+	mux.Bare("GET /trace", trace(auth))
+	mux.HandleFunc("POST /measure", measure(mux), authz.IsAuthenticated)
 	mux.Bare("POST /token/login", tokens.Login(passwords))
 	mux.Bare("POST /token/logout", tokens.Logout())
 	mux.Bare("POST /knox/login", devices.Login(passwords))
@@ -99,7 +101,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
 	(&notes{byID: make(map[int64]note)}).routes(mux)
-	return mux, nil
+	return mux, pageRoutes(mux)
 }
 
 // issuer and audience name the server in its JWTs. A real one uses its own URLs.

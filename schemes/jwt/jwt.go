@@ -205,16 +205,15 @@ func (s *Scheme) loaded(ctx context.Context, a *Access) (authn.User, []string, e
 	if err := s.used(ctx, a); err != nil {
 		return nil, nil, err
 	}
-	roles := u.Roles
+	roles, perms := u.Roles, s.perms
 	if a.Scopes != nil { // a delegated identity: RULES C4
-		roles = nil
-	} else if s.perms != nil {
-		u = u.WithPermissions(s.perms)
+		roles, perms = nil, nil
 	}
+	account := u.WithPermissions(perms)
 	if s.opts.User == nil {
-		return &u, roles, nil
+		return account, roles, nil
 	}
-	user, err := s.opts.User(ctx, u)
+	user, err := s.opts.User(ctx, *account)
 	return user, roles, err
 }
 

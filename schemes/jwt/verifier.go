@@ -145,7 +145,7 @@ func (v *Verifier) Headers() []string { return []string{"Authorization"} }
 // Claims returns the keyword and the issuer: two schemes of one chain with one
 // issuer are an error of construction (RULES C3).
 func (v *Verifier) Claims() []authn.Claim {
-	return []authn.Claim{{Keyword: "Bearer", Shape: "jwt " + v.issuer}}
+	return []authn.Claim{{Keyword: "Bearer", Shape: "jwt " + v.issuer, Begins: "e"}} // as base64url of a brace does
 }
 
 // Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750

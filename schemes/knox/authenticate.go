@@ -62,13 +62,13 @@ func (s *Scheme) identify(r *http.Request, now time.Time) (authn.Identity, error
 		return authn.Identity{}, s.invalid.With(errors.New("expired"))
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
-	if !id.Delegated() { // RULES C4
+	perms := s.perms
+	if id.Delegated() { // RULES C4
+		perms = nil
+	} else {
 		id.Roles = u.Roles
-		if s.perms != nil {
-			u = u.WithPermissions(s.perms)
-		}
 	}
-	if id.User, err = s.user(ctx, u); err != nil {
+	if id.User, err = s.user(ctx, u.WithPermissions(perms)); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil
@@ -93,11 +93,11 @@ func (s *Scheme) text(r *http.Request) (string, error) {
 	return "", authn.ErrNoCredentials
 }
 
-func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
+func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {
 	if s.opts.User != nil {
-		return s.opts.User(ctx, u)
+		return s.opts.User(ctx, *u)
 	}
-	return &u, nil
+	return u, nil
 }
 
 // touch notes the use of t, and renews it, where the last note is MinInterval old.

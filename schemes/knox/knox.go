@@ -187,7 +187,7 @@ func (s *Scheme) Headers() []string { return []string{"Authorization"} }
 func (s *Scheme) Claims() []authn.Claim {
 	claims := make([]authn.Claim, len(s.opts.Keywords))
 	for i, k := range s.opts.Keywords {
-		claims[i] = authn.Claim{Keyword: k, Shape: s.opts.Prefix + "_"}
+		claims[i] = authn.Claim{Keyword: k, Shape: s.opts.Prefix + "_", Begins: s.opts.Prefix + "_"}
 	}
 	return claims
 }

@@ -27,9 +27,9 @@ func (s *Server) Claims() []authn.Claim {
 	}
 	var all []authn.Claim
 	for _, k := range keywords {
-		all = append(all, authn.Claim{Keyword: k, Shape: accessPrefix + "_"})
+		all = append(all, authn.Claim{Keyword: k, Shape: accessPrefix + "_", Begins: accessPrefix + "_"})
 		if s.opts.SignedAccess {
-			all = append(all, authn.Claim{Keyword: k, Shape: "jwt " + s.issuer})
+			all = append(all, authn.Claim{Keyword: k, Shape: "jwt " + s.issuer, Begins: "e"})
 		}
 	}
 	return all

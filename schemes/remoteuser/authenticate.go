@@ -60,12 +60,10 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "remoteuser", Roles: u.Roles}
-	if s.perms != nil {
-		u = u.WithPermissions(s.perms)
-	}
+	account := u.WithPermissions(s.perms)
 	if s.opts.User == nil {
-		id.User = &u
-	} else if id.User, err = s.opts.User(r.Context(), u); err != nil {
+		id.User = account
+	} else if id.User, err = s.opts.User(r.Context(), *account); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil

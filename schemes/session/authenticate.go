@@ -68,10 +68,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		}
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
-	if s.perms != nil {
-		u = u.WithPermissions(s.perms)
-	}
-	if id.User, err = s.user(r.Context(), u); err != nil {
+	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil
@@ -157,11 +154,11 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	return &row{Session: v, text: text}, u, nil
 }
 
-func (s *frame) user(ctx context.Context, u storage.User) (authn.User, error) {
+func (s *frame) user(ctx context.Context, u *storage.User) (authn.User, error) {
 	if s.opts.User != nil {
-		return s.opts.User(ctx, u)
+		return s.opts.User(ctx, *u)
 	}
-	return &u, nil
+	return u, nil
 }
 
 // Renew notes the use of the session and sends the cookie with its new end, where the

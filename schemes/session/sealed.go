@@ -104,10 +104,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	id.Roles = u.Roles
-	if s.perms != nil {
-		u = u.WithPermissions(s.perms)
-	}
-	if id.User, err = s.user(r.Context(), u); err != nil {
+	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil

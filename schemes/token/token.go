@@ -135,7 +135,7 @@ func (s *Scheme) Claims() []authn.Claim {
 	if s.opts.Format == Hex40 {
 		return []authn.Claim{{Keyword: s.opts.Keyword, Shape: "hex40"}}
 	}
-	return []authn.Claim{{Keyword: s.opts.Keyword, Shape: s.opts.Prefix + "_"}}
+	return []authn.Claim{{Keyword: s.opts.Keyword, Shape: s.opts.Prefix + "_", Begins: s.opts.Prefix + "_"}}
 }
 
 // Challenge returns the keyword, as Django REST Framework does, with the realm
@@ -195,13 +195,11 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 }
 
 func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
-	if s.perms != nil {
-		u = u.WithPermissions(s.perms)
-	}
+	account := u.WithPermissions(s.perms)
 	if s.opts.User != nil {
-		return s.opts.User(ctx, u)
+		return s.opts.User(ctx, *account)
 	}
-	return &u, nil
+	return account, nil
 }
 
 func (s *Scheme) isToken(text string) bool {

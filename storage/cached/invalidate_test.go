@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,6 +248,34 @@ func TestBypassAndFlush(t *testing.T) {
 	asks(0, "kept again")
 	w.s.InvalidateKey(cached.Key{Kind: 200}) // of a newer program: everything
 	asks(1, "an unknown kind")
+}
+
+// While bypassed nobody is given what somebody else asked for: another process may have
+// ended it since.
+func TestBypassSharesNothing(t *testing.T) {
+	w := newWorld(t, memory.New(nil), nil)
+	w.add("alice")
+	c := w.give("alice")[0]
+	w.s.Bypass(true)
+	read, goOn := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	w.base.then(func(err error) error {
+		if first.CompareAndSwap(false, true) {
+			close(read)
+			<-goOn
+		}
+		return err
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = c.good(w.ctx, w.s) })
+	<-read
+	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+	defer cancel()
+	if good, err := c.good(ctx, w.s); !good || err != nil {
+		t.Errorf("waits for another's lookup: %t, %v", good, err)
+	}
+	close(goOn)
+	wg.Wait()
 }
 
 // A lookup that is under way when everything is flushed leaves nothing.
