@@ -86,7 +86,8 @@ func plain(s string) bool {
 // Clients keeps the applications that act by OAuth 2.0.
 type Clients interface {
 	// ClientByID returns the client, disabled or not. ErrNotFound where there is none; a
-	// malformed id counts as absent.
+	// malformed id counts as absent. Within InTx the client then stays as it is until the
+	// transaction ends, so that it can be changed by UpdateClient and nobody's change is lost.
 	ClientByID(ctx context.Context, id string) (Client, error)
 	// ListClients returns up to limit clients whose ID is greater than after, in order of
 	// ID; "" starts at the beginning.

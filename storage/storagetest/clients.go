@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -58,6 +59,30 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			k.is(k.s.UpdateClient(k.ctx, client("d")), storage.ErrNotFound, "there is none")
 			if got := ids(k, "", 10); !slices.Equal(got, []string{"c"}) {
 				k.Errorf("%q: an update makes none", got)
+			}
+		},
+		"read_to_be_changed": func(k *kit) {
+			k.must(k.s.CreateClient(k.ctx, client("c")))
+			disabled := make(chan error, 1)
+			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
+				c, err := k.s.ClientByID(ctx, "c")
+				k.must(err)
+				go func() {
+					other := c
+					other.Disabled = true
+					disabled <- k.s.UpdateClient(k.ctx, other)
+				}()
+				select { // it waits for the transaction
+				case err := <-disabled:
+					disabled <- err
+				case <-time.After(100 * time.Millisecond):
+				}
+				c.Name = "new"
+				return k.s.UpdateClient(ctx, c)
+			}))
+			k.must(<-disabled)
+			if c, err := k.s.ClientByID(k.ctx, "c"); err != nil || !c.Disabled {
+				k.Errorf("got %+v, %v: a client that was disabled meanwhile is not any more", c, err)
 			}
 		},
 		"list": func(k *kit) {
