@@ -9,7 +9,7 @@ BENCHTIME ?= 1s
 export VESTIBULE_VECTORS ?= $(abspath ../shared/vectors)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench peers lint attacks interop timing
+.PHONY: help run test race fuzz bench microbench peers lint attacks interop timing
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,11 +28,14 @@ race: ## all tests with the race detector
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
-bench: ## benchmarks that match BENCH, on real SQLite and PostgreSQL
+bench: ## everything beside the peers and Django: tables and charts to docs/benchmarks/; BENCHFLAGS, see benchmarks/cmd/bench -h
+	cd benchmarks && $(GO) run ./cmd/bench $(BENCHFLAGS)
+
+microbench: ## benchmarks that match BENCH, on real SQLite and PostgreSQL
 	scripts/with-services $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./...
 
-peers: ## the same work with other libraries (benchmarks/, a module of its own)
-	cd benchmarks && $(GO) vet ./... && $(GO) test -bench '$(BENCH)' -benchtime $(BENCHTIME) .
+peers: ## tests and benchmarks of benchmarks/, a module of its own; with Django where scripts/drf-install has put it
+	cd benchmarks && $(GO) vet ./... && $(GO) test -v -bench '$(BENCH)' -benchtime $(BENCHTIME) .
 
 lint: ## format, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }

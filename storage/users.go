@@ -23,7 +23,8 @@ type User struct {
 	Name string
 	// Email is shown, never compared.
 	Email string
-	// Password is the encoded hash; the zero value is an unusable password.
+	// Password is the encoded hash; the zero value is an unusable password. A User that
+	// comes with a credential (a token, a session, a standing) may be without it.
 	Password PasswordHash
 	// Active is false for a disabled account: it can not log in, and whatever it
 	// holds is refused.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
@@ -30,6 +31,7 @@ func TestContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg.Flags = flags
+		cfg.Cache = time.Hour // nothing ends by itself
 		h, err := newServer(t.Context(), cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)
@@ -161,15 +163,24 @@ func TestContract(t *testing.T) {
 			}
 			t.Error("never throttled")
 		})
+		off := *cfg
+		off.Cache = 0
+		if h, err = newServer(t.Context(), &off, db, ring); err != nil {
+			t.Fatal(err)
+		}
+		uncached := demotest.NewClient(t, h)
 		t.Run("store_is_gone", func(t *testing.T) {
+			c.Is(200, "*", "GET", "/api/profile", "", admin)
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
 			for _, path := range []string{"/api/profile", "/api/open", "/healthz"} {
-				if resp := c.Is(503, "*", "GET", path, "", admin); resp.Header.Get("Retry-After") == "" {
+				if resp := uncached.Is(503, "*", "GET", path, "", admin); resp.Header.Get("Retry-After") == "" {
 					t.Error("no Retry-After")
 				}
 			}
+			c.Is(200, "*", "GET", "/api/profile", "", admin) // until the cache has forgotten it
+			c.Is(503, "*", "GET", "/healthz", "")
 			c.Is(503, "*", "POST", "/token/logout", "", admin)
 			c.Is(503, "*", "GET", "/api/profile", "", "Authorization: Bearer "+kept["access"])
 			c.Is(503, "*", "POST", "/jwt/token/refresh", `{"refresh":"`+kept["refresh"]+`"}`)

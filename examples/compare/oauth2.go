@@ -13,11 +13,11 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/cached"
 )
 
 // newOAuth2 makes the authorization server, with two demo clients.
-func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring, browsers *session.Scheme) (*oauth2.Server, error) {
+func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring, browsers *session.Scheme) (*oauth2.Server, error) {
 	hasher, err := password.NewHasher(nil) // for the one chosen secret; a real client's is generated
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func newOAuth2(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 }
 
 // addClient registers a client that is not there yet.
-func addClient(ctx context.Context, db *gormstore.Store, hasher *password.Hasher, c storage.Client, secret string) error {
+func addClient(ctx context.Context, db cached.Base, hasher *password.Hasher, c storage.Client, secret string) error {
 	_, err := db.ClientByID(ctx, c.ID)
 	if !errors.Is(err, storage.ErrNotFound) {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -17,11 +18,18 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/cached"
 )
 
 // newServer puts the schemes together.
-func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring) (http.Handler, error) {
+func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (http.Handler, error) {
+	if cfg.Cache > 0 {
+		kept, err := cached.New(db, &cached.Options{TTL: min(cfg.Cache, cached.MaxTTL)})
+		if err != nil {
+			return nil, err
+		}
+		db = kept
+	}
 	passwords, err := cfg.Passwords(db, ring)
 	if err != nil {
 		return nil, err
@@ -63,8 +71,10 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 		return nil, err
 	}
 
-	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, nil))
-	mux.Bare("GET /{$}", http.HandlerFunc(page(mux)))
+	auth := authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, nil)
+	mux := authz.NewMux(auth)
+	mux.Bare("GET /trace", trace(auth))
+	mux.HandleFunc("POST /measure", measure(mux), authz.IsAuthenticated)
 	mux.Bare("POST /token/login", tokens.Login(passwords))
 	mux.Bare("POST /token/logout", tokens.Logout())
 	mux.Bare("POST /knox/login", devices.Login(passwords))
@@ -91,7 +101,7 @@ func newServer(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
 	(&notes{byID: make(map[int64]note)}).routes(mux)
-	return mux, nil
+	return mux, pageRoutes(mux)
 }
 
 // issuer and audience name the server in its JWTs. A real one uses its own URLs.
@@ -101,7 +111,7 @@ const (
 )
 
 // newJWT makes the JWT scheme, with signing keys that live in the database.
-func newJWT(ctx context.Context, cfg *config, db *gormstore.Store, ring *keys.Ring) (*jwt.Scheme, error) {
+func newJWT(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (*jwt.Scheme, error) {
 	signing, err := jwt.NewStoredKeys(db, ring, issuer, nil)
 	if err != nil {
 		return nil, err
@@ -152,12 +162,16 @@ func displayName(r *http.Request) string {
 }
 
 // logoutEverywhere ends every credential of the caller, of every scheme, with one
-// write.
+// write. What could not be cleaned up after it is for the log.
 func logoutEverywhere(subjects storage.Subjects) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if _, err := subjects.BumpEpoch(r.Context(), authn.FromContext(r.Context()).Subject); err != nil {
+		out, err := storage.LogoutEverywhere(r.Context(), subjects, authn.FromContext(r.Context()).Subject)
+		if err != nil {
 			authn.Respond(w, r, err)
 			return
+		}
+		if out.Uncleaned != nil {
+			slog.Warn("records of ended credentials are left", "error", out.Uncleaned)
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}

@@ -145,7 +145,7 @@ var houseRules = []struct {
 
 // inLibrary reports code that users import.
 func inLibrary(path string) bool {
-	for _, free := range []string{"examples/", "cmd/", "internal/"} {
+	for _, free := range []string{"examples/", "cmd/", "internal/", "benchmarks/"} {
 		if strings.HasPrefix(path, free) {
 			return false
 		}

@@ -42,6 +42,7 @@ var rules = []rule{
 	{"jose", []string{"keys", golangJWT}},
 	{"storage", nil},
 	{"storage/memory", []string{"storage"}},
+	{"storage/cached", []string{"storage"}},
 	{"storage/storagetest", []string{"storage"}},
 	{"storage/gormstore", []string{"storage", gorm, inflect, xtext}},
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},

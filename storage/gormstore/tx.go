@@ -54,6 +54,9 @@ func (s *Store) tx(ctx context.Context) *gorm.DB {
 	return tx
 }
 
+// InTransaction reports whether ctx carries a transaction of the store.
+func (s *Store) InTransaction(ctx context.Context) bool { return s.tx(ctx) != nil }
+
 // pool is what statements run on.
 func (s *Store) pool(ctx context.Context) gorm.ConnPool {
 	if tx := s.tx(ctx); tx != nil {

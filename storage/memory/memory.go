@@ -244,3 +244,6 @@ func drop[K comparable, V any](t *tx, m map[K]V, k K) {
 		delete(m, k)
 	}
 }
+
+// InTransaction reports whether ctx carries a transaction of the store.
+func (s *Store) InTransaction(ctx context.Context) bool { return s.running(ctx) != nil }

@@ -1,0 +1,290 @@
+package vestibule_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/mattn/go-sqlite3"
+	gormpostgres "gorm.io/driver/postgres"
+	gormsqlite "gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/basic"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/session"
+	"github.com/vestibule-auth/vestibule/schemes/token"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+)
+
+const (
+	issuer   = "http://127.0.0.1:8080"
+	audience = "http://127.0.0.1:8080/api"
+	callback = "http://127.0.0.1/callback"
+	alice    = "alice-in-wonderland" // also what a search of the database must find
+	secret   = "Down-the-rabbit-hole-1865"
+)
+
+// world is what outlives a process: the database, the key file and the time.
+type world struct {
+	testing.TB
+	file string // the SQLite database, or ""
+	url  string // the PostgreSQL database, or ""
+	key  string
+	now  atomic.Int64 // microseconds
+}
+
+func newWorld(t testing.TB, dialect string) *world {
+	w := &world{TB: t, key: t.TempDir() + "/key"}
+	w.set(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
+	if _, _, err := keys.Create(w.key); err != nil {
+		t.Fatal(err)
+	}
+	if dialect == "sqlite" {
+		w.file = filepath.Join(t.TempDir(), "db")
+	} else {
+		w.url = pgtest.URL(t)
+	}
+	return w
+}
+
+func (w *world) clock() time.Time      { return time.UnixMicro(w.now.Load()).UTC() }
+func (w *world) set(at time.Time)      { w.now.Store(at.UnixMicro()) }
+func (w *world) after(d time.Duration) { w.set(w.clock().Add(d)) }
+
+// site is one server process.
+type site struct {
+	*httptest.Server
+	w          *world
+	pool       *sql.DB
+	db         *gormstore.Store
+	hasher     *password.Hasher
+	passwords  *password.Checker
+	subject    string // Alice
+	statements atomic.Int64
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// start makes a server of new objects over the world's database and key file.
+func (w *world) start() *site {
+	w.Helper()
+	s := &site{w: w}
+	var dialector gorm.Dialector
+	if w.file != "" {
+		s.pool = sql.OpenDB(connector{"file:" + (&url.URL{Path: w.file}).EscapedPath() + "?_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_txlock=immediate", &s.statements})
+		dialector = gormsqlite.New(gormsqlite.Config{Conn: s.pool})
+	} else {
+		cfg := must(pgx.ParseConfig(w.url))
+		cfg.Tracer = tracer{&s.statements}
+		s.pool = stdlib.OpenDB(*cfg)
+		dialector = gormpostgres.New(gormpostgres.Config{Conn: s.pool})
+	}
+	s.db = must(gormstore.Own(must(gorm.Open(dialector, gormstore.Config())), &gormstore.Options{Clock: w.clock, Timeout: 20 * time.Second}))
+	ctx := w.Context()
+	if err := s.db.Migrate(ctx); err != nil {
+		w.Fatal(err)
+	}
+	s.hasher = must(password.NewHasher(nil))
+	s.passwords = must(password.New(s.db, s.hasher, &password.Options{Clock: w.clock, FailureFloor: time.Millisecond}))
+	if _, err := s.db.UserByName(ctx, alice); err != nil {
+		must(s.passwords.Register(ctx, password.NewUser{Name: alice, Password: secret}))
+		if err := s.db.CreateClient(ctx, storage.Client{
+			ID: "app", Method: oauth2.None, Native: true, Trusted: true, RedirectURIs: []string{callback}, Scopes: []string{"all"}, Default: []string{"all"},
+			Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, Created: w.clock(),
+		}); err != nil {
+			w.Fatal(err)
+		}
+	}
+	s.subject = must(s.db.UserByName(ctx, alice)).ID
+	s.Server = httptest.NewServer(s.routes(ctx))
+	w.Cleanup(s.stop)
+	return s
+}
+
+// stop ends the process.
+func (s *site) stop() {
+	s.Close()
+	_ = s.db.Close()
+}
+
+// routes are, for each scheme: /NAME/login, /NAME/logout and /NAME/refresh where it has them,
+// and GET and POST /NAME, for who is authenticated by it.
+func (s *site) routes(ctx context.Context) http.Handler {
+	w, quiet := s.w, slog.New(slog.DiscardHandler)
+	ring := must(keys.Load(w.key))
+	signing := must(jwt.NewStoredKeys(s.db, ring, issuer, &jwt.KeyOptions{Clock: w.clock}))
+	if err := signing.Ensure(ctx); err != nil {
+		w.Fatal(err)
+	}
+	local := csrf.Loopback()
+	tokens := must(token.New(s.db, ring, &token.Options{Clock: w.clock, Logger: quiet}))
+	devices := must(knox.New(s.db, &knox.Options{Clock: w.clock, Logger: quiet}))
+	jwts := must(jwt.New(issuer, audience, signing, s.db, &jwt.Options{Clock: w.clock, Logger: quiet}))
+	browsers := must(session.New(s.db, local, &session.Options{Clock: w.clock, Logger: quiet}))
+	grants := must(oauth2.New(issuer, s.db, &oauth2.Options{Scopes: map[string]string{"all": "Everything"}, Session: session.Of, Token: session.Token, Clock: w.clock, Logger: quiet}))
+	byPassword := must(basic.New(s.passwords, &basic.Options{Site: local}))
+	known := must(password.Cached(s.passwords, nil)) // a login costs a hash once; the questions log in often
+	cached := must(basic.New(known, &basic.Options{Site: local}))
+
+	opts := &authn.Options{Logger: quiet, Clock: w.clock}
+	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, byPassword}, opts))
+	who := func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(rw, authn.FromContext(r.Context()).Subject)
+	}
+	for name, scheme := range map[string]authn.Authenticator{"token": tokens, "knox": devices, "jwt": jwts, "elsewhere": s.elsewhere(jwts), "oauth2": grants, "session": browsers, "basic": byPassword, "cached": cached} {
+		mux.With(authn.New(scheme, opts)).HandleFunc("/"+name, who, authz.IsAuthenticated)
+	}
+	for pattern, h := range map[string]http.Handler{
+		"/token/login": tokens.Login(known), "/token/logout": tokens.Logout(), "/knox/login": devices.Login(known), "/knox/logout": devices.Logout(),
+		"/jwt/login": jwts.Login(known), "/jwt/logout": jwts.Logout(), "/jwt/refresh": jwts.RefreshPair(),
+		"/session/login": browsers.Login(known), "/session/logout": browsers.Logout(), "/oauth2/refresh": grants.Token(), "/oauth2/logout": grants.Revoke(),
+	} {
+		mux.Bare("POST "+pattern, h)
+	}
+	mux.Handle("/oauth2/authorize", grants.Authorize("/login"), authz.AllowAny)
+	mux.HandleFunc("POST /everywhere", func(rw http.ResponseWriter, r *http.Request) {
+		if _, err := s.db.BumpEpoch(r.Context(), authn.FromContext(r.Context()).Subject); err != nil {
+			authn.Respond(rw, r, err)
+		}
+	}, authz.IsAuthenticated)
+	return mux
+}
+
+// elsewhere is another service, which has the issuer's published keys and no database.
+func (s *site) elsewhere(issuing *jwt.Scheme) authn.Authenticator {
+	rec := httptest.NewRecorder()
+	issuing.JWKS().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	ring := must(jose.NewRing(must(jose.ParseJWKS(rec.Body.Bytes()))...))
+	return must(jwt.NewVerifier(issuer, audience, ring, &jwt.VerifierOptions{Clock: s.w.clock}))
+}
+
+// call sends a request; headers are name and value by turns. A body that begins with { is
+// JSON, any other a form.
+func (s *site) call(method, path, body string, headers ...string) (*http.Response, string) {
+	s.w.Helper()
+	r := must(http.NewRequest(method, s.URL+path, strings.NewReader(body)))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if strings.HasPrefix(body, "{") {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		s.w.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp, string(must(io.ReadAll(resp.Body)))
+}
+
+// members reads the texts of a JSON object.
+func members(text string) map[string]string {
+	var all map[string]any
+	_ = json.Unmarshal([]byte(text), &all)
+	texts := map[string]string{}
+	for name, v := range all {
+		if v, ok := v.(string); ok {
+			texts[name] = v
+		}
+	}
+	return texts
+}
+
+// connector opens SQLite connections that count statements; BEGIN and COMMIT are none.
+type connector struct {
+	dsn string
+	n   *atomic.Int64
+}
+
+func (c connector) Driver() driver.Driver { return new(sqlite3.SQLiteDriver) }
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.Driver().Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return counting{conn.(*sqlite3.SQLiteConn), c.n}, nil
+}
+
+type counting struct {
+	*sqlite3.SQLiteConn
+	n *atomic.Int64
+}
+
+func (c counting) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+	c.n.Add(1)
+	return c.SQLiteConn.QueryContext(ctx, q, args)
+}
+
+func (c counting) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+	c.n.Add(1)
+	return c.SQLiteConn.ExecContext(ctx, q, args)
+}
+
+func (c counting) PrepareContext(ctx context.Context, q string) (driver.Stmt, error) {
+	s, err := c.SQLiteConn.PrepareContext(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return prepared{s.(*sqlite3.SQLiteStmt), c.n}, nil
+}
+
+type prepared struct {
+	*sqlite3.SQLiteStmt
+	n *atomic.Int64
+}
+
+func (s prepared) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	s.n.Add(1)
+	return s.SQLiteStmt.QueryContext(ctx, args)
+}
+
+func (s prepared) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	s.n.Add(1)
+	return s.SQLiteStmt.ExecContext(ctx, args)
+}
+
+// tracer counts the statements that PostgreSQL is sent.
+type tracer struct{ n *atomic.Int64 }
+
+func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	switch word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(q.SQL)), " "); word {
+	case "begin", "commit", "rollback":
+	default:
+		t.n.Add(1)
+	}
+	return ctx
+}
+
+func (t tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}

@@ -1,0 +1,262 @@
+// The page of examples/compare: each button makes the request that its scheme's clients make,
+// and shows it. Credentials live in this variable and are gone with the page.
+const held = {} // scheme: { secret, header, refresh, expires, until }
+
+const $ = (id) => document.getElementById(id)
+const form = $("form"), wire = $("wire")
+const scheme = () => new FormData(form).get("scheme")
+const json = { "Content-Type": "application/json" }
+const post = (body) => ({ method: "POST", headers: { ...json }, body: JSON.stringify(body) })
+
+const about = {
+	token: "One token per account, the same at each login, until it is deleted. For scripts and services of one user.",
+	knox: "One token per device, with a name and an end; each can be listed and revoked by itself.",
+	jwt: "A signed access token of five minutes, and a refresh token that is used once. Others can verify it by the published keys.",
+	oauth2: "Another application acts for you: you log in, it asks for scopes, you agree, and it never sees your password. Code and PKCE.",
+	session: "A cookie that holds nothing but a random name, which scripts can not read and other sites can not use.",
+	basic: "Name and password with each request. Simple, and nothing to end but the password itself.",
+}
+
+// Element with text and children.
+const el = (name, className, ...children) => {
+	const e = document.createElement(name)
+	if (className) e.className = className
+	e.append(...children)
+	return e
+}
+
+// marked splits a text at its secrets.
+const marked = (text, secrets) => {
+	let parts = [text]
+	for (const s of secrets.filter((s) => s && s.length > 3)) {
+		parts = parts.flatMap((p) => (typeof p !== "string" ? [p] : p.split(s).flatMap((x, i) => (i ? [el("mark", "", s), x] : [x]))))
+	}
+	return parts
+}
+
+// secretsOf finds what an answer or a body wants kept secret.
+const secretsOf = (text) => {
+	let all = {}
+	try { all = JSON.parse(text) } catch { all = Object.fromEntries(new URLSearchParams(text)) }
+	return ["token", "access", "refresh", "access_token", "refresh_token", "password", "code", "code_verifier"].map((n) => all?.[n]).filter((v) => typeof v === "string")
+}
+
+// call sends a request and shows it with its answer.
+const call = async (path, { method = "GET", headers = {}, body, credentials = "omit" } = {}) => {
+	let answer, text
+	try {
+		answer = await fetch(path, { method, headers, body, credentials, redirect: "manual", cache: "no-store" })
+		text = await answer.text()
+	} catch {
+		say("The server does not answer.")
+		throw new Error("no answer")
+	}
+	const secrets = [...secretsOf(body ?? ""), ...secretsOf(text)]
+	if (headers.Authorization) secrets.push(headers.Authorization.replace(/^\S+ /, ""))
+	const lines = Object.entries(headers).map(([k, v]) => `${k}: ${v}\n`).join("")
+	const shown = el("article", "", el("div", "", el("span", "line", `${method} ${path}\n`), ...marked(lines, secrets)))
+	if (credentials !== "omit") shown.append(el("span", "dim", "Cookie: session=… (the browser adds it; this script can not read it)\n"))
+	if (body) shown.append(el("div", "", ...marked(body, secrets)))
+	const kept = ["WWW-Authenticate", "Retry-After"].map((n) => answer.headers.get(n) && `${n}: ${answer.headers.get(n)}\n`).filter(Boolean).join("")
+	let pretty = text
+	try { pretty = JSON.stringify(JSON.parse(text), null, 2) } catch { /* as it is */ }
+	shown.append(el("div", "answer", el("span", answer.ok ? "ok line" : "no line", `${answer.status} ${answer.statusText}\n`), el("span", "dim", kept), ...marked(pretty, secrets)))
+	wire.querySelector(".empty")?.remove()
+	wire.prepend(shown)
+	wire.scrollTop = 0
+	return { ok: answer.ok, status: answer.status, text, data: (() => { try { return JSON.parse(text) } catch { return {} } })() }
+}
+
+const say = (text) => { if ($("state").textContent !== text) $("state").textContent = text }
+
+// How each scheme logs in; the answer's credential goes to held.
+const b64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
+const b64url = (bytes) => b64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+const bearer = (keyword, secret, more = {}) => ({ secret, header: `${keyword} ${secret}`, ...more })
+const person = () => ({ username: form.username.value, password: form.password.value })
+const login = {
+	async token(who) { const r = await call("/token/login", post(who)); return r.ok && bearer("Token", r.data.token) },
+	async knox(who) { const r = await call("/knox/login", post({ ...who, name: "this page" })); return r.ok && bearer("Knox", r.data.token, { until: Date.parse(r.data.expiry) }) },
+	async jwt(who) { const r = await call("/jwt/token", post(who)); return r.ok && pair(r.data) },
+	async session(who) { const r = await call("/session/login", { ...post(who), credentials: "same-origin" }); return r.ok && { cookie: true } },
+	async basic({ username, password }) { return bearer("Basic", b64(new TextEncoder().encode(`${username}:${password}`))) },
+	async oauth2() { await authorize(); return null },
+}
+const pair = ({ access, refresh }) => bearer("Bearer", access, { refresh, until: claims(access).exp * 1000 })
+const claims = (jwt) => { try { return JSON.parse(atob(jwt.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))) } catch { return {} } }
+const grant = (d) => bearer("Bearer", d.access_token, { refresh: d.refresh_token, until: Date.now() + d.expires_in * 1000 })
+
+// The authorization code walk leaves the page: what it needs afterwards waits in the session
+// storage of this tab. That is the verifier, of use to nobody without the code; no token is
+// ever kept there.
+const redirect = `http://127.0.0.1:${location.port}/callback`
+const authorize = async () => {
+	if (location.hostname !== "127.0.0.1") { // the address that the client is registered with
+		location.href = `http://127.0.0.1:${location.port}/#oauth2`
+		return
+	}
+	const verifier = b64url(crypto.getRandomValues(new Uint8Array(32))), state = b64url(crypto.getRandomValues(new Uint8Array(16)))
+	sessionStorage.setItem("walk", JSON.stringify({ verifier, state }))
+	const challenge = b64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier)))
+	location.href = "/oauth2/authorize?" + new URLSearchParams({
+		response_type: "code", client_id: "demo-public", redirect_uri: redirect, scope: "profile notes:read notes:write", state, code_challenge: challenge, code_challenge_method: "S256",
+	})
+}
+const formPost = (fields) => ({ method: "POST", headers: { "Content-Type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(fields).toString() })
+const arrive = async () => {
+	const query = new URLSearchParams(location.search), walk = JSON.parse(sessionStorage.getItem("walk") ?? "null")
+	sessionStorage.removeItem("walk")
+	history.replaceState(null, "", "/#oauth2")
+	choose("oauth2")
+	if (query.get("error")) return say(`The authorization server answers: ${query.get("error")}.`)
+	if (!walk || walk.state !== query.get("state")) return say("This answer belongs to no walk that began here.")
+	const r = await call("/oauth2/token", formPost({ grant_type: "authorization_code", client_id: "demo-public", redirect_uri: redirect, code_verifier: walk.verifier, code: query.get("code") }))
+	if (!r.ok) return say("The code was not taken.")
+	held.oauth2 = grant(r.data)
+	show()
+	await ask("GET /api/oauth2/profile")
+}
+
+// options of a request with the held credential.
+const withHeld = (name, more = {}) => {
+	const h = held[name]
+	if (!h) return more
+	if (h.cookie) return { ...more, credentials: "same-origin" }
+	return { ...more, headers: { ...more.headers, Authorization: h.header } }
+}
+
+let note = 0
+const ask = async (what) => {
+	const name = scheme(), [method, path] = what.replace("{scheme}", name).split(" ")
+	const body = method === "POST" ? post({ text: `Note ${++note}, by ${name}` }) : {}
+	await call(path, withHeld(name, { method, ...body }))
+	await trace(name)
+}
+
+// trace asks the chain about the same credential, without showing that request.
+const trace = async (name) => {
+	const { headers = {}, credentials = "omit" } = withHeld(name)
+	const answer = await fetch("/trace", { headers, credentials, cache: "no-store" })
+	const list = $("trace")
+	list.replaceChildren()
+	if (!answer.ok) return list.append(el("li", "empty", `The chain can not tell (${answer.status}).`))
+	const { outcome, scheme: by, username, steps } = await answer.json()
+	for (const s of steps) list.append(el("li", "", el("span", "", s.scheme), el("span", { accepted: "ok", refused: "no" }[s.outcome] ?? "why", s.outcome), el("span", "why", s.why ?? "")))
+	list.append(el("li", "sum", { accepted: `Accepted: ${username || "a client"}, by ${by}. Who comes after is not asked.`, refused: "Refused: nobody after it is asked, and it is not anonymous.", anonymous: "Nobody found a credential: the request is anonymous." }[outcome]))
+}
+
+const end = {
+	token: () => call("/token/logout", withHeld("token", { method: "POST" })),
+	knox: () => call("/knox/logout", withHeld("knox", { method: "POST" })),
+	jwt: () => call("/jwt/token/blacklist", post({ refresh: held.jwt?.refresh })),
+	oauth2: () => call("/oauth2/revoke", formPost({ client_id: "demo-public", token: held.oauth2?.refresh })),
+	session: () => call("/session/logout", { method: "POST", credentials: "same-origin" }),
+}
+
+// show says what is held, and which buttons make sense.
+const show = () => {
+	const name = scheme(), h = held[name]
+	$("about").textContent = about[name]
+	$("login").textContent = name === "oauth2" ? "Authorize" : name === "basic" ? "Use them" : "Log in"
+	$("refresh").disabled = !h?.refresh
+	$("spoil").disabled = !h?.header
+	$("logout").disabled = !h || !end[name]
+	$("everywhere").disabled = $("forget").disabled = !h
+	for (const c of document.querySelectorAll("#table [data-scheme]")) c.classList.toggle("now", c.dataset.scheme === name)
+	tick()
+}
+const tick = () => {
+	const h = held[scheme()]
+	if (!h) return say("No credential of this scheme is held: requests go without.")
+	if (!h.until) return say("A credential is held, until it is ended.")
+	let left = Math.round((h.until - Date.now()) / 1000)
+	if (left > 10) left = Math.ceil(left / 10) * 10 // said aloud only now and then
+	say(left <= 0 ? "The credential has expired: ask, and see it refused." : `A credential is held; it expires in ${left > 7200 ? `${Math.round(left / 3600)} hours` : left > 120 ? `${Math.round(left / 60)} minutes` : `${left} seconds`}.`)
+}
+const choose = (name) => { form.scheme.value = name; show() }
+
+// busy lets one thing happen at a time, and keeps the keyboard where it is.
+let running = false
+const busy = (f) => async (event) => {
+	event?.preventDefault()
+	if (running) return
+	running = true
+	document.body.dataset.busy = "busy"
+	try { await f(event) } catch (e) { if (e.message !== "no answer") throw e } finally { running = false; delete document.body.dataset.busy }
+}
+
+form.addEventListener("change", (e) => { if (e.target.name === "scheme") { show(); busy(() => trace(scheme()))() } })
+form.addEventListener("submit", busy(async () => {
+	const name = scheme(), got = await login[name](person())
+	if (got === null) return
+	if (!got) return say("The login was refused.")
+	held[name] = got
+	show()
+	await ask("GET /api/{scheme}/profile")
+}))
+for (const b of document.querySelectorAll("[data-ask]")) b.addEventListener("click", busy(() => ask(b.dataset.ask)))
+$("refresh").addEventListener("click", busy(async () => {
+	const name = scheme()
+	const r = name === "jwt" ? await call("/jwt/token/refresh", post({ refresh: held.jwt.refresh })) : await call("/oauth2/token", formPost({ grant_type: "refresh_token", client_id: "demo-public", refresh_token: held.oauth2.refresh }))
+	if (r.ok) held[name] = name === "jwt" ? pair(r.data) : grant(r.data)
+	show()
+	if (!r.ok) say("The refresh token was refused.")
+}))
+$("spoil").addEventListener("click", busy(async () => {
+	const h = held[scheme()], at = Math.floor(h.secret.length / 2)
+	h.secret = h.secret.slice(0, at) + (h.secret[at] === "A" ? "B" : "A") + h.secret.slice(at + 1)
+	h.header = h.header.replace(/ .*/, " " + h.secret)
+	await ask("GET /api/open")
+}))
+$("logout").addEventListener("click", busy(async () => {
+	const name = scheme(), r = await end[name]()
+	if (r.ok) await ask("GET /api/{scheme}/profile") // with what is still held, to see it refused
+	if (r.ok) delete held[name]
+	show()
+}))
+$("everywhere").addEventListener("click", busy(async () => {
+	const r = await call("/logout-everywhere", withHeld(scheme(), { method: "POST" }))
+	if (r.ok) await ask("GET /api/{scheme}/profile")
+	if (r.ok) for (const n of Object.keys(held)) if (n !== "basic") delete held[n]
+	show()
+}))
+$("forget").addEventListener("click", busy(async () => { delete held[scheme()]; show(); await trace(scheme()) }))
+$("clear").addEventListener("click", () => wire.replaceChildren(el("p", "empty", "Requests and answers will stand here, as they went.")))
+
+// measure asks the server to measure each scheme with this page's own credential.
+$("measure").addEventListener("click", busy(async () => {
+	const button = $("measure"), status = $("measuring")
+	for (const cell of document.querySelectorAll("#measured td[data-scheme]")) cell.textContent = "–"
+	for (const name of ["token", "knox", "jwt", "session", "basic", "oauth2"]) {
+		const cell = document.querySelector(`#measured td[data-scheme="${name}"]`)
+		if (!held[name] && name !== "oauth2") held[name] = (await login[name](person())) || undefined
+		if (!held[name]) { cell.textContent = name === "oauth2" ? "authorize first" : "no login"; continue }
+		const answer = await fetch("/measure", withHeld(name, { method: "POST", credentials: "omit" }))
+		if (!answer.ok) { cell.textContent = `refused (${answer.status})`; continue }
+		const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+		for (let rest = ""; ;) {
+			const { value, done } = await reader.read()
+			if (done) break
+			const lines = (rest + value).split("\n")
+			rest = lines.pop()
+			for (const p of lines.map((l) => JSON.parse(l))) {
+				status.textContent = p.done ? "" : `${name}: ${p.requests.toLocaleString("en")} requests …`
+				if (p.done) cell.replaceChildren(`${time(p.median_us)}`, el("small", "", `99 of 100 within ${time(p.p99_us)}; ${Math.round(p.per_second).toLocaleString("en")} a second`))
+			}
+		}
+	}
+	status.textContent = "Measured: whole requests for the profile by one caller, without the network."
+	button.focus()
+	show()
+}))
+const time = (us) => (us < 1000 ? `${us.toFixed(us < 100 ? 1 : 0)} µs` : `${(us / 1000).toFixed(1)} ms`)
+
+document.documentElement.classList.add("scripted")
+setInterval(() => { if (held[scheme()]?.until) tick() }, 1000)
+show()
+// A cookie of before is still the browser's.
+const cookie = await fetch("/trace", { credentials: "same-origin", cache: "no-store" })
+if (cookie.ok && (await cookie.json()).scheme === "session") held.session = { cookie: true }
+show()
+if (location.pathname === "/callback") busy(arrive)()
+else if (location.hash === "#oauth2") choose("oauth2")

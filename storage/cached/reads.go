@@ -1,0 +1,204 @@
+package cached
+
+import (
+	"bytes"
+	"context"
+	"unique"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// direct reports whether a lookup goes to the store: within a transaction it sees what
+// the transaction changed.
+func (s *Store) direct(ctx context.Context, kind Kind) bool {
+	return s.skip[kind] || s.bypass.Load() || s.base.InTransaction(ctx)
+}
+
+// with is a credential with its account.
+type with[T any] struct {
+	record T
+	user   storage.User
+}
+
+// account ends what a lookup returns: nobody needs the hash.
+func (v *with[T]) account(record T, u storage.User) {
+	u.Password = ""
+	v.record, v.user = record, u
+}
+
+// StaticTokenByDigest implements storage.StaticTokens.
+func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.StaticToken, storage.User, error) {
+	if s.direct(ctx, StaticTokens) {
+		return s.base.StaticTokenByDigest(ctx, d)
+	}
+	k := Key{StaticTokens, d}
+	switch it, unknown := s.find(&k); {
+	case it != nil:
+		r := it.(*staticRecord)
+		return r.token(&k.Digest), r.user(), nil
+	case unknown:
+		return storage.StaticToken{}, storage.User{}, storage.ErrNotFound
+	}
+	return s.loadStatic(ctx, k)
+}
+
+func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, storage.User, error) {
+	v, err := load(ctx, s, k, lookup[with[storage.StaticToken]]{
+		unknown: true,
+		read: func(ctx context.Context) (v with[storage.StaticToken], err error) {
+			t, u, err := s.base.StaticTokenByDigest(ctx, k.Digest)
+			v.account(t, u)
+			return v, err
+		},
+		keep: func(v *with[storage.StaticToken]) kept {
+			t := &v.record
+			out := kept{deps: names{s.stripeOfSubject(t.Subject)}}
+			a, size, ok := s.newAccount(&v.user, nil, nil, t.KeyID)
+			if ok && v.user.Active && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
+				out.item = &staticRecord{account: a, salt: bytes.Clone(t.Salt), since: micros(t.Created)}
+				out.size = size + len(t.Salt)
+			}
+			return out
+		},
+		open: func(it item) with[storage.StaticToken] {
+			r := it.(*staticRecord)
+			return with[storage.StaticToken]{r.token(&k.Digest), r.user()}
+		},
+	})
+	return v.record, v.user, err
+}
+
+// DeviceTokenByDigest implements storage.DeviceTokens.
+func (s *Store) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+	if s.direct(ctx, DeviceTokens) {
+		return s.base.DeviceTokenByDigest(ctx, d)
+	}
+	k := Key{DeviceTokens, d}
+	switch it, unknown := s.find(&k); {
+	case it != nil:
+		r := it.(*deviceRecord)
+		return r.token(&k.Digest), r.user(), nil
+	case unknown:
+		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
+	}
+	return s.loadDevice(ctx, k)
+}
+
+func (s *Store) loadDevice(ctx context.Context, k Key) (storage.DeviceToken, storage.User, error) {
+	v, err := load(ctx, s, k, lookup[with[storage.DeviceToken]]{
+		unknown: true,
+		read: func(ctx context.Context) (v with[storage.DeviceToken], err error) {
+			t, u, err := s.base.DeviceTokenByDigest(ctx, k.Digest)
+			v.account(t, u)
+			return v, err
+		},
+		keep: func(v *with[storage.DeviceToken]) kept {
+			t := &v.record
+			out := kept{deps: names{s.stripeOfSubject(t.Subject)}}
+			a, size, ok := s.newAccount(&v.user, t.Scopes, nil, t.ID, t.Name)
+			if ok && v.user.Active && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
+				out.item = &deviceRecord{account: a, since: micros(t.Created), expires: micros(t.Expires), lastUsed: micros(t.LastUsed), max: micros(t.Max), ttl: t.TTL}
+				out.size = size
+			}
+			if !t.Expires.IsZero() {
+				out.expires = t.Expires.UnixMicro()
+			}
+			return out
+		},
+		open: func(it item) with[storage.DeviceToken] {
+			r := it.(*deviceRecord)
+			return with[storage.DeviceToken]{r.token(&k.Digest), r.user()}
+		},
+	})
+	return v.record, v.user, err
+}
+
+// SessionByDigest implements storage.Sessions.
+func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
+	if s.direct(ctx, Sessions) {
+		return s.base.SessionByDigest(ctx, d)
+	}
+	k := Key{Sessions, d}
+	switch it, unknown := s.find(&k); {
+	case it != nil:
+		r := it.(*sessionRecord)
+		return r.session(&k.Digest), r.user(), nil
+	case unknown:
+		return storage.Session{}, storage.User{}, storage.ErrNotFound
+	}
+	return s.loadSession(ctx, k)
+}
+
+func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storage.User, error) {
+	v, err := load(ctx, s, k, lookup[with[storage.Session]]{
+		unknown: true,
+		read: func(ctx context.Context) (v with[storage.Session], err error) {
+			t, u, err := s.base.SessionByDigest(ctx, k.Digest)
+			v.account(t, u)
+			return v, err
+		},
+		keep: func(v *with[storage.Session]) kept {
+			t := &v.record
+			out := kept{deps: names{s.stripeOfSubject(t.Subject)}, expires: min(t.Expires.UnixMicro(), t.Ends.UnixMicro())}
+			a, size, ok := s.newAccount(&v.user, nil, nil, t.ID, t.Address)
+			live := t.Subject == "" || v.user.Active
+			if ok && live && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
+				r := &sessionRecord{
+					account: a, version: t.Version, userAgent: unique.Make(t.UserAgent),
+					since: micros(t.Created), authTime: micros(t.AuthTime), lastSeen: micros(t.LastSeen), expires: micros(t.Expires), until: micros(t.Ends),
+				}
+				if t.Data != nil {
+					data := bytes.Clone(t.Data)
+					r.data = &data
+				}
+				out.item = r
+				out.size = size + len(t.Data)*9/8 + len(t.UserAgent)
+			}
+			return out
+		},
+		open: func(it item) with[storage.Session] {
+			r := it.(*sessionRecord)
+			return with[storage.Session]{r.session(&k.Digest), r.user()}
+		},
+	})
+	return v.record, v.user, err
+}
+
+// AccessByDigest implements storage.AccessTokens.
+func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
+	if s.direct(ctx, AccessTokens) {
+		return s.base.AccessByDigest(ctx, d)
+	}
+	k := Key{AccessTokens, d}
+	switch it, unknown := s.find(&k); {
+	case it != nil:
+		return it.(*accessRecord).state(&k.Digest), nil
+	case unknown:
+		return storage.AccessState{}, storage.ErrNotFound
+	}
+	return s.loadAccess(ctx, k)
+}
+
+func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, error) {
+	return load(ctx, s, k, lookup[storage.AccessState]{
+		unknown: true,
+		read: func(ctx context.Context) (storage.AccessState, error) {
+			st, err := s.base.AccessByDigest(ctx, k.Digest)
+			st.User.Password = ""
+			return st, err
+		},
+		keep: func(st *storage.AccessState) kept {
+			t := &st.Access
+			out := kept{expires: t.Expires.UnixMicro()}
+			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family))}
+			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.ID, t.Family, t.Client, t.Confirm)
+			live := !st.Ended && (t.Subject == "" || st.User.Active)
+			if ok && live && t.Epoch == st.User.Epoch && t.Subject == st.User.ID {
+				out.item = &accessRecord{account: a, authTime: micros(t.AuthTime), since: micros(t.Created), expires: micros(t.Expires)}
+				out.size = size
+			}
+			return out
+		},
+		open: func(it item) storage.AccessState { return it.(*accessRecord).state(&k.Digest) },
+	})
+}

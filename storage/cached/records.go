@@ -1,0 +1,232 @@
+package cached
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unique"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// What is kept is smaller than the records it stands for: their texts are parts of one
+// string, times are numbers, lists and what many records share are kept once, and what a
+// live credential says twice (subject and account, epoch and epoch, active) once.
+
+// words are the texts of a record, one behind the other.
+type words struct {
+	all  string
+	ends [7]uint16
+}
+
+// newWords returns false for texts that are too long together.
+func newWords(list ...string) (w words, ok bool) {
+	w.all = strings.Join(list, "")
+	if len(w.all) >= 1<<16 {
+		return words{}, false
+	}
+	end := 0
+	for i, s := range list {
+		end += len(s)
+		w.ends[i] = uint16(end)
+	}
+	return w, true
+}
+
+func (w *words) at(i int) string {
+	if i == 0 {
+		return w.all[:w.ends[0]]
+	}
+	return w.all[w.ends[i-1]:w.ends[i]]
+}
+
+// Places of the account's texts; those of the credential follow.
+const (
+	wordID = iota
+	wordName
+	wordEmail
+	wordOwn
+)
+
+// account is a storage.User that is active, without its password hash.
+type account struct {
+	words
+	lists   *lists
+	created int64
+	epoch   int64
+}
+
+// user returns the account, or the zero one where there is none.
+func (a *account) user() storage.User {
+	if a.ends[wordID] == 0 {
+		return storage.User{}
+	}
+	u := storage.User{ID: a.at(wordID), Name: a.at(wordName), Email: a.at(wordEmail), Active: true, Created: timeOf(a.created), Epoch: a.epoch}
+	if a.lists != nil {
+		u.Roles = a.lists.roles
+	}
+	return u
+}
+
+// newAccount keeps u and the texts and lists of its credential. ok is false where that
+// can not be done.
+func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...string) (a account, size int, ok bool) {
+	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
+	a.lists, size = s.strings.lists(u.Roles, scopes, resource)
+	a.created, a.epoch = micros(u.Created), u.Epoch
+	return a, size + recordSize + len(a.all)*9/8, ok
+}
+
+// recordSize is what a record takes besides its texts, lists and data: itself and its
+// place in a map that is half empty.
+const recordSize = 300
+
+// micros is a time in microseconds; no time is the least one.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return noTime
+	}
+	return t.UnixMicro()
+}
+
+const noTime = -1 << 63
+
+func timeOf(micros int64) time.Time {
+	if micros == noTime {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// lists are those of a record. They are shared and read-only.
+type lists struct{ roles, scopes, resource []string }
+
+// interned keeps lists that many records have, each once.
+type interned struct {
+	mu   sync.Mutex
+	seen map[string]*lists
+}
+
+// maxInterned bounds how many lists are known; then it begins anew, and what is in use
+// stays with who uses it.
+const maxInterned = 1024
+
+// lists returns copies of the three, and what they take if nobody else has them.
+func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
+	if roles == nil && scopes == nil && resource == nil {
+		return nil, 0
+	}
+	var b strings.Builder
+	size := 0
+	for _, list := range [...][]string{roles, scopes, resource} {
+		if list == nil {
+			b.WriteByte(1)
+		}
+		for _, s := range list {
+			b.WriteString(s)
+			b.WriteByte(0) // no role or scope holds it
+			size += len(s) + 32
+		}
+		b.WriteByte(2)
+	}
+	key := b.String()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.seen[key]
+	if !ok {
+		if t.seen == nil || len(t.seen) >= maxInterned {
+			t.seen = make(map[string]*lists)
+		}
+		l = &lists{slices.Clone(roles), slices.Clone(scopes), slices.Clone(resource)}
+		t.seen[key] = l
+	}
+	return l, size + 96
+}
+
+// staticRecord is a storage.StaticToken that is live.
+type staticRecord struct {
+	head
+	account
+	salt  []byte
+	since int64
+}
+
+func (r *staticRecord) token(d *storage.Digest) storage.StaticToken {
+	return storage.StaticToken{Digest: *d, Subject: r.at(wordID), Salt: r.salt, KeyID: r.at(wordOwn), Epoch: r.epoch, Created: timeOf(r.since)}
+}
+
+// deviceRecord is a storage.DeviceToken that is live.
+type deviceRecord struct {
+	head
+	account
+	since, expires, lastUsed, max int64
+	ttl                           time.Duration
+}
+
+func (r *deviceRecord) token(d *storage.Digest) storage.DeviceToken {
+	t := storage.DeviceToken{
+		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Name: r.at(wordOwn + 1), Epoch: r.epoch, TTL: r.ttl,
+		Created: timeOf(r.since), Expires: timeOf(r.expires), LastUsed: timeOf(r.lastUsed), Max: timeOf(r.max),
+	}
+	if r.lists != nil {
+		t.Scopes = r.lists.scopes
+	}
+	return t
+}
+
+// sessionRecord is a storage.Session that is live.
+type sessionRecord struct {
+	head
+	account
+	version                                   int64
+	data                                      *[]byte // nil: none
+	userAgent                                 unique.Handle[string]
+	since, authTime, lastSeen, expires, until int64
+}
+
+func (r *sessionRecord) session(d *storage.Digest) storage.Session {
+	v := storage.Session{
+		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Epoch: r.epoch, Version: r.version,
+		Created: timeOf(r.since), AuthTime: timeOf(r.authTime), LastSeen: timeOf(r.lastSeen),
+		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1),
+	}
+	if r.data != nil {
+		v.Data = *r.data
+	}
+	return v
+}
+
+// accessRecord is a storage.AccessState that is live.
+type accessRecord struct {
+	head
+	account
+	authTime, since, expires int64
+}
+
+func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
+	a := storage.AccessToken{
+		Digest: *d, ID: r.at(wordOwn), Family: r.at(wordOwn + 1), Client: r.at(wordOwn + 2), Subject: r.at(wordID), Epoch: r.epoch,
+		Confirm: r.at(wordOwn + 3), AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
+	}
+	if r.lists != nil {
+		a.Scopes, a.Resource = r.lists.scopes, r.lists.resource
+	}
+	return storage.AccessState{Access: a, User: r.user()}
+}
+
+// standingRecord is a storage.Standing that is not blocked, of a token with these other
+// keys and this subject.
+type standingRecord struct {
+	head
+	subject      string
+	sid, ofAll   storage.BlockKey
+	subjectEpoch int64
+}
+
+// userStandingRecord is a standingRecord with an account that is active.
+type userStandingRecord struct {
+	head
+	account
+	sid, ofAll storage.BlockKey
+}

@@ -1,0 +1,207 @@
+package cached
+
+import (
+	"sync"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// item is a record that is kept.
+type item interface{ header() *head }
+
+// head is what every item has.
+type head struct {
+	asof uint64 // what seq was before the store was asked
+	ends int64  // in microseconds
+	size int32  // estimate of all that it takes
+	deps names  // what it hangs on
+}
+
+func (h *head) header() *head { return h }
+
+// names are the counters of what an item hangs on besides its key; 0 is none.
+type names [4]uint16
+
+// absent notes that a digest is unknown.
+type absent struct {
+	asof uint64
+	ends int64
+}
+
+// limits are those of a shard.
+type limits struct{ entries, bytes, unknown int }
+
+// shard is a part of the cache with a lock of its own. A full one forgets entries at
+// random, those that are over first.
+type shard struct {
+	mu      sync.RWMutex
+	yes     [kinds]map[storage.Digest]item
+	no      [kinds]map[storage.Digest]absent
+	flights map[Key]*flight
+	entries int
+	unknown int
+	bytes   int
+	_       [64]byte // the next one's lock is on another cache line
+}
+
+// maxShards and minShard: a small cache has few shards, since each has its own bound.
+const (
+	maxShards = 64
+	minShard  = 64
+)
+
+func newShards(entries, bytes, unknown int) ([]shard, limits) {
+	n := maxShards
+	for n > 1 && (entries/n < minShard || unknown/n < minShard) {
+		n /= 2
+	}
+	list := make([]shard, n)
+	for i := range list {
+		list[i].flights = make(map[Key]*flight)
+	}
+	return list, limits{entries / n, bytes / n, unknown / n}
+}
+
+func (s *Store) shard(k *Key) *shard { return &s.shards[int(k.Digest[0])&(len(s.shards)-1)] }
+
+// find returns the live item of a key, or that it is known to be unknown.
+func (s *Store) find(k *Key) (it item, unknown bool) {
+	sh, now := s.shard(k), s.now()
+	sh.mu.RLock()
+	it, unknown = s.look(sh, k, now)
+	sh.mu.RUnlock()
+	return it, unknown
+}
+
+// look is find for who holds the lock.
+func (s *Store) look(sh *shard, k *Key, now int64) (it item, unknown bool) {
+	if it := sh.yes[k.Kind][k.Digest]; it != nil && s.live(it.header(), now) {
+		return it, false
+	}
+	if sh.unknown == 0 {
+		return nil, false
+	}
+	a, ok := sh.no[k.Kind][k.Digest]
+	return nil, ok && within(now, a.ends, s.unknownTTL) && s.flushed.Load() <= a.asof
+}
+
+// live reports whether an item holds: within its time, and nothing that it hangs on was
+// invalidated since.
+func (s *Store) live(h *head, now int64) bool {
+	return within(now, h.ends, s.ttl) && s.unchanged(h.asof, &h.deps)
+}
+
+// within reports whether now is in the time before ends. A clock that was set back does
+// not make it longer.
+func within(now, ends, ttl int64) bool { return now < ends && ends-now <= ttl }
+
+// unchanged reports whether none of the names was invalidated since asof.
+func (s *Store) unchanged(asof uint64, deps *names) bool {
+	for _, i := range deps {
+		if s.stripes[i].Load() > asof {
+			return false
+		}
+	}
+	return s.flushed.Load() <= asof
+}
+
+// put keeps an item, making room. The caller holds the lock.
+func (s *Store) put(sh *shard, k *Key, it item, now int64) {
+	sh.drop(k)
+	size := int(it.header().size)
+	if size > s.limits.bytes {
+		return
+	}
+	for sh.entries > 0 && (sh.entries >= s.limits.entries || sh.bytes+size > s.limits.bytes) {
+		s.evict(sh, now)
+	}
+	if sh.yes[k.Kind] == nil {
+		sh.yes[k.Kind] = make(map[storage.Digest]item)
+	}
+	sh.yes[k.Kind][k.Digest] = it
+	sh.entries++
+	sh.bytes += size
+}
+
+// evict forgets one entry, or several that are over. Of the kinds the one with most
+// entries pays.
+func (s *Store) evict(sh *shard, now int64) {
+	const look = 5
+	var from Kind
+	for k := range kinds {
+		if len(sh.yes[k]) > len(sh.yes[from]) {
+			from = k
+		}
+	}
+	before, looked := sh.entries, 0
+	k := Key{Kind: from}
+	for d, it := range sh.yes[from] { // begins at random
+		if k.Digest = d; !s.live(it.header(), now) {
+			sh.drop(&k)
+		}
+		if looked++; looked == look {
+			break
+		}
+	}
+	if sh.entries == before {
+		sh.drop(&k)
+	}
+}
+
+// putUnknown notes that a digest is unknown. The caller holds the lock.
+func (s *Store) putUnknown(sh *shard, k *Key, a absent) {
+	sh.drop(k)
+	if sh.unknown >= s.limits.unknown {
+		full := Kind(0)
+		for i := range kinds {
+			if len(sh.no[i]) > len(sh.no[full]) {
+				full = i
+			}
+		}
+		for d := range sh.no[full] {
+			sh.drop(&Key{full, d})
+			break
+		}
+	}
+	if sh.no[k.Kind] == nil {
+		sh.no[k.Kind] = make(map[storage.Digest]absent)
+	}
+	sh.no[k.Kind][k.Digest] = a
+	sh.unknown++
+}
+
+// drop forgets a key. The caller holds the lock.
+func (sh *shard) drop(k *Key) {
+	if it, ok := sh.yes[k.Kind][k.Digest]; ok {
+		delete(sh.yes[k.Kind], k.Digest)
+		sh.entries--
+		sh.bytes -= int(it.header().size)
+	}
+	if _, ok := sh.no[k.Kind][k.Digest]; ok {
+		delete(sh.no[k.Kind], k.Digest)
+		sh.unknown--
+	}
+}
+
+func (sh *shard) clear() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.yes, sh.no = [kinds]map[storage.Digest]item{}, [kinds]map[storage.Digest]absent{}
+	clear(sh.flights)
+	sh.entries, sh.unknown, sh.bytes = 0, 0, 0
+}
+
+// Usage is what a Store keeps.
+type Usage struct{ Entries, Bytes, Unknown int }
+
+// Usage returns how much is kept, what is over but not yet forgotten included. Bytes are
+// an estimate from above.
+func (s *Store) Usage() (u Usage) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.RLock()
+		u.Entries, u.Bytes, u.Unknown = u.Entries+sh.entries, u.Bytes+sh.bytes, u.Unknown+sh.unknown
+		sh.mu.RUnlock()
+	}
+	return u
+}

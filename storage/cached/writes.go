@@ -1,0 +1,207 @@
+package cached
+
+import (
+	"context"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+func ofSubject(subject string) Change { return Change{Subject: subject} }
+
+func ofKey(kind Kind, d storage.Digest) Change { return Change{Key: Key{kind, d}} }
+
+func ofBlock(k storage.BlockKey) Change { return ofKey(Blocks, storage.Digest(k)) }
+
+// SetPassword implements storage.Accounts.
+func (s *Store) SetPassword(ctx context.Context, id string, hash storage.PasswordHash) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.SetPassword(ctx, id, hash) }, ofSubject(id))
+}
+
+// ChangePassword implements storage.Accounts.
+func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash storage.PasswordHash) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.ChangePassword(ctx, id, epoch, hash) }, ofSubject(id))
+}
+
+// SetActive implements storage.Accounts.
+func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.SetActive(ctx, id, active) }, ofSubject(id))
+}
+
+// DeleteUser implements storage.Accounts.
+func (s *Store) DeleteUser(ctx context.Context, id string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteUser(ctx, id) }, ofSubject(id))
+}
+
+// BumpEpoch implements storage.Subjects.
+func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
+	err = s.change(ctx, func(ctx context.Context) (err error) {
+		epoch, err = s.base.BumpEpoch(ctx, subject)
+		return err
+	}, ofSubject(subject))
+	return epoch, err
+}
+
+// ForgetSubject implements storage.Subjects.
+func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.ForgetSubject(ctx, subject) }, ofSubject(subject))
+}
+
+// PutStaticToken implements storage.StaticTokens.
+func (s *Store) PutStaticToken(ctx context.Context, t storage.StaticToken, old storage.Digest) error {
+	put := func(ctx context.Context) error { return s.base.PutStaticToken(ctx, t, old) }
+	if old.IsZero() {
+		return s.renew(ctx, put, ofKey(StaticTokens, t.Digest))
+	}
+	return s.change(ctx, put, ofKey(StaticTokens, t.Digest), ofKey(StaticTokens, old))
+}
+
+// DeleteStaticToken implements storage.StaticTokens.
+func (s *Store) DeleteStaticToken(ctx context.Context, d storage.Digest) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteStaticToken(ctx, d) }, ofKey(StaticTokens, d))
+}
+
+// DeleteStaticTokenOf implements storage.StaticTokens.
+func (s *Store) DeleteStaticTokenOf(ctx context.Context, subject string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteStaticTokenOf(ctx, subject) }, ofSubject(subject))
+}
+
+// CreateDeviceToken implements storage.DeviceTokens. Where it may evict tokens, the
+// others of the subject are forgotten too.
+func (s *Store) CreateDeviceToken(ctx context.Context, t storage.DeviceToken, l storage.DeviceLimit) (evicted []storage.DeviceToken, err error) {
+	create := func(ctx context.Context) (err error) {
+		evicted, err = s.base.CreateDeviceToken(ctx, t, l)
+		return err
+	}
+	if l.Max == 0 || !l.Evict {
+		err = s.renew(ctx, create, ofKey(DeviceTokens, t.Digest))
+	} else {
+		err = s.change(ctx, create, ofKey(DeviceTokens, t.Digest), ofSubject(t.Subject))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return evicted, nil
+}
+
+// TouchDeviceToken implements storage.DeviceTokens. The next lookup sees the new times.
+func (s *Store) TouchDeviceToken(ctx context.Context, d storage.Digest, used, expires, before time.Time) (touched bool, err error) {
+	err = s.renew(ctx, func(ctx context.Context) (err error) {
+		touched, err = s.base.TouchDeviceToken(ctx, d, used, expires, before)
+		return err
+	}, ofKey(DeviceTokens, d))
+	return touched, err
+}
+
+// DeleteDeviceToken implements storage.DeviceTokens.
+func (s *Store) DeleteDeviceToken(ctx context.Context, subject, id string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteDeviceToken(ctx, subject, id) }, ofSubject(subject))
+}
+
+// DeleteDeviceTokensOf implements storage.DeviceTokens.
+func (s *Store) DeleteDeviceTokensOf(ctx context.Context, subject, keep string) (n int, err error) {
+	err = s.change(ctx, func(ctx context.Context) (err error) {
+		n, err = s.base.DeleteDeviceTokensOf(ctx, subject, keep)
+		return err
+	}, ofSubject(subject))
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// CreateSession implements storage.Sessions.
+func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces storage.Digest) error {
+	create := func(ctx context.Context) error { return s.base.CreateSession(ctx, v, replaces) }
+	if replaces.IsZero() {
+		return s.renew(ctx, create, ofKey(Sessions, v.Digest))
+	}
+	return s.change(ctx, create, ofKey(Sessions, v.Digest), ofKey(Sessions, replaces))
+}
+
+// SaveSession implements storage.Sessions. The next lookup sees the new data.
+func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64, data []byte) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.SaveSession(ctx, d, version, data) }, ofKey(Sessions, d))
+}
+
+// TouchSession implements storage.Sessions. The next lookup sees the new times.
+func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expires, before time.Time) (touched bool, err error) {
+	err = s.renew(ctx, func(ctx context.Context) (err error) {
+		touched, err = s.base.TouchSession(ctx, d, seen, expires, before)
+		return err
+	}, ofKey(Sessions, d))
+	return touched, err
+}
+
+// EndSession implements storage.Sessions.
+func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.EndSession(ctx, d) }, ofKey(Sessions, d))
+}
+
+// EndSessionOf implements storage.SessionList.
+func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.EndSessionOf(ctx, subject, id) }, ofSubject(subject))
+}
+
+// EndSessionsOf implements storage.SessionList.
+func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (n int, err error) {
+	err = s.change(ctx, func(ctx context.Context) (err error) {
+		n, err = s.base.EndSessionsOf(ctx, subject, keep)
+		return err
+	}, ofSubject(subject))
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// EndFamily implements storage.Families.
+func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.EndFamily(ctx, id, blockUntil) },
+		ofBlock(storage.BlockKeyOf(storage.BlockSID, "", id)))
+}
+
+// Block implements storage.Blocklist.
+func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
+	changes := make([]Change, 0, len(keys))
+	for _, k := range keys {
+		if !k.IsZero() {
+			changes = append(changes, ofBlock(k))
+		}
+	}
+	return s.change(ctx, func(ctx context.Context) error { return s.base.Block(ctx, until, keys...) }, changes...)
+}
+
+// UpdateClient implements storage.Clients. It is rare, so everything is forgotten.
+func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.UpdateClient(ctx, c) }, Change{All: true})
+}
+
+// DeleteClient implements storage.Clients, as UpdateClient.
+func (s *Store) DeleteClient(ctx context.Context, id string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteClient(ctx, id) }, Change{All: true})
+}
+
+// CreateAccess implements storage.AccessTokens.
+func (s *Store) CreateAccess(ctx context.Context, t storage.AccessToken) error {
+	return s.renew(ctx, func(ctx context.Context) error { return s.base.CreateAccess(ctx, t) }, ofKey(AccessTokens, t.Digest))
+}
+
+// DropAccess implements storage.AccessTokens.
+func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DropAccess(ctx, d) }, ofKey(AccessTokens, d))
+}
+
+// Prune implements storage.Pruner. Nothing is kept beyond its own end, but a family that
+// goes ends its access tokens: where something was removed, everything is forgotten.
+func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
+	all := []Change{{All: true}}
+	if err := s.later(ctx, all); err != nil {
+		return 0, err
+	}
+	n, err := s.base.Prune(ctx, now, limit)
+	if n > 0 || err != nil {
+		s.apply(ctx, all)
+	}
+	return n, err
+}
