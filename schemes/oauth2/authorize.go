@@ -75,7 +75,11 @@ func (s *Server) who(r *http.Request) (user, bool) {
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error {
 	ctx := r.Context()
-	q, err := s.parse(ctx, r.URL.Query())
+	v, err := parameters(r)
+	if err != nil {
+		return err
+	}
+	q, err := s.parse(ctx, v)
 	if err != nil {
 		return s.send(w, r, q, nil, err)
 	}
