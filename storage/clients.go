@@ -98,7 +98,7 @@ type Clients interface {
 	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
 	// there is none, ErrInvalid where c can not be kept.
 	UpdateClient(ctx context.Context, c Client) error
-	// DeleteClient removes the client with its codes, tokens, families and device grants, so that
-	// nothing of it fits a later client of that ID. ErrNotFound where there is none.
+	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
+	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.
 	DeleteClient(ctx context.Context, id string) error
 }

@@ -145,6 +145,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				f.Client = id
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 				k.must(k.s.CreateCode(k.ctx, code(id, u.ID, i)))
+				k.must(k.s.CreateAuthRequest(k.ctx, pushed(id)))
 				kept = access(id, u.ID, f.ID, i)
 				k.must(k.s.CreateAccess(k.ctx, kept))
 			}
@@ -153,6 +154,10 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.CreateClient(k.ctx, client("gone"))) // another one of that ID
 			_, _, err := k.s.CodeByDigest(k.ctx, code("gone", u.ID, 0).Digest)
 			k.is(err, storage.ErrNotFound, "its codes are gone")
+			_, err = k.s.AuthRequestByDigest(k.ctx, pushed("gone").Digest)
+			k.is(err, storage.ErrNotFound, "its requests are gone")
+			_, err = k.s.AuthRequestByDigest(k.ctx, pushed("stays").Digest)
+			k.must(err)
 			_, err = k.s.AccessByDigest(k.ctx, access("gone", u.ID, "", 0).Digest)
 			k.is(err, storage.ErrNotFound, "its access tokens are gone")
 			if left := k.familiesLeft(u.ID); len(left) != 1 {
@@ -163,6 +168,10 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			}
 		},
 	})
+}
+
+func pushed(client string) storage.AuthRequest {
+	return storage.AuthRequest{Digest: storage.DigestOf("pushed by " + client), Purpose: "pushed", Client: client, Created: born, Expires: born.Add(time.Minute)}
 }
 
 func code(client, subject string, n int) storage.Code {
