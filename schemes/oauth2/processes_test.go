@@ -77,7 +77,9 @@ func newProcesses(t *testing.T) *processes {
 	must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	must(t, s.Migrate(t.Context()))
-	p := &processes{world: newDevices(t, s, func(o *oauth2.Options) { o.Keys, o.DPoP = newRing(t, []byte("the master key of two processes!")), &oauth2.DPoP{} })}
+	p := &processes{world: newDevices(t, s, func(o *oauth2.Options) {
+		o.Keys, o.DPoP = newRing(t, []byte("the master key of two processes!")), &oauth2.DPoP{}
+	})}
 	p.now.Store(time.Since(born).Microseconds()) // the child's clock is the real one
 	own, err := oauth2.New(issuer, s, processOptions(t))
 	must(t, err)
