@@ -67,11 +67,9 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
 				c, err := k.s.ClientByID(ctx, "c")
 				k.must(err)
-				go func() {
-					other := c
-					other.Disabled = true
-					disabled <- k.s.UpdateClient(k.ctx, other)
-				}()
+				other := c
+				other.Disabled = true
+				go func() { disabled <- k.s.UpdateClient(k.ctx, other) }()
 				select { // it waits for the transaction
 				case err := <-disabled:
 					disabled <- err
