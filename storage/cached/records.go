@@ -138,11 +138,14 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 		if t.seen == nil || len(t.seen) >= maxInterned {
 			t.seen = make(map[string]*lists)
 		}
-		l = &lists{slices.Clone(roles), slices.Clone(scopes), slices.Clone(resource)}
+		l = &lists{own(roles), own(scopes), own(resource)}
 		t.seen[key] = l
 	}
 	return l, size + 96
 }
+
+// own is a copy without room: who appends to it gets another one.
+func own[T any](list []T) []T { return slices.Clip(slices.Clone(list)) }
 
 // staticRecord is a storage.StaticToken that is live.
 type staticRecord struct {
