@@ -112,6 +112,10 @@ type interned struct {
 // stays with who uses it.
 const maxInterned = 1024
 
+// maxList is the size from which lists are not known to others: what is known counts in no
+// bound but maxInterned.
+const maxList = 1024
+
 // lists returns copies of the three, and what they take if nobody else has them.
 func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 	if roles == nil && scopes == nil && resource == nil {
@@ -129,6 +133,9 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 			size += len(s) + 32
 		}
 		b.WriteByte(2)
+	}
+	if size > maxList {
+		return &lists{own(roles), own(scopes), own(resource)}, size + 96
 	}
 	key := b.String()
 	t.mu.Lock()
