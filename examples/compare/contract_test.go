@@ -124,6 +124,10 @@ func TestContract(t *testing.T) {
 			c.Is(401, missing, "POST", "/api/notes", `{"text":"x"}`)
 			c.Is(201, `{"id":1,"text":"mine","owner":"alice"}`, "POST", "/api/notes", `{"text":"mine"}`, alice)
 			c.Is(400, `{"text":["This field is required."]}`, "POST", "/api/notes", `{}`, alice)
+			for _, bad := range []string{`{"text":"x"} x`, `{"text":"x"}{"text":"y"}`, `{"text":"x"`, "{\"text\":\"\xff\"}"} {
+				c.Is(400, "*", "POST", "/api/notes", bad, alice)
+			}
+			c.Is(400, `{"text":["This field is not UTF-8."]}`, "POST", "/api/notes", "text=%ff", alice)
 			c.Is(200, `{"id":1,"text":"mine","owner":"alice"}`, "GET", "/api/notes/1", "")
 			c.Is(404, `{"detail":"Not found."}`, "GET", "/api/notes/2", "")
 			c.Is(401, missing, "PUT", "/api/notes/1", `{"text":"x"}`)

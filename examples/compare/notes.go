@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authz"
@@ -122,7 +124,8 @@ func readText(w http.ResponseWriter, r *http.Request) (string, error) {
 		var body struct {
 			Text *string `json:"text"`
 		}
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		raw, err := io.ReadAll(r.Body)
+		if err != nil || !utf8.Valid(raw) || json.Unmarshal(raw, &body) != nil {
 			return "", authn.BadRequest("Malformed request: the body is not a JSON object with a text.")
 		}
 		text = body.Text
@@ -140,6 +143,8 @@ func readText(w http.ResponseWriter, r *http.Request) (string, error) {
 	switch {
 	case text == nil:
 		return "", fieldError("text", "This field is required.")
+	case !utf8.ValidString(*text):
+		return "", fieldError("text", "This field is not UTF-8.")
 	case strings.TrimSpace(*text) == "":
 		return "", fieldError("text", "This field may not be blank.")
 	}

@@ -69,6 +69,11 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: %v", path, resp.Header)
 		}
 	}
+	// Whatever /callback was opened with is read after the state of the walk alone.
+	_, script := c.Do("GET", "/app.js", "")
+	if state, first := strings.Index(script, `query.get("state")`), strings.Index(script, `query.get("error")`); state < 0 || first < state {
+		t.Error("an answer that belongs to no walk is shown")
+	}
 	c.Is(404, "*", "GET", "/comparison.json", "")
 	c.Is(404, "*", "GET", "/web/index.html", "")
 }

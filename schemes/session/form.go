@@ -74,6 +74,11 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback), Remember: remembers})
 			return
 		}
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", "GET, HEAD, POST")
+			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
+			return
+		}
 		v, _, err := s.login(k, w, r, pw, loginform.Field{Name: "next", Optional: true})
 		if err != nil {
 			var e *authn.Error

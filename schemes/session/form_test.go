@@ -104,6 +104,9 @@ func TestLoginForm(t *testing.T) {
 	if w := send("GET", "/login?next=//evil.example", ""); strings.Contains(w.Body.String(), "evil") {
 		t.Errorf("got %s", w.Body)
 	}
+	if w := send("PUT", "/login", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("got %d %v", w.Code, w.Header())
+	}
 	w = send("POST", "/login", "username=alice&password=right&next=%2Fa%3Fb")
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/a?b" || a.who(cookie(w)) != "session:id-alice" {
 		t.Errorf("got %d %v", w.Code, w.Header())

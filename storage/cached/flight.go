@@ -82,6 +82,9 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *flight, l lookup[V]) (
 		if finished {
 			own := names{s.stripeOfKey(&k)}
 			f.value, f.err = v, err
+			if result.item != nil { // v's lists are the caller's own
+				f.value = l.open(result.item)
+			}
 			f.shared = s.unchanged(f.asof, &own) && s.unchanged(f.asof, &result.deps)
 		}
 		if f.shared && !s.bypass.Load() {

@@ -195,14 +195,24 @@ type pending struct {
 
 type pendingKey struct{ *Store }
 
+// open reports whether changes are still noted in p.
+func (p *pending) open() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.ended
+}
+
 // InTx implements storage.Transactor. What fn changes is forgotten when the transaction
 // has ended, whichever way; what fn reads comes from the store.
 func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error {
-	switch {
-	case s.pending(ctx) != nil:
+	if s.base.InTransaction(ctx) {
+		if !s.pending(ctx).open() {
+			return errUntracked
+		}
 		return s.base.InTx(ctx, fn)
-	case s.base.InTransaction(ctx):
-		return errUntracked
 	}
 	ctx, done := s.Track(ctx)
 	defer done()
@@ -281,22 +291,18 @@ func (s *Store) later(ctx context.Context, changes []Change) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ended {
-		p.list = append(p.list, changes...)
+	if p.ended { // it was another transaction
+		return errUntracked
 	}
+	p.list = append(p.list, changes...)
 	return nil
 }
 
 // apply makes changes hold, unless ctx's transaction does at its end. A transaction that
 // has ended has no later.
 func (s *Store) apply(ctx context.Context, changes []Change) {
-	if p := s.pending(ctx); p != nil && s.base.InTransaction(ctx) {
-		p.mu.Lock()
-		ended := p.ended
-		p.mu.Unlock()
-		if !ended {
-			return
-		}
+	if s.base.InTransaction(ctx) && s.pending(ctx).open() {
+		return
 	}
 	for _, c := range changes {
 		c.Apply(s)

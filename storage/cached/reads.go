@@ -1,7 +1,6 @@
 package cached
 
 import (
-	"bytes"
 	"context"
 	"unique"
 
@@ -55,7 +54,7 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 			out := kept{deps: names{s.stripeOfSubject(t.Subject)}}
 			a, size, ok := s.newAccount(&v.user, nil, nil, t.KeyID)
 			if ok && v.user.Active && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
-				out.item = &staticRecord{account: a, salt: bytes.Clone(t.Salt), since: micros(t.Created)}
+				out.item = &staticRecord{account: a, salt: own(t.Salt), since: micros(t.Created)}
 				out.size = size + len(t.Salt)
 			}
 			return out
@@ -148,7 +147,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 					since: micros(t.Created), authTime: micros(t.AuthTime), lastSeen: micros(t.LastSeen), expires: micros(t.Expires), until: micros(t.Ends),
 				}
 				if t.Data != nil {
-					data := bytes.Clone(t.Data)
+					data := own(t.Data)
 					r.data = &data
 				}
 				out.item = r

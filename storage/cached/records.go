@@ -112,6 +112,10 @@ type interned struct {
 // stays with who uses it.
 const maxInterned = 1024
 
+// maxList is the size from which lists are not known to others: what is known counts in no
+// bound but maxInterned.
+const maxList = 1024
+
 // lists returns copies of the three, and what they take if nobody else has them.
 func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 	if roles == nil && scopes == nil && resource == nil {
@@ -130,6 +134,9 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 		}
 		b.WriteByte(2)
 	}
+	if size > maxList {
+		return &lists{own(roles), own(scopes), own(resource)}, size + 96
+	}
 	key := b.String()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,11 +145,14 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 		if t.seen == nil || len(t.seen) >= maxInterned {
 			t.seen = make(map[string]*lists)
 		}
-		l = &lists{slices.Clone(roles), slices.Clone(scopes), slices.Clone(resource)}
+		l = &lists{own(roles), own(scopes), own(resource)}
 		t.seen[key] = l
 	}
 	return l, size + 96
 }
+
+// own is a copy without room: who appends to it gets another one.
+func own[T any](list []T) []T { return slices.Clip(slices.Clone(list)) }
 
 // staticRecord is a storage.StaticToken that is live.
 type staticRecord struct {
