@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -45,7 +46,7 @@ func TestChildProcess(t *testing.T) {
 }
 
 func processOptions() *oauth2.Options {
-	return &oauth2.Options{Scopes: map[string]string{"read": ""}, Session: sessionOf}
+	return &oauth2.Options{Scopes: map[string]string{"read": ""}, Session: sessionOf, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func processMux(s *oauth2.Server) http.Handler {
