@@ -39,12 +39,12 @@ var questions = []struct {
 	ask           func(*probe) string
 }{
 	{"stateless", "no statement reaches the database while a request is answered", (*probe).stateless},
-	{"statements a request", "counted between the store and the database, from the second request on", (*probe).statementsPerRequest},
+	{"statements a request", "counted between the store and the database, from the second request on, and a minute later: a use is noted, signing keys are read, a password is hashed anew", (*probe).statementsPerRequest},
 	{"expires after", "the clock is moved to the first second that is refused", (*probe).expiry},
 	{"renewed without the password", "all that the login gave is tried wherever something is refreshed, a used one too", (*probe).refresh},
 	{"several devices", "two logins, one logout", (*probe).devices},
-	{"logout ends it", "log out, then use it", (*probe).byLogout},
-	{"log-out-everywhere ends it", "one write to the account, then use it", (*probe).byEverywhere},
+	{"logout ends it", "log out by the scheme's own endpoint, then use it", (*probe).byLogout},
+	{"log-out-everywhere ends it", "one write to the account, the first that storage.LogoutEverywhere makes, then use it", (*probe).byEverywhere},
 	{"a new password ends it", "change the password, then use it", (*probe).byPassword},
 	{"disabling the account ends it", "disable the account, then use it", (*probe).byDisabling},
 	{"a stolen database holds", "every value and the raw file are searched, and every value is tried as a credential", (*probe).stolen},
@@ -158,7 +158,8 @@ func markdown(names []string, table []row) []byte {
 Every cell is the outcome of an experiment that ` + "`go test -run Comparison -v .`" + ` repeats over HTTP with SQLite and with PostgreSQL, which must agree; it prints
 the time of one check on your machine too, and ` + "`go test -bench Compare .`" + ` has more of those. The test fails where a cell is no longer what it was.
 The lines in italics say how it is with Django REST framework, django-rest-knox, simplejwt, django-oauth-toolkit and Django's own sessions, by default and
-as their code states it: they are facts from reading, not measured here. "–": no statement.
+as their code states it: they are facts from reading, not measured here. "–": no statement. No store is behind a cache here: with [storage/cached](caching.md) most requests need no
+statement, and what another process ended may live on for the cache's time. "JWT, verified by another service" asks no store at all; "Basic, cached" is ` + "`password.Cached`" + `.
 
 `)
 	line := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }

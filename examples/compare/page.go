@@ -74,14 +74,14 @@ func readTable() (*table, error) {
 
 // pageRoutes mounts the page, its files, and the page that the authorization server sends the
 // browser back to.
-func pageRoutes(mux *authz.Mux) error {
+func pageRoutes(mux *authz.Mux, cfg *config) error {
 	t, err := readTable()
 	if err != nil {
 		return err
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var b bytes.Buffer
-		if err := pageTemplate.Execute(&b, map[string]any{"Routes": mux.Routes(), "Table": t, "Base": "http://" + r.Host}); err != nil {
+		if err := pageTemplate.Execute(&b, map[string]any{"Routes": mux.Routes(), "Table": t, "Kept": cfg.Cache, "Base": "http://" + r.Host}); err != nil {
 			http.Error(w, "The page can not be made.", http.StatusInternalServerError)
 			return
 		}

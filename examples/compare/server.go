@@ -101,7 +101,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
 	(&notes{byID: make(map[int64]note)}).routes(mux)
-	return mux, pageRoutes(mux)
+	return mux, pageRoutes(mux, cfg)
 }
 
 // issuer and audience name the server in its JWTs. A real one uses its own URLs.

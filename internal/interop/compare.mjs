@@ -46,6 +46,17 @@ for (const name of ["token", "knox", "jwt", "session", "basic"]) {
 	}
 }
 
+// What is told of a refused login stays, and the error's code is no secret.
+await choose("knox")
+await click("#login")
+await page.type("#password", "x")
+await click("#login")
+await new Promise((done) => setTimeout(done, 1200)) // the page looks at the time once a second
+seen.wrong = await page.evaluate(() => [document.querySelector("#state").innerText, ...[...document.querySelectorAll("#wire article:first-child mark")].map((m) => m.innerText)])
+await page.focus("#password")
+await page.keyboard.press("End")
+await page.keyboard.press("Backspace")
+
 // OAuth2 leaves the page, by the login form and the consent page, and comes back.
 await choose("oauth2")
 await Promise.all([page.waitForNavigation(), page.click("#login")])

@@ -76,6 +76,10 @@ func TestComparePage(t *testing.T) {
 			}
 		})
 	}
+	var wrong []string
+	if err := json.Unmarshal(seen["wrong"], &wrong); err != nil || len(wrong) != 2 || wrong[0] != "401 Unauthorized. The login was refused." || !strings.HasSuffix(wrong[1], "-42") {
+		t.Errorf("a wrong login, and what is marked of it: %s", seen["wrong"])
+	}
 	var measured []string
 	if err := json.Unmarshal(seen["measured"], &measured); err != nil || len(measured) != 6 {
 		t.Fatalf("%s, %v", seen["measured"], err)
@@ -104,7 +108,7 @@ func TestComparePage(t *testing.T) {
 		t.Errorf("a page of 360 pixels scrolls sideways: %s", seen["phone"])
 	}
 	var plain string
-	if err := json.Unmarshal(seen["plain"], &plain); err != nil || !strings.Contains(plain, "curl -s") || !strings.Contains(plain, "a stolen database holds") {
+	if err := json.Unmarshal(seen["plain"], &plain); err != nil || !strings.Contains(plain, "curl -s") || !strings.Contains(plain, "a stolen database holds") || strings.Contains(plain, "Log out") {
 		t.Errorf("without JavaScript: %s", plain)
 	}
 }

@@ -40,7 +40,7 @@ func (s *Server) Authorize(login string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var err error
 		switch r.Method {
-		case http.MethodGet, http.MethodHead:
+		case http.MethodGet: // a HEAD would use up what only a browser can go on with
 			err = s.ask(w, r, login)
 		case http.MethodPost:
 			err = s.decide(w, r)

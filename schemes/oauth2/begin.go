@@ -18,6 +18,17 @@ type beginning struct {
 	claim func(ctx context.Context, family string) error
 }
 
+// stillAllowed are the scopes of a grant that its client may have now.
+func stillAllowed(scopes []string, c storage.Client) []string {
+	list := []string{}
+	for _, name := range scopes {
+		if slices.Contains(c.Scopes, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
 // begin starts a grant and makes its first tokens, all or nothing. Errors are those of claim
 // and of storage.Families.
 func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, error) {
@@ -31,9 +42,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, er
 		return answer{}, err
 	}
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose(), x.client.ID, x.client.Name, x.refreshKey()
-	if f.Scopes == nil {
-		f.Scopes = []string{}
-	}
+	f.Scopes = stillAllowed(f.Scopes, x.client)
 	var a answer
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
 		if b.claim != nil {

@@ -200,7 +200,8 @@ func (s *Server) use(x exchange, text string) rotation.Use {
 // for, if fewer (RFC 6749 section 6).
 func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) ([]byte, string, error) {
 	f := st.Family
-	scopes, err := s.scopesOf(x.form.get("scope"), f.Scopes, f.Scopes)
+	allowed := stillAllowed(f.Scopes, x.client) // what the client may not ask for any more has ended
+	scopes, err := s.scopesOf(x.form.get("scope"), allowed, allowed)
 	if err != nil {
 		return nil, "", err
 	}

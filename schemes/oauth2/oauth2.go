@@ -87,7 +87,8 @@ type Server struct {
 
 // New returns a server. issuer is its identifier, the URL that its metadata are under: https,
 // without query and fragment (RFC 8414 section 2); http for a loopback address alone. It is
-// configured, never taken from a request.
+// configured, never taken from a request. A store holds the codes and the tokens of one issuer:
+// servers of two issuers have two databases, or two schemas of one.
 func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if store == nil || opts == nil {
 		return nil, errors.New("oauth2: a store and options are needed")

@@ -438,3 +438,25 @@ type plain struct{}
 func (plain) Verify(_ context.Context, _ string, encoded storage.PasswordHash, secret string) (bool, bool, error) {
 	return string(encoded) == "hash of "+secret, false, nil
 }
+
+// A scope that a client may not ask for any more is in no new token of an old grant.
+func TestScopesTakenAway(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		w := newWorld(t, s, nil)
+		got := w.exchange("app", w.code("app", func(c *storage.Code) { c.Scopes = []string{"read", "write"} }))
+		waiting := w.code("app", func(c *storage.Code) { c.Scopes = []string{"read", "write"} })
+		c, err := w.s.ClientByID(t.Context(), "app")
+		must(t, err)
+		c.Scopes = []string{"read"}
+		must(t, w.s.UpdateClient(t.Context(), c))
+		if late := w.exchange("app", waiting); late.Status != 200 || late.Scope != "read" {
+			t.Errorf("a code from before: %s", late.Body)
+		}
+		if wide := w.refreshes("app", got.Refresh, "scope", "write"); wide.Error != "invalid_scope" {
+			t.Errorf("asked for: %s", wide.Body)
+		}
+		if next := w.refreshes("app", got.Refresh); next.Status != 200 || next.Scope != "read" {
+			t.Errorf("a refresh: %s", next.Body)
+		}
+	})
+}

@@ -62,7 +62,11 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		action := "form-action 'self'; "
+		if f.Next != o.Fallback { // which may lead on to another origin, and browsers ask form-action for that too
+			action = ""
+		}
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+action+"frame-ancestors 'none'; base-uri 'none'")
 		h.Set("Cache-Control", "no-store")
 		h.Set("Referrer-Policy", "same-origin")
 		private(h)

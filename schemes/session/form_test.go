@@ -168,3 +168,18 @@ func TestLogoutForm(t *testing.T) {
 		}
 	}
 }
+
+// Browsers ask form-action for the redirects after a form too: a login that leads on, to an
+// authorization request and from there to its client, is not kept here.
+func TestLoginLeadsOn(t *testing.T) {
+	s := memory.New(nil)
+	a := newApp(t, s, nil)
+	h := a.x.LoginForm(password{s}, nil)
+	for path, kept := range map[string]bool{"/form": true, "/form?next=%2F%2Fevil.example": true, "/form?next=%2Foauth2%2Fauthorize%3Fx%3D1": false} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, a.request("GET", path, ""))
+		if csp := w.Header().Get("Content-Security-Policy"); w.Code != 200 || strings.Contains(csp, "form-action 'self'") != kept {
+			t.Errorf("%s: %d %q", path, w.Code, csp)
+		}
+	}
+}

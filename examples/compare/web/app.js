@@ -11,7 +11,7 @@ const post = (body) => ({ method: "POST", headers: { ...json }, body: JSON.strin
 const about = {
 	token: "One token per account, the same at each login, until it is deleted. For scripts and services of one user.",
 	knox: "One token per device, with a name and an end; each can be listed and revoked by itself.",
-	jwt: "A signed access token of five minutes, and a refresh token that is used once. Others can verify it by the published keys.",
+	jwt: "A signed access token that lives for minutes, and a refresh token that is used once. Others can verify it by the published keys.",
 	oauth2: "Another application acts for you: you log in, it asks for scopes, you agree, and it never sees your password. Code and PKCE.",
 	session: "A cookie that holds nothing but a random name, which scripts can not read and other sites can not use.",
 	basic: "Name and password with each request. Simple, and nothing to end but the password itself.",
@@ -34,11 +34,12 @@ const marked = (text, secrets) => {
 	return parts
 }
 
-// secretsOf finds what an answer or a body wants kept secret.
-const secretsOf = (text) => {
+// secretsOf finds what a body or an answer wants kept secret. The "code" of an answer names an error.
+const secretNames = ["token", "access", "refresh", "access_token", "refresh_token", "password"]
+const secretsOf = (text, names) => {
 	let all = {}
 	try { all = JSON.parse(text) } catch { all = Object.fromEntries(new URLSearchParams(text)) }
-	return ["token", "access", "refresh", "access_token", "refresh_token", "password", "code", "code_verifier"].map((n) => all?.[n]).filter((v) => typeof v === "string")
+	return names.map((n) => all?.[n]).filter((v) => typeof v === "string")
 }
 
 // call sends a request and shows it with its answer.
@@ -48,10 +49,10 @@ const call = async (path, { method = "GET", headers = {}, body, credentials = "o
 		answer = await fetch(path, { method, headers, body, credentials, redirect: "manual", cache: "no-store" })
 		text = await answer.text()
 	} catch {
-		say("The server does not answer.")
-		throw new Error("no answer")
+		silent()
 	}
-	const secrets = [...secretsOf(body ?? ""), ...secretsOf(text)]
+	last = `${answer.status} ${answer.statusText}. `
+	const secrets = [...secretsOf(body ?? "", [...secretNames, "code", "code_verifier"]), ...secretsOf(text, secretNames)]
 	if (headers.Authorization) secrets.push(headers.Authorization.replace(/^\S+ /, ""))
 	const lines = Object.entries(headers).map(([k, v]) => `${k}: ${v}\n`).join("")
 	const shown = el("article", "", el("div", "", el("span", "line", `${method} ${path}\n`), ...marked(lines, secrets)))
@@ -67,7 +68,15 @@ const call = async (path, { method = "GET", headers = {}, body, credentials = "o
 	return { ok: answer.ok, status: answer.status, text, data: (() => { try { return JSON.parse(text) } catch { return {} } })() }
 }
 
-const say = (text) => { if ($("state").textContent !== text) $("state").textContent = text }
+// The state says how the last request was answered. What is told stays until something else happens.
+let last = "", told = false
+const say = (text) => { if ($("state").textContent !== last + text) $("state").textContent = last + text }
+const tell = (text) => { told = true; say(text) }
+const silent = () => {
+	last = ""
+	tell("The server does not answer.")
+	throw new Error("no answer")
+}
 
 // How each scheme logs in; the answer's credential goes to held.
 const b64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
@@ -108,12 +117,11 @@ const arrive = async () => {
 	sessionStorage.removeItem("walk")
 	history.replaceState(null, "", "/#oauth2")
 	choose("oauth2")
-	if (!walk || walk.state !== query.get("state")) return say("This answer belongs to no walk that began here.")
-	if (query.get("error")) return say(`The authorization server answers: ${query.get("error")}.`)
+	if (!walk || walk.state !== query.get("state")) return tell("This answer belongs to no walk that began here.")
+	if (query.get("error")) return tell(`The authorization server answers: ${query.get("error")}.`)
 	const r = await call("/oauth2/token", formPost({ grant_type: "authorization_code", client_id: "demo-public", redirect_uri: redirect, code_verifier: walk.verifier, code: query.get("code") }))
-	if (!r.ok) return say("The code was not taken.")
+	if (!r.ok) return tell("The code was not taken.")
 	held.oauth2 = grant(r.data)
-	show()
 	await ask("GET /api/oauth2/profile")
 }
 
@@ -131,12 +139,13 @@ const ask = async (what) => {
 	const body = method === "POST" ? post({ text: `Note ${++note}, by ${name}` }) : {}
 	await call(path, withHeld(name, { method, ...body }))
 	await trace(name)
+	show()
 }
 
 // trace asks the chain about the same credential, without showing that request.
 const trace = async (name) => {
 	const { headers = {}, credentials = "omit" } = withHeld(name)
-	const answer = await fetch("/trace", { headers, credentials, cache: "no-store" })
+	const answer = await fetch("/trace", { headers, credentials, cache: "no-store" }).catch(silent)
 	const list = $("trace")
 	list.replaceChildren()
 	if (!answer.ok) return list.append(el("li", "empty", `The chain can not tell (${answer.status}).`))
@@ -163,6 +172,7 @@ const show = () => {
 	$("logout").disabled = !h || !end[name]
 	$("everywhere").disabled = $("forget").disabled = !h
 	for (const c of document.querySelectorAll("#table [data-scheme]")) c.classList.toggle("now", c.dataset.scheme === name)
+	told = false
 	tick()
 }
 const tick = () => {
@@ -185,13 +195,12 @@ const busy = (f) => async (event) => {
 	try { await f(event) } catch (e) { if (e.message !== "no answer") throw e } finally { running = false; delete document.body.dataset.busy }
 }
 
-form.addEventListener("change", (e) => { if (e.target.name === "scheme") { show(); busy(() => trace(scheme()))() } })
+form.addEventListener("change", (e) => { if (e.target.name === "scheme") { last = ""; show(); busy(() => trace(scheme()))() } })
 form.addEventListener("submit", busy(async () => {
 	const name = scheme(), got = await login[name](person())
 	if (got === null) return
-	if (!got) return say("The login was refused.")
+	if (!got) return tell("The login was refused.")
 	held[name] = got
-	show()
 	await ask("GET /api/{scheme}/profile")
 }))
 for (const b of document.querySelectorAll("[data-ask]")) b.addEventListener("click", busy(() => ask(b.dataset.ask)))
@@ -200,7 +209,7 @@ $("refresh").addEventListener("click", busy(async () => {
 	const r = name === "jwt" ? await call("/jwt/token/refresh", post({ refresh: held.jwt.refresh })) : await call("/oauth2/token", formPost({ grant_type: "refresh_token", client_id: "demo-public", refresh_token: held.oauth2.refresh }))
 	if (r.ok) held[name] = name === "jwt" ? pair(r.data) : grant(r.data)
 	show()
-	if (!r.ok) say("The refresh token was refused.")
+	if (!r.ok) tell("The refresh token was refused.")
 }))
 $("spoil").addEventListener("click", busy(async () => {
 	const h = held[scheme()], at = Math.floor(h.secret.length / 2)
@@ -211,16 +220,20 @@ $("spoil").addEventListener("click", busy(async () => {
 $("logout").addEventListener("click", busy(async () => {
 	const name = scheme(), r = await end[name]()
 	if (r.ok) await ask("GET /api/{scheme}/profile") // with what is still held, to see it refused
-	if (r.ok) delete held[name]
+	if (r.ok) { delete held[name]; last = "Logged out. " }
 	show()
 }))
 $("everywhere").addEventListener("click", busy(async () => {
 	const r = await call("/logout-everywhere", withHeld(scheme(), { method: "POST" }))
 	if (r.ok) await ask("GET /api/{scheme}/profile")
-	if (r.ok) for (const n of Object.keys(held)) if (n !== "basic") delete held[n]
+	if (r.ok) {
+		for (const n of Object.keys(held)) if (n !== "basic") delete held[n]
+		last = "Logged out everywhere. "
+	}
 	show()
+	if (r.status === 403) tell("An application that acts for you may not log you out: use another scheme.")
 }))
-$("forget").addEventListener("click", busy(async () => { delete held[scheme()]; show(); await trace(scheme()) }))
+$("forget").addEventListener("click", busy(async () => { delete held[scheme()]; last = ""; show(); await trace(scheme()) }))
 $("clear").addEventListener("click", () => wire.replaceChildren(el("p", "empty", "Requests and answers will stand here, as they went.")))
 
 // measure asks the server to measure each scheme with this page's own credential.
@@ -231,7 +244,7 @@ $("measure").addEventListener("click", busy(async () => {
 		const cell = document.querySelector(`#measured td[data-scheme="${name}"]`)
 		if (!held[name] && name !== "oauth2") held[name] = (await login[name](person())) || undefined
 		if (!held[name]) { cell.textContent = name === "oauth2" ? "authorize first" : "no login"; continue }
-		const answer = await fetch("/measure", withHeld(name, { method: "POST", credentials: "omit" }))
+		const answer = await fetch("/measure", withHeld(name, { method: "POST", credentials: "omit" })).catch(silent)
 		if (!answer.ok) { cell.textContent = `refused (${answer.status})`; continue }
 		const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
 		for (let rest = ""; ;) {
@@ -245,14 +258,15 @@ $("measure").addEventListener("click", busy(async () => {
 			}
 		}
 	}
-	status.textContent = "Measured: whole requests for the profile by one caller, without the network."
+	status.textContent = `Measured: whole requests for the profile by one caller, without the network; ${button.dataset.kept}.`
 	button.focus()
+	last = ""
 	show()
 }))
 const time = (us) => (us < 1000 ? `${us.toFixed(us < 100 ? 1 : 0)} µs` : `${(us / 1000).toFixed(1)} ms`)
 
 document.documentElement.classList.add("scripted")
-setInterval(() => { if (held[scheme()]?.until) tick() }, 1000)
+setInterval(() => { if (!told && held[scheme()]?.until) tick() }, 1000)
 show()
 // A cookie of before is still the browser's.
 const cookie = await fetch("/trace", { credentials: "same-origin", cache: "no-store" })
