@@ -24,7 +24,7 @@ import (
 // newServer puts the schemes together.
 func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (http.Handler, error) {
 	if cfg.Cache > 0 {
-		kept, err := cached.New(db, &cached.Options{TTL: min(cfg.Cache, cached.MaxTTL)})
+		kept, err := keep(ctx, cfg, db)
 		if err != nil {
 			return nil, err
 		}
