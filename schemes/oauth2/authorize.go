@@ -37,20 +37,7 @@ func (s *Server) Authorize(login string) http.Handler {
 	if s.opts.Session == nil {
 		panic("oauth2: Authorize without Options.Session")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var err error
-		switch r.Method {
-		case http.MethodGet: // a HEAD would use up what only a browser can go on with
-			err = s.ask(w, r, login)
-		case http.MethodPost:
-			err = s.decide(w, r)
-		default:
-			w.Header().Set("Allow", "GET, POST")
-			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
-			return
-		}
-		s.page(w, r, err)
-	})
+	return s.pages(func(w http.ResponseWriter, r *http.Request) error { return s.ask(w, r, login) }, s.decide)
 }
 
 // user is who is asked: a session's user with all rights of the account.

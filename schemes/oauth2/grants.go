@@ -152,20 +152,7 @@ func (s *Server) GrantsPage(login string) http.Handler {
 	if s.opts.Session == nil {
 		panic("oauth2: GrantsPage without Options.Session")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var err error
-		switch r.Method {
-		case http.MethodGet, http.MethodHead:
-			err = s.showGrants(w, r, login)
-		case http.MethodPost:
-			err = s.postGrants(w, r)
-		default:
-			w.Header().Set("Allow", "GET, POST")
-			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
-			return
-		}
-		s.page(w, r, err)
-	})
+	return s.pages(func(w http.ResponseWriter, r *http.Request) error { return s.showGrants(w, r, login) }, s.postGrants)
 }
 
 // grantee is a client on the page, with one of its grants, which names it in the form.

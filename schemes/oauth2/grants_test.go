@@ -138,7 +138,7 @@ func TestGrants(t *testing.T) {
 func TestGrantsPage(t *testing.T) {
 	w := newWorld(t, memory.New(nil), withSessions)
 	alice := w.alice("s1")
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "named", Name: "<b>Nice</b>", Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}}))
+	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "named", Name: "<b>Nice</b>", Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, Scopes: []string{"read"}}))
 	page := func(id *authn.Identity, method, body string) *httptest.ResponseRecorder {
 		return w.behind(w.GrantsPage("/login"), id, method, "/oauth2/applications", body)
 	}

@@ -43,19 +43,7 @@ func (s *Server) Logout() http.Handler {
 	if s.opts.OpenID == nil || s.opts.OpenID.EndSession == nil || s.opts.Session == nil {
 		panic("oauth2: Logout without Options.OpenID, its EndSession, or Options.Session")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var err error
-		switch r.Method {
-		case http.MethodGet, http.MethodHead:
-			err = s.askLogout(w, r)
-		case http.MethodPost:
-			err = s.decideLogout(w, r)
-		default:
-			w.Header().Set("Allow", "GET, POST")
-			err = authn.MethodNotAllowed(r.Method)
-		}
-		s.page(w, r, err)
-	})
+	return s.pages(s.askLogout, s.decideLogout)
 }
 
 // leaving is a logout that was asked for and checked.
@@ -83,7 +71,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case !ok:
 		return s.left(w, to)
-	case h.subject == u.subject && h.session != "" && h.session == u.session && r.Method == http.MethodGet:
+	case h.subject == u.subject && h.session != "" && h.session == u.session:
 		if err := s.opts.OpenID.EndSession(w, r); err != nil {
 			return err
 		}

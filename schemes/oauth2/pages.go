@@ -78,6 +78,24 @@ func pageHeaders(h http.Header, action string) {
 	h.Set("Referrer-Policy", "same-origin")
 }
 
+// pages answers GET and POST, and what could not be sent to a redirect URI with an error page.
+// A HEAD would use up what only a browser goes on with.
+func (s *Server) pages(get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		switch r.Method {
+		case http.MethodGet:
+			err = get(w, r)
+		case http.MethodPost:
+			err = post(w, r)
+		default:
+			w.Header().Set("Allow", "GET, POST")
+			err = authn.MethodNotAllowed(r.Method)
+		}
+		s.page(w, r, err)
+	})
+}
+
 // page answers with an error page what could not be sent to a redirect URI.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, err error) {
 	var e *Error
