@@ -78,6 +78,17 @@ type Users interface {
 	CreateUser(ctx context.Context, u User) error
 }
 
+// LiveUsers is a store that keeps accounts at hand, for who must know at each request
+// whether one is still as it was (password.Cached). It is optional: package cached has it.
+type LiveUsers interface {
+	// LiveUser is UserByID without the password hash. fingerprint is equal for two calls
+	// exactly where the hash was the same: Fingerprint of the hash.
+	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
+}
+
+// Fingerprint tells whether a hash is the one that it was.
+func (h PasswordHash) Fingerprint() Digest { return DigestOf(string(h)) }
+
 // Accounts changes accounts. Each method is one atomic change, and each that
 // takes something away bumps the subject's epoch in the same change, so that
 // every credential of every scheme ends with it (RULES T1, T4).
