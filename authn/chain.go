@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -103,153 +102,6 @@ func same(a, b Authenticator) bool {
 	return t == reflect.TypeOf(b) && t.Comparable() && a == b
 }
 
-// leaf is one scheme of a chain with its abilities looked up.
-type leaf struct {
-	Authenticator
-	name       string
-	claims     []Claim
-	challenger Challenger // nil: has none
-	renewer    Renewer    // nil: has none
-	headers    []string   // nil: asked for every request
-	mask       uint64     // of its headers, in plan.headers
-	reads      []string   // its headers as it says, or what it decorates; nil: unknown
-	quick      bool       // only asked for what its claims say: see plan.taker
-}
-
-func newLeaf(a Authenticator) leaf {
-	l := leaf{Authenticator: a, name: fmt.Sprintf("%T", a)}
-	if n, ok := As[Namer](a); ok {
-		l.name = n.Name()
-	}
-	if c, ok := As[Claimer](a); ok {
-		l.claims = c.Claims()
-	}
-	l.challenger, _ = As[Challenger](a)
-	l.renewer, _ = As[Renewer](a)
-	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
-		l.headers = h.Headers()
-	}
-	if h, ok := As[HeaderReader](a); ok {
-		l.reads = h.Headers()
-	}
-	return l
-}
-
-// ambient reports whether the leaf's credential is not in Authorization and comes
-// without the doing of who makes the request.
-func (l *leaf) ambient() bool {
-	if a, ok := As[Ambient](l.Authenticator); ok && a.Ambient() {
-		return l.elsewhere()
-	}
-	return slices.Contains(l.reads, "Cookie") && l.elsewhere()
-}
-
-// elsewhere reports whether the leaf's credential is known not to be in
-// Authorization.
-func (l *leaf) elsewhere() bool {
-	return l.reads != nil && !slices.Contains(l.reads, "Authorization")
-}
-
-// plan is a chain made ready: its leaves in the order of asking, and the headers
-// they look at, so that one look at a request decides whom to ask.
-type plan struct {
-	leaves   []leaf
-	headers  []string // distinct, bit i of a mask is headers[i]
-	explicit []int    // order of asking where Authorization is present: ambient schemes last
-	inOrder  []int    // order of asking otherwise
-	cookies  bool     // some leaf reads cookies: browsers come here
-	claimed  []claimed
-}
-
-// claimed is what the claims of a chain say of one keyword: who takes what begins so. Of
-// two that could be meant none begins as the other does (RULES C1).
-type claimed struct {
-	keyword string
-	begins  []string
-	leaf    []int
-}
-
-func newPlan(leaves []leaf) *plan {
-	p := &plan{leaves: leaves}
-	var last []int
-	for i := range leaves {
-		l := &leaves[i]
-		for _, h := range l.headers {
-			bit := slices.Index(p.headers, h)
-			if bit < 0 {
-				bit = len(p.headers)
-				p.headers = append(p.headers, h)
-			}
-			l.mask |= 1 << (bit % 64)
-		}
-		p.inOrder = append(p.inOrder, i)
-		if l.claimsAll() {
-			l.quick = true
-			p.claim(i, l.claims)
-		}
-		if l.ambient() {
-			last = append(last, i)
-		} else {
-			p.explicit = append(p.explicit, i)
-		}
-		p.cookies = p.cookies || slices.Contains(l.reads, "Cookie")
-	}
-	p.explicit = append(p.explicit, last...)
-	return p
-}
-
-// claimsAll reports whether the leaf's claims say of every credential that it takes how
-// it begins.
-func (l *leaf) claimsAll() bool {
-	return len(l.claims) > 0 && len(l.headers) == 1 && l.headers[0] == "Authorization" &&
-		!slices.ContainsFunc(l.claims, func(c Claim) bool { return c.Begins == "" })
-}
-
-func (p *plan) claim(leaf int, claims []Claim) {
-	for _, c := range claims {
-		i := slices.IndexFunc(p.claimed, func(k claimed) bool { return strings.EqualFold(k.keyword, c.Keyword) })
-		if i < 0 {
-			i = len(p.claimed)
-			p.claimed = append(p.claimed, claimed{keyword: c.Keyword})
-		}
-		p.claimed[i].begins = append(p.claimed[i].begins, c.Begins)
-		p.claimed[i].leaf = append(p.claimed[i].leaf, leaf)
-	}
-}
-
-// taker returns the leaf whose claim an Authorization is, or nobody; known says that some
-// claim has its keyword.
-func (p *plan) taker(line string) (leaf int, known bool) {
-	for i := range p.claimed {
-		k := &p.claimed[i]
-		rest, ok := cutKeyword(line, k.keyword)
-		if !ok {
-			continue
-		}
-		for rest != "" && isSpace(rest[0]) {
-			rest = rest[1:]
-		}
-		for j, begins := range k.begins {
-			if strings.HasPrefix(rest, begins) {
-				return k.leaf[j], true
-			}
-		}
-		return nobody, true
-	}
-	return nobody, false
-}
-
-// present returns the mask of the plan's headers that r has. Beyond 64 distinct
-// headers bits are shared, so that a leaf may be asked in vain, never skipped.
-func (p *plan) present(r *http.Request) (mask uint64) {
-	for i, h := range p.headers {
-		if len(r.Header[h]) > 0 {
-			mask |= 1 << (i % 64)
-		}
-	}
-	return mask
-}
-
 // nobody is the index of no leaf.
 const nobody = -1
 
@@ -273,16 +125,16 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 	present := p.present(r)
 	// The claims tell whom to ask, if it is one that takes the credential. Where it is
 	// nobody and a keyword is known the schemes are asked all the same, for their refusal.
-	only, quick := nobody, false
+	takers, quick := uint64(0), false
 	if lines := r.Header["Authorization"]; len(lines) == 1 && len(p.claimed) > 0 && t == nil {
 		known := false
-		only, known = p.taker(lines[0])
-		quick = only != nobody || !known
+		takers, known = p.takers(lines[0])
+		quick = takers != 0 || !known
 	}
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
 	for _, i := range order {
 		l := &p.leaves[i]
-		if quick && l.quick && i != only {
+		if quick && l.quick && takers&(1<<i) == 0 {
 			continue
 		}
 		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere() {

@@ -86,7 +86,8 @@ func plain(s string) bool {
 // Clients keeps the applications that act by OAuth 2.0.
 type Clients interface {
 	// ClientByID returns the client, disabled or not. ErrNotFound where there is none; a
-	// malformed id counts as absent.
+	// malformed id counts as absent. Within InTx the client then stays as it is until the
+	// transaction ends, so that it can be changed by UpdateClient and nobody's change is lost.
 	ClientByID(ctx context.Context, id string) (Client, error)
 	// ListClients returns up to limit clients whose ID is greater than after, in order of
 	// ID; "" starts at the beginning.
@@ -97,7 +98,7 @@ type Clients interface {
 	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
 	// there is none, ErrInvalid where c can not be kept.
 	UpdateClient(ctx context.Context, c Client) error
-	// DeleteClient removes the client with its codes, tokens, families and device grants, so that
-	// nothing of it fits a later client of that ID. ErrNotFound where there is none.
+	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
+	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.
 	DeleteClient(ctx context.Context, id string) error
 }

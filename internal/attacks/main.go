@@ -42,6 +42,7 @@ func main() {
 
 func run(input, tags string, out io.Writer) error {
 	var events io.Reader
+	ended := func() error { return nil } // whether all tests passed, where they are run here
 	if input != "" {
 		f, err := os.Open(input)
 		if err != nil {
@@ -59,12 +60,15 @@ func run(input, tags string, out io.Writer) error {
 		if err := cmd.Start(); err != nil {
 			return err
 		}
-		defer cmd.Wait() //nolint:errcheck // failures are in the events
+		ended = cmd.Wait
 		events = pipe
 	}
-	rows, err := read(events)
+	rows, failed, err := read(events)
 	if err != nil {
-		return err
+		return errors.Join(err, ended())
+	}
+	if err := ended(); err != nil {
+		return fmt.Errorf("tests failed (%w): %s", err, strings.Join(failed, ", "))
 	}
 	required, later, err := parseRows(rowsFile)
 	if err != nil {
@@ -84,14 +88,17 @@ func (r *row) covered() bool { return r != nil && r.passed > 0 && r.failed == 0 
 var mark = regexp.MustCompile(`(?i)attack_(\d{3})`)
 
 // read collects the results of marked tests. Of a marked test with subtests the
-// subtests count too.
-func read(events io.Reader) (map[int]*row, error) {
-	rows := make(map[int]*row)
+// subtests count too. failed are all tests that did.
+func read(events io.Reader) (rows map[int]*row, failed []string, err error) {
+	rows = make(map[int]*row)
 	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadBytes('\n')
 		var e struct{ Action, Package, Test string }
 		if len(line) > 0 && json.Unmarshal(line, &e) == nil {
+			if e.Action == "fail" {
+				failed = append(failed, strings.TrimSpace(e.Package+" "+e.Test))
+			}
 			for _, m := range mark.FindAllStringSubmatch(e.Test, -1) {
 				n, _ := strconv.Atoi(m[1])
 				r := rows[n]
@@ -111,10 +118,10 @@ func read(events io.Reader) (map[int]*row, error) {
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return rows, nil
+			return rows, failed, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

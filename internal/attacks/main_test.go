@@ -15,9 +15,9 @@ func TestCount(t *testing.T) {
 {"Action":"run","Package":"m/vestibule/b","Test":"TestZ/attack_005"}
 {"Action":"pass","Package":"m/vestibule/b","Test":"TestZ"}
 `
-	rows, err := read(strings.NewReader(events))
-	if err != nil {
-		t.Fatal(err)
+	rows, failed, err := read(strings.NewReader(events))
+	if err != nil || len(failed) != 1 || failed[0] != "m/vestibule/b TestY/attack_002_again" {
+		t.Fatal(failed, err)
 	}
 	for n, want := range map[int]bool{1: true, 2: false, 3: true, 4: false, 5: false, 6: false} {
 		if got := rows[n].covered(); got != want {

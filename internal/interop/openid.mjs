@@ -5,6 +5,7 @@
 import { createRequire } from "node:module"
 import { pathToFileURL } from "node:url"
 import { webcrypto } from "node:crypto"
+import { visitor } from "./visitor.mjs"
 globalThis.crypto ??= webcrypto
 const client = await import(pathToFileURL(createRequire(process.cwd() + "/").resolve("openid-client")))
 
@@ -17,27 +18,7 @@ const robot = await find("demo-confidential", client.ClientSecretBasic("demo-sec
 const { supportsPKCE } = app.serverMetadata()
 seen.discovery = [app.serverMetadata().issuer === base, supportsPKCE("S256"), (await find("demo-public", client.None(), "oauth2")).serverMetadata().issuer === base]
 
-// The browser: logs in, goes to a page without following it further, and answers the form.
-let cookie = ""
-const browser = async (url, form) => {
-	const response = await fetch(new URL(url, base), {
-		method: form ? "POST" : "GET", redirect: "manual", body: form && new URLSearchParams(form),
-		headers: { Cookie: cookie, Origin: base, "Sec-Fetch-Site": "same-origin" },
-	})
-	for (const line of response.headers.getSetCookie()) cookie = /max-age=0/i.test(line) ? "" : line.split(";")[0]
-	return { status: response.status, location: response.headers.get("location"), body: await response.text() }
-}
-const authorize = async (url) => {
-	let page = await browser(url)
-	if (page.location?.startsWith("/login")) {
-		const next = new URL(page.location, base).searchParams.get("next")
-		page = await browser("/login", { username: "alice", password: "wonderland-42", next })
-		page = await browser(page.location)
-	}
-	if (page.location) return new URL(page.location)
-	const handle = page.body.match(/name="handle" value="([^"]+)"/)[1]
-	return new URL((await browser("/oauth2/authorize", { handle, decision: "allow" })).location)
-}
+const { browser, authorize } = visitor(base)
 const login = async (config, redirect, push, more = {}) => {
 	const checks = { pkceCodeVerifier: client.randomPKCECodeVerifier(), expectedState: client.randomState(), expectedNonce: client.randomNonce(), idTokenExpected: true }
 	const parameters = {

@@ -302,7 +302,8 @@ func TestCheckClientKeys(t *testing.T) {
 	must(t, oauth2.CheckClient(good))
 	member := func(text string) []byte { return []byte(strings.Replace(set, `"kty"`, text+`,"kty"`, 1)) }
 	for want, change := range map[string]func(*storage.Client){
-		"strict JSON":        func(c *storage.Client) { c.Keys = nil },
+		"needs its public":   func(c *storage.Client) { c.Keys = nil },
+		"strict JSON":        func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
 		"no JWK Set":         func(c *storage.Client) { c.Keys = []byte(`{}`) },
 		"none of its keys":   func(c *storage.Client) { c.Keys = []byte(`{"keys":[]}`) },
 		"not public alone":   func(c *storage.Client) { c.Keys = member(`"d":"AA"`) },

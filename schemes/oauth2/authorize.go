@@ -75,13 +75,16 @@ func (s *Server) who(r *http.Request) (user, bool) {
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error {
 	ctx := r.Context()
-	q, err := s.parse(ctx, r.URL.Query())
+	v, err := parameters(r)
+	if err != nil {
+		return err
+	}
+	q, err := s.parse(ctx, v)
 	if err != nil {
 		return s.send(w, r, q, nil, err)
 	}
 	u, ok := s.who(r)
-	old := ok && (q.Prompt == "login" || q.MaxAge == 0 || q.MaxAge > 0 && s.now().Sub(u.authTime) > q.MaxAge)
-	if !ok || old {
+	if !ok || s.tooOld(q, u) {
 		if q.Prompt == "none" {
 			return s.send(w, r, q, nil, refuse("login_required", "The user is not logged in, or too long ago."))
 		}
@@ -89,6 +92,9 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	}
 	if q.Hint != "" && q.Hint != u.subject {
 		return s.send(w, r, q, nil, refuse("login_required", "Another user is logged in than the one that the client expects."))
+	}
+	if q.Consents {
+		q.Prompt = "consent" // the login that it wants too was
 	}
 	silent := q.client.Trusted && q.Prompt != "consent"
 	if !silent {
@@ -122,13 +128,22 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	return nil
 }
 
+// tooOld reports whether the request wants a newer login than the user's. What a pushed one
+// says can not be left out of it by toLogin: a login since it was pushed is a new one.
+func (s *Server) tooOld(q request, u user) bool {
+	if (q.Prompt == "login" || q.MaxAge == 0) && (q.pushed.IsZero() || u.authTime.Before(q.pushedAt)) {
+		return true
+	}
+	return q.MaxAge > 0 && s.now().Sub(u.authTime) > q.MaxAge
+}
+
 // toLogin sends the browser to the login page, and back to the same request. What asked for a
 // new login is left out of it: it has its login then.
 func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q request) error {
 	v := r.URL.Query()
 	if q.Prompt == "login" {
 		v.Del("prompt")
-		if q.consents {
+		if q.Consents {
 			v.Set("prompt", "consent")
 		}
 	}

@@ -75,6 +75,8 @@ func CheckClient(c storage.Client) error {
 	switch {
 	case c.Method != PrivateKeyJWT && len(c.Keys) > 0:
 		bad("keys are for " + PrivateKeyJWT)
+	case c.Method == PrivateKeyJWT && len(c.Keys) == 0:
+		bad(PrivateKeyJWT + " needs its public keys, a JWK Set")
 	case c.Method == PrivateKeyJWT && (!c.Secret.IsZero() || c.Password != ""):
 		bad("a client with keys and a secret")
 	case c.Method == PrivateKeyJWT:

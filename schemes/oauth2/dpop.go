@@ -135,9 +135,12 @@ func (s *Server) pushedKey(r *http.Request, asked string) (string, error) {
 }
 
 // possessed checks the proof that comes with an access token that is bound to a key (RFC
-// 9449 section 7.1).
-func (s *Server) possessed(r *http.Request, token, key string) error {
-	p, err := s.proof(r, s.opts.DPoP.Origin+pathOf(r), token)
+// 9449 section 7.1), at an endpoint or, where that is "", at the API.
+func (s *Server) possessed(r *http.Request, endpoint, token, key string) error {
+	if endpoint == "" {
+		endpoint = s.opts.DPoP.Origin + pathOf(r)
+	}
+	p, err := s.proof(r, endpoint, token)
 	switch {
 	case err != nil:
 	case p.key == "":

@@ -418,7 +418,7 @@ func TestDPoPOptions(t *testing.T) {
 		if got := s.Challenge(httptest.NewRequest("GET", "/", nil), authn.NotAuthenticated()); got != `Bearer, DPoP algs="ES256 EdDSA PS256 RS256"` {
 			t.Errorf("%s", got)
 		}
-		if claims := s.Claims(); !slices.Contains(claims, authn.Claim{Keyword: "DPoP", Shape: "vat_"}) {
+		if claims := s.Claims(); !slices.Contains(claims, authn.Claim{Keyword: "DPoP", Shape: "vat_", Begins: "vat_"}) {
 			t.Errorf("%v", claims)
 		}
 	}

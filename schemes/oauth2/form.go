@@ -61,6 +61,16 @@ func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
 	return form{values}, nil
 }
 
+// parameters are those in the address of a request to a page. One that can not be read is
+// refused: without it the request would be another one, such as one without its state.
+func parameters(r *http.Request) (url.Values, error) {
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fatally("The request is malformed.")
+	}
+	return v, nil
+}
+
 // get returns a parameter; one without a value counts as not there (RFC 6749 section 3.2).
 func (f form) get(name string) string { return f.values.Get(name) }
 

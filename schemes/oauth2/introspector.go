@@ -36,7 +36,8 @@ type IntrospectorOptions struct {
 	// Prefix is what the issuer's tokens begin with, such as "ory_at_": others are left to
 	// the rest of the chain. "" takes whatever no scheme before it took, so that it stands
 	// behind the others that know Bearer. JWTs it never takes, and with "" no token of this
-	// package's kind either: a token of this application is not shown to the issuer.
+	// package's kind either: a token of this application is not shown to the issuer. Of an
+	// issuer that is itself made by this package it is "vat_".
 	Prefix string
 	// Client asks. Its Timeout, 5 seconds where 0, bounds a question; it follows no redirect
 	// and keeps no cookies. nil is one that opens 64 connections at most.
@@ -122,7 +123,11 @@ func NewIntrospector(issuer, endpoint, audience string, by Credentials, opts *In
 	}
 	i.invalid = authn.AuthenticationFailed("Invalid token.")
 	i.invalid.Code = "invalid_token"
-	i.unrecognized = authn.Unrecognized(i.invalid.With(errors.New("not of a token's shape")))
+	why := "not of a token's shape"
+	if o.Prefix == "" {
+		why = "a JWT, or of the shape of this application's tokens (IntrospectorOptions.Prefix)"
+	}
+	i.unrecognized = authn.Unrecognized(i.invalid.With(errors.New(why)))
 	return i, nil
 }
 

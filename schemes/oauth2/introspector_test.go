@@ -129,7 +129,7 @@ func TestIntrospector(t *testing.T) {
 	}})
 	a.asks(t, 0, "JWTs", func() {
 		for _, text := range []string{"eyJhbGciOiJub25lIn0.e30.", "ewoiYWxnIjoibm9uZSJ9.e30.", "eyJhbGciOiJub25lIn0.e30.e30.e30.e30"} {
-			if got := outcome(a, text); got != "401 not of a token's shape" {
+			if got := outcome(a, text); got != "401 a JWT, or of the shape of this application's tokens (IntrospectorOptions.Prefix)" {
 				t.Errorf("%s: %s", text, got)
 			}
 		}

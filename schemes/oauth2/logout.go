@@ -66,7 +66,10 @@ type leaving struct {
 }
 
 func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
-	v := r.URL.Query()
+	v, err := parameters(r)
+	if err != nil {
+		return err
+	}
 	for _, list := range v {
 		if len(list) > 1 {
 			return fatally("A parameter comes more than once.")

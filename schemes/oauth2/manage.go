@@ -185,7 +185,7 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, err
 	case s.dead(&st) != nil:
 		return introspection{}, nil
-	case a.Client != c.ID && !slices.ContainsFunc(a.Resource, func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
+	case a.Client != c.ID && !slices.ContainsFunc(s.audienceOf(&a), func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
 		return introspection{}, nil
 	}
 	if err := s.rotator.Used(ctx, a.Family, a.Created); err != nil { // by whoever asks whether it is good
@@ -193,6 +193,15 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 	}
 	return introspection{
 		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: typeOf(a.Confirm), Expires: a.Expires.Unix(),
-		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID, Confirm: confirmOf(a.Confirm),
+		Issued: a.Created.Unix(), Subject: a.Subject, Audience: s.audienceOf(&a), Issuer: s.issuer, ID: a.ID, Confirm: confirmOf(a.Confirm),
 	}, nil
+}
+
+// audienceOf is what an access token is for: the resources that were asked for, or else this
+// application's API.
+func (s *Server) audienceOf(a *storage.AccessToken) []string {
+	if len(a.Resource) == 0 && s.opts.Audience != "" {
+		return []string{s.opts.Audience}
+	}
+	return a.Resource
 }

@@ -115,7 +115,10 @@ func TestIntrospect(t *testing.T) {
 		t.Run("attack_172_what_is_asked", func(t *testing.T) {
 			inactive(t, ask("api", here.Refresh))
 			inactive(t, ask("api", files.Access))
-			inactive(t, ask("api", unbound.Access))
+			inactive(t, ask("other", unbound.Access))
+			if got := ask("api", unbound.Access); !got.Active || !strings.Contains(got.Body, `"aud":["https://api.example"]`) {
+				t.Errorf("a token for no resource is for Options.Audience: %s", got.Body)
+			}
 			if got := ask("api", here.Access, "token_type_hint", "refresh_token"); !got.Active {
 				t.Errorf("a wrong hint: %s", got.Body)
 			}
@@ -175,7 +178,11 @@ func TestNewRefuses(t *testing.T) {
 	for what, change := range map[string]func(*oauth2.Options){
 		"scope": func(o *oauth2.Options) { o.Scopes = map[string]string{"a b": ""} }, "empty scope": func(o *oauth2.Options) { o.Scopes = map[string]string{"": ""} },
 		"code": func(o *oauth2.Options) { o.CodeTTL = time11 }, "access": func(o *oauth2.Options) { o.AccessTTL = -1 }, "grace": func(o *oauth2.Options) { o.Grace = time11 },
-		"absolute": func(o *oauth2.Options) { o.RefreshTTL, o.AbsoluteTTL = 2*time11, time11 },
+		"absolute":   func(o *oauth2.Options) { o.RefreshTTL, o.AbsoluteTTL = 2*time11, time11 },
+		"endpoint":   func(o *oauth2.Options) { o.Endpoints.Push = "par" },
+		"any origin": func(o *oauth2.Options) { o.Origins = []string{"*"} }, "origins of a domain": func(o *oauth2.Options) { o.Origins = []string{"https://*.example"} },
+		"origin with a path": func(o *oauth2.Options) { o.Origins = []string{"https://page.example/"} }, "origin in capitals": func(o *oauth2.Options) { o.Origins = []string{"https://Page.example"} },
+		"null origin": func(o *oauth2.Options) { o.Origins = []string{"null"} },
 	} {
 		o := good
 		change(&o)

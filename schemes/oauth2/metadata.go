@@ -3,6 +3,7 @@ package oauth2
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -10,7 +11,8 @@ import (
 )
 
 // Endpoints are the paths that the endpoints are mounted at, below the issuer. A zero one is
-// the default; "-" says that there is none, and leaves it out of the metadata.
+// the default; "-" says that there is none, and leaves it out of the metadata, which name an
+// endpoint whether it was mounted or not.
 type Endpoints struct {
 	Authorize  string // "/oauth2/authorize"
 	Token      string // "/oauth2/token"
@@ -18,12 +20,21 @@ type Endpoints struct {
 	Introspect string // "/oauth2/introspect"
 	Push       string // "/oauth2/par"
 	JWKS       string // "/oauth2/jwks"; with SigningKeys
-	Userinfo   string // "/oauth2/userinfo"; with OpenID, and Logout with its EndSession
-	Logout     string // "/oauth2/logout"
+	Userinfo   string // "/oauth2/userinfo"; with OpenID
+	Logout     string // "/oauth2/logout"; with OpenID.EndSession
 	// DeviceAuthorization is "/oauth2/device_authorization", Device the page "/oauth2/device".
 	// Without Options.Keys there are none.
 	DeviceAuthorization, Device string
 	Register                    string // "/oauth2/register", with Options.Registration alone
+}
+
+func (e Endpoints) check() error {
+	for _, path := range []string{e.Authorize, e.Token, e.Revoke, e.Introspect, e.Push, e.JWKS, e.Userinfo, e.Logout, e.DeviceAuthorization, e.Device, e.Register} {
+		if path != "" && path != "-" && path[0] != '/' {
+			return fmt.Errorf("oauth2: endpoint %q: want a path that begins with a slash, or \"-\" for none", path)
+		}
+	}
+	return nil
 }
 
 // metadata are those of RFC 8414 section 2.

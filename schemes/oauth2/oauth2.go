@@ -129,7 +129,7 @@ func checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(issuer, "?#") || strings.HasSuffix(issuer, "/") ||
 		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-		return fmt.Errorf("oauth2: issuer %q: want https://host/path without query, fragment and a slash at its end", issuer)
+		return fmt.Errorf("oauth2: issuer %q: want https://host/path without query, fragment and a slash at its end; http is for loopback addresses", issuer)
 	}
 	return nil
 }

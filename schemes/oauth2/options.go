@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -23,14 +24,16 @@ type SecretVerifier interface {
 	Verify(ctx context.Context, source string, encoded storage.PasswordHash, secret string) (ok, outdated bool, err error)
 }
 
-// Options change a Server; Scopes are needed.
+// Options say what a Server grants, and change it; they are needed.
 type Options struct {
-	// Scopes are those that there are, each with a description for the user.
+	// Scopes are those that there are, each with a description for the user; "" shows the name.
+	// A client that asks for none, and has no default, gets a token that may do nothing.
 	Scopes map[string]string
 	// SigningKeys sign what is signed; OpenID and SignedAccess need them.
 	SigningKeys Keys
 	// OpenID, where not nil, makes the server an OpenID Provider. The scope "openid" is one of
-	// Scopes then, with a description of its own where it has none.
+	// Scopes then, with a description of its own where it has none. "profile" and "email" are
+	// not, unless they are named there.
 	OpenID *OpenID
 	// SignedAccess makes access tokens JWTs (RFC 9068), for Audience where a client names no
 	// resource: other services can check them by the published keys, without a question to
@@ -38,13 +41,13 @@ type Options struct {
 	// the end of client and account count at once.
 	SignedAccess bool
 	// Origins are those of pages whose scripts may call the token, revocation and userinfo
-	// endpoints (CORS), such as "https://app.example".
+	// endpoints (CORS), such as "https://app.example": no path, no wildcard.
 	Origins []string
 	// Audience is the resource that this application's API is (RFC 8707), such as
-	// "https://api.example". A token that was asked for others is refused here. "" takes
-	// every token.
+	// "https://api.example". A token that was asked for others is refused here; one that was
+	// asked for none is for this one. "" takes every token.
 	Audience string
-	// Endpoints are where the endpoints are mounted, for the metadata.
+	// Endpoints are where the endpoints are mounted, for the metadata: New mounts nothing.
 	Endpoints Endpoints
 	// AccessTTL is how long an access token lives; 0 is an hour. It can be revoked before.
 	AccessTTL time.Duration
@@ -170,6 +173,14 @@ func (o *Options) check() error {
 			return err
 		}
 		o.Registration = &g
+	}
+	if err := o.Endpoints.check(); err != nil {
+		return err
+	}
+	for _, origin := range o.Origins {
+		if originOf(origin) != origin || strings.ToLower(origin) != origin || strings.Contains(origin, "*") {
+			return fmt.Errorf("oauth2: origin %q: want https://host as browsers send it, in small letters, without a path or a wildcard", origin)
+		}
 	}
 	for name := range o.Scopes {
 		if !isScope(name) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
 )
@@ -36,7 +38,7 @@ func TestChildProcess(t *testing.T) {
 	s, err := postgres.Open(database, nil)
 	must(t, err)
 	defer s.Close()
-	server, err := oauth2.New(issuer, s, processOptions())
+	server, err := oauth2.New(issuer, s, processOptions(t))
 	must(t, err)
 	web := httptest.NewServer(processMux(server))
 	defer web.Close()
@@ -44,8 +46,10 @@ func TestChildProcess(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func processOptions() *oauth2.Options {
-	return &oauth2.Options{Scopes: map[string]string{"read": ""}, Session: sessionOf}
+func processOptions(t *testing.T) *oauth2.Options {
+	return &oauth2.Options{
+		Scopes: map[string]string{"read": ""}, Session: sessionOf, Keys: newRing(t, []byte("the master key of two processes!")), DPoP: &oauth2.DPoP{}, Logger: slog.New(slog.DiscardHandler),
+	}
 }
 
 func processMux(s *oauth2.Server) http.Handler {
@@ -63,6 +67,7 @@ func processMux(s *oauth2.Server) http.Handler {
 type processes struct {
 	*world
 	bases [2]string
+	proof string // of a storm; "" for none
 }
 
 func newProcesses(t *testing.T) *processes {
@@ -72,9 +77,11 @@ func newProcesses(t *testing.T) *processes {
 	must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	must(t, s.Migrate(t.Context()))
-	p := &processes{world: newWorld(t, s, nil)}
+	p := &processes{world: newDevices(t, s, func(o *oauth2.Options) {
+		o.Keys, o.DPoP = newRing(t, []byte("the master key of two processes!")), &oauth2.DPoP{}
+	})}
 	p.now.Store(time.Since(born).Microseconds()) // the child's clock is the real one
-	own, err := oauth2.New(issuer, s, processOptions())
+	own, err := oauth2.New(issuer, s, processOptions(t))
 	must(t, err)
 	web := httptest.NewServer(processMux(own))
 	t.Cleanup(web.Close)
@@ -112,6 +119,9 @@ func (p *processes) storm(path, client string, pairs ...string) []reply {
 		r, err := http.NewRequestWithContext(ctx, "POST", base+path, nil)
 		if err != nil {
 			return nil, err
+		}
+		if p.proof != "" {
+			r.Header.Set("DPoP", p.proof)
 		}
 		form := copyOf(v)
 		p.as(client, form, r)
@@ -210,6 +220,34 @@ func TestTwoProcesses(t *testing.T) {
 		}))
 		if n != 1 {
 			t.Errorf("%d consent pages came of one pushed request", n)
+		}
+	})
+	t.Run("attack_179_device", func(t *testing.T) {
+		b := p.begin("scope", "read")
+		if rec := p.decides(p.alice("s1"), b.User, "allow"); rec.Code != 200 {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+		n, first := p.good(p.storm("/token", "", "grant_type", oauth2.DeviceCode, "client_id", "tv", "device_code", b.Device))
+		if n != 1 || p.status(first.Access) != 200 || p.post(p.Token(), "", "grant_type", "refresh_token", "client_id", "tv", "refresh_token", first.Refresh).Status != 200 {
+			t.Errorf("a device code gave %d grants, or none that is good: %+v", n, first)
+		}
+	})
+	t.Run("attack_164_assertion", func(t *testing.T) {
+		ring := ringOf(t, "k", jose.EdDSA, ed(t))
+		p.signer("signer", publicSet(t, ring))
+		p.now.Store(time.Since(born).Microseconds())
+		one := p.assertion(ring, "", "signer", nil)
+		if n, _ := p.good(p.storm("/token", "", "grant_type", "client_credentials", "client_assertion_type", assertionType, "client_assertion", one)); n != 1 {
+			t.Errorf("an assertion was used %d times", n)
+		}
+	})
+	t.Run("attack_184_proof", func(t *testing.T) {
+		p.now.Store(time.Since(born).Microseconds())
+		p.proof = p.prover().proof("POST", tokenURL, nil)
+		n, first := p.good(p.storm("/token", "app", "grant_type", "client_credentials"))
+		p.proof = ""
+		if n != 1 || first.Type != "DPoP" {
+			t.Errorf("a proof was used %d times: %+v", n, first)
 		}
 	})
 	t.Run("refresh", func(t *testing.T) {

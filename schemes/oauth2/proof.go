@@ -76,7 +76,7 @@ func (s *Server) proof(r *http.Request, uri, token string) (proof, error) {
 	case htm != r.Method:
 		return proof{}, spoiled("for another method")
 	case !sameURI(htu, uri):
-		return proof{}, spoiled("for another address")
+		return proof{}, spoiled("for another address: here it begins with " + originOf(uri))
 	case known.IssuedAt.IsZero() || age > proofWindow || age < -proofWindow:
 		return proof{}, spoiled("made too long ago, or later than now")
 	case !known.Expires.IsZero() && !s.now().Before(known.Expires) || s.now().Before(known.NotBefore):
@@ -113,6 +113,15 @@ func sameURI(htu, want string) bool {
 	a, ok := normal(htu)
 	b, ok2 := normal(want)
 	return ok && ok2 && a == b
+}
+
+// originOf is scheme and host of an address that is configured.
+func originOf(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 func normal(text string) (string, bool) {

@@ -181,6 +181,21 @@ func TestProofPath(t *testing.T) {
 	}
 }
 
+// The log says what was expected: who configured it wrong sees it there alone.
+func TestProofReason(t *testing.T) {
+	w := newWorld(t, memory.New(nil), withDPoP)
+	p := w.prover()
+	token := p.exchange("spa", w.code("spa", nil)).Access
+	r := httptest.NewRequest("GET", "https://evil.example/notes", nil)
+	r.Header.Set("Authorization", "DPoP "+token)
+	r.Header.Set("DPoP", p.proof("GET", "https://evil.example/notes", map[string]any{"ath": athOf(token)}))
+	_, err := w.Server.Authenticate(r)
+	var refused *authn.Error
+	if !errors.As(err, &refused) || refused.Unwrap() == nil || !strings.HasSuffix(refused.Unwrap().Error(), "for another address: here it begins with https://api.example") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Whatever stands in the header, it is refused, or is a good proof and used once.
 func FuzzProof(f *testing.F) {
 	w := newWorld(f, memory.New(nil), withDPoP)

@@ -85,6 +85,8 @@ func CheckRedirect(uri string, native bool) error {
 		return bad("it has a fragment")
 	case u.User != nil || strings.Contains(u.Host, "@"):
 		return bad("it has a user")
+	case strings.ContainsFunc(u.Host, func(c rune) bool { return !isHost(c) }): // the consent page names it in its Content-Security-Policy
+		return bad("its host is no name and no address")
 	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
 		return bad("its path has dots")
 	}
@@ -97,6 +99,11 @@ func CheckRedirect(uri string, native bool) error {
 		return bad("want https, or for a native client a private scheme such as com.example.app:/callback")
 	}
 	return nil
+}
+
+// isHost reports a character of a host name or an address, with its port.
+func isHost(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._:[]", c)
 }
 
 func isLoopback(host string) bool {

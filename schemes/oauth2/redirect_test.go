@@ -63,6 +63,7 @@ func TestMatchRedirect(t *testing.T) {
 func TestCheckRedirect(t *testing.T) {
 	for uri, native := range map[string]bool{
 		"https://a.example/cb": false, "https://a.example": false, "https://a.example:8443/cb?x=1": false, "http://127.0.0.1/cb": true, "http://localhost:3000/": false, "com.example.app:/cb": true,
+		"https://xn--bcher-kva.example/cb": false, "http://[::1]:8080/cb": true,
 	} {
 		if err := CheckRedirect(uri, native); err != nil {
 			t.Error(err)
@@ -72,6 +73,7 @@ func TestCheckRedirect(t *testing.T) {
 		"", "/cb", "a.example/cb", "https://", "https:///cb", "http://a.example/cb", "http://127.0.0.1.a.example/", "https://a.example/#", "https://a.example/cb#x", "https://u@a.example/", "https://u:p@a.example/cb",
 		"https://*.a.example/cb", "https://a.example/a b", "https://a.example/\\b", "https://a.example/a/../b", "https://a.example/..", "javascript:alert(1)", "data:text/html,x", "file:///x", "app:/cb", "com.example.app://host/cb",
 		"com.example.app:cb", "ftp://a.example/", "https://a.example/<b>", "https://a.example/é", "https://a.example/" + strings.Repeat("a", 3000),
+		"https://a.example;sandbox/cb", "https://a.example,b.example/cb", "https://'self'/cb", "https://$a/cb", "http://[::1%25eth0]/cb",
 	} {
 		if CheckRedirect(uri, true) == nil {
 			t.Errorf("%q: taken", uri)

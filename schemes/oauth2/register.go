@@ -55,7 +55,8 @@ func NewInitialToken() (text string, digest storage.Digest, err error) {
 	return text, storage.DigestOf(text), nil
 }
 
-// InitialToken is a Registration.Allow that takes one of these tokens, under Bearer.
+// InitialToken is a Registration.Allow that takes any of these tokens, under Bearer, as often as
+// they come.
 func InitialToken(digests ...storage.Digest) func(*http.Request) error {
 	digests = slices.Clone(digests)
 	return func(r *http.Request) error {

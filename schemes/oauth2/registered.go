@@ -42,20 +42,15 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request) (*registered, er
 		return nil, errToken.with(errors.New("malformed"))
 	}
 	ctx := r.Context()
-	c, err := s.store.ClientByID(ctx, r.PathValue("id"))
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, errToken.with(err)
-	case err != nil:
+	c, err := s.registrant(ctx, r.PathValue("id"), token)
+	if err != nil {
 		return nil, err
-	case c.Disabled || !isDigest(token, c.Registration):
-		return nil, errToken.with(errors.New("of another client, or of one that is disabled"))
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		return s.describe(c, "", token), nil
 	case http.MethodPut:
-		return s.change(ctx, w, r, c, token)
+		return s.change(ctx, w, r, c.ID, token)
 	case http.MethodDelete:
 		if err := s.store.DeleteClient(ctx, c.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return nil, err
@@ -67,26 +62,46 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request) (*registered, er
 	return nil, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The method is not GET, PUT or DELETE."}
 }
 
-// change replaces the metadata of a client.
-func (s *Server) change(ctx context.Context, w http.ResponseWriter, r *http.Request, c storage.Client, token string) (*registered, error) {
+// registrant returns the client whose registration the token manages.
+func (s *Server) registrant(ctx context.Context, id, token string) (storage.Client, error) {
+	c, err := s.store.ClientByID(ctx, id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return c, errToken.with(err)
+	case err != nil:
+		return c, err
+	case c.Disabled || !isDigest(token, c.Registration):
+		return c, errToken.with(errors.New("of another client, or of one that is disabled"))
+	}
+	return c, nil
+}
+
+// change replaces the metadata of a client. The client is read when the whole request is
+// here, and nobody else changes it then: who sends the body slowly does not take back what the
+// administrator did meanwhile.
+func (s *Server) change(ctx context.Context, w http.ResponseWriter, r *http.Request, id, token string) (*registered, error) {
 	m, err := readMetadata(w, r)
 	if err != nil {
 		return nil, err
 	}
-	if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
-		return nil, refuse("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
-	}
-	if c.Trusted {
-		return nil, &Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
-	}
-	secret, err := s.apply(m, &c)
+	var c storage.Client
+	var secret string
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if c, err = s.registrant(ctx, id, token); err != nil {
+			return err
+		}
+		if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
+			return refuse("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
+		}
+		if c.Trusted {
+			return &Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
+		}
+		if secret, err = s.apply(m, &c); err != nil {
+			return err
+		}
+		return s.store.UpdateClient(ctx, c)
+	})
 	if err != nil {
-		return nil, err
-	}
-	switch err := s.store.UpdateClient(ctx, c); {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, errToken.with(err)
-	case err != nil:
 		return nil, err
 	}
 	s.tell(ctx, Event{Kind: ClientChanged, Client: c.ID})

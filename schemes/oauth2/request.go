@@ -37,11 +37,13 @@ type request struct {
 	// Hint is the user whom an "id_token_hint" names; "" for none.
 	Hint string `json:"hint,omitempty"`
 
-	consents bool // the prompt says "consent" beside "login"
+	// Consents: the prompt says "consent" beside "login".
+	Consents bool `json:"consents,omitempty"`
 
-	to     string         // where the answer goes
-	client storage.Client // as it is now
-	pushed storage.Digest // of a pushed request, which is to be taken
+	to       string         // where the answer goes
+	client   storage.Client // as it is now
+	pushed   storage.Digest // of a pushed request, which is to be taken
+	pushedAt time.Time
 }
 
 // fatal is a refusal that goes to no redirect URI: there is none that could be trusted.
@@ -157,7 +159,7 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 	switch q.Prompt = v.Get("prompt"); q.Prompt {
 	case "", "none", "login", "consent":
 	case "login consent", "consent login":
-		q.Prompt, q.consents = "login", true
+		q.Prompt, q.Consents = "login", true
 	default:
 		return q, refuse("invalid_request", "The prompt is unknown, or combines none with others.")
 	}
@@ -218,7 +220,7 @@ func (s *Server) pushedRequest(ctx context.Context, q request, uri string) (requ
 	if err := json.Unmarshal(a.Data, &q); err != nil {
 		return q, err
 	}
-	q.client, q.pushed = client, d
+	q.client, q.pushed, q.pushedAt = client, d, a.Created
 	if !q.addressed() {
 		return q, fatally("The redirect_uri is not registered any more.")
 	}

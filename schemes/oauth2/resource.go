@@ -77,6 +77,11 @@ func (s *Server) credential(r *http.Request) (text string, bound bool, err error
 // An unknown, ended, expired or foreign token and a disabled account are refused alike; the
 // reason goes to the log (RULES C6).
 func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
+	return s.authenticate(r, "")
+}
+
+// authenticate is Authenticate for an endpoint whose address proofs name; "" for the API.
+func (s *Server) authenticate(r *http.Request, endpoint string) (authn.Identity, error) {
 	text, bound, err := s.credential(r)
 	if err != nil {
 		return authn.Identity{}, err
@@ -101,7 +106,7 @@ func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
 	}
 	if bound {
-		if err := s.possessed(r, text, a.Confirm); err != nil {
+		if err := s.possessed(r, endpoint, text, a.Confirm); err != nil {
 			return authn.Identity{}, err
 		}
 	}

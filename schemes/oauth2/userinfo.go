@@ -18,7 +18,7 @@ func (s *Server) Userinfo() http.Handler {
 	if s.opts.OpenID == nil {
 		panic("oauth2: Userinfo without Options.OpenID")
 	}
-	alone := authn.New(authn.Chain{s}, &authn.Options{Logger: s.opts.Logger})
+	alone := authn.New(authn.Chain{ownEndpoint{s}}, &authn.Options{Logger: s.opts.Logger})
 	return s.cors("GET, POST", alone.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, err := s.userinfo(w, r)
 		if err != nil {
@@ -27,6 +27,14 @@ func (s *Server) Userinfo() http.Handler {
 		}
 		write(w, http.StatusOK, claims)
 	})))
+}
+
+// ownEndpoint is the scheme in front of Userinfo, which is not the API's but the issuer's.
+type ownEndpoint struct{ *Server }
+
+// Authenticate is the Server's.
+func (o ownEndpoint) Authenticate(r *http.Request) (authn.Identity, error) {
+	return o.authenticate(r, o.at(o.opts.Endpoints.Userinfo, "/oauth2/userinfo"))
 }
 
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) (map[string]any, error) {

@@ -75,8 +75,12 @@ func (s *Store) ClientByID(ctx context.Context, id string) (storage.Client, erro
 	if storage.CheckID("client id", id) != nil {
 		return storage.Client{}, storage.ErrNotFound
 	}
+	query := s.dialect.bind(clientByID)
+	if s.tx(ctx) != nil {
+		query += s.dialect.forUpdate()
+	}
 	var r clientRow
-	if err := s.row(ctx, s.dialect.bind(clientByID), []any{id}, r.dest()); err != nil {
+	if err := s.row(ctx, query, []any{id}, r.dest()); err != nil {
 		return storage.Client{}, notFound(err)
 	}
 	return r.client()

@@ -49,3 +49,12 @@ func (s *Store) TakeAuthRequest(ctx context.Context, d storage.Digest) error {
 		return nil
 	})
 }
+
+// dropAuthRequests removes those that fit.
+func (s *Store) dropAuthRequests(t *tx, fits func(storage.AuthRequest) bool) {
+	for d, a := range s.asked {
+		if fits(a) {
+			drop(t, s.asked, d)
+		}
+	}
+}

@@ -88,6 +88,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			}
 		}
 		s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Client == id })
+		s.dropAuthRequests(t, func(a storage.AuthRequest) bool { return a.Client == id })
 		for d, a := range s.access {
 			if a.Client == id {
 				s.dropAccess(t, d)

@@ -212,6 +212,7 @@ func (s *Store) forget(t *tx, subject string) {
 		}
 	}
 	s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Subject == subject })
+	s.dropAuthRequests(t, func(a storage.AuthRequest) bool { return a.Subject == subject })
 	for d, a := range s.access {
 		if a.Subject == subject {
 			s.dropAccess(t, d)

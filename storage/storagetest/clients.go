@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -58,6 +59,30 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			k.is(k.s.UpdateClient(k.ctx, client("d")), storage.ErrNotFound, "there is none")
 			if got := ids(k, "", 10); !slices.Equal(got, []string{"c"}) {
 				k.Errorf("%q: an update makes none", got)
+			}
+		},
+		"read_to_be_changed": func(k *kit) {
+			k.must(k.s.CreateClient(k.ctx, client("c")))
+			disabled := make(chan error, 1)
+			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
+				c, err := k.s.ClientByID(ctx, "c")
+				k.must(err)
+				go func() {
+					other := c
+					other.Disabled = true
+					disabled <- k.s.UpdateClient(k.ctx, other)
+				}()
+				select { // it waits for the transaction
+				case err := <-disabled:
+					disabled <- err
+				case <-time.After(100 * time.Millisecond):
+				}
+				c.Name = "new"
+				return k.s.UpdateClient(ctx, c)
+			}))
+			k.must(<-disabled)
+			if c, err := k.s.ClientByID(k.ctx, "c"); err != nil || !c.Disabled {
+				k.Errorf("got %+v, %v: a client that was disabled meanwhile is not any more", c, err)
 			}
 		},
 		"list": func(k *kit) {
@@ -120,6 +145,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				f.Client = id
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 				k.must(k.s.CreateCode(k.ctx, code(id, u.ID, i)))
+				k.must(k.s.CreateAuthRequest(k.ctx, pushed(id)))
 				kept = access(id, u.ID, f.ID, i)
 				k.must(k.s.CreateAccess(k.ctx, kept))
 			}
@@ -128,6 +154,10 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.CreateClient(k.ctx, client("gone"))) // another one of that ID
 			_, _, err := k.s.CodeByDigest(k.ctx, code("gone", u.ID, 0).Digest)
 			k.is(err, storage.ErrNotFound, "its codes are gone")
+			_, err = k.s.AuthRequestByDigest(k.ctx, pushed("gone").Digest)
+			k.is(err, storage.ErrNotFound, "its requests are gone")
+			_, err = k.s.AuthRequestByDigest(k.ctx, pushed("stays").Digest)
+			k.must(err)
 			_, err = k.s.AccessByDigest(k.ctx, access("gone", u.ID, "", 0).Digest)
 			k.is(err, storage.ErrNotFound, "its access tokens are gone")
 			if left := k.familiesLeft(u.ID); len(left) != 1 {
@@ -138,6 +168,10 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			}
 		},
 	})
+}
+
+func pushed(client string) storage.AuthRequest {
+	return storage.AuthRequest{Digest: storage.DigestOf("pushed by " + client), Purpose: "pushed", Client: client, Created: born, Expires: born.Add(time.Minute)}
 }
 
 func code(client, subject string, n int) storage.Code {

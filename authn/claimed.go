@@ -1,0 +1,55 @@
+package authn
+
+import (
+	"slices"
+	"strings"
+)
+
+// claimed is what the claims of a chain say of one keyword: which leaves, as a mask, take
+// what begins so.
+type claimed struct {
+	keyword string
+	begins  []string
+	leaves  []uint64
+}
+
+// claimsAll reports whether the leaf's claims say of every credential that it takes how
+// it begins.
+func (l *leaf) claimsAll() bool {
+	return len(l.claims) > 0 && len(l.headers) == 1 && l.headers[0] == "Authorization" &&
+		!slices.ContainsFunc(l.claims, func(c Claim) bool { return c.Begins == "" })
+}
+
+func (p *plan) claim(leaf int, claims []Claim) {
+	for _, c := range claims {
+		i := slices.IndexFunc(p.claimed, func(k claimed) bool { return strings.EqualFold(k.keyword, c.Keyword) })
+		if i < 0 {
+			i = len(p.claimed)
+			p.claimed = append(p.claimed, claimed{keyword: c.Keyword})
+		}
+		p.claimed[i].begins = append(p.claimed[i].begins, c.Begins)
+		p.claimed[i].leaves = append(p.claimed[i].leaves, 1<<leaf)
+	}
+}
+
+// takers returns which leaves' claims an Authorization could be, as a mask; known says
+// that some claim has its keyword.
+func (p *plan) takers(line string) (leaves uint64, known bool) {
+	for i := range p.claimed {
+		k := &p.claimed[i]
+		rest, ok := cutKeyword(line, k.keyword)
+		if !ok {
+			continue
+		}
+		for rest != "" && isSpace(rest[0]) {
+			rest = rest[1:]
+		}
+		for j, begins := range k.begins {
+			if strings.HasPrefix(rest, begins) {
+				leaves |= k.leaves[j]
+			}
+		}
+		return leaves, true
+	}
+	return 0, false
+}

@@ -1,0 +1,114 @@
+package authn
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// prefixed takes credentials of a prefix under keywords, as the schemes here do. A text that
+// ends with "!" is refused, one that ends with "?" can not be decided.
+type prefixed struct {
+	name, prefix string
+	keywords     []string
+	begins       bool // it says in its claims how its credentials begin
+	asked        *[]string
+}
+
+func (p prefixed) Name() string      { return p.name }
+func (p prefixed) Headers() []string { return []string{"Authorization"} }
+func (p prefixed) Claims() []Claim {
+	var all []Claim
+	for _, k := range p.keywords {
+		c := Claim{Keyword: k, Shape: p.prefix}
+		if p.begins {
+			c.Begins = p.prefix
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func (p prefixed) Authenticate(r *http.Request) (Identity, error) {
+	*p.asked = append(*p.asked, p.name)
+	for _, k := range p.keywords {
+		text, err := Credentials(r, k, "token")
+		switch {
+		case err == ErrNoCredentials:
+			continue
+		case err != nil:
+			return Identity{}, err
+		case !strings.HasPrefix(text, p.prefix):
+			return Identity{}, Unrecognized(AuthenticationFailed("not of " + p.name))
+		case strings.HasSuffix(text, "!"):
+			return Identity{}, AuthenticationFailed("refused by " + p.name)
+		case strings.HasSuffix(text, "?"):
+			return Identity{}, errors.New("fault of " + p.name)
+		}
+		return Identity{Subject: text, Scheme: p.name}, nil
+	}
+	return Identity{}, ErrNoCredentials
+}
+
+// byCookie is an ambient scheme.
+type byCookie struct{}
+
+func (byCookie) Name() string      { return "cookie" }
+func (byCookie) Headers() []string { return []string{"Cookie"} }
+func (byCookie) Authenticate(*http.Request) (Identity, error) {
+	return Identity{Subject: "visitor", Scheme: "cookie"}, nil
+}
+
+// FuzzClaims: a chain decides the same whether or not its schemes say how their credentials
+// begin.
+func FuzzClaims(f *testing.F) {
+	for _, line := range []string{"Token a_1", "token b_1", "Bearer e.y.J", "Bearer a_1", "Token x", "Bearer", "Token ", "Basic eDp5", "Other a_1", "Token a_1!", "Token b_1?", "Bearer e", " Token a_1", "Token a_1 b", "Bearer  a_1", "Tokena_1", "Token\ta_1", ""} {
+		f.Add(line, true)
+		f.Add(line, false)
+	}
+	f.Fuzz(func(t *testing.T, line string, cookie bool) {
+		decide := func(begins bool) (string, []string) {
+			var asked []string
+			at := func(name, prefix string, keywords ...string) Authenticator {
+				return prefixed{name, prefix, keywords, begins, &asked}
+			}
+			m := New(Chain{byCookie{}, at("j1", "e", "Bearer"), at("a", "a_", "Token", "Bearer"), prefixed{"plain", "p_", []string{"Plain"}, false, &asked}, at("b", "b_", "Token")}, nil)
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header["Authorization"] = []string{line}
+			if cookie {
+				r.Header.Set("Cookie", "x=y")
+			}
+			id, _, err := m.plan.authenticate(r, nil)
+			return fmt.Sprint(id.Subject, id.Scheme, err), asked
+		}
+		want, all := decide(false)
+		got, some := decide(true)
+		if got != want {
+			t.Errorf("%q: %s, without the claims' help %s", line, got, want)
+		}
+		if len(some) > len(all) {
+			t.Errorf("%q: %v are asked, without help %v", line, some, all)
+		}
+	})
+}
+
+// Who is meant is asked, and nobody else that says what it takes.
+func TestClaimsSpareOthers(t *testing.T) {
+	var asked []string
+	at := func(name, prefix string, keywords ...string) Authenticator {
+		return prefixed{name, prefix, keywords, true, &asked}
+	}
+	p := New(Chain{at("j", "e", "Bearer"), at("j2", "ey", "X"), at("a", "a_", "Token", "Bearer"), at("b", "b_", "Token")}, nil).plan
+	for line, want := range map[string]string{"Token b_1": "[b]", "Bearer a_1": "[a]", "Bearer e1": "[j]", "Token c_1": "[j j2 a b]", "Basic x": "[]"} {
+		asked = nil
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", line)
+		_, _, _ = p.authenticate(r, nil)
+		if got := fmt.Sprint(asked); got != want {
+			t.Errorf("%s: %s were asked, want %s", line, got, want)
+		}
+	}
+}

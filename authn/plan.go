@@ -1,0 +1,105 @@
+package authn
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// leaf is one scheme of a chain with its abilities looked up.
+type leaf struct {
+	Authenticator
+	name       string
+	claims     []Claim
+	challenger Challenger // nil: has none
+	renewer    Renewer    // nil: has none
+	headers    []string   // nil: asked for every request
+	mask       uint64     // of its headers, in plan.headers
+	reads      []string   // its headers as it says, or what it decorates; nil: unknown
+	quick      bool       // only asked for what its claims say: see plan.takers
+}
+
+func newLeaf(a Authenticator) leaf {
+	l := leaf{Authenticator: a, name: fmt.Sprintf("%T", a)}
+	if n, ok := As[Namer](a); ok {
+		l.name = n.Name()
+	}
+	if c, ok := As[Claimer](a); ok {
+		l.claims = c.Claims()
+	}
+	l.challenger, _ = As[Challenger](a)
+	l.renewer, _ = As[Renewer](a)
+	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
+		l.headers = h.Headers()
+	}
+	if h, ok := As[HeaderReader](a); ok {
+		l.reads = h.Headers()
+	}
+	return l
+}
+
+// ambient reports whether the leaf's credential is not in Authorization and comes
+// without the doing of who makes the request.
+func (l *leaf) ambient() bool {
+	if a, ok := As[Ambient](l.Authenticator); ok && a.Ambient() {
+		return l.elsewhere()
+	}
+	return slices.Contains(l.reads, "Cookie") && l.elsewhere()
+}
+
+// elsewhere reports whether the leaf's credential is known not to be in
+// Authorization.
+func (l *leaf) elsewhere() bool {
+	return l.reads != nil && !slices.Contains(l.reads, "Authorization")
+}
+
+// plan is a chain made ready: its leaves in the order of asking, and the headers
+// they look at, so that one look at a request decides whom to ask.
+type plan struct {
+	leaves   []leaf
+	headers  []string // distinct, bit i of a mask is headers[i]
+	explicit []int    // order of asking where Authorization is present: ambient schemes last
+	inOrder  []int    // order of asking otherwise
+	cookies  bool     // some leaf reads cookies: browsers come here
+	claimed  []claimed
+}
+
+func newPlan(leaves []leaf) *plan {
+	p := &plan{leaves: leaves}
+	var last []int
+	for i := range leaves {
+		l := &leaves[i]
+		for _, h := range l.headers {
+			bit := slices.Index(p.headers, h)
+			if bit < 0 {
+				bit = len(p.headers)
+				p.headers = append(p.headers, h)
+			}
+			l.mask |= 1 << (bit % 64)
+		}
+		p.inOrder = append(p.inOrder, i)
+		if i < 64 && l.claimsAll() {
+			l.quick = true
+			p.claim(i, l.claims)
+		}
+		if l.ambient() {
+			last = append(last, i)
+		} else {
+			p.explicit = append(p.explicit, i)
+		}
+		p.cookies = p.cookies || slices.Contains(l.reads, "Cookie")
+	}
+	p.explicit = append(p.explicit, last...)
+	return p
+}
+
+// present returns the mask of the plan's headers that r has. Beyond 64 distinct
+// headers bits are shared, so that a leaf may be asked in vain, never skipped.
+func (p *plan) present(r *http.Request) (mask uint64) {
+	for i, h := range p.headers {
+		if len(r.Header[h]) > 0 {
+			mask |= 1 << (i % 64)
+		}
+	}
+	return mask
+}
