@@ -153,19 +153,23 @@ type permissions struct {
 
 // WithPermissions returns a copy of u whose HasPerm asks p; nil is nobody to ask. It is
 // what schemes put into an identity, so it is one allocation.
-func (u User) WithPermissions(p Permissions) *User {
-	l := &loaded{User: u}
-	if p != nil {
-		l.permissions.store = p
-		l.User.perms = &l.permissions
-	}
-	return &l.User
+func (u User) WithPermissions(p Permissions) *User { return new(Loaded).Set(u, p) }
+
+// Loaded is room for an account and its permissions, as a part of the record that a scheme
+// makes for a request: then both are one allocation. It is not copied.
+type Loaded struct {
+	user        User
+	permissions permissions
 }
 
-// loaded is an account with what its permissions are kept in.
-type loaded struct {
-	User
-	permissions permissions
+// Set is WithPermissions into l.
+func (l *Loaded) Set(u User, p Permissions) *User {
+	l.user = u
+	if p != nil {
+		l.permissions.store = p
+		l.user.perms = &l.permissions
+	}
+	return &l.user
 }
 
 // HasPerm reports whether u has the permission, itself or through a group. The
