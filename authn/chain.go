@@ -114,19 +114,19 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 			t.step(p.name(by), err)
 		}
 	}()
-	order := p.inOrder
-	switch len(r.Header["Authorization"]) {
+	order, lines := p.inOrder, r.Header["Authorization"]
+	switch len(lines) {
 	case 0:
 	case 1:
 		order = p.explicit
 	default:
 		return Identity{}, nobody, errSeveralHeaders
 	}
-	present := p.present(r)
+	present := p.present(r, len(lines) > 0)
 	// The claims tell whom to ask, if it is one that takes the credential. Where it is
 	// nobody and a keyword is known the schemes are asked all the same, for their refusal.
 	takers, quick := uint64(0), false
-	if lines := r.Header["Authorization"]; len(lines) == 1 && len(p.claimed) > 0 && t == nil {
+	if len(lines) == 1 && len(p.claimed) > 0 && t == nil {
 		known := false
 		takers, known = p.takers(lines[0])
 		quick = takers != 0 || !known

@@ -39,11 +39,11 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	if len(rest) > MaxCredential {
 		return "", errTooLong
 	}
-	if strings.EqualFold(keyword, "Bearer") || strings.EqualFold(keyword, "DPoP") {
-		if len(rest) < 2 || rest[0] != ' ' || !isToken68(rest[1:]) {
-			return "", errMalformedBearer
-		}
+	if len(rest) >= 2 && rest[0] == ' ' && isToken68(rest[1:]) { // good under any keyword
 		return rest[1:], nil
+	}
+	if strings.EqualFold(keyword, "Bearer") || strings.EqualFold(keyword, "DPoP") {
+		return "", errMalformedBearer
 	}
 	token := strings.Trim(rest, asciiSpace)
 	switch {
@@ -75,7 +75,7 @@ func cutKeyword(line, keyword string) (rest string, ok bool) {
 	for line != "" && isSpace(line[0]) {
 		line = line[1:]
 	}
-	if len(line) < len(keyword) || !strings.EqualFold(line[:len(keyword)], keyword) {
+	if len(line) < len(keyword) || line[:len(keyword)] != keyword && !strings.EqualFold(line[:len(keyword)], keyword) {
 		return "", false
 	}
 	rest = line[len(keyword):]

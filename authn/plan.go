@@ -93,11 +93,12 @@ func newPlan(leaves []leaf) *plan {
 	return p
 }
 
-// present returns the mask of the plan's headers that r has. Beyond 64 distinct
+// present returns the mask of the plan's headers that r has; the caller knows of
+// Authorization. Beyond 64 distinct
 // headers bits are shared, so that a leaf may be asked in vain, never skipped.
-func (p *plan) present(r *http.Request) (mask uint64) {
+func (p *plan) present(r *http.Request, explicit bool) (mask uint64) {
 	for i, h := range p.headers {
-		if len(r.Header[h]) > 0 {
+		if h == "Authorization" && explicit || h != "Authorization" && len(r.Header[h]) > 0 {
 			mask |= 1 << (i % 64)
 		}
 	}

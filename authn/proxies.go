@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -118,7 +119,11 @@ func peer(r *http.Request) netip.Addr {
 // brackets, and brings it to one form: no zone, no IPv4 inside IPv6.
 func parseHop(s string) (netip.Addr, bool) {
 	s = strings.TrimSpace(s)
-	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	var a netip.Addr
+	err := errPort
+	if strings.Count(s, ":") != 1 { // else it is no address by itself
+		a, err = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	}
 	if err != nil {
 		ap, err := netip.ParseAddrPort(s)
 		if err != nil {
@@ -128,6 +133,8 @@ func parseHop(s string) (netip.Addr, bool) {
 	}
 	return a.Unmap().WithZone(""), true
 }
+
+var errPort = errors.New("with a port")
 
 // SourceOf names where an address belongs for counting: the IPv4 address itself,
 // or the IPv6 /64 (RULES L1). It returns "unknown" for the invalid Addr.

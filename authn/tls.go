@@ -76,7 +76,7 @@ func OnLoopback(r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	a, ok := parseHop(local.String())
+	a, ok := addrOf(local)
 	if !ok || !a.IsLoopback() {
 		return false
 	}
@@ -86,8 +86,10 @@ func OnLoopback(r *http.Request) bool {
 		}
 	}
 	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	if strings.Contains(host, ":") {
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if strings.EqualFold(host, "localhost") {
@@ -95,4 +97,13 @@ func OnLoopback(r *http.Request) bool {
 	}
 	h, err := netip.ParseAddr(host)
 	return err == nil && (h == netip.IPv6Loopback() || h == netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+}
+
+// addrOf is the address of one end of a connection, as parseHop reads it.
+func addrOf(a net.Addr) (netip.Addr, bool) {
+	if t, ok := a.(*net.TCPAddr); ok && t != nil { // without its text
+		ip, ok := netip.AddrFromSlice(t.IP)
+		return ip.Unmap(), ok
+	}
+	return parseHop(a.String())
 }

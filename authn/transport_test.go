@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
 )
@@ -127,8 +129,12 @@ func TestRequireTLS(t *testing.T) {
 	}
 }
 
+const blanks = " \t\n\v\f\r"
+
+var bearer = regexp.MustCompile(`^ [-._~+/0-9A-Za-z]+=*$`)
+
 func FuzzCredentials(f *testing.F) {
-	for _, s := range []string{"Token abc", "Bearer abc", "bearer  a", "Basic YTpi", "Token", "", "\tToken a b", "Bearer a=", "Bearer \xff"} {
+	for _, s := range []string{"Token abc", "Bearer abc", "bearer  a", "Basic YTpi", "Token", "", "\tToken a b", "Bearer a=", "Bearer =", "Bearer a=b", "Token a=b", "Token\ta", "Token a ", "Token  a", "Basic a:b", "Tokena", "Bearer \xff"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -136,6 +142,19 @@ func FuzzCredentials(f *testing.F) {
 		r.Header["Authorization"] = []string{value}
 		for _, keyword := range []string{"Token", "Bearer", "Basic"} {
 			got, err := authn.Credentials(r, keyword, strings.ToLower(keyword))
+			// The quick way for usual credentials takes what the rules take, of ASCII.
+			ascii := !strings.ContainsFunc(value, func(c rune) bool { return c >= utf8.RuneSelf })
+			line := strings.TrimLeft(value, blanks)
+			if ascii && len(line) >= len(keyword) && strings.EqualFold(line[:len(keyword)], keyword) {
+				rest := line[len(keyword):]
+				good := len(strings.Fields(rest)) == 1 && strings.Contains(blanks, rest[:1])
+				if keyword == "Bearer" {
+					good = bearer.MatchString(rest)
+				}
+				if good != (err == nil) {
+					t.Fatalf("%q: got %q and %v under %s, want it taken: %t", value, got, err, keyword, good)
+				}
+			}
 			if (got == "") != (err != nil) {
 				t.Fatalf("%q: got %q and %v", value, got, err)
 			}

@@ -24,7 +24,7 @@ type (
 	not struct{ p Permission }
 )
 
-func (ps and) eval(a Access) verdict {
+func (ps and) eval(a *Access) verdict {
 	all := verdict{d: Allow}
 	for _, p := range ps {
 		v := eval(p, a)
@@ -45,7 +45,7 @@ func (ps and) eval(a Access) verdict {
 	return all
 }
 
-func (ps or) eval(a Access) verdict {
+func (ps or) eval(a *Access) verdict {
 	var all verdict
 	for _, p := range ps {
 		v := eval(p, a)
@@ -64,7 +64,7 @@ func (ps or) eval(a Access) verdict {
 	return all
 }
 
-func (n not) eval(a Access) verdict {
+func (n not) eval(a *Access) verdict {
 	v := eval(n.p, a)
 	switch {
 	case v.fault != nil:
@@ -77,9 +77,9 @@ func (n not) eval(a Access) verdict {
 	return verdict{d: Allow - v.d, blind: v.blind}
 }
 
-func (ps and) Decide(a Access) (Decision, error) { return ps.eval(a).results() }
-func (ps or) Decide(a Access) (Decision, error)  { return ps.eval(a).results() }
-func (n not) Decide(a Access) (Decision, error)  { return n.eval(a).results() }
+func (ps and) Decide(a Access) (Decision, error) { return ps.eval(&a).results() }
+func (ps or) Decide(a Access) (Decision, error)  { return ps.eval(&a).results() }
+func (n not) Decide(a Access) (Decision, error)  { return n.eval(&a).results() }
 
 func (ps and) String() string { return join("And", ps) }
 func (ps or) String() string  { return join("Or", ps) }

@@ -53,7 +53,7 @@ func (g Guard) Check(r *http.Request) error {
 // object counts as one that is not loaded: refused.
 func (g Guard) CheckObject(r *http.Request, object any) error {
 	a := Access{r, authn.FromContext(r.Context()), object}
-	v := g.eval(a)
+	v := g.eval(&a)
 	switch {
 	case v.fault != nil:
 		return v.fault
@@ -61,7 +61,7 @@ func (g Guard) CheckObject(r *http.Request, object any) error {
 		return nil
 	}
 	if g.read != nil && object != nil {
-		readable := eval(g.read, a)
+		readable := eval(g.read, &a)
 		if readable.fault != nil {
 			return readable.fault
 		}
@@ -75,7 +75,7 @@ func (g Guard) CheckObject(r *http.Request, object any) error {
 // decide is Check with the decision.
 func (g Guard) decide(r *http.Request) (Decision, error) {
 	a := Access{Request: r, Identity: authn.FromContext(r.Context())}
-	v := g.eval(a)
+	v := g.eval(&a)
 	switch {
 	case v.fault != nil:
 		return Deny, v.fault
@@ -85,7 +85,7 @@ func (g Guard) decide(r *http.Request) (Decision, error) {
 	return v.d, nil
 }
 
-func (g Guard) eval(a Access) verdict {
+func (g Guard) eval(a *Access) verdict {
 	if g.p == nil {
 		return verdict{}
 	}

@@ -26,9 +26,9 @@ func ByMethod(ps map[string]Permission) Permission {
 
 type byMethod map[string]Permission
 
-func (b byMethod) Decide(a Access) (Decision, error) { return b.eval(a).results() }
+func (b byMethod) Decide(a Access) (Decision, error) { return b.eval(&a).results() }
 
-func (b byMethod) eval(a Access) verdict {
+func (b byMethod) eval(a *Access) verdict {
 	p, ok := b[a.Request.Method]
 	if !ok && a.Request.Method == http.MethodHead {
 		p, ok = b[http.MethodGet]

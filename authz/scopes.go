@@ -100,11 +100,13 @@ type scopeGrants struct {
 	p     Permission
 }
 
-func (g scopeGrants) Decide(a Access) (Decision, error) { return g.eval(a).results() }
+func (g scopeGrants) Decide(a Access) (Decision, error) { return g.eval(&a).results() }
 
-func (g scopeGrants) eval(a Access) verdict {
+func (g scopeGrants) eval(a *Access) verdict {
 	if a.Identity.Subject != "" && slices.Contains(a.Identity.Scopes, g.scope) {
-		a.Identity.Client, a.Identity.Scopes = "", nil
+		full := *a
+		full.Identity.Client, full.Identity.Scopes = "", nil
+		return eval(g.p, &full)
 	}
 	return eval(g.p, a)
 }

@@ -34,17 +34,22 @@ var (
 	errNoUser    = authn.PermissionDenied("")
 )
 
-// evaluator is a Permission of this package that combines others.
-type evaluator interface {
-	eval(Access) verdict
-}
-
-// eval asks a permission.
-func eval(p Permission, a Access) verdict {
-	if e, ok := p.(evaluator); ok {
+// eval asks a permission. Those of this package that combine others are asked for their
+// verdict; a is on no heap, since no interface's method has it.
+func eval(p Permission, a *Access) verdict {
+	switch e := p.(type) {
+	case and:
+		return e.eval(a)
+	case or:
+		return e.eval(a)
+	case not:
+		return e.eval(a)
+	case byMethod:
+		return e.eval(a)
+	case scopeGrants:
 		return e.eval(a)
 	}
-	d, err := p.Decide(a)
+	d, err := p.Decide(*a)
 	if err == nil {
 		if d > Allow {
 			return verdict{fault: fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))}

@@ -78,6 +78,17 @@ type Users interface {
 	CreateUser(ctx context.Context, u User) error
 }
 
+// LiveUsers is a store that keeps accounts at hand, for who must know at each request
+// whether one is still as it was (password.Cached). It is optional: package cached has it.
+type LiveUsers interface {
+	// LiveUser is UserByID without the password hash. fingerprint is equal for two calls
+	// exactly where the hash was the same: Fingerprint of the hash.
+	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
+}
+
+// Fingerprint tells whether a hash is the one that it was.
+func (h PasswordHash) Fingerprint() Digest { return DigestOf(string(h)) }
+
 // Accounts changes accounts. Each method is one atomic change, and each that
 // takes something away bumps the subject's epoch in the same change, so that
 // every credential of every scheme ends with it (RULES T1, T4).
@@ -142,19 +153,23 @@ type permissions struct {
 
 // WithPermissions returns a copy of u whose HasPerm asks p; nil is nobody to ask. It is
 // what schemes put into an identity, so it is one allocation.
-func (u User) WithPermissions(p Permissions) *User {
-	l := &loaded{User: u}
-	if p != nil {
-		l.permissions.store = p
-		l.User.perms = &l.permissions
-	}
-	return &l.User
+func (u User) WithPermissions(p Permissions) *User { return new(Loaded).Set(u, p) }
+
+// Loaded is room for an account and its permissions, as a part of the record that a scheme
+// makes for a request: then both are one allocation. It is not copied.
+type Loaded struct {
+	user        User
+	permissions permissions
 }
 
-// loaded is an account with what its permissions are kept in.
-type loaded struct {
-	User
-	permissions permissions
+// Set is WithPermissions into l.
+func (l *Loaded) Set(u User, p Permissions) *User {
+	l.user = u
+	if p != nil {
+		l.permissions.store = p
+		l.user.perms = &l.permissions
+	}
+	return &l.user
 }
 
 // HasPerm reports whether u has the permission, itself or through a group. The

@@ -1,12 +1,16 @@
 package password
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
+	"hash/maphash"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -29,8 +33,11 @@ type CacheOptions struct {
 // Cached returns a checker that remembers verified passwords, for Basic, where
 // every request carries one (RULES T6). A hit costs no hash and no unit of a
 // limit, but it reads the account each time: a disabled account, a new password
-// and a log-out-everywhere hold at once. A failure is never remembered, and
-// neither a name nor a password is kept, only MACs under a key of this process.
+// and a log-out-everywhere hold at once. Where the store is a storage.LiveUsers, as
+// one of package cached is, it reads what that has at hand, and so a change that went
+// around the store may hold as late as the entry's end. A failure is never remembered,
+// and neither a name nor a password is kept, only keyed hashes under keys of this
+// process. Many first requests at once with one password wait for one hash.
 //
 // A hit is no way around the limits: an account is remembered for the address
 // that the password came from, and the first other password from there makes the
@@ -49,30 +56,55 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	if c == nil || o.TTL < 0 || o.TTL > MaxCacheTTL || o.MaxEntries < 0 {
 		return nil, errors.New("password: Cached wants a checker, a TTL of a minute at most, and a number of entries")
 	}
-	k := &cached{Checker: c, key: new([32]byte), ttl: o.TTL, max: o.MaxEntries, entries: make(map[mac]entry)}
-	_, _ = rand.Read(k.key[:]) // never fails; see crypto/rand
+	k := &cached{Checker: c, seed: maphash.MakeSeed(), ttl: o.TTL, max: o.MaxEntries, entries: make(map[place]entry), flights: make(map[check]*flight)}
+	k.live, _ = c.store.(storage.LiveUsers)
+	key := new([32]byte)
+	_, _ = rand.Read(key[:]) // never fails; see crypto/rand
+	k.macs.New = func() any { return &keyed{Hash: hmac.New(sha256.New, key[:])} }
 	return k, nil
 }
 
 type mac [sha256.Size]byte
 
+// place is where an account is remembered: a name from an address. Two names of one hash
+// push each other out, and neither is taken for the other: the entry's mac is over the name.
+type place struct {
+	name   uint64
+	source netip.Addr // that of authn.SourceOf
+}
+
 // entry is bound to what the account was when the password was verified.
 type entry struct {
-	password mac
-	id       string
-	hash     mac // of the stored hash
-	epoch    int64
-	expires  time.Time
+	password    mac // over name and password
+	id          string
+	fingerprint storage.Digest // of the stored hash
+	epoch       int64
+	expires     time.Time
 }
 
 type cached struct {
 	*Checker
-	key *[32]byte // behind a pointer, so that it is not printed
-	ttl time.Duration
-	max int
+	live storage.LiveUsers // nil: the store is none
+	seed maphash.Seed
+	macs sync.Pool // of *keyed
+	ttl  time.Duration
+	max  int
 
 	mu      sync.Mutex
-	entries map[mac]entry
+	entries map[place]entry
+	flights map[check]*flight
+}
+
+// check is what a flight is of.
+type check struct {
+	at     place
+	secret mac
+}
+
+// flight is a first check that others of the same wait for.
+type flight struct {
+	done chan struct{}
+	ok   bool // set before done is closed
 }
 
 // CheckPassword implements authn.PasswordChecker.
@@ -84,62 +116,130 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	if err != nil {
 		return k.Checker.CheckPassword(r, name, password)
 	}
-	m := k.mac(form, authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r)))
-	secret := k.mac(form, password)
-	if e, ok := k.get(m, secret); ok {
-		u, err := k.store.UserByID(r.Context(), e.id)
-		switch {
-		case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && k.mac("", string(u.Password)) == e.hash:
-			return k.login(r.Context(), u)
-		case err != nil && !errors.Is(err, storage.ErrNotFound):
-			return authn.Login{}, err
+	at := place{maphash.String(k.seed, form), sourceOf(r)}
+	c := check{at, k.mac(form, password)}
+	for {
+		if e, ok := k.get(c); ok {
+			u, fingerprint, err := k.user(r.Context(), e.id)
+			switch {
+			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
+				return k.login(r.Context(), u)
+			case err != nil && !errors.Is(err, storage.ErrNotFound):
+				return authn.Login{}, err
+			}
+			k.forget(at)
 		}
-		k.forget(m)
+		f, first := k.join(c)
+		if first {
+			return k.first(r, name, password, c, f)
+		}
+		select {
+		case <-f.done:
+		case <-r.Context().Done():
+			return authn.Login{}, r.Context().Err()
+		}
+		if !f.ok { // a failure is nobody else's
+			return k.Checker.CheckPassword(r, name, password)
+		}
 	}
-	login, u, err := k.check(r, name, password)
+}
+
+// first checks the password and remembers it where it is right.
+func (k *cached) first(r *http.Request, name, password string, c check, f *flight) (authn.Login, error) {
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.flights, c)
+		close(f.done)
+	}()
+	login, u, err := k.Checker.check(r, name, password)
 	if err == nil {
-		k.put(m, entry{secret, u.ID, k.mac("", string(u.Password)), u.Epoch, k.opts.Clock().Add(k.ttl)})
+		k.put(c.at, entry{c.secret, u.ID, u.Password.Fingerprint(), u.Epoch, k.opts.Clock().Add(k.ttl)})
+		f.ok = true
 	}
 	return login, err
+}
+
+// user is the account of a hit, with the fingerprint of its hash.
+func (k *cached) user(ctx context.Context, id string) (storage.User, storage.Digest, error) {
+	if k.live != nil {
+		return k.live.LiveUser(ctx, id)
+	}
+	u, err := k.store.UserByID(ctx, id)
+	if err != nil {
+		return storage.User{}, storage.Digest{}, err
+	}
+	return u, u.Password.Fingerprint(), nil
+}
+
+// sourceOf is authn.SourceOf without its text.
+func sourceOf(r *http.Request) netip.Addr {
+	a := authn.TrustedProxies{}.ClientAddr(r)
+	if !a.Is4() {
+		p, _ := a.Prefix(64) // of no address it is none
+		a = p.Addr()
+	}
+	return a
+}
+
+// keyed is an HMAC that is used again and again.
+type keyed struct {
+	hash.Hash
+	buf []byte
 }
 
 // mac is over both texts with the length of the first, so that no two pairs are
 // one.
 func (k *cached) mac(a, b string) (m mac) {
-	h := hmac.New(sha256.New, k.key[:])
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(a))))
-	h.Write([]byte(a))
-	h.Write([]byte(b))
-	h.Sum(m[:0])
+	h := k.macs.Get().(*keyed)
+	h.buf = append(append(binary.BigEndian.AppendUint32(h.buf[:0], uint32(len(a))), a...), b...)
+	h.Write(h.buf)
+	clear(h.buf)
+	h.buf = h.Sum(h.buf[:0])
+	copy(m[:], h.buf)
+	h.Reset()
+	k.macs.Put(h)
 	return m
 }
 
-// get takes the entry of m away where it is not of this password, in the same
-// step: of many guesses at once one can look at it.
-func (k *cached) get(m, secret mac) (entry, bool) {
+// join returns the flight of a check, and whether it is the caller's to make.
+func (k *cached) join(c check) (f *flight, first bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e, ok := k.entries[m]
-	if ok && (e.password != secret || !k.opts.Clock().Before(e.expires)) {
-		delete(k.entries, m)
+	f, running := k.flights[c]
+	if !running {
+		f = &flight{done: make(chan struct{})}
+		k.flights[c] = f
+	}
+	return f, !running
+}
+
+// get takes the entry of a place away where it is not of this password, in the same
+// step: of many guesses at once one can look at it.
+func (k *cached) get(c check) (entry, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, ok := k.entries[c.at]
+	if ok && (e.password != c.secret || !k.opts.Clock().Before(e.expires)) {
+		delete(k.entries, c.at)
 		return entry{}, false
 	}
 	return e, ok
 }
 
-func (k *cached) forget(m mac) {
+func (k *cached) forget(at place) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.entries, m)
+	delete(k.entries, at)
 }
 
-func (k *cached) put(m mac, e entry) {
+func (k *cached) put(at place, e entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, again := k.entries[m]; !again && len(k.entries) >= k.max {
+	if _, again := k.entries[at]; !again && len(k.entries) >= k.max {
 		k.makeRoom()
 	}
-	k.entries[m] = e
+	k.entries[at] = e
 }
 
 // makeRoom looks at a few entries and forgets those that have expired, or else one
@@ -147,10 +247,10 @@ func (k *cached) put(m mac, e entry) {
 func (k *cached) makeRoom() {
 	const look = 8
 	now, looked := k.opts.Clock(), 0
-	var last mac
-	for m, e := range k.entries {
-		if last = m; !now.Before(e.expires) {
-			delete(k.entries, m)
+	var last place
+	for at, e := range k.entries {
+		if last = at; !now.Before(e.expires) {
+			delete(k.entries, at)
 		}
 		if looked++; looked == look {
 			break

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -116,4 +119,83 @@ func (s *noReads) UserByID(ctx context.Context, id string) (storage.User, error)
 		return storage.User{}, errors.New("down")
 	}
 	return s.Store.UserByID(ctx, id)
+}
+
+// Many first requests at once with one right password cost one hash; wrong ones are each
+// hashed and counted.
+func TestCachedTogether(t *testing.T) {
+	w := newWorld(t, cheap(), password.Options{})
+	w.register(t, "alice")
+	c, err := password.Cached(w.checker, nil)
+	must(t, err)
+	for pw, want := range map[string]int{secret: 200, "wrong": 401} {
+		n := int64(64)
+		if want != 200 {
+			n = 8
+		}
+		hashed, units := w.hasher.Hashed(), w.limiter.left.Load()
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				if _, err := c.CheckPassword(httptest.NewRequest("GET", "/", nil), "alice", pw); status(err) != want {
+					t.Errorf("%s: %v, want %d", pw, err, want)
+				}
+			})
+		}
+		wg.Wait()
+		hashes, counted := w.hasher.Hashed()-hashed, units-w.limiter.left.Load()
+		expected := int64(1)
+		if want != 200 {
+			expected = n
+		}
+		if hashes != expected || counted != expected {
+			t.Errorf("%s: %d hashes and %d units, want %d", pw, hashes, counted, expected)
+		}
+	}
+}
+
+// Who waits for another's check stops waiting with its own request.
+func TestCachedWaitEnds(t *testing.T) {
+	h, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}, Slots: 1, MaxWait: time.Minute})
+	must(t, err)
+	w := newWorld(t, h, password.Options{})
+	w.register(t, "alice")
+	c, err := password.Cached(w.checker, nil)
+	must(t, err)
+	release, err := h.Hold(t.Context(), "")
+	must(t, err)
+	first := make(chan error)
+	go func() {
+		_, err := c.CheckPassword(httptest.NewRequest("GET", "/", nil), "alice", secret)
+		first <- err
+	}()
+	for _, waiting := h.Slots(); waiting == 0; _, waiting = h.Slots() {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.CheckPassword(httptest.NewRequest("GET", "/", nil).WithContext(ctx), "alice", secret); !errors.Is(err, context.Canceled) {
+		t.Errorf("a request that has ended: %v", err)
+	}
+	release()
+	must(t, <-first)
+}
+
+// An account is remembered for what the limits count as one source.
+func TestCachedSource(t *testing.T) {
+	list := []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "[::ffff:192.0.2.1]:3", "[2001:db8::1]:1", "[2001:db8::2:0:0:0:1%eth0]:1", "[2001:db8:0:1::1]:1", "192.0.2.1", "junk", ""}
+	for _, a := range list {
+		for _, b := range list {
+			one, other := httptest.NewRequest("GET", "/", nil), httptest.NewRequest("GET", "/", nil)
+			one.RemoteAddr, other.RemoteAddr = a, b
+			text := func(addr string) string {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.RemoteAddr = addr
+				return authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))
+			}
+			if got, want := password.SourceOf(one) == password.SourceOf(other), text(a) == text(b); got != want {
+				t.Errorf("%q and %q: one source %t, want %t", a, b, got, want)
+			}
+		}
+	}
 }

@@ -34,3 +34,6 @@ func Entries(c authn.PasswordChecker) int {
 	defer k.mu.Unlock()
 	return len(k.entries)
 }
+
+// SourceOf is where Cached remembers an account of a request for.
+var SourceOf = sourceOf

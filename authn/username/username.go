@@ -40,6 +40,9 @@ func Canonical(name string) (string, error) {
 	if name == "" || len(name) > 4*MaxBytes || !utf8.ValidString(name) {
 		return "", ErrInvalid
 	}
+	if usual(name) { // which is its own form
+		return check(name)
+	}
 	for range 4 { // RFC 8265 section 3.5: until it is stable
 		form, err := precis.UsernameCaseMapped.String(name)
 		if err != nil {
@@ -54,14 +57,27 @@ func Canonical(name string) (string, error) {
 	return "", ErrInvalid
 }
 
+// usual reports whether name is of small ASCII letters, digits and signs that names may
+// hold.
+func usual(name string) bool {
+	for i := range len(name) {
+		if !plain(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("@.+-_", c) >= 0
+}
+
 func check(name string) (string, error) {
 	if len(name) > MaxBytes || utf8.RuneCountInString(name) > MaxRunes || name[0] == '.' || name[len(name)-1] == '.' {
 		return "", ErrInvalid
 	}
 	for i := range len(name) {
-		c := name[i]
-		plain := 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("@.+-_", c) >= 0
-		if c < utf8.RuneSelf && !plain {
+		if c := name[i]; c < utf8.RuneSelf && !plain(c) {
 			return "", ErrInvalid
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -43,16 +44,16 @@ func TestReplicas(t *testing.T) {
 			}
 			return u.Epoch == found.Epoch
 		}
-		// until polls for what another connection brings.
+		// until polls for what another connection brings, each time after a round trip.
 		until := func(what string, done func() bool) {
 			t.Helper()
-			for range 1000 {
-				if done() {
-					return
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			for !done() {
+				if err := db.Ping(ctx); err != nil {
+					t.Fatalf("never %s: %v", what, err)
 				}
-				time.Sleep(10 * time.Millisecond)
 			}
-			t.Fatalf("never %s", what)
 		}
 		until("kept", func() bool { return good() && there.(*cached.Store).Usage().Entries > 0 })
 		if _, err := db.BumpEpoch(t.Context(), "id"); err != nil { // around the cache: nobody is told

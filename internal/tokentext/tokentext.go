@@ -55,12 +55,11 @@ func Valid(prefix, text string) bool {
 	if n != len(prefix)+1+bodyLen || !HasPrefix(prefix, text) {
 		return false
 	}
-	for i := n - bodyLen; i < n; i++ {
-		if sextet[text[i]] == 0 {
-			return false
-		}
+	var all byte
+	for _, c := range []byte(text[n-bodyLen : n]) { // without a branch
+		all |= sextet[c] - 1 // 255 where c is none, else below 64
 	}
-	if (sextet[text[n-1]]-1)&3 != 0 { // 43 characters have two bits more than 32 bytes
+	if all > 63 || (sextet[text[n-1]]-1)&3 != 0 { // 43 characters have two bits more than 32 bytes
 		return false
 	}
 	// The CRC's implementation is chosen at run time, so that a copy would be on the heap.

@@ -2,6 +2,7 @@ package tokentext
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"regexp"
 	"strings"
 	"testing"
@@ -97,13 +98,33 @@ func TestPattern(t *testing.T) {
 func FuzzValid(f *testing.F) {
 	f.Add("vst", token(f))
 	f.Add("vst", "vst_")
+	for i := range 60 { // each character once another one
+		text := []byte(token(f))
+		if i < len(text) {
+			text[i] ^= 0x80
+			f.Add("vst", string(text))
+		}
+	}
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, prefix, text string) {
-		if !Valid(prefix, text) {
+		if got := Valid(prefix, text); got != slowly(prefix, text) {
+			t.Errorf("%q: valid %t", text, got)
+		} else if !got {
 			return
 		}
 		if CheckPrefix(prefix) == nil && regexp.MustCompile(Pattern(prefix)).FindString(text) != text {
 			t.Errorf("valid but not of the published pattern: %q", text)
 		}
 	})
+}
+
+// slowly is Valid by its own words.
+func slowly(prefix, text string) bool {
+	n := len(text) - checkLen
+	if n != len(prefix)+1+bodyLen || !HasPrefix(prefix, text) {
+		return false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text[n-bodyLen : n])
+	check := checksum([]byte(text[:n]))
+	return err == nil && len(raw) == Size && string(check[:]) == text[n:]
 }

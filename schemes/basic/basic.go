@@ -115,9 +115,12 @@ func inBasicsWords(err error) error {
 	return err
 }
 
+var strict = base64.RawStdEncoding.Strict()
+
 func decode(text string) (name, password string, ok bool) {
 	text = strings.TrimRight(text, "=") // padding is optional
-	raw, err := base64.RawStdEncoding.Strict().DecodeString(text)
+	var buf [256]byte                   // longer ones go to the heap
+	raw, err := strict.AppendDecode(buf[:0], []byte(text))
 	if err != nil {
 		return "", "", false
 	}

@@ -61,14 +61,18 @@ func (s *Scheme) identify(r *http.Request, now time.Time) (authn.Identity, error
 		s.tell(ctx, Event{Kind: Expired, Subject: t.Subject, TokenID: t.ID, Count: 1})
 		return authn.Identity{}, s.invalid.With(errors.New("expired"))
 	}
-	id := authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
+	v := &struct { // one allocation
+		token   storage.DeviceToken
+		account storage.Loaded
+	}{token: t}
+	id := authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &v.token, Expires: t.Expires}
 	perms := s.perms
 	if id.Delegated() { // RULES C4
 		perms = nil
 	} else {
 		id.Roles = u.Roles
 	}
-	if id.User, err = s.user(ctx, u.WithPermissions(perms)); err != nil {
+	if id.User, err = s.user(ctx, v.account.Set(u, perms)); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil

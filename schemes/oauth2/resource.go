@@ -122,17 +122,17 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (authn.Identity,
 	if a.Subject == "" {
 		return id, nil
 	}
-	if id.User, err = s.user(r.Context(), st.User); err != nil {
+	if id.User, err = s.user(r.Context(), &st.User); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil
 }
 
-func (s *Server) user(ctx context.Context, u storage.User) (authn.User, error) {
+func (s *Server) user(ctx context.Context, u *storage.User) (authn.User, error) {
 	if s.opts.User != nil {
-		return s.opts.User(ctx, u)
+		return s.opts.User(ctx, *u)
 	}
-	return &u, nil
+	return u, nil
 }
 
 // dead returns why a token is not live, or nil.

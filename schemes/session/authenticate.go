@@ -25,6 +25,7 @@ type row struct {
 	storage.Session
 	text string // the cookie's; never leaves the package but in the cookie
 	next *begun // of a session that begins with this request; nil: it was there
+	user storage.Loaded
 }
 
 // SessionID returns the name of the session that authenticated the identity: that of
@@ -68,7 +69,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		}
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
-	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
+	if id.User, err = s.user(r.Context(), loaded.user.Set(u, s.perms)); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil

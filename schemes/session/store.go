@@ -231,9 +231,9 @@ func (st *Store) update(ctx context.Context, v *sessions.Session, held *loaded, 
 	case err != nil:
 		return err
 	}
-	changed := *held.row // authentication's copy is not written to
+	changed := &row{Session: held.row.Session, text: held.row.text, next: held.row.next} // authentication's is not written to
 	changed.Data, changed.Version = stored, version+1
-	held.row, v.Values = &changed, now
+	held.row, v.Values = changed, now
 	return nil
 }
 

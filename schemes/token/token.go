@@ -187,19 +187,22 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 	case !s.ring.Has(t.KeyID):
 		return authn.Identity{}, s.invalid.With(errors.New("its master key left the ring"))
 	}
-	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &t}
-	if id.User, err = s.user(ctx, u); err != nil {
+	v := &struct { // one allocation
+		token   storage.StaticToken
+		account storage.Loaded
+	}{token: t}
+	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &v.token}
+	if id.User, err = s.user(ctx, v.account.Set(u, s.perms)); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil
 }
 
-func (s *Scheme) user(ctx context.Context, u storage.User) (authn.User, error) {
-	account := u.WithPermissions(s.perms)
+func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {
 	if s.opts.User != nil {
-		return s.opts.User(ctx, *account)
+		return s.opts.User(ctx, *u)
 	}
-	return account, nil
+	return u, nil
 }
 
 func (s *Scheme) isToken(text string) bool {

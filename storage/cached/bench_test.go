@@ -27,13 +27,17 @@ func newFloor(n int) *floor {
 	f := new(floor)
 	for i := range n {
 		d := storage.DigestOf(benchText(i))
-		sh := &f.shards[d[0]&63]
-		if sh.m == nil {
-			sh.m = make(map[storage.Digest]*storage.User)
-		}
-		sh.m[d] = &storage.User{ID: fmt.Sprint(i)}
+		f.put(d, &storage.User{ID: fmt.Sprint(i)})
 	}
 	return f
+}
+
+func (f *floor) put(d storage.Digest, u *storage.User) {
+	sh := &f.shards[d[0]&63]
+	if sh.m == nil {
+		sh.m = make(map[storage.Digest]*storage.User)
+	}
+	sh.m[d] = u
 }
 
 func (f *floor) get(d storage.Digest) *storage.User {

@@ -78,6 +78,11 @@ func (w *watched) UserStanding(ctx context.Context, subject string, keys storage
 	return u, st, w.saw(err)
 }
 
+func (w *watched) UserByID(ctx context.Context, id string) (storage.User, error) {
+	u, err := w.Base.UserByID(ctx, id)
+	return u, w.saw(err)
+}
+
 // world is a store with a cache in front.
 type world struct {
 	testing.TB
@@ -218,6 +223,14 @@ func (w *world) give(id string) []credential {
 			u, st, err := s.UserStanding(ctx, id, keys)
 			return maybe(err, func() bool { return u.Active && !st.Blocked && st.Epoch == epoch })
 		}, blocks},
+		{"live_user", func(ctx context.Context, s *cached.Store) (bool, error) {
+			u, hash, err := s.LiveUser(ctx, id)
+			return maybe(err, func() bool {
+				return u.Active && u.Epoch == epoch && hash == storage.PasswordHash("hash").Fingerprint()
+			})
+		}, map[string]func(*cached.Store) error{
+			"new_hash": func(s *cached.Store) error { return s.ReplaceHash(ctx, id, "hash", "a better one") },
+		}},
 	}
 }
 

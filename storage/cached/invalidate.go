@@ -24,6 +24,7 @@ const (
 	Standings          // Blocklist.StandingOf, by the token's JTI
 	UserStandings      // Blocklist.UserStanding, by the token's JTI
 	Blocks             // storage.BlockKey: a name that standings and access tokens hang on
+	LiveUsers          // LiveUser, by the digest of the account's ID
 	kinds
 )
 

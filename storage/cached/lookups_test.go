@@ -51,6 +51,14 @@ func TestHitsAreTheRecords(t *testing.T) {
 				u, r, err := s.UserStanding(w.ctx, "alice", keys)
 				return []any{without(u), r, err}
 			},
+			"live_user": func(s cached.Base) []any {
+				if live, ok := s.(storage.LiveUsers); ok {
+					u, hash, err := live.LiveUser(w.ctx, "alice")
+					return []any{u, hash, err}
+				}
+				u, err := s.UserByID(w.ctx, "alice")
+				return []any{without(u), u.Password.Fingerprint(), err}
+			},
 		}
 		if len(list) != len(lookups) {
 			t.Fatal("a kind is missing")
@@ -129,7 +137,7 @@ func TestOnlyGoodOnesAreKept(t *testing.T) {
 		list := w.give("alice")
 		w.must(everywhere(w.ctx, "alice", 0)[what](w.s))
 		for _, c := range list {
-			if c.name == "standing" || c.name == "user_standing" && what != "disable" {
+			if c.name == "standing" || (c.name == "user_standing" || c.name == "live_user") && what != "disable" {
 				continue // says the epoch, whatever it is
 			}
 			first := w.asked(func() { w.is(c, false, what) })

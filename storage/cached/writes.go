@@ -23,6 +23,11 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 	return s.change(ctx, func(ctx context.Context) error { return s.base.ChangePassword(ctx, id, epoch, hash) }, ofSubject(id))
 }
 
+// ReplaceHash implements storage.Accounts. No credential ends, but the fingerprint changes.
+func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.PasswordHash) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.ReplaceHash(ctx, id, old, new) }, ofSubject(id))
+}
+
 // SetActive implements storage.Accounts.
 func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetActive(ctx, id, active) }, ofSubject(id))
