@@ -3,6 +3,7 @@ package cached
 import (
 	"bytes"
 	"context"
+	"slices"
 	"unique"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -134,6 +135,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 		unknown: true,
 		read: func(ctx context.Context) (v with[storage.Session], err error) {
 			t, u, err := s.base.SessionByDigest(ctx, k.Digest)
+			t.Data = slices.Clip(t.Data) // who appends makes a copy
 			v.account(t, u)
 			return v, err
 		},
@@ -148,7 +150,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 					since: micros(t.Created), authTime: micros(t.AuthTime), lastSeen: micros(t.LastSeen), expires: micros(t.Expires), until: micros(t.Ends),
 				}
 				if t.Data != nil {
-					data := bytes.Clone(t.Data)
+					data := slices.Clip(bytes.Clone(t.Data))
 					r.data = &data
 				}
 				out.item = r

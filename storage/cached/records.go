@@ -138,7 +138,7 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 		if t.seen == nil || len(t.seen) >= maxInterned {
 			t.seen = make(map[string]*lists)
 		}
-		l = &lists{slices.Clone(roles), slices.Clone(scopes), slices.Clone(resource)}
+		l = &lists{slices.Clip(slices.Clone(roles)), slices.Clip(slices.Clone(scopes)), slices.Clip(slices.Clone(resource))}
 		t.seen[key] = l
 	}
 	return l, size + 96
