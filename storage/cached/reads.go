@@ -2,6 +2,7 @@ package cached
 
 import (
 	"context"
+	"slices"
 	"unique"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -133,6 +134,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 		unknown: true,
 		read: func(ctx context.Context) (v with[storage.Session], err error) {
 			t, u, err := s.base.SessionByDigest(ctx, k.Digest)
+			t.Data = slices.Clip(t.Data) // who appends makes a copy
 			v.account(t, u)
 			return v, err
 		},

@@ -67,7 +67,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
 				c, err := k.s.ClientByID(ctx, "c")
 				k.must(err)
-				other := c
+				other := client("c")
 				other.Disabled = true
 				go func() { disabled <- k.s.UpdateClient(k.ctx, other) }()
 				select { // it waits for the transaction
@@ -75,8 +75,9 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 					disabled <- err
 				case <-time.After(100 * time.Millisecond):
 				}
-				c.Name = "new"
-				return k.s.UpdateClient(ctx, c)
+				mine := c
+				mine.Name = "new"
+				return k.s.UpdateClient(ctx, mine)
 			}))
 			k.must(<-disabled)
 			if c, err := k.s.ClientByID(k.ctx, "c"); err != nil || !c.Disabled {
