@@ -13,12 +13,12 @@ const (
 	remembered = 4096
 )
 
-// Used tells that a token of the family, made at created, was used: its holder has the
+// Used tells that a token of the family, made at created, was used at now: its holder has the
 // answer, so that from then on nobody may have it again but from where it was claimed
 // (RULES T3). It is for tokens that are checked against the store anyway; it writes once
 // for each exchange, within the grace, and does nothing later.
-func (r *Rotator) Used(ctx context.Context, family string, created time.Time) error {
-	if age := r.opts.Clock().Sub(created); family == "" || age >= r.opts.Grace+slack {
+func (r *Rotator) Used(ctx context.Context, family string, created, now time.Time) error {
+	if age := now.Sub(created); family == "" || age >= r.opts.Grace+slack {
 		return nil
 	}
 	if !r.first(family, created) {

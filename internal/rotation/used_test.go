@@ -20,13 +20,13 @@ func TestUsedNarrows(t *testing.T) {
 		want   error
 	}{
 		"not_used":        {func(w *world) error { return nil }, "thief", nil},
-		"used_same":       {func(w *world) error { return w.Used(t.Context(), "f", w.clock()) }, "home", nil},
-		"used_other":      {func(w *world) error { return w.Used(t.Context(), "f", w.clock()) }, "thief", ErrReused},
-		"used_unknown":    {func(w *world) error { return w.Used(t.Context(), "f", w.clock()) }, "", ErrReused},
-		"older_token":     {func(w *world) error { return w.Used(t.Context(), "f", w.clock().Add(-3*slack)) }, "thief", nil},
-		"other_family":    {func(w *world) error { return w.Used(t.Context(), "g", w.clock()) }, "thief", nil},
-		"without_family":  {func(w *world) error { return w.Used(t.Context(), "", w.clock()) }, "thief", nil},
-		"long_after_made": {func(w *world) error { return w.Used(t.Context(), "f", w.clock().Add(-time.Hour)) }, "thief", nil},
+		"used_same":       {func(w *world) error { return w.Used(t.Context(), "f", w.clock(), w.clock()) }, "home", nil},
+		"used_other":      {func(w *world) error { return w.Used(t.Context(), "f", w.clock(), w.clock()) }, "thief", ErrReused},
+		"used_unknown":    {func(w *world) error { return w.Used(t.Context(), "f", w.clock(), w.clock()) }, "", ErrReused},
+		"older_token":     {func(w *world) error { return w.Used(t.Context(), "f", w.clock().Add(-3*slack), w.clock()) }, "thief", nil},
+		"other_family":    {func(w *world) error { return w.Used(t.Context(), "g", w.clock(), w.clock()) }, "thief", nil},
+		"without_family":  {func(w *world) error { return w.Used(t.Context(), "", w.clock(), w.clock()) }, "thief", nil},
+		"long_after_made": {func(w *world) error { return w.Used(t.Context(), "f", w.clock().Add(-time.Hour), w.clock()) }, "thief", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 10*time.Second)

@@ -244,7 +244,7 @@ func (s *Scheme) used(ctx context.Context, a *Access) error {
 	if !s.opts.NarrowGrace {
 		return nil
 	}
-	return s.rotator.Used(ctx, a.Family, a.Issued.Add(time.Second))
+	return s.rotator.Used(ctx, a.Family, a.Issued.Add(time.Second), s.opts.Clock())
 }
 
 var (

@@ -183,12 +183,12 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, nil
 	case err != nil:
 		return introspection{}, err
-	case s.dead(&st) != nil:
+	case s.dead(&st, s.now()) != nil:
 		return introspection{}, nil
 	case a.Client != c.ID && !slices.ContainsFunc(s.audienceOf(&a), func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
 		return introspection{}, nil
 	}
-	if err := s.rotator.Used(ctx, a.Family, a.Created); err != nil { // by whoever asks whether it is good
+	if err := s.rotator.Used(ctx, a.Family, a.Created, s.now()); err != nil { // by whoever asks whether it is good
 		return introspection{}, err
 	}
 	return introspection{

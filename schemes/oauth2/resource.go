@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -95,7 +96,8 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (authn.Identity,
 	case err != nil:
 		return authn.Identity{}, err
 	}
-	if err := s.dead(&st); err != nil {
+	now := s.now()
+	if err := s.dead(&st, now); err != nil {
 		return authn.Identity{}, s.invalid.With(err)
 	}
 	a := &st.Access
@@ -111,7 +113,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (authn.Identity,
 		}
 	}
 	if !a.Digest.IsZero() { // a signed one is not: that would cost a write for each (RULES T3)
-		if err := s.rotator.Used(r.Context(), a.Family, a.Created); err != nil {
+		if err := s.rotator.Used(r.Context(), a.Family, a.Created, now); err != nil {
 			return authn.Identity{}, err
 		}
 	}
@@ -136,7 +138,7 @@ func (s *Server) user(ctx context.Context, u *storage.User) (authn.User, error) 
 }
 
 // dead returns why a token is not live, or nil.
-func (s *Server) dead(st *storage.AccessState) error {
+func (s *Server) dead(st *storage.AccessState, now time.Time) error {
 	a := &st.Access
 	switch {
 	case st.Ended:
@@ -145,7 +147,7 @@ func (s *Server) dead(st *storage.AccessState) error {
 		return errors.New("account disabled")
 	case a.Epoch != st.User.Epoch:
 		return errors.New("ended with an earlier epoch of the account")
-	case a.Expired(s.now()):
+	case a.Expired(now):
 		return errors.New("expired")
 	}
 	return nil

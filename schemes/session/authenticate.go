@@ -147,7 +147,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		err = over("expired")
 	}
 	if err == nil && s.memory != nil { // whoever copied the second cookie before gets no answer any more
-		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created)
+		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created, s.now())
 	}
 	if err != nil {
 		return nil, storage.User{}, err
