@@ -20,7 +20,7 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 test: ## all tests, on real SQLite and PostgreSQL
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run, or failing where CI is set: tests that read other projects' vectors; VESTIBULE_VECTORS names no folder ($(VESTIBULE_VECTORS))"
 	$(GO) vet ./...
-	scripts/with-services $(GO) test ./...
+	scripts/with-services $(GO) test $(TESTFLAGS) ./... $(TESTOUT)
 
 race: ## all tests with the race detector
 	scripts/with-services $(GO) test -race -short ./...
@@ -44,7 +44,11 @@ lint: ## format, vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 attacks: ## how many rows of the attack catalogue have tests that pass
+ifdef JSON
+	scripts/with-services scripts/interop $(GO) test -count=1 -json -tags interop ./internal/interop >>$(JSON); ended=$$?; $(GO) run ./internal/attacks -json $(JSON) && exit $$ended
+else
 	scripts/with-services scripts/interop $(GO) run ./internal/attacks -tags interop
+endif
 
 interop: ## independent clients and issuers: npm's jose, oauth4webapi, openid-client and oidc-provider, go-oidc, Chromium (needs node, npm and chromium)
 	scripts/interop

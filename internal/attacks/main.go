@@ -67,8 +67,8 @@ func run(input, tags string, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, ended())
 	}
-	if err := ended(); err != nil {
-		return fmt.Errorf("tests failed (%w): %s", err, strings.Join(failed, ", "))
+	if err := ended(); err != nil || len(failed) > 0 {
+		return fmt.Errorf("tests failed: %s", strings.Join(failed, ", "))
 	}
 	required, later, err := parseRows(rowsFile)
 	if err != nil {
