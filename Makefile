@@ -20,10 +20,10 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 test: ## all tests, on real SQLite and PostgreSQL
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run, or failing where CI is set: tests that read other projects' vectors; VESTIBULE_VECTORS names no folder ($(VESTIBULE_VECTORS))"
 	$(GO) vet ./...
-	scripts/with-services $(GO) test $(TESTFLAGS) ./... $(TESTOUT)
+	scripts/with-services $(GO) test -timeout 30m $(TESTFLAGS) ./... $(TESTOUT)
 
 race: ## all tests with the race detector
-	scripts/with-services $(GO) test -race -short ./...
+	scripts/with-services $(GO) test -timeout 30m -race -short ./...
 
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)

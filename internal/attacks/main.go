@@ -51,7 +51,7 @@ func run(input, tags string, out io.Writer) error {
 		defer f.Close()
 		events = f
 	} else {
-		cmd := exec.Command("go", "test", "-count=1", "-json", "-tags", tags, "-run", "attack|Attack|Test|Fuzz", "./...")
+		cmd := exec.Command("go", "test", "-count=1", "-timeout", "30m", "-json", "-tags", tags, "-run", "attack|Attack|Test|Fuzz", "./...")
 		cmd.Stderr = os.Stderr
 		pipe, err := cmd.StdoutPipe()
 		if err != nil {
