@@ -39,6 +39,23 @@ type Ambient interface {
 	Ambient() bool
 }
 
+// Sharer is an Authenticator that keeps identities at hand and gives one to several
+// requests, so that the middleware needs no copy of its own.
+type Sharer interface {
+	// Share returns the Authenticator itself, so that another one that embeds it and has an
+	// Authenticate of its own is not taken for it, and ask, which is Authenticate with an
+	// identity that is read-only, for all who get it. nil without an error is a fault.
+	Share() (self Authenticator, ask func(*http.Request) (*Identity, error))
+}
+
+// Unshared turns the results of what Sharer gives into those of Authenticate.
+func Unshared(id *Identity, err error) (Identity, error) {
+	if id == nil || err != nil {
+		return Identity{}, err
+	}
+	return *id, nil
+}
+
 // Namer is an Authenticator that has a name: the one it puts into
 // Identity.Scheme. Logs, metrics and audits use it.
 type Namer interface {

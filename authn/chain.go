@@ -27,8 +27,11 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	id, _, err := newPlan(leaves).authenticate(r, nil)
-	return id, err
+	var f found
+	if _, err = newPlan(leaves).authenticate(r, nil, &f); err != nil {
+		return Identity{}, err
+	}
+	return *f.identity(), nil
 }
 
 // Check reports why a would be a mistake: a nil member, the same member twice,
@@ -105,12 +108,26 @@ func same(a, b Authenticator) bool {
 // nobody is the index of no leaf.
 const nobody = -1
 
-// authenticate asks the leaves. by is the index of the leaf that decided.
-func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, err error) {
+// found is an identity: one that others have too, or one's own.
+type found struct {
+	shared *Identity // nil: own
+	own    Identity
+}
+
+func (f *found) identity() *Identity {
+	if f.shared != nil {
+		return f.shared
+	}
+	return &f.own
+}
+
+// authenticate asks the leaves and sets f, which is what it was where err is not nil. by is
+// the index of the leaf that decided.
+func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err error) {
 	by = nobody
 	defer func() {
 		if v := recover(); v != nil {
-			id, err = Identity{}, newPanic(v)
+			err = newPanic(v)
 			t.step(p.name(by), err)
 		}
 	}()
@@ -120,7 +137,7 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 	case 1:
 		order = p.explicit
 	default:
-		return Identity{}, nobody, errSeveralHeaders
+		return nobody, errSeveralHeaders
 	}
 	present := p.present(r, len(lines) > 0)
 	// The claims tell whom to ask, if it is one that takes the credential. Where it is
@@ -137,36 +154,60 @@ func (p *plan) authenticate(r *http.Request, t *tracer) (id Identity, by int, er
 		if quick && l.quick && takers&(1<<i) == 0 {
 			continue
 		}
-		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere() {
+		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere {
 			t.skip(l.name)
 			continue
 		}
 		by = i
-		id, err = l.Authenticate(r)
-		if err == nil && !id.Authenticated() {
-			err = errNoIdentity
-		}
+		err = l.ask(r, f)
 		t.step(l.name, err)
 		switch {
 		case err == nil:
-			if id.Scheme == "" {
-				id.Scheme = l.name
-			}
-			if id.Client != "" && id.Scopes == nil {
-				id.Scopes = []string{}
-			}
-			return id, i, nil
+			return i, nil
 		case err == ErrNoCredentials:
 		case !isAbsent(err):
-			return Identity{}, i, err
+			return i, err
 		case unrecognizedErr == nil && errors.Is(err, ErrUnrecognized):
 			unrecognizedBy, unrecognizedErr = i, err
 		}
 	}
 	if unrecognizedErr != nil {
-		return Identity{}, unrecognizedBy, refusalOf(unrecognizedErr)
+		return unrecognizedBy, refusalOf(unrecognizedErr)
 	}
-	return Identity{}, nobody, ErrNoCredentials
+	return nobody, ErrNoCredentials
+}
+
+// ask lets one leaf authenticate. f is what it was where err is not nil.
+func (l *leaf) ask(r *http.Request, f *found) (err error) {
+	if l.shared != nil {
+		shared, err := l.shared(r)
+		switch {
+		case err != nil:
+			return err
+		case shared == nil || !shared.Authenticated():
+			return errNoIdentity
+		case shared.Scheme != "" && (shared.Client == "" || shared.Scopes != nil):
+			f.shared = shared
+			return nil
+		}
+		f.own = *shared
+	} else {
+		id, err := l.Authenticate(r)
+		switch {
+		case err != nil:
+			return err
+		case !id.Authenticated():
+			return errNoIdentity
+		}
+		f.own = id
+	}
+	if f.own.Scheme == "" {
+		f.own.Scheme = l.name
+	}
+	if f.own.Client != "" && f.own.Scopes == nil {
+		f.own.Scopes = []string{}
+	}
+	return nil
 }
 
 func (p *plan) name(i int) string {

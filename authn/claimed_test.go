@@ -81,8 +81,9 @@ func FuzzClaims(f *testing.F) {
 			if cookie {
 				r.Header.Set("Cookie", "x=y")
 			}
-			id, _, err := m.plan.authenticate(r, nil)
-			return fmt.Sprint(id.Subject, id.Scheme, err), asked
+			var id found
+			_, err := m.plan.authenticate(r, nil, &id)
+			return fmt.Sprint(id.identity().Subject, id.identity().Scheme, err), asked
 		}
 		want, all := decide(false)
 		got, some := decide(true)
@@ -106,7 +107,7 @@ func TestClaimsSpareOthers(t *testing.T) {
 		asked = nil
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Authorization", line)
-		_, _, _ = p.authenticate(r, nil)
+		_, _ = p.authenticate(r, nil, new(found))
 		if got := fmt.Sprint(asked); got != want {
 			t.Errorf("%s: %s were asked, want %s", line, got, want)
 		}

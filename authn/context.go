@@ -15,13 +15,20 @@ type carrier interface {
 }
 
 func stateFrom(ctx context.Context) carrier {
+	if s, ok := ctx.(*sharing); ok { // nothing else is on the context yet
+		return s
+	}
 	c, _ := ctx.Value(contextKey{}).(carrier)
 	return c
 }
 
-// newContext leaves id and m on a context. It allocates once: the context that
-// it returns holds the identity itself.
-func newContext(ctx context.Context, m *Middleware, id Identity) context.Context {
+// newContext leaves an identity and m on a context. It allocates once: the context that
+// it returns holds the identity itself, or points to the one that others have too.
+func newContext(ctx context.Context, m *Middleware, f *found) context.Context {
+	if f.shared != nil {
+		return &sharing{ctx, m, f.shared}
+	}
+	id := &f.own
 	if !id.Authenticated() {
 		return &anonymous{ctx, m}
 	}
@@ -32,6 +39,13 @@ func newContext(ctx context.Context, m *Middleware, id Identity) context.Context
 		authSec: id.AuthTime.Unix(), authNsec: uint32(id.AuthTime.Nanosecond()),
 		expSec: id.Expires.Unix(), expNsec: uint32(id.Expires.Nanosecond()),
 	}
+}
+
+// sharing is the context of an identity that a Sharer keeps.
+type sharing struct {
+	context.Context
+	m  *Middleware
+	id *Identity
 }
 
 // anonymous is the context of a request without an identity.
@@ -61,6 +75,17 @@ func (a *anonymous) Value(key any) any {
 	}
 	return a.Context.Value(key)
 }
+
+func (s *sharing) Value(key any) any {
+	if key == (contextKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+func (s *sharing) identity() Identity      { return *s.id }
+func (s *sharing) user() User              { return s.id.User }
+func (s *sharing) middleware() *Middleware { return s.m }
 
 func (a *anonymous) identity() Identity      { return Identity{} }
 func (a *anonymous) user() User              { return nil }

@@ -11,9 +11,9 @@ import "net/http"
 // one, any other where nobody could tell.
 func (m *Middleware) Explain(r *http.Request) (Identity, []Step, error) {
 	t := new(tracer)
-	id, _, err := m.plan.authenticate(m.visible(r), t)
-	if err == ErrNoCredentials {
-		err = nil
+	var f found
+	if _, err := m.plan.authenticate(m.visible(r), t, &f); err != nil && err != ErrNoCredentials {
+		return Identity{}, t.steps, err
 	}
-	return id, t.steps, err
+	return *f.identity(), t.steps, nil
 }

@@ -87,7 +87,7 @@ func UserFrom[U User](ctx context.Context) (U, bool) {
 // transports and for tests (package authntest); within HTTP the middleware does
 // it. A later middleware replaces it.
 func WithIdentity(ctx context.Context, id Identity) context.Context {
-	return newContext(ctx, nil, id)
+	return newContext(ctx, nil, &found{own: id})
 }
 
 // Authenticator looks for one kind of credential.

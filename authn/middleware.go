@@ -144,17 +144,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if m.plan.cookies {
 		m.varies(w.Header())
 	}
-	id, by, trace, err := m.decide(r)
+	var f found
+	by, trace, err := m.decide(r, &f)
 	if err != nil && by != anonymousRequest {
 		m.respond(w, r, err, by)
 		return
 	}
-	ctx := newContext(r.Context(), m, id)
+	ctx := newContext(r.Context(), m, &f)
 	if trace != nil {
 		ctx = context.WithValue(ctx, traceKey{}, trace.steps)
 	}
 	if by >= 0 {
-		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, id) {
+		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, *f.identity()) {
 			return
 		}
 	}
@@ -164,16 +165,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // varies says that the answer depends on the cookie, also where none came: a cache
 // must not give an anonymous visitor's page to others (RFC 9110 section 12.5.5).
 func (m *Middleware) varies(h http.Header) {
-	for _, v := range h["Vary"] {
+	list := h["Vary"]
+	if len(list) == 0 {
+		h["Vary"] = m.vary // no room behind it: who appends makes a copy
+		return
+	}
+	for _, v := range list {
 		for name := range strings.SplitSeq(v, ",") {
 			if n := strings.Trim(name, " \t"); n == "*" || strings.EqualFold(n, "Cookie") {
 				return
 			}
 		}
-	}
-	if h["Vary"] == nil {
-		h["Vary"] = m.vary // no room behind it: who appends makes a copy
-		return
 	}
 	h.Add("Vary", "Cookie")
 }
@@ -182,9 +184,8 @@ func (m *Middleware) varies(h http.Header) {
 // error: nobody found a credential.
 const anonymousRequest = -2
 
-// decide asks the chain and reports the decision.
-func (m *Middleware) decide(r *http.Request) (Identity, int, *tracer, error) {
-	var t *tracer
+// decide asks the chain, sets f and reports the decision.
+func (m *Middleware) decide(r *http.Request, f *found) (by int, t *tracer, err error) {
 	if m.trace || m.logger().Enabled(r.Context(), slog.LevelDebug) {
 		t = new(tracer)
 	}
@@ -192,7 +193,7 @@ func (m *Middleware) decide(r *http.Request) (Identity, int, *tracer, error) {
 	if m.observe != nil {
 		start = m.now()
 	}
-	id, by, err := m.plan.authenticate(m.visible(r), t)
+	by, err = m.plan.authenticate(m.visible(r), t, f)
 	var took time.Duration
 	if m.observe != nil {
 		took = m.now().Sub(start)
@@ -201,12 +202,12 @@ func (m *Middleware) decide(r *http.Request) (Identity, int, *tracer, error) {
 		if m.observe != nil || t != nil {
 			m.report(r, nobody, err, took, t)
 		}
-		return Identity{}, anonymousRequest, t, err
+		return anonymousRequest, t, err
 	}
 	if err != nil || m.observe != nil || t != nil {
 		m.report(r, by, err, took, t)
 	}
-	return id, by, t, err
+	return by, t, err
 }
 
 // visible hides an ignored Authorization header from the schemes.

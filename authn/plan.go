@@ -11,12 +11,14 @@ type leaf struct {
 	Authenticator
 	name       string
 	claims     []Claim
-	challenger Challenger // nil: has none
-	renewer    Renewer    // nil: has none
-	headers    []string   // nil: asked for every request
-	mask       uint64     // of its headers, in plan.headers
-	reads      []string   // its headers as it says, or what it decorates; nil: unknown
-	quick      bool       // only asked for what its claims say: see plan.takers
+	challenger Challenger                             // nil: has none
+	renewer    Renewer                                // nil: has none
+	headers    []string                               // nil: asked for every request
+	mask       uint64                                 // of its headers, in plan.headers
+	reads      []string                               // its headers as it says, or what it decorates; nil: unknown
+	shared     func(*http.Request) (*Identity, error) // of a Sharer; nil: is none
+	elsewhere  bool                                   // its credential is known not to be in Authorization
+	quick      bool                                   // only asked for what its claims say: see plan.takers
 }
 
 func newLeaf(a Authenticator) leaf {
@@ -29,12 +31,18 @@ func newLeaf(a Authenticator) leaf {
 	}
 	l.challenger, _ = As[Challenger](a)
 	l.renewer, _ = As[Renewer](a)
+	if s, ok := a.(Sharer); ok {
+		if self, ask := s.Share(); same(self, a) { // not through a decorator: it may change the identity
+			l.shared = ask
+		}
+	}
 	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
 		l.headers = h.Headers()
 	}
 	if h, ok := As[HeaderReader](a); ok {
 		l.reads = h.Headers()
 	}
+	l.elsewhere = l.reads != nil && !slices.Contains(l.reads, "Authorization")
 	return l
 }
 
@@ -42,15 +50,9 @@ func newLeaf(a Authenticator) leaf {
 // without the doing of who makes the request.
 func (l *leaf) ambient() bool {
 	if a, ok := As[Ambient](l.Authenticator); ok && a.Ambient() {
-		return l.elsewhere()
+		return l.elsewhere
 	}
-	return slices.Contains(l.reads, "Cookie") && l.elsewhere()
-}
-
-// elsewhere reports whether the leaf's credential is known not to be in
-// Authorization.
-func (l *leaf) elsewhere() bool {
-	return l.reads != nil && !slices.Contains(l.reads, "Authorization")
+	return slices.Contains(l.reads, "Cookie") && l.elsewhere
 }
 
 // plan is a chain made ready: its leaves in the order of asking, and the headers

@@ -5,15 +5,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
 )
 
 // HasRole lets in whose Identity.Roles has the role. A delegated identity has no
 // roles (RULES C4); see ScopeGrants.
 func HasRole(role string) Permission {
 	mustName("HasRole", role)
-	return attribute{"HasRole(" + strconv.Quote(role) + ")", func(a Access) (Decision, error) {
-		return allowIf(slices.Contains(a.Identity.Roles, role)), nil
-	}}
+	return hasRole(role)
 }
 
 // HasPerm lets in whose account has the permission, written "app.verb_noun" as in
@@ -23,44 +23,61 @@ func HasRole(role string) Permission {
 // is a fault.
 func HasPerm(perm string) Permission {
 	mustName("HasPerm", perm)
-	return attribute{"HasPerm(" + strconv.Quote(perm) + ")", func(a Access) (Decision, error) {
-		u, ok := a.Identity.User.(interface {
-			HasPerm(context.Context, string) (bool, error)
-		})
-		if !ok {
-			return Deny, errNoUser
-		}
-		has, err := u.HasPerm(a.Request.Context(), perm)
-		if err != nil {
-			return Deny, fault{err}
-		}
-		return allowIf(has), nil
-	}}
+	return hasPerm(perm)
 }
+
+// An attribute is what an account has, so that there must be one, acting with its full
+// rights.
+type (
+	hasRole string
+	hasPerm string
+)
+
+func (role hasRole) eval(a *Access) verdict {
+	if reason := noAccount(a); reason != nil {
+		return verdict{reason: reason, blind: blind}
+	}
+	return verdict{d: allowIf(slices.Contains(a.Identity.Roles, string(role)))}
+}
+
+func (perm hasPerm) eval(a *Access) verdict {
+	if reason := noAccount(a); reason != nil {
+		return verdict{reason: reason, blind: blind}
+	}
+	u, ok := a.Identity.User.(interface {
+		HasPerm(context.Context, string) (bool, error)
+	})
+	if !ok {
+		return verdict{reason: errNoUser, blind: blind}
+	}
+	has, err := u.HasPerm(a.Request.Context(), string(perm))
+	if err != nil {
+		return verdict{fault: fault{err}}
+	}
+	return verdict{d: allowIf(has)}
+}
+
+// noAccount returns why an identity's account is not to be looked at, or nil.
+func noAccount(a *Access) *authn.Error {
+	switch {
+	case !a.Identity.Authenticated():
+		return errAnonymous
+	case a.Identity.Delegated():
+		return errDelegated
+	}
+	return nil
+}
+
+func (role hasRole) Decide(a Access) (Decision, error) { return role.eval(&a).results() }
+func (perm hasPerm) Decide(a Access) (Decision, error) { return perm.eval(&a).results() }
+
+func (role hasRole) String() string { return "HasRole(" + strconv.Quote(string(role)) + ")" }
+func (perm hasPerm) String() string { return "HasPerm(" + strconv.Quote(string(perm)) + ")" }
 
 // fault keeps an error of an account's method from being taken for a refusal.
 type fault struct{ err error }
 
 func (f fault) Error() string { return "authz: permissions could not be read: " + f.err.Error() }
-
-// attribute looks at what an account has, so that there must be one, acting with
-// its full rights.
-type attribute struct {
-	name string
-	f    func(Access) (Decision, error)
-}
-
-func (p attribute) Decide(a Access) (Decision, error) {
-	switch {
-	case !a.Identity.Authenticated():
-		return Deny, errAnonymous
-	case a.Identity.Delegated():
-		return Deny, errDelegated
-	}
-	return p.f(a)
-}
-
-func (p attribute) String() string { return p.name }
 
 func mustName(what, s string) {
 	if s == "" || strings.ContainsAny(s, " \t\r\n\x00") {

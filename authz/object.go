@@ -14,8 +14,13 @@ func If(f func(authn.Identity) bool) Permission {
 	if f == nil {
 		panic("authz: If of a nil function")
 	}
-	return named{"If(func)", func(a Access) bool { return f(a.Identity) }}
+	return condition(f)
 }
+
+type condition func(authn.Identity) bool
+
+func (f condition) Decide(a Access) (Decision, error) { return allowIf(f(a.Identity)), nil }
+func (f condition) String() string                    { return "If(func)" }
 
 // On decides by the object: it is Unknown while there is none, and then what f
 // says. f is called for anonymous requests too, so it must not take an empty

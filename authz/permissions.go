@@ -7,11 +7,11 @@ import (
 // The permissions that need no argument, with the names of Django REST Framework.
 var (
 	// AllowAny lets everybody in. A bad credential is refused all the same.
-	AllowAny Permission = named{"AllowAny", func(Access) bool { return true }}
+	AllowAny Permission = allowAny
 	// IsAuthenticated lets in who was recognised, user or client.
-	IsAuthenticated Permission = named{"IsAuthenticated", func(a Access) bool { return a.Identity.Authenticated() }}
+	IsAuthenticated Permission = isAuthenticated
 	// ReadOnly lets GET, HEAD and OPTIONS pass.
-	ReadOnly Permission = named{"ReadOnly", func(a Access) bool { return isSafe(a.Request.Method) }}
+	ReadOnly Permission = readOnly
 	// IsAuthenticatedOrReadOnly lets everybody read and who was recognised write.
 	IsAuthenticatedOrReadOnly = Or(ReadOnly, IsAuthenticated)
 	// IsAdmin is HasRole("admin").
@@ -22,13 +22,26 @@ func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-type named struct {
-	name string
-	f    func(Access) bool
+type named uint8
+
+const (
+	allowAny named = iota
+	isAuthenticated
+	readOnly
+)
+
+func (n named) eval(a *Access) verdict {
+	switch n {
+	case allowAny:
+		return verdict{d: Allow}
+	case isAuthenticated:
+		return verdict{d: allowIf(a.Identity.Authenticated())}
+	}
+	return verdict{d: allowIf(isSafe(a.Request.Method))}
 }
 
-func (n named) Decide(a Access) (Decision, error) { return allowIf(n.f(a)), nil }
-func (n named) String() string                    { return n.name }
+func (n named) Decide(a Access) (Decision, error) { return n.eval(&a).results() }
+func (n named) String() string                    { return [...]string{"AllowAny", "IsAuthenticated", "ReadOnly"}[n] }
 
 func allowIf(yes bool) Decision {
 	if yes {

@@ -26,7 +26,7 @@ func HasScope(scopes ...string) Permission {
 		Status: http.StatusForbidden, Code: "insufficient_scope", Detail: "You do not have permission to perform this action.",
 		Challenge: `Bearer error="insufficient_scope", scope="` + list + `"`,
 	}
-	return hasScope{slices.Clone(scopes), refusal}
+	return &hasScope{slices.Clone(scopes), refusal}
 }
 
 type hasScope struct {
@@ -34,22 +34,24 @@ type hasScope struct {
 	refusal *authn.Error
 }
 
-func (p hasScope) Decide(a Access) (Decision, error) {
+func (p *hasScope) Decide(a Access) (Decision, error) { return p.eval(&a).results() }
+
+func (p *hasScope) eval(a *Access) verdict {
 	switch {
 	case !a.Identity.Authenticated():
-		return Deny, errAnonymous
+		return verdict{reason: errAnonymous, blind: blind}
 	case !a.Identity.Delegated():
-		return Allow, nil
+		return verdict{d: Allow}
 	}
 	for _, s := range p.scopes {
 		if !slices.Contains(a.Identity.Scopes, s) {
-			return Deny, p.refusal
+			return verdict{reason: p.refusal}
 		}
 	}
-	return Allow, nil
+	return verdict{d: Allow}
 }
 
-func (p hasScope) String() string { return "HasScope(" + strings.Join(p.scopes, " ") + ")" }
+func (p *hasScope) String() string { return "HasScope(" + strings.Join(p.scopes, " ") + ")" }
 
 // isScope reports whether s is a scope-token: 1*( %x21 / %x23-5B / %x5D-7E ).
 func isScope(s string) bool {

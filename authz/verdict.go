@@ -34,10 +34,18 @@ var (
 	errNoUser    = authn.PermissionDenied("")
 )
 
-// eval asks a permission. Those of this package that combine others are asked for their
-// verdict; a is on no heap, since no interface's method has it.
+// eval asks a permission. Those of this package are asked for their verdict; a is on no
+// heap, since no interface's method has it.
 func eval(p Permission, a *Access) verdict {
 	switch e := p.(type) {
+	case named:
+		return e.eval(a)
+	case hasRole:
+		return e.eval(a)
+	case hasPerm:
+		return e.eval(a)
+	case *hasScope:
+		return e.eval(a)
 	case and:
 		return e.eval(a)
 	case or:

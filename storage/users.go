@@ -38,6 +38,7 @@ type User struct {
 	// CreateUser ignores it.
 	Epoch int64
 
+	lease Lease
 	perms *permissions
 }
 
@@ -142,10 +143,11 @@ type Permissions interface {
 	SetGroupPermissions(ctx context.Context, group string, perms []string) error
 }
 
-// permissions loads a user's permissions on first use and keeps them for as long
-// as the User value lives: one request.
+// permissions are what HasPerm asks. For an account of one request they are loaded on first
+// use and kept for as long as the User value lives.
 type permissions struct {
 	store  Permissions
+	shared bool // by requests: nothing is kept
 	mu     sync.Mutex
 	loaded bool
 	names  []string
@@ -162,32 +164,44 @@ type Loaded struct {
 	permissions permissions
 }
 
-// Set is WithPermissions into l.
+// Set is WithPermissions into l. An account with a Lease may be kept and given to several
+// requests, so that its HasPerm asks p each time.
 func (l *Loaded) Set(u User, p Permissions) *User {
 	l.user = u
 	if p != nil {
-		l.permissions.store = p
+		l.permissions.store, l.permissions.shared = p, u.lease != nil
 		l.user.perms = &l.permissions
 	}
 	return &l.user
 }
 
-// HasPerm reports whether u has the permission, itself or through a group. The
-// first call reads the store, later ones on the same value do not. A user that
-// no permission store was given to has none. An error means "could not tell".
+// HasPerm reports whether u has the permission, itself or through a group. The first call
+// reads the store, later ones in the same request do not, unless the store is one that
+// keeps permissions itself (package cached). A user that no permission store was given to
+// has none. An error means "could not tell".
 func (u *User) HasPerm(ctx context.Context, name string) (bool, error) {
-	p := u.perms
-	if p == nil || !u.Active {
+	if u.perms == nil || !u.Active {
 		return false, nil
+	}
+	names, err := u.perms.of(ctx, u.ID)
+	if err != nil {
+		return false, err
+	}
+	return slices.Contains(names, name) || slices.Contains(names, "*"), nil
+}
+
+func (p *permissions) of(ctx context.Context, id string) ([]string, error) {
+	if p.shared {
+		return p.store.SubjectPermissions(ctx, id)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.loaded {
-		names, err := p.store.SubjectPermissions(ctx, u.ID)
+		names, err := p.store.SubjectPermissions(ctx, id)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		p.names, p.loaded = names, true
 	}
-	return slices.Contains(p.names, name) || slices.Contains(p.names, "*"), nil
+	return p.names, nil
 }

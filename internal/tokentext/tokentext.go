@@ -48,13 +48,19 @@ func Encode(prefix string, body [Size]byte) string {
 	return string(append(b, check[:]...))
 }
 
+// Fits reports whether text has the prefix and the length of a token: all that a text needs
+// to be worth a digest.
+func Fits(prefix, text string) bool {
+	return len(text) == len(prefix)+1+bodyLen+checkLen && HasPrefix(prefix, text)
+}
+
 // Valid reports whether text is a token under prefix: split by fixed length from
 // the end, its body re-encodes to itself, its checksum fits.
 func Valid(prefix, text string) bool {
-	n := len(text) - checkLen
-	if n != len(prefix)+1+bodyLen || !HasPrefix(prefix, text) {
+	if !Fits(prefix, text) {
 		return false
 	}
+	n := len(text) - checkLen
 	var all byte
 	for _, c := range []byte(text[n-bodyLen : n]) { // without a branch
 		all |= sextet[c] - 1 // 255 where c is none, else below 64

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"crypto/rand"
@@ -188,45 +189,56 @@ func defaults(o *Options) {
 // tokens in texts, for secret scanners.
 func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
 
+// Share implements authn.Sharer, as Verifier does.
+func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return s, s.authenticate
+}
+
 // loaded is the standing of a token with its account, in one query.
-func (s *Scheme) loaded(ctx context.Context, a *Access) (authn.User, []string, error) {
+func (s *Scheme) loaded(ctx context.Context, k *known) error {
+	a := k.access
 	u, st, err := s.store.UserStanding(ctx, a.Subject, a.keys)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, nil, s.invalid.With(err)
+		return s.invalid.With(err)
 	case err != nil:
-		return nil, nil, err
+		return err
 	case !u.Active:
-		return nil, nil, s.invalid.With(errDisabled)
+		return s.invalid.With(errDisabled)
 	}
 	if err := s.stands(a, st); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if err := s.used(ctx, a); err != nil {
-		return nil, nil, err
+		return err
 	}
-	roles, perms := u.Roles, s.perms
-	if a.Scopes != nil { // a delegated identity: RULES C4
-		roles, perms = nil, nil
+	perms := s.perms
+	if k.identity.Delegated() { // RULES C4
+		perms = nil
+	} else {
+		k.identity.Roles = u.Roles
 	}
-	account := u.WithPermissions(perms)
+	account := k.account.Set(u, perms)
 	if s.opts.User == nil {
-		return account, roles, nil
+		k.identity.User, k.lease = account, u.Lease()
+		return nil
 	}
-	user, err := s.opts.User(ctx, *account)
-	return user, roles, err
+	k.identity.User, err = s.opts.User(ctx, *account)
+	return err
 }
 
 // stateless is the standing of a token by its claims.
-func (s *Scheme) stateless(ctx context.Context, a *Access) (authn.User, []string, error) {
+func (s *Scheme) stateless(ctx context.Context, k *known) error {
+	a := k.access
 	st, err := s.store.StandingOf(ctx, a.Subject, a.keys)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	if err := s.stands(a, st); err != nil {
-		return nil, nil, err
+		return err
 	}
-	return nil, a.Roles, s.used(ctx, a)
+	k.identity.Roles = a.Roles
+	return s.used(ctx, a)
 }
 
 func (s *Scheme) stands(a *Access, st storage.Standing) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -61,8 +62,10 @@ type Verifier struct {
 	cache     *cache        // nil: none
 	challenge string
 
-	own      bool // the tokens are this application's
-	standing func(context.Context, *Access) (authn.User, []string, error)
+	recall recall.Table[known]
+
+	own      bool                                // the tokens are this application's
+	standing func(context.Context, *known) error // sets what the token does not say
 
 	invalid      *authn.Error // every refused token looks like this
 	unrecognized error
@@ -166,12 +169,23 @@ func (v *Verifier) Challenge(_ *http.Request, err error) string {
 // the same; the reason goes to the log (RULES C6). With a blocklist or accounts it
 // takes one query.
 func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
+	return authn.Unshared(v.authenticate(r))
+}
+
+// Share implements authn.Sharer. Unless VerifierOptions say that there is no
+// cache, identities are shared where the store keeps answers (package cached), and where
+// nobody is asked but the token.
+func (v *Verifier) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return v, v.authenticate
+}
+
+func (v *Verifier) authenticate(r *http.Request) (*authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
 	if !shaped(text) {
-		return authn.Identity{}, v.unrecognized
+		return nil, v.unrecognized
 	}
 	return v.identify(r.Context(), text)
 }
@@ -182,36 +196,56 @@ func shaped(text string) bool {
 	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
 }
 
-func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, error) {
-	a, err := v.access(ctx, text)
-	if err != nil {
-		return authn.Identity{}, err
-	}
-	user, roles, err := v.standing(ctx, a)
-	if err != nil {
-		return authn.Identity{}, err
-	}
-	id := authn.Identity{
-		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Roles: roles, Scopes: a.Scopes,
-		User: user, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
-	}
-	if !v.own {
-		id.Issuer = v.issuer
-	}
-	return id, nil
+// known is whom a token belongs to.
+type known struct {
+	identity   authn.Identity
+	access     *Access
+	account    storage.Loaded
+	lease      storage.Lease
+	generation uint64 // of the keys, when it was verified
 }
 
-// access returns the verified token, from the cache where it is there.
-func (v *Verifier) access(ctx context.Context, text string) (*Access, error) {
-	if v.cache == nil {
-		return v.verify(ctx, text)
-	}
+func (v *Verifier) identify(ctx context.Context, text string) (*authn.Identity, error) {
 	var generation uint64
 	if v.generic != nil {
 		generation = v.generic()
 	}
-	key := digestOf(text)
-	if a := v.cache.get(key, generation); a != nil {
+	var d digest
+	if v.cache != nil {
+		d = digestOf(text)
+		k, now := v.recall.Get(ctx, (*storage.Digest)(&d), v.opts.Clock)
+		if k != nil && k.generation == generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
+			return &k.identity, nil
+		}
+	}
+	a, err := v.access(ctx, text, d, generation)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{access: a, generation: generation}
+	k.identity = authn.Identity{
+		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
+		Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
+	}
+	if !v.own {
+		k.identity.Issuer = v.issuer
+	}
+	if err := v.standing(ctx, k); err != nil {
+		return nil, err
+	}
+	if v.cache != nil {
+		v.recall.Put((*storage.Digest)(&d), k.lease, k)
+	}
+	return &k.identity, nil
+}
+
+// access returns the verified token of a text with that digest, from the cache where it is
+// there.
+func (v *Verifier) access(ctx context.Context, text string, d digest, generation uint64) (*Access, error) {
+	if v.cache == nil {
+		return v.verify(ctx, text)
+	}
+	if a := v.cache.get(d, generation); a != nil {
 		if !v.opts.Clock().Before(a.Expires.Add(v.opts.Leeway)) {
 			return nil, v.invalid.With(jose.ErrExpired)
 		}
@@ -219,7 +253,7 @@ func (v *Verifier) access(ctx context.Context, text string) (*Access, error) {
 	}
 	a, err := v.verify(ctx, text)
 	if err == nil {
-		v.cache.put(key, generation, a)
+		v.cache.put(d, generation, a)
 	}
 	return a, err
 }
@@ -256,21 +290,30 @@ func (v *Verifier) refuse(err error) error {
 }
 
 // foreign is the standing of another issuer's token.
-func (v *Verifier) foreign(ctx context.Context, a *Access) (user authn.User, roles []string, err error) {
+func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	if v.opts.Blocklist != nil {
 		// The epoch is that of this application's subjects, not of the issuer's.
-		st, err := v.opts.Blocklist.StandingOf(ctx, "", a.keys)
+		st, err := v.opts.Blocklist.StandingOf(ctx, "", k.access.keys)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		if st.Blocked {
-			return nil, nil, v.invalid.With(errBlocked)
+			return v.invalid.With(errBlocked)
 		}
 	}
-	if v.opts.User != nil {
-		user, err = v.opts.User(ctx, a)
+	k.identity.Roles = k.access.Roles
+	switch {
+	case v.opts.User != nil:
+		k.identity.User, err = v.opts.User(ctx, k.access)
+	case v.opts.Blocklist == nil:
+		k.lease = always{}
 	}
-	return user, a.Roles, err
+	return err
 }
+
+// always is the lease of what the token says by itself.
+type always struct{}
+
+func (always) Holds(context.Context, time.Time) bool { return true }
 
 var errBlocked = errors.New("blocked: logged out, or used again")

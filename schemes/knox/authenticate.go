@@ -29,79 +29,106 @@ const (
 // refused alike; the reason goes to the log (RULES C6). A token is expired when
 // the clock shows its expiry.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	now := s.opts.Clock()
-	id, err := s.identify(r, now)
+	return authn.Unshared(s.authenticate(r))
+}
+
+// Share implements authn.Sharer. Over a store that keeps answers (package
+// cached) identities are shared, between two notes of the use.
+func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return s, s.authenticate
+}
+
+func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
+	text, err := s.text(r)
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
-	t := id.Credential.(*storage.DeviceToken)
-	s.touch(r.Context(), t, now)
-	id.Expires = t.Expires
-	return id, nil
+	d := storage.DigestOf(text)
+	k, now := s.recall.Get(r.Context(), &d, s.opts.Clock)
+	if k != nil && now.Before(k.due) && !k.token.Expired(now) {
+		return &k.identity, nil
+	}
+	if !tokentext.Valid(s.opts.Prefix, text) {
+		return nil, s.invalid.With(errMalformed)
+	}
+	if now.IsZero() {
+		now = s.opts.Clock()
+	}
+	k, err = s.identify(r.Context(), &d, now)
+	if err != nil {
+		return nil, err
+	}
+	s.touch(r.Context(), &k.token, now)
+	k.identity.Expires = k.token.Expires
+	if k.due = k.token.LastUsed.Add(s.opts.MinInterval); now.Before(k.due) && s.opts.User == nil {
+		s.recall.Put(&d, k.lease, k)
+	}
+	return &k.identity, nil
+}
+
+var errMalformed = errors.New("malformed")
+
+// known is whom a token belongs to, in one allocation.
+type known struct {
+	identity authn.Identity
+	token    storage.DeviceToken
+	account  storage.Loaded
+	lease    storage.Lease
+	due      time.Time // when the use is to be noted again
 }
 
 // identify is Authenticate without a note of the use.
-func (s *Scheme) identify(r *http.Request, now time.Time) (authn.Identity, error) {
-	text, err := s.text(r)
-	if err != nil {
-		return authn.Identity{}, err
-	}
-	ctx := r.Context()
-	t, u, err := s.store.DeviceTokenByDigest(ctx, storage.DigestOf(text))
+func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time) (*known, error) {
+	t, u, err := s.store.DeviceTokenByDigest(ctx, *d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return authn.Identity{}, s.invalid.With(err)
+		return nil, s.invalid.With(err)
 	case err != nil:
-		return authn.Identity{}, err
+		return nil, err
 	case !u.Active:
-		return authn.Identity{}, s.invalid.With(errors.New("account disabled"))
+		return nil, s.invalid.With(errors.New("account disabled"))
 	case t.Epoch != u.Epoch:
-		return authn.Identity{}, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
+		return nil, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
 	case t.Expired(now):
 		s.tell(ctx, Event{Kind: Expired, Subject: t.Subject, TokenID: t.ID, Count: 1})
-		return authn.Identity{}, s.invalid.With(errors.New("expired"))
+		return nil, s.invalid.With(errors.New("expired"))
 	}
-	v := &struct { // one allocation
-		token   storage.DeviceToken
-		account storage.Loaded
-	}{token: t}
-	id := authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &v.token, Expires: t.Expires}
+	k := &known{token: t, lease: u.Lease()}
+	k.identity = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &k.token, Expires: t.Expires}
 	perms := s.perms
-	if id.Delegated() { // RULES C4
+	if k.identity.Delegated() { // RULES C4
 		perms = nil
 	} else {
-		id.Roles = u.Roles
+		k.identity.Roles = u.Roles
 	}
-	if id.User, err = s.user(ctx, v.account.Set(u, perms)); err != nil {
-		return authn.Identity{}, err
+	account := k.account.Set(u, perms)
+	if s.opts.User == nil {
+		k.identity.User = account
+		return k, nil
 	}
-	return id, nil
+	if k.identity.User, err = s.opts.User(ctx, *account); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
-// text returns the token that the request carries.
+// text returns what may be the token that the request carries: its prefix and its length fit.
 func (s *Scheme) text(r *http.Request) (string, error) {
 	for _, keyword := range s.opts.Keywords {
 		text, err := authn.Credentials(r, keyword, "token")
 		switch {
-		case errors.Is(err, authn.ErrNoCredentials):
+		case err == authn.ErrNoCredentials:
 			continue
 		case err != nil:
 			return "", err
-		case tokentext.Valid(s.opts.Prefix, text):
+		case tokentext.Fits(s.opts.Prefix, text):
 			return text, nil
 		case tokentext.HasPrefix(s.opts.Prefix, text):
-			return "", s.invalid.With(errors.New("malformed"))
+			return "", s.invalid.With(errMalformed)
 		}
 		return "", s.unrecognized
 	}
 	return "", authn.ErrNoCredentials
-}
-
-func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {
-	if s.opts.User != nil {
-		return s.opts.User(ctx, *u)
-	}
-	return u, nil
 }
 
 // touch notes the use of t, and renews it, where the last note is MinInterval old.

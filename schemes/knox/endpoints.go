@@ -9,6 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/loginform"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -109,11 +110,19 @@ func (s *Scheme) LogoutOthers() http.Handler {
 // logout answers POST by doing end for the identity of the request's own token.
 func (s *Scheme) logout(end func(*http.Request, authn.Identity) error) http.Handler {
 	return s.only(http.MethodPost, func(w http.ResponseWriter, r *http.Request) error {
-		id, err := s.identify(r, s.opts.Clock())
+		text, err := s.text(r)
+		switch {
+		case err != nil:
+			return err
+		case !tokentext.Valid(s.opts.Prefix, text):
+			return s.invalid.With(errMalformed)
+		}
+		d := storage.DigestOf(text)
+		k, err := s.identify(r.Context(), &d, s.opts.Clock())
 		if err != nil {
 			return err
 		}
-		if err := end(r, id); err != nil {
+		if err := end(r, k.identity); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -94,6 +95,7 @@ type Scheme struct {
 	opts      Options
 	bearer    bool
 	challenge string
+	recall    recall.Table[known]
 	pause     atomic.Int64 // until then, in microseconds, no use is written
 
 	invalid      *authn.Error // every refused token looks like this

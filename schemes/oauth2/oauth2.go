@@ -24,6 +24,7 @@ import (
 	"github.com/go-oauth2/oauth2/v4/server"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -80,6 +81,7 @@ type Server struct {
 	scopes  []string // sorted
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
+	recall  recall.Table[known]
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error

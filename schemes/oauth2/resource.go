@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -78,54 +79,77 @@ func (s *Server) credential(r *http.Request) (text string, bound bool, err error
 // An unknown, ended, expired or foreign token and a disabled account are refused alike; the
 // reason goes to the log (RULES C6).
 func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
-	return s.authenticate(r, "")
+	return authn.Unshared(s.authenticate(r, ""))
+}
+
+// Share implements authn.Sharer. Over a store that keeps answers (package
+// cached) the identities of opaque tokens that are bound to no key are shared.
+func (s *Server) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return s, func(r *http.Request) (*authn.Identity, error) { return s.authenticate(r, "") }
+}
+
+// known is whom a token belongs to, in one allocation.
+type known struct {
+	identity authn.Identity
+	state    storage.AccessState
 }
 
 // authenticate is Authenticate for an endpoint whose address proofs name; "" for the API.
-func (s *Server) authenticate(r *http.Request, endpoint string) (authn.Identity, error) {
+func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity, error) {
 	text, bound, err := s.credential(r)
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
-	st, err := s.load(r.Context(), text)
+	var d storage.Digest
+	if !bound && tokentext.Fits(accessPrefix, text) {
+		d = storage.DigestOf(text)
+		if k, now := s.recall.Get(r.Context(), &d, s.now); k != nil && !k.state.Access.Expired(now) {
+			return &k.identity, nil
+		}
+	}
+	k := new(known)
+	k.state, err = s.load(r.Context(), text)
 	switch {
 	case errors.Is(err, errForeign):
-		return authn.Identity{}, s.unrecognized
+		return nil, s.unrecognized
 	case errors.Is(err, storage.ErrNotFound):
-		return authn.Identity{}, s.invalid.With(err)
+		return nil, s.invalid.With(err)
 	case err != nil:
-		return authn.Identity{}, err
+		return nil, err
 	}
 	now := s.now()
-	if err := s.dead(&st, now); err != nil {
-		return authn.Identity{}, s.invalid.With(err)
+	if err := s.dead(&k.state, now); err != nil {
+		return nil, s.invalid.With(err)
 	}
-	a := &st.Access
+	a := &k.state.Access
 	switch {
 	case bound != (a.Confirm != ""):
-		return authn.Identity{}, s.invalid.With(errors.New("a bound token is no bearer token, and the other way round"))
+		return nil, s.invalid.With(errors.New("a bound token is no bearer token, and the other way round"))
 	case s.opts.Audience != "" && len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
-		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
+		return nil, s.invalid.With(errors.New("for another resource"))
 	}
 	if bound {
 		if err := s.possessed(r, endpoint, text, a.Confirm); err != nil {
-			return authn.Identity{}, err
+			return nil, err
 		}
 	}
 	if !a.Digest.IsZero() { // a signed one is not: that would cost a write for each (RULES T3)
 		if err := s.rotator.Used(r.Context(), a.Family, a.Created, now); err != nil {
-			return authn.Identity{}, err
+			return nil, err
 		}
 	}
-	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
+	id := &k.identity
+	*id = authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
 	if id.Scopes == nil {
 		id.Scopes = []string{}
 	}
-	if a.Subject == "" {
-		return id, nil
+	if a.Subject != "" {
+		if id.User, err = s.user(r.Context(), &k.state.User); err != nil {
+			return nil, err
+		}
 	}
-	if id.User, err = s.user(r.Context(), &st.User); err != nil {
-		return authn.Identity{}, err
+	if !d.IsZero() && (s.opts.User == nil || a.Subject == "") {
+		s.recall.Put(&d, k.state.User.Lease(), k)
 	}
 	return id, nil
 }

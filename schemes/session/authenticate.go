@@ -9,6 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -23,9 +24,11 @@ const (
 // row is Identity.Credential of a session: what authentication loaded.
 type row struct {
 	storage.Session
-	text string // the cookie's; never leaves the package but in the cookie
-	next *begun // of a session that begins with this request; nil: it was there
-	user storage.Loaded
+	text     string // the cookie's; never leaves the package but in the cookie
+	next     *begun // of a session that begins with this request; nil: it was there
+	shared   bool   // by requests: it is not written to
+	identity authn.Identity
+	user     storage.Loaded
 }
 
 // SessionID returns the name of the session that authenticated the identity: that of
@@ -49,7 +52,23 @@ func SessionID(id authn.Identity) string {
 // with 403 (RULES B1). One that says nothing of where it comes from and has the body
 // of a form needs a Token; to find it in the form the body is read and put back.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	return authn.Unshared(s.authenticate(r))
+}
+
+// Share implements authn.Sharer. Over a store that keeps answers (package
+// cached) identities are shared, between two notes of the use.
+func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return s, s.authenticate
+}
+
+func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	loaded, u, err := s.load(r)
+	if err == nil && loaded.shared {
+		if err := s.fromHere(r, loaded.text); err != nil {
+			return nil, err
+		}
+		return &loaded.identity, nil
+	}
 	var data []byte
 	switch {
 	case errors.Is(err, errNoCookie):
@@ -61,19 +80,37 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		loaded, u, err = s.remembered(r, data, err)
 	}
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
 	if loaded.next == nil { // else it was looked at before
 		if err := s.fromHere(r, loaded.text); err != nil {
-			return authn.Identity{}, err
+			return nil, err
 		}
 	}
-	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
+	id := &loaded.identity
+	*id = authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
 	if id.User, err = s.user(r.Context(), loaded.user.Set(u, s.perms)); err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
+	s.keep(loaded, u.Lease())
 	return id, nil
 }
+
+// maxShared is the most data of a session that is kept for its next request.
+const maxShared = 4 << 10
+
+// keep lets the next requests of a session have what this one loaded, until its use is to be
+// noted. An application's own account is loaded for each.
+func (s *Scheme) keep(loaded *row, lease storage.Lease) {
+	if lease == nil || loaded.next != nil || s.opts.User != nil || len(loaded.Data) > maxShared || !s.now().Before(s.due(&loaded.Session)) {
+		return
+	}
+	loaded.shared = true
+	s.recall.Put(&loaded.Digest, lease, loaded)
+}
+
+// due is when the use of a session is to be noted again.
+func (s *Scheme) due(v *storage.Session) time.Time { return v.LastSeen.Add(s.opts.Interval) }
 
 // fromHere refuses a request that another site may have caused (RULES B1, B2).
 func (s *frame) fromHere(r *http.Request, secret string) error {
@@ -127,14 +164,24 @@ func (o over) Unwrap() error { return errOver }
 // find returns the live session of a cookie: errNoCookie, errSeveral, errShape,
 // storage.ErrNotFound, an errOver, or a fault.
 func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error) {
-	text, err := cookieText(r, cookie)
-	if err != nil {
+	text, err := cookieValue(r, cookie)
+	switch {
+	case err != nil:
 		return nil, storage.User{}, err
+	case !tokentext.Fits(prefix, text):
+		return nil, storage.User{}, errShape
 	}
 	if !s.site.Secure(r) {
 		return nil, storage.User{}, over("sent over plain http")
 	}
-	v, u, err := s.rows.SessionByDigest(r.Context(), digestOf(cookie, text))
+	d := digestOf(cookie, text)
+	if loaded, now := s.recall.Get(r.Context(), &d, s.now); loaded != nil && now.Before(s.due(&loaded.Session)) && !loaded.Expired(now) {
+		return loaded, storage.User{}, nil
+	}
+	if !tokentext.Valid(prefix, text) {
+		return nil, storage.User{}, errShape
+	}
+	v, u, err := s.rows.SessionByDigest(r.Context(), d)
 	switch {
 	case err != nil:
 		return nil, storage.User{}, err
@@ -169,7 +216,7 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 	s.answers(w)
 	loaded, ok := id.Credential.(*row)
 	switch {
-	case !ok:
+	case !ok, loaded.shared: // its use need not be noted yet
 	case loaded.next != nil:
 		now := s.now()
 		s.set(w, s.cookie, loaded.text, &loaded.Session)
@@ -189,6 +236,7 @@ func (s *frame) answers(w http.ResponseWriter) {
 	}
 }
 
+// touch notes the use of a session where it is due. A row that is shared is not written to.
 func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row) {
 	now := s.now()
 	before := now
@@ -212,7 +260,9 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a session could not be noted", slog.Any("error", err))
 		s.tell(ctx, Event{Kind: TouchFailed, Subject: loaded.Subject, SessionID: loaded.ID, Count: 1})
 	case written:
-		loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request
+		if !loaded.shared {
+			loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request
+		}
 		s.send(w, cookie, loaded.text, s.maxAge(expires, now))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
+
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -53,18 +54,10 @@ var (
 	errShape    = errors.New("not of a session's shape")
 )
 
-// cookieText returns the one cookie of that name. Two of it are an error, whatever
+// cookieValue returns the text of the one cookie of that name. Two of it are an error, whatever
 // they are: one may be another site's (a sibling host can set it where there is no
 // __Host-). Names that differ in letters' case count as the same, since browsers
 // treat "__HOST-" like "__Host-". It reads no other cookie.
-func cookieText(r *http.Request, name string) (text string, err error) {
-	if text, err = cookieValue(r, name); err == nil && !tokentext.Valid(prefix, text) {
-		return "", errShape
-	}
-	return text, err
-}
-
-// cookieValue is cookieText for any text.
 func cookieValue(r *http.Request, name string) (text string, err error) {
 	found := false
 	for _, line := range r.Header["Cookie"] {
@@ -163,7 +156,11 @@ func (s *frame) newCookies(name, text, secret string, maxAge int) []*http.Cookie
 
 // private marks an answer that depends on the cookie.
 func private(h http.Header) {
-	for _, v := range h["Vary"] {
+	list := h["Vary"]
+	if len(list) == 1 && list[0] == "Cookie" { // the middleware said so
+		return
+	}
+	for _, v := range list {
 		for name := range strings.SplitSeq(v, ",") {
 			if n := strings.TrimSpace(name); n == "*" || strings.EqualFold(n, "Cookie") {
 				return

@@ -30,6 +30,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -117,8 +118,9 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 // Scheme authenticates by session cookies. It is safe for concurrent use.
 type Scheme struct {
 	frame
-	rows  Rows
-	pause atomic.Int64 // until then, in microseconds, no use is written
+	rows   Rows
+	recall recall.Table[row]
+	pause  atomic.Int64 // until then, in microseconds, no use is written
 
 	memory *memory // nil: nobody is remembered
 }

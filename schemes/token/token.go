@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -78,6 +79,7 @@ type Scheme struct {
 	opts      Options
 	bearer    bool
 	challenge string
+	recall    recall.Table[known]
 
 	invalid      *authn.Error // every refused token looks like this
 	unrecognized error
@@ -160,55 +162,76 @@ func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
 // An unknown, revoked or outdated token, one whose master key left the ring, and
 // a disabled account are refused alike; the reason goes to the log (RULES C6).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	return authn.Unshared(s.authenticate(r))
+}
+
+// Share implements authn.Sharer. Over a store that keeps answers (package
+// cached) identities are shared.
+func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return s, s.authenticate
+}
+
+func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	text, err := authn.Credentials(r, s.opts.Keyword, "token")
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
-	if !s.isToken(text) {
-		if s.opts.Format == Prefixed && tokentext.HasPrefix(s.opts.Prefix, text) {
-			return authn.Identity{}, s.invalid.With(errors.New("malformed"))
-		}
-		return authn.Identity{}, s.unrecognized
+	hex := s.opts.Format == Hex40
+	switch {
+	case hex && isHex40(text), !hex && tokentext.Fits(s.opts.Prefix, text):
+	case !hex && tokentext.HasPrefix(s.opts.Prefix, text):
+		return nil, s.invalid.With(errMalformed)
+	default:
+		return nil, s.unrecognized
 	}
-	return s.identify(r.Context(), storage.DigestOf(text))
+	d := storage.DigestOf(text)
+	if k, _ := s.recall.Get(r.Context(), &d, s.opts.Clock); k != nil && s.ring.Has(k.token.KeyID) {
+		return &k.identity, nil
+	}
+	if !hex && !tokentext.Valid(s.opts.Prefix, text) {
+		return nil, s.invalid.With(errMalformed)
+	}
+	return s.identify(r.Context(), &d)
 }
 
-func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity, error) {
-	t, u, err := s.store.StaticTokenByDigest(ctx, d)
+var errMalformed = errors.New("malformed")
+
+// known is whom a token belongs to, in one allocation.
+type known struct {
+	identity authn.Identity
+	token    storage.StaticToken
+	account  storage.Loaded
+}
+
+func (s *Scheme) identify(ctx context.Context, d *storage.Digest) (*authn.Identity, error) {
+	t, u, err := s.store.StaticTokenByDigest(ctx, *d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return authn.Identity{}, s.invalid.With(err)
+		return nil, s.invalid.With(err)
 	case err != nil:
-		return authn.Identity{}, err
+		return nil, err
 	case !u.Active:
-		return authn.Identity{}, s.invalid.With(errors.New("account disabled"))
+		return nil, s.invalid.With(errors.New("account disabled"))
 	case t.Epoch != u.Epoch:
-		return authn.Identity{}, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
+		return nil, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
 	case !s.ring.Has(t.KeyID):
-		return authn.Identity{}, s.invalid.With(errors.New("its master key left the ring"))
+		return nil, s.invalid.With(errors.New("its master key left the ring"))
 	}
-	v := &struct { // one allocation
-		token   storage.StaticToken
-		account storage.Loaded
-	}{token: t}
-	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &v.token}
-	if id.User, err = s.user(ctx, v.account.Set(u, s.perms)); err != nil {
-		return authn.Identity{}, err
+	k := &known{token: t}
+	k.identity = authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &k.token}
+	account := k.account.Set(u, s.perms)
+	if s.opts.User == nil {
+		k.identity.User = account
+		s.recall.Put(d, u.Lease(), k)
+		return &k.identity, nil
 	}
-	return id, nil
+	if k.identity.User, err = s.opts.User(ctx, *account); err != nil {
+		return nil, err
+	}
+	return &k.identity, nil
 }
 
-func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {
-	if s.opts.User != nil {
-		return s.opts.User(ctx, *u)
-	}
-	return u, nil
-}
-
-func (s *Scheme) isToken(text string) bool {
-	if s.opts.Format == Prefixed {
-		return tokentext.Valid(s.opts.Prefix, text)
-	}
+func isHex40(text string) bool {
 	if len(text) != 40 {
 		return false
 	}

@@ -4,8 +4,8 @@
 //
 // What is kept are the lookups of an authenticated request: static tokens, device tokens,
 // sessions, opaque access tokens, and the standings of JWTs, each with its account but
-// without the account's password hash; and the accounts whose passwords password.Cached has
-// verified. Everything else is asked of the store each time, logins above all. Disabled accounts, ended and expired credentials, and errors are never
+// without the account's password hash; the accounts whose passwords password.Cached has
+// verified; and the permissions of accounts. Everything else is asked of the store each time, logins above all. Disabled accounts, ended and expired credentials, and errors are never
 // kept; that a digest is unknown is kept for a second.
 //
 // A change that goes through the Store holds at once in this process (RULES T5): when the

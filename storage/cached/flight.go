@@ -117,7 +117,8 @@ func (s *Store) store(sh *shard, k *Key, f *flight, result *kept, now int64, unk
 	switch {
 	case f.err == nil && result.item != nil:
 		h := result.item.header()
-		*h = head{asof: f.asof, ends: now + s.ttl, deps: result.deps, size: int32(min(result.size, 1<<30))}
+		h.kind, h.asof, h.ends, h.deps = k.Kind, f.asof, now+s.ttl, result.deps
+		h.size = int32(min(result.size, 1<<30))
 		if result.expires != 0 {
 			h.ends = min(h.ends, result.expires)
 		}

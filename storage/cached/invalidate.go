@@ -25,6 +25,7 @@ const (
 	UserStandings      // Blocklist.UserStanding, by the token's JTI
 	Blocks             // storage.BlockKey: a name that standings and access tokens hang on
 	LiveUsers          // LiveUser, by the digest of the account's ID
+	Permissions        // SubjectPermissions, by the digest of the subject
 	kinds
 )
 

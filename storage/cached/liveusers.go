@@ -30,7 +30,7 @@ func (s *Store) LiveUser(ctx context.Context, id string) (storage.User, storage.
 	k := Key{LiveUsers, storage.DigestOf(id)}
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*liveRecord)
-		return r.user(), r.fingerprint, nil
+		return r.user(&r.head), r.fingerprint, nil
 	}
 	v, err := s.loadLive(ctx, k, id)
 	return v.user, v.fingerprint, err
@@ -59,7 +59,7 @@ func (s *Store) loadLive(ctx context.Context, k Key, id string) (liveUser, error
 		},
 		open: func(it item) liveUser {
 			r := it.(*liveRecord)
-			return liveUser{r.user(), r.fingerprint}
+			return liveUser{r.user(&r.head), r.fingerprint}
 		},
 	})
 }

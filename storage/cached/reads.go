@@ -35,7 +35,7 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	switch it, unknown := s.find(&k); {
 	case it != nil:
 		r := it.(*staticRecord)
-		return r.token(&k.Digest), r.user(), nil
+		return r.token(&k.Digest), r.user(&r.head), nil
 	case unknown:
 		return storage.StaticToken{}, storage.User{}, storage.ErrNotFound
 	}
@@ -62,7 +62,7 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 		},
 		open: func(it item) with[storage.StaticToken] {
 			r := it.(*staticRecord)
-			return with[storage.StaticToken]{r.token(&k.Digest), r.user()}
+			return with[storage.StaticToken]{r.token(&k.Digest), r.user(&r.head)}
 		},
 	})
 	return v.record, v.user, err
@@ -77,7 +77,7 @@ func (s *Store) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	switch it, unknown := s.find(&k); {
 	case it != nil:
 		r := it.(*deviceRecord)
-		return r.token(&k.Digest), r.user(), nil
+		return r.token(&k.Digest), r.user(&r.head), nil
 	case unknown:
 		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
 	}
@@ -107,7 +107,7 @@ func (s *Store) loadDevice(ctx context.Context, k Key) (storage.DeviceToken, sto
 		},
 		open: func(it item) with[storage.DeviceToken] {
 			r := it.(*deviceRecord)
-			return with[storage.DeviceToken]{r.token(&k.Digest), r.user()}
+			return with[storage.DeviceToken]{r.token(&k.Digest), r.user(&r.head)}
 		},
 	})
 	return v.record, v.user, err
@@ -122,7 +122,7 @@ func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.
 	switch it, unknown := s.find(&k); {
 	case it != nil:
 		r := it.(*sessionRecord)
-		return r.session(&k.Digest), r.user(), nil
+		return r.session(&k.Digest), r.user(&r.head), nil
 	case unknown:
 		return storage.Session{}, storage.User{}, storage.ErrNotFound
 	}
@@ -159,7 +159,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 		},
 		open: func(it item) with[storage.Session] {
 			r := it.(*sessionRecord)
-			return with[storage.Session]{r.session(&k.Digest), r.user()}
+			return with[storage.Session]{r.session(&k.Digest), r.user(&r.head)}
 		},
 	})
 	return v.record, v.user, err

@@ -57,16 +57,16 @@ type account struct {
 	epoch   int64
 }
 
-// user returns the account, or the zero one where there is none.
-func (a *account) user() storage.User {
+// user returns the account, or one that is zero but for its lease where there is none.
+func (a *account) user(lease storage.Lease) storage.User {
 	if a.ends[wordID] == 0 {
-		return storage.User{}
+		return storage.User{}.Leased(lease)
 	}
 	u := storage.User{ID: a.at(wordID), Name: a.at(wordName), Email: a.at(wordEmail), Active: true, Created: timeOf(a.created), Epoch: a.epoch}
 	if a.lists != nil {
 		u.Roles = a.lists.roles
 	}
-	return u
+	return u.Leased(lease)
 }
 
 // newAccount keeps u and the texts and lists of its credential. ok is false where that
@@ -80,7 +80,7 @@ func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...st
 
 // recordSize is what a record takes besides its texts, lists and data: itself and its
 // place in a map that is half empty.
-const recordSize = 300
+const recordSize = 320
 
 // micros is a time in microseconds; no time is the least one.
 func micros(t time.Time) int64 {
@@ -222,7 +222,7 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	if r.lists != nil {
 		a.Scopes, a.Resource = r.lists.scopes, r.lists.resource
 	}
-	return storage.AccessState{Access: a, User: r.user()}
+	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }
 
 // standingRecord is a storage.Standing that is not blocked, of a token with these other

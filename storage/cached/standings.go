@@ -75,7 +75,7 @@ func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.B
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*userStandingRecord)
 		if r.sid == keys.SID && r.ofAll == keys.Subject && r.at(wordID) == subject {
-			return r.user(), storage.Standing{Epoch: r.epoch}, nil
+			return r.user(&r.head), storage.Standing{Epoch: r.epoch}, nil
 		}
 		return s.base.UserStanding(ctx, subject, keys)
 	}
@@ -102,7 +102,7 @@ func (s *Store) loadUserStanding(ctx context.Context, k Key, subject string, key
 		open: func(it item) asked {
 			r := it.(*userStandingRecord)
 			v := asked{subject: r.at(wordID), keys: storage.BlockKeys{JTI: keys.JTI, SID: r.sid, Subject: r.ofAll}}
-			v.record.Epoch, v.user = r.epoch, r.user()
+			v.record.Epoch, v.user = r.epoch, r.user(&r.head)
 			return v
 		},
 	})

@@ -1,7 +1,10 @@
 package cached
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -9,15 +12,23 @@ import (
 // item is a record that is kept.
 type item interface{ header() *head }
 
-// head is what every item has.
+// head is what every item has. It is the storage.Lease of what the item answers.
 type head struct {
-	asof uint64 // what seq was before the store was asked
-	ends int64  // in microseconds
-	size int32  // estimate of all that it takes
-	deps names  // what it hangs on
+	home *Store      // nil: it is in no table
+	asof uint64      // what seq was before the store was asked
+	ends int64       // in microseconds
+	size int32       // estimate of all that it takes
+	deps names       // what it hangs on
+	kind Kind        // of its key
+	gone atomic.Bool // it was dropped
 }
 
 func (h *head) header() *head { return h }
+
+// Holds implements storage.Lease: the item is in the table, and a lookup would find it.
+func (h *head) Holds(ctx context.Context, now time.Time) bool {
+	return h.home != nil && !h.gone.Load() && h.home.live(h, now.UnixMicro()) && !h.home.direct(ctx, h.kind)
+}
 
 // names are the counters of what an item hangs on besides its key; 0 is none.
 type names [4]uint16
@@ -118,6 +129,7 @@ func (s *Store) put(sh *shard, k *Key, it item, now int64) {
 	if sh.yes[k.Kind] == nil {
 		sh.yes[k.Kind] = make(map[storage.Digest]item)
 	}
+	it.header().home = s
 	sh.yes[k.Kind][k.Digest] = it
 	sh.entries++
 	sh.bytes += size
@@ -173,6 +185,7 @@ func (s *Store) putUnknown(sh *shard, k *Key, a absent) {
 // drop forgets a key. The caller holds the lock.
 func (sh *shard) drop(k *Key) {
 	if it, ok := sh.yes[k.Kind][k.Digest]; ok {
+		it.header().gone.Store(true)
 		delete(sh.yes[k.Kind], k.Digest)
 		sh.entries--
 		sh.bytes -= int(it.header().size)

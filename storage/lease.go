@@ -1,0 +1,24 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// Lease says how long the answer of a lookup may be used again without asking. A store
+// that keeps answers (package cached) gives one with them: see User.Lease.
+type Lease interface {
+	// Holds reports whether the same lookup, made now by a request with that context, would
+	// be answered by what is kept. now is the caller's clock.
+	Holds(ctx context.Context, now time.Time) bool
+}
+
+// Lease returns how long the answer that u came with holds: u and the credential that was
+// looked up. nil is for that moment alone, which is what a store that keeps nothing says.
+func (u *User) Lease() Lease { return u.lease }
+
+// Leased returns u with a lease, for a store that keeps answers.
+func (u User) Leased(l Lease) User {
+	u.lease = l
+	return u
+}
