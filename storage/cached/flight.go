@@ -117,7 +117,8 @@ func (s *Store) store(sh *shard, k *Key, f *flight, result *kept, now int64, unk
 	switch {
 	case f.err == nil && result.item != nil:
 		h := result.item.header()
-		h.kind, h.asof, h.ends, h.deps = k.Kind, f.asof, now+s.ttl, result.deps
+		h.asof, h.ends, h.deps = f.asof, now+s.ttl, result.deps
+		h.kind.Store(uint32(k.Kind))
 		h.size = int32(min(result.size, 1<<30))
 		if result.expires != 0 {
 			h.ends = min(h.ends, result.expires)

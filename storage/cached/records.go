@@ -80,7 +80,7 @@ func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...st
 
 // recordSize is what a record takes besides its texts, lists and data: itself and its
 // place in a map that is half empty.
-const recordSize = 320
+const recordSize = 310
 
 // micros is a time in microseconds; no time is the least one.
 func micros(t time.Time) int64 {

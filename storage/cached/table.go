@@ -14,20 +14,23 @@ type item interface{ header() *head }
 
 // head is what every item has. It is the storage.Lease of what the item answers.
 type head struct {
-	home *Store      // nil: it is in no table
-	asof uint64      // what seq was before the store was asked
-	ends int64       // in microseconds
-	size int32       // estimate of all that it takes
-	deps names       // what it hangs on
-	kind Kind        // of its key
-	gone atomic.Bool // it was dropped
+	home *Store        // nil: it is in no table
+	asof uint64        // what seq was before the store was asked
+	ends int64         // in microseconds
+	deps names         // what it hangs on
+	size int32         // estimate of all that it takes
+	kind atomic.Uint32 // of its key; or gone
 }
+
+// gone, as the kind of an item, says that it was dropped.
+const gone = uint32(kinds)
 
 func (h *head) header() *head { return h }
 
 // Holds implements storage.Lease: the item is in the table, and a lookup would find it.
 func (h *head) Holds(ctx context.Context, now time.Time) bool {
-	return h.home != nil && !h.gone.Load() && h.home.live(h, now.UnixMicro()) && !h.home.direct(ctx, h.kind)
+	kind := h.kind.Load()
+	return h.home != nil && kind != gone && h.home.live(h, now.UnixMicro()) && !h.home.direct(ctx, Kind(kind))
 }
 
 // names are the counters of what an item hangs on besides its key; 0 is none.
@@ -185,7 +188,7 @@ func (s *Store) putUnknown(sh *shard, k *Key, a absent) {
 // drop forgets a key. The caller holds the lock.
 func (sh *shard) drop(k *Key) {
 	if it, ok := sh.yes[k.Kind][k.Digest]; ok {
-		it.header().gone.Store(true)
+		it.header().kind.Store(gone)
 		delete(sh.yes[k.Kind], k.Digest)
 		sh.entries--
 		sh.bytes -= int(it.header().size)
