@@ -80,6 +80,13 @@ type entry struct {
 	fingerprint storage.Digest // of the stored hash
 	epoch       int64
 	expires     time.Time
+	known       *known // nil: nobody asked yet, or the store leases nothing
+}
+
+// known is the login of an entry while the account is as it was.
+type known struct {
+	login authn.Login
+	lease storage.Lease
 }
 
 type cached struct {
@@ -119,11 +126,20 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	at := place{maphash.String(k.seed, form), sourceOf(r)}
 	c := check{at, k.mac(form, password)}
 	for {
-		if e, ok := k.get(c); ok {
+		now := k.opts.Clock()
+		if e, ok := k.get(c, now); ok {
+			if e.known != nil && e.known.lease.Holds(r.Context(), now) {
+				return e.known.login, nil
+			}
 			u, fingerprint, err := k.user(r.Context(), e.id)
 			switch {
 			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
-				return k.login(r.Context(), u)
+				login, err := k.login(r.Context(), u)
+				if err == nil && u.Lease() != nil && k.opts.User == nil {
+					e.known = &known{login, u.Lease()}
+					k.update(at, e)
+				}
+				return login, err
 			case err != nil && !errors.Is(err, storage.ErrNotFound):
 				return authn.Login{}, err
 			}
@@ -154,7 +170,7 @@ func (k *cached) first(r *http.Request, name, password string, c check, f *fligh
 	}()
 	login, u, err := k.Checker.check(r, name, password)
 	if err == nil {
-		k.put(c.at, entry{c.secret, u.ID, u.Password.Fingerprint(), u.Epoch, k.opts.Clock().Add(k.ttl)})
+		k.put(c.at, entry{password: c.secret, id: u.ID, fingerprint: u.Password.Fingerprint(), epoch: u.Epoch, expires: k.opts.Clock().Add(k.ttl)})
 		f.ok = true
 	}
 	return login, err
@@ -216,15 +232,24 @@ func (k *cached) join(c check) (f *flight, first bool) {
 
 // get takes the entry of a place away where it is not of this password, in the same
 // step: of many guesses at once one can look at it.
-func (k *cached) get(c check) (entry, bool) {
+func (k *cached) get(c check, now time.Time) (entry, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e, ok := k.entries[c.at]
-	if ok && (e.password != c.secret || !k.opts.Clock().Before(e.expires)) {
+	if ok && (e.password != c.secret || !now.Before(e.expires)) {
 		delete(k.entries, c.at)
 		return entry{}, false
 	}
 	return e, ok
+}
+
+// update replaces an entry that is still there, for the same password and time.
+func (k *cached) update(at place, e entry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if is, ok := k.entries[at]; ok && is.password == e.password && is.expires.Equal(e.expires) {
+		k.entries[at] = e
+	}
 }
 
 func (k *cached) forget(at place) {
