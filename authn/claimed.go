@@ -35,17 +35,22 @@ func (p *plan) claim(leaf int, claims []Claim) {
 // takers returns which leaves' claims an Authorization could be, as a mask; known says
 // that some claim has its keyword.
 func (p *plan) takers(line string) (leaves uint64, known bool) {
+	line = strings.TrimLeft(line, asciiSpace)
+	end := 0
+	for end < len(line) && !isSpace(line[end]) {
+		end++
+	}
+	keyword := line[:end]
 	for i := range p.claimed {
 		k := &p.claimed[i]
-		rest, ok := cutKeyword(line, k.keyword)
-		if !ok {
+		if len(k.keyword) != end || k.keyword != keyword && !strings.EqualFold(k.keyword, keyword) {
 			continue
 		}
-		for rest != "" && isSpace(rest[0]) {
-			rest = rest[1:]
+		for end < len(line) && isSpace(line[end]) {
+			end++
 		}
 		for j, begins := range k.begins {
-			if strings.HasPrefix(rest, begins) {
+			if strings.HasPrefix(line[end:], begins) {
 				leaves |= k.leaves[j]
 			}
 		}

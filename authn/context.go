@@ -15,9 +15,6 @@ type carrier interface {
 }
 
 func stateFrom(ctx context.Context) carrier {
-	if s, ok := ctx.(*sharing); ok { // nothing else is on the context yet
-		return s
-	}
 	c, _ := ctx.Value(contextKey{}).(carrier)
 	return c
 }

@@ -65,6 +65,9 @@ func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil
 // FromContext returns the identity that the middleware found, or the anonymous
 // one where no middleware ran or nobody was recognised.
 func FromContext(ctx context.Context) Identity {
+	if s, ok := ctx.(*sharing); ok { // nothing else is on the context yet
+		return *s.id
+	}
 	if s := stateFrom(ctx); s != nil {
 		return s.identity()
 	}

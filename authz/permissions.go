@@ -30,15 +30,17 @@ const (
 	readOnly
 )
 
-func (n named) eval(a *Access) verdict {
+func (n named) allows(a *Access) bool {
 	switch n {
 	case allowAny:
-		return verdict{d: Allow}
+		return true
 	case isAuthenticated:
-		return verdict{d: allowIf(a.Identity.Authenticated())}
+		return a.Identity.Authenticated()
 	}
-	return verdict{d: allowIf(isSafe(a.Request.Method))}
+	return isSafe(a.Request.Method)
 }
+
+func (n named) eval(a *Access) verdict { return verdict{d: allowIf(n.allows(a))} }
 
 func (n named) Decide(a Access) (Decision, error) { return n.eval(&a).results() }
 func (n named) String() string                    { return [...]string{"AllowAny", "IsAuthenticated", "ReadOnly"}[n] }

@@ -37,18 +37,30 @@ type hasScope struct {
 func (p *hasScope) Decide(a Access) (Decision, error) { return p.eval(&a).results() }
 
 func (p *hasScope) eval(a *Access) verdict {
-	switch {
-	case !a.Identity.Authenticated():
-		return verdict{reason: errAnonymous, blind: blind}
-	case !a.Identity.Delegated():
+	switch reason := p.missing(&a.Identity); reason {
+	case nil:
 		return verdict{d: Allow}
+	case errAnonymous:
+		return verdict{reason: reason, blind: blind}
+	default:
+		return verdict{reason: reason}
+	}
+}
+
+// missing returns why id is refused, or nil.
+func (p *hasScope) missing(id *authn.Identity) *authn.Error {
+	switch {
+	case !id.Authenticated():
+		return errAnonymous
+	case !id.Delegated():
+		return nil
 	}
 	for _, s := range p.scopes {
-		if !slices.Contains(a.Identity.Scopes, s) {
-			return verdict{reason: p.refusal}
+		if !slices.Contains(id.Scopes, s) {
+			return p.refusal
 		}
 	}
-	return verdict{d: Allow}
+	return nil
 }
 
 func (p *hasScope) String() string { return "HasScope(" + strings.Join(p.scopes, " ") + ")" }
