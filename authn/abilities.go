@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 )
 
 // Challenger is an Authenticator that has a challenge. Challenge returns the
@@ -119,6 +120,9 @@ type Login struct {
 	// Cookies are to be set on the answer of a login endpoint, such as a device
 	// cookie (RULES L1).
 	Cookies []*http.Cookie
+	// Shared, where it is not nil, is the place for the identity that a scheme makes of the
+	// login (see Sharer): a checker that remembers the login gives it again with it.
+	Shared *atomic.Pointer[Identity]
 }
 
 // PasswordChecker checks a name and a password. Package authn/password has the

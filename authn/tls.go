@@ -85,7 +85,13 @@ func OnLoopback(r *http.Request) bool {
 			return false
 		}
 	}
-	host := r.Host
+	return isLoopbackHost(r.Host)
+}
+
+func isLoopbackHost(host string) bool {
+	if rest, ok := strings.CutPrefix(host, "127.0.0.1"); ok && (rest == "" || rest[0] == ':' && !strings.ContainsAny(rest[1:], ":[]")) {
+		return true // at a glance
+	}
 	if strings.Contains(host, ":") {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h

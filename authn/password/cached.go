@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -136,6 +137,7 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
 				login, err := k.login(r.Context(), u)
 				if err == nil && u.Lease() != nil && k.opts.User == nil {
+					login.Shared = new(atomic.Pointer[authn.Identity])
 					e.known = &known{login, u.Lease()}
 					k.update(at, e)
 				}

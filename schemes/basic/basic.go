@@ -74,22 +74,41 @@ func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
 // reached is 429. A cross-origin request of a browser that changes something is
 // 403, since the browser sent the password by itself.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	return authn.Unshared(s.authenticate(r))
+}
+
+// Share implements authn.Sharer. Where the checker remembers a login (password.Cached over a
+// store of package cached) identities are shared.
+func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
+	return s, s.authenticate
+}
+
+func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	text, err := authn.Credentials(r, "Basic", "basic")
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
 	name, password, ok := decode(text)
 	if !ok {
-		return authn.Identity{}, errEncoding
+		return nil, errEncoding
 	}
 	if err := s.fromHere(r); err != nil {
-		return authn.Identity{}, err
+		return nil, err
 	}
 	login, err := s.pw.CheckPassword(r, name, password)
 	if err != nil {
-		return authn.Identity{}, inBasicsWords(err)
+		return nil, inBasicsWords(err)
 	}
-	return authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}, nil
+	if login.Shared != nil {
+		if id := login.Shared.Load(); id != nil {
+			return id, nil
+		}
+	}
+	id := &authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
+	if login.Shared != nil {
+		login.Shared.Store(id)
+	}
+	return id, nil
 }
 
 // fromHere refuses what another site made a browser send (RULES B1).

@@ -106,7 +106,8 @@ func (s *Scheme) keep(loaded *row, lease storage.Lease) {
 		return
 	}
 	loaded.shared = true
-	s.recall.Put(&loaded.Digest, lease, loaded)
+	d := storage.DigestOf(loaded.text)
+	s.recall.Put(&d, lease, loaded)
 }
 
 // due is when the use of a session is to be noted again.
@@ -174,14 +175,16 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	if !s.site.Secure(r) {
 		return nil, storage.User{}, over("sent over plain http")
 	}
-	d := digestOf(cookie, text)
-	if loaded, now := s.recall.Get(r.Context(), &d, s.now); loaded != nil && now.Before(s.due(&loaded.Session)) && !loaded.Expired(now) {
-		return loaded, storage.User{}, nil
+	if cookie == s.cookie { // the one that keep knows
+		d := storage.DigestOf(text)
+		if loaded, now := s.recall.Get(r.Context(), &d, s.opts.Clock); loaded != nil && now.Before(s.due(&loaded.Session)) && !loaded.Expired(now) {
+			return loaded, storage.User{}, nil
+		}
 	}
 	if !tokentext.Valid(prefix, text) {
 		return nil, storage.User{}, errShape
 	}
-	v, u, err := s.rows.SessionByDigest(r.Context(), d)
+	v, u, err := s.rows.SessionByDigest(r.Context(), digestOf(cookie, text))
 	switch {
 	case err != nil:
 		return nil, storage.User{}, err

@@ -65,7 +65,7 @@ func cookieValue(r *http.Request, name string) (text string, err error) {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
 			pair = strings.Trim(pair, " \t")
-			if len(pair) < len(name) || !strings.EqualFold(pair[:len(name)], name) {
+			if len(pair) < len(name) || pair[:len(name)] != name && !strings.EqualFold(pair[:len(name)], name) {
 				continue
 			}
 			value, ok := strings.CutPrefix(strings.TrimLeft(pair[len(name):], " \t"), "=")
