@@ -37,7 +37,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	case !tokentext.HasPrefix(refreshPrefix, text):
 		return s.revokeAccess(ctx, x.client, text)
 	case tokentext.Valid(refreshPrefix, text):
-		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
+		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: x.client.ID})
 		switch {
 		case errors.Is(err, rotation.ErrMismatch):
 			s.tell(ctx, Event{Kind: ForeignRevocation, Client: x.client.ID})
@@ -159,7 +159,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 	case !tokentext.HasPrefix(refreshPrefix, text):
 		return s.aboutAccess(r.Context(), x.client, text)
 	case tokentext.Valid(refreshPrefix, text):
-		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
+		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose, Client: x.client.ID})
 		switch {
 		case s.refusal(err) != nil:
 			return none, nil

@@ -80,6 +80,7 @@ type Server struct {
 	scopes  []string // sorted
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
+	purpose string         // of its families
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error
@@ -96,7 +97,7 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if err := checkIssuer(issuer); err != nil {
 		return nil, err
 	}
-	s := &Server{issuer: issuer, store: store, opts: *opts}
+	s := &Server{issuer: issuer, store: store, opts: *opts, purpose: purposeOf(issuer)}
 	o := &s.opts
 	o.defaults()
 	if err := o.check(); err != nil {
@@ -166,9 +167,9 @@ func (s *Server) id() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// purpose tells this issuer's families from others' in one store.
-func (s *Server) purpose() string {
-	key := storage.BlockKeyOf("purpose", s.issuer, "oauth2")
+// purposeOf tells an issuer's families from others' in one store.
+func purposeOf(issuer string) string {
+	key := storage.BlockKeyOf("purpose", issuer, "oauth2")
 	return "oauth2 " + base64.RawURLEncoding.EncodeToString(key[:15])
 }
 
