@@ -160,7 +160,12 @@ func (c *Contender) make(e *Env) (*Work, error) {
 func request(h http.Header) *http.Request {
 	r := httptest.NewRequest("GET", "http://127.0.0.1/api/profile", nil)
 	r.Header, r.RemoteAddr = h.Clone(), "127.0.0.1:40000"
-	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080})))
+	return r.WithContext(onLoopback(r.Context()))
+}
+
+// onLoopback is the context of a request that came to a server on this machine.
+func onLoopback(ctx context.Context) context.Context {
+	return context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}))
 }
 
 // discard is a ResponseWriter that keeps only headers.
