@@ -22,7 +22,8 @@ type Contender struct {
 	Module string
 	// Note says what is different from the others, in a few words.
 	Note string
-	// Less says that a peer does less than ours, as Note says: it is shown, and no measure.
+	// Less says that the client gets less from a peer than from ours, as Note says: it is
+	// shown, and no measure. What a peer leaves out that the client does not see is a Note.
 	Less bool
 	// Cached contenders remember what they looked up.
 	Cached bool
