@@ -74,13 +74,13 @@ const (
 // concurrent use.
 type Server struct {
 	issuer  string
+	purpose string // of its families
 	store   Store
 	perms   storage.Permissions // nil: the store keeps none
 	opts    Options
 	scopes  []string // sorted
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
-	purpose string         // of its families
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error
