@@ -28,7 +28,7 @@ race: ## all tests with the race detector
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
-bench: ## everything beside the peers and Django: tables and charts to docs/benchmarks/; BENCHFLAGS, see benchmarks/cmd/bench -h
+bench: ## everything beside the peers and Django; replaces docs/benchmarks/, unless BENCHFLAGS ask for a part, for fewer than 3 rounds, or for -out DIR; BENCHFLAGS=-h lists them
 	cd benchmarks && $(GO) run ./cmd/bench $(BENCHFLAGS)
 
 microbench: ## benchmarks that match BENCH, on real SQLite and PostgreSQL

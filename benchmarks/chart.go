@@ -11,6 +11,7 @@ import (
 // to the greatest.
 type chart struct {
 	title, axis string
+	more        bool // more is better, else less
 	groups      []barGroup
 }
 
@@ -49,11 +50,11 @@ func (r *Results) charts() map[string]*chart {
 		return c
 	}
 	all := map[string]*chart{
-		"authenticate.svg": work("One prepared request", "time, as a multiple of the hand-written floor: less is better", Authenticate),
-		"endpoints.svg":    work("Login, refresh, revocation, authorization", "time, as a multiple of Vestibule's (of the floor for authorization): less is better", Login, Refresh, Revoke, Authorize),
+		"authenticate.svg": work("One prepared request", "time, as a multiple of the hand-written floor's", Authenticate),
+		"endpoints.svg":    work("Login, refresh, revocation, authorization", "time, as a multiple of Vestibule's (of the floor's for authorization)", Login, Refresh, Revoke, Authorize),
 	}
 	if open := r.sample("gates", Open, Open); open != nil {
-		c := &chart{title: "HTTP, each gate in a process of its own", axis: "requests a second, as a part of a server that asks for nothing: more is better"}
+		c := &chart{title: "HTTP, each gate in a process of its own", axis: "requests a second, as a part of those of a server that asks for nothing", more: true}
 		for _, g := range r.groups("gates") {
 			bars := barGroup{name: g}
 			for _, s := range r.group("gates", g) {
@@ -67,8 +68,8 @@ func (r *Results) charts() map[string]*chart {
 		}
 		all["http.svg"] = c
 	}
-	compare := &chart{title: "The comparison server", axis: "requests a second, as a part of those of /api/open: more is better"}
-	django := &chart{title: "Beside Django REST Framework", axis: "how many times as many requests a second, or as fast: more is better"}
+	compare := &chart{title: "The comparison server", axis: "requests a second, as a part of those of /api/open", more: true}
+	django := &chart{title: "Beside Django REST Framework", axis: "how many times as many requests a second as Django, or as fast alone", more: true}
 	for _, s := range Schemes {
 		one, two := barGroup{name: s}, barGroup{name: s}
 		add := func(g *barGroup, name string, a, b *Sample, kind string) {
@@ -113,7 +114,7 @@ func kindOf(s *Sample) string {
 
 // style has colours that can be read on white and on black.
 const style = `<style>
-text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}.group{font-weight:600}.soft{fill:#666}
+text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:600}.group{font-weight:600}.soft{fill:#666}.better{font-weight:600}
 .grid{stroke:#ccc;stroke-width:1}.one{stroke:#888;stroke-width:1}.whisker{stroke:#222;stroke-width:1.2}.back{fill:#fff}
 .ours{fill:#4f7fd1}.cached{fill:#1f9d6b}.floor{fill:#9a9a9a}.peer{fill:#c9834a}
 @media(prefers-color-scheme:dark){text{fill:#ddd}.soft{fill:#999}.grid{stroke:#444}.one{stroke:#888}.whisker{stroke:#eee}.back{fill:#161616}.ours{fill:#6f9bea}.cached{fill:#3cc48d}.floor{fill:#888}.peer{fill:#d99a66}}
@@ -121,16 +122,30 @@ text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:15px;font-weight:
 
 const (
 	chartWidth, left, right = 860, 190, 150
-	rowHeight, top          = 19, 62
+	rowHeight, top          = 19, 82
 )
+
+// colours are what they mean, in the order of the key.
+var colours = []struct{ kind, text string }{
+	{"floor", "written by hand"}, {"ours", "Vestibule"}, {"cached", "Vestibule, cached"}, {"peer", "a peer"},
+}
+
+// direction says where on the axis the better ones are.
+func (c *chart) direction() string {
+	if c.more {
+		return "logarithmic scale; more is better →"
+	}
+	return "← less is better; logarithmic scale"
+}
 
 // svg draws it, with nothing that is loaded from elsewhere.
 func (c *chart) svg() string {
 	low, high := 1.0, 1.0
-	rows := 0
+	rows, has := 0, make(map[string]bool)
 	for _, g := range c.groups {
 		rows += len(g.bars) + 1
 		for _, b := range g.bars {
+			has[b.kind] = true
 			if b.ratio.Median > 0 {
 				low, high = min(low, b.ratio.Min), max(high, b.ratio.Max)
 			}
@@ -151,6 +166,15 @@ func (c *chart) svg() string {
 	p(`<rect class="back" width="%d" height="%d"/>`, chartWidth, height)
 	p(`<text class="title" x="12" y="22">%s</text>`, html.EscapeString(c.title))
 	p(`<text class="soft" x="12" y="40">%s</text>`, html.EscapeString(c.axis))
+	p(`<text class="better" x="%d" y="40" text-anchor="end">%s</text>`, chartWidth-12, c.direction())
+	at := 12
+	for _, k := range colours {
+		if has[k.kind] {
+			p(`<rect class="%s" x="%d" y="50" width="12" height="12" rx="2"/><text x="%d" y="60">%s</text>`, k.kind, at, at+18, k.text)
+			at += 40 + 7*len(k.text)
+		}
+	}
+	p(`<path class="whisker" fill="none" d="M%d 53V59M%d 56H%dM%d 53V59"/><text x="%d" y="60">least to greatest of the rounds</text>`, at, at, at+18, at+18, at+24)
 	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
 		for _, m := range []float64{1, 2, 5} {
 			v := m * math.Pow(10, e)

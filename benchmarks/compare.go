@@ -86,7 +86,8 @@ func seed(ctx context.Context, path string) error {
 	})
 }
 
-// startCompare starts it with that -cache, and logs alice in.
+// startCompare starts it with that -cache, and logs alice in. Its JWTs are signed by HS256, as
+// those of Django and of ours alone are: else the signature would be most of what is measured.
 func (e *Env) startCompare(binary, cache string) (*compareServer, error) {
 	dir, err := e.Dir()
 	if err != nil {
@@ -97,7 +98,7 @@ func (e *Env) startCompare(binary, cache string) (*compareServer, error) {
 		return nil, err
 	}
 	line, err := e.start(exec.CommandContext(e, binary, "-addr", "127.0.0.1:0", "-db", "sqlite:"+path, "-cache", cache, "-login-rate", "off",
-		"-knox-ttl", "24h", "-jwt-access-ttl", "2h", "-user", "alice:wonderland-42"))
+		"-knox-ttl", "24h", "-jwt-access-ttl", "2h", "-jwt-alg", "HS256", "-user", "alice:wonderland-42"))
 	if err != nil {
 		return nil, err
 	}

@@ -4,9 +4,11 @@
 // Contenders is the table of who does what; a new one is a line there and a function.
 // Whoever is measured has proved before that the right credential passes and no other does.
 //
-//	make bench                          # all, and tables and charts to docs/benchmarks/
-//	make bench BENCHFLAGS='-sections work -run authenticate/jwt -out /tmp/x'
+//	make bench                          # all; replaces the tables and charts of docs/benchmarks/
+//	make bench BENCHFLAGS='-sections work -run authenticate/jwt'
 //	make peers BENCH=Work/login         # as Go benchmarks
+//
+// A part, or fewer than 3 rounds, goes to a new temporary folder unless -out names one.
 //
 // Django is measured where its reference project is: VESTIBULE_REFERENCE names the folder,
 // VESTIBULE_PYTHON a Python that has its packages (scripts/drf-install), VESTIBULE_KNOX a

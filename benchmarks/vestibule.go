@@ -265,7 +265,7 @@ func post(path, form string) *http.Request {
 	r := httptest.NewRequest("POST", "http://127.0.0.1"+path, strings.NewReader(form))
 	r.RemoteAddr = "127.0.0.1:40000"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r.WithContext(request(nil).Context())
+	return r.WithContext(onLoopback(r.Context()))
 }
 
 // answer sends r and reads the answer's JSON into v, where it is not nil.

@@ -22,7 +22,8 @@ type Contender struct {
 	Module string
 	// Note says what is different from the others, in a few words.
 	Note string
-	// Less says that a peer does less than ours, as Note says: it is shown, and no measure.
+	// Less says that the client gets less from a peer than from ours, as Note says: it is
+	// shown, and no measure. What a peer leaves out that the client does not see is a Note.
 	Less bool
 	// Cached contenders remember what they looked up.
 	Cached bool
@@ -160,7 +161,12 @@ func (c *Contender) make(e *Env) (*Work, error) {
 func request(h http.Header) *http.Request {
 	r := httptest.NewRequest("GET", "http://127.0.0.1/api/profile", nil)
 	r.Header, r.RemoteAddr = h.Clone(), "127.0.0.1:40000"
-	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080})))
+	return r.WithContext(onLoopback(r.Context()))
+}
+
+// onLoopback is the context of a request that came to a server on this machine.
+func onLoopback(ctx context.Context) context.Context {
+	return context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}))
 }
 
 // discard is a ResponseWriter that keeps only headers.

@@ -209,7 +209,8 @@ func TestFlags(t *testing.T) {
 	if err != nil || len(cfg.Users) != 2 || cfg.Users[0].Password != "b" || len(cfg.Users[0].Roles) != 1 || cfg.Cache != 0 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}, {"-refresh-grace", "2m"}, {"-jwt-access-ttl", "0s"}, {"-knox-ttl", "-1h"}} {
+	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}, {"-refresh-grace", "2m"}, {"-jwt-access-ttl", "0s"}, {"-knox-ttl", "-1h"},
+		{"-jwt-alg", "none"}, {"-jwt-alg", "hs256"}, {"-jwt-alg", "PS256"}, {"-jwt-alg", "EdDSA, ES256"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
-	"github.com/vestibule-auth/vestibule/jose"
 )
 
 const (
@@ -79,9 +78,4 @@ func jwtPaths(t *testing.T, c demotest.Client) {
 	c.Is(401, notValid, "GET", "/api/profile", "", bearer(next))
 	c.Is(401, notValid, "POST", "/jwt/token/refresh", refresh(next))
 	c.Is(400, `{"refresh":["This field is required."]}`, "POST", "/jwt/token/refresh", "{}")
-	if _, text := c.Do("GET", "/.well-known/jwks.json", ""); true {
-		if set, err := jose.ParseJWKS([]byte(text)); err != nil || len(set) != 1 {
-			t.Errorf("%s, %v", text, err)
-		}
-	}
 }

@@ -11,9 +11,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
@@ -23,6 +26,7 @@ type config struct {
 	Base                                  string // the server's own URL
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
+	JWTAlgorithm                          jose.Algorithm // "": EdDSA, or what the database's key is for
 }
 
 func main() { demo.Main(run) }
@@ -31,7 +35,7 @@ func run() error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	cfg, err := parseFlags(os.Args[1:])
 	if err != nil {
-		return err
+		return demo.UsageError{Err: err}
 	}
 	ctx := context.Background()
 	db, ring, cleanup, err := cfg.Open(ctx)
@@ -51,6 +55,9 @@ func run() error {
 	}
 	return demo.ServeOn(l, h)
 }
+
+// algorithms are those that -jwt-alg takes.
+const algorithms = "EdDSA, ES256, RS256, HS256"
 
 // baseOf is the URL that the server is known by on this machine; on another address it has
 // the name that it also has in its JWTs.
@@ -78,6 +85,7 @@ func parseFlags(args []string) (*config, error) {
 	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
 	fs.DurationVar(&cfg.AccessTTL, "jwt-access-ttl", 5*time.Minute, "how long an access token lives")
 	fs.DurationVar(&cfg.RefreshTTL, "jwt-refresh-ttl", 24*time.Hour, "how long a refresh token waits for its use")
+	alg := fs.String("jwt-alg", "", "what signs the JWTs: "+algorithms+"; for the first key, which the database keeps (default EdDSA). With HS256 no other service can verify them")
 	fs.DurationVar(&cfg.Grace, "refresh-grace", 10*time.Second, "how long a lost answer to a refresh may be asked for again, at most 1m; 0 is never")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -99,6 +107,10 @@ func parseFlags(args []string) (*config, error) {
 	case cfg.Grace == 0:
 		cfg.Grace = jwt.GraceOff
 	}
+	if *alg != "" && !slices.Contains(strings.Split(algorithms, ", "), *alg) {
+		return nil, fmt.Errorf("-jwt-alg %q: want one of %s", *alg, algorithms)
+	}
+	cfg.JWTAlgorithm = jose.Algorithm(*alg)
 	if *cache != "off" {
 		d, err := time.ParseDuration(*cache)
 		if err != nil || d <= 0 {

@@ -16,9 +16,9 @@ import (
 )
 
 // newClient serves the example on a SQLite file. The login limits are off.
-func newClient(t *testing.T) demotest.Client {
+func newClient(t *testing.T, args ...string) demotest.Client {
 	t.Helper()
-	cfg, err := parseFlags(nil)
+	cfg, err := parseFlags(args)
 	if err != nil {
 		t.Fatal(err)
 	}

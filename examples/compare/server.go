@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -112,12 +113,21 @@ const (
 
 // newJWT makes the JWT scheme, with signing keys that live in the database.
 func newJWT(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (*jwt.Scheme, error) {
-	signing, err := jwt.NewStoredKeys(db, ring, issuer, nil)
+	signing, err := jwt.NewStoredKeys(db, ring, issuer, &jwt.KeyOptions{Algorithm: cfg.JWTAlgorithm})
 	if err != nil {
 		return nil, err
 	}
 	if err := signing.Ensure(ctx); err != nil {
 		return nil, err
+	}
+	if want := string(cfg.JWTAlgorithm); want != "" {
+		list, err := signing.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if have := list[0].Algorithm; have != want {
+			return nil, fmt.Errorf("-jwt-alg %s: the database has a key for %s; vestibule keys rotate makes another", want, have)
+		}
 	}
 	opts := &jwt.Options{
 		AccessTTL: cfg.AccessTTL, RefreshTTL: cfg.RefreshTTL, Grace: cfg.Grace,

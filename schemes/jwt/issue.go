@@ -83,7 +83,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 	}
 	now := s.opts.Clock().UTC()
 	f := storage.Family{
-		ID: id, Purpose: s.purpose(), Subject: subject, Scopes: g.Scopes, Name: g.Name, Epoch: epoch, AuthTime: g.AuthTime,
+		ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Name: g.Name, Epoch: epoch, AuthTime: g.AuthTime,
 		Created: now, Expires: now.Add(s.opts.AbsoluteTTL),
 	}
 	if f.AuthTime.IsZero() {
@@ -118,12 +118,11 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 		return Pair{}, false, err
 	}
 	use.Source = source
-	res, err := s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
+	res, err := s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, secret string, err error) {
 		if err := s.rule(ctx, st.User); err != nil {
 			return nil, "", err
 		}
-		pair, secret, err := s.mint(ctx, st.Family, st.User, end)
-		if err != nil {
+		if pair, secret, err = s.mint(ctx, st.Family, st.User, end); err != nil {
 			return nil, "", err
 		}
 		answer, err := json.Marshal(sealedPair(pair))
@@ -137,15 +136,15 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 		}
 		return Pair{}, false, s.refusal(err)
 	}
-	var sealed sealedPair
-	if err := json.Unmarshal(res.Answer, &sealed); err != nil {
-		return Pair{}, false, err
-	}
 	if res.Repeated {
-		e.Kind = Repeated
+		var first sealedPair
+		if err := json.Unmarshal(res.Answer, &first); err != nil {
+			return Pair{}, false, err
+		}
+		pair, e.Kind = Pair(first), Repeated
 	}
 	s.tell(ctx, e)
-	return Pair(sealed), res.Repeated, nil
+	return pair, res.Repeated, nil
 }
 
 // refusal makes the one 401 of a refresh token of what rotation refuses.
@@ -182,7 +181,7 @@ func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 
 // List returns up to limit logins of the subject, the last first.
 func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	return s.store.ListFamilies(ctx, s.purpose(), subject, limit)
+	return s.store.ListFamilies(ctx, s.purpose, subject, limit)
 }
 
 // RevokeFamily ends one of the subject's logins by its ID. storage.ErrNotFound: it has
@@ -205,9 +204,9 @@ func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
 	return storage.ErrNotFound
 }
 
-// purpose tells this issuer's families from others' in one store.
-func (s *Scheme) purpose() string {
-	key := storage.BlockKeyOf("purpose", s.issuer, "jwt")
+// purposeOf tells an issuer's families from others' in one store.
+func purposeOf(issuer string) string {
+	key := storage.BlockKeyOf("purpose", issuer, "jwt")
 	return "jwt " + base64.RawURLEncoding.EncodeToString(key[:15])
 }
 
@@ -229,8 +228,8 @@ func (s *Scheme) random() (string, error) {
 
 // mint makes a pair of a family. secret is what the store knows the refresh token by.
 func (s *Scheme) mint(ctx context.Context, f storage.Family, u storage.User, end time.Time) (pair Pair, secret string, err error) {
-	now := s.opts.Clock().UTC()
-	pair.RefreshExpires = end
+	now := s.opts.Clock().UTC().Round(0) // as a repetition of the pair reads it
+	pair.RefreshExpires = end.UTC().Round(0)
 	pair.AccessExpires = now.Add(s.opts.AccessTTL)
 	if pair.AccessExpires.After(f.Expires) {
 		pair.AccessExpires = f.Expires
@@ -271,7 +270,7 @@ type refreshClaims struct {
 // refused. A signed token's secret is its "jti": a signature may have a second
 // spelling.
 func (s *Scheme) use(ctx context.Context, text string) (rotation.Use, error) {
-	use := rotation.Use{Secret: text, Purpose: s.purpose()}
+	use := rotation.Use{Secret: text, Purpose: s.purpose}
 	if !s.opts.SignedRefresh {
 		if !tokentext.Valid(s.opts.Prefix, text) {
 			return use, s.invalid.With(errNoRefresh)

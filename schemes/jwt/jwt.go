@@ -113,6 +113,7 @@ type Scheme struct {
 	opts    Options
 	rotator *rotation.Rotator
 	refresh jose.Checks // of signed refresh tokens
+	purpose string      // of its families
 }
 
 // New returns a scheme. issuer and audience are "iss" and "aud" of its tokens: a URL
@@ -146,7 +147,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if err := tokentext.CheckPrefix(o.Prefix); err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
-	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o}
+	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: purposeOf(issuer)}
 	s.perms, _ = store.(storage.Permissions)
 	s.rotator, err = rotation.New(store, rotation.Options{
 		Grace: max(o.Grace, 0), Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Clock: o.Clock,

@@ -67,7 +67,7 @@ func (s *Scheme) IssueSliding(ctx context.Context, subject string, epoch int64, 
 		return "", err
 	}
 	now := s.opts.Clock().UTC()
-	f := storage.Family{ID: id, Purpose: s.purpose(), Subject: subject, Scopes: g.Scopes, Epoch: epoch, AuthTime: g.AuthTime}
+	f := storage.Family{ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Epoch: epoch, AuthTime: g.AuthTime}
 	if f.AuthTime.IsZero() {
 		f.AuthTime = now
 	}

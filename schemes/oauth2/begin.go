@@ -41,7 +41,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, er
 	if err != nil {
 		return answer{}, err
 	}
-	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose(), x.client.ID, x.client.Name, x.refreshKey()
+	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
 	f.Scopes = stillAllowed(f.Scopes, x.client)
 	var a answer
 	err = s.store.InTx(ctx, func(ctx context.Context) error {

@@ -29,29 +29,23 @@ func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 	if err != nil {
 		return storage.Client{}, err
 	}
-	failed := errClient
-	if p.method == SecretBasic {
-		c := *errClient
-		c.challenge = `Basic realm="` + s.issuer + `"`
-		failed = &c
-	}
 	c, err := s.store.ClientByID(r.Context(), p.id)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return c, failed.with(errors.New("unknown client"))
+		return c, s.failed(p, errors.New("unknown client"))
 	case err != nil:
 		return c, err
 	case c.Disabled:
-		return c, failed.with(errors.New("client disabled"))
+		return c, s.failed(p, errors.New("client disabled"))
 	case c.Method != p.method:
-		return c, failed.with(errors.New("another method than the registered one"))
+		return c, s.failed(p, errors.New("another method than the registered one"))
 	case c.Public():
 		return c, nil
 	}
 	if p.assertion != nil {
 		err := s.assertionFits(r.Context(), c, p.assertion)
 		if errors.Is(err, jose.ErrInvalid) || errors.Is(err, errUsed) {
-			return c, failed.with(err)
+			return c, s.failed(p, err)
 		}
 		return c, err
 	}
@@ -60,9 +54,18 @@ func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 	case err != nil:
 		return c, err
 	case !ok:
-		return c, failed.with(errors.New("wrong secret"))
+		return c, s.failed(p, errors.New("wrong secret"))
 	}
 	return c, nil
+}
+
+// failed refuses a client for that reason, with a challenge where it came by Basic.
+func (s *Server) failed(p presented, why error) error {
+	e := errClient.with(why)
+	if p.method == SecretBasic {
+		e.challenge = `Basic realm="` + s.issuer + `"`
+	}
+	return e
 }
 
 // source is where a request comes from (RULES L1).
@@ -98,10 +101,11 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (b
 	return ok, err
 }
 
+var errSeveral = refuse("invalid_request", "The request authenticates its client in more than one way.")
+
 // present reads what the request says of its client: by Basic, by client_id and
 // client_secret, by an assertion, or by client_id alone. Two ways at once are refused.
 func present(r *http.Request, f form) (presented, error) {
-	several := refuse("invalid_request", "The request authenticates its client in more than one way.")
 	if f.values.Has("client_assertion") || f.values.Has("client_assertion_type") {
 		return asserted(f, len(r.Header["Authorization"]) > 0)
 	}
@@ -114,14 +118,14 @@ func present(r *http.Request, f form) (presented, error) {
 	switch {
 	case err == nil:
 		if f.values.Has("client_secret") {
-			return presented{}, several
+			return presented{}, errSeveral
 		}
 		id, secret, ok := basic(text)
 		if !ok {
 			return presented{}, errClient.with(errors.New("malformed Basic credentials"))
 		}
 		if p.id != "" && p.id != id {
-			return presented{}, several
+			return presented{}, errSeveral
 		}
 		return presented{id: id, secret: secret, method: SecretBasic}, nil
 	case errors.As(err, &refused):

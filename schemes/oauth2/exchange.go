@@ -157,10 +157,15 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	}
 	use := s.use(x, text)
 	var res rotation.Result
+	var a answer
 	var refused error
 	err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
-		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
-			return s.next(ctx, x, st)
+		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, next string, err error) {
+			if a, err = s.next(ctx, x, st); err != nil {
+				return nil, "", err
+			}
+			text, err := json.Marshal(a)
+			return text, a.Refresh, err
 		})
 		if refused = s.refusal(err); refused != nil {
 			return nil // the end of a family that was reused stays
@@ -177,13 +182,12 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 		}
 		return answer{}, refused
 	}
-	var a answer
-	if err := json.Unmarshal(res.Answer, &a); err != nil {
-		return answer{}, err
-	}
 	kind := Refreshed
 	if res.Repeated {
-		kind = Repeated
+		kind, a = Repeated, answer{}
+		if err := json.Unmarshal(res.Answer, &a); err != nil {
+			return answer{}, err
+		}
 	}
 	s.tell(ctx, Event{kind, f.Client, f.Subject, f.ID})
 	return a, nil
@@ -192,38 +196,37 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 // use is a presentation of a refresh token by a client.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
-		Secret: text, Purpose: s.purpose(), Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
+		Secret: text, Purpose: s.purpose, Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
 	}
 }
 
 // next makes the next pair of a family, with the scopes and for the resources that are asked
 // for, if fewer (RFC 6749 section 6).
-func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) ([]byte, string, error) {
+func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) (answer, error) {
 	f := st.Family
 	allowed := stillAllowed(f.Scopes, x.client) // what the client may not ask for any more has ended
 	scopes, err := s.scopesOf(x.form.get("scope"), allowed, allowed)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	resource, err := resourcesOf(x.form, f.Resource, f.Resource)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	refresh, err := s.text(refreshPrefix)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
 	a, err := s.access(ctx, f)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	if a.ID, err = s.idToken(ctx, f, st.User, "", a.Access); err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
 	a.Refresh = refresh
-	text, err := json.Marshal(a)
-	return text, refresh, err
+	return a, nil
 }
 
 // refusal returns the refusal that an error of the rotation is, or nil for a fault.

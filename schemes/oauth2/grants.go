@@ -94,7 +94,7 @@ func (s *Server) owners(method string, f func(w http.ResponseWriter, r *http.Req
 
 // grants returns up to limit live grants of the subject, the last first.
 func (s *Server) grants(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	list, err := s.store.ListFamilies(ctx, s.purpose(), subject, limit)
+	list, err := s.store.ListFamilies(ctx, s.purpose, subject, limit)
 	now, live := s.now(), list[:0]
 	for _, f := range list {
 		if now.Before(f.Expires) {

@@ -28,19 +28,19 @@ func (s *Server) Revoke() http.Handler {
 }
 
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
-	x, text, err := s.tokenRequest(w, r)
+	c, text, err := s.tokenRequest(w, r)
 	if err != nil {
 		return err
 	}
 	ctx := r.Context()
 	switch {
 	case !tokentext.HasPrefix(refreshPrefix, text):
-		return s.revokeAccess(ctx, x.client, text)
+		return s.revokeAccess(ctx, c, text)
 	case tokentext.Valid(refreshPrefix, text):
-		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
+		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
 		switch {
 		case errors.Is(err, rotation.ErrMismatch):
-			s.tell(ctx, Event{Kind: ForeignRevocation, Client: x.client.ID})
+			s.tell(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
 			return nil
 		case errors.Is(err, rotation.ErrUnknown):
 			return nil
@@ -79,20 +79,20 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 }
 
 // tokenRequest reads a request about one token, of a client that is authenticated.
-func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (exchange, string, error) {
+func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (storage.Client, string, error) {
 	f, err := readForm(w, r)
 	if err != nil {
-		return exchange{}, "", err
+		return storage.Client{}, "", err
 	}
 	c, err := s.client(r, f)
 	if err != nil {
-		return exchange{}, "", err
+		return storage.Client{}, "", err
 	}
 	text := f.get("token")
 	if text == "" {
-		return exchange{}, "", refuse("invalid_request", "The token is missing.")
+		return storage.Client{}, "", refuse("invalid_request", "The token is missing.")
 	}
-	return exchange{client: c, form: f, source: s.source(r)}, text, nil
+	return c, text, nil
 }
 
 // introspection is what Introspect says of a live token (RFC 7662 section 2.2).
@@ -148,18 +148,18 @@ func (s *Server) Introspect() http.Handler {
 
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspection, error) {
 	none := introspection{}
-	x, text, err := s.tokenRequest(w, r)
+	c, text, err := s.tokenRequest(w, r)
 	if err != nil {
 		return none, err
 	}
-	if x.client.Public() {
+	if c.Public() {
 		return none, errClient.with(errors.New("introspection by a public client"))
 	}
 	switch {
 	case !tokentext.HasPrefix(refreshPrefix, text):
-		return s.aboutAccess(r.Context(), x.client, text)
+		return s.aboutAccess(r.Context(), c, text)
 	case tokentext.Valid(refreshPrefix, text):
-		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose(), Client: x.client.ID})
+		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
 		switch {
 		case s.refusal(err) != nil:
 			return none, nil

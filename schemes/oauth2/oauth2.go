@@ -75,6 +75,7 @@ const (
 // concurrent use.
 type Server struct {
 	issuer  string
+	purpose string // of its families
 	store   Store
 	perms   storage.Permissions // nil: the store keeps none
 	opts    Options
@@ -98,7 +99,7 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if err := checkIssuer(issuer); err != nil {
 		return nil, err
 	}
-	s := &Server{issuer: issuer, store: store, opts: *opts}
+	s := &Server{issuer: issuer, store: store, opts: *opts, purpose: purposeOf(issuer)}
 	o := &s.opts
 	o.defaults()
 	if err := o.check(); err != nil {
@@ -168,9 +169,9 @@ func (s *Server) id() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// purpose tells this issuer's families from others' in one store.
-func (s *Server) purpose() string {
-	key := storage.BlockKeyOf("purpose", s.issuer, "oauth2")
+// purposeOf tells an issuer's families from others' in one store.
+func purposeOf(issuer string) string {
+	key := storage.BlockKeyOf("purpose", issuer, "oauth2")
 	return "oauth2 " + base64.RawURLEncoding.EncodeToString(key[:15])
 }
 

@@ -70,24 +70,21 @@ func (s *Store) CreateDeviceToken(ctx context.Context, tok storage.DeviceToken, 
 		if _, taken := s.devices[tok.Digest]; taken {
 			return storage.ErrConflict
 		}
-		live := s.devicesOf(tok.Subject)
-		for _, d := range s.held[tok.Subject] {
-			if s.devices[d].ID == tok.ID {
-				return storage.ErrConflict
-			}
+		if _, taken := s.held[tok.Subject][tok.ID]; taken {
+			return storage.ErrConflict
 		}
-		live = slices.DeleteFunc(live, func(t storage.DeviceToken) bool { return t.Expired(l.Now) })
-		if l.Max > 0 && len(live) >= l.Max {
-			if !l.Evict {
+		if l.Max > 0 {
+			live := slices.DeleteFunc(s.devicesOf(tok.Subject), func(t storage.DeviceToken) bool { return t.Expired(l.Now) })
+			if len(live) >= l.Max && !l.Evict {
 				return storage.ErrLimit
 			}
-			evicted = live[:len(live)-l.Max+1]
+			evicted = live[:max(0, len(live)-l.Max+1)]
 		}
 		for _, old := range evicted {
 			s.dropDevice(t, old.Digest)
 		}
 		put(t, s.devices, tok.Digest, copyDevice(tok))
-		put(t, s.held, tok.Subject, append(slices.Clone(s.held[tok.Subject]), tok.Digest))
+		join(t, s.held, tok.Subject, tok.ID, tok.Digest)
 		return nil
 	})
 	if err != nil {
@@ -104,24 +101,9 @@ func (s *Store) mayHold(subject string, epoch int64) bool {
 }
 
 func (s *Store) dropDevice(t *tx, d storage.Digest) {
-	subject := s.devices[d].Subject
+	tok := s.devices[d]
 	drop(t, s.devices, d)
-	if rest := without(s.held[subject], d); len(rest) > 0 {
-		put(t, s.held, subject, rest)
-	} else {
-		drop(t, s.held, subject)
-	}
-}
-
-// without returns a copy of list without x.
-func without[T comparable](list []T, x T) []T {
-	rest := make([]T, 0, len(list))
-	for _, y := range list {
-		if y != x {
-			rest = append(rest, y)
-		}
-	}
-	return rest
+	leave(t, s.held, tok.Subject, tok.ID)
 }
 
 // TouchDeviceToken implements storage.DeviceTokens.
@@ -148,21 +130,20 @@ func (s *Store) TouchDeviceToken(ctx context.Context, d storage.Digest, used, ex
 // DeleteDeviceToken implements storage.DeviceTokens.
 func (s *Store) DeleteDeviceToken(ctx context.Context, subject, id string) error {
 	return s.write(ctx, func(t *tx) error {
-		for _, d := range s.held[subject] {
-			if s.devices[d].ID == id {
-				s.dropDevice(t, d)
-				return nil
-			}
+		d, ok := s.held[subject][id]
+		if !ok {
+			return storage.ErrNotFound
 		}
-		return storage.ErrNotFound
+		s.dropDevice(t, d)
+		return nil
 	})
 }
 
 // DeleteDeviceTokensOf implements storage.DeviceTokens.
 func (s *Store) DeleteDeviceTokensOf(ctx context.Context, subject, keep string) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		for _, d := range s.held[subject] {
-			if id := s.devices[d].ID; keep == "" || id != keep {
+		for id, d := range s.held[subject] {
+			if keep == "" || id != keep {
 				s.dropDevice(t, d)
 				n++
 			}

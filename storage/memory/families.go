@@ -45,7 +45,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		f = copyFamily(f)
 		f.Ended = false
 		put(t, s.families, f.ID, f)
-		put(t, s.began, f.Subject, append(slices.Clone(s.began[f.Subject]), f.ID))
+		join(t, s.began, f.Subject, f.ID, true)
 		s.addRefresh(t, f.ID, first)
 		return nil
 	})
@@ -97,14 +97,20 @@ func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error 
 			r.Sealed, r.SealedUntil = slices.Clone(c.Sealed), now.Add(c.Window)
 		}
 		put(t, s.refreshes, c.Digest, r)
-		for _, d := range s.chain[r.Family] {
-			if p := s.refreshes[d]; p.next == c.Digest {
-				s.erase(t, p)
-			}
-		}
+		s.erase(t, s.previous(r.Family))
 		s.addRefresh(t, r.Family, c.Next)
 		return nil
 	})
+}
+
+// previous returns the token before the family's newest. No older one has a sealed answer:
+// the claim of a token erases that of the one before it.
+func (s *Store) previous(family string) refresh {
+	chain := s.chain[family]
+	if len(chain) < 2 {
+		return refresh{}
+	}
+	return s.refreshes[chain[len(chain)-2]]
 }
 
 func (s *Store) erase(t *tx, r refresh) {
@@ -117,11 +123,9 @@ func (s *Store) erase(t *tx, r refresh) {
 // NarrowRefresh implements storage.Families.
 func (s *Store) NarrowRefresh(ctx context.Context, family string, before time.Time) error {
 	return s.write(ctx, func(t *tx) error {
-		for _, d := range s.chain[family] {
-			if r := s.refreshes[d]; r.Sealed != nil && !r.Narrowed && !r.Claimed.After(before) {
-				r.Narrowed = true
-				put(t, s.refreshes, d, r)
-			}
+		if r := s.previous(family); r.Sealed != nil && !r.Narrowed && !r.Claimed.After(before) {
+			r.Narrowed = true
+			put(t, s.refreshes, r.Digest, r)
 		}
 		return nil
 	})
@@ -136,9 +140,7 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 		}
 		f.Ended = true
 		put(t, s.families, id, f)
-		for _, d := range s.chain[id] {
-			s.erase(t, s.refreshes[d])
-		}
+		s.erase(t, s.previous(id))
 		s.block(t, blockUntil, storage.BlockKeyOf(storage.BlockSID, "", id))
 		return nil
 	})
@@ -147,7 +149,7 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 // ListFamilies implements storage.Families.
 func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) (list []storage.Family, err error) {
 	err = s.read(ctx, func() error {
-		for _, id := range s.began[subject] {
+		for id := range s.began[subject] {
 			if f := s.families[id]; f.Purpose == purpose && !f.Ended && f.Epoch == s.epochs[subject] {
 				list = append(list, copyFamily(f))
 			}
@@ -168,9 +170,5 @@ func (s *Store) dropFamily(t *tx, id string) {
 	subject := s.families[id].Subject
 	drop(t, s.chain, id)
 	drop(t, s.families, id)
-	if rest := without(s.began[subject], id); len(rest) > 0 {
-		put(t, s.began, subject, rest)
-	} else {
-		drop(t, s.began, subject)
-	}
+	leave(t, s.began, subject, id)
 }

@@ -38,20 +38,20 @@ type Store struct {
 	grants map[string][]string            // of groups
 
 	devices   map[storage.Digest]storage.DeviceToken
-	held      map[string][]storage.Digest // device tokens of subjects
+	held      map[string]map[string]storage.Digest // device tokens of subjects, by id
 	sessions  map[storage.Digest]storage.Session
-	seats     map[string]storage.Digest   // sessions by id
-	seated    map[string][]storage.Digest // sessions of subjects
+	seats     map[string]storage.Digest          // sessions by id
+	seated    map[string]map[storage.Digest]bool // sessions of subjects
 	families  map[string]storage.Family
-	began     map[string][]string // families of subjects
+	began     map[string]map[string]bool // families of subjects
 	refreshes map[storage.Digest]refresh
-	chain     map[string][]storage.Digest // refresh tokens of families
+	chain     map[string][]storage.Digest // refresh tokens of families, the newest last
 	blocked   map[storage.BlockKey]int64  // until, in microseconds
 	ending    map[int64][]storage.BlockKey
 	replays   map[storage.BlockKey]time.Time // until
 	signing   map[signingID]storage.SigningKey
 	onetimes  map[storage.Digest]storage.OneTime
-	errands   map[string][]storage.Digest // one-time tokens of subjects
+	errands   map[string]map[storage.Digest]bool // one-time tokens of subjects
 	clients   map[string]storage.Client
 	codes     map[storage.Digest]storage.Code
 	access    map[storage.Digest]storage.AccessToken
@@ -102,12 +102,12 @@ func New(opts *Options) *Store {
 		grants: make(map[string][]string),
 
 		devices:   make(map[storage.Digest]storage.DeviceToken),
-		held:      make(map[string][]storage.Digest),
+		held:      make(map[string]map[string]storage.Digest),
 		sessions:  make(map[storage.Digest]storage.Session),
 		seats:     make(map[string]storage.Digest),
-		seated:    make(map[string][]storage.Digest),
+		seated:    make(map[string]map[storage.Digest]bool),
 		families:  make(map[string]storage.Family),
-		began:     make(map[string][]string),
+		began:     make(map[string]map[string]bool),
 		refreshes: make(map[storage.Digest]refresh),
 		chain:     make(map[string][]storage.Digest),
 		blocked:   make(map[storage.BlockKey]int64),
@@ -115,7 +115,7 @@ func New(opts *Options) *Store {
 		replays:   make(map[storage.BlockKey]time.Time),
 		signing:   make(map[signingID]storage.SigningKey),
 		onetimes:  make(map[storage.Digest]storage.OneTime),
-		errands:   make(map[string][]storage.Digest),
+		errands:   make(map[string]map[storage.Digest]bool),
 		clients:   make(map[string]storage.Client),
 		codes:     make(map[storage.Digest]storage.Code),
 		access:    make(map[storage.Digest]storage.AccessToken),
@@ -242,6 +242,21 @@ func drop[K comparable, V any](t *tx, m map[K]V, k K) {
 	if old, had := m[k]; had {
 		t.undo = append(t.undo, func() { m[k] = old })
 		delete(m, k)
+	}
+}
+
+// join and leave do the same with an entry of a map of maps; an empty one is not kept.
+func join[K, L comparable, V any](t *tx, m map[K]map[L]V, k K, l L, v V) {
+	if m[k] == nil {
+		put(t, m, k, make(map[L]V))
+	}
+	put(t, m[k], l, v)
+}
+
+func leave[K, L comparable, V any](t *tx, m map[K]map[L]V, k K, l L) {
+	drop(t, m[k], l)
+	if len(m[k]) == 0 {
+		drop(t, m, k)
 	}
 }
 

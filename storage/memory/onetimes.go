@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"slices"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -38,7 +37,7 @@ func (s *Store) CreateOneTime(ctx context.Context, v storage.OneTime) error {
 		s.dropPurpose(t, v.Subject, v.Purpose)
 		v.Created, v.Expires = v.Created.UTC(), v.Expires.UTC()
 		put(t, s.onetimes, v.Digest, v)
-		put(t, s.errands, v.Subject, append(slices.Clone(s.errands[v.Subject]), v.Digest))
+		join(t, s.errands, v.Subject, v.Digest, true)
 		return nil
 	})
 }
@@ -52,7 +51,7 @@ func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error
 }
 
 func (s *Store) dropPurpose(t *tx, subject, purpose string) {
-	for _, d := range s.errands[subject] {
+	for d := range s.errands[subject] {
 		if s.onetimes[d].Purpose == purpose {
 			s.dropOneTime(t, d)
 		}
@@ -62,9 +61,5 @@ func (s *Store) dropPurpose(t *tx, subject, purpose string) {
 func (s *Store) dropOneTime(t *tx, d storage.Digest) {
 	subject := s.onetimes[d].Subject
 	drop(t, s.onetimes, d)
-	if rest := without(s.errands[subject], d); len(rest) > 0 {
-		put(t, s.errands, subject, rest)
-	} else {
-		drop(t, s.errands, subject)
-	}
+	leave(t, s.errands, subject, d)
 }

@@ -61,7 +61,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 		put(t, s.sessions, v.Digest, v)
 		put(t, s.seats, v.ID, v.Digest)
 		if v.Subject != "" {
-			put(t, s.seated, v.Subject, append(slices.Clone(s.seated[v.Subject]), v.Digest))
+			join(t, s.seated, v.Subject, v.Digest, true)
 		}
 		return nil
 	})
@@ -71,14 +71,7 @@ func (s *Store) dropSession(t *tx, d storage.Digest) {
 	v := s.sessions[d]
 	drop(t, s.sessions, d)
 	drop(t, s.seats, v.ID)
-	if v.Subject == "" {
-		return
-	}
-	if rest := without(s.seated[v.Subject], d); len(rest) > 0 {
-		put(t, s.seated, v.Subject, rest)
-	} else {
-		drop(t, s.seated, v.Subject)
-	}
+	leave(t, s.seated, v.Subject, d)
 }
 
 // SaveSession implements storage.Sessions.
@@ -135,7 +128,7 @@ func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
 // ListSessions implements storage.SessionList.
 func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
 	err = s.read(ctx, func() error {
-		for _, d := range s.seated[subject] {
+		for d := range s.seated[subject] {
 			if v := s.sessions[d]; v.Epoch == s.epochs[subject] {
 				v.Data = nil
 				list = append(list, copySession(v))
@@ -164,7 +157,7 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 // EndSessionsOf implements storage.SessionList.
 func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		for _, d := range s.seated[subject] {
+		for d := range s.seated[subject] {
 			if id := s.sessions[d].ID; keep == "" || id != keep {
 				s.dropSession(t, d)
 				n++

@@ -190,10 +190,10 @@ func (s *Store) end(t *tx, subject string) {
 	for _, d := range s.held[subject] {
 		s.dropDevice(t, d)
 	}
-	for _, d := range s.seated[subject] {
+	for d := range s.seated[subject] {
 		s.dropSession(t, d)
 	}
-	for _, d := range s.errands[subject] {
+	for d := range s.errands[subject] {
 		s.dropOneTime(t, d)
 	}
 }
@@ -203,7 +203,7 @@ func (s *Store) forget(t *tx, subject string) {
 	drop(t, s.perms, subject)
 	drop(t, s.groups, subject)
 	s.dropConsents(t, func(c consentID) bool { return c.subject == subject })
-	for _, id := range s.began[subject] {
+	for id := range s.began[subject] {
 		s.dropFamily(t, id)
 	}
 	for d, c := range s.codes {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -38,22 +39,22 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	out := flag.String("out", "../docs/benchmarks", "folder to write to")
+	out := flag.String("out", "", "folder to write to: what is there is replaced (default "+published+" for a whole run of at least 3 rounds, or -report; else a new temporary folder)")
 	rounds := flag.Int("rounds", 9, "rounds")
 	slot := flag.Duration("slot", 50*time.Millisecond, "how long each contender works in a round")
 	long := flag.Duration("http-slot", time.Second, "how long each server is asked in a round")
-	match := flag.String("run", ".", "regular expression of the contenders, such as authenticate/jwt")
-	only := flag.String("sections", "work,gates,servers", "what to measure")
+	match := flag.String("run", all, "regular expression of the contenders, such as authenticate/jwt")
+	only := flag.String("sections", everything, "what to measure")
 	reference := flag.String("reference", env("VESTIBULE_REFERENCE", "../../shared/reference/django"), "folder of the Django reference project")
 	again := flag.Bool("report", false, "measure nothing: write tables and charts of the results that there are")
 	flag.Parse()
-	path := filepath.Join(*out, "results.json")
 	if *again {
-		r, err := benchmarks.ReadResults(path)
+		dir := cmp.Or(*out, published)
+		r, err := benchmarks.ReadResults(filepath.Join(dir, results))
 		if err != nil {
 			return err
 		}
-		return r.Report(*out)
+		return r.Report(dir)
 	}
 	wanted, err := regexp.Compile(*match)
 	if err != nil {
@@ -68,7 +69,8 @@ func run(ctx context.Context) error {
 			list = append(list, c)
 		}
 	}
-	if err := os.MkdirAll(*out, 0o755); err != nil {
+	dir, err := folder(*out, *rounds, *match, *only)
+	if err != nil {
 		return err
 	}
 	short, seconds := benchmarks.Rounds{Number: *rounds, Slot: *slot}, benchmarks.Rounds{Number: *rounds, Slot: *long}
@@ -97,16 +99,35 @@ func run(ctx context.Context) error {
 		}
 		r.Samples = append(r.Samples, samples...)
 	}
-	if err := r.Write(path); err != nil {
+	if err := r.Write(filepath.Join(dir, results)); err != nil {
 		return err
 	}
-	if err := r.Report(*out); err != nil {
+	if err := r.Report(dir); err != nil {
 		return err
 	}
 	for _, v := range r.Verdicts() {
 		fmt.Printf("%-8s %s: %s\n", v.State, v.Target, v.Measured)
 	}
+	fmt.Println("written to", dir)
 	return nil
+}
+
+// What a whole run is, and where its figures are published.
+const (
+	all        = "."
+	everything = "work,gates,servers"
+	published  = "../docs/benchmarks"
+	results    = "results.json"
+)
+
+// folder makes the folder to write to. A run that is too short, or not of everything, does not
+// replace what is published unless it is told to.
+func folder(out string, rounds int, match, sections string) (string, error) {
+	if out == "" && (rounds < 3 || match != all || sections != everything) {
+		return os.MkdirTemp("", "vestibule-bench-")
+	}
+	out = cmp.Or(out, published)
+	return out, os.MkdirAll(out, 0o755)
 }
 
 func env(name, otherwise string) string {

@@ -178,10 +178,24 @@ func Slashless(h http.Handler) http.Handler {
 	})
 }
 
-// Main runs f and ends the program with its error on standard error.
+// UsageError is what is wrong with the command line.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Main runs f and ends the program with its error on standard error: with 2 for a
+// UsageError, as package flag does.
 func Main(f func() error) {
-	if err := f(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	err := f()
+	if err == nil {
+		return
 	}
+	fmt.Fprintln(os.Stderr, err)
+	if errors.As(err, new(UsageError)) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
