@@ -218,7 +218,7 @@ func ourSessionRevoke(_ *Env, w *world) (*Work, error) {
 	}, func(cookie string) error {
 		r := post("/logout", "")
 		r.Header.Set("Cookie", cookie)
-		r.Header.Set("Origin", "http://127.0.0.1")
+		r.Header.Set("Origin", issuer)
 		return answer(logout, r, 204, nil)
 	}, func(cookie string) bool { return passes(w.browsers, "Cookie", cookie) }), nil
 }

@@ -167,7 +167,11 @@ func (w *world) schemes(checker *password.Checker, keep bool) error {
 	w.tokens, errs[0] = token.New(w.db, ring, nil)
 	w.devices, errs[1] = knox.New(w.db, nil)
 	w.jwts, errs[2] = jwt.New(issuer, audience, signing, w.db, &jwt.Options{AccessTTL: 24 * time.Hour, RefreshTTL: 24 * time.Hour, CacheEntries: entries})
-	w.browsers, errs[3] = session.New(w.db, csrf.Loopback(), nil)
+	site, err := csrf.New(issuer, nil)
+	if err != nil {
+		return err
+	}
+	w.browsers, errs[3] = session.New(w.db, site, nil)
 	w.grants, errs[4] = oauth2.New(issuer+"/oauth2", w.db, &oauth2.Options{
 		Scopes: map[string]string{"profile": "See your name"}, Session: session.Of, AccessTTL: 24 * time.Hour,
 	})
@@ -262,10 +266,10 @@ func (w *world) asApp(form string) *http.Request {
 
 // post is a request with a form.
 func post(path, form string) *http.Request {
-	r := httptest.NewRequest("POST", "http://127.0.0.1"+path, strings.NewReader(form))
-	r.RemoteAddr = "127.0.0.1:40000"
+	r := httptest.NewRequest("POST", issuer+path, strings.NewReader(form))
+	r.RemoteAddr = "192.0.2.1:40000"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r.WithContext(onLoopback(r.Context()))
+	return r.WithContext(served(r.Context()))
 }
 
 // answer sends r and reads the answer's JSON into v, where it is not nil.

@@ -157,16 +157,16 @@ func (c *Contender) make(e *Env) (*Work, error) {
 	}, nil
 }
 
-// request is as it comes over a connection on this machine.
+// request is as it comes over https.
 func request(h http.Header) *http.Request {
-	r := httptest.NewRequest("GET", "http://127.0.0.1/api/profile", nil)
-	r.Header, r.RemoteAddr = h.Clone(), "127.0.0.1:40000"
-	return r.WithContext(onLoopback(r.Context()))
+	r := httptest.NewRequest("GET", issuer+"/api/profile", nil)
+	r.Header, r.RemoteAddr = h.Clone(), "192.0.2.1:40000"
+	return r.WithContext(served(r.Context()))
 }
 
-// onLoopback is the context of a request that came to a server on this machine.
-func onLoopback(ctx context.Context) context.Context {
-	return context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}))
+// served is the context of a request that came to a server.
+func served(ctx context.Context) context.Context {
+	return context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 80), Port: 443}))
 }
 
 // discard is a ResponseWriter that keeps only headers.
