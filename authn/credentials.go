@@ -61,6 +61,21 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	return token, nil
 }
 
+// Presented returns what stands behind keyword and one space in the request's only
+// Authorization header, or "". It checks nothing of it: it is for a scheme that looks whether
+// it has accepted that very text before, and asks Credentials where it has not.
+func Presented(r *http.Request, keyword string) string {
+	lines := r.Header["Authorization"]
+	if len(lines) != 1 {
+		return ""
+	}
+	rest, ok := cutKeyword(lines[0], keyword)
+	if !ok || len(rest) > MaxCredential || len(rest) < 2 || rest[0] != ' ' {
+		return ""
+	}
+	return rest[1:]
+}
+
 var (
 	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.").With(errors.New("several Authorization headers"))
 	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").With(errors.New("a credential that is too long"))

@@ -180,6 +180,14 @@ func (v *Verifier) Share() (authn.Authenticator, func(*http.Request) (*authn.Ide
 }
 
 func (v *Verifier) authenticate(r *http.Request) (*authn.Identity, error) {
+	ctx := r.Context()
+	var seen sighting
+	if text := authn.Presented(r, "Bearer"); v.cache != nil && text != "" && text[0] == 'e' {
+		seen = v.sight(text)
+		if k := v.remembered(ctx, &seen); k != nil {
+			return &k.identity, nil
+		}
+	}
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {
 		return nil, err
@@ -187,7 +195,7 @@ func (v *Verifier) authenticate(r *http.Request) (*authn.Identity, error) {
 	if !shaped(text) {
 		return nil, v.unrecognized
 	}
-	return v.identify(r.Context(), text)
+	return v.identify(ctx, text, seen)
 }
 
 // shaped reports whether text looks like a JWS: it begins with the base64url of `{"`
@@ -205,24 +213,38 @@ type known struct {
 	generation uint64 // of the keys, when it was verified
 }
 
-func (v *Verifier) identify(ctx context.Context, text string) (*authn.Identity, error) {
-	var generation uint64
+// sighting is a text and the keys at that time.
+type sighting struct {
+	digest     digest
+	generation uint64
+}
+
+func (v *Verifier) sight(text string) (s sighting) {
 	if v.generic != nil {
-		generation = v.generic()
+		s.generation = v.generic()
 	}
-	var d digest
 	if v.cache != nil {
-		d = digestOf(text)
-		k, now := v.recall.Get(ctx, (*storage.Digest)(&d), v.opts.Clock)
-		if k != nil && k.generation == generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
-			return &k.identity, nil
-		}
+		s.digest = digestOf(text)
 	}
-	a, err := v.access(ctx, text, d, generation)
+	return s
+}
+
+// remembered returns whom a text that was accepted before belongs to, if that holds.
+func (v *Verifier) remembered(ctx context.Context, s *sighting) *known {
+	k, now := v.recall.Get(ctx, (*storage.Digest)(&s.digest), v.opts.Clock)
+	if k != nil && k.generation == s.generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
+		return k
+	}
+	return nil
+}
+
+// identify is authenticate for the text of a token that is not remembered.
+func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*authn.Identity, error) {
+	a, err := v.access(ctx, text, s)
 	if err != nil {
 		return nil, err
 	}
-	k := &known{access: a, generation: generation}
+	k := &known{access: a, generation: s.generation}
 	k.identity = authn.Identity{
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
 		Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
@@ -234,18 +256,17 @@ func (v *Verifier) identify(ctx context.Context, text string) (*authn.Identity, 
 		return nil, err
 	}
 	if v.cache != nil {
-		v.recall.Put((*storage.Digest)(&d), k.lease, k)
+		v.recall.Put((*storage.Digest)(&s.digest), k.lease, k)
 	}
 	return &k.identity, nil
 }
 
-// access returns the verified token of a text with that digest, from the cache where it is
-// there.
-func (v *Verifier) access(ctx context.Context, text string, d digest, generation uint64) (*Access, error) {
+// access returns the verified token of a text, from the cache where it is there.
+func (v *Verifier) access(ctx context.Context, text string, s sighting) (*Access, error) {
 	if v.cache == nil {
 		return v.verify(ctx, text)
 	}
-	if a := v.cache.get(d, generation); a != nil {
+	if a := v.cache.get(s.digest, s.generation); a != nil {
 		if !v.opts.Clock().Before(a.Expires.Add(v.opts.Leeway)) {
 			return nil, v.invalid.With(jose.ErrExpired)
 		}
@@ -253,7 +274,7 @@ func (v *Verifier) access(ctx context.Context, text string, d digest, generation
 	}
 	a, err := v.verify(ctx, text)
 	if err == nil {
-		v.cache.put(d, generation, a)
+		v.cache.put(s.digest, s.generation, a)
 	}
 	return a, err
 }
