@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/pgtest"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -42,8 +43,10 @@ func URL(t testing.TB) string {
 }
 
 // Each runs f on an empty store of every kind, as subtests of their names. Those of a
-// database are *gormstore.Store.
+// database are *gormstore.Store, and have more time than usual: the callers of a race
+// wait for each other, on a busy machine with the race detector for long.
 func Each(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
+	opts := gormstore.Options{Timeout: 20 * time.Second}
 	open := func(t *testing.T, s *gormstore.Store, err error) *gormstore.Store {
 		t.Helper()
 		if err != nil {
@@ -57,11 +60,11 @@ func Each(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
 	}
 	t.Run("memory", func(t *testing.T) { f(t, memory.New(nil)) })
 	t.Run("sqlite", func(t *testing.T) {
-		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
+		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), &opts)
 		f(t, open(t, s, err))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(URL(t), nil)
+		s, err := postgres.Open(URL(t), &opts)
 		f(t, open(t, s, err))
 	})
 }
