@@ -147,7 +147,7 @@ func (d *database) empty(ctx context.Context, keep string) error {
 	err = d.db.QueryRowContext(ctx, `SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
 		WHERE relkind = 'r' AND oid >= 16384 AND oid <> $1::regclass AND pg_relation_size(oid) > 0`, keep).Scan(&filled)
 	if err == nil && filled.Valid {
-		_, err = d.db.ExecContext(ctx, "TRUNCATE "+filled.String+" RESTART IDENTITY CASCADE")
+		_, err = d.db.ExecContext(ctx, "TRUNCATE "+filled.String+" CASCADE")
 	}
 	return err
 }

@@ -23,6 +23,7 @@ func Each(t *testing.T, f func(t *testing.T, cfg demo.Flags, db *gormstore.Store
 		"postgres": func(t *testing.T) string { return storetest.URL(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time is that which a failed login takes
 			cfg := demo.Flags{Addr: "127.0.0.1:0", DB: url(t), LoginRate: "10/m", Options: opts, KeyFile: t.TempDir() + "/key"}
 			if _, _, err := keys.Create(cfg.KeyFile); err != nil {
 				t.Fatal(err)
