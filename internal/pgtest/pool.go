@@ -30,6 +30,7 @@ type database struct {
 	server, name, url string
 	db                *sql.DB
 	made              string // what is in it besides rows
+	newest            int64  // the number of its newest table; those of tests are newer
 }
 
 // Main is the body of a TestMain: it keeps the databases until all tests have run, and
@@ -117,6 +118,9 @@ func (p *Pool) create(server string) (*database, error) {
 		if err = p.Prepare(ctx, u); err == nil {
 			d.made, err = d.contents(ctx, p.Keep)
 		}
+		if err == nil {
+			err = d.db.QueryRowContext(ctx, "SELECT MAX(oid)::bigint FROM pg_class").Scan(&d.newest)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.drop())
@@ -134,6 +138,14 @@ func (d *database) drop() error {
 // empty brings the database back to what Prepare left, or returns an error.
 func (d *database) empty(ctx context.Context, keep string) error {
 	if err := d.alone(ctx); err != nil {
+		return err
+	}
+	var tables sql.NullString
+	err := d.db.QueryRowContext(ctx, "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r' AND oid::bigint > $1", d.newest).Scan(&tables)
+	if err == nil && tables.Valid {
+		_, err = d.db.ExecContext(ctx, "DROP TABLE "+tables.String+" CASCADE")
+	}
+	if err != nil {
 		return err
 	}
 	made, err := d.contents(ctx, keep)
