@@ -27,7 +27,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
@@ -66,7 +66,7 @@ func newWorld(t testing.TB, dialect string) *world {
 	if dialect == "sqlite" {
 		w.file = filepath.Join(t.TempDir(), "db")
 	} else {
-		w.url = pgtest.URL(t)
+		w.url = storetest.URL(t)
 	}
 	return w
 }

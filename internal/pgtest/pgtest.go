@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -24,6 +25,22 @@ const Hint = `PostgreSQL: set VESTIBULE_TEST_POSTGRES, or run "make test", which
 // and is skipped elsewhere.
 func URL(t testing.TB) string {
 	t.Helper()
+	server := named(t)
+	name, u, err := create(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := drop(server, name); err != nil {
+			t.Error(err)
+		}
+	})
+	return u
+}
+
+// named returns the URL of the server.
+func named(t testing.TB) string {
+	t.Helper()
 	server := os.Getenv("VESTIBULE_TEST_POSTGRES")
 	if server == "" {
 		if os.Getenv("CI") != "" {
@@ -31,19 +48,23 @@ func URL(t testing.TB) string {
 		}
 		t.Skip(Hint)
 	}
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal("VESTIBULE_TEST_POSTGRES is no URL")
-	}
-	name := "t" + strings.ToLower(rand.Text())
-	admin(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'")
-	t.Cleanup(func() { admin(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
-	u.Path = "/" + name
-	return u.String()
+	return server
 }
 
-func admin(t testing.TB, server, statement string) {
-	t.Helper()
+// create makes a database and returns its name and URL.
+func create(server string) (name, database string, err error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", "", errors.New("VESTIBULE_TEST_POSTGRES is no URL")
+	}
+	name = "t" + strings.ToLower(rand.Text())
+	u.Path = "/" + name
+	return name, u.String(), admin(server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'")
+}
+
+func drop(server, name string) error { return admin(server, "DROP DATABASE "+name+" WITH (FORCE)") }
+
+func admin(server, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	db, err := sql.Open("pgx", server)
@@ -52,6 +73,7 @@ func admin(t testing.TB, server, statement string) {
 		db.Close()
 	}
 	if err != nil {
-		t.Fatal(fmt.Errorf("%s: %w", Hint, err))
+		return fmt.Errorf("%s: %w", Hint, err)
 	}
+	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
@@ -42,7 +42,7 @@ func each(t *testing.T, f func(t *testing.T, c *clock, one, two store)) {
 		both(t, func(o *gormstore.Options) (*gormstore.Store, error) { return sqlite.Open(path, o) })
 	})
 	t.Run("postgres", func(t *testing.T) {
-		url := pgtest.URL(t)
+		url := storetest.URL(t)
 		both(t, func(o *gormstore.Options) (*gormstore.Store, error) { return postgres.Open(url, o) })
 	})
 }

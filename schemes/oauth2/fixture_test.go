@@ -25,6 +25,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
+// changed returns a token with another letter at one place.
+func changed(token string) string {
+	letter := "x"
+	if token[20] == 'x' {
+		letter = "y"
+	}
+	return token[:20] + letter + token[21:]
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
@@ -72,7 +72,7 @@ type processes struct {
 
 func newProcesses(t *testing.T) *processes {
 	t.Helper()
-	database := pgtest.URL(t)
+	database := storetest.URL(t)
 	s, err := postgres.Open(database, nil)
 	must(t, err)
 	t.Cleanup(func() { _ = s.Close() })

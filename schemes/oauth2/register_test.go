@@ -162,7 +162,7 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 	another, _, err := oauth2.NewInitialToken()
 	must(t, err)
-	for what, token := range map[string]string{"none": "", "another": another, "junk": "x", "a client's secret": w.secrets["app"], "changed": initial[:20] + "x" + initial[21:]} {
+	for what, token := range map[string]string{"none": "", "another": another, "junk": "x", "a client's secret": w.secrets["app"], "changed": changed(initial)} {
 		if got := w.manages("POST", "/oauth2/register", token, "{"+good+"}"); got.Status != 401 || got.Error != "invalid_token" || got.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}

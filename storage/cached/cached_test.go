@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
@@ -28,7 +28,7 @@ var stores = map[string]func(*testing.T) cached.Base{
 		return migrated(t, s, err)
 	},
 	"postgres": func(t *testing.T) cached.Base {
-		s, err := postgres.Open(pgtest.URL(t), &gormstore.Options{Timeout: 20 * time.Second})
+		s, err := postgres.Open(storetest.URL(t), &gormstore.Options{Timeout: 20 * time.Second})
 		return migrated(t, s, err)
 	},
 }

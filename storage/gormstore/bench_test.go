@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -41,7 +41,7 @@ func BenchmarkStaticToken(b *testing.B) {
 
 func openBench(b *testing.B, kind string) *gormstore.Store {
 	if kind == "postgres" {
-		return migrated(b, opened(b)(postgres.Open(pgtest.URL(b), nil)))
+		return migrated(b, opened(b)(postgres.Open(storetest.URL(b), nil)))
 	}
 	return migrated(b, opened(b)(sqlite.Open(b.TempDir()+"/db", nil)))
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
@@ -29,7 +29,7 @@ func openMemory(t testing.TB, opts *gormstore.Options) *gormstore.Store {
 }
 
 func openPostgres(t testing.TB, opts *gormstore.Options) *gormstore.Store {
-	return opened(t)(postgres.Open(pgtest.URL(t), opts))
+	return opened(t)(postgres.Open(storetest.URL(t), opts))
 }
 
 func opened(t testing.TB) func(*gormstore.Store, error) *gormstore.Store {

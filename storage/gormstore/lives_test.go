@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
@@ -194,7 +194,7 @@ func successors(t *testing.T, s *gormstore.Store) {
 func TestTwoServers(t *testing.T) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run("attack_092_"+kind, func(t *testing.T) {
-			stores := several(t, kind, 2)
+			stores := several(t, kind, 2, &gormstore.Options{Timeout: 20 * time.Second}) // they wait for each other
 			eightTokens(t, migrated(t, stores[0]))
 			won, lost, errs := claimAll(64, func(i int) *gormstore.Store { return stores[i%2] }, "x")
 			if won != 8 || lost != 63*8 {
@@ -207,7 +207,7 @@ func TestTwoServers(t *testing.T) {
 
 // So with two processes.
 func TestTwoProcesses(t *testing.T) {
-	url := pgtest.URL(t)
+	url := storetest.URL(t)
 	s := migrated(t, opened(t)(postgres.Open(url, nil)))
 	eightTokens(t, s)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

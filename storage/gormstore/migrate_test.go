@@ -17,7 +17,7 @@ import (
 )
 
 // several opens one database several times, as processes do.
-func several(t *testing.T, kind string, n int) []*gormstore.Store {
+func several(t *testing.T, kind string, n int, opts *gormstore.Options) []*gormstore.Store {
 	var all []*gormstore.Store
 	path, url := filepath.Join(t.TempDir(), "db"), ""
 	if kind == "postgres" {
@@ -25,9 +25,9 @@ func several(t *testing.T, kind string, n int) []*gormstore.Store {
 	}
 	for range n {
 		if kind == "postgres" {
-			all = append(all, opened(t)(postgres.Open(url, nil)))
+			all = append(all, opened(t)(postgres.Open(url, opts)))
 		} else {
-			all = append(all, opened(t)(sqlite.Open(path, nil)))
+			all = append(all, opened(t)(sqlite.Open(path, opts)))
 		}
 	}
 	return all
@@ -37,7 +37,7 @@ func TestMigrations(t *testing.T) {
 	ctx := context.Background()
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {
-			stores := several(t, kind, 8)
+			stores := several(t, kind, 8, nil)
 			if have, want, err := stores[0].Schema(ctx); err != nil || have != 0 || want < 1 {
 				t.Errorf("an empty database: %d, %d, %v", have, want, err)
 			}
@@ -84,7 +84,7 @@ func TestMigrations(t *testing.T) {
 			}
 		})
 		t.Run(kind+"/crash_half_way", func(t *testing.T) {
-			s := several(t, kind, 1)[0]
+			s := several(t, kind, 1, nil)[0]
 			err := s.MigrateTo(ctx, "CREATE TABLE half (a BIGINT)", "CREATE TABEL broken")
 			if err == nil {
 				t.Fatal("a broken migration succeeded")

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
@@ -20,9 +20,10 @@ import (
 func Each(t *testing.T, f func(t *testing.T, cfg demo.Flags, db *gormstore.Store, ring *keys.Ring), opts gormstore.Options) {
 	for name, url := range map[string]func(*testing.T) string{
 		"sqlite": func(t *testing.T) string { return "sqlite:" + t.TempDir() + "/db" }, "memory": func(*testing.T) string { return "sqlite::memory:" },
-		"postgres": func(t *testing.T) string { return pgtest.URL(t) },
+		"postgres": func(t *testing.T) string { return storetest.URL(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time is that which a failed login takes
 			cfg := demo.Flags{Addr: "127.0.0.1:0", DB: url(t), LoginRate: "10/m", Options: opts, KeyFile: t.TempDir() + "/key"}
 			if _, _, err := keys.Create(cfg.KeyFile); err != nil {
 				t.Fatal(err)
