@@ -139,7 +139,8 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 	default:
 		return nobody, errSeveralHeaders
 	}
-	present := p.present(r, len(lines) > 0)
+	var present uint64 // what the request has of the plan's headers, once somebody wants to know
+	looked := false
 	// The claims tell whom to ask, if it is one that takes the credential. Where it is
 	// nobody and a keyword is known the schemes are asked all the same, for their refusal.
 	takers, quick := uint64(0), false
@@ -153,6 +154,9 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 		l := &p.leaves[i]
 		if quick && l.quick && takers&(1<<i) == 0 {
 			continue
+		}
+		if !looked && l.headers != nil {
+			present, looked = p.present(r, len(lines) > 0), true
 		}
 		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere {
 			t.skip(l.name)

@@ -35,7 +35,9 @@ func (p *plan) claim(leaf int, claims []Claim) {
 // takers returns which leaves' claims an Authorization could be, as a mask; known says
 // that some claim has its keyword.
 func (p *plan) takers(line string) (leaves uint64, known bool) {
-	line = strings.TrimLeft(line, asciiSpace)
+	for line != "" && isSpace(line[0]) {
+		line = line[1:]
+	}
 	end := 0
 	for end < len(line) && !isSpace(line[end]) {
 		end++

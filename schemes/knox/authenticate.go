@@ -39,26 +39,32 @@ func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Ident
 }
 
 func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
+	ctx := r.Context()
+	var d storage.Digest
+	var now time.Time
+	seen := s.presented(r)
+	if seen != "" {
+		d = storage.DigestOf(seen)
+		var k *known
+		if k, now = s.recall.Get(ctx, &d, s.opts.Clock); k != nil && now.Before(k.due) && !k.token.Expired(now) {
+			return &k.identity, nil
+		}
+	}
 	text, err := s.text(r)
 	if err != nil {
 		return nil, err
 	}
-	d := storage.DigestOf(text)
-	k, now := s.recall.Get(r.Context(), &d, s.opts.Clock)
-	if k != nil && now.Before(k.due) && !k.token.Expired(now) {
-		return &k.identity, nil
-	}
-	if !tokentext.Valid(s.opts.Prefix, text) {
-		return nil, s.invalid.With(errMalformed)
+	if text != seen {
+		d = storage.DigestOf(text)
 	}
 	if now.IsZero() {
 		now = s.opts.Clock()
 	}
-	k, err = s.identify(r.Context(), &d, now)
+	k, err := s.identify(ctx, &d, now)
 	if err != nil {
 		return nil, err
 	}
-	s.touch(r.Context(), &k.token, now)
+	s.touch(ctx, &k.token, now)
 	k.identity.Expires = k.token.Expires
 	if k.due = k.token.LastUsed.Add(s.opts.MinInterval); now.Before(k.due) && s.opts.User == nil {
 		s.recall.Put(&d, k.lease, k)
@@ -66,7 +72,15 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	return &k.identity, nil
 }
 
-var errMalformed = errors.New("malformed")
+// presented returns what may be a token that was accepted before, or "".
+func (s *Scheme) presented(r *http.Request) string {
+	for _, keyword := range s.opts.Keywords {
+		if text := authn.Presented(r, keyword); tokentext.Fits(s.opts.Prefix, text) {
+			return text
+		}
+	}
+	return ""
+}
 
 // known is whom a token belongs to, in one allocation.
 type known struct {
@@ -112,7 +126,7 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time)
 	return k, nil
 }
 
-// text returns what may be the token that the request carries: its prefix and its length fit.
+// text returns the token that the request carries.
 func (s *Scheme) text(r *http.Request) (string, error) {
 	for _, keyword := range s.opts.Keywords {
 		text, err := authn.Credentials(r, keyword, "token")
@@ -121,10 +135,10 @@ func (s *Scheme) text(r *http.Request) (string, error) {
 			continue
 		case err != nil:
 			return "", err
-		case tokentext.Fits(s.opts.Prefix, text):
+		case tokentext.Valid(s.opts.Prefix, text):
 			return text, nil
 		case tokentext.HasPrefix(s.opts.Prefix, text):
-			return "", s.invalid.With(errMalformed)
+			return "", s.invalid.With(errors.New("malformed"))
 		}
 		return "", s.unrecognized
 	}

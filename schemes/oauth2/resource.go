@@ -96,16 +96,17 @@ type known struct {
 
 // authenticate is Authenticate for an endpoint whose address proofs name; "" for the API.
 func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity, error) {
+	var d storage.Digest
+	seen := authn.Presented(r, "Bearer")
+	if tokentext.Fits(accessPrefix, seen) {
+		d = storage.DigestOf(seen)
+		if k, now := s.recall.Get(r.Context(), &d, s.opts.Clock); k != nil && !k.state.Access.Expired(now) {
+			return &k.identity, nil
+		}
+	}
 	text, bound, err := s.credential(r)
 	if err != nil {
 		return nil, err
-	}
-	var d storage.Digest
-	if !bound && tokentext.Fits(accessPrefix, text) {
-		d = storage.DigestOf(text)
-		if k, now := s.recall.Get(r.Context(), &d, s.now); k != nil && !k.state.Access.Expired(now) {
-			return &k.identity, nil
-		}
 	}
 	k := new(known)
 	k.state, err = s.load(r.Context(), text)
@@ -148,7 +149,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 			return nil, err
 		}
 	}
-	if !d.IsZero() && (s.opts.User == nil || a.Subject == "") {
+	if !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
 		s.recall.Put(&d, k.state.User.Lease(), k)
 	}
 	return id, nil

@@ -172,29 +172,29 @@ func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Ident
 }
 
 func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
+	var d storage.Digest
+	seen := authn.Presented(r, s.opts.Keyword)
+	if s.fits(seen) {
+		d = storage.DigestOf(seen)
+		if k, _ := s.recall.Get(r.Context(), &d, s.opts.Clock); k != nil && s.ring.Has(k.token.KeyID) {
+			return &k.identity, nil
+		}
+	}
 	text, err := authn.Credentials(r, s.opts.Keyword, "token")
 	if err != nil {
 		return nil, err
 	}
-	hex := s.opts.Format == Hex40
-	switch {
-	case hex && isHex40(text), !hex && tokentext.Fits(s.opts.Prefix, text):
-	case !hex && tokentext.HasPrefix(s.opts.Prefix, text):
-		return nil, s.invalid.With(errMalformed)
-	default:
+	if !s.isToken(text) {
+		if s.opts.Format == Prefixed && tokentext.HasPrefix(s.opts.Prefix, text) {
+			return nil, s.invalid.With(errors.New("malformed"))
+		}
 		return nil, s.unrecognized
 	}
-	d := storage.DigestOf(text)
-	if k, _ := s.recall.Get(r.Context(), &d, s.opts.Clock); k != nil && s.ring.Has(k.token.KeyID) {
-		return &k.identity, nil
-	}
-	if !hex && !tokentext.Valid(s.opts.Prefix, text) {
-		return nil, s.invalid.With(errMalformed)
+	if text != seen {
+		d = storage.DigestOf(text)
 	}
 	return s.identify(r.Context(), &d)
 }
-
-var errMalformed = errors.New("malformed")
 
 // known is whom a token belongs to, in one allocation.
 type known struct {
@@ -231,7 +231,18 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest) (*authn.Identi
 	return &k.identity, nil
 }
 
-func isHex40(text string) bool {
+// fits reports whether text has the length of a token and, if tokens have one, the prefix.
+func (s *Scheme) fits(text string) bool {
+	if s.opts.Format == Prefixed {
+		return tokentext.Fits(s.opts.Prefix, text)
+	}
+	return len(text) == 40
+}
+
+func (s *Scheme) isToken(text string) bool {
+	if s.opts.Format == Prefixed {
+		return tokentext.Valid(s.opts.Prefix, text)
+	}
 	if len(text) != 40 {
 		return false
 	}
