@@ -65,13 +65,22 @@ func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil
 // FromContext returns the identity that the middleware found, or the anonymous
 // one where no middleware ran or nobody was recognised.
 func FromContext(ctx context.Context) Identity {
-	if s, ok := ctx.(*sharing); ok { // nothing else is on the context yet
-		return *s.id
+	if id := Shared(ctx); id != nil {
+		return *id
 	}
 	if s := stateFrom(ctx); s != nil {
 		return s.identity()
 	}
 	return Identity{}
+}
+
+// Shared returns the identity of the context where it is one that several requests have
+// (see Sharer), without a copy, for who only looks at it. nil: ask FromContext.
+func Shared(ctx context.Context) *Identity {
+	if s, ok := ctx.(*sharing); ok {
+		return s.id
+	}
+	return nil
 }
 
 // UserFrom returns the account that the accepting scheme loaded. It reports

@@ -2,6 +2,8 @@ package authz
 
 import (
 	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
 )
 
 // The permissions that need no argument, with the names of Django REST Framework.
@@ -30,17 +32,17 @@ const (
 	readOnly
 )
 
-func (n named) allows(a *Access) bool {
+func (n named) allows(r *http.Request, id *authn.Identity) bool {
 	switch n {
 	case allowAny:
 		return true
 	case isAuthenticated:
-		return a.Identity.Authenticated()
+		return id.Authenticated()
 	}
-	return isSafe(a.Request.Method)
+	return isSafe(r.Method)
 }
 
-func (n named) eval(a *Access) verdict { return verdict{d: allowIf(n.allows(a))} }
+func (n named) eval(a *Access) verdict { return verdict{d: allowIf(n.allows(a.Request, &a.Identity))} }
 
 func (n named) Decide(a Access) (Decision, error) { return n.eval(&a).results() }
 func (n named) String() string                    { return [...]string{"AllowAny", "IsAuthenticated", "ReadOnly"}[n] }

@@ -3,6 +3,7 @@ package authz
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
 )
@@ -84,15 +85,15 @@ func eval(p Permission, a *Access) verdict {
 
 // allows reports that a permission is one of those that are asked most and allows, which
 // eval would say at greater length. Where it does not report it, ask eval.
-func allows(p Permission, a *Access) bool {
+func allows(p Permission, r *http.Request, id *authn.Identity) bool {
 	switch e := p.(type) {
 	case named:
-		return e.allows(a)
+		return e.allows(r, id)
 	case *hasScope:
-		return e.missing(&a.Identity) == nil
+		return e.missing(id) == nil
 	case and:
 		for _, p := range e {
-			if !allows(p, a) {
+			if !allows(p, r, id) {
 				return false
 			}
 		}

@@ -179,7 +179,7 @@ func (c *Checker) canonical(name string) (string, error) {
 	if err == nil {
 		form, err = c.opts.Canonical(name)
 	}
-	if err == nil {
+	if err == nil && form != name {
 		err = storage.CheckID("user name", form)
 	}
 	if err != nil {
