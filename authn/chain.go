@@ -152,15 +152,18 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
 	for _, i := range order {
 		l := &p.leaves[i]
-		if quick && l.quick && takers&(1<<i) == 0 {
-			continue
-		}
-		if !looked && l.headers != nil {
-			present, looked = p.present(r, len(lines) > 0), true
-		}
-		if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere {
-			t.skip(l.name)
-			continue
+		if quick && l.quick {
+			if takers&(1<<i) == 0 {
+				continue
+			}
+		} else {
+			if !looked && l.headers != nil {
+				present, looked = p.present(r, len(lines) > 0), true
+			}
+			if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere {
+				t.skip(l.name)
+				continue
+			}
 		}
 		by = i
 		err = l.ask(r, f)
