@@ -233,11 +233,15 @@ func (v *Verifier) identify(ctx context.Context, text string) (*authn.Identity, 
 	if err := v.standing(ctx, k); err != nil {
 		return nil, err
 	}
-	if v.cache != nil {
+	if v.cache != nil && len(a.Claims.Raw()) <= maxShared {
 		v.recall.Put((*storage.Digest)(&d), k.lease, k)
 	}
 	return &k.identity, nil
 }
+
+// maxShared is the most claims of a token whose identity is kept: the places for them count
+// in no bound of the cache.
+const maxShared = 2 << 10
 
 // access returns the verified token of a text with that digest, from the cache where it is
 // there.

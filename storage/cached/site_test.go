@@ -235,9 +235,14 @@ func (s *site) grant(id string, epoch int64, change func(*storage.AccessToken)) 
 	now := s.time.now()
 	end := now.Add(10 * time.Hour)
 	s.must(s.s.CreateClient(s.ctx, storage.Client{ID: name, Method: "none", Created: now}))
-	s.must(s.s.CreateFamily(s.ctx, storage.Family{ID: name, Purpose: "oauth2", Subject: id, Client: name, Epoch: epoch, Created: now, AuthTime: now, Expires: end},
-		storage.Refresh{Digest: storage.DigestOf("refresh " + name), Created: now, Expires: end}))
+	if id != "" {
+		s.must(s.s.CreateFamily(s.ctx, storage.Family{ID: name, Purpose: "oauth2", Subject: id, Client: name, Epoch: epoch, Created: now, AuthTime: now, Expires: end},
+			storage.Refresh{Digest: storage.DigestOf("refresh " + name), Created: now, Expires: end}))
+	}
 	a := storage.AccessToken{Digest: storage.DigestOf(text), ID: name, Family: name, Client: name, Subject: id, Epoch: epoch, Scopes: []string{"read"}, Created: now, Expires: end}
+	if id == "" {
+		a.Family = ""
+	}
 	if change != nil {
 		change(&a)
 	}
