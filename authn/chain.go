@@ -101,8 +101,10 @@ func isNil(a Authenticator) bool {
 }
 
 func same(a, b Authenticator) bool {
-	t := reflect.TypeOf(a)
-	return t == reflect.TypeOf(b) && t.Comparable() && a == b
+	if a == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
+		return false
+	}
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // nobody is the index of no leaf.

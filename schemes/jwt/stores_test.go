@@ -10,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
@@ -23,6 +24,12 @@ func each(t *testing.T, f func(t *testing.T, c *clock, one, two store)) {
 	t.Run("memory", func(t *testing.T) {
 		c := begin()
 		s := memory.New(&memory.Options{Clock: c.Now})
+		f(t, c, s, s)
+	})
+	t.Run("cached", func(t *testing.T) {
+		c := begin()
+		s, err := cached.New(memory.New(&memory.Options{Clock: c.Now}), &cached.Options{Clock: c.Now, TTL: cached.MaxTTL})
+		must(t, err)
 		f(t, c, s, s)
 	})
 	both := func(t *testing.T, open func(*gormstore.Options) (*gormstore.Store, error)) {

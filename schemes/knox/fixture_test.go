@@ -16,6 +16,8 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/cached"
+	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
@@ -37,6 +39,11 @@ type store interface {
 // each runs f on every kind of store.
 func each(t *testing.T, f func(t *testing.T, s store)) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) { f(t, s) })
+	t.Run("cached", func(t *testing.T) {
+		s, err := cached.New(memory.New(nil), &cached.Options{TTL: cached.MaxTTL, Clock: func() time.Time { return born }})
+		must(t, err)
+		f(t, s)
+	})
 }
 
 func scheme(t testing.TB, s knox.Store, opts *knox.Options) *knox.Scheme {

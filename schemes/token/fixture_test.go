@@ -15,6 +15,8 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/cached"
+	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
@@ -26,7 +28,14 @@ func must(t testing.TB, err error) {
 }
 
 // each runs f on every kind of store.
-func each(t *testing.T, f func(t *testing.T, s storagetest.Store)) { storetest.Each(t, f) }
+func each(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
+	storetest.Each(t, f)
+	t.Run("cached", func(t *testing.T) {
+		s, err := cached.New(memory.New(nil), &cached.Options{TTL: cached.MaxTTL})
+		must(t, err)
+		f(t, s)
+	})
+}
 
 func ring(t testing.TB, masters ...[]byte) *keys.Ring {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,6 +79,11 @@ func (w *watched) UserStanding(ctx context.Context, subject string, keys storage
 	return u, st, w.saw(err)
 }
 
+func (w *watched) SubjectPermissions(ctx context.Context, subject string) ([]string, error) {
+	names, err := w.Base.SubjectPermissions(ctx, subject)
+	return names, w.saw(err)
+}
+
 func (w *watched) UserByID(ctx context.Context, id string) (storage.User, error) {
 	u, err := w.Base.UserByID(ctx, id)
 	return u, w.saw(err)
@@ -90,6 +96,7 @@ type world struct {
 	base  *watched
 	s     *cached.Store
 	clock *clock
+	way   way
 }
 
 func newWorld(t testing.TB, base cached.Base, opts *cached.Options) *world {
@@ -125,20 +132,67 @@ func (w *world) add(id string) {
 // credential is something that a scheme accepts, or not.
 type credential struct {
 	name string
-	// good looks it up as its scheme does.
+	// look looks it up; the account comes with the lease of the answer.
+	look func(context.Context, *cached.Store) (storage.User, bool, error)
+	// good looks it up as its scheme does, also where a scheme uses leases.
 	good func(context.Context, *cached.Store) (bool, error)
 	// ends are the ways to end it that are its own.
 	ends map[string]func(*cached.Store) error
 }
 
-func maybe(err error, good func() bool) (bool, error) {
+func maybe(u storage.User, err error, good func() bool) (storage.User, bool, error) {
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return false, nil
+		return u, false, nil
 	case err != nil:
-		return false, err
+		return u, false, err
 	}
-	return good(), nil
+	return u, good(), nil
+}
+
+// way is how a scheme uses lookups.
+type way string
+
+const (
+	asking  way = "asking"  // one for each request
+	leasing way = "leasing" // none while the lease of the last yes holds
+)
+
+// by returns w, whose credentials are looked up that way.
+func (w *world) by(how way) *world {
+	w.way = how
+	return w
+}
+
+// ways runs f for each way.
+func ways(t *testing.T, f func(t *testing.T, how way)) {
+	for _, how := range []way{asking, leasing} {
+		t.Run(string(how), func(t *testing.T) { f(t, how) })
+	}
+}
+
+// eachWay is each for each way.
+func eachWay(t *testing.T, f func(t *testing.T, base cached.Base, how way)) {
+	ways(t, func(t *testing.T, how way) { each(t, func(t *testing.T, base cached.Base) { f(t, base, how) }) })
+}
+
+// ready fills in what is good.
+func (w *world) ready(list ...credential) []credential {
+	for i := range list {
+		look := list[i].look
+		var leases sync.Map // by Store
+		list[i].good = func(ctx context.Context, s *cached.Store) (bool, error) {
+			if l, ok := leases.Load(s); ok && w.way == leasing && l.(storage.Lease).Holds(ctx, w.clock.now()) {
+				return true, nil
+			}
+			u, good, err := look(ctx, s)
+			if l := u.Lease(); good && l != nil {
+				leases.Store(s, l)
+			}
+			return good, err
+		}
+	}
+	return list
 }
 
 // give makes a credential of each kind for an account. They expire in an hour, but the
@@ -170,21 +224,21 @@ func (w *world) give(id string) []credential {
 	endFamily := func(s *cached.Store) error { return s.EndFamily(ctx, name, end) }
 	blocks := map[string]func(*cached.Store) error{"jti": block(keys.JTI), "sid": block(keys.SID), "sub": block(keys.Subject), "family": endFamily}
 
-	return []credential{
-		{"static", func(ctx context.Context, s *cached.Store) (bool, error) {
+	return w.ready(
+		credential{name: "static", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			t, u, err := s.StaticTokenByDigest(ctx, d)
-			return maybe(err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
-		}, map[string]func(*cached.Store) error{
+			return maybe(u, err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
+		}, ends: map[string]func(*cached.Store) error{
 			"delete":    func(s *cached.Store) error { return s.DeleteStaticToken(ctx, d) },
 			"delete_of": func(s *cached.Store) error { return s.DeleteStaticTokenOf(ctx, id) },
 			"replace": func(s *cached.Store) error {
 				return s.PutStaticToken(ctx, storage.StaticToken{Digest: storage.DigestOf(tag + " new"), Subject: id, Salt: []byte("new"), Epoch: epoch}, d)
 			},
 		}},
-		{"device", func(ctx context.Context, s *cached.Store) (bool, error) {
+		credential{name: "device", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			t, u, err := s.DeviceTokenByDigest(ctx, d)
-			return maybe(err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
-		}, map[string]func(*cached.Store) error{
+			return maybe(u, err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
+		}, ends: map[string]func(*cached.Store) error{
 			"delete": func(s *cached.Store) error { return s.DeleteDeviceToken(ctx, id, name) },
 			"all":    func(s *cached.Store) error { _, err := s.DeleteDeviceTokensOf(ctx, id, ""); return err },
 			"evict": func(s *cached.Store) error {
@@ -193,21 +247,21 @@ func (w *world) give(id string) []credential {
 				return err
 			},
 		}},
-		{"session", func(ctx context.Context, s *cached.Store) (bool, error) {
+		credential{name: "session", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			t, u, err := s.SessionByDigest(ctx, d)
-			return maybe(err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
-		}, map[string]func(*cached.Store) error{
+			return maybe(u, err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
+		}, ends: map[string]func(*cached.Store) error{
 			"end":  func(s *cached.Store) error { return s.EndSession(ctx, d) },
 			"one":  func(s *cached.Store) error { return s.EndSessionOf(ctx, id, name) },
 			"all":  func(s *cached.Store) error { _, err := s.EndSessionsOf(ctx, id, ""); return err },
 			"next": func(s *cached.Store) error { return s.CreateSession(ctx, w.session(id, tag+" new", epoch), d) },
 		}},
-		{"access", func(ctx context.Context, s *cached.Store) (bool, error) {
+		credential{name: "access", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			st, err := s.AccessByDigest(ctx, d)
-			return maybe(err, func() bool {
+			return maybe(st.User, err, func() bool {
 				return !st.Ended && st.User.Active && st.Access.Epoch == st.User.Epoch && st.Access.Subject == id
 			})
-		}, map[string]func(*cached.Store) error{
+		}, ends: map[string]func(*cached.Store) error{
 			"drop":   func(s *cached.Store) error { return s.DropAccess(ctx, d) },
 			"family": endFamily,
 			"client": func(s *cached.Store) error { return s.DeleteClient(ctx, name) },
@@ -215,23 +269,23 @@ func (w *world) give(id string) []credential {
 				return s.UpdateClient(ctx, storage.Client{ID: name, Method: "none", Disabled: true})
 			},
 		}},
-		{"standing", func(ctx context.Context, s *cached.Store) (bool, error) {
+		credential{name: "standing", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			st, err := s.StandingOf(ctx, id, keys)
-			return err == nil && !st.Blocked && st.Epoch == epoch, err
-		}, blocks},
-		{"user_standing", func(ctx context.Context, s *cached.Store) (bool, error) {
+			return storage.User{}, err == nil && !st.Blocked && st.Epoch == epoch, err
+		}, ends: blocks},
+		credential{name: "user_standing", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			u, st, err := s.UserStanding(ctx, id, keys)
-			return maybe(err, func() bool { return u.Active && !st.Blocked && st.Epoch == epoch })
-		}, blocks},
-		{"live_user", func(ctx context.Context, s *cached.Store) (bool, error) {
+			return maybe(u, err, func() bool { return u.Active && !st.Blocked && st.Epoch == epoch })
+		}, ends: blocks},
+		credential{name: "live_user", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
 			u, hash, err := s.LiveUser(ctx, id)
-			return maybe(err, func() bool {
+			return maybe(u, err, func() bool {
 				return u.Active && u.Epoch == epoch && hash == storage.PasswordHash("hash").Fingerprint()
 			})
-		}, map[string]func(*cached.Store) error{
+		}, ends: map[string]func(*cached.Store) error{
 			"new_hash": func(s *cached.Store) error { return s.ReplaceHash(ctx, id, "hash", "a better one") },
 		}},
-	}
+	)
 }
 
 func (w *world) session(id, text string, epoch int64) storage.Session {

@@ -17,9 +17,9 @@ import (
 
 // Two ends of one token, and two within one moment: the counter decides, not a time.
 func TestEpochs(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
 		t.Run("attack_090_in_one_moment", func(t *testing.T) {
-			w := newWorld(t, base, nil)
+			w := newWorld(t, base, nil).by(how)
 			w.add("alice")
 			old := w.give("alice")
 			for _, c := range old {
@@ -35,7 +35,7 @@ func TestEpochs(t *testing.T) {
 			}
 		})
 		t.Run("attack_089_the_strictest_end_wins", func(t *testing.T) {
-			w := newWorld(t, base, nil)
+			w := newWorld(t, base, nil).by(how)
 			for i, id := range []string{"bob", "carol"} {
 				w.add(id)
 				c := w.give(id)[4+i]
@@ -52,8 +52,8 @@ func TestEpochs(t *testing.T) {
 
 // What a transaction changes holds when it has ended; what it reads is its own.
 func TestTransactions(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, nil)
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, nil).by(how)
 		failed := errors.New("on purpose")
 		for name, end := range map[string]error{"commit": nil, "rollback": failed} {
 			w.add(name)
@@ -84,27 +84,29 @@ func TestTransactions(t *testing.T) {
 
 // A panic in a transaction leaves nothing stale either.
 func TestTransactionPanics(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	w.add("alice")
-	c := w.give("alice")[0]
-	w.is(c, true, "before")
-	func() {
-		defer func() { _ = recover() }()
-		_ = w.s.InTx(w.ctx, func(ctx context.Context) error {
-			w.must(w.s.DeleteStaticTokenOf(ctx, "alice"))
-			panic("on purpose")
-		})
-	}()
-	if n := w.asked(func() { w.is(c, true, "rolled back") }); n != 1 {
-		t.Errorf("asked %d times", n)
-	}
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), nil).by(how)
+		w.add("alice")
+		c := w.give("alice")[0]
+		w.is(c, true, "before")
+		func() {
+			defer func() { _ = recover() }()
+			_ = w.s.InTx(w.ctx, func(ctx context.Context) error {
+				w.must(w.s.DeleteStaticTokenOf(ctx, "alice"))
+				panic("on purpose")
+			})
+		}()
+		if n := w.asked(func() { w.is(c, true, "rolled back") }); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
 }
 
 // A transaction that the application began: its changes hold when it says that it is
 // over, and without that it can change nothing.
 func TestForeignTransactions(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, nil)
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, nil).by(how)
 		w.add("alice")
 		c := w.give("alice")[0]
 		w.is(c, true, "before")
@@ -140,8 +142,8 @@ func TestForeignTransactions(t *testing.T) {
 // Two processes on one database: without messages the other goes on up to the TTL, with
 // them it does not, and a message that can not be written undoes the change.
 func TestTell(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, nil)
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, nil).by(how)
 		other := over(t, base, &cached.Options{Clock: w.clock.now})
 		for i := range 6 {
 			id := string(rune('a' + i))
@@ -222,96 +224,104 @@ func TestTell(t *testing.T) {
 }
 
 func TestBypassAndFlush(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	w.add("alice")
-	list := w.give("alice")
-	asks := func(want int64, why string) {
-		t.Helper()
-		for _, c := range list {
-			if n := w.asked(func() { w.is(c, true, why) }); n != want {
-				t.Errorf("%s: asked %d times: %s", c.name, n, why)
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), nil).by(how)
+		w.add("alice")
+		list := w.give("alice")
+		asks := func(want int64, why string) {
+			t.Helper()
+			for _, c := range list {
+				if n := w.asked(func() { w.is(c, true, why) }); n != want {
+					t.Errorf("%s: asked %d times: %s", c.name, n, why)
+				}
 			}
 		}
-	}
-	asks(1, "first")
-	asks(0, "kept")
-	w.s.FlushAll()
-	if u := w.s.Usage(); u != (cached.Usage{}) {
-		t.Errorf("%+v", u)
-	}
-	asks(1, "flushed")
-	w.s.Bypass(true)
-	asks(1, "bypassed")
-	asks(1, "bypassed")
-	w.s.Bypass(false)
-	asks(1, "nothing survives a bypass")
-	asks(0, "kept again")
-	w.s.InvalidateKey(cached.Key{Kind: 200}) // of a newer program: everything
-	asks(1, "an unknown kind")
+		asks(1, "first")
+		asks(0, "kept")
+		w.s.FlushAll()
+		if u := w.s.Usage(); u != (cached.Usage{}) {
+			t.Errorf("%+v", u)
+		}
+		asks(1, "flushed")
+		w.s.Bypass(true)
+		asks(1, "bypassed")
+		asks(1, "bypassed")
+		w.s.Bypass(false)
+		asks(1, "nothing survives a bypass")
+		asks(0, "kept again")
+		w.s.InvalidateKey(cached.Key{Kind: 200}) // of a newer program: everything
+		asks(1, "an unknown kind")
+	})
 }
 
 // While bypassed nobody is given what somebody else asked for: another process may have
 // ended it since.
 func TestBypassSharesNothing(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	w.add("alice")
-	c := w.give("alice")[0]
-	w.s.Bypass(true)
-	read, goOn := make(chan struct{}), make(chan struct{})
-	var first atomic.Bool
-	w.base.then(func(err error) error {
-		if first.CompareAndSwap(false, true) {
-			close(read)
-			<-goOn
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), nil).by(how)
+		w.add("alice")
+		c := w.give("alice")[0]
+		w.s.Bypass(true)
+		read, goOn := make(chan struct{}), make(chan struct{})
+		var first atomic.Bool
+		w.base.then(func(err error) error {
+			if first.CompareAndSwap(false, true) {
+				close(read)
+				<-goOn
+			}
+			return err
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = c.good(w.ctx, w.s) })
+		<-read
+		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+		defer cancel()
+		if good, err := c.good(ctx, w.s); !good || err != nil {
+			t.Errorf("waits for another's lookup: %t, %v", good, err)
 		}
-		return err
+		close(goOn)
+		wg.Wait()
 	})
-	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = c.good(w.ctx, w.s) })
-	<-read
-	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
-	defer cancel()
-	if good, err := c.good(ctx, w.s); !good || err != nil {
-		t.Errorf("waits for another's lookup: %t, %v", good, err)
-	}
-	close(goOn)
-	wg.Wait()
 }
 
 // A lookup that is under way when everything is flushed leaves nothing.
 func TestFlushOvertakesLookup(t *testing.T) {
-	for name, overtake := range map[string]func(*cached.Store){
-		"flush":   (*cached.Store).FlushAll,
-		"bypass":  func(s *cached.Store) { s.Bypass(true); s.Bypass(false) },
-		"subject": func(s *cached.Store) { s.InvalidateSubject("alice") },
-		"key": func(s *cached.Store) {
-			s.InvalidateKey(cached.Key{Kind: cached.StaticTokens, Digest: storage.DigestOf("alice 0")})
-		},
-	} {
-		w := newWorld(t, memory.New(nil), nil)
-		w.add("alice")
-		c := w.give("alice")[0]
-		var once sync.Once
-		w.base.then(func(err error) error {
-			once.Do(func() { overtake(w.s) })
-			return err
-		})
-		w.is(c, true, name)
-		if n := w.asked(func() { w.is(c, true, name) }); n != 1 {
-			t.Errorf("%s: asked %d times", name, n)
+	ways(t, func(t *testing.T, how way) {
+		for name, overtake := range map[string]func(*cached.Store){
+			"flush":   (*cached.Store).FlushAll,
+			"bypass":  func(s *cached.Store) { s.Bypass(true); s.Bypass(false) },
+			"subject": func(s *cached.Store) { s.InvalidateSubject("alice") },
+			"key": func(s *cached.Store) {
+				s.InvalidateKey(cached.Key{Kind: cached.StaticTokens, Digest: storage.DigestOf("alice 0")})
+			},
+		} {
+			w := newWorld(t, memory.New(nil), nil).by(how)
+			w.add("alice")
+			c := w.give("alice")[0]
+			var once sync.Once
+			w.base.then(func(err error) error {
+				once.Do(func() { overtake(w.s) })
+				return err
+			})
+			w.is(c, true, name)
+			if n := w.asked(func() { w.is(c, true, name) }); n != 1 {
+				t.Errorf("%s: asked %d times", name, n)
+			}
 		}
-	}
+	})
 }
 
 func TestSkip(t *testing.T) {
-	w := newWorld(t, memory.New(nil), &cached.Options{Skip: []cached.Kind{cached.Sessions}})
-	w.add("alice")
-	for _, c := range w.give("alice") {
-		w.is(c, true, "first")
-		if n := w.asked(func() { w.is(c, true, "again") }); (n == 1) != (c.name == "session") {
-			t.Errorf("%s: asked %d times", c.name, n)
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), &cached.Options{Skip: []cached.Kind{cached.Sessions}}).by(how)
+		w.add("alice")
+		for _, c := range w.give("alice") {
+			w.is(c, true, "first")
+			if n := w.asked(func() { w.is(c, true, "again") }); (n == 1) != (c.name == "session") {
+				t.Errorf("%s: asked %d times", c.name, n)
+			}
 		}
-	}
+	})
 }
 
 func TestOptions(t *testing.T) {
@@ -377,7 +387,6 @@ func FuzzChange(f *testing.F) {
 func TestEveryMethodIsThoughtOf(t *testing.T) {
 	passed := []string{
 		"UserByID", "UserByName", "ListUsers", "CreateUser", "SubjectEpoch",
-		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
 		"StaticTokenOf", "ListStaticTokens", "ListDeviceTokens", "ListSessions",
 		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies",
 		"ListSigningKeys", "SigningPurposes", "AddSigningKey", "ExpireSigningKey",
@@ -388,6 +397,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"ConsentOf", "PutConsent", "DropConsent", "FirstUse", "NarrowRefresh", "SignedAccess",
 	}
 	own := []string{
+		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
 		"StaticTokenByDigest", "DeviceTokenByDigest", "SessionByDigest", "AccessByDigest", "StandingOf", "UserStanding",
 		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "ForgetSubject",
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",

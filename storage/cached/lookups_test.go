@@ -17,8 +17,9 @@ import (
 // static looks a static token up.
 func (w *world) static(d storage.Digest) func(context.Context, *cached.Store) (bool, error) {
 	return func(ctx context.Context, s *cached.Store) (bool, error) {
-		_, _, err := s.StaticTokenByDigest(ctx, d)
-		return maybe(err, func() bool { return true })
+		_, u, err := s.StaticTokenByDigest(ctx, d)
+		_, good, err := maybe(u, err, func() bool { return true })
+		return good, err
 	}
 }
 
@@ -85,146 +86,158 @@ func TestHitsAreTheRecords(t *testing.T) {
 }
 
 func TestTTL(t *testing.T) {
-	w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Minute})
-	w.add("alice")
-	for _, c := range w.give("alice") {
-		w.is(c, true, "it is there")
-		w.clock.forward(time.Minute - time.Microsecond)
-		if n := w.asked(func() { w.is(c, true, "within the TTL") }); n != 0 {
-			t.Errorf("%s: asked %d times within the TTL", c.name, n)
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Minute}).by(how)
+		w.add("alice")
+		for _, c := range w.give("alice") {
+			w.is(c, true, "it is there")
+			w.clock.forward(time.Minute - time.Microsecond)
+			if n := w.asked(func() { w.is(c, true, "within the TTL") }); n != 0 {
+				t.Errorf("%s: asked %d times within the TTL", c.name, n)
+			}
+			w.clock.forward(time.Microsecond)
+			if n := w.asked(func() { w.is(c, true, "after the TTL") }); n != 1 {
+				t.Errorf("%s: asked %d times after the TTL", c.name, n)
+			}
+			w.clock.forward(-time.Hour) // a clock that is set back does not prolong anything
+			if n := w.asked(func() { w.is(c, true, "the clock was set back") }); n != 1 {
+				t.Errorf("%s: asked %d times with the clock set back", c.name, n)
+			}
 		}
-		w.clock.forward(time.Microsecond)
-		if n := w.asked(func() { w.is(c, true, "after the TTL") }); n != 1 {
-			t.Errorf("%s: asked %d times after the TTL", c.name, n)
-		}
-		w.clock.forward(-time.Hour) // a clock that is set back does not prolong anything
-		if n := w.asked(func() { w.is(c, true, "the clock was set back") }); n != 1 {
-			t.Errorf("%s: asked %d times with the clock set back", c.name, n)
-		}
-	}
+	})
 }
 
 // Nothing is kept beyond its own expiry, also where the TTL is longer.
 func TestExpiry(t *testing.T) {
-	w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Hour})
-	w.add("alice")
-	list := w.give("alice") // an hour
-	w.clock.forward(59 * time.Minute)
-	for _, c := range list {
-		w.is(c, true, "not expired")
-	}
-	w.clock.forward(time.Minute - time.Microsecond)
-	for _, c := range list {
-		if n := w.asked(func() { w.is(c, true, "not expired") }); n != 0 {
-			t.Errorf("%s: asked before its end", c.name)
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Hour}).by(how)
+		w.add("alice")
+		list := w.give("alice") // an hour
+		w.clock.forward(59 * time.Minute)
+		for _, c := range list {
+			w.is(c, true, "not expired")
 		}
-	}
-	w.clock.forward(time.Microsecond)
-	for _, c := range list[1:4] { // a static token and a standing have no expiry of their own
-		for range 2 {
-			if n := w.asked(func() { _, _ = c.good(w.ctx, w.s) }); n != 1 {
-				t.Errorf("%s: kept beyond its expiry", c.name)
+		w.clock.forward(time.Minute - time.Microsecond)
+		for _, c := range list {
+			if n := w.asked(func() { w.is(c, true, "not expired") }); n != 0 {
+				t.Errorf("%s: asked before its end", c.name)
 			}
 		}
-	}
+		w.clock.forward(time.Microsecond)
+		for _, c := range list[1:4] { // a static token and a standing have no expiry of their own
+			for range 2 {
+				if n := w.asked(func() { _, _ = c.good(w.ctx, w.s) }); n != 1 {
+					t.Errorf("%s: kept beyond its expiry", c.name)
+				}
+			}
+		}
+	})
 }
 
 // What is no clear yes is asked for each time: disabled, ended, expired, blocked, outdated.
 func TestOnlyGoodOnesAreKept(t *testing.T) {
-	for what := range everywhere(t.Context(), "", 0) {
-		w := newWorld(t, memory.New(nil), nil)
-		w.add("alice")
-		list := w.give("alice")
-		w.must(everywhere(w.ctx, "alice", 0)[what](w.s))
-		for _, c := range list {
-			if c.name == "standing" || (c.name == "user_standing" || c.name == "live_user") && what != "disable" {
-				continue // says the epoch, whatever it is
+	ways(t, func(t *testing.T, how way) {
+		for what := range everywhere(t.Context(), "", 0) {
+			w := newWorld(t, memory.New(nil), nil).by(how)
+			w.add("alice")
+			list := w.give("alice")
+			w.must(everywhere(w.ctx, "alice", 0)[what](w.s))
+			for _, c := range list {
+				if c.name == "standing" || (c.name == "user_standing" || c.name == "live_user") && what != "disable" {
+					continue // says the epoch, whatever it is
+				}
+				first := w.asked(func() { w.is(c, false, what) })
+				again := w.asked(func() { w.is(c, false, what) })
+				absent := map[string]bool{"static": true, "device": true, "session": true, "access": true}[c.name]
+				if first != 1 || again == 0 && !absent {
+					t.Errorf("%s after %s: asked %d and %d times", c.name, what, first, again)
+				}
 			}
-			first := w.asked(func() { w.is(c, false, what) })
-			again := w.asked(func() { w.is(c, false, what) })
-			absent := map[string]bool{"static": true, "device": true, "session": true, "access": true}[c.name]
-			if first != 1 || again == 0 && !absent {
-				t.Errorf("%s after %s: asked %d and %d times", c.name, what, first, again)
+			if u := w.s.Usage(); what == "disable" && u.Entries > 1 {
+				t.Errorf("%d entries of a disabled account", u.Entries)
 			}
 		}
-		if u := w.s.Usage(); what == "disable" && u.Entries > 1 {
-			t.Errorf("%d entries of a disabled account", u.Entries)
-		}
-	}
+	})
 }
 
 // An error is told to those who wait and to nobody after them.
 func TestErrorsAreNotKept(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	w.add("alice")
-	for _, c := range w.give("alice") {
-		down := errors.New("down")
-		for _, bad := range []error{down, context.DeadlineExceeded, context.Canceled} {
-			w.base.then(func(error) error { return bad })
-			if _, err := c.good(w.ctx, w.s); !errors.Is(err, bad) {
-				t.Errorf("%s: got %v", c.name, err)
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), nil).by(how)
+		w.add("alice")
+		for _, c := range w.give("alice") {
+			down := errors.New("down")
+			for _, bad := range []error{down, context.DeadlineExceeded, context.Canceled} {
+				w.base.then(func(error) error { return bad })
+				if _, err := c.good(w.ctx, w.s); !errors.Is(err, bad) {
+					t.Errorf("%s: got %v", c.name, err)
+				}
+				if u := w.s.Usage(); u.Unknown != 0 {
+					t.Errorf("%s: an error is kept as unknown", c.name)
+				}
+				w.base.then(nil)
 			}
-			if u := w.s.Usage(); u.Unknown != 0 {
-				t.Errorf("%s: an error is kept as unknown", c.name)
-			}
+			w.is(c, true, "the store is back")
+			w.base.then(func(error) error { return down })
+			w.is(c, true, "a hit does not need the store")
 			w.base.then(nil)
 		}
-		w.is(c, true, "the store is back")
-		w.base.then(func(error) error { return down })
-		w.is(c, true, "a hit does not need the store")
-		w.base.then(nil)
-	}
+	})
 }
 
 // The request that began a lookup goes away; those who wait for it get the answer.
 func TestCallerGoesAway(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	w.add("alice")
-	c := w.give("alice")[0]
-	first, leave := context.WithCancel(w.ctx)
-	read, goOn := make(chan struct{}), make(chan struct{})
-	w.base.then(func(err error) error { close(read); <-goOn; return err })
-	answers := make(chan string, 3)
-	ask := func(ctx context.Context) {
-		good, err := c.good(ctx, w.s)
-		answers <- fmt.Sprint(good, err)
-	}
-	go ask(first)
-	<-read
-	go ask(w.ctx)
-	impatient, leaveToo := context.WithCancel(w.ctx)
-	leaveToo()
-	if _, err := c.good(impatient, w.s); !errors.Is(err, context.Canceled) {
-		t.Errorf("whose context has ended waits: %v", err)
-	}
-	leave()
-	close(goOn)
-	for range 2 {
-		if got := <-answers; got != "true <nil>" {
-			t.Errorf("got %s", got)
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), nil).by(how)
+		w.add("alice")
+		c := w.give("alice")[0]
+		first, leave := context.WithCancel(w.ctx)
+		read, goOn := make(chan struct{}), make(chan struct{})
+		w.base.then(func(err error) error { close(read); <-goOn; return err })
+		answers := make(chan string, 3)
+		ask := func(ctx context.Context) {
+			good, err := c.good(ctx, w.s)
+			answers <- fmt.Sprint(good, err)
 		}
-	}
-	if n := w.base.lookups.Load(); n != 1 {
-		t.Errorf("asked %d times", n)
-	}
+		go ask(first)
+		<-read
+		go ask(w.ctx)
+		impatient, leaveToo := context.WithCancel(w.ctx)
+		leaveToo()
+		if _, err := c.good(impatient, w.s); !errors.Is(err, context.Canceled) {
+			t.Errorf("whose context has ended waits: %v", err)
+		}
+		leave()
+		close(goOn)
+		for range 2 {
+			if got := <-answers; got != "true <nil>" {
+				t.Errorf("got %s", got)
+			}
+		}
+		if n := w.base.lookups.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
 }
 
 // A store that panics takes nobody else with it.
 func TestPanic(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	w.add("alice")
-	c := w.give("alice")[0]
-	w.base.then(func(error) error { panic("store") })
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("the panic is gone")
-			}
+	ways(t, func(t *testing.T, how way) {
+		w := newWorld(t, memory.New(nil), nil).by(how)
+		w.add("alice")
+		c := w.give("alice")[0]
+		w.base.then(func(error) error { panic("store") })
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			_, _ = c.good(w.ctx, w.s)
 		}()
-		_, _ = c.good(w.ctx, w.s)
-	}()
-	w.base.then(nil)
-	w.is(c, true, "after a panic")
+		w.base.then(nil)
+		w.is(c, true, "after a panic")
+	})
 }
 
 func TestKeysAreNotConfused(t *testing.T) {
@@ -325,8 +338,8 @@ func TestOddRecords(t *testing.T) {
 
 // A use that is noted, and data that are saved, are there at the next lookup.
 func TestTouchAndSave(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, &cached.Options{TTL: time.Hour})
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, &cached.Options{TTL: time.Hour}).by(how)
 		w.add("alice")
 		list := w.give("alice")
 		d := storage.DigestOf("alice 0")

@@ -58,8 +58,8 @@ func (w *world) against(what string, end func(*cached.Store) error, list ...cred
 }
 
 func TestRevocationRaces(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, nil)
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, nil).by(how)
 		n := 0
 		subject := func() string {
 			n++
@@ -123,8 +123,8 @@ func TestRevocationRaces(t *testing.T) {
 // A revoke that overtakes a lookup between the store's answer and the cache: the answer is
 // good for the caller alone who asked for it before, and nothing of it stays.
 func TestRevokeOvertakesLookup(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, nil)
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, nil).by(how)
 		n := 0
 		try := func(i int, what string, everyone bool) {
 			n++

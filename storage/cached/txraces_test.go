@@ -13,8 +13,8 @@ import (
 // As TestRevocationRaces, with the revoke in a transaction, beside one that is rolled back:
 // the rolled back one ends nothing, the other one everything, from when it returns.
 func TestTransactionRaces(t *testing.T) {
-	each(t, func(t *testing.T, base cached.Base) {
-		w := newWorld(t, base, nil)
+	eachWay(t, func(t *testing.T, base cached.Base, how way) {
+		w := newWorld(t, base, nil).by(how)
 		n := 0
 		t.Run("attack_042_in_a_transaction", func(t *testing.T) {
 			w.TB = t

@@ -1,0 +1,45 @@
+package oauth2_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage/cached"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// Over a store that keeps answers too, a bound token needs its proof each time, is no bearer
+// token before and after its use, and a bearer token that is shared comes under no other
+// keyword.
+func TestSharedAndDPoP(t *testing.T) {
+	s, err := cached.New(memory.New(nil), &cached.Options{Clock: func() time.Time { return born }})
+	must(t, err)
+	w := newWorld(t, s, withDPoP)
+	p := w.prover()
+	bound := p.exchange("app", w.code("app", nil)).Access
+	plain := w.exchange("app", w.code("app", nil)).Access
+	if bound == "" || plain == "" {
+		t.Fatal("no token")
+	}
+	t.Run("attack_101_bound_as_bearer", func(t *testing.T) {
+		is := func(want int, keyword, token string, proofs ...string) {
+			t.Helper()
+			if rec := w.calls(keyword, token, proofs...); rec.Code != want {
+				t.Errorf("%s: %d %s", keyword, rec.Code, rec.Body)
+			}
+		}
+		for range 4 {
+			is(401, "Bearer", bound)
+			is(200, "DPoP", bound, p.at(bound, nil))
+			is(401, "Bearer", bound)
+			is(401, "Bearer", bound, p.at(bound, nil))
+			is(401, "DPoP", bound)
+			once := p.at(bound, nil)
+			is(200, "DPoP", bound, once)
+			is(401, "DPoP", bound, once)
+			is(200, "Bearer", plain)
+			is(401, "DPoP", plain, p.at(plain, nil))
+			is(401, "DPoP", plain)
+		}
+	})
+}
