@@ -141,31 +141,18 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 	default:
 		return nobody, errSeveralHeaders
 	}
-	var present uint64 // what the request has of the plan's headers, once somebody wants to know
-	looked := false
-	// The claims tell whom to ask, if it is one that takes the credential. Where it is
-	// nobody and a keyword is known the schemes are asked all the same, for their refusal.
-	takers, quick := uint64(0), false
-	if len(lines) == 1 && len(p.claimed) > 0 && t == nil {
+	q := question{r: r, explicit: len(lines) > 0}
+	if q.explicit && len(p.claimed) > 0 && t == nil {
 		known := false
-		takers, known = p.takers(lines[0])
-		quick = takers != 0 || !known
+		q.takers, known = p.takers(lines[0])
+		q.quick = q.takers != 0 || !known
 	}
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
 	for _, i := range order {
 		l := &p.leaves[i]
-		if quick && l.quick {
-			if takers&(1<<i) == 0 {
-				continue
-			}
-		} else {
-			if !looked && l.headers != nil {
-				present, looked = p.present(r, len(lines) > 0), true
-			}
-			if l.mask&present == 0 && l.headers != nil || unrecognizedErr != nil && l.elsewhere {
-				t.skip(l.name)
-				continue
-			}
+		if !p.worth(i, &q) || unrecognizedErr != nil && l.elsewhere {
+			t.skip(l.name)
+			continue
 		}
 		by = i
 		err = l.ask(r, f)

@@ -95,6 +95,32 @@ func newPlan(leaves []leaf) *plan {
 	return p
 }
 
+// question is what decides whom to ask about a request.
+type question struct {
+	r        *http.Request
+	explicit bool   // it has an Authorization
+	quick    bool   // the claims tell whom to ask of those that have claims
+	takers   uint64 // they are: see plan.takers
+	looked   bool   // present is set
+	present  uint64 // the plan's headers that the request has
+}
+
+// worth reports whether a leaf is worth asking. Where the claims name one that takes the
+// credential it is; where nobody takes it and a keyword is known the schemes are asked all the
+// same, for their refusal.
+func (p *plan) worth(leaf int, q *question) bool {
+	l := &p.leaves[leaf]
+	switch {
+	case q.quick && l.quick:
+		return q.takers&(1<<leaf) != 0
+	case l.headers == nil:
+		return true
+	case !q.looked:
+		q.present, q.looked = p.present(q.r, q.explicit), true
+	}
+	return l.mask&q.present != 0
+}
+
 // present returns the mask of the plan's headers that r has; the caller knows of
 // Authorization. Beyond 64 distinct
 // headers bits are shared, so that a leaf may be asked in vain, never skipped.
