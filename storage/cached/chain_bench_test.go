@@ -53,7 +53,9 @@ func gates(tb testing.TB) (ours, least http.Handler, headers map[string]http.Hea
 	must(tb, err)
 	jwts, err := jwt.New("https://bench.example", "https://bench.example/api", signing, store, &jwt.Options{AccessTTL: time.Hour})
 	must(tb, err)
-	browsers, err := session.New(store, csrf.Loopback(), &session.Options{Interval: time.Hour})
+	site, err := csrf.New("https://bench.example", nil)
+	must(tb, err)
+	browsers, err := session.New(store, site, &session.Options{Interval: time.Hour})
 	must(tb, err)
 	grants, err := oauth2.New("https://bench.example/oauth2", store, &oauth2.Options{Scopes: map[string]string{"read": "Read"}})
 	must(tb, err)
@@ -104,9 +106,9 @@ func (w headersOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (w headersOnly) WriteHeader(int)             {}
 
 func hit(h http.Handler, header http.Header) func() {
-	r := httptest.NewRequest("GET", "http://127.0.0.1/", nil)
-	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})))
-	r.Header, r.RemoteAddr = header, "127.0.0.1:40000"
+	r := httptest.NewRequest("GET", "https://bench.example/", nil)
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 80), Port: 443})))
+	r.Header, r.RemoteAddr = header, "192.0.2.1:40000"
 	w := headersOnly{make(http.Header)}
 	return func() {
 		clear(w.h)
@@ -169,7 +171,7 @@ func benchHeaders(b testing.TB, ctx context.Context, store cached.Base, tokens *
 	must(b, store.CreateAccess(ctx, storage.AccessToken{Digest: storage.DigestOf(text), ID: "a", Family: "f", Client: "c", Subject: "id-alice", Scopes: []string{"read"}, Expires: end}))
 	out["oauth2"] = authorization("Bearer " + text)
 
-	r, w := httptest.NewRequest("POST", "http://127.0.0.1/", nil), httptest.NewRecorder()
+	r, w := httptest.NewRequest("POST", "https://bench.example/", nil), httptest.NewRecorder()
 	must(b, browsers.LogIn(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
 	c := w.Result().Cookies()[0]
 	out["basic"] = authorization("Basic " + base64.StdEncoding.EncodeToString([]byte("alice:wonderland-42")))
