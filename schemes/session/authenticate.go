@@ -62,13 +62,13 @@ func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Ident
 }
 
 func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
-	loaded, u, err := s.load(r)
-	if err == nil && loaded.shared {
-		if err := s.fromHere(r, loaded.text); err != nil {
+	if known := s.known(r); known != nil {
+		if err := s.fromHere(r, known.text); err != nil {
 			return nil, err
 		}
-		return &loaded.identity, nil
+		return &known.identity, nil
 	}
+	loaded, u, err := s.load(r)
 	var data []byte
 	switch {
 	case errors.Is(err, errNoCookie):
@@ -108,6 +108,20 @@ func (s *Scheme) keep(loaded *row, lease storage.Lease) {
 	loaded.shared = true
 	d := storage.DigestOf(loaded.text)
 	s.recall.Put(&d, lease, loaded)
+}
+
+// known returns the session of the request as keep left it, or nil.
+func (s *Scheme) known(r *http.Request) *row {
+	text, err := cookieValue(r, s.cookie)
+	if err != nil || !tokentext.Fits(prefix, text) || !s.site.Secure(r) {
+		return nil
+	}
+	d := storage.DigestOf(text)
+	v, now := s.recall.Get(r.Context(), &d, s.opts.Clock)
+	if v == nil || !now.Before(s.due(&v.Session)) || v.Expired(now) {
+		return nil
+	}
+	return v
 }
 
 // due is when the use of a session is to be noted again.
@@ -169,20 +183,11 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	switch {
 	case err != nil:
 		return nil, storage.User{}, err
-	case !tokentext.Fits(prefix, text):
+	case !tokentext.Valid(prefix, text):
 		return nil, storage.User{}, errShape
 	}
 	if !s.site.Secure(r) {
 		return nil, storage.User{}, over("sent over plain http")
-	}
-	if cookie == s.cookie { // the one that keep knows
-		d := storage.DigestOf(text)
-		if loaded, now := s.recall.Get(r.Context(), &d, s.opts.Clock); loaded != nil && now.Before(s.due(&loaded.Session)) && !loaded.Expired(now) {
-			return loaded, storage.User{}, nil
-		}
-	}
-	if !tokentext.Valid(prefix, text) {
-		return nil, storage.User{}, errShape
 	}
 	v, u, err := s.rows.SessionByDigest(r.Context(), digestOf(cookie, text))
 	switch {

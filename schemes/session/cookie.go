@@ -64,11 +64,11 @@ func cookieValue(r *http.Request, name string) (text string, err error) {
 		for more := true; more; {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
-			pair = strings.Trim(pair, " \t")
+			pair = trimBlanks(pair)
 			if len(pair) < len(name) || pair[:len(name)] != name && !strings.EqualFold(pair[:len(name)], name) {
 				continue
 			}
-			value, ok := strings.CutPrefix(strings.TrimLeft(pair[len(name):], " \t"), "=")
+			value, ok := strings.CutPrefix(trimBlanks(pair[len(name):]), "=")
 			if !ok {
 				continue
 			}
@@ -87,6 +87,16 @@ func cookieValue(r *http.Request, name string) (text string, err error) {
 		return "", errNoCookie
 	}
 	return text, nil
+}
+
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // digestOf binds a cookie's text to its name: that of one session is worth nothing
