@@ -17,7 +17,8 @@ type Lease interface {
 // looked up. nil is for that moment alone, which is what a store that keeps nothing says.
 func (u *User) Lease() Lease { return u.lease }
 
-// Leased returns u with a lease, for a store that keeps answers.
+// Leased returns u with a lease, for a store that keeps answers. A store in front of one, which
+// answers each request anew, takes the lease away: Leased(nil).
 func (u User) Leased(l Lease) User {
 	u.lease = l
 	return u

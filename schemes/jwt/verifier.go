@@ -261,10 +261,6 @@ func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*auth
 	return &k.identity, nil
 }
 
-// maxShared is the most claims of a token whose identity is kept: the places for them count
-// in no bound of the cache.
-const maxShared = 2 << 10
-
 // access returns the verified token of a text, from the cache where it is there.
 func (v *Verifier) access(ctx context.Context, text string, s sighting) (*Access, error) {
 	if v.cache == nil {
