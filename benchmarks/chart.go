@@ -41,7 +41,7 @@ func (r *Results) charts() map[string]*chart {
 					continue
 				}
 				bars := barGroup{name: g}
-				for _, s := range byMedian(list) {
+				for _, s := range byRatio(list, b) {
 					bars.bars = append(bars.bars, bar{s.Name, RatioOf(s, b), kindOf(s)})
 				}
 				c.groups = append(c.groups, bars)
@@ -197,6 +197,9 @@ func (c *chart) svg() string {
 			p(`<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, y+12, html.EscapeString(bar.name))
 			if bar.ratio.Median > 0 {
 				from, to := x(1), x(bar.ratio.Median)
+				if c.more { // the longest is the best
+					from = x(low)
+				}
 				if from > to {
 					from, to = to, from
 				}

@@ -206,7 +206,7 @@ func digits(f float64) string {
 	return fmt.Sprintf("%.2f", f)
 }
 
-// byMedian sorts the fastest first.
-func byMedian(list []*Sample) []*Sample {
-	return slices.SortedStableFunc(slices.Values(list), func(a, b *Sample) int { return cmp.Compare(median(a.Values), median(b.Values)) })
+// byRatio sorts those that take the smallest part of base's time first.
+func byRatio(list []*Sample, base *Sample) []*Sample {
+	return slices.SortedStableFunc(slices.Values(list), func(a, b *Sample) int { return cmp.Compare(RatioOf(a, base).Median, RatioOf(b, base).Median) })
 }

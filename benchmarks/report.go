@@ -27,12 +27,14 @@ func (r *Results) markdown() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("# Benchmarks\n")
-	p("Written by `make bench`; the raw values are in [results.json](results.json). All figures are ratios of what was")
+	p("Written by `make bench`; the raw values are in [results.json](results.json). Times and rates are ratios of what was")
 	p("measured in the same seconds of one run: the median of %d rounds, and in brackets the least and the greatest.", r.Rounds)
 	p("Contenders take turns of %s. Each has proved before that it lets the right credential through and no other. Without a", r.Slot)
 	p("server what counts is the processor time of the whole process, garbage collection included; with one it is requests a second.")
 	p("A dash (–) is what was not measured. The charts' scales are logarithmic.\n")
-	p("%s; %s; %s; load average before the run %s. Beside other work figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Machine, r.Go, r.Load)
+	p("\"vestibule\" is ours over the store in memory, \"SQLite\" over that database, \"cached\" with `storage/cached` in front of SQLite;")
+	p("so the second line can be faster than the first, whose store is asked each time.\n")
+	p("%s; commit %s; %s; %s; load average before the run %s. Beside other work figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.Load)
 	for _, s := range r.Skipped {
 		p("Not measured: %s\n", s)
 	}
@@ -93,7 +95,7 @@ func (r *Results) tables(p func(string, ...any), kind, than string, allocs bool)
 		}
 		p("### %s: %s\n", strings.ToUpper(kind[:1])+kind[1:], scheme)
 		p("| contender | × %s | allocations | |\n|---|---|---|---|", b.Name)
-		for _, s := range byMedian(list) {
+		for _, s := range byRatio(list, b) {
 			a := fmt.Sprintf("%.0f", s.Allocs)
 			if allocs && s != b {
 				a = fmt.Sprintf("%+.0f", s.Allocs-b.Allocs)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -13,6 +14,7 @@ import (
 // Results are everything that a run measured.
 type Results struct {
 	Time    time.Time
+	Commit  string // of the repository; "+" behind it: and changes
 	Machine string
 	Go      string
 	// Load is the machine's load average before the run: beside other work, figures are
@@ -43,6 +45,9 @@ func NewResults(rounds Rounds) *Results {
 	}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		r.Load = strings.Join(strings.Fields(string(text))[:min(2, len(strings.Fields(string(text))))], ", ")
+	}
+	if text, err := exec.Command("git", "describe", "--always", "--exclude=*", "--dirty=+").Output(); err == nil {
+		r.Commit = strings.TrimSpace(string(text))
 	}
 	used := make(map[string]bool)
 	for _, c := range Contenders() {
