@@ -11,11 +11,20 @@ type Lease interface {
 	// Holds reports whether the same lookup, made now by a request with that context, would
 	// be answered by what is kept. now is the caller's clock.
 	Holds(ctx context.Context, now time.Time) bool
+	// Of reports whether store is the one that gave the lease.
+	Of(store any) bool
 }
 
 // Lease returns how long the answer that u came with holds: u and the credential that was
 // looked up. nil is for that moment alone, which is what a store that keeps nothing says.
-func (u *User) Lease() Lease { return u.lease }
+// store is the one that was asked: where it stands around the one that keeps answers, it may
+// answer the next request otherwise, and is to be asked.
+func (u *User) Lease(store any) Lease {
+	if u.lease == nil || !u.lease.Of(store) {
+		return nil
+	}
+	return u.lease
+}
 
 // Leased returns u with a lease, for a store that keeps answers.
 func (u User) Leased(l Lease) User {

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -100,15 +102,22 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 		return nil, inBasicsWords(err)
 	}
 	if login.Shared != nil {
-		if id := login.Shared.Load(); id != nil {
+		if id := login.Shared.Load(); id != nil && fits(id, &login) {
 			return id, nil
 		}
 	}
 	id := &authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
 	if login.Shared != nil {
-		login.Shared.Store(id)
+		login.Shared.CompareAndSwap(nil, id)
 	}
 	return id, nil
+}
+
+// fits reports whether an identity is what the scheme would make of a login: a checker around
+// the one that remembers it may have changed it.
+func fits(id *authn.Identity, login *authn.Login) bool {
+	return id.Subject == login.Subject && slices.Equal(id.Roles, login.Roles) &&
+		reflect.ValueOf(login.User).Comparable() && id.User == login.User
 }
 
 // fromHere refuses what another site made a browser send (RULES B1).

@@ -340,5 +340,6 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 type always struct{}
 
 func (always) Holds(context.Context, time.Time) bool { return true }
+func (always) Of(any) bool                           { return true }
 
 var errBlocked = errors.New("blocked: logged out, or used again")

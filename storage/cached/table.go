@@ -33,6 +33,9 @@ func (h *head) Holds(ctx context.Context, now time.Time) bool {
 	return h.home != nil && kind != gone && h.home.live(h, now.UnixMicro()) && !h.home.direct(ctx, Kind(kind))
 }
 
+// Of implements storage.Lease.
+func (h *head) Of(store any) bool { return h.home != nil && store == any(h.home) }
+
 // names are the counters of what an item hangs on besides its key; 0 is none.
 type names [4]uint16
 

@@ -1,0 +1,111 @@
+package cached_test
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/schemes/basic"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/cached"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// narrow is a checker of an application's own that takes the roles from a login.
+type narrow struct{ authn.PasswordChecker }
+
+func (n narrow) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
+	login, err := n.PasswordChecker.CheckPassword(r, name, password)
+	if r.Header.Get("X-Narrow") != "" {
+		login.Roles = nil
+	}
+	return login, err
+}
+
+// A checker around Cached says who somebody is, each time: what was made of another login
+// of the same password is not given for it.
+func TestSharedAndDecoratedChecker(t *testing.T) {
+	t.Run("attack_109_roles_of_another_login", func(t *testing.T) {
+		w := newWorld(t, memory.New(nil), nil)
+		hasher, err := password.NewHasher(nil)
+		w.must(err)
+		checker, err := password.New(w.s, hasher, &password.Options{Clock: w.clock.now})
+		w.must(err)
+		hash, err := hasher.Hash(w.ctx, "", "wonderland-42")
+		w.must(err)
+		w.must(w.s.CreateUser(w.ctx, storage.User{ID: "alice", Name: "alice", Password: hash, Active: true, Roles: []string{"admin"}, Created: now}))
+		verified, err := password.Cached(checker, nil)
+		w.must(err)
+		wide, err := basic.New(verified, nil)
+		w.must(err)
+		narrowed, err := basic.New(narrow{verified}, nil)
+		w.must(err)
+		is := func(s *basic.Scheme, header string, want bool) *authn.Identity {
+			t.Helper()
+			r := httptest.NewRequest("GET", origin+"/", nil)
+			r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("alice:wonderland-42")))
+			r.Header.Set("X-Narrow", header)
+			_, ask := s.Share()
+			id, err := ask(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Contains(id.Roles, "admin"); got != want {
+				t.Errorf("narrowed %q: admin %t", header, got)
+			}
+			return id
+		}
+		for range 4 {
+			is(wide, "", true)
+		}
+		if is(wide, "", true) != is(wide, "", true) {
+			t.Error("not shared")
+		}
+		for range 3 {
+			is(narrowed, "yes", false)
+			is(narrowed, "", true)
+			is(wide, "", true)
+		}
+	})
+}
+
+// tenants is a store of an application's own around a cached one: it knows tokens of the
+// request's tenant alone.
+type tenants struct{ *cached.Store }
+
+type tenantKey struct{}
+
+func (s tenants) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+	t, u, err := s.Store.DeviceTokenByDigest(ctx, d)
+	if err == nil && t.Name != ctx.Value(tenantKey{}) {
+		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
+	}
+	return t, u, err
+}
+
+// A store around a cached one is asked each time: a lease is of the store that gave it.
+func TestSharedAndStoreAround(t *testing.T) {
+	t.Run("attack_109_store_around", func(t *testing.T) {
+		w := newWorld(t, memory.New(nil), nil)
+		w.add("alice")
+		s, err := knox.New(tenants{w.s}, &knox.Options{Clock: w.clock.now})
+		w.must(err)
+		text, _, err := s.Issue(w.ctx, "alice", 0, knox.Token{Name: "one"})
+		w.must(err)
+		for range 3 {
+			for tenant, want := range map[string]bool{"one": true, "two": false} {
+				r := httptest.NewRequest("GET", origin+"/", nil).WithContext(context.WithValue(w.ctx, tenantKey{}, tenant))
+				r.Header.Set("Authorization", "Token "+text)
+				if _, err := s.Authenticate(r); (err == nil) != want {
+					t.Errorf("tenant %s: %v", tenant, err)
+				}
+			}
+		}
+	})
+}
