@@ -41,6 +41,9 @@ func TestMemoryIsSQLite(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	digest := func() storage.Digest { return storage.DigestOf(fmt.Sprint(rnd.IntN(60))) }
 	name := func() string { return fmt.Sprint("id", rnd.IntN(12)) }
+	var open []storage.Digest // refresh tokens that may be claimed
+	var chained []string      // families with a sealed answer
+	seen, narrowed := 0, 0
 	type op func(context.Context, storagetest.Store) string
 	say := func(v any, err error) string {
 		if errors.Is(err, storage.ErrLimit) {
@@ -58,7 +61,13 @@ func TestMemoryIsSQLite(t *testing.T) {
 		far, soon := now.Add(time.Duration(rnd.IntN(60))*time.Minute), now.Add(time.Duration(rnd.IntN(60)-30)*time.Second)
 		window := time.Duration(rnd.IntN(2)) * 20 * time.Second
 		n, evict := rnd.IntN(3), rnd.IntN(2) == 0
-		switch rnd.IntN(16) {
+		if len(open) > 0 && rnd.IntN(4) > 0 {
+			d = open[rnd.IntN(len(open))]
+		}
+		if len(chained) > 0 && rnd.IntN(2) == 0 {
+			id = chained[rnd.IntN(len(chained))]
+		}
+		switch rnd.IntN(18) {
 		case 0, 1:
 			return "create a family", func(ctx context.Context, s storagetest.Store) string {
 				epoch, _ := s.SubjectEpoch(ctx, subject)
@@ -70,6 +79,10 @@ func TestMemoryIsSQLite(t *testing.T) {
 			}
 		case 6, 7:
 			return "narrow", func(ctx context.Context, s storagetest.Store) string { return say(nil, s.NarrowRefresh(ctx, id, soon)) }
+		case 15, 16:
+			return "claim", func(ctx context.Context, s storagetest.Store) string {
+				return say(nil, s.ClaimRefresh(ctx, storage.RefreshClaim{Digest: d, Next: storage.Refresh{Digest: e, Created: now, Expires: far}, Sealed: []byte("sealed"), Window: time.Minute}))
+			}
 		case 8:
 			return "end a family", func(ctx context.Context, s storagetest.Store) string { return say(nil, s.EndFamily(ctx, id, far)) }
 		case 9:
@@ -101,7 +114,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 			}
 		}
 		return "end everything", func(ctx context.Context, s storagetest.Store) string {
-			if n > 0 {
+			if n > 0 || !evict {
 				return say(s.EndSessionsOf(ctx, subject, ""))
 			}
 			return say(s.BumpEpoch(ctx, subject))
@@ -109,9 +122,19 @@ func TestMemoryIsSQLite(t *testing.T) {
 	}
 	all := func(s storagetest.Store) (out []string) {
 		ctx := t.Context()
+		open, chained = nil, nil
 		for i := range 60 {
 			st, err := s.RefreshByDigest(ctx, storage.DigestOf(fmt.Sprint(i)))
 			r := st.Refresh
+			if err == nil && r.Claimed.IsZero() && !st.Family.Ended {
+				open = append(open, storage.DigestOf(fmt.Sprint(i)))
+			}
+			if r.Sealed != nil {
+				chained, seen = append(chained, r.Family), seen+1
+			}
+			if r.Sealed != nil && r.Narrowed {
+				narrowed++
+			}
 			out = append(out, say([]any{i, r.Family, r.Claimed, string(r.Sealed), r.SealedUntil, r.Narrowed, r.Expires, st.Family.Ended, st.SuccessorClaimed}, err))
 		}
 		for _, id := range subjects {
@@ -166,5 +189,8 @@ func TestMemoryIsSQLite(t *testing.T) {
 				t.Fatalf("round %d, way %d: %q: memory has\n%q\nSQLite\n%q", round, how, whats, was[i:], is[i:])
 			}
 		}
+	}
+	if seen < 100 || narrowed < 20 {
+		t.Errorf("%d sealed answers and %d narrowed ones were seen", seen, narrowed)
 	}
 }
