@@ -58,7 +58,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 	}
 	one := func() (what string, f op) {
 		subject, id, d, e := subjects[rnd.IntN(2)], name(), digest(), digest()
-		far, soon := now.Add(time.Duration(rnd.IntN(60))*time.Minute), now.Add(time.Duration(rnd.IntN(60)-30)*time.Second)
+		far, soon := now.Add(time.Duration(rnd.IntN(60))*time.Minute), now.Add(-time.Duration(rnd.IntN(30))*time.Second)
 		window := time.Duration(rnd.IntN(2)) * 20 * time.Second
 		n, evict := rnd.IntN(3), rnd.IntN(2) == 0
 		if len(open) > 0 && rnd.IntN(4) > 0 {
