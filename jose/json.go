@@ -33,7 +33,7 @@ func scanObject(data []byte, most int) ([]member, error) {
 	if s.peek() != '{' {
 		return nil, invalid("JSON that is no object")
 	}
-	members := make([]member, 0, 16)
+	members := make([]member, 0, min(bytes.Count(data, []byte{':'}), 16))
 	err := s.object(most, func(name []byte) bool {
 		return slices.ContainsFunc(members, func(m member) bool { return bytes.Equal(m.name, name) })
 	}, func(name, value []byte) { members = append(members, member{name, value}) })

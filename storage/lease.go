@@ -11,15 +11,17 @@ type Lease interface {
 	// Holds reports whether the same lookup, made now by a request with that context, would
 	// be answered by what is kept. now is the caller's clock.
 	Holds(ctx context.Context, now time.Time) bool
-	// Of reports whether store is the one that gave the lease.
+	// Of reports whether it is store that gave the lease.
 	Of(store any) bool
 }
 
 // Lease returns how long the answer that u came with holds: u and the credential that was
 // looked up. nil is for that moment alone, which is what a store that keeps nothing says.
-// store is the one that was asked: where it stands around the one that keeps answers, it may
-// answer the next request otherwise, and is to be asked.
-func (u *User) Lease(store any) Lease {
+func (u *User) Lease() Lease { return u.lease }
+
+// LeaseOf is Lease where store itself gave it, and nil otherwise: a store in front of that one
+// may have rules of its own, and wants to be asked each time.
+func (u *User) LeaseOf(store any) Lease {
 	if u.lease == nil || !u.lease.Of(store) {
 		return nil
 	}

@@ -136,7 +136,7 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 			switch {
 			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
 				login, err := k.login(r.Context(), u)
-				if lease := u.Lease(k.store); err == nil && lease != nil && k.opts.User == nil {
+				if lease := u.LeaseOf(k.store); err == nil && lease != nil && k.opts.User == nil {
 					login.Shared = new(atomic.Pointer[authn.Identity])
 					e.known = &known{login, lease}
 					k.update(at, e)

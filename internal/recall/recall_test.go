@@ -18,7 +18,7 @@ type lease struct {
 	at    atomic.Pointer[time.Time]
 }
 
-func (l *lease) Of(any) bool { return true }
+func (*lease) Of(any) bool { return true }
 
 func (l *lease) Holds(_ context.Context, now time.Time) bool {
 	l.asked.Add(1)

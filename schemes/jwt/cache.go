@@ -100,3 +100,7 @@ func (c *cache) add(s *shard, d digest, e entry) {
 	s.young[d] = e
 	s.bytes += e.size
 }
+
+// maxShared is the most claims of a token whose identity is kept: the places for them count
+// in no bound of the cache.
+const maxShared = 2 << 10

@@ -221,7 +221,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	}
 	account := k.account.Set(u, perms)
 	if s.opts.User == nil {
-		k.identity.User, k.lease = account, u.Lease(s.store)
+		k.identity.User, k.lease = account, u.LeaseOf(s.store)
 		return nil
 	}
 	k.identity.User, err = s.opts.User(ctx, *account)

@@ -204,67 +204,6 @@ func shaped(text string) bool {
 	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
 }
 
-// known is whom a token belongs to.
-type known struct {
-	identity   authn.Identity
-	access     *Access
-	account    storage.Loaded
-	lease      storage.Lease
-	generation uint64 // of the keys, when it was verified
-}
-
-// sighting is a text and the keys at that time.
-type sighting struct {
-	digest     digest
-	generation uint64
-}
-
-func (v *Verifier) sight(text string) (s sighting) {
-	if v.generic != nil {
-		s.generation = v.generic()
-	}
-	if v.cache != nil {
-		s.digest = digestOf(text)
-	}
-	return s
-}
-
-// remembered returns whom a text that was accepted before belongs to, if that holds.
-func (v *Verifier) remembered(ctx context.Context, s *sighting) *known {
-	k, now := v.recall.Get(ctx, (*storage.Digest)(&s.digest), v.opts.Clock)
-	if k != nil && k.generation == s.generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
-		return k
-	}
-	return nil
-}
-
-// identify is authenticate for the text of a token that is not remembered.
-func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*authn.Identity, error) {
-	a, err := v.access(ctx, text, s)
-	if err != nil {
-		return nil, err
-	}
-	k := &known{access: a, generation: s.generation}
-	k.identity = authn.Identity{
-		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
-		Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
-	}
-	if !v.own {
-		k.identity.Issuer = v.issuer
-	}
-	if err := v.standing(ctx, k); err != nil {
-		return nil, err
-	}
-	if v.cache != nil && len(a.Claims.Raw()) <= maxShared {
-		v.recall.Put((*storage.Digest)(&s.digest), k.lease, k)
-	}
-	return &k.identity, nil
-}
-
-// maxShared is the most claims of a token whose identity is kept: the places for them count
-// in no bound of the cache.
-const maxShared = 2 << 10
-
 // access returns the verified token of a text, from the cache where it is there.
 func (v *Verifier) access(ctx context.Context, text string, s sighting) (*Access, error) {
 	if v.cache == nil {
@@ -335,11 +274,5 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	}
 	return err
 }
-
-// always is the lease of what the token says by itself.
-type always struct{}
-
-func (always) Holds(context.Context, time.Time) bool { return true }
-func (always) Of(any) bool                           { return true }
 
 var errBlocked = errors.New("blocked: logged out, or used again")

@@ -107,7 +107,7 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time)
 		s.tell(ctx, Event{Kind: Expired, Subject: t.Subject, TokenID: t.ID, Count: 1})
 		return nil, s.invalid.With(errors.New("expired"))
 	}
-	k := &known{token: t, lease: u.Lease(s.store)}
+	k := &known{token: t, lease: u.LeaseOf(s.store)}
 	k.identity = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &k.token, Expires: t.Expires}
 	perms := s.perms
 	if k.identity.Delegated() { // RULES C4

@@ -76,9 +76,8 @@ type logoutReceiver struct {
 }
 
 func (l *logoutReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := &Server{opts: Options{Logger: l.opts.Logger}} // for its answers alone
 	if err := l.receive(w, r); err != nil {
-		s.fail(w, r, err)
+		fail(w, r, err, loggerOr(l.opts.Logger))
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")

@@ -71,19 +71,21 @@ func ours(err error) error {
 }
 
 // fail answers with err: a refusal, or 503 for a fault, which is logged.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) { fail(w, r, err, s.logger()) }
+
+func fail(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
 	var e *Error
 	var limited *authn.Error
 	switch {
 	case errors.As(err, &e):
 		if e.cause != nil {
-			s.logger().LogAttrs(r.Context(), slog.LevelInfo, "request refused", slog.String("scheme", "oauth2"), slog.String("code", e.Code),
+			log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", slog.String("scheme", "oauth2"), slog.String("code", e.Code),
 				slog.Any("reason", e.cause), slog.String("route", r.Pattern))
 		}
 	case errors.As(err, &limited) && limited.Status == http.StatusTooManyRequests:
 		e = &Error{Status: limited.Status, Code: "temporarily_unavailable", Description: "Too many attempts.", retryAfter: limited.RetryAfter}
 	default:
-		s.logger().LogAttrs(r.Context(), slog.LevelError, "request could not be decided", slog.String("scheme", "oauth2"), slog.Any("error", err), slog.String("route", r.Pattern))
+		log.LogAttrs(r.Context(), slog.LevelError, "request could not be decided", slog.String("scheme", "oauth2"), slog.Any("error", err), slog.String("route", r.Pattern))
 		e = &Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The server can not answer now, try again later.", retryAfter: 5 * time.Second}
 	}
 	h := w.Header()

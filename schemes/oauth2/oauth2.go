@@ -175,9 +175,11 @@ func purposeOf(issuer string) string {
 	return "oauth2 " + base64.RawURLEncoding.EncodeToString(key[:15])
 }
 
-func (s *Server) logger() *slog.Logger {
-	if s.opts.Logger != nil {
-		return s.opts.Logger
+func (s *Server) logger() *slog.Logger { return loggerOr(s.opts.Logger) }
+
+func loggerOr(log *slog.Logger) *slog.Logger {
+	if log != nil {
+		return log
 	}
 	return slog.Default()
 }

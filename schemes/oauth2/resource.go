@@ -150,7 +150,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 		}
 	}
 	if !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
-		s.recall.Put(&d, k.state.User.Lease(s.store), k)
+		s.recall.Put(&d, k.state.User.LeaseOf(s.store), k)
 	}
 	return id, nil
 }

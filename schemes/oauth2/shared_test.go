@@ -1,9 +1,11 @@
 package oauth2_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -42,4 +44,37 @@ func TestSharedAndDPoP(t *testing.T) {
 			is(401, "DPoP", plain)
 		}
 	})
+}
+
+// lasting is a store whose leases hold for ever.
+type lasting struct{ store }
+
+type forever struct{}
+
+func (forever) Holds(context.Context, time.Time) bool { return true }
+func (forever) Of(any) bool                           { return true }
+
+func (l lasting) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
+	st, err := l.store.AccessByDigest(ctx, d)
+	st.User = st.User.Leased(forever{})
+	return st, err
+}
+
+// A token expires by the server's clock, whatever the lease says.
+func TestSharedExpires(t *testing.T) {
+	w := newWorld(t, lasting{memory.New(nil)}, nil)
+	got := w.exchange("app", w.code("app", nil))
+	for range 3 {
+		if code := w.status(got.Access); code != 200 {
+			t.Fatal(code)
+		}
+	}
+	w.pass(time.Duration(got.Expires)*time.Second - time.Microsecond)
+	if code := w.status(got.Access); code != 200 {
+		t.Errorf("a moment before its end: %d", code)
+	}
+	w.pass(time.Microsecond)
+	if code := w.status(got.Access); code != 401 {
+		t.Errorf("at its end: %d", code)
+	}
 }

@@ -92,7 +92,7 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	if id.User, err = s.user(r.Context(), loaded.user.Set(u, s.perms)); err != nil {
 		return nil, err
 	}
-	s.keep(loaded, u.Lease(s.rows))
+	s.keep(loaded, u.LeaseOf(s.rows))
 	return id, nil
 }
 

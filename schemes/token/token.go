@@ -222,7 +222,7 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest) (*authn.Identi
 	account := k.account.Set(u, s.perms)
 	if s.opts.User == nil {
 		k.identity.User = account
-		s.recall.Put(d, u.Lease(s.store), k)
+		s.recall.Put(d, u.LeaseOf(s.store), k)
 		return &k.identity, nil
 	}
 	if k.identity.User, err = s.opts.User(ctx, *account); err != nil {

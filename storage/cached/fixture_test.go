@@ -186,7 +186,7 @@ func (w *world) ready(list ...credential) []credential {
 				return true, nil
 			}
 			u, good, err := look(ctx, s)
-			if l := u.Lease(s); good && l != nil {
+			if l := u.Lease(); good && l != nil {
 				leases.Store(s, l)
 			}
 			return good, err

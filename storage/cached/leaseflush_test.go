@@ -54,7 +54,7 @@ func TestLeaseDuringFlush(t *testing.T) {
 		look := func() storage.Lease {
 			_, u, err := s.StaticTokenByDigest(ctx, late)
 			must(t, err)
-			return u.Lease(s)
+			return u.Lease()
 		}
 		look()
 		old := look()

@@ -19,7 +19,7 @@ func (w *world) lease(c credential) storage.Lease {
 	w.Helper()
 	w.is(c, true, "it is there")
 	u, good, err := c.look(w.ctx, w.s)
-	if l := u.Lease(w.s); good && err == nil && l != nil {
+	if l := u.Lease(); good && err == nil && l != nil {
 		return l
 	}
 	w.Fatalf("%s: %t, %v, and no lease", c.name, good, err)
@@ -185,7 +185,7 @@ func TestNoLease(t *testing.T) {
 	none := func(c credential, why string) {
 		t.Helper()
 		for range 3 {
-			if u, good, err := c.look(w.ctx, w.s); !good || err != nil || u.Lease(w.s) != nil && w.holds(u.Lease(w.s)) {
+			if u, good, err := c.look(w.ctx, w.s); !good || err != nil || u.Lease() != nil && w.holds(u.Lease()) {
 				t.Errorf("%s: %t, %v, a lease that holds: %s", c.name, good, err, why)
 			}
 		}
@@ -223,7 +223,7 @@ func TestLeaseInTransaction(t *testing.T) {
 						t.Errorf("%s: a lease of %s holds within the transaction", name, c.name)
 					}
 					u, _, err := c.look(ctx, w.s)
-					if l := u.Lease(w.s); err != nil || l != nil && l.Holds(ctx, w.clock.now()) {
+					if l := u.Lease(); err != nil || l != nil && l.Holds(ctx, w.clock.now()) {
 						t.Errorf("%s: the transaction got a lease of %s, %v", name, c.name, err)
 					}
 				}
@@ -254,8 +254,8 @@ func TestLeaseOfEvicted(t *testing.T) {
 			for range 2 {
 				_, u, err := w.s.SessionByDigest(w.ctx, v.Digest)
 				w.must(err)
-				if i := len(leases); u.Lease(w.s) != nil && (i == 0 || digests[i-1] != v.Digest) {
-					leases, digests = append(leases, u.Lease(w.s)), append(digests, v.Digest)
+				if i := len(leases); u.Lease() != nil && (i == 0 || digests[i-1] != v.Digest) {
+					leases, digests = append(leases, u.Lease()), append(digests, v.Digest)
 				}
 			}
 		}
@@ -315,7 +315,7 @@ func TestLeaseOfOversized(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		return u.Lease(w.s)
+		return u.Lease()
 	}) {
 		if l != nil && w.holds(l) {
 			t.Error("holds although nothing is kept")
@@ -365,7 +365,7 @@ func TestLeaseOfFlight(t *testing.T) {
 				if !good || err != nil {
 					t.Errorf("%s: %t, %v", c.name, good, err)
 				}
-				return u.Lease(w.s)
+				return u.Lease()
 			})
 			if what == "" {
 				n := 0
@@ -399,7 +399,7 @@ func TestLeaseOfLateFlight(t *testing.T) {
 	w.clock.forward(2 * time.Hour) // expired, which the scheme says
 	for range 3 {
 		u, _, err := c.look(w.ctx, w.s)
-		if w.must(err); u.Lease(w.s) != nil && w.holds(u.Lease(w.s)) {
+		if w.must(err); u.Lease() != nil && w.holds(u.Lease()) {
 			t.Error("the lease of an expired token holds")
 		}
 	}

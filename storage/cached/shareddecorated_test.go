@@ -1,7 +1,6 @@
 package cached_test
 
 import (
-	"context"
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
@@ -11,9 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
-	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
@@ -71,41 +68,6 @@ func TestSharedAndDecoratedChecker(t *testing.T) {
 			is(narrowed, "yes", false)
 			is(narrowed, "", true)
 			is(wide, "", true)
-		}
-	})
-}
-
-// tenants is a store of an application's own around a cached one: it knows tokens of the
-// request's tenant alone.
-type tenants struct{ *cached.Store }
-
-type tenantKey struct{}
-
-func (s tenants) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
-	t, u, err := s.Store.DeviceTokenByDigest(ctx, d)
-	if err == nil && t.Name != ctx.Value(tenantKey{}) {
-		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
-	}
-	return t, u, err
-}
-
-// A store around a cached one is asked each time: a lease is of the store that gave it.
-func TestSharedAndStoreAround(t *testing.T) {
-	t.Run("attack_109_store_around", func(t *testing.T) {
-		w := newWorld(t, memory.New(nil), nil)
-		w.add("alice")
-		s, err := knox.New(tenants{w.s}, &knox.Options{Clock: w.clock.now})
-		w.must(err)
-		text, _, err := s.Issue(w.ctx, "alice", 0, knox.Token{Name: "one"})
-		w.must(err)
-		for range 3 {
-			for tenant, want := range map[string]bool{"one": true, "two": false} {
-				r := httptest.NewRequest("GET", origin+"/", nil).WithContext(context.WithValue(w.ctx, tenantKey{}, tenant))
-				r.Header.Set("Authorization", "Token "+text)
-				if _, err := s.Authenticate(r); (err == nil) != want {
-					t.Errorf("tenant %s: %v", tenant, err)
-				}
-			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -341,5 +342,41 @@ func TestSharedAndStoreDown(t *testing.T) {
 		if code := s.status(c.header); code != 503 {
 			t.Errorf("%s: %d after the TTL", c.name, code)
 		}
+	}
+}
+
+// closed is a store in front of a cached one, with a rule of its own.
+type closed struct {
+	*cached.Store
+	shut *bool
+}
+
+func (c closed) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+	if *c.shut {
+		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
+	}
+	return c.Store.DeviceTokenByDigest(ctx, d)
+}
+
+// A store in front of the cached one is asked for each request: a lease of the one behind it
+// says nothing of its rules.
+func TestStoreInFront(t *testing.T) {
+	w := newWorld(t, memory.New(nil), nil)
+	w.add("alice")
+	shut := false
+	devices, err := knox.New(closed{w.s, &shut}, &knox.Options{Clock: w.clock.now})
+	w.must(err)
+	text, _, err := devices.Issue(w.ctx, "alice", 0, knox.Token{})
+	w.must(err)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Knox "+text)
+	for range 4 {
+		if _, err := devices.Authenticate(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut = true
+	if _, err := devices.Authenticate(r); err == nil {
+		t.Error("the store in front was not asked")
 	}
 }

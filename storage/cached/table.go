@@ -34,7 +34,10 @@ func (h *head) Holds(ctx context.Context, now time.Time) bool {
 }
 
 // Of implements storage.Lease.
-func (h *head) Of(store any) bool { return h.home != nil && store == any(h.home) }
+func (h *head) Of(store any) bool {
+	s, ok := store.(*Store)
+	return ok && s == h.home
+}
 
 // names are the counters of what an item hangs on besides its key; 0 is none.
 type names [4]uint16

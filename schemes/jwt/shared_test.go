@@ -1,0 +1,101 @@
+package jwt_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage/cached"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// overCache is newWorld over a store that keeps answers.
+func overCache(t testing.TB, opts jwt.Options) *world {
+	t.Helper()
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	s, err := cached.New(memory.New(&memory.Options{Clock: c.Now}), &cached.Options{Clock: c.Now, TTL: cached.MaxTTL})
+	must(t, err)
+	return over(t, s, c, opts)
+}
+
+// The first use of a new access token closes the window of a lost answer, also where the
+// identities of it and of the one before are shared.
+func TestSharedAndNarrowGrace(t *testing.T) {
+	for name, c := range map[string]struct {
+		use, stateless bool
+		want           int
+	}{"attack_095_used": {true, false, 401}, "unused": {false, false, 200}, "attack_095_used_stateless": {true, true, 401}} {
+		t.Run(name, func(t *testing.T) {
+			w := overCache(t, jwt.Options{NarrowGrace: true, Stateless: c.stateless})
+			first := w.issue(t)
+			w.clock.pass(time.Minute)
+			uses := func(token string) {
+				for range 4 {
+					if code := w.status(token); code != 200 {
+						t.Errorf("%d", code)
+					}
+				}
+			}
+			uses(first.Access)
+			refresh := func(from string) *httptest.ResponseRecorder {
+				r := httptest.NewRequest("POST", "/", strings.NewReader(`{"refresh":"`+first.Refresh+`"}`))
+				r.Header.Set("Content-Type", "application/json")
+				r.RemoteAddr = from
+				rec := httptest.NewRecorder()
+				w.RefreshPair().ServeHTTP(rec, r)
+				return rec
+			}
+			got := refresh("192.0.2.1:1")
+			if got.Code != 200 {
+				t.Fatal(got.Code, got.Body)
+			}
+			uses(first.Access) // which is of before, and closes nothing
+			access := strings.Split(got.Body.String(), `"`)[3]
+			if c.use {
+				uses(access)
+			}
+			if again := refresh("198.51.100.7:1"); again.Code != c.want {
+				t.Errorf("the copy: %d %s", again.Code, again.Body)
+			}
+			for _, token := range []string{access, first.Access} { // the family ended, or did not
+				if code := w.status(token); code != c.want {
+					t.Errorf("an access token: %d", code)
+				}
+			}
+		})
+	}
+}
+
+// The leeway holds for a shared identity as for any other, and not beyond.
+func TestSharedLeeway(t *testing.T) {
+	w := overCache(t, jwt.Options{Leeway: time.Minute})
+	p := w.issue(t)
+	for range 3 {
+		w.status(p.Access)
+	}
+	w.clock.pass(6*time.Minute - time.Second)
+	if code := w.status(p.Access); code != 200 {
+		t.Errorf("within the leeway: %d", code)
+	}
+	w.clock.pass(time.Second)
+	if code := w.status(p.Access); code != 401 {
+		t.Errorf("after it: %d", code)
+	}
+}
+
+// Without the cache of verified tokens nothing is kept by the places either.
+func TestNoCacheSharesNothing(t *testing.T) {
+	w := overCache(t, jwt.Options{CacheEntries: -1})
+	p := w.issue(t)
+	var seen []any
+	for range 4 {
+		id, err := w.Authenticate(bearer(p.Access))
+		must(t, err)
+		seen = append(seen, id.User)
+	}
+	if seen[2] == seen[3] {
+		t.Error("shared")
+	}
+}

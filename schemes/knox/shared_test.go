@@ -1,0 +1,47 @@
+package knox_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// lasting is a store whose leases hold for ever.
+type lasting struct{ store }
+
+type forever struct{}
+
+func (forever) Holds(context.Context, time.Time) bool { return true }
+func (forever) Of(any) bool                           { return true }
+
+func (l lasting) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+	t, u, err := l.store.DeviceTokenByDigest(ctx, d)
+	return t, u.Leased(forever{}), err
+}
+
+// A token expires by the scheme's clock, whatever the lease says, and also where the next
+// note of its use is due later.
+func TestSharedExpires(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	var c clock
+	x := scheme(t, lasting{s}, &knox.Options{Clock: c.now, TTL: time.Minute, MinInterval: time.Hour})
+	text, _ := issue(t, x, "id-alice", knox.Token{})
+	for range 3 {
+		if refused(t, x, text) {
+			t.Fatal("refused")
+		}
+	}
+	c.set(time.Minute - time.Microsecond)
+	if refused(t, x, text) {
+		t.Error("refused a moment before its end")
+	}
+	c.set(time.Minute)
+	if !refused(t, x, text) {
+		t.Error("accepted at its end")
+	}
+}
