@@ -8,9 +8,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
-	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
@@ -30,15 +28,7 @@ func (n narrow) CheckPassword(r *http.Request, name, password string) (authn.Log
 func TestSharedAndDecoratedChecker(t *testing.T) {
 	t.Run("attack_109_roles_of_another_login", func(t *testing.T) {
 		w := newWorld(t, memory.New(nil), nil)
-		hasher, err := password.NewHasher(nil)
-		w.must(err)
-		checker, err := password.New(w.s, hasher, &password.Options{Clock: w.clock.now})
-		w.must(err)
-		hash, err := hasher.Hash(w.ctx, "", "wonderland-42")
-		w.must(err)
-		w.must(w.s.CreateUser(w.ctx, storage.User{ID: "alice", Name: "alice", Password: hash, Active: true, Roles: []string{"admin"}, Created: now}))
-		verified, err := password.Cached(checker, nil)
-		w.must(err)
+		verified, _ := basics(w)
 		wide, err := basic.New(verified, nil)
 		w.must(err)
 		narrowed, err := basic.New(narrow{verified}, nil)
