@@ -70,7 +70,7 @@ func TestAllowsIsEval(t *testing.T) {
 		{Client: "c", Scopes: []string{"a", "b"}}, {Client: "c"},
 	}
 	allowed := 0
-	for range 20_000 {
+	for range 4000 {
 		p, id := any(rnd.IntN(4)), identities[rnd.IntN(len(identities))]
 		r := httptest.NewRequest(pick("GET", "HEAD", "OPTIONS", "POST", "DELETE", "get"), "/", nil)
 		long := eval(p, &Access{Request: r, Identity: id})
@@ -89,7 +89,7 @@ func TestAllowsIsEval(t *testing.T) {
 			}
 		}
 	}
-	if allowed < 1000 {
+	if allowed < 200 {
 		t.Errorf("%d were allowed at a glance", allowed)
 	}
 }

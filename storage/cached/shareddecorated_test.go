@@ -51,7 +51,7 @@ func TestSharedAndDecoratedChecker(t *testing.T) {
 		for range 4 {
 			is(wide, "", true)
 		}
-		if is(wide, "", true) != is(wide, "", true) {
+		if last := is(wide, "", true); last != is(wide, "", true) {
 			t.Error("not shared")
 		}
 		for range 3 {
