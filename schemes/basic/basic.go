@@ -102,7 +102,7 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 		return nil, inBasicsWords(err)
 	}
 	if login.Shared != nil {
-		if id := login.Shared.Load(); id != nil && fits(id, &login) {
+		if id := login.Shared.Load(); id != nil && fits(id, login.Subject, login.Roles, login.User) {
 			return id, nil
 		}
 	}
@@ -115,9 +115,8 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 
 // fits reports whether an identity is what the scheme would make of a login: a checker around
 // the one that remembers it may have changed it.
-func fits(id *authn.Identity, login *authn.Login) bool {
-	return id.Subject == login.Subject && slices.Equal(id.Roles, login.Roles) &&
-		reflect.ValueOf(login.User).Comparable() && id.User == login.User
+func fits(id *authn.Identity, subject string, roles []string, user authn.User) bool {
+	return id.Subject == subject && slices.Equal(id.Roles, roles) && (user == nil || reflect.TypeOf(user).Comparable()) && id.User == user
 }
 
 // fromHere refuses what another site made a browser send (RULES B1).
