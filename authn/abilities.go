@@ -121,7 +121,8 @@ type Login struct {
 	// cookie (RULES L1).
 	Cookies []*http.Cookie
 	// Shared, where it is not nil, is the place for the identity that a scheme makes of the
-	// login (see Sharer): a checker that remembers the login gives it again with it.
+	// login (see Sharer): a checker that remembers the login gives it again with it. A
+	// checker around that one may change the login: compare the identity with it.
 	Shared *atomic.Pointer[Identity]
 }
 

@@ -36,9 +36,9 @@ type CacheOptions struct {
 // limit, but it reads the account each time: a disabled account, a new password
 // and a log-out-everywhere hold at once. Where the store is a storage.LiveUsers, as
 // one of package cached is, it reads what that has at hand, and so a change that went
-// around the store may hold as late as the entry's end. A failure is never remembered,
-// and neither a name nor a password is kept, only keyed hashes under keys of this
-// process. Many first requests at once with one password wait for one hash.
+// around the store may hold as late as the entry's end; the account that was read is kept with
+// the entry then. A failure is never remembered, and no password is kept, only keyed hashes
+// under keys of this process. Many first requests at once with one password wait for one hash.
 //
 // A hit is no way around the limits: an account is remembered for the address
 // that the password came from, and the first other password from there makes the

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -100,15 +102,21 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 		return nil, inBasicsWords(err)
 	}
 	if login.Shared != nil {
-		if id := login.Shared.Load(); id != nil {
+		if id := login.Shared.Load(); id != nil && fits(id, login.Subject, login.Roles, login.User) {
 			return id, nil
 		}
 	}
 	id := &authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
 	if login.Shared != nil {
-		login.Shared.Store(id)
+		login.Shared.CompareAndSwap(nil, id)
 	}
 	return id, nil
+}
+
+// fits reports whether an identity is what the scheme would make of a login: a checker around
+// the one that remembers it may have changed it.
+func fits(id *authn.Identity, subject string, roles []string, user authn.User) bool {
+	return id.Subject == subject && slices.Equal(id.Roles, roles) && (user == nil || reflect.TypeOf(user).Comparable()) && id.User == user
 }
 
 // fromHere refuses what another site made a browser send (RULES B1).

@@ -3,6 +3,7 @@ package jwt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,7 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 			return nil, claimError(v.opts.Roles, errors.New("no list of strings"))
 		}
 	}
+	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // who appends makes a copy
 	issuer := v.issuer
 	sidIssuer := issuer
 	if v.own {

@@ -208,6 +208,11 @@ func (sh *shard) drop(k *Key) {
 func (sh *shard) clear() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	for _, kind := range sh.yes {
+		for _, it := range kind { // one may be newer than the invalidation: nobody would find it to end it
+			it.header().kind.Store(gone)
+		}
+	}
 	sh.yes, sh.no = [kinds]map[storage.Digest]item{}, [kinds]map[storage.Digest]absent{}
 	clear(sh.flights)
 	sh.entries, sh.unknown, sh.bytes = 0, 0, 0

@@ -1,0 +1,120 @@
+package cached_test
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/schemes/basic"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/cached"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// basics is a Basic scheme over a world's store, with checkers that remember, and what it
+// makes of a password from an address.
+func basics(w *world) (verified authn.PasswordChecker, ask func(addr, password string) (*authn.Identity, error)) {
+	w.Helper()
+	hasher, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}})
+	w.must(err)
+	checker, err := password.New(w.s, hasher, &password.Options{Clock: w.clock.now, Sleep: func(context.Context, time.Duration) {}})
+	w.must(err)
+	hash, err := hasher.Hash(w.ctx, "", "wonderland-42")
+	w.must(err)
+	w.must(w.s.CreateUser(w.ctx, storage.User{ID: "alice", Name: "alice", Password: hash, Active: true, Roles: []string{"admin"}, Created: now}))
+	verified, err = password.Cached(checker, &password.CacheOptions{TTL: password.MaxCacheTTL})
+	w.must(err)
+	s, err := basic.New(verified, nil)
+	w.must(err)
+	_, share := s.Share()
+	return verified, func(addr, password string) (*authn.Identity, error) {
+		r := httptest.NewRequest("GET", origin+"/", nil)
+		r.RemoteAddr = addr + ":1234"
+		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("alice:"+password)))
+		return share(r)
+	}
+}
+
+// A shared login is of one address, and of no use to who guesses: the first wrong password
+// makes an end of it.
+func TestSharedBasic(t *testing.T) {
+	t.Run("attack_107_guesses_beside_a_shared_login", func(t *testing.T) {
+		w := newWorld(t, memory.New(nil), nil)
+		_, ask := basics(w)
+		warm := func(addr string) (id *authn.Identity) {
+			t.Helper()
+			for range 4 {
+				var err error
+				if id, err = ask(addr, "wonderland-42"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if again, _ := ask(addr, "wonderland-42"); again != id {
+				t.Fatal("not shared")
+			}
+			return id
+		}
+		here, there := warm("192.0.2.1"), warm("192.0.2.2")
+		if here == there {
+			t.Error("two addresses share a login")
+		}
+		for range 2 {
+			if _, err := ask("192.0.2.1", "wonderland-43"); err == nil {
+				t.Error("a wrong password is good")
+			}
+		}
+		if id, err := ask("192.0.2.1", "wonderland-42"); err != nil || id == here {
+			t.Errorf("%v: known after a guess", err)
+		}
+		if id, err := ask("192.0.2.2", "wonderland-42"); err != nil || id != there {
+			t.Errorf("%v: a guess at one address ends the login of another", err)
+		}
+	})
+}
+
+// No request that begins after an end has returned is accepted by a shared login.
+func TestSharedBasicRaces(t *testing.T) {
+	for what, end := range map[string]func(*world, *cached.Store) error{
+		"disable": func(w *world, s *cached.Store) error { return s.SetActive(w.ctx, "alice", false) },
+		"delete":  func(w *world, s *cached.Store) error { return s.DeleteUser(w.ctx, "alice") },
+		"set_password": func(w *world, s *cached.Store) error {
+			return s.SetPassword(w.ctx, "alice", "other")
+		},
+	} {
+		t.Run("attack_042_basic_"+what, func(t *testing.T) {
+			w := newWorld(t, memory.New(nil), nil)
+			_, ask := basics(w)
+			for range 4 {
+				if _, err := ask("192.0.2.1", "wonderland-42"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var ended atomic.Bool
+			var wg sync.WaitGroup
+			for range 64 {
+				wg.Go(func() {
+					for {
+						after := ended.Load()
+						_, err := ask("192.0.2.1", "wonderland-42")
+						if after && err == nil {
+							t.Errorf("good after %s", what)
+						}
+						if after || err != nil {
+							return
+						}
+					}
+				})
+			}
+			w.s.FlushAll()
+			w.must(end(w, w.s))
+			ended.Store(true)
+			wg.Wait()
+		})
+	}
+}
