@@ -27,7 +27,8 @@ type CacheOptions struct {
 	// TTL is how long a verified password is remembered; 0 is 30 seconds, and more
 	// than MaxCacheTTL is refused.
 	TTL time.Duration
-	// MaxEntries bounds the memory; 0 is 10,000, about 2 MB.
+	// MaxEntries bounds the memory; 0 is 10,000, about 2 MB, and 10 MB over a store of
+	// package cached, whose accounts are kept with them.
 	MaxEntries int
 }
 
