@@ -155,7 +155,7 @@ func markdown(names []string, table []row) []byte {
 
 <!-- Made by "go generate ." from what comparison_test.go observes; do not edit. -->
 
-Every cell is the outcome of an experiment that ` + "`go test -run Comparison -v .`" + ` repeats over HTTP with SQLite and with PostgreSQL, which must agree; it prints
+Every cell is the outcome of an experiment that ` + "`scripts/with-services go test -run Comparison -v .`" + ` repeats over HTTP with SQLite and with PostgreSQL, which must agree; it prints
 the time of one check on your machine too, and ` + "`go test -bench Compare .`" + ` has more of those. The test fails where a cell is no longer what it was.
 The lines in italics say how it is with Django REST framework, django-rest-knox, simplejwt, django-oauth-toolkit and Django's own sessions, by default and
 as their code states it: they are facts from reading, not measured here. "–": no statement. No store is behind a cache here: with [storage/cached](caching.md) most requests need no

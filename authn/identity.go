@@ -25,7 +25,8 @@ import (
 type User interface{ UserID() string }
 
 // Identity is who makes a request. The zero value is anonymous. It is passed by
-// value; what it points to is read-only.
+// value; what it points to (Roles, Scopes, User, Credential) is read-only: where the
+// store keeps answers (package storage/cached) it is shared between requests.
 type Identity struct {
 	// Subject is the account's stable identifier; "" for a client without a user.
 	// Compare it with an owner only where it is not "" (authz.OwnedBy does).
@@ -84,7 +85,9 @@ func Shared(ctx context.Context) *Identity {
 }
 
 // UserFrom returns the account that the accepting scheme loaded. It reports
-// false where none was loaded or it is of another type than U.
+// false where none was loaded or it is of another type than U. The account is
+// read-only, since it may be shared between requests (see Identity): who changes it
+// makes a copy first, of its slices too.
 func UserFrom[U User](ctx context.Context) (U, bool) {
 	s := stateFrom(ctx)
 	if s == nil {

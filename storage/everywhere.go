@@ -16,8 +16,8 @@ type LoggedOut struct {
 	Uncleaned error
 }
 
-// LogoutEverywhere ends every credential of a subject, of every scheme, with one write:
-// BumpEpoch (RULES T1). It holds when that has returned; the error is BumpEpoch's, and
+// LogoutEverywhere ends every credential of a subject, of every scheme but Basic's password
+// itself, with one write: BumpEpoch (RULES T1). It holds when that has returned; the error is BumpEpoch's, and
 // nothing has ended then.
 //
 // After that it removes the subject's static token, device tokens and sessions, as far

@@ -67,6 +67,10 @@ func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	return nil
 }
 
+// ended is what becomes of an account's credentials. A server that keeps answers (package
+// storage/cached) does not hear of this process.
+const ended = "its tokens and sessions have ended, in servers with a cache within its TTL"
+
 func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)
 	if err != nil {
@@ -83,7 +87,7 @@ func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err := passwords.SetPassword(ctx, u.ID, secret); err != nil {
 		return sentence(err)
 	}
-	fmt.Fprintf(c.Root().Writer, "set the password of user %s; its tokens and sessions have ended\n", u.Name)
+	fmt.Fprintf(c.Root().Writer, "set the password of user %s; %s\n", u.Name, ended)
 	return nil
 }
 
@@ -99,7 +103,7 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 		if active {
 			fmt.Fprintf(c.Root().Writer, "enabled user %s\n", u.Name)
 		} else {
-			fmt.Fprintf(c.Root().Writer, "disabled user %s; its tokens and sessions have ended\n", u.Name)
+			fmt.Fprintf(c.Root().Writer, "disabled user %s; %s\n", u.Name, ended)
 		}
 		return nil
 	}
@@ -116,7 +120,7 @@ func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	if err := db.DeleteUser(ctx, u.ID); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "deleted user %s\n", u.Name)
+	fmt.Fprintf(c.Root().Writer, "deleted user %s; %s\n", u.Name, ended)
 	return nil
 }
 
