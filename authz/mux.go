@@ -96,12 +96,14 @@ type Route struct {
 func describe(pattern string, h http.Handler) Route {
 	r := Route{Pattern: pattern}
 	var wanted []string
+	said := false // that it is bare, perhaps around a handler that authenticates by itself
 	for h != nil {
 		if s, ok := h.(interface{ Schemes() []string }); ok {
 			r.Schemes = s.Schemes()
 		}
 		if b, ok := h.(interface{ Bare() bool }); ok {
 			r.Bare = b.Bare()
+			said = said || r.Bare
 		}
 		if p, ok := h.(interface{ Permission() string }); ok {
 			wanted = append(wanted, p.Permission())
@@ -113,6 +115,7 @@ func describe(pattern string, h http.Handler) Route {
 		h = u.Unwrap()
 	}
 	r.Permission = strings.Join(wanted, " and ")
+	r.Bare = r.Bare || said && r.Permission == ""
 	return r
 }
 

@@ -116,6 +116,7 @@ func TestAudit(t *testing.T) {
 		"/good": auth.Handler(guard.Handler(handler)), "/wrapped": wrapper{auth.Handler(wrapper{guard.Handler(handler)})}, "/bare": auth.Bare(handler),
 		"/open": auth.Handler(handler), "/nothing": handler, "/unseen": http.StripPrefix("/x", guard.Handler(handler)),
 	}
+	routes["/by itself"] = auth.Bare(wrapper{auth.Handler(handler)}) // an endpoint that authenticates by itself
 	all, err := authz.Audit(maps.All(routes))
 	if len(all) != len(routes) || err == nil {
 		t.Fatalf("%v, %v", all, err)
@@ -127,6 +128,9 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	for _, r := range all {
+		if r.Bare != strings.HasPrefix(r.Pattern, "/b") {
+			t.Errorf("%+v", r)
+		}
 		if r.Pattern == "/wrapped" && (r.Permission != "IsAuthenticated" || strings.Join(r.Schemes, " ") != "token basic") {
 			t.Errorf("%+v", r)
 		}

@@ -210,7 +210,8 @@ func TestFlags(t *testing.T) {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}, {"-refresh-grace", "2m"}, {"-jwt-access-ttl", "0s"}, {"-knox-ttl", "-1h"},
-		{"-jwt-alg", "none"}, {"-jwt-alg", "hs256"}, {"-jwt-alg", "PS256"}, {"-jwt-alg", "EdDSA, ES256"}} {
+		{"-jwt-alg", "none"}, {"-jwt-alg", "hs256"}, {"-jwt-alg", "PS256"}, {"-jwt-alg", "EdDSA, ES256"},
+		{"-login-rate", "5"}, {"-user", "foo"}, {"-user", "foo:"}, {"-addr", "foo"}, {"-addr", "127.0.0.1:99999"}, {"-addr", "127.0.0.1:no such service"}, {"-db", "mysql://x"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

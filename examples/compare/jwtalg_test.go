@@ -2,9 +2,6 @@ package main
 
 import (
 	"encoding/base64"
-	"errors"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -72,29 +69,5 @@ func TestJWTAlgorithmOfDatabase(t *testing.T) {
 		if _, err = newJWT(t.Context(), cfg, db, ring); err == nil && step.want != "" || err != nil && err.Error() != step.want {
 			t.Errorf("%q: %v", step.alg, err)
 		}
-	}
-}
-
-// A flag's bad value ends the program with one line and 2.
-func TestBadFlagEndsTheProgram(t *testing.T) {
-	if os.Getenv("COMPARE_BAD_FLAG") != "" {
-		os.Args = []string{"compare", "-jwt-alg", "none"}
-		main()
-		return
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestBadFlagEndsTheProgram$")
-	cmd.Env = append(os.Environ(), "COMPARE_BAD_FLAG=1")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	var ended *exec.ExitError
-	if err := cmd.Run(); !errors.As(err, &ended) || ended.ExitCode() != 2 {
-		t.Errorf("ended with %v", err)
-	}
-	if want := "-jwt-alg \"none\": want one of EdDSA, ES256, RS256, HS256\n"; stderr.String() != want {
-		t.Errorf("it said %q", stderr.String())
 	}
 }

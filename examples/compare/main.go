@@ -37,17 +37,17 @@ func run() error {
 	if err != nil {
 		return demo.UsageError{Err: err}
 	}
+	l, err := net.Listen("tcp", cfg.Addr) // first: who can not listen makes no master key
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	ctx := context.Background()
 	db, ring, cleanup, err := cfg.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	l, err := net.Listen("tcp", cfg.Addr)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
 	cfg.Base = baseOf(l.Addr())
 	h, err := newServer(ctx, cfg, db, ring)
 	if err != nil {
@@ -92,6 +92,9 @@ func parseFlags(args []string) (*config, error) {
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	if *redis != "" {
 		return nil, errors.New("-redis: nothing here uses Redis yet; state is in the database and in this process")

@@ -55,6 +55,9 @@ func TestPage(t *testing.T) {
 		if bad := regexp.MustCompile(`<style|style=|\son[a-z]+=|<script(?: type="module")?>|https?://[^1]`).FindString(text); bad != "" {
 			t.Errorf("%s has %q", path, bad)
 		}
+		if row := regexp.MustCompile(`<tr>.*<td></td>`).FindString(text); row != "" {
+			t.Errorf("%s says nothing in %q", path, row)
+		}
 		for _, want := range []string{"curl -s " + c.S.URL + "/token/login", "POST /knox/logoutall", "a stolen database holds", "1; once a minute 2", "Django: 3", "looked up kept for 30s (-cache)"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q", path, want)

@@ -78,9 +78,42 @@ func parseUser(s string) (User, error) {
 	return u, nil
 }
 
-// Open opens and migrates the database and loads the master key. cleanup closes
-// the database and removes a temporary one.
+// Check returns what is wrong with the flags by themselves, as a UsageError.
+func (f *Flags) Check() error {
+	err := f.bad
+	if err == nil {
+		_, err = f.loginRate()
+	}
+	if err == nil {
+		err = checkAddr(f.Addr)
+	}
+	if err == nil && f.DB != "" {
+		err = byurl.Check(f.DB)
+	}
+	if err != nil {
+		return UsageError{err}
+	}
+	return nil
+}
+
+// checkAddr wants what net.Listen takes, as far as the network need not be asked.
+func checkAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("-addr %q: want host:port, such as 127.0.0.1:8080", addr)
+	}
+	return nil
+}
+
+// Open checks the flags, opens and migrates the database and loads the master key.
+// cleanup closes the database and removes a temporary one.
 func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring, cleanup func(), err error) {
+	if err := f.Check(); err != nil {
+		return nil, nil, nil, err
+	}
 	url, remove := f.DB, func() {}
 	if url == "" {
 		dir, err := os.MkdirTemp("", "vestibule-")
@@ -90,10 +123,7 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 		remove = func() { os.RemoveAll(dir) }
 		url = "sqlite:" + filepath.Join(dir, "demo.sqlite3")
 	}
-	if err = errors.Join(f.bad, byurl.Check(url)); err == nil {
-		ring, err = f.ring(url)
-	}
-	if err == nil {
+	if ring, err = f.ring(url); err == nil {
 		db, err = byurl.Open(url, &f.Options)
 	}
 	if err == nil {

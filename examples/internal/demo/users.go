@@ -35,12 +35,9 @@ func (f *Flags) Passwords(db password.Store, ring *keys.Ring) (*password.Checker
 
 // loginLimiter holds one rate per account and per address, as -login-rate says.
 func (f *Flags) loginLimiter(ring *keys.Ring) (authn.LoginLimiter, error) {
-	limit, err := throttle.ParseRate(f.LoginRate)
-	if err != nil {
-		return nil, fmt.Errorf("-login-rate: %w", err)
-	}
-	if limit.IsZero() {
-		return nil, nil
+	limit, err := f.loginRate()
+	if err != nil || limit.IsZero() {
+		return nil, err
 	}
 	_, names := ring.Newest(keys.ThrottleNames)
 	_, device := ring.Newest(keys.DeviceCookie)
@@ -48,6 +45,14 @@ func (f *Flags) loginLimiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 		Account: []throttle.Rate{limit}, Source: []throttle.Rate{limit},
 		NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback(),
 	})
+}
+
+func (f *Flags) loginRate() (throttle.Rate, error) {
+	limit, err := throttle.ParseRate(f.LoginRate)
+	if err != nil {
+		return limit, fmt.Errorf("-login-rate: %w", err)
+	}
+	return limit, nil
 }
 
 // onLoopback reports whether the server listens on loopback: then cookies work
