@@ -1,8 +1,9 @@
 package jwt
 
 import (
-	"crypto/sha256"
 	"sync"
+
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // cache keeps verified tokens by the digest of their text, bounded in number and
@@ -16,11 +17,9 @@ type cache struct {
 
 type shard struct {
 	mu         sync.Mutex
-	young, old map[digest]entry
+	young, old map[storage.Digest]entry
 	bytes      int // of young
 }
-
-type digest = [sha256.Size]byte
 
 type entry struct {
 	access     *Access
@@ -41,16 +40,7 @@ func newCache(entries, bytes int) *cache {
 	return c
 }
 
-// digestOf hashes a token without a copy of it on the heap.
-func digestOf(text string) digest {
-	var buf [1024]byte
-	if len(text) <= len(buf) {
-		return sha256.Sum256(buf[:copy(buf[:], text)])
-	}
-	return sha256.Sum256([]byte(text))
-}
-
-func (c *cache) get(d digest, generation uint64) *Access {
+func (c *cache) get(d storage.Digest, generation uint64) *Access {
 	s := &c.shards[d[0]%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +64,7 @@ func (e entry) of(generation uint64) *Access {
 	return e.access
 }
 
-func (c *cache) put(d digest, generation uint64, a *Access) {
+func (c *cache) put(d storage.Digest, generation uint64, a *Access) {
 	// What a token costs: its claims, the values taken from them, the maps.
 	size := 2*len(a.Claims.Raw()) + 512
 	if size > c.bytes {
@@ -88,14 +78,14 @@ func (c *cache) put(d digest, generation uint64, a *Access) {
 }
 
 // add puts an entry into the young map, making room. The caller holds the lock.
-func (c *cache) add(s *shard, d digest, e entry) {
+func (c *cache) add(s *shard, d storage.Digest, e entry) {
 	if had, ok := s.young[d]; ok {
 		s.bytes -= had.size
 	} else if len(s.young) >= c.entries || s.bytes+e.size > c.bytes {
 		s.old, s.young, s.bytes = s.young, nil, 0
 	}
 	if s.young == nil {
-		s.young = make(map[digest]entry)
+		s.young = make(map[storage.Digest]entry)
 	}
 	s.young[d] = e
 	s.bytes += e.size

@@ -19,7 +19,7 @@ type known struct {
 
 // sighting is a text and the keys at that time.
 type sighting struct {
-	digest     digest
+	digest     storage.Digest
 	generation uint64
 }
 
@@ -28,14 +28,14 @@ func (v *Verifier) sight(text string) (s sighting) {
 		s.generation = v.generic()
 	}
 	if v.cache != nil {
-		s.digest = digestOf(text)
+		s.digest = storage.DigestOf(text)
 	}
 	return s
 }
 
 // remembered returns whom a text that was accepted before belongs to, if that holds.
 func (v *Verifier) remembered(ctx context.Context, s *sighting) *known {
-	k, now := v.recall.Get(ctx, (*storage.Digest)(&s.digest), v.opts.Clock)
+	k, now := v.recall.Get(ctx, &s.digest, v.opts.Clock)
 	if k != nil && k.generation == s.generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
 		return k
 	}
@@ -60,7 +60,7 @@ func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*auth
 		return nil, err
 	}
 	if v.cache != nil && len(a.Claims.Raw()) <= maxShared {
-		v.recall.Put((*storage.Digest)(&s.digest), k.lease, k)
+		v.recall.Put(&s.digest, k.lease, k)
 	}
 	return &k.identity, nil
 }
