@@ -60,6 +60,7 @@ var rules = []rule{
 	{"internal/recall", []string{"storage"}},
 	{"internal/rotation", []string{"storage"}},
 	{"internal/pgtest", []string{pgx, xtext, xsync, xcrypto}},
+	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/pgtest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},
