@@ -31,7 +31,7 @@ func (s *Server) Claims() []authn.Claim {
 	for _, k := range keywords {
 		all = append(all, authn.Claim{Keyword: k, Shape: accessPrefix + "_", Begins: accessPrefix + "_"})
 		if s.opts.SignedAccess {
-			all = append(all, authn.Claim{Keyword: k, Shape: "jwt " + s.issuer, Begins: "e"})
+			all = append(all, authn.Claim{Keyword: k, Shape: authn.JWTShape(s.issuer, ""), Begins: "e"})
 		}
 	}
 	return all
