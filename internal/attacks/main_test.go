@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -49,5 +52,23 @@ func TestCount(t *testing.T) {
 	}
 	if _, _, err := parseRows(rowsFile); err != nil {
 		t.Error(err)
+	}
+}
+
+// The catalogue numbers its rows without a gap, and has as many as are counted.
+func TestCatalogue(t *testing.T) {
+	text, err := os.ReadFile("../../docs/attacks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := 1
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != strconv.Itoa(next) {
+			t.Errorf("row %s where %d is due", m[1], next)
+		}
+		next++
+	}
+	if next-1 != total {
+		t.Errorf("%d rows, total is %d", next-1, total)
 	}
 }
