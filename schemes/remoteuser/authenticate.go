@@ -69,12 +69,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
-func (s *Scheme) trusts(r *http.Request) bool {
-	if s.opts.UnixSocket && (r.RemoteAddr == "" || r.RemoteAddr[0] == '@' || r.RemoteAddr[0] == '/') {
-		return true
-	}
-	return s.proxies.TrustsPeer(r)
-}
+func (s *Scheme) trusts(r *http.Request) bool { return s.proxies.TrustsPeer(r) }
 
 // fromHere refuses a request that another site may have caused (RULES B1, B2). There is
 // no session that a token could belong to, so what would need one is refused.
