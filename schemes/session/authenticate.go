@@ -187,7 +187,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		return nil, storage.User{}, errShape
 	}
 	if !s.site.Secure(r) {
-		return nil, storage.User{}, over("sent over plain http")
+		return nil, storage.User{}, over(s.site.Insecure(r))
 	}
 	v, u, err := s.rows.SessionByDigest(r.Context(), digestOf(cookie, text))
 	switch {
