@@ -129,6 +129,9 @@ func (s *Scheme) due(v *storage.Session) time.Time { return v.LastSeen.Add(s.opt
 
 // fromHere refuses a request that another site may have caused (RULES B1, B2).
 func (s *frame) fromHere(r *http.Request, secret string) error {
+	if !csrf.IsUnsafe(r) { // what both would find out
+		return nil
+	}
 	if err := s.site.Check(r); err != nil || !csrf.NeedsToken(r) {
 		return err
 	}
