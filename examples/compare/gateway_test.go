@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -16,8 +14,6 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
-
-func bufferOf(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 
 // told is what the application behind the gateway was told.
 func told(t *testing.T, body string) map[string]string {
@@ -56,7 +52,7 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-func gatewayPaths(t *testing.T, c client, gateway string, log *safeBuffer) {
+func gatewayPaths(t *testing.T, c client, gateway string, log *sink) {
 	resp, _ := c.do("POST", "/login", "username=alice&password=wonderland-42&next=/x", "Origin: https://app.example")
 	if resp.StatusCode != 303 || len(resp.Cookies()) == 0 || resp.Cookies()[0].Name != "__Host-session" {
 		t.Fatalf("login: %d %v\n%s", resp.StatusCode, resp.Header, log)

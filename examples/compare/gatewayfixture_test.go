@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -21,7 +20,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -164,7 +162,7 @@ func startCaddy(t *testing.T, addr, config string) {
 // start runs a program until the test ends, once it accepts connections.
 func start(t *testing.T, addr string, cmd *exec.Cmd) {
 	t.Helper()
-	out := new(safeBuffer)
+	out := new(sink)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -196,24 +194,6 @@ func start(t *testing.T, addr string, cmd *exec.Cmd) {
 	}
 }
 
-// safeBuffer is written by a program and read by a test.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // client calls a gateway as app.example, as it is written: paths are not cleaned.
 type client struct {
 	t    *testing.T
@@ -243,19 +223,11 @@ func (c client) do(method, target, body string, headers ...string) (*http.Respon
 		fmt.Fprintf(raw, "Content-Type: %s\r\nContent-Length: %d\r\n", kind, len(body))
 	}
 	fmt.Fprintf(raw, "\r\n%s", body)
-	resp, err := http.ReadResponse(bufferOf(raw), &http.Request{Method: method})
+	resp, err := http.ReadResponse(bufio.NewReader(raw), &http.Request{Method: method})
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, target, err)
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
 	return resp, strings.TrimSpace(string(text))
-}
-
-// logged lets a test read what the server logs until it ends.
-func logged(t *testing.T) *safeBuffer {
-	out, before := new(safeBuffer), slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(out, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
-	return out
 }
