@@ -100,7 +100,7 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 		Method: method, URL: u, RequestURI: uri, Host: host, Header: header, RemoteAddr: r.RemoteAddr,
 		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
 		Body: r.Body, ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
-	}).WithContext(r.Context()), nil
+	}).WithContext(authn.WithSubrequest(r.Context())), nil
 }
 
 // only returns the value of a header that must occur exactly once.

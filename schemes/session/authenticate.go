@@ -76,7 +76,7 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	case err == nil && loaded.Subject == "":
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
-	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) {
+	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
 		loaded, u, err = s.remembered(r, data, err)
 	}
 	if err != nil {
