@@ -106,8 +106,7 @@ func encode(s string) string {
 // wantsLogin reports whether the request is that of a person who opens a page other than
 // the login page itself.
 func (h *forwardAuth) wantsLogin(r *http.Request) bool {
-	login, _, _ := strings.Cut(h.opts.Login, "?")
-	if login == "" || r.URL.Path == login || csrf.IsUnsafe(r) || r.Method == http.MethodOptions {
+	if h.login == "" || r.URL.Path == h.login || csrf.IsUnsafe(r) || r.Method == http.MethodOptions {
 		return false
 	}
 	if len(r.Header["Authorization"]) > 0 || len(r.Header["X-Requested-With"]) > 0 {
@@ -147,6 +146,19 @@ func (h *forwardAuth) sendToLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// loginPath returns the path of the login page; "" for "".
+func loginPath(text string, site *csrf.Site) (path string, ok bool) {
+	if rest, absolute := strings.CutPrefix(text, "https://"); absolute {
+		slash := strings.IndexByte(rest, '/')
+		if slash < 0 || site.IsLoopback() || !site.IsHost(rest[:slash]) {
+			return "", false
+		}
+		text = rest[slash:]
+	}
+	path, _, _ = strings.Cut(text, "?")
+	return path, text == "" || localPath(text)
 }
 
 // localPath reports whether text is a path of this origin, perhaps with a query.

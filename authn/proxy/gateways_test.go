@@ -1,14 +1,20 @@
 package proxy_test
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/proxy"
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
 func TestEnvoy(t *testing.T) {
+	const envoys = "200 user=1 scheme=jwt client= scopes= issuer=" // its HTTP service takes 204 for a refusal
 	w := newWorld(t, config{dialect: proxy.Envoy, opts: proxy.ForwardAuthOptions{Login: "/login?from=envoy", Prefix: "/check"}})
 	const host, https, from = "Host: app.example", "X-Forwarded-Proto: https", "X-Forwarded-For: 203.0.113.9"
 	for name, tc := range map[string]struct {
@@ -17,12 +23,12 @@ func TestEnvoy(t *testing.T) {
 		want           string
 	}{
 		// As its HTTP service sends it: the client's method and Host, the path behind path_prefix.
-		"accepted":                       {"GET", "/check/notes/7?x=y", []string{host, https, from, "Authorization: Bearer alice", "Content-Length: 0"}, alice},
-		"by default, with fewer headers": {"GET", "/check/a", []string{host, "Authorization: Bearer alice"}, alice},
+		"accepted":                       {"GET", "/check/notes/7?x=y", []string{host, https, from, "Authorization: Bearer alice", "Content-Length: 0", "X-Envoy-Internal: true", "X-Envoy-Expected-Rq-Timeout-Ms: 1000", "X-Request-Id: x"}, envoys},
+		"by default, with fewer headers": {"GET", "/check/a", []string{host, "Authorization: Bearer alice"}, envoys},
 		"page":                           {"GET", "/check/a?b", []string{host, https, from, "Accept: text/html"}, "303 /login?from=envoy&next=%2Fa%3Fb"},
 		"edge_A04/cross-site":            {"POST", "/check/a", []string{host, https, from, "Cookie: id=alice", "Origin: https://evil.example"}, "403"},
 		"edge_A04/no scheme":             {"POST", "/check/a", []string{host, from, "Cookie: id=alice", "Origin: https://app.example"}, "403"},
-		"own page":                       {"POST", "/check/a", []string{host, https, from, "Cookie: id=alice", "Origin: https://app.example"}, "204 user=1 scheme=careless client= scopes= issuer="},
+		"own page":                       {"POST", "/check/a", []string{host, https, from, "Cookie: id=alice", "Origin: https://app.example"}, "200 user=1 scheme=careless client= scopes= issuer="},
 		"edge_A04/host":                  {"GET", "/check/a", []string{"Host: evil.example", https, from, "Authorization: Bearer alice"}, "403"},
 		"edge_A04/no prefix":             {"GET", "/a", []string{host, https, from, "Authorization: Bearer alice"}, "403"},
 		"edge_A04/prefix alone":          {"GET", "/check", []string{host, https, from, "Authorization: Bearer alice"}, "403"},
@@ -45,6 +51,10 @@ func TestEnvoy(t *testing.T) {
 				t.Errorf("got %s, want %s\n%s", got, tc.want, w.log.String())
 			}
 		})
+	}
+	always := newWorld(t, config{dialect: proxy.Envoy, opts: proxy.ForwardAuthOptions{Accepted: 204}})
+	if got := answer(always.ask(gateway, "GET", "/forward-auth/a", host, https, from, "Authorization: Bearer alice")); got != alice {
+		t.Errorf("Accepted 204: %s", got)
 	}
 	w.ask(gateway, "DELETE", "/check/notes/7?x=y", host, https, from, "Authorization: Bearer alice")
 	if r := w.seen; r == nil || r.Method != "DELETE" || r.URL.Path != "/notes/7" || r.RequestURI != "/notes/7?x=y" {
@@ -73,6 +83,21 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
+// Traefik resolves a relative Location against the address of this server, unless it is told
+// to keep it.
+func TestAbsoluteLogin(t *testing.T) {
+	for login, want := range map[string]string{"https://app.example/login": "303 https://app.example/login?next=%2Fa", "https://WWW.app.example:443/in?x=y": "303 https://WWW.app.example:443/in?x=y&next=%2Fa"} {
+		w := newWorld(t, config{dialect: proxy.Traefik, opts: proxy.ForwardAuthOptions{Login: login}})
+		if got := answer(w.ask(gateway, "GET", "/", traefik("GET", "/a", "Accept: text/html")...)); got != want {
+			t.Errorf("edge_A04/%s: %s, want %s", login, got, want)
+		}
+		_, path, _ := strings.Cut(strings.TrimPrefix(login, "https://"), "/")
+		if got := answer(w.ask(gateway, "GET", "/", traefik("GET", "/"+path, "Accept: text/html")...)); got != "401 Bearer" {
+			t.Errorf("edge_A04/%s, the page itself: %s", login, got)
+		}
+	}
+}
+
 func TestPeers(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Nginx})
 	for _, peer := range []string{"10.0.0.2:1", "203.0.113.9:1", "", "@", "127.0.0.1:1"} {
@@ -83,6 +108,27 @@ func TestPeers(t *testing.T) {
 	// An untrusted peer is told nothing of what it sends.
 	if got := answer(w.ask("203.0.113.9:1", "GET", "/", "X-Auth-User: 1")); got != "403" {
 		t.Errorf("peer with an identity header: %s", got)
+	}
+}
+
+// A gateway that connects to a Unix socket is named like one with an address.
+func TestUnixPeer(t *testing.T) {
+	unix, err := authn.NewTrustedProxies(authn.UnixSocket)
+	must(t, err)
+	site, err := csrf.New(origin, &csrf.Options{Proxies: unix})
+	must(t, err)
+	h, err := proxy.NewForwardAuth(proxy.Nginx, unix, site, authn.New(authn.Chain{bearer{}, careless{}}, nil), authz.Require(authz.IsAuthenticated), nil)
+	must(t, err)
+	over := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Name: "/run/s", Net: "unix"}))))
+	})
+	w := &world{t: t, handler: over}
+	if got := answer(w.ask("@", "GET", "/", nginx("POST", "/a", "Cookie: id=alice", "Origin: https://app.example")...)); !strings.HasPrefix(got, "204 ") {
+		t.Errorf("edge_C09: %s", got)
+	}
+	w.handler = h
+	if got := answer(w.ask("@", "GET", "/", nginx("GET", "/a", "Authorization: Bearer alice")...)); got != "403" {
+		t.Errorf("edge_C09: over a network: %s", got)
 	}
 }
 
@@ -127,7 +173,7 @@ func FuzzOriginal(f *testing.F) {
 		}
 		rec := w.ask(gateway, verb, target, headers...)
 		switch rec.Code {
-		case 204:
+		case 200, 204:
 			r := w.seen
 			if m := r.Method; m != "GET" && m != "HEAD" && m != "OPTIONS" || proto == "wss" {
 				t.Fatalf("%q passes with another site's cookie", method)

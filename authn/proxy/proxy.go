@@ -77,9 +77,9 @@ type HeaderNames struct {
 type ForwardAuthOptions struct {
 	// Headers are the names of the identity headers.
 	Headers HeaderNames
-	// Login is the path of the login page, such as "/login". Anonymous visitors of a page
-	// are sent there, with the path that they asked for in the parameter "next". "" answers
-	// them 401.
+	// Login is the login page: a path such as "/login", or "https://app.example/login" at
+	// one of the site's hosts. Anonymous visitors of a page are sent there, with the path
+	// that they asked for in the parameter "next". "" answers them 401.
 	Login string
 	// Issuers are other issuers whose identities are accepted. Their subjects are not
 	// subjects of this application, so the answer has the issuer's name and no user.
@@ -87,6 +87,9 @@ type ForwardAuthOptions struct {
 	Issuers []string
 	// Prefix is Envoy's path_prefix; "/forward-auth" if "". Other dialects ignore it.
 	Prefix string
+	// Accepted is the status of an allowed request: 200 or 204. 0 is 204, and for Envoy 200,
+	// the only status that its HTTP service accepts.
+	Accepted int
 }
 
 // forwardAuth is the handler that NewForwardAuth returns.
@@ -99,6 +102,7 @@ type forwardAuth struct {
 	decided http.Handler // auth, then decide
 	allowed http.Handler // guard, then accept
 	names   [5]string    // user, scheme, client, scopes, issuer
+	login   string       // the path of opts.Login
 	opts    ForwardAuthOptions
 }
 
@@ -110,7 +114,7 @@ type forwardAuth struct {
 // nginx asks about it by GET. It reads only the dialect's headers, each exactly once. The
 // answers are:
 //
-//   - 204: allowed. Identity headers hold who makes the request, percent-encoded
+//   - 204 (Envoy: 200): allowed. Identity headers hold who makes the request, percent-encoded
 //     outside %x21-7E, and "%" as "%25"; all are empty for an anonymous request.
 //   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page; nginx gets 401
 //     with that Location, because auth_request turns a 303 into a 500.
@@ -142,6 +146,12 @@ func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Si
 	if o.Prefix == "" {
 		o.Prefix = "/forward-auth"
 	}
+	if o.Accepted == 0 {
+		o.Accepted = http.StatusNoContent
+		if dialect == Envoy {
+			o.Accepted = http.StatusOK
+		}
+	}
 	o.Issuers = slices.Clone(o.Issuers)
 	switch {
 	case site == nil || auth == nil || guard == nil:
@@ -152,8 +162,8 @@ func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Si
 		return nil, errors.New("proxy: NewForwardAuth: name the gateway's address (authn.NewTrustedProxies)")
 	case !site.IsLoopback() && site.Proxies().IsZero():
 		return nil, errors.New("proxy: NewForwardAuth: the site trusts no proxy, so it would refuse every cookie (set csrf.Options.Proxies)")
-	case o.Login != "" && !localPath(o.Login):
-		return nil, fmt.Errorf("proxy: NewForwardAuth: Login %q is not a path of this origin (accepted: /login)", o.Login)
+	case o.Accepted != http.StatusOK && o.Accepted != http.StatusNoContent:
+		return nil, fmt.Errorf("proxy: NewForwardAuth: Accepted %d is neither 200 nor 204", o.Accepted)
 	case !localPath(o.Prefix) || strings.HasSuffix(o.Prefix, "/") || strings.Contains(o.Prefix, "?"):
 		return nil, fmt.Errorf("proxy: NewForwardAuth: Prefix %q is not a path without a slash at its end", o.Prefix)
 	case slices.Contains(o.Issuers, ""):
@@ -163,7 +173,11 @@ func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Si
 	if err != nil {
 		return nil, err
 	}
-	h := &forwardAuth{dialect: dialect, proxies: proxies, site: site, auth: auth, guard: guard, names: names, opts: o}
+	login, ok := loginPath(o.Login, site)
+	if !ok {
+		return nil, fmt.Errorf("proxy: NewForwardAuth: Login %q is not a page of the site (accepted: /login, https://app.example/login)", o.Login)
+	}
+	h := &forwardAuth{dialect: dialect, proxies: proxies, site: site, auth: auth, guard: guard, names: names, login: login, opts: o}
 	h.decided = auth.Handler(http.HandlerFunc(h.decide))
 	h.allowed = guard.Handler(http.HandlerFunc(h.accept))
 	return h, nil
@@ -255,7 +269,7 @@ func (h *forwardAuth) accept(w http.ResponseWriter, r *http.Request) {
 	for i, value := range [...]string{encode(user), encode(id.Scheme), encode(id.Client), strings.Join(scopes, " "), encode(id.Issuer)} {
 		header[h.names[i]] = []string{value}
 	}
-	w.WriteHeader(http.StatusNoContent)
+	w.WriteHeader(h.opts.Accepted)
 }
 
 // withoutScopes is the guard's answer to the identity without its scopes.

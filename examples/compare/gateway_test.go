@@ -97,6 +97,8 @@ func gatewayPaths(t *testing.T, c client, gateway string, log *sink) {
 		"edge_A04/harmless X-Original-":  {"GET", "/a", []string{cookie, "X-Original-Method: POST", "X-Original-URI: /admin"}, 200, user},
 		"edge_A04/harmless X-Forwarded-": {"GET", "/a", []string{cookie, "X-Forwarded-Method: POST", "X-Forwarded-Uri: /admin", "X-Forwarded-Proto: http", "X-Forwarded-For: 1.1.1.1"}, 200, user},
 		"edge_A04/X-Auth-User":           {"GET", "/a", []string{cookie, "X-Auth-User: 666", "X-Auth-Client: 666", "X-Auth-Issuer: 666"}, 200, user},
+		"edge_A04/hop by hop":            {"POST", "/a", []string{cookie, evil, "Connection: X-Original-Method, X-Forwarded-Method, X-Forwarded-Uri, X-Forwarded-Proto", "X-Original-Method: GET"}, 403, ""},
+		"edge_A04/hop by hop, identity":  {"GET", "/a", []string{cookie, "Connection: X-Auth-Client, X-Auth-Issuer", "X-Auth-Client: 666"}, 200, user},
 		"anonymous":                      {"GET", "/a", nil, 401, ""},
 		"edge_A04/anonymous X-Auth-User": {"GET", "/a", []string{"X-Auth-User: 666"}, 401, ""},
 		"a bad session":                  {"GET", "/a", []string{"Cookie: __Host-session=junk"}, 401, ""},

@@ -200,7 +200,7 @@ func TestStrip(t *testing.T) {
 	for addr, want := range map[string]string{"192.0.2.1:1": "", proxy: "alice"} {
 		r := request("GET", "alice")
 		r.RemoteAddr = addr
-		others := []string{"X_Remote_User", "X-Remote_user"}
+		others := []string{"X_Remote_User", "X-Remote_user", "X.Remote.User", "X-Remote~User"}
 		for _, name := range others {
 			r.Header[name] = []string{"mallory"}
 		}
