@@ -2,80 +2,122 @@ package authn
 
 import (
 	"errors"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
-// Why CheckPath refuses a path.
-var (
-	errPathEscape = errors.New("the path has a malformed escape")
-	errPathSlash  = errors.New("the path has an encoded slash")
-	errPathBack   = errors.New("the path has a backslash")
-	errPathDots   = errors.New("the path has an encoded dot segment")
-	errPathNUL    = errors.New("the path has an encoded NUL")
-)
-
-// CheckPath reports why two programs could read a path differently. escaped is the
-// path as it was sent, without the query (url.URL.EscapedPath).
+// CheckPath returns an error if readers of a path could disagree about what it names. A
+// router matches the path as it was sent; file servers, reverse proxies and applications
+// behind a gateway use the decoded one, and some clean it or decode it again. A permission
+// that belongs to the first reading would not protect the second.
 //
-// A router that matches the escaped path sees one segment in "/files/secret%2Fkey";
-// a file server or a proxy behind it decodes the path and opens /files/secret/key.
-// A permission that belongs to the first reading would not protect the second.
-// CheckPath refuses an encoded slash or NUL, a backslash (encoded or not), a
-// malformed escape, and a segment "." or ".." of which any dot is encoded. It
-// accepts plain dot segments: routers clean or refuse these themselves.
-func CheckPath(escaped string) error {
-	if strings.IndexByte(escaped, '\\') >= 0 {
-		return errPathBack
+// It refuses these paths:
+//   - an encoded slash (%2F), an encoded or raw backslash;
+//   - a segment that is "." or "..", encoded or not, also with parameters ("..;a");
+//   - an empty segment ("//"), also with parameters ("/;a/");
+//   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings;
+//   - one of these encoded twice (%252F, %252E, %255C), for readers that decode again;
+//   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part.
+//
+// The error has no text of the request. It is for the log.
+func CheckPath(u *url.URL) error { return pathFault(u) }
+
+var (
+	errPathEncoding = errors.New("path: RawPath is not an encoding of Path")
+	errPathOpaque   = errors.New("path: the request target is opaque")
+	errPathSlash    = errors.New("path: encoded slash")
+	errPathBack     = errors.New("path: backslash")
+	errPathDots     = errors.New("path: dot segment")
+	errPathEmpty    = errors.New("path: empty segment")
+	errPathBytes    = errors.New("path: control character or invalid UTF-8")
+	errPathTwice    = errors.New("path: encoded twice")
+)
+
+// pathFault returns what is wrong with a path, or nil.
+func pathFault(u *url.URL) error {
+	if u.Opaque != "" {
+		return errPathOpaque
 	}
-	if strings.IndexByte(escaped, '%') < 0 {
-		return nil
+	if u.RawPath != "" {
+		if p, err := url.PathUnescape(u.RawPath); err != nil || p != u.Path {
+			return errPathEncoding
+		}
+		if hasSlash(u.RawPath) {
+			return errPathSlash
+		}
 	}
-	for segment := range strings.SplitSeq(escaped, "/") {
-		dots, encoded, other := 0, false, false
-		for i := 0; i < len(segment); i++ {
-			c, sent := segment[i], true
-			if c == '%' {
-				if i+2 >= len(segment) {
-					return errPathEscape
-				}
-				hi, lo := unhex(segment[i+1]), unhex(segment[i+2])
-				if hi < 0 || lo < 0 {
-					return errPathEscape
-				}
-				c, sent = byte(hi<<4|lo), false
-				i += 2
+	p, ascii, start := u.Path, true, 0
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == '/':
+			if i == start && i > 0 {
+				return errPathEmpty
 			}
-			switch {
-			case sent && c != '.':
-				other = true
-			case c == '/':
-				return errPathSlash
-			case c == '\\':
-				return errPathBack
-			case c == 0:
-				return errPathNUL
-			case c == '.':
-				dots++
-				encoded = encoded || !sent
-			default:
-				other = true
+			if isDots(p[start:i]) {
+				return errPathDots
 			}
+			start = i + 1
+		case c == ';' && i == start:
+			return errPathEmpty
+		case c == '\\':
+			return errPathBack
+		case c == '%':
+			if twice(p[i+1:]) {
+				return errPathTwice
+			}
+		case c < ' ' || c == 0x7f:
+			return errPathBytes
+		case c >= utf8.RuneSelf:
+			ascii = false
 		}
-		if encoded && !other && dots <= 2 {
-			return errPathDots
-		}
+	}
+	switch {
+	case isDots(p[start:]):
+		return errPathDots
+	case !ascii && !utf8.ValidString(p):
+		return errPathBytes
 	}
 	return nil
 }
 
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
+// hasSlash reports whether an escaped path holds %2F.
+func hasSlash(s string) bool {
+	for i := strings.IndexByte(s, '%'); i >= 0; {
+		if s = s[i+1:]; len(s) >= 2 && s[0] == '2' && s[1]|0x20 == 'f' {
+			return true
+		}
+		i = strings.IndexByte(s, '%')
 	}
-	return -1
+	return false
+}
+
+// isDots reports whether a segment is "." or "..", without its parameters: some servers drop
+// what follows a semicolon before they resolve dot segments.
+func isDots(segment string) bool {
+	if segment == "" || segment[0] != '.' {
+		return false
+	}
+	if i := strings.IndexByte(segment, ';'); i >= 0 {
+		segment = segment[:i]
+	}
+	return segment == "." || segment == ".."
+}
+
+// twice reports whether a decoded path goes on, after a percent sign, with what decodes to a
+// slash, a backslash, a dot or NUL, at once or after further rounds.
+func twice(s string) bool {
+	for strings.HasPrefix(s, "25") {
+		s = s[2:]
+	}
+	if len(s) < 2 {
+		return false
+	}
+	switch s[0] {
+	case '2':
+		return s[1]|0x20 == 'f' || s[1]|0x20 == 'e'
+	case '5':
+		return s[1]|0x20 == 'c'
+	}
+	return s[:2] == "00"
 }

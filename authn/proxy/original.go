@@ -141,9 +141,8 @@ func isMethod(s string) bool {
 	return s != "" && len(s) <= maxMethod
 }
 
-// parseURI reads a request target in origin form (RFC 9112 section 3.2.1) that every
-// server reads alike: the application behind the gateway may clean the path, or take
-// what follows ";" for parameters.
+// parseURI reads a request target in origin form (RFC 9112 section 3.2.1) whose path every
+// server reads alike.
 func parseURI(uri string) (*url.URL, error) {
 	if len(uri) > maxURI || !strings.HasPrefix(uri, "/") {
 		return nil, errors.New("the URI is not a path, or too long")
@@ -153,25 +152,12 @@ func parseURI(uri string) (*url.URL, error) {
 			return nil, errors.New("the URI has a character that belongs to none")
 		}
 	}
-	path, _, _ := strings.Cut(uri, "?")
-	if err := authn.CheckPath(path); err != nil {
-		return nil, err
-	}
-	segments := strings.Split(path[1:], "/")
-	for i, s := range segments {
-		name, _, parameters := strings.Cut(s, ";")
-		switch {
-		case name == "." || name == "..":
-			return nil, errors.New("the path has a dot segment: let the gateway clean it")
-		case name == "" && (parameters || i < len(segments)-1):
-			return nil, errors.New("the path has an empty segment: let the gateway clean it")
-		case parameters && authn.CheckPath(name) != nil:
-			return nil, errors.New("the path has an encoded dot segment")
-		}
-	}
 	u, err := url.ParseRequestURI(uri)
 	if err != nil || u.Host != "" || u.Scheme != "" || u.Path == "" {
 		return nil, errors.New("the URI is unreadable")
+	}
+	if err := authn.CheckPath(u); err != nil {
+		return nil, fmt.Errorf("%w: let the gateway clean or refuse such paths", err)
 	}
 	return u, nil
 }
