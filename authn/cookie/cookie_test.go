@@ -168,6 +168,15 @@ func TestExplicitBeatsCookie(t *testing.T) {
 	if id, err := s.Authenticate(request("GET", "Cookie: __Host-access=good", "Authorization: Bearer bad")); err != authn.ErrNoCredentials {
 		t.Errorf("edge_A05: %+v, %v", id, err)
 	}
+	// A cookie that the wrapped scheme does not even look at is refused, never anonymous.
+	for what, inner := range map[string]authn.Func{"another keyword": bearer, "nothing": func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials }} {
+		other, err := cookie.New("access", newSite(t), inner, &cookie.Options{Keyword: "Token"})
+		must(t, err)
+		var e *authn.Error
+		if _, err := other.Authenticate(request("GET", "Cookie: __Host-access=good")); !errors.As(err, &e) || e.Status != 401 {
+			t.Errorf("edge_A05/%s: %v", what, err)
+		}
+	}
 	authntest.Run(t, authntest.Suite{Scheme: s, Good: func(r *http.Request) {
 		r.TLS = new(tls.ConnectionState)
 		r.Header.Set("Cookie", "__Host-access=good")
