@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
@@ -96,4 +98,27 @@ func TestDeviceCookie(t *testing.T) {
 	if _, err := throttle.NewLogin(nil, nil); err == nil {
 		t.Error("no store was taken")
 	}
+}
+
+// Whatever a cookie holds: nobody is known by it whom the store does not know, and nothing panics.
+func FuzzDeviceCookie(f *testing.F) {
+	c := newClock()
+	l := login(f, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, NameKey: key32, Clock: c.now})
+	other := login(f, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, NameKey: key32, Clock: c.now})
+	good := reserve(f, other, from("192.0.2.1:1"), "alice").Succeeded(f.Context())[0].Value
+	for _, s := range []string{"", "x", good, good[:40], good + "A", "====", strings.Repeat("A", 5000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		r := from("203.0.113.1:1")
+		r.Header["Cookie"] = []string{"__Host-device=" + value}
+		a, err := l.Reserve(r, "alice")
+		if err != nil {
+			t.Skip() // no units left
+		}
+		defer a.Cancelled(t.Context())
+		if must(t, a.(authn.AccountAttempt).Account(t.Context(), "id of alice", 0)); a.(authn.AccountAttempt).Known() {
+			t.Errorf("known by %q", value)
+		}
+	})
 }
