@@ -114,7 +114,7 @@ func (w *world) start() *site {
 		w.Fatal(err)
 	}
 	s.hasher = must(password.NewHasher(nil))
-	s.passwords = must(password.New(s.db, s.hasher, &password.Options{Clock: w.clock, FailureFloor: time.Millisecond}))
+	s.passwords = must(password.New(s.db, s.hasher, &password.Options{Clock: w.clock, FailureFloor: time.Millisecond, InsecureNoLimiter: true}))
 	if _, err := s.db.UserByName(ctx, alice); err != nil {
 		must(s.passwords.Register(ctx, password.NewUser{Name: alice, Password: secret}))
 		if err := s.db.CreateClient(ctx, storage.Client{

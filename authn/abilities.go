@@ -148,10 +148,10 @@ type PasswordChecker interface {
 	CheckPassword(r *http.Request, name, password string) (Login, error)
 }
 
-// LoginLimiter is asked before a password is hashed; package authn/throttle has
-// the implementation. account is the canonical name, the same for every spelling
-// of it. Reserve counts the attempt and returns an *Error with status 429 where
-// a limit is reached.
+// LoginLimiter is asked before a password is hashed; package authn/throttle has the
+// implementation. account names the account for counting: its name space, a NUL, and the
+// canonical name, the same for every spelling of it and for names that do not exist. Reserve
+// counts the attempt and returns an *Error with status 429 if a limit is reached.
 type LoginLimiter interface {
 	Reserve(r *http.Request, account string) (LoginAttempt, error)
 }
@@ -166,4 +166,40 @@ type LoginAttempt interface {
 	Cancelled(ctx context.Context)
 	// Source names where the attempt comes from: an IPv4 address or an IPv6 /64.
 	Source() string
+}
+
+// AccountAttempt is a LoginAttempt of a limiter that treats callers who logged the account in
+// before in a different way than strangers. Its holder calls Account once the account was
+// looked up, before it hashes.
+type AccountAttempt interface {
+	LoginAttempt
+	// Account reports which account the attempt is for: its immutable ID and its epoch, or ""
+	// and 0 if there is none. It returns an *Error with status 429 if the caller was known at
+	// an earlier epoch only, and the limits of strangers refuse it; the attempt has then
+	// ended.
+	Account(ctx context.Context, subject string, epoch int64) error
+	// Known reports whether the attempt was counted as one of a known caller.
+	Known() bool
+	// Network names the network of the attempt, for fair queues: an IPv4 /24 or an IPv6 /48.
+	Network() string
+}
+
+// Voucher is a LoginLimiter that can make a caller known without a password, after another
+// proof that the caller controls the account. It returns cookies for the answer. account is that
+// of Reserve, subject and epoch are those of AccountAttempt.
+type Voucher interface {
+	Vouch(r *http.Request, account, subject string, epoch int64) []*http.Cookie
+}
+
+// RefusalLimiter limits requests with refused credentials (Options.Refusals). It is safe for
+// concurrent use, and is called on the path of every request: it must be cheap.
+type RefusalLimiter interface {
+	// Admit is called before the chain is. It returns an *Error with status 429 if the
+	// credential is not to be checked now, or nil.
+	Admit(r *http.Request) error
+	// Refused is called with the error of a refused request. It counts a refused credential, a
+	// 401, and returns err, or the *Error with status 429 that is answered in its place.
+	Refused(r *http.Request, err error) error
+	// Accepted is called with each request whose credential was accepted.
+	Accepted(r *http.Request)
 }

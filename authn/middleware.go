@@ -30,6 +30,9 @@ type Options struct {
 	// RetryAfter is what a 503 tells the client to wait, unless the fault knows
 	// better; 0 is 5 seconds.
 	RetryAfter time.Duration
+	// Refusals limits requests with refused credentials; package throttle has an
+	// implementation. nil does not.
+	Refusals RefusalLimiter
 	// Trace leaves the steps of each decision on the request, for TraceFrom. It
 	// costs allocations; tests want it.
 	Trace bool
@@ -49,6 +52,7 @@ type Middleware struct {
 	trace      bool
 	vary       []string // of a chain that reads cookies
 	now        func() time.Time
+	refusals   RefusalLimiter // nil: none
 }
 
 // New makes middleware of an authenticator, most often a Chain. A nil opts is
@@ -66,7 +70,7 @@ func New(a Authenticator, opts *Options) *Middleware {
 	}
 	m := &Middleware{
 		plan: newPlan(leaves), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
-		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock,
+		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock, refusals: o.Refusals,
 		vary: []string{"Cookie"},
 	}
 	if m.write == nil {
@@ -144,11 +148,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if m.plan.cookies {
 		m.varies(w.Header())
 	}
+	if m.refusals != nil {
+		if err := m.refusals.Admit(r); err != nil {
+			m.respond(w, r, err, nobody)
+			return
+		}
+	}
 	var f found
 	by, trace, err := m.decide(r, &f)
 	if err != nil && by != anonymousRequest {
+		if m.refusals != nil {
+			err = m.refusals.Refused(r, err)
+		}
 		m.respond(w, r, err, by)
 		return
+	}
+	if m.refusals != nil && by >= 0 {
+		m.refusals.Accepted(r)
 	}
 	ctx := newContext(r.Context(), m, &f)
 	if trace != nil {

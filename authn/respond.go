@@ -50,8 +50,14 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 	} else if e == nil && !errors.Is(err, ErrNoCredentials) {
 		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", slog.Any("error", err), slog.String("route", r.Pattern))
 	}
+	if e := refusal(err); m.refusals != nil && e != nil && e.Code != invalidLogin && len(r.Header["Authorization"]) > 0 {
+		err = m.refusals.Refused(r, err) // of an endpoint that reads its credential itself
+	}
 	m.respond(w, r, err, nobody)
 }
+
+// invalidLogin is the code of InvalidLogin. Logins have limits of their own.
+const invalidLogin = "invalid_credentials"
 
 // faultLevel is Info for a client that went away, Warn for what is only busy, and
 // Error for what is broken.

@@ -109,7 +109,7 @@ func newWorld(e *Env, at where, keep bool) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	checker, err := password.New(w.db, hasher, nil)
+	checker, err := password.New(w.db, hasher, &password.Options{InsecureNoLimiter: true})
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,10 @@ const MaxCacheTTL = time.Minute
 
 // CacheOptions change Cached; nil is fine.
 type CacheOptions struct {
-	// TTL is how long a verified password is remembered; 0 is 30 seconds, and more
-	// than MaxCacheTTL is refused.
+	// TTL is how long a verified password is remembered; 0 is MaxCacheTTL, and more is
+	// refused. A client that sends its password all the time costs one hash in each TTL, and
+	// the login limits give back 60 of those an hour (throttle.LoginLimits.Free): with a
+	// shorter TTL it may meet a limit.
 	TTL time.Duration
 	// MaxEntries bounds the memory; 0 is 10,000, about 2 MB, and 10 MB over a store of
 	// package cached, whose accounts are kept with them.
@@ -50,7 +52,7 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 		o = *opts
 	}
 	if o.TTL == 0 {
-		o.TTL = 30 * time.Second
+		o.TTL = MaxCacheTTL
 	}
 	if o.MaxEntries == 0 {
 		o.MaxEntries = 10_000
@@ -125,7 +127,7 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	if err != nil {
 		return k.Checker.CheckPassword(r, name, password)
 	}
-	at := place{maphash.String(k.seed, form), sourceOf(r)}
+	at := place{maphash.String(k.seed, form), sourceOf(k.opts.Proxies, r)}
 	c := check{at, k.mac(form, password)}
 	for {
 		now := k.opts.Clock()
@@ -192,8 +194,8 @@ func (k *cached) user(ctx context.Context, id string) (storage.User, storage.Dig
 }
 
 // sourceOf is authn.SourceOf without its text.
-func sourceOf(r *http.Request) netip.Addr {
-	a := authn.TrustedProxies{}.ClientAddr(r)
+func sourceOf(proxies authn.TrustedProxies, r *http.Request) netip.Addr {
+	a := proxies.ClientAddr(r)
 	if !a.Is4() {
 		p, _ := a.Prefix(64) // of no address it is none
 		a = p.Addr()

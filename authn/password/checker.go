@@ -31,9 +31,20 @@ type Options struct {
 	// authn/username has the Unicode form. The limits, the look-up and the store
 	// see the normal form alone.
 	Canonical func(name string) (string, error)
-	// Limiter counts attempts before they are hashed; nil does not. A server that
-	// others can reach has one: see authn/throttle.
+	// Space is the name space of the accounts. Set it if a server has several account tables:
+	// limits count the same name in two spaces as two accounts.
+	Space string
+	// Limiter counts attempts before they are hashed. nil is a limiter in the memory of this
+	// process, with the default limits of package throttle and without device cookies. Set
+	// your own for device cookies, and if several processes share the accounts.
 	Limiter authn.LoginLimiter
+	// InsecureNoLimiter does not limit attempts: passwords can then be guessed as fast as the
+	// hasher computes. Use it in tests, or if something in front of the server limits logins.
+	InsecureNoLimiter bool
+	// Proxies are trusted to report the client's address, for the limiter of a nil Limiter and
+	// for Cached. Set it behind a reverse proxy; otherwise all clients share one address, and
+	// one limit.
+	Proxies authn.TrustedProxies
 	// FailureFloor is how long a failed login takes at least, a wait for the hasher
 	// not counted, so that its time tells nothing; 0 is 500 ms. Keep it above the
 	// slowest hash that is stored. The floor's wait holds no slot of the hasher.
@@ -93,6 +104,9 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 		o.Sleep = sleep
 	}
 	c.perms, _ = store.(storage.Permissions)
+	if err := o.limit(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -144,13 +158,15 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 		return authn.Login{}, storage.User{}, errTooLong
 	}
 	name, nameErr := c.canonical(name)
-	attempt, err := c.reserve(r, name)
+	attempt, err := c.opts.Limiter.Reserve(r, c.opts.Space+"\x00"+name)
 	if err != nil {
 		return authn.Login{}, storage.User{}, err
 	}
-	v, err := c.verify(ctx, attempt.Source(), name, nameErr, password)
+	v, err := c.verify(ctx, attempt, name, nameErr, password)
 	u := v.user
 	switch {
+	case errors.Is(err, errTooMany):
+		return authn.Login{}, storage.User{}, errors.Unwrap(err)
 	case err != nil:
 		attempt.Cancelled(ctx)
 		return authn.Login{}, storage.User{}, err
@@ -162,7 +178,7 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	}
 	cookies := attempt.Succeeded(ctx)
 	if v.outdated {
-		u.Password = c.rehash(ctx, attempt.Source(), u, password)
+		u.Password = c.rehash(ctx, askerOf(attempt, c.opts.Space+"\x00"+name), u, password)
 	}
 	login, err := c.login(ctx, u)
 	if err != nil {
@@ -187,20 +203,6 @@ func (c *Checker) canonical(name string) (string, error) {
 	}
 	return form, nil
 }
-
-func (c *Checker) reserve(r *http.Request, name string) (authn.LoginAttempt, error) {
-	if c.opts.Limiter == nil {
-		return uncounted(authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))), nil
-	}
-	return c.opts.Limiter.Reserve(r, name)
-}
-
-// uncounted is an attempt without a limiter.
-type uncounted string
-
-func (uncounted) Succeeded(context.Context) []*http.Cookie { return nil }
-func (uncounted) Cancelled(context.Context)                {}
-func (u uncounted) Source() string                         { return string(u) }
 
 // Why a login failed, for the log.
 var (
@@ -229,7 +231,7 @@ func (v verdict) why() error {
 
 // verify computes one hash, whoever it is. The error says that it could not be
 // decided; nothing was hashed then.
-func (c *Checker) verify(ctx context.Context, source, name string, nameErr error, password string) (v verdict, err error) {
+func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name string, nameErr error, password string) (v verdict, err error) {
 	if nameErr != nil {
 		v.reason = nameErr
 	} else if v.user, err = c.store.UserByName(ctx, name); errors.Is(err, storage.ErrNotFound) {
@@ -239,8 +241,13 @@ func (c *Checker) verify(ctx context.Context, source, name string, nameErr error
 	} else if !v.user.Active {
 		v.reason = errDisabled
 	}
+	if a, ok := attempt.(authn.AccountAttempt); ok {
+		if err := a.Account(ctx, v.user.ID, v.user.Epoch); err != nil {
+			return verdict{}, tooMany{err}
+		}
+	}
 	joined := c.opts.Clock()
-	release, err := c.hasher.queue.enter(ctx, source)
+	release, err := c.hasher.queue.enter(ctx, askerOf(attempt, c.opts.Space+"\x00"+name))
 	if err != nil {
 		return verdict{}, err
 	}
@@ -261,8 +268,8 @@ func (c *Checker) verify(ctx context.Context, source, name string, nameErr error
 
 // rehash exchanges the hash for one of the present parameters, unless somebody
 // changed the password meanwhile. What fails here does not fail the login.
-func (c *Checker) rehash(ctx context.Context, source string, u storage.User, password string) storage.PasswordHash {
-	hash, err := c.hasher.Hash(ctx, source, password)
+func (c *Checker) rehash(ctx context.Context, a asker, u storage.User, password string) storage.PasswordHash {
+	hash, err := c.hasher.hashFor(ctx, a, password)
 	if err == nil {
 		err = c.store.ReplaceHash(ctx, u.ID, u.Password, hash)
 	}

@@ -122,7 +122,7 @@ func TestAttacksOnLogin(t *testing.T) {
 			if _, err := w.login(name, secret); err != nil {
 				t.Errorf("%q: %v", name, err)
 			}
-			if len(w.limiter.accounts) != 1 || w.limiter.accounts[0] != "alice" {
+			if len(w.limiter.accounts) != 1 || w.limiter.accounts[0] != "\x00alice" {
 				t.Errorf("%q is counted as %q", name, w.limiter.accounts)
 			}
 			if _, err := w.checker.Register(t.Context(), password.NewUser{Name: name, Password: secret}); status(err) != 400 {

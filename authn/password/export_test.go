@@ -2,6 +2,8 @@ package password
 
 import (
 	"context"
+	"net/http"
+	"net/netip"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -11,12 +13,17 @@ import (
 func (h *Hasher) Slots() (taken, waiting int) {
 	h.queue.mu.Lock()
 	defer h.queue.mu.Unlock()
-	return len(h.queue.slots), h.queue.waiting
+	return h.queue.running[strangers] + h.queue.running[knowns], h.queue.waiting
 }
 
 // Hold takes a slot as a hash does.
 func (h *Hasher) Hold(ctx context.Context, source string) (release func(), err error) {
-	return h.queue.enter(ctx, source)
+	return h.queue.enter(ctx, asker{network: source})
+}
+
+// HoldAs is Hold for an account from a network, known or not.
+func (h *Hasher) HoldAs(ctx context.Context, known bool, account, network string) (release func(), err error) {
+	return h.queue.enter(ctx, asker{known, account, network})
 }
 
 // OnHash calls begin as each hash begins, and end as it ends.
@@ -36,4 +43,4 @@ func Entries(c authn.PasswordChecker) int {
 }
 
 // SourceOf is where Cached remembers an account of a request for.
-var SourceOf = sourceOf
+func SourceOf(r *http.Request) netip.Addr { return sourceOf(authn.TrustedProxies{}, r) }

@@ -51,8 +51,9 @@ type HasherOptions struct {
 	// MaxWait is how long a login waits for a slot before it is told 503; 0 is one
 	// second.
 	MaxWait time.Duration
-	// MaxWaiting is how many may wait at once; 0 is 256. One source (an address, or
-	// an IPv6 /64) may hold a quarter of that.
+	// MaxWaiting is how many may wait at once; 0 is 256. One network (an IPv4 /24 or an
+	// IPv6 /48) may hold a quarter of that. Slots are shared fairly by account and network,
+	// and half of them are reserved for logins of known callers (authn.AccountAttempt).
 	MaxWaiting int
 }
 
@@ -115,7 +116,11 @@ func (p Params) check() error {
 // queue is full or that the wait was too long; an end of ctx while waiting is its
 // own error.
 func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
-	release, err := h.queue.enter(ctx, source)
+	return h.hashFor(ctx, asker{network: source}, password)
+}
+
+func (h *Hasher) hashFor(ctx context.Context, a asker, password string) (storage.PasswordHash, error) {
+	release, err := h.queue.enter(ctx, a)
 	if err != nil {
 		return "", err
 	}
@@ -143,7 +148,7 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // password of more than 72 bytes or with NUL matches no plain bcrypt hash, since
 // bcrypt does not look at all of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
-	release, err := h.queue.enter(ctx, source)
+	release, err := h.queue.enter(ctx, asker{network: source})
 	if err != nil {
 		return false, false, err
 	}

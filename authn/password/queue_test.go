@@ -179,7 +179,7 @@ func TestQueueCancelled(t *testing.T) {
 	})
 }
 
-// Without a limiter the share is that of the address of the connection.
+// The share is that of the network of the connection.
 func TestQueueSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, release := full(t, time.Minute, 8)
@@ -187,8 +187,8 @@ func TestQueueSource(t *testing.T) {
 		must(t, err)
 		var busy, other atomic.Int64
 		for _, address := range []string{
-			"[2001:db8::1]:1", "[2001:db8::2]:2", "[2001:db8::ffff:0:0:3]:3", "[2001:db8:0:1::1]:1",
-			"192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3", "192.0.2.2:1",
+			"[2001:db8::1]:1", "[2001:db8:0:1::2]:2", "[2001:db8:0:ffff::3]:3", "[2001:db8:1::1]:1",
+			"192.0.2.1:1", "192.0.2.2:2", "192.0.2.255:3", "192.0.3.1:1",
 		} {
 			go func() {
 				r := httptest.NewRequest("POST", "/", nil).WithContext(t.Context())
@@ -203,7 +203,7 @@ func TestQueueSource(t *testing.T) {
 			synctest.Wait()
 		}
 		if _, waiting := h.Slots(); busy.Load() != 2 || waiting != 6 {
-			t.Errorf("%d were turned away and %d wait; want the third of one IPv6 /64 and the third of one IPv4 address away", busy.Load(), waiting)
+			t.Errorf("%d were turned away and %d wait; want the third of one IPv6 /48 and the third of one IPv4 /24 away", busy.Load(), waiting)
 		}
 		release()
 		time.Sleep(time.Minute) // the floor

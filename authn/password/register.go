@@ -190,6 +190,9 @@ func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
 		return errOld.With(err)
 	}
+	if err == nil {
+		c.Vouch(r, u.ID)
+	}
 	return err
 }
 

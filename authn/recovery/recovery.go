@@ -20,6 +20,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -76,10 +77,15 @@ type Deliver func(ctx context.Context, m Message) error
 type Options struct {
 	// TTL is how long a link is good; 0 is an hour, at most a day.
 	TTL time.Duration
-	// Limiter counts requests, for each address that was asked for and for each source.
-	// Give it one of its own, or requests would count as failed logins. nil counts
-	// nothing: then anybody can fill a mailbox.
+	// Limiter counts requests, for each address that was requested and for each client
+	// address. nil is one of its own in the memory of this process, with the default limits
+	// of package throttle.
 	Limiter authn.LoginLimiter
+	// InsecureNoLimiter does not limit requests: anyone can then fill a mailbox. Use it in
+	// tests, or if something in front of the server limits them.
+	InsecureNoLimiter bool
+	// Proxies are trusted to report the client's address, for the limiter of a nil Limiter.
+	Proxies authn.TrustedProxies
 	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503.
 	Queue int
 	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
@@ -151,6 +157,16 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 	}
 	if o.TTL < time.Minute || o.TTL > 24*time.Hour || o.Queue < 1 || o.Timeout < 0 {
 		return nil, errors.New("recovery: want a TTL from a minute to a day, a queue, and a timeout above 0")
+	}
+	if o.InsecureNoLimiter && o.Limiter != nil {
+		return nil, errors.New("recovery: New: Limiter and InsecureNoLimiter exclude each other")
+	}
+	if o.Limiter == nil && !o.InsecureNoLimiter {
+		l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Proxies: o.Proxies, Logger: o.Logger, Clock: o.Clock})
+		if err != nil {
+			return nil, err
+		}
+		o.Limiter = l
 	}
 	r.queue = make(chan string, o.Queue)
 	return r, nil

@@ -168,7 +168,7 @@ func newWorld(t *testing.T, s store, setMail func(id, mail string) error) *world
 	must(t, err)
 	_, err = w.passwords.Register(t.Context(), password.NewUser{ID: "id-alice", Name: "alice", Email: "a@app.example", Password: "wonderland-1"})
 	must(t, err)
-	w.Recovery = w.recovery(&recovery.Options{})
+	w.Recovery = w.recovery(&recovery.Options{InsecureNoLimiter: true})
 	return w
 }
 
@@ -406,6 +406,34 @@ func TestResetRace(t *testing.T) {
 	})
 }
 
+// reset begins the names under which requests are counted: never those of logins.
+const reset = "password reset\x00"
+
+// Without options requests are limited.
+func TestLimitedByDefault(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		t.Run("edge_A14/requests for links", func(t *testing.T) {
+			r := w.recovery(&recovery.Options{})
+			for _, address := range []string{"alice", "nobody"} {
+				got := map[int]int{}
+				for range 20 {
+					rec := post(r.Request(), fmt.Sprintf(`{"address":%q}`, address))
+					if got[rec.Code]++; rec.Code == 429 && rec.Header().Get("Retry-After") == "" {
+						t.Error("no Retry-After")
+					}
+				}
+				if got[200] != 5 || got[429] != 15 {
+					t.Errorf("%s: %v", address, got)
+				}
+			}
+			if _, err := recovery.New(w.s, w.passwords, page, w.s.UserByName, func(context.Context, recovery.Message) error { return nil },
+				&recovery.Options{InsecureNoLimiter: true, Limiter: &counter{}}); err == nil {
+				t.Error("a limiter and none were accepted")
+			}
+		})
+	})
+}
+
 // Known and unknown addresses are answered alike, after the same work.
 func TestRequestTellsNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
@@ -453,7 +481,7 @@ func TestRequestTellsNothing(t *testing.T) {
 				t.Errorf("%s: %d beyond the limit", address, rec.Code)
 			}
 		}
-		if !slices.Equal(limiter.names, []string{"alice", "nobody", "off", "sso", "alice", "nobody", "alice", "nobody"}) {
+		if !slices.Equal(limiter.names, []string{reset + "alice", reset + "nobody", reset + "off", reset + "sso", reset + "alice", reset + "nobody", reset + "alice", reset + "nobody"}) {
 			t.Errorf("%q", limiter.names)
 		}
 		for body, want := range map[string]int{`{}`: 400, `{"address":""}`: 400, `{"address":"` + strings.Repeat("a", 255) + `"}`: 400, `[]`: 400, `{`: 400} {

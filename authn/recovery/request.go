@@ -48,7 +48,7 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	}
 	if r.opts.Limiter != nil {
 		// Counted as it was typed, but for its letters' case: what it means is not looked up.
-		if _, err := r.opts.Limiter.Reserve(req, strings.ToLower(address)); err != nil {
+		if _, err := r.opts.Limiter.Reserve(req, "password reset\x00"+strings.ToLower(address)); err != nil {
 			return err
 		}
 	}

@@ -34,27 +34,39 @@ var (
 func (r *Recovery) Reset() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		v, err := loginform.Read(w, req, loginform.Field{Name: "token", Trim: true}, loginform.Password)
+		var subject string
 		if err == nil {
-			err = r.ResetPassword(req.Context(), v[0], v[1])
+			subject, err = r.reset(req.Context(), v[0], v[1])
 		}
 		if err != nil {
 			authn.Respond(w, req, err)
 			return
+		}
+		// The link proved that the caller reads the account's mail.
+		for _, c := range r.passwords.Vouch(req, subject) {
+			http.SetCookie(w, c)
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 	})
 }
 
-// ResetPassword is what Reset does. Of many at once that use one token, one succeeds.
+// ResetPassword is what Reset does, but for the login limits, which know the caller after Reset
+// (password.Checker.Vouch). Of many at once that use one token, one succeeds.
 func (r *Recovery) ResetPassword(ctx context.Context, token, password string) error {
+	_, err := r.reset(ctx, token, password)
+	return err
+}
+
+// reset returns the ID of the account.
+func (r *Recovery) reset(ctx context.Context, token, password string) (subject string, err error) {
 	t, u, err := r.check(ctx, token)
 	if err != nil {
-		return err
+		return "", err
 	}
 	hash, err := r.passwords.NewHash(ctx, u, password)
 	if err != nil {
-		return err
+		return "", err
 	}
 	err = r.store.InTx(ctx, func(ctx context.Context) error {
 		// It moves the epoch and takes the token away: whoever comes second is stale.
@@ -71,13 +83,13 @@ func (r *Recovery) ResetPassword(ctx context.Context, token, password string) er
 		return nil
 	})
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
-		return errInvalid.With(err)
+		return "", errInvalid.With(err)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	r.tell(ctx, Event{Done, u.ID})
-	return nil
+	return u.ID, nil
 }
 
 // check returns a token that is good now.

@@ -14,7 +14,7 @@ import (
 // benchClock moves one second for each reading, so that no limit is reached.
 func benchClock() func() time.Time {
 	t := time.Unix(1_800_000_000, 0)
-	return func() time.Time { t = t.Add(time.Second); return t }
+	return func() time.Time { t = t.Add(30 * time.Second); return t }
 }
 
 // The floor is the handler called directly.
@@ -48,15 +48,21 @@ func BenchmarkReserve(b *testing.B) {
 	l := login(b, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, Clock: benchClock()})
 	a, err := l.Reserve(from("192.0.2.1:1"), "alice")
 	must(b, err)
+	must(b, a.(authn.AccountAttempt).Account(b.Context(), "1", 0))
 	device := a.Succeeded(b.Context())[0]
-	for name, r := range map[string]*http.Request{"stranger": from("192.0.2.1:1"), "device": from("192.0.2.1:1", device)} {
+	for name, r := range map[string]*http.Request{"stranger": from("192.0.2.1:1"), "known": from("192.0.2.2:1"), "device": from("192.0.2.3:1", device)} {
 		b.Run(name, func(b *testing.B) {
+			subject := "1"
+			if name == "stranger" {
+				subject = "" // never remembered
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				a, err := l.Reserve(r, "alice")
 				if err != nil {
 					b.Fatal(err)
 				}
+				_ = a.(authn.AccountAttempt).Account(b.Context(), subject, 0)
 				a.Succeeded(b.Context())
 			}
 		})
@@ -80,7 +86,7 @@ func BenchmarkMemoryFull(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := m.Take(context.Background(), now, next()); err != nil {
+		if _, err := m.Take(context.Background(), now, [][]throttle.Bucket{next()}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,7 +3,6 @@ package throttle
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -16,9 +15,10 @@ import (
 // deviceAge is how long a device is known after its last new cookie.
 const deviceAge = 180 * 24 * time.Hour
 
-// devices makes and reads device cookies: sealed with AES-256-GCM, the cookie's
-// name as associated data. Inside are the time of issue, a random device id, and a
-// digest of the account.
+// devices makes and reads device cookies: sealed with AES-256-GCM, the cookie's name as
+// associated data. Inside are the time of issue, a device ID, the stamp of the account's
+// subject and epoch, and a digest of its name space and name. The cookie alone makes nobody
+// known: the store decides which devices are.
 type devices struct {
 	aead   cipher.AEAD
 	name   string
@@ -26,15 +26,15 @@ type devices struct {
 }
 
 type device struct {
-	id     [16]byte
-	issued time.Time
+	id, stamp Key
+	issued    time.Time
 }
 
-const deviceLen = 8 + 16 + sha256.Size
+const deviceLen = 8 + 16 + 16 + sha256.Size
 
 func newDevices(key []byte, plain bool) (*devices, error) {
 	if len(key) != 32 {
-		return nil, errors.New("throttle: DeviceKey has 32 bytes")
+		return nil, errors.New("throttle: NewLogin: DeviceKey must have 32 bytes")
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -50,8 +50,8 @@ func newDevices(key []byte, plain bool) (*devices, error) {
 	return &devices{aead, "__Host-device", true}, nil
 }
 
-// read returns the device of the request's cookie, if it is good for the account.
-// Two cookies of the name are none.
+// read returns the device of the request's cookie, if it is valid for the account. Two cookies
+// of the name are none.
 func (d *devices) read(r *http.Request, account string, now time.Time) (device, bool) {
 	cookies := r.CookiesNamed(d.name)
 	if len(cookies) != 1 {
@@ -67,29 +67,24 @@ func (d *devices) read(r *http.Request, account string, now time.Time) (device, 
 	}
 	x := device{issued: time.Unix(int64(binary.BigEndian.Uint64(b)), 0)}
 	copy(x.id[:], b[8:])
+	copy(x.stamp[:], b[24:])
 	sum := sha256.Sum256([]byte(account))
 	age := now.Sub(x.issued)
-	if subtle.ConstantTimeCompare(sum[:], b[24:]) != 1 || age < -time.Minute || age >= deviceAge {
+	if subtle.ConstantTimeCompare(sum[:], b[40:]) != 1 || age < -time.Minute || age >= deviceAge {
 		return device{}, false
 	}
 	return x, true
 }
 
-// cookies returns the cookie for a device that has just logged in; none where its
-// cookie is in the first half of its life.
-func (d *devices) cookies(account string, known *device, now time.Time) []*http.Cookie {
-	x := device{issued: now}
-	if known != nil {
-		if now.Sub(known.issued) < deviceAge/2 {
-			return nil
-		}
-		x.id = known.id
-	} else {
-		_, _ = rand.Read(x.id[:]) // never fails; see crypto/rand
+// cookies returns the cookie for a device that has just logged in; none if the one that came
+// is in the first half of its life.
+func (d *devices) cookies(account string, id, stamp Key, came *device, now time.Time) []*http.Cookie {
+	if came != nil && now.Sub(came.issued) < deviceAge/2 {
+		return nil
 	}
 	sum := sha256.Sum256([]byte(account))
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, deviceLen), uint64(x.issued.Unix()))
-	b = append(append(b, x.id[:]...), sum[:]...)
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, deviceLen), uint64(now.Unix()))
+	b = append(append(append(b, id[:]...), stamp[:]...), sum[:]...)
 	return []*http.Cookie{{
 		Name: d.name, Value: base64.RawURLEncoding.EncodeToString(d.aead.Seal(nil, nil, b, []byte(d.name))),
 		Path: "/", MaxAge: int(deviceAge / time.Second), Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,

@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
@@ -18,9 +20,13 @@ func TestDeviceCookie(t *testing.T) {
 		n++
 		return from(fmt.Sprintf("203.0.%d.%d:1", n/250, n%250), cookies...)
 	}
-	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{Account: ten, DeviceKey: key32, Clock: c.now})
+	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{Limits: &throttle.LoginLimits{Account: ten, KnownAccount: ten}, DeviceKey: key32, Clock: c.now})
 	a, err := l.Reserve(anywhere(), "alice")
 	must(t, err)
+	if len(a.Succeeded(t.Context())) != 0 {
+		t.Error("a cookie for an account that nobody named")
+	}
+	a = reserve(t, l, anywhere(), "alice")
 	cookies := a.Succeeded(t.Context())
 	if len(cookies) != 1 {
 		t.Fatalf("%d cookies", len(cookies))
@@ -64,14 +70,12 @@ func TestDeviceCookie(t *testing.T) {
 		}
 	})
 	t.Run("renewed_and_expired", func(t *testing.T) {
-		a, err := l.Reserve(anywhere(cookie), "alice")
-		must(t, err)
+		a := reserve(t, l, anywhere(cookie), "alice")
 		if len(a.Succeeded(t.Context())) != 0 {
 			t.Error("a young cookie is renewed")
 		}
 		c.add(100 * 24 * time.Hour)
-		a, err = l.Reserve(anywhere(cookie), "alice")
-		must(t, err)
+		a = reserve(t, l, anywhere(cookie), "alice")
 		if len(a.Succeeded(t.Context())) != 1 {
 			t.Error("an old cookie is not renewed")
 		}
@@ -82,12 +86,11 @@ func TestDeviceCookie(t *testing.T) {
 		}
 	})
 	plain := login(t, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, PlainHTTP: true, Clock: c.now})
-	a, err = plain.Reserve(anywhere(), "alice")
-	must(t, err)
+	a = reserve(t, plain, anywhere(), "alice")
 	if got := a.Succeeded(t.Context()); len(got) != 1 || got[0].Name != "device" || got[0].Secure {
 		t.Errorf("%v", got)
 	}
-	for _, o := range []throttle.LoginOptions{{DeviceKey: key32[:16]}, {NameKey: key32[:5]}, {Account: []throttle.Rate{{}}}, {Source: []throttle.Rate{{-1, time.Minute}}}, {Global: []throttle.Rate{{5, 0}}}} {
+	for _, o := range []throttle.LoginOptions{{DeviceKey: key32[:16]}, {NameKey: key32[:5]}, {Limits: &throttle.LoginLimits{Account: []throttle.Rate{{}}}}, {Limits: &throttle.LoginLimits{KnownNet: []throttle.Rate{{-1, time.Minute}}}}, {Limits: &throttle.LoginLimits{Free: []throttle.Rate{{5, 0}}}}, {Limits: &throttle.LoginLimits{Free: []throttle.Rate{{5, 1}, {5, 1}}}}} {
 		if _, err := throttle.NewLogin(throttle.NewMemory(nil), &o); err == nil {
 			t.Errorf("%+v was taken", o)
 		}
@@ -95,4 +98,27 @@ func TestDeviceCookie(t *testing.T) {
 	if _, err := throttle.NewLogin(nil, nil); err == nil {
 		t.Error("no store was taken")
 	}
+}
+
+// Whatever a cookie holds: nobody is known by it whom the store does not know, and nothing panics.
+func FuzzDeviceCookie(f *testing.F) {
+	c := newClock()
+	l := login(f, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, NameKey: key32, Clock: c.now})
+	other := login(f, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, NameKey: key32, Clock: c.now})
+	good := reserve(f, other, from("192.0.2.1:1"), "alice").Succeeded(f.Context())[0].Value
+	for _, s := range []string{"", "x", good, good[:40], good + "A", "====", strings.Repeat("A", 5000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		r := from("203.0.113.1:1")
+		r.Header["Cookie"] = []string{"__Host-device=" + value}
+		a, err := l.Reserve(r, "alice")
+		if err != nil {
+			t.Skip() // no units left
+		}
+		defer a.Cancelled(t.Context())
+		if must(t, a.(authn.AccountAttempt).Account(t.Context(), "id of alice", 0)); a.(authn.AccountAttempt).Known() {
+			t.Errorf("known by %q", value)
+		}
+	})
 }

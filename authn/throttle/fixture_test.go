@@ -3,8 +3,9 @@ package throttle_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -47,10 +48,15 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = t
+}
+
 // from is a request of an address.
 func from(addr string, cookies ...*http.Cookie) *http.Request {
-	r := httptest.NewRequest("POST", "/", nil)
-	r.RemoteAddr = addr
+	r := &http.Request{Method: "POST", URL: &url.URL{Path: "/"}, Header: http.Header{}, RemoteAddr: addr}
 	for _, c := range cookies {
 		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 	}
@@ -62,6 +68,15 @@ func login(t testing.TB, s throttle.Store, o throttle.LoginOptions) *throttle.Lo
 	l, err := throttle.NewLogin(s, &o)
 	must(t, err)
 	return l
+}
+
+// reserve reserves an attempt at an account that exists, of epoch 0.
+func reserve(t testing.TB, l *throttle.Login, r *http.Request, account string) authn.LoginAttempt {
+	t.Helper()
+	a, err := l.Reserve(r, account)
+	must(t, err)
+	must(t, a.(authn.AccountAttempt).Account(t.Context(), "id of "+account, 0))
+	return a
 }
 
 // tries counts how many attempts in a row are let through.
@@ -91,9 +106,11 @@ type spy struct {
 	seen []throttle.Bucket
 }
 
-func (s *spy) Take(ctx context.Context, now time.Time, b []throttle.Bucket) (time.Duration, error) {
-	s.seen = append(s.seen, b...)
-	return s.Store.Take(ctx, now, b)
+func (s *spy) Take(ctx context.Context, now time.Time, plans [][]throttle.Bucket) (throttle.Outcome, error) {
+	for _, p := range plans {
+		s.seen = append(s.seen, p...)
+	}
+	return s.Store.Take(ctx, now, plans)
 }
 
 // down is a store that fails.
@@ -101,7 +118,15 @@ type down struct{}
 
 var errDown = errors.New("down")
 
-func (down) Take(context.Context, time.Time, []throttle.Bucket) (time.Duration, error) {
-	return 0, errDown
+func (down) Take(context.Context, time.Time, [][]throttle.Bucket) (throttle.Outcome, error) {
+	return throttle.Outcome{}, errDown
 }
 func (down) GiveBack(context.Context, time.Time, []throttle.Bucket) error { return errDown }
+func (down) Mark(context.Context, time.Time, throttle.Key, throttle.Mark, int, time.Duration) error {
+	return errDown
+}
+func (down) Marks(context.Context, time.Time, []throttle.Key) ([][]throttle.Mark, error) {
+	return nil, errDown
+}
+
+var quiet = slog.New(slog.DiscardHandler)

@@ -5,65 +5,59 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// DefaultAccount lets a person mistype: 10/m and 30/15m. The wait grows from 6
-// seconds to 30, and no answer ever names more. In any 15 minutes an account is
-// tried at most 60 times, and 30 times in the long run.
-func DefaultAccount() []Rate { return []Rate{{10, time.Minute}, {30, 15 * time.Minute}} }
-
-// DefaultSource is wider, since many people may share an address: 30/m and 300/h.
-func DefaultSource() []Rate { return []Rate{{30, time.Minute}, {300, time.Hour}} }
-
-// DefaultGlobal bounds what a flood from everywhere may hash: 1000/m.
-func DefaultGlobal() []Rate { return []Rate{{1000, time.Minute}} }
-
 // LoginOptions change a Login; nil is fine.
 type LoginOptions struct {
-	// Account, Source and Global are the rates for one account, one address (IPv4,
-	// or IPv6 /64) and all together. nil is the default; an empty list is no limit.
-	Account, Source, Global []Rate
+	// Limits are the rates; nil is DefaultLoginLimits().
+	Limits *LoginLimits
 	// Proxies are believed about the client's address.
 	Proxies authn.TrustedProxies
 	// NameKey is the 32-byte key under which names and addresses are hashed
-	// (keys.ThrottleNames); nil draws one for this process, which processes that
-	// share a store can not do.
+	// (keys.ThrottleNames). nil draws one for this process; processes that share a store must
+	// set it.
 	NameKey Secret
-	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie); nil sends
-	// none. Without them strangers can use up an account's attempts and so keep its
-	// owner out while they go on.
+	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie); nil sends none.
+	// Without them a user is known by address only, and while many networks attack the
+	// account, its owner cannot log in from a new address.
 	DeviceKey Secret
 	// PlainHTTP names the device cookie "device" without Secure, for work on
 	// loopback. Otherwise it is "__Host-device". The other name is never read.
 	PlainHTTP bool
-	// Logger is told, at most once a minute, that the store fails; nil is
-	// slog.Default().
+	// Logger receives, at most once a minute, that the store fails; nil is slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now where nil.
+	// Clock is time.Now if nil. A clock without monotonic readings makes the limits follow
+	// steps of the wall clock.
 	Clock func() time.Time
 }
 
-// Login limits logins (RULES L1). It is the authn.LoginLimiter of a password
-// checker: each attempt takes one unit of the account, the source and all
-// together, as one, before anything is hashed. A success gives these units back
-// and resets nothing.
+// Login limits login attempts. It is the authn.LoginLimiter of a password checker: each
+// attempt takes one unit of every bucket that it belongs to, or of none, before anything is
+// hashed. A success gives these units back (see LoginLimits.Free) and resets nothing.
 //
-// Where the store fails, attempts are counted in this process's memory until it
-// answers again: a limiter that fails is never no limiter.
+// Failures of strangers do not lock the owner out: callers that logged the account in before,
+// from the same address or with a device cookie, have buckets of their own. They are known
+// until the account's epoch changes, at most 8 addresses and 8 devices an account. An address
+// where more than 4 accounts logged in within 90 days makes nobody known.
+//
+// If the store fails, attempts are counted in this process's memory, so limits still apply.
 type Login struct {
 	store   *resilient
+	limits  LoginLimits
 	opts    LoginOptions
 	names   namer
 	devices *devices // nil: no device cookies
-	global  Bucket
+
+	strangers, reserve Bucket
 }
 
-var _ authn.LoginLimiter = (*Login)(nil)
+var (
+	_ authn.LoginLimiter = (*Login)(nil)
+	_ authn.Voucher      = (*Login)(nil)
+)
 
 // NewLogin returns a limiter that counts in store.
 func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
@@ -72,99 +66,122 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 		o = *opts
 	}
 	if store == nil {
-		return nil, errors.New("throttle: a store is needed")
+		return nil, errors.New("throttle: NewLogin: a store is needed")
 	}
-	if o.Account = slices.Clone(o.Account); o.Account == nil {
-		o.Account = DefaultAccount()
+	l := &Login{limits: DefaultLoginLimits()}
+	if o.Limits != nil {
+		l.limits = *o.Limits
 	}
-	if o.Source = slices.Clone(o.Source); o.Source == nil {
-		o.Source = DefaultSource()
-	}
-	if o.Global = slices.Clone(o.Global); o.Global == nil {
-		o.Global = DefaultGlobal()
-	}
-	if err := errors.Join(checkAll(o.Account), checkAll(o.Source), checkAll(o.Global)); err != nil {
+	if err := l.limits.check(); err != nil {
 		return nil, err
 	}
 	if o.NameKey != nil && len(o.NameKey) != 32 {
-		return nil, errors.New("throttle: NameKey has 32 bytes")
+		return nil, errors.New("throttle: NewLogin: NameKey must have 32 bytes")
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	l := &Login{store: newResilient(store, o.Logger), opts: o, names: newNamer(o.NameKey)}
-	l.global = Bucket{l.names.name("global"), o.Global, true}
+	l.store, l.names = newResilient(store, o.Logger), newNamer(o.NameKey)
+	l.strangers = Bucket{l.names.name("strangers"), l.limits.Strangers, true}
+	l.reserve = Bucket{l.names.name("quiet reserve"), l.limits.QuietReserve, true}
 	if o.DeviceKey != nil {
 		var err error
 		if l.devices, err = newDevices(o.DeviceKey, o.PlainHTTP); err != nil {
 			return nil, err
 		}
 	}
-	l.opts.NameKey, l.opts.DeviceKey = nil, nil // not to be printed with the rest
+	o.NameKey, o.DeviceKey, o.Limits = nil, nil, nil // not to be printed with the rest
+	l.opts = o
 	return l, nil
 }
 
-// Reserve implements authn.LoginLimiter. The error is authn.Throttled, the same
-// for accounts that exist and for those that do not.
+// Reserve implements authn.LoginLimiter. The error is authn.Throttled, the same for accounts
+// that exist and for those that do not.
 func (l *Login) Reserve(r *http.Request, account string) (authn.LoginAttempt, error) {
-	now := l.opts.Clock()
-	a := &attempt{l: l, account: account, source: authn.SourceOf(l.opts.Proxies.ClientAddr(r))}
-	key := l.names.name("account", account)
-	if l.devices != nil {
-		if d, ok := l.devices.read(r, account, now); ok {
-			// A device that logged in before is counted by itself: strangers can not
-			// use up its attempts.
-			a.device = &d
-			key = l.names.name("device", account, string(d.id[:]))
-		}
-	}
-	a.buckets = []Bucket{
-		{key, l.opts.Account, false},
-		{l.names.name("source", a.source), l.opts.Source, false},
-		l.global,
-	}
-	wait, from, err := l.store.take(r.Context(), now, a.buckets)
-	if err != nil {
+	ctx, now := r.Context(), l.opts.Clock()
+	a := &attempt{l: l, account: account, at: placesOf(l.opts.Proxies.ClientAddr(r))}
+	a.keys = l.names.keysOf(account, a.at)
+	if err := a.recall(ctx, r, now); err != nil {
 		return nil, err
 	}
-	if wait > 0 {
-		return nil, authn.Throttled(wait)
+	if err := a.take(ctx, now); err != nil {
+		return nil, err
 	}
-	a.from = from
 	return a, nil
 }
 
-// attempt is one reserved attempt.
-type attempt struct {
-	l       *Login
-	account string
-	source  string
-	device  *device
-	buckets []Bucket
-	from    Store // where the units were taken
-	done    atomic.Bool
+// Numbers and ages of what makes callers known.
+const (
+	maxDevices = 8
+	maxPlaces  = 8
+	crowd      = 5 // accounts at one address that make nobody known there
+	placeAge   = 90 * 24 * time.Hour
+	renewAfter = 10 * time.Minute // of marks in use
+)
+
+// othersWait is the Retry-After of a refusal by a count that others share: the exact time
+// would report what they do.
+const othersWait = time.Minute
+
+// plans lists what may be taken, in order: as a known device, from a known address, as a
+// stranger.
+func (a *attempt) plans() (plans [][]Bucket, as []class) {
+	l, k := a.l, &a.keys
+	lim := &l.limits
+	plans, as = make([][]Bucket, 0, 6), make([]class, 0, 6)
+	if a.device.known || a.place.known {
+		base := []Bucket{
+			{of("known account", k.account), lim.KnownAccount, false}, {of("known source", k.source), lim.KnownSource, false},
+			{of("known block", k.block), lim.KnownBlock, false}, {of("known net", k.net), lim.KnownNet, false},
+		}
+		if a.device.known {
+			own := Bucket{of("known device", k.account, a.device.member), lim.KnownDevice, false}
+			plans, as = append(plans, append([]Bucket{own}, base...)), append(as, byDevice)
+		}
+		if a.place.known {
+			all := Bucket{of("known places", k.account), lim.KnownPlaces, false}
+			here := Bucket{of("known place", k.source), lim.KnownPlace, false}
+			plans, as = append(plans, append([]Bucket{all, here}, base...)), append(as, byPlace)
+		}
+	}
+	base := [...]Bucket{
+		{a.ownKey(), lim.AccountPlace, false}, {of("account net", k.account, k.net), lim.AccountNet, false},
+		{a.sourceKey(), lim.Source, false}, {of("block", k.block), lim.Block, false}, {of("net", k.net), lim.Net, false},
+	}
+	first := [...]Bucket{{of("first", k.account, k.net), once, false}, {of("account first", k.account), lim.AccountFirst, false}}
+	again := [...]Bucket{{of("account", k.account), lim.Account, false}}
+	all := [...]Bucket{l.strangers}
+	quiet := [...]Bucket{{of("quiet", k.net), lim.Quiet, false}, l.reserve}
+	for _, global := range [...][]Bucket{all[:], quiet[:]} {
+		if len(global) > 1 && (len(lim.Quiet) == 0 || len(lim.QuietReserve) == 0) {
+			continue
+		}
+		for _, account := range [...][]Bucket{first[:], again[:]} {
+			if len(account) > 1 && len(lim.AccountFirst) == 0 {
+				continue
+			}
+			p := make([]Bucket, 0, len(base)+len(account)+len(global))
+			plans, as = append(plans, append(append(append(p, base[:]...), account...), global...)), append(as, stranger)
+		}
+	}
+	return plans, as
 }
 
-// Source implements authn.LoginAttempt.
-func (a *attempt) Source() string { return a.source }
+func (a *attempt) ownKey() Key    { return of("account place", a.keys.account, a.keys.wide) }
+func (a *attempt) sourceKey() Key { return of("source", a.keys.source) }
 
-// Succeeded implements authn.LoginAttempt. It returns a device cookie unless the
-// request came with one that is good for a while yet.
-func (a *attempt) Succeeded(ctx context.Context) []*http.Cookie {
-	a.giveBack(ctx)
-	if a.l.devices == nil {
-		return nil
+// take reserves the attempt by the first plan that has units left.
+func (a *attempt) take(ctx context.Context, now time.Time) error {
+	plans, as := a.plans()
+	o, from, err := a.l.store.take(ctx, now, plans)
+	switch {
+	case err != nil:
+		return err
+	case o.Plan < 0 && (o.Key == a.ownKey() || o.Key == a.sourceKey()):
+		return authn.Throttled(o.Wait)
+	case o.Plan < 0:
+		return authn.Throttled(othersWait)
 	}
-	return a.l.devices.cookies(a.account, a.device, a.l.opts.Clock())
-}
-
-// Cancelled implements authn.LoginAttempt.
-func (a *attempt) Cancelled(ctx context.Context) { a.giveBack(ctx) }
-
-// giveBack gives this attempt's units back once. The request may have ended
-// already; its units are given back all the same.
-func (a *attempt) giveBack(ctx context.Context) {
-	if a.done.CompareAndSwap(false, true) {
-		a.l.store.giveBack(context.WithoutCancel(ctx), a.l.opts.Clock(), a.from, a.buckets)
-	}
+	a.taken, a.class, a.from = plans[o.Plan], as[o.Plan], from
+	return nil
 }

@@ -21,9 +21,12 @@ func bucket(name string, rates ...throttle.Rate) throttle.Bucket {
 
 func take(t testing.TB, s throttle.Store, now time.Time, b ...throttle.Bucket) time.Duration {
 	t.Helper()
-	wait, err := s.Take(t.Context(), now, b)
+	o, err := s.Take(t.Context(), now, [][]throttle.Bucket{b})
 	must(t, err)
-	return wait
+	if o.Plan == 0 == (o.Wait > 0) {
+		t.Errorf("plan %d taken, wait %v", o.Plan, o.Wait)
+	}
+	return o.Wait
 }
 
 func TestMemory(t *testing.T) {
@@ -147,7 +150,7 @@ func TestMemory(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 64 {
 			wg.Go(func() {
-				if wait, err := m.Take(context.Background(), now, []throttle.Bucket{b}); err == nil && wait == 0 {
+				if o, err := m.Take(context.Background(), now, [][]throttle.Bucket{{b}}); err == nil && o.Plan == 0 {
 					passed.Add(1)
 				}
 			})

@@ -123,9 +123,14 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 	if !id.Authenticated() {
 		key = l.names.name(l.kind, "source", authn.SourceOf(l.opts.Proxies.ClientAddr(r)))
 	}
-	wait, _, err := l.store.take(r.Context(), l.opts.Clock(), []Bucket{{Key: key, Rates: l.rates}})
-	if err == nil && wait > 0 {
-		err = authn.Throttled(wait)
+	p := &struct { // in one allocation
+		plan  [1]Bucket
+		plans [1][]Bucket
+	}{plan: [1]Bucket{{Key: key, Rates: l.rates}}}
+	p.plans[0] = p.plan[:]
+	o, _, err := l.store.take(r.Context(), l.opts.Clock(), p.plans[:])
+	if err == nil && o.Plan < 0 {
+		err = authn.Throttled(o.Wait)
 	}
 	return err
 }

@@ -55,7 +55,7 @@ func TestTwoLimitsOfOneCaller(t *testing.T) {
 func TestSharedNames(t *testing.T) {
 	c := newClock()
 	store := throttle.NewMemory(nil)
-	o := throttle.LoginOptions{Account: []throttle.Rate{{10, time.Minute}}, Clock: c.now}
+	o := throttle.LoginOptions{Limits: &throttle.LoginLimits{Account: []throttle.Rate{{10, time.Minute}}}, Clock: c.now}
 	n := 0
 	anywhere := func() *http.Request { n++; return from(fmt.Sprintf("203.0.113.%d:1", n)) }
 	if got := tries(t, login(t, store, o), "alice", anywhere); got != 10 {
@@ -72,11 +72,11 @@ type flaky struct {
 	down bool
 }
 
-func (f *flaky) Take(ctx context.Context, now time.Time, b []throttle.Bucket) (time.Duration, error) {
+func (f *flaky) Take(ctx context.Context, now time.Time, plans [][]throttle.Bucket) (throttle.Outcome, error) {
 	if f.down {
-		return 0, errors.New("down")
+		return throttle.Outcome{}, errors.New("down")
 	}
-	return f.Memory.Take(ctx, now, b)
+	return f.Memory.Take(ctx, now, plans)
 }
 
 func (f *flaky) GiveBack(ctx context.Context, now time.Time, b []throttle.Bucket) error {
@@ -91,7 +91,7 @@ func TestGiveBackWhereTaken(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	for _, down := range []bool{true, false} {
 		s := &flaky{Memory: throttle.NewMemory(nil)}
-		l := login(t, s, throttle.LoginOptions{Account: []throttle.Rate{{3, time.Hour}}, Source: []throttle.Rate{}, Global: []throttle.Rate{}, Clock: newClock().now, Logger: quiet})
+		l := login(t, s, throttle.LoginOptions{Limits: &throttle.LoginLimits{Account: []throttle.Rate{{3, time.Hour}}}, Clock: newClock().now, Logger: quiet})
 		reserve := func() (authn.LoginAttempt, error) { return l.Reserve(from("192.0.2.1:1"), "alice") }
 		s.down = !down // one failure counted on the other side
 		_, err := reserve()
@@ -116,9 +116,12 @@ func TestGiveBackWhereTaken(t *testing.T) {
 
 func TestOptionsAreCopied(t *testing.T) {
 	rates := []throttle.Rate{{2, time.Minute}}
-	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{Account: rates, Clock: newClock().now})
+	limits := &throttle.LoginLimits{Account: rates}
+	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{Limits: limits, Clock: newClock().now})
 	rates[0].Limit = 1000
-	throttle.DefaultGlobal()[0].Limit = 1
+	limits.Account = nil
+	throttle.DefaultLoginLimits().Account[0].Limit = 1
+	limits.Scale(5, 1)
 	if got := tries(t, l, "alice", func() *http.Request { return from("192.0.2.1:1") }); got != 2 {
 		t.Errorf("%d attempts after the caller changed its slice", got)
 	}

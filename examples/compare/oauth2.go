@@ -18,7 +18,11 @@ import (
 
 // newOAuth2 makes the authorization server, with two demo clients.
 func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring, browsers *session.Scheme) (*oauth2.Server, error) {
-	hasher, err := password.NewHasher(nil) // for the one chosen secret; a real client's is generated
+	hasher, err := cfg.Hasher() // for the one chosen secret; a real client's is generated
+	if err != nil {
+		return nil, err
+	}
+	limiter, err := cfg.Limiter(ring)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +36,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	}
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
 		Scopes:  map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
-		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace, Keys: ring, Proxies: cfg.Proxies,
+		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil, Grace: cfg.Grace, Keys: ring, Proxies: cfg.Proxies,
 		SigningKeys: signing, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut}, DPoP: &oauth2.DPoP{},
 	})
 	if err != nil {

@@ -74,7 +74,11 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, err
 	}
 
-	auth := authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, nil)
+	options, err := cfg.Auth()
+	if err != nil {
+		return nil, err
+	}
+	auth := authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, options)
 	mux := authz.NewMux(auth)
 	mux.Bare("GET /trace", trace(auth))
 	mux.HandleFunc("POST /measure", measure(mux), authz.IsAuthenticated)
@@ -98,7 +102,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mayProfile := authz.And(authz.IsAuthenticated, authz.HasScope("profile"))
 	mux.HandleFunc("GET /api/profile", profile, mayProfile)
 	for name, scheme := range map[string]authn.Authenticator{"session": browsers, "jwt": jwts, "oauth2": grants, "knox": devices, "token": tokens, "basic": basicAuth} {
-		mux.With(authn.New(scheme, nil)).HandleFunc("GET /api/"+name+"/profile", profile, mayProfile)
+		mux.With(authn.New(scheme, options)).HandleFunc("GET /api/"+name+"/profile", profile, mayProfile)
 	}
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)

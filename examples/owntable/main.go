@@ -85,7 +85,11 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 	if err != nil {
 		return nil, err
 	}
-	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
+	options, err := cfg.Auth()
+	if err != nil {
+		return nil, err
+	}
+	mux := authz.NewMux(authn.New(authn.Chain{tokens}, options))
 	mux.Bare("POST /api/auth-token", tokens.Login(passwords))
 	mux.Bare("POST /api/logout", tokens.Logout())
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)

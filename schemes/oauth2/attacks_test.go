@@ -232,7 +232,7 @@ func TestIntrospectionIsAskedAnew(t *testing.T) {
 
 // A secret is form-urlencoded before Basic (RFC 6749 section 2.3.1).
 func TestBasicEncoding(t *testing.T) {
-	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.InsecureChosenSecrets = plain{} })
+	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.InsecureChosenSecrets, o.InsecureNoLimiter = plain{}, true })
 	const id, secret = "https://client.example/:x", "a b+c:d%ä&=\""
 	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: id, Method: oauth2.SecretBasic, Password: "hash of " + secret, Grants: []string{oauth2.ClientCredentials}}))
 	ask := func(id, secret string) int {

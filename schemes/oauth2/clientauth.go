@@ -32,13 +32,13 @@ func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 	c, err := s.store.ClientByID(r.Context(), p.id)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return c, s.failed(p, errors.New("unknown client"))
+		return c, s.reject(r, p, errors.New("unknown client"))
 	case err != nil:
 		return c, err
 	case c.Disabled:
-		return c, s.failed(p, errors.New("client disabled"))
+		return c, s.reject(r, p, errors.New("client disabled"))
 	case c.Method != p.method:
-		return c, s.failed(p, errors.New("another method than the registered one"))
+		return c, s.reject(r, p, errors.New("another method than the registered one"))
 	case c.Public():
 		return c, nil
 	}
@@ -77,28 +77,26 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (b
 	}
 	if !c.Secret.IsZero() {
 		d := storage.DigestOf(secret)
-		return subtle.ConstantTimeCompare(c.Secret[:], d[:]) == 1, nil
+		if subtle.ConstantTimeCompare(c.Secret[:], d[:]) == 1 {
+			return true, nil
+		}
+		c.Password = "" // wrong: it costs what a wrong one of the other kind costs
 	}
-	if c.Password == "" || s.opts.InsecureChosenSecrets == nil {
+	if s.chosen == nil {
 		return false, nil
 	}
-	source := s.source(r)
-	if s.opts.Limiter == nil {
-		ok, _, err := s.opts.InsecureChosenSecrets.Verify(r.Context(), source, c.Password, secret)
-		return ok, err
+	return s.chosen.fits(r, s.source(r), c.ID, c.Password, secret)
+}
+
+// reject refuses a client for that reason, at the cost of a wrong secret: its time does not tell
+// which clients exist.
+func (s *Server) reject(r *http.Request, p presented, why error) error {
+	if s.chosen != nil && p.secret != "" {
+		if _, err := s.chosen.fits(r, s.source(r), p.id, "", p.secret); err != nil {
+			return err
+		}
 	}
-	attempt, err := s.opts.Limiter.Reserve(r, "oauth2 client "+c.ID)
-	if err != nil {
-		return false, err
-	}
-	ok, _, err := s.opts.InsecureChosenSecrets.Verify(r.Context(), attempt.Source(), c.Password, secret)
-	switch {
-	case err != nil:
-		attempt.Cancelled(r.Context())
-	case ok:
-		attempt.Succeeded(r.Context())
-	}
-	return ok, err
+	return s.failed(p, why)
 }
 
 var errSeveral = refuse("invalid_request", "The request authenticates its client in more than one way.")

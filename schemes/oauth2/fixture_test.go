@@ -270,7 +270,7 @@ func (w *world) post(h http.Handler, client string, pairs ...string) reply {
 func (w *world) send(h http.Handler, r *http.Request, body string) reply {
 	if body != "" {
 		n := httptest.NewRequest(r.Method, r.URL.String(), strings.NewReader(body))
-		n.Header = r.Header
+		n.Header, n.RemoteAddr = r.Header, r.RemoteAddr
 		r = n
 	}
 	if r.Header.Get("Content-Type") == "" {

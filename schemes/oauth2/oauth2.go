@@ -82,6 +82,7 @@ type Server struct {
 	scopes  []string // sorted
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
+	chosen  *chosenSecrets // nil: there are none
 	recall  recall.Table[known]
 
 	invalid      *authn.Error // every refused access token looks like this
@@ -115,6 +116,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + leeway, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)
+	}
+	if s.chosen, err = newChosenSecrets(o); err != nil {
+		return nil, err
 	}
 	s.perms, _ = store.(storage.Permissions)
 	grants := []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing}

@@ -19,7 +19,8 @@ import (
 )
 
 // SecretVerifier checks a client's secret that somebody chose against its hash;
-// password.Hasher is one. source is where the request comes from.
+// password.Hasher is one. source is where the request comes from. An empty hash matches nothing,
+// and must cost as much as another one.
 type SecretVerifier interface {
 	Verify(ctx context.Context, source string, encoded storage.PasswordHash, secret string) (ok, outdated bool, err error)
 }
@@ -96,12 +97,19 @@ type Options struct {
 	// from the authorization endpoint (RFC 6749 section 4.2): it is in the browser's history,
 	// and any page that gets hold of it can use it.
 	InsecureImplicitGrant bool
-	// InsecureChosenSecrets, where not nil, checks the secrets of clients that have a
-	// Password: ones that somebody chose, or that were imported. Generated secrets need
-	// nothing of it, and nobody can guess those.
+	// InsecureChosenSecrets, if not nil, checks the secrets of clients that have a Password:
+	// secrets that somebody chose, or that were imported. Generated secrets cannot be guessed,
+	// and do not need it. Use the hasher of your password checker, so that its slots bound
+	// both together. Then every wrong secret costs a hash and is counted, whether or not the
+	// client exists.
 	InsecureChosenSecrets SecretVerifier
-	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
+	// Limiter counts attempts with chosen secrets before they are hashed. nil is one in the
+	// memory of this process, with the default limits of package throttle. It may be the
+	// limiter of your password checker.
 	Limiter authn.LoginLimiter
+	// InsecureNoLimiter does not limit attempts with chosen secrets. Use it in tests, or if
+	// something in front of the server limits them.
+	InsecureNoLimiter bool
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)

@@ -369,7 +369,7 @@ func TestTokenRequests(t *testing.T) {
 
 func TestClientAuthentication(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, func(o *oauth2.Options) { o.InsecureChosenSecrets = plain{} })
+		w := newWorld(t, s, func(o *oauth2.Options) { o.InsecureChosenSecrets, o.InsecureNoLimiter = plain{}, true })
 		must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretPost, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}))
 		must(t, s.CreateClient(t.Context(), storage.Client{ID: "empty", Method: oauth2.SecretPost, Grants: []string{oauth2.ClientCredentials}}))
 		must(t, s.CreateClient(t.Context(), storage.Client{ID: "off", Method: oauth2.SecretPost, Secret: storage.DigestOf("x"), Disabled: true, Grants: []string{oauth2.ClientCredentials}}))

@@ -59,7 +59,7 @@ func gates(tb testing.TB) (ours, least http.Handler, headers map[string]http.Hea
 	must(tb, err)
 	grants, err := oauth2.New("https://bench.example/oauth2", store, &oauth2.Options{Scopes: map[string]string{"read": "Read"}})
 	must(tb, err)
-	checker, err := password.New(store, hasher, nil)
+	checker, err := password.New(store, hasher, &password.Options{InsecureNoLimiter: true})
 	must(tb, err)
 	passwords, err := password.Cached(checker, &password.CacheOptions{TTL: password.MaxCacheTTL})
 	must(tb, err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
@@ -37,7 +38,9 @@ type Flags struct {
 	// Options of the store; no flag.
 	Options gormstore.Options
 
-	bad error // a -user that can not be read; package flag would quote it
+	hasher  *password.Hasher
+	limiter authn.LoginLimiter
+	bad     error // a -user that can not be read; package flag would quote it
 }
 
 // User is a demo user of the -user flag.
@@ -53,7 +56,7 @@ func (f *Flags) Register(fs *flag.FlagSet, users ...User) {
 	fs.StringVar(&f.Addr, "addr", "127.0.0.1:8080", "address to listen on, or unix:PATH; port 0 picks one")
 	fs.StringVar(&f.DB, "db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file)")
 	fs.StringVar(&f.KeyFile, "key", "", "file with the master key: 32 raw bytes or 64 hex digits (default <sqlite path>.key, made if absent; $VESTIBULE_KEY holds the hex digits)")
-	fs.StringVar(&f.LoginRate, "login-rate", "10/m", "login attempts per account and per address, e.g. 5/m; off")
+	fs.StringVar(&f.LoginRate, "login-rate", "10/m", "tries of a stranger at one address at one account, as N/m; the other limits keep their proportion; off: none, for tests")
 	fs.Func("user", "name:password[:role,…], added at start if absent; repeatable", func(s string) error {
 		u, err := parseUser(s)
 		if err != nil {

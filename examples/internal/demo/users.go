@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
@@ -16,43 +18,86 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Passwords returns the checker that all login endpoints share: argon2id behind a
-// semaphore, Unicode names in their normal form, and login limits.
+// Passwords returns the checker that all login endpoints share: argon2id behind a queue, Unicode
+// names in their normal form, and login limits.
 func (f *Flags) Passwords(db password.Store, ring *keys.Ring) (*password.Checker, error) {
-	limiter, err := f.loginLimiter(ring)
+	limiter, err := f.Limiter(ring)
 	if err != nil {
 		return nil, err
 	}
-	hasher, err := password.NewHasher(nil)
+	hasher, err := f.Hasher()
 	if err != nil {
 		return nil, err
 	}
 	return password.New(db, hasher, &password.Options{
-		Canonical: username.Canonical, Limiter: limiter,
+		Canonical: username.Canonical, Limiter: limiter, InsecureNoLimiter: limiter == nil, Proxies: f.Proxies,
 		MinLength: 1, // a demo takes what -user says
 	})
 }
 
-// loginLimiter holds one rate per account and per address, as -login-rate says.
-func (f *Flags) loginLimiter(ring *keys.Ring) (authn.LoginLimiter, error) {
-	limit, err := f.loginRate()
-	if err != nil || limit.IsZero() {
-		return nil, err
+// Hasher returns the one hasher of the server: its slots bound passwords and chosen client
+// secrets together.
+func (f *Flags) Hasher() (*password.Hasher, error) {
+	if f.hasher == nil {
+		h, err := password.NewHasher(nil)
+		if err != nil {
+			return nil, err
+		}
+		f.hasher = h
 	}
+	return f.hasher, nil
+}
+
+// Limiter returns the one limiter of logins and of chosen client secrets, as -login-rate says; nil
+// for off, which is logged.
+func (f *Flags) Limiter(ring *keys.Ring) (authn.LoginLimiter, error) {
+	rate, err := f.loginRate()
+	switch {
+	case err != nil:
+		return nil, err
+	case rate.IsZero():
+		slog.Warn("login limits are off", "flag", "-login-rate")
+		return nil, nil
+	case f.limiter != nil:
+		return f.limiter, nil
+	}
+	// -login-rate is what a stranger at one address may try at one account.
+	limits := throttle.DefaultLoginLimits().Scale(rate.Limit, throttle.DefaultLoginLimits().AccountPlace[0].Limit)
 	_, names := ring.Newest(keys.ThrottleNames)
 	_, device := ring.Newest(keys.DeviceCookie)
-	return throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
-		Account: []throttle.Rate{limit}, Source: []throttle.Rate{limit},
-		NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback() && f.Origin == "", Proxies: f.Proxies,
+	l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
+		Limits: &limits, NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback() && f.Origin == "", Proxies: f.Proxies,
 	})
+	if err != nil {
+		return nil, err
+	}
+	f.limiter = l
+	return l, nil
+}
+
+// Auth returns options of a middleware that limits refused credentials; without a limit for
+// -login-rate off.
+func (f *Flags) Auth() (*authn.Options, error) {
+	rate, err := f.loginRate()
+	if err != nil || rate.IsZero() {
+		return nil, err
+	}
+	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: f.Proxies})
+	if err != nil {
+		return nil, err
+	}
+	return &authn.Options{Refusals: l}, nil
 }
 
 func (f *Flags) loginRate() (throttle.Rate, error) {
-	limit, err := throttle.ParseRate(f.LoginRate)
+	rate, err := throttle.ParseRate(f.LoginRate)
 	if err != nil {
-		return limit, fmt.Errorf("-login-rate: %w", err)
+		return rate, fmt.Errorf("-login-rate: %w", err)
 	}
-	return limit, nil
+	if !rate.IsZero() && rate.Window != time.Minute {
+		return rate, fmt.Errorf("-login-rate: rate %q: must be a number for each minute, such as 10/m, or off", f.LoginRate)
+	}
+	return rate, nil
 }
 
 // onLoopback reports whether the server listens on loopback: then cookies work

@@ -1,0 +1,81 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
+)
+
+// limit sets the limiter.
+func (o *Options) limit() error {
+	switch {
+	case strings.IndexByte(o.Space, 0) >= 0:
+		return fmt.Errorf("password: New: Space %q must not contain NUL", o.Space)
+	case o.InsecureNoLimiter && o.Limiter != nil:
+		return errors.New("password: New: Limiter and InsecureNoLimiter exclude each other")
+	case o.InsecureNoLimiter:
+		o.Limiter = unlimited{o.Proxies}
+	case o.Limiter == nil:
+		l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Proxies: o.Proxies, Logger: o.Logger, Clock: o.Clock})
+		if err != nil {
+			return err
+		}
+		o.Limiter = l
+	}
+	return nil
+}
+
+// Vouch makes the request's address, and the device that receives the cookies, known to an
+// account without a password: strangers who try passwords do not lock them out. Call it only
+// after another proof that the caller controls the account, such as a link that was mailed to it,
+// a passkey or a second factor. A CAPTCHA is no such proof. ChangePassword calls it.
+//
+// It returns nil, and does nothing, if the limiter is no authn.Voucher or the account cannot be
+// read: the caller then is what it was before.
+func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
+	v, ok := c.opts.Limiter.(authn.Voucher)
+	if !ok {
+		return nil
+	}
+	u, err := c.store.UserByID(r.Context(), subject)
+	if err != nil {
+		return nil
+	}
+	return v.Vouch(r, c.opts.Space+"\x00"+u.Name, u.ID, u.Epoch)
+}
+
+// unlimited is the limiter of InsecureNoLimiter.
+type unlimited struct{ proxies authn.TrustedProxies }
+
+func (u unlimited) Reserve(r *http.Request, _ string) (authn.LoginAttempt, error) {
+	return uncounted(authn.SourceOf(u.proxies.ClientAddr(r))), nil
+}
+
+// uncounted is an attempt that nobody counts.
+type uncounted string
+
+func (uncounted) Succeeded(context.Context) []*http.Cookie { return nil }
+func (uncounted) Cancelled(context.Context)                {}
+func (u uncounted) Source() string                         { return string(u) }
+
+// askerOf is for whom the hash of an attempt is computed.
+func askerOf(attempt authn.LoginAttempt, account string) asker {
+	if a, ok := attempt.(authn.AccountAttempt); ok {
+		return asker{a.Known(), account, a.Network()}
+	}
+	return asker{network: attempt.Source()}
+}
+
+// tooMany marks a refusal of the limiter after the attempt was reserved: the attempt has ended,
+// and is not to be cancelled.
+type tooMany struct{ error }
+
+var errTooMany = errors.New("refused by the limiter")
+
+func (t tooMany) Is(target error) bool { return target == errTooMany }
+func (t tooMany) Unwrap() error        { return t.error }

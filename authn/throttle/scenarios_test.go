@@ -1,0 +1,118 @@
+package throttle_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// v4 is the address of number i, perNet of them in each /24.
+func v4(i, perNet int) string {
+	net := i / perNet
+	return fmt.Sprintf("%d.%d.%d.%d:1", 11+net>>16, net>>8&255, net&255, 1+i%perNet*16%250)
+}
+
+// Attacks. Addresses of a botnet are two in each /24, in different /28s.
+var scenarios = []scenario{
+	{name: "one address, a try every 15 s", hours: 6, every: 15 * time.Second, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 60) }},
+	{name: "one address, 20 tries a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
+	{name: "one address, a try every 4 minutes", hours: 24, every: 4 * time.Minute, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 80) }},
+	{name: "34 /64s of one /56, 1,000 invented names at once, then 20 a second", hours: 1, every: 50 * time.Millisecond,
+		before: func(s *sim) {
+			for i := range 1000 {
+				s.wrong(v6(0, i%34), fmt.Sprint("\x00invented", i))
+			}
+		},
+		try:   func(s *sim, i int) { s.wrong(v6(0, i%34), fmt.Sprint("\x00invented", i)) },
+		check: func(t *testing.T, r results) { everybody(t, r) }},
+	{name: "one /56, 256 /64s, 20 a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v6(0, i%256), victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
+	{name: "one /48, 65,536 /64s, 20 a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v6(i*257%256, i%256), victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 80) }},
+	{name: "20 addresses in 10 networks, a try a second", hours: 6, every: time.Second, try: func(s *sim, i int) { s.wrong(v4(i%20, 2), victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 500) }},
+	{name: "1,000 addresses in 500 networks, a try a second", hours: 6, every: time.Second, try: func(s *sim, i int) { s.wrong(v4(i%1000, 2), victim) },
+		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 600) }},
+	{name: "botnet of 10,000 addresses in 5,000 networks, 20 a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
+		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 600) }},
+	{name: "the same, each address once a day", hours: 24, every: 8640 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
+		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 900) }},
+	{name: "the same, 40 a second, invented names", hours: 1, every: 25 * time.Millisecond,
+		try:   func(s *sim, i int) { s.wrong(v4(i%10_000, 2), fmt.Sprint("\x00invented", i)) },
+		check: func(t *testing.T, r results) { known(t, r) }},
+	{name: "1,000 addresses, 40 a second, invented names", hours: 1, every: 25 * time.Millisecond,
+		try:   func(s *sim, i int) { s.wrong(v4(i%1000, 2), fmt.Sprint("\x00invented", i)) },
+		check: func(t *testing.T, r results) { known(t, r) }},
+	{name: "one address, 1 try a second, one at each of 10,000 accounts", hours: 1, every: time.Second,
+		try:   func(s *sim, i int) { s.wrong("203.0.113.1:1", fmt.Sprint("\x00user", i%10_000)) },
+		check: func(t *testing.T, r results) { everybody(t, r) }},
+	{name: "carrier NAT: the home address is shared by 1,000 customers, one of whom tries every second", hours: 6, every: time.Second,
+		before: func(s *sim) {
+			for i := range 1000 {
+				s.right("198.51.100.7:2", fmt.Sprint("\x00customer", i))
+				s.c.add(time.Minute / 10)
+			}
+		},
+		try:   func(s *sim, i int) { s.wrong("198.51.100.7:3", victim) },
+		check: func(t *testing.T, r results) { all(t, r, newcomer, device, traveller); atMost(t, r, 60) }},
+	{name: "a guest at the home address (4 accounts) tries every second", hours: 6, every: time.Second,
+		try:   func(s *sim, i int) { s.wrong("198.51.100.7:3", victim) },
+		check: func(t *testing.T, r results) { all(t, r, newcomer, device, traveller); atMost(t, r, 300) }},
+	{name: "a neighbour in the /56 of the home address tries every second", hours: 6, every: time.Second, owner: func(int) string { return v6(0, 200) },
+		try:   func(s *sim, i int) { s.wrong(v6(0, i%100), victim) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 60) }},
+	{name: "300 cookies of an account of the attacker's, 10 wrong tries a minute with each, at that account", hours: 1, every: 20 * time.Millisecond,
+		before: ownCookies, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", "\x00mallory", minted[i%len(minted)]...) },
+		check: func(t *testing.T, r results) { everybody(t, r) }},
+	{name: "the same cookies at the victim's account", hours: 1, every: 20 * time.Millisecond,
+		before: ownCookies, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim, minted[i%len(minted)]...) },
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
+	{name: "the password leaked for 10 minutes: 100 addresses, 1,000 cookies; then the owner changes it at the known address", hours: 1, every: 50 * time.Millisecond,
+		before: func(s *sim) {
+			minted = nil
+			for i := range 1000 {
+				c, _ := s.right(v4(i%100, 1), victim)
+				minted = append(minted, c)
+				s.c.add(600 * time.Millisecond)
+			}
+			s.epoch++
+			s.l.Vouch(from("198.51.100.7:1"), victim, subjectOf(victim), s.epoch) // as password.Checker.ChangePassword does
+		},
+		try: func(s *sim, i int) { s.wrong(v4(i%100, 1), victim, minted[i%len(minted)]...) },
+		check: func(t *testing.T, r results) {
+			all(t, r, home)
+			atMost(t, r, 300)
+			if r.in[device] < r.of[device]-1 {
+				t.Errorf("the device was let in %d of %d times", r.in[device], r.of[device])
+			}
+		}},
+	{name: "logged in at another account space under the victim's name", hours: 1, every: time.Second,
+		before: func(s *sim) {
+			c, _ := s.right("203.0.113.1:1", "shop"+victim)
+			minted = [][]*http.Cookie{c}
+		},
+		try: func(s *sim, i int) {
+			s.wrong("203.0.113.1:1", victim, minted[0]...)
+			s.wrong("203.0.113.1:1", "shop"+victim)
+		},
+		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
+}
+
+// minted are the cookies that an attack has.
+var minted [][]*http.Cookie
+
+func ownCookies(s *sim) {
+	minted = nil
+	for range 300 {
+		c, _ := s.right("203.0.113.1:1", "\x00mallory")
+		minted = append(minted, c)
+		s.c.add(600 * time.Millisecond)
+	}
+}
+
+// v6 is an address of the /48 2001:db8:1::: of that /56, and that /64 in it.
+func v6(n56, n64 int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", n56<<8|n64) }
