@@ -114,7 +114,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	}
 	s := &Store{
 		// gorm's own logger prints parameters; nothing here may be printed.
-		db: db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
+		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
 	}
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
@@ -157,7 +157,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var one int
-	return s.pool(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one)
+	return explain(s.pool(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one))
 }
 
 // dialect is which SQL is spoken.
