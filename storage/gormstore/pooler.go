@@ -3,6 +3,7 @@ package gormstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 )
@@ -27,10 +28,17 @@ func withoutCache(pool gorm.ConnPool) gorm.ConnPool {
 	return pool
 }
 
-// explain adds to the errors of a prepared statement that is not there, or there twice, what to do.
+// explain adds to errors that come of how the database was opened what to do: SQLite's locks, and
+// PostgreSQL's prepared statements that are lost, or there twice.
 func explain(err error) error {
 	var state interface{ SQLState() string }
-	if err == nil || !errors.As(err, &state) {
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &state):
+		if text := err.Error(); strings.HasPrefix(text, "database is locked") || strings.HasPrefix(text, "database table is locked") {
+			return fmt.Errorf("gormstore: another process writes for longer than busy_timeout, or a transaction of the application read before it wrote (_txlock=immediate): %w", err)
+		}
 		return err
 	}
 	if code := state.SQLState(); code == "26000" || code == "42P05" {

@@ -30,7 +30,11 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context) error, isolat
 	}
 	defer unlock()
 	return explain(s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return fn(context.WithValue(ctx, txKey{s}, tx))
+		ctx := context.WithValue(ctx, txKey{s}, tx)
+		if err := s.takeWriteLock(ctx); err != nil {
+			return err
+		}
+		return fn(ctx)
 	}, isolation))
 }
 
