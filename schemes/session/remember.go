@@ -235,7 +235,7 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byte) (*row, storage.User, error) {
 	ctx, f, m := r.Context(), res.State.Family, s.memory
 	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
-	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{})
+	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{}, s.opts.Idle)
 	switch {
 	case errors.Is(err, storage.ErrConflict): // it is there
 	case errors.Is(err, storage.ErrStale):
