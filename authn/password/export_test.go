@@ -37,3 +37,8 @@ func Entries(c authn.PasswordChecker) int {
 
 // SourceOf is where Cached remembers an account of a request for.
 var SourceOf = sourceOf
+
+// Common, IsListed and IsCommon are the list of common passwords and what is read from it.
+func Common() string         { return common }
+func IsListed(s string) bool { return isListed(s) }
+func IsCommon(s string) bool { return isCommon(s) }

@@ -36,6 +36,11 @@ func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err != nil {
 		return err
 	}
+	return s.logInFrom(w, r, login, series, old)
+}
+
+// logInFrom is logIn for a request whose session is old, nil for none.
+func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.Login, series string, old *row) error {
 	if err := s.forget(w, r, old); err != nil {
 		return err
 	}

@@ -131,6 +131,15 @@ func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login a
 	if s.memory == nil {
 		return s.LogIn(w, r, login)
 	}
+	old, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	return s.logInRemembered(w, r, login, old)
+}
+
+// logInRemembered is LogInRemembered for a request whose session is old, nil for none.
+func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login, old *row) error {
 	text, err := s.newText(rememberPrefix)
 	if err != nil {
 		return err
@@ -141,7 +150,7 @@ func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login a
 	if err != nil {
 		return err
 	}
-	if err := s.logIn(w, r, login, f.ID); err != nil {
+	if err := s.logInFrom(w, r, login, f.ID, old); err != nil {
 		if after := s.memory.rotator.EndFamily(context.WithoutCancel(r.Context()), f.ID); after != nil {
 			s.logger().LogAttrs(r.Context(), slog.LevelWarn, "a remembered login that nobody has could not be ended", slog.Any("error", after))
 		}
