@@ -7,18 +7,35 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// dearest remembers the stored hash that takes longest to compute, of those that logins met: what a
-// login of an unknown name computes, so that it takes as long as one of an account.
-type dearest struct{ is atomic.Pointer[verifier] }
+// dearest remembers the stored hashes that take longest to compute, of those that logins met. A
+// login of an unknown name computes such a one, so that it takes as long as one of an account.
+type dearest struct {
+	cost  atomic.Int64 // in nanoseconds
+	dummy atomic.Pointer[verifier]
+}
 
-// note keeps v if it costs more than what is kept.
+// maxDummy bounds what a login of an unknown name computes: a single hash of an extreme cost must not
+// make all failures cost as much. The floor of a failed login, which computes nothing, rises all the
+// same.
+const maxDummy = 250 * time.Millisecond
+
+// note keeps what v costs, and v itself to be computed for unknown names, if it is the dearest.
 func (d *dearest) note(v verifier) {
+	cost := v.cost()
+	for old := d.cost.Load(); int64(cost) > old; old = d.cost.Load() {
+		if d.cost.CompareAndSwap(old, int64(cost)) {
+			break
+		}
+	}
+	if cost > maxDummy {
+		return
+	}
 	for {
-		old := d.is.Load()
-		if old != nil && (*old).cost() >= v.cost() {
+		old := d.dummy.Load()
+		if old != nil && (*old).cost() >= cost {
 			return
 		}
-		if blank := v.blank(); d.is.CompareAndSwap(old, &blank) {
+		if blank := v.blank(); d.dummy.CompareAndSwap(old, &blank) {
 			return
 		}
 	}
@@ -26,10 +43,7 @@ func (d *dearest) note(v verifier) {
 
 // cost of one hash of the dearest kind.
 func (h *Hasher) cost() time.Duration {
-	if v := h.dearest.is.Load(); v != nil {
-		return max((*v).cost(), h.costOfNew())
-	}
-	return h.costOfNew()
+	return max(time.Duration(h.dearest.cost.Load()), h.costOfNew())
 }
 
 func (h *Hasher) costOfNew() time.Duration {
@@ -41,7 +55,7 @@ func (h *Hasher) costOfNew() time.Duration {
 
 // dummy computes a hash of the dearest kind, which matches nothing.
 func (h *Hasher) dummy(password string) {
-	if v := h.dearest.is.Load(); v != nil && (*v).cost() > h.costOfNew() {
+	if v := h.dearest.dummy.Load(); v != nil && (*v).cost() > h.costOfNew() {
 		(*v).verify(password)
 		return
 	}

@@ -42,3 +42,9 @@ var SourceOf = sourceOf
 func Common() string         { return common }
 func IsListed(s string) bool { return isListed(s) }
 func IsCommon(s string) bool { return isCommon(s) }
+
+// DummyIsNew reports whether unknown names compute a hash as new ones are.
+func (h *Hasher) DummyIsNew() bool {
+	v := h.dearest.dummy.Load()
+	return v == nil || (*v).cost() <= h.costOfNew()
+}
