@@ -38,7 +38,7 @@ func TestStartTogether(t *testing.T) {
 			servers := make([]string, 6)
 			var wg sync.WaitGroup
 			for i := range servers {
-				wg.Go(func() { servers[i] = start(t, program, args) })
+				wg.Go(func() { servers[i] = startProgram(t, program, args) })
 			}
 			wg.Wait()
 			for _, url := range servers {
@@ -59,8 +59,8 @@ func TestStartTogether(t *testing.T) {
 	}
 }
 
-// start runs the program until the test ends, and returns its URL; "" if it exits before.
-func start(t *testing.T, program string, args []string) string {
+// startProgram runs the program until the test ends, and returns its URL; "" if it exits before.
+func startProgram(t *testing.T, program string, args []string) string {
 	cmd := exec.Command(program, args...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
