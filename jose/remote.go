@@ -24,6 +24,9 @@ type RemoteOptions struct {
 	// Insecure allows http, for an issuer on this machine (127.0.0.1, [::1],
 	// localhost) alone.
 	Insecure bool
+	// InsecureHTTP allows http to any host, for development between containers: whoever is on
+	// the way can give keys of their own, and with them every token.
+	InsecureHTTP bool
 	// MaxBytes bounds the answer: 256 KiB where 0.
 	MaxBytes int64
 	// MaxAge is how old the fetched keys get: 10 minutes where 0.
@@ -59,8 +62,8 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return nil, errors.New("jose: the address of the keys is no URL of a host")
-	case u.Scheme != "https" && !(o.Insecure && u.Scheme == "http" && isLoopback(u.Hostname())):
-		return nil, errors.New("jose: the address of the keys is not https (RemoteOptions.Insecure allows http to this machine)")
+	case u.Scheme != "https" && !(u.Scheme == "http" && (o.InsecureHTTP || o.Insecure && isLoopback(u.Hostname()))):
+		return nil, errors.New("jose: the address of the keys is not https (RemoteOptions.Insecure allows http to this machine, InsecureHTTP to any in development)")
 	case o.MaxBytes < 0 || o.MaxAge < 0 || o.MinInterval < 0 || o.MaxStale < 0:
 		return nil, errors.New("jose: a bound below 0")
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,10 +77,17 @@ func CheckFile(path string) error {
 	return nil
 }
 
-// Create writes a new master key to path, as 64 hex digits with mode 0600, and
-// returns its ring. Where the file exists it is loaded: of several processes that
-// start at once, one makes the key and all use it.
+// Create loads the master keys of the file at path, as Load does. Only if there is no such file it
+// writes a new key, as 64 hex digits with mode 0600, and returns its ring with made = true. Several
+// processes can call it at the same time: one creates the key and all use it.
+//
+// A file that exists is never changed, also if it holds no key: then the error is that of Load. Its
+// folder may be read-only.
 func Create(path string) (ring *Ring, made bool, err error) {
+	ring, err = Load(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ring, false, err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
 	if err != nil {
 		return nil, false, fmt.Errorf("keys: %w", err)

@@ -17,6 +17,10 @@ import (
 // anything is hashed.
 const MaxLength = 1024
 
+// MinLengthAlone is the least length of a password that is the only factor of a login, in characters
+// (NIST SP 800-63B-4, section 3.1.1.2).
+const MinLengthAlone = 15
+
 // Store is what a Checker needs. Where it is a storage.Permissions too, the
 // accounts it returns can be asked HasPerm.
 type Store interface {
@@ -46,12 +50,27 @@ type Options struct {
 	// one limit.
 	Proxies authn.TrustedProxies
 	// FailureFloor is how long a failed login takes at least, a wait for the hasher
-	// not counted, so that its time tells nothing; 0 is 500 ms. Keep it above the
-	// slowest hash that is stored. The floor's wait holds no slot of the hasher.
+	// not counted, so that its time tells nothing. 0 is 500 ms, or twice the estimated time of
+	// the slowest hash that a login met, if that is longer. Keep your own value above twice
+	// the slowest hash that is stored. The floor's wait holds no slot of the hasher.
 	FailureFloor time.Duration
-	// MinLength of a new password, in characters; 0 is 8.
+	// Rehash says whether a login replaces a hash of an older format or cost. The default does;
+	// set RehashNever while an old program reads the same table.
+	Rehash Rehash
+	// Verbatim hashes and compares passwords as they are typed, as Django does. Set it for a
+	// table that a program shares which does not bring passwords to NFC.
+	Verbatim bool
+	// MinLength of a new password, in characters of its NFC form; 0 is 8. Set it to
+	// MinLengthAlone if the password is the only factor of a login.
 	MinLength int
-	// Validate may refuse a new password with Refused("…") or another *authn.Error.
+	// Words are those of the service, such as its name. A new password that is nothing but one
+	// of them, or the account's name or e-mail address, with some digits or marks is refused.
+	Words []string
+	// InsecureAllowCommon accepts new passwords that are among the first to be tried: those of
+	// a list of 20,000, with or without a year, repetitions, keyboard walks, and the account's
+	// own name. For lists of breached passwords use Validate.
+	InsecureAllowCommon bool
+	// Validate is told the password in the form that is hashed. It may refuse a new password with Refused("…") or another *authn.Error.
 	// Any other error means that it could not tell, and is passed on.
 	Validate func(ctx context.Context, u storage.User, password string) error
 	// User makes the application's own account of the record. nil leaves
@@ -85,14 +104,16 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 		c.opts = *opts
 	}
 	o := &c.opts
-	if o.FailureFloor < 0 || o.MinLength < 0 || o.MinLength > MaxLength {
-		return nil, errors.New("password: a floor or a least length out of range")
+	switch {
+	case o.FailureFloor < 0:
+		return nil, fmt.Errorf("password: New: FailureFloor %v is below 0", o.FailureFloor)
+	case o.MinLength < 0 || o.MinLength > hasher.format.maxLength():
+		return nil, fmt.Errorf("password: New: MinLength %d out of range (0 to %d)", o.MinLength, hasher.format.maxLength())
+	case o.Rehash > RehashNever:
+		return nil, fmt.Errorf("password: New: Rehash %d (accepted are RehashUpgrade and RehashNever)", o.Rehash)
 	}
 	if o.Canonical == nil {
 		o.Canonical = ASCII
-	}
-	if o.FailureFloor == 0 {
-		o.FailureFloor = 500 * time.Millisecond
 	}
 	if o.MinLength == 0 {
 		o.MinLength = 8
@@ -142,8 +163,8 @@ var errName = errors.New("Enter a valid username. It may hold letters, digits an
 // CheckPassword implements authn.PasswordChecker.
 //
 // A wrong password, an unknown name, a disabled account and one without a usable
-// password give the same authn.InvalidLogin after the same work: one hash, and
-// the floor. A password of more than MaxLength bytes is a 400 before any of it, a
+// password give the same authn.InvalidLogin after the same work: one hash, or two
+// if the password is not in NFC, and the floor. A password of more than MaxLength bytes is a 400 before any of it, a
 // reached limit a 429, a full hash queue an *authn.Unavailable, and an error of
 // the store is passed on.
 func (c *Checker) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
@@ -168,16 +189,18 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	case errors.Is(err, errTooMany):
 		return authn.Login{}, storage.User{}, errors.Unwrap(err)
 	case err != nil:
-		attempt.Cancelled(ctx)
+		if !v.hashed { // else it would be a guess that costs nothing
+			attempt.Cancelled(ctx)
+		}
 		return authn.Login{}, storage.User{}, err
 	case v.reason != nil:
-		if d := start.Add(v.waited + c.opts.FailureFloor).Sub(c.opts.Clock()); d > 0 {
+		if d := start.Add(v.waited + c.floor()).Sub(c.opts.Clock()); d > 0 {
 			c.opts.Sleep(ctx, d)
 		}
 		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.why())
 	}
 	cookies := attempt.Succeeded(ctx)
-	if v.outdated {
+	if v.outdated && c.opts.Rehash == RehashUpgrade {
 		u.Password = c.rehash(ctx, askerOf(attempt, c.opts.Space+"\x00"+name), u, password)
 	}
 	login, err := c.login(ctx, u)
@@ -204,33 +227,8 @@ func (c *Checker) canonical(name string) (string, error) {
 	return form, nil
 }
 
-// Why a login failed, for the log.
-var (
-	errUnknown  = errors.New("unknown account")
-	errDisabled = errors.New("account disabled")
-	errUnusable = errors.New("account without a usable password")
-	errWrong    = errors.New("wrong password")
-)
-
-// verdict is what became of one name and password.
-type verdict struct {
-	user     storage.User
-	reason   error // why the login fails; nil: it does not
-	outdated bool
-	waited   time.Duration // for a slot of the hasher
-}
-
-// why is the reason for the log. It names a known account by its ID; what was typed as
-// a name is not repeated, since it may be a password.
-func (v verdict) why() error {
-	if v.user.ID == "" {
-		return v.reason
-	}
-	return fmt.Errorf("%w, subject %q", v.reason, v.user.ID)
-}
-
-// verify computes one hash, whoever it is. The error says that it could not be
-// decided; nothing was hashed then.
+// verify computes one hash for each form of the password, whoever it is. The error says that it
+// could not be decided.
 func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name string, nameErr error, password string) (v verdict, err error) {
 	if nameErr != nil {
 		v.reason = nameErr
@@ -246,18 +244,12 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 			return verdict{}, tooMany{err}
 		}
 	}
-	joined := c.opts.Clock()
-	release, err := c.hasher.queue.enter(ctx, askerOf(attempt, c.opts.Space+"\x00"+name))
-	if err != nil {
-		return verdict{}, err
-	}
-	defer release()
-	v.waited = c.opts.Clock().Sub(joined)
-	ok, outdated := c.hasher.verify(v.user.Password, password)
+	ok, err := c.match(ctx, askerOf(attempt, c.opts.Space+"\x00"+name), password, &v)
 	switch {
+	case err != nil:
+		return v, err
 	case v.reason != nil:
 	case ok:
-		v.outdated = outdated
 	case !usable(v.user.Password):
 		v.reason = errUnusable
 	default:
@@ -269,6 +261,10 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 // rehash exchanges the hash for one of the present parameters, unless somebody
 // changed the password meanwhile. What fails here does not fail the login.
 func (c *Checker) rehash(ctx context.Context, a asker, u storage.User, password string) storage.PasswordHash {
+	password = c.normal(password)
+	if len(password) > c.hasher.format.maxLength() {
+		return u.Password // it stays good as it is
+	}
 	hash, err := c.hasher.hashFor(ctx, a, password)
 	if err == nil {
 		err = c.store.ReplaceHash(ctx, u.ID, u.Password, hash)

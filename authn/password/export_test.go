@@ -44,3 +44,14 @@ func Entries(c authn.PasswordChecker) int {
 
 // SourceOf is where Cached remembers an account of a request for.
 func SourceOf(r *http.Request) netip.Addr { return sourceOf(authn.TrustedProxies{}, r) }
+
+// Common, IsListed and IsCommon are the list of common passwords and what is read from it.
+func Common() string         { return common }
+func IsListed(s string) bool { return isListed(s) }
+func IsCommon(s string) bool { return isCommon(s) }
+
+// DummyIsNew reports whether unknown names compute a hash as new ones are.
+func (h *Hasher) DummyIsNew() bool {
+	v := h.dearest.dummy.Load()
+	return v == nil || (*v).cost() <= h.costOfNew()
+}

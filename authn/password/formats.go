@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What Verify computes at most. A stored hash that asks for more matches nothing:
@@ -28,8 +29,12 @@ const (
 // verifier is a parsed hash.
 type verifier interface {
 	verify(password string) bool
-	// current reports whether a new hash would be made with these parameters.
-	current(Params) bool
+	// current reports whether a new hash of that format would be as this one is.
+	current(Format, Params) bool
+	// cost is about how long verify takes.
+	cost() time.Duration
+	// blank returns one that costs the same and holds no account's hash.
+	blank() verifier
 }
 
 // parse reads an encoded hash. It reports false for what is none, and for what

@@ -44,6 +44,9 @@ type HasherOptions struct {
 	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and
 	// 4, 7168 and 5), and what Verify would not compute.
 	Params Params
+	// NewFormat of new hashes: argon2id with Params, or Bcrypt while an old program reads the
+	// same table.
+	NewFormat Format
 	// Slots is how many hashes are computed at once; 0 is half of the cores, at
 	// least one. Each takes Params.Memory, or what a stored hash asks for, 256 MiB
 	// at most.
@@ -60,10 +63,12 @@ type HasherOptions struct {
 // Hasher makes and verifies hashes. All users of one process share one, so that
 // its slots bound them together. It is safe for concurrent use.
 type Hasher struct {
-	params Params
-	queue  *queue
-	hashed atomic.Int64
-	onHash func() (done func()) // of tests; nil otherwise
+	params  Params
+	format  Format
+	queue   *queue
+	hashed  atomic.Int64
+	dearest dearest
+	onHash  func() (done func()) // of tests; nil otherwise
 }
 
 // NewHasher returns a hasher.
@@ -90,7 +95,10 @@ func NewHasher(opts *HasherOptions) (*Hasher, error) {
 	if err := o.Params.check(); err != nil {
 		return nil, err
 	}
-	return &Hasher{params: o.Params, queue: newQueue(o.Slots, o.MaxWait, o.MaxWaiting)}, nil
+	if err := o.NewFormat.check(); err != nil {
+		return nil, err
+	}
+	return &Hasher{params: o.Params, format: o.NewFormat, queue: newQueue(o.Slots, o.MaxWait, o.MaxWaiting)}, nil
 }
 
 // check holds new hashes to OWASP's list: m=47104,t=1 · 19456,2 · 12288,3 ·
@@ -114,7 +122,7 @@ func (p Params) check() error {
 // Hash returns a new hash of password. source names where the request comes from,
 // for the queue's shares; "" has a share too. An *authn.Unavailable says that the
 // queue is full or that the wait was too long; an end of ctx while waiting is its
-// own error.
+// own error. With a NewFormat of bcrypt a password of more than 72 bytes is an error.
 func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
 	return h.hashFor(ctx, asker{network: source}, password)
 }
@@ -126,6 +134,10 @@ func (h *Hasher) hashFor(ctx context.Context, a asker, password string) (storage
 	}
 	defer release()
 	defer h.count()()
+	if h.format.version != "" {
+		text, err := h.format.hash(password)
+		return storage.PasswordHash(text), err
+	}
 	salt := make([]byte, saltLen)
 	_, _ = rand.Read(salt) // never fails; see crypto/rand
 	b64 := base64.RawStdEncoding
@@ -140,8 +152,8 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // Verify reports whether password is the one that encoded was made of, and if so
 // whether the hash should be made anew with the present parameters. It computes
 // exactly one hash, whatever encoded is: an empty, unusable, unknown or malformed
-// one, and one that would cost too much, costs a hash of the present parameters
-// and matches nothing. The error is that of Hash.
+// one, and one that would cost too much, costs a hash of the dearest kind that was
+// met so far and matches nothing. The error is that of Hash.
 //
 // Too much is more than 4,000,000 iterations of PBKDF2, cost 14 of bcrypt, 256 MiB
 // of memory, 512 MiB times passes of argon2, or 256 MiB times p of scrypt. A
@@ -162,11 +174,12 @@ func (h *Hasher) verify(encoded storage.PasswordHash, password string) (ok, outd
 	defer h.count()()
 	v, known := parse(string(encoded))
 	if !known {
-		h.argon2id(password, make([]byte, saltLen))
+		h.dummy(password)
 		return false, false
 	}
+	h.dearest.note(v)
 	ok = v.verify(password)
-	return ok, ok && !v.current(h.params)
+	return ok, ok && !v.current(h.format, h.params)
 }
 
 // usable reports whether some password could match the hash.

@@ -1,6 +1,7 @@
 package password
 
 import (
+	"bytes"
 	"crypto/pbkdf2"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
@@ -20,22 +22,30 @@ type derived struct {
 	compute func(password string, n int) []byte
 	argon   Params // of argon2id; zero otherwise
 	saltLen int
+	takes   time.Duration
+}
+
+func (d derived) cost() time.Duration { return d.takes }
+
+func (d derived) blank() verifier {
+	d.key = make([]byte, len(d.key))
+	return d
 }
 
 func (d derived) verify(password string) bool {
 	return subtle.ConstantTimeCompare(d.compute(password, len(d.key)), d.key) == 1
 }
 
-func (d derived) current(p Params) bool {
-	return d.argon == p && len(d.key) == keyLen && d.saltLen >= saltLen
+func (d derived) current(f Format, p Params) bool {
+	return f.version == "" && d.argon == p && len(d.key) == keyLen && d.saltLen >= saltLen
 }
 
 // newDerived checks what all formats have in common.
-func newDerived(salt, key []byte, argon Params, compute func(string, int) []byte) (verifier, bool) {
+func newDerived(salt, key []byte, argon Params, takes time.Duration, compute func(string, int) []byte) (verifier, bool) {
 	if len(salt) > maxSalt || len(key) < minKey || len(key) > maxKey {
 		return nil, false
 	}
-	return derived{key, compute, argon, len(salt)}, true
+	return derived{key, compute, argon, len(salt), takes}, true
 }
 
 func argon2Verifier(id bool, memory, time, threads int, salt, key []byte) (verifier, bool) {
@@ -48,7 +58,7 @@ func argon2Verifier(id bool, memory, time, threads int, salt, key []byte) (verif
 	if !id {
 		compute, marked = argon2.Key, Params{}
 	}
-	return newDerived(salt, key, marked, func(password string, n int) []byte {
+	return newDerived(salt, key, marked, argon2Cost(params), func(password string, n int) []byte {
 		return compute([]byte(password), salt, params.Time, params.Memory, params.Threads, uint32(n))
 	})
 }
@@ -58,10 +68,11 @@ func pbkdf2Verifier(sha1Hash bool, iterations int, salt, key []byte) (verifier, 
 	if sha1Hash {
 		h, size = sha1.New, sha1.Size
 	}
-	if blocks := (len(key) + size - 1) / size; iterations < 1 || iterations > maxPBKDF2Work/max(1, blocks) {
+	blocks := (len(key) + size - 1) / size
+	if iterations < 1 || iterations > maxPBKDF2Work/max(1, blocks) {
 		return nil, false
 	}
-	return newDerived(salt, key, Params{}, func(password string, n int) []byte {
+	return newDerived(salt, key, Params{}, time.Duration(iterations*blocks)*400*time.Nanosecond, func(password string, n int) []byte {
 		return pbkdf2Key(h, password, salt, iterations, n)
 	})
 }
@@ -82,7 +93,7 @@ func scryptVerifier(n, r, p int, salt, key []byte) (verifier, bool) {
 		n > maxMemory*perKiB/r || n*r > maxScryptWork*perKiB/p {
 		return nil, false
 	}
-	return newDerived(salt, key, Params{}, func(password string, keyLen int) []byte {
+	return newDerived(salt, key, Params{}, time.Duration(n*r)*time.Duration(p)*time.Microsecond/2, func(password string, keyLen int) []byte {
 		k, err := scrypt.Key([]byte(password), salt, n, r, p, keyLen)
 		if err != nil {
 			return nil
@@ -120,4 +131,18 @@ func (b bcryptHash) verify(password string) bool {
 	return bcrypt.CompareHashAndPassword(b.encoded, []byte(password)) == nil && whole
 }
 
-func (bcryptHash) current(Params) bool { return false }
+func (b bcryptHash) blank() verifier {
+	const head = 29 // version, cost and salt
+	return bcryptHash{append(bytes.Clone(b.encoded[:head]), bytes.Repeat([]byte("."), len(b.encoded)-head)...), b.sha256}
+}
+
+func (b bcryptHash) cost() time.Duration {
+	cost, _ := bcrypt.Cost(b.encoded) // parseBcrypt read it
+	return bcryptCost(cost)
+}
+
+// current takes another version and a higher cost for as good as a new hash.
+func (b bcryptHash) current(f Format, _ Params) bool {
+	cost, _ := bcrypt.Cost(b.encoded)
+	return f.version != "" && !b.sha256 && cost >= f.cost
+}

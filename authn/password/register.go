@@ -65,13 +65,14 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if err := u.Check(); err != nil {
 		return storage.User{}, err
 	}
-	if err := c.policy(ctx, u, n.Password); err != nil {
+	password := c.normal(n.Password)
+	if err := c.policy(ctx, u, password); err != nil {
 		return storage.User{}, err
 	}
 	if err := c.free(ctx, n.ID, name); err != nil { // before a hash is spent on it
 		return storage.User{}, err
 	}
-	if u.Password, err = c.hasher.Hash(ctx, "", n.Password); err != nil {
+	if u.Password, err = c.hasher.Hash(ctx, "", password); err != nil {
 		return storage.User{}, err
 	}
 	err = c.store.InTx(ctx, func(ctx context.Context) error {
@@ -127,17 +128,24 @@ func NameTaken() *authn.Error {
 	return fieldError("username", "A user with that username already exists.")
 }
 
-// policy checks a new password.
+// policy checks a new password in the form that is hashed.
 func (c *Checker) policy(ctx context.Context, u storage.User, password string) error {
 	switch {
-	case len(password) > MaxLength:
+	case c.longest(password) > MaxLength:
 		return errTooLong
+	case len(password) > c.hasher.format.maxLength():
+		return fieldError("password", fmt.Sprintf("Ensure this field has no more than %d bytes.", c.hasher.format.maxLength()))
 	case !utf8.ValidString(password):
 		return fieldError("password", "Not a valid string.")
 	case strings.IndexByte(password, 0) >= 0:
 		return fieldError("password", "Null characters are not allowed.")
 	case utf8.RuneCountInString(password) < c.opts.MinLength:
 		return fieldError("password", fmt.Sprintf("This password is too short. It must contain at least %d characters.", c.opts.MinLength))
+	case c.opts.InsecureAllowCommon:
+	case isCommon(password):
+		return fieldError("password", "This password is too common.")
+	case c.isAbout(u, password):
+		return fieldError("password", "This password is too similar to your name, your email address or the name of this service.")
 	}
 	if c.opts.Validate == nil {
 		return nil
@@ -166,34 +174,62 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 
 // ChangePassword gives an account a new password for its old one, which counts as
 // a login attempt. Every credential of the account ends with it, that of the
-// request included. The caller has seen to it that the request came with a
-// first-party credential (RULES C7).
+// request included: use ChangeOwn to go on with a new one. The caller has seen to it that
+// the request came with a first-party credential.
 //
 // A wrong old password is an *authn.Error with status 400 for the field
 // "old_password", not a 401: the caller's credential is good. Where an administrator
 // set another password, disabled or deleted the account after the old one was
-// checked, that stays, and the answer is the same (RULES T1). Otherwise errors are
+// checked, that stays, and the answer is the same. Otherwise errors are
 // those of CheckPassword and SetPassword.
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
-	_, u, err := c.check(r, name, old)
+	_, err := c.ChangeOwn(r, name, old, new)
+	return err
+}
+
+// ChangeOwn is ChangePassword that returns a login for a new credential of the caller, of the
+// account as the change left it: give it to LogIn or Keep of a session, or take its Subject and
+// Epoch to issue a token. All other credentials end, those of an attacker who knew the old
+// password included. What was changed after that ends the login too: then issuing a credential
+// returns storage.ErrStale.
+//
+// Set the cookies of the login on the answer, as after CheckPassword. The errors are those of
+// ChangePassword.
+func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login, error) {
+	was, u, err := c.check(r, name, old)
 	if e := (*authn.Error)(nil); errors.As(err, &e) && e.Status == http.StatusUnauthorized {
-		return errOld.With(e.Unwrap())
+		return authn.Login{}, errOld.With(e.Unwrap())
 	}
 	if err != nil {
-		return err
+		return authn.Login{}, err
 	}
 	hash, err := c.NewHash(r.Context(), u, new)
 	if err != nil {
+		return authn.Login{}, err
+	}
+	var login authn.Login
+	err = c.store.InTx(r.Context(), func(ctx context.Context) error {
+		if err := c.store.ChangePassword(ctx, u.ID, u.Epoch, hash); err != nil {
+			return err
+		}
+		// In the transaction: a later change must not be taken for this one.
+		changed, err := c.store.UserByID(ctx, u.ID)
+		if err == nil {
+			login, err = c.login(ctx, changed)
+		}
 		return err
-	}
-	err = c.store.ChangePassword(r.Context(), u.ID, u.Epoch, hash)
+	})
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
-		return errOld.With(err)
+		return authn.Login{}, errOld.With(err)
 	}
-	if err == nil {
-		c.Vouch(r, u.ID)
+	if err != nil {
+		return authn.Login{}, err
 	}
-	return err
+	// The change made the device cookie of the check outdated.
+	if login.Cookies = c.Vouch(r, u.ID); login.Cookies == nil {
+		login.Cookies = was.Cookies
+	}
+	return login, nil
 }
 
 var errOld = fieldError("old_password", "Your old password was entered incorrectly. Please enter it again.")
@@ -203,6 +239,7 @@ var errOld = fieldError("old_password", "Your old password was entered incorrect
 // is told. Call it before the transaction begins, since it may wait for the hasher.
 // The error is the policy's *authn.Error with status 400, or what the hasher says.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
+	password = c.normal(password)
 	if err := c.policy(ctx, u, password); err != nil {
 		return "", err
 	}

@@ -86,6 +86,9 @@ type Options struct {
 	InsecureNoLimiter bool
 	// Proxies are trusted to report the client's address, for the limiter of a nil Limiter.
 	Proxies authn.TrustedProxies
+	// InsecureHTTP accepts a page with http on any host, for development between containers. The
+	// link, which is as good as a password, then travels in the clear.
+	InsecureHTTP bool
 	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503.
 	Queue int
 	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
@@ -135,7 +138,7 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 	if store == nil || passwords == nil || find == nil || deliver == nil {
 		return nil, errors.New("recovery: a store, a password checker, a look-up and a delivery are needed")
 	}
-	if err := checkPage(page); err != nil {
+	if err := checkPage(page, opts != nil && opts.InsecureHTTP); err != nil {
 		return nil, err
 	}
 	r := &Recovery{store: store, passwords: passwords, page: page, find: find, deliver: deliver}
@@ -172,17 +175,17 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 	return r, nil
 }
 
-func checkPage(page string) error {
+func checkPage(page string, insecure bool) error {
 	u, err := url.Parse(page)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.Contains(page, "#"):
 		return fmt.Errorf("recovery: page %q: want an absolute URL without a fragment", page)
-	case u.Scheme == "https":
+	case u.Scheme == "https", u.Scheme == "http" && insecure:
 		return nil
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	if u.Scheme != "http" || u.Hostname() != "localhost" && (err != nil || !addr.IsLoopback()) {
-		return fmt.Errorf("recovery: page %q: want https", page)
+		return fmt.Errorf("recovery: page %q: want https (Options.InsecureHTTP accepts http in development)", page)
 	}
 	return nil
 }

@@ -592,6 +592,11 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("page %q: %v", good, err)
 		}
 	}
+	for bad, want := range map[string]bool{"http://app:8080/reset": true, "ftp://app": false, "http://u:p@app/": false, "http://app/#x": false} { // edge_C12
+		if _, err := recovery.New(s, pw, bad, s.UserByName, deliver, &recovery.Options{InsecureHTTP: true}); (err == nil) != want {
+			t.Errorf("edge_C12: page %q with InsecureHTTP: %v", bad, err)
+		}
+	}
 	for what, o := range map[string]recovery.Options{"ttl": {TTL: 25 * time.Hour}, "short": {TTL: time.Second}, "queue": {Queue: -1}, "timeout": {Timeout: -1}} {
 		if _, err := recovery.New(s, pw, page, s.UserByName, deliver, &o); err == nil {
 			t.Errorf("%s: taken", what)

@@ -32,6 +32,7 @@ func TestContract(t *testing.T) {
 		}
 		cfg.Flags = flags
 		cfg.Cache = time.Hour // nothing ends by itself
+		cfg.ListenDB = listenDB(t, flags, db)
 		h, err := newServer(t.Context(), cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)

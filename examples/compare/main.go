@@ -25,6 +25,7 @@ import (
 type config struct {
 	demo.Flags
 	Base                                  string // the server's own URL
+	ListenDB                              string // where LISTEN goes; "": to DB
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 	JWTAlgorithm                          jose.Algorithm // "": EdDSA, or what the database's key is for
@@ -60,6 +61,11 @@ func run() error {
 	return demo.ServeOn(l, h)
 }
 
+// isPostgres reports whether a database URL names a PostgreSQL server.
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
 // algorithms are those that -jwt-alg takes.
 const algorithms = "EdDSA, ES256, RS256, HS256"
 
@@ -85,6 +91,7 @@ func parseFlags(args []string) (*config, error) {
 		demo.User{Name: "bob", Password: "bob-the-builder-42"},
 		demo.User{Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}})
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
+	fs.StringVar(&cfg.ListenDB, "listen-db", "", "the PostgreSQL server's own URL, for LISTEN where -db goes through a pooler")
 	redis := fs.String("redis", "", "redis://…: not there yet")
 	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
 	fs.DurationVar(&cfg.AccessTTL, "jwt-access-ttl", 5*time.Minute, "how long an access token lives")
@@ -105,6 +112,9 @@ func parseFlags(args []string) (*config, error) {
 	}
 	if err := cfg.gateway(*proxies, *gateway); err != nil {
 		return nil, err
+	}
+	if cfg.ListenDB != "" && (!isPostgres(cfg.ListenDB) || !isPostgres(cfg.DB)) {
+		return nil, errors.New("-listen-db: want postgres://… there and in -db")
 	}
 	if *redis != "" {
 		return nil, errors.New("-redis: nothing here uses Redis yet; state is in the database and in this process")

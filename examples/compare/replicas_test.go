@@ -2,26 +2,31 @@ package main
 
 import (
 	"context"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
+	"github.com/vestibule-auth/vestibule/internal/pgtest"
+	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
 )
 
 // What ends at one replica over PostgreSQL ends at another that had kept it, without waiting
 // for the cache.
 func TestReplicas(t *testing.T) {
 	demotest.Each(t, func(t *testing.T, flags demo.Flags, db *gormstore.Store, _ *keys.Ring) {
-		if !strings.HasPrefix(flags.DB, "postgres") {
+		if !isPostgres(flags.DB) {
 			return
 		}
-		cfg := &config{Flags: flags, Cache: time.Hour}
+		cfg := &config{Flags: flags, Cache: time.Hour, ListenDB: listenDB(t, flags, db)}
 		here, err := keep(t.Context(), cfg, db)
 		if err != nil {
 			t.Fatal(err)
@@ -68,3 +73,54 @@ func TestReplicas(t *testing.T) {
 		until("ended at the other replica", func() bool { return !good() })
 	}, gormstore.Options{})
 }
+
+// listenDB returns the URL of the database behind a pooler, and "" where there is none.
+func listenDB(t *testing.T, flags demo.Flags, db *gormstore.Store) string {
+	t.Helper()
+	if !strings.Contains(flags.DB, "default_query_exec_mode") {
+		return ""
+	}
+	u, err := url.Parse(os.Getenv("VESTIBULE_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var name string
+	if err := db.DB(t.Context()).Raw("SELECT current_database()").Row().Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// Messages of a revocation do not pass a transaction pooler, and another database has others. Then
+// nothing is kept, and the error names the flag that mends it.
+func TestListenProof(t *testing.T) {
+	pooled := pgtest.Bouncer(t, storetest.URL(t)) + "&default_query_exec_mode=exec"
+	db, err := byurl.Open(pooled, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	for what, url := range map[string]string{"the pooler": pooled, "another database": storetest.URL(t)} {
+		t.Run("edge_C01/"+what, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			var store used
+			if err := hear(ctx, url, db, &store); err == nil || !strings.Contains(err.Error(), "-listen-db") {
+				t.Errorf("%v, want an error that names -listen-db", err)
+			}
+			if store.on {
+				t.Error("the cache is used")
+			}
+		})
+	}
+}
+
+// used notes that a cache was switched on.
+type used struct {
+	cached.Invalidator
+	on bool
+}
+
+func (u *used) FlushAll()       {}
+func (u *used) Bypass(off bool) { u.on = u.on || !off }

@@ -106,7 +106,7 @@ func newCuts(t *testing.T) (*gormstore.Store, *cuts) {
 	plain, err := sql.Open("sqlite3", "")
 	must(t, err)
 	must(t, plain.Close())
-	c := &cuts{driver: plain.Driver(), dsn: "file:" + filepath.Join(t.TempDir(), "db") + "?_txlock=immediate&_busy_timeout=1000"}
+	c := &cuts{driver: plain.Driver(), dsn: "file:" + filepath.Join(t.TempDir(), "db") + "?_journal_mode=WAL&_txlock=immediate&_busy_timeout=1000"}
 	pool := sql.OpenDB(c)
 	t.Cleanup(func() { _ = pool.Close() })
 	db, err := gorm.Open(gormsqlite.New(gormsqlite.Config{Conn: pool}), gormstore.Config())

@@ -49,7 +49,7 @@ func (d *DPoP) check(issuer, audience string, e Endpoints) (*DPoP, error) {
 		from = issuer
 	}
 	u, err := url.Parse(from)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) ||
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && (isLoopback(u.Hostname()) || isInsecure(issuer))) ||
 		c.Origin != "" && c.Origin != u.Scheme+"://"+u.Host {
 		return nil, errors.New("oauth2: DPoP needs an Origin, https://host, where the audience does not begin with one")
 	}
@@ -59,6 +59,9 @@ func (d *DPoP) check(issuer, audience string, e Endpoints) (*DPoP, error) {
 	}
 	return &c, nil
 }
+
+// isInsecure reports whether an issuer was accepted by Options.InsecureHTTP.
+func isInsecure(issuer string) bool { return checkIssuer(issuer, false) != nil }
 
 // nonce returns the newest nonce: its minute, and a MAC of that and the issuer.
 func (s *Server) nonce() string {

@@ -58,6 +58,9 @@ type IntrospectorOptions struct {
 	// InsecureNoType takes tokens of which the issuer says no "token_type": some issuers
 	// tell refresh tokens from access tokens by nothing else.
 	InsecureNoType bool
+	// InsecureHTTP accepts an introspection endpoint with http on any host, for development between
+	// containers. The client's secret and the tokens then travel in the clear.
+	InsecureHTTP bool
 	// User makes the application's account of what the issuer said, for each request. nil
 	// leaves none. Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, *ForeignToken) (authn.User, error)
@@ -98,8 +101,8 @@ func NewIntrospector(issuer, endpoint, audience string, by Credentials, opts *In
 		return nil, errors.New("oauth2: an issuer and an audience are needed")
 	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(endpoint, "?#"):
 		return nil, errors.New("oauth2: the introspection endpoint is no URL of a host without query and fragment")
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
-		return nil, errors.New("oauth2: the introspection endpoint is not https")
+	case u.Scheme != "https" && !(u.Scheme == "http" && (o.InsecureHTTP || isLoopback(u.Hostname()))):
+		return nil, errors.New("oauth2: the introspection endpoint is not https (IntrospectorOptions.InsecureHTTP allows http in development)")
 	case !isText(by.ID) || by.Secret == "":
 		return nil, errors.New("oauth2: a client's name and secret are needed to introspect")
 	case o.Leeway < 0 || o.Leeway > 5*time.Minute:

@@ -90,14 +90,14 @@ type Server struct {
 }
 
 // New returns a server. issuer is its identifier, the URL that its metadata are under: https,
-// without query and fragment (RFC 8414 section 2); http for a loopback address alone. It is
+// without query and fragment (RFC 8414 section 2); http for a loopback address alone, unless Options.InsecureHTTP is set. It is
 // configured, never taken from a request. A store holds the codes and the tokens of one issuer:
 // servers of two issuers have two databases, or two schemas of one.
 func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if store == nil || opts == nil {
 		return nil, errors.New("oauth2: a store and options are needed")
 	}
-	if err := checkIssuer(issuer); err != nil {
+	if err := checkIssuer(issuer, opts != nil && opts.InsecureHTTP); err != nil {
 		return nil, err
 	}
 	s := &Server{issuer: issuer, store: store, opts: *opts, purpose: purposeOf(issuer)}
@@ -133,11 +133,11 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	return s, nil
 }
 
-func checkIssuer(issuer string) error {
+func checkIssuer(issuer string, insecure bool) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(issuer, "?#") || strings.HasSuffix(issuer, "/") ||
-		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-		return fmt.Errorf("oauth2: issuer %q: want https://host/path without query, fragment and a slash at its end; http is for loopback addresses", issuer)
+		u.Scheme != "https" && !(u.Scheme == "http" && (insecure || isLoopback(u.Hostname()))) {
+		return fmt.Errorf("oauth2: issuer %q: want https://host/path without query, fragment and a slash at its end; http is for loopback addresses, or for development with InsecureHTTP", issuer)
 	}
 	return nil
 }

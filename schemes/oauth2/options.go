@@ -49,6 +49,10 @@ type Options struct {
 	// requested without a resource is for this one. "": only tokens without a resource are
 	// accepted.
 	Audience string
+	// InsecureHTTP accepts an issuer with http on any host, such as "http://auth:8080" between
+	// containers in development. Tokens, codes and secrets then travel in the clear: whoever
+	// sees the traffic has them.
+	InsecureHTTP bool
 	// Endpoints are where the endpoints are mounted, for the metadata: New mounts nothing.
 	Endpoints Endpoints
 	// AccessTTL is how long an access token lives; 0 is an hour. It can be revoked before.

@@ -233,7 +233,7 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 		s.set(w, s.cookie, loaded.text, &loaded.Session)
 		s.send(w, s.memory.cookie, loaded.next.Next, s.age(loaded.next.End, now))
 	default:
-		s.touch(w, r.Context(), s.cookie, loaded)
+		s.touch(w, r.Context(), s.cookie, loaded, s.look())
 	}
 	return nil
 }
@@ -248,16 +248,16 @@ func (s *frame) answers(w http.ResponseWriter) {
 }
 
 // touch notes the use of a session where it is due. A row that is shared is not written to.
-func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row) {
+func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row, as look) {
 	now := s.now()
 	before := now
-	if s.opts.Interval > 0 {
+	if s.opts.Interval > 0 && as.idle == s.opts.Idle { // a shorter life may end before
 		before = now.Add(-s.opts.Interval)
 	}
 	if loaded.LastSeen.After(before) || now.UnixMicro() < s.pause.Load() {
 		return
 	}
-	expires := now.Add(s.opts.Idle)
+	expires := now.Add(as.idle)
 	if expires.After(loaded.Ends) {
 		expires = loaded.Ends
 	}
@@ -274,7 +274,7 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		if !loaded.shared {
 			loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request
 		}
-		s.send(w, cookie, loaded.text, s.maxAge(expires, now))
+		s.sendAs(w, cookie, loaded.text, loaded.text, s.maxAge(expires, now), as)
 	}
 }
 

@@ -104,10 +104,22 @@ func (s *frame) send(w http.ResponseWriter, name, text string, maxAge int) {
 
 // sendWith is send where the secret of the tokens is not the cookie's text.
 func (s *frame) sendWith(w http.ResponseWriter, name, text, secret string, maxAge int) {
+	put(w, s.newCookies(name, text, secret, maxAge))
+}
+
+// sendAs is sendWith for a gorilla session, which may have a look of its own.
+func (s *frame) sendAs(w http.ResponseWriter, name, text, secret string, maxAge int, as look) {
+	list := s.newCookies(name, text, secret, maxAge)
+	as.as(list[0])
+	put(w, list)
+}
+
+// put sets cookies on an answer.
+func put(w http.ResponseWriter, cookies []*http.Cookie) {
 	h := w.Header()
 	private(h)
 	h.Set("Cache-Control", "no-store")
-	for _, c := range s.newCookies(name, text, secret, maxAge) {
+	for _, c := range cookies {
 		// An earlier one of this answer counts no more.
 		if list := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, c.Name+"=") }); len(list) > 0 {
 			h["Set-Cookie"] = list

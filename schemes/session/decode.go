@@ -1,7 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/gob"
 	"math"
 	"reflect"
 	"time"
@@ -160,6 +162,10 @@ func (d *decoder) any(v reflect.Value, depth int) bool {
 		d.rest = d.rest[1:]
 		return true
 	}
+	if len(d.rest) > 0 && d.rest[0] == tagGob {
+		d.rest = d.rest[1:]
+		return d.gob(v)
+	}
 	t, ok := d.kind(depth)
 	if !ok || t.Kind() == reflect.Interface {
 		return false
@@ -181,5 +187,24 @@ func (d *decoder) entries(v reflect.Value, n, depth int) bool {
 		}
 		v.SetMapIndex(key, value)
 	}
+	return true
+}
+
+// gob reads a value of a type that the program registered, and of no other.
+func (d *decoder) gob(v reflect.Value) bool {
+	n, ok := d.uvarint()
+	if !ok {
+		return false
+	}
+	b, ok := d.take(n)
+	if !ok {
+		return false
+	}
+	var value any
+	stream := bytes.NewReader(b)
+	if gob.NewDecoder(stream).Decode(&value) != nil || value == nil || stream.Len() > 0 {
+		return false
+	}
+	v.Set(reflect.ValueOf(value))
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -35,6 +36,11 @@ func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err != nil {
 		return err
 	}
+	return s.logInFrom(w, r, login, series, old)
+}
+
+// logInFrom is logIn for a request whose session is old, nil for none.
+func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.Login, series string, old *row) error {
 	if err := s.forget(w, r, old); err != nil {
 		return err
 	}
@@ -137,7 +143,7 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 	if v.ID == "" {
 		v.ID = newID()
 	}
-	return text, s.insert(r, cookie, text, v, replaces)
+	return text, s.insert(r, cookie, text, v, replaces, s.opts.Idle)
 }
 
 // newID returns the name of a session or a series.
@@ -147,12 +153,13 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// insert is create for a text and an ID that there are.
-func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session, replaces storage.Digest) error {
+// insert is create for a text and an ID that there are, and for a session that lives unused for
+// idle.
+func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session, replaces storage.Digest, idle time.Duration) error {
 	now := s.now()
 	v.Digest, v.Version, v.LastSeen = digestOf(cookie, text), 1, now
 	v.Ends = v.Created.Add(s.opts.Absolute)
-	if v.Expires = now.Add(s.opts.Idle); v.Expires.After(v.Ends) {
+	if v.Expires = now.Add(idle); v.Expires.After(v.Ends) {
 		v.Expires = v.Ends
 	}
 	v.UserAgent = printable(r.Header.Get("User-Agent"))

@@ -131,6 +131,15 @@ func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login a
 	if s.memory == nil {
 		return s.LogIn(w, r, login)
 	}
+	old, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	return s.logInRemembered(w, r, login, old)
+}
+
+// logInRemembered is LogInRemembered for a request whose session is old, nil for none.
+func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login, old *row) error {
 	text, err := s.newText(rememberPrefix)
 	if err != nil {
 		return err
@@ -141,7 +150,7 @@ func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login a
 	if err != nil {
 		return err
 	}
-	if err := s.logIn(w, r, login, f.ID); err != nil {
+	if err := s.logInFrom(w, r, login, f.ID, old); err != nil {
 		if after := s.memory.rotator.EndFamily(context.WithoutCancel(r.Context()), f.ID); after != nil {
 			s.logger().LogAttrs(r.Context(), slog.LevelWarn, "a remembered login that nobody has could not be ended", slog.Any("error", after))
 		}
@@ -235,7 +244,7 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byte) (*row, storage.User, error) {
 	ctx, f, m := r.Context(), res.State.Family, s.memory
 	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
-	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{})
+	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{}, s.opts.Idle)
 	switch {
 	case errors.Is(err, storage.ErrConflict): // it is there
 	case errors.Is(err, storage.ErrStale):

@@ -168,17 +168,21 @@ func (s *Sealed) current(r *http.Request, cookie string) (*content, error) {
 
 // set seals c, as used now, into a cookie of the answer.
 func (s *Sealed) set(w http.ResponseWriter, cookie string, c *content) error {
+	return s.setAs(w, cookie, c, s.look())
+}
+
+func (s *Sealed) setAs(w http.ResponseWriter, cookie string, c *content, as look) error {
 	c.seen = s.now()
 	text, err := seal(s.ring, keys.SessionSeal, s.opts.Rand, cookie, c)
 	if err != nil {
 		return err
 	}
 	maxAge := s.maxAge(s.end(c), c.seen)
-	if len(s.newCookie(cookie, text, maxAge).String()) > maxCookie {
+	if len(as.as(s.newCookie(cookie, text, maxAge)).String()) > maxCookie {
 		return ErrTooLarge
 	}
 	// The secret of the tokens is not the cookie's text, which changes with each sealing.
-	s.sendWith(w, cookie, text, c.secret, maxAge)
+	s.sendAs(w, cookie, text, c.secret, maxAge, as)
 	return nil
 }
 

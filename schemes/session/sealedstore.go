@@ -67,8 +67,8 @@ func (st *SealedStore) load(r *http.Request, name string, out *sessions.Session,
 }
 
 // Save seals the values into the answer's cookie, where they changed or the cookie was
-// sealed Options.Interval ago. The errors: ErrEnded, ErrNotYours, ErrTooLarge, a value of
-// another type, that of New, or a fault. No cookie was set then.
+// sealed Options.Interval ago. The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError,
+// a value of another type, that of New, or a fault. No cookie was set then.
 func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
 	if held == nil { // made for another request: find it again
@@ -88,13 +88,18 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 		s.send(w, cookie, "", -1)
 		return nil
 	}
+	as, err := s.lookOf(v.Options, cookie == s.cookie)
+	if err != nil {
+		return err
+	}
 	data, err := encode(v.Values)
 	if err != nil {
 		return err
 	}
-	next := content{data: data, created: s.now()}
+	now := s.now()
+	next := content{data: data, created: now}
 	if old := held.sealed; old != nil {
-		if bytes.Equal(data, old.data) && s.opts.Interval > 0 && s.now().Sub(old.seen) < s.opts.Interval {
+		if bytes.Equal(data, old.data) && as.idle == s.opts.Idle && s.opts.Interval > 0 && s.now().Sub(old.seen) < s.opts.Interval {
 			return nil
 		}
 		next = *old
@@ -104,7 +109,14 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	} else if next.secret, err = s.newSecret(); err != nil {
 		return err
 	}
-	if err := s.set(w, cookie, &next); err != nil {
+	if as.idle != s.opts.Idle {
+		// The cookie holds when the session began, and no other end: so it began so long ago that it
+		// ends in time.
+		if began := now.Add(as.idle - s.opts.Absolute); began.Before(next.created) {
+			next.created = began
+		}
+	}
+	if err := s.setAs(w, cookie, &next, as); err != nil {
 		return err
 	}
 	held.sealed, v.IsNew = &next, false

@@ -27,8 +27,9 @@ var (
 )
 
 // Store is a sessions.Store of gorilla/sessions over the scheme's rows. Values keep
-// their Go types: bool, integers, floats, string, []byte, time.Time, and slices and
-// maps of these; anything else is an error of Save.
+// their Go types: bool, integers, floats, string, []byte, time.Time, time.Duration, slices
+// and maps of these, and types that the program passed to gob.Register, such as a named
+// string or an encoding.TextMarshaler. Anything else is an error of Save.
 //
 // The session whose name is Options.Cookie is the one that people log in to; others
 // are separate, with cookies and rows of their own, and nobody in them. Nothing is
@@ -37,8 +38,12 @@ var (
 // Saving from several requests at once keeps the changes of all: each writes the keys
 // that it changed, and of two changes of one key the later holds.
 //
-// Of a session's Options MaxAge is heeded: below 0, Save ends the session and its
-// cookie. The rest is the scheme's.
+// Save honors a session's Options or returns an *OptionsError. A MaxAge below 0 ends the
+// session and its cookie, 0 leaves Max-Age out of the cookie, and a shorter one than
+// Options.Idle makes a session end sooner, in the cookie and on the server, until a Save with
+// another. SameSite may be Strict. HttpOnly is always on, and Secure over https. Domain,
+// another Path than /, Partitioned and SameSite None are refused. The session that people log
+// in to lives and looks as the scheme's Options say: others are refused for it.
 type Store struct{ s *Scheme }
 
 // Store returns the scheme's store.
@@ -124,8 +129,8 @@ func (st *Store) row(r *http.Request, name string) (*row, error) {
 }
 
 // Save writes the values where they changed, and sets the cookie of a new session.
-// The errors: ErrEnded, ErrNotYours, ErrTooLarge, a value of another type, that of
-// New, or a fault. Nothing was written then.
+// The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError, a value of another type,
+// that of New, or a fault. Nothing was written then.
 func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
 	if held == nil { // made for another request: find it again
@@ -143,6 +148,10 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	if v.Options != nil && v.Options.MaxAge < 0 {
 		return st.end(r, w, cookie, held)
 	}
+	as, err := st.s.lookOf(v.Options, cookie == st.s.cookie)
+	if err != nil {
+		return err
+	}
 	data, err := encode(v.Values)
 	switch {
 	case err != nil:
@@ -154,19 +163,22 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 			return err
 		}
 		// A session of nobody has no other way to stay: nobody renews it.
-		st.s.touch(w, r.Context(), cookie, held.row)
+		st.s.touch(w, r.Context(), cookie, held.row, as)
 		return nil
 	case len(data) == 0:
 		return nil
 	}
-	next := storage.Session{Data: data, Created: st.s.now()}
-	text, err := st.s.create(r, cookie, &next, storage.Digest{})
+	next := storage.Session{ID: newID(), Data: data, Created: st.s.now()}
+	text, err := st.s.newText(prefix)
+	if err == nil {
+		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, as.idle)
+	}
 	if err != nil {
 		return err
 	}
 	held.row = &row{Session: next, text: text}
 	v.ID, v.IsNew = next.ID, false
-	st.s.set(w, cookie, text, &next)
+	st.s.sendAs(w, cookie, text, text, st.s.maxAge(next.Expires, st.s.now()), as)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"math"
@@ -12,14 +13,16 @@ import (
 )
 
 // Values are kept in an encoding of their own, which unlike JSON keeps their Go
-// types, and unlike gob names no types of the program and builds nothing but what
-// follows. A value is a type and then its content:
+// types, and unlike gob needs no registration and is short for what is common. A value is a type and then its content:
 //
 //	type    one byte; for a slice the type of its elements follows, for a map those
 //	        of its keys and elements
 //	content integers as varints, floats as their bits, text and bytes with their
 //	        length, time as of time.Time.MarshalBinary, slices and maps with their
 //	        length plus one (0 is nil), any as a value of its own
+//
+// Types that the program registered with gob.Register, as gorilla's own stores ask for, are kept by
+// package gob: its stream, with its length, follows tagGob.
 //
 // Maps are ordered by their encoded keys, so that equal values are equal bytes.
 
@@ -52,6 +55,8 @@ const (
 	tagTime
 	tagSlice
 	tagMap
+	tagDuration
+	tagGob
 )
 
 var scalars = [...]reflect.Type{
@@ -63,6 +68,7 @@ var scalars = [...]reflect.Type{
 	tagUint32: reflect.TypeFor[uint32](), tagUint64: reflect.TypeFor[uint64](),
 	tagFloat32: reflect.TypeFor[float32](), tagFloat64: reflect.TypeFor[float64](),
 	tagString: reflect.TypeFor[string](), tagBytes: reflect.TypeFor[[]byte](), tagTime: reflect.TypeFor[time.Time](),
+	tagDuration: reflect.TypeFor[time.Duration](),
 }
 
 var (
@@ -97,7 +103,14 @@ func appendType(b []byte, t reflect.Type, depth int) ([]byte, error) {
 			return appendType(b, t.Elem(), depth+1)
 		}
 	}
-	return nil, fmt.Errorf("session: a value of type %s can not be kept: want bool, integers, floats, string, []byte, time.Time, or slices and maps of these", t)
+	return nil, typeError{t}
+}
+
+// typeError is for a value of a type that cannot be kept.
+type typeError struct{ reflect.Type }
+
+func (e typeError) Error() string {
+	return fmt.Sprintf("session: a value of type %s cannot be kept (accepted are bool, integers, floats, string, []byte, time.Time, time.Duration, slices and maps of these, and types that the program passed to gob.Register)", e.Type)
 }
 
 func appendValue(b []byte, v reflect.Value, depth int) ([]byte, error) {
@@ -105,11 +118,30 @@ func appendValue(b []byte, v reflect.Value, depth int) ([]byte, error) {
 		return append(b, tagNil), nil
 	}
 	v = v.Elem()
-	b, err := appendType(b, v.Type(), depth)
+	typed, err := appendType(b, v.Type(), depth)
+	if other := (typeError{}); errors.As(err, &other) {
+		return appendGob(b, v, other)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return appendContent(b, v, depth)
+	return appendContent(typed, v, depth)
+}
+
+// appendGob appends a value of a registered type; of another it returns the typeError.
+func appendGob(b []byte, v reflect.Value, other typeError) ([]byte, error) {
+	value := v.Interface()
+	var out bytes.Buffer
+	if err := gob.NewEncoder(&out).Encode(&value); err != nil {
+		return nil, fmt.Errorf("%w: %w", other, err)
+	}
+	// A pointer to a registered type would come back as what it points to.
+	var again any
+	if err := gob.NewDecoder(bytes.NewReader(out.Bytes())).Decode(&again); err != nil || reflect.TypeOf(again) != v.Type() {
+		return nil, other
+	}
+	b = binary.AppendUvarint(append(b, tagGob), uint64(out.Len()))
+	return append(b, out.Bytes()...), nil
 }
 
 func appendContent(b []byte, v reflect.Value, depth int) ([]byte, error) {

@@ -80,6 +80,10 @@ var (
 // New returns a store over an open database of the dialect "sqlite" or
 // "postgres". It changes nothing in it; call Migrate, or run the files of
 // Migrations with a tool of your own. Close of the store does not close db.
+//
+// With SQLite it opens a connection and returns an error, which names a DSN that is right, unless
+// journal_mode is WAL, busy_timeout is above 0 and synchronous is not OFF. A database in memory
+// needs SetMaxOpenConns(1).
 func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("gormstore: a nil database")
@@ -114,7 +118,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	}
 	s := &Store{
 		// gorm's own logger prints parameters; nothing here may be printed.
-		db: db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
+		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
 	}
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
@@ -123,6 +127,9 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
 	if d == sqlite {
 		s.writer = make(chan struct{}, 1)
+		if err := s.checkSQLite(); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -157,7 +164,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var one int
-	return s.pool(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one)
+	return explain(s.pool(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one))
 }
 
 // dialect is which SQL is spoken.

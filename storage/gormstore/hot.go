@@ -3,13 +3,13 @@ package gormstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"sync/atomic"
 )
 
-// hot is a statement that an authenticated request waits for. It is prepared at
-// its first use and lives as long as the store: database/sql prepares it again on
-// each connection that needs it.
+// hot is a statement that an authenticated request waits for. With SQLite it is prepared at its
+// first use and lives as long as the store: database/sql prepares it again on each connection that
+// needs it. With PostgreSQL the driver keeps prepared statements by itself, unless the database URL
+// says that it must not; then nothing here prepares any either.
 type hot struct {
 	query string
 	stmt  atomic.Pointer[sql.Stmt]
@@ -23,7 +23,7 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 	}
 	defer cancel()
 	var row *sql.Row
-	if s.tx(ctx) != nil {
+	if s.dialect == postgres || s.tx(ctx) != nil {
 		row = s.pool(ctx).QueryRowContext(ctx, h.query, args...)
 	} else {
 		stmt, err := h.prepared(ctx, s.sql)
@@ -32,10 +32,7 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 		}
 		row = stmt.QueryRowContext(ctx, args...)
 	}
-	if err = row.Scan(dest...); err != nil {
-		h.outdated(err)
-	}
-	return err
+	return explain(row.Scan(dest...))
 }
 
 // forHotRead bounds a read by the timeout. SQLite needs no bound while there is a
@@ -77,16 +74,6 @@ func (h *hot) prepared(ctx context.Context, pool *sql.DB) (*sql.Stmt, error) {
 		}
 	}
 	return stmt, nil
-}
-
-// outdated drops the prepared statement where a column has another type since then:
-// PostgreSQL refuses it for as long as it is prepared.
-func (h *hot) outdated(err error) {
-	const featureNotSupported = "0A000" // "cached plan must not change result type"
-	var e interface{ SQLState() string }
-	if errors.As(err, &e) && e.SQLState() == featureNotSupported {
-		_ = h.close()
-	}
 }
 
 func (h *hot) close() error {

@@ -82,8 +82,12 @@ func statements(text string) (all []string) {
 // Migrate brings the database to the schema of this program. Any number of
 // processes may call it at once: one works, the others wait and find nothing left
 // to do. What fails leaves nothing behind, so that it can be called again. It
-// returns ErrNewerSchema, and does nothing, where a newer program was first.
+// returns ErrNewerSchema, and does nothing, where a newer program was first. If the schema is up to
+// date it writes nothing, so a role that may not create tables can call it too.
 func (s *Store) Migrate(ctx context.Context) error {
+	if have, want, err := s.Schema(ctx); err == nil && have == want {
+		return nil
+	}
 	all, err := s.dialect.migrations()
 	if err != nil {
 		return err

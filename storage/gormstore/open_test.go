@@ -158,7 +158,7 @@ func TestNothingIsLogged(t *testing.T) {
 	ctx := context.Background()
 	var out bytes.Buffer
 	cfg := &gorm.Config{PrepareStmt: true, Logger: logger.New(log.New(&out, "", 0), logger.Config{LogLevel: logger.Info, SlowThreshold: 1})}
-	db, err := gorm.Open(gormsqlite.Open(filepath.Join(t.TempDir(), "db")), cfg)
+	db, err := gorm.Open(gormsqlite.Open("file:"+filepath.Join(t.TempDir(), "db")+"?_journal_mode=WAL"), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (s countingStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 func openCounting(t *testing.T, queries *atomic.Int64, fail func(string) error) *gormstore.Store {
 	t.Helper()
 	armed := false
-	pool := sql.OpenDB(connector{"file:" + (&url.URL{Path: filepath.Join(t.TempDir(), "db")}).EscapedPath(), queries, func(q string) error {
+	pool := sql.OpenDB(connector{"file:" + (&url.URL{Path: filepath.Join(t.TempDir(), "db")}).EscapedPath() + "?_journal_mode=WAL", queries, func(q string) error {
 		if fail == nil || !armed {
 			return nil
 		}

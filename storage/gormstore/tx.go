@@ -29,9 +29,13 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context) error, isolat
 		return err
 	}
 	defer unlock()
-	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return fn(context.WithValue(ctx, txKey{s}, tx))
-	}, isolation)
+	return explain(s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		ctx := context.WithValue(ctx, txKey{s}, tx)
+		if err := s.takeWriteLock(ctx); err != nil {
+			return err
+		}
+		return fn(ctx)
+	}, isolation))
 }
 
 // DB returns gorm's handle: of the transaction that ctx carries, or of the
@@ -60,7 +64,7 @@ func (s *Store) InTransaction(ctx context.Context) bool { return s.tx(ctx) != ni
 // pool is what statements run on.
 func (s *Store) pool(ctx context.Context) gorm.ConnPool {
 	if tx := s.tx(ctx); tx != nil {
-		return tx.Statement.ConnPool
+		return withoutCache(tx.Statement.ConnPool)
 	}
 	return s.sql
 }
@@ -103,7 +107,7 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 func (s *Store) row(ctx context.Context, query string, args, dest []any) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...)
+	return explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...))
 }
 
 // rows reads any number of rows.
@@ -112,7 +116,7 @@ func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*s
 	defer cancel()
 	rows, err := s.pool(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
@@ -120,7 +124,7 @@ func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*s
 			return err
 		}
 	}
-	return rows.Err()
+	return explain(rows.Err())
 }
 
 // atomically is InTx for transactions of the store's own, which may run again.
@@ -143,7 +147,7 @@ const maxTries = 20
 // caller can begin that one anew.
 func (s *Store) retry(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
-		err := f()
+		err := explain(f())
 		if err == nil || try == maxTries || s.tx(ctx) != nil || !mayRetry(err) {
 			return err
 		}

@@ -10,17 +10,21 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/internal/pgtest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// Each runs f on SQLite and on PostgreSQL, with the flags as they are after
-// parsing.
+// Each runs f on SQLite and on PostgreSQL, directly and through PgBouncer, with the flags as
+// they are after parsing.
 func Each(t *testing.T, f func(t *testing.T, cfg demo.Flags, db *gormstore.Store, ring *keys.Ring), opts gormstore.Options) {
 	for name, url := range map[string]func(*testing.T) string{
 		"sqlite": func(t *testing.T) string { return "sqlite:" + t.TempDir() + "/db" }, "memory": func(*testing.T) string { return "sqlite::memory:" },
 		"postgres": func(t *testing.T) string { return storetest.URL(t) },
+		"edge_C01 pgbouncer": func(t *testing.T) string {
+			return pgtest.Bouncer(t, storetest.URL(t)) + "&default_query_exec_mode=exec"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is that which a failed login takes

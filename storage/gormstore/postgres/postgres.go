@@ -3,10 +3,13 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	driver "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
@@ -17,10 +20,16 @@ import (
 // It does not wait for the server: a call of the store does, within its timeout.
 // The pool holds at most 20 connections; set others through DB and
 // (*sql.DB).SetMaxOpenConns.
+//
+// Behind a pooler in transaction mode, such as PgBouncer, add
+// default_query_exec_mode=exec (or simple_protocol) to url. With the default,
+// cache_statement, statements fail there with SQLSTATE 26000 or 42P05. With
+// describe_exec a pooler could run another client's statement, so each connection is
+// checked and one to a pooler is refused.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	cfg := gormstore.Config()
 	cfg.DisableAutomaticPing = true
-	db, err := gorm.Open(driver.New(driver.Config{DSN: url}), cfg)
+	db, err := gorm.Open(driver.New(driver.Config{DSN: url, OptionOpenDB: []stdlib.OptionOpenDB{stdlib.OptionAfterConnect(refusePooler)}}), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -37,4 +46,21 @@ func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 		return nil, errors.Join(err, pool.Close())
 	}
 	return s, nil
+}
+
+// refusePooler refuses a connection to a pooler in the mode describe_exec, which parses a statement
+// in one round trip and runs it in the next. In between a transaction pooler may change the
+// connection to the server, and what runs is what another client parsed there.
+func refusePooler(ctx context.Context, conn *pgx.Conn) error {
+	if conn.Config().DefaultQueryExecMode != pgx.QueryExecModeDescribeExec {
+		return nil
+	}
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()::bigint").Scan(&pid); err != nil {
+		return err
+	}
+	if pid != conn.PgConn().PID() { // a pooler names a process of its own
+		return errors.New("postgres: default_query_exec_mode=describe_exec is unsafe behind a pooler: use exec")
+	}
+	return nil
 }
