@@ -51,7 +51,7 @@ func ed(t testing.TB) ed25519.PrivateKey {
 // signer registers a client that signs assertions.
 func (w *world) signer(id string, set []byte) {
 	w.t.Helper()
-	c := storage.Client{ID: id, Method: oauth2.PrivateKeyJWT, Keys: set, Grants: []string{oauth2.ClientCredentials}, Scopes: []string{"read"}, Default: []string{"read"}, Audiences: []string{"https://api.example"}}
+	c := storage.Client{ID: id, Method: oauth2.PrivateKeyJWT, Keys: set, Grants: []string{oauth2.ClientCredentials}, Scopes: []string{"read"}, Default: []string{"read"}, Resources: []string{"https://api.example"}}
 	must(w.t, oauth2.CheckClient(c))
 	must(w.t, w.s.CreateClient(w.t.Context(), c))
 }

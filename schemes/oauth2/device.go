@@ -79,7 +79,7 @@ func (s *Server) beginDevice(w http.ResponseWriter, r *http.Request) (deviceAnsw
 	if err != nil {
 		return none, err
 	}
-	resource, err := resourcesOf(f, c.Audiences, nil)
+	resource, err := resourcesOf(f, s.mayName(c), nil)
 	if err != nil {
 		return none, err
 	}
@@ -183,7 +183,7 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, g.Resource, g.Resource)
+	resource, err := resourcesOf(x.form, s.granted(g.Resource), g.Resource)
 	if err != nil {
 		return answer{}, err
 	}

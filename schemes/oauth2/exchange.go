@@ -20,7 +20,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, code.Resource, code.Resource)
+	resource, err := resourcesOf(x.form, s.granted(code.Resource), code.Resource)
 	if err != nil {
 		return answer{}, err
 	}
@@ -209,7 +209,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, f.Resource, f.Resource)
+	resource, err := resourcesOf(x.form, s.granted(f.Resource), f.Resource)
 	if err != nil {
 		return answer{}, err
 	}

@@ -172,10 +172,10 @@ func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"admin"}}))
 	for _, c := range []storage.Client{
 		{ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials},
-			Scopes: []string{"read", "write"}, Default: []string{"read"}, Audiences: []string{"https://api.example", "https://files.example"}},
+			Scopes: []string{"read", "write"}, Default: []string{"read"}, Resources: []string{"https://api.example", "https://files.example"}},
 		{ID: "spa", Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}, Scopes: []string{"read"}},
 		{ID: "other", Method: oauth2.SecretPost, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, Scopes: []string{"read"}},
-		{ID: "api", Method: oauth2.SecretBasic, Audiences: []string{"https://api.example"}},
+		{ID: "api", Method: oauth2.SecretBasic, Serves: []string{"https://api.example"}},
 	} {
 		c.RedirectURIs = []string{redirect}
 		if !c.Public() {

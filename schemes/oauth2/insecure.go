@@ -32,7 +32,7 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, x.client.Audiences, nil)
+	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
 	if err != nil {
 		return answer{}, err
 	}

@@ -45,7 +45,7 @@ type Options struct {
 	Origins []string
 	// Audience is the resource that this application's API is (RFC 8707), such as
 	// "https://api.example". A token that was asked for others is refused here; one that was
-	// asked for none is for this one. "" takes every token.
+	// asked for none is for this one. Every client may name it. "" takes every token.
 	Audience string
 	// Endpoints are where the endpoints are mounted, for the metadata: New mounts nothing.
 	Endpoints Endpoints

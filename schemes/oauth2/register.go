@@ -26,6 +26,10 @@ type Registration struct {
 	Allow func(*http.Request) error
 	// Scopes are those that registered clients may ask for, all among Options.Scopes.
 	Scopes []string
+	// Resources are those that they may request tokens for, beside Options.Audience, which
+	// every client may name. None of them makes a client a resource server: only an
+	// administrator does (storage.Client.Serves).
+	Resources []string
 	// Grants are the grant types that they may use; nil is AuthorizationCode and RefreshToken.
 	Grants []string
 }
@@ -135,7 +139,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (*registered, 
 	if err != nil {
 		return nil, err
 	}
-	c := storage.Client{ID: id, Created: s.now(), Registration: storage.DigestOf(token)}
+	c := storage.Client{ID: id, Created: s.now(), Registration: storage.DigestOf(token), Resources: slices.Clone(s.opts.Registration.Resources)}
 	secret, err := s.apply(m, &c)
 	if err != nil {
 		return nil, err

@@ -142,7 +142,7 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.client.Scopes, q.client.Default); err != nil {
 		return q, err
 	}
-	if q.Resource, err = resourcesOf(form{v}, q.client.Audiences, nil); err != nil {
+	if q.Resource, err = resourcesOf(form{v}, s.mayName(q.client), nil); err != nil {
 		return q, err
 	}
 	if text := v.Get("id_token_hint"); text != "" && s.opts.OpenID != nil {

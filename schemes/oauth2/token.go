@@ -112,24 +112,6 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 	return list, nil
 }
 
-// resourcesOf returns the resources that a client asks for, all among allowed; where there
-// are none, otherwise.
-func resourcesOf(f form, allowed, otherwise []string) ([]string, error) {
-	list := f.values["resource"]
-	if len(list) == 0 {
-		return otherwise, nil
-	}
-	if len(list) > len(allowed) {
-		return nil, errTarget
-	}
-	for i, uri := range list {
-		if !slices.Contains(allowed, uri) || slices.Contains(list[:i], uri) {
-			return nil, errTarget
-		}
-	}
-	return list, nil
-}
-
 // forItself gives a client a token of its own (RFC 6749 section 4.4). It can be asked for
 // again at any time, so there is no refresh token.
 func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
@@ -137,7 +119,7 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, x.client.Audiences, nil)
+	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
 	if err != nil {
 		return answer{}, err
 	}
