@@ -28,7 +28,9 @@ func algorithms() []jose.Algorithm {
 }
 
 // keysOf returns the public keys of a client that are of use.
-func keysOf(c storage.Client) ([]*jose.Key, error) { return jose.ParseJWKS(c.Keys, algorithms()...) }
+func keysOf(c storage.Client) ([]*jose.Key, error) {
+	return jose.ParseOfferedJWKS(c.Keys, algorithms()...)
+}
 
 // checkKeys returns what is wrong with the keys that a client is to be registered with.
 func checkKeys(c storage.Client) error {
@@ -82,6 +84,16 @@ func asserted(f form, withHeader bool) (presented, error) {
 // a client another server's address could use there what the client made for that one.
 func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.Token) error {
 	refused := func(why string) error { return fmt.Errorf("%w: %s", jose.ErrInvalid, why) }
+	// c is the client that "sub" names. The signature comes last: it costs most.
+	r, err := jose.Checks{Issuer: c.ID, Audience: s.issuer, Leeway: assertionLeeway, Clock: s.opts.Clock}.Check(t.Claims)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Equal(r.Audience, []string{s.issuer}):
+		return refused("for others too")
+	case r.Expires.After(s.now().Add(assertionTTL + assertionLeeway)):
+		return refused("valid for too long")
+	}
 	list, err := keysOf(c)
 	if err != nil || len(list) == 0 {
 		return refused("the client has no keys")
@@ -92,16 +104,6 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 	}
 	if err := t.VerifyUntyped(ctx, ring, "JWT", "client-authentication+jwt"); err != nil {
 		return err
-	}
-	// c is the client that "sub" names.
-	r, err := jose.Checks{Issuer: c.ID, Audience: s.issuer, Leeway: assertionLeeway, Clock: s.opts.Clock}.Check(t.Claims)
-	switch {
-	case err != nil:
-		return err
-	case !slices.Equal(r.Audience, []string{s.issuer}):
-		return refused("for others too")
-	case r.Expires.After(s.now().Add(assertionTTL + assertionLeeway)):
-		return refused("valid for too long")
 	}
 	return s.firstUse(ctx, storage.BlockKeyOf(storage.ReplayAssertion, c.ID, r.ID), r.Expires.Add(2*assertionLeeway))
 }

@@ -187,6 +187,9 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
+	if err := s.proved(ctx, x.proof); err != nil {
+		return answer{}, err
+	}
 	a, err := s.begin(ctx, x, beginning{
 		family:   storage.Family{Subject: g.Subject, Scopes: g.Scopes, Resource: g.Resource, Epoch: g.Epoch, AuthTime: g.AuthTime},
 		resource: resource,

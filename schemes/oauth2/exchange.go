@@ -74,6 +74,9 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 	case x.form.get("redirect_uri") != code.RedirectURI:
 		return code, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
 	}
+	if err := s.proved(ctx, x.proof); err != nil {
+		return code, err
+	}
 	return code, s.verifier(ctx, x, code)
 }
 
@@ -91,7 +94,7 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 	case code.Challenge == "":
 		why = errors.New("a verifier, and the authorization request had no challenge")
 	case verifier == "":
-		return refuse("invalid_request", "The code_verifier is missing.")
+		return errGrant.with(errors.New("the code_verifier is missing")) // which burns nothing
 	case !isVerifier(verifier):
 		why = errors.New("malformed verifier")
 	default:
@@ -156,6 +159,9 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 		return answer{}, errGrant.with(errors.New("not of a refresh token's shape"))
 	}
 	use := s.use(x, text)
+	if err := s.mayRotate(ctx, x, use); err != nil {
+		return answer{}, err
+	}
 	var res rotation.Result
 	var a answer
 	var refused error
@@ -191,6 +197,22 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	}
 	s.tell(ctx, Event{kind, f.Client, f.Subject, f.ID})
 	return a, nil
+}
+
+// mayRotate refuses what Rotate would refuse, with one read: nobody waits for a transaction of
+// somebody without a token. Then it proves the key.
+func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) error {
+	st, err := s.rotator.Inspect(ctx, use)
+	if err != nil && !errors.Is(err, rotation.ErrReused) { // whether that is a repetition Rotate finds out
+		if refused := s.refusal(err); refused != nil {
+			return refused
+		}
+		return err
+	}
+	if f := st.Family; f.Confirm != "" && f.Confirm != x.key {
+		return errGrant.with(rotation.ErrMismatch)
+	}
+	return s.proved(ctx, x.proof)
 }
 
 // use is a presentation of a refresh token by a client.

@@ -46,6 +46,9 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 	case err != nil:
 		return answer{}, err
 	}
+	if err := s.proved(ctx, x.proof); err != nil {
+		return answer{}, err
+	}
 	a, err := s.begin(ctx, x, beginning{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch}, resource: resource})
 	if errors.Is(err, storage.ErrStale) {
 		return answer{}, errGrant.with(err)

@@ -273,7 +273,14 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if q.Confirm, err = s.pushedKey(r, q.Confirm); err != nil {
+	p, err := s.claimed(r, s.at(s.opts.Endpoints.Push, "/oauth2/par"))
+	if err != nil {
+		return "", err
+	}
+	if q.Confirm, err = pushedKey(p, q.Confirm); err != nil {
+		return "", err
+	}
+	if err := s.proved(r.Context(), p); err != nil {
 		return "", err
 	}
 	text, err := s.text(parPrefix)

@@ -27,6 +27,9 @@ import (
 //   - DeviceCode: "device_code", again and again until the user decided (RFC 8628 section
 //     3.5). It is exchanged once. See DeviceAuthorization.
 //
+// Cheap checks come first: the form, the client, the grant. The signature of a proof is
+// verified, and its use noted, when the grant was found to be good.
+//
 // With Options.DPoP a proof in the header "DPoP" binds the access token, and a public client's
 // refresh token, to its key (RFC 9449); who refreshes, and whose code is bound by "dpop_jkt",
 // proves the same key.
@@ -66,14 +69,15 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
 		return nil, "", errUnauthorized
 	}
-	key, err := s.bound(r, s.at(s.opts.Endpoints.Token, "/oauth2/token"))
+	p, err := s.claimed(r, s.at(s.opts.Endpoints.Token, "/oauth2/token"))
+	key := p.key
 	switch {
 	case err != nil:
 		return nil, "", err
 	case key == "" && s.opts.DPoP != nil && s.opts.DPoP.Required:
 		return nil, "", refuse("invalid_dpop_proof", "A DPoP proof is needed.")
 	}
-	x := exchange{c, f, s.source(r), key}
+	x := exchange{c, f, s.source(r), key, p}
 	if device {
 		a, err := s.exchangeDevice(r.Context(), x)
 		return manager{s}.info(a), key, err
@@ -121,6 +125,9 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	}
 	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
 	if err != nil {
+		return answer{}, err
+	}
+	if err := s.proved(ctx, x.proof); err != nil {
 		return answer{}, err
 	}
 	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})
