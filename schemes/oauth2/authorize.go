@@ -104,6 +104,9 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if silent {
 		return s.grant(w, r, q, u)
 	}
+	if err := s.admitUser(ctx, "page", u.subject, userPages, consentTTL); err != nil {
+		return err
+	}
 	handle, err := s.text(handlePrefix)
 	if err != nil {
 		return err
@@ -209,6 +212,9 @@ func (s *Server) takeHandle(ctx context.Context, handle, purpose string, u user)
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
 	if q.Implicit {
 		return s.implicit(w, r, q, u)
+	}
+	if err := s.admitUser(r.Context(), "code", u.subject, userCodes, time.Hour); err != nil {
+		return err
 	}
 	text, err := s.text(codePrefix)
 	if err != nil {

@@ -156,7 +156,7 @@ func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	w := &world{t: t, s: &faulty{store: s}, secrets: map[string]string{}}
 	o := oauth2.Options{
 		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
-		Clock: w.clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)),
+		Clock: w.clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
 		Observe: func(_ context.Context, e oauth2.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

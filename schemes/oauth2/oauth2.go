@@ -27,6 +27,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -83,6 +84,8 @@ type Server struct {
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
 	recall  recall.Table[known]
+	counts  counts
+	cellMAC keys.Key
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error
@@ -115,6 +118,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + leeway, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)
+	}
+	if err := s.limit(); err != nil {
+		return nil, err
 	}
 	s.perms, _ = store.(storage.Permissions)
 	grants := []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing}

@@ -101,6 +101,11 @@ type Options struct {
 	InsecureChosenSecrets SecretVerifier
 	// Limiter counts attempts with chosen secrets before they are hashed; nil does not.
 	Limiter authn.LoginLimiter
+	// Limits bound what anonymous callers can make the server store; nil means the defaults.
+	Limits *Limits
+	// InsecureNoLimits switches Limits off. Anyone who knows a public client's ID can then fill
+	// the database.
+	InsecureNoLimits bool
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)

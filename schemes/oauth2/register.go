@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -143,6 +144,12 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (*registered, 
 	secret, err := s.apply(m, &c)
 	if err != nil {
 		return nil, err
+	}
+	if s.opts.Limits != nil {
+		all := bound(s.cellKey(workRegister.name, "all"), s.opts.Limits.MaxRegistrations, 24*time.Hour, true)
+		if err := s.admit(r.Context(), workRegister.name, s.cells(r, workRegister, all)...); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.store.CreateClient(r.Context(), c); err != nil {
 		return nil, err

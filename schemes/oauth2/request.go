@@ -280,6 +280,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if q.Confirm, err = pushedKey(p, q.Confirm); err != nil {
 		return "", err
 	}
+	if err := s.admitPending(r, workPush, c, parTTL); err != nil {
+		return "", err
+	}
 	if err := s.proved(r.Context(), p); err != nil {
 		return "", err
 	}
