@@ -112,7 +112,7 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 var errUsed = errors.New("used before")
 
 func (s *Server) firstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
-	err := s.store.FirstUse(ctx, key, until)
+	err := s.store.FirstUse(ctx, key, s.now(), until)
 	if errors.Is(err, storage.ErrConflict) {
 		return errUsed
 	}

@@ -119,11 +119,11 @@ func (f *faulty) DropConsent(ctx context.Context, subject, client string) error 
 	return f.store.DropConsent(ctx, subject, client)
 }
 
-func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if f.failUse.Load() {
 		return errDown
 	}
-	return f.store.FirstUse(ctx, key, until)
+	return f.store.FirstUse(ctx, key, now, until)
 }
 
 const (

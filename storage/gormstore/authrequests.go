@@ -22,7 +22,7 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 	if err == nil && n == 0 {
 		err = storage.ErrConflict
 	}
-	return err
+	return s.swept(ctx, &s.short.requests, a.Created, err)
 }
 
 // AuthRequestByDigest implements storage.AuthRequests.

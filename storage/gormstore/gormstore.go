@@ -46,7 +46,8 @@ type Store struct {
 	now     func() time.Time // nil: the database's clock
 	users   *userSQL
 	q       queries
-	owns    bool          // Close closes the database
+	owns    bool // Close closes the database
+	short   shortLives
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
 	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
@@ -117,6 +118,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		db: db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
 	}
+	s.short.name()
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
 	s.accessByDigest.query = s.q.accessByDigest
 	s.signedAccess.query = s.q.signedAccess

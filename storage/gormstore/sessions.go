@@ -71,7 +71,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	if v.Subject != "" {
 		subject = &v.Subject
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if subject != nil {
 			if err := s.lockHolder(ctx, v.Subject, v.Epoch); err != nil {
 				return err
@@ -89,6 +89,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 		}
 		return err
 	})
+	return s.swept(ctx, &s.short.sessions, v.Created, err)
 }
 
 // SaveSession implements storage.Sessions.
