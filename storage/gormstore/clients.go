@@ -107,6 +107,11 @@ func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
+	if !c.Registration.IsZero() { // it registers itself
+		if err := s.room(); err != nil {
+			return err
+		}
+	}
 	values, err := clientValues(c)
 	if err != nil {
 		return err

@@ -55,6 +55,9 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 	if err := g.Check(); err != nil {
 		return err
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.live(ctx, "SELECT NOT disabled FROM vestibule_clients WHERE id = ?", g.Client); err != nil {
 			return err

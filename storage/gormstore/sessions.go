@@ -70,6 +70,10 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	var subject *string // NULL is nobody
 	if v.Subject != "" {
 		subject = &v.Subject
+	} else if replaces.IsZero() { // a logout may leave one in the other's place
+		if err := s.room(); err != nil {
+			return err
+		}
 	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
 		if subject != nil {
