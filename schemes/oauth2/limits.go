@@ -44,8 +44,10 @@ type Limits struct {
 	// times the limits. If it fails, requests are counted in memory.
 	Limiter Limiter
 	// MaxPending is how many records anonymous callers may have pending in all: device grants
-	// and pushed requests. 0 is 10,000. A public client has at most a quarter of them, so that
-	// no client stops the others; a client that authenticates may have as many of its own.
+	// (three quarters) and pushed requests (one quarter). 0 is 10,000. A public client has at
+	// most a quarter of those, so that no client stops the others; a client that authenticates
+	// may have as many of its own. A record waits for Options.DeviceTTL or, if it was pushed,
+	// for a minute.
 	MaxPending int
 	// MaxRegistrations is how many clients may register in a day, in all; 0 is 1,000.
 	MaxRegistrations int
@@ -62,8 +64,8 @@ func (l *Limits) check() (*Limits, error) {
 	if c.MaxRegistrations == 0 {
 		c.MaxRegistrations = 1_000
 	}
-	if c.MaxPending < 8 || c.MaxPending > 100_000_000 || c.MaxRegistrations < 2 || c.MaxRegistrations > 100_000_000 {
-		return nil, errors.New("oauth2: Limits: MaxPending is 8 to 100,000,000, MaxRegistrations 2 to 100,000,000")
+	if c.MaxPending < 32 || c.MaxPending > 100_000_000 || c.MaxRegistrations < 2 || c.MaxRegistrations > 100_000_000 {
+		return nil, errors.New("oauth2: Limits: MaxPending is 32 to 100,000,000, MaxRegistrations 2 to 100,000,000")
 	}
 	return &c, nil
 }
@@ -71,6 +73,8 @@ func (l *Limits) check() (*Limits, error) {
 // work is something that a request makes the server store, with the limits of one network.
 type work struct {
 	name string
+	// share is how many quarters of Limits.MaxPending it may have.
+	share int
 	// minute and hour are how much an address may ask for, mid and net what the two wider
 	// networks may; 0 is no limit.
 	address, mid, net struct{ minute, hour int }
@@ -79,9 +83,9 @@ type work struct {
 type rates = struct{ minute, hour int }
 
 var (
-	workDevice   = work{"device", rates{5, 30}, rates{10, 45}, rates{20, 60}}
-	workPush     = work{"push", rates{30, 300}, rates{60, 600}, rates{120, 1200}}
-	workRegister = work{"register", rates{5, 20}, rates{8, 30}, rates{10, 40}}
+	workDevice   = work{"device", 3, rates{5, 30}, rates{10, 45}, rates{20, 60}}
+	workPush     = work{"push", 1, rates{30, 300}, rates{60, 600}, rates{120, 1200}}
+	workRegister = work{"register", 0, rates{5, 20}, rates{8, 30}, rates{10, 40}}
 )
 
 const (
@@ -137,10 +141,10 @@ func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetim
 	if !c.Public() {
 		return s.admit(r.Context(), "", bound(s.cellKey(w.name, "client", c.ID), most, lifetime, false))
 	}
-	longest := max(s.opts.DeviceTTL, parTTL)
+	most = most * w.share / 4
 	return s.admit(r.Context(), w.name, s.cells(r, w,
 		bound(s.cellKey(w.name, "public", c.ID), most/4, lifetime, false),
-		bound(s.cellKey("pending"), most, longest, true))...)
+		bound(s.cellKey(w.name, "all"), most, lifetime, true))...)
 }
 
 // admitUser counts something that a logged-in user makes the server store.

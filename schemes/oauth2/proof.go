@@ -103,13 +103,21 @@ func (s *Server) proof(r *http.Request, uri, token string) (proof, error) {
 
 // prove verifies the signature of a proof, if there is one, and then takes its one use.
 func (s *Server) prove(ctx context.Context, p proof) error {
+	if err := verified(p); err != nil || p.key == "" {
+		return err
+	}
+	return s.spend(ctx, p)
+}
+
+// verified verifies the signature of a proof, if there is one.
+func verified(p proof) error {
 	if p.key == "" {
 		return nil
 	}
 	if err := p.text.Verify(); err != nil {
 		return &badProof{"invalid_dpop_proof", err}
 	}
-	return s.spend(ctx, p)
+	return nil
 }
 
 // spend takes a proof's one use. A note of it is 32 bytes, whatever the proof is, and is kept
