@@ -31,6 +31,16 @@ func ParseClaims(data []byte) (Claims, error) {
 	return Claims{data, members}, nil
 }
 
+// ParseObject is ParseClaims for an object that is no payload of a token: its names are each
+// there once, and none is refused for its case.
+func ParseObject(data []byte) (Claims, error) {
+	members, err := scanObject(data, maxMembers)
+	if err != nil {
+		return Claims{}, err
+	}
+	return Claims{data, members}, nil
+}
+
 // claimNames are those whose other spellings are refused: readers that fold cases,
 // as encoding/json does, would take "SUB" for "sub".
 var claimNames = []string{

@@ -61,17 +61,10 @@ func (e *Embedded) Verify() error {
 
 // embedded reads a header's key for the header's algorithm.
 func embedded(raw []byte, alg Algorithm) (*Key, error) {
-	members, err := scanObject(raw, maxMembers)
-	if err != nil {
-		return nil, invalid("a jwk that is not strict JSON")
-	}
-	for _, m := range members {
-		if slices.Contains([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}, string(m.name)) {
-			return nil, invalid("a private key in the header")
-		}
-	}
-	j, ok := parseJWK(raw)
+	j, private, ok := parseJWK(raw)
 	switch {
+	case private:
+		return nil, invalid("a private key in the header")
 	case !ok:
 		return nil, invalid("a jwk that can not be read")
 	case j.Alg != "" && j.Alg != string(alg) || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify"):

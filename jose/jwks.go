@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -23,18 +24,24 @@ import (
 // It is for the sets of issuers that you configured. For keys that a caller brings along, use
 // ParseOfferedJWKS.
 func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
-	return parseJWKS(data, known, allowed)
+	return parseJWKS(data, known, "", allowed)
 }
 
 // ParseOfferedJWKS is ParseJWKS for keys that come with a request, such as those that a client
 // registers (RFC 7591): whoever chooses the key chooses what a verification costs. RSA keys
 // have 2048 to 4096 bits and the exponent 65537, EC keys are on P-256 or P-384 (or on P-521, if
-// ES512 is among allowed), and there are at most 16 keys.
+// ES512 is among allowed), and there are at most 8 keys. A set with a private key is an error.
 func ParseOfferedJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	if allowed == nil {
 		allowed = []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA}
 	}
-	return parseJWKS(data, offered, allowed)
+	return parseJWKS(data, offered, "", allowed)
+}
+
+// OfferedKey is ParseOfferedJWKS for the key of that ID alone; the others are not decoded. An
+// empty ID means all keys.
+func OfferedKey(data []byte, id string, allowed ...Algorithm) ([]*Key, error) {
+	return parseJWKS(data, offered, id, allowed)
 }
 
 // bounds are the largest keys that are taken.
@@ -42,10 +49,10 @@ type bounds struct{ keys, bits, exponent int }
 
 var (
 	known   = bounds{keys: 64, bits: maxRSA, exponent: maxExponent}
-	offered = bounds{keys: 16, bits: 4096, exponent: 65537}
+	offered = bounds{keys: 8, bits: 4096, exponent: 65537}
 )
 
-func parseJWKS(data []byte, most bounds, allowed []Algorithm) ([]*Key, error) {
+func parseJWKS(data []byte, most bounds, id string, allowed []Algorithm) ([]*Key, error) {
 	set, err := scanObject(data, maxMembers)
 	if err != nil {
 		return nil, errors.New("jose: a JWK Set that is not strict JSON")
@@ -63,8 +70,14 @@ func parseJWKS(data []byte, most bounds, allowed []Algorithm) ([]*Key, error) {
 	}
 	var keys []*Key
 	for _, raw := range all {
-		j, ok := parseJWK(raw)
-		if !ok || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify") {
+		if id != "" && bytes.IndexByte(raw, '\\') < 0 && !bytes.Contains(raw, []byte(`"`+id+`"`)) {
+			continue
+		}
+		j, private, ok := parseJWK(raw)
+		if private && most == offered {
+			return nil, errors.New("jose: a JWK Set with a private key: keep the private half where the client runs")
+		}
+		if !ok || id != "" && j.Kid != id || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify") {
 			continue
 		}
 		k, err := j.key(most, allowed)
@@ -79,29 +92,35 @@ func parseJWKS(data []byte, most bounds, allowed []Algorithm) ([]*Key, error) {
 	return keys, nil
 }
 
-// parseJWK reads the members of a JWK that matter; false where one of them is of
-// another type.
-func parseJWK(raw []byte) (j jwk, ok bool) {
+// parseJWK reads the members of a JWK that matter; ok is false if one of them is of another
+// type, private tells whether there is one that should be secret.
+func parseJWK(raw []byte) (j jwk, private, ok bool) {
 	members, err := scanObject(raw, maxMembers)
 	if err != nil {
-		return jwk{}, false
+		return jwk{}, false, false
 	}
 	texts := map[string]*string{"crv": &j.Crv, "e": &j.E, "kty": &j.Kty, "n": &j.N, "x": &j.X, "y": &j.Y, "kid": &j.Kid, "alg": &j.Alg, "use": &j.Use}
 	for _, m := range members {
+		private = private || slices.Contains(privateMembers, string(m.name))
+	}
+	for _, m := range members {
 		if to := texts[string(m.name)]; to != nil {
 			if *to, ok = textOf(m.value); !ok {
-				return jwk{}, false
+				return jwk{}, private, false
 			}
 		}
 		if string(m.name) == "key_ops" {
 			if j.Ops, ok = list(m.value); !ok {
-				return jwk{}, false
+				return jwk{}, private, false
 			}
 			j.Ops = append([]string{}, j.Ops...) // there, if empty
 		}
 	}
-	return j, true
+	return j, private, true
 }
+
+// privateMembers are those of a JWK that its holder keeps (RFC 7518 section 6).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 func (j jwk) key(most bounds, allowed []Algorithm) (*Key, error) {
 	public, err := j.public(most)

@@ -2,7 +2,6 @@ package oauth2
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,27 +26,11 @@ func algorithms() []jose.Algorithm {
 	return []jose.Algorithm{jose.ES256, jose.EdDSA, jose.PS256, jose.RS256}
 }
 
-// keysOf returns the public keys of a client that are of use.
-func keysOf(c storage.Client) ([]*jose.Key, error) {
-	return jose.ParseOfferedJWKS(c.Keys, algorithms()...)
-}
-
 // checkKeys returns what is wrong with the keys that a client is to be registered with.
 func checkKeys(c storage.Client) error {
-	list, err := keysOf(c)
+	list, err := jose.ParseOfferedJWKS(c.Keys, algorithms()...)
 	if err != nil {
 		return err
-	}
-	var set map[string][]map[string]json.RawMessage
-	if err := json.Unmarshal(c.Keys, &set); err != nil {
-		return errors.New("its keys are no JWK Set")
-	}
-	for _, key := range set["keys"] {
-		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-			if _, ok := key[private]; ok {
-				return errors.New("its keys are not public alone: keep the private half where the client runs")
-			}
-		}
 	}
 	if len(list) == 0 {
 		return errors.New(`none of its keys is of use: want "kid", and ES256, EdDSA, PS256 or RS256, which RSA keys name as "alg"`)
@@ -94,9 +77,9 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 	case r.Expires.After(s.now().Add(assertionTTL + assertionLeeway)):
 		return refused("valid for too long")
 	}
-	list, err := keysOf(c)
+	list, err := jose.OfferedKey(c.Keys, t.Header.KeyID, algorithms()...)
 	if err != nil || len(list) == 0 {
-		return refused("the client has no keys")
+		return refused("the client has no such key")
 	}
 	ring, err := jose.NewRing(list...)
 	if err != nil {

@@ -130,6 +130,9 @@ func (s *Server) tooOld(q request, u user) bool {
 // toLogin sends the browser to the login page, and back to the same request. What asked for a
 // new login is left out of it: it has its login then.
 func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q request) error {
+	if len(r.URL.RawQuery) > maxNext {
+		return s.send(w, r, q, nil, refuse("invalid_request", "The request is too long."))
+	}
 	v := r.URL.Query()
 	if q.Prompt == "login" {
 		v.Del("prompt")

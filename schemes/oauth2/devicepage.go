@@ -42,6 +42,8 @@ func (s *Server) Device(login string) http.Handler {
 			w.Header().Set("Allow", "GET, POST")
 			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
 			return
+		case len(r.URL.RawQuery) > maxNext:
+			err = fatal{errLong}
 		case !ok && authn.FromContext(r.Context()).Authenticated():
 			err = forbidden("Log in first.") // by another credential than a session
 		case !ok:

@@ -158,10 +158,14 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	if !tokentext.Valid(refreshPrefix, text) {
 		return answer{}, errGrant.with(errors.New("not of a refresh token's shape"))
 	}
+	if len(x.form.get("scope")) > storage.MaxScopes {
+		return answer{}, errScope
+	}
 	use := s.use(x, text)
 	if err := s.mayRotate(ctx, x, use); err != nil {
 		return answer{}, err
 	}
+	use.Scopes = words(x.form.get("scope"))
 	var res rotation.Result
 	var a answer
 	var refused error
@@ -215,10 +219,10 @@ func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) er
 	return s.proved(ctx, x.proof)
 }
 
-// use is a presentation of a refresh token by a client.
+// use is a presentation of a refresh token by a client, without the scopes.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
-		Secret: text, Purpose: s.purpose, Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
+		Secret: text, Purpose: s.purpose, Client: x.client.ID, Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
 	}
 }
 

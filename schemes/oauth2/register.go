@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -182,7 +181,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return m, badMetadata("The body is not application/json.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	body, err := readAll(w, r, maxForm)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -190,7 +189,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 		}
 		return m, badMetadata("The body could not be read.")
 	}
-	if err := m.decode(body); err != nil {
+	if err := m.decode([]byte(body)); err != nil {
 		return m, badMetadata("The body is no JSON object, or a member is not of its type.").with(err)
 	}
 	return m, nil
