@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -76,5 +77,33 @@ func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, er
 		a.Refresh = refresh
 	}
 	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
+	s.evict(ctx, f)
 	return a, nil
+}
+
+// userGrants is how many live grants a user has of one client at most.
+const userGrants = 100
+
+// Evicted: a grant ended since its user gave the same client more than 100.
+const Evicted EventKind = "evicted"
+
+// evict ends the oldest grants of a user to a client where there are too many. The grant that
+// was begun is good whether that succeeds or not.
+func (s *Server) evict(ctx context.Context, f storage.Family) {
+	list, err := s.store.ListFamilies(ctx, s.purpose, f.Subject, manyGrants)
+	n := 0
+	for _, old := range list { // the last created first
+		if old.Client != f.Client {
+			continue
+		}
+		if n++; n <= userGrants || err != nil {
+			continue
+		}
+		if err = s.rotator.EndFamily(ctx, old.ID); err == nil {
+			s.tell(ctx, Event{Evicted, old.Client, old.Subject, old.ID})
+		}
+	}
+	if err != nil {
+		s.logger().LogAttrs(ctx, slog.LevelError, "old grants not ended", slog.String("scheme", "oauth2"), slog.String("client", f.Client), slog.Any("error", err))
+	}
 }
