@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -75,6 +76,17 @@ type Claim struct{ Keyword, Shape, Begins string }
 // Rest is the Shape of a scheme that takes what is left under a keyword. It stands
 // behind the other schemes of that keyword: they would never see a credential.
 const Rest = "*"
+
+// JWTShape returns the Shape of a claim to the JSON Web Tokens of an issuer for an audience; ""
+// claims all of the issuer's tokens. Issuers are equal or different: one that begins like
+// another is another.
+func JWTShape(issuer, audience string) string {
+	shape := "jwt " + strconv.Quote(issuer) + " "
+	if audience != "" {
+		shape += strconv.Quote(audience)
+	}
+	return shape
+}
 
 // Claimer is an Authenticator that declares its claims, so that two schemes of
 // one chain that would take each other's credentials are found at construction

@@ -45,10 +45,13 @@ type Key struct {
 	secret *secret
 }
 
-// NewSecret makes a key for HS256, HS384 or HS512. The secret has at least as many
-// bytes as the hash (RFC 7518 section 3.2): for random bytes, not for a text that
-// somebody chose. One with white space at an end, as a file with a line break has,
-// or of one byte repeated, is refused.
+// NewSecret makes a key for HS256, HS384 or HS512 from random bytes, at least as many as the
+// hash has (RFC 7518, section 3.2). Do not use it with a text that a person chose.
+//
+// It refuses bytes that begin or end with white space, as a file with a line break does, one
+// byte repeated, and everything that looks like a key file: PEM, DER, a certificate, a JWK or
+// JWK set, an SSH key, also in base64 or hex. Anyone can know a public key, and a verifier that
+// used one as a secret would accept tokens that anyone signed (RFC 8725, section 2.1).
 func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
 	m, err := alg.of(kindSecret, id)
 	if err != nil {
@@ -61,6 +64,9 @@ func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
 		return nil, errors.New("jose: a secret with white space at an end")
 	case bytes.Count(key, key[:1]) == len(key):
 		return nil, errors.New("jose: a secret of one byte repeated")
+	}
+	if form := keyFile(key); form != "" {
+		return nil, fmt.Errorf("jose: NewSecret: this is %s, not a secret (use ParsePEM or ParseJWKS for keys)", form)
 	}
 	return &Key{id: id, alg: alg, method: m, secret: newSecret(m.hash, key)}, nil
 }
@@ -109,9 +115,9 @@ func Generate(alg Algorithm) (*Key, error) {
 	case kindSecret:
 		b := make([]byte, m.hash.Size())
 		for {
-			_, _ = rand.Read(b)                    // never fails; see crypto/rand
-			if len(bytes.TrimSpace(b)) == len(b) { // else NewSecret refuses it
-				return NewSecret(id, alg, b)
+			_, _ = rand.Read(b)                              // never fails; see crypto/rand
+			if k, err := NewSecret(id, alg, b); err == nil { // by chance it refuses a few
+				return k, nil
 			}
 		}
 	case kindRSA:

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"math/big"
@@ -101,7 +102,7 @@ func (k *Key) equal(other *Key) bool {
 		return false
 	}
 	if k.secret != nil || other.secret != nil {
-		return k.secret != nil && other.secret != nil && bytes.Equal(k.secret.key, other.secret.key)
+		return k.secret != nil && other.secret != nil && subtle.ConstantTimeCompare(k.secret.key, other.secret.key) == 1
 	}
 	p, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && p.Equal(other.public)

@@ -18,7 +18,7 @@ import (
 
 func keysCommand() *cli.Command {
 	issuer := &cli.StringFlag{Name: "issuer", Usage: "the JWT issuer whose keys they are"}
-	alg := &cli.StringFlag{Name: "alg", Usage: "EdDSA, ES256, ES384, ES512, RS256 … (default: EdDSA for the first key, then that of the newest)"}
+	alg := &cli.StringFlag{Name: "alg", Usage: "EdDSA, ES256, ES384, ES512, RS256 … (default: EdDSA, which some other libraries cannot verify, then that of the newest)"}
 	return &cli.Command{
 		Name:   "keys",
 		Usage:  "generate, rotate and list the keys that sign JWTs",

@@ -1,10 +1,11 @@
-// Command attacks counts the rows of the attack catalogue that have tests. A test
-// belongs to row 34 where its name, or that of a subtest, holds attack_034.
+// Command attacks counts the rows of the attack catalogue (docs/attacks.md) that have tests. A
+// test belongs to row 34 if its name, or the name of a subtest, contains attack_034, and to
+// finding A9 if it contains edge_A09.
 //
 //	go run ./internal/attacks              runs the tests of the module
 //	go run ./internal/attacks -json FILE   reads the output of go test -json
 //
-// rows.txt says which rows must be covered by now, and why others are not yet.
+// rows.txt lists the rows that must be covered, and what the others wait for.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 	"strings"
 )
 
-// total is the number of rows in the catalogue.
+// total is the number of numbered rows in the catalogue. Findings come beside them.
 const total = 251
 
 //go:embed rows.txt
@@ -51,7 +52,7 @@ func run(input, tags string, out io.Writer) error {
 		defer f.Close()
 		events = f
 	} else {
-		cmd := exec.Command("go", "test", "-count=1", "-timeout", "30m", "-json", "-tags", tags, "-run", "attack|Attack|Test|Fuzz", "./...")
+		cmd := exec.Command("go", "test", "-count=1", "-timeout", "30m", "-json", "-tags", tags, "-run", "Test|Fuzz", "./...")
 		cmd.Stderr = os.Stderr
 		pipe, err := cmd.StdoutPipe()
 		if err != nil {
@@ -85,12 +86,12 @@ type row struct {
 
 func (r *row) covered() bool { return r != nil && r.passed > 0 && r.failed == 0 && r.skipped == 0 }
 
-var mark = regexp.MustCompile(`(?i)attack_(\d{3})`)
+var mark = regexp.MustCompile(`(?i)(?:attack_(\d{3})|edge_([ABC]\d{2}))`)
 
 // read collects the results of marked tests. Of a marked test with subtests the
 // subtests count too. failed are all tests that did.
-func read(events io.Reader) (rows map[int]*row, failed []string, err error) {
-	rows = make(map[int]*row)
+func read(events io.Reader) (rows map[string]*row, failed []string, err error) {
+	rows = make(map[string]*row)
 	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -100,11 +101,11 @@ func read(events io.Reader) (rows map[int]*row, failed []string, err error) {
 				failed = append(failed, strings.TrimSpace(e.Package+" "+e.Test))
 			}
 			for _, m := range mark.FindAllStringSubmatch(e.Test, -1) {
-				n, _ := strconv.Atoi(m[1])
-				r := rows[n]
+				id := m[1] + strings.ToUpper(m[2])
+				r := rows[id]
 				if r == nil {
 					r = &row{packages: make(map[string]bool)}
-					rows[n] = r
+					rows[id] = r
 				}
 				switch e.Action {
 				case "pass":
@@ -126,66 +127,88 @@ func read(events io.Reader) (rows map[int]*row, failed []string, err error) {
 	}
 }
 
-// parseRows reads lines "N required" and "N later REASON", where N may be a range.
-func parseRows(text string) (required map[int]bool, later map[int]string, err error) {
-	required, later = make(map[int]bool), make(map[int]string)
+// parseRows reads lines "N required" and "N later REASON". N is a row (34), a finding (A9), or
+// a range of them (34-40, A9-A12).
+func parseRows(text string) (required map[string]bool, later map[string]string, err error) {
+	required, later = make(map[string]bool), make(map[string]string)
 	for i, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
 		if len(f) == 0 || f[0][0] == '#' {
 			continue
 		}
-		from, to, isRange := strings.Cut(f[0], "-")
-		a, err1 := strconv.Atoi(from)
-		b := a
-		var err2 error
-		if isRange {
-			b, err2 = strconv.Atoi(to)
-		}
-		if err1 != nil || err2 != nil || len(f) < 2 || a < 1 || b > total {
+		ids, err := parseRange(f[0])
+		if err != nil || len(f) < 2 {
 			return nil, nil, fmt.Errorf("rows.txt:%d: want N required, or N later REASON", i+1)
 		}
-		for n := a; n <= b; n++ {
+		for _, id := range ids {
 			switch f[1] {
 			case "required":
-				required[n] = true
+				required[id] = true
 			case "later":
-				later[n] = strings.Join(f[2:], " ")
-				delete(required, n)
+				later[id] = strings.Join(f[2:], " ")
+				delete(required, id)
 			}
 		}
 	}
 	return required, later, nil
 }
 
-func report(out io.Writer, rows map[int]*row, required map[int]bool, later map[int]string) error {
-	covered := 0
+func parseRange(text string) (ids []string, err error) {
+	from, to, isRange := strings.Cut(text, "-")
+	if !isRange {
+		to = from
+	}
+	letter, last, width := "", total, 3
+	if from != "" && to != "" && strings.Contains("ABC", from[:1]) && from[0] == to[0] {
+		letter, last, width = from[:1], 99, 2
+		from, to = from[1:], to[1:]
+	}
+	a, err1 := strconv.Atoi(from)
+	b, err2 := strconv.Atoi(to)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	if a < 1 || b < a || b > last {
+		return nil, fmt.Errorf("no rows %s", text)
+	}
+	for n := a; n <= b; n++ {
+		ids = append(ids, fmt.Sprintf("%s%0*d", letter, width, n))
+	}
+	return ids, nil
+}
+
+func report(out io.Writer, rows map[string]*row, required map[string]bool, later map[string]string) error {
+	covered, findings := 0, 0
 	var problems []string
-	for _, n := range slices.Sorted(maps.Keys(rows)) {
-		r, state := rows[n], "pass"
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		r, state := rows[id], "pass"
 		switch {
 		case r.failed > 0:
 			state = "FAIL"
-			problems = append(problems, fmt.Sprintf("row %03d fails", n))
+			problems = append(problems, fmt.Sprintf("row %s fails", id))
 		case !r.covered():
 			state = "skip"
+		case id[0] > '9':
+			findings++
 		default:
 			covered++
 		}
-		fmt.Fprintf(out, "%03d %s %3d tests in %s\n", n, state, r.passed+r.failed+r.skipped, strings.Join(slices.Sorted(maps.Keys(r.packages)), ", "))
+		fmt.Fprintf(out, "%s %s %3d tests in %s\n", id, state, r.passed+r.failed+r.skipped, strings.Join(slices.Sorted(maps.Keys(r.packages)), ", "))
 	}
-	for _, n := range slices.Sorted(maps.Keys(required)) {
-		if !rows[n].covered() {
-			problems = append(problems, fmt.Sprintf("row %03d must be covered and is not", n))
+	for _, id := range slices.Sorted(maps.Keys(required)) {
+		if !rows[id].covered() {
+			problems = append(problems, fmt.Sprintf("row %s must be covered and is not", id))
 		}
 	}
-	for _, n := range slices.Sorted(maps.Keys(later)) {
-		if !rows[n].covered() {
-			fmt.Fprintf(out, "%03d later: %s\n", n, later[n])
+	for _, id := range slices.Sorted(maps.Keys(later)) {
+		if !rows[id].covered() {
+			fmt.Fprintf(out, "%s later: %s\n", id, later[id])
 		}
 	}
 	for _, p := range problems {
 		fmt.Fprintln(out, p)
 	}
+	fmt.Fprintf(out, "findings covered: %d\n", findings)
 	fmt.Fprintf(out, "attacks covered %d of %d\n", covered, total)
 	if len(problems) > 0 {
 		return fmt.Errorf("%d problems", len(problems))

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -14,35 +17,58 @@ func TestCount(t *testing.T) {
 {"Action":"skip","Package":"m/vestibule/b","Test":"TestZ/attack_004"}
 {"Action":"run","Package":"m/vestibule/b","Test":"TestZ/attack_005"}
 {"Action":"pass","Package":"m/vestibule/b","Test":"TestZ"}
+{"Action":"pass","Package":"m/vestibule/b","Test":"TestZ/edge_A09/slash"}
+{"Action":"pass","Package":"m/vestibule/b","Test":"Test_Edge_b15"}
+{"Action":"fail","Package":"m/vestibule/b","Test":"TestZ/edge_C01"}
 `
 	rows, failed, err := read(strings.NewReader(events))
-	if err != nil || len(failed) != 1 || failed[0] != "m/vestibule/b TestY/attack_002_again" {
+	if err != nil || len(failed) != 2 || failed[0] != "m/vestibule/b TestY/attack_002_again" {
 		t.Fatal(failed, err)
 	}
-	for n, want := range map[int]bool{1: true, 2: false, 3: true, 4: false, 5: false, 6: false} {
+	for n, want := range map[string]bool{"001": true, "002": false, "003": true, "004": false, "005": false, "006": false, "A09": true, "B15": true, "C01": false, "A10": false} {
 		if got := rows[n].covered(); got != want {
-			t.Errorf("row %d: %t", n, got)
+			t.Errorf("row %s: %t", n, got)
 		}
 	}
-	required, later, err := parseRows("# x\n1-3 required\n6 required\n6 later because\n")
-	if err != nil || len(required) != 3 || later[6] != "because" {
+	required, later, err := parseRows("# x\n1-3 required\n6 required\n6 later because\nA9-A10 required\nC1 required\n")
+	if err != nil || len(required) != 6 || later["006"] != "because" {
 		t.Fatal(required, later, err)
 	}
 	var out strings.Builder
-	if err := report(&out, rows, required, later); err == nil || !strings.HasSuffix(out.String(), "attacks covered 2 of 251\n") || !strings.Contains(out.String(), "row 002 must be covered") {
+	if err := report(&out, rows, required, later); err == nil || !strings.HasSuffix(out.String(), "attacks covered 2 of 251\n") || !strings.Contains(out.String(), "row 002 must be covered") || !strings.Contains(out.String(), "row A10 must be covered") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
-	delete(required, 2)
-	delete(rows, 2)
+	for _, id := range []string{"002", "C01", "A10"} {
+		delete(required, id)
+		delete(rows, id)
+	}
 	if err := report(&out, rows, required, later); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"x required", "1", "0 required", "1-999 required"} {
+	for _, bad := range []string{"x required", "1", "0 required", "1-999 required", "3-1 required", "A9-B2 required", "D1 required", "A required", "- required"} {
 		if _, _, err := parseRows(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}
 	if _, _, err := parseRows(rowsFile); err != nil {
 		t.Error(err)
+	}
+}
+
+// The catalogue numbers its rows without a gap, and has as many as are counted.
+func TestCatalogue(t *testing.T) {
+	text, err := os.ReadFile("../../docs/attacks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := 1
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != strconv.Itoa(next) {
+			t.Errorf("row %s where %d is due", m[1], next)
+		}
+		next++
+	}
+	if next-1 != total {
+		t.Errorf("%d rows, total is %d", next-1, total)
 	}
 }

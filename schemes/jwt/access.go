@@ -18,10 +18,10 @@ type Access struct {
 	ID, Family string
 	Issuer     string
 	Subject    string
-	// Client is "client_id", or "".
+	// Client is the client that acts, or "".
 	Client   string
 	Audience []string
-	// Scopes are those of "scope"; nil where it is absent and no client acts.
+	// Scopes limit the token; nil: not limited (see VerifierOptions).
 	Scopes []string
 	Roles  []string
 	// Version is "ver": the subject's epoch at the login (RULES T1).
@@ -53,23 +53,11 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	if a.Family, err = optionalText(c, "sid"); err != nil {
 		return nil, err
 	}
-	if a.Client, err = optionalText(c, "client_id"); err != nil {
-		return nil, err
-	}
 	if a.AuthTime, err = optionalTime(c, "auth_time"); err != nil {
 		return nil, err
 	}
 	if a.RefreshUntil, err = optionalTime(c, "refresh_exp"); err != nil {
 		return nil, err
-	}
-	if a.Scopes, err = scopes(c); err != nil {
-		return nil, err
-	}
-	if a.Client != "" && a.Scopes == nil {
-		a.Scopes = []string{}
-	}
-	if a.Client == a.Subject && a.Client != "" { // no user (RFC 9068 section 2.2, RULES C5)
-		a.Subject = ""
 	}
 	if raw, ok := c.Get("ver"); ok && v.own {
 		if err := c.Decode("ver", &a.Version); err != nil || string(raw) == "null" {
@@ -82,6 +70,14 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 		if err := c.Decode(v.opts.Roles, &a.Roles); err != nil {
 			return nil, claimError(v.opts.Roles, errors.New("no list of strings"))
 		}
+	}
+	if v.own {
+		err = ownParty(c, a)
+	} else {
+		err = v.party(t, a)
+	}
+	if err != nil {
+		return nil, err
 	}
 	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // who appends makes a copy
 	issuer := v.issuer
@@ -123,24 +119,25 @@ func optionalTime(c jose.Claims, name string) (time.Time, error) {
 	return t, nil
 }
 
-// scopes takes "scope" apart: one blank between scope tokens of RFC 6749 section
-// 3.3. An empty text allows nothing.
-func scopes(c jose.Claims) ([]string, error) {
-	if _, ok := c.Get("scope"); !ok {
-		return nil, nil
+// ownParty reads client and scopes of this application's own token, which says by the absence
+// of both that it has the user's full rights.
+func ownParty(c jose.Claims, a *Access) (err error) {
+	if a.Client, err = optionalText(c, "client_id"); err != nil {
+		return err
 	}
-	text, ok := c.Text("scope")
-	if !ok {
-		return nil, claimError("scope", errors.New("no string"))
-	}
-	if text == "" {
-		return []string{}, nil
-	}
-	list := strings.Split(text, " ")
-	for _, s := range list {
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-			return nil, claimError("scope", errors.New("no list of scope tokens"))
+	if _, ok := c.Get("scope"); ok {
+		if _, ok := c.Text("scope"); !ok {
+			return claimError("scope", errors.New("no string"))
+		}
+		if a.Scopes, err = scopeList(c, "scope"); err != nil {
+			return err
 		}
 	}
-	return list, nil
+	if a.Client != "" && a.Scopes == nil {
+		a.Scopes = []string{}
+	}
+	if a.Client == a.Subject && a.Client != "" { // no user (RFC 9068, section 2.2)
+		a.Subject = ""
+	}
+	return nil
 }

@@ -53,7 +53,7 @@ func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*auth
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
 		Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
 	}
-	if !v.own {
+	if !v.own && !v.opts.OwnIssuer {
 		k.identity.Issuer = v.issuer
 	}
 	if err := v.standing(ctx, k); err != nil {

@@ -16,8 +16,9 @@ import (
 
 // KeyOptions change StoredKeys; nil is fine.
 type KeyOptions struct {
-	// Algorithm of the keys that are made. Where "", the first is a jose.EdDSA key, and
-	// a later one is as the one before it.
+	// Algorithm of new keys. "": EdDSA (Ed25519) for the first key, then that of the newest.
+	// Some JWT libraries and gateways of other languages cannot verify EdDSA; use jose.ES256
+	// or jose.RS256 if programs that are not yours verify the tokens.
 	Algorithm jose.Algorithm
 	// Publish is how long a new key is known before it signs: 10 minutes where 0, more
 	// than any verifier keeps the published set. The first key signs at once.

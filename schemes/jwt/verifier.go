@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/jose"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Types of the tokens that the scheme makes ("typ" of RFC 7515 section 4.1.9). A
@@ -21,34 +22,6 @@ const (
 	TypeRefresh = "rt+jwt"
 	TypeSliding = "sl+jwt"
 )
-
-// VerifierOptions change a Verifier; nil is fine.
-type VerifierOptions struct {
-	// Name is Identity.Scheme; "jwt" where "".
-	Name string
-	// Realm, where not "", is named in the challenge.
-	Realm string
-	// Leeway is how far clocks may differ, up to five minutes; 0 is none.
-	Leeway time.Duration
-	// Types are the accepted "typ" values; nil is TypeAccess alone. An issuer that
-	// sends "JWT" tells its access tokens from its ID tokens by nothing else.
-	Types []string
-	// Roles names the claim, a list of strings, that the identity's roles come from.
-	// "" gives none: another's roles are not this application's.
-	Roles string
-	// Blocklist, where not nil, is asked for each request: tokens of this issuer that
-	// it blocks are refused.
-	Blocklist storage.Blocklist
-	// User makes the application's account of the claims. nil leaves none. Its
-	// *authn.Error refuses the request; any other error is a fault.
-	User func(context.Context, *Access) (authn.User, error)
-	// CacheEntries and CacheBytes bound the cache of verified tokens: 8,192 and 16 MiB
-	// where 0. Below 0 there is none. A hit spares the parsing and the signature, not
-	// the look at expiry and blocklist.
-	CacheEntries, CacheBytes int
-	// Clock is time.Now where nil.
-	Clock func() time.Time
-}
 
 // Verifier accepts the access tokens of another issuer, such as an OpenID provider,
 // by its published keys. The tokens of this application are Scheme's. It is safe
@@ -64,28 +37,46 @@ type Verifier struct {
 
 	recall recall.Table[known]
 
-	own      bool                                // the tokens are this application's
-	standing func(context.Context, *known) error // sets what the token does not say
+	audiences []string                            // more than one only in a verifier of another issuer's
+	own       bool                                // the tokens are this application's
+	standing  func(context.Context, *known) error // sets what the token does not say
 
 	invalid      *authn.Error // every refused token looks like this
 	unrecognized error
+	elsewhere    error
 }
 
 // NewVerifier returns a verifier of tokens whose "iss" is issuer and whose "aud"
 // holds audience, both byte for byte, signed by a key of keys (a jose.Remote, or a
 // jose.Ring of public keys).
 //
-// Identities carry the Issuer, the Client where "client_id" names one, and the
-// scopes of "scope"; a token whose "sub" is its "client_id" has no Subject.
+// Identities carry the Issuer, the Client where "client_id" names one, and the scopes of
+// "scope"; a token without scopes has none, so that authz.HasScope refuses it. A token whose
+// "sub" is its client has no Subject. Options name other claims, and say whose tokens have a
+// user's full rights.
 func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOptions) (*Verifier, error) {
 	var o VerifierOptions
 	if opts != nil {
 		o = *opts
 	}
+	if o.ScopeClaims == nil {
+		o.ScopeClaims = []string{"scope"}
+	}
+	if o.ClientClaims == nil {
+		o.ClientClaims = []string{"client_id"}
+	}
+	o.FirstParty = o.FirstParty || o.OwnIssuer
+	if err := o.checkForeign(); err != nil {
+		return nil, err
+	}
+	for _, list := range []*[]string{&o.Types, &o.Audiences, &o.ScopeClaims, &o.ClientClaims, &o.FirstPartyClients} {
+		*list = slices.Clone(*list)
+	}
 	v, err := newVerifier(issuer, audience, keys, o)
 	if err != nil {
 		return nil, err
 	}
+	v.audiences = append([]string{audience}, o.Audiences...)
 	v.standing = v.foreign
 	return v, nil
 }
@@ -128,6 +119,7 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 	}
 	v.invalid = notValid("Token is invalid")
 	v.unrecognized = authn.Unrecognized(v.invalid.With(errors.New("not of a token's shape")))
+	v.elsewhere = authn.Unrecognized(v.invalid.With(errors.New("for another audience")))
 	return v, nil
 }
 
@@ -145,10 +137,22 @@ func (v *Verifier) Name() string { return v.opts.Name }
 // Headers returns Authorization.
 func (v *Verifier) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns the keyword and the issuer: two schemes of one chain with one
-// issuer are an error of construction (RULES C3).
+// Claims returns the keyword with the issuer and each audience: two schemes of one chain that
+// would accept the same token are a construction error, and so are two account bases under
+// OwnIssuer that are not told apart by Space.
 func (v *Verifier) Claims() []authn.Claim {
-	return []authn.Claim{{Keyword: "Bearer", Shape: "jwt " + v.issuer, Begins: "e"}} // as base64url of a brace does
+	const begins = "e" // as base64url of a brace does
+	if v.own {
+		return []authn.Claim{{Keyword: "Bearer", Shape: authn.JWTShape(v.issuer, ""), Begins: begins}}
+	}
+	var all []authn.Claim
+	for _, audience := range v.audiences {
+		all = append(all, authn.Claim{Keyword: "Bearer", Shape: authn.JWTShape(v.issuer, audience), Begins: begins})
+	}
+	if v.opts.OwnIssuer {
+		all = append(all, authn.Claim{Keyword: "Bearer", Shape: "accounts of OwnIssuer " + strconv.Quote(v.opts.Space), Begins: begins})
+	}
+	return all
 }
 
 // Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
@@ -231,10 +235,16 @@ func (v *Verifier) verify(ctx context.Context, text string) (*Access, error) {
 	if iss, ok := t.Claims.Text("iss"); !ok || iss != v.issuer {
 		return nil, v.unrecognized // selects the scheme, no more: Check asks again
 	}
+	checks := v.checks
+	if !v.own {
+		if checks.Audience = v.audienceOf(t.Claims); checks.Audience == "" {
+			return nil, v.elsewhere // another verifier of this issuer may accept it
+		}
+	}
 	if err := t.Verify(ctx, v.keys, v.opts.Types...); err != nil {
 		return nil, v.refuse(err)
 	}
-	reg, err := v.checks.Check(t.Claims)
+	reg, err := checks.Check(t.Claims)
 	if err != nil {
 		return nil, v.refuse(err)
 	}

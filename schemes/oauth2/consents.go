@@ -52,18 +52,24 @@ func (s *Server) remembered(ctx context.Context, q request, u user) (bool, error
 		return false, nil
 	case err != nil:
 		return false, err
-	case c.Epoch != u.epoch || c.Expired(s.now()) || !covers(c, q):
+	case c.Epoch != u.epoch || c.Expired(s.now()) || !s.covers(c, q):
 		return false, nil
 	}
 	list, err := s.grants(ctx, u.subject, manyGrants)
 	return slices.ContainsFunc(list, func(f storage.Family) bool { return f.Client == q.Client }), err
 }
 
-// covers reports whether a consent is for all that is asked for. A token without a resource
-// is for every one.
-func covers(c storage.Consent, q request) bool {
-	within := func(asked, allowed []string) bool {
-		return !slices.ContainsFunc(asked, func(one string) bool { return !slices.Contains(allowed, one) })
+// covers reports whether a consent includes everything that is requested. A request without a
+// resource is for Options.Audience, so a consent to one never includes other resources.
+func (s *Server) covers(c storage.Consent, q request) bool {
+	within := func(requested, allowed []string) bool {
+		return !slices.ContainsFunc(requested, func(one string) bool { return !slices.Contains(allowed, one) })
 	}
-	return within(q.Scopes, c.Scopes) && (len(c.Resource) == 0 || len(q.Resource) > 0 && within(q.Resource, c.Resource))
+	if !within(q.Scopes, c.Scopes) {
+		return false
+	}
+	if len(c.Resource) == 0 {
+		return within(q.Resource, []string{s.opts.Audience})
+	}
+	return len(q.Resource) > 0 && within(q.Resource, c.Resource)
 }

@@ -44,8 +44,9 @@ type Options struct {
 	// endpoints (CORS), such as "https://app.example": no path, no wildcard.
 	Origins []string
 	// Audience is the resource that this application's API is (RFC 8707), such as
-	// "https://api.example". A token that was asked for others is refused here; one that was
-	// asked for none is for this one. Every client may name it. "" takes every token.
+	// "https://api.example". A token for other resources is refused here; a token that was
+	// requested without a resource is for this one. Every client may name it. "": only tokens
+	// without a resource are accepted.
 	Audience string
 	// Endpoints are where the endpoints are mounted, for the metadata: New mounts nothing.
 	Endpoints Endpoints

@@ -31,7 +31,7 @@ func (s *Server) Claims() []authn.Claim {
 	for _, k := range keywords {
 		all = append(all, authn.Claim{Keyword: k, Shape: accessPrefix + "_", Begins: accessPrefix + "_"})
 		if s.opts.SignedAccess {
-			all = append(all, authn.Claim{Keyword: k, Shape: "jwt " + s.issuer, Begins: "e"})
+			all = append(all, authn.Claim{Keyword: k, Shape: authn.JWTShape(s.issuer, ""), Begins: "e"})
 		}
 	}
 	return all
@@ -126,7 +126,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 	switch {
 	case bound != (a.Confirm != ""):
 		return nil, s.invalid.With(errors.New("a bound token is no bearer token, and the other way round"))
-	case s.opts.Audience != "" && len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
+	case len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
 		return nil, s.invalid.With(errors.New("for another resource"))
 	}
 	if bound {

@@ -57,7 +57,7 @@ func TestUnknown(t *testing.T) {
 }
 
 // Each kind's creation clears that it was unknown.
-func TestCreationClears(t *testing.T) {
+func TestCreationClears_attack_237(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	w.add("alice")
 	w.must(w.s.CreateClient(w.ctx, storage.Client{ID: "c", Method: "none"}))

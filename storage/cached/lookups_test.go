@@ -108,7 +108,7 @@ func TestTTL(t *testing.T) {
 }
 
 // Nothing is kept beyond its own expiry, also where the TTL is longer.
-func TestExpiry(t *testing.T) {
+func TestExpiry_attack_236(t *testing.T) {
 	ways(t, func(t *testing.T, how way) {
 		w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Hour}).by(how)
 		w.add("alice")
@@ -161,7 +161,7 @@ func TestOnlyGoodOnesAreKept(t *testing.T) {
 }
 
 // An error is told to those who wait and to nobody after them.
-func TestErrorsAreNotKept(t *testing.T) {
+func TestErrorsAreNotKept_attack_234(t *testing.T) {
 	ways(t, func(t *testing.T, how way) {
 		w := newWorld(t, memory.New(nil), nil).by(how)
 		w.add("alice")
@@ -186,7 +186,7 @@ func TestErrorsAreNotKept(t *testing.T) {
 }
 
 // The request that began a lookup goes away; those who wait for it get the answer.
-func TestCallerGoesAway(t *testing.T) {
+func TestCallerGoesAway_attack_233(t *testing.T) {
 	ways(t, func(t *testing.T, how way) {
 		w := newWorld(t, memory.New(nil), nil).by(how)
 		w.add("alice")

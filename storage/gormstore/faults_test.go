@@ -98,7 +98,7 @@ func postgresFaults(t *testing.T) {
 
 // While the application holds every connection, a read ends with its context or
 // the store's timeout.
-func TestConnectionsHeld(t *testing.T) {
+func TestConnectionsHeld_attack_225(t *testing.T) {
 	for name, path := range map[string]string{"file": filepath.Join(t.TempDir(), "db"), "memory": ":memory:"} {
 		t.Run(name, func(t *testing.T) {
 			s := migrated(t, opened(t)(sqlite.Open(path, &gormstore.Options{Timeout: 50 * time.Millisecond})))

@@ -166,7 +166,7 @@ func TestMigrations(t *testing.T) {
 
 // Another process holds the write lock for longer than a call may take: an error
 // within the deadline, and no answer that would be a lie.
-func TestLockedFile(t *testing.T) {
+func TestLockedFile_attack_224(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "db")
 	s := migrated(t, opened(t)(sqlite.Open(path, &gormstore.Options{Timeout: 300 * time.Millisecond})))

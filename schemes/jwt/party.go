@@ -1,0 +1,197 @@
+package jwt
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/jose"
+)
+
+// clientSigns are claims by which issuers name a client or limit a token. A first-party issuer's
+// token that has one is refused unless an option names the claim: else a third party's token
+// would have the user's full rights only because it was looked for under another name.
+var clientSigns = []string{"client_id", "azp", "cid", "appid", "act", "may_act", "scope", "scp"}
+
+// idTokenSigns are claims of ID tokens and logout tokens.
+var idTokenSigns = []string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
+
+var spaceName = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
+
+// checkForeign reports options of another issuer's verifier that contradict each other.
+func (o *VerifierOptions) checkForeign() error {
+	for _, l := range []struct {
+		name  string
+		names []string
+	}{{"Audiences", o.Audiences}, {"ScopeClaims", o.ScopeClaims}, {"ClientClaims", o.ClientClaims}, {"FirstPartyClients", o.FirstPartyClients}} {
+		if slices.Contains(l.names, "") {
+			return fmt.Errorf("jwt: NewVerifier: %s has an empty entry", l.name)
+		}
+	}
+	switch {
+	case o.OwnIssuer && o.AllowIDTokens:
+		return errors.New("jwt: NewVerifier: OwnIssuer and AllowIDTokens exclude each other: an ID token is for a client, not for an API")
+	case o.Space != "" && !o.OwnIssuer:
+		return errors.New("jwt: NewVerifier: Space needs OwnIssuer")
+	case o.Space != "" && !spaceName.MatchString(o.Space):
+		return fmt.Errorf("jwt: NewVerifier: Space %q (up to 32 of a-z, 0-9 and _)", o.Space)
+	case o.IgnoreFirstPartyScopes && len(o.FirstPartyClients) == 0:
+		return errors.New("jwt: NewVerifier: IgnoreFirstPartyScopes needs FirstPartyClients")
+	}
+	return nil
+}
+
+// party reads from another issuer's token who acts and within which limits. What the token does
+// not say never widens its rights: without scopes it has none, and only options make its user a
+// first-party user.
+func (v *Verifier) party(t *jose.Token, a *Access) error {
+	c := t.Claims
+	if a.Type != TypeAccess && !v.opts.AllowIDTokens {
+		if err := refuseIDToken(c); err != nil {
+			return err
+		}
+	}
+	named, err := v.clientAndScopes(c, a)
+	if err != nil {
+		return err
+	}
+	machine := a.Client != "" && a.Client == a.Subject
+	if machine { // no user (RFC 9068, section 2.2)
+		a.Subject = ""
+	}
+	first, err := v.firstParty(c, a, named, machine)
+	if err != nil {
+		return err
+	}
+	if first {
+		a.Client = ""
+		if !named || v.opts.IgnoreFirstPartyScopes {
+			a.Scopes = nil
+		}
+	}
+	if a.Client != "" || a.Scopes != nil {
+		a.Roles = nil
+	}
+	return v.ownSubject(a.Subject)
+}
+
+// clientAndScopes sets Client and Scopes, which is never nil; named says that a claim holds scopes.
+func (v *Verifier) clientAndScopes(c jose.Claims, a *Access) (named bool, err error) {
+	a.Client = ""
+	for _, name := range v.opts.ClientClaims {
+		client, err := optionalText(c, name)
+		switch {
+		case err != nil:
+			return false, err
+		case client != "" && a.Client != "" && client != a.Client:
+			return false, claimError(name, errors.New("another client than in an earlier claim"))
+		case client != "":
+			a.Client = client
+		}
+	}
+	a.Scopes = []string{}
+	for _, name := range v.opts.ScopeClaims {
+		if _, ok := c.Get(name); ok {
+			a.Scopes, err = scopeList(c, name)
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// firstParty reports whether the token is its user's own, so that no client's limits hold.
+func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bool, error) {
+	if v.opts.FirstParty {
+		for _, name := range clientSigns {
+			if _, ok := c.Get(name); ok && !slices.Contains(v.opts.ClientClaims, name) && !slices.Contains(v.opts.ScopeClaims, name) {
+				return false, claimError(name, errors.New("a first-party issuer's token with a claim of delegated tokens that no option names"))
+			}
+		}
+		if a.Client == "" {
+			return !named, nil
+		}
+	}
+	for _, name := range []string{"act", "may_act"} {
+		if _, ok := c.Get(name); ok {
+			return false, nil // somebody acts for the user
+		}
+	}
+	return !machine && a.Client != "" && slices.Contains(v.opts.FirstPartyClients, a.Client), nil
+}
+
+// ownSubject refuses subjects of another account table.
+func (v *Verifier) ownSubject(subject string) error {
+	if !v.opts.OwnIssuer || subject == "" {
+		return nil
+	}
+	space, id, ok := strings.Cut(subject, ":")
+	if !ok {
+		space, id = "", subject
+	}
+	if space != v.opts.Space || id == "" {
+		return claimError("sub", errors.New("of another account table"))
+	}
+	return nil
+}
+
+// refuseIDToken refuses what shows itself as an ID token, a refresh token or a logout token. An
+// issuer that sends "typ": "JWT" tells its access tokens from those by nothing else.
+func refuseIDToken(c jose.Claims) error {
+	for _, name := range idTokenSigns {
+		if _, ok := c.Get(name); ok {
+			return claimError(name, errors.New("of an ID token or a logout token"))
+		}
+	}
+	for name, others := range map[string][]string{"typ": {"ID", "Refresh", "Offline", "Logout"}, "token_use": {"id", "refresh"}} {
+		use, _ := c.Text(name)
+		if slices.ContainsFunc(others, func(s string) bool { return strings.EqualFold(s, use) }) {
+			return claimError(name, errors.New("not of an access token"))
+		}
+	}
+	return nil
+}
+
+// scopeList reads a claim of scopes: text with one blank between scope tokens (RFC 6749, section
+// 3.3), or a list of them. An empty one allows nothing.
+func scopeList(c jose.Claims, name string) ([]string, error) {
+	text, ok := c.Text(name)
+	list := strings.Split(text, " ")
+	switch {
+	case ok && text == "":
+		return []string{}, nil
+	case !ok:
+		if list, ok = c.Texts(name); !ok {
+			return nil, claimError(name, errors.New("neither a string nor a list of strings"))
+		}
+	}
+	if list == nil {
+		list = []string{}
+	}
+	for _, s := range list {
+		if !isScope(s) {
+			return nil, claimError(name, errors.New("no list of scope tokens"))
+		}
+	}
+	return slices.Clip(list), nil
+}
+
+func isScope(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// audienceOf returns the accepted audience that the token names, or "".
+func (v *Verifier) audienceOf(c jose.Claims) string {
+	one, ok := c.Text("aud")
+	list := []string{one}
+	if !ok {
+		list, _ = c.Texts("aud")
+	}
+	for _, want := range v.audiences {
+		if slices.Contains(list, want) {
+			return want
+		}
+	}
+	return ""
+}
