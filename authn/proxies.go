@@ -3,46 +3,87 @@ package authn
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 )
 
-// TrustedProxies names the networks whose X-Forwarded-For and
-// X-Forwarded-Proto are believed. The zero value trusts nobody, which is right
-// for a server that clients reach directly: then those headers are ignored.
-type TrustedProxies struct{ nets []netip.Prefix }
+// TrustedProxies names the proxies whose X-Forwarded-For and X-Forwarded-Proto
+// are believed. The zero value trusts none, which is right for a server that
+// clients reach directly: it ignores those headers.
+type TrustedProxies struct {
+	nets []netip.Prefix
+	unix bool
+}
 
-// NewTrustedProxies takes networks in CIDR form ("10.0.0.0/8") or single
-// addresses ("127.0.0.1").
+// UnixSocket, as an argument of NewTrustedProxies, trusts every peer of a Unix
+// domain socket. Such a peer has no address, so no network can name it.
+//
+// Use it if the server listens on a Unix socket that only the proxy can open:
+// anyone else who can open it can state any client address. It has no effect on
+// connections over a network, whatever http.Request.RemoteAddr holds.
+const UnixSocket = "unix"
+
+// NewTrustedProxies accepts networks in CIDR form ("10.0.0.0/8"), single
+// addresses ("127.0.0.1") and UnixSocket. It returns an error for anything else,
+// and for an IPv4 network in IPv6 form.
 func NewTrustedProxies(networks ...string) (TrustedProxies, error) {
 	var t TrustedProxies
 	for _, s := range networks {
+		if s == UnixSocket {
+			t.unix = true
+			continue
+		}
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			a, aerr := netip.ParseAddr(s)
 			if aerr != nil {
-				return TrustedProxies{}, fmt.Errorf("authn: trusted proxy %q: neither a network nor an address", s)
+				return TrustedProxies{}, fmt.Errorf("authn: NewTrustedProxies: %q is not a proxy (accepted: a network, an address, %q)", s, UnixSocket)
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
 		if p.Addr().Is4In6() {
-			return TrustedProxies{}, fmt.Errorf("authn: trusted proxy %q: write the IPv4 form", s)
+			return TrustedProxies{}, fmt.Errorf("authn: NewTrustedProxies: %q is an IPv4 network in IPv6 form (write the IPv4 form)", s)
 		}
 		t.nets = append(t.nets, p.Masked())
 	}
 	return t, nil
 }
 
+// IsZero reports whether no proxy is trusted.
+func (t TrustedProxies) IsZero() bool { return len(t.nets) == 0 && !t.unix }
+
+// TrustsUnixSocket reports whether UnixSocket is among the trusted proxies.
+func (t TrustedProxies) TrustsUnixSocket() bool { return t.unix }
+
 // Networks returns the named networks.
 func (t TrustedProxies) Networks() []netip.Prefix { return slices.Clone(t.nets) }
 
-// TrustsPeer reports whether the connection itself comes from a named proxy, whatever
-// the request says.
+// TrustsPeer reports whether the connection itself comes from a trusted proxy. It
+// does not read the request's headers.
 func (t TrustedProxies) TrustsPeer(r *http.Request) bool {
+	_, ok := t.trustedPeer(r)
+	return ok
+}
+
+// trustedPeer returns the peer's address and whether the peer is trusted. The
+// address of a Unix socket's peer is the invalid Addr.
+func (t TrustedProxies) trustedPeer(r *http.Request) (netip.Addr, bool) {
 	p := peer(r)
-	return p.IsValid() && t.trusts(p)
+	if p.IsValid() {
+		return p, t.trusts(p)
+	}
+	return p, t.unix && overUnixSocket(r)
+}
+
+// overUnixSocket reports whether the server accepted the connection on a Unix
+// socket. It asks the listener: RemoteAddr may hold what some middleware copied
+// from a header.
+func overUnixSocket(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local != nil && local.Network() == "unix"
 }
 
 func (t TrustedProxies) trusts(a netip.Addr) bool {
@@ -57,14 +98,20 @@ func (t TrustedProxies) trusts(a netip.Addr) bool {
 // maxHops bounds how much of a forwarding header is looked at.
 const maxHops = 32
 
-// ClientAddr returns the address a request comes from: that of the connection,
-// or, where the connection comes from a named proxy, the right-most address of
-// X-Forwarded-For that is not a named proxy. A hop that is no address ends the
-// search at the last one that was. It returns the invalid Addr where
-// r.RemoteAddr holds none.
+// ClientAddr returns the address of the client. Without a trusted proxy in between
+// it is the connection's. Behind one it is the right-most address of
+// X-Forwarded-For that is not a trusted proxy's. With UnixSocket the entry "unix:",
+// which nginx writes for a peer without an address, counts as a trusted proxy.
+//
+// The search stops at the first entry that is no address, and at the 32nd; the
+// result is then the address before it. ClientAddr returns the invalid Addr if
+// no address is known.
 func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
-	client := peer(r)
-	if len(t.nets) == 0 || !client.IsValid() || !t.trusts(client) {
+	if t.IsZero() {
+		return peer(r)
+	}
+	client, trusted := t.trustedPeer(r)
+	if !trusted {
 		return client
 	}
 	lines := r.Header["X-Forwarded-For"]
@@ -81,6 +128,9 @@ func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 			} else {
 				hop, more = rest, false
 			}
+			if t.unix && strings.Trim(hop, " \t") == "unix:" {
+				continue
+			}
 			a, ok := parseHop(hop)
 			if !ok {
 				return client
@@ -94,20 +144,23 @@ func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 	return client
 }
 
-// IsHTTPS reports whether the client speaks TLS: to this server, or to a named
-// proxy that says so in X-Forwarded-Proto.
+// IsHTTPS reports whether the client uses TLS: to this server, or to a trusted
+// proxy that sends exactly one X-Forwarded-Proto, "https" or "wss" (Traefik's word
+// for a WebSocket over TLS). A trusted proxy's X-Forwarded-Proto decides even if the
+// proxy itself connects over TLS.
 func (t TrustedProxies) IsHTTPS(r *http.Request) bool {
-	if r.TLS != nil {
-		return true
-	}
-	if len(t.nets) == 0 {
-		return false
-	}
-	if !t.TrustsPeer(r) {
-		return false
+	if t.IsZero() {
+		return r.TLS != nil
 	}
 	v := r.Header["X-Forwarded-Proto"]
-	return len(v) == 1 && strings.EqualFold(strings.TrimSpace(v[0]), "https")
+	if len(v) == 0 || !t.TrustsPeer(r) {
+		return r.TLS != nil
+	}
+	if len(v) != 1 {
+		return false
+	}
+	scheme := strings.TrimSpace(v[0])
+	return strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "wss")
 }
 
 func peer(r *http.Request) netip.Addr {

@@ -68,9 +68,10 @@ func mayCarrySecret(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }
 
-// OnLoopback reports whether r stays on this machine (RULES B3): the server
-// listens on a loopback address, the Host is 127.0.0.1, [::1] or localhost, and
-// there is no Forwarded or X-Forwarded-* header.
+// OnLoopback reports whether r stays on this machine: the server listens on a
+// loopback address, the Host is 127.0.0.1, [::1] or localhost, and there is no
+// Forwarded or X-Forwarded-* header. It is false on a Unix socket, because a proxy
+// in front of one sends "localhost" unless it is told otherwise.
 func OnLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -85,10 +86,12 @@ func OnLoopback(r *http.Request) bool {
 			return false
 		}
 	}
-	return isLoopbackHost(r.Host)
+	return IsLoopbackHost(r.Host)
 }
 
-func isLoopbackHost(host string) bool {
+// IsLoopbackHost reports whether host, a value of the Host header with or without a
+// port, is 127.0.0.1, [::1] or localhost.
+func IsLoopbackHost(host string) bool {
 	if rest, ok := strings.CutPrefix(host, "127.0.0.1"); ok && (rest == "" || rest[0] == ':' && !strings.ContainsAny(rest[1:], ":[]")) {
 		return true // at a glance
 	}

@@ -9,7 +9,6 @@
 package csrf
 
 import (
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -29,7 +28,8 @@ type Options struct {
 	// own does: "https://front.example", exactly. They are trusted with all that a
 	// user may do.
 	TrustedOrigins []string
-	// Proxies are believed about whether the client speaks https.
+	// Proxies are believed when they report that the client uses https. Behind a
+	// proxy that terminates TLS it must be named here, or every cookie is refused.
 	Proxies authn.TrustedProxies
 	// Strict refuses a request that is not safe and says not at all where it comes
 	// from: all that is not a browser of the last years.
@@ -106,43 +106,54 @@ func (s *Site) Secure(r *http.Request) bool {
 	return s.proxies.IsHTTPS(r)
 }
 
-// Check refuses, with 403 and Django's words, a request that is not safe and was not
-// made by the site's own pages. GET, HEAD and OPTIONS are safe, unless they ask for an
-// upgrade, as a WebSocket does: a safe request must change nothing.
+// Check refuses with 403, in Django's words, an unsafe request that the site's own
+// pages did not make. GET, HEAD and OPTIONS are safe and MUST NOT change anything,
+// unless they ask for an upgrade, as a WebSocket does: another site can open one with
+// the user's cookies.
 //
-//   - Host is one of the site's, and the way that of Secure
-//   - Origin, where there is one, is the site's or a trusted one, with its scheme
-//   - Sec-Fetch-Site, where there is one, is "same-origin" or "none"; another is
-//     let through for a trusted Origin alone
-//   - where there is neither, Referer, if there is one, is of such an origin. Where
-//     there is none either, the request passes, unless Options.Strict: but see
-//     NeedsToken
+//   - The scheme is the one that Secure requires, and Host is one of the site's.
+//   - Origin, if present, is the site's or a trusted one, with its scheme. "null" is
+//     accepted only with the Sec-Fetch-Site "same-origin": a page with the
+//     Referrer-Policy "no-referrer" sends it.
+//   - Sec-Fetch-Site, if present, is "same-origin" or "none"; for a trusted Origin it
+//     can have any value.
+//   - Without both, Referer, if present, has such an origin. Without that too the
+//     request passes, unless Options.Strict is set: see NeedsToken.
+//
+// The private cause of the error says what was compared and which option to set; it
+// goes to the log.
 func (s *Site) Check(r *http.Request) error {
 	if safe(r) {
 		return nil
 	}
 	switch {
 	case !s.Secure(r):
-		return refuse("Cookies are accepted over https only.")
-	case !s.ourHost(r.Host):
-		return refuse("Host is none of this site's.")
+		return s.refuse(r, "Cookies are accepted over https only.", s.Insecure(r))
+	case !s.IsHost(r.Host):
+		return s.refuse(r, "Host is none of this site's.", "the host is not the site's: add it to csrf.Options.Hosts, or let the proxy pass the client's Host")
 	}
 	return s.checkOrigin(r)
 }
 
-// checkOrigin is Check after the way and the Host.
+// checkOrigin is Check after the scheme and the Host.
 func (s *Site) checkOrigin(r *http.Request) error {
 	origin, site := r.Header["Origin"], r.Header["Sec-Fetch-Site"]
-	if len(origin) > 1 || len(site) > 1 {
-		return refuse("Origin checking failed - several origins.")
-	}
-	if len(origin) == 1 && !s.allowed(origin[0], r) {
-		return refuse("Origin checking failed - " + shown(origin[0]) + " does not match any trusted origins.")
+	switch {
+	case len(origin) > 1 || len(site) > 1:
+		return s.refuse(r, "Origin checking failed - several origins.", "a header occurs twice")
+	case len(origin) == 1 && origin[0] == "null":
+		if len(site) == 1 && site[0] == "same-origin" {
+			return nil
+		}
+		return s.refuse(r, "Origin checking failed - null does not match any trusted origins.",
+			"an opaque origin, such as a sandboxed frame's: it is accepted only with Sec-Fetch-Site same-origin")
+	case len(origin) == 1 && !s.allowed(origin[0], r):
+		return s.refuse(r, "Origin checking failed - "+shown(origin[0])+" does not match any trusted origins.", foreign)
 	}
 	if len(site) == 1 {
 		trusted := len(origin) == 1 && origin[0] != s.own(r)
 		if site[0] != "same-origin" && site[0] != "none" && !trusted {
-			return refuse("Origin checking failed - the request comes from another site.")
+			return s.refuse(r, "Origin checking failed - the request comes from another site.", foreign)
 		}
 		return nil
 	}
@@ -152,30 +163,48 @@ func (s *Site) checkOrigin(r *http.Request) error {
 	if referer := r.Header["Referer"]; len(referer) > 0 {
 		u, err := url.Parse(referer[0])
 		if err != nil || len(referer) > 1 || u.Host == "" {
-			return refuse("Referer checking failed - Referer is malformed.")
+			return s.refuse(r, "Referer checking failed - Referer is malformed.", "the Referer is malformed")
 		}
 		if from := strings.ToLower(u.Scheme) + "://" + strings.TrimSuffix(strings.ToLower(u.Host), defaultPort(u.Scheme)); !s.allowed(from, r) {
-			return refuse("Referer checking failed - " + shown(from) + " does not match any trusted origins.")
+			return s.refuse(r, "Referer checking failed - "+shown(from)+" does not match any trusted origins.", "Referer is from "+logged(from)+": "+foreign)
 		}
 		return nil
 	}
 	if s.strict {
-		return refuse("Origin checking failed - no Origin.")
+		return s.refuse(r, "Origin checking failed - no Origin.", "csrf.Options.Strict requires Origin or Sec-Fetch-Site")
 	}
 	return nil
 }
 
+const foreign = "the request comes from another origin: if that one is yours, add it to csrf.Options.TrustedOrigins"
+
 func safe(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return len(r.Header["Upgrade"]) == 0
+		return !upgrades(r.Header)
 	}
 	return false
 }
 
-func (s *Site) ourHost(host string) bool {
+// upgrades reports whether a request asks for another protocol. Gateways drop Upgrade,
+// which belongs to one connection, so the other headers of a WebSocket count too.
+func upgrades(h http.Header) bool {
+	if len(h["Upgrade"]) > 0 || len(h["Sec-Websocket-Key"]) > 0 || len(h["Sec-Websocket-Version"]) > 0 {
+		return true
+	}
+	for _, mode := range h["Sec-Fetch-Mode"] {
+		if strings.EqualFold(mode, "websocket") {
+			return true
+		}
+	}
+	return false
+}
+
+// IsHost reports whether a value of Host is one of the site's: that of its origin, or
+// one of Options.Hosts; for Loopback 127.0.0.1, [::1] and localhost.
+func (s *Site) IsHost(host string) bool {
 	if s.loopback {
-		return true // Secure looked
+		return authn.IsLoopbackHost(host)
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ":443")
 	for _, h := range s.hosts {
@@ -229,9 +258,9 @@ func SameOrigin(r *http.Request) error {
 	return err
 }
 
-func refuse(reason string) error {
-	return authn.PermissionDenied("CSRF Failed: " + reason).With(errors.New("cross-origin check"))
-}
+// IsUnsafe reports whether Check would compare origins: the method is not GET, HEAD or
+// OPTIONS, or the request asks for an upgrade.
+func IsUnsafe(r *http.Request) bool { return !safe(r) }
 
 // shown is a text of the request as it may stand in an answer.
 func shown(text string) string {

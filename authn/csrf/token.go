@@ -111,7 +111,7 @@ func CheckToken(r *http.Request, secret string) error {
 		return err
 	}
 	if err := Match(secret, sent); err != nil {
-		return refuse(err.Error() + ".")
+		return refused(err.Error()+".", "the request says neither by Origin nor by Sec-Fetch-Site where it comes from, and needs a token: "+err.Error())
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func sentToken(r *http.Request) (string, error) {
 		head, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 		r.Body = &replay{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
 		if err != nil {
-			return "", refuse("The form could not be read.")
+			return "", refused("The form could not be read.", "the form could not be read")
 		}
 		if len(head) <= maxForm {
 			if form, err := url.ParseQuery(string(head)); err == nil && form.Get(Field) != "" {

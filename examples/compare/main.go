@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/proxy"
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
@@ -27,6 +28,7 @@ type config struct {
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 	JWTAlgorithm                          jose.Algorithm // "": EdDSA, or what the database's key is for
+	Gateway                               proxy.Dialect  // of /forward-auth
 }
 
 func main() { demo.Main(run) }
@@ -37,7 +39,7 @@ func run() error {
 	if err != nil {
 		return demo.UsageError{Err: err}
 	}
-	l, err := net.Listen("tcp", cfg.Addr) // first: who can not listen makes no master key
+	l, err := demo.Listen(cfg.Addr) // first: who can not listen makes no master key
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,9 @@ func run() error {
 		return err
 	}
 	defer cleanup()
-	cfg.Base = baseOf(l.Addr())
+	if cfg.Base = cfg.Origin; cfg.Base == "" {
+		cfg.Base = baseOf(l.Addr())
+	}
 	h, err := newServer(ctx, cfg, db, ring)
 	if err != nil {
 		return err
@@ -87,6 +91,9 @@ func parseFlags(args []string) (*config, error) {
 	fs.DurationVar(&cfg.RefreshTTL, "jwt-refresh-ttl", 24*time.Hour, "how long a refresh token waits for its use")
 	alg := fs.String("jwt-alg", "", "what signs the JWTs: "+algorithms+"; for the first key, which the database keeps (default EdDSA). With HS256 no other service can verify them")
 	fs.DurationVar(&cfg.Grace, "refresh-grace", 10*time.Second, "how long a lost answer to a refresh may be asked for again, at most 1m; 0 is never")
+	fs.StringVar(&cfg.Origin, "origin", "", "the public origin behind a proxy, such as https://app.example (default: loopback)")
+	proxies := fs.String("proxies", "", "addresses or networks of trusted proxies, comma-separated; unix for a peer without an address")
+	gateway := fs.String("gateway", "nginx", "the gateway that asks at /forward-auth: nginx, traefik, caddy or envoy")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -94,6 +101,9 @@ func parseFlags(args []string) (*config, error) {
 		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	if err := cfg.gateway(*proxies, *gateway); err != nil {
 		return nil, err
 	}
 	if *redis != "" {

@@ -34,7 +34,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
 		Audience: cfg.Base, // the API is under the same origin
 		Scopes:   map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
-		Session:  session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace, Keys: ring,
+		Session:  session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Grace: cfg.Grace, Keys: ring, Proxies: cfg.Proxies,
 		SigningKeys: signing, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut}, DPoP: &oauth2.DPoP{},
 	})
 	if err != nil {

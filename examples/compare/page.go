@@ -81,7 +81,11 @@ func pageRoutes(mux *authz.Mux, cfg *config) error {
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var b bytes.Buffer
-		if err := pageTemplate.Execute(&b, map[string]any{"Routes": mux.Routes(), "Table": t, "Kept": cfg.Cache, "Base": "http://" + r.Host}); err != nil {
+		base := cfg.Origin
+		if base == "" {
+			base = "http://" + r.Host
+		}
+		if err := pageTemplate.Execute(&b, map[string]any{"Routes": mux.Routes(), "Table": t, "Kept": cfg.Cache, "Base": base}); err != nil {
 			http.Error(w, "The page can not be made.", http.StatusInternalServerError)
 			return
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
@@ -49,6 +48,10 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, err
 	}
+	site, err := cfg.site()
+	if err != nil {
+		return nil, err
+	}
 	devices, err := knox.New(db, &knox.Options{TTL: cfg.KnoxTTL})
 	if err != nil {
 		return nil, err
@@ -57,12 +60,11 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, err
 	}
-	site := csrf.Loopback() // a real server names its origin: csrf.New("https://…", nil)
-	basicAuth, err := basic.New(basicPasswords, nil)
+	basicAuth, err := basic.New(basicPasswords, cfg.basicOptions(site))
 	if err != nil {
 		return nil, err
 	}
-	browsers, err := session.New(db, site, nil)
+	browsers, err := session.New(db, site, &session.Options{Proxies: cfg.Proxies})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +104,10 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
 	(&notes{byID: make(map[int64]note)}).routes(mux)
-	return mux, pageRoutes(mux, cfg)
+	if err := pageRoutes(mux, cfg); err != nil {
+		return nil, err
+	}
+	return withForwardAuth(mux, cfg, site, auth)
 }
 
 // issuer and audience name the server in its JWTs. A real one uses its own URLs.
@@ -131,7 +136,7 @@ func newJWT(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (
 	}
 	opts := &jwt.Options{
 		AccessTTL: cfg.AccessTTL, RefreshTTL: cfg.RefreshTTL, Grace: cfg.Grace,
-		AbsoluteTTL: max(30*24*time.Hour, cfg.RefreshTTL),
+		AbsoluteTTL: max(30*24*time.Hour, cfg.RefreshTTL), Proxies: cfg.Proxies,
 	}
 	if cfg.Cache == 0 {
 		opts.CacheEntries = -1

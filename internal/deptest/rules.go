@@ -32,6 +32,8 @@ var rules = []rule{
 	{"authn", nil},
 	{"authn/authntest", []string{"authn"}},
 	{"authn/csrf", []string{"authn"}},
+	{"authn/cookie", []string{"authn", "authn/csrf"}},
+	{"authn/proxy", []string{"authn", "authn/csrf"}},
 	{"authn/password", []string{"authn", "storage", xcrypto, xsys}},
 	{"authn/recovery", []string{"authn", "authn/password", "storage", "internal/loginform", "internal/tokentext", xcrypto, xsys}},
 	{"authn/throttle", []string{"authn"}},

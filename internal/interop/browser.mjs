@@ -36,6 +36,8 @@ const post = async (from, path = "/cause") => {
 	return [await submit("go"), await text()]
 }
 seen.change = await post(app)
+seen.change_without_referrer = await post(app, "/quiet") // Origin: null, Sec-Fetch-Site: same-origin
+seen.change_without_referrer_from_sibling = await post(sibling, "/quiet")
 seen.change_from_evil = await post(evil)
 seen.change_from_sibling = await post(sibling)
 await go(sibling + "/empty")
@@ -43,6 +45,14 @@ seen.fetch_from_sibling = await page.evaluate(async (to) => {
 	await fetch(to, { method: "POST", mode: "no-cors", credentials: "include", headers: { "Content-Type": "text/plain" }, body: "{}" }).catch(() => {})
 	return "sent"
 }, app + "/change")
+// The handshake of a WebSocket is a GET, and a sibling's carries the cookie.
+const socket = (from) => go(from + "/empty").then(() => page.evaluate((to) => new Promise((resolve) => {
+	const s = new WebSocket(to)
+	s.onopen = () => resolve("open")
+	s.onerror = () => resolve("closed")
+}), app.replace("https", "wss") + "/socket"))
+seen.socket = await socket(app)
+seen.socket_from_sibling = await socket(sibling)
 seen.login_from_evil = await (async () => {
 	await go(evil + "/cause?to=" + encodeURIComponent(app + "/login") + "&username=mallory&password=right")
 	return [await submit("go"), await text()]

@@ -53,6 +53,7 @@ func page(h http.HandlerFunc) http.Handler {
 type pages struct {
 	http.Handler
 	changes atomic.Int64
+	sockets atomic.Int64
 	mu      sync.Mutex
 	events  []string
 }
@@ -86,10 +87,30 @@ func newPages(t *testing.T, site *csrf.Site) *pages {
 		fmt.Fprint(w, "changed")
 	}), authz.IsAuthenticated)
 	mux.Handle("GET /cause", page(func(w http.ResponseWriter, r *http.Request) { _ = cause.Execute(w, r.URL.Query()) }), authz.AllowAny)
+	quiet := page(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		_ = cause.Execute(w, r.URL.Query())
+	})
+	mux.Handle("GET /quiet", quiet, authz.AllowAny)
+	mux.HandleFunc("GET /socket", p.shake, authz.IsAuthenticated)
 	mux.Handle("GET /empty", page(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "empty") }), authz.AllowAny)
 	mux.Handle("GET /bye", page(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "bye") }), authz.AllowAny)
-	p.Handler = mux
+	p.Handler = dropUpgrade(mux)
 	return p
+}
+
+// dropUpgrade does what gateways do, which pass on what belongs to no single connection.
+func dropUpgrade(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Upgrade")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// shake notes that a handshake came through, which it does not answer as a WebSocket does.
+func (p *pages) shake(w http.ResponseWriter, _ *http.Request) {
+	p.sockets.Add(1)
+	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // cors is the recipe of docs/session.md.
@@ -171,6 +192,8 @@ func TestBrowser(t *testing.T) {
 		{"", "script_sees_cookies", `""`},
 		{"", "cookies", `[{"domain":"app.example","httpOnly":true,"name":"__Host-session","path":"/","sameSite":"Lax","secure":true}]`},
 		{"", "change", `[200,"changed"]`},
+		{"edge_B12", "change_without_referrer", `[200,"changed"]`},
+		{"edge_B12", "change_without_referrer_from_sibling", "[403,"},
 		{"attack_124", "change_from_evil", "[401,"}, // without a cookie: SameSite
 		{"attack_124", "change_from_sibling", "[403,"},
 		{"attack_124", "fetch_from_sibling", `"sent"`},
@@ -195,8 +218,11 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("the way back shows %s", got)
 		}
 	})
-	if n := ours.changes.Load(); n != 2 {
-		t.Errorf("%d changes came through, want the site's own and its front end's", n)
+	if n := ours.changes.Load(); n != 3 {
+		t.Errorf("%d changes came through, want the site's own two and its front end's", n)
+	}
+	if n := ours.sockets.Load(); n != 1 {
+		t.Errorf("edge_A04: %d handshakes of WebSockets came through, want the site's own", n)
 	}
 	if !slices.Contains(local.events, "several_cookies") {
 		t.Errorf("events %q", local.events)

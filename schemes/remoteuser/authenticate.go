@@ -69,12 +69,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
-func (s *Scheme) trusts(r *http.Request) bool {
-	if s.opts.UnixSocket && (r.RemoteAddr == "" || r.RemoteAddr[0] == '@' || r.RemoteAddr[0] == '/') {
-		return true
-	}
-	return s.proxies.TrustsPeer(r)
-}
+func (s *Scheme) trusts(r *http.Request) bool { return s.proxies.TrustsPeer(r) }
 
 // fromHere refuses a request that another site may have caused (RULES B1, B2). There is
 // no session that a token could belong to, so what would need one is refused.
@@ -150,7 +145,7 @@ func (s *Scheme) Strip(next http.Handler) http.Handler {
 		trusted := s.trusts(r)
 		var out http.Header
 		for name := range r.Header {
-			if name == s.header && trusted || !strings.EqualFold(strings.ReplaceAll(name, "_", "-"), s.header) {
+			if name == s.header && trusted || !strings.EqualFold(folded(name), s.header) {
 				continue
 			}
 			if out == nil {
@@ -165,4 +160,15 @@ func (s *Scheme) Strip(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// folded replaces what separates words in a header's name: CGI, WSGI and PHP read "_", "."
+// and others as "-".
+func folded(name string) string {
+	return strings.Map(func(c rune) rune {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {
+			return c
+		}
+		return '-'
+	}, name)
 }

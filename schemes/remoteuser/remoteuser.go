@@ -38,9 +38,6 @@ type Options struct {
 	// User makes the application's own account of the record. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)
-	// UnixSocket believes connections that have no address too: those of a Unix socket,
-	// whose file's permissions say who may connect.
-	UnixSocket bool
 	// Observe is told what is worth to be noticed, on the caller's goroutine.
 	Observe func(context.Context, Event)
 }
@@ -58,8 +55,9 @@ type Scheme struct {
 }
 
 // New returns a scheme that believes header, such as "X-Remote-User", from the proxies.
-// Networks wider than an IPv4 /8 or an IPv6 /7 are refused: that would be everybody.
-// With Options.UnixSocket there may be none.
+// It returns an error without a proxy, and for a network wider than an IPv4 /8 or an
+// IPv6 /7, which would trust everyone. For a proxy that connects to a Unix socket,
+// authn.UnixSocket is among the proxies.
 func New(header string, proxies authn.TrustedProxies, users storage.Users, site *csrf.Site, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -72,7 +70,7 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 		return nil, err
 	}
 	nets := proxies.Networks()
-	if len(nets) == 0 && !o.UnixSocket {
+	if proxies.IsZero() {
 		return nil, errors.New("remoteuser: name the proxies that are believed")
 	}
 	for _, n := range nets {

@@ -200,7 +200,7 @@ func TestStrip(t *testing.T) {
 	for addr, want := range map[string]string{"192.0.2.1:1": "", proxy: "alice"} {
 		r := request("GET", "alice")
 		r.RemoteAddr = addr
-		others := []string{"X_Remote_User", "X-Remote_user"}
+		others := []string{"X_Remote_User", "X-Remote_user", "X.Remote.User", "X-Remote~User"}
 		for _, name := range others {
 			r.Header[name] = []string{"mallory"}
 		}
@@ -227,7 +227,8 @@ func TestCrossSite(t *testing.T) {
 		"its own page":      {func(*http.Request) {}, "id-alice"},
 		"cross-site":        {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, "403"},
 		"by Sec-Fetch-Site": {func(r *http.Request) { r.Header.Del("Origin"); r.Header.Set("Sec-Fetch-Site", "cross-site") }, "403"},
-		"null":              {func(r *http.Request) { r.Header.Set("Origin", "null") }, "403"},
+		"null":              {func(r *http.Request) { r.Header.Set("Origin", "null"); r.Header.Set("Sec-Fetch-Site", "cross-site") }, "403"},
+		"edge_B12/null":     {func(r *http.Request) { r.Header.Set("Origin", "null") }, "id-alice"}, // Sec-Fetch-Site says same-origin
 		"a form without word": {func(r *http.Request) {
 			r.Header.Del("Origin")
 			r.Header.Del("Sec-Fetch-Site")
@@ -351,9 +352,13 @@ func TestUnixSocket(t *testing.T) {
 	site, err := csrf.New(origin, nil)
 	must(t, err)
 	for on, want := range map[bool]string{true: "id-alice", false: ""} {
-		nets, err := authn.NewTrustedProxies("10.0.0.0/8")
+		list := []string{"10.0.0.0/8"}
+		if on {
+			list = []string{authn.UnixSocket}
+		}
+		nets, err := authn.NewTrustedProxies(list...)
 		must(t, err)
-		s, err := remoteuser.New(header, nets, users, site, &remoteuser.Options{UnixSocket: on})
+		s, err := remoteuser.New(header, nets, users, site, nil)
 		must(t, err)
 		path := filepath.Join(t.TempDir(), "s")
 		l, err := net.Listen("unix", path)
@@ -376,6 +381,14 @@ func TestUnixSocket(t *testing.T) {
 		server.Close()
 		if got := string(body[:n]); got != want {
 			t.Errorf("%t: %q, want %q", on, got, want)
+		}
+		// A connection over a network is never that of a Unix socket, whatever its address was made to be.
+		for _, peer := range []string{"", "@", "/run/x", "junk"} {
+			r := request("GET", "alice")
+			r.RemoteAddr = peer
+			if id, err := s.Authenticate(r); err != authn.ErrNoCredentials {
+				t.Errorf("edge_C09: peer %q over a network: %q, %v", peer, id.Subject, err)
+			}
 		}
 	}
 }

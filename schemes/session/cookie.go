@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 
@@ -54,49 +55,16 @@ var (
 	errShape    = errors.New("not of a session's shape")
 )
 
-// cookieValue returns the text of the one cookie of that name. Two of it are an error, whatever
-// they are: one may be another site's (a sibling host can set it where there is no
-// __Host-). Names that differ in letters' case count as the same, since browsers
-// treat "__HOST-" like "__Host-". It reads no other cookie.
-func cookieValue(r *http.Request, name string) (text string, err error) {
-	found := false
-	for _, line := range r.Header["Cookie"] {
-		for more := true; more; {
-			var pair string
-			pair, line, more = strings.Cut(line, ";")
-			pair = trimBlanks(pair)
-			if len(pair) < len(name) || pair[:len(name)] != name && !strings.EqualFold(pair[:len(name)], name) {
-				continue
-			}
-			value, ok := strings.CutPrefix(trimBlanks(pair[len(name):]), "=")
-			if !ok {
-				continue
-			}
-			if found {
-				return "", errSeveral
-			}
-			found = true
-			if pair[:len(name)] == name && pair[len(name)] == '=' {
-				text = value
-			} else {
-				text = "" // of another spelling: not this one, and not beside it
-			}
-		}
+// cookieValue is authn.Cookie with the errors of this package.
+func cookieValue(r *http.Request, name string) (string, error) {
+	text, err := authn.Cookie(r, name)
+	switch err {
+	case authn.ErrNoCredentials:
+		err = errNoCookie
+	case authn.ErrSeveralCookies:
+		err = errSeveral
 	}
-	if !found {
-		return "", errNoCookie
-	}
-	return text, nil
-}
-
-func trimBlanks(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
+	return text, err
 }
 
 // digestOf binds a cookie's text to its name: that of one session is worth nothing

@@ -41,8 +41,8 @@ type FormOptions struct {
 // the words that Login answers. A fault, and a request from another site, are
 // answered as by Login. Mount it outside the chain, for both methods.
 //
-// The page must not have the Referrer-Policy "no-referrer": browsers send "null" for
-// the Origin of its form then, which is refused.
+// Avoid the Referrer-Policy "no-referrer" for the page: browsers then send "null" for the
+// Origin of its form, which is accepted only from those that also send Sec-Fetch-Site.
 func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
 	return s.loginForm(s, pw, opts, s.memory != nil)
 }

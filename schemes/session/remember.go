@@ -174,7 +174,7 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
 		return nil, none, m.invalid.With(err)
 	case err == nil && !s.site.Secure(r):
-		err = over("sent over plain http")
+		err = over(s.site.Insecure(r))
 	}
 	if err != nil {
 		return nil, none, m.invalid.With(err)

@@ -132,7 +132,7 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 		return nil, err
 	}
 	if !s.site.Secure(r) {
-		return nil, over("sent over plain http")
+		return nil, over(s.site.Insecure(r))
 	}
 	c, err := open(s.ring, keys.SessionSeal, cookie, text)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
@@ -29,6 +30,10 @@ type Flags struct {
 	KeyFile   string
 	LoginRate string
 	Users     []User
+	// Origin is the public origin behind a proxy, and Proxies are those that are trusted;
+	// only some servers have flags for them.
+	Origin  string
+	Proxies authn.TrustedProxies
 	// Options of the store; no flag.
 	Options gormstore.Options
 
@@ -45,7 +50,7 @@ type User struct {
 func (f *Flags) Register(fs *flag.FlagSet, users ...User) {
 	f.Users = users
 	given := false
-	fs.StringVar(&f.Addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 picks one")
+	fs.StringVar(&f.Addr, "addr", "127.0.0.1:8080", "address to listen on, or unix:PATH; port 0 picks one")
 	fs.StringVar(&f.DB, "db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file)")
 	fs.StringVar(&f.KeyFile, "key", "", "file with the master key: 32 raw bytes or 64 hex digits (default <sqlite path>.key, made if absent; $VESTIBULE_KEY holds the hex digits)")
 	fs.StringVar(&f.LoginRate, "login-rate", "10/m", "login attempts per account and per address, e.g. 5/m; off")
@@ -92,18 +97,6 @@ func (f *Flags) Check() error {
 	}
 	if err != nil {
 		return UsageError{err}
-	}
-	return nil
-}
-
-// checkAddr wants what net.Listen takes, as far as the network need not be asked.
-func checkAddr(addr string) error {
-	_, port, err := net.SplitHostPort(addr)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
-		return fmt.Errorf("-addr %q: want host:port, such as 127.0.0.1:8080", addr)
 	}
 	return nil
 }
@@ -169,7 +162,7 @@ func (f *Flags) ring(url string) (*keys.Ring, error) {
 // Serve listens on addr, prints the line that says where, and serves h until
 // SIGINT or SIGTERM; then it lets running requests finish for up to 10 seconds.
 func Serve(addr string, h http.Handler) error {
-	l, err := net.Listen("tcp", addr)
+	l, err := Listen(addr)
 	if err != nil {
 		return err
 	}
@@ -183,7 +176,7 @@ func ServeOn(l net.Listener, h http.Handler) error {
 	srv := &http.Server{Handler: Slashless(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
-	fmt.Printf("listening on http://%s\n", l.Addr())
+	fmt.Println("listening on " + where(l.Addr()))
 	select {
 	case err := <-failed:
 		return err

@@ -43,7 +43,7 @@ func (f *Flags) loginLimiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 	_, device := ring.Newest(keys.DeviceCookie)
 	return throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
 		Account: []throttle.Rate{limit}, Source: []throttle.Rate{limit},
-		NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback(),
+		NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback() && f.Origin == "", Proxies: f.Proxies,
 	})
 }
 

@@ -1,0 +1,227 @@
+// Package cookie accepts from a cookie a credential that otherwise is in Authorization,
+// such as a JWT or a device token, for web pages of your own origin.
+//
+// Start with [New]. A browser attaches cookies to requests of any site, so the scheme
+// checks where each unsafe request comes from. Handlers of safe methods MUST NOT change
+// anything. Prefer package session if you can keep rows: its cookie rotates at login and
+// can be listed and revoked.
+package cookie
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+)
+
+// Options change a Scheme; nil is fine.
+type Options struct {
+	// Keyword is put before the cookie's value to make the Authorization that the wrapped
+	// scheme reads; "Bearer" if "".
+	Keyword string
+	// Scheme is the name that Identity.Scheme gets, so that a guard can tell the cookie
+	// from the header; "cookie" if "".
+	Scheme string
+	// Realm is named in the challenge; "api" if "".
+	Realm string
+	// SameSite of the cookie: Lax if 0, or Strict. None is refused.
+	SameSite http.SameSite
+}
+
+// Scheme authenticates by a credential in a cookie. It is safe for concurrent use.
+type Scheme struct {
+	wire      string // the cookie's name
+	site      *csrf.Site
+	inner     authn.Authenticator
+	opts      Options
+	challenge string
+	invalid   *authn.Error
+}
+
+// New wraps inner, which reads Authorization, in a scheme that reads the cookie name
+// instead. Over https the cookie is called "__Host-" + name, which no other host of the
+// domain can set; for csrf.Loopback it is called name. The other name is never read.
+//
+// To accept both the header and the cookie, put both into the chain:
+//
+//	pages, err := cookie.New("access", site, tokens, nil)
+//	auth := authn.New(authn.Chain{tokens, pages}, nil)
+//
+// New returns an error if site or inner is missing, inner does not read Authorization, or
+// an option is invalid.
+func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options) (*Scheme, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Keyword == "" {
+		o.Keyword = "Bearer"
+	}
+	if o.Scheme == "" {
+		o.Scheme = "cookie"
+	}
+	if o.Realm == "" {
+		o.Realm = "api"
+	}
+	if o.SameSite == 0 {
+		o.SameSite = http.SameSiteLaxMode
+	}
+	lower := strings.ToLower(name)
+	switch {
+	case site == nil:
+		return nil, errors.New("cookie: New: a site is required, because browsers attach cookies to other sites' requests")
+	case inner == nil:
+		return nil, errors.New("cookie: New: a scheme is required")
+	case !isWord(name) || len(name) > 64 || strings.HasPrefix(lower, "__host-") || strings.HasPrefix(lower, "__secure-"):
+		return nil, fmt.Errorf("cookie: New: name %q (accepted: letters, digits, - and _, without __Host- or __Secure-)", name)
+	case !isWord(o.Keyword):
+		return nil, fmt.Errorf("cookie: New: Keyword %q is not a word", o.Keyword)
+	case strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }):
+		return nil, fmt.Errorf("cookie: New: Realm %q has a quote, a backslash or a control character", o.Realm)
+	case o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
+		return nil, errors.New("cookie: New: SameSite is neither Lax nor Strict")
+	}
+	if err := authn.Check(inner); err != nil {
+		return nil, fmt.Errorf("cookie: New: %w", err)
+	}
+	if reader, ok := authn.As[authn.HeaderReader](inner); ok && !isChain(inner) && !slices.Contains(reader.Headers(), "Authorization") {
+		return nil, errors.New("cookie: New: the scheme does not read Authorization")
+	}
+	s := &Scheme{wire: name, site: site, inner: inner, opts: o, challenge: `Cookie realm="` + o.Realm + `"`, invalid: authn.AuthenticationFailed("Invalid token.")}
+	if !site.IsLoopback() {
+		s.wire = "__Host-" + name
+	}
+	return s, nil
+}
+
+func isChain(a authn.Authenticator) bool {
+	_, ok := a.(authn.Chain)
+	return ok
+}
+
+func isWord(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Name returns Options.Scheme.
+func (s *Scheme) Name() string { return s.opts.Scheme }
+
+// Headers returns Cookie.
+func (s *Scheme) Headers() []string { return []string{"Cookie"} }
+
+// Ambient returns true: a chain asks schemes that read Authorization first.
+func (s *Scheme) Ambient() bool { return true }
+
+// Challenge returns a challenge that programs recognize and for which browsers show no
+// password dialog.
+func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
+
+// CookieName returns the cookie's name on the wire, such as "__Host-access".
+func (s *Scheme) CookieName() string { return s.wire }
+
+// Cookie returns the cookie that carries credential for maxAge seconds; 0 until the
+// browser closes, negative to delete it. A login endpoint sets it; call site.Check there
+// first, so that no other site can log a visitor in under its own account.
+func (s *Scheme) Cookie(credential string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: s.wire, Value: credential, Path: "/", MaxAge: maxAge,
+		Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite,
+	}
+}
+
+// Token returns a CSRF token for a form of the page that r asks for, or "" without the
+// cookie. Only browsers that send neither Origin nor Sec-Fetch-Site need one. It goes into
+// the field csrf.Field or the header csrf.Header, and holds until the cookie changes.
+func (s *Scheme) Token(r *http.Request) string {
+	credential, err := authn.Cookie(r, s.wire)
+	if err != nil || credential == "" {
+		return ""
+	}
+	return csrf.Mask(csrf.SecretOf(credential))
+}
+
+// Authenticate looks for the cookie and asks the wrapped scheme about its value. A
+// request with any Authorization header has no credential here: an explicit credential
+// takes precedence, even an invalid one.
+//
+// It refuses with 401 two cookies of the name, a cookie over plain http, and whatever the
+// wrapped scheme does not accept; a cookie never makes a request anonymous. It refuses with
+// 403 an unsafe request, or one that asks for an upgrade, that another site may have caused
+// (csrf.Site.Check), also if the credential was accepted before.
+func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	if len(r.Header["Authorization"]) > 0 {
+		return authn.Identity{}, authn.ErrNoCredentials
+	}
+	credential, err := authn.Cookie(r, s.wire)
+	switch {
+	case err == authn.ErrNoCredentials:
+		return authn.Identity{}, err
+	case err != nil:
+		return authn.Identity{}, s.invalid.With(err)
+	case !s.site.Secure(r):
+		return authn.Identity{}, s.invalid.With(errors.New(s.site.Insecure(r)))
+	case !readable(credential):
+		return authn.Identity{}, s.invalid.With(errors.New("the cookie holds no credential"))
+	}
+	if err := s.site.Check(r); err != nil {
+		return authn.Identity{}, err
+	}
+	id, err := s.inner.Authenticate(s.explicit(r, credential))
+	if err != nil {
+		return authn.Identity{}, s.refusal(err)
+	}
+	if csrf.NeedsToken(r) {
+		if err := csrf.CheckToken(r, csrf.SecretOf(credential)); err != nil {
+			return authn.Identity{}, err
+		}
+	}
+	if id.Authenticated() {
+		id.Scheme = s.opts.Scheme
+	}
+	return id, nil
+}
+
+// explicit returns the request as a program would send it, without cookies.
+func (s *Scheme) explicit(r *http.Request, credential string) *http.Request {
+	c := *r
+	c.Header = r.Header.Clone()
+	delete(c.Header, "Cookie")
+	c.Header["Authorization"] = []string{s.opts.Keyword + " " + credential}
+	return &c
+}
+
+// refusal answers with this scheme's challenge what the wrapped one refuses.
+func (s *Scheme) refusal(err error) error {
+	var e *authn.Error
+	switch {
+	case errors.As(err, &e) && e != nil && e.Status == http.StatusUnauthorized:
+		return e.WithChallenge("")
+	case errors.As(err, &e) && e != nil && e.Status == http.StatusBadRequest:
+		return s.invalid.With(e)
+	case errors.As(err, &e):
+		return err
+	case errors.Is(err, authn.ErrNoCredentials):
+		return s.invalid.With(errors.New("the wrapped scheme does not recognize the cookie's value"))
+	}
+	return err
+}
+
+// readable reports whether a value can be one credential in a header.
+func readable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= authn.MaxCredential
+}

@@ -1,0 +1,57 @@
+package authn
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// ErrSeveralCookies reports two cookies of one name. Refuse such a request: one of
+// the two may have been set by another host of the domain.
+var ErrSeveralCookies = errors.New("authn: several cookies of one name")
+
+// Cookie returns the value of the request's only cookie of that name, as it was
+// sent. A scheme that reads cookies starts with it.
+//
+// It returns ErrNoCredentials if there is none, and ErrSeveralCookies if there are
+// two, in one header or in several. Names that differ only in case count as the
+// same name, because browsers treat "__HOST-" like "__Host-"; the value of another
+// spelling is returned as "". Cookies of other names are not read.
+func Cookie(r *http.Request, name string) (value string, err error) {
+	found := false
+	for _, line := range r.Header["Cookie"] {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
+			pair = trimBlanks(pair)
+			if len(pair) < len(name) || pair[:len(name)] != name && !strings.EqualFold(pair[:len(name)], name) {
+				continue
+			}
+			v, ok := strings.CutPrefix(trimBlanks(pair[len(name):]), "=")
+			if !ok {
+				continue
+			}
+			if found {
+				return "", ErrSeveralCookies
+			}
+			found = true
+			if pair[:len(name)] == name && pair[len(name)] == '=' {
+				value = v
+			}
+		}
+	}
+	if !found {
+		return "", ErrNoCredentials
+	}
+	return value, nil
+}
+
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// The headers that describe a request, by canonical name.
+const (
+	forwardedFor   = "X-Forwarded-For"
+	forwardedProto = "X-Forwarded-Proto"
+)
+
+// described are the headers of each dialect for method, URI and host.
+var described = map[Dialect][3]string{
+	Nginx:   {"X-Original-Method", "X-Original-Uri", "X-Original-Host"},
+	Traefik: {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"},
+	Caddy:   {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"},
+}
+
+// ofAnyDialect are the headers that some gateway or framework takes for the original
+// method, path or host. One of them that is not the dialect's own is the client's.
+var ofAnyDialect = [...]string{
+	"X-Original-Method", "X-Original-Uri", "X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
+	"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host",
+}
+
+const (
+	maxURI    = 8 << 10 // bytes
+	maxMethod = 32
+)
+
+// original returns the client's request as the sub-request describes it. An error says
+// what is wrong with the sub-request; it quotes no path, which may hold a secret.
+func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
+	own, ok := described[h.dialect]
+	for _, name := range ofAnyDialect {
+		if len(r.Header[name]) > 0 && !(ok && slices.Contains(own[:], name)) {
+			return nil, fmt.Errorf("the header %s is not one of %s's: let the gateway remove it", name, h.dialect)
+		}
+	}
+	method, uri, host := r.Method, "", r.Host
+	if ok {
+		var values [3]string
+		for i, name := range own {
+			var err error
+			if values[i], err = only(r.Header, name); err != nil {
+				return nil, err
+			}
+		}
+		method, uri, host = values[0], values[1], values[2]
+		if _, err := only(r.Header, forwardedFor); err != nil {
+			return nil, err
+		}
+	} else if uri, ok = strings.CutPrefix(r.RequestURI, h.opts.Prefix); !ok {
+		return nil, fmt.Errorf("the path does not begin with the prefix %q: set path_prefix", h.opts.Prefix)
+	} else if len(r.Header[forwardedFor]) > 1 {
+		return nil, errors.New("the header X-Forwarded-For occurs twice")
+	}
+	proto := "http" // Envoy sends none unless it is allowed
+	if h.dialect != Envoy || len(r.Header[forwardedProto]) > 0 {
+		var err error
+		if proto, err = only(r.Header, forwardedProto); err != nil {
+			return nil, err
+		}
+	}
+	https, upgrade, ok := scheme(proto)
+	switch {
+	case !ok:
+		return nil, errors.New("X-Forwarded-Proto is neither http nor https")
+	case !isMethod(method):
+		return nil, errors.New("the method is unreadable")
+	case !h.site.IsHost(host):
+		return nil, fmt.Errorf("the host %.100s is not the site's: add it to csrf.Options.Hosts", strconv.Quote(host))
+	}
+	u, err := parseURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	header := r.Header.Clone()
+	for _, name := range own {
+		delete(header, name)
+	}
+	header[forwardedProto] = []string{"http"}
+	if https {
+		header[forwardedProto] = []string{"https"}
+	}
+	if upgrade && len(header["Upgrade"]) == 0 {
+		header["Upgrade"] = []string{"websocket"}
+	}
+	// A new request: path values and TLS state are those of the gateway's connection.
+	return (&http.Request{
+		Method: method, URL: u, RequestURI: uri, Host: host, Header: header, RemoteAddr: r.RemoteAddr,
+		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+		Body: r.Body, ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
+	}).WithContext(authn.WithSubrequest(r.Context())), nil
+}
+
+// only returns the value of a header that must occur exactly once.
+func only(h http.Header, name string) (string, error) {
+	switch lines := h[name]; {
+	case len(lines) == 0 || lines[0] == "":
+		return "", fmt.Errorf("the header %s is missing: set it in the gateway's configuration", name)
+	case len(lines) > 1:
+		return "", fmt.Errorf("the header %s occurs twice", name)
+	default:
+		return lines[0], nil
+	}
+}
+
+// scheme reads X-Forwarded-Proto. Traefik sends ws and wss for WebSockets.
+func scheme(proto string) (https, upgrade, ok bool) {
+	switch strings.ToLower(proto) {
+	case "http":
+		return false, false, true
+	case "https":
+		return true, false, true
+	case "ws":
+		return false, true, true
+	case "wss":
+		return true, true, true
+	}
+	return false, false, false
+}
+
+// isMethod reports whether s is a method: a token of RFC 9110 section 5.6.2.
+func isMethod(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxMethod
+}
+
+// parseURI reads a request target in origin form (RFC 9112 section 3.2.1) whose path every
+// server reads alike.
+func parseURI(uri string) (*url.URL, error) {
+	if len(uri) > maxURI || !strings.HasPrefix(uri, "/") {
+		return nil, errors.New("the URI is not a path, or too long")
+	}
+	for i := range len(uri) {
+		if c := uri[i]; c <= ' ' || c > '~' || c == '#' {
+			return nil, errors.New("the URI has a character that belongs to none")
+		}
+	}
+	u, err := url.ParseRequestURI(uri)
+	if err != nil || u.Host != "" || u.Scheme != "" || u.Path == "" {
+		return nil, errors.New("the URI is unreadable")
+	}
+	if err := authn.CheckPath(u); err != nil {
+		return nil, fmt.Errorf("%w: let the gateway clean or refuse such paths", err)
+	}
+	return u, nil
+}

@@ -1,0 +1,81 @@
+package session_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/session"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// A gateway drops the cookies of its sub-request's answer, so nothing is exchanged there:
+// the old cookie's next use would look like that of a thief.
+func TestRememberBehindAGateway(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		add(t, s, "alice")
+		a := remembering(t, s, session.RememberOptions{})
+		b := visit(t, a, "alice")
+		a.c.set(2 * time.Hour) // the session is over
+		for range 3 {
+			for _, cookies := range []string{b.memo, b.session + "; " + b.memo} {
+				r := a.request("GET", "/", "", "Cookie", cookies)
+				w := httptest.NewRecorder()
+				a.mux.ServeHTTP(w, r.WithContext(authn.WithSubrequest(r.Context())))
+				if strings.Contains(w.Body.String(), "alice") || strings.Contains(strings.Join(w.Result().Header["Set-Cookie"], " "), "vsr_") {
+					t.Fatalf("edge_A04: %d %s %v", w.Code, w.Body, w.Header())
+				}
+			}
+			a.c.set(3 * time.Hour)
+		}
+		if got := b.who(); got != aliceIn {
+			t.Errorf("edge_A04: afterwards the browser is %q", got)
+		}
+		if events := a.take(); strings.Contains(events, "series_reused") {
+			t.Errorf("edge_A04: events %q", events)
+		}
+	})
+}
+
+// A session that comes over plain http is refused as any other; the log names the option.
+func TestPlainHTTPIsExplained(t *testing.T) {
+	s := memory.New(nil)
+	add(t, s, "alice")
+	a := newApp(t, s, nil)
+	cookie := a.login("alice")
+	where, err := csrf.New(site, nil)
+	must(t, err)
+	ring, err := keys.NewRing(keys.Generate())
+	must(t, err)
+	sealed, err := session.NewSealed(ring, where, nil)
+	must(t, err)
+	b := remembering(t, s, session.RememberOptions{})
+	memo := visit(t, b, "alice").memo
+	for name, tc := range map[string]struct {
+		x      authn.Authenticator
+		cookie string
+	}{
+		"rows": {a.x, cookie}, "sealed": {sealed, "__Host-session=x"}, "remembered": {b.x, memo},
+	} {
+		t.Run("edge_C11/"+name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "http://app.example/", nil)
+			r.RemoteAddr = "172.17.0.1:4711"
+			r.Header.Set("Cookie", tc.cookie)
+			r.Header.Set("X-Forwarded-Proto", "https")
+			_, err := tc.x.Authenticate(r)
+			var e *authn.Error
+			if !errors.As(err, &e) || e.Status != 401 || strings.Contains(e.Detail, "http") {
+				t.Fatalf("got %v", err)
+			}
+			reason := e.Unwrap().Error()
+			if !strings.Contains(reason, "csrf.Options.Proxies") || !strings.Contains(reason, "172.17.0.1") || strings.Contains(reason, strings.SplitN(tc.cookie, "=", 2)[1]+"\"") {
+				t.Errorf("the log says %q", reason)
+			}
+		})
+	}
+}
