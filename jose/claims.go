@@ -31,6 +31,16 @@ func ParseClaims(data []byte) (Claims, error) {
 	return Claims{data, members}, nil
 }
 
+// ParseObject is ParseClaims for an object that is no payload of a token: its names are each
+// there once, and none is refused for its case.
+func ParseObject(data []byte) (Claims, error) {
+	members, err := scanObject(data, maxMembers)
+	if err != nil {
+		return Claims{}, err
+	}
+	return Claims{data, members}, nil
+}
+
 // claimNames are those whose other spellings are refused: readers that fold cases,
 // as encoding/json does, would take "SUB" for "sub".
 var claimNames = []string{
@@ -94,6 +104,9 @@ func (c Claims) Time(name string) (time.Time, error) {
 	if !ok {
 		return time.Time{}, invalid("no %s", name)
 	}
+	if len(raw) > maxNumber {
+		return time.Time{}, invalid("%s is no time", name)
+	}
 	whole := raw
 	if i := bytes.IndexByte(raw, '.'); i >= 0 && !bytes.ContainsAny(raw, "eE") {
 		whole = raw[:i] // exactly: a float would round
@@ -112,7 +125,10 @@ func (c Claims) Time(name string) (time.Time, error) {
 	return time.Unix(n, 0).UTC(), nil
 }
 
-const maxSeconds = 253402300799 // 9999-12-31T23:59:59Z
+const (
+	maxSeconds = 253402300799 // 9999-12-31T23:59:59Z
+	maxNumber  = 64           // bytes of a number
+)
 
 // Decode unmarshals a claim into v by encoding/json, which takes names inside the
 // claim for a struct's in any case: give it a map where that matters. An absent claim
@@ -128,8 +144,12 @@ func (c Claims) Decode(name string, v any) error {
 	return nil
 }
 
-// elements returns the texts of the values of a list; false where raw, which was
-// read before, is no list.
+// maxElements is how many values of a list are read: each costs memory that the token's length
+// does not show.
+const maxElements = 512
+
+// elements returns the texts of the values of a list; false if raw, which was
+// read before, is no list or a longer one.
 func elements(raw []byte) (all [][]byte, ok bool) {
 	s := scanner{data: raw}
 	if s.peek() != '[' {
@@ -141,7 +161,7 @@ func elements(raw []byte) (all [][]byte, ok bool) {
 	}
 	for {
 		value, err := s.value()
-		if err != nil {
+		if err != nil || len(all) == maxElements {
 			return nil, false
 		}
 		all = append(all, value)

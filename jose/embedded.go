@@ -5,64 +5,74 @@ import (
 	"strings"
 )
 
-// VerifyEmbedded verifies a token by the public key in its own header ("jwk") and returns
-// the key's thumbprint (RFC 7638). Whoever made it holds that key; who that is it does not
-// say, since anybody has a key. It is for proofs of possession (RFC 9449 section 4.3) and
-// for nothing else: everywhere else a token with a key in its header is refused.
+// Embedded is a decoded token that carries the public key it is signed with. Anybody can make
+// one. Until Verify returned nil, its claims and its key are only what the sender says.
+type Embedded struct {
+	Claims     Claims
+	Thumbprint string // of the key (RFC 7638)
+
+	token *Token
+	key   *Key
+}
+
+// DecodeEmbedded decodes a proof of possession (RFC 9449 section 4.3), a token with a public
+// key in its header ("jwk"), and verifies no signature. Check the claims and the thumbprint
+// first, then call Verify: a signature is the most expensive check, and the sender chose the
+// key. Everywhere else a token with a key in its header is refused.
 //
-// "typ" must be typ, and "alg" one of allowed, which fits the key and is none of a secret; the
-// key holds nothing private. The claims are left to the caller. The error is an ErrInvalid.
-func VerifyEmbedded(token, typ string, allowed ...Algorithm) (claims Claims, thumbprint string, err error) {
+// "typ" must be typ, and "alg" one of allowed, which fits the key and is none of a secret. The
+// key holds nothing private and is within the bounds of ParseOfferedJWKS; they are checked
+// before any arithmetic with it. The error is an ErrInvalid.
+func DecodeEmbedded(token, typ string, allowed ...Algorithm) (*Embedded, error) {
 	var raw []byte
 	t, payload, err := parse(token, &raw)
 	if err != nil {
-		return Claims{}, "", err
+		return nil, err
 	}
 	switch {
 	case typ == "" || !strings.EqualFold(t.Header.Type, typ):
-		return Claims{}, "", invalid("another type")
+		return nil, invalid("another type")
 	case !slices.Contains(allowed, t.Header.Algorithm):
-		return Claims{}, "", invalid("an algorithm that is not allowed")
+		return nil, invalid("an algorithm that is not allowed")
 	case raw == nil:
-		return Claims{}, "", invalid("no jwk in the header")
+		return nil, invalid("no jwk in the header")
 	}
-	key, err := embedded(raw, t.Header.Algorithm)
-	if err != nil {
-		return Claims{}, "", err
+	e := &Embedded{token: t}
+	if e.Claims, err = ParseClaims(payload); err != nil {
+		return nil, err
 	}
-	if !key.verify(t.signed, t.signature) {
-		return Claims{}, "", invalid("wrong signature")
+	if e.key, err = embedded(raw, t.Header.Algorithm); err != nil {
+		return nil, err
 	}
-	if claims, err = ParseClaims(payload); err != nil {
-		return Claims{}, "", err
+	if e.Thumbprint, err = Thumbprint(e.key.public); err != nil {
+		return nil, invalid("a key without a thumbprint")
 	}
-	if thumbprint, err = Thumbprint(key.public); err != nil {
-		return Claims{}, "", invalid("a key without a thumbprint")
+	return e, nil
+}
+
+// Verify checks the signature by the token's own key. It proves that the sender holds that key,
+// not who the sender is. The error is an ErrInvalid.
+func (e *Embedded) Verify() error {
+	if !e.key.verify(e.token.signed, e.token.signature) {
+		return invalid("wrong signature")
 	}
-	return claims, thumbprint, nil
+	return nil
 }
 
 // embedded reads a header's key for the header's algorithm.
 func embedded(raw []byte, alg Algorithm) (*Key, error) {
-	members, err := scanObject(raw, maxMembers)
-	if err != nil {
-		return nil, invalid("a jwk that is not strict JSON")
-	}
-	for _, m := range members {
-		if slices.Contains([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}, string(m.name)) {
-			return nil, invalid("a private key in the header")
-		}
-	}
-	j, ok := parseJWK(raw)
+	j, private, ok := parseJWK(raw)
 	switch {
+	case private:
+		return nil, invalid("a private key in the header")
 	case !ok:
 		return nil, invalid("a jwk that can not be read")
 	case j.Alg != "" && j.Alg != string(alg) || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify"):
 		return nil, invalid("a jwk for something else")
 	}
-	public, err := j.public()
+	public, err := j.public(offered)
 	if err != nil {
-		return nil, invalid("a jwk that is no public key")
+		return nil, invalid("a jwk that is no public key, or too large")
 	}
 	k, err := NewPublic("jwk", alg, public)
 	if err != nil {

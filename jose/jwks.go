@@ -1,19 +1,18 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 )
-
-// maxKeys bounds a JWK Set.
-const maxKeys = 64
 
 // ParseJWKS reads the public keys of a JWK Set, for algorithms that are allowed; nil
 // allows all but those of secrets. A key that names no algorithm serves for the one
@@ -21,7 +20,39 @@ const maxKeys = 64
 // another kind or use, without ID, or of a kind that is not known. Names count in
 // their own case alone, and private members are ignored. The error says that the set
 // as a whole can not be read.
+//
+// It is for the sets of issuers that you configured. For keys that a caller brings along, use
+// ParseOfferedJWKS.
 func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
+	return parseJWKS(data, known, "", allowed)
+}
+
+// ParseOfferedJWKS is ParseJWKS for keys that come with a request, such as those that a client
+// registers (RFC 7591): whoever chooses the key chooses what a verification costs. RSA keys
+// have 2048 to 4096 bits and the exponent 65537, EC keys are on P-256 or P-384 (or on P-521, if
+// ES512 is among allowed), and there are at most 8 keys. A set with a private key is an error.
+func ParseOfferedJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
+	if allowed == nil {
+		allowed = []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA}
+	}
+	return parseJWKS(data, offered, "", allowed)
+}
+
+// OfferedKey is ParseOfferedJWKS for the key of that ID alone; the others are not decoded. An
+// empty ID means all keys.
+func OfferedKey(data []byte, id string, allowed ...Algorithm) ([]*Key, error) {
+	return parseJWKS(data, offered, id, allowed)
+}
+
+// bounds are the largest keys that are taken.
+type bounds struct{ keys, bits, exponent int }
+
+var (
+	known   = bounds{keys: 64, bits: maxRSA, exponent: maxExponent}
+	offered = bounds{keys: 8, bits: 4096, exponent: 65537}
+)
+
+func parseJWKS(data []byte, most bounds, id string, allowed []Algorithm) ([]*Key, error) {
 	set, err := scanObject(data, maxMembers)
 	if err != nil {
 		return nil, errors.New("jose: a JWK Set that is not strict JSON")
@@ -31,19 +62,25 @@ func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	if !ok {
 		return nil, errors.New("jose: no JWK Set")
 	}
-	if len(all) > maxKeys {
-		return nil, fmt.Errorf("jose: a JWK Set of %d keys: want at most %d", len(all), maxKeys)
+	if len(all) > most.keys {
+		return nil, fmt.Errorf("jose: a JWK Set of %d keys: want at most %d", len(all), most.keys)
 	}
 	if allowed == nil {
 		allowed = []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA}
 	}
 	var keys []*Key
 	for _, raw := range all {
-		j, ok := parseJWK(raw)
-		if !ok || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify") {
+		if id != "" && bytes.IndexByte(raw, '\\') < 0 && !bytes.Contains(raw, []byte(`"`+id+`"`)) {
 			continue
 		}
-		k, err := j.key(allowed)
+		j, private, ok := parseJWK(raw)
+		if private && most == offered {
+			return nil, errors.New("jose: a JWK Set with a private key: keep the private half where the client runs")
+		}
+		if !ok || id != "" && j.Kid != id || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify") {
+			continue
+		}
+		k, err := j.key(most, allowed)
 		if err != nil {
 			continue
 		}
@@ -55,32 +92,38 @@ func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	return keys, nil
 }
 
-// parseJWK reads the members of a JWK that matter; false where one of them is of
-// another type.
-func parseJWK(raw []byte) (j jwk, ok bool) {
+// parseJWK reads the members of a JWK that matter; ok is false if one of them is of another
+// type, private tells whether there is one that should be secret.
+func parseJWK(raw []byte) (j jwk, private, ok bool) {
 	members, err := scanObject(raw, maxMembers)
 	if err != nil {
-		return jwk{}, false
+		return jwk{}, false, false
 	}
 	texts := map[string]*string{"crv": &j.Crv, "e": &j.E, "kty": &j.Kty, "n": &j.N, "x": &j.X, "y": &j.Y, "kid": &j.Kid, "alg": &j.Alg, "use": &j.Use}
 	for _, m := range members {
+		private = private || slices.Contains(privateMembers, string(m.name))
+	}
+	for _, m := range members {
 		if to := texts[string(m.name)]; to != nil {
 			if *to, ok = textOf(m.value); !ok {
-				return jwk{}, false
+				return jwk{}, private, false
 			}
 		}
 		if string(m.name) == "key_ops" {
 			if j.Ops, ok = list(m.value); !ok {
-				return jwk{}, false
+				return jwk{}, private, false
 			}
 			j.Ops = append([]string{}, j.Ops...) // there, if empty
 		}
 	}
-	return j, true
+	return j, private, true
 }
 
-func (j jwk) key(allowed []Algorithm) (*Key, error) {
-	public, err := j.public()
+// privateMembers are those of a JWK that its holder keeps (RFC 7518 section 6).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+func (j jwk) key(most bounds, allowed []Algorithm) (*Key, error) {
+	public, err := j.public(most)
 	if err != nil {
 		return nil, err
 	}
@@ -99,26 +142,31 @@ func (j jwk) key(allowed []Algorithm) (*Key, error) {
 	return fits[0], nil
 }
 
-func (j jwk) public() (crypto.PublicKey, error) {
+// public reads the key, which is within the bounds: nothing is computed with a larger one.
+func (j jwk) public(most bounds) (crypto.PublicKey, error) {
 	switch j.Kty {
 	case "RSA":
-		n, err := number(j.N)
+		n, err := number(j.N, most.bits)
 		if err != nil {
 			return nil, err
 		}
-		e, err := number(j.E)
-		if err != nil || e.BitLen() > 31 {
+		e, err := number(j.E, 31)
+		if err != nil || e.Int64() > int64(most.exponent) || most == offered && e.Int64() != int64(most.exponent) {
 			return nil, errJWK
 		}
 		return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 	case "EC":
 		curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[j.Crv]
-		x, errX := unbase64(j.X)
-		y, errY := unbase64(j.Y)
-		if curve == nil || errX != nil || errY != nil {
+		if curve == nil {
 			return nil, errJWK
 		}
-		if size := (curve.Params().BitSize + 7) / 8; len(x) != size || len(y) != size {
+		size := (curve.Params().BitSize + 7) / 8
+		if n := base64.RawURLEncoding.EncodedLen(size); len(j.X) != n || len(j.Y) != n {
+			return nil, errJWK
+		}
+		x, errX := unbase64(j.X)
+		y, errY := unbase64(j.Y)
+		if errX != nil || errY != nil {
 			return nil, errJWK
 		}
 		return ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
@@ -140,11 +188,19 @@ func unbase64(text string) ([]byte, error) {
 
 var errJWK = errors.New("jose: a JWK that can not be read")
 
-// number reads a Base64urlUInt of RFC 7518 section 2, without leading zeros.
-func number(text string) (*big.Int, error) {
+// number reads a Base64urlUInt of RFC 7518 section 2, without leading zeros and of at most so
+// many bits.
+func number(text string, most int) (*big.Int, error) {
+	if len(text) > base64.RawURLEncoding.EncodedLen((most+7)/8) {
+		return nil, errJWK
+	}
 	b, err := unbase64(text)
 	if err != nil || len(b) == 0 || b[0] == 0 {
 		return nil, errJWK
 	}
-	return new(big.Int).SetBytes(b), nil
+	n := new(big.Int).SetBytes(b)
+	if n.BitLen() > most {
+		return nil, errJWK
+	}
+	return n, nil
 }

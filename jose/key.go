@@ -88,7 +88,8 @@ func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
 	return k, nil
 }
 
-// NewPublic makes a key that verifies: an *rsa.PublicKey of 2,048 to 8,192 bits, an
+// NewPublic makes a key that verifies: an *rsa.PublicKey of 2,048 to 8,192
+// bits whose exponent is at most 65,537, an
 // *ecdsa.PublicKey on the algorithm's curve, or an ed25519.PublicKey.
 func NewPublic(id string, alg Algorithm, key crypto.PublicKey) (*Key, error) {
 	m, err := alg.of(kindOf(key), id)

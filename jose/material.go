@@ -52,6 +52,14 @@ func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
 	return nil, nil, fmt.Errorf("jose: a private key of type %T", key)
 }
 
+// The largest RSA keys: a verification's cost grows with the square of the modulus and with the
+// length of the exponent, and anybody can ask for a verification. No common software makes
+// keys with an exponent above 65537.
+const (
+	maxRSA      = 8192
+	maxExponent = 65537
+)
+
 // public returns a copy of a public key that the method may use.
 func (m method) public(key crypto.PublicKey) (crypto.PublicKey, error) {
 	switch p := key.(type) {
@@ -59,9 +67,9 @@ func (m method) public(key crypto.PublicKey) (crypto.PublicKey, error) {
 		switch {
 		case p == nil || p.N == nil || p.N.Sign() <= 0 || p.N.Bit(0) == 0:
 			return nil, errors.New("jose: an RSA key without a modulus")
-		case p.N.BitLen() < 2048 || p.N.BitLen() > 8192:
+		case p.N.BitLen() < 2048 || p.N.BitLen() > maxRSA:
 			return nil, fmt.Errorf("jose: an RSA key of %d bits: want 2048 to 8192", p.N.BitLen())
-		case p.E < 3 || p.E&1 == 0 || p.E > 1<<31-1:
+		case p.E < 3 || p.E&1 == 0 || p.E > maxExponent:
 			return nil, errors.New("jose: an RSA key with a bad exponent")
 		}
 		return &rsa.PublicKey{N: new(big.Int).Set(p.N), E: p.E}, nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -114,6 +115,9 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: status %d", res.StatusCode)
+	}
+	if kind := res.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(kind), "text/html") {
+		return nil, errors.New("jose: the issuer's keys can not be fetched: a page, not keys")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, r.opts.MaxBytes+1))
 	if err != nil {

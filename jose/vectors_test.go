@@ -47,7 +47,7 @@ func keyOf(raw json.RawMessage) (*Key, error) {
 		}
 		return NewSecret(j.Kid, Algorithm(j.Alg), b)
 	}
-	public, err := j.public()
+	public, err := j.public(known)
 	if err != nil {
 		return nil, err
 	}

@@ -63,8 +63,9 @@ type Blocklist interface {
 	UserStanding(ctx context.Context, subject string, keys BlockKeys) (User, Standing, error)
 }
 
-// Pruner removes what has ended by itself. Nothing else does: a server calls it now
-// and then, or its operator does (vestibule prune).
+// Pruner removes what has ended by itself. Short-lived records are removed by inserts too
+// (SweepEvery); for the others, a server calls Prune now and then, or its operator does
+// (vestibule prune).
 type Pruner interface {
 	// Prune removes up to limit records that ended before now: expired device tokens
 	// and sessions, entries of the blocklist, notes of uses, signing keys, whole families at their

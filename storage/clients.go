@@ -36,9 +36,13 @@ type Client struct {
 	// Scopes are those that it may ask for; Default those that it gets where it asks for
 	// none.
 	Scopes, Default []string
-	// Audiences are the resources that it may ask tokens for (RFC 8707), and as which it may
-	// introspect tokens (RULES I1).
-	Audiences []string
+	// Resources are those that it may request tokens for (RFC 8707). They give no right to
+	// introspect: see Serves.
+	Resources []string
+	// Serves are the resources that this client is the resource server of. It may introspect
+	// access tokens of any client for them. Only an administrator sets it: the client's own
+	// registration (RFC 7591) never does.
+	Serves []string
 	// Trusted clients are the application's own: no consent is asked for.
 	Trusted bool
 	// Disabled clients can do nothing, and neither can their tokens.
@@ -56,7 +60,7 @@ func (c *Client) Public() bool { return c.Method == "none" }
 func (c *Client) Check() error {
 	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
 	size := len(c.Keys)
-	for _, list := range [][]string{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences} {
+	for _, list := range [][]string{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources, c.Serves} {
 		for _, s := range list {
 			size += len(s)
 			if !plain(s) {

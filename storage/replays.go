@@ -15,10 +15,10 @@ const (
 // Replays notes what somebody else made and is good for one use, such as a signed assertion.
 type Replays interface {
 	// FirstUse notes the thing that key names as used: ErrConflict where it was noted before.
-	// Of many at once one is the first. The note counts until Prune removes it, which is after
+	// Of many at once one is the first. The note counts until it is removed, which is after
 	// until; so until is no earlier than when the thing itself ends. ErrInvalid for the zero
-	// key and the zero time, and nothing is noted then.
-	FirstUse(ctx context.Context, key BlockKey, until time.Time) error
+	// key and the zero time, and nothing is noted then. now is the caller's clock.
+	FirstUse(ctx context.Context, key BlockKey, now, until time.Time) error
 }
 
 // CheckFirstUse returns ErrInvalid, with a word on why, unless a use can be noted.

@@ -37,7 +37,8 @@ func clientCommand() *cli.Command {
 					&cli.StringSliceFlag{Name: "grant", Usage: "a grant type; repeatable (default: authorization_code and refresh_token)"},
 					&cli.StringSliceFlag{Name: "scope", Usage: "a scope that it may ask for, one that the server has; repeatable"},
 					&cli.StringSliceFlag{Name: "default-scope", Usage: "one that it gets where it asks for none, else it gets none; repeatable"},
-					&cli.StringSliceFlag{Name: "audience", Usage: "a resource that it may ask tokens for, and as which it may introspect them; repeatable"},
+					&cli.StringSliceFlag{Name: "resource", Aliases: []string{"audience"}, Usage: "a resource that it may request tokens for; repeatable"},
+					&cli.StringSliceFlag{Name: "resource-server", Usage: "a resource that it serves: it may introspect all its tokens; repeatable"},
 					&cli.BoolFlag{Name: "trusted", Usage: "the application's own: users are not asked"},
 				},
 				Action: withDB(createClient),
@@ -58,7 +59,7 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	client := storage.Client{
 		ID: c.String("id"), Name: c.String("name"), Method: c.String("method"), Native: c.Bool("native"), Trusted: c.Bool("trusted"),
 		RedirectURIs: c.StringSlice("redirect"), Grants: c.StringSlice("grant"), Scopes: c.StringSlice("scope"), Default: c.StringSlice("default-scope"),
-		Audiences: c.StringSlice("audience"), LogoutURIs: c.StringSlice("logout-redirect"), Created: time.Now(),
+		Resources: c.StringSlice("resource"), Serves: c.StringSlice("resource-server"), LogoutURIs: c.StringSlice("logout-redirect"), Created: time.Now(),
 	}
 	if client.ID == "" {
 		client.ID = strings.ToLower(rand.Text())
@@ -66,7 +67,7 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	if c.Bool("public") {
 		client.Method = oauth2.None
 	}
-	if len(client.Grants) == 0 {
+	if len(client.Grants) == 0 && (len(client.Serves) == 0 || len(client.RedirectURIs) > 0) {
 		client.Grants = []string{oauth2.AuthorizationCode, oauth2.RefreshToken}
 	}
 	if file := c.String("keys"); file != "" {
@@ -102,7 +103,7 @@ func listClients(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 		return err
 	}
 	t := tabwriter.NewWriter(c.Root().Writer, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tNAME\tMETHOD\tGRANTS\tSCOPES\tREDIRECT URIS\tCREATED\tUSABLE")
+	fmt.Fprintln(t, "ID\tNAME\tMETHOD\tGRANTS\tSCOPES\tREDIRECT URIS\tSERVES\tCREATED\tUSABLE")
 	for after := ""; ; {
 		list, err := db.ListClients(ctx, after, pageSize)
 		if err != nil {
@@ -110,8 +111,8 @@ func listClients(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 		}
 		for _, x := range list {
 			after = x.ID
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%t\n", printable(x.ID), printable(x.Name), x.Method, strings.Join(x.Grants, " "), strings.Join(x.Scopes, " "),
-				strings.Join(x.RedirectURIs, " "), when(x.Created), !x.Disabled)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%t\n", printable(x.ID), printable(x.Name), x.Method, strings.Join(x.Grants, " "), strings.Join(x.Scopes, " "),
+				strings.Join(x.RedirectURIs, " "), strings.Join(x.Serves, " "), when(x.Created), !x.Disabled)
 		}
 		if len(list) < pageSize {
 			return t.Flush()

@@ -32,7 +32,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 9", "migrate")
+	run("schema version 11", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -128,7 +128,7 @@ func TestLives(t *testing.T) {
 	}
 	keyFile := filepath.Join(t.TempDir(), "keys.json")
 	keySet := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"%s}]}`
-	for want, private := range map[string]string{"!not public alone": `,"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"`, "client_id signer": ""} {
+	for want, private := range map[string]string{"!a private key": `,"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"`, "client_id signer": ""} {
 		if err := os.WriteFile(keyFile, []byte(fmt.Sprintf(keySet, private)), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/password"
@@ -35,8 +36,9 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, err
 	}
 	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
-		Scopes:  map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
-		Session: session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil, Grace: cfg.Grace, Keys: ring, Proxies: cfg.Proxies,
+		Audience: cfg.Base, // the API is under the same origin
+		Scopes:   map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
+		Session:  session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil, Grace: cfg.Grace, Keys: ring, Proxies: cfg.Proxies,
 		SigningKeys: signing, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut}, DPoP: &oauth2.DPoP{},
 	})
 	if err != nil {
@@ -45,7 +47,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
 	for _, c := range []storage.Client{
 		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.DeviceCode}},
-		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}},
+		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}, Serves: []string{cfg.Base}},
 	} {
 		c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
 		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
@@ -55,9 +57,14 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	return s, nil
 }
 
-// addClient registers a client that is not there yet.
+// addClient registers a client that is not there yet. One that is there serves this server's
+// audience, which is another one where the address was.
 func addClient(ctx context.Context, db cached.Base, hasher *password.Hasher, c storage.Client, secret string) error {
-	_, err := db.ClientByID(ctx, c.ID)
+	old, err := db.ClientByID(ctx, c.ID)
+	if err == nil && !slices.Equal(old.Serves, c.Serves) {
+		old.Serves = c.Serves
+		err = db.UpdateClient(ctx, old)
+	}
 	if !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}

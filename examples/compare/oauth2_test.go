@@ -87,6 +87,12 @@ func oauth2Paths(t *testing.T, c demotest.Client) {
 	c.Is(403, denied, "POST", "/logout-everywhere", "", access)
 	c.Is(403, "*", "GET", "/knox/tokens", "", access)
 	grantPaths(t, c, mine, access)
+	t.Run("edge_C22/introspection", func(t *testing.T) {
+		_, text := c.Do("POST", "/oauth2/introspect", "token="+strings.TrimPrefix(access, "Authorization: Bearer "), confidential)
+		if !strings.Contains(text, `"active":true`) || !strings.Contains(text, `"username":"alice"`) || !strings.Contains(text, `"client_id":"demo-public"`) {
+			t.Error(text)
+		}
+	})
 	next, _ := tokens("grant_type=refresh_token&client_id=demo-public&refresh_token=" + refresh)
 	c.Is(200, alices, "GET", "/api/profile", "", next)
 	// The code again: what came of it ends.

@@ -211,7 +211,7 @@ func TestIntrospectionIsAskedAnew(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_174_callers", func(t *testing.T) {
 			w := newWorld(t, s, nil)
-			must(t, s.CreateClient(t.Context(), storage.Client{ID: "files", Method: oauth2.SecretPost, Secret: storage.DigestOf("files secret"), Audiences: []string{"https://files.example"}}))
+			must(t, s.CreateClient(t.Context(), storage.Client{ID: "files", Method: oauth2.SecretPost, Secret: storage.DigestOf("files secret"), Serves: []string{"https://files.example"}}))
 			token := w.exchange("app", w.code("app", func(c *storage.Code) { c.Resource = []string{"https://api.example"} }))
 			ask := func() string {
 				files := w.post(w.Introspect(), "none", "client_id", "files", "client_secret", "files secret", "token", token.Access)

@@ -104,6 +104,9 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if silent {
 		return s.grant(w, r, q, u)
 	}
+	if err := s.admitUser(ctx, "page", u.subject, userPages, consentTTL); err != nil {
+		return err
+	}
 	handle, err := s.text(handlePrefix)
 	if err != nil {
 		return err
@@ -127,6 +130,9 @@ func (s *Server) tooOld(q request, u user) bool {
 // toLogin sends the browser to the login page, and back to the same request. What asked for a
 // new login is left out of it: it has its login then.
 func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q request) error {
+	if len(r.URL.RawQuery) > maxNext {
+		return s.send(w, r, q, nil, refuse("invalid_request", "The request is too long."))
+	}
 	v := r.URL.Query()
 	if q.Prompt == "login" {
 		v.Del("prompt")
@@ -209,6 +215,9 @@ func (s *Server) takeHandle(ctx context.Context, handle, purpose string, u user)
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
 	if q.Implicit {
 		return s.implicit(w, r, q, u)
+	}
+	if err := s.admitUser(r.Context(), "code", u.subject, userCodes, time.Hour); err != nil {
+		return err
 	}
 	text, err := s.text(codePrefix)
 	if err != nil {

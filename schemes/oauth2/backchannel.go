@@ -99,7 +99,7 @@ func (l *logoutReceiver) receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	key := storage.BlockKeyOf("logout token", reg.Issuer, reg.ID)
 	until := reg.Expires.Add(l.opts.Leeway)
-	switch err := l.uses.FirstUse(r.Context(), key, until); {
+	switch err := l.uses.FirstUse(r.Context(), key, l.opts.Clock(), until); {
 	case errors.Is(err, storage.ErrConflict):
 		return bad.with(errors.New("used before"))
 	case err != nil:

@@ -44,6 +44,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, er
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
 	f.Scopes = stillAllowed(f.Scopes, x.client)
 	var a answer
+	var evicted []storage.Family
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
 		if b.claim != nil {
 			if err := b.claim(ctx, f.ID); err != nil {
@@ -52,6 +53,9 @@ func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, er
 		}
 		f, err := s.rotator.Begin(ctx, f, refresh)
 		if err != nil {
+			return err
+		}
+		if evicted, err = s.evict(ctx, f); err != nil {
 			return err
 		}
 		// Of this token alone: another one may be for others, and by another key.
@@ -76,5 +80,33 @@ func (s *Server) begin(ctx context.Context, x exchange, b beginning) (answer, er
 		a.Refresh = refresh
 	}
 	s.tell(ctx, Event{Granted, f.Client, f.Subject, f.ID})
+	for _, old := range evicted {
+		s.tell(ctx, Event{Evicted, old.Client, old.Subject, old.ID})
+	}
 	return a, nil
+}
+
+// userGrants is how many live grants a user has of one client at most.
+const userGrants = 100
+
+// Evicted: a grant ended since its user gave the same client more than 100.
+const Evicted EventKind = "evicted"
+
+// evict ends the oldest grants of a user to a client if there are too many, and returns them.
+func (s *Server) evict(ctx context.Context, f storage.Family) (evicted []storage.Family, err error) {
+	list, err := s.store.ListFamilies(ctx, s.purpose, f.Subject, manyGrants)
+	n := 0
+	for _, old := range list { // the last created first
+		if old.Client != f.Client {
+			continue
+		}
+		if n++; n <= userGrants {
+			continue
+		}
+		if err := s.rotator.EndFamily(ctx, old.ID); err != nil {
+			return nil, err
+		}
+		evicted = append(evicted, old)
+	}
+	return evicted, err
 }

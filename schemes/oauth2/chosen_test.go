@@ -16,13 +16,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// counting is a verifier that counts its hashes.
-type counting struct {
+// countingHasher is a verifier that counts its hashes.
+type countingHasher struct {
 	n    atomic.Int64
 	fail atomic.Bool
 }
 
-func (c *counting) Verify(_ context.Context, _ string, encoded storage.PasswordHash, secret string) (bool, bool, error) {
+func (c *countingHasher) Verify(_ context.Context, _ string, encoded storage.PasswordHash, secret string) (bool, bool, error) {
 	if c.fail.Load() {
 		return false, false, errors.New("queue full")
 	}
@@ -32,7 +32,7 @@ func (c *counting) Verify(_ context.Context, _ string, encoded storage.PasswordH
 
 func TestChosenSecrets(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		verifier := new(counting)
+		verifier := new(countingHasher)
 		w := newWorld(t, s, func(o *oauth2.Options) { o.InsecureChosenSecrets = verifier })
 		must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretBasic, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}))
 		must(t, s.CreateClient(t.Context(), storage.Client{ID: "off", Method: oauth2.SecretBasic, Password: "hash of x", Disabled: true, Grants: []string{oauth2.ClientCredentials}}))

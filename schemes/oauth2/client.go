@@ -52,7 +52,7 @@ func CheckClient(c storage.Client) error {
 	}
 	code := slices.Contains(c.Grants, AuthorizationCode)
 	switch {
-	case len(c.Grants) == 0:
+	case len(c.Grants) == 0 && len(c.Serves) == 0: // a resource server may only introspect
 		bad("it may use no grant")
 	case (code || slices.Contains(c.Grants, Implicit)) && len(c.RedirectURIs) == 0:
 		bad("it has no redirect URI")
@@ -68,6 +68,9 @@ func CheckClient(c storage.Client) error {
 		if !slices.Contains(c.Scopes, name) {
 			bad("the default scope %q is not among its scopes", name)
 		}
+	}
+	if c.Public() && len(c.Serves) > 0 {
+		bad("a public client can serve no resource: whoever introspects proves who it is")
 	}
 	if c.Public() && (!c.Secret.IsZero() || c.Password != "") {
 		bad("a public client with a secret")

@@ -1,15 +1,12 @@
 package oauth2
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -34,41 +31,23 @@ func (m *clientMetadata) decode(body []byte) error {
 		"redirect_uris": &m.RedirectURIs, "token_endpoint_auth_method": &m.Method, "grant_types": &m.Grants, "response_types": &m.Responses,
 		"client_name": &m.Name, "scope": &m.Scope, "application_type": &m.Type, "jwks": &m.Keys, "client_id": &m.ID, "client_secret": &m.Secret,
 	}
-	if !utf8.Valid(body) {
-		return errors.New("not UTF-8")
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return errors.New("no object")
-	}
-	var seen []string
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := t.(string)
-		if slices.Contains(seen, name) {
-			return errors.New("a name comes twice")
-		}
-		if seen = append(seen, name); len(seen) > 100 {
-			return errors.New("too many members")
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return err
-		}
-		if to, ok := known[name]; ok {
-			if err := json.Unmarshal(value, to); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
-	if _, err := dec.Token(); err != nil { // the object's end
+	// The strict scanner refuses what is deep or has many members, and copies nothing.
+	claims, err := jose.ParseObject(body)
+	if err != nil {
 		return err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
+	for name, to := range known {
+		raw, there := claims.Get(name)
+		if !there {
+			continue
+		}
+		if keys, ok := to.(*json.RawMessage); ok {
+			*keys = raw
+			continue
+		}
+		if err := json.Unmarshal(raw, to); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return nil
 }

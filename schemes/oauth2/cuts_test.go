@@ -49,6 +49,9 @@ type cutConn struct {
 }
 
 func (c *cutConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if strings.HasPrefix(query, "DELETE") && strings.HasSuffix(query, " LIMIT ?)") {
+		return nil, errDown // one insert of 64 removes expired records; that it can not is nobody's fault
+	}
 	if err := c.c.hit(); err != nil {
 		return nil, err
 	}

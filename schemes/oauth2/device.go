@@ -79,8 +79,11 @@ func (s *Server) beginDevice(w http.ResponseWriter, r *http.Request) (deviceAnsw
 	if err != nil {
 		return none, err
 	}
-	resource, err := resourcesOf(f, c.Audiences, nil)
+	resource, err := resourcesOf(f, s.mayName(c), nil)
 	if err != nil {
+		return none, err
+	}
+	if err := s.admitPending(r, workDevice, c, s.opts.DeviceTTL); err != nil {
 		return none, err
 	}
 	text, err := s.text(devicePrefix)
@@ -183,8 +186,11 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, g.Resource, g.Resource)
+	resource, err := resourcesOf(x.form, s.granted(g.Resource), g.Resource)
 	if err != nil {
+		return answer{}, err
+	}
+	if err := s.proved(ctx, x.proof); err != nil {
 		return answer{}, err
 	}
 	a, err := s.begin(ctx, x, beginning{
@@ -208,6 +214,13 @@ func (s *Server) poll(ctx context.Context, x exchange) (storage.DeviceGrant, err
 	}
 	if !tokentext.Valid(devicePrefix, text) {
 		return storage.DeviceGrant{}, errGrant.with(errors.New("not of a device code's shape"))
+	}
+	if s.opts.Limits != nil { // each poll is a write
+		err := s.admit(ctx, "poll", Cell{Key: s.cellKey("poll", x.client.ID, text), Limit: polls, Window: time.Minute})
+		var slow *Error
+		if errors.As(err, &slow) {
+			return storage.DeviceGrant{}, errSlow
+		}
 	}
 	now := s.now()
 	g, err := s.store.PollDeviceGrant(ctx, storage.DigestOf(text), x.client.ID, now)

@@ -39,7 +39,7 @@ func newDevices(t *testing.T, s store, change func(*oauth2.Options)) *world {
 	for _, id := range []string{"tv", "radio"} {
 		must(t, s.CreateClient(t.Context(), storage.Client{
 			ID: id, Name: "Big <" + id + ">", Method: oauth2.None, Trusted: true, Grants: []string{oauth2.DeviceCode, oauth2.RefreshToken}, Scopes: []string{"read", "write"},
-			Audiences: []string{"https://api.example", "https://files.example"},
+			Resources: []string{"https://api.example", "https://files.example"},
 		}))
 	}
 	return w

@@ -42,6 +42,8 @@ func (s *Server) Device(login string) http.Handler {
 			w.Header().Set("Allow", "GET, POST")
 			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
 			return
+		case len(r.URL.RawQuery) > maxNext:
+			err = fatal{errLong}
 		case !ok && authn.FromContext(r.Context()).Authenticated():
 			err = forbidden("Log in first.") // by another credential than a session
 		case !ok:
@@ -101,6 +103,9 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 		return err
 	}
 	now := s.now()
+	if err := s.admitUser(ctx, "page", u.subject, userPages, consentTTL); err != nil {
+		return err
+	}
 	err = s.store.CreateAuthRequest(ctx, storage.AuthRequest{
 		Digest: storage.DigestOf(handle), Purpose: purposeDevice, Client: c.ID, Subject: u.subject, Session: u.session, Data: g.Digest[:], Created: now, Expires: now.Add(consentTTL),
 	})

@@ -1,6 +1,7 @@
 package oauth2
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -104,37 +105,37 @@ func (s *Server) giveNonce(h http.Header) {
 	}
 }
 
-// bound returns the thumbprint of the key that a request of a client at an endpoint proves to
-// have, "" for none.
-func (s *Server) bound(r *http.Request, endpoint string) (string, error) {
-	d := s.opts.DPoP
-	if d == nil {
-		return "", nil
+// claimed returns the proof of a client's request at an endpoint, as proof does.
+func (s *Server) claimed(r *http.Request, endpoint string) (proof, error) {
+	if s.opts.DPoP == nil {
+		return proof{}, nil
 	}
 	p, err := s.proof(r, endpoint, "")
-	if err == nil && p.key != "" {
-		err = s.spend(r.Context(), p)
-	}
+	return p, refusedProof(err)
+}
+
+// proved is prove for the endpoints of clients.
+func (s *Server) proved(ctx context.Context, p proof) error { return refusedProof(s.prove(ctx, p)) }
+
+// refusedProof makes a refusal of RFC 6749 of a bad proof, and leaves every other error.
+func refusedProof(err error) error {
 	var bad *badProof
 	if errors.As(err, &bad) {
-		return "", refuse(bad.code, bad.description()).with(bad.cause)
+		return refuse(bad.code, bad.description()).with(bad.cause)
 	}
-	return p.key, err
+	return err
 }
 
 // pushedKey is the key that a pushed request binds its code to: that of its proof, or of its
-// "dpop_jkt", which must be the same where there are both (RFC 9449 section 10.1).
-func (s *Server) pushedKey(r *http.Request, asked string) (string, error) {
-	key, err := s.bound(r, s.at(s.opts.Endpoints.Push, "/oauth2/par"))
+// "dpop_jkt", which must be the same if there are both (RFC 9449 section 10.1).
+func pushedKey(p proof, asked string) (string, error) {
 	switch {
-	case err != nil:
-		return "", err
-	case key == "":
+	case p.key == "":
 		return asked, nil
-	case asked != "" && asked != key:
+	case asked != "" && asked != p.key:
 		return "", refuse("invalid_dpop_proof", "The dpop_jkt is another key's than the proof.")
 	}
-	return key, nil
+	return p.key, nil
 }
 
 // possessed checks the proof that comes with an access token that is bound to a key (RFC
@@ -151,7 +152,7 @@ func (s *Server) possessed(r *http.Request, endpoint, token, key string) error {
 	case p.key != key:
 		err = spoiled("a proof by another key than the token's")
 	default:
-		err = s.spend(r.Context(), p)
+		err = s.prove(r.Context(), p)
 	}
 	var bad *badProof
 	if !errors.As(err, &bad) {

@@ -135,6 +135,11 @@ func TestDPoP(t *testing.T) {
 		if rec := w.calls("dpop", got.Access, p.at(got.Access, map[string]any{"htu": "HTTPS://API.example:443/%6eotes"})); rec.Code != 200 {
 			t.Errorf("another spelling: %d", rec.Code)
 		}
+		for _, htu := range []string{apiURL + "?page=2", apiURL + "?", apiURL + "#x", apiURL + "?a#b"} { // RFC 9449 section 4.3: both do not count
+			if rec := w.calls("DPoP", got.Access, p.at(got.Access, map[string]any{"htu": htu})); rec.Code != 200 {
+				t.Errorf("%s: %d", htu, rec.Code)
+			}
+		}
 		t.Run("attack_088_attack_185_as_bearer", func(t *testing.T) {
 			for _, proofs := range [][]string{nil, {p.at(got.Access, nil)}} {
 				rec := w.calls("Bearer", got.Access, proofs...)

@@ -20,7 +20,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, code.Resource, code.Resource)
+	resource, err := resourcesOf(x.form, s.granted(code.Resource), code.Resource)
 	if err != nil {
 		return answer{}, err
 	}
@@ -74,6 +74,9 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 	case x.form.get("redirect_uri") != code.RedirectURI:
 		return code, errGrant.with(errors.New("another redirect_uri than that of the authorization request"))
 	}
+	if err := s.proved(ctx, x.proof); err != nil {
+		return code, err
+	}
 	return code, s.verifier(ctx, x, code)
 }
 
@@ -91,7 +94,7 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 	case code.Challenge == "":
 		why = errors.New("a verifier, and the authorization request had no challenge")
 	case verifier == "":
-		return refuse("invalid_request", "The code_verifier is missing.")
+		return errGrant.with(errors.New("the code_verifier is missing")) // which burns nothing
 	case !isVerifier(verifier):
 		why = errors.New("malformed verifier")
 	default:
@@ -155,7 +158,14 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	if !tokentext.Valid(refreshPrefix, text) {
 		return answer{}, errGrant.with(errors.New("not of a refresh token's shape"))
 	}
+	if len(x.form.get("scope")) > storage.MaxScopes {
+		return answer{}, errScope
+	}
 	use := s.use(x, text)
+	if err := s.mayRotate(ctx, x, use); err != nil {
+		return answer{}, err
+	}
+	use.Scopes = words(x.form.get("scope"))
 	var res rotation.Result
 	var a answer
 	var refused error
@@ -193,10 +203,26 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	return a, nil
 }
 
-// use is a presentation of a refresh token by a client.
+// mayRotate refuses what Rotate would refuse, with one read: nobody waits for a transaction of
+// somebody without a token. Then it proves the key.
+func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) error {
+	st, err := s.rotator.Inspect(ctx, use)
+	if err != nil && !errors.Is(err, rotation.ErrReused) { // whether that is a repetition Rotate finds out
+		if refused := s.refusal(err); refused != nil {
+			return refused
+		}
+		return err
+	}
+	if f := st.Family; f.Confirm != "" && f.Confirm != x.key {
+		return errGrant.with(rotation.ErrMismatch)
+	}
+	return s.proved(ctx, x.proof)
+}
+
+// use is a presentation of a refresh token by a client, without the scopes.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
-		Secret: text, Purpose: s.purpose, Client: x.client.ID, Scopes: words(x.form.get("scope")), Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
+		Secret: text, Purpose: s.purpose, Client: x.client.ID, Resource: x.form.values["resource"], Source: x.source, Confirm: x.key,
 	}
 }
 
@@ -209,7 +235,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, f.Resource, f.Resource)
+	resource, err := resourcesOf(x.form, s.granted(f.Resource), f.Resource)
 	if err != nil {
 		return answer{}, err
 	}

@@ -119,11 +119,11 @@ func (f *faulty) DropConsent(ctx context.Context, subject, client string) error 
 	return f.store.DropConsent(ctx, subject, client)
 }
 
-func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+func (f *faulty) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if f.failUse.Load() {
 		return errDown
 	}
-	return f.store.FirstUse(ctx, key, until)
+	return f.store.FirstUse(ctx, key, now, until)
 }
 
 const (
@@ -156,7 +156,7 @@ func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	w := &world{t: t, s: &faulty{store: s}, secrets: map[string]string{}}
 	o := oauth2.Options{
 		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
-		Clock: w.clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)),
+		Clock: w.clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
 		Observe: func(_ context.Context, e oauth2.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -172,10 +172,10 @@ func newWorld(t testing.TB, s store, change func(*oauth2.Options)) *world {
 	must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"admin"}}))
 	for _, c := range []storage.Client{
 		{ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials},
-			Scopes: []string{"read", "write"}, Default: []string{"read"}, Audiences: []string{"https://api.example", "https://files.example"}},
+			Scopes: []string{"read", "write"}, Default: []string{"read"}, Resources: []string{"https://api.example", "https://files.example"}},
 		{ID: "spa", Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}, Scopes: []string{"read"}},
 		{ID: "other", Method: oauth2.SecretPost, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, Scopes: []string{"read"}},
-		{ID: "api", Method: oauth2.SecretBasic, Audiences: []string{"https://api.example"}},
+		{ID: "api", Method: oauth2.SecretBasic, Serves: []string{"https://api.example"}},
 	} {
 		c.RedirectURIs = []string{redirect}
 		if !c.Public() {

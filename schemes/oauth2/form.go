@@ -10,8 +10,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxForm is the longest body of a request, in bytes.
-const maxForm = 64 << 10
+const (
+	// maxForm is the longest body that is read, maxBody the longest that is worth a word on what
+	// is wrong with it, in bytes.
+	maxForm = 16 << 10
+	maxBody = 64 << 10
+	// maxQuery is the longest query of a page's address that is taken apart, maxNext the longest
+	// that goes to the login page and back.
+	maxQuery = 64 << 10
+	maxNext  = 8 << 10
+	// maxParameters is how many parameters a request may have: each costs more memory than its
+	// length shows.
+	maxParameters = 64
+)
 
 // form are the parameters of a request to an endpoint of clients.
 type form struct{ values url.Values }
@@ -36,7 +47,10 @@ func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return form{}, refuse("invalid_request", "The body is not application/x-www-form-urlencoded.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if r.ContentLength > maxForm && r.ContentLength <= maxBody {
+		return form{}, refuse("invalid_request", "The request is too long.")
+	}
+	body, err := readAll(w, r, maxForm)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -44,7 +58,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
 		}
 		return form{}, refuse("invalid_request", "The body could not be read.")
 	}
-	values, err := url.ParseQuery(string(body))
+	values, err := parseQuery(body)
 	if err != nil {
 		return form{}, errRequest
 	}
@@ -61,9 +75,51 @@ func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
 	return form{values}, nil
 }
 
+// readAll reads a body of at most so many bytes. It reserves what the request announces, and
+// never more than that twice.
+func readAll(w http.ResponseWriter, r *http.Request, most int64) (string, error) {
+	var b strings.Builder
+	if n := r.ContentLength; n > 0 && n <= most {
+		b.Grow(int(n))
+	}
+	body := http.MaxBytesReader(w, r.Body, most)
+	var buf [1024]byte
+	for {
+		n, err := body.Read(buf[:])
+		b.Write(buf[:n])
+		switch {
+		case errors.Is(err, io.EOF):
+			return b.String(), nil
+		case err != nil:
+			return "", err
+		}
+	}
+}
+
+// parseQuery parses at most maxParameters parameters.
+func parseQuery(text string) (url.Values, error) {
+	if strings.Count(text, "&") >= maxParameters {
+		return nil, errors.New("too many parameters")
+	}
+	return url.ParseQuery(text)
+}
+
+var errLong = &Error{Status: http.StatusRequestURITooLong, Code: "invalid_request", Description: "The request is too long."}
+
+// longQuery refuses an address that is too long to be taken apart.
+func longQuery(r *http.Request) error {
+	if len(r.URL.RawQuery) > maxQuery || strings.Count(r.URL.RawQuery, "&") >= maxParameters {
+		return fatal{errLong}
+	}
+	return nil
+}
+
 // parameters are those in the address of a request to a page. One that can not be read is
 // refused: without it the request would be another one, such as one without its state.
 func parameters(r *http.Request) (url.Values, error) {
+	if err := longQuery(r); err != nil {
+		return nil, err
+	}
 	v, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fatally("The request is malformed.")

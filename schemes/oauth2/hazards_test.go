@@ -171,7 +171,7 @@ func TestHazard08ProofIsOptional(t *testing.T) {
 			t.Errorf("%s: %v", what, v)
 		}
 	}
-	if got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", w.code("app", nil), "redirect_uri", redirect); got.Status != 400 || got.Error != "invalid_request" {
+	if got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", w.code("app", nil), "redirect_uri", redirect); got.Status != 400 || got.Error != "invalid_grant" {
 		t.Errorf("no verifier: %d %s", got.Status, got.Body)
 	}
 }

@@ -32,7 +32,7 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, x.client.Audiences, nil)
+	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -46,6 +46,9 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 	case err != nil:
 		return answer{}, err
 	}
+	if err := s.proved(ctx, x.proof); err != nil {
+		return answer{}, err
+	}
 	a, err := s.begin(ctx, x, beginning{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch}, resource: resource})
 	if errors.Is(err, storage.ErrStale) {
 		return answer{}, errGrant.with(err)
@@ -56,6 +59,9 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 // implicit answers an allowed request of the response type "token" (RFC 6749 section 4.2): an
 // access token in the fragment, and no refresh token.
 func (s *Server) implicit(w http.ResponseWriter, r *http.Request, q request, u user) error {
+	if err := s.admitUser(r.Context(), "code", u.subject, userCodes, time.Hour); err != nil {
+		return err
+	}
 	a, err := s.begin(r.Context(), exchange{client: q.client}, beginning{
 		family:   storage.Family{Subject: u.subject, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.epoch, AuthTime: u.authTime},
 		resource: q.Resource,

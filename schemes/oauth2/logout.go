@@ -77,6 +77,9 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.left(w, to)
 	}
+	if err := s.admitUser(r.Context(), "page", u.subject, userPages, logoutTTL); err != nil {
+		return err
+	}
 	data, err := json.Marshal(to)
 	if err != nil {
 		return err

@@ -133,8 +133,9 @@ func typeOf(key string) string {
 
 // Introspect returns the endpoint that tells a resource server about a token (RFC 7662): POST
 // of a form with "token". It answers to confidential clients: about tokens of their own, and
-// about access tokens for a resource that is among their Audiences. To others, and about
-// whatever is not live, it says {"active":false} and no more (RULES I1).
+// about access tokens for a resource that they serve (storage.Client.Serves), whichever client
+// holds them. A client that may request tokens for a resource has no such right by that. To
+// others, and about whatever is not live, it answers {"active":false} and no more.
 func (s *Server) Introspect() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, err := s.introspect(w, r)
@@ -185,7 +186,7 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, err
 	case s.dead(&st, s.now()) != nil:
 		return introspection{}, nil
-	case a.Client != c.ID && !slices.ContainsFunc(s.audienceOf(&a), func(uri string) bool { return slices.Contains(c.Audiences, uri) }):
+	case a.Client != c.ID && !slices.ContainsFunc(s.audienceOf(&a), func(uri string) bool { return slices.Contains(c.Serves, uri) }):
 		return introspection{}, nil
 	}
 	if err := s.rotator.Used(ctx, a.Family, a.Created, s.now()); err != nil { // by whoever asks whether it is good

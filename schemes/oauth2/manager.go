@@ -19,7 +19,8 @@ type exchange struct {
 	client storage.Client
 	form   form
 	source string // where it comes from
-	key    string // thumbprint of the key that it proved to have (RFC 9449); "" for none
+	key    string // thumbprint of the key of its proof (RFC 9449); "" for none
+	proof  proof  // to be proved before anything is given or used up
 }
 
 // refreshKey is the key that refresh tokens are bound to: a public client's. A confidential

@@ -27,6 +27,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -84,6 +85,8 @@ type Server struct {
 	frame   *server.Server // go-oauth2's
 	chosen  *chosenSecrets // nil: there are none
 	recall  recall.Table[known]
+	counts  counts
+	cellMAC keys.Key
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error
@@ -118,6 +121,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 		return nil, fmt.Errorf("oauth2: %w", err)
 	}
 	if s.chosen, err = newChosenSecrets(o); err != nil {
+		return nil, err
+	}
+	if err := s.limit(); err != nil {
 		return nil, err
 	}
 	s.perms, _ = store.(storage.Permissions)

@@ -46,8 +46,8 @@ type Options struct {
 	Origins []string
 	// Audience is the resource that this application's API is (RFC 8707), such as
 	// "https://api.example". A token for other resources is refused here; a token that was
-	// requested without a resource is for this one. "": only tokens without a resource are
-	// accepted.
+	// requested without a resource is for this one. Every client may name it. "": only tokens
+	// without a resource are accepted.
 	Audience string
 	// InsecureHTTP accepts an issuer with http on any host, such as "http://auth:8080" between
 	// containers in development. Tokens, codes and secrets then travel in the clear: whoever
@@ -114,6 +114,11 @@ type Options struct {
 	// InsecureNoLimiter does not limit attempts with chosen secrets. Use it in tests, or if
 	// something in front of the server limits them.
 	InsecureNoLimiter bool
+	// Limits bound what anonymous callers can make the server store; nil means the defaults.
+	Limits *Limits
+	// InsecureNoLimits switches Limits off. Anyone who knows a public client's ID can then fill
+	// the database.
+	InsecureNoLimits bool
 	// User makes the application's own account of a token's user. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)

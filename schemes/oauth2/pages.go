@@ -82,7 +82,11 @@ func pageHeaders(h http.Header, action string) {
 // A HEAD would use up what only a browser goes on with.
 func (s *Server) pages(get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var err error
+		err := longQuery(r)
+		if err != nil {
+			s.page(w, r, err)
+			return
+		}
 		switch r.Method {
 		case http.MethodGet:
 			err = get(w, r)

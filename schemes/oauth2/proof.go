@@ -22,11 +22,13 @@ const (
 	maxProof = 8 << 10
 )
 
-// proof is a DPoP proof that was checked.
+// proof is a DPoP proof that fits its request. Until it is proved, the key in it is what the
+// sender says.
 type proof struct {
-	key string // thumbprint of the key; "": there is no proof
-	id  string // "jti"
-	at  time.Time
+	key  string // thumbprint of the key; "": there is no proof
+	id   string // "jti"
+	at   time.Time
+	text *jose.Embedded
 }
 
 // badProof refuses a proof. Its code is "invalid_dpop_proof" or "use_dpop_nonce".
@@ -46,9 +48,10 @@ func (b *badProof) description() string {
 
 func spoiled(why string) error { return &badProof{"invalid_dpop_proof", errors.New(why)} }
 
-// proof returns the request's proof where it fulfils RFC 9449 section 4.3 for that URI and,
-// where there is one, that access token. Where it does it is still to be spent, and for an
-// access token its key is to be compared. Nothing in the URI comes from a Host header.
+// proof returns the request's proof if it fulfils RFC 9449 section 4.3 for that URI and, if
+// there is one, that access token, but for its signature and its one use: those cost more, and
+// are left to prove, once what the request is about was found. Nothing in the URI comes from a
+// Host header.
 func (s *Server) proof(r *http.Request, uri, token string) (proof, error) {
 	lines := r.Header["Dpop"]
 	switch {
@@ -59,10 +62,11 @@ func (s *Server) proof(r *http.Request, uri, token string) (proof, error) {
 	case len(lines[0]) > maxProof:
 		return proof{}, spoiled("too long")
 	}
-	claims, key, err := jose.VerifyEmbedded(lines[0], "dpop+jwt", algorithms()...)
+	e, err := jose.DecodeEmbedded(lines[0], "dpop+jwt", algorithms()...)
 	if err != nil {
 		return proof{}, &badProof{"invalid_dpop_proof", err}
 	}
+	claims := e.Claims
 	known, err := claims.Registered()
 	if err != nil {
 		return proof{}, &badProof{"invalid_dpop_proof", err}
@@ -94,7 +98,26 @@ func (s *Server) proof(r *http.Request, uri, token string) (proof, error) {
 			return proof{}, &badProof{"use_dpop_nonce", errors.New("without a nonce, or with an old one")}
 		}
 	}
-	return proof{key, known.ID, known.IssuedAt}, nil
+	return proof{e.Thumbprint, known.ID, known.IssuedAt, e}, nil
+}
+
+// prove verifies the signature of a proof, if there is one, and then takes its one use.
+func (s *Server) prove(ctx context.Context, p proof) error {
+	if err := verified(p); err != nil || p.key == "" {
+		return err
+	}
+	return s.spend(ctx, p)
+}
+
+// verified verifies the signature of a proof, if there is one.
+func verified(p proof) error {
+	if p.key == "" {
+		return nil
+	}
+	if err := p.text.Verify(); err != nil {
+		return &badProof{"invalid_dpop_proof", err}
+	}
+	return nil
 }
 
 // spend takes a proof's one use. A note of it is 32 bytes, whatever the proof is, and is kept
@@ -108,8 +131,11 @@ func (s *Server) spend(ctx context.Context, p proof) error {
 }
 
 // sameURI compares a proof's "htu" with an address after the normalization of RFC 3986
-// sections 6.2.2 and 6.2.3. One with a query or a fragment is none (RFC 9449 section 4.2).
+// sections 6.2.2 and 6.2.3. Its query and its fragment do not count (RFC 9449 section 4.3).
 func sameURI(htu, want string) bool {
+	if i := strings.IndexAny(htu, "?#"); i >= 0 {
+		htu = htu[:i]
+	}
 	a, ok := normal(htu)
 	b, ok2 := normal(want)
 	return ok && ok2 && a == b

@@ -6,11 +6,11 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -26,6 +26,10 @@ type Registration struct {
 	Allow func(*http.Request) error
 	// Scopes are those that registered clients may ask for, all among Options.Scopes.
 	Scopes []string
+	// Resources are those that they may request tokens for, beside Options.Audience, which
+	// every client may name. None of them makes a client a resource server: only an
+	// administrator does (storage.Client.Serves).
+	Resources []string
 	// Grants are the grant types that they may use; nil is AuthorizationCode and RefreshToken.
 	Grants []string
 }
@@ -135,10 +139,16 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (*registered, 
 	if err != nil {
 		return nil, err
 	}
-	c := storage.Client{ID: id, Created: s.now(), Registration: storage.DigestOf(token)}
+	c := storage.Client{ID: id, Created: s.now(), Registration: storage.DigestOf(token), Resources: slices.Clone(s.opts.Registration.Resources)}
 	secret, err := s.apply(m, &c)
 	if err != nil {
 		return nil, err
+	}
+	if s.opts.Limits != nil {
+		all := bound(s.cellKey(workRegister.name, "all"), s.opts.Limits.MaxRegistrations, 24*time.Hour, true)
+		if err := s.admit(r.Context(), workRegister.name, s.cells(r, workRegister, all)...); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.store.CreateClient(r.Context(), c); err != nil {
 		return nil, err
@@ -171,7 +181,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return m, badMetadata("The body is not application/json.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	body, err := readAll(w, r, maxForm)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -179,7 +189,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 		}
 		return m, badMetadata("The body could not be read.")
 	}
-	if err := m.decode(body); err != nil {
+	if err := m.decode([]byte(body)); err != nil {
 		return m, badMetadata("The body is no JSON object, or a member is not of its type.").with(err)
 	}
 	return m, nil

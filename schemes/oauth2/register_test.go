@@ -81,7 +81,7 @@ func TestRegister(t *testing.T) {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 		c, err := w.s.ClientByID(t.Context(), got.ID)
-		if err != nil || c.Trusted || c.Secret != storage.DigestOf(got.Secret) || c.Registration != storage.DigestOf(got.Token) || len(c.Audiences) != 0 || oauth2.CheckClient(c) != nil {
+		if err != nil || c.Trusted || c.Secret != storage.DigestOf(got.Secret) || c.Registration != storage.DigestOf(got.Token) || len(c.Resources) != 0 || oauth2.CheckClient(c) != nil {
 			t.Errorf("%+v, %v", c, err)
 		}
 		// It works like any other.

@@ -93,7 +93,7 @@ func (s *Server) change(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
 			return refuse("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
 		}
-		if c.Trusted {
+		if c.Trusted || len(c.Serves) > 0 { // rights that an administrator gave to what it was
 			return &Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
 		}
 		if secret, err = s.apply(m, &c); err != nil {

@@ -142,7 +142,7 @@ func (s *Server) rest(ctx context.Context, q request, v url.Values) (request, er
 	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.client.Scopes, q.client.Default); err != nil {
 		return q, err
 	}
-	if q.Resource, err = resourcesOf(form{v}, q.client.Audiences, nil); err != nil {
+	if q.Resource, err = resourcesOf(form{v}, s.mayName(q.client), nil); err != nil {
 		return q, err
 	}
 	if text := v.Get("id_token_hint"); text != "" && s.opts.OpenID != nil {
@@ -273,7 +273,22 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if q.Confirm, err = s.pushedKey(r, q.Confirm); err != nil {
+	p, err := s.claimed(r, s.at(s.opts.Endpoints.Push, "/oauth2/par"))
+	if err != nil {
+		return "", err
+	}
+	if q.Confirm, err = pushedKey(p, q.Confirm); err != nil {
+		return "", err
+	}
+	if err := s.admitPending(r, workPush, c, parTTL); err != nil {
+		return "", err
+	}
+	if c.Public() { // anybody is; the same request again is good for the same key alone
+		err = refusedProof(verified(p))
+	} else {
+		err = s.proved(r.Context(), p)
+	}
+	if err != nil {
 		return "", err
 	}
 	text, err := s.text(parPrefix)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	goauth "github.com/go-oauth2/oauth2/v4"
@@ -26,6 +27,9 @@ import (
 //   - client_credentials: "scope". The token has no user.
 //   - DeviceCode: "device_code", again and again until the user decided (RFC 8628 section
 //     3.5). It is exchanged once. See DeviceAuthorization.
+//
+// Cheap checks come first: the form, the client, the grant. The signature of a proof is
+// verified, and its use noted, when the grant was found to be good.
 //
 // With Options.DPoP a proof in the header "DPoP" binds the access token, and a public client's
 // refresh token, to its key (RFC 9449); who refreshes, and whose code is bound by "dpop_jkt",
@@ -66,14 +70,15 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (goauth.TokenInfo
 	case !slices.Contains(c.Grants, string(grant)), grant == goauth.ClientCredentials && c.Public():
 		return nil, "", errUnauthorized
 	}
-	key, err := s.bound(r, s.at(s.opts.Endpoints.Token, "/oauth2/token"))
+	p, err := s.claimed(r, s.at(s.opts.Endpoints.Token, "/oauth2/token"))
+	key := p.key
 	switch {
 	case err != nil:
 		return nil, "", err
 	case key == "" && s.opts.DPoP != nil && s.opts.DPoP.Required:
 		return nil, "", refuse("invalid_dpop_proof", "A DPoP proof is needed.")
 	}
-	x := exchange{c, f, s.source(r), key}
+	x := exchange{c, f, s.source(r), key, p}
 	if device {
 		a, err := s.exchangeDevice(r.Context(), x)
 		return manager{s}.info(a), key, err
@@ -94,37 +99,16 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 	if text == "" {
 		return otherwise, nil
 	}
-	if len(text) > storage.MaxScopes {
+	if len(text) > storage.MaxScopes || strings.Count(text, " ") >= len(allowed) { // one is not among them, or comes twice
 		return nil, errScope
 	}
 	list := words(text)
-	if len(list) > len(allowed) { // so one is not among them, or comes twice
-		return nil, errScope
-	}
 	for i, name := range list {
 		if !slices.Contains(allowed, name) || slices.Contains(list[:i], name) {
 			return nil, errScope
 		}
 		if _, ok := s.opts.Scopes[name]; !ok {
 			return nil, errScope
-		}
-	}
-	return list, nil
-}
-
-// resourcesOf returns the resources that a client asks for, all among allowed; where there
-// are none, otherwise.
-func resourcesOf(f form, allowed, otherwise []string) ([]string, error) {
-	list := f.values["resource"]
-	if len(list) == 0 {
-		return otherwise, nil
-	}
-	if len(list) > len(allowed) {
-		return nil, errTarget
-	}
-	for i, uri := range list {
-		if !slices.Contains(allowed, uri) || slices.Contains(list[:i], uri) {
-			return nil, errTarget
 		}
 	}
 	return list, nil
@@ -137,8 +121,11 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	resource, err := resourcesOf(x.form, x.client.Audiences, nil)
+	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
 	if err != nil {
+		return answer{}, err
+	}
+	if err := s.proved(ctx, x.proof); err != nil {
 		return answer{}, err
 	}
 	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})

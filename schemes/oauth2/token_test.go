@@ -101,7 +101,7 @@ func TestCodeRefuses(t *testing.T) {
 		t.Run("attack_141_no_verifier", func(t *testing.T) {
 			code := w.code("app", nil)
 			got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", redirect)
-			if got.Status != 400 || got.Error != "invalid_request" {
+			if got.Status != 400 || got.Error != "invalid_grant" {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
 			if got := w.exchange("app", code); got.Status != 200 {

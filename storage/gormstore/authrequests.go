@@ -18,11 +18,16 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 	if err := a.Check(); err != nil {
 		return err
 	}
+	if a.Subject == "" {
+		if err := s.room(); err != nil {
+			return err
+		}
+	}
 	n, err := s.exec(ctx, s.dialect.bind(insertAuthRequest), a.Digest[:], a.Purpose, a.Client, a.Subject, a.Session, a.Data, micros(a.Created), micros(a.Expires))
 	if err == nil && n == 0 {
 		err = storage.ErrConflict
 	}
-	return err
+	return s.swept(ctx, &s.short.requests, a.Created, err)
 }
 
 // AuthRequestByDigest implements storage.AuthRequests.

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, registration, created_us"
-	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ?, registration = ? WHERE id = ?"
+	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, registration, serves, created_us"
+	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ?, registration = ?, serves = ? WHERE id = ?"
 	clientByID    = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id = ?"
 	listClients   = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id > ? ORDER BY id LIMIT ?"
 )
@@ -24,7 +24,7 @@ type clientLists struct {
 	Grants       []string `json:"grants,omitempty"`
 	Scopes       []string `json:"scopes,omitempty"`
 	Default      []string `json:"default,omitempty"`
-	Audiences    []string `json:"audiences,omitempty"`
+	Resources    []string `json:"audiences,omitempty"` // the name of earlier versions
 }
 
 // clientRow is a row of the client columns.
@@ -32,13 +32,14 @@ type clientRow struct {
 	c              storage.Client
 	secret         []byte
 	registration   []byte
+	serves         *string
 	password, list string
 	created        int64
 }
 
 func (r *clientRow) dest() []any {
 	c := &r.c
-	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.registration, &r.created}
+	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.registration, &r.serves, &r.created}
 }
 
 func (r *clientRow) client() (storage.Client, error) {
@@ -47,7 +48,8 @@ func (r *clientRow) client() (storage.Client, error) {
 		return storage.Client{}, fmt.Errorf("gormstore: the lists of client %q can not be read: %w", r.c.ID, err)
 	}
 	c := r.c
-	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Audiences
+	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Resources
+	c.Serves = words(r.serves)
 	copy(c.Secret[:], r.secret)
 	copy(c.Registration[:], r.registration)
 	c.Password, c.Created = storage.PasswordHash(r.password), timeOf(r.created)
@@ -56,7 +58,7 @@ func (r *clientRow) client() (storage.Client, error) {
 
 // clientValues are the columns between id and created_us.
 func clientValues(c storage.Client) ([]any, error) {
-	list, err := json.Marshal(clientLists{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Audiences})
+	list, err := json.Marshal(clientLists{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func clientValues(c storage.Client) ([]any, error) {
 	if !c.Registration.IsZero() {
 		registration = c.Registration[:]
 	}
-	return []any{c.Name, c.Method, secret, string(c.Password), c.Native, c.Trusted, c.Disabled, string(list), c.Keys, registration}, nil
+	return []any{c.Name, c.Method, secret, string(c.Password), c.Native, c.Trusted, c.Disabled, string(list), c.Keys, registration, text(c.Serves)}, nil
 }
 
 // ClientByID implements storage.Clients.
@@ -104,6 +106,11 @@ func (s *Store) ListClients(ctx context.Context, after string, limit int) (list 
 func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 	if err := c.Check(); err != nil {
 		return err
+	}
+	if !c.Registration.IsZero() { // it registers itself
+		if err := s.room(); err != nil {
+			return err
+		}
 	}
 	values, err := clientValues(c)
 	if err != nil {

@@ -55,7 +55,10 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 	if err := g.Check(); err != nil {
 		return err
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
+	if err := s.room(); err != nil {
+		return err
+	}
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.live(ctx, "SELECT NOT disabled FROM vestibule_clients WHERE id = ?", g.Client); err != nil {
 			return err
 		}
@@ -66,6 +69,7 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 		}
 		return err
 	})
+	return s.swept(ctx, &s.short.devices, g.Created, err)
 }
 
 // DeviceGrantByUserCode implements storage.DeviceGrants.
@@ -140,7 +144,7 @@ func (s *Store) ClaimDeviceGrant(ctx context.Context, d storage.Digest, now time
 func (s *Store) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	var at int64
 	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), micros(now)}, []any{&n, &at})
-	return n, timeOf(at), err
+	return n, timeOf(at), s.swept(ctx, &s.short.tries, now, err)
 }
 
 // ForgiveTry implements storage.Tries.

@@ -34,6 +34,11 @@ type Options struct {
 	// Clock gives the microseconds of BumpEpoch and the times of claims. nil is the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
+	// Free returns how many bytes the database's file system has left. While they are fewer
+	// than Reserve, records that anonymous callers cause (device grants, pushed requests,
+	// registered clients, anonymous sessions) are refused with ErrReserve, so that logout and
+	// revocation still fit. nil does not check; sqlite.Open sets it on Linux and macOS.
+	Free func() (bytes int64, err error)
 }
 
 // Store implements the interfaces of package storage. It is safe for concurrent
@@ -46,7 +51,9 @@ type Store struct {
 	now     func() time.Time // nil: the database's clock
 	users   *userSQL
 	q       queries
-	owns    bool          // Close closes the database
+	owns    bool // Close closes the database
+	short   shortLives
+	free    func() (int64, error)
 	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
 	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
@@ -119,8 +126,9 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	s := &Store{
 		// gorm's own logger prints parameters; nothing here may be printed.
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
-		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users),
+		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
 	}
+	s.short.name()
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
 	s.accessByDigest.query = s.q.accessByDigest
 	s.signedAccess.query = s.q.signedAccess

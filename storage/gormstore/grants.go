@@ -24,7 +24,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.lockHolder(ctx, c.Subject, c.Epoch); err != nil {
 			return err
 		}
@@ -35,6 +35,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 		}
 		return err
 	})
+	return s.swept(ctx, &s.short.codes, c.Created, err)
 }
 
 // CodeByDigest implements storage.Codes.
@@ -113,7 +114,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	if a.Subject != "" {
 		subject = &a.Subject
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if subject != nil {
 			if err := s.lockHolder(ctx, a.Subject, a.Epoch); err != nil {
 				return err
@@ -134,6 +135,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 		}
 		return err
 	})
+	return s.swept(ctx, &s.short.access, a.Created, err)
 }
 
 // live returns ErrStale unless the query's row is there and says true, and locks it.

@@ -36,7 +36,7 @@ func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.lockHolder(ctx, t.Subject, t.Epoch); err != nil {
 			return err
 		}
@@ -49,6 +49,7 @@ func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
 		}
 		return err
 	})
+	return s.swept(ctx, &s.short.onetimes, t.Created, err)
 }
 
 // DropOneTimes implements storage.OneTimes.

@@ -10,7 +10,7 @@ import (
 const firstUse = "INSERT INTO vestibule_replays (replay_key, until_us) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 // FirstUse implements storage.Replays.
-func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if err := storage.CheckFirstUse(key, until); err != nil {
 		return err
 	}
@@ -18,5 +18,5 @@ func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, until time.T
 	if err == nil && n == 0 {
 		err = storage.ErrConflict
 	}
-	return err
+	return s.swept(ctx, &s.short.replays, now, err)
 }

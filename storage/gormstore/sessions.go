@@ -70,8 +70,12 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	var subject *string // NULL is nobody
 	if v.Subject != "" {
 		subject = &v.Subject
+	} else if replaces.IsZero() { // a logout may leave one in the other's place
+		if err := s.room(); err != nil {
+			return err
+		}
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if subject != nil {
 			if err := s.lockHolder(ctx, v.Subject, v.Epoch); err != nil {
 				return err
@@ -89,6 +93,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 		}
 		return err
 	})
+	return s.swept(ctx, &s.short.sessions, v.Created, err)
 }
 
 // SaveSession implements storage.Sessions.

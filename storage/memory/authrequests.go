@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -22,6 +23,7 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 			return storage.ErrConflict
 		}
 		put(t, s.asked, a.Digest, copyAuthRequest(a))
+		sweep(&s.sweeps.requests, s.asked, a.Created, func(a storage.AuthRequest) time.Time { return a.Expires }, func(d storage.Digest) { drop(t, s.asked, d) })
 		return nil
 	})
 }

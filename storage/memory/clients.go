@@ -11,7 +11,7 @@ import (
 
 func copyClient(c storage.Client) storage.Client {
 	c.Keys, c.Created = bytes.Clone(c.Keys), c.Created.UTC()
-	for _, list := range []*[]string{&c.RedirectURIs, &c.LogoutURIs, &c.Grants, &c.Scopes, &c.Default, &c.Audiences} {
+	for _, list := range []*[]string{&c.RedirectURIs, &c.LogoutURIs, &c.Grants, &c.Scopes, &c.Default, &c.Resources, &c.Serves} {
 		*list = slices.Clone(*list)
 	}
 	return c

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -34,6 +35,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 		c = copyCode(c)
 		c.Used, c.Family = false, ""
 		put(t, s.codes, c.Digest, c)
+		sweep(&s.sweeps.codes, s.codes, c.Created, func(c storage.Code) time.Time { return c.Kept }, func(d storage.Digest) { drop(t, s.codes, d) })
 		return nil
 	})
 }
@@ -117,6 +119,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 		}
 		put(t, s.access, a.Digest, copyAccess(a))
 		put(t, s.accessIDs, a.ID, a.Digest)
+		sweep(&s.sweeps.access, s.access, a.Created, func(a storage.AccessToken) time.Time { return a.Expires }, func(d storage.Digest) { s.dropAccess(t, d) })
 		return nil
 	})
 }

@@ -61,6 +61,7 @@ type Store struct {
 	typed     map[storage.MAC]storage.Digest // device grants by user code
 	tries     map[storage.MAC]tries
 	consents  map[consentID]storage.Consent
+	sweeps    sweeps
 }
 
 var (

@@ -8,7 +8,7 @@ import (
 )
 
 // FirstUse implements storage.Replays.
-func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
+func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if err := storage.CheckFirstUse(key, until); err != nil {
 		return err
 	}
@@ -17,6 +17,7 @@ func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, until time.T
 			return storage.ErrConflict
 		}
 		put(t, s.replays, key, until)
+		sweep(&s.sweeps.replays, s.replays, now, func(until time.Time) time.Time { return until }, func(k storage.BlockKey) { drop(t, s.replays, k) })
 		return nil
 	})
 }

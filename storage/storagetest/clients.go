@@ -31,7 +31,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			want := storage.Client{
 				ID: "c", Name: "Ünïcode", Method: "private_key_jwt", Secret: storage.DigestOf("secret"), Registration: storage.DigestOf("token"), Keys: []byte{0, 1, 0xff}, Native: true,
 				RedirectURIs: []string{"https://a.example/cb?x=1", "http://127.0.0.1/cb"}, LogoutURIs: []string{"https://a.example/bye"},
-				Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"b", "a"}, Default: []string{"a"}, Audiences: []string{"https://api.example"},
+				Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"b", "a"}, Default: []string{"a"}, Resources: []string{"https://api.example", "https://a.example"}, Serves: []string{"https://b.example", "https://c.example"},
 				Trusted: true, Disabled: true, Created: born,
 			}
 			given := want

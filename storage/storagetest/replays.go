@@ -13,36 +13,36 @@ func replays(t *testing.T, open func(*testing.T) Store) {
 	key := func(id string) storage.BlockKey { return storage.BlockKeyOf(storage.ReplayProof, "client", id) }
 	rules(t, open, map[string]func(*kit){
 		"once": func(k *kit) {
-			k.is(k.s.FirstUse(k.ctx, key("a"), born), nil, "nobody used it")
-			k.is(k.s.FirstUse(k.ctx, key("a"), born.Add(time.Hour)), storage.ErrConflict, "used, and a note counts until it is pruned")
-			k.is(k.s.FirstUse(k.ctx, key("b"), born), nil, "another one")
-			k.is(k.s.FirstUse(k.ctx, storage.BlockKeyOf(storage.ReplayAssertion, "client", "a"), born), nil, "of another kind")
+			k.is(k.s.FirstUse(k.ctx, key("a"), born, born), nil, "nobody used it")
+			k.is(k.s.FirstUse(k.ctx, key("a"), born, born.Add(time.Hour)), storage.ErrConflict, "used, and a note counts until it is pruned")
+			k.is(k.s.FirstUse(k.ctx, key("b"), born, born), nil, "another one")
+			k.is(k.s.FirstUse(k.ctx, storage.BlockKeyOf(storage.ReplayAssertion, "client", "a"), born, born), nil, "of another kind")
 			if k.blocked(key("a")) {
 				k.Error("what was used is not blocked")
 			}
 		},
 		"refused": func(k *kit) {
-			k.is(k.s.FirstUse(k.ctx, storage.BlockKey{}, born), storage.ErrInvalid, "the zero key")
-			k.is(k.s.FirstUse(k.ctx, key("a"), time.Time{}), storage.ErrInvalid, "no end")
-			k.is(k.s.FirstUse(k.ctx, key("a"), born), nil, "nothing was noted")
+			k.is(k.s.FirstUse(k.ctx, storage.BlockKey{}, born, born), storage.ErrInvalid, "the zero key")
+			k.is(k.s.FirstUse(k.ctx, key("a"), born, time.Time{}), storage.ErrInvalid, "no end")
+			k.is(k.s.FirstUse(k.ctx, key("a"), born, born), nil, "nothing was noted")
 		},
 		"prune": func(k *kit) {
-			k.must(k.s.FirstUse(k.ctx, key("a"), born))
-			k.must(k.s.FirstUse(k.ctx, key("b"), born.Add(time.Microsecond)))
+			k.must(k.s.FirstUse(k.ctx, key("a"), born, born))
+			k.must(k.s.FirstUse(k.ctx, key("b"), born, born.Add(time.Microsecond)))
 			k.pruned(born, 10, 1)
-			k.is(k.s.FirstUse(k.ctx, key("a"), born), nil, "it ended")
-			k.is(k.s.FirstUse(k.ctx, key("b"), born), storage.ErrConflict, "it has not")
+			k.is(k.s.FirstUse(k.ctx, key("a"), born, born), nil, "it ended")
+			k.is(k.s.FirstUse(k.ctx, key("b"), born, born), storage.ErrConflict, "it has not")
 		},
 		"rolled_back": func(k *kit) {
 			failed := errors.New("failed")
 			k.is(k.s.InTx(k.ctx, func(ctx context.Context) error {
-				k.must(k.s.FirstUse(ctx, key("a"), born))
+				k.must(k.s.FirstUse(ctx, key("a"), born, born))
 				return failed
 			}), failed, "passed on")
-			k.is(k.s.FirstUse(k.ctx, key("a"), born), nil, "the note went with the transaction")
+			k.is(k.s.FirstUse(k.ctx, key("a"), born, born), nil, "the note went with the transaction")
 		},
 		"one_is_first": func(k *kit) {
-			k.oneWins(race(func(int) error { return k.s.FirstUse(k.ctx, key("a"), born) }), storage.ErrConflict, "first uses")
+			k.oneWins(race(func(int) error { return k.s.FirstUse(k.ctx, key("a"), born, born) }), storage.ErrConflict, "first uses")
 		},
 	})
 }

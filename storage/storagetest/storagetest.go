@@ -75,6 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"tries", triesCounted},
 		{"consents", consents},
 		{"prune", prune},
+		{"sweep", sweep},
 		{"transactions", transactions},
 		{"races", races},
 		{"device_races", deviceRaces},

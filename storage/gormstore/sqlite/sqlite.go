@@ -23,7 +23,8 @@ import (
 //
 // The file is in WAL mode; each commit is on the disk before it is acknowledged
 // (synchronous=FULL); foreign keys are on; a writer waits for another process's
-// lock for somewhat less than the store's timeout. Journal and index files lie
+// lock for somewhat less than the store's timeout. While less than 64 MiB are free on the file
+// system, records that anonymous callers cause are refused (gormstore.Options.Free). Journal and index files lie
 // beside it, so it does not belong on a network file system.
 func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
 	if path == "" {
@@ -33,7 +34,14 @@ func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	s, err := gormstore.Own(db, opts)
+	var o gormstore.Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Free == nil && path != ":memory:" {
+		o.Free = freeOf(path)
+	}
+	s, err := gormstore.Own(db, &o)
 	if err != nil {
 		pool, _ := db.DB()
 		return nil, errors.Join(err, pool.Close())

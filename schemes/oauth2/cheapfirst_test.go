@@ -1,0 +1,118 @@
+package oauth2_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+)
+
+// What is cheap is checked first: a proof's signature is verified, and its use noted, when the
+// client and the grant were found. So a proof is not used up by a request without a grant, and
+// a bad signature is not what such a request is refused for.
+func TestCheapChecksFirst(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		w := newDevices(t, s, func(o *oauth2.Options) { o.DPoP = &oauth2.DPoP{} })
+		p := w.prover()
+		var begun begun
+		begin := w.post(w.DeviceAuthorization(), "", "client_id", "tv")
+		must(t, json.Unmarshal([]byte(begin.Body), &begun))
+		pair := p.exchange("spa", w.code("spa", nil))
+		old := p.exchange("spa", w.code("spa", nil))
+		w.post(w.Revoke(), "spa", "token", old.Refresh)
+		used := w.code("spa", nil)
+		p.exchange("spa", used)
+
+		for what, x := range map[string]struct {
+			client string
+			pairs  []string
+			want   string
+		}{
+			"unknown client":   {"", []string{"client_id", "nobody", "grant_type", "authorization_code", "code", guess("vac")}, "invalid_client"},
+			"wrong secret":     {"", []string{"client_id", "other", "client_secret", "x", "grant_type", "authorization_code", "code", guess("vac")}, "invalid_client"},
+			"no grant type":    {"spa", nil, "invalid_request"},
+			"unknown type":     {"spa", []string{"grant_type", "x"}, "unsupported_grant_type"},
+			"not its type":     {"spa", []string{"grant_type", "client_credentials"}, "unauthorized_client"},
+			"no code":          {"spa", []string{"grant_type", "authorization_code"}, "invalid_request"},
+			"malformed code":   {"spa", []string{"grant_type", "authorization_code", "code", "x"}, "invalid_grant"},
+			"unknown code":     {"spa", []string{"grant_type", "authorization_code", "code", guess("vac"), "redirect_uri", redirect, "code_verifier", verifier}, "invalid_grant"},
+			"another's code":   {"spa", []string{"grant_type", "authorization_code", "code", w.code("app", nil), "redirect_uri", redirect, "code_verifier", verifier}, "invalid_grant"},
+			"used code":        {"spa", []string{"grant_type", "authorization_code", "code", used, "redirect_uri", redirect, "code_verifier", verifier}, "invalid_grant"},
+			"unknown refresh":  {"spa", []string{"grant_type", "refresh_token", "refresh_token", guess("vor")}, "invalid_grant"},
+			"another's":        {"other", []string{"grant_type", "refresh_token", "refresh_token", pair.Refresh}, "invalid_grant"},
+			"ended refresh":    {"spa", []string{"grant_type", "refresh_token", "refresh_token", old.Refresh}, "invalid_grant"},
+			"unknown device":   {"tv", []string{"grant_type", oauth2.DeviceCode, "device_code", guess("vdc")}, "invalid_grant"},
+			"undecided device": {"tv", []string{"grant_type", oauth2.DeviceCode, "device_code", begun.Device}, "authorization_pending"},
+		} {
+			t.Run("edge_A12/"+what, func(t *testing.T) {
+				pairs, client := x.pairs, x.client
+				if client == "tv" {
+					pairs, client = append(pairs, "client_id", "tv"), ""
+				}
+				good := p.proof("POST", tokenURL, nil)
+				bad := good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)
+				if what == "undecided device" {
+					bad = good // a second poll comes too early
+				} else if got := w.with(w.Token(), client, []string{bad}, pairs...); got.Error != x.want {
+					t.Errorf("with a bad signature: %s, want %s", got.Body, x.want)
+				}
+				if got := w.with(w.Token(), client, []string{good}, pairs...); got.Error != x.want {
+					t.Errorf("%s, want %s", got.Body, x.want)
+				}
+				// Nothing was noted: the proof is still good for its one use.
+				got := w.with(w.Token(), "spa", []string{good}, "grant_type", "authorization_code", "code", w.code("spa", nil), "redirect_uri", redirect, "code_verifier", verifier)
+				if got.Status != 200 || got.Type != "DPoP" {
+					t.Errorf("the proof was used up: %s", got.Body)
+				}
+			})
+		}
+		t.Run("edge_A12/a bad signature uses up no code", func(t *testing.T) {
+			code := w.code("spa", nil)
+			good := p.proof("POST", tokenURL, nil)
+			bad := good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)
+			form := []string{"grant_type", "authorization_code", "code", code, "redirect_uri", redirect, "code_verifier", verifier}
+			if got := w.with(w.Token(), "spa", []string{bad}, form...); got.Error != "invalid_dpop_proof" {
+				t.Errorf("%s", got.Body)
+			}
+			// A key that is only claimed ends no grant and claims no token.
+			other := w.prover()
+			other.jwk = p.jwk
+			if got := other.refreshes("spa", pair.Refresh); got.Error != "invalid_dpop_proof" {
+				t.Errorf("a claimed key: %s", got.Body)
+			}
+			if got := w.with(w.Token(), "spa", []string{good}, form...); got.Status != 200 {
+				t.Errorf("%s", got.Body)
+			}
+			if got := p.refreshes("spa", pair.Refresh); got.Status != 200 {
+				t.Errorf("%s", got.Body)
+			}
+			if got := other.refreshes("spa", pair.Refresh); got.Error != "invalid_dpop_proof" {
+				t.Errorf("a claimed key and a used token: %s", got.Body)
+			}
+		})
+		t.Run("edge_A12/API", func(t *testing.T) {
+			for what, token := range map[string]string{"unknown": guess("vat"), "another key's": pair.Access} {
+				q := p
+				if what == "another key's" {
+					q = w.prover()
+				}
+				good := q.at(token, nil)
+				for range 2 { // the second is no use of a noted proof
+					if rec := w.calls("DPoP", token, good); rec.Code != 401 || strings.Contains(w.log.String(), `reason="used before"`) {
+						t.Errorf("%s: %d", what, rec.Code)
+					}
+				}
+			}
+		})
+	})
+}
+
+// guess is a text of a token's shape that nobody was given.
+func guess(prefix string) string {
+	var body [tokentext.Size]byte
+	_, _ = rand.Read(body[:])
+	return tokentext.Encode(prefix, body)
+}

@@ -1,0 +1,6 @@
+-- The resources that a client is the resource server of, and whose tokens it may introspect.
+-- Nobody has it by what was there before: "audiences" in "lists" is what it may ask tokens for.
+ALTER TABLE vestibule_clients ADD COLUMN serves TEXT;
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (11, 'serves', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
