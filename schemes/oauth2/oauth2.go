@@ -9,6 +9,7 @@
 package oauth2
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -83,6 +85,7 @@ type Server struct {
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
 	recall  recall.Table[known]
+	ownKey  keys.Key // seals hints if there is no key ring
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error
@@ -115,6 +118,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + leeway, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)
+	}
+	if o.Keys == nil {
+		_, _ = rand.Read(s.ownKey[:]) // never fails; see crypto/rand
 	}
 	s.perms, _ = store.(storage.Permissions)
 	grants := []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing}

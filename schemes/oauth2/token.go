@@ -88,8 +88,18 @@ var (
 	errTarget = refuse("invalid_target", "The resource is unknown, or the client may not ask for it.")
 )
 
+// scopeOffline asks for a refresh token in OpenID Connect (Core section 11). Here the client's
+// registration decides about those, so it is known to an OpenID Provider and grants nothing.
+const scopeOffline = "offline_access"
+
+// harmless reports a scope that every client may ask for and that grants nothing.
+func (s *Server) harmless(scope string) bool {
+	_, own := s.opts.Scopes[scope]
+	return scope == scopeOffline && s.opts.OpenID != nil && !own
+}
+
 // scopesOf returns the scopes that a client asks for: those of text, which all must be among
-// allowed; where there are none, otherwise.
+// allowed; otherwise, if it names none at all.
 func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, error) {
 	if text == "" {
 		return otherwise, nil
@@ -98,11 +108,12 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 		return nil, errScope
 	}
 	list := words(text)
-	if len(list) > len(allowed) { // so one is not among them, or comes twice
+	if len(list) == 0 {
 		return nil, errScope
 	}
-	for i, name := range list {
-		if !slices.Contains(allowed, name) || slices.Contains(list[:i], name) {
+	list = slices.DeleteFunc(list, s.harmless)
+	for _, name := range list {
+		if !slices.Contains(allowed, name) {
 			return nil, errScope
 		}
 		if _, ok := s.opts.Scopes[name]; !ok {
