@@ -99,8 +99,10 @@ func AuthenticationFailed(detail string) *Error {
 
 // NotAuthenticated is the 401 for a request that needs a credential and has none.
 func NotAuthenticated() *Error {
-	return newError(http.StatusUnauthorized, "not_authenticated", "", "Authentication credentials were not provided.")
+	return newError(http.StatusUnauthorized, codeNotAuthenticated, "", "Authentication credentials were not provided.")
 }
+
+const codeNotAuthenticated = "not_authenticated"
 
 // PermissionDenied is a 403.
 func PermissionDenied(detail string) *Error {

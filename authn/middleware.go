@@ -15,6 +15,9 @@ type Options struct {
 	// WriteError writes the body of an error answer; nil is WriteDetail, the form
 	// of Django REST Framework. WriteProblem is the form of RFC 9457.
 	WriteError ErrorWriter
+	// WritePage writes the body of an error answer of a page for people (see Page) if the
+	// client is a browser; nil is WritePage. Other clients get WriteError there too.
+	WritePage ErrorWriter
 	// Challenges says what a 401 carries.
 	Challenges ChallengePolicy
 	// Observe is told each decision, on the request's own goroutine.
@@ -44,13 +47,14 @@ type Options struct {
 type Middleware struct {
 	plan       *plan
 	write      ErrorWriter
+	writePage  ErrorWriter
 	policy     ChallengePolicy
 	observe    func(*http.Request, Event)
 	log        *slog.Logger
 	ignore     []string
 	retryAfter time.Duration
 	trace      bool
-	vary       []string // of a chain that reads cookies
+	vary       []string // the headers that an answer depends on: Cookie, Authorization
 	now        func() time.Time
 	refusals   RefusalLimiter // nil: none
 }
@@ -69,12 +73,15 @@ func New(a Authenticator, opts *Options) *Middleware {
 		panic(err)
 	}
 	m := &Middleware{
-		plan: newPlan(leaves), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
+		plan: newPlan(leaves), write: o.WriteError, writePage: o.WritePage, policy: o.Challenges, observe: o.Observe, log: o.Logger,
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock, refusals: o.Refusals,
-		vary: []string{"Cookie"},
 	}
+	m.vary = varyOf(leaves)
 	if m.write == nil {
 		m.write = WriteDetail
+	}
+	if m.writePage == nil {
+		m.writePage = WritePage
 	}
 	if m.retryAfter <= 0 {
 		m.retryAfter = 5 * time.Second
@@ -98,12 +105,18 @@ func (m *Middleware) logger() *slog.Logger {
 // calls next with the identity in the request's context. An anonymous request
 // goes on as such: whether it may is for package authz. An identity that an outer
 // middleware left is replaced, also by the anonymous one.
-func (m *Middleware) Handler(next http.Handler) http.Handler { return &handler{m, next, false} }
+func (m *Middleware) Handler(next http.Handler) http.Handler { return m.handler(next, false) }
 
 // Bare gives next the middleware's way to answer errors, without asking anybody:
 // for login endpoints, which read their own credential, and for health checks.
 // More than one Authorization header is refused all the same.
-func (m *Middleware) Bare(next http.Handler) http.Handler { return &handler{m, next, true} }
+func (m *Middleware) Bare(next http.Handler) http.Handler { return m.handler(next, true) }
+
+func (m *Middleware) handler(next http.Handler, bare bool) http.Handler {
+	h := &handler{m: m, next: next, bare: bare}
+	h.page, h.preempt = declared(next)
+	return h
+}
 
 // Schemes returns the names of the chain's schemes in order.
 func (m *Middleware) Schemes() []string {
@@ -116,9 +129,11 @@ func (m *Middleware) Schemes() []string {
 
 // handler is what Handler and Bare return. It lets an audit see through it.
 type handler struct {
-	m    *Middleware
-	next http.Handler
-	bare bool
+	m       *Middleware
+	next    http.Handler
+	bare    bool
+	page    *page     // nil: the handler is no page for people
+	preempt Preempter // nil: the handler answers nothing before authentication
 }
 
 // Unwrap returns the handler behind the middleware.
@@ -137,6 +152,15 @@ func (h *handler) Bare() bool { return h.bare }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := h.m
+	if h.page != nil {
+		r = r.WithContext(context.WithValue(r.Context(), pageKey{}, h.page))
+	}
+	if h.preempt != nil && len(r.Header["Authorization"]) <= 1 { // several are refused, whoever answers
+		var done bool
+		if r, done = h.preempt.Preempt(w, r); done {
+			return
+		}
+	}
 	if h.bare {
 		if len(r.Header["Authorization"]) > 1 {
 			m.Respond(w, r, errSeveralHeaders)
@@ -145,7 +169,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r.WithContext(&anonymous{r.Context(), m}))
 		return
 	}
-	if m.plan.cookies {
+	if len(m.vary) > 0 {
 		m.varies(w.Header())
 	}
 	if m.refusals != nil {
@@ -159,9 +183,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && by != anonymousRequest {
 		if m.refusals != nil {
 			err = m.refusals.Refused(r, err)
+			if e := refusal(err); e != nil && e.Status == http.StatusTooManyRequests {
+				m.respond(w, r, err, by)
+				return
+			}
 		}
-		m.respond(w, r, err, by)
-		return
+		if !m.goesOn(w, r, err, by) {
+			return
+		}
+		by = anonymousRequest
 	}
 	if m.refusals != nil && by >= 0 {
 		m.refusals.Accepted(r)
@@ -178,7 +208,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// varies says that the answer depends on the cookie, also where none came: a cache
+// varyOf returns the headers that leaves read, of the two that caches know.
+func varyOf(leaves []leaf) []string {
+	var names []string
+	for _, name := range [...]string{"Cookie", "Authorization"} {
+		if slices.ContainsFunc(leaves, func(l leaf) bool { return slices.Contains(l.reads, name) }) {
+			names = append(names, name)
+		}
+	}
+	return slices.Clip(names)
+}
+
+// varies says that the answer depends on the credential, also where none came: a cache
 // must not give an anonymous visitor's page to others (RFC 9110 section 12.5.5).
 func (m *Middleware) varies(h http.Header) {
 	list := h["Vary"]
@@ -186,14 +227,23 @@ func (m *Middleware) varies(h http.Header) {
 		h["Vary"] = m.vary // no room behind it: who appends makes a copy
 		return
 	}
+	for _, name := range m.vary {
+		if !varies(list, name) {
+			h.Add("Vary", name)
+		}
+	}
+}
+
+// varies reports whether a Vary has that name, or all of them.
+func varies(list []string, name string) bool {
 	for _, v := range list {
-		for name := range strings.SplitSeq(v, ",") {
-			if n := strings.Trim(name, " \t"); n == "*" || strings.EqualFold(n, "Cookie") {
-				return
+		for one := range strings.SplitSeq(v, ",") {
+			if one = strings.Trim(one, " \t"); one == "*" || strings.EqualFold(one, name) {
+				return true
 			}
 		}
 	}
-	h.Add("Vary", "Cookie")
+	return false
 }
 
 // anonymousRequest, as the index of the deciding leaf, says that the error is no

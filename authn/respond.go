@@ -86,6 +86,11 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 	default:
 		e = m.fault(err)
 	}
+	p := pageFrom(r.Context())
+	if p.redirects(err, e) {
+		seeOther(w, p.toLogin(r))
+		return
+	}
 	h := w.Header()
 	if e.Status == http.StatusUnauthorized || e.Challenge != "" {
 		challenges := []string{e.Challenge}
@@ -111,6 +116,10 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Length")
+	if p != nil && forPeople(r) {
+		m.writePage(w, r, e)
+		return
+	}
 	m.write(w, r, e)
 }
 

@@ -53,9 +53,10 @@ var (
 	DeviceCookie  = Purpose{"vestibule/v1 device cookie"}
 	SigningKeys   = Purpose{"vestibule/v1 signing keys"}
 	DPoPNonce     = Purpose{"vestibule/v1 dpop nonce"}
+	HintSeal      = Purpose{"vestibule/v1 id token hint seal"}
 )
 
-var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce}
+var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal}
 
 // String returns the purpose's label.
 func (p Purpose) String() string { return p.label }

@@ -93,7 +93,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.Bare("POST /jwt/token/refresh", jwts.RefreshPair())
 	mux.Bare("POST /jwt/token/verify", jwts.Verify())
 	mux.Bare("POST /jwt/token/blacklist", jwts.Blacklist())
-	mux.Bare("GET /.well-known/jwks.json", jwts.JWKS())
+	mux.Bare("/.well-known/jwks.json", jwts.JWKS()) // without a method: browsers ask by OPTIONS first
 	mux.Bare("POST /session/login", browsers.Login(passwords))
 	mux.Bare("POST /session/logout", browsers.Logout())
 	mux.Bare("/login", browsers.LoginForm(passwords, nil))

@@ -197,3 +197,18 @@ func TestHouseRules(t *testing.T) {
 		t.Errorf("looked at %d files only", files)
 	}
 }
+
+// Importing net/http/pprof or expvar mounts handlers on http.DefaultServeMux, which tell
+// anybody of the program's memory and arguments.
+func TestNoDebugHandlers(t *testing.T) {
+	t.Run("attack_251", func(t *testing.T) {
+		own, _ := list(t)
+		for name, p := range own {
+			for _, dep := range p.Deps {
+				if dep == "net/http/pprof" || dep == "expvar" {
+					t.Errorf("%s depends on %s", name, dep)
+				}
+			}
+		}
+	})
+}

@@ -195,8 +195,19 @@ func (s *Scheme) notLoggedOut(ctx context.Context, err error) error {
 // /.well-known/jwks.json. It may be kept for five minutes.
 func (s *Scheme) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*") // it says the same to everyone
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+		case http.MethodOptions:
+			h.Set("Allow", "GET, HEAD, OPTIONS")
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+			h.Set("Access-Control-Allow-Headers", "Accept, Content-Type, MCP-Protocol-Version, Mcp-Method, Mcp-Name")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		default:
+			h.Set("Allow", "GET, HEAD, OPTIONS")
 			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
 			return
 		}
@@ -205,7 +216,6 @@ func (s *Scheme) JWKS() http.Handler {
 			authn.Respond(w, r, err)
 			return
 		}
-		h := w.Header()
 		h.Set("Content-Type", "application/jwk-set+json")
 		h.Set("Cache-Control", "public, max-age=300")
 		_, _ = w.Write(set)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,9 +22,17 @@ const (
 )
 
 // Authorize returns the authorization endpoint (RFC 6749 section 3.1) with its consent page:
-// GET with the client's request, POST of the page's form. It goes behind the chain, open to
-// everybody (authz.AllowAny), and takes users of a session alone (Options.Session, RULES C7).
-// Who is not logged in is sent to the page at login, a path of this origin, with "?next=".
+// GET with the client's request, POST of the page's form. Mount it for both methods, behind
+// the chain and open to everyone (authz.AllowAny). Only users of a session can consent
+// (Options.Session). A visitor who is not logged in, or whose session has ended (see
+// authn.Page), is sent to the page at login, a path of this origin, with "?next=".
+//
+// A client may send its request by POST too (OpenID Connect Core, section 3.1.2.1): a form
+// without "handle" and "decision", of at most 64 KiB, is sent on (303) as a GET of
+// Options.Endpoints.Authorize, whose path and query may have 8 KiB. It must not have a query
+// of its own, and no secret of a client or a user. An "id_token_hint" goes on sealed, for 2
+// minutes, by Options.Keys; without them by a key of this process, so that behind several
+// processes the hint is refused by the others.
 //
 // A request of an unknown client, or for a redirect URI that is not exactly a registered one,
 // is answered with a page and never with a redirect. Everything else goes to the redirect
@@ -37,7 +44,8 @@ func (s *Server) Authorize(login string) http.Handler {
 	if s.opts.Session == nil {
 		panic("oauth2: Authorize without Options.Session")
 	}
-	return s.pages(func(w http.ResponseWriter, r *http.Request) error { return s.ask(w, r, login) }, s.decide)
+	pages := s.pages(func(w http.ResponseWriter, r *http.Request) error { return s.ask(w, r, login) }, s.decide)
+	return authn.Page(login, &carrier{s, s.at(s.opts.Endpoints.Authorize, "/oauth2/authorize"), authorizeParameters, pages})
 }
 
 // user is who is asked: a session's user with all rights of the account.
@@ -134,6 +142,13 @@ func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q
 		return s.send(w, r, q, nil, refuse("invalid_request", "The request is too long."))
 	}
 	v := r.URL.Query()
+	if hint := v.Get("id_token_hint"); strings.HasPrefix(hint, sealedPrefix) {
+		again, err := s.sealHint(hint, loginTTL)
+		if err != nil {
+			return err
+		}
+		v.Set("id_token_hint", again)
+	}
 	if q.Prompt == "login" {
 		v.Del("prompt")
 		if q.Consents {
@@ -143,8 +158,7 @@ func (s *Server) toLogin(w http.ResponseWriter, r *http.Request, login string, q
 	if q.MaxAge == 0 {
 		v.Del("max_age")
 	}
-	next := r.URL.EscapedPath() + "?" + v.Encode()
-	redirect(w, login+"?next="+url.QueryEscape(next))
+	redirect(w, loginAt(login, r, v))
 	return nil
 }
 
@@ -236,43 +250,6 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user
 	}
 	s.tell(r.Context(), Event{Kind: Authorized, Client: q.Client, Subject: u.subject})
 	return s.send(w, r, q, url.Values{"code": {text}}, nil)
-}
-
-// send sends the browser to the redirect URI, with the values or the refusal. Other errors are
-// returned.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, q request, v url.Values, err error) error {
-	if err != nil {
-		var f fatal
-		var e *Error
-		if errors.As(err, &f) || !errors.As(err, &e) || q.to == "" {
-			return err
-		}
-		s.logger().LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.String("client", q.Client), slog.Any("reason", e))
-		v = url.Values{"error": {e.Code}, "error_description": {e.Description}}
-	}
-	if q.State != "" {
-		v.Set("state", q.State)
-	}
-	v.Set("iss", s.issuer)
-	mark := "?"
-	switch {
-	case q.Implicit: // encoded all the same, so that no value makes another parameter
-		mark = "#"
-	case strings.Contains(q.to, "?"):
-		mark = "&"
-	}
-	redirect(w, q.to+mark+v.Encode())
-	return nil
-}
-
-// redirect answers with 303, so that no browser sends a form's fields on (RFC 9700 section
-// 4.12).
-func redirect(w http.ResponseWriter, to string) {
-	h := w.Header()
-	h.Set("Location", to)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	w.WriteHeader(http.StatusSeeOther)
 }
 
 func forbidden(description string) error {

@@ -27,7 +27,7 @@ type presented struct {
 func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 	p, err := present(r, f)
 	if err != nil {
-		return storage.Client{}, err
+		return storage.Client{}, s.challenged(r, err)
 	}
 	c, err := s.store.ClientByID(r.Context(), p.id)
 	switch {
@@ -63,8 +63,22 @@ func (s *Server) client(r *http.Request, f form) (storage.Client, error) {
 func (s *Server) failed(p presented, why error) error {
 	e := errClient.with(why)
 	if p.method == SecretBasic {
-		e.challenge = `Basic realm="` + s.issuer + `"`
+		e.challenge = s.challengeBasic()
 	}
+	return e
+}
+
+func (s *Server) challengeBasic() string { return `Basic realm="` + s.issuer + `"` }
+
+// challenged adds the challenge to the refusal of a client that came by Authorization (RFC 6749
+// section 5.2), whatever it wrote there.
+func (s *Server) challenged(r *http.Request, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized || len(r.Header["Authorization"]) == 0 {
+		return err
+	}
+	e = e.with(e.cause)
+	e.challenge = s.challengeBasic()
 	return e
 }
 
@@ -126,6 +140,8 @@ func present(r *http.Request, f form) (presented, error) {
 			return presented{}, errSeveral
 		}
 		return presented{id: id, secret: secret, method: SecretBasic}, nil
+	case errors.As(err, &refused) && len(r.Header["Authorization"]) == 1: // "Basic" without anything
+		return presented{}, errClient.with(err)
 	case errors.As(err, &refused):
 		return presented{}, errRequest.with(err)
 	case authn.Keyword(r) != "":

@@ -55,8 +55,13 @@ func (s *Server) remembered(ctx context.Context, q request, u user) (bool, error
 	case c.Epoch != u.epoch || c.Expired(s.now()) || !s.covers(c, q):
 		return false, nil
 	}
-	list, err := s.grants(ctx, u.subject, manyGrants)
-	return slices.ContainsFunc(list, func(f storage.Family) bool { return f.Client == q.Client }), err
+	return s.hasGrant(ctx, u.subject, q.Client)
+}
+
+// hasGrant reports whether a user has a live grant to a client.
+func (s *Server) hasGrant(ctx context.Context, subject, client string) (bool, error) {
+	list, err := s.grants(ctx, subject, manyGrants)
+	return slices.ContainsFunc(list, func(f storage.Family) bool { return f.Client == client }), err
 }
 
 // covers reports whether a consent includes everything that is requested. A request without a

@@ -5,30 +5,75 @@ import (
 	"slices"
 )
 
-// cors lets the pages of Options.Origins call an endpoint by a script: one that takes no
+// The request headers that clients of these protocols send (RFC 6750, RFC 9449, Model Context
+// Protocol). Browsers count Accept and Content-Type among them for some values only.
+const (
+	documentHeaders = "Accept, Content-Type, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
+	endpointHeaders = "Accept, Authorization, Content-Type, DPoP, MCP-Protocol-Version"
+	exposedHeaders  = "WWW-Authenticate, DPoP-Nonce, Retry-After"
+
+	// preflightAge is how long a browser keeps the answer to a preflight, in seconds.
+	preflightAge = "600"
+
+	anyOrigin = "*"
+)
+
+// cors lets the pages of Options.Origins call an endpoint by a script: one that reads no
 // cookie and changes nothing of the page's user by itself. The authorization endpoint and the
-// pages are never such (RFC 9700 section 2.6).
+// pages are never such (RFC 9700 section 2.6). Errors have the same headers, so that a script
+// can read them.
 func (s *Server) cors(methods string, next http.Handler) http.Handler {
 	if len(s.opts.Origins) == 0 {
 		return next
 	}
+	everyone := slices.Contains(s.opts.Origins, anyOrigin)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Add("Vary", "Origin")
 		origin := r.Header.Get("Origin")
-		if origin == "" || origin == "null" || !slices.Contains(s.opts.Origins, origin) {
+		switch {
+		case everyone:
+			origin = anyOrigin
+		case origin == "" || origin == "null" || len(r.Header["Origin"]) > 1 || !slices.Contains(s.opts.Origins, origin):
+			h.Add("Vary", "Origin")
 			next.ServeHTTP(w, r)
 			return
+		default:
+			h.Add("Vary", "Origin")
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce, Retry-After")
+		h.Set("Access-Control-Expose-Headers", exposedHeaders)
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-			h.Set("Access-Control-Allow-Methods", methods)
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
-			h.Set("Access-Control-Max-Age", "600")
-			w.WriteHeader(http.StatusNoContent)
+			preflight(w, methods, endpointHeaders)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// public lets pages of every origin read a document that says the same to everyone, and
+// answers OPTIONS. Others than GET and HEAD do not reach next.
+func public(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", anyOrigin)
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+			next(w, r)
+		case http.MethodOptions:
+			h.Set("Allow", "GET, HEAD, OPTIONS")
+			preflight(w, "GET, HEAD", documentHeaders)
+		default:
+			h.Set("Allow", "GET, HEAD, OPTIONS")
+			write(w, http.StatusMethodNotAllowed, map[string]string{"error": "invalid_request"})
+		}
+	})
+}
+
+// preflight answers the question of a browser whether a script may send its request.
+func preflight(w http.ResponseWriter, methods, headers string) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", methods)
+	h.Set("Access-Control-Allow-Headers", headers)
+	h.Set("Access-Control-Max-Age", preflightAge)
+	w.WriteHeader(http.StatusNoContent)
 }

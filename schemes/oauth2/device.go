@@ -42,14 +42,14 @@ func (s *Server) DeviceAuthorization() http.Handler {
 	if s.opts.Keys == nil {
 		panic("oauth2: DeviceAuthorization without Options.Keys")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, err := s.beginDevice(w, r)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		write(w, http.StatusOK, a)
-	})
+	}))
 }
 
 // deviceAnswer is that of RFC 8628 section 3.2.

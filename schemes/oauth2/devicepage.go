@@ -5,7 +5,6 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -34,24 +33,23 @@ func (s *Server) Device(login string) http.Handler {
 	if s.opts.Session == nil || s.opts.Keys == nil {
 		panic("oauth2: Device without Options.Session and Options.Keys")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return authn.Page(login, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var err error
 		u, ok := s.who(r)
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 			w.Header().Set("Allow", "GET, POST")
-			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
-			return
+			err = authn.MethodNotAllowed(r.Method)
 		case len(r.URL.RawQuery) > maxNext:
 			err = fatal{errLong}
 		case !ok && authn.FromContext(r.Context()).Authenticated():
 			err = forbidden("Log in first.") // by another credential than a session
 		case !ok:
-			next := r.URL.EscapedPath()
-			if r.Method != http.MethodPost && r.URL.RawQuery != "" {
-				next += "?" + r.URL.Query().Encode()
+			v := r.URL.Query()
+			if r.Method == http.MethodPost {
+				v = nil
 			}
-			redirect(w, login+"?next="+url.QueryEscape(next))
+			redirect(w, loginAt(login, r, v))
 		case r.Method == http.MethodPost:
 			err = s.devicePost(w, r, u)
 		default:
@@ -64,7 +62,7 @@ func (s *Server) Device(login string) http.Handler {
 			s.deviceForm(w, r, http.StatusOK, code, "")
 		}
 		s.page(w, r, err)
-	})
+	}))
 }
 
 func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) error {
@@ -113,7 +111,7 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 		return err
 	}
 	d := devicePage{Consent: s.consentOf(r, c, g.Scopes, u, handle), Code: shownCode(code)}
-	pageHeaders(w.Header(), "'self'")
+	pageHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = deviceConsent.Execute(w, d)
 	return nil
@@ -196,7 +194,7 @@ func (s *Server) decideDevice(w http.ResponseWriter, r *http.Request, u user, f 
 		s.tell(r.Context(), Event{Kind: Authorized, Client: a.Client, Subject: u.subject})
 		done = "The device may act for you now. Go back to it."
 	}
-	pageHeaders(w.Header(), "'none'")
+	textHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = deviceDone.Execute(w, done)
 	return nil
@@ -214,7 +212,7 @@ func (s *Server) deviceForm(w http.ResponseWriter, r *http.Request, status int, 
 	if s.opts.Token != nil {
 		d.Token = s.opts.Token(authn.FromContext(r.Context()))
 	}
-	pageHeaders(w.Header(), "'self'")
+	pageHeaders(w.Header())
 	w.WriteHeader(status)
 	_ = deviceForm.Execute(w, d)
 }

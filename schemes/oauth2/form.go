@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -62,17 +63,31 @@ func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
 	if err != nil {
 		return form{}, errRequest
 	}
+	if err := checkForm(values); err != nil {
+		return form{}, err
+	}
+	return form{values}, nil
+}
+
+// checkForm refuses parameters that come more than once or are no text, and takes out those
+// without a value, which count as omitted (RFC 6749 sections 3.1 and 3.2).
+func checkForm(values url.Values) error {
 	for name, list := range values {
 		if len(list) > 1 && name != "resource" {
-			return form{}, refuse("invalid_request", "A parameter comes more than once.")
+			return refuse("invalid_request", "A parameter comes more than once.")
 		}
 		for _, v := range list {
 			if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
-				return form{}, errRequest
+				return errRequest
 			}
 		}
+		if list = slices.DeleteFunc(list, func(v string) bool { return v == "" }); len(list) == 0 {
+			delete(values, name)
+		} else {
+			values[name] = list
+		}
 	}
-	return form{values}, nil
+	return nil
 }
 
 // readAll reads a body of at most so many bytes. It reserves what the request announces, and
@@ -124,16 +139,21 @@ func parameters(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, fatally("The request is malformed.")
 	}
-	return v, nil
+	return v, fatalOr(checkForm(v))
 }
 
-// get returns a parameter; one without a value counts as not there (RFC 6749 section 3.2).
+// get returns a parameter, "" if there is none.
 func (f form) get(name string) string { return f.values.Get(name) }
 
-// list returns the words of a parameter that holds several.
+// words returns the set of words in a parameter that holds several, such as "scope": in their
+// order, each once, however many blanks are between them (RFC 6749 section 3.3).
 func words(text string) []string {
-	if text == "" {
-		return nil
+	var list []string
+	seen := map[string]bool{}
+	for word := range strings.SplitSeq(text, " ") {
+		if word != "" && !seen[word] {
+			list, seen[word] = append(list, word), true
+		}
 	}
-	return strings.Split(text, " ")
+	return list
 }

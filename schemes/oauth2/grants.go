@@ -147,12 +147,12 @@ func wireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 // GET shows it, POST of its form ends all grants of a client and comes back (303). Like Authorize it goes
 // behind the chain, takes users of a session alone, sends others to the page at login, and
 // needs Options.Session. That its form was sent by this page the chain's session scheme sees
-// (RULES B1).
+// .
 func (s *Server) GrantsPage(login string) http.Handler {
 	if s.opts.Session == nil {
 		panic("oauth2: GrantsPage without Options.Session")
 	}
-	return s.pages(func(w http.ResponseWriter, r *http.Request) error { return s.showGrants(w, r, login) }, s.postGrants)
+	return authn.Page(login, s.pages(func(w http.ResponseWriter, r *http.Request) error { return s.showGrants(w, r, login) }, s.postGrants))
 }
 
 // grantee is a client on the page, with one of its grants, which names it in the form.
@@ -193,7 +193,7 @@ func (s *Server) showGrants(w http.ResponseWriter, r *http.Request, login string
 			}
 		}
 	}
-	pageHeaders(w.Header(), "'self'")
+	pageHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = grantsTemplate.Execute(w, page)
 	return nil

@@ -49,12 +49,7 @@ func (s *Server) JWKS() http.Handler {
 	if s.opts.SigningKeys == nil {
 		panic("oauth2: JWKS without Options.SigningKeys")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
-			return
-		}
+	return public(func(w http.ResponseWriter, r *http.Request) {
 		set, err := s.opts.SigningKeys.JWKS(r.Context())
 		if err != nil {
 			authn.Respond(w, r, err)
@@ -63,7 +58,6 @@ func (s *Server) JWKS() http.Handler {
 		h := w.Header()
 		h.Set("Content-Type", "application/jwk-set+json")
 		h.Set("Cache-Control", "public, max-age=300")
-		h.Set("Access-Control-Allow-Origin", "*")
 		_, _ = w.Write(set)
 	})
 }

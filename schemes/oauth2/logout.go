@@ -31,19 +31,26 @@ func (s *Server) sessionOf(u user) string {
 
 // Logout returns the endpoint that a client sends the browser to when its user logs out
 // (OpenID Connect RP-Initiated Logout 1.0): GET with "id_token_hint", "client_id",
-// "post_logout_redirect_uri" and "state". It goes behind the chain, open to everybody
-// (authz.AllowAny), and needs OpenID.EndSession.
+// "post_logout_redirect_uri" and "state", or POST of them as a form, which is sent on as a GET
+// as by Authorize. Mount it for both methods, behind the chain and open to everyone
+// (authz.AllowAny). It needs OpenID.EndSession.
 //
 // An ID token that was given in this very login ends the session at once; without one, or
 // with another user's, the user is asked by a page, so that no other site can log anybody
 // out. The browser then goes to the post_logout_redirect_uri where the client registered
 // exactly that (storage.Client.LogoutURIs); any other is refused with a page, and nothing
 // happens. Grants live on: a client that wants to end its own revokes its tokens.
+//
+// The page says that the user is logged out only after a session was ended. A request without a
+// session is sent on to the post_logout_redirect_uri, or told that nothing was ended: a
+// browser may have kept its cookie back, as it does in a frame of another site. A user who came
+// by another credential than a session is refused with 403.
 func (s *Server) Logout() http.Handler {
 	if s.opts.OpenID == nil || s.opts.OpenID.EndSession == nil || s.opts.Session == nil {
 		panic("oauth2: Logout without Options.OpenID, its EndSession, or Options.Session")
 	}
-	return s.pages(s.askLogout, s.decideLogout)
+	endpoint := s.at(s.opts.Endpoints.Logout, "/oauth2/logout")
+	return authn.Page("", &carrier{s, endpoint, logoutParameters, s.pages(s.askLogout, s.decideLogout)})
 }
 
 // leaving is a logout that was asked for and checked.
@@ -58,11 +65,6 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	for _, list := range v {
-		if len(list) > 1 {
-			return fatally("A parameter comes more than once.")
-		}
-	}
 	to, h, err := s.leave(r, v)
 	if err != nil {
 		return err
@@ -70,7 +72,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	u, ok := s.who(r)
 	switch {
 	case !ok:
-		return s.left(w, to)
+		return s.nobodyLeft(w, r, to)
 	case h.subject == u.subject && h.session != "" && h.session == u.session:
 		if err := s.opts.OpenID.EndSession(w, r); err != nil {
 			return err
@@ -100,7 +102,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if s.opts.Token != nil {
 		form.Token = s.opts.Token(authn.FromContext(r.Context()))
 	}
-	pageHeaders(w.Header(), formAction(to.To))
+	pageHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = logoutTemplate.Execute(w, form)
 	return nil
@@ -167,7 +169,7 @@ func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	u, ok := s.who(r)
 	if !ok {
-		return s.left(w, leaving{})
+		return s.nobodyLeft(w, r, leaving{})
 	}
 	handle := f.get("handle")
 	gone := fatally("This page is too old, or was answered already.")
@@ -208,7 +210,20 @@ func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	return fatally("The decision is missing.")
 }
 
-// left sends the browser on, or says that the user is logged out.
+// nobodyLeft answers a request without a session: none was ended.
+func (s *Server) nobodyLeft(w http.ResponseWriter, r *http.Request, to leaving) error {
+	if authn.FromContext(r.Context()).Authenticated() { // a session may be there beside it
+		return forbidden("You are logged in by another credential than a session, which does not end here.")
+	}
+	// In a frame of another site the cookie stays away, and the session may live.
+	if dest := r.Header.Get("Sec-Fetch-Dest"); to.To != "" && (dest == "" || dest == "document") {
+		redirect(w, to.To)
+		return nil
+	}
+	return message(w, "No login came with this request, so nothing was ended.")
+}
+
+// left sends the browser on after a session was ended, or says so.
 func (s *Server) left(w http.ResponseWriter, to leaving) error {
 	if to.To != "" {
 		redirect(w, to.To)
@@ -220,7 +235,8 @@ func (s *Server) left(w http.ResponseWriter, to leaving) error {
 func (s *Server) stayed(w http.ResponseWriter) error { return message(w, "You are still logged in.") }
 
 func message(w http.ResponseWriter, text string) error {
-	pageHeaders(w.Header(), "'none'")
+	textHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
-	return messageTemplate.Execute(w, text)
+	_ = messageTemplate.Execute(w, text)
+	return nil
 }

@@ -178,10 +178,10 @@ func TestNewRefuses(t *testing.T) {
 	for what, change := range map[string]func(*oauth2.Options){
 		"scope": func(o *oauth2.Options) { o.Scopes = map[string]string{"a b": ""} }, "empty scope": func(o *oauth2.Options) { o.Scopes = map[string]string{"": ""} },
 		"code": func(o *oauth2.Options) { o.CodeTTL = time11 }, "access": func(o *oauth2.Options) { o.AccessTTL = -1 }, "grace": func(o *oauth2.Options) { o.Grace = time11 },
-		"absolute":   func(o *oauth2.Options) { o.RefreshTTL, o.AbsoluteTTL = 2*time11, time11 },
-		"endpoint":   func(o *oauth2.Options) { o.Endpoints.Push = "par" },
-		"any origin": func(o *oauth2.Options) { o.Origins = []string{"*"} }, "origins of a domain": func(o *oauth2.Options) { o.Origins = []string{"https://*.example"} },
-		"origin with a path": func(o *oauth2.Options) { o.Origins = []string{"https://page.example/"} }, "origin in capitals": func(o *oauth2.Options) { o.Origins = []string{"https://Page.example"} },
+		"absolute":            func(o *oauth2.Options) { o.RefreshTTL, o.AbsoluteTTL = 2*time11, time11 },
+		"endpoint":            func(o *oauth2.Options) { o.Endpoints.Push = "par" },
+		"origins of a domain": func(o *oauth2.Options) { o.Origins = []string{"https://*.example"} },
+		"origin with a path":  func(o *oauth2.Options) { o.Origins = []string{"https://page.example/"} }, "origin in capitals": func(o *oauth2.Options) { o.Origins = []string{"https://Page.example"} },
 		"null origin": func(o *oauth2.Options) { o.Origins = []string{"null"} },
 	} {
 		o := good

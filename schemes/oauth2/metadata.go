@@ -141,7 +141,10 @@ func (s *Server) Metadata() http.Handler {
 	if s.opts.OpenID.EndSession != nil {
 		m.EndSession = at(e.Logout, "/oauth2/logout")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if s.harmless(scopeOffline) {
+		m.Scopes = append(slices.Clone(m.Scopes), scopeOffline)
+	}
+	return public(func(w http.ResponseWriter, r *http.Request) {
 		algs, err := s.algorithms(r.Context())
 		if err != nil {
 			s.fail(w, r, err)
@@ -170,7 +173,7 @@ func (s *Server) ResourceMetadata() http.Handler {
 		Scopes   []string         `json:"scopes_supported"`
 		Methods  []string         `json:"bearer_methods_supported"`
 		Proofs   []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
-	}{s.opts.Audience, []string{s.issuer}, slices.Clone(s.scopes), []string{"header"}, proofs})
+	}{s.opts.Audience, []string{s.issuer}, slices.DeleteFunc(slices.Clone(s.scopes), func(name string) bool { return name == scopeOffline }), []string{"header"}, proofs})
 }
 
 // document answers GET with JSON that anybody may read and keep for an hour.
@@ -179,17 +182,10 @@ func document(v any) http.Handler {
 	if err != nil {
 		panic(err) // texts alone
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return public(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			_, _ = w.Write([]byte(`{"error":"invalid_request"}`))
-			return
-		}
 		h.Set("Cache-Control", "public, max-age=3600")
-		h.Set("Access-Control-Allow-Origin", "*")
 		_, _ = w.Write(body)
 	})
 }

@@ -9,6 +9,7 @@
 package oauth2
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ type Server struct {
 	recall  recall.Table[known]
 	counts  counts
 	cellMAC keys.Key
+	ownKey  keys.Key // seals hints if there is no key ring
 
 	invalid      *authn.Error // every refused access token looks like this
 	unrecognized error
@@ -125,6 +127,9 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	}
 	if err := s.limit(); err != nil {
 		return nil, err
+	}
+	if o.Keys == nil {
+		_, _ = rand.Read(s.ownKey[:]) // never fails; see crypto/rand
 	}
 	s.perms, _ = store.(storage.Permissions)
 	grants := []goauth.GrantType{goauth.AuthorizationCode, goauth.ClientCredentials, goauth.Refreshing}

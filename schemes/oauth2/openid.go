@@ -152,9 +152,16 @@ type hint struct{ client, subject, session string }
 
 // hinted reads an ID token of this server, expired or not. Its refusal says nothing more.
 func (s *Server) hinted(ctx context.Context, text string) (hint, error) {
-	bad := refuse("invalid_request", "The id_token_hint is no ID token of this server.")
+	bad := errHint
 	if s.opts.OpenID == nil {
 		return hint{}, bad
+	}
+	if strings.HasPrefix(text, sealedPrefix) {
+		opened, err := s.openHint(text)
+		if err != nil {
+			return hint{}, bad.with(err)
+		}
+		text = opened
 	}
 	t, err := jose.Verify(ctx, text, s.opts.SigningKeys, typeID)
 	switch {

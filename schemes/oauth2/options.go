@@ -41,8 +41,11 @@ type Options struct {
 	// this server, and then see no revocation before they expire. Here revocation, logout and
 	// the end of client and account count at once.
 	SignedAccess bool
-	// Origins are those of pages whose scripts may call the token, revocation and userinfo
-	// endpoints (CORS), such as "https://app.example": no path, no wildcard.
+	// Origins are those of pages whose scripts may call the endpoints of clients (CORS): token,
+	// revocation, pushed requests, device authorization, registration, userinfo. Each is
+	// scheme and host, such as "https://app.example"; "*" is every origin, which is safe as no
+	// cookie is read there. The documents and the JWK Set may always be read from every
+	// origin, and the pages for people never.
 	Origins []string
 	// Audience is the resource that this application's API is (RFC 8707), such as
 	// "https://api.example". A token for other resources is refused here; a token that was
@@ -196,8 +199,11 @@ func (o *Options) check() error {
 		return err
 	}
 	for _, origin := range o.Origins {
+		if origin == anyOrigin {
+			continue
+		}
 		if originOf(origin) != origin || strings.ToLower(origin) != origin || strings.Contains(origin, "*") {
-			return fmt.Errorf("oauth2: origin %q: want https://host as browsers send it, in small letters, without a path or a wildcard", origin)
+			return fmt.Errorf("oauth2: origin %q: want https://host as browsers send it, in small letters, without a path, or \"*\" for all", origin)
 		}
 	}
 	for name := range o.Scopes {

@@ -35,7 +35,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u us
 	if to, err := url.Parse(q.to); err == nil {
 		c.Site = to.Host
 	}
-	pageHeaders(w.Header(), formAction(q.to))
+	pageHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	if s.opts.RenderConsent != nil {
 		s.opts.RenderConsent(w, r, c)
@@ -56,26 +56,26 @@ func (s *Server) consentOf(r *http.Request, client storage.Client, scopes []stri
 	return c
 }
 
-// formAction is what a page's form may lead to: browsers ask for the redirect after it too.
-func formAction(redirect string) string {
-	to, err := url.Parse(redirect)
-	switch {
-	case err != nil || redirect == "":
-		return "'self'"
-	case to.Host != "" && to.Host[0] != '[': // which no host-source of CSP can be
-		return "'self' " + to.Scheme + "://" + to.Host
-	}
-	return "'self' " + to.Scheme + ":"
-}
-
-// pageHeaders are those of a page that no other site may frame, and that runs no script.
-func pageHeaders(h http.Header, action string) {
+// pageHeaders are those of a page with a form that no other site may frame, and that runs no
+// script. There is no form-action: browsers apply it to every redirect after the form too,
+// and where those lead is the client's affair (its callback may redirect to another origin),
+// or that of a login page at another provider. The button would do nothing.
+func pageHeaders(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action "+action+"; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cache-Control", "no-store")
-	// Not "no-referrer": browsers would send "null" for the Origin of the form.
+	// Not "no-referrer": browsers would send "null" for the Origin of the form. No other origin
+	// is told the address either way.
 	h.Set("Referrer-Policy", "same-origin")
+}
+
+// textHeaders are those of a page without a form.
+func textHeaders(h http.Header) {
+	pageHeaders(h)
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // pages answers GET and POST, and what could not be sent to a redirect URI with an error page.
@@ -107,14 +107,28 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, err error) {
 	case err == nil:
 		return
 	case !errors.As(err, &e): // a fault
-		authn.Respond(w, r, err)
+		authn.RespondPage(w, r, err)
 		return
 	}
 	s.logger().LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.Any("reason", e), slog.String("route", r.Pattern))
-	pageHeaders(w.Header(), "'none'")
+	textHeaders(w.Header())
 	e.retry(w.Header())
 	w.WriteHeader(e.Status)
 	_ = errorTemplate.Execute(w, e)
+}
+
+// showRefused shows an error that the client is told only if the user goes there.
+func showRefused(w http.ResponseWriter, q request, e *Error, to string) {
+	page := struct {
+		Client, Site, Description, Code string
+		To                              template.URL
+	}{cmp.Or(q.client.Name, q.client.ID), q.to, e.Description, e.Code, template.URL(to)} // a redirect URI that CheckRedirect let in
+	if u, err := url.Parse(q.to); err == nil && u.Host != "" {
+		page.Site = u.Host
+	}
+	textHeaders(w.Header())
+	w.WriteHeader(e.Status)
+	_ = refusedTemplate.Execute(w, page)
 }
 
 const pageStyle = `<style>
@@ -171,6 +185,19 @@ var messageTemplate = template.Must(template.New("message").Parse(`<!doctype htm
 <title>{{.}}</title>
 ` + pageStyle + `
 <h1>{{.}}</h1>
+</html>
+`))
+
+var refusedTemplate = template.Must(template.New("refused").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>This did not work</title>
+` + pageStyle + `
+<h1>This did not work</h1>
+<p>{{.Description}}</p>
+<p>You came from {{.Client}}, an application that nobody here has checked. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
+<p><small>{{.Code}}</small></p>
 </html>
 `))
 

@@ -103,14 +103,14 @@ func (g *Registration) check(scopes map[string]string) error {
 // nothing that they name is fetched. Mount it outside the chain.
 func (s *Server) Register() http.Handler {
 	s.mayRegister("Register")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.register(w, r)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		write(w, http.StatusCreated, answer)
-	})
+	}))
 }
 
 func (s *Server) mayRegister(what string) {

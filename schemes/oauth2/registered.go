@@ -19,7 +19,7 @@ import (
 //	mux.Handle("/oauth2/register/{id}", server.Registered())
 func (s *Server) Registered() http.Handler {
 	s.mayRegister("Registered")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("GET, PUT, DELETE", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.manage(w, r)
 		switch {
 		case err != nil:
@@ -30,7 +30,7 @@ func (s *Server) Registered() http.Handler {
 		default:
 			write(w, http.StatusOK, answer)
 		}
-	})
+	}))
 }
 
 func (s *Server) manage(w http.ResponseWriter, r *http.Request) (*registered, error) {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -68,19 +67,9 @@ const (
 )
 
 // parse checks an authorization request (RFC 6749 section 4.1.1, RFC 7636, RFC 8707, RFC
-// 9126). Its error is a fatal, a refusal that goes to q.to, or a fault.
+// 9126), whose parameters passed checkForm. Its error is a fatal, a refusal that goes to q.to, or a fault.
 func (s *Server) parse(ctx context.Context, v url.Values) (request, error) {
 	q := request{MaxAge: -1}
-	for name, list := range v {
-		if len(list) > 1 && name != "resource" {
-			return q, fatally("A parameter comes more than once.")
-		}
-		for _, text := range list {
-			if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
-				return q, fatally("The request is malformed.")
-			}
-		}
-	}
 	var err error
 	if q.client, err = s.store.ClientByID(ctx, v.Get("client_id")); errors.Is(err, storage.ErrNotFound) || err == nil && q.client.Disabled {
 		return q, fatally("The client is unknown.")
@@ -242,7 +231,7 @@ func (q *request) addressed() bool {
 // authentication, answered with 201 and {"request_uri", "expires_in"}. The browser then
 // brings "client_id" and that "request_uri" alone, once, within a minute.
 func (s *Server) Push() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.cors("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, err := s.push(w, r)
 		s.giveNonce(w.Header())
 		if err != nil {
@@ -253,7 +242,7 @@ func (s *Server) Push() http.Handler {
 			URI     string `json:"request_uri"`
 			Expires int    `json:"expires_in"`
 		}{uri, int(parTTL / time.Second)})
-	})
+	}))
 }
 
 func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {

@@ -122,7 +122,9 @@ func (s *Server) readSigned(c jose.Claims) (a storage.AccessToken, err error) {
 			return a, errors.Join(errors.New(name+" is no text"), jose.ErrInvalid)
 		}
 	}
-	a.Scopes = words(scope)
+	if scope != "" {
+		a.Scopes = strings.Split(scope, " ") // this server writes one blank between two
+	}
 	if !allScopes(a.Scopes) {
 		return a, errors.Join(errors.New("scope is no list of scopes"), jose.ErrInvalid)
 	}

@@ -93,23 +93,42 @@ var (
 	errTarget = refuse("invalid_target", "The resource is unknown, or the client may not ask for it.")
 )
 
-// scopesOf returns the scopes that a client asks for: those of text, which all must be among
-// allowed; where there are none, otherwise.
+// scopeOffline asks for a refresh token in OpenID Connect (Core section 11). Here the client's
+// registration decides about those, so it is known to an OpenID Provider and grants nothing.
+const scopeOffline = "offline_access"
+
+// harmless reports a scope that every client may ask for and that grants nothing.
+func (s *Server) harmless(scope string) bool {
+	_, own := s.opts.Scopes[scope]
+	return scope == scopeOffline && s.opts.OpenID != nil && !own
+}
+
+// scopesOf returns the scopes that a client requests: the set that text names, which must all be
+// among allowed; otherwise, if it names none. It stops at the first scope that is not allowed, so
+// that a long text costs little.
 func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, error) {
 	if text == "" {
 		return otherwise, nil
 	}
-	if len(text) > storage.MaxScopes || strings.Count(text, " ") >= len(allowed) { // one is not among them, or comes twice
+	if len(text) > storage.MaxScopes {
 		return nil, errScope
 	}
-	list := words(text)
-	for i, name := range list {
-		if !slices.Contains(allowed, name) || slices.Contains(list[:i], name) {
+	list, named := []string{}, false
+	for name := range strings.SplitSeq(text, " ") {
+		if name == "" {
+			continue
+		}
+		named = true
+		if s.harmless(name) || slices.Contains(list, name) {
+			continue
+		}
+		if _, ok := s.opts.Scopes[name]; !ok || !slices.Contains(allowed, name) {
 			return nil, errScope
 		}
-		if _, ok := s.opts.Scopes[name]; !ok {
-			return nil, errScope
-		}
+		list = append(list, name)
+	}
+	if !named {
+		return nil, errScope
 	}
 	return list, nil
 }

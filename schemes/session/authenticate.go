@@ -46,7 +46,9 @@ func SessionID(id authn.Identity) string {
 // A cookie that names no session of a user is refused, with 401, and the answer
 // deletes it: the browser's next request is an anonymous one. An unknown, ended,
 // expired or outdated session and a disabled account are refused alike; the reason
-// goes to the log (RULES C6). So are two cookies of its name.
+// goes to the log. So are two cookies of its name, of which none is deleted: one may be
+// good, and the other planted. On a page for people (authn.Page) an ended session counts
+// as no credential.
 //
 // A request that is not safe and does not come from the site's own pages is refused
 // with 403 (RULES B1). One that says nothing of where it comes from and has the body
@@ -158,9 +160,9 @@ func (s *Scheme) load(r *http.Request) (*row, storage.User, error) {
 	switch {
 	case errors.Is(err, errSeveral):
 		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
-		return nil, u, s.invalid.With(err)
+		return nil, u, s.refused(err, s.invalid)
 	case errors.Is(err, errShape), errors.Is(err, storage.ErrNotFound), errors.Is(err, errOver):
-		return nil, u, s.invalid.With(err)
+		return nil, u, s.refused(err, s.invalid)
 	}
 	return loaded, u, err
 }
@@ -173,6 +175,9 @@ func isOver(err error) bool {
 
 // errOver is the reason why a session that is there does not hold.
 var errOver = errors.New("the session is over")
+
+// insecure is an errOver that says nothing of the session itself: only of how it was sent.
+type insecure struct{ over }
 
 type over string
 
@@ -190,7 +195,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		return nil, storage.User{}, errShape
 	}
 	if !s.site.Secure(r) {
-		return nil, storage.User{}, over(s.site.Insecure(r))
+		return nil, storage.User{}, insecure{over(s.site.Insecure(r))}
 	}
 	v, u, err := s.rows.SessionByDigest(r.Context(), digestOf(cookie, text))
 	switch {

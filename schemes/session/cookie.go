@@ -147,7 +147,7 @@ func (s *frame) newCookies(name, text, secret string, maxAge int) []*http.Cookie
 // private marks an answer that depends on the cookie.
 func private(h http.Header) {
 	list := h["Vary"]
-	if len(list) == 1 && list[0] == "Cookie" { // the middleware said so
+	if len(list) > 0 && list[0] == "Cookie" { // the middleware said so
 		return
 	}
 	for _, v := range list {

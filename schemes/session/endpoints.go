@@ -84,8 +84,8 @@ func (s *frame) login(k keeper, w http.ResponseWriter, r *http.Request, pw authn
 
 // Logout returns the endpoint that ends the session of the request: POST, answered
 // with 204 whether there was one or not. It reads the cookie itself, whatever
-// Authorization says, and refuses a request from another site with 403. Where the
-// session could not be ended the answer is 503, never 204.
+// Authorization says, and refuses a request from another site with 403. If the session
+// could not be ended the answer is 503, and for several cookies of the name 401, never 204.
 func (s *Scheme) Logout() http.Handler { return s.logoutEndpoint(s) }
 
 func (s *frame) logoutEndpoint(k keeper) http.Handler {

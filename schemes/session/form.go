@@ -38,8 +38,9 @@ type FormOptions struct {
 // LoginForm returns the login page: GET shows a form, POST of it begins a session and
 // sends the browser on (303) to the page that "next" names, where that is a path of
 // this origin (SafeNext). A refused login shows the form again, with the status and
-// the words that Login answers. A fault, and a request from another site, are
-// answered as by Login. Mount it outside the chain, for both methods.
+// the words that Login answers. A fault, a request from another site and a body that is no
+// form are answered with the status of Login, for a browser as a page. Mount it outside the
+// chain, for both methods.
 //
 // Avoid the Referrer-Policy "no-referrer" for the page: browsers then send "null" for the
 // Origin of its form, which is accepted only from those that also send Sec-Fetch-Site.
@@ -73,21 +74,21 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		w.WriteHeader(status)
 		o.Render(w, r, f)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback), Remember: remembers})
 			return
 		}
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", "GET, HEAD, POST")
-			authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
+			authn.RespondPage(w, r, authn.MethodNotAllowed(r.Method))
 			return
 		}
 		v, _, err := s.login(k, w, r, pw, loginform.Field{Name: "next", Optional: true})
 		if err != nil {
 			var e *authn.Error
 			if !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests {
-				authn.Respond(w, r, err)
+				authn.RespondPage(w, r, err)
 				return
 			}
 			if wait := int64((e.RetryAfter + time.Second - 1) / time.Second); wait > 0 {
@@ -107,7 +108,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 			return
 		}
 		http.Redirect(w, r, SafeNext(v[3], o.Fallback), http.StatusSeeOther)
-	})
+	}))
 }
 
 // LogoutForm returns what a logout button's form goes to: POST ends the session of the
@@ -120,16 +121,22 @@ func (s *Scheme) LogoutForm(fallback string) http.Handler { return s.logoutForm(
 
 func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 	fallback = SafeNext(fallback, "/")
-	return s.only(http.MethodPost, func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.site.Check(r); err != nil {
-			return err
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			authn.RespondPage(w, r, authn.MethodNotAllowed(r.Method))
+			return
 		}
-		if err := k.LogOut(w, r); err != nil {
-			return err
+		err := s.site.Check(r)
+		if err == nil {
+			err = k.LogOut(w, r)
+		}
+		if err != nil {
+			authn.RespondPage(w, r, s.own(err))
+			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		http.Redirect(w, r, SafeNext(r.PostFormValue("next"), fallback), http.StatusSeeOther)
-		return nil
 	})
 }
 

@@ -97,9 +97,20 @@ func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
 }
 
 // LogOut ends the session of the request, whoever it is of, and deletes the cookie.
-// Nothing is an error but a fault: then the session may live on, and the caller says
-// so. The caller has checked where the request comes from.
+// The caller has checked where the request comes from.
+//
+// After an error the session may live on, and the caller says so: a fault, or an
+// *authn.Error of 401 for a request with several cookies of the name, since it is not known
+// which one is the user's. A request without a session is no error.
 func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.oneCookie(r, s.cookie); err != nil {
+		return err
+	}
+	if s.memory != nil {
+		if err := s.oneCookie(r, s.memory.cookie); err != nil {
+			return err
+		}
+	}
 	old, err := s.current(r)
 	if err != nil {
 		return err
@@ -116,6 +127,14 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	s.send(w, s.cookie, "", -1)
+	return nil
+}
+
+// oneCookie refuses a request with several cookies of that name.
+func (s *frame) oneCookie(r *http.Request, name string) error {
+	if _, err := cookieValue(r, name); errors.Is(err, errSeveral) {
+		return s.doubtful.With(err)
+	}
 	return nil
 }
 

@@ -181,12 +181,12 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 		return nil, none, why
 	case errors.Is(err, errSeveral):
 		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
-		return nil, none, m.invalid.With(err)
+		return nil, none, s.refused(err, m.invalid)
 	case err == nil && !s.site.Secure(r):
-		err = over(s.site.Insecure(r))
+		err = insecure{over(s.site.Insecure(r))}
 	}
 	if err != nil {
-		return nil, none, m.invalid.With(err)
+		return nil, none, s.refused(err, m.invalid)
 	}
 	// Before anything is exchanged: another site may have caused it, and no token can
 	// belong to a session that is not there yet.
@@ -237,7 +237,7 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 	default:
 		return err
 	}
-	return s.memory.invalid.With(err)
+	return s.refused(err, s.memory.invalid)
 }
 
 // begin makes the session of an exchange, unless somebody who repeated the exchange did.
@@ -248,7 +248,7 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 	switch {
 	case errors.Is(err, storage.ErrConflict): // it is there
 	case errors.Is(err, storage.ErrStale):
-		return nil, storage.User{}, m.invalid.With(err)
+		return nil, storage.User{}, s.refused(err, m.invalid)
 	case err != nil:
 		return nil, storage.User{}, err
 	default:
@@ -262,7 +262,7 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 	}
 	stored, u, err := s.rows.SessionByDigest(ctx, digestOf(s.cookie, b.Session))
 	if errors.Is(err, storage.ErrNotFound) { // ended in this moment
-		return nil, storage.User{}, s.invalid.With(err)
+		return nil, storage.User{}, s.refused(err, s.invalid)
 	}
 	if err != nil {
 		return nil, storage.User{}, err

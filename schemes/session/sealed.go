@@ -84,9 +84,9 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, authn.ErrNoCredentials
 	case errors.Is(err, errSeveral):
 		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
-		return authn.Identity{}, s.invalid.With(err)
+		return authn.Identity{}, s.refused(err, s.invalid)
 	case errors.Is(err, errSealed), errors.Is(err, errOver):
-		return authn.Identity{}, s.invalid.With(err)
+		return authn.Identity{}, s.refused(err, s.invalid)
 	case err != nil:
 		return authn.Identity{}, err
 	case c.subject == "":
@@ -114,12 +114,12 @@ func (s *Sealed) account(ctx context.Context, c *content) (storage.User, error) 
 	u, err := s.users.UserByID(ctx, c.subject)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		err = s.invalid.With(err)
+		err = s.refused(err, s.invalid)
 	case err != nil:
 	case !u.Active:
-		err = s.invalid.With(over("account disabled"))
+		err = s.refused(over("account disabled"), s.invalid)
 	case u.Epoch != c.epoch:
-		err = s.invalid.With(over("ended with an earlier epoch of the account"))
+		err = s.refused(over("ended with an earlier epoch of the account"), s.invalid)
 	}
 	return u, err
 }
@@ -132,7 +132,7 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 		return nil, err
 	}
 	if !s.site.Secure(r) {
-		return nil, over(s.site.Insecure(r))
+		return nil, insecure{over(s.site.Insecure(r))}
 	}
 	c, err := open(s.ring, keys.SessionSeal, cookie, text)
 	if err != nil {
@@ -229,8 +229,11 @@ func (s *Sealed) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login
 }
 
 // LogOut deletes the browser's cookie. A copy of it stays good until it expires: see
-// Sealed. It returns nil, or a fault.
+// Sealed. Its errors are those of Scheme.LogOut.
 func (s *Sealed) LogOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.oneCookie(r, s.cookie); err != nil {
+		return err
+	}
 	old, err := s.current(r, s.cookie)
 	if err != nil {
 		return err

@@ -100,7 +100,8 @@ type frame struct {
 	noStore   []string            // the value of Cache-Control
 	perms     storage.Permissions // nil: the store keeps none
 
-	invalid *authn.Error // every refused session looks like this, and the browser drops it
+	invalid  *authn.Error // every refused session looks like this, and the browser drops it
+	doubtful *authn.Error // looks the same, and the browser keeps its cookies: one may be good
 }
 
 func newFrame(site *csrf.Site, o Options) (frame, error) {
@@ -111,6 +112,7 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 	s := frame{site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
 	s.cookie = s.wireName(o.Cookie)
 	s.invalid = authn.AuthenticationFailed("Invalid session.")
+	s.doubtful = authn.AuthenticationFailed("Invalid session.")
 	s.invalid.Cookies = s.newCookies(s.cookie, "", "", -1)
 	return s, nil
 }
