@@ -132,7 +132,11 @@ func TestBodies(t *testing.T) {
 		}
 		t.Run("attack_238_endless_"+what, func(t *testing.T) {
 			body := &endless{}
-			if got := send(body); got != 413 || body.n > 64<<10 {
+			want := 413
+			if what == "authorize" {
+				want = 400 // a request by POST that is too long for an address
+			}
+			if got := send(body); got != want || body.n > 64<<10 {
 				t.Errorf("%d after %d bytes", got, body.n)
 			}
 		})

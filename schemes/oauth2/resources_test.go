@@ -87,7 +87,7 @@ func TestResourceServers(t *testing.T) {
 			if got := w.exchange("spa", w.code("spa", nil), "resource", files); got.Error != "invalid_target" {
 				t.Errorf("a grant for the audience, widened: %s", got.Body)
 			}
-			for _, uri := range []string{"https://api.example.evil", "https://api.example#x", "https://u@api.example", "http://api.example", "https://api.example/x", ""} {
+			for _, uri := range []string{"https://api.example.evil", "https://api.example#x", "https://u@api.example", "http://api.example", "https://api.example/x", " "} {
 				if got := w.post(w.Token(), "app", "grant_type", "client_credentials", "resource", uri); got.Error != "invalid_target" {
 					t.Errorf("%q: %s", uri, got.Body)
 				}
