@@ -192,6 +192,11 @@ func (c *Checker) reserve(r *http.Request, name string) (authn.LoginAttempt, err
 	if c.opts.Limiter == nil {
 		return uncounted(authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))), nil
 	}
+	if space := storage.SpaceOf(c.store); space != "" {
+		// Equal names of two account tables are two accounts: failures for one do not count
+		// for the other, and a device that is known to one is not known to the other.
+		name = space + "\x00" + name
+	}
 	return c.opts.Limiter.Reserve(r, name)
 }
 
