@@ -28,7 +28,8 @@ type User interface{ UserID() string }
 // value; what it points to (Roles, Scopes, User, Credential) is read-only: where the
 // store keeps answers (package storage/cached) it is shared between requests.
 type Identity struct {
-	// Subject is the account's stable identifier; "" for a client without a user.
+	// Subject is the account's stable identifier; "" for a client without a user. It is
+	// "staff:1" if the store names its account table (storage.Spaced); User.UserID returns "1".
 	// Compare it with an owner only where it is not "" (authz.OwnedBy does).
 	Subject string
 	// Client is the OAuth2 client, where one acts.

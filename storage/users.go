@@ -15,8 +15,9 @@ import (
 // to, and whether it may still act. An application with its own user table maps
 // this record onto it (see gormstore.UserTable), or implements Users over it.
 type User struct {
-	// ID is the immutable identifier that credentials are bound to. It is never
-	// given to another account, not even after a deletion (RULES I3).
+	// ID is the immutable identifier that credentials are bound to: the account's subject.
+	// It MUST NOT be given to another account, not even after a deletion, or that account
+	// inherits credentials. In a store with a name space it is SPACE:ID; see Spaced.
 	ID string
 	// Name is the canonical account name: unique, and compared byte for byte.
 	// Whoever writes it brings it to its normal form first (password.Options.Canonical).
@@ -29,6 +30,9 @@ type User struct {
 	// Active is false for a disabled account: it can not log in, and whatever it
 	// holds is refused.
 	Active bool
+
+	bare uint8 // where the bare ID begins in ID
+
 	// Roles are the account's coarse roles, such as "admin". A role is not empty and
 	// holds no comma and no NUL.
 	Roles []string
@@ -42,8 +46,10 @@ type User struct {
 	perms *permissions
 }
 
-// UserID returns u.ID; with it *User is an authn.User.
-func (u *User) UserID() string { return u.ID }
+// UserID returns the account's ID as its table has it: ID without the name space of the store
+// (see Spaced). Use it for the application's own queries, and ID for everything of this
+// library. With it *User is an authn.User.
+func (u *User) UserID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
 // Check returns ErrInvalid, with a word on why, unless u can be kept. CreateUser
 // calls it.

@@ -35,8 +35,8 @@ type Options struct {
 	// authn/username has the Unicode form. The limits, the look-up and the store
 	// see the normal form alone.
 	Canonical func(name string) (string, error)
-	// Space is the name space of the accounts. Set it if a server has several account tables:
-	// limits count the same name in two spaces as two accounts.
+	// Space is the name space of the accounts: limits count the same name in two spaces as two
+	// accounts. "" is that of the store (storage.SpaceOf).
 	Space string
 	// Limiter counts attempts before they are hashed. nil is a limiter in the memory of this
 	// process, with the default limits of package throttle and without device cookies. Set
@@ -123,6 +123,9 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	}
 	if o.Sleep == nil {
 		o.Sleep = sleep
+	}
+	if o.Space == "" {
+		o.Space = storage.SpaceOf(store)
 	}
 	c.perms, _ = store.(storage.Permissions)
 	if err := o.limit(); err != nil {

@@ -17,7 +17,7 @@ import (
 
 // NewUser is an account to be made.
 type NewUser struct {
-	// ID is the immutable identifier; "" draws a random one.
+	// ID is the immutable identifier, without the store's name space; "" draws a random one.
 	ID       string
 	Name     string
 	Email    string
@@ -59,6 +59,7 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if u.ID == "" {
 		u.ID = strings.ToLower(rand.Text())
 	}
+	u.ID = storage.SubjectIn(storage.SpaceOf(c.store), u.ID)
 	if strings.IndexByte(u.Email, 0) >= 0 || !utf8.ValidString(u.Email) {
 		return storage.User{}, fieldError("email", "Enter a valid email address.")
 	}
@@ -69,7 +70,11 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if err := c.policy(ctx, u, password); err != nil {
 		return storage.User{}, err
 	}
-	if err := c.free(ctx, n.ID, name); err != nil { // before a hash is spent on it
+	given := ""
+	if n.ID != "" {
+		given = u.ID
+	}
+	if err := c.free(ctx, given, name); err != nil { // before a hash is spent on it
 		return storage.User{}, err
 	}
 	if u.Password, err = c.hasher.Hash(ctx, "", password); err != nil {

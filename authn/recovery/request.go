@@ -48,7 +48,7 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	}
 	if r.opts.Limiter != nil {
 		// Counted as it was typed, but for its letters' case: what it means is not looked up.
-		if _, err := r.opts.Limiter.Reserve(req, "password reset\x00"+strings.ToLower(address)); err != nil {
+		if _, err := r.opts.Limiter.Reserve(req, r.counted(address)); err != nil {
 			return err
 		}
 	}
@@ -58,6 +58,15 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	default:
 		return &authn.Unavailable{RetryAfter: 5 * time.Second, Reason: "the queue of messages is full"}
 	}
+}
+
+// counted is what an address counts as: equal ones of two account tables are two.
+func (r *Recovery) counted(address string) string {
+	kind := "password reset"
+	if space := storage.SpaceOf(r.store); space != "" {
+		kind += " " + space
+	}
+	return kind + "\x00" + strings.ToLower(address)
 }
 
 // Run looks up, makes tokens and delivers, until ctx is done; then it returns ctx's error,

@@ -19,14 +19,14 @@ func knoxCommand() *cli.Command {
 		Usage:  "list and revoke device tokens",
 		Action: unknownCommand,
 		Commands: []*cli.Command{
-			{Name: "list", Usage: "list the account's tokens, the last created first; never their text", ArgsUsage: "NAME", Action: withDB(listDevices)},
+			{Name: "list", Usage: "list the account's tokens, the last created first; never their text", ArgsUsage: "NAME", Action: withAccounts(listDevices)},
 			{
 				Name: "revoke", Usage: "end one of the account's tokens, or all", ArgsUsage: "NAME",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "id", Usage: "the ID that list shows"},
 					&cli.BoolFlag{Name: "all", Usage: "all of them"},
 				},
-				Action: withDB(revokeDevices),
+				Action: withAccounts(revokeDevices),
 			},
 		},
 	}

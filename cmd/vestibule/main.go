@@ -109,6 +109,17 @@ func withDB(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.A
 	}
 }
 
+// withAccounts is withDB for commands about accounts. They know the table vestibule_users alone,
+// and record it where no other one is recorded.
+func withAccounts(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.ActionFunc {
+	return withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+		if err := db.RecordSpace(ctx); err != nil {
+			return err
+		}
+		return f(ctx, c, db)
+	})
+}
+
 // keyFile is the file with the master key, "" where the key comes otherwise.
 func keyFile(c *cli.Command) string {
 	if path := c.String("key"); path != "" {
@@ -183,7 +194,8 @@ func migrateCommand() *cli.Command {
 				return err
 			}
 			defer db.Close()
-			if err := db.Migrate(ctx); err != nil {
+			// The account table is recorded by the server, or by the first command about accounts.
+			if err := db.MigrateSchema(ctx); err != nil {
 				return err
 			}
 			have, _, err := db.Schema(ctx)

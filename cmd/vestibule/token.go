@@ -27,10 +27,10 @@ func tokenCommand() *cli.Command {
 					&cli.BoolFlag{Name: "reset", Aliases: []string{"r"}, Usage: "end the token it has and make another"},
 					&cli.BoolFlag{Name: "hex40", Usage: "tokens of 40 hex digits, for a server that is set so"},
 				},
-				Action: withDB(createToken),
+				Action: withAccounts(createToken),
 			},
-			{Name: "revoke", Usage: "delete the account's token", ArgsUsage: "NAME", Action: withDB(revokeToken)},
-			{Name: "list", Usage: "list who has a token, and since when", Action: withDB(listTokens)},
+			{Name: "revoke", Usage: "delete the account's token", ArgsUsage: "NAME", Action: withAccounts(revokeToken)},
+			{Name: "list", Usage: "list who has a token, and since when", Action: withAccounts(listTokens)},
 		},
 	}
 }

@@ -30,16 +30,16 @@ func userCommand() *cli.Command {
 					&cli.StringFlag{Name: "email"},
 					&cli.StringSliceFlag{Name: "role", Usage: "such as admin; repeatable"},
 				},
-				Action: withDB(createUser),
+				Action: withAccounts(createUser),
 			},
-			{Name: "passwd", Usage: "set a password, read from standard input; ends every credential of the account", ArgsUsage: "NAME", Action: withDB(setPassword)},
-			{Name: "disable", Usage: "disable an account; ends every credential of it", ArgsUsage: "NAME", Action: withDB(setActive(false))},
-			{Name: "enable", Usage: "enable an account again", ArgsUsage: "NAME", Action: withDB(setActive(true))},
+			{Name: "passwd", Usage: "set a password, read from standard input; ends every credential of the account", ArgsUsage: "NAME", Action: withAccounts(setPassword)},
+			{Name: "disable", Usage: "disable an account; ends every credential of it", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
+			{Name: "enable", Usage: "enable an account again", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
 			{
 				Name: "delete", Usage: "delete an account, every credential of it, its groups and permissions", ArgsUsage: "NAME",
-				Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "needed: there is no way back"}}, Action: withDB(deleteUser),
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "needed: there is no way back"}}, Action: withAccounts(deleteUser),
 			},
-			{Name: "list", Usage: "list the accounts", Action: withDB(listUsers)},
+			{Name: "list", Usage: "list the accounts", Action: withAccounts(listUsers)},
 		},
 	}
 }

@@ -1,9 +1,12 @@
-// Command owntable is a server whose accounts are in a table of its own, with an
-// integer id, columns of its own and soft deletion. Vestibule keeps the tokens.
+// Command owntable is a server with two account tables of its own in one database: customers,
+// with soft deletion, and staff. Vestibule keeps the tokens of both. Each table has a name, its
+// space, so that customer 1 and staff 1 are never taken for each other.
 //
-//	POST /api/auth-token {"username", "password"} → {"token"}
-//	GET  /api/profile    → {"username", "email", "plan"}
-//	POST /api/logout     → 204
+//	POST /api/auth-token   {"username", "password"} → {"token"}
+//	GET  /api/profile      → {"username", "email", "plan"}
+//	POST /api/logout       → 204
+//	POST /staff/auth-token {"username", "password"} → {"token"}, of the staff account "sam"
+//	GET  /staff/whoami     → {"subject", "id"}
 package main
 
 import (
@@ -43,18 +46,33 @@ type Account struct {
 // UserID makes *Account an authn.User.
 func (a *Account) UserID() string { return strconv.FormatInt(a.ID, 10) }
 
-// table says where Vestibule finds what it needs of an account.
-var table = gormstore.UserTable{
-	Table: "accounts", ID: "id", IDType: "integer", Name: "login", Email: "mail",
-	Password: "password_hash", Active: "NOT banned AND deleted_at IS NULL",
+// Employee is an account of the second table.
+type Employee struct {
+	ID           int64  `gorm:"primaryKey;autoIncrement"`
+	Login        string `gorm:"uniqueIndex;not null"`
+	PasswordHash string
+	Retired      bool `gorm:"not null;default:false"`
 }
+
+// table and employees say where Vestibule finds what it needs of an account.
+var (
+	table = gormstore.UserTable{
+		Table: "accounts", ID: "id", IDType: "integer", Name: "login", Email: "mail",
+		Password: "password_hash", Active: "NOT banned AND deleted_at IS NULL",
+	}
+	employees = gormstore.UserTable{
+		Table: "employees", ID: "id", IDType: "integer", Name: "login",
+		Password: "password_hash", Active: "NOT retired", Roles: "'staff'",
+	}
+	sam = demo.User{Name: "sam", Password: "sam-at-the-desk-42"}
+)
 
 func main() { demo.Main(run) }
 
 func run() error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	var cfg demo.Flags
-	cfg.Options.Users = &table
+	cfg.Options.Users, cfg.Options.Space = &table, "customers"
 	cfg.Register(flag.CommandLine, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
 	flag.Parse()
 	ctx := context.Background()
@@ -71,7 +89,7 @@ func run() error {
 }
 
 func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
-	if err := db.DB(ctx).AutoMigrate(&Account{}); err != nil {
+	if err := db.DB(ctx).AutoMigrate(&Account{}, &Employee{}); err != nil {
 		return nil, err
 	}
 	passwords, err := cfg.Passwords(db, ring)
@@ -94,7 +112,59 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 	mux.Bare("POST /api/logout", tokens.Logout())
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
 	mux.HandleFunc("DELETE /api/account", deleteAccount(db), authz.IsAuthenticated)
+	staff, err := staffServer(ctx, db, ring, cfg)
+	if err != nil {
+		return nil, err
+	}
+	both := http.NewServeMux()
+	both.Handle("/api/", mux)
+	both.Handle("/staff/", staff)
+	return both, nil
+}
+
+// staffServer serves the second table: a store of its own over the same database, under another
+// name. Without Space its Migrate returns gormstore.ErrSpace, and nothing starts.
+func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
+	db, err := gormstore.New(customers.DB(ctx), &gormstore.Options{Users: &employees, Space: "staff"})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	passwords, err := cfg.Passwords(db, ring)
+	if err != nil {
+		return nil, err
+	}
+	var n int64
+	if err := db.DB(ctx).Model(&Employee{}).Where("login = ?", sam.Name).Count(&n).Error; err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		hash, err := passwords.NewHash(ctx, storage.User{Name: sam.Name}, sam.Password)
+		if err != nil {
+			return nil, err
+		}
+		if err := db.DB(ctx).Create(&Employee{Login: sam.Name, PasswordHash: string(hash)}).Error; err != nil {
+			return nil, err
+		}
+	}
+	tokens, err := token.New(db, ring, nil)
+	if err != nil {
+		return nil, err
+	}
+	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
+	mux.Bare("POST /staff/auth-token", tokens.Login(passwords))
+	mux.HandleFunc("GET /staff/whoami", whoAmI, authz.HasRole("staff"))
 	return mux, nil
+}
+
+// whoAmI shows the two names of an account: the subject, which credentials are bound to, and the
+// id in its table.
+func whoAmI(w http.ResponseWriter, r *http.Request) {
+	u, _ := authn.UserFrom[*storage.User](r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"subject": u.ID, "id": u.UserID()})
 }
 
 // account loads the whole account for handlers that want it: a second query, which
@@ -102,7 +172,7 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 func account(db *gormstore.Store) func(context.Context, storage.User) (authn.User, error) {
 	return func(ctx context.Context, u storage.User) (authn.User, error) {
 		var a Account
-		if err := db.DB(ctx).First(&a, "id = ?", u.ID).Error; err != nil {
+		if err := db.DB(ctx).First(&a, "id = ?", u.UserID()).Error; err != nil {
 			return nil, err
 		}
 		return &a, nil
@@ -119,12 +189,13 @@ func profile(w http.ResponseWriter, r *http.Request) {
 // transaction: the delete hook that a table of one's own needs.
 func deleteAccount(db *gormstore.Store) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		id := authn.FromContext(r.Context()).Subject
+		a, _ := authn.UserFrom[*Account](r.Context())
+		subject := authn.FromContext(r.Context()).Subject // "customers:1" of the account 1
 		err := db.InTx(r.Context(), func(ctx context.Context) error {
-			if err := db.DB(ctx).Model(&Account{}).Where("id = ?", id).Update("deleted_at", time.Now().UTC()).Error; err != nil {
+			if err := db.DB(ctx).Model(&Account{}).Where("id = ?", a.ID).Update("deleted_at", time.Now().UTC()).Error; err != nil {
 				return err
 			}
-			return db.ForgetSubject(ctx, id)
+			return db.ForgetSubject(ctx, subject)
 		})
 		if err != nil {
 			authn.Respond(w, r, err)

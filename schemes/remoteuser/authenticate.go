@@ -110,6 +110,7 @@ func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) 
 	if u.Name != name {
 		return u, errors.New("remoteuser: Options.Create made an account of another name")
 	}
+	u.ID = storage.SubjectIn(storage.SpaceOf(s.users), u.ID)
 	err = s.users.CreateUser(ctx, u)
 	if err == nil {
 		s.tell(ctx, Event{Kind: Created, Subject: u.ID})

@@ -33,7 +33,8 @@ type Options struct {
 	Canonical func(name string) (string, error)
 	// Create makes the account of a name that the proxy knows and the store does not;
 	// the scheme inserts it. NewUser is the plain one. nil refuses unknown names. Its
-	// *authn.Error refuses the request; any other error is a fault.
+	// *authn.Error refuses the request; any other error is a fault. Its ID is the bare one:
+	// the scheme adds the name space of the store.
 	Create func(ctx context.Context, name string) (storage.User, error)
 	// User makes the application's own account of the record. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -22,6 +23,10 @@ type SealedOptions struct {
 	// one whose epoch moved (a new password, log-out-everywhere) is refused then, and
 	// roles are those of now. It takes one query.
 	Users storage.Users
+	// Space is the name space of the subjects, where another account table shares the master
+	// key; see storage.Spaced. A cookie of another space does not open. "" is that of Users,
+	// or none.
+	Space string
 }
 
 // Sealed authenticates by cookies that hold the whole session, encrypted: nothing is
@@ -39,6 +44,7 @@ type Sealed struct {
 	frame
 	ring  *keys.Ring
 	users storage.Users // nil: nobody is asked
+	space string
 }
 
 // maxCookie is the longest cookie that every browser keeps, in bytes: name, value and
@@ -68,7 +74,15 @@ func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, 
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealed{frame: f, ring: ring, users: o.Users}
+	if have := storage.SpaceOf(o.Users); o.Space == "" {
+		o.Space = have
+	} else if o.Users != nil && o.Space != have {
+		return nil, fmt.Errorf("session: Space %q, but the space of Users is %q", o.Space, have)
+	}
+	if err := storage.CheckSpace(o.Space); err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	s := &Sealed{frame: f, ring: ring, users: o.Users, space: o.Space}
 	s.perms, _ = o.Users.(storage.Permissions)
 	return s, nil
 }
@@ -134,7 +148,7 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 	if !s.site.Secure(r) {
 		return nil, insecure{over(s.site.Insecure(r))}
 	}
-	c, err := open(s.ring, keys.SessionSeal, cookie, text)
+	c, err := open(s.ring, keys.SessionSeal, s.bound(cookie), text)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +157,14 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 		return nil, over("expired")
 	}
 	return c, nil
+}
+
+// bound is what a cookie of that name is bound to.
+func (s *Sealed) bound(cookie string) string {
+	if s.space == "" {
+		return cookie
+	}
+	return cookie + "\x00" + s.space
 }
 
 // end is when a session ends unless it is used before.
@@ -173,7 +195,7 @@ func (s *Sealed) set(w http.ResponseWriter, cookie string, c *content) error {
 
 func (s *Sealed) setAs(w http.ResponseWriter, cookie string, c *content, as look) error {
 	c.seen = s.now()
-	text, err := seal(s.ring, keys.SessionSeal, s.opts.Rand, cookie, c)
+	text, err := seal(s.ring, keys.SessionSeal, s.opts.Rand, s.bound(cookie), c)
 	if err != nil {
 		return err
 	}
@@ -209,6 +231,9 @@ func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity
 // LogIn is Scheme.LogIn. The new session has another secret for its tokens. The error is
 // ErrTooLarge where the data that go over do not fit, or a fault.
 func (s *Sealed) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+	if !storage.BelongsTo(s.space, login.Subject) {
+		return fmt.Errorf("session: the login is not of the space %q", s.space)
+	}
 	old, err := s.current(r, s.cookie)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 type words struct {
 	all  string
 	ends [7]uint16
+	in   uint8 // length of the name space that the first text begins with
 }
 
 // newWords returns false for texts that are too long together.
@@ -66,6 +67,9 @@ func (a *account) user(lease storage.Lease) storage.User {
 	if a.lists != nil {
 		u.Roles = a.lists.roles
 	}
+	if a.in > 0 {
+		u = u.InSpace(u.ID[:a.in])
+	}
 	return u.Leased(lease)
 }
 
@@ -74,7 +78,7 @@ func (a *account) user(lease storage.Lease) storage.User {
 func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
 	a.lists, size = s.strings.lists(u.Roles, scopes, resource)
-	a.created, a.epoch = micros(u.Created), u.Epoch
+	a.created, a.epoch, a.in = micros(u.Created), u.Epoch, uint8(len(u.Space()))
 	return a, size + recordSize + len(a.all)*9/8, ok
 }
 

@@ -37,10 +37,16 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 
 // StandingOf implements storage.Blocklist with one prepared query.
 func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.Standing, err error) {
-	if storage.CheckID("subject", subject) != nil {
-		subject = "" // whose epoch is 0
+	if err := s.bound(ctx); err != nil {
+		return storage.Standing{}, err
 	}
-	err = s.hotRow(ctx, &s.standing, []any{subject, keys.JTI[:], keys.SID[:], keys.Subject[:]}, []any{&st.Epoch, &st.Blocked})
+	switch {
+	case storage.CheckID("subject", subject) != nil:
+		subject = "" // whose epoch is the space's least
+	case !storage.BelongsTo(s.users.space, subject):
+		return storage.Standing{Blocked: true}, nil
+	}
+	err = s.hotRow(ctx, &s.standing, []any{subject, keys.JTI[:], keys.SID[:], keys.Subject[:]}, []any{(*epochValue)(&st.Epoch), &st.Blocked})
 	if err != nil {
 		return storage.Standing{}, err
 	}
@@ -49,6 +55,9 @@ func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.Blo
 
 // UserStanding implements storage.Blocklist with one prepared query.
 func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.User{}, storage.Standing{}, err
+	}
 	if !s.users.has(subject) {
 		return storage.User{}, storage.Standing{}, storage.ErrNotFound
 	}
@@ -58,7 +67,7 @@ func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.B
 	}
 	u := &r.u
 	err := s.hotRow(ctx, &s.userStanding, []any{keys.JTI[:], keys.SID[:], keys.Subject[:], subject}, []any{
-		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err == nil && u.u.ID != subject { // see UserByID
 		err = storage.ErrNotFound
@@ -66,5 +75,5 @@ func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.B
 	if err != nil {
 		return storage.User{}, storage.Standing{}, notFound(err)
 	}
-	return u.user(), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
+	return s.account(u), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
 }

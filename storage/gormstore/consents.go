@@ -36,7 +36,7 @@ func (s *Store) PutConsent(ctx context.Context, c storage.Consent) error {
 // ConsentOf implements storage.Consents.
 func (s *Store) ConsentOf(ctx context.Context, subject, client string) (storage.Consent, error) {
 	c := storage.Consent{Subject: subject, Client: client}
-	if errors.Join(storage.CheckID("subject", subject), storage.CheckID("client", client)) != nil {
+	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return storage.Consent{}, storage.ErrNotFound
 	}
 	var scopes, resource *string
@@ -50,7 +50,7 @@ func (s *Store) ConsentOf(ctx context.Context, subject, client string) (storage.
 
 // DropConsent implements storage.Consents.
 func (s *Store) DropConsent(ctx context.Context, subject, client string) error {
-	if errors.Join(storage.CheckID("subject", subject), storage.CheckID("client", client)) != nil {
+	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return storage.ErrNotFound
 	}
 	n, err := s.exec(ctx, s.dialect.bind(dropConsent), subject, client)

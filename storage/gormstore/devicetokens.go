@@ -15,7 +15,7 @@ const (
 	// The tokens that count for a limit, the oldest first.
 	liveDevices = "SELECT " + deviceColumns + ", t.digest FROM vestibule_device_tokens t WHERE t.subject = ? AND t.epoch = ?" +
 		" AND (t.expires_us = 0 OR t.expires_us > ?) ORDER BY t.created_us, t.id"
-	listDevices = "SELECT " + deviceColumns + ", t.digest FROM vestibule_device_tokens t WHERE t.subject = ? AND t.epoch = " + presentEpoch +
+	listDevices = "SELECT " + deviceColumns + ", t.digest FROM vestibule_device_tokens t WHERE t.subject = ? AND t.epoch = {epoch}" +
 		" ORDER BY t.created_us DESC, t.id LIMIT ?"
 	insertDevice = "INSERT INTO vestibule_device_tokens (digest, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -66,6 +66,9 @@ func text(words []string) *string {
 
 // DeviceTokenByDigest implements storage.DeviceTokens with one prepared query.
 func (s *Store) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.DeviceToken{}, storage.User{}, err
+	}
 	var r struct {
 		t deviceRow
 		u userRow
@@ -73,7 +76,7 @@ func (s *Store) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	t, u := &r.t, &r.u
 	err := s.hotRow(ctx, &s.deviceByDigest, []any{d[:]}, []any{
 		&t.t.ID, &t.t.Subject, &t.t.Name, &t.scopes, &t.t.Epoch, &t.created, &t.expires, &t.lastUsed, &t.ttl, &t.notAfter,
-		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err != nil {
 		return storage.DeviceToken{}, storage.User{}, notFound(err)
@@ -82,19 +85,19 @@ func (s *Store) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	if u.u.ID != t.t.Subject { // see UserByID
 		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
 	}
-	return t.token(), u.user(), nil
+	return t.token(), s.account(u), nil
 }
 
 // ListDeviceTokens implements storage.DeviceTokens.
 func (s *Store) ListDeviceTokens(ctx context.Context, subject string, limit int) ([]storage.DeviceToken, error) {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return nil, nil
 	}
-	return s.devices(ctx, listDevices, subject, subject, max(limit, 0))
+	return s.devices(ctx, s.q.listDevices, subject, subject, max(limit, 0))
 }
 
 func (s *Store) devices(ctx context.Context, query string, args ...any) (list []storage.DeviceToken, err error) {
-	err = s.rows(ctx, s.dialect.bind(query), args, func(rows *sql.Rows) error {
+	err = s.rows(ctx, query, args, func(rows *sql.Rows) error {
 		var r deviceRow
 		if err := rows.Scan(r.dest()...); err != nil {
 			return err
@@ -120,7 +123,7 @@ func (s *Store) CreateDeviceToken(ctx context.Context, t storage.DeviceToken, l 
 		}
 		var surplus []storage.DeviceToken
 		if l.Max > 0 {
-			live, err := s.devices(ctx, liveDevices, t.Subject, t.Epoch, micros(l.Now))
+			live, err := s.devices(ctx, s.dialect.bind(liveDevices), t.Subject, t.Epoch, micros(l.Now))
 			if err != nil {
 				return err
 			}
@@ -166,7 +169,7 @@ func (s *Store) TouchDeviceToken(ctx context.Context, d storage.Digest, used, ex
 
 // DeleteDeviceToken implements storage.DeviceTokens.
 func (s *Store) DeleteDeviceToken(ctx context.Context, subject, id string) error {
-	if storage.CheckID("subject", subject) != nil || storage.CheckID("token id", id) != nil {
+	if s.users.mine(subject) != nil || storage.CheckID("token id", id) != nil {
 		return storage.ErrNotFound
 	}
 	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_device_tokens WHERE subject = ? AND id = ?"), subject, id)
@@ -178,7 +181,7 @@ func (s *Store) DeleteDeviceToken(ctx context.Context, subject, id string) error
 
 // DeleteDeviceTokensOf implements storage.DeviceTokens.
 func (s *Store) DeleteDeviceTokensOf(ctx context.Context, subject, keep string) (int, error) {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return 0, nil
 	}
 	if storage.CheckID("token id", keep) != nil {

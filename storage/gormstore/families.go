@@ -12,7 +12,7 @@ import (
 
 const (
 	familyColumns = "f.id, f.purpose, f.subject, f.client, f.scopes, f.resource, f.confirm, f.name, f.epoch, f.auth_time_us, f.created_us, f.expires_us, f.data, f.ended"
-	listFamilies  = "SELECT " + familyColumns + " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = " + presentEpoch +
+	listFamilies  = "SELECT " + familyColumns + " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = {epoch}" +
 		" ORDER BY f.created_us DESC, f.id LIMIT ?"
 	insertFamily = "INSERT INTO vestibule_families (id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE) ON CONFLICT DO NOTHING"
@@ -82,6 +82,9 @@ func (s *Store) addRefresh(ctx context.Context, family string, prev storage.Dige
 
 // RefreshByDigest implements storage.Families with one query.
 func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.RefreshState, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.RefreshState{}, err
+	}
 	var f familyRow
 	var u userRow
 	r := storage.Refresh{Digest: d}
@@ -98,7 +101,7 @@ func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.
 		now = s.now().UnixMicro()
 	}
 	r.Created, r.Expires, r.Claimed, r.SealedUntil = timeOf(created), timeOf(expires), timeOf(claimed), timeOf(sealedUntil)
-	return storage.RefreshState{Refresh: r, Family: f.family(), User: u.user(), SuccessorClaimed: nextClaimed != 0, Now: timeOf(now)}, nil
+	return storage.RefreshState{Refresh: r, Family: f.family(), User: s.account(&u), SuccessorClaimed: nextClaimed != 0, Now: timeOf(now)}, nil
 }
 
 // ClaimRefresh implements storage.Families. The family's row is locked, so that
@@ -183,10 +186,10 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 
 // ListFamilies implements storage.Families.
 func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) (list []storage.Family, err error) {
-	if storage.CheckID("purpose", purpose) != nil || storage.CheckID("subject", subject) != nil {
+	if storage.CheckID("purpose", purpose) != nil || s.users.mine(subject) != nil {
 		return nil, nil
 	}
-	err = s.rows(ctx, s.dialect.bind(listFamilies), []any{subject, purpose, subject, max(limit, 0)}, func(rows *sql.Rows) error {
+	err = s.rows(ctx, s.q.listFamilies, []any{subject, purpose, subject, max(limit, 0)}, func(rows *sql.Rows) error {
 		var r familyRow
 		if err := rows.Scan(r.dest()...); err != nil {
 			return err

@@ -14,7 +14,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -31,6 +33,19 @@ type Options struct {
 	// Users maps the accounts onto a table of the application; nil is
 	// vestibule_users.
 	Users *UserTable
+	// Space names the account table where a database has several: 1 to 32 of a-z, 0-9 and _.
+	// "" is for a database with one table. Every subject of the store is SPACE:ID then, and
+	// what belongs to another space is refused; see storage.Spaced. Migrate records which
+	// table has which name, and a name is never given to another table. Use
+	// [Store.NameSpace] to name a table that had none.
+	Space string
+	// Canonical is what brings a login name to its stored form, such as username.Canonical:
+	// the same function as password.Options.Canonical. CheckSchema then also reads the whole
+	// table and reports names that nobody can log in with. nil checks uniqueness only.
+	Canonical func(string) (string, error)
+	// Logger receives faults of the application's rows, at Error, with IDs and without
+	// names. nil is slog.Default().
+	Logger *slog.Logger
 	// Clock gives the microseconds of BumpEpoch and the times of claims. nil is the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
@@ -44,17 +59,23 @@ type Options struct {
 // Store implements the interfaces of package storage. It is safe for concurrent
 // use.
 type Store struct {
-	db      *gorm.DB
-	sql     *sql.DB
-	dialect dialect
-	timeout time.Duration
-	now     func() time.Time // nil: the database's clock
-	users   *userSQL
-	q       queries
-	owns    bool // Close closes the database
-	short   shortLives
-	free    func() (int64, error)
-	writer  chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
+	db         *gorm.DB
+	sql        *sql.DB
+	dialect    dialect
+	timeout    time.Duration
+	now        func() time.Time // nil: the database's clock
+	users      *userSQL
+	q          queries
+	owns       bool // Close closes the database
+	canon      func(string) (string, error)
+	logger     *slog.Logger
+	opened     time.Time
+	recorded   atomic.Bool  // the space's record was seen
+	leastEpoch atomic.Int64 // what it says
+	lastFault  atomic.Int64 // when a fault of data was logged, since opened
+	short      shortLives
+	free       func() (int64, error)
+	writer     chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
 	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
 }
@@ -82,6 +103,7 @@ var (
 	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
+	_ storage.Spaced       = (*Store)(nil)
 )
 
 // New returns a store over an open database of the dialect "sqlite" or
@@ -119,7 +141,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if o.Clock == nil && d == sqlite {
 		o.Clock = time.Now
 	}
-	users, err := newUserSQL(d, o.Users)
+	users, err := newUserSQL(d, o.Users, o.Space)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +149,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		// gorm's own logger prints parameters; nothing here may be printed.
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
+		canon: o.Canonical, logger: o.Logger, opened: time.Now(),
 	}
 	s.short.name()
 	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest

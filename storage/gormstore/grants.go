@@ -40,6 +40,9 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 
 // CodeByDigest implements storage.Codes.
 func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Code, storage.User, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.Code{}, storage.User{}, err
+	}
 	c := storage.Code{Digest: d}
 	var u userRow
 	var scopes, resource *string
@@ -53,7 +56,7 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Cod
 	}
 	c.Scopes, c.Resource = words(scopes), words(resource)
 	c.AuthTime, c.Created, c.Expires, c.Kept = timeOf(authTime), timeOf(created), timeOf(expires), timeOf(kept)
-	return c, u.user(), nil
+	return c, s.account(&u), nil
 }
 
 // UseCode implements storage.Codes.
@@ -71,6 +74,9 @@ func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) er
 
 // AccessByDigest implements storage.AccessTokens with one prepared query.
 func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.AccessState{}, err
+	}
 	var r struct {
 		a                          storage.AccessToken
 		u                          userRow
@@ -81,7 +87,7 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	a, u := &r.a, &r.u
 	err := s.hotRow(ctx, &s.accessByDigest, []any{d[:]}, []any{
 		&a.ID, &a.Family, &a.Client, &a.Subject, &a.Epoch, &r.scopes, &r.resource, &a.Confirm, &r.authTime, &r.created, &r.expires, &r.ended,
-		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err != nil {
 		return storage.AccessState{}, notFound(err)
@@ -89,6 +95,9 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	a.Digest = d
 	a.Scopes, a.Resource = words(r.scopes), words(r.resource)
 	a.AuthTime, a.Created, a.Expires = timeOf(r.authTime), timeOf(r.created), timeOf(r.expires)
+	if !s.users.held(&a.Subject) {
+		return storage.AccessState{}, storage.ErrNotFound
+	}
 	st := storage.AccessState{Access: *a, Ended: r.ended}
 	switch {
 	case a.Subject == "":
@@ -96,7 +105,7 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	case u.u.ID != a.Subject: // the account is gone; and see UserByID
 		return storage.AccessState{}, storage.ErrNotFound
 	}
-	st.User = u.user()
+	st.User = s.account(u)
 	return st, nil
 }
 
@@ -107,15 +116,15 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
-	var family, subject *string // NULL is none
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
+	var family *string // NULL is none
 	if a.Family != "" {
 		family = &a.Family
 	}
-	if a.Subject != "" {
-		subject = &a.Subject
-	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
-		if subject != nil {
+		if a.Subject != "" {
 			if err := s.lockHolder(ctx, a.Subject, a.Epoch); err != nil {
 				return err
 			}
@@ -128,7 +137,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 				return err
 			}
 		}
-		n, err := s.exec(ctx, s.dialect.bind(insertAccess), a.Digest[:], a.ID, family, a.Client, subject, a.Epoch, text(a.Scopes), text(a.Resource),
+		n, err := s.exec(ctx, s.dialect.bind(insertAccess), a.Digest[:], a.ID, family, a.Client, s.users.holder(a.Subject), a.Epoch, text(a.Scopes), text(a.Resource),
 			a.Confirm, micros(a.AuthTime), micros(a.Created), micros(a.Expires))
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
@@ -150,6 +159,9 @@ func (s *Store) live(ctx context.Context, query, id string) error {
 
 // SignedAccess implements storage.AccessTokens with one prepared query.
 func (s *Store) SignedAccess(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.User{}, storage.Standing{}, err
+	}
 	switch {
 	case storage.CheckID("client", client) != nil || family != "" && storage.CheckID("family", family) != nil:
 		return storage.User{}, storage.Standing{Blocked: true}, nil
@@ -166,7 +178,7 @@ func (s *Store) SignedAccess(ctx context.Context, client, family, subject string
 	}
 	u := &r.u
 	err := s.hotRow(ctx, &s.signedAccess, []any{keys.JTI[:], keys.SID[:], keys.Subject[:], client, family, family, holder}, []any{
-		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	switch {
 	case err == nil && u.u.ID != subject: // the account is gone; and see UserByID
@@ -177,7 +189,7 @@ func (s *Store) SignedAccess(ctx context.Context, client, family, subject string
 	if err != nil {
 		return storage.User{}, storage.Standing{}, notFound(err)
 	}
-	return u.user(), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
+	return s.account(u), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
 }
 
 // DropAccess implements storage.AccessTokens.

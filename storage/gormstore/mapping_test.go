@@ -59,7 +59,7 @@ func TestIDTypes(t *testing.T) {
 			t.Run(column+"/"+mapped, func(t *testing.T) {
 				table := gormstore.UserTable{Table: "people", ID: "key", IDType: mapped, Name: "login", Active: "NOT banned"}
 				s := migrated(t, databases[kind](t, &gormstore.Options{Users: &table}))
-				err := s.DB(ctx).Exec("CREATE TABLE people (key " + declared + " PRIMARY KEY, login TEXT, banned BOOLEAN)").Error
+				err := s.DB(ctx).Exec("CREATE TABLE people (key " + declared + " PRIMARY KEY, login TEXT UNIQUE, banned BOOLEAN)").Error
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -153,11 +153,12 @@ func TestPlainColumns(t *testing.T) {
 			if err != nil || got.Active || got.Password != "h2" || len(got.Roles) != 2 || got.Email != "" {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if err := s.DB(ctx).Exec(`CREATE TABLE other (key TEXT PRIMARY KEY, login TEXT, phone TEXT NOT NULL, banned BOOLEAN)`).Error; err != nil {
+			owner := open(t, &gormstore.Options{Users: &gormstore.UserTable{Table: "other", ID: "key", Name: "login", Active: "NOT banned"}})
+			if err := owner.DB(ctx).Exec(`CREATE TABLE other (key TEXT PRIMARY KEY, login TEXT, phone TEXT NOT NULL, banned BOOLEAN)`).Error; err != nil {
 				t.Fatal(err)
 			}
-			other, err := gormstore.New(s.DB(ctx), &gormstore.Options{Users: &gormstore.UserTable{Table: "other", ID: "key", Name: "login", Active: "NOT banned"}})
-			if err != nil {
+			other, err := gormstore.New(owner.DB(ctx), &gormstore.Options{Users: &gormstore.UserTable{Table: "other", ID: "key", Name: "login", Active: "NOT banned"}})
+			if err := errors.Join(err, other.Migrate(ctx)); err != nil {
 				t.Fatal(err)
 			}
 			if err := other.CreateUser(ctx, u); err == nil || isAnswer(err) && !errors.Is(err, storage.ErrInvalid) {
@@ -173,7 +174,7 @@ func TestPlainColumns(t *testing.T) {
 			if err := other.Close(); err != nil {
 				t.Error(err)
 			}
-			if err := s.Ping(ctx); err != nil {
+			if err := owner.Ping(ctx); err != nil {
 				t.Errorf("closing a store that does not own the database closed it: %v", err)
 			}
 		})
@@ -244,7 +245,7 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				rows.Close()
 				// The table of epochs is empty and may be read as it likes.
 				for line := range strings.Lines(plan) {
-					if (strings.Contains(line, "SCAN") || strings.Contains(line, "Seq Scan")) && !strings.Contains(line, "vestibule_subjects") && !strings.Contains(line, "CONSTANT ROW") && !strings.Contains(line, " s") {
+					if (strings.Contains(line, "SCAN") || strings.Contains(line, "Seq Scan")) && !strings.Contains(line, "vestibule_subjects") && !strings.Contains(line, "vestibule_spaces") && !strings.Contains(line, "CONSTANT ROW") && !strings.Contains(line, " s") {
 						t.Errorf("%s reads a whole table:\n%s", what, plan)
 						break
 					}

@@ -23,7 +23,8 @@ var ErrNewerSchema = errors.New("gormstore: the database has a newer schema than
 // Migrations returns the SQL files for a dialect, "sqlite" or "postgres", for a
 // team that runs them with a tool of its own: 0001_core.up.sql and so on, each to
 // be run once, in order, in one transaction. Each notes itself in the table
-// vestibule_migrations, so that Schema, CheckSchema and a later Migrate know of it.
+// vestibule_migrations, so that Schema, CheckSchema and a later Migrate know of it. The program
+// then calls RecordSpace, or Migrate, which finds the schema current.
 func Migrations(dialect string) (fs.FS, error) {
 	if _, err := dialectOf(dialect); err != nil {
 		return nil, err
@@ -79,20 +80,60 @@ func statements(text string) (all []string) {
 	return all
 }
 
-// Migrate brings the database to the schema of this program. Any number of
-// processes may call it at once: one works, the others wait and find nothing left
-// to do. What fails leaves nothing behind, so that it can be called again. It
-// returns ErrNewerSchema, and does nothing, where a newer program was first. If the schema is up to
-// date it writes nothing, so a role that may not create tables can call it too.
+// Migrate brings the database to the schema of this program and records the account table; see
+// RecordSpace. Any number of processes may call it at once: one works, the others wait and find
+// nothing left to do. What fails leaves nothing behind, so that it can be called again.
+//
+// It reads first and writes nothing where there is nothing to do, so a role with SELECT,
+// INSERT, UPDATE and DELETE, or a read-only database, is enough once the schema is current.
+// Otherwise the error names the right that is missing.
+//
+// It returns ErrNewerSchema, and does nothing, where a newer program was first, and ErrSpace
+// where the account table does not agree with the record.
 func (s *Store) Migrate(ctx context.Context) error {
-	if have, want, err := s.Schema(ctx); err == nil && have == want {
-		return nil
+	if err := s.MigrateSchema(ctx); err != nil {
+		return err
 	}
+	return s.RecordSpace(ctx)
+}
+
+// MigrateSchema is Migrate without RecordSpace, for tools that do not know the account table.
+func (s *Store) MigrateSchema(ctx context.Context) error {
 	all, err := s.dialect.migrations()
 	if err != nil {
 		return err
 	}
-	return s.migrate(ctx, all)
+	have, want, err := s.Schema(ctx)
+	switch {
+	case err != nil:
+		return s.missingRight("migrate", "SELECT on vestibule_migrations", err)
+	case have > want:
+		return fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want)
+	case have == want:
+		return nil
+	}
+	return s.missingRight(fmt.Sprintf("migrate from version %d to %d", have, want),
+		"CREATE on the schema and ownership of the vestibule_ tables; run it as their owner, for example with \"vestibule migrate\"", s.migrate(ctx, all))
+}
+
+// missingRight adds to an error of the database that refuses a statement which right it is
+// about.
+func (s *Store) missingRight(what, right string, err error) error {
+	if err == nil || errors.Is(err, ErrSpace) || errors.Is(err, ErrNewerSchema) {
+		return err
+	}
+	var state interface{ SQLState() string }
+	code := ""
+	if errors.As(err, &state) {
+		code = state.SQLState()
+	}
+	switch {
+	case code == "42501": // insufficient_privilege
+		return fmt.Errorf("gormstore: %s: the database role lacks a right (%s): %w", what, right, err)
+	case code == "25006", strings.Contains(err.Error(), "readonly database"): // read_only_sql_transaction
+		return fmt.Errorf("gormstore: %s: the database, or this role's transactions, are read-only (it needs %s): %w", what, right, err)
+	}
+	return fmt.Errorf("gormstore: %s: %w", what, err)
 }
 
 // lockTimeout bounds the waiting for another process's migration.
@@ -118,7 +159,7 @@ func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
 		begin, lock = "BEGIN", "SELECT pg_advisory_xact_lock(7809641870338124901)"
 	}
 	if err := beginExclusive(ctx, conn, begin); err != nil {
-		return fmt.Errorf("gormstore: migrate: %w", err)
+		return err
 	}
 	steps := []string{"CREATE TABLE IF NOT EXISTS vestibule_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_us BIGINT NOT NULL)"}
 	if lock != "" {
@@ -137,10 +178,7 @@ func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
 		err = errors.Join(err, endErr)
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // do not use it again
 	}
-	if err != nil {
-		return fmt.Errorf("gormstore: migrate: %w", err)
-	}
-	return nil
+	return err
 }
 
 // beginExclusive waits while another process holds SQLite's write lock: the

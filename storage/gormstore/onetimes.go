@@ -15,6 +15,9 @@ const (
 
 // OneTimeByDigest implements storage.OneTimes.
 func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (storage.OneTime, storage.User, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.OneTime{}, storage.User{}, err
+	}
 	t := storage.OneTime{Digest: d}
 	var u userRow
 	var bound []byte
@@ -28,7 +31,7 @@ func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (storage.
 	}
 	copy(t.Bound[:], bound)
 	t.Created, t.Expires = timeOf(created), timeOf(expires)
-	return t, u.user(), nil
+	return t, s.account(&u), nil
 }
 
 // CreateOneTime implements storage.OneTimes.
@@ -54,7 +57,7 @@ func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
 
 // DropOneTimes implements storage.OneTimes.
 func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error {
-	if errors.Join(storage.CheckID("subject", subject), storage.CheckID("purpose", purpose)) != nil {
+	if errors.Join(s.users.mine(subject), storage.CheckID("purpose", purpose)) != nil {
 		return nil
 	}
 	_, err := s.exec(ctx, s.dialect.bind(dropOneTimes), subject, purpose)

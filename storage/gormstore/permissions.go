@@ -12,7 +12,7 @@ import (
 
 // SubjectPermissions implements storage.Permissions.
 func (s *Store) SubjectPermissions(ctx context.Context, subject string) (names []string, err error) {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return nil, nil
 	}
 	const query = `SELECT permission FROM vestibule_permissions WHERE subject = ?
@@ -29,11 +29,17 @@ func (s *Store) SubjectPermissions(ctx context.Context, subject string) (names [
 
 // SetSubjectPermissions implements storage.Permissions.
 func (s *Store) SetSubjectPermissions(ctx context.Context, subject string, perms []string) error {
+	if err := s.users.mine(subject); err != nil {
+		return err
+	}
 	return s.setList(ctx, "vestibule_permissions", "subject", subject, "permission", perms)
 }
 
 // SetSubjectGroups implements storage.Permissions.
 func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []string) error {
+	if err := s.users.mine(subject); err != nil {
+		return err
+	}
 	return s.setList(ctx, "vestibule_group_members", "subject", subject, "group_name", groups)
 }
 

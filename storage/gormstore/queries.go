@@ -16,27 +16,45 @@ type queries struct {
 	claim, claimAt, standing, userStanding      string
 	codeByDigest, accessByDigest, signedAccess  string
 	decideDevice                                string
+	listDevices, listSessions, listFamilies     string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
 	const tokenColumns = "t.subject, t.digest, t.salt, t.key_id, t.epoch, t.created_us"
-	userColumns := u.text("u.id") + ", u.name, u.email, u.password, u.active, u.roles, u.created_us, COALESCE(s.epoch, 0)"
+	bytewise := "CAST(" + u.login + " AS TEXT) COLLATE BINARY"
+	greatest := "MAX"
+	if d == postgres {
+		bytewise = `CAST(` + u.login + ` AS TEXT) COLLATE "C"`
+		greatest = "GREATEST"
+	}
+	// The space's record gives the least epoch of its subjects. Without the record the epoch
+	// is NULL, which scanning refuses: the process learns at its next statement that its
+	// space has been named.
+	record := " FROM vestibule_spaces b WHERE b.name = '" + u.space + "' AND NOT b.retired"
+	epochOf := func(epoch string) string {
+		if d == sqlite { // whose MAX is NULL where one value is; the subquery runs once
+			return "MAX(COALESCE(" + epoch + ", 0), (SELECT b.epoch" + record + "))"
+		}
+		return "(SELECT GREATEST(COALESCE(" + epoch + ", 0), b.epoch)" + record + ")"
+	}
+	joined := epochOf("s.epoch")
+	present := epochOf("(SELECT epoch FROM vestibule_subjects WHERE subject = ?)")
+	accountColumns := u.subject("u.id") + ", u.name, u.email, u.password, u.active, u.roles, u.created_us, "
+	userColumns := accountColumns + joined
+	// A record names its subject with the space, so that none is found once the space has
+	// another name: the look-up of a request is spared the record, and account adds the least epoch.
+	const own = "COALESCE(s.epoch, 0)"
+	ownerColumns := accountColumns + own
 	// The account and the epoch of a record's subject.
 	owner := func(subject string) string {
 		return " JOIN " + u.source + " u ON u.id = " + u.cast(subject) + " LEFT JOIN vestibule_subjects s ON s.subject = " + subject
 	}
-	fromUsers := " FROM " + u.source + " u LEFT JOIN vestibule_subjects s ON s.subject = " + u.text("u.id")
-	bytewise := "u.name COLLATE BINARY"
-	greatest := "MAX"
-	if d == postgres {
-		bytewise = `u.name COLLATE "C"`
-		greatest = "GREATEST"
-	}
+	fromUsers := " FROM " + u.source + " u LEFT JOIN vestibule_subjects s ON s.subject = " + u.subject("u.id")
 	// The subject exists, is active, and has the epoch.
-	mayHold := "SELECT 1" + fromUsers + " WHERE u.id = " + u.cast("?") + " AND u.active AND COALESCE(s.epoch, 0) = ?"
+	mayHold := "SELECT 1" + fromUsers + " WHERE u.id = " + u.param() + " AND u.active AND " + joined + " = ?"
 	table, id := d.quote(u.Table), d.quote(u.ID)
-	byID := " WHERE " + id + " = " + u.cast("?")
-	bump := "INSERT INTO vestibule_subjects (subject, epoch) VALUES (?, {now}) ON CONFLICT (subject) DO UPDATE SET epoch = " +
+	byID := " WHERE " + id + " = " + u.param()
+	bump := "INSERT INTO vestibule_subjects (subject, epoch) SELECT " + d.typed("?", "TEXT") + ", " + greatest + "({now}, b.epoch + 1)" + record + " ON CONFLICT (subject) DO UPDATE SET epoch = " +
 		greatest + "(vestibule_subjects.epoch + 1, EXCLUDED.epoch) RETURNING epoch"
 	// The clock is asked once: the window ends that long after the claim.
 	claim := "UPDATE vestibule_refresh_tokens SET next = ?, claimed_us = c.us, sealed = ?, sealed_until_us = CASE WHEN " +
@@ -47,16 +65,17 @@ func newQueries(d dialect, u *userSQL) queries {
 		now = serverNow
 	}
 	q := queries{
-		userByID:   "SELECT " + userColumns + fromUsers + " WHERE u.id = " + u.cast("?"),
-		userByName: "SELECT " + userColumns + fromUsers + " WHERE u.name = ?",
-		listUsers:  "SELECT " + userColumns + fromUsers + " WHERE " + bytewise + " > ? ORDER BY " + bytewise + " LIMIT ?",
+		userByID: "SELECT " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
+		// The first condition is for an index, whatever its collation; the second compares.
+		userByName: "SELECT " + userColumns + fromUsers + " WHERE " + u.login + " = ? AND " + bytewise + " = ? ORDER BY u.active DESC, u.id LIMIT 2",
+		listUsers:  "SELECT " + userColumns + fromUsers + " WHERE " + bytewise + " > ? ORDER BY " + bytewise + ", u.active DESC LIMIT ?",
 		createUser: u.insert(),
 		deleteUser: "DELETE FROM " + table + byID,
 
-		tokenByDigest: "SELECT " + tokenColumns + ", " + userColumns +
+		tokenByDigest: "SELECT " + tokenColumns + ", " + ownerColumns +
 			" FROM vestibule_static_tokens t" + owner("t.subject") + " WHERE t.digest = ?",
 		tokenOf:    "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject = ?",
-		listTokens: "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject > ? ORDER BY t.subject LIMIT ?",
+		listTokens: "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject > ?" + u.onlyMine("t.subject") + " ORDER BY t.subject LIMIT ?",
 		mayHold:    mayHold,
 		lockUser:   "SELECT 1 FROM " + table + byID + d.forUpdate(),
 		insertToken: "INSERT INTO vestibule_static_tokens (subject, digest, salt, key_id, epoch, created_us) SELECT " +
@@ -67,36 +86,39 @@ func newQueries(d dialect, u *userSQL) queries {
 		dropToken:   "DELETE FROM vestibule_static_tokens WHERE digest = ?",
 		dropTokenOf: "DELETE FROM vestibule_static_tokens WHERE subject = ?",
 
-		epoch:  "SELECT epoch FROM vestibule_subjects WHERE subject = ?",
+		epoch:  "SELECT " + present,
 		bump:   strings.Replace(bump, "{now}", serverNow, 1),
-		bumpTo: strings.Replace(bump, "{now}", "?", 1),
+		bumpTo: strings.Replace(bump, "{now}", d.typed("?", "BIGINT"), 1),
 
-		deviceByDigest: "SELECT " + deviceColumns + ", " + userColumns + " FROM vestibule_device_tokens t" + owner("t.subject") + " WHERE t.digest = ?",
-		sessionByDigest: "SELECT " + sessionColumns + ", t.data, COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
-			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
+		deviceByDigest: "SELECT " + deviceColumns + ", " + ownerColumns + " FROM vestibule_device_tokens t" + owner("t.subject") + " WHERE t.digest = ?",
+		sessionByDigest: "SELECT " + sessionColumns + ", t.data, COALESCE(" + u.subject("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
+			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), " + own +
 			" FROM vestibule_sessions t LEFT" + owner("t.subject") + " WHERE t.digest = ?",
-		oneTimeByDigest: "SELECT t.purpose, t.subject, t.epoch, t.bound, t.created_us, t.expires_us, " + userColumns +
+		oneTimeByDigest: "SELECT t.purpose, t.subject, t.epoch, t.bound, t.created_us, t.expires_us, " + ownerColumns +
 			" FROM vestibule_onetimes t" + owner("t.subject") + " WHERE t.digest = ?",
-		codeByDigest: "SELECT " + codeColumns + ", " + userColumns + " FROM vestibule_codes t" + owner("t.subject") + " WHERE t.digest = ?",
+		codeByDigest: "SELECT " + codeColumns + ", " + ownerColumns + " FROM vestibule_codes t" + owner("t.subject") + " WHERE t.digest = ?",
 		accessByDigest: "SELECT " + accessColumns + ", c.disabled OR t.family IS NOT NULL AND COALESCE(f.ended, TRUE), " +
-			"COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
-			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
+			"COALESCE(" + u.subject("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
+			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), " + own +
 			" FROM vestibule_access_tokens t JOIN vestibule_clients c ON c.id = t.client LEFT JOIN vestibule_families f ON f.id = t.family" +
 			" LEFT" + owner("t.subject") + " WHERE t.digest = ?",
 		signedAccess: "SELECT " + blocked + " OR NOT EXISTS (SELECT 1 FROM vestibule_clients WHERE id = ? AND NOT disabled)" +
 			" OR " + d.typed("?", "TEXT") + " <> '' AND NOT EXISTS (SELECT 1 FROM vestibule_families WHERE id = ? AND NOT ended), " +
-			"COALESCE(" + u.text("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
-			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), COALESCE(s.epoch, 0)" +
+			"COALESCE(" + u.subject("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
+			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), " + joined +
 			" FROM (SELECT " + d.typed("?", "TEXT") + " AS subject) t LEFT" + owner("t.subject"),
 		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, r.narrowed, " +
-			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + userColumns +
+			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + ownerColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
 			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",
 		claim:        strings.Replace(claim, "{now}", serverNow, 1),
 		decideDevice: strings.Replace(decideDeviceGrant, "{mayHold}", mayHold, 1),
 		claimAt:      strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
-		standing:     "SELECT COALESCE((SELECT epoch FROM vestibule_subjects WHERE subject = ?), 0), " + blocked,
-		userStanding: "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.cast("?"),
+		listDevices:  strings.Replace(listDevices, "{epoch}", present, 1),
+		listSessions: strings.Replace(listSessions, "{epoch}", present, 1),
+		listFamilies: strings.Replace(listFamilies, "{epoch}", present, 1),
+		standing:     "SELECT " + present + ", " + blocked,
+		userStanding: "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
 	}
 	if u.Password != "" {
 		p := d.quote(u.Password)
@@ -110,6 +132,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
 		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
+		&q.listDevices, &q.listSessions, &q.listFamilies,
 	} {
 		*s = d.bind(*s)
 	}
@@ -147,7 +170,7 @@ func (d dialect) typed(value, kind string) string {
 
 // insert is the statement of CreateUser, whose arguments are those of values.
 func (u *userSQL) insert() string {
-	names, marks := []string{u.dialect.quote(u.ID), u.dialect.quote(u.Name)}, []string{u.cast("?"), "?"}
+	names, marks := []string{u.dialect.quote(u.ID), u.dialect.quote(u.Name)}, []string{u.param(), "?"}
 	for _, name := range []string{u.Email, u.Password, u.Created} {
 		if name != "" {
 			names, marks = append(names, u.dialect.quote(name)), append(marks, "?")

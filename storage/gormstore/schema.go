@@ -30,7 +30,11 @@ func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 
 // CheckSchema reports, as joined errors, where the database differs from what
 // this program needs: its version, its tables and columns, and the application's
-// user table as it is mapped.
+// user table as it is mapped. Call it at start-up.
+//
+// Of the user table it reports active accounts that share a name, with their IDs, or a missing
+// unique index. With Options.Canonical it also reports names that are missing or not in
+// canonical form, and reads the whole table for that; see CheckNames.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	have, want, err := s.Schema(ctx)
 	if err != nil {
@@ -50,9 +54,17 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 			}
 		}
 	}
-	if s.users.UserTable != ownUsers || have == want {
+	if !s.users.own || have == want {
 		if err := s.checkUsers(ctx); err != nil {
 			found = append(found, fmt.Errorf("gormstore: user table %s is not as it is mapped: %w", s.users.Table, err))
+		} else if have == want {
+			if err := s.bound(ctx); s.users.own && errors.Is(err, errUnrecorded) {
+				// a tool migrated, and no server has been started yet
+			} else if err != nil {
+				found = append(found, err)
+			} else if err := s.checkNames(ctx); err != nil {
+				found = append(found, fmt.Errorf("gormstore: user table %s: %w", s.users.Table, err))
+			}
 		}
 	}
 	return errors.Join(found...)
@@ -89,6 +101,7 @@ func (s *Store) checkUsers(ctx context.Context) error {
 }
 
 var tables = []struct{ name, columns string }{
+	{"vestibule_spaces", "name, table_name, id_column, id_type, epoch, retired, recorded_us"},
 	{"vestibule_subjects", "subject, epoch"},
 	{"vestibule_static_tokens", "digest, subject, salt, key_id, epoch, created_us"},
 	{"vestibule_device_tokens", "digest, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us"},

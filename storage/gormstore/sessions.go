@@ -10,7 +10,7 @@ import (
 
 const (
 	sessionColumns = "t.id, COALESCE(t.subject, ''), t.epoch, t.version, t.created_us, t.auth_time_us, t.last_seen_us, t.expires_us, t.ends_us, t.user_agent, t.address"
-	listSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = " + presentEpoch +
+	listSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}" +
 		" ORDER BY t.last_seen_us DESC, t.id LIMIT ?"
 	insertSession = "INSERT INTO vestibule_sessions (digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address)" +
 		" VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -40,6 +40,9 @@ func (r *sessionRow) session() storage.Session {
 
 // SessionByDigest implements storage.Sessions with one prepared query.
 func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.Session{}, storage.User{}, err
+	}
 	var r struct {
 		t sessionRow
 		u userRow
@@ -47,19 +50,21 @@ func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.
 	t, u := &r.t, &r.u
 	err := s.hotRow(ctx, &s.sessionByDigest, []any{d[:]}, []any{
 		&t.v.ID, &t.v.Subject, &t.v.Epoch, &t.v.Version, &t.created, &t.authTime, &t.lastSeen, &t.expires, &t.ends, &t.v.UserAgent, &t.v.Address, &t.v.Data,
-		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err != nil {
 		return storage.Session{}, storage.User{}, notFound(err)
 	}
 	t.v.Digest = d
 	switch {
+	case !s.users.held(&t.v.Subject):
+		return storage.Session{}, storage.User{}, storage.ErrNotFound
 	case t.v.Subject == "":
 		return t.session(), storage.User{}, nil
 	case u.u.ID != t.v.Subject: // the account is gone; and see UserByID
 		return storage.Session{}, storage.User{}, storage.ErrNotFound
 	}
-	return t.session(), u.user(), nil
+	return t.session(), s.account(u), nil
 }
 
 // CreateSession implements storage.Sessions.
@@ -67,16 +72,16 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	if err := v.Check(); err != nil {
 		return err
 	}
-	var subject *string // NULL is nobody
-	if v.Subject != "" {
-		subject = &v.Subject
-	} else if replaces.IsZero() { // a logout may leave one in the other's place
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
+	if v.Subject == "" && replaces.IsZero() { // a logout may leave one in the other's place
 		if err := s.room(); err != nil {
 			return err
 		}
 	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
-		if subject != nil {
+		if v.Subject != "" {
 			if err := s.lockHolder(ctx, v.Subject, v.Epoch); err != nil {
 				return err
 			}
@@ -86,7 +91,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 				return err
 			}
 		}
-		n, err := s.exec(ctx, s.dialect.bind(insertSession), v.Digest[:], v.ID, subject, v.Epoch, v.Data,
+		n, err := s.exec(ctx, s.dialect.bind(insertSession), v.Digest[:], v.ID, s.users.holder(v.Subject), v.Epoch, v.Data,
 			micros(v.Created), micros(v.AuthTime), micros(v.LastSeen), micros(v.Expires), micros(v.Ends), v.UserAgent, v.Address)
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
@@ -130,10 +135,10 @@ func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
 
 // ListSessions implements storage.SessionList.
 func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return nil, nil
 	}
-	err = s.rows(ctx, s.dialect.bind(listSessions), []any{subject, subject, max(limit, 0)}, func(rows *sql.Rows) error {
+	err = s.rows(ctx, s.q.listSessions, []any{subject, subject, max(limit, 0)}, func(rows *sql.Rows) error {
 		var r sessionRow
 		var digest []byte
 		if err := rows.Scan(append(r.dest(), &digest)...); err != nil {
@@ -149,7 +154,7 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 
 // EndSessionOf implements storage.SessionList.
 func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
-	if storage.CheckID("subject", subject) != nil || storage.CheckID("session id", id) != nil {
+	if s.users.mine(subject) != nil || storage.CheckID("session id", id) != nil {
 		return storage.ErrNotFound
 	}
 	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_sessions WHERE subject = ? AND id = ?"), subject, id)
@@ -161,7 +166,7 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 
 // EndSessionsOf implements storage.SessionList.
 func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return 0, nil
 	}
 	if storage.CheckID("session id", keep) != nil {

@@ -10,20 +10,23 @@ import (
 
 // SubjectEpoch implements storage.Subjects.
 func (s *Store) SubjectEpoch(ctx context.Context, subject string) (int64, error) {
-	if storage.CheckID("subject", subject) != nil {
+	if err := s.bound(ctx); err != nil {
+		return 0, err
+	}
+	if s.users.mine(subject) != nil {
 		return 0, nil
 	}
 	var epoch int64
-	err := s.row(ctx, s.q.epoch, []any{subject}, []any{&epoch})
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
+	err := s.row(ctx, s.q.epoch, []any{subject}, []any{(*epochValue)(&epoch)})
 	return epoch, err
 }
 
 // BumpEpoch implements storage.Subjects.
 func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
-	if err := storage.CheckID("subject", subject); err != nil {
+	if err := s.bound(ctx); err != nil {
+		return 0, err
+	}
+	if err := s.users.mine(subject); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
@@ -39,6 +42,9 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 	}
 	var epoch int64
 	err = s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(&epoch) })
+	if errors.Is(err, sql.ErrNoRows) {
+		err = new(epochValue).Scan(nil)
+	}
 	return epoch, err
 }
 
@@ -91,10 +97,13 @@ func (s *Store) mayHold(ctx context.Context, subject string, epoch int64) error 
 	if !s.users.has(subject) {
 		return storage.ErrStale
 	}
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
 	var one int
 	err := s.row(ctx, s.q.mayHold, []any{subject, epoch}, []any{&one})
 	if errors.Is(err, sql.ErrNoRows) {
-		return storage.ErrStale
+		return s.stale(ctx)
 	}
 	return err
 }
@@ -114,6 +123,3 @@ func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) err
 	}
 	return s.mayHold(ctx, subject, epoch)
 }
-
-// presentEpoch is the subject's epoch within a statement.
-const presentEpoch = "COALESCE((SELECT epoch FROM vestibule_subjects WHERE subject = ?), 0)"

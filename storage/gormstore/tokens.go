@@ -37,6 +37,9 @@ func digestOf(b []byte) (d storage.Digest, err error) {
 
 // StaticTokenByDigest implements storage.StaticTokens with one prepared query.
 func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.StaticToken, storage.User, error) {
+	if err := s.bound(ctx); err != nil {
+		return storage.StaticToken{}, storage.User{}, err
+	}
 	var r struct {
 		t tokenRow
 		u userRow
@@ -44,7 +47,7 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	t, u := &r.t, &r.u
 	err := s.hotRow(ctx, &s.tokenByDigest, []any{d[:]}, []any{
 		&t.t.Subject, &t.digest, &t.t.Salt, &t.t.KeyID, &t.t.Epoch, &t.created,
-		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, &u.u.Epoch,
+		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err != nil {
 		return storage.StaticToken{}, storage.User{}, notFound(err)
@@ -56,12 +59,12 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	if u.u.ID != token.Subject { // see UserByID
 		return storage.StaticToken{}, storage.User{}, storage.ErrNotFound
 	}
-	return token, u.user(), nil
+	return token, s.account(u), nil
 }
 
 // StaticTokenOf implements storage.StaticTokens.
 func (s *Store) StaticTokenOf(ctx context.Context, subject string) (storage.StaticToken, error) {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return storage.StaticToken{}, storage.ErrNotFound
 	}
 	var r tokenRow
@@ -78,6 +81,9 @@ func (s *Store) PutStaticToken(ctx context.Context, t storage.StaticToken, old s
 	}
 	if !s.users.has(t.Subject) {
 		return storage.ErrStale
+	}
+	if err := s.bound(ctx); err != nil {
+		return err
 	}
 	var n int64
 	var err error
@@ -105,7 +111,7 @@ func (s *Store) DeleteStaticToken(ctx context.Context, d storage.Digest) error {
 
 // DeleteStaticTokenOf implements storage.StaticTokens.
 func (s *Store) DeleteStaticTokenOf(ctx context.Context, subject string) error {
-	if storage.CheckID("subject", subject) != nil {
+	if s.users.mine(subject) != nil {
 		return storage.ErrNotFound
 	}
 	return s.drop(ctx, s.q.dropTokenOf, subject)

@@ -1,10 +1,12 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -20,24 +22,43 @@ type userRow struct {
 }
 
 func (r *userRow) dest() []any {
-	return []any{&r.u.ID, &r.u.Name, &r.u.Email, &r.hash, &r.u.Active, &r.roles, &r.created, &r.u.Epoch}
+	return []any{&r.u.ID, &r.u.Name, &r.u.Email, &r.hash, &r.u.Active, &r.roles, &r.created, r.epoch()}
 }
 
-func (r *userRow) user() storage.User {
+// epoch is where the epoch is scanned to.
+func (r *userRow) epoch() *epochValue { return (*epochValue)(&r.u.Epoch) }
+
+// epochValue is an epoch as a column: NULL where the store's space has no record.
+type epochValue int64
+
+// Scan implements sql.Scanner.
+func (e *epochValue) Scan(v any) error {
+	n, ok := v.(int64)
+	switch {
+	case v == nil:
+		return fmt.Errorf("%w: its record was removed or retired while the process ran; restart it with the space's name", ErrSpace)
+	case !ok:
+		return fmt.Errorf("gormstore: an epoch of type %T", v)
+	}
+	*e = epochValue(n)
+	return nil
+}
+
+// account is the account of a row.
+func (s *Store) account(r *userRow) storage.User {
 	r.u.Password = storage.PasswordHash(r.hash)
 	if r.roles != "" {
-		r.u.Roles = strings.Split(r.roles, ",")
+		roles, err := s.users.roles(r.roles)
+		if err != nil {
+			s.faulty("account has invalid roles; it gets none", slog.String("subject", r.u.ID), slog.Any("error", err))
+		}
+		r.u.Roles = roles
 	}
-	r.u.Created = timeOf(r.created)
-	return r.u
-}
-
-func (s *Store) user(ctx context.Context, query, key string) (storage.User, error) {
-	var r userRow
-	if err := s.row(ctx, query, []any{key}, r.dest()); err != nil {
-		return storage.User{}, notFound(err)
+	r.u.Created, r.u.Epoch = timeOf(r.created), max(r.u.Epoch, s.leastEpoch.Load())
+	if s.users.space == "" {
+		return r.u
 	}
-	return r.user(), nil
+	return r.u.InSpace(s.users.space)
 }
 
 // notFound turns the absence of a row into storage.ErrNotFound.
@@ -53,33 +74,59 @@ func (s *Store) UserByID(ctx context.Context, id string) (storage.User, error) {
 	if !s.users.has(id) {
 		return storage.User{}, storage.ErrNotFound
 	}
-	u, err := s.user(ctx, s.q.userByID, id)
-	if err == nil && u.ID != id { // the column's own idea of equality is a wider one
+	if err := s.bound(ctx); err != nil {
+		return storage.User{}, err
+	}
+	var r userRow
+	if err := s.row(ctx, s.q.userByID, []any{id}, r.dest()); err != nil {
+		return storage.User{}, notFound(err)
+	}
+	if r.u.ID != id { // the column's own idea of equality is a wider one
 		return storage.User{}, storage.ErrNotFound
 	}
-	return u, err
+	return s.account(&r), nil
 }
 
-// UserByName implements storage.Users.
+// UserByName implements storage.Users. In a table of the application several rows may have the
+// name: the active one counts, and of several active ones none does.
 func (s *Store) UserByName(ctx context.Context, name string) (storage.User, error) {
 	if storage.CheckID("user name", name) != nil {
 		return storage.User{}, storage.ErrNotFound
 	}
-	u, err := s.user(ctx, s.q.userByName, name)
-	if err == nil && u.Name != name {
+	if err := s.bound(ctx); err != nil {
+		return storage.User{}, err
+	}
+	var found [2]userRow
+	n := 0
+	err := s.rows(ctx, s.q.userByName, []any{name, name}, func(rows *sql.Rows) error {
+		r := &found[n]
+		n++
+		return rows.Scan(r.dest()...)
+	})
+	switch {
+	case err != nil:
+		return storage.User{}, err
+	case n == 0 || found[0].u.Name != name:
+		return storage.User{}, storage.ErrNotFound
+	case n > 1 && found[1].u.Active:
+		s.faulty("active accounts share a name; none can log in by it",
+			slog.String("subject", found[0].u.ID), slog.String("other", found[1].u.ID), slog.String("table", s.users.Table))
 		return storage.User{}, storage.ErrNotFound
 	}
-	return u, err
+	return s.account(&found[0]), nil
 }
 
 // ListUsers implements storage.Users.
 func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users []storage.User, err error) {
+	if err := s.bound(ctx); err != nil {
+		return nil, err
+	}
 	err = s.rows(ctx, s.q.listUsers, []any{after, max(limit, 0)}, func(rows *sql.Rows) error {
 		var r userRow
 		if err := rows.Scan(r.dest()...); err != nil {
 			return err
 		}
-		users = append(users, r.user())
+		users = append(users, s.account(&r))
 		return nil
 	})
 	return users, err
@@ -94,7 +141,10 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	}
 	t := s.users
 	if !t.has(u.ID) {
-		return fmt.Errorf("%w: user id is no %s", storage.ErrInvalid, t.IDType)
+		return fmt.Errorf("%w: the user ID is no %s of the space %q", storage.ErrInvalid, cmp.Or(t.IDType, "text"), t.space)
+	}
+	if err := s.bound(ctx); err != nil {
+		return err
 	}
 	args := []any{u.ID, u.Name}
 	if t.Email != "" {
@@ -144,6 +194,9 @@ func (s *Store) change(ctx context.Context, query, what, id string, args ...any)
 	if !s.users.has(id) {
 		return storage.ErrNotFound
 	}
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
 	n, err := s.exec(ctx, query, args...)
 	if err == nil && n == 0 {
 		err = storage.ErrNotFound
@@ -167,6 +220,9 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 	if !s.users.has(id) {
 		return storage.ErrNotFound
 	}
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
 	return s.atomically(ctx, func(ctx context.Context) error {
 		var one int
 		if err := s.row(ctx, s.q.lockUser, []any{id}, []any{&one}); err != nil {
@@ -174,7 +230,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 		}
 		switch err := s.row(ctx, s.q.mayHold, []any{id, epoch}, []any{&one}); {
 		case errors.Is(err, sql.ErrNoRows):
-			return storage.ErrStale
+			return s.stale(ctx)
 		case err != nil:
 			return err
 		}

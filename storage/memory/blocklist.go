@@ -52,7 +52,7 @@ func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.B
 }
 
 func (s *Store) standing(subject string, keys storage.BlockKeys) storage.Standing {
-	st := storage.Standing{Epoch: s.epochs[subject]}
+	st := storage.Standing{Epoch: s.epochs[subject], Blocked: subject != "" && !storage.BelongsTo(s.space, subject)}
 	for _, k := range [...]storage.BlockKey{keys.JTI, keys.SID, keys.Subject} {
 		if _, ok := s.blocked[k]; ok {
 			st.Blocked = true

@@ -6,6 +6,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,11 @@ import (
 
 // Options change a Store; nil is fine.
 type Options struct {
+	// Space is the name space of the store's subjects; see storage.Spaced. A store has one
+	// table of accounts, so a name is only needed where several stores share an issuer or a
+	// master key. CreateUser returns ErrInvalid for a
+	// name that storage.CheckSpace refuses.
+	Space string
 	// Clock gives the microseconds of BumpEpoch and the times of claims; nil is
 	// time.Now.
 	Clock func() time.Time
@@ -25,7 +31,8 @@ type Options struct {
 // A transaction holds the store for itself: calls with another context wait until
 // it ends. What hashes passwords or asks other servers belongs outside of it.
 type Store struct {
-	now func() time.Time
+	now   func() time.Time
+	space string
 
 	mu     sync.RWMutex
 	users  map[string]storage.User // by id
@@ -87,6 +94,7 @@ var (
 	_ storage.Consents     = (*Store)(nil)
 	_ storage.Pruner       = (*Store)(nil)
 	_ storage.Transactor   = (*Store)(nil)
+	_ storage.Spaced       = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -130,7 +138,24 @@ func New(opts *Options) *Store {
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock
 	}
+	if opts != nil {
+		s.space = opts.Space
+	}
 	return s
+}
+
+// Space implements storage.Spaced: Options.Space.
+func (s *Store) Space() string { return s.space }
+
+// mine returns ErrInvalid unless subject can be a subject of this store's space.
+func (s *Store) mine(subject string) error {
+	if err := storage.CheckID("subject", subject); err != nil {
+		return err
+	}
+	if !storage.BelongsTo(s.space, subject) {
+		return fmt.Errorf("%w: the subject is not of the space %q", storage.ErrInvalid, s.space)
+	}
+	return nil
 }
 
 // Ping returns ctx's error: memory is always there.

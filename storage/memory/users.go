@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -57,9 +58,13 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users [
 
 // CreateUser implements storage.Users.
 func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
-	if err := u.Check(); err != nil {
+	if err := errors.Join(u.Check(), storage.CheckSpace(s.space)); err != nil {
 		return err
 	}
+	if err := s.mine(u.ID); err != nil {
+		return err
+	}
+	u = u.InSpace(s.space)
 	return s.write(ctx, func(t *tx) error {
 		_, idTaken := s.users[u.ID]
 		_, nameTaken := s.names[u.Name]
@@ -156,7 +161,7 @@ func (s *Store) SubjectEpoch(ctx context.Context, subject string) (epoch int64, 
 
 // BumpEpoch implements storage.Subjects.
 func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
-	if err := storage.CheckID("subject", subject); err != nil {
+	if err := s.mine(subject); err != nil {
 		return 0, err
 	}
 	err = s.write(ctx, func(t *tx) error {
@@ -168,7 +173,7 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 
 // ForgetSubject implements storage.Subjects.
 func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
-	if err := storage.CheckID("subject", subject); err != nil {
+	if err := s.mine(subject); err != nil {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {

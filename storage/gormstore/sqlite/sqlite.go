@@ -6,6 +6,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strconv"
@@ -24,8 +25,9 @@ import (
 // The file is in WAL mode; each commit is on the disk before it is acknowledged
 // (synchronous=FULL); foreign keys are on; a writer waits for another process's
 // lock for somewhat less than the store's timeout. While less than 64 MiB are free on the file
-// system, records that anonymous callers cause are refused (gormstore.Options.Free). Journal and index files lie
-// beside it, so it does not belong on a network file system.
+// system, records that anonymous callers cause are refused (gormstore.Options.Free). Journal and
+// index files lie beside it, so it does not belong on a network file system. A file that this
+// user may only read is opened read-only: what is there is read, every change is an error.
 func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
 	if path == "" {
 		return nil, errors.New("sqlite: no path")
@@ -54,6 +56,10 @@ func open(path string, busy time.Duration) (*gorm.DB, error) {
 		return openMemory(busy)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	readOnly := errors.Is(err, fs.ErrPermission)
+	if readOnly {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +70,10 @@ func open(path string, busy time.Duration) (*gorm.DB, error) {
 		path = "/" + trimmed // after "file:", two slashes begin the name of a host
 	}
 	settings := settings(busy)
-	settings.Set("_journal_mode", "WAL")
+	if settings.Set("_journal_mode", "WAL"); readOnly {
+		settings.Del("_journal_mode")
+		settings.Set("mode", "ro")
+	}
 	db, err := gorm.Open(driver.Open("file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode()), gormstore.Config())
 	if err != nil {
 		return nil, err

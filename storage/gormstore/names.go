@@ -1,0 +1,186 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"hash/maphash"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// NameFault is what CheckNames reports.
+type NameFault struct {
+	// Problem is NameMissing, NameRefused, NameNotCanonical or NameShared.
+	Problem string
+	// IDs are subjects: one account, or for NameShared two of those that share a name. Names
+	// are not reported, so that a log of faults holds no e-mail addresses.
+	IDs []string
+}
+
+// The problems of NameFault. An account with any of them can not log in by its name; its tokens
+// and sessions work.
+const (
+	NameMissing      = "the name is missing"                        // NULL or ""
+	NameRefused      = "the name has no canonical form"             // canonical returns an error
+	NameNotCanonical = "the name is not in its canonical form"      // nobody can type it
+	NameShared       = "the name, in canonical form, is not unique" // none of them can log in
+)
+
+const (
+	namePage    = 1000
+	namesInPass = 100_000 // names that a pass remembers, as 8 bytes and an ID
+)
+
+// CheckNames walks the account table and reports active accounts that can not log in by name.
+// canonical is what the login uses (password.Options.Canonical). It changes nothing and works
+// in bounded memory: it reads pages of 1,000 rows, twice or more where many names are not
+// canonical. Run it before a table is taken into use, in a job: it has a minute for each page.
+//
+// An error of report ends the walk and is returned. Any other error is a store failure.
+func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, error), report func(NameFault) error) error {
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
+	p := s.patient()
+	p.recorded.Store(true)
+	p.leastEpoch.Store(s.leastEpoch.Load())
+	crooked := 0
+	err := p.walkNames(ctx, func(page []namedRow) error {
+		for _, r := range page {
+			form, problem := r.judge(canonical)
+			if problem == "" {
+				continue
+			}
+			if err := report(NameFault{problem, []string{r.id}}); err != nil {
+				return err
+			}
+			if form == "" {
+				continue
+			}
+			crooked++
+			switch other, err := p.UserByName(ctx, form); {
+			case errors.Is(err, storage.ErrNotFound) || err == nil && !other.Active:
+			case err != nil:
+				return err
+			default:
+				if err := report(NameFault{NameShared, []string{other.ID, r.id}}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.sharedNames(ctx, func(a, b string) error { return report(NameFault{NameShared, []string{a, b}}) }); err != nil {
+		return err
+	}
+	// Names that are not canonical may become equal to each other.
+	seed := maphash.MakeSeed()
+	passes := (crooked + namesInPass - 1) / namesInPass
+	for pass := range passes {
+		first := make(map[uint64]string)
+		err := p.walkNames(ctx, func(page []namedRow) error {
+			for _, r := range page {
+				form, problem := r.judge(canonical)
+				h := maphash.String(seed, form)
+				if problem == "" || form == "" || h%uint64(passes) != uint64(pass) {
+					continue
+				}
+				if id, seen := first[h]; !seen {
+					first[h] = r.id
+				} else if err := report(NameFault{NameShared, []string{id, r.id}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namedRow is an active account.
+type namedRow struct {
+	id   string
+	name sql.NullString
+}
+
+// judge returns the canonical form and what is wrong with the name. The form is "" where there
+// is none.
+func (r namedRow) judge(canonical func(string) (string, error)) (form, problem string) {
+	if r.name.String == "" {
+		return "", NameMissing
+	}
+	form, err := canonical(r.name.String)
+	switch {
+	case err != nil:
+		return "", NameRefused
+	case form != r.name.String:
+		return form, NameNotCanonical
+	}
+	return form, ""
+}
+
+// walkNames reads the active accounts in pages, by id.
+func (s *Store) walkNames(ctx context.Context, f func([]namedRow) error) error {
+	u := s.users
+	query, args := "SELECT "+u.subject("u.id")+", "+u.login+" FROM "+u.source+" u WHERE u.active", []any(nil)
+	for {
+		var page []namedRow
+		err := s.rows(ctx, s.dialect.bind(query+" ORDER BY u.id LIMIT ?"), append(args, namePage), func(rows *sql.Rows) error {
+			var r namedRow
+			err := rows.Scan(&r.id, &r.name)
+			page = append(page, r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := f(page); err != nil || len(page) < namePage {
+			return err
+		}
+		if args == nil {
+			query += " AND u.id > " + u.param()
+		}
+		args = []any{page[len(page)-1].id}
+	}
+}
+
+// sharedNames reports two accounts of each name that several active ones have, byte for byte.
+func (s *Store) sharedNames(ctx context.Context, report func(a, b string) error) error {
+	u := s.users
+	name, id := u.login, u.subject("u.id")
+	collation := " COLLATE BINARY"
+	if s.dialect == postgres {
+		collation = ` COLLATE "C"`
+	}
+	name = "CAST(" + name + " AS TEXT)" + collation
+	id = "CAST(" + id + " AS TEXT)" + collation
+	query := "SELECT " + name + ", MIN(" + id + "), MAX(" + id + ") FROM " + u.source + " u WHERE u.active AND " + name + " > ? GROUP BY 1 HAVING COUNT(*) > 1 ORDER BY 1 LIMIT ?"
+	for after := ""; ; {
+		var pairs [][3]string
+		err := s.rows(ctx, s.dialect.bind(query), []any{after, namePage}, func(rows *sql.Rows) error {
+			var p [3]string
+			err := rows.Scan(&p[0], &p[1], &p[2])
+			pairs = append(pairs, p)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			if err := report(p[1], p[2]); err != nil {
+				return err
+			}
+		}
+		if len(pairs) < namePage {
+			return nil
+		}
+		after = pairs[len(pairs)-1][0]
+	}
+}

@@ -1,0 +1,210 @@
+package gormstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// ErrSpace: the database's record of account tables does not agree with this store's
+// Options.Space and Options.Users, or there is no record of them. The error says what to do. No
+// credential is accepted and none is issued meanwhile.
+var ErrSpace = errors.New("gormstore: account table")
+
+// errUnrecorded: nothing is wrong, but Migrate was not called.
+var errUnrecorded = errors.New("is not recorded")
+
+// Space implements storage.Spaced: Options.Space.
+func (s *Store) Space() string { return s.users.space }
+
+// space is a row of vestibule_spaces.
+type space struct {
+	name, table, idColumn, idType string
+	epoch                         int64
+	retired                       bool
+}
+
+func (v space) String() string {
+	if v.name == "" {
+		return v.table + " (without a space)"
+	}
+	return fmt.Sprintf("%s (space %q)", v.table, v.name)
+}
+
+// mine is the record that this store needs. The table is named with its schema, so that one
+// name under two search paths is two tables; a table that is not there yet will be where an
+// unqualified CREATE TABLE puts it.
+func (s *Store) mySpace(ctx context.Context) (space, error) {
+	u := s.users
+	v := space{name: u.space, table: strings.ToLower(u.Table), idColumn: u.ID, idType: cmp.Or(u.IDType, "text")}
+	if s.dialect == sqlite {
+		v.idColumn = strings.ToLower(v.idColumn)
+		if !strings.Contains(v.table, ".") {
+			v.table = "main." + v.table
+		}
+		return v, nil
+	}
+	const where = "SELECT COALESCE((SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" +
+		" WHERE c.oid = to_regclass($1)), '')"
+	err := s.row(ctx, where, []any{s.dialect.quote(u.Table)}, []any{&v.table})
+	if err == nil && v.table == "" {
+		v.table = u.Table
+		if !strings.Contains(v.table, ".") {
+			err = s.row(ctx, "SELECT COALESCE(CAST(current_schema() AS TEXT), '') || '.' || CAST($1 AS TEXT)", []any{u.Table}, []any{&v.table})
+		}
+	}
+	return v, err
+}
+
+func (s *Store) spaces(ctx context.Context) (all []space, err error) {
+	err = s.rows(ctx, "SELECT name, table_name, id_column, id_type, epoch, retired FROM vestibule_spaces ORDER BY name", nil, func(rows *sql.Rows) error {
+		var v space
+		err := rows.Scan(&v.name, &v.table, &v.idColumn, &v.idType, &v.epoch, &v.retired)
+		all = append(all, v)
+		return err
+	})
+	return all, err
+}
+
+// judge reports whether v is recorded among all, or why it can not be.
+func judge(v space, all []space) (recorded bool, err error) {
+	fault := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{ErrSpace}, args...)...)
+	}
+	for _, r := range all {
+		if r.name != v.name {
+			continue
+		}
+		switch {
+		case r.retired:
+			for _, named := range all {
+				if named.table == v.table && !named.retired {
+					return false, fault("%s has the space %q since it was named: set Options.Space to it", v.table, named.name)
+				}
+			}
+			return false, fault("space %q was retired and is never used again: set Options.Space to a new name", v.name)
+		case r.table != v.table && v.name == "":
+			return false, fault("the database already serves %s; with a second table, %s, each needs a name: call NameSpace once in the program of the first, then set Options.Space in both", r.table, v.table)
+		case r.table != v.table:
+			return false, fault("space %q belongs to %s and is never given to another table, such as %s: set Options.Space to another name", v.name, r.table, v.table)
+		case r.idColumn != v.idColumn || r.idType != v.idType:
+			return false, fault("credentials of %s are bound to the %s column %s, not to the %s column %s: restore UserTable.ID and IDType", r, r.idType, r.idColumn, v.idType, v.idColumn)
+		}
+		return true, nil
+	}
+	for _, r := range all {
+		switch {
+		case r.retired:
+		case r.table == v.table && r.name == "":
+			return false, fault("%s has no name in this database: call NameSpace once to name it %q (it ends all credentials)", v.table, v.name)
+		case r.table == v.table:
+			return false, fault("%s is recorded as space %q: set Options.Space to that", v.table, r.name)
+		case r.name == "":
+			return false, fault("the database serves %s without a name; before %s can be added, call NameSpace once in the program of %s", r.table, v.table, r.table)
+		case v.name == "":
+			return false, fault("the database serves %s: %s needs a name too: set Options.Space", r, v.table)
+		}
+	}
+	return false, nil
+}
+
+// bound returns ErrSpace unless the database has this store's record. It asks once. Whether the
+// record is still there, every statement asks that issues something, looks an account up, or
+// judges a signed token; a look-up by digest need not, since NameSpace renames what it would find.
+func (s *Store) bound(ctx context.Context) error {
+	if s.recorded.Load() {
+		return nil
+	}
+	v, err := s.mySpace(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := s.spaces(ctx)
+	if noTable(err) {
+		return fmt.Errorf("%w: the database has no records of account tables: call Migrate: %w", ErrSpace, err)
+	}
+	if err != nil {
+		return err
+	}
+	switch recorded, err := judge(v, all); {
+	case err != nil:
+		return err
+	case !recorded:
+		return fmt.Errorf("%w: %s %w: call Migrate, or RecordSpace where the schema is current", ErrSpace, v, errUnrecorded)
+	}
+	for _, r := range all {
+		if r.name == v.name {
+			s.leastEpoch.Store(r.epoch) // which never changes
+		}
+	}
+	s.recorded.Store(s.tx(ctx) == nil) // what a transaction wrote may be taken back
+	return nil
+}
+
+// noTable reports that the database does not have a table yet.
+func noTable(err error) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState() == "42P01" // undefined_table
+	}
+	return err != nil && strings.Contains(err.Error(), "no such table")
+}
+
+// stale is why a subject may not hold what was to be issued: ErrStale, or ErrSpace where the
+// store's space was retired.
+func (s *Store) stale(ctx context.Context) error {
+	var epoch int64
+	err := s.row(ctx, s.dialect.bind("SELECT epoch FROM vestibule_spaces WHERE name = ? AND NOT retired"), []any{s.users.space}, []any{&epoch})
+	switch {
+	case err == nil:
+		return storage.ErrStale
+	case errors.Is(err, sql.ErrNoRows):
+		return new(epochValue).Scan(nil)
+	}
+	return err
+}
+
+// RecordSpace records the account table of this store under its Options.Space, unless that was
+// done, and changes nothing else. Migrate calls it; use it alone where another tool migrates. It
+// needs INSERT on vestibule_spaces the first time, and only SELECT later.
+//
+// It returns ErrSpace where the table or the name is recorded in another way, or a database
+// would get a second table while one of them has no name.
+func (s *Store) RecordSpace(ctx context.Context) error {
+	if err := s.bound(ctx); err == nil {
+		return nil
+	}
+	err := s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.advisory(ctx, "vestibule spaces"); err != nil {
+			return err
+		}
+		v, err := s.mySpace(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := s.spaces(ctx)
+		if err != nil {
+			return err
+		}
+		if recorded, err := judge(v, all); err != nil || recorded {
+			return err
+		}
+		return s.insertSpace(ctx, v, 0)
+	})
+	if err != nil {
+		return s.missingRight("record the account table", "INSERT on vestibule_spaces", err)
+	}
+	return s.bound(ctx)
+}
+
+func (s *Store) insertSpace(ctx context.Context, v space, epoch int64) error {
+	_, err := s.exec(ctx, s.dialect.bind("INSERT INTO vestibule_spaces (name, table_name, id_column, id_type, epoch, recorded_us) VALUES (?, ?, ?, ?, ?, ?)"),
+		v.name, v.table, v.idColumn, v.idType, epoch, time.Now().UnixMicro())
+	return err
+}
