@@ -384,7 +384,7 @@ func TestSpaceOfNewAccounts(t *testing.T) {
 		}
 		_, _ = passwords.CheckPassword(httptest.NewRequest("POST", "/", nil), "ann", "x")
 	}
-	if fmt.Sprintf("%q", c.accounts) != `["ann" "customers\x00ann" "staff\x00ann"]` {
+	if fmt.Sprintf("%q", c.accounts) != `["\x00ann" "customers\x00ann" "staff\x00ann"]` {
 		t.Errorf("edge_A01: attempts count as %q", c.accounts)
 	}
 }

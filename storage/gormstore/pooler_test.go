@@ -94,6 +94,7 @@ func TestPoolerModes(t *testing.T) {
 	}
 	t.Run("edge_C01/cache_describe", func(t *testing.T) {
 		s := opened(t)(postgres.Open(withMode(pgtest.Bouncer(t, storetest.URL(t)), "cache_describe"), &opts))
+		s = migrated(t, s)
 		if err := lookups(t, s); err != nil {
 			t.Error(err)
 		}
@@ -115,7 +116,7 @@ func TestPoolerModes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := opened(t)(gormstore.Own(db, &opts))
+		s := migrated(t, opened(t)(gormstore.Own(db, &opts)))
 		if err := lookups(t, s); err != nil {
 			t.Error(err)
 		}

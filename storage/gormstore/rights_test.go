@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -122,24 +121,13 @@ func TestMigrateWithFewRights(t *testing.T) {
 				t.Error("a read-only database was changed")
 			}
 		})
-		t.Run("edge_C06/file of another user", func(t *testing.T) {
-			if os.Geteuid() == 0 {
-				t.Skip("root may write everything")
-			}
-			if err := os.Chmod(path, 0o400); err != nil {
-				t.Fatal(err)
-			}
-			r := opened(t)(sqlite.Open(path, nil))
-			if err := errors.Join(r.Migrate(ctx), r.CheckSchema(ctx)); err != nil {
-				t.Error(err)
-			}
-			if err := r.SetActive(ctx, "1", false); err == nil {
-				t.Error("a read-only database was changed")
-			}
-		})
 		t.Run("edge_C06/read-only file, old schema", func(t *testing.T) {
 			old := filepath.Join(t.TempDir(), "old")
-			if err := os.WriteFile(old, nil, 0o600); err != nil {
+			empty, err := sqlite.Open(old, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(empty.Ping(ctx), empty.Close()); err != nil {
 				t.Fatal(err)
 			}
 			says(t, readOnly(old).Migrate(ctx), "read-only")
