@@ -27,6 +27,11 @@ type Options struct {
 	// own (RULES C2). A request with one of them is treated as one without the
 	// header.
 	IgnoreKeywords []string
+	// Unavailable reports whether an error that a handler gives to Respond is the fault of a
+	// dependency (503) and not a mistake of the program (500). Use it for the errors of your database
+	// driver that Respond does not recognize; see Undecided. nil: no others. It is called
+	// concurrently.
+	Unavailable func(error) bool
 	// RetryAfter is what a 503 tells the client to wait, unless the fault knows
 	// better; 0 is 5 seconds.
 	RetryAfter time.Duration
@@ -53,6 +58,10 @@ type Middleware struct {
 	vary       []string // of a chain that reads cookies
 	now        func() time.Time
 	refusals   RefusalLimiter // nil: none
+
+	unavailable func(error) bool
+	accepting   int           // the leaf that accepted the request's credential, or nobody
+	behind      []*Middleware // the same middleware for who is behind each leaf
 }
 
 // New makes middleware of an authenticator, most often a Chain. A nil opts is
@@ -65,13 +74,16 @@ func New(a Authenticator, opts *Options) *Middleware {
 		o = *opts
 	}
 	leaves, err := flatten(nil, a)
+	if err == nil {
+		err = metadataConflict(leaves)
+	}
 	if err != nil {
 		panic(err)
 	}
 	m := &Middleware{
 		plan: newPlan(leaves), write: o.WriteError, policy: o.Challenges, observe: o.Observe, log: o.Logger,
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock, refusals: o.Refusals,
-		vary: []string{"Cookie"},
+		vary: []string{"Cookie"}, unavailable: o.Unavailable, accepting: nobody,
 	}
 	if m.write == nil {
 		m.write = WriteDetail
@@ -81,6 +93,11 @@ func New(a Authenticator, opts *Options) *Middleware {
 	}
 	if m.now == nil {
 		m.now = time.Now
+	}
+	for i := range leaves {
+		b := *m
+		b.accepting, b.behind = i, nil
+		m.behind = append(m.behind, &b)
 	}
 	return m
 }
@@ -98,12 +115,16 @@ func (m *Middleware) logger() *slog.Logger {
 // calls next with the identity in the request's context. An anonymous request
 // goes on as such: whether it may is for package authz. An identity that an outer
 // middleware left is replaced, also by the anonymous one.
-func (m *Middleware) Handler(next http.Handler) http.Handler { return &handler{m, next, false} }
+func (m *Middleware) Handler(next http.Handler) http.Handler {
+	return &handler{m: m, next: next, needs: scopesNeeded(next)}
+}
 
 // Bare gives next the middleware's way to answer errors, without asking anybody:
 // for login endpoints, which read their own credential, and for health checks.
 // More than one Authorization header is refused all the same.
-func (m *Middleware) Bare(next http.Handler) http.Handler { return &handler{m, next, true} }
+func (m *Middleware) Bare(next http.Handler) http.Handler {
+	return &handler{m: m, next: next, bare: true}
+}
 
 // Schemes returns the names of the chain's schemes in order.
 func (m *Middleware) Schemes() []string {
@@ -119,6 +140,8 @@ type handler struct {
 	m    *Middleware
 	next http.Handler
 	bare bool
+
+	needs []func(*http.Request) []string // of the guards behind it: which scopes they need
 }
 
 // Unwrap returns the handler behind the middleware.
@@ -160,11 +183,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if m.refusals != nil {
 			err = m.refusals.Refused(r, err)
 		}
-		m.respond(w, r, err, by)
+		m.respond(w, r, withScopes(err, h.scopes(r)), by)
 		return
 	}
-	if m.refusals != nil && by >= 0 {
-		m.refusals.Accepted(r)
+	if by >= 0 {
+		if m.refusals != nil {
+			m.refusals.Accepted(r)
+		}
+		m = m.behind[by]
 	}
 	ctx := newContext(r.Context(), m, &f)
 	if trace != nil {
