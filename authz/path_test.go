@@ -212,7 +212,7 @@ func TestRequirePlainPath(t *testing.T) {
 	dir := files(t)
 	raw := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // a router that matches the path as it is
 		if strings.HasPrefix(r.URL.EscapedPath(), "/files/secret/") {
-			http.Error(w, "no", 403)
+			http.Error(w, "no", http.StatusForbidden)
 			return
 		}
 		http.FileServer(http.Dir(dir)).ServeHTTP(w, r)
