@@ -35,7 +35,7 @@ func TestRespondTellsFaultsFromBugs(t *testing.T) {
 		}
 		return err
 	}
-	_, parse := url.Parse("http://" + "[x")
+	_, parse := url.Parse(fmt.Sprint("http://", "[x"))
 	_, number := strconv.Atoi("x")
 	_, absent := os.Open("/nowhere/at/all")
 	_, request := http.Get("http://127.0.0.1:1/")
