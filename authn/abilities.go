@@ -8,8 +8,14 @@ import (
 )
 
 // Challenger is an Authenticator that has a challenge. Challenge returns the
-// value of WWW-Authenticate for a request that err refused, or "" for none. err
-// is ErrNoCredentials where a credential is missing.
+// value of WWW-Authenticate for a request that err refused, or "" for none. Several challenges
+// are separated by commas (RFC 9110, section 11.6.1). For a scheme with bearer tokens
+// use [BearerChallenge].
+//
+// err wraps ErrNoCredentials if a credential is missing. It is an *Error if this scheme refused
+// the credential, or if it accepted it and the identity lacks a scope: a 403 with the code
+// [CodeInsufficientScope]. New calls Challenge once with a request that has no more than a method and a
+// path, to find schemes that name different resource_metadata.
 type Challenger interface {
 	Challenge(r *http.Request, err error) string
 }

@@ -43,7 +43,7 @@ func TestAttacksOnHeaders(t *testing.T) {
 		}
 	})
 	t.Run("attack_002_malformed_bearer", func(t *testing.T) {
-		for _, value := range []string{"Bearer", "Bearer ", "Bearer  " + w.good, "Bearer\t" + w.good, "Bearer " + w.good + " ", "Bearer " + w.good + " x", "Bearer ====", "Bearer a=b", "Bearer " + w.good + ","} {
+		for _, value := range []string{"Bearer", "Bearer ", "Bearer\t" + w.good, "Bearer \t" + w.good, "Bearer " + w.good + " ", "Bearer " + w.good + " x", "Bearer ====", "Bearer a=b", "Bearer " + w.good + ","} {
 			got := ask(mux, "GET", "/closed", "Authorization: "+value)
 			if got.Code != http.StatusBadRequest {
 				t.Errorf("%q: %d", value, got.Code)
@@ -131,7 +131,7 @@ func TestAttacksOnHeaders(t *testing.T) {
 		}
 	})
 	t.Run("attack_008_spaces_before_a_token", func(t *testing.T) {
-		for value, want := range map[string]int{"Bearer " + strings.Repeat(" ", 100_000) + "bad": 401, "Token " + strings.Repeat(" ", 10_000) + "bad": 401, "Bearer " + strings.Repeat(" ", 10_000) + "bad": 400, strings.Repeat(" ", 10_000) + "Token bad": 401} {
+		for value, want := range map[string]int{"Bearer " + strings.Repeat(" ", 100_000) + "bad": 401, "Token " + strings.Repeat(" ", 10_000) + "bad": 401, "Bearer " + strings.Repeat(" ", 10_000) + "bad": 401, strings.Repeat(" ", 10_000) + "Token bad": 401} {
 			if n := allocated(mux, value); n > 4<<10 {
 				t.Errorf("%.10q…: %d bytes allocated", value, n)
 			}

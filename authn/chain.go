@@ -35,12 +35,16 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 }
 
 // Check reports why a would be a mistake: a nil member, the same member twice,
-// two members that claim the same credentials (RULES C1), or one that takes what is
-// left (Rest) before another. New panics on what
+// two members that claim the same credentials, one that takes what is
+// left (Rest) before another, or two that name different resource_metadata in their
+// challenges. New panics on what
 // Check reports. An empty chain is no error for New, since it lets nobody in, but
 // Check reports it: nobody wants one.
 func Check(a Authenticator) error {
 	p, err := flatten(nil, a)
+	if err == nil {
+		err = metadataConflict(p)
+	}
 	if err == nil && len(p) == 0 {
 		err = errors.New("authn: the chain is empty, so nobody can be authenticated")
 	}

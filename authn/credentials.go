@@ -15,11 +15,11 @@ const MaxCredential = 16 << 10
 // header; a scheme of your own starts with it. The keyword is compared without
 // regard to case.
 //
-// It returns ErrNoCredentials where the header is absent or has another keyword,
+// It returns ErrNoCredentials if the header is absent or has another keyword,
 // and otherwise an *Error for a header that holds no single credential:
 //   - several Authorization headers: 400 invalid_request;
-//   - under "Bearer" and "DPoP": exactly one space and one token68 of RFC 9110
-//     section 11.2, or 400 invalid_request (RFC 6750 section 3.1);
+//   - under "Bearer" and "DPoP": one or more spaces and one token68 (RFC 9110, sections
+//     11.2 and 11.4), or 400 invalid_request (RFC 6750, section 3.1). A tab is no space there;
 //   - under any other keyword, as Django REST Framework does: any ASCII white
 //     space separates, and an empty, divided or non-UTF-8 credential is a 401
 //     with its text, where kind is the word that names the credential ("token",
@@ -39,8 +39,8 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	if len(rest) > MaxCredential {
 		return "", errTooLong
 	}
-	if len(rest) >= 2 && rest[0] == ' ' && isToken68(rest[1:]) { // good under any keyword
-		return rest[1:], nil
+	if text := afterSpaces(rest); text != "" && isToken68(text) { // good under any keyword
+		return text, nil
 	}
 	if strings.EqualFold(keyword, "Bearer") || strings.EqualFold(keyword, "DPoP") {
 		return "", errMalformedBearer
@@ -61,25 +61,37 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	return token, nil
 }
 
-// Presented returns what stands behind keyword and one space in the request's only
-// Authorization header, or "". It checks nothing of it: it is for a scheme that looks whether
-// it has accepted that very text before, and asks Credentials where it has not.
+// Presented returns what follows keyword and one or more spaces in the request's only
+// Authorization header, or "". It checks nothing of it: it is for a scheme that looks up whether
+// it has accepted that very text before, and calls Credentials if it has not.
 func Presented(r *http.Request, keyword string) string {
 	lines := r.Header["Authorization"]
 	if len(lines) != 1 {
 		return ""
 	}
 	rest, ok := cutKeyword(lines[0], keyword)
-	if !ok || len(rest) > MaxCredential || len(rest) < 2 || rest[0] != ' ' {
+	if !ok || len(rest) > MaxCredential {
 		return ""
 	}
-	return rest[1:]
+	return afterSpaces(rest)
+}
+
+// afterSpaces returns what follows the spaces at the beginning of s, or "" if there is no space.
+func afterSpaces(s string) string {
+	if len(s) < 2 || s[0] != ' ' {
+		return ""
+	}
+	i := 1
+	for i < len(s) && s[i] == ' ' {
+		i++
+	}
+	return s[i:]
 }
 
 var (
 	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.").With(errors.New("several Authorization headers"))
 	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").With(errors.New("a credential that is too long"))
-	errMalformedBearer = BadRequest("The Authorization header is malformed.").With(errors.New("not one token68 after one space"))
+	errMalformedBearer = BadRequest("The Authorization header is malformed.").With(errors.New("not one token68 after spaces"))
 )
 
 const asciiSpace = " \t\n\v\f\r"

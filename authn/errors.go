@@ -36,6 +36,10 @@ type Error struct {
 	// Challenge, where not "", is sent as WWW-Authenticate instead of the chain's
 	// challenges.
 	Challenge string
+	// Scopes are all scopes that the route needs, if it needs some. A 403 with Scopes is
+	// answered with the challenge of the scheme that accepted the credential, which names
+	// them if its protocol has a word for them. Package authz sets them.
+	Scopes []string
 	// RetryAfter, where above 0, is sent as Retry-After in whole seconds, rounded
 	// up.
 	RetryAfter time.Duration
@@ -56,6 +60,9 @@ type Member struct {
 // Error returns the public half, and the private cause where there is one. It is
 // for the log; the client is sent Code and Detail alone.
 func (e *Error) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	s := fmt.Sprintf("%d %s", e.Status, e.Code)
 	if e.Detail != "" {
 		s += ": " + e.Detail
@@ -72,7 +79,12 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the private cause, or nil.
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error {
+	if e == nil { // a typed nil, which a handler returned as an error
+		return nil
+	}
+	return e.cause
+}
 
 // With returns a copy of e whose private cause is cause. The cause goes to the
 // log and is never sent; it must not hold a secret.
@@ -138,12 +150,15 @@ func Throttled(wait time.Duration) *Error {
 }
 
 // InvalidLogin is the 401 of a login endpoint for a wrong password, an unknown
-// name and a disabled user alike.
+// name and a disabled user alike. Respond never answers it with a Basic challenge: a browser
+// would open its password dialogue over the login page.
 func InvalidLogin() *Error {
-	e := newError(http.StatusUnauthorized, "invalid_credentials", "", "Unable to log in with provided credentials.")
-	e.Members = []Member{{"code", "invalid_credentials"}}
+	e := newError(http.StatusUnauthorized, codeInvalidLogin, "", "Unable to log in with provided credentials.")
+	e.Members = []Member{{"code", codeInvalidLogin}}
 	return e
 }
+
+const codeInvalidLogin = "invalid_credentials"
 
 func newError(status int, code, detail, standard string) *Error {
 	if detail == "" {
@@ -169,8 +184,9 @@ type unrecognized struct{ refusal *Error }
 func (u *unrecognized) Error() string { return ErrUnrecognized.Error() }
 func (u *unrecognized) Unwrap() error { return ErrUnrecognized }
 
-// Unavailable is a fault: the question could not be decided just now. Any error
-// that is not an *Error counts as one; this type adds when to try again.
+// Unavailable is the fault of a dependency that is known: the question could not be decided
+// just now. [Respond] answers it with 503 and logs it at Warn. It also says when to try again. To
+// mark an error without changing its log level, use [Undecided].
 type Unavailable struct {
 	Reason     string
 	RetryAfter time.Duration

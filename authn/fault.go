@@ -8,6 +8,12 @@ import (
 	"runtime/debug"
 )
 
+// bug is an error of the program: 500.
+type bug struct{}
+
+func (bug) Error() string   { return "authn: the error is no refusal and no fault of a dependency" }
+func (bug) StatusCode() int { return http.StatusInternalServerError }
+
 // panicked is a panic inside a scheme, as a fault.
 type panicked struct {
 	what  string
@@ -25,6 +31,9 @@ func newPanic(v any) error {
 }
 
 func (p *panicked) Error() string { return "authn: panic in a scheme: " + p.what }
+
+// Stack returns where the scheme panicked, for the log.
+func (p *panicked) Stack() string { return string(p.stack) }
 
 // refusal returns the *Error that err is or wraps. A typed nil is none.
 func refusal(err error) *Error {

@@ -30,6 +30,11 @@ type Options struct {
 	// own (RULES C2). A request with one of them is treated as one without the
 	// header.
 	IgnoreKeywords []string
+	// Unavailable reports whether an error that a handler gives to Respond is the fault of a
+	// dependency (503) and not a mistake of the program (500). Use it for the errors of your database
+	// driver that Respond does not recognize; see Undecided. nil: no others. It is called
+	// concurrently.
+	Unavailable func(error) bool
 	// RetryAfter is what a 503 tells the client to wait, unless the fault knows
 	// better; 0 is 5 seconds.
 	RetryAfter time.Duration
@@ -57,6 +62,10 @@ type Middleware struct {
 	vary       []string // the headers that an answer depends on: Cookie, Authorization
 	now        func() time.Time
 	refusals   RefusalLimiter // nil: none
+
+	unavailable func(error) bool
+	accepting   int           // the leaf that accepted the request's credential, or nobody
+	behind      []*Middleware // the same middleware for who is behind each leaf
 }
 
 // New makes middleware of an authenticator, most often a Chain. A nil opts is
@@ -69,12 +78,16 @@ func New(a Authenticator, opts *Options) *Middleware {
 		o = *opts
 	}
 	leaves, err := flatten(nil, a)
+	if err == nil {
+		err = metadataConflict(leaves)
+	}
 	if err != nil {
 		panic(err)
 	}
 	m := &Middleware{
 		plan: newPlan(leaves), write: o.WriteError, writePage: o.WritePage, policy: o.Challenges, observe: o.Observe, log: o.Logger,
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock, refusals: o.Refusals,
+		unavailable: o.Unavailable, accepting: nobody,
 	}
 	m.vary = varyOf(leaves)
 	if m.write == nil {
@@ -88,6 +101,11 @@ func New(a Authenticator, opts *Options) *Middleware {
 	}
 	if m.now == nil {
 		m.now = time.Now
+	}
+	for i := range leaves {
+		b := *m
+		b.accepting, b.behind = i, nil
+		m.behind = append(m.behind, &b)
 	}
 	return m
 }
@@ -105,14 +123,18 @@ func (m *Middleware) logger() *slog.Logger {
 // calls next with the identity in the request's context. An anonymous request
 // goes on as such: whether it may is for package authz. An identity that an outer
 // middleware left is replaced, also by the anonymous one.
-func (m *Middleware) Handler(next http.Handler) http.Handler { return m.handler(next, false) }
+func (m *Middleware) Handler(next http.Handler) http.Handler {
+	h := m.handler(next, false)
+	h.needs = scopesNeeded(next)
+	return h
+}
 
 // Bare gives next the middleware's way to answer errors, without asking anybody:
 // for login endpoints, which read their own credential, and for health checks.
 // More than one Authorization header is refused all the same.
 func (m *Middleware) Bare(next http.Handler) http.Handler { return m.handler(next, true) }
 
-func (m *Middleware) handler(next http.Handler, bare bool) http.Handler {
+func (m *Middleware) handler(next http.Handler, bare bool) *handler {
 	h := &handler{m: m, next: next, bare: bare}
 	h.page, h.preempt = declared(next)
 	return h
@@ -132,8 +154,9 @@ type handler struct {
 	m       *Middleware
 	next    http.Handler
 	bare    bool
-	page    *page     // nil: the handler is no page for people
-	preempt Preempter // nil: the handler answers nothing before authentication
+	page    *page                          // nil: the handler is no page for people
+	preempt Preempter                      // nil: the handler answers nothing before authentication
+	needs   []func(*http.Request) []string // of the guards behind it: which scopes they need
 }
 
 // Unwrap returns the handler behind the middleware.
@@ -188,13 +211,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		if !m.goesOn(w, r, err, by) {
+		if !m.goesOn(w, r, withScopes(err, h.scopes(r)), by) {
 			return
 		}
 		by = anonymousRequest
 	}
-	if m.refusals != nil && by >= 0 {
-		m.refusals.Accepted(r)
+	if by >= 0 {
+		if m.refusals != nil {
+			m.refusals.Accepted(r)
+		}
+		m = m.behind[by]
 	}
 	ctx := newContext(r.Context(), m, &f)
 	if trace != nil {

@@ -75,7 +75,7 @@ func TestAnswers(t *testing.T) {
 		"first only: it has none":        {chain: authn.Chain{silentAbsent, refuses}, policy: authn.FirstChallenge, code: 403, body: `{"detail":"No."}`},
 		"browser, cookies and basic":     {chain: authn.Chain{cookies{"sid"}, basicAbsent}, headers: []string{"Sec-Fetch-Mode: navigate"}, code: 401, body: none, challenges: []string{`Session realm="api"`}},
 		"program, cookies and basic":     {chain: authn.Chain{cookies{"sid"}, basicAbsent}, code: 401, body: none, challenges: []string{`Session realm="api"`, `Basic realm="api"`}},
-		"browser, basic without cookies": {chain: authn.Chain{basicAbsent}, headers: []string{"Sec-Fetch-Mode: navigate"}, code: 401, body: none, challenges: []string{`Basic realm="api"`}},
+		"browser, basic without cookies": {chain: authn.Chain{basicAbsent}, headers: []string{"Sec-Fetch-Mode: navigate"}, code: 403, body: none},
 		"a wrapped refusal": {chain: authn.Func(func(*http.Request) (authn.Identity, error) {
 			return authn.Identity{}, fmt.Errorf("x: %w", authn.PermissionDenied("Blocked."))
 		}), code: 403, body: `{"detail":"Blocked."}`},
@@ -154,7 +154,7 @@ func TestWriters(t *testing.T) {
 }
 
 func TestRespondWithoutMiddleware(t *testing.T) {
-	for err, want := range map[error]int{authn.ErrNoCredentials: 403, authn.NotFound(""): 404, errors.New("x"): 503, nil: 503, authn.AuthenticationFailed("").WithChallenge("X"): 401} {
+	for err, want := range map[error]int{authn.ErrNoCredentials: 403, authn.NotFound(""): 404, errors.New("x"): 500, nil: 500, authn.Undecided(errors.New("x")): 503, authn.AuthenticationFailed("").WithChallenge("X"): 401} {
 		w := httptest.NewRecorder()
 		authn.Respond(w, httptest.NewRequest("GET", "/", nil), err)
 		if w.Code != want {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -15,9 +14,12 @@ type ChallengePolicy uint8
 
 const (
 	// EveryChallenge: a refusal carries the refusing scheme's own challenge, a
-	// missing credential every distinct challenge of the chain, in order. Where no
-	// scheme has one the status is 403, since a 401 carries a challenge (RFC 9110
-	// section 15.5.2).
+	// missing credential every distinct challenge of the chain: the Bearer challenges merged
+	// into one line, first, then the others in the order of the chain. If no scheme has one, the
+	// status is 403, since a 401 carries a challenge (RFC 9110, section 15.5.2).
+	//
+	// A request with a Sec-Fetch-* or X-Requested-With header gets no Basic challenge, and
+	// neither does a refused login: browsers open a password dialogue for it.
 	EveryChallenge ChallengePolicy = iota
 	// FirstChallenge is the rule of Django REST Framework: the challenge of the
 	// chain's first scheme alone; where that has none the status is 403.
@@ -26,12 +28,13 @@ const (
 
 // Respond answers an error of authn or authz as the middleware would: the one
 // that the request went through, with its challenges, its writer and its logger,
-// or one with default options. Handlers and endpoints use it for their own errors
-// too.
+// or one with default options. Use it for your handlers' own errors too.
 //
 //   - ErrNoCredentials: 401 not_authenticated, with challenges
-//   - *Error: what it says; a 401 that has no Challenge of its own with the chain's
-//   - any other error, nil included: 503 and Retry-After, logged
+//   - *Error: what it says; a 401 without a Challenge of its own with the chain's, a 403 with
+//     Scopes with that of the accepting scheme
+//   - an error of a dependency: 503 and Retry-After, logged; see [Undecided] for which these are
+//   - any other error, nil included: 500, logged
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	m := fallback
 	if s := stateFrom(r.Context()); s != nil && s.middleware() != nil {
@@ -48,16 +51,40 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 		m.logger().LogAttrs(r.Context(), slog.LevelInfo, "request refused",
 			slog.String("code", e.Code), reason(err), slog.String("route", r.Pattern))
 	} else if e == nil && !errors.Is(err, ErrNoCredentials) {
-		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", slog.Any("error", err), slog.String("route", r.Pattern))
+		attrs := []slog.Attr{slog.Any("error", err), slog.String("route", r.Pattern)}
+		var s interface{ Stack() string }
+		if errors.As(err, &s) {
+			attrs = append(attrs, slog.String("stack", s.Stack()))
+		}
+		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", attrs...)
 	}
-	if e := refusal(err); m.refusals != nil && e != nil && e.Code != invalidLogin && len(r.Header["Authorization"]) > 0 {
+	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && len(r.Header["Authorization"]) > 0 {
 		err = m.refusals.Refused(r, err) // of an endpoint that reads its credential itself
 	}
-	m.respond(w, r, err, nobody)
+	by := nobody
+	if e := refusal(err); e != nil && e.Status == http.StatusForbidden {
+		by = m.accepting
+	}
+	m.respond(w, r, m.own(err), by)
 }
 
-// invalidLogin is the code of InvalidLogin. Logins have limits of their own.
-const invalidLogin = "invalid_credentials"
+// own is an error of a handler: without a known dependency in it, it is the program's own.
+func (m *Middleware) own(err error) error {
+	if refusal(err) != nil || errors.Is(err, ErrNoCredentials) || isDependency(err) || err != nil && m.unavailable != nil && m.known(err) {
+		return err
+	}
+	return bug{}
+}
+
+// known calls Options.Unavailable, whose panic is no answer.
+func (m *Middleware) known(err error) (yes bool) {
+	defer func() {
+		if recover() != nil {
+			yes = false
+		}
+	}()
+	return m.unavailable(err)
+}
 
 // faultLevel is Info for a client that went away, Warn for what is only busy, and
 // Error for what is broken.
@@ -92,16 +119,24 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 		return
 	}
 	h := w.Header()
-	if e.Status == http.StatusUnauthorized || e.Challenge != "" {
-		challenges := []string{e.Challenge}
-		if e.Challenge == "" {
-			challenges = m.challenges(r, err, by)
+	noBasic := fromScript(r) || e.Code == codeInvalidLogin && by == nobody
+	if e.Status == http.StatusUnauthorized || e.Challenge != "" || by != nobody && len(e.Scopes) > 0 {
+		var challenges []string
+		switch {
+		case e.Challenge != "" && !noBasic:
+			challenges = []string{e.Challenge}
+		case e.Challenge != "":
+			challenges = arrange([]string{e.Challenge}, false, true)
+		case refusal(err) == nil:
+			challenges = m.challenges(r, e, by, noBasic)
+		default:
+			challenges = m.challenges(r, err, by, noBasic)
 		}
-		if len(challenges) == 0 {
+		if len(challenges) == 0 && e.Status == http.StatusUnauthorized {
 			c := *e
 			c.Status = http.StatusForbidden
 			e = &c
-		} else {
+		} else if len(challenges) > 0 {
 			h["Www-Authenticate"] = challenges
 		}
 	}
@@ -109,6 +144,9 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 		h.Set("Retry-After", itoa(n))
 	}
 	for name, values := range e.Header {
+		if name == "Www-Authenticate" {
+			values = arrange(values, false, noBasic)
+		}
 		h[name] = values
 	}
 	for _, c := range e.Cookies {
@@ -136,53 +174,14 @@ func (m *Middleware) fault(err error) *Error {
 	return &Error{Status: status, Code: "unavailable", Detail: "Service temporarily unavailable, try again later.", RetryAfter: max(wait, time.Second)}
 }
 
-// challenges returns the values of WWW-Authenticate for a 401. Only the leaf that
-// refused, by, is told why; the others are asked what they would like to see.
-func (m *Middleware) challenges(r *http.Request, err error, by int) []string {
-	leaves := m.plan.leaves
-	if m.policy == FirstChallenge && len(leaves) > 0 {
-		leaves = leaves[:1]
+// fromScript reports whether a browser or a script in one sent the request: a Basic challenge
+// would open the browser's password dialogue over the page.
+func fromScript(r *http.Request) bool {
+	if len(r.Header["X-Requested-With"]) > 0 {
+		return true
 	}
-	noBasic := m.plan.cookies && fromBrowser(r)
-	ask := func(i int, err error) (c string) {
-		if leaves[i].challenger == nil {
-			return ""
-		}
-		defer func() {
-			if v := recover(); v != nil {
-				m.logger().LogAttrs(r.Context(), slog.LevelError, "panic in a challenge", slog.String("scheme", leaves[i].name), slog.Any("error", newPanic(v)))
-				c = ""
-			}
-		}()
-		c = leaves[i].challenger.Challenge(r, err)
-		if noBasic && isBasic(c) {
-			return ""
-		}
-		return c
-	}
-	if by >= 0 && by < len(leaves) {
-		if c := ask(by, err); c != "" {
-			return []string{c}
-		}
-	}
-	var all []string
-	for i := range leaves {
-		if c := ask(i, ErrNoCredentials); c != "" && !slices.Contains(all, c) {
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
-// isBasic and fromBrowser serve RULES B4: where a page logs in by session, a
-// browser must not open its password dialogue.
-func isBasic(challenge string) bool {
-	return len(challenge) >= 5 && strings.EqualFold(challenge[:5], "Basic") && (len(challenge) == 5 || challenge[5] == ' ')
-}
-
-func fromBrowser(r *http.Request) bool {
-	for _, h := range [...]string{"Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User"} {
-		if len(r.Header[h]) > 0 {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Sec-Fetch-") {
 			return true
 		}
 	}

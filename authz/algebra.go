@@ -1,21 +1,25 @@
 package authz
 
-import "strings"
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
 
-// And allows what all of ps allow: the least of their decisions. It asks from
-// left to right and stops at the first that refuses, whose reason it gives. It
-// panics where ps is empty or one of them is nil (RULES P2).
+// And allows what all of ps allow: the least of their decisions. It evaluates them from
+// left to right and stops at the first that refuses, whose reason it returns. It
+// panics if ps is empty or one of them is nil or a nil pointer or function.
 func And(ps ...Permission) Permission { return and(checked("And", ps)) }
 
 // Or allows what one of ps allows: the greatest of their decisions. It asks from
 // left to right and stops at the first that allows; where all refuse it gives the
-// reason of the last that has one. It panics as And does.
+// reason of the last that has one. It panics as [And] does.
 func Or(ps ...Permission) Permission { return or(checked("Or", ps)) }
 
 // Not allows what p refuses. A refusal because nobody is logged in, or because
 // the identity is delegated and so has no roles and permissions to look at, stays
-// a refusal: Not(HasRole("banned")) admits no anonymous caller (RULES P2). It
-// panics where p is nil.
+// a refusal: Not(HasRole("banned")) admits no anonymous caller. It
+// panics as [And] does.
 func Not(p Permission) Permission { return not{checked("Not", []Permission{p})[0]} }
 
 type (
@@ -96,12 +100,40 @@ func join(what string, ps []Permission) string {
 // checked returns a copy of ps.
 func checked(what string, ps []Permission) []Permission {
 	if len(ps) == 0 {
-		panic("authz: " + what + " of no permission")
+		panic("authz: " + what + ": no permission (at least one is required)")
 	}
-	for _, p := range ps {
-		if p == nil {
-			panic("authz: " + what + " of a nil permission")
+	for i, p := range ps {
+		if isNil(p) {
+			panic(fmt.Sprintf("authz: %s: permission %d is nil (%T)", what, i+1, p))
 		}
 	}
 	return append([]Permission(nil), ps...)
+}
+
+// isNil reports whether p is nil, a nil pointer or a nil function, or embeds a Permission that
+// is: it could only panic.
+func isNil(p Permission) bool { return p == nil || nilValue(reflect.ValueOf(p), 0) }
+
+var permissionType = reflect.TypeFor[Permission]()
+
+// nilValue does not follow what embeds itself for ever.
+func nilValue(v reflect.Value, depth int) bool {
+	if depth > 16 {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.Interface:
+		return v.IsNil() || nilValue(v.Elem(), depth+1)
+	case reflect.Pointer:
+		return v.IsNil() || v.Elem().Kind() == reflect.Struct && nilValue(v.Elem(), depth+1)
+	case reflect.Func:
+		return v.IsNil()
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.Anonymous && f.Type.Implements(permissionType) && nilValue(v.Field(i), depth+1) {
+				return true
+			}
+		}
+	}
+	return false
 }

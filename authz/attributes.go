@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,8 @@ func HasPerm(perm string) Permission {
 type (
 	hasRole string
 	hasPerm string
+	// hasPermByScope is hasPerm for an identity that a scope gives the permission to.
+	hasPermByScope hasPerm
 )
 
 func (role hasRole) eval(a *Access) verdict {
@@ -51,11 +54,38 @@ func (perm hasPerm) eval(a *Access) verdict {
 	if !ok {
 		return verdict{reason: errNoUser, blind: blind}
 	}
-	has, err := u.HasPerm(a.Request.Context(), string(perm))
+	has, err := perm.ask(a, u.HasPerm)
 	if err != nil {
 		return verdict{fault: fault{err}}
 	}
 	return verdict{d: allowIf(has)}
+}
+
+func (perm hasPermByScope) eval(a *Access) verdict {
+	u, ok := a.Identity.User.(interface {
+		HasPermByScope(context.Context, string) (bool, error)
+	})
+	if !ok || noAccount(a) != nil {
+		return hasPerm(perm).eval(a)
+	}
+	has, err := hasPerm(perm).ask(a, u.HasPermByScope)
+	if err != nil {
+		return verdict{fault: fault{err}}
+	}
+	return verdict{d: allowIf(has)}
+}
+
+func (perm hasPermByScope) Decide(a Access) (Decision, error) { return perm.eval(&a).results() }
+func (perm hasPermByScope) String() string                    { return hasPerm(perm).String() }
+
+// ask calls the account's method. A panic is a fault.
+func (perm hasPerm) ask(a *Access, method func(context.Context, string) (bool, error)) (has bool, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			has, err = false, newPanic(perm.String(), v)
+		}
+	}()
+	return method(a.Request.Context(), string(perm))
 }
 
 // noAccount returns why an identity's account is not to be looked at, or nil.
@@ -78,7 +108,17 @@ func (perm hasPerm) String() string { return "HasPerm(" + strconv.Quote(string(p
 // fault keeps an error of an account's method from being taken for a refusal.
 type fault struct{ err error }
 
-func (f fault) Error() string { return "authz: permissions could not be read: " + f.err.Error() }
+func (f fault) Error() string   { return "authz: permissions could not be read: " + f.err.Error() }
+func (f fault) StatusCode() int { return statusOf(f.err) }
+
+// Stack returns where the method panicked, if it did.
+func (f fault) Stack() string {
+	var p *panicked
+	if errors.As(f.err, &p) {
+		return p.Stack()
+	}
+	return ""
+}
 
 func mustName(what, s string) {
 	if s == "" || strings.ContainsAny(s, " \t\r\n\x00") {

@@ -54,15 +54,23 @@ type Access struct {
 //	Unknown, nil            it depends on the object, and a.Object is nil
 //	Deny, nil               no
 //	Deny, *authn.Error      no, for this public reason
-//	any other error         could not tell: never an Allow (RULES P1)
+//	any other error         could not tell: never an Allow. The answer is 503, or what
+//	                        the error's StatusCode() int says, from 500 to 599
 //
-// Decide is safe for concurrent use. A Permission that has a String method is
-// named by it in audits.
+// Decide is safe for concurrent use. If it panics, the answer is 500; the log gets the type of
+// the panic's value, not its text. A Permission that has a String method is named by it in
+// audits.
 type Permission interface {
 	Decide(a Access) (Decision, error)
 }
 
-func name(p Permission) string {
+// name is a permission's String, or its type.
+func name(p Permission) (s string) {
+	defer func() {
+		if recover() != nil {
+			s = fmt.Sprintf("%T", p)
+		}
+	}()
 	if s, ok := p.(fmt.Stringer); ok {
 		return s.String()
 	}

@@ -332,7 +332,13 @@ func guarded(h http.Handler, id authn.Identity, method string) *httptest.Respons
 
 type challenging struct{ authn.Func }
 
-func (challenging) Challenge(*http.Request, error) string { return "Test" }
+func (challenging) Challenge(_ *http.Request, err error) string {
+	var refused *authn.Error
+	if errors.As(err, &refused) && refused.Code == authn.CodeInsufficientScope {
+		return authn.BearerChallenge{}.For(err)
+	}
+	return "Test"
+}
 
 func TestGuard(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "in") })
@@ -396,7 +402,8 @@ func TestHandleObject(t *testing.T) {
 		"somebody else":                {ownOrAdmin, alice, thing{owner: "bob"}, nil, 403, 1},
 		"anonymous: nothing is loaded": {ownOrAdmin, anonymous, thing{owner: "bob"}, nil, 401, 0},
 		"absent":                       {ownOrAdmin, alice, thing{}, authn.NotFound(""), 404, 1},
-		"store is down":                {ownOrAdmin, alice, thing{}, errors.New("down"), 503, 1},
+		"store is down":                {ownOrAdmin, alice, thing{}, authn.Undecided(errors.New("down")), 503, 1},
+		"a mistake of the program":     {ownOrAdmin, alice, thing{}, errors.New("cast"), 500, 1},
 		"hidden":                       {hidden, alice, thing{owner: "bob"}, nil, 404, 1},
 		"hidden, readable":             {authz.Require(authz.IsAdmin).Hide(authz.AllowAny), alice, thing{}, nil, 403, 0},
 		"readable, not writable":       {authz.Require(authz.On(func(authn.Identity, thing) bool { return false })).Hide(authz.IsAuthenticated), alice, thing{}, nil, 403, 1},

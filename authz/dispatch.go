@@ -16,12 +16,23 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mux.ServeHTTP(&unmatched{ResponseWriter: w, m: m, r: r}, r)
 }
 
-// matched is the handler of a route: what http.ServeMux found.
-type matched struct{ http.Handler }
+// matched is the handler of a route: what http.ServeMux found. It matched the path as it was
+// sent; handlers read the decoded one.
+type matched struct {
+	http.Handler
+	auth      *authn.Middleware
+	plainPath bool
+}
 
 func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if u, ok := w.(*unmatched); ok {
 		w = u.ResponseWriter
+	}
+	if h.plainPath {
+		if err := CheckPath(r); err != nil {
+			h.auth.Respond(w, r, err)
+			return
+		}
 	}
 	h.Handler.ServeHTTP(w, r)
 }
@@ -64,10 +75,11 @@ func (u *unmatched) wanted() (p Permission) {
 		r := *u.r
 		r.Method = strings.TrimSpace(method)
 		_, pattern := u.m.mux.Handler(&r)
-		i := slices.IndexFunc(*u.m.routes, func(x Route) bool { return x.Pattern == pattern })
+		routes := u.m.table.routes
+		i := slices.IndexFunc(routes, func(x Route) bool { return x.Pattern == pattern })
 		switch {
-		case i < 0 || (*u.m.routes)[i].Bare:
-		case (*u.m.routes)[i].Permission == name(AllowAny):
+		case i < 0 || routes[i].Bare:
+		case routes[i].Permission == name(AllowAny):
 			p = AllowAny
 		default:
 			return IsAuthenticated

@@ -1,7 +1,9 @@
 package authz
 
 import (
+	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/vestibule-auth/vestibule/authn"
 )
@@ -13,8 +15,8 @@ type Guard struct {
 	read Permission // nil: objects are not hidden
 }
 
-// Require makes a guard that wants all of ps. It panics where ps is empty or one
-// of them is nil: what everybody may is Require(AllowAny).
+// Require makes a guard that needs all of ps. It panics if ps is empty or one of them is nil, a
+// nil pointer or a nil function. For a public handler use Require(AllowAny).
 func Require(ps ...Permission) Guard {
 	ps = checked("Require", ps)
 	if len(ps) == 1 {
@@ -56,20 +58,20 @@ func (g Guard) CheckObject(r *http.Request, object any) error {
 	v := g.eval(&a)
 	switch {
 	case v.fault != nil:
-		return v.fault
+		return asFault(g.p, v.fault)
 	case v.d == Allow:
 		return nil
 	}
 	if g.read != nil && object != nil {
 		readable := eval(g.read, &a)
 		if readable.fault != nil {
-			return readable.fault
+			return asFault(g.read, readable.fault)
 		}
 		if readable.d != Allow {
 			return authn.NotFound("")
 		}
 	}
-	return refuse(a.Identity, v.reason)
+	return g.refuse(&a, v.reason)
 }
 
 // decide is Check with the decision.
@@ -84,9 +86,9 @@ func (g Guard) decide(r *http.Request) (Decision, error) {
 	v := g.eval(&a)
 	switch {
 	case v.fault != nil:
-		return Deny, v.fault
+		return Deny, asFault(g.p, v.fault)
 	case v.d == Deny:
-		return Deny, refuse(a.Identity, v.reason)
+		return Deny, g.refuse(&a, v.reason)
 	}
 	return v.d, nil
 }
@@ -99,36 +101,59 @@ func (g Guard) eval(a *Access) verdict {
 }
 
 // refuse makes the error for a refusal with that reason, which may be nil. The
-// reason of a plain 403 is for who is authenticated; anybody else is asked to be.
-func refuse(id authn.Identity, e *authn.Error) error {
+// reason of a plain 403 is for authenticated callers; others are asked to log in.
+func (g Guard) refuse(a *Access, e *authn.Error) error {
 	switch {
-	case !id.Authenticated() && (e == nil || e.Status == http.StatusForbidden):
-		return authn.NotAuthenticated()
+	case !a.Identity.Authenticated() && (e == nil || e.Status == http.StatusForbidden):
+		e = authn.NotAuthenticated()
 	case e == nil:
 		return authn.PermissionDenied("")
+	}
+	// All scopes, and not the missing one alone: clients ask for those that a challenge names and
+	// no others.
+	if e.Scopes == nil && (e.Status == http.StatusUnauthorized || e.Code == authn.CodeInsufficientScope) {
+		if list := g.scopes(a); len(list) > 0 {
+			c := *e
+			c.Scopes = list
+			return &c
+		}
 	}
 	return e
 }
 
 // Handler lets through to next what the guard allows, and answers the rest. It
 // refuses Unknown too: a guard that depends on an object belongs to HandleObject,
-// and one that was forgotten fails closed.
-func (g Guard) Handler(next http.Handler) http.Handler { return &guarded{g, next, false} }
+// and one that was forgotten fails closed. Handler panics if next is nil.
+func (g Guard) Handler(next http.Handler) http.Handler {
+	return &guarded{g, notNil("Guard.Handler", next), false}
+}
+
+// notNil panics for a handler that could only panic.
+func notNil(what string, h http.Handler) http.Handler {
+	if v := reflect.ValueOf(h); h == nil || (v.Kind() == reflect.Func || v.Kind() == reflect.Pointer) && v.IsNil() {
+		panic(fmt.Sprintf("authz: %s: the handler is nil (%T)", what, h))
+	}
+	return h
+}
 
 // HandlerFunc is Handler for a function.
 func (g Guard) HandlerFunc(next http.HandlerFunc) http.Handler { return g.Handler(next) }
 
 // HandleObject makes a handler for one object: it asks the guard about the
 // request, loads the object, asks about the object, and calls h with it. What the
-// request alone refuses is refused before load is called. An error of load is
-// answered by authn.Respond: return authn.NotFound("") for an absent object; any
-// error that is no *authn.Error is a 503.
+// request alone refuses is refused before load is called.
+//
+// An error of load is answered by [authn.Respond]. Return authn.NotFound("") for an absent
+// object. An error of a dependency, such as a network failure, is 503 (see [authn.Undecided]);
+// any other error, such as the database's refusal of an ill-formed ID, is 500. If load
+// panics the answer is 500, and the log gets the type of the value, not its text;
+// http.ErrAbortHandler aborts the response as in any handler.
 func HandleObject[T any](g Guard, load func(*http.Request) (T, error), h func(http.ResponseWriter, *http.Request, T)) http.Handler {
 	if load == nil || h == nil {
-		panic("authz: HandleObject of a nil function")
+		panic("authz: HandleObject: a nil function")
 	}
 	return &guarded{g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		object, err := load(r)
+		object, err := loaded(r, load)
 		if err == nil {
 			err = g.CheckObject(r, object)
 		}
@@ -138,6 +163,17 @@ func HandleObject[T any](g Guard, load func(*http.Request) (T, error), h func(ht
 		}
 		h(w, r, object)
 	}), true}
+}
+
+func loaded[T any](r *http.Request, load func(*http.Request) (T, error)) (object T, err error) {
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler {
+			panic(v)
+		} else if v != nil {
+			err = newPanic("load of HandleObject", v)
+		}
+	}()
+	return load(r)
 }
 
 // guarded is a handler behind a guard. It lets an audit see through it.
@@ -150,13 +186,16 @@ type guarded struct {
 // Unwrap returns the handler behind the guard.
 func (h *guarded) Unwrap() http.Handler { return h.next }
 
-// Permission names what the guard wants.
+// Permission names what the guard needs.
 func (h *guarded) Permission() string { return h.g.String() }
+
+// ScopesNeeded returns the scopes that a challenge for r names.
+func (h *guarded) ScopesNeeded(r *http.Request) []string { return h.g.scopes(&Access{Request: r}) }
 
 func (h *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d, err := h.g.decide(r)
 	if err == nil && d == Unknown && !h.perObject {
-		err = refuse(authn.FromContext(r.Context()), nil)
+		err = h.g.refuse(&Access{Request: r, Identity: authn.FromContext(r.Context())}, nil)
 	}
 	if err != nil {
 		authn.Respond(w, r, err)

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -14,11 +15,11 @@ import (
 // where it is not named itself.
 func ByMethod(ps map[string]Permission) Permission {
 	if len(ps) == 0 {
-		panic("authz: ByMethod of no method")
+		panic("authz: ByMethod: no method (at least one is required)")
 	}
 	for m, p := range ps {
-		if p == nil {
-			panic("authz: ByMethod of a nil permission for " + m)
+		if isNil(p) {
+			panic(fmt.Sprintf("authz: ByMethod: the permission for %q is nil (%T)", m, p))
 		}
 	}
 	return byMethod(maps.Clone(ps))

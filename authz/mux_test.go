@@ -117,7 +117,8 @@ func TestAudit(t *testing.T) {
 		"/open": auth.Handler(handler), "/nothing": handler, "/unseen": http.StripPrefix("/x", guard.Handler(handler)),
 	}
 	routes["/by itself"] = auth.Bare(wrapper{auth.Handler(handler)}) // an endpoint that authenticates by itself
-	all, err := authz.Audit(maps.All(routes))
+	checked := authz.RequirePlainPath(http.NotFoundHandler())
+	all, err := authz.Audit(maps.All(routes), checked)
 	if len(all) != len(routes) || err == nil {
 		t.Fatalf("%v, %v", all, err)
 	}
@@ -138,7 +139,7 @@ func TestAudit(t *testing.T) {
 	delete(routes, "/open")
 	delete(routes, "/nothing")
 	delete(routes, "/unseen")
-	if _, err := authz.Audit(maps.All(routes)); err != nil {
+	if _, err := authz.Audit(maps.All(routes), checked); err != nil {
 		t.Error(err)
 	}
 }
@@ -158,11 +159,11 @@ func ExampleMux() {
 	mux.Bare("POST /login", http.HandlerFunc(say))
 	_ = authz.WriteRoutes(os.Stdout, mux.Routes())
 	// Output:
-	// ROUTE            SCHEMES       PERMISSION
-	// GET /notes       token, basic  Or(ReadOnly, IsAuthenticated)
-	// PUT /notes/{id}  token, basic  And(IsAuthenticated, Or(OwnedBy(authz_test.Note), HasRole("admin")))
-	// DELETE /notes    token, basic  And(HasPerm("notes.delete_note"), Not(ViaScheme(basic)))
-	// POST /login      -             (bare)
+	// ROUTE            SCHEMES       PERMISSION                                                            NOTES
+	// GET /notes       token, basic  Or(ReadOnly, IsAuthenticated)                                         -
+	// PUT /notes/{id}  token, basic  And(IsAuthenticated, Or(OwnedBy(authz_test.Note), HasRole("admin")))  no scope
+	// DELETE /notes    token, basic  And(HasPerm("notes.delete_note"), Not(ViaScheme(basic)))              -
+	// POST /login      -             (bare)                                                                -
 }
 
 // A permission of your own looks like a shipped one.

@@ -30,22 +30,33 @@ const (
 	allowAny named = iota
 	isAuthenticated
 	readOnly
+	firstParty
+	noScopeNeeded
 )
 
 func (n named) allows(r *http.Request, id *authn.Identity) bool {
 	switch n {
-	case allowAny:
+	case allowAny, noScopeNeeded:
 		return true
 	case isAuthenticated:
 		return id.Authenticated()
+	case firstParty:
+		return isFirstParty(id)
 	}
 	return isSafe(r.Method)
 }
 
-func (n named) eval(a *Access) verdict { return verdict{d: allowIf(n.allows(a.Request, &a.Identity))} }
+func (n named) eval(a *Access) verdict {
+	if n == firstParty && !a.Identity.Authenticated() {
+		return verdict{reason: errAnonymous, blind: blind}
+	}
+	return verdict{d: allowIf(n.allows(a.Request, &a.Identity))}
+}
 
 func (n named) Decide(a Access) (Decision, error) { return n.eval(&a).results() }
-func (n named) String() string                    { return [...]string{"AllowAny", "IsAuthenticated", "ReadOnly"}[n] }
+func (n named) String() string {
+	return [...]string{"AllowAny", "IsAuthenticated", "ReadOnly", "FirstParty", "NoScopeNeeded"}[n]
+}
 
 func allowIf(yes bool) Decision {
 	if yes {

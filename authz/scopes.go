@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,9 +8,13 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// HasScope lets in an identity that has all of the scopes, and one that is not
-// limited by scopes. It refuses with insufficient_scope and the challenge of RFC
-// 6750 section 3.1.
+// HasScope allows an identity that has all of the scopes, and one that is not limited by
+// scopes, such as a session. To require a scoped token, add ViaScheme("oauth2").
+//
+// It refuses with 403 and the code insufficient_scope. The challenge is that of the scheme that
+// accepted the credential; a Bearer challenge names every scope that the route needs (RFC 6750,
+// section 3.1). HasScope panics without a scope or for a text that is no scope (RFC 6749,
+// section 3.3).
 func HasScope(scopes ...string) Permission {
 	if len(scopes) == 0 {
 		panic("authz: HasScope of no scope")
@@ -21,11 +24,8 @@ func HasScope(scopes ...string) Permission {
 			panic("authz: " + strconv.Quote(s) + " is no scope (RFC 6749 section 3.3)")
 		}
 	}
-	list := strings.Join(scopes, " ")
-	refusal := &authn.Error{
-		Status: http.StatusForbidden, Code: "insufficient_scope", Detail: "You do not have permission to perform this action.",
-		Challenge: `Bearer error="insufficient_scope", scope="` + list + `"`,
-	}
+	refusal := authn.PermissionDenied("")
+	refusal.Code = authn.CodeInsufficientScope
 	return &hasScope{slices.Clone(scopes), refusal}
 }
 
@@ -96,22 +96,30 @@ func (v viaScheme) Decide(a Access) (Decision, error) {
 
 func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ") + ")" }
 
-// ScopeGrants maps a scope to what p asks of an account: a delegated identity
+// ScopeGrants maps a scope to what p asks of an account: a scope-limited identity
 // that has the scope, and that acts for a user, is judged by p as if that user
 // acted with full rights. Without it HasRole, HasPerm and IsAdmin refuse every
-// delegated identity (RULES C4).
+// scope-limited identity. An account of your own type is asked by its method HasPermByScope, of
+// the signature of HasPerm, if it has one.
 //
 //	authz.ScopeGrants("notes:admin", authz.HasPerm("notes.delete_note"))
 func ScopeGrants(scope string, p Permission) Permission {
 	if !isScope(scope) {
 		panic("authz: " + strconv.Quote(scope) + " is no scope (RFC 6749 section 3.3)")
 	}
-	return scopeGrants{scope, checked("ScopeGrants", []Permission{p})[0]}
+	p = checked("ScopeGrants", []Permission{p})[0]
+	byScope := mapLeaves(p, func(p Permission) Permission {
+		if perm, ok := p.(hasPerm); ok {
+			return hasPermByScope(perm)
+		}
+		return p
+	})
+	return scopeGrants{scope, p, byScope}
 }
 
 type scopeGrants struct {
-	scope string
-	p     Permission
+	scope      string
+	p, byScope Permission
 }
 
 func (g scopeGrants) Decide(a Access) (Decision, error) { return g.eval(&a).results() }
@@ -120,7 +128,7 @@ func (g scopeGrants) eval(a *Access) verdict {
 	if a.Identity.Subject != "" && slices.Contains(a.Identity.Scopes, g.scope) {
 		full := *a
 		full.Identity.Client, full.Identity.Scopes = "", nil
-		return eval(g.p, &full)
+		return eval(g.byScope, &full)
 	}
 	return eval(g.p, a)
 }

@@ -45,6 +45,8 @@ func eval(p Permission, a *Access) verdict {
 		return e.eval(a)
 	case hasPerm:
 		return e.eval(a)
+	case hasPermByScope:
+		return e.eval(a)
 	case *hasScope:
 		return e.eval(a)
 	case and:
@@ -58,7 +60,7 @@ func eval(p Permission, a *Access) verdict {
 	case scopeGrants:
 		return e.eval(a)
 	}
-	d, err := p.Decide(*a)
+	d, err := decide(p, a)
 	if err == nil {
 		if d > Allow {
 			return verdict{fault: fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))}

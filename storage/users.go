@@ -154,13 +154,16 @@ type Permissions interface {
 type permissions struct {
 	store  Permissions
 	shared bool // by requests: nothing is kept
+	scoped bool // HasPerm is false, HasPermByScope asks
 	mu     sync.Mutex
 	loaded bool
 	names  []string
 }
 
-// WithPermissions returns a copy of u whose HasPerm asks p; nil is nobody to ask. It is
-// what schemes put into an identity, so it is one allocation.
+// WithPermissions returns a copy of u whose HasPerm reads p; with nil the account has no
+// permissions. Use it for every account that you put into an Identity yourself, in a scheme of
+// your own or in a test: the store that returned u reads no permissions by itself, and HasPerm
+// fails for an account without this. The shipped schemes call it for you. It is one allocation.
 func (u User) WithPermissions(p Permissions) *User { return new(Loaded).Set(u, p) }
 
 // Loaded is room for an account and its permissions, as a part of the record that a scheme
@@ -174,19 +177,48 @@ type Loaded struct {
 // requests, so that its HasPerm asks p each time.
 func (l *Loaded) Set(u User, p Permissions) *User {
 	l.user = u
-	if p != nil {
-		l.permissions.store, l.permissions.shared = p, u.lease != nil
-		l.user.perms = &l.permissions
-	}
+	l.permissions.store, l.permissions.shared = p, u.lease != nil
+	l.user.perms = &l.permissions
 	return &l.user
 }
 
+// SetScoped is Set for an identity that is limited to scopes: HasPerm of the account is
+// false, so that a handler grants nothing by it, and HasPermByScope reads p, for a
+// permission that a scope is mapped to (authz.ScopeGrants).
+func (l *Loaded) SetScoped(u User, p Permissions) *User {
+	l.permissions.scoped = true
+	return l.Set(u, p)
+}
+
+// errNoPermissions is a mistake of the program.
+type errNoPermissions struct{}
+
+func (errNoPermissions) Error() string {
+	return "storage: User.HasPerm: no permission store (put User.WithPermissions into the identity)"
+}
+
+// StatusCode is 500.
+func (errNoPermissions) StatusCode() int { return 500 }
+
 // HasPerm reports whether u has the permission, itself or through a group. The first call
 // reads the store, later ones in the same request do not, unless the store is one that
-// keeps permissions itself (package cached). A user that no permission store was given to
-// has none. An error means "could not tell".
+// keeps permissions itself (package cached). An account that is disabled or limited to scopes
+// has none. It is an error to call HasPerm of an account that has not come from
+// WithPermissions; any other error means that the store could not tell.
 func (u *User) HasPerm(ctx context.Context, name string) (bool, error) {
-	if u.perms == nil || !u.Active {
+	if u.perms != nil && u.perms.scoped {
+		return false, nil
+	}
+	return u.HasPermByScope(ctx, name)
+}
+
+// HasPermByScope is HasPerm also of an account that is limited to scopes. Call it only if a scope
+// that the identity holds is mapped to the permission, as authz.ScopeGrants does.
+func (u *User) HasPermByScope(ctx context.Context, name string) (bool, error) {
+	if u.perms == nil {
+		return false, errNoPermissions{}
+	}
+	if u.perms.store == nil || !u.Active {
 		return false, nil
 	}
 	names, err := u.perms.of(ctx, u.ID)

@@ -3,6 +3,7 @@
 package authntest
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -18,11 +19,14 @@ import (
 // authn.FromContext returns in the handler, and what guards decide about. The zero
 // Identity is the anonymous caller.
 //
-// It is for handlers and guards by themselves. A middleware behind it, and so
-// authz.Mux, asks its own chain and replaces the identity: docs/testing.md shows
-// how to test a whole mux.
+// Use it for handlers and guards by themselves. A middleware, and so
+// authz.Mux, asks its own chain and replaces the identity: to test a whole mux, make its chain
+// with [Forced].
+//
+// An account that you put into Identity.User yourself has permissions only through
+// storage.User.WithPermissions.
 func As(r *http.Request, id authn.Identity) *http.Request {
-	return r.WithContext(authn.WithIdentity(r.Context(), id))
+	return r.WithContext(context.WithValue(authn.WithIdentity(r.Context(), id), forcedKey{}, id))
 }
 
 // Suite is what Run needs to know of a scheme.

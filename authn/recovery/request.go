@@ -27,7 +27,7 @@ const maxAddress = 254
 func (r *Recovery) Request() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := r.request(w, req); err != nil {
-			authn.Respond(w, req, err)
+			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
 		h := w.Header()

@@ -39,7 +39,7 @@ func (r *Recovery) Reset() http.Handler {
 			subject, err = r.reset(req.Context(), v[0], v[1])
 		}
 		if err != nil {
-			authn.Respond(w, req, err)
+			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
 		// The link proved that the caller reads the account's mail.

@@ -110,7 +110,7 @@ func (h *limited) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := authn.FromContext(r.Context())
 	if h.counts == nil || h.counts(id) {
 		if err := h.l.take(r, id); err != nil {
-			authn.Respond(w, r, err)
+			authn.Respond(w, r, authn.Undecided(err))
 			return
 		}
 	}

@@ -63,7 +63,7 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("shared_answers", func(t *testing.T) {
 			resp := c.Is(401, missing, "GET", "/api/profile", "")
-			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{`Session realm="api"`, "Bearer", `Bearer, DPoP algs="ES256 EdDSA PS256 RS256"`, "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
+			if got := resp.Header["Www-Authenticate"]; !slices.Equal(got, []string{`Bearer scope="profile"`, `Session realm="api"`, `DPoP algs="ES256 EdDSA PS256 RS256"`, "Knox", "Token", `Basic realm="api", charset="UTF-8"`}) {
 				t.Errorf("challenges %q", got)
 			}
 			// What nobody takes is refused by the first scheme that saw the keyword.
@@ -73,7 +73,11 @@ func TestContract(t *testing.T) {
 				"Bearer junk": {notValid, `Bearer error="invalid_token"`}, "Bearer eyJhbGciOiJub25lIn0.e30.AAAA": {notValid, `Bearer error="invalid_token"`}, "Bearer a.b.c": {notValid, `Bearer error="invalid_token"`},
 			} {
 				for _, path := range []string{"/api/profile", "/api/open"} {
-					if resp := c.Is(401, want[0], "GET", path, "", "Authorization: "+header); resp.Header.Get("WWW-Authenticate") != want[1] {
+					challenge := want[1]
+					if path == "/api/profile" && strings.HasPrefix(challenge, "Bearer") {
+						challenge += `, scope="profile"`
+					}
+					if resp := c.Is(401, want[0], "GET", path, "", "Authorization: "+header); resp.Header.Get("WWW-Authenticate") != challenge {
 						t.Errorf("%s: challenge %q", header, resp.Header["Www-Authenticate"])
 					}
 				}

@@ -79,16 +79,16 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, err
 	}
 	auth := authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, basicAuth}, options)
-	mux := authz.NewMux(auth)
+	mux := authz.NewMux(auth).RequireScopes() // clients of OAuth2 do what a scope allows, or what a route says
 	mux.Bare("GET /trace", trace(auth))
-	mux.HandleFunc("POST /measure", measure(mux), authz.IsAuthenticated)
+	mux.HandleFunc("POST /measure", measure(mux), authz.IsAuthenticated, authz.NoScopeNeeded)
 	mux.Bare("POST /token/login", tokens.Login(passwords))
 	mux.Bare("POST /token/logout", tokens.Logout())
 	mux.Bare("POST /knox/login", devices.Login(passwords))
 	mux.Bare("POST /knox/logout", devices.Logout())
 	mux.Bare("POST /knox/logoutall", devices.LogoutAll())
-	mux.Handle("GET /knox/tokens", devices.Tokens(), authz.IsAuthenticated)
-	mux.Handle("DELETE /knox/tokens/{id}", devices.RevokeOne(), authz.IsAuthenticated)
+	mux.Handle("GET /knox/tokens", devices.Tokens(), authz.FirstParty)
+	mux.Handle("DELETE /knox/tokens/{id}", devices.RevokeOne(), authz.FirstParty)
 	mux.Bare("POST /jwt/token", jwts.Login(passwords))
 	mux.Bare("POST /jwt/token/refresh", jwts.RefreshPair())
 	mux.Bare("POST /jwt/token/verify", jwts.Verify())
@@ -106,7 +106,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	}
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
-	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.IsAuthenticated, firstParty)
+	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.FirstParty)
 	(&notes{byID: make(map[int64]note)}).routes(mux)
 	if err := pageRoutes(mux, cfg); err != nil {
 		return nil, err
@@ -147,10 +147,6 @@ func newJWT(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (
 	}
 	return jwt.New(issuer, audience, signing, db, opts)
 }
-
-// firstParty keeps credentials that are limited to scopes from ending all others
-// (RULES C7).
-var firstParty = authz.If(func(id authn.Identity) bool { return !id.Delegated() })
 
 func profile(w http.ResponseWriter, r *http.Request) {
 	id := authn.FromContext(r.Context())

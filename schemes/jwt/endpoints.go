@@ -213,7 +213,7 @@ func (s *Scheme) JWKS() http.Handler {
 		}
 		set, err := s.keys.JWKS(r.Context())
 		if err != nil {
-			authn.Respond(w, r, err)
+			authn.Respond(w, r, authn.Undecided(err))
 			return
 		}
 		h.Set("Content-Type", "application/jwk-set+json")
@@ -250,5 +250,5 @@ func (s *Scheme) bearer(err error) error {
 	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
 		return e.WithChallenge(s.Challenge(nil, e))
 	}
-	return err
+	return authn.Undecided(err)
 }

@@ -213,13 +213,13 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	if err := s.used(ctx, a); err != nil {
 		return err
 	}
-	perms := s.perms
-	if k.identity.Delegated() { // RULES C4
-		perms = nil
+	var account *storage.User
+	if k.identity.Delegated() { // no roles, and permissions by a scope that is mapped to them
+		account = k.account.SetScoped(u, s.perms)
 	} else {
 		k.identity.Roles = u.Roles
+		account = k.account.Set(u, s.perms)
 	}
-	account := k.account.Set(u, perms)
 	if s.opts.User == nil {
 		k.identity.User, k.lease = account, u.LeaseOf(s.store)
 		return nil

@@ -56,7 +56,7 @@ func (s *Scheme) Logins() http.Handler {
 // where the caller has no such login. The caller is found as for Logins. A 503 says
 // that the login has not ended.
 //
-//	mux.Handle("DELETE /jwt/logins/{id}", tokens.RevokeLogin(), authz.IsAuthenticated)
+//	mux.Handle("DELETE /jwt/logins/{id}", tokens.RevokeLogin(), authz.FirstParty)
 func (s *Scheme) RevokeLogin() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.revokeLogin(w, r); err != nil {

@@ -27,13 +27,12 @@ const (
 // by its published keys. The tokens of this application are Scheme's. It is safe
 // for concurrent use.
 type Verifier struct {
-	issuer    string
-	keys      jose.KeySource
-	checks    jose.Checks
-	opts      VerifierOptions
-	generic   func() uint64 // of keys; nil: they never change
-	cache     *cache        // nil: none
-	challenge string
+	issuer  string
+	keys    jose.KeySource
+	checks  jose.Checks
+	opts    VerifierOptions
+	generic func() uint64 // of keys; nil: they never change
+	cache   *cache        // nil: none
 
 	recall recall.Table[known]
 
@@ -113,10 +112,6 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 	if o.CacheEntries >= 0 && o.CacheBytes >= 0 {
 		v.cache = newCache(o.CacheEntries, o.CacheBytes)
 	}
-	v.challenge = "Bearer"
-	if o.Realm != "" {
-		v.challenge += ` realm="` + o.Realm + `"`
-	}
 	v.invalid = notValid("Token is invalid")
 	v.unrecognized = authn.Unrecognized(v.invalid.With(errors.New("not of a token's shape")))
 	v.elsewhere = authn.Unrecognized(v.invalid.With(errors.New("for another audience")))
@@ -155,17 +150,10 @@ func (v *Verifier) Claims() []authn.Claim {
 	return all
 }
 
-// Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
-// section 3.1).
+// Challenge returns Bearer, with an error for a refused token or one whose scopes do not suffice,
+// and with the scopes that the route needs (RFC 6750, section 3).
 func (v *Verifier) Challenge(_ *http.Request, err error) string {
-	var refused *authn.Error
-	if !errors.As(err, &refused) || refused.Code != v.invalid.Code {
-		return v.challenge
-	}
-	if v.opts.Realm != "" {
-		return v.challenge + `, error="invalid_token"`
-	}
-	return v.challenge + ` error="invalid_token"`
+	return authn.BearerChallenge{Realm: v.opts.Realm, Invalid: v.invalid.Code}.For(err)
 }
 
 // Authenticate looks for a JWT under Bearer whose issuer is this one: a token of

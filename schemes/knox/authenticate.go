@@ -109,13 +109,13 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time)
 	}
 	k := &known{token: t, lease: u.LeaseOf(s.store)}
 	k.identity = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &k.token, Expires: t.Expires}
-	perms := s.perms
-	if k.identity.Delegated() { // RULES C4
-		perms = nil
+	var account *storage.User
+	if k.identity.Delegated() { // no roles, and permissions by a scope that is mapped to them
+		account = k.account.SetScoped(u, s.perms)
 	} else {
 		k.identity.Roles = u.Roles
+		account = k.account.Set(u, s.perms)
 	}
-	account := k.account.Set(u, perms)
 	if s.opts.User == nil {
 		k.identity.User = account
 		return k, nil

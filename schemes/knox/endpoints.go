@@ -160,7 +160,7 @@ func (s *Scheme) own(err error) error {
 	case errors.Is(err, authn.ErrNoCredentials):
 		e = authn.NotAuthenticated()
 	default:
-		return err
+		return authn.Undecided(err)
 	}
 	if e.Status == http.StatusUnauthorized {
 		e = e.WithChallenge(s.Challenge(nil, e))

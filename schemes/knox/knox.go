@@ -194,18 +194,13 @@ func (s *Scheme) Claims() []authn.Claim {
 	return claims
 }
 
-// Challenge returns the first keyword, with the realm where there is one. Where
-// that keyword is Bearer a refused token adds error="invalid_token" (RFC 6750
-// section 3.1).
+// Challenge returns the first keyword, with the realm where there is one.
+// Under Bearer it is a BearerChallenge of package authn.
 func (s *Scheme) Challenge(_ *http.Request, err error) string {
-	var refused *authn.Error
-	if !s.bearer || !errors.As(err, &refused) || refused.Code != s.invalid.Code {
+	if !s.bearer {
 		return s.challenge
 	}
-	if s.opts.Realm != "" {
-		return s.challenge + `, error="invalid_token"`
-	}
-	return s.challenge + ` error="invalid_token"`
+	return authn.BearerChallenge{Keyword: s.opts.Keywords[0], Realm: s.opts.Realm, Invalid: s.invalid.Code}.For(err)
 }
 
 // Pattern returns a regular expression (RE2) that finds the scheme's tokens in

@@ -48,7 +48,7 @@ func (s *Scheme) Tokens() http.Handler {
 // has no such token. The caller is found as for Tokens; it may be the token of the
 // request that ends.
 //
-//	mux.Handle("DELETE /knox/tokens/{id}", tokens.RevokeOne(), authz.IsAuthenticated)
+//	mux.Handle("DELETE /knox/tokens/{id}", tokens.RevokeOne(), authz.FirstParty)
 func (s *Scheme) RevokeOne() http.Handler {
 	return s.only(http.MethodDelete, func(w http.ResponseWriter, r *http.Request) error {
 		subject, _, err := s.caller(r)

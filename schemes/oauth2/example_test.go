@@ -60,7 +60,7 @@ func authorizationServer(issuer string) (http.Handler, *memory.Store) {
 		Endpoints:   oauth2.Endpoints{Push: "-"}, // it is not mounted below
 	}))
 
-	mux := authz.NewMux(authn.New(authn.Chain{browsers, server}, nil))
+	mux := authz.NewMux(authn.New(authn.Chain{browsers, server}, nil)).RequireScopes()
 	mux.Bare("/login", browsers.LoginForm(passwords, nil))
 	mux.Handle("/oauth2/authorize", server.Authorize("/login"), authz.AllowAny)
 	mux.Handle("/oauth2/logout", server.Logout(), authz.AllowAny)

@@ -56,7 +56,7 @@ func (s *Server) Grants() http.Handler {
 // DELETE of a path whose {id} names it, answered with 204, or with 404 where the caller gave
 // no such grant. The caller is found as for Grants. A 503 says that it has not ended.
 //
-//	mux.Handle("DELETE /oauth2/grants/{id}", server.RevokeGrant(), authz.IsAuthenticated)
+//	mux.Handle("DELETE /oauth2/grants/{id}", server.RevokeGrant(), authz.FirstParty)
 func (s *Server) RevokeGrant() http.Handler {
 	return s.owners(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
 		err := s.withdraw(r.Context(), subject, r.PathValue("id"), false)
@@ -87,7 +87,7 @@ func (s *Server) owners(method string, f func(w http.ResponseWriter, r *http.Req
 			err = f(w, r, id.Subject)
 		}
 		if err != nil {
-			authn.Respond(w, r, err)
+			authn.Respond(w, r, authn.Undecided(err))
 		}
 	})
 }

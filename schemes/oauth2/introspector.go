@@ -175,14 +175,10 @@ func (i *Introspector) Claims() []authn.Claim {
 	return []authn.Claim{{Keyword: "Bearer", Shape: cmp.Or(i.opts.Prefix, authn.Rest)}}
 }
 
-// Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
-// section 3.1).
+// Challenge returns Bearer, with an error for a refused token or one whose scopes do not suffice,
+// and with the scopes that the route needs (RFC 6750, section 3).
 func (i *Introspector) Challenge(_ *http.Request, err error) string {
-	var refused *authn.Error
-	if errors.As(err, &refused) && refused.Code == i.invalid.Code {
-		return `Bearer error="invalid_token"`
-	}
-	return "Bearer"
+	return authn.BearerChallenge{Invalid: i.invalid.Code}.For(err)
 }
 
 // Authenticate looks for an opaque token under Bearer and asks the issuer about it, or the

@@ -52,7 +52,7 @@ func (s *Server) JWKS() http.Handler {
 	return public(func(w http.ResponseWriter, r *http.Request) {
 		set, err := s.opts.SigningKeys.JWKS(r.Context())
 		if err != nil {
-			authn.Respond(w, r, err)
+			authn.Respond(w, r, authn.Undecided(err))
 			return
 		}
 		h := w.Header()

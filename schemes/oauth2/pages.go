@@ -107,7 +107,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, err error) {
 	case err == nil:
 		return
 	case !errors.As(err, &e): // a fault
-		authn.RespondPage(w, r, err)
+		authn.RespondPage(w, r, authn.Undecided(err))
 		return
 	}
 	s.logger().LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.Any("reason", e), slog.String("route", r.Pattern))

@@ -37,27 +37,30 @@ func (s *Server) Claims() []authn.Claim {
 	return all
 }
 
-// Challenge returns Bearer, with error="invalid_token" for a refused token (RFC 6750
-// section 3.1). With Options.DPoP there is one for DPoP too; an error comes alone, under the
-// keyword of the request (RFC 9449 section 7.1).
+// Challenge returns Bearer, with error="invalid_token" for a refused token and with
+// error="insufficient_scope" for one whose scopes do not suffice (RFC 6750, section 3.1), and with the
+// scopes that the route needs. With Options.DPoP there is one for DPoP too; an error comes alone,
+// under the keyword of the request (RFC 9449, section 7.1).
 func (s *Server) Challenge(r *http.Request, err error) string {
-	failure := ""
 	var refused *authn.Error
-	if errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce"}, refused.Code) {
-		failure = ` error="` + refused.Code + `"`
-	}
-	if s.opts.DPoP == nil || failure != "" && !underDPoP(r) {
-		return "Bearer" + failure
+	failed := errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce", authn.CodeInsufficientScope}, refused.Code)
+	bearer := authn.BearerChallenge{Invalid: s.invalid.Code}
+	if s.opts.DPoP == nil || failed && !underDPoP(r) {
+		return bearer.For(err)
 	}
 	var names []string
 	for _, alg := range algorithms() {
 		names = append(names, string(alg))
 	}
 	algs := ` algs="` + strings.Join(names, " ") + `"`
-	if failure != "" {
-		return "DPoP" + failure + "," + algs
+	switch {
+	case !failed:
+		return bearer.For(err) + ", DPoP" + algs
+	case refused.Code == s.invalid.Code || refused.Code == authn.CodeInsufficientScope:
+		bearer.Keyword = "DPoP"
+		return bearer.For(err) + "," + algs
 	}
-	return "Bearer, DPoP" + algs
+	return `DPoP error="` + refused.Code + `",` + algs
 }
 
 // credential returns the access token of the request, and whether it comes as one that is
@@ -92,6 +95,7 @@ func (s *Server) Share() (authn.Authenticator, func(*http.Request) (*authn.Ident
 type known struct {
 	identity authn.Identity
 	state    storage.AccessState
+	account  storage.Loaded
 }
 
 // authenticate is Authenticate for an endpoint whose address proofs name; "" for the API.
@@ -145,7 +149,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 		id.Scopes = []string{}
 	}
 	if a.Subject != "" {
-		if id.User, err = s.user(r.Context(), &k.state.User); err != nil {
+		if id.User, err = s.user(r.Context(), k.account.SetScoped(k.state.User, s.perms)); err != nil {
 			return nil, err
 		}
 	}

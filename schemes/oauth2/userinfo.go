@@ -22,7 +22,7 @@ func (s *Server) Userinfo() http.Handler {
 	return s.cors("GET, POST", alone.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, err := s.userinfo(w, r)
 		if err != nil {
-			authn.Respond(w, r, err)
+			authn.Respond(w, r, authn.Undecided(err))
 			return
 		}
 		write(w, http.StatusOK, claims)
@@ -46,7 +46,9 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) (map[string]an
 	case !id.Authenticated():
 		return nil, authn.NotAuthenticated()
 	case id.Subject == "" || !slices.Contains(id.Scopes, scopeOpenID):
-		return nil, authn.PermissionDenied("").WithChallenge(`Bearer error="insufficient_scope", scope="openid"`)
+		e := authn.PermissionDenied("")
+		e.Code, e.Scopes = authn.CodeInsufficientScope, []string{scopeOpenID}
+		return nil, e
 	}
 	u, err := s.store.UserByID(r.Context(), id.Subject)
 	if err != nil {

@@ -247,7 +247,7 @@ func (s *frame) own(err error) error {
 	if errors.As(err, &e) && e != nil && e.Status == http.StatusUnauthorized {
 		return e.WithChallenge(s.challenge)
 	}
-	return err
+	return authn.Undecided(err)
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -88,7 +88,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		if err != nil {
 			var e *authn.Error
 			if !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests {
-				authn.RespondPage(w, r, err)
+				authn.RespondPage(w, r, authn.Undecided(err))
 				return
 			}
 			if wait := int64((e.RetryAfter + time.Second - 1) / time.Second); wait > 0 {

@@ -92,5 +92,5 @@ func (s *Scheme) own(err error) error {
 	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
 		return e.WithChallenge(s.Challenge(nil, e))
 	}
-	return err
+	return authn.Undecided(err)
 }

@@ -57,7 +57,7 @@ func TestRefusals(t *testing.T) {
 		{token.Options{Keyword: "X-Key"}, "x-key " + good, 200, "", ""},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "bearer " + good, 200, "", ""},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer", 400, bad, ""},
-		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer  " + good, 400, bad, ""},
+		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer \t" + good, 400, bad, ""},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer " + good + " ", 400, bad, ""},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer a,b", 400, bad, ""},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer vst_junk", 401, invalid, bearer},

@@ -141,17 +141,13 @@ func (s *Scheme) Claims() []authn.Claim {
 }
 
 // Challenge returns the keyword, as Django REST Framework does, with the realm
-// where there is one. Under Bearer a refused token adds error="invalid_token"
-// (RFC 6750 section 3.1).
+// where there is one.
+// Under Bearer it is a BearerChallenge of package authn.
 func (s *Scheme) Challenge(_ *http.Request, err error) string {
-	var refused *authn.Error
-	if !s.bearer || !errors.As(err, &refused) || refused.Code != s.invalid.Code {
+	if !s.bearer {
 		return s.challenge
 	}
-	if s.opts.Realm != "" {
-		return s.challenge + `, error="invalid_token"`
-	}
-	return s.challenge + ` error="invalid_token"`
+	return authn.BearerChallenge{Keyword: s.opts.Keyword, Realm: s.opts.Realm, Invalid: s.invalid.Code}.For(err)
 }
 
 // Pattern returns a regular expression (RE2) that finds the scheme's Prefixed

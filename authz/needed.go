@@ -1,0 +1,86 @@
+package authz
+
+import (
+	"net/http"
+	"slices"
+)
+
+// scopes returns the scopes that a client needs at this guard, each once, in the order of the
+// expression: of And all, of Or those of the last alternative that refuses and that scopes can open.
+func (g Guard) scopes(a *Access) []string {
+	if g.p == nil {
+		return nil
+	}
+	list, _ := needed(g.p, a)
+	return list
+}
+
+// needed returns the scopes of HasScope leaves, and what the method alone says of a permission:
+// Deny where no identity is allowed, Allow where every one is.
+func needed(p Permission, a *Access) ([]string, Decision) {
+	switch e := p.(type) {
+	case named:
+		switch {
+		case e == allowAny || e == noScopeNeeded || e == readOnly && isSafe(a.Request.Method):
+			return nil, Allow
+		case e == readOnly:
+			return nil, Deny
+		}
+	case *hasScope:
+		return e.scopes, Unknown
+	case and:
+		return neededByAll(e, a)
+	case or:
+		return neededByOne(e, a)
+	case not:
+		_, d := needed(e.p, a)
+		return nil, Allow - d
+	case byMethod:
+		p, ok := e[a.Request.Method]
+		if !ok && a.Request.Method == http.MethodHead {
+			p, ok = e[http.MethodGet]
+		}
+		if !ok {
+			return nil, Deny
+		}
+		return needed(p, a)
+	case scopeGrants:
+		return needed(e.p, a)
+	}
+	return nil, Unknown
+}
+
+func neededByAll(ps []Permission, a *Access) (all []string, d Decision) {
+	d = Allow
+	for _, p := range ps {
+		list, one := needed(p, a)
+		if d = min(d, one); d == Deny {
+			return nil, Deny
+		}
+		for _, s := range list {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all, d
+}
+
+// neededByOne prefers the alternative that the identity's scopes open already: asking for another one's
+// would take it away.
+func neededByOne(ps []Permission, a *Access) (last []string, d Decision) {
+	held := false
+	for _, p := range ps {
+		list, one := needed(p, a)
+		d = max(d, one)
+		if one == Deny || len(list) == 0 || held {
+			continue
+		}
+		last = list
+		held = !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(a.Identity.Scopes, s) })
+	}
+	if d == Allow {
+		return nil, Allow
+	}
+	return last, d
+}
