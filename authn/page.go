@@ -124,7 +124,7 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err error, b
 	if ok {
 		var refused error
 		if ok, refused = m.lapsed(lapser, r, err); refused != nil {
-			m.Respond(w, r, refused)
+			m.Respond(w, r, Undecided(refused))
 			return false
 		}
 	}

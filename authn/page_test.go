@@ -223,7 +223,7 @@ func TestWritePage(t *testing.T) {
 		"a script":            {odd, []string{"Sec-Fetch-Mode: cors", "Accept: */*"}, false, "detail"},
 		"nothing":             {odd, nil, false, "detail"},
 		"fields":              {bad, []string{htmlAccept}, true, "&lt;name&gt;: This &lt;b&gt; is required."},
-		"a fault":             {errors.New("password=hush"), []string{htmlAccept}, true, "Service temporarily unavailable"},
+		"a fault":             {authn.Undecided(errors.New("password=hush")), []string{htmlAccept}, true, "Service temporarily unavailable"},
 		"without a word":      {&authn.Error{Status: 404}, []string{htmlAccept}, true, "Not Found"},
 	} {
 		t.Run("edge_B06/"+name, func(t *testing.T) {
