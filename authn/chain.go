@@ -31,7 +31,7 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	if _, err = newPlan(leaves).authenticate(r, nil, &f); err != nil {
 		return Identity{}, err
 	}
-	return *f.identity(), nil
+	return f.handOut(), nil
 }
 
 // Check reports why a would be a mistake: a nil member, the same member twice,
@@ -120,11 +120,22 @@ type found struct {
 	own    Identity
 }
 
-func (f *found) identity() *Identity {
-	if f.shared != nil {
-		return f.shared
+// renewed is what a Renewer gets: the scheme's own values.
+func (f *found) renewed() Identity {
+	if f.shared == nil {
+		return f.own
 	}
-	return &f.own
+	id := *f.shared
+	id.handed = nil
+	return id
+}
+
+// handOut is what callers outside of the middleware get.
+func (f *found) handOut() Identity {
+	if f.shared == nil {
+		return f.own
+	}
+	return f.shared.copied()
 }
 
 // authenticate asks the leaves and sets f, which is what it was where err is not nil. by is
@@ -186,11 +197,11 @@ func (l *leaf) ask(r *http.Request, f *found) (err error) {
 			return err
 		case shared == nil || !shared.Authenticated():
 			return errNoIdentity
-		case shared.Scheme != "" && (shared.Client == "" || shared.Scopes != nil):
+		case shared.handed != nil && shared.Scheme != "" && (shared.Client == "" || shared.Scopes != nil):
 			f.shared = shared
 			return nil
 		}
-		f.own = *shared
+		f.own, _ = Unshared(shared, nil)
 	} else {
 		id, err := l.Authenticate(r)
 		switch {

@@ -83,7 +83,7 @@ func FuzzClaims(f *testing.F) {
 			}
 			var id found
 			_, err := m.plan.authenticate(r, nil, &id)
-			return fmt.Sprint(id.identity().Subject, id.identity().Scheme, err), asked
+			return fmt.Sprint(id.handOut().Subject, id.handOut().Scheme, err), asked
 		}
 		want, all := decide(false)
 		got, some := decide(true)

@@ -2,107 +2,232 @@ package authn
 
 import (
 	"context"
-	"time"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync/atomic"
 )
 
 type contextKey struct{}
 
-// carrier is what FromContext looks for.
-type carrier interface {
-	identity() Identity
-	user() User
-	middleware() *Middleware
-}
+// clientKey is the key under which stores find the client's address (see
+// storage.ClientAddr). An unnamed type is the same in both packages, which do not import
+// each other.
+type clientKey = struct{ VestibuleClientAddr struct{} }
 
-func stateFrom(ctx context.Context) carrier {
-	c, _ := ctx.Value(contextKey{}).(carrier)
-	return c
-}
-
-// newContext leaves an identity and m on a context. It allocates once: the context that
-// it returns holds the identity itself, or points to the one that others have too.
-func newContext(ctx context.Context, m *Middleware, f *found) context.Context {
-	if f.shared != nil {
-		return &sharing{ctx, m, f.shared}
+func stateFrom(ctx context.Context) *state {
+	if s, ok := ctx.(*state); ok && s.decided {
+		return s
 	}
-	id := &f.own
-	if !id.Authenticated() {
-		return &anonymous{ctx, m}
-	}
-	return &state{
-		Context: ctx, m: m,
-		subject: id.Subject, client: id.Client, issuer: id.Issuer, scheme: id.Scheme,
-		roles: id.Roles, scopes: id.Scopes, account: id.User, credential: id.Credential,
-		authSec: id.AuthTime.Unix(), authNsec: uint32(id.AuthTime.Nanosecond()),
-		expSec: id.Expires.Unix(), expNsec: uint32(id.Expires.Nanosecond()),
-	}
+	s, _ := ctx.Value(contextKey{}).(*state)
+	return s
 }
 
-// sharing is the context of an identity that a Sharer keeps.
-type sharing struct {
-	context.Context
-	m  *Middleware
-	id *Identity
-}
-
-// anonymous is the context of a request without an identity.
-type anonymous struct {
-	context.Context
-	m *Middleware
-}
-
-// state is the context of an identity. Its 192 bytes and the copy of the request
-// that net/http needs are the middleware's two allocations and 512 bytes; times
-// are kept as seconds and nanoseconds, in UTC, to stay within that.
+// state is a request that a middleware saw, with its context. It is one allocation: the
+// request that schemes and handler get, its context, and room for its lists.
 type state struct {
 	context.Context
-	m                 *Middleware
-	subject, client   string
-	issuer, scheme    string
-	roles, scopes     []string
-	account           User
-	credential        any
-	authSec, expSec   int64
-	authNsec, expNsec uint32
+	m       *Middleware
+	id      *Identity   // what guards read; nil: anonymous
+	decided bool        // before that the outer middleware's identity holds
+	taken   atomic.Bool // lists, by a FromContext
+	lists   [room]string
+	r       http.Request
 }
 
-func (a *anonymous) Value(key any) any {
-	if key == (contextKey{}) {
-		return a
+// room is how many roles and scopes together need no allocation of their own. With it a
+// state fills its size class.
+const room = 4
+
+func newState(r *http.Request, m *Middleware) *state {
+	s := &state{Context: r.Context(), m: m}
+	s.r = *r.WithContext(s) // inlined: the copy does not escape
+	return s
+}
+
+// handed is what handlers get in place of what an identity points to, so that guards read
+// something that no handler can reach.
+type handed struct {
+	user       User
+	credential any
+	// The lists that the first FromContext of the only request returns.
+	roles, scopes []string
+	once          bool // by one request only
+}
+
+// owned is an identity of one request.
+type owned struct {
+	id     Identity
+	handed handed
+}
+
+// decide ends the search for an identity.
+func (s *state) decide(f *found) {
+	s.decided = true
+	switch {
+	case f.shared != nil:
+		s.id = f.shared
+	case f.own.Authenticated():
+		s.id = newOwned(&f.own)
 	}
-	return a.Context.Value(key)
 }
 
-func (s *sharing) Value(key any) any {
-	if key == (contextKey{}) {
-		return s
+// newOwned returns a copy of id for the guards, and hands id itself to the handlers.
+func newOwned(id *Identity) *Identity {
+	o := &owned{*id, handed{id.User, id.Credential, id.Roles, id.Scopes, true}}
+	o.id.handed = &o.handed
+	o.id.Roles, o.id.Scopes = own(id.Roles), own(id.Scopes)
+	o.id.User = cloneUser(id.User)
+	if c, ok := id.Credential.(interface{ CloneCredential() any }); ok {
+		o.id.Credential = c.CloneCredential()
 	}
-	return s.Context.Value(key)
+	return &o.id
 }
-
-func (s *sharing) identity() Identity      { return *s.id }
-func (s *sharing) user() User              { return s.id.User }
-func (s *sharing) middleware() *Middleware { return s.m }
-
-func (a *anonymous) identity() Identity      { return Identity{} }
-func (a *anonymous) user() User              { return nil }
-func (a *anonymous) middleware() *Middleware { return a.m }
 
 func (s *state) Value(key any) any {
-	if key == (contextKey{}) {
-		return s
+	switch key.(type) {
+	case contextKey:
+		if s.decided {
+			return s
+		}
+	case clientKey:
+		if s.m == nil || len(s.m.proxies.nets) == 0 {
+			if outer := s.Context.Value(key); outer != nil || s.m == nil {
+				return outer
+			}
+		}
+		return s.m.proxies.ClientAddr(&s.r)
 	}
 	return s.Context.Value(key)
 }
 
+// identity is what FromContext returns.
 func (s *state) identity() Identity {
-	return Identity{
-		Subject: s.subject, Client: s.client, Issuer: s.issuer, Scheme: s.scheme,
-		Roles: s.roles, Scopes: s.scopes, User: s.account, Credential: s.credential,
-		AuthTime: time.Unix(s.authSec, int64(s.authNsec)).UTC(),
-		Expires:  time.Unix(s.expSec, int64(s.expNsec)).UTC(),
+	id := s.id.handOut()
+	n, all := len(id.Roles), len(id.Roles)+len(id.Scopes)
+	h := s.id.handed
+	switch {
+	case all > 0 && (all <= room || h != nil && h.once) && s.taken.CompareAndSwap(false, true): // the first
+		if h != nil && h.once {
+			id.Roles, id.Scopes = h.roles, h.scopes
+			return id
+		}
+		copy(s.lists[:], id.Roles)
+		copy(s.lists[n:], id.Scopes)
+		id.Roles, id.Scopes = within(&s.lists, id.Roles, 0, n), within(&s.lists, id.Scopes, n, all)
+	default:
+		id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)
 	}
+	return id
 }
 
-func (s *state) user() User              { return s.account }
-func (s *state) middleware() *Middleware { return s.m }
+// within returns the part of lists that a list was copied to; an empty list stays nil, or
+// not nil.
+func within(lists *[room]string, list []string, from, to int) []string {
+	if from == to {
+		return list[:0:0]
+	}
+	return lists[from:to:to]
+}
+
+// user is what UserFrom returns.
+func (s *state) user() User {
+	h := s.id.handed
+	if h != nil && h.once {
+		return h.user
+	}
+	if u, ok := copyUser(s.id.User); ok || h == nil {
+		return u
+	}
+	return h.user
+}
+
+// edited returns the name of the field of a shared identity behind which a handler changed
+// something, or "".
+func (id *Identity) edited() string {
+	switch h := id.handed; {
+	case h == nil || h.once:
+		return ""
+	case !reflect.DeepEqual(h.user, id.User):
+		return "User"
+	case !reflect.DeepEqual(h.credential, id.Credential):
+		return "Credential"
+	}
+	return ""
+}
+
+// handOut returns id with what handlers get of it, but for the lists.
+func (id *Identity) handOut() Identity {
+	out := *id
+	if h := id.handed; h != nil {
+		out.User, out.Credential, out.handed = h.user, h.credential, nil
+	}
+	return out
+}
+
+// ForHandlers returns id with other values of User and Credential for handlers to get. It
+// is for a [Sharer], which gives one identity to several requests: pass copies that share
+// no memory with id, so that guards read what no handler can reach.
+func (id Identity) ForHandlers(user User, credential any) Identity {
+	id.handed = &handed{user: user, credential: credential}
+	return id
+}
+
+// Clone returns a copy of id with lists of its own. User and Credential are copied if they
+// have a method CloneUser() any or CloneCredential() any that returns a deep copy of the
+// same type. Package authz calls it before it passes an identity to your permissions.
+func (id Identity) Clone() Identity {
+	id.handed = nil
+	id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)
+	id.User = cloneUser(id.User)
+	if c, ok := id.Credential.(interface{ CloneCredential() any }); ok {
+		id.Credential = c.CloneCredential()
+	}
+	return id
+}
+
+// copied is Clone of an identity that others have too: what has no method for it is what
+// handlers get.
+func (id *Identity) copied() Identity {
+	out, h := id.Clone(), id.handed
+	if h == nil {
+		return out
+	}
+	if _, ok := id.User.(interface{ CloneUser() any }); !ok {
+		out.User = h.user
+	}
+	if _, ok := id.Credential.(interface{ CloneCredential() any }); !ok {
+		out.Credential = h.credential
+	}
+	return out
+}
+
+func cloneUser(u User) User {
+	u, _ = copyUser(u)
+	return u
+}
+
+// copyUser returns a copy of an account that has CloneUser, and whether it is one.
+func copyUser(u User) (User, bool) {
+	c, ok := u.(interface{ CloneUser() any })
+	if !ok {
+		return u, false
+	}
+	if v := reflect.ValueOf(u); v.Kind() == reflect.Pointer && v.IsNil() {
+		return u, false
+	}
+	copied, ok := c.CloneUser().(User)
+	if !ok {
+		return u, false
+	}
+	return copied, true
+}
+
+// own is a copy without spare capacity: appending to it makes another one. It keeps the
+// difference between nil and an empty list.
+func own(list []string) []string {
+	if len(list) == 0 {
+		return list[:0:0]
+	}
+	return slices.Clip(slices.Clone(list))
+}

@@ -15,5 +15,5 @@ func (m *Middleware) Explain(r *http.Request) (Identity, []Step, error) {
 	if _, err := m.plan.authenticate(m.visible(r), t, &f); err != nil && err != ErrNoCredentials {
 		return Identity{}, t.steps, err
 	}
-	return *f.identity(), t.steps, nil
+	return f.handOut(), t.steps, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // bug is an error of the program: 500.
@@ -20,11 +21,11 @@ type panicked struct {
 	stack []byte
 }
 
-// newPanic keeps the message of a runtime error and, of any other value, the type
+// newPanic keeps the message of an error of the runtime and, of any other value, the type
 // alone: a text that a scheme panics with may hold a secret.
 func newPanic(v any) error {
 	p := &panicked{what: fmt.Sprintf("%T", v), stack: debug.Stack()}
-	if e, ok := v.(runtime.Error); ok {
+	if e, ok := v.(runtime.Error); ok && strings.HasPrefix(strings.TrimPrefix(p.what, "*"), "runtime.") {
 		p.what = e.Error()
 	}
 	return p

@@ -24,9 +24,15 @@ import (
 // UserID returns the immutable identifier of the account.
 type User interface{ UserID() string }
 
-// Identity is who makes a request. The zero value is anonymous. It is passed by
-// value; what it points to (Roles, Scopes, User, Credential) is read-only: where the
-// store keeps answers (package storage/cached) it is shared between requests.
+// Identity is the caller of a request. The zero value is anonymous. It is passed by
+// value.
+//
+// You can modify what [FromContext] returns, Roles and Scopes included: changes stay
+// with the caller of FromContext. User and Credential point to records that requests
+// with the same credential may share; requests of different accounts never share them.
+// Treat both as read-only, and call [UserFrom] for an account that you can modify.
+// Options.Edited finds code that modifies them. Permissions of package authz read copies
+// that no handler can reach, so such a change never affects a decision.
 type Identity struct {
 	// Subject is the account's stable identifier; "" for a client without a user. It is
 	// "staff:1" if the store names its account table (storage.Spaced); User.UserID returns "1".
@@ -44,16 +50,21 @@ type Identity struct {
 	// Scopes limit what the credential may be used for. nil: not limited by
 	// scopes (never so where Client is set); empty: limited to nothing.
 	Scopes []string
-	// User is the account, where the scheme loaded it; see UserFrom.
+	// User is the account, if the scheme loaded it. Requests with the same credential may
+	// share it, so read it only; UserFrom returns a copy. If your own account type has a
+	// method CloneUser() any that returns a deep copy of the same type, UserFrom and the
+	// permissions get copies of it too.
 	User User
-	// Credential is the scheme's own record (request.auth in Django REST
-	// Framework).
+	// Credential is the scheme's own record (request.auth in Django REST Framework).
+	// Requests with the same credential may share it, so read it only.
 	Credential any
 	// AuthTime is when the user proved who he is; zero where that is not known.
 	AuthTime time.Time
 	// Expires is when the credential ends; zero where no end is known. Handlers
 	// of long connections (WebSocket, SSE) end them then.
 	Expires time.Time
+
+	handed *handed // see ForHandlers; nil wherever an application sees an identity
 }
 
 // Authenticated reports whether somebody was recognised: a user or a client.
@@ -64,34 +75,37 @@ func (id Identity) Authenticated() bool { return id.Subject != "" || id.Client !
 // identity has no roles and no permissions of its own (RULES C4).
 func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
 
-// FromContext returns the identity that the middleware found, or the anonymous
-// one where no middleware ran or nobody was recognised.
+// FromContext returns the identity that the middleware found. It is anonymous if no
+// middleware ran or the request had no credentials. Each call returns Roles and Scopes of
+// its own, so what you write into them is visible nowhere else; see [Identity] for what
+// User and Credential point to.
 func FromContext(ctx context.Context) Identity {
-	if id := Shared(ctx); id != nil {
-		return *id
+	s := stateFrom(ctx)
+	if s == nil || s.id == nil {
+		return Identity{}
 	}
-	if s := stateFrom(ctx); s != nil {
-		return s.identity()
-	}
-	return Identity{}
+	return s.identity()
 }
 
-// Shared returns the identity of the context where it is one that several requests have
-// (see Sharer), without a copy, for who only looks at it. nil: ask FromContext.
-func Shared(ctx context.Context) *Identity {
-	if s, ok := ctx.(*sharing); ok {
+// Peek returns the identity of the context without a copy, for permissions and guards; nil
+// for an anonymous request. No handler can reach it, so a change that a handler made to
+// what FromContext returned is not in it. You MUST NOT modify it: other requests with the
+// same credential may have it too.
+func Peek(ctx context.Context) *Identity {
+	if s := stateFrom(ctx); s != nil {
 		return s.id
 	}
 	return nil
 }
 
-// UserFrom returns the account that the accepting scheme loaded. It reports
-// false where none was loaded or it is of another type than U. The account is
-// read-only, since it may be shared between requests (see Identity): who changes it
-// makes a copy first, of its slices too.
+// UserFrom returns the account that the accepting scheme loaded. It reports false if
+// none was loaded or it has another type than U. You can modify the account: if other
+// requests have it too and it has a method CloneUser() any, as *storage.User has, each
+// call returns a new copy. Without that method an account that the scheme shares is
+// read-only.
 func UserFrom[U User](ctx context.Context) (U, bool) {
 	s := stateFrom(ctx)
-	if s == nil {
+	if s == nil || s.id == nil {
 		var none U
 		return none, false
 	}
@@ -103,7 +117,10 @@ func UserFrom[U User](ctx context.Context) (U, bool) {
 // transports and for tests (package authntest); within HTTP the middleware does
 // it. A later middleware replaces it.
 func WithIdentity(ctx context.Context, id Identity) context.Context {
-	return newContext(ctx, nil, &found{own: id})
+	if !id.Authenticated() {
+		return &state{Context: ctx, decided: true}
+	}
+	return &state{Context: ctx, id: newOwned(&id), decided: true}
 }
 
 // Authenticator looks for one kind of credential.

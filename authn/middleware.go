@@ -41,11 +41,20 @@ type Options struct {
 	// Refusals limits requests with refused credentials; package throttle has an
 	// implementation. nil does not.
 	Refusals RefusalLimiter
+	// Proxies names the reverse proxies in front of the server, if there are any. Stores get
+	// the address of the client from it (see storage.ClientAddr), so that they can limit
+	// what one network costs. Without it the address is that of the connection.
+	Proxies TrustedProxies
 	// Trace leaves the steps of each decision on the request, for TraceFrom. It
 	// costs allocations; tests want it.
 	Trace bool
 	// Clock is time.Now where nil; durations alone are taken from it.
 	Clock func() time.Time
+	// Edited is for tests. If it is set, the middleware compares what requests with the same
+	// credential share with an unmodified copy after each handler, and calls Edited with
+	// "User" or "Credential" if a handler modified what that field of its Identity points to.
+	// The change may be that of an earlier request. The comparison is slow.
+	Edited func(r *http.Request, field string)
 }
 
 // Middleware authenticates requests. It is safe for concurrent use.
@@ -58,7 +67,9 @@ type Middleware struct {
 	log        *slog.Logger
 	ignore     []string
 	retryAfter time.Duration
+	proxies    TrustedProxies
 	trace      bool
+	edited     func(*http.Request, string)
 	vary       []string // the headers that an answer depends on: Cookie, Authorization
 	now        func() time.Time
 	refusals   RefusalLimiter // nil: none
@@ -86,8 +97,8 @@ func New(a Authenticator, opts *Options) *Middleware {
 	}
 	m := &Middleware{
 		plan: newPlan(leaves), write: o.WriteError, writePage: o.WritePage, policy: o.Challenges, observe: o.Observe, log: o.Logger,
-		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, now: o.Clock, refusals: o.Refusals,
-		unavailable: o.Unavailable, accepting: nobody,
+		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, proxies: o.Proxies, now: o.Clock, edited: o.Edited,
+		refusals: o.Refusals, unavailable: o.Unavailable, accepting: nobody,
 	}
 	m.vary = varyOf(leaves)
 	if m.write == nil {
@@ -189,7 +200,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			m.Respond(w, r, errSeveralHeaders)
 			return
 		}
-		h.next.ServeHTTP(w, r.WithContext(&anonymous{r.Context(), m}))
+		s := newState(r, m)
+		s.decided = true
+		h.next.ServeHTTP(w, &s.r)
 		return
 	}
 	if len(m.vary) > 0 {
@@ -202,7 +215,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var f found
-	by, trace, err := m.decide(r, &f)
+	s := newState(r, m)
+	by, trace, err := m.decide(r, &s.r, &f)
 	if err != nil && by != anonymousRequest {
 		if m.refusals != nil {
 			err = m.refusals.Refused(r, err)
@@ -222,16 +236,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		m = m.behind[by]
 	}
-	ctx := newContext(r.Context(), m, &f)
+	s.decide(&f)
+	s.m = m
+	to := &s.r
 	if trace != nil {
-		ctx = context.WithValue(ctx, traceKey{}, trace.steps)
+		to = to.WithContext(context.WithValue(to.Context(), traceKey{}, trace.steps))
 	}
 	if by >= 0 {
-		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, *f.identity()) {
+		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, f.renewed()) {
 			return
 		}
 	}
-	h.next.ServeHTTP(w, r.WithContext(ctx))
+	h.next.ServeHTTP(w, to)
+	if m.edited != nil && f.shared != nil {
+		if field := f.shared.edited(); field != "" {
+			m.edited(r, field)
+		}
+	}
 }
 
 // varyOf returns the headers that leaves read, of the two that caches know.
@@ -276,8 +297,8 @@ func varies(list []string, name string) bool {
 // error: nobody found a credential.
 const anonymousRequest = -2
 
-// decide asks the chain, sets f and reports the decision.
-func (m *Middleware) decide(r *http.Request, f *found) (by int, t *tracer, err error) {
+// decide asks the chain about r as seen, sets f and reports the decision.
+func (m *Middleware) decide(r, seen *http.Request, f *found) (by int, t *tracer, err error) {
 	if m.trace || m.logger().Enabled(r.Context(), slog.LevelDebug) {
 		t = new(tracer)
 	}
@@ -285,7 +306,7 @@ func (m *Middleware) decide(r *http.Request, f *found) (by int, t *tracer, err e
 	if m.observe != nil {
 		start = m.now()
 	}
-	by, err = m.plan.authenticate(m.visible(r), t, f)
+	by, err = m.plan.authenticate(m.visible(seen), t, f)
 	var took time.Duration
 	if m.observe != nil {
 		took = m.now().Sub(start)

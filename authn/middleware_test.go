@@ -398,7 +398,7 @@ func TestAllocations(t *testing.T) {
 			h.ServeHTTP(w, r)
 		}
 	})
-	if n, size := result.AllocsPerOp(), result.AllocedBytesPerOp(); !raceEnabled && (n > 2 || size > 512) {
+	if n, size := result.AllocsPerOp(), result.AllocedBytesPerOp(); !raceEnabled && (n > 2 || size > 704) {
 		t.Errorf("%d allocations and %d bytes", n, size)
 	}
 }

@@ -37,8 +37,8 @@ const (
 //   - any other error, nil included: 500, logged
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	m := fallback
-	if s := stateFrom(r.Context()); s != nil && s.middleware() != nil {
-		m = s.middleware()
+	if s := stateFrom(r.Context()); s != nil && s.m != nil {
+		m = s.m
 	}
 	m.Respond(w, r, err)
 }

@@ -118,7 +118,7 @@ func through(t *testing.T, r *http.Request, id authn.Identity, g Guard) (d Decis
 		id.Scopes = []string{}
 	}
 	authn.New(&sharer{&id}, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if authn.Shared(r.Context()) == nil {
+		if authn.Peek(r.Context()) == nil {
 			t.Error("not shared")
 		}
 		next(w, r)

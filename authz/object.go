@@ -19,7 +19,8 @@ func If(f func(authn.Identity) bool) Permission {
 
 type condition func(authn.Identity) bool
 
-func (f condition) Decide(a Access) (Decision, error) { return allowIf(f(a.Identity)), nil }
+func (f condition) Decide(a Access) (Decision, error) { return allowIf(f(a.Identity.Clone())), nil }
+func (condition) copiesIdentity()                     {}
 func (f condition) String() string                    { return "If(func)" }
 
 // On decides by the object: it is Unknown while there is none, and then what f
@@ -30,7 +31,7 @@ func On[T any](f func(authn.Identity, T) bool) Permission {
 	if f == nil {
 		panic("authz: On of a nil function")
 	}
-	return newOn("On", f)
+	return newOn("On", f, false)
 }
 
 // OwnedBy lets the owner of an object in: the user whose Subject owner returns.
@@ -42,18 +43,19 @@ func OwnedBy[T any](owner func(T) string) Permission {
 	}
 	return newOn("OwnedBy", func(id authn.Identity, object T) bool {
 		return id.Subject != "" && id.Issuer == "" && owner(object) == id.Subject
-	})
+	}, true)
 }
 
-func newOn[T any](what string, f func(authn.Identity, T) bool) Permission {
+func newOn[T any](what string, f func(authn.Identity, T) bool, reads bool) Permission {
 	t := reflect.TypeFor[T]()
-	return on[T]{fmt.Sprintf("%s(%v)", what, t), t.Kind() == reflect.Pointer, f}
+	return on[T]{fmt.Sprintf("%s(%v)", what, t), t.Kind() == reflect.Pointer, f, reads}
 }
 
 type on[T any] struct {
 	name    string
 	pointer bool
 	f       func(authn.Identity, T) bool
+	reads   bool // f is of this package and writes nothing
 }
 
 func (o on[T]) Decide(a Access) (Decision, error) {
@@ -64,8 +66,13 @@ func (o on[T]) Decide(a Access) (Decision, error) {
 	if !ok || o.pointer && reflect.ValueOf(a.Object).IsNil() {
 		return Deny, wrongType{o.name, a.Object}
 	}
+	if !o.reads {
+		a.Identity = a.Identity.Clone()
+	}
 	return allowIf(o.f(a.Identity, object)), nil
 }
+
+func (on[T]) copiesIdentity() {}
 
 func (o on[T]) String() string { return o.name }
 

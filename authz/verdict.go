@@ -60,7 +60,11 @@ func eval(p Permission, a *Access) verdict {
 	case scopeGrants:
 		return e.eval(a)
 	}
-	d, err := decide(p, a)
+	own := *a
+	if _, copies := p.(copier); !copies {
+		own.Identity = a.Identity.Clone()
+	}
+	d, err := decide(p, &own)
 	if err == nil {
 		if d > Allow {
 			return verdict{fault: fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))}
@@ -84,6 +88,10 @@ func eval(p Permission, a *Access) verdict {
 	}
 	return v
 }
+
+// copier is a permission of this package that makes the copy of the identity that an
+// application's function gets, when it is called: what that writes reaches no other request.
+type copier interface{ copiesIdentity() }
 
 // allows reports that a permission is one of those that are asked most and allows, which
 // eval would say at greater length. Where it does not report it, ask eval.

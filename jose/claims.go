@@ -69,11 +69,19 @@ func otherCase(name []byte, names []string) bool {
 	return false
 }
 
-// Raw returns the whole payload as it was signed; it must not be changed.
-func (c Claims) Raw() []byte { return c.raw }
+// Raw returns a copy of the whole payload as it was signed.
+func (c Claims) Raw() []byte { return bytes.Clone(c.raw) }
 
-// Get returns the text of a claim's value, which must not be changed.
+// Size returns the length of the payload in bytes.
+func (c Claims) Size() int { return len(c.raw) }
+
+// Get returns a copy of the JSON text of a claim's value, and whether the claim is there.
 func (c Claims) Get(name string) (raw []byte, ok bool) {
+	raw, ok = c.get(name)
+	return bytes.Clone(raw), ok
+}
+
+func (c Claims) get(name string) (raw []byte, ok bool) {
 	for i := range c.members {
 		if string(c.members[i].name) == name {
 			return c.members[i].value, true
@@ -85,14 +93,14 @@ func (c Claims) Get(name string) (raw []byte, ok bool) {
 // Text returns a claim that is a string; false where it is absent or something
 // else.
 func (c Claims) Text(name string) (string, bool) {
-	raw, _ := c.Get(name)
+	raw, _ := c.get(name)
 	return textOf(raw)
 }
 
 // Texts returns a claim that is a list of strings, which may be empty; false where it
 // is absent or something else.
 func (c Claims) Texts(name string) ([]string, bool) {
-	raw, _ := c.Get(name)
+	raw, _ := c.get(name)
 	return list(raw)
 }
 
@@ -100,7 +108,7 @@ func (c Claims) Texts(name string) ([]string, bool) {
 // 1970, a fraction is dropped. The error is an ErrInvalid: the claim is absent, no
 // number, negative, or after the year 9999.
 func (c Claims) Time(name string) (time.Time, error) {
-	raw, ok := c.Get(name)
+	raw, ok := c.get(name)
 	if !ok {
 		return time.Time{}, invalid("no %s", name)
 	}
@@ -134,7 +142,7 @@ const (
 // claim for a struct's in any case: give it a map where that matters. An absent claim
 // and one that does not fit are an ErrInvalid.
 func (c Claims) Decode(name string, v any) error {
-	raw, ok := c.Get(name)
+	raw, ok := c.get(name)
 	if !ok {
 		return invalid("no %s", name)
 	}

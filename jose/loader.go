@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
 // loadTimeout bounds a load: it serves all callers, so that one's deadline does not.
@@ -19,20 +21,22 @@ type loader[T any] struct {
 	load                                   func(context.Context) (T, error)
 	same                                   func(a, b T) bool
 	maxAge, minInterval, maxStale, timeout time.Duration
-	clock                                  func() time.Time
+	time                                   *elapsed.Clock
 
 	mu      sync.Mutex
 	set     T
-	version uint64    // of the set: grows when one that is not the same is loaded
-	loaded  time.Time // zero: there is no set
-	tried   time.Time
+	version uint64 // of the set: grows when one that is not the same is loaded
+	has     bool
+	loaded  time.Duration // when, by time, if has
+	did     bool
+	tried   time.Duration // when, by time, if did
 	err     error         // of the last try
 	running chan struct{} // closed when the load that is running ends
 }
 
 // have reports whether there is a set that may serve. The lock is held.
-func (l *loader[T]) have(now time.Time) bool {
-	return !l.loaded.IsZero() && now.Sub(l.loaded) < l.maxAge+l.maxStale
+func (l *loader[T]) have(now time.Duration) bool {
+	return l.has && now-l.loaded < l.maxAge+l.maxStale
 }
 
 // get returns the set and its version. missed says that the caller looked into the
@@ -41,11 +45,10 @@ func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		now := l.clock()
-		age, pause, have := now.Sub(l.loaded), now.Sub(l.tried), l.have(now)
-		// A clock that went back does not stop loading.
-		recent := !l.tried.IsZero() && pause >= 0 && pause < l.minInterval
-		wanted := !have || age < 0 || age >= l.maxAge || missed
+		now := l.time.Now()
+		have := l.have(now)
+		recent := l.did && now-l.tried < l.minInterval
+		wanted := !have || now-l.loaded >= l.maxAge || missed
 		switch {
 		case have && (!wanted || recent || l.running != nil && !missed || ctx.Err() != nil):
 			return l.set, l.version, nil
@@ -55,7 +58,7 @@ func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64
 			return set, 0, l.err
 		case l.running == nil:
 			l.run(ctx)
-			if l.err != nil && !l.have(l.clock()) {
+			if l.err != nil && !l.have(l.time.Now()) {
 				return set, 0, l.err
 			}
 			return l.set, l.version, nil
@@ -93,14 +96,14 @@ func (l *loader[T]) run(ctx context.Context) {
 	defer func() {
 		close(l.running)
 		l.running = nil
-		l.tried, l.err = l.clock(), err
+		l.did, l.tried, l.err = true, l.time.Now(), err
 		if err != nil {
 			return
 		}
-		if l.loaded.IsZero() || !l.same(l.set, set) {
+		if !l.has || !l.same(l.set, set) {
 			l.version++
 		}
-		l.set, l.loaded = set, l.tried
+		l.set, l.has, l.loaded = set, true, l.tried
 	}()
 	l.mu.Unlock()
 	defer l.mu.Lock() // before the above
@@ -115,7 +118,7 @@ func (l *loader[T]) generation() uint64 {
 	_, _, _ = l.get(context.Background(), false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.have(l.clock()) {
+	if l.have(l.time.Now()) {
 		return 2 * l.version
 	}
 	return 2*l.version + 1

@@ -112,7 +112,15 @@ type state struct {
 func (s *secret) sum(out []byte, signed string) []byte {
 	st := s.states.Get().(*state)
 	defer s.states.Put(st)
+	defer st.forget()
 	return append(out, st.sum(signed)...)
+}
+
+// forget leaves nothing of a message behind while the state is in the pool.
+func (st *state) forget() {
+	st.Reset()
+	clear(st.in[:])
+	clear(st.out[:])
 }
 
 func (st *state) sum(signed string) []byte {
@@ -128,5 +136,6 @@ func (st *state) sum(signed string) []byte {
 func (s *secret) verify(signed string, signature []byte) bool {
 	st := s.states.Get().(*state)
 	defer s.states.Put(st)
+	defer st.forget()
 	return hmac.Equal(st.sum(signed), signature)
 }

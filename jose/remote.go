@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
 // RemoteOptions change a Remote; nil is fine.
@@ -75,9 +77,6 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 	}
 	o.Algorithms = slices.Clone(o.Algorithms)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<10)
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
 	r := &Remote{url: address, opts: o}
 	if o.Client != nil {
 		r.client = *o.Client
@@ -92,7 +91,7 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 	}
 	r.loader = loader[[]*Key]{
 		load: r.fetch, same: func(a, b []*Key) bool { return slices.EqualFunc(a, b, (*Key).equal) }, maxAge: cmp.Or(o.MaxAge, 10*time.Minute),
-		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, time.Hour), timeout: r.client.Timeout, clock: o.Clock,
+		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, time.Hour), timeout: r.client.Timeout, time: elapsed.New(o.Clock),
 	}
 	return r, nil
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
 // TimedKey is a key with its time. Zero times are no bounds.
@@ -43,6 +45,7 @@ type RotatingOptions struct {
 // until it expires. It is safe for concurrent use and has no goroutine of its own.
 type Rotating struct {
 	loader loader[[]TimedKey]
+	clock  func() time.Time // of the keys' times
 	view   atomic.Pointer[view]
 	mu     sync.Mutex // of changes to view
 }
@@ -52,7 +55,8 @@ type view struct {
 	keys                []*Key // that verify
 	signer              *Key   // nil: none
 	from, until         time.Time
-	lost                []string // the IDs of keys that can not be opened
+	made                time.Duration // by the loader's time
+	lost                []string      // the IDs of keys that can not be opened
 	version, generation uint64
 	down                bool // there are no keys that may serve
 }
@@ -70,6 +74,7 @@ func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingO
 	if o.MaxAge < 0 || o.MinInterval < 0 || o.MaxStale < 0 {
 		return nil, errors.New("jose: a duration below 0")
 	}
+	ticks := elapsed.New(o.Clock)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -82,14 +87,14 @@ func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingO
 	}
 	return &Rotating{loader: loader[[]TimedKey]{
 		load: checked, same: func(a, b []TimedKey) bool { return false }, maxAge: cmp.Or(o.MaxAge, time.Minute),
-		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, 5*time.Minute), timeout: loadTimeout, clock: o.Clock,
-	}}, nil
+		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, 5*time.Minute), timeout: loadTimeout, time: ticks,
+	}, clock: o.Clock}, nil
 }
 
 // now returns the view of this moment.
 func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
-	now := r.loader.clock()
-	if v := r.view.Load(); !missed && v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) {
+	now, at := r.clock(), r.loader.time.Now()
+	if v := r.view.Load(); !missed && v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) && at-v.made < r.loader.minInterval {
 		return v, nil
 	}
 	all, version, err := r.loader.get(ctx, missed)
@@ -100,7 +105,7 @@ func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 	if err == nil {
 		v = look(all, now, r.loader.minInterval)
 	}
-	v.version = version
+	v.version, v.made = version, at
 	return r.store(v), err
 }
 

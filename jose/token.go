@@ -126,14 +126,16 @@ func parse(token string, key *[]byte) (*Token, []byte, error) {
 	if !ok || !ok2 || head == "" || sig == "" || strings.IndexByte(sig, '.') >= 0 {
 		return nil, nil, invalid("not three parts")
 	}
-	// One allocation holds the token's text and all that it decodes to.
+	// One allocation holds the token's text, its header and its signature. The payload has
+	// its own: verified claims are kept, and the rest of a credential is not to be kept
+	// with them.
 	buf := make([]byte, len(token), len(token)+len(token)*3/4)
 	copy(buf, token)
 	header, buf, err := decode(buf, buf[:len(head)])
 	if err != nil {
 		return nil, nil, err
 	}
-	payload, buf, err := decode(buf, buf[len(head)+1:len(head)+1+len(body)])
+	payload, _, err := decode(make([]byte, 0, len(body)*3/4+2), buf[len(head)+1:len(head)+1+len(body)])
 	if err != nil {
 		return nil, nil, err
 	}

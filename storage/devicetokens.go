@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -78,4 +79,12 @@ type DeviceTokens interface {
 	// DeleteDeviceTokensOf removes all tokens of the subject but the one whose ID is
 	// keep ("" keeps none), and returns how many there were.
 	DeleteDeviceTokensOf(ctx context.Context, subject, keep string) (int, error)
+}
+
+// CloneCredential returns a *DeviceToken that shares no list with t. Package authn calls it so
+// that code of an application does not modify what requests share.
+func (t *DeviceToken) CloneCredential() any {
+	c := *t
+	c.Scopes = slices.Clip(slices.Clone(c.Scopes))
+	return &c
 }

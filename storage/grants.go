@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -129,4 +130,12 @@ type AccessTokens interface {
 	SignedAccess(ctx context.Context, client, family, subject string, keys BlockKeys) (User, Standing, error)
 	// DropAccess deletes the token; ErrNotFound where it is absent (already).
 	DropAccess(ctx context.Context, d Digest) error
+}
+
+// CloneCredential returns a *AccessToken that shares no list with t. Package authn calls it so
+// that code of an application does not modify what requests share.
+func (t *AccessToken) CloneCredential() any {
+	c := *t
+	c.Scopes, c.Resource = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource))
+	return &c
 }

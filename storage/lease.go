@@ -1,16 +1,14 @@
 package storage
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Lease says how long the answer of a lookup may be used again without asking. A store
 // that keeps answers (package cached) gives one with them: see User.Lease.
 type Lease interface {
 	// Holds reports whether the same lookup, made now by a request with that context, would
-	// be answered by what is kept. now is the caller's clock.
-	Holds(ctx context.Context, now time.Time) bool
+	// be answered by what is kept. It measures the time by a clock of its own, one that
+	// setting the wall clock does not change.
+	Holds(ctx context.Context) bool
 	// Of reports whether it is store that gave the lease.
 	Of(store any) bool
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -43,4 +44,12 @@ type StaticTokens interface {
 	// ListStaticTokens returns up to limit tokens whose Subject is greater than
 	// after, in order of Subject; "" starts at the beginning.
 	ListStaticTokens(ctx context.Context, after string, limit int) ([]StaticToken, error)
+}
+
+// CloneCredential returns a *StaticToken that shares no list with t. Package authn calls it so
+// that code of an application does not modify what requests share.
+func (t *StaticToken) CloneCredential() any {
+	c := *t
+	c.Salt = slices.Clip(slices.Clone(c.Salt))
+	return &c
 }

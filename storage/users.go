@@ -51,6 +51,19 @@ type User struct {
 // library. With it *User is an authn.User.
 func (u *User) UserID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
+// Clone returns a copy of u that shares no list with it.
+func (u User) Clone() User {
+	u.Roles = slices.Clip(slices.Clone(u.Roles))
+	return u
+}
+
+// CloneUser returns a *User that shares no list with u. Package authn calls it so that a
+// handler can modify the account of its request; see authn.UserFrom.
+func (u *User) CloneUser() any {
+	c := u.Clone()
+	return &c
+}
+
 // Check returns ErrInvalid, with a word on why, unless u can be kept. CreateUser
 // calls it.
 func (u *User) Check() error {
@@ -149,6 +162,14 @@ type Permissions interface {
 	SetGroupPermissions(ctx context.Context, group string, perms []string) error
 }
 
+// PermissionChecker is a store that keeps permissions at hand and can look for one without
+// a copy of the list. It is optional: package cached implements it.
+type PermissionChecker interface {
+	// SubjectHasPermission reports whether the SubjectPermissions of subject contain name
+	// or "*".
+	SubjectHasPermission(ctx context.Context, subject, name string) (bool, error)
+}
+
 // permissions are what HasPerm asks. For an account of one request they are loaded on first
 // use and kept for as long as the User value lives.
 type permissions struct {
@@ -156,7 +177,7 @@ type permissions struct {
 	shared bool // by requests: nothing is kept
 	scoped bool // HasPerm is false, HasPermByScope asks
 	mu     sync.Mutex
-	loaded bool
+	id     string // of whom names are; "": not loaded
 	names  []string
 }
 
@@ -221,25 +242,32 @@ func (u *User) HasPermByScope(ctx context.Context, name string) (bool, error) {
 	if u.perms.store == nil || !u.Active {
 		return false, nil
 	}
-	names, err := u.perms.of(ctx, u.ID)
-	if err != nil {
-		return false, err
+	if p := u.perms; p.shared {
+		if c, ok := p.store.(PermissionChecker); ok {
+			return c.SubjectHasPermission(ctx, u.ID, name)
+		}
+		names, err := p.store.SubjectPermissions(ctx, u.ID)
+		return err == nil && contains(names, name), err
 	}
-	return slices.Contains(names, name) || slices.Contains(names, "*"), nil
+	names, err := u.perms.of(ctx, u.ID)
+	return err == nil && contains(names, name), err
 }
 
+func contains(names []string, name string) bool {
+	return slices.Contains(names, name) || slices.Contains(names, "*")
+}
+
+// of returns the permissions of an account. Copies of one account share p, and one of them
+// may have got another ID since.
 func (p *permissions) of(ctx context.Context, id string) ([]string, error) {
-	if p.shared {
-		return p.store.SubjectPermissions(ctx, id)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.loaded {
+	if p.id != id || id == "" {
 		names, err := p.store.SubjectPermissions(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		p.names, p.loaded = names, true
+		p.names, p.id = names, id
 	}
 	return p.names, nil
 }

@@ -2,20 +2,19 @@ package password
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"hash"
 	"hash/maphash"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -60,11 +59,9 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	if c == nil || o.TTL < 0 || o.TTL > MaxCacheTTL || o.MaxEntries < 0 {
 		return nil, errors.New("password: Cached wants a checker, a TTL of a minute at most, and a number of entries")
 	}
-	k := &cached{Checker: c, seed: maphash.MakeSeed(), ttl: o.TTL, max: o.MaxEntries, entries: make(map[place]entry), flights: make(map[check]*flight)}
+	k := &cached{Checker: c, elapsed: elapsed.New(c.clock), seed: maphash.MakeSeed(), ttl: o.TTL, max: o.MaxEntries, entries: make(map[place]entry), flights: make(map[check]*flight)}
 	k.live, _ = c.store.(storage.LiveUsers)
-	key := new([32]byte)
-	_, _ = rand.Read(key[:]) // never fails; see crypto/rand
-	k.macs.New = func() any { return &keyed{Hash: hmac.New(sha256.New, key[:])} }
+	_, _ = rand.Read(k.key[:]) // never fails; see crypto/rand
 	return k, nil
 }
 
@@ -83,23 +80,24 @@ type entry struct {
 	id          string
 	fingerprint storage.Digest // of the stored hash
 	epoch       int64
-	expires     time.Time
-	known       *known // nil: nobody asked yet, or the store leases nothing
+	ends        time.Duration // of elapsed
+	known       *known        // nil: nobody asked yet, or the store leases nothing
 }
 
 // known is the login of an entry while the account is as it was.
 type known struct {
-	login authn.Login
+	login authn.SharedLogin
 	lease storage.Lease
 }
 
 type cached struct {
 	*Checker
-	live storage.LiveUsers // nil: the store is none
-	seed maphash.Seed
-	macs sync.Pool // of *keyed
-	ttl  time.Duration
-	max  int
+	elapsed *elapsed.Clock
+	live    storage.LiveUsers // nil: the store is none
+	seed    maphash.Seed
+	key     [32]byte // of this process; never shown
+	ttl     time.Duration
+	max     int
 
 	mu      sync.Mutex
 	entries map[place]entry
@@ -118,35 +116,66 @@ type flight struct {
 	ok   bool // set before done is closed
 }
 
-// CheckPassword implements authn.PasswordChecker.
+// CheckPassword implements authn.PasswordChecker. The login is the caller's own.
 func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
+	shared, err := k.share(r, name, password)
+	if err != nil {
+		return authn.Login{}, err
+	}
+	login := shared.Login
+	login.Roles = slices.Clip(slices.Clone(login.Roles))
+	if u, ok := login.User.(*storage.User); ok {
+		login.User = u.CloneUser().(*storage.User)
+	}
+	return login, nil
+}
+
+// ShareLogin implements authn.LoginSharer. Over a store that keeps answers (package
+// cached), logins are shared by the requests of one address with one password.
+func (k *cached) ShareLogin() (authn.PasswordChecker, func(*http.Request, string, string) (*authn.SharedLogin, error)) {
+	return k, k.share
+}
+
+// alone asks the checker for one request.
+func (k *cached) alone(r *http.Request, name, password string) (*authn.SharedLogin, error) {
+	login, err := k.Checker.CheckPassword(r, name, password)
+	if err != nil {
+		return nil, err
+	}
+	return &authn.SharedLogin{Login: login}, nil
+}
+
+func (k *cached) share(r *http.Request, name, password string) (*authn.SharedLogin, error) {
 	if len(password) > MaxLength || len(name) > MaxLength {
-		return k.Checker.CheckPassword(r, name, password)
+		return k.alone(r, name, password)
 	}
 	form, err := k.canonical(name)
 	if err != nil {
-		return k.Checker.CheckPassword(r, name, password)
+		return k.alone(r, name, password)
 	}
 	at := place{maphash.String(k.seed, form), sourceOf(k.opts.Proxies, r)}
 	c := check{at, k.mac(form, password)}
 	for {
-		now := k.opts.Clock()
-		if e, ok := k.get(c, now); ok {
-			if e.known != nil && e.known.lease.Holds(r.Context(), now) {
-				return e.known.login, nil
+		if e, ok := k.get(c, k.elapsed.Now()); ok {
+			if e.known != nil && e.known.lease.Holds(r.Context()) {
+				return &e.known.login, nil
 			}
 			u, fingerprint, err := k.user(r.Context(), e.id)
 			switch {
 			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
 				login, err := k.login(r.Context(), u)
-				if lease := u.LeaseOf(k.store); err == nil && lease != nil && k.opts.User == nil {
-					login.Shared = new(atomic.Pointer[authn.Identity])
-					e.known = &known{login, lease}
+				if err != nil {
+					return nil, err
+				}
+				lease := u.LeaseOf(k.store)
+				found := &known{login: authn.SharedLogin{Login: login}, lease: lease}
+				if lease != nil && k.opts.User == nil {
+					e.known = found
 					k.update(at, e)
 				}
-				return login, err
+				return &found.login, nil
 			case err != nil && !errors.Is(err, storage.ErrNotFound):
-				return authn.Login{}, err
+				return nil, err
 			}
 			k.forget(at)
 		}
@@ -157,16 +186,17 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 		select {
 		case <-f.done:
 		case <-r.Context().Done():
-			return authn.Login{}, r.Context().Err()
+			return nil, r.Context().Err()
 		}
 		if !f.ok { // a failure is nobody else's
-			return k.Checker.CheckPassword(r, name, password)
+			return k.alone(r, name, password)
 		}
 	}
 }
 
 // first checks the password and remembers it where it is right.
-func (k *cached) first(r *http.Request, name, password string, c check, f *flight) (authn.Login, error) {
+func (k *cached) first(r *http.Request, name, password string, c check, f *flight) (*authn.SharedLogin, error) {
+	began := k.elapsed.Now()
 	defer func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -174,11 +204,12 @@ func (k *cached) first(r *http.Request, name, password string, c check, f *fligh
 		close(f.done)
 	}()
 	login, u, err := k.Checker.check(r, name, password)
-	if err == nil {
-		k.put(c.at, entry{password: c.secret, id: u.ID, fingerprint: u.Password.Fingerprint(), epoch: u.Epoch, expires: k.opts.Clock().Add(k.ttl)})
-		f.ok = true
+	if err != nil {
+		return nil, err
 	}
-	return login, err
+	k.put(c.at, entry{password: c.secret, id: u.ID, fingerprint: u.Password.Fingerprint(), epoch: u.Epoch, ends: began + k.ttl})
+	f.ok = true
+	return &authn.SharedLogin{Login: login}, nil
 }
 
 // user is the account of a hit, with the fingerprint of its hash.
@@ -203,23 +234,19 @@ func sourceOf(proxies authn.TrustedProxies, r *http.Request) netip.Addr {
 	return a
 }
 
-// keyed is an HMAC that is used again and again.
-type keyed struct {
-	hash.Hash
-	buf []byte
-}
-
-// mac is over both texts with the length of the first, so that no two pairs are
-// one.
+// mac is the SHA-256 of a key of this process and both texts, with the length of the
+// first, so that no two pairs are one. The key has a fixed length and the result leaves the
+// process as little as the key, so that a prefix does what an HMAC would. No copy of the
+// password stays in memory.
 func (k *cached) mac(a, b string) (m mac) {
-	h := k.macs.Get().(*keyed)
-	h.buf = append(append(binary.BigEndian.AppendUint32(h.buf[:0], uint32(len(a))), a...), b...)
-	h.Write(h.buf)
-	clear(h.buf)
-	h.buf = h.Sum(h.buf[:0])
-	copy(m[:], h.buf)
-	h.Reset()
-	k.macs.Put(h)
+	var room [256]byte // longer ones go to the heap
+	buf := append(room[:0], k.key[:]...)
+	if n := len(buf) + 4 + len(a) + len(b); n > len(room) {
+		buf = append(make([]byte, 0, n), k.key[:]...)
+	}
+	buf = append(append(binary.BigEndian.AppendUint32(buf, uint32(len(a))), a...), b...)
+	m = sha256.Sum256(buf)
+	clear(buf)
 	return m
 }
 
@@ -237,11 +264,11 @@ func (k *cached) join(c check) (f *flight, first bool) {
 
 // get takes the entry of a place away where it is not of this password, in the same
 // step: of many guesses at once one can look at it.
-func (k *cached) get(c check, now time.Time) (entry, bool) {
+func (k *cached) get(c check, now time.Duration) (entry, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e, ok := k.entries[c.at]
-	if ok && (e.password != c.secret || !now.Before(e.expires)) {
+	if ok && (e.password != c.secret || now >= e.ends) {
 		delete(k.entries, c.at)
 		return entry{}, false
 	}
@@ -252,7 +279,7 @@ func (k *cached) get(c check, now time.Time) (entry, bool) {
 func (k *cached) update(at place, e entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if is, ok := k.entries[at]; ok && is.password == e.password && is.expires.Equal(e.expires) {
+	if is, ok := k.entries[at]; ok && is.password == e.password && is.ends == e.ends {
 		k.entries[at] = e
 	}
 }
@@ -276,10 +303,10 @@ func (k *cached) put(at place, e entry) {
 // of them: a verified password that is forgotten is verified again.
 func (k *cached) makeRoom() {
 	const look = 8
-	now, looked := k.opts.Clock(), 0
+	now, looked := k.elapsed.Now(), 0
 	var last place
 	for at, e := range k.entries {
-		if last = at; !now.Before(e.expires) {
+		if last = at; now >= e.ends {
 			delete(k.entries, at)
 		}
 		if looked++; looked == look {

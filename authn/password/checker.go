@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -90,6 +91,7 @@ type Checker struct {
 	perms  storage.Permissions
 	hasher *Hasher
 	opts   Options
+	clock  func() time.Time // as given: nil is the system's
 }
 
 var _ authn.PasswordChecker = (*Checker)(nil)
@@ -118,6 +120,7 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	if o.MinLength == 0 {
 		o.MinLength = 8
 	}
+	c.clock = o.Clock
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -291,7 +294,7 @@ func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error
 		return l, nil
 	}
 	var err error
-	if l.User, err = c.opts.User(ctx, *account); err != nil {
+	if l.User, err = audit.Call("password.Options.User", func() (authn.User, error) { return c.opts.User(ctx, account.Clone()) }); err != nil {
 		return authn.Login{}, err
 	}
 	return l, nil

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -155,7 +156,8 @@ func (c *Checker) policy(ctx context.Context, u storage.User, password string) e
 	if c.opts.Validate == nil {
 		return nil
 	}
-	return c.opts.Validate(ctx, u, password)
+	_, err := audit.Call("password.Options.Validate", func() (any, error) { return nil, c.opts.Validate(ctx, u.Clone(), password) })
+	return err
 }
 
 // Refused is what Options.Validate returns for a password that it refuses: a 400

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
@@ -215,9 +216,7 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 }
 
 func (r *Recovery) tell(ctx context.Context, e Event) {
-	if r.opts.Observe != nil {
-		r.opts.Observe(ctx, e)
-	}
+	audit.Notify(ctx, r.opts.Logger, "recovery", r.opts.Observe, e)
 }
 
 func (r *Recovery) logger() *slog.Logger {

@@ -6,7 +6,6 @@ package recall
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -19,6 +18,7 @@ const size = 4096
 // room before the first Put. It is safe for concurrent use.
 type Table[T any] struct {
 	places atomic.Pointer[[size]atomic.Pointer[place[T]]]
+	swept  atomic.Uint32 // the next place to sweep
 }
 
 type place[T any] struct {
@@ -27,21 +27,23 @@ type place[T any] struct {
 	value  *T
 }
 
-// Get returns the value of a digest while its lease holds, or nil. now is the time at which
-// it was found to hold: the clock is read once, and only where there is something to judge.
-func (t *Table[T]) Get(ctx context.Context, d *storage.Digest, clock func() time.Time) (value *T, now time.Time) {
+// Get returns the value of a digest while its lease holds, or nil. What no longer holds is
+// removed.
+func (t *Table[T]) Get(ctx context.Context, d *storage.Digest) *T {
 	places := t.places.Load()
 	if places == nil {
-		return nil, now
+		return nil
 	}
-	p := places[index(d)].Load()
+	at := &places[index(d)]
+	p := at.Load()
 	if p == nil || p.digest != *d {
-		return nil, now
+		return nil
 	}
-	if now = clock(); !p.lease.Holds(ctx, now) {
-		return nil, now
+	if !p.lease.Holds(ctx) {
+		at.CompareAndSwap(p, nil)
+		return nil
 	}
-	return p.value, now
+	return p.value
 }
 
 // Put keeps a value, which is read-only from now on. Without a lease it keeps nothing.
@@ -55,6 +57,32 @@ func (t *Table[T]) Put(d *storage.Digest, lease storage.Lease, value *T) {
 		places = t.places.Load()
 	}
 	places[index(d)].Store(&place[T]{*d, lease, value})
+	t.sweep(places)
+}
+
+// Drop removes the value of a digest: its credential was revoked.
+func (t *Table[T]) Drop(d *storage.Digest) {
+	places := t.places.Load()
+	if places == nil {
+		return
+	}
+	at := &places[index(d)]
+	if p := at.Load(); p != nil && p.digest == *d {
+		at.CompareAndSwap(p, nil)
+	}
+}
+
+// sweep looks at a few places in turn and clears those whose lease has ended, so that what
+// was revoked does not stay in memory until its place is needed.
+func (t *Table[T]) sweep(places *[size]atomic.Pointer[place[T]]) {
+	const look = 4
+	from := t.swept.Add(look) - look
+	for i := range uint32(look) {
+		at := &places[(from+i)%size]
+		if p := at.Load(); p != nil && !p.lease.Holds(context.Background()) {
+			at.CompareAndSwap(p, nil)
+		}
+	}
 }
 
 func index(d *storage.Digest) int { return (int(d[2])<<8 | int(d[3])) % size }

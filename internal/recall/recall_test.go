@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -15,31 +14,25 @@ import (
 type lease struct {
 	ended atomic.Bool
 	asked atomic.Int64
-	at    atomic.Pointer[time.Time]
 }
 
 func (*lease) Of(any) bool { return true }
 
-func (l *lease) Holds(_ context.Context, now time.Time) bool {
+func (l *lease) Holds(context.Context) bool {
 	l.asked.Add(1)
-	l.at.Store(&now)
 	return !l.ended.Load()
 }
-
-var noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
-
-func still() time.Time { return noon }
 
 func TestZeroTable(t *testing.T) {
 	var table Table[string]
 	d := storage.DigestOf("x")
-	never := func() time.Time { t.Error("the clock was read with nothing to judge"); return noon }
-	if v, now := table.Get(t.Context(), &d, never); v != nil || !now.IsZero() {
-		t.Errorf("%v at %v", v, now)
+	if v := table.Get(t.Context(), &d); v != nil {
+		t.Errorf("%v", v)
 	}
+	table.Drop(&d)
 	value := "x"
 	table.Put(&d, nil, &value)
-	if v, _ := table.Get(t.Context(), &d, never); v != nil || table.places.Load() != nil {
+	if v := table.Get(t.Context(), &d); v != nil || table.places.Load() != nil {
 		t.Error("kept without a lease")
 	}
 }
@@ -49,23 +42,23 @@ func TestGet(t *testing.T) {
 	var table Table[string]
 	d, value, l := storage.DigestOf("x"), "x", new(lease)
 	table.Put(&d, l, &value)
-	if v, now := table.Get(t.Context(), &d, still); v != &value || now != noon || *l.at.Load() != noon {
-		t.Errorf("%v at %v", v, now)
+	if v := table.Get(t.Context(), &d); v != &value {
+		t.Errorf("%v", v)
 	}
 	asked := l.asked.Load()
 	for i := range d { // a digest that differs in one bit, wherever that is
 		other := d
 		other[i] ^= 1
-		if v, now := table.Get(t.Context(), &other, still); v != nil || !now.IsZero() {
-			t.Errorf("byte %d: another digest's value at %v", i, now)
+		if v := table.Get(t.Context(), &other); v != nil {
+			t.Errorf("byte %d: another digest's value", i)
 		}
 	}
 	if l.asked.Load() != asked {
 		t.Error("the lease was asked for another digest")
 	}
 	l.ended.Store(true)
-	if v, now := table.Get(t.Context(), &d, still); v != nil || now != noon {
-		t.Errorf("%v at %v after the end of the lease", v, now)
+	if v := table.Get(t.Context(), &d); v != nil {
+		t.Errorf("%v after the end of the lease", v)
 	}
 }
 
@@ -82,14 +75,14 @@ func TestOnePlace(t *testing.T) {
 	va, vb := "a", "b"
 	table.Put(&a, new(lease), &va)
 	table.Put(&b, new(lease), &vb)
-	if v, _ := table.Get(t.Context(), &a, still); v != nil {
+	if v := table.Get(t.Context(), &a); v != nil {
 		t.Errorf("%q", *v)
 	}
-	if v, _ := table.Get(t.Context(), &b, still); v != &vb {
+	if v := table.Get(t.Context(), &b); v != &vb {
 		t.Errorf("%v", v)
 	}
 	table.Put(&a, new(lease), &va)
-	if v, _ := table.Get(t.Context(), &a, still); v != &va {
+	if v := table.Get(t.Context(), &a); v != &va {
 		t.Errorf("%v", v)
 	}
 }
@@ -111,7 +104,7 @@ func TestPlaces(t *testing.T) {
 	there := 0
 	for i := range 20 * size {
 		d := storage.DigestOf(fmt.Sprint(i))
-		if v, _ := table.Get(t.Context(), &d, still); v != nil {
+		if v := table.Get(t.Context(), &d); v != nil {
 			there++
 			if *v != fmt.Sprint(i) {
 				t.Fatalf("%q for %d", *v, i)
@@ -143,7 +136,7 @@ func TestRaces(t *testing.T) {
 				if k%3 == 0 {
 					table.Put(&digests[i], leases[i].Load(), &values[i])
 				}
-				if v, _ := table.Get(t.Context(), &digests[i], still); v != nil && *v != values[i] {
+				if v := table.Get(t.Context(), &digests[i]); v != nil && *v != values[i] {
 					t.Errorf("%q for %d", *v, i)
 				}
 				if g == 0 && k%10 == 0 {
@@ -156,8 +149,47 @@ func TestRaces(t *testing.T) {
 	wg.Wait()
 	for i := range n {
 		leases[i].Load().ended.Store(true)
-		if v, _ := table.Get(t.Context(), &digests[i], still); v != nil {
+		if v := table.Get(t.Context(), &digests[i]); v != nil {
 			t.Errorf("%d: its lease has ended", i)
 		}
+	}
+}
+
+// What was revoked does not stay in memory: neither after Drop, nor, with other traffic,
+// after the lease has ended.
+func Test_edge_A20_cleared(t *testing.T) {
+	there := func(table *Table[string]) (n int) {
+		for i := range table.places.Load() {
+			if table.places.Load()[i].Load() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	var table Table[string]
+	l, value := new(lease), "x"
+	for i := range 1000 {
+		d := storage.DigestOf(fmt.Sprint("old", i))
+		table.Put(&d, l, &value)
+		if table.Drop(&d); i == 999 && there(&table) != 0 {
+			t.Errorf("%d are there after Drop", there(&table))
+		}
+	}
+	for i := range 1000 {
+		d := storage.DigestOf(fmt.Sprint("old", i))
+		table.Put(&d, l, &value)
+	}
+	l.ended.Store(true)
+	d := storage.DigestOf("new")
+	for range size {
+		table.Put(&d, new(lease), &value)
+	}
+	if n := there(&table); n != 1 {
+		t.Errorf("%d are there after their lease has ended", n)
+	}
+	other := storage.Digest{2: d[2], 3: d[3]} // of the same place
+	table.Drop(&other)
+	if there(&table) != 1 {
+		t.Error("another digest was dropped")
 	}
 }

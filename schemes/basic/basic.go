@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,6 +33,7 @@ type Options struct {
 // Scheme authenticates by name and password. It is safe for concurrent use.
 type Scheme struct {
 	pw        authn.PasswordChecker
+	shared    func(*http.Request, string, string) (*authn.SharedLogin, error) // of a LoginSharer; nil: pw is none
 	challenge string
 	site      *csrf.Site
 }
@@ -55,7 +55,13 @@ func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 			return nil, fmt.Errorf("basic: realm %q holds a quote, a backslash or a control character", realm)
 		}
 	}
-	return &Scheme{pw, `Basic realm="` + realm + `", charset="UTF-8"`, site}, nil
+	s := &Scheme{pw: pw, challenge: `Basic realm="` + realm + `", charset="UTF-8"`, site: site}
+	if sharer, ok := pw.(authn.LoginSharer); ok {
+		if self, check := sharer.ShareLogin(); sameChecker(self, pw) { // else the login is changed on its way
+			s.shared = check
+		}
+	}
+	return s, nil
 }
 
 // Name returns "basic".
@@ -97,26 +103,36 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	if err := s.fromHere(r); err != nil {
 		return nil, err
 	}
-	login, err := s.pw.CheckPassword(r, name, password)
+	if s.shared == nil {
+		login, err := s.pw.CheckPassword(r, name, password)
+		if err != nil {
+			return nil, inBasicsWords(err)
+		}
+		return identityOf(&login), nil
+	}
+	login, err := s.shared(r, name, password)
 	if err != nil {
 		return nil, inBasicsWords(err)
 	}
-	if login.Shared != nil {
-		if id := login.Shared.Load(); id != nil && fits(id, login.Subject, login.Roles, login.User) {
-			return id, nil
-		}
+	if id := login.Identity(s); id != nil {
+		return id, nil
 	}
-	id := &authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
-	if login.Shared != nil {
-		login.Shared.CompareAndSwap(nil, id)
+	id := identityOf(&login.Login)
+	if c, ok := id.User.(interface{ CloneUser() any }); ok {
+		if account, ok := c.CloneUser().(authn.User); ok {
+			*id = id.ForHandlers(account, nil)
+			login.Keep(s, id)
+		}
 	}
 	return id, nil
 }
 
-// fits reports whether an identity is what the scheme would make of a login: a checker around
-// the one that remembers it may have changed it.
-func fits(id *authn.Identity, subject string, roles []string, user authn.User) bool {
-	return id.Subject == subject && slices.Equal(id.Roles, roles) && (user == nil || reflect.TypeOf(user).Comparable()) && id.User == user
+func identityOf(login *authn.Login) *authn.Identity {
+	return &authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
+}
+
+func sameChecker(a, b authn.PasswordChecker) bool {
+	return a != nil && reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // fromHere refuses what another site made a browser send (RULES B1).

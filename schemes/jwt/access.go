@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Access is a verified token: Identity.Credential of this package. It is shared
-// between requests and read-only.
+// Access is a verified token: Identity.Credential of this package. Requests with the same
+// token may share it, so read it only.
 type Access struct {
 	// ID is "jti", Family "sid".
 	ID, Family string
@@ -92,6 +92,17 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	}
 	return a, nil
 }
+
+// clone returns a copy that shares no list with a; Claims gives nobody a way to change it.
+func (a *Access) clone() *Access {
+	c := *a
+	c.Audience, c.Scopes, c.Roles = slices.Clone(a.Audience), slices.Clone(a.Scopes), slices.Clone(a.Roles)
+	return &c
+}
+
+// CloneCredential returns a copy of a that shares no list with it. Package authn calls it
+// so that code of an application does not modify what requests share.
+func (a *Access) CloneCredential() any { return a.clone() }
 
 func claimError(name string, why error) error {
 	return fmt.Errorf("%w: claim %s: %w", jose.ErrInvalid, name, why)

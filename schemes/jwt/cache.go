@@ -66,7 +66,7 @@ func (e entry) of(generation uint64) *Access {
 
 func (c *cache) put(d storage.Digest, generation uint64, a *Access) {
 	// What a token costs: its claims, the values taken from them, the maps.
-	size := 2*len(a.Claims.Raw()) + 512
+	size := 2*a.Claims.Size() + 512
 	if size > c.bytes {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -65,7 +66,7 @@ func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u stora
 
 // extend adds the application's claims.
 func (s *Scheme) extend(ctx context.Context, text []byte, u storage.User) ([]byte, error) {
-	more, err := s.opts.Claims(ctx, u)
+	more, err := audit.Call("jwt.Options.Claims", func() (map[string]any, error) { return s.opts.Claims(ctx, u.Clone()) })
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package jwt
 import (
 	"context"
 	"log/slog"
+
+	"github.com/vestibule-auth/vestibule/authn/audit"
 )
 
 // Kind is what happened to a family.
@@ -25,22 +27,13 @@ type Event struct {
 	Family string
 }
 
-// tell logs a reuse, which may be a theft, and tells the observer. The observer's
-// panic is its own.
+// tell logs a reuse, which may be a theft, and notifies the observer.
 func (s *Scheme) tell(ctx context.Context, e Event) {
 	if e.Kind == Reused {
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "a refresh token was used again; its family has ended",
 			slog.String("scheme", s.Name()), slog.String("subject", e.Subject), slog.String("family", e.Family))
 	}
-	if s.opts.Observe == nil {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			s.logger().LogAttrs(ctx, slog.LevelError, "panic in the observer", slog.Any("error", v))
-		}
-	}()
-	s.opts.Observe(ctx, e)
+	audit.Notify(ctx, s.opts.Logger, s.Name(), s.opts.Observe, e)
 }
 
 func (s *Scheme) logger() *slog.Logger {

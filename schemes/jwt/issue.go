@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/jose"
@@ -214,7 +215,8 @@ func (s *Scheme) rule(ctx context.Context, u storage.User) error {
 	if s.opts.Rule == nil {
 		return nil
 	}
-	return s.opts.Rule(ctx, u)
+	_, err := audit.Call("jwt.Options.Rule", func() (any, error) { return nil, s.opts.Rule(ctx, u.Clone()) })
+	return err
 }
 
 // random returns 128 random bits as text.

@@ -24,6 +24,7 @@ import (
 	"crypto/rand"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/jose"
@@ -224,7 +225,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 		k.identity.User, k.lease = account, u.LeaseOf(s.store)
 		return nil
 	}
-	k.identity.User, err = s.opts.User(ctx, *account)
+	k.identity.User, err = audit.Call("jwt.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) })
 	return err
 }
 

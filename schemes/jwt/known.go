@@ -2,7 +2,6 @@ package jwt
 
 import (
 	"context"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -35,8 +34,8 @@ func (v *Verifier) sight(text string) (s sighting) {
 
 // remembered returns whom a text that was accepted before belongs to, if that holds.
 func (v *Verifier) remembered(ctx context.Context, s *sighting) *known {
-	k, now := v.recall.Get(ctx, &s.digest, v.opts.Clock)
-	if k != nil && k.generation == s.generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
+	k := v.recall.Get(ctx, &s.digest)
+	if k != nil && k.generation == s.generation && v.opts.Clock().Before(k.access.Expires.Add(v.opts.Leeway)) {
 		return k
 	}
 	return nil
@@ -59,14 +58,21 @@ func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*auth
 	if err := v.standing(ctx, k); err != nil {
 		return nil, err
 	}
-	if v.cache != nil && len(a.Claims.Raw()) <= maxShared {
-		v.recall.Put(&s.digest, k.lease, k)
+	if v.cache == nil || k.lease == nil || a.Claims.Size() > maxShared {
+		k.identity.Credential = a.clone()
+		return &k.identity, nil
 	}
+	account := k.identity.User
+	if u, ok := account.(*storage.User); ok {
+		account = u.CloneUser().(*storage.User)
+	}
+	k.identity = k.identity.ForHandlers(account, a.clone())
+	v.recall.Put(&s.digest, k.lease, k)
 	return &k.identity, nil
 }
 
 // always is the lease of what the token says by itself.
 type always struct{}
 
-func (always) Holds(context.Context, time.Time) bool { return true }
-func (always) Of(any) bool                           { return true }
+func (always) Holds(context.Context) bool { return true }
+func (always) Of(any) bool                { return true }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/jose"
 )
@@ -266,7 +267,7 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	k.identity.Roles = k.access.Roles
 	switch {
 	case v.opts.User != nil:
-		k.identity.User, err = v.opts.User(ctx, k.access)
+		k.identity.User, err = audit.Call("jwt.VerifierOptions.User", func() (authn.User, error) { return v.opts.User(ctx, k.access.clone()) })
 	case v.opts.Blocklist == nil:
 		k.lease = always{}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -45,9 +46,10 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	seen := s.presented(r)
 	if seen != "" {
 		d = storage.DigestOf(seen)
-		var k *known
-		if k, now = s.recall.Get(ctx, &d, s.opts.Clock); k != nil && now.Before(k.due) && !k.token.Expired(now) {
-			return &k.identity, nil
+		if k := s.recall.Get(ctx, &d); k != nil {
+			if now = s.opts.Clock(); now.Before(k.due) && !k.token.Expired(now) {
+				return &k.identity, nil
+			}
 		}
 	}
 	text, err := s.text(r)
@@ -66,7 +68,8 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	}
 	s.touch(ctx, &k.token, now)
 	k.identity.Expires = k.token.Expires
-	if k.due = k.token.LastUsed.Add(s.opts.MinInterval); now.Before(k.due) && s.opts.User == nil {
+	if k.due = k.token.LastUsed.Add(s.opts.MinInterval); k.lease != nil && now.Before(k.due) && s.opts.User == nil {
+		k.identity = k.identity.ForHandlers(k.identity.User.(*storage.User).CloneUser().(*storage.User), k.token.CloneCredential())
 		s.recall.Put(&d, k.lease, k)
 	}
 	return &k.identity, nil
@@ -120,7 +123,7 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time)
 		k.identity.User = account
 		return k, nil
 	}
-	if k.identity.User, err = s.opts.User(ctx, *account); err != nil {
+	if k.identity.User, err = audit.Call("knox.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) }); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -151,7 +154,7 @@ func (s *Scheme) text(r *http.Request) (string, error) {
 func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Time) {
 	used := stamp(now)
 	before := used.Add(-s.opts.MinInterval)
-	if t.LastUsed.After(before) || used.UnixMicro() < s.pause.Load() {
+	if t.LastUsed.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
 		return
 	}
 	var expires time.Time // zero: left as it is
@@ -170,7 +173,7 @@ func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Tim
 	switch {
 	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:
-		s.pause.Store(used.Add(touchPause).UnixMicro())
+		s.pause.Store(int64(s.elapsed.Now() + touchPause))
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a token could not be noted", slog.Any("error", err))
 		s.tell(ctx, Event{Kind: TouchFailed, Subject: t.Subject, TokenID: t.ID, Count: 1})
 	case written:

@@ -1,6 +1,10 @@
 package knox
 
-import "context"
+import (
+	"context"
+
+	"github.com/vestibule-auth/vestibule/authn/audit"
+)
 
 // EventKind is what happened to a token.
 type EventKind uint8
@@ -45,7 +49,5 @@ type Event struct {
 }
 
 func (s *Scheme) tell(ctx context.Context, e Event) {
-	if s.opts.Observe != nil {
-		s.opts.Observe(ctx, e)
-	}
+	audit.Notify(ctx, s.opts.Logger, s.Name(), s.opts.Observe, e)
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -96,7 +97,8 @@ type Scheme struct {
 	bearer    bool
 	challenge string
 	recall    recall.Table[known]
-	pause     atomic.Int64 // until then, in microseconds, no use is written
+	elapsed   *elapsed.Clock
+	pause     atomic.Int64 // until then, by elapsed, no use is written
 
 	invalid      *authn.Error // every refused token looks like this
 	unrecognized error
@@ -112,11 +114,12 @@ func New(store Store, opts *Options) (*Scheme, error) {
 	if opts != nil {
 		o = *opts
 	}
+	clock := o.Clock
 	o.defaults()
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("knox: %w", err)
 	}
-	s := &Scheme{store: store, opts: o, bearer: strings.EqualFold(o.Keywords[0], "Bearer")}
+	s := &Scheme{store: store, opts: o, elapsed: elapsed.New(clock), bearer: strings.EqualFold(o.Keywords[0], "Bearer")}
 	if _, err := s.lifetime(Token{}, time.Unix(0, 0)); err != nil {
 		return nil, err
 	}

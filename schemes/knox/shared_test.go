@@ -15,8 +15,8 @@ type lasting struct{ store }
 
 type forever struct{}
 
-func (forever) Holds(context.Context, time.Time) bool { return true }
-func (forever) Of(any) bool                           { return true }
+func (forever) Holds(context.Context) bool { return true }
+func (forever) Of(any) bool                { return true }
 
 func (l lasting) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
 	t, u, err := l.store.DeviceTokenByDigest(ctx, d)

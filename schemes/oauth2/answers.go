@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
 // answers keeps what an issuer said of tokens, bounded in number and bytes. That a token is
@@ -14,7 +16,8 @@ import (
 // and goes on where its own client goes away.
 type answers struct {
 	ttl   time.Duration
-	clock func() time.Time
+	clock func() time.Time // of expiries
+	time  *elapsed.Clock
 
 	mu      sync.Mutex
 	live    halves
@@ -33,14 +36,16 @@ type flight struct {
 	token  *ForeignToken
 	err    error
 	forgot uint64
+	began  time.Duration
 }
 
 var errPanicked = errors.New("oauth2: asking the issuer panicked")
 
-func newAnswers(o IntrospectorOptions) *answers {
+// newAnswers has the clock as it was given: nil is the system's.
+func newAnswers(o IntrospectorOptions, given func() time.Time) *answers {
 	entries, bytes := cmp.Or(o.CacheEntries, 8192), cmp.Or(o.CacheBytes, 16<<20)
 	return &answers{
-		ttl: o.CacheTTL, clock: o.Clock, flights: map[tokenKey]*flight{},
+		ttl: o.CacheTTL, clock: o.Clock, time: elapsed.New(given), flights: map[tokenKey]*flight{},
 		live: halves{entries: max(entries/2, 1), bytes: max(bytes/2, 1)},
 		dead: halves{entries: max(entries/8, 1), bytes: max(bytes/8, 1)},
 	}
@@ -49,7 +54,7 @@ func newAnswers(o IntrospectorOptions) *answers {
 // get returns what is known of a token, or asks; nil where it is not live.
 func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Context) (*ForeignToken, error)) (*ForeignToken, error) {
 	a.mu.Lock()
-	now := a.clock()
+	now := a.time.Now()
 	if e, ok := a.live.get(key, now); ok {
 		a.mu.Unlock()
 		return e.token, nil
@@ -59,7 +64,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Contex
 		return nil, nil
 	}
 	f, ok := a.flights[key]
-	if ok {
+	if ok && now-f.began < a.ttl { // else its answer would be too old
 		a.mu.Unlock()
 		select {
 		case <-f.done:
@@ -68,7 +73,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Contex
 			return nil, ctx.Err()
 		}
 	}
-	f = &flight{done: make(chan struct{}), err: errPanicked, forgot: a.forgot}
+	f = &flight{done: make(chan struct{}), err: errPanicked, forgot: a.forgot, began: now}
 	a.flights[key] = f
 	a.mu.Unlock()
 	defer a.land(key, f, now)
@@ -77,7 +82,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Contex
 }
 
 // land ends a flight and keeps its answer. The time counts from before the question.
-func (a *answers) land(key tokenKey, f *flight, asked time.Time) {
+func (a *answers) land(key tokenKey, f *flight, asked time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	close(f.done)
@@ -87,14 +92,14 @@ func (a *answers) land(key tokenKey, f *flight, asked time.Time) {
 	switch {
 	case f.err != nil || f.forgot != a.forgot:
 	case f.token == nil:
-		a.dead.put(key, kept{until: asked.Add(min(deadTTL, a.ttl))})
+		a.dead.put(key, kept{until: asked + min(deadTTL, a.ttl)})
 	default:
-		until := asked.Add(a.ttl)
-		if e := f.token.Expires; !e.IsZero() && e.Before(until) {
-			until = e
+		until := asked + a.ttl
+		if e := f.token.Expires; !e.IsZero() {
+			until = min(until, a.time.Now()+e.Sub(a.clock()))
 		}
 		// What an answer costs: its text, the values taken from it, the maps.
-		a.live.put(key, kept{token: f.token, until: until, size: 2*len(f.token.Claims.Raw()) + 512})
+		a.live.put(key, kept{token: f.token, until: until, size: 2*f.token.Claims.Size() + 512})
 	}
 }
 
@@ -119,11 +124,11 @@ type halves struct {
 // kept is one answer.
 type kept struct {
 	token *ForeignToken // nil: not live
-	until time.Time
+	until time.Duration
 	size  int
 }
 
-func (h *halves) get(key tokenKey, now time.Time) (kept, bool) {
+func (h *halves) get(key tokenKey, now time.Duration) (kept, bool) {
 	e, ok := h.young[key]
 	if !ok {
 		if e, ok = h.old[key]; ok {
@@ -131,7 +136,7 @@ func (h *halves) get(key tokenKey, now time.Time) (kept, bool) {
 			h.put(key, e)
 		}
 	}
-	return e, ok && now.Before(e.until)
+	return e, ok && now < e.until
 }
 
 func (h *halves) put(key tokenKey, e kept) {

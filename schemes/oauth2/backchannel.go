@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -105,7 +106,8 @@ func (l *logoutReceiver) receive(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	return l.end(r.Context(), out)
+	_, err = audit.Call("oauth2.NewBackChannelLogout", func() (any, error) { return nil, l.end(r.Context(), out) })
+	return err
 }
 
 // read checks a logout token (section 2.6). An error that is no jose.ErrInvalid is a fault.

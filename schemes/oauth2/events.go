@@ -3,6 +3,8 @@ package oauth2
 import (
 	"context"
 	"log/slog"
+
+	"github.com/vestibule-auth/vestibule/authn/audit"
 )
 
 // EventKind is what happened.
@@ -39,7 +41,5 @@ func (s *Server) tell(ctx context.Context, e Event) {
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "a code or a refresh token was used again; what came of it has ended",
 			slog.String("kind", string(e.Kind)), slog.String("client", e.Client), slog.String("subject", e.Subject), slog.String("family", e.Family))
 	}
-	if s.opts.Observe != nil {
-		s.opts.Observe(ctx, e)
-	}
+	audit.Notify(ctx, s.opts.Logger, s.Name(), s.opts.Observe, e)
 }

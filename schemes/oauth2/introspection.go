@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 )
 
 // ForeignToken is what an issuer said of a live token (RFC 7662 section 2.2). It is
-// Identity.Credential of an Introspector, and read-only.
+// Identity.Credential of an Introspector; each request has its own.
 type ForeignToken struct {
 	// Issuer is what the answer says, which may be nothing.
 	Issuer string
@@ -42,8 +43,21 @@ func (i *Introspector) about(ctx context.Context, text string) (*ForeignToken, e
 	if i.cache == nil {
 		return i.ask(ctx, text)
 	}
-	return i.cache.get(ctx, i.key(text), func(ctx context.Context) (*ForeignToken, error) { return i.ask(ctx, text) })
+	t, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*ForeignToken, error) { return i.ask(ctx, text) })
+	if t != nil {
+		t = t.clone() // the cache's own is for all
+	}
+	return t, err
 }
+
+func (t *ForeignToken) clone() *ForeignToken {
+	c := *t
+	c.Scopes, c.Audience = slices.Clone(t.Scopes), slices.Clone(t.Audience)
+	return &c
+}
+
+// CloneCredential returns a copy of t that shares no list with it.
+func (t *ForeignToken) CloneCredential() any { return t.clone() }
 
 // key names a token in the cache: by its issuer, endpoint, audience, who asks, and digest
 // (RULES T5).

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 )
 
@@ -117,12 +118,13 @@ func NewIntrospector(issuer, endpoint, audience string, by Credentials, opts *In
 	o.Name = cmp.Or(o.Name, "oauth2")
 	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<10)
 	o.CacheTTL = cmp.Or(o.CacheTTL, time.Minute)
+	given := o.Clock
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	i := &Introspector{issuer: issuer, endpoint: endpoint, audience: audience, by: by, opts: o, client: asker(o.Client)}
 	if o.CacheTTL > 0 {
-		i.cache = newAnswers(o)
+		i.cache = newAnswers(o, given)
 	}
 	i.invalid = authn.AuthenticationFailed("Invalid token.")
 	i.invalid.Code = "invalid_token"
@@ -204,7 +206,7 @@ func (i *Introspector) Authenticate(r *http.Request) (authn.Identity, error) {
 		Credential: t, AuthTime: t.AuthTime, Expires: t.Expires,
 	}
 	if i.opts.User != nil {
-		if id.User, err = i.opts.User(r.Context(), t); err != nil {
+		if id.User, err = audit.Call("oauth2.IntrospectorOptions.User", func() (authn.User, error) { return i.opts.User(r.Context(), t) }); err != nil {
 			return authn.Identity{}, err
 		}
 	}

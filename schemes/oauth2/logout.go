@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -74,7 +75,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	case !ok:
 		return s.nobodyLeft(w, r, to)
 	case h.subject == u.subject && h.session != "" && h.session == u.session:
-		if err := s.opts.OpenID.EndSession(w, r); err != nil {
+		if _, err := audit.Call("oauth2.OpenID.EndSession", func() (any, error) { return nil, s.opts.OpenID.EndSession(w, r) }); err != nil {
 			return err
 		}
 		return s.left(w, to)
@@ -200,7 +201,7 @@ func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.get("decision") {
 	case "logout":
-		if err := s.opts.OpenID.EndSession(w, r); err != nil {
+		if _, err := audit.Call("oauth2.OpenID.EndSession", func() (any, error) { return nil, s.opts.OpenID.EndSession(w, r) }); err != nil {
 			return err
 		}
 		return s.left(w, to)

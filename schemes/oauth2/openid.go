@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -133,7 +134,7 @@ func (s *Server) claimsOf(ctx context.Context, u storage.User, scopes []string) 
 		}
 		return more, nil
 	}
-	given, err := s.opts.OpenID.Claims(ctx, u, slices.Clone(scopes))
+	given, err := audit.Call("oauth2.OpenID.Claims", func() (map[string]any, error) { return s.opts.OpenID.Claims(ctx, u.Clone(), slices.Clone(scopes)) })
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -124,7 +125,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (*registered, 
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The request is not a POST."}
 	}
-	if err := allowed(s.opts.Registration.Allow(r)); err != nil {
+	if err := allowed(callAllow(s.opts.Registration.Allow, r)); err != nil {
 		return nil, err
 	}
 	m, err := readMetadata(w, r)
@@ -246,4 +247,9 @@ func (s *Server) apply(m clientMetadata, c *storage.Client) (secret string, err 
 		c.Secret = storage.DigestOf(secret)
 	}
 	return secret, nil
+}
+
+func callAllow(allow func(*http.Request) error, r *http.Request) error {
+	_, err := audit.Call("oauth2.Registration.Allow", func() (any, error) { return nil, allow(r) })
+	return err
 }

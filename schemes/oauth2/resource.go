@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -104,7 +105,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 	seen := authn.Presented(r, "Bearer")
 	if tokentext.Fits(accessPrefix, seen) {
 		d = storage.DigestOf(seen)
-		if k, now := s.recall.Get(r.Context(), &d, s.opts.Clock); k != nil && !k.state.Access.Expired(now) {
+		if k := s.recall.Get(r.Context(), &d); k != nil && !k.state.Access.Expired(s.opts.Clock()) {
 			return &k.identity, nil
 		}
 	}
@@ -153,15 +154,21 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 			return nil, err
 		}
 	}
-	if !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
-		s.recall.Put(&d, k.state.User.LeaseOf(s.store), k)
+	lease := k.state.User.LeaseOf(s.store)
+	if lease != nil && !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
+		var account authn.User
+		if a.Subject != "" {
+			account = k.state.User.CloneUser().(*storage.User)
+		}
+		*id = id.ForHandlers(account, a.CloneCredential())
+		s.recall.Put(&d, lease, k)
 	}
 	return id, nil
 }
 
 func (s *Server) user(ctx context.Context, u *storage.User) (authn.User, error) {
 	if s.opts.User != nil {
-		return s.opts.User(ctx, *u)
+		return audit.Call("oauth2.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
 	}
 	return u, nil
 }

@@ -51,8 +51,8 @@ type lasting struct{ store }
 
 type forever struct{}
 
-func (forever) Holds(context.Context, time.Time) bool { return true }
-func (forever) Of(any) bool                           { return true }
+func (forever) Holds(context.Context) bool { return true }
+func (forever) Of(any) bool                { return true }
 
 func (l lasting) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
 	st, err := l.store.AccessByDigest(ctx, d)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -63,7 +64,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	account := u.WithPermissions(s.perms)
 	if s.opts.User == nil {
 		id.User = account
-	} else if id.User, err = s.opts.User(r.Context(), *account); err != nil {
+	} else if id.User, err = audit.Call("remoteuser.Options.User", func() (authn.User, error) { return s.opts.User(r.Context(), account.Clone()) }); err != nil {
 		return authn.Identity{}, err
 	}
 	return id, nil

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -151,7 +152,5 @@ const (
 )
 
 func (s *Scheme) tell(ctx context.Context, e Event) {
-	if s.opts.Observe != nil {
-		s.opts.Observe(ctx, e)
-	}
+	audit.Notify(ctx, nil, s.Name(), s.opts.Observe, e)
 }

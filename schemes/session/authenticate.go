@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -24,7 +25,8 @@ const (
 // row is Identity.Credential of a session: what authentication loaded.
 type row struct {
 	storage.Session
-	text     string // the cookie's; never leaves the package but in the cookie
+	text     string // the cookie's; never leaves the package but in the cookie; "" in one that is kept
+	secret   string // of forms, made of text; in one that is kept
 	next     *begun // of a session that begins with this request; nil: it was there
 	shared   bool   // by requests: it is not written to
 	identity authn.Identity
@@ -64,8 +66,8 @@ func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Ident
 }
 
 func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
-	if known := s.known(r); known != nil {
-		if err := s.fromHere(r, known.text); err != nil {
+	if known, text := s.known(r); known != nil {
+		if err := s.fromHere(r, text); err != nil {
 			return nil, err
 		}
 		return &known.identity, nil
@@ -107,23 +109,38 @@ func (s *Scheme) keep(loaded *row, lease storage.Lease) {
 	if lease == nil || loaded.next != nil || s.opts.User != nil || len(loaded.Data) > maxShared || !s.now().Before(s.due(&loaded.Session)) {
 		return
 	}
-	loaded.shared = true
+	// Nothing of kept points into loaded, which has the cookie's text.
+	kept := &row{Session: loaded.Session, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
+	kept.identity = loaded.identity
+	kept.identity.User, kept.identity.Credential = nil, kept
+	kept.identity = kept.identity.Clone()
+	account := kept.user.Set(loaded.identity.User.(*storage.User).Clone(), s.perms)
+	kept.identity.User = account
+	kept.identity = kept.identity.ForHandlers(account.CloneUser().(*storage.User), kept)
 	d := storage.DigestOf(loaded.text)
-	s.recall.Put(&d, lease, loaded)
+	s.recall.Put(&d, lease, kept)
 }
 
-// known returns the session of the request as keep left it, or nil.
-func (s *Scheme) known(r *http.Request) *row {
+// known returns the session of the request as keep left it, or nil, and the cookie's text.
+func (s *Scheme) known(r *http.Request) (v *row, text string) {
 	text, err := cookieValue(r, s.cookie)
 	if err != nil || !tokentext.Fits(prefix, text) || !s.site.Secure(r) {
-		return nil
+		return nil, ""
 	}
 	d := storage.DigestOf(text)
-	v, now := s.recall.Get(r.Context(), &d, s.opts.Clock)
-	if v == nil || !now.Before(s.due(&v.Session)) || v.Expired(now) {
-		return nil
+	if v = s.recall.Get(r.Context(), &d); v == nil {
+		return nil, ""
 	}
-	return v
+	if now := s.opts.Clock(); !now.Before(s.due(&v.Session)) || v.Expired(now) {
+		return nil, ""
+	}
+	return v, text
+}
+
+// drop forgets what keep left of a session that ends with this request.
+func (s *Scheme) drop(text string) {
+	d := storage.DigestOf(text)
+	s.recall.Drop(&d)
 }
 
 // due is when the use of a session is to be noted again.
@@ -146,6 +163,9 @@ func (s *frame) fromHere(r *http.Request, secret string) error {
 func Token(id authn.Identity) string {
 	switch loaded := id.Credential.(type) {
 	case *row:
+		if loaded.secret != "" {
+			return csrf.Mask(loaded.secret)
+		}
 		return csrf.Mask(csrf.SecretOf(loaded.text))
 	case *content:
 		return csrf.Mask(csrf.SecretOf(loaded.secret))
@@ -220,7 +240,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 
 func (s *frame) user(ctx context.Context, u *storage.User) (authn.User, error) {
 	if s.opts.User != nil {
-		return s.opts.User(ctx, *u)
+		return audit.Call("session.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
 	}
 	return u, nil
 }
@@ -259,7 +279,7 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	if s.opts.Interval > 0 && as.idle == s.opts.Idle { // a shorter life may end before
 		before = now.Add(-s.opts.Interval)
 	}
-	if loaded.LastSeen.After(before) || now.UnixMicro() < s.pause.Load() {
+	if loaded.LastSeen.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
 		return
 	}
 	expires := now.Add(as.idle)
@@ -272,7 +292,7 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	switch {
 	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:
-		s.pause.Store(now.Add(touchPause).UnixMicro())
+		s.pause.Store(int64(s.elapsed.Now() + touchPause))
 		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a session could not be noted", slog.Any("error", err))
 		s.tell(ctx, Event{Kind: TouchFailed, Subject: loaded.Subject, SessionID: loaded.ID, Count: 1})
 	case written:

@@ -1,6 +1,10 @@
 package session
 
-import "context"
+import (
+	"context"
+
+	"github.com/vestibule-auth/vestibule/authn/audit"
+)
 
 // EventKind is what happened to a session.
 type EventKind uint8
@@ -51,7 +55,5 @@ type Event struct {
 }
 
 func (s *frame) tell(ctx context.Context, e Event) {
-	if s.opts.Observe != nil {
-		s.opts.Observe(ctx, e)
-	}
+	audit.Notify(ctx, s.opts.Logger, "session", s.opts.Observe, e)
 }

@@ -119,7 +119,9 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if old != nil {
-		switch err := s.rows.EndSession(r.Context(), old.Digest); {
+		err := s.rows.EndSession(r.Context(), old.Digest)
+		s.drop(old.text)
+		switch {
 		case err == nil:
 			s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.Subject, SessionID: old.ID, Count: 1})
 		case !errors.Is(err, storage.ErrNotFound): // else somebody else was first

@@ -30,6 +30,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -93,6 +94,7 @@ type Options struct {
 
 // frame is what sessions with rows and sealed ones share: the cookie and the answers.
 type frame struct {
+	clock     func() time.Time // as given: nil is the system's
 	site      *csrf.Site
 	opts      Options
 	cookie    string // the name on the wire
@@ -105,11 +107,12 @@ type frame struct {
 }
 
 func newFrame(site *csrf.Site, o Options) (frame, error) {
+	clock := o.Clock
 	o.defaults()
 	if err := o.check(); err != nil {
 		return frame{}, fmt.Errorf("session: %w", err)
 	}
-	s := frame{site: site, opts: o, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
+	s := frame{site: site, opts: o, clock: clock, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
 	s.cookie = s.wireName(o.Cookie)
 	s.invalid = authn.AuthenticationFailed("Invalid session.")
 	s.doubtful = authn.AuthenticationFailed("Invalid session.")
@@ -120,9 +123,10 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 // Scheme authenticates by session cookies. It is safe for concurrent use.
 type Scheme struct {
 	frame
-	rows   Rows
-	recall recall.Table[row]
-	pause  atomic.Int64 // until then, in microseconds, no use is written
+	rows    Rows
+	recall  recall.Table[row]
+	elapsed *elapsed.Clock
+	pause   atomic.Int64 // until then, by elapsed, no use is written
 
 	memory *memory // nil: nobody is remembered
 }
@@ -141,7 +145,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheme{frame: f, rows: rows}
+	s := &Scheme{frame: f, rows: rows, elapsed: elapsed.New(f.clock)}
 	s.perms, _ = rows.(storage.Permissions)
 	if o.Remember != nil {
 		if s.memory, err = s.newMemory(*o.Remember); err != nil {

@@ -113,7 +113,14 @@ func isOf(r *http.Request, subject string) bool {
 func (st *Store) row(r *http.Request, name string) (*row, error) {
 	if name == st.s.opts.Cookie {
 		if found, ok := authn.FromContext(r.Context()).Credential.(*row); ok {
-			return found, nil // authentication loaded it
+			if !found.shared {
+				return found, nil // authentication loaded it
+			}
+			text, err := cookieValue(r, st.s.cookie)
+			if err != nil {
+				return nil, err
+			}
+			return &row{Session: found.Session, text: text}, nil
 		}
 		return st.s.current(r)
 	}
@@ -190,6 +197,7 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 			}
 		}
 		err := st.s.rows.EndSession(r.Context(), held.row.Digest)
+		st.s.drop(held.row.text)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}

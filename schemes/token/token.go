@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
@@ -172,7 +173,7 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	seen := authn.Presented(r, s.opts.Keyword)
 	if s.fits(seen) {
 		d = storage.DigestOf(seen)
-		if k, _ := s.recall.Get(r.Context(), &d, s.opts.Clock); k != nil && s.ring.Has(k.token.KeyID) {
+		if k := s.recall.Get(r.Context(), &d); k != nil && s.ring.Has(k.token.KeyID) {
 			return &k.identity, nil
 		}
 	}
@@ -216,13 +217,16 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest) (*authn.Identi
 	k := &known{token: t}
 	k.identity = authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &k.token}
 	account := k.account.Set(u, s.perms)
-	if s.opts.User == nil {
-		k.identity.User = account
-		s.recall.Put(d, u.LeaseOf(s.store), k)
+	if s.opts.User != nil {
+		if k.identity.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) }); err != nil {
+			return nil, err
+		}
 		return &k.identity, nil
 	}
-	if k.identity.User, err = s.opts.User(ctx, *account); err != nil {
-		return nil, err
+	k.identity.User = account
+	if lease := u.LeaseOf(s.store); lease != nil {
+		k.identity = k.identity.ForHandlers(account.CloneUser().(*storage.User), k.token.CloneCredential())
+		s.recall.Put(d, lease, k)
 	}
 	return &k.identity, nil
 }

@@ -87,7 +87,7 @@ func BenchmarkHit(b *testing.B) {
 			for _, text := range texts {
 				must(b, look(storage.DigestOf(text)))
 			}
-			if allocs := testing.AllocsPerRun(100, func() { _ = look(storage.DigestOf(texts[7])) }); allocs != 0 {
+			if allocs := testing.AllocsPerRun(100, func() { _ = look(storage.DigestOf(texts[7])) }); allocs > 4 { // copies of the lists
 				b.Errorf("%.0f allocations", allocs)
 			}
 			var hit, least time.Duration

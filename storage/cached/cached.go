@@ -14,7 +14,7 @@
 // around the Store (the store beneath it, SQL, the command line) hold after the TTL, or
 // after a call of an Invalidator's method.
 //
-// What a lookup returns is read-only: its slices are shared with the next one.
+// What a lookup returns is the caller's own: its lists are copies.
 package cached
 
 import (
@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -78,10 +79,18 @@ type Options struct {
 	UnknownTTL time.Duration
 	// MaxUnknown bounds how many of these are kept, apart from MaxEntries; 0 is 10,000.
 	MaxUnknown int
-	// UnknownRate is how many digests in a second may turn out to be unknown before the
-	// rest of the second gives ErrFlood for what is not kept already, so that a flood of
-	// well-formed junk does not drown the database; 0 is 10,000.
-	UnknownRate int
+	// UnknownRate is how many digests in a second may turn out to be unknown, so that a
+	// flood of well-formed junk does not overload the database; 0 is 10,000. UnknownPerNet
+	// is how many of them may come from one network, an IPv4 /24 or an IPv6 /48; 0 is 1,000.
+	// Beyond either, a lookup of what is not kept gives ErrFlood for the rest of the second.
+	// Networks that have sent no unknown digest in this second and the one before are
+	// served beyond UnknownRate too, up to half as many again, and after that those from
+	// which good credentials came before.
+	//
+	// The address of the client is that of storage.ClientAddr. Behind a reverse proxy, name
+	// it in authn.Options.Proxies. Loopback and private addresses count for UnknownRate
+	// only, since they are most often those of a proxy.
+	UnknownRate, UnknownPerNet int
 	// Timeout bounds a lookup in the store, which does not end with the request that
 	// began it, since others wait for it; 0 is 5 seconds.
 	Timeout time.Duration
@@ -92,12 +101,15 @@ type Options struct {
 	// transaction of the change: what it writes with ctx commits with it, and its error
 	// undoes it. Who delivers it calls Change.Apply on the other processes' Stores.
 	Tell func(ctx context.Context, c Change) error
-	// Clock is time.Now where nil.
+	// Clock is for tests; nil is time.Now. It judges the expiry of credentials. How long
+	// something is kept is measured by the process's monotonic clock, or, if Clock is set,
+	// by the forward movements of Clock: a clock that is set back does not keep anything
+	// longer.
 	Clock func() time.Time
 }
 
-// ErrFlood: too many unknown digests were asked for in this second, and this one is not
-// kept: nobody can tell whether it is good.
+// ErrFlood means that too many digests were unknown in this second, and that this one is
+// not kept: the Store cannot tell whether it is good. Schemes answer it with 503.
 var ErrFlood = errors.New("cached: too many unknown credentials in a second")
 
 // base is embedded: what is not overridden goes to the store.
@@ -106,11 +118,12 @@ type base = Base
 // Store is a store with a cache in front of it. It is safe for concurrent use.
 type Store struct {
 	base
-	ttl, unknownTTL int64 // microseconds
+	ttl, unknownTTL time.Duration
 	timeout         time.Duration
 	skip            [kinds]bool
 	tell            func(context.Context, Change) error
-	clock           func() time.Time
+	clock           func() time.Time // of expiries
+	elapsed         *elapsed.Clock   // of everything else
 
 	bypass atomic.Bool
 	seed   maphash.Seed
@@ -134,7 +147,7 @@ func New(base Base, opts *Options) (*Store, error) {
 	if base == nil {
 		return nil, errors.New("cached: a store is needed")
 	}
-	for _, n := range []*int{&o.MaxEntries, &o.MaxBytes, &o.MaxUnknown, &o.UnknownRate} {
+	for _, n := range []*int{&o.MaxEntries, &o.MaxBytes, &o.MaxUnknown, &o.UnknownRate, &o.UnknownPerNet} {
 		if *n < 0 {
 			return nil, errors.New("cached: a bound below 0")
 		}
@@ -149,12 +162,13 @@ func New(base Base, opts *Options) (*Store, error) {
 	orElse(&o.MaxBytes, 64<<20)
 	orElse(&o.MaxUnknown, 10_000)
 	orElse(&o.UnknownRate, 10_000)
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
+	orElse(&o.UnknownPerNet, 1000)
 	s := &Store{
-		base: base, ttl: o.TTL.Microseconds(), unknownTTL: o.UnknownTTL.Microseconds(),
-		timeout: o.Timeout, tell: o.Tell, clock: o.Clock, seed: maphash.MakeSeed(),
+		base: base, ttl: o.TTL, unknownTTL: o.UnknownTTL, timeout: o.Timeout, tell: o.Tell,
+		clock: o.Clock, elapsed: elapsed.New(o.Clock), seed: maphash.MakeSeed(),
+	}
+	if s.clock == nil {
+		s.clock = time.Now
 	}
 	for _, k := range o.Skip {
 		if k >= kinds {
@@ -162,7 +176,7 @@ func New(base Base, opts *Options) (*Store, error) {
 		}
 		s.skip[k] = true
 	}
-	s.flood.max = o.UnknownRate
+	s.flood.max, s.flood.perNet = o.UnknownRate, o.UnknownPerNet
 	s.shards, s.limits = newShards(o.MaxEntries, o.MaxBytes, o.MaxUnknown)
 	return s, nil
 }
@@ -173,5 +187,15 @@ func orElse[T int | time.Duration](v *T, def T) {
 	}
 }
 
-// now is the clock in microseconds.
-func (s *Store) now() int64 { return s.clock().UnixMicro() }
+// now is the time since the Store was opened.
+func (s *Store) now() time.Duration { return s.elapsed.Now() }
+
+// told calls Options.Tell. A panic in it undoes the change, as an error does.
+func (s *Store) told(ctx context.Context, c Change) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic of type %T in Options.Tell", v) // its text may hold a secret
+		}
+	}()
+	return s.tell(ctx, c)
+}

@@ -182,7 +182,7 @@ func (w *world) ready(list ...credential) []credential {
 		look := list[i].look
 		var leases sync.Map // by Store
 		list[i].good = func(ctx context.Context, s *cached.Store) (bool, error) {
-			if l, ok := leases.Load(s); ok && w.way == leasing && l.(storage.Lease).Holds(ctx, w.clock.now()) {
+			if l, ok := leases.Load(s); ok && w.way == leasing && l.(storage.Lease).Holds(ctx) {
 				return true, nil
 			}
 			u, good, err := look(ctx, s)

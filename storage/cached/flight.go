@@ -3,7 +3,7 @@ package cached
 import (
 	"context"
 	"errors"
-	"sync"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -11,25 +11,28 @@ import (
 // flight is one lookup that several callers wait for.
 type flight struct {
 	asof   uint64        // what seq was before the store was asked
+	began  time.Duration // when the store was asked
 	done   chan struct{} // closed when the rest is set
 	shared bool          // the result is for everybody who waits
-	value  any
+	item   item          // what is kept of it, or
+	value  any           // what is not kept
 	err    error
 }
 
 // kept is what becomes of a result.
 type kept struct {
-	item    item  // nil: it is not kept
-	size    int   // estimate of what the item takes
-	expires int64 // the credential's own end, in microseconds; 0 for none
-	deps    names // what the result hangs on
+	item    item      // nil: it is not kept
+	size    int       // estimate of what the item takes
+	expires time.Time // the credential's own end; zero for none
+	deps    names     // what the result hangs on
 }
 
 // lookup is one kind of lookup.
 type lookup[V any] struct {
 	read func(ctx context.Context) (V, error)
 	keep func(v *V) kept
-	open func(it item) V // the reverse of keep
+	open func(it item) V // the reverse of keep, with lists of its own each time
+	own  func(v V) V     // a copy of v with lists of its own; nil: it has none
 	// unknown: storage.ErrNotFound says that the digest is unknown.
 	unknown bool
 }
@@ -45,7 +48,8 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 			return v, err
 		}
 		sh.mu.Lock()
-		if it, unknown := s.look(sh, &k, s.now()); it != nil || unknown { // by a flight that just ended
+		joined := s.now()
+		if it, unknown := s.look(sh, &k, joined); it != nil || unknown { // by a flight that just ended
 			sh.mu.Unlock()
 			if unknown {
 				return v, storage.ErrNotFound
@@ -53,8 +57,12 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 			return l.open(it), nil
 		}
 		f, running := sh.flights[k]
-		if !running {
-			f = &flight{done: make(chan struct{}), asof: s.seq.Load()}
+		if !running || joined-f.began >= s.ttl { // its answer would be too old
+			if l.unknown && s.flood.full(ctx, joined) {
+				sh.mu.Unlock()
+				return v, ErrFlood
+			}
+			f = &flight{done: make(chan struct{}), asof: s.seq.Load(), began: joined}
 			sh.flights[k] = f
 			sh.mu.Unlock()
 			return lead(ctx, s, k, f, l)
@@ -65,15 +73,27 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		case <-ctx.Done():
 			return v, ctx.Err()
 		}
-		if f.shared {
-			return f.value.(V), f.err
+		switch {
+		case !f.shared:
+		case f.err != nil:
+			if !errors.Is(f.err, storage.ErrNotFound) || joined-f.began < s.unknownTTL {
+				return v, f.err
+			}
+		case f.item != nil:
+			return l.open(f.item), nil
+		default:
+			v = f.value.(V)
+			if l.own != nil {
+				v = l.own(v)
+			}
+			return v, nil
 		}
 	}
 }
 
 // lead makes the flight. It does not end with ctx, for the others' sake.
 func lead[V any](ctx context.Context, s *Store, k Key, f *flight, l lookup[V]) (v V, err error) {
-	now, result := s.now(), kept{}
+	var result kept
 	finished := false // stays false where the store panics
 	defer func() {
 		sh := s.shard(&k)
@@ -81,74 +101,52 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *flight, l lookup[V]) (
 		defer sh.mu.Unlock()
 		if finished {
 			own := names{s.stripeOfKey(&k)}
-			f.value, f.err = v, err
-			if result.item != nil { // v's lists are the caller's own
-				f.value = l.open(result.item)
+			f.item, f.value, f.err = result.item, v, err
+			if l.own != nil && f.item == nil && err == nil { // v's lists are the caller's own
+				f.value = l.own(v)
 			}
 			f.shared = s.unchanged(f.asof, &own) && s.unchanged(f.asof, &result.deps)
 		}
 		if f.shared && !s.bypass.Load() {
-			s.store(sh, &k, f, &result, now, l.unknown)
+			s.store(sh, &k, f, &result, l.unknown)
 		}
 		if sh.flights[k] == f {
 			delete(sh.flights, k)
 		}
 		close(f.done)
 	}()
-	if l.unknown && s.flood.full(now) {
-		finished = true
-		return v, ErrFlood
-	}
+	asker := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	v, err = l.read(ctx)
 	finished = true
 	switch {
 	case err == nil:
-		result = l.keep(&v)
+		if result = l.keep(&v); l.unknown {
+			s.flood.known(asker)
+		}
 	case l.unknown && errors.Is(err, storage.ErrNotFound):
-		s.flood.count(now)
+		s.flood.unknown(asker, s.now())
 	}
 	return v, err
 }
 
 // store keeps the result of a flight. The caller holds the lock.
-func (s *Store) store(sh *shard, k *Key, f *flight, result *kept, now int64, unknown bool) {
+func (s *Store) store(sh *shard, k *Key, f *flight, result *kept, unknown bool) {
 	switch {
 	case f.err == nil && result.item != nil:
 		h := result.item.header()
-		h.asof, h.ends, h.deps = f.asof, now+s.ttl, result.deps
+		h.asof, h.ends, h.deps = f.asof, f.began+s.ttl, result.deps
 		h.kind.Store(uint32(k.Kind))
 		h.size = int32(min(result.size, 1<<30))
-		if result.expires != 0 {
-			h.ends = min(h.ends, result.expires)
+		now := s.now()
+		if !result.expires.IsZero() {
+			h.ends = min(h.ends, now+result.expires.Sub(s.clock()))
 		}
 		if now < h.ends {
 			s.put(sh, k, result.item, now)
 		}
 	case unknown && errors.Is(f.err, storage.ErrNotFound):
-		s.putUnknown(sh, k, absent{asof: f.asof, ends: now + s.unknownTTL})
+		s.putUnknown(sh, k, absent{asof: f.asof, ends: f.began + s.unknownTTL})
 	}
-}
-
-// flood counts the digests that turned out to be unknown in a second.
-type flood struct {
-	mu     sync.Mutex
-	second int64
-	n, max int
-}
-
-func (f *flood) full(now int64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.second == now/1e6 && f.n >= f.max
-}
-
-func (f *flood) count(now int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if second := now / 1e6; f.second != second {
-		f.second, f.n = second, 0
-	}
-	f.n++
 }

@@ -261,7 +261,7 @@ func (s *Store) change(ctx context.Context, f func(context.Context) error, chang
 			return err
 		}
 		for _, c := range changes {
-			if err := s.tell(ctx, c); err != nil {
+			if err := s.told(ctx, c); err != nil {
 				return fmt.Errorf("cached: other processes could not be told: %w", err)
 			}
 		}

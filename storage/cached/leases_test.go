@@ -26,7 +26,7 @@ func (w *world) lease(c credential) storage.Lease {
 	return nil
 }
 
-func (w *world) holds(l storage.Lease) bool { return l.Holds(w.ctx, w.clock.now()) }
+func (w *world) holds(l storage.Lease) bool { return l.Holds(w.ctx) }
 
 // lessors are the credentials whose lookups come with an account, and so with a lease.
 func lessors(list []credential) (out []credential) {
@@ -123,23 +123,31 @@ func TestLeaseTime(t *testing.T) {
 	w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Minute})
 	w.add("alice")
 	list := lessors(w.give("alice"))
-	at := func(l storage.Lease, d time.Duration) bool { return l.Holds(w.ctx, now.Add(d)) }
+	var leases []storage.Lease
 	for _, c := range list {
-		l := w.lease(c)
-		for d, want := range map[time.Duration]bool{
-			0: true, time.Minute - time.Microsecond: true, time.Minute: false, time.Hour: false,
-			-time.Microsecond: false, -time.Hour: false,
-		} {
-			if got := at(l, d); got != want {
-				t.Errorf("%s: %v from now: holds %t", c.name, d, got)
+		leases = append(leases, w.lease(c))
+	}
+	for _, step := range []struct {
+		by    time.Duration
+		holds bool
+	}{{0, true}, {time.Minute - time.Microsecond, true}, {-time.Hour, true}, {time.Microsecond, false}, {-time.Hour, false}, {time.Hour, false}} {
+		w.clock.forward(step.by)
+		for i, c := range list {
+			if got := leases[i].Holds(w.ctx); got != step.holds {
+				t.Errorf("%s: %v later: holds %t", c.name, step.by, got)
 			}
 		}
 	}
-	w.clock.forward(time.Hour - time.Second) // a second before their end
-	for _, c := range list[1:4] {
-		l := w.lease(c)
-		if !at(l, time.Hour-time.Microsecond) || at(l, time.Hour) {
-			t.Errorf("%s: not until its own end", c.name)
+	w.clock.micros.Store(now.Add(time.Hour - time.Second).UnixMicro()) // a second before their end
+	for i, c := range list[1:4] {
+		leases[i] = w.lease(c)
+	}
+	for step, want := range []bool{true, false} {
+		w.clock.forward([]time.Duration{time.Second - time.Microsecond, time.Microsecond}[step])
+		for i, c := range list[1:4] {
+			if leases[i].Holds(w.ctx) != want {
+				t.Errorf("%s: not until its own end", c.name)
+			}
 		}
 	}
 }
@@ -219,11 +227,11 @@ func TestLeaseInTransaction(t *testing.T) {
 					}
 				}
 				for i, c := range list {
-					if leases[i].Holds(ctx, w.clock.now()) {
+					if leases[i].Holds(ctx) {
 						t.Errorf("%s: a lease of %s holds within the transaction", name, c.name)
 					}
 					u, _, err := c.look(ctx, w.s)
-					if l := u.Lease(); err != nil || l != nil && l.Holds(ctx, w.clock.now()) {
+					if l := u.Lease(); err != nil || l != nil && l.Holds(ctx) {
 						t.Errorf("%s: the transaction got a lease of %s, %v", name, c.name, err)
 					}
 				}

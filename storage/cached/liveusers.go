@@ -61,5 +61,9 @@ func (s *Store) loadLive(ctx context.Context, k Key, id string) (liveUser, error
 			r := it.(*liveRecord)
 			return liveUser{r.user(&r.head), r.fingerprint}
 		},
+		own: func(v liveUser) liveUser {
+			v.user = v.user.Clone()
+			return v
+		},
 	})
 }

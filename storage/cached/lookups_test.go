@@ -99,10 +99,22 @@ func TestTTL(t *testing.T) {
 			if n := w.asked(func() { w.is(c, true, "after the TTL") }); n != 1 {
 				t.Errorf("%s: asked %d times after the TTL", c.name, n)
 			}
-			w.clock.forward(-time.Hour) // a clock that is set back does not prolong anything
-			if n := w.asked(func() { w.is(c, true, "the clock was set back") }); n != 1 {
-				t.Errorf("%s: asked %d times with the clock set back", c.name, n)
+			// A clock that is set back, again and again, does not prolong anything.
+			for i, want := range []int64{0, 0, 1} {
+				w.clock.forward(-29 * time.Second)
+				if n := w.asked(func() { w.is(c, true, "the clock was set back") }); n != 0 {
+					t.Errorf("%s: asked %d times with the clock set back", c.name, n)
+				}
+				w.clock.forward(29 * time.Second)
+				if n := w.asked(func() { w.is(c, true, "and went on") }); n != want {
+					t.Errorf("%s: edge_A15: asked %d times after %v", c.name, n, time.Duration(i+1)*29*time.Second)
+				}
 			}
+			w.clock.forward(time.Hour) // one that is set forward ends it
+			if n := w.asked(func() { w.is(c, true, "an hour later") }); n != 1 {
+				t.Errorf("%s: asked %d times an hour later", c.name, n)
+			}
+			w.clock.micros.Store(now.UnixMicro())
 		}
 	})
 }

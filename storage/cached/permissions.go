@@ -2,6 +2,7 @@ package cached
 
 import (
 	"context"
+	"slices"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -19,9 +20,31 @@ func (s *Store) SubjectPermissions(ctx context.Context, subject string) ([]strin
 	}
 	k := Key{Permissions, storage.DigestOf(subject)}
 	if it, _ := s.find(&k); it != nil {
-		return it.(*permissionsRecord).names, nil
+		return own(it.(*permissionsRecord).names), nil
 	}
 	return s.loadPermissions(ctx, k, subject)
+}
+
+var _ storage.PermissionChecker = (*Store)(nil)
+
+// SubjectHasPermission implements storage.PermissionChecker.
+func (s *Store) SubjectHasPermission(ctx context.Context, subject, name string) (bool, error) {
+	var names []string
+	k := Key{Permissions, storage.DigestOf(subject)}
+	if s.direct(ctx, Permissions) {
+		var err error
+		if names, err = s.base.SubjectPermissions(ctx, subject); err != nil {
+			return false, err
+		}
+	} else if it, _ := s.find(&k); it != nil {
+		names = it.(*permissionsRecord).names
+	} else {
+		var err error
+		if names, err = s.loadPermissions(ctx, k, subject); err != nil {
+			return false, err
+		}
+	}
+	return slices.Contains(names, name) || slices.Contains(names, "*"), nil
 }
 
 func (s *Store) loadPermissions(ctx context.Context, k Key, subject string) ([]string, error) {
@@ -34,7 +57,8 @@ func (s *Store) loadPermissions(ctx context.Context, k Key, subject string) ([]s
 			}
 			return out
 		},
-		open: func(it item) []string { return it.(*permissionsRecord).names },
+		open: func(it item) []string { return own(it.(*permissionsRecord).names) },
+		own:  own[string],
 	})
 }
 

@@ -64,6 +64,11 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 			r := it.(*staticRecord)
 			return with[storage.StaticToken]{r.token(&k.Digest), r.user(&r.head)}
 		},
+		own: func(v with[storage.StaticToken]) with[storage.StaticToken] {
+			v.record.Salt = own(v.record.Salt)
+			v.user = v.user.Clone()
+			return v
+		},
 	})
 	return v.record, v.user, err
 }
@@ -101,13 +106,18 @@ func (s *Store) loadDevice(ctx context.Context, k Key) (storage.DeviceToken, sto
 				out.size = size
 			}
 			if !t.Expires.IsZero() {
-				out.expires = t.Expires.UnixMicro()
+				out.expires = t.Expires
 			}
 			return out
 		},
 		open: func(it item) with[storage.DeviceToken] {
 			r := it.(*deviceRecord)
 			return with[storage.DeviceToken]{r.token(&k.Digest), r.user(&r.head)}
+		},
+		own: func(v with[storage.DeviceToken]) with[storage.DeviceToken] {
+			v.record.Scopes = own(v.record.Scopes)
+			v.user = v.user.Clone()
+			return v
 		},
 	})
 	return v.record, v.user, err
@@ -140,7 +150,10 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 		},
 		keep: func(v *with[storage.Session]) kept {
 			t := &v.record
-			out := kept{deps: names{s.stripeOfSubject(t.Subject)}, expires: min(t.Expires.UnixMicro(), t.Ends.UnixMicro())}
+			out := kept{deps: names{s.stripeOfSubject(t.Subject)}, expires: t.Expires}
+			if t.Ends.Before(t.Expires) {
+				out.expires = t.Ends
+			}
 			a, size, ok := s.newAccount(&v.user, nil, nil, t.ID, t.Address)
 			live := t.Subject == "" || v.user.Active
 			if ok && live && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
@@ -160,6 +173,11 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 		open: func(it item) with[storage.Session] {
 			r := it.(*sessionRecord)
 			return with[storage.Session]{r.session(&k.Digest), r.user(&r.head)}
+		},
+		own: func(v with[storage.Session]) with[storage.Session] {
+			v.record.Data = own(v.record.Data)
+			v.user = v.user.Clone()
+			return v
 		},
 	})
 	return v.record, v.user, err
@@ -190,7 +208,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 		},
 		keep: func(st *storage.AccessState) kept {
 			t := &st.Access
-			out := kept{expires: t.Expires.UnixMicro()}
+			out := kept{expires: t.Expires}
 			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family))}
 			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.ID, t.Family, t.Client, t.Confirm)
 			live := !st.Ended && (t.Subject == "" || st.User.Active)
@@ -201,5 +219,10 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 			return out
 		},
 		open: func(it item) storage.AccessState { return it.(*accessRecord).state(&k.Digest) },
+		own: func(st storage.AccessState) storage.AccessState {
+			st.Access.Scopes, st.Access.Resource = own(st.Access.Scopes), own(st.Access.Resource)
+			st.User = st.User.Clone()
+			return st
+		},
 	})
 }

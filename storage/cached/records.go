@@ -65,7 +65,7 @@ func (a *account) user(lease storage.Lease) storage.User {
 	}
 	u := storage.User{ID: a.at(wordID), Name: a.at(wordName), Email: a.at(wordEmail), Active: true, Created: timeOf(a.created), Epoch: a.epoch}
 	if a.lists != nil {
-		u.Roles = a.lists.roles
+		u.Roles = own(a.lists.roles)
 	}
 	if a.in > 0 {
 		u = u.InSpace(u.ID[:a.in])
@@ -103,7 +103,7 @@ func timeOf(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-// lists are those of a record. They are shared and read-only.
+// lists are those of a record. Records share them; whatever leaves the Store is a copy.
 type lists struct{ roles, scopes, resource []string }
 
 // interned keeps lists that many records have, each once.
@@ -167,7 +167,7 @@ type staticRecord struct {
 }
 
 func (r *staticRecord) token(d *storage.Digest) storage.StaticToken {
-	return storage.StaticToken{Digest: *d, Subject: r.at(wordID), Salt: r.salt, KeyID: r.at(wordOwn), Epoch: r.epoch, Created: timeOf(r.since)}
+	return storage.StaticToken{Digest: *d, Subject: r.at(wordID), Salt: own(r.salt), KeyID: r.at(wordOwn), Epoch: r.epoch, Created: timeOf(r.since)}
 }
 
 // deviceRecord is a storage.DeviceToken that is live.
@@ -184,7 +184,7 @@ func (r *deviceRecord) token(d *storage.Digest) storage.DeviceToken {
 		Created: timeOf(r.since), Expires: timeOf(r.expires), LastUsed: timeOf(r.lastUsed), Max: timeOf(r.max),
 	}
 	if r.lists != nil {
-		t.Scopes = r.lists.scopes
+		t.Scopes = own(r.lists.scopes)
 	}
 	return t
 }
@@ -206,7 +206,7 @@ func (r *sessionRecord) session(d *storage.Digest) storage.Session {
 		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1),
 	}
 	if r.data != nil {
-		v.Data = *r.data
+		v.Data = own(*r.data)
 	}
 	return v
 }
@@ -224,7 +224,7 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 		Confirm: r.at(wordOwn + 3), AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
 	}
 	if r.lists != nil {
-		a.Scopes, a.Resource = r.lists.scopes, r.lists.resource
+		a.Scopes, a.Resource = own(r.lists.scopes), own(r.lists.resource)
 	}
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }

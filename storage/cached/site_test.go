@@ -261,14 +261,14 @@ func (s *site) warm(c sent) {
 // shared reports whether two requests see one account.
 func (s *site) shared(h header) bool {
 	s.Helper()
-	var seen [2]*storage.User
+	var seen [2]*authn.Identity
 	for i := range seen {
-		s.see = func(_ http.ResponseWriter, r *http.Request) { seen[i], _ = authn.UserFrom[*storage.User](r.Context()) }
+		s.see = func(_ http.ResponseWriter, r *http.Request) { seen[i] = authn.Peek(r.Context()) }
 		s.do(h)
 	}
 	s.see = nil
 	if seen[0] == nil || seen[1] == nil {
-		s.Error("no account")
+		s.Error("nobody")
 	}
 	return seen[0] == seen[1]
 }

@@ -105,6 +105,10 @@ func (s *Store) loadUserStanding(ctx context.Context, k Key, subject string, key
 			v.record.Epoch, v.user = r.epoch, r.user(&r.head)
 			return v
 		},
+		own: func(v asked) asked {
+			v.user = v.user.Clone()
+			return v
+		},
 	})
 	if v.subject != subject || v.keys != keys { // another's flight, also where it failed
 		return s.base.UserStanding(ctx, subject, keys)

@@ -16,7 +16,7 @@ type item interface{ header() *head }
 type head struct {
 	home *Store        // nil: it is in no table
 	asof uint64        // what seq was before the store was asked
-	ends int64         // in microseconds
+	ends time.Duration // since the Store was opened
 	deps names         // what it hangs on
 	size int32         // estimate of all that it takes
 	kind atomic.Uint32 // of its key; or gone
@@ -28,9 +28,9 @@ const gone = uint32(kinds)
 func (h *head) header() *head { return h }
 
 // Holds implements storage.Lease: the item is in the table, and a lookup would find it.
-func (h *head) Holds(ctx context.Context, now time.Time) bool {
+func (h *head) Holds(ctx context.Context) bool {
 	kind := h.kind.Load()
-	return h.home != nil && kind != gone && h.home.live(h, now.UnixMicro()) && !h.home.direct(ctx, Kind(kind))
+	return h.home != nil && kind != gone && h.home.live(h, h.home.now()) && !h.home.direct(ctx, Kind(kind))
 }
 
 // Of implements storage.Lease.
@@ -45,7 +45,7 @@ type names [4]uint16
 // absent notes that a digest is unknown.
 type absent struct {
 	asof uint64
-	ends int64
+	ends time.Duration
 }
 
 // limits are those of a shard.
@@ -94,7 +94,7 @@ func (s *Store) find(k *Key) (it item, unknown bool) {
 }
 
 // look is find for who holds the lock.
-func (s *Store) look(sh *shard, k *Key, now int64) (it item, unknown bool) {
+func (s *Store) look(sh *shard, k *Key, now time.Duration) (it item, unknown bool) {
 	if it := sh.yes[k.Kind][k.Digest]; it != nil && s.live(it.header(), now) {
 		return it, false
 	}
@@ -102,18 +102,14 @@ func (s *Store) look(sh *shard, k *Key, now int64) (it item, unknown bool) {
 		return nil, false
 	}
 	a, ok := sh.no[k.Kind][k.Digest]
-	return nil, ok && within(now, a.ends, s.unknownTTL) && s.flushed.Load() <= a.asof
+	return nil, ok && now < a.ends && s.flushed.Load() <= a.asof
 }
 
 // live reports whether an item holds: within its time, and nothing that it hangs on was
 // invalidated since.
-func (s *Store) live(h *head, now int64) bool {
-	return within(now, h.ends, s.ttl) && s.unchanged(h.asof, &h.deps)
+func (s *Store) live(h *head, now time.Duration) bool {
+	return now < h.ends && s.unchanged(h.asof, &h.deps)
 }
-
-// within reports whether now is in the time before ends. A clock that was set back does
-// not make it longer.
-func within(now, ends, ttl int64) bool { return now < ends && ends-now <= ttl }
 
 // unchanged reports whether none of the names was invalidated since asof.
 func (s *Store) unchanged(asof uint64, deps *names) bool {
@@ -126,8 +122,9 @@ func (s *Store) unchanged(asof uint64, deps *names) bool {
 }
 
 // put keeps an item, making room. The caller holds the lock.
-func (s *Store) put(sh *shard, k *Key, it item, now int64) {
+func (s *Store) put(sh *shard, k *Key, it item, now time.Duration) {
 	sh.drop(k)
+	s.sweep(sh, k.Kind, now)
 	size := int(it.header().size)
 	if size > s.limits.bytes {
 		return
@@ -146,7 +143,7 @@ func (s *Store) put(sh *shard, k *Key, it item, now int64) {
 
 // evict forgets one entry, or several that are over. Of the kinds the one with most
 // entries pays.
-func (s *Store) evict(sh *shard, now int64) {
+func (s *Store) evict(sh *shard, now time.Duration) {
 	const look = 5
 	var from Kind
 	for k := range kinds {
@@ -166,6 +163,21 @@ func (s *Store) evict(sh *shard, now int64) {
 	}
 	if sh.entries == before {
 		sh.drop(&k)
+	}
+}
+
+// sweep looks at a few entries of a kind and forgets those that are over, so that what has
+// ended does not stay in memory until its place is needed. The caller holds the lock.
+func (s *Store) sweep(sh *shard, kind Kind, now time.Duration) {
+	const look = 2
+	looked := 0
+	for d, it := range sh.yes[kind] { // begins at random
+		if !s.live(it.header(), now) {
+			sh.drop(&Key{kind, d})
+		}
+		if looked++; looked == look {
+			return
+		}
 	}
 }
 

@@ -1,0 +1,65 @@
+package elapsed
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+func Test_edge_A15_steps(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	c := New(func() time.Time { return at })
+	for _, step := range []struct {
+		by   time.Duration
+		want time.Duration
+	}{
+		{0, 0}, {29 * time.Second, 29 * time.Second}, {-29 * time.Second, 29 * time.Second}, {time.Second, 30 * time.Second},
+		{-time.Hour, 30 * time.Second}, {29 * time.Second, 59 * time.Second}, {-29 * time.Second, 59 * time.Second}, {time.Hour, time.Hour + 59*time.Second},
+	} {
+		at = at.Add(step.by)
+		if got := c.Now(); got != step.want {
+			t.Errorf("after %v: %v, want %v", step.by, got, step.want)
+		}
+	}
+}
+
+// A clock that is set back between two readings that are far apart does not hide that time.
+func Test_edge_A15_unread(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	c := New(func() time.Time { return at })
+	for i := range 3 {
+		c.read = c.read.Add(-29 * time.Second) // 29 seconds pass
+		if got, least := c.Now(), time.Duration(i+1)*29*time.Second; got < least {
+			t.Errorf("%v, want %v", got, least)
+		}
+	}
+	var wrapped time.Duration // a clock with a monotonic reading that is moved
+	c = New(func() time.Time { return time.Now().Add(wrapped) })
+	before := c.Now()
+	wrapped = -time.Hour
+	if now := c.Now(); now < before {
+		t.Errorf("%v after %v", now, before)
+	}
+}
+
+func Test_edge_A15_concurrent(t *testing.T) {
+	for name, c := range map[string]*Clock{"monotonic": New(nil), "wall": New(time.Now)} {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				last := c.Now()
+				for range 1000 {
+					now := c.Now()
+					if now < last {
+						t.Errorf("%s: %v after %v", name, now, last)
+					}
+					last = now
+				}
+			})
+		}
+		wg.Wait()
+		if now, real := c.Now(), time.Since(c.start); now > real+time.Second || now < 0 {
+			t.Errorf("%s: %v of %v", name, now, real)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package cached
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// flood decides which lookups of digests that nobody has seen go to the store, when too
+// many turn out to be unknown. Strangers do not choose who waits:
+//
+//   - a network may have perNet unknown digests in a second;
+//   - when all together have had max, a network waits unless it has had none in this second
+//     and the one before;
+//   - those others share a reserve of max/2, so that a flood from ever new networks is
+//     bounded too; beyond it only networks go on from which good credentials came before.
+type flood struct {
+	max, perNet int
+
+	mu      sync.Mutex
+	second  int64 // since the store was opened
+	n       int   // unknown in this second, of those that share max
+	reserve int   // taken from the reserve in this second
+	nets    map[netip.Prefix]int
+	before  map[netip.Prefix]int // those of the second before
+	good    map[netip.Prefix]struct{}
+}
+
+const (
+	// maxNets bounds how many networks are counted in a second. Others count as unknown
+	// ones, which share max.
+	maxNets = 1 << 14
+	// maxGood bounds how many networks are known to send good credentials.
+	maxGood = 1 << 13
+)
+
+// netOf returns the network that an address counts for: an IPv4 /24 or an IPv6 /48. The
+// invalid Prefix is an address that says nothing about the client: none, or one of a
+// private network, which is most likely a reverse proxy that authn.Options.Proxies should
+// name.
+func netOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 48
+	switch {
+	case !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast():
+		return netip.Prefix{}
+	case a.Is4():
+		bits = 24
+	}
+	p, _ := a.WithZone("").Prefix(bits)
+	return p
+}
+
+// full reports whether a lookup has to wait. It is asked once for each lookup.
+func (f *flood) full(ctx context.Context, now time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turn(now)
+	if f.n < f.max && len(f.nets) == 0 {
+		return false // nothing is unknown: the address need not be looked for
+	}
+	net := netOf(storage.ClientAddr(ctx))
+	switch n := f.nets[net]; {
+	case net.IsValid() && n >= f.perNet:
+		return true
+	case f.n < f.max:
+		return false
+	case !net.IsValid():
+		return true
+	case n > 0 || f.before[net] > 0:
+		return true
+	case f.reserve < f.max/2+1:
+		f.reserve++
+		return false
+	}
+	_, good := f.good[net]
+	return !good
+}
+
+// unknown counts a digest that turned out to be unknown.
+func (f *flood) unknown(ctx context.Context, now time.Duration) {
+	net := netOf(storage.ClientAddr(ctx))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turn(now)
+	f.n++
+	if _, counted := f.nets[net]; net.IsValid() && (counted || len(f.nets) < maxNets) {
+		if f.nets == nil {
+			f.nets = make(map[netip.Prefix]int)
+		}
+		f.nets[net]++
+		delete(f.good, net)
+	}
+}
+
+// known notes that a good credential came from a network.
+func (f *flood) known(ctx context.Context) {
+	net := netOf(storage.ClientAddr(ctx))
+	if !net.IsValid() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, is := f.good[net]; is {
+		return
+	}
+	if f.good == nil {
+		f.good = make(map[netip.Prefix]struct{})
+	}
+	if len(f.good) >= maxGood {
+		for other := range f.good { // begins at random
+			delete(f.good, other)
+			break
+		}
+	}
+	f.good[net] = struct{}{}
+}
+
+// turn begins a new second if it is one.
+func (f *flood) turn(now time.Duration) {
+	second := int64(now / time.Second)
+	switch {
+	case second == f.second:
+		return
+	case second == f.second+1:
+		f.before = f.nets
+	default:
+		f.before = nil
+	}
+	f.second, f.n, f.reserve, f.nets = second, 0, 0, nil
+}

@@ -1,0 +1,26 @@
+package storage
+
+import (
+	"context"
+	"net/netip"
+)
+
+// clientKey is the key of the client's address in a context. Package authn gives the
+// address under the same key: the type has no name, so it is the same type there, and
+// neither package imports the other.
+type clientKey = struct{ VestibuleClientAddr struct{} }
+
+// ClientAddr returns the address of the client that a store works for, and the invalid
+// Addr if it is not known. The middleware of package authn puts it into the context of
+// each request (see authn.Options.Proxies). It is for limits, never for decisions about
+// who the caller is.
+func ClientAddr(ctx context.Context) netip.Addr {
+	a, _ := ctx.Value(clientKey{}).(netip.Addr)
+	return a
+}
+
+// WithClientAddr returns a context with the client's address, for transports other than
+// the middleware of package authn.
+func WithClientAddr(ctx context.Context, a netip.Addr) context.Context {
+	return context.WithValue(ctx, clientKey{}, a)
+}
