@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -158,101 +157,6 @@ func (m *Middleware) Schemes() []string {
 		names[i] = m.plan.leaves[i].name
 	}
 	return names
-}
-
-// handler is what Handler and Bare return. It lets an audit see through it.
-type handler struct {
-	m       *Middleware
-	next    http.Handler
-	bare    bool
-	page    *page                          // nil: the handler is no page for people
-	preempt Preempter                      // nil: the handler answers nothing before authentication
-	needs   []func(*http.Request) []string // of the guards behind it: which scopes they need
-}
-
-// Unwrap returns the handler behind the middleware.
-func (h *handler) Unwrap() http.Handler { return h.next }
-
-// Schemes returns the names of the schemes that are asked before that handler.
-func (h *handler) Schemes() []string {
-	if h.bare {
-		return nil
-	}
-	return h.m.Schemes()
-}
-
-// Bare reports whether the handler stands there without authentication on purpose.
-func (h *handler) Bare() bool { return h.bare }
-
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m := h.m
-	if h.page != nil {
-		r = r.WithContext(context.WithValue(r.Context(), pageKey{}, h.page))
-	}
-	if h.preempt != nil && len(r.Header["Authorization"]) <= 1 { // several are refused, whoever answers
-		var done bool
-		if r, done = h.preempt.Preempt(w, r); done {
-			return
-		}
-	}
-	if h.bare {
-		if len(r.Header["Authorization"]) > 1 {
-			m.Respond(w, r, errSeveralHeaders)
-			return
-		}
-		s := newState(r, m)
-		s.decided = true
-		h.next.ServeHTTP(w, &s.r)
-		return
-	}
-	if len(m.vary) > 0 {
-		m.varies(w.Header())
-	}
-	if m.refusals != nil {
-		if err := m.refusals.Admit(r); err != nil {
-			m.respond(w, r, err, nobody)
-			return
-		}
-	}
-	var f found
-	s := newState(r, m)
-	by, trace, err := m.decide(r, &s.r, &f)
-	if err != nil && by != anonymousRequest {
-		if m.refusals != nil {
-			err = m.refusals.Refused(r, err)
-			if e := refusal(err); e != nil && e.Status == http.StatusTooManyRequests {
-				m.respond(w, r, err, by)
-				return
-			}
-		}
-		if !m.goesOn(w, r, withScopes(err, h.scopes(r)), by) {
-			return
-		}
-		by = anonymousRequest
-	}
-	if by >= 0 {
-		if m.refusals != nil {
-			m.refusals.Accepted(r)
-		}
-		m = m.behind[by]
-	}
-	s.decide(&f)
-	s.m = m
-	to := &s.r
-	if trace != nil {
-		to = to.WithContext(context.WithValue(to.Context(), traceKey{}, trace.steps))
-	}
-	if by >= 0 {
-		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, f.renewed()) {
-			return
-		}
-	}
-	h.next.ServeHTTP(w, to)
-	if m.edited != nil && f.shared != nil {
-		if field := f.shared.edited(); field != "" {
-			m.edited(r, field)
-		}
-	}
 }
 
 // varyOf returns the headers that leaves read, of the two that caches know.

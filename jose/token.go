@@ -129,7 +129,7 @@ func parse(token string, key *[]byte) (*Token, []byte, error) {
 	// One allocation holds the token's text, its header and its signature. The payload has
 	// its own: verified claims are kept, and the rest of a credential is not to be kept
 	// with them.
-	buf := make([]byte, len(token), len(token)+len(token)*3/4)
+	buf := make([]byte, len(token), len(token)+(len(head)+len(sig))*3/4+4)
 	copy(buf, token)
 	header, buf, err := decode(buf, buf[:len(head)])
 	if err != nil {

@@ -158,7 +158,7 @@ func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity
 	if lease != nil && !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
 		var account authn.User
 		if a.Subject != "" {
-			account = k.state.User.CloneUser().(*storage.User)
+			account = id.User.(*storage.User).CloneUser().(*storage.User)
 		}
 		*id = id.ForHandlers(account, a.CloneCredential())
 		s.recall.Put(&d, lease, k)
