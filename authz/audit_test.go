@@ -59,7 +59,7 @@ var delegatedRoutes = map[string]struct {
 }
 
 // The list of what a scope-limited identity reaches agrees with what it reaches.
-func TestReachedWithoutScope(t *testing.T) {
+func TestReachedWithoutScope_attack_263(t *testing.T) {
 	for name, x := range delegatedRoutes {
 		t.Run(name, func(t *testing.T) {
 			pattern := x.pattern

@@ -75,7 +75,7 @@ type named struct{ function }
 func (named) String() string { panic(secret) }
 
 // A panic of what a guard calls is a fault of the program: 500, never a dropped connection, never an allow.
-func TestPanics(t *testing.T) {
+func TestPanics_attack_264(t *testing.T) {
 	values := map[string]func(){
 		"a text": func() { panic(secret) }, "an error": func() { panic(errors.New(secret)) }, "a refusal": func() { panic(authn.NotFound(secret)) }, "a runtime error": func() { _ = []int{}[len(secret)] },
 		"nothing": func() { panic(nil) }, "abort": func() { panic(http.ErrAbortHandler) },

@@ -75,7 +75,7 @@ func quietMux(id authn.Identity) *authz.Mux {
 }
 
 // What a mux decides about and what a file server, a proxy, or a path value names is one path.
-func TestPathsHaveOneReading(t *testing.T) {
+func TestPathsHaveOneReading_attack_252(t *testing.T) {
 	dir := files(t)
 	backend := serve(t, http.FileServer(http.Dir(dir)))
 	to, _ := url.Parse(backend.URL)

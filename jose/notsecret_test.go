@@ -18,7 +18,7 @@ import (
 )
 
 // A public key in any of its forms is no HMAC secret: who knows the key could sign.
-func TestSecretsAreNoKeyFiles(t *testing.T) {
+func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)

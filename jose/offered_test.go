@@ -23,7 +23,7 @@ func exponent(e int64) string {
 
 // Who brings a key along does not choose what it costs. Keys are refused by their size, before
 // anything is computed with them.
-func TestOfferedKeys(t *testing.T) {
+func TestOfferedKeys_attack_259(t *testing.T) {
 	zero := base64.RawURLEncoding.EncodeToString
 	rsaKey := func(n, e string) string { return `{"kty":"RSA","n":"` + n + `","e":"` + e + `"}` }
 	ec := func(crv string, size int) string {

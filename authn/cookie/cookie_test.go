@@ -76,7 +76,7 @@ func bearer(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: "1", Scheme: "jwt", Roles: []string{"admin"}}, nil
 }
 
-func TestAuthenticate(t *testing.T) {
+func TestAuthenticate_attack_257(t *testing.T) {
 	s, err := cookie.New("access", newSite(t), authn.Func(bearer), nil)
 	must(t, err)
 	handler := authn.New(authn.Chain{authn.Func(func(r *http.Request) (authn.Identity, error) { // the header's own scheme

@@ -12,7 +12,7 @@ import (
 )
 
 // What is tried first is refused as a new password, and not at login.
-func TestCommonPasswords(t *testing.T) {
+func TestCommonPasswords_attack_270(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{Words: []string{"Vestibule"}})
 	u := w.register(t, "alexander")
 	for _, pw := range []string{

@@ -13,7 +13,7 @@ import (
 const alice = "204 user=1 scheme=jwt client= scopes= issuer="
 
 // Every dialect: what is sent, what the guard sees of it, and what is refused.
-func TestDialects(t *testing.T) {
+func TestDialects_attack_256(t *testing.T) {
 	notes := authz.HasScope("notes:read")
 	for dialect, headers := range map[proxy.Dialect]func(method, uri string, more ...string) []string{proxy.Nginx: nginx, proxy.Traefik: traefik, proxy.Caddy: traefik} {
 		own := "X-Original-"

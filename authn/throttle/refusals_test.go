@@ -73,7 +73,7 @@ func (d *door) count(n int, addr, credential string) map[int]int {
 	return got
 }
 
-func TestRefusals(t *testing.T) {
+func TestRefusals_attack_267(t *testing.T) {
 	const one, other = "192.0.2.1:1", "198.51.100.1:1"
 	t.Run("edge_C18/refused credentials of one address", func(t *testing.T) {
 		d := newDoor(t, throttle.RefusalOptions{})

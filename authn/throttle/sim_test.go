@@ -178,8 +178,8 @@ func atMost(t *testing.T, r results, n int) {
 	}
 }
 
-// TestSimulation is the table of docs/throttling.md.
-func TestSimulation(t *testing.T) {
+// TestSimulation_attack_258 is the table of docs/throttling.md.
+func TestSimulation_attack_258(t *testing.T) {
 	var table strings.Builder
 	fmt.Fprintln(&table, "| attack | hours | tries at the account | new address | known address | device cookie | travels |")
 	fmt.Fprintln(&table, "|---|---|---|---|---|---|---|")

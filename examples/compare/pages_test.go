@@ -289,7 +289,7 @@ func TestLogoutByPost(t *testing.T) {
 }
 
 // A page for people treats a session that has ended as no session at all.
-func TestEndedSessionsOnPages(t *testing.T) {
+func TestEndedSessionsOnPages_attack_269(t *testing.T) {
 	authorize := "/oauth2/authorize?" + request().Encode()
 	pages := map[string]string{"authorize": authorize, "device": "/oauth2/device?user_code=WDJB-MJHT", "grants": "/oauth2/applications"}
 	visitors(t, func(t *testing.T, v visitor) {

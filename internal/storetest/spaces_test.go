@@ -391,7 +391,7 @@ func TestSpaceOfNewAccounts(t *testing.T) {
 
 // Two account tables behind one database, one issuer and one master key: what one application
 // issues is nobody's at the other, and what ends there leaves it alone.
-func TestSpaces(t *testing.T) {
+func TestSpaces_attack_253(t *testing.T) {
 	each := func(t *testing.T, two func(t *testing.T) (customers, staff storagetest.Store)) {
 		for kind, k := range kinds {
 			t.Run("edge_A01/"+kind, func(t *testing.T) {

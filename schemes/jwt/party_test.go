@@ -20,7 +20,7 @@ import (
 type claims = map[string]any
 
 // Who acts by a foreign token, and within which limits: what it does not say gives less.
-func TestForeignParty(t *testing.T) {
+func TestForeignParty_attack_254(t *testing.T) {
 	ring := ringOf(t, jose.RS256)
 	none := []string{}
 	notes := []string{"notes:read"}

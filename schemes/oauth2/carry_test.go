@@ -33,7 +33,7 @@ func postTo(h http.Handler, id *authn.Identity, target, kind, body string) *http
 }
 
 // A request by POST is sent on as a GET of the configured address, or refused with a page.
-func TestCarried(t *testing.T) {
+func TestCarried_attack_268(t *testing.T) {
 	p := newProvider(t, memory.New(nil), jose.ES256, func(o *oauth2.Options) { o.Endpoints.Authorize = "/t/authorize" })
 	h := p.Authorize("/login")
 	const here = issuer + "/t/authorize"

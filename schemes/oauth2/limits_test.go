@@ -50,7 +50,7 @@ func (w *world) registers(addr string) reply {
 }
 
 // A flood of anonymous requests leaves a bounded number of records, and stops nobody else.
-func TestAnonymousFlood(t *testing.T) {
+func TestAnonymousFlood_attack_260(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("edge_A13", func(t *testing.T) {
 			requests, limits := 10_000, &oauth2.Limits{MaxPending: 1000, MaxRegistrations: 100}

@@ -10,7 +10,7 @@ import (
 )
 
 // To request tokens for a resource and to be its resource server are two rights.
-func TestResourceServers(t *testing.T) {
+func TestResourceServers_attack_266(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		const files = "https://files.example"
 		w, initial := newRegistry(t, s, func(o *oauth2.Options) { o.Registration.Resources = []string{files} })

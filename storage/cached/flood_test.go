@@ -18,7 +18,7 @@ import (
 
 // 20,000 well-formed junk tokens a second, of which each is another one, do not decide over
 // the good tokens of other networks that are not kept.
-func TestFloodIsFair(t *testing.T) {
+func TestFloodIsFair_attack_262(t *testing.T) {
 	v4 := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{byte(1 + i>>16), byte(i >> 8), byte(i), 9}) }
 	v6 := func(i int) netip.Addr {
 		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 8), byte(i), 7, 8, 9, 10: byte(i)})

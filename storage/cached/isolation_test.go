@@ -206,7 +206,7 @@ var edits = map[string]func(*http.Request, *authn.Identity){
 // What a handler does to its identity and its account stays in its request, and changes no
 // decision of a later guard in the same request either. Over a store that keeps answers and
 // over one that does not; 32 requests at once.
-func TestIsolation(t *testing.T) {
+func TestIsolation_attack_255(t *testing.T) {
 	for _, keeps := range []bool{true, false} {
 		w := newTwo(t, keeps)
 		for scheme, headers := range w.headers {

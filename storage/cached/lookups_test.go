@@ -85,7 +85,7 @@ func TestHitsAreTheRecords(t *testing.T) {
 	})
 }
 
-func TestTTL(t *testing.T) {
+func TestTTL_attack_261(t *testing.T) {
 	ways(t, func(t *testing.T, how way) {
 		w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Minute}).by(how)
 		w.add("alice")

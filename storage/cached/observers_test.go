@@ -24,7 +24,7 @@ import (
 )
 
 // An observer that panics changes no answer, and its text reaches no log.
-func TestObserversThatPanic(t *testing.T) {
+func TestObserversThatPanic_attack_265(t *testing.T) {
 	const secret = "hunter2-in-a-panic"
 	db := memory.New(nil)
 	ctx := t.Context()

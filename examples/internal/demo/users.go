@@ -79,14 +79,17 @@ func (f *Flags) Limiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 // -login-rate off.
 func (f *Flags) Auth() (*authn.Options, error) {
 	rate, err := f.loginRate()
-	if err != nil || rate.IsZero() {
+	if err != nil {
 		return nil, err
+	}
+	if rate.IsZero() {
+		return &authn.Options{Proxies: f.Proxies}, nil
 	}
 	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: f.Proxies})
 	if err != nil {
 		return nil, err
 	}
-	return &authn.Options{Refusals: l}, nil
+	return &authn.Options{Refusals: l, Proxies: f.Proxies}, nil
 }
 
 func (f *Flags) loginRate() (throttle.Rate, error) {
