@@ -87,7 +87,7 @@ func TestOAuthClient(t *testing.T) {
 		"pushed":             `"profile notes:read"`,
 		"introspection":      `[true,"demo-confidential","alice","profile notes:read"]`,
 		"client_credentials": `[true,[200,"{\"username\":\"\",\"email\":\"\",\"scheme\":\"oauth2\",\"client\":\"demo-confidential\"}\n"]]`,
-		"wrong_secret":       `"basic"`,
+		"wrong_secret":       `"invalid_client"`, // Node sends Sec-Fetch-Mode, and so gets no Basic challenge
 		"denied":             `"access_denied"`,
 	})
 }
