@@ -120,14 +120,28 @@ type found struct {
 	own    Identity
 }
 
-// renewed is what a Renewer gets: the scheme's own values.
-func (f *found) renewed() Identity {
+// renew calls a Renewer with the scheme's own values. A panic is an error. An Identity has 200
+// bytes, so it is copied only once.
+func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanic(v)
+		}
+	}()
 	if f.shared == nil {
-		return f.own
+		return rn.Renew(w, r, f.own)
 	}
 	id := *f.shared
 	id.handed = nil
-	return id
+	return rn.Renew(w, r, id)
+}
+
+// scheme is the name of the scheme that found the identity.
+func (f *found) scheme() string {
+	if f.shared != nil {
+		return f.shared.Scheme
+	}
+	return f.own.Scheme
 }
 
 // handOut is what callers outside of the middleware get.

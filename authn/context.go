@@ -101,33 +101,38 @@ func (s *state) Value(key any) any {
 	return s.Context.Value(key)
 }
 
-// identity is what FromContext returns.
-func (s *state) identity() Identity {
-	id := s.id.handOut()
+// handOut sets id to what FromContext returns. It writes to the caller's result, since an
+// Identity has 200 bytes.
+func (s *state) handOut(id *Identity) {
+	*id = *s.id
+	h := id.handed
+	if h != nil {
+		id.User, id.Credential, id.handed = h.user, h.credential, nil
+	}
 	n, all := len(id.Roles), len(id.Roles)+len(id.Scopes)
-	h := s.id.handed
 	switch {
 	case all > 0 && (all <= room || h != nil && h.once) && s.taken.CompareAndSwap(false, true): // the first
 		if h != nil && h.once {
 			id.Roles, id.Scopes = h.roles, h.scopes
-			return id
+			return
 		}
-		copy(s.lists[:], id.Roles)
-		copy(s.lists[n:], id.Scopes)
 		id.Roles, id.Scopes = within(&s.lists, id.Roles, 0, n), within(&s.lists, id.Scopes, n, all)
 	default:
 		id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)
 	}
-	return id
 }
 
-// within returns the part of lists that a list was copied to; an empty list stays nil, or
+// within copies a list to a part of lists and returns that part; an empty list stays nil, or
 // not nil.
 func within(lists *[room]string, list []string, from, to int) []string {
 	if from == to {
 		return list[:0:0]
 	}
-	return lists[from:to:to]
+	part := lists[from:to:to]
+	for i := range part { // one or two: copy takes longer
+		part[i] = list[i]
+	}
+	return part
 }
 
 // user is what UserFrom returns.
@@ -154,15 +159,6 @@ func (id *Identity) edited() string {
 		return "Credential"
 	}
 	return ""
-}
-
-// handOut returns id with what handlers get of it, but for the lists.
-func (id *Identity) handOut() Identity {
-	out := *id
-	if h := id.handed; h != nil {
-		out.User, out.Credential, out.handed = h.user, h.credential, nil
-	}
-	return out
 }
 
 // ForHandlers returns id with other values of User and Credential for handlers to get. It

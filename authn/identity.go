@@ -79,12 +79,11 @@ func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil
 // middleware ran or the request had no credentials. Each call returns Roles and Scopes of
 // its own, so what you write into them is visible nowhere else; see [Identity] for what
 // User and Credential point to.
-func FromContext(ctx context.Context) Identity {
-	s := stateFrom(ctx)
-	if s == nil || s.id == nil {
-		return Identity{}
+func FromContext(ctx context.Context) (id Identity) {
+	if s := stateFrom(ctx); s != nil && s.id != nil {
+		s.handOut(&id)
 	}
-	return s.identity()
+	return id
 }
 
 // Peek returns the identity of the context without a copy, for permissions and guards; nil

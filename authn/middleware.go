@@ -243,15 +243,8 @@ func (m *Middleware) visible(r *http.Request) *http.Request {
 }
 
 // renew reports whether the request may go on.
-func (m *Middleware) renew(rn Renewer, w http.ResponseWriter, r *http.Request, id Identity) bool {
-	err := func() (err error) {
-		defer func() {
-			if v := recover(); v != nil {
-				err = newPanic(v)
-			}
-		}()
-		return rn.Renew(w, r, id)
-	}()
+func (m *Middleware) renew(rn Renewer, w http.ResponseWriter, r *http.Request, f *found) bool {
+	err := f.renew(rn, w, r)
 	if err == nil {
 		return true
 	}
@@ -259,6 +252,6 @@ func (m *Middleware) renew(rn Renewer, w http.ResponseWriter, r *http.Request, i
 		m.Respond(w, r, err)
 		return false
 	}
-	m.logger().LogAttrs(r.Context(), slog.LevelError, "renewal failed", slog.String("scheme", id.Scheme), slog.Any("error", err))
+	m.logger().LogAttrs(r.Context(), slog.LevelError, "renewal failed", slog.String("scheme", f.scheme()), slog.Any("error", err))
 	return true
 }

@@ -61,7 +61,7 @@ var rules = []rule{
 	{"internal/loginform", []string{"authn"}},
 	{"internal/tokentext", nil},
 	{"internal/elapsed", nil},
-	{"internal/recall", []string{"storage"}},
+	{"internal/recall", []string{"storage", "internal/elapsed"}},
 	{"internal/rotation", []string{"storage"}},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},

@@ -11,9 +11,24 @@ import (
 	"time"
 )
 
+// Instant is a reading of the process's monotonic clock. Only Read and ReadWall make one, so it
+// never comes from the wall clock of a caller.
+type Instant struct{ since time.Duration }
+
+var origin = time.Now()
+
+// Read reads the monotonic clock.
+func Read() Instant { return Instant{time.Since(origin)} }
+
+// ReadWall reads the monotonic clock and the wall clock, in one call of the system.
+func ReadWall() (Instant, time.Time) {
+	now := time.Now()
+	return Instant{now.Sub(origin)}, now // both have a monotonic reading, which Sub uses
+}
+
 // Clock counts the time since New. It is safe for concurrent use.
 type Clock struct {
-	start time.Time
+	begun Instant
 	wall  func() time.Time // nil: the process's monotonic clock
 
 	tickets atomic.Uint64 // one for each reading, in order
@@ -30,9 +45,10 @@ type Clock struct {
 // clock disciplined by NTP, say) gets no longer lifetimes when that clock is set back, and
 // shorter ones when it is set forward.
 func New(wall func() time.Time) *Clock {
-	c := &Clock{start: time.Now(), wall: wall}
+	begun, now := ReadWall()
+	c := &Clock{begun: begun, wall: wall}
 	if wall != nil {
-		c.last, c.read = wall(), c.start
+		c.last, c.read = wall(), now
 	}
 	return c
 }
@@ -41,10 +57,19 @@ func New(wall func() time.Time) *Clock {
 // the latter counts instead: wall was set back and nobody read it meanwhile.
 const stall = 10 * time.Second
 
+// At returns what Now would have returned at an instant, so that several clocks share one
+// reading. A clock that counts wall reads it now.
+func (c *Clock) At(i Instant) time.Duration {
+	if c.wall == nil {
+		return i.since - c.begun.since
+	}
+	return c.Now()
+}
+
 // Now returns the time since New. It never decreases.
 func (c *Clock) Now() time.Duration {
 	if c.wall == nil {
-		return time.Since(c.start)
+		return Read().since - c.begun.since
 	}
 	ticket := c.tickets.Add(1)
 	at, read := c.wall(), time.Now() // without the lock: wall is somebody else's code

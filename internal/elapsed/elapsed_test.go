@@ -58,8 +58,31 @@ func Test_edge_A15_concurrent(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if now, real := c.Now(), time.Since(c.start); now > real+time.Second || now < 0 {
+		if now, real := c.Now(), Read().since-c.begun.since; now > real+time.Second || now < 0 {
 			t.Errorf("%s: %v of %v", name, now, real)
 		}
+	}
+}
+
+// One reading serves several clocks. A clock that counts wall reads wall all the same.
+func Test_edge_A15_instant(t *testing.T) {
+	c := New(nil)
+	before := c.Now()
+	i, now := ReadWall()
+	if got := c.At(i); got < before || got > c.Now() || c.At(i) != got {
+		t.Errorf("%v, before it %v", got, before)
+	}
+	if d := time.Since(now); d < 0 || d > time.Minute || c.At(Read()) < c.At(i) {
+		t.Errorf("the wall clock is %v behind", d)
+	}
+	at := time.Unix(1_000_000, 0)
+	w := New(func() time.Time { return at })
+	at = at.Add(time.Hour)
+	if got := w.At(i); got != time.Hour {
+		t.Errorf("%v, want the hour that wall moved", got)
+	}
+	at = at.Add(-time.Hour)
+	if got := w.At(Read()); got != time.Hour {
+		t.Errorf("%v after wall was set back", got)
 	}
 }

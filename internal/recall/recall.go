@@ -6,7 +6,9 @@ package recall
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -25,18 +27,20 @@ type place[T any] struct {
 	digest storage.Digest
 	lease  storage.Lease
 	value  *T
+	at     at // lease, or nil
+}
+
+// at is a lease that can share a reading of the clock. Only a lease that measures the time by
+// package elapsed can have the method.
+type at interface {
+	HoldsAt(ctx context.Context, now elapsed.Instant) bool
 }
 
 // Get returns the value of a digest while its lease holds, or nil. What no longer holds is
 // removed.
 func (t *Table[T]) Get(ctx context.Context, d *storage.Digest) *T {
-	places := t.places.Load()
-	if places == nil {
-		return nil
-	}
-	at := &places[index(d)]
-	p := at.Load()
-	if p == nil || p.digest != *d {
+	at, p := t.find(d)
+	if p == nil {
 		return nil
 	}
 	if !p.lease.Holds(ctx) {
@@ -44,6 +48,46 @@ func (t *Table[T]) Get(ctx context.Context, d *storage.Digest) *T {
 		return nil
 	}
 	return p.value
+}
+
+// GetNow is Get for values that have an expiry of their own. It returns the time to compare the
+// expiry with: that of clock or, if clock is nil, of the system. The latter comes from the same
+// reading by which the lease holds. The lease never depends on the wall clock.
+func (t *Table[T]) GetNow(ctx context.Context, d *storage.Digest, clock func() time.Time) (*T, time.Time) {
+	at, p := t.find(d)
+	if p == nil {
+		return nil, time.Time{}
+	}
+	var now time.Time
+	var holds bool
+	if clock == nil && p.at != nil {
+		var instant elapsed.Instant
+		instant, now = elapsed.ReadWall()
+		holds = p.at.HoldsAt(ctx, instant)
+	} else if holds = p.lease.Holds(ctx); clock == nil {
+		now = time.Now()
+	} else {
+		now = clock()
+	}
+	if !holds {
+		at.CompareAndSwap(p, nil)
+		return nil, time.Time{}
+	}
+	return p.value, now
+}
+
+// find returns the place of a digest and what is there, or nil.
+func (t *Table[T]) find(d *storage.Digest) (*atomic.Pointer[place[T]], *place[T]) {
+	places := t.places.Load()
+	if places == nil {
+		return nil, nil
+	}
+	at := &places[index(d)]
+	p := at.Load()
+	if p == nil || p.digest != *d {
+		return nil, nil
+	}
+	return at, p
 }
 
 // Put keeps a value, which is read-only from now on. Without a lease it keeps nothing.
@@ -56,7 +100,9 @@ func (t *Table[T]) Put(d *storage.Digest, lease storage.Lease, value *T) {
 		t.places.CompareAndSwap(nil, new([size]atomic.Pointer[place[T]]))
 		places = t.places.Load()
 	}
-	places[index(d)].Store(&place[T]{*d, lease, value})
+	p := &place[T]{digest: *d, lease: lease, value: value}
+	p.at, _ = lease.(at)
+	places[index(d)].Store(p)
 	t.sweep(places)
 }
 

@@ -127,6 +127,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if opts != nil {
 		o = *opts
 	}
+	clock := o.Clock
 	defaults(&o)
 	types := []string{TypeAccess}
 	if o.Sliding {
@@ -134,7 +135,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	}
 	v, err := newVerifier(issuer, audience, keys, VerifierOptions{
 		Realm: o.Realm, Leeway: o.Leeway, Types: types, Roles: "roles",
-		CacheEntries: o.CacheEntries, CacheBytes: o.CacheBytes, Clock: o.Clock,
+		CacheEntries: o.CacheEntries, CacheBytes: o.CacheBytes, Clock: clock,
 	})
 	if err != nil {
 		return nil, err

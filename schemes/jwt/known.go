@@ -34,8 +34,8 @@ func (v *Verifier) sight(text string) (s sighting) {
 
 // remembered returns whom a text that was accepted before belongs to, if that holds.
 func (v *Verifier) remembered(ctx context.Context, s *sighting) *known {
-	k := v.recall.Get(ctx, &s.digest)
-	if k != nil && k.generation == s.generation && v.opts.Clock().Before(k.access.Expires.Add(v.opts.Leeway)) {
+	k, now := v.recall.GetNow(ctx, &s.digest, v.clock)
+	if k != nil && k.generation == s.generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
 		return k
 	}
 	return nil

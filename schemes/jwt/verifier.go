@@ -32,8 +32,9 @@ type Verifier struct {
 	keys    jose.KeySource
 	checks  jose.Checks
 	opts    VerifierOptions
-	generic func() uint64 // of keys; nil: they never change
-	cache   *cache        // nil: none
+	clock   func() time.Time // as given: nil is the system's
+	generic func() uint64    // of keys; nil: they never change
+	cache   *cache           // nil: none
 
 	recall recall.Table[known]
 
@@ -91,6 +92,7 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 	if o.Types == nil {
 		o.Types = []string{TypeAccess}
 	}
+	clock := o.Clock
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -101,7 +103,7 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 		return nil, fmt.Errorf("jwt: realm %q holds a quote, a backslash or a control character", o.Realm)
 	}
 	v := &Verifier{
-		issuer: issuer, keys: keys, opts: o,
+		issuer: issuer, keys: keys, opts: o, clock: clock,
 		checks: jose.Checks{Issuer: issuer, Audience: audience, Leeway: o.Leeway, Clock: o.Clock},
 	}
 	if err := v.checks.Validate(); err != nil {

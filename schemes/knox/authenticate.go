@@ -46,10 +46,9 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	seen := s.presented(r)
 	if seen != "" {
 		d = storage.DigestOf(seen)
-		if k := s.recall.Get(ctx, &d); k != nil {
-			if now = s.opts.Clock(); now.Before(k.due) && !k.token.Expired(now) {
-				return &k.identity, nil
-			}
+		var k *known
+		if k, now = s.recall.GetNow(ctx, &d, s.clock); k != nil && now.Before(k.due) && !k.token.Expired(now) {
+			return &k.identity, nil
 		}
 	}
 	text, err := s.text(r)

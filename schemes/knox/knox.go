@@ -97,6 +97,7 @@ type Scheme struct {
 	bearer    bool
 	challenge string
 	recall    recall.Table[known]
+	clock     func() time.Time // as given: nil is the system's
 	elapsed   *elapsed.Clock
 	pause     atomic.Int64 // until then, by elapsed, no use is written
 
@@ -119,7 +120,7 @@ func New(store Store, opts *Options) (*Scheme, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("knox: %w", err)
 	}
-	s := &Scheme{store: store, opts: o, elapsed: elapsed.New(clock), bearer: strings.EqualFold(o.Keywords[0], "Bearer")}
+	s := &Scheme{store: store, opts: o, clock: clock, elapsed: elapsed.New(clock), bearer: strings.EqualFold(o.Keywords[0], "Bearer")}
 	if _, err := s.lifetime(Token{}, time.Unix(0, 0)); err != nil {
 		return nil, err
 	}

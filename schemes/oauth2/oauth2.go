@@ -81,7 +81,8 @@ type Server struct {
 	store   Store
 	perms   storage.Permissions // nil: the store keeps none
 	opts    Options
-	scopes  []string // sorted
+	clock   func() time.Time // as given: nil is the system's
+	scopes  []string         // sorted
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
 	chosen  *chosenSecrets // nil: there are none
@@ -105,7 +106,7 @@ func New(issuer string, store Store, opts *Options) (*Server, error) {
 	if err := checkIssuer(issuer, opts != nil && opts.InsecureHTTP); err != nil {
 		return nil, err
 	}
-	s := &Server{issuer: issuer, store: store, opts: *opts, purpose: purposeOf(issuer)}
+	s := &Server{issuer: issuer, store: store, opts: *opts, clock: opts.Clock, purpose: purposeOf(issuer)}
 	o := &s.opts
 	o.defaults()
 	if err := o.check(); err != nil {

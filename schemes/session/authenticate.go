@@ -25,10 +25,11 @@ const (
 // row is Identity.Credential of a session: what authentication loaded.
 type row struct {
 	storage.Session
-	text     string // the cookie's; never leaves the package but in the cookie; "" in one that is kept
-	secret   string // of forms, made of text; in one that is kept
-	next     *begun // of a session that begins with this request; nil: it was there
-	shared   bool   // by requests: it is not written to
+	text     string    // the cookie's; never leaves the package but in the cookie; "" in one that is kept
+	secret   string    // of forms, made of text; in one that is kept
+	next     *begun    // of a session that begins with this request; nil: it was there
+	shared   bool      // by requests: it is not written to
+	until    time.Time // in one that is kept: when it expires or its use is to be noted
 	identity authn.Identity
 	user     storage.Loaded
 }
@@ -117,6 +118,12 @@ func (s *Scheme) keep(loaded *row, lease storage.Lease) {
 	account := kept.user.Set(loaded.identity.User.(*storage.User).Clone(), s.perms)
 	kept.identity.User = account
 	kept.identity = kept.identity.ForHandlers(account.CloneUser().(*storage.User), kept)
+	kept.until = s.due(&kept.Session)
+	for _, end := range [...]time.Time{kept.Expires, kept.Ends} {
+		if end.Before(kept.until) {
+			kept.until = end
+		}
+	}
 	d := storage.DigestOf(loaded.text)
 	s.recall.Put(&d, lease, kept)
 }
@@ -128,10 +135,8 @@ func (s *Scheme) known(r *http.Request) (v *row, text string) {
 		return nil, ""
 	}
 	d := storage.DigestOf(text)
-	if v = s.recall.Get(r.Context(), &d); v == nil {
-		return nil, ""
-	}
-	if now := s.opts.Clock(); !now.Before(s.due(&v.Session)) || v.Expired(now) {
+	v, now := s.recall.GetNow(r.Context(), &d, s.clock)
+	if v == nil || !now.Before(v.until) {
 		return nil, ""
 	}
 	return v, text

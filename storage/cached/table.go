@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -28,9 +29,12 @@ const gone = uint32(kinds)
 func (h *head) header() *head { return h }
 
 // Holds implements storage.Lease: the item is in the table, and a lookup would find it.
-func (h *head) Holds(ctx context.Context) bool {
+func (h *head) Holds(ctx context.Context) bool { return h.HoldsAt(ctx, elapsed.Read()) }
+
+// HoldsAt is Holds for a caller that has read the clock (see package recall).
+func (h *head) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
 	kind := h.kind.Load()
-	return h.home != nil && kind != gone && h.home.live(h, h.home.now()) && !h.home.direct(ctx, Kind(kind))
+	return h.home != nil && kind != gone && h.home.live(h, h.home.elapsed.At(now)) && !h.home.direct(ctx, Kind(kind))
 }
 
 // Of implements storage.Lease.
