@@ -9,11 +9,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 // MaxBody is the largest body, in bytes.
@@ -138,7 +138,7 @@ func pythonType(v any) string {
 }
 
 func fromForm(body []byte) (map[string]any, error) {
-	form, err := url.ParseQuery(string(body))
+	form, err := params.Parse(string(body))
 	if err != nil {
 		return nil, parseError("the body is no form")
 	}
