@@ -52,7 +52,8 @@ type Limits struct {
 	// Confidential clients that registered themselves (Options.Registration), unless Trusted,
 	// have as many together as public ones, with ten times the limits of networks, and each
 	// may authenticate by private_key_jwt an eighth of MaxPending times at once, and a quarter
-	// in five minutes.
+	// in five minutes. The same holds for opaque tokens of the client's own, in
+	// Options.AccessTTL.
 	MaxPending int
 	// MaxRegistrations is how many clients may register in a day, in all; 0 is 1,000.
 	MaxRegistrations int
@@ -182,6 +183,14 @@ func (s *Server) admitNote(ctx context.Context, c storage.Client) error {
 		return nil
 	}
 	return s.admit(ctx, "", bound(s.cellKey("assertion", c.ID), s.opts.Limits.MaxPending/4, assertionTTL, false))
+}
+
+// admitOwn counts the stored tokens that a client which registered itself gets for itself.
+func (s *Server) admitOwn(ctx context.Context, c storage.Client) error {
+	if s.opts.Limits == nil || s.opts.SignedAccess || !provesNothing(c) {
+		return nil
+	}
+	return s.admit(ctx, "", bound(s.cellKey("own", c.ID), s.opts.Limits.MaxPending/4, s.opts.AccessTTL, false))
 }
 
 // admitUser counts something that a logged-in user makes the server store.

@@ -67,6 +67,22 @@ func TestRegisteredNotes(t *testing.T) {
 				c.Registration = storage.DigestOf("x")
 			}
 			must(t, s.UpdateClient(t.Context(), c))
+			if x.registered { // by another method, so that the notes do not count
+				basic := c
+				basic.ID, basic.Method, basic.Keys = "own "+what, oauth2.SecretPost, nil
+				basic.Grants = []string{oauth2.ClientCredentials}
+				var secret string
+				secret, basic.Secret, err = oauth2.NewSecret()
+				must(t, err)
+				must(t, s.CreateClient(t.Context(), basic))
+				counts := map[int]int{}
+				for range 100 {
+					counts[w.post(w.Token(), "", "grant_type", "client_credentials", "client_id", basic.ID, "client_secret", secret).Status]++
+				}
+				if counts[200] != x.want || counts[200]+counts[429] != 100 {
+					t.Errorf("tokens of its own, registered by %s: %v", what, counts)
+				}
+			}
 			counts := map[int]int{}
 			for range 100 {
 				got := w.post(w.Introspect(), "", "token", "x", "client_assertion_type", assertionType, "client_assertion", w.assertion(ring, "", "signer", nil))
