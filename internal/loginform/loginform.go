@@ -103,6 +103,9 @@ func fromJSON(body []byte) (map[string]any, error) {
 	if len(body) == 0 {
 		return nil, nil
 	}
+	if valuesOf(body) > params.Most {
+		return nil, parseError("the body has too many values")
+	}
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.UseNumber()
 	var v any
@@ -118,6 +121,23 @@ func fromJSON(body []byte) (map[string]any, error) {
 			{Name: "non_field_errors", Value: []string{"Invalid data. Expected a dictionary, but got " + pythonType(v) + "."}}}}
 	}
 	return object, nil
+}
+
+// valuesOf is how many lists, objects and further members of them a JSON text has, at least: each
+// costs much more memory than its length shows. Strings do not count, whatever is in them.
+func valuesOf(body []byte) (n int) {
+	text := false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case !text && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 func pythonType(v any) string {

@@ -23,15 +23,22 @@ func TestParametersCost(t *testing.T) {
 		}
 		return b.String()
 	}
+	var members strings.Builder
+	for i := range 6000 {
+		members.WriteString(`"` + strconv.Itoa(i) + `":1,`)
+	}
 	long := many(30 << 10)
 	for what, x := range map[string]struct {
 		h            http.Handler
 		method, body string
 	}{
-		"page":   {a.x.LoginForm(password{s}, nil), "GET", ""},
-		"login":  {a.x.Login(password{s}), "POST", many(30 << 10)},
-		"form":   {a.x.LoginForm(password{s}, nil), "POST", many(30 << 10)},
-		"logout": {a.x.LogoutForm("/"), "POST", many(15 << 10)},
+		"page":    {a.x.LoginForm(password{s}, nil), "GET", ""},
+		"login":   {a.x.Login(password{s}), "POST", many(30 << 10)},
+		"form":    {a.x.LoginForm(password{s}, nil), "POST", many(30 << 10)},
+		"lists":   {a.x.Login(password{s}), "POST", `{"username":[` + strings.Repeat("[],", 20000) + `[]]}`},
+		"objects": {a.x.Login(password{s}), "POST", `{"username":[` + strings.Repeat("{},", 20000) + `{}]}`},
+		"members": {a.x.Login(password{s}), "POST", `{` + members.String() + `"z":1}`},
+		"logout":  {a.x.LogoutForm("/"), "POST", many(15 << 10)},
 	} {
 		t.Run("edge_A13/"+what, func(t *testing.T) {
 			ask := func() {
@@ -40,6 +47,9 @@ func TestParametersCost(t *testing.T) {
 					r.URL.RawQuery = long
 				}
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				if strings.HasPrefix(x.body, "{") {
+					r.Header.Set("Content-Type", "application/json")
+				}
 				x.h.ServeHTTP(httptest.NewRecorder(), r)
 			}
 			ask()
