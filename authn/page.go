@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 // Page declares h a page for people. Wrap the handler with it and put the result behind
@@ -139,7 +141,7 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err error, b
 		return true
 	}
 	if p.login == "" {
-		seeOther(w, "?"+r.URL.Query().Encode()) // this address, whatever it is called outside
+		seeOther(w, "?"+params.Query(r).Encode()) // this address, whatever it is called outside
 	} else {
 		seeOther(w, p.toLogin(r))
 	}
@@ -160,8 +162,8 @@ func (m *Middleware) lapsed(l Lapser, r *http.Request, err error) (ok bool, refu
 // slash: two would name another host.
 func (p *page) toLogin(r *http.Request) string {
 	next := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
-	if r.URL.RawQuery != "" {
-		next += "?" + r.URL.Query().Encode()
+	if v := params.Query(r); len(v) > 0 {
+		next += "?" + v.Encode()
 	}
 	mark := "?"
 	if strings.Contains(p.login, "?") {

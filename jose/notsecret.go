@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"crypto/ecdh"
+	"crypto/elliptic"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
@@ -49,9 +50,21 @@ func keyText(data []byte) string {
 			return form.name
 		}
 	}
+	// With something before it: options, a host's name, a comment, an XML declaration.
+	for _, form := range []struct{ holds, name string }{
+		{"-----BEGIN ", "a PEM file"},
+		{"ssh-rsa AAAA", "an SSH key"},
+		{"ssh-ed25519 AAAA", "an SSH key"},
+		{"ecdsa-sha2-nistp", "an SSH key"},
+		{"<RSAKeyValue", "an XML key"},
+		{`"kty"`, "a JWK"},
+		{`\"kty\"`, "a JWK"},
+	} {
+		if bytes.Contains(data, []byte(form.holds)) {
+			return form.name
+		}
+	}
 	switch {
-	case bytes.Contains(data, []byte("-----BEGIN ")):
-		return "a PEM file"
 	case len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text):
 		return "JSON, such as a JWK or a JWK set"
 	case isDER(data):
@@ -70,8 +83,13 @@ func isDER(data []byte) bool {
 	return err == nil && len(rest) == 0 && whole.Class == asn1.ClassUniversal && whole.Tag == asn1.TagSequence && whole.IsCompound
 }
 
-// isPoint reports whether data is an uncompressed public key on a NIST curve.
+// isPoint reports whether data is a public key on a NIST curve, compressed or not.
 func isPoint(data []byte) bool {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		if x, _ := elliptic.UnmarshalCompressed(curve, data); x != nil {
+			return true
+		}
+	}
 	for _, curve := range []ecdh.Curve{ecdh.P256(), ecdh.P384(), ecdh.P521()} {
 		if _, err := curve.NewPublicKey(data); err == nil {
 			return true

@@ -39,6 +39,7 @@ func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)}
 	certificate := der(x509.CreateCertificate(rand.Reader, template, template, &ecKey.PublicKey, ecKey))
 	point := der(ecKey.PublicKey.Bytes())
+	compressed := append([]byte{2 + point[64]&1}, point[1:33]...)
 	inPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
 	trimmed := bytes.TrimSpace(inPEM)
 	var wide []byte
@@ -75,6 +76,15 @@ func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 		"security key":                []byte("sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2g"),
 		"SSH key without its name":    []byte(b64),
 		"SSH2":                        []byte("---- BEGIN SSH2 PUBLIC KEY ----\n" + b64),
+		"ssh-rsa with options":        []byte(`no-pty,command="x" ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDTgvwjlRHZ user@host`),
+		"ssh-ed25519 of a known host": []byte("host.example ssh-ed25519 " + b64),
+		"ssh-rsa after a comment":     []byte("# mine\nssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDTgvwjlRHZ user@host"),
+		"JWK after a comment":         []byte("// key\n" + `{"kty":"RSA","n":"AQABAQABAQABAQABAQABAQAB","e":"AQAB"}`),
+		"JWKs in lines":               []byte(`{"kty":"RSA","n":"AQAB","e":"AQAB"}` + "\n" + `{"kty":"RSA","n":"AQAB","e":"AQAB"}`),
+		"JWK in quotes":               []byte(`"{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}"`),
+		"XML with its declaration":    []byte(`<?xml version="1.0"?><RSAKeyValue><Modulus>AQAB</Modulus></RSAKeyValue>`),
+		"compressed EC point":         compressed,
+		"compressed EC point in hex":  []byte(hex.EncodeToString(compressed)),
 		"PuTTY":                       []byte("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none"),
 		"XML":                         []byte("<RSAKeyValue><Modulus>AQAB</Modulus><Exponent>AQAB</Exponent></RSAKeyValue>"),
 	} {

@@ -9,8 +9,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 const (
@@ -130,7 +131,7 @@ func sentToken(r *http.Request) (string, error) {
 			return "", refused("The form could not be read.", "the form could not be read")
 		}
 		if len(head) <= maxForm {
-			if form, err := url.ParseQuery(string(head)); err == nil && form.Get(Field) != "" {
+			if form, err := params.Parse(string(head)); err == nil && form.Get(Field) != "" {
 				return form.Get(Field), nil
 			}
 		}

@@ -210,7 +210,9 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 	if err != nil {
 		return authn.Login{}, err
 	}
-	hash, err := c.NewHash(r.Context(), u, new)
+	// The caller knows the old password: it waits with the known ones, and not with strangers who
+	// register.
+	hash, err := c.newHash(r.Context(), asker{known: true, account: c.opts.Space + "\x00" + u.Name}, u, new)
 	if err != nil {
 		return authn.Login{}, err
 	}
@@ -246,9 +248,13 @@ var errOld = fieldError("old_password", "Your old password was entered incorrect
 // is told. Call it before the transaction begins, since it may wait for the hasher.
 // The error is the policy's *authn.Error with status 400, or what the hasher says.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
+	return c.newHash(ctx, asker{}, u, password)
+}
+
+func (c *Checker) newHash(ctx context.Context, a asker, u storage.User, password string) (storage.PasswordHash, error) {
 	password = c.normal(password)
 	if err := c.policy(ctx, u, password); err != nil {
 		return "", err
 	}
-	return c.hasher.Hash(ctx, "", password)
+	return c.hasher.hashFor(ctx, a, password)
 }

@@ -78,16 +78,20 @@ func (s *set) expire(now int64) {
 	s.marks = slices.DeleteFunc(s.marks, func(x mark) bool { return now-x.seen >= s.ttl })
 }
 
-// makeRoomForSet looks at a few sets and drops the one that was not used for longest.
+// makeRoomForSet looks at a few sets and drops the one that was not used for longest, first one
+// whose marks have no stamp: those count what is at an address, and one account makes as many
+// of them as it has addresses. Sets with stamps are few for each account, and make its owner
+// known.
 func (m *Memory) makeRoomForSet(now int64) {
 	if len(m.sets) < m.maxSets {
 		return
 	}
 	const look = 16
-	n, oldest, used := 0, Key{}, now
+	n, oldest, used, plain := 0, Key{}, now, false
 	for key, s := range m.sets {
-		if n == 0 || s.used < used {
-			oldest, used = key, s.used
+		p := !slices.ContainsFunc(s.marks, func(x mark) bool { return x.stamp != Key{} })
+		if n == 0 || p && !plain || p == plain && s.used < used {
+			oldest, used, plain = key, s.used, p
 		}
 		if n++; n == look {
 			break

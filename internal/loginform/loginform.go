@@ -9,11 +9,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 // MaxBody is the largest body, in bytes.
@@ -103,6 +103,9 @@ func fromJSON(body []byte) (map[string]any, error) {
 	if len(body) == 0 {
 		return nil, nil
 	}
+	if valuesOf(body) > params.Most {
+		return nil, parseError("the body has too many values")
+	}
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.UseNumber()
 	var v any
@@ -118,6 +121,23 @@ func fromJSON(body []byte) (map[string]any, error) {
 			{Name: "non_field_errors", Value: []string{"Invalid data. Expected a dictionary, but got " + pythonType(v) + "."}}}}
 	}
 	return object, nil
+}
+
+// valuesOf is how many lists, objects and further members of them a JSON text has, at least: each
+// costs much more memory than its length shows. Strings do not count, whatever is in them.
+func valuesOf(body []byte) (n int) {
+	text := false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case !text && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 func pythonType(v any) string {
@@ -138,7 +158,7 @@ func pythonType(v any) string {
 }
 
 func fromForm(body []byte) (map[string]any, error) {
-	form, err := url.ParseQuery(string(body))
+	form, err := params.Parse(string(body))
 	if err != nil {
 		return nil, parseError("the body is no form")
 	}

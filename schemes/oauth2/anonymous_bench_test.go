@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,6 +93,13 @@ func dearest(t testing.TB) map[string]anonymous {
 			return n
 		}, a.size + len(uri)}
 	}
+	many := func(n int) string { // each of a name of its own
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(strconv.FormatInt(int64(i), 36) + "&")
+		}
+		return b.String()
+	}
 	long := func(name string) string { return name + "=" + strings.Repeat("%41+", 4000) }
 	api := authn.New(authn.Chain{w.Server}, &authn.Options{Logger: quiet}).Handler(http.NotFoundHandler())
 	tokenProof := proof("POST", issuer+"/oauth2/token", "")
@@ -123,6 +131,9 @@ func dearest(t testing.TB) map[string]anonymous {
 		"authorize, 20,000 parameters":         get(w.Authorize("/login"), issuer+"/oauth2/authorize?"+strings.Repeat("&a", 20000)),
 		"logout, wrong id_token_hint":          get(w.Logout(), issuer+"/oauth2/logout?id_token_hint="+jws("JWT", own)),
 		"device page, not logged in":           get(w.Device("/login"), issuer+"/oauth2/device?user_code="+strings.Repeat("%41", 2000)),
+		"authorize by POST, 3,500 parameters":  post(w.Authorize("/login"), many(3500)),
+		"logout by POST, 3,500 parameters":     post(w.Logout(), many(3500)),
+		"device page, 2,000 parameters":        get(w.Device("/login"), issuer+"/oauth2/device?"+many(2000)),
 		"jwks":                                 get(w.JWKS(), issuer+"/oauth2/jwks"),
 		"metadata":                             get(w.Metadata(), issuer+"/.well-known/oauth-authorization-server"),
 	}

@@ -88,6 +88,9 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 	if err := t.VerifyUntyped(ctx, ring, "JWT", "client-authentication+jwt"); err != nil {
 		return err
 	}
+	if err := s.admitNote(ctx, c); err != nil {
+		return err
+	}
 	return s.firstUse(ctx, storage.BlockKeyOf(storage.ReplayAssertion, c.ID, r.ID), r.Expires.Add(2*assertionLeeway))
 }
 

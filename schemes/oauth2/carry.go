@@ -1,12 +1,12 @@
 package oauth2
 
 import (
-	"bytes"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // The parameters that a request by POST carries over into the query. Others are ignored, as
@@ -52,7 +52,7 @@ func (c *carrier) Preempt(w http.ResponseWriter, r *http.Request) (*http.Request
 	body, v, err := readAnyForm(w, r)
 	if err == nil && (v.Get("handle") != "" || v.Get("decision") != "") { // the form of the page itself
 		again := *r
-		again.Body = &readAhead{bytes.NewReader(body), r.Body}
+		again.Body = &readAhead{strings.NewReader(body), r.Body}
 		return &again, false
 	}
 	var to string
@@ -109,17 +109,17 @@ type readAhead struct {
 }
 
 // readAnyForm reads the body of a POST as a form, without judging its parameters.
-func readAnyForm(w http.ResponseWriter, r *http.Request) ([]byte, url.Values, error) {
+func readAnyForm(w http.ResponseWriter, r *http.Request) (string, url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, nil, fatally("The body is not application/x-www-form-urlencoded.")
+		return "", nil, fatally("The body is not application/x-www-form-urlencoded.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	body, err := readAll(w, r, maxForm)
 	if err != nil {
-		return nil, nil, fatally("The body is too large, or could not be read.")
+		return "", nil, fatally("The body is too large, or could not be read.")
 	}
-	v, err := url.ParseQuery(string(body))
+	v, err := parseQuery(body)
 	if err != nil {
-		return nil, nil, fatally("The request is malformed.")
+		return "", nil, fatally("The request is malformed.")
 	}
 	return body, v, nil
 }

@@ -40,7 +40,7 @@ func (s *Server) Device(login string) http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 			w.Header().Set("Allow", "GET, POST")
 			err = authn.MethodNotAllowed(r.Method)
-		case len(r.URL.RawQuery) > maxNext:
+		case len(r.URL.RawQuery) > maxNext || longQuery(r) != nil:
 			err = fatal{errLong}
 		case !ok && authn.FromContext(r.Context()).Authenticated():
 			err = forbidden("Log in first.") // by another credential than a session

@@ -45,9 +45,15 @@ type Limits struct {
 	Limiter Limiter
 	// MaxPending is how many records anonymous callers may have pending in all: device grants
 	// (three quarters) and pushed requests (one quarter). 0 is 10,000. A public client has at
-	// most a quarter of those, so that no client stops the others; a client that authenticates
-	// may have as many of its own. A record waits for Options.DeviceTTL or, if it was pushed,
-	// for a minute.
+	// most a quarter of those, so that no client stops the others; a client that an
+	// administrator registered and that authenticates may have as many of its own. A record
+	// waits for Options.DeviceTTL or, if it was pushed, for a minute.
+	//
+	// Confidential clients that registered themselves (Options.Registration), unless Trusted,
+	// have as many together as public ones, with ten times the limits of networks, and each
+	// may authenticate by private_key_jwt an eighth of MaxPending times at once, and a quarter
+	// in five minutes. The same holds for opaque tokens of the client's own, in
+	// Options.AccessTTL.
 	MaxPending int
 	// MaxRegistrations is how many clients may register in a day, in all; 0 is 1,000.
 	MaxRegistrations int
@@ -77,7 +83,7 @@ type work struct {
 	share int
 	// minute and hour are how much an address may ask for, mid and net what the two wider
 	// networks may; 0 is no limit.
-	address, mid, net struct{ minute, hour int }
+	address, mid, net rates
 }
 
 type rates = struct{ minute, hour int }
@@ -131,20 +137,60 @@ func bound(key [16]byte, most int, lifetime time.Duration, shared bool) Cell {
 	return Cell{Key: key, Limit: max(most/2, 1), Window: lifetime, Shared: shared}
 }
 
-// admitPending counts something that a client makes wait for a lifetime. A public client is
-// counted by network, by client and with all others; one that authenticated by itself alone.
+// provesNothing reports a client that anybody can be, or can make: a public one, or one that
+// registered itself.
+func provesNothing(c storage.Client) bool {
+	return c.Public() || !c.Registration.IsZero() && !c.Trusted
+}
+
+// wide is how many times the limit of a network a confidential client that registered itself
+// may have: one address serves all of its users.
+const wide = 10
+
+// times returns w with n times the limits of networks.
+func (w work) times(n int) work {
+	for _, r := range []*rates{&w.address, &w.mid, &w.net} {
+		r.minute, r.hour = r.minute*n, r.hour*n
+	}
+	return w
+}
+
+// admitPending counts something that a client makes wait for a lifetime. A client that proves
+// nothing is counted by network, by client and with all others of its kind; another one that
+// authenticated by itself alone.
 func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetime time.Duration) error {
 	if s.opts.Limits == nil {
 		return nil
 	}
 	most := s.opts.Limits.MaxPending
-	if !c.Public() {
+	if !provesNothing(c) {
 		return s.admit(r.Context(), "", bound(s.cellKey(w.name, "client", c.ID), most, lifetime, false))
 	}
 	most = most * w.share / 4
+	kind, own := "all", "public"
+	if !c.Public() { // in counts of their own, so that neither kind stops the other
+		kind, own, w = "all registered", "registered", w.times(wide)
+	}
 	return s.admit(r.Context(), w.name, s.cells(r, w,
-		bound(s.cellKey(w.name, "public", c.ID), most/4, lifetime, false),
-		bound(s.cellKey(w.name, "all"), most, lifetime, true))...)
+		bound(s.cellKey(w.name, own, c.ID), most/4, lifetime, false),
+		bound(s.cellKey(w.name, kind), most, lifetime, true))...)
+}
+
+// admitNote counts the notes of used assertions of a client that registered itself: each
+// authentication writes one.
+func (s *Server) admitNote(ctx context.Context, c storage.Client) error {
+	if s.opts.Limits == nil || !provesNothing(c) {
+		return nil
+	}
+	return s.admit(ctx, "", bound(s.cellKey("assertion", c.ID), s.opts.Limits.MaxPending/4, assertionTTL, false))
+}
+
+// admitOwn counts the stored tokens that a client which registered itself gets for itself.
+func (s *Server) admitOwn(ctx context.Context, c storage.Client) error {
+	if s.opts.Limits == nil || s.opts.SignedAccess || !provesNothing(c) {
+		return nil
+	}
+	return s.admit(ctx, "", bound(s.cellKey("own", c.ID), s.opts.Limits.MaxPending/4, s.opts.AccessTTL, false))
 }
 
 // admitUser counts something that a logged-in user makes the server store.

@@ -147,6 +147,9 @@ func (s *Server) forItself(ctx context.Context, x exchange) (answer, error) {
 	if err := s.proved(ctx, x.proof); err != nil {
 		return answer{}, err
 	}
+	if err := s.admitOwn(ctx, x.client); err != nil {
+		return answer{}, err
+	}
 	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})
 	switch {
 	case errors.Is(err, storage.ErrStale):

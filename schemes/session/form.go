@@ -3,12 +3,15 @@ package session
 import (
 	"errors"
 	"html/template"
+	"io"
+	"mime"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/loginform"
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 // Form is what a login page shows.
@@ -76,7 +79,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	}
 	return authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			show(w, r, http.StatusOK, Form{Next: SafeNext(r.URL.Query().Get("next"), o.Fallback), Remember: remembers})
+			show(w, r, http.StatusOK, Form{Next: SafeNext(params.Query(r).Get("next"), o.Fallback), Remember: remembers})
 			return
 		}
 		if r.Method != http.MethodPost {
@@ -135,9 +138,26 @@ func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 			authn.RespondPage(w, r, s.own(err))
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		http.Redirect(w, r, SafeNext(r.PostFormValue("next"), fallback), http.StatusSeeOther)
+		http.Redirect(w, r, SafeNext(nextOf(w, r), fallback), http.StatusSeeOther)
 	})
+}
+
+// nextOf returns the field "next" of a form; of a body that is too long or has too many fields "".
+func nextOf(w http.ResponseWriter, r *http.Request) string {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.PostForm != nil || err != nil || kind != "application/x-www-form-urlencoded" {
+		return r.PostFormValue("next")
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return ""
+	}
+	form, err := params.Parse(string(body))
+	if err != nil {
+		return ""
+	}
+	return form.Get("next")
 }
 
 // maxForm is the longest form of a logout, in bytes.
