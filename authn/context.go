@@ -93,7 +93,7 @@ func (s *state) Value(key any) any {
 			return s
 		}
 	case clientKey:
-		if s.m == nil || len(s.m.proxies.nets) == 0 {
+		if s.m == nil || s.m.proxies.IsZero() {
 			if outer := s.Context.Value(key); outer != nil || s.m == nil {
 				return outer
 			}
