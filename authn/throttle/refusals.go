@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,14 +192,22 @@ func (l *Refusals) Accepted(r *http.Request) {
 }
 
 // credential is a keyed hash of what the request presents, and of where it comes from. It decides
-// only whether the credential is checked.
+// only whether the credential is checked. The same credential in another spelling (white space,
+// the case of the keyword, padding) has the same hash: otherwise one could fill the table.
 func (l *Refusals) credential(r *http.Request, at places) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
 	_, _ = h.WriteString(at.source)
 	for _, v := range r.Header["Authorization"] {
-		_ = h.WriteByte(0)
-		_, _ = h.WriteString(v)
+		keyword := true
+		for word := range strings.FieldsSeq(v) {
+			if keyword {
+				word = strings.ToLower(word)
+			}
+			keyword = false
+			_ = h.WriteByte(0)
+			_, _ = h.WriteString(strings.TrimRight(word, "="))
+		}
 	}
 	return h.Sum64()
 }

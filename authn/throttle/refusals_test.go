@@ -268,3 +268,25 @@ func BenchmarkRefusals(b *testing.B) {
 		})
 	}
 }
+
+// One credential is one mark, however it is spelled: with it nobody pushes out the marks of
+// others at the same address, who would have to wait then.
+func Test_edge_C18_spellings(t *testing.T) {
+	const addr = "192.0.2.1:1"
+	d := newDoor(t, throttle.RefusalOptions{Limit: throttle.Rate{Limit: 5, Window: time.Minute}})
+	d.count(10, addr, "Key bad#")
+	if w := d.ask(addr, "Key good-owner"); w.Code != 200 {
+		t.Fatalf("the owner: %d", w.Code)
+	}
+	for i := range 60_000 {
+		keyword := []string{"Key", "kEY", "KEY"}[i%3]
+		d.ask(addr, strings.Repeat(" ", i%7)+keyword+strings.Repeat(" ", 1+i%83)+"good-mine"+strings.Repeat("=", i%89))
+	}
+	d.count(100, addr, "Key bad#")
+	if w := d.ask(addr, "Key good-fresh"); w.Code != 429 {
+		t.Fatalf("a fresh one: %d", w.Code)
+	}
+	if w := d.ask(addr, "Key good-owner"); w.Code != 200 {
+		t.Errorf("the owner: %d", w.Code)
+	}
+}
