@@ -171,9 +171,15 @@ func (p *page) toLogin(r *http.Request) string {
 	return p.login + mark + "next=" + url.QueryEscape(next)
 }
 
-// redirects reports whether the answer to err is the login page.
-func (p *page) redirects(err error, e *Error) bool {
-	return p != nil && p.login != "" && e.Status == http.StatusUnauthorized && (errors.Is(err, ErrNoCredentials) && refusal(err) == nil || e.Code == codeNotAuthenticated)
+// redirects reports whether the answer to err is the login page: not at that page itself, which
+// a pattern such as "/" may have matched, since the browser would come back for ever.
+func (p *page) redirects(r *http.Request, err error, e *Error) bool {
+	return p != nil && p.login != "" && !p.isLogin(r) && e.Status == http.StatusUnauthorized && (errors.Is(err, ErrNoCredentials) && refusal(err) == nil || e.Code == codeNotAuthenticated)
+}
+
+func (p *page) isLogin(r *http.Request) bool {
+	path, _, _ := strings.Cut(p.login, "?")
+	return r.URL.Path == path
 }
 
 func seeOther(w http.ResponseWriter, to string) {

@@ -114,7 +114,7 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 		e = m.fault(err)
 	}
 	p := pageFrom(r.Context())
-	if p.redirects(err, e) {
+	if p.redirects(r, err, e) {
 		seeOther(w, p.toLogin(r))
 		return
 	}

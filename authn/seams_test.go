@@ -83,3 +83,15 @@ func Test_edge_C18_pages(t *testing.T) {
 		}
 	}
 }
+
+// A page whose pattern also matches the login's address does not send the browser round for ever.
+func Test_edge_B06_loop(t *testing.T) {
+	h := authn.New(lapsing{cookies{"sid"}}, &authn.Options{Logger: quiet}).Handler(authz.Require(authz.IsAuthenticated).Handler(authn.Page("/login?from=app", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))))
+	for _, cookie := range []string{"Cookie: a=b", "Cookie: sid=bad"} {
+		for target, want := range map[string]int{"/login": 401, "/login?from=app&next=%2Fme": 401, "/me": 303} {
+			if w := ask(h, "GET", target, cookie); w.Code != want {
+				t.Errorf("%s with %q: %d %s", target, cookie, w.Code, w.Header().Get("Location"))
+			}
+		}
+	}
+}
