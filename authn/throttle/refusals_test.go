@@ -290,3 +290,34 @@ func Test_edge_C18_spellings(t *testing.T) {
 		t.Errorf("the owner: %d", w.Code)
 	}
 }
+
+// A flood from one address, or from one customer's IPv6 network, does not keep the neighbors'
+// new credentials out.
+func Test_edge_A17_neighbors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	for name, x := range map[string]struct {
+		from     func(i int) string
+		neighbor string
+	}{
+		"IPv4": {func(i int) string { return fmt.Sprintf("192.0.2.%d:1", 1+i%200) }, "192.0.2.250:1"},
+		"IPv6": {func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", i%256) }, "[2001:db8:1:ff00::1]:1"},
+	} {
+		d := newDoor(t, throttle.RefusalOptions{})
+		refused, asked := 0, 0
+		for i := range 120_000 { // 1,000 a second
+			d.c.add(time.Millisecond)
+			d.ask(x.from(i), "Key bad"+strconv.Itoa(i))
+			if i%15_000 == 14_567 {
+				asked++
+				if w := d.ask(x.neighbor, "Key good"+strconv.Itoa(i)); w.Code != 200 {
+					refused++
+				}
+			}
+		}
+		if refused > 0 || d.k.asked > 120*160 {
+			t.Errorf("%s: %d of %d refused, %d checked", name, refused, asked, d.k.asked)
+		}
+	}
+}
