@@ -12,6 +12,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -206,11 +207,14 @@ func (h *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.wantsLogin(original) {
-		h.pages.ServeHTTP(w, original)
+		h.pages.ServeHTTP(w, original.WithContext(context.WithValue(original.Context(), plainKey{}, original)))
 		return
 	}
 	h.decided.ServeHTTP(w, original)
 }
+
+// plainKey is the key of a request that was not declared a page.
+type plainKey struct{}
 
 var errIdentityHeader = authn.BadRequest("The request has an identity header.")
 
