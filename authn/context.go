@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -50,9 +51,9 @@ func newState(r *http.Request, m *Middleware) *state {
 type handed struct {
 	user       User
 	credential any
-	// The lists that the first FromContext of the only request returns.
-	roles, scopes []string
-	once          bool // by one request only
+	once       bool // by one request only
+	copying    sync.Once
+	own        User // what UserFrom returns in that request; set by copying
 }
 
 // owned is an identity of one request.
@@ -72,9 +73,10 @@ func (s *state) decide(f *found) {
 	}
 }
 
-// newOwned returns a copy of id for the guards, and hands id itself to the handlers.
+// newOwned returns a copy of id for the guards. The scheme may have its values from a table of
+// its own, so handlers get no list of id, and no account where there can be a copy.
 func newOwned(id *Identity) *Identity {
-	o := &owned{*id, handed{id.User, id.Credential, id.Roles, id.Scopes, true}}
+	o := &owned{id: *id, handed: handed{user: id.User, credential: id.Credential, once: true}}
 	o.id.handed = &o.handed
 	o.id.Roles, o.id.Scopes = own(id.Roles), own(id.Scopes)
 	o.id.User = cloneUser(id.User)
@@ -91,7 +93,7 @@ func (s *state) Value(key any) any {
 			return s
 		}
 	case clientKey:
-		if s.m == nil || len(s.m.proxies.nets) == 0 {
+		if s.m == nil || s.m.proxies.IsZero() {
 			if outer := s.Context.Value(key); outer != nil || s.m == nil {
 				return outer
 			}
@@ -111,11 +113,7 @@ func (s *state) handOut(id *Identity) {
 	}
 	n, all := len(id.Roles), len(id.Roles)+len(id.Scopes)
 	switch {
-	case all > 0 && (all <= room || h != nil && h.once) && s.taken.CompareAndSwap(false, true): // the first
-		if h != nil && h.once {
-			id.Roles, id.Scopes = h.roles, h.scopes
-			return
-		}
+	case all > 0 && all <= room && s.taken.CompareAndSwap(false, true): // the first
 		id.Roles, id.Scopes = within(&s.lists, id.Roles, 0, n), within(&s.lists, id.Scopes, n, all)
 	default:
 		id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)
@@ -139,7 +137,14 @@ func within(lists *[room]string, list []string, from, to int) []string {
 func (s *state) user() User {
 	h := s.id.handed
 	if h != nil && h.once {
-		return h.user
+		h.copying.Do(func() {
+			u, ok := copyUser(s.id.User)
+			if !ok {
+				u = h.user
+			}
+			h.own = u
+		})
+		return h.own
 	}
 	if u, ok := copyUser(s.id.User); ok || h == nil {
 		return u

@@ -53,31 +53,37 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(m.vary) > 0 {
 		m.varies(w.Header())
 	}
+	var f found
+	s := newState(r, m)
+	seen := m.visible(&s.r)
 	if m.refusals != nil {
-		if err := m.refusals.Admit(r); err != nil {
+		if err := m.refusals.Admit(seen); err != nil {
 			m.respond(w, r, err, nobody)
 			return
 		}
 	}
-	var f found
-	s := newState(r, m)
-	by, trace, err := m.decide(r, &s.r, &f)
+	by, trace, err := m.decide(r, seen, &f)
+	if seen != &s.r { // a scheme may have read the body and put it back
+		header := s.r.Header
+		s.r = *seen
+		s.r.Header = header
+	}
 	if err != nil && by != anonymousRequest {
+		answer := err
 		if m.refusals != nil {
-			err = m.refusals.Refused(r, err)
-			if e := refusal(err); e != nil && e.Status == http.StatusTooManyRequests {
-				m.respond(w, r, err, by)
-				return
-			}
+			answer = m.refusals.Refused(seen, err)
 		}
-		if !m.goesOn(w, r, withScopes(err, h.scopes(r)), by) {
+		if e := refusal(answer); e == nil || e.Status != http.StatusTooManyRequests {
+			answer = withScopes(answer, h.scopes(r))
+		}
+		if !m.goesOn(w, r, err, answer, by) {
 			return
 		}
 		by = anonymousRequest
 	}
 	if by >= 0 {
 		if m.refusals != nil {
-			m.refusals.Accepted(r)
+			m.refusals.Accepted(seen)
 		}
 		m = m.behind[by]
 	}

@@ -210,7 +210,7 @@ func (m *Middleware) decide(r, seen *http.Request, f *found) (by int, t *tracer,
 	if m.observe != nil {
 		start = m.now()
 	}
-	by, err = m.plan.authenticate(m.visible(seen), t, f)
+	by, err = m.plan.authenticate(seen, t, f)
 	var took time.Duration
 	if m.observe != nil {
 		took = m.now().Sub(start)

@@ -360,7 +360,7 @@ func TestIdentityTravels(t *testing.T) {
 	if ctx.Value(key{}) != "kept" {
 		t.Error("other values are lost")
 	}
-	if got, ok := authn.UserFrom[*storage.User](ctx); !ok || got != u {
+	if got, ok := authn.UserFrom[*storage.User](ctx); !ok || !reflect.DeepEqual(got, u) {
 		t.Error("UserFrom does not find the user")
 	}
 	if _, ok := authn.UserFrom[otherUser](ctx); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/internal/params"
@@ -114,12 +115,12 @@ func declared(h http.Handler) (p *page, pre Preempter) {
 	return p, pre
 }
 
-// goesOn answers a request that the chain refused, and reports whether it goes on as an
+// goesOn answers a request that the chain refused with err, and reports whether it goes on as an
 // anonymous one instead.
-func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err error, by int) bool {
+func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer error, by int) bool {
 	p, e := pageFrom(r.Context()), refusal(err)
 	if p == nil || e == nil || by < 0 || !m.plan.leaves[by].ambient() {
-		m.respond(w, r, err, by)
+		m.respond(w, r, answer, by)
 		return false
 	}
 	lapser, ok := As[Lapser](m.plan.leaves[by].Authenticator)
@@ -131,7 +132,7 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err error, b
 		}
 	}
 	if !ok {
-		m.respond(w, r, err, by)
+		m.respond(w, r, answer, by)
 		return false
 	}
 	for _, c := range e.Cookies {
@@ -172,9 +173,15 @@ func (p *page) toLogin(r *http.Request) string {
 	return p.login + mark + "next=" + url.QueryEscape(next)
 }
 
-// redirects reports whether the answer to err is the login page.
-func (p *page) redirects(err error, e *Error) bool {
-	return p != nil && p.login != "" && e.Status == http.StatusUnauthorized && (errors.Is(err, ErrNoCredentials) && refusal(err) == nil || e.Code == codeNotAuthenticated)
+// redirects reports whether the answer to err is the login page: not at that page itself, which
+// a pattern such as "/" may have matched, since the browser would come back for ever.
+func (p *page) redirects(r *http.Request, err error, e *Error) bool {
+	return p != nil && p.login != "" && !p.isLogin(r) && e.Status == http.StatusUnauthorized && (errors.Is(err, ErrNoCredentials) && refusal(err) == nil || e.Code == codeNotAuthenticated)
+}
+
+func (p *page) isLogin(r *http.Request) bool {
+	path, _, _ := strings.Cut(p.login, "?")
+	return r.URL.Path == path
 }
 
 func seeOther(w http.ResponseWriter, to string) {
@@ -190,7 +197,8 @@ func seeOther(w http.ResponseWriter, to string) {
 func unsafe(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return len(r.Header["Upgrade"]) > 0 || len(r.Header["Sec-Websocket-Key"]) > 0 || r.Header.Get("Sec-Fetch-Mode") == "websocket"
+		return len(r.Header["Upgrade"]) > 0 || len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0 ||
+			slices.ContainsFunc(r.Header["Sec-Fetch-Mode"], func(mode string) bool { return strings.EqualFold(mode, "websocket") })
 	}
 	return true
 }

@@ -17,7 +17,7 @@ import (
 //   - a segment that is "." or "..", encoded or not, also with parameters ("..;a");
 //   - an empty segment ("//"), also with parameters ("/;a/");
 //   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings;
-//   - one of these encoded twice (%252F, %252E, %255C), for readers that decode again;
+//   - one of these encoded twice (%252F, %252E, %255C, %253B), for readers that decode again;
 //   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part.
 //
 // The error has no text of the request. It is for the log.
@@ -105,7 +105,7 @@ func isDots(segment string) bool {
 }
 
 // twice reports whether a decoded path goes on, after a percent sign, with what decodes to a
-// slash, a backslash, a dot or NUL, at once or after further rounds.
+// slash, a backslash, a dot, a semicolon or NUL, at once or after further rounds.
 func twice(s string) bool {
 	for strings.HasPrefix(s, "25") {
 		s = s[2:]
@@ -116,6 +116,8 @@ func twice(s string) bool {
 	switch s[0] {
 	case '2':
 		return s[1]|0x20 == 'f' || s[1]|0x20 == 'e'
+	case '3':
+		return s[1]|0x20 == 'b'
 	case '5':
 		return s[1]|0x20 == 'c'
 	}

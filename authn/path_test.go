@@ -113,3 +113,14 @@ func FuzzCookie(f *testing.F) {
 		}
 	})
 }
+
+// A server that decodes once more drops parameters before it resolves dot segments.
+func Test_edge_A09_semicolon(t *testing.T) {
+	for _, bad := range []string{"/open/..%253b/admin", "/open/..%253Bx=y/admin", "/open/%2e%2e%25253b/admin", "/open/%253b/admin"} {
+		u, err := url.ParseRequestURI(bad)
+		must(t, err)
+		if authn.CheckPath(u) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 		}
 		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", attrs...)
 	}
-	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && len(r.Header["Authorization"]) > 0 {
+	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && e.Code != codeNotAuthenticated && len(r.Header["Authorization"]) > 0 {
 		err = m.refusals.Refused(r, err) // of an endpoint that reads its credential itself
 	}
 	by := nobody
@@ -114,7 +114,7 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 		e = m.fault(err)
 	}
 	p := pageFrom(r.Context())
-	if p.redirects(err, e) {
+	if p.redirects(r, err, e) {
 		seeOther(w, p.toLogin(r))
 		return
 	}

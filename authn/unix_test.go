@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // overUnix returns a request as a server on a Unix socket gets it.
@@ -162,6 +164,20 @@ func TestIsHTTPS(t *testing.T) {
 		}
 		if got := proxies.IsHTTPS(r); got != tc.want {
 			t.Errorf("%s, TLS %t, %q: %t", tc.peer, tc.tls, tc.proto, got)
+		}
+	}
+}
+
+// A middleware that trusts a Unix socket knows the client behind another one that does not.
+func Test_edge_C09_nested(t *testing.T) {
+	unix, err := authn.NewTrustedProxies(authn.UnixSocket)
+	must(t, err)
+	var got netip.Addr
+	inner := authn.New(authn.Chain{absent}, &authn.Options{Proxies: unix}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = storage.ClientAddr(r.Context()) }))
+	for name, h := range map[string]http.Handler{"alone": inner, "bare": authn.New(authn.Chain{absent}, nil).Bare(inner), "twice": authn.New(authn.Chain{absent}, nil).Handler(inner)} {
+		h.ServeHTTP(httptest.NewRecorder(), overUnix("@", "203.0.113.9"))
+		if got.String() != "203.0.113.9" {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -38,22 +38,24 @@ type Route struct {
 // does not work.
 func describe(pattern string, handlers ...http.Handler) (Route, error) {
 	r := Route{Pattern: pattern}
-	var wanted []string
+	var wanted, schemes []string // schemes: of the last middleware
 	var guards []Permission
 	var err error
 	said := false // that it is bare, perhaps around a handler that authenticates by itself
 	for _, h := range handlers {
 		for h != nil {
 			if s, ok := h.(interface{ Schemes() []string }); ok {
-				r.Schemes = s.Schemes()
+				schemes = s.Schemes()
+				if schemes != nil || len(guards) == 0 { // behind a guard, Bare takes nothing back
+					r.Schemes = schemes
+				}
 			}
 			if b, ok := h.(interface{ Bare() bool }); ok {
-				r.Bare = b.Bare()
-				said = said || r.Bare
+				said = said || b.Bare()
 			}
 			if p, ok := h.(interface{ Permission() string }); ok {
 				wanted = append(wanted, p.Permission())
-				if r.Schemes == nil {
+				if schemes == nil {
 					err = fmt.Errorf("authz: route %q has a guard without a middleware in front of it, so nobody is authenticated there", pattern)
 				}
 				var guard Permission = opaque{}
@@ -79,8 +81,8 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 		}
 	}
 	r.Permission = strings.Join(wanted, " and ")
-	r.Bare = r.Bare || said && r.Permission == ""
-	r.NoScope = !r.Bare && len(guards) > 0 && reachedWithoutScope(pattern, and(guards))
+	r.Bare = said && r.Permission == ""
+	r.NoScope = len(guards) > 0 && reachedWithoutScope(pattern, and(guards))
 	return r, err
 }
 

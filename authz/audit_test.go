@@ -186,3 +186,25 @@ func serveOn(t *testing.T, h http.Handler) int {
 func contextEnded(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), -1)
 }
+
+// A handler that is bare behind a guard stays behind it: scope-limited identities reach it.
+func Test_edge_A21_bare_behind(t *testing.T) {
+	auth := authn.New(authn.Func(func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials }), nil)
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	m := authz.NewMux(auth)
+	m.Handle("GET /x", auth.Bare(handler), authz.IsAuthenticated)
+	if r := m.Routes()[0]; r.Bare || !r.NoScope || len(r.Schemes) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if panicText(func() { m.RequireScopes() }) == "" {
+		t.Error("RequireScopes takes it")
+	}
+	for name, h := range map[string]http.Handler{"bare in between": auth.Bare(authz.Require(authz.AllowAny).Handler(handler)), "bare": auth.Bare(handler)} {
+		_, err := authz.Audit(func(yield func(string, http.Handler) bool) {
+			yield("/y", auth.Handler(authz.Require(authz.IsAdmin).Handler(h)))
+		}, authz.RequirePlainPath(handler))
+		if (err != nil) != (name != "bare") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -142,6 +142,9 @@ func (h *forwardAuth) sendToLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", to)
 	if h.dialect == Nginx {
+		if plain, ok := r.Context().Value(plainKey{}).(*http.Request); ok { // nginx shows nobody a page
+			r = plain
+		}
 		h.auth.Respond(w, r, authn.NotAuthenticated())
 		return
 	}

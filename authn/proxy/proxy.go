@@ -12,6 +12,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -100,6 +101,7 @@ type forwardAuth struct {
 	auth    *authn.Middleware
 	guard   Guard
 	decided http.Handler // auth, then decide
+	pages   http.Handler // the same for a visitor of a page: an ended session is no credential
 	allowed http.Handler // guard, then accept
 	names   [5]string    // user, scheme, client, scopes, issuer
 	login   string       // the path of opts.Login
@@ -116,8 +118,9 @@ type forwardAuth struct {
 //
 //   - 204 (Envoy: 200): allowed. Identity headers hold who makes the request, percent-encoded
 //     outside %x21-7E, and "%" as "%25"; all are empty for an anonymous request.
-//   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page; nginx gets 401
-//     with that Location, because auth_request turns a 303 into a 500.
+//   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page, or one whose session
+//     has ended (see authn.Page); nginx gets 401 with that Location, because auth_request
+//     turns a 303 into a 500.
 //   - 400: the sub-request has an identity header of its own, in any spelling that a
 //     server could take for one. The gateway must remove these from the client's request.
 //   - 401 with the chain's challenges, and 403.
@@ -179,6 +182,7 @@ func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Si
 	}
 	h := &forwardAuth{dialect: dialect, proxies: proxies, site: site, auth: auth, guard: guard, names: names, login: login, opts: o}
 	h.decided = auth.Handler(http.HandlerFunc(h.decide))
+	h.pages = auth.Handler(authn.Page("", http.HandlerFunc(h.decide)))
 	h.allowed = guard.Handler(http.HandlerFunc(h.accept))
 	return h, nil
 }
@@ -202,8 +206,15 @@ func (h *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.auth.Respond(w, r, refused(err.Error()))
 		return
 	}
+	if h.wantsLogin(original) {
+		h.pages.ServeHTTP(w, original.WithContext(context.WithValue(original.Context(), plainKey{}, original)))
+		return
+	}
 	h.decided.ServeHTTP(w, original)
 }
+
+// plainKey is the key of a request that was not declared a page.
+type plainKey struct{}
 
 var errIdentityHeader = authn.BadRequest("The request has an identity header.")
 

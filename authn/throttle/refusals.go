@@ -1,9 +1,11 @@
 package throttle
 
 import (
+	"context"
 	"errors"
 	"hash/maphash"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,9 @@ type RefusalOptions struct {
 	Limit Rate
 	// Stop is how many refused credentials of one address are checked at all. Beyond it,
 	// credentials in Authorization are answered with 429 unchecked, unless they were accepted
-	// from there within the last ten minutes. The zero value is ten times Limit.
+	// from there within the last ten minutes. The zero value is ten times Limit. A network has
+	// four times as many; beyond that, addresses that are not over Stop themselves still have
+	// six checks a minute.
 	Stop Rate
 	// Proxies are believed about the client's address.
 	Proxies authn.TrustedProxies
@@ -100,12 +104,27 @@ func (l *Refusals) Admit(r *http.Request) error {
 	}
 	at := placesOf(l.opts.Proxies.ClientAddr(r))
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	wait := max(l.places[at.source].paused.Sub(now), l.places[at.net].paused.Sub(now))
-	if wait <= 0 || now.Before(l.good[l.credential(r, at)]) {
+	own, net := l.places[at.source].paused.Sub(now), l.places[at.net].paused.Sub(now)
+	good := max(own, net) <= 0 || now.Before(l.good[l.credential(r, at)])
+	l.mu.Unlock()
+	if good || own <= 0 && l.spare(r.Context(), at, now) {
 		return nil
 	}
-	return authn.Throttled(min(wait, pause))
+	return authn.Throttled(min(max(own, net), pause))
+}
+
+// spareOf is how many unknown credentials of an address (IPv4, or IPv6 /56) are checked while
+// others of its network keep that paused: those who come with a new credential need one.
+var spareOf = Rate{6, time.Minute}
+
+// spare takes one of these. Together a network has no more of them than it has of Stop, so that
+// somebody with all of its addresses gains little.
+func (l *Refusals) spare(ctx context.Context, at places, now time.Time) bool {
+	o, _ := l.counts.Take(ctx, now, [][]Bucket{{
+		{Key: l.names.name("spare of source", at.wide), Rates: []Rate{spareOf}},
+		{Key: l.names.name("spare of net", at.net), Rates: []Rate{times(l.opts.Stop, 4)}},
+	}})
+	return o.Plan == 0
 }
 
 // Refused implements authn.RefusalLimiter. It returns err, or the 429 to answer in its place.
@@ -191,14 +210,22 @@ func (l *Refusals) Accepted(r *http.Request) {
 }
 
 // credential is a keyed hash of what the request presents, and of where it comes from. It decides
-// only whether the credential is checked.
+// only whether the credential is checked. The same credential in another spelling (white space,
+// the case of the keyword, padding) has the same hash: otherwise one could fill the table.
 func (l *Refusals) credential(r *http.Request, at places) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
 	_, _ = h.WriteString(at.source)
 	for _, v := range r.Header["Authorization"] {
-		_ = h.WriteByte(0)
-		_, _ = h.WriteString(v)
+		keyword := true
+		for word := range strings.FieldsSeq(v) {
+			if keyword {
+				word = strings.ToLower(word)
+			}
+			keyword = false
+			_ = h.WriteByte(0)
+			_, _ = h.WriteString(strings.TrimRight(word, "="))
+		}
 	}
 	return h.Sum64()
 }

@@ -268,3 +268,56 @@ func BenchmarkRefusals(b *testing.B) {
 		})
 	}
 }
+
+// One credential is one mark, however it is spelled: with it nobody pushes out the marks of
+// others at the same address, who would have to wait then.
+func Test_edge_C18_spellings(t *testing.T) {
+	const addr = "192.0.2.1:1"
+	d := newDoor(t, throttle.RefusalOptions{Limit: throttle.Rate{Limit: 5, Window: time.Minute}})
+	d.count(10, addr, "Key bad#")
+	if w := d.ask(addr, "Key good-owner"); w.Code != 200 {
+		t.Fatalf("the owner: %d", w.Code)
+	}
+	for i := range 60_000 {
+		keyword := []string{"Key", "kEY", "KEY"}[i%3]
+		d.ask(addr, strings.Repeat(" ", i%7)+keyword+strings.Repeat(" ", 1+i%83)+"good-mine"+strings.Repeat("=", i%89))
+	}
+	d.count(100, addr, "Key bad#")
+	if w := d.ask(addr, "Key good-fresh"); w.Code != 429 {
+		t.Fatalf("a fresh one: %d", w.Code)
+	}
+	if w := d.ask(addr, "Key good-owner"); w.Code != 200 {
+		t.Errorf("the owner: %d", w.Code)
+	}
+}
+
+// A flood from one address, or from one customer's IPv6 network, does not keep the neighbors'
+// new credentials out.
+func Test_edge_A17_neighbors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	for name, x := range map[string]struct {
+		from     func(i int) string
+		neighbor string
+	}{
+		"IPv4": {func(i int) string { return fmt.Sprintf("192.0.2.%d:1", 1+i%200) }, "192.0.2.250:1"},
+		"IPv6": {func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", i%256) }, "[2001:db8:1:ff00::1]:1"},
+	} {
+		d := newDoor(t, throttle.RefusalOptions{})
+		refused, asked := 0, 0
+		for i := range 120_000 { // 1,000 a second
+			d.c.add(time.Millisecond)
+			d.ask(x.from(i), "Key bad"+strconv.Itoa(i))
+			if i%15_000 == 14_567 {
+				asked++
+				if w := d.ask(x.neighbor, "Key good"+strconv.Itoa(i)); w.Code != 200 {
+					refused++
+				}
+			}
+		}
+		if refused > 0 || d.k.asked > 120*160 {
+			t.Errorf("%s: %d of %d refused, %d checked", name, refused, asked, d.k.asked)
+		}
+	}
+}

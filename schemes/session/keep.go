@@ -35,6 +35,10 @@ func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (aut
 		case old.Subject == "":
 			return authn.NotAuthenticated()
 		}
+		// The request may carry another user's token beside the cookie.
+		if id := authn.FromContext(r.Context()); id.Authenticated() && (id.Subject != old.Subject || id.Issuer != "") {
+			return authn.NotAuthenticated()
+		}
 	}
 	login, err := change()
 	if err != nil {

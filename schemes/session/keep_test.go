@@ -242,3 +242,21 @@ func TestKeep(t *testing.T) {
 func reset(t *testing.T, k *keeper) error {
 	return k.passwords.SetPassword(t.Context(), k.subject, oldPassword)
 }
+
+// A token of one user beside the session of another changes nothing.
+func Test_edge_C19_another_user(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		k := newKeeper(t, s)
+		_, err := k.passwords.Register(t.Context(), pw.NewUser{Name: "bob", Password: oldPassword})
+		must(t, err)
+		bob := cookies(k.do("POST", "/login", "username=bob&password="+oldPassword))
+		var body struct{ Token string }
+		must(t, json.Unmarshal(k.do("POST", "/token", "username=alice&password="+oldPassword).Body.Bytes(), &body))
+		if w := k.do("POST", "/keep", changeForm, "Cookie", bob, "Authorization", "Knox "+body.Token); w.Code != 401 || w.Header()["Set-Cookie"] != nil {
+			t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
+		}
+		if w := k.do("POST", "/token", "username=alice&password="+oldPassword); w.Code != 200 {
+			t.Errorf("the old password: %d", w.Code)
+		}
+	})
+}
