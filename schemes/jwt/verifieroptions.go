@@ -39,7 +39,9 @@ type VerifierOptions struct {
 	// FirstPartyClients are clients that act with their user's full rights, such as your own
 	// single-page application. Identity.Client is "" then; scopes that the token names still
 	// limit it. A third party's client in this list has every right of its users. A token
-	// with "act" or "may_act", or of a machine, is never first-party.
+	// with "act" or "may_act", or of a machine, is never first-party. A machine is known by a
+	// subject that equals its client: do not list clients whose service accounts have another
+	// subject, as Keycloak, Entra ID and Auth0 give them.
 	FirstPartyClients []string
 	// IgnoreFirstPartyScopes says that the scopes of FirstPartyClients limit nothing, for
 	// issuers that put "openid profile" or the like into each token.

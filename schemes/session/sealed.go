@@ -87,10 +87,10 @@ func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, 
 	return s, nil
 }
 
-// Authenticate opens the session cookie. A cookie that is absent, or in which nobody is
-// logged in, is no credential; one that does not open, was opened too late, or came twice
-// is refused with 401 whatever its fault, and the answer deletes it. Requests from other
-// sites are refused as Scheme does.
+// Authenticate opens the session cookie. It returns ErrNoCredentials if there is no cookie, or if
+// no user is logged in. A cookie that does not open or has expired is refused with 401, and the
+// answer deletes it; two cookies are refused with 401 and both are kept, since one may be valid.
+// Requests from other sites are refused as by Scheme.
 func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	c, err := s.find(r, s.cookie)
 	switch {
