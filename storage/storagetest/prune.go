@@ -98,19 +98,20 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 			}
 		},
 		"sealed": func(k *kit) {
-			f, _ := k.begin(k.add("alice").ID, 1)
+			u := k.add("alice")
+			begin := func(n int) storage.Family {
+				f := family(u.ID, k.epoch(u.ID), n)
+				f.Expires = born.AddDate(200, 0, 0) // windows count by the store's clock, which may be today's
+				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
+				return f
+			}
+			f := begin(1)
 			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
 			until := k.refreshed(f, 0).Refresh.SealedUntil
-			f2, _ := k.begin(f.Subject, 2)
+			f2 := begin(2)
 			c := claim(f2, 0)
 			c.Window = time.Hour
 			k.must(k.s.ClaimRefresh(k.ctx, c))
-			for _, g := range []*storage.Family{&f, &f2} { // they outlive the test's clock
-				k.Logf("%s ends %v", g.ID, g.Expires)
-			}
-			if !until.Before(f.Expires) {
-				k.Skip("the families of this test have ended by now")
-			}
 			k.pruned(until.Add(-time.Microsecond), 10, 0)
 			k.pruned(until, 10, 1)
 			if r := k.refreshed(f, 0).Refresh; r.Sealed != nil || !r.SealedUntil.IsZero() || r.Claimed.IsZero() {
