@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -35,13 +36,8 @@ func TestReplicas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := db.CreateUser(t.Context(), storage.User{ID: "id", Name: "carol", Active: true}); err != nil {
-			t.Fatal(err)
-		}
-		token := storage.StaticToken{Digest: storage.DigestOf("t"), Subject: "id", Salt: []byte{1}, KeyID: "k", Created: time.Now()}
-		if err := here.PutStaticToken(t.Context(), token, storage.Digest{}); err != nil {
-			t.Fatal(err)
-		}
+		var subject string
+		var token storage.StaticToken
 		good := func() bool {
 			found, u, err := there.StaticTokenByDigest(t.Context(), token.Digest)
 			if err != nil {
@@ -60,14 +56,27 @@ func TestReplicas(t *testing.T) {
 				}
 			}
 		}
-		until("kept", func() bool { return good() && there.(*cached.Store).Usage().Entries > 0 })
-		if _, err := db.BumpEpoch(t.Context(), "id"); err != nil { // around the cache: nobody is told
-			t.Fatal(err)
+		for i := 0; ; i++ {
+			subject = fmt.Sprint("id", i)
+			token = storage.StaticToken{Digest: storage.DigestOf(subject), Subject: subject, Salt: []byte{1}, KeyID: "k", Created: time.Now()}
+			if err := db.CreateUser(t.Context(), storage.User{ID: subject, Name: subject, Active: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := here.PutStaticToken(t.Context(), token, storage.Digest{}); err != nil {
+				t.Fatal(err)
+			}
+			until("kept", func() bool { return good() && there.(*cached.Store).Usage().Entries > 0 })
+			if _, err := db.BumpEpoch(t.Context(), subject); err != nil { // around the cache: nobody is told
+				t.Fatal(err)
+			}
+			if good() {
+				break
+			}
+			if i == 9 { // once or twice the message of its creation may have come late
+				t.Fatal("it was not kept")
+			}
 		}
-		if !good() {
-			t.Fatal("it was not kept")
-		}
-		if _, err := here.BumpEpoch(t.Context(), "id"); err != nil {
+		if _, err := here.BumpEpoch(t.Context(), subject); err != nil {
 			t.Fatal(err)
 		}
 		until("ended at the other replica", func() bool { return !good() })
