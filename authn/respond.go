@@ -119,7 +119,7 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 		return
 	}
 	h := w.Header()
-	noBasic := fromScript(r) || e.Code == codeInvalidLogin && by == nobody
+	noBasic := FromBrowser(r) || e.Code == codeInvalidLogin && by == nobody
 	if e.Status == http.StatusUnauthorized || e.Challenge != "" || by != nobody && len(e.Scopes) > 0 {
 		var challenges []string
 		switch {
@@ -174,9 +174,10 @@ func (m *Middleware) fault(err error) *Error {
 	return &Error{Status: status, Code: "unavailable", Detail: "Service temporarily unavailable, try again later.", RetryAfter: max(wait, time.Second)}
 }
 
-// fromScript reports whether a browser or a script in one sent the request: a Basic challenge
-// would open the browser's password dialogue over the page.
-func fromScript(r *http.Request) bool {
+// FromBrowser reports whether a browser, or a script in one, sent the request, by the headers
+// Sec-Fetch-* and X-Requested-With. Do not answer such a request with a Basic challenge: the
+// browser would open its password dialog over the page. Respond omits it by itself.
+func FromBrowser(r *http.Request) bool {
 	if len(r.Header["X-Requested-With"]) > 0 {
 		return true
 	}

@@ -34,8 +34,8 @@ type RefusalOptions struct {
 // Refusals limits requests with refused credentials by address, in the memory of this process.
 // It is the authn.RefusalLimiter of a middleware (authn.Options.Refusals).
 //
-// Accepted credentials are not counted. Those of an address that is over Limit are accepted as
-// ever: only refusals change from 401 to 429. An address that is over Stop pauses for a second,
+// Accepted credentials are not counted. Those of an address that exceeds Limit are still
+// accepted: only rejections change from 401 to 429. An address that exceeds Stop pauses for a second,
 // and credentials that were not accepted from there before must wait.
 type Refusals struct {
 	opts   RefusalOptions
@@ -52,7 +52,7 @@ type Refusals struct {
 	good   map[uint64]time.Time
 }
 
-// refuser is an address or a network that is over a limit.
+// refuser is an address or a network that exceeds a limit.
 type refuser struct {
 	until  time.Time // when it is forgotten
 	paused time.Time // until when unknown credentials wait
@@ -91,7 +91,7 @@ func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 
 func times(r Rate, n int) Rate { return Rate{min(r.Limit*n, MaxLimit), r.Window} }
 
-// Admit implements authn.RefusalLimiter. While no address is over Stop it costs one atomic load.
+// Admit implements authn.RefusalLimiter. While no address exceeds Stop it costs one atomic load.
 func (l *Refusals) Admit(r *http.Request) error {
 	last := l.paused.Load()
 	if last == 0 || len(r.Header["Authorization"]) == 0 {
@@ -157,7 +157,7 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 	return authn.Throttled(max(o.Wait, time.Second))
 }
 
-// note keeps an address or a network that is over a limit.
+// note keeps an address or a network that exceeds a limit.
 func (l *Refusals) note(place string, now time.Time, stop bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

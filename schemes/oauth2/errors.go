@@ -90,7 +90,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
 		e = &Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The server can not answer now, try again later.", retryAfter: 5 * time.Second}
 	}
 	h := w.Header()
-	if e.challenge != "" && !(strings.HasPrefix(e.challenge, "Basic ") && fromScript(r)) {
+	if e.challenge != "" && !(strings.HasPrefix(e.challenge, "Basic ") && authn.FromBrowser(r)) {
 		h.Set("WWW-Authenticate", e.challenge)
 	}
 	e.retry(h)
@@ -98,17 +98,6 @@ func fail(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
 		Error       string `json:"error"`
 		Description string `json:"error_description,omitempty"`
 	}{e.Code, e.Description})
-}
-
-// fromScript reports a request of a browser, which would open its password dialogue for a Basic
-// challenge.
-func fromScript(r *http.Request) bool {
-	for name := range r.Header {
-		if strings.HasPrefix(name, "Sec-Fetch-") || name == "X-Requested-With" {
-			return true
-		}
-	}
-	return false
 }
 
 // retry says when the client may try again, where that is known.
