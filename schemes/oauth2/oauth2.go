@@ -86,6 +86,7 @@ type Server struct {
 	frame   *server.Server // go-oauth2's
 	chosen  *chosenSecrets // nil: there are none
 	counts  counts
+	waiting waiting
 	cellMAC keys.Key
 	ownKey  keys.Key // seals hints if there is no key ring
 
