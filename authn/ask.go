@@ -1,6 +1,9 @@
 package authn
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+)
 
 // ask lets one member of the chain authenticate, and returns how long the identity can be kept,
 // or nil. f is unchanged if err is not nil.
@@ -51,7 +54,7 @@ func (p *plan) askKeeper(l *leaf, r *http.Request, f *found) error {
 
 // askGuessable is askKeeper for credentials that people choose; see guess. keeps is false if the
 // table is not to be used, but even then a wrong guess ends what it holds.
-func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f *found) (err error) {
+func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f *found) error {
 	var d digest
 	var e *entry
 	if keeps {
@@ -64,6 +67,12 @@ func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f
 			return err
 		}
 	}
+	return p.guess(l, r, text, &d, e, keeps, f)
+}
+
+// guess lets the scheme check guessable credentials. e is what is kept of them, if it is not
+// to be used now.
+func (p *plan) guess(l *leaf, r *http.Request, text string, d *digest, e *entry, keeps bool, f *found) (err error) {
 	source := sourceOf(p.proxies, r)
 	if !source.IsValid() { // nothing is kept for it
 		_, err := l.ask(r, f)
@@ -74,7 +83,7 @@ func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f
 	defer func() { g.end(right) }() // also if the scheme panics
 	k, err := l.ask(r, f)
 	if err == nil && k != nil && keeps {
-		p.keep(r, &d, l, k, g, f)
+		p.keep(r, d, l, k, g, f)
 	}
 	right = err == nil || text == "" && isAbsent(err)
 	return err
@@ -83,12 +92,8 @@ func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f
 // use lets a request have the identity of an entry. done is false if Authenticate must decide.
 func (e *entry) use(r *http.Request, f *found) (done bool, err error) {
 	if e.check != nil {
-		switch err := e.check(r); err {
-		case nil:
-		case ErrAskAgain:
-			return false, nil
-		default:
-			return true, err
+		if err := e.check(r); err != nil {
+			return !errors.Is(err, ErrAskAgain), err
 		}
 	}
 	f.shared = &e.id

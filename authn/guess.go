@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 )
@@ -21,7 +22,7 @@ func digestOf(text string) digest {
 // key has a fixed length and the digest does not leave the process, so that a prefix does what an
 // HMAC would. It returns false if the address is not known.
 func (p *plan) guessedDigest(r *http.Request, text string) (digest, bool) {
-	var room [192]byte // longer ones go to the heap
+	var room [160]byte // longer ones go to the heap
 	buf := append(room[:0], p.table.key[:]...)
 	if host := plainHost(r.RemoteAddr); host != "" && p.proxies.IsZero() {
 		buf = append(append(buf, byte(len(host))), host...)
@@ -39,18 +40,15 @@ func (p *plan) guessedDigest(r *http.Request, text string) (digest, bool) {
 	return d, true
 }
 
-// plainHost returns the IPv4 address of "192.0.2.1:40000", and "" for any other form. Equal
-// texts are equal addresses.
+// plainHost returns the host of "192.0.2.1:40000", and "" for what is not a host without colons
+// and a port: equal texts are equal addresses.
 func plainHost(remote string) string {
-	i := len(remote) - 1
-	for i >= 0 && '0' <= remote[i] && remote[i] <= '9' {
-		i--
-	}
-	if i < 7 || i > 15 || remote[i] != ':' {
+	i := strings.LastIndexByte(remote, ':')
+	if i <= 0 || i == len(remote)-1 || i > 255 || strings.IndexByte(remote[:i], ':') >= 0 {
 		return ""
 	}
-	for j := range i {
-		if c := remote[j]; (c < '0' || c > '9') && c != '.' {
+	for j := i + 1; j < len(remote); j++ {
+		if remote[j] < '0' || remote[j] > '9' {
 			return ""
 		}
 	}

@@ -151,7 +151,9 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 func (k *cached) keep(r *http.Request, source netip.Addr, e entry, lease storage.Lease) authn.Keep {
 	remote := r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')+1] // with the colon before the port
 	direct := remote != "" && k.opts.Proxies.IsZero()
-	return authn.Keep{Lease: &entryLease{lease, k.elapsed, e.ends, e.gone}, Check: func(r *http.Request) error {
+	l := &entryLease{Lease: lease, elapsed: k.elapsed, ends: e.ends, gone: e.gone}
+	l.timed, _ = lease.(timedLease)
+	return authn.Keep{Lease: l, Check: func(r *http.Request) error {
 		if direct && len(r.RemoteAddr) > len(remote) && r.RemoteAddr[:len(remote)] == remote && strings.IndexByte(r.RemoteAddr[len(remote):], ':') < 0 {
 			return nil // the same text up to the port
 		}
@@ -165,6 +167,7 @@ func (k *cached) keep(r *http.Request, source netip.Addr, e entry, lease storage
 // entryLease holds while the account is as it was and the entry is there.
 type entryLease struct {
 	storage.Lease
+	timed   timedLease // Lease, or nil
 	elapsed *elapsed.Clock
 	ends    time.Duration
 	gone    *atomic.Bool
@@ -179,12 +182,14 @@ func (l *entryLease) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
 	if l.gone.Load() || l.elapsed.At(now) >= l.ends {
 		return false
 	}
-	if timed, ok := l.Lease.(interface {
-		HoldsAt(context.Context, elapsed.Instant) bool
-	}); ok {
-		return timed.HoldsAt(ctx, now)
+	if l.timed != nil {
+		return l.timed.HoldsAt(ctx, now)
 	}
 	return l.Lease.Holds(ctx)
+}
+
+type timedLease interface {
+	HoldsAt(ctx context.Context, now elapsed.Instant) bool
 }
 
 // first checks the password and remembers it where it is right.

@@ -99,10 +99,7 @@ func textOf(h http.Header) string {
 	if text := h["Authorization"]; text != nil {
 		return text[0]
 	}
-	if text := h["Cookie"]; text != nil {
-		return text[0]
-	}
-	return h["X-Api-Key"][0]
+	return h["Cookie"][0]
 }
 
 // headersOnly is an answer that nobody reads.
@@ -137,7 +134,7 @@ func BenchmarkThirdParty(b *testing.B) {
 		text := tokentext.Encode("our", storage.DigestOf("third"))
 		_, err := store.CreateDeviceToken(b.Context(), storage.DeviceToken{Digest: storage.DigestOf(text), ID: "third", Subject: "id-alice", Scopes: []string{"read"}}, storage.DeviceLimit{})
 		must(b, err)
-		headers["ours"] = http.Header{"X-Api-Key": {text}}
+		headers["ours"] = http.Header{"Authorization": {"ApiKey " + text}}
 		return &ours{store: store}
 	})
 	compare(b, ours, least, headers, "token", "ours")

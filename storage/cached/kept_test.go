@@ -23,18 +23,18 @@ type ours struct {
 }
 
 func (o *ours) Name() string      { return "ours" }
-func (o *ours) Headers() []string { return []string{"X-Api-Key"} }
+func (o *ours) Headers() []string { return []string{"Authorization"} }
 
 func (o *ours) Challenge(*http.Request, error) string { return "ApiKey" }
 
 func (o *ours) Presented(r *http.Request) (text string, guessable bool) {
-	return r.Header.Get("X-Api-Key"), false
+	return authn.RawCredentials(r, "ApiKey"), false
 }
 
 func (o *ours) Authenticate(r *http.Request) (authn.Identity, error) {
-	text := r.Header.Get("X-Api-Key")
-	if text == "" {
-		return authn.Identity{}, authn.ErrNoCredentials
+	text, err := authn.Credentials(r, "ApiKey", "key")
+	if err != nil {
+		return authn.Identity{}, err
 	}
 	o.asked.Add(1)
 	t, u, err := o.store.DeviceTokenByDigest(r.Context(), storage.DigestOf(text))
@@ -57,13 +57,13 @@ func TestKeptThirdParty(t *testing.T) {
 		give := func() (id, text, name string, c credential) {
 			n++
 			id = fmt.Sprint("user", n)
-			text, name = "key of "+id, "name of "+id
+			text, name = "key-of-"+id, "name of "+id
 			w.add(id)
 			_, err := w.s.CreateDeviceToken(w.ctx, storage.DeviceToken{Digest: storage.DigestOf(text), ID: name, Subject: id, Scopes: []string{"read"}, Created: w.clock.now()}, storage.DeviceLimit{})
 			w.must(err)
 			return id, text, name, credential{name: "ours", good: func(context.Context, *cached.Store) (bool, error) {
 				r, rec := httptest.NewRequest("POST", "/", nil), httptest.NewRecorder()
-				r.Header.Set("X-Api-Key", text)
+				r.Header.Set("Authorization", "ApiKey "+text)
 				h.ServeHTTP(rec, r)
 				if rec.Code != 200 && rec.Code != 401 {
 					return false, fmt.Errorf("status %d", rec.Code)
