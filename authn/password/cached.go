@@ -112,8 +112,8 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	if len(password) > MaxLength || len(name) > MaxLength {
 		return k.Checker.CheckPassword(r, name, password)
 	}
-	form, err := k.canonical(name)
-	if err != nil {
+	form, refused, err := k.canonical(name)
+	if refused != nil || err != nil {
 		return k.Checker.CheckPassword(r, name, password)
 	}
 	at := place{maphash.String(k.seed, form), sourceOf(k.opts.Proxies, r)}
