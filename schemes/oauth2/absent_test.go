@@ -3,7 +3,7 @@ package oauth2_test
 import (
 	"testing"
 
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -11,9 +11,9 @@ import (
 // A resource that is absent, in a consent or in the options, is never every resource.
 func TestAbsentResources(t *testing.T) {
 	t.Run("edge_A02/remembered consent", func(t *testing.T) {
-		w := newWorld(t, memory.New(nil), remembering)
-		alice := w.alice("s1")
-		w.allows(alice, "app", query("app", "scope", "read"))
+		w := oauthtest.NewWorld(t, memory.New(nil), remembering)
+		alice := w.Alice("s1")
+		w.Allows(alice, "app", oauthtest.Query("app", "scope", "read"))
 		for what, c := range map[string]struct {
 			resource []string
 			asks     bool
@@ -21,20 +21,20 @@ func TestAbsentResources(t *testing.T) {
 			"none": {nil, false}, "this API": {[]string{"resource", "https://api.example"}, false}, "another": {[]string{"resource", "https://files.example"}, true},
 			"both": {[]string{"resource", "https://api.example", "resource", "https://files.example"}, true},
 		} {
-			if got := w.asks(alice, query("app", append([]string{"scope", "read"}, c.resource...)...)); got != c.asks {
+			if got := w.Asks(alice, oauthtest.Query("app", append([]string{"scope", "read"}, c.resource...)...)); got != c.asks {
 				t.Errorf("%s: asked %t", what, got)
 			}
 		}
 	})
 	t.Run("edge_A02/no audience", func(t *testing.T) {
-		w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.Audience = "" })
+		w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { o.Audience = "" })
 		for resource, want := range map[string]int{"": 200, "https://files.example": 401, "https://api.example": 401} {
-			got := w.exchange("app", w.code("app", func(c *storage.Code) {
+			got := w.Exchange("app", w.Code("app", func(c *storage.Code) {
 				if resource != "" {
 					c.Resource = []string{resource}
 				}
 			}))
-			if status := w.status(got.Access); status != want {
+			if status := w.Status(got.Access); status != want {
 				t.Errorf("a token for %q: %d, want %d", resource, status, want)
 			}
 		}

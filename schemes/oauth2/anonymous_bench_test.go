@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -38,15 +39,15 @@ func bigKey(bits int) string {
 // dearest are the most expensive requests of callers who proved nothing, by endpoint.
 func dearest(t testing.TB) map[string]anonymous {
 	ring, err := jose.Generate(jose.RS256)
-	must(t, err)
+	oauthtest.Must(t, err)
 	signing, err := jose.NewRing(ring)
-	must(t, err)
-	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) {
-		withSessions(o)
+	oauthtest.Must(t, err)
+	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) {
+		oauthtest.WithSessions(o)
 		o.Keys, _ = keys.NewRing(keys.Generate())
-		o.DPoP, o.SigningKeys, o.SignedAccess = &oauth2.DPoP{}, signing, true
-		o.OpenID = &oauth2.OpenID{EndSession: func(http.ResponseWriter, *http.Request) error { return nil }}
-		o.Registration = &oauth2.Registration{Allow: func(*http.Request) error { return nil }, Scopes: []string{"read"}}
+		o.DPoP, o.SigningKeys, o.SignedAccess = &oauthtest.DPoP{}, signing, true
+		o.OpenID = &oauthtest.OpenID{EndSession: func(http.ResponseWriter, *http.Request) error { return nil }}
+		o.Registration = &oauthtest.Registration{Allow: func(*http.Request) error { return nil }, Scopes: []string{"read"}}
 		o.InsecurePasswordGrant = nil
 	})
 	var set []string
@@ -54,12 +55,12 @@ func dearest(t testing.TB) map[string]anonymous {
 		set = append(set, strings.Replace(bigKey(4096), "{", fmt.Sprintf(`{"kid":"%d","alg":"PS256",`, i), 1))
 	}
 	jwks := `{"keys":[` + strings.Join(set, ",") + `]}`
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "signer", Method: oauth2.PrivateKeyJWT, Keys: []byte(jwks), Grants: []string{oauth2.ClientCredentials}}))
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "tv", Method: oauth2.None, Grants: []string{oauth2.DeviceCode}, Scopes: []string{"read"}}))
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "signer", Method: oauth2.PrivateKeyJWT, Keys: []byte(jwks), Grants: []string{oauth2.ClientCredentials}}))
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "tv", Method: oauth2.None, Grants: []string{oauth2.DeviceCode}, Scopes: []string{"read"}}))
 
 	b64 := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	junk := base64.RawURLEncoding.EncodeToString(make([]byte, 512))
-	now := w.clock().Unix()
+	now := w.Clock().Unix()
 	proof := func(method, uri, more string) string {
 		return b64(`{"typ":"dpop+jwt","alg":"PS256","jwk":`+bigKey(4096)+`}`) + "." + b64(fmt.Sprintf(`{"jti":"x","htm":%q,"htu":%q,"iat":%d%s}`, method, uri, now, more)) + "." + junk
 	}
@@ -67,8 +68,8 @@ func dearest(t testing.TB) map[string]anonymous {
 		return b64(fmt.Sprintf(`{"typ":%q,"alg":"RS256","kid":%q}`, typ, ring.ID())) + "." + b64(claims) + "." + base64.RawURLEncoding.EncodeToString(append([]byte{1}, make([]byte, ring.Public().(*rsa.PublicKey).Size()-1)...))
 	}
 	roles := `"` + strings.Repeat(`x","`, 500) + `x"`
-	own := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":"spa","exp":%d,"iat":%d,"jti":"x","client_id":"spa","roles":[%s]}`, issuer, now+60, now, roles)
-	assertion := b64(`{"alg":"PS256","kid":"7"}`) + "." + b64(fmt.Sprintf(`{"iss":"signer","sub":"signer","aud":%q,"exp":%d,"iat":%d,"jti":"x","roles":[%s]}`, issuer, now+60, now, roles)) + "." + junk
+	own := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":"spa","exp":%d,"iat":%d,"jti":"x","client_id":"spa","roles":[%s]}`, oauthtest.Issuer, now+60, now, roles)
+	assertion := b64(`{"alg":"PS256","kid":"7"}`) + "." + b64(fmt.Sprintf(`{"iss":"signer","sub":"signer","aud":%q,"exp":%d,"iat":%d,"jti":"x","roles":[%s]}`, oauthtest.Issuer, now+60, now, roles)) + "." + junk
 
 	post := func(h http.Handler, form string, headers ...string) anonymous {
 		size := len(form)
@@ -76,7 +77,7 @@ func dearest(t testing.TB) map[string]anonymous {
 			size += len(v)
 		}
 		return anonymous{h, func() *http.Request {
-			r := httptest.NewRequest("POST", issuer+"/x", strings.NewReader(form))
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/x", strings.NewReader(form))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			for i := 0; i < len(headers); i += 2 {
 				r.Header.Set(headers[i], headers[i+1])
@@ -101,9 +102,9 @@ func dearest(t testing.TB) map[string]anonymous {
 		return b.String()
 	}
 	long := func(name string) string { return name + "=" + strings.Repeat("%41+", 4000) }
-	api := authn.New(authn.Chain{w.Server}, &authn.Options{Logger: quiet}).Handler(http.NotFoundHandler())
-	tokenProof := proof("POST", issuer+"/oauth2/token", "")
-	code := url.Values{"grant_type": {"authorization_code"}, "client_id": {"spa"}, "code": {guess("vac")}, "redirect_uri": {redirect}, "code_verifier": {verifier}}.Encode()
+	api := authn.New(authn.Chain{w.Scheme()}, &authn.Options{Logger: oauthtest.Quiet}).Handler(http.NotFoundHandler())
+	tokenProof := proof("POST", oauthtest.Issuer+"/oauth2/token", "")
+	code := url.Values{"grant_type": {"authorization_code"}, "client_id": {"spa"}, "code": {guess("vac")}, "redirect_uri": {oauthtest.Redirect}, "code_verifier": {oauthtest.Verifier}}.Encode()
 	junkAccess := guess("vat")
 	return map[string]anonymous{
 		"token, code, RSA-4096 proof":          post(w.Token(), code, "DPoP", tokenProof),
@@ -114,28 +115,28 @@ func dearest(t testing.TB) map[string]anonymous {
 		"token, 16 KiB of one parameter":       post(w.Token(), "client_id=spa&grant_type=refresh_token&refresh_token="+guess("vor")+"&"+long("scope")),
 		"token, 5,000 parameters":              post(w.Token(), "client_id=spa"+strings.Repeat("&a", 5000)),
 		"token, Basic of 16 KiB":               post(w.Token(), "grant_type=x", "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(strings.Repeat("%41", 4000)+":x"))),
-		"par, RSA-4096 proof":                  post(w.Push(), pushForm+challengeOf(verifier), "DPoP", proof("POST", issuer+"/oauth2/par", "")),
-		"par, wrong id_token_hint":             post(w.Push(), pushForm+challengeOf(verifier)+"&id_token_hint="+jws("JWT", own)),
+		"par, RSA-4096 proof":                  post(w.Push(), pushForm+oauthtest.ChallengeOf(oauthtest.Verifier), "DPoP", proof("POST", oauthtest.Issuer+"/oauth2/par", "")),
+		"par, wrong id_token_hint":             post(w.Push(), pushForm+oauthtest.ChallengeOf(oauthtest.Verifier)+"&id_token_hint="+jws("JWT", own)),
 		"device_authorization":                 post(w.DeviceAuthorization(), "client_id=tv&scope=read"),
 		"register, 8 keys of RSA-4096":         {w.Register(), post(w.Register(), `{"redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"private_key_jwt","jwks":`+jwks+`}`, "Content-Type", "application/json").make, len(jwks)},
 		"register, deep JSON":                  post(w.Register(), `{"x":`+strings.Repeat("[", 8000)+strings.Repeat("]", 8000)+`}`, "Content-Type", "application/json"),
 		"introspect, wrong secret":             post(w.Introspect(), "client_id=other&client_secret=x&token="+jws("at+jwt", own)),
 		"revoke, wrong signed token":           post(w.Revoke(), "client_id=spa&token="+jws("at+jwt", own)),
-		"userinfo, junk and an RSA-4096 proof": get(w.Userinfo(), issuer+"/oauth2/userinfo", "Authorization", "DPoP "+junkAccess, "DPoP", proof("GET", issuer+"/oauth2/userinfo", "")),
-		"API, opaque junk":                     get(api, issuer+"/", "Authorization", "Bearer "+junkAccess),
-		"API, wrong signed token":              get(api, issuer+"/", "Authorization", "Bearer "+jws("at+jwt", own)),
-		"API, 16 KiB of junk":                  get(api, issuer+"/", "Authorization", "Bearer e."+strings.Repeat("A", 16000)+".A"),
-		"authorize, not logged in":             get(w.Authorize("/login"), issuer+"/oauth2/authorize?"+query("app")),
-		"authorize, wrong id_token_hint":       get(w.Authorize("/login"), issuer+"/oauth2/authorize?"+query("app", "id_token_hint", jws("JWT", own))),
-		"authorize, 64 KiB of query":           get(w.Authorize("/login"), issuer+"/oauth2/authorize?"+query("app")+"&"+long("x")+strings.Repeat("%41", 13000)),
-		"authorize, 20,000 parameters":         get(w.Authorize("/login"), issuer+"/oauth2/authorize?"+strings.Repeat("&a", 20000)),
-		"logout, wrong id_token_hint":          get(w.Logout(), issuer+"/oauth2/logout?id_token_hint="+jws("JWT", own)),
-		"device page, not logged in":           get(w.Device("/login"), issuer+"/oauth2/device?user_code="+strings.Repeat("%41", 2000)),
+		"userinfo, junk and an RSA-4096 proof": get(w.Userinfo(), oauthtest.Issuer+"/oauth2/userinfo", "Authorization", "DPoP "+junkAccess, "DPoP", proof("GET", oauthtest.Issuer+"/oauth2/userinfo", "")),
+		"API, opaque junk":                     get(api, oauthtest.Issuer+"/", "Authorization", "Bearer "+junkAccess),
+		"API, wrong signed token":              get(api, oauthtest.Issuer+"/", "Authorization", "Bearer "+jws("at+jwt", own)),
+		"API, 16 KiB of junk":                  get(api, oauthtest.Issuer+"/", "Authorization", "Bearer e."+strings.Repeat("A", 16000)+".A"),
+		"authorize, not logged in":             get(w.Authorize("/login"), oauthtest.Issuer+"/oauth2/authorize?"+oauthtest.Query("app")),
+		"authorize, wrong id_token_hint":       get(w.Authorize("/login"), oauthtest.Issuer+"/oauth2/authorize?"+oauthtest.Query("app", "id_token_hint", jws("JWT", own))),
+		"authorize, 64 KiB of query":           get(w.Authorize("/login"), oauthtest.Issuer+"/oauth2/authorize?"+oauthtest.Query("app")+"&"+long("x")+strings.Repeat("%41", 13000)),
+		"authorize, 20,000 parameters":         get(w.Authorize("/login"), oauthtest.Issuer+"/oauth2/authorize?"+strings.Repeat("&a", 20000)),
+		"logout, wrong id_token_hint":          get(w.Logout(), oauthtest.Issuer+"/oauth2/logout?id_token_hint="+jws("JWT", own)),
+		"device page, not logged in":           get(w.Device("/login"), oauthtest.Issuer+"/oauth2/device?user_code="+strings.Repeat("%41", 2000)),
 		"authorize by POST, 3,500 parameters":  post(w.Authorize("/login"), many(3500)),
 		"logout by POST, 3,500 parameters":     post(w.Logout(), many(3500)),
-		"device page, 2,000 parameters":        get(w.Device("/login"), issuer+"/oauth2/device?"+many(2000)),
-		"jwks":                                 get(w.JWKS(), issuer+"/oauth2/jwks"),
-		"metadata":                             get(w.Metadata(), issuer+"/.well-known/oauth-authorization-server"),
+		"device page, 2,000 parameters":        get(w.Device("/login"), oauthtest.Issuer+"/oauth2/device?"+many(2000)),
+		"jwks":                                 get(w.JWKS(), oauthtest.Issuer+"/oauth2/jwks"),
+		"metadata":                             get(w.Metadata(), oauthtest.Issuer+"/.well-known/oauth-authorization-server"),
 	}
 }
 

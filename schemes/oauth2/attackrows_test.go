@@ -14,6 +14,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
@@ -49,21 +50,21 @@ func TestBadTokens(t *testing.T) {
 			n /= 10
 		}
 		base := &counting{Store: memory.New(nil)}
-		s, err := cached.New(base, &cached.Options{TTL: 30 * time.Second, MaxUnknown: 500, UnknownRate: 1000, Clock: func() time.Time { return born }})
-		must(t, err)
-		w := newWorld(t, s, func(o *oauth2.Options) { o.DPoP = &oauth2.DPoP{} })
-		p := w.prover()
-		handler := authn.New(authn.Chain{w.Server}, &authn.Options{Logger: quiet}).Handler(http.NotFoundHandler())
+		s, err := cached.New(base, &cached.Options{TTL: 30 * time.Second, MaxUnknown: 500, UnknownRate: 1000, Clock: func() time.Time { return oauthtest.Born }})
+		oauthtest.Must(t, err)
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { o.DPoP = &oauthtest.DPoP{} })
+		p := w.NewProver()
+		handler := authn.New(authn.Chain{w.Scheme()}, &authn.Options{Logger: oauthtest.Quiet}).Handler(http.NotFoundHandler())
 		codes := map[int]int{}
 		for i := range n {
 			token := guess("vat")
-			r := httptest.NewRequest("GET", apiURL, nil)
+			r := httptest.NewRequest("GET", oauthtest.APIURL, nil)
 			switch i % 4 {
 			case 0:
 				r.Header.Set("Authorization", "DPoP "+token)
-				r.Header.Set("DPoP", p.at(token, nil))
+				r.Header.Set("DPoP", p.At(token, nil))
 			case 1:
-				r.Header.Set("Authorization", "Bearer "+changed(token)) // its checksum is wrong
+				r.Header.Set("Authorization", "Bearer "+oauthtest.Changed(token)) // its checksum is wrong
 			default:
 				r.Header.Set("Authorization", "Bearer "+token)
 			}
@@ -74,8 +75,8 @@ func TestBadTokens(t *testing.T) {
 		if codes[401]+codes[503] != n || codes[401] < 1000 {
 			t.Errorf("%v", codes)
 		}
-		rows, err := base.Prune(t.Context(), born.Add(366*24*time.Hour), 1<<20)
-		must(t, err)
+		rows, err := base.Prune(t.Context(), oauthtest.Born.Add(366*24*time.Hour), 1<<20)
+		oauthtest.Must(t, err)
 		if u := s.Usage(); rows != 0 || u.Unknown > 500 || u.Entries > 0 {
 			t.Errorf("%d rows, %+v", rows, u)
 		}
@@ -110,17 +111,17 @@ func (s *stopping) Read(b []byte) (int, error) {
 // No endpoint reads more than 64 KiB of a body, and one that stops in the midst is a 400 that
 // changes nothing.
 func TestBodies(t *testing.T) {
-	w, _ := newRegistry(t, memory.New(nil), func(o *oauth2.Options) {
-		o.Keys = newRing(t, []byte(strings.Repeat("k", 31)+"y"))
+	w, _ := oauthtest.NewRegistry(t, memory.New(nil), func(o *oauthtest.Options) {
+		o.Keys = oauthtest.NewRing(t, []byte(strings.Repeat("k", 31)+"y"))
 		o.Registration.Allow = func(*http.Request) error { return nil }
 	})
-	alice := w.alice("s1")
+	alice := w.Alice("s1")
 	for what, h := range map[string]http.Handler{
 		"token": w.Token(), "par": w.Push(), "device_authorization": w.DeviceAuthorization(), "introspect": w.Introspect(), "revoke": w.Revoke(),
 		"register": w.Register(), "authorize": w.Authorize("/login"), "device": w.Device("/login"), "grants": w.GrantsPage("/login"),
 	} {
 		send := func(body io.Reader) int {
-			r := httptest.NewRequest("POST", issuer+"/x", body)
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/x", body)
 			r.ContentLength = -1 // chunked
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			if what == "register" {
@@ -150,37 +151,37 @@ func TestBodies(t *testing.T) {
 
 // A user's live grants to one client are bounded; the newest are good.
 func TestManyGrants(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("attack_239", func(t *testing.T) {
-			w := newWorld(t, s, nil)
+			w := oauthtest.NewWorld(t, s, nil)
 			const n = 130
-			all := make([]reply, n)
+			all := make([]oauthtest.Reply, n)
 			for i := range n {
-				w.pass(time.Second)
-				all[i] = w.exchange("spa", w.code("spa", nil))
+				w.Pass(time.Second)
+				all[i] = w.Exchange("spa", w.Code("spa", nil))
 			}
-			other := w.exchange("app", w.code("app", nil))
+			other := w.Exchange("app", w.Code("app", nil))
 			live := 0
 			for i, got := range all {
-				switch code := w.status(got.Access); {
+				switch code := w.Status(got.Access); {
 				case code == 200:
 					live++
 				case i >= n-100:
 					t.Errorf("grant %d of %d: %d", i, n, code)
 				}
 			}
-			if live != 100 || w.status(other.Access) != 200 {
-				t.Errorf("%d are live, another client's: %d", live, w.status(other.Access))
+			if live != 100 || w.Status(other.Access) != 200 {
+				t.Errorf("%d are live, another client's: %d", live, w.Status(other.Access))
 			}
-			if got := strings.Count(w.take(), "evicted"); got != 30 {
+			if got := strings.Count(w.Take(), "evicted"); got != 30 {
 				t.Errorf("%d events", got)
 			}
 		})
 		t.Run("attack_239_codes", func(t *testing.T) { // a logged-in user's codes are counted
-			w := newWorldOf(t, "trusted", func(o *oauth2.Options) { withSessions(o); withLimits(o) })
-			alice, codes := w.alice("s1"), 0
+			w := newWorldOf(t, "trusted", func(o *oauthtest.Options) { oauthtest.WithSessions(o); oauthtest.WithLimits(o) })
+			alice, codes := w.Alice("s1"), 0
 			for range 1000 {
-				if rec := w.authorize(alice, "GET", query("trusted"), ""); rec.Code == 303 {
+				if rec := w.Authorizes(alice, "GET", oauthtest.Query("trusted"), ""); rec.Code == 303 {
 					codes++
 				}
 			}
@@ -192,10 +193,10 @@ func TestManyGrants(t *testing.T) {
 }
 
 // newWorldOf is a world with a trusted client of that name.
-func newWorldOf(t *testing.T, id string, change func(*oauth2.Options)) *world {
-	w := newWorld(t, memory.New(nil), change)
-	must(t, w.s.CreateClient(t.Context(), storage.Client{
-		ID: id, Method: oauth2.None, Trusted: true, RedirectURIs: []string{redirect}, Grants: []string{oauth2.AuthorizationCode}, Scopes: []string{"read", "write"}, Default: []string{"read"},
+func newWorldOf(t *testing.T, id string, change func(*oauthtest.Options)) *oauthtest.World {
+	w := oauthtest.NewWorld(t, memory.New(nil), change)
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{
+		ID: id, Method: oauth2.None, Trusted: true, RedirectURIs: []string{oauthtest.Redirect}, Grants: []string{oauth2.AuthorizationCode}, Scopes: []string{"read", "write"}, Default: []string{"read"},
 	}))
 	return w
 }
@@ -204,11 +205,11 @@ func newWorldOf(t *testing.T, id string, change func(*oauth2.Options)) *world {
 // the same answer.
 func TestUnknownCostsTheSame(t *testing.T) {
 	base := &counting{Store: memory.New(nil)}
-	w := newDevices(t, base, nil)
+	w := oauthtest.NewDevices(t, base, nil)
 	t.Run("attack_248_clients", func(t *testing.T) {
 		asked := func(form ...string) (string, int64) {
 			before := base.clients.Load()
-			got := w.post(w.Token(), "", append([]string{"grant_type", "authorization_code", "code", guess("vac")}, form...)...)
+			got := w.Post(w.Token(), "", append([]string{"grant_type", "authorization_code", "code", guess("vac")}, form...)...)
 			return fmt.Sprint(got.Status, got.Body, got.Header), base.clients.Load() - before
 		}
 		known, n := asked("client_id", "other", "client_secret", guess("vcs"))
@@ -222,12 +223,12 @@ func TestUnknownCostsTheSame(t *testing.T) {
 		}
 	})
 	t.Run("attack_248_user_codes", func(t *testing.T) {
-		b := w.begin()
-		alice := w.alice("s1")
-		w.poll("tv", b.Device)
+		b := w.Begin()
+		alice := w.Alice("s1")
+		w.Poll("tv", b.Device)
 		typed := func(code string) (int, int64) {
 			before := base.codes.Load()
-			rec := w.device(alice, "POST", "user_code="+code)
+			rec := w.DevicePage(alice, "POST", "user_code="+code)
 			return rec.Code, base.codes.Load() - before
 		}
 		_, n := typed(b.User)
@@ -235,8 +236,8 @@ func TestUnknownCostsTheSame(t *testing.T) {
 		if n != m || status != 400 {
 			t.Errorf("%d, %d questions for an unknown code, %d for a known one", status, m, n)
 		}
-		must(t, base.CreateDeviceGrant(t.Context(), storage.DeviceGrant{Digest: storage.DigestOf("d"), UserCode: storage.MAC{1}, Client: "tv", Interval: time.Second, Created: born, Expires: born.Add(time.Minute)}))
-		w.pass(time.Hour)
+		oauthtest.Must(t, base.CreateDeviceGrant(t.Context(), storage.DeviceGrant{Digest: storage.DigestOf("d"), UserCode: storage.MAC{1}, Client: "tv", Interval: time.Second, Created: oauthtest.Born, Expires: oauthtest.Born.Add(time.Minute)}))
+		w.Pass(time.Hour)
 		if status, m := typed(b.User); m != n || status != 400 {
 			t.Errorf("%d, %d questions for an expired code", status, m)
 		}

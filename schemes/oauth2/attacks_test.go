@@ -13,6 +13,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -23,58 +24,58 @@ const script = `"><script>alert(1)</script>`
 
 // What a request brings is neither shown as HTML nor makes a header.
 func TestNothingIsReflected(t *testing.T) {
-	w := newWorld(t, memory.New(nil), withSessions)
-	alice := w.alice("s1")
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "<b>", Name: script, Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode}, RedirectURIs: []string{redirect}, Scopes: []string{"read"}}))
+	w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions)
+	alice := w.Alice("s1")
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "<b>", Name: script, Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode}, RedirectURIs: []string{oauthtest.Redirect}, Scopes: []string{"read"}}))
 	t.Run("attack_138_modes", func(t *testing.T) {
 		for _, mode := range []string{"fragment", "form_post", "x", "query.jwt", script} {
-			rec := w.authorize(alice, "GET", query("app", "response_mode", mode, "state", script), "")
-			if v := sent(t, rec, redirect); v.Get("error") != "invalid_request" || v.Get("state") != script || strings.Contains(rec.Header().Get("Location")+rec.Body.String(), "<script") {
+			rec := w.Authorizes(alice, "GET", oauthtest.Query("app", "response_mode", mode, "state", script), "")
+			if v := oauthtest.Sent(t, rec, oauthtest.Redirect); v.Get("error") != "invalid_request" || v.Get("state") != script || strings.Contains(rec.Header().Get("Location")+rec.Body.String(), "<script") {
 				t.Errorf("%s: %v", mode, v)
 			}
 		}
-		rec := w.authorize(alice, "GET", query("app", "response_mode", "query", "state", script), "")
-		handle := handleOf(t, rec)
+		rec := w.Authorizes(alice, "GET", oauthtest.Query("app", "response_mode", "query", "state", script), "")
+		handle := oauthtest.HandleOf(t, rec)
 		if strings.Contains(rec.Body.String(), "<script") {
 			t.Error("the state is on the page")
 		}
-		if v := sent(t, w.authorize(alice, "POST", "", "handle="+handle+"&decision=allow"), redirect); v.Get("state") != script || v.Get("code") == "" {
+		if v := oauthtest.Sent(t, w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow"), oauthtest.Redirect); v.Get("state") != script || v.Get("code") == "" {
 			t.Errorf("%v", v)
 		}
 	})
 	t.Run("attack_151_descriptions", func(t *testing.T) {
-		rec := w.authorize(alice, "GET", query("<b>"), "")
-		handleOf(t, rec)
+		rec := w.Authorizes(alice, "GET", oauthtest.Query("<b>"), "")
+		oauthtest.HandleOf(t, rec)
 		if body := rec.Body.String(); strings.Contains(body, "<script") || strings.Contains(body, "<b>") || !strings.Contains(body, "&lt;script") {
 			t.Errorf("%s", body)
 		}
 		for name := range map[string]bool{"scope": true, "prompt": true, "resource": true, "code_challenge_method": true, "response_type": true, "max_age": true} {
-			v := sent(t, w.authorize(alice, "GET", query("app", name, script, "error_description", script, "error_hint", script), ""), redirect)
+			v := oauthtest.Sent(t, w.Authorizes(alice, "GET", oauthtest.Query("app", name, script, "error_description", script, "error_hint", script), ""), oauthtest.Redirect)
 			if v.Get("error") == "" || strings.ContainsAny(v.Get("error_description"), "<>&") || v.Has("error_hint") {
 				t.Errorf("%s: %v", name, v)
 			}
 		}
 		for name := range map[string]bool{"client_id": true, "redirect_uri": true, "request_uri": true} {
-			rec := w.authorize(alice, "GET", query("app", name, "urn:ietf:params:oauth:request_uri:"+script, "error_description", script), "")
+			rec := w.Authorizes(alice, "GET", oauthtest.Query("app", name, "urn:ietf:params:oauth:request_uri:"+script, "error_description", script), "")
 			if rec.Code != 400 || strings.Contains(rec.Body.String(), "alert(1)") {
 				t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
 			}
 		}
 		for name := range map[string]bool{"grant_type": true, "scope": true, "code": true, "resource": true, "error_description": true} {
-			got := w.post(w.Token(), "app", "grant_type", "client_credentials", name, script)
+			got := w.Post(w.Token(), "app", "grant_type", "client_credentials", name, script)
 			if strings.Contains(got.Body, "alert(1)") || got.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: %d %s", name, got.Status, got.Body)
 			}
 		}
 	})
 	t.Run("attack_189_issuer_of_answers", func(t *testing.T) {
-		r := httptest.NewRequest("GET", "https://evil.example/oauth2/authorize?"+query("app", "scope", "admin"), nil)
+		r := httptest.NewRequest("GET", "https://evil.example/oauth2/authorize?"+oauthtest.Query("app", "scope", "admin"), nil)
 		for _, name := range []string{"X-Forwarded-Host", "X-Original-Host", "Forwarded"} {
 			r.Header.Set(name, "host=evil.example")
 		}
 		rec := httptest.NewRecorder()
 		w.Authorize("/login").ServeHTTP(rec, authntest.As(r, *alice))
-		if v := sent(t, rec, redirect); v.Get("iss") != issuer {
+		if v := oauthtest.Sent(t, rec, oauthtest.Redirect); v.Get("iss") != oauthtest.Issuer {
 			t.Errorf("%v", v)
 		}
 	})
@@ -82,28 +83,28 @@ func TestNothingIsReflected(t *testing.T) {
 
 // The work for a scope that is much too long, or a parameter that comes twice, is small.
 func TestOddRequests(t *testing.T) {
-	w := newWorld(t, memory.New(nil), withSessions)
-	alice := w.alice("s1")
+	w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions)
+	alice := w.Alice("s1")
 	t.Run("attack_140_many_scopes", func(t *testing.T) {
 		many := make([]string, 10_000)
 		for i := range many {
 			many[i] = fmt.Sprint("s", i)
 		}
 		for _, scope := range []string{strings.Join(many, " "), strings.Repeat("read ", 10_000), "read\twrite", " ", "READ", "openid"} {
-			if v := sent(t, w.authorize(alice, "GET", query("app", "scope", scope), ""), redirect); v.Get("error") != "invalid_scope" {
+			if v := oauthtest.Sent(t, w.Authorizes(alice, "GET", oauthtest.Query("app", "scope", scope), ""), oauthtest.Redirect); v.Get("error") != "invalid_scope" {
 				t.Errorf("%.20q: %v", scope, v)
 			}
 		}
 		// None is the client's default, and never more.
-		handle := handleOf(t, w.authorize(alice, "GET", query("app", "scope", ""), ""))
-		v := sent(t, w.authorize(alice, "POST", "", "handle="+handle+"&decision=allow"), redirect)
-		if got := w.exchange("app", v.Get("code")); got.Scope != "read" {
+		handle := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("app", "scope", ""), ""))
+		v := oauthtest.Sent(t, w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow"), oauthtest.Redirect)
+		if got := w.Exchange("app", v.Get("code")); got.Scope != "read" {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("attack_141_twice", func(t *testing.T) {
 		for _, name := range []string{"code_challenge", "code_challenge_method"} {
-			if rec := w.authorize(alice, "GET", query("app")+"&"+name+"=S256", ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
+			if rec := w.Authorizes(alice, "GET", oauthtest.Query("app")+"&"+name+"=S256", ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
 				t.Errorf("%s: %d", name, rec.Code)
 			}
 		}
@@ -111,20 +112,20 @@ func TestOddRequests(t *testing.T) {
 	t.Run("attack_142_stripped", func(t *testing.T) {
 		// Even where the challenge is optional: who stripped it from the request of the victim has
 		// a code that the victim's verifier does not fit.
-		w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { withSessions(o); o.InsecureOptionalPKCE = true })
-		handle := handleOf(t, w.authorize(w.alice("s1"), "GET", query("app", "code_challenge", "", "code_challenge_method", ""), ""))
-		v := sent(t, w.authorize(w.alice("s1"), "POST", "", "handle="+handle+"&decision=allow"), redirect)
-		if got := w.exchange("app", v.Get("code")); got.Error != "invalid_grant" {
+		w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithSessions(o); o.InsecureOptionalPKCE = true })
+		handle := oauthtest.HandleOf(t, w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query("app", "code_challenge", "", "code_challenge_method", ""), ""))
+		v := oauthtest.Sent(t, w.Authorizes(w.Alice("s1"), "POST", "", "handle="+handle+"&decision=allow"), oauthtest.Redirect)
+		if got := w.Exchange("app", v.Get("code")); got.Error != "invalid_grant" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 	})
 	t.Run("attack_146_no_form", func(t *testing.T) {
 		for _, body := range []string{"decision=allow", "handle=&decision=allow", "handle=vco_x&decision=allow"} {
-			if rec := w.authorize(alice, "POST", query("app"), body); rec.Code != 400 || rec.Header().Get("Location") != "" {
+			if rec := w.Authorizes(alice, "POST", oauthtest.Query("app"), body); rec.Code != 400 || rec.Header().Get("Location") != "" {
 				t.Errorf("%s: %d", body, rec.Code)
 			}
 		}
-		r := httptest.NewRequest("POST", issuer+"/oauth2/authorize", strings.NewReader(`{"decision":"allow"}`))
+		r := httptest.NewRequest("POST", oauthtest.Issuer+"/oauth2/authorize", strings.NewReader(`{"decision":"allow"}`))
 		r.Header.Set("Content-Type", "text/plain")
 		rec := httptest.NewRecorder()
 		w.Authorize("/login").ServeHTTP(rec, authntest.As(r, *alice))
@@ -136,18 +137,18 @@ func TestOddRequests(t *testing.T) {
 
 // A code of a client that was deleted is nothing for a later one of its ID.
 func TestCodeOfADeletedClient(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("attack_157_deleted_client", func(t *testing.T) {
-			w := newWorld(t, s, nil)
+			w := oauthtest.NewWorld(t, s, nil)
 			c, err := s.ClientByID(t.Context(), "app")
-			must(t, err)
-			code := w.code("app", nil)
-			must(t, s.DeleteClient(t.Context(), "app"))
-			if got := w.exchange("app", code); got.Status != 401 || got.Error != "invalid_client" {
+			oauthtest.Must(t, err)
+			code := w.Code("app", nil)
+			oauthtest.Must(t, s.DeleteClient(t.Context(), "app"))
+			if got := w.Exchange("app", code); got.Status != 401 || got.Error != "invalid_client" {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
-			must(t, s.CreateClient(t.Context(), c))
-			if got := w.exchange("app", code); got.Status != 400 || got.Error != "invalid_grant" {
+			oauthtest.Must(t, s.CreateClient(t.Context(), c))
+			if got := w.Exchange("app", code); got.Status != 400 || got.Error != "invalid_grant" {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
 		})
@@ -155,7 +156,7 @@ func TestCodeOfADeletedClient(t *testing.T) {
 }
 
 func TestGuesses(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
+	w := oauthtest.NewWorld(t, memory.New(nil), nil)
 	// guess is a well-formed text that was never given.
 	random := rand.New(rand.NewPCG(1, 2))
 	guess := func(prefix string) string {
@@ -169,24 +170,24 @@ func TestGuesses(t *testing.T) {
 		if tokentext.Size < 16 {
 			t.Error("a code has less than 128 bits")
 		}
-		real := w.code("app", nil)
+		real := w.Code("app", nil)
 		answers := map[string]bool{}
 		for range 2000 {
-			got := w.exchange("app", guess("vac"))
+			got := w.Exchange("app", guess("vac"))
 			answers[fmt.Sprint(got.Status, got.Body, got.Header)] = true
 		}
 		if len(answers) != 1 {
 			t.Errorf("%v", answers)
 		}
-		if got := w.exchange("app", real); got.Status != 200 {
+		if got := w.Exchange("app", real); got.Status != 200 {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 		// A limit of requests goes around the endpoint.
-		limit, err := throttle.Scoped(throttle.NewMemory(nil), "token", throttle.Rate{Limit: 10, Window: time.Minute}, &throttle.Options{Clock: w.clock})
-		must(t, err)
+		limit, err := throttle.Scoped(throttle.NewMemory(nil), "token", throttle.Rate{Limit: 10, Window: time.Minute}, &throttle.Options{Clock: w.Clock})
+		oauthtest.Must(t, err)
 		limited, refused := limit(w.Token()), 0
 		for range 50 {
-			if got := w.post(limited, "app", "grant_type", "authorization_code", "code", guess("vac"), "redirect_uri", redirect, "code_verifier", verifier); got.Status == 429 && got.Header.Get("Retry-After") != "" {
+			if got := w.Post(limited, "app", "grant_type", "authorization_code", "code", guess("vac"), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier); got.Status == 429 && got.Header.Get("Retry-After") != "" {
 				refused++
 			}
 		}
@@ -197,7 +198,7 @@ func TestGuesses(t *testing.T) {
 	t.Run("attack_173_flood", func(t *testing.T) {
 		answers := map[string]bool{}
 		for i := range 2000 {
-			got := w.post(w.Introspect(), "api", "token", guess([]string{"vat", "vor", "vac"}[i%3]))
+			got := w.Post(w.Introspect(), "api", "token", guess([]string{"vat", "vor", "vac"}[i%3]))
 			answers[fmt.Sprint(got.Status, got.Body)] = true
 		}
 		if len(answers) != 1 || !answers[fmt.Sprint(200, "{\"active\":false}\n")] {
@@ -208,22 +209,22 @@ func TestGuesses(t *testing.T) {
 
 // Each who asks about a token has an answer of their own, and of this moment.
 func TestIntrospectionIsAskedAnew(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("attack_174_callers", func(t *testing.T) {
-			w := newWorld(t, s, nil)
-			must(t, s.CreateClient(t.Context(), storage.Client{ID: "files", Method: oauth2.SecretPost, Secret: storage.DigestOf("files secret"), Serves: []string{"https://files.example"}}))
-			token := w.exchange("app", w.code("app", func(c *storage.Code) { c.Resource = []string{"https://api.example"} }))
+			w := oauthtest.NewWorld(t, s, nil)
+			oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "files", Method: oauth2.SecretPost, Secret: storage.DigestOf("files secret"), Serves: []string{"https://files.example"}}))
+			token := w.Exchange("app", w.Code("app", func(c *storage.Code) { c.Resource = []string{"https://api.example"} }))
 			ask := func() string {
-				files := w.post(w.Introspect(), "none", "client_id", "files", "client_secret", "files secret", "token", token.Access)
-				return fmt.Sprint(w.post(w.Introspect(), "app", "token", token.Access).Active, w.post(w.Introspect(), "other", "token", token.Access).Active,
-					w.post(w.Introspect(), "api", "token", token.Access).Active, files.Active)
+				files := w.Post(w.Introspect(), "none", "client_id", "files", "client_secret", "files secret", "token", token.Access)
+				return fmt.Sprint(w.Post(w.Introspect(), "app", "token", token.Access).Active, w.Post(w.Introspect(), "other", "token", token.Access).Active,
+					w.Post(w.Introspect(), "api", "token", token.Access).Active, files.Active)
 			}
 			for range 3 {
 				if got := ask(); got != "true false true false" {
 					t.Errorf("%s", got)
 				}
 			}
-			if got := w.post(w.Revoke(), "app", "token", token.Access); got.Status != 200 || ask() != "false false false false" {
+			if got := w.Post(w.Revoke(), "app", "token", token.Access); got.Status != 200 || ask() != "false false false false" {
 				t.Errorf("%d, %s", got.Status, ask())
 			}
 		})
@@ -232,13 +233,13 @@ func TestIntrospectionIsAskedAnew(t *testing.T) {
 
 // A secret is form-urlencoded before Basic (RFC 6749 section 2.3.1).
 func TestBasicEncoding(t *testing.T) {
-	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.InsecureChosenSecrets, o.InsecureNoLimiter = plain{}, true })
+	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { o.InsecureChosenSecrets, o.InsecureNoLimiter = plain{}, true })
 	const id, secret = "https://client.example/:x", "a b+c:d%ä&=\""
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: id, Method: oauth2.SecretBasic, Password: "hash of " + secret, Grants: []string{oauth2.ClientCredentials}}))
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: id, Method: oauth2.SecretBasic, Password: "hash of " + secret, Grants: []string{oauth2.ClientCredentials}}))
 	ask := func(id, secret string) int {
-		r := httptest.NewRequest("POST", issuer+"/t", nil)
+		r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
 		r.SetBasicAuth(id, secret)
-		return w.send(w.Token(), r, "grant_type=client_credentials").Status
+		return w.Send(w.Token(), r, "grant_type=client_credentials").Status
 	}
 	t.Run("attack_161_odd_characters", func(t *testing.T) {
 		if got := ask(url.QueryEscape(id), url.QueryEscape(secret)); got != 200 {
@@ -260,12 +261,12 @@ func TestBasicEncoding(t *testing.T) {
 
 // What clients push is gone after its time.
 func TestPushFlood(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("attack_183_flood", func(t *testing.T) {
-			w := newWorld(t, s, withSessions)
+			w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
 			seen := map[string]bool{}
 			for range 100 {
-				got := w.post(w.Push(), "app", "response_type", "code", "redirect_uri", redirect, "code_challenge", challengeOf(verifier), "code_challenge_method", "S256")
+				got := w.Post(w.Push(), "app", "response_type", "code", "redirect_uri", oauthtest.Redirect, "code_challenge", oauthtest.ChallengeOf(oauthtest.Verifier), "code_challenge_method", "S256")
 				m := regexp.MustCompile(`"request_uri":"([^"]+)"`).FindStringSubmatch(got.Body)
 				if got.Status != 201 || m == nil || seen[m[1]] {
 					t.Fatalf("%d %s", got.Status, got.Body)
@@ -273,21 +274,21 @@ func TestPushFlood(t *testing.T) {
 				seen[m[1]] = true
 			}
 			pruner := s.(storage.Pruner)
-			if n, err := pruner.Prune(t.Context(), w.clock(), 1000); n != 0 || err != nil {
+			if n, err := pruner.Prune(t.Context(), w.Clock(), 1000); n != 0 || err != nil {
 				t.Errorf("%d, %v", n, err)
 			}
-			if n, err := pruner.Prune(t.Context(), w.clock().Add(90*time.Second), 1000); n != 100 || err != nil {
+			if n, err := pruner.Prune(t.Context(), w.Clock().Add(90*time.Second), 1000); n != 100 || err != nil {
 				t.Errorf("%d of 100 are gone, %v", n, err)
 			}
 		})
 	})
-	w := newWorld(t, memory.New(nil), withSessions)
-	limit, err := throttle.Scoped(throttle.NewMemory(nil), "par", throttle.Rate{Limit: 3, Window: time.Minute}, &throttle.Options{Clock: w.clock})
-	must(t, err)
+	w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions)
+	limit, err := throttle.Scoped(throttle.NewMemory(nil), "par", throttle.Rate{Limit: 3, Window: time.Minute}, &throttle.Options{Clock: w.Clock})
+	oauthtest.Must(t, err)
 	limited := limit(w.Push())
 	var last int
 	for range 4 {
-		last = w.post(limited, "nobody").Status
+		last = w.Post(limited, "nobody").Status
 	}
 	if last != http.StatusTooManyRequests {
 		t.Errorf("attack_183: %d", last)

@@ -14,33 +14,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
 func TestLogoutReceiver(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		ring := &downKeys{Ring: freshRing(t, jose.ES256)}
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		ring := &oauthtest.DownKeys{Ring: oauthtest.FreshRing(t, jose.ES256)}
 		var ended []string
 		var fault error
 		h, err := oauth2.LogoutReceiver("https://op.example", "app", ring, s, func(_ context.Context, out oauth2.LoggedOut) error {
 			ended = append(ended, fmt.Sprint(out))
 			return fault
-		}, &oauth2.LogoutReceiverOptions{Clock: func() time.Time { return born }, Logger: slog.New(slog.DiscardHandler)})
-		must(t, err)
+		}, &oauth2.LogoutReceiverOptions{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler)})
+		oauthtest.Must(t, err)
 		n := 0
 		mint := func(typ string, ring *jose.Ring, change map[string]any) string {
 			n++
 			c := map[string]any{
-				"iss": "https://op.example", "aud": "app", "sub": "u", "sid": "s", "jti": fmt.Sprint(n), "iat": born.Unix(), "exp": born.Add(2 * time.Minute).Unix(),
+				"iss": "https://op.example", "aud": "app", "sub": "u", "sid": "s", "jti": fmt.Sprint(n), "iat": oauthtest.Born.Unix(), "exp": oauthtest.Born.Add(2 * time.Minute).Unix(),
 				"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 			}
 			maps.Copy(c, change)
 			maps.DeleteFunc(c, func(_ string, v any) bool { return v == nil })
 			text, err := json.Marshal(c)
-			must(t, err)
+			oauthtest.Must(t, err)
 			token, err := ring.Sign(t.Context(), typ, text)
-			must(t, err)
+			oauthtest.Must(t, err)
 			return token
 		}
 		send := func(token string) int {
@@ -62,11 +63,11 @@ func TestLogoutReceiver(t *testing.T) {
 		for name, token := range map[string]string{
 			"attack_188_replayed": good, "attack_188_nonce": mint(typ, ring.Ring, map[string]any{"nonce": "n"}), "attack_188_no_events": mint(typ, ring.Ring, map[string]any{"events": nil}),
 			"attack_188_other_event": mint(typ, ring.Ring, map[string]any{"events": map[string]any{"x": map[string]any{}}}), "attack_188_event_of_nothing": mint(typ, ring.Ring, map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": nil}}),
-			"attack_188_type": mint("JWT", ring.Ring, nil), "attack_188_old": mint(typ, ring.Ring, map[string]any{"iat": born.Add(-6 * time.Minute).Unix()}), "no_iat": mint(typ, ring.Ring, map[string]any{"iat": nil}),
+			"attack_188_type": mint("JWT", ring.Ring, nil), "attack_188_old": mint(typ, ring.Ring, map[string]any{"iat": oauthtest.Born.Add(-6 * time.Minute).Unix()}), "no_iat": mint(typ, ring.Ring, map[string]any{"iat": nil}),
 			"nobody": mint(typ, ring.Ring, map[string]any{"sub": nil, "sid": nil}), "issuer": mint(typ, ring.Ring, map[string]any{"iss": "https://other.example"}), "audience": mint(typ, ring.Ring, map[string]any{"aud": "other"}),
-			"expired": mint(typ, ring.Ring, map[string]any{"exp": born.Unix()}), "no_jti": mint(typ, ring.Ring, map[string]any{"jti": nil}), "key": mint(typ, freshRing(t, jose.ES256), nil), "none": "",
+			"expired": mint(typ, ring.Ring, map[string]any{"exp": oauthtest.Born.Unix()}), "no_jti": mint(typ, ring.Ring, map[string]any{"jti": nil}), "key": mint(typ, oauthtest.FreshRing(t, jose.ES256), nil), "none": "",
 			"session_issuer": mint(typ, ring.Ring, map[string]any{"sub": nil, "iss": "https://other.example"}), "session_audience": mint(typ, ring.Ring, map[string]any{"sub": nil, "aud": "other"}),
-			"session_expired": mint(typ, ring.Ring, map[string]any{"sub": nil, "exp": born.Unix()}), "session_no_jti": mint(typ, ring.Ring, map[string]any{"sub": nil, "jti": nil}), "session_future": mint(typ, ring.Ring, map[string]any{"sub": nil, "iat": born.Add(time.Minute).Unix()}),
+			"session_expired": mint(typ, ring.Ring, map[string]any{"sub": nil, "exp": oauthtest.Born.Unix()}), "session_no_jti": mint(typ, ring.Ring, map[string]any{"sub": nil, "jti": nil}), "session_future": mint(typ, ring.Ring, map[string]any{"sub": nil, "iat": oauthtest.Born.Add(time.Minute).Unix()}),
 		} {
 			t.Run(name, func(t *testing.T) {
 				if got := send(token); got != 400 || len(ended) > 0 {
@@ -74,11 +75,11 @@ func TestLogoutReceiver(t *testing.T) {
 				}
 			})
 		}
-		ring.down = true
+		ring.Down = true
 		if got := send(mint(typ, ring.Ring, nil)); got != 503 {
 			t.Errorf("without keys: %d", got)
 		}
-		ring.down, fault = false, errors.New("the database is down")
+		ring.Down, fault = false, errors.New("the database is down")
 		if got := send(mint(typ, ring.Ring, nil)); got != 503 {
 			t.Errorf("nothing was ended: %d", got)
 		}
@@ -88,7 +89,7 @@ func TestLogoutReceiver(t *testing.T) {
 			t.Errorf("a GET: %d", rec.Code)
 		}
 	})
-	if _, err := oauth2.LogoutReceiver("", "app", freshRing(t, jose.ES256), nil, nil, nil); err == nil {
+	if _, err := oauth2.LogoutReceiver("", "app", oauthtest.FreshRing(t, jose.ES256), nil, nil, nil); err == nil {
 		t.Error("nothing is needed")
 	}
 }

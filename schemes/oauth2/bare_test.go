@@ -14,6 +14,7 @@ import (
 	"github.com/go-oauth2/oauth2/v4/manage"
 	"github.com/go-oauth2/oauth2/v4/models"
 	"github.com/go-oauth2/oauth2/v4/server"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 )
 
 // bare is go-oauth2's own server and manager with their defaults, as its README puts them
@@ -61,7 +62,7 @@ func (b *bare) code(pairs ...string) string {
 }
 
 // token sends pairs to its token endpoint.
-func (b *bare) token(id, secret string, pairs ...string) reply {
+func (b *bare) token(id, secret string, pairs ...string) oauthtest.Reply {
 	v := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		v.Set(pairs[i], pairs[i+1])
@@ -71,12 +72,12 @@ func (b *bare) token(id, secret string, pairs ...string) reply {
 	r.SetBasicAuth(id, secret)
 	rec := httptest.NewRecorder()
 	_ = b.HandleTokenRequest(rec, r)
-	out := reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
+	out := oauthtest.Reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
 	_ = json.Unmarshal(rec.Body.Bytes(), &out)
 	return out
 }
 
-func (b *bare) exchange(code string, pairs ...string) reply {
+func (b *bare) exchange(code string, pairs ...string) oauthtest.Reply {
 	return b.token("app", "secret", append([]string{"grant_type", "authorization_code", "code", code, "redirect_uri", "https://example.com/cb"}, pairs...)...)
 }
 

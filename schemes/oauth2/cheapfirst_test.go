@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
@@ -14,17 +15,17 @@ import (
 // client and the grant were found. So a proof is not used up by a request without a grant, and
 // a bad signature is not what such a request is refused for.
 func TestCheapChecksFirst(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newDevices(t, s, func(o *oauth2.Options) { o.DPoP = &oauth2.DPoP{} })
-		p := w.prover()
-		var begun begun
-		begin := w.post(w.DeviceAuthorization(), "", "client_id", "tv")
-		must(t, json.Unmarshal([]byte(begin.Body), &begun))
-		pair := p.exchange("spa", w.code("spa", nil))
-		old := p.exchange("spa", w.code("spa", nil))
-		w.post(w.Revoke(), "spa", "token", old.Refresh)
-		used := w.code("spa", nil)
-		p.exchange("spa", used)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewDevices(t, s, func(o *oauthtest.Options) { o.DPoP = &oauthtest.DPoP{} })
+		p := w.NewProver()
+		var begun oauthtest.Begun
+		begin := w.Post(w.DeviceAuthorization(), "", "client_id", "tv")
+		oauthtest.Must(t, json.Unmarshal([]byte(begin.Body), &begun))
+		pair := p.Exchange("spa", w.Code("spa", nil))
+		old := p.Exchange("spa", w.Code("spa", nil))
+		w.Post(w.Revoke(), "spa", "token", old.Refresh)
+		used := w.Code("spa", nil)
+		p.Exchange("spa", used)
 
 		for what, x := range map[string]struct {
 			client string
@@ -38,9 +39,9 @@ func TestCheapChecksFirst(t *testing.T) {
 			"not its type":     {"spa", []string{"grant_type", "client_credentials"}, "unauthorized_client"},
 			"no code":          {"spa", []string{"grant_type", "authorization_code"}, "invalid_request"},
 			"malformed code":   {"spa", []string{"grant_type", "authorization_code", "code", "x"}, "invalid_grant"},
-			"unknown code":     {"spa", []string{"grant_type", "authorization_code", "code", guess("vac"), "redirect_uri", redirect, "code_verifier", verifier}, "invalid_grant"},
-			"another's code":   {"spa", []string{"grant_type", "authorization_code", "code", w.code("app", nil), "redirect_uri", redirect, "code_verifier", verifier}, "invalid_grant"},
-			"used code":        {"spa", []string{"grant_type", "authorization_code", "code", used, "redirect_uri", redirect, "code_verifier", verifier}, "invalid_grant"},
+			"unknown code":     {"spa", []string{"grant_type", "authorization_code", "code", guess("vac"), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier}, "invalid_grant"},
+			"another's code":   {"spa", []string{"grant_type", "authorization_code", "code", w.Code("app", nil), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier}, "invalid_grant"},
+			"used code":        {"spa", []string{"grant_type", "authorization_code", "code", used, "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier}, "invalid_grant"},
 			"unknown refresh":  {"spa", []string{"grant_type", "refresh_token", "refresh_token", guess("vor")}, "invalid_grant"},
 			"another's":        {"other", []string{"grant_type", "refresh_token", "refresh_token", pair.Refresh}, "invalid_grant"},
 			"ended refresh":    {"spa", []string{"grant_type", "refresh_token", "refresh_token", old.Refresh}, "invalid_grant"},
@@ -52,44 +53,44 @@ func TestCheapChecksFirst(t *testing.T) {
 				if client == "tv" {
 					pairs, client = append(pairs, "client_id", "tv"), ""
 				}
-				good := p.proof("POST", tokenURL, nil)
+				good := p.Proof("POST", oauthtest.TokenURL, nil)
 				bad := good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)
 				if what == "undecided device" {
 					bad = good // a second poll comes too early
-				} else if got := w.with(w.Token(), client, []string{bad}, pairs...); got.Error != x.want {
+				} else if got := w.PostWith(w.Token(), client, []string{bad}, pairs...); got.Error != x.want {
 					t.Errorf("with a bad signature: %s, want %s", got.Body, x.want)
 				}
-				if got := w.with(w.Token(), client, []string{good}, pairs...); got.Error != x.want {
+				if got := w.PostWith(w.Token(), client, []string{good}, pairs...); got.Error != x.want {
 					t.Errorf("%s, want %s", got.Body, x.want)
 				}
 				// Nothing was noted: the proof is still good for its one use.
-				got := w.with(w.Token(), "spa", []string{good}, "grant_type", "authorization_code", "code", w.code("spa", nil), "redirect_uri", redirect, "code_verifier", verifier)
+				got := w.PostWith(w.Token(), "spa", []string{good}, "grant_type", "authorization_code", "code", w.Code("spa", nil), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier)
 				if got.Status != 200 || got.Type != "DPoP" {
 					t.Errorf("the proof was used up: %s", got.Body)
 				}
 			})
 		}
 		t.Run("edge_A12/a bad signature uses up no code", func(t *testing.T) {
-			code := w.code("spa", nil)
-			good := p.proof("POST", tokenURL, nil)
+			code := w.Code("spa", nil)
+			good := p.Proof("POST", oauthtest.TokenURL, nil)
 			bad := good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)
-			form := []string{"grant_type", "authorization_code", "code", code, "redirect_uri", redirect, "code_verifier", verifier}
-			if got := w.with(w.Token(), "spa", []string{bad}, form...); got.Error != "invalid_dpop_proof" {
+			form := []string{"grant_type", "authorization_code", "code", code, "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier}
+			if got := w.PostWith(w.Token(), "spa", []string{bad}, form...); got.Error != "invalid_dpop_proof" {
 				t.Errorf("%s", got.Body)
 			}
 			// A key that is only claimed ends no grant and claims no token.
-			other := w.prover()
-			other.jwk = p.jwk
-			if got := other.refreshes("spa", pair.Refresh); got.Error != "invalid_dpop_proof" {
+			other := w.NewProver()
+			other.JWK = p.JWK
+			if got := other.Refreshes("spa", pair.Refresh); got.Error != "invalid_dpop_proof" {
 				t.Errorf("a claimed key: %s", got.Body)
 			}
-			if got := w.with(w.Token(), "spa", []string{good}, form...); got.Status != 200 {
+			if got := w.PostWith(w.Token(), "spa", []string{good}, form...); got.Status != 200 {
 				t.Errorf("%s", got.Body)
 			}
-			if got := p.refreshes("spa", pair.Refresh); got.Status != 200 {
+			if got := p.Refreshes("spa", pair.Refresh); got.Status != 200 {
 				t.Errorf("%s", got.Body)
 			}
-			if got := other.refreshes("spa", pair.Refresh); got.Error != "invalid_dpop_proof" {
+			if got := other.Refreshes("spa", pair.Refresh); got.Error != "invalid_dpop_proof" {
 				t.Errorf("a claimed key and a used token: %s", got.Body)
 			}
 		})
@@ -97,11 +98,11 @@ func TestCheapChecksFirst(t *testing.T) {
 			for what, token := range map[string]string{"unknown": guess("vat"), "another key's": pair.Access} {
 				q := p
 				if what == "another key's" {
-					q = w.prover()
+					q = w.NewProver()
 				}
-				good := q.at(token, nil)
+				good := q.At(token, nil)
 				for range 2 { // the second is no use of a noted proof
-					if rec := w.calls("DPoP", token, good); rec.Code != 401 || strings.Contains(w.log.String(), `reason="used before"`) {
+					if rec := w.Calls("DPoP", token, good); rec.Code != 401 || strings.Contains(w.Log.String(), `reason="used before"`) {
 						t.Errorf("%s: %d", what, rec.Code)
 					}
 				}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -31,20 +32,20 @@ func (c *countingHasher) Verify(_ context.Context, _ string, encoded storage.Pas
 }
 
 func TestChosenSecrets(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		verifier := new(countingHasher)
-		w := newWorld(t, s, func(o *oauth2.Options) { o.InsecureChosenSecrets = verifier })
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretBasic, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}))
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "off", Method: oauth2.SecretBasic, Password: "hash of x", Disabled: true, Grants: []string{oauth2.ClientCredentials}}))
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "generated", Method: oauth2.SecretBasic, Secret: storage.DigestOf("g"), Grants: []string{oauth2.ClientCredentials}}))
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "public", Method: oauth2.None, Grants: []string{oauth2.ClientCredentials}}))
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { o.InsecureChosenSecrets = verifier })
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretBasic, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}))
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "off", Method: oauth2.SecretBasic, Password: "hash of x", Disabled: true, Grants: []string{oauth2.ClientCredentials}}))
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "generated", Method: oauth2.SecretBasic, Secret: storage.DigestOf("g"), Grants: []string{oauth2.ClientCredentials}}))
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "public", Method: oauth2.None, Grants: []string{oauth2.ClientCredentials}}))
 		net := 0
 		elsewhere := func() string { net++; return fmt.Sprintf("203.%d.%d.1:1", net/200, net%200) }
-		ask := func(addr, id, secret string) reply {
-			r := httptest.NewRequest("POST", issuer+"/t", nil)
+		ask := func(addr, id, secret string) oauthtest.Reply {
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
 			r.RemoteAddr = addr
 			r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
-			return w.send(w.Token(), r, "grant_type=client_credentials")
+			return w.Send(w.Token(), r, "grant_type=client_credentials")
 		}
 		t.Run("edge_A14/a limit without options", func(t *testing.T) {
 			for _, id := range []string{"chosen", "off", "generated", "public", "nobody"} {
@@ -77,7 +78,7 @@ func TestChosenSecrets(t *testing.T) {
 			if got := ask(home, "chosen", "open sesame"); got.Status != 200 {
 				t.Fatal(got.Status)
 			}
-			w.pass(2 * time.Minute)
+			w.Pass(2 * time.Minute)
 			for range 500 {
 				ask(elsewhere(), "chosen", "wrong")
 			}
@@ -115,16 +116,16 @@ func TestChosenSecrets(t *testing.T) {
 		})
 		t.Run("edge_A14/a new secret", func(t *testing.T) {
 			home := "198.51.100.1:1"
-			must(t, s.DeleteClient(t.Context(), "chosen"))
-			must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretBasic, Password: "hash of another", Grants: []string{oauth2.ClientCredentials}}))
+			oauthtest.Must(t, s.DeleteClient(t.Context(), "chosen"))
+			oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretBasic, Password: "hash of another", Grants: []string{oauth2.ClientCredentials}}))
 			if got := ask(home, "chosen", "open sesame"); got.Status == 200 {
 				t.Error("the old secret is remembered")
 			}
 		})
 	})
 	l, err := throttle.NewLogin(throttle.NewMemory(nil), nil)
-	must(t, err)
-	if _, err := oauth2.New(issuer, memory.New(nil), &oauth2.Options{InsecureChosenSecrets: plain{}, Limiter: l, InsecureNoLimiter: true}); err == nil {
+	oauthtest.Must(t, err)
+	if _, err := oauthtest.New(oauthtest.Issuer, memory.New(nil), &oauthtest.Options{InsecureChosenSecrets: plain{}, Limiter: l, InsecureNoLimiter: true}); err == nil {
 		t.Error("a limiter and none were accepted")
 	}
 }

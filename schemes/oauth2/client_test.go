@@ -4,13 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 func TestCheckClient(t *testing.T) {
 	good := storage.Client{
-		ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, RedirectURIs: []string{redirect},
+		ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, RedirectURIs: []string{oauthtest.Redirect},
 		Scopes: []string{"read"}, Default: []string{"read"},
 	}
 	if err := oauth2.CheckClient(good); err != nil {
@@ -18,7 +19,7 @@ func TestCheckClient(t *testing.T) {
 	}
 	for want, change := range map[string]func(*storage.Client){
 		"method":             func(c *storage.Client) { c.Method = "client_secret_jwt" },
-		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{redirect + "#x"} },
+		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{oauthtest.Redirect + "#x"} },
 		"http is for":        func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
 		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
 		"act for itself":     func(c *storage.Client) { c.Method, c.Grants = oauth2.None, []string{oauth2.ClientCredentials} },

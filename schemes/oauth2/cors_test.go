@@ -8,19 +8,19 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-func corsWorld(t *testing.T, origins ...string) *provider {
+func corsWorld(t *testing.T, origins ...string) *oauthtest.Provider {
 	t.Helper()
 	ring, err := keys.NewRing(keys.Generate())
-	must(t, err)
-	return newProvider(t, memory.New(nil), jose.ES256, func(o *oauth2.Options) {
+	oauthtest.Must(t, err)
+	return oauthtest.NewProvider(t, memory.New(nil), jose.ES256, func(o *oauthtest.Options) {
 		o.Origins, o.Keys = origins, ring
-		o.Registration = &oauth2.Registration{Allow: func(*http.Request) error { return authn.Throttled(0) }}
+		o.Registration = &oauthtest.Registration{Allow: func(*http.Request) error { return authn.Throttled(0) }}
 	})
 }
 
@@ -123,8 +123,8 @@ func TestOrigins(t *testing.T) {
 		})
 	}
 	t.Run("edge_B04/keys down", func(t *testing.T) {
-		w.keys.down = true
-		defer func() { w.keys.down = false }()
+		w.Keys.Down = true
+		defer func() { w.Keys.Down = false }()
 		if rec := from(w.JWKS(), "GET", page); rec.Code != 503 || rec.Header().Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%d %v", rec.Code, rec.Header())
 		}

@@ -16,6 +16,7 @@ import (
 	gormsqlite "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -31,7 +32,7 @@ type cuts struct {
 
 func (c *cuts) hit() error {
 	if c.n.Add(1) == c.fail.Load() {
-		return errDown
+		return oauthtest.ErrDown
 	}
 	return nil
 }
@@ -50,7 +51,7 @@ type cutConn struct {
 
 func (c *cutConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if strings.HasPrefix(query, "DELETE") && strings.HasSuffix(query, " LIMIT ?)") {
-		return nil, errDown // one insert of 64 removes expired records; that it can not is nobody's fault
+		return nil, oauthtest.ErrDown // one insert of 64 removes expired records; that it can not is nobody's fault
 	}
 	if err := c.c.hit(); err != nil {
 		return nil, err
@@ -107,17 +108,17 @@ func (t *cutTx) Commit() error {
 func newCuts(t *testing.T) (*gormstore.Store, *cuts) {
 	t.Helper()
 	plain, err := sql.Open("sqlite3", "")
-	must(t, err)
-	must(t, plain.Close())
+	oauthtest.Must(t, err)
+	oauthtest.Must(t, plain.Close())
 	c := &cuts{driver: plain.Driver(), dsn: "file:" + filepath.Join(t.TempDir(), "db") + "?_journal_mode=WAL&_txlock=immediate&_busy_timeout=1000"}
 	pool := sql.OpenDB(c)
 	t.Cleanup(func() { _ = pool.Close() })
 	db, err := gorm.Open(gormsqlite.New(gormsqlite.Config{Conn: pool}), gormstore.Config())
-	must(t, err)
+	oauthtest.Must(t, err)
 	s, err := gormstore.New(db, nil)
-	must(t, err)
+	oauthtest.Must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	must(t, s.Migrate(t.Context()))
+	oauthtest.Must(t, s.Migrate(t.Context()))
 	return s, c
 }
 
@@ -125,99 +126,101 @@ func newCuts(t *testing.T) (*gormstore.Store, *cuts) {
 // page is good for once may be used up by then: its user begins again.
 func TestCuts(t *testing.T) {
 	s, c := newCuts(t)
-	p := newProvider(t, s, jose.ES256, func(o *oauth2.Options) {
-		o.Keys, o.DPoP, o.RememberConsent = newRing(t, []byte("a master key of thirty-two bytes")), &oauth2.DPoP{}, time.Hour
-		o.Registration = &oauth2.Registration{Allow: func(*http.Request) error { return nil }, Scopes: []string{"read"}}
+	p := oauthtest.NewProvider(t, s, jose.ES256, func(o *oauthtest.Options) {
+		o.Keys, o.DPoP, o.RememberConsent = oauthtest.NewRing(t, []byte("a master key of thirty-two bytes")), &oauthtest.DPoP{}, time.Hour
+		o.Registration = &oauthtest.Registration{Allow: func(*http.Request) error { return nil }, Scopes: []string{"read"}}
 	})
-	must(t, s.CreateClient(t.Context(), storage.Client{ID: "tv", Method: oauth2.None, Grants: []string{oauth2.DeviceCode, oauth2.RefreshToken}, Scopes: []string{"read", "openid"}}))
+	oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "tv", Method: oauth2.None, Grants: []string{oauth2.DeviceCode, oauth2.RefreshToken}, Scopes: []string{"read", "openid"}}))
 	wide := func(c *storage.Code) { c.Scopes = []string{"read", "openid"} }
-	key, alice := p.prover(), p.alice("s1")
-	page := func(rec *httptest.ResponseRecorder) reply {
-		return reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
+	key, alice := p.NewProver(), p.Alice("s1")
+	page := func(rec *httptest.ResponseRecorder) oauthtest.Reply {
+		return oauthtest.Reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
 	}
 	// Each makes what a request needs, and returns the request.
-	for name, begin := range map[string]func() func() reply{
-		"code": func() func() reply {
-			code := p.code("app", wide)
-			return func() reply { return p.exchange("app", code) }
+	for name, begin := range map[string]func() func() oauthtest.Reply{
+		"code": func() func() oauthtest.Reply {
+			code := p.Code("app", wide)
+			return func() oauthtest.Reply { return p.Exchange("app", code) }
 		},
-		"wrong verifier": func() func() reply {
-			code := p.code("app", wide)
-			return func() reply {
-				return p.post(p.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", redirect, "code_verifier", strings.Repeat("x", 43))
+		"wrong verifier": func() func() oauthtest.Reply {
+			code := p.Code("app", wide)
+			return func() oauthtest.Reply {
+				return p.Post(p.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", oauthtest.Redirect, "code_verifier", strings.Repeat("x", 43))
 			}
 		},
-		"refresh": func() func() reply {
-			got := p.exchange("app", p.code("app", wide))
-			return func() reply { return p.refreshes("app", got.Refresh) }
+		"refresh": func() func() oauthtest.Reply {
+			got := p.Exchange("app", p.Code("app", wide))
+			return func() oauthtest.Reply { return p.Refreshes("app", got.Refresh) }
 		},
-		"reuse": func() func() reply {
-			got := p.exchange("app", p.code("app", wide))
-			p.refreshes("app", p.refreshes("app", got.Refresh).Refresh)
-			return func() reply { return p.refreshes("app", got.Refresh) }
+		"reuse": func() func() oauthtest.Reply {
+			got := p.Exchange("app", p.Code("app", wide))
+			p.Refreshes("app", p.Refreshes("app", got.Refresh).Refresh)
+			return func() oauthtest.Reply { return p.Refreshes("app", got.Refresh) }
 		},
-		"device": func() func() reply {
-			b := p.begin("scope", "read openid")
-			p.decides(alice, b.User, "allow")
-			return func() reply { return p.poll("tv", b.Device) }
+		"device": func() func() oauthtest.Reply {
+			b := p.Begin("scope", "read openid")
+			p.Decides(alice, b.User, "allow")
+			return func() oauthtest.Reply { return p.Poll("tv", b.Device) }
 		},
-		"device page": func() func() reply {
-			b := p.begin("scope", "read openid")
-			return func() reply { return page(p.device(alice, "POST", "user_code="+b.User)) }
+		"device page": func() func() oauthtest.Reply {
+			b := p.Begin("scope", "read openid")
+			return func() oauthtest.Reply { return page(p.DevicePage(alice, "POST", "user_code="+b.User)) }
 		},
-		"device decision": func() func() reply {
-			b := p.begin("scope", "read openid")
-			handle := handleOf(t, p.device(alice, "POST", "user_code="+b.User))
-			return func() reply { return page(p.device(alice, "POST", "decision=allow&handle="+handle)) }
+		"device decision": func() func() oauthtest.Reply {
+			b := p.Begin("scope", "read openid")
+			handle := oauthtest.HandleOf(t, p.DevicePage(alice, "POST", "user_code="+b.User))
+			return func() oauthtest.Reply { return page(p.DevicePage(alice, "POST", "decision=allow&handle="+handle)) }
 		},
-		"device authorization": func() func() reply {
-			return func() reply { return p.post(p.DeviceAuthorization(), "", "client_id", "tv") }
+		"device authorization": func() func() oauthtest.Reply {
+			return func() oauthtest.Reply { return p.Post(p.DeviceAuthorization(), "", "client_id", "tv") }
 		},
-		"client credentials": func() func() reply {
-			return func() reply { return p.post(p.Token(), "app", "grant_type", "client_credentials") }
+		"client credentials": func() func() oauthtest.Reply {
+			return func() oauthtest.Reply { return p.Post(p.Token(), "app", "grant_type", "client_credentials") }
 		},
-		"revoke refresh": func() func() reply {
-			got := p.exchange("app", p.code("app", wide))
-			return func() reply { return p.post(p.Revoke(), "app", "token", got.Refresh) }
+		"revoke refresh": func() func() oauthtest.Reply {
+			got := p.Exchange("app", p.Code("app", wide))
+			return func() oauthtest.Reply { return p.Post(p.Revoke(), "app", "token", got.Refresh) }
 		},
-		"revoke access": func() func() reply {
-			got := p.exchange("app", p.code("app", wide))
-			return func() reply { return p.post(p.Revoke(), "app", "token", got.Access) }
+		"revoke access": func() func() oauthtest.Reply {
+			got := p.Exchange("app", p.Code("app", wide))
+			return func() oauthtest.Reply { return p.Post(p.Revoke(), "app", "token", got.Access) }
 		},
-		"introspect": func() func() reply {
-			got := p.exchange("app", p.code("app", wide))
-			return func() reply { return p.post(p.Introspect(), "app", "token", got.Access) }
+		"introspect": func() func() oauthtest.Reply {
+			got := p.Exchange("app", p.Code("app", wide))
+			return func() oauthtest.Reply { return p.Post(p.Introspect(), "app", "token", got.Access) }
 		},
-		"push": func() func() reply {
-			return func() reply {
-				return p.post(p.Push(), "app", "response_type", "code", "redirect_uri", redirect, "code_challenge", challengeOf(verifier), "code_challenge_method", "S256")
+		"push": func() func() oauthtest.Reply {
+			return func() oauthtest.Reply {
+				return p.Post(p.Push(), "app", "response_type", "code", "redirect_uri", oauthtest.Redirect, "code_challenge", oauthtest.ChallengeOf(oauthtest.Verifier), "code_challenge_method", "S256")
 			}
 		},
-		"pushed": func() func() reply {
-			q := p.pushed()
-			return func() reply { return page(p.authorize(alice, "GET", q, "")) }
+		"pushed": func() func() oauthtest.Reply {
+			q := p.Pushed()
+			return func() oauthtest.Reply { return page(p.Authorizes(alice, "GET", q, "")) }
 		},
-		"ask": func() func() reply {
-			return func() reply { return page(p.authorize(alice, "GET", query("app", "scope", "openid"), "")) }
-		},
-		"allow": func() func() reply {
-			handle := handleOf(t, p.authorize(alice, "GET", query("app", "scope", "openid", "prompt", "consent"), ""))
-			return func() reply { return page(p.authorize(alice, "POST", "", "decision=allow&handle="+handle)) }
-		},
-		"register": func() func() reply {
-			return func() reply {
-				return p.manages("POST", "/oauth2/register", "", `{"redirect_uris":["https://new.example/cb"]}`).reply
+		"ask": func() func() oauthtest.Reply {
+			return func() oauthtest.Reply {
+				return page(p.Authorizes(alice, "GET", oauthtest.Query("app", "scope", "openid"), ""))
 			}
 		},
-		"change": func() func() reply {
-			one := p.manages("POST", "/oauth2/register", "", `{"redirect_uris":["https://new.example/cb"]}`)
-			return func() reply {
-				return p.manages("PUT", "/oauth2/register/"+one.ID, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/2"]}`).reply
+		"allow": func() func() oauthtest.Reply {
+			handle := oauthtest.HandleOf(t, p.Authorizes(alice, "GET", oauthtest.Query("app", "scope", "openid", "prompt", "consent"), ""))
+			return func() oauthtest.Reply { return page(p.Authorizes(alice, "POST", "", "decision=allow&handle="+handle)) }
+		},
+		"register": func() func() oauthtest.Reply {
+			return func() oauthtest.Reply {
+				return p.Manages("POST", "/oauth2/register", "", `{"redirect_uris":["https://new.example/cb"]}`).Reply
 			}
 		},
-		"proof": func() func() reply {
-			got := key.exchange("app", p.code("app", wide))
-			return func() reply { return page(p.calls("DPoP", got.Access, key.at(got.Access, nil))) }
+		"change": func() func() oauthtest.Reply {
+			one := p.Manages("POST", "/oauth2/register", "", `{"redirect_uris":["https://new.example/cb"]}`)
+			return func() oauthtest.Reply {
+				return p.Manages("PUT", "/oauth2/register/"+one.ID, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/2"]}`).Reply
+			}
+		},
+		"proof": func() func() oauthtest.Reply {
+			got := key.Exchange("app", p.Code("app", wide))
+			return func() oauthtest.Reply { return page(p.Calls("DPoP", got.Access, key.At(got.Access, nil))) }
 		},
 	} {
 		t.Run("attack_221_"+name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package oauth2_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -19,160 +19,83 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-func newRing(t *testing.T, masters ...[]byte) *keys.Ring {
-	t.Helper()
-	ring, err := keys.NewRing(masters...)
-	must(t, err)
-	return ring
-}
-
-// newDevices is newWorld with the device grant and the clients "tv" and "radio", both public.
-func newDevices(t *testing.T, s store, change func(*oauth2.Options)) *world {
-	t.Helper()
-	w := newWorld(t, s, func(o *oauth2.Options) {
-		withSessions(o)
-		o.Keys = newRing(t, keys.Generate())
-		if change != nil {
-			change(o)
-		}
-	})
-	for _, id := range []string{"tv", "radio"} {
-		must(t, s.CreateClient(t.Context(), storage.Client{
-			ID: id, Name: "Big <" + id + ">", Method: oauth2.None, Trusted: true, Grants: []string{oauth2.DeviceCode, oauth2.RefreshToken}, Scopes: []string{"read", "write"},
-			Resources: []string{"https://api.example", "https://files.example"},
-		}))
-	}
-	return w
-}
-
-// begun is the answer of the device authorization endpoint.
-type begun struct {
-	Device   string `json:"device_code"`
-	User     string `json:"user_code"`
-	Page     string `json:"verification_uri"`
-	Complete string `json:"verification_uri_complete"`
-	Expires  int    `json:"expires_in"`
-	Interval int    `json:"interval"`
-}
-
-func (w *world) begin(pairs ...string) (b begun) {
-	w.t.Helper()
-	got := w.post(w.DeviceAuthorization(), "", append([]string{"client_id", "tv"}, pairs...)...)
-	if err := json.Unmarshal([]byte(got.Body), &b); err != nil || got.Status != 200 {
-		w.t.Fatalf("%d %s", got.Status, got.Body)
-	}
-	return b
-}
-
-func (w *world) poll(client, code string, pairs ...string) reply {
-	return w.post(w.Token(), "", append([]string{"grant_type", oauth2.DeviceCode, "client_id", client, "device_code", code}, pairs...)...)
-}
-
-// device sends a request to the page as that identity, nil for nobody: a GET with a query, or
-// a POST with a body.
-func (w *world) device(id *authn.Identity, method, text string) *httptest.ResponseRecorder {
-	return w.deviceFrom(id, "192.0.2.1:1234", method, text)
-}
-
-func (w *world) deviceFrom(id *authn.Identity, addr, method, text string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", issuer+"/oauth2/device", strings.NewReader(text))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if method != "POST" {
-		r = httptest.NewRequest(method, issuer+"/oauth2/device?"+text, nil)
-	}
-	r.RemoteAddr = addr
-	if id != nil {
-		r = authntest.As(r, *id)
-	}
-	rec := httptest.NewRecorder()
-	w.Device("/login").ServeHTTP(rec, r)
-	return rec
-}
-
-// decides types the code and answers the page.
-func (w *world) decides(id *authn.Identity, code, decision string) *httptest.ResponseRecorder {
-	w.t.Helper()
-	handle := handleOf(w.t, w.device(id, "POST", "user_code="+code))
-	return w.device(id, "POST", "handle="+handle+"&decision="+decision)
-}
-
 func TestDevice(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newDevices(t, s, nil)
-		alice := w.alice("s1")
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewDevices(t, s, nil)
+		alice := w.Alice("s1")
 		t.Run("attack_178_polls", func(t *testing.T) {
-			b := w.begin("scope", "read")
+			b := w.Begin("scope", "read")
 			is := func(want string) {
 				t.Helper()
-				got := w.poll("tv", b.Device)
+				got := w.Poll("tv", b.Device)
 				if got.Error != want || want == "" && got.Status != 200 || want != "" && (got.Status != 400 || got.Access != "") || got.Header.Get("Cache-Control") != "no-store" {
 					t.Errorf("%d %s, want %q", got.Status, got.Body, want)
 				}
 			}
 			is("authorization_pending")
-			w.pass(5 * time.Second)
+			w.Pass(5 * time.Second)
 			is("authorization_pending")
-			w.pass(4 * time.Second)
+			w.Pass(4 * time.Second)
 			is("slow_down") // 10 seconds from now on
-			w.pass(9 * time.Second)
+			w.Pass(9 * time.Second)
 			is("slow_down") // 15
-			w.pass(15 * time.Second)
+			w.Pass(15 * time.Second)
 			is("authorization_pending")
 			for range 3 {
 				is("slow_down") // 30
 			}
-			w.pass(29 * time.Second)
+			w.Pass(29 * time.Second)
 			is("slow_down")
-			if rec := w.decides(alice, b.User, "allow"); rec.Code != 200 {
+			if rec := w.Decides(alice, b.User, "allow"); rec.Code != 200 {
 				t.Fatalf("%d %s", rec.Code, rec.Body)
 			}
 			is("")
 			is("invalid_grant")
-			w.pass(time.Hour)
+			w.Pass(time.Hour)
 			is("invalid_grant")
 
-			b = w.begin()
-			w.decides(alice, b.User, "deny")
+			b = w.Begin()
+			w.Decides(alice, b.User, "deny")
 			is("access_denied")
 			is("access_denied")
-			b = w.begin()
-			w.pass(10*time.Minute - time.Microsecond)
+			b = w.Begin()
+			w.Pass(10*time.Minute - time.Microsecond)
 			is("authorization_pending")
-			w.pass(time.Microsecond)
+			w.Pass(time.Microsecond)
 			is("expired_token")
-			b = w.begin()
-			w.decides(alice, b.User, "allow")
-			w.pass(10 * time.Minute)
+			b = w.Begin()
+			w.Decides(alice, b.User, "allow")
+			w.Pass(10 * time.Minute)
 			is("expired_token")
 		})
 		t.Run("attack_182_another_client", func(t *testing.T) {
-			b := w.begin()
+			b := w.Begin()
 			for range 2 {
-				if got := w.poll("radio", b.Device); got.Status != 400 || got.Error != "invalid_grant" {
+				if got := w.Poll("radio", b.Device); got.Status != 400 || got.Error != "invalid_grant" {
 					t.Errorf("%d %s", got.Status, got.Body)
 				}
 			}
-			if got := w.poll("tv", b.Device); got.Error != "authorization_pending" {
+			if got := w.Poll("tv", b.Device); got.Error != "authorization_pending" {
 				t.Errorf("%s: another client's polls count for nothing", got.Body)
 			}
-			w.decides(alice, b.User, "allow")
-			if got := w.poll("radio", b.Device); got.Error != "invalid_grant" {
+			w.Decides(alice, b.User, "allow")
+			if got := w.Poll("radio", b.Device); got.Error != "invalid_grant" {
 				t.Errorf("approved: %s", got.Body)
 			}
-			if got := w.poll("tv", b.Device); got.Status != 200 {
+			if got := w.Poll("tv", b.Device); got.Status != 200 {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
 		})
 		t.Run("attack_179_concurrent_polls", func(t *testing.T) {
-			b := w.begin("scope", "read write", "resource", "https://api.example")
-			w.decides(alice, b.User, "allow")
-			got := make([]reply, 64)
+			b := w.Begin("scope", "read write", "resource", "https://api.example")
+			w.Decides(alice, b.User, "allow")
+			got := make([]oauthtest.Reply, 64)
 			var wg sync.WaitGroup
 			for i := range got {
-				wg.Go(func() { got[i] = w.poll("tv", b.Device) })
+				wg.Go(func() { got[i] = w.Poll("tv", b.Device) })
 			}
 			wg.Wait()
-			var won []reply
+			var won []oauthtest.Reply
 			for _, r := range got {
 				switch {
 				case r.Status == 200:
@@ -181,27 +104,27 @@ func TestDevice(t *testing.T) {
 					t.Errorf("%d %s", r.Status, r.Body)
 				}
 			}
-			if len(won) != 1 || w.status(won[0].Access) != 200 || won[0].Scope != "read write" {
+			if len(won) != 1 || w.Status(won[0].Access) != 200 || won[0].Scope != "read write" {
 				t.Fatalf("%+v", won)
 			}
-			if next := w.post(w.Token(), "", "grant_type", "refresh_token", "client_id", "tv", "refresh_token", won[0].Refresh); next.Status != 200 || w.status(next.Access) != 200 {
+			if next := w.Post(w.Token(), "", "grant_type", "refresh_token", "client_id", "tv", "refresh_token", won[0].Refresh); next.Status != 200 || w.Status(next.Access) != 200 {
 				t.Errorf("%+v", next)
 			}
 		})
 		t.Run("logged out in between", func(t *testing.T) {
-			alice := w.alice("s1")
-			b, late := w.begin(), w.begin()
-			w.decides(alice, b.User, "allow")
-			handle := handleOf(t, w.device(alice, "POST", "user_code="+late.User))
-			_, err := w.s.BumpEpoch(t.Context(), "id-alice")
-			must(t, err)
-			if got := w.poll("tv", b.Device); got.Error != "invalid_grant" {
+			alice := w.Alice("s1")
+			b, late := w.Begin(), w.Begin()
+			w.Decides(alice, b.User, "allow")
+			handle := oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+late.User))
+			_, err := w.DB.BumpEpoch(t.Context(), "id-alice")
+			oauthtest.Must(t, err)
+			if got := w.Poll("tv", b.Device); got.Error != "invalid_grant" {
 				t.Errorf("%s", got.Body)
 			}
-			if rec := w.device(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 403 {
+			if rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 403 {
 				t.Errorf("%d", rec.Code)
 			}
-			if got := w.poll("tv", late.Device); got.Error != "authorization_pending" {
+			if got := w.Poll("tv", late.Device); got.Error != "authorization_pending" {
 				t.Errorf("%s", got.Body)
 			}
 		})
@@ -209,19 +132,19 @@ func TestDevice(t *testing.T) {
 }
 
 func TestDevicePage(t *testing.T) {
-	w := newDevices(t, memory.New(nil), nil)
-	alice := w.alice("s1")
+	w := oauthtest.NewDevices(t, memory.New(nil), nil)
+	alice := w.Alice("s1")
 	t.Run("attack_181_link", func(t *testing.T) {
-		b := w.begin("scope", "write")
-		if b.Page != issuer+"/oauth2/device" || b.Complete != b.Page+"?user_code="+b.User || b.Expires != 600 || b.Interval != 5 || len(b.User) != 9 || b.User[4] != '-' {
+		b := w.Begin("scope", "write")
+		if b.Page != oauthtest.Issuer+"/oauth2/device" || b.Complete != b.Page+"?user_code="+b.User || b.Expires != 600 || b.Interval != 5 || len(b.User) != 9 || b.User[4] != '-' {
 			t.Errorf("%+v", b)
 		}
-		rec := w.device(alice, "GET", strings.TrimPrefix(b.Complete, b.Page+"?")+"&decision=allow")
+		rec := w.DevicePage(alice, "GET", strings.TrimPrefix(b.Complete, b.Page+"?")+"&decision=allow")
 		if rec.Code != 200 || !strings.Contains(rec.Body.String(), `name="user_code" value="`+b.User+`"`) || strings.Contains(rec.Body.String(), `name="decision"`) {
 			t.Errorf("%d %s: a form for the code and nothing more", rec.Code, rec.Body)
 		}
-		rec = w.device(alice, "POST", "user_code="+b.User+"&decision=allow") // though the client is trusted
-		handle := handleOf(t, rec)
+		rec = w.DevicePage(alice, "POST", "user_code="+b.User+"&decision=allow") // though the client is trusted
+		handle := oauthtest.HandleOf(t, rec)
 		for _, text := range []string{b.User, "Big &lt;tv&gt;", "alice", "Write", "began this yourself", `name="decision" value="allow"`, `name="decision" value="deny"`, `name="csrfmiddlewaretoken" value="token of id-alice"`} {
 			if !strings.Contains(rec.Body.String(), text) {
 				t.Errorf("the page does not say %q", text)
@@ -230,53 +153,53 @@ func TestDevicePage(t *testing.T) {
 		if csp := rec.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "form-action") || rec.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%v", rec.Header())
 		}
-		if got := w.poll("tv", b.Device); got.Error != "authorization_pending" {
+		if got := w.Poll("tv", b.Device); got.Error != "authorization_pending" {
 			t.Errorf("before the decision: %s", got.Body)
 		}
-		w.take()
-		if rec := w.device(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 200 || w.take() != "authorized" {
+		w.Take()
+		if rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 200 || w.Take() != "authorized" {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
-		got := w.poll("tv", b.Device)
-		if id, err := w.identity(got.Access); err != nil || id.Subject != "id-alice" || id.Client != "tv" || len(id.Roles) != 0 || got.Scope != "write" || w.take() != "granted" {
+		got := w.Poll("tv", b.Device)
+		if id, err := w.Identity(got.Access); err != nil || id.Subject != "id-alice" || id.Client != "tv" || len(id.Roles) != 0 || got.Scope != "write" || w.Take() != "granted" {
 			t.Errorf("%+v, %v", id, err)
 		}
 	})
 	t.Run("bound", func(t *testing.T) {
-		b := w.begin()
+		b := w.Begin()
 		bob, scoped := *alice, *alice
 		bob.Subject, scoped.Scopes = "id-bob", []string{"read"}
-		handle := handleOf(t, w.device(alice, "POST", "user_code="+b.User))
-		for what, id := range map[string]*authn.Identity{"another session": w.alice("s2"), "another user": &bob, "limited": &scoped} {
-			if rec := w.device(id, "POST", "handle="+handle+"&decision=allow"); rec.Code != 403 {
+		handle := oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+b.User))
+		for what, id := range map[string]*authn.Identity{"another session": w.Alice("s2"), "another user": &bob, "limited": &scoped} {
+			if rec := w.DevicePage(id, "POST", "handle="+handle+"&decision=allow"); rec.Code != 403 {
 				t.Errorf("%s: %d", what, rec.Code)
 			}
 		}
-		other := handleOf(t, w.authorize(alice, "GET", query("app"), ""))
-		if rec := w.device(alice, "POST", "handle="+other+"&decision=allow"); rec.Code != 403 {
+		other := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("app"), ""))
+		if rec := w.DevicePage(alice, "POST", "handle="+other+"&decision=allow"); rec.Code != 403 {
 			t.Errorf("the consent page's handle: %d", rec.Code)
 		}
-		if rec := w.authorize(alice, "POST", "", "handle="+handle+"&decision=allow"); rec.Code != 403 {
+		if rec := w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow"); rec.Code != 403 {
 			t.Errorf("the consent page with a handle of this one: %d", rec.Code)
 		}
-		if rec := w.device(alice, "POST", "handle="+handle+"&decision=perhaps"); rec.Code != 400 {
+		if rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=perhaps"); rec.Code != 400 {
 			t.Errorf("no decision: %d", rec.Code)
 		}
 		for _, body := range []string{"handle=" + handle + "&decision=allow", "handle=x&decision=allow", "handle=&decision=allow"} {
-			if rec := w.device(alice, "POST", body); rec.Code != 400 {
+			if rec := w.DevicePage(alice, "POST", body); rec.Code != 400 {
 				t.Errorf("%.12s: %d", body, rec.Code)
 			}
 		}
-		first, second := handleOf(t, w.device(alice, "POST", "user_code="+b.User)), handleOf(t, w.device(alice, "POST", "user_code="+b.User))
-		w.device(alice, "POST", "handle="+first+"&decision=deny")
-		if rec := w.device(alice, "POST", "handle="+second+"&decision=allow"); rec.Code != 400 || w.poll("tv", b.Device).Error != "access_denied" {
+		first, second := oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+b.User)), oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+b.User))
+		w.DevicePage(alice, "POST", "handle="+first+"&decision=deny")
+		if rec := w.DevicePage(alice, "POST", "handle="+second+"&decision=allow"); rec.Code != 400 || w.Poll("tv", b.Device).Error != "access_denied" {
 			t.Errorf("denied, then allowed: %d", rec.Code)
 		}
-		b = w.begin()
-		w.pass(9 * time.Minute)
-		handle = handleOf(t, w.device(alice, "POST", "user_code="+b.User))
-		w.pass(time.Minute)
-		if rec := w.device(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 400 {
+		b = w.Begin()
+		w.Pass(9 * time.Minute)
+		handle = oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+b.User))
+		w.Pass(time.Minute)
+		if rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 400 {
 			t.Errorf("expired meanwhile: %d", rec.Code)
 		}
 	})
@@ -284,7 +207,7 @@ func TestDevicePage(t *testing.T) {
 		for _, q := range []struct{ method, text, next string }{
 			{"GET", "user_code=BCDF-GHJK", "/oauth2/device?user_code=BCDF-GHJK"}, {"GET", "", "/oauth2/device"}, {"POST", "user_code=BCDF-GHJK", "/oauth2/device"},
 		} {
-			if rec := w.device(nil, q.method, q.text); rec.Code != 303 || rec.Header().Get("Location") != "/login?next="+url.QueryEscape(q.next) {
+			if rec := w.DevicePage(nil, q.method, q.text); rec.Code != 303 || rec.Header().Get("Location") != "/login?next="+url.QueryEscape(q.next) {
 				t.Errorf("%d to %q", rec.Code, rec.Header().Get("Location"))
 			}
 		}
@@ -292,59 +215,59 @@ func TestDevicePage(t *testing.T) {
 		scoped.Scopes = []string{"read"}
 		for _, id := range []*authn.Identity{&scoped, {Subject: "id-alice", Scheme: "basic"}} {
 			for _, method := range []string{"GET", "POST"} {
-				if rec := w.device(id, method, "user_code=x"); rec.Code != 403 {
+				if rec := w.DevicePage(id, method, "user_code=x"); rec.Code != 403 {
 					t.Errorf("%s by %s: %d", method, id.Scheme, rec.Code)
 				}
 			}
 		}
-		if rec := w.device(alice, "PUT", ""); rec.Code != 405 || rec.Header().Get("Allow") != "GET, POST" {
+		if rec := w.DevicePage(alice, "PUT", ""); rec.Code != 405 || rec.Header().Get("Allow") != "GET, POST" {
 			t.Errorf("%d %v", rec.Code, rec.Header())
 		}
-		if rec := w.device(alice, "GET", "user_code=%22%3E%3Cscript%3E"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `name="user_code" value=""`) {
+		if rec := w.DevicePage(alice, "GET", "user_code=%22%3E%3Cscript%3E"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `name="user_code" value=""`) {
 			t.Errorf("what is no code is not shown: %s", rec.Body)
 		}
 	})
 	t.Run("ended codes", func(t *testing.T) {
-		used, late := w.begin(), w.begin()
-		w.decides(alice, used.User, "allow")
-		if rec := w.device(alice, "POST", "user_code="+used.User); rec.Code != 400 {
+		used, late := w.Begin(), w.Begin()
+		w.Decides(alice, used.User, "allow")
+		if rec := w.DevicePage(alice, "POST", "user_code="+used.User); rec.Code != 400 {
 			t.Errorf("decided: %d", rec.Code)
 		}
-		w.pass(10 * time.Minute)
-		if rec := w.device(alice, "POST", "user_code="+late.User); rec.Code != 400 {
+		w.Pass(10 * time.Minute)
+		if rec := w.DevicePage(alice, "POST", "user_code="+late.User); rec.Code != 400 {
 			t.Errorf("expired: %d", rec.Code)
 		}
 	})
 	t.Run("clients", func(t *testing.T) {
-		b := w.begin()
-		c, err := w.s.ClientByID(t.Context(), "tv")
-		must(t, err)
+		b := w.Begin()
+		c, err := w.DB.ClientByID(t.Context(), "tv")
+		oauthtest.Must(t, err)
 		c.Grants = []string{oauth2.DeviceCode}
-		must(t, w.s.UpdateClient(t.Context(), c))
-		w.decides(alice, b.User, "allow")
-		if got := w.poll("tv", b.Device); got.Status != 200 || got.Refresh != "" {
+		oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
+		w.Decides(alice, b.User, "allow")
+		if got := w.Poll("tv", b.Device); got.Status != 200 || got.Refresh != "" {
 			t.Errorf("without the refresh grant: %+v", got)
 		}
-		b = w.begin()
+		b = w.Begin()
 		c.Disabled = true
-		must(t, w.s.UpdateClient(t.Context(), c))
-		if rec := w.device(alice, "POST", "user_code="+b.User); rec.Code != 400 {
+		oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
+		if rec := w.DevicePage(alice, "POST", "user_code="+b.User); rec.Code != 400 {
 			t.Errorf("%d", rec.Code)
 		}
 		c.Disabled = false
-		must(t, w.s.UpdateClient(t.Context(), c))
+		oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
 	})
 	t.Run("faults", func(t *testing.T) {
-		b := w.begin()
-		w.s.fail.Store(true)
-		defer w.s.fail.Store(false)
-		if rec := w.device(alice, "POST", "user_code="+b.User); rec.Code != 503 {
+		b := w.Begin()
+		w.DB.Fail.Store(true)
+		defer w.DB.Fail.Store(false)
+		if rec := w.DevicePage(alice, "POST", "user_code="+b.User); rec.Code != 503 {
 			t.Errorf("the page: %d", rec.Code)
 		}
-		if got := w.poll("tv", b.Device); got.Status != 503 {
+		if got := w.Poll("tv", b.Device); got.Status != 503 {
 			t.Errorf("a poll: %d", got.Status)
 		}
-		if got := w.post(w.DeviceAuthorization(), "", "client_id", "tv"); got.Status != 503 {
+		if got := w.Post(w.DeviceAuthorization(), "", "client_id", "tv"); got.Status != 503 {
 			t.Errorf("the beginning: %d", got.Status)
 		}
 	})
@@ -353,22 +276,22 @@ func TestDevicePage(t *testing.T) {
 // Few codes can be tried, and what is right is taken however it is typed.
 func TestUserCodes(t *testing.T) {
 	alice, bob := new(authn.Identity), authn.Identity{}
-	fresh := func(t *testing.T, s store, change func(*oauth2.Options)) *world {
-		w := newDevices(t, s, change)
-		must(t, s.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
-		alice = w.alice("s1")
+	fresh := func(t *testing.T, s oauthtest.Store, change func(*oauthtest.Options)) *oauthtest.World {
+		w := oauthtest.NewDevices(t, s, change)
+		oauthtest.Must(t, s.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
+		alice = w.Alice("s1")
 		bob = *alice
 		bob.Subject = "id-bob"
 		return w
 	}
 	t.Run("attack_180_guesses", func(t *testing.T) {
-		each(t, func(t *testing.T, s store) {
+		oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 			w := fresh(t, s, nil)
-			b := w.begin()
+			b := w.Begin()
 			statuses := make([]int, 64)
 			var wg sync.WaitGroup
 			for i := range statuses {
-				wg.Go(func() { statuses[i] = w.device(alice, "POST", "user_code=BCDF-GHJK").Code })
+				wg.Go(func() { statuses[i] = w.DevicePage(alice, "POST", "user_code=BCDF-GHJK").Code })
 			}
 			wg.Wait()
 			tried := 0
@@ -382,33 +305,33 @@ func TestUserCodes(t *testing.T) {
 			if tried != 10 {
 				t.Errorf("%d tries", tried)
 			}
-			rec := w.device(alice, "POST", "user_code="+b.User)
+			rec := w.DevicePage(alice, "POST", "user_code="+b.User)
 			if rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") != "900" {
 				t.Errorf("the right one then: %d, %v", rec.Code, rec.Header())
 			}
-			if rec := w.deviceFrom(alice, "198.51.100.7:1", "POST", "user_code="+b.User); rec.Code != http.StatusTooManyRequests {
+			if rec := w.DeviceFrom(alice, "198.51.100.7:1", "POST", "user_code="+b.User); rec.Code != http.StatusTooManyRequests {
 				t.Errorf("from elsewhere: %d", rec.Code)
 			}
-			if rec := w.device(&bob, "POST", "user_code="+b.User); rec.Code != http.StatusTooManyRequests {
+			if rec := w.DevicePage(&bob, "POST", "user_code="+b.User); rec.Code != http.StatusTooManyRequests {
 				t.Errorf("another user from there: %d", rec.Code)
 			}
-			handleOf(t, w.deviceFrom(&bob, "198.51.100.7:1", "POST", "user_code="+b.User))
-			w.pass(15 * time.Minute)
-			handleOf(t, w.device(alice, "POST", "user_code="+w.begin().User))
+			oauthtest.HandleOf(t, w.DeviceFrom(&bob, "198.51.100.7:1", "POST", "user_code="+b.User))
+			w.Pass(15 * time.Minute)
+			oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+w.Begin().User))
 		})
 	})
 	t.Run("attack_180_right_ones_cost_nothing", func(t *testing.T) {
 		w := fresh(t, memory.New(nil), nil)
 		for range 9 {
-			w.device(alice, "POST", "user_code=wrong")
+			w.DevicePage(alice, "POST", "user_code=wrong")
 		}
 		for range 20 {
-			handleOf(t, w.device(alice, "POST", "user_code="+w.begin().User))
+			oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+w.Begin().User))
 		}
-		if rec := w.device(alice, "POST", "user_code=wrong"); rec.Code != 400 {
+		if rec := w.DevicePage(alice, "POST", "user_code=wrong"); rec.Code != 400 {
 			t.Errorf("the tenth: %d", rec.Code)
 		}
-		if rec := w.device(alice, "POST", "user_code="+w.begin().User); rec.Code != http.StatusTooManyRequests {
+		if rec := w.DevicePage(alice, "POST", "user_code="+w.Begin().User); rec.Code != http.StatusTooManyRequests {
 			t.Errorf("after ten: %d", rec.Code)
 		}
 	})
@@ -421,36 +344,36 @@ func TestUserCodes(t *testing.T) {
 			0xff: {"TBZR-GSPK", []string{"TBZR-GSPK", "tbzr-gspk", "tbzrgspk", " t b z r – g s p k ", "t82r 65pk", "tbzr.gspk"}},
 			0x98: {"VSTV-QLNG", []string{"u5tu01n6", "USTVOING", "ustuolng"}},
 		} {
-			w := fresh(t, memory.New(nil), func(o *oauth2.Options) { o.Rand = all })
-			if b := w.begin(); b.User != code.shown {
+			w := fresh(t, memory.New(nil), func(o *oauthtest.Options) { o.Rand = all })
+			if b := w.Begin(); b.User != code.shown {
 				t.Fatalf("the test is for another code: %s", b.User)
 			}
 			for _, typed := range code.typed {
-				if rec := w.device(alice, "POST", "user_code="+url.QueryEscape(typed)); rec.Code != 200 || !strings.Contains(rec.Body.String(), code.shown) {
+				if rec := w.DevicePage(alice, "POST", "user_code="+url.QueryEscape(typed)); rec.Code != 200 || !strings.Contains(rec.Body.String(), code.shown) {
 					t.Errorf("%q: %d", typed, rec.Code)
 				}
-				must(t, w.s.TakeAuthRequest(t.Context(), storage.DigestOf(handle(all)))) // drawn alike
+				oauthtest.Must(t, w.DB.TakeAuthRequest(t.Context(), storage.DigestOf(handle(all)))) // drawn alike
 			}
 		}
 		for _, typed := range []string{"WLHB-PSK", "WLHB-PSKGG", "WLHB-PSKH", "WLHB-PSKÄ", strings.Repeat("-", 60) + "WLHBPSKG"} {
-			if rec := w.device(alice, "POST", "user_code="+url.QueryEscape(typed)); rec.Code != 400 {
+			if rec := w.DevicePage(alice, "POST", "user_code="+url.QueryEscape(typed)); rec.Code != 400 {
 				t.Errorf("%q: %d", typed, rec.Code)
 			}
 		}
-		if rec := w.device(alice, "POST", "user_code="); rec.Code != 400 {
+		if rec := w.DevicePage(alice, "POST", "user_code="); rec.Code != 400 {
 			t.Errorf("nothing: %d", rec.Code)
 		}
 	})
 	t.Run("sources", func(t *testing.T) {
 		proxies, err := authn.NewTrustedProxies("192.0.2.0/24")
-		must(t, err)
-		w := fresh(t, memory.New(nil), func(o *oauth2.Options) { o.Proxies = proxies })
+		oauthtest.Must(t, err)
+		w := fresh(t, memory.New(nil), func(o *oauthtest.Options) { o.Proxies = proxies })
 		send := func(from string) int {
-			r := httptest.NewRequest("POST", issuer+"/oauth2/device", strings.NewReader("user_code=wrong"))
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/oauth2/device", strings.NewReader("user_code=wrong"))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("X-Forwarded-For", from)
 			id := bob
-			id.Subject = "id-" + from[len(from)-1:] + string(rune('a'+w.n.Add(1)))
+			id.Subject = "id-" + from[len(from)-1:] + string(rune('a'+w.N.Add(1)))
 			rec := httptest.NewRecorder()
 			w.Device("/login").ServeHTTP(rec, authntest.As(r, id))
 			return rec.Code
@@ -465,15 +388,15 @@ func TestUserCodes(t *testing.T) {
 	t.Run("key rotation", func(t *testing.T) {
 		s := memory.New(nil)
 		old, next := keys.Generate(), keys.Generate()
-		w := fresh(t, s, func(o *oauth2.Options) { o.Keys = newRing(t, old) })
-		b := w.begin()
+		w := fresh(t, s, func(o *oauthtest.Options) { o.Keys = oauthtest.NewRing(t, old) })
+		b := w.Begin()
 		for want, masters := range map[int][][]byte{200: {next, old}, 400: {next}} {
-			opts := oauth2.Options{Scopes: map[string]string{"read": ""}, Keys: newRing(t, masters...), Clock: w.clock}
-			withSessions(&opts)
+			opts := oauthtest.Options{Scopes: map[string]string{"read": ""}, Keys: oauthtest.NewRing(t, masters...), Clock: w.Clock}
+			oauthtest.WithSessions(&opts)
 			var err error
-			w.Server, err = oauth2.New(issuer, s, &opts)
-			must(t, err)
-			if rec := w.device(alice, "POST", "user_code="+b.User); rec.Code != want {
+			w.Server, err = oauthtest.New(oauthtest.Issuer, s, &opts)
+			oauthtest.Must(t, err)
+			if rec := w.DevicePage(alice, "POST", "user_code="+b.User); rec.Code != want {
 				t.Errorf("%d, want %d", rec.Code, want)
 			}
 		}
@@ -498,9 +421,9 @@ func handle(c constant) string {
 }
 
 func TestDeviceAuthorization(t *testing.T) {
-	w := newDevices(t, memory.New(nil), nil)
+	w := oauthtest.NewDevices(t, memory.New(nil), nil)
 	t.Run("attack_072_no_store", func(t *testing.T) {
-		if got := w.post(w.DeviceAuthorization(), "", "client_id", "tv"); got.Status != 200 || got.Header.Get("Cache-Control") != "no-store" {
+		if got := w.Post(w.DeviceAuthorization(), "", "client_id", "tv"); got.Status != 200 || got.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%d %v", got.Status, got.Header)
 		}
 	})
@@ -512,68 +435,68 @@ func TestDeviceAuthorization(t *testing.T) {
 		"scope": {"invalid_scope", []string{"client_id", "tv", "scope", "admin"}}, "resource": {"invalid_target", []string{"client_id", "tv", "resource", "https://other.example"}},
 		"twice": {"invalid_request", []string{"client_id", "tv", "scope", "read", "scope", "read"}},
 	} {
-		if got := w.post(w.DeviceAuthorization(), "", c.pairs...); got.Error != c.want || got.Status < 400 {
+		if got := w.Post(w.DeviceAuthorization(), "", c.pairs...); got.Error != c.want || got.Status < 400 {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
-	r := httptest.NewRequest("GET", issuer+"/oauth2/device_authorization", nil)
-	if got := w.send(w.DeviceAuthorization(), r, ""); got.Status != 405 {
+	r := httptest.NewRequest("GET", oauthtest.Issuer+"/oauth2/device_authorization", nil)
+	if got := w.Send(w.DeviceAuthorization(), r, ""); got.Status != 405 {
 		t.Errorf("GET: %d", got.Status)
 	}
-	b := w.begin("scope", "read", "resource", "https://api.example")
+	b := w.Begin("scope", "read", "resource", "https://api.example")
 	for what, c := range map[string]struct {
 		want  string
-		reply reply
+		reply oauthtest.Reply
 	}{
-		"no code":          {"invalid_request", w.post(w.Token(), "", "grant_type", oauth2.DeviceCode, "client_id", "tv")},
-		"junk":             {"invalid_grant", w.poll("tv", "x")},
-		"another's client": {"unauthorized_client", w.poll("spa", b.Device)},
-		"the user's code":  {"invalid_grant", w.poll("tv", b.User)},
+		"no code":          {"invalid_request", w.Post(w.Token(), "", "grant_type", oauth2.DeviceCode, "client_id", "tv")},
+		"junk":             {"invalid_grant", w.Poll("tv", "x")},
+		"another's client": {"unauthorized_client", w.Poll("spa", b.Device)},
+		"the user's code":  {"invalid_grant", w.Poll("tv", b.User)},
 	} {
 		if c.reply.Error != c.want || c.reply.Status != 400 {
 			t.Errorf("%s: %d %s", what, c.reply.Status, c.reply.Body)
 		}
 	}
-	w.decides(w.alice("s1"), b.User, "allow")
-	if got := w.poll("tv", b.Device, "resource", "https://files.example"); got.Error != "invalid_target" {
+	w.Decides(w.Alice("s1"), b.User, "allow")
+	if got := w.Poll("tv", b.Device, "resource", "https://files.example"); got.Error != "invalid_target" {
 		t.Errorf("a resource that nobody allowed: %s", got.Body)
 	}
-	if got := w.poll("tv", b.Device); got.Status != 200 {
+	if got := w.Poll("tv", b.Device); got.Status != 200 {
 		t.Errorf("which claims nothing: %s", got.Body)
 	}
-	if strings.Contains(w.log.String(), b.Device) || strings.Contains(w.log.String(), b.User) {
+	if strings.Contains(w.Log.String(), b.Device) || strings.Contains(w.Log.String(), b.User) {
 		t.Error("a code is in the log")
 	}
 }
 
 func TestDeviceOptions(t *testing.T) {
-	for what, change := range map[string]func(*oauth2.Options){
-		"short": func(o *oauth2.Options) { o.DeviceTTL = time.Millisecond }, "long": func(o *oauth2.Options) { o.DeviceTTL = 31 * time.Minute },
-		"no page": func(o *oauth2.Options) { o.Keys, o.Endpoints.Device = newRing(t, keys.Generate()), "-" },
+	for what, change := range map[string]func(*oauthtest.Options){
+		"short": func(o *oauthtest.Options) { o.DeviceTTL = time.Millisecond }, "long": func(o *oauthtest.Options) { o.DeviceTTL = 31 * time.Minute },
+		"no page": func(o *oauthtest.Options) { o.Keys, o.Endpoints.Device = oauthtest.NewRing(t, keys.Generate()), "-" },
 	} {
-		o := oauth2.Options{Scopes: map[string]string{"read": ""}}
+		o := oauthtest.Options{Scopes: map[string]string{"read": ""}}
 		change(&o)
-		if _, err := oauth2.New(issuer, memory.New(nil), &o); err == nil {
+		if _, err := oauthtest.New(oauthtest.Issuer, memory.New(nil), &o); err == nil {
 			t.Errorf("%s was taken", what)
 		}
 	}
-	document := func(w *world) string {
+	document := func(w *oauthtest.World) string {
 		rec := httptest.NewRecorder()
 		w.Metadata().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 		return rec.Body.String()
 	}
-	w := newDevices(t, memory.New(nil), func(o *oauth2.Options) { o.DeviceTTL, o.Endpoints.Device = time.Minute, "/tv" })
-	if b := w.begin(); b.Expires != 60 || b.Page != issuer+"/tv" {
+	w := oauthtest.NewDevices(t, memory.New(nil), func(o *oauthtest.Options) { o.DeviceTTL, o.Endpoints.Device = time.Minute, "/tv" })
+	if b := w.Begin(); b.Expires != 60 || b.Page != oauthtest.Issuer+"/tv" {
 		t.Errorf("%+v", b)
 	}
-	if text := document(w); !strings.Contains(text, `"device_authorization_endpoint":"`+issuer+`/oauth2/device_authorization"`) || !strings.Contains(text, oauth2.DeviceCode) {
+	if text := document(w); !strings.Contains(text, `"device_authorization_endpoint":"`+oauthtest.Issuer+`/oauth2/device_authorization"`) || !strings.Contains(text, oauth2.DeviceCode) {
 		t.Error(text)
 	}
-	w = newWorld(t, memory.New(nil), withSessions) // without keys
+	w = oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions) // without keys
 	if text := document(w); strings.Contains(text, "device") {
 		t.Error(text)
 	}
-	if got := w.post(w.Token(), "app", "grant_type", oauth2.DeviceCode, "device_code", "x"); got.Error != "unsupported_grant_type" {
+	if got := w.Post(w.Token(), "app", "grant_type", oauth2.DeviceCode, "device_code", "x"); got.Error != "unsupported_grant_type" {
 		t.Errorf("%s", got.Body)
 	}
 	for what, f := range map[string]func(){"DeviceAuthorization": func() { w.DeviceAuthorization() }, "Device": func() { w.Device("/login") }} {

@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
@@ -16,12 +16,12 @@ import (
 // pages with a form have none. What it does in a browser is tested in internal/interop.
 func TestFormAction(t *testing.T) {
 	ring, err := keys.NewRing(keys.Generate())
-	must(t, err)
-	p := newProvider(t, memory.New(nil), jose.ES256, func(o *oauth2.Options) { o.Keys = ring })
-	alice := p.alice("s1")
+	oauthtest.Must(t, err)
+	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, func(o *oauthtest.Options) { o.Keys = ring })
+	alice := p.Alice("s1")
 	for name, rec := range map[string]*httptest.ResponseRecorder{
-		"consent": p.authorize(alice, "GET", query("app"), ""),
-		"logout":  p.logout("s1", "client_id=app&post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Fbye", ""),
+		"consent": p.Authorizes(alice, "GET", oauthtest.Query("app"), ""),
+		"logout":  p.LogsOut("s1", "client_id=app&post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Fbye", ""),
 		"device": func() *httptest.ResponseRecorder {
 			rec := httptest.NewRecorder()
 			p.Device("/login").ServeHTTP(rec, authntest.As(httptest.NewRequest("GET", "/oauth2/device", nil), *alice))
@@ -40,7 +40,7 @@ func TestFormAction(t *testing.T) {
 			}
 		})
 	}
-	for name, rec := range map[string]*httptest.ResponseRecorder{"error": p.authorize(alice, "GET", "client_id=nobody", ""), "message": p.logout("", "", "")} {
+	for name, rec := range map[string]*httptest.ResponseRecorder{"error": p.Authorizes(alice, "GET", "client_id=nobody", ""), "message": p.LogsOut("", "", "")} {
 		t.Run("edge_B05/"+name, func(t *testing.T) {
 			if csp := rec.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'none'") || rec.Header().Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("%v", rec.Header())

@@ -18,6 +18,7 @@ import (
 	gojwt "github.com/golang-jwt/jwt/v5"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
@@ -28,8 +29,8 @@ import (
 // test shows first that the library alone has it, then that this server has not. Where the
 // first part fails after an update, the library has mended it.
 
-func hazardWorld(t *testing.T) (*world, *bare) {
-	w := newWorld(t, memory.New(nil), withSessions)
+func hazardWorld(t *testing.T) (*oauthtest.World, *bare) {
+	w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions)
 	return w, newBare(t)
 }
 
@@ -47,8 +48,8 @@ func TestHazard01RedirectBySuffix(t *testing.T) {
 		to := b.asks("redirect_uri", evil)
 		has(t, strings.Contains(to, "code="), to)
 	}
-	for _, evil := range []string{"https://evilapp.example/cb", "http://app.example/cb", "https://x.app.example/cb", redirect + "/", redirect + "#x", "https://app.example:444/cb"} {
-		if rec := w.authorize(w.alice("s1"), "GET", query("app", "redirect_uri", evil), ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
+	for _, evil := range []string{"https://evilapp.example/cb", "http://app.example/cb", "https://x.app.example/cb", oauthtest.Redirect + "/", oauthtest.Redirect + "#x", "https://app.example:444/cb"} {
+		if rec := w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query("app", "redirect_uri", evil), ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
 			t.Errorf("%s: %d", evil, rec.Code)
 		}
 	}
@@ -58,9 +59,9 @@ func TestHazard02OpenRedirectOnError(t *testing.T) {
 	w, b := hazardWorld(t)
 	to := b.asks("client_id", "nobody", "redirect_uri", "https://evil.example/")
 	has(t, strings.HasPrefix(to, "https://evil.example/"), to)
-	for _, q := range []string{query("nobody", "redirect_uri", "https://evil.example/"), query("app", "redirect_uri", "https://evil.example/", "scope", "unknown"), query("app", "redirect_uri", "https://evil.example/", "response_type", "x")} {
-		for _, who := range []*authn.Identity{nil, w.alice("s1")} {
-			if rec := w.authorize(who, "GET", q, ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
+	for _, q := range []string{oauthtest.Query("nobody", "redirect_uri", "https://evil.example/"), oauthtest.Query("app", "redirect_uri", "https://evil.example/", "scope", "unknown"), oauthtest.Query("app", "redirect_uri", "https://evil.example/", "response_type", "x")} {
+		for _, who := range []*authn.Identity{nil, w.Alice("s1")} {
+			if rec := w.Authorizes(who, "GET", q, ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
 				t.Errorf("%s: %d %v", q, rec.Code, rec.Header())
 			}
 		}
@@ -71,16 +72,16 @@ func TestHazard03RefreshWithoutClient(t *testing.T) {
 	w, b := hazardWorld(t)
 	got := b.token("attacker", "nosecret", "grant_type", "refresh_token", "refresh_token", b.exchange(b.code()).Refresh)
 	has(t, got.Status == 200 && got.Access != "", got)
-	pair := w.exchange("app", w.code("app", nil))
-	for what, got := range map[string]reply{
-		"another client": w.refreshes("other", pair.Refresh), "a public one": w.refreshes("spa", pair.Refresh),
-		"a wrong secret": w.post(w.Token(), "none", "client_id", "app", "client_secret", "x", "grant_type", "refresh_token", "refresh_token", pair.Refresh),
+	pair := w.Exchange("app", w.Code("app", nil))
+	for what, got := range map[string]oauthtest.Reply{
+		"another client": w.Refreshes("other", pair.Refresh), "a public one": w.Refreshes("spa", pair.Refresh),
+		"a wrong secret": w.Post(w.Token(), "none", "client_id", "app", "client_secret", "x", "grant_type", "refresh_token", "refresh_token", pair.Refresh),
 	} {
 		if got.Status == 200 || got.Access != "" {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
-	if got := w.refreshes("app", pair.Refresh); got.Status != 200 {
+	if got := w.Refreshes("app", pair.Refresh); got.Status != 200 {
 		t.Errorf("its own client: %d %s", got.Status, got.Body)
 	}
 }
@@ -89,16 +90,16 @@ func TestHazard04ScopeEscalation(t *testing.T) {
 	w, b := hazardWorld(t)
 	got := b.token("app", "secret", "grant_type", "refresh_token", "refresh_token", b.exchange(b.code("scope", "read")).Refresh, "scope", "admin")
 	has(t, got.Status == 200 && got.Scope == "admin", got)
-	pair := w.exchange("app", w.code("app", nil))
-	for what, got := range map[string]reply{
-		"refresh": w.refreshes("app", pair.Refresh, "scope", "admin"), "wider": w.refreshes("app", pair.Refresh, "scope", "read write"),
-		"for itself": w.post(w.Token(), "app", "grant_type", "client_credentials", "scope", "admin"),
+	pair := w.Exchange("app", w.Code("app", nil))
+	for what, got := range map[string]oauthtest.Reply{
+		"refresh": w.Refreshes("app", pair.Refresh, "scope", "admin"), "wider": w.Refreshes("app", pair.Refresh, "scope", "read write"),
+		"for itself": w.Post(w.Token(), "app", "grant_type", "client_credentials", "scope", "admin"),
 	} {
 		if got.Status != 400 || got.Error != "invalid_scope" {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
-	if v := sent(t, w.authorize(w.alice("s1"), "GET", query("app", "scope", "admin"), ""), redirect); v.Get("error") != "invalid_scope" {
+	if v := oauthtest.Sent(t, w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query("app", "scope", "admin"), ""), oauthtest.Redirect); v.Get("error") != "invalid_scope" {
 		t.Errorf("%v", v)
 	}
 }
@@ -108,9 +109,9 @@ func TestHazard05EmptySecret(t *testing.T) {
 	b.store.clients["empty"] = &models.Client{ID: "empty", Domain: "https://example.com"}
 	got := b.token("empty", "anything", "grant_type", "client_credentials")
 	has(t, got.Status == 200, got)
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "empty", Method: oauth2.SecretPost, Grants: []string{oauth2.ClientCredentials}}))
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "empty", Method: oauth2.SecretPost, Grants: []string{oauth2.ClientCredentials}}))
 	for _, secret := range []string{"", "anything"} {
-		if got := w.post(w.Token(), "none", "client_id", "empty", "client_secret", secret, "grant_type", "client_credentials"); got.Status != 401 {
+		if got := w.Post(w.Token(), "none", "client_id", "empty", "client_secret", secret, "grant_type", "client_credentials"); got.Status != 401 {
 			t.Errorf("%q: %d %s", secret, got.Status, got.Body)
 		}
 	}
@@ -121,8 +122,8 @@ func TestHazard06CodeSpentTwice(t *testing.T) {
 	code := b.code()
 	b.store.both = new(sync.WaitGroup)
 	b.store.both.Add(2)
-	exchanges := func(n int, f func() reply) (good int) {
-		answers := make([]reply, n)
+	exchanges := func(n int, f func() oauthtest.Reply) (good int) {
+		answers := make([]oauthtest.Reply, n)
 		var wg sync.WaitGroup
 		for i := range answers {
 			wg.Go(func() { answers[i] = f() })
@@ -135,10 +136,10 @@ func TestHazard06CodeSpentTwice(t *testing.T) {
 		}
 		return good
 	}
-	n := exchanges(2, func() reply { return b.exchange(code) })
+	n := exchanges(2, func() oauthtest.Reply { return b.exchange(code) })
 	has(t, n == 2, n)
-	ours := w.code("app", nil)
-	if n := exchanges(64, func() reply { return w.exchange("app", ours) }); n > 1 {
+	ours := w.Code("app", nil)
+	if n := exchanges(64, func() oauthtest.Reply { return w.Exchange("app", ours) }); n > 1 {
 		t.Errorf("%d exchanged one code", n)
 	}
 }
@@ -150,10 +151,10 @@ func TestHazard07NoReuseDetection(t *testing.T) {
 	b.token("app", "secret", "grant_type", "refresh_token", "refresh_token", stolen.Refresh)
 	info, err := b.manager.LoadAccessToken(t.Context(), next.Access)
 	has(t, err == nil && info != nil, err)
-	one := w.exchange("app", w.code("app", nil))
-	two := w.refreshes("app", one.Refresh)
-	w.refreshes("app", two.Refresh)
-	if got := w.refreshes("app", one.Refresh); got.Error != "invalid_grant" || w.status(two.Access) != 401 {
+	one := w.Exchange("app", w.Code("app", nil))
+	two := w.Refreshes("app", one.Refresh)
+	w.Refreshes("app", two.Refresh)
+	if got := w.Refreshes("app", one.Refresh); got.Error != "invalid_grant" || w.Status(two.Access) != 401 {
 		t.Errorf("%d %s: the grant lives on", got.Status, got.Body)
 	}
 }
@@ -162,16 +163,16 @@ func TestHazard08ProofIsOptional(t *testing.T) {
 	w, b := hazardWorld(t)
 	got := b.exchange(b.code())
 	has(t, got.Status == 200, got)
-	got = b.exchange(b.code("code_challenge", challengeOf(verifier), "code_challenge_method", "S256"))
+	got = b.exchange(b.code("code_challenge", oauthtest.ChallengeOf(oauthtest.Verifier), "code_challenge_method", "S256"))
 	has(t, got.Status == 500, got)
-	got = b.exchange(b.code("code_challenge", verifier), "code_verifier", verifier) // "plain" where none is named
+	got = b.exchange(b.code("code_challenge", oauthtest.Verifier), "code_verifier", oauthtest.Verifier) // "plain" where none is named
 	has(t, got.Status == 200, got)
-	for what, q := range map[string]string{"none": query("app", "code_challenge", "", "code_challenge_method", ""), "plain": query("app", "code_challenge_method", "plain"), "short": query("app", "code_challenge", "short")} {
-		if v := sent(t, w.authorize(w.alice("s1"), "GET", q, ""), redirect); v.Get("error") != "invalid_request" {
+	for what, q := range map[string]string{"none": oauthtest.Query("app", "code_challenge", "", "code_challenge_method", ""), "plain": oauthtest.Query("app", "code_challenge_method", "plain"), "short": oauthtest.Query("app", "code_challenge", "short")} {
+		if v := oauthtest.Sent(t, w.Authorizes(w.Alice("s1"), "GET", q, ""), oauthtest.Redirect); v.Get("error") != "invalid_request" {
 			t.Errorf("%s: %v", what, v)
 		}
 	}
-	if got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", w.code("app", nil), "redirect_uri", redirect); got.Status != 400 || got.Error != "invalid_grant" {
+	if got := w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", w.Code("app", nil), "redirect_uri", oauthtest.Redirect); got.Status != 400 || got.Error != "invalid_grant" {
 		t.Errorf("no verifier: %d %s", got.Status, got.Body)
 	}
 }
@@ -182,15 +183,15 @@ func TestHazard09WrongStatuses(t *testing.T) {
 	has(t, got.Status == 401 && got.Error == "invalid_grant", got)
 	got = b.token("app", "wrong", "grant_type", "client_credentials")
 	has(t, got.Status == 401 && got.Header.Get("WWW-Authenticate") == "", got)
-	if got := w.exchange("app", "unknown"); got.Status != 400 || got.Error != "invalid_grant" {
+	if got := w.Exchange("app", "unknown"); got.Status != 400 || got.Error != "invalid_grant" {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
-	r := httptest.NewRequest("POST", issuer+"/t", nil)
+	r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
 	r.SetBasicAuth("app", "wrong")
-	if got := w.send(w.Token(), r, "grant_type=client_credentials"); got.Status != 401 || got.Error != "invalid_client" || got.Header.Get("WWW-Authenticate") == "" {
+	if got := w.Send(w.Token(), r, "grant_type=client_credentials"); got.Status != 401 || got.Error != "invalid_client" || got.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("%d %v", got.Status, got.Header)
 	}
-	if got := w.post(w.Token(), "nobody", "client_id", "nobody", "grant_type", "client_credentials"); got.Status != 401 || got.Error != "invalid_client" {
+	if got := w.Post(w.Token(), "nobody", "client_id", "nobody", "grant_type", "client_credentials"); got.Status != 401 || got.Error != "invalid_client" {
 		t.Errorf("an unknown client: %d %s", got.Status, got.Body)
 	}
 }
@@ -200,9 +201,9 @@ func TestHazard10FragmentInjection(t *testing.T) {
 	b := newBare(t)
 	to := b.asks("response_type", "token", "state", state)
 	has(t, strings.Contains(to, "&access_token=EVIL"), to)
-	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { withSessions(o); o.InsecureImplicitGrant = true })
-	must(t, w.s.CreateClient(t.Context(), storage.Client{ID: "page", Method: oauth2.None, Trusted: true, Grants: []string{oauth2.Implicit}, RedirectURIs: []string{redirect}}))
-	to = w.authorize(w.alice("s1"), "GET", query("page", "response_type", "token", "state", state), "").Header().Get("Location")
+	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithSessions(o); o.InsecureImplicitGrant = true })
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "page", Method: oauth2.None, Trusted: true, Grants: []string{oauth2.Implicit}, RedirectURIs: []string{oauthtest.Redirect}}))
+	to = w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query("page", "response_type", "token", "state", state), "").Header().Get("Location")
 	_, text, ok := strings.Cut(to, "#")
 	v, err := url.ParseQuery(text)
 	if !ok || err != nil || v.Get("state") != state || len(v["access_token"]) != 1 || strings.Contains(to, "&access_token=EVIL") {
@@ -219,11 +220,11 @@ func TestHazard11TokensThatAreTheSame(t *testing.T) {
 		same = same || one.Access != "" && one.Access == two.Access
 	}
 	has(t, same, "tokens differ")
-	one, two := w.post(w.Token(), "app", "grant_type", "client_credentials"), w.post(w.Token(), "app", "grant_type", "client_credentials", "scope", "write")
+	one, two := w.Post(w.Token(), "app", "grant_type", "client_credentials"), w.Post(w.Token(), "app", "grant_type", "client_credentials", "scope", "write")
 	if one.Access == two.Access {
 		t.Error("two tokens of a moment are the same")
 	}
-	if w.post(w.Revoke(), "app", "token", one.Access); w.status(one.Access) != 401 || w.status(two.Access) != 200 {
+	if w.Post(w.Revoke(), "app", "token", one.Access); w.Status(one.Access) != 401 || w.Status(two.Access) != 200 {
 		t.Error("revoking one of them is not revoking one of them")
 	}
 }
@@ -235,13 +236,13 @@ func TestHazard12TokensInPlain(t *testing.T) {
 	has(t, info != nil && info.GetRefresh() == pair.Refresh, "the store is given no text")
 	path := filepath.Join(t.TempDir(), "db")
 	s, err := sqlite.Open(path, nil)
-	must(t, err)
+	oauthtest.Must(t, err)
 	defer s.Close()
-	must(t, s.Migrate(t.Context()))
-	w := newWorld(t, s, nil)
-	code := w.code("app", nil)
-	ours := w.exchange("app", code)
-	ours2 := w.refreshes("app", ours.Refresh)
+	oauthtest.Must(t, s.Migrate(t.Context()))
+	w := oauthtest.NewWorld(t, s, nil)
+	code := w.Code("app", nil)
+	ours := w.Exchange("app", code)
+	ours2 := w.Refreshes("app", ours.Refresh)
 	if ours2.Status != 200 {
 		t.Fatal(ours2.Body)
 	}
@@ -252,7 +253,7 @@ func TestHazard12TokensInPlain(t *testing.T) {
 			continue
 		}
 		read += len(file)
-		for what, text := range map[string]string{"code": code, "access": ours.Access, "refresh": ours.Refresh, "next access": ours2.Access, "next refresh": ours2.Refresh, "secret": w.secrets["app"]} {
+		for what, text := range map[string]string{"code": code, "access": ours.Access, "refresh": ours.Refresh, "next access": ours2.Access, "next refresh": ours2.Refresh, "secret": w.Secrets["app"]} {
 			if bytes.Contains(file, []byte(text)) {
 				t.Errorf("the %s token is in the database", what)
 			}
@@ -272,10 +273,10 @@ func TestHazard13RefreshEndsAccess(t *testing.T) {
 	b.store.tokens[pair.Access].SetRefreshCreateAt(time.Now().Add(-365 * 24 * time.Hour))
 	_, err := b.manager.LoadAccessToken(t.Context(), pair.Access)
 	has(t, err != nil, err)
-	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.RefreshTTL, o.AbsoluteTTL = 10*time.Minute, 24*time.Hour })
-	ours := w.exchange("app", w.code("app", nil))
-	w.pass(30 * time.Minute)
-	if w.status(ours.Access) != 200 || w.refreshes("app", ours.Refresh).Error != "invalid_grant" {
+	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { o.RefreshTTL, o.AbsoluteTTL = 10*time.Minute, 24*time.Hour })
+	ours := w.Exchange("app", w.Code("app", nil))
+	w.Pass(30 * time.Minute)
+	if w.Status(ours.Access) != 200 || w.Refreshes("app", ours.Refresh).Error != "invalid_grant" {
 		t.Error("an access token ends with its refresh token")
 	}
 }
@@ -290,17 +291,17 @@ func TestHazard14TokensInTheURL(t *testing.T) {
 	rec := httptest.NewRecorder()
 	_ = b.HandleTokenRequest(rec, r)
 	has(t, rec.Code == 200, rec.Body)
-	ours := w.exchange("app", w.code("app", nil))
+	ours := w.Exchange("app", w.Code("app", nil))
 	body := httptest.NewRequest("POST", "/", strings.NewReader("access_token="+ours.Access))
 	body.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for what, r := range map[string]*http.Request{"URL": httptest.NewRequest("GET", "/?access_token="+ours.Access, nil), "body": body} {
-		if id, err := (authn.Chain{w.Server}).Authenticate(r); id.Authenticated() || err == nil {
+		if id, err := (authn.Chain{w.Scheme()}).Authenticate(r); id.Authenticated() || err == nil {
 			t.Errorf("%s: %+v, %v", what, id, err)
 		}
 	}
-	r = httptest.NewRequest("POST", issuer+"/t?grant_type=client_credentials", nil)
-	r.SetBasicAuth("app", w.secrets["app"])
-	if got := w.send(w.Token(), r, ""); got.Status != 400 {
+	r = httptest.NewRequest("POST", oauthtest.Issuer+"/t?grant_type=client_credentials", nil)
+	r.SetBasicAuth("app", w.Secrets["app"])
+	if got := w.Send(w.Token(), r, ""); got.Status != 400 {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
@@ -310,10 +311,10 @@ func TestHazard15RedirectNotCompared(t *testing.T) {
 	got := b.exchange(b.code("redirect_uri", ""), "redirect_uri", "https://evilexample.com/other")
 	has(t, got.Status == 200, got)
 	none := func(c *storage.Code) { c.RedirectURI = "" }
-	if got := w.exchange("app", w.code("app", none)); got.Error != "invalid_grant" {
+	if got := w.Exchange("app", w.Code("app", none)); got.Error != "invalid_grant" {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
-	if got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", w.code("app", none), "code_verifier", verifier); got.Status != 200 {
+	if got := w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", w.Code("app", none), "code_verifier", oauthtest.Verifier); got.Status != 200 {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
@@ -325,7 +326,7 @@ func TestHazard16WhatIsMissing(t *testing.T) {
 	got := b.token("web", "s", "grant_type", "client_credentials", "scope", "admin")
 	has(t, got.Status == 200, got)
 	has(t, goauth.GrantType("urn:ietf:params:oauth:grant-type:device_code").String() == "", "it knows the device grant")
-	if got := w.post(w.Token(), "other", "grant_type", "client_credentials"); got.Error != "unauthorized_client" {
+	if got := w.Post(w.Token(), "other", "grant_type", "client_credentials"); got.Error != "unauthorized_client" {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 	rec := httptest.NewRecorder()

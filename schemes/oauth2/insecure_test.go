@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -34,35 +35,35 @@ func (c *checker) CheckPassword(r *http.Request, name, password string) (authn.L
 }
 
 func TestPasswordGrant(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		pw := new(checker)
-		w := newWorld(t, s, func(o *oauth2.Options) { o.InsecurePasswordGrant = pw })
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { o.InsecurePasswordGrant = pw })
 		for _, c := range []storage.Client{
 			{ID: "old", Method: oauth2.None, Grants: []string{oauth2.Password, oauth2.RefreshToken}, Scopes: []string{"read", "write"}, Default: []string{"read"}},
 			{ID: "brief", Method: oauth2.None, Grants: []string{oauth2.Password}, Scopes: []string{"read"}},
 		} {
-			must(t, oauth2.CheckClient(c))
-			must(t, s.CreateClient(t.Context(), c))
+			oauthtest.Must(t, oauth2.CheckClient(c))
+			oauthtest.Must(t, s.CreateClient(t.Context(), c))
 		}
-		ask := func(client string, pairs ...string) reply {
-			return w.post(w.Token(), "none", append([]string{"client_id", client, "grant_type", "password", "username", "alice", "password", "open sesame"}, pairs...)...)
+		ask := func(client string, pairs ...string) oauthtest.Reply {
+			return w.Post(w.Token(), "none", append([]string{"client_id", client, "grant_type", "password", "username", "alice", "password", "open sesame"}, pairs...)...)
 		}
 		got := ask("old")
-		id, err := w.identity(got.Access)
-		if got.Status != 200 || got.Scope != "read" || got.Refresh == "" || err != nil || id.Subject != "id-alice" || id.Client != "old" || !id.Delegated() || id.Roles != nil || w.take() != "granted" {
+		id, err := w.Identity(got.Access)
+		if got.Status != 200 || got.Scope != "read" || got.Refresh == "" || err != nil || id.Subject != "id-alice" || id.Client != "old" || !id.Delegated() || id.Roles != nil || w.Take() != "granted" {
 			t.Fatalf("%d %s, %+v, %v", got.Status, got.Body, id, err)
 		}
-		if next := w.post(w.Token(), "none", "client_id", "old", "grant_type", "refresh_token", "refresh_token", got.Refresh); next.Status != 200 {
+		if next := w.Post(w.Token(), "none", "client_id", "old", "grant_type", "refresh_token", "refresh_token", got.Refresh); next.Status != 200 {
 			t.Errorf("%d %s", next.Status, next.Body)
 		}
 		if got := ask("brief"); got.Status != 200 || got.Refresh != "" || got.Scope != "" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
-		post := func(pairs ...string) reply {
-			return w.post(w.Token(), "none", append([]string{"client_id", "old", "grant_type", "password"}, pairs...)...)
+		post := func(pairs ...string) oauthtest.Reply {
+			return w.Post(w.Token(), "none", append([]string{"client_id", "old", "grant_type", "password"}, pairs...)...)
 		}
 		for what, c := range map[string]struct {
-			got    reply
+			got    oauthtest.Reply
 			status int
 			code   string
 		}{
@@ -94,101 +95,101 @@ func TestPasswordGrant(t *testing.T) {
 		}
 		// The password was changed after it was checked (RULES T1).
 		pw.err = nil
-		_, err = w.s.BumpEpoch(t.Context(), "id-alice")
-		must(t, err)
-		if got := ask("old"); got.Error != "invalid_grant" || w.status(got.Access) == 200 {
+		_, err = w.DB.BumpEpoch(t.Context(), "id-alice")
+		oauthtest.Must(t, err)
+		if got := ask("old"); got.Error != "invalid_grant" || w.Status(got.Access) == 200 {
 			t.Errorf("of an earlier epoch: %d %s", got.Status, got.Body)
 		}
-		pw.epoch, err = w.s.SubjectEpoch(t.Context(), "id-alice")
-		must(t, err)
-		if got := ask("old"); got.Status != 200 || w.status(got.Access) != 200 {
+		pw.epoch, err = w.DB.SubjectEpoch(t.Context(), "id-alice")
+		oauthtest.Must(t, err)
+		if got := ask("old"); got.Status != 200 || w.Status(got.Access) != 200 {
 			t.Errorf("with the new password: %d %s", got.Status, got.Body)
 		}
-		if strings.Contains(w.log.String(), "open sesame") {
+		if strings.Contains(w.Log.String(), "open sesame") {
 			t.Error("a password is in the log")
 		}
 	})
-	off := newWorld(t, memory.New(nil), nil)
-	must(t, off.s.CreateClient(t.Context(), storage.Client{ID: "old", Method: oauth2.None, Grants: []string{oauth2.Password}}))
-	if got := off.post(off.Token(), "none", "client_id", "old", "grant_type", "password", "username", "alice", "password", "open sesame"); got.Status != 400 || got.Error != "unsupported_grant_type" {
+	off := oauthtest.NewWorld(t, memory.New(nil), nil)
+	oauthtest.Must(t, off.DB.CreateClient(t.Context(), storage.Client{ID: "old", Method: oauth2.None, Grants: []string{oauth2.Password}}))
+	if got := off.Post(off.Token(), "none", "client_id", "old", "grant_type", "password", "username", "alice", "password", "open sesame"); got.Status != 400 || got.Error != "unsupported_grant_type" {
 		t.Errorf("off: %d %s", got.Status, got.Body)
 	}
 }
 
 func TestImplicitGrant(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, func(o *oauth2.Options) { remembering(o); o.InsecureImplicitGrant = true })
-		page := storage.Client{ID: "page", Method: oauth2.None, Grants: []string{oauth2.Implicit}, Scopes: []string{"read", "write"}, Default: []string{"read"}, RedirectURIs: []string{redirect + "?a=b"}}
-		must(t, oauth2.CheckClient(page))
-		must(t, s.CreateClient(t.Context(), page))
-		alice := w.alice("s1")
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { remembering(o); o.InsecureImplicitGrant = true })
+		page := storage.Client{ID: "page", Method: oauth2.None, Grants: []string{oauth2.Implicit}, Scopes: []string{"read", "write"}, Default: []string{"read"}, RedirectURIs: []string{oauthtest.Redirect + "?a=b"}}
+		oauthtest.Must(t, oauth2.CheckClient(page))
+		oauthtest.Must(t, s.CreateClient(t.Context(), page))
+		alice := w.Alice("s1")
 		ask := func(pairs ...string) string {
-			return query("page", append([]string{"response_type", "token", "redirect_uri", redirect + "?a=b", "code_challenge", "", "code_challenge_method", ""}, pairs...)...)
+			return oauthtest.Query("page", append([]string{"response_type", "token", "redirect_uri", oauthtest.Redirect + "?a=b", "code_challenge", "", "code_challenge_method", ""}, pairs...)...)
 		}
 		// fragment returns what the redirect carries behind "#".
 		fragment := func(rec *httptest.ResponseRecorder) url.Values {
 			t.Helper()
 			at, text, ok := strings.Cut(rec.Header().Get("Location"), "#")
 			v, err := url.ParseQuery(text)
-			if rec.Code != 303 || !ok || at != redirect+"?a=b" || err != nil {
+			if rec.Code != 303 || !ok || at != oauthtest.Redirect+"?a=b" || err != nil {
 				t.Fatalf("%d %q", rec.Code, rec.Header().Get("Location"))
 			}
 			return v
 		}
 		const state = `a&access_token=EVIL#x=y&iss=z"><script>`
-		handle := handleOf(t, w.authorize(alice, "GET", ask("state", state), ""))
-		rec := w.authorize(alice, "POST", "", "handle="+handle+"&decision=allow")
+		handle := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", ask("state", state), ""))
+		rec := w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow")
 		v := fragment(rec)
-		if len(v) != 6 || len(v["access_token"]) != 1 || v.Get("state") != state || v.Get("iss") != issuer || v.Get("token_type") != "Bearer" || v.Get("expires_in") != "3600" || v.Get("scope") != "read" {
+		if len(v) != 6 || len(v["access_token"]) != 1 || v.Get("state") != state || v.Get("iss") != oauthtest.Issuer || v.Get("token_type") != "Bearer" || v.Get("expires_in") != "3600" || v.Get("scope") != "read" {
 			t.Errorf("%v", v)
 		}
 		// As a script reads it that takes the fragment apart before it decodes.
 		if text := rec.Header().Get("Location"); strings.Contains(text, "EVIL#") || strings.Contains(text, "&access_token=EVIL") || strings.Count(text, "#") != 1 {
 			t.Errorf("%q", text)
 		}
-		id, err := w.identity(v.Get("access_token"))
-		if err != nil || id.Subject != "id-alice" || id.Client != "page" || !id.Delegated() || len(w.grantsOf(alice)) != 1 {
+		id, err := w.Identity(v.Get("access_token"))
+		if err != nil || id.Subject != "id-alice" || id.Client != "page" || !id.Delegated() || len(w.GrantsOf(alice)) != 1 {
 			t.Errorf("%+v, %v", id, err)
 		}
-		handleOf(t, w.authorize(alice, "GET", ask(), "")) // never remembered
+		oauthtest.HandleOf(t, w.Authorizes(alice, "GET", ask(), "")) // never remembered
 		for what, c := range map[string]struct{ query, code string }{
 			"scope": {ask("scope", "admin"), "invalid_scope"}, "query": {ask("response_mode", "query"), "invalid_request"}, "silently": {ask("prompt", "none"), "consent_required"},
 			"code": {ask("response_type", "code"), ""},
 		} {
-			rec := w.authorize(alice, "GET", c.query, "")
+			rec := w.Authorizes(alice, "GET", c.query, "")
 			if c.code == "" { // a client of the implicit grant alone
 				if !strings.Contains(rec.Header().Get("Location"), "?a=b&error=unauthorized_client") {
 					t.Errorf("%s: %v", what, rec.Header())
 				}
 				continue
 			}
-			if v := fragment(rec); v.Get("error") != c.code || v.Get("iss") != issuer || v.Get("access_token") != "" {
+			if v := fragment(rec); v.Get("error") != c.code || v.Get("iss") != oauthtest.Issuer || v.Get("access_token") != "" {
 				t.Errorf("%s: %v", what, v)
 			}
 		}
-		denied := handleOf(t, w.authorize(alice, "GET", ask("response_mode", "fragment"), ""))
-		if v := fragment(w.authorize(alice, "POST", "", "handle="+denied+"&decision=deny")); v.Get("error") != "access_denied" {
+		denied := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", ask("response_mode", "fragment"), ""))
+		if v := fragment(w.Authorizes(alice, "POST", "", "handle="+denied+"&decision=deny")); v.Get("error") != "access_denied" {
 			t.Errorf("%v", v)
 		}
-		_, text, _ := strings.Cut(w.authorize(alice, "GET", query("app", "response_type", "token"), "").Header().Get("Location"), "#")
+		_, text, _ := strings.Cut(w.Authorizes(alice, "GET", oauthtest.Query("app", "response_type", "token"), "").Header().Get("Location"), "#")
 		if v, _ := url.ParseQuery(text); v.Get("error") != "unauthorized_client" {
 			t.Errorf("a client without the grant type: %v", v)
 		}
-		if rec := w.authorize(alice, "GET", ask("redirect_uri", "https://evil.example"), ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
+		if rec := w.Authorizes(alice, "GET", ask("redirect_uri", "https://evil.example"), ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
 			t.Errorf("%d %v", rec.Code, rec.Header())
 		}
-		late := handleOf(t, w.authorize(alice, "GET", ask(), ""))
-		_, err = w.s.BumpEpoch(t.Context(), "id-alice")
-		must(t, err)
-		if v := fragment(w.authorize(alice, "POST", "", "handle="+late+"&decision=allow")); v.Get("error") != "access_denied" {
+		late := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", ask(), ""))
+		_, err = w.DB.BumpEpoch(t.Context(), "id-alice")
+		oauthtest.Must(t, err)
+		if v := fragment(w.Authorizes(alice, "POST", "", "handle="+late+"&decision=allow")); v.Get("error") != "access_denied" {
 			t.Errorf("logged out in between: %v", v)
 		}
 	})
 	if err := oauth2.CheckClient(storage.Client{ID: "page", Method: oauth2.None, Grants: []string{oauth2.Implicit}}); err == nil {
 		t.Error("an implicit client without a redirect URI")
 	}
-	w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { o.InsecureImplicitGrant, o.InsecurePasswordGrant = true, new(checker) })
-	for w, want := range map[*world]bool{w: true, newWorld(t, memory.New(nil), nil): false} {
+	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { o.InsecureImplicitGrant, o.InsecurePasswordGrant = true, new(checker) })
+	for w, want := range map[*oauthtest.World]bool{w: true, oauthtest.NewWorld(t, memory.New(nil), nil): false} {
 		rec := httptest.NewRecorder()
 		w.Metadata().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 		for _, text := range []string{`"password"`, `"implicit"`, `"token"`, `"fragment"`} {

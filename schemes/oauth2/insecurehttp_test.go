@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -17,7 +18,7 @@ import (
 func TestInsecureHTTP(t *testing.T) {
 	const container = "http://auth:8080"
 	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
-	must(t, err)
+	oauthtest.Must(t, err)
 	for name, x := range map[string]struct {
 		issuer          string
 		plain, insecure bool // taken
@@ -34,7 +35,7 @@ func TestInsecureHTTP(t *testing.T) {
 	} {
 		t.Run("edge_C12/server/"+name, func(t *testing.T) {
 			for insecure, want := range map[bool]bool{false: x.plain, true: x.insecure} {
-				s, err := oauth2.New(x.issuer, memory.New(nil), &oauth2.Options{Scopes: map[string]string{"read": ""}, InsecureHTTP: insecure, DPoP: &oauth2.DPoP{Nonces: ring}})
+				s, err := oauthtest.New(x.issuer, memory.New(nil), &oauthtest.Options{Scopes: map[string]string{"read": ""}, InsecureHTTP: insecure, DPoP: &oauthtest.DPoP{Nonces: ring}})
 				if (err == nil) != want {
 					t.Errorf("InsecureHTTP %t: %v", insecure, err)
 				}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -55,11 +56,11 @@ func (a *abroad) another(t testing.TB, audience string, change func(*oauth2.Intr
 		change(&o)
 	}
 	i, err := oauth2.NewIntrospector(theirs, a.url, audience, oauth2.Credentials{ID: "api:1", Secret: "s%c r+t"}, &o)
-	must(t, err)
+	oauthtest.Must(t, err)
 	return i
 }
 
-func (a *abroad) clock() time.Time     { return born.Add(time.Duration(a.now.Load())) } // 1770091506
+func (a *abroad) clock() time.Time     { return oauthtest.Born.Add(time.Duration(a.now.Load())) } // 1770091506
 func (a *abroad) pass(d time.Duration) { a.now.Add(int64(d)) }
 
 func (a *abroad) set(token, says string) {
@@ -135,7 +136,7 @@ func TestIntrospector(t *testing.T) {
 		}
 	})
 	id, err := presentTo(a, "good")
-	must(t, err)
+	oauthtest.Must(t, err)
 	got := id.Credential.(*oauth2.ForeignToken)
 	if id.Subject != "id-bob" || id.Client != "phone" || id.Issuer != theirs || id.Scheme != "oauth2" || len(id.Scopes) != 2 || id.Expires.Unix() != 1770178000 ||
 		id.Roles != nil || id.User != nil || got.Username != "bob" || got.Audience[0] != "https://api.example" {
@@ -325,7 +326,7 @@ func TestIntrospectorUser(t *testing.T) {
 	if got := outcome(a, "good"); got != "401" { // asked for each request, whatever the cache has
 		t.Error(got)
 	}
-	refuse = errDown
+	refuse = oauthtest.ErrDown
 	if got := outcome(a, "good"); got != "503" {
 		t.Error(got)
 	}
@@ -362,22 +363,22 @@ func TestNewIntrospectorRefuses(t *testing.T) {
 
 // The tokens of this application are not shown to the issuer, whoever shares the chain.
 func TestIntrospectorInAChain(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
-	pair := w.exchange("app", w.code("app", nil))
+	w := oauthtest.NewWorld(t, memory.New(nil), nil)
+	pair := w.Exchange("app", w.Code("app", nil))
 	a := newAbroad(t, nil)
-	if err := authn.Check(authn.Chain{a, w.Server}); err == nil || !strings.Contains(err.Error(), "put it behind") {
+	if err := authn.Check(authn.Chain{a, w.Scheme()}); err == nil || !strings.Contains(err.Error(), "put it behind") {
 		t.Errorf("what is left, before the others: %v", err)
 	}
 	if err := authn.Check(authn.Chain{a, a.another(t, "b", nil)}); err == nil {
 		t.Error("two take what is left")
 	}
 	named := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.Prefix = "go" })
-	must(t, authn.Check(authn.Chain{named, w.Server, a}))
-	if err := authn.Check(authn.Chain{w.Server, a.another(t, "b", func(o *oauth2.IntrospectorOptions) { o.Prefix = "vat_" })}); err == nil {
+	oauthtest.Must(t, authn.Check(authn.Chain{named, w.Scheme(), a}))
+	if err := authn.Check(authn.Chain{w.Scheme(), a.another(t, "b", func(o *oauth2.IntrospectorOptions) { o.Prefix = "vat_" })}); err == nil {
 		t.Error("two take vat_")
 	}
-	chain := authn.Chain{w.Server, a}
-	must(t, authn.Check(chain))
+	chain := authn.Chain{w.Scheme(), a}
+	oauthtest.Must(t, authn.Check(chain))
 	for token, want := range map[string]string{pair.Access: "200", pair.Refresh: "401 not of a token's shape", "good": "200", pair.Access[:50]: "401 malformed",
 		tokentext.Encode("vkn", [32]byte{1}): "401 not of a token's shape", "eyJhbGciOiJub25lIn0.e30.": "401 not of a token's shape", "other": "401 not active"} {
 		if got := outcome(chain, token); got != want {
@@ -396,22 +397,22 @@ func TestIntrospectorInAChain(t *testing.T) {
 
 // Another server of this package is an issuer like others.
 func TestIntrospectorAsksServer(t *testing.T) {
-	w := newWorld(t, memory.New(nil), nil)
+	w := oauthtest.NewWorld(t, memory.New(nil), nil)
 	server := httptest.NewServer(w.Introspect())
 	defer server.Close()
-	i, err := oauth2.NewIntrospector(issuer, server.URL, "https://api.example", oauth2.Credentials{ID: "api", Secret: w.secrets["api"]},
-		&oauth2.IntrospectorOptions{Prefix: "vat_", Clock: w.clock, CacheTTL: -1})
-	must(t, err)
+	i, err := oauth2.NewIntrospector(oauthtest.Issuer, server.URL, "https://api.example", oauth2.Credentials{ID: "api", Secret: w.Secrets["api"]},
+		&oauth2.IntrospectorOptions{Prefix: "vat_", Clock: w.Clock, CacheTTL: -1})
+	oauthtest.Must(t, err)
 	resource := func(c *storage.Code) { c.Resource = []string{"https://api.example"} }
-	pair := w.exchange("app", w.code("app", resource))
-	if id, err := presentTo(i, pair.Access); err != nil || id.Subject != "id-alice" || id.Client != "app" || id.Issuer != issuer {
+	pair := w.Exchange("app", w.Code("app", resource))
+	if id, err := presentTo(i, pair.Access); err != nil || id.Subject != "id-alice" || id.Client != "app" || id.Issuer != oauthtest.Issuer {
 		t.Errorf("%+v, %v", id, err)
 	}
-	w.post(w.Revoke(), "app", "token", pair.Access)
+	w.Post(w.Revoke(), "app", "token", pair.Access)
 	if got := outcome(i, pair.Access); got != "401 not active" {
 		t.Errorf("revoked: %s", got)
 	}
-	w.s.fail.Store(true)
+	w.DB.Fail.Store(true)
 	if got := outcome(i, pair.Access); got != "503" {
 		t.Errorf("its store is down: %s", got)
 	}
@@ -430,7 +431,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
 		})}
 		i, err := oauth2.NewIntrospector(theirs, "https://login.example/i", "https://api.example", oauth2.Credentials{ID: "a", Secret: "b"}, &oauth2.IntrospectorOptions{Client: client})
-		must(t, err)
+		oauthtest.Must(t, err)
 		id, err := presentTo(i, "x")
 		if err != nil {
 			return

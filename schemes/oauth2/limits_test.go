@@ -4,85 +4,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// from posts a form from an address.
-func (w *world) from(addr string, h http.Handler, form string, headers ...string) reply {
-	r := httptest.NewRequest("POST", issuer+"/x", strings.NewReader(form))
-	r.RemoteAddr = addr
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, r)
-	return reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
-}
-
-// address is the n-th of many, each in a network of its own.
-func address(n int) string {
-	if n%2 == 0 {
-		return fmt.Sprintf("[2001:db8:%x::1]:1234", n/2%0xffff)
-	}
-	return fmt.Sprintf("%d.%d.%d.1:1234", 11+n>>16&63, n>>8&255, n&255)
-}
-
-func withLimits(o *oauth2.Options) {
-	o.InsecureNoLimits = false
-	o.DPoP = &oauth2.DPoP{}
-	o.Registration = &oauth2.Registration{Allow: func(*http.Request) error { return nil }, Scopes: []string{"read"}}
-}
-
 const pushForm = "client_id=spa&response_type=code&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&code_challenge_method=S256&code_challenge="
-
-func (w *world) registers(addr string) reply {
-	return w.from(addr, w.Register(), `{"redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"none"}`, "Content-Type", "application/json")
-}
 
 // A flood of anonymous requests leaves a bounded number of records, and stops nobody else.
 func TestAnonymousFlood_attack_260(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("edge_A13", func(t *testing.T) {
-			requests, limits := 10_000, &oauth2.Limits{MaxPending: 1000, MaxRegistrations: 100}
+			requests, limits := 10_000, &oauthtest.Limits{MaxPending: 1000, MaxRegistrations: 100}
 			switch s.(type) {
 			case *memory.Store:
 				requests, limits = 100_000, nil
 			}
 			if testing.Short() {
-				requests, limits = requests/10, &oauth2.Limits{MaxPending: 100, MaxRegistrations: 10}
+				requests, limits = requests/10, &oauthtest.Limits{MaxPending: 100, MaxRegistrations: 10}
 			}
 			most := 10_000
 			registrations := 1000
 			if limits != nil {
 				most, registrations = limits.MaxPending, limits.MaxRegistrations
 			}
-			w := newDevices(t, s, func(o *oauth2.Options) { withLimits(o); o.Limits = limits })
-			p := w.prover()
-			push := pushForm + challengeOf(verifier)
+			w := oauthtest.NewDevices(t, s, func(o *oauthtest.Options) { oauthtest.WithLimits(o); o.Limits = limits })
+			p := w.NewProver()
+			push := pushForm + oauthtest.ChallengeOf(oauthtest.Verifier)
 			counts := map[string]int{}
 			for n := range requests {
 				if n%100 == 99 {
-					w.pass(30 * time.Minute * 100 / time.Duration(requests)) // half an hour in all
+					w.Pass(30 * time.Minute * 100 / time.Duration(requests)) // half an hour in all
 				}
-				var got reply
+				var got oauthtest.Reply
 				var what string
 				switch n % 4 {
 				case 0, 1:
-					what, got = "device", w.from(address(n), w.DeviceAuthorization(), "client_id=tv")
+					what, got = "device", w.From(oauthtest.Address(n), w.DeviceAuthorization(), "client_id=tv")
 				case 2:
-					what, got = "push", w.from(address(n), w.Push(), push, "DPoP", p.proof("POST", issuer+"/oauth2/par", nil))
+					what, got = "push", w.From(oauthtest.Address(n), w.Push(), push, "DPoP", p.Proof("POST", oauthtest.Issuer+"/oauth2/par", nil))
 				default:
-					what, got = "register", w.registers(address(n))
+					what, got = "register", w.Registers(oauthtest.Address(n))
 				}
 				counts[fmt.Sprint(what, " ", got.Status)]++
 				switch {
@@ -101,22 +68,22 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 			t.Log(counts)
 			// tv and spa are at their limits; nobody else is.
 			const fresh = "203.0.113.9:1"
-			for what, got := range map[string]reply{
-				"another client's device": w.from(fresh, w.DeviceAuthorization(), "client_id=radio"),
-				"another client's push":   w.from(fresh, w.Push(), strings.Replace(push, "spa", "other", 1)+"&client_secret="+w.secrets["other"]),
+			for what, got := range map[string]oauthtest.Reply{
+				"another client's device": w.From(fresh, w.DeviceAuthorization(), "client_id=radio"),
+				"another client's push":   w.From(fresh, w.Push(), strings.Replace(push, "spa", "other", 1)+"&client_secret="+w.Secrets["other"]),
 			} {
 				if got.Status != 200 && got.Status != 201 {
 					t.Errorf("%s: %d %s", what, got.Status, got.Body)
 				}
 			}
-			pair := w.exchange("spa", w.code("spa", nil))
-			if got := w.post(w.Revoke(), "spa", "token", pair.Refresh); got.Status != 200 || w.status(pair.Access) != 401 {
+			pair := w.Exchange("spa", w.Code("spa", nil))
+			if got := w.Post(w.Revoke(), "spa", "token", pair.Refresh); got.Status != 200 || w.Status(pair.Access) != 401 {
 				t.Errorf("revoke: %s", got.Body)
 			}
 			clients, after := 0, ""
 			for {
 				list, err := s.ListClients(t.Context(), after, 1000)
-				must(t, err)
+				oauthtest.Must(t, err)
 				if len(list) == 0 {
 					break
 				}
@@ -125,8 +92,8 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 			if clients > registrations+6+registrations/10 || clients < registrations/4 {
 				t.Errorf("%d clients", clients)
 			}
-			rows, err := s.(storage.Pruner).Prune(t.Context(), w.clock().Add(366*24*time.Hour), 1<<20)
-			must(t, err)
+			rows, err := s.(storage.Pruner).Prune(t.Context(), w.Clock().Add(366*24*time.Hour), 1<<20)
+			oauthtest.Must(t, err)
 			t.Logf("%d requests: %d records, %d clients", requests, rows, clients)
 			if rows+clients >= most*12/10 || rows < most/8 {
 				t.Errorf("%d records and %d clients are left of %d requests, want fewer than %d", rows, clients, requests, most*12/10)
@@ -138,7 +105,7 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 // One source, one client and one wider network each have a limit of their own.
 func TestAnonymousLimits(t *testing.T) {
 	// admitted is how many of n requests pass.
-	admitted := func(n int, ask func(i int) reply) (ok int) {
+	admitted := func(n int, ask func(i int) oauthtest.Reply) (ok int) {
 		for i := range n {
 			if got := ask(i); got.Status < 300 {
 				ok++
@@ -146,11 +113,11 @@ func TestAnonymousLimits(t *testing.T) {
 		}
 		return ok
 	}
-	open := func(t *testing.T, limits *oauth2.Limits) *world {
-		return newDevices(t, memory.New(nil), func(o *oauth2.Options) { withLimits(o); o.Limits = limits })
+	open := func(t *testing.T, limits *oauthtest.Limits) *oauthtest.World {
+		return oauthtest.NewDevices(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithLimits(o); o.Limits = limits })
 	}
-	device := func(w *world, client string) func(addr string) reply {
-		return func(addr string) reply { return w.from(addr, w.DeviceAuthorization(), "client_id="+client) }
+	device := func(w *oauthtest.World, client string) func(addr string) oauthtest.Reply {
+		return func(addr string) oauthtest.Reply { return w.From(addr, w.DeviceAuthorization(), "client_id="+client) }
 	}
 	for what, x := range map[string]struct {
 		addr   func(int) string
@@ -169,21 +136,21 @@ func TestAnonymousLimits(t *testing.T) {
 		t.Run("edge_A13/"+what, func(t *testing.T) {
 			w := open(t, nil)
 			ask := device(w, "tv")
-			if got := admitted(100, func(i int) reply { return ask(x.addr(i)) }); got != x.minute {
+			if got := admitted(100, func(i int) oauthtest.Reply { return ask(x.addr(i)) }); got != x.minute {
 				t.Errorf("%d of 100 at once, want %d", got, x.minute)
 			}
 			if got := ask("198.51.100.7:1"); got.Status != 200 {
 				t.Errorf("another source: %d", got.Status)
 			}
-			w.pass(time.Minute)
+			w.Pass(time.Minute)
 			if got := ask(x.addr(0)); got.Status != 200 {
 				t.Errorf("a minute later: %d", got.Status)
 			}
 			// An hour of tries gives what the hour allows, and the burst once.
 			total := 0
 			for range 60 {
-				w.pass(time.Minute)
-				total += admitted(30, func(i int) reply { return ask(x.addr(i)) })
+				w.Pass(time.Minute)
+				total += admitted(30, func(i int) oauthtest.Reply { return ask(x.addr(i)) })
 			}
 			if hour := map[int]int{5: 30, 10: 45, 20: 60}[x.minute]; total > 2*hour || total < hour {
 				t.Errorf("%d in an hour, want about %d", total, hour)
@@ -191,48 +158,48 @@ func TestAnonymousLimits(t *testing.T) {
 		})
 	}
 	t.Run("edge_A13/client", func(t *testing.T) {
-		w := open(t, &oauth2.Limits{MaxPending: 320})
+		w := open(t, &oauthtest.Limits{MaxPending: 320})
 		ask, other := device(w, "tv"), device(w, "radio")
-		if got := admitted(400, func(i int) reply { return ask(address(i)) }); got != 30 { // of 240 for devices a quarter, half of it at once
+		if got := admitted(400, func(i int) oauthtest.Reply { return ask(oauthtest.Address(i)) }); got != 30 { // of 240 for devices a quarter, half of it at once
 			t.Errorf("%d", got)
 		}
 		if got := other("192.0.2.1:1"); got.Status != 200 {
 			t.Errorf("another client: %d %s", got.Status, got.Body)
 		}
-		if got := w.from("192.0.2.1:1", w.Push(), pushForm+challengeOf(verifier)); got.Status != 201 {
+		if got := w.From("192.0.2.1:1", w.Push(), pushForm+oauthtest.ChallengeOf(oauthtest.Verifier)); got.Status != 201 {
 			t.Errorf("another kind: %d %s", got.Status, got.Body)
 		}
 	})
 	t.Run("edge_A13/authenticated", func(t *testing.T) { // it has proved something: its users do not share one address's limit
 		w := open(t, nil)
-		form := strings.Replace(pushForm, "client_id=spa&", "", 1) + challengeOf(verifier) + "&client_id=other&client_secret=" + w.secrets["other"]
-		if got := admitted(400, func(int) reply { return w.from("192.0.2.1:1", w.Push(), form) }); got != 400 {
+		form := strings.Replace(pushForm, "client_id=spa&", "", 1) + oauthtest.ChallengeOf(oauthtest.Verifier) + "&client_id=other&client_secret=" + w.Secrets["other"]
+		if got := admitted(400, func(int) oauthtest.Reply { return w.From("192.0.2.1:1", w.Push(), form) }); got != 400 {
 			t.Errorf("%d of 400", got)
 		}
 	})
 	t.Run("edge_A13/polls", func(t *testing.T) { // each is a write
-		s := &polled{store: memory.New(nil)}
-		w := newDevices(t, s, func(o *oauth2.Options) { withLimits(o) })
-		b := w.begin()
+		s := &polled{Store: memory.New(nil)}
+		w := oauthtest.NewDevices(t, s, func(o *oauthtest.Options) { oauthtest.WithLimits(o) })
+		b := w.Begin()
 		for range 200 {
-			if got := w.poll("tv", b.Device); got.Error != "authorization_pending" && got.Error != "slow_down" {
+			if got := w.Poll("tv", b.Device); got.Error != "authorization_pending" && got.Error != "slow_down" {
 				t.Fatalf("%s", got.Body)
 			}
 		}
 		if s.n > 30 {
 			t.Errorf("%d writes for 200 polls", s.n)
 		}
-		w.pass(5 * time.Minute)
-		if got := w.poll("tv", b.Device); got.Error != "authorization_pending" {
+		w.Pass(5 * time.Minute)
+		if got := w.Poll("tv", b.Device); got.Error != "authorization_pending" {
 			t.Errorf("later: %s", got.Body)
 		}
 	})
 	t.Run("edge_A13/user", func(t *testing.T) {
-		w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { withSessions(o); withLimits(o) })
-		alice := w.alice("s1")
+		w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithSessions(o); oauthtest.WithLimits(o) })
+		alice := w.Alice("s1")
 		refused := 0
 		for range 400 {
-			if rec := w.authorize(alice, "GET", query("app"), ""); rec.Code == 429 {
+			if rec := w.Authorizes(alice, "GET", oauthtest.Query("app"), ""); rec.Code == 429 {
 				refused++
 			}
 		}
@@ -242,7 +209,7 @@ func TestAnonymousLimits(t *testing.T) {
 	})
 	t.Run("edge_A13/a limiter that fails", func(t *testing.T) {
 		l := &limiter{}
-		w := open(t, &oauth2.Limits{Limiter: l})
+		w := open(t, &oauthtest.Limits{Limiter: l})
 		ask := device(w, "tv")
 		if got := ask("192.0.2.1:1"); got.Status != 200 || l.asked != 1 || l.cells != 8 {
 			t.Errorf("%d, asked %d times for %d cells", got.Status, l.asked, l.cells)
@@ -252,22 +219,22 @@ func TestAnonymousLimits(t *testing.T) {
 			t.Errorf("%d %v", got.Status, got.Header)
 		}
 		l.fails = true
-		if got := admitted(100, func(int) reply { return ask("192.0.2.1:1") }); got != 5 {
+		if got := admitted(100, func(int) oauthtest.Reply { return ask("192.0.2.1:1") }); got != 5 {
 			t.Errorf("%d of 100 while the limiter fails", got)
 		}
-		if strings.Contains(w.log.String(), "192.0.2.1") || !strings.Contains(w.log.String(), "limiter failed") {
-			t.Errorf("log: %s", w.log.String())
+		if strings.Contains(w.Log.String(), "192.0.2.1") || !strings.Contains(w.Log.String(), "limiter failed") {
+			t.Errorf("log: %s", w.Log.String())
 		}
 	})
 	t.Run("off", func(t *testing.T) {
-		w := newDevices(t, memory.New(nil), nil)
-		if got := admitted(100, func(int) reply { return w.from("192.0.2.1:1", w.DeviceAuthorization(), "client_id=tv") }); got != 100 {
+		w := oauthtest.NewDevices(t, memory.New(nil), nil)
+		if got := admitted(100, func(int) oauthtest.Reply { return w.From("192.0.2.1:1", w.DeviceAuthorization(), "client_id=tv") }); got != 100 {
 			t.Errorf("%d", got)
 		}
 	})
 	t.Run("options", func(t *testing.T) {
-		for _, bad := range []oauth2.Limits{{MaxPending: -1}, {MaxPending: 31}, {MaxPending: 1e9}, {MaxRegistrations: -1}, {MaxRegistrations: 1}} {
-			if _, err := oauth2.New(issuer, memory.New(nil), &oauth2.Options{Limits: &bad}); err == nil {
+		for _, bad := range []oauthtest.Limits{{MaxPending: -1}, {MaxPending: 31}, {MaxPending: 1e9}, {MaxRegistrations: -1}, {MaxRegistrations: 1}} {
+			if _, err := oauthtest.New(oauthtest.Issuer, memory.New(nil), &oauthtest.Options{Limits: &bad}); err == nil {
 				t.Errorf("%+v was taken", bad)
 			}
 		}
@@ -276,13 +243,13 @@ func TestAnonymousLimits(t *testing.T) {
 
 // polled counts the polls that reach the store.
 type polled struct {
-	store
+	oauthtest.Store
 	n int
 }
 
 func (p *polled) PollDeviceGrant(ctx context.Context, d storage.Digest, client string, now time.Time) (storage.DeviceGrant, error) {
 	p.n++
-	return p.store.PollDeviceGrant(ctx, d, client, now)
+	return p.Store.PollDeviceGrant(ctx, d, client, now)
 }
 
 type limiter struct {
@@ -291,7 +258,7 @@ type limiter struct {
 	fails        bool
 }
 
-func (l *limiter) Take(_ context.Context, _ time.Time, cells []oauth2.Cell) (time.Duration, error) {
+func (l *limiter) Take(_ context.Context, _ time.Time, cells []oauthtest.Cell) (time.Duration, error) {
 	if l.fails {
 		return 0, errors.New("down")
 	}

@@ -3,6 +3,7 @@ package oauth2_test
 import (
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -10,25 +11,25 @@ import (
 // Parameters that can not be read are not left out: a request without its state, its prompt or
 // its logout address is another one.
 func TestMalformedParameters(t *testing.T) {
-	p := newProvider(t, memory.New(nil), jose.ES256, nil)
+	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, nil)
 	for name, bad := range map[string]string{
 		"attack_139_state": "state=a;b", "attack_139_escape": "state=%zz", "attack_144_prompt": "prompt=none;", "attack_144_max_age": "max_age=%",
 		"attack_140_scope": "scope=read;write", "attack_133_again": "redirect_uri=https://evil.example;", "attack_141_challenge": "code_challenge=x;",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, who := range []string{"", "s1"} {
-				id := p.alice(who)
+				id := p.Alice(who)
 				if who == "" {
 					id = nil
 				}
-				if rec := p.authorize(id, "GET", query("app", "state", "")+"&"+bad, ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
+				if rec := p.Authorizes(id, "GET", oauthtest.Query("app", "state", "")+"&"+bad, ""); rec.Code != 400 || rec.Header().Get("Location") != "" {
 					t.Errorf("%d to %q", rec.Code, rec.Header().Get("Location"))
 				}
 			}
 		})
 	}
 	t.Run("attack_187_uri", func(t *testing.T) {
-		if rec := p.logout("s1", "client_id=app&post_logout_redirect_uri=https://app.example/bye;", ""); rec.Code != 400 {
+		if rec := p.LogsOut("s1", "client_id=app&post_logout_redirect_uri=https://app.example/bye;", ""); rec.Code != 400 {
 			t.Errorf("%d", rec.Code)
 		}
 	})

@@ -6,133 +6,28 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// downKeys can not be had where down is set.
-type downKeys struct {
-	*jose.Ring
-	down bool
-}
-
-func (k *downKeys) JWKS(ctx context.Context) ([]byte, error) {
-	if k.down {
-		return nil, errDown
-	}
-	return k.Ring.JWKS(ctx)
-}
-
-func (k *downKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([]*jose.Key, error) {
-	if k.down {
-		return nil, errDown
-	}
-	return k.Ring.Keys(ctx, kid, alg)
-}
-
-func (k *downKeys) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
-	if k.down {
-		return "", errDown
-	}
-	return k.Ring.Sign(ctx, typ, claims)
-}
-
-func freshRing(t testing.TB, alg jose.Algorithm) *jose.Ring {
-	t.Helper()
-	key, err := jose.Generate(alg)
-	must(t, err)
-	ring, err := jose.NewRing(key)
-	must(t, err)
-	return ring
-}
-
-// provider is a world with OpenID Connect: the clients may ask for "openid", and logouts that
-// ended a session are counted.
-type provider struct {
-	*world
-	keys  *downKeys
-	ended int
-}
-
-func newProvider(t *testing.T, s store, alg jose.Algorithm, change func(*oauth2.Options)) *provider {
-	t.Helper()
-	p := &provider{keys: &downKeys{Ring: freshRing(t, alg)}}
-	p.world = newWorld(t, s, func(o *oauth2.Options) {
-		withSessions(o)
-		o.Scopes["profile"], o.Scopes["email"] = "", ""
-		o.SigningKeys, o.OpenID = p.keys, &oauth2.OpenID{EndSession: func(http.ResponseWriter, *http.Request) error {
-			p.ended++
-			return nil
-		}}
-		if change != nil {
-			change(o)
-		}
-	})
-	for _, name := range []string{"app", "spa"} {
-		c, err := s.ClientByID(t.Context(), name)
-		must(t, err)
-		c.Scopes = append(c.Scopes, "openid", "profile", "email")
-		c.LogoutURIs = []string{"https://app.example/bye", "https://app.example/bye?x=1"}
-		must(t, s.UpdateClient(t.Context(), c))
-	}
-	return p
-}
-
-// login walks a user through the authorization endpoint and exchanges the code.
-func (p *provider) login(session string, pairs ...string) (reply, string) {
-	p.t.Helper()
-	rec := p.authorize(p.alice(session), "GET", query("app", append([]string{"scope", "openid profile email", "nonce", "n-1"}, pairs...)...), "")
-	v := sent(p.t, p.authorize(p.alice(session), "POST", "", "decision=allow&handle="+handleOf(p.t, rec)), redirect)
-	got := p.exchange("app", v.Get("code"))
-	return got, idTokenOf(got)
-}
-
-func idTokenOf(r reply) string {
-	var more struct {
-		ID string `json:"id_token"`
-	}
-	_ = json.Unmarshal([]byte(r.Body), &more)
-	return more.ID
-}
-
-// claims verifies a token by the published keys and returns what it says.
-func (p *provider) claims(token string, typ string) map[string]any {
-	p.t.Helper()
-	set, err := p.keys.JWKS(p.t.Context())
-	must(p.t, err)
-	keys, err := jose.ParseJWKS(set)
-	must(p.t, err)
-	ring, err := jose.NewRing(keys...)
-	must(p.t, err)
-	t, err := jose.Verify(p.t.Context(), token, ring, typ)
-	if err != nil {
-		p.t.Fatalf("token %q: %v", token, err)
-	}
-	var all map[string]any
-	must(p.t, json.Unmarshal(t.Claims.Raw(), &all))
-	return all
-}
-
 func TestIDToken(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		p := newProvider(t, s, jose.ES256, nil)
-		must(t, s.CreateUser(t.Context(), storage.User{ID: "id-mail", Name: "mail", Email: "m@example.com", Active: true}))
-		got, id := p.login("s1")
-		c := p.claims(id, "JWT")
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		p := oauthtest.NewProvider(t, s, jose.ES256, nil)
+		oauthtest.Must(t, s.CreateUser(t.Context(), storage.User{ID: "id-mail", Name: "mail", Email: "m@example.com", Active: true}))
+		got, id := p.Login("s1")
+		c := p.ClaimsOf(id, "JWT")
 		sum := sha256.Sum256([]byte(got.Access))
 		for name, want := range map[string]any{
-			"iss": issuer, "sub": "id-alice", "aud": "app", "nonce": "n-1", "sid": "s1", "preferred_username": "alice", "auth_time": float64(born.Unix()), "iat": float64(born.Unix()),
-			"exp": float64(born.Add(time.Hour).Unix()), "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16]),
+			"iss": oauthtest.Issuer, "sub": "id-alice", "aud": "app", "nonce": "n-1", "sid": "s1", "preferred_username": "alice", "auth_time": float64(oauthtest.Born.Unix()), "iat": float64(oauthtest.Born.Unix()),
+			"exp": float64(oauthtest.Born.Add(time.Hour).Unix()), "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16]),
 		} {
 			if c[name] != want {
 				t.Errorf("%s is %v, want %v", name, c[name], want)
@@ -141,37 +36,37 @@ func TestIDToken(t *testing.T) {
 		if _, ok := c["email"]; ok || c["jti"] == "" {
 			t.Errorf("alice has no address: %v", c)
 		}
-		p.pass(time.Minute)
-		next := p.refreshes("app", got.Refresh)
-		c = p.claims(idTokenOf(next), "JWT")
-		if c["sub"] != "id-alice" || c["sid"] != "s1" || c["auth_time"] != float64(born.Unix()) || c["iat"] != float64(born.Add(time.Minute).Unix()) || c["nonce"] != nil {
+		p.Pass(time.Minute)
+		next := p.Refreshes("app", got.Refresh)
+		c = p.ClaimsOf(oauthtest.IdTokenOf(next), "JWT")
+		if c["sub"] != "id-alice" || c["sid"] != "s1" || c["auth_time"] != float64(oauthtest.Born.Unix()) || c["iat"] != float64(oauthtest.Born.Add(time.Minute).Unix()) || c["nonce"] != nil {
 			t.Errorf("after a refresh: %v", c)
 		}
-		if again := p.refreshes("app", got.Refresh); idTokenOf(again) != idTokenOf(next) || idTokenOf(again) == "" {
+		if again := p.Refreshes("app", got.Refresh); oauthtest.IdTokenOf(again) != oauthtest.IdTokenOf(next) || oauthtest.IdTokenOf(again) == "" {
 			t.Error("a repetition gives the same ID token")
 		}
-		if without := p.exchange("app", p.code("app", nil)); without.Status != 200 || idTokenOf(without) != "" {
+		if without := p.Exchange("app", p.Code("app", nil)); without.Status != 200 || oauthtest.IdTokenOf(without) != "" {
 			t.Errorf("without openid: %s", without.Body)
 		}
 		t.Run("attack_166_for_itself", func(t *testing.T) {
-			if own := p.post(p.Token(), "app", "grant_type", "client_credentials", "scope", "openid"); own.Status == 200 && (idTokenOf(own) != "" || own.Refresh != "") {
+			if own := p.Post(p.Token(), "app", "grant_type", "client_credentials", "scope", "openid"); own.Status == 200 && (oauthtest.IdTokenOf(own) != "" || own.Refresh != "") {
 				t.Errorf("a client is no user: %s", own.Body)
 			}
 		})
 		t.Run("attack_083_no_access_token", func(t *testing.T) {
-			if got := p.status(id); got != 401 {
+			if got := p.Status(id); got != 401 {
 				t.Errorf("an ID token opens the API: %d", got)
 			}
 		})
 		t.Run("keys_down", func(t *testing.T) {
-			code := p.code("app", func(c *storage.Code) { c.Scopes = []string{"openid"} })
-			p.keys.down = true
-			lost := p.exchange("app", code)
-			p.keys.down = false
+			code := p.Code("app", func(c *storage.Code) { c.Scopes = []string{"openid"} })
+			p.Keys.Down = true
+			lost := p.Exchange("app", code)
+			p.Keys.Down = false
 			if lost.Status != 503 {
 				t.Errorf("without keys: %d %s", lost.Status, lost.Body)
 			}
-			if got := p.exchange("app", code); got.Status != 200 {
+			if got := p.Exchange("app", code); got.Status != 200 {
 				t.Errorf("the code is used up by a fault: %s", got.Body)
 			}
 		})
@@ -179,7 +74,7 @@ func TestIDToken(t *testing.T) {
 }
 
 func TestOwnClaims(t *testing.T) {
-	p := newProvider(t, memory.New(nil), jose.EdDSA, func(o *oauth2.Options) {
+	p := oauthtest.NewProvider(t, memory.New(nil), jose.EdDSA, func(o *oauthtest.Options) {
 		o.OpenID.Claims = func(_ context.Context, u storage.User, scopes []string) (map[string]any, error) {
 			if strings.Join(scopes, " ") == "openid" {
 				return nil, errors.New("no")
@@ -187,43 +82,32 @@ func TestOwnClaims(t *testing.T) {
 			return map[string]any{"name": "Alice L.", "sub": "admin", "ISS": "x", "exp": 1}, nil
 		}
 	})
-	_, id := p.login("s1")
-	if c := p.claims(id, "JWT"); c["name"] != "Alice L." || c["sub"] != "id-alice" || c["ISS"] != nil || c["preferred_username"] != nil {
+	_, id := p.Login("s1")
+	if c := p.ClaimsOf(id, "JWT"); c["name"] != "Alice L." || c["sub"] != "id-alice" || c["ISS"] != nil || c["preferred_username"] != nil {
 		t.Errorf("%v", c)
 	}
-	if got := p.exchange("app", p.code("app", func(c *storage.Code) { c.Scopes = []string{"openid"} })); got.Status != 503 {
+	if got := p.Exchange("app", p.Code("app", func(c *storage.Code) { c.Scopes = []string{"openid"} })); got.Status != 503 {
 		t.Errorf("a fault of the application: %d %s", got.Status, got.Body)
 	}
 }
 
-func (p *provider) userinfo(method, authorization string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, issuer+"/oauth2/userinfo", nil)
-	if authorization != "" {
-		r.Header.Set("Authorization", authorization)
-	}
-	r.Header.Set("Origin", "https://page.example")
-	rec := httptest.NewRecorder()
-	p.Userinfo().ServeHTTP(rec, r)
-	return rec
-}
-
 func TestUserinfo(t *testing.T) {
-	p := newProvider(t, memory.New(nil), jose.ES256, func(o *oauth2.Options) { o.Origins = []string{"https://page.example"} })
-	got, id := p.login("s1")
+	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, func(o *oauthtest.Options) { o.Origins = []string{"https://page.example"} })
+	got, id := p.Login("s1")
 	for _, method := range []string{"GET", "POST"} {
-		rec := p.userinfo(method, "Bearer "+got.Access)
+		rec := p.UserInfoOf(method, "Bearer "+got.Access)
 		if rec.Code != 200 || strings.TrimSpace(rec.Body.String()) != `{"preferred_username":"alice","sub":"id-alice"}` || rec.Header().Get("Cache-Control") != "no-store" ||
 			rec.Header().Get("Access-Control-Allow-Origin") != "https://page.example" {
 			t.Errorf("%s: %d %v %s", method, rec.Code, rec.Header(), rec.Body)
 		}
 	}
-	own := p.post(p.Token(), "app", "grant_type", "client_credentials", "scope", "read")
-	without := p.exchange("app", p.code("app", nil))
-	p.s.fail.Store(true)
-	if rec := p.userinfo("GET", "Bearer "+got.Access); rec.Code != 503 {
+	own := p.Post(p.Token(), "app", "grant_type", "client_credentials", "scope", "read")
+	without := p.Exchange("app", p.Code("app", nil))
+	p.DB.Fail.Store(true)
+	if rec := p.UserInfoOf("GET", "Bearer "+got.Access); rec.Code != 503 {
 		t.Errorf("the store is down: %d", rec.Code)
 	}
-	p.s.fail.Store(false)
+	p.DB.Fail.Store(false)
 	for name, c := range map[string]struct {
 		method, authorization string
 		status                int
@@ -237,7 +121,7 @@ func TestUserinfo(t *testing.T) {
 		"method":               {"DELETE", "Bearer " + got.Access, 405, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rec := p.userinfo(c.method, c.authorization)
+			rec := p.UserInfoOf(c.method, c.authorization)
 			if rec.Code != c.status || !strings.Contains(rec.Header().Get("WWW-Authenticate"), c.challenge) {
 				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 			}
@@ -247,18 +131,18 @@ func TestUserinfo(t *testing.T) {
 
 func TestDiscovery(t *testing.T) {
 	for _, alg := range []jose.Algorithm{jose.RS256, jose.EdDSA} {
-		p := newProvider(t, memory.New(nil), alg, nil)
+		p := oauthtest.NewProvider(t, memory.New(nil), alg, nil)
 		r := httptest.NewRequest("GET", "https://evil.example/.well-known/openid-configuration", nil)
 		r.Header.Set("X-Forwarded-Host", "evil.example")
 		rec := httptest.NewRecorder()
 		p.Metadata().ServeHTTP(rec, r)
 		var m map[string]any
-		must(t, json.Unmarshal(rec.Body.Bytes(), &m))
+		oauthtest.Must(t, json.Unmarshal(rec.Body.Bytes(), &m))
 		if strings.Contains(rec.Body.String(), "evil") { // row 189
 			t.Errorf("the Host names the issuer: %s", rec.Body)
 		}
 		for name, want := range map[string]any{
-			"issuer": issuer, "jwks_uri": issuer + "/oauth2/jwks", "userinfo_endpoint": issuer + "/oauth2/userinfo", "end_session_endpoint": issuer + "/oauth2/logout",
+			"issuer": oauthtest.Issuer, "jwks_uri": oauthtest.Issuer + "/oauth2/jwks", "userinfo_endpoint": oauthtest.Issuer + "/oauth2/userinfo", "end_session_endpoint": oauthtest.Issuer + "/oauth2/logout",
 			"request_uri_parameter_supported": false, "subject_types_supported": []any{"public"}, "id_token_signing_alg_values_supported": []any{string(alg)},
 		} {
 			if got, _ := json.Marshal(m[name]); string(got) != string(must2(json.Marshal(want))) {
@@ -268,7 +152,7 @@ func TestDiscovery(t *testing.T) {
 		if scopes, _ := json.Marshal(m["scopes_supported"]); !strings.Contains(string(scopes), `"openid"`) {
 			t.Errorf("%s", scopes)
 		}
-		p.keys.down = true
+		p.Keys.Down = true
 		if alg == jose.EdDSA { // a fixed ring's algorithm is known without it
 			rec = httptest.NewRecorder()
 			p.JWKS().ServeHTTP(rec, r)
@@ -278,11 +162,11 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 	t.Run("attack_190_public_members", func(t *testing.T) {
-		p := newProvider(t, memory.New(nil), jose.RS256, nil)
+		p := oauthtest.NewProvider(t, memory.New(nil), jose.RS256, nil)
 		rec := httptest.NewRecorder()
 		p.JWKS().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 		var set struct{ Keys []map[string]any }
-		must(t, json.Unmarshal(rec.Body.Bytes(), &set))
+		oauthtest.Must(t, json.Unmarshal(rec.Body.Bytes(), &set))
 		if len(set.Keys) != 1 || set.Keys[0]["kty"] != "RSA" || rec.Header().Get("Access-Control-Allow-Origin") != "*" {
 			t.Fatalf("%v %s", rec.Header(), rec.Body)
 		}
@@ -302,21 +186,21 @@ func must2(b []byte, err error) []byte {
 }
 
 func TestHint(t *testing.T) {
-	p := newProvider(t, memory.New(nil), jose.ES256, nil)
-	must(t, p.s.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
-	_, id := p.login("s1")
-	other := *p.alice("s9")
+	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, nil)
+	oauthtest.Must(t, p.DB.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
+	_, id := p.Login("s1")
+	other := *p.Alice("s9")
 	other.Subject, other.User = "id-bob", &storage.User{ID: "id-bob", Name: "bob"}
-	stranger := newProvider(t, memory.New(nil), jose.ES256, nil)
-	_, foreign := stranger.login("s1")
-	trusted, err := p.s.ClientByID(t.Context(), "app")
-	must(t, err)
+	stranger := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, nil)
+	_, foreign := stranger.Login("s1")
+	trusted, err := p.DB.ClientByID(t.Context(), "app")
+	oauthtest.Must(t, err)
 	trusted.Trusted = true
-	must(t, p.s.UpdateClient(t.Context(), trusted))
-	p.pass(48 * time.Hour) // expired hints count
+	oauthtest.Must(t, p.DB.UpdateClient(t.Context(), trusted))
+	p.Pass(48 * time.Hour) // expired hints count
 	for _, prompt := range []string{"", "none"} {
-		rec := p.authorize(p.alice("s1"), "GET", query("app", "scope", "openid", "id_token_hint", id, "prompt", prompt), "")
-		if v := sent(t, rec, redirect); v.Get("code") == "" {
+		rec := p.Authorizes(p.Alice("s1"), "GET", oauthtest.Query("app", "scope", "openid", "id_token_hint", id, "prompt", prompt), "")
+		if v := oauthtest.Sent(t, rec, oauthtest.Redirect); v.Get("code") == "" {
 			t.Errorf("the hinted user: %v", v)
 		}
 	}
@@ -328,86 +212,68 @@ func TestHint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, prompt := range []string{"", "none"} {
-				rec := p.authorize(&other, "GET", query(c.client, "scope", "openid", "id_token_hint", c.hint, "prompt", prompt), "")
-				if v := sent(t, rec, redirect); v.Get("error") != "login_required" || v.Get("code") != "" {
+				rec := p.Authorizes(&other, "GET", oauthtest.Query(c.client, "scope", "openid", "id_token_hint", c.hint, "prompt", prompt), "")
+				if v := oauthtest.Sent(t, rec, oauthtest.Redirect); v.Get("error") != "login_required" || v.Get("code") != "" {
 					t.Errorf("prompt %q: %v", prompt, v)
 				}
 			}
 		})
 	}
-	p.keys.down = true
-	if rec := p.authorize(&other, "GET", query("app", "id_token_hint", id), ""); rec.Code != 503 {
+	p.Keys.Down = true
+	if rec := p.Authorizes(&other, "GET", oauthtest.Query("app", "id_token_hint", id), ""); rec.Code != 503 {
 		t.Errorf("without keys: %d", rec.Code)
 	}
 }
 
-// logout sends a request to the logout endpoint; body is "" for a GET.
-func (p *provider) logout(session, query, body string) *httptest.ResponseRecorder {
-	method := "GET"
-	if body != "" {
-		method = "POST"
-	}
-	r := httptest.NewRequest(method, issuer+"/oauth2/logout?"+query, strings.NewReader(body))
-	if body != "" {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	if session != "" {
-		r = authntest.As(r, *p.alice(session))
-	}
-	rec := httptest.NewRecorder()
-	p.Logout().ServeHTTP(rec, r)
-	return rec
-}
-
 func TestLogout(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		p := newProvider(t, s, jose.ES256, nil)
-		_, id := p.login("s1")
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		p := oauthtest.NewProvider(t, s, jose.ES256, nil)
+		_, id := p.Login("s1")
 		bye := "&post_logout_redirect_uri=" + url.QueryEscape("https://app.example/bye") + "&state=s%26t"
-		p.pass(48 * time.Hour)
-		rec := p.logout("s1", "id_token_hint="+id+bye, "")
-		if rec.Code != 303 || rec.Header().Get("Location") != "https://app.example/bye?state=s%26t" || p.ended != 1 {
-			t.Errorf("with the login's own ID token: %d %s, %d ended", rec.Code, rec.Header().Get("Location"), p.ended)
+		p.Pass(48 * time.Hour)
+		rec := p.LogsOut("s1", "id_token_hint="+id+bye, "")
+		if rec.Code != 303 || rec.Header().Get("Location") != "https://app.example/bye?state=s%26t" || p.Ended != 1 {
+			t.Errorf("with the login's own ID token: %d %s, %d ended", rec.Code, rec.Header().Get("Location"), p.Ended)
 		}
-		rec = p.logout("", "id_token_hint="+id+"&state=a&post_logout_redirect_uri="+url.QueryEscape("https://app.example/bye?x=1"), "")
-		if rec.Code != 303 || rec.Header().Get("Location") != "https://app.example/bye?x=1&state=a" || p.ended != 1 {
+		rec = p.LogsOut("", "id_token_hint="+id+"&state=a&post_logout_redirect_uri="+url.QueryEscape("https://app.example/bye?x=1"), "")
+		if rec.Code != 303 || rec.Header().Get("Location") != "https://app.example/bye?x=1&state=a" || p.Ended != 1 {
 			t.Errorf("logged out already: %d %s", rec.Code, rec.Header().Get("Location"))
 		}
-		if rec := p.logout("", "", ""); rec.Code != 200 || strings.Contains(rec.Body.String(), "You are logged out") {
+		if rec := p.LogsOut("", "", ""); rec.Code != 200 || strings.Contains(rec.Body.String(), "You are logged out") {
 			t.Errorf("nobody: %d", rec.Code)
 		}
 		for name, query := range map[string]string{
 			"attack_187_no_hint": "client_id=app" + bye, "attack_187_nothing": "", "attack_187_other_login": "id_token_hint=" + id + bye,
 		} {
 			t.Run(name, func(t *testing.T) {
-				p.ended = 0
-				rec := p.logout("s2", query, "")
-				handle := handleOf(t, rec)
-				if p.ended != 0 || !strings.Contains(rec.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+				p.Ended = 0
+				rec := p.LogsOut("s2", query, "")
+				handle := oauthtest.HandleOf(t, rec)
+				if p.Ended != 0 || !strings.Contains(rec.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 					t.Fatalf("a GET ended the session, or the page may be framed: %v", rec.Header())
 				}
-				if rec := p.logout("s3", "", "decision=logout&handle="+handle); rec.Code != 403 || p.ended != 0 {
+				if rec := p.LogsOut("s3", "", "decision=logout&handle="+handle); rec.Code != 403 || p.Ended != 0 {
 					t.Errorf("another login answers: %d", rec.Code)
 				}
-				rec = p.logout("s2", "", "decision=logout&handle="+handle)
-				if want := query != ""; p.ended != 1 || want != (rec.Header().Get("Location") == "https://app.example/bye?state=s%26t") {
+				rec = p.LogsOut("s2", "", "decision=logout&handle="+handle)
+				if want := query != ""; p.Ended != 1 || want != (rec.Header().Get("Location") == "https://app.example/bye?state=s%26t") {
 					t.Errorf("%d %s", rec.Code, rec.Header().Get("Location"))
 				}
-				if rec := p.logout("s2", "", "decision=logout&handle="+handle); rec.Code != 400 || p.ended != 1 {
+				if rec := p.LogsOut("s2", "", "decision=logout&handle="+handle); rec.Code != 400 || p.Ended != 1 {
 					t.Errorf("answered twice: %d", rec.Code)
 				}
 			})
 		}
 		t.Run("stay", func(t *testing.T) {
-			p.ended = 0
-			rec := p.logout("s2", "client_id=app"+bye, "")
-			rec = p.logout("s2", "", "decision=stay&handle="+handleOf(t, rec))
-			if rec.Code != 200 || rec.Header().Get("Location") != "" || p.ended != 0 {
-				t.Errorf("%d, %d ended", rec.Code, p.ended)
+			p.Ended = 0
+			rec := p.LogsOut("s2", "client_id=app"+bye, "")
+			rec = p.LogsOut("s2", "", "decision=stay&handle="+oauthtest.HandleOf(t, rec))
+			if rec.Code != 200 || rec.Header().Get("Location") != "" || p.Ended != 0 {
+				t.Errorf("%d, %d ended", rec.Code, p.Ended)
 			}
-			old := handleOf(t, p.logout("s2", "", ""))
-			p.pass(11 * time.Minute)
-			if rec := p.logout("s2", "", "decision=logout&handle="+old); rec.Code != 400 || p.ended != 0 {
+			old := oauthtest.HandleOf(t, p.LogsOut("s2", "", ""))
+			p.Pass(11 * time.Minute)
+			if rec := p.LogsOut("s2", "", "decision=logout&handle="+old); rec.Code != 400 || p.Ended != 0 {
 				t.Errorf("an old page: %d", rec.Code)
 			}
 		})
@@ -418,9 +284,9 @@ func TestLogout(t *testing.T) {
 			"other_client":           "id_token_hint=" + id + "&client_id=spa", "no_client": "client_id=none", "bad_hint": "id_token_hint=x", "twice": "client_id=app&client_id=app",
 		} {
 			t.Run(name, func(t *testing.T) {
-				p.ended = 0
-				if rec := p.logout("s1", query, ""); rec.Code != 400 || rec.Header().Get("Location") != "" || p.ended != 0 {
-					t.Errorf("%d %s, %d ended", rec.Code, rec.Header().Get("Location"), p.ended)
+				p.Ended = 0
+				if rec := p.LogsOut("s1", query, ""); rec.Code != 400 || rec.Header().Get("Location") != "" || p.Ended != 0 {
+					t.Errorf("%d %s, %d ended", rec.Code, rec.Header().Get("Location"), p.Ended)
 				}
 			})
 		}

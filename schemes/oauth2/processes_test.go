@@ -19,6 +19,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -36,28 +37,28 @@ func TestChildProcess(t *testing.T) {
 		return
 	}
 	s, err := postgres.Open(database, nil)
-	must(t, err)
+	oauthtest.Must(t, err)
 	defer s.Close()
-	server, err := oauth2.New(issuer, s, processOptions(t))
-	must(t, err)
+	server, err := oauthtest.New(oauthtest.Issuer, s, processOptions(t))
+	oauthtest.Must(t, err)
 	web := httptest.NewServer(processMux(server))
 	defer web.Close()
 	fmt.Println("serving", web.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func processOptions(t *testing.T) *oauth2.Options {
-	return &oauth2.Options{
-		Scopes: map[string]string{"read": ""}, Session: sessionOf, Keys: newRing(t, []byte("the master key of two processes!")), DPoP: &oauth2.DPoP{}, Logger: slog.New(slog.DiscardHandler),
+func processOptions(t *testing.T) *oauthtest.Options {
+	return &oauthtest.Options{
+		Scopes: map[string]string{"read": ""}, Session: oauthtest.SessionOf, Keys: oauthtest.NewRing(t, []byte("the master key of two processes!")), DPoP: &oauthtest.DPoP{}, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
-func processMux(s *oauth2.Server) http.Handler {
+func processMux(s *oauthtest.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/token", s.Token())
 	mux.Handle("/par", s.Push())
 	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) { // alice is logged in
-		id := authn.Identity{Subject: "id-alice", Scheme: "session", Credential: login{"s1", 0}, AuthTime: born}
+		id := authn.Identity{Subject: "id-alice", Scheme: "session", Credential: oauthtest.Login{Session: "s1"}, AuthTime: oauthtest.Born}
 		s.Authorize("/login").ServeHTTP(w, authntest.As(r, id))
 	})
 	return mux
@@ -65,7 +66,7 @@ func processMux(s *oauth2.Server) http.Handler {
 
 // processes are two servers over one PostgreSQL: one of this process, one of another.
 type processes struct {
-	*world
+	*oauthtest.World
 	bases [2]string
 	proof string // of a storm; "" for none
 }
@@ -74,15 +75,15 @@ func newProcesses(t *testing.T) *processes {
 	t.Helper()
 	database := storetest.URL(t)
 	s, err := postgres.Open(database, nil)
-	must(t, err)
+	oauthtest.Must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	must(t, s.Migrate(t.Context()))
-	p := &processes{world: newDevices(t, s, func(o *oauth2.Options) {
-		o.Keys, o.DPoP = newRing(t, []byte("the master key of two processes!")), &oauth2.DPoP{}
+	oauthtest.Must(t, s.Migrate(t.Context()))
+	p := &processes{World: oauthtest.NewDevices(t, s, func(o *oauthtest.Options) {
+		o.Keys, o.DPoP = oauthtest.NewRing(t, []byte("the master key of two processes!")), &oauthtest.DPoP{}
 	})}
-	p.now.Store(time.Since(born).Microseconds()) // the child's clock is the real one
-	own, err := oauth2.New(issuer, s, processOptions(t))
-	must(t, err)
+	p.Elapsed.Store(time.Since(oauthtest.Born).Microseconds()) // the child's clock is the real one
+	own, err := oauthtest.New(oauthtest.Issuer, s, processOptions(t))
+	oauthtest.Must(t, err)
 	web := httptest.NewServer(processMux(own))
 	t.Cleanup(web.Close)
 
@@ -90,16 +91,16 @@ func newProcesses(t *testing.T) *processes {
 	child.Env = append(os.Environ(), childEnv+"="+database)
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
-	must(t, err)
+	oauthtest.Must(t, err)
 	out, err := child.StdoutPipe()
-	must(t, err)
-	must(t, child.Start())
+	oauthtest.Must(t, err)
+	oauthtest.Must(t, child.Start())
 	t.Cleanup(func() {
 		in.Close()
 		_ = child.Wait()
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
-	must(t, err)
+	oauthtest.Must(t, err)
 	base, ok := strings.CutPrefix(strings.TrimSpace(line), "serving ")
 	if !ok {
 		t.Fatalf("the second process says %q", line)
@@ -110,7 +111,7 @@ func newProcesses(t *testing.T) *processes {
 }
 
 // storm sends the same form 32 times to each process at once, and returns the answers.
-func (p *processes) storm(path, client string, pairs ...string) []reply {
+func (p *processes) storm(path, client string, pairs ...string) []oauthtest.Reply {
 	v := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		v.Add(pairs[i], pairs[i+1])
@@ -124,7 +125,7 @@ func (p *processes) storm(path, client string, pairs ...string) []reply {
 			r.Header.Set("DPoP", p.proof)
 		}
 		form := copyOf(v)
-		p.as(client, form, r)
+		p.As(client, form, r)
 		r.Body = io.NopCloser(strings.NewReader(form.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		return r, nil
@@ -132,28 +133,28 @@ func (p *processes) storm(path, client string, pairs ...string) []reply {
 }
 
 // all sends the same request 32 times to each process at once.
-func (p *processes) all(request func(ctx context.Context, base string) (*http.Request, error)) []reply {
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+func (p *processes) all(request func(ctx context.Context, base string) (*http.Request, error)) []oauthtest.Reply {
+	ctx, cancel := context.WithTimeout(p.T.Context(), time.Minute)
 	defer cancel()
-	all := make([]reply, 64)
+	all := make([]oauthtest.Reply, 64)
 	start := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range all {
 		wg.Go(func() {
 			r, err := request(ctx, p.bases[i%2])
 			if err != nil {
-				p.t.Error(err)
+				p.T.Error(err)
 				return
 			}
 			<-start
 			res, err := http.DefaultClient.Do(r)
 			if err != nil {
-				p.t.Error(err)
+				p.T.Error(err)
 				return
 			}
 			defer res.Body.Close()
 			body, _ := io.ReadAll(res.Body)
-			all[i] = reply{Status: res.StatusCode, Header: res.Header, Body: string(body)}
+			all[i] = oauthtest.Reply{Status: res.StatusCode, Header: res.Header, Body: string(body)}
 			_ = json.Unmarshal(body, &all[i])
 		})
 	}
@@ -172,8 +173,8 @@ func copyOf(v url.Values) url.Values {
 
 // good counts the answers with 200 or 201 and fails for any that is neither that nor a
 // refusal. Under load the database may be late: that is 503, which decides nothing.
-func (p *processes) good(all []reply) (n int, first reply) {
-	p.t.Helper()
+func (p *processes) good(all []oauthtest.Reply) (n int, first oauthtest.Reply) {
+	p.T.Helper()
 	for _, r := range all {
 		switch r.Status {
 		case 200, 201:
@@ -182,7 +183,7 @@ func (p *processes) good(all []reply) (n int, first reply) {
 			}
 		case 400, 401, 503:
 		default:
-			p.t.Errorf("%d %s", r.Status, r.Body)
+			p.T.Errorf("%d %s", r.Status, r.Body)
 		}
 	}
 	return n, first
@@ -194,18 +195,18 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	p := newProcesses(t)
 	t.Run("attack_154_code", func(t *testing.T) {
-		n, first := p.good(p.storm("/token", "app", "grant_type", "authorization_code", "code", p.code("app", nil), "redirect_uri", redirect, "code_verifier", verifier))
+		n, first := p.good(p.storm("/token", "app", "grant_type", "authorization_code", "code", p.Code("app", nil), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier))
 		if n > 1 {
 			t.Fatalf("a code was exchanged %d times", n)
 		}
 		// Whoever was second ended what came of the first.
-		if n == 1 && p.status(first.Access) == 200 {
+		if n == 1 && p.Status(first.Access) == 200 {
 			t.Error("a replayed code leaves its token alive")
 		}
 	})
 	t.Run("attack_183_pushed", func(t *testing.T) {
-		v, err := url.ParseQuery(query("app"))
-		must(t, err)
+		v, err := url.ParseQuery(oauthtest.Query("app"))
+		oauthtest.Must(t, err)
 		v.Del("client_id")
 		var pairs []string
 		for name := range v {
@@ -214,7 +215,7 @@ func TestTwoProcesses(t *testing.T) {
 		var pushed struct {
 			URI string `json:"request_uri"`
 		}
-		must(t, json.Unmarshal([]byte(p.post(p.Push(), "app", pairs...).Body), &pushed))
+		oauthtest.Must(t, json.Unmarshal([]byte(p.Post(p.Push(), "app", pairs...).Body), &pushed))
 		n, _ := p.good(p.all(func(ctx context.Context, base string) (*http.Request, error) {
 			return http.NewRequestWithContext(ctx, "GET", base+"/authorize?client_id=app&request_uri="+url.QueryEscape(pushed.URI), nil)
 		}))
@@ -223,27 +224,27 @@ func TestTwoProcesses(t *testing.T) {
 		}
 	})
 	t.Run("attack_179_device", func(t *testing.T) {
-		b := p.begin("scope", "read")
-		if rec := p.decides(p.alice("s1"), b.User, "allow"); rec.Code != 200 {
+		b := p.Begin("scope", "read")
+		if rec := p.Decides(p.Alice("s1"), b.User, "allow"); rec.Code != 200 {
 			t.Fatalf("%d %s", rec.Code, rec.Body)
 		}
 		n, first := p.good(p.storm("/token", "", "grant_type", oauth2.DeviceCode, "client_id", "tv", "device_code", b.Device))
-		if n != 1 || p.status(first.Access) != 200 || p.post(p.Token(), "", "grant_type", "refresh_token", "client_id", "tv", "refresh_token", first.Refresh).Status != 200 {
+		if n != 1 || p.Status(first.Access) != 200 || p.Post(p.Token(), "", "grant_type", "refresh_token", "client_id", "tv", "refresh_token", first.Refresh).Status != 200 {
 			t.Errorf("a device code gave %d grants, or none that is good: %+v", n, first)
 		}
 	})
 	t.Run("attack_164_assertion", func(t *testing.T) {
-		ring := ringOf(t, "k", jose.EdDSA, ed(t))
-		p.signer("signer", publicSet(t, ring))
-		p.now.Store(time.Since(born).Microseconds())
-		one := p.assertion(ring, "", "signer", nil)
-		if n, _ := p.good(p.storm("/token", "", "grant_type", "client_credentials", "client_assertion_type", assertionType, "client_assertion", one)); n != 1 {
+		ring := oauthtest.RingOf(t, "k", jose.EdDSA, oauthtest.Ed25519Key(t))
+		p.Signer("signer", oauthtest.PublicSet(t, ring))
+		p.Elapsed.Store(time.Since(oauthtest.Born).Microseconds())
+		one := p.Assertion(ring, "", "signer", nil)
+		if n, _ := p.good(p.storm("/token", "", "grant_type", "client_credentials", "client_assertion_type", oauthtest.AssertionType, "client_assertion", one)); n != 1 {
 			t.Errorf("an assertion was used %d times", n)
 		}
 	})
 	t.Run("attack_184_proof", func(t *testing.T) {
-		p.now.Store(time.Since(born).Microseconds())
-		p.proof = p.prover().proof("POST", tokenURL, nil)
+		p.Elapsed.Store(time.Since(oauthtest.Born).Microseconds())
+		p.proof = p.NewProver().Proof("POST", oauthtest.TokenURL, nil)
 		n, first := p.good(p.storm("/token", "app", "grant_type", "client_credentials"))
 		p.proof = ""
 		if n != 1 || first.Type != "DPoP" {
@@ -251,7 +252,7 @@ func TestTwoProcesses(t *testing.T) {
 		}
 	})
 	t.Run("refresh", func(t *testing.T) {
-		got := p.exchange("app", p.code("app", nil))
+		got := p.Exchange("app", p.Code("app", nil))
 		all := p.storm("/token", "app", "grant_type", "refresh_token", "refresh_token", got.Refresh)
 		n, first := p.good(all)
 		if n == 0 {
@@ -265,7 +266,7 @@ func TestTwoProcesses(t *testing.T) {
 				t.Errorf("within the grace everybody gets the same: %s", r.Body)
 			}
 		}
-		if p.status(first.Access) != 200 {
+		if p.Status(first.Access) != 200 {
 			t.Error("the answer is worth nothing")
 		}
 	})

@@ -1,43 +1,31 @@
 package oauth2_test
 
 import (
-	"encoding/json"
 	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
-)
 
-// pushed pushes a good request of "app" with more parameters and returns what the browser brings.
-func (w *world) pushed(pairs ...string) string {
-	w.t.Helper()
-	got := w.post(w.Push(), "app", append([]string{"response_type", "code", "redirect_uri", redirect, "code_challenge", challengeOf(verifier), "code_challenge_method", "S256"}, pairs...)...)
-	var answer struct {
-		URI string `json:"request_uri"`
-	}
-	if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || got.Status != 201 {
-		w.t.Fatalf("%d %s", got.Status, got.Body)
-	}
-	return url.Values{"client_id": {"app"}, "request_uri": {answer.URI}}.Encode()
-}
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
+)
 
 // A pushed request that wants a new login is answered after one: what it says can not be left
 // out of its address, and it went to the login page again and again.
 func TestPushedPrompt(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, withSessions)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
 		c, err := s.ClientByID(t.Context(), "app")
-		must(t, err)
+		oauthtest.Must(t, err)
 		c.Trusted = true // is asked for consent only where the prompt wants it
-		must(t, s.UpdateClient(t.Context(), c))
+		oauthtest.Must(t, s.UpdateClient(t.Context(), c))
 		for what, pairs := range map[string][]string{
 			"login": {"prompt", "login"}, "max_age 0": {"max_age", "0"}, "login and max_age": {"prompt", "login", "max_age", "60"},
 			"login and consent": {"prompt", "login consent"},
 		} {
 			t.Run("attack_144_"+what, func(t *testing.T) {
-				before := w.alice("s1")
-				w.pass(time.Second)
-				query := w.pushed(pairs...)
+				before := w.Alice("s1")
+				w.Pass(time.Second)
+				query := w.Pushed(pairs...)
 				toLogin := func(rec *httptest.ResponseRecorder) string {
 					t.Helper()
 					to, err := url.Parse(rec.Header().Get("Location"))
@@ -45,18 +33,18 @@ func TestPushedPrompt(t *testing.T) {
 						t.Fatalf("%d to %s", rec.Code, to)
 					}
 					next, err := url.Parse(to.Query().Get("next"))
-					must(t, err)
+					oauthtest.Must(t, err)
 					return next.RawQuery
 				}
-				back := toLogin(w.authorize(before, "GET", query, ""))
-				toLogin(w.authorize(before, "GET", back, "")) // no new login, whoever goes back by hand
-				w.pass(5 * time.Second)
-				rec := w.authorize(w.alice("s2"), "GET", back, "")
+				back := toLogin(w.Authorizes(before, "GET", query, ""))
+				toLogin(w.Authorizes(before, "GET", back, "")) // no new login, whoever goes back by hand
+				w.Pass(5 * time.Second)
+				rec := w.Authorizes(w.Alice("s2"), "GET", back, "")
 				if what == "login and consent" {
-					handleOf(t, rec)
+					oauthtest.HandleOf(t, rec)
 					return
 				}
-				if sent(t, rec, redirect).Get("code") == "" {
+				if oauthtest.Sent(t, rec, oauthtest.Redirect).Get("code") == "" {
 					t.Errorf("%d to %s", rec.Code, rec.Header().Get("Location"))
 				}
 			})

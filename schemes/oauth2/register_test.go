@@ -1,7 +1,6 @@
 package oauth2_test
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -9,106 +8,50 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// newRegistry is a world in which clients register with the token that is returned.
-func newRegistry(t *testing.T, s store, change func(*oauth2.Options)) (*world, string) {
-	t.Helper()
-	initial, digest, err := oauth2.NewInitialToken()
-	must(t, err)
-	return newWorld(t, s, func(o *oauth2.Options) {
-		withSessions(o)
-		o.Registration = &oauth2.Registration{Allow: oauth2.InitialToken(storage.DigestOf("other"), digest), Scopes: []string{"read", "write"}}
-		if change != nil {
-			change(o)
-		}
-	}), initial
-}
-
-// client is the answer of the registration endpoints.
-type clientReply struct {
-	reply
-	ID        string   `json:"client_id"`
-	Issued    int64    `json:"client_id_issued_at"`
-	Secret    string   `json:"client_secret"`
-	Expires   *int     `json:"client_secret_expires_at"`
-	Redirects []string `json:"redirect_uris"`
-	Method    string   `json:"token_endpoint_auth_method"`
-	Grants    []string `json:"grant_types"`
-	Responses []string `json:"response_types"`
-	Name      string   `json:"client_name"`
-	Kind      string   `json:"application_type"`
-	Token     string   `json:"registration_access_token"`
-	URI       string   `json:"registration_client_uri"`
-}
-
-// manages sends JSON to the registration endpoints, with a bearer token where not "".
-func (w *world) manages(method, path, token, body string, headers ...string) clientReply {
-	w.t.Helper()
-	mux := http.NewServeMux()
-	mux.Handle("/oauth2/register", w.Register())
-	mux.Handle("/oauth2/register/{id}", w.Registered())
-	r := httptest.NewRequest(method, issuer+path, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	rec := httptest.NewRecorder()
-	mux.ServeHTTP(rec, r)
-	var out clientReply
-	_ = json.Unmarshal(rec.Body.Bytes(), &out)
-	_ = json.Unmarshal(rec.Body.Bytes(), &out.reply)
-	out.Status, out.Header, out.Body = rec.Code, rec.Header(), rec.Body.String()
-	if out.Header.Get("Cache-Control") != "no-store" {
-		w.t.Errorf("%s %s: %v", method, path, out.Header)
-	}
-	return out
-}
-
 func TestRegister(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w, initial := newRegistry(t, s, nil)
-		got := w.manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"],"client_name":"Nice","scope":"read","logo_uri":"https://evil.example/x","jwks_uri":"http://169.254.169.254/","whatever":{"a":[1]}}`)
-		if got.Status != 201 || got.ID == "" || !strings.HasPrefix(got.Secret, "vcs_") || got.Expires == nil || *got.Expires != 0 || got.Issued != w.clock().Unix() || got.Method != oauth2.SecretBasic ||
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w, initial := oauthtest.NewRegistry(t, s, nil)
+		got := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"],"client_name":"Nice","scope":"read","logo_uri":"https://evil.example/x","jwks_uri":"http://169.254.169.254/","whatever":{"a":[1]}}`)
+		if got.Status != 201 || got.ID == "" || !strings.HasPrefix(got.Secret, "vcs_") || got.Expires == nil || *got.Expires != 0 || got.Issued != w.Clock().Unix() || got.Method != oauth2.SecretBasic ||
 			strings.Join(got.Grants, " ") != "authorization_code" || strings.Join(got.Responses, " ") != "code" || got.Scope != "read" || got.Name != "Nice" || got.Kind != "web" ||
-			got.URI != issuer+"/oauth2/register/"+got.ID || !strings.HasPrefix(got.Token, "vrg_") || strings.Contains(got.Body, "evil") || w.take() != "client_registered" {
+			got.URI != oauthtest.Issuer+"/oauth2/register/"+got.ID || !strings.HasPrefix(got.Token, "vrg_") || strings.Contains(got.Body, "evil") || w.Take() != "client_registered" {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
-		c, err := w.s.ClientByID(t.Context(), got.ID)
+		c, err := w.DB.ClientByID(t.Context(), got.ID)
 		if err != nil || c.Trusted || c.Secret != storage.DigestOf(got.Secret) || c.Registration != storage.DigestOf(got.Token) || len(c.Resources) != 0 || oauth2.CheckClient(c) != nil {
 			t.Errorf("%+v, %v", c, err)
 		}
 		// It works like any other.
-		handle := handleOf(t, w.authorize(w.alice("s1"), "GET", query(got.ID, "redirect_uri", "https://new.example/cb", "scope", "read"), ""))
-		v := sent(t, w.authorize(w.alice("s1"), "POST", "", "handle="+handle+"&decision=allow"), "https://new.example/cb")
-		r := httptest.NewRequest("POST", issuer+"/t", nil)
+		handle := oauthtest.HandleOf(t, w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query(got.ID, "redirect_uri", "https://new.example/cb", "scope", "read"), ""))
+		v := oauthtest.Sent(t, w.Authorizes(w.Alice("s1"), "POST", "", "handle="+handle+"&decision=allow"), "https://new.example/cb")
+		r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
 		r.SetBasicAuth(got.ID, got.Secret)
-		if tokens := w.send(w.Token(), r, "grant_type=authorization_code&redirect_uri=https%3A%2F%2Fnew.example%2Fcb&code="+v.Get("code")+"&code_verifier="+verifier); tokens.Status != 200 || tokens.Scope != "read" || tokens.Refresh != "" {
+		if tokens := w.Send(w.Token(), r, "grant_type=authorization_code&redirect_uri=https%3A%2F%2Fnew.example%2Fcb&code="+v.Get("code")+"&code_verifier="+oauthtest.Verifier); tokens.Status != 200 || tokens.Scope != "read" || tokens.Refresh != "" {
 			t.Errorf("%d %s", tokens.Status, tokens.Body)
 		} else {
-			w.take()
+			w.Take()
 			t.Run("read and delete", func(t *testing.T) {
 				path := "/oauth2/register/" + got.ID
-				read := w.manages("GET", path, got.Token, "")
+				read := w.Manages("GET", path, got.Token, "")
 				if read.Status != 200 || read.ID != got.ID || read.Secret != "" || read.Token != got.Token || read.URI != got.URI || read.Scope != "read" || read.Expires != nil {
 					t.Errorf("%d %s", read.Status, read.Body)
 				}
-				if end := w.manages("DELETE", path, got.Token, ""); end.Status != 204 || end.Body != "" || w.status(tokens.Access) != 401 || w.take() != "client_deleted" {
+				if end := w.Manages("DELETE", path, got.Token, ""); end.Status != 204 || end.Body != "" || w.Status(tokens.Access) != 401 || w.Take() != "client_deleted" {
 					t.Errorf("%d %s", end.Status, end.Body)
 				}
-				if again := w.manages("DELETE", path, got.Token, ""); again.Status != 401 {
+				if again := w.Manages("DELETE", path, got.Token, ""); again.Status != 401 {
 					t.Errorf("again: %d", again.Status)
 				}
 			})
 		}
-		public := w.manages("POST", "/oauth2/register", initial, `{"redirect_uris":["http://127.0.0.1/cb","com.example.app:/cb"],"token_endpoint_auth_method":"none","application_type":"native","grant_types":["authorization_code","refresh_token"],"response_types":["code"]}`)
-		c, err = w.s.ClientByID(t.Context(), public.ID)
+		public := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["http://127.0.0.1/cb","com.example.app:/cb"],"token_endpoint_auth_method":"none","application_type":"native","grant_types":["authorization_code","refresh_token"],"response_types":["code"]}`)
+		c, err = w.DB.ClientByID(t.Context(), public.ID)
 		if public.Status != 201 || public.Secret != "" || public.Expires != nil || public.Kind != "native" || err != nil || !c.Native || !c.Public() || public.Scope != "read write" || strings.Join(c.Scopes, " ") != "read write" {
 			t.Errorf("%d %s, %+v", public.Status, public.Body, c)
 		}
@@ -116,9 +59,9 @@ func TestRegister(t *testing.T) {
 }
 
 func TestRegisterRefuses(t *testing.T) {
-	w, initial := newRegistry(t, memory.New(nil), nil)
-	before, err := w.s.ListClients(t.Context(), "", 100)
-	must(t, err)
+	w, initial := oauthtest.NewRegistry(t, memory.New(nil), nil)
+	before, err := w.DB.ListClients(t.Context(), "", 100)
+	oauthtest.Must(t, err)
 	const good = `"redirect_uris":["https://new.example/cb"]`
 	for what, c := range map[string]struct{ body, code string }{
 		"no JSON":                 {"client_name=x", "invalid_client_metadata"},
@@ -150,41 +93,41 @@ func TestRegisterRefuses(t *testing.T) {
 		"long name":               {"{" + good + `,"client_name":"` + strings.Repeat("a", 300) + `"}`, "invalid_client_metadata"},
 		"too many members":        {"{" + good + strings.Repeat(`,"x":1`, 200) + "}", "invalid_client_metadata"},
 	} {
-		if got := w.manages("POST", "/oauth2/register", initial, c.body); got.Status != 400 || got.Error != c.code {
+		if got := w.Manages("POST", "/oauth2/register", initial, c.body); got.Status != 400 || got.Error != c.code {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
-	if got := w.manages("POST", "/oauth2/register", initial, "{"+good+`,"x":"`+strings.Repeat("a", 100<<10)+`"}`); got.Status != 413 {
+	if got := w.Manages("POST", "/oauth2/register", initial, "{"+good+`,"x":"`+strings.Repeat("a", 100<<10)+`"}`); got.Status != 413 {
 		t.Errorf("a large body: %d", got.Status)
 	}
-	if got := w.manages("POST", "/oauth2/register", initial, "{"+good+"}", "Content-Type", "text/plain"); got.Status != 400 {
+	if got := w.Manages("POST", "/oauth2/register", initial, "{"+good+"}", "Content-Type", "text/plain"); got.Status != 400 {
 		t.Errorf("another content type: %d", got.Status)
 	}
 	another, _, err := oauth2.NewInitialToken()
-	must(t, err)
-	for what, token := range map[string]string{"none": "", "another": another, "junk": "x", "a client's secret": w.secrets["app"], "changed": changed(initial)} {
-		if got := w.manages("POST", "/oauth2/register", token, "{"+good+"}"); got.Status != 401 || got.Error != "invalid_token" || got.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
+	oauthtest.Must(t, err)
+	for what, token := range map[string]string{"none": "", "another": another, "junk": "x", "a client's secret": w.Secrets["app"], "changed": oauthtest.Changed(initial)} {
+		if got := w.Manages("POST", "/oauth2/register", token, "{"+good+"}"); got.Status != 401 || got.Error != "invalid_token" || got.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
-	if got := w.manages("PUT", "/oauth2/register", initial, "{"+good+"}"); got.Status != 405 {
+	if got := w.Manages("PUT", "/oauth2/register", initial, "{"+good+"}"); got.Status != 405 {
 		t.Errorf("PUT: %d", got.Status)
 	}
 	for answer, want := range map[error]int{authn.PermissionDenied(""): 403, authn.Throttled(1): 429, errors.New("down"): 503} {
-		other, _ := newRegistry(t, memory.New(nil), func(o *oauth2.Options) { o.Registration.Allow = func(*http.Request) error { return answer } })
-		if got := other.manages("POST", "/oauth2/register", "", "{"+good+"}"); got.Status != want {
+		other, _ := oauthtest.NewRegistry(t, memory.New(nil), func(o *oauthtest.Options) { o.Registration.Allow = func(*http.Request) error { return answer } })
+		if got := other.Manages("POST", "/oauth2/register", "", "{"+good+"}"); got.Status != want {
 			t.Errorf("%v: %d %s", answer, got.Status, got.Body)
 		}
 	}
-	if after, err := w.s.ListClients(t.Context(), "", 100); err != nil || len(after) != len(before) {
+	if after, err := w.DB.ListClients(t.Context(), "", 100); err != nil || len(after) != len(before) {
 		t.Errorf("a refused request made a client: %d, %v", len(after), err)
 	}
-	for what, g := range map[string]oauth2.Registration{"nobody says who": {}, "a scope that there is not": {Allow: oauth2.InitialToken(), Scopes: []string{"x"}}} {
-		if _, err := oauth2.New(issuer, memory.New(nil), &oauth2.Options{Registration: &g}); err == nil {
+	for what, g := range map[string]oauthtest.Registration{"nobody says who": {}, "a scope that there is not": {Allow: oauth2.InitialToken(), Scopes: []string{"x"}}} {
+		if _, err := oauthtest.New(oauthtest.Issuer, memory.New(nil), &oauthtest.Options{Registration: &g}); err == nil {
 			t.Errorf("%s: taken", what)
 		}
 	}
-	off := newWorld(t, memory.New(nil), nil)
+	off := oauthtest.NewWorld(t, memory.New(nil), nil)
 	for what, make := range map[string]func() http.Handler{"Register": off.Register, "Registered": off.Registered} {
 		func() {
 			defer func() {
@@ -195,7 +138,7 @@ func TestRegisterRefuses(t *testing.T) {
 			make()
 		}()
 	}
-	for w, want := range map[*world]bool{w: true, off: false} {
+	for w, want := range map[*oauthtest.World]bool{w: true, off: false} {
 		rec := httptest.NewRecorder()
 		w.Metadata().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 		if has := strings.Contains(rec.Body.String(), `"registration_endpoint":"https://auth.example/oauth2/register"`); has != want {
@@ -205,21 +148,21 @@ func TestRegisterRefuses(t *testing.T) {
 }
 
 func TestRegisteredChanges(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w, initial := newRegistry(t, s, nil)
-		one := w.manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
-		two := w.manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w, initial := oauthtest.NewRegistry(t, s, nil)
+		one := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
+		two := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
 		path := "/oauth2/register/" + one.ID
-		w.take()
+		w.Take()
 		for _, method := range []string{"GET", "PUT", "DELETE", "PATCH"} {
 			for what, token := range map[string]string{"none": "", "another client's": two.Token, "the initial one": initial, "its secret": one.Secret, "junk": "vrg_x"} {
-				if got := w.manages(method, path, token, `{"client_id":"`+one.ID+`","redirect_uris":["https://evil.example/cb"]}`); got.Status != 401 || got.Error != "invalid_token" {
+				if got := w.Manages(method, path, token, `{"client_id":"`+one.ID+`","redirect_uris":["https://evil.example/cb"]}`); got.Status != 401 || got.Error != "invalid_token" {
 					t.Errorf("%s, %s: %d %s", method, what, got.Status, got.Body)
 				}
 			}
 		}
 		for _, id := range []string{"app", "nobody", "a%00b"} { // "app" was not registered by this endpoint
-			if got := w.manages("GET", "/oauth2/register/"+id, one.Token, ""); got.Status != 401 {
+			if got := w.Manages("GET", "/oauth2/register/"+id, one.Token, ""); got.Status != 401 {
 				t.Errorf("%s: %d %s", id, got.Status, got.Body)
 			}
 		}
@@ -229,46 +172,46 @@ func TestRegisteredChanges(t *testing.T) {
 			"a scope":        `{"client_id":"` + one.ID + `","redirect_uris":["https://new.example/cb2"],"scope":"admin"}`,
 			"a script":       `{"client_id":"` + one.ID + `","redirect_uris":["javascript:x"]}`,
 		} {
-			if got := w.manages("PUT", path, one.Token, body); got.Status != 400 {
+			if got := w.Manages("PUT", path, one.Token, body); got.Status != 400 {
 				t.Errorf("%s: %d %s", what, got.Status, got.Body)
 			}
 		}
-		if got := w.manages("PATCH", path, one.Token, "{}"); got.Status != 405 {
+		if got := w.Manages("PATCH", path, one.Token, "{}"); got.Status != 405 {
 			t.Errorf("PATCH: %d", got.Status)
 		}
-		if c, err := w.s.ClientByID(t.Context(), one.ID); err != nil || strings.Join(c.RedirectURIs, " ") != "https://new.example/cb" || w.take() != "" {
+		if c, err := w.DB.ClientByID(t.Context(), one.ID); err != nil || strings.Join(c.RedirectURIs, " ") != "https://new.example/cb" || w.Take() != "" {
 			t.Errorf("a refused request changed it: %+v, %v", c, err)
 		}
-		got := w.manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","client_secret":"`+one.Secret+`","redirect_uris":["https://new.example/cb2"],"scope":"write","client_name":"New"}`)
-		c, err := w.s.ClientByID(t.Context(), one.ID)
-		if got.Status != 200 || got.Secret != "" || got.Scope != "write" || err != nil || c.Name != "New" || strings.Join(c.RedirectURIs, " ") != "https://new.example/cb2" || c.Secret != storage.DigestOf(one.Secret) || w.take() != "client_changed" {
+		got := w.Manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","client_secret":"`+one.Secret+`","redirect_uris":["https://new.example/cb2"],"scope":"write","client_name":"New"}`)
+		c, err := w.DB.ClientByID(t.Context(), one.ID)
+		if got.Status != 200 || got.Secret != "" || got.Scope != "write" || err != nil || c.Name != "New" || strings.Join(c.RedirectURIs, " ") != "https://new.example/cb2" || c.Secret != storage.DigestOf(one.Secret) || w.Take() != "client_changed" {
 			t.Errorf("%d %s, %+v", got.Status, got.Body, c)
 		}
-		if got := w.manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/cb"],"token_endpoint_auth_method":"none"}`); got.Status != 200 || got.Secret != "" {
+		if got := w.Manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/cb"],"token_endpoint_auth_method":"none"}`); got.Status != 200 || got.Secret != "" {
 			t.Errorf("public: %d %s", got.Status, got.Body)
 		}
-		if got := w.manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/cb"]}`); got.Status != 200 || got.Secret == "" || got.Secret == one.Secret {
+		if got := w.Manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/cb"]}`); got.Status != 200 || got.Secret == "" || got.Secret == one.Secret {
 			t.Errorf("and confidential again: %d %s", got.Status, got.Body)
 		}
-		w.s.fail.Store(true)
-		if got := w.manages("GET", path, one.Token, ""); got.Status != 503 {
+		w.DB.Fail.Store(true)
+		if got := w.Manages("GET", path, one.Token, ""); got.Status != 503 {
 			t.Errorf("the store is down: %d", got.Status)
 		}
-		w.s.fail.Store(false)
-		c, err = w.s.ClientByID(t.Context(), one.ID)
-		must(t, err)
+		w.DB.Fail.Store(false)
+		c, err = w.DB.ClientByID(t.Context(), one.ID)
+		oauthtest.Must(t, err)
 		c.Trusted = true
-		must(t, w.s.UpdateClient(t.Context(), c))
-		if got := w.manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://evil.example/cb"]}`); got.Status != 403 {
+		oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
+		if got := w.Manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://evil.example/cb"]}`); got.Status != 403 {
 			t.Errorf("a trusted client: %d %s", got.Status, got.Body)
 		}
 		c.Disabled = true
-		must(t, w.s.UpdateClient(t.Context(), c))
-		if got := w.manages("GET", path, one.Token, ""); got.Status != 401 {
+		oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
+		if got := w.Manages("GET", path, one.Token, ""); got.Status != 401 {
 			t.Errorf("a disabled client: %d %s", got.Status, got.Body)
 		}
 		for _, secret := range []string{one.Token, initial, one.Secret, got.Secret} {
-			if secret != "" && strings.Contains(w.log.String(), secret) {
+			if secret != "" && strings.Contains(w.Log.String(), secret) {
 				t.Error("a secret is in the log")
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -32,14 +33,14 @@ func TestSlowChange(t *testing.T) {
 		"token":    func(c *storage.Client) { c.Registration = storage.DigestOf("another") },
 	} {
 		t.Run(what, func(t *testing.T) {
-			each(t, func(t *testing.T, s store) {
-				w, initial := newRegistry(t, s, nil)
-				one := w.manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
-				r := httptest.NewRequest("PUT", issuer+"/oauth2/register/"+one.ID, &slow{strings.NewReader(`{"client_id":"` + one.ID + `","redirect_uris":["https://evil.example/cb"]}`), func() {
+			oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+				w, initial := oauthtest.NewRegistry(t, s, nil)
+				one := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
+				r := httptest.NewRequest("PUT", oauthtest.Issuer+"/oauth2/register/"+one.ID, &slow{strings.NewReader(`{"client_id":"` + one.ID + `","redirect_uris":["https://evil.example/cb"]}`), func() {
 					c, err := s.ClientByID(t.Context(), one.ID)
-					must(t, err)
+					oauthtest.Must(t, err)
 					change(&c)
-					must(t, s.UpdateClient(t.Context(), c))
+					oauthtest.Must(t, s.UpdateClient(t.Context(), c))
 				}})
 				r.SetPathValue("id", one.ID)
 				r.Header.Set("Content-Type", "application/json")
@@ -47,7 +48,7 @@ func TestSlowChange(t *testing.T) {
 				rec := httptest.NewRecorder()
 				w.Registered().ServeHTTP(rec, r)
 				c, err := s.ClientByID(t.Context(), one.ID)
-				must(t, err)
+				oauthtest.Must(t, err)
 				want := c
 				change(&want)
 				if rec.Code != 401 && rec.Code != 403 || c.RedirectURIs[0] != "https://new.example/cb" || c.Disabled != want.Disabled || c.Trusted != want.Trusted || c.Registration != want.Registration {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -18,11 +19,11 @@ func TestRegisteredPending(t *testing.T) {
 	t.Run("edge_A13/registered", func(t *testing.T) {
 		s := memory.New(nil)
 		const most = 64
-		w := newDevices(t, s, func(o *oauth2.Options) { withLimits(o); o.Limits = &oauth2.Limits{MaxPending: most} })
-		form := "response_type=code&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&code_challenge_method=S256&code_challenge=" + challengeOf(verifier)
+		w := oauthtest.NewDevices(t, s, func(o *oauthtest.Options) { oauthtest.WithLimits(o); o.Limits = &oauthtest.Limits{MaxPending: most} })
+		form := "response_type=code&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&code_challenge_method=S256&code_challenge=" + oauthtest.ChallengeOf(oauthtest.Verifier)
 		pushed := 0
 		for n := range 20 {
-			got := w.from(address(n), w.Register(), `{"redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"client_secret_post"}`, "Content-Type", "application/json")
+			got := w.From(oauthtest.Address(n), w.Register(), `{"redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"client_secret_post"}`, "Content-Type", "application/json")
 			if got.Status != 201 {
 				t.Fatalf("register: %d %s", got.Status, got.Body)
 			}
@@ -30,9 +31,9 @@ func TestRegisteredPending(t *testing.T) {
 				ID     string `json:"client_id"`
 				Secret string `json:"client_secret"`
 			}
-			must(t, json.Unmarshal([]byte(got.Body), &c))
+			oauthtest.Must(t, json.Unmarshal([]byte(got.Body), &c))
 			for range most {
-				got := w.from(address(n), w.Push(), form+"&"+url.Values{"client_id": {c.ID}, "client_secret": {c.Secret}}.Encode())
+				got := w.From(oauthtest.Address(n), w.Push(), form+"&"+url.Values{"client_id": {c.ID}, "client_secret": {c.Secret}}.Encode())
 				if got.Status == 201 {
 					pushed++
 				} else if got.Status != 429 {
@@ -40,8 +41,8 @@ func TestRegisteredPending(t *testing.T) {
 				}
 			}
 		}
-		rows, err := any(s).(storage.Pruner).Prune(t.Context(), w.clock().Add(time.Hour), 1<<20)
-		must(t, err)
+		rows, err := any(s).(storage.Pruner).Prune(t.Context(), w.Clock().Add(time.Hour), 1<<20)
+		oauthtest.Must(t, err)
 		t.Logf("%d pushed, %d rows", pushed, rows)
 		if pushed > most {
 			t.Errorf("%d pushed requests of clients that registered themselves wait, more than %d", pushed, most)
@@ -54,11 +55,11 @@ func TestRegisteredPending(t *testing.T) {
 func TestRegisteredNotes(t *testing.T) {
 	t.Run("edge_A13/assertions", func(t *testing.T) {
 		s := memory.New(nil)
-		w := newWorld(t, s, func(o *oauth2.Options) { withLimits(o); o.Limits = &oauth2.Limits{MaxPending: 64} })
-		ring := ringOf(t, "k", jose.EdDSA, ed(t))
-		w.signer("signer", publicSet(t, ring))
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { oauthtest.WithLimits(o); o.Limits = &oauthtest.Limits{MaxPending: 64} })
+		ring := oauthtest.RingOf(t, "k", jose.EdDSA, oauthtest.Ed25519Key(t))
+		w.Signer("signer", oauthtest.PublicSet(t, ring))
 		c, err := s.ClientByID(t.Context(), "signer")
-		must(t, err)
+		oauthtest.Must(t, err)
 		for what, x := range map[string]struct {
 			registered, trusted bool
 			want                int
@@ -66,18 +67,18 @@ func TestRegisteredNotes(t *testing.T) {
 			if c.Trusted, c.Registration = x.trusted, (storage.Digest{}); x.registered {
 				c.Registration = storage.DigestOf("x")
 			}
-			must(t, s.UpdateClient(t.Context(), c))
+			oauthtest.Must(t, s.UpdateClient(t.Context(), c))
 			if x.registered { // by another method, so that the notes do not count
 				basic := c
 				basic.ID, basic.Method, basic.Keys = "own "+what, oauth2.SecretPost, nil
 				basic.Grants = []string{oauth2.ClientCredentials}
 				var secret string
 				secret, basic.Secret, err = oauth2.NewSecret()
-				must(t, err)
-				must(t, s.CreateClient(t.Context(), basic))
+				oauthtest.Must(t, err)
+				oauthtest.Must(t, s.CreateClient(t.Context(), basic))
 				counts := map[int]int{}
 				for range 100 {
-					counts[w.post(w.Token(), "", "grant_type", "client_credentials", "client_id", basic.ID, "client_secret", secret).Status]++
+					counts[w.Post(w.Token(), "", "grant_type", "client_credentials", "client_id", basic.ID, "client_secret", secret).Status]++
 				}
 				if counts[200] != x.want || counts[200]+counts[429] != 100 {
 					t.Errorf("tokens of its own, registered by %s: %v", what, counts)
@@ -85,7 +86,7 @@ func TestRegisteredNotes(t *testing.T) {
 			}
 			counts := map[int]int{}
 			for range 100 {
-				got := w.post(w.Introspect(), "", "token", "x", "client_assertion_type", assertionType, "client_assertion", w.assertion(ring, "", "signer", nil))
+				got := w.Post(w.Introspect(), "", "token", "x", "client_assertion_type", oauthtest.AssertionType, "client_assertion", w.Assertion(ring, "", "signer", nil))
 				counts[got.Status]++
 			}
 			if counts[200] != x.want || counts[200]+counts[429] != 100 {

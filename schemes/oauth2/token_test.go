@@ -10,145 +10,146 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 func TestCode(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
-		got := w.exchange("app", w.code("app", nil))
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		got := w.Exchange("app", w.Code("app", nil))
 		t.Run("attack_170_answer", func(t *testing.T) {
 			if got.Status != 200 || got.Type != "Bearer" || got.Expires != 3600 || got.Scope != "read" || !strings.HasPrefix(got.Access, "vat_") || !strings.HasPrefix(got.Refresh, "vor_") ||
 				got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Content-Type") != "application/json" {
 				t.Fatalf("%+v", got)
 			}
 		})
-		id, err := w.identity(got.Access)
-		if err != nil || id.Subject != "id-alice" || id.Client != "app" || id.Scheme != "oauth2" || fmt.Sprint(id.Scopes) != "[read]" || id.Roles != nil || !id.Delegated() || !id.Expires.Equal(w.clock().Add(time.Hour)) {
+		id, err := w.Identity(got.Access)
+		if err != nil || id.Subject != "id-alice" || id.Client != "app" || id.Scheme != "oauth2" || fmt.Sprint(id.Scopes) != "[read]" || id.Roles != nil || !id.Delegated() || !id.Expires.Equal(w.Clock().Add(time.Hour)) {
 			t.Errorf("%+v, %v", id, err)
 		}
 		if u, ok := id.User.(*storage.User); !ok || u.Name != "alice" {
 			t.Errorf("%+v", id.User)
 		}
-		if got := w.exchange("spa", w.code("spa", nil)); got.Status != 200 {
+		if got := w.Exchange("spa", w.Code("spa", nil)); got.Status != 200 {
 			t.Errorf("a public client: %+v", got)
 		}
-		if got := w.exchange("other", w.code("other", nil)); got.Status != 200 {
+		if got := w.Exchange("other", w.Code("other", nil)); got.Status != 200 {
 			t.Errorf("a client that posts its secret: %+v", got)
 		}
-		if e := w.take(); e != "granted granted granted" {
+		if e := w.Take(); e != "granted granted granted" {
 			t.Errorf("events %s", e)
 		}
-		w.pass(time.Hour)
-		if w.status(got.Access) != 401 {
+		w.Pass(time.Hour)
+		if w.Status(got.Access) != 401 {
 			t.Error("an access token lives beyond its end")
 		}
 	})
 }
 
 func TestCodeRefuses(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
-		grant := func(t *testing.T, got reply) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		grant := func(t *testing.T, got oauthtest.Reply) {
 			t.Helper()
 			if got.Status != 400 || got.Error != "invalid_grant" || got.Access != "" || got.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
 		}
 		t.Run("attack_153_used_twice", func(t *testing.T) {
-			code := w.code("app", nil)
-			first := w.exchange("app", code)
-			next := w.refreshes("app", first.Refresh)
-			if first.Status != 200 || next.Status != 200 || w.status(next.Access) != 200 {
+			code := w.Code("app", nil)
+			first := w.Exchange("app", code)
+			next := w.Refreshes("app", first.Refresh)
+			if first.Status != 200 || next.Status != 200 || w.Status(next.Access) != 200 {
 				t.Fatalf("%+v %+v", first, next)
 			}
-			w.take()
-			grant(t, w.exchange("app", code))
-			if w.status(first.Access) != 401 || w.status(next.Access) != 401 || w.refreshes("app", next.Refresh).Status != 400 {
+			w.Take()
+			grant(t, w.Exchange("app", code))
+			if w.Status(first.Access) != 401 || w.Status(next.Access) != 401 || w.Refreshes("app", next.Refresh).Status != 400 {
 				t.Error("what came of the code lives on")
 			}
-			if e := w.take(); e != "code_reused" {
+			if e := w.Take(); e != "code_reused" {
 				t.Errorf("events %s", e)
 			}
-			if !strings.Contains(w.log.String(), "level=WARN") {
-				t.Errorf("log %s", &w.log)
+			if !strings.Contains(w.Log.String(), "level=WARN") {
+				t.Errorf("log %s", &w.Log)
 			}
 		})
 		t.Run("attack_155_another_client", func(t *testing.T) {
-			code := w.code("app", nil)
-			grant(t, w.exchange("other", code))
-			grant(t, w.exchange("spa", code))
-			first := w.exchange("app", code)
+			code := w.Code("app", nil)
+			grant(t, w.Exchange("other", code))
+			grant(t, w.Exchange("spa", code))
+			first := w.Exchange("app", code)
 			if first.Status != 200 {
 				t.Errorf("another client's request burnt it: %+v", first)
 			}
-			grant(t, w.exchange("other", code))
-			if w.status(first.Access) != 200 {
+			grant(t, w.Exchange("other", code))
+			if w.Status(first.Access) != 200 {
 				t.Error("another client's request ended what came of it")
 			}
 		})
 		t.Run("attack_155_attack_156_verifier", func(t *testing.T) {
-			for _, wrong := range []string{strings.Repeat("a", 43), strings.Repeat("a", 42), strings.Repeat("a", 129), verifier + "!", verifier[:42] + " "} {
-				code := w.code("spa", nil)
-				grant(t, w.post(w.Token(), "spa", "grant_type", "authorization_code", "code", code, "redirect_uri", redirect, "code_verifier", wrong))
-				grant(t, w.exchange("spa", code)) // burnt
+			for _, wrong := range []string{strings.Repeat("a", 43), strings.Repeat("a", 42), strings.Repeat("a", 129), oauthtest.Verifier + "!", oauthtest.Verifier[:42] + " "} {
+				code := w.Code("spa", nil)
+				grant(t, w.Post(w.Token(), "spa", "grant_type", "authorization_code", "code", code, "redirect_uri", oauthtest.Redirect, "code_verifier", wrong))
+				grant(t, w.Exchange("spa", code)) // burnt
 			}
-			short := verifier[:42]
-			grant(t, w.post(w.Token(), "app", "grant_type", "authorization_code", "redirect_uri", redirect, "code_verifier", short,
-				"code", w.code("app", func(c *storage.Code) { c.Challenge = challengeOf(short) })))
+			short := oauthtest.Verifier[:42]
+			grant(t, w.Post(w.Token(), "app", "grant_type", "authorization_code", "redirect_uri", oauthtest.Redirect, "code_verifier", short,
+				"code", w.Code("app", func(c *storage.Code) { c.Challenge = oauthtest.ChallengeOf(short) })))
 		})
 		t.Run("attack_141_no_verifier", func(t *testing.T) {
-			code := w.code("app", nil)
-			got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", redirect)
+			code := w.Code("app", nil)
+			got := w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", oauthtest.Redirect)
 			if got.Status != 400 || got.Error != "invalid_grant" {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
-			if got := w.exchange("app", code); got.Status != 200 {
+			if got := w.Exchange("app", code); got.Status != 200 {
 				t.Errorf("a request without a verifier burns the code: %+v", got)
 			}
 		})
 		t.Run("attack_142_downgrade", func(t *testing.T) {
 			none := func(c *storage.Code) { c.Challenge = "" }
-			code := w.code("app", none)
-			grant(t, w.exchange("app", code)) // a verifier without a challenge
-			grant(t, w.post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", redirect))
-			grant(t, w.post(w.Token(), "spa", "grant_type", "authorization_code", "code", w.code("spa", none), "redirect_uri", redirect))
-			if got := w.post(w.Token(), "app", "grant_type", "authorization_code", "code", w.code("app", none), "redirect_uri", redirect); got.Status != 200 {
+			code := w.Code("app", none)
+			grant(t, w.Exchange("app", code)) // a verifier without a challenge
+			grant(t, w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "redirect_uri", oauthtest.Redirect))
+			grant(t, w.Post(w.Token(), "spa", "grant_type", "authorization_code", "code", w.Code("spa", none), "redirect_uri", oauthtest.Redirect))
+			if got := w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", w.Code("app", none), "redirect_uri", oauthtest.Redirect); got.Status != 200 {
 				t.Errorf("a confidential client without PKCE, where the authorization endpoint let it: %+v", got)
 			}
 		})
 		t.Run("attack_135_redirect_uri", func(t *testing.T) {
-			code := w.code("app", nil)
-			grant(t, w.post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "code_verifier", verifier))
-			grant(t, w.post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "code_verifier", verifier, "redirect_uri", redirect+"/"))
-			grant(t, w.exchange("app", w.code("app", func(c *storage.Code) { c.RedirectURI = "" })))
-			if got := w.exchange("app", code); got.Status != 200 {
+			code := w.Code("app", nil)
+			grant(t, w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "code_verifier", oauthtest.Verifier))
+			grant(t, w.Post(w.Token(), "app", "grant_type", "authorization_code", "code", code, "code_verifier", oauthtest.Verifier, "redirect_uri", oauthtest.Redirect+"/"))
+			grant(t, w.Exchange("app", w.Code("app", func(c *storage.Code) { c.RedirectURI = "" })))
+			if got := w.Exchange("app", code); got.Status != 200 {
 				t.Errorf("%+v", got)
 			}
 		})
 		t.Run("attack_157_time_and_account", func(t *testing.T) {
-			late := w.code("app", nil)
-			w.pass(time.Minute)
-			grant(t, w.exchange("app", late))
-			good := w.code("app", nil)
-			w.pass(time.Minute - time.Microsecond)
-			if got := w.exchange("app", good); got.Status != 200 {
+			late := w.Code("app", nil)
+			w.Pass(time.Minute)
+			grant(t, w.Exchange("app", late))
+			good := w.Code("app", nil)
+			w.Pass(time.Minute - time.Microsecond)
+			if got := w.Exchange("app", good); got.Status != 200 {
 				t.Errorf("before its end: %+v", got)
 			}
-			code := w.code("app", nil)
-			_, err := w.s.BumpEpoch(t.Context(), "id-alice")
-			must(t, err)
-			grant(t, w.exchange("app", code))
-			code = w.code("app", nil)
-			must(t, w.s.SetActive(t.Context(), "id-alice", false))
-			grant(t, w.exchange("app", code))
-			must(t, w.s.SetActive(t.Context(), "id-alice", true))
+			code := w.Code("app", nil)
+			_, err := w.DB.BumpEpoch(t.Context(), "id-alice")
+			oauthtest.Must(t, err)
+			grant(t, w.Exchange("app", code))
+			code = w.Code("app", nil)
+			oauthtest.Must(t, w.DB.SetActive(t.Context(), "id-alice", false))
+			grant(t, w.Exchange("app", code))
+			oauthtest.Must(t, w.DB.SetActive(t.Context(), "id-alice", true))
 		})
 		t.Run("attack_158_guesses", func(t *testing.T) {
 			answers := map[string]bool{}
-			for _, bad := range []string{"x", "vac_", w.code("other", nil), strings.Repeat("a", 5000), w.secrets["app"]} {
-				got := w.exchange("app", bad)
+			for _, bad := range []string{"x", "vac_", w.Code("other", nil), strings.Repeat("a", 5000), w.Secrets["app"]} {
+				got := w.Exchange("app", bad)
 				grant(t, got)
 				answers[got.Body] = true
 			}
@@ -162,18 +163,18 @@ func TestCodeRefuses(t *testing.T) {
 // Of many that exchange one code at once at most one gets an answer, and in the end what came
 // of it has ended: nobody knows which of them was the owner.
 func TestCodeRace(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("attack_154_race", func(t *testing.T) {
-			here, there := newWorld(t, s, nil), (*world)(nil)
-			there = &world{t: t, s: &faulty{store: s}, secrets: here.secrets}
+			here, there := oauthtest.NewWorld(t, s, nil), (*oauthtest.World)(nil)
+			there = &oauthtest.World{T: t, DB: &oauthtest.Faulty{Store: s}, Secrets: here.Secrets}
 			var err error
-			there.Server, err = oauth2.New(issuer, there.s, &oauth2.Options{Scopes: map[string]string{"read": ""}, Clock: here.clock, Logger: quiet})
-			must(t, err)
-			code := here.code("app", nil)
-			answers := make([]reply, 64)
+			there.Server, err = oauthtest.New(oauthtest.Issuer, there.DB, &oauthtest.Options{Scopes: map[string]string{"read": ""}, Clock: here.Clock, Logger: oauthtest.Quiet})
+			oauthtest.Must(t, err)
+			code := here.Code("app", nil)
+			answers := make([]oauthtest.Reply, 64)
 			var wg sync.WaitGroup
 			for i := range answers {
-				wg.Go(func() { answers[i] = []*world{here, there}[i%2].exchange("app", code) })
+				wg.Go(func() { answers[i] = []*oauthtest.World{here, there}[i%2].Exchange("app", code) })
 			}
 			wg.Wait()
 			won := 0
@@ -181,7 +182,7 @@ func TestCodeRace(t *testing.T) {
 				switch {
 				case a.Status == 200:
 					won++
-					if here.status(a.Access) != 401 || here.refreshes("app", a.Refresh).Status != 400 {
+					if here.Status(a.Access) != 401 || here.Refreshes("app", a.Refresh).Status != 400 {
 						t.Error("tokens of a code that was used twice live on")
 					}
 				case a.Status != 400 || a.Error != "invalid_grant":
@@ -196,71 +197,71 @@ func TestCodeRace(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
 		wide := func(c *storage.Code) {
 			c.Scopes, c.Resource = []string{"read", "write"}, []string{"https://api.example", "https://files.example"}
 		}
-		one := w.exchange("app", w.code("app", wide))
-		two := w.refreshes("app", one.Refresh)
-		if two.Status != 200 || two.Refresh == one.Refresh || two.Access == one.Access || two.Scope != "read write" || w.status(two.Access) != 200 {
+		one := w.Exchange("app", w.Code("app", wide))
+		two := w.Refreshes("app", one.Refresh)
+		if two.Status != 200 || two.Refresh == one.Refresh || two.Access == one.Access || two.Scope != "read write" || w.Status(two.Access) != 200 {
 			t.Fatalf("%+v", two)
 		}
-		w.take()
-		if again := w.refreshes("app", one.Refresh); again.Access != two.Access || again.Refresh != two.Refresh || w.take() != "repeated" {
+		w.Take()
+		if again := w.Refreshes("app", one.Refresh); again.Access != two.Access || again.Refresh != two.Refresh || w.Take() != "repeated" {
 			t.Errorf("a lost answer does not come again: %+v", again)
 		}
-		for what, got := range map[string]reply{
-			"attack_155 another client":       w.refreshes("spa", two.Refresh),
-			"a wrong shape":                   w.refreshes("app", "x"),
-			"an access token":                 w.refreshes("app", two.Access),
-			"other parameters for the answer": w.refreshes("app", one.Refresh, "scope", "read"),
+		for what, got := range map[string]oauthtest.Reply{
+			"attack_155 another client":       w.Refreshes("spa", two.Refresh),
+			"a wrong shape":                   w.Refreshes("app", "x"),
+			"an access token":                 w.Refreshes("app", two.Access),
+			"other parameters for the answer": w.Refreshes("app", one.Refresh, "scope", "read"),
 		} {
 			if got.Status != 400 || got.Error != "invalid_grant" {
 				t.Errorf("%s: %d %s", what, got.Status, got.Body)
 			}
 		}
 		for scope, want := range map[string]string{"admin": "invalid_scope", "read admin": "invalid_scope", "read\twrite": "invalid_scope", " ": "invalid_scope"} {
-			if got := w.refreshes("app", two.Refresh, "scope", scope); got.Error != want {
+			if got := w.Refreshes("app", two.Refresh, "scope", scope); got.Error != want {
 				t.Errorf("%q: %d %s", scope, got.Status, got.Body)
 			}
 		}
-		if got := w.refreshes("app", two.Refresh, "resource", "https://evil.example"); got.Error != "invalid_target" {
+		if got := w.Refreshes("app", two.Refresh, "resource", "https://evil.example"); got.Error != "invalid_target" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
-		three := w.refreshes("app", two.Refresh, "scope", "write", "resource", "https://files.example")
-		if three.Status != 200 || three.Scope != "write" || w.status(three.Access) != 401 {
-			t.Errorf("fewer scopes, for another resource: %+v, %d here", three, w.status(three.Access))
+		three := w.Refreshes("app", two.Refresh, "scope", "write", "resource", "https://files.example")
+		if three.Status != 200 || three.Scope != "write" || w.Status(three.Access) != 401 {
+			t.Errorf("fewer scopes, for another resource: %+v, %d here", three, w.Status(three.Access))
 		}
-		four := w.refreshes("app", three.Refresh)
-		if four.Scope != "read write" || w.status(four.Access) != 200 {
+		four := w.Refreshes("app", three.Refresh)
+		if four.Scope != "read write" || w.Status(four.Access) != 200 {
 			t.Errorf("the next one has all again: %+v", four)
 		}
 		// An older one: whoever it is, the grant ends.
-		w.take()
-		if got := w.refreshes("app", one.Refresh); got.Error != "invalid_grant" || w.take() != "refresh_reused" {
+		w.Take()
+		if got := w.Refreshes("app", one.Refresh); got.Error != "invalid_grant" || w.Take() != "refresh_reused" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
-		if w.status(four.Access) != 401 || w.refreshes("app", four.Refresh).Error != "invalid_grant" {
+		if w.Status(four.Access) != 401 || w.Refreshes("app", four.Refresh).Error != "invalid_grant" {
 			t.Error("the grant lives on")
 		}
-		no := w.exchange("app", w.code("app", nil))
-		_, err := w.s.BumpEpoch(t.Context(), "id-alice")
-		must(t, err)
-		if w.status(no.Access) != 401 || w.refreshes("app", no.Refresh).Error != "invalid_grant" {
+		no := w.Exchange("app", w.Code("app", nil))
+		_, err := w.DB.BumpEpoch(t.Context(), "id-alice")
+		oauthtest.Must(t, err)
+		if w.Status(no.Access) != 401 || w.Refreshes("app", no.Refresh).Error != "invalid_grant" {
 			t.Error("log-out-everywhere leaves a grant")
 		}
 	})
 }
 
 func TestRefreshRace(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
-		one := w.exchange("app", w.code("app", nil))
-		answers := make([]reply, 64)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		one := w.Exchange("app", w.Code("app", nil))
+		answers := make([]oauthtest.Reply, 64)
 		var wg sync.WaitGroup
 		for i := range answers {
-			wg.Go(func() { answers[i] = w.refreshes("app", one.Refresh) })
+			wg.Go(func() { answers[i] = w.Refreshes("app", one.Refresh) })
 		}
 		wg.Wait()
 		for _, a := range answers {
@@ -268,24 +269,24 @@ func TestRefreshRace(t *testing.T) {
 				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 		}
-		if w.status(answers[0].Access) != 200 || w.refreshes("app", answers[0].Refresh).Status != 200 {
+		if w.Status(answers[0].Access) != 200 || w.Refreshes("app", answers[0].Refresh).Status != 200 {
 			t.Error("the pair does not work")
 		}
 	})
 }
 
 func TestClientCredentials(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
-		ask := func(client string, pairs ...string) reply {
-			return w.post(w.Token(), client, append([]string{"grant_type", "client_credentials"}, pairs...)...)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		ask := func(client string, pairs ...string) oauthtest.Reply {
+			return w.Post(w.Token(), client, append([]string{"grant_type", "client_credentials"}, pairs...)...)
 		}
 		got := ask("app")
-		id, err := w.identity(got.Access)
+		id, err := w.Identity(got.Access)
 		if got.Status != 200 || got.Refresh != "" || got.Scope != "read" || err != nil || id.Subject != "" || id.Client != "app" || id.User != nil || fmt.Sprint(id.Scopes) != "[read]" {
 			t.Fatalf("attack_166: %+v, %+v, %v", got, id, err)
 		}
-		if got := ask("app", "scope", "read write", "resource", "https://api.example"); got.Scope != "read write" || w.status(got.Access) != 200 {
+		if got := ask("app", "scope", "read write", "resource", "https://api.example"); got.Scope != "read write" || w.Status(got.Access) != 200 {
 			t.Errorf("%+v", got)
 		}
 		t.Run("attack_166_public", func(t *testing.T) {
@@ -300,8 +301,8 @@ func TestClientCredentials(t *testing.T) {
 				}
 			}
 		})
-		must(t, w.s.DeleteClient(t.Context(), "app"))
-		if w.status(got.Access) != 401 {
+		oauthtest.Must(t, w.DB.DeleteClient(t.Context(), "app"))
+		if w.Status(got.Access) != 401 {
 			t.Error("attack_157: a deleted client's token lives on")
 		}
 	})
@@ -309,15 +310,15 @@ func TestClientCredentials(t *testing.T) {
 
 // Every way to ask wrongly is a refusal of RFC 6749 section 5.2.
 func TestTokenRequests(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
-		request := func(method, target, kind, body string) reply {
-			r := httptest.NewRequest(method, issuer+target, strings.NewReader(body))
-			r.SetBasicAuth("app", w.secrets["app"])
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		request := func(method, target, kind, body string) oauthtest.Reply {
+			r := httptest.NewRequest(method, oauthtest.Issuer+target, strings.NewReader(body))
+			r.SetBasicAuth("app", w.Secrets["app"])
 			r.Header.Set("Content-Type", kind)
 			rec := httptest.NewRecorder()
 			w.Token().ServeHTTP(rec, r)
-			return reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
+			return oauthtest.Reply{Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
 		}
 		const form = "application/x-www-form-urlencoded"
 		good := "grant_type=client_credentials"
@@ -325,7 +326,7 @@ func TestTokenRequests(t *testing.T) {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 		for what, c := range map[string]struct {
-			got  reply
+			got  oauthtest.Reply
 			want int
 			code string
 		}{
@@ -341,7 +342,7 @@ func TestTokenRequests(t *testing.T) {
 			"attack_159 semicolon":      {request("POST", "/t", form, "grant_type=x;"+good), 400, "invalid_request"},
 			"attack_160 repeated grant": {request("POST", "/t", form, good+"&"+good), 400, "invalid_request"},
 			"attack_160 two clients":    {request("POST", "/t", form, good+"&client_id=other"), 400, "invalid_request"},
-			"attack_160 two secrets":    {request("POST", "/t", form, good+"&client_id=app&client_secret="+w.secrets["app"]), 400, "invalid_request"},
+			"attack_160 two secrets":    {request("POST", "/t", form, good+"&client_id=app&client_secret="+w.Secrets["app"]), 400, "invalid_request"},
 			"attack_160 NUL":            {request("POST", "/t", form, good+"&scope=%00"), 400, "invalid_request"},
 			"attack_167 password":       {request("POST", "/t", form, "grant_type=password&username=alice&password=x"), 400, "unsupported_grant_type"},
 			"attack_167 implicit":       {request("POST", "/t", form, "grant_type=__implicit"), 400, "unsupported_grant_type"},
@@ -355,37 +356,37 @@ func TestTokenRequests(t *testing.T) {
 			})
 		}
 		t.Run("attack_167_not_registered", func(t *testing.T) {
-			if got := w.post(w.Token(), "other", "grant_type", "client_credentials"); got.Error != "unauthorized_client" {
+			if got := w.Post(w.Token(), "other", "grant_type", "client_credentials"); got.Error != "unauthorized_client" {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
 		})
-		w.s.fail.Store(true)
+		w.DB.Fail.Store(true)
 		if got := request("POST", "/t", form, good); got.Status != 503 || got.Header.Get("Retry-After") == "" || strings.Contains(got.Body, "database") {
 			t.Errorf("the store is down: %d %s", got.Status, got.Body)
 		}
-		w.s.fail.Store(false)
+		w.DB.Fail.Store(false)
 	})
 }
 
 func TestClientAuthentication(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, func(o *oauth2.Options) { o.InsecureChosenSecrets, o.InsecureNoLimiter = plain{}, true })
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretPost, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}))
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "empty", Method: oauth2.SecretPost, Grants: []string{oauth2.ClientCredentials}}))
-		must(t, s.CreateClient(t.Context(), storage.Client{ID: "off", Method: oauth2.SecretPost, Secret: storage.DigestOf("x"), Disabled: true, Grants: []string{oauth2.ClientCredentials}}))
-		secret := w.secrets["app"]
-		ask := func(basicID, basicSecret string, pairs ...string) reply {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { o.InsecureChosenSecrets, o.InsecureNoLimiter = plain{}, true })
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "chosen", Method: oauth2.SecretPost, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}))
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "empty", Method: oauth2.SecretPost, Grants: []string{oauth2.ClientCredentials}}))
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "off", Method: oauth2.SecretPost, Secret: storage.DigestOf("x"), Disabled: true, Grants: []string{oauth2.ClientCredentials}}))
+		secret := w.Secrets["app"]
+		ask := func(basicID, basicSecret string, pairs ...string) oauthtest.Reply {
 			v := url.Values{"grant_type": {"client_credentials"}}
 			for i := 0; i < len(pairs); i += 2 {
 				v.Add(pairs[i], pairs[i+1])
 			}
-			r := httptest.NewRequest("POST", issuer+"/t", nil)
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
 			if basicID != "" {
 				r.SetBasicAuth(basicID, basicSecret)
 			}
-			return w.send(w.Token(), r, v.Encode())
+			return w.Send(w.Token(), r, v.Encode())
 		}
-		for what, got := range map[string]reply{
+		for what, got := range map[string]oauthtest.Reply{
 			"attack_161_basic":    ask("app", secret),
 			"attack_161_encoded":  ask("%61pp", strings.Replace(secret, "_", "%5F", 1)),
 			"attack_161_and_body": ask("app", secret, "client_id", "app"),
@@ -395,14 +396,14 @@ func TestClientAuthentication(t *testing.T) {
 				t.Errorf("%s: %d %s", what, got.Status, got.Body)
 			}
 		}
-		for what, got := range map[string]reply{
+		for what, got := range map[string]oauthtest.Reply{
 			"attack_162_wrong":         ask("app", "wrong"),
 			"attack_162_empty":         ask("app", ""),
 			"attack_162_missing":       ask("", "", "client_id", "app"),
 			"attack_162_public_secret": ask("", "", "client_id", "spa", "client_secret", "x"),
 			"attack_162_public_basic":  ask("spa", "x"),
 			"attack_163_post_basic":    ask("", "", "client_id", "app", "client_secret", secret),
-			"attack_163_basic_post":    ask("other", w.secrets["other"]),
+			"attack_163_basic_post":    ask("other", w.Secrets["other"]),
 			"attack_163_none":          ask("", "", "client_id", "other"),
 			"attack_136_unknown":       ask("nobody", "x"),
 			"attack_136_NUL":           ask("app%00", secret),
@@ -412,7 +413,7 @@ func TestClientAuthentication(t *testing.T) {
 			"no chosen one":            ask("", "", "client_id", "chosen", "client_secret", ""),
 			"a client without any":     ask("", "", "client_id", "empty", "client_secret", ""),
 			"nor with one":             ask("", "", "client_id", "empty", "client_secret", "x"),
-			"another one's":            ask("app", w.secrets["api"]),
+			"another one's":            ask("app", w.Secrets["api"]),
 		} {
 			t.Run(what, func(t *testing.T) {
 				if got.Status != 401 || got.Error != "invalid_client" || strings.Contains(got.Body, "secret") {
@@ -420,11 +421,11 @@ func TestClientAuthentication(t *testing.T) {
 				}
 			})
 		}
-		if got := ask("app", "wrong"); got.Header.Get("WWW-Authenticate") != `Basic realm="`+issuer+`"` {
+		if got := ask("app", "wrong"); got.Header.Get("WWW-Authenticate") != `Basic realm="`+oauthtest.Issuer+`"` {
 			t.Errorf("attack_162: %v", got.Header)
 		}
-		for _, text := range []string{secret, w.secrets["other"], "open sesame"} {
-			if strings.Contains(w.log.String(), text) {
+		for _, text := range []string{secret, w.Secrets["other"], "open sesame"} {
+			if strings.Contains(w.Log.String(), text) {
 				t.Error("a secret is in the log")
 			}
 		}
@@ -440,21 +441,21 @@ func (plain) Verify(_ context.Context, _ string, encoded storage.PasswordHash, s
 
 // A scope that a client may not ask for any more is in no new token of an old grant.
 func TestScopesTakenAway(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		w := newWorld(t, s, nil)
-		got := w.exchange("app", w.code("app", func(c *storage.Code) { c.Scopes = []string{"read", "write"} }))
-		waiting := w.code("app", func(c *storage.Code) { c.Scopes = []string{"read", "write"} })
-		c, err := w.s.ClientByID(t.Context(), "app")
-		must(t, err)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		got := w.Exchange("app", w.Code("app", func(c *storage.Code) { c.Scopes = []string{"read", "write"} }))
+		waiting := w.Code("app", func(c *storage.Code) { c.Scopes = []string{"read", "write"} })
+		c, err := w.DB.ClientByID(t.Context(), "app")
+		oauthtest.Must(t, err)
 		c.Scopes = []string{"read"}
-		must(t, w.s.UpdateClient(t.Context(), c))
-		if late := w.exchange("app", waiting); late.Status != 200 || late.Scope != "read" {
+		oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
+		if late := w.Exchange("app", waiting); late.Status != 200 || late.Scope != "read" {
 			t.Errorf("a code from before: %s", late.Body)
 		}
-		if wide := w.refreshes("app", got.Refresh, "scope", "write"); wide.Error != "invalid_scope" {
+		if wide := w.Refreshes("app", got.Refresh, "scope", "write"); wide.Error != "invalid_scope" {
 			t.Errorf("asked for: %s", wide.Body)
 		}
-		if next := w.refreshes("app", got.Refresh); next.Status != 200 || next.Scope != "read" {
+		if next := w.Refreshes("app", got.Refresh); next.Status != 200 || next.Scope != "read" {
 			t.Errorf("a refresh: %s", next.Body)
 		}
 	})
