@@ -9,7 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/keys"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
@@ -56,7 +56,7 @@ func TestInsecureHTTP(t *testing.T) {
 				return // is a path there
 			}
 			for insecure, want := range map[bool]bool{false: x.plain, true: x.insecure} {
-				_, err := oauth2.NewIntrospector(container, x.issuer, "https://api.example", oauth2.Credentials{ID: "api", Secret: "s"}, &oauth2.IntrospectorOptions{InsecureHTTP: insecure})
+				_, err := introspect.New(container, x.issuer, "https://api.example", introspect.ClientCredentials{ID: "api", Secret: "s"}, &introspect.Options{InsecureHTTP: insecure})
 				if (err == nil) != want {
 					t.Errorf("InsecureHTTP %t: %v", insecure, err)
 				}

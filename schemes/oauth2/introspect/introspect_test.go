@@ -1,4 +1,4 @@
-package oauth2_test
+package introspect_test
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -28,7 +28,7 @@ const theirs = "https://login.example"
 
 // abroad is another issuer's introspection endpoint, and a scheme that asks it.
 type abroad struct {
-	*oauth2.Introspector
+	*introspect.Scheme
 	url   string
 	mu    sync.Mutex
 	says  map[string]string // of a token
@@ -39,23 +39,23 @@ type abroad struct {
 
 const live = `{"active":true,"iss":"https://login.example","sub":"id-bob","client_id":"phone","username":"bob","aud":["https://api.example"],"scope":"read write","token_type":"Bearer","exp":1770178000}`
 
-func newAbroad(t testing.TB, change func(*oauth2.IntrospectorOptions)) *abroad {
+func newAbroad(t testing.TB, change func(*introspect.Options)) *abroad {
 	t.Helper()
 	a := &abroad{says: map[string]string{"good": live}}
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	a.url = server.URL + "/introspect"
-	a.Introspector = a.another(t, "https://api.example", change)
+	a.Scheme = a.another(t, "https://api.example", change)
 	return a
 }
 
-func (a *abroad) another(t testing.TB, audience string, change func(*oauth2.IntrospectorOptions)) *oauth2.Introspector {
+func (a *abroad) another(t testing.TB, audience string, change func(*introspect.Options)) *introspect.Scheme {
 	t.Helper()
-	o := oauth2.IntrospectorOptions{Clock: a.clock}
+	o := introspect.Options{Clock: a.clock}
 	if change != nil {
 		change(&o)
 	}
-	i, err := oauth2.NewIntrospector(theirs, a.url, audience, oauth2.Credentials{ID: "api:1", Secret: "s%c r+t"}, &o)
+	i, err := introspect.New(theirs, a.url, audience, introspect.ClientCredentials{ID: "api:1", Secret: "s%c r+t"}, &o)
 	oauthtest.Must(t, err)
 	return i
 }
@@ -130,14 +130,14 @@ func TestIntrospector(t *testing.T) {
 	}})
 	a.asks(t, 0, "JWTs", func() {
 		for _, text := range []string{"eyJhbGciOiJub25lIn0.e30.", "ewoiYWxnIjoibm9uZSJ9.e30.", "eyJhbGciOiJub25lIn0.e30.e30.e30.e30"} {
-			if got := outcome(a, text); got != "401 a JWT, or of the shape of this application's tokens (IntrospectorOptions.Prefix)" {
+			if got := outcome(a, text); got != "401 a JWT, or of the shape of this application's tokens (Options.Prefix)" {
 				t.Errorf("%s: %s", text, got)
 			}
 		}
 	})
 	id, err := presentTo(a, "good")
 	oauthtest.Must(t, err)
-	got := id.Credential.(*oauth2.ForeignToken)
+	got := id.Credential.(*introspect.Token)
 	if id.Subject != "id-bob" || id.Client != "phone" || id.Issuer != theirs || id.Scheme != "oauth2" || len(id.Scopes) != 2 || id.Expires.Unix() != 1770178000 ||
 		id.Roles != nil || id.User != nil || got.Username != "bob" || got.Audience[0] != "https://api.example" {
 		t.Errorf("%+v", id)
@@ -169,7 +169,7 @@ func TestIntrospector(t *testing.T) {
 // What the issuer says is refused, or is a fault; nobody sees more than that the token is
 // invalid.
 func TestIntrospectorRefuses(t *testing.T) {
-	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) { o.CacheTTL = -1 })
+	a := newAbroad(t, func(o *introspect.Options) { o.CacheTTL = -1 })
 	change := func(from, to string) string {
 		if !strings.Contains(live, from) {
 			t.Fatalf("%s is not in the answer", from)
@@ -182,15 +182,15 @@ func TestIntrospectorRefuses(t *testing.T) {
 		change(`"iss":"https://login.example"`, `"iss":"https://evil.example"`): "401 of another issuer",
 		change(`["https://api.example"]`, `"https://files.example"`):            "401 for another audience",
 		change(`["https://api.example"]`, `"https://api.example/"`):             "401 for another audience",
-		change(`"aud":["https://api.example"],`, ``):                            "401 for no audience",
-		change(`"token_type":"Bearer",`, ``):                                    "401 of no type",
-		change(`"Bearer"`, `"DPoP"`):                                            "401 not of the type Bearer",
-		change(`"Bearer"`, `"Bearer","token_use":"refresh_token"`):              "401 no access token",
+		change(`"aud":["https://api.example"],`, ``):                            "401 aud missing",
+		change(`"token_type":"Bearer",`, ``):                                    "401 token_type missing",
+		change(`"Bearer"`, `"DPoP"`):                                            "401 token_type is not Bearer",
+		change(`"Bearer"`, `"Bearer","token_use":"refresh_token"`):              "401 token_use is not access_token",
 		change(`"Bearer"`, `"Bearer","cnf":{"jkt":"x"}`):                        "401 a bound token is no bearer token",
 		change(`1770178000`, `1770091506`):                                      "401 expired",
 		change(`"exp"`, `"nbf":1770091507,"exp"`):                               "401 not valid yet",
 		change(`"exp"`, `"nbf":1770091506,"exp"`):                               "200",
-		change(`"sub":"id-bob","client_id":"phone",`, ``):                       "401 of nobody",
+		change(`"sub":"id-bob","client_id":"phone",`, ``):                       "401 neither sub nor client_id",
 		// Faults: what the answer says can not be relied upon.
 		change(`true`, `"true"`): "503", change(`true`, `1`): "503", change(`"active":true,`, ``): "503", change(`true`, `null`): "503",
 		change(`{`, `{"active":false,`): "503", change(`"sub"`, `"SUB"`): "503", change(`["https://api.example"]`, `[]`): "503",
@@ -207,7 +207,7 @@ func TestIntrospectorRefuses(t *testing.T) {
 		}
 	}
 	a.set("x", strings.Replace(strings.Replace(live, `"aud":["https://api.example"],`, ``, 1), `"token_type":"Bearer",`, ``, 1))
-	lax := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.InsecureNoAudience, o.InsecureNoType = true, true })
+	lax := a.another(t, "https://api.example", func(o *introspect.Options) { o.InsecureNoAudience, o.InsecureNoType = true, true })
 	if got := outcome(lax, "x"); got != "200" {
 		t.Errorf("an issuer that says neither, allowed: %s", got)
 	}
@@ -216,7 +216,7 @@ func TestIntrospectorRefuses(t *testing.T) {
 	if got := outcome(lax, "x"); got != "401 for another audience" {
 		t.Errorf("an audience that is there counts: %s", got)
 	}
-	late := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.Leeway = time.Minute })
+	late := a.another(t, "https://api.example", func(o *introspect.Options) { o.Leeway = time.Minute })
 	for exp, want := range map[string]string{"1770091447": "200", "1770091446": "401 expired"} {
 		a.set(exp, change("1770178000", exp))
 		if got := outcome(late, exp); got != want {
@@ -236,8 +236,8 @@ func TestIntrospectorFaults(t *testing.T) {
 	}))
 	defer canary.Close()
 	blocked := make(chan struct{})
-	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) { o.MaxBytes = 1000 })
-	impatient := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) {
+	a := newAbroad(t, func(o *introspect.Options) { o.MaxBytes = 1000 })
+	impatient := a.another(t, "https://api.example", func(o *introspect.Options) {
 		o.Client = &http.Client{Timeout: 50 * time.Millisecond}
 	})
 	defer close(blocked)
@@ -281,7 +281,7 @@ func TestIntrospectorFaults(t *testing.T) {
 	} {
 		a.answers(with)
 		for range 2 { // an error is not kept
-			before, asks := a.asked.Load(), a.Introspector
+			before, asks := a.asked.Load(), a.Scheme
 			if what == "no answer" {
 				asks = impatient
 			}
@@ -304,7 +304,7 @@ func TestIntrospectorFaults(t *testing.T) {
 	if got := outcome(a, "good"); got != "200" {
 		t.Errorf("the issuer is back: %s", got)
 	}
-	c := oauth2.Credentials{ID: "api", Secret: "hidden"}
+	c := introspect.ClientCredentials{ID: "api", Secret: "hidden"}
 	text, _ := json.Marshal(c)
 	if all := fmt.Sprintf("%v %+v %#v %s", c, c, c, text); strings.Contains(all, "hidden") {
 		t.Error(all)
@@ -313,9 +313,9 @@ func TestIntrospectorFaults(t *testing.T) {
 
 func TestIntrospectorUser(t *testing.T) {
 	var refuse error
-	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) {
+	a := newAbroad(t, func(o *introspect.Options) {
 		o.Name = "partner"
-		o.User = func(_ context.Context, f *oauth2.ForeignToken) (authn.User, error) {
+		o.User = func(_ context.Context, f *introspect.Token) (authn.User, error) {
 			return &storage.User{ID: f.Username}, refuse
 		}
 	})
@@ -333,27 +333,27 @@ func TestIntrospectorUser(t *testing.T) {
 }
 
 func TestNewIntrospectorRefuses(t *testing.T) {
-	by := oauth2.Credentials{ID: "api", Secret: "x"}
-	make := func(issuer, endpoint, audience string, by oauth2.Credentials, o oauth2.IntrospectorOptions) error {
-		_, err := oauth2.NewIntrospector(issuer, endpoint, audience, by, &o)
+	by := introspect.ClientCredentials{ID: "api", Secret: "x"}
+	make := func(issuer, endpoint, audience string, by introspect.ClientCredentials, o introspect.Options) error {
+		_, err := introspect.New(issuer, endpoint, audience, by, &o)
 		return err
 	}
 	const end = "https://login.example/introspect"
 	for _, good := range []string{end, "http://127.0.0.1:8080/i", "http://[::1]/i", "http://localhost/i"} {
-		if err := make(theirs, good, "a", by, oauth2.IntrospectorOptions{CacheTTL: time.Hour, Leeway: 5 * time.Minute}); err != nil {
+		if err := make(theirs, good, "a", by, introspect.Options{CacheTTL: time.Hour, Leeway: 5 * time.Minute}); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
 	for what, err := range map[string]error{
-		"http": make(theirs, "http://login.example/i", "a", by, oauth2.IntrospectorOptions{}), "no URL": make(theirs, ":", "a", by, oauth2.IntrospectorOptions{}),
-		"no host": make(theirs, "https:///i", "a", by, oauth2.IntrospectorOptions{}), "a query": make(theirs, end+"?key=x", "a", by, oauth2.IntrospectorOptions{}),
-		"a fragment": make(theirs, end+"#x", "a", by, oauth2.IntrospectorOptions{}), "a secret in the URL": make(theirs, "https://a:b@login.example/i", "a", by, oauth2.IntrospectorOptions{}),
-		"no issuer": make("", end, "a", by, oauth2.IntrospectorOptions{}), "no audience": make(theirs, end, "", by, oauth2.IntrospectorOptions{}),
-		"no name": make(theirs, end, "a", oauth2.Credentials{Secret: "x"}, oauth2.IntrospectorOptions{}), "no secret": make(theirs, end, "a", oauth2.Credentials{ID: "x"}, oauth2.IntrospectorOptions{}),
-		"a long memory": make(theirs, end, "a", by, oauth2.IntrospectorOptions{CacheTTL: time.Hour + 1}), "leeway": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Leeway: 6 * time.Minute}),
-		"leeway below 0": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Leeway: -1}), "bytes": make(theirs, end, "a", by, oauth2.IntrospectorOptions{MaxBytes: -1}),
-		"entries": make(theirs, end, "a", by, oauth2.IntrospectorOptions{CacheEntries: -1}), "cache bytes": make(theirs, end, "a", by, oauth2.IntrospectorOptions{CacheBytes: -1}),
-		"a prefix of JWTs": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "eyJ"}), "another": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "e"}), "a prefix with a blank": make(theirs, end, "a", by, oauth2.IntrospectorOptions{Prefix: "a b"}),
+		"http": make(theirs, "http://login.example/i", "a", by, introspect.Options{}), "no URL": make(theirs, ":", "a", by, introspect.Options{}),
+		"no host": make(theirs, "https:///i", "a", by, introspect.Options{}), "a query": make(theirs, end+"?key=x", "a", by, introspect.Options{}),
+		"a fragment": make(theirs, end+"#x", "a", by, introspect.Options{}), "a secret in the URL": make(theirs, "https://a:b@login.example/i", "a", by, introspect.Options{}),
+		"no issuer": make("", end, "a", by, introspect.Options{}), "no audience": make(theirs, end, "", by, introspect.Options{}),
+		"no name": make(theirs, end, "a", introspect.ClientCredentials{Secret: "x"}, introspect.Options{}), "no secret": make(theirs, end, "a", introspect.ClientCredentials{ID: "x"}, introspect.Options{}),
+		"a long memory": make(theirs, end, "a", by, introspect.Options{CacheTTL: time.Hour + 1}), "leeway": make(theirs, end, "a", by, introspect.Options{Leeway: 6 * time.Minute}),
+		"leeway below 0": make(theirs, end, "a", by, introspect.Options{Leeway: -1}), "bytes": make(theirs, end, "a", by, introspect.Options{MaxBytes: -1}),
+		"entries": make(theirs, end, "a", by, introspect.Options{CacheEntries: -1}), "cache bytes": make(theirs, end, "a", by, introspect.Options{CacheBytes: -1}),
+		"a prefix of JWTs": make(theirs, end, "a", by, introspect.Options{Prefix: "eyJ"}), "another": make(theirs, end, "a", by, introspect.Options{Prefix: "e"}), "a prefix with a blank": make(theirs, end, "a", by, introspect.Options{Prefix: "a b"}),
 	} {
 		if err == nil {
 			t.Errorf("%s: taken", what)
@@ -372,9 +372,9 @@ func TestIntrospectorInAChain(t *testing.T) {
 	if err := authn.Check(authn.Chain{a, a.another(t, "b", nil)}); err == nil {
 		t.Error("two take what is left")
 	}
-	named := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.Prefix = "go" })
+	named := a.another(t, "https://api.example", func(o *introspect.Options) { o.Prefix = "go" })
 	oauthtest.Must(t, authn.Check(authn.Chain{named, w.Scheme(), a}))
-	if err := authn.Check(authn.Chain{w.Scheme(), a.another(t, "b", func(o *oauth2.IntrospectorOptions) { o.Prefix = "vat_" })}); err == nil {
+	if err := authn.Check(authn.Chain{w.Scheme(), a.another(t, "b", func(o *introspect.Options) { o.Prefix = "vat_" })}); err == nil {
 		t.Error("two take vat_")
 	}
 	chain := authn.Chain{w.Scheme(), a}
@@ -400,8 +400,8 @@ func TestIntrospectorAsksServer(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), nil)
 	server := httptest.NewServer(w.Introspect())
 	defer server.Close()
-	i, err := oauth2.NewIntrospector(oauthtest.Issuer, server.URL, "https://api.example", oauth2.Credentials{ID: "api", Secret: w.Secrets["api"]},
-		&oauth2.IntrospectorOptions{Prefix: "vat_", Clock: w.Clock, CacheTTL: -1})
+	i, err := introspect.New(oauthtest.Issuer, server.URL, "https://api.example", introspect.ClientCredentials{ID: "api", Secret: w.Secrets["api"]},
+		&introspect.Options{Prefix: "vat_", Clock: w.Clock, CacheTTL: -1})
 	oauthtest.Must(t, err)
 	resource := func(c *storage.Code) { c.Resource = []string{"https://api.example"} }
 	pair := w.Exchange("app", w.Code("app", resource))
@@ -430,7 +430,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		client := &http.Client{Transport: trip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
 		})}
-		i, err := oauth2.NewIntrospector(theirs, "https://login.example/i", "https://api.example", oauth2.Credentials{ID: "a", Secret: "b"}, &oauth2.IntrospectorOptions{Client: client})
+		i, err := introspect.New(theirs, "https://login.example/i", "https://api.example", introspect.ClientCredentials{ID: "a", Secret: "b"}, &introspect.Options{Client: client})
 		oauthtest.Must(t, err)
 		id, err := presentTo(i, "x")
 		if err != nil {

@@ -1,4 +1,4 @@
-package oauth2_test
+package introspect_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
 )
 
 // asks fails unless f makes the issuer be asked n times.
@@ -48,7 +48,7 @@ func TestIntrospectorCache(t *testing.T) {
 	a.pass(1)
 	a.asks(t, 1, "a second old", is("good", "200"))
 	a.asks(t, 0, "another text", func() {
-		if got := outcome(a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.Prefix = "g" }), "Good"); got[:3] != "401" {
+		if got := outcome(a.another(t, "https://api.example", func(o *introspect.Options) { o.Prefix = "g" }), "Good"); got[:3] != "401" {
 			t.Error(got)
 		}
 	})
@@ -62,14 +62,14 @@ func TestIntrospectorCache(t *testing.T) {
 	a.asks(t, 0, "before its end", is("short", "200"))
 	a.pass(1)
 	a.asks(t, 1, "at its end", is("short", "401"))
-	off := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.CacheTTL = -1 })
+	off := a.another(t, "https://api.example", func(o *introspect.Options) { o.CacheTTL = -1 })
 	off.Forget("good")
 	a.asks(t, 4, "no cache", func() {
 		for _, token := range []string{"good", "good", "x", "x"} {
 			_ = outcome(off, token)
 		}
 	})
-	brief := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) { o.CacheTTL = time.Millisecond })
+	brief := a.another(t, "https://api.example", func(o *introspect.Options) { o.CacheTTL = time.Millisecond })
 	a.asks(t, 2, "a brief cache bounds what is dead, too", func() {
 		_ = outcome(brief, "x")
 		a.pass(time.Millisecond)
@@ -106,7 +106,7 @@ func TestIntrospectorFlood(t *testing.T) {
 	t.Run("attack_173_random_tokens", func(t *testing.T) {
 		var asked int
 		a := newAbroad(t, nil)
-		i := a.another(t, "https://api.example", func(o *oauth2.IntrospectorOptions) {
+		i := a.another(t, "https://api.example", func(o *introspect.Options) {
 			o.Client = &http.Client{Transport: trip(func(r *http.Request) (*http.Response, error) {
 				asked++
 				rec := httptest.NewRecorder()
@@ -135,9 +135,9 @@ func TestIntrospectorFlood(t *testing.T) {
 		}
 	})
 	// Good ones: bounded in number and in bytes.
-	for what, change := range map[string]func(*oauth2.IntrospectorOptions){
-		"entries": func(o *oauth2.IntrospectorOptions) { o.CacheEntries = 10 },
-		"bytes":   func(o *oauth2.IntrospectorOptions) { o.CacheBytes = 10 * 1000 },
+	for what, change := range map[string]func(*introspect.Options){
+		"entries": func(o *introspect.Options) { o.CacheEntries = 10 },
+		"bytes":   func(o *introspect.Options) { o.CacheBytes = 10 * 1000 },
 	} {
 		a := newAbroad(t, change)
 		for n := range 100 {
@@ -237,7 +237,7 @@ func TestIntrospectorForgetsFlights(t *testing.T) {
 
 // Many tokens, many goroutines, answers that come and go.
 func TestIntrospectorRace(t *testing.T) {
-	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) { o.CacheEntries, o.CacheTTL = 16, 50*time.Millisecond })
+	a := newAbroad(t, func(o *introspect.Options) { o.CacheEntries, o.CacheTTL = 16, 50*time.Millisecond })
 	for n := range 20 {
 		a.set(fmt.Sprint("good", n), live)
 	}
@@ -264,7 +264,7 @@ func TestIntrospectorRace(t *testing.T) {
 
 // A transport that panics is a fault, and holds nobody.
 func TestIntrospectorPanic(t *testing.T) {
-	a := newAbroad(t, func(o *oauth2.IntrospectorOptions) {
+	a := newAbroad(t, func(o *introspect.Options) {
 		o.Client = &http.Client{Transport: trip(func(*http.Request) (*http.Response, error) { panic("x") })}
 	})
 	for range 2 {

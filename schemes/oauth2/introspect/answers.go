@@ -1,4 +1,4 @@
-package oauth2
+package introspect
 
 import (
 	"cmp"
@@ -10,10 +10,10 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
-// answers keeps what an issuer said of tokens, bounded in number and bytes. That a token is
-// not live is kept apart, for a second, so that made-up tokens do not push the good ones out
-// (RULES T5). Errors are not kept. Of many at once that want to know of one token one asks,
-// and goes on where its own client goes away.
+// answers is a cache of what an issuer said of tokens, bounded in number and bytes. That a
+// token is not active is kept in a table of its own, for a second, so that made-up tokens do
+// not evict valid ones. Errors are not cached. Of many concurrent questions about one token one
+// is sent, and it continues if its own client goes away.
 type answers struct {
 	ttl   time.Duration
 	clock func() time.Time // of expiries
@@ -33,16 +33,16 @@ const deadTTL = time.Second
 // flight is one question that is under way.
 type flight struct {
 	done   chan struct{}
-	token  *ForeignToken
+	token  *Token
 	err    error
 	forgot uint64
 	began  time.Duration
 }
 
-var errPanicked = errors.New("oauth2: asking the issuer panicked")
+var errPanicked = errors.New("introspect: asking the issuer panicked")
 
 // newAnswers has the clock as it was given: nil is the system's.
-func newAnswers(o IntrospectorOptions, given func() time.Time) *answers {
+func newAnswers(o Options, given func() time.Time) *answers {
 	entries, bytes := cmp.Or(o.CacheEntries, 8192), cmp.Or(o.CacheBytes, 16<<20)
 	return &answers{
 		ttl: o.CacheTTL, clock: o.Clock, time: elapsed.New(given), flights: map[tokenKey]*flight{},
@@ -52,7 +52,7 @@ func newAnswers(o IntrospectorOptions, given func() time.Time) *answers {
 }
 
 // get returns what is known of a token, or asks; nil where it is not live.
-func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Context) (*ForeignToken, error)) (*ForeignToken, error) {
+func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Context) (*Token, error)) (*Token, error) {
 	a.mu.Lock()
 	now := a.time.Now()
 	if e, ok := a.live.get(key, now); ok {
@@ -123,7 +123,7 @@ type halves struct {
 
 // kept is one answer.
 type kept struct {
-	token *ForeignToken // nil: not live
+	token *Token // nil: not live
 	until time.Duration
 	size  int
 }

@@ -1,4 +1,4 @@
-package oauth2
+package introspect
 
 import (
 	"bytes"
@@ -17,51 +17,52 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
-// ForeignToken is what an issuer said of a live token (RFC 7662 section 2.2). It is
-// Identity.Credential of an Introspector; each request has its own.
-type ForeignToken struct {
-	// Issuer is what the answer says, which may be nothing.
+// Token is the response of an issuer about an active token (RFC 7662, section 2.2). It is the
+// Identity.Credential of a Scheme; each request has its own copy.
+type Token struct {
+	// Issuer is "iss" of the response, or "".
 	Issuer string
-	// Subject is "" for a client's own token.
+	// Subject is "" for a token that a client requested for itself.
 	Subject, Client, Username string
-	// Type is "token_type", Use "token_use", which some issuers add.
+	// Type is "token_type". Use is "token_use", which some issuers add.
 	Type, Use string
 	Scopes    []string // never nil
-	Audience  []string // nil: the answer has none
-	// Bound says that the token is bound to a key ("cnf").
+	Audience  []string // nil: the response has none
+	// Bound reports a sender-constrained token ("cnf").
 	Bound bool
-	// Expires, NotBefore and AuthTime are zero where the answer has them not.
+	// Expires, NotBefore and AuthTime are zero if the response has none.
 	Expires, NotBefore, AuthTime time.Time
-	// Claims is the whole answer.
+	// Claims is the whole response.
 	Claims jose.Claims
 }
 
-// about returns what the issuer says of a token; nil where it is not live.
-func (i *Introspector) about(ctx context.Context, text string) (*ForeignToken, error) {
+// about returns what the issuer says of a token; nil if it is not active.
+func (i *Scheme) about(ctx context.Context, text string) (*Token, error) {
 	if i.cache == nil {
 		return i.ask(ctx, text)
 	}
-	t, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*ForeignToken, error) { return i.ask(ctx, text) })
+	t, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*Token, error) { return i.ask(ctx, text) })
 	if t != nil {
-		t = t.clone() // the cache's own is for all
+		t = t.clone() // requests must not share the lists of the cache
 	}
 	return t, err
 }
 
-func (t *ForeignToken) clone() *ForeignToken {
+func (t *Token) clone() *Token {
 	c := *t
 	c.Scopes, c.Audience = slices.Clone(t.Scopes), slices.Clone(t.Audience)
 	return &c
 }
 
 // CloneCredential returns a copy of t that shares no list with it.
-func (t *ForeignToken) CloneCredential() any { return t.clone() }
+func (t *Token) CloneCredential() any { return t.clone() }
 
-// key names a token in the cache: by its issuer, endpoint, audience, who asks, and digest
-// (RULES T5).
-func (i *Introspector) key(text string) (key [sha256.Size]byte) {
+// key is the key of a token in the cache: the digest of issuer, endpoint, audience, client and
+// token, so that an answer for one API is not used for another.
+func (i *Scheme) key(text string) (key [sha256.Size]byte) {
 	h := sha256.New()
 	for _, s := range []string{i.issuer, i.endpoint, i.audience, i.by.ID, text} {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
@@ -71,8 +72,8 @@ func (i *Introspector) key(text string) (key [sha256.Size]byte) {
 	return key
 }
 
-// ask asks the issuer. Every error is a fault: none holds the token or the answer.
-func (i *Introspector) ask(ctx context.Context, text string) (*ForeignToken, error) {
+// ask queries the issuer. Every error is a fault, and holds neither token nor response.
+func (i *Scheme) ask(ctx context.Context, text string) (*Token, error) {
 	form := url.Values{"token": {text}, "token_type_hint": {"access_token"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -85,32 +86,32 @@ func (i *Introspector) ask(ctx context.Context, text string) (*ForeignToken, err
 	req.Header.Set("Accept", "application/json")
 	res, err := i.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("oauth2: the issuer can not be asked: %w", err)
+		return nil, fmt.Errorf("introspect: query the issuer: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("oauth2: the issuer answers with status %d", res.StatusCode)
+		return nil, fmt.Errorf("introspect: the issuer answered with status %d", res.StatusCode)
 	}
 	if kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, errors.New("oauth2: the issuer does not answer with JSON")
+		return nil, errors.New("introspect: the issuer did not answer with JSON")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, i.opts.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("oauth2: the issuer's answer can not be read: %w", err)
+		return nil, fmt.Errorf("introspect: read the issuer's response: %w", err)
 	}
 	if int64(len(body)) > i.opts.MaxBytes {
-		return nil, fmt.Errorf("oauth2: the issuer's answer is longer than %d bytes", i.opts.MaxBytes)
+		return nil, fmt.Errorf("introspect: the issuer's response is longer than %d bytes", i.opts.MaxBytes)
 	}
 	t, err := readAnswer(body)
 	if err != nil {
-		return nil, fmt.Errorf("oauth2: the issuer's answer: %w", err)
+		return nil, fmt.Errorf("introspect: the issuer's response: %w", err)
 	}
 	return t, nil
 }
 
-// readAnswer reads an answer as strictly as a token's claims are read; nil where the token is
-// not live.
-func readAnswer(body []byte) (*ForeignToken, error) {
+// readAnswer reads a response as strictly as the claims of a token; nil if the token is not
+// active.
+func readAnswer(body []byte) (*Token, error) {
 	claims, err := jose.ParseClaims(body)
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func readAnswer(body []byte) (*ForeignToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &ForeignToken{
+	t := &Token{
 		Issuer: reg.Issuer, Subject: reg.Subject, Scopes: []string{}, Audience: reg.Audience,
 		Expires: reg.Expires, NotBefore: reg.NotBefore, Claims: claims,
 	}
@@ -144,7 +145,7 @@ func readAnswer(body []byte) (*ForeignToken, error) {
 		if s == "" {
 			continue
 		}
-		if !isScope(s) {
+		if !syntax.IsScope(s) {
 			return nil, errors.New("scope holds no scopes (RFC 6749 section 3.3)")
 		}
 		t.Scopes = append(t.Scopes, s)
