@@ -1,6 +1,9 @@
 package deptest
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,5 +41,24 @@ func TestRoomsOfOAuth2(t *testing.T) {
 				t.Errorf("%s depends on %s, which is not in an earlier step", name, dep)
 			}
 		}
+	}
+}
+
+// Package server meets go-oauth2 in one file, so that a reader, or a later release without it, does
+// too.
+func TestOneFileUsesGoOAuth2(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir(filepath.Join(root, "schemes"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if strings.Contains(string(text), `"`+goOAuth2) {
+			files = append(files, strings.TrimPrefix(path, root+"/"))
+		}
+		return err
+	})
+	if want := []string{"schemes/oauth2/server/goauth2.go"}; err != nil || !slices.Equal(files, want) {
+		t.Errorf("%v, %v, want %v", files, err, want)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -45,7 +46,7 @@ func Must(t testing.TB, err error) {
 
 // Store is what the tests need of one.
 type Store interface {
-	oauth2.Store
+	server.Store
 	storage.Accounts
 	storage.Subjects
 }

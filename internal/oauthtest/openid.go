@@ -122,7 +122,7 @@ func (p *Provider) UserInfoOf(method, authorization string) *httptest.ResponseRe
 	}
 	r.Header.Set("Origin", "https://page.example")
 	rec := httptest.NewRecorder()
-	p.Userinfo().ServeHTTP(rec, r)
+	p.UserInfo().ServeHTTP(rec, r)
 	return rec
 }
 

@@ -8,7 +8,7 @@ import (
 // Pushed pushes a good request of "app" with more parameters and returns what the browser brings.
 func (w *World) Pushed(pairs ...string) string {
 	w.T.Helper()
-	got := w.Post(w.Push(), "app", append([]string{"response_type", "code", "redirect_uri", Redirect, "code_challenge", ChallengeOf(Verifier), "code_challenge_method", "S256"}, pairs...)...)
+	got := w.Post(w.PushedAuthorization(), "app", append([]string{"response_type", "code", "redirect_uri", Redirect, "code_challenge", ChallengeOf(Verifier), "code_challenge_method", "S256"}, pairs...)...)
 	var answer struct {
 		URI string `json:"request_uri"`
 	}

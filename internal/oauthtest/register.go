@@ -7,18 +7,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/registration"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // NewRegistry is a world in which clients register with the token that is returned.
 func NewRegistry(t *testing.T, s Store, change func(*Options)) (*World, string) {
 	t.Helper()
-	initial, digest, err := oauth2.NewInitialToken()
+	initial, digest, err := registration.NewInitialAccessToken()
 	Must(t, err)
 	return NewWorld(t, s, func(o *Options) {
 		WithSessions(o)
-		o.Registration = &Registration{Allow: oauth2.InitialToken(storage.DigestOf("other"), digest), Scopes: []string{"read", "write"}}
+		o.Registration = &Registration{Allow: registration.InitialAccessToken(storage.DigestOf("other"), digest), Scopes: []string{"read", "write"}}
 		if change != nil {
 			change(o)
 		}
@@ -47,7 +47,7 @@ func (w *World) Manages(method, path, token, body string, headers ...string) Cli
 	w.T.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/oauth2/register", w.Register())
-	mux.Handle("/oauth2/register/{id}", w.Registered())
+	mux.Handle("/oauth2/register/{id}", w.ClientConfiguration())
 	r := httptest.NewRequest(method, Issuer+path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	if token != "" {

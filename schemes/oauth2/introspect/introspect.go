@@ -142,9 +142,9 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	}
 	i.invalid = authn.AuthenticationFailed("Invalid token.")
 	i.invalid.Code = "invalid_token"
-	why := "not of a token's shape"
+	why := "not in the format of a token"
 	if o.Prefix == "" {
-		why = "a JWT, or of the shape of this application's tokens (Options.Prefix)"
+		why = "a JWT, or in the format of this application's tokens (Options.Prefix)"
 	}
 	i.unrecognized = authn.Unrecognized(i.invalid.With(errors.New(why)))
 	return i, nil

@@ -130,7 +130,7 @@ func TestIntrospector(t *testing.T) {
 	}})
 	a.asks(t, 0, "JWTs", func() {
 		for _, text := range []string{"eyJhbGciOiJub25lIn0.e30.", "ewoiYWxnIjoibm9uZSJ9.e30.", "eyJhbGciOiJub25lIn0.e30.e30.e30.e30"} {
-			if got := outcome(a, text); got != "401 a JWT, or of the shape of this application's tokens (Options.Prefix)" {
+			if got := outcome(a, text); got != "401 a JWT, or in the format of this application's tokens (Options.Prefix)" {
 				t.Errorf("%s: %s", text, got)
 			}
 		}
@@ -379,8 +379,8 @@ func TestIntrospectorInAChain(t *testing.T) {
 	}
 	chain := authn.Chain{w.Scheme(), a}
 	oauthtest.Must(t, authn.Check(chain))
-	for token, want := range map[string]string{pair.Access: "200", pair.Refresh: "401 not of a token's shape", "good": "200", pair.Access[:50]: "401 malformed",
-		tokentext.Encode("vkn", [32]byte{1}): "401 not of a token's shape", "eyJhbGciOiJub25lIn0.e30.": "401 not of a token's shape", "other": "401 not active"} {
+	for token, want := range map[string]string{pair.Access: "200", pair.Refresh: "401 not in the format of a token", "good": "200", pair.Access[:50]: "401 malformed",
+		tokentext.Encode("vkn", [32]byte{1}): "401 not in the format of a token", "eyJhbGciOiJub25lIn0.e30.": "401 not in the format of a token", "other": "401 not active"} {
 		if got := outcome(chain, token); got != want {
 			t.Errorf("%.10s: %s, want %s", token, got, want)
 		}
@@ -388,7 +388,7 @@ func TestIntrospectorInAChain(t *testing.T) {
 	if n := a.asked.Load(); n != 2 {
 		t.Errorf("the issuer was asked %d times, want about its own and an unknown one", n)
 	}
-	for token, want := range map[string]string{"good": "200", "go": "401 not of a token's shape", "other": "401 not of a token's shape"} {
+	for token, want := range map[string]string{"good": "200", "go": "401 not in the format of a token", "other": "401 not in the format of a token"} {
 		if got := outcome(named, token); got != want {
 			t.Errorf("by prefix, %s: %s, want %s", token, got, want)
 		}

@@ -1,1 +1,0 @@
-package oauth2_test
