@@ -73,6 +73,9 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	// Any site can make the browser send such requests. Too many bring the page back, and are never
+	// refused.
+	silent = silent && p.server.AdmitSilent(ctx, u.Subject, q.Client)
 	if q.Prompt == "none" && !silent {
 		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user has to be asked."))
 	}
@@ -88,10 +91,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if silent {
 		return p.grant(w, r, q, u)
 	}
-	if err := p.server.AdmitUser(ctx, "page", u.Subject, userPages, consentTTL); err != nil {
-		return err
-	}
-	handle, err := p.server.KeepRequest(ctx, handlePrefix, purposeConsent, q, u, consentTTL)
+	handle, err := p.server.KeepRequest(r, handlePrefix, purposeConsent, q, u, consentTTL)
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,9 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.Get("decision") {
 	case "allow":
+		if err := p.server.AdmitApproval(ctx, u.Subject); err != nil {
+			return err
+		}
 		if err := p.remember(ctx, q, u); err != nil {
 			return err
 		}

@@ -68,8 +68,6 @@ const (
 	// handlePrefix begins the handles of the forms, consentTTL is how long a user has to decide.
 	handlePrefix = "vco"
 	consentTTL   = 10 * time.Minute
-	// userPages is how many pages of a user may wait for an answer.
-	userPages = 200
 
 	purposeConsent = "consent"
 	purposeDevice  = "device"

@@ -74,10 +74,7 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	case err != nil:
 		return err
 	}
-	if err := p.server.AdmitUser(r.Context(), "page", u.Subject, userPages, consentTTL); err != nil {
-		return err
-	}
-	handle, err := p.server.Keep(r.Context(), handlePrefix, purposeDevice, d.Client.ID, d.Grant.Digest[:], u, consentTTL)
+	handle, err := p.server.Keep(r, handlePrefix, purposeDevice, d.Client.ID, d.Grant.Digest[:], u, consentTTL)
 	if err != nil {
 		return err
 	}

@@ -55,8 +55,6 @@ const (
 	purposeLogout = "logout"
 	logoutPrefix  = "vlo"
 	logoutTTL     = 10 * time.Minute
-	// userPages is how many pages of a user may wait for an answer.
-	userPages = 200
 )
 
 // logoutRequest is a checked request.
@@ -85,15 +83,12 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.ended(w, to)
 	}
-	if err := p.server.AdmitUser(r.Context(), "page", u.Subject, userPages, logoutTTL); err != nil {
-		return err
-	}
 	data, err := json.Marshal(to)
 	if err != nil {
 		return err
 	}
 	// A record has a client, which is not used.
-	handle, err := p.server.Keep(r.Context(), logoutPrefix, purposeLogout, cmp.Or(to.Client, "none"), data, u, logoutTTL)
+	handle, err := p.server.Keep(r, logoutPrefix, purposeLogout, cmp.Or(to.Client, "none"), data, u, logoutTTL)
 	if err != nil {
 		return err
 	}

@@ -14,12 +14,9 @@ import (
 
 // Approve issues what an authorization request asks for, after its user approved it: a code, or
 // an access token for an implicit request. It returns the parameters of the response. The error
-// is an *oauth2.Error for the client if the user's session is no longer valid, an *oauth2.Error
-// with NoRedirect over a limit, and a fault otherwise.
+// is an *oauth2.Error for the client if the user's session is no longer valid, and a fault
+// otherwise. Call AdmitApproval or AdmitSilent before.
 func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
-	if err := s.AdmitUser(ctx, "code", u.Subject, userCodes, time.Hour); err != nil {
-		return nil, oauth2.OnPage(err)
-	}
 	var v url.Values
 	var err error
 	if q.Implicit {

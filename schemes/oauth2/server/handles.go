@@ -13,38 +13,37 @@ import (
 )
 
 // KeepRequest stores an authorization request until its user decides, and returns the handle for
-// the form of the page. purpose names the page, prefix the handles of its kind. The error is an
-// *oauth2.Error if the request is too large to be stored.
-func (s *Server) KeepRequest(ctx context.Context, prefix, purpose string, q AuthorizationRequest, u SessionUser, ttl time.Duration) (handle string, err error) {
-	if handle, err = s.text(prefix); err != nil {
+// the form of the page. The error is an *oauth2.Error if the request is too large to be stored.
+// See Keep.
+func (s *Server) KeepRequest(r *http.Request, prefix, purpose string, q AuthorizationRequest, u SessionUser, ttl time.Duration) (handle string, err error) {
+	data, err := json.Marshal(q)
+	if err != nil {
 		return "", err
 	}
-	return handle, s.keepRequest(ctx, q, storage.AuthRequest{Digest: storage.DigestOf(handle), Purpose: purpose, Subject: u.Subject, Session: u.Session}, ttl)
+	handle, err = s.Keep(r, prefix, purpose, q.Client, data, u, ttl)
+	return handle, invalidRequest(err)
 }
 
-// keepRequest stores q in a.
-func (s *Server) keepRequest(ctx context.Context, q AuthorizationRequest, a storage.AuthRequest, ttl time.Duration) (err error) {
-	if a.Data, err = json.Marshal(q); err != nil {
-		return err
-	}
-	a.Client, a.Created = q.Client, s.now()
-	a.Expires = a.Created.Add(ttl)
-	err = s.store.CreateAuthRequest(ctx, a)
-	if errors.Is(err, storage.ErrInvalid) {
-		return errRequest.WithCause(err)
-	}
-	return err
-}
-
-// Keep is KeepRequest for other data of a client.
-func (s *Server) Keep(ctx context.Context, prefix, purpose, client string, data []byte, u SessionUser, ttl time.Duration) (handle string, err error) {
+// Keep stores data of a client until the user of a page decides, and returns the handle for the
+// form of the page. purpose names the page, prefix begins its handles. If many pages of the user
+// wait, the oldest one like this is dropped: its form is rejected as too old.
+func (s *Server) Keep(r *http.Request, prefix, purpose, client string, data []byte, u SessionUser, ttl time.Duration) (handle string, err error) {
 	if handle, err = s.text(prefix); err != nil {
 		return "", err
 	}
 	now := s.now()
-	return handle, s.store.CreateAuthRequest(ctx, storage.AuthRequest{
+	return handle, s.await(r, storage.AuthRequest{
 		Digest: storage.DigestOf(handle), Purpose: purpose, Client: client, Subject: u.Subject, Session: u.Session, Data: data, Created: now, Expires: now.Add(ttl),
 	})
+}
+
+// invalidRequest returns the error response for a request that cannot be stored, and every other
+// error unchanged.
+func invalidRequest(err error) error {
+	if errors.Is(err, storage.ErrInvalid) {
+		return errRequest.WithCause(err)
+	}
+	return err
 }
 
 // Take consumes a handle of that prefix and purpose and returns what it stands for. The handle

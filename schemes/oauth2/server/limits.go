@@ -99,9 +99,10 @@ const (
 	// polls is how often a device code may be polled in a minute before the store is no
 	// longer asked. The protocol's own interval is 5 seconds.
 	polls = 30
-	// userPages is how many pages that wait for an answer a user may have, userCodes how many
-	// codes a user may get in an hour.
-	userPages = 200
+	// silentCodes is how many codes a user may get in an hour for one client without a page,
+	// half of them at once; beyond, the user is asked. Any site can make a browser get them.
+	silentCodes = 120
+	// userCodes is how many codes a user may get in an hour by pages. Only the user sends those.
 	userCodes = 600
 )
 
@@ -204,9 +205,21 @@ func (s *Server) admitOwn(ctx context.Context, c storage.Client) error {
 	return s.admit(ctx, "", bound(s.cellKey("own", c.ID), s.opts.Limits.MaxPending/4, s.opts.AccessTTL, false))
 }
 
-// AdmitUser counts something that a logged-in user makes the server store: at most most in a
-// window, half of them at once. It returns an *oauth2.Error with status 429 over the limit.
-func (s *Server) AdmitUser(ctx context.Context, what, subject string, most int, window time.Duration) error {
+// AdmitApproval counts a code that a user gets by a page: 600 an hour, half of them at once. It
+// returns an *oauth2.Error with status 429 over the limit.
+func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
+	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
+}
+
+// AdmitSilent counts a code that a user gets for a client without a page: 120 an hour, half of them
+// at once. It returns false over the limit; show the page then. Any site can make a browser
+// request such codes, so they must not use up the limit of AdmitApproval.
+func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
+	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
+}
+
+// admitUser counts something that a logged-in user makes the server store.
+func (s *Server) admitUser(ctx context.Context, what, subject string, most int, window time.Duration) error {
 	if s.opts.Limits == nil {
 		return nil
 	}

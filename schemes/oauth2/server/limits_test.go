@@ -194,19 +194,6 @@ func TestAnonymousLimits(t *testing.T) {
 			t.Errorf("later: %s", got.Body)
 		}
 	})
-	t.Run("edge_A13/user", func(t *testing.T) {
-		w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithSessions(o); oauthtest.WithLimits(o) })
-		alice := w.Alice("s1")
-		refused := 0
-		for range 400 {
-			if rec := w.Authorizes(alice, "GET", oauthtest.Query("app"), ""); rec.Code == 429 {
-				refused++
-			}
-		}
-		if refused != 300 {
-			t.Errorf("%d of 400 pages were refused", refused)
-		}
-	})
 	t.Run("edge_A13/a limiter that fails", func(t *testing.T) {
 		l := &limiter{}
 		w := open(t, &oauthtest.Limits{Limiter: l})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -66,5 +67,12 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return requestURI + text, s.keepRequest(r.Context(), q, storage.AuthRequest{Digest: storage.DigestOf(text), Purpose: purposePushed}, parTTL)
+	data, err := json.Marshal(q)
+	if err != nil {
+		return "", err
+	}
+	now := s.now()
+	return requestURI + text, invalidRequest(s.store.CreateAuthRequest(r.Context(), storage.AuthRequest{
+		Digest: storage.DigestOf(text), Purpose: purposePushed, Client: q.Client, Data: data, Created: now, Expires: now.Add(parTTL),
+	}))
 }

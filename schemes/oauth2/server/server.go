@@ -55,6 +55,7 @@ type Server struct {
 	frame    frame
 	chosen   *chosenSecrets // nil: there are none
 	counts   counts
+	waiting  waiting
 	cellMAC  keys.Key
 	ownKey   keys.Key  // encrypts hints if there is no key ring
 	extended Extension // what all extensions add
