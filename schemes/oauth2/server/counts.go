@@ -15,7 +15,7 @@ type counts struct {
 	shared map[count]int64
 }
 
-// count is a cell with its rate: a changed rate begins anew.
+// count is a cell with its rate: a changed rate starts again.
 type count struct {
 	key    [16]byte
 	limit  int

@@ -26,6 +26,10 @@
 // used: codes and refresh tokens are exchanged once, tokens are stored as digests, and redirect
 // URIs and clients are compared exactly.
 //
+// The package is larger than others of this module, because its parts share one transaction: codes,
+// grants, refresh tokens and device codes end in the same exchange, and client authentication and
+// limits guard each of them.
+//
 // Limits: code challenges are S256 only; there are no request objects; one issuer for each
 // database.
 package server

@@ -41,8 +41,8 @@ type Limiter interface {
 // (IPv4 /32, IPv6 /64) and two wider networks (/28 and /24, /56 and /48). Nil means these
 // defaults.
 type Limits struct {
-	// Limiter counts; nil counts in the memory of this process, where replicas allow as many
-	// times the limits. If it fails, requests are counted in memory.
+	// Limiter counts; nil counts in the memory of this process, where each replica allows
+	// the limits. If it fails, requests are counted in memory.
 	Limiter Limiter
 	// MaxPending is how many records anonymous callers may have pending in all: device grants
 	// (three quarters) and pushed requests (one quarter). 0 is 10,000. A public client has at
@@ -159,7 +159,7 @@ func (w work) times(n int) work {
 
 // admitPending counts something that a client makes wait for a lifetime. A client that proves
 // nothing is counted by network, by client and with all others of its kind; another one that
-// authenticated by itself alone.
+// authenticated is counted only by itself.
 func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetime time.Duration) error {
 	if s.opts.Limits == nil {
 		return nil
