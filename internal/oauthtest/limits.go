@@ -23,9 +23,9 @@ func (w *World) From(addr string, h http.Handler, form string, headers ...string
 // Address is the n-th of many, each in a network of its own.
 func Address(n int) string {
 	if n%2 == 0 {
-		return fmt.Sprintf("[2001:db8:%x::1]:1234", n/2%0xffff)
+		return fmt.Sprintf("[%x:%x:%x::1]:1234", 0x2400+n/2%101, n/2/101%200, n/2/101/200)
 	}
-	return fmt.Sprintf("%d.%d.%d.1:1234", 11+n>>16&63, n>>8&255, n&255)
+	return fmt.Sprintf("%d.%d.%d.1:1234", 11+n/2%101, n/2/101%200, n/2/101/200)
 }
 
 func WithLimits(o *Options) {

@@ -99,7 +99,7 @@ func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token
 		return "", storage.DeviceToken{}, err
 	}
 	rec.Subject, rec.Epoch, rec.Name, rec.Scopes = subject, epoch, t.Name, t.Scopes
-	limit := storage.DeviceLimit{Max: s.opts.Limit, Evict: s.opts.EvictOldest, Now: rec.Created}
+	limit := storage.DeviceLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
 	for range attempts {
 		var random [tokentext.Size + idSize]byte
 		if _, err := io.ReadFull(s.opts.Rand, random[:]); err != nil {
@@ -118,6 +118,9 @@ func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token
 			s.tell(ctx, Event{Kind: Evicted, Subject: subject, TokenID: old.ID, Count: 1})
 		}
 		s.tell(ctx, Event{Kind: kind, Subject: subject, TokenID: rec.ID, Count: 1})
+		if kind == LoggedIn && s.opts.Limit == 0 {
+			s.surplus(ctx, rec)
+		}
 		return text, rec, nil
 	}
 	return "", storage.DeviceToken{}, fmt.Errorf("knox: no token after %d attempts: %w", attempts, storage.ErrConflict)

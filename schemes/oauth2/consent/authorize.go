@@ -54,7 +54,10 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.send(w, r, q, nil, err)
 	}
-	u, ok := p.sessions.User(r)
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
 	if !ok || p.tooOld(q, u) {
 		if q.Prompt == "none" {
 			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or too long ago."))
@@ -79,6 +82,16 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if q.Prompt == "none" && !silent {
 		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user has to be asked."))
 	}
+	var handle string
+	var shown *authn.Draft
+	if !silent { // before anything is stored or consumed, so that a hook that panics leaves nothing behind
+		if handle, err = p.server.NewText(handlePrefix); err != nil {
+			return err
+		}
+		if shown, err = p.drawConsent(w, r, q, u, handle); err != nil {
+			return err
+		}
+	}
 	if !q.Pushed.IsZero() {
 		err := p.store.TakeAuthRequest(ctx, q.Pushed)
 		if errors.Is(err, storage.ErrNotFound) {
@@ -91,11 +104,10 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if silent {
 		return p.grant(w, r, q, u)
 	}
-	handle, err := p.server.KeepRequest(r, handlePrefix, purposeConsent, q, u, consentTTL)
-	if err != nil {
+	if err := p.server.KeepRequest(r, handle, purposeConsent, q, u, consentTTL); err != nil {
 		return err
 	}
-	p.showConsent(w, r, q, u, handle)
+	shown.Send()
 	return nil
 }
 
@@ -140,7 +152,10 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := p.sessions.User(r)
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return forbidden("Log in first.")
 	}

@@ -16,7 +16,8 @@ import (
 // Options change Pages; nil is fine.
 type Options struct {
 	// Render writes the consent page, after status and headers were set. nil writes a plain
-	// page. Consent documents what the page must have.
+	// page. Consent documents what the page must have. The page is sent when Render returns; if
+	// it panics, the answer is 500.
 	Render func(w http.ResponseWriter, r *http.Request, c Consent)
 	// Remember is how long a user is not asked again for the same scopes and resources of a
 	// client, or fewer; 0 asks each time. It ends with the last grant of the client, and never

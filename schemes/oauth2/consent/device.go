@@ -30,8 +30,10 @@ func (p *Pages) Device() http.Handler {
 }
 
 func (p *Pages) device(w http.ResponseWriter, r *http.Request) error {
-	u, ok := p.sessions.User(r)
+	u, ok, err := p.sessions.User(r)
 	switch {
+	case err != nil:
+		return err
 	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, POST")
 		return authn.MethodNotAllowed(r.Method)
@@ -49,8 +51,7 @@ func (p *Pages) device(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodPost:
 		return p.devicePost(w, r, u)
 	}
-	p.deviceForm(w, r, http.StatusOK, p.server.ReadUserCode(r.URL.Query().Get("user_code")), "")
-	return nil
+	return p.deviceForm(w, r, http.StatusOK, p.server.ReadUserCode(r.URL.Query().Get("user_code")), "")
 }
 
 func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.SessionUser) error {
@@ -63,24 +64,29 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	}
 	typed := f.Get("user_code")
 	if typed == "" {
-		p.deviceForm(w, r, http.StatusBadRequest, "", "Type the code that your device shows.")
-		return nil
+		return p.deviceForm(w, r, http.StatusBadRequest, "", "Type the code that your device shows.")
 	}
 	d, err := p.server.FindDevice(r, u.Subject, typed)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was used.")
-		return nil
+		return p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was used.")
 	case err != nil:
 		return err
 	}
-	handle, err := p.server.Keep(r, handlePrefix, purposeDevice, d.Client.ID, d.Grant.Digest[:], u, consentTTL)
+	handle, err := p.server.NewText(handlePrefix)
 	if err != nil {
+		return err
+	}
+	shown, err := p.consent(r, d.Client, d.Grant.Scopes, u, handle)
+	if err != nil {
+		return err
+	}
+	if err := p.server.Keep(r, handle, purposeDevice, d.Client.ID, d.Grant.Digest[:], u, consentTTL); err != nil {
 		return err
 	}
 	page.Headers(w.Header())
 	w.WriteHeader(http.StatusOK)
-	_ = deviceConsent.Execute(w, devicePage{Consent: p.consent(r, d.Client, d.Grant.Scopes, u, handle), Code: d.UserCode})
+	_ = deviceConsent.Execute(w, devicePage{Consent: shown, Code: d.UserCode})
 	return nil
 }
 
@@ -124,12 +130,15 @@ type devicePage struct {
 	Code, Problem string
 }
 
-func (p *Pages) deviceForm(w http.ResponseWriter, r *http.Request, status int, code, problem string) {
-	d := devicePage{Code: code, Problem: problem}
-	d.Token = p.sessions.FormToken(r)
+func (p *Pages) deviceForm(w http.ResponseWriter, r *http.Request, status int, code, problem string) error {
+	token, err := p.sessions.FormToken(r)
+	if err != nil {
+		return err
+	}
 	page.Headers(w.Header())
 	w.WriteHeader(status)
-	_ = deviceForm.Execute(w, d)
+	_ = deviceForm.Execute(w, devicePage{Consent: Consent{Token: token}, Code: code, Problem: problem})
+	return nil
 }
 
 var deviceForm = template.Must(template.New("device").Parse(`<!doctype html>

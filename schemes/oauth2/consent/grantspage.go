@@ -30,9 +30,16 @@ type grantee struct {
 }
 
 func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
-	u, ok := p.sessions.User(r)
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return p.toLogin(w, r, server.AuthorizationRequest{MaxAge: -1})
+	}
+	token, err := p.sessions.FormToken(r)
+	if err != nil {
+		return err
 	}
 	list, err := p.server.Grants(r.Context(), u.Subject, maxListed)
 	if err != nil {
@@ -41,7 +48,7 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 	shown := struct {
 		User, Token string
 		Clients     []grantee
-	}{User: u.Name, Token: p.sessions.FormToken(r)}
+	}{User: u.Name, Token: token}
 	described := p.server.Options().Scopes
 	at := map[string]int{} // of clients in shown.Clients
 	for _, f := range list {
@@ -70,7 +77,10 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := p.sessions.User(r)
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return forbidden("Log in first.")
 	}

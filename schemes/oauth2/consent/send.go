@@ -43,9 +43,9 @@ func (p *Pages) knows(r *http.Request, c storage.Client) (bool, error) {
 	if c.Registration.IsZero() || c.Trusted {
 		return true, nil
 	}
-	u, ok := p.sessions.User(r)
-	if !ok {
-		return false, nil
+	u, ok, err := p.sessions.User(r)
+	if err != nil || !ok {
+		return false, err
 	}
 	return p.server.HasGrant(r.Context(), u.Subject, c.ID)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
@@ -30,28 +31,35 @@ type Consent struct {
 	Token string
 }
 
-func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser, handle string) {
-	c := p.consent(r, q.Registered, q.Scopes, u, handle)
+// drawConsent renders the consent page, which is not sent yet.
+func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser, handle string) (*authn.Draft, error) {
+	c, err := p.consent(r, q.Registered, q.Scopes, u, handle)
+	if err != nil {
+		return nil, err
+	}
 	if to, err := url.Parse(q.To); err == nil {
 		c.Site = to.Host
 	}
-	page.Headers(w.Header())
-	w.WriteHeader(http.StatusOK)
-	if p.opts.Render != nil {
-		p.opts.Render(w, r, c)
-		return
-	}
-	_ = consentTemplate.Execute(w, c)
+	return authn.Draw(w, "consent.Options.Render", func(w http.ResponseWriter) {
+		page.Headers(w.Header())
+		w.WriteHeader(http.StatusOK)
+		if p.opts.Render != nil {
+			p.opts.Render(w, r, c)
+			return
+		}
+		_ = consentTemplate.Execute(w, c)
+	})
 }
 
-// consent is what a page shows that asks the user.
-func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string, u server.SessionUser, handle string) Consent {
-	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.Name, Handle: handle, Token: p.sessions.FormToken(r)}
+// consent returns what a page shows that asks the user.
+func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string, u server.SessionUser, handle string) (Consent, error) {
+	token, err := p.sessions.FormToken(r)
+	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.Name, Handle: handle, Token: token}
 	described := p.server.Options().Scopes
 	for _, name := range scopes {
 		c.Scopes = append(c.Scopes, Scope{name, described[name]})
 	}
-	return c
+	return c, err
 }
 
 var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype html>

@@ -73,8 +73,10 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := p.opts.Sessions.User(r)
+	u, ok, err := p.opts.Sessions.User(r)
 	switch {
+	case err != nil:
+		return err
 	case !ok:
 		return p.withoutSession(w, r, to)
 	case h.Subject == u.Subject && h.Session != "" && h.Session == u.Session:
@@ -83,16 +85,23 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.ended(w, to)
 	}
+	token, err := p.opts.Sessions.FormToken(r)
+	if err != nil {
+		return err
+	}
 	data, err := json.Marshal(to)
 	if err != nil {
 		return err
 	}
-	// A record has a client, which is not used.
-	handle, err := p.server.Keep(r, logoutPrefix, purposeLogout, cmp.Or(to.Client, "none"), data, u, logoutTTL)
+	handle, err := p.server.NewText(logoutPrefix)
 	if err != nil {
 		return err
 	}
-	form := logoutForm{Client: to.Name, User: u.Name, Handle: handle, Token: p.opts.Sessions.FormToken(r)}
+	// A record has a client, which is not used.
+	if err := p.server.Keep(r, handle, purposeLogout, cmp.Or(to.Client, "none"), data, u, logoutTTL); err != nil {
+		return err
+	}
+	form := logoutForm{Client: to.Name, User: u.Name, Handle: handle, Token: token}
 	page.Headers(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = logoutTemplate.Execute(w, form)
@@ -149,7 +158,10 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := p.opts.Sessions.User(r)
+	u, ok, err := p.opts.Sessions.User(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return p.withoutSession(w, r, logoutRequest{})
 	}

@@ -14,7 +14,8 @@ import (
 
 // ClientConfiguration returns the endpoint by which a client manages its own registration (RFC
 // 7592), with the token that Register returned: GET reads it, PUT replaces the metadata, DELETE
-// deletes the client with all its grants and tokens (204). The {id} of the path is the client's;
+// deletes the client with all its grants and tokens (204). A client may change its registration 12
+// times an hour, 6 of them at once, and its network is limited as by Register (429). The {id} of the path is the client's;
 // the path is server.Endpoints.Register with /{id}. A missing and a wrong token, and an unknown
 // or disabled client, get the same answer. Mount it outside the chain.
 func (g *Registration) ClientConfiguration() http.Handler {
@@ -44,6 +45,11 @@ func (g *Registration) manage(w http.ResponseWriter, r *http.Request) (*register
 	c, err := g.registrant(ctx, r.PathValue("id"), token)
 	if err != nil {
 		return nil, err
+	}
+	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		if err := g.server.AdmitChange(r, c); err != nil {
+			return nil, err
+		}
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

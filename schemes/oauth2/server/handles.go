@@ -12,27 +12,22 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// KeepRequest stores an authorization request until its user decides, and returns the handle for
-// the form of the page. The error is an *oauth2.Error if the request is too large to be stored.
-// See Keep.
-func (s *Server) KeepRequest(r *http.Request, prefix, purpose string, q AuthorizationRequest, u SessionUser, ttl time.Duration) (handle string, err error) {
+// KeepRequest stores an authorization request until its user decides. The error is an *oauth2.Error
+// if the request is too large to be stored. See Keep.
+func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q AuthorizationRequest, u SessionUser, ttl time.Duration) error {
 	data, err := json.Marshal(q)
 	if err != nil {
-		return "", err
+		return err
 	}
-	handle, err = s.Keep(r, prefix, purpose, q.Client, data, u, ttl)
-	return handle, invalidRequest(err)
+	return invalidRequest(s.Keep(r, handle, purpose, q.Client, data, u, ttl))
 }
 
-// Keep stores data of a client until the user of a page decides, and returns the handle for the
-// form of the page. purpose names the page, prefix begins its handles. If many pages of the user
-// wait, the oldest one like this is dropped: its form is rejected as too old.
-func (s *Server) Keep(r *http.Request, prefix, purpose, client string, data []byte, u SessionUser, ttl time.Duration) (handle string, err error) {
-	if handle, err = s.text(prefix); err != nil {
-		return "", err
-	}
+// Keep stores data of a client until the user of a page decides. handle is a NewText for the form of
+// the page, and purpose names the page. If many pages of the user wait, the oldest one like this is
+// dropped: its form is rejected as too old.
+func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []byte, u SessionUser, ttl time.Duration) error {
 	now := s.now()
-	return handle, s.await(r, storage.AuthRequest{
+	return s.await(r, storage.AuthRequest{
 		Digest: storage.DigestOf(handle), Purpose: purpose, Client: client, Subject: u.Subject, Session: u.Session, Data: data, Created: now, Expires: now.Add(ttl),
 	})
 }

@@ -38,8 +38,9 @@ type Limiter interface {
 
 // Limits bound what callers that proved nothing, such as anyone who knows a public client's ID,
 // can make the server store. Each caller is counted by client and by network: the address
-// (IPv4 /32, IPv6 /64) and two wider networks (/28 and /24, /56 and /48). Nil means these
-// defaults.
+// (IPv4 /32, IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6
+// /32 gets at most a quarter of what all share, and another quarter is a reserve for networks
+// that ask rarely. Nil means these defaults.
 type Limits struct {
 	// Limiter counts; nil counts in the memory of this process, where each replica allows
 	// the limits. If it fails, requests are counted in memory.
@@ -93,6 +94,7 @@ var (
 	workDevice   = work{"device", 3, rates{5, 30}, rates{10, 45}, rates{20, 60}}
 	workPush     = work{"push", 1, rates{30, 300}, rates{60, 600}, rates{120, 1200}}
 	workRegister = work{"register", 0, rates{5, 20}, rates{8, 30}, rates{10, 40}}
+	workChange   = work{"change", 0, rates{10, 60}, rates{15, 90}, rates{20, 120}}
 )
 
 const (
@@ -173,9 +175,9 @@ func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetim
 	if !c.Public() { // in counts of their own, so that neither kind stops the other
 		kind, own, w = "all registered", "registered", w.times(wide)
 	}
-	return s.admit(r.Context(), w.name, s.cells(r, w,
-		bound(s.cellKey(w.name, own, c.ID), most/4, lifetime, false),
-		bound(s.cellKey(w.name, kind), most, lifetime, true))...)
+	return s.admitShared(r, w,
+		pool{[]string{w.name, own, c.ID}, most / 4, lifetime, false},
+		pool{[]string{w.name, kind}, most, lifetime, true})
 }
 
 // admitNote counts the notes of used assertions of a client that registered itself: each
@@ -193,8 +195,7 @@ func (s *Server) AdmitRegistration(r *http.Request) error {
 	if s.opts.Limits == nil {
 		return nil
 	}
-	all := bound(s.cellKey(workRegister.name, "all"), s.opts.Limits.MaxRegistrations, 24*time.Hour, true)
-	return s.admit(r.Context(), workRegister.name, s.cells(r, workRegister, all)...)
+	return s.admitShared(r, workRegister, pool{[]string{workRegister.name, "all"}, s.opts.Limits.MaxRegistrations, 24 * time.Hour, true})
 }
 
 // admitOwn counts the stored tokens that a client which registered itself gets for itself.
@@ -216,6 +217,20 @@ func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 // request such codes, so they must not use up the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
+}
+
+// clientChanges is how often a client may change or delete its own registration in an hour,
+// half of that at once. Each change makes caches forget what they know of the client.
+const clientChanges = 12
+
+// AdmitChange counts a change that a client makes to its own registration. It returns an
+// *oauth2.Error with status 429 over the limit.
+func (s *Server) AdmitChange(r *http.Request, c storage.Client) error {
+	if s.opts.Limits == nil {
+		return nil
+	}
+	own := bound(s.cellKey(workChange.name, "client", c.ID), clientChanges, time.Hour, false)
+	return s.admit(r.Context(), workChange.name, s.cells(r, workChange, own)...)
 }
 
 // admitUser counts something that a logged-in user makes the server store.

@@ -160,7 +160,7 @@ func TestAnonymousLimits(t *testing.T) {
 	t.Run("edge_A13/client", func(t *testing.T) {
 		w := open(t, &oauthtest.Limits{MaxPending: 320})
 		ask, other := device(w, "tv"), device(w, "radio")
-		if got := admitted(400, func(i int) oauthtest.Reply { return ask(oauthtest.Address(i)) }); got != 30 { // of 240 for devices a quarter, half of it at once
+		if got := admitted(400, func(i int) oauthtest.Reply { return ask(oauthtest.Address(i)) }); got != 22+7 { // of 240 for devices a quarter, half of it at once; a quarter of that is the reserve
 			t.Errorf("%d", got)
 		}
 		if got := other("192.0.2.1:1"); got.Status != 200 {
@@ -198,7 +198,7 @@ func TestAnonymousLimits(t *testing.T) {
 		l := &limiter{}
 		w := open(t, &oauthtest.Limits{Limiter: l})
 		ask := device(w, "tv")
-		if got := ask("192.0.2.1:1"); got.Status != 200 || l.asked != 1 || l.cells != 8 {
+		if got := ask("192.0.2.1:1"); got.Status != 200 || l.asked != 1 || l.cells != 10 {
 			t.Errorf("%d, asked %d times for %d cells", got.Status, l.asked, l.cells)
 		}
 		l.wait = 3 * time.Second

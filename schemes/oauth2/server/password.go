@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -26,7 +27,9 @@ func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, err
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	login, err := s.opts.InsecurePasswordGrant.CheckPassword(x.request, name, password)
+	login, err := audit.Call("server.Options.InsecurePasswordGrant", func() (authn.Login, error) {
+		return s.opts.InsecurePasswordGrant.CheckPassword(x.request, name, password)
+	})
 	var refused *authn.Error
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:

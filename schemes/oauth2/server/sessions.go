@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -27,24 +28,29 @@ type SessionUser struct {
 }
 
 // User returns the user of a request's session. It returns false for anonymous requests, and for
-// those authenticated by other credentials than a session.
-func (s Sessions) User(r *http.Request) (SessionUser, bool) {
+// those authenticated by other credentials than a session. The error is a panic of Of.
+func (s Sessions) User(r *http.Request) (_ SessionUser, ok bool, err error) {
 	id := authn.FromContext(r.Context())
-	session, epoch, ok := s.Of(id)
-	if !ok || id.Subject == "" || id.Issuer != "" || id.Delegated() {
-		return SessionUser{}, false
+	var session string
+	epoch, err := audit.Call("server.Sessions.Of", func() (epoch int64, _ error) {
+		session, epoch, ok = s.Of(id)
+		return epoch, nil
+	})
+	if err != nil || !ok || id.Subject == "" || id.Issuer != "" || id.Delegated() {
+		return SessionUser{}, false, err
 	}
 	u := SessionUser{id.Subject, session, id.Subject, epoch, id.AuthTime}
 	if account, ok := id.User.(*storage.User); ok {
 		u.Name = account.Name
 	}
-	return u, true
+	return u, true, nil
 }
 
-// FormToken returns the CSRF token for a form of the request's session, or "".
-func (s Sessions) FormToken(r *http.Request) string {
+// FormToken returns the CSRF token for a form of the request's session, or "" without Token. The
+// error is a panic of Token.
+func (s Sessions) FormToken(r *http.Request) (string, error) {
 	if s.Token == nil {
-		return ""
+		return "", nil
 	}
-	return s.Token(authn.FromContext(r.Context()))
+	return audit.Call("server.Sessions.Token", func() (string, error) { return s.Token(authn.FromContext(r.Context())), nil })
 }
