@@ -23,7 +23,6 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
-	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
@@ -77,7 +76,7 @@ func newTokens(t *testing.T, s storagetest.Store) *tokens {
 	must(t, err)
 	x.full["jwt"] = "Bearer " + pair.Access
 
-	grants, err := oauth2.New("https://auth.example", s, &oauth2.Options{Scopes: map[string]string{"notes": "Notes"}, Logger: quiet, Session: session.Of, Token: session.Token})
+	grants, err := oauth2.New("https://auth.example", s, nil)
 	must(t, err)
 	must(t, s.CreateClient(ctx, storage.Client{ID: "app", Method: oauth2.None, RedirectURIs: []string{"https://app.example/cb"}, Grants: []string{oauth2.AuthorizationCode}, Scopes: []string{"notes"}, Created: time.Now()}))
 	access := tokentext.Encode("vat", [32]byte{1, 2, 3})

@@ -152,7 +152,7 @@ func ourRefresh(e *Env, w *world) (*Work, error) {
 }
 
 func ourOAuthRefresh(_ *Env, w *world) (*Work, error) {
-	h := w.grants.Token()
+	h := w.server.Token()
 	return chained(w.refresh, func(refresh string) (string, error) {
 		var body refreshed
 		err := answer(h, w.asApp("grant_type=refresh_token&refresh_token="+refresh), 200, &body)
@@ -161,7 +161,7 @@ func ourOAuthRefresh(_ *Env, w *world) (*Work, error) {
 }
 
 func ourOAuthLogin(_ *Env, w *world) (*Work, error) {
-	return endpoint(w.grants.Token(), func() *http.Request { return w.asApp("grant_type=client_credentials") }, 200, func() *http.Request {
+	return endpoint(w.server.Token(), func() *http.Request { return w.asApp("grant_type=client_credentials") }, 200, func() *http.Request {
 		r := w.asApp("grant_type=client_credentials")
 		r.SetBasicAuth("app", "wrong")
 		return r
@@ -169,7 +169,7 @@ func ourOAuthLogin(_ *Env, w *world) (*Work, error) {
 }
 
 func ourOAuthRevoke(_ *Env, w *world) (*Work, error) {
-	token, revoke := w.grants.Token(), w.grants.Revoke()
+	token, revoke := w.server.Token(), w.server.Revoke()
 	return each(func() (string, error) {
 		var body refreshed
 		err := answer(token, w.asApp("grant_type=client_credentials"), 200, &body)

@@ -24,6 +24,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/consent"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -55,7 +57,9 @@ type world struct {
 	devices    *knox.Scheme
 	jwts       *jwt.Scheme
 	browsers   *session.Scheme
-	grants     *oauth2.Server
+	grants     *oauth2.Scheme
+	server     *server.Server
+	pages      *consent.Pages
 	basic      *basic.Scheme
 	chain      authn.Chain
 	client     string // the secret of the OAuth2 client "app"
@@ -172,9 +176,16 @@ func (w *world) schemes(checker *password.Checker, keep bool) error {
 		return err
 	}
 	w.browsers, errs[3] = session.New(w.db, site, nil)
-	w.grants, errs[4] = oauth2.New(issuer+"/oauth2", w.db, &oauth2.Options{
-		Scopes: map[string]string{"profile": "See your name"}, Session: session.Of, AccessTTL: 24 * time.Hour,
+	if w.grants, err = oauth2.New(issuer+"/oauth2", w.db, nil); err != nil {
+		return err
+	}
+	w.server, err = server.New(w.grants, w.db, &server.Options{
+		Scopes: map[string]string{"profile": "See your name"}, Lifetimes: server.Lifetimes{AccessTTL: 24 * time.Hour},
 	})
+	if err != nil {
+		return err
+	}
+	w.pages, errs[4] = consent.New(w.server, server.Sessions{Of: session.Of}, "/login", nil)
 	w.basic, errs[5] = basic.New(basicPasswords, nil)
 	w.chain = authn.Chain{w.browsers, w.jwts, w.grants, w.devices, w.tokens, w.basic}
 	return errors.Join(errs[:]...)
@@ -238,7 +249,7 @@ func (w *world) grant(ctx context.Context, cookie string) (access string, err er
 	r := request(http.Header{"Cookie": {cookie}})
 	r.URL.Path, r.URL.RawQuery = "/oauth2/authorize", query.Encode()
 	rec := httptest.NewRecorder()
-	w.middleware().Handler(w.grants.Authorize("/login")).ServeHTTP(rec, r)
+	w.middleware().Handler(w.pages.Authorize()).ServeHTTP(rec, r)
 	to, err := url.Parse(rec.Header().Get("Location"))
 	if err != nil || to.Query().Get("code") == "" {
 		return "", fmt.Errorf("no code: %d %s %s", rec.Code, to, rec.Body)
@@ -247,7 +258,7 @@ func (w *world) grant(ctx context.Context, cookie string) (access string, err er
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`
 	}
-	err = answer(w.grants.Token(), w.asApp("grant_type=authorization_code&redirect_uri="+url.QueryEscape(redirect)+
+	err = answer(w.server.Token(), w.asApp("grant_type=authorization_code&redirect_uri="+url.QueryEscape(redirect)+
 		"&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk&code="+to.Query().Get("code")), 200, &body)
 	w.refresh = body.Refresh
 	return body.Access, err

@@ -28,6 +28,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -173,7 +174,8 @@ type schemesWorld struct {
 	devices  *knox.Scheme
 	jwts     *jwt.Scheme
 	browsers *session.Scheme
-	grants   *oauth2.Server
+	grants   *oauth2.Scheme
+	server   *server.Server
 	basics   *basic.Scheme
 	auth     *authn.Middleware
 }
@@ -216,9 +218,10 @@ func newSkewedWorld(t testing.TB, ahead time.Duration) *schemesWorld {
 	check(err)
 	w.browsers, err = session.New(w.db, site, &session.Options{Clock: clock, Logger: logger, Idle: time.Hour, Observe: func(_ context.Context, e session.Event) { w.events = append(w.events, e) }})
 	check(err)
-	w.grants, err = oauth2.New("https://grants.example", w.db, &oauth2.Options{
-		Clock: clock, Logger: logger, Scopes: map[string]string{"read": "Read"}, Audience: "https://app.example/api",
-		Observe: func(_ context.Context, e oauth2.Event) { w.events = append(w.events, e) },
+	w.grants, err = oauth2.New("https://grants.example", w.db, &oauth2.Options{Clock: clock, Audience: "https://app.example/api"})
+	check(err)
+	w.server, err = server.New(w.grants, w.db, &server.Options{
+		Logger: logger, Scopes: map[string]string{"read": "Read"}, Observe: func(_ context.Context, e server.Event) { w.events = append(w.events, e) },
 	})
 	check(err)
 	w.basics, err = basic.New(passwords, nil)

@@ -12,37 +12,57 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/consent"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/openid"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 )
 
-// newOAuth2 makes the authorization server, with two demo clients.
-func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring, browsers *session.Scheme) (*oauth2.Server, error) {
+// newOAuth2 returns the scheme that accepts OAuth 2.0 tokens, and the routes of the authorization
+// server that issues them, with two demo clients.
+func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring, browsers *session.Scheme) (*oauth2.Scheme, []server.Route, error) {
 	hasher, err := cfg.Hasher() // for the one chosen secret; a real client's is generated
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	limiter, err := cfg.Limiter(ring)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// All clients verify RS256 (OpenID Connect Core section 15.1).
 	signing, err := jwt.NewStoredKeys(db, ring, issuer+"/oauth2", &jwt.KeyOptions{Algorithm: jose.RS256})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := signing.Ensure(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s, err := oauth2.New(cfg.Base, db, &oauth2.Options{
-		Audience: cfg.Base, // the API is under the same origin
-		Scopes:   map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
-		Session:  session.Of, Token: session.Token, InsecureChosenSecrets: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil, Grace: cfg.Grace, Keys: ring, Proxies: cfg.Proxies,
-		SigningKeys: signing, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut}, DPoP: &oauth2.DPoP{},
+	proofs, err := dpop.New(cfg.Base, db, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The API is under the same origin.
+	api, err := oauth2.New(cfg.Base, db, &oauth2.Options{Audience: cfg.Base, DPoP: proofs, Grace: cfg.Grace})
+	if err != nil {
+		return nil, nil, err
+	}
+	srv, err := server.New(api, db, &server.Options{
+		Scopes:                map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
+		InsecureChosenSecrets: &server.ChosenSecrets{Verifier: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil},
+		Keys:                  ring, SigningKeys: signing, Proxies: cfg.Proxies,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	sessions := server.Sessions{Of: session.Of, Token: session.Token}
+	if _, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.LogOut}); err != nil {
+		return nil, nil, err
+	}
+	if _, err := consent.New(srv, sessions, "/login", nil); err != nil {
+		return nil, nil, err
 	}
 	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
 	for _, c := range []storage.Client{
@@ -51,10 +71,10 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	} {
 		c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
 		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return s, nil
+	return api, srv.Routes(), nil
 }
 
 // addClient registers a client that is not there yet. One that is there serves this server's
@@ -80,22 +100,17 @@ func addClient(ctx context.Context, db cached.Base, hasher *password.Hasher, c s
 	return err
 }
 
-// oauth2Routes mounts the server's endpoints. Its pages stand behind the chain, since they ask
-// who is logged in; the others read their client's own credential.
-func oauth2Routes(mux *authz.Mux, s *oauth2.Server) {
-	mux.Handle("/oauth2/authorize", s.Authorize("/login"), authz.AllowAny)
-	mux.Handle("/oauth2/device", s.Device("/login"), authz.AllowAny)
-	mux.Bare("/oauth2/device_authorization", s.DeviceAuthorization())
-	mux.Handle("GET /oauth2/grants", s.Grants(), authz.FirstParty)
-	mux.Handle("DELETE /oauth2/grants/{id}", s.RevokeGrant(), authz.FirstParty)
-	mux.Handle("/oauth2/applications", s.GrantsPage("/login"), authz.AllowAny)
-	mux.Bare("/oauth2/token", s.Token())
-	mux.Bare("/oauth2/revoke", s.Revoke())
-	mux.Bare("/oauth2/introspect", s.Introspect())
-	mux.Bare("/oauth2/par", s.Push())
-	mux.Handle("/oauth2/logout", s.Logout(), authz.AllowAny)
-	mux.Bare("/oauth2/userinfo", s.Userinfo())
-	mux.Bare("/oauth2/jwks", s.JWKS())
-	mux.Bare("/.well-known/oauth-authorization-server", s.Metadata())
-	mux.Bare("/.well-known/openid-configuration", s.Metadata())
+// mountOAuth2 mounts the routes of the authorization server. Clients authenticate at their own
+// endpoints, so these are outside the chain; the pages are behind it, since they need the user.
+func mountOAuth2(mux *authz.Mux, routes []server.Route) {
+	for _, r := range routes {
+		switch r.Access {
+		case server.ForClients:
+			mux.Bare(r.Pattern, r.Handler)
+		case server.ForVisitors:
+			mux.Handle(r.Pattern, r.Handler, authz.AllowAny)
+		case server.ForAccounts:
+			mux.Handle(r.Pattern, r.Handler, authz.FirstParty)
+		}
+	}
 }

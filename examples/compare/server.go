@@ -69,7 +69,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, err
 	}
 
-	grants, err := newOAuth2(ctx, cfg, db, ring, browsers)
+	grants, oauth2Routes, err := newOAuth2(ctx, cfg, db, ring, browsers)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.Bare("POST /session/logout", browsers.Logout())
 	mux.Bare("/login", browsers.LoginForm(passwords, nil))
 	mux.Bare("GET /healthz", demo.Health(db))
-	oauth2Routes(mux, grants)
+	mountOAuth2(mux, oauth2Routes)
 	mayProfile := authz.And(authz.IsAuthenticated, authz.HasScope("profile"))
 	mux.HandleFunc("GET /api/profile", profile, mayProfile)
 	for name, scheme := range map[string]authn.Authenticator{"session": browsers, "jwt": jwts, "oauth2": grants, "knox": devices, "token": tokens, "basic": basicAuth} {

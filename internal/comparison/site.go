@@ -30,6 +30,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/consent"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -157,7 +159,9 @@ func (s *Site) routes(ctx context.Context) http.Handler {
 	devices := must(knox.New(s.db, &knox.Options{Clock: w.clock, Logger: quiet}))
 	jwts := must(jwt.New(issuer, audience, signing, s.db, &jwt.Options{Clock: w.clock, Logger: quiet}))
 	browsers := must(session.New(s.db, local, &session.Options{Clock: w.clock, Logger: quiet}))
-	grants := must(oauth2.New(issuer, s.db, &oauth2.Options{Scopes: map[string]string{"all": "Everything"}, Session: session.Of, Token: session.Token, Clock: w.clock, Logger: quiet}))
+	grants := must(oauth2.New(issuer, s.db, &oauth2.Options{Clock: w.clock}))
+	srv := must(server.New(grants, s.db, &server.Options{Scopes: map[string]string{"all": "Everything"}, Logger: quiet}))
+	pages := must(consent.New(srv, server.Sessions{Of: session.Of, Token: session.Token}, "/login", nil))
 	byPassword := must(basic.New(s.passwords, &basic.Options{Site: local}))
 	known := must(password.Cached(s.passwords, nil)) // a login costs a hash once; the questions log in often
 	cached := must(basic.New(known, &basic.Options{Site: local}))
@@ -173,11 +177,11 @@ func (s *Site) routes(ctx context.Context) http.Handler {
 	for pattern, h := range map[string]http.Handler{
 		"/token/login": tokens.Login(known), "/token/logout": tokens.Logout(), "/knox/login": devices.Login(known), "/knox/logout": devices.Logout(),
 		"/jwt/login": jwts.Login(known), "/jwt/logout": jwts.Logout(), "/jwt/refresh": jwts.RefreshPair(),
-		"/session/login": browsers.Login(known), "/session/logout": browsers.Logout(), "/oauth2/refresh": grants.Token(), "/oauth2/logout": grants.Revoke(),
+		"/session/login": browsers.Login(known), "/session/logout": browsers.Logout(), "/oauth2/refresh": srv.Token(), "/oauth2/logout": srv.Revoke(),
 	} {
 		mux.Bare("POST "+pattern, h)
 	}
-	mux.Handle("/oauth2/authorize", grants.Authorize("/login"), authz.AllowAny)
+	mux.Handle("/oauth2/authorize", pages.Authorize(), authz.AllowAny)
 	mux.HandleFunc("POST /everywhere", func(rw http.ResponseWriter, r *http.Request) {
 		if _, err := s.db.BumpEpoch(r.Context(), authn.FromContext(r.Context()).Subject); err != nil {
 			authn.Respond(rw, r, err)

@@ -27,6 +27,12 @@ const (
 	inflect   = "github.com/jinzhu/..."          // gorm's
 )
 
+// oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
+var (
+	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/rotation", "internal/tokentext", "internal/elapsed", "internal/params"}
+	serverDeps = append([]string{"authn/throttle", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
+)
+
 // rules has a line for each package of the library; examples and commands are
 // free. A package without a line fails the test.
 var rules = []rule{
@@ -56,7 +62,16 @@ var rules = []rule{
 	{"schemes/remoteuser", []string{"authn", "authn/audit", "authn/csrf", "storage", "internal/elapsed", "internal/params"}},
 	{"schemes/basic", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
 	{"schemes/jwt", []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
-	{"schemes/oauth2", []string{"authn", "authn/audit", "authn/csrf", "authn/throttle", "storage", "jose", "keys", golangJWT, "internal/rotation", "internal/tokentext", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
+	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
+	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
+	{"schemes/oauth2/internal/page", []string{"authn", "internal/params"}},
+	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
+	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
+	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
+	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
+	{"schemes/oauth2/internal/syntax", nil},
+	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed"}},
+	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/tokentext", "internal/elapsed", "internal/params"}},
 	{"schemes/token", []string{"authn", "authn/audit", "storage", "keys", "internal/loginform", "internal/tokentext", "internal/elapsed", "internal/params"}},
 	{"schemes/knox", []string{"authn", "authn/audit", "storage", "internal/loginform", "internal/tokentext", "internal/elapsed", "internal/params"}},
 	{"internal/comparison", []string{anything}},
@@ -70,6 +85,7 @@ var rules = []rule{
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"internal/oauthtest", []string{"authn/...", "schemes/oauth2/...", "jose", "keys", golangJWT, goOAuth2, goOAuth2 + "/...", "internal/...", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},
 	{"internal/interop", nil},

@@ -17,6 +17,9 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/consent"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/openid"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -71,9 +74,14 @@ func provides(t *testing.T, origin, client, third string) http.Handler {
 	must(err)
 	ring, err := keys.NewRing(keys.Generate())
 	must(err)
-	server, err := oauth2.New(origin, db, &oauth2.Options{
-		Session: session.Of, Token: session.Token, Keys: ring, SigningKeys: signing, Origins: []string{third}, OpenID: &oauth2.OpenID{EndSession: browsers.LogOut},
-	})
+	api, err := oauth2.New(origin, db, nil)
+	must(err)
+	srv, err := server.New(api, db, &server.Options{Keys: ring, SigningKeys: signing, Origins: []string{third}})
+	must(err)
+	sessions := server.Sessions{Of: session.Of, Token: session.Token}
+	_, err = openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.LogOut})
+	must(err)
+	_, err = consent.New(srv, sessions, "/login", nil)
 	must(err)
 	mux := authz.NewMux(authn.New(authn.Chain{browsers}, nil))
 	mux.Bare("/login", browsers.LoginForm(knows{db}, nil))
@@ -81,14 +89,13 @@ func provides(t *testing.T, origin, client, third string) http.Handler {
 		_, err := browsers.EndAll(r.Context(), "id-alice", "")
 		fmt.Fprint(w, err)
 	}))
-	mux.Handle("/oauth2/authorize", server.Authorize("/login"), authz.AllowAny)
-	mux.Handle("/oauth2/logout", server.Logout(), authz.AllowAny)
-	mux.Handle("/oauth2/device", server.Device("/login"), authz.AllowAny)
-	mux.Handle("/oauth2/applications", server.GrantsPage("/login"), authz.AllowAny)
-	mux.Bare("/oauth2/token", server.Token())
-	mux.Bare("/oauth2/jwks", server.JWKS())
-	mux.Bare("/.well-known/oauth-authorization-server", server.Metadata())
-	mux.Bare("/.well-known/openid-configuration", server.Metadata())
+	for _, r := range srv.Routes() {
+		if r.Access == server.ForClients {
+			mux.Bare(r.Pattern, r.Handler)
+		} else {
+			mux.Handle(r.Pattern, r.Handler, authz.AllowAny)
+		}
+	}
 	mux.Handle("GET /me", ownPage(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "<!doctype html><p>Hello %s</p>", authn.FromContext(r.Context()).Subject)
 	}), authz.IsAuthenticated)

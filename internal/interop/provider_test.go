@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
 )
 
 // provider is npm's oidc-provider, running, with tokens that it gave.
@@ -96,7 +96,7 @@ func (p *provider) discovered(t *testing.T) (jwks, introspection string) {
 func TestForeignIssuer(t *testing.T) {
 	p := startProvider(t)
 	jwks, introspection := p.discovered(t)
-	by := oauth2.Credentials{ID: "api", Secret: "a secret: 100%"}
+	by := introspect.ClientCredentials{ID: "api", Secret: "a secret: 100%"}
 	late := func() time.Time { return time.Now().Add(2 * time.Hour) }
 	chain := func(keepFor time.Duration, clock func() time.Time) authn.Chain {
 		keys, err := jose.NewRemote(jwks, &jose.RemoteOptions{Insecure: true, Algorithms: []jose.Algorithm{jose.ES256}})
@@ -107,7 +107,7 @@ func TestForeignIssuer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := oauth2.NewIntrospector(p.Issuer, introspection, "https://api.example", by, &oauth2.IntrospectorOptions{CacheTTL: keepFor, Clock: clock})
+		i, err := introspect.New(p.Issuer, introspection, "https://api.example", by, &introspect.Options{CacheTTL: keepFor, Clock: clock})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestForeignIssuer(t *testing.T) {
 		}
 	})
 	t.Run("another_secret", func(t *testing.T) {
-		i, err := oauth2.NewIntrospector(p.Issuer, introspection, "https://api.example", oauth2.Credentials{ID: "api", Secret: "x"}, nil)
+		i, err := introspect.New(p.Issuer, introspection, "https://api.example", introspect.ClientCredentials{ID: "api", Secret: "x"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

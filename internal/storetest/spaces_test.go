@@ -28,6 +28,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -57,8 +58,8 @@ type space struct {
 	claims   *jwt.Scheme // stateless
 	session  *session.Scheme
 	sealed   *session.Sealed
-	oauth2   *oauth2.Server
-	signed   *oauth2.Server
+	oauth2   *server.Server
+	signed   *server.Server
 	recovery *recovery.Recovery
 	links    chan string
 }
@@ -94,13 +95,14 @@ func newApplication(t *testing.T, name string, s storagetest.Store, k sharedKeys
 	must(t, err)
 	a.sealed, err = session.NewSealed(k.ring, origin, &session.SealedOptions{Options: session.Options{Cookie: "sealed"}, Space: name})
 	must(t, err)
-	o := oauth2.Options{
-		Scopes: map[string]string{"read": "Read"}, Audience: "https://api.example", Keys: k.ring, SigningKeys: k.signing, Logger: slog.New(slog.DiscardHandler),
-	}
-	a.oauth2, err = oauth2.New("https://id.example", s, &o)
+	o := server.Options{Scopes: map[string]string{"read": "Read"}, Keys: k.ring, SigningKeys: k.signing, Logger: slog.New(slog.DiscardHandler)}
+	opaque, err := oauth2.New("https://id.example", s, &oauth2.Options{Audience: "https://api.example"})
 	must(t, err)
-	o.SignedAccess = true
-	a.signed, err = oauth2.New("https://id.example", s, &o)
+	a.oauth2, err = server.New(opaque, s, &o)
+	must(t, err)
+	signed, err := oauth2.New("https://id.example", s, &oauth2.Options{Audience: "https://api.example", SignedAccess: k.signing})
+	must(t, err)
+	a.signed, err = server.New(signed, s, &o)
 	must(t, err)
 	a.recovery, err = recovery.New(s, passwords, "https://app.example/reset", func(ctx context.Context, _ string) (storage.User, error) {
 		return s.UserByName(ctx, "ann")
@@ -188,7 +190,7 @@ func (a *space) code(t *testing.T) string {
 	return text
 }
 
-func (a *space) exchange(s *oauth2.Server, code string) (access, refresh, failure string) {
+func (a *space) exchange(s *server.Server, code string) (access, refresh, failure string) {
 	return a.post(s.Token(), "grant_type", "authorization_code", "client_id", "spa", "code", code, "redirect_uri", "https://spa.example/", "code_verifier", codeVerifier)
 }
 
@@ -251,14 +253,14 @@ var kinds = map[string]struct {
 			t.Fatal(failure)
 		}
 		return header("Bearer " + access)
-	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.oauth2, c) }},
+	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.oauth2.Scheme(), c) }},
 	"OAuth2 signed access token": {func(t *testing.T, a *space) any {
 		access, _, failure := a.exchange(a.signed, a.code(t))
 		if access == "" {
 			t.Fatal(failure)
 		}
 		return header("Bearer " + access)
-	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.signed, c) }},
+	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.signed.Scheme(), c) }},
 	"OAuth2 refresh token": {func(t *testing.T, a *space) any {
 		_, refresh, failure := a.exchange(a.oauth2, a.code(t))
 		if refresh == "" {
@@ -315,7 +317,7 @@ var kinds = map[string]struct {
 		now := time.Now()
 		must(t, a.s.CreateAccess(t.Context(), storage.AccessToken{Digest: storage.DigestOf(text), ID: rand.Text(), Client: "spa", Scopes: []string{"read"}, Resource: []string{"https://api.example"}, Created: now, Expires: now.Add(time.Hour)}))
 		return header("Bearer " + text)
-	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.oauth2, c) }},
+	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.oauth2.Scheme(), c) }},
 }
 
 var errRefused = errors.New("refused")
@@ -331,7 +333,7 @@ func ask(by authn.Authenticator, c any) (string, error) {
 func granted(b *space, access, failure string) (string, error) {
 	switch {
 	case access != "":
-		return ask(b.oauth2, header("Bearer "+access))
+		return ask(b.oauth2.Scheme(), header("Bearer "+access))
 	case failure == "invalid_grant":
 		return "", errRefused
 	}

@@ -7,25 +7,25 @@ import (
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// secretPrefix is that of generated client secrets (RULES C9).
-const secretPrefix = "vcs"
-
-// NewSecret draws a client secret of 256 bits and returns it with what storage.Client.Secret
-// keeps of it. It is shown once, to whoever registers the client.
+// NewSecret returns a new client secret of 256 bits and its digest for storage.Client.Secret. Show
+// the secret once, to the person who registers the client.
 func NewSecret() (text string, digest storage.Digest, err error) {
 	var body [tokentext.Size]byte
 	if _, err := rand.Read(body[:]); err != nil {
 		return "", digest, err
 	}
-	text = tokentext.Encode(secretPrefix, body)
+	text = tokentext.Encode(SecretPrefix, body)
 	return text, storage.DigestOf(text), nil
 }
 
-// CheckClient returns an error, with all that is wrong, unless a client may be registered so.
-// Whoever registers clients calls it; the server itself believes the store.
+// CheckClient returns an error with everything that is wrong with a client's record, or nil. Call it
+// before you store a client; the server trusts its store.
 func CheckClient(c storage.Client) error {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -35,7 +35,7 @@ func CheckClient(c storage.Client) error {
 		errs = append(errs, err)
 	}
 	if !slices.Contains([]string{None, SecretBasic, SecretPost, PrivateKeyJWT}, c.Method) {
-		bad("the authentication method %q is not known", c.Method)
+		bad("the authentication method %q is unknown", c.Method)
 	}
 	for _, uri := range slices.Concat(c.RedirectURIs, c.LogoutURIs) {
 		if err := CheckRedirect(uri, c.Native); err != nil {
@@ -45,23 +45,23 @@ func CheckClient(c storage.Client) error {
 	for _, g := range c.Grants {
 		switch {
 		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode, Password, Implicit}, g):
-			bad("the grant type %q is not known", g)
+			bad("the grant type %q is unknown", g)
 		case g == ClientCredentials && c.Public():
-			bad("a public client can not act for itself")
+			bad("a public client cannot act for itself")
 		}
 	}
 	code := slices.Contains(c.Grants, AuthorizationCode)
 	switch {
 	case len(c.Grants) == 0 && len(c.Serves) == 0: // a resource server may only introspect
-		bad("it may use no grant")
+		bad("it has no grant type")
 	case (code || slices.Contains(c.Grants, Implicit)) && len(c.RedirectURIs) == 0:
 		bad("it has no redirect URI")
 	case slices.Contains(c.Grants, RefreshToken) && !code && !slices.Contains(c.Grants, DeviceCode) && !slices.Contains(c.Grants, Password):
-		bad("nothing gives it a refresh token")
+		bad("no other grant type issues it a refresh token")
 	}
 	for _, name := range slices.Concat(c.Scopes, c.Default) {
-		if !isScope(name) {
-			bad("scope %q: want printable ASCII without blanks, quotes and backslashes", name)
+		if !syntax.IsScope(name) {
+			bad("invalid scope %q (printable ASCII without spaces, quotes and backslashes)", name)
 		}
 	}
 	for _, name := range c.Default {
@@ -70,7 +70,7 @@ func CheckClient(c storage.Client) error {
 		}
 	}
 	if c.Public() && len(c.Serves) > 0 {
-		bad("a public client can serve no resource: whoever introspects proves who it is")
+		bad("a public client cannot serve a resource: introspection requires client authentication")
 	}
 	if c.Public() && (!c.Secret.IsZero() || c.Password != "") {
 		bad("a public client with a secret")
@@ -88,4 +88,16 @@ func CheckClient(c storage.Client) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkKeys returns what is wrong with the keys of a client.
+func checkKeys(c storage.Client) error {
+	list, err := jose.ParseOfferedJWKS(c.Keys, dpop.Algorithms()...)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return errors.New(`none of its keys is usable ("kid" is required, and ES256, EdDSA, PS256 or RS256, which RSA keys name as "alg")`)
+	}
+	return nil
 }

@@ -4,13 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 func TestCheckClient(t *testing.T) {
 	good := storage.Client{
-		ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, RedirectURIs: []string{redirect},
+		ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, RedirectURIs: []string{oauthtest.Redirect},
 		Scopes: []string{"read"}, Default: []string{"read"},
 	}
 	if err := oauth2.CheckClient(good); err != nil {
@@ -18,14 +19,14 @@ func TestCheckClient(t *testing.T) {
 	}
 	for want, change := range map[string]func(*storage.Client){
 		"method":             func(c *storage.Client) { c.Method = "client_secret_jwt" },
-		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{redirect + "#x"} },
+		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{oauthtest.Redirect + "#x"} },
 		"http is for":        func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
-		"is not known":       func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
+		"is unknown":         func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
 		"act for itself":     func(c *storage.Client) { c.Method, c.Grants = oauth2.None, []string{oauth2.ClientCredentials} },
 		"no grant":           func(c *storage.Client) { c.Grants = nil },
 		"no redirect URI":    func(c *storage.Client) { c.RedirectURIs = nil },
-		"nothing gives":      func(c *storage.Client) { c.Grants = []string{oauth2.RefreshToken} },
-		"want printable":     func(c *storage.Client) { c.Scopes = []string{"read", `a"b`} },
+		"no other grant":     func(c *storage.Client) { c.Grants = []string{oauth2.RefreshToken} },
+		"invalid scope":      func(c *storage.Client) { c.Scopes = []string{"read", `a"b`} },
 		"among its scopes":   func(c *storage.Client) { c.Default = []string{"write"} },
 		"client with a":      func(c *storage.Client) { c.Method, c.Secret = oauth2.None, storage.DigestOf("x") },
 		"empty client id":    func(c *storage.Client) { c.ID = "" },

@@ -12,69 +12,117 @@ import (
 )
 
 const (
-	// maxForm is the longest body that is read, maxBody the longest that is worth a word on what
-	// is wrong with it, in bytes.
+	// maxForm is the longest body that is accepted, in bytes. A longer one gets a description of
+	// what is wrong if it announces at most maxBody bytes.
 	maxForm = 16 << 10
 	maxBody = 64 << 10
-	// maxQuery is the longest query of a page's address that is taken apart, maxNext the longest
-	// that goes to the login page and back.
+	// maxQuery is the longest query of a page's address that is parsed.
 	maxQuery = 64 << 10
-	maxNext  = 8 << 10
 	// maxParameters is how many parameters a request may have: each costs more memory than its
-	// length shows.
+	// length.
 	maxParameters = 64
 )
 
-// form are the parameters of a request to an endpoint of clients.
-type form struct{ values url.Values }
+// Form holds the parameters of a request.
+type Form struct{ Values url.Values }
 
-// readForm reads the body of a POST: application/x-www-form-urlencoded, each parameter once
-// but "resource" (RFC 6749 section 3.2, RFC 8707). Parameters in the URL are refused: URLs
-// are logged.
-func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+// Get returns a parameter, or "".
+func (f Form) Get(name string) string { return f.Values.Get(name) }
+
+// ReadForm reads the body of a POST to an endpoint of clients: application/
+// x-www-form-urlencoded, each parameter once except for "resource" (RFC 6749, section 3.2, RFC
+// 8707). It rejects parameters in the URL, because URLs are logged. The error is an *Error.
+func ReadForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
-		return form{}, refuse("invalid_request", "Parameters in the URL are not accepted.")
+		return Form{}, NewError("invalid_request", "Parameters in the URL are not accepted.")
 	}
-	return readBody(w, r)
+	return ReadPageForm(w, r)
 }
 
-// readBody is readForm for a page's own form, whose address has the parameters of the page;
-// they count for nothing.
-func readBody(w http.ResponseWriter, r *http.Request) (form, error) {
+// ReadPageForm is ReadForm for the form of a page. The address of the page may have parameters;
+// they are ignored.
+func ReadPageForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return form{}, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The request is not a POST."}
+		return Form{}, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The request is not a POST."}
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return form{}, refuse("invalid_request", "The body is not application/x-www-form-urlencoded.")
+	if !isForm(r) {
+		return Form{}, NewError("invalid_request", "The body is not application/x-www-form-urlencoded.")
 	}
 	if r.ContentLength > maxForm && r.ContentLength <= maxBody {
-		return form{}, refuse("invalid_request", "The request is too long.")
+		return Form{}, NewError("invalid_request", "The request is too long.")
 	}
-	body, err := readAll(w, r, maxForm)
+	body, err := ReadBody(w, r)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return form{}, &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
+			return Form{}, &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "The body is too large."}
 		}
-		return form{}, refuse("invalid_request", "The body could not be read.")
+		return Form{}, NewError("invalid_request", "The body could not be read.")
 	}
 	values, err := parseQuery(body)
 	if err != nil {
-		return form{}, errRequest
+		return Form{}, errRequest
 	}
-	if err := checkForm(values); err != nil {
-		return form{}, err
+	if err := CheckParameters(values); err != nil {
+		return Form{}, err
 	}
-	return form{values}, nil
+	return Form{values}, nil
 }
 
-// checkForm refuses parameters that come more than once or are no text, and takes out those
-// without a value, which count as omitted (RFC 6749 sections 3.1 and 3.2).
-func checkForm(values url.Values) error {
+// ReadRawForm reads the body of a POST as a form and does not check its parameters. It returns
+// the body as well, so that a handler can pass it on. The error is an *Error for a page.
+func ReadRawForm(w http.ResponseWriter, r *http.Request) (body string, values url.Values, err error) {
+	if !isForm(r) {
+		return "", nil, PageError("The body is not application/x-www-form-urlencoded.")
+	}
+	if body, err = ReadBody(w, r); err != nil {
+		return "", nil, PageError("The body is too large, or could not be read.")
+	}
+	if values, err = parseQuery(body); err != nil {
+		return "", nil, PageError("The request is malformed.")
+	}
+	return body, values, nil
+}
+
+func isForm(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/x-www-form-urlencoded"
+}
+
+// ReadQuery returns the parameters in the address of a request to a page. It rejects a
+// parameter that cannot be read: without it, such as without its state, the request would be
+// another one. The error is an *Error for a page.
+func ReadQuery(r *http.Request) (url.Values, error) {
+	if err := CheckQuery(r); err != nil {
+		return nil, err
+	}
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, PageError("The request is malformed.")
+	}
+	return v, OnPage(CheckParameters(v))
+}
+
+// ErrLong rejects an address that is too long.
+var ErrLong = &Error{Status: http.StatusRequestURITooLong, Code: "invalid_request", Description: "The request is too long.", NoRedirect: true}
+
+// CheckQuery returns ErrLong if the address of a page is too long to be parsed, and nil
+// otherwise.
+func CheckQuery(r *http.Request) error {
+	if len(r.URL.RawQuery) > maxQuery || strings.Count(r.URL.RawQuery, "&") >= maxParameters {
+		return ErrLong
+	}
+	return nil
+}
+
+// CheckParameters rejects parameters that come more than once or are not text, and removes
+// those without a value, which count as omitted (RFC 6749, sections 3.1 and 3.2). The error is an
+// *Error.
+func CheckParameters(values url.Values) error {
 	for name, list := range values {
 		if len(list) > 1 && name != "resource" {
-			return refuse("invalid_request", "A parameter comes more than once.")
+			return NewError("invalid_request", "A parameter comes more than once.")
 		}
 		for _, v := range list {
 			if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
@@ -90,14 +138,14 @@ func checkForm(values url.Values) error {
 	return nil
 }
 
-// readAll reads a body of at most so many bytes. It reserves what the request announces, and
-// never more than that twice.
-func readAll(w http.ResponseWriter, r *http.Request, most int64) (string, error) {
+// ReadBody reads a body of at most 16 KiB. A longer one is an *http.MaxBytesError. It allocates
+// what the request announces, and never more than twice that.
+func ReadBody(w http.ResponseWriter, r *http.Request) (string, error) {
 	var b strings.Builder
-	if n := r.ContentLength; n > 0 && n <= most {
+	if n := r.ContentLength; n > 0 && n <= maxForm {
 		b.Grow(int(n))
 	}
-	body := http.MaxBytesReader(w, r.Body, most)
+	body := http.MaxBytesReader(w, r.Body, maxForm)
 	var buf [1024]byte
 	for {
 		n, err := body.Read(buf[:])
@@ -117,43 +165,4 @@ func parseQuery(text string) (url.Values, error) {
 		return nil, errors.New("too many parameters")
 	}
 	return url.ParseQuery(text)
-}
-
-var errLong = &Error{Status: http.StatusRequestURITooLong, Code: "invalid_request", Description: "The request is too long."}
-
-// longQuery refuses an address that is too long to be taken apart.
-func longQuery(r *http.Request) error {
-	if len(r.URL.RawQuery) > maxQuery || strings.Count(r.URL.RawQuery, "&") >= maxParameters {
-		return fatal{errLong}
-	}
-	return nil
-}
-
-// parameters are those in the address of a request to a page. One that can not be read is
-// refused: without it the request would be another one, such as one without its state.
-func parameters(r *http.Request) (url.Values, error) {
-	if err := longQuery(r); err != nil {
-		return nil, err
-	}
-	v, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, fatally("The request is malformed.")
-	}
-	return v, fatalOr(checkForm(v))
-}
-
-// get returns a parameter, "" if there is none.
-func (f form) get(name string) string { return f.values.Get(name) }
-
-// words returns the set of words in a parameter that holds several, such as "scope": in their
-// order, each once, however many blanks are between them (RFC 6749 section 3.3).
-func words(text string) []string {
-	var list []string
-	seen := map[string]bool{}
-	for word := range strings.SplitSeq(text, " ") {
-		if word != "" && !seen[word] {
-			list, seen[word] = append(list, word), true
-		}
-	}
-	return list
 }

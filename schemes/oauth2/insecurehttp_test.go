@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/keys"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestInsecureHTTP(t *testing.T) {
 	const container = "http://auth:8080"
 	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
-	must(t, err)
+	oauthtest.Must(t, err)
 	for name, x := range map[string]struct {
 		issuer          string
 		plain, insecure bool // taken
@@ -34,7 +35,7 @@ func TestInsecureHTTP(t *testing.T) {
 	} {
 		t.Run("edge_C12/server/"+name, func(t *testing.T) {
 			for insecure, want := range map[bool]bool{false: x.plain, true: x.insecure} {
-				s, err := oauth2.New(x.issuer, memory.New(nil), &oauth2.Options{Scopes: map[string]string{"read": ""}, InsecureHTTP: insecure, DPoP: &oauth2.DPoP{Nonces: ring}})
+				s, err := oauthtest.New(x.issuer, memory.New(nil), &oauthtest.Options{Scopes: map[string]string{"read": ""}, InsecureHTTP: insecure, DPoP: &oauthtest.DPoP{Nonces: ring}})
 				if (err == nil) != want {
 					t.Errorf("InsecureHTTP %t: %v", insecure, err)
 				}
@@ -55,7 +56,7 @@ func TestInsecureHTTP(t *testing.T) {
 				return // is a path there
 			}
 			for insecure, want := range map[bool]bool{false: x.plain, true: x.insecure} {
-				_, err := oauth2.NewIntrospector(container, x.issuer, "https://api.example", oauth2.Credentials{ID: "api", Secret: "s"}, &oauth2.IntrospectorOptions{InsecureHTTP: insecure})
+				_, err := introspect.New(container, x.issuer, "https://api.example", introspect.ClientCredentials{ID: "api", Secret: "s"}, &introspect.Options{InsecureHTTP: insecure})
 				if (err == nil) != want {
 					t.Errorf("InsecureHTTP %t: %v", insecure, err)
 				}

@@ -2,11 +2,11 @@ package oauth2
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -92,7 +92,7 @@ func CheckRedirect(uri string, native bool) error {
 	}
 	switch {
 	case u.Scheme == "https" && u.Hostname() != "":
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && syntax.IsLoopback(u.Hostname()):
 	case u.Scheme == "http" || u.Scheme == "https":
 		return bad("http is for loopback addresses")
 	case !native || !strings.Contains(u.Scheme, ".") || u.Host != "" || !strings.HasPrefix(uri[len(u.Scheme):], ":/"):
@@ -104,12 +104,4 @@ func CheckRedirect(uri string, native bool) error {
 // isHost reports a character of a host name or an address, with its port.
 func isHost(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._:[]", c)
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }

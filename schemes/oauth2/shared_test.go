@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -14,40 +15,40 @@ import (
 // token before and after its use, and a bearer token that is shared comes under no other
 // keyword.
 func TestSharedAndDPoP(t *testing.T) {
-	s, err := cached.New(memory.New(nil), &cached.Options{Clock: func() time.Time { return born }})
-	must(t, err)
-	w := newWorld(t, s, withDPoP)
-	p := w.prover()
-	bound := p.exchange("app", w.code("app", nil)).Access
-	plain := w.exchange("app", w.code("app", nil)).Access
+	s, err := cached.New(memory.New(nil), &cached.Options{Clock: func() time.Time { return oauthtest.Born }})
+	oauthtest.Must(t, err)
+	w := oauthtest.NewWorld(t, s, oauthtest.WithDPoP)
+	p := w.NewProver()
+	bound := p.Exchange("app", w.Code("app", nil)).Access
+	plain := w.Exchange("app", w.Code("app", nil)).Access
 	if bound == "" || plain == "" {
 		t.Fatal("no token")
 	}
 	t.Run("attack_101_bound_as_bearer", func(t *testing.T) {
 		is := func(want int, keyword, token string, proofs ...string) {
 			t.Helper()
-			if rec := w.calls(keyword, token, proofs...); rec.Code != want {
+			if rec := w.Calls(keyword, token, proofs...); rec.Code != want {
 				t.Errorf("%s: %d %s", keyword, rec.Code, rec.Body)
 			}
 		}
 		for range 4 {
 			is(401, "Bearer", bound)
-			is(200, "DPoP", bound, p.at(bound, nil))
+			is(200, "DPoP", bound, p.At(bound, nil))
 			is(401, "Bearer", bound)
-			is(401, "Bearer", bound, p.at(bound, nil))
+			is(401, "Bearer", bound, p.At(bound, nil))
 			is(401, "DPoP", bound)
-			once := p.at(bound, nil)
+			once := p.At(bound, nil)
 			is(200, "DPoP", bound, once)
 			is(401, "DPoP", bound, once)
 			is(200, "Bearer", plain)
-			is(401, "DPoP", plain, p.at(plain, nil))
+			is(401, "DPoP", plain, p.At(plain, nil))
 			is(401, "DPoP", plain)
 		}
 	})
 }
 
 // lasting is a store whose leases hold for ever.
-type lasting struct{ store }
+type lasting struct{ oauthtest.Store }
 
 type forever struct{}
 
@@ -55,26 +56,26 @@ func (forever) Holds(context.Context) bool { return true }
 func (forever) Of(any) bool                { return true }
 
 func (l lasting) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
-	st, err := l.store.AccessByDigest(ctx, d)
+	st, err := l.Store.AccessByDigest(ctx, d)
 	st.User = st.User.Leased(forever{})
 	return st, err
 }
 
 // A token expires by the server's clock, whatever the lease says.
 func TestSharedExpires(t *testing.T) {
-	w := newWorld(t, lasting{memory.New(nil)}, nil)
-	got := w.exchange("app", w.code("app", nil))
+	w := oauthtest.NewWorld(t, lasting{memory.New(nil)}, nil)
+	got := w.Exchange("app", w.Code("app", nil))
 	for range 3 {
-		if code := w.status(got.Access); code != 200 {
+		if code := w.Status(got.Access); code != 200 {
 			t.Fatal(code)
 		}
 	}
-	w.pass(time.Duration(got.Expires)*time.Second - time.Microsecond)
-	if code := w.status(got.Access); code != 200 {
+	w.Pass(time.Duration(got.Expires)*time.Second - time.Microsecond)
+	if code := w.Status(got.Access); code != 200 {
 		t.Errorf("a moment before its end: %d", code)
 	}
-	w.pass(time.Microsecond)
-	if code := w.status(got.Access); code != 401 {
+	w.Pass(time.Microsecond)
+	if code := w.Status(got.Access); code != 401 {
 		t.Errorf("at its end: %d", code)
 	}
 }

@@ -8,117 +8,117 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-func signing(o *oauth2.Options) { o.SignedAccess = true }
+func signing(o *oauthtest.Options) { o.SignedAccess = true }
 
 func TestSignedAccess(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		p := newProvider(t, s, jose.EdDSA, signing)
-		got := p.exchange("app", p.code("app", func(c *storage.Code) { c.Resource = []string{"https://api.example", "https://files.example"} }))
-		c := p.claims(got.Access, "at+jwt")
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		p := oauthtest.NewProvider(t, s, jose.EdDSA, signing)
+		got := p.Exchange("app", p.Code("app", func(c *storage.Code) { c.Resource = []string{"https://api.example", "https://files.example"} }))
+		c := p.ClaimsOf(got.Access, "at+jwt")
 		for name, want := range map[string]any{
-			"iss": issuer, "sub": "id-alice", "client_id": "app", "scope": "read", "aud": []any{"https://api.example", "https://files.example"},
-			"iat": float64(born.Unix()), "exp": float64(born.Add(time.Hour).Unix()), "auth_time": float64(born.Unix()),
+			"iss": oauthtest.Issuer, "sub": "id-alice", "client_id": "app", "scope": "read", "aud": []any{"https://api.example", "https://files.example"},
+			"iat": float64(oauthtest.Born.Unix()), "exp": float64(oauthtest.Born.Add(time.Hour).Unix()), "auth_time": float64(oauthtest.Born.Unix()),
 		} {
 			if fmt.Sprint(c[name]) != fmt.Sprint(want) {
 				t.Errorf("%s is %v, want %v", name, c[name], want)
 			}
 		}
-		id, err := p.identity(got.Access)
-		if err != nil || id.Subject != "id-alice" || id.Client != "app" || fmt.Sprint(id.Scopes) != "[read]" || id.Roles != nil || !id.Expires.Equal(born.Add(time.Hour).Truncate(time.Second)) {
+		id, err := p.Identity(got.Access)
+		if err != nil || id.Subject != "id-alice" || id.Client != "app" || fmt.Sprint(id.Scopes) != "[read]" || id.Roles != nil || !id.Expires.Equal(oauthtest.Born.Add(time.Hour).Truncate(time.Second)) {
 			t.Errorf("%+v, %v", id, err)
 		}
-		own := p.post(p.Token(), "app", "grant_type", "client_credentials")
-		if c := p.claims(own.Access, "at+jwt"); c["sub"] != "app" || c["sid"] != nil || fmt.Sprint(c["aud"]) != "[https://api.example]" {
+		own := p.Post(p.Token(), "app", "grant_type", "client_credentials")
+		if c := p.ClaimsOf(own.Access, "at+jwt"); c["sub"] != "app" || c["sid"] != nil || fmt.Sprint(c["aud"]) != "[https://api.example]" {
 			t.Errorf("a client's own: %v", c)
 		}
-		if id, err := p.identity(own.Access); err != nil || id.Subject != "" || id.Client != "app" {
+		if id, err := p.Identity(own.Access); err != nil || id.Subject != "" || id.Client != "app" {
 			t.Errorf("%+v, %v", id, err)
 		}
-		if r := p.post(p.Introspect(), "api", "token", got.Access); !r.Active || !strings.Contains(r.Body, `"sub":"id-alice"`) {
+		if r := p.Post(p.Introspect(), "api", "token", got.Access); !r.Active || !strings.Contains(r.Body, `"sub":"id-alice"`) {
 			t.Errorf("introspection: %s", r.Body)
 		}
-		elsewhere := p.exchange("app", p.code("app", func(c *storage.Code) { c.Resource = []string{"https://files.example"} }))
-		if p.status(elsewhere.Access) != 401 {
+		elsewhere := p.Exchange("app", p.Code("app", func(c *storage.Code) { c.Resource = []string{"https://files.example"} }))
+		if p.Status(elsewhere.Access) != 401 {
 			t.Error("a token for another resource is taken")
 		}
-		if r := p.post(p.Introspect(), "api", "token", elsewhere.Access); r.Active {
+		if r := p.Post(p.Introspect(), "api", "token", elsewhere.Access); r.Active {
 			t.Error("it is shown to another resource")
 		}
-		p.pass(time.Hour)
-		if p.status(got.Access) != 401 {
+		p.Pass(time.Hour)
+		if p.Status(got.Access) != 401 {
 			t.Error("it never expires")
 		}
 	})
 }
 
 func TestSignedEnds(t *testing.T) {
-	each(t, func(t *testing.T, s store) {
-		p := newProvider(t, s, jose.ES256, signing)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		p := oauthtest.NewProvider(t, s, jose.ES256, signing)
 		give := func() (string, string, string) {
-			got := p.exchange("app", p.code("app", nil))
-			return got.Access, got.Refresh, p.post(p.Token(), "app", "grant_type", "client_credentials").Access
+			got := p.Exchange("app", p.Code("app", nil))
+			return got.Access, got.Refresh, p.Post(p.Token(), "app", "grant_type", "client_credentials").Access
 		}
 		t.Run("attack_177_revoked", func(t *testing.T) {
 			access, refresh, own := give()
 			other, _, _ := give()
-			if r := p.post(p.Revoke(), "spa", "token", own); r.Status != 200 || p.status(own) != 200 {
-				t.Errorf("another client's: %d, then %d", r.Status, p.status(own))
+			if r := p.Post(p.Revoke(), "spa", "token", own); r.Status != 200 || p.Status(own) != 200 {
+				t.Errorf("another client's: %d, then %d", r.Status, p.Status(own))
 			}
-			if r := p.post(p.Revoke(), "app", "token", own); r.Status != 200 || p.status(own) != 401 {
-				t.Errorf("a client's own: %d, then %d", r.Status, p.status(own))
+			if r := p.Post(p.Revoke(), "app", "token", own); r.Status != 200 || p.Status(own) != 401 {
+				t.Errorf("a client's own: %d, then %d", r.Status, p.Status(own))
 			}
-			if r := p.post(p.Introspect(), "app", "token", own); r.Active {
+			if r := p.Post(p.Introspect(), "app", "token", own); r.Active {
 				t.Error("introspection shows it")
 			}
-			if r := p.post(p.Revoke(), "app", "token", access); r.Status != 200 || p.status(access) != 401 || p.refreshes("app", refresh).Status != 400 {
-				t.Errorf("a user's: %d, then %d", r.Status, p.status(access))
+			if r := p.Post(p.Revoke(), "app", "token", access); r.Status != 200 || p.Status(access) != 401 || p.Refreshes("app", refresh).Status != 400 {
+				t.Errorf("a user's: %d, then %d", r.Status, p.Status(access))
 			}
-			if p.status(other) != 200 {
+			if p.Status(other) != 200 {
 				t.Error("another grant ended too")
 			}
-			n, err := s.(storage.Pruner).Prune(t.Context(), p.clock(), 100)
-			if err != nil || p.status(own) != 401 || p.status(access) != 401 {
+			n, err := s.(storage.Pruner).Prune(t.Context(), p.Clock(), 100)
+			if err != nil || p.Status(own) != 401 || p.Status(access) != 401 {
 				t.Errorf("pruned %d, %v: the entry was forgotten before the token's end", n, err)
 			}
 		})
 		t.Run("attack_090_epoch", func(t *testing.T) {
 			before, _, own := give()
-			_, err := p.s.BumpEpoch(t.Context(), "id-alice")
-			must(t, err)
+			_, err := p.DB.BumpEpoch(t.Context(), "id-alice")
+			oauthtest.Must(t, err)
 			after, _, _ := give() // in the same second
-			if p.status(before) != 401 || p.status(after) != 200 || p.status(own) != 200 {
-				t.Errorf("%d, %d, %d", p.status(before), p.status(after), p.status(own))
+			if p.Status(before) != 401 || p.Status(after) != 200 || p.Status(own) != 200 {
+				t.Errorf("%d, %d, %d", p.Status(before), p.Status(after), p.Status(own))
 			}
 		})
 		t.Run("client_disabled", func(t *testing.T) {
 			access, _, own := give()
-			c, err := p.s.ClientByID(t.Context(), "app")
-			must(t, err)
+			c, err := p.DB.ClientByID(t.Context(), "app")
+			oauthtest.Must(t, err)
 			c.Disabled = true
-			must(t, p.s.UpdateClient(t.Context(), c))
-			if p.status(access) != 401 || p.status(own) != 401 {
+			oauthtest.Must(t, p.DB.UpdateClient(t.Context(), c))
+			if p.Status(access) != 401 || p.Status(own) != 401 {
 				t.Error("a disabled client acts on")
 			}
 			c.Disabled = false
-			must(t, p.s.UpdateClient(t.Context(), c))
+			oauthtest.Must(t, p.DB.UpdateClient(t.Context(), c))
 		})
 		t.Run("code_reused", func(t *testing.T) {
-			code := p.code("app", nil)
-			got := p.exchange("app", code)
-			if p.exchange("app", code).Status != 400 || p.status(got.Access) != 401 {
+			code := p.Code("app", nil)
+			got := p.Exchange("app", code)
+			if p.Exchange("app", code).Status != 400 || p.Status(got.Access) != 401 {
 				t.Error("what came of the code lives on")
 			}
 		})
 		t.Run("account_disabled", func(t *testing.T) {
 			access, _, _ := give()
-			must(t, p.s.SetActive(t.Context(), "id-alice", false))
-			if p.status(access) != 401 {
+			oauthtest.Must(t, p.DB.SetActive(t.Context(), "id-alice", false))
+			if p.Status(access) != 401 {
 				t.Error("a disabled account acts on")
 			}
 		})
@@ -128,9 +128,9 @@ func TestSignedEnds(t *testing.T) {
 // TestSignedRefused changes one thing after another of a good token, signed by the server's
 // own key where it matters.
 func TestSignedRefused(t *testing.T) {
-	p := newProvider(t, memory.New(nil), jose.ES256, signing)
-	got := p.exchange("app", p.code("app", nil))
-	good := p.claims(got.Access, "at+jwt")
+	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, signing)
+	got := p.Exchange("app", p.Code("app", nil))
+	good := p.ClaimsOf(got.Access, "at+jwt")
 	mint := func(typ string, ring *jose.Ring, change map[string]any) string {
 		c := maps.Clone(good)
 		for name, value := range change {
@@ -139,81 +139,83 @@ func TestSignedRefused(t *testing.T) {
 			}
 		}
 		text, err := json.Marshal(c)
-		must(t, err)
+		oauthtest.Must(t, err)
 		token, err := ring.Sign(t.Context(), typ, text)
-		must(t, err)
+		oauthtest.Must(t, err)
 		return token
 	}
-	if p.status(mint("at+jwt", p.keys.Ring, nil)) != 200 || p.status(mint("application/AT+JWT", p.keys.Ring, nil)) != 200 {
+	if p.Status(mint("at+jwt", p.Keys.Ring, nil)) != 200 || p.Status(mint("application/AT+JWT", p.Keys.Ring, nil)) != 200 {
 		t.Fatal("the unchanged token is refused")
 	}
 	for name, token := range map[string]string{
-		"attack_061_type":        mint("JWT", p.keys.Ring, nil),
-		"attack_061_no_type":     mint("", p.keys.Ring, nil),
-		"attack_057_other_key":   mint("at+jwt", freshRing(t, jose.ES256), nil),
-		"attack_074_no_exp":      mint("at+jwt", p.keys.Ring, map[string]any{"exp": nil}),
-		"attack_074_exp":         mint("at+jwt", p.keys.Ring, map[string]any{"exp": "9999999999"}),
-		"attack_076_nbf":         mint("at+jwt", p.keys.Ring, map[string]any{"nbf": born.Add(time.Hour).Unix()}),
-		"attack_078_aud":         mint("at+jwt", p.keys.Ring, map[string]any{"aud": "https://API.example"}),
-		"attack_078_no_aud":      mint("at+jwt", p.keys.Ring, map[string]any{"aud": nil}),
-		"attack_079_iss":         mint("at+jwt", p.keys.Ring, map[string]any{"iss": issuer + "/"}),
-		"attack_080_no_sub":      mint("at+jwt", p.keys.Ring, map[string]any{"sub": nil}),
-		"attack_081_scope":       mint("at+jwt", p.keys.Ring, map[string]any{"scope": []string{"read"}}),
-		"attack_081_scope_blank": mint("at+jwt", p.keys.Ring, map[string]any{"scope": "read  write"}),
-		"attack_086_no_jti":      mint("at+jwt", p.keys.Ring, map[string]any{"jti": nil}),
-		"attack_088_bound":       mint("at+jwt", p.keys.Ring, map[string]any{"cnf": map[string]any{"jkt": "x"}}),
-		"attack_088_bound_other": mint("at+jwt", p.keys.Ring, map[string]any{"cnf": map[string]any{"x5t#S256": "x"}}),
-		"no_client":              mint("at+jwt", p.keys.Ring, map[string]any{"client_id": nil}),
-		"other_client":           mint("at+jwt", p.keys.Ring, map[string]any{"client_id": "nobody"}),
-		"ver":                    mint("at+jwt", p.keys.Ring, map[string]any{"ver": "x"}),
-		"old_ver":                mint("at+jwt", p.keys.Ring, map[string]any{"ver": 7}),
-		"other_family":           mint("at+jwt", p.keys.Ring, map[string]any{"sid": "x"}),
-		"auth_time":              mint("at+jwt", p.keys.Ring, map[string]any{"auth_time": "x"}),
+		"attack_061_type":        mint("JWT", p.Keys.Ring, nil),
+		"attack_061_no_type":     mint("", p.Keys.Ring, nil),
+		"attack_057_other_key":   mint("at+jwt", oauthtest.FreshRing(t, jose.ES256), nil),
+		"attack_074_no_exp":      mint("at+jwt", p.Keys.Ring, map[string]any{"exp": nil}),
+		"attack_074_exp":         mint("at+jwt", p.Keys.Ring, map[string]any{"exp": "9999999999"}),
+		"attack_076_nbf":         mint("at+jwt", p.Keys.Ring, map[string]any{"nbf": oauthtest.Born.Add(time.Hour).Unix()}),
+		"attack_078_aud":         mint("at+jwt", p.Keys.Ring, map[string]any{"aud": "https://API.example"}),
+		"attack_078_no_aud":      mint("at+jwt", p.Keys.Ring, map[string]any{"aud": nil}),
+		"attack_079_iss":         mint("at+jwt", p.Keys.Ring, map[string]any{"iss": oauthtest.Issuer + "/"}),
+		"attack_080_no_sub":      mint("at+jwt", p.Keys.Ring, map[string]any{"sub": nil}),
+		"attack_081_scope":       mint("at+jwt", p.Keys.Ring, map[string]any{"scope": []string{"read"}}),
+		"attack_081_scope_blank": mint("at+jwt", p.Keys.Ring, map[string]any{"scope": "read  write"}),
+		"attack_086_no_jti":      mint("at+jwt", p.Keys.Ring, map[string]any{"jti": nil}),
+		"attack_088_bound":       mint("at+jwt", p.Keys.Ring, map[string]any{"cnf": map[string]any{"jkt": "x"}}),
+		"attack_088_bound_other": mint("at+jwt", p.Keys.Ring, map[string]any{"cnf": map[string]any{"x5t#S256": "x"}}),
+		"no_client":              mint("at+jwt", p.Keys.Ring, map[string]any{"client_id": nil}),
+		"other_client":           mint("at+jwt", p.Keys.Ring, map[string]any{"client_id": "nobody"}),
+		"ver":                    mint("at+jwt", p.Keys.Ring, map[string]any{"ver": "x"}),
+		"old_ver":                mint("at+jwt", p.Keys.Ring, map[string]any{"ver": 7}),
+		"other_family":           mint("at+jwt", p.Keys.Ring, map[string]any{"sid": "x"}),
+		"auth_time":              mint("at+jwt", p.Keys.Ring, map[string]any{"auth_time": "x"}),
 		"attack_069_parts":       got.Access + ".x",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := p.status(token); got != 401 {
+			if got := p.Status(token); got != 401 {
 				t.Errorf("%d", got)
 			}
 		})
 	}
 	t.Run("no_user_by_another_name", func(t *testing.T) { // a user whose family is taken out is no user
-		if id, err := p.identity(mint("at+jwt", p.keys.Ring, map[string]any{"sid": nil})); err == nil && id.Subject != "" {
+		if id, err := p.Identity(mint("at+jwt", p.Keys.Ring, map[string]any{"sid": nil})); err == nil && id.Subject != "" {
 			t.Errorf("%+v", id)
 		}
 	})
 	t.Run("attack_084_access_for_refresh", func(t *testing.T) {
-		if r := p.refreshes("app", got.Access); r.Status != 400 || r.Error != "invalid_grant" {
+		if r := p.Refreshes("app", got.Access); r.Status != 400 || r.Error != "invalid_grant" {
 			t.Errorf("%d %s", r.Status, r.Body)
 		}
 	})
 	t.Run("keys_down", func(t *testing.T) {
-		p.keys.down = true
-		if got := p.status(got.Access); got != 503 {
+		p.Keys.Down = true
+		if got := p.Status(got.Access); got != 503 {
 			t.Errorf("%d", got)
 		}
-		p.keys.down = false
+		p.Keys.Down = false
 	})
 	t.Run("user_named_as_client", func(t *testing.T) { // the spaces of users and clients do not meet
-		must(t, p.s.CreateUser(t.Context(), storage.User{ID: "app", Name: "app", Active: true}))
-		if r := p.exchange("app", p.code("app", func(c *storage.Code) { c.Subject, c.Epoch = "app", 0 })); r.Status == 200 {
+		oauthtest.Must(t, p.DB.CreateUser(t.Context(), storage.User{ID: "app", Name: "app", Active: true}))
+		if r := p.Exchange("app", p.Code("app", func(c *storage.Code) { c.Subject, c.Epoch = "app", 0 })); r.Status == 200 {
 			t.Errorf("a user passes for a client: %s", r.Body)
 		}
 	})
 }
 
 func TestSigningOptions(t *testing.T) {
-	for name, change := range map[string]func(*oauth2.Options){
-		"openid without keys": func(o *oauth2.Options) { o.OpenID = &oauth2.OpenID{} },
-		"signed without keys": func(o *oauth2.Options) { o.SignedAccess = true },
-		"signed for nobody": func(o *oauth2.Options) {
-			o.SignedAccess, o.SigningKeys, o.Audience = true, freshRing(t, jose.ES256), ""
+	for name, change := range map[string]func(*oauthtest.Options){
+		"openid without keys": func(o *oauthtest.Options) { o.OpenID = &oauthtest.OpenID{} },
+		"signed without keys": func(o *oauthtest.Options) { o.SignedAccess = true },
+		"signed for nobody": func(o *oauthtest.Options) {
+			o.SignedAccess, o.SigningKeys, o.Audience = true, oauthtest.FreshRing(t, jose.ES256), ""
 		},
-		"ID tokens of no length": func(o *oauth2.Options) { o.OpenID, o.SigningKeys = &oauth2.OpenID{TTL: -1}, freshRing(t, jose.ES256) },
+		"ID tokens of no length": func(o *oauthtest.Options) {
+			o.OpenID, o.SigningKeys = &oauthtest.OpenID{TTL: -1}, oauthtest.FreshRing(t, jose.ES256)
+		},
 	} {
-		o := oauth2.Options{Audience: "https://api.example"}
+		o := oauthtest.Options{Audience: "https://api.example"}
 		change(&o)
-		if _, err := oauth2.New(issuer, memory.New(nil), &o); err == nil {
+		if _, err := oauthtest.New(oauthtest.Issuer, memory.New(nil), &o); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}

@@ -57,7 +57,7 @@ func gates(tb testing.TB, more ...func(store *cached.Store, headers map[string]h
 	must(tb, err)
 	browsers, err := session.New(store, site, &session.Options{Interval: time.Hour})
 	must(tb, err)
-	grants, err := oauth2.New("https://bench.example/oauth2", store, &oauth2.Options{Scopes: map[string]string{"read": "Read"}})
+	grants, err := oauth2.New("https://bench.example/oauth2", store, nil)
 	must(tb, err)
 	checker, err := password.New(store, hasher, &password.Options{InsecureNoLimiter: true})
 	must(tb, err)

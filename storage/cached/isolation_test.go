@@ -67,7 +67,7 @@ func newTwo(t testing.TB, keeps bool) *two {
 	must(t, err)
 	browsers, err := session.New(store, site, &session.Options{Interval: time.Hour})
 	must(t, err)
-	grants, err := oauth2.New("https://bench.example/oauth2", store, &oauth2.Options{Scopes: map[string]string{"read": "Read"}})
+	grants, err := oauth2.New("https://bench.example/oauth2", store, nil)
 	must(t, err)
 	checker, err := password.New(store, hasher, nil)
 	must(t, err)

@@ -34,7 +34,7 @@ type site struct {
 	devices  *knox.Scheme
 	browsers *session.Scheme
 	jwts     *jwt.Scheme
-	grants   *oauth2.Server
+	grants   *oauth2.Scheme
 	h        http.Handler
 	see      func(http.ResponseWriter, *http.Request) // what the handler does, where not nil
 }
@@ -83,7 +83,7 @@ func newSite(w *world, o siteOptions) *site {
 	w.must(err)
 	s.browsers, err = session.New(w.s, where, &session.Options{Clock: clock, User: o.user, Interval: o.interval, Idle: o.ttl, Absolute: 100 * o.ttl})
 	w.must(err)
-	s.grants, err = oauth2.New("https://grants.example", w.s, &oauth2.Options{Clock: clock, User: o.user, Scopes: map[string]string{"read": "Read"}, Audience: "https://api.example"})
+	s.grants, err = oauth2.New("https://grants.example", w.s, &oauth2.Options{Clock: clock, User: o.user, Audience: "https://api.example"})
 	w.must(err)
 	s.h = authn.New(authn.Chain{s.browsers, s.jwts, s.grants, s.devices, s.tokens}, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		s.read(r)

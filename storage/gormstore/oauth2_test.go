@@ -10,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -26,7 +27,7 @@ func TestOAuth2Statements(t *testing.T) {
 	}
 	for name, opts := range map[string]oauth2.Options{
 		"opaque": {},
-		"signed": {SignedAccess: true, SigningKeys: signing, Audience: "https://api.example"},
+		"signed": {SignedAccess: signing, Audience: "https://api.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var queries, writes atomic.Int64
@@ -43,7 +44,11 @@ func TestOAuth2Statements(t *testing.T) {
 			if err := s.CreateClient(t.Context(), storage.Client{ID: "c", Method: oauth2.SecretPost, Secret: digest, Grants: []string{oauth2.ClientCredentials}}); err != nil {
 				t.Fatal(err)
 			}
-			server, err := oauth2.New("https://auth.example", s, &opts)
+			api, err := oauth2.New("https://auth.example", s, &opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv, err := server.New(api, s, &server.Options{SigningKeys: signing})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +56,7 @@ func TestOAuth2Statements(t *testing.T) {
 			r := httptest.NewRequest("POST", "/", strings.NewReader(url.Values{"grant_type": {"client_credentials"}, "client_id": {"c"}, "client_secret": {secret}}.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			rec := httptest.NewRecorder()
-			server.Token().ServeHTTP(rec, r)
+			srv.Token().ServeHTTP(rec, r)
 			var got struct {
 				Access string `json:"access_token"`
 			}
@@ -64,7 +69,7 @@ func TestOAuth2Statements(t *testing.T) {
 			r = httptest.NewRequest("GET", "/", nil)
 			r.Header.Set("Authorization", "Bearer "+got.Access)
 			queries.Store(0)
-			if _, err := server.Authenticate(r); err != nil || queries.Load() != 1 {
+			if _, err := api.Authenticate(r); err != nil || queries.Load() != 1 {
 				t.Errorf("%d queries, %v", queries.Load(), err)
 			}
 		})

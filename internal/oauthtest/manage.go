@@ -1,0 +1,7 @@
+package oauthtest
+
+import (
+	"log/slog"
+)
+
+var Quiet = slog.New(slog.DiscardHandler)

@@ -1,0 +1,167 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Name returns "oauth2".
+func (s *Scheme) Name() string { return schemeName }
+
+// Headers returns Authorization: tokens in the URL or the body are not accepted (RFC 9700,
+// section 4.3.2).
+func (s *Scheme) Headers() []string { return []string{"Authorization"} }
+
+// Claims returns Bearer with the tokens' prefix, and with the issuer of signed ones; the same
+// under DPoP with Options.DPoP.
+func (s *Scheme) Claims() []authn.Claim {
+	keywords := []string{"Bearer"}
+	if s.opts.DPoP != nil {
+		keywords = append(keywords, "DPoP")
+	}
+	var all []authn.Claim
+	for _, k := range keywords {
+		all = append(all, authn.Claim{Keyword: k, Shape: AccessPrefix + "_", Begins: AccessPrefix + "_"})
+		if s.opts.SignedAccess != nil {
+			all = append(all, authn.Claim{Keyword: k, Shape: authn.JWTShape(s.issuer, ""), Begins: "e"})
+		}
+	}
+	return all
+}
+
+// credential returns the access token of the request, and whether it comes as a
+// sender-constrained one.
+func (s *Scheme) credential(r *http.Request) (text string, bound bool, err error) {
+	text, err = authn.Credentials(r, "Bearer", "token")
+	if err == authn.ErrNoCredentials && s.opts.DPoP != nil {
+		text, err = authn.Credentials(r, "DPoP", "token")
+		bound = true
+	}
+	return text, bound, err
+}
+
+// Authenticate looks for an access token under Bearer. It takes one query. With Options.DPoP a
+// sender-constrained token comes under DPoP, with a proof, whose single use is a write. The
+// identity acts for the user with the token's scopes and nothing else: it has neither roles nor
+// permissions. A token that a client requested for itself has no Subject.
+//
+// An unknown, revoked, expired or foreign token and a disabled account are rejected with the
+// same answer; the log has the reason.
+func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
+	return s.authenticate(r, "")
+}
+
+// Presented implements authn.Keeper: over a store that gives leases (package cached), the
+// middleware keeps the identities of opaque bearer tokens.
+func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	if text = authn.RawCredentials(r, "Bearer"); !tokentext.Fits(AccessPrefix, text) {
+		return "", false
+	}
+	return text, false
+}
+
+// At returns the scheme for an endpoint that is not part of the API. url is the address of the
+// endpoint in DPoP proofs.
+func (s *Scheme) At(url string) authn.Authenticator { return endpoint{s, url} }
+
+// endpoint is a Scheme for one address.
+type endpoint struct {
+	*Scheme
+	url string
+}
+
+// Authenticate implements authn.Authenticator.
+func (e endpoint) Authenticate(r *http.Request) (authn.Identity, error) {
+	return e.authenticate(r, e.url)
+}
+
+// authenticate is Authenticate for an endpoint with that address in proofs; "" for the API.
+func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity, error) {
+	text, bound, err := s.credential(r)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	st, err := s.Lookup(r.Context(), text)
+	switch {
+	case errors.Is(err, errForeign):
+		return authn.Identity{}, s.unrecognized
+	case errors.Is(err, storage.ErrNotFound):
+		return authn.Identity{}, s.invalid.With(err)
+	case err != nil:
+		return authn.Identity{}, err
+	}
+	now := s.now()
+	if err := inactive(&st, now); err != nil {
+		return authn.Identity{}, s.invalid.With(err)
+	}
+	a := st.Access
+	switch {
+	case bound != (a.Confirm != ""):
+		return authn.Identity{}, s.invalid.With(errors.New("token binding does not match the Authorization scheme (Bearer or DPoP)"))
+	case len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
+		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
+	}
+	if bound {
+		if err := s.possessed(r, endpoint, text, a.Confirm); err != nil {
+			return authn.Identity{}, err
+		}
+	}
+	if !a.Digest.IsZero() { // not for signed tokens, since it would cost a write for each
+		if err := s.Used(r.Context(), &a); err != nil {
+			return authn.Identity{}, err
+		}
+	}
+	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, Expires: a.Expires}
+	if id.Scopes == nil {
+		id.Scopes = []string{}
+	}
+	if a.Subject != "" {
+		if id.User, err = s.user(r.Context(), st.User.WithScopedPermissions(s.perms)); err != nil {
+			return authn.Identity{}, err
+		}
+	}
+	if bound || s.opts.User != nil && a.Subject != "" { // a proof is for one request, and the application makes its account for each
+		return id, nil
+	}
+	return id.Kept(s, authn.Keep{Lease: st.User.LeaseOf(s.store), Clock: s.clock}), nil
+}
+
+func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {
+	if s.opts.User != nil {
+		return audit.Call("oauth2.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
+	}
+	return u, nil
+}
+
+// Used records that a token was used, at the API or in a question about it: its holder has the
+// response of the exchange, so nobody else may repeat the exchange from then on. It writes once
+// for each exchange, within Options.Grace.
+func (s *Scheme) Used(ctx context.Context, a *storage.AccessToken) error {
+	return s.rotator.Used(ctx, a.Family, a.Created, s.now())
+}
+
+// Inactive returns why a token is not active now, or nil.
+func (s *Scheme) Inactive(st *storage.AccessState) error { return inactive(st, s.now()) }
+
+func inactive(st *storage.AccessState, now time.Time) error {
+	a := &st.Access
+	switch {
+	case st.Ended:
+		return errors.New("grant revoked or client disabled")
+	case a.Subject != "" && !st.User.Active:
+		return errors.New("account disabled")
+	case a.Epoch != st.User.Epoch:
+		return errors.New("issued in an earlier epoch of the account")
+	case a.Expired(now):
+		return errors.New("expired")
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package backchannel_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/oauthtest"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/backchannel"
+)
+
+func TestLogoutReceiver(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		ring := &oauthtest.DownKeys{Ring: oauthtest.FreshRing(t, jose.ES256)}
+		var ended []string
+		var fault error
+		h, err := backchannel.New("https://op.example", "app", ring, s, func(_ context.Context, out backchannel.Logout) error {
+			ended = append(ended, fmt.Sprint(out))
+			return fault
+		}, &backchannel.Options{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler)})
+		oauthtest.Must(t, err)
+		n := 0
+		mint := func(typ string, ring *jose.Ring, change map[string]any) string {
+			n++
+			c := map[string]any{
+				"iss": "https://op.example", "aud": "app", "sub": "u", "sid": "s", "jti": fmt.Sprint(n), "iat": oauthtest.Born.Unix(), "exp": oauthtest.Born.Add(2 * time.Minute).Unix(),
+				"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+			}
+			maps.Copy(c, change)
+			maps.DeleteFunc(c, func(_ string, v any) bool { return v == nil })
+			text, err := json.Marshal(c)
+			oauthtest.Must(t, err)
+			token, err := ring.Sign(t.Context(), typ, text)
+			oauthtest.Must(t, err)
+			return token
+		}
+		send := func(token string) int {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			return rec.Code
+		}
+		const typ = "logout+jwt"
+		good := mint(typ, ring.Ring, nil)
+		if got := send(good); got != 200 || fmt.Sprint(ended) != "[{https://op.example u s}]" {
+			t.Fatalf("%d, %v", got, ended)
+		}
+		if got := send(mint(typ, ring.Ring, map[string]any{"sub": nil})); got != 200 || ended[1] != "{https://op.example  s}" {
+			t.Errorf("a session alone: %d, %v", got, ended)
+		}
+		ended = nil
+		for name, token := range map[string]string{
+			"attack_188_replayed": good, "attack_188_nonce": mint(typ, ring.Ring, map[string]any{"nonce": "n"}), "attack_188_no_events": mint(typ, ring.Ring, map[string]any{"events": nil}),
+			"attack_188_other_event": mint(typ, ring.Ring, map[string]any{"events": map[string]any{"x": map[string]any{}}}), "attack_188_event_of_nothing": mint(typ, ring.Ring, map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": nil}}),
+			"attack_188_type": mint("JWT", ring.Ring, nil), "attack_188_old": mint(typ, ring.Ring, map[string]any{"iat": oauthtest.Born.Add(-6 * time.Minute).Unix()}), "no_iat": mint(typ, ring.Ring, map[string]any{"iat": nil}),
+			"nobody": mint(typ, ring.Ring, map[string]any{"sub": nil, "sid": nil}), "issuer": mint(typ, ring.Ring, map[string]any{"iss": "https://other.example"}), "audience": mint(typ, ring.Ring, map[string]any{"aud": "other"}),
+			"expired": mint(typ, ring.Ring, map[string]any{"exp": oauthtest.Born.Unix()}), "no_jti": mint(typ, ring.Ring, map[string]any{"jti": nil}), "key": mint(typ, oauthtest.FreshRing(t, jose.ES256), nil), "none": "",
+			"session_issuer": mint(typ, ring.Ring, map[string]any{"sub": nil, "iss": "https://other.example"}), "session_audience": mint(typ, ring.Ring, map[string]any{"sub": nil, "aud": "other"}),
+			"session_expired": mint(typ, ring.Ring, map[string]any{"sub": nil, "exp": oauthtest.Born.Unix()}), "session_no_jti": mint(typ, ring.Ring, map[string]any{"sub": nil, "jti": nil}), "session_future": mint(typ, ring.Ring, map[string]any{"sub": nil, "iat": oauthtest.Born.Add(time.Minute).Unix()}),
+		} {
+			t.Run(name, func(t *testing.T) {
+				if got := send(token); got != 400 || len(ended) > 0 {
+					t.Errorf("%d, %v", got, ended)
+				}
+			})
+		}
+		ring.Down = true
+		if got := send(mint(typ, ring.Ring, nil)); got != 503 {
+			t.Errorf("without keys: %d", got)
+		}
+		ring.Down, fault = false, errors.New("the database is down")
+		if got := send(mint(typ, ring.Ring, nil)); got != 503 {
+			t.Errorf("nothing was ended: %d", got)
+		}
+		r := httptest.NewRequest("GET", "/?logout_token="+good, nil)
+		rec := httptest.NewRecorder()
+		if h.ServeHTTP(rec, r); rec.Code != http.StatusMethodNotAllowed {
+			t.Errorf("a GET: %d", rec.Code)
+		}
+	})
+	if _, err := backchannel.New("", "app", oauthtest.FreshRing(t, jose.ES256), nil, nil, nil); err == nil {
+		t.Error("nothing is needed")
+	}
+}

@@ -1,0 +1,83 @@
+package oauth2
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
+)
+
+// Challenge returns Bearer, with error="invalid_token" for a rejected token and with
+// error="insufficient_scope" for one whose scopes do not suffice (RFC 6750, section 3.1), and
+// with the scopes that the route needs. With Options.DPoP there is one for DPoP too; an error
+// comes alone, under the keyword of the request (RFC 9449, section 7.1).
+func (s *Scheme) Challenge(r *http.Request, err error) string {
+	var refused *authn.Error
+	failed := errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce", authn.CodeInsufficientScope}, refused.Code)
+	bearer := authn.BearerChallenge{Invalid: s.invalid.Code}
+	if s.opts.DPoP == nil || failed && !underDPoP(r) {
+		return bearer.For(err)
+	}
+	var names []string
+	for _, alg := range dpop.Algorithms() {
+		names = append(names, string(alg))
+	}
+	algs := ` algs="` + strings.Join(names, " ") + `"`
+	switch {
+	case !failed:
+		return bearer.For(err) + ", DPoP" + algs
+	case refused.Code == s.invalid.Code || refused.Code == authn.CodeInsufficientScope:
+		bearer.Keyword = "DPoP"
+		return bearer.For(err) + "," + algs
+	}
+	return `DPoP error="` + refused.Code + `",` + algs
+}
+
+func underDPoP(r *http.Request) bool { return strings.EqualFold(authn.Keyword(r), "DPoP") }
+
+// Renew gives a client that proved its key the nonce for its next proof.
+func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, _ authn.Identity) error {
+	if s.opts.DPoP != nil && underDPoP(r) {
+		s.opts.DPoP.SetNonce(w.Header())
+	}
+	return nil
+}
+
+// possessed checks the proof that comes with a sender-constrained access token (RFC 9449,
+// section 7.1), at an endpoint or, if that is "", at the API.
+func (s *Scheme) possessed(r *http.Request, endpoint, token, key string) error {
+	if endpoint == "" {
+		endpoint = s.opts.Origin + pathOf(r)
+	}
+	p, err := s.opts.DPoP.Read(r, endpoint, token)
+	switch {
+	case err != nil:
+	case p.Key == "":
+		err = dpop.Invalid("no proof")
+	case p.Key != key:
+		err = dpop.Invalid("a proof by another key than the token's")
+	default:
+		err = s.opts.DPoP.Verify(r.Context(), p)
+	}
+	var bad *dpop.Error
+	if !errors.As(err, &bad) {
+		return err
+	}
+	refused := authn.AuthenticationFailed(bad.Description()).With(bad.Unwrap())
+	refused.Code, refused.Header = bad.Code, make(http.Header)
+	s.opts.DPoP.SetNonce(refused.Header)
+	return refused
+}
+
+// pathOf returns the path as it was sent, even if a handler around this one removed its
+// beginning.
+func pathOf(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		path, _, _ := strings.Cut(r.RequestURI, "?")
+		return path
+	}
+	return r.URL.EscapedPath()
+}

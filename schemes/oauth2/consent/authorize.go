@@ -1,0 +1,190 @@
+package consent
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page: GET
+// with the client's request, POST of the page's form. Mount it for both methods, behind the chain
+// and open to everyone (authz.AllowAny).
+//
+// A client may send its request by POST too (OpenID Connect Core, section 3.1.2.1): a form without
+// "handle" and "decision", of at most 16 KiB, is redirected (303) as a GET of
+// server.Endpoints.Authorize, whose path and query may have 8 KiB. It must not have a query of its
+// own, nor a secret of a client or a user. An "id_token_hint" is encrypted, for 2 minutes, by
+// server.Options.Keys. Without them the key is one of this process, so with several processes the
+// others reject the hint.
+//
+// A request of an unknown client, or for a redirect URI that is not exactly a registered one, gets
+// a page and never a redirect. Everything else goes to the redirect URI, with 303, "state" and
+// "iss" (RFC 9207). A code is valid for server.Lifetimes.CodeTTL.
+//
+// The form of the page only holds a handle, to be used once, of what was requested. It is bound to
+// user, session, client, scopes, challenge and redirect URI.
+func (p *Pages) Authorize() http.Handler {
+	return authn.Page(p.login, &page.Carrier{
+		Endpoint: p.server.URL(p.server.Options().Endpoints.Authorize), Parameters: authorizeParameters,
+		Read: oauth2.ReadRawForm, Check: func(v url.Values) error { return oauth2.OnPage(oauth2.CheckParameters(v)) },
+		Seal:   func(hint string) (string, error) { return p.server.SealHint(hint, server.HintRedirect) },
+		Refuse: oauth2.PageError, Log: p.log, Next: p.handler(p.ask, p.decide),
+	})
+}
+
+// authorizeParameters are those that a request by POST carries over into the query.
+var authorizeParameters = []string{
+	"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "response_mode", "prompt", "max_age",
+	"id_token_hint", "login_hint", "ui_locales", "acr_values", "display", "claims", "claims_locales", "request", "request_uri", "resource", "dpop_jkt",
+}
+
+func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	v, err := oauth2.ReadQuery(r)
+	if err != nil {
+		return err
+	}
+	q, err := p.server.ParseRequest(ctx, v)
+	if err != nil {
+		return p.send(w, r, q, nil, err)
+	}
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
+	if !ok || p.tooOld(q, u) {
+		if q.Prompt == "none" {
+			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or too long ago."))
+		}
+		return p.toLogin(w, r, q)
+	}
+	if q.Hint != "" && q.Hint != u.Subject {
+		return p.send(w, r, q, nil, oauth2.NewError("login_required", "Another user is logged in than the one that the client expects."))
+	}
+	if q.Consents {
+		q.Prompt = "consent" // the login that it also requires was done
+	}
+	silent := q.Registered.Trusted && q.Prompt != "consent"
+	if !silent {
+		if silent, err = p.remembered(ctx, q, u); err != nil {
+			return err
+		}
+	}
+	// Any site can make the browser send such requests. Too many bring the page back, and are never
+	// refused.
+	silent = silent && p.server.AdmitSilent(ctx, u.Subject, q.Client)
+	if q.Prompt == "none" && !silent {
+		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user has to be asked."))
+	}
+	var handle string
+	var shown *authn.Draft
+	if !silent { // before anything is stored or consumed, so that a hook that panics leaves nothing behind
+		if handle, err = p.server.NewText(handlePrefix); err != nil {
+			return err
+		}
+		if shown, err = p.drawConsent(w, r, q, u, handle); err != nil {
+			return err
+		}
+	}
+	if !q.Pushed.IsZero() {
+		err := p.store.TakeAuthRequest(ctx, q.Pushed)
+		if errors.Is(err, storage.ErrNotFound) {
+			err = oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was used."))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if silent {
+		return p.grant(w, r, q, u)
+	}
+	if err := p.server.KeepRequest(r, handle, purposeConsent, q, u, consentTTL); err != nil {
+		return err
+	}
+	shown.Send()
+	return nil
+}
+
+// tooOld reports whether the request requires a newer login than the user's. toLogin cannot remove
+// a parameter of a pushed request, so a login since it was pushed is new.
+func (p *Pages) tooOld(q server.AuthorizationRequest, u server.SessionUser) bool {
+	if (q.Prompt == "login" || q.MaxAge == 0) && (q.Pushed.IsZero() || u.AuthTime.Before(q.PushedAt)) {
+		return true
+	}
+	return q.MaxAge > 0 && p.server.Now().Sub(u.AuthTime) > q.MaxAge
+}
+
+// toLogin sends the browser to the login page, and back to the same request, without the
+// parameters that require a new login.
+func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest) error {
+	if len(r.URL.RawQuery) > page.MaxAddress {
+		return p.send(w, r, q, nil, oauth2.NewError("invalid_request", "The request is too long."))
+	}
+	v := r.URL.Query()
+	if hint := v.Get("id_token_hint"); server.IsSealedHint(hint) {
+		again, err := p.server.SealHint(hint, server.HintLogin)
+		if err != nil {
+			return err
+		}
+		v.Set("id_token_hint", again)
+	}
+	if q.Prompt == "login" {
+		v.Del("prompt")
+		if q.Consents {
+			v.Set("prompt", "consent")
+		}
+	}
+	if q.MaxAge == 0 {
+		v.Del("max_age")
+	}
+	page.Redirect(w, page.LoginURL(p.login, r, v))
+	return nil
+}
+
+func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
+	f, err := oauth2.ReadPageForm(w, r)
+	if err != nil {
+		return err
+	}
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return forbidden("Log in first.")
+	}
+	ctx := r.Context()
+	a, err := p.take(ctx, f.Get("handle"), purposeConsent, u)
+	if err != nil {
+		return err
+	}
+	q, err := p.server.ContinueRequest(ctx, a.Client, a.Data)
+	if err != nil {
+		return err
+	}
+	switch f.Get("decision") {
+	case "allow":
+		if err := p.server.AdmitApproval(ctx, u.Subject); err != nil {
+			return err
+		}
+		if err := p.remember(ctx, q, u); err != nil {
+			return err
+		}
+		return p.grant(w, r, q, u)
+	case "deny":
+		return p.send(w, r, q, nil, oauth2.NewError("access_denied", "The user refused."))
+	}
+	return oauth2.PageError("The decision is missing.")
+}
+
+// grant issues what was approved, and sends the browser on with it.
+func (p *Pages) grant(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser) error {
+	v, err := p.server.Approve(r.Context(), q, u)
+	return p.send(w, r, q, v, err)
+}

@@ -1,0 +1,93 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Options change Pages; nil is fine.
+type Options struct {
+	// Render writes the consent page, after status and headers were set. nil writes a plain
+	// page. Consent documents what the page must have. The page is sent when Render returns; if
+	// it panics, the answer is 500.
+	Render func(w http.ResponseWriter, r *http.Request, c Consent)
+	// Remember is how long a user is not asked again for the same scopes and resources of a
+	// client, or fewer; 0 asks each time. It ends with the last grant of the client, and never
+	// applies to public clients of loopback addresses or private schemes, because any program on
+	// the user's machine could be one.
+	Remember time.Duration
+}
+
+// Pages are the pages of a server. They are safe for concurrent use.
+type Pages struct {
+	server   *server.Server
+	store    server.Store
+	sessions server.Sessions
+	login    string
+	log      *slog.Logger
+	opts     Options
+}
+
+// New adds the pages to a server. login is the path of this origin where anonymous visitors, and
+// those whose session expired, are sent, with "?next=".
+func New(srv *server.Server, sessions server.Sessions, login string, opts *Options) (*Pages, error) {
+	if srv == nil || sessions.Of == nil || login == "" {
+		return nil, errors.New("consent: New: srv or Sessions.Of is nil, or login is empty")
+	}
+	p := &Pages{server: srv, store: srv.Store(), sessions: sessions, login: login, log: srv.Options().Logger}
+	if opts != nil {
+		p.opts = *opts
+	}
+	if p.opts.Remember < 0 {
+		return nil, errors.New("consent: New: Remember is negative")
+	}
+	o := srv.Options()
+	routes := []server.Route{
+		srv.Route(o.Endpoints.Authorize, p.Authorize(), server.ForVisitors),
+		srv.Route(o.Endpoints.GrantsPage, p.GrantsPage(), server.ForVisitors),
+	}
+	if list := srv.Route(o.Endpoints.Grants, p.Grants(), server.ForAccounts); list.Pattern != "" {
+		one := server.Route{Pattern: "DELETE " + list.Pattern + "/{id}", Handler: p.RevokeGrant(), Access: server.ForAccounts}
+		list.Pattern = "GET " + list.Pattern
+		routes = append(routes, list, one)
+	}
+	if o.Keys != nil {
+		routes = append(routes, srv.Route(o.Endpoints.Device, p.Device(), server.ForVisitors))
+	}
+	return p, srv.Extend(server.Extension{Routes: routes})
+}
+
+const (
+	// handlePrefix begins the handles of the forms, consentTTL is how long a user has to decide.
+	handlePrefix = "vco"
+	consentTTL   = 10 * time.Minute
+
+	purposeConsent = "consent"
+	purposeDevice  = "device"
+)
+
+// take consumes the handle of a page's form.
+func (p *Pages) take(ctx context.Context, handle, purpose string, u server.SessionUser) (storage.AuthRequest, error) {
+	a, err := p.server.Take(ctx, handlePrefix, purpose, handle, u)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = oauth2.PageError("This page is too old, or was answered already. Go back to the application and try again.")
+	}
+	return a, err
+}
+
+// handler serves a page.
+func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return page.Handler(p.log, oauth2.CheckQuery, get, post)
+}
+
+func forbidden(description string) error {
+	return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: description, NoRedirect: true}
+}

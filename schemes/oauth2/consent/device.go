@@ -1,0 +1,192 @@
+package consent
+
+import (
+	"errors"
+	"html/template"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Device returns the page where a user types the code that a device shows (RFC 8628, section 3.3),
+// and then allows or denies what its client requests. Mount it like Authorize. It panics without
+// server.Options.Keys.
+//
+// A GET shows a form and decides nothing, whatever its address has: somebody else may have sent a
+// link with a code. A user, and an address, may enter 10 wrong codes per 15 minutes; see
+// server.Options.Proxies.
+func (p *Pages) Device() http.Handler {
+	if p.server.Options().Keys == nil {
+		panic("consent: Device requires server.Options.Keys")
+	}
+	return authn.Page(p.login, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page.Error(w, r, p.device(w, r), p.log)
+	}))
+}
+
+func (p *Pages) device(w http.ResponseWriter, r *http.Request) error {
+	u, ok, err := p.sessions.User(r)
+	switch {
+	case err != nil:
+		return err
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, POST")
+		return authn.MethodNotAllowed(r.Method)
+	case len(r.URL.RawQuery) > page.MaxAddress || oauth2.CheckQuery(r) != nil:
+		return oauth2.ErrLong
+	case !ok && authn.FromContext(r.Context()).Authenticated():
+		return forbidden("Log in first.") // by other credentials than a session
+	case !ok:
+		v := r.URL.Query()
+		if r.Method == http.MethodPost {
+			v = nil
+		}
+		page.Redirect(w, page.LoginURL(p.login, r, v))
+		return nil
+	case r.Method == http.MethodPost:
+		return p.devicePost(w, r, u)
+	}
+	return p.deviceForm(w, r, http.StatusOK, p.server.ReadUserCode(r.URL.Query().Get("user_code")), "")
+}
+
+func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.SessionUser) error {
+	f, err := oauth2.ReadPageForm(w, r)
+	if err != nil {
+		return err
+	}
+	if f.Values.Has("handle") {
+		return p.decideDevice(w, r, u, f)
+	}
+	typed := f.Get("user_code")
+	if typed == "" {
+		return p.deviceForm(w, r, http.StatusBadRequest, "", "Type the code that your device shows.")
+	}
+	d, err := p.server.FindDevice(r, u.Subject, typed)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was used.")
+	case err != nil:
+		return err
+	}
+	handle, err := p.server.NewText(handlePrefix)
+	if err != nil {
+		return err
+	}
+	shown, err := p.consent(r, d.Client, d.Grant.Scopes, u, handle)
+	if err != nil {
+		return err
+	}
+	if err := p.server.Keep(r, handle, purposeDevice, d.Client.ID, d.Grant.Digest[:], u, consentTTL); err != nil {
+		return err
+	}
+	page.Headers(w.Header())
+	w.WriteHeader(http.StatusOK)
+	_ = deviceConsent.Execute(w, devicePage{Consent: shown, Code: d.UserCode})
+	return nil
+}
+
+func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.SessionUser, f oauth2.Form) error {
+	a, err := p.take(r.Context(), f.Get("handle"), purposeDevice, u)
+	if err != nil {
+		return err
+	}
+	decision := f.Get("decision")
+	if decision != "allow" && decision != "deny" {
+		return oauth2.PageError("The decision is missing.")
+	}
+	var d storage.Digest
+	copy(d[:], a.Data)
+	err = p.store.DecideDeviceGrant(r.Context(), storage.DeviceDecision{
+		Digest: d, Approve: decision == "allow", Subject: u.Subject, Epoch: u.Epoch, AuthTime: u.AuthTime, Now: p.server.Now(),
+	})
+	switch {
+	case errors.Is(err, storage.ErrStale): // logged out everywhere, or disabled, concurrently
+		return forbidden("The login has ended.")
+	case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
+		return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
+	case err != nil:
+		return err
+	}
+	done := "The device was refused."
+	if decision == "allow" {
+		p.server.Notify(r.Context(), server.Event{Kind: server.Authorized, Client: a.Client, Subject: u.Subject})
+		done = "The device may act for you now. Go back to it."
+	}
+	page.TextHeaders(w.Header())
+	w.WriteHeader(http.StatusOK)
+	_ = deviceDone.Execute(w, done)
+	return nil
+}
+
+// devicePage is what the pages for devices show.
+type devicePage struct {
+	Consent
+	// Code is the user code, Problem why the last one was not accepted.
+	Code, Problem string
+}
+
+func (p *Pages) deviceForm(w http.ResponseWriter, r *http.Request, status int, code, problem string) error {
+	token, err := p.sessions.FormToken(r)
+	if err != nil {
+		return err
+	}
+	page.Headers(w.Header())
+	w.WriteHeader(status)
+	_ = deviceForm.Execute(w, devicePage{Consent: Consent{Token: token}, Code: code, Problem: problem})
+	return nil
+}
+
+var deviceForm = template.Must(template.New("device").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Connect a device</title>
+` + page.Style + `
+<h1>Connect a device</h1>
+{{with .Problem}}<p role="alert">{{.}}</p>{{end}}
+<form method="post">
+	<p><label>The code that your device shows:
+	<input name="user_code" value="{{.Code}}" autocomplete="off" autocapitalize="characters" spellcheck="false" required autofocus></label></p>
+	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	<button>Continue</button>
+</form>
+</html>
+`))
+
+var deviceConsent = template.Must(template.New("device consent").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Allow {{.Client}}?</title>
+` + page.Style + `
+<h1>Allow {{.Client}}?</h1>
+<p>A device that shows the code <strong>{{.Code}}</strong> asks to act for you, {{.User}}:</p>
+<ul>{{range .Scopes}}
+	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
+	<li>nothing but to know that it is you</li>{{end}}
+</ul>
+<p>Allow it only if you began this yourself, and the device in front of you shows that code. If somebody sent you a link or a code, deny it.</p>
+<form method="post">
+	<input type="hidden" name="handle" value="{{.Handle}}">
+	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	<button name="decision" value="allow">Allow</button>
+	<button name="decision" value="deny">Deny</button>
+</form>
+</html>
+`))
+
+var deviceDone = template.Must(template.New("device done").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Done</title>
+` + page.Style + `
+<h1>Done</h1>
+<p>{{.}}</p>
+</html>
+`))

@@ -1,0 +1,83 @@
+package consent
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// maxListed is how many grants of a user are listed.
+const maxListed = 100
+
+// Grants returns the endpoint that lists the caller's grants: GET, answered with a list of {"id",
+// "client", "name", "scopes", "created", "expiry"}, newest first, at most 100. It holds no secret.
+//
+// The caller is the account that the chain authenticated, by any scheme. A client that acts for it,
+// or any other scope-limited identity, gets 403.
+func (p *Pages) Grants() http.Handler {
+	type item struct {
+		ID      string   `json:"id"`
+		Client  string   `json:"client"`
+		Name    string   `json:"name"`
+		Scopes  []string `json:"scopes"`
+		Created string   `json:"created"`
+		Expiry  string   `json:"expiry"`
+	}
+	return p.accounts(http.MethodGet, func(w http.ResponseWriter, r *http.Request, subject string) error {
+		list, err := p.server.Grants(r.Context(), subject, maxListed)
+		if err != nil {
+			return err
+		}
+		items := make([]item, len(list))
+		for i, f := range list {
+			items[i] = item{f.ID, f.Client, f.Name, append([]string{}, f.Scopes...), wireTime(f.Created), wireTime(f.Expires)}
+		}
+		oauth2.WriteJSON(w, http.StatusOK, items)
+		return nil
+	})
+}
+
+// RevokeGrant returns the endpoint that revokes one of the caller's grants, with all its tokens:
+// DELETE of a path whose {id} names it, answered with 204, or with 404 if the caller has no such
+// grant. The caller is that of Grants. After a 503 the grant is still valid.
+func (p *Pages) RevokeGrant() http.Handler {
+	return p.accounts(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
+		err := p.server.RevokeGrant(r.Context(), subject, r.PathValue("id"), false)
+		if errors.Is(err, storage.ErrNotFound) {
+			return authn.NotFound("")
+		}
+		if err == nil {
+			w.WriteHeader(http.StatusNoContent)
+		}
+		return err
+	})
+}
+
+// accounts serves requests of one method for accounts themselves.
+func (p *Pages) accounts(method string, f func(w http.ResponseWriter, r *http.Request, subject string) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := authn.FromContext(r.Context())
+		var err error
+		switch {
+		case r.Method != method && !(r.Method == http.MethodHead && method == http.MethodGet):
+			w.Header().Set("Allow", method)
+			err = authn.MethodNotAllowed(r.Method)
+		case !id.Authenticated():
+			err = authn.NotAuthenticated()
+		case id.Subject == "" || id.Issuer != "" || id.Delegated():
+			err = authn.PermissionDenied("")
+		default:
+			err = f(w, r, id.Subject)
+		}
+		if err != nil {
+			authn.Respond(w, r, authn.Undecided(err))
+		}
+	})
+}
+
+// wireTime is RFC 3339 with microseconds, in UTC.
+func wireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

@@ -1,0 +1,119 @@
+package consent
+
+import (
+	"cmp"
+	"errors"
+	"html/template"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// GrantsPage returns the page where users see their grants and revoke them: GET shows it, POST of
+// its form revokes all grants of a client and returns to the page (303). Mount it like Authorize.
+// The session scheme's CSRF check protects the form.
+func (p *Pages) GrantsPage() http.Handler {
+	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
+}
+
+// grantee is a client on the page, with one of its grants, which identifies it in the form.
+type grantee struct {
+	Grant, Name, Since string
+	Scopes             []Scope
+}
+
+func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return p.toLogin(w, r, server.AuthorizationRequest{MaxAge: -1})
+	}
+	token, err := p.sessions.FormToken(r)
+	if err != nil {
+		return err
+	}
+	list, err := p.server.Grants(r.Context(), u.Subject, maxListed)
+	if err != nil {
+		return err
+	}
+	shown := struct {
+		User, Token string
+		Clients     []grantee
+	}{User: u.Name, Token: token}
+	described := p.server.Options().Scopes
+	at := map[string]int{} // of clients in shown.Clients
+	for _, f := range list {
+		i, there := at[f.Client]
+		if !there {
+			i = len(shown.Clients)
+			at[f.Client] = i
+			shown.Clients = append(shown.Clients, grantee{Grant: f.ID, Name: cmp.Or(f.Name, f.Client)})
+		}
+		g := &shown.Clients[i]
+		g.Since = f.Created.UTC().Format(time.DateOnly)
+		for _, name := range f.Scopes {
+			if sc := (Scope{name, described[name]}); !slices.Contains(g.Scopes, sc) {
+				g.Scopes = append(g.Scopes, sc)
+			}
+		}
+	}
+	page.Headers(w.Header())
+	w.WriteHeader(http.StatusOK)
+	_ = grantsTemplate.Execute(w, shown)
+	return nil
+}
+
+func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
+	f, err := oauth2.ReadPageForm(w, r)
+	if err != nil {
+		return err
+	}
+	u, ok, err := p.sessions.User(r)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return forbidden("Log in first.")
+	}
+	err = p.server.RevokeGrant(r.Context(), u.Subject, f.Get("grant"), true)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) { // the page shows that it does not exist
+		return err
+	}
+	page.Redirect(w, "?") // to this very page
+	return nil
+}
+
+var grantsTemplate = template.Must(template.New("grants").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Applications</title>
+` + page.Style + `
+<h1>Applications</h1>
+<p>These act for you, {{.User}}:</p>
+{{range .Clients}}
+<h2>{{.Name}}</h2>
+<p>since {{.Since}}, and may:</p>
+<ul>{{range .Scopes}}
+	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
+	<li>nothing but know that it is you</li>{{end}}
+</ul>
+<form method="post">
+	<input type="hidden" name="grant" value="{{.Grant}}">
+	{{with $.Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	<button>Revoke</button>
+</form>
+{{else}}
+<p>None.</p>
+{{end}}
+</html>
+`))

@@ -1,0 +1,76 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// A remembered consent (Options.Remember) is the last answer of a user to a client, with all that it
+// allowed. It covers the same scopes and resources, or fewer, while the client has a grant: a user
+// who sees no grant of an application was told that it has no access.
+
+// rememberable reports whether a request's consent may be remembered: not that of a public client
+// which any program on the user's machine could be, nor of an implicit grant.
+func rememberable(q server.AuthorizationRequest) bool {
+	if q.Implicit {
+		return false
+	}
+	if !q.Registered.Public() {
+		return true
+	}
+	to, err := url.Parse(q.To)
+	return err == nil && to.Scheme == "https" && !syntax.IsLoopback(to.Hostname())
+}
+
+// remember stores what the user allows.
+func (p *Pages) remember(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser) error {
+	if p.opts.Remember <= 0 || !rememberable(q) {
+		return nil
+	}
+	now := p.server.Now()
+	err := p.store.PutConsent(ctx, storage.Consent{
+		Subject: u.Subject, Client: q.Client, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.Epoch, Created: now, Expires: now.Add(p.opts.Remember),
+	})
+	if errors.Is(err, storage.ErrStale) {
+		return nil // no code is issued either
+	}
+	return err
+}
+
+// remembered reports whether the user allowed before what is requested.
+func (p *Pages) remembered(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser) (bool, error) {
+	if p.opts.Remember <= 0 || q.Prompt == "consent" || !rememberable(q) {
+		return false, nil
+	}
+	c, err := p.store.ConsentOf(ctx, u.Subject, q.Client)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case c.Epoch != u.Epoch || c.Expired(p.server.Now()) || !p.covers(c, q):
+		return false, nil
+	}
+	return p.server.HasGrant(ctx, u.Subject, q.Client)
+}
+
+// covers reports whether a consent includes everything that is requested. A request without a
+// resource is for the API of the server, so a consent to one never includes other resources.
+func (p *Pages) covers(c storage.Consent, q server.AuthorizationRequest) bool {
+	within := func(requested, allowed []string) bool {
+		return !slices.ContainsFunc(requested, func(one string) bool { return !slices.Contains(allowed, one) })
+	}
+	if !within(q.Scopes, c.Scopes) {
+		return false
+	}
+	if len(c.Resource) == 0 {
+		return within(q.Resource, []string{p.server.Scheme().Options().Audience})
+	}
+	return len(q.Resource) > 0 && within(q.Resource, c.Resource)
+}

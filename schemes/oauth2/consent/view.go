@@ -1,0 +1,111 @@
+package consent
+
+import (
+	"cmp"
+	"html/template"
+	"net/http"
+	"net/url"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Scope is a scope as the consent page shows it.
+type Scope struct{ Name, Description string }
+
+// Consent is what the consent page shows.
+type Consent struct {
+	// Client is the application's name, or its ID; Site is the host that the browser goes to.
+	Client, Site string
+	// User is the name of the user who is asked.
+	User   string
+	Scopes []Scope
+	// Handle goes into a hidden field with the name "handle". The form sends it to its own
+	// address by POST, with "decision", which is "allow" or "deny".
+	Handle string
+	// Token, if not "", goes into a hidden field with the name csrf.Field.
+	Token string
+}
+
+// drawConsent renders the consent page, which is not sent yet.
+func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser, handle string) (*authn.Draft, error) {
+	c, err := p.consent(r, q.Registered, q.Scopes, u, handle)
+	if err != nil {
+		return nil, err
+	}
+	if to, err := url.Parse(q.To); err == nil {
+		c.Site = to.Host
+	}
+	return authn.Draw(w, "consent.Options.Render", func(w http.ResponseWriter) {
+		page.Headers(w.Header())
+		w.WriteHeader(http.StatusOK)
+		if p.opts.Render != nil {
+			p.opts.Render(w, r, c)
+			return
+		}
+		_ = consentTemplate.Execute(w, c)
+	})
+}
+
+// consent returns what a page shows that asks the user.
+func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string, u server.SessionUser, handle string) (Consent, error) {
+	token, err := p.sessions.FormToken(r)
+	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.Name, Handle: handle, Token: token}
+	described := p.server.Options().Scopes
+	for _, name := range scopes {
+		c.Scopes = append(c.Scopes, Scope{name, described[name]})
+	}
+	return c, err
+}
+
+var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Allow {{.Client}}?</title>
+` + page.Style + `
+<h1>Allow {{.Client}}?</h1>
+<p>{{.Client}}{{with .Site}} ({{.}}){{end}} asks to act for you, {{.User}}:</p>
+<ul>{{range .Scopes}}
+	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
+	<li>nothing but to know that it is you</li>{{end}}
+</ul>
+<form method="post">
+	<input type="hidden" name="handle" value="{{.Handle}}">
+	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	<button name="decision" value="allow">Allow</button>
+	<button name="decision" value="deny">Deny</button>
+</form>
+</html>
+`))
+
+// showRefused shows an error that the client receives only if the user goes there.
+func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2.Error, to string) {
+	shown := struct {
+		Client, Site, Description, Code string
+		To                              template.URL
+	}{cmp.Or(q.Registered.Name, q.Registered.ID), q.To, e.Description, e.Code, template.URL(to)} // a redirect URI that oauth2.CheckRedirect accepted
+	if u, err := url.Parse(q.To); err == nil && u.Host != "" {
+		shown.Site = u.Host
+	}
+	page.TextHeaders(w.Header())
+	w.WriteHeader(e.Status)
+	_ = refusedTemplate.Execute(w, shown)
+}
+
+var refusedTemplate = template.Must(template.New("refused").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>This did not work</title>
+` + page.Style + `
+<h1>This did not work</h1>
+<p>{{.Description}}</p>
+<p>You came from {{.Client}}, an application that nobody here has checked. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
+<p><small>{{.Code}}</small></p>
+</html>
+`))

@@ -1,0 +1,119 @@
+// Package dpop verifies DPoP proofs (RFC 9449): a client that sends one proves that it holds a
+// key, and a token that is bound to this key is useless to anyone who only has the token.
+//
+// Create one Verifier and pass it to the scheme that accepts tokens:
+//
+//	proofs, err := dpop.New("https://auth.example", db, nil)
+//	api, err := oauth2.New("https://auth.example", db, &oauth2.Options{DPoP: proofs})
+//
+// An authorization server over that scheme then issues tokens of type DPoP to clients that send
+// a proof with their token request. Import this package directly only to create the Verifier,
+// or to check proofs at an endpoint of your own.
+//
+// Limits: a proof is accepted once, within one minute of its creation, if its key is ES256,
+// EdDSA, PS256 or RS256. A proof costs one signature verification and one write.
+package dpop
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	// window is how long before or after now a proof may have been created.
+	window = time.Minute
+	// maxProof is the length limit of a proof, in bytes.
+	maxProof = 8 << 10
+)
+
+// Options change a Verifier; nil is fine.
+type Options struct {
+	// Nonces, if not nil, creates nonces (RFC 9449, section 8). A proof is then valid for at
+	// most 5 minutes after this server issued the nonce in it, so a client cannot create proofs
+	// ahead of time. Replicas need the same ring.
+	Nonces *keys.Ring
+	// Clock is time.Now if nil.
+	Clock func() time.Time
+}
+
+// Verifier verifies proofs. It is safe for concurrent use.
+type Verifier struct {
+	issuer string
+	uses   storage.Replays
+	nonces *keys.Ring // nil: proofs need no nonce
+	clock  func() time.Time
+}
+
+// New returns a Verifier. issuer is the identifier of the authorization server, which is part
+// of each nonce. uses records the proofs that were used: replicas need the same store.
+func New(issuer string, uses storage.Replays, opts *Options) (*Verifier, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if issuer == "" || uses == nil {
+		return nil, errors.New("dpop: New: issuer is empty or uses is nil")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return &Verifier{issuer, uses, o.Nonces, o.Clock}, nil
+}
+
+// Algorithms returns the signature algorithms of proofs and of client assertions. None of them
+// uses a shared secret, so a public key is never used as one.
+func Algorithms() []jose.Algorithm {
+	return []jose.Algorithm{jose.ES256, jose.EdDSA, jose.PS256, jose.RS256}
+}
+
+// Error is a rejected proof.
+type Error struct {
+	// Code is "invalid_dpop_proof" or "use_dpop_nonce".
+	Code  string
+	cause error
+}
+
+// Error returns the code and the private cause.
+func (e *Error) Error() string { return e.Code + ": " + e.cause.Error() }
+
+// Unwrap returns the private cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Description returns the text for the client.
+func (e *Error) Description() string {
+	if e.Code == codeNonce {
+		return "The DPoP proof needs a nonce of this server."
+	}
+	return "The DPoP proof is missing or invalid."
+}
+
+const (
+	codeProof = "invalid_dpop_proof"
+	codeNonce = "use_dpop_nonce"
+)
+
+// Invalid returns an Error with the code invalid_dpop_proof and that private cause.
+func Invalid(cause string) *Error { return &Error{codeProof, errors.New(cause)} }
+
+// now is the time as every store keeps it.
+func (v *Verifier) now() time.Time { return v.clock().UTC().Truncate(time.Microsecond) }
+
+// Verify verifies the signature of a proof and uses it up. The zero Proof passes. A rejected
+// proof is an *Error; any other error is a store failure.
+func (v *Verifier) Verify(ctx context.Context, p Proof) error {
+	if err := p.Verify(); err != nil || p.Key == "" {
+		return err
+	}
+	// The record of a use has 32 bytes, whatever the proof is. It is kept a little longer than
+	// the proof is valid, because the clocks of replicas differ.
+	err := v.uses.FirstUse(ctx, storage.BlockKeyOf(storage.ReplayProof, p.Key, p.id), v.now(), p.at.Add(2*window))
+	if errors.Is(err, storage.ErrConflict) {
+		return Invalid("used before")
+	}
+	return err
+}

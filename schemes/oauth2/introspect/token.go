@@ -1,0 +1,165 @@
+package introspect
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
+)
+
+// Token is the response of an issuer about an active token (RFC 7662, section 2.2). It is the
+// Identity.Credential of a Scheme; each request has its own copy.
+type Token struct {
+	// Issuer is "iss" of the response, or "".
+	Issuer string
+	// Subject is "" for a token that a client requested for itself.
+	Subject, Client, Username string
+	// Type is "token_type". Use is "token_use", which some issuers add.
+	Type, Use string
+	Scopes    []string // never nil
+	Audience  []string // nil: the response has none
+	// Bound reports a sender-constrained token ("cnf").
+	Bound bool
+	// Expires, NotBefore and AuthTime are zero if the response has none.
+	Expires, NotBefore, AuthTime time.Time
+	// Claims is the whole response.
+	Claims jose.Claims
+}
+
+// about returns what the issuer says of a token; nil if it is not active.
+func (i *Scheme) about(ctx context.Context, text string) (*Token, error) {
+	if i.cache == nil {
+		return i.ask(ctx, text)
+	}
+	t, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*Token, error) { return i.ask(ctx, text) })
+	if t != nil {
+		t = t.clone() // requests must not share the lists of the cache
+	}
+	return t, err
+}
+
+func (t *Token) clone() *Token {
+	c := *t
+	c.Scopes, c.Audience = slices.Clone(t.Scopes), slices.Clone(t.Audience)
+	return &c
+}
+
+// CloneCredential returns a copy of t that shares no list with it.
+func (t *Token) CloneCredential() any { return t.clone() }
+
+// key is the key of a token in the cache: the digest of issuer, endpoint, audience, client and
+// token, so that an answer for one API is not used for another.
+func (i *Scheme) key(text string) (key [sha256.Size]byte) {
+	h := sha256.New()
+	for _, s := range []string{i.issuer, i.endpoint, i.audience, i.by.ID, text} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		io.WriteString(h, s)
+	}
+	h.Sum(key[:0])
+	return key
+}
+
+// ask queries the issuer. Every error is a fault, and holds neither token nor response.
+func (i *Scheme) ask(ctx context.Context, text string) (*Token, error) {
+	form := url.Values{"token": {text}, "token_type_hint": {"access_token"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	// Both parts are form-urlencoded before they are joined (RFC 6749 section 2.3.1).
+	by := url.QueryEscape(i.by.ID) + ":" + url.QueryEscape(i.by.Secret)
+	req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(by)))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	res, err := i.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("introspect: query the issuer: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("introspect: the issuer answered with status %d", res.StatusCode)
+	}
+	if kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, errors.New("introspect: the issuer did not answer with JSON")
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, i.opts.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("introspect: read the issuer's response: %w", err)
+	}
+	if int64(len(body)) > i.opts.MaxBytes {
+		return nil, fmt.Errorf("introspect: the issuer's response is longer than %d bytes", i.opts.MaxBytes)
+	}
+	t, err := readAnswer(body)
+	if err != nil {
+		return nil, fmt.Errorf("introspect: the issuer's response: %w", err)
+	}
+	return t, nil
+}
+
+// readAnswer reads a response as strictly as the claims of a token; nil if the token is not
+// active.
+func readAnswer(body []byte) (*Token, error) {
+	claims, err := jose.ParseClaims(body)
+	if err != nil {
+		return nil, err
+	}
+	active, _ := claims.Get("active")
+	switch {
+	case bytes.Equal(active, []byte("false")):
+		return nil, nil
+	case !bytes.Equal(active, []byte("true")):
+		return nil, errors.New("active is neither true nor false")
+	}
+	reg, err := claims.Registered()
+	if err != nil {
+		return nil, err
+	}
+	t := &Token{
+		Issuer: reg.Issuer, Subject: reg.Subject, Scopes: []string{}, Audience: reg.Audience,
+		Expires: reg.Expires, NotBefore: reg.NotBefore, Claims: claims,
+	}
+	scope := ""
+	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope} {
+		raw, ok := claims.Get(name)
+		if !ok || string(raw) == `""` {
+			continue
+		}
+		if *to, ok = claims.Text(name); !ok || name != "scope" && !isText(*to) {
+			return nil, fmt.Errorf("%s is no text", name)
+		}
+	}
+	for s := range strings.SplitSeq(scope, " ") {
+		if s == "" {
+			continue
+		}
+		if !syntax.IsScope(s) {
+			return nil, errors.New("scope holds no scopes (RFC 6749 section 3.3)")
+		}
+		t.Scopes = append(t.Scopes, s)
+	}
+	if cnf, ok := claims.Get("cnf"); ok {
+		t.Bound = string(cnf) != "null"
+	}
+	if _, ok := claims.Get("auth_time"); ok {
+		if t.AuthTime, err = claims.Time("auth_time"); err != nil {
+			return nil, err
+		}
+	}
+	if t.Subject == t.Client {
+		t.Subject = ""
+	}
+	return t, nil
+}

@@ -1,0 +1,150 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// errForeign: not a token of this issuer.
+var errForeign = errors.New("not a token of this server")
+
+// Lookup returns the state of an access token, opaque or signed, active or not; see Inactive.
+// It returns storage.ErrNotFound for a text that is unknown or not valid as a token of this
+// issuer. Any other error is a fault.
+func (s *Scheme) Lookup(ctx context.Context, text string) (storage.AccessState, error) {
+	if s.opts.SignedAccess != nil && looksSigned(text) {
+		return s.lookupSigned(ctx, text)
+	}
+	switch {
+	case !tokentext.HasPrefix(AccessPrefix, text):
+		return storage.AccessState{}, errors.Join(errForeign, storage.ErrNotFound)
+	case !tokentext.Valid(AccessPrefix, text):
+		return storage.AccessState{}, errors.Join(errors.New("malformed"), storage.ErrNotFound)
+	}
+	return s.store.AccessByDigest(ctx, storage.DigestOf(text))
+}
+
+// looksSigned reports whether text has the format of a JWS.
+func looksSigned(text string) bool {
+	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
+}
+
+func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessState, error) {
+	none := storage.AccessState{}
+	not := func(err error) error {
+		if errors.Is(err, jose.ErrInvalid) {
+			return errors.Join(err, storage.ErrNotFound)
+		}
+		return err
+	}
+	t, err := jose.Decode(text)
+	if err != nil {
+		return none, not(err)
+	}
+	if iss, ok := t.Claims.Text("iss"); !ok || iss != s.issuer { // only selects the server: the checks below look again
+		return none, errors.Join(errForeign, storage.ErrNotFound)
+	}
+	if err := t.Verify(ctx, s.opts.SignedAccess, TypeAccess); err != nil {
+		return none, not(err)
+	}
+	a, err := s.readSigned(t.Claims)
+	if err != nil {
+		return none, not(err)
+	}
+	issuer := s.issuer
+	u, st, err := s.store.SignedAccess(ctx, a.Client, a.Family, a.Subject, storage.BlockKeys{
+		JTI: storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID), SID: storage.BlockKeyOf(storage.BlockSID, "", a.Family),
+		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, a.Subject),
+	})
+	return storage.AccessState{Access: a, User: u, Ended: st.Blocked}, err
+}
+
+// readSigned reads the claims of a verified token, expired or not.
+func (s *Scheme) readSigned(c jose.Claims) (a storage.AccessToken, err error) {
+	reg, err := OwnClaims(c, s.issuer, s.opts.Clock)
+	if err != nil {
+		return a, err
+	}
+	var scope string
+	for name, to := range map[string]*string{"client_id": &a.Client, "sid": &a.Family, "scope": &scope} {
+		if _, there := c.Get(name); !there {
+			continue
+		}
+		var ok bool
+		if *to, ok = c.Text(name); !ok {
+			return a, errors.Join(errors.New(name+" is not a string"), jose.ErrInvalid)
+		}
+	}
+	if scope != "" {
+		a.Scopes = strings.Split(scope, " ") // a server writes one space between two
+	}
+	if slices.ContainsFunc(a.Scopes, func(name string) bool { return !syntax.IsScope(name) }) {
+		return a, errors.Join(errors.New("scope is not a list of scopes"), jose.ErrInvalid)
+	}
+	a.ID, a.Subject, a.Resource, a.Created, a.Expires = reg.ID, reg.Subject, reg.Audience, reg.IssuedAt, reg.Expires
+	if a.Family == "" {
+		a.Subject = ""
+	}
+	if raw, ok := c.Get("ver"); ok && (c.Decode("ver", &a.Epoch) != nil || string(raw) == "null") {
+		return a, errors.Join(errors.New("ver is not an integer"), jose.ErrInvalid)
+	}
+	if _, ok := c.Get("auth_time"); ok {
+		if a.AuthTime, err = c.Time("auth_time"); err != nil {
+			return a, err
+		}
+	}
+	if _, ok := c.Get("cnf"); ok {
+		var bound Confirmation
+		if c.Decode("cnf", &bound) != nil || bound.Thumbprint == "" {
+			return a, errors.Join(errors.New("cnf has no jkt"), jose.ErrInvalid)
+		}
+		a.Confirm = bound.Thumbprint
+	}
+	return a, nil
+}
+
+// Confirmation is the claim "cnf" of a sender-constrained token (RFC 9449, section 6).
+type Confirmation struct {
+	Thumbprint string `json:"jkt"`
+}
+
+// ConfirmationOf returns the claim for the thumbprint of a key; nil for "".
+func ConfirmationOf(key string) *Confirmation {
+	if key == "" {
+		return nil
+	}
+	return &Confirmation{key}
+}
+
+// Leeway is the allowed difference between the clocks of servers that share an issuer.
+const Leeway = time.Minute
+
+// OwnClaims returns the registered claims of a verified token of issuer, for any audience,
+// expired or not. The error is a jose.ErrInvalid.
+func OwnClaims(c jose.Claims, issuer string, clock func() time.Time) (jose.Registered, error) {
+	reg, err := c.Registered()
+	if err != nil {
+		return reg, err
+	}
+	if len(reg.Audience) == 0 {
+		return reg, errors.Join(errors.New("no audience"), jose.ErrInvalid)
+	}
+	return jose.Checks{Issuer: issuer, Audience: reg.Audience[0], Leeway: Leeway, Clock: clock, IgnoreExpiry: true}.Check(c)
+}
+
+// AudienceOf returns the resources that an access token is for: those that were requested, or
+// else this API.
+func (s *Scheme) AudienceOf(a *storage.AccessToken) []string {
+	if len(a.Resource) == 0 && s.opts.Audience != "" {
+		return []string{s.opts.Audience}
+	}
+	return a.Resource
+}

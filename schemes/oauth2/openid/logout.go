@@ -1,0 +1,236 @@
+package openid
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Logout returns the endpoint that a client sends the browser to when its user logs out (OpenID
+// Connect RP-Initiated Logout 1.0): GET with "id_token_hint", "client_id",
+// "post_logout_redirect_uri" and "state", or POST of them as a form, which is redirected as a GET.
+// Mount it for both methods, behind the chain and open to everyone (authz.AllowAny). It panics
+// without Options.EndSession.
+//
+// An ID token that was issued in this session ends it immediately. Without one, or with another
+// user's, a page asks the user, so that no other site can log anyone out. The browser then goes to
+// the post_logout_redirect_uri if the client registered exactly that (storage.Client.LogoutURIs);
+// any other is rejected with a page, and nothing happens. Grants stay valid: a client revokes its
+// own tokens.
+//
+// The page says that the user is logged out only after a session ended. A request without a
+// session is sent on to the post_logout_redirect_uri, or told that nothing ended: a browser may
+// have withheld its cookie, as it does in a frame of another site. A user who was authenticated by
+// other credentials than a session gets 403.
+func (p *Provider) Logout() http.Handler {
+	if p.opts.EndSession == nil {
+		panic("openid: Logout requires Options.EndSession")
+	}
+	return authn.Page("", &page.Carrier{
+		Endpoint: p.server.URL(p.server.Options().Endpoints.Logout), Parameters: logoutParameters,
+		Read: oauth2.ReadRawForm, Check: func(v url.Values) error { return oauth2.OnPage(oauth2.CheckParameters(v)) },
+		Seal:   func(hint string) (string, error) { return p.server.SealHint(hint, server.HintRedirect) },
+		Refuse: oauth2.PageError, Log: p.log, Next: page.Handler(p.log, oauth2.CheckQuery, p.askLogout, p.decideLogout),
+	})
+}
+
+var logoutParameters = []string{"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"}
+
+const (
+	// purposeLogout names the page, logoutPrefix begins its handles.
+	purposeLogout = "logout"
+	logoutPrefix  = "vlo"
+	logoutTTL     = 10 * time.Minute
+)
+
+// logoutRequest is a checked request.
+type logoutRequest struct {
+	Client string `json:"client"`
+	To     string `json:"to,omitempty"` // with the state; "" for a page
+	Name   string `json:"name,omitempty"`
+}
+
+func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
+	v, err := oauth2.ReadQuery(r)
+	if err != nil {
+		return err
+	}
+	to, h, err := p.checkLogout(r, v)
+	if err != nil {
+		return err
+	}
+	u, ok, err := p.opts.Sessions.User(r)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return p.withoutSession(w, r, to)
+	case h.Subject == u.Subject && h.Session != "" && h.Session == u.Session:
+		if err := p.endSession(w, r); err != nil {
+			return err
+		}
+		return p.ended(w, to)
+	}
+	token, err := p.opts.Sessions.FormToken(r)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(to)
+	if err != nil {
+		return err
+	}
+	handle, err := p.server.NewText(logoutPrefix)
+	if err != nil {
+		return err
+	}
+	// A record has a client, which is not used.
+	if err := p.server.Keep(r, handle, purposeLogout, cmp.Or(to.Client, "none"), data, u, logoutTTL); err != nil {
+		return err
+	}
+	form := logoutForm{Client: to.Name, User: u.Name, Handle: handle, Token: token}
+	page.Headers(w.Header())
+	w.WriteHeader(http.StatusOK)
+	_ = logoutTemplate.Execute(w, form)
+	return nil
+}
+
+// checkLogout checks the parameters of a request. The hint is empty if there is none.
+func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, server.Hint, error) {
+	var h server.Hint
+	var err error
+	if text := v.Get("id_token_hint"); text != "" {
+		if h, err = p.ReadHint(r.Context(), text); err != nil {
+			return logoutRequest{}, h, oauth2.OnPage(err)
+		}
+	}
+	id := v.Get("client_id")
+	switch {
+	case h.Client != "" && id != "" && id != h.Client:
+		return logoutRequest{}, h, oauth2.PageError("The id_token_hint is one of another client.")
+	case id == "":
+		id = h.Client
+	}
+	uri := v.Get("post_logout_redirect_uri")
+	if id == "" {
+		if uri != "" {
+			return logoutRequest{}, h, oauth2.PageError("A post_logout_redirect_uri needs an id_token_hint or a client_id.")
+		}
+		return logoutRequest{}, h, nil
+	}
+	c, err := p.server.Store().ClientByID(r.Context(), id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound) || err == nil && c.Disabled:
+		return logoutRequest{}, h, oauth2.PageError("The client is unknown.")
+	case err != nil:
+		return logoutRequest{}, h, err
+	case uri != "" && !slices.Contains(c.LogoutURIs, uri):
+		return logoutRequest{}, h, oauth2.PageError("The client did not register that post_logout_redirect_uri.")
+	case len(v.Get("state")) > server.MaxState:
+		return logoutRequest{}, h, oauth2.PageError("The state is too long.")
+	}
+	to := logoutRequest{Client: c.ID, To: uri, Name: c.Name}
+	if state := v.Get("state"); uri != "" && state != "" {
+		mark := "?"
+		if strings.Contains(uri, "?") {
+			mark = "&"
+		}
+		to.To += mark + url.Values{"state": {state}}.Encode()
+	}
+	return to, h, nil
+}
+
+func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
+	f, err := oauth2.ReadPageForm(w, r)
+	if err != nil {
+		return err
+	}
+	u, ok, err := p.opts.Sessions.User(r)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return p.withoutSession(w, r, logoutRequest{})
+	}
+	a, err := p.server.Take(r.Context(), logoutPrefix, purposeLogout, f.Get("handle"), u)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return oauth2.PageError("This page is too old, or was answered already.")
+	case err != nil:
+		return err
+	}
+	var to logoutRequest
+	if err := json.Unmarshal(a.Data, &to); err != nil {
+		return err
+	}
+	switch f.Get("decision") {
+	case "logout":
+		if err := p.endSession(w, r); err != nil {
+			return err
+		}
+		return p.ended(w, to)
+	case "stay":
+		return page.Message(w, "You are still logged in.")
+	}
+	return oauth2.PageError("The decision is missing.")
+}
+
+// withoutSession answers a request without a session: none ended.
+func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to logoutRequest) error {
+	if authn.FromContext(r.Context()).Authenticated() { // there may be a session too
+		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "You are logged in by another credential than a session, which does not end here.", NoRedirect: true}
+	}
+	// In a frame of another site the browser withholds the cookie, and the session may exist.
+	if dest := r.Header.Get("Sec-Fetch-Dest"); to.To != "" && (dest == "" || dest == "document") {
+		page.Redirect(w, to.To)
+		return nil
+	}
+	return page.Message(w, "No login came with this request, so nothing was ended.")
+}
+
+// ended sends the browser on after a session ended, or says so.
+func (p *Provider) ended(w http.ResponseWriter, to logoutRequest) error {
+	if to.To != "" {
+		page.Redirect(w, to.To)
+		return nil
+	}
+	return page.Message(w, "You are logged out.")
+}
+
+func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
+	_, err := audit.Call("openid.Options.EndSession", func() (any, error) { return nil, p.opts.EndSession(w, r) })
+	return err
+}
+
+// logoutForm is what the page that asks the user shows.
+type logoutForm struct{ Client, User, Handle, Token string }
+
+var logoutTemplate = template.Must(template.New("logout").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Log out?</title>
+` + page.Style + `
+<h1>Log out?</h1>
+<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
+<form method="post">
+	<input type="hidden" name="handle" value="{{.Handle}}">
+	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	<button name="decision" value="logout">Log out</button>
+	<button name="decision" value="stay">Stay logged in</button>
+</form>
+</html>
+`))

@@ -1,0 +1,52 @@
+package openid
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+)
+
+// UserInfo returns the endpoint with the claims about the user of an access token (OpenID Connect
+// Core, section 5.3): GET or POST with the token in Authorization, answered with "sub" and the
+// claims that its scopes allow. Mount it outside the chain.
+//
+// A token without the scope openid gets 403 and insufficient_scope, a missing or invalid one 401.
+func (p *Provider) UserInfo() http.Handler {
+	own := p.scheme.At(p.server.URL(p.server.Options().Endpoints.UserInfo))
+	alone := authn.New(authn.Chain{own}, &authn.Options{Logger: p.log})
+	return p.server.CORS("GET, POST", alone.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, err := p.userInfo(w, r)
+		if err != nil {
+			authn.Respond(w, r, authn.Undecided(err))
+			return
+		}
+		oauth2.WriteJSON(w, http.StatusOK, claims)
+	})))
+}
+
+func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+	id := authn.FromContext(r.Context())
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, POST")
+		return nil, authn.MethodNotAllowed(r.Method)
+	case !id.Authenticated():
+		return nil, authn.NotAuthenticated()
+	case id.Subject == "" || !slices.Contains(id.Scopes, scopeOpenID):
+		e := authn.PermissionDenied("")
+		e.Code, e.Scopes = authn.CodeInsufficientScope, []string{scopeOpenID}
+		return nil, e
+	}
+	u, err := p.server.Store().UserByID(r.Context(), id.Subject)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := p.claims(r.Context(), u, id.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	claims["sub"] = id.Subject
+	return claims, nil
+}

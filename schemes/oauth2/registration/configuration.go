@@ -1,0 +1,114 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// ClientConfiguration returns the endpoint by which a client manages its own registration (RFC
+// 7592), with the token that Register returned: GET reads it, PUT replaces the metadata, DELETE
+// deletes the client with all its grants and tokens (204). A client may change its registration 12
+// times an hour, 6 of them at once, and its network is limited as by Register (429). The {id} of the path is the client's;
+// the path is server.Endpoints.Register with /{id}. A missing and a wrong token, and an unknown
+// or disabled client, get the same answer. Mount it outside the chain.
+func (g *Registration) ClientConfiguration() http.Handler {
+	return g.server.CORS("GET, PUT, DELETE", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, err := g.manage(w, r)
+		switch {
+		case err != nil:
+			oauth2.RespondError(w, r, err, g.log)
+		case answer == nil:
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			oauth2.WriteJSON(w, http.StatusOK, answer)
+		}
+	}))
+}
+
+func (g *Registration) manage(w http.ResponseWriter, r *http.Request) (*registered, error) {
+	token, err := authn.Credentials(r, "Bearer", "token")
+	if err != nil {
+		return nil, refused(err)
+	}
+	if !tokentext.Valid(registrationPrefix, token) {
+		return nil, errToken.WithCause(errors.New("malformed"))
+	}
+	ctx := r.Context()
+	c, err := g.registrant(ctx, r.PathValue("id"), token)
+	if err != nil {
+		return nil, err
+	}
+	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		if err := g.server.AdmitChange(r, c); err != nil {
+			return nil, err
+		}
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return g.describe(c, "", token), nil
+	case http.MethodPut:
+		return g.change(ctx, w, r, c.ID, token)
+	case http.MethodDelete:
+		if err := g.store.DeleteClient(ctx, c.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return nil, err
+		}
+		g.server.Notify(ctx, server.Event{Kind: server.ClientDeleted, Client: c.ID})
+		return nil, nil
+	}
+	w.Header().Set("Allow", "GET, PUT, DELETE")
+	return nil, &oauth2.Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The method is not GET, PUT or DELETE."}
+}
+
+// registrant returns the client whose registration the token manages.
+func (g *Registration) registrant(ctx context.Context, id, token string) (storage.Client, error) {
+	c, err := g.store.ClientByID(ctx, id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return c, errToken.WithCause(err)
+	case err != nil:
+		return c, err
+	case c.Disabled || !isDigest(token, c.Registration):
+		return c, errToken.WithCause(errors.New("for another client, or a disabled one"))
+	}
+	return c, nil
+}
+
+// change replaces the metadata of a client. It reads the client after the whole request was
+// received, in the transaction that changes it: a slow request must not overwrite a concurrent
+// change by an administrator.
+func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *http.Request, id, token string) (*registered, error) {
+	m, err := readMetadata(w, r)
+	if err != nil {
+		return nil, err
+	}
+	var c storage.Client
+	var secret string
+	err = g.store.InTx(ctx, func(ctx context.Context) error {
+		if c, err = g.registrant(ctx, id, token); err != nil {
+			return err
+		}
+		if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
+			return oauth2.NewError("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
+		}
+		if c.Trusted || len(c.Serves) > 0 { // rights that an administrator granted to the present registration
+			return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
+		}
+		if secret, err = g.apply(m, &c); err != nil {
+			return err
+		}
+		return g.store.UpdateClient(ctx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.server.Notify(ctx, server.Event{Kind: server.ClientChanged, Client: c.ID})
+	return g.describe(c, secret, token), nil
+}

@@ -1,0 +1,89 @@
+package registration
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// metadata is what a client registers (RFC 7591, section 2), as far as it is used.
+type metadata struct {
+	RedirectURIs []string
+	Method       string
+	Grants       []string
+	Responses    []string
+	Name         string
+	Scope        string
+	Type         string // "application_type" of OpenID Connect
+	Keys         json.RawMessage
+	// ID and Secret come with a change (RFC 7592 section 2.2).
+	ID, Secret string
+}
+
+// decode reads a JSON object. Each name may come once. Names are compared exactly, unlike in
+// encoding/json, and unknown ones are ignored.
+func (m *metadata) decode(body []byte) error {
+	known := map[string]any{
+		"redirect_uris": &m.RedirectURIs, "token_endpoint_auth_method": &m.Method, "grant_types": &m.Grants, "response_types": &m.Responses,
+		"client_name": &m.Name, "scope": &m.Scope, "application_type": &m.Type, "jwks": &m.Keys, "client_id": &m.ID, "client_secret": &m.Secret,
+	}
+	// The strict scanner rejects deep objects and many members, and copies nothing.
+	claims, err := jose.ParseObject(body)
+	if err != nil {
+		return err
+	}
+	for name, to := range known {
+		raw, there := claims.Get(name)
+		if !there {
+			continue
+		}
+		if keys, ok := to.(*json.RawMessage); ok {
+			*keys = raw
+			continue
+		}
+		if err := json.Unmarshal(raw, to); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// registered is the response about a client (RFC 7591, section 3.2.1, RFC 7592, section 3).
+type registered struct {
+	ID        string   `json:"client_id"`
+	Issued    int64    `json:"client_id_issued_at"`
+	Secret    string   `json:"client_secret,omitempty"`
+	Expires   *int     `json:"client_secret_expires_at,omitempty"`
+	Redirects []string `json:"redirect_uris,omitempty"`
+	Method    string   `json:"token_endpoint_auth_method"`
+	Grants    []string `json:"grant_types"`
+	Responses []string `json:"response_types"`
+	Name      string   `json:"client_name,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	Type      string   `json:"application_type"`
+	Token     string   `json:"registration_access_token"`
+	URI       string   `json:"registration_client_uri"`
+}
+
+// describe returns the response about a client, with its secret if that is new.
+func (g *Registration) describe(c storage.Client, secret, token string) *registered {
+	a := &registered{
+		ID: c.ID, Issued: c.Created.Unix(), Secret: secret, Redirects: c.RedirectURIs, Method: c.Method, Grants: c.Grants, Responses: []string{},
+		Name: c.Name, Scope: strings.Join(c.Scopes, " "), Type: "web", Token: token, URI: g.server.URL(g.server.Options().Endpoints.Register) + "/" + c.ID,
+	}
+	if secret != "" {
+		a.Expires = new(int) // 0: never
+	}
+	if slices.Contains(c.Grants, oauth2.AuthorizationCode) {
+		a.Responses = []string{"code"}
+	}
+	if c.Native {
+		a.Type = "native"
+	}
+	return a
+}

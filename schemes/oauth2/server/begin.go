@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// newGrant is a grant that a user has just approved.
+type newGrant struct {
+	family storage.Family // its Subject, Scopes, Resource, Epoch, AuthTime and Data
+	// resource is what the first access token is for: some of those of the grant.
+	resource []string
+	nonce    string
+	// claim consumes the code that the grant is exchanged for, in the same transaction; nil if
+	// there is none.
+	claim func(ctx context.Context, family string) error
+}
+
+// stillAllowed returns the scopes of a grant that its client may still have.
+func stillAllowed(scopes []string, c storage.Client) []string {
+	list := []string{}
+	for _, name := range scopes {
+		if slices.Contains(c.Scopes, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// begin creates a grant and its first tokens, all or nothing. Errors are those of claim and of
+// storage.Families.
+func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenResponse, error) {
+	f := b.family
+	var err error
+	if f.ID, err = s.id(); err != nil {
+		return tokenResponse{}, err
+	}
+	refresh, err := s.text(refreshPrefix)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
+	f.Scopes = stillAllowed(f.Scopes, x.client)
+	var a tokenResponse
+	var evicted []storage.Family
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if b.claim != nil {
+			if err := b.claim(ctx, f.ID); err != nil {
+				return err
+			}
+		}
+		f, err := s.rotator.Begin(ctx, f, refresh)
+		if err != nil {
+			return err
+		}
+		if evicted, err = s.evict(ctx, f); err != nil {
+			return err
+		}
+		// For this token only: the next one may be for other resources, and another key.
+		f.Resource, f.Confirm = b.resource, x.key
+		if a, err = s.access(ctx, f); err != nil {
+			return err
+		}
+		if !s.identifies(f) {
+			return nil
+		}
+		u, err := s.store.UserByID(ctx, f.Subject)
+		if err != nil {
+			return err
+		}
+		a.ID, err = s.idToken(ctx, Grant{Family: f, User: u, Nonce: b.nonce, Access: a.Access})
+		return err
+	})
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	if slices.Contains(x.client.Grants, oauth2.RefreshToken) {
+		a.Refresh = refresh
+	}
+	s.Notify(ctx, Event{Granted, f.Client, f.Subject, f.ID})
+	for _, old := range evicted {
+		s.Notify(ctx, Event{Evicted, old.Client, old.Subject, old.ID})
+	}
+	return a, nil
+}
+
+// userGrants is how many grants of one client a user can have.
+const userGrants = 100
+
+// evict revokes the oldest grants of a user to a client if there are too many, and returns them.
+func (s *Server) evict(ctx context.Context, f storage.Family) (evicted []storage.Family, err error) {
+	list, err := s.store.ListFamilies(ctx, s.purpose, f.Subject, manyGrants)
+	n := 0
+	for _, old := range list { // newest first
+		if old.Client != f.Client {
+			continue
+		}
+		if n++; n <= userGrants {
+			continue
+		}
+		if err := s.rotator.EndFamily(ctx, old.ID); err != nil {
+			return nil, err
+		}
+		evicted = append(evicted, old)
+	}
+	return evicted, err
+}
+
+// grantData is what a family keeps of the login that it comes from, in its Data.
+type grantData struct {
+	Session string `json:"session,omitempty"`
+}
+
+func (d grantData) encode() []byte {
+	if d.Session == "" {
+		return nil
+	}
+	text, _ := json.Marshal(d) // a string
+	return text
+}
+
+// identifies reports whether a grant comes with ID tokens.
+func (s *Server) identifies(f storage.Family) bool {
+	return s.extended.IDTokens != nil && s.extended.IDTokens.Requested(f.Scopes)
+}
+
+// idToken returns the ID token of a grant, or "" if none was requested.
+func (s *Server) idToken(ctx context.Context, g Grant) (string, error) {
+	if !s.identifies(g.Family) {
+		return "", nil
+	}
+	var d grantData
+	_ = json.Unmarshal(g.Family.Data, &d) // what is missing is ""
+	g.Session = d.Session
+	return s.extended.IDTokens.IDToken(ctx, g)
+}

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// presented holds the credentials that a client sent.
+type presented struct {
+	id, secret string
+	method     string
+	assertion  *jose.Token // for private_key_jwt
+}
+
+// client returns the client of a request, authenticated by its registered method and no other
+// (RFC 6749, section 2.3). Every failure is the same invalid_client; the log has the reason.
+func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) {
+	p, err := present(r, f)
+	if err != nil {
+		return storage.Client{}, s.challenged(r, err)
+	}
+	c, err := s.store.ClientByID(r.Context(), p.id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return c, s.reject(r, p, errors.New("unknown client"))
+	case err != nil:
+		return c, err
+	case c.Disabled:
+		return c, s.reject(r, p, errors.New("client disabled"))
+	case c.Method != p.method:
+		return c, s.reject(r, p, errors.New("another method than the registered one"))
+	case c.Public():
+		return c, nil
+	}
+	if p.assertion != nil {
+		err := s.assertionFits(r.Context(), c, p.assertion)
+		if errors.Is(err, jose.ErrInvalid) || errors.Is(err, errUsed) {
+			return c, s.failed(p, err)
+		}
+		return c, err
+	}
+	ok, err := s.secretFits(r, c, p.secret)
+	switch {
+	case err != nil:
+		return c, err
+	case !ok:
+		return c, s.failed(p, errors.New("wrong secret"))
+	}
+	return c, nil
+}
+
+// failed rejects a client for that reason, with a challenge if it used Basic.
+func (s *Server) failed(p presented, why error) error {
+	e := errClient.WithCause(why)
+	if p.method == oauth2.SecretBasic {
+		e.Challenge = s.challengeBasic()
+	}
+	return e
+}
+
+func (s *Server) challengeBasic() string { return `Basic realm="` + s.issuer + `"` }
+
+// challenged adds the challenge to the error for a client that sent Authorization (RFC 6749,
+// section 5.2), whatever is in it.
+func (s *Server) challenged(r *http.Request, err error) error {
+	var e *oauth2.Error
+	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized || len(r.Header["Authorization"]) == 0 {
+		return err
+	}
+	c := *e
+	c.Challenge = s.challengeBasic()
+	return &c
+}
+
+// source is the address of the client, as it is counted.
+func (s *Server) source(r *http.Request) string { return authn.SourceOf(s.opts.Proxies.ClientAddr(r)) }
+
+func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (bool, error) {
+	if secret == "" {
+		return false, nil
+	}
+	if !c.Secret.IsZero() {
+		d := storage.DigestOf(secret)
+		if subtle.ConstantTimeCompare(c.Secret[:], d[:]) == 1 {
+			return true, nil
+		}
+		c.Password = "" // a wrong secret costs the same for both kinds
+	}
+	if s.chosen == nil {
+		return false, nil
+	}
+	return s.chosen.fits(r, s.source(r), c.ID, c.Password, secret)
+}
+
+// reject rejects a client for that reason, at the cost of a wrong secret, so that its time does
+// not reveal which clients exist.
+func (s *Server) reject(r *http.Request, p presented, why error) error {
+	if s.chosen != nil && p.secret != "" {
+		if _, err := s.chosen.fits(r, s.source(r), p.id, "", p.secret); err != nil {
+			return err
+		}
+	}
+	return s.failed(p, why)
+}
+
+var errSeveral = oauth2.NewError("invalid_request", "The request authenticates its client in more than one way.")
+
+// present reads the credentials of a client: by Basic, by client_id and client_secret, by an
+// assertion, or by client_id only. More than one of these is an error.
+func present(r *http.Request, f oauth2.Form) (presented, error) {
+	if f.Values.Has("client_assertion") || f.Values.Has("client_assertion_type") {
+		return asserted(f, len(r.Header["Authorization"]) > 0)
+	}
+	p := presented{id: f.Get("client_id"), secret: f.Get("client_secret"), method: oauth2.None}
+	if f.Values.Has("client_secret") {
+		p.method = oauth2.SecretPost
+	}
+	text, err := authn.Credentials(r, "Basic", "basic")
+	var refused *authn.Error
+	switch {
+	case err == nil:
+		if f.Values.Has("client_secret") {
+			return presented{}, errSeveral
+		}
+		id, secret, ok := basic(text)
+		if !ok {
+			return presented{}, errClient.WithCause(errors.New("malformed Basic credentials"))
+		}
+		if p.id != "" && p.id != id {
+			return presented{}, errSeveral
+		}
+		return presented{id: id, secret: secret, method: oauth2.SecretBasic}, nil
+	case errors.As(err, &refused) && len(r.Header["Authorization"]) == 1: // "Basic" without credentials
+		return presented{}, errClient.WithCause(err)
+	case errors.As(err, &refused):
+		return presented{}, errRequest.WithCause(err)
+	case authn.Keyword(r) != "":
+		return presented{}, errClient.WithCause(errors.New("another Authorization scheme"))
+	}
+	if p.id == "" {
+		return presented{}, errClient.WithCause(errors.New("no client"))
+	}
+	return p, nil
+}
+
+// basic decodes Basic credentials. Both parts are form-urlencoded before they are joined
+// (RFC 6749, section 2.3.1).
+func basic(text string) (id, secret string, ok bool) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(string(raw), ":")
+	if !ok {
+		return "", "", false
+	}
+	id, err1 := url.QueryUnescape(id)
+	secret, err2 := url.QueryUnescape(secret)
+	valid := utf8.ValidString(id) && utf8.ValidString(secret) && id != "" && strings.IndexByte(id+secret, 0) < 0
+	return id, secret, err1 == nil && err2 == nil && valid
+}

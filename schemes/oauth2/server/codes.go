@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Approve issues what an authorization request asks for, after its user approved it: a code, or
+// an access token for an implicit request. It returns the parameters of the response. The error
+// is an *oauth2.Error for the client if the user's session is no longer valid, and a fault
+// otherwise. Call AdmitApproval or AdmitSilent before.
+func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
+	var v url.Values
+	var err error
+	if q.Implicit {
+		v, err = s.issueToken(ctx, q, u)
+	} else {
+		v, err = s.issueCode(ctx, q, u)
+	}
+	if errors.Is(err, storage.ErrStale) { // logged out everywhere, or disabled, concurrently
+		return nil, oauth2.NewError("access_denied", "The login has ended.").WithCause(err)
+	}
+	return v, err
+}
+
+func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
+	text, err := s.text(codePrefix)
+	if err != nil {
+		return nil, err
+	}
+	session := ""
+	if s.extended.IDTokens != nil { // ID tokens name it
+		session = u.Session
+	}
+	now := s.now()
+	err = s.store.CreateCode(ctx, storage.Code{
+		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.Subject, Epoch: u.Epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: q.Resource,
+		Challenge: q.Challenge, Nonce: q.Nonce, Confirm: q.Confirm, Session: session, AuthTime: u.AuthTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.AbsoluteTTL),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Notify(ctx, Event{Kind: Authorized, Client: q.Client, Subject: u.Subject})
+	return url.Values{"code": {text}}, nil
+}
+
+// issueToken issues an access token, and no refresh token (RFC 6749, section 4.2).
+func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
+	a, err := s.begin(ctx, exchange{client: q.Registered}, newGrant{
+		family:   storage.Family{Subject: u.Subject, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.Epoch, AuthTime: u.AuthTime},
+		resource: q.Resource,
+	})
+	if err != nil {
+		return nil, err
+	}
+	seconds := a.Expires.Sub(s.now()).Round(time.Second) / time.Second
+	return url.Values{
+		"access_token": {a.Access}, "token_type": {"Bearer"}, "expires_in": {strconv.Itoa(int(seconds))}, "scope": {strings.Join(a.Scopes, " ")},
+	}, nil
+}
+
+// Redirect returns the address that sends the parameters of a response to the client, with
+// "state" and "iss" (RFC 9207). The request's To must not be "".
+func (s *Server) Redirect(q AuthorizationRequest, v url.Values) string {
+	if q.State != "" {
+		v.Set("state", q.State)
+	}
+	v.Set("iss", s.issuer)
+	mark := "?"
+	switch {
+	case q.Implicit: // encoded nevertheless, so that no value creates another parameter
+		mark = "#"
+	case strings.Contains(q.To, "?"):
+		mark = "&"
+	}
+	return q.To + mark + v.Encode()
+}

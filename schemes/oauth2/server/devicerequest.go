@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// DeviceRequest is a device that waits for its user's decision.
+type DeviceRequest struct {
+	// UserCode is the code as it is displayed.
+	UserCode string
+	Grant    storage.DeviceGrant
+	Client   storage.Client
+}
+
+// FindDevice returns the device that waits with the code that a user typed. The code may be in
+// lower case, with or without the dash, with characters that look alike. subject is the user.
+//
+// It returns storage.ErrNotFound for a code that is wrong, expired or used, and an *oauth2.Error
+// with status 429 after 10 wrong codes of the user, or of the address of r, in 15 minutes. It
+// panics without Options.Keys.
+func (s *Server) FindDevice(r *http.Request, subject, typed string) (DeviceRequest, error) {
+	ctx := r.Context()
+	_, key := s.opts.Keys.Newest(keys.ThrottleNames)
+	names := []storage.MAC{
+		mac(key, "device user", s.issuer, subject),
+		mac(key, "device source", s.issuer, s.source(r)),
+	}
+	if err := s.countTries(ctx, names); err != nil {
+		return DeviceRequest{}, err
+	}
+	d, err := s.findDevice(ctx, typed)
+	if err != nil {
+		return d, err
+	}
+	for _, name := range names { // it was not a wrong code
+		if err := s.store.ForgiveTry(ctx, name); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// ReadUserCode returns a code that somebody typed as it is displayed, or "" if it cannot be one.
+// It looks nothing up.
+func (s *Server) ReadUserCode(typed string) string {
+	if code, ok := readCode(typed); ok {
+		return shownCode(code)
+	}
+	return ""
+}
+
+// countTries counts a try before anything is looked up, so that concurrent tries cannot exceed
+// the limit.
+func (s *Server) countTries(ctx context.Context, names []storage.MAC) error {
+	now := s.now()
+	for _, name := range names {
+		n, ends, err := s.store.CountTry(ctx, name, now, now.Add(tryWindow))
+		switch {
+		case err != nil:
+			return err
+		case n > maxTries:
+			return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many codes were tried. Wait a while.", RetryAfter: ends.Sub(now), NoRedirect: true}
+		}
+	}
+	return nil
+}
+
+// findDevice returns the device that waits with that code. ErrNotFound for every other code.
+func (s *Server) findDevice(ctx context.Context, typed string) (d DeviceRequest, err error) {
+	code, ok := readCode(typed)
+	if !ok {
+		return d, storage.ErrNotFound
+	}
+	d.UserCode = shownCode(code)
+	for _, id := range s.opts.Keys.IDs() {
+		key, _ := s.opts.Keys.ByID(keys.ShortCodes, id)
+		if d.Grant, err = s.store.DeviceGrantByUserCode(ctx, s.userMAC(key, code)); !errors.Is(err, storage.ErrNotFound) {
+			break
+		}
+	}
+	if err != nil {
+		return d, err
+	}
+	if d.Grant.State != storage.DevicePending || d.Grant.Expired(s.now()) {
+		return d, storage.ErrNotFound
+	}
+	if d.Client, err = s.store.ClientByID(ctx, d.Grant.Client); err == nil && d.Client.Disabled {
+		err = storage.ErrNotFound
+	}
+	return d, err
+}

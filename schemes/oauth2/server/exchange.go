@@ -1,0 +1,255 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// exchangeCode issues tokens for a code.
+func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, error) {
+	code, err := s.code(ctx, x)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	resource, err := resourcesOf(x.form, s.granted(code.Resource), code.Resource)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	used := false
+	a, err := s.begin(ctx, x, newGrant{
+		family: storage.Family{
+			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime, Data: grantData{code.Session}.encode(),
+		},
+		resource: resource, nonce: code.Nonce,
+		claim: func(ctx context.Context, family string) error {
+			err := s.store.UseCode(ctx, code.Digest, family)
+			used = errors.Is(err, storage.ErrConflict)
+			return err
+		},
+	})
+	switch {
+	case used:
+		return tokenResponse{}, s.reused(ctx, code)
+	case errors.Is(err, storage.ErrStale), errors.Is(err, storage.ErrNotFound):
+		return tokenResponse{}, errGrant.WithCause(err)
+	}
+	return a, err
+}
+
+// code returns the code of the request if it may be exchanged. A code of another client stays
+// valid, and nothing is revoked.
+func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
+	text := x.form.Get("code")
+	if text == "" {
+		return storage.Code{}, oauth2.NewError("invalid_request", "The code is missing.")
+	}
+	if !tokentext.Valid(codePrefix, text) {
+		return storage.Code{}, errGrant.WithCause(errors.New("not in the format of a code"))
+	}
+	code, u, err := s.store.CodeByDigest(ctx, storage.DigestOf(text))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return code, errGrant.WithCause(err)
+	case err != nil:
+		return code, err
+	case code.Client != x.client.ID:
+		return code, errGrant.WithCause(errors.New("a code of another client"))
+	case code.Used:
+		return code, s.reused(ctx, code)
+	case !s.now().Before(code.Expires):
+		return code, errGrant.WithCause(errors.New("expired"))
+	case !u.Active || u.Epoch != code.Epoch:
+		return code, errGrant.WithCause(errors.New("the account is disabled, or the code is of an earlier epoch"))
+	case code.Confirm != "" && code.Confirm != x.key:
+		return code, errGrant.WithCause(errors.New("a code for another key"))
+	case x.form.Get("redirect_uri") != code.RedirectURI:
+		return code, errGrant.WithCause(errors.New("another redirect_uri than that of the authorization request"))
+	}
+	if err := s.verifyProof(ctx, x.proof); err != nil {
+		return code, err
+	}
+	return code, s.verifier(ctx, x, code)
+}
+
+// verifier checks that the client that exchanges the code is the one that requested it (RFC
+// 7636). A wrong verifier invalidates the code.
+func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) error {
+	verifier := x.form.Get("code_verifier")
+	var why error
+	switch {
+	case code.Challenge == "" && verifier == "":
+		if !x.client.Public() {
+			return nil
+		}
+		why = errors.New("a public client without a challenge")
+	case code.Challenge == "":
+		why = errors.New("a verifier, and the authorization request had no challenge")
+	case verifier == "":
+		return errGrant.WithCause(errors.New("the code_verifier is missing")) // the code stays valid
+	case !syntax.IsVerifier(verifier):
+		why = errors.New("malformed verifier")
+	default:
+		sum := sha256.Sum256([]byte(verifier))
+		if subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(code.Challenge)) == 1 {
+			return nil
+		}
+		why = errors.New("wrong verifier")
+	}
+	err := s.store.UseCode(ctx, code.Digest, "")
+	switch {
+	case errors.Is(err, storage.ErrConflict):
+		return s.reused(ctx, code)
+	case err != nil && !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	return errGrant.WithCause(why)
+}
+
+// reused revokes the grant of a code that was used before. It reads the code again, because the
+// first use may have been concurrent.
+func (s *Server) reused(ctx context.Context, code storage.Code) error {
+	now, _, err := s.store.CodeByDigest(ctx, code.Digest)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if err == nil && now.Family != "" {
+		if err := s.rotator.EndFamily(ctx, now.Family); err != nil {
+			return err
+		}
+	}
+	s.Notify(ctx, Event{CodeReused, code.Client, code.Subject, now.Family})
+	return errGrant.WithCause(errors.New("a code that was used before"))
+}
+
+// refresh exchanges a refresh token.
+func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error) {
+	text := x.form.Get("refresh_token")
+	if text == "" {
+		return tokenResponse{}, oauth2.NewError("invalid_request", "The refresh_token is missing.")
+	}
+	if !tokentext.Valid(refreshPrefix, text) {
+		return tokenResponse{}, errGrant.WithCause(errors.New("not in the format of a refresh token"))
+	}
+	if len(x.form.Get("scope")) > storage.MaxScopes {
+		return tokenResponse{}, errScope
+	}
+	use := s.use(x, text)
+	if err := s.mayRotate(ctx, x, use); err != nil {
+		return tokenResponse{}, err
+	}
+	use.Scopes = oauth2.SplitScopes(x.form.Get("scope"))
+	var res rotation.Result
+	var a tokenResponse
+	var refused error
+	err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
+		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, next string, err error) {
+			if a, err = s.next(ctx, x, st); err != nil {
+				return nil, "", err
+			}
+			text, err := json.Marshal(a)
+			return text, a.Refresh, err
+		})
+		if refused = s.refusal(err); refused != nil {
+			return nil // commit: a reused family stays revoked
+		}
+		return err
+	})
+	f := res.State.Family
+	switch {
+	case err != nil:
+		return tokenResponse{}, err
+	case refused != nil:
+		if errors.Is(refused, rotation.ErrReused) {
+			s.Notify(ctx, Event{RefreshReused, f.Client, f.Subject, f.ID})
+		}
+		return tokenResponse{}, refused
+	}
+	kind := Refreshed
+	if res.Repeated {
+		kind, a = Repeated, tokenResponse{}
+		if err := json.Unmarshal(res.Answer, &a); err != nil {
+			return tokenResponse{}, err
+		}
+	}
+	s.Notify(ctx, Event{kind, f.Client, f.Subject, f.ID})
+	return a, nil
+}
+
+// mayRotate rejects what Rotate would reject, with one read and no transaction, so that callers
+// without a token delay nobody. Then it verifies the proof.
+func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) error {
+	st, err := s.rotator.Inspect(ctx, use)
+	if err != nil && !errors.Is(err, rotation.ErrReused) { // Rotate finds out whether that is a repetition
+		if refused := s.refusal(err); refused != nil {
+			return refused
+		}
+		return err
+	}
+	if f := st.Family; f.Confirm != "" && f.Confirm != x.key {
+		return errGrant.WithCause(rotation.ErrMismatch)
+	}
+	return s.verifyProof(ctx, x.proof)
+}
+
+// use describes the use of a refresh token by a client, without the scopes.
+func (s *Server) use(x exchange, text string) rotation.Use {
+	return rotation.Use{
+		Secret: text, Purpose: s.purpose, Client: x.client.ID, Resource: x.form.Values["resource"], Source: x.source, Confirm: x.key,
+	}
+}
+
+// next issues the next tokens of a family. The request may narrow their scopes and resources
+// (RFC 6749, section 6).
+func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) (tokenResponse, error) {
+	f := st.Family
+	allowed := stillAllowed(f.Scopes, x.client) // the client may have lost some since
+	scopes, err := s.scopesOf(x.form.Get("scope"), allowed, allowed)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	resource, err := resourcesOf(x.form, s.granted(f.Resource), f.Resource)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	refresh, err := s.text(refreshPrefix)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
+	a, err := s.access(ctx, f)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	if a.ID, err = s.idToken(ctx, Grant{Family: f, User: st.User, Access: a.Access}); err != nil {
+		return tokenResponse{}, err
+	}
+	a.Refresh = refresh
+	return a, nil
+}
+
+// refusal returns the error response for an error of the rotation, or nil if it is a fault.
+func (s *Server) refusal(err error) error {
+	var e *oauth2.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	for _, known := range []error{
+		rotation.ErrUnknown, rotation.ErrExpired, rotation.ErrEnded, rotation.ErrReused, rotation.ErrMismatch, storage.ErrStale,
+	} {
+		if errors.Is(err, known) {
+			return errGrant.WithCause(err)
+		}
+	}
+	return nil
+}

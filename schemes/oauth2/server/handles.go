@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// KeepRequest stores an authorization request until its user decides. The error is an *oauth2.Error
+// if the request is too large to be stored. See Keep.
+func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q AuthorizationRequest, u SessionUser, ttl time.Duration) error {
+	data, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	return invalidRequest(s.Keep(r, handle, purpose, q.Client, data, u, ttl))
+}
+
+// Keep stores data of a client until the user of a page decides. handle is a NewText for the form of
+// the page, and purpose names the page. If many pages of the user wait, the oldest one like this is
+// dropped: its form is rejected as too old.
+func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []byte, u SessionUser, ttl time.Duration) error {
+	now := s.now()
+	return s.await(r, storage.AuthRequest{
+		Digest: storage.DigestOf(handle), Purpose: purpose, Client: client, Subject: u.Subject, Session: u.Session, Data: data, Created: now, Expires: now.Add(ttl),
+	})
+}
+
+// invalidRequest returns the error response for a request that cannot be stored, and every other
+// error unchanged.
+func invalidRequest(err error) error {
+	if errors.Is(err, storage.ErrInvalid) {
+		return errRequest.WithCause(err)
+	}
+	return err
+}
+
+// Take consumes a handle of that prefix and purpose and returns what it stands for. The handle
+// must have been created for the same user and session; otherwise the error is an *oauth2.Error
+// with status 403, and the handle stays valid. It returns storage.ErrNotFound for a handle that
+// is unknown, expired or used. Any other error is a fault.
+func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
+	if !tokentext.Valid(prefix, handle) {
+		return storage.AuthRequest{}, storage.ErrNotFound
+	}
+	d := storage.DigestOf(handle)
+	a, err := s.store.AuthRequestByDigest(ctx, d)
+	if err != nil {
+		return a, err
+	}
+	if a.Purpose != purpose || a.Subject != u.Subject || a.Session != u.Session {
+		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page was made for somebody else, or for another login.", NoRedirect: true}
+	}
+	if err := s.store.TakeAuthRequest(ctx, d); err != nil {
+		return a, err
+	}
+	if a.Expired(s.now()) {
+		return a, storage.ErrNotFound
+	}
+	return a, nil
+}

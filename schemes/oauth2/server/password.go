@@ -1,0 +1,50 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// byPassword issues tokens for a user's name and password (RFC 6749, section 4.3). The epoch is
+// the one that was read before the password was verified, so a concurrent change of the account
+// invalidates the grant.
+func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, error) {
+	name, password := x.form.Get("username"), x.form.Get("password")
+	if name == "" || password == "" {
+		return tokenResponse{}, oauth2.NewError("invalid_request", "The username or the password is missing.")
+	}
+	scopes, err := s.scopesOf(x.form.Get("scope"), x.client.Scopes, x.client.Default)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	login, err := audit.Call("server.Options.InsecurePasswordGrant", func() (authn.Login, error) {
+		return s.opts.InsecurePasswordGrant.CheckPassword(x.request, name, password)
+	})
+	var refused *authn.Error
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:
+		return tokenResponse{}, err
+	case errors.As(err, &refused):
+		return tokenResponse{}, errGrant.WithCause(err)
+	case err != nil:
+		return tokenResponse{}, err
+	}
+	if err := s.verifyProof(ctx, x.proof); err != nil {
+		return tokenResponse{}, err
+	}
+	a, err := s.begin(ctx, x, newGrant{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch}, resource: resource})
+	if errors.Is(err, storage.ErrStale) {
+		return tokenResponse{}, errGrant.WithCause(err)
+	}
+	return a, err
+}

@@ -1,0 +1,232 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// AuthorizationRequest is a checked authorization request. It can be stored as JSON and
+// continued: see Server.ContinueRequest.
+type AuthorizationRequest struct {
+	Client      string   `json:"client"`
+	RedirectURI string   `json:"redirect_uri"` // as sent; "" if the request has none
+	State       string   `json:"state,omitempty"`
+	Challenge   string   `json:"challenge,omitempty"`
+	Nonce       string   `json:"nonce,omitempty"`
+	Confirm     string   `json:"confirm,omitempty"` // thumbprint of the key that the code is bound to
+	Scopes      []string `json:"scopes"`
+	Resource    []string `json:"resource,omitempty"`
+	// Implicit is set for the response type "token".
+	Implicit bool `json:"implicit,omitempty"`
+	// Prompt is "none", "login", "consent", or "".
+	Prompt string `json:"prompt,omitempty"`
+	// MaxAge is the longest time since the user's login; negative for no limit.
+	MaxAge time.Duration `json:"max_age"`
+	// Hint is the subject of the "id_token_hint"; "" for none.
+	Hint string `json:"hint,omitempty"`
+	// Consents is set if the prompt has "consent" beside "login".
+	Consents bool `json:"consents,omitempty"`
+
+	// To is the address that the response is sent to; "" if there is none to be trusted.
+	To string `json:"-"`
+	// Registered is the client's present record.
+	Registered storage.Client `json:"-"`
+	// Pushed is the digest of a pushed request, to be consumed when the user is asked, and
+	// PushedAt when it was pushed. Zero for others.
+	Pushed   storage.Digest `json:"-"`
+	PushedAt time.Time      `json:"-"`
+}
+
+const (
+	// MaxState is the length limit of a state, in bytes.
+	MaxState = 4096
+	// requestURI begins the name of a pushed request (RFC 9126, section 2.2).
+	requestURI = "urn:ietf:params:oauth:request_uri:"
+	// parPrefix begins its text, parTTL is its lifetime.
+	parPrefix = "vpa"
+	parTTL    = time.Minute
+
+	purposePushed = "pushed"
+)
+
+// ParseRequest checks an authorization request (RFC 6749, section 4.1.1, RFC 7636, RFC 8707, RFC
+// 9126) whose parameters passed oauth2.CheckParameters. An *oauth2.Error belongs on a page if
+// NoRedirect is set, and is sent to the request's To otherwise. Any other error is a fault.
+//
+// The result is valid as far as it goes even with an error: pass it to Redirect.
+func (s *Server) ParseRequest(ctx context.Context, v url.Values) (AuthorizationRequest, error) {
+	q := AuthorizationRequest{MaxAge: -1}
+	var err error
+	if q.Registered, err = s.store.ClientByID(ctx, v.Get("client_id")); errors.Is(err, storage.ErrNotFound) || err == nil && q.Registered.Disabled {
+		return q, oauth2.PageError("The client is unknown.")
+	} else if err != nil {
+		return q, err
+	}
+	q.Client = q.Registered.ID
+	if uri := v.Get("request_uri"); strings.HasPrefix(uri, requestURI) {
+		return s.pushedRequest(ctx, q, uri)
+	}
+	q.RedirectURI = v.Get("redirect_uri")
+	switch {
+	case q.RedirectURI != "" && oauth2.MatchRedirect(q.Registered, q.RedirectURI):
+		q.To = q.RedirectURI
+	case q.RedirectURI == "" && len(q.Registered.RedirectURIs) == 1:
+		q.To = q.Registered.RedirectURIs[0]
+	default:
+		return q, oauth2.PageError("The redirect_uri is missing, or the client did not register it.")
+	}
+	if len(v.Get("state")) > MaxState || len(v.Get("nonce")) > storage.MaxIDLen {
+		return q, oauth2.NewError("invalid_request", "The state or the nonce is too long.")
+	}
+	q.State, q.Nonce = v.Get("state"), v.Get("nonce")
+	return s.rest(ctx, q, v)
+}
+
+// rest checks the parameters whose errors may be sent to the redirect URI.
+func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values) (AuthorizationRequest, error) {
+	grant, mode := oauth2.AuthorizationCode, "query"
+	if q.Implicit = s.opts.InsecureImplicitGrant && v.Get("response_type") == "token"; q.Implicit {
+		grant, mode = oauth2.Implicit, "fragment"
+	}
+	switch {
+	case v.Has("request"):
+		return q, oauth2.NewError("request_not_supported", "Request objects are not supported.")
+	case v.Has("request_uri"):
+		return q, oauth2.NewError("request_uri_not_supported", "A request_uri must be a pushed one.")
+	case v.Get("response_type") == "":
+		return q, oauth2.NewError("invalid_request", "The response_type is missing.")
+	case v.Get("response_type") != "code" && !q.Implicit:
+		return q, oauth2.NewError("unsupported_response_type", "The response type is not supported.")
+	case !slices.Contains(q.Registered.Grants, grant):
+		return q, errUnauthorized
+	case v.Get("response_mode") != "" && v.Get("response_mode") != mode:
+		return q, oauth2.NewError("invalid_request", "The response mode is not supported.")
+	}
+	var err error
+	if !q.Implicit {
+		err = s.challenge(&q, v)
+	}
+	if err != nil {
+		return q, err
+	}
+	if s.apiOpts.DPoP != nil {
+		if q.Confirm = v.Get("dpop_jkt"); q.Confirm != "" && !syntax.IsSHA256(q.Confirm) {
+			return q, oauth2.NewError("invalid_request", "The dpop_jkt is no thumbprint.")
+		}
+	}
+	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.Registered.Scopes, q.Registered.Default); err != nil {
+		return q, err
+	}
+	if q.Resource, err = resourcesOf(oauth2.Form{Values: v}, s.mayName(q.Registered), nil); err != nil {
+		return q, err
+	}
+	if text := v.Get("id_token_hint"); text != "" && s.extended.IDTokens != nil {
+		h, err := s.extended.IDTokens.ReadHint(ctx, text)
+		var refused *oauth2.Error
+		switch {
+		case errors.As(err, &refused), err == nil && h.Client != q.Client:
+			return q, oauth2.NewError("login_required", "The id_token_hint is no ID token of this client.").WithCause(err)
+		case err != nil:
+			return q, err
+		}
+		q.Hint = h.Subject
+	}
+	switch q.Prompt = v.Get("prompt"); q.Prompt {
+	case "", "none", "login", "consent":
+	case "login consent", "consent login":
+		q.Prompt, q.Consents = "login", true
+	default:
+		return q, oauth2.NewError("invalid_request", "The prompt is unknown, or combines none with others.")
+	}
+	if text := v.Get("max_age"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return q, oauth2.NewError("invalid_request", "The max_age is no number of seconds.")
+		}
+		q.MaxAge = time.Duration(min(n, math.MaxInt64/int64(time.Second))) * time.Second
+	}
+	return q, nil
+}
+
+// challenge checks the PKCE parameters: only S256 is accepted (RFC 9700, section 2.1.1).
+func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
+	q.Challenge = v.Get("code_challenge")
+	method := v.Get("code_challenge_method")
+	switch {
+	case q.Challenge == "" && method != "":
+		return oauth2.NewError("invalid_request", "A code_challenge_method without a code_challenge.")
+	case q.Challenge == "" && (q.Registered.Public() || !s.opts.InsecureOptionalPKCE):
+		return oauth2.NewError("invalid_request", "A code_challenge is needed.")
+	case q.Challenge == "":
+		return nil
+	case method != "S256":
+		return oauth2.NewError("invalid_request", "The code_challenge_method is not S256.")
+	}
+	if !syntax.IsSHA256(q.Challenge) {
+		return oauth2.NewError("invalid_request", "The code_challenge is none of S256.")
+	}
+	return nil
+}
+
+// pushedRequest returns the request that a client pushed. It is consumed when the user is asked.
+func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri string) (AuthorizationRequest, error) {
+	text := strings.TrimPrefix(uri, requestURI)
+	unknown := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri is unknown, was used, or has expired."))
+	if !tokentext.Valid(parPrefix, text) {
+		return q, unknown
+	}
+	d := storage.DigestOf(text)
+	a, err := s.store.AuthRequestByDigest(ctx, d)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return q, unknown
+	case err != nil:
+		return q, err
+	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()):
+		return q, unknown
+	}
+	client := q.Registered
+	if err := json.Unmarshal(a.Data, &q); err != nil {
+		return q, err
+	}
+	q.Registered, q.Pushed, q.PushedAt = client, d, a.Created
+	if !q.addressed() {
+		return q, oauth2.PageError("The redirect_uri is not registered any more.")
+	}
+	return q, nil
+}
+
+// ContinueRequest returns a stored request of a client. The error is an *oauth2.Error for a page
+// if the client was deleted, disabled, or lost the redirect URI meanwhile, and a fault otherwise.
+func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte) (q AuthorizationRequest, err error) {
+	if err := json.Unmarshal(data, &q); err != nil {
+		return q, err
+	}
+	q.Registered, err = s.store.ClientByID(ctx, client)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && (q.Registered.Disabled || !q.addressed()) {
+		return q, oauth2.PageError("The client is unknown.")
+	}
+	return q, err
+}
+
+// addressed sets the address that the response to a stored request is sent to, and reports
+// whether the client still has it.
+func (q *AuthorizationRequest) addressed() bool {
+	q.To = q.RedirectURI
+	if q.To == "" && len(q.Registered.RedirectURIs) == 1 {
+		q.To = q.Registered.RedirectURIs[0]
+	}
+	return oauth2.MatchRedirect(q.Registered, q.To)
+}

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// mayName returns the resources that a client may request tokens for: the application's own
+// API, which every client may name, and those that it is registered for. storage.Client.Serves is
+// a different right.
+func (s *Server) mayName(c storage.Client) []string { return s.withAudience(c.Resources) }
+
+// granted returns the resources that a grant covers. A grant that named none is for this
+// application's API, so naming that one does not widen it.
+func (s *Server) granted(resource []string) []string {
+	if len(resource) > 0 {
+		return resource
+	}
+	return s.withAudience(nil)
+}
+
+func (s *Server) withAudience(list []string) []string {
+	if s.apiOpts.Audience == "" || slices.Contains(list, s.apiOpts.Audience) {
+		return list
+	}
+	return append([]string{s.apiOpts.Audience}, list...)
+}
+
+// resourcesOf returns the resources that a request names, all of which must be among allowed,
+// in the spelling of allowed; if it names none, otherwise.
+func resourcesOf(f oauth2.Form, allowed, otherwise []string) ([]string, error) {
+	named := f.Values["resource"]
+	if len(named) == 0 {
+		return otherwise, nil
+	}
+	if len(named) > len(allowed) { // so one is not among them, or is there twice
+		return nil, errTarget
+	}
+	list := make([]string, len(named))
+	for i, uri := range named {
+		at := indexOfResource(allowed, uri)
+		if at < 0 || slices.Contains(list[:i], allowed[at]) {
+			return nil, errTarget
+		}
+		list[i] = allowed[at]
+	}
+	return list, nil
+}
+
+// indexOfResource finds a resource, byte for byte or else after the normalization of scheme,
+// host, default port and empty path (RFC 3986 sections 6.2.2 and 6.2.3).
+func indexOfResource(allowed []string, uri string) int {
+	if i := slices.Index(allowed, uri); i >= 0 {
+		return i
+	}
+	want, ok := syntax.NormalURI(uri)
+	if !ok {
+		return -1
+	}
+	return slices.IndexFunc(allowed, func(one string) bool {
+		got, ok := syntax.NormalURI(one)
+		return ok && got == want
+	})
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Revoke returns the revocation endpoint (RFC 7009): POST of a form with "token", answered with
+// 200 whether the token existed or not. An access or refresh token of a grant revokes the whole
+// grant. A token of another client stays valid. A store failure is 503, and the token is still
+// valid then. "token_type_hint" is ignored.
+func (s *Server) Revoke() http.Handler {
+	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.revoke(w, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusOK)
+	}))
+}
+
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
+	c, text, err := s.tokenRequest(w, r)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	switch {
+	case !tokentext.HasPrefix(refreshPrefix, text):
+		return s.revokeAccess(ctx, c, text)
+	case tokentext.Valid(refreshPrefix, text):
+		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
+		switch {
+		case errors.Is(err, rotation.ErrMismatch):
+			s.Notify(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
+			return nil
+		case errors.Is(err, rotation.ErrUnknown):
+			return nil
+		case err != nil:
+			return err
+		}
+		s.Notify(ctx, Event{Revoked, st.Family.Client, st.Family.Subject, st.Family.ID})
+	}
+	return nil
+}
+
+func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string) error {
+	st, err := s.api.Lookup(ctx, text)
+	a := st.Access
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case a.Client != c.ID:
+		s.Notify(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
+		return nil
+	case a.Family != "":
+		err = s.rotator.EndFamily(ctx, a.Family)
+	case a.Digest.IsZero(): // a signed one: blocked until it has expired everywhere
+		err = s.store.Block(ctx, a.Expires.Add(oauth2.Leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
+	default:
+		if err = s.store.DropAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
+			err = nil // it was revoked concurrently
+		}
+	}
+	if err == nil {
+		s.Notify(ctx, Event{Revoked, a.Client, a.Subject, a.Family})
+	}
+	return err
+}
+
+// tokenRequest reads a request about one token, of an authenticated client.
+func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (storage.Client, string, error) {
+	f, err := oauth2.ReadForm(w, r)
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	c, err := s.client(r, f)
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	text := f.Get("token")
+	if text == "" {
+		return storage.Client{}, "", oauth2.NewError("invalid_request", "The token is missing.")
+	}
+	return c, text, nil
+}

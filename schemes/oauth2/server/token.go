@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Token returns the token endpoint (RFC 6749, section 3.2): POST of a form with "grant_type" and
+// the parameters of the grant. It reads the client's own credentials, so mount it outside the
+// chain. Errors are those of RFC 6749, section 5.2. A store failure is 503; the client can then
+// send the same request again.
+//
+//   - authorization_code: "code", "redirect_uri" if the authorization request had one,
+//     "code_verifier". A code is exchanged once. A wrong verifier invalidates it, and a second use
+//     revokes the grant.
+//   - refresh_token: "refresh_token", and "scope" to narrow the scopes. A repetition within
+//     oauth2.Options.Grace gets the same response; reuse of an older token revokes the grant.
+//   - client_credentials: "scope". The token has no user.
+//   - oauth2.DeviceCode: "device_code", repeated until the user decides (RFC 8628, section 3.5).
+//     It is exchanged once. See DeviceAuthorization.
+//
+// Cheap checks come first: the form, the client, the grant. The signature of a proof is
+// verified, and its use recorded, when the grant turned out to be valid.
+//
+// With oauth2.Options.DPoP a proof in the header "DPoP" binds the access token, and a public
+// client's refresh token, to its key (RFC 9449). A client must prove the same key to refresh, or
+// to exchange a code that is bound by "dpop_jkt".
+//
+// "resource" (RFC 8707) may come several times, and narrows what the token is for.
+func (s *Server) Token() http.Handler {
+	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, key, err := s.token(w, r)
+		s.apiOpts.DPoP.SetNonce(w.Header())
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		data := s.frame.members(a)
+		data["token_type"] = typeOf(key)
+		oauth2.WriteJSON(w, http.StatusOK, data)
+	}))
+}
+
+// token returns the response to a token request, and the thumbprint of the key that the access
+// token is bound to.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse, key string, err error) {
+	f, err := oauth2.ReadForm(w, r)
+	if err != nil {
+		return a, "", err
+	}
+	c, err := s.client(r, f)
+	if err != nil {
+		return a, "", err
+	}
+	grant := f.Get("grant_type")
+	device := grant == oauth2.DeviceCode && s.opts.Keys != nil // which the frame does not know
+	switch {
+	case grant == "":
+		return a, "", oauth2.NewError("invalid_request", "The grant_type is missing.")
+	case !device && !s.frame.knows(grant):
+		return a, "", errUnsupported
+	case !slices.Contains(c.Grants, grant), grant == oauth2.ClientCredentials && c.Public():
+		return a, "", errUnauthorized
+	}
+	p, err := s.readProof(r, s.URL(s.opts.Endpoints.Token))
+	switch {
+	case err != nil:
+		return a, "", err
+	case p.Key == "" && s.opts.RequireDPoP:
+		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is needed.")
+	}
+	x := exchange{request: r, client: c, form: f, source: s.source(r), key: p.Key, proof: p}
+	if device {
+		a, err = s.exchangeDevice(r.Context(), x)
+	} else {
+		a, err = s.frame.exchange(r, grant, x)
+	}
+	return a, p.Key, err
+}
+
+// exchange is a token request whose client is authenticated.
+type exchange struct {
+	request *http.Request
+	client  storage.Client
+	form    oauth2.Form
+	source  string     // the address that it comes from
+	key     string     // thumbprint of the key of its proof (RFC 9449); "" for none
+	proof   dpop.Proof // to be verified before anything is issued or used up
+}
+
+// refreshKey is the key that refresh tokens are bound to: only those of public clients. Those of
+// a confidential client are bound to its authentication (RFC 9449, section 5).
+func (x exchange) refreshKey() string {
+	if x.client.Public() {
+		return x.key
+	}
+	return ""
+}
+
+// tokenResponse is what an exchange issues. A family keeps it encrypted, to repeat it.
+type tokenResponse struct {
+	Access  string    `json:"a"`
+	Expires time.Time `json:"e"`
+	Refresh string    `json:"r,omitempty"`
+	Scopes  []string  `json:"s,omitempty"`
+	ID      string    `json:"i,omitempty"` // the ID token
+}
+
+// exchange exchanges what the request has for tokens. It is called by the frame.
+func (s *Server) exchange(ctx context.Context, grant string, x exchange) (tokenResponse, error) {
+	switch grant {
+	case oauth2.AuthorizationCode:
+		return s.exchangeCode(ctx, x)
+	case oauth2.RefreshToken:
+		return s.refresh(ctx, x)
+	case oauth2.ClientCredentials:
+		return s.clientCredentials(ctx, x)
+	case oauth2.Password:
+		return s.byPassword(ctx, x)
+	}
+	return tokenResponse{}, errUnsupported
+}
+
+// typeOf is the "token_type" of a token, by the key that it is bound to.
+func typeOf(key string) string {
+	if key == "" {
+		return "Bearer"
+	}
+	return "DPoP"
+}
+
+// ignored reports a scope that every client may request and that grants nothing.
+func (s *Server) ignored(scope string) bool {
+	_, own := s.opts.Scopes[scope]
+	return !own && slices.Contains(s.extended.IgnoredScopes, scope)
+}
+
+// scopesOf returns the scopes that a client requests: the set that text names, which must all be
+// among allowed; otherwise, if it names none. It stops at the first scope that is not allowed, so
+// that a long text costs little.
+func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	if len(text) > storage.MaxScopes {
+		return nil, errScope
+	}
+	list, named := []string{}, false
+	for name := range strings.SplitSeq(text, " ") {
+		if name == "" {
+			continue
+		}
+		named = true
+		if s.ignored(name) || slices.Contains(list, name) {
+			continue
+		}
+		if _, ok := s.opts.Scopes[name]; !ok || !slices.Contains(allowed, name) {
+			return nil, errScope
+		}
+		list = append(list, name)
+	}
+	if !named {
+		return nil, errScope
+	}
+	return list, nil
+}
+
+// clientCredentials issues a token to a client for itself (RFC 6749, section 4.4). There is no
+// refresh token, because the client can request another one at any time.
+func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenResponse, error) {
+	scopes, err := s.scopesOf(x.form.Get("scope"), x.client.Scopes, x.client.Default)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	if err := s.verifyProof(ctx, x.proof); err != nil {
+		return tokenResponse{}, err
+	}
+	if err := s.admitOwn(ctx, x.client); err != nil {
+		return tokenResponse{}, err
+	}
+	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})
+	switch {
+	case errors.Is(err, storage.ErrStale):
+		return a, errClient.WithCause(errors.New("client was disabled or deleted concurrently"))
+	case err != nil:
+		return a, err
+	}
+	s.Notify(ctx, Event{Kind: Granted, Client: x.client.ID})
+	return a, nil
+}
+
+// access issues an access token of a family, or one without. An opaque token is stored, a signed
+// one is not.
+func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, error) {
+	id, err := s.id()
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	now := s.now()
+	expires := now.Add(s.opts.AccessTTL)
+	if !f.Expires.IsZero() && expires.After(f.Expires) {
+		expires = f.Expires
+	}
+	if f.Scopes == nil {
+		f.Scopes = []string{} // a client is always scope-limited
+	}
+	a := storage.AccessToken{
+		ID: id, Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
+		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, Created: now, Expires: expires,
+	}
+	if s.apiOpts.SignedAccess != nil {
+		a.Expires = expires.Truncate(time.Second)
+		text, err := s.signAccess(ctx, a)
+		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes}, err
+	}
+	text, err := s.text(oauth2.AccessPrefix)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	a.Digest = storage.DigestOf(text)
+	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes}, s.store.CreateAccess(ctx, a)
+}
