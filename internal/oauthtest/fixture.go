@@ -142,6 +142,7 @@ func ChallengeOf(v string) string {
 // without, "other" with a secret of its own, "api", which introspects.
 type World struct {
 	*Server
+	front   *authn.Middleware
 	T       testing.TB
 	DB      *Faulty
 	Elapsed atomic.Int64 // microseconds after the beginning
@@ -312,5 +313,19 @@ func (w *World) Status(token string) int {
 func (w *World) Identity(token string) (authn.Identity, error) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
-	return authn.Chain{w.Scheme()}.Authenticate(r)
+	id, _, err := w.through().Explain(r)
+	if err == nil && !id.Authenticated() {
+		err = authn.ErrNoCredentials
+	}
+	return id, err
+}
+
+// through is a middleware in front of the server, which keeps identities.
+func (w *World) through() *authn.Middleware {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.front == nil {
+		w.front = authn.New(authn.Chain{w.Scheme()}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil))})
+	}
+	return w.front
 }

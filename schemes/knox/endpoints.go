@@ -114,12 +114,11 @@ func (s *Scheme) logout(end func(*http.Request, authn.Identity) error) http.Hand
 		if err != nil {
 			return err
 		}
-		d := storage.DigestOf(text)
-		k, err := s.identify(r.Context(), &d, s.opts.Clock())
+		id, _, _, err := s.identify(r.Context(), storage.DigestOf(text), s.opts.Clock())
 		if err != nil {
 			return err
 		}
-		if err := end(r, k.identity); err != nil {
+		if err := end(r, id); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)

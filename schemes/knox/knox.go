@@ -26,7 +26,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -96,7 +95,6 @@ type Scheme struct {
 	opts      Options
 	bearer    bool
 	challenge string
-	recall    recall.Table[known]
 	clock     func() time.Time // as given: nil is the system's
 	elapsed   *elapsed.Clock
 	pause     atomic.Int64 // until then, by elapsed, no use is written

@@ -56,13 +56,16 @@ func (s *Scheme) credential(r *http.Request) (text string, bound bool, err error
 // An unknown, revoked, expired or foreign token and a disabled account are rejected with the
 // same answer; the log has the reason.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(s.authenticate(r, ""))
+	return s.authenticate(r, "")
 }
 
-// Share implements authn.Sharer. Over a store that caches its answers (package cached) the
-// identities of opaque bearer tokens are shared.
-func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, func(r *http.Request) (*authn.Identity, error) { return s.authenticate(r, "") }
+// Presented implements authn.Keeper: over a store that gives leases (package cached), the
+// middleware keeps the identities of opaque bearer tokens.
+func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	if text = authn.RawCredentials(r, "Bearer"); !tokentext.Fits(AccessPrefix, text) {
+		return "", false
+	}
+	return text, false
 }
 
 // At returns the scheme for an endpoint that is not part of the API. url is the address of the
@@ -77,81 +80,57 @@ type endpoint struct {
 
 // Authenticate implements authn.Authenticator.
 func (e endpoint) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(e.authenticate(r, e.url))
-}
-
-// known is the identity of a token, in one allocation.
-type known struct {
-	identity authn.Identity
-	state    storage.AccessState
-	account  storage.Loaded
+	return e.authenticate(r, e.url)
 }
 
 // authenticate is Authenticate for an endpoint with that address in proofs; "" for the API.
-func (s *Scheme) authenticate(r *http.Request, endpoint string) (*authn.Identity, error) {
-	var d storage.Digest
-	seen := authn.Presented(r, "Bearer")
-	if tokentext.Fits(AccessPrefix, seen) {
-		d = storage.DigestOf(seen)
-		if k, now := s.recall.GetNow(r.Context(), &d, s.clock); k != nil && !k.state.Access.Expired(now) {
-			return &k.identity, nil
-		}
-	}
+func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity, error) {
 	text, bound, err := s.credential(r)
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
-	k := new(known)
-	k.state, err = s.Lookup(r.Context(), text)
+	st, err := s.Lookup(r.Context(), text)
 	switch {
 	case errors.Is(err, errForeign):
-		return nil, s.unrecognized
+		return authn.Identity{}, s.unrecognized
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, s.invalid.With(err)
+		return authn.Identity{}, s.invalid.With(err)
 	case err != nil:
-		return nil, err
+		return authn.Identity{}, err
 	}
-	now := s.now()
-	if err := inactive(&k.state, now); err != nil {
-		return nil, s.invalid.With(err)
+	if err := s.Inactive(&st); err != nil {
+		return authn.Identity{}, s.invalid.With(err)
 	}
-	a := &k.state.Access
+	a := st.Access
 	switch {
 	case bound != (a.Confirm != ""):
-		return nil, s.invalid.With(errors.New("token binding does not match the Authorization scheme (Bearer or DPoP)"))
+		return authn.Identity{}, s.invalid.With(errors.New("token binding does not match the Authorization scheme (Bearer or DPoP)"))
 	case len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
-		return nil, s.invalid.With(errors.New("for another resource"))
+		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
 	}
 	if bound {
 		if err := s.possessed(r, endpoint, text, a.Confirm); err != nil {
-			return nil, err
+			return authn.Identity{}, err
 		}
 	}
 	if !a.Digest.IsZero() { // not for signed tokens, since it would cost a write for each
-		if err := s.Used(r.Context(), a); err != nil {
-			return nil, err
+		if err := s.Used(r.Context(), &a); err != nil {
+			return authn.Identity{}, err
 		}
 	}
-	id := &k.identity
-	*id = authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
+	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, Expires: a.Expires}
 	if id.Scopes == nil {
 		id.Scopes = []string{}
 	}
 	if a.Subject != "" {
-		if id.User, err = s.user(r.Context(), k.account.SetScoped(k.state.User, s.perms)); err != nil {
-			return nil, err
+		if id.User, err = s.user(r.Context(), st.User.WithScopedPermissions(s.perms)); err != nil {
+			return authn.Identity{}, err
 		}
 	}
-	lease := k.state.User.LeaseOf(s.store)
-	if lease != nil && !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
-		var account authn.User
-		if a.Subject != "" {
-			account = id.User.(*storage.User).CloneUser().(*storage.User)
-		}
-		*id = id.ForHandlers(account, a.CloneCredential())
-		s.recall.Put(&d, lease, k)
+	if bound || s.opts.User != nil && a.Subject != "" { // a proof is for one request, and the application returns its account for each
+		return id, nil
 	}
-	return id, nil
+	return id.Kept(s, authn.Keep{Lease: st.User.LeaseOf(s.store), Clock: s.clock}), nil
 }
 
 func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {

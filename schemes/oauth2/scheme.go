@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
@@ -67,7 +66,6 @@ type Scheme struct {
 	opts    Options
 	clock   func() time.Time // as given: nil is the system's
 	rotator *rotation.Rotator
-	recall  recall.Table[known]
 
 	invalid      *authn.Error // every rejected access token gets this
 	unrecognized error

@@ -125,7 +125,6 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	if old != nil {
 		err := s.rows.EndSession(r.Context(), old.Digest)
-		s.drop(old.text)
 		switch {
 		case err == nil:
 			s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.Subject, SessionID: old.ID, Count: 1})

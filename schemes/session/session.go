@@ -31,7 +31,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -128,7 +127,6 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 type Scheme struct {
 	frame
 	rows    Rows
-	recall  recall.Table[row]
 	elapsed *elapsed.Clock
 	pause   atomic.Int64 // until then, by elapsed, no use is written
 

@@ -27,7 +27,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -80,7 +79,6 @@ type Scheme struct {
 	opts      Options
 	bearer    bool
 	challenge string
-	recall    recall.Table[known]
 
 	invalid      *authn.Error // every refused token looks like this
 	unrecognized error
@@ -159,76 +157,52 @@ func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
 // An unknown, revoked or outdated token, one whose master key left the ring, and
 // a disabled account are refused alike; the reason goes to the log (RULES C6).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(s.authenticate(r))
-}
-
-// Share implements authn.Sharer. Over a store that keeps answers (package
-// cached) identities are shared.
-func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, s.authenticate
-}
-
-func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
-	var d storage.Digest
-	seen := authn.Presented(r, s.opts.Keyword)
-	if s.fits(seen) {
-		d = storage.DigestOf(seen)
-		if k := s.recall.Get(r.Context(), &d); k != nil && s.ring.Has(k.token.KeyID) {
-			return &k.identity, nil
-		}
-	}
 	text, err := authn.Credentials(r, s.opts.Keyword, "token")
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
 	if !s.isToken(text) {
 		if s.opts.Format == Prefixed && tokentext.HasPrefix(s.opts.Prefix, text) {
-			return nil, s.invalid.With(errors.New("malformed"))
+			return authn.Identity{}, s.invalid.With(errors.New("malformed"))
 		}
-		return nil, s.unrecognized
+		return authn.Identity{}, s.unrecognized
 	}
-	if text != seen {
-		d = storage.DigestOf(text)
-	}
-	return s.identify(r.Context(), &d)
+	return s.identify(r.Context(), storage.DigestOf(text))
 }
 
-// known is whom a token belongs to, in one allocation.
-type known struct {
-	identity authn.Identity
-	token    storage.StaticToken
-	account  storage.Loaded
+// Presented implements authn.Keeper: over a store that gives leases (package cached), identities
+// are kept.
+func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	if text = authn.RawCredentials(r, s.opts.Keyword); !s.fits(text) {
+		return "", false
+	}
+	return text, false
 }
 
-func (s *Scheme) identify(ctx context.Context, d *storage.Digest) (*authn.Identity, error) {
-	t, u, err := s.store.StaticTokenByDigest(ctx, *d)
+func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity, error) {
+	t, u, err := s.store.StaticTokenByDigest(ctx, d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, s.invalid.With(err)
+		return authn.Identity{}, s.invalid.With(err)
 	case err != nil:
-		return nil, err
+		return authn.Identity{}, err
 	case !u.Active:
-		return nil, s.invalid.With(errors.New("account disabled"))
+		return authn.Identity{}, s.invalid.With(errors.New("account disabled"))
 	case t.Epoch != u.Epoch:
-		return nil, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
+		return authn.Identity{}, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
 	case !s.ring.Has(t.KeyID):
-		return nil, s.invalid.With(errors.New("its master key left the ring"))
+		return authn.Identity{}, s.invalid.With(errors.New("its master key left the ring"))
 	}
-	k := &known{token: t}
-	k.identity = authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &k.token}
-	account := k.account.Set(u, s.perms)
-	if s.opts.User != nil {
-		if k.identity.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) }); err != nil {
-			return nil, err
+	account := u.WithPermissions(s.perms)
+	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
+	if s.opts.User != nil { // the application makes its account for each request
+		id.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) })
+		if err != nil {
+			return authn.Identity{}, err
 		}
-		return &k.identity, nil
+		return id, nil
 	}
-	k.identity.User = account
-	if lease := u.LeaseOf(s.store); lease != nil {
-		k.identity = k.identity.ForHandlers(account.CloneUser().(*storage.User), k.token.CloneCredential())
-		s.recall.Put(d, lease, k)
-	}
-	return &k.identity, nil
+	return id.Kept(s, authn.Keep{Lease: u.LeaseOf(s.store), Clock: s.opts.Clock}), nil
 }
 
 // fits reports whether text has the length of a token and, if tokens have one, the prefix.
