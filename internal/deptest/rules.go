@@ -29,7 +29,7 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/rotation", "internal/tokentext", "internal/elapsed", "internal/params"}
+	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/rotation", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
 	serverDeps = append([]string{"authn/throttle", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
@@ -64,14 +64,14 @@ var rules = []rule{
 	{"schemes/jwt", []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
-	{"schemes/oauth2/internal/page", []string{"authn", "internal/params"}},
+	{"schemes/oauth2/internal/page", []string{"authn", "internal/bounded", "internal/elapsed", "internal/params"}},
 	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
 	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
 	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/internal/syntax", nil},
-	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed"}},
-	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/tokentext", "internal/elapsed", "internal/params"}},
+	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed", "internal/flight"}},
+	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
 	{"schemes/token", []string{"authn", "authn/audit", "storage", "keys", "internal/loginform", "internal/tokentext", "internal/elapsed", "internal/params"}},
 	{"schemes/knox", []string{"authn", "authn/audit", "storage", "internal/loginform", "internal/tokentext", "internal/elapsed", "internal/params"}},
 	{"internal/comparison", []string{anything}},

@@ -103,7 +103,7 @@ func (w *World) Calls(keyword, token string, proofs ...string) *httptest.Respons
 		r.Header.Add("DPoP", p)
 	}
 	rec := httptest.NewRecorder()
-	w.Through().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	w.through().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id := authn.FromContext(r.Context()); !id.Authenticated() {
 			w.WriteHeader(http.StatusTeapot)
 		}

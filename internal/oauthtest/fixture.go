@@ -313,15 +313,15 @@ func (w *World) Status(token string) int {
 func (w *World) Identity(token string) (authn.Identity, error) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
-	id, _, err := w.Through().Explain(r)
+	id, _, err := w.through().Explain(r)
 	if err == nil && !id.Authenticated() {
 		err = authn.ErrNoCredentials
 	}
 	return id, err
 }
 
-// Through is a middleware in front of the scheme, which keeps identities.
-func (w *World) Through() *authn.Middleware {
+// through is a middleware in front of the server, which keeps identities.
+func (w *World) through() *authn.Middleware {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.front == nil {

@@ -98,8 +98,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 	case err != nil:
 		return authn.Identity{}, err
 	}
-	now := s.now()
-	if err := inactive(&st, now); err != nil {
+	if err := s.Inactive(&st); err != nil {
 		return authn.Identity{}, s.invalid.With(err)
 	}
 	a := st.Access
@@ -128,7 +127,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 			return authn.Identity{}, err
 		}
 	}
-	if bound || s.opts.User != nil && a.Subject != "" { // a proof is for one request, and the application makes its account for each
+	if bound || s.opts.User != nil && a.Subject != "" { // a proof is for one request, and the application returns its account for each
 		return id, nil
 	}
 	return id.Kept(s, authn.Keep{Lease: st.User.LeaseOf(s.store), Clock: s.clock}), nil
