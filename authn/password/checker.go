@@ -222,38 +222,6 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	return login, u, nil
 }
 
-// canonical returns the normal form of a name, or why it has none. Every name that has none is
-// counted as one account, which nobody has. The last error is a panic of the hook.
-func (c *Checker) canonical(name string) (form string, refused, err error) {
-	if refused = storage.CheckID("user name", name); refused == nil {
-		form, refused, err = c.form(name)
-	}
-	if refused == nil && err == nil && form != name {
-		refused = storage.CheckID("user name", form)
-	}
-	if refused != nil {
-		form = "\x00no name"
-	}
-	return form, refused, err
-}
-
-// form calls Options.Canonical. Cached logins call it too, so it allocates nothing unless the
-// hook panics.
-func (c *Checker) form(name string) (form string, refused, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			form, err = audit.Call("password.Options.Canonical", func() (string, error) { panic(v) })
-		}
-	}()
-	form, refused = c.opts.Canonical(name)
-	return form, refused, nil
-}
-
-func (c *Checker) sleep(ctx context.Context, d time.Duration) error {
-	_, err := audit.Call("password.Options.Sleep", func() (any, error) { c.opts.Sleep(ctx, d); return nil, nil })
-	return err
-}
-
 // verify computes one hash for each form of the password, whoever it is. The error says that it
 // could not be decided.
 func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name string, nameErr error, password string) (v verdict, err error) {

@@ -40,11 +40,14 @@ var (
 // Read returns the fields' values in order. The error is an *authn.Error: 400
 // with a message for each field that is missing or wrong, 400 or 415 for a body
 // that can not be read, 413 for one that is too large, 405 for another method
-// than POST (with the Allow header set on w).
+// than POST (with the Allow header set on w), 403 for a form of another site's page.
 func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, authn.MethodNotAllowed(r.Method)
+	}
+	if err := crossSite(w, r); err != nil {
+		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {

@@ -21,11 +21,8 @@ const (
 // cors lets the pages of Options.Origins call an endpoint by a script: one that reads no
 // cookie and changes nothing of the page's user by itself. The authorization endpoint and the
 // pages are never such (RFC 9700 section 2.6). Errors have the same headers, so that a script
-// can read them.
+// can read them. A page of another origin that makes a browser send a form is refused.
 func (s *Server) cors(methods string, next http.Handler) http.Handler {
-	if len(s.opts.Origins) == 0 {
-		return next
-	}
 	everyone := slices.Contains(s.opts.Origins, anyOrigin)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -34,7 +31,13 @@ func (s *Server) cors(methods string, next http.Handler) http.Handler {
 		case everyone:
 			origin = anyOrigin
 		case origin == "" || origin == "null" || len(r.Header["Origin"]) > 1 || !slices.Contains(s.opts.Origins, origin):
-			h.Add("Vary", "Origin")
+			if len(s.opts.Origins) > 0 {
+				h.Add("Vary", "Origin")
+			}
+			if foreignForm(r) {
+				s.fail(w, r, &Error{Status: http.StatusForbidden, Code: "invalid_request", Description: "This request came from a page of another site."})
+				return
+			}
 			next.ServeHTTP(w, r)
 			return
 		default:
@@ -48,6 +51,13 @@ func (s *Server) cors(methods string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// foreignForm reports a request that a page of another site made a browser send without a
+// preflight request. Its answer is for nobody, but it would use up the limits of the visitor's
+// address. Clients that are no browsers send no Sec-Fetch-Site.
+func foreignForm(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.Header.Get("Sec-Fetch-Site") == "cross-site" && len(r.Header["Authorization"]) == 0 && len(r.Header["Dpop"]) == 0
 }
 
 // public lets pages of every origin read a document that says the same to everyone, and
