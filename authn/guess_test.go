@@ -2,6 +2,7 @@ package authn_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -189,6 +190,24 @@ func TestGuessableConcurrent(t *testing.T) {
 		if _, asked := g.from("192.0.2.1:1", password); asked {
 			t.Errorf("%s is not kept", password)
 		}
+	}
+}
+
+// What a wrong guess ended does not stay in memory.
+func TestGuessableSweeps(t *testing.T) {
+	table := must1(authn.NewTable(&authn.TableOptions{Entries: 16}))(t)
+	g := newGuessed(&authn.Options{Table: table})
+	g.good = func(text string) bool { return text != "wrong" }
+	for i := range 8 {
+		g.from("192.0.2.1:1", fmt.Sprint("right", i))
+	}
+	before := table.Usage().Entries
+	g.from("192.0.2.1:1", "wrong")
+	for i := range 8 { // four places each
+		g.from("192.0.2.2:1", fmt.Sprint("right", i))
+	}
+	if after := table.Usage().Entries; before < 5 || after > 8 {
+		t.Errorf("%d entries, %d before", after, before)
 	}
 }
 

@@ -63,6 +63,19 @@ func TestKeptIsComplete(t *testing.T) {
 	}
 }
 
+// What a scheme does to its own identity afterwards is not in what is kept.
+func TestKeptIsACopyOfTheSchemes(t *testing.T) {
+	k := newKeeper()
+	k.id.Scopes = []string{"read"}
+	var got authn.Identity
+	h := authn.New(k, nil).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = *authn.Peek(r.Context()) }))
+	ask(h, "GET", "/", "Authorization: x")
+	k.id.Roles[0], k.id.Scopes[0] = "admin", "all"
+	if ask(h, "GET", "/", "Authorization: x"); got.Roles[0] != "staff" || got.Scopes[0] != "read" || k.asked.Load() != 1 {
+		t.Errorf("%v %v", got.Roles, got.Scopes)
+	}
+}
+
 // A request that gets what is kept sees what it would see of its own.
 func TestKeptLooksTheSame(t *testing.T) {
 	type seen struct {

@@ -31,7 +31,7 @@ func TestLoginPanics(t *testing.T) {
 	db := memory.New(nil)
 	ring, err := keys.NewRing(keys.Generate())
 	must(t, err)
-	key, err := jose.NewSecret("k", jose.HS256, keys.Generate())
+	key, err := jose.NewSecret("k", jose.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(t, err)
 	signing, err := jose.NewRing(key)
 	must(t, err)

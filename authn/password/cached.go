@@ -9,7 +9,6 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,7 +124,7 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
 				login, err := k.login(r.Context(), u)
 				if lease := u.LeaseOf(k.store); err == nil && lease != nil && k.opts.User == nil {
-					login = login.Kept(k, k.keep(r, at.source, e, lease))
+					login = login.Kept(k, k.keep(at.source, e, lease))
 				}
 				return login, err
 			case err != nil && !errors.Is(err, storage.ErrNotFound):
@@ -146,22 +145,21 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 	}
 }
 
-// keep says for how long a hit can be used again: while the entry is there, for requests from
-// its address.
-func (k *cached) keep(r *http.Request, source netip.Addr, e entry, lease storage.Lease) authn.Keep {
-	remote := r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')+1] // with the colon before the port
-	direct := remote != "" && k.opts.Proxies.IsZero()
+// keep says for how long a hit can be used again: while the entry is there. The middleware gives it
+// only to requests of one address; the checker may know of more proxies.
+func (k *cached) keep(source netip.Addr, e entry, lease storage.Lease) authn.Keep {
 	l := &entryLease{Lease: lease, elapsed: k.elapsed, ends: e.ends, gone: e.gone}
 	l.timed, _ = lease.(timedLease)
-	return authn.Keep{Lease: l, Check: func(r *http.Request) error {
-		if direct && len(r.RemoteAddr) > len(remote) && r.RemoteAddr[:len(remote)] == remote && strings.IndexByte(r.RemoteAddr[len(remote):], ':') < 0 {
-			return nil // the same text up to the port
+	keep := authn.Keep{Lease: l}
+	if !k.opts.Proxies.IsZero() {
+		keep.Check = func(r *http.Request) error {
+			if sourceOf(k.opts.Proxies, r) != source {
+				return authn.ErrAskAgain
+			}
+			return nil
 		}
-		if sourceOf(k.opts.Proxies, r) != source {
-			return authn.ErrAskAgain
-		}
-		return nil
-	}}
+	}
+	return keep
 }
 
 // entryLease holds while the account is as it was and the entry is there.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -12,6 +13,17 @@ import (
 type owner struct {
 	mu    sync.Mutex
 	group Group[string, int]
+	got   *int
+}
+
+// first returns the result that came first.
+func (o *owner) first(n int) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.got == nil {
+		o.got = &n
+	}
+	return *o.got
 }
 
 func (o *owner) get(ctx context.Context, k string, f func() int) (int, error) {
@@ -36,23 +48,21 @@ func (o *owner) get(ctx context.Context, k string, f func() int) (int, error) {
 
 // 64 at once make one call, and all get its result; also where it panics, everybody goes on.
 func TestGroup(t *testing.T) {
+	synctest.Test(t, testGroup)
+}
+
+func testGroup(t *testing.T) {
 	var o owner
-	hold, entered := make(chan struct{}), make(chan struct{})
-	made := 0
+	hold := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if n, err := o.get(t.Context(), "a", func() int { made++; close(entered); <-hold; return 7 }); n != 7 || err != nil {
-			t.Error(n, err)
-		}
-	})
-	<-entered
-	for range 63 {
+	for i := range 64 {
 		wg.Go(func() {
-			if n, err := o.get(t.Context(), "a", func() int { made++; return 8 }); n != 7 && n != 8 || err != nil {
+			if n, err := o.get(t.Context(), "a", func() int { <-hold; return i }); err != nil || o.first(n) != n {
 				t.Error(n, err)
 			}
 		})
 	}
+	synctest.Wait() // one makes the call, the others wait for it
 	if n, err := o.get(t.Context(), "b", func() int { return 9 }); n != 9 || err != nil {
 		t.Error(n, err) // another key does not wait
 	}

@@ -95,11 +95,14 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return id, nil
 	}
 	check := keep.Check
-	keep.Check = func(r *http.Request) error {
-		if err := s.fromHere(r); err != nil || check == nil {
-			return err
+	keep.Check = s.fromHere
+	if check != nil {
+		keep.Check = func(r *http.Request) error {
+			if err := s.fromHere(r); err != nil {
+				return err
+			}
+			return check(r)
 		}
-		return check(r)
 	}
 	return id.Kept(s, keep), nil
 }
