@@ -296,36 +296,3 @@ func (w *World) Exchange(client, code string, pairs ...string) Reply {
 func (w *World) Refreshes(client, token string, pairs ...string) Reply {
 	return w.Post(w.Token(), client, append([]string{"grant_type", "refresh_token", "refresh_token", token}, pairs...)...)
 }
-
-// Status is the answer to an access token: 200, or that of the refusal.
-func (w *World) Status(token string) int {
-	_, err := w.Identity(token)
-	var e *authn.Error
-	switch {
-	case err == nil:
-		return 200
-	case errors.As(err, &e):
-		return e.Status
-	}
-	return 503
-}
-
-func (w *World) Identity(token string) (authn.Identity, error) {
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("Authorization", "Bearer "+token)
-	id, _, err := w.through().Explain(r)
-	if err == nil && !id.Authenticated() {
-		err = authn.ErrNoCredentials
-	}
-	return id, err
-}
-
-// through is a middleware in front of the server, which keeps identities.
-func (w *World) through() *authn.Middleware {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.front == nil {
-		w.front = authn.New(authn.Chain{w.Scheme()}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil))})
-	}
-	return w.front
-}
