@@ -87,7 +87,7 @@ func (s *Scheme) presented(r *http.Request) string {
 // known is whom a token belongs to, in one allocation.
 type known struct {
 	identity authn.Identity
-	token    storage.DeviceToken
+	token    storage.Credential
 	account  storage.Loaded
 	lease    storage.Lease
 	due      time.Time // when the use is to be noted again
@@ -95,12 +95,14 @@ type known struct {
 
 // identify is Authenticate without a note of the use.
 func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time) (*known, error) {
-	t, u, err := s.store.DeviceTokenByDigest(ctx, *d)
+	t, u, err := s.store.CredentialByDigest(ctx, Purpose, *d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, s.invalid.With(err)
 	case err != nil:
 		return nil, err
+	case t.Purpose != Purpose: // a store that does not keep the purposes apart
+		return nil, s.invalid.With(errors.New("issued by another scheme"))
 	case !u.Active:
 		return nil, s.invalid.With(errors.New("account disabled"))
 	case t.Epoch != u.Epoch:
@@ -150,7 +152,7 @@ func (s *Scheme) text(r *http.Request) (string, error) {
 // touch notes the use of t, and renews it, where the last note is MinInterval old.
 // The store does it once however many ask, and only while the token is there and
 // not expired. What it writes, it writes into t too.
-func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Time) {
+func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time) {
 	used := stamp(now)
 	before := used.Add(-s.opts.MinInterval)
 	if t.LastUsed.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
@@ -168,7 +170,7 @@ func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Tim
 	}
 	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
 	defer cancel()
-	written, err := s.store.TouchDeviceToken(bounded, t.Digest, used, expires, before)
+	written, err := s.store.TouchCredential(bounded, Purpose, t.Digest, used, expires, before)
 	switch {
 	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:

@@ -106,7 +106,7 @@ func (s *Store) look(sh *shard, k *Key, now time.Duration) (it item, unknown boo
 		return nil, false
 	}
 	a, ok := sh.no[k.Kind][k.Digest]
-	return nil, ok && now < a.ends && s.flushed.Load() <= a.asof
+	return nil, ok && now < a.ends && s.flushed.Load() <= a.asof && s.stripes[s.stripeOfKey(k)].Load() <= a.asof
 }
 
 // live reports whether an item holds: within its time, and nothing that it hangs on was
