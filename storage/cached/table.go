@@ -38,10 +38,7 @@ func (h *head) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
 }
 
 // Of implements storage.Lease.
-func (h *head) Of(store any) bool {
-	s, ok := store.(*Store)
-	return ok && s == h.home
-}
+func (h *head) Of(store any) bool { return h.home != nil && h.home.answers(store) }
 
 // names are the counters of what an item hangs on besides its key; 0 is none.
 type names [4]uint16
