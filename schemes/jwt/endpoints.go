@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/loginform"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -58,7 +59,7 @@ func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.Password
 		return authn.Login{}, "", &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{
 			{Name: "name", Value: []string{"Ensure this field has no more than 255 bytes."}}}}
 	}
-	login, err := pw.CheckPassword(r, v[0], v[1])
+	login, err := audit.Call("authn.PasswordChecker", func() (authn.Login, error) { return pw.CheckPassword(r, v[0], v[1]) })
 	return login, v[2], err
 }
 

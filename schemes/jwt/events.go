@@ -17,6 +17,7 @@ const (
 	Repeated  Kind = "repeated"   // an answer was given again, within the grace
 	Reused    Kind = "reused"     // a token was used again: the family has ended
 	LoggedOut Kind = "logged_out" // a family or a token was ended on purpose
+	Evicted   Kind = "evicted"    // a login ended an older family of a user who had too many
 )
 
 // Event is told to Options.Observe. It holds no secret.

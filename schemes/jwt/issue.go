@@ -101,6 +101,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 		return Pair{}, err
 	}
 	s.tell(ctx, Event{LoggedIn, subject, id})
+	s.surplus(ctx, subject, id)
 	return pair, nil
 }
 

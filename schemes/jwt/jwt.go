@@ -78,6 +78,9 @@ type Options struct {
 	// SignedRefresh makes refresh tokens JWTs too, as simplejwt does. They are used
 	// once like the opaque ones.
 	SignedRefresh bool
+	// MaxLogins is how many logins with refresh tokens a user has; 0 is 1,000, NoLimit any
+	// number. A login beyond it is not refused: it ends the oldest.
+	MaxLogins int
 	// Sliding makes and takes sliding tokens (LoginSliding, RefreshSliding).
 	Sliding bool
 	// Prefix of opaque refresh tokens; "vrt" where "".
@@ -143,6 +146,9 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if o.AccessTTL <= 0 {
 		return nil, fmt.Errorf("jwt: access tokens of %v", o.AccessTTL)
 	}
+	if o.MaxLogins < NoLimit || o.MaxLogins > 1_000_000 {
+		return nil, fmt.Errorf("jwt: New: MaxLogins %d out of range (1 to 1,000,000, or NoLimit)", o.MaxLogins)
+	}
 	if audience == issuer && o.SignedRefresh {
 		return nil, errors.New("jwt: signed refresh tokens are for the issuer: the audience must be another")
 	}
@@ -179,6 +185,9 @@ func defaults(o *Options) {
 	}
 	if o.Prefix == "" {
 		o.Prefix = "vrt"
+	}
+	if o.MaxLogins == 0 {
+		o.MaxLogins = defaultMax
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

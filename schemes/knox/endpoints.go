@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/loginform"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -48,7 +49,7 @@ func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.Password
 		return "", none, authn.Login{}, &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{
 			{Name: "name", Value: []string{fmt.Sprintf("Ensure this field has no more than %d bytes.", storage.MaxIDLen)}}}}
 	}
-	login, err := pw.CheckPassword(r, v[0], v[1])
+	login, err := audit.Call("authn.PasswordChecker", func() (authn.Login, error) { return pw.CheckPassword(r, v[0], v[1]) })
 	if err != nil {
 		return "", none, authn.Login{}, err
 	}

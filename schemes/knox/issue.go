@@ -99,7 +99,7 @@ func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token
 		return "", storage.Credential{}, err
 	}
 	rec.Purpose, rec.Subject, rec.Epoch, rec.Name, rec.Scopes = Purpose, subject, epoch, t.Name, t.Scopes
-	limit := storage.CredentialLimit{Max: s.opts.Limit, Evict: s.opts.EvictOldest, Now: rec.Created}
+	limit := storage.CredentialLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
 	for range attempts {
 		var random [tokentext.Size + idSize]byte
 		if _, err := io.ReadFull(s.opts.Rand, random[:]); err != nil {
@@ -118,6 +118,9 @@ func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token
 			s.tell(ctx, Event{Kind: Evicted, Subject: subject, TokenID: old.ID, Count: 1})
 		}
 		s.tell(ctx, Event{Kind: kind, Subject: subject, TokenID: rec.ID, Count: 1})
+		if kind == LoggedIn && s.opts.Limit == 0 {
+			s.surplus(ctx, rec)
+		}
 		return text, rec, nil
 	}
 	return "", storage.Credential{}, fmt.Errorf("knox: no token after %d attempts: %w", attempts, storage.ErrConflict)

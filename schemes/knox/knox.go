@@ -71,8 +71,8 @@ type Options struct {
 	// last use and its renewal, as one; 0 is a minute. It must be below the TTL of a
 	// renewed token, which would otherwise end between two writes.
 	MinInterval time.Duration
-	// Limit is how many tokens a user may have; 0 is any number. Expired ones do
-	// not count.
+	// Limit is how many tokens a user may have. Expired ones do not count. 0 refuses nothing,
+	// and a login at 1,000 tokens ends the oldest; NoLimit is any number.
 	Limit int
 	// EvictOldest lets a login at the limit end the user's oldest tokens; otherwise
 	// it is refused with 403.
@@ -179,9 +179,9 @@ func (o *Options) check() error {
 		return fmt.Errorf("MaxTTL %s is negative and not NoExpiry", o.MaxTTL)
 	case o.MinInterval < 0:
 		return fmt.Errorf("MinInterval %s is negative", o.MinInterval)
-	case o.Limit < 0:
-		return fmt.Errorf("limit %d is negative", o.Limit)
-	case o.EvictOldest && o.Limit == 0:
+	case o.Limit < NoLimit:
+		return fmt.Errorf("limit %d is negative and not NoLimit", o.Limit)
+	case o.EvictOldest && o.Limit <= 0:
 		return errors.New("EvictOldest needs a Limit")
 	}
 	return tokentext.CheckPrefix(o.Prefix)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/loginform"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -66,7 +67,7 @@ func (s *frame) login(k keeper, w http.ResponseWriter, r *http.Request, pw authn
 	if err != nil {
 		return nil, none, err
 	}
-	login, err := pw.CheckPassword(r, v[0], v[1])
+	login, err := audit.Call("authn.PasswordChecker", func() (authn.Login, error) { return pw.CheckPassword(r, v[0], v[1]) })
 	if err != nil {
 		return v, none, err
 	}

@@ -31,9 +31,12 @@ const (
 	// SeriesReused: a remember cookie was used again, perhaps a copy of it. Its series has
 	// ended, named by SessionID, with every session that came from it.
 	SeriesReused
+	// Evicted: a login ended a session, or the series that SessionID names, of a user who had
+	// too many.
+	Evicted
 )
 
-var kinds = [...]string{"logged_in", "logged_out", "ended", "renamed", "expired", "several_cookies", "touch_failed", "returned", "series_reused"}
+var kinds = [...]string{"logged_in", "logged_out", "ended", "renamed", "expired", "several_cookies", "touch_failed", "returned", "series_reused", "evicted"}
 
 // String returns a word for logs and metrics, such as "logged_in".
 func (k EventKind) String() string {

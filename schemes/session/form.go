@@ -34,7 +34,7 @@ type FormOptions struct {
 	Fallback string
 	// Render writes the page, after status and headers were set. It has a form that
 	// sends "username", "password" and "next" to its own address by POST. nil is a
-	// plain page.
+	// plain page. The page is sent when Render returns; if it panics, the answer is 500.
 	Render func(w http.ResponseWriter, r *http.Request, f Form)
 }
 
@@ -63,7 +63,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		o.Render = renderForm
 	}
 	o.Fallback = SafeNext(o.Fallback, "/")
-	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
+	write := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		action := "form-action 'self'; "
@@ -76,6 +76,13 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		private(h)
 		w.WriteHeader(status)
 		o.Render(w, r, f)
+	}
+	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
+		if err := authn.Render(w, "session.FormOptions.Render", func(w http.ResponseWriter) { write(w, r, status, f) }); err != nil {
+			w.Header().Del("Retry-After")
+			w.Header().Del("WWW-Authenticate")
+			authn.RespondPage(w, r, err)
+		}
 	}
 	return authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {

@@ -66,6 +66,11 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	}
 	s.set(w, s.cookie, text, &next)
 	s.tell(r.Context(), Event{Kind: LoggedIn, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	if series == "" {
+		s.surplus(r.Context(), next.Subject, next.ID)
+	} else {
+		s.surplusSeries(r.Context(), next.Subject, series)
+	}
 	return nil
 }
 

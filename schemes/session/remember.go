@@ -253,6 +253,7 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 		return nil, storage.User{}, err
 	default:
 		s.tell(ctx, Event{Kind: Returned, Subject: v.Subject, SessionID: v.ID, Count: 1})
+		s.surplus(ctx, v.Subject, v.ID)
 	}
 	// Who ends a series ends its sessions after that: this one may have come too late to
 	// be found.

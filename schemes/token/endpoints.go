@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/loginform"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -44,7 +45,7 @@ func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.Password
 	if err != nil {
 		return "", authn.Login{}, err
 	}
-	login, err := pw.CheckPassword(r, v[0], v[1])
+	login, err := audit.Call("authn.PasswordChecker", func() (authn.Login, error) { return pw.CheckPassword(r, v[0], v[1]) })
 	if err != nil {
 		return "", authn.Login{}, err
 	}
