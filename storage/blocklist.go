@@ -62,14 +62,3 @@ type Blocklist interface {
 	// standing, still in one round trip. ErrNotFound where the account is absent.
 	UserStanding(ctx context.Context, subject string, keys BlockKeys) (User, Standing, error)
 }
-
-// Pruner removes what has ended by itself. Short-lived records are removed by inserts too
-// (SweepEvery); for the others, a server calls Prune now and then, or its operator does
-// (vestibule prune).
-type Pruner interface {
-	// Prune removes up to limit records that ended before now: expired device tokens
-	// and sessions, entries of the blocklist, notes of uses, signing keys, whole families at their
-	// absolute end, and what was sealed for windows that ended. It returns how many it
-	// removed; a result below limit says that nothing is left.
-	Prune(ctx context.Context, now time.Time, limit int) (int, error)
-}

@@ -28,7 +28,7 @@ func fill(t *testing.T, s storagetest.Store) (d storage.Digest) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: d, ID: "x", Subject: "alice"}, storage.DeviceLimit{}); err != nil {
+	if _, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: d, ID: "x", Subject: "alice"}, storage.CredentialLimit{}); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -38,14 +38,14 @@ func TestLogoutEverywhere(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		ctx, d := t.Context(), fill(t, s)
 		out, err := storage.LogoutEverywhere(ctx, s, "alice")
-		if err != nil || out.StaticTokens != 1 || out.DeviceTokens != 1 || out.Sessions != 1 || out.Uncleaned != nil {
+		if err != nil || out.StaticTokens != 1 || out.Credentials != 1 || out.Sessions != 1 || out.Uncleaned != nil {
 			t.Errorf("%+v, %v", out, err)
 		}
 		if n, err := s.SubjectEpoch(ctx, "alice"); err != nil || n == 0 || n != out.Epoch {
 			t.Errorf("epoch %d, %v", n, err)
 		}
 		_, _, err1 := s.StaticTokenByDigest(ctx, d)
-		_, _, err2 := s.DeviceTokenByDigest(ctx, d)
+		_, _, err2 := s.CredentialByDigest(ctx, "knox", d)
 		_, _, err3 := s.SessionByDigest(ctx, d)
 		for _, err := range []error{err1, err2, err3} {
 			if !errors.Is(err, storage.ErrNotFound) {
@@ -59,7 +59,7 @@ func TestLogoutEverywhere(t *testing.T) {
 			t.Errorf("another's ended: %v", err)
 		}
 		again, err := storage.LogoutEverywhere(ctx, s, "alice")
-		if err != nil || again.StaticTokens+again.DeviceTokens+again.Sessions != 0 || again.Uncleaned != nil || again.Epoch <= out.Epoch {
+		if err != nil || again.StaticTokens+again.Credentials+again.Sessions != 0 || again.Uncleaned != nil || again.Epoch <= out.Epoch {
 			t.Errorf("again: %+v, %v", again, err)
 		}
 		if _, err := storage.LogoutEverywhere(ctx, s, ""); !errors.Is(err, storage.ErrInvalid) {
@@ -83,7 +83,7 @@ func (b broken) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 	return b.Store.BumpEpoch(ctx, subject)
 }
 func (broken) DeleteStaticTokenOf(context.Context, string) error { return errBroken }
-func (broken) DeleteDeviceTokensOf(context.Context, string, string) (int, error) {
+func (broken) DeleteAllCredentialsOf(context.Context, string) (int, error) {
 	return 0, errBroken
 }
 

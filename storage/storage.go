@@ -1,22 +1,46 @@
-// Package storage holds the records that authentication schemes keep and the
-// small interfaces they keep them through. It imports the standard library
-// alone, so that a scheme and a database meet here without knowing each other.
+// Package storage holds the records that authentication schemes keep, and the small interfaces
+// through which they keep them. It imports the standard library only, so that a scheme and a
+// database meet here without knowing each other.
 //
-// Every interface has three to six methods and its own method names, so one
-// value (a *memory.Store, a *gormstore.Store, or your own type) can serve all
-// schemes at once. A contract below says what happens to the absent, the
-// expired, the malformed and the doubly deleted; package storagetest proves an
-// implementation against it.
+// # Parts
+//
+// There are 23 interfaces, of one to six methods each. A store implements any of them, its parts,
+// and a scheme asks for those that it needs. Their methods have different names, so one value
+// (a *memory.Store, a *gormstore.Store, or your own type) can serve all schemes.
+//
+//	Users, Accounts    accounts: read and create them; passwords, disabling, deletion
+//	Subjects           epochs: one write ends every credential of a subject
+//	Permissions        named permissions of subjects and groups
+//	StaticTokens       one derived token per subject (package token)
+//	Credentials        any number of hashed credentials per subject, of any scheme (package
+//	                   knox, and a scheme of your own); CredentialList lists and revokes them
+//	Sessions           browser sessions (package session); SessionList lists and ends them
+//	Families           refresh tokens that replace each other
+//	Blocklist          tokens that are refused before they expire, and what JWTs depend on
+//	SigningKeys        sealed private keys
+//	OneTimes           links that work once, such as those that reset a password
+//	Replays, Tries     what was used once; what can be tried a few times
+//	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
+//	                   OAuth 2.0
+//	Pruner             deletes what has expired
+//	Transactor         several calls as one
+//
+// LiveUsers, PermissionChecker and Lease are for package cached, and Spaced is for databases with
+// several tables of accounts.
+//
+// A contract says what happens to the absent, the expired, the malformed and the doubly deleted.
+// Package storagetest proves an implementation against it, also one that has only some parts.
+// Package cached puts a cache in front of one or several stores.
 //
 // # Errors
 //
-// ErrNotFound, ErrConflict, ErrStale and ErrLimit are answers. Any other error means that
-// the store could not decide: schemes pass it on and the client is told 503.
+// ErrNotFound, ErrConflict, ErrStale, ErrLimit and ErrInvalid are answers. Any other error means
+// that the store could not decide: schemes pass it on, and the client receives 503.
 //
 // # Time
 //
-// Times are UTC, with at least microsecond precision. A store compares nothing
-// with its own clock unless the contract says so; schemes do that.
+// Times are UTC, with at least microsecond precision. A store compares nothing with its own clock
+// unless the contract says so; schemes judge expiry.
 package storage
 
 import (

@@ -25,11 +25,11 @@ type failing struct {
 	down atomic.Bool
 }
 
-func (f *failing) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+func (f *failing) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	if f.down.Load() {
-		return storage.DeviceToken{}, storage.User{}, errDown
+		return storage.Credential{}, storage.User{}, errDown
 	}
-	return f.Store.DeviceTokenByDigest(ctx, d)
+	return f.Store.CredentialByDigest(ctx, purpose, d)
 }
 
 // On a page for people a token that has ended counts as none, whatever ended it, and the cookie

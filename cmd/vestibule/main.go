@@ -41,7 +41,7 @@ func command(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "db", Usage: "sqlite:PATH or postgres://…", Sources: cli.EnvVars("VESTIBULE_DB")},
 			&cli.StringFlag{Name: "key", Usage: "file with the master key; $VESTIBULE_KEY holds the key itself (default <sqlite path>.key)"},
 		},
-		Commands:       []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), knoxCommand(), keysCommand(), clientCommand(), pruneCommand(), checkCommand()},
+		Commands:       []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), knoxCommand(), credentialCommand(), keysCommand(), clientCommand(), pruneCommand(), checkCommand()},
 		Version:        version(),
 		Action:         unknownCommand,
 		Reader:         stdin,

@@ -90,12 +90,12 @@ func TestMemoryIsSQLite(t *testing.T) {
 		case 10:
 			return "create a device token", func(ctx context.Context, s storagetest.Store) string {
 				epoch, _ := s.SubjectEpoch(ctx, subject)
-				list, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: d, ID: id, Subject: subject, Epoch: epoch, Created: now, Expires: far}, storage.DeviceLimit{Max: n, Evict: evict, Now: now})
+				list, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: d, ID: id, Subject: subject, Epoch: epoch, Created: now, Expires: far}, storage.CredentialLimit{Max: n, Evict: evict, Now: now})
 				return say(len(list), err)
 			}
 		case 11:
 			return "delete a device token", func(ctx context.Context, s storagetest.Store) string {
-				return say(nil, s.DeleteDeviceToken(ctx, subject, id))
+				return say(nil, s.DeleteCredential(ctx, "knox", subject, id))
 			}
 		case 12:
 			return "create a session", func(ctx context.Context, s storagetest.Store) string {
@@ -110,7 +110,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 			return "end the other sessions", func(ctx context.Context, s storagetest.Store) string { return say(s.EndSessionsOf(ctx, subject, id)) }
 		case 14:
 			return "delete the other device tokens", func(ctx context.Context, s storagetest.Store) string {
-				return say(s.DeleteDeviceTokensOf(ctx, subject, id))
+				return say(s.DeleteCredentialsOf(ctx, "knox", subject, id))
 			}
 		}
 		return "end everything", func(ctx context.Context, s storagetest.Store) string {
@@ -142,7 +142,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 			for _, f := range families {
 				out = append(out, say(f.ID, err))
 			}
-			devices, err := s.ListDeviceTokens(ctx, id, 100)
+			devices, err := s.ListCredentials(ctx, "knox", id, 100)
 			for _, v := range devices {
 				out = append(out, say([]any{v.ID, v.Digest}, err))
 			}

@@ -136,18 +136,18 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 		t.Run("attack_050_twice", func(t *testing.T) {
-			for name, change := range map[string]func(*storage.DeviceToken){
-				"digest": func(t *storage.DeviceToken) { t.ID = "another" },
-				"id":     func(t *storage.DeviceToken) { t.Digest = storage.DigestOf("another") },
+			for name, change := range map[string]func(*storage.Credential){
+				"digest": func(t *storage.Credential) { t.ID = "another" },
+				"id":     func(t *storage.Credential) { t.Digest = storage.DigestOf("another") },
 			} {
 				again := rec
 				change(&again)
 				again.Name = "again"
-				if _, err := s.CreateDeviceToken(ctx, again, storage.DeviceLimit{}); !errors.Is(err, storage.ErrConflict) {
+				if _, err := s.CreateCredential(ctx, again, storage.CredentialLimit{}); !errors.Is(err, storage.ErrConflict) {
 					t.Errorf("%s: got %v", name, err)
 				}
 			}
-			if id, err := x.Authenticate(with("Knox " + good)); err != nil || id.Credential.(*storage.DeviceToken).Name != "" {
+			if id, err := x.Authenticate(with("Knox " + good)); err != nil || id.Credential.(*storage.Credential).Name != "" {
 				t.Errorf("the first was replaced: %+v, %v", id, err)
 			}
 		})
@@ -178,7 +178,7 @@ type colliding struct {
 	tries atomic.Int64
 }
 
-func (c *colliding) CreateDeviceToken(context.Context, storage.DeviceToken, storage.DeviceLimit) ([]storage.DeviceToken, error) {
+func (c *colliding) CreateCredential(context.Context, storage.Credential, storage.CredentialLimit) ([]storage.Credential, error) {
 	c.tries.Add(1)
 	return nil, storage.ErrConflict
 }
@@ -203,8 +203,8 @@ type changed struct {
 	change func(*storage.User)
 }
 
-func (s changed) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
-	t, u, err := s.store.DeviceTokenByDigest(ctx, d)
+func (s changed) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
+	t, u, err := s.store.CredentialByDigest(ctx, purpose, d)
 	s.change(&u)
 	return t, u, err
 }

@@ -59,13 +59,15 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 }
 
 // identify is Authenticate without a note of the use.
-func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) (id authn.Identity, token *storage.DeviceToken, lease storage.Lease, err error) {
-	t, u, err := s.store.DeviceTokenByDigest(ctx, d)
+func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) (id authn.Identity, token *storage.Credential, lease storage.Lease, err error) {
+	t, u, err := s.store.CredentialByDigest(ctx, Purpose, d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return id, nil, nil, s.invalid.With(err)
 	case err != nil:
 		return id, nil, nil, err
+	case t.Purpose != Purpose: // a store that does not keep the purposes apart
+		return id, nil, nil, s.invalid.With(errors.New("issued by another scheme"))
 	case !u.Active:
 		return id, nil, nil, s.invalid.With(errors.New("account disabled"))
 	case t.Epoch != u.Epoch:
@@ -113,7 +115,7 @@ func (s *Scheme) text(r *http.Request) (string, error) {
 // touch notes the use of t, and renews it, where the last note is MinInterval old.
 // The store does it once however many ask, and only while the token is there and
 // not expired. What it writes, it writes into t too.
-func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Time) {
+func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time) {
 	used := stamp(now)
 	before := used.Add(-s.opts.MinInterval)
 	if t.LastUsed.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
@@ -131,7 +133,7 @@ func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Tim
 	}
 	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
 	defer cancel()
-	written, err := s.store.TouchDeviceToken(bounded, t.Digest, used, expires, before)
+	written, err := s.store.TouchCredential(bounded, Purpose, t.Digest, used, expires, before)
 	switch {
 	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:

@@ -77,7 +77,7 @@ const floorQuery = `SELECT t.digest, t.id, t.subject, t.name, t.scopes, t.epoch,
 
 // floorLookup is what anybody would write by hand.
 func floorLookup(b *testing.B, stmt *sql.Stmt, d storage.Digest) {
-	var t storage.DeviceToken
+	var t storage.Credential
 	var u storage.User
 	var digest []byte
 	var scopes *string

@@ -39,8 +39,8 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	})
 }
 
-func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker) (string, storage.DeviceToken, authn.Login, error) {
-	var none storage.DeviceToken
+func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker) (string, storage.Credential, authn.Login, error) {
+	var none storage.Credential
 	v, err := loginform.Read(w, r, loginform.Username, loginform.Password, loginform.Field{Name: "name", Trim: true, Optional: true})
 	if err != nil {
 		return "", none, authn.Login{}, err
@@ -74,7 +74,7 @@ func limitReached() *authn.Error {
 // token could not be ended the answer is 503, never 204.
 func (s *Scheme) Logout() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
-		err := s.end(r.Context(), id.Subject, id.Credential.(*storage.DeviceToken).ID, LoggedOut)
+		err := s.end(r.Context(), id.Subject, id.Credential.(*storage.Credential).ID, LoggedOut)
 		if errors.Is(err, storage.ErrNotFound) { // somebody else was first: it is gone
 			err = nil
 		}
@@ -102,7 +102,7 @@ func (s *Scheme) LogoutOthers() http.Handler {
 		if err := firstParty(id); err != nil {
 			return err
 		}
-		_, err := s.endAll(r.Context(), id.Subject, id.Credential.(*storage.DeviceToken).ID, LoggedOut)
+		_, err := s.endAll(r.Context(), id.Subject, id.Credential.(*storage.Credential).ID, LoggedOut)
 		return err
 	})
 }

@@ -179,7 +179,7 @@ func mustID(t *testing.T, x *knox.Scheme, text string) string {
 	t.Helper()
 	id, err := x.Authenticate(with("Knox " + text))
 	must(t, err)
-	return id.Credential.(*storage.DeviceToken).ID
+	return id.Credential.(*storage.Credential).ID
 }
 
 // A store that is down is a 503 of every endpoint: no token, no list, no 204, and

@@ -33,7 +33,8 @@ type store interface {
 	storage.Users
 	storage.Accounts
 	storage.Subjects
-	storage.DeviceTokens
+	storage.Credentials
+	storage.CredentialList
 }
 
 // each runs f on every kind of store.
@@ -66,7 +67,7 @@ func epoch(t testing.TB, s storage.Subjects, subject string) int64 {
 }
 
 // issue makes a token of the subject at its present epoch.
-func issue(t testing.TB, x *knox.Scheme, subject string, spec knox.Token) (string, storage.DeviceToken) {
+func issue(t testing.TB, x *knox.Scheme, subject string, spec knox.Token) (string, storage.Credential) {
 	t.Helper()
 	epoch, err := x.Current(context.Background(), subject)
 	must(t, err)
@@ -133,53 +134,53 @@ type counter struct {
 	readErr, writeErr                error
 }
 
-func (c *counter) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+func (c *counter) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	c.reads.Add(1)
 	if c.readErr != nil {
-		return storage.DeviceToken{}, storage.User{}, c.readErr
+		return storage.Credential{}, storage.User{}, c.readErr
 	}
-	return c.store.DeviceTokenByDigest(ctx, d)
+	return c.store.CredentialByDigest(ctx, purpose, d)
 }
 
-func (c *counter) TouchDeviceToken(ctx context.Context, d storage.Digest, used, expires, before time.Time) (bool, error) {
+func (c *counter) TouchCredential(ctx context.Context, purpose string, d storage.Digest, used, expires, before time.Time) (bool, error) {
 	c.touches.Add(1)
 	if c.writeErr != nil {
 		return false, c.writeErr
 	}
-	ok, err := c.store.TouchDeviceToken(ctx, d, used, expires, before)
+	ok, err := c.store.TouchCredential(ctx, purpose, d, used, expires, before)
 	if ok {
 		c.written.Add(1)
 	}
 	return ok, err
 }
 
-func (c *counter) ListDeviceTokens(ctx context.Context, subject string, limit int) ([]storage.DeviceToken, error) {
+func (c *counter) ListCredentials(ctx context.Context, purpose, subject string, limit int) ([]storage.Credential, error) {
 	if c.readErr != nil {
 		return nil, c.readErr
 	}
-	return c.store.ListDeviceTokens(ctx, subject, limit)
+	return c.store.ListCredentials(ctx, purpose, subject, limit)
 }
 
-func (c *counter) CreateDeviceToken(ctx context.Context, t storage.DeviceToken, l storage.DeviceLimit) ([]storage.DeviceToken, error) {
+func (c *counter) CreateCredential(ctx context.Context, t storage.Credential, l storage.CredentialLimit) ([]storage.Credential, error) {
 	if c.writeErr != nil {
 		return nil, c.writeErr
 	}
-	return c.store.CreateDeviceToken(ctx, t, l)
+	return c.store.CreateCredential(ctx, t, l)
 }
 
-func (c *counter) DeleteDeviceToken(ctx context.Context, subject, id string) error {
+func (c *counter) DeleteCredential(ctx context.Context, purpose, subject, id string) error {
 	c.deletes.Add(1)
 	if c.writeErr != nil {
 		return c.writeErr
 	}
-	return c.store.DeleteDeviceToken(ctx, subject, id)
+	return c.store.DeleteCredential(ctx, purpose, subject, id)
 }
 
-func (c *counter) DeleteDeviceTokensOf(ctx context.Context, subject, keep string) (int, error) {
+func (c *counter) DeleteCredentialsOf(ctx context.Context, purpose, subject, keep string) (int, error) {
 	if c.writeErr != nil {
 		return 0, c.writeErr
 	}
-	return c.store.DeleteDeviceTokensOf(ctx, subject, keep)
+	return c.store.DeleteCredentialsOf(ctx, purpose, subject, keep)
 }
 
 var quiet = slog.New(slog.DiscardHandler)

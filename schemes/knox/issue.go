@@ -55,7 +55,7 @@ type Token struct {
 // storage.ErrLimit: it has as many tokens as it may have. storage.ErrInvalid: t
 // asks for what can not be. Any other error means that the store, or the source
 // of random bytes, failed. No token was made then.
-func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token) (string, storage.DeviceToken, error) {
+func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token) (string, storage.Credential, error) {
 	return s.issue(ctx, subject, epoch, t, Issued)
 }
 
@@ -78,9 +78,9 @@ func (s *Scheme) RevokeAll(ctx context.Context, subject string) (int, error) {
 
 // List returns the subject's tokens that are not expired, the last created first:
 // of its last 1000.
-func (s *Scheme) List(ctx context.Context, subject string) ([]storage.DeviceToken, error) {
+func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential, error) {
 	now := s.opts.Clock()
-	all, err := s.store.ListDeviceTokens(ctx, subject, listMax)
+	all, err := s.store.ListCredentials(ctx, Purpose, subject, listMax)
 	if err != nil {
 		return nil, err
 	}
@@ -93,26 +93,26 @@ func (s *Scheme) List(ctx context.Context, subject string) ([]storage.DeviceToke
 	return live, nil
 }
 
-func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token, kind EventKind) (string, storage.DeviceToken, error) {
+func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token, kind EventKind) (string, storage.Credential, error) {
 	rec, err := s.lifetime(t, stamp(s.opts.Clock()))
 	if err != nil {
-		return "", storage.DeviceToken{}, err
+		return "", storage.Credential{}, err
 	}
-	rec.Subject, rec.Epoch, rec.Name, rec.Scopes = subject, epoch, t.Name, t.Scopes
-	limit := storage.DeviceLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
+	rec.Purpose, rec.Subject, rec.Epoch, rec.Name, rec.Scopes = Purpose, subject, epoch, t.Name, t.Scopes
+	limit := storage.CredentialLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
 	for range attempts {
 		var random [tokentext.Size + idSize]byte
 		if _, err := io.ReadFull(s.opts.Rand, random[:]); err != nil {
-			return "", storage.DeviceToken{}, fmt.Errorf("knox: no random bytes: %w", err)
+			return "", storage.Credential{}, fmt.Errorf("knox: no random bytes: %w", err)
 		}
 		text := tokentext.Encode(s.opts.Prefix, [tokentext.Size]byte(random[:]))
 		rec.Digest, rec.ID = storage.DigestOf(text), hex.EncodeToString(random[tokentext.Size:])
-		evicted, err := s.store.CreateDeviceToken(ctx, rec, limit)
+		evicted, err := s.store.CreateCredential(ctx, rec, limit)
 		if errors.Is(err, storage.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return "", storage.DeviceToken{}, err
+			return "", storage.Credential{}, err
 		}
 		for _, old := range evicted {
 			s.tell(ctx, Event{Kind: Evicted, Subject: subject, TokenID: old.ID, Count: 1})
@@ -123,11 +123,11 @@ func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token
 		}
 		return text, rec, nil
 	}
-	return "", storage.DeviceToken{}, fmt.Errorf("knox: no token after %d attempts: %w", attempts, storage.ErrConflict)
+	return "", storage.Credential{}, fmt.Errorf("knox: no token after %d attempts: %w", attempts, storage.ErrConflict)
 }
 
 // lifetime returns a record with the times of a token that is made now.
-func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.DeviceToken, err error) {
+func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err error) {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("knox: %w: "+format, append([]any{storage.ErrInvalid}, args...)...)
 	}
@@ -168,7 +168,7 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.DeviceToken, err 
 
 // end deletes one token, and endAll all but keep.
 func (s *Scheme) end(ctx context.Context, subject, id string, kind EventKind) error {
-	err := s.store.DeleteDeviceToken(ctx, subject, id)
+	err := s.store.DeleteCredential(ctx, Purpose, subject, id)
 	if err == nil {
 		s.tell(ctx, Event{Kind: kind, Subject: subject, TokenID: id, Count: 1})
 	}
@@ -176,7 +176,7 @@ func (s *Scheme) end(ctx context.Context, subject, id string, kind EventKind) er
 }
 
 func (s *Scheme) endAll(ctx context.Context, subject, keep string, kind EventKind) (int, error) {
-	n, err := s.store.DeleteDeviceTokensOf(ctx, subject, keep)
+	n, err := s.store.DeleteCredentialsOf(ctx, Purpose, subject, keep)
 	if err == nil && n > 0 {
 		s.tell(ctx, Event{Kind: kind, Subject: subject, Count: n})
 	}

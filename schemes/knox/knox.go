@@ -34,9 +34,13 @@ import (
 // lets renewal go on for ever.
 const NoExpiry time.Duration = -1
 
+// Purpose is the storage.Credential.Purpose of the scheme's tokens.
+const Purpose = "knox"
+
 // Store is what the scheme keeps its tokens in.
 type Store interface {
-	storage.DeviceTokens
+	storage.Credentials
+	storage.CredentialList
 	storage.Subjects
 }
 

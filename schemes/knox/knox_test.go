@@ -31,7 +31,7 @@ func TestLifeOfTokens(t *testing.T) {
 		if id.Subject != "id-alice" || id.Scheme != "knox" || !ok || u.Name != "alice" || id.Roles[0] != "staff" || id.Delegated() || !id.Expires.Equal(born.Add(10*time.Hour)) {
 			t.Errorf("identity %+v", id)
 		}
-		got := id.Credential.(*storage.DeviceToken)
+		got := id.Credential.(*storage.Credential)
 		if got.ID != rec.ID || got.Name != "phone" || !got.LastUsed.Equal(born) || !got.Created.Equal(born) {
 			t.Errorf("credential %+v", got)
 		}
@@ -170,7 +170,7 @@ func TestLifetimes(t *testing.T) {
 			continue
 		}
 		must(t, err)
-		want := storage.DeviceToken{Created: born, TTL: x.step}
+		want := storage.Credential{Created: born, TTL: x.step}
 		if x.ttl > 0 {
 			want.Expires = born.Add(x.ttl)
 		}

@@ -80,7 +80,7 @@ func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 			id, err = other, nil
 		}
 	} else if err == nil {
-		current = id.Credential.(*storage.DeviceToken).ID
+		current = id.Credential.(*storage.Credential).ID
 	}
 	if err == nil {
 		err = firstParty(id)

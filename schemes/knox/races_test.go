@@ -98,7 +98,7 @@ func TestLogoutDuringUse(t *testing.T) {
 				if late.Load() > 0 {
 					t.Errorf("accepted %d times after the logout was acknowledged", late.Load())
 				}
-				if _, _, err := s.DeviceTokenByDigest(t.Context(), rec.Digest); !errors.Is(err, storage.ErrNotFound) {
+				if _, _, err := s.CredentialByDigest(t.Context(), "knox", rec.Digest); !errors.Is(err, storage.ErrNotFound) {
 					t.Errorf("a use wrote the token back: %v", err)
 				}
 			})
@@ -186,8 +186,8 @@ type gate struct {
 	open sync.WaitGroup
 }
 
-func (g *gate) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
-	t, u, err := g.store.DeviceTokenByDigest(ctx, d)
+func (g *gate) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
+	t, u, err := g.store.CredentialByDigest(ctx, purpose, d)
 	g.open.Done()
 	g.open.Wait()
 	return t, u, err
@@ -232,7 +232,7 @@ func TestOneWritePerInterval(t *testing.T) {
 					t.Errorf("after %d intervals: %d of %d writes took effect", round+1, n, tries)
 				}
 			}
-			row, _, err := s.DeviceTokenByDigest(t.Context(), rec.Digest)
+			row, _, err := s.CredentialByDigest(t.Context(), "knox", rec.Digest)
 			must(t, err)
 			if !row.Expires.Equal(rec.Expires.Add(2 * time.Minute)) {
 				t.Errorf("expires %s", row.Expires)

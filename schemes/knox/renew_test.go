@@ -52,15 +52,15 @@ func TestRenewal(t *testing.T) {
 				for _, at := range x.uses {
 					c.set(at)
 					id, err := k.Authenticate(with("Knox " + text))
-					row, _, rerr := s.DeviceTokenByDigest(t.Context(), rec.Digest)
+					row, _, rerr := s.CredentialByDigest(t.Context(), "knox", rec.Digest)
 					must(t, rerr)
 					if over := row.Expired(c.now()); over != (err != nil) {
 						t.Errorf("at %s: %v, expires %s", at, err, row.Expires)
-					} else if !over && (!id.Expires.Equal(row.Expires) || !id.Credential.(*storage.DeviceToken).LastUsed.Equal(row.LastUsed)) {
+					} else if !over && (!id.Expires.Equal(row.Expires) || !id.Credential.(*storage.Credential).LastUsed.Equal(row.LastUsed)) {
 						t.Errorf("at %s the identity says %s, the row %s", at, id.Expires, row.Expires)
 					}
 				}
-				row, _, err := s.DeviceTokenByDigest(t.Context(), rec.Digest)
+				row, _, err := s.CredentialByDigest(t.Context(), "knox", rec.Digest)
 				must(t, err)
 				var expires, used time.Time
 				if x.expires > 0 {
@@ -132,7 +132,7 @@ func TestUseIsBestEffort(t *testing.T) {
 		t.Run("attack_051_use_not_written", func(t *testing.T) {
 			for range 10 {
 				id, err := x.Authenticate(with("Knox " + text))
-				if err != nil || !id.Expires.Equal(rec.Expires) || !id.Credential.(*storage.DeviceToken).LastUsed.IsZero() {
+				if err != nil || !id.Expires.Equal(rec.Expires) || !id.Credential.(*storage.Credential).LastUsed.IsZero() {
 					t.Errorf("%+v, %v", id, err)
 				}
 			}
@@ -174,7 +174,7 @@ type goneAfterRead struct {
 	cancel func()
 }
 
-func (g goneAfterRead) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+func (g goneAfterRead) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	defer g.cancel()
-	return g.counter.DeviceTokenByDigest(ctx, d)
+	return g.counter.CredentialByDigest(ctx, purpose, d)
 }

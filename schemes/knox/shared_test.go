@@ -19,8 +19,8 @@ type forever struct{}
 func (forever) Holds(context.Context) bool { return true }
 func (forever) Of(any) bool                { return true }
 
-func (l lasting) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
-	t, u, err := l.store.DeviceTokenByDigest(ctx, d)
+func (l lasting) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
+	t, u, err := l.store.CredentialByDigest(ctx, purpose, d)
 	return t, u.Leased(forever{}), err
 }
 

@@ -24,13 +24,13 @@ const (
 // surplus removes the user's oldest tokens after a login, if there are more than the default
 // limit. It is no reason to refuse the login: what fails is removed by a later one.
 //
-// This is not storage.DeviceLimit, with which every login would count as a change of the user's
+// This is not storage.CredentialLimit, with which every login would count as a change of the user's
 // other tokens, for every cache.
-func (s *Scheme) surplus(ctx context.Context, made storage.DeviceToken) {
+func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
-	list, err := s.store.ListDeviceTokens(ctx, made.Subject, defaultLimit+backlog)
-	remove := func(f func(ctx context.Context, subject, id string) error, t storage.DeviceToken) {
+	list, err := s.store.ListCredentials(ctx, Purpose, made.Subject, defaultLimit+backlog)
+	remove := func(f func(ctx context.Context, subject, id string) error, t storage.Credential) {
 		if err != nil {
 			return
 		}
@@ -38,7 +38,7 @@ func (s *Scheme) surplus(ctx context.Context, made storage.DeviceToken) {
 			err = nil
 		}
 	}
-	var dead []storage.DeviceToken
+	var dead []storage.Credential
 	live := 1                // the one that was made
 	for _, t := range list { // the last created first
 		switch {
@@ -53,7 +53,7 @@ func (s *Scheme) surplus(ctx context.Context, made storage.DeviceToken) {
 	}
 	if len(list) > defaultLimit { // nothing else removes expired tokens before storage.Pruner does
 		for _, t := range dead[max(0, len(dead)-expired):] {
-			remove(s.store.DeleteDeviceToken, t)
+			remove(s.drop, t)
 		}
 	}
 	if err != nil {
@@ -63,4 +63,8 @@ func (s *Scheme) surplus(ctx context.Context, made storage.DeviceToken) {
 
 func (s *Scheme) evict(ctx context.Context, subject, id string) error {
 	return s.end(ctx, subject, id, Evicted)
+}
+
+func (s *Scheme) drop(ctx context.Context, subject, id string) error {
+	return s.store.DeleteCredential(ctx, Purpose, subject, id)
 }

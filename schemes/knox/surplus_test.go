@@ -19,9 +19,9 @@ func fill(t *testing.T, s store, n int, expires func(i int) time.Time) {
 	t.Helper()
 	create := func(ctx context.Context) error {
 		for i := range n {
-			_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{
-				Digest: storage.DigestOf(fmt.Sprint("filled ", i)), ID: fmt.Sprint(i), Subject: "id-alice", Created: born.Add(time.Duration(i-2*n) * time.Second), Expires: expires(i),
-			}, storage.DeviceLimit{})
+			_, err := s.CreateCredential(ctx, storage.Credential{
+				Purpose: knox.Purpose, Digest: storage.DigestOf(fmt.Sprint("filled ", i)), ID: fmt.Sprint(i), Subject: "id-alice", Created: born.Add(time.Duration(i-2*n) * time.Second), Expires: expires(i),
+			}, storage.CredentialLimit{})
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func loggedIn(t *testing.T, x *knox.Scheme, s store) {
 
 func held(t *testing.T, s store) map[string]bool {
 	t.Helper()
-	list, err := s.ListDeviceTokens(t.Context(), "id-alice", 10_000)
+	list, err := s.ListCredentials(t.Context(), knox.Purpose, "id-alice", 10_000)
 	must(t, err)
 	ids := map[string]bool{}
 	for _, tok := range list {
@@ -124,7 +124,7 @@ func TestManyLogins(t *testing.T) {
 // unlisted cannot list tokens.
 type unlisted struct{ store }
 
-func (unlisted) ListDeviceTokens(context.Context, string, int) ([]storage.DeviceToken, error) {
+func (unlisted) ListCredentials(context.Context, string, string, int) ([]storage.Credential, error) {
 	return nil, fmt.Errorf("the database is down")
 }
 

@@ -74,7 +74,7 @@ func BenchmarkHit(b *testing.B) {
 				case "static":
 					_, _, err = s.StaticTokenByDigest(ctx, d)
 				case "device":
-					_, _, err = s.DeviceTokenByDigest(ctx, d)
+					_, _, err = s.CredentialByDigest(ctx, "knox", d)
 				case "session":
 					_, _, err = s.SessionByDigest(ctx, d)
 				case "access":

@@ -66,8 +66,8 @@ func TestCreationClears_attack_237(t *testing.T) {
 		look   func() error
 		create func() error
 	}{
-		"device": {func() error { _, _, err := w.s.DeviceTokenByDigest(w.ctx, d); return err }, func() error {
-			_, err := w.s.CreateDeviceToken(w.ctx, storage.DeviceToken{Digest: d, ID: "x", Subject: "alice"}, storage.DeviceLimit{})
+		"device": {func() error { _, _, err := w.s.CredentialByDigest(w.ctx, "knox", d); return err }, func() error {
+			_, err := w.s.CreateCredential(w.ctx, storage.Credential{Purpose: "knox", Digest: d, ID: "x", Subject: "alice"}, storage.CredentialLimit{})
 			return err
 		}},
 		"session": {func() error { _, _, err := w.s.SessionByDigest(w.ctx, d); return err }, func() error {

@@ -29,15 +29,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Base is what a store must be to be cached: all of it, so that a Store has no ability
-// that the store beneath lacks. A store of a part of the interfaces goes beside a Store.
+// Base is a store with everything, so that a Store has no interface that the store beneath
+// lacks. For stores with only some of the interfaces see NewParts.
 type Base interface {
 	storage.Users
 	storage.Accounts
 	storage.Subjects
 	storage.Permissions
 	storage.StaticTokens
-	storage.DeviceTokens
+	storage.Credentials
+	storage.CredentialList
 	storage.Sessions
 	storage.SessionList
 	storage.Families

@@ -132,7 +132,7 @@ func BenchmarkChain(b *testing.B) {
 func BenchmarkThirdParty(b *testing.B) {
 	ours, least, headers := gates(b, func(store *cached.Store, headers map[string]http.Header) authn.Authenticator {
 		text := tokentext.Encode("our", storage.DigestOf("third"))
-		_, err := store.CreateDeviceToken(b.Context(), storage.DeviceToken{Digest: storage.DigestOf(text), ID: "third", Subject: "id-alice", Scopes: []string{"read"}}, storage.DeviceLimit{})
+		_, err := store.CreateCredential(b.Context(), storage.Credential{Purpose: "ours", Digest: storage.DigestOf(text), ID: "third", Subject: "id-alice", Scopes: []string{"read"}}, storage.CredentialLimit{})
 		must(b, err)
 		headers["ours"] = http.Header{"Authorization": {"ApiKey " + text}}
 		return &ours{store: store}

@@ -54,8 +54,8 @@ func (w *watched) StaticTokenByDigest(ctx context.Context, d storage.Digest) (st
 	return t, u, w.saw(err)
 }
 
-func (w *watched) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
-	t, u, err := w.Base.DeviceTokenByDigest(ctx, d)
+func (w *watched) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
+	t, u, err := w.Base.CredentialByDigest(ctx, purpose, d)
 	return t, u, w.saw(err)
 }
 
@@ -208,7 +208,7 @@ func (w *world) give(id string) []credential {
 	name := fmt.Sprintf("%x", d[:8])
 
 	w.must(s.PutStaticToken(ctx, storage.StaticToken{Digest: d, Subject: id, Salt: []byte("salt"), KeyID: "key", Epoch: epoch, Created: start}, storage.Digest{}))
-	_, err = s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: d, ID: name, Subject: id, Name: "phone", Epoch: epoch, Created: start, Expires: end, TTL: time.Hour}, storage.DeviceLimit{})
+	_, err = s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: d, ID: name, Subject: id, Name: "phone", Epoch: epoch, Created: start, Expires: end, TTL: time.Hour}, storage.CredentialLimit{})
 	w.must(err)
 	w.must(s.CreateSession(ctx, storage.Session{Digest: d, ID: name, Subject: id, Epoch: epoch, Data: []byte("data"), Created: start, AuthTime: start, LastSeen: start, Expires: end, Ends: end.Add(time.Hour), UserAgent: "Mozilla/5.0", Address: "::1"}, storage.Digest{}))
 	w.must(s.CreateClient(ctx, storage.Client{ID: name, Name: "client", Method: "none", Created: start}))
@@ -236,14 +236,14 @@ func (w *world) give(id string) []credential {
 			},
 		}},
 		credential{name: "device", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
-			t, u, err := s.DeviceTokenByDigest(ctx, d)
+			t, u, err := s.CredentialByDigest(ctx, "knox", d)
 			return maybe(u, err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
 		}, ends: map[string]func(*cached.Store) error{
-			"delete": func(s *cached.Store) error { return s.DeleteDeviceToken(ctx, id, name) },
-			"all":    func(s *cached.Store) error { _, err := s.DeleteDeviceTokensOf(ctx, id, ""); return err },
+			"delete": func(s *cached.Store) error { return s.DeleteCredential(ctx, "knox", id, name) },
+			"all":    func(s *cached.Store) error { _, err := s.DeleteCredentialsOf(ctx, "knox", id, ""); return err },
 			"evict": func(s *cached.Store) error {
-				_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(tag + " new"), ID: "new", Subject: id, Epoch: epoch, Created: end},
-					storage.DeviceLimit{Max: 1, Evict: true, Now: start})
+				_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(tag + " new"), ID: "new", Subject: id, Epoch: epoch, Created: end},
+					storage.CredentialLimit{Max: 1, Evict: true, Now: start})
 				return err
 			},
 		}},

@@ -18,7 +18,7 @@ type Kind uint8
 
 const (
 	StaticTokens  Kind = iota
-	DeviceTokens       // storage.DeviceToken
+	Credentials        // storage.Credential, of whatever purpose
 	Sessions           // storage.Session
 	AccessTokens       // storage.AccessToken
 	Standings          // Blocklist.StandingOf, by the token's JTI
@@ -253,6 +253,11 @@ func (s *Store) change(ctx context.Context, f func(context.Context) error, chang
 		return err
 	}
 	defer s.apply(ctx, changes)
+	if !s.base.InTransaction(ctx) { // what a hook of the store changes holds when the change does
+		tracked, done := s.Track(ctx)
+		defer done()
+		ctx = tracked
+	}
 	if s.tell == nil {
 		return f(ctx)
 	}

@@ -387,7 +387,7 @@ func FuzzChange(f *testing.F) {
 func TestEveryMethodIsThoughtOf(t *testing.T) {
 	passed := []string{
 		"UserByID", "UserByName", "ListUsers", "CreateUser", "SubjectEpoch",
-		"StaticTokenOf", "ListStaticTokens", "ListDeviceTokens", "ListSessions",
+		"StaticTokenOf", "ListStaticTokens", "ListCredentials", "CredentialPurposes", "ListSessions",
 		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies",
 		"ListSigningKeys", "SigningPurposes", "AddSigningKey", "ExpireSigningKey",
 		"OneTimeByDigest", "CreateOneTime", "DropOneTimes",
@@ -398,10 +398,10 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 	}
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
-		"StaticTokenByDigest", "DeviceTokenByDigest", "SessionByDigest", "AccessByDigest", "StandingOf", "UserStanding",
+		"StaticTokenByDigest", "CredentialByDigest", "SessionByDigest", "AccessByDigest", "StandingOf", "UserStanding",
 		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "ForgetSubject",
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
-		"CreateDeviceToken", "TouchDeviceToken", "DeleteDeviceToken", "DeleteDeviceTokensOf",
+		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
 		"CreateSession", "SaveSession", "TouchSession", "EndSession", "EndSessionOf", "EndSessionsOf",
 		"EndFamily", "Block", "UpdateClient", "DeleteClient", "CreateAccess", "DropAccess", "Prune", "InTx",
 	}

@@ -271,7 +271,7 @@ func TestSharedEdits(t *testing.T) {
 			w.do(m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				id := authn.FromContext(r.Context())
 				switch c := id.Credential.(type) {
-				case *storage.DeviceToken:
+				case *storage.Credential:
 					c.ID, c.Subject = "other", "id-root"
 					if len(c.Scopes) > 0 {
 						c.Scopes[0] = "admin"
@@ -314,7 +314,7 @@ func TestSharedEditsAndLogout(t *testing.T) {
 		header := w.headers["knox"]["alice"]
 		for range 3 {
 			w.do(m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				if c, ok := authn.FromContext(r.Context()).Credential.(*storage.DeviceToken); ok {
+				if c, ok := authn.FromContext(r.Context()).Credential.(*storage.Credential); ok {
 					c.ID = "other"
 				}
 			})), header)
@@ -344,7 +344,7 @@ func TestPermissionsWriteToCopies(t *testing.T) {
 				u := id.User.(*storage.User)
 				u.Roles = append(u.Roles[:0], "admin")
 				u.ID = "id-root"
-				if c, ok := id.Credential.(*storage.DeviceToken); ok && len(c.Scopes) > 0 {
+				if c, ok := id.Credential.(*storage.Credential); ok && len(c.Scopes) > 0 {
 					c.Scopes[0] = "admin"
 				}
 				return true
@@ -397,7 +397,7 @@ func TestLookupsAreOwn(t *testing.T) {
 					must(t, err)
 					admins("static", u.Roles)
 					tok.Salt[0]++
-					dev, u, err := w.store.DeviceTokenByDigest(ctx, storage.DigestOf(narrow))
+					dev, u, err := w.store.CredentialByDigest(ctx, "knox", storage.DigestOf(narrow))
 					must(t, err)
 					admins("device", u.Roles, dev.Scopes)
 					st, err := w.store.AccessByDigest(ctx, storage.DigestOf(access))

@@ -18,7 +18,7 @@ import (
 
 // ours is a scheme of somebody else that lets its identities be kept: one method and one line.
 type ours struct {
-	store storage.DeviceTokens
+	store storage.Credentials
 	asked atomic.Int64
 }
 
@@ -37,7 +37,7 @@ func (o *ours) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	o.asked.Add(1)
-	t, u, err := o.store.DeviceTokenByDigest(r.Context(), storage.DigestOf(text))
+	t, u, err := o.store.CredentialByDigest(r.Context(), "ours", storage.DigestOf(text))
 	if err != nil || t.Epoch != u.Epoch || !u.Active {
 		return authn.Identity{}, authn.AuthenticationFailed("Invalid key.")
 	}
@@ -59,7 +59,7 @@ func TestKeptThirdParty(t *testing.T) {
 			id = fmt.Sprint("user", n)
 			text, name = "key-of-"+id, "name of "+id
 			w.add(id)
-			_, err := w.s.CreateDeviceToken(w.ctx, storage.DeviceToken{Digest: storage.DigestOf(text), ID: name, Subject: id, Scopes: []string{"read"}, Created: w.clock.now()}, storage.DeviceLimit{})
+			_, err := w.s.CreateCredential(w.ctx, storage.Credential{Purpose: "ours", Digest: storage.DigestOf(text), ID: name, Subject: id, Scopes: []string{"read"}, Created: w.clock.now()}, storage.CredentialLimit{})
 			w.must(err)
 			return id, text, name, credential{name: "ours", good: func(context.Context, *cached.Store) (bool, error) {
 				r, rec := httptest.NewRequest("POST", "/", nil), httptest.NewRecorder()
@@ -81,7 +81,7 @@ func TestKeptThirdParty(t *testing.T) {
 		t.Run("attack_042_third_party", func(t *testing.T) {
 			w.TB = t
 			id, _, name, c := give()
-			w.against("revoke", func(s *cached.Store) error { return s.DeleteDeviceToken(w.ctx, id, name) }, c)
+			w.against("revoke", func(s *cached.Store) error { return s.DeleteCredential(w.ctx, "ours", id, name) }, c)
 			for what := range everywhere(w.ctx, "", 0) {
 				id, _, _, c := give()
 				w.against(what, everywhere(w.ctx, id, 0)[what], c)

@@ -92,7 +92,7 @@ func TestLeaseOfWhatChanged(t *testing.T) {
 				return list[2], err
 			},
 			"touch a token": func() (credential, error) {
-				_, err := w.s.TouchDeviceToken(w.ctx, d, now.Add(time.Minute), time.Time{}, before)
+				_, err := w.s.TouchCredential(w.ctx, "knox", d, now.Add(time.Minute), time.Time{}, before)
 				return list[1], err
 			},
 			"a lost race": func() (credential, error) { // also where somebody else was first

@@ -14,9 +14,9 @@ import (
 // wide is a store of device tokens, each with long scopes of its own.
 type wide struct{ made }
 
-func (wide) DeviceTokenByDigest(_ context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+func (wide) CredentialByDigest(_ context.Context, _ string, d storage.Digest) (storage.Credential, storage.User, error) {
 	scope := fmt.Sprintf("%x", d[:]) + strings.Repeat("s", 8000)
-	return storage.DeviceToken{Digest: d, ID: "id", Subject: "alice", Scopes: []string{scope}},
+	return storage.Credential{Purpose: "knox", Digest: d, ID: "id", Subject: "alice", Scopes: []string{scope}},
 		storage.User{ID: "alice", Name: "alice", Active: true}, nil
 }
 
@@ -29,7 +29,7 @@ func TestLongLists(t *testing.T) {
 	s := over(t, wide{}, &cached.Options{MaxBytes: bytes, MaxEntries: 1000, Clock: still})
 	before := heap()
 	for i := range 1000 {
-		_, _, err := s.DeviceTokenByDigest(t.Context(), storage.DigestOf(fmt.Sprint(i)))
+		_, _, err := s.CredentialByDigest(t.Context(), "knox", storage.DigestOf(fmt.Sprint(i)))
 		must(t, err)
 	}
 	if took := int64(heap()) - int64(before); took > 2*bytes {

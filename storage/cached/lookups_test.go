@@ -38,7 +38,7 @@ func TestHitsAreTheRecords(t *testing.T) {
 				return []any{r, without(u), err}
 			},
 			"device": func(s cached.Base) []any {
-				r, u, err := s.DeviceTokenByDigest(w.ctx, d)
+				r, u, err := s.CredentialByDigest(w.ctx, "knox", d)
 				return []any{r, without(u), err}
 			},
 			"session": func(s cached.Base) []any { r, u, err := s.SessionByDigest(w.ctx, d); return []any{r, without(u), err} },
@@ -280,7 +280,7 @@ func TestKeysAreNotConfused(t *testing.T) {
 		w.add("alice")
 		d := storage.DigestOf("alice 0")
 		for range 2 {
-			if _, _, err := w.s.DeviceTokenByDigest(w.ctx, d); !errors.Is(err, storage.ErrNotFound) {
+			if _, _, err := w.s.CredentialByDigest(w.ctx, "knox", d); !errors.Is(err, storage.ErrNotFound) {
 				t.Fatal(err)
 			}
 		}
@@ -337,10 +337,10 @@ func TestOddRecords(t *testing.T) {
 		if len(scopes) == 1 && scopes[0] == "a b" {
 			continue // no store keeps it
 		}
-		_, err := w.s.CreateDeviceToken(w.ctx, storage.DeviceToken{Digest: d, ID: "x", Subject: fmt.Sprint(i), Scopes: scopes}, storage.DeviceLimit{})
+		_, err := w.s.CreateCredential(w.ctx, storage.Credential{Purpose: "knox", Digest: d, ID: "x", Subject: fmt.Sprint(i), Scopes: scopes}, storage.CredentialLimit{})
 		w.must(err)
 		for range 2 {
-			got, _, err := w.s.DeviceTokenByDigest(w.ctx, d)
+			got, _, err := w.s.CredentialByDigest(w.ctx, "knox", d)
 			if err != nil || !reflect.DeepEqual(got.Scopes, scopes) && len(scopes) > 0 || (got.Scopes == nil) != (scopes == nil) {
 				t.Errorf("scopes %#v, want %#v, %v", got.Scopes, scopes, err)
 			}
@@ -361,11 +361,11 @@ func TestTouchAndSave(t *testing.T) {
 		used, later := now.Add(30*time.Minute), now.Add(90*time.Minute)
 		w.clock.forward(30 * time.Minute)
 		for i := range 2 { // the second finds that somebody else noted it
-			touched, err := w.s.TouchDeviceToken(w.ctx, d, used, later, used.Add(-time.Minute))
+			touched, err := w.s.TouchCredential(w.ctx, "knox", d, used, later, used.Add(-time.Minute))
 			if err != nil || touched != (i == 0) {
 				t.Errorf("touched %t, %v", touched, err)
 			}
-			if got, _, err := w.s.DeviceTokenByDigest(w.ctx, d); err != nil || !got.LastUsed.Equal(used) || !got.Expires.Equal(later) {
+			if got, _, err := w.s.CredentialByDigest(w.ctx, "knox", d); err != nil || !got.LastUsed.Equal(used) || !got.Expires.Equal(later) {
 				t.Errorf("device token: %+v, %v", got, err)
 			}
 			touched, err = w.s.TouchSession(w.ctx, d, used, later, used.Add(-time.Minute))

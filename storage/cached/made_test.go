@@ -36,10 +36,10 @@ func (made) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.
 	return storage.StaticToken{Digest: d, Subject: u.ID, Salt: make([]byte, 32), KeyID: hex.EncodeToString(d[:4]), Epoch: u.Epoch, Created: now}, u, nil
 }
 
-func (made) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+func (made) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	u := userOf(ctx)
-	return storage.DeviceToken{
-		Digest: d, ID: hex.EncodeToString(d[:16]), Subject: u.ID, Name: "my new phone", Scopes: []string{"read", "write"}, Epoch: u.Epoch,
+	return storage.Credential{
+		Purpose: purpose, Digest: d, ID: hex.EncodeToString(d[:16]), Subject: u.ID, Name: "my new phone", Scopes: []string{"read", "write"}, Epoch: u.Epoch,
 		Created: now, Expires: now.Add(time.Hour), LastUsed: now, TTL: time.Hour, Max: now.Add(24 * time.Hour),
 	}, u, nil
 }
@@ -77,7 +77,7 @@ func askMade(t testing.TB, s *cached.Store, kind string, i int) (err error) {
 	case "static":
 		_, _, err = s.StaticTokenByDigest(ctx, d)
 	case "device":
-		_, _, err = s.DeviceTokenByDigest(ctx, d)
+		_, _, err = s.CredentialByDigest(ctx, "knox", d)
 	case "session":
 		_, _, err = s.SessionByDigest(ctx, d)
 	case "access":

@@ -2,6 +2,8 @@ package cached
 
 import (
 	"context"
+	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"unique"
 
@@ -73,49 +75,66 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 	return v.record, v.user, err
 }
 
-// DeviceTokenByDigest implements storage.DeviceTokens.
-func (s *Store) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
-	if s.direct(ctx, DeviceTokens) {
-		return s.base.DeviceTokenByDigest(ctx, d)
-	}
-	k := Key{DeviceTokens, d}
-	switch it, unknown := s.find(&k); {
-	case it != nil:
-		r := it.(*deviceRecord)
-		return r.token(&k.Digest), r.user(&r.head), nil
-	case unknown:
-		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
-	}
-	return s.loadDevice(ctx, k)
+// credentialKey is the key of a digest as a call of that purpose presents it: what one purpose
+// learns, also that the digest is unknown, says nothing to another one. Only the end of the
+// digest depends on the purpose, so that all of its keys are of one shard and one counter, and
+// a Change names the digest alone.
+func (s *Store) credentialKey(purpose string, d storage.Digest) Key {
+	k := Key{Credentials, d}
+	end := k.Digest[len(k.Digest)-8:]
+	binary.LittleEndian.PutUint64(end, binary.LittleEndian.Uint64(end)^maphash.String(s.seed, purpose))
+	return k
 }
 
-func (s *Store) loadDevice(ctx context.Context, k Key) (storage.DeviceToken, storage.User, error) {
-	v, err := load(ctx, s, k, lookup[with[storage.DeviceToken]]{
+// CredentialByDigest implements storage.Credentials.
+func (s *Store) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
+	if s.direct(ctx, Credentials) {
+		return s.base.CredentialByDigest(ctx, purpose, d)
+	}
+	k := s.credentialKey(purpose, d)
+	switch it, unknown := s.find(&k); {
+	case it != nil:
+		if r := it.(*credentialRecord); r.at(wordPurpose) == purpose {
+			return r.credential(&d), r.user(&r.head), nil
+		}
+		return s.base.CredentialByDigest(ctx, purpose, d) // two purposes with one hash
+	case unknown:
+		return storage.Credential{}, storage.User{}, storage.ErrNotFound
+	}
+	return s.loadCredential(ctx, k, purpose, d)
+}
+
+func (s *Store) loadCredential(ctx context.Context, k Key, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
+	v, err := load(ctx, s, k, lookup[with[storage.Credential]]{
 		unknown: true,
-		read: func(ctx context.Context) (v with[storage.DeviceToken], err error) {
-			t, u, err := s.base.DeviceTokenByDigest(ctx, k.Digest)
-			v.account(t, u)
+		read: func(ctx context.Context) (v with[storage.Credential], err error) {
+			c, u, err := s.base.CredentialByDigest(ctx, purpose, d)
+			v.account(c, u)
 			return v, err
 		},
-		keep: func(v *with[storage.DeviceToken]) kept {
-			t := &v.record
-			out := kept{deps: names{s.stripeOfSubject(t.Subject)}}
-			a, size, ok := s.newAccount(&v.user, t.Scopes, nil, t.ID, t.Name)
-			if ok && v.user.Active && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
-				out.item = &deviceRecord{account: a, since: micros(t.Created), expires: micros(t.Expires), lastUsed: micros(t.LastUsed), max: micros(t.Max), ttl: t.TTL}
-				out.size = size
+		keep: func(v *with[storage.Credential]) kept {
+			c := &v.record
+			out := kept{deps: names{s.stripeOfSubject(c.Subject), s.stripeOfKey(&k)}}
+			a, size, ok := s.newAccount(&v.user, c.Scopes, nil, c.ID, c.Name, c.Purpose)
+			if ok && v.user.Active && c.Epoch == v.user.Epoch && c.Subject == v.user.ID && c.Purpose == purpose {
+				r := &credentialRecord{account: a, since: micros(c.Created), expires: micros(c.Expires), lastUsed: micros(c.LastUsed), max: micros(c.Max), ttl: c.TTL}
+				if c.Data != nil {
+					data := own(c.Data)
+					r.data = &data
+				}
+				out.item, out.size = r, size+len(c.Data)*9/8
 			}
-			if !t.Expires.IsZero() {
-				out.expires = t.Expires
+			if !c.Expires.IsZero() {
+				out.expires = c.Expires
 			}
 			return out
 		},
-		open: func(it item) with[storage.DeviceToken] {
-			r := it.(*deviceRecord)
-			return with[storage.DeviceToken]{r.token(&k.Digest), r.user(&r.head)}
+		open: func(it item) with[storage.Credential] {
+			r := it.(*credentialRecord)
+			return with[storage.Credential]{r.credential(&d), r.user(&r.head)}
 		},
-		own: func(v with[storage.DeviceToken]) with[storage.DeviceToken] {
-			v.record.Scopes = own(v.record.Scopes)
+		own: func(v with[storage.Credential]) with[storage.Credential] {
+			v.record.Scopes, v.record.Data = own(v.record.Scopes), own(v.record.Data)
 			v.user = v.user.Clone()
 			return v
 		},

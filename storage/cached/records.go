@@ -171,23 +171,30 @@ func (r *staticRecord) token(d *storage.Digest) storage.StaticToken {
 	return storage.StaticToken{Digest: *d, Subject: r.at(wordID), Salt: own(r.salt), KeyID: r.at(wordOwn), Epoch: r.epoch, Created: timeOf(r.since)}
 }
 
-// deviceRecord is a storage.DeviceToken that is live.
-type deviceRecord struct {
+// credentialRecord is a storage.Credential that is live.
+type credentialRecord struct {
 	head
 	account
 	since, expires, lastUsed, max int64
 	ttl                           time.Duration
+	data                          *[]byte // nil: none
 }
 
-func (r *deviceRecord) token(d *storage.Digest) storage.DeviceToken {
-	t := storage.DeviceToken{
-		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Name: r.at(wordOwn + 1), Epoch: r.epoch, TTL: r.ttl,
+// wordPurpose is the place of the purpose in a credentialRecord.
+const wordPurpose = wordOwn + 2
+
+func (r *credentialRecord) credential(d *storage.Digest) storage.Credential {
+	c := storage.Credential{
+		Digest: *d, Purpose: r.at(wordPurpose), ID: r.at(wordOwn), Subject: r.at(wordID), Name: r.at(wordOwn + 1), Epoch: r.epoch, TTL: r.ttl,
 		Created: timeOf(r.since), Expires: timeOf(r.expires), LastUsed: timeOf(r.lastUsed), Max: timeOf(r.max),
 	}
 	if r.lists != nil {
-		t.Scopes = own(r.lists.scopes)
+		c.Scopes = own(r.lists.scopes)
 	}
-	return t
+	if r.data != nil {
+		c.Data = own(*r.data)
+	}
+	return c
 }
 
 // sessionRecord is a storage.Session that is live.

@@ -159,8 +159,8 @@ type touching struct {
 	tokens, sessions atomic.Int64
 }
 
-func (b *touching) TouchDeviceToken(ctx context.Context, d storage.Digest, used, expires, before time.Time) (bool, error) {
-	ok, err := b.Base.TouchDeviceToken(ctx, d, used, expires, before)
+func (b *touching) TouchCredential(ctx context.Context, purpose string, d storage.Digest, used, expires, before time.Time) (bool, error) {
+	ok, err := b.Base.TouchCredential(ctx, purpose, d, used, expires, before)
 	if ok {
 		b.tokens.Add(1)
 	}

@@ -352,11 +352,11 @@ type closed struct {
 	shut *bool
 }
 
-func (c closed) DeviceTokenByDigest(ctx context.Context, d storage.Digest) (storage.DeviceToken, storage.User, error) {
+func (c closed) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	if *c.shut {
-		return storage.DeviceToken{}, storage.User{}, storage.ErrNotFound
+		return storage.Credential{}, storage.User{}, storage.ErrNotFound
 	}
-	return c.Store.DeviceTokenByDigest(ctx, d)
+	return c.Store.CredentialByDigest(ctx, purpose, d)
 }
 
 // A store in front of the cached one is asked for each request: a lease of the one behind it

@@ -39,10 +39,7 @@ func (h *head) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
 }
 
 // Of implements storage.Lease.
-func (h *head) Of(store any) bool {
-	s, ok := store.(*Store)
-	return ok && s == h.home
-}
+func (h *head) Of(store any) bool { return h.home != nil && h.home.answers(store) }
 
 // names are the counters of what an item hangs on besides its key; 0 is none.
 type names [4]uint16
@@ -104,7 +101,7 @@ func (s *Store) look(sh *shard, k *Key, now time.Duration) (it item, unknown boo
 		return nil, false
 	}
 	a, ok := sh.no[k.Kind][k.Digest]
-	return nil, ok && now < a.ends && s.flushed.Load() <= a.asof
+	return nil, ok && now < a.ends && s.flushed.Load() <= a.asof && s.stripes[s.stripeOfKey(k)].Load() <= a.asof
 }
 
 // live reports whether an item holds: within its time, and nothing that it hangs on was

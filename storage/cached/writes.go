@@ -71,17 +71,17 @@ func (s *Store) DeleteStaticTokenOf(ctx context.Context, subject string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteStaticTokenOf(ctx, subject) }, ofSubject(subject))
 }
 
-// CreateDeviceToken implements storage.DeviceTokens. Where it may evict tokens, the
-// others of the subject are forgotten too.
-func (s *Store) CreateDeviceToken(ctx context.Context, t storage.DeviceToken, l storage.DeviceLimit) (evicted []storage.DeviceToken, err error) {
+// CreateCredential implements storage.Credentials. If it may evict credentials, the others of
+// the subject are forgotten too.
+func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l storage.CredentialLimit) (evicted []storage.Credential, err error) {
 	create := func(ctx context.Context) (err error) {
-		evicted, err = s.base.CreateDeviceToken(ctx, t, l)
+		evicted, err = s.base.CreateCredential(ctx, c, l)
 		return err
 	}
 	if l.Max == 0 || !l.Evict {
-		err = s.renew(ctx, create, ofKey(DeviceTokens, t.Digest))
+		err = s.renew(ctx, create, ofKey(Credentials, c.Digest))
 	} else {
-		err = s.change(ctx, create, ofKey(DeviceTokens, t.Digest), ofSubject(t.Subject))
+		err = s.change(ctx, create, ofKey(Credentials, c.Digest), ofSubject(c.Subject))
 	}
 	if err != nil {
 		return nil, err
@@ -89,24 +89,34 @@ func (s *Store) CreateDeviceToken(ctx context.Context, t storage.DeviceToken, l 
 	return evicted, nil
 }
 
-// TouchDeviceToken implements storage.DeviceTokens. The next lookup sees the new times.
-func (s *Store) TouchDeviceToken(ctx context.Context, d storage.Digest, used, expires, before time.Time) (touched bool, err error) {
+// TouchCredential implements storage.Credentials. The next lookup sees the new times.
+func (s *Store) TouchCredential(ctx context.Context, purpose string, d storage.Digest, used, expires, before time.Time) (touched bool, err error) {
 	err = s.renew(ctx, func(ctx context.Context) (err error) {
-		touched, err = s.base.TouchDeviceToken(ctx, d, used, expires, before)
+		touched, err = s.base.TouchCredential(ctx, purpose, d, used, expires, before)
 		return err
-	}, ofKey(DeviceTokens, d))
+	}, ofKey(Credentials, d))
 	return touched, err
 }
 
-// DeleteDeviceToken implements storage.DeviceTokens.
-func (s *Store) DeleteDeviceToken(ctx context.Context, subject, id string) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteDeviceToken(ctx, subject, id) }, ofSubject(subject))
+// DeleteCredential implements storage.Credentials.
+func (s *Store) DeleteCredential(ctx context.Context, purpose, subject, id string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteCredential(ctx, purpose, subject, id) }, ofSubject(subject))
 }
 
-// DeleteDeviceTokensOf implements storage.DeviceTokens.
-func (s *Store) DeleteDeviceTokensOf(ctx context.Context, subject, keep string) (n int, err error) {
+// DeleteCredentialsOf implements storage.CredentialList.
+func (s *Store) DeleteCredentialsOf(ctx context.Context, purpose, subject, keep string) (int, error) {
+	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.DeleteCredentialsOf(ctx, purpose, subject, keep) })
+}
+
+// DeleteAllCredentialsOf implements storage.CredentialList.
+func (s *Store) DeleteAllCredentialsOf(ctx context.Context, subject string) (int, error) {
+	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.DeleteAllCredentialsOf(ctx, subject) })
+}
+
+// deleteAll runs f, which deletes several records of a subject and counts them.
+func (s *Store) deleteAll(ctx context.Context, subject string, f func(context.Context) (int, error)) (n int, err error) {
 	err = s.change(ctx, func(ctx context.Context) (err error) {
-		n, err = s.base.DeleteDeviceTokensOf(ctx, subject, keep)
+		n, err = f(ctx)
 		return err
 	}, ofSubject(subject))
 	if err != nil {
@@ -149,15 +159,8 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 }
 
 // EndSessionsOf implements storage.SessionList.
-func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (n int, err error) {
-	err = s.change(ctx, func(ctx context.Context) (err error) {
-		n, err = s.base.EndSessionsOf(ctx, subject, keep)
-		return err
-	}, ofSubject(subject))
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
+func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
+	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.EndSessionsOf(ctx, subject, keep) })
 }
 
 // EndFamily implements storage.Families.

@@ -25,7 +25,7 @@ var changes = map[string]func(context.Context, *gormstore.Store) error{
 	},
 	"SetGroups": func(ctx context.Context, s *gormstore.Store) error { return s.SetSubjectGroups(ctx, "1", nil) },
 	"Evict": func(ctx context.Context, s *gormstore.Store) error {
-		_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf("new"), ID: "new", Subject: "1"}, storage.DeviceLimit{Max: 1, Evict: true})
+		_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf("new"), ID: "new", Subject: "1"}, storage.CredentialLimit{Max: 1, Evict: true})
 		return err
 	},
 	"CreateFamily": func(ctx context.Context, s *gormstore.Store) error {

@@ -10,9 +10,9 @@ func (s *Store) MigrateTo(ctx context.Context, statements ...string) error {
 // HotQueries are those whose plan matters.
 func (s *Store) HotQueries() map[string]string {
 	return map[string]string{"token": s.q.tokenByDigest, "user": s.q.userByID,
-		"device": s.q.deviceByDigest, "session": s.q.sessionByDigest, "refresh": s.q.refreshByDigest, "standing": s.q.standing, "user standing": s.q.userStanding,
+		"credential": s.q.credentialByDigest, "session": s.q.sessionByDigest, "refresh": s.q.refreshByDigest, "standing": s.q.standing, "user standing": s.q.userStanding,
 		"claim": s.dialect.bind(familyOf), "erase": s.dialect.bind(eraseBefore), "erase all": s.dialect.bind(eraseIn),
-		"devices": s.q.listDevices, "sessions": s.q.listSessions, "live devices": s.dialect.bind(liveDevices), "families": s.q.listFamilies,
+		"credentials": s.q.listCredentials, "sessions": s.q.listSessions, "live credentials": s.dialect.bind(liveCredentials), "families": s.q.listFamilies,
 		"prune devices":   s.dialect.bind("DELETE FROM vestibule_device_tokens" + ended("digest", "vestibule_device_tokens", "expires_us", "expires_us <> 0")),
 		"prune blocklist": s.dialect.bind("DELETE FROM vestibule_blocklist" + ended("block_key", "vestibule_blocklist", "until_us", "TRUE")),
 		"prune sessions":  s.dialect.bind("DELETE FROM vestibule_sessions" + ended("digest", "vestibule_sessions", "expires_us", "TRUE")),

@@ -132,7 +132,7 @@ func TestPruneRacesUse(t *testing.T) {
 			create := func(kind string, i int, expires time.Time) {
 				epoch, err := s.SubjectEpoch(ctx, "1")
 				if err == nil {
-					_, err = s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: digest(kind, i), ID: fmt.Sprint(kind, i), Subject: "1", Epoch: epoch, Expires: expires}, storage.DeviceLimit{})
+					_, err = s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: digest(kind, i), ID: fmt.Sprint(kind, i), Subject: "1", Epoch: epoch, Expires: expires}, storage.CredentialLimit{})
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -156,7 +156,7 @@ func TestPruneRacesUse(t *testing.T) {
 						default:
 						}
 						for i := range live {
-							if _, _, err := s.DeviceTokenByDigest(ctx, digest("live", i)); err != nil {
+							if _, _, err := s.CredentialByDigest(ctx, "knox", digest("live", i)); err != nil {
 								t.Errorf("a live token: %v", err)
 								return
 							}
@@ -185,7 +185,7 @@ func TestPruneRacesUse(t *testing.T) {
 				t.Errorf("pruned %d of %d", pruned.Load(), dead)
 			}
 			for i := range live {
-				if _, _, err := s.DeviceTokenByDigest(ctx, digest("live", i)); err != nil {
+				if _, _, err := s.CredentialByDigest(ctx, "knox", digest("live", i)); err != nil {
 					t.Errorf("token %d: %v", i, err)
 				}
 			}

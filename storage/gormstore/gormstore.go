@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,12 @@ type Options struct {
 	// Logger receives faults of the application's rows, at Error, with IDs and without
 	// names. nil is slog.Default().
 	Logger *slog.Logger
+	// Ended, if not nil, is called in the transaction of each change that ends every credential
+	// of a subject, so that rows of your own tables go with it: use DB(ctx) for your statements.
+	Ended storage.EndedFunc
+	// Tables are tables of your own in the same database, such as those of a scheme that is
+	// not part of this library. CheckSchema reports those that lack a column.
+	Tables []Table
 	// Clock gives the microseconds of BumpEpoch and the times of claims. nil is the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
@@ -75,35 +82,38 @@ type Store struct {
 	lastFault  atomic.Int64 // when a fault of data was logged, since opened
 	short      shortLives
 	free       func() (int64, error)
+	ended      storage.EndedFunc
+	tables     []Table
 	writer     chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
-	tokenByDigest, deviceByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
+	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
 }
 
 var (
-	_ storage.Users        = (*Store)(nil)
-	_ storage.Accounts     = (*Store)(nil)
-	_ storage.Subjects     = (*Store)(nil)
-	_ storage.Permissions  = (*Store)(nil)
-	_ storage.StaticTokens = (*Store)(nil)
-	_ storage.DeviceTokens = (*Store)(nil)
-	_ storage.Sessions     = (*Store)(nil)
-	_ storage.SessionList  = (*Store)(nil)
-	_ storage.Families     = (*Store)(nil)
-	_ storage.Blocklist    = (*Store)(nil)
-	_ storage.Replays      = (*Store)(nil)
-	_ storage.SigningKeys  = (*Store)(nil)
-	_ storage.OneTimes     = (*Store)(nil)
-	_ storage.Clients      = (*Store)(nil)
-	_ storage.Codes        = (*Store)(nil)
-	_ storage.AccessTokens = (*Store)(nil)
-	_ storage.AuthRequests = (*Store)(nil)
-	_ storage.DeviceGrants = (*Store)(nil)
-	_ storage.Tries        = (*Store)(nil)
-	_ storage.Consents     = (*Store)(nil)
-	_ storage.Pruner       = (*Store)(nil)
-	_ storage.Transactor   = (*Store)(nil)
-	_ storage.Spaced       = (*Store)(nil)
+	_ storage.Users          = (*Store)(nil)
+	_ storage.Accounts       = (*Store)(nil)
+	_ storage.Subjects       = (*Store)(nil)
+	_ storage.Permissions    = (*Store)(nil)
+	_ storage.StaticTokens   = (*Store)(nil)
+	_ storage.Credentials    = (*Store)(nil)
+	_ storage.CredentialList = (*Store)(nil)
+	_ storage.Sessions       = (*Store)(nil)
+	_ storage.SessionList    = (*Store)(nil)
+	_ storage.Families       = (*Store)(nil)
+	_ storage.Blocklist      = (*Store)(nil)
+	_ storage.Replays        = (*Store)(nil)
+	_ storage.SigningKeys    = (*Store)(nil)
+	_ storage.OneTimes       = (*Store)(nil)
+	_ storage.Clients        = (*Store)(nil)
+	_ storage.Codes          = (*Store)(nil)
+	_ storage.AccessTokens   = (*Store)(nil)
+	_ storage.AuthRequests   = (*Store)(nil)
+	_ storage.DeviceGrants   = (*Store)(nil)
+	_ storage.Tries          = (*Store)(nil)
+	_ storage.Consents       = (*Store)(nil)
+	_ storage.Pruner         = (*Store)(nil)
+	_ storage.Transactor     = (*Store)(nil)
+	_ storage.Spaced         = (*Store)(nil)
 )
 
 // New returns a store over an open database of the dialect "sqlite" or
@@ -145,14 +155,18 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTables(o.Tables); err != nil {
+		return nil, err
+	}
 	s := &Store{
 		// gorm's own logger prints parameters; nothing here may be printed.
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
+		ended: o.Ended, tables: slices.Clone(o.Tables),
 		canon: o.Canonical, logger: o.Logger, opened: time.Now(),
 	}
 	s.short.name()
-	s.tokenByDigest.query, s.deviceByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.deviceByDigest, s.q.sessionByDigest
+	s.tokenByDigest.query, s.credentialByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.credentialByDigest, s.q.sessionByDigest
 	s.accessByDigest.query = s.q.accessByDigest
 	s.signedAccess.query = s.q.signedAccess
 	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
@@ -183,7 +197,7 @@ func Config() *gorm.Config {
 // Close releases what the store prepared, and closes the database where the store
 // owns it (Own, sqlite.Open, postgres.Open).
 func (s *Store) Close() error {
-	err := errors.Join(s.tokenByDigest.close(), s.deviceByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close())
+	err := errors.Join(s.tokenByDigest.close(), s.credentialByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

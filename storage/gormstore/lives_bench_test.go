@@ -12,9 +12,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// BenchmarkDeviceToken looks random device tokens up, as BenchmarkStaticToken does
+// BenchmarkCredential looks random device tokens up, as BenchmarkStaticToken does
 // static ones. The floor reads the same columns by the same join.
-func BenchmarkDeviceToken(b *testing.B) {
+func BenchmarkCredential(b *testing.B) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		for _, size := range []int{10_000, 1_000_000} {
 			if size > 10_000 && testing.Short() {
@@ -55,7 +55,7 @@ func BenchmarkDeviceToken(b *testing.B) {
 					digests[i] = digest(rand.IntN(size))
 				}
 				inTurns(b, digests, func(d storage.Digest) error { return deviceFloor(ctx, stmt, d) }, func(d storage.Digest) error {
-					_, _, err := s.DeviceTokenByDigest(ctx, d)
+					_, _, err := s.CredentialByDigest(ctx, "knox", d)
 					return err
 				})
 			})
@@ -87,7 +87,7 @@ func inTurns(b *testing.B, digests []storage.Digest, floor, store func(storage.D
 }
 
 func deviceFloor(ctx context.Context, stmt *sql.Stmt, d storage.Digest) error {
-	var t storage.DeviceToken
+	var t storage.Credential
 	var u storage.User
 	var digest []byte
 	var hash, roles, scopes string

@@ -27,7 +27,7 @@ func furnishLives(t testing.TB, s *gormstore.Store, subject string) (device, cla
 	device, claimed, next = storage.DigestOf("device "+subject), storage.DigestOf("first "+subject), storage.DigestOf("second "+subject)
 	epoch, err := s.SubjectEpoch(ctx, subject)
 	if err == nil {
-		_, err = s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: device, ID: "d", Subject: subject, Epoch: epoch}, storage.DeviceLimit{})
+		_, err = s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: device, ID: "d", Subject: subject, Epoch: epoch}, storage.CredentialLimit{})
 	}
 	err = errors.Join(err,
 		s.CreateFamily(ctx, storage.Family{ID: "f" + subject, Purpose: "p", Subject: subject, Epoch: epoch}, storage.Refresh{Digest: claimed}),
@@ -49,7 +49,7 @@ func TestLivesWithOwnUserTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			device, claimed, next := furnishLives(t, s, "1")
-			if d, u, err := s.DeviceTokenByDigest(ctx, device); err != nil || d.Subject != "1" || u.ID != "1" || u.Name != "alice" {
+			if d, u, err := s.CredentialByDigest(ctx, "knox", device); err != nil || d.Subject != "1" || u.ID != "1" || u.Name != "alice" {
 				t.Errorf("%+v, %+v, %v", d, u, err)
 			}
 			if st, err := s.RefreshByDigest(ctx, claimed); err != nil || st.User.Name != "alice" || st.Family.Subject != "1" {
@@ -59,7 +59,7 @@ func TestLivesWithOwnUserTable(t *testing.T) {
 				t.Errorf("%+v, %v", u, err)
 			}
 			for i, subject := range []string{"2", "9", "x", "01"} { // deleted, absent, malformed
-				_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(subject), ID: "d", Subject: subject}, storage.DeviceLimit{})
+				_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(subject), ID: "d", Subject: subject}, storage.CredentialLimit{})
 				if !errors.Is(err, storage.ErrStale) {
 					t.Errorf("a device token for %q: %v", subject, err)
 				}
@@ -102,12 +102,12 @@ func TestOneStatement(t *testing.T) {
 	device, claimed, _ := furnishLives(t, s, "1")
 	keys := storage.BlockKeys{JTI: storage.BlockKeyOf("jti", "i", "1"), SID: storage.BlockKeyOf("sid", "", "1"), Subject: storage.BlockKeyOf("sub", "i", "1")}
 	for name, ask := range map[string]func() error{
-		"DeviceTokenByDigest": func() error { _, _, err := s.DeviceTokenByDigest(ctx, device); return err },
-		"RefreshByDigest":     func() error { _, err := s.RefreshByDigest(ctx, claimed); return err },
-		"StandingOf":          func() error { _, err := s.StandingOf(ctx, "1", keys); return err },
-		"UserStanding":        func() error { _, _, err := s.UserStanding(ctx, "1", keys); return err },
-		"TouchDeviceToken": func() error {
-			_, err := s.TouchDeviceToken(ctx, device, time.Now(), time.Time{}, time.Now())
+		"CredentialByDigest": func() error { _, _, err := s.CredentialByDigest(ctx, "knox", device); return err },
+		"RefreshByDigest":    func() error { _, err := s.RefreshByDigest(ctx, claimed); return err },
+		"StandingOf":         func() error { _, err := s.StandingOf(ctx, "1", keys); return err },
+		"UserStanding":       func() error { _, _, err := s.UserStanding(ctx, "1", keys); return err },
+		"TouchCredential": func() error {
+			_, err := s.TouchCredential(ctx, "knox", device, time.Now(), time.Time{}, time.Now())
 			return err
 		},
 	} {

@@ -220,7 +220,7 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				digest := []byte(strings.Repeat("0", 31) + "7")
 				args := map[string][]any{
 					"user": {"7"}, "erase all": {"7"}, "standing": {"7", digest, digest, digest}, "user standing": {digest, digest, digest, "7"},
-					"devices": {"7", "7", 10}, "live devices": {"7", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 10},
+					"credential": {digest, "knox"}, "credentials": {"7", "knox", "7", 10}, "live credentials": {"7", "knox", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 10},
 				}[what]
 				if strings.HasPrefix(what, "prune ") {
 					args = []any{50, 50, 10}

@@ -11,12 +11,13 @@ type queries struct {
 	mayHold, lockUser                           string
 	tokenOf, listTokens, dropToken, dropTokenOf string
 	epoch, bump, bumpTo                         string
-	deviceByDigest, refreshByDigest             string
+	credentialByDigest, refreshByDigest         string
 	sessionByDigest, oneTimeByDigest            string
 	claim, claimAt, standing, userStanding      string
 	codeByDigest, accessByDigest, signedAccess  string
 	decideDevice                                string
-	listDevices, listSessions, listFamilies     string
+	listCredentials, listPurposes               string
+	listSessions, listFamilies                  string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
@@ -90,7 +91,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		bump:   strings.Replace(bump, "{now}", serverNow, 1),
 		bumpTo: strings.Replace(bump, "{now}", d.typed("?", "BIGINT"), 1),
 
-		deviceByDigest: "SELECT " + deviceColumns + ", " + ownerColumns + " FROM vestibule_device_tokens t" + owner("t.subject") + " WHERE t.digest = ?",
+		credentialByDigest: "SELECT " + credentialColumns + ", " + ownerColumns + " FROM vestibule_device_tokens t" + owner("t.subject") + " WHERE t.digest = ? AND t.purpose = ?",
 		sessionByDigest: "SELECT " + sessionColumns + ", t.data, COALESCE(" + u.subject("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
 			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), " + own +
 			" FROM vestibule_sessions t LEFT" + owner("t.subject") + " WHERE t.digest = ?",
@@ -111,14 +112,15 @@ func newQueries(d dialect, u *userSQL) queries {
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + ownerColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
 			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",
-		claim:        strings.Replace(claim, "{now}", serverNow, 1),
-		decideDevice: strings.Replace(decideDeviceGrant, "{mayHold}", mayHold, 1),
-		claimAt:      strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
-		listDevices:  strings.Replace(listDevices, "{epoch}", present, 1),
-		listSessions: strings.Replace(listSessions, "{epoch}", present, 1),
-		listFamilies: strings.Replace(listFamilies, "{epoch}", present, 1),
-		standing:     "SELECT " + present + ", " + blocked,
-		userStanding: "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
+		claim:           strings.Replace(claim, "{now}", serverNow, 1),
+		decideDevice:    strings.Replace(decideDeviceGrant, "{mayHold}", mayHold, 1),
+		claimAt:         strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
+		listCredentials: strings.Replace(listCredentials, "{epoch}", present, 1),
+		listPurposes:    strings.Replace(listPurposes, "{epoch}", present, 1),
+		listSessions:    strings.Replace(listSessions, "{epoch}", present, 1),
+		listFamilies:    strings.Replace(listFamilies, "{epoch}", present, 1),
+		standing:        "SELECT " + present + ", " + blocked,
+		userStanding:    "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
 	}
 	if u.Password != "" {
 		p := d.quote(u.Password)
@@ -131,8 +133,8 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.deviceByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
-		&q.listDevices, &q.listSessions, &q.listFamilies,
+		&q.epoch, &q.bump, &q.bumpTo, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
+		&q.listCredentials, &q.listPurposes, &q.listSessions, &q.listFamilies,
 	} {
 		*s = d.bind(*s)
 	}

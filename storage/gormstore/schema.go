@@ -29,8 +29,8 @@ func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 }
 
 // CheckSchema reports, as joined errors, where the database differs from what
-// this program needs: its version, its tables and columns, and the application's
-// user table as it is mapped. Call it at start-up.
+// this program needs: its version, its tables and columns, those of Options.Tables, and the
+// application's user table as it is mapped. Call it at start-up.
 //
 // Of the user table it reports active accounts that share a name, with their IDs, or a missing
 // unique index. With Options.Canonical it also reports names that are missing or not in
@@ -52,6 +52,11 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 			if err := s.selectable(ctx, t.columns, t.name); err != nil {
 				found = append(found, fmt.Errorf("gormstore: table %s is not as it should be: %w", t.name, err))
 			}
+		}
+	}
+	for _, t := range s.tables {
+		if err := s.checkTable(ctx, t); err != nil {
+			found = append(found, err)
 		}
 	}
 	if !s.users.own || have == want {
@@ -104,7 +109,7 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_spaces", "name, table_name, id_column, id_type, epoch, retired, recorded_us"},
 	{"vestibule_subjects", "subject, epoch"},
 	{"vestibule_static_tokens", "digest, subject, salt, key_id, epoch, created_us"},
-	{"vestibule_device_tokens", "digest, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us"},
+	{"vestibule_device_tokens", "digest, purpose, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us, data"},
 	{"vestibule_families", "id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended"},
 	{"vestibule_refresh_tokens", "digest, family, prev, next, created_us, expires_us, claimed_us, sealed, sealed_until_us, narrowed"},
 	{"vestibule_blocklist", "block_key, until_us"},

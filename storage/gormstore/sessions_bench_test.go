@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// BenchmarkSession looks random sessions up, as BenchmarkDeviceToken does device
+// BenchmarkSession looks random sessions up, as BenchmarkCredential does device
 // tokens. The floor reads the same columns by the same join.
 func BenchmarkSession(b *testing.B) {
 	for _, kind := range []string{"sqlite", "postgres"} {

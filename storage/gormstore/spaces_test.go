@@ -85,7 +85,7 @@ func TestSpaceRecords(t *testing.T) {
 			refused(t, what+": a token", err)
 			_, _, err = s.SessionByDigest(ctx, storage.DigestOf("x"))
 			refused(t, what+": a session", err)
-			_, _, err = s.DeviceTokenByDigest(ctx, storage.DigestOf("x"))
+			_, _, err = s.CredentialByDigest(ctx, "knox", storage.DigestOf("x"))
 			refused(t, what+": a device token", err)
 			_, err = s.StandingOf(ctx, storage.SubjectIn(s.Space(), "1"), storage.BlockKeys{})
 			refused(t, what+": a standing", err)
@@ -277,7 +277,7 @@ func TestNameSpace(t *testing.T) {
 					default:
 					}
 					text := fmt.Sprint("d", i, ".", n)
-					_, err := old.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(text), ID: text, Subject: "1", Created: now, Expires: later}, storage.DeviceLimit{})
+					_, err := old.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(text), ID: text, Subject: "1", Created: now, Expires: later}, storage.CredentialLimit{})
 					if err != nil {
 						if !errors.Is(err, gormstore.ErrSpace) && !errors.Is(err, storage.ErrStale) {
 							t.Errorf("issuing meanwhile: %v", err)

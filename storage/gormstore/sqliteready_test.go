@@ -163,7 +163,7 @@ func TestTwoSQLiteProcesses(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if list, err := s.ListDeviceTokens(t.Context(), "1", 1000); err != nil || len(list) != 2*8*loginsEach() {
+			if list, err := s.ListCredentials(t.Context(), "knox", "1", 1000); err != nil || len(list) != 2*8*loginsEach() {
 				t.Errorf("%d logins, %v", len(list), err)
 			}
 		})
@@ -202,7 +202,7 @@ func logins(t *testing.T, job string) {
 				err := s.InTx(ctx, func(ctx context.Context) error {
 					u, err := s.UserByName(ctx, "alice")
 					if err == nil {
-						_, err = s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(id), ID: id, Subject: u.ID, Epoch: u.Epoch}, storage.DeviceLimit{Max: 1000})
+						_, err = s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(id), ID: id, Subject: u.ID, Epoch: u.Epoch}, storage.CredentialLimit{Max: 1000})
 					}
 					return err
 				})

@@ -21,8 +21,25 @@ func (s *Store) SubjectEpoch(ctx context.Context, subject string) (int64, error)
 	return epoch, err
 }
 
-// BumpEpoch implements storage.Subjects.
-func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
+// BumpEpoch implements storage.Subjects. With Options.Ended it is a transaction.
+func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
+	if s.ended == nil {
+		return s.bump(ctx, subject)
+	}
+	err = s.atomically(ctx, func(ctx context.Context) error {
+		if epoch, err = s.bump(ctx, subject); err != nil {
+			return err
+		}
+		return s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch})
+	})
+	if err != nil {
+		return 0, err
+	}
+	return epoch, nil
+}
+
+// bump moves the epoch.
+func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 	if err := s.bound(ctx); err != nil {
 		return 0, err
 	}
@@ -58,7 +75,8 @@ func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
 				return err
 			}
 		}
-		if err := s.end(ctx, subject); err != nil {
+		epoch, err := s.end(ctx, subject)
+		if err != nil {
 			return err
 		}
 		if _, err := s.dropFamilies(ctx, " WHERE subject = ?", subject); err != nil {
@@ -70,26 +88,39 @@ func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
 		if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
 			return err
 		}
-		return s.SetSubjectGroups(ctx, subject, nil)
+		if err := s.SetSubjectGroups(ctx, subject, nil); err != nil {
+			return err
+		}
+		return s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch, Deleted: true})
 	})
 }
 
-// end takes the subject's credentials away. It runs in a transaction.
-func (s *Store) end(ctx context.Context, subject string) error {
-	if _, err := s.BumpEpoch(ctx, subject); err != nil {
-		return err
+// end deletes the subject's credentials and returns its new epoch. It runs in a transaction.
+func (s *Store) end(ctx context.Context, subject string) (int64, error) {
+	epoch, err := s.bump(ctx, subject)
+	if err != nil {
+		return 0, err
 	}
 	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
-		return err
+		return 0, err
 	}
-	if _, err := s.DeleteDeviceTokensOf(ctx, subject, ""); err != nil {
-		return err
+	if _, err := s.DeleteAllCredentialsOf(ctx, subject); err != nil {
+		return 0, err
 	}
 	if _, err := s.exec(ctx, s.dialect.bind(endOneTimes), subject); err != nil {
+		return 0, err
+	}
+	_, err = s.EndSessionsOf(ctx, subject, "")
+	return epoch, err
+}
+
+// endAndTell is end for an account that stays.
+func (s *Store) endAndTell(ctx context.Context, subject string) error {
+	epoch, err := s.end(ctx, subject)
+	if err != nil {
 		return err
 	}
-	_, err := s.EndSessionsOf(ctx, subject, "")
-	return err
+	return s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch})
 }
 
 // mayHold returns ErrStale unless the subject exists, is active, and has the epoch.

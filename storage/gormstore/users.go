@@ -210,7 +210,7 @@ func (s *Store) SetPassword(ctx context.Context, id string, hash storage.Passwor
 		if err := s.change(ctx, s.q.setPassword, "the password", id, string(hash), id); err != nil {
 			return err
 		}
-		return s.end(ctx, id)
+		return s.endAndTell(ctx, id)
 	})
 }
 
@@ -259,7 +259,7 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 		if active {
 			return nil
 		}
-		return s.end(ctx, id)
+		return s.endAndTell(ctx, id)
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 func TestWaitsForTheOther(t *testing.T) {
 	key := storage.BlockKeyOf(storage.BlockJTI, "", "1")
 	create := func(ctx context.Context, s *gormstore.Store, id string) error {
-		_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(id), ID: id, Subject: "1"}, storage.DeviceLimit{Max: 2})
+		_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(id), ID: id, Subject: "1"}, storage.CredentialLimit{Max: 2})
 		return err
 	}
 	add := func(ctx context.Context, s *gormstore.Store, id string) error {

@@ -74,12 +74,12 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
-		for d, tok := range s.devices {
+		for d, tok := range s.creds {
 			if n >= limit {
 				return nil
 			}
 			if tok.Expired(now) {
-				s.dropDevice(t, d)
+				s.dropCredential(t, d)
 				n++
 			}
 		}

@@ -30,10 +30,10 @@ func TestManyOfOneSubject(t *testing.T) {
 		},
 		"device tokens": {
 			func(id string) error {
-				_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(id), ID: id, Subject: "a", Created: born}, storage.DeviceLimit{})
+				_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(id), ID: id, Subject: "a", Created: born}, storage.CredentialLimit{})
 				return err
 			},
-			func(id string) error { return s.DeleteDeviceToken(ctx, "a", id) },
+			func(id string) error { return s.DeleteCredential(ctx, "knox", "a", id) },
 		},
 		"families": {
 			func(id string) error {
@@ -70,12 +70,12 @@ func TestLastTakenBack(t *testing.T) {
 	born := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	create := func(id string) {
 		t.Helper()
-		_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{Digest: storage.DigestOf(id), ID: id, Subject: "a", Created: born}, storage.DeviceLimit{})
+		_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(id), ID: id, Subject: "a", Created: born}, storage.CredentialLimit{})
 		must(t, err)
 	}
 	list := func() (ids []string) {
 		t.Helper()
-		list, err := s.ListDeviceTokens(ctx, "a", 10)
+		list, err := s.ListCredentials(ctx, "knox", "a", 10)
 		must(t, err)
 		for _, d := range list {
 			ids = append(ids, d.ID)
@@ -84,7 +84,7 @@ func TestLastTakenBack(t *testing.T) {
 	}
 	create("1")
 	if err := s.InTx(ctx, func(ctx context.Context) error {
-		must(t, s.DeleteDeviceToken(ctx, "a", "1"))
+		must(t, s.DeleteCredential(ctx, "knox", "a", "1"))
 		return errors.New("on purpose")
 	}); err == nil {
 		t.Fatal("no error")

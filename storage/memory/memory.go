@@ -21,6 +21,10 @@ type Options struct {
 	// master key. CreateUser returns ErrInvalid for a
 	// name that storage.CheckSpace refuses.
 	Space string
+	// Ended, if not nil, is called in each change that ends every credential of a subject, so
+	// that records which are kept elsewhere go with it. It calls the store with the context
+	// that it is given: the store is locked for any other.
+	Ended storage.EndedFunc
 	// Clock gives the microseconds of BumpEpoch and the times of claims; nil is
 	// time.Now.
 	Clock func() time.Time
@@ -33,6 +37,7 @@ type Options struct {
 type Store struct {
 	now   func() time.Time
 	space string
+	ended storage.EndedFunc
 
 	mu     sync.RWMutex
 	users  map[string]storage.User // by id
@@ -44,8 +49,8 @@ type Store struct {
 	groups map[string][]string            // of subjects
 	grants map[string][]string            // of groups
 
-	devices   map[storage.Digest]storage.DeviceToken
-	held      map[string]map[string]storage.Digest // device tokens of subjects, by id
+	creds     map[storage.Digest]storage.Credential
+	held      map[string]map[string]storage.Digest // credentials of subjects, by id
 	sessions  map[storage.Digest]storage.Session
 	seats     map[string]storage.Digest          // sessions by id
 	seated    map[string]map[storage.Digest]bool // sessions of subjects
@@ -72,29 +77,30 @@ type Store struct {
 }
 
 var (
-	_ storage.Users        = (*Store)(nil)
-	_ storage.Accounts     = (*Store)(nil)
-	_ storage.Subjects     = (*Store)(nil)
-	_ storage.Permissions  = (*Store)(nil)
-	_ storage.StaticTokens = (*Store)(nil)
-	_ storage.DeviceTokens = (*Store)(nil)
-	_ storage.Sessions     = (*Store)(nil)
-	_ storage.SessionList  = (*Store)(nil)
-	_ storage.Families     = (*Store)(nil)
-	_ storage.Blocklist    = (*Store)(nil)
-	_ storage.Replays      = (*Store)(nil)
-	_ storage.SigningKeys  = (*Store)(nil)
-	_ storage.OneTimes     = (*Store)(nil)
-	_ storage.Clients      = (*Store)(nil)
-	_ storage.Codes        = (*Store)(nil)
-	_ storage.AccessTokens = (*Store)(nil)
-	_ storage.AuthRequests = (*Store)(nil)
-	_ storage.DeviceGrants = (*Store)(nil)
-	_ storage.Tries        = (*Store)(nil)
-	_ storage.Consents     = (*Store)(nil)
-	_ storage.Pruner       = (*Store)(nil)
-	_ storage.Transactor   = (*Store)(nil)
-	_ storage.Spaced       = (*Store)(nil)
+	_ storage.Users          = (*Store)(nil)
+	_ storage.Accounts       = (*Store)(nil)
+	_ storage.Subjects       = (*Store)(nil)
+	_ storage.Permissions    = (*Store)(nil)
+	_ storage.StaticTokens   = (*Store)(nil)
+	_ storage.Credentials    = (*Store)(nil)
+	_ storage.CredentialList = (*Store)(nil)
+	_ storage.Sessions       = (*Store)(nil)
+	_ storage.SessionList    = (*Store)(nil)
+	_ storage.Families       = (*Store)(nil)
+	_ storage.Blocklist      = (*Store)(nil)
+	_ storage.Replays        = (*Store)(nil)
+	_ storage.SigningKeys    = (*Store)(nil)
+	_ storage.OneTimes       = (*Store)(nil)
+	_ storage.Clients        = (*Store)(nil)
+	_ storage.Codes          = (*Store)(nil)
+	_ storage.AccessTokens   = (*Store)(nil)
+	_ storage.AuthRequests   = (*Store)(nil)
+	_ storage.DeviceGrants   = (*Store)(nil)
+	_ storage.Tries          = (*Store)(nil)
+	_ storage.Consents       = (*Store)(nil)
+	_ storage.Pruner         = (*Store)(nil)
+	_ storage.Transactor     = (*Store)(nil)
+	_ storage.Spaced         = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -110,7 +116,7 @@ func New(opts *Options) *Store {
 		groups: make(map[string][]string),
 		grants: make(map[string][]string),
 
-		devices:   make(map[storage.Digest]storage.DeviceToken),
+		creds:     make(map[storage.Digest]storage.Credential),
 		held:      make(map[string]map[string]storage.Digest),
 		sessions:  make(map[storage.Digest]storage.Session),
 		seats:     make(map[string]storage.Digest),
@@ -139,7 +145,7 @@ func New(opts *Options) *Store {
 		s.now = opts.Clock
 	}
 	if opts != nil {
-		s.space = opts.Space
+		s.space, s.ended = opts.Space, opts.Ended
 	}
 	return s
 }
@@ -165,8 +171,9 @@ type txKey struct{ *Store }
 
 // tx is a transaction: how to take back what it did.
 type tx struct {
-	undo  []func()
-	ended atomic.Bool
+	undo    []func()
+	endings []storage.Ending // that Options.Ended has not been called for
+	ended   atomic.Bool
 }
 
 // errEnded answers a call with the context of a transaction that is over: it no
@@ -212,20 +219,29 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 		if t.ended.Load() {
 			return errEnded
 		}
-		return s.attempt(t, f)
+		return s.attempt(ctx, t, f)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.attempt(new(tx), f)
+	t := new(tx)
+	defer t.ended.Store(true)
+	return s.attempt(context.WithValue(ctx, txKey{s}, t), t, f)
 }
 
-// attempt takes back f's changes where f fails.
-func (s *Store) attempt(t *tx, f func(*tx) error) error {
+// attempt takes back f's changes if f, or the hook for what f ended, fails.
+func (s *Store) attempt(ctx context.Context, t *tx, f func(*tx) error) error {
 	before := len(t.undo)
 	err := f(t)
+	endings := t.endings
+	t.endings = nil
+	for _, e := range endings {
+		if err == nil {
+			err = s.ended.Call(ctx, e)
+		}
+	}
 	if err != nil {
 		for i := len(t.undo) - 1; i >= before; i-- {
 			t.undo[i]()

@@ -97,7 +97,7 @@ func (s *Store) change(ctx context.Context, id string, f func(*tx, *storage.User
 func (s *Store) SetPassword(ctx context.Context, id string, hash storage.PasswordHash) error {
 	return s.change(ctx, id, func(t *tx, u *storage.User) error {
 		u.Password = hash
-		s.end(t, id)
+		s.end(t, id, false)
 		return nil
 	})
 }
@@ -109,7 +109,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 			return storage.ErrStale
 		}
 		u.Password = hash
-		s.end(t, id)
+		s.end(t, id, false)
 		return nil
 	})
 }
@@ -130,7 +130,7 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 	return s.change(ctx, id, func(t *tx, u *storage.User) error {
 		u.Active = active
 		if !active {
-			s.end(t, id)
+			s.end(t, id, false)
 		}
 		return nil
 	})
@@ -165,7 +165,7 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 		return 0, err
 	}
 	err = s.write(ctx, func(t *tx) error {
-		epoch = s.bump(t, subject)
+		epoch = s.bump(t, subject, false)
 		return nil
 	})
 	return epoch, err
@@ -182,18 +182,22 @@ func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
 	})
 }
 
-func (s *Store) bump(t *tx, subject string) int64 {
+// bump moves the epoch and notes for Options.Ended that it did.
+func (s *Store) bump(t *tx, subject string, deleted bool) int64 {
 	epoch := max(s.epochs[subject]+1, s.now().UnixMicro())
 	put(t, s.epochs, subject, epoch)
+	if s.ended != nil {
+		t.endings = append(t.endings, storage.Ending{Subject: subject, Epoch: epoch, Deleted: deleted})
+	}
 	return epoch
 }
 
-// end takes the subject's credentials away.
-func (s *Store) end(t *tx, subject string) {
-	s.bump(t, subject)
+// end deletes the subject's credentials.
+func (s *Store) end(t *tx, subject string, deleted bool) {
+	s.bump(t, subject, deleted)
 	s.dropToken(t, subject)
 	for _, d := range s.held[subject] {
-		s.dropDevice(t, d)
+		s.dropCredential(t, d)
 	}
 	for d := range s.seated[subject] {
 		s.dropSession(t, d)
@@ -204,7 +208,7 @@ func (s *Store) end(t *tx, subject string) {
 }
 
 func (s *Store) forget(t *tx, subject string) {
-	s.end(t, subject)
+	s.end(t, subject, true)
 	drop(t, s.perms, subject)
 	drop(t, s.groups, subject)
 	s.dropConsents(t, func(c consentID) bool { return c.subject == subject })

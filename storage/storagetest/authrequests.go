@@ -9,12 +9,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func authRequests(t *testing.T, open func(*testing.T) Store) {
+func authRequests(t *testing.T, s *suite) {
 	request := func(name string) storage.AuthRequest {
 		return storage.AuthRequest{Digest: storage.DigestOf(name), Purpose: "consent", Client: "c", Data: []byte{0, 1, 0xff}, Created: born, Expires: born.Add(time.Hour)}
 	}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a request comes back as it was stored, can be read any number of times and taken once": func(k *kit) {
 			want := request("a")
 			want.Subject, want.Session = "u", "s"
 			given := want
@@ -31,7 +31,7 @@ func authRequests(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.AuthRequestByDigest(k.ctx, want.Digest)
 			k.is(err, storage.ErrNotFound, "taken")
 		},
-		"refused": func(k *kit) {
+		"refused: a request that cannot be kept is refused with ErrInvalid": func(k *kit) {
 			for what, change := range map[string]func(*storage.AuthRequest){
 				"digest": func(a *storage.AuthRequest) { a.Digest = storage.Digest{} }, "end": func(a *storage.AuthRequest) { a.Expires = time.Time{} },
 				"long": func(a *storage.AuthRequest) { a.Data = make([]byte, storage.MaxData+1) }, "purpose": func(a *storage.AuthRequest) { a.Purpose = "" },
@@ -42,7 +42,8 @@ func authRequests(t *testing.T, open func(*testing.T) Store) {
 				k.is(k.s.CreateAuthRequest(k.ctx, a), storage.ErrInvalid, what)
 			}
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes requests that have expired and no others": func(k *kit) {
+			k.needs(Pruner)
 			for name, at := range map[string]time.Duration{"a": 0, "b": time.Microsecond} {
 				a := request(name)
 				a.Expires = born.Add(at)
@@ -51,7 +52,7 @@ func authRequests(t *testing.T, open func(*testing.T) Store) {
 			k.pruned(born, 10, 1)
 			k.is(k.s.TakeAuthRequest(k.ctx, storage.DigestOf("b")), nil, "one that has not expired stays")
 		},
-		"one_takes_it": func(k *kit) {
+		"one_takes_it: of concurrent callers one takes the request; the others get ErrNotFound": func(k *kit) {
 			k.must(k.s.CreateAuthRequest(k.ctx, request("a")))
 			won := 0
 			for _, err := range race(func(int) error { return k.s.TakeAuthRequest(k.ctx, storage.DigestOf("a")) }) {

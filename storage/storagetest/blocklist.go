@@ -9,10 +9,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func blocklist(t *testing.T, open func(*testing.T) Store) {
+func blocklist(t *testing.T, s *suite) {
 	jti, sid, sub := storage.BlockKeyOf(storage.BlockJTI, "iss", "1"), storage.BlockKeyOf(storage.BlockSID, "", "1"), storage.BlockKeyOf(storage.BlockSubject, "iss", "1")
-	rules(t, open, map[string]func(*kit){
-		"each_key": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"each_key: a token is blocked if one of its three keys is blocked, and each key is looked up in its place": func(k *kit) {
 			for i, keys := range []storage.BlockKeys{{JTI: jti}, {SID: sid}, {Subject: sub}} {
 				all := []storage.BlockKey{keys.JTI, keys.SID, keys.Subject}
 				k.must(k.s.Block(k.ctx, born, all...))
@@ -31,7 +31,7 @@ func blocklist(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("one of the keys is enough: %+v, %v", st, err)
 			}
 		},
-		"zero_keys": func(k *kit) {
+		"zero_keys: the zero key is never blocked, and blocking it or a key twice changes nothing": func(k *kit) {
 			k.must(k.s.Block(k.ctx, born.Add(time.Hour), storage.BlockKey{}, storage.BlockKeyOf(storage.BlockJTI, "iss", "")))
 			k.must(k.s.Block(k.ctx, born.Add(time.Hour)))
 			if st, err := k.s.StandingOf(k.ctx, "nobody", storage.BlockKeys{}); err != nil || st.Blocked || st.Epoch != 0 {
@@ -42,7 +42,8 @@ func blocklist(t *testing.T, open func(*testing.T) Store) {
 				k.Error("a key may stand there twice, and beside a zero one")
 			}
 		},
-		"longer_never_shorter": func(k *kit) {
+		"longer_never_shorter: a key stays blocked until the latest time that it was blocked to": func(k *kit) {
+			k.needs(Pruner)
 			for _, hours := range []int{2, 3, 1} {
 				k.must(k.s.Block(k.ctx, born.Add(time.Duration(hours)*time.Hour), jti))
 			}
@@ -58,7 +59,7 @@ func blocklist(t *testing.T, open func(*testing.T) Store) {
 				k.Error("what was pruned can not be blocked again")
 			}
 		},
-		"counts_until_it_is_pruned": func(k *kit) {
+		"counts_until_it_is_pruned: an entry counts until Prune deletes it, whatever its time": func(k *kit) {
 			for _, until := range []time.Time{born.Add(-365 * 24 * time.Hour), time.Unix(0, 0), time.Unix(-5, 0)} {
 				key := storage.BlockKeyOf(storage.BlockJTI, "iss", until.String())
 				k.must(k.s.Block(k.ctx, until, key))
@@ -67,7 +68,7 @@ func blocklist(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"epoch": func(k *kit) {
+		"epoch: StandingOf returns the subject's present epoch, and 0 for an unknown or malformed subject": func(k *kit) {
 			u := k.add("alice")
 			for _, subject := range []string{"nobody", "", "a\x00b", "\xff"} {
 				if st, err := k.s.StandingOf(k.ctx, subject, storage.BlockKeys{JTI: jti}); err != nil || st.Epoch != 0 || st.Blocked {
@@ -84,7 +85,7 @@ func blocklist(t *testing.T, open func(*testing.T) Store) {
 				k.must(err)
 			}
 		},
-		"user": func(k *kit) {
+		"user: UserStanding returns the account, disabled or not, with one epoch, and ErrNotFound if it is absent": func(k *kit) {
 			want := k.add("alice")
 			k.add("bob")
 			got, st, err := k.s.UserStanding(k.ctx, want.ID, storage.BlockKeys{JTI: jti})
@@ -104,7 +105,8 @@ func blocklist(t *testing.T, open func(*testing.T) Store) {
 				k.is(err, storage.ErrNotFound, "the account is absent")
 			}
 		},
-		"in_a_transaction": func(k *kit) {
+		"in_a_transaction: a transaction sees its own entries, and a rollback takes them back": func(k *kit) {
+			k.needs(Transactor)
 			failed := errors.New("on purpose")
 			err := k.s.InTx(k.ctx, func(ctx context.Context) error {
 				k.must(k.s.Block(ctx, born, jti, sid))

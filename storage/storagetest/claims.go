@@ -10,9 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func claims(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"claim": func(k *kit) {
+func claims(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"claim: a claim records the store's time, keeps the sealed answer for the window, and inserts the successor": func(k *kit) {
 			f, first := k.begin(k.add("alice").ID, 1)
 			before := k.refreshed(f, 0).Now
 			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
@@ -30,7 +30,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("the successor is %+v", next)
 			}
 		},
-		"claimed_twice": func(k *kit) {
+		"claimed_twice: a second claim gets ErrConflict and changes nothing": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
 			before := k.refreshed(f, 0)
@@ -44,7 +44,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.RefreshByDigest(k.ctx, refresh(f, 7).Digest)
 			k.is(err, storage.ErrNotFound, "a refused claim inserts nothing")
 		},
-		"successor_is_taken": func(k *kit) {
+		"successor_is_taken: a claim whose successor's digest is taken gets ErrConflict and changes nothing": func(k *kit) {
 			u := k.add("alice")
 			f, _ := k.begin(u.ID, 1)
 			other, _ := k.begin(u.ID, 2)
@@ -61,7 +61,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 			}
 			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
 		},
-		"nothing_to_keep": func(k *kit) {
+		"nothing_to_keep: without a window or an answer nothing is sealed": func(k *kit) {
 			u := k.add("alice")
 			for i, change := range []func(*storage.RefreshClaim){
 				func(c *storage.RefreshClaim) { c.Window = 0 }, func(c *storage.RefreshClaim) { c.Window = -time.Second },
@@ -76,7 +76,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"narrow": func(k *kit) {
+		"narrow: NarrowRefresh marks the last claimed token of that family only, and only if it was claimed by then": func(k *kit) {
 			u := k.add("alice")
 			f, _ := k.begin(u.ID, 1)
 			other, _ := k.begin(u.ID, 2)
@@ -97,7 +97,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.must(k.s.NarrowRefresh(k.ctx, id, claimed))
 			}
 		},
-		"chain": func(k *kit) {
+		"chain: claimed tokens stay, and what is sealed is erased when the successor is claimed": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			for n := range 6 {
 				k.must(k.s.ClaimRefresh(k.ctx, claim(f, n)))
@@ -115,7 +115,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"stale": func(k *kit) {
+		"stale: a claim in a family that has ended, or of a subject that changed, gets ErrStale and changes nothing": func(k *kit) {
 			for what, change := range map[string]func(f storage.Family) error{
 				"ended":    func(f storage.Family) error { return k.s.EndFamily(k.ctx, f.ID, born) },
 				"bumped":   func(f storage.Family) error { _, err := k.s.BumpEpoch(k.ctx, f.Subject); return err },
@@ -135,13 +135,13 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.is(err, storage.ErrNotFound, "a refused claim inserts nothing")
 			}
 		},
-		"absent": func(k *kit) {
+		"absent: a claim of an unknown token gets ErrNotFound and inserts nothing": func(k *kit) {
 			c := claim(family("nobody", 0, 1), 0)
 			k.is(k.s.ClaimRefresh(k.ctx, c), storage.ErrNotFound, "there is no such token")
 			_, err := k.s.RefreshByDigest(k.ctx, c.Next.Digest)
 			k.is(err, storage.ErrNotFound, "a refused claim inserts nothing")
 		},
-		"expired_is_the_callers_to_judge": func(k *kit) {
+		"expired_is_the_callers_to_judge: the store claims expired tokens: the scheme judges expiry": func(k *kit) {
 			f := family(k.add("alice").ID, 0, 1)
 			f.Expires = born.Add(-time.Hour)
 			first := refresh(f, 0)
@@ -149,7 +149,8 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.CreateFamily(k.ctx, f, first))
 			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
 		},
-		"end": func(k *kit) {
+		"end: EndFamily ends the family, erases what is sealed, and blocks its ID": func(k *kit) {
+			k.needs(Blocklist)
 			u := k.add("alice")
 			f, _ := k.begin(u.ID, 1)
 			other, _ := k.begin(u.ID, 2)
@@ -169,7 +170,8 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.Error("the ended family's ID is blocked, and no other")
 			}
 		},
-		"ended_twice_blocks_until_the_later_time": func(k *kit) {
+		"ended_twice_blocks_until_the_later_time: ending a family twice is no error, and the later time counts": func(k *kit) {
+			k.needs(Blocklist, Pruner)
 			f, _ := k.begin(k.add("alice").ID, 1)
 			key := storage.BlockKeyOf(storage.BlockSID, "", f.ID)
 			for _, until := range []int{1, 3, 2} {
@@ -186,7 +188,8 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.Error("the entry stays")
 			}
 		},
-		"in_a_transaction": func(k *kit) {
+		"in_a_transaction: an error that is an answer leaves nothing in the caller's transaction, which sees its own writes": func(k *kit) {
+			k.needs(Transactor)
 			u := k.add("alice")
 			f, first := k.begin(u.ID, 1)
 			g := family(u.ID, 0, 2)

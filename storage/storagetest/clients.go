@@ -16,7 +16,7 @@ func client(id string) storage.Client {
 	return storage.Client{ID: id, Name: "The " + id, Method: "client_secret_basic", Created: born}
 }
 
-func clients(t *testing.T, open func(*testing.T) Store) {
+func clients(t *testing.T, s *suite) {
 	ids := func(k *kit, after string, limit int) (ids []string) {
 		k.Helper()
 		list, err := k.s.ListClients(k.ctx, after, limit)
@@ -26,8 +26,8 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 		}
 		return ids
 	}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a client comes back as it was stored; its ID is unique and compared byte for byte": func(k *kit) {
 			want := storage.Client{
 				ID: "c", Name: "Ünïcode", Method: "private_key_jwt", Secret: storage.DigestOf("secret"), Registration: storage.DigestOf("token"), Keys: []byte{0, 1, 0xff}, Native: true,
 				RedirectURIs: []string{"https://a.example/cb?x=1", "http://127.0.0.1/cb"}, LogoutURIs: []string{"https://a.example/bye"},
@@ -48,7 +48,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.ClientByID(k.ctx, "C")
 			k.is(err, storage.ErrNotFound, "another ID")
 		},
-		"update": func(k *kit) {
+		"update: UpdateClient replaces everything except Created": func(k *kit) {
 			k.must(k.s.CreateClient(k.ctx, client("c")))
 			next := storage.Client{ID: "c", Name: "new", Method: "client_secret_post", Password: "hash", Scopes: []string{"x"}, Created: born.Add(time.Hour)}
 			k.must(k.s.UpdateClient(k.ctx, next))
@@ -61,7 +61,8 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%q: an update makes none", got)
 			}
 		},
-		"read_to_be_changed": func(k *kit) {
+		"read_to_be_changed: a client that was read in a transaction stays as it is until the transaction ends": func(k *kit) {
+			k.needs(Transactor)
 			k.must(k.s.CreateClient(k.ctx, client("c")))
 			disabled := make(chan error, 1)
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
@@ -84,7 +85,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %+v, %v: a client that was disabled meanwhile is not any more", c, err)
 			}
 		},
-		"list": func(k *kit) {
+		"list: pages of clients follow each other in the order of the IDs' bytes": func(k *kit) {
 			for _, id := range []string{"b", "a", "B", "c"} {
 				k.must(k.s.CreateClient(k.ctx, client(id)))
 			}
@@ -97,7 +98,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("after a: %q", got)
 			}
 		},
-		"attack_152_sql_in_pages": func(k *kit) {
+		"attack_152_sql_in_pages: text that looks like SQL is a text": func(k *kit) {
 			k.add("alice")
 			for _, id := range []string{"a", "b"} {
 				k.must(k.s.CreateClient(k.ctx, client(id)))
@@ -117,7 +118,7 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%q are left", got)
 			}
 		},
-		"invalid": func(k *kit) {
+		"invalid: a client that cannot be kept is refused with ErrInvalid, and nothing changes": func(k *kit) {
 			for what, change := range map[string]func(*storage.Client){
 				"id": func(c *storage.Client) { c.ID = "" }, "NUL": func(c *storage.Client) { c.ID = "a\x00" }, "name": func(c *storage.Client) { c.Name = "\xff" },
 				"method": func(c *storage.Client) { c.Method = "" }, "blank": func(c *storage.Client) { c.Scopes = []string{"a b"} }, "empty": func(c *storage.Client) { c.RedirectURIs = []string{""} },
@@ -135,7 +136,9 @@ func clients(t *testing.T, open func(*testing.T) Store) {
 				k.is(k.s.DeleteClient(k.ctx, bad), storage.ErrNotFound, "no ID")
 			}
 		},
-		"delete_takes_all_of_it": func(k *kit) {
+		"delete_takes_all_of_it: DeleteClient deletes the client's codes, tokens, families and requests": func(k *kit) {
+			k.needs(AccessTokens, AuthRequests, Codes)
+			k.owns(Families)
 			u := k.add("alice")
 			var kept storage.AccessToken
 			for i, id := range []string{"gone", "stays"} {

@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func consents(t *testing.T, open func(*testing.T) Store) {
+func consents(t *testing.T, s *suite) {
 	consent := func(subject, client string) storage.Consent {
 		return storage.Consent{Subject: subject, Client: client, Scopes: []string{"b", "a"}, Resource: []string{"https://api.example"}, Created: born, Expires: born.Add(time.Hour)}
 	}
@@ -29,8 +29,9 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 		_, err := k.s.ConsentOf(k.ctx, subject, client)
 		k.is(err, storage.ErrNotFound, why)
 	}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a consent comes back as it was stored, and a new one of the same user and client replaces it": func(k *kit) {
+			k.needs(Clients)
 			u := allowed(k, "c", "d")
 			given := consent(u.ID, "c")
 			given.Created = born.In(time.FixedZone("", 60))
@@ -52,7 +53,8 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %+v, %v: another client's stays", got, err)
 			}
 		},
-		"refused": func(k *kit) {
+		"refused: a consent that cannot be kept is refused with ErrInvalid": func(k *kit) {
+			k.needs(Clients)
 			u := allowed(k, "c")
 			for what, change := range map[string]func(*storage.Consent){
 				"subject": func(c *storage.Consent) { c.Subject = "" }, "client": func(c *storage.Consent) { c.Client = "a\x00" }, "end": func(c *storage.Consent) { c.Expires = time.Time{} },
@@ -69,7 +71,8 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 				k.is(k.s.DropConsent(k.ctx, u.ID, bad), storage.ErrNotFound, "no name")
 			}
 		},
-		"stale": func(k *kit) {
+		"stale: a consent of a subject or client that is absent, disabled or changed gets ErrStale": func(k *kit) {
+			k.needs(Clients)
 			u := allowed(k)
 			c := client("off")
 			c.Disabled = true
@@ -88,7 +91,8 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 			now.Epoch = k.epoch(u.ID)
 			k.is(k.s.PutConsent(k.ctx, now), storage.ErrStale, "the account is disabled")
 		},
-		"goes_with_the_client": func(k *kit) {
+		"goes_with_the_client: deleting the client deletes its consents": func(k *kit) {
+			k.owns(Clients)
 			u := allowed(k, "c", "d")
 			k.must(k.s.DeleteClient(k.ctx, "c"))
 			k.must(k.s.CreateClient(k.ctx, client("c"))) // another one of that ID
@@ -96,12 +100,15 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.ConsentOf(k.ctx, u.ID, "d")
 			k.is(err, nil, "another client's stays")
 		},
-		"goes_with_the_account": func(k *kit) {
+		"goes_with_the_account: deleting the account deletes its consents": func(k *kit) {
+			k.needs(Clients)
+			k.owns(Accounts)
 			u := allowed(k, "c")
 			k.must(k.s.DeleteUser(k.ctx, u.ID))
 			gone(k, u.ID, "c", "its account was deleted")
 		},
-		"rolls_back": func(k *kit) {
+		"rolls_back: a rollback takes a consent back": func(k *kit) {
+			k.needs(Clients, Transactor)
 			u := allowed(k, "c")
 			stop := errors.New("stop")
 			k.is(k.s.InTx(k.ctx, func(ctx context.Context) error {
@@ -110,7 +117,8 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.ConsentOf(k.ctx, u.ID, "c")
 			k.is(err, nil, "the transaction was rolled back")
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes consents that have expired and no others": func(k *kit) {
+			k.needs(Clients, Pruner)
 			u := allowed(k, "c", "d")
 			later := consent(u.ID, "d")
 			later.Expires = later.Expires.Add(time.Microsecond)
@@ -121,7 +129,8 @@ func consents(t *testing.T, open func(*testing.T) Store) {
 			k.is(err, nil, "one that has not expired stays")
 		},
 		// Whatever comes first, nothing is left of a client that was deleted.
-		"beside_the_end_of_the_client": func(k *kit) {
+		"beside_the_end_of_the_client: no consent stays of a client that is deleted at the same time": func(k *kit) {
+			k.owns(Clients)
 			u := allowed(k, "c")
 			for i, err := range race(func(i int) error {
 				if i%8 == 7 {

@@ -17,7 +17,7 @@ func deviceGrant(client string, n int) storage.DeviceGrant {
 	}
 }
 
-func deviceGrants(t *testing.T, open func(*testing.T) Store) {
+func deviceGrants(t *testing.T, s *suite) {
 	// ask creates alice, the client "c" and a grant of it.
 	ask := func(k *kit) (storage.User, storage.DeviceGrant) {
 		k.Helper()
@@ -39,8 +39,9 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 		return got.State
 	}
 	last := born.Add(time.Hour - time.Microsecond)
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a new grant is pending and comes back as it was stored; its codes are unique": func(k *kit) {
+			k.needs(Clients)
 			u, plain := ask(k)
 			if got, err := k.s.DeviceGrantByUserCode(k.ctx, plain.UserCode); err != nil || !reflect.DeepEqual(got, plain) {
 				k.Errorf("got %+v, %v", got, err)
@@ -63,7 +64,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.DeviceGrantByUserCode(k.ctx, deviceGrant("c", 3).UserCode)
 			k.is(err, storage.ErrNotFound, "there is none")
 		},
-		"refused": func(k *kit) {
+		"refused: a grant that cannot be kept, or whose client is absent or disabled, is refused": func(k *kit) {
+			k.needs(Clients)
 			ask(k)
 			for what, change := range map[string]func(*storage.DeviceGrant){
 				"digest": func(g *storage.DeviceGrant) { g.Digest = storage.Digest{} }, "user code": func(g *storage.DeviceGrant) { g.UserCode = storage.MAC{} },
@@ -81,7 +83,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.UpdateClient(k.ctx, c))
 			k.is(k.s.CreateDeviceGrant(k.ctx, deviceGrant("c", 9)), storage.ErrStale, "the client is disabled")
 		},
-		"decided_once": func(k *kit) {
+		"decided_once: a grant is decided once, before it expires": func(k *kit) {
+			k.needs(Clients)
 			u, g := ask(k)
 			denied := deviceGrant("c", 2)
 			k.must(k.s.CreateDeviceGrant(k.ctx, denied))
@@ -102,7 +105,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %+v, %v: a poll of what was decided notes nothing", got, err)
 			}
 		},
-		"decided_by_whom": func(k *kit) {
+		"decided_by_whom: a decision of a subject that is absent, disabled or of another epoch gets ErrStale": func(k *kit) {
+			k.needs(Clients)
 			u, g := ask(k)
 			old := storage.DeviceDecision{Digest: g.Digest, Approve: true, Subject: u.ID, Epoch: k.epoch(u.ID), Now: born}
 			nobody := old
@@ -117,7 +121,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("it is %s", got)
 			}
 		},
-		"claimed_once": func(k *kit) {
+		"claimed_once: an approved grant is claimed once, before it expires": func(k *kit) {
+			k.needs(Clients)
 			u, g := ask(k)
 			k.must(decide(k, u, g, true, born))
 			k.is(k.s.ClaimDeviceGrant(k.ctx, g.Digest, g.Expires), storage.ErrConflict, "it has expired")
@@ -129,7 +134,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 			}
 		},
 		// Each poll that comes too early makes the interval longer, for good.
-		"attack_178_polls": func(k *kit) {
+		"attack_178_polls: a poll that comes too early lengthens the interval; another client's poll finds nothing": func(k *kit) {
+			k.needs(Clients)
 			_, g := ask(k)
 			for _, poll := range []struct {
 				at       time.Duration
@@ -152,7 +158,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %+v, %v: a poll of what has expired notes nothing", got, err)
 			}
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes grants that have expired and no others": func(k *kit) {
+			k.needs(Clients, Pruner)
 			_, g := ask(k)
 			later := deviceGrant("c", 2)
 			later.Expires = g.Expires.Add(time.Microsecond)
@@ -161,7 +168,9 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.CreateDeviceGrant(k.ctx, g)) // both codes are free again
 			k.is(k.s.CreateDeviceGrant(k.ctx, later), storage.ErrConflict, "one that has not expired stays")
 		},
-		"with_the_account": func(k *kit) {
+		"with_the_account: deleting the account deletes the grants that it decided, and no pending ones": func(k *kit) {
+			k.needs(Clients)
+			k.owns(Accounts)
 			u, g := ask(k)
 			pending := deviceGrant("c", 2)
 			k.must(k.s.CreateDeviceGrant(k.ctx, pending))
@@ -172,7 +181,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("another's is %s", got)
 			}
 		},
-		"with_the_client": func(k *kit) {
+		"with_the_client: deleting the client deletes its grants": func(k *kit) {
+			k.owns(Clients)
 			_, g := ask(k)
 			k.must(k.s.CreateClient(k.ctx, client("d")))
 			other := deviceGrant("d", 1)
@@ -182,16 +192,19 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 			k.is(err, storage.ErrNotFound, "it goes with its client")
 			state(k, other)
 		},
-		"one_decides": func(k *kit) {
+		"one_decides: of concurrent decisions one counts": func(k *kit) {
+			k.needs(Clients)
 			u, g := ask(k)
 			k.oneWins(race(func(i int) error { return decide(k, u, g, i%2 == 0, born) }), storage.ErrConflict, "decisions")
 		},
-		"attack_179_one_claims": func(k *kit) {
+		"attack_179_one_claims: of concurrent claims one succeeds": func(k *kit) {
+			k.needs(Clients)
 			u, g := ask(k)
 			k.must(decide(k, u, g, true, born))
 			k.oneWins(race(func(int) error { return k.s.ClaimDeviceGrant(k.ctx, g.Digest, born) }), storage.ErrConflict, "claims")
 		},
-		"each_poll_counts": func(k *kit) {
+		"each_poll_counts: each of many concurrent polls lengthens the interval": func(k *kit) {
+			k.needs(Clients)
 			_, g := ask(k)
 			for _, err := range race(func(int) error {
 				_, err := k.s.PollDeviceGrant(k.ctx, g.Digest, "c", born)
@@ -204,7 +217,8 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("the interval is %v, %v; want %v", got.Interval, err, want)
 			}
 		},
-		"client_deleted_beside": func(k *kit) {
+		"client_deleted_beside: no grant stays of a client that is deleted at the same time": func(k *kit) {
+			k.owns(Clients)
 			ask(k)
 			for i, err := range race(func(i int) error {
 				if i == together/2 {
@@ -226,10 +240,10 @@ func deviceGrants(t *testing.T, open func(*testing.T) Store) {
 	})
 }
 
-func triesCounted(t *testing.T, open func(*testing.T) Store) {
+func triesCounted(t *testing.T, s *suite) {
 	name, other := storage.MAC{1}, storage.MAC{2}
-	rules(t, open, map[string]func(*kit){
-		"count": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"count: a counter counts from one until it ends, and begins again after that": func(k *kit) {
 			count := func(name storage.MAC, after time.Duration, want int, ends time.Duration) {
 				k.Helper()
 				at := born.Add(after)
@@ -249,7 +263,8 @@ func triesCounted(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.ForgiveTry(k.ctx, storage.MAC{3}))
 			count(name, time.Minute, 1, 2*time.Minute) // no credit below none
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes counters that have ended and no others": func(k *kit) {
+			k.needs(Pruner)
 			for i, name := range []storage.MAC{name, other} {
 				_, _, err := k.s.CountTry(k.ctx, name, born, born.Add(time.Minute+time.Duration(i)*time.Microsecond))
 				k.must(err)
@@ -259,7 +274,7 @@ func triesCounted(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d, %v: one that has not ended stays", n, err)
 			}
 		},
-		"each_counts": func(k *kit) {
+		"each_counts: each of many concurrent attempts is counted": func(k *kit) {
 			var seen [together + 1]bool
 			var counts [together]int
 			for i, err := range race(func(i int) (err error) {

@@ -57,9 +57,9 @@ func (k *kit) familiesLeft(subject string) (ids []string) {
 	return ids
 }
 
-func families(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+func families(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a family and its first token come back as they were stored, with the account": func(k *kit) {
 			u := k.add("alice")
 			f, first := k.begin(u.ID, 1)
 			st := k.refreshed(f, 0)
@@ -75,7 +75,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("listed %+v", list)
 			}
 		},
-		"only_three_fields_of_the_first_token_are_used": func(k *kit) {
+		"only_three_fields_of_the_first_token_are_used: a new token is unclaimed, whatever the caller wrote into it": func(k *kit) {
 			f := family(k.add("alice").ID, 0, 1)
 			first := refresh(f, 0)
 			first.Family, first.Claimed, first.Sealed, first.SealedUntil = "other", born, []byte("x"), born
@@ -85,7 +85,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %+v", st)
 			}
 		},
-		"scopes_nil_or_none": func(k *kit) {
+		"scopes_nil_or_none: nil scopes stay nil and an empty list stays empty": func(k *kit) {
 			u := k.add("alice")
 			for i, list := range [][]string{nil, {}, {"a"}, {"a", "b"}} {
 				f := family(u.ID, 0, i)
@@ -97,7 +97,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"times_are_utc": func(k *kit) {
+		"times_are_utc: times come back in UTC, to the microsecond": func(k *kit) {
 			zone := time.FixedZone("", 5*3600)
 			f := family(k.add("alice").ID, 0, 1)
 			f.Created, f.Expires, f.AuthTime = f.Created.In(zone), f.Expires.In(zone), time.Time{}
@@ -111,7 +111,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"absent": func(k *kit) {
+		"absent: what is absent or malformed gets ErrNotFound or an empty list": func(k *kit) {
 			_, err := k.s.RefreshByDigest(k.ctx, storage.DigestOf("x"))
 			k.is(err, storage.ErrNotFound, "there is no such token")
 			_, err = k.s.RefreshByDigest(k.ctx, storage.Digest{})
@@ -125,7 +125,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"invalid": func(k *kit) {
+		"invalid: a family that cannot be kept is refused with ErrInvalid, and nothing changes": func(k *kit) {
 			u := k.add("alice")
 			for what, change := range map[string]func(*storage.Family){
 				"no id": func(f *storage.Family) { f.ID = "" }, "id": func(f *storage.Family) { f.ID = "\x00" }, "purpose": func(f *storage.Family) { f.Purpose = "" },
@@ -144,7 +144,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 			f.Data = make([]byte, storage.MaxData)
 			k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 		},
-		"stale": func(k *kit) {
+		"stale: a family of a subject that is absent, disabled or of another epoch gets ErrStale": func(k *kit) {
 			u := k.add("alice")
 			create := func(f storage.Family) error { return k.s.CreateFamily(k.ctx, f, refresh(f, 0)) }
 			k.is(create(family("nobody", 0, 1)), storage.ErrStale, "there is no such subject")
@@ -157,7 +157,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.SetActive(k.ctx, u.ID, true))
 			k.must(create(f))
 		},
-		"taken": func(k *kit) {
+		"taken: an ID and a digest are taken once; ErrConflict changes nothing": func(k *kit) {
 			u, bob := k.add("alice"), k.add("bob")
 			f, first := k.begin(u.ID, 1)
 			other := family(bob.ID, 0, 2)
@@ -172,7 +172,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("a refused family changed something: %+v", st.Family)
 			}
 		},
-		"list": func(k *kit) {
+		"list: lists show live families of the purpose, the last created first, then by the bytes of the ID": func(k *kit) {
 			u := k.add("alice")
 			for _, n := range []int{2, 3, 1} {
 				k.begin(u.ID, n)
@@ -206,7 +206,7 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q: those of a past epoch are not listed", got)
 			}
 		},
-		"what_is_kept_is_a_copy": func(k *kit) {
+		"what_is_kept_is_a_copy: lists and data are not shared with the caller": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			f.Scopes[0], f.Resource[0], f.Data[0] = "changed", "changed", 9
 			c := claim(f, 0)
@@ -228,7 +228,8 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"forgotten_or_kept": func(k *kit) {
+		"forgotten_or_kept: deleting or forgetting the subject deletes families with their tokens; a new password keeps them for reuse detection": func(k *kit) {
+			k.owns(Accounts, Subjects)
 			for name, end := range map[string]func(id string) error{
 				"forget": func(id string) error { return k.s.ForgetSubject(k.ctx, id) }, "delete": func(id string) error { return k.s.DeleteUser(k.ctx, id) },
 			} {

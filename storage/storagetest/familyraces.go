@@ -52,9 +52,9 @@ func (k *kit) chase(f storage.Family, end func() error) int {
 	return int(claimed.Load())
 }
 
-func familyRaces(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"attack_092_one_claim_wins": func(k *kit) {
+func familyRaces(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"attack_092_one_claim_wins: of concurrent claims of one token one succeeds": func(k *kit) {
 			f, first := k.begin(k.add("alice").ID, 1)
 			next := func(i int) storage.Refresh { return refresh(f, 100+i) }
 			errs := race(func(i int) error {
@@ -77,7 +77,7 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"one_successor": func(k *kit) {
+		"one_successor: of concurrent claims with one successor one succeeds": func(k *kit) {
 			u := k.add("alice")
 			for i := range together {
 				k.begin(u.ID, i)
@@ -97,7 +97,7 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d tokens are claimed", claimed)
 			}
 		},
-		"one_family": func(k *kit) {
+		"one_family: of families with one ID or one first token one is created": func(k *kit) {
 			u := k.add("alice")
 			k.oneWins(race(func(i int) error {
 				f := family(u.ID, 0, i)
@@ -117,7 +117,7 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d first tokens are there", kept)
 			}
 		},
-		"attack_096_claim_or_end": func(k *kit) {
+		"attack_096_claim_or_end: no claim succeeds after EndFamily returned, and nothing stays sealed": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			n := k.chase(f, func() error { return k.s.EndFamily(k.ctx, f.ID, born) })
 			for i := range n + 1 {
@@ -126,21 +126,22 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"attack_097_claim_or_disabled": func(k *kit) {
+		"attack_097_claim_or_disabled: no claim succeeds after the subject was disabled": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			n := k.chase(f, func() error { return k.s.SetActive(k.ctx, f.Subject, false) })
 			if st := k.refreshed(f, n); st.User.Active || st.User.Epoch == st.Family.Epoch {
 				k.Errorf("got %+v", st)
 			}
 		},
-		"attack_097_claim_or_logged_out_everywhere": func(k *kit) {
+		"attack_097_claim_or_logged_out_everywhere: no claim succeeds after the epoch moved": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			n := k.chase(f, func() error { _, err := k.s.BumpEpoch(k.ctx, f.Subject); return err })
 			if st := k.refreshed(f, n); st.User.Epoch == st.Family.Epoch {
 				k.Errorf("got %+v", st)
 			}
 		},
-		"attack_045_claim_or_deleted": func(k *kit) {
+		"attack_045_claim_or_deleted: nothing is left of the families of an account that is deleted meanwhile": func(k *kit) {
+			k.owns(Accounts)
 			u := k.add("alice")
 			f, _ := k.begin(u.ID, 1)
 			n := k.chase(f, func() error { return errors.Join(k.s.DeleteUser(k.ctx, u.ID), k.s.CreateUser(k.ctx, u)) })
@@ -148,7 +149,8 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				k.unused(u.ID, refresh(f, i), i)
 			}
 		},
-		"attack_045_created_or_deleted": func(k *kit) {
+		"attack_045_created_or_deleted: nothing is left of the families of a subject that is forgotten meanwhile": func(k *kit) {
+			k.owns(Subjects)
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -167,7 +169,7 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				k.unused(u.ID, refresh(family(u.ID, 0, i), 0), i)
 			}
 		},
-		"end_and_end": func(k *kit) {
+		"end_and_end: concurrent ends of one family all succeed": func(k *kit) {
 			u := k.add("alice")
 			f, _ := k.begin(u.ID, 1)
 			for _, err := range race(func(int) error { return k.s.EndFamily(k.ctx, f.ID, born) }) {

@@ -17,7 +17,7 @@ func onetime(subject, purpose string, n int) storage.OneTime {
 	}
 }
 
-func oneTimes(t *testing.T, open func(*testing.T) Store) {
+func oneTimes(t *testing.T, s *suite) {
 	there := func(k *kit, t storage.OneTime) bool {
 		k.Helper()
 		_, _, err := k.s.OneTimeByDigest(k.ctx, t.Digest)
@@ -26,8 +26,8 @@ func oneTimes(t *testing.T, open func(*testing.T) Store) {
 		}
 		return err == nil
 	}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a token comes back as it was stored, with its account": func(k *kit) {
 			u := k.add("alice")
 			want := onetime(u.ID, "reset", 1)
 			given := want
@@ -40,7 +40,7 @@ func oneTimes(t *testing.T, open func(*testing.T) Store) {
 			_, _, err = k.s.OneTimeByDigest(k.ctx, storage.DigestOf("x"))
 			k.is(err, storage.ErrNotFound, "there is none")
 		},
-		"one_of_a_purpose": func(k *kit) {
+		"one_of_a_purpose: a subject has one token of a purpose: a new one replaces it, and no other": func(k *kit) {
 			u, other := k.add("alice"), k.add("bob")
 			first, mail, bobs := onetime(u.ID, "reset", 1), onetime(u.ID, "mail", 1), onetime(other.ID, "reset", 1)
 			for _, t := range []storage.OneTime{first, mail, bobs} {
@@ -65,7 +65,7 @@ func oneTimes(t *testing.T, open func(*testing.T) Store) {
 				k.Error("that of the purpose goes, and no other")
 			}
 		},
-		"refused": func(k *kit) {
+		"refused: a token that cannot be kept, or of a subject that changed, is refused": func(k *kit) {
 			u := k.add("alice")
 			for what, change := range map[string]func(*storage.OneTime){
 				"no end": func(t *storage.OneTime) { t.Expires = time.Time{} }, "no digest": func(t *storage.OneTime) { t.Digest = storage.Digest{} },
@@ -88,7 +88,8 @@ func oneTimes(t *testing.T, open func(*testing.T) Store) {
 			t.Epoch = epoch
 			k.is(k.s.CreateOneTime(k.ctx, t), storage.ErrStale, "the account is disabled")
 		},
-		"ends_with_the_account": func(k *kit) {
+		"ends_with_the_account: a new password, disabling and deletion delete the subject's tokens": func(k *kit) {
+			k.owns(Accounts, Subjects)
 			for name, end := range map[string]func(id string) error{
 				"password": func(id string) error { return k.s.SetPassword(k.ctx, id, "x") },
 				"disabled": func(id string) error { return k.s.SetActive(k.ctx, id, false) },
@@ -104,7 +105,8 @@ func oneTimes(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes tokens that have expired and no others": func(k *kit) {
+			k.needs(Pruner)
 			var all []storage.OneTime
 			for n, at := range []time.Duration{-time.Hour, 0, time.Microsecond} {
 				t := onetime(k.add(fmt.Sprint("u", n)).ID, "reset", n)
@@ -117,7 +119,8 @@ func oneTimes(t *testing.T, open func(*testing.T) Store) {
 				k.Error("what has expired goes")
 			}
 		},
-		"one_uses_it": func(k *kit) {
+		"one_uses_it: of concurrent uses that change the password one succeeds": func(k *kit) {
+			k.owns(Accounts)
 			u := k.add("alice")
 			t := onetime(u.ID, "reset", 1)
 			k.must(k.s.CreateOneTime(k.ctx, t))

@@ -10,30 +10,32 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func prune(t *testing.T, open func(*testing.T) Store) {
+func prune(t *testing.T, s *suite) {
 	now := born.Add(time.Hour)
-	rules(t, open, map[string]func(*kit){
-		"nothing": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"nothing: without expired records, or with a limit of 0 or less, nothing is deleted": func(k *kit) {
 			for _, limit := range []int{-1, 0, 10} {
 				if n, err := k.s.Prune(k.ctx, now, limit); n != 0 || err != nil {
 					k.Errorf("up to %d: %d, %v", limit, n, err)
 				}
 			}
 		},
-		"device_tokens": func(k *kit) {
+		"credentials: expired credentials are deleted; those that do not expire stay": func(k *kit) {
+			k.needs(Credentials)
 			u := k.add("alice")
 			for n, at := range []time.Time{now.Add(-time.Minute), now, now.Add(time.Microsecond), {}} {
-				t := device(u.ID, 0, n)
+				t := credential(u.ID, 0, n)
 				t.Expires = at
-				_, err := k.s.CreateDeviceToken(k.ctx, t, anyNumber)
+				_, err := k.s.CreateCredential(k.ctx, t, anyNumber)
 				k.must(err)
 			}
 			k.pruned(now, 10, 2)
-			if left := k.devicesLeft(u.ID); !slices.Equal(left, []string{"device-0003", "device-0002"}) {
+			if left := k.credentialsLeft(u.ID); !slices.Equal(left, []string{"device-0003", "device-0002"}) {
 				k.Errorf("left %q: what has not ended, and what never ends", left)
 			}
 		},
-		"blocklist": func(k *kit) {
+		"blocklist: entries of the blocklist are deleted when their time has come, the earliest first": func(k *kit) {
+			k.needs(Blocklist)
 			key := func(i int) storage.BlockKey { return storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i)) }
 			for i := range 600 {
 				k.must(k.s.Block(k.ctx, now.Add(time.Duration(i-550)*time.Second), key(i)))
@@ -47,7 +49,8 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"signing_keys": func(k *kit) {
+		"signing_keys: expired signing keys are deleted; a key whose end is not decided stays": func(k *kit) {
+			k.needs(SigningKeys)
 			newest := ""
 			for i, at := range []time.Time{now, now.Add(time.Second), {}} {
 				key := signingKey(fmt.Sprint(i), i)
@@ -62,7 +65,8 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 		},
 		// Claimed tokens stay until the absolute end, so that reuse is noticed; then all
 		// go at once.
-		"whole_families": func(k *kit) {
+		"whole_families: a family is deleted at its absolute end, with all of its tokens, and nothing of it before": func(k *kit) {
+			k.owns(Families)
 			u := k.add("alice")
 			for n, at := range []time.Time{now, now.Add(time.Second), now.Add(-time.Hour)} {
 				f := family(u.ID, 0, n)
@@ -97,7 +101,8 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"sealed": func(k *kit) {
+		"sealed: what is sealed for a window that has ended is erased; the token stays": func(k *kit) {
+			k.owns(Families)
 			u := k.add("alice")
 			begin := func(n int) storage.Family {
 				f := family(u.ID, k.epoch(u.ID), n)
@@ -121,12 +126,14 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				k.Error("a window that is open was closed")
 			}
 		},
-		"limit_is_for_all_kinds_together": func(k *kit) {
+		"limit_is_for_all_kinds_together: the limit is for all kinds of records together": func(k *kit) {
+			k.needs(Blocklist, Credentials)
+			k.owns(Families)
 			u := k.add("alice")
 			for n := range 3 {
-				t := device(u.ID, 0, n)
+				t := credential(u.ID, 0, n)
 				t.Expires = born
-				_, err := k.s.CreateDeviceToken(k.ctx, t, anyNumber)
+				_, err := k.s.CreateCredential(k.ctx, t, anyNumber)
 				f := family(u.ID, 0, n)
 				f.Expires = born
 				k.must(errors.Join(err, k.s.CreateFamily(k.ctx, f, refresh(f, 0)), k.s.Block(k.ctx, born, storage.BlockKeyOf(storage.BlockSID, "", f.ID))))
@@ -135,7 +142,8 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				k.pruned(now, 2, want)
 			}
 		},
-		"prune_beside_claims": func(k *kit) {
+		"prune_beside_claims: pruning beside claims deletes whole families and nothing of live ones": func(k *kit) {
+			k.owns(Families)
 			u := k.add("alice")
 			var all []storage.Family
 			for n := range 8 {
@@ -177,7 +185,8 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"prune_beside_blocks": func(k *kit) {
+		"prune_beside_blocks: a key that is blocked longer meanwhile stays blocked": func(k *kit) {
+			k.needs(Blocklist)
 			key := func(i int) storage.BlockKey { return storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i%4)) }
 			for i := range 4 {
 				k.must(k.s.Block(k.ctx, born, key(i)))
@@ -197,7 +206,8 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"prune_beside_prune": func(k *kit) {
+		"prune_beside_prune: concurrent prunings delete each record once and keep to their limits": func(k *kit) {
+			k.needs(Blocklist)
 			for i := range 100 {
 				k.must(k.s.Block(k.ctx, born, storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i))))
 			}

@@ -45,22 +45,25 @@ func (k *kit) oneWins(errs []error, want error, what string) {
 	}
 }
 
-func races(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"one_name": func(k *kit) {
+func races(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"one_name: of accounts with one name one is created": func(k *kit) {
+			k.owns(Users)
 			k.oneWins(race(func(i int) error {
 				u := account("alice")
 				u.ID = string(rune('a'+i%26)) + string(rune('a'+i/26))
 				return k.s.CreateUser(k.ctx, u)
 			}), storage.ErrConflict, "accounts of one name")
 		},
-		"first_token": func(k *kit) {
+		"first_token: of first tokens of one subject one is stored": func(k *kit) {
+			k.needs(StaticTokens)
 			u := k.add("alice")
 			k.oneWins(race(func(i int) error {
 				return k.s.PutStaticToken(k.ctx, token(u.ID, 0, i), storage.Digest{})
 			}), storage.ErrConflict, "first tokens")
 		},
-		"exchange": func(k *kit) {
+		"exchange: of exchanges of one token one succeeds": func(k *kit) {
+			k.needs(StaticTokens)
 			u, tok := k.give("alice")
 			k.oneWins(race(func(i int) error {
 				return k.s.PutStaticToken(k.ctx, token(u.ID, tok.Epoch, 100+i), tok.Digest)
@@ -69,18 +72,21 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d tokens, %v", len(list), err)
 			}
 		},
-		"delete": func(k *kit) {
+		"delete: of deletions of one token one succeeds": func(k *kit) {
+			k.needs(StaticTokens)
 			_, tok := k.give("alice")
 			k.oneWins(race(func(int) error { return k.s.DeleteStaticToken(k.ctx, tok.Digest) }), storage.ErrNotFound, "deletions")
 		},
-		"rehash": func(k *kit) {
+		"rehash: of rehashes of one hash one succeeds": func(k *kit) {
+			k.owns(Users, Accounts)
 			u := k.add("alice")
 			k.oneWins(race(func(i int) error {
 				return k.s.ReplaceHash(k.ctx, u.ID, u.Password, storage.PasswordHash(rune('a'+i)))
 			}), storage.ErrConflict, "rehashes")
 		},
 		// A better encoding of the old password never takes the place of a new one.
-		"rehash_or_new_password": func(k *kit) {
+		"rehash_or_new_password: a better encoding of the old password never replaces a new password": func(k *kit) {
+			k.owns(Users, Accounts)
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -99,13 +105,15 @@ func races(t *testing.T, open func(*testing.T) Store) {
 			}
 		},
 		// Of changes that proved one old password one wins, and none survives a reset.
-		"changes_of_one_password": func(k *kit) {
+		"changes_of_one_password: of changes that proved one old password one succeeds": func(k *kit) {
+			k.owns(Users, Accounts)
 			u := k.add("alice")
 			k.oneWins(race(func(i int) error {
 				return k.s.ChangePassword(k.ctx, u.ID, 0, storage.PasswordHash(rune('a'+i)))
 			}), storage.ErrStale, "changes of one password")
 		},
-		"change_or_reset": func(k *kit) {
+		"change_or_reset: a change that proved the old password does not survive a reset": func(k *kit) {
+			k.owns(Users, Accounts)
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -123,7 +131,8 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("the reset was overwritten: %v", err)
 			}
 		},
-		"one_list_of_permissions": func(k *kit) {
+		"one_list_of_permissions: of two lists that are set at the same time one stays, never a mixture": func(k *kit) {
+			k.needs(Permissions)
 			k.must(k.s.SetGroupPermissions(k.ctx, "a", []string{"app.a"}))
 			k.must(k.s.SetGroupPermissions(k.ctx, "b", []string{"app.b"}))
 			for what, set := range map[string]func(context.Context, string, []string) error{
@@ -138,7 +147,8 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				k.must(set(k.ctx, "1", nil))
 			}
 		},
-		"bumps": func(k *kit) {
+		"bumps: concurrent bumps give different epochs, and the greatest is stored": func(k *kit) {
+			k.owns(Subjects)
 			var mu sync.Mutex
 			var seen []int64
 			for _, err := range race(func(int) error {
@@ -159,7 +169,8 @@ func races(t *testing.T, open func(*testing.T) Store) {
 			}
 		},
 		// Whatever the order, no token is usable after the subject was disabled.
-		"attack_043_token_or_disabled": func(k *kit) {
+		"attack_043_token_or_disabled: no token is usable after its subject was disabled, whatever the order": func(k *kit) {
+			k.needs(StaticTokens)
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -179,7 +190,8 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"attack_045_token_or_deleted": func(k *kit) {
+		"attack_045_token_or_deleted: no token of a deleted account is usable, whatever the order": func(k *kit) {
+			k.needs(StaticTokens)
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -199,7 +211,8 @@ func races(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"token_or_logged_out_everywhere": func(k *kit) {
+		"token_or_logged_out_everywhere: no token of the earlier epoch is usable after the epoch moved, whatever the order": func(k *kit) {
+			k.needs(StaticTokens)
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {

@@ -11,9 +11,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func sessionEnds(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"end": func(k *kit) {
+func sessionEnds(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"end: EndSession deletes the session once, and a save does not bring it back": func(k *kit) {
 			u := k.add("alice")
 			v, other := k.sit(u.ID, 1), k.sit(u.ID, 2)
 			k.must(k.s.EndSession(k.ctx, v.Digest))
@@ -23,7 +23,8 @@ func sessionEnds(t *testing.T, open func(*testing.T) Store) {
 				k.Error("the one ends, the other stays")
 			}
 		},
-		"list_and_end_own": func(k *kit) {
+		"list_and_end_own: a subject lists and ends its own sessions, the last seen first, and nobody else's": func(k *kit) {
+			k.needs(SessionList)
 			a, b := k.add("alice"), k.add("bob")
 			for n := range 3 {
 				k.sit(a.ID, n)
@@ -52,7 +53,7 @@ func sessionEnds(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d ended, %v; bob's stays", n, err)
 			}
 		},
-		"with_the_epoch": func(k *kit) {
+		"with_the_epoch: a session of an earlier epoch is neither usable nor listed": func(k *kit) {
 			u := k.add("alice")
 			v := k.sit(u.ID, 1)
 			_, err := k.s.BumpEpoch(k.ctx, u.ID)
@@ -61,7 +62,7 @@ func sessionEnds(t *testing.T, open func(*testing.T) Store) {
 				k.Error("usable or listed after a bump")
 			}
 		},
-		"with_the_account": func(k *kit) {
+		"with_the_account: a new password, disabling and deletion end the subject's sessions and no anonymous ones": func(k *kit) {
 			for i, end := range []func(id string) error{
 				func(id string) error { return k.s.SetActive(k.ctx, id, false) },
 				func(id string) error { return k.s.SetPassword(k.ctx, id, "new") },
@@ -76,7 +77,8 @@ func sessionEnds(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes sessions that have expired and no others": func(k *kit) {
+			k.needs(Pruner)
 			u := k.add("alice")
 			now := born.Add(time.Hour)
 			for n, at := range []time.Time{now.Add(-time.Minute), now, now.Add(time.Microsecond)} {
@@ -89,7 +91,8 @@ func sessionEnds(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("left %q: what has not ended", ids)
 			}
 		},
-		"rolled_back": func(k *kit) {
+		"rolled_back: a rollback restores the session that was replaced": func(k *kit) {
+			k.needs(Transactor)
 			u := k.add("alice")
 			old := k.sit(u.ID, 1)
 			undo := errors.New("undo")

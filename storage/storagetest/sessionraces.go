@@ -8,9 +8,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func sessionRaces(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"attack_119_no_save_is_lost": func(k *kit) {
+func sessionRaces(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"attack_119_no_save_is_lost: of saves of one version one succeeds, so that no change is lost": func(k *kit) {
 			v := k.sit(k.add("alice").ID, 1)
 			for _, err := range race(func(i int) error {
 				for {
@@ -32,7 +32,7 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d bytes, version %d: each save counts", len(got.Data), got.Version)
 			}
 		},
-		"attack_120_ended_stays_ended": func(k *kit) {
+		"attack_120_ended_stays_ended: neither a save nor a use brings an ended session back": func(k *kit) {
 			v := k.sit(k.add("alice").ID, 1)
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -53,7 +53,7 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				k.Error("the session is back")
 			}
 		},
-		"one_replaces": func(k *kit) {
+		"one_replaces: of sessions that replace one session one is created": func(k *kit) {
 			u := k.add("alice")
 			old := k.sit("", 1)
 			k.oneWins(race(func(i int) error {
@@ -63,7 +63,7 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d are there", n)
 			}
 		},
-		"end_or_replace": func(k *kit) {
+		"end_or_replace: a session is ended or replaced once": func(k *kit) {
 			u := k.add("alice")
 			for round := range 8 {
 				old := k.sit(u.ID, 1000+round)
@@ -75,7 +75,7 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				}), storage.ErrNotFound, "who end or replace one session")
 			}
 		},
-		"bump": func(k *kit) {
+		"bump: no session of the earlier epoch is usable after the epoch moved, whatever the order": func(k *kit) {
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -96,7 +96,7 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"disabled": func(k *kit) {
+		"disabled: no session of before is usable after the subject was disabled, also once it is enabled again": func(k *kit) {
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
@@ -117,7 +117,7 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"touch_once": func(k *kit) {
+		"touch_once: of concurrent uses one is written": func(k *kit) {
 			v := k.sit(k.add("alice").ID, 0)
 			touched := make([]bool, together)
 			for _, err := range race(func(i int) (err error) {
@@ -136,7 +136,8 @@ func sessionRaces(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d wrote", n)
 			}
 		},
-		"end_all": func(k *kit) {
+		"end_all: EndSessionsOf beside new logins ends all earlier sessions except the one to keep": func(k *kit) {
+			k.needs(SessionList)
 			u := k.add("alice")
 			keep := k.sit(u.ID, 5000)
 			for n := range 20 {

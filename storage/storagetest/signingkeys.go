@@ -18,7 +18,7 @@ func signingKey(id string, from int) storage.SigningKey {
 	}
 }
 
-func signingKeys(t *testing.T, open func(*testing.T) Store) {
+func signingKeys(t *testing.T, s *suite) {
 	ids := func(k *kit, purpose string) (ids []string) {
 		k.Helper()
 		list, err := k.s.ListSigningKeys(k.ctx, purpose)
@@ -28,8 +28,8 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 		}
 		return ids
 	}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a key comes back as it was stored": func(k *kit) {
 			want := signingKey("1", 0)
 			given := want
 			given.Created, given.SignsFrom = born.In(time.FixedZone("", 3600)), given.SignsFrom.In(time.FixedZone("", 3600))
@@ -43,7 +43,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %#v", list)
 			}
 		},
-		"order": func(k *kit) {
+		"order: keys are listed by SignsFrom, then Created, then ID, the newest first": func(k *kit) {
 			newest := ""
 			for _, add := range []struct {
 				id            string
@@ -59,7 +59,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q, want %q: the last SignsFrom first, then the last created, then by the bytes of the ID", got, want)
 			}
 		},
-		"only_after_the_newest": func(k *kit) {
+		"only_after_the_newest: a key is added only if the caller knows the newest one; ErrConflict changes nothing": func(k *kit) {
 			k.is(k.s.AddSigningKey(k.ctx, signingKey("1", 0), "x"), storage.ErrConflict, "there is none yet")
 			k.must(k.s.AddSigningKey(k.ctx, signingKey("1", 5), ""))
 			k.is(k.s.AddSigningKey(k.ctx, signingKey("2", 6), ""), storage.ErrConflict, "there is one by now")
@@ -78,7 +78,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q: each purpose has its own", got)
 			}
 		},
-		"purposes": func(k *kit) {
+		"purposes: purposes that have keys are listed, sorted, and kept apart": func(k *kit) {
 			for _, purpose := range []string{"b", "B", "a"} {
 				for n, newest := range []string{"", "0"} {
 					key := signingKey(fmt.Sprint(n), n)
@@ -90,7 +90,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q, %v: each once, sorted", got, err)
 			}
 		},
-		"invalid": func(k *kit) {
+		"invalid: a key that cannot be kept is refused with ErrInvalid": func(k *kit) {
 			for what, change := range map[string]func(*storage.SigningKey){
 				"id": func(key *storage.SigningKey) { key.ID = "" }, "purpose": func(key *storage.SigningKey) { key.Purpose = "\x00" },
 				"algorithm": func(key *storage.SigningKey) { key.Algorithm = "\xff" }, "master": func(key *storage.SigningKey) { key.MasterID = "" },
@@ -107,7 +107,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				k.is(k.s.ExpireSigningKey(k.ctx, "jwt", bad, born), storage.ErrNotFound, "there is no such key")
 			}
 		},
-		"expire": func(k *kit) {
+		"expire: the end of a key can be set; ErrNotFound if there is no such key": func(k *kit) {
 			k.must(k.s.AddSigningKey(k.ctx, signingKey("1", 0), ""))
 			k.must(k.s.AddSigningKey(k.ctx, signingKey("2", 1), "1"))
 			for _, at := range []time.Time{born.Add(5 * time.Hour), born.In(time.FixedZone("", 60)), {}} {
@@ -120,7 +120,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"what_is_kept_is_a_copy": func(k *kit) {
+		"what_is_kept_is_a_copy: the sealed key is not shared with the caller": func(k *kit) {
 			key := signingKey("1", 0)
 			k.must(k.s.AddSigningKey(k.ctx, key, ""))
 			key.Sealed[0] = 9
@@ -133,7 +133,8 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				list[0].Sealed[0] = 9
 			}
 		},
-		"in_a_transaction": func(k *kit) {
+		"in_a_transaction: an error that is an answer leaves nothing in the caller's transaction": func(k *kit) {
+			k.needs(Transactor)
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
 				k.must(k.s.AddSigningKey(ctx, signingKey("1", 0), ""))
 				k.is(k.s.AddSigningKey(ctx, signingKey("1", 1), "1"), storage.ErrConflict, "the id is taken")
@@ -145,7 +146,7 @@ func signingKeys(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q", got)
 			}
 		},
-		"race_to_be_the_first": func(k *kit) {
+		"race_to_be_the_first: of processes that create a first key at the same time one does": func(k *kit) {
 			k.oneWins(race(func(i int) error {
 				return k.s.AddSigningKey(k.ctx, signingKey(string(rune('A'+i)), i), "")
 			}), storage.ErrConflict, "first keys")

@@ -1,10 +1,22 @@
-// Package storagetest is the conformance suite that every implementation of the
-// interfaces of package storage passes. Give Run a function that opens an empty
-// store:
+// Package storagetest proves implementations of the interfaces of package storage: it has a
+// rule for each promise that a contract makes, and a failing rule prints that promise. Run
+// proves a store that implements everything:
 //
 //	func TestStore(t *testing.T) {
 //		storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) })
 //	}
+//
+// RunParts proves a store that has only some of the interfaces, such as one for sessions in
+// Redis that reads accounts from another store:
+//
+//	func TestSessions(t *testing.T) {
+//		storagetest.RunParts(t, func(t *testing.T) storagetest.Opened {
+//			accounts := memory.New(nil)
+//			return storagetest.Opened{Store: open(t, accounts), Beside: accounts}
+//		}, storagetest.Sessions, storagetest.SessionList)
+//	}
+//
+// Many rules race 64 goroutines, so run the suite with -race, and on the real database.
 package storagetest
 
 import (
@@ -12,20 +24,22 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Store is what the suite needs of an implementation.
+// Store is a store with all parts.
 type Store interface {
 	storage.Users
 	storage.Accounts
 	storage.Subjects
 	storage.Permissions
 	storage.StaticTokens
-	storage.DeviceTokens
+	storage.Credentials
+	storage.CredentialList
 	storage.Sessions
 	storage.SessionList
 	storage.Families
@@ -44,56 +58,139 @@ type Store interface {
 	storage.Transactor
 }
 
-// Run runs the suite. open returns an empty store of its own for each test, and
-// cleans up by t.Cleanup.
+// Opened is a store for one rule.
+type Opened struct {
+	// Store is the store under test.
+	Store any
+	// Beside is the store that Store reads accounts, OAuth 2.0 clients and token families from,
+	// if it keeps none itself. It is not tested; a memory.Store serves. It can be nil if Store
+	// implements storage.Users, storage.Accounts and storage.Subjects.
+	Beside any
+}
+
+// Run proves a store that has all parts. open returns an empty store for each rule, and
+// releases it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	for _, group := range []struct {
-		name string
-		run  func(*testing.T, func(*testing.T) Store)
-	}{
-		{"users", users},
-		{"accounts", accounts},
-		{"subjects", subjects},
-		{"permissions", permissions},
-		{"tokens", tokens},
-		{"device_tokens", deviceTokens},
-		{"device_ends", deviceEnds},
-		{"device_limit", deviceLimit},
-		{"sessions", sessions},
-		{"session_ends", sessionEnds},
-		{"families", families},
-		{"claims", claims},
-		{"blocklist", blocklist},
-		{"replays", replays},
-		{"signing_keys", signingKeys},
-		{"one_times", oneTimes},
-		{"clients", clients},
-		{"codes", codes},
-		{"access_tokens", accessTokens},
-		{"auth_requests", authRequests},
-		{"device_grants", deviceGrants},
-		{"tries", triesCounted},
-		{"consents", consents},
-		{"prune", prune},
-		{"sweep", sweep},
-		{"transactions", transactions},
-		{"races", races},
-		{"device_races", deviceRaces},
-		{"session_races", sessionRaces},
-		{"family_races", familyRaces},
-		{"texts", texts},
-	} {
-		t.Run(group.name, func(t *testing.T) { group.run(t, open) })
+	RunParts(t, func(t *testing.T) Opened { return Opened{Store: open(t)} }, AllParts()...)
+}
+
+// RunParts proves the parts that a store has. claimed are the parts that it must have: each one
+// that is missing is an error, and at least one must be claimed. Parts that are there without
+// being claimed are proven too. The test's log lists both, and what is missing.
+//
+// A rule that needs a part which is missing is skipped, and its log says which; none is if all
+// parts are claimed. open returns an empty store for each rule, and releases it with t.Cleanup.
+func RunParts(t *testing.T, open func(t *testing.T) Opened, claimed ...Part) {
+	s := &suite{open: open}
+	if !t.Run("parts", func(t *testing.T) { s.find(t, claimed) }) {
+		return
+	}
+	for _, g := range groups {
+		if g.part != "" && !s.own[g.part] {
+			continue
+		}
+		s := *s
+		s.group = g.name
+		t.Run(g.name, func(t *testing.T) { g.run(t, &s) })
 	}
 }
 
-// rules runs each rule on a store of its own.
-func rules(t *testing.T, open func(*testing.T) Store, list map[string]func(*kit)) {
-	for name, rule := range list {
+// groups are the rules. A group is run if the store has its part; the rules of one without a
+// part say what they need.
+var groups = []struct {
+	name string
+	part Part
+	run  func(*testing.T, *suite)
+}{
+	{"users", Users, users},
+	{"accounts", Accounts, accounts},
+	{"subjects", Subjects, subjects},
+	{"permissions", Permissions, permissions},
+	{"tokens", StaticTokens, tokens},
+	{"credentials", Credentials, credentials},
+	{"credential_purposes", Credentials, credentialPurposes},
+	{"credential_ends", Credentials, credentialEnds},
+	{"credential_limit", Credentials, credentialLimit},
+	{"sessions", Sessions, sessions},
+	{"session_ends", Sessions, sessionEnds},
+	{"families", Families, families},
+	{"claims", Families, claims},
+	{"blocklist", Blocklist, blocklist},
+	{"replays", Replays, replays},
+	{"signing_keys", SigningKeys, signingKeys},
+	{"one_times", OneTimes, oneTimes},
+	{"clients", Clients, clients},
+	{"codes", Codes, codes},
+	{"access_tokens", AccessTokens, accessTokens},
+	{"auth_requests", AuthRequests, authRequests},
+	{"device_grants", DeviceGrants, deviceGrants},
+	{"tries", Tries, triesCounted},
+	{"consents", Consents, consents},
+	{"prune", Pruner, prune},
+	{"sweep", Pruner, sweep},
+	{"transactions", Transactor, transactions},
+	{"races", "", races},
+	{"credential_races", Credentials, credentialRaces},
+	{"session_races", Sessions, sessionRaces},
+	{"family_races", Families, familyRaces},
+	{"texts", "", texts},
+}
+
+// suite is one run.
+type suite struct {
+	open     func(*testing.T) Opened
+	own      map[Part]bool
+	complete bool // all parts are there, so no rule may be skipped
+	group    string
+}
+
+// find looks which parts there are, and compares them with those that are claimed.
+func (s *suite) find(t *testing.T, claimed []Part) {
+	o := s.open(t)
+	if len(claimed) == 0 {
+		t.Error("storagetest: RunParts: claim at least one part of the store")
+	}
+	for _, p := range claimed {
+		if !p.of(o.Store) {
+			t.Errorf("storagetest: %T does not implement storage.%s, which is claimed: %s", o.Store, p, p.missing(o.Store))
+		}
+	}
+	for _, p := range []Part{Users, Accounts, Subjects} {
+		if !p.of(o.Store) && !p.of(o.Beside) {
+			t.Errorf("storagetest: no storage.%s: set Opened.Beside to the store that %T reads accounts from", p, o.Store)
+		}
+	}
+	_, s.own = compose(o)
+	var found, missing []Part
+	for _, p := range AllParts() {
+		if s.own[p] {
+			found = append(found, p)
+		} else {
+			missing = append(missing, p)
+		}
+	}
+	s.complete = len(missing) == 0
+	t.Logf("parts of %T that are proven: %s; that it does not have: %s", o.Store, names(found), names(missing))
+}
+
+// rules runs each rule on a store of its own. The key of a rule is its name, a colon, and the
+// sentence that it proves.
+func (s *suite) rules(t *testing.T, list map[string]func(*kit)) {
+	for key, rule := range list {
+		name, sentence, ok := strings.Cut(key, ": ")
+		if !ok {
+			t.Errorf("storagetest: the rule %q of %s has no sentence", key, s.group)
+		}
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			rule(&kit{t, ctx, open(t)})
+			defer func() {
+				if t.Failed() {
+					t.Logf("storage contract, %s/%s: %s", s.group, name, sentence)
+				}
+			}()
+			all, _ := compose(s.open(t))
+			rule(&kit{t, ctx, all, s})
 		})
 	}
 }
@@ -101,9 +198,43 @@ func rules(t *testing.T, open func(*testing.T) Store, list map[string]func(*kit)
 // kit is a store with what the rules do again and again.
 type kit struct {
 	*testing.T
-	ctx context.Context
-	s   Store
+	ctx   context.Context
+	s     *everything
+	suite *suite
 }
+
+// needs skips the rule unless the store, or the one beside it, has the parts.
+func (k *kit) needs(list ...Part) {
+	k.Helper()
+	v := reflect.ValueOf(k.s).Elem()
+	for _, p := range list {
+		if v.FieldByName(string(p)).IsNil() || !k.suite.own[p] && (p == CredentialList || p == SessionList) {
+			k.without(p)
+		}
+	}
+}
+
+// owns skips the rule unless the parts are those of the store under test: it is about what a
+// change of one does to the records of another.
+func (k *kit) owns(list ...Part) {
+	k.Helper()
+	for _, p := range list {
+		if !k.suite.own[p] {
+			k.without(p)
+		}
+	}
+}
+
+func (k *kit) without(p Part) {
+	k.Helper()
+	if k.suite.complete {
+		k.Fatalf("storagetest: the store has all parts, but not %s", p)
+	}
+	k.Skipf("not proven: the store has no storage.%s", p)
+}
+
+// has reports whether the store under test has the part.
+func (k *kit) has(p Part) bool { return k.suite.own[p] }
 
 // is fails unless err is want; why says which rule that breaks.
 func (k *kit) is(err, want error, why string) {

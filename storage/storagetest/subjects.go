@@ -7,16 +7,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func subjects(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"unknown_has_epoch_0": func(k *kit) {
+func subjects(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"unknown_has_epoch_0: a subject never seen, or malformed, has epoch 0": func(k *kit) {
 			for _, s := range []string{"nobody", "", "a\x00b"} {
 				if n := k.epoch(s); n != 0 {
 					k.Errorf("epoch of %q is %d", s, n)
 				}
 			}
 		},
-		"bump": func(k *kit) {
+		"bump: each bump gives a greater epoch, at least the clock in microseconds; a malformed subject gets ErrInvalid": func(k *kit) {
 			last := int64(0)
 			for range 100 {
 				n, err := k.s.BumpEpoch(k.ctx, "someone")
@@ -32,7 +32,8 @@ func subjects(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.BumpEpoch(k.ctx, "")
 			k.is(err, storage.ErrInvalid, "a subject has an id")
 		},
-		"bump_ends_the_token": func(k *kit) {
+		"bump_ends_the_token: a token of the earlier epoch is not usable": func(k *kit) {
+			k.needs(StaticTokens)
 			u, tok := k.give("alice")
 			_, err := k.s.BumpEpoch(k.ctx, u.ID)
 			k.must(err)
@@ -40,7 +41,8 @@ func subjects(t *testing.T, open func(*testing.T) Store) {
 				k.Error("the token is usable after the epoch moved")
 			}
 		},
-		"forget": func(k *kit) {
+		"forget: ForgetSubject deletes credentials and permissions, moves the epoch, and can be repeated": func(k *kit) {
+			k.needs(StaticTokens, Permissions)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, []string{"g"}))
@@ -62,15 +64,15 @@ func subjects(t *testing.T, open func(*testing.T) Store) {
 	})
 }
 
-func permissions(t *testing.T, open func(*testing.T) Store) {
+func permissions(t *testing.T, s *suite) {
 	get := func(k *kit, subject string) []string {
 		k.Helper()
 		p, err := k.s.SubjectPermissions(k.ctx, subject)
 		k.must(err)
 		return p
 	}
-	rules(t, open, map[string]func(*kit){
-		"own_and_of_groups": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"own_and_of_groups: a subject has its own permissions and those of its groups, each once, sorted; a set replaces the list": func(k *kit) {
 			k.must(k.s.SetGroupPermissions(k.ctx, "editors", []string{"app.change_x", "app.add_x"}))
 			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.view_x", "app.add_x"}))
 			k.must(k.s.SetSubjectGroups(k.ctx, "1", []string{"editors", "nothing"}))
@@ -86,7 +88,7 @@ func permissions(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("nobody has %q", got)
 			}
 		},
-		"has_perm": func(k *kit) {
+		"has_perm: an account has the permissions that are listed, and \"*\" grants all": func(k *kit) {
 			k.must(k.s.SetSubjectPermissions(k.ctx, "id-alice", []string{"app.x"}))
 			k.must(k.s.SetSubjectPermissions(k.ctx, "id-root", []string{"*"}))
 			for name, want := range map[string]bool{"alice": false, "root": true} {
@@ -99,7 +101,7 @@ func permissions(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"invalid": func(k *kit) {
+		"invalid: a malformed subject, group or permission is refused with ErrInvalid, and nothing changes": func(k *kit) {
 			k.is(k.s.SetSubjectPermissions(k.ctx, "", nil), storage.ErrInvalid, "a subject has an id")
 			k.is(k.s.SetSubjectPermissions(k.ctx, "1", []string{"ok", "a\x00"}), storage.ErrInvalid, "NUL is refused")
 			k.is(k.s.SetGroupPermissions(k.ctx, "g", []string{""}), storage.ErrInvalid, "a permission has a name")

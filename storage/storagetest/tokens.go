@@ -10,10 +10,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func tokens(t *testing.T, open func(*testing.T) Store) {
+func tokens(t *testing.T, s *suite) {
 	none := storage.Digest{}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a token comes back as it was stored, with its account": func(k *kit) {
 			u, want := k.give("alice")
 			got, owner, err := k.s.StaticTokenByDigest(k.ctx, want.Digest)
 			k.must(err)
@@ -26,7 +26,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %#v", got)
 			}
 		},
-		"epoch_of_now_comes_along": func(k *kit) {
+		"epoch_of_now_comes_along: the account comes with the subject's present epoch, the token with its own": func(k *kit) {
 			u, tok := k.give("alice")
 			n, err := k.s.BumpEpoch(k.ctx, u.ID)
 			k.must(err)
@@ -36,7 +36,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("token %d, account %d: want %d and %d", got.Epoch, owner.Epoch, tok.Epoch, n)
 			}
 		},
-		"absent": func(k *kit) {
+		"absent: what is absent or malformed gets ErrNotFound": func(k *kit) {
 			_, _, err := k.s.StaticTokenByDigest(k.ctx, storage.DigestOf("x"))
 			k.is(err, storage.ErrNotFound, "no such digest")
 			_, err = k.s.StaticTokenOf(k.ctx, "nobody")
@@ -46,7 +46,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 			k.is(k.s.DeleteStaticToken(k.ctx, storage.DigestOf("x")), storage.ErrNotFound, "nothing to delete")
 			k.is(k.s.DeleteStaticTokenOf(k.ctx, "nobody"), storage.ErrNotFound, "nothing to delete")
 		},
-		"one_per_subject": func(k *kit) {
+		"one_per_subject: a subject has one token, which is replaced only by a caller that knows it": func(k *kit) {
 			u, first := k.give("alice")
 			second := token(u.ID, first.Epoch, 2)
 			k.is(k.s.PutStaticToken(k.ctx, second, none), storage.ErrConflict, "the subject has a token")
@@ -60,11 +60,11 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 			}
 			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, first.Epoch, 3), first.Digest), storage.ErrConflict, "its token is another by now")
 		},
-		"exchange_of_none": func(k *kit) {
+		"exchange_of_none: without a token there is nothing to exchange": func(k *kit) {
 			u := k.add("alice")
 			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, 0, 1), storage.DigestOf("x")), storage.ErrConflict, "there is nothing to exchange")
 		},
-		"attack_048_digest_is_taken": func(k *kit) {
+		"attack_048_digest_is_taken: a digest belongs to one subject; ErrConflict changes nothing": func(k *kit) {
 			_, first := k.give("alice")
 			bob := k.add("bob")
 			same := first
@@ -77,7 +77,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("a refused put changed something: %+v, %v", owner, err)
 			}
 		},
-		"attack_047_digests_that_begin_alike": func(k *kit) {
+		"attack_047_digests_that_begin_alike: the whole digest is compared": func(k *kit) {
 			_, first := k.give("alice")
 			bob := k.add("bob")
 			second := token(bob.ID, 0, 1)
@@ -90,7 +90,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"times_are_utc": func(k *kit) {
+		"times_are_utc: times come back in UTC, to the microsecond": func(k *kit) {
 			u, first := k.give("alice")
 			for _, want := range []time.Time{born.In(time.FixedZone("", 5*3600)), {}} {
 				t := first
@@ -104,7 +104,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"what_is_kept_is_a_copy": func(k *kit) {
+		"what_is_kept_is_a_copy: the salt is not shared with the caller": func(k *kit) {
 			u := k.add("alice")
 			t := token(u.ID, 0, 1)
 			k.must(k.s.PutStaticToken(k.ctx, t, none))
@@ -116,11 +116,11 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 				k.Error("a caller changed a stored token through what it gave")
 			}
 		},
-		"attack_050_imported_twice": func(k *kit) {
+		"attack_050_imported_twice: a second import of a token gets ErrConflict and replaces nothing": func(k *kit) {
 			_, first := k.give("alice")
 			k.is(k.s.PutStaticToken(k.ctx, first, none), storage.ErrConflict, "the second import is refused, never a silent replacement")
 		},
-		"stale": func(k *kit) {
+		"stale: a token of a subject that is absent, disabled or of another epoch gets ErrStale": func(k *kit) {
 			u := k.add("alice")
 			k.is(k.s.PutStaticToken(k.ctx, token("nobody", 0, 1), none), storage.ErrStale, "there is no such subject")
 			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, 5, 1), none), storage.ErrStale, "the epoch is another")
@@ -129,14 +129,14 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.StaticTokenOf(k.ctx, u.ID)
 			k.is(err, storage.ErrNotFound, "nothing was written")
 		},
-		"stale_exchange": func(k *kit) {
+		"stale_exchange: an exchange by a caller that read an earlier epoch gets ErrStale": func(k *kit) {
 			u, first := k.give("alice")
 			_, err := k.s.BumpEpoch(k.ctx, u.ID)
 			k.must(err)
 			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, first.Epoch, 2), first.Digest), storage.ErrStale, "the epoch moved")
 			k.must(k.s.PutStaticToken(k.ctx, token(u.ID, k.epoch(u.ID), 2), first.Digest))
 		},
-		"delete": func(k *kit) {
+		"delete: a token is deleted once; a second call gets ErrNotFound": func(k *kit) {
 			u, tok := k.give("alice")
 			k.must(k.s.DeleteStaticToken(k.ctx, tok.Digest))
 			k.is(k.s.DeleteStaticToken(k.ctx, tok.Digest), storage.ErrNotFound, "it is deleted already")
@@ -144,7 +144,7 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.DeleteStaticTokenOf(k.ctx, u.ID))
 			k.is(k.s.DeleteStaticTokenOf(k.ctx, u.ID), storage.ErrNotFound, "it is deleted already")
 		},
-		"list": func(k *kit) {
+		"list: pages of tokens follow each other in the order of the subjects": func(k *kit) {
 			for _, name := range []string{"c", "a", "b"} {
 				k.give(name)
 			}
@@ -162,15 +162,16 @@ func tokens(t *testing.T, open func(*testing.T) Store) {
 	})
 }
 
-func transactions(t *testing.T, open func(*testing.T) Store) {
+func transactions(t *testing.T, s *suite) {
 	failed := errors.New("failed on purpose")
 	gone := func(k *kit) {
 		k.Helper()
 		_, err := k.s.UserByID(k.ctx, "id-alice")
 		k.is(err, storage.ErrNotFound, "the transaction was rolled back")
 	}
-	rules(t, open, map[string]func(*kit){
-		"commit": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"commit: a transaction sees its own writes, and they stay": func(k *kit) {
+			k.owns(Users)
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
 				if err := k.s.CreateUser(ctx, account("alice")); err != nil {
 					return err
@@ -181,7 +182,9 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.UserByID(k.ctx, "id-alice")
 			k.must(err)
 		},
-		"rollback_on_error": func(k *kit) {
+		"rollback_on_error: an error rolls back everything, also epochs, and is passed on": func(k *kit) {
+			k.needs(StaticTokens)
+			k.owns(Users, Accounts, Subjects)
 			err := k.s.InTx(k.ctx, func(ctx context.Context) error {
 				k.must(k.s.CreateUser(ctx, account("alice")))
 				k.must(k.s.PutStaticToken(ctx, token("id-alice", 0, 1), storage.Digest{}))
@@ -194,7 +197,8 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("epoch %d", n)
 			}
 		},
-		"rollback_on_panic": func(k *kit) {
+		"rollback_on_panic: a panic rolls back and is passed on, and the store goes on": func(k *kit) {
+			k.owns(Users)
 			func() {
 				defer func() {
 					if recover() == nil {
@@ -209,7 +213,8 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 			gone(k)
 			k.add("alice") // the store goes on
 		},
-		"nested_joins": func(k *kit) {
+		"nested_joins: a nested InTx joins the transaction that is running": func(k *kit) {
+			k.owns(Users)
 			err := k.s.InTx(k.ctx, func(ctx context.Context) error {
 				k.must(k.s.InTx(ctx, func(ctx context.Context) error { return k.s.CreateUser(ctx, account("alice")) }))
 				return failed
@@ -217,7 +222,9 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 			k.is(err, failed, "the function's error is passed on")
 			gone(k)
 		},
-		"an_answer_does_not_spoil_it": func(k *kit) {
+		"an_answer_does_not_spoil_it: an error that is an answer, such as ErrConflict, leaves the transaction usable": func(k *kit) {
+			k.needs(StaticTokens)
+			k.owns(Users)
 			k.add("bob")
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
 				k.is(k.s.CreateUser(ctx, account("bob")), storage.ErrConflict, "the name is taken")
@@ -227,7 +234,8 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 			_, err := k.s.UserByID(k.ctx, "id-alice")
 			k.must(err)
 		},
-		"cancelled": func(k *kit) {
+		"cancelled: a transaction whose context ended is not committed": func(k *kit) {
+			k.owns(Users)
 			ctx, cancel := context.WithCancel(k.ctx)
 			err := k.s.InTx(ctx, func(ctx context.Context) error {
 				k.must(k.s.CreateUser(ctx, account("alice")))
@@ -239,7 +247,8 @@ func transactions(t *testing.T, open func(*testing.T) Store) {
 			}
 			gone(k)
 		},
-		"context_ends_inside": func(k *kit) {
+		"context_ends_inside: a context that ends in the midst of a transaction rolls all of it back": func(k *kit) {
+			k.owns(Users, Accounts)
 			k.add("bob")
 			ctx, cancel := context.WithCancel(k.ctx)
 			err := k.s.InTx(ctx, func(ctx context.Context) error {

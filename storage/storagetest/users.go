@@ -10,9 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func users(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+func users(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: an account comes back as it was stored, by ID and by name": func(k *kit) {
 			want := k.add("alice")
 			byID, err := k.s.UserByID(k.ctx, want.ID)
 			k.must(err)
@@ -24,7 +24,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"inactive_is_returned": func(k *kit) {
+		"inactive_is_returned: a disabled account is returned: the scheme judges it": func(k *kit) {
 			u := account("bob")
 			u.Active, u.Roles, u.Email = false, nil, ""
 			k.must(k.s.CreateUser(k.ctx, u))
@@ -34,7 +34,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %+v", got)
 			}
 		},
-		"absent": func(k *kit) {
+		"absent: what is absent or malformed gets ErrNotFound": func(k *kit) {
 			for _, id := range []string{"nobody", "", "a\x00b", "\xff", strings.Repeat("x", 300)} {
 				_, err := k.s.UserByID(k.ctx, id)
 				k.is(err, storage.ErrNotFound, "a malformed id counts as absent")
@@ -42,14 +42,14 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.is(err, storage.ErrNotFound, "a malformed name counts as absent")
 			}
 		},
-		"names_are_compared_byte_for_byte": func(k *kit) {
+		"names_are_compared_byte_for_byte: another spelling is another name": func(k *kit) {
 			k.add("alice")
 			for _, name := range []string{"Alice", "alice ", "ALICE", "alicé"} {
 				_, err := k.s.UserByName(k.ctx, name)
 				k.is(err, storage.ErrNotFound, "another spelling is another name")
 			}
 		},
-		"taken": func(k *kit) {
+		"taken: an ID and a name are taken once; ErrConflict changes nothing": func(k *kit) {
 			k.add("alice")
 			again := account("alice")
 			k.is(k.s.CreateUser(k.ctx, again), storage.ErrConflict, "id and name are taken")
@@ -61,7 +61,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("a refused creation changed the account: %+v, %v", u, err)
 			}
 		},
-		"invalid": func(k *kit) {
+		"invalid: an account that cannot be kept is refused with ErrInvalid": func(k *kit) {
 			for _, bad := range []string{"", "a\x00b", "\xff\xfe", strings.Repeat("x", storage.MaxIDLen+1)} {
 				u := account("x")
 				u.ID = bad
@@ -79,7 +79,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed e-mail or role is refused")
 			}
 		},
-		"list": func(k *kit) {
+		"list: pages of accounts follow each other in the order of the names' bytes": func(k *kit) {
 			for _, name := range []string{"b", "a", "ä", "c", "B"} {
 				k.add(name)
 			}
@@ -99,7 +99,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("got %q, want %q: pages follow each other in order of the names' bytes", got, want)
 			}
 		},
-		"list_of_none": func(k *kit) {
+		"list_of_none: nothing is listed after the last name or with a limit of 0 or less": func(k *kit) {
 			k.add("alice")
 			for after, limit := range map[string]int{"": 0, "a": -1, "alice": 10, "\U0010ffff": 10} {
 				if page, err := k.s.ListUsers(k.ctx, after, limit); err != nil || len(page) != 0 {
@@ -107,7 +107,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"times_are_utc": func(k *kit) {
+		"times_are_utc: times come back in UTC, to the microsecond, and no time as the zero time": func(k *kit) {
 			u := account("alice")
 			u.Created = born.In(time.FixedZone("", 5*3600))
 			k.must(k.s.CreateUser(k.ctx, u))
@@ -123,7 +123,7 @@ func users(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("no time came back as %v, %v", got.Created, err)
 			}
 		},
-		"what_is_returned_is_a_copy": func(k *kit) {
+		"what_is_returned_is_a_copy: roles are not shared with the caller": func(k *kit) {
 			u := k.add("alice")
 			got, err := k.s.UserByID(k.ctx, u.ID)
 			k.must(err)
@@ -145,9 +145,10 @@ func users(t *testing.T, open func(*testing.T) Store) {
 	})
 }
 
-func accounts(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"set_password": func(k *kit) {
+func accounts(t *testing.T, s *suite) {
+	s.rules(t, map[string]func(*kit){
+		"set_password: a new password bumps the epoch and deletes the static token": func(k *kit) {
+			k.needs(StaticTokens)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.must(k.s.SetPassword(k.ctx, u.ID, "new"))
@@ -160,7 +161,8 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 			k.is(err, storage.ErrNotFound, "a new password deletes the static token")
 			k.is(k.s.SetPassword(k.ctx, "nobody", "x"), storage.ErrNotFound, "there is no such account")
 		},
-		"change_password": func(k *kit) {
+		"change_password: a change needs the epoch that was read and an active account, and ends what there was": func(k *kit) {
+			k.needs(StaticTokens)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.is(k.s.ChangePassword(k.ctx, u.ID, before+1, "x"), storage.ErrStale, "the epoch is another")
@@ -178,7 +180,8 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 			k.must(k.s.SetActive(k.ctx, u.ID, false))
 			k.is(k.s.ChangePassword(k.ctx, u.ID, k.epoch(u.ID), "x"), storage.ErrStale, "the account is disabled")
 		},
-		"replace_hash": func(k *kit) {
+		"replace_hash: a better encoding replaces only the hash that was read, and ends nothing": func(k *kit) {
+			k.needs(StaticTokens)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.must(k.s.ReplaceHash(k.ctx, u.ID, u.Password, "better"))
@@ -190,7 +193,8 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 				k.Error("a better encoding of the same password ends nothing")
 			}
 		},
-		"attack_044_disabled": func(k *kit) {
+		"attack_044_disabled: disabling ends the token and bumps the epoch each time; enabling brings nothing back": func(k *kit) {
+			k.needs(StaticTokens)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.must(k.s.SetActive(k.ctx, u.ID, false))
@@ -209,7 +213,8 @@ func accounts(t *testing.T, open func(*testing.T) Store) {
 			}
 			k.is(k.s.SetActive(k.ctx, "nobody", true), storage.ErrNotFound, "there is no such account")
 		},
-		"attack_045_deleted_and_id_used_again": func(k *kit) {
+		"attack_045_deleted_and_id_used_again: nothing of a deleted account fits a new one with its ID: the epoch stays behind": func(k *kit) {
+			k.needs(StaticTokens, Permissions)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.must(k.s.SetSubjectPermissions(k.ctx, u.ID, []string{"app.add_x"}))

@@ -3,111 +3,13 @@ package storagetest
 import (
 	"errors"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func codes(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
-			u := k.add("alice")
-			want := storage.Code{
-				Digest: storage.DigestOf("c"), Client: "c", Subject: u.ID, RedirectURI: "https://a.example/cb?x=%20", Scopes: []string{"b", "a"}, Resource: []string{"https://api.example"},
-				Challenge: "challenge", Nonce: "n", Confirm: "k", Session: "s", AuthTime: born.Add(-time.Hour), Created: born, Expires: born.Add(time.Minute), Kept: born.Add(time.Hour),
-			}
-			given := want
-			given.Created, given.Kept, given.Used, given.Family = born.In(time.FixedZone("", 60)), want.Kept.In(time.FixedZone("", 60)), true, "x"
-			k.must(k.s.CreateCode(k.ctx, given))
-			got, of, err := k.s.CodeByDigest(k.ctx, want.Digest)
-			if err != nil || !reflect.DeepEqual(got, want) || of.ID != u.ID {
-				k.Errorf("got %+v of %+v, %v: a new code is unused", got, of, err)
-			}
-			k.is(k.s.CreateCode(k.ctx, want), storage.ErrConflict, "the digest is taken")
-			plain := code("c", u.ID, 1)
-			k.must(k.s.CreateCode(k.ctx, plain))
-			if got, _, err := k.s.CodeByDigest(k.ctx, plain.Digest); err != nil || got.Scopes != nil || got.Resource != nil || !got.AuthTime.IsZero() {
-				k.Errorf("got %+v, %v", got, err)
-			}
-			_, _, err = k.s.CodeByDigest(k.ctx, storage.DigestOf("x"))
-			k.is(err, storage.ErrNotFound, "there is none")
-		},
-		"used_once": func(k *kit) {
-			u := k.add("alice")
-			for n, family := range []string{"f", ""} { // burnt where nothing came of it
-				c := code("c", u.ID, n)
-				k.must(k.s.CreateCode(k.ctx, c))
-				k.must(k.s.UseCode(k.ctx, c.Digest, family))
-				k.is(k.s.UseCode(k.ctx, c.Digest, "other"), storage.ErrConflict, "used already")
-				if got, _, err := k.s.CodeByDigest(k.ctx, c.Digest); err != nil || !got.Used || got.Family != family {
-					k.Errorf("got %+v, %v", got, err)
-				}
-			}
-			k.is(k.s.UseCode(k.ctx, storage.DigestOf("x"), "f"), storage.ErrNotFound, "there is none")
-		},
-		"refused": func(k *kit) {
-			u := k.add("alice")
-			for what, change := range map[string]func(*storage.Code){
-				"no digest": func(c *storage.Code) { c.Digest = storage.Digest{} }, "no end": func(c *storage.Code) { c.Expires = time.Time{} },
-				"not kept": func(c *storage.Code) { c.Kept = c.Expires.Add(-1) }, "client": func(c *storage.Code) { c.Client = "" }, "subject": func(c *storage.Code) { c.Subject = "" },
-				"redirect": func(c *storage.Code) { c.RedirectURI = "a b" }, "scope": func(c *storage.Code) { c.Scopes = []string{"a b"} }, "nonce": func(c *storage.Code) { c.Nonce = "a\x00" }, "session": func(c *storage.Code) { c.Session = "a\x00" },
-				"long redirect": func(c *storage.Code) { c.RedirectURI = strings.Repeat("a", storage.MaxScopes+1) },
-			} {
-				c := code("c", u.ID, 1)
-				change(&c)
-				k.is(k.s.CreateCode(k.ctx, c), storage.ErrInvalid, what)
-			}
-			old := code("c", u.ID, 1)
-			_, err := k.s.BumpEpoch(k.ctx, u.ID)
-			k.must(err)
-			k.is(k.s.CreateCode(k.ctx, old), storage.ErrStale, "the epoch is another by now")
-			k.is(k.s.CreateCode(k.ctx, code("c", "nobody", 1)), storage.ErrStale, "there is no such account")
-		},
-		"prune": func(k *kit) {
-			u := k.add("alice")
-			for n, at := range []time.Duration{0, time.Microsecond} {
-				c := code("c", u.ID, n)
-				c.Expires, c.Kept = born.Add(-time.Minute), born.Add(at)
-				k.must(k.s.CreateCode(k.ctx, c))
-			}
-			k.pruned(born, 10, 1)
-			_, _, err := k.s.CodeByDigest(k.ctx, code("c", u.ID, 1).Digest)
-			k.is(err, nil, "one that is still kept stays")
-		},
-		"with_the_account": func(k *kit) {
-			for name, end := range map[string]func(id string) error{
-				"deleted": func(id string) error { return k.s.DeleteUser(k.ctx, id) },
-				"forgot":  func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
-			} {
-				u := k.add(name)
-				c := code("c", u.ID, 1)
-				k.must(k.s.CreateCode(k.ctx, c))
-				k.must(end(u.ID))
-				k.is(k.s.UseCode(k.ctx, c.Digest, "f"), storage.ErrNotFound, name)
-			}
-		},
-		"attack_154_one_uses_it": func(k *kit) {
-			u := k.add("alice")
-			c := code("c", u.ID, 1)
-			k.must(k.s.CreateCode(k.ctx, c))
-			won := 0
-			for _, err := range race(func(int) error { return k.s.UseCode(k.ctx, c.Digest, "f") }) {
-				if err == nil {
-					won++
-				} else if !errors.Is(err, storage.ErrConflict) {
-					k.Error(err)
-				}
-			}
-			if won != 1 {
-				k.Errorf("%d used it", won)
-			}
-		},
-	})
-}
-
-func accessTokens(t *testing.T, open func(*testing.T) Store) {
+func accessTokens(t *testing.T, s *suite) {
 	// of returns a token of alice's family, and one that the client got for itself.
 	of := func(k *kit) (storage.User, storage.Family, storage.AccessToken, storage.AccessToken) {
 		k.Helper()
@@ -136,8 +38,9 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 		}
 		return "live"
 	}
-	rules(t, open, map[string]func(*kit){
-		"round_trip": func(k *kit) {
+	s.rules(t, map[string]func(*kit){
+		"round_trip: a token comes back as it was stored, with the account of its subject if it has one": func(k *kit) {
+			k.needs(Clients, Families)
 			u, f, _, own := of(k)
 			want := access("c", u.ID, f.ID, 3)
 			want.Scopes, want.Resource, want.Confirm, want.AuthTime = []string{"b", "a"}, []string{"https://api.example"}, "k", born.Add(-time.Hour)
@@ -157,7 +60,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			taken.ID = "x"
 			k.is(k.s.CreateAccess(k.ctx, taken), storage.ErrConflict, "the digest is taken")
 		},
-		"ends": func(k *kit) {
+		"ends: DropAccess deletes one token; ending the family ends its tokens and allows no new ones": func(k *kit) {
+			k.needs(Clients, Families)
 			u, f, mine, own := of(k)
 			k.must(k.s.DropAccess(k.ctx, own.Digest))
 			k.is(k.s.DropAccess(k.ctx, own.Digest), storage.ErrNotFound, "dropped already")
@@ -170,7 +74,9 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			}
 			k.is(k.s.CreateAccess(k.ctx, access("c", u.ID, f.ID, 9)), storage.ErrStale, "its family has ended")
 		},
-		"family_gone": func(k *kit) {
+		"family_gone: a token whose family was pruned has ended": func(k *kit) {
+			k.needs(Clients)
+			k.owns(Families, Pruner)
 			u := k.add("alice")
 			k.must(k.s.CreateClient(k.ctx, client("c")))
 			f := family(u.ID, 0, 1)
@@ -184,7 +90,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("after its family was pruned: %s", got)
 			}
 		},
-		"client_disabled": func(k *kit) {
+		"client_disabled: disabling the client ends its tokens and allows no new ones": func(k *kit) {
+			k.needs(Clients, Families)
 			_, _, mine, own := of(k)
 			c := client("c")
 			c.Disabled = true
@@ -195,7 +102,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			k.is(k.s.CreateAccess(k.ctx, access("c", "", "", 9)), storage.ErrStale, "the client is disabled")
 			k.is(k.s.CreateAccess(k.ctx, access("none", "", "", 9)), storage.ErrStale, "there is no such client")
 		},
-		"with_the_account": func(k *kit) {
+		"with_the_account: a token comes with the present epoch, and is absent once its account is deleted": func(k *kit) {
+			k.needs(Clients, Families)
 			u, f, mine, own := of(k)
 			_, err := k.s.BumpEpoch(k.ctx, u.ID)
 			k.must(err)
@@ -208,7 +116,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("after the account: %s, %s", a, b)
 			}
 		},
-		"refused": func(k *kit) {
+		"refused: a token that cannot be kept is refused with ErrInvalid": func(k *kit) {
+			k.needs(Clients, Families)
 			u, f, _, _ := of(k)
 			for what, change := range map[string]func(*storage.AccessToken){
 				"no digest": func(t *storage.AccessToken) { t.Digest = storage.Digest{} }, "no end": func(t *storage.AccessToken) { t.Expires = time.Time{} },
@@ -221,7 +130,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			}
 			k.is(k.s.CreateAccess(k.ctx, access("c", u.ID, "nothing", 9)), storage.ErrStale, "there is no such family")
 		},
-		"prune": func(k *kit) {
+		"prune: Prune deletes tokens that have expired and no others": func(k *kit) {
+			k.needs(Clients, Pruner)
 			k.must(k.s.CreateClient(k.ctx, client("c")))
 			for n, at := range []time.Duration{0, time.Microsecond} {
 				t := access("c", "", "", n)
@@ -233,7 +143,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 				k.Error("what has expired goes")
 			}
 		},
-		"signed": func(k *kit) {
+		"signed: SignedAccess reports a blocked key, a disabled client, an ended family, and the account with its epoch": func(k *kit) {
+			k.needs(Clients, Families, Blocklist)
 			u, f, _, _ := of(k)
 			jti := storage.BlockKeyOf(storage.BlockJTI, "i", "1")
 			standing := func(client, family, subject string) string {
@@ -278,7 +189,8 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("a disabled client: %s", got)
 			}
 		},
-		"no_token_after_the_end": func(k *kit) {
+		"no_token_after_the_end: no token is live after its family has ended, whatever the order": func(k *kit) {
+			k.needs(Clients, Families)
 			u, f, _, _ := of(k)
 			race(func(i int) error {
 				if i == together/2 {
@@ -292,7 +204,9 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 				}
 			}
 		},
-		"client_deleted_beside": func(k *kit) {
+		"client_deleted_beside: no token is live of a client that is deleted at the same time": func(k *kit) {
+			k.needs(Families)
+			k.owns(Clients)
 			u, f, _, _ := of(k)
 			for i, err := range race(func(i int) error {
 				if i == together/2 {

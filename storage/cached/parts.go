@@ -1,0 +1,252 @@
+package cached
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Parts is a cache in front of stores that have only some of the interfaces of package storage,
+// such as sessions in Redis beside accounts in PostgreSQL. NewParts makes one, and Part returns
+// its interfaces.
+type Parts struct {
+	Invalidator
+	s *Store
+}
+
+// NewParts returns a cache over any stores. Each interface comes from the first store that
+// implements it. Use New for a store that implements everything.
+//
+// Name every store whose changes end what is kept, above all the one with the accounts: the
+// cache does not notice a change that goes around it until the TTL is over, or until you call
+// InvalidateSubject.
+//
+// At most one of the stores can have transactions, and it needs a method
+// InTransaction(context.Context) bool, so that the cache knows what belongs to one.
+// Options.Tell needs such a store.
+func NewParts(opts *Options, stores ...any) (*Parts, error) {
+	p := new(partial)
+	if err := p.fill(stores); err != nil {
+		return nil, err
+	}
+	if opts != nil && opts.Tell != nil && p.tx == nil {
+		return nil, errors.New("cached: NewParts: Options.Tell needs a store with transactions")
+	}
+	s, err := New(p, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Parts{s, s}, nil
+}
+
+// Usage returns how much is kept; see Store.Usage.
+func (c *Parts) Usage() Usage { return c.s.Usage() }
+
+// Track is Store.Track.
+func (c *Parts) Track(ctx context.Context) (tracked context.Context, done func()) {
+	return c.s.Track(ctx)
+}
+
+// Part returns one interface of c's stores, with the cache in front: P is an interface of
+// package storage. The value has the methods of P and no others, so that code which looks for
+// more does not find what the stores lack. Embed several in a struct for what needs several:
+//
+//	sessions, err := cached.Part[storage.Sessions](c)
+//	list, err := cached.Part[storage.SessionList](c)
+//	browsers, err := session.New(struct {
+//		storage.Sessions
+//		storage.SessionList
+//	}{sessions, list}, site, nil)
+//
+// It returns an error if no store implements P.
+func Part[P any](c *Parts) (part P, err error) {
+	s, p := c.s, c.s.base.(*partial)
+	has := true
+	switch out := any(&part).(type) {
+	case *storage.Users:
+		*out, has = struct{ storage.Users }{s}, p.Users != nil
+	case *storage.LiveUsers:
+		*out, has = struct{ storage.LiveUsers }{s}, p.Users != nil
+	case *storage.Accounts:
+		*out, has = struct{ storage.Accounts }{s}, p.Accounts != nil
+	case *storage.Subjects:
+		*out, has = struct{ storage.Subjects }{s}, p.Subjects != nil
+	case *storage.Permissions:
+		*out, has = struct{ storage.Permissions }{s}, p.Permissions != nil
+	case *storage.PermissionChecker:
+		*out, has = struct{ storage.PermissionChecker }{s}, p.Permissions != nil
+	case *storage.StaticTokens:
+		*out, has = struct{ storage.StaticTokens }{s}, p.StaticTokens != nil
+	case *storage.Credentials:
+		*out, has = struct{ storage.Credentials }{s}, p.Credentials != nil
+	case *storage.CredentialList:
+		*out, has = struct{ storage.CredentialList }{s}, p.CredentialList != nil
+	case *storage.Sessions:
+		*out, has = struct{ storage.Sessions }{s}, p.Sessions != nil
+	case *storage.SessionList:
+		*out, has = struct{ storage.SessionList }{s}, p.SessionList != nil
+	case *storage.Families:
+		*out, has = struct{ storage.Families }{s}, p.Families != nil
+	case *storage.Blocklist:
+		*out, has = struct{ storage.Blocklist }{s}, p.Blocklist != nil
+	case *storage.SigningKeys:
+		*out, has = struct{ storage.SigningKeys }{s}, p.SigningKeys != nil
+	case *storage.OneTimes:
+		*out, has = struct{ storage.OneTimes }{s}, p.OneTimes != nil
+	case *storage.Clients:
+		*out, has = struct{ storage.Clients }{s}, p.Clients != nil
+	case *storage.Codes:
+		*out, has = struct{ storage.Codes }{s}, p.Codes != nil
+	case *storage.AccessTokens:
+		*out, has = struct{ storage.AccessTokens }{s}, p.AccessTokens != nil
+	case *storage.AuthRequests:
+		*out, has = struct{ storage.AuthRequests }{s}, p.AuthRequests != nil
+	case *storage.DeviceGrants:
+		*out, has = struct{ storage.DeviceGrants }{s}, p.DeviceGrants != nil
+	case *storage.Tries:
+		*out, has = struct{ storage.Tries }{s}, p.Tries != nil
+	case *storage.Consents:
+		*out, has = struct{ storage.Consents }{s}, p.Consents != nil
+	case *storage.Replays:
+		*out, has = struct{ storage.Replays }{s}, p.Replays != nil
+	case *storage.Pruner:
+		*out, has = struct{ storage.Pruner }{s}, p.Pruner != nil
+	case *storage.Transactor:
+		*out, has = struct{ storage.Transactor }{s}, p.tx != nil
+	case *storage.Spaced:
+		*out, has = struct{ storage.Spaced }{s}, p.space != ""
+	default:
+		return part, fmt.Errorf("cached: Part: %v is not one interface of package storage", reflect.TypeFor[P]())
+	}
+	if !has {
+		var none P
+		return none, fmt.Errorf("cached: Part: none of the stores implements %v", reflect.TypeFor[P]())
+	}
+	return part, nil
+}
+
+// partial is a Base whose parts come from several stores. A part that none has is nil: Part does
+// not return it.
+type partial struct {
+	storage.Users
+	storage.Accounts
+	storage.Subjects
+	storage.Permissions
+	storage.StaticTokens
+	storage.Credentials
+	storage.CredentialList
+	storage.Sessions
+	storage.SessionList
+	storage.Families
+	storage.Blocklist
+	storage.SigningKeys
+	storage.OneTimes
+	storage.Clients
+	storage.Codes
+	storage.AccessTokens
+	storage.AuthRequests
+	storage.DeviceGrants
+	storage.Tries
+	storage.Consents
+	storage.Replays
+	storage.Pruner
+
+	tx     transactions // nil: none
+	space  string
+	stores []any
+}
+
+// transactions is what a store with transactions must have to be cached.
+type transactions interface {
+	storage.Transactor
+	InTransaction(ctx context.Context) bool
+}
+
+// fill sets each part to the first store that has it.
+func (p *partial) fill(stores []any) error {
+	found := false
+	for _, s := range stores {
+		if s == nil {
+			return errors.New("cached: NewParts: a store is nil")
+		}
+		v := reflect.ValueOf(p).Elem()
+		for i := range v.NumField() {
+			if f := v.Field(i); v.Type().Field(i).Anonymous && reflect.TypeOf(s).Implements(f.Type()) {
+				if found = true; f.IsNil() {
+					f.Set(reflect.ValueOf(s))
+				}
+			}
+		}
+		if _, ok := s.(storage.Transactor); ok {
+			tx, ok := s.(transactions)
+			switch {
+			case !ok:
+				return fmt.Errorf("cached: NewParts: %T has InTx, so it needs InTransaction(context.Context) bool", s)
+			case p.tx != nil:
+				return fmt.Errorf("cached: NewParts: %T and %T both have transactions", p.tx, s)
+			}
+			p.tx = tx
+		}
+		if space := storage.SpaceOf(s); space != "" {
+			if p.space != "" && p.space != space {
+				return fmt.Errorf("cached: NewParts: the stores belong to two spaces, %q and %q", p.space, space)
+			}
+			p.space = space
+		}
+	}
+	if !found {
+		return errors.New("cached: NewParts: no store implements an interface of package storage")
+	}
+	p.stores = stores
+	return nil
+}
+
+// InTx implements storage.Transactor.
+func (p *partial) InTx(ctx context.Context, fn func(context.Context) error) error {
+	if p.tx == nil {
+		return errors.New("cached: none of the stores has transactions")
+	}
+	return p.tx.InTx(ctx, fn)
+}
+
+// InTransaction reports whether ctx carries a transaction of one of the stores.
+func (p *partial) InTransaction(ctx context.Context) bool {
+	return p.tx != nil && p.tx.InTransaction(ctx)
+}
+
+// Space implements storage.Spaced.
+func (p *partial) Space() string { return p.space }
+
+// Ping pings the stores that can be pinged.
+func (p *partial) Ping(ctx context.Context) error {
+	var errs []error
+	for _, s := range p.stores {
+		if s, ok := s.(interface{ Ping(context.Context) error }); ok {
+			errs = append(errs, s.Ping(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// answers reports whether store is s, or a value that only passes calls on to s: one that Part
+// returned, or a struct without a name that embeds such values. A type with a name could have
+// methods of its own, so it does not count.
+func (s *Store) answers(store any) bool {
+	if other, ok := store.(*Store); ok {
+		return other == s
+	}
+	v := reflect.ValueOf(store)
+	if v.Kind() != reflect.Struct || v.Type().Name() != "" || v.NumField() == 0 {
+		return false
+	}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !v.Type().Field(i).Anonymous || f.Kind() != reflect.Interface || f.IsNil() || !f.CanInterface() || !s.answers(f.Interface()) {
+			return false
+		}
+	}
+	return true
+}
