@@ -1,8 +1,7 @@
-// Package loginform reads the bodies that login endpoints take: an object of JSON
-// or a form, with the error texts of Django REST Framework.
-package loginform
+package login
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,28 +18,13 @@ import (
 // MaxBody is the largest body, in bytes.
 const MaxBody = 64 << 10
 
-// Field is one text to be read.
-type Field struct {
-	Name string
-	// Trim takes blanks off both ends, as for a name; never for a password.
-	Trim bool
-	// Optional fields may be absent; they are "" then.
-	Optional bool
-	// Bool fields are true or false, in JSON or in the words of forms ("on", "true", "1",
-	// …); the value is "true" or "".
-	Bool bool
-}
-
-// Username and Password are the fields of every login.
-var (
-	Username = Field{Name: "username", Trim: true}
-	Password = Field{Name: "password"}
-)
-
-// Read returns the fields' values in order. The error is an *authn.Error: 400
-// with a message for each field that is missing or wrong, 400 or 415 for a body
-// that can not be read, 413 for one that is too large, 405 for another method
-// than POST (with the Allow header set on w).
+// Read returns the values of the fields, in their order, from the body of a POST: an object of
+// JSON, a form, or multipart/form-data. A byte order mark at the beginning is skipped. If a
+// form has a field several times, the last one counts; unknown fields are ignored.
+//
+// The error is an *authn.Error: 400 with a message for each field that is missing or wrong, 400
+// or 415 for a body that cannot be read, 413 for one that is too large, 405 for another method
+// than POST (with Allow set on w). No error quotes the body.
 func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -54,16 +38,7 @@ func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, er
 		}
 		return nil, parseError("the body could not be read")
 	}
-	var texts map[string]any
-	switch kind := mediaType(r); kind {
-	case "application/json", "":
-		texts, err = fromJSON(body)
-	case "application/x-www-form-urlencoded":
-		texts, err = fromForm(body)
-	default:
-		return nil, &authn.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
-			Detail: fmt.Sprintf("Unsupported media type %q in request.", kind)}
-	}
+	texts, err := parse(r, body)
 	if err != nil {
 		return nil, err
 	}
@@ -77,24 +52,57 @@ func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, er
 		values[i] = value
 	}
 	if wrong != nil {
-		return nil, &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: wrong}
+		return nil, invalid(wrong...)
+	}
+	for i, f := range fields {
+		if f.MaxBytes > 0 && len(values[i]) > f.MaxBytes {
+			wrong = append(wrong, authn.Member{Name: f.Name, Value: []string{fmt.Sprintf("Ensure this field has no more than %d bytes.", f.MaxBytes)}})
+		}
+	}
+	if wrong != nil {
+		return nil, invalid(wrong...)
 	}
 	return values, nil
 }
 
-// mediaType returns the body's type without parameters. "" stands for none, which
-// is read as JSON; a type that can not be parsed is returned as it is.
-func mediaType(r *http.Request) string {
+func invalid(wrong ...authn.Member) *authn.Error {
+	return &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: wrong}
+}
+
+func parseError(what string) *authn.Error {
+	return &authn.Error{Status: http.StatusBadRequest, Code: "parse_error", Detail: "Malformed request: " + what + "."}
+}
+
+func parse(r *http.Request, body []byte) (map[string]any, error) {
+	kind, options := mediaType(r)
+	switch kind {
+	case "application/json", "":
+		return fromJSON(body)
+	case "application/x-www-form-urlencoded":
+		return fromForm(body)
+	case "multipart/form-data":
+		return fromMultipart(body, options["boundary"])
+	}
+	return nil, &authn.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
+		Detail: fmt.Sprintf("Unsupported media type %q in request.", kind)}
+}
+
+// mediaType returns the body's type and its parameters. "" stands for none, which is read as
+// JSON. A type that cannot be parsed is returned as it is.
+func mediaType(r *http.Request) (string, map[string]string) {
 	header := r.Header.Get("Content-Type")
 	if header == "" {
-		return ""
+		return "", nil
 	}
-	kind, _, err := mime.ParseMediaType(header)
+	kind, options, err := mime.ParseMediaType(header)
 	if err != nil {
-		return strings.ToValidUTF8(header, "?")
+		return strings.ToValidUTF8(header, "?"), nil
 	}
-	return kind
+	return kind, options
 }
+
+// withoutMark removes a byte order mark, which editors and some HTTP clients write.
+func withoutMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) }
 
 func fromJSON(body []byte) (map[string]any, error) {
 	if !utf8.Valid(body) {
@@ -103,10 +111,11 @@ func fromJSON(body []byte) (map[string]any, error) {
 	if len(body) == 0 {
 		return nil, nil
 	}
+	body = withoutMark(body)
 	if valuesOf(body) > params.Most {
 		return nil, parseError("the body has too many values")
 	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
@@ -117,14 +126,13 @@ func fromJSON(body []byte) (map[string]any, error) {
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return nil, &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{
-			{Name: "non_field_errors", Value: []string{"Invalid data. Expected a dictionary, but got " + pythonType(v) + "."}}}}
+		return nil, authn.FieldError("non_field_errors", "Invalid data. Expected a dictionary, but got "+pythonType(v)+".")
 	}
 	return object, nil
 }
 
-// valuesOf is how many lists, objects and further members of them a JSON text has, at least: each
-// costs much more memory than its length shows. Strings do not count, whatever is in them.
+// valuesOf counts the lists, objects and further members of a JSON text, at least: each costs
+// much more memory than its length shows. What is inside strings does not count.
 func valuesOf(body []byte) (n int) {
 	text := false
 	for i := 0; i < len(body); i++ {
@@ -158,7 +166,7 @@ func pythonType(v any) string {
 }
 
 func fromForm(body []byte) (map[string]any, error) {
-	form, err := params.Parse(string(body))
+	form, err := params.Parse(string(withoutMark(body)))
 	if err != nil {
 		return nil, parseError("the body is no form")
 	}
@@ -171,60 +179,4 @@ func fromForm(body []byte) (map[string]any, error) {
 		texts[name] = last
 	}
 	return texts, nil
-}
-
-// text returns the field's value, or the message that says what is wrong.
-func (f Field) text(texts map[string]any) (value, message string) {
-	v, ok := texts[f.Name]
-	if !ok {
-		if f.Optional {
-			return "", ""
-		}
-		return "", "This field is required."
-	}
-	if f.Bool {
-		return truth(v)
-	}
-	switch v := v.(type) {
-	case nil:
-		if f.Optional {
-			return "", ""
-		}
-		return "", "This field may not be null."
-	case string:
-		value = v
-	case json.Number:
-		value = v.String()
-	default:
-		return "", "Not a valid string."
-	}
-	if strings.ContainsRune(value, 0) {
-		return "", "Null characters are not allowed."
-	}
-	if f.Trim {
-		value = strings.TrimSpace(value)
-	}
-	if value == "" && !f.Optional {
-		return "", "This field may not be blank."
-	}
-	return value, ""
-}
-
-// truth reads a boolean as Django REST Framework's BooleanField does.
-func truth(v any) (value, message string) {
-	text := fmt.Sprint(v)
-	if v == nil {
-		text = ""
-	}
-	switch strings.ToLower(text) {
-	case "true", "t", "1", "yes", "y", "on":
-		return "true", ""
-	case "false", "f", "0", "no", "n", "off", "":
-		return "", ""
-	}
-	return "", "Must be a valid boolean."
-}
-
-func parseError(what string) *authn.Error {
-	return &authn.Error{Status: http.StatusBadRequest, Code: "parse_error", Detail: "Malformed request: " + what + "."}
 }

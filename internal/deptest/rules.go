@@ -28,14 +28,14 @@ const (
 
 // toolkit is what every scheme may use: the public packages that somebody else's scheme is
 // built from too.
-var toolkit = []string{"authn", "authn/audit", "authn/login", "credential", "storage", "keys", "internal/params"}
+var toolkit = []string{"authn", "authn/audit", "authn/login", "credential", "storage", "keys", "internal/elapsed", "internal/params"}
 
 // rules has a line for each package of the library; examples and commands are
 // free. A package without a line fails the test.
 var rules = []rule{
 	{"authn", []string{"internal/params"}},
-	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/params"}},
-	{"authn/login", []string{"authn", "authn/audit", "storage", "keys", "credential", "internal/params"}},
+	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
+	{"authn/login", []string{"authn", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"authn/authntest", []string{"authn", "internal/params"}},
 	{"authn/csrf", []string{"authn", "internal/params"}},
 	{"authn/cookie", []string{"authn", "authn/csrf", "internal/params"}},
@@ -46,7 +46,7 @@ var rules = []rule{
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn", "internal/params"}},
 	{"django", []string{xcrypto, xsys}},
-	{"credential", []string{"authn", "storage", "keys", "internal/params"}},
+	{"credential", []string{"authn", "storage", "keys", "internal/elapsed", "internal/params"}},
 	{"credential/rotation", []string{"storage"}},
 	{"keys", nil},
 	{"jose", []string{"keys", "internal/elapsed", golangJWT}},
@@ -58,14 +58,14 @@ var rules = []rule{
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
 	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
-	{"schemes/session", append([]string{"authn/csrf", "credential/rotation", "internal/elapsed", "internal/recall", "github.com/gorilla/..."}, toolkit...)},
+	{"schemes/session", append([]string{"authn/csrf", "credential/rotation", "internal/recall", "github.com/gorilla/..."}, toolkit...)},
 	{"schemes/remoteuser", append([]string{"authn/csrf"}, toolkit...)},
 	{"schemes/basic", append([]string{"authn/csrf"}, toolkit...)},
-	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/recall", "internal/elapsed"}, toolkit...)},
+	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/recall"}, toolkit...)},
 	{"schemes/oauth2", []string{"authn", "authn/audit", "authn/csrf", "authn/throttle", "storage", "jose", "keys", golangJWT, "credential", "credential/rotation", "internal/rotation", "internal/recall", "internal/tokentext", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server", "internal/elapsed", "internal/params"}},
-	{"schemes/token", append([]string{"internal/recall", "internal/elapsed"}, toolkit...)},
-	{"schemes/knox", append([]string{"internal/recall", "internal/elapsed"}, toolkit...)},
-	{"internal/tokentext", []string{"authn", "storage", "keys", "credential", "internal/params"}},
+	{"schemes/token", append([]string{"internal/recall"}, toolkit...)},
+	{"schemes/knox", append([]string{"internal/recall"}, toolkit...)},
+	{"internal/tokentext", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"internal/elapsed", nil},
 	{"internal/recall", []string{"storage", "internal/elapsed"}},
 	{"internal/params", nil},

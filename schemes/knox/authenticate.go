@@ -1,6 +1,7 @@
 package knox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,16 +10,8 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
-)
-
-const (
-	// touchTimeout bounds the write of a use: a request does not wait for a store
-	// that is slow to write.
-	touchTimeout = time.Second
-	// touchPause is how long no use is written after one could not be.
-	touchPause = time.Second
 )
 
 // Authenticate looks for a token under the scheme's keywords. It takes one query,
@@ -51,7 +44,7 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 			return &k.identity, nil
 		}
 	}
-	text, err := s.text(r)
+	text, err := s.header.Read(r)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +70,7 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 // presented returns what may be a token that was accepted before, or "".
 func (s *Scheme) presented(r *http.Request) string {
 	for _, keyword := range s.opts.Keywords {
-		if text := authn.Presented(r, keyword); tokentext.Fits(s.opts.Prefix, text) {
+		if text := authn.Presented(r, keyword); s.format.Fits(text) {
 			return text
 		}
 	}
@@ -98,16 +91,16 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time)
 	t, u, err := s.store.DeviceTokenByDigest(ctx, *d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, s.invalid.With(err)
+		return nil, s.header.Reject(err)
 	case err != nil:
 		return nil, err
-	case !u.Active:
-		return nil, s.invalid.With(errors.New("account disabled"))
-	case t.Epoch != u.Epoch:
-		return nil, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
-	case t.Expired(now):
-		s.tell(ctx, Event{Kind: Expired, Subject: t.Subject, TokenID: t.ID, Count: 1})
-		return nil, s.invalid.With(errors.New("expired"))
+	}
+	if err := credential.CheckAccount(u, t.Epoch); err != nil {
+		return nil, s.header.Reject(err)
+	}
+	if t.Expired(now) {
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.CredentialRejected, Reason: "expired", Scheme: s.Name(), Subject: t.Subject, Credential: t.ID, Epoch: t.Epoch})
+		return nil, s.header.Reject(errors.New("expired"))
 	}
 	k := &known{token: t, lease: u.LeaseOf(s.store)}
 	k.identity = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &k.token, Expires: t.Expires}
@@ -128,32 +121,13 @@ func (s *Scheme) identify(ctx context.Context, d *storage.Digest, now time.Time)
 	return k, nil
 }
 
-// text returns the token that the request carries.
-func (s *Scheme) text(r *http.Request) (string, error) {
-	for _, keyword := range s.opts.Keywords {
-		text, err := authn.Credentials(r, keyword, "token")
-		switch {
-		case err == authn.ErrNoCredentials:
-			continue
-		case err != nil:
-			return "", err
-		case tokentext.Valid(s.opts.Prefix, text):
-			return text, nil
-		case tokentext.HasPrefix(s.opts.Prefix, text):
-			return "", s.invalid.With(errors.New("malformed"))
-		}
-		return "", s.unrecognized
-	}
-	return "", authn.ErrNoCredentials
-}
-
-// touch notes the use of t, and renews it, where the last note is MinInterval old.
-// The store does it once however many ask, and only while the token is there and
-// not expired. What it writes, it writes into t too.
+// touch writes down the use of t, and renews it, if the last write is MinInterval old. Of
+// concurrent requests one writes, and only while the token exists and has not expired. What is
+// written is set in t too.
 func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Time) {
-	used := stamp(now)
+	used := credential.Stamp(now)
 	before := used.Add(-s.opts.MinInterval)
-	if t.LastUsed.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
+	if t.LastUsed.After(before) {
 		return
 	}
 	var expires time.Time // zero: left as it is
@@ -166,31 +140,17 @@ func (s *Scheme) touch(ctx context.Context, t *storage.DeviceToken, now time.Tim
 			expires = time.Time{}
 		}
 	}
-	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
-	defer cancel()
-	written, err := s.store.TouchDeviceToken(bounded, t.Digest, used, expires, before)
+	written, err := s.uses.Write(ctx, func(ctx context.Context) (bool, error) {
+		return s.store.TouchDeviceToken(ctx, t.Digest, used, expires, before)
+	})
 	switch {
-	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:
-		s.pause.Store(int64(s.elapsed.Now() + touchPause))
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a token could not be noted", slog.Any("error", err))
-		s.tell(ctx, Event{Kind: TouchFailed, Subject: t.Subject, TokenID: t.ID, Count: 1})
+		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "token use not recorded", slog.String("scheme", s.Name()), slog.Any("error", err))
+		s.notify(ctx, audit.UseUnrecorded, t)
 	case written:
 		t.LastUsed = used
 		if !expires.IsZero() {
 			t.Expires = expires
 		}
 	}
-}
-
-// stamp is a time as every store keeps it.
-func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-// logger is looked up at each use where it is the default one, which a program
-// may set after it made its scheme.
-func (s *Scheme) logger() *slog.Logger {
-	if s.opts.Logger != nil {
-		return s.opts.Logger
-	}
-	return slog.Default()
 }

@@ -3,14 +3,13 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -65,7 +64,7 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
-	s.tell(r.Context(), Event{Kind: LoggedIn, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	s.notify(audit.Context(r), audit.SessionCreated, &next, "")
 	return nil
 }
 
@@ -92,7 +91,7 @@ func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
-	s.tell(r.Context(), Event{Kind: Renamed, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	s.notify(audit.Context(r), audit.SessionRotated, &next, "")
 	return nil
 }
 
@@ -123,7 +122,7 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 		s.drop(old.text)
 		switch {
 		case err == nil:
-			s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.Subject, SessionID: old.ID, Count: 1})
+			s.notify(audit.Context(r), audit.Logout, &old.Session, "")
 		case !errors.Is(err, storage.ErrNotFound): // else somebody else was first
 			return err
 		}
@@ -154,10 +153,16 @@ func (s *Scheme) current(r *http.Request) (*row, error) {
 	return nil, err
 }
 
+// newID returns the name of a session or a series.
+func newID() string {
+	id, _ := credential.NewID(rand.Reader) // never fails; see crypto/rand
+	return id
+}
+
 // create fills in what every new row has, inserts it, and returns its cookie's text.
 // A row that has an ID keeps it.
 func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, replaces storage.Digest) (string, error) {
-	text, err := s.newText(prefix)
+	text, err := format.New(s.opts.Rand)
 	if err != nil {
 		return "", err
 	}
@@ -165,13 +170,6 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 		v.ID = newID()
 	}
 	return text, s.insert(r, cookie, text, v, replaces, s.opts.Idle)
-}
-
-// newID returns the name of a session or a series.
-func newID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails; see crypto/rand
-	return hex.EncodeToString(id[:])
 }
 
 // insert is create for a text and an ID that there are, and for a session that lives unused for
@@ -183,7 +181,7 @@ func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session
 	if v.Expires = now.Add(idle); v.Expires.After(v.Ends) {
 		v.Expires = v.Ends
 	}
-	v.UserAgent = printable(r.Header.Get("User-Agent"))
+	v.UserAgent = credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDLen)
 	v.Address = ""
 	if a := s.opts.Proxies.ClientAddr(r); a.IsValid() {
 		v.Address = a.String()
@@ -193,20 +191,6 @@ func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session
 
 func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Session) {
 	s.send(w, cookie, text, s.maxAge(v.Expires, s.now()))
-}
-
-// printable cuts a text of the client to what can be kept and shown.
-func printable(text string) string {
-	text = strings.Map(func(c rune) rune {
-		if c < ' ' || c == utf8.RuneError || c == 0x7f {
-			return -1
-		}
-		return c
-	}, strings.ToValidUTF8(text, ""))
-	if len(text) > storage.MaxIDLen {
-		text = strings.ToValidUTF8(text[:storage.MaxIDLen], "")
-	}
-	return text
 }
 
 // Sessions returns up to limit sessions of the user, the last seen first, without
@@ -231,7 +215,7 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	if err := s.endOne(ctx, subject, id); err != nil {
 		return err
 	}
-	s.tell(ctx, Event{Kind: Ended, Subject: subject, SessionID: id, Count: 1})
+	s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, "")
 	return nil
 }
 
@@ -243,7 +227,7 @@ func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) 
 	}
 	n, err := s.rows.EndSessionsOf(ctx, subject, keep)
 	if err == nil && n > 0 {
-		s.tell(ctx, Event{Kind: Ended, Subject: subject, Count: n})
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: n})
 	}
 	return n, err
 }

@@ -47,7 +47,7 @@ func TestLogin(t *testing.T) {
 		if w := a.do("POST", "/logout", "", "Cookie", mine); w.Code != 204 {
 			t.Errorf("a second logout: %d", w.Code)
 		}
-		if got := a.take(); got != "logged_in logged_out" {
+		if got := a.take(); got != "session.created login.succeeded login.failed:invalid_credentials logout" {
 			t.Errorf("events %q", got)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -176,7 +177,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 		return nil
 	}
 	next := storage.Session{ID: newID(), Data: data, Created: st.s.now()}
-	text, err := st.s.newText(prefix)
+	text, err := format.New(st.s.opts.Rand)
 	if err == nil {
 		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, as.idle)
 	}
@@ -202,7 +203,7 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 			return err
 		}
 		if err == nil {
-			st.s.tell(r.Context(), Event{Kind: LoggedOut, Subject: held.row.Subject, SessionID: held.row.ID, Count: 1})
+			st.s.notify(audit.Context(r), audit.Logout, &held.row.Session, "")
 		}
 		held.row, held.bad = nil, ErrEnded
 	}
