@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -87,6 +88,18 @@ func Printable(text string, limit int) string {
 		text = strings.ToValidUTF8(text[:limit], "")
 	}
 	return text
+}
+
+// Sources returns clock, or time.Now if it is nil, and random, or crypto/rand.Reader if it is
+// nil: the defaults of a scheme's options.
+func Sources(clock func() time.Time, random io.Reader) (func() time.Time, io.Reader) {
+	if clock == nil {
+		clock = time.Now
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	return clock, random
 }
 
 // Reasons why CheckAccount rejects a record, for logs.

@@ -78,30 +78,3 @@ func (e Endpoints) Error(r *http.Request, err error) error {
 	}
 	return rejected
 }
-
-// FirstParty returns a 403 for an identity that must not manage the account's credentials: one
-// without a user, one of another issuer, and one that acts with less than the account's rights.
-func FirstParty(id authn.Identity) error {
-	if id.Subject == "" || id.Issuer != "" || id.Delegated() {
-		return authn.PermissionDenied("")
-	}
-	return nil
-}
-
-// Caller returns the identity that an endpoint acts for: that of the scheme's own credential in
-// the request (own is true), or, if there is none, the one that the chain in front of the
-// endpoint found, such as a session's user. Only first-party identities are accepted.
-func Caller(r *http.Request, scheme authn.Authenticator) (id authn.Identity, own bool, err error) {
-	id, err = scheme.Authenticate(r)
-	own = err == nil
-	var rejected *authn.Error
-	if errors.Is(err, authn.ErrNoCredentials) && !errors.As(err, &rejected) {
-		if other := authn.FromContext(r.Context()); other.Authenticated() {
-			id, err = other, nil
-		}
-	}
-	if err == nil {
-		err = FirstParty(id)
-	}
-	return id, own, err
-}

@@ -113,16 +113,11 @@ func Must(h *Handler, err error) *Handler {
 // ServeHTTP answers a login.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, members, err := h.Run(w, r)
-	var body []byte
-	if err == nil {
-		body, err = object(members)
-	}
 	if err != nil {
 		h.config.Endpoints.Respond(w, r, err)
 		return
 	}
-	private(w.Header())
-	_, _ = w.Write(body)
+	Answer(w, authn.Object(members))
 }
 
 // Run does all of a login but the answer, for a scheme that answers with something else, such

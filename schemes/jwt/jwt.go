@@ -20,8 +20,6 @@ import (
 	"net/http"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
@@ -190,12 +188,7 @@ func defaults(o *Options) {
 	if o.Prefix == "" {
 		o.Prefix = "vrt"
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }
 
 // Pattern returns a regular expression (RE2) that finds the scheme's opaque refresh

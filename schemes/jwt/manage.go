@@ -1,13 +1,10 @@
 package jwt
 
 import (
-	"errors"
+	"context"
 	"net/http"
 
-	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // maxListed is how many logins the endpoint Logins shows.
@@ -30,22 +27,15 @@ func (s *Scheme) Logins() http.Handler {
 		Expiry  string `json:"expiry"`
 		Current bool   `json:"current"`
 	}
-	return s.endpoints.JSON(http.MethodGet, func(_ http.ResponseWriter, r *http.Request) (any, error) {
-		subject, current, err := s.caller(r)
-		if err != nil {
-			return nil, err
-		}
-		list, err := s.List(r.Context(), subject, maxListed)
-		if err != nil {
-			return nil, err
-		}
+	return s.endpoints.List(s.caller, func(ctx context.Context, subject, current string) (any, error) {
+		list, err := s.List(ctx, subject, maxListed)
 		now, items := s.opts.Clock(), []item{}
 		for _, f := range list {
 			if now.Before(f.Expires) {
 				items = append(items, item{f.ID, f.Name, login.Time(f.Created), login.Time(f.Expires), f.ID == current})
 			}
 		}
-		return items, nil
+		return items, err
 	})
 }
 
@@ -55,23 +45,7 @@ func (s *Scheme) Logins() http.Handler {
 // active.
 //
 //	mux.Handle("DELETE /jwt/logins/{id}", tokens.RevokeLogin(), authz.FirstParty)
-func (s *Scheme) RevokeLogin() http.Handler {
-	return s.endpoints.NoContent(http.MethodDelete, func(_ http.ResponseWriter, r *http.Request) error {
-		subject, _, err := s.caller(r)
-		if err != nil {
-			return err
-		}
-		id := r.PathValue("id")
-		if storage.CheckID("family id", id) != nil {
-			return authn.NotFound("")
-		}
-		err = s.RevokeFamily(audit.Context(r), subject, id)
-		if errors.Is(err, storage.ErrNotFound) {
-			return authn.NotFound("")
-		}
-		return err
-	})
-}
+func (s *Scheme) RevokeLogin() http.Handler { return s.endpoints.RevokeOne(s.caller, s.RevokeFamily) }
 
 // caller returns whose logins the request is about, and the family of the request's own access
 // token, if it has one.

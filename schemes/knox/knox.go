@@ -12,7 +12,6 @@ package knox
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -145,12 +144,7 @@ func (o *Options) defaults() {
 	if o.MinInterval == 0 {
 		o.MinInterval = time.Minute
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }
 
 func (o *Options) check() error {

@@ -1,11 +1,9 @@
 package knox
 
 import (
-	"errors"
+	"context"
 	"net/http"
 
-	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -26,20 +24,13 @@ func (s *Scheme) Tokens() http.Handler {
 		LastUsed *string `json:"last_used"`
 		Current  bool    `json:"current"`
 	}
-	return s.endpoints.JSON(http.MethodGet, func(_ http.ResponseWriter, r *http.Request) (any, error) {
-		subject, current, err := s.caller(r)
-		if err != nil {
-			return nil, err
-		}
-		list, err := s.List(r.Context(), subject)
-		if err != nil {
-			return nil, err
-		}
+	return s.endpoints.List(s.caller, func(ctx context.Context, subject, current string) (any, error) {
+		list, err := s.List(ctx, subject)
 		items := make([]item, len(list))
 		for i, t := range list {
 			items[i] = item{t.ID, t.Name, login.TimeOrNull(t.Created), login.TimeOrNull(t.Expires), login.TimeOrNull(t.LastUsed), t.ID == current}
 		}
-		return items, nil
+		return items, err
 	})
 }
 
@@ -48,23 +39,7 @@ func (s *Scheme) Tokens() http.Handler {
 // caller is found as for Tokens; the token may be that of the request.
 //
 //	mux.Handle("DELETE /knox/tokens/{id}", tokens.RevokeOne(), authz.FirstParty)
-func (s *Scheme) RevokeOne() http.Handler {
-	return s.endpoints.NoContent(http.MethodDelete, func(_ http.ResponseWriter, r *http.Request) error {
-		subject, _, err := s.caller(r)
-		if err != nil {
-			return err
-		}
-		id := r.PathValue("id")
-		if storage.CheckID("token id", id) != nil {
-			return authn.NotFound("")
-		}
-		err = s.revoke(audit.Context(r), subject, id, audit.TokenRevoked)
-		if errors.Is(err, storage.ErrNotFound) {
-			return authn.NotFound("")
-		}
-		return err
-	})
-}
+func (s *Scheme) RevokeOne() http.Handler { return s.endpoints.RevokeOne(s.caller, s.Revoke) }
 
 // caller returns whose tokens the request is about, and the ID of the request's own token, if
 // it has one.

@@ -1,7 +1,7 @@
 package session
 
 import (
-	"errors"
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,7 +9,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // The fields of a login in addition to name and password.
@@ -87,66 +86,45 @@ type listed struct {
 // "address", "created", "last_seen", "expiry"}. Mount it behind the chain. An identity that acts
 // with less than the account's rights gets 403.
 func (s *Scheme) List() http.Handler {
-	return s.endpoints.Handler(http.MethodGet, func(w http.ResponseWriter, r *http.Request) error {
-		id, err := firstParty(r)
-		if err != nil {
-			return err
-		}
-		sessions, err := s.Sessions(r.Context(), id.Subject, maxListed)
-		if err != nil {
-			return err
-		}
+	list := s.endpoints.List(caller, func(ctx context.Context, subject, current string) (any, error) {
+		sessions, err := s.Sessions(ctx, subject, maxListed)
 		list := make([]listed, len(sessions))
 		for i, v := range sessions {
-			list[i] = listed{v.ID, v.ID == SessionID(id), v.UserAgent, v.Address, login.Time(v.Created), login.Time(v.LastSeen), login.Time(v.Expires)}
+			list[i] = listed{v.ID, v.ID == current, v.UserAgent, v.Address, login.Time(v.Created), login.Time(v.LastSeen), login.Time(v.Expires)}
 		}
+		return list, err
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		private(w.Header())
-		login.Answer(w, list)
-		return nil
+		list.ServeHTTP(w, r)
 	})
 }
 
 // End returns the endpoint that ends one session of the account that is logged in: DELETE with
 // the session's ID as the path value "id", answered with 204, or 404 if the account has no such
 // session. Mount it behind the chain, like List.
-func (s *Scheme) End() http.Handler {
-	return s.endpoints.NoContent(http.MethodDelete, func(_ http.ResponseWriter, r *http.Request) error {
-		id, err := firstParty(r)
-		if err != nil {
-			return err
-		}
-		name := r.PathValue("id")
-		if storage.CheckID("session id", name) != nil {
-			return authn.NotFound("")
-		}
-		err = s.EndOne(audit.Context(r), id.Subject, name)
-		if errors.Is(err, storage.ErrNotFound) {
-			return authn.NotFound("")
-		}
-		return err
-	})
-}
+func (s *Scheme) End() http.Handler { return s.endpoints.RevokeOne(caller, s.EndOne) }
 
 // EndOthers returns the endpoint that ends all sessions of the account that is logged in except
 // the one of the request: POST, answered with 204. Mount it behind the chain, like List.
 func (s *Scheme) EndOthers() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
-		id, err := firstParty(r)
+		subject, current, err := caller(r)
 		if err != nil {
 			return err
 		}
-		_, err = s.EndAll(audit.Context(r), id.Subject, SessionID(id))
+		_, err = s.EndAll(audit.Context(r), subject, current)
 		return err
 	})
 }
 
-// firstParty returns the identity that may manage the account.
-func firstParty(r *http.Request) (authn.Identity, error) {
+// caller returns the account that the request may manage, and the ID of its session.
+func caller(r *http.Request) (subject, current string, err error) {
 	id := authn.FromContext(r.Context())
 	if !id.Authenticated() {
-		return id, authn.NotAuthenticated()
+		return "", "", authn.NotAuthenticated()
 	}
-	return id, login.FirstParty(id)
+	return id.Subject, SessionID(id), login.FirstParty(id)
 }
 
 // maxNext is the longest next, in bytes: an authorization request fits.

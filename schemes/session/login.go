@@ -73,14 +73,9 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 // is an *authn.Error of 401 where there is no session of a user, also where it was
 // ended in this moment.
 func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
-	old, _, err := s.load(r)
-	switch {
-	case errors.Is(err, errNoCookie):
-		return authn.NotAuthenticated()
-	case err != nil:
+	old, err := s.loggedIn(r)
+	if err != nil {
 		return err
-	case old.Subject == "":
-		return authn.NotAuthenticated()
 	}
 	next := old.Session
 	text, err := s.create(r, s.cookie, &next, old.Digest)
@@ -93,6 +88,16 @@ func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
 	s.set(w, s.cookie, text, &next)
 	s.notify(audit.Context(r), audit.SessionRotated, &next, "")
 	return nil
+}
+
+// loggedIn returns the live session of a user that the request's cookie names. Its errors are an
+// *authn.Error of 401 or a fault.
+func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
+	v, _, err := s.load(r)
+	if errors.Is(err, errNoCookie) || err == nil && v.Subject == "" {
+		err = authn.NotAuthenticated()
+	}
+	return v, err
 }
 
 // LogOut ends the session of the request, whoever it is of, and deletes the cookie.

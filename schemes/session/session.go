@@ -16,7 +16,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -178,12 +177,7 @@ func (o *Options) defaults() {
 	if o.Realm == "" {
 		o.Realm = "api"
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }
 
 func (o *Options) check() error {

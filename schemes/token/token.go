@@ -13,7 +13,6 @@ package token
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -85,12 +84,7 @@ func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 	}
 	o.Keyword = cmp.Or(o.Keyword, "Token")
 	o.Prefix = cmp.Or(o.Prefix, "vst")
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 	s := &Scheme{store: store, ring: ring, opts: o}
 	s.perms, _ = store.(storage.Permissions)
 	var err error
