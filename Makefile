@@ -5,8 +5,8 @@ GO ?= go
 FUZZTIME ?= 20s
 BENCH ?= .
 BENCHTIME ?= 1s
-# Vectors of other projects are read from here and never copied.
-export VESTIBULE_VECTORS ?= $(abspath ../shared/vectors)
+# The folder with other projects' test vectors. They are read there and never copied.
+export VESTIBULE_VECTORS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test race fuzz bench microbench peers lint attacks interop timing
@@ -18,7 +18,7 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 	$(GO) run ./examples/compare
 
 test: ## all tests, on real SQLite and PostgreSQL
-	@test -d "$(VESTIBULE_VECTORS)" || echo "not run, or failing where CI is set: tests that read other projects' vectors; VESTIBULE_VECTORS names no folder ($(VESTIBULE_VECTORS))"
+	@test -d "$(VESTIBULE_VECTORS)" || echo "not run (failing if CI is set): tests that read other projects' vectors; VESTIBULE_VECTORS names no folder"
 	$(GO) vet ./...
 	scripts/with-services $(GO) test -timeout 30m $(TESTFLAGS) ./... $(TESTOUT)
 

@@ -50,7 +50,8 @@ type Key struct {
 //
 // It refuses bytes that begin or end with white space, as a file with a line break does, one
 // byte repeated, and everything that looks like a key file: PEM, DER, a certificate, a JWK or
-// JWK set, an SSH key, also in base64 or hex. Anyone can know a public key, and a verifier that
+// JWK set, an SSH key, the output of openssl, also in quotes, a data: URL, base64 or hex, or several
+// of them around each other. Anyone can know a public key, and a verifier that
 // used one as a secret would accept tokens that anyone signed (RFC 8725, section 2.1).
 func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
 	m, err := alg.of(kindSecret, id)

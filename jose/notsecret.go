@@ -5,28 +5,40 @@ import (
 	"crypto/ecdh"
 	"crypto/elliptic"
 	"encoding/asn1"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"unicode/utf16"
 )
 
 // keyFile returns what kind of key file or public key data is, or "" if it looks like random
 // bytes. A verifier that takes the text of a public key for an HMAC secret accepts tokens that
-// anyone can sign (algorithm confusion), so NewSecret refuses each form that such texts have.
+// anyone can sign (algorithm confusion), so NewSecret refuses each form that such texts have, also
+// in several encodings around each other (see unwrap).
 //
 // The raw 32 bytes of an Ed25519 key and a bare RSA modulus cannot be told from random bytes.
 func keyFile(data []byte) string {
-	if form := keyText(data); form != "" {
-		return form
+	const depth = 4 // base64 of a data: URL of base64 of a PEM file
+	form, encoded := keyIn(data, depth)
+	if form != "" && encoded {
+		form += ", encoded"
 	}
-	// The same forms, copied as base64, as hex, or in UTF-16.
-	for _, decode := range []func([]byte) []byte{unBase64, unHex, unUTF16} {
-		if form := keyText(decode(data)); form != "" {
-			return form + ", encoded"
+	return form
+}
+
+func keyIn(data []byte, depth int) (form string, encoded bool) {
+	if form := keyText(data); form != "" {
+		return form, false
+	}
+	if isPoint(data) {
+		return "a point on an elliptic curve", false
+	}
+	if depth == 0 {
+		return "", false
+	}
+	for _, inner := range unwrap(data) {
+		if form, _ := keyIn(inner, depth-1); form != "" {
+			return form, true
 		}
 	}
-	return ""
+	return keyWithin(data), true
 }
 
 func keyText(data []byte) string {
@@ -45,6 +57,9 @@ func keyText(data []byte) string {
 		{"\x00\x00\x00\x0bssh-ed25519", "an SSH key"},
 		{"\x00\x00\x00\x13ecdsa-sha2-nistp", "an SSH key"},
 		{"openssh-key-v1\x00", "an SSH key"},
+		{"Modulus=", "the output of openssl for a key"},
+		{"AGE-SECRET-KEY-1", "an age key"},
+		{"untrusted comment:", "a minisign key"},
 	} {
 		if bytes.HasPrefix(text, []byte(form.begins)) {
 			return form.name
@@ -59,6 +74,10 @@ func keyText(data []byte) string {
 		{"<RSAKeyValue", "an XML key"},
 		{`"kty"`, "a JWK"},
 		{`\"kty\"`, "a JWK"},
+		{`'kty'`, "a JWK"},
+		{"Public-Key:", "the output of openssl for a key"},
+		{"Private-Key:", "the output of openssl for a key"},
+		{" cons: SEQUENCE", "the output of openssl for a key"},
 	} {
 		if bytes.Contains(data, []byte(form.holds)) {
 			return form.name
@@ -69,18 +88,29 @@ func keyText(data []byte) string {
 		return "JSON, such as a JWK or a JWK set"
 	case isDER(data):
 		return "a DER file"
-	case isPoint(data):
-		return "a point on an elliptic curve"
 	}
 	return ""
 }
 
 // isDER reports whether data is one ASN.1 SEQUENCE and nothing after it, as every certificate
-// and key in DER is.
+// and key in DER is. It looks one level into it, since one of 65,536 random secrets begins like a
+// SEQUENCE of its length: there is a SEQUENCE, an INTEGER or an OBJECT IDENTIFIER, and what follows
+// is complete.
 func isDER(data []byte) bool {
-	var whole asn1.RawValue
+	var whole, part asn1.RawValue
 	rest, err := asn1.Unmarshal(data, &whole)
-	return err == nil && len(rest) == 0 && whole.Class == asn1.ClassUniversal && whole.Tag == asn1.TagSequence && whole.IsCompound
+	if err != nil || len(rest) > 0 || whole.Class != asn1.ClassUniversal || whole.Tag != asn1.TagSequence || !whole.IsCompound {
+		return false
+	}
+	for first, content := true, whole.Bytes; len(content) > 0; first = false {
+		if content, err = asn1.Unmarshal(content, &part); err != nil {
+			return false
+		}
+		if first && (part.Class != asn1.ClassUniversal || part.Tag != asn1.TagSequence && part.Tag != asn1.TagInteger && part.Tag != asn1.TagOID) {
+			return false
+		}
+	}
+	return len(whole.Bytes) > 0
 }
 
 // isPoint reports whether data is a public key on a NIST curve, compressed or not.
@@ -96,42 +126,4 @@ func isPoint(data []byte) bool {
 		}
 	}
 	return false
-}
-
-func unBase64(data []byte) []byte {
-	text := bytes.TrimRight(bytes.Join(bytes.Fields(data), nil), "=")
-	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		if out, err := encoding.AppendDecode(nil, text); err == nil {
-			return out
-		}
-	}
-	return nil
-}
-
-func unHex(data []byte) []byte {
-	out, err := hex.AppendDecode(nil, bytes.ReplaceAll(bytes.TrimSpace(data), []byte(":"), nil))
-	if err != nil {
-		return nil
-	}
-	return out
-}
-
-// unUTF16 decodes a file that an editor on Windows saved.
-func unUTF16(data []byte) []byte {
-	if len(data) < 2 || len(data)%2 != 0 {
-		return nil
-	}
-	big := data[0] == 0xfe && data[1] == 0xff
-	if !big && (data[0] != 0xff || data[1] != 0xfe) {
-		return nil
-	}
-	units := make([]uint16, 0, len(data)/2)
-	for i := 2; i < len(data); i += 2 {
-		if big {
-			units = append(units, uint16(data[i])<<8|uint16(data[i+1]))
-		} else {
-			units = append(units, uint16(data[i+1])<<8|uint16(data[i]))
-		}
-	}
-	return []byte(string(utf16.Decode(units)))
 }

@@ -10,7 +10,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"math/big"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +88,38 @@ func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 		"compressed EC point":         compressed,
 		"compressed EC point in hex":  []byte(hex.EncodeToString(compressed)),
 		"PuTTY":                       []byte("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none"),
+		"PEM in base64 twice":         []byte(b64of(b64of(string(inPEM)))),
+		"PEM in base64 three times":   []byte(b64of(b64of(b64of(string(inPEM))))),
+		"DER in base64 twice":         []byte(b64of(b64of(string(ecSPKI)))),
+		"DER in hex in base64":        []byte(b64of(hex.EncodeToString(ecSPKI))),
+		"DER in base64url twice":      []byte(base64.RawURLEncoding.EncodeToString([]byte(base64.RawURLEncoding.EncodeToString(ecSPKI)))),
+		"private DER in base64 twice": []byte(b64of(b64of(string(x509.MarshalPKCS1PrivateKey(rsaKey))))),
+		"data URL of PEM":             []byte("data:application/x-pem-file;base64," + b64of(string(inPEM))),
+		"data URL of DER":             []byte("DATA:;base64," + b64of(string(ecSPKI))),
+		"data URL, escaped":           []byte("data:text/plain," + url.PathEscape(string(inPEM))),
+		"data URL, base64 escaped":    []byte("data:application/octet-stream;base64," + url.QueryEscape(b64of(string(ecSPKI)))),
+		"data URL in base64":          []byte(b64of("data:;base64," + b64of(string(ecSPKI)))),
+		"data URL of a JWK":           []byte("data:application/jwk+json,%7B%22kty%22:%22RSA%22,%22n%22:%22AQABAQABAQAB%22,%22e%22:%22AQAB%22%7D"),
+		"DER in hex with 0x":          []byte("0x" + hex.EncodeToString(ecSPKI)),
+		"DER in hex with 0X":          []byte("0X" + strings.ToUpper(hex.EncodeToString(ecSPKI))),
+		"DER in hex with colons":      []byte(bytesAs(ecSPKI, "%02x", ":")),
+		"DER in hex with blanks":      []byte(bytesAs(ecSPKI, "%02X", " ")),
+		"DER as a list of bytes":      []byte("{" + bytesAs(ecSPKI, "0x%02x", ", ") + "}"),
+		"DER as a string of escapes":  []byte(bytesAs(ecSPKI, `\x%02x`, "")),
+		"EC point in hex with 0x":     []byte("0x" + hex.EncodeToString(point)),
+		"PEM in hex with 0x":          []byte("0x" + hex.EncodeToString(inPEM)),
+		"DER in base64 in quotes":     []byte(`"` + b64of(string(ecSPKI)) + `"`),
+		"DER in base64 of a setting":  []byte("public_key=" + b64of(string(ecSPKI)) + ";"),
+		"openssl ec -text":            []byte("Private-Key: (256 bit)\npriv:\n    49:48:39:40:fc:02:3e:b3:58:6a:64:a6:d4:2a:3a:"),
+		"openssl pkey -text_pub":      []byte("Public-Key: (256 bit)\npub:\n    04:86:1c:1a:41:b9:27:eb:49:4f:d0:9d:0a:39:f1:"),
+		"openssl pkey -text":          []byte("ED25519 Private-Key:\npriv:\n    58:61:06:14:ba:d2:9d:ec:4f:5a:b5:f8:8c:b6:2a:"),
+		"openssl x509 -text":          []byte("Certificate:\n    Data:\n        Subject Public Key Info:\n            Public-Key: (2048 bit)"),
+		"openssl rsa -modulus":        []byte("Modulus=B214599DBEBC824AA38CB788A16B78B0CEE9A3A528A4B89387DF3E6C5E"),
+		"openssl asn1parse":           []byte("0:d=0  hl=4 l= 290 cons: SEQUENCE          \n    4:d=1  hl=2 l=  13 cons: SEQUENCE"),
+		"openssl ec -text in base64":  []byte(b64of("Public-Key: (256 bit)\npub:\n    04:86:1c:1a:41:b9:27:eb:49:4f:d0:9d:0a:39:f1:")),
+		"age":                         []byte("AGE-SECRET-KEY-1QQPQ8V0RM9VX9HHZEXK3N4YUXA6QGVQ4N5XGVYJ2K0MY5SX8KJ2QSXYZ0A"),
+		"minisign":                    []byte("untrusted comment: minisign public key 0123456789ABCDEF\nRWTvzYmrZ0UjAQ"),
+		"JWK of JavaScript":           []byte(`{'kty':'RSA','n':'AQABAQABAQABAQAB','e':'AQAB'}`),
 		"XML":                         []byte("<RSAKeyValue><Modulus>AQAB</Modulus><Exponent>AQAB</Exponent></RSAKeyValue>"),
 	} {
 		t.Run("edge_A18/"+name, func(t *testing.T) {
@@ -112,9 +146,37 @@ func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for range 2000 {
+	// What is just random is taken, in whatever form it is copied.
+	for n := range 2000 {
 		if _, err := Generate(HS512); err != nil {
 			t.Fatal(err)
 		}
+		size := 32 + n%64
+		switch size { // as long as a compressed point, which half of all values are
+		case 33, 49, 67:
+			size++
+		}
+		secret := make([]byte, size)
+		_, _ = rand.Read(secret)
+		for form, text := range map[string]string{
+			"base64": b64of(string(secret)), "base64 twice": b64of(b64of(string(secret))), "base64url": base64.RawURLEncoding.EncodeToString(secret), "hex": hex.EncodeToString(secret),
+			"hex with 0x": "0x" + hex.EncodeToString(secret), "hex with colons": bytesAs(secret, "%02x", ":"), "quoted": `"` + b64of(string(secret)) + `"`,
+			"setting": "SECRET=" + b64of(string(secret)), "data URL": "data:;base64," + b64of(string(secret)), "text": rand.Text() + rand.Text(), "percent": "%" + rand.Text() + "%41" + rand.Text(),
+		} {
+			if _, err := NewSecret("k", HS256, []byte(text)); err != nil {
+				t.Fatalf("%s, %q: %v", form, text, err)
+			}
+		}
 	}
+}
+
+func b64of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+// bytesAs writes each byte in a format, with what stands between them.
+func bytesAs(data []byte, format, between string) string {
+	list := make([]string, len(data))
+	for i, b := range data {
+		list[i] = fmt.Sprintf(format, b)
+	}
+	return strings.Join(list, between)
 }

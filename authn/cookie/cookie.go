@@ -155,7 +155,9 @@ func (s *Scheme) Token(r *http.Request) string {
 // takes precedence, even an invalid one.
 //
 // It refuses with 401 two cookies of the name, a cookie over plain http, and whatever the
-// wrapped scheme does not accept; a cookie never makes a request anonymous. It refuses with
+// wrapped scheme does not accept; a cookie never makes a request anonymous, except on a page
+// (see Lapsed). The refusal of a credential that the wrapped scheme does not accept removes the
+// cookie; the other two do not, since the right cookie may be there. It refuses with
 // 403 an unsafe request, or one that asks for an upgrade, that another site may have caused
 // (csrf.Site.Check), also if the credential was accepted before.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
@@ -171,7 +173,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case !s.site.Secure(r):
 		return authn.Identity{}, s.invalid.With(errors.New(s.site.Insecure(r)))
 	case !readable(credential):
-		return authn.Identity{}, s.invalid.With(errors.New("the cookie holds no credential"))
+		return authn.Identity{}, s.over(s.invalid, errors.New("the cookie holds no credential"))
 	}
 	if err := s.site.Check(r); err != nil {
 		return authn.Identity{}, err
@@ -205,15 +207,42 @@ func (s *Scheme) refusal(err error) error {
 	var e *authn.Error
 	switch {
 	case errors.As(err, &e) && e != nil && e.Status == http.StatusUnauthorized:
-		return e.WithChallenge("")
+		return s.over(e.WithChallenge(""), e.Unwrap())
 	case errors.As(err, &e) && e != nil && e.Status == http.StatusBadRequest:
-		return s.invalid.With(e)
+		return s.over(s.invalid, e)
 	case errors.As(err, &e):
 		return err
 	case errors.Is(err, authn.ErrNoCredentials):
-		return s.invalid.With(errors.New("the wrapped scheme does not recognize the cookie's value"))
+		return s.over(s.invalid, errors.New("the wrapped scheme does not recognize the cookie's value"))
 	}
 	return err
+}
+
+// over is the refusal of a credential that is definitely not accepted: it removes the cookie.
+func (s *Scheme) over(e *authn.Error, why error) *authn.Error {
+	if why == nil {
+		why = errors.New("refused by the wrapped scheme")
+	}
+	e = e.With(ended{why})
+	e.Cookies = append(slices.Clip(e.Cookies), s.Cookie("", -1))
+	return e
+}
+
+// ended marks the reason of such a refusal.
+type ended struct{ error }
+
+func (e ended) Unwrap() error { return e.error }
+
+// Lapsed implements [authn.Lapser]: on a page for people a credential that the wrapped scheme
+// definitely refuses, because it is unknown, expired or revoked or its account is disabled,
+// counts as none. The cookie is removed and the visitor can log in again. A fault stays 503, two
+// cookies and one over plain http stay 401. An unsafe request changes nothing: it passes
+// csrf.Site.Check or is refused, and is then sent to the login.
+func (s *Scheme) Lapsed(r *http.Request, err error) (bool, error) {
+	if !errors.As(err, new(ended)) {
+		return false, nil
+	}
+	return true, s.site.Check(r)
 }
 
 // readable reports whether a value can be one credential in a header.

@@ -207,7 +207,7 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	}
 	cookies := attempt.Succeeded(ctx)
 	if v.outdated && c.opts.Rehash == RehashUpgrade {
-		u.Password = c.rehash(ctx, askerOf(attempt, c.opts.Space+"\x00"+name), u, password)
+		u.Password = c.rehash(ctx, u, password)
 	}
 	login, err := c.login(ctx, u)
 	if err != nil {
@@ -250,7 +250,11 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 			return verdict{}, tooMany{err}
 		}
 	}
-	ok, err := c.match(ctx, askerOf(attempt, c.opts.Space+"\x00"+name), password, &v)
+	asker := askerOf(attempt, c.opts.Space+"\x00"+name)
+	if id := authn.FromContext(ctx); id.Subject != "" && id.Subject == v.user.ID && id.Issuer == "" && !id.Delegated() {
+		asker = c.owner(name) // such as a session's user who changes the password
+	}
+	ok, err := c.match(ctx, asker, password, &v)
 	switch {
 	case err != nil:
 		return v, err
@@ -266,12 +270,12 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 
 // rehash exchanges the hash for one of the present parameters, unless somebody
 // changed the password meanwhile. What fails here does not fail the login.
-func (c *Checker) rehash(ctx context.Context, a asker, u storage.User, password string) storage.PasswordHash {
+func (c *Checker) rehash(ctx context.Context, u storage.User, password string) storage.PasswordHash {
 	password = c.normal(password)
 	if len(password) > c.hasher.format.maxLength() {
 		return u.Password // it stays good as it is
 	}
-	hash, err := c.hasher.hashFor(ctx, a, password)
+	hash, err := c.hasher.hashFor(ctx, c.owner(u.Name), password)
 	if err == nil {
 		err = c.store.ReplaceHash(ctx, u.ID, u.Password, hash)
 	}

@@ -172,7 +172,7 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 	if err != nil {
 		return err
 	}
-	hash, err := c.NewHash(ctx, u, password)
+	hash, err := c.NewOwnerHash(ctx, u, password)
 	if err != nil {
 		return err
 	}
@@ -210,9 +210,7 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 	if err != nil {
 		return authn.Login{}, err
 	}
-	// The caller knows the old password: it waits with the known ones, and not with strangers who
-	// register.
-	hash, err := c.newHash(r.Context(), asker{known: true, account: c.opts.Space + "\x00" + u.Name}, u, new)
+	hash, err := c.NewOwnerHash(r.Context(), u, new)
 	if err != nil {
 		return authn.Login{}, err
 	}
@@ -245,10 +243,27 @@ var errOld = authn.FieldError("old_password", "Your old password was entered inc
 
 // NewHash checks a new password against the policy, as Register does, and hashes it:
 // for an application that inserts its accounts itself. u is what Options.Validate
-// is told. Call it before the transaction begins, since it may wait for the hasher.
+// is told. Call it before the transaction begins, since it may wait for the hasher. It waits
+// with other callers that have proved nothing: use NewOwnerHash for an account that exists.
 // The error is the policy's *authn.Error with status 400, or what the hasher says.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
 	return c.newHash(ctx, asker{}, u, password)
+}
+
+// NewOwnerHash is NewHash for an account that exists, if the caller has proved that it may change
+// the password: by the old one, by a link that was mailed, or as an administrator. It waits with
+// known callers, so that strangers who register or guess passwords do not keep the owner out.
+// You MUST NOT call it before the proof, or strangers wait with the owners. Package recovery,
+// SetPassword and ChangeOwn use it.
+func (c *Checker) NewOwnerHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
+	return c.newHash(ctx, c.owner(u.Name), u, password)
+}
+
+// owner is a caller that has proved control of the account. It shares the places of no network:
+// a network's share would be one of all owners together.
+func (c *Checker) owner(name string) asker {
+	account := c.opts.Space + "\x00" + name
+	return asker{known: true, account: account, network: "owner of " + account}
 }
 
 func (c *Checker) newHash(ctx context.Context, a asker, u storage.User, password string) (storage.PasswordHash, error) {

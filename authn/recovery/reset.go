@@ -63,7 +63,7 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 	if err != nil {
 		return "", err
 	}
-	hash, err := r.passwords.NewHash(ctx, u, password)
+	hash, err := r.passwords.NewOwnerHash(ctx, u, password) // the token is the proof
 	if err != nil {
 		return "", err
 	}

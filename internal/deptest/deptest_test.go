@@ -52,8 +52,12 @@ func list(t *testing.T) (own map[string]pkg, standard map[string]bool) {
 	}
 }
 
-// matches takes a/... as a and all below it, and a/* as what is below it.
+// matches reports whether pattern covers name: a/... is a and all below it, a/* is what is below
+// it, and * is everything.
 func matches(pattern, name string) bool {
+	if pattern == anything {
+		return true
+	}
 	if base, ok := strings.CutSuffix(pattern, "/*"); ok {
 		return strings.HasPrefix(name, base+"/")
 	}

@@ -11,10 +11,13 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// clientSigns are claims by which issuers name a client or limit a token. A first-party issuer's
-// token that has one is refused unless an option names the claim: else a third party's token
-// would have the user's full rights only because it was looked for under another name.
-var clientSigns = []string{"client_id", "azp", "cid", "appid", "act", "may_act", "scope", "scp"}
+// clientSigns are claims by which issuers name a client, scopeSigns those by which they limit a
+// token. A token with its user's full rights that has one is refused unless an option names the
+// claim: else a limited token would be unlimited only because its limit has another name.
+var (
+	clientSigns = []string{"client_id", "azp", "cid", "appid", "act", "may_act"}
+	scopeSigns  = []string{"scope", "scp", "scopes", "authorization_details"}
+)
 
 // idTokenSigns are claims of ID tokens and logout tokens.
 var idTokenSigns = []string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
@@ -105,10 +108,8 @@ func (v *Verifier) clientAndScopes(c jose.Claims, a *Access) (named bool, err er
 // firstParty reports whether the token is its user's own, so that no client's limits hold.
 func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bool, error) {
 	if v.opts.FirstParty {
-		for _, name := range clientSigns {
-			if _, ok := c.Get(name); ok && !slices.Contains(v.opts.ClientClaims, name) && !slices.Contains(v.opts.ScopeClaims, name) {
-				return false, claimError(name, errors.New("a first-party issuer's token with a claim of delegated tokens that no option names"))
-			}
+		if err := v.unnamed(c, slices.Concat(clientSigns, scopeSigns), ""); err != nil {
+			return false, err
 		}
 		if a.Client == "" {
 			return !named, nil
@@ -119,7 +120,28 @@ func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bo
 			return false, nil // somebody acts for the user
 		}
 	}
-	return !machine && a.Client != "" && slices.Contains(v.opts.FirstPartyClients, a.Client), nil
+	if machine || a.Client == "" || !slices.Contains(v.opts.FirstPartyClients, a.Client) {
+		return false, nil
+	}
+	signs := clientSigns
+	if !v.opts.IgnoreFirstPartyScopes {
+		signs = slices.Concat(clientSigns, scopeSigns)
+	}
+	return true, v.unnamed(c, signs, a.Client)
+}
+
+// unnamed returns an error for a token with one of the claims names that no option names, unless
+// it is the text client: a second name of the client that is known anyway.
+func (v *Verifier) unnamed(c jose.Claims, names []string, client string) error {
+	for _, name := range names {
+		if _, ok := c.Get(name); !ok || slices.Contains(v.opts.ClientClaims, name) || slices.Contains(v.opts.ScopeClaims, name) {
+			continue
+		}
+		if text, ok := c.Text(name); !ok || text != client || client == "" || !slices.Contains(clientSigns, name) {
+			return claimError(name, errors.New("of delegated tokens, in a first-party token, and no option names the claim"))
+		}
+	}
+	return nil
 }
 
 // ownSubject refuses subjects of another account table.

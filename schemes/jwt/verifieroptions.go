@@ -32,13 +32,15 @@ type VerifierOptions struct {
 	ClientClaims []string
 	// FirstParty says that this issuer puts no client between its users and this API: a
 	// token that names neither a client nor scopes has the user's full rights, with the
-	// roles of Roles. A token with client_id, azp, cid, appid, act, may_act, scope or scp is
-	// refused unless ClientClaims or ScopeClaims name that claim. Issuer stays set, so
-	// the user is not an account of this application (see OwnIssuer).
+	// roles of Roles. A token with client_id, azp, cid, appid, act, may_act, scope, scp, scopes
+	// or authorization_details is refused unless ClientClaims or ScopeClaims name that claim.
+	// Issuer stays set, so the user is not an account of this application (see OwnIssuer).
 	FirstParty bool
 	// FirstPartyClients are clients that act with their user's full rights, such as your own
 	// single-page application. Identity.Client is "" then; scopes that the token names still
-	// limit it. A third party's client in this list has every right of its users. A token
+	// limit it. A token of such a client is refused if it has scopes, or another client, in a
+	// claim of FirstParty's list that ScopeClaims and ClientClaims do not name, because that
+	// limit would go unseen. A third party's client in this list has every right of its users. A token
 	// with "act" or "may_act", or of a machine, is never first-party. A machine is known by a
 	// subject that equals its client: do not list clients whose service accounts have another
 	// subject, as Keycloak, Entra ID and Auth0 give them.

@@ -97,6 +97,9 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 			return err
 		}
 	}
+	// Any site can make the browser send such requests. Too many bring the page back, never a
+	// refusal.
+	silent = silent && s.admitUser(ctx, "silent code", u.subject+"\x00"+q.Client, silentCodes, time.Hour) == nil
 	if q.Prompt == "none" && !silent {
 		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
 	}
@@ -112,14 +115,16 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if silent {
 		return s.grant(w, r, q, u)
 	}
-	if err := s.admitUser(ctx, "page", u.subject, userPages, consentTTL); err != nil {
-		return err
-	}
 	handle, err := s.text(handlePrefix)
 	if err != nil {
 		return err
 	}
-	if err := s.keep(ctx, purposeConsent, handle, q, u.subject, u.session, consentTTL); err != nil {
+	a, err := s.stored(purposeConsent, handle, q, consentTTL)
+	if err != nil {
+		return err
+	}
+	a.Subject, a.Session = u.subject, u.session
+	if err := invalidRequest(s.await(r, a)); err != nil {
 		return err
 	}
 	s.consent(w, r, q, u, handle)
@@ -187,6 +192,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.get("decision") {
 	case "allow":
+		if err := s.admitUser(ctx, "code", u.subject, userCodes, time.Hour); err != nil {
+			return err
+		}
 		if err := s.remember(ctx, q, u); err != nil {
 			return err
 		}
@@ -229,9 +237,6 @@ func (s *Server) takeHandle(ctx context.Context, handle, purpose string, u user)
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, q request, u user) error {
 	if q.Implicit {
 		return s.implicit(w, r, q, u)
-	}
-	if err := s.admitUser(r.Context(), "code", u.subject, userCodes, time.Hour); err != nil {
-		return err
 	}
 	text, err := s.text(codePrefix)
 	if err != nil {

@@ -101,10 +101,7 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 		return err
 	}
 	now := s.now()
-	if err := s.admitUser(ctx, "page", u.subject, userPages, consentTTL); err != nil {
-		return err
-	}
-	err = s.store.CreateAuthRequest(ctx, storage.AuthRequest{
+	err = s.await(r, storage.AuthRequest{
 		Digest: storage.DigestOf(handle), Purpose: purposeDevice, Client: c.ID, Subject: u.subject, Session: u.session, Data: g.Digest[:], Created: now, Expires: now.Add(consentTTL),
 	})
 	if err != nil {

@@ -59,9 +59,6 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 // implicit answers an allowed request of the response type "token" (RFC 6749 section 4.2): an
 // access token in the fragment, and no refresh token.
 func (s *Server) implicit(w http.ResponseWriter, r *http.Request, q request, u user) error {
-	if err := s.admitUser(r.Context(), "code", u.subject, userCodes, time.Hour); err != nil {
-		return err
-	}
 	a, err := s.begin(r.Context(), exchange{client: q.client}, beginning{
 		family:   storage.Family{Subject: u.subject, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.epoch, AuthTime: u.authTime},
 		resource: q.Resource,

@@ -98,9 +98,10 @@ const (
 	// polls is how often a device code may be polled in a minute before the store is no
 	// longer asked. The protocol's own interval is 5 seconds.
 	polls = 30
-	// userPages is how many pages that wait for an answer a user may have, userCodes how many
-	// codes a user may get in an hour.
-	userPages = 200
+	// silentCodes is how many codes a user may get in an hour for one client without a page,
+	// half of them at once; beyond, the user is asked. Any site can make a browser get them.
+	silentCodes = 120
+	// userCodes is how many codes a user may get in an hour by pages. Only the user sends those.
 	userCodes = 600
 )
 

@@ -227,19 +227,6 @@ func TestAnonymousLimits(t *testing.T) {
 			t.Errorf("later: %s", got.Body)
 		}
 	})
-	t.Run("edge_A13/user", func(t *testing.T) {
-		w := newWorld(t, memory.New(nil), func(o *oauth2.Options) { withSessions(o); withLimits(o) })
-		alice := w.alice("s1")
-		refused := 0
-		for range 400 {
-			if rec := w.authorize(alice, "GET", query("app"), ""); rec.Code == 429 {
-				refused++
-			}
-		}
-		if refused != 300 {
-			t.Errorf("%d of 400 pages were refused", refused)
-		}
-	})
 	t.Run("edge_A13/a limiter that fails", func(t *testing.T) {
 		l := &limiter{}
 		w := open(t, &oauth2.Limits{Limiter: l})

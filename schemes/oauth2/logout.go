@@ -80,9 +80,6 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.left(w, to)
 	}
-	if err := s.admitUser(r.Context(), "page", u.subject, userPages, logoutTTL); err != nil {
-		return err
-	}
 	data, err := json.Marshal(to)
 	if err != nil {
 		return err
@@ -96,7 +93,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if waits.Client == "" {
 		waits.Client = "none" // a record has a client; nothing is done by it
 	}
-	if err := s.store.CreateAuthRequest(r.Context(), waits); err != nil {
+	if err := s.await(r, waits); err != nil {
 		return err
 	}
 	form := logoutForm{Client: to.Name, User: u.name, Handle: handle}

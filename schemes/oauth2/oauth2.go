@@ -88,6 +88,7 @@ type Server struct {
 	chosen  *chosenSecrets // nil: there are none
 	recall  recall.Table[known]
 	counts  counts
+	waiting waiting
 	cellMAC keys.Key
 	ownKey  keys.Key // seals hints if there is no key ring
 

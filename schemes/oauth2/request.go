@@ -284,19 +284,22 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return requestURI + text, s.keep(r.Context(), purposePushed, text, q, "", "", parTTL)
+	a, err := s.stored(purposePushed, text, q, parTTL)
+	if err != nil {
+		return "", err
+	}
+	return requestURI + text, invalidRequest(s.store.CreateAuthRequest(r.Context(), a))
 }
 
-// keep stores a request until it is taken.
-func (s *Server) keep(ctx context.Context, purpose, text string, q request, subject, session string, ttl time.Duration) error {
+// stored is the record of a request that is taken by text.
+func (s *Server) stored(purpose, text string, q request, ttl time.Duration) (storage.AuthRequest, error) {
 	data, err := json.Marshal(q)
-	if err != nil {
-		return err
-	}
 	now := s.now()
-	err = s.store.CreateAuthRequest(ctx, storage.AuthRequest{
-		Digest: storage.DigestOf(text), Purpose: purpose, Client: q.Client, Subject: subject, Session: session, Data: data, Created: now, Expires: now.Add(ttl),
-	})
+	return storage.AuthRequest{Digest: storage.DigestOf(text), Purpose: purpose, Client: q.Client, Data: data, Created: now, Expires: now.Add(ttl)}, err
+}
+
+// invalidRequest makes of a record that cannot be stored a refusal of the request.
+func invalidRequest(err error) error {
 	if errors.Is(err, storage.ErrInvalid) {
 		return errRequest.with(err)
 	}

@@ -45,7 +45,7 @@ func run(ctx context.Context) error {
 	long := flag.Duration("http-slot", time.Second, "how long each server is asked in a round")
 	match := flag.String("run", all, "regular expression of the contenders, such as authenticate/jwt")
 	only := flag.String("sections", everything, "what to measure")
-	reference := flag.String("reference", env("VESTIBULE_REFERENCE", "../../shared/reference/django"), "folder of the Django reference project")
+	reference := flag.String("reference", os.Getenv("VESTIBULE_REFERENCE"), "`folder` of the Django reference project (default $VESTIBULE_REFERENCE; none: Django is not measured)")
 	again := flag.Bool("report", false, "measure nothing: write tables and charts of the results that there are")
 	flag.Parse()
 	if *again {
@@ -128,13 +128,6 @@ func folder(out string, rounds int, match, sections string) (string, error) {
 	}
 	out = cmp.Or(out, published)
 	return out, os.MkdirAll(out, 0o755)
-}
-
-func env(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
 }
 
 // bar shows how far it is: one line that is written over, or, where standard error is no

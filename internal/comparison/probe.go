@@ -1,4 +1,4 @@
-package vestibule_test
+package comparison
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 )
 
 // accepted reports whether s lets the credential in as Alice.
-func (p *probe) accepted(s *site, c credential) bool {
+func (p *Probe) accepted(s *Site, c credential) bool {
 	p.w.Helper()
 	resp, text := s.call("GET", p.route, "", c.header, c.value)
 	switch {
@@ -24,12 +24,12 @@ func (p *probe) accepted(s *site, c credential) bool {
 
 // statementsPerRequest counts what one request costs the store once the first was made, and
 // a minute later.
-func (p *probe) statementsPerRequest() string {
+func (p *Probe) StatementsPerRequest() string {
 	c := p.signIn()
 	count := func() string {
 		n, hashes := p.statements.Load(), p.hasher.Hashed()
-		if !p.accepted(p.site, c) {
-			p.w.Errorf("%s: a good credential is refused", p.name)
+		if !p.accepted(p.Site, c) {
+			p.w.Errorf("%s: a good credential is refused", p.Name)
 		}
 		text := fmt.Sprint(p.statements.Load() - n)
 		if p.hasher.Hashed() > hashes {
@@ -40,7 +40,7 @@ func (p *probe) statementsPerRequest() string {
 	count()
 	n := count()
 	if again := count(); again != n {
-		p.w.Errorf("%s: %s statements, then %s", p.name, n, again)
+		p.w.Errorf("%s: %s statements, then %s", p.Name, n, again)
 	}
 	p.w.after(61 * time.Second)
 	if later := count(); later != n {
@@ -50,8 +50,8 @@ func (p *probe) statementsPerRequest() string {
 }
 
 // stateless is whether a request is answered without the store.
-func (p *probe) stateless() string {
-	return yes(p.statementsPerRequest() == "0")
+func (p *Probe) Stateless() string {
+	return yes(p.StatementsPerRequest() == "0")
 }
 
 func yes(b bool) string {
@@ -63,14 +63,14 @@ func yes(b bool) string {
 
 // expiry moves the clock: it finds the first second in which an unused credential is
 // refused, and whether use puts that off.
-func (p *probe) expiry() string {
+func (p *Probe) Expiry() string {
 	base := p.w.clock()
 	defer p.w.set(base)
 	alive := func(seconds int64) bool {
 		p.w.set(base)
 		c := p.signIn()
 		p.w.after(time.Duration(seconds) * time.Second)
-		return p.accepted(p.site, c)
+		return p.accepted(p.Site, c)
 	}
 	if alive(10 * 365 * 86400) {
 		p.life = 0
@@ -92,7 +92,7 @@ func (p *probe) expiry() string {
 	c := p.signIn()
 	for range 2 {
 		p.w.after(p.life * 9 / 10)
-		if !p.accepted(p.site, c) {
+		if !p.accepted(p.Site, c) {
 			return spell(p.life)
 		}
 	}
@@ -115,7 +115,7 @@ func spell(d time.Duration) string {
 // refresh asks, once the credential has expired, for another one without the password:
 // with all that the login gave, wherever something is refreshed. Then it plays the thief
 // who uses the first one again.
-func (p *probe) refresh() string {
+func (p *Probe) Refresh() string {
 	base := p.w.clock()
 	defer p.w.set(base)
 	c := p.signIn()
@@ -131,13 +131,13 @@ func (p *probe) refresh() string {
 	}
 	for _, secret := range c.secrets {
 		access, next := renew(secret)
-		if access == "" || !p.accepted(p.site, credential{header: c.header, value: p.keyword + " " + access}) {
+		if access == "" || !p.accepted(p.Site, credential{header: c.header, value: p.keyword + " " + access}) {
 			continue
 		}
 		latest, _ := renew(next)
 		p.w.after(2 * time.Minute) // beyond the grace
 		again, _ := renew(secret)
-		switch ended := !p.accepted(p.site, credential{header: c.header, value: p.keyword + " " + latest}); {
+		switch ended := !p.accepted(p.Site, credential{header: c.header, value: p.keyword + " " + latest}); {
 		case again != "":
 			return "yes; a used one works again"
 		case ended:
@@ -149,26 +149,26 @@ func (p *probe) refresh() string {
 }
 
 // devices logs in twice, and out once.
-func (p *probe) devices() string {
+func (p *Probe) Devices() string {
 	first, second := p.signIn(), p.signIn()
 	if first.value == second.value {
 		return "one credential for all"
 	}
-	if !p.accepted(p.site, first) || !p.accepted(p.site, second) {
+	if !p.accepted(p.Site, first) || !p.accepted(p.Site, second) {
 		return "the last one alone"
 	}
 	p.logout(first)
-	if p.accepted(p.site, second) {
+	if p.accepted(p.Site, second) {
 		return "each its own"
 	}
 	return "each its own, ended together"
 }
 
 // logout calls the scheme's endpoint as a client does.
-func (p *probe) logout(c credential) (status int) {
+func (p *Probe) logout(c credential) (status int) {
 	_, tok, _ := strings.Cut(c.value, " ")
-	prefix, _, _ := strings.Cut(strings.TrimPrefix(p.contender.login, "/"), "/")
-	if p.contender.login == "" {
+	prefix, _, _ := strings.Cut(strings.TrimPrefix(p.Scheme.login, "/"), "/")
+	if p.Scheme.login == "" {
 		prefix = p.route[1:]
 	}
 	body := ""
@@ -184,19 +184,19 @@ func (p *probe) logout(c credential) (status int) {
 }
 
 // ended says when a credential stops, once something should have ended it.
-func (p *probe) ended(c credential) string {
-	if !p.accepted(p.site, c) {
+func (p *Probe) ended(c credential) string {
+	if !p.accepted(p.Site, c) {
 		return "at once"
 	}
 	base := p.w.clock()
 	defer p.w.set(base)
-	if p.w.after(p.life + time.Second); p.life > 0 && !p.accepted(p.site, c) {
+	if p.w.after(p.life + time.Second); p.life > 0 && !p.accepted(p.Site, c) {
 		return "when it expires"
 	}
 	return "does not end it"
 }
 
-func (p *probe) byLogout() string {
+func (p *Probe) EndedByLogout() string {
 	c := p.signIn()
 	if status := p.logout(c); status == http.StatusNotFound {
 		return "there is none"
@@ -204,7 +204,7 @@ func (p *probe) byLogout() string {
 	return p.ended(c)
 }
 
-func (p *probe) byEverywhere() string {
+func (p *Probe) EndedByLogoutEverywhere() string {
 	c := p.signIn()
 	if _, err := p.db.BumpEpoch(p.w.Context(), p.subject); err != nil {
 		p.w.Fatal(err)
@@ -212,9 +212,9 @@ func (p *probe) byEverywhere() string {
 	return p.ended(c)
 }
 
-func (p *probe) byPassword() string {
+func (p *Probe) EndedByPassword() string {
 	c := p.signIn()
-	p.accepted(p.site, c)
+	p.accepted(p.Site, c)
 	if err := p.passwords.SetPassword(p.w.Context(), p.subject, "another-one-1871"); err != nil {
 		p.w.Fatal(err)
 	}
@@ -226,9 +226,9 @@ func (p *probe) byPassword() string {
 	return p.ended(c)
 }
 
-func (p *probe) byDisabling() string {
+func (p *Probe) EndedByDisabling() string {
 	c := p.signIn()
-	p.accepted(p.site, c)
+	p.accepted(p.Site, c)
 	set := func(active bool) {
 		if err := p.db.SetActive(p.w.Context(), p.subject, active); err != nil {
 			p.w.Fatal(err)
@@ -241,7 +241,7 @@ func (p *probe) byDisabling() string {
 
 // crossSite is whether a browser sends the credential by itself, and what then becomes of
 // a change that another site makes it send.
-func (p *probe) crossSite() string {
+func (p *Probe) CrossSite() string {
 	c := p.signIn()
 	resp, _ := p.call("GET", p.route, "")
 	ambient := c.cookie
@@ -266,17 +266,17 @@ func (p *probe) crossSite() string {
 	return "not needed; refused"
 }
 
-func (p *probe) restart() string {
+func (p *Probe) Restart() string {
 	c := p.signIn()
-	p.accepted(p.site, c)
+	p.accepted(p.Site, c)
 	p.stop()
-	p.site = p.w.start()
-	return yes(p.accepted(p.site, c))
+	p.Site = p.w.Start()
+	return yes(p.accepted(p.Site, c))
 }
 
 // replica uses a credential of one server at another one, and ends it at the first.
-func (p *probe) replica() string {
-	other, c := p.w.start(), p.signIn()
+func (p *Probe) Replica() string {
+	other, c := p.w.Start(), p.signIn()
 	defer other.stop()
 	if !p.accepted(other, c) {
 		return "no"

@@ -1,4 +1,4 @@
-package vestibule_test
+package comparison
 
 import (
 	"crypto/sha256"
@@ -10,16 +10,17 @@ import (
 	"time"
 )
 
-// contender is a scheme as a client uses it.
-type contender struct {
-	name    string // of the column
-	route   string // who is authenticated there
-	login   string // the login endpoint, if any
-	keyword string // that the token stands under; "" is a cookie
-	member  string // of the login's answer that holds it
+// Scheme describes how a client uses one scheme.
+type Scheme struct {
+	Name    string // column of the table
+	route   string // answers with the authenticated subject
+	login   string // login endpoint, if there is one
+	keyword string // authentication scheme of the Authorization header; "" for a cookie
+	member  string // member of the login response that holds the credential
 }
 
-var contenders = []contender{
+// Schemes are the columns of the table.
+var Schemes = []Scheme{
 	{"static token", "/token", "/token/login", "Token", "token"},
 	{"device token (knox)", "/knox", "/knox/login", "Knox", "token"},
 	{"JWT", "/jwt", "/jwt/login", "Bearer", "access"},
@@ -38,13 +39,13 @@ type credential struct {
 }
 
 // probe asks one scheme the questions.
-type probe struct {
-	contender
-	*site
+type Probe struct {
+	Scheme
+	*Site
 	life time.Duration // of its credential; 0 is for ever
 }
 
-func (p *probe) signIn() credential {
+func (p *Probe) signIn() credential {
 	p.w.Helper()
 	switch {
 	case p.keyword == "Basic":
@@ -64,7 +65,7 @@ func (p *probe) signIn() credential {
 }
 
 // bearer takes the credential from an answer: what is long enough to be one is secret.
-func (p *probe) bearer(text string) credential {
+func (p *Probe) bearer(text string) credential {
 	c, all := credential{header: "Authorization"}, members(text)
 	c.value = p.keyword + " " + all[p.member]
 	for name, v := range all {
@@ -77,8 +78,8 @@ func (p *probe) bearer(text string) credential {
 }
 
 // authorize walks through an authorization code with PKCE.
-func (p *probe) authorize() credential {
-	browser := &probe{contender: contenders[5], site: p.site}
+func (p *Probe) authorize() credential {
+	browser := &Probe{Scheme: Schemes[5], Site: p.Site}
 	const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	sum := sha256.Sum256([]byte(verifier))
 	resp, text := p.call("GET", "/oauth2/authorize?"+url.Values{

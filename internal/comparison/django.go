@@ -1,10 +1,10 @@
-package vestibule_test
+package comparison
 
-// django is what the code and the documentation of the packages say, with their default
-// settings: Django REST framework 3.18 (token, Basic), django-rest-knox 5.0, simplejwt 5.5
-// (its stateless class is the service elsewhere), django-oauth-toolkit, Django's sessions in
-// the database. "" is unknown, or does not apply. Nothing of it is measured here.
-var django = map[string][]string{
+// Django says what the code and the documentation of the Django packages state for their default
+// settings: Django REST framework 3.18 (token, Basic), django-rest-knox 5.0, simplejwt 5.5 (its
+// stateless class is the other service), django-oauth-toolkit and Django's sessions in the
+// database. "" means unknown or not applicable. None of it is measured here.
+var Django = map[string][]string{
 	"stateless":                     {"no", "no", "no", "yes", "no", "no", "no", ""},
 	"statements a request":          {"1", "3", "1", "0", "1", "2", "1 and a password hash", ""},
 	"expires after":                 {"never", "10 hours", "5 minutes", "5 minutes", "10 hours", "14 days after the last change", "never", ""},

@@ -1,9 +1,8 @@
-package vestibule_test
+package comparison
 
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -13,12 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/mattn/go-sqlite3"
 	gormpostgres "gorm.io/driver/postgres"
 	gormsqlite "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -27,7 +24,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
@@ -48,37 +44,48 @@ const (
 	secret   = "Down-the-rabbit-hole-1865"
 )
 
-// world is what outlives a process: the database, the key file and the time.
-type world struct {
-	testing.TB
+// TB is the part of testing.TB that the experiments use.
+type TB interface {
+	Cleanup(func())
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Helper()
+	TempDir() string
+}
+
+// World is everything that outlives a server process: the database, the key file and the time.
+type World struct {
+	TB
 	file string // the SQLite database, or ""
 	url  string // the PostgreSQL database, or ""
 	key  string
 	now  atomic.Int64 // microseconds
 }
 
-func newWorld(t testing.TB, dialect string) *world {
-	w := &world{TB: t, key: t.TempDir() + "/key"}
+// NewWorld creates an empty world. Its database is the PostgreSQL database at url, or a new SQLite
+// file if url is empty.
+func NewWorld(t TB, url string) *World {
+	w := &World{TB: t, key: t.TempDir() + "/key"}
 	w.set(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
 	if _, _, err := keys.Create(w.key); err != nil {
 		t.Fatal(err)
 	}
-	if dialect == "sqlite" {
+	if w.url = url; url == "" {
 		w.file = filepath.Join(t.TempDir(), "db")
-	} else {
-		w.url = storetest.URL(t)
 	}
 	return w
 }
 
-func (w *world) clock() time.Time      { return time.UnixMicro(w.now.Load()).UTC() }
-func (w *world) set(at time.Time)      { w.now.Store(at.UnixMicro()) }
-func (w *world) after(d time.Duration) { w.set(w.clock().Add(d)) }
+func (w *World) clock() time.Time      { return time.UnixMicro(w.now.Load()).UTC() }
+func (w *World) set(at time.Time)      { w.now.Store(at.UnixMicro()) }
+func (w *World) after(d time.Duration) { w.set(w.clock().Add(d)) }
 
-// site is one server process.
-type site struct {
+// Site is one server process.
+type Site struct {
 	*httptest.Server
-	w          *world
+	w          *World
 	pool       *sql.DB
 	db         *gormstore.Store
 	hasher     *password.Hasher
@@ -94,10 +101,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// start makes a server of new objects over the world's database and key file.
-func (w *world) start() *site {
+// Start starts a server: new objects over the world's database and key file.
+func (w *World) Start() *Site {
 	w.Helper()
-	s := &site{w: w}
+	s := &Site{w: w}
 	var dialector gorm.Dialector
 	if w.file != "" {
 		s.pool = sql.OpenDB(connector{"file:" + (&url.URL{Path: w.file}).EscapedPath() + "?_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_txlock=immediate", &s.statements})
@@ -131,14 +138,14 @@ func (w *world) start() *site {
 }
 
 // stop ends the process.
-func (s *site) stop() {
+func (s *Site) stop() {
 	s.Close()
 	_ = s.db.Close()
 }
 
 // routes are, for each scheme: /NAME/login, /NAME/logout and /NAME/refresh where it has them,
 // and GET and POST /NAME, for who is authenticated by it.
-func (s *site) routes(ctx context.Context) http.Handler {
+func (s *Site) routes(ctx context.Context) http.Handler {
 	w, quiet := s.w, slog.New(slog.DiscardHandler)
 	ring := must(keys.Load(w.key))
 	signing := must(jwt.NewStoredKeys(s.db, ring, issuer, &jwt.KeyOptions{Clock: w.clock}))
@@ -180,7 +187,7 @@ func (s *site) routes(ctx context.Context) http.Handler {
 }
 
 // elsewhere is another service, which has the issuer's published keys and no database.
-func (s *site) elsewhere(issuing *jwt.Scheme) authn.Authenticator {
+func (s *Site) elsewhere(issuing *jwt.Scheme) authn.Authenticator {
 	rec := httptest.NewRecorder()
 	issuing.JWKS().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 	ring := must(jose.NewRing(must(jose.ParseJWKS(rec.Body.Bytes()))...))
@@ -189,7 +196,7 @@ func (s *site) elsewhere(issuing *jwt.Scheme) authn.Authenticator {
 
 // call sends a request; headers are name and value by turns. A body that begins with { is
 // JSON, any other a form.
-func (s *site) call(method, path, body string, headers ...string) (*http.Response, string) {
+func (s *Site) call(method, path, body string, headers ...string) (*http.Response, string) {
 	s.w.Helper()
 	r := must(http.NewRequest(method, s.URL+path, strings.NewReader(body)))
 	if body != "" {
@@ -221,70 +228,3 @@ func members(text string) map[string]string {
 	}
 	return texts
 }
-
-// connector opens SQLite connections that count statements; BEGIN and COMMIT are none.
-type connector struct {
-	dsn string
-	n   *atomic.Int64
-}
-
-func (c connector) Driver() driver.Driver { return new(sqlite3.SQLiteDriver) }
-func (c connector) Connect(context.Context) (driver.Conn, error) {
-	conn, err := c.Driver().Open(c.dsn)
-	if err != nil {
-		return nil, err
-	}
-	return counting{conn.(*sqlite3.SQLiteConn), c.n}, nil
-}
-
-type counting struct {
-	*sqlite3.SQLiteConn
-	n *atomic.Int64
-}
-
-func (c counting) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
-	c.n.Add(1)
-	return c.SQLiteConn.QueryContext(ctx, q, args)
-}
-
-func (c counting) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
-	c.n.Add(1)
-	return c.SQLiteConn.ExecContext(ctx, q, args)
-}
-
-func (c counting) PrepareContext(ctx context.Context, q string) (driver.Stmt, error) {
-	s, err := c.SQLiteConn.PrepareContext(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return prepared{s.(*sqlite3.SQLiteStmt), c.n}, nil
-}
-
-type prepared struct {
-	*sqlite3.SQLiteStmt
-	n *atomic.Int64
-}
-
-func (s prepared) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	s.n.Add(1)
-	return s.SQLiteStmt.QueryContext(ctx, args)
-}
-
-func (s prepared) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	s.n.Add(1)
-	return s.SQLiteStmt.ExecContext(ctx, args)
-}
-
-// tracer counts the statements that PostgreSQL is sent.
-type tracer struct{ n *atomic.Int64 }
-
-func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	switch word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(q.SQL)), " "); word {
-	case "begin", "commit", "rollback":
-	default:
-		t.n.Add(1)
-	}
-	return ctx
-}
-
-func (t tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}

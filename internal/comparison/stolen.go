@@ -1,4 +1,4 @@
-package vestibule_test
+package comparison
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 
 // stolen looks for what the login gave in the whole database, and tries all that is there
 // as a credential.
-func (p *probe) stolen() string {
+func (p *Probe) Stolen() string {
 	c := p.signIn()
-	p.accepted(p.site, c)
+	p.accepted(p.Site, c)
 	values := p.values()
 	if p.w.file != "" {
 		if _, err := p.pool.ExecContext(p.w.Context(), "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
@@ -75,7 +75,7 @@ func (p *probe) stolen() string {
 			default:
 				try.value = p.keyword + " " + text
 			}
-			if p.accepted(p.site, try) {
+			if p.accepted(p.Site, try) {
 				return "something that logs in"
 			}
 		}
@@ -84,7 +84,7 @@ func (p *probe) stolen() string {
 }
 
 // values are those of every column of every table.
-func (p *probe) values() (all [][]byte) {
+func (p *Probe) values() (all [][]byte) {
 	ctx := p.w.Context()
 	list := "SELECT name FROM sqlite_master WHERE type = 'table'"
 	if p.w.url != "" {
