@@ -12,7 +12,8 @@ import (
 // a nil *Options, are safe.
 type Options struct {
 	// WriteError writes the body of an error answer; nil is WriteDetail, the form
-	// of Django REST Framework. WriteProblem is the form of RFC 9457.
+	// of Django REST Framework. WriteProblem is the form of RFC 9457. The answer is sent when
+	// it returns; if it panics, a 500 of the default form.
 	WriteError ErrorWriter
 	// WritePage writes the body of an error answer of a page for people (see Page) if the
 	// client is a browser; nil is WritePage. Other clients get WriteError there too.
@@ -59,7 +60,7 @@ type Options struct {
 // Middleware authenticates requests. It is safe for concurrent use.
 type Middleware struct {
 	plan       *plan
-	write      ErrorWriter
+	write      ErrorWriter // nil: the default
 	writePage  ErrorWriter
 	policy     ChallengePolicy
 	observe    func(*http.Request, Event)
@@ -100,12 +101,6 @@ func New(a Authenticator, opts *Options) *Middleware {
 		refusals: o.Refusals, unavailable: o.Unavailable, accepting: nobody,
 	}
 	m.vary = varyOf(leaves)
-	if m.write == nil {
-		m.write = WriteDetail
-	}
-	if m.writePage == nil {
-		m.writePage = WritePage
-	}
 	if m.retryAfter <= 0 {
 		m.retryAfter = 5 * time.Second
 	}

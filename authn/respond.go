@@ -144,10 +144,24 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Length")
 	if p != nil && forPeople(r) {
-		m.writePage(w, r, e)
+		m.custom(w, r, e, "authn.Options.WritePage", m.writePage, WritePage)
 		return
 	}
-	m.write(w, r, e)
+	m.custom(w, r, e, "authn.Options.WriteError", m.write, WriteDetail)
+}
+
+// custom writes an error answer by the application's writer, or by the default one if that is
+// nil. If the application's panics, nothing of its answer is sent.
+func (m *Middleware) custom(w http.ResponseWriter, r *http.Request, e *Error, name string, write, usual ErrorWriter) {
+	if write == nil {
+		usual(w, r, e)
+		return
+	}
+	if err := Render(w, name, func(w http.ResponseWriter) { write(w, r, e) }); err != nil {
+		m.logger().LogAttrs(r.Context(), slog.LevelError, "error writer panicked", slog.Any("error", err), slog.String("route", r.Pattern), slog.String("stack", err.(*hookPanic).Stack()))
+		w.Header().Del("Www-Authenticate")
+		usual(w, r, m.fault(err))
+	}
 }
 
 func (m *Middleware) fault(err error) *Error {

@@ -139,7 +139,7 @@ func (h *Handler) Run(w http.ResponseWriter, r *http.Request) (values []string, 
 }
 
 func (h *Handler) login(w http.ResponseWriter, r *http.Request, values []string) ([]authn.Member, error) {
-	l, err := h.passwords.CheckPassword(r, values[0], values[1])
+	l, err := audit.Call("authn.PasswordChecker", func() (authn.Login, error) { return h.passwords.CheckPassword(r, values[0], values[1]) })
 	if err != nil {
 		h.failed(r, audit.Event{}.ForName(values[0]), err)
 		return nil, err

@@ -149,8 +149,8 @@ func (k *cached) share(r *http.Request, name, password string) (*authn.SharedLog
 	if len(password) > MaxLength || len(name) > MaxLength {
 		return k.alone(r, name, password)
 	}
-	form, err := k.canonical(name)
-	if err != nil {
+	form, refused, err := k.canonical(name)
+	if refused != nil || err != nil {
 		return k.alone(r, name, password)
 	}
 	at := place{maphash.String(k.seed, form), sourceOf(k.opts.Proxies, r)}

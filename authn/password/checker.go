@@ -184,7 +184,10 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	if len(password) > MaxLength {
 		return authn.Login{}, storage.User{}, errTooLong
 	}
-	name, nameErr := c.canonical(name)
+	name, nameErr, err := c.canonical(name)
+	if err != nil {
+		return authn.Login{}, storage.User{}, err
+	}
 	attempt, err := c.opts.Limiter.Reserve(r, c.opts.Space+"\x00"+name)
 	if err != nil {
 		return authn.Login{}, storage.User{}, err
@@ -201,7 +204,9 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 		return authn.Login{}, storage.User{}, err
 	case v.reason != nil:
 		if d := start.Add(v.waited + c.floor()).Sub(c.opts.Clock()); d > 0 {
-			c.opts.Sleep(ctx, d)
+			if err := c.sleep(ctx, d); err != nil {
+				return authn.Login{}, storage.User{}, err
+			}
 		}
 		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.why())
 	}
@@ -217,20 +222,36 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	return login, u, nil
 }
 
-// canonical returns the normal form of a name. Every name that has none is
-// counted as one account, which nobody has.
-func (c *Checker) canonical(name string) (string, error) {
-	form, err := "", storage.CheckID("user name", name)
-	if err == nil {
-		form, err = c.opts.Canonical(name)
+// canonical returns the normal form of a name, or why it has none. Every name that has none is
+// counted as one account, which nobody has. The last error is a panic of the hook.
+func (c *Checker) canonical(name string) (form string, refused, err error) {
+	if refused = storage.CheckID("user name", name); refused == nil {
+		form, refused, err = c.form(name)
 	}
-	if err == nil && form != name {
-		err = storage.CheckID("user name", form)
+	if refused == nil && err == nil && form != name {
+		refused = storage.CheckID("user name", form)
 	}
-	if err != nil {
-		return "\x00no name", err
+	if refused != nil {
+		form = "\x00no name"
 	}
-	return form, nil
+	return form, refused, err
+}
+
+// form calls Options.Canonical. Cached logins call it too, so it allocates nothing unless the
+// hook panics.
+func (c *Checker) form(name string) (form string, refused, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			form, err = audit.Call("password.Options.Canonical", func() (string, error) { panic(v) })
+		}
+	}()
+	form, refused = c.opts.Canonical(name)
+	return form, refused, nil
+}
+
+func (c *Checker) sleep(ctx context.Context, d time.Duration) error {
+	_, err := audit.Call("password.Options.Sleep", func() (any, error) { c.opts.Sleep(ctx, d); return nil, nil })
+	return err
 }
 
 // verify computes one hash for each form of the password, whoever it is. The error says that it

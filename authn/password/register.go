@@ -49,12 +49,15 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // storage.ErrConflict, one that can not be kept storage.ErrInvalid, a role
 // likewise. Errors of hooks and of the store are passed on.
 func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
-	name, err := c.opts.Canonical(n.Name)
-	if err == nil {
-		err = storage.CheckID("name", name)
-	}
+	name, refused, err := c.form(n.Name)
 	if err != nil {
-		return storage.User{}, authn.FieldError("username", err.Error())
+		return storage.User{}, err
+	}
+	if refused == nil {
+		refused = storage.CheckID("name", name)
+	}
+	if refused != nil {
+		return storage.User{}, authn.FieldError("username", refused.Error())
 	}
 	u := storage.User{ID: n.ID, Name: name, Email: n.Email, Active: true, Roles: n.Roles, Created: c.opts.Clock().UTC()}
 	if u.ID == "" {

@@ -107,14 +107,18 @@ func (m *Memory) take(t int64, plan []Bucket) {
 }
 
 // after is the time of recovery once another unit is taken. A time further ahead than that of
-// an empty bucket comes from a clock that stepped back: it counts as empty, so that nobody is
-// locked out for longer than a window.
+// a used-up bucket comes from a clock that was set back. It counts as a bucket with one unit
+// left: a refusal stores nothing, so the bucket would refuse until the clock has caught up.
 func after(cells map[cell]int64, c cell, now int64) int64 {
 	full, ok := cells[c]
 	if !ok || full < now {
 		full = now
 	}
-	return min(full, now+int64(c.rate.capacity())) + int64(c.rate.interval())
+	interval, usedUp := int64(c.rate.interval()), now+int64(c.rate.capacity())
+	if full > usedUp {
+		full = usedUp - interval
+	}
+	return full + interval
 }
 
 // GiveBack implements Store.

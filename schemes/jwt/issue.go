@@ -64,6 +64,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 		return Pair{}, err
 	}
 	s.notify(ctx, audit.TokenCreated, f)
+	s.surplus(ctx, subject, f.ID)
 	return pair, nil
 }
 

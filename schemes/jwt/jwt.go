@@ -76,6 +76,9 @@ type Options struct {
 	// SignedRefresh makes refresh tokens JWTs too, as simplejwt does. They are used
 	// once like the opaque ones.
 	SignedRefresh bool
+	// MaxLogins is how many logins with refresh tokens a user has; 0 is 1,000, NoLimit any
+	// number. A login beyond it is not refused: it ends the oldest.
+	MaxLogins int
 	// Sliding makes and takes sliding tokens (LoginSliding, RefreshSliding).
 	Sliding bool
 	// Prefix of opaque refresh tokens; "vrt" where "".
@@ -92,7 +95,7 @@ type Options struct {
 	User func(context.Context, storage.User) (authn.User, error)
 	// Login changes the login endpoints, which read a field "name" too.
 	Login login.Options
-	// Audit receives token.created, token.revoked, logout, refresh.succeeded, refresh.repeated,
+	// Audit receives token.created, token.revoked, token.evicted, logout, refresh.succeeded, refresh.repeated,
 	// refresh.reuse and the events of logins.
 	Audit *audit.Notifier
 	// Realm, CacheEntries and CacheBytes are those of VerifierOptions.
@@ -147,6 +150,9 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if o.AccessTTL <= 0 {
 		return nil, fmt.Errorf("jwt: access tokens of %v", o.AccessTTL)
 	}
+	if o.MaxLogins < NoLimit || o.MaxLogins > 1_000_000 {
+		return nil, fmt.Errorf("jwt: New: MaxLogins %d out of range (1 to 1,000,000, or NoLimit)", o.MaxLogins)
+	}
 	if audience == issuer && o.SignedRefresh {
 		return nil, errors.New("jwt: signed refresh tokens are for the issuer: the audience must be another")
 	}
@@ -187,6 +193,9 @@ func defaults(o *Options) {
 	}
 	if o.Prefix == "" {
 		o.Prefix = "vrt"
+	}
+	if o.MaxLogins == 0 {
+		o.MaxLogins = defaultMax
 	}
 	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }

@@ -29,6 +29,9 @@ func (s *Scheme) begin(_ http.ResponseWriter, r *http.Request, l authn.Login, mo
 	if errors.Is(err, storage.ErrLimit) {
 		err = limitReached().With(err)
 	}
+	if err == nil && s.opts.Limit == 0 {
+		s.surplus(audit.Context(r), t)
+	}
 	return []authn.Member{{Name: "token", Value: text}, {Name: "expiry", Value: login.TimeOrNull(t.Expires)}}, err
 }
 

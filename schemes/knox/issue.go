@@ -60,7 +60,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token
 		return "", storage.DeviceToken{}, err
 	}
 	rec.Subject, rec.Epoch, rec.Name, rec.Scopes = subject, epoch, t.Name, t.Scopes
-	limit := storage.DeviceLimit{Max: s.opts.Limit, Evict: s.opts.EvictOldest, Now: rec.Created}
+	limit := storage.DeviceLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
 	for range attempts {
 		text, err := s.format.New(s.opts.Rand)
 		if err == nil {

@@ -62,7 +62,8 @@ type Options struct {
 	// use and its renewal, in one statement; 0 is a minute. It must be below the TTL of a
 	// renewed token, which would otherwise expire between two writes.
 	MinInterval time.Duration
-	// Limit is how many tokens a user may have; 0 is any number. Expired ones do not count.
+	// Limit is how many tokens a user may have. Expired ones do not count. 0 rejects nothing, and
+	// a login at 1,000 tokens revokes the oldest; NoLimit is any number.
 	Limit int
 	// EvictOldest lets a login at the limit revoke the user's oldest tokens. Otherwise the
 	// login is rejected with 403.
@@ -153,9 +154,9 @@ func (o *Options) check() error {
 		return fmt.Errorf("MaxTTL %s out of range (above 0, or NoExpiry)", o.MaxTTL)
 	case o.MinInterval < 0:
 		return fmt.Errorf("MinInterval %s out of range (0 or more)", o.MinInterval)
-	case o.Limit < 0:
-		return fmt.Errorf("Limit %d out of range (0 or more)", o.Limit)
-	case o.EvictOldest && o.Limit == 0:
+	case o.Limit < NoLimit:
+		return fmt.Errorf("Limit %d out of range (0 or more, or NoLimit)", o.Limit)
+	case o.EvictOldest && o.Limit <= 0:
 		return errors.New("EvictOldest without a Limit")
 	}
 	return o.Login.Check(nameField)

@@ -189,7 +189,7 @@ func TestConstruction(t *testing.T) {
 		"keyword": {Keywords: []string{"To ken"}}, "empty keyword": {Keywords: []string{""}}, "keyword twice": {Keywords: []string{"Knox", "kNOX"}},
 		"realm": {Realm: `"`}, "realm, control": {Realm: "\n"}, "prefix": {Prefix: "V"}, "long prefix": {Prefix: strings.Repeat("a", 17)},
 		"negative TTL": {TTL: -time.Hour}, "short TTL": {TTL: time.Millisecond}, "negative MaxTTL": {MaxTTL: -time.Hour}, "negative interval": {MinInterval: -1},
-		"limit": {Limit: -1}, "evict without a limit": {EvictOldest: true},
+		"limit": {Limit: -2}, "evict without a limit": {EvictOldest: true},
 		"TTL above MaxTTL": {Renew: true, TTL: 2 * time.Hour, MaxTTL: time.Hour}, "TTL above 30 days": {Renew: true, TTL: 1000 * time.Hour},
 		"TTL within the interval": {Renew: true, TTL: time.Minute}, "interval above TTL": {Renew: true, MinInterval: 11 * time.Hour},
 	} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -55,17 +56,30 @@ type user struct {
 	authTime               time.Time
 }
 
-func (s *Server) who(r *http.Request) (user, bool) {
+// who returns the user of a request, if a session is there. The error is a panic of the hook.
+func (s *Server) who(r *http.Request) (_ user, ok bool, err error) {
 	id := authn.FromContext(r.Context())
-	session, epoch, ok := s.opts.Session(id)
-	if !ok || id.Subject == "" || id.Issuer != "" || id.Delegated() {
-		return user{}, false
+	var session string
+	epoch, err := audit.Call("oauth2.Options.Session", func() (epoch int64, _ error) {
+		session, epoch, ok = s.opts.Session(id)
+		return epoch, nil
+	})
+	if err != nil || !ok || id.Subject == "" || id.Issuer != "" || id.Delegated() {
+		return user{}, false, err
 	}
 	u := user{id.Subject, session, id.Subject, epoch, id.AuthTime}
 	if account, ok := id.User.(*storage.User); ok {
 		u.name = account.Name
 	}
-	return u, true
+	return u, true, nil
+}
+
+// formToken returns what a form of the request's session carries, "" without Options.Token.
+func (s *Server) formToken(r *http.Request) (string, error) {
+	if s.opts.Token == nil {
+		return "", nil
+	}
+	return audit.Call("oauth2.Options.Token", func() (string, error) { return s.opts.Token(authn.FromContext(r.Context())), nil })
 }
 
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error {
@@ -78,7 +92,10 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if err != nil {
 		return s.send(w, r, q, nil, err)
 	}
-	u, ok := s.who(r)
+	u, ok, err := s.who(r)
+	if err != nil {
+		return err
+	}
 	if !ok || s.tooOld(q, u) {
 		if q.Prompt == "none" {
 			return s.send(w, r, q, nil, refuse("login_required", "The user is not logged in, or too long ago."))
@@ -103,6 +120,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if q.Prompt == "none" && !silent {
 		return s.send(w, r, q, nil, refuse("consent_required", "The user has to be asked."))
 	}
+	var page *authn.Draft
+	var waits storage.AuthRequest
+	if !silent { // before anything is stored or used up
+		if page, waits, err = s.consent(w, r, q, u); err != nil {
+			return err
+		}
+	}
 	if !q.pushed.IsZero() {
 		err := s.store.TakeAuthRequest(ctx, q.pushed)
 		if errors.Is(err, storage.ErrNotFound) {
@@ -115,19 +139,10 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, login string) error
 	if silent {
 		return s.grant(w, r, q, u)
 	}
-	handle, err := s.text(handlePrefix)
-	if err != nil {
+	if err := invalidRequest(s.await(r, waits)); err != nil {
 		return err
 	}
-	a, err := s.stored(purposeConsent, handle, q, consentTTL)
-	if err != nil {
-		return err
-	}
-	a.Subject, a.Session = u.subject, u.session
-	if err := invalidRequest(s.await(r, a)); err != nil {
-		return err
-	}
-	s.consent(w, r, q, u, handle)
+	page.Send()
 	return nil
 }
 
@@ -172,7 +187,10 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := s.who(r)
+	u, ok, err := s.who(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return forbidden("Log in first.")
 	}

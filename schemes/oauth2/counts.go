@@ -85,7 +85,12 @@ func (x Cell) interval() int64 { return (int64(x.Window) + int64(x.Limit) - 1) /
 func (x Cell) capacity() int64 { return x.interval() * int64(x.Limit) }
 
 // after is when the cell is full again once a unit is taken. A time further ahead than that of
-// an empty cell comes from a clock that stepped back, and counts as that.
+// a used-up cell comes from a clock that was set back. It counts as a cell with one unit left:
+// a refusal stores nothing, so the cell would refuse until the clock has caught up.
 func (x Cell) after(full, now int64) int64 {
-	return min(max(full, now), now+x.capacity()) + x.interval()
+	usedUp := now + x.capacity()
+	if full > usedUp {
+		full = usedUp - x.interval()
+	}
+	return max(full, now) + x.interval()
 }

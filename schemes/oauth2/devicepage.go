@@ -34,9 +34,9 @@ func (s *Server) Device(login string) http.Handler {
 		panic("oauth2: Device without Options.Session and Options.Keys")
 	}
 	return authn.Page(login, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var err error
-		u, ok := s.who(r)
+		u, ok, err := s.who(r)
 		switch {
+		case err != nil:
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 			w.Header().Set("Allow", "GET, POST")
 			err = authn.MethodNotAllowed(r.Method)
@@ -59,7 +59,7 @@ func (s *Server) Device(login string) http.Handler {
 			} else {
 				code = ""
 			}
-			s.deviceForm(w, r, http.StatusOK, code, "")
+			err = s.deviceForm(w, r, http.StatusOK, code, "")
 		}
 		s.page(w, r, err)
 	}))
@@ -75,8 +75,7 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 	}
 	typed := f.get("user_code")
 	if typed == "" {
-		s.deviceForm(w, r, http.StatusBadRequest, "", "Type the code that your device shows.")
-		return nil
+		return s.deviceForm(w, r, http.StatusBadRequest, "", "Type the code that your device shows.")
 	}
 	ctx := r.Context()
 	names := s.tryNames(r, u)
@@ -86,8 +85,7 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 	code, g, c, err := s.typed(ctx, typed)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		s.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was used.")
-		return nil
+		return s.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was used.")
 	case err != nil:
 		return err
 	}
@@ -100,6 +98,10 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 	if err != nil {
 		return err
 	}
+	shown, err := s.consentOf(r, c, g.Scopes, u, handle)
+	if err != nil {
+		return err
+	}
 	now := s.now()
 	err = s.await(r, storage.AuthRequest{
 		Digest: storage.DigestOf(handle), Purpose: purposeDevice, Client: c.ID, Subject: u.subject, Session: u.session, Data: g.Digest[:], Created: now, Expires: now.Add(consentTTL),
@@ -107,7 +109,7 @@ func (s *Server) devicePost(w http.ResponseWriter, r *http.Request, u user) erro
 	if err != nil {
 		return err
 	}
-	d := devicePage{Consent: s.consentOf(r, c, g.Scopes, u, handle), Code: shownCode(code)}
+	d := devicePage{Consent: shown, Code: shownCode(code)}
 	pageHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = deviceConsent.Execute(w, d)
@@ -204,14 +206,15 @@ type devicePage struct {
 	Code, Problem string
 }
 
-func (s *Server) deviceForm(w http.ResponseWriter, r *http.Request, status int, code, problem string) {
-	d := devicePage{Code: code, Problem: problem}
-	if s.opts.Token != nil {
-		d.Token = s.opts.Token(authn.FromContext(r.Context()))
+func (s *Server) deviceForm(w http.ResponseWriter, r *http.Request, status int, code, problem string) error {
+	token, err := s.formToken(r)
+	if err != nil {
+		return err
 	}
 	pageHeaders(w.Header())
 	w.WriteHeader(status)
-	_ = deviceForm.Execute(w, d)
+	_ = deviceForm.Execute(w, devicePage{Consent: Consent{Token: token}, Code: code, Problem: problem})
+	return nil
 }
 
 var deviceForm = template.Must(template.New("device").Parse(`<!doctype html>

@@ -162,9 +162,16 @@ type grantee struct {
 }
 
 func (s *Server) showGrants(w http.ResponseWriter, r *http.Request, login string) error {
-	u, ok := s.who(r)
+	u, ok, err := s.who(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return s.toLogin(w, r, login, request{MaxAge: -1})
+	}
+	token, err := s.formToken(r)
+	if err != nil {
+		return err
 	}
 	list, err := s.grants(r.Context(), u.subject, maxListed)
 	if err != nil {
@@ -173,10 +180,7 @@ func (s *Server) showGrants(w http.ResponseWriter, r *http.Request, login string
 	page := struct {
 		User, Token string
 		Clients     []grantee
-	}{User: u.name}
-	if s.opts.Token != nil {
-		page.Token = s.opts.Token(authn.FromContext(r.Context()))
-	}
+	}{User: u.name, Token: token}
 	at := map[string]int{} // of clients in page.Clients
 	for _, f := range list {
 		i, there := at[f.Client]
@@ -204,7 +208,10 @@ func (s *Server) postGrants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := s.who(r)
+	u, ok, err := s.who(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return forbidden("Log in first.")
 	}

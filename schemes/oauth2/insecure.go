@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -36,7 +37,7 @@ func (s *Server) byPassword(ctx context.Context, x exchange, r *http.Request) (a
 	if err != nil {
 		return answer{}, err
 	}
-	login, err := s.opts.InsecurePasswordGrant.CheckPassword(r, name, password)
+	login, err := audit.Call("oauth2.Options.InsecurePasswordGrant", func() (authn.Login, error) { return s.opts.InsecurePasswordGrant.CheckPassword(r, name, password) })
 	var refused *authn.Error
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:

@@ -37,8 +37,9 @@ type Limiter interface {
 
 // Limits bound what callers that proved nothing, such as anyone who knows a public client's ID,
 // can make the server store. Each caller is counted by client and by network: the address
-// (IPv4 /32, IPv6 /64) and two wider networks (/28 and /24, /56 and /48). Nil means these
-// defaults.
+// (IPv4 /32, IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6
+// /32 gets at most a quarter of what all share, and another quarter is a reserve for networks
+// that ask rarely. Nil means these defaults.
 type Limits struct {
 	// Limiter counts; nil counts in the memory of this process, where replicas allow as many
 	// times the limits. If it fails, requests are counted in memory.
@@ -92,6 +93,7 @@ var (
 	workDevice   = work{"device", 3, rates{5, 30}, rates{10, 45}, rates{20, 60}}
 	workPush     = work{"push", 1, rates{30, 300}, rates{60, 600}, rates{120, 1200}}
 	workRegister = work{"register", 0, rates{5, 20}, rates{8, 30}, rates{10, 40}}
+	workChange   = work{"change", 0, rates{10, 60}, rates{15, 90}, rates{20, 120}}
 )
 
 const (
@@ -172,9 +174,9 @@ func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetim
 	if !c.Public() { // in counts of their own, so that neither kind stops the other
 		kind, own, w = "all registered", "registered", w.times(wide)
 	}
-	return s.admit(r.Context(), w.name, s.cells(r, w,
-		bound(s.cellKey(w.name, own, c.ID), most/4, lifetime, false),
-		bound(s.cellKey(w.name, kind), most, lifetime, true))...)
+	return s.admitShared(r, w,
+		pool{[]string{w.name, own, c.ID}, most / 4, lifetime, false},
+		pool{[]string{w.name, kind}, most, lifetime, true})
 }
 
 // admitNote counts the notes of used assertions of a client that registered itself: each
@@ -192,6 +194,19 @@ func (s *Server) admitOwn(ctx context.Context, c storage.Client) error {
 		return nil
 	}
 	return s.admit(ctx, "", bound(s.cellKey("own", c.ID), s.opts.Limits.MaxPending/4, s.opts.AccessTTL, false))
+}
+
+// clientChanges is how often a client may change or delete its own registration in an hour,
+// half of that at once. Each change makes caches forget what they know of the client.
+const clientChanges = 12
+
+// admitChange counts a change that a client makes to its own registration.
+func (s *Server) admitChange(r *http.Request, c storage.Client) error {
+	if s.opts.Limits == nil {
+		return nil
+	}
+	own := bound(s.cellKey(workChange.name, "client", c.ID), clientChanges, time.Hour, false)
+	return s.admit(r.Context(), workChange.name, s.cells(r, workChange, own)...)
 }
 
 // admitUser counts something that a logged-in user makes the server store.

@@ -70,8 +70,10 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := s.who(r)
+	u, ok, err := s.who(r)
 	switch {
+	case err != nil:
+		return err
 	case !ok:
 		return s.nobodyLeft(w, r, to)
 	case h.subject == u.subject && h.session != "" && h.session == u.session:
@@ -79,6 +81,10 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		return s.left(w, to)
+	}
+	token, err := s.formToken(r)
+	if err != nil {
+		return err
 	}
 	data, err := json.Marshal(to)
 	if err != nil {
@@ -96,10 +102,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if err := s.await(r, waits); err != nil {
 		return err
 	}
-	form := logoutForm{Client: to.Name, User: u.name, Handle: handle}
-	if s.opts.Token != nil {
-		form.Token = s.opts.Token(authn.FromContext(r.Context()))
-	}
+	form := logoutForm{Client: to.Name, User: u.name, Handle: handle, Token: token}
 	pageHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = logoutTemplate.Execute(w, form)
@@ -165,7 +168,10 @@ func (s *Server) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, ok := s.who(r)
+	u, ok, err := s.who(r)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return s.nobodyLeft(w, r, leaving{})
 	}

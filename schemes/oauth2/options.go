@@ -83,7 +83,8 @@ type Options struct {
 	// it the consent form works also for who says not where a request comes from (RULES B2).
 	Token func(authn.Identity) string
 	// RenderConsent writes the consent page, after status and headers were set; nil is a
-	// plain page. See Consent for what it holds.
+	// plain page. See Consent for what it holds. The page is sent when RenderConsent returns;
+	// if it panics, the answer is 500.
 	RenderConsent func(w http.ResponseWriter, r *http.Request, c Consent)
 	// RememberConsent is how long a user who allowed something to a client is not asked for
 	// the same, or less, again; 0 asks each time. It ends with the last grant of the client, and

@@ -30,30 +30,45 @@ type Consent struct {
 	Token string
 }
 
-func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u user, handle string) {
-	c := s.consentOf(r, q.client, q.Scopes, u, handle)
+// consent writes the consent page, and returns it with the record of its handle. Neither is sent
+// or stored yet: a hook that panics leaves nothing behind.
+func (s *Server) consent(w http.ResponseWriter, r *http.Request, q request, u user) (*authn.Draft, storage.AuthRequest, error) {
+	handle, err := s.text(handlePrefix)
+	if err != nil {
+		return nil, storage.AuthRequest{}, err
+	}
+	waits, err := s.stored(purposeConsent, handle, q, consentTTL)
+	if err != nil {
+		return nil, waits, err
+	}
+	waits.Subject, waits.Session = u.subject, u.session
+	c, err := s.consentOf(r, q.client, q.Scopes, u, handle)
+	if err != nil {
+		return nil, waits, err
+	}
 	if to, err := url.Parse(q.to); err == nil {
 		c.Site = to.Host
 	}
-	pageHeaders(w.Header())
-	w.WriteHeader(http.StatusOK)
-	if s.opts.RenderConsent != nil {
-		s.opts.RenderConsent(w, r, c)
-		return
-	}
-	_ = consentTemplate.Execute(w, c)
+	page, err := authn.Draw(w, "oauth2.Options.RenderConsent", func(w http.ResponseWriter) {
+		pageHeaders(w.Header())
+		w.WriteHeader(http.StatusOK)
+		if s.opts.RenderConsent != nil {
+			s.opts.RenderConsent(w, r, c)
+			return
+		}
+		_ = consentTemplate.Execute(w, c)
+	})
+	return page, waits, err
 }
 
 // consentOf is what a page shows that asks the user.
-func (s *Server) consentOf(r *http.Request, client storage.Client, scopes []string, u user, handle string) Consent {
-	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.name, Handle: handle}
-	if s.opts.Token != nil {
-		c.Token = s.opts.Token(authn.FromContext(r.Context()))
-	}
+func (s *Server) consentOf(r *http.Request, client storage.Client, scopes []string, u user, handle string) (Consent, error) {
+	token, err := s.formToken(r)
+	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.name, Handle: handle, Token: token}
 	for _, name := range scopes {
 		c.Scopes = append(c.Scopes, Scope{name, s.opts.Scopes[name]})
 	}
-	return c
+	return c, err
 }
 
 // pageHeaders are those of a page with a form that no other site may frame, and that runs no

@@ -146,8 +146,8 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (*registered, 
 		return nil, err
 	}
 	if s.opts.Limits != nil {
-		all := bound(s.cellKey(workRegister.name, "all"), s.opts.Limits.MaxRegistrations, 24*time.Hour, true)
-		if err := s.admit(r.Context(), workRegister.name, s.cells(r, workRegister, all)...); err != nil {
+		all := pool{[]string{workRegister.name, "all"}, s.opts.Limits.MaxRegistrations, 24 * time.Hour, true}
+		if err := s.admitShared(r, workRegister, all); err != nil {
 			return nil, err
 		}
 	}

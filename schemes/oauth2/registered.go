@@ -12,9 +12,11 @@ import (
 
 // Registered returns the endpoint by which a client manages its own registration (RFC 7592),
 // with the token that Register gave: GET reads it, PUT replaces what Register took, DELETE
-// ends the client with all its grants and tokens (204). The path's {id} names the client; it
-// is Endpoints.Register with /{id}. A missing and a wrong token, and a client that is unknown
-// or disabled, are refused alike. Mount it outside the chain.
+// ends the client with all its grants and tokens (204). A client may change its registration
+// 12 times an hour, 6 of them at once, and its network is limited as by Register (429). The
+// path's {id} names the client; the path is Endpoints.Register with /{id}. A missing and a wrong
+// token, and a client that is unknown or disabled, are refused alike. Mount it outside the
+// chain.
 //
 //	mux.Handle("/oauth2/register/{id}", server.Registered())
 func (s *Server) Registered() http.Handler {
@@ -45,6 +47,11 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request) (*registered, er
 	c, err := s.registrant(ctx, r.PathValue("id"), token)
 	if err != nil {
 		return nil, err
+	}
+	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		if err := s.admitChange(r, c); err != nil {
+			return nil, err
+		}
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

@@ -58,9 +58,9 @@ func (s *Server) knows(r *http.Request, c storage.Client) (bool, error) {
 	if c.Registration.IsZero() || c.Trusted {
 		return true, nil
 	}
-	u, ok := s.who(r)
-	if !ok {
-		return false, nil
+	u, ok, err := s.who(r)
+	if err != nil || !ok {
+		return false, err
 	}
 	return s.hasGrant(r.Context(), u.subject, c.ID)
 }

@@ -13,6 +13,7 @@ const (
 	reasonExpired    = "expired"
 	reasonSeveral    = "several_cookies"
 	reasonRemembered = "remembered"
+	reasonLimit      = "limit" // a login ended it: the user has too many
 )
 
 // notify reports what happened to a session.

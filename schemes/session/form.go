@@ -34,7 +34,8 @@ type FormOptions struct {
 	// "".
 	Fallback string
 	// Render writes the page, after status and headers were set. The page has a form that sends
-	// name, password and "next" to its own address by POST. nil is a plain page.
+	// name, password and "next" to its own address by POST. nil is a plain page. The page is sent
+	// when Render returns; if it panics, the answer is 500.
 	Render func(w http.ResponseWriter, r *http.Request, f Form)
 }
 
@@ -61,7 +62,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	}
 	o.Fallback = SafeNext(o.Fallback, "/")
 	asks := s.loginEndpoint(k, pw, nextField)
-	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
+	write := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		action := "form-action 'self'; "
@@ -75,6 +76,13 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		w.WriteHeader(status)
 		f.Remember, f.UsernameField, f.PasswordField = remembers, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
 		o.Render(w, r, f)
+	}
+	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
+		if err := authn.Render(w, "session.FormOptions.Render", func(w http.ResponseWriter) { write(w, r, status, f) }); err != nil {
+			w.Header().Del("Retry-After")
+			w.Header().Del("WWW-Authenticate")
+			authn.RespondPage(w, r, err)
+		}
 	}
 	return authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {

@@ -65,6 +65,11 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	}
 	s.set(w, s.cookie, text, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &next, "")
+	if series == "" {
+		s.surplus(audit.Context(r), next.Subject, next.ID)
+	} else {
+		s.surplusSeries(audit.Context(r), next.Subject, series)
+	}
 	return nil
 }
 

@@ -256,6 +256,7 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 		return nil, storage.User{}, err
 	default:
 		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
+		s.surplus(audit.Context(r), v.Subject, v.ID)
 	}
 	// Who ends a series ends its sessions after that: this one may have come too late to
 	// be found.

@@ -67,6 +67,10 @@ type Options struct {
 	// since a cookie proves nothing here: what counts is that the header fits the session.
 	// "" sets none.
 	TokenCookie string
+	// MaxSessions is how many sessions a user has; 0 is 1,000, NoLimit any number. A login
+	// beyond it is not refused: it ends the session that was not used for longest. Of
+	// remembered logins as many again are kept, and the oldest ends.
+	MaxSessions int
 	// Remember, where not nil, lets logins outlive their session: "remember me". The rows
 	// must be a storage.Families too.
 	Remember *RememberOptions
@@ -174,6 +178,9 @@ func (o *Options) defaults() {
 	if o.Interval == 0 {
 		o.Interval = time.Minute
 	}
+	if o.MaxSessions == 0 {
+		o.MaxSessions = defaultMax
+	}
 	if o.Realm == "" {
 		o.Realm = "api"
 	}
@@ -188,6 +195,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("token cookie name %q: want one as for Cookie, and another", o.TokenCookie)
 	case o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
 		return errors.New("SameSite is neither Lax nor Strict")
+	case o.MaxSessions < NoLimit || o.MaxSessions > 1_000_000:
+		return fmt.Errorf("MaxSessions %d out of range (1 to 1,000,000, or NoLimit)", o.MaxSessions)
 	case o.Idle < time.Second:
 		return fmt.Errorf("idle time %s is below a second", o.Idle)
 	case o.Absolute < o.Idle:

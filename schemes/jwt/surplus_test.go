@@ -1,0 +1,106 @@
+package jwt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/storetest"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+	"github.com/vestibule-auth/vestibule/storage/storagetest"
+)
+
+func (w *world) kinds() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []string
+	for _, e := range w.events {
+		list = append(list, string(e.Kind))
+	}
+	w.events = nil
+	return strings.Join(list, " ")
+}
+
+// A login is never refused for the logins that the user has: it ends the oldest.
+func TestManyLogins(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
+		t.Run("attack_239", func(t *testing.T) {
+			w := over(t, s, &clock{now: time.Now()}, jwt.Options{MaxLogins: 3})
+			var all []jwt.Pair
+			for range 5 {
+				w.clock.pass(time.Second)
+				all = append(all, w.issue(t))
+			}
+			if got := w.kinds(); got != "token.created token.created token.created token.created token.evicted token.created token.evicted" {
+				t.Errorf("events: %s", got)
+			}
+			for i, p := range all {
+				want := 200
+				if i < 2 {
+					want = 401
+				}
+				if _, got := w.refreshes(t, p.Refresh); got != want {
+					t.Errorf("refresh %d: %d", i, got)
+				}
+				if got := w.status(p.Access); got != want {
+					t.Errorf("access %d: %d", i, got)
+				}
+			}
+			var wait sync.WaitGroup
+			for range 12 {
+				wait.Go(func() { w.issue(t) })
+			}
+			wait.Wait()
+			if list, err := w.List(t.Context(), "id-alice", 100); err != nil || len(list) == 0 || len(list) > 3 {
+				t.Errorf("%d at once, %v", len(list), err)
+			}
+		})
+	})
+	t.Run("attack_239_default", func(t *testing.T) {
+		for max, want := range map[int]int{0: 1000, jwt.NoLimit: 1010} {
+			w := newWorld(t, jwt.Options{MaxLogins: max})
+			for range 1010 {
+				w.clock.pass(time.Second)
+				w.issue(t)
+			}
+			if list, err := w.List(t.Context(), "id-alice", 10_000); err != nil || len(list) != want {
+				t.Errorf("MaxLogins %d: %d logins, %v", max, len(list), err)
+			}
+		}
+	})
+	for _, bad := range []int{-2, 1_000_001} {
+		if _, err := jwt.New(issuer, audience, newWorld(t, jwt.Options{}).ring, memory.New(nil), &jwt.Options{MaxLogins: bad}); err == nil {
+			t.Errorf("MaxLogins %d was taken", bad)
+		}
+	}
+}
+
+// unlisted cannot list families.
+type unlisted struct{ store }
+
+func (unlisted) ListFamilies(context.Context, string, string, int) ([]storage.Family, error) {
+	return nil, errors.New("the database is down")
+}
+
+// A store that fails after the login refuses no login.
+func TestSurplusStays(t *testing.T) {
+	t.Run("attack_239_fault", func(t *testing.T) {
+		w := newWorld(t, jwt.Options{})
+		var log bytes.Buffer
+		x, err := jwt.New(issuer, audience, w.ring, unlisted{w.store}, &jwt.Options{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		must(t, err)
+		epoch, err := w.store.SubjectEpoch(t.Context(), "id-alice")
+		must(t, err)
+		p, err := x.Issue(t.Context(), "id-alice", epoch, nil)
+		if err != nil || statusOf(x, p.Access) != 200 || !strings.Contains(log.String(), "old logins were not ended") {
+			t.Errorf("%v; log: %s", err, &log)
+		}
+	})
+}

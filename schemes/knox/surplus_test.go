@@ -1,0 +1,143 @@
+package knox_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/schemes/knox"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// fill stores n tokens of alice, each created a second after the one before it.
+func fill(t *testing.T, s store, n int, expires func(i int) time.Time) {
+	t.Helper()
+	create := func(ctx context.Context) error {
+		for i := range n {
+			_, err := s.CreateDeviceToken(ctx, storage.DeviceToken{
+				Digest: storage.DigestOf(fmt.Sprint("filled ", i)), ID: fmt.Sprint(i), Subject: "id-alice", Created: born.Add(time.Duration(i-2*n) * time.Second), Expires: expires(i),
+			}, storage.DeviceLimit{})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if tx, ok := s.(storage.Transactor); ok {
+		must(t, tx.InTx(t.Context(), create))
+	} else {
+		must(t, create(t.Context()))
+	}
+}
+
+// login is a login of alice by the endpoint.
+func loggedIn(t *testing.T, x *knox.Scheme, s store) {
+	t.Helper()
+	if w := do(x.Login(anyone{"id-alice", s}), post(login)); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+}
+
+func held(t *testing.T, s store) map[string]bool {
+	t.Helper()
+	list, err := s.ListDeviceTokens(t.Context(), "id-alice", 10_000)
+	must(t, err)
+	ids := map[string]bool{}
+	for _, tok := range list {
+		ids[tok.ID] = true
+	}
+	return ids
+}
+
+// A login is never refused for the tokens that the user has: it ends the oldest.
+func TestManyLogins(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		t.Run("attack_239", func(t *testing.T) {
+			add(t, s, "alice")
+			fill(t, s, 1000, func(int) time.Time { return time.Time{} })
+			c, j := &clock{}, &journal{}
+			x := scheme(t, s, &knox.Options{Clock: c.now, Audit: audit.To(j.observe)})
+			for i := range 3 {
+				c.set(time.Duration(i) * time.Second)
+				loggedIn(t, x, s)
+			}
+			ids := held(t, s)
+			if len(ids) != 1000 || ids["0"] || ids["1"] || ids["2"] || !ids["3"] {
+				t.Errorf("%d tokens; 0 %v, 2 %v, 3 %v", len(ids), ids["0"], ids["2"], ids["3"])
+			}
+			evicted := 0
+			for _, e := range j.list {
+				if e.Kind == audit.TokenEvicted {
+					evicted++
+				}
+			}
+			if evicted != 3 {
+				t.Errorf("%d events", evicted)
+			}
+			issue(t, x, "id-alice", knox.Token{}) // the program's own are not counted
+			if ids := held(t, s); len(ids) != 1001 || !ids["3"] {
+				t.Errorf("%d tokens", len(ids))
+			}
+		})
+	})
+	t.Run("attack_239_expired", func(t *testing.T) { // they go before any live one
+		s := memory.New(nil)
+		add(t, s, "alice")
+		fill(t, s, 1005, func(i int) time.Time {
+			if i == 0 {
+				return time.Time{}
+			}
+			return born.Add(-time.Hour)
+		})
+		c := &clock{}
+		x := scheme(t, s, &knox.Options{Clock: c.now})
+		for range 3 {
+			loggedIn(t, x, s)
+		}
+		if ids := held(t, s); len(ids) > 1000 || !ids["0"] || ids["1"] {
+			t.Errorf("%d tokens; 0 %v, 1 %v", len(ids), ids["0"], ids["1"])
+		}
+	})
+	t.Run("limits", func(t *testing.T) {
+		for limit, want := range map[int]int{knox.NoLimit: 1011, 2000: 1011} {
+			s := memory.New(nil)
+			add(t, s, "alice")
+			fill(t, s, 1010, func(int) time.Time { return time.Time{} })
+			loggedIn(t, scheme(t, s, &knox.Options{Limit: limit}), s)
+			if got := len(held(t, s)); got != want {
+				t.Errorf("Limit %d: %d tokens", limit, got)
+			}
+		}
+		for _, bad := range []knox.Options{{Limit: -2}, {Limit: knox.NoLimit, EvictOldest: true}} {
+			if _, err := knox.New(memory.New(nil), &bad); err == nil {
+				t.Errorf("%+v was taken", bad)
+			}
+		}
+	})
+}
+
+// unlisted cannot list tokens.
+type unlisted struct{ store }
+
+func (unlisted) ListDeviceTokens(context.Context, string, int) ([]storage.DeviceToken, error) {
+	return nil, fmt.Errorf("the database is down")
+}
+
+// A store that fails after the login refuses no login.
+func TestSurplusStays(t *testing.T) {
+	t.Run("attack_239_fault", func(t *testing.T) {
+		s := memory.New(nil)
+		add(t, s, "alice")
+		var log bytes.Buffer
+		loggedIn(t, scheme(t, unlisted{s}, &knox.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}), s)
+		if len(held(t, s)) != 1 || !strings.Contains(log.String(), "old tokens were not removed") {
+			t.Errorf("log: %s", &log)
+		}
+	})
+}
