@@ -99,7 +99,7 @@ func TestSurplusStays(t *testing.T) {
 		epoch, err := w.store.SubjectEpoch(t.Context(), "id-alice")
 		must(t, err)
 		p, err := x.Issue(t.Context(), "id-alice", epoch, nil)
-		if err != nil || statusOf(x, p.Access) != 200 || !strings.Contains(log.String(), "old logins were not ended") {
+		if err != nil || statusOf(x, p.Access) != 200 || !strings.Contains(log.String(), "old logins not revoked") {
 			t.Errorf("%v; log: %s", err, &log)
 		}
 	})

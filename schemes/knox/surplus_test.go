@@ -136,7 +136,7 @@ func TestSurplusStays(t *testing.T) {
 		add(t, s, "alice")
 		var log bytes.Buffer
 		loggedIn(t, scheme(t, unlisted{s}, &knox.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}), s)
-		if len(held(t, s)) != 1 || !strings.Contains(log.String(), "old tokens were not removed") {
+		if len(held(t, s)) != 1 || !strings.Contains(log.String(), "old tokens not revoked") {
 			t.Errorf("log: %s", &log)
 		}
 	})
