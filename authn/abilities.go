@@ -3,9 +3,7 @@ package authn
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"strconv"
-	"sync/atomic"
 )
 
 // Challenger is an Authenticator that has a challenge. Challenge returns the
@@ -46,26 +44,6 @@ type HeaderReader interface {
 // need not say it.
 type Ambient interface {
 	Ambient() bool
-}
-
-// Sharer is an Authenticator that keeps identities at hand and gives one to several
-// requests, so that the middleware needs no copy of its own.
-type Sharer interface {
-	// Share returns the Authenticator itself, so that another one that embeds it and has an
-	// Authenticate of its own is not taken for it, and ask, which is Authenticate with an
-	// identity that several requests get and nobody modifies. Handlers get the copies of
-	// User and Credential that Identity.ForHandlers was given. nil without an error is a
-	// fault.
-	Share() (self Authenticator, ask func(*http.Request) (*Identity, error))
-}
-
-// Unshared turns the results of what Sharer gives into those of Authenticate: an identity
-// of the caller's own, as Identity.Clone makes it.
-func Unshared(id *Identity, err error) (Identity, error) {
-	if id == nil || err != nil {
-		return Identity{}, err
-	}
-	return id.copied(), nil
 }
 
 // Namer is an Authenticator that has a name: the one it puts into
@@ -142,45 +120,8 @@ type Login struct {
 	// Cookies are to be set on the answer of a login endpoint, such as a device
 	// cookie (RULES L1).
 	Cookies []*http.Cookie
-}
 
-// LoginSharer is a PasswordChecker that keeps logins and gives one to several requests.
-type LoginSharer interface {
-	PasswordChecker
-	// ShareLogin returns the checker itself, so that another one that embeds it and has a
-	// CheckPassword of its own is not taken for it, and check, which is CheckPassword with a
-	// login that several requests get and nobody modifies.
-	ShareLogin() (self PasswordChecker, check func(r *http.Request, name, password string) (*SharedLogin, error))
-}
-
-// SharedLogin is a login of a LoginSharer with room for the identity that a scheme makes
-// of it. It is not copied.
-type SharedLogin struct {
-	Login Login
-	made  atomic.Pointer[madeBy]
-}
-
-// madeBy is an identity and the scheme that made it.
-type madeBy struct {
-	by Authenticator
-	id *Identity
-}
-
-// Identity returns what Keep kept for that scheme, or nil.
-func (l *SharedLogin) Identity(by Authenticator) *Identity {
-	if m := l.made.Load(); m != nil && m.by == by { // a pointer: comparing never panics
-
-		return m.id
-	}
-	return nil
-}
-
-// Keep keeps the identity that a scheme made of the login, if there is none yet. The scheme
-// must be a pointer.
-func (l *SharedLogin) Keep(by Authenticator, id *Identity) {
-	if t := reflect.TypeOf(by); t != nil && t.Kind() == reflect.Pointer {
-		l.made.CompareAndSwap(nil, &madeBy{by, id})
-	}
+	mark *mark[PasswordChecker] // see Kept
 }
 
 // PasswordChecker checks a name and a password. Package authn/password has the

@@ -67,7 +67,7 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	}
 	l := newLeaf(a)
 	for _, other := range leaves {
-		if same(a, other.Authenticator) {
+		if identical(a, other.Authenticator) {
 			return nil, fmt.Errorf("authn: scheme %q is in the chain twice", l.name)
 		}
 		for _, x := range other.claims {
@@ -104,7 +104,8 @@ func isNil(a Authenticator) bool {
 	return false
 }
 
-func same(a, b Authenticator) bool {
+// identical reports whether a and b are the same value. It never panics.
+func identical(a, b any) bool {
 	if a == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
 		return false
 	}
@@ -114,13 +115,13 @@ func same(a, b Authenticator) bool {
 // nobody is the index of no leaf.
 const nobody = -1
 
-// found is an identity: one that others have too, or one's own.
+// found is an identity: one that is kept, or one of this request.
 type found struct {
 	shared *Identity // nil: own
 	own    Identity
 }
 
-// renew calls a Renewer with the scheme's own values. A panic is an error. An Identity has 200
+// renew calls a Renewer with the scheme's own values. A panic is an error. An Identity has 208
 // bytes, so it is copied only once.
 func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
@@ -184,7 +185,11 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 			continue
 		}
 		by = i
-		err = l.ask(r, f)
+		if l.keeper != nil && p.table != nil {
+			err = p.askKeeper(l, r, f)
+		} else {
+			_, err = l.ask(r, f)
+		}
 		t.step(l.name, err)
 		switch {
 		case err == nil:
@@ -200,39 +205,6 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 		return unrecognizedBy, refusalOf(unrecognizedErr)
 	}
 	return nobody, ErrNoCredentials
-}
-
-// ask lets one leaf authenticate. f is what it was where err is not nil.
-func (l *leaf) ask(r *http.Request, f *found) (err error) {
-	if l.shared != nil {
-		shared, err := l.shared(r)
-		switch {
-		case err != nil:
-			return err
-		case shared == nil || !shared.Authenticated():
-			return errNoIdentity
-		case shared.handed != nil && shared.Scheme != "" && (shared.Client == "" || shared.Scopes != nil):
-			f.shared = shared
-			return nil
-		}
-		f.own, _ = Unshared(shared, nil)
-	} else {
-		id, err := l.Authenticate(r)
-		switch {
-		case err != nil:
-			return err
-		case !id.Authenticated():
-			return errNoIdentity
-		}
-		f.own = id
-	}
-	if f.own.Scheme == "" {
-		f.own.Scheme = l.name
-	}
-	if f.own.Client != "" && f.own.Scopes == nil {
-		f.own.Scopes = []string{}
-	}
-	return nil
 }
 
 func (p *plan) name(i int) string {

@@ -61,10 +61,10 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	return token, nil
 }
 
-// Presented returns what follows keyword and one or more spaces in the request's only
-// Authorization header, or "". It checks nothing of it: it is for a scheme that looks up whether
-// it has accepted that very text before, and calls Credentials if it has not.
-func Presented(r *http.Request, keyword string) string {
+// RawCredentials returns what follows keyword and one or more spaces in the request's only
+// Authorization header, or "". Use it in [Keeper], where a fast answer is enough: nothing of the
+// text is checked. Authenticate calls Credentials.
+func RawCredentials(r *http.Request, keyword string) string {
 	lines := r.Header["Authorization"]
 	if len(lines) != 1 {
 		return ""

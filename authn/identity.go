@@ -64,7 +64,8 @@ type Identity struct {
 	// of long connections (WebSocket, SSE) end them then.
 	Expires time.Time
 
-	handed *handed // see ForHandlers; nil wherever an application sees an identity
+	handed *handed              // for handlers; nil wherever an application sees an identity
+	mark   *mark[Authenticator] // see Kept; nil in an identity that the middleware hands out
 }
 
 // Authenticated reports whether somebody was recognised: a user or a client.

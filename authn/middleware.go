@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -45,6 +46,14 @@ type Options struct {
 	// the address of the client from it (see storage.ClientAddr), so that they can limit
 	// what one network costs. Without it the address is that of the connection.
 	Proxies TrustedProxies
+	// KeepEntries is how many identities the middleware keeps for later requests with the same
+	// credentials (see Keeper), and KeepBytes about how much memory they may take. 0 is 4,096 and
+	// 8 MiB; with KeepOff each request is authenticated anew.
+	KeepEntries, KeepBytes int
+	// Table, if it is not nil, is where identities are kept instead, so that several middlewares
+	// over the same schemes keep them once. KeepEntries and KeepBytes must be 0 then: the table
+	// has its own.
+	Table *Table
 	// Trace leaves the steps of each decision on the request, for TraceFrom. It
 	// costs allocations; tests want it.
 	Trace bool
@@ -100,6 +109,10 @@ func New(a Authenticator, opts *Options) *Middleware {
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, proxies: o.Proxies, now: o.Clock, edited: o.Edited,
 		refusals: o.Refusals, unavailable: o.Unavailable, accepting: nobody,
 	}
+	m.plan.proxies = o.Proxies
+	if m.plan.table, err = tableOf(&o, m.plan.leaves); err != nil {
+		panic(err)
+	}
 	m.vary = varyOf(leaves)
 	if m.retryAfter <= 0 {
 		m.retryAfter = 5 * time.Second
@@ -113,6 +126,21 @@ func New(a Authenticator, opts *Options) *Middleware {
 		m.behind = append(m.behind, &b)
 	}
 	return m
+}
+
+// tableOf returns the table of a middleware, or nil if nothing is to be kept.
+func tableOf(o *Options, leaves []leaf) (*Table, error) {
+	switch {
+	case o.Table != nil && (o.KeepEntries != 0 || o.KeepBytes != 0):
+		return nil, errors.New("authn: New: Options.Table has bounds of its own: KeepEntries and KeepBytes must be 0")
+	case o.Table != nil:
+		return o.Table, nil
+	case o.KeepEntries < KeepOff || o.KeepBytes < KeepOff:
+		return nil, errors.New("authn: New: KeepEntries or KeepBytes is negative (accepted: KeepOff)")
+	case o.KeepEntries == KeepOff || o.KeepBytes == KeepOff || !slices.ContainsFunc(leaves, func(l leaf) bool { return l.keeper != nil }):
+		return nil, nil
+	}
+	return NewTable(&TableOptions{Entries: o.KeepEntries, Bytes: o.KeepBytes, Clock: o.Clock})
 }
 
 // logger is looked up at each use where it is the default one, which a program

@@ -138,7 +138,7 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer 
 	for _, c := range e.Cookies {
 		http.SetCookie(w, c)
 	}
-	if !unsafe(r) {
+	if !mayChange(r) {
 		return true
 	}
 	if p.login == "" {
@@ -193,8 +193,8 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// unsafe reports a request that may change something: an upgrade may, whatever its method.
-func unsafe(r *http.Request) bool {
+// mayChange reports a request that may change something: an upgrade may, whatever its method.
+func mayChange(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return len(r.Header["Upgrade"]) > 0 || len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0 ||

@@ -3,6 +3,7 @@ package authn
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 )
 
@@ -11,14 +12,15 @@ type leaf struct {
 	Authenticator
 	name       string
 	claims     []Claim
-	challenger Challenger                             // nil: has none
-	renewer    Renewer                                // nil: has none
-	headers    []string                               // nil: asked for every request
-	mask       uint64                                 // of its headers, in plan.headers
-	reads      []string                               // its headers as it says, or what it decorates; nil: unknown
-	shared     func(*http.Request) (*Identity, error) // of a Sharer; nil: is none
-	elsewhere  bool                                   // its credential is known not to be in Authorization
-	quick      bool                                   // only asked for what its claims say: see plan.takers
+	challenger Challenger // nil: has none
+	renewer    Renewer    // nil: has none
+	headers    []string   // nil: asked for every request
+	mask       uint64     // of its headers, in plan.headers
+	reads      []string   // its headers as it says, or what it decorates; nil: unknown
+	keeper     Keeper     // nil: its identities are not kept
+	safeOnly   bool       // kept identities are for safe requests only
+	elsewhere  bool       // its credential is known not to be in Authorization
+	quick      bool       // only asked for what its claims say: see plan.takers
 }
 
 func newLeaf(a Authenticator) leaf {
@@ -31,10 +33,8 @@ func newLeaf(a Authenticator) leaf {
 	}
 	l.challenger, _ = As[Challenger](a)
 	l.renewer, _ = As[Renewer](a)
-	if s, ok := a.(Sharer); ok {
-		if self, ask := s.Share(); same(self, a) { // not through a decorator: it may change the identity
-			l.shared = ask
-		}
+	if reflect.ValueOf(a).Comparable() {
+		l.keeper, _ = a.(Keeper) // not through a decorator: it may change the identity
 	}
 	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
 		l.headers = h.Headers()
@@ -43,16 +43,22 @@ func newLeaf(a Authenticator) leaf {
 		l.reads = h.Headers()
 	}
 	l.elsewhere = l.reads != nil && !slices.Contains(l.reads, "Authorization")
+	// Browsers attach such a credential to requests of any site, so only Authenticate can accept
+	// a request that changes something. A scheme that does not say what it reads may be one.
+	l.safeOnly = l.reads == nil || slices.Contains(l.reads, "Cookie") || l.isAmbient()
 	return l
 }
 
 // ambient reports whether the leaf's credential is not in Authorization and comes
 // without the doing of who makes the request.
 func (l *leaf) ambient() bool {
-	if a, ok := As[Ambient](l.Authenticator); ok && a.Ambient() {
-		return l.elsewhere
-	}
-	return slices.Contains(l.reads, "Cookie") && l.elsewhere
+	return l.elsewhere && (l.isAmbient() || slices.Contains(l.reads, "Cookie"))
+}
+
+// isAmbient reports whether the leaf says so itself.
+func (l *leaf) isAmbient() bool {
+	a, ok := As[Ambient](l.Authenticator)
+	return ok && a.Ambient()
 }
 
 // plan is a chain made ready: its leaves in the order of asking, and the headers
@@ -64,6 +70,8 @@ type plan struct {
 	inOrder  []int    // order of asking otherwise
 	cookies  bool     // some leaf reads cookies: browsers come here
 	claimed  []claimed
+	table    *Table         // nil: nothing is kept
+	proxies  TrustedProxies // for the address of guesses
 }
 
 func newPlan(leaves []leaf) *plan {

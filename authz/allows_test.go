@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -94,15 +95,20 @@ func TestAllowsIsEval(t *testing.T) {
 	}
 }
 
-// sharer gives one identity to all.
-type sharer struct{ id *authn.Identity }
+// keeper has one identity for all, which the middleware keeps.
+type keeper struct{ id authn.Identity }
 
-func (s *sharer) Authenticate(*http.Request) (authn.Identity, error) { return *s.id, nil }
-func (s *sharer) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, func(*http.Request) (*authn.Identity, error) { return s.id, nil }
+func (k *keeper) Headers() []string                      { return []string{"Authorization"} }
+func (k *keeper) Presented(*http.Request) (string, bool) { return "x", false }
+func (k *keeper) Authenticate(*http.Request) (authn.Identity, error) {
+	return k.id.Kept(k, authn.Keep{Lease: forever{}}), nil
 }
 
-// through is what a guard decides behind a middleware that shares the identity.
+type forever struct{}
+
+func (forever) Holds(context.Context) bool { return true }
+
+// through is what a guard decides behind a middleware that keeps the identity.
 func through(t *testing.T, r *http.Request, id authn.Identity, g Guard) (d Decision) {
 	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		d, _ = g.decide(r)
@@ -117,11 +123,18 @@ func through(t *testing.T, r *http.Request, id authn.Identity, g Guard) (d Decis
 	if id.Client != "" && id.Scopes == nil {
 		id.Scopes = []string{}
 	}
-	authn.New(&sharer{&id}, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if authn.Peek(r.Context()) == nil {
-			t.Error("not shared")
-		}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "x")
+	var seen []*authn.Identity
+	h := authn.New(&keeper{id}, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, authn.Peek(r.Context()))
 		next(w, r)
-	})).ServeHTTP(httptest.NewRecorder(), r)
+	}))
+	for range 2 {
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if seen[0] == nil || seen[0] != seen[1] {
+		t.Error("not kept")
+	}
 	return d
 }

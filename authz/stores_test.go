@@ -185,7 +185,7 @@ func TestHandmadeAccounts(t *testing.T) {
 			"edge_C20/with permissions, not this":       {u.WithPermissions(s), "x.y", 403},
 			"edge_C20/with none on purpose":             {u.WithPermissions(nil), "notes.delete_note", 403},
 			"edge_C20/disabled":                         {storage.User{ID: "alice"}.WithPermissions(s), "notes.delete_note", 403},
-			"edge_C20/of a limited identity":            {new(storage.Loaded).SetScoped(u, s), "notes.delete_note", 403},
+			"edge_C20/of a limited identity":            {u.WithScopedPermissions(s), "notes.delete_note", 403},
 		} {
 			t.Run(name, func(t *testing.T) {
 				id := authn.Identity{Subject: "alice", User: c.user}

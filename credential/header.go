@@ -15,6 +15,8 @@ import (
 type Shape interface {
 	// Valid reports whether text is a token of the scheme.
 	Valid(text string) bool
+	// Fits reports cheaply whether text may be Valid.
+	Fits(text string) bool
 	// HasPrefix reports whether text claims to be one, Valid or not.
 	HasPrefix(text string) bool
 	// Claim returns the scheme's claim under a keyword of Authorization.
@@ -191,6 +193,23 @@ func (h *Header) check(text string) (string, error) {
 		return "", h.Reject(errMalformed)
 	}
 	return "", h.unrecognized
+}
+
+// Presented returns the text that may be a token of the scheme, or "". It is the method Presented
+// of an authn.Keeper for a scheme whose result depends on nothing but the token.
+func (h *Header) Presented(r *http.Request) (text string, guessable bool) {
+	if h.field != "" {
+		if lines := r.Header[h.field]; len(lines) == 1 && h.shape.Fits(lines[0]) {
+			return lines[0], false
+		}
+		return "", false
+	}
+	for _, keyword := range h.keywords {
+		if text := authn.RawCredentials(r, keyword); h.shape.Fits(text) {
+			return text, false
+		}
+	}
+	return "", false
 }
 
 // Reject returns the 401 that the scheme answers for every token that it does not accept. The

@@ -55,6 +55,9 @@ func TestHeader(t *testing.T) {
 		if got := kind(h.Read(r)); got != x.want {
 			t.Errorf("%.40s: %s, want %s", x.header, got, x.want)
 		}
+		if text, guessable := h.Presented(r); guessable || (text == good) != (x.want == good) {
+			t.Errorf("%.40s: presented %q", x.header, text)
+		}
 	}
 	if got := kind(h.Read(request("Authorization", "Knox "+good, "Authorization", "Knox "+good))); got != "Bad Request" {
 		t.Errorf("two headers: %s", got)
@@ -104,9 +107,18 @@ func TestField(t *testing.T) {
 		if got := kind(h.Read(request("X-Api-Key", x.value))); got != x.want {
 			t.Errorf("%.40s: %s, want %s", x.value, got, x.want)
 		}
+		if text, _ := h.Presented(request("X-Api-Key", x.value)); text != "" && text != x.want {
+			t.Errorf("%.40s: presented %q", x.value, text)
+		}
 	}
 	if got := kind(h.Read(request("Authorization", "Token "+good))); got != "none" {
 		t.Error(got)
+	}
+	if text, _ := h.Presented(request("X-Api-Key", good)); text != good {
+		t.Errorf("presented %q", text)
+	}
+	if text, _ := h.Presented(request("X-Api-Key", good, "X-Api-Key", good)); text != "" {
+		t.Errorf("two: presented %q", text)
 	}
 	if got := kind(h.Read(request("X-Api-Key", good, "X-Api-Key", good))); got != "Bad Request" {
 		t.Error(got)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/internal/flight"
 )
 
 // loadTimeout bounds a load: it serves all callers, so that one's deadline does not.
@@ -31,7 +32,7 @@ type loader[T any] struct {
 	did     bool
 	tried   time.Duration // when, by time, if did
 	err     error         // of the last try
-	running chan struct{} // closed when the load that is running ends
+	loads   flight.Group[struct{}, struct{}]
 }
 
 // have reports whether there is a set that may serve. The lock is held.
@@ -50,13 +51,13 @@ func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64
 		recent := l.did && now-l.tried < l.minInterval
 		wanted := !have || now-l.loaded >= l.maxAge || missed
 		switch {
-		case have && (!wanted || recent || l.running != nil && !missed || ctx.Err() != nil):
+		case have && (!wanted || recent || l.running() != nil && !missed || ctx.Err() != nil):
 			return l.set, l.version, nil
 		case ctx.Err() != nil:
 			return set, 0, ctx.Err()
 		case recent:
 			return set, 0, l.err
-		case l.running == nil:
+		case l.running() == nil:
 			l.run(ctx)
 			if l.err != nil && !l.have(l.time.Now()) {
 				return set, 0, l.err
@@ -77,25 +78,24 @@ func (l *loader[T]) failing() error {
 
 // wait waits for the load that is running. The lock is held but for that time.
 func (l *loader[T]) wait(ctx context.Context) {
-	running := l.running
+	running := l.running()
 	l.mu.Unlock()
 	defer l.mu.Lock()
-	select {
-	case <-running:
-	case <-ctx.Done():
-	}
+	_ = running.Wait(ctx)
 }
+
+// running is the load that is under way, or nil. The lock is held.
+func (l *loader[T]) running() *flight.Call[struct{}] { return l.loads.Get(struct{}{}) }
 
 var errPanicked = errors.New("jose: loading the keys panicked")
 
 // run loads. The lock is held but for the time of the load itself.
 func (l *loader[T]) run(ctx context.Context) {
-	l.running = make(chan struct{})
+	load := l.loads.Begin(struct{}{}, l.time.Now())
 	err := errPanicked
 	var set T
 	defer func() {
-		close(l.running)
-		l.running = nil
+		l.loads.End(struct{}{}, load)
 		l.did, l.tried, l.err = true, l.time.Now(), err
 		if err != nil {
 			return

@@ -185,30 +185,37 @@ type permissions struct {
 // permissions. Use it for every account that you put into an Identity yourself, in a scheme of
 // your own or in a test: the store that returned u reads no permissions by itself, and HasPerm
 // fails for an account without this. The shipped schemes call it for you. It is one allocation.
-func (u User) WithPermissions(p Permissions) *User { return new(Loaded).Set(u, p) }
-
-// Loaded is room for an account and its permissions, as a part of the record that a scheme
-// makes for a request: then both are one allocation. It is not copied.
-type Loaded struct {
-	user        User
-	permissions permissions
+//
+// HasPerm of an account with a Lease reads p at each call.
+func (u User) WithPermissions(p Permissions) *User {
+	return u.with(p, u.lease != nil, false)
 }
 
-// Set is WithPermissions into l. An account with a Lease may be kept and given to several
-// requests, so that its HasPerm asks p each time.
-func (l *Loaded) Set(u User, p Permissions) *User {
-	l.user = u
-	l.permissions.store, l.permissions.shared = p, u.lease != nil
+// WithScopedPermissions is WithPermissions for an identity that is limited to scopes: HasPerm of
+// the account is false, so that a handler grants nothing by it, and HasPermByScope reads p, for a
+// permission that a scope is mapped to (authz.ScopeGrants).
+func (u User) WithScopedPermissions(p Permissions) *User {
+	return u.with(p, u.lease != nil, true)
+}
+
+// with returns a copy of u with permissions, in one allocation.
+func (u User) with(p Permissions, shared, scoped bool) *User {
+	l := &struct {
+		user        User
+		permissions permissions
+	}{user: u, permissions: permissions{store: p, shared: shared, scoped: scoped}}
 	l.user.perms = &l.permissions
 	return &l.user
 }
 
-// SetScoped is Set for an identity that is limited to scopes: HasPerm of the account is
-// false, so that a handler grants nothing by it, and HasPermByScope reads p, for a
-// permission that a scope is mapped to (authz.ScopeGrants).
-func (l *Loaded) SetScoped(u User, p Permissions) *User {
-	l.permissions.scoped = true
-	return l.Set(u, p)
+// KeptUser returns a *User that shares no list with u and can serve several requests: HasPerm
+// reads the store at each call. Package authn calls it for an identity that it keeps.
+func (u *User) KeptUser() any {
+	c := u.Clone()
+	if u.perms == nil {
+		return &c
+	}
+	return c.with(u.perms.store, true, u.perms.scoped)
 }
 
 // errNoPermissions is a mistake of the program.

@@ -164,6 +164,11 @@ func Run(t *testing.T, s Suite) {
 			}
 		}
 	})
+	t.Run("kept", func(t *testing.T) { // by the middleware, if the scheme is an authn.Keeper
+		for _, differs := range keptDiffers(s) {
+			t.Errorf("a kept identity is given to a request that Authenticate answers otherwise: %s", differs)
+		}
+	})
 	t.Run("concurrent_use", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 16 {

@@ -9,12 +9,15 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/netip"
-	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/internal/flight"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -59,7 +62,7 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	if c == nil || o.TTL < 0 || o.TTL > MaxCacheTTL || o.MaxEntries < 0 {
 		return nil, errors.New("password: Cached wants a checker, a TTL of a minute at most, and a number of entries")
 	}
-	k := &cached{Checker: c, elapsed: elapsed.New(c.clock), seed: maphash.MakeSeed(), ttl: o.TTL, max: o.MaxEntries, entries: make(map[place]entry), flights: make(map[check]*flight)}
+	k := &cached{Checker: c, elapsed: elapsed.New(c.clock), seed: maphash.MakeSeed(), ttl: o.TTL, entries: bounded.New[place, entry](o.MaxEntries, o.MaxEntries)}
 	k.live, _ = c.store.(storage.LiveUsers)
 	_, _ = rand.Read(k.key[:]) // never fails; see crypto/rand
 	return k, nil
@@ -81,13 +84,7 @@ type entry struct {
 	fingerprint storage.Digest // of the stored hash
 	epoch       int64
 	ends        time.Duration // of elapsed
-	known       *known        // nil: nobody asked yet, or the store leases nothing
-}
-
-// known is the login of an entry while the account is as it was.
-type known struct {
-	login authn.SharedLogin
-	lease storage.Lease
+	gone        *atomic.Bool  // set when it is forgotten: what was kept of it ends
 }
 
 type cached struct {
@@ -97,119 +94,118 @@ type cached struct {
 	seed    maphash.Seed
 	key     [32]byte // of this process; never shown
 	ttl     time.Duration
-	max     int
 
 	mu      sync.Mutex
-	entries map[place]entry
-	flights map[check]*flight
+	entries *bounded.Map[place, entry]
+	checks  flight.Group[check, bool] // first checks, and whether the password was right
 }
 
-// check is what a flight is of.
+// check is a password from a place.
 type check struct {
 	at     place
 	secret mac
 }
 
-// flight is a first check that others of the same wait for.
-type flight struct {
-	done chan struct{}
-	ok   bool // set before done is closed
-}
-
-// CheckPassword implements authn.PasswordChecker. The login is the caller's own.
+// CheckPassword implements authn.PasswordChecker. Over a store that gives leases (package cached),
+// the login of a hit can be kept: see authn.Login.KeepOf.
 func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
-	shared, err := k.share(r, name, password)
-	if err != nil {
-		return authn.Login{}, err
-	}
-	login := shared.Login
-	login.Roles = slices.Clip(slices.Clone(login.Roles))
-	if u, ok := login.User.(*storage.User); ok {
-		login.User = u.CloneUser().(*storage.User)
-	}
-	return login, nil
-}
-
-// ShareLogin implements authn.LoginSharer. Over a store that keeps answers (package
-// cached), logins are shared by the requests of one address with one password.
-func (k *cached) ShareLogin() (authn.PasswordChecker, func(*http.Request, string, string) (*authn.SharedLogin, error)) {
-	return k, k.share
-}
-
-// alone asks the checker for one request.
-func (k *cached) alone(r *http.Request, name, password string) (*authn.SharedLogin, error) {
-	login, err := k.Checker.CheckPassword(r, name, password)
-	if err != nil {
-		return nil, err
-	}
-	return &authn.SharedLogin{Login: login}, nil
-}
-
-func (k *cached) share(r *http.Request, name, password string) (*authn.SharedLogin, error) {
 	if len(password) > MaxLength || len(name) > MaxLength {
-		return k.alone(r, name, password)
+		return k.Checker.CheckPassword(r, name, password)
 	}
 	form, refused, err := k.canonical(name)
 	if refused != nil || err != nil {
-		return k.alone(r, name, password)
+		return k.Checker.CheckPassword(r, name, password)
 	}
 	at := place{maphash.String(k.seed, form), sourceOf(k.opts.Proxies, r)}
 	c := check{at, k.mac(form, password)}
 	for {
 		if e, ok := k.get(c, k.elapsed.Now()); ok {
-			if e.known != nil && e.known.lease.Holds(r.Context()) {
-				return &e.known.login, nil
-			}
 			u, fingerprint, err := k.user(r.Context(), e.id)
 			switch {
 			case err == nil && u.Active && u.Name == form && u.Epoch == e.epoch && fingerprint == e.fingerprint:
 				login, err := k.login(r.Context(), u)
-				if err != nil {
-					return nil, err
+				if lease := u.LeaseOf(k.store); err == nil && lease != nil && k.opts.User == nil {
+					login = login.Kept(k, k.keep(r, at.source, e, lease))
 				}
-				lease := u.LeaseOf(k.store)
-				found := &known{login: authn.SharedLogin{Login: login}, lease: lease}
-				if lease != nil && k.opts.User == nil {
-					e.known = found
-					k.update(at, e)
-				}
-				return &found.login, nil
+				return login, err
 			case err != nil && !errors.Is(err, storage.ErrNotFound):
-				return nil, err
+				return authn.Login{}, err
 			}
 			k.forget(at)
 		}
-		f, first := k.join(c)
+		call, first := k.join(c)
 		if first {
-			return k.first(r, name, password, c, f)
+			return k.first(r, name, password, c, call)
 		}
-		select {
-		case <-f.done:
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+		if err := call.Wait(r.Context()); err != nil {
+			return authn.Login{}, err
 		}
-		if !f.ok { // a failure is nobody else's
-			return k.alone(r, name, password)
+		if !call.Result { // a failure is nobody else's
+			return k.Checker.CheckPassword(r, name, password)
 		}
 	}
 }
 
+// keep says for how long a hit can be used again: while the entry is there, for requests from
+// its address.
+func (k *cached) keep(r *http.Request, source netip.Addr, e entry, lease storage.Lease) authn.Keep {
+	remote := r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')+1] // with the colon before the port
+	direct := remote != "" && k.opts.Proxies.IsZero()
+	l := &entryLease{Lease: lease, elapsed: k.elapsed, ends: e.ends, gone: e.gone}
+	l.timed, _ = lease.(timedLease)
+	return authn.Keep{Lease: l, Check: func(r *http.Request) error {
+		if direct && len(r.RemoteAddr) > len(remote) && r.RemoteAddr[:len(remote)] == remote && strings.IndexByte(r.RemoteAddr[len(remote):], ':') < 0 {
+			return nil // the same text up to the port
+		}
+		if sourceOf(k.opts.Proxies, r) != source {
+			return authn.ErrAskAgain
+		}
+		return nil
+	}}
+}
+
+// entryLease holds while the account is as it was and the entry is there.
+type entryLease struct {
+	storage.Lease
+	timed   timedLease // Lease, or nil
+	elapsed *elapsed.Clock
+	ends    time.Duration
+	gone    *atomic.Bool
+}
+
+func (l *entryLease) Holds(ctx context.Context) bool {
+	return !l.gone.Load() && l.elapsed.Now() < l.ends && l.Lease.Holds(ctx)
+}
+
+// HoldsAt is Holds for a caller that has read the clock.
+func (l *entryLease) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
+	if l.gone.Load() || l.elapsed.At(now) >= l.ends {
+		return false
+	}
+	if l.timed != nil {
+		return l.timed.HoldsAt(ctx, now)
+	}
+	return l.Lease.Holds(ctx)
+}
+
+type timedLease interface {
+	HoldsAt(ctx context.Context, now elapsed.Instant) bool
+}
+
 // first checks the password and remembers it where it is right.
-func (k *cached) first(r *http.Request, name, password string, c check, f *flight) (*authn.SharedLogin, error) {
-	began := k.elapsed.Now()
+func (k *cached) first(r *http.Request, name, password string, c check, call *flight.Call[bool]) (authn.Login, error) {
 	defer func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		delete(k.flights, c)
-		close(f.done)
+		k.checks.End(c, call)
 	}()
 	login, u, err := k.Checker.check(r, name, password)
 	if err != nil {
-		return nil, err
+		return authn.Login{}, err
 	}
-	k.put(c.at, entry{password: c.secret, id: u.ID, fingerprint: u.Password.Fingerprint(), epoch: u.Epoch, ends: began + k.ttl})
-	f.ok = true
-	return &authn.SharedLogin{Login: login}, nil
+	k.put(c.at, entry{password: c.secret, id: u.ID, fingerprint: u.Password.Fingerprint(), epoch: u.Epoch, ends: call.Began + k.ttl, gone: new(atomic.Bool)})
+	call.Result = true
+	return login, nil
 }
 
 // user is the account of a hit, with the fingerprint of its hash.
@@ -250,16 +246,15 @@ func (k *cached) mac(a, b string) (m mac) {
 	return m
 }
 
-// join returns the flight of a check, and whether it is the caller's to make.
-func (k *cached) join(c check) (f *flight, first bool) {
+// join returns the first check of a password that is under way, and whether it is the caller's to
+// make.
+func (k *cached) join(c check) (call *flight.Call[bool], first bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f, running := k.flights[c]
-	if !running {
-		f = &flight{done: make(chan struct{})}
-		k.flights[c] = f
+	if call = k.checks.Get(c); call != nil {
+		return call, false
 	}
-	return f, !running
+	return k.checks.Begin(c, k.elapsed.Now()), true
 }
 
 // get takes the entry of a place away where it is not of this password, in the same
@@ -267,53 +262,33 @@ func (k *cached) join(c check) (f *flight, first bool) {
 func (k *cached) get(c check, now time.Duration) (entry, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e, ok := k.entries[c.at]
+	e, ok := k.entries.Get(c.at)
 	if ok && (e.password != c.secret || now >= e.ends) {
-		delete(k.entries, c.at)
+		k.drop(c.at, e)
 		return entry{}, false
 	}
 	return e, ok
 }
 
-// update replaces an entry that is still there, for the same password and time.
-func (k *cached) update(at place, e entry) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if is, ok := k.entries[at]; ok && is.password == e.password && is.ends == e.ends {
-		k.entries[at] = e
-	}
-}
-
 func (k *cached) forget(at place) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.entries, at)
+	if e, ok := k.entries.Get(at); ok {
+		k.drop(at, e)
+	}
+}
+
+// drop forgets an entry, and ends what is kept of it. The caller holds the lock.
+func (k *cached) drop(at place, e entry) {
+	e.gone.Store(true)
+	k.entries.Drop(at)
 }
 
 func (k *cached) put(at place, e entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, again := k.entries[at]; !again && len(k.entries) >= k.max {
-		k.makeRoom()
+	if old, again := k.entries.Get(at); again {
+		old.gone.Store(true)
 	}
-	k.entries[at] = e
-}
-
-// makeRoom looks at a few entries and forgets those that have expired, or else one
-// of them: a verified password that is forgotten is verified again.
-func (k *cached) makeRoom() {
-	const look = 8
-	now, looked := k.elapsed.Now(), 0
-	var last place
-	for at, e := range k.entries {
-		if last = at; now >= e.ends {
-			delete(k.entries, at)
-		}
-		if looked++; looked == look {
-			break
-		}
-	}
-	if len(k.entries) >= k.max {
-		delete(k.entries, last)
-	}
+	k.entries.Put(at, e, 1)
 }

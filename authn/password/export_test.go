@@ -39,7 +39,8 @@ func Entries(c authn.PasswordChecker) int {
 	k := c.(*cached)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.entries)
+	n, _ := k.entries.Usage()
+	return n
 }
 
 // SourceOf is where Cached remembers an account of a request for.

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -34,7 +33,6 @@ type Options struct {
 // Scheme authenticates by name and password. It is safe for concurrent use.
 type Scheme struct {
 	pw        authn.PasswordChecker
-	shared    func(*http.Request, string, string) (*authn.SharedLogin, error) // of a LoginSharer; nil: pw is none
 	challenge string
 	site      *csrf.Site
 }
@@ -54,13 +52,7 @@ func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 	if err := credential.CheckRealm(realm); err != nil {
 		return nil, fmt.Errorf("basic: New: %w", err)
 	}
-	s := &Scheme{pw: pw, challenge: credential.Challenge("Basic", realm) + `, charset="UTF-8"`, site: site}
-	if sharer, ok := pw.(authn.LoginSharer); ok {
-		if self, check := sharer.ShareLogin(); sameChecker(self, pw) { // else the login is changed on its way
-			s.shared = check
-		}
-	}
-	return s, nil
+	return &Scheme{pw: pw, challenge: credential.Challenge("Basic", realm) + `, charset="UTF-8"`, site: site}, nil
 }
 
 // Name returns "basic".
@@ -81,61 +73,47 @@ func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
 // reached is 429. A cross-origin request of a browser that changes something is
 // 403, since the browser sent the password by itself.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(s.authenticate(r))
-}
-
-// Share implements authn.Sharer. Where the checker remembers a login (password.Cached over a
-// store of package cached) identities are shared.
-func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, s.authenticate
-}
-
-func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 	text, err := authn.Credentials(r, "Basic", "basic")
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
 	name, password, ok := decode(text)
 	if !ok {
-		return nil, errEncoding
+		return authn.Identity{}, errEncoding
 	}
 	if err := s.fromHere(r); err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
-	if s.shared == nil {
-		login, err := s.pw.CheckPassword(r, name, password)
-		if err != nil {
-			return nil, inBasicsWords(err)
-		}
-		return identityOf(&login), nil
-	}
-	login, err := s.shared(r, name, password)
+	login, err := s.pw.CheckPassword(r, name, password)
 	if err != nil {
-		return nil, inBasicsWords(err)
+		return authn.Identity{}, inBasicsWords(err)
 	}
-	if id := login.Identity(s); id != nil {
+	id := authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
+	keep, ok := login.KeepOf(s.pw)
+	if !ok {
 		return id, nil
 	}
-	id := identityOf(&login.Login)
-	if c, ok := id.User.(interface{ CloneUser() any }); ok {
-		if account, ok := c.CloneUser().(authn.User); ok {
-			*id = id.ForHandlers(account, nil)
-			login.Keep(s, id)
+	check := keep.Check
+	keep.Check = func(r *http.Request) error {
+		if err := s.fromHere(r); err != nil || check == nil {
+			return err
 		}
+		return check(r)
 	}
-	return id, nil
+	return id.Kept(s, keep), nil
 }
 
-func identityOf(login *authn.Login) *authn.Identity {
-	return &authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
-}
-
-func sameChecker(a, b authn.PasswordChecker) bool {
-	return a != nil && reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+// Presented implements authn.Keeper: if the checker keeps logins (password.Cached over a store
+// that gives leases), identities are kept.
+func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	return authn.RawCredentials(r, "Basic"), true
 }
 
 // fromHere refuses what another site made a browser send (RULES B1).
 func (s *Scheme) fromHere(r *http.Request) error {
+	if !csrf.IsUnsafe(r) { // nothing to check
+		return nil
+	}
 	if s.site != nil {
 		return s.site.Check(r)
 	}

@@ -3,28 +3,23 @@ package jwt
 import (
 	"sync"
 
+	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// cache keeps verified tokens by the digest of their text, bounded in number and
-// bytes. Each shard has two maps: when the young one is half of the bound it becomes
-// the old one, and the old one is dropped; what is used moves to the young one. A
-// token is kept only after its signature was verified, so strangers can not fill it.
-type cache struct {
-	entries, bytes int // bounds of half a shard
-	shards         [16]shard
-}
+// cache keeps verified tokens by the digest of their text, bounded in number and bytes, in
+// shards with a lock each. A token is kept only after its signature was verified, so strangers
+// cannot fill it.
+type cache struct{ shards [16]shard }
 
 type shard struct {
-	mu         sync.Mutex
-	young, old map[storage.Digest]entry
-	bytes      int // of young
+	mu     sync.Mutex
+	tokens *bounded.Map[storage.Digest, entry]
 }
 
 type entry struct {
 	access     *Access
-	generation uint64
-	size       int
+	generation uint64 // of the keys, when it was verified
 }
 
 func newCache(entries, bytes int) *cache {
@@ -35,62 +30,27 @@ func newCache(entries, bytes int) *cache {
 		bytes = 16 << 20
 	}
 	c := &cache{}
-	c.entries = max(entries/len(c.shards)/2, 1)
-	c.bytes = max(bytes/len(c.shards)/2, 1)
+	for i := range c.shards {
+		c.shards[i].tokens = bounded.New[storage.Digest, entry](entries/len(c.shards), bytes/len(c.shards))
+	}
 	return c
 }
 
+// get returns a token, unless the keys have changed since it was verified.
 func (c *cache) get(d storage.Digest, generation uint64) *Access {
 	s := &c.shards[d[0]%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, ok := s.young[d]; ok {
-		return e.of(generation)
+	if e, ok := s.tokens.Get(d); ok && e.generation == generation {
+		return e.access
 	}
-	e, ok := s.old[d]
-	if !ok {
-		return nil
-	}
-	delete(s.old, d)
-	c.add(s, d, e)
-	return e.of(generation)
-}
-
-// of is the token, unless the keys changed since it was verified.
-func (e entry) of(generation uint64) *Access {
-	if e.generation != generation {
-		return nil
-	}
-	return e.access
+	return nil
 }
 
 func (c *cache) put(d storage.Digest, generation uint64, a *Access) {
-	// What a token costs: its claims, the values taken from them, the maps.
-	size := 2*a.Claims.Size() + 512
-	if size > c.bytes {
-		return
-	}
 	s := &c.shards[d[0]%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.old, d)
-	c.add(s, d, entry{a, generation, size})
+	// What a token costs: its claims, the values taken from them, the maps.
+	s.tokens.Put(d, entry{a, generation}, 2*a.Claims.Size()+512)
 }
-
-// add puts an entry into the young map, making room. The caller holds the lock.
-func (c *cache) add(s *shard, d storage.Digest, e entry) {
-	if had, ok := s.young[d]; ok {
-		s.bytes -= had.size
-	} else if len(s.young) >= c.entries || s.bytes+e.size > c.bytes {
-		s.old, s.young, s.bytes = s.young, nil, 0
-	}
-	if s.young == nil {
-		s.young = make(map[storage.Digest]entry)
-	}
-	s.young[d] = e
-	s.bytes += e.size
-}
-
-// maxShared is the most claims of a token whose identity is kept: the places for them count
-// in no bound of the cache.
-const maxShared = 2 << 10

@@ -79,7 +79,7 @@ func (s *Scheme) check(r *http.Request, text string) error {
 	if !shaped(text) {
 		return s.invalid.With(errNoRefresh)
 	}
-	_, err := s.identify(r.Context(), text, s.sight(text))
+	_, err := s.identify(r.Context(), text)
 	return err
 }
 

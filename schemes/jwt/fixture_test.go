@@ -63,6 +63,7 @@ type store interface {
 // world is a scheme over a store with the account alice.
 type world struct {
 	*jwt.Scheme
+	front  *authn.Middleware // keeps identities
 	clock  *clock
 	store  store
 	ring   *jose.Ring
@@ -90,6 +91,7 @@ func over(t testing.TB, s store, c *clock, opts jwt.Options) *world {
 	var err error
 	w.Scheme, err = jwt.New(issuer, audience, w.ring, s, &opts)
 	must(t, err)
+	w.front = authn.New(w.Scheme, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 	return w
 }
 
@@ -119,12 +121,17 @@ func bearer(token string) *http.Request {
 }
 
 // status is the answer to an access token: 200, or that of the refusal.
-func (w *world) status(token string) int { return statusOf(w.Scheme, token) }
+func (w *world) status(token string) int { return through(w.front, token) }
 
-func statusOf(a authn.Authenticator, token string) int {
-	_, err := authn.Chain{a}.Authenticate(bearer(token))
+func statusOf(a authn.Authenticator, token string) int { return through(authn.New(a, nil), token) }
+
+// through is the status for a token behind a middleware.
+func through(m *authn.Middleware, token string) int {
+	id, _, err := m.Explain(bearer(token))
 	var e *authn.Error
 	switch {
+	case err == nil && !id.Authenticated():
+		return 401
 	case err == nil:
 		return 200
 	case errors.As(err, &e):

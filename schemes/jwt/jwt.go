@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -175,7 +174,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
 	s.refresh = jose.Checks{Issuer: issuer, Audience: issuer, Leeway: o.Leeway, Clock: o.Clock, IgnoreExpiry: true}
-	v.own, v.standing = true, s.loaded
+	v.self, v.own, v.standing = s, true, s.loaded
 	if o.Stateless {
 		v.standing = s.stateless
 	}
@@ -204,11 +203,6 @@ func defaults(o *Options) {
 // tokens in texts, for secret scanners.
 func (s *Scheme) Pattern() string { return s.format.Pattern() }
 
-// Share implements authn.Sharer, as Verifier does.
-func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, s.authenticate
-}
-
 // loaded is the standing of a token with its account, in one query.
 func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	a := k.access
@@ -229,10 +223,10 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	}
 	var account *storage.User
 	if k.identity.Delegated() { // no roles, and permissions by a scope that is mapped to them
-		account = k.account.SetScoped(u, s.perms)
+		account = u.WithScopedPermissions(s.perms)
 	} else {
 		k.identity.Roles = u.Roles
-		account = k.account.Set(u, s.perms)
+		account = u.WithPermissions(s.perms)
 	}
 	if s.opts.User == nil {
 		k.identity.User, k.lease = account, u.LeaseOf(s.store)

@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -9,11 +10,9 @@ import (
 
 // known is whom a token belongs to.
 type known struct {
-	identity   authn.Identity
-	access     *Access
-	account    storage.Loaded
-	lease      storage.Lease
-	generation uint64 // of the keys, when it was verified
+	identity authn.Identity
+	access   *Access
+	lease    authn.Lease // of the standing; nil: it holds for this request only
 }
 
 // sighting is a text and the keys at that time.
@@ -32,47 +31,44 @@ func (v *Verifier) sight(text string) (s sighting) {
 	return s
 }
 
-// remembered returns whom a text that was accepted before belongs to, if that holds.
-func (v *Verifier) remembered(ctx context.Context, s *sighting) *known {
-	k, now := v.recall.GetNow(ctx, &s.digest, v.clock)
-	if k != nil && k.generation == s.generation && now.Before(k.access.Expires.Add(v.opts.Leeway)) {
-		return k
-	}
-	return nil
-}
+// maxKept is the most bytes of claims of a token whose identity is kept.
+const maxKept = 2 << 10
 
-// identify is authenticate for the text of a token that is not remembered.
-func (v *Verifier) identify(ctx context.Context, text string, s sighting) (*authn.Identity, error) {
+// identify is Authenticate for the text of a token.
+func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, error) {
+	s := v.sight(text)
 	a, err := v.access(ctx, text, s)
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
-	k := &known{access: a, generation: s.generation}
+	k := &known{access: a}
 	k.identity = authn.Identity{
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
-		Credential: a, AuthTime: a.AuthTime, Expires: a.Expires,
+		Credential: a.clone(), AuthTime: a.AuthTime, Expires: a.Expires,
 	}
 	if !v.own && !v.opts.OwnIssuer {
 		k.identity.Issuer = v.issuer
 	}
 	if err := v.standing(ctx, k); err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
-	if v.cache == nil || k.lease == nil || a.Claims.Size() > maxShared {
-		k.identity.Credential = a.clone()
-		return &k.identity, nil
+	if v.cache == nil || a.Claims.Size() > maxKept {
+		return k.identity, nil
 	}
-	account := k.identity.User
-	if u, ok := account.(*storage.User); ok {
-		account = u.CloneUser().(*storage.User)
+	// Claims are not copied, and the verified token is kept beside them.
+	keep := authn.Keep{Lease: k.lease, Clock: v.clock, Size: 600 + a.Claims.Size()}
+	if v.generic != nil {
+		keep.Check = func(*http.Request) error {
+			if v.generic() != s.generation {
+				return authn.ErrAskAgain
+			}
+			return nil
+		}
 	}
-	k.identity = k.identity.ForHandlers(account, a.clone())
-	v.recall.Put(&s.digest, k.lease, k)
-	return &k.identity, nil
+	return k.identity.Kept(v.self, keep), nil
 }
 
 // always is the lease of what the token says by itself.
 type always struct{}
 
 func (always) Holds(context.Context) bool { return true }
-func (always) Of(any) bool                { return true }

@@ -13,7 +13,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
@@ -37,8 +36,7 @@ type Verifier struct {
 	generic func() uint64    // of keys; nil: they never change
 	cache   *cache           // nil: none
 
-	recall recall.Table[known]
-
+	self      authn.Authenticator                 // itself, or the Scheme around it
 	audiences []string                            // more than one only in a verifier of another issuer's
 	own       bool                                // the tokens are this application's
 	standing  func(context.Context, *known) error // sets what the token does not say
@@ -79,7 +77,7 @@ func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOpt
 		return nil, err
 	}
 	v.audiences = append([]string{audience}, o.Audiences...)
-	v.standing = v.foreign
+	v.self, v.standing = v, v.foreign
 	return v, nil
 }
 
@@ -165,33 +163,26 @@ func (v *Verifier) Challenge(_ *http.Request, err error) string {
 // the same; the reason goes to the log (RULES C6). With a blocklist or accounts it
 // takes one query.
 func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(v.authenticate(r))
-}
-
-// Share implements authn.Sharer. Unless VerifierOptions say that there is no
-// cache, identities are shared where the store keeps answers (package cached), and where
-// nobody is asked but the token.
-func (v *Verifier) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return v, v.authenticate
-}
-
-func (v *Verifier) authenticate(r *http.Request) (*authn.Identity, error) {
-	ctx := r.Context()
-	var seen sighting
-	if text := authn.Presented(r, "Bearer"); v.cache != nil && text != "" && text[0] == 'e' {
-		seen = v.sight(text)
-		if k := v.remembered(ctx, &seen); k != nil {
-			return &k.identity, nil
-		}
-	}
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
 	if !shaped(text) {
-		return nil, v.unrecognized
+		return authn.Identity{}, v.unrecognized
 	}
-	return v.identify(ctx, text, seen)
+	return v.identify(r.Context(), text)
+}
+
+// Presented implements authn.Keeper. Unless the options say that there is no cache, identities
+// are kept if the store gives leases (package cached), or if the token says everything itself.
+func (v *Verifier) Presented(r *http.Request) (text string, guessable bool) {
+	if v.cache == nil {
+		return "", false
+	}
+	if text = authn.RawCredentials(r, "Bearer"); text == "" || text[0] != 'e' {
+		return "", false
+	}
+	return text, false
 }
 
 // shaped reports whether text looks like a JWS: it begins with the base64url of `{"`

@@ -86,11 +86,10 @@ func (s *Scheme) logout(end func(*http.Request, authn.Identity) error) http.Hand
 		if err != nil {
 			return err
 		}
-		d := storage.DigestOf(text)
-		k, err := s.identify(r.Context(), &d, s.opts.Clock())
+		id, _, _, err := s.identify(r.Context(), storage.DigestOf(text), s.opts.Clock())
 		if err != nil {
 			return err
 		}
-		return end(r, k.identity)
+		return end(r, id)
 	})
 }

@@ -24,7 +24,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/credential"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -92,7 +91,6 @@ type Scheme struct {
 	format    credential.Format
 	header    *credential.Header
 	endpoints login.Endpoints
-	recall    recall.Table[known]
 	clock     func() time.Time // as given: nil is the system's
 	uses      *credential.Uses
 }

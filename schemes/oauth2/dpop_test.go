@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -111,7 +110,7 @@ func (w *world) calls(keyword, token string, proofs ...string) *httptest.Respons
 		r.Header.Add("DPoP", p)
 	}
 	rec := httptest.NewRecorder()
-	authn.New(authn.Chain{w.Server}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil))}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	w.through().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id := authn.FromContext(r.Context()); !id.Authenticated() {
 			w.WriteHeader(http.StatusTeapot)
 		}

@@ -141,6 +141,7 @@ func challengeOf(v string) string {
 // without, "other" with a secret of its own, "api", which introspects.
 type world struct {
 	*oauth2.Server
+	front   *authn.Middleware
 	t       testing.TB
 	s       *faulty
 	now     atomic.Int64 // microseconds after the beginning
@@ -308,5 +309,19 @@ func (w *world) status(token string) int {
 func (w *world) identity(token string) (authn.Identity, error) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
-	return authn.Chain{w.Server}.Authenticate(r)
+	id, _, err := w.through().Explain(r)
+	if err == nil && !id.Authenticated() {
+		err = authn.ErrNoCredentials
+	}
+	return id, err
+}
+
+// through is a middleware in front of the server, which keeps identities.
+func (w *world) through() *authn.Middleware {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.front == nil {
+		w.front = authn.New(authn.Chain{w.Server}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil))})
+	}
+	return w.front
 }

@@ -25,7 +25,6 @@ import (
 	"github.com/go-oauth2/oauth2/v4/server"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
@@ -86,7 +85,6 @@ type Server struct {
 	rotator *rotation.Rotator
 	frame   *server.Server // go-oauth2's
 	chosen  *chosenSecrets // nil: there are none
-	recall  recall.Table[known]
 	counts  counts
 	waiting waiting
 	cellMAC keys.Key

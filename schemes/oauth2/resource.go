@@ -83,87 +83,67 @@ func (s *Server) credential(r *http.Request) (text string, bound bool, err error
 // An unknown, ended, expired or foreign token and a disabled account are refused alike; the
 // reason goes to the log (RULES C6).
 func (s *Server) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(s.authenticate(r, ""))
+	return s.authenticate(r, "")
 }
 
-// Share implements authn.Sharer. Over a store that keeps answers (package
-// cached) the identities of opaque tokens that are bound to no key are shared.
-func (s *Server) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, func(r *http.Request) (*authn.Identity, error) { return s.authenticate(r, "") }
-}
-
-// known is whom a token belongs to, in one allocation.
-type known struct {
-	identity authn.Identity
-	state    storage.AccessState
-	account  storage.Loaded
+// Presented implements authn.Keeper: over a store that gives leases (package cached), the
+// identities of opaque tokens that are bound to no key are kept.
+func (s *Server) Presented(r *http.Request) (text string, guessable bool) {
+	if text = authn.RawCredentials(r, "Bearer"); !tokentext.Fits(accessPrefix, text) {
+		return "", false
+	}
+	return text, false
 }
 
 // authenticate is Authenticate for an endpoint whose address proofs name; "" for the API.
-func (s *Server) authenticate(r *http.Request, endpoint string) (*authn.Identity, error) {
-	var d storage.Digest
-	seen := authn.Presented(r, "Bearer")
-	if tokentext.Fits(accessPrefix, seen) {
-		d = storage.DigestOf(seen)
-		if k, now := s.recall.GetNow(r.Context(), &d, s.clock); k != nil && !k.state.Access.Expired(now) {
-			return &k.identity, nil
-		}
-	}
+func (s *Server) authenticate(r *http.Request, endpoint string) (authn.Identity, error) {
 	text, bound, err := s.credential(r)
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
-	k := new(known)
-	k.state, err = s.load(r.Context(), text)
+	st, err := s.load(r.Context(), text)
 	switch {
 	case errors.Is(err, errForeign):
-		return nil, s.unrecognized
+		return authn.Identity{}, s.unrecognized
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, s.invalid.With(err)
+		return authn.Identity{}, s.invalid.With(err)
 	case err != nil:
-		return nil, err
+		return authn.Identity{}, err
 	}
 	now := s.now()
-	if err := s.dead(&k.state, now); err != nil {
-		return nil, s.invalid.With(err)
+	if err := s.dead(&st, now); err != nil {
+		return authn.Identity{}, s.invalid.With(err)
 	}
-	a := &k.state.Access
+	a := st.Access
 	switch {
 	case bound != (a.Confirm != ""):
-		return nil, s.invalid.With(errors.New("a bound token is no bearer token, and the other way round"))
+		return authn.Identity{}, s.invalid.With(errors.New("a bound token is no bearer token, and the other way round"))
 	case len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
-		return nil, s.invalid.With(errors.New("for another resource"))
+		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
 	}
 	if bound {
 		if err := s.possessed(r, endpoint, text, a.Confirm); err != nil {
-			return nil, err
+			return authn.Identity{}, err
 		}
 	}
 	if !a.Digest.IsZero() { // a signed one is not: that would cost a write for each (RULES T3)
 		if err := s.rotator.Used(r.Context(), a.Family, a.Created, now); err != nil {
-			return nil, err
+			return authn.Identity{}, err
 		}
 	}
-	id := &k.identity
-	*id = authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: a, AuthTime: a.AuthTime, Expires: a.Expires}
+	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: "oauth2", Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, Expires: a.Expires}
 	if id.Scopes == nil {
 		id.Scopes = []string{}
 	}
 	if a.Subject != "" {
-		if id.User, err = s.user(r.Context(), k.account.SetScoped(k.state.User, s.perms)); err != nil {
-			return nil, err
+		if id.User, err = s.user(r.Context(), st.User.WithScopedPermissions(s.perms)); err != nil {
+			return authn.Identity{}, err
 		}
 	}
-	lease := k.state.User.LeaseOf(s.store)
-	if lease != nil && !d.IsZero() && text == seen && !bound && (s.opts.User == nil || a.Subject == "") {
-		var account authn.User
-		if a.Subject != "" {
-			account = id.User.(*storage.User).CloneUser().(*storage.User)
-		}
-		*id = id.ForHandlers(account, a.CloneCredential())
-		s.recall.Put(&d, lease, k)
+	if bound || s.opts.User != nil && a.Subject != "" { // a proof is for one request, and the application makes its account for each
+		return id, nil
 	}
-	return id, nil
+	return id.Kept(s, authn.Keep{Lease: st.User.LeaseOf(s.store), Clock: s.clock}), nil
 }
 
 func (s *Server) user(ctx context.Context, u *storage.User) (authn.User, error) {

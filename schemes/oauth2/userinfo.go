@@ -34,7 +34,7 @@ type ownEndpoint struct{ *Server }
 
 // Authenticate is the Server's.
 func (o ownEndpoint) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(o.authenticate(r, o.at(o.opts.Endpoints.Userinfo, "/oauth2/userinfo")))
+	return o.authenticate(r, o.at(o.opts.Endpoints.Userinfo, "/oauth2/userinfo"))
 }
 
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) (map[string]any, error) {

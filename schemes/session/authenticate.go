@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -18,13 +19,17 @@ import (
 // row is Identity.Credential of a session: what authentication loaded.
 type row struct {
 	storage.Session
-	text     string    // the cookie's; never leaves the package but in the cookie; "" in one that is kept
-	secret   string    // of forms, made of text; in one that is kept
-	next     *begun    // of a session that begins with this request; nil: it was there
-	shared   bool      // by requests: it is not written to
-	until    time.Time // in one that is kept: when it expires or its use is to be noted
-	identity authn.Identity
-	user     storage.Loaded
+	text   string // the cookie's; never leaves the package but in the cookie; "" in one that is kept
+	secret string // of forms, made of text; in one that is kept
+	next   *begun // of a session that begins with this request; nil: it was there
+	shared bool   // by requests: it is not written to
+}
+
+// CloneCredential implements what authn.Identity says of Credential.
+func (v *row) CloneCredential() any {
+	c := *v
+	c.Data = slices.Clone(v.Data)
+	return &c
 }
 
 // SessionID returns the name of the session that authenticated the identity: that of
@@ -50,22 +55,6 @@ func SessionID(id authn.Identity) string {
 // with 403 (RULES B1). One that says nothing of where it comes from and has the body
 // of a form needs a Token; to find it in the form the body is read and put back.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(s.authenticate(r))
-}
-
-// Share implements authn.Sharer. Over a store that keeps answers (package
-// cached) identities are shared, between two notes of the use.
-func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, s.authenticate
-}
-
-func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
-	if known, text := s.known(r); known != nil {
-		if err := s.fromHere(r, text); err != nil {
-			return nil, err
-		}
-		return &known.identity, nil
-	}
 	loaded, u, err := s.load(r)
 	var data []byte
 	switch {
@@ -78,67 +67,52 @@ func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
 		loaded, u, err = s.remembered(r, data, err)
 	}
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
 	if loaded.next == nil { // else it was looked at before
 		if err := s.fromHere(r, loaded.text); err != nil {
-			return nil, err
+			return authn.Identity{}, err
 		}
 	}
-	id := &loaded.identity
-	*id = authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
-	if id.User, err = s.user(r.Context(), loaded.user.Set(u, s.perms)); err != nil {
-		return nil, err
+	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
+	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
+		return authn.Identity{}, err
 	}
-	s.keep(loaded, u.LeaseOf(s.rows))
-	return id, nil
+	return s.kept(id, loaded, u.LeaseOf(s.rows)), nil
 }
 
-// maxShared is the most data of a session that is kept for its next request.
-const maxShared = 4 << 10
+// maxKept is the most data of a session that is kept for its next request.
+const maxKept = 4 << 10
 
-// keep lets the next requests of a session have what this one loaded, until its use is to be
-// noted. An application's own account is loaded for each.
-func (s *Scheme) keep(loaded *row, lease storage.Lease) {
-	if lease == nil || loaded.next != nil || s.opts.User != nil || len(loaded.Data) > maxShared || !s.now().Before(s.due(&loaded.Session)) {
-		return
+// kept marks an identity that later requests of the session can have, until its use is to be
+// noted. An application's own account is made for each.
+func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn.Identity {
+	due := s.due(&loaded.Session)
+	if lease == nil || loaded.next != nil || s.opts.User != nil || len(loaded.Data) > maxKept || !s.now().Before(due) {
+		return id
 	}
-	// Nothing of kept points into loaded, which has the cookie's text.
-	kept := &row{Session: loaded.Session, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
-	kept.identity = loaded.identity
-	kept.identity.User, kept.identity.Credential = nil, kept
-	kept.identity = kept.identity.Clone()
-	account := kept.user.Set(loaded.identity.User.(*storage.User).Clone(), s.perms)
-	kept.identity.User = account
-	kept.identity = kept.identity.ForHandlers(account.CloneUser().(*storage.User), kept)
-	kept.until = s.due(&kept.Session)
-	for _, end := range [...]time.Time{kept.Expires, kept.Ends} {
-		if end.Before(kept.until) {
-			kept.until = end
-		}
+	if loaded.Ends.Before(due) {
+		due = loaded.Ends
 	}
-	d := storage.DigestOf(loaded.text)
-	s.recall.Put(&d, lease, kept)
+	id.Credential = &row{Session: loaded.Session, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
+	return id.Kept(s, authn.Keep{
+		Lease: lease, Until: due, Clock: s.clock, Size: 800 + len(loaded.Data),
+		Check: func(r *http.Request) error {
+			if !s.site.Secure(r) {
+				return authn.ErrAskAgain
+			}
+			return nil // unsafe requests do not get here: see authn.Ambient
+		},
+	})
 }
 
-// known returns the session of the request as keep left it, or nil, and the cookie's text.
-func (s *Scheme) known(r *http.Request) (v *row, text string) {
-	text, err := cookieValue(r, s.cookie)
-	if err != nil || !format.Fits(text) || !s.site.Secure(r) {
-		return nil, ""
+// Presented implements authn.Keeper: over a store that gives leases (package cached), identities
+// are kept until the use of the session is to be noted again.
+func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	if text, err := cookieValue(r, s.cookie); err == nil && format.Fits(text) {
+		return text, false
 	}
-	d := storage.DigestOf(text)
-	v, now := s.recall.GetNow(r.Context(), &d, s.clock)
-	if v == nil || !now.Before(v.until) {
-		return nil, ""
-	}
-	return v, text
-}
-
-// drop forgets what keep left of a session that ends with this request.
-func (s *Scheme) drop(text string) {
-	d := storage.DigestOf(text)
-	s.recall.Drop(&d)
+	return "", false
 }
 
 // due is when the use of a session is to be noted again.
@@ -237,10 +211,10 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 }
 
 func (s *frame) user(ctx context.Context, u *storage.User) (authn.User, error) {
-	if s.opts.User == nil {
-		return u, nil
+	if s.opts.User != nil {
+		return audit.Call("session.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
 	}
-	return audit.Call("session.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
+	return u, nil
 }
 
 // Renew notes the use of the session and sends the cookie with its new end, where the

@@ -129,7 +129,6 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	if old != nil {
 		err := s.rows.EndSession(r.Context(), old.Digest)
-		s.drop(old.text)
 		switch {
 		case err == nil:
 			s.notify(audit.Context(r), audit.Logout, &old.Session, "")

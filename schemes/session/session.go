@@ -29,7 +29,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/credential"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -131,9 +130,8 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 // Scheme authenticates by session cookies. It is safe for concurrent use.
 type Scheme struct {
 	frame
-	rows   Rows
-	recall recall.Table[row]
-	uses   *credential.Uses
+	rows Rows
+	uses *credential.Uses
 
 	memory *memory // nil: nobody is remembered
 }

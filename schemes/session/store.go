@@ -201,7 +201,6 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 			}
 		}
 		err := st.s.rows.EndSession(r.Context(), held.row.Digest)
-		st.s.drop(held.row.text)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}

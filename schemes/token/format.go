@@ -26,7 +26,6 @@ const (
 // format is a Format at work.
 type format interface {
 	credential.Shape
-	Fits(text string) bool
 	Encode(sum [sha256.Size]byte) string
 }
 

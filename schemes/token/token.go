@@ -24,7 +24,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/credential"
-	"github.com/vestibule-auth/vestibule/internal/recall"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -69,7 +68,6 @@ type Scheme struct {
 	format    format
 	header    *credential.Header
 	endpoints login.Endpoints
-	recall    recall.Table[known]
 }
 
 // New returns a scheme over store, with tokens derived from the keys of ring. If the store
@@ -118,71 +116,44 @@ func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.
 // in texts, for secret scanners.
 func (s *Scheme) Pattern() string { return credential.MustFormat(s.opts.Prefix).Pattern() }
 
-// Authenticate looks for a token under the scheme's keyword. It takes one query.
-// An unknown, revoked or outdated token, one whose master key left the ring, and
-// a disabled account are refused alike; the reason goes to the log (RULES C6).
+// Authenticate looks for a token under the scheme's keyword. It takes one query. An unknown,
+// revoked or outdated token, one whose master key left the ring, and a disabled account are
+// rejected alike; the reason goes to the log.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	return authn.Unshared(s.authenticate(r))
-}
-
-// Share implements authn.Sharer. Over a store that keeps answers (package
-// cached) identities are shared.
-func (s *Scheme) Share() (authn.Authenticator, func(*http.Request) (*authn.Identity, error)) {
-	return s, s.authenticate
-}
-
-func (s *Scheme) authenticate(r *http.Request) (*authn.Identity, error) {
-	var d storage.Digest
-	seen := authn.Presented(r, s.opts.Keyword)
-	if s.format.Fits(seen) {
-		d = storage.DigestOf(seen)
-		if k := s.recall.Get(r.Context(), &d); k != nil && s.ring.Has(k.token.KeyID) {
-			return &k.identity, nil
-		}
-	}
 	text, err := s.header.Read(r)
 	if err != nil {
-		return nil, err
+		return authn.Identity{}, err
 	}
-	if text != seen {
-		d = storage.DigestOf(text)
-	}
-	return s.identify(r.Context(), &d)
+	return s.identify(r.Context(), storage.DigestOf(text))
 }
 
-// known is whom a token belongs to, in one allocation.
-type known struct {
-	identity authn.Identity
-	token    storage.StaticToken
-	account  storage.Loaded
+// Presented implements authn.Keeper: over a store that gives leases (package cached), identities
+// are kept.
+func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	return s.header.Presented(r)
 }
 
-func (s *Scheme) identify(ctx context.Context, d *storage.Digest) (*authn.Identity, error) {
-	t, u, err := s.store.StaticTokenByDigest(ctx, *d)
+func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity, error) {
+	t, u, err := s.store.StaticTokenByDigest(ctx, d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, s.header.Reject(err)
+		return authn.Identity{}, s.header.Reject(err)
 	case err != nil:
-		return nil, err
+		return authn.Identity{}, err
 	case !s.ring.Has(t.KeyID):
-		return nil, s.header.Reject(errors.New("its master key left the ring"))
+		return authn.Identity{}, s.header.Reject(errors.New("its master key left the ring"))
 	}
 	if err := credential.CheckAccount(u, t.Epoch); err != nil {
-		return nil, s.header.Reject(err)
+		return authn.Identity{}, s.header.Reject(err)
 	}
-	k := &known{token: t}
-	k.identity = authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, Credential: &k.token}
-	account := k.account.Set(u, s.perms)
-	if s.opts.User != nil {
-		if k.identity.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) }); err != nil {
-			return nil, err
+	account := u.WithPermissions(s.perms)
+	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
+	if s.opts.User != nil { // the application makes its account for each request
+		id.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) })
+		if err != nil {
+			return authn.Identity{}, err
 		}
-		return &k.identity, nil
+		return id, nil
 	}
-	k.identity.User = account
-	if lease := u.LeaseOf(s.store); lease != nil {
-		k.identity = k.identity.ForHandlers(account.CloneUser().(*storage.User), k.token.CloneCredential())
-		s.recall.Put(d, lease, k)
-	}
-	return &k.identity, nil
+	return id.Kept(s, authn.Keep{Lease: u.LeaseOf(s.store), Clock: s.opts.Clock}), nil
 }

@@ -32,7 +32,7 @@ import (
 // over a cached store, with a header for each scheme; and the floor: a handler that does with
 // the same header what nobody can do without: a digest, a lookup under a sharded lock, one
 // value in the request's context.
-func gates(tb testing.TB) (ours, least http.Handler, headers map[string]http.Header) {
+func gates(tb testing.TB, more ...func(store *cached.Store, headers map[string]http.Header) authn.Authenticator) (ours, least http.Handler, headers map[string]http.Header) {
 	db := memory.New(nil)
 	ctx := tb.Context()
 	hasher, err := password.NewHasher(nil)
@@ -67,8 +67,12 @@ func gates(tb testing.TB) (ours, least http.Handler, headers map[string]http.Hea
 	must(tb, err)
 	headers = benchHeaders(tb, ctx, store, tokens, devices, jwts, browsers)
 
+	chain := authn.Chain{browsers, jwts, grants, devices, tokens}
+	for _, add := range more {
+		chain = append(chain, add(store, headers))
+	}
 	guard := authz.Require(authz.IsAuthenticated, authz.HasScope("read"))
-	ours = authn.New(authn.Chain{browsers, jwts, grants, devices, tokens, plain}, nil).Handler(guard.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	ours = authn.New(append(chain, plain), nil).Handler(guard.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if authn.FromContext(r.Context()).Subject != "id-alice" {
 			tb.Error("not alice")
 		}
@@ -120,7 +124,24 @@ func hit(h http.Handler, header http.Header) func() {
 // "ratio" is the median over the turns.
 func BenchmarkChain(b *testing.B) {
 	ours, least, headers := gates(b)
-	for _, name := range []string{"session", "jwt", "oauth2", "knox", "token", "basic"} {
+	compare(b, ours, least, headers, "session", "jwt", "oauth2", "knox", "token", "basic")
+}
+
+// BenchmarkThirdParty is BenchmarkChain with a scheme of somebody else before basic, and the
+// shipped token beside it.
+func BenchmarkThirdParty(b *testing.B) {
+	ours, least, headers := gates(b, func(store *cached.Store, headers map[string]http.Header) authn.Authenticator {
+		text := tokentext.Encode("our", storage.DigestOf("third"))
+		_, err := store.CreateDeviceToken(b.Context(), storage.DeviceToken{Digest: storage.DigestOf(text), ID: "third", Subject: "id-alice", Scopes: []string{"read"}}, storage.DeviceLimit{})
+		must(b, err)
+		headers["ours"] = http.Header{"Authorization": {"ApiKey " + text}}
+		return &ours{store: store}
+	})
+	compare(b, ours, least, headers, "token", "ours")
+}
+
+func compare(b *testing.B, ours, least http.Handler, headers map[string]http.Header, names ...string) {
+	for _, name := range names {
 		b.Run(name, func(b *testing.B) {
 			one, other := hit(ours, headers[name]), hit(least, headers[name])
 			one() // the first time it is not a hit

@@ -5,17 +5,19 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/flight"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// flight is one lookup that several callers wait for.
-type flight struct {
-	asof   uint64        // what seq was before the store was asked
-	began  time.Duration // when the store was asked
-	done   chan struct{} // closed when the rest is set
-	shared bool          // the result is for everybody who waits
-	item   item          // what is kept of it, or
-	value  any           // what is not kept
+// call is one lookup that several callers wait for.
+type call = flight.Call[answer]
+
+// answer is the result of a call, and when it was asked for.
+type answer struct {
+	asof   uint64 // what seq was before the store was asked
+	shared bool   // the result is for everybody who waits
+	item   item   // what is kept of it, or
+	value  any    // what is not kept
 	err    error
 }
 
@@ -56,33 +58,31 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 			}
 			return l.open(it), nil
 		}
-		f, running := sh.flights[k]
-		if !running || joined-f.began >= s.ttl { // its answer would be too old
+		f := sh.calls.Get(k)
+		if f == nil || joined-f.Began >= s.ttl { // its answer would be too old
 			if l.unknown && s.flood.full(ctx, joined) {
 				sh.mu.Unlock()
 				return v, ErrFlood
 			}
-			f = &flight{done: make(chan struct{}), asof: s.seq.Load(), began: joined}
-			sh.flights[k] = f
+			f = sh.calls.Begin(k, joined)
+			f.Result.asof = s.seq.Load()
 			sh.mu.Unlock()
 			return lead(ctx, s, k, f, l)
 		}
 		sh.mu.Unlock()
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return v, ctx.Err()
+		if err := f.Wait(ctx); err != nil {
+			return v, err
 		}
-		switch {
-		case !f.shared:
-		case f.err != nil:
-			if !errors.Is(f.err, storage.ErrNotFound) || joined-f.began < s.unknownTTL {
-				return v, f.err
+		switch a := &f.Result; {
+		case !a.shared:
+		case a.err != nil:
+			if !errors.Is(a.err, storage.ErrNotFound) || joined-f.Began < s.unknownTTL {
+				return v, a.err
 			}
-		case f.item != nil:
-			return l.open(f.item), nil
+		case a.item != nil:
+			return l.open(a.item), nil
 		default:
-			v = f.value.(V)
+			v = a.value.(V)
 			if l.own != nil {
 				v = l.own(v)
 			}
@@ -91,29 +91,26 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 	}
 }
 
-// lead makes the flight. It does not end with ctx, for the others' sake.
-func lead[V any](ctx context.Context, s *Store, k Key, f *flight, l lookup[V]) (v V, err error) {
+// lead makes the call. It does not end with ctx, for the others' sake.
+func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v V, err error) {
 	var result kept
 	finished := false // stays false where the store panics
 	defer func() {
-		sh := s.shard(&k)
+		sh, a := s.shard(&k), &f.Result
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
 		if finished {
 			own := names{s.stripeOfKey(&k)}
-			f.item, f.value, f.err = result.item, v, err
-			if l.own != nil && f.item == nil && err == nil { // v's lists are the caller's own
-				f.value = l.own(v)
+			a.item, a.value, a.err = result.item, v, err
+			if l.own != nil && a.item == nil && err == nil { // v's lists are the caller's own
+				a.value = l.own(v)
 			}
-			f.shared = s.unchanged(f.asof, &own) && s.unchanged(f.asof, &result.deps)
+			a.shared = s.unchanged(a.asof, &own) && s.unchanged(a.asof, &result.deps)
 		}
-		if f.shared && !s.bypass.Load() {
+		if a.shared && !s.bypass.Load() {
 			s.store(sh, &k, f, &result, l.unknown)
 		}
-		if sh.flights[k] == f {
-			delete(sh.flights, k)
-		}
-		close(f.done)
+		sh.calls.End(k, f)
 	}()
 	asker := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
@@ -131,12 +128,13 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *flight, l lookup[V]) (
 	return v, err
 }
 
-// store keeps the result of a flight. The caller holds the lock.
-func (s *Store) store(sh *shard, k *Key, f *flight, result *kept, unknown bool) {
+// store keeps the result of a call. The caller holds the lock.
+func (s *Store) store(sh *shard, k *Key, f *call, result *kept, unknown bool) {
+	a := &f.Result
 	switch {
-	case f.err == nil && result.item != nil:
+	case a.err == nil && result.item != nil:
 		h := result.item.header()
-		h.asof, h.ends, h.deps = f.asof, f.began+s.ttl, result.deps
+		h.asof, h.ends, h.deps = a.asof, f.Began+s.ttl, result.deps
 		h.kind.Store(uint32(k.Kind))
 		h.size = int32(min(result.size, 1<<30))
 		now := s.now()
@@ -146,7 +144,7 @@ func (s *Store) store(sh *shard, k *Key, f *flight, result *kept, unknown bool) 
 		if now < h.ends {
 			s.put(sh, k, result.item, now)
 		}
-	case unknown && errors.Is(f.err, storage.ErrNotFound):
-		s.putUnknown(sh, k, absent{asof: f.asof, ends: f.began + s.unknownTTL})
+	case unknown && errors.Is(a.err, storage.ErrNotFound):
+		s.putUnknown(sh, k, absent{asof: a.asof, ends: f.Began + s.unknownTTL})
 	}
 }

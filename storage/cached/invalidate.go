@@ -157,7 +157,7 @@ func (s *Store) InvalidateKey(k Key) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.drop(&k)
-	delete(sh.flights, k)
+	sh.calls.Forget(k)
 }
 
 // InvalidateSubject implements Invalidator. It takes the same time however much there is

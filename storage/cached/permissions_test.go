@@ -234,8 +234,7 @@ func TestHasPerm(t *testing.T) {
 		}
 		p := w.s.SetSubjectPermissions
 		w.must(p(w.ctx, "alice", []string{perm}))
-		var l storage.Loaded
-		account := l.Set(u, w.s)
+		account := u.WithPermissions(w.s)
 		has := func() bool {
 			has, err := account.HasPerm(w.ctx, perm)
 			w.must(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -109,11 +110,11 @@ type lists struct{ roles, scopes, resource []string }
 // interned keeps lists that many records have, each once.
 type interned struct {
 	mu   sync.Mutex
-	seen map[string]*lists
+	seen *bounded.Map[string, *lists]
 }
 
-// maxInterned bounds how many lists are known; then it begins anew, and what is in use
-// stays with who uses it.
+// maxInterned bounds how many lists are known. One that is forgotten stays with the records that
+// have it.
 const maxInterned = 1024
 
 // maxList is the size from which lists are not known to others: what is known counts in no
@@ -144,13 +145,13 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 	key := b.String()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l, ok := t.seen[key]
+	if t.seen == nil {
+		t.seen = bounded.New[string, *lists](maxInterned, maxInterned)
+	}
+	l, ok := t.seen.Get(key)
 	if !ok {
-		if t.seen == nil || len(t.seen) >= maxInterned {
-			t.seen = make(map[string]*lists)
-		}
 		l = &lists{own(roles), own(scopes), own(resource)}
-		t.seen[key] = l
+		t.seen.Put(key, l, 1)
 	}
 	return l, size + 96
 }

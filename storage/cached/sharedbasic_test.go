@@ -3,6 +3,9 @@ package cached_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
@@ -32,13 +35,32 @@ func basics(w *world) (verified authn.PasswordChecker, ask func(addr, password s
 	w.must(err)
 	s, err := basic.New(verified, nil)
 	w.must(err)
-	_, share := s.Share()
+	h := peeking(s)
 	return verified, func(addr, password string) (*authn.Identity, error) {
 		r := httptest.NewRequest("GET", origin+"/", nil)
 		r.RemoteAddr = addr + ":1234"
 		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("alice:"+password)))
-		return share(r)
+		return h(r)
 	}
+}
+
+// peeking is a middleware over a scheme, and what guards see of a request's identity.
+func peeking(a authn.Authenticator) func(*http.Request) (*authn.Identity, error) {
+	h := authn.New(a, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(*peeked).id = authn.Peek(r.Context())
+	}))
+	return func(r *http.Request) (*authn.Identity, error) {
+		w := &peeked{ResponseRecorder: httptest.NewRecorder()}
+		if h.ServeHTTP(w, r); w.id == nil {
+			return nil, errors.New(http.StatusText(w.Code))
+		}
+		return w.id, nil
+	}
+}
+
+type peeked struct {
+	*httptest.ResponseRecorder
+	id *authn.Identity
 }
 
 // A shared login is of one address, and of no use to who guesses: the first wrong password

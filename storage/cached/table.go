@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/internal/flight"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -31,7 +32,7 @@ func (h *head) header() *head { return h }
 // Holds implements storage.Lease: the item is in the table, and a lookup would find it.
 func (h *head) Holds(ctx context.Context) bool { return h.HoldsAt(ctx, elapsed.Read()) }
 
-// HoldsAt is Holds for a caller that has read the clock (see package recall).
+// HoldsAt is Holds for a caller that has read the clock (package authn).
 func (h *head) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
 	kind := h.kind.Load()
 	return h.home != nil && kind != gone && h.home.live(h, h.home.elapsed.At(now)) && !h.home.direct(ctx, Kind(kind))
@@ -61,7 +62,7 @@ type shard struct {
 	mu      sync.RWMutex
 	yes     [kinds]map[storage.Digest]item
 	no      [kinds]map[storage.Digest]absent
-	flights map[Key]*flight
+	calls   flight.Group[Key, answer]
 	entries int
 	unknown int
 	bytes   int
@@ -80,9 +81,6 @@ func newShards(entries, bytes, unknown int) ([]shard, limits) {
 		n /= 2
 	}
 	list := make([]shard, n)
-	for i := range list {
-		list[i].flights = make(map[Key]*flight)
-	}
 	return list, limits{entries / n, bytes / n, unknown / n}
 }
 
@@ -230,7 +228,7 @@ func (sh *shard) clear() {
 		}
 	}
 	sh.yes, sh.no = [kinds]map[storage.Digest]item{}, [kinds]map[storage.Digest]absent{}
-	clear(sh.flights)
+	sh.calls.Clear()
 	sh.entries, sh.unknown, sh.bytes = 0, 0, 0
 }
 

@@ -1,0 +1,105 @@
+package authntest
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// opaque hides from a middleware that a scheme is a Keeper.
+type opaque struct{ authn.Authenticator }
+
+func (o opaque) Unwrap() authn.Authenticator { return o.Authenticator }
+
+// answer is what a middleware makes of a request.
+type answer struct {
+	Status  int
+	Subject string
+	Client  string
+	Issuer  string
+	Scheme  string
+	Roles   []string
+	Scopes  []string
+	User    string
+}
+
+func answerOf(a authn.Authenticator, r *http.Request) func(*http.Request) answer {
+	var out answer
+	h := authn.New(a, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		id := authn.FromContext(r.Context())
+		out = answer{Subject: id.Subject, Client: id.Client, Issuer: id.Issuer, Scheme: id.Scheme, Roles: id.Roles, Scopes: id.Scopes}
+		if id.User != nil {
+			out.User = id.User.UserID()
+		}
+	}))
+	do := func(r *http.Request) answer {
+		out = answer{}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		out.Status = w.Code
+		return out
+	}
+	for range 3 { // from the second one on the identity may be kept
+		do(r.Clone(r.Context()))
+	}
+	return do
+}
+
+// keptDiffers returns, by what was changed in a request, where a middleware that keeps the
+// scheme's identities answers otherwise than one that calls the scheme: because Presented leaves
+// out something that Authenticate depends on, and Keep.Check does not look at it.
+func keptDiffers(s Suite) (found []string) {
+	good := func() *http.Request {
+		r := httptest.NewRequest("GET", "https://example.com/a?b=c", nil)
+		s.Good(r)
+		return r
+	}
+	changes := map[string]func(*http.Request){
+		"nothing": func(*http.Request) {}, "method": func(r *http.Request) { r.Method = "POST" }, "path": func(r *http.Request) { r.URL.Path = "/other" },
+		"query": func(r *http.Request) { r.URL.RawQuery = "b=d&tenant=other" }, "host": func(r *http.Request) { r.Host = "other.example" },
+		"peer": func(r *http.Request) { r.RemoteAddr = "198.51.100.7:1" }, "TLS": func(r *http.Request) { r.TLS = nil },
+		"client certificate": func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "other.example"} },
+		"origin": func(r *http.Request) {
+			r.Method = "POST"
+			r.Header.Set("Origin", "https://evil.example")
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+		},
+		"websocket": func(r *http.Request) {
+			r.Header.Set("Upgrade", "websocket")
+			r.Header.Set("Origin", "https://evil.example")
+		},
+		"another cookie": func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "other", Value: "x"}) },
+	}
+	first := good()
+	names := []string{"X-Tenant", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "User-Agent", "Accept"}
+	for name := range first.Header {
+		names = append(names, name)
+	}
+	if h, ok := s.Scheme.(authn.HeaderReader); ok {
+		names = append(names, h.Headers()...)
+	}
+	for _, name := range names {
+		changes["header "+name+" set"] = func(r *http.Request) { r.Header.Set(name, "other") }
+		changes["header "+name+" twice"] = func(r *http.Request) { r.Header.Add(name, r.Header.Get(name)) }
+		changes["header "+name+" removed"] = func(r *http.Request) { r.Header.Del(name) }
+		changes["header "+name+" longer"] = func(r *http.Request) { r.Header.Set(name, r.Header.Get(name)+"x") }
+	}
+	for _, c := range first.Cookies() {
+		changes["cookie "+c.Name+" twice"] = func(r *http.Request) { r.AddCookie(&http.Cookie{Name: c.Name, Value: "x"}) }
+	}
+	kept, called := answerOf(s.Scheme, good()), answerOf(opaque{s.Scheme}, good())
+	for what, change := range changes {
+		a, b := good(), good()
+		change(a)
+		change(b)
+		if got, want := kept(a), called(b); !reflect.DeepEqual(got, want) {
+			found = append(found, fmt.Sprintf("%s: %+v, and by Authenticate %+v", what, got, want))
+		}
+	}
+	return found
+}

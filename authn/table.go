@@ -1,0 +1,311 @@
+package authn
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"hash/maphash"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
+)
+
+// KeepOff, as a number of identities, keeps none.
+const KeepOff = -1
+
+const (
+	defaultKeep      = 4096
+	defaultKeepBytes = 8 << 20
+)
+
+// TableOptions change a Table; nil is fine.
+type TableOptions struct {
+	// Entries is how many identities are kept at most; 0 is 4,096. It is rounded down to a
+	// power of two.
+	Entries int
+	// Bytes is about how much memory they take at most; 0 is 8 MiB.
+	Bytes int
+	// Clock is for tests: it measures MaxKeep; nil is the monotonic clock.
+	Clock func() time.Time
+}
+
+// Table holds the identities that a middleware keeps, found by the SHA-256 of the credentials
+// and by the Authenticator that accepted them. Each Middleware has its own, unless
+// Options.Table names one for several. It is safe for concurrent use.
+//
+// Each identity has two possible places, by its digest. There is no lock and no list: a newer
+// identity replaces an older one, which is authenticated again at its next request.
+type Table struct {
+	entries int // a power of two
+	max     int64
+	elapsed *elapsed.Clock
+	seed    maphash.Seed
+	key     [32]byte // of this process, for what is guessable
+
+	places  atomic.Pointer[[]place] // nil before the first put
+	guesses atomic.Pointer[[guessStripes]atomic.Uint64]
+	bytes   atomic.Int64
+	hand    atomic.Uint32 // the next place to sweep
+}
+
+type place = atomic.Pointer[entry]
+
+// NewTable returns a table for several middlewares. It returns an error for a negative bound.
+func NewTable(opts *TableOptions) (*Table, error) {
+	var o TableOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Entries < 0 || o.Bytes < 0 {
+		return nil, errors.New("authn: NewTable: a bound is negative")
+	}
+	if o.Entries == 0 {
+		o.Entries = defaultKeep
+	}
+	if o.Bytes == 0 {
+		o.Bytes = defaultKeepBytes
+	}
+	t := &Table{entries: 1, max: int64(o.Bytes), elapsed: elapsed.New(o.Clock), seed: maphash.MakeSeed()}
+	for t.entries*2 <= o.Entries && t.entries < 1<<24 {
+		t.entries *= 2
+	}
+	_, _ = rand.Read(t.key[:]) // never fails; see crypto/rand
+	return t, nil
+}
+
+// Usage is what a Table holds.
+type Usage struct{ Entries, Bytes int }
+
+// Usage returns how many identities are kept, those that have ended but are not yet removed
+// included, and about how many bytes they take.
+func (t *Table) Usage() (u Usage) {
+	if places := t.places.Load(); places != nil {
+		for i := range *places {
+			if (*places)[i].Load() != nil {
+				u.Entries++
+			}
+		}
+	}
+	u.Bytes = int(t.bytes.Load())
+	return u
+}
+
+// entry is an identity that is kept. It does not change.
+type entry struct {
+	digest  digest
+	by      Authenticator
+	id      Identity
+	handed  handed
+	lease   Lease
+	timed   timedLease // lease, or nil
+	clock   func() time.Time
+	check   func(*http.Request) error
+	until   int64         // nanoseconds of the wall clock
+	ends    time.Duration // of Table.elapsed
+	guesses *atomic.Uint64
+	guessed uint64 // what guesses is while no other guess was made; see guess
+	size    int64
+}
+
+// timedLease is a lease that can share a reading of the clock. Only one that measures time by
+// package elapsed has the method.
+type timedLease interface {
+	HoldsAt(ctx context.Context, now elapsed.Instant) bool
+}
+
+const never = math.MaxInt64
+
+// newEntry returns an entry for id, or nil if it cannot be kept.
+func (t *Table) newEntry(d *digest, by Authenticator, id *Identity, k *Keep, most time.Duration) *entry {
+	e := &entry{digest: *d, by: by, id: *id, lease: k.Lease, clock: k.Clock, check: k.Check, until: never}
+	e.timed, _ = k.Lease.(timedLease)
+	e.ends = t.elapsed.Now() + most
+	for _, end := range [...]time.Time{k.Until, id.Expires} {
+		if !end.IsZero() {
+			e.until = min(e.until, nanoseconds(end))
+		}
+	}
+	var ok bool
+	e.handed = handed{user: id.User, credential: id.Credential}
+	if u, ok := keptUser(id.User); ok {
+		e.handed.user = u
+	}
+	e.id.handed = &e.handed
+	e.id.Roles, e.id.Scopes = own(id.Roles), own(id.Scopes)
+	if e.id.User, ok = keptUser(id.User); !ok {
+		return nil
+	}
+	if e.id.Credential, ok = keptCredential(id.Credential); !ok {
+		return nil
+	}
+	e.size = sizeOf(id, k.Size)
+	return e
+}
+
+// sizeOf estimates what an entry takes: permissions and handlers get User and Credential
+// each for themselves.
+func sizeOf(id *Identity, beside int) int64 {
+	if beside <= 0 {
+		beside = 500
+	}
+	n := int64(unsafe.Sizeof(entry{})) + 16 + 2*int64(beside)
+	n += int64(len(id.Subject) + len(id.Client) + len(id.Issuer))
+	for _, list := range [...][]string{id.Roles, id.Scopes} {
+		for _, s := range list {
+			n += int64(len(s)) + 16
+		}
+	}
+	return n
+}
+
+// nanoseconds is the time since 1970, never for what is too far away.
+func nanoseconds(t time.Time) int64 {
+	switch s := t.Unix(); {
+	case s > math.MaxInt64/int64(time.Second)-1:
+		return never
+	case s < math.MinInt64/int64(time.Second)+1:
+		return math.MinInt64
+	}
+	return t.UnixNano()
+}
+
+// holds reports whether an entry can be given to a request with that context.
+func (e *entry) holds(ctx context.Context, t *Table) bool {
+	var now elapsed.Instant
+	if e.until == never {
+		now = elapsed.Read()
+	} else {
+		var wall time.Time
+		if now, wall = elapsed.ReadWall(); e.clock != nil {
+			wall = e.clock()
+		}
+		if nanoseconds(wall) >= e.until {
+			return false
+		}
+	}
+	if t.elapsed.At(now) >= e.ends {
+		return false
+	}
+	if e.ended() {
+		return false
+	}
+	if e.timed != nil {
+		return e.timed.HoldsAt(ctx, now)
+	}
+	return e.lease.Holds(ctx)
+}
+
+func index(d *digest) uint { return uint(d[2])<<16 | uint(d[3])<<8 | uint(d[4]) }
+
+// get returns the entry of a digest and an Authenticator, or nil. One that has ended is removed.
+func (t *Table) get(ctx context.Context, d *digest, by Authenticator) *entry {
+	places := t.places.Load()
+	if places == nil {
+		return nil
+	}
+	mask := uint(len(*places) - 1)
+	for way := range uint(2) {
+		at := &(*places)[(index(d)^way)&mask]
+		e := at.Load()
+		if e == nil || e.digest != *d || e.by != by { // both are comparable: see newLeaf
+			continue
+		}
+		if e.holds(ctx, t) {
+			return e
+		}
+		t.remove(at, e)
+	}
+	return nil
+}
+
+// put keeps an entry if there is room for it. It makes room by removing others.
+func (t *Table) put(e *entry) {
+	places := t.room()
+	if !t.reserve(places, e.size) {
+		return
+	}
+	mask := uint(len(places) - 1)
+	at, other := &places[index(&e.digest)&mask], &places[(index(&e.digest)^1)&mask]
+	// What is in the first place moves to the second, so that the oldest is dropped.
+	if old := other.Load(); old != nil && old.digest == e.digest && old.by == e.by {
+		t.remove(other, old)
+	}
+	if old := at.Swap(e); old != nil {
+		if at == other || old.digest == e.digest && old.by == e.by || !old.holds(context.Background(), t) {
+			t.bytes.Add(-old.size)
+		} else if pushed := other.Swap(old); pushed != nil {
+			t.bytes.Add(-pushed.size)
+		}
+	}
+	t.sweep(places)
+}
+
+func (t *Table) room() []place {
+	places := t.places.Load()
+	if places == nil {
+		made := make([]place, t.entries)
+		t.places.CompareAndSwap(nil, &made)
+		places = t.places.Load()
+	}
+	return *places
+}
+
+// reserve counts size in the bound, and removes entries until it fits.
+func (t *Table) reserve(places []place, size int64) bool {
+	if size > t.max {
+		return false
+	}
+	for range 2 * len(places) {
+		if n := t.bytes.Load(); n+size > t.max {
+			at := &places[t.hand.Add(1)%uint32(len(places))]
+			if e := at.Load(); e != nil {
+				t.remove(at, e)
+			}
+		} else if t.bytes.CompareAndSwap(n, n+size) {
+			return true
+		}
+	}
+	return false
+}
+
+// sweep looks at a few places in turn and clears those whose entry has ended, so that what was
+// revoked does not stay in memory until its place is used again.
+func (t *Table) sweep(places []place) {
+	for range min(4, len(places)) {
+		at := &places[t.hand.Add(1)%uint32(len(places))]
+		if e := at.Load(); e != nil && !e.holds(context.Background(), t) {
+			t.remove(at, e)
+		}
+	}
+}
+
+func (t *Table) remove(at *place, e *entry) {
+	if at.CompareAndSwap(e, nil) {
+		t.bytes.Add(-e.size)
+	}
+}
+
+// remember keeps what an Authenticator returned, if it can be kept, and returns what this
+// request gets of it.
+func (t *Table) remember(ctx context.Context, d *digest, by Authenticator, id *Identity, k *Keep, g *guess) *entry {
+	most := MaxKeep
+	if g != nil {
+		most = MaxKeepGuessable
+	}
+	e := t.newEntry(d, by, id, k, most)
+	if e == nil {
+		return nil
+	}
+	if g != nil {
+		e.guesses, e.guessed = g.count, g.at
+	}
+	if !e.holds(ctx, t) {
+		return nil
+	}
+	t.put(e)
+	return e
+}
