@@ -131,6 +131,12 @@ func BadRequest(detail string) *Error {
 	return newError(http.StatusBadRequest, "invalid_request", detail, "Malformed request.")
 }
 
+// FieldError is a 400 with a message for one field of a body, in the form of Django REST
+// Framework: {"<field>": ["<message>"]}.
+func FieldError(field, message string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "invalid", Members: []Member{{Name: field, Value: []string{message}}}}
+}
+
 // MethodNotAllowed is a 405 in the words of Django REST Framework. The caller
 // sets the Allow header.
 func MethodNotAllowed(method string) *Error {

@@ -101,18 +101,7 @@ func faultLevel(err error) slog.Level {
 
 // respond writes the answer to a decision that leaf by made.
 func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, by int) {
-	e := refusal(err)
-	switch {
-	case e != nil && (e.Status < 400 || e.Status > 599): // a mistake of whoever made it
-		e = &Error{Status: http.StatusInternalServerError, Code: "error", Detail: "A server error occurred."}
-	case e != nil:
-	case errors.Is(err, ErrUnrecognized):
-		e = refusal(refusalOf(err))
-	case errors.Is(err, ErrNoCredentials):
-		e = NotAuthenticated()
-	default:
-		e = m.fault(err)
-	}
+	e := m.public(err)
 	p := pageFrom(r.Context())
 	if p.redirects(r, err, e) {
 		seeOther(w, p.toLogin(r))

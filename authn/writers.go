@@ -13,7 +13,7 @@ type ErrorWriter func(w http.ResponseWriter, r *http.Request, e *Error)
 // WriteDetail writes the body of Django REST Framework: {"detail": "…"}, followed
 // by the error's Members; the Members alone where Detail is "".
 func WriteDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
-	var body object
+	var body Object
 	if e.Detail != "" {
 		body = append(body, Member{"detail", e.Detail})
 	}
@@ -23,12 +23,12 @@ func WriteDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
 // WriteProblem writes application/problem+json of RFC 9457: type, title, status,
 // detail and code, and the error's Members under "errors".
 func WriteProblem(w http.ResponseWriter, _ *http.Request, e *Error) {
-	body := object{{"type", "about:blank"}, {"title", http.StatusText(e.Status)}, {"status", e.Status}}
+	body := Object{{"type", "about:blank"}, {"title", http.StatusText(e.Status)}, {"status", e.Status}}
 	if e.Detail != "" {
 		body = append(body, Member{"detail", e.Detail})
 	}
 	body = append(body, Member{"code", e.Code})
-	var more object
+	var more Object
 	for _, m := range e.Members {
 		if m.Name != "code" {
 			more = append(more, m)
@@ -40,7 +40,7 @@ func WriteProblem(w http.ResponseWriter, _ *http.Request, e *Error) {
 	writeJSON(w, "application/problem+json", e.Status, body)
 }
 
-func writeJSON(w http.ResponseWriter, contentType string, status int, body object) {
+func writeJSON(w http.ResponseWriter, contentType string, status int, body Object) {
 	b, err := body.MarshalJSON()
 	if err != nil {
 		status, b = http.StatusInternalServerError, []byte(`{"detail":"A server error occurred."}`)
@@ -50,10 +50,11 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, body objec
 	_, _ = w.Write(b)
 }
 
-// object is a JSON object whose members keep their order.
-type object []Member
+// Object is a JSON object whose members keep their order.
+type Object []Member
 
-func (o object) MarshalJSON() ([]byte, error) {
+// MarshalJSON returns the members in their order.
+func (o Object) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}
 	for i, m := range o {
 		if i > 0 {

@@ -20,7 +20,7 @@ func HasScope(scopes ...string) Permission {
 		panic("authz: HasScope of no scope")
 	}
 	for _, s := range scopes {
-		if !isScope(s) {
+		if !authn.IsScope(s) {
 			panic("authz: " + strconv.Quote(s) + " is no scope (RFC 6749 section 3.3)")
 		}
 	}
@@ -65,16 +65,6 @@ func (p *hasScope) missing(id *authn.Identity) *authn.Error {
 
 func (p *hasScope) String() string { return "HasScope(" + strings.Join(p.scopes, " ") + ")" }
 
-// isScope reports whether s is a scope-token: 1*( %x21 / %x23-5B / %x5D-7E ).
-func isScope(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c == '"' || c == '\\' || c > '~' {
-			return false
-		}
-	}
-	return s != ""
-}
-
 // ViaScheme lets in who came by one of the named schemes. Not(ViaScheme("basic"))
 // lets in who came by another one, and nobody who is anonymous.
 func ViaScheme(names ...string) Permission {
@@ -104,7 +94,7 @@ func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ")
 //
 //	authz.ScopeGrants("notes:admin", authz.HasPerm("notes.delete_note"))
 func ScopeGrants(scope string, p Permission) Permission {
-	if !isScope(scope) {
+	if !authn.IsScope(scope) {
 		panic("authz: " + strconv.Quote(scope) + " is no scope (RFC 6749 section 3.3)")
 	}
 	p = checked("ScopeGrants", []Permission{p})[0]

@@ -1,11 +1,20 @@
-// Package audit calls the functions that an application gives to schemes in their
-// options: observers and hooks. A panic in one of them ends neither the request nor the
-// process, and its text, which may hold a secret, reaches no log and no client.
+// Package audit defines the audit events of all schemes and calls the functions that an
+// application gives to schemes in their options.
 //
-// Schemes of your own use it like those of this module: Notify for an Observe option, Call
-// for a hook that returns a value and an error.
+// An application creates one [Notifier] and gives it to every scheme:
 //
-// The package imports only the standard library.
+//	events, err := audit.New(func(ctx context.Context, e audit.Event) {
+//		slog.InfoContext(ctx, "audit", "event", e)
+//	}, &audit.Options{Keys: ring})
+//	tokens, err := knox.New(db, &knox.Options{Audit: events})
+//
+// A scheme calls [Notifier.Notify] after something happened, and [Call] for a hook that
+// returns a value and an error. A panic in one of the application's functions ends neither the
+// request nor the process, and its text, which may hold a secret, reaches no log and no client.
+//
+// Events are delivered on the caller's goroutine, so the function must not block: write to a
+// channel or a buffer. No field of an event holds a credential, a password or a name that was
+// typed at a failed login.
 package audit
 
 import (
@@ -16,10 +25,12 @@ import (
 	"runtime/debug"
 )
 
-// Notify passes an event to observe, on the caller's goroutine. A nil observe is not
-// called. If it panics, Notify logs the type of the panic's value at Error, with the name
+// Notify passes an event of any type to observe, on the caller's goroutine. A nil observe is
+// not called. If it panics, Notify logs the type of the panic's value at Error, with the name
 // of the scheme, and returns: the event is about something that has happened already, so
 // the answer to the client stays as it is. A nil log is slog.Default().
+//
+// Use it for observers of other things than audit events; for those, use a [Notifier].
 func Notify[E any](ctx context.Context, log *slog.Logger, scheme string, observe func(context.Context, E), e E) {
 	if observe == nil {
 		return
@@ -51,7 +62,7 @@ func Call[T any](name string, hook func() (T, error)) (v T, err error) {
 	return hook()
 }
 
-// typeOf is all that is told of a panic: the text may hold a secret.
+// typeOf is all that is reported of a panic: the text may hold a secret.
 func typeOf(v any) string { return fmt.Sprintf("panic of type %T", v) }
 
 // panicked is a panic in a hook.
@@ -62,7 +73,7 @@ type panicked struct {
 
 func (p *panicked) Error() string { return "audit: " + p.hook + ": " + p.what }
 
-// StatusCode is 500: the program is at fault, and asking again does not help.
+// StatusCode is 500: the program is at fault, and another attempt does not help.
 func (*panicked) StatusCode() int { return http.StatusInternalServerError }
 
 // LogValue adds the stack, which holds no values.

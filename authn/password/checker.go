@@ -293,8 +293,4 @@ func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error
 	return l, nil
 }
 
-var errTooLong = fieldError("password", "Ensure this field has no more than 1024 characters.")
-
-func fieldError(field, message string) *authn.Error {
-	return &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{{Name: field, Value: []string{message}}}}
-}
+var errTooLong = authn.FieldError("password", "Ensure this field has no more than 1024 characters.")

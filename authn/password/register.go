@@ -57,7 +57,7 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 		refused = storage.CheckID("name", name)
 	}
 	if refused != nil {
-		return storage.User{}, fieldError("username", refused.Error())
+		return storage.User{}, authn.FieldError("username", refused.Error())
 	}
 	u := storage.User{ID: n.ID, Name: name, Email: n.Email, Active: true, Roles: n.Roles, Created: c.opts.Clock().UTC()}
 	if u.ID == "" {
@@ -65,7 +65,7 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	}
 	u.ID = storage.SubjectIn(storage.SpaceOf(c.store), u.ID)
 	if strings.IndexByte(u.Email, 0) >= 0 || !utf8.ValidString(u.Email) {
-		return storage.User{}, fieldError("email", "Enter a valid email address.")
+		return storage.User{}, authn.FieldError("email", "Enter a valid email address.")
 	}
 	if err := u.Check(); err != nil {
 		return storage.User{}, err
@@ -134,7 +134,7 @@ var errTaken = NameTaken()
 // and what an application answers that inserts accounts itself where its statement
 // meets its unique index.
 func NameTaken() *authn.Error {
-	return fieldError("username", "A user with that username already exists.")
+	return authn.FieldError("username", "A user with that username already exists.")
 }
 
 // policy checks a new password in the form that is hashed.
@@ -143,18 +143,18 @@ func (c *Checker) policy(ctx context.Context, u storage.User, password string) e
 	case c.longest(password) > MaxLength:
 		return errTooLong
 	case len(password) > c.hasher.format.maxLength():
-		return fieldError("password", fmt.Sprintf("Ensure this field has no more than %d bytes.", c.hasher.format.maxLength()))
+		return authn.FieldError("password", fmt.Sprintf("Ensure this field has no more than %d bytes.", c.hasher.format.maxLength()))
 	case !utf8.ValidString(password):
-		return fieldError("password", "Not a valid string.")
+		return authn.FieldError("password", "Not a valid string.")
 	case strings.IndexByte(password, 0) >= 0:
-		return fieldError("password", "Null characters are not allowed.")
+		return authn.FieldError("password", "Null characters are not allowed.")
 	case utf8.RuneCountInString(password) < c.opts.MinLength:
-		return fieldError("password", fmt.Sprintf("This password is too short. It must contain at least %d characters.", c.opts.MinLength))
+		return authn.FieldError("password", fmt.Sprintf("This password is too short. It must contain at least %d characters.", c.opts.MinLength))
 	case c.opts.InsecureAllowCommon:
 	case isCommon(password):
-		return fieldError("password", "This password is too common.")
+		return authn.FieldError("password", "This password is too common.")
 	case c.isAbout(u, password):
-		return fieldError("password", "This password is too similar to your name, your email address or the name of this service.")
+		return authn.FieldError("password", "This password is too similar to your name, your email address or the name of this service.")
 	}
 	if c.opts.Validate == nil {
 		return nil
@@ -165,7 +165,7 @@ func (c *Checker) policy(ctx context.Context, u storage.User, password string) e
 
 // Refused is what Options.Validate returns for a password that it refuses: a 400
 // with a message for the user.
-func Refused(message string) *authn.Error { return fieldError("password", message) }
+func Refused(message string) *authn.Error { return authn.FieldError("password", message) }
 
 // SetPassword gives an account a new password, for an administrator. Every
 // credential of the account ends with it. Errors are those of the policy, as in
@@ -242,7 +242,7 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 	return login, nil
 }
 
-var errOld = fieldError("old_password", "Your old password was entered incorrectly. Please enter it again.")
+var errOld = authn.FieldError("old_password", "Your old password was entered incorrectly. Please enter it again.")
 
 // NewHash checks a new password against the policy, as Register does, and hashes it:
 // for an application that inserts its accounts itself. u is what Options.Validate

@@ -22,7 +22,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -94,31 +94,13 @@ type Options struct {
 	Queue int
 	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
 	Timeout time.Duration
-	// Observe is told what happened, on the goroutine where it did.
-	Observe func(context.Context, Event)
+	// Audit receives recovery.sent, recovery.failed and password.changed. Requests for unknown
+	// addresses are no events.
+	Audit *audit.Notifier
 	// Logger is told what could not be sent; nil is slog.Default().
 	Logger *slog.Logger
 	// Clock is time.Now where nil.
 	Clock func() time.Time
-}
-
-// EventKind is what happened.
-type EventKind string
-
-const (
-	// Sent: a message went out.
-	Sent EventKind = "sent"
-	// Failed: one could not be made or sent.
-	Failed EventKind = "failed"
-	// Done: a password was set by a token.
-	Done EventKind = "reset"
-)
-
-// Event is something that happened; it holds no secret. Requests for addresses that
-// nobody has are not told.
-type Event struct {
-	Kind    EventKind
-	Subject string
 }
 
 // Recovery resets passwords. It is safe for concurrent use.
@@ -192,7 +174,10 @@ func checkPage(page string, insecure bool) error {
 }
 
 // Pattern is a regular expression for secret scanners (RE2 syntax).
-func (r *Recovery) Pattern() string { return tokentext.Pattern(Prefix) }
+func (r *Recovery) Pattern() string { return format.Pattern() }
+
+// format is that of the tokens in links.
+var format = credential.MustFormat(Prefix)
 
 // Checker returns pw such that a login ends the account's outstanding token: who knows the
 // password needs no link, and an old message in a mailbox is worth nothing. Give it to the
@@ -215,13 +200,6 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 	return login, nil
 }
 
-func (r *Recovery) tell(ctx context.Context, e Event) {
-	audit.Notify(ctx, r.opts.Logger, "recovery", r.opts.Observe, e)
-}
-
-func (r *Recovery) logger() *slog.Logger {
-	if r.opts.Logger != nil {
-		return r.opts.Logger
-	}
-	return slog.Default()
+func (r *Recovery) notify(ctx context.Context, kind audit.Kind, subject string) {
+	r.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: "recovery", Subject: subject})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/recovery"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
@@ -142,7 +143,7 @@ type world struct {
 	now       atomic.Int64 // seconds
 	mu        sync.Mutex
 	messages  []recovery.Message
-	events    []recovery.Event
+	events    []string
 	log       bytes.Buffer
 	refuse    error // what Deliver answers
 	panics    string
@@ -176,11 +177,11 @@ func (w *world) recovery(o *recovery.Options) *recovery.Recovery {
 	w.t.Helper()
 	o.Clock = func() time.Time { return time.Unix(w.now.Load(), 0) }
 	o.Logger = slog.New(slog.NewTextHandler(&w.log, nil))
-	o.Observe = func(_ context.Context, e recovery.Event) {
+	o.Audit = audit.To(func(_ context.Context, e audit.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.events = append(w.events, e)
-	}
+		w.events = append(w.events, string(e.Kind)+" "+e.Subject)
+	})
 	r, err := recovery.New(w.s, w.passwords, page, w.s.UserByName, func(_ context.Context, m recovery.Message) error {
 		if w.panics != "" {
 			panic(w.panics + m.Link)
@@ -266,7 +267,7 @@ func TestReset(t *testing.T) {
 		if w.logsIn("wonderland-1") || !w.logsIn("looking-glass-2") {
 			t.Error("the password is not the new one")
 		}
-		if got := fmt.Sprint(w.events); got != "[{sent id-alice} {reset id-alice}]" {
+		if got := fmt.Sprint(w.events); got != "[recovery.sent id-alice password.changed id-alice]" {
 			t.Errorf("events %s", got)
 		}
 		t.Run("attack_205_reuse", func(t *testing.T) {
@@ -532,7 +533,7 @@ func TestFaults(t *testing.T) {
 	w.panics = "secret"
 	post(w.Request(), `{"address":"alice"}`)
 	w.Drain(w.t.Context())
-	if got := fmt.Sprint(w.events); got != "[{sent id-alice} {failed } {failed id-alice} {failed id-alice}]" {
+	if got := fmt.Sprint(w.events); got != "[recovery.sent id-alice recovery.failed  recovery.failed id-alice recovery.failed id-alice]" {
 		t.Errorf("events %s", got)
 	}
 	if text := w.log.String(); strings.Count(text, "level=ERROR") != 3 || !strings.Contains(text, "no mail server") || strings.Contains(text, "vpr_") || strings.Contains(text, "secret") {

@@ -1,9 +1,9 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/loginform"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -30,21 +30,18 @@ func (r *Recovery) Request() http.Handler {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
-		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(map[string]string{"detail": "If there is an account of that address, a message is on its way."})
+		login.Answer(w, map[string]string{"detail": "If there is an account of that address, a message is on its way."})
 	})
 }
 
 func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
-	v, err := loginform.Read(w, req, loginform.Field{Name: "address", Trim: true})
+	v, err := login.Read(w, req, login.Field{Name: "address", Trim: true})
 	if err != nil {
 		return err
 	}
 	address := v[0]
 	if len(address) > maxAddress {
-		return fieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
+		return authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
 	}
 	if r.opts.Limiter != nil {
 		// Counted as it was typed, but for its letters' case: what it means is not looked up.
@@ -109,8 +106,8 @@ func (r *Recovery) work(ctx context.Context, address string) {
 }
 
 func (r *Recovery) failed(ctx context.Context, subject string, err error) {
-	r.logger().LogAttrs(ctx, slog.LevelError, "a message to reset a password was not sent", slog.String("subject", subject), slog.Any("error", err))
-	r.tell(ctx, Event{Failed, subject})
+	cmp.Or(r.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelError, "recovery message not sent", slog.String("subject", subject), slog.Any("error", err))
+	r.notify(ctx, audit.RecoveryFailed, subject)
 }
 
 // send makes a token for the account, in place of an earlier one, and delivers it. A
@@ -120,9 +117,7 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	if !u.Active || u.Password == "" || strings.HasPrefix(string(u.Password), "!") {
 		return nil
 	}
-	var body [tokentext.Size]byte
-	_, _ = rand.Read(body[:]) // never fails; see crypto/rand
-	text := tokentext.Encode(Prefix, body)
+	text, _ := format.New(rand.Reader) // never fails; see crypto/rand
 	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
 	t := storage.OneTime{
 		Digest: storage.DigestOf(text), Purpose: purpose, Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
@@ -138,13 +133,9 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	if err := r.deliver(ctx, Message{User: u, Link: r.page + "#token=" + text, Token: text, Expires: t.Expires}); err != nil {
 		return err
 	}
-	r.tell(ctx, Event{Sent, u.ID})
+	r.notify(ctx, audit.RecoverySent, u.ID)
 	return nil
 }
 
 // boundTo binds a token to the address that it is sent to.
 func boundTo(text, email string) storage.Digest { return storage.DigestOf(text + "\x00" + email) }
-
-func fieldError(field, message string) *authn.Error {
-	return &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{{Name: field, Value: []string{message}}}}
-}

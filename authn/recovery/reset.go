@@ -6,22 +6,21 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/loginform"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // errInvalid is the answer to every token that is not good.
-var errInvalid = fieldError("token", "This link is not valid any more. Ask for another one.")
+var errInvalid = authn.FieldError("token", "This link is not valid any more. Ask for another one.")
 
 // Why a token is not good, for the log.
 var (
-	errShape    = errors.New("not of a token's shape")
-	errPurpose  = errors.New("a token for something else")
-	errExpired  = errors.New("expired")
-	errDisabled = errors.New("account disabled")
-	errEpoch    = errors.New("made under an earlier epoch of the account")
-	errAddress  = errors.New("the account's address is another by now")
+	errShape   = errors.New("not of a token's shape")
+	errPurpose = errors.New("a token for something else")
+	errExpired = errors.New("expired")
+	errAddress = errors.New("the account's address is another by now")
 )
 
 // Reset returns the endpoint that sets a password: POST of {"token", "password"}, as JSON
@@ -33,10 +32,10 @@ var (
 // Mount it outside the chain.
 func (r *Recovery) Reset() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		v, err := loginform.Read(w, req, loginform.Field{Name: "token", Trim: true}, loginform.Password)
+		v, err := login.Read(w, req, login.Field{Name: "token", Trim: true}, login.Password)
 		var subject string
 		if err == nil {
-			subject, err = r.reset(req.Context(), v[0], v[1])
+			subject, err = r.reset(audit.Context(req), v[0], v[1])
 		}
 		if err != nil {
 			authn.Respond(w, req, authn.Undecided(err))
@@ -88,13 +87,13 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 	if err != nil {
 		return "", err
 	}
-	r.tell(ctx, Event{Done, u.ID})
+	r.notify(ctx, audit.PasswordChanged, u.ID)
 	return u.ID, nil
 }
 
 // check returns a token that is good now.
 func (r *Recovery) check(ctx context.Context, token string) (storage.OneTime, storage.User, error) {
-	if !tokentext.Valid(Prefix, token) {
+	if !format.Valid(token) {
 		return storage.OneTime{}, storage.User{}, errInvalid.With(errShape)
 	}
 	t, u, err := r.store.OneTimeByDigest(ctx, storage.DigestOf(token))
@@ -107,9 +106,9 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTime, st
 	case t.Expired(r.opts.Clock()):
 		err = errExpired
 	case !u.Active:
-		err = errDisabled
+		err = credential.ErrDisabled
 	case u.Epoch != t.Epoch:
-		err = errEpoch
+		err = credential.ErrEpoch
 	case boundTo(token, u.Email) != t.Bound:
 		err = errAddress
 	}

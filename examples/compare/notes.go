@@ -142,17 +142,13 @@ func readText(w http.ResponseWriter, r *http.Request) (string, error) {
 	}
 	switch {
 	case text == nil:
-		return "", fieldError("text", "This field is required.")
+		return "", authn.FieldError("text", "This field is required.")
 	case !utf8.ValidString(*text):
-		return "", fieldError("text", "This field is not UTF-8.")
+		return "", authn.FieldError("text", "This field is not UTF-8.")
 	case strings.TrimSpace(*text) == "":
-		return "", fieldError("text", "This field may not be blank.")
+		return "", authn.FieldError("text", "This field may not be blank.")
 	}
 	return *text, nil
-}
-
-func fieldError(field, message string) error {
-	return &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{{Name: field, Value: []string{message}}}}
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -29,25 +29,32 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/rotation", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
+	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/rotation", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
 	serverDeps = append([]string{"authn/throttle", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
+
+// toolkit is what every scheme may use: the public packages that somebody else's scheme is
+// built from too.
+var toolkit = []string{"authn", "authn/audit", "authn/login", "credential", "storage", "keys", "internal/elapsed", "internal/params"}
 
 // rules has a line for each package of the library; examples and commands are
 // free. A package without a line fails the test.
 var rules = []rule{
 	{"authn", []string{"internal/elapsed", "internal/params"}},
-	{"authn/audit", nil},
+	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
+	{"authn/login", []string{"authn", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"authn/authntest", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"authn/csrf", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"authn/cookie", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
 	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
-	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
-	{"authn/recovery", []string{"authn", "authn/audit", "authn/password", "authn/throttle", "storage", "internal/loginform", "internal/tokentext", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
+	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
+	{"authn/recovery", []string{"authn", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
 	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"django", []string{xcrypto, xsys}},
+	{"credential", []string{"authn", "storage", "keys", "internal/elapsed", "internal/params"}},
+	{"credential/rotation", []string{"storage"}},
 	{"keys", nil},
 	{"jose", []string{"keys", "internal/elapsed", "internal/flight", golangJWT}},
 	{"storage", nil},
@@ -58,10 +65,10 @@ var rules = []rule{
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
 	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
-	{"schemes/session", []string{"authn", "authn/audit", "authn/csrf", "keys", "storage", "internal/loginform", "internal/elapsed", "internal/tokentext", "internal/rotation", "github.com/gorilla/...", "internal/params"}},
-	{"schemes/remoteuser", []string{"authn", "authn/audit", "authn/csrf", "storage", "internal/elapsed", "internal/params"}},
-	{"schemes/basic", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
-	{"schemes/jwt", []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "internal/loginform", "internal/tokentext", "internal/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
+	{"schemes/session", append([]string{"authn/csrf", "credential/rotation", "github.com/gorilla/..."}, toolkit...)},
+	{"schemes/remoteuser", append([]string{"authn/csrf"}, toolkit...)},
+	{"schemes/basic", append([]string{"authn/csrf"}, toolkit...)},
+	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/internal/page", []string{"authn", "internal/bounded", "internal/elapsed", "internal/params"}},
@@ -71,17 +78,16 @@ var rules = []rule{
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/internal/syntax", nil},
 	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed", "internal/flight"}},
-	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
-	{"schemes/token", []string{"authn", "authn/audit", "storage", "keys", "internal/loginform", "internal/tokentext", "internal/elapsed", "internal/params"}},
-	{"schemes/knox", []string{"authn", "authn/audit", "storage", "internal/loginform", "internal/tokentext", "internal/elapsed", "internal/params"}},
+	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
+	{"schemes/token", toolkit},
+	{"schemes/knox", toolkit},
 	{"internal/comparison", []string{anything}},
-	{"internal/loginform", []string{"authn", "internal/elapsed", "internal/params"}},
-	{"internal/tokentext", nil},
+	{"internal/tokentext", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
 	{"internal/flight", nil},
 	{"internal/params", nil},
-	{"internal/rotation", []string{"storage"}},
+	{"internal/rotation", []string{"storage", "credential/rotation"}},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},

@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/schemes/session"
@@ -67,11 +68,11 @@ func newPages(t *testing.T, site *csrf.Site) *pages {
 		}
 	}
 	p := &pages{}
-	s, err := session.New(db, site, &session.Options{Observe: func(_ context.Context, e session.Event) {
+	s, err := session.New(db, site, &session.Options{Audit: audit.To(func(_ context.Context, e audit.Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.events = append(p.events, e.Kind.String())
-	}})
+		p.events = append(p.events, e.Reason)
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}

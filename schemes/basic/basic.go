@@ -17,6 +17,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/credential"
 )
 
 // Options change a Scheme; nil is fine.
@@ -48,12 +49,10 @@ func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 	if opts != nil {
 		site = opts.Site
 	}
-	for i := range len(realm) {
-		if c := realm[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return nil, fmt.Errorf("basic: realm %q holds a quote, a backslash or a control character", realm)
-		}
+	if err := credential.CheckRealm(realm); err != nil {
+		return nil, fmt.Errorf("basic: New: %w", err)
 	}
-	return &Scheme{pw: pw, challenge: `Basic realm="` + realm + `", charset="UTF-8"`, site: site}, nil
+	return &Scheme{pw: pw, challenge: credential.Challenge("Basic", realm) + `, charset="UTF-8"`, site: site}, nil
 }
 
 // Name returns "basic".

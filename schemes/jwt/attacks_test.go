@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -186,7 +187,7 @@ func TestRefreshAttacks(t *testing.T) {
 		if _, got := w.refreshes(t, three.Refresh); got != 401 {
 			t.Errorf("the newest: %d", got)
 		}
-		if last := w.events[len(w.events)-1]; last.Kind != jwt.Reused || last.Subject != "id-alice" || last.Family == "" {
+		if last := w.events[len(w.events)-1]; last.Kind != audit.RefreshReuse || last.Subject != "id-alice" || last.Family == "" {
 			t.Errorf("event %+v", last)
 		}
 	})

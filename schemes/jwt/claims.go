@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -37,7 +39,7 @@ var reserved = []string{
 
 // sign makes an access or sliding token.
 func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u storage.User, now, expires time.Time, until *time.Time) (string, error) {
-	id, err := s.random()
+	id, err := rotation.NewID(s.opts.Rand)
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +76,7 @@ func (s *Scheme) extend(ctx context.Context, text []byte, u storage.User) ([]byt
 	maps.DeleteFunc(more, func(name string, _ any) bool {
 		taken := slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 		if taken {
-			s.logger().LogAttrs(ctx, slog.LevelWarn, "a claim of the application has a reserved name", slog.String("claim", name))
+			cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "reserved claim left out", slog.String("scheme", s.Name()), slog.String("claim", name))
 		}
 		return taken
 	})

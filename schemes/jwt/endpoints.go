@@ -1,8 +1,8 @@
 package jwt
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -10,90 +10,58 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/loginform"
+	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // The fields that the endpoints read.
 var (
-	refreshField = loginform.Field{Name: "refresh", Trim: true}
-	tokenField   = loginform.Field{Name: "token", Trim: true}
-	nameField    = loginform.Field{Name: "name", Trim: true, Optional: true}
+	refreshField = login.Field{Name: "refresh", Trim: true}
+	tokenField   = login.Field{Name: "token", Trim: true}
+	nameField    = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDLen}
 )
 
-// Login returns the endpoint that exchanges a name and a password for a pair: POST
-// of {"username", "password"} and optionally the device's "name", answered with
-// {"access", "refresh"}. Like all endpoints of the scheme it looks at no other
-// credential; mount it outside the chain (authz.Mux.Bare).
+// Login returns the endpoint that exchanges a name and a password for a pair: POST of
+// {"username", "password"} and optionally the device's "name", answered with {"access",
+// "refresh"}. See login.Handler, and Options.Login for other names and further members. Like
+// all endpoints of the scheme it reads no other credential; mount it outside the chain
+// (authz.Mux.Bare). It panics without a password checker.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
-	if pw == nil {
-		panic("jwt: Login without a password checker")
-	}
-	return s.endpoint(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		login, name, err := s.login(w, r, pw)
-		if err != nil {
-			return nil, err
-		}
-		pair, err := s.Issue(r.Context(), login.Subject, login.Epoch, &Grant{Name: name})
-		if err != nil {
-			return nil, loginError(err)
-		}
-		for _, c := range login.Cookies {
-			http.SetCookie(w, c)
-		}
-		return pairBody{pair.Access, pair.Refresh}, nil
+	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
+		pair, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, &Grant{Name: more[0]})
+		return []authn.Member{{Name: "access", Value: pair.Access}, {Name: "refresh", Value: pair.Refresh}}, err
 	})
 }
 
-type pairBody struct {
-	Access  string `json:"access"`
-	Refresh string `json:"refresh"`
+func (s *Scheme) loginEndpoint(pw authn.PasswordChecker, begin login.Begin) http.Handler {
+	return login.Must(login.New(pw, begin, &login.Config{
+		Scheme: s.Name(), Options: s.opts.Login, Fields: []login.Field{nameField}, Endpoints: s.endpoints, Audit: s.opts.Audit, Logger: s.opts.Logger,
+	}))
 }
 
-func (s *Scheme) login(w http.ResponseWriter, r *http.Request, pw authn.PasswordChecker) (authn.Login, string, error) {
-	v, err := loginform.Read(w, r, loginform.Username, loginform.Password, nameField)
-	if err != nil {
-		return authn.Login{}, "", err
-	}
-	if v[2] != "" && storage.CheckID("name", v[2]) != nil {
-		return authn.Login{}, "", &authn.Error{Status: http.StatusBadRequest, Code: "invalid", Members: []authn.Member{
-			{Name: "name", Value: []string{"Ensure this field has no more than 255 bytes."}}}}
-	}
-	login, err := audit.Call("authn.PasswordChecker", func() (authn.Login, error) { return pw.CheckPassword(r, v[0], v[1]) })
-	return login, v[2], err
-}
-
-// loginError is what a login answers where Issue refuses: the account was disabled,
-// or its password changed, a moment ago.
-func loginError(err error) error {
-	if errors.Is(err, storage.ErrStale) {
-		return authn.InvalidLogin().With(err)
-	}
-	return err
-}
-
-// RefreshPair returns the endpoint that exchanges a refresh token: POST of
-// {"refresh"}, answered with {"access", "refresh"}. A client that lost the answer
-// sends the same request again within Options.Grace.
+// RefreshPair returns the endpoint that exchanges a refresh token: POST of {"refresh"}, answered
+// with {"access", "refresh"}. A client that lost the answer sends the same request again within
+// Options.Grace.
 func (s *Scheme) RefreshPair() http.Handler {
-	return s.endpoint(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := loginform.Read(w, r, refreshField)
+	type body struct {
+		Access  string `json:"access"`
+		Refresh string `json:"refresh"`
+	}
+	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
+		v, err := login.Read(w, r, refreshField)
 		if err != nil {
 			return nil, err
 		}
-		pair, _, err := s.refreshFrom(r.Context(), v[0], authn.SourceOf(s.opts.Proxies.ClientAddr(r)))
-		if err != nil {
-			return nil, err
-		}
-		return pairBody{pair.Access, pair.Refresh}, nil
+		pair, _, err := s.refreshFrom(audit.Context(r), v[0], authn.SourceOf(s.opts.Proxies.ClientAddr(r)))
+		return body{pair.Access, pair.Refresh}, err
 	})
 }
 
-// Verify returns the endpoint that tells whether a token, access or refresh, would be
-// accepted now: POST of {"token"}, answered with {} or 401.
+// Verify returns the endpoint that reports whether a token, access or refresh, would be accepted
+// now: POST of {"token"}, answered with {} or 401.
 func (s *Scheme) Verify() http.Handler {
-	return s.endpoint(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := loginform.Read(w, r, tokenField)
+	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
+		v, err := login.Read(w, r, tokenField)
 		if err != nil {
 			return nil, err
 		}
@@ -115,55 +83,40 @@ func (s *Scheme) check(r *http.Request, text string) error {
 	return err
 }
 
-// Blacklist returns the endpoint that ends a login by its refresh token: POST of
-// {"refresh"}, answered with {}. The family's refresh tokens and access tokens stop
-// working. Where that could not be written the answer is 503, never 200: the user is
-// not logged out. A token that has ended already gives 200 too.
+// Blacklist returns the endpoint that ends a login by its refresh token: POST of {"refresh"},
+// answered with {}. The family's refresh tokens and access tokens are revoked. If that could not
+// be written, the answer is 503: the user is not logged out. A token that was revoked before
+// gives 200 too.
 func (s *Scheme) Blacklist() http.Handler {
-	return s.endpoint(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := loginform.Read(w, r, refreshField)
+	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
+		v, err := login.Read(w, r, refreshField)
 		if err != nil {
 			return nil, err
 		}
-		return struct{}{}, s.notLoggedOut(r.Context(), s.Revoke(r.Context(), v[0]))
+		return struct{}{}, s.notLoggedOut(r.Context(), s.Revoke(audit.Context(r), v[0]))
 	})
 }
 
-// Logout returns the endpoint that ends the login of the request's access token: POST,
-// answered with 204. It reads the token itself, whatever chain it stands behind. A
-// 503 says that the user is not logged out.
+// Logout returns the endpoint that ends the login of the request's access token: POST, answered
+// with 204. It reads the token itself, whatever chain is in front of it. After a 503 the user is
+// not logged out.
 func (s *Scheme) Logout() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := error(nil)
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			err = authn.MethodNotAllowed(r.Method)
-		} else {
-			err = s.logout(r)
-		}
+	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
+		id, err := s.Authenticate(r)
 		if err != nil {
-			authn.Respond(w, r, s.bearer(err))
-			return
+			return err
 		}
-		w.WriteHeader(http.StatusNoContent)
+		a := id.Credential.(*Access)
+		if err := s.end(r, a); err != nil {
+			return s.notLoggedOut(r.Context(), err)
+		}
+		s.notify(audit.Context(r), audit.Logout, storage.Family{ID: a.Family, Subject: a.Subject, Epoch: a.Version})
+		return nil
 	})
 }
 
-func (s *Scheme) logout(r *http.Request) error {
-	id, err := s.Authenticate(r)
-	if err != nil {
-		return err
-	}
-	a := id.Credential.(*Access)
-	if err := s.end(r, a); err != nil {
-		return s.notLoggedOut(r.Context(), err)
-	}
-	s.tell(r.Context(), Event{LoggedOut, a.Subject, a.Family})
-	return nil
-}
-
-// end ends an access token's family. A sliding token's family has no row, and one that
-// was pruned has none any more: it is blocked for as long as the token is about.
+// end revokes an access token's family. A sliding token's family has no row, and one that was
+// pruned has none any more: it is blocked until the token expires.
 func (s *Scheme) end(r *http.Request, a *Access) error {
 	ctx := r.Context()
 	if a.Type != TypeSliding && a.Family != "" {
@@ -179,13 +132,14 @@ func (s *Scheme) end(r *http.Request, a *Access) error {
 	return s.store.Block(ctx, until.Add(2*s.opts.Leeway+time.Minute), a.keys.JTI, a.keys.SID)
 }
 
-// notLoggedOut says of a fault what it means for the user, and logs it.
+// notLoggedOut is the answer to a fault, which names its consequence for the user. It logs the
+// fault.
 func (s *Scheme) notLoggedOut(ctx context.Context, err error) error {
 	var refused *authn.Error
 	if err == nil || errors.As(err, &refused) || errors.Is(err, authn.ErrNoCredentials) {
 		return err
 	}
-	s.logger().LogAttrs(ctx, slog.LevelError, "a logout could not be written", slog.String("scheme", s.Name()), slog.Any("error", err))
+	cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelError, "logout failed", slog.String("scheme", s.Name()), slog.Any("error", err))
 	return &authn.Error{
 		Status: http.StatusServiceUnavailable, Code: "not_logged_out", RetryAfter: 5 * time.Second,
 		Detail: "Service temporarily unavailable: you are not logged out, try again later.",
@@ -193,7 +147,7 @@ func (s *Scheme) notLoggedOut(ctx context.Context, err error) error {
 }
 
 // JWKS returns the endpoint that publishes the public keys (RFC 7517), for
-// /.well-known/jwks.json. It may be kept for five minutes.
+// /.well-known/jwks.json. Clients may cache the answer for five minutes.
 func (s *Scheme) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -221,35 +175,4 @@ func (s *Scheme) JWKS() http.Handler {
 		h.Set("Cache-Control", "public, max-age=300")
 		_, _ = w.Write(set)
 	})
-}
-
-// endpoint answers with JSON that nobody keeps (RFC 6749 section 5.1), or with the
-// error.
-func (s *Scheme) endpoint(f func(http.ResponseWriter, *http.Request) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := f(w, r)
-		if err != nil {
-			authn.Respond(w, r, s.bearer(err))
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(body)
-	})
-}
-
-// bearer gives a 401 of this scheme's endpoints this scheme's challenge, never that
-// of another one of the chain.
-func (s *Scheme) bearer(err error) error {
-	if errors.Is(err, authn.ErrUnrecognized) {
-		err = s.invalid
-	} else if errors.Is(err, authn.ErrNoCredentials) {
-		err = authn.NotAuthenticated()
-	}
-	var e *authn.Error
-	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
-		return e.WithChallenge(s.Challenge(nil, e))
-	}
-	return authn.Undecided(err)
 }

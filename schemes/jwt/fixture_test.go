@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -67,7 +68,7 @@ type world struct {
 	store  store
 	ring   *jose.Ring
 	mu     sync.Mutex
-	events []jwt.Event
+	events []audit.Event
 }
 
 func newWorld(t testing.TB, opts jwt.Options) *world {
@@ -81,11 +82,11 @@ func over(t testing.TB, s store, c *clock, opts jwt.Options) *world {
 	w := &world{clock: c, store: s, ring: ringOf(t, jose.ES256)}
 	opts.Clock = c.Now
 	opts.Logger = slog.New(slog.DiscardHandler)
-	opts.Observe = func(_ context.Context, e jwt.Event) {
+	opts.Audit = audit.To(func(_ context.Context, e audit.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
-	}
+	})
 	must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"staff"}}))
 	var err error
 	w.Scheme, err = jwt.New(issuer, audience, w.ring, s, &opts)

@@ -6,47 +6,34 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Pair is an access token with the refresh token for the next pair. Printing it says
-// [redacted].
+// Pair is an access token with the refresh token for the next pair. It prints as "[redacted]";
+// an endpoint of your own names what it sends.
 type Pair struct {
+	credential.Redacted
+
 	Access, Refresh string
-	// AccessExpires and RefreshExpires are when they end.
+	// AccessExpires and RefreshExpires are when they expire.
 	AccessExpires, RefreshExpires time.Time
 }
 
-const redacted = "[redacted]"
-
-// String says [redacted].
-func (Pair) String() string { return redacted }
-
-// GoString says [redacted].
-func (Pair) GoString() string { return redacted }
-
-// LogValue says [redacted].
-func (Pair) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON says "[redacted]": an endpoint of your own names what it sends.
-func (Pair) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// sealedPair is a Pair as it is kept for a repetition.
+// sealedPair is a Pair as it is kept for a repeated request.
 type sealedPair struct {
 	Access, Refresh               string
 	AccessExpires, RefreshExpires time.Time
 }
 
-// Grant is what a new login may do.
+// Grant describes a new login.
 type Grant struct {
-	// Name is what the user calls the device; shown in List.
+	// Name is the user's name for the device; shown in List.
 	Name string
 	// Scopes limit the tokens; nil does not.
 	Scopes []string
@@ -54,45 +41,21 @@ type Grant struct {
 	AuthTime time.Time
 }
 
-// Issue begins a login of the subject and returns its first pair. epoch is the
-// subject's epoch as read before whatever entitles the caller was verified (as in
-// authn.Login). g may be nil.
+// Issue begins a login of subject and returns its first pair. g may be nil.
 //
-// storage.ErrStale: the subject is absent, disabled, or its epoch moved on.
-// storage.ErrInvalid: a scope or a name that can not be kept. An error of Rule or
-// Claims is passed on. Any other error means that the store, the keys, or the source
-// of random bytes failed.
+// Use Issue to create tokens in code; the login endpoint calls it for you. Read epoch before
+// you verify the password (see authn.Login.Epoch).
+//
+// It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
+// after epoch was read, and storage.ErrInvalid for a scope or a name that cannot be stored. An
+// error of Rule or Claims is passed on. Any other error is a failure of the store, the keys or
+// the source of random bytes.
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Grant) (Pair, error) {
-	if g == nil {
-		g = &Grant{}
-	}
-	u, _, err := s.store.UserStanding(ctx, subject, storage.BlockKeys{})
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return Pair{}, storage.ErrStale
-	case err != nil:
-		return Pair{}, err
-	case !u.Active || u.Epoch != epoch:
-		return Pair{}, storage.ErrStale
-	}
-	if err := s.rule(ctx, u); err != nil {
-		return Pair{}, err
-	}
-	id, err := s.random()
+	f, u, err := s.newFamily(ctx, subject, epoch, g)
 	if err != nil {
 		return Pair{}, err
 	}
-	now := s.opts.Clock().UTC()
-	f := storage.Family{
-		ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Name: g.Name, Epoch: epoch, AuthTime: g.AuthTime,
-		Created: now, Expires: now.Add(s.opts.AbsoluteTTL),
-	}
-	if f.AuthTime.IsZero() {
-		f.AuthTime = now
-	}
-	if err := f.Check(); err != nil {
-		return Pair{}, err
-	}
+	now := f.Created
 	pair, secret, err := s.mint(ctx, f, u, s.rotator.End(f, now))
 	if err != nil {
 		return Pair{}, err
@@ -100,20 +63,53 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 	if _, err := s.rotator.Begin(ctx, f, secret); err != nil {
 		return Pair{}, err
 	}
-	s.tell(ctx, Event{LoggedIn, subject, id})
-	s.surplus(ctx, subject, id)
+	s.notify(ctx, audit.TokenCreated, f)
+	s.surplus(ctx, subject, f.ID)
 	return pair, nil
 }
 
-// Refresh exchanges a refresh token for the next pair (RULES T3). repeated says that
-// it had been exchanged a moment ago, and the same pair was given again. A refusal is
-// an *authn.Error, of Rule and Claims or 401 for whatever else is wrong with the
-// token; with any other error the caller tries again with the same token.
+// newFamily returns the family of a new login, which is not stored, and the account. It rejects
+// an account that changed after epoch was read, and one that Options.Rule rejects.
+func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *Grant) (f storage.Family, u storage.User, err error) {
+	u, _, err = s.store.UserStanding(ctx, subject, storage.BlockKeys{})
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return f, u, storage.ErrStale
+	case err != nil:
+		return f, u, err
+	case credential.CheckAccount(u, epoch) != nil:
+		return f, u, storage.ErrStale
+	}
+	if err := s.rule(ctx, u); err != nil {
+		return f, u, err
+	}
+	id, err := rotation.NewID(s.opts.Rand)
+	if err != nil {
+		return f, u, err
+	}
+	if g == nil {
+		g = new(Grant)
+	}
+	now := s.opts.Clock().UTC()
+	f = storage.Family{
+		ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Name: g.Name, Epoch: epoch, AuthTime: g.AuthTime,
+		Created: now, Expires: now.Add(s.opts.AbsoluteTTL),
+	}
+	if f.AuthTime.IsZero() {
+		f.AuthTime = now
+	}
+	return f, u, f.Check()
+}
+
+// Refresh exchanges a refresh token for the next pair. repeated reports that the token had been
+// exchanged within Options.Grace, and that pair is the same pair again. A rejection is an
+// *authn.Error: that of Rule or Claims, or 401 for everything else that is wrong with the
+// token. After any other error the caller tries again with the same token.
 func (s *Scheme) Refresh(ctx context.Context, refresh string) (pair Pair, repeated bool, err error) {
 	return s.refreshFrom(ctx, refresh, "")
 }
 
-// refreshFrom is Refresh by a request from that source.
+// refreshFrom is Refresh in a request from that source.
 func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair Pair, repeated bool, err error) {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
@@ -127,42 +123,48 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 		if pair, secret, err = s.mint(ctx, st.Family, st.User, end); err != nil {
 			return nil, "", err
 		}
-		answer, err := json.Marshal(sealedPair(pair))
+		answer, err := json.Marshal(sealedPair{pair.Access, pair.Refresh, pair.AccessExpires, pair.RefreshExpires})
 		return answer, secret, err
 	})
-	e := Event{Refreshed, res.State.Family.Subject, res.State.Family.ID}
+	f := res.State.Family
 	if err != nil {
 		if errors.Is(err, rotation.ErrReused) {
-			e.Kind = Reused
-			s.tell(ctx, e)
+			e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
+			audit.LogReuse(ctx, s.opts.Logger, e)
+			s.opts.Audit.Notify(ctx, e)
 		}
 		return Pair{}, false, s.refusal(err)
 	}
+	kind := audit.RefreshSucceeded
 	if res.Repeated {
 		var first sealedPair
 		if err := json.Unmarshal(res.Answer, &first); err != nil {
 			return Pair{}, false, err
 		}
-		pair, e.Kind = Pair(first), Repeated
+		pair = Pair{Access: first.Access, Refresh: first.Refresh, AccessExpires: first.AccessExpires, RefreshExpires: first.RefreshExpires}
+		kind = audit.RefreshRepeated
 	}
-	s.tell(ctx, e)
+	s.notify(ctx, kind, f)
 	return pair, res.Repeated, nil
 }
 
-// refusal makes the one 401 of a refresh token of what rotation refuses.
+// notify reports what happened to a family.
+func (s *Scheme) notify(ctx context.Context, kind audit.Kind, f storage.Family) {
+	s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch})
+}
+
+// refusal answers everything that package rotation rejects with the same 401.
 func (s *Scheme) refusal(err error) error {
-	for _, known := range []error{rotation.ErrUnknown, rotation.ErrExpired, rotation.ErrEnded, rotation.ErrReused, rotation.ErrMismatch} {
-		if errors.Is(err, known) {
-			return s.invalid.With(err)
-		}
+	if rotation.IsRejection(err) {
+		return s.invalid.With(err)
 	}
 	return err
 }
 
-// Revoke ends the login that a refresh token belongs to, whether or not it was
-// exchanged already, with its access tokens. One that is unknown, expired or ended by
-// now is no error (RFC 7009 section 2.2); a text that is no refresh token is the 401
-// of Refresh. Any other error means that nothing was ended.
+// Revoke ends the login that a refresh token belongs to, with its access tokens, whether or not
+// the token was exchanged. An unknown, expired or revoked token is not an error (RFC 7009,
+// section 2.2); a text that is no refresh token is the 401 of Refresh. After any other error
+// nothing was revoked.
 func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
@@ -175,19 +177,19 @@ func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	if err != nil {
 		return s.refusal(err)
 	}
-	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // else it had ended before
-		s.tell(ctx, Event{LoggedOut, st.Family.Subject, st.Family.ID})
+	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // else it was over before
+		s.notify(ctx, audit.Logout, st.Family)
 	}
 	return nil
 }
 
-// List returns up to limit logins of the subject, the last first.
+// List returns up to limit logins of the subject, the last created first.
 func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
 	return s.store.ListFamilies(ctx, s.purpose, subject, limit)
 }
 
-// RevokeFamily ends one of the subject's logins by its ID. storage.ErrNotFound: it has
-// no such login, or not any longer.
+// RevokeFamily ends one of the subject's logins by its ID. It returns storage.ErrNotFound if
+// the subject has no such login.
 func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
 	const many = 10_000
 	list, err := s.List(ctx, subject, many)
@@ -199,17 +201,11 @@ func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
 			if err := s.rotator.EndFamily(ctx, id); err != nil {
 				return err
 			}
-			s.tell(ctx, Event{LoggedOut, subject, id})
+			s.notify(ctx, audit.TokenRevoked, f)
 			return nil
 		}
 	}
 	return storage.ErrNotFound
-}
-
-// purposeOf tells an issuer's families from others' in one store.
-func purposeOf(issuer string) string {
-	key := storage.BlockKeyOf("purpose", issuer, "jwt")
-	return "jwt " + base64.RawURLEncoding.EncodeToString(key[:15])
 }
 
 func (s *Scheme) rule(ctx context.Context, u storage.User) error {
@@ -220,18 +216,9 @@ func (s *Scheme) rule(ctx context.Context, u storage.User) error {
 	return err
 }
 
-// random returns 128 random bits as text.
-func (s *Scheme) random() (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(s.opts.Rand, b[:]); err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
-}
-
-// mint makes a pair of a family. secret is what the store knows the refresh token by.
+// mint creates a pair of a family. secret is what the store knows the refresh token by.
 func (s *Scheme) mint(ctx context.Context, f storage.Family, u storage.User, end time.Time) (pair Pair, secret string, err error) {
-	now := s.opts.Clock().UTC().Round(0) // as a repetition of the pair reads it
+	now := s.opts.Clock().UTC().Round(0) // as a repeated request reads it
 	pair.RefreshExpires = end.UTC().Round(0)
 	pair.AccessExpires = now.Add(s.opts.AccessTTL)
 	if pair.AccessExpires.After(f.Expires) {
@@ -240,13 +227,13 @@ func (s *Scheme) mint(ctx context.Context, f storage.Family, u storage.User, end
 	if pair.Access, err = s.sign(ctx, TypeAccess, f, u, now, pair.AccessExpires, nil); err != nil {
 		return Pair{}, "", err
 	}
-	var body [tokentext.Size]byte
+	if !s.opts.SignedRefresh {
+		pair.Refresh, err = s.format.New(s.opts.Rand)
+		return pair, pair.Refresh, err
+	}
+	var body [credential.Size]byte
 	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
 		return Pair{}, "", err
-	}
-	if !s.opts.SignedRefresh {
-		pair.Refresh = tokentext.Encode(s.opts.Prefix, body)
-		return pair, pair.Refresh, nil
 	}
 	secret = base64.RawURLEncoding.EncodeToString(body[:])
 	claims, err := json.Marshal(refreshClaims{s.issuer, s.issuer, f.Subject, secret, f.ID, now.Unix(), end.Unix()})
@@ -275,7 +262,7 @@ type refreshClaims struct {
 func (s *Scheme) use(ctx context.Context, text string) (rotation.Use, error) {
 	use := rotation.Use{Secret: text, Purpose: s.purpose}
 	if !s.opts.SignedRefresh {
-		if !tokentext.Valid(s.opts.Prefix, text) {
+		if !s.format.Valid(text) {
 			return use, s.invalid.With(errNoRefresh)
 		}
 		return use, nil

@@ -1,15 +1,14 @@
-// Package jwt is token authentication by JSON Web Tokens, as djangorestframework-
-// simplejwt does it: a short-lived access token that is verified by its signature,
-// and a refresh token that is exchanged for the next pair.
+// Package jwt implements token authentication by JSON Web Tokens, as djangorestframework-
+// simplejwt does: a short-lived access token that is verified by its signature, and a refresh
+// token that is exchanged for the next pair.
 //
-// Use it where other services verify the tokens too, or where a request should not
-// wait for a database. Where neither holds, package knox is simpler and ends a token
-// at once.
+// Use it if other services verify the tokens too, or if a request should not wait for a
+// database. Otherwise package knox is simpler and revokes a token immediately.
 //
-// Access tokens are those of RFC 9068. Refresh tokens are opaque by default and kept
-// as digests. Each is used once; the rules of their families are RULES T2 and T3.
-// Access tokens carry their family and the subject's epoch, so that logout, a new
-// password and log-out-everywhere end them too where the store is asked.
+// Access tokens follow RFC 9068. Refresh tokens are opaque by default and stored as digests.
+// Each is used once; package credential/rotation describes their families, the grace period
+// and reuse detection. Access tokens carry their family and the subject's epoch, so logout, a
+// new password and "log out everywhere" revoke them too wherever the store is queried.
 package jwt
 
 import (
@@ -20,12 +19,11 @@ import (
 	"log/slog"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -94,8 +92,11 @@ type Options struct {
 	// User makes the application's own account of the record that came with a request;
 	// nil leaves *storage.User. Not asked where Stateless.
 	User func(context.Context, storage.User) (authn.User, error)
-	// Observe is told of logins, refreshes and ends. It must not block.
-	Observe func(context.Context, Event)
+	// Login changes the login endpoints, which read a field "name" too.
+	Login login.Options
+	// Audit receives token.created, token.revoked, token.evicted, logout, refresh.succeeded, refresh.repeated,
+	// refresh.reuse and the events of logins.
+	Audit *audit.Notifier
 	// Realm, CacheEntries and CacheBytes are those of VerifierOptions.
 	Realm                    string
 	CacheEntries, CacheBytes int
@@ -114,9 +115,12 @@ type Scheme struct {
 	keys    Keys
 	perms   storage.Permissions // nil: the store keeps none
 	opts    Options
+	format  credential.Format // of opaque refresh tokens
 	rotator *rotation.Rotator
 	refresh jose.Checks // of signed refresh tokens
 	purpose string      // of its families
+
+	endpoints login.Endpoints
 }
 
 // New returns a scheme. issuer and audience are "iss" and "aud" of its tokens: a URL
@@ -151,12 +155,16 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if audience == issuer && o.SignedRefresh {
 		return nil, errors.New("jwt: signed refresh tokens are for the issuer: the audience must be another")
 	}
-	if err := tokentext.CheckPrefix(o.Prefix); err != nil {
-		return nil, fmt.Errorf("jwt: %w", err)
-	}
-	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: purposeOf(issuer)}
+	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer)}
 	s.perms, _ = store.(storage.Permissions)
-	s.rotator, err = rotation.New(store, rotation.Options{
+	if err := o.Login.Check(nameField); err != nil {
+		return nil, fmt.Errorf("jwt: New: %w", err)
+	}
+	if s.format, err = credential.NewFormat(o.Prefix); err != nil {
+		return nil, fmt.Errorf("jwt: New: %w", err)
+	}
+	s.endpoints = login.Endpoints{Challenge: s.Challenge, Rejected: s.invalid}
+	s.rotator, err = rotation.New(store, &rotation.Options{
 		Grace: max(o.Grace, 0), Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Clock: o.Clock,
 		// The longest life of what was minted a moment ago, to a verifier whose clock is
 		// behind.
@@ -188,17 +196,12 @@ func defaults(o *Options) {
 	if o.MaxLogins == 0 {
 		o.MaxLogins = defaultMax
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }
 
 // Pattern returns a regular expression (RE2) that finds the scheme's opaque refresh
 // tokens in texts, for secret scanners.
-func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
+func (s *Scheme) Pattern() string { return s.format.Pattern() }
 
 // loaded is the standing of a token with its account, in one query.
 func (s *Scheme) loaded(ctx context.Context, k *known) error {
@@ -210,7 +213,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	case err != nil:
 		return err
 	case !u.Active:
-		return s.invalid.With(errDisabled)
+		return s.invalid.With(credential.ErrDisabled)
 	}
 	if err := s.stands(a, st); err != nil {
 		return err
@@ -252,7 +255,7 @@ func (s *Scheme) stands(a *Access, st storage.Standing) error {
 	case st.Blocked:
 		return s.invalid.With(errBlocked)
 	case st.Epoch != a.Version:
-		return s.invalid.With(errEpoch)
+		return s.invalid.With(credential.ErrEpoch)
 	}
 	return nil
 }
@@ -264,8 +267,3 @@ func (s *Scheme) used(ctx context.Context, a *Access) error {
 	}
 	return s.rotator.Used(ctx, a.Family, a.Issued.Add(time.Second), s.opts.Clock())
 }
-
-var (
-	errDisabled = errors.New("account disabled")
-	errEpoch    = errors.New("ended with an earlier epoch of the account")
-)

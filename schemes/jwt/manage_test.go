@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -112,7 +113,7 @@ func TestOneEventForOneLogout(t *testing.T) {
 	for range 2 {
 		must(t, w.Revoke(t.Context(), p.Refresh))
 	}
-	if n := len(w.events); n != 2 || w.events[1].Kind != jwt.LoggedOut {
+	if n := len(w.events); n != 2 || w.events[1].Kind != audit.Logout {
 		t.Errorf("%d events: %v", n, w.events)
 	}
 	p = w.issue(t)

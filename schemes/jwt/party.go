@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
@@ -192,15 +193,11 @@ func scopeList(c jose.Claims, name string) ([]string, error) {
 		list = []string{}
 	}
 	for _, s := range list {
-		if !isScope(s) {
+		if !authn.IsScope(s) {
 			return nil, claimError(name, errors.New("no list of scope tokens"))
 		}
 	}
 	return slices.Clip(list), nil
-}
-
-func isScope(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
 // audienceOf returns the accepted audience that the token names, or "".

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/loginform"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -17,26 +19,16 @@ import (
 // simpler for a client and worse against theft: a stolen one can be refreshed by the
 // thief, and nobody notices.
 
-// LoginSliding returns the endpoint that exchanges a name and a password for a
-// sliding token: POST of {"username", "password"}, answered with {"token"}. It panics
-// without Options.Sliding.
+// LoginSliding returns the endpoint that exchanges a name and a password for a sliding token:
+// POST of {"username", "password"}, answered with {"token"}. Otherwise it is like Login. It
+// panics without a password checker and without Options.Sliding.
 func (s *Scheme) LoginSliding(pw authn.PasswordChecker) http.Handler {
-	if pw == nil || !s.opts.Sliding {
-		panic("jwt: LoginSliding without a password checker or Options.Sliding")
+	if !s.opts.Sliding {
+		panic("jwt: LoginSliding without Options.Sliding")
 	}
-	return s.endpoint(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		login, _, err := s.login(w, r, pw)
-		if err != nil {
-			return nil, err
-		}
-		token, err := s.IssueSliding(r.Context(), login.Subject, login.Epoch, nil)
-		if err != nil {
-			return nil, loginError(err)
-		}
-		for _, c := range login.Cookies {
-			http.SetCookie(w, c)
-		}
-		return tokenBody{token}, nil
+	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
+		token, err := s.IssueSliding(audit.Context(r), l.Subject, l.Epoch, nil)
+		return []authn.Member{{Name: "token", Value: token}}, err
 	})
 }
 
@@ -44,44 +36,22 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
-// IssueSliding begins a login of the subject with a sliding token. Arguments and
-// errors are those of Issue.
+// IssueSliding begins a login of subject with a sliding token. Arguments and errors are those
+// of Issue.
 func (s *Scheme) IssueSliding(ctx context.Context, subject string, epoch int64, g *Grant) (string, error) {
-	if g == nil {
-		g = &Grant{}
-	}
-	u, st, err := s.store.UserStanding(ctx, subject, storage.BlockKeys{})
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return "", storage.ErrStale
-	case err != nil:
-		return "", err
-	case !u.Active || st.Epoch != epoch:
-		return "", storage.ErrStale
-	}
-	if err := s.rule(ctx, u); err != nil {
-		return "", err
-	}
-	id, err := s.random()
+	f, u, err := s.newFamily(ctx, subject, epoch, g)
 	if err != nil {
 		return "", err
 	}
-	now := s.opts.Clock().UTC()
-	f := storage.Family{ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Epoch: epoch, AuthTime: g.AuthTime}
-	if f.AuthTime.IsZero() {
-		f.AuthTime = now
-	}
-	if err := f.Check(); err != nil {
-		return "", err
-	}
+	now := f.Created
 	token, err := s.slide(ctx, f, u, now, now.Add(s.opts.RefreshTTL))
 	if err == nil {
-		s.tell(ctx, Event{LoggedIn, subject, id})
+		s.notify(ctx, audit.TokenCreated, f)
 	}
 	return token, err
 }
 
-// slide makes a sliding token, which does not outlive its own refreshing.
+// slide creates a sliding token, which expires at until at the latest.
 func (s *Scheme) slide(ctx context.Context, f storage.Family, u storage.User, now, until time.Time) (string, error) {
 	expires := now.Add(s.opts.AccessTTL)
 	if expires.After(until) {
@@ -90,24 +60,21 @@ func (s *Scheme) slide(ctx context.Context, f storage.Family, u storage.User, no
 	return s.sign(ctx, TypeSliding, f, u, now, expires, &until)
 }
 
-// RefreshSliding returns the endpoint that exchanges a sliding token for a fresh one:
-// POST of {"token"}, answered with {"token"}. It panics without Options.Sliding.
+// RefreshSliding returns the endpoint that exchanges a sliding token for a fresh one: POST of
+// {"token"}, answered with {"token"}. It panics without Options.Sliding.
 func (s *Scheme) RefreshSliding() http.Handler {
 	if !s.opts.Sliding {
 		panic("jwt: RefreshSliding without Options.Sliding")
 	}
 	checks := s.checks
 	checks.IgnoreExpiry = true // "refresh_exp" counts
-	return s.endpoint(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := loginform.Read(w, r, tokenField)
+	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
+		v, err := login.Read(w, r, tokenField)
 		if err != nil {
 			return nil, err
 		}
-		token, err := s.slideOn(r.Context(), v[0], checks)
-		if err != nil {
-			return nil, err
-		}
-		return tokenBody{token}, nil
+		token, err := s.slideOn(audit.Context(r), v[0], checks)
+		return tokenBody{token}, err
 	})
 }
 
@@ -138,7 +105,7 @@ func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (
 	case err != nil:
 		return "", err
 	case !u.Active:
-		return "", s.invalid.With(errDisabled)
+		return "", s.invalid.With(credential.ErrDisabled)
 	}
 	if err := s.stands(a, st); err != nil {
 		return "", err
@@ -149,7 +116,7 @@ func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (
 	f := storage.Family{ID: a.Family, Subject: a.Subject, Scopes: a.Scopes, Epoch: a.Version, AuthTime: a.AuthTime}
 	token, err := s.slide(ctx, f, u, now, a.RefreshUntil)
 	if err == nil {
-		s.tell(ctx, Event{Refreshed, a.Subject, a.Family})
+		s.notify(ctx, audit.RefreshSucceeded, f)
 	}
 	return token, err
 }

@@ -1,12 +1,14 @@
 package jwt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -20,8 +22,8 @@ const (
 	dropTimeout = 5 * time.Second
 )
 
-// surplus ends the oldest logins of a user, if there are more than Options.MaxLogins. It is no
-// reason to refuse the login with the ID keep: what fails is ended by a later one.
+// surplus revokes the oldest logins of a user, if there are more than Options.MaxLogins. A failure
+// does not reject the login with the ID keep: a later login tries again.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 	if s.opts.MaxLogins == NoLimit {
 		return
@@ -38,9 +40,9 @@ func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 		if err != nil {
 			break
 		}
-		s.tell(ctx, Event{Evicted, subject, f.ID})
+		s.notify(ctx, audit.TokenEvicted, f)
 	}
 	if err != nil {
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "old logins were not ended", slog.String("scheme", s.Name()), slog.String("subject", subject), slog.Any("error", err))
+		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "old logins not revoked", slog.String("scheme", s.Name()), slog.String("subject", subject), slog.Any("error", err))
 	}
 }

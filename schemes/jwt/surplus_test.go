@@ -38,7 +38,7 @@ func TestManyLogins(t *testing.T) {
 				w.clock.pass(time.Second)
 				all = append(all, w.issue(t))
 			}
-			if got := w.kinds(); got != "logged_in logged_in logged_in logged_in evicted logged_in evicted" {
+			if got := w.kinds(); got != "token.created token.created token.created token.created token.evicted token.created token.evicted" {
 				t.Errorf("events: %s", got)
 			}
 			for i, p := range all {
@@ -99,7 +99,7 @@ func TestSurplusStays(t *testing.T) {
 		epoch, err := w.store.SubjectEpoch(t.Context(), "id-alice")
 		must(t, err)
 		p, err := x.Issue(t.Context(), "id-alice", epoch, nil)
-		if err != nil || statusOf(x, p.Access) != 200 || !strings.Contains(log.String(), "old logins were not ended") {
+		if err != nil || statusOf(x, p.Access) != 200 || !strings.Contains(log.String(), "old logins not revoked") {
 			t.Errorf("%v; log: %s", err, &log)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
@@ -94,11 +95,11 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	switch {
-	case len(o.Types) == 0:
+	if len(o.Types) == 0 {
 		return nil, errors.New("jwt: no type is accepted")
-	case strings.ContainsAny(o.Realm, "\"\\") || strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' }):
-		return nil, fmt.Errorf("jwt: realm %q holds a quote, a backslash or a control character", o.Realm)
+	}
+	if err := credential.CheckRealm(o.Realm); err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
 	}
 	v := &Verifier{
 		issuer: issuer, keys: keys, opts: o, clock: clock,

@@ -1,6 +1,7 @@
 package knox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,28 +10,19 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-const (
-	// touchTimeout bounds the write of a use: a request does not wait for a store
-	// that is slow to write.
-	touchTimeout = time.Second
-	// touchPause is how long no use is written after one could not be.
-	touchPause = time.Second
-)
-
-// Authenticate looks for a token under the scheme's keywords. It takes one query,
-// and once in Options.MinInterval one conditional write that notes the use and
-// renews the token. Where that write fails the request goes on: the failure is
-// logged and observed, and nothing is written for the next second.
+// Authenticate looks for a token under the scheme's keywords. It takes one query, and once in
+// Options.MinInterval one conditional write of the token's use and renewal. If that write fails,
+// the request goes on: the failure is logged and reported, and nothing is written for the next
+// second.
 //
-// An unknown, revoked, expired or outdated token and a disabled account are
-// refused alike; the reason goes to the log (RULES C6). A token is expired when
-// the clock shows its expiry.
+// An unknown, revoked, expired or outdated token and a disabled account are rejected alike; the
+// reason goes to the log. A token is expired when the clock shows its expiry.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	text, err := s.text(r)
+	text, err := s.header.Read(r)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -48,33 +40,28 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 }
 
 // Presented implements authn.Keeper: over a store that gives leases (package cached), identities
-// are kept until the use of the token is to be noted again.
+// are kept until the use of the token is to be written again.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
-	for _, keyword := range s.opts.Keywords {
-		if text := authn.RawCredentials(r, keyword); tokentext.Fits(s.opts.Prefix, text) {
-			return text, false
-		}
-	}
-	return "", false
+	return s.header.Presented(r)
 }
 
-// identify is Authenticate without a note of the use.
+// identify is Authenticate without a write of the use.
 func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) (id authn.Identity, token *storage.Credential, lease storage.Lease, err error) {
 	t, u, err := s.store.CredentialByDigest(ctx, Purpose, d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return id, nil, nil, s.invalid.With(err)
+		return id, nil, nil, s.header.Reject(err)
 	case err != nil:
 		return id, nil, nil, err
 	case t.Purpose != Purpose: // a store that does not keep the purposes apart
-		return id, nil, nil, s.invalid.With(errors.New("issued by another scheme"))
-	case !u.Active:
-		return id, nil, nil, s.invalid.With(errors.New("account disabled"))
-	case t.Epoch != u.Epoch:
-		return id, nil, nil, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
-	case t.Expired(now):
-		s.tell(ctx, Event{Kind: Expired, Subject: t.Subject, TokenID: t.ID, Count: 1})
-		return id, nil, nil, s.invalid.With(errors.New("expired"))
+		return id, nil, nil, s.header.Reject(errors.New("issued by another scheme"))
+	}
+	if err := credential.CheckAccount(u, t.Epoch); err != nil {
+		return id, nil, nil, s.header.Reject(err)
+	}
+	if t.Expired(now) {
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.CredentialRejected, Reason: "expired", Scheme: s.Name(), Subject: t.Subject, Credential: t.ID, Epoch: t.Epoch})
+		return id, nil, nil, s.header.Reject(errors.New("expired"))
 	}
 	id = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
 	var account *storage.User
@@ -93,32 +80,13 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 	return id, &t, u.LeaseOf(s.store), nil
 }
 
-// text returns the token that the request carries.
-func (s *Scheme) text(r *http.Request) (string, error) {
-	for _, keyword := range s.opts.Keywords {
-		text, err := authn.Credentials(r, keyword, "token")
-		switch {
-		case err == authn.ErrNoCredentials:
-			continue
-		case err != nil:
-			return "", err
-		case tokentext.Valid(s.opts.Prefix, text):
-			return text, nil
-		case tokentext.HasPrefix(s.opts.Prefix, text):
-			return "", s.invalid.With(errors.New("malformed"))
-		}
-		return "", s.unrecognized
-	}
-	return "", authn.ErrNoCredentials
-}
-
-// touch notes the use of t, and renews it, where the last note is MinInterval old.
-// The store does it once however many ask, and only while the token is there and
-// not expired. What it writes, it writes into t too.
+// touch writes down the use of t, and renews it, if the last write is MinInterval old. Of
+// concurrent requests one writes, and only while the token exists and has not expired. What is
+// written is set in t too.
 func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time) {
-	used := stamp(now)
+	used := credential.Stamp(now)
 	before := used.Add(-s.opts.MinInterval)
-	if t.LastUsed.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
+	if t.LastUsed.After(before) {
 		return
 	}
 	var expires time.Time // zero: left as it is
@@ -131,31 +99,17 @@ func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time
 			expires = time.Time{}
 		}
 	}
-	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
-	defer cancel()
-	written, err := s.store.TouchCredential(bounded, Purpose, t.Digest, used, expires, before)
+	written, err := s.uses.Write(ctx, func(ctx context.Context) (bool, error) {
+		return s.store.TouchCredential(ctx, Purpose, t.Digest, used, expires, before)
+	})
 	switch {
-	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:
-		s.pause.Store(int64(s.elapsed.Now() + touchPause))
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a token could not be noted", slog.Any("error", err))
-		s.tell(ctx, Event{Kind: TouchFailed, Subject: t.Subject, TokenID: t.ID, Count: 1})
+		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "token use not recorded", slog.String("scheme", s.Name()), slog.Any("error", err))
+		s.notify(ctx, audit.UseUnrecorded, t)
 	case written:
 		t.LastUsed = used
 		if !expires.IsZero() {
 			t.Expires = expires
 		}
 	}
-}
-
-// stamp is a time as every store keeps it.
-func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-// logger is looked up at each use where it is the default one, which a program
-// may set after it made its scheme.
-func (s *Scheme) logger() *slog.Logger {
-	if s.opts.Logger != nil {
-		return s.opts.Logger
-	}
-	return slog.Default()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -124,7 +125,7 @@ func TestLogouts(t *testing.T) {
 		add(t, s, "alice")
 		add(t, s, "bob")
 		var j journal
-		x := scheme(t, s, &knox.Options{Observe: j.observe})
+		x := scheme(t, s, &knox.Options{Audit: audit.To(j.observe)})
 		bobs, _ := issue(t, x, "id-bob", knox.Token{})
 		for name, l := range map[string]struct {
 			h                http.Handler
@@ -161,7 +162,7 @@ func TestLogouts(t *testing.T) {
 			if w.Code != 204 || w.Body.Len() > 0 || refused(t, x, a) != l.self || refused(t, x, b) != l.others || refused(t, x, limited) != l.others || refused(t, x, bobs) {
 				t.Errorf("%s: %d %s", name, w.Code, w.Body)
 			}
-			if e := j.list[0]; e.Kind != knox.LoggedOut || e.Count != l.counted || e.Subject != "id-alice" {
+			if e := j.list[0]; e.Kind != audit.Logout || e.Count != l.counted || e.Subject != "id-alice" {
 				t.Errorf("%s: %+v", name, e)
 			}
 			want := 204
@@ -189,7 +190,7 @@ func TestEndpointFaults(t *testing.T) {
 		add(t, s, "alice")
 		counted := &counter{store: s}
 		var j journal
-		x := scheme(t, counted, &knox.Options{Observe: j.observe, Logger: quiet})
+		x := scheme(t, counted, &knox.Options{Audit: audit.To(j.observe), Logger: quiet})
 		good, rec := issue(t, x, "id-alice", knox.Token{})
 		other, _ := issue(t, x, "id-alice", knox.Token{})
 		j.take()
@@ -217,7 +218,7 @@ func TestEndpointFaults(t *testing.T) {
 					t.Errorf("%s down, %s: %d %v %s", what, name, w.Code, w.Header(), w.Body)
 				}
 			}
-			if got := strings.ReplaceAll(j.take(), "touch_failed", ""); strings.TrimSpace(got) != "" {
+			if got := strings.ReplaceAll(j.take(), "use.unrecorded", ""); strings.TrimSpace(got) != "" {
 				t.Errorf("%s down: events %s", what, got)
 			}
 		}

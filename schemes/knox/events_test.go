@@ -2,9 +2,12 @@ package knox_test
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -15,12 +18,13 @@ func TestEvents(t *testing.T) {
 	add(t, s, "alice")
 	var c clock
 	var j journal
-	x := scheme(t, s, &knox.Options{Clock: c.now, Limit: 2, EvictOldest: true, Observe: j.observe, Logger: quiet})
+	events := audit.To(j.observe)
+	x := scheme(t, s, &knox.Options{Clock: c.now, Limit: 2, EvictOldest: true, Audit: events, Logger: quiet})
 	issue(t, x, "id-alice", knox.Token{TTL: time.Minute})
 	issue(t, x, "id-alice", knox.Token{})
 	c.set(time.Second)
 	_, third := issue(t, x, "id-alice", knox.Token{})
-	if e := j.list[2]; e.Kind != knox.Evicted || e.Subject != "id-alice" || e.Count != 1 || e.TokenID == "" || e.TokenID == third.ID {
+	if e := j.list[2]; e.Kind != audit.TokenEvicted || e.Subject != "id-alice" || e.Count != 1 || e.Credential == "" || e.Credential == events.Credential(third.ID) {
 		t.Errorf("evicted: %+v", e)
 	}
 	want := func(what, kinds string) {
@@ -29,35 +33,44 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: events %q, want %q", what, got, kinds)
 		}
 	}
-	want("three tokens of two", "issued issued evicted issued")
+	want("three tokens of two", "token.created token.created token.evicted token.created")
 	must(t, x.Revoke(t.Context(), "id-alice", third.ID))
-	want("revoke", "revoked")
+	want("revoke", "token.revoked")
 	_ = x.Revoke(t.Context(), "id-alice", third.ID)
 	want("revoke nothing", "")
 	_, err := x.RevokeAll(t.Context(), "id-alice")
 	must(t, err)
-	if n := j.list[0].Count; n != 1 || j.list[0].TokenID != "" {
+	if n := j.list[0].Count; n != 1 || j.list[0].Credential != "" {
 		t.Errorf("revoke all: %+v", j.list[0])
 	}
-	want("revoke all", "revoked")
+	want("revoke all", "token.revoked")
 	_, err = x.RevokeAll(t.Context(), "id-alice")
 	must(t, err)
 	want("revoke all of none", "")
 	text, first := issue(t, x, "id-alice", knox.Token{TTL: time.Minute})
 	c.set(2 * time.Minute)
 	refused(t, x, text)
-	if e := j.list[1]; e.TokenID != first.ID || e.Subject != "id-alice" {
+	if e := j.list[1]; e.Credential != events.Credential(first.ID) || e.Reason != "expired" || e.Subject != "id-alice" {
 		t.Errorf("expired: %+v", e)
 	}
-	want("expired", "issued expired")
+	want("expired", "token.created credential.rejected")
 	do(x.Login(anyone{subject: "id-alice"}), post(login))
-	want("login", "logged_in")
+	want("login", "token.created login.succeeded")
 	s.writeErr = errors.New("read-only")
 	if do(x.Login(anyone{subject: "id-alice"}), post(login)).Code != 503 {
 		t.Error("a login that could not be written")
 	}
 	want("a login that could not be written", "")
-	if got := knox.EventKind(99).String(); got != "unknown" {
-		t.Error(got)
+	do(x.Login(refusing{}), post(login))
+	if e := j.list[0]; e.Subject != "" || e.Credential != "" || e.Reason != "invalid_credentials" {
+		t.Errorf("failed login: %+v", e)
 	}
+	want("failed login", "login.failed")
+}
+
+// refusing is a checker that knows nobody.
+type refusing struct{}
+
+func (refusing) CheckPassword(*http.Request, string, string) (authn.Login, error) {
+	return authn.Login{}, authn.InvalidLogin()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -105,10 +106,10 @@ func (c *clock) set(d time.Duration) { c.ns.Store(int64(d)) }
 // journal collects events.
 type journal struct {
 	mu   sync.Mutex
-	list []knox.Event
+	list []audit.Event
 }
 
-func (j *journal) observe(_ context.Context, e knox.Event) {
+func (j *journal) observe(_ context.Context, e audit.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.list = append(j.list, e)
@@ -120,7 +121,7 @@ func (j *journal) take() string {
 	defer j.mu.Unlock()
 	var kinds []string
 	for _, e := range j.list {
-		kinds = append(kinds, e.Kind.String())
+		kinds = append(kinds, string(e.Kind))
 	}
 	j.list = nil
 	return strings.Join(kinds, " ")

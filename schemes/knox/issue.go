@@ -2,82 +2,114 @@ package knox
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 const (
-	// attempts bounds how often a digest or an ID that is taken is drawn anew.
+	// attempts bounds how often a digest or an ID that is taken is drawn again.
 	attempts = 4
-	// idSize is the number of random bytes in a token's ID.
-	idSize = 16
 	// listMax is how many tokens List returns.
 	listMax = 1000
 )
 
-// Renewal says whether one token is renewed.
+// Renewal says whether a token is renewed.
 type Renewal uint8
 
 const (
-	// AsScheme renews the token where Options.Renew says so and it has an expiry.
+	// AsScheme renews the token if Options.Renew is set and the token has an expiry.
 	AsScheme Renewal = iota
-	// Renewed renews it whatever the scheme does.
+	// Renewed renews it whatever Options.Renew is.
 	Renewed
-	// Fixed leaves its expiry where it is.
+	// Fixed never moves its expiry.
 	Fixed
 )
 
-// Token is what a new token is to be. The zero value is what a login makes.
+// Token describes a new token. The zero value is what a login creates.
 type Token struct {
-	// Name is what the user calls the device or program, at most storage.MaxIDLen
-	// bytes; it may be "".
+	// Name is the user's name for the device or program, at most storage.MaxIDLen bytes; it may
+	// be "".
 	Name string
 	// TTL is how long it lives; 0 is the scheme's, NoExpiry for ever.
 	TTL time.Duration
-	// Scopes limit it; nil does not, an empty list allows nothing. A limited token
-	// has no roles and no permissions, and manages no credentials (RULES C4, C7).
+	// Scopes limit the token: nil does not, an empty list allows nothing. A limited token has
+	// no roles and no permissions, and manages no credentials.
 	Scopes []string
 	// Renewal of its expiry.
 	Renewal Renewal
 }
 
-// Issue makes a token and returns its text, which is told here and never again,
-// and its record. epoch is the subject's epoch as read before whatever entitles
-// the caller was verified (authn.Login.Epoch); for an administrator, see Current.
+// Issue creates a device token for subject and returns its text and record. The text cannot be
+// retrieved again.
 //
-// storage.ErrStale: the subject is absent, disabled, or its epoch moved on.
-// storage.ErrLimit: it has as many tokens as it may have. storage.ErrInvalid: t
-// asks for what can not be. Any other error means that the store, or the source
-// of random bytes, failed. No token was made then.
+// Use Issue to create tokens in code; the login endpoint calls it for you. Read epoch before
+// you verify the password (see authn.Login.Epoch); for an administrator, see Current.
+//
+// It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
+// after epoch was read; storage.ErrLimit if the user has too many tokens; storage.ErrInvalid
+// if t is not valid. Any other error is a failure of the store or of the source of random
+// bytes. No token was created then.
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token) (string, storage.Credential, error) {
-	return s.issue(ctx, subject, epoch, t, Issued)
+	rec, err := s.lifetime(t, credential.Stamp(s.opts.Clock()))
+	if err != nil {
+		return "", storage.Credential{}, err
+	}
+	rec.Purpose, rec.Subject, rec.Epoch, rec.Name, rec.Scopes = Purpose, subject, epoch, t.Name, t.Scopes
+	limit := storage.CredentialLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
+	for range attempts {
+		text, err := s.format.New(s.opts.Rand)
+		if err == nil {
+			rec.ID, err = credential.NewID(s.opts.Rand)
+		}
+		if err != nil {
+			return "", storage.Credential{}, fmt.Errorf("knox: Issue: %w", err)
+		}
+		rec.Digest = storage.DigestOf(text)
+		evicted, err := s.store.CreateCredential(ctx, rec, limit)
+		if errors.Is(err, storage.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return "", storage.Credential{}, err
+		}
+		for _, old := range evicted {
+			s.notify(ctx, audit.TokenEvicted, &old)
+		}
+		s.notify(ctx, audit.TokenCreated, &rec)
+		return text, rec, nil
+	}
+	return "", storage.Credential{}, fmt.Errorf("knox: Issue: no free ID after %d attempts: %w", attempts, storage.ErrConflict)
 }
 
-// Current returns the subject's epoch, for a caller that is entitled by itself,
-// such as an administrator's command.
+// notify reports what happened to a token.
+func (s *Scheme) notify(ctx context.Context, kind audit.Kind, t *storage.Credential) {
+	s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: t.Subject, Credential: t.ID, Epoch: t.Epoch})
+}
+
+// Current returns the subject's epoch, for a caller that needs no password, such as an
+// administrator's command.
 func (s *Scheme) Current(ctx context.Context, subject string) (int64, error) {
 	return s.store.SubjectEpoch(ctx, subject)
 }
 
-// Revoke ends the subject's token that has the ID. storage.ErrNotFound: it has
-// none (any more).
+// Revoke deletes the subject's token with that ID. It returns storage.ErrNotFound if the subject
+// has no such token.
 func (s *Scheme) Revoke(ctx context.Context, subject, id string) error {
-	return s.end(ctx, subject, id, Revoked)
+	return s.revoke(ctx, subject, id, audit.TokenRevoked)
 }
 
-// RevokeAll ends all tokens of the subject and returns how many there were.
+// RevokeAll deletes all tokens of the subject and returns how many there were.
 func (s *Scheme) RevokeAll(ctx context.Context, subject string) (int, error) {
-	return s.endAll(ctx, subject, "", Revoked)
+	return s.revokeAll(ctx, subject, "", audit.TokenRevoked)
 }
 
-// List returns the subject's tokens that are not expired, the last created first:
-// of its last 1000.
+// List returns the subject's tokens that have not expired, the last created first, out of its
+// last 1000.
 func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential, error) {
 	now := s.opts.Clock()
 	all, err := s.store.ListCredentials(ctx, Purpose, subject, listMax)
@@ -93,40 +125,7 @@ func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential
 	return live, nil
 }
 
-func (s *Scheme) issue(ctx context.Context, subject string, epoch int64, t Token, kind EventKind) (string, storage.Credential, error) {
-	rec, err := s.lifetime(t, stamp(s.opts.Clock()))
-	if err != nil {
-		return "", storage.Credential{}, err
-	}
-	rec.Purpose, rec.Subject, rec.Epoch, rec.Name, rec.Scopes = Purpose, subject, epoch, t.Name, t.Scopes
-	limit := storage.CredentialLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
-	for range attempts {
-		var random [tokentext.Size + idSize]byte
-		if _, err := io.ReadFull(s.opts.Rand, random[:]); err != nil {
-			return "", storage.Credential{}, fmt.Errorf("knox: no random bytes: %w", err)
-		}
-		text := tokentext.Encode(s.opts.Prefix, [tokentext.Size]byte(random[:]))
-		rec.Digest, rec.ID = storage.DigestOf(text), hex.EncodeToString(random[tokentext.Size:])
-		evicted, err := s.store.CreateCredential(ctx, rec, limit)
-		if errors.Is(err, storage.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return "", storage.Credential{}, err
-		}
-		for _, old := range evicted {
-			s.tell(ctx, Event{Kind: Evicted, Subject: subject, TokenID: old.ID, Count: 1})
-		}
-		s.tell(ctx, Event{Kind: kind, Subject: subject, TokenID: rec.ID, Count: 1})
-		if kind == LoggedIn && s.opts.Limit == 0 {
-			s.surplus(ctx, rec)
-		}
-		return text, rec, nil
-	}
-	return "", storage.Credential{}, fmt.Errorf("knox: no token after %d attempts: %w", attempts, storage.ErrConflict)
-}
-
-// lifetime returns a record with the times of a token that is made now.
+// lifetime returns a record with the times of a token that is created now.
 func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err error) {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("knox: %w: "+format, append([]any{storage.ErrInvalid}, args...)...)
@@ -141,44 +140,44 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err e
 	rec.Created = now
 	switch {
 	case t.Renewal > Fixed:
-		return rec, invalid("renewal %d", t.Renewal)
+		return rec, invalid("unknown Renewal %d", t.Renewal)
 	case ttl == NoExpiry && t.Renewal == Renewed:
-		return rec, invalid("a token that does not expire has nothing to renew")
+		return rec, invalid("Renewed needs a TTL that is not NoExpiry")
 	case ttl == NoExpiry:
 		return rec, nil
 	case ttl < time.Second:
-		return rec, invalid("a TTL of %s is below a second", ttl)
+		return rec, invalid("TTL %s out of range (at least 1s, or NoExpiry)", ttl)
 	}
 	rec.Expires = now.Add(ttl)
 	if t.Renewal == Fixed || t.Renewal == AsScheme && !s.opts.Renew {
 		return rec, nil
 	}
 	if ttl <= s.opts.MinInterval {
-		return rec, invalid("a renewed token's TTL of %s is not above MinInterval, %s", ttl, s.opts.MinInterval)
+		return rec, invalid("TTL %s of a renewed token out of range (above MinInterval, %s)", ttl, s.opts.MinInterval)
 	}
 	rec.TTL = ttl
 	if s.opts.MaxTTL != NoExpiry {
 		if ttl > s.opts.MaxTTL {
-			return rec, invalid("a renewed token's TTL of %s is above MaxTTL, %s", ttl, s.opts.MaxTTL)
+			return rec, invalid("TTL %s of a renewed token out of range (at most MaxTTL, %s)", ttl, s.opts.MaxTTL)
 		}
-		rec.Max = stamp(now.Add(s.opts.MaxTTL))
+		rec.Max = credential.Stamp(now.Add(s.opts.MaxTTL))
 	}
 	return rec, nil
 }
 
-// end deletes one token, and endAll all but keep.
-func (s *Scheme) end(ctx context.Context, subject, id string, kind EventKind) error {
+// revoke deletes one token, and revokeAll all but keep.
+func (s *Scheme) revoke(ctx context.Context, subject, id string, kind audit.Kind) error {
 	err := s.store.DeleteCredential(ctx, Purpose, subject, id)
 	if err == nil {
-		s.tell(ctx, Event{Kind: kind, Subject: subject, TokenID: id, Count: 1})
+		s.notify(ctx, kind, &storage.Credential{Subject: subject, ID: id})
 	}
 	return err
 }
 
-func (s *Scheme) endAll(ctx context.Context, subject, keep string, kind EventKind) (int, error) {
+func (s *Scheme) revokeAll(ctx context.Context, subject, keep string, kind audit.Kind) (int, error) {
 	n, err := s.store.DeleteCredentialsOf(ctx, Purpose, subject, keep)
 	if err == nil && n > 0 {
-		s.tell(ctx, Event{Kind: kind, Subject: subject, Count: n})
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: subject, Count: n})
 	}
 	return n, err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/token"
@@ -170,7 +171,7 @@ func TestNothingIsTold(t *testing.T) {
 	var j journal
 	var c clock
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	x := scheme(t, s, &knox.Options{Logger: logger, Observe: j.observe, Clock: c.now})
+	x := scheme(t, s, &knox.Options{Logger: logger, Audit: audit.To(j.observe), Clock: c.now})
 	good, rec := issue(t, x, "id-alice", knox.Token{})
 	ask := func(x *knox.Scheme, text string) {
 		id, err := x.Authenticate(with("Knox " + text))
@@ -182,7 +183,7 @@ func TestNothingIsTold(t *testing.T) {
 	ask(x, tampered(good))
 	ask(x, "junk-"+good)
 	ask(scheme(t, &counter{store: s, readErr: errors.New("down")}, &knox.Options{Logger: logger}), good)
-	ask(scheme(t, &counter{store: s, writeErr: errors.New("down")}, &knox.Options{Logger: logger, Observe: j.observe}), good)
+	ask(scheme(t, &counter{store: s, writeErr: errors.New("down")}, &knox.Options{Logger: logger, Audit: audit.To(j.observe)}), good)
 	c.set(11 * time.Hour)
 	ask(x, good)
 	_, err := s.BumpEpoch(t.Context(), "id-alice")

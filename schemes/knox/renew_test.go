@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -125,7 +126,7 @@ func TestUseIsBestEffort(t *testing.T) {
 		var j journal
 		var log strings.Builder
 		counted := &counter{store: s}
-		x := scheme(t, counted, &knox.Options{Clock: c.now, Renew: true, Observe: j.observe, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		x := scheme(t, counted, &knox.Options{Clock: c.now, Renew: true, Audit: audit.To(j.observe), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		text, rec := issue(t, x, "id-alice", knox.Token{})
 		j.take()
 		counted.writeErr = errors.New("read-only")
@@ -136,7 +137,7 @@ func TestUseIsBestEffort(t *testing.T) {
 					t.Errorf("%+v, %v", id, err)
 				}
 			}
-			if n, got := counted.touches.Load(), j.take(); n != 1 || got != "touch_failed" {
+			if n, got := counted.touches.Load(), j.take(); n != 1 || got != "use.unrecorded" {
 				t.Errorf("%d attempts, events %q", n, got)
 			}
 			if n := strings.Count(log.String(), "level=WARN"); n != 1 || strings.Contains(log.String(), text) || !strings.Contains(log.String(), "read-only") {
@@ -153,7 +154,7 @@ func TestUseIsBestEffort(t *testing.T) {
 			c.set(time.Hour)
 			counted.writeErr = context.Canceled
 			ctx, cancel := context.WithCancel(t.Context())
-			gone := scheme(t, goneAfterRead{counted, cancel}, &knox.Options{Clock: c.now, Observe: j.observe, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			gone := scheme(t, goneAfterRead{counted, cancel}, &knox.Options{Clock: c.now, Audit: audit.To(j.observe), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			before := log.Len()
 			if _, err := gone.Authenticate(with("Knox " + text).WithContext(ctx)); err != nil || j.take() != "" || log.Len() != before {
 				t.Errorf("%v, %s", err, log.String()[before:])

@@ -1,11 +1,13 @@
 package knox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -57,12 +59,12 @@ func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 		}
 	}
 	if err != nil {
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "old tokens were not removed", slog.String("scheme", s.Name()), slog.String("subject", made.Subject), slog.Any("error", err))
+		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "old tokens not revoked", slog.String("scheme", s.Name()), slog.String("subject", made.Subject), slog.Any("error", err))
 	}
 }
 
 func (s *Scheme) evict(ctx context.Context, subject, id string) error {
-	return s.end(ctx, subject, id, Evicted)
+	return s.revoke(ctx, subject, id, audit.TokenEvicted)
 }
 
 func (s *Scheme) drop(ctx context.Context, subject, id string) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -61,7 +62,7 @@ func TestManyLogins(t *testing.T) {
 			add(t, s, "alice")
 			fill(t, s, 1000, func(int) time.Time { return time.Time{} })
 			c, j := &clock{}, &journal{}
-			x := scheme(t, s, &knox.Options{Clock: c.now, Observe: j.observe})
+			x := scheme(t, s, &knox.Options{Clock: c.now, Audit: audit.To(j.observe)})
 			for i := range 3 {
 				c.set(time.Duration(i) * time.Second)
 				loggedIn(t, x, s)
@@ -72,7 +73,7 @@ func TestManyLogins(t *testing.T) {
 			}
 			evicted := 0
 			for _, e := range j.list {
-				if e.Kind == knox.Evicted {
+				if e.Kind == audit.TokenEvicted {
 					evicted++
 				}
 			}
@@ -135,7 +136,7 @@ func TestSurplusStays(t *testing.T) {
 		add(t, s, "alice")
 		var log bytes.Buffer
 		loggedIn(t, scheme(t, unlisted{s}, &knox.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}), s)
-		if len(held(t, s)) != 1 || !strings.Contains(log.String(), "old tokens were not removed") {
+		if len(held(t, s)) != 1 || !strings.Contains(log.String(), "old tokens not revoked") {
 			t.Errorf("log: %s", &log)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -17,8 +18,7 @@ var (
 	errInvalid = authn.AuthenticationFailed("Invalid remote user.")
 	errSeveral = authn.BadRequest("The request has more than one header of the remote user.")
 
-	errUnknown  = errors.New("unknown account")
-	errDisabled = errors.New("account disabled")
+	errUnknown = errors.New("unknown account")
 )
 
 // Authenticate reads the header. It takes one query, and one more statement where an
@@ -37,7 +37,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, authn.ErrNoCredentials
 	}
 	if !s.trusts(r) {
-		s.tell(r.Context(), Event{Kind: Untrusted})
+		s.opts.Audit.Notify(audit.Context(r), audit.Event{Kind: audit.HeaderIgnored, Reason: "untrusted_peer", Scheme: s.Name()})
 		return authn.Identity{}, authn.ErrNoCredentials
 	}
 	if len(lines) > 1 {
@@ -56,7 +56,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err := s.fromHere(r); err != nil {
 		return authn.Identity{}, err
 	}
-	u, err := s.account(r.Context(), name)
+	u, err := s.account(audit.Context(r), name)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -98,7 +98,7 @@ func (s *Scheme) account(ctx context.Context, name string) (storage.User, error)
 	case err != nil:
 		return u, err
 	case !u.Active:
-		return u, errInvalid.With(errDisabled)
+		return u, errInvalid.With(credential.ErrDisabled)
 	}
 	return u, nil
 }
@@ -114,7 +114,7 @@ func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) 
 	u.ID = storage.SubjectIn(storage.SpaceOf(s.users), u.ID)
 	err = s.users.CreateUser(ctx, u)
 	if err == nil {
-		s.tell(ctx, Event{Kind: Created, Subject: u.ID})
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.AccountCreated, Scheme: s.Name(), Subject: u.ID})
 	} else if !errors.Is(err, storage.ErrConflict) {
 		return u, err
 	}

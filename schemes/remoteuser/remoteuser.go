@@ -40,8 +40,9 @@ type Options struct {
 	// User makes the application's own account of the record. nil leaves *storage.User.
 	// Its *authn.Error refuses the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)
-	// Observe is told what is worth to be noticed, on the caller's goroutine.
-	Observe func(context.Context, Event)
+	// Audit receives account.created and header.ignored (the header came from a peer that is
+	// not one of the proxies).
+	Audit *audit.Notifier
 }
 
 // Scheme authenticates by a header of a proxy. It is safe for concurrent use.
@@ -133,24 +134,3 @@ func (s *Scheme) Headers() []string { return s.headers }
 
 // Ambient returns true: an Authorization goes before it (RULES C2).
 func (s *Scheme) Ambient() bool { return true }
-
-// Event is something worth to be noticed.
-type Event struct {
-	Kind EventKind
-	// Subject is the account, where there is one.
-	Subject string
-}
-
-// EventKind is what happened.
-type EventKind string
-
-const (
-	// Untrusted: the header came from somebody who is none of the proxies. It was ignored.
-	Untrusted EventKind = "untrusted"
-	// Created: an account was made.
-	Created EventKind = "created"
-)
-
-func (s *Scheme) tell(ctx context.Context, e Event) {
-	audit.Notify(ctx, nil, s.Name(), s.opts.Observe, e)
-}

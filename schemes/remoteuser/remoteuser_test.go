@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
@@ -45,7 +46,7 @@ type world struct {
 	users  storage.Users
 	calls  atomic.Int64
 	mu     sync.Mutex
-	events []remoteuser.Event
+	events []audit.Event
 	fail   error
 }
 
@@ -58,11 +59,11 @@ func newWorld(t testing.TB, users storage.Users, opts remoteuser.Options) *world
 	must(t, err)
 	site, err := csrf.New(origin, &csrf.Options{Proxies: nets})
 	must(t, err)
-	opts.Observe = func(_ context.Context, e remoteuser.Event) {
+	opts.Audit = audit.To(func(_ context.Context, e audit.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
-	}
+	})
 	w.Scheme, err = remoteuser.New(header, nets, counted{users, w}, site, &opts)
 	must(t, err)
 	return w
@@ -174,7 +175,7 @@ func TestStrangers(t *testing.T) {
 			t.Errorf("%q: %s", addr, got)
 		}
 	}
-	if w.calls.Load() != 0 || len(w.events) != 8 || w.events[0].Kind != remoteuser.Untrusted {
+	if w.calls.Load() != 0 || len(w.events) != 8 || w.events[0].Kind != audit.HeaderIgnored {
 		t.Errorf("%d queries, %v", w.calls.Load(), w.events)
 	}
 	for _, addr := range []string{"[2001:db8::1]:1", "[::ffff:10.1.2.3]:1"} {
@@ -310,7 +311,7 @@ func TestCreate(t *testing.T) {
 		ids.Range(func(id, _ any) bool { n++; t.Log(id); return true })
 		created := 0
 		for _, e := range w.events {
-			if e.Kind == remoteuser.Created {
+			if e.Kind == audit.AccountCreated {
 				created++
 			}
 		}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,16 +12,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
-)
-
-const (
-	// touchTimeout bounds the write of a use: a request does not wait for a store that
-	// is slow to write.
-	touchTimeout = time.Second
-	// touchPause is how long no use is written after one could not be.
-	touchPause = time.Second
 )
 
 // row is Identity.Credential of a session: what authentication loaded.
@@ -116,7 +109,7 @@ func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn
 // Presented implements authn.Keeper: over a store that gives leases (package cached), identities
 // are kept until the use of the session is to be noted again.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
-	if text, err := cookieValue(r, s.cookie); err == nil && tokentext.Fits(prefix, text) {
+	if text, err := cookieValue(r, s.cookie); err == nil && format.Fits(text) {
 		return text, false
 	}
 	return "", false
@@ -158,7 +151,7 @@ func (s *Scheme) load(r *http.Request) (*row, storage.User, error) {
 	loaded, u, err := s.find(r, s.cookie)
 	switch {
 	case errors.Is(err, errSeveral):
-		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
+		s.several(r)
 		return nil, u, s.refused(err, s.invalid)
 	case errors.Is(err, errShape), errors.Is(err, storage.ErrNotFound), errors.Is(err, errOver):
 		return nil, u, s.refused(err, s.invalid)
@@ -190,7 +183,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	switch {
 	case err != nil:
 		return nil, storage.User{}, err
-	case !tokentext.Valid(prefix, text):
+	case !format.Valid(text):
 		return nil, storage.User{}, errShape
 	}
 	if !s.site.Secure(r) {
@@ -201,11 +194,11 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	case err != nil:
 		return nil, storage.User{}, err
 	case v.Subject != "" && !u.Active:
-		err = over("account disabled")
+		err = over(credential.ErrDisabled.Error())
 	case v.Epoch != u.Epoch:
-		err = over("ended with an earlier epoch of the account")
+		err = over(credential.ErrEpoch.Error())
 	case v.Expired(s.now()):
-		s.tell(r.Context(), Event{Kind: Expired, Subject: v.Subject, SessionID: v.ID, Count: 1})
+		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
 		err = over("expired")
 	}
 	if err == nil && s.memory != nil { // whoever copied the second cookie before gets no answer any more
@@ -258,22 +251,20 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	if s.opts.Interval > 0 && as.idle == s.opts.Idle { // a shorter life may end before
 		before = now.Add(-s.opts.Interval)
 	}
-	if loaded.LastSeen.After(before) || s.elapsed.Now() < time.Duration(s.pause.Load()) {
+	if loaded.LastSeen.After(before) {
 		return
 	}
 	expires := now.Add(as.idle)
 	if expires.After(loaded.Ends) {
 		expires = loaded.Ends
 	}
-	bounded, cancel := context.WithTimeout(ctx, touchTimeout)
-	defer cancel()
-	written, err := s.rows.TouchSession(bounded, loaded.Digest, now, expires, before)
+	written, err := s.uses.Write(ctx, func(ctx context.Context) (bool, error) {
+		return s.rows.TouchSession(ctx, loaded.Digest, now, expires, before)
+	})
 	switch {
-	case err != nil && ctx.Err() != nil: // the client went away
 	case err != nil:
-		s.pause.Store(int64(s.elapsed.Now() + touchPause))
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "use of a session could not be noted", slog.Any("error", err))
-		s.tell(ctx, Event{Kind: TouchFailed, Subject: loaded.Subject, SessionID: loaded.ID, Count: 1})
+		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "session use not recorded", slog.String("scheme", s.Name()), slog.Any("error", err))
+		s.notify(ctx, audit.UseUnrecorded, &loaded.Session, "")
 	case written:
 		if !loaded.shared {
 			loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request

@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/sha256"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,13 +10,12 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
-
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// prefix of the cookies' texts (RULES C9).
-const prefix = "vss"
+// format is that of the cookies' texts.
+var format = credential.MustFormat("vss")
 
 // hostPrefix makes browsers refuse a cookie that another host of the domain set, or
 // that came over plain http (RFC 6265bis section 4.1.3.2).
@@ -25,14 +23,8 @@ const hostPrefix = "__Host-"
 
 // cookieName wants a plain name: a browser would take "__host-x" for "__Host-x".
 func cookieName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
 	lower := strings.ToLower(name)
-	return name != "" && len(name) <= 64 && !strings.HasPrefix(lower, "__host-") && !strings.HasPrefix(lower, "__secure-")
+	return credential.IsName(name) && len(name) <= 64 && !strings.HasPrefix(lower, "__host-") && !strings.HasPrefix(lower, "__secure-")
 }
 
 // wireName is the cookie's name for the site's mode, which never changes: the name of
@@ -72,15 +64,6 @@ func cookieValue(r *http.Request, name string) (string, error) {
 func digestOf(name, text string) storage.Digest {
 	var buf [192]byte // a name has at most 71 bytes and a text 53: not on the heap
 	return sha256.Sum256(append(append(append(buf[:0], name...), '='), text...))
-}
-
-// newText draws a new cookie text.
-func (s *frame) newText(prefix string) (string, error) {
-	var body [tokentext.Size]byte
-	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
-		return "", err
-	}
-	return tokentext.Encode(prefix, body), nil
 }
 
 // maxAge is that of a cookie for a session that ends then.

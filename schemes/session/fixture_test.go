@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
@@ -149,11 +150,11 @@ func newApp(t *testing.T, s store, opts *session.Options) *app {
 		o = *opts
 	}
 	o.Clock = a.c.now
-	o.Observe = func(_ context.Context, e session.Event) {
+	o.Audit = audit.To(func(_ context.Context, e audit.Event) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.events = append(a.events, e.Kind.String())
-	}
+		a.events = append(a.events, word(e))
+	})
 	where, err := csrf.New(site, nil)
 	must(t, err)
 	a.x, err = session.New(a.s, where, &o)
@@ -186,6 +187,14 @@ func (explicit) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, authn.AuthenticationFailed("Invalid token.")
 	}
 	return authn.Identity{Subject: text, Scheme: "explicit"}, nil
+}
+
+// word is the kind of an event, and its reason.
+func word(e audit.Event) string {
+	if e.Reason == "" {
+		return string(e.Kind)
+	}
+	return string(e.Kind) + ":" + e.Reason
 }
 
 // take returns the events since the last time, and forgets them.

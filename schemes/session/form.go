@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"html/template"
 	"io"
@@ -10,31 +11,31 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/loginform"
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 // Form is what a login page shows.
 type Form struct {
-	// Next is where the browser goes after the login: it goes into a hidden field of
-	// the name "next".
+	// Next is where the browser goes after the login: the value of a hidden field "next".
 	Next string
 	// Username is what was typed before; "" the first time.
 	Username string
-	// Error is what to tell the user; "" the first time.
+	// Error is the message for the user; "" the first time.
 	Error string
-	// Remember says that "remember" can be asked for, a checkbox of that name.
+	// Remember reports that the page should have a checkbox "remember".
 	Remember bool
+	// UsernameField and PasswordField are the names of the fields, see Options.Login.
+	UsernameField, PasswordField string
 }
 
 // FormOptions change LoginForm; nil is fine.
 type FormOptions struct {
-	// Fallback is where the browser goes that brought no "next" of this origin; "/"
-	// where "".
+	// Fallback is where the browser goes if the request has no "next" of this origin; "/" if
+	// "".
 	Fallback string
-	// Render writes the page, after status and headers were set. It has a form that
-	// sends "username", "password" and "next" to its own address by POST. nil is a
-	// plain page. The page is sent when Render returns; if it panics, the answer is 500.
+	// Render writes the page, after status and headers were set. The page has a form that sends
+	// name, password and "next" to its own address by POST. nil is a plain page. The page is sent
+	// when Render returns; if it panics, the answer is 500.
 	Render func(w http.ResponseWriter, r *http.Request, f Form)
 }
 
@@ -52,9 +53,6 @@ func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Han
 }
 
 func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions, remembers bool) http.Handler {
-	if pw == nil {
-		panic("session: LoginForm without a password checker")
-	}
 	var o FormOptions
 	if opts != nil {
 		o = *opts
@@ -63,6 +61,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		o.Render = renderForm
 	}
 	o.Fallback = SafeNext(o.Fallback, "/")
+	asks := s.loginEndpoint(k, pw, nextField)
 	write := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
@@ -75,6 +74,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		h.Set("Referrer-Policy", "same-origin")
 		private(h)
 		w.WriteHeader(status)
+		f.Remember, f.UsernameField, f.PasswordField = remembers, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
 		o.Render(w, r, f)
 	}
 	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
@@ -86,7 +86,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	}
 	return authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			show(w, r, http.StatusOK, Form{Next: SafeNext(params.Query(r).Get("next"), o.Fallback), Remember: remembers})
+			show(w, r, http.StatusOK, Form{Next: SafeNext(params.Query(r).Get("next"), o.Fallback)})
 			return
 		}
 		if r.Method != http.MethodPost {
@@ -94,7 +94,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 			authn.RespondPage(w, r, authn.MethodNotAllowed(r.Method))
 			return
 		}
-		v, _, err := s.login(k, w, r, pw, loginform.Field{Name: "next", Optional: true})
+		v, _, err := asks.Run(w, r)
 		if err != nil {
 			var e *authn.Error
 			if !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests {
@@ -107,7 +107,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 			if e.Status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", s.challenge)
 			}
-			f := Form{Next: o.Fallback, Error: e.Detail, Remember: remembers}
+			f := Form{Next: o.Fallback, Error: e.Detail}
 			if len(v) > 3 {
 				f.Username, f.Next = v[0], SafeNext(v[3], o.Fallback)
 			}
@@ -142,7 +142,7 @@ func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 			err = k.LogOut(w, r)
 		}
 		if err != nil {
-			authn.RespondPage(w, r, s.own(err))
+			authn.RespondPage(w, r, s.endpoints.Error(r, err))
 			return
 		}
 		http.Redirect(w, r, SafeNext(nextOf(w, r), fallback), http.StatusSeeOther)
@@ -184,8 +184,8 @@ var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
 <h1>Log in</h1>
 {{with .Error}}<p role="alert">{{.}}</p>{{end}}
 <form method="post">
-	<label>Username <input name="username" value="{{.Username}}" autocomplete="username" required autofocus></label>
-	<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+	<label>Username <input name="{{.UsernameField}}" value="{{.Username}}" autocomplete="username" required autofocus></label>
+	<label>Password <input name="{{.PasswordField}}" type="password" autocomplete="current-password" required></label>
 	{{if .Remember}}<label class="check"><input type="checkbox" name="remember"> Remember me</label>
 	{{end}}<input type="hidden" name="next" value="{{.Next}}">
 	<button>Log in</button>

@@ -36,7 +36,7 @@ func TestRememberBehindAGateway(t *testing.T) {
 		if got := b.who(); got != aliceIn {
 			t.Errorf("edge_A04: afterwards the browser is %q", got)
 		}
-		if events := a.take(); strings.Contains(events, "series_reused") {
+		if events := a.take(); strings.Contains(events, "refresh.reuse") {
 			t.Errorf("edge_A04: events %q", events)
 		}
 	})

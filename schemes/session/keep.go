@@ -26,14 +26,8 @@ func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (aut
 	old, ok := authn.FromContext(r.Context()).Credential.(*row) // perhaps one that a remembered login began
 	if !ok {
 		var err error
-		old, _, err = s.load(r)
-		switch {
-		case errors.Is(err, errNoCookie):
-			return authn.NotAuthenticated()
-		case err != nil:
+		if old, err = s.loggedIn(r); err != nil {
 			return err
-		case old.Subject == "":
-			return authn.NotAuthenticated()
 		}
 		// The request may carry another user's token beside the cookie.
 		if id := authn.FromContext(r.Context()); id.Authenticated() && (id.Subject != old.Subject || id.Issuer != "") {

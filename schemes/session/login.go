@@ -3,14 +3,13 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -65,11 +64,11 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
-	s.tell(r.Context(), Event{Kind: LoggedIn, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	s.notify(audit.Context(r), audit.SessionCreated, &next, "")
 	if series == "" {
-		s.surplus(r.Context(), next.Subject, next.ID)
+		s.surplus(audit.Context(r), next.Subject, next.ID)
 	} else {
-		s.surplusSeries(r.Context(), next.Subject, series)
+		s.surplusSeries(audit.Context(r), next.Subject, series)
 	}
 	return nil
 }
@@ -79,14 +78,9 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 // is an *authn.Error of 401 where there is no session of a user, also where it was
 // ended in this moment.
 func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
-	old, _, err := s.load(r)
-	switch {
-	case errors.Is(err, errNoCookie):
-		return authn.NotAuthenticated()
-	case err != nil:
+	old, err := s.loggedIn(r)
+	if err != nil {
 		return err
-	case old.Subject == "":
-		return authn.NotAuthenticated()
 	}
 	next := old.Session
 	text, err := s.create(r, s.cookie, &next, old.Digest)
@@ -97,8 +91,18 @@ func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
-	s.tell(r.Context(), Event{Kind: Renamed, Subject: next.Subject, SessionID: next.ID, Count: 1})
+	s.notify(audit.Context(r), audit.SessionRotated, &next, "")
 	return nil
+}
+
+// loggedIn returns the live session of a user that the request's cookie names. Its errors are an
+// *authn.Error of 401 or a fault.
+func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
+	v, _, err := s.load(r)
+	if errors.Is(err, errNoCookie) || err == nil && v.Subject == "" {
+		err = authn.NotAuthenticated()
+	}
+	return v, err
 }
 
 // LogOut ends the session of the request, whoever it is of, and deletes the cookie.
@@ -127,7 +131,7 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 		err := s.rows.EndSession(r.Context(), old.Digest)
 		switch {
 		case err == nil:
-			s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.Subject, SessionID: old.ID, Count: 1})
+			s.notify(audit.Context(r), audit.Logout, &old.Session, "")
 		case !errors.Is(err, storage.ErrNotFound): // else somebody else was first
 			return err
 		}
@@ -158,10 +162,16 @@ func (s *Scheme) current(r *http.Request) (*row, error) {
 	return nil, err
 }
 
+// newID returns the name of a session or a series.
+func newID() string {
+	id, _ := credential.NewID(rand.Reader) // never fails; see crypto/rand
+	return id
+}
+
 // create fills in what every new row has, inserts it, and returns its cookie's text.
 // A row that has an ID keeps it.
 func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, replaces storage.Digest) (string, error) {
-	text, err := s.newText(prefix)
+	text, err := format.New(s.opts.Rand)
 	if err != nil {
 		return "", err
 	}
@@ -169,13 +179,6 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 		v.ID = newID()
 	}
 	return text, s.insert(r, cookie, text, v, replaces, s.opts.Idle)
-}
-
-// newID returns the name of a session or a series.
-func newID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails; see crypto/rand
-	return hex.EncodeToString(id[:])
 }
 
 // insert is create for a text and an ID that there are, and for a session that lives unused for
@@ -187,7 +190,7 @@ func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session
 	if v.Expires = now.Add(idle); v.Expires.After(v.Ends) {
 		v.Expires = v.Ends
 	}
-	v.UserAgent = printable(r.Header.Get("User-Agent"))
+	v.UserAgent = credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDLen)
 	v.Address = ""
 	if a := s.opts.Proxies.ClientAddr(r); a.IsValid() {
 		v.Address = a.String()
@@ -197,20 +200,6 @@ func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session
 
 func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Session) {
 	s.send(w, cookie, text, s.maxAge(v.Expires, s.now()))
-}
-
-// printable cuts a text of the client to what can be kept and shown.
-func printable(text string) string {
-	text = strings.Map(func(c rune) rune {
-		if c < ' ' || c == utf8.RuneError || c == 0x7f {
-			return -1
-		}
-		return c
-	}, strings.ToValidUTF8(text, ""))
-	if len(text) > storage.MaxIDLen {
-		text = strings.ToValidUTF8(text[:storage.MaxIDLen], "")
-	}
-	return text
 }
 
 // Sessions returns up to limit sessions of the user, the last seen first, without
@@ -235,7 +224,7 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	if err := s.endOne(ctx, subject, id); err != nil {
 		return err
 	}
-	s.tell(ctx, Event{Kind: Ended, Subject: subject, SessionID: id, Count: 1})
+	s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, "")
 	return nil
 }
 
@@ -247,7 +236,7 @@ func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) 
 	}
 	n, err := s.rows.EndSessionsOf(ctx, subject, keep)
 	if err == nil && n > 0 {
-		s.tell(ctx, Event{Kind: Ended, Subject: subject, Count: n})
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: n})
 	}
 	return n, err
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,9 +12,10 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -37,8 +39,8 @@ type RememberOptions struct {
 	Grace time.Duration
 }
 
-// rememberPrefix is that of the second cookie's texts (RULES C9).
-const rememberPrefix = "vsr"
+// rememberFormat is that of the second cookie's texts.
+var rememberFormat = credential.MustFormat("vsr")
 
 // memory is the part of a Scheme that remembers.
 type memory struct {
@@ -76,7 +78,7 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 		return nil, fmt.Errorf("session: Remember.Idle %s is not above Idle %s: nothing would be remembered longer", o.Idle, s.opts.Idle)
 	}
 	// Sessions are ended themselves, so the block of the family matters to nobody.
-	rotator, err := rotation.New(families, rotation.Options{Grace: o.Grace, Idle: o.Idle, Absolute: o.Absolute, Block: time.Second, Clock: s.opts.Clock})
+	rotator, err := rotation.New(families, &rotation.Options{Grace: o.Grace, Idle: o.Idle, Absolute: o.Absolute, Block: time.Second, Clock: s.opts.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("session: Remember: %w", err)
 	}
@@ -101,7 +103,7 @@ func (m *memory) useBy(r *http.Request, text string, proxies authn.TrustedProxie
 // text returns the second cookie's text.
 func (m *memory) text(r *http.Request) (string, error) {
 	text, err := cookieValue(r, m.cookie)
-	if err == nil && !tokentext.Valid(rememberPrefix, text) {
+	if err == nil && !rememberFormat.Valid(text) {
 		err = errShape
 	}
 	return text, err
@@ -140,19 +142,19 @@ func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login a
 
 // logInRemembered is LogInRemembered for a request whose session is old, nil for none.
 func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login, old *row) error {
-	text, err := s.newText(rememberPrefix)
+	text, err := rememberFormat.New(s.opts.Rand)
 	if err != nil {
 		return err
 	}
 	f, err := s.memory.rotator.Begin(r.Context(), storage.Family{
-		ID: newID(), Purpose: s.memory.purpose, Subject: login.Subject, Epoch: login.Epoch, Name: printable(r.Header.Get("User-Agent")),
+		ID: newID(), Purpose: s.memory.purpose, Subject: login.Subject, Epoch: login.Epoch, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDLen),
 	}, text)
 	if err != nil {
 		return err
 	}
 	if err := s.logInFrom(w, r, login, f.ID, old); err != nil {
 		if after := s.memory.rotator.EndFamily(context.WithoutCancel(r.Context()), f.ID); after != nil {
-			s.logger().LogAttrs(r.Context(), slog.LevelWarn, "a remembered login that nobody has could not be ended", slog.Any("error", after))
+			cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(r.Context(), slog.LevelWarn, "unused login not revoked", slog.Any("error", after))
 		}
 		return err
 	}
@@ -180,7 +182,7 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 	case errors.Is(err, errNoCookie):
 		return nil, none, why
 	case errors.Is(err, errSeveral):
-		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
+		s.several(r)
 		return nil, none, s.refused(err, m.invalid)
 	case err == nil && !s.site.Secure(r):
 		err = insecure{over(s.site.Insecure(r))}
@@ -200,10 +202,10 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 	res, err := m.rotator.Rotate(ctx, m.useBy(r, text, s.opts.Proxies), func(_ context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
 		b := begun{ID: st.Family.ID + "." + newID(), At: s.now(), End: end}
 		var err error
-		if b.Session, err = s.newText(prefix); err != nil {
+		if b.Session, err = format.New(s.opts.Rand); err != nil {
 			return nil, "", err
 		}
-		if b.Next, err = s.newText(rememberPrefix); err != nil {
+		if b.Next, err = rememberFormat.New(s.opts.Rand); err != nil {
 			return nil, "", err
 		}
 		answer, err := json.Marshal(b)
@@ -223,17 +225,18 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error) error {
 	switch {
 	case errors.Is(err, rotation.ErrReused):
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "a remember cookie was used again; its series has ended", slog.String("subject", f.Subject), slog.String("series", f.ID))
+		e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
+		audit.LogReuse(ctx, s.opts.Logger, e)
 		if err := s.endSeries(ctx, f, ""); err != nil {
 			return err // the series has ended: the next use of any of its cookies tries again
 		}
-		s.tell(ctx, Event{Kind: SeriesReused, Subject: f.Subject, SessionID: f.ID, Count: 1})
-	case errors.Is(err, rotation.ErrEnded) && f.Ended:
+		s.opts.Audit.Notify(ctx, e)
+	case errors.Is(err, rotation.ErrRevoked) && f.Ended:
 		// Whoever ended it may have failed to end its sessions.
 		if err := s.endSeries(ctx, f, ""); err != nil {
 			return err
 		}
-	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrExpired), errors.Is(err, rotation.ErrEnded), errors.Is(err, rotation.ErrMismatch):
+	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrExpired), errors.Is(err, rotation.ErrRevoked), errors.Is(err, rotation.ErrMismatch):
 	default:
 		return err
 	}
@@ -252,8 +255,8 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 	case err != nil:
 		return nil, storage.User{}, err
 	default:
-		s.tell(ctx, Event{Kind: Returned, Subject: v.Subject, SessionID: v.ID, Count: 1})
-		s.surplus(ctx, v.Subject, v.ID)
+		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
+		s.surplus(audit.Context(r), v.Subject, v.ID)
 	}
 	// Who ends a series ends its sessions after that: this one may have come too late to
 	// be found.

@@ -96,7 +96,7 @@ func TestRemember(t *testing.T) {
 		if got := b.who(); got != aliceIn || b.session == first.session || b.memo == first.memo || b.session == "" || b.memo == "" {
 			t.Fatalf("after the session's end: %s %+v", got, b)
 		}
-		if got := a.take(); !strings.Contains(got, "returned") {
+		if got := a.take(); !strings.Contains(got, "session.created:remembered") {
 			t.Errorf("events %q", got)
 		}
 		r := a.request("GET", "/", "", "Cookie", b.session)
@@ -160,7 +160,7 @@ func TestRememberTabs(t *testing.T) {
 				t.Fatalf("two tabs have different cookies")
 			}
 		}
-		if got := strings.Count(a.take(), "returned"); got != 1 {
+		if got := strings.Count(a.take(), "session.created:remembered"); got != 1 {
 			t.Errorf("%d sessions began", got)
 		}
 		if got := tabs[0].who(); got != aliceIn {
@@ -194,7 +194,7 @@ func TestRememberTheft(t *testing.T) {
 				if got := second.who(); got != unauthorized || second.memo != "" {
 					t.Errorf("the second: %s", got)
 				}
-				if got := a.take(); !strings.Contains(got, "series_reused") {
+				if got := a.take(); !strings.Contains(got, "refresh.reuse") {
 					t.Errorf("events %q", got)
 				}
 				copied := *first

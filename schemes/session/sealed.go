@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -97,7 +99,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		return authn.Identity{}, authn.ErrNoCredentials
 	case errors.Is(err, errSeveral):
-		s.tell(r.Context(), Event{Kind: SeveralCookies, Count: 1})
+		s.several(r)
 		return authn.Identity{}, s.refused(err, s.invalid)
 	case errors.Is(err, errSealed), errors.Is(err, errOver):
 		return authn.Identity{}, s.refused(err, s.invalid)
@@ -130,10 +132,10 @@ func (s *Sealed) account(ctx context.Context, c *content) (storage.User, error) 
 	case errors.Is(err, storage.ErrNotFound):
 		err = s.refused(err, s.invalid)
 	case err != nil:
-	case !u.Active:
-		err = s.refused(over("account disabled"), s.invalid)
-	case u.Epoch != c.epoch:
-		err = s.refused(over("ended with an earlier epoch of the account"), s.invalid)
+	default:
+		if why := credential.CheckAccount(u, c.epoch); why != nil {
+			err = s.refused(over(why.Error()), s.invalid)
+		}
 	}
 	return u, err
 }
@@ -153,7 +155,7 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 		return nil, err
 	}
 	if !s.now().Before(s.end(c)) {
-		s.tell(r.Context(), Event{Kind: Expired, Subject: c.subject, Count: 1})
+		s.notify(audit.Context(r), audit.CredentialRejected, &storage.Session{Subject: c.subject, Epoch: c.epoch}, reasonExpired)
 		return nil, over("expired")
 	}
 	return c, nil
@@ -249,7 +251,7 @@ func (s *Sealed) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err := s.set(w, s.cookie, &next); err != nil {
 		return err
 	}
-	s.tell(r.Context(), Event{Kind: LoggedIn, Subject: next.subject, Count: 1})
+	s.notify(audit.Context(r), audit.SessionCreated, &storage.Session{Subject: next.subject, Epoch: next.epoch}, "")
 	return nil
 }
 
@@ -264,7 +266,7 @@ func (s *Sealed) LogOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if old != nil {
-		s.tell(r.Context(), Event{Kind: LoggedOut, Subject: old.subject, Count: 1})
+		s.notify(audit.Context(r), audit.Logout, &storage.Session{Subject: old.subject, Epoch: old.epoch}, "")
 	}
 	s.send(w, s.cookie, "", -1)
 	return nil

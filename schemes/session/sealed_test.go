@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/keys"
@@ -26,7 +27,7 @@ func newSealed(t *testing.T, users storage.Users, pw store, opts session.SealedO
 	t.Helper()
 	a := &app{t: t, c: &clock{}, mux: http.NewServeMux()}
 	opts.Users, opts.Clock = users, a.c.now
-	opts.Observe = func(_ context.Context, e session.Event) { a.events = append(a.events, e.Kind.String()) }
+	opts.Audit = audit.To(func(_ context.Context, e audit.Event) { a.events = append(a.events, word(e)) })
 	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
 	must(t, err)
 	where, err := csrf.New(site, nil)
@@ -50,7 +51,7 @@ func TestSealed(t *testing.T) {
 	add(t, s, "alice")
 	a, x := newSealed(t, nil, s, session.SealedOptions{Options: session.Options{Idle: time.Hour, Absolute: 3 * time.Hour, Interval: 10 * time.Minute}})
 	mine := a.login("alice")
-	if got := a.take(); got != "logged_in" {
+	if got := a.take(); got != "session.created login.succeeded" {
 		t.Errorf("events %q", got)
 	}
 	if got := a.who(mine); got != "session:id-alice:staff" {
@@ -59,7 +60,7 @@ func TestSealed(t *testing.T) {
 	if got := a.who("__Host-session=junk"); got != unauthorized {
 		t.Errorf("junk: %s", got)
 	}
-	if got := a.who(mine + "; " + mine); got != unauthorized || a.take() != "several_cookies" {
+	if got := a.who(mine + "; " + mine); got != unauthorized || a.take() != "credential.rejected:several_cookies" {
 		t.Errorf("two: %s", got)
 	}
 	if got := a.who("session=" + strings.TrimPrefix(mine, "__Host-session=")); got != "::" {

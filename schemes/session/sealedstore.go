@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 
 	"github.com/gorilla/sessions"
@@ -29,21 +28,10 @@ func (st *SealedStore) Get(r *http.Request, name string) (*sessions.Session, err
 
 // New loads the session of that name, as Store.New does.
 func (st *SealedStore) New(r *http.Request, name string) (*sessions.Session, error) {
-	out := sessions.NewSession(st, name)
-	out.IsNew = true
-	out.Options = st.s.gorillaOptions()
-	held := &loaded{}
-	stateOf(r).put(out, held)
-	if held.bad = st.load(r, name, out, held); errors.Is(held.bad, ErrNotYours) {
-		return out, nil
-	}
-	return out, held.bad
+	return st.s.open(r, st, name, func(out *sessions.Session, held *loaded) error { return st.load(r, name, out, held) })
 }
 
 func (st *SealedStore) load(r *http.Request, name string, out *sessions.Session, held *loaded) error {
-	if !cookieName(name) {
-		return errors.New("session: the name is no cookie's name: want letters, digits, - and _")
-	}
 	found, ok := authn.FromContext(r.Context()).Credential.(*content)
 	if !ok || name != st.s.opts.Cookie {
 		var err error

@@ -1,36 +1,34 @@
-// Package session is authentication by a cookie, after Django's sessions: a login
-// makes a row on the server and a cookie that holds nothing but its name of 256
-// random bits. Use it for web pages of one origin; for programs and other origins
-// there are the token schemes.
+// Package session implements authentication by a cookie, after Django's sessions: a login
+// creates a row on the server and a cookie that holds only a random name of 256 bits. Use it
+// for web pages of one origin; for programs and other origins use one of the token schemes.
 //
-// A session ends by logout, when it was not used for a while (Options.Idle), when it
-// is too old (Options.Absolute), when the password changes, and when the user is
-// disabled or logs out everywhere (RULES T1). The store keeps the SHA-256 of the
-// cookie, so a stolen table is worth nothing.
+// A session ends by logout, after the idle and absolute timeouts (Options.Idle,
+// Options.Absolute), when the password changes, and when the user is disabled or logs out
+// everywhere. The store keeps the SHA-256 of the cookie, so a stolen table is useless to an
+// attacker.
 //
-// A browser sends the cookie by itself, whoever made the page that asks. So each
-// request that is not safe is checked for where it comes from (package authn/csrf),
-// also at login.
+// Browsers attach cookies to requests from any site. So package authn/csrf checks where every
+// unsafe request comes from, also at login.
 //
-// Store is a sessions.Store of gorilla/sessions over the same rows, for data of the
-// session: programs that are written against it keep their code.
+// Store is a sessions.Store of gorilla/sessions over the same rows, for data of the session:
+// programs that are written against it keep their code.
 package session
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -75,7 +73,7 @@ type Options struct {
 	// Remember, where not nil, lets logins outlive their session: "remember me". The rows
 	// must be a storage.Families too.
 	Remember *RememberOptions
-	// Realm, where not "", is named in the challenge; "api" where "".
+	// Realm is named in the challenge; "api" if "".
 	Realm string
 	// User makes the application's own account of the record that came with the
 	// session. nil leaves *storage.User. Its *authn.Error refuses the request; any
@@ -84,10 +82,14 @@ type Options struct {
 	// Proxies are believed about where a client is; it is kept for the list of a
 	// user's sessions.
 	Proxies authn.TrustedProxies
-	// Observe is told what happens to sessions, on the caller's goroutine and after it
-	// happened.
-	Observe func(context.Context, Event)
-	// Logger is told, at Warn, that a use could not be written; nil is slog.Default().
+	// Login changes the login endpoint and the login page, which read a field "remember" too,
+	// and the page "next". The page does not show its Members.
+	Login login.Options
+	// Audit receives session.created, session.rotated, session.ended, logout, refresh.reuse (a
+	// remember cookie was used twice), credential.rejected (an expired session, or several
+	// cookies), use.unrecorded and the events of logins.
+	Audit *audit.Notifier
+	// Logger receives, at Warn, uses that could not be written; slog.Default() if nil.
 	Logger *slog.Logger
 	// Clock is time.Now where nil.
 	Clock func() time.Time
@@ -104,6 +106,7 @@ type frame struct {
 	challenge string
 	noStore   []string            // the value of Cache-Control
 	perms     storage.Permissions // nil: the store keeps none
+	endpoints login.Endpoints
 
 	invalid  *authn.Error // every refused session looks like this, and the browser drops it
 	doubtful *authn.Error // looks the same, and the browser keeps its cookies: one may be good
@@ -115,20 +118,20 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 	if err := o.check(); err != nil {
 		return frame{}, fmt.Errorf("session: %w", err)
 	}
-	s := frame{site: site, opts: o, clock: clock, challenge: `Session realm="` + o.Realm + `"`, noStore: []string{"no-store"}}
+	s := frame{site: site, opts: o, clock: clock, challenge: credential.Challenge("Session", o.Realm), noStore: []string{"no-store"}}
 	s.cookie = s.wireName(o.Cookie)
 	s.invalid = authn.AuthenticationFailed("Invalid session.")
 	s.doubtful = authn.AuthenticationFailed("Invalid session.")
 	s.invalid.Cookies = s.newCookies(s.cookie, "", "", -1)
+	s.endpoints = login.Endpoints{Challenge: s.Challenge}
 	return s, nil
 }
 
 // Scheme authenticates by session cookies. It is safe for concurrent use.
 type Scheme struct {
 	frame
-	rows    Rows
-	elapsed *elapsed.Clock
-	pause   atomic.Int64 // until then, by elapsed, no use is written
+	rows Rows
+	uses *credential.Uses
 
 	memory *memory // nil: nobody is remembered
 }
@@ -147,7 +150,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheme{frame: f, rows: rows, elapsed: elapsed.New(f.clock)}
+	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock)}
 	s.perms, _ = rows.(storage.Permissions)
 	if o.Remember != nil {
 		if s.memory, err = s.newMemory(*o.Remember); err != nil {
@@ -179,12 +182,7 @@ func (o *Options) defaults() {
 	if o.Realm == "" {
 		o.Realm = "api"
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }
 
 func (o *Options) check() error {
@@ -205,10 +203,11 @@ func (o *Options) check() error {
 		return fmt.Errorf("interval %s is negative and not EveryRequest", o.Interval)
 	case o.Interval >= o.Idle:
 		return fmt.Errorf("interval %s is not below the idle time %s: sessions in use would end between two writes", o.Interval, o.Idle)
-	case strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }):
-		return fmt.Errorf("realm %q holds a quote, a backslash or a control character", o.Realm)
 	}
-	return nil
+	if err := credential.CheckRealm(o.Realm); err != nil {
+		return err
+	}
+	return o.Login.Check(rememberField, nextField)
 }
 
 // Name returns "session".
@@ -221,14 +220,5 @@ func (s *frame) Headers() []string { return []string{"Cookie"} }
 // browsers show no dialogue for it.
 func (s *frame) Challenge(*http.Request, error) string { return s.challenge }
 
-// logger is looked up at each use where it is the default one, which a program may
-// set after it made its scheme.
-func (s *frame) logger() *slog.Logger {
-	if s.opts.Logger != nil {
-		return s.opts.Logger
-	}
-	return slog.Default()
-}
-
 // now is the time as every store keeps it.
-func (s *frame) now() time.Time { return s.opts.Clock().UTC().Truncate(time.Microsecond) }
+func (s *frame) now() time.Time { return credential.Stamp(s.opts.Clock()) }

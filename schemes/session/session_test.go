@@ -9,7 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -47,7 +47,7 @@ func TestLogin(t *testing.T) {
 		if w := a.do("POST", "/logout", "", "Cookie", mine); w.Code != 204 {
 			t.Errorf("a second logout: %d", w.Code)
 		}
-		if got := a.take(); got != "logged_in logged_out" {
+		if got := a.take(); got != "session.created login.succeeded login.failed:invalid_credentials logout" {
 			t.Errorf("events %q", got)
 		}
 	})
@@ -347,7 +347,7 @@ func TestAnonymousWritesNothing(t *testing.T) {
 		for i := range many {
 			a.do("GET", "/", "")
 			a.do("GET", "/", "", "Cookie", "__Host-session=vss_"+strings.Repeat("A", 43))
-			invented := "__Host-session=" + tokentext.Encode("vss", [tokentext.Size]byte{byte(i), byte(i >> 8)})
+			invented := "__Host-session=" + credential.MustFormat("vss").Encode([credential.Size]byte{byte(i), byte(i >> 8)})
 			if w := a.do("GET", "/", "", "Cookie", invented); w.Code != 401 || strings.Contains(w.Header().Get("Set-Cookie"), "vss_") {
 				t.Fatalf("got %d %v", w.Code, w.Header())
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -62,40 +64,42 @@ func (st *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
 // request that is not safe comes from another site, and a fault where the store
 // could not tell; the session is empty then and Save gives the same error.
 func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
+	return st.s.open(r, st, name, func(out *sessions.Session, held *loaded) error {
+		found, err := st.row(r, name)
+		if err != nil || found == nil {
+			return err
+		}
+		if err := st.s.fromHere(r, found.text); err != nil {
+			return err
+		}
+		if !isOf(r, found.Subject) {
+			return ErrNotYours
+		}
+		values, err := decode(found.Data)
+		if err != nil {
+			return err
+		}
+		held.row = found
+		out.ID, out.IsNew, out.Values = found.ID, false, values
+		return nil
+	})
+}
+
+// open is New of both stores. load fills the session; its error is that of Save too.
+func (s *frame) open(r *http.Request, st sessions.Store, name string, load func(*sessions.Session, *loaded) error) (*sessions.Session, error) {
 	out := sessions.NewSession(st, name)
-	out.IsNew = true
-	s := st.s
-	out.Options = s.gorillaOptions()
+	out.IsNew, out.Options = true, s.gorillaOptions()
 	held := &loaded{}
 	stateOf(r).put(out, held)
-	if !cookieName(name) {
-		held.bad = errors.New("session: the name is no cookie's name: want letters, digits, - and _")
-		return out, held.bad
+	if cookieName(name) {
+		held.bad = load(out, held)
+	} else {
+		held.bad = fmt.Errorf("session: session name %q is not valid (letters, digits, - and _, without __Host- and __Secure-)", name)
 	}
-	found, err := st.row(r, name)
-	switch {
-	case err != nil:
-		held.bad = err
-		return out, err
-	case found == nil:
+	if errors.Is(held.bad, ErrNotYours) { // it reads as empty
 		return out, nil
 	}
-	if err := s.fromHere(r, found.text); err != nil {
-		held.bad = err
-		return out, err
-	}
-	if !isOf(r, found.Subject) {
-		held.bad = ErrNotYours
-		return out, nil
-	}
-	values, err := decode(found.Data)
-	if err != nil {
-		held.bad = err
-		return out, err
-	}
-	held.row = found
-	out.ID, out.IsNew, out.Values = found.ID, false, values
-	return out, nil
+	return out, held.bad
 }
 
 func (s *frame) gorillaOptions() *sessions.Options {
@@ -176,7 +180,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 		return nil
 	}
 	next := storage.Session{ID: newID(), Data: data, Created: st.s.now()}
-	text, err := st.s.newText(prefix)
+	text, err := format.New(st.s.opts.Rand)
 	if err == nil {
 		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, as.idle)
 	}
@@ -201,7 +205,7 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 			return err
 		}
 		if err == nil {
-			st.s.tell(r.Context(), Event{Kind: LoggedOut, Subject: held.row.Subject, SessionID: held.row.ID, Count: 1})
+			st.s.notify(audit.Context(r), audit.Logout, &held.row.Session, "")
 		}
 		held.row, held.bad = nil, ErrEnded
 	}

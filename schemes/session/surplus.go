@@ -1,12 +1,14 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -58,7 +60,7 @@ func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 		if err != nil {
 			break
 		}
-		s.tell(ctx, Event{Kind: Evicted, Subject: subject, SessionID: f.ID, Count: 1})
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Reason: reasonLimit, Scheme: s.Name(), Subject: subject, Family: f.ID, Epoch: f.Epoch})
 	}
 	s.surplusStays(ctx, subject, err)
 }
@@ -76,13 +78,13 @@ func (s *Scheme) evict(ctx context.Context, subject, id, keep string) error {
 		return nil
 	}
 	if err == nil {
-		s.tell(ctx, Event{Kind: Evicted, Subject: subject, SessionID: id, Count: 1})
+		s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, reasonLimit)
 	}
 	return err
 }
 
 func (s *Scheme) surplusStays(ctx context.Context, subject string, err error) {
 	if err != nil {
-		s.logger().LogAttrs(ctx, slog.LevelWarn, "old sessions were not ended", slog.String("scheme", "session"), slog.String("subject", subject), slog.Any("error", err))
+		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "old sessions not ended", slog.String("scheme", s.Name()), slog.String("subject", subject), slog.Any("error", err))
 	}
 }

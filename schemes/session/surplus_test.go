@@ -39,7 +39,7 @@ func TestManySessions(t *testing.T) {
 				a.c.set(time.Duration(6+i) * time.Hour)
 				all = append(all, a.login("alice"))
 			}
-			if got := a.take(); got != strings.TrimSpace(strings.Repeat("logged_in evicted ", 3)) {
+			if got := a.take(); got != strings.TrimSpace(strings.Repeat("session.created session.ended:limit login.succeeded ", 3)) {
 				t.Errorf("events: %s", got)
 			}
 			for i, c := range all {
@@ -178,7 +178,7 @@ func TestSurplusStays(t *testing.T) {
 		add(t, s, "alice")
 		var log bytes.Buffer
 		a := newApp(t, unlisted{s}, &session.Options{MaxSessions: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if c := a.login("alice"); a.who(c) != "session:id-alice" || !strings.Contains(log.String(), "old sessions were not ended") {
+		if c := a.login("alice"); a.who(c) != "session:id-alice" || !strings.Contains(log.String(), "old sessions not ended") {
 			t.Errorf("log: %s", &log)
 		}
 	})

@@ -6,43 +6,60 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// attempts bounds the compare-and-swap loops: two logins of one user at once make
-// one of them try again, and so does a digest that is taken.
+// attempts bounds the compare-and-swap loops: of two concurrent logins of one user one tries
+// again, and so does one whose digest is taken.
 const attempts = 4
 
-// Token returns the subject's token: the one it has, or a new one where it has
-// none, where the master key that made it left the ring, or where it ended with
-// an earlier epoch. epoch is the subject's epoch as read before whatever entitles
-// the caller was verified; for an administrator, see Current.
+// Token returns the subject's token: the one it has, or a new one if it has none, if the
+// master key that it was derived from left the ring, or if it was revoked with an earlier
+// epoch. Read epoch before you verify the password or whatever else entitles the caller (see
+// authn.Login.Epoch); for an administrator, see Current.
 //
-// storage.ErrStale: the subject is absent, disabled, or its epoch moved on. Any
-// other error means that the store, or the source of random bytes, failed.
+// It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
+// after epoch was read. Any other error is a failure of the store or of the source of random
+// bytes.
 func (s *Scheme) Token(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, false)
 }
 
-// Reset ends the subject's token and returns a new one, as one change. Errors are
-// those of Token.
+// Reset revokes the subject's token and returns a new one, as one change. Errors are those of
+// Token.
 func (s *Scheme) Reset(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, true)
 }
 
-// Revoke deletes the subject's token. storage.ErrNotFound: it has none.
+// Revoke deletes the subject's token. It returns storage.ErrNotFound if it has none.
 func (s *Scheme) Revoke(ctx context.Context, subject string) error {
-	return s.store.DeleteStaticTokenOf(ctx, subject)
+	err := s.store.DeleteStaticTokenOf(ctx, subject)
+	if err == nil {
+		s.notify(ctx, audit.TokenRevoked, subject, storage.Digest{}, 0)
+	}
+	return err
 }
 
-// Current returns the subject's epoch, for a caller that is entitled by itself,
-// such as an administrator's command or the hook of a registration.
+// notify reports what happened to a token. Its digest is what identifies it.
+func (s *Scheme) notify(ctx context.Context, kind audit.Kind, subject string, d storage.Digest, epoch int64) {
+	e := audit.Event{Kind: kind, Scheme: s.Name(), Subject: subject, Epoch: epoch}
+	if !d.IsZero() {
+		e.Credential = string(d[:])
+	}
+	s.opts.Audit.Notify(ctx, e)
+}
+
+// Current returns the subject's epoch, for a caller that needs no password, such as an
+// administrator's command or the hook of a registration.
 func (s *Scheme) Current(ctx context.Context, subject string) (int64, error) {
 	return s.store.SubjectEpoch(ctx, subject)
 }
 
-// Mint is a hook for a registration that gives each new user a token, in the
-// transaction that creates the account:
+// Mint is a hook for a registration. It gives each new user a token, in the transaction that
+// creates the account:
 //
 //	checker.Register(ctx, newUser, tokens.Mint)
 func (s *Scheme) Mint(ctx context.Context, u storage.User) error {
@@ -76,6 +93,9 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 			return "", err
 		}
 		text, err := s.mint(ctx, subject, epoch, have.Digest)
+		if err == nil && fresh && !have.Digest.IsZero() {
+			s.notify(ctx, audit.TokenRevoked, subject, have.Digest, have.Epoch)
+		}
 		if !errors.Is(err, storage.ErrConflict) {
 			return text, err
 		}
@@ -83,20 +103,20 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 	return "", fmt.Errorf("token: no token after %d attempts: %w", attempts, storage.ErrConflict)
 }
 
-// usable returns storage.ErrStale where the token would be refused, as it is when
-// the subject's epoch moved on after the caller read it.
+// usable returns storage.ErrStale if the token would be rejected, as it is if the account
+// changed after the caller read its epoch.
 func (s *Scheme) usable(ctx context.Context, d storage.Digest, epoch int64) error {
 	_, u, err := s.store.StaticTokenByDigest(ctx, d)
-	if err == nil && (!u.Active || u.Epoch != epoch) {
+	if err == nil && credential.CheckAccount(u, epoch) != nil {
 		err = storage.ErrStale
 	}
 	return err
 }
 
-// again derives the text of a stored token. It reports false where that is not
-// possible any more: what is returned is always a token that would be accepted.
+// again derives the text of a stored token. It reports false if that is no longer possible:
+// a token that is returned is always one that would be accepted.
 func (s *Scheme) again(t storage.StaticToken) (string, bool) {
-	k, ok := s.ring.ByID(purpose, t.KeyID)
+	k, ok := s.ring.ByID(keys.StaticToken, t.KeyID)
 	if !ok {
 		return "", false
 	}
@@ -110,14 +130,16 @@ func (s *Scheme) mint(ctx context.Context, subject string, epoch int64, old stor
 	if _, err := io.ReadFull(s.opts.Rand, salt); err != nil {
 		return "", fmt.Errorf("token: no random bytes: %w", err)
 	}
-	id, k := s.ring.Newest(purpose)
+	id, k := s.ring.Newest(keys.StaticToken)
 	text := s.derive(k, subject, salt)
+	d := storage.DigestOf(text)
 	err := s.store.PutStaticToken(ctx, storage.StaticToken{
-		Digest: storage.DigestOf(text), Subject: subject, Salt: salt, KeyID: id,
+		Digest: d, Subject: subject, Salt: salt, KeyID: id,
 		Epoch: epoch, Created: s.opts.Clock().UTC(),
 	}, old)
 	if err != nil {
 		return "", err
 	}
+	s.notify(ctx, audit.TokenCreated, subject, d, epoch)
 	return text, nil
 }

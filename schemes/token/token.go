@@ -1,73 +1,61 @@
-// Package token is token authentication as in Django REST Framework: one
-// long-lived token per user, sent as "Authorization: Token <token>". Login
-// returns the same token until it is deleted.
+// Package token implements token authentication as in Django REST Framework: one long-lived
+// token per user, sent as "Authorization: Token <token>". Login returns the same token until
+// it is deleted.
 //
-// Use it for scripts and services of users who want one stable key. For several
-// devices, expiry and names wait for package knox.
+// Use it for scripts and services that need one stable key per user. For several devices,
+// expiry and names use package knox.
 //
-// Unlike Django's, the token's text is not stored: it is derived from the master
-// key and a salt (RULES T4), so a stolen table is worth nothing. A password
-// change, disabling and log-out-everywhere end the token.
+// Unlike Django's, the token's text is not stored: it is derived from the master key and a
+// salt, so a stolen table is useless to an attacker. A password change, a disabled account and
+// "log out everywhere" revoke the token.
 package token
 
 import (
+	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Store is what the scheme keeps its tokens in.
+// Store is the part of a store that the scheme needs.
 type Store interface {
 	storage.StaticTokens
 	storage.Subjects
 }
 
-// Format is what a token looks like.
-type Format uint8
-
-const (
-	// Prefixed is <prefix>_<43 base64url><6 base62>, with a checksum.
-	Prefixed Format = iota
-	// Hex40 is 40 small hex digits, as in Django REST Framework, for clients that
-	// expect that.
-	Hex40
-)
-
 // Options change a Scheme; nil is fine.
 type Options struct {
-	// Keyword is "Token" where "". With "Bearer" the scheme follows RFC 6750.
+	// Keyword is "Token" if "". With "Bearer" the challenge follows RFC 6750.
 	Keyword string
-	// Realm, where not "", is named in the challenge.
+	// Realm is named in the challenge if it is not "".
 	Realm string
-	// Format of the tokens that are made and taken.
+	// Format of the tokens that are issued and accepted.
 	Format Format
-	// Prefix of Prefixed tokens; "vst" where "".
+	// Prefix of Prefixed tokens; "vst" if "".
 	Prefix string
-	// User makes the application's own account of the record that came with the
-	// token. nil leaves *storage.User. Its *authn.Error refuses the request; any
-	// other error is a fault.
+	// User returns the application's own account for the record that came with the token. nil
+	// leaves *storage.User. Its *authn.Error rejects the request; any other error is a fault.
 	User func(context.Context, storage.User) (authn.User, error)
-	// Logger is told what endpoints could not do; nil is slog.Default().
+	// Login changes the login endpoint.
+	Login login.Options
+	// Audit receives token.created, token.revoked, logout and the events of logins.
+	Audit *audit.Notifier
+	// Logger is slog.Default() if nil.
 	Logger *slog.Logger
-	// Clock is time.Now where nil.
+	// Clock is time.Now if nil.
 	Clock func() time.Time
-	// Rand is crypto/rand where nil.
+	// Rand is crypto/rand.Reader if nil.
 	Rand io.Reader
 }
 
@@ -77,51 +65,37 @@ type Scheme struct {
 	perms     storage.Permissions // nil: the store keeps none
 	ring      *keys.Ring
 	opts      Options
-	bearer    bool
-	challenge string
-
-	invalid      *authn.Error // every refused token looks like this
-	unrecognized error
+	format    format
+	header    *credential.Header
+	endpoints login.Endpoints
 }
 
-// New returns a scheme over store, with tokens derived from the keys of ring.
-// Where the store is a storage.Permissions too, the accounts it loads can be
-// asked HasPerm.
+// New returns a scheme over store, with tokens derived from the keys of ring. If the store
+// implements storage.Permissions too, HasPerm works for the accounts it loads.
 func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 	if store == nil || ring == nil {
-		return nil, errors.New("token: a store and a key ring are needed")
+		return nil, errors.New("token: New: no store or no key ring")
 	}
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
-	o.Keyword = orElse(o.Keyword, "Token")
-	o.Prefix = orElse(o.Prefix, "vst")
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
-	switch {
-	case !isKeyword(o.Keyword):
-		return nil, fmt.Errorf("token: keyword %q is no token of RFC 9110", o.Keyword)
-	case strings.ContainsAny(o.Realm, "\"\\") || !printable(o.Realm):
-		return nil, fmt.Errorf("token: realm %q holds a quote, a backslash or a control character", o.Realm)
-	case o.Format > Hex40:
-		return nil, fmt.Errorf("token: unknown format %d", o.Format)
-	}
-	if err := tokentext.CheckPrefix(o.Prefix); err != nil {
-		return nil, fmt.Errorf("token: %w", err)
-	}
-	s := &Scheme{store: store, ring: ring, opts: o, bearer: strings.EqualFold(o.Keyword, "Bearer")}
+	o.Keyword = cmp.Or(o.Keyword, "Token")
+	o.Prefix = cmp.Or(o.Prefix, "vst")
+	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
+	s := &Scheme{store: store, ring: ring, opts: o}
 	s.perms, _ = store.(storage.Permissions)
-	s.challenge = o.Keyword
-	if o.Realm != "" {
-		s.challenge += ` realm="` + o.Realm + `"`
+	var err error
+	if s.format, err = newFormat(o.Format, o.Prefix); err == nil {
+		s.header, err = credential.NewHeader([]string{o.Keyword}, s.format, &credential.HeaderOptions{Realm: o.Realm})
 	}
-	s.invalid = authn.AuthenticationFailed("Invalid token.")
-	s.unrecognized = authn.Unrecognized(s.invalid.With(errors.New("not of a token's shape")))
+	if err == nil {
+		err = o.Login.Check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("token: New: %w", err)
+	}
+	s.endpoints = login.Endpoints{Challenge: s.Challenge, Rejected: s.header.Reject(nil)}
 	return s, nil
 }
 
@@ -129,43 +103,26 @@ func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 func (s *Scheme) Name() string { return "token" }
 
 // Headers returns Authorization.
-func (s *Scheme) Headers() []string { return []string{"Authorization"} }
+func (s *Scheme) Headers() []string { return s.header.Headers() }
 
-// Claims returns the keyword and the token's shape.
-func (s *Scheme) Claims() []authn.Claim {
-	if s.opts.Format == Hex40 {
-		return []authn.Claim{{Keyword: s.opts.Keyword, Shape: "hex40"}}
-	}
-	return []authn.Claim{{Keyword: s.opts.Keyword, Shape: s.opts.Prefix + "_", Begins: s.opts.Prefix + "_"}}
-}
+// Claims returns the keyword and the token's format.
+func (s *Scheme) Claims() []authn.Claim { return s.header.Claims() }
 
-// Challenge returns the keyword, as Django REST Framework does, with the realm
-// where there is one.
-// Under Bearer it is a BearerChallenge of package authn.
-func (s *Scheme) Challenge(_ *http.Request, err error) string {
-	if !s.bearer {
-		return s.challenge
-	}
-	return authn.BearerChallenge{Keyword: s.opts.Keyword, Realm: s.opts.Realm, Invalid: s.invalid.Code}.For(err)
-}
+// Challenge returns the keyword, as Django REST Framework does, and the realm if there is one.
+// Under Bearer it is an authn.BearerChallenge.
+func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.Challenge(r, err) }
 
-// Pattern returns a regular expression (RE2) that finds the scheme's Prefixed
-// tokens in texts, for secret scanners.
-func (s *Scheme) Pattern() string { return tokentext.Pattern(s.opts.Prefix) }
+// Pattern returns a regular expression in RE2 syntax that finds the scheme's Prefixed tokens
+// in texts, for secret scanners.
+func (s *Scheme) Pattern() string { return credential.MustFormat(s.opts.Prefix).Pattern() }
 
-// Authenticate looks for a token under the scheme's keyword. It takes one query.
-// An unknown, revoked or outdated token, one whose master key left the ring, and
-// a disabled account are refused alike; the reason goes to the log (RULES C6).
+// Authenticate looks for a token under the scheme's keyword. It takes one query. An unknown,
+// revoked or outdated token, one whose master key left the ring, and a disabled account are
+// rejected alike; the reason goes to the log.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
-	text, err := authn.Credentials(r, s.opts.Keyword, "token")
+	text, err := s.header.Read(r)
 	if err != nil {
 		return authn.Identity{}, err
-	}
-	if !s.isToken(text) {
-		if s.opts.Format == Prefixed && tokentext.HasPrefix(s.opts.Prefix, text) {
-			return authn.Identity{}, s.invalid.With(errors.New("malformed"))
-		}
-		return authn.Identity{}, s.unrecognized
 	}
 	return s.identify(r.Context(), storage.DigestOf(text))
 }
@@ -173,25 +130,21 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 // Presented implements authn.Keeper: over a store that gives leases (package cached), identities
 // are kept.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
-	if text = authn.RawCredentials(r, s.opts.Keyword); !s.fits(text) {
-		return "", false
-	}
-	return text, false
+	return s.header.Presented(r)
 }
 
 func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity, error) {
 	t, u, err := s.store.StaticTokenByDigest(ctx, d)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return authn.Identity{}, s.invalid.With(err)
+		return authn.Identity{}, s.header.Reject(err)
 	case err != nil:
 		return authn.Identity{}, err
-	case !u.Active:
-		return authn.Identity{}, s.invalid.With(errors.New("account disabled"))
-	case t.Epoch != u.Epoch:
-		return authn.Identity{}, s.invalid.With(errors.New("ended with an earlier epoch of the account"))
 	case !s.ring.Has(t.KeyID):
-		return authn.Identity{}, s.invalid.With(errors.New("its master key left the ring"))
+		return authn.Identity{}, s.header.Reject(errors.New("its master key left the ring"))
+	}
+	if err := credential.CheckAccount(u, t.Epoch); err != nil {
+		return authn.Identity{}, s.header.Reject(err)
 	}
 	account := u.WithPermissions(s.perms)
 	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
@@ -203,70 +156,4 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 		return id, nil
 	}
 	return id.Kept(s, authn.Keep{Lease: u.LeaseOf(s.store), Clock: s.opts.Clock}), nil
-}
-
-// fits reports whether text has the length of a token and, if tokens have one, the prefix.
-func (s *Scheme) fits(text string) bool {
-	if s.opts.Format == Prefixed {
-		return tokentext.Fits(s.opts.Prefix, text)
-	}
-	return len(text) == 40
-}
-
-func (s *Scheme) isToken(text string) bool {
-	if s.opts.Format == Prefixed {
-		return tokentext.Valid(s.opts.Prefix, text)
-	}
-	if len(text) != 40 {
-		return false
-	}
-	for i := range len(text) {
-		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-// derive returns the token's text (RULES T4).
-func (s *Scheme) derive(k keys.Key, subject string, salt []byte) string {
-	const label = "vestibule static token v1"
-	mac := hmac.New(sha256.New, k[:])
-	mac.Write([]byte(label))
-	mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(subject))))
-	mac.Write([]byte(subject))
-	mac.Write(salt)
-	sum := mac.Sum(nil)
-	if s.opts.Format == Hex40 {
-		return hex.EncodeToString(sum[:20])
-	}
-	return tokentext.Encode(s.opts.Prefix, [32]byte(sum))
-}
-
-func orElse(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
-}
-
-// isKeyword reports whether s is a token of RFC 9110 section 5.6.2 without the
-// rarer signs.
-func isKeyword(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }

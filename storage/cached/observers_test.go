@@ -11,13 +11,16 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/remoteuser"
 	"github.com/vestibule-auth/vestibule/schemes/session"
+	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -49,13 +52,19 @@ func TestObserversThatPanic_attack_265(t *testing.T) {
 	slog.SetDefault(logger)
 	defer slog.SetDefault(old)
 
-	devices, err := knox.New(db, &knox.Options{Logger: logger, Observe: func(context.Context, knox.Event) { panic(secret) }})
+	events, err := audit.New(func(context.Context, audit.Event) { panic(secret) }, &audit.Options{Logger: logger})
 	must(t, err)
-	jwts, err := jwt.New("https://bench.example", "https://bench.example/api", signing, db, &jwt.Options{Logger: logger, Observe: func(context.Context, jwt.Event) { panic(secret) }})
+	ring, err := keys.NewRing(keys.Generate())
 	must(t, err)
-	browsers, err := session.New(db, site, &session.Options{Logger: logger, Observe: func(context.Context, session.Event) { panic(secret) }})
+	tokens, err := token.New(db, ring, &token.Options{Logger: logger, Audit: events})
 	must(t, err)
-	remote, err := remoteuser.New("X-Remote-User", proxies, db, site, &remoteuser.Options{Create: remoteuser.NewUser, Observe: func(context.Context, remoteuser.Event) { panic(secret) }})
+	devices, err := knox.New(db, &knox.Options{Logger: logger, Audit: events})
+	must(t, err)
+	jwts, err := jwt.New("https://bench.example", "https://bench.example/api", signing, db, &jwt.Options{Logger: logger, Audit: events})
+	must(t, err)
+	browsers, err := session.New(db, site, &session.Options{Logger: logger, Audit: events})
+	must(t, err)
+	remote, err := remoteuser.New("X-Remote-User", proxies, db, site, &remoteuser.Options{Create: remoteuser.NewUser, Audit: events})
 	must(t, err)
 
 	login := func(path string) *http.Request {
@@ -74,6 +83,7 @@ func TestObserversThatPanic_attack_265(t *testing.T) {
 		h http.Handler
 		r *http.Request
 	}{
+		"token":      {tokens.Login(checker), login("/token")},
 		"knox":       {devices.Login(checker), login("/knox")},
 		"jwt":        {jwts.Login(checker), login("/jwt")},
 		"session":    {browsers.Login(checker), login("/session")},

@@ -6,17 +6,18 @@ import (
 )
 
 const (
-	// slack is how far the clocks of this process and of the store may differ without
-	// a new token's use being taken for an older one's.
+	// slack is how far the clocks of this process and of the store may differ before a new
+	// token's use counts as an older one's.
 	slack = time.Second
-	// remembered bounds how many families Used knows.
+	// remembered bounds how many families Used remembers.
 	remembered = 4096
 )
 
-// Used tells that a token of the family, made at created, was used at now: its holder has the
-// answer, so that from then on nobody may have it again but from where it was claimed
-// (RULES T3). It is for tokens that are checked against the store anyway; it writes once
-// for each exchange, within the grace, and does nothing later.
+// Used reports that an access token of the family, created at created, was used at now. Its
+// holder has the answer of the exchange, so from then on only the source that made the
+// exchange can fetch that answer again, and another source counts as reuse. It writes once for
+// each exchange within the grace period, and does nothing later. Call it for tokens that are
+// checked against the store anyway.
 func (r *Rotator) Used(ctx context.Context, family string, created, now time.Time) error {
 	if age := now.Sub(created); family == "" || age >= r.opts.Grace+slack {
 		return nil
@@ -31,7 +32,7 @@ func (r *Rotator) Used(ctx context.Context, family string, created, now time.Tim
 	return nil
 }
 
-// first reports whether a use of that token was not told yet.
+// first reports whether this is the first use of that token.
 func (r *Rotator) first(family string, created time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,7 +40,7 @@ func (r *Rotator) first(family string, created time.Time) bool {
 		return false
 	}
 	if len(r.used) >= remembered {
-		clear(r.used) // then some are told again
+		clear(r.used) // then some are reported again
 	}
 	r.used[family] = created
 	return true

@@ -12,12 +12,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// sealLabel separates the sealing key from whatever else may come of a secret.
+// sealLabel separates the sealing key from other keys derived from a secret.
 const sealLabel = "vestibule/v1 refresh answer"
 
-// seal keeps an answer such that only the token that was exchanged for it opens it,
-// presented by the same client with the same parameters (RULES T3). The source of the
-// exchange goes with it.
+// seal encrypts an answer so that only the token that was exchanged for it opens it, in a
+// request by the same client with the same parameters: a stolen table holds no usable token.
+// The source of the exchange is sealed with it.
 func seal(u Use, family string, answer []byte) ([]byte, error) {
 	aead, err := sealer(u, family)
 	if err != nil {
@@ -37,14 +37,14 @@ func unseal(u Use, family string, sealed []byte) (source string, answer []byte, 
 		return "", nil, err
 	}
 	if len(sealed) < aead.NonceSize() {
-		return "", nil, errors.New("a sealed answer is too short")
+		return "", nil, errors.New("rotation: sealed answer is too short")
 	}
 	text, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound(u))
 	if err != nil {
 		return "", nil, err
 	}
 	if len(text) < 4 || uint64(len(text)-4) < uint64(binary.BigEndian.Uint32(text)) {
-		return "", nil, errors.New("a sealed answer without its source")
+		return "", nil, errors.New("rotation: sealed answer has no source")
 	}
 	end := 4 + binary.BigEndian.Uint32(text)
 	return string(text[4:end]), text[end:], nil
@@ -62,8 +62,8 @@ func sealer(u Use, family string) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// bound is what a repetition must share with the exchange: row, client, scope,
-// resource and key, each with its length before it, lists with their number.
+// bound is what a repeated request must share with the exchange: row, client, scope,
+// resource and key, each preceded by its length, lists by their number.
 func bound(u Use) []byte {
 	row := storage.DigestOf(u.Secret)
 	b := append([]byte(nil), row[:]...)

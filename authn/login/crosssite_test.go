@@ -1,4 +1,4 @@
-package loginform
+package login
 
 import (
 	"errors"

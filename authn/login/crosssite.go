@@ -1,4 +1,4 @@
-package loginform
+package login
 
 import (
 	"net/http"
@@ -14,7 +14,7 @@ import (
 // decide about it. They decide here too, if they have allowed the origin already. Clients that
 // are no browsers send no Sec-Fetch-Site.
 func crossSite(w http.ResponseWriter, r *http.Request) error {
-	if r.Header.Get("Sec-Fetch-Site") != "cross-site" || mediaType(r) == "application/json" {
+	if kind, _ := mediaType(r); r.Header.Get("Sec-Fetch-Site") != "cross-site" || kind == "application/json" {
 		return nil
 	}
 	if allowed := w.Header().Get("Access-Control-Allow-Origin"); allowed != "" && (allowed == "*" || allowed == r.Header.Get("Origin")) {

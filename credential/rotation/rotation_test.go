@@ -48,7 +48,7 @@ func newWorld(t testing.TB, grace time.Duration) *world {
 	w.store = memory.New(&memory.Options{Clock: w.clock})
 	must(t, w.store.CreateUser(t.Context(), storage.User{ID: "alice", Name: "alice", Active: true}))
 	var err error
-	w.Rotator, err = New(w.store, Options{Grace: grace, Idle: time.Hour, Absolute: 24 * time.Hour, Block: 5 * time.Minute, Clock: w.clock})
+	w.Rotator, err = New(w.store, &Options{Grace: grace, Idle: time.Hour, Absolute: 24 * time.Hour, Block: 5 * time.Minute, Clock: w.clock})
 	must(t, err)
 	return w
 }
@@ -96,7 +96,7 @@ func (w *world) blocked(t testing.TB, sid string) bool {
 
 func TestNewRefuses(t *testing.T) {
 	good := Options{Grace: time.Second, Idle: time.Hour, Absolute: time.Hour, Block: time.Minute, Clock: time.Now}
-	if _, err := New(memory.New(nil), good); err != nil {
+	if _, err := New(memory.New(nil), &good); err != nil {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(*Options){
@@ -105,16 +105,18 @@ func TestNewRefuses(t *testing.T) {
 		"idle":     func(o *Options) { o.Idle = 0 },
 		"absolute": func(o *Options) { o.Absolute = time.Minute },
 		"block":    func(o *Options) { o.Block = 0 },
-		"no clock": func(o *Options) { o.Clock = nil },
 	} {
 		o := good
 		change(&o)
-		if _, err := New(memory.New(nil), o); err == nil {
+		if _, err := New(memory.New(nil), &o); err == nil {
 			t.Errorf("%s: taken", what)
 		}
 	}
-	if _, err := New(nil, good); err == nil {
+	if _, err := New(nil, &good); err == nil {
 		t.Error("no store: taken")
+	}
+	if _, err := New(memory.New(nil), nil); err == nil {
+		t.Error("no lifetimes: taken")
 	}
 }
 
@@ -130,7 +132,7 @@ func TestStrict(t *testing.T) {
 	if !w.blocked(t, "f") {
 		t.Error("the family's access tokens are not blocked")
 	}
-	w.is(t, use(two), ErrEnded, "the newest token ended with its family")
+	w.is(t, use(two), ErrRevoked, "the newest token ended with its family")
 	w.is(t, use("unheard of"), ErrUnknown, "an unknown token")
 }
 
@@ -158,21 +160,21 @@ func TestGrace(t *testing.T) {
 		one := w.good(t, "f-0")
 		w.pass(10 * time.Second)
 		w.is(t, use("f-0"), ErrReused, "the window ended")
-		w.is(t, use(one), ErrEnded, "the family ended")
+		w.is(t, use(one), ErrRevoked, "the family ended")
 	})
 	t.Run("the successor's exchange closes it", func(t *testing.T) {
 		w := newWorld(t, 10*time.Second)
 		w.begin(t, "f")
 		two := w.good(t, w.good(t, "f-0"))
 		w.is(t, use("f-0"), ErrReused, "the successor was exchanged: this is a grand-parent")
-		w.is(t, use(two), ErrEnded, "the family ended")
+		w.is(t, use(two), ErrRevoked, "the family ended")
 	})
 	t.Run("an ended family answers nothing", func(t *testing.T) {
 		w := newWorld(t, 10*time.Second)
 		w.begin(t, "f")
 		w.good(t, "f-0")
 		must(t, w.EndFamily(t.Context(), "f"))
-		w.is(t, use("f-0"), ErrEnded, "the family ended")
+		w.is(t, use("f-0"), ErrRevoked, "the family ended")
 	})
 	t.Run("the epoch moved", func(t *testing.T) {
 		w := newWorld(t, 10*time.Second)
@@ -180,8 +182,8 @@ func TestGrace(t *testing.T) {
 		one := w.good(t, "f-0")
 		_, err := w.store.BumpEpoch(t.Context(), "alice")
 		must(t, err)
-		w.is(t, use("f-0"), ErrEnded, "logged out everywhere")
-		w.is(t, use(one), ErrEnded, "logged out everywhere")
+		w.is(t, use("f-0"), ErrRevoked, "logged out everywhere")
+		w.is(t, use(one), ErrRevoked, "logged out everywhere")
 	})
 }
 
@@ -325,9 +327,9 @@ func TestSubject(t *testing.T) {
 		w := newWorld(t, 10*time.Second)
 		w.begin(t, "f")
 		must(t, end(w))
-		w.is(t, use("f-0"), ErrEnded, what)
+		w.is(t, use("f-0"), ErrRevoked, what)
 		must(t, w.store.SetActive(t.Context(), "alice", true))
-		w.is(t, use("f-0"), ErrEnded, what+", then enabled again")
+		w.is(t, use("f-0"), ErrRevoked, what+", then enabled again")
 	}
 	w := newWorld(t, 10*time.Second)
 	w.begin(t, "f")
@@ -350,7 +352,7 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("revoke: %v", err)
 		}
 	}
-	w.is(t, use(one), ErrEnded, "after revoke")
+	w.is(t, use(one), ErrRevoked, "after revoke")
 	must(t, w.EndFamily(t.Context(), "no such family"))
 }
 
@@ -370,7 +372,7 @@ func TestAtOnce(t *testing.T) {
 				switch {
 				case err == nil:
 					answers[answer]++
-				case errors.Is(err, ErrReused), errors.Is(err, ErrEnded):
+				case errors.Is(err, ErrReused), errors.Is(err, ErrRevoked):
 					refused++
 				default:
 					t.Error(err)
@@ -454,7 +456,7 @@ func TestEachConditionCounts(t *testing.T) {
 		change  func(*storage.RefreshState)
 		want    error
 	}{
-		"an account that was disabled without an epoch": {false, func(st *storage.RefreshState) { st.User.Active = false }, ErrEnded},
+		"an account that was disabled without an epoch": {false, func(st *storage.RefreshState) { st.User.Active = false }, ErrRevoked},
 		"an answer that outlived its successor's claim": {true, func(st *storage.RefreshState) { st.SuccessorClaimed = true }, ErrReused},
 		"an answer that outlived its family":            {true, func(st *storage.RefreshState) { st.Family.Expires = st.Family.Created }, ErrExpired},
 		"a token that outlived its family":              {false, func(st *storage.RefreshState) { st.Family.Expires = st.Family.Created }, ErrExpired},
@@ -466,7 +468,7 @@ func TestEachConditionCounts(t *testing.T) {
 				w.good(t, "f-0")
 			}
 			var err error
-			w.Rotator, err = New(&changed{w.store, c.change}, Options{Grace: time.Minute, Idle: time.Hour, Absolute: 24 * time.Hour, Block: 5 * time.Minute, Clock: w.clock})
+			w.Rotator, err = New(&changed{w.store, c.change}, &Options{Grace: time.Minute, Idle: time.Hour, Absolute: 24 * time.Hour, Block: 5 * time.Minute, Clock: w.clock})
 			must(t, err)
 			w.is(t, use("f-0"), c.want, name)
 		})

@@ -1,0 +1,102 @@
+package login
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Field is one value that an endpoint reads from the body.
+type Field struct {
+	Name string
+	// Trim removes white space at both ends, as for a name; never set it for a password.
+	Trim bool
+	// Optional fields may be absent, null or blank; their value is "" then.
+	Optional bool
+	// Bool fields are true or false in JSON, or one of the words that forms send ("on", "true",
+	// "1", …). The value is "true" or "".
+	Bool bool
+	// MaxBytes is the longest value in bytes; 0 is no limit but that of the body.
+	MaxBytes int
+}
+
+// Username and Password are the fields of a login with default names.
+var (
+	Username = Field{Name: "username", Trim: true}
+	Password = Field{Name: "password"}
+)
+
+// file is the value of a field that was sent as a file.
+type file struct{}
+
+// text returns the field's value, or the message that says what is wrong with it.
+func (f Field) text(values map[string]any) (value, message string) {
+	v, ok := values[f.Name]
+	if !ok {
+		if f.Optional {
+			return "", ""
+		}
+		return "", "This field is required."
+	}
+	if f.Bool {
+		return truth(v)
+	}
+	switch v := v.(type) {
+	case nil:
+		if f.Optional {
+			return "", ""
+		}
+		return "", "This field may not be null."
+	case string:
+		value = v
+	case json.Number:
+		value = v.String()
+	default:
+		return "", "Not a valid string."
+	}
+	if strings.ContainsRune(value, 0) {
+		return "", "Null characters are not allowed."
+	}
+	if f.Trim {
+		value = strings.TrimSpace(value)
+	}
+	if value == "" && !f.Optional {
+		return "", "This field may not be blank."
+	}
+	return value, ""
+}
+
+// truth reads a boolean as Django REST Framework's BooleanField does.
+func truth(v any) (value, message string) {
+	text := fmt.Sprint(v)
+	if v == nil {
+		text = ""
+	}
+	switch strings.ToLower(text) {
+	case "true", "t", "1", "yes", "y", "on":
+		return "true", ""
+	case "false", "f", "0", "no", "n", "off", "":
+		return "", ""
+	}
+	return "", "Must be a valid boolean."
+}
+
+// checkNames returns an error unless each field has a name of its own that a body can hold.
+func checkNames(fields []Field) error {
+	seen := make(map[string]bool, len(fields))
+	for _, f := range fields {
+		ok := f.Name != "" && len(f.Name) <= 64 && utf8.ValidString(f.Name) && strings.TrimSpace(f.Name) == f.Name
+		for _, c := range f.Name {
+			ok = ok && c >= ' ' && c != 0x7f && c != '"' && c != '\\'
+		}
+		if !ok {
+			return fmt.Errorf("login: field name %q is not valid (1 to 64 bytes without control characters, quotes and backslashes)", f.Name)
+		}
+		if seen[f.Name] {
+			return fmt.Errorf("login: field name %q is there twice", f.Name)
+		}
+		seen[f.Name] = true
+	}
+	return nil
+}

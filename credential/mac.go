@@ -1,0 +1,30 @@
+package credential
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/vestibule-auth/vestibule/keys"
+)
+
+// MAC returns HMAC-SHA-256 under key over a label and parts, each preceded by its length, so
+// that no two lists of parts give the same input. Use one label for one purpose. Compare MACs
+// with hmac.Equal.
+//
+// Use MAC for what must be recognized and cannot be digested: a value that a person chose, or
+// that has fewer than 128 random bits.
+func MAC(key keys.Key, label string, parts ...string) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, key[:])
+	var length [8]byte
+	add := func(s string) {
+		binary.BigEndian.PutUint64(length[:], uint64(len(s)))
+		mac.Write(length[:])
+		mac.Write([]byte(s))
+	}
+	add(label)
+	for _, p := range parts {
+		add(p)
+	}
+	return [sha256.Size]byte(mac.Sum(nil))
+}
