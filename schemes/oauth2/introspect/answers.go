@@ -5,38 +5,61 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/internal/flight"
 )
 
-// answers is a cache of what an issuer said of tokens, bounded in number and bytes. That a
-// token is not active is kept in a table of its own, for a second, so that made-up tokens do
-// not evict valid ones. Errors are not cached. Of many concurrent questions about one token one
-// is sent, and it continues if its own client goes away.
+// answers keeps what an issuer said of tokens, bounded in number and bytes. That a token is
+// not active is kept apart, for a second, so that made-up tokens do not push the good ones out.
+// Errors are not kept. Of many at once that need to know of one token one asks, and goes on if
+// its own client goes away.
 type answers struct {
 	ttl   time.Duration
 	clock func() time.Time // of expiries
 	time  *elapsed.Clock
 
-	mu      sync.Mutex
-	live    halves
-	dead    halves
-	flights map[tokenKey]*flight
-	forgot  uint64 // grows when something is forgotten: what was asked before is not kept
+	mu     sync.Mutex
+	live   *bounded.Map[tokenKey, kept]
+	dead   *bounded.Map[tokenKey, time.Duration] // until when
+	calls  flight.Group[tokenKey, result]
+	forgot atomic.Uint64 // grows when something is forgotten: what was asked before is not kept
 }
 
 type tokenKey = [32]byte
 
 const deadTTL = time.Second
 
-// flight is one question that is under way.
-type flight struct {
-	done   chan struct{}
-	token  *Token
+// result is the result of one question.
+type result struct {
+	token  *Token // nil: not active
 	err    error
+	forgot uint64 // what answers.forgot was when it was asked
+}
+
+// kept is an answer of an active token.
+type kept struct {
+	token *Token
+	until time.Duration
+}
+
+// answerLease is for the identity that is made of an answer: it holds until that is too old, or
+// something is forgotten.
+type answerLease struct {
+	of     *answers
+	until  time.Duration
 	forgot uint64
-	began  time.Duration
+}
+
+// Holds implements authn.Lease.
+func (l *answerLease) Holds(ctx context.Context) bool { return l.HoldsAt(ctx, elapsed.Read()) }
+
+// HoldsAt is Holds for a caller that has read the clock (package authn).
+func (l *answerLease) HoldsAt(_ context.Context, now elapsed.Instant) bool {
+	return l.of.forgot.Load() == l.forgot && l.of.time.At(now) < l.until
 }
 
 var errPanicked = errors.New("introspect: asking the issuer panicked")
@@ -45,61 +68,57 @@ var errPanicked = errors.New("introspect: asking the issuer panicked")
 func newAnswers(o Options, given func() time.Time) *answers {
 	entries, bytes := cmp.Or(o.CacheEntries, 8192), cmp.Or(o.CacheBytes, 16<<20)
 	return &answers{
-		ttl: o.CacheTTL, clock: o.Clock, time: elapsed.New(given), flights: map[tokenKey]*flight{},
-		live: halves{entries: max(entries/2, 1), bytes: max(bytes/2, 1)},
-		dead: halves{entries: max(entries/8, 1), bytes: max(bytes/8, 1)},
+		ttl: o.CacheTTL, clock: o.Clock, time: elapsed.New(given),
+		live: bounded.New[tokenKey, kept](entries, bytes),
+		dead: bounded.New[tokenKey, time.Duration](entries/4, entries/4),
 	}
 }
 
-// get returns what is known of a token, or asks; nil where it is not live.
-func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Context) (*Token, error)) (*Token, error) {
+// get returns what is known of a token, with a lease, or asks; nil if it is not active.
+func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Context) (*Token, error)) (*Token, *answerLease, error) {
 	a.mu.Lock()
 	now := a.time.Now()
-	if e, ok := a.live.get(key, now); ok {
+	if e, ok := a.live.Get(key); ok && now < e.until {
+		lease := &answerLease{a, e.until, a.forgot.Load()}
 		a.mu.Unlock()
-		return e.token, nil
+		return e.token, lease, nil
 	}
-	if _, ok := a.dead.get(key, now); ok {
+	if until, ok := a.dead.Get(key); ok && now < until {
 		a.mu.Unlock()
-		return nil, nil
+		return nil, nil, nil
 	}
-	f, ok := a.flights[key]
-	if ok && now-f.began < a.ttl { // else its answer would be too old
+	c := a.calls.Get(key)
+	if c != nil && now-c.Began < a.ttl { // else its answer would be too old
 		a.mu.Unlock()
-		select {
-		case <-f.done:
-			return f.token, f.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := c.Wait(ctx); err != nil {
+			return nil, nil, err
 		}
+		return c.Result.token, nil, c.Result.err
 	}
-	f = &flight{done: make(chan struct{}), err: errPanicked, forgot: a.forgot, began: now}
-	a.flights[key] = f
+	c = a.calls.Begin(key, now)
+	c.Result = result{err: errPanicked, forgot: a.forgot.Load()}
 	a.mu.Unlock()
-	defer a.land(key, f, now)
-	f.token, f.err = ask(context.WithoutCancel(ctx))
-	return f.token, f.err
+	defer a.land(key, c)
+	c.Result.token, c.Result.err = ask(context.WithoutCancel(ctx))
+	return c.Result.token, nil, c.Result.err
 }
 
-// land ends a flight and keeps its answer. The time counts from before the question.
-func (a *answers) land(key tokenKey, f *flight, asked time.Duration) {
+// land ends a call and keeps its answer. The time counts from before the question.
+func (a *answers) land(key tokenKey, c *flight.Call[result]) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	close(f.done)
-	if a.flights[key] == f {
-		delete(a.flights, key)
-	}
-	switch {
-	case f.err != nil || f.forgot != a.forgot:
-	case f.token == nil:
-		a.dead.put(key, kept{until: asked + min(deadTTL, a.ttl)})
+	a.calls.End(key, c)
+	switch got := c.Result; {
+	case got.err != nil || got.forgot != a.forgot.Load():
+	case got.token == nil:
+		a.dead.Put(key, c.Began+min(deadTTL, a.ttl), 1)
 	default:
-		until := asked + a.ttl
-		if e := f.token.Expires; !e.IsZero() {
+		until := c.Began + a.ttl
+		if e := got.token.Expires; !e.IsZero() {
 			until = min(until, a.time.Now()+e.Sub(a.clock()))
 		}
 		// What an answer costs: its text, the values taken from it, the maps.
-		a.live.put(key, kept{token: f.token, until: until, size: 2*f.token.Claims.Size() + 512})
+		a.live.Put(key, kept{got.token, until}, 2*got.token.Claims.Size()+512)
 	}
 }
 
@@ -107,55 +126,8 @@ func (a *answers) land(key tokenKey, f *flight, asked time.Duration) {
 func (a *answers) forget(key tokenKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.forgot++
-	a.live.drop(key)
-	a.dead.drop(key)
-	delete(a.flights, key)
-}
-
-// halves is a bounded map: when the young half is full it becomes the old one, and the old
-// one is dropped; what is used moves to the young one. The caller holds the lock.
-type halves struct {
-	entries, bytes int // bounds of a half
-	young, old     map[tokenKey]kept
-	size           int // of young
-}
-
-// kept is one answer.
-type kept struct {
-	token *Token // nil: not live
-	until time.Duration
-	size  int
-}
-
-func (h *halves) get(key tokenKey, now time.Duration) (kept, bool) {
-	e, ok := h.young[key]
-	if !ok {
-		if e, ok = h.old[key]; ok {
-			delete(h.old, key)
-			h.put(key, e)
-		}
-	}
-	return e, ok && now < e.until
-}
-
-func (h *halves) put(key tokenKey, e kept) {
-	if e.size > h.bytes {
-		return
-	}
-	h.drop(key)
-	if len(h.young) >= h.entries || h.size+e.size > h.bytes {
-		h.old, h.young, h.size = h.young, nil, 0
-	}
-	if h.young == nil {
-		h.young = make(map[tokenKey]kept)
-	}
-	h.young[key] = e
-	h.size += e.size
-}
-
-func (h *halves) drop(key tokenKey) {
-	h.size -= h.young[key].size
-	delete(h.young, key)
-	delete(h.old, key)
+	a.forgot.Add(1)
+	a.live.Drop(key)
+	a.dead.Drop(key)
+	a.calls.Forget(key)
 }

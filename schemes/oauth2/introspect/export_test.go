@@ -4,5 +4,7 @@ package introspect
 func (i *Scheme) Kept() (live, dead int) {
 	i.cache.mu.Lock()
 	defer i.cache.mu.Unlock()
-	return len(i.cache.live.young) + len(i.cache.live.old), len(i.cache.dead.young) + len(i.cache.dead.old)
+	live, _ = i.cache.live.Usage()
+	dead, _ = i.cache.dead.Usage()
+	return live, dead
 }

@@ -208,7 +208,7 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if !i.takes(text) {
 		return authn.Identity{}, i.unrecognized
 	}
-	t, err := i.about(r.Context(), text)
+	t, lease, err := i.about(r.Context(), text)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -223,8 +223,27 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		if id.User, err = audit.Call("introspect.Options.User", func() (authn.User, error) { return i.opts.User(r.Context(), t) }); err != nil {
 			return authn.Identity{}, err
 		}
+		return id, nil // the application makes its account for each request
 	}
-	return id, nil
+	of := t.clone() // t is the request's
+	return id.Kept(i, authn.Keep{Lease: lease, Clock: i.opts.Clock, Size: 500 + t.Claims.Size(), Check: func(*http.Request) error {
+		if i.check(of) != nil { // time passes
+			return authn.ErrAskAgain
+		}
+		return nil
+	}}), nil
+}
+
+// Presented implements authn.Keeper: identities are kept for as long as the responses of the
+// issuer.
+func (i *Scheme) Presented(r *http.Request) (text string, guessable bool) {
+	if i.cache == nil {
+		return "", false
+	}
+	if text = authn.RawCredentials(r, "Bearer"); text == "" || !i.takes(text) {
+		return "", false
+	}
+	return text, false
 }
 
 // takes reports whether text may be a token of the issuer.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
@@ -40,15 +41,19 @@ type Token struct {
 }
 
 // about returns what the issuer says of a token; nil if it is not active.
-func (i *Scheme) about(ctx context.Context, text string) (*Token, error) {
+func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.Lease, err error) {
 	if i.cache == nil {
-		return i.ask(ctx, text)
+		t, err = i.ask(ctx, text)
+		return t, nil, err
 	}
-	t, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*Token, error) { return i.ask(ctx, text) })
+	t, l, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*Token, error) { return i.ask(ctx, text) })
 	if t != nil {
 		t = t.clone() // requests must not share the lists of the cache
 	}
-	return t, err
+	if l != nil {
+		lease = l
+	}
+	return t, lease, err
 }
 
 func (t *Token) clone() *Token {
