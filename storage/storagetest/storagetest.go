@@ -82,7 +82,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 // parts are claimed. open returns an empty store for each rule, and releases it with t.Cleanup.
 func RunParts(t *testing.T, open func(t *testing.T) Opened, claimed ...Part) {
 	s := &suite{open: open}
-	if !t.Run("parts", func(t *testing.T) { s.find(t, claimed) }) {
+	if !s.find(t, claimed) {
 		return
 	}
 	for _, g := range groups {
@@ -144,19 +144,24 @@ type suite struct {
 	group    string
 }
 
-// find looks which parts there are, and compares them with those that are claimed.
-func (s *suite) find(t *testing.T, claimed []Part) {
+// find looks which parts there are, and compares them with those that are claimed. It is no
+// subtest: -run may select some groups only, and they need to know the parts.
+func (s *suite) find(t *testing.T, claimed []Part) (ok bool) {
 	o := s.open(t)
+	ok = true
 	if len(claimed) == 0 {
+		ok = false
 		t.Error("storagetest: RunParts: claim at least one part of the store")
 	}
 	for _, p := range claimed {
 		if !p.of(o.Store) {
+			ok = false
 			t.Errorf("storagetest: %T does not implement storage.%s, which is claimed: %s", o.Store, p, p.missing(o.Store))
 		}
 	}
 	for _, p := range []Part{Users, Accounts, Subjects} {
 		if !p.of(o.Store) && !p.of(o.Beside) {
+			ok = false
 			t.Errorf("storagetest: no storage.%s: set Opened.Beside to the store that %T reads accounts from", p, o.Store)
 		}
 	}
@@ -171,6 +176,7 @@ func (s *suite) find(t *testing.T, claimed []Part) {
 	}
 	s.complete = len(missing) == 0
 	t.Logf("parts of %T that are proven: %s; that it does not have: %s", o.Store, names(found), names(missing))
+	return ok
 }
 
 // rules runs each rule on a store of its own. The key of a rule is its name, a colon, and the
