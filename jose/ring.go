@@ -13,7 +13,8 @@ import (
 type KeySource interface {
 	// Keys returns the key with that ID and algorithm; where kid is "", all of the
 	// algorithm, of which there must be one. None: the key is not known. An error
-	// means that this could not be told.
+	// means that this could not be told. A source whose keys change implements Versioned too, if
+	// what they verified may be kept.
 	Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error)
 }
 

@@ -16,14 +16,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NewUser is an account to be made.
+// NewUser is an account to be created. It may be decoded from a request: decoders set Name, Email
+// and Password only. ID and Roles are the application's to set, or anyone who registers could be
+// an administrator, or get the ID of a deleted account.
 type NewUser struct {
 	// ID is the immutable identifier, without the store's name space; "" draws a random one.
-	ID       string
+	ID       string `json:"-" xml:"-" yaml:"-" form:"-" query:"-" schema:"-" mapstructure:"-"`
 	Name     string
 	Email    string
 	Password string
-	Roles    []string
+	Roles    []string `json:"-" xml:"-" yaml:"-" form:"-" query:"-" schema:"-" mapstructure:"-"`
 }
 
 // String says nothing of the password.

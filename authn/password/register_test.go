@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -129,5 +131,43 @@ func TestRegisterAtOnce(t *testing.T) {
 	wg.Wait()
 	if made.Load() != 1 || refused.Load() != 5 {
 		t.Errorf("%d accounts, %d refusals", made.Load(), refused.Load())
+	}
+}
+
+// What a client sends sets neither the roles nor the ID of the account that it registers, also in
+// a type that embeds NewUser.
+func TestNewUserOfARequest_attack_277(t *testing.T) {
+	const body = `{"Name":"eve","name":"eve","Password":"wonderland-42","Email":"e@app.example","ID":"42","id":"42","Id":"42","Roles":["admin"],"roles":["admin"],"-":"42"}`
+	var plain password.NewUser
+	var wrapped struct {
+		password.NewUser
+		Invitation string
+	}
+	for _, to := range []any{&plain, &wrapped} {
+		if err := json.Unmarshal([]byte(body), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var listed password.NewUser
+	if err := xml.Unmarshal([]byte("<NewUser><Name>eve</Name><Password>wonderland-42</Password><Email>e@app.example</Email><ID>42</ID><Roles>admin</Roles></NewUser>"), &listed); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []password.NewUser{plain, wrapped.NewUser, listed} {
+		if n.Name != "eve" || n.Password != "wonderland-42" || n.Email != "e@app.example" {
+			t.Errorf("name %q and e-mail %q were not read", n.Name, n.Email)
+		}
+		if n.ID != "" || n.Roles != nil {
+			t.Errorf("a request set ID %q and roles %q", n.ID, n.Roles)
+		}
+	}
+	// Decoders of other packages go by their own tags.
+	of := reflect.TypeFor[password.NewUser]()
+	for _, name := range []string{"ID", "Roles"} {
+		f, _ := of.FieldByName(name)
+		for _, tag := range []string{"json", "xml", "yaml", "form", "query", "schema", "mapstructure"} {
+			if f.Tag.Get(tag) != "-" {
+				t.Errorf("%s: tag %s is %q", name, tag, f.Tag.Get(tag))
+			}
+		}
 	}
 }

@@ -29,7 +29,8 @@ import (
 )
 
 // Keys sign the tokens and verify them: a *jose.Ring, or a *jose.Rotating over a
-// store (see StoredKeys). They are this scheme's alone (RULES C3).
+// store (see StoredKeys). They are this scheme's alone. Verified tokens are cached only if the
+// keys are jose.Versioned.
 type Keys interface {
 	jose.KeySource
 	Sign(ctx context.Context, typ string, claims []byte) (string, error)

@@ -33,7 +33,7 @@ type Verifier struct {
 	checks  jose.Checks
 	opts    VerifierOptions
 	clock   func() time.Time // as given: nil is the system's
-	generic func() uint64    // of keys; nil: they never change
+	generic func() uint64    // of keys; nil: nothing is kept
 	cache   *cache           // nil: none
 
 	self      authn.Authenticator                 // itself, or the Scheme around it
@@ -48,7 +48,8 @@ type Verifier struct {
 
 // NewVerifier returns a verifier of tokens whose "iss" is issuer and whose "aud"
 // holds audience, both byte for byte, signed by a key of keys (a jose.Remote, or a
-// jose.Ring of public keys).
+// jose.Ring of public keys). Verified tokens are cached only if keys are jose.Versioned: a source
+// of your own without it is called for each request.
 //
 // Identities carry the Issuer, the Client where "client_id" names one, and the scopes of
 // "scope"; a token without scopes has none, so that authz.HasScope refuses it. A token whose
@@ -108,10 +109,8 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 	if err := v.checks.Validate(); err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
 	}
-	if g, ok := keys.(interface{ Generation() uint64 }); ok {
-		v.generic = g.Generation
-	}
-	if o.CacheEntries >= 0 && o.CacheBytes >= 0 {
+	v.generic = jose.GenerationOf(keys)
+	if v.generic != nil && o.CacheEntries >= 0 && o.CacheBytes >= 0 {
 		v.cache = newCache(o.CacheEntries, o.CacheBytes)
 	}
 	v.invalid = notValid("Token is invalid")

@@ -113,6 +113,18 @@ func put(w http.ResponseWriter, cookies []*http.Cookie) {
 	}
 }
 
+// answered returns the text of the cookie that the answer sets by now, "" if it deletes the
+// cookie; ok is false if it does neither.
+func answered(w http.ResponseWriter, name string) (text string, ok bool) {
+	for _, line := range w.Header()["Set-Cookie"] {
+		if rest, is := strings.CutPrefix(line, name+"="); is {
+			text, _, _ = strings.Cut(rest, ";")
+			ok = true
+		}
+	}
+	return text, ok
+}
+
 // newCookies makes a cookie and, beside the session's own, that of its token.
 func (s *frame) newCookies(name, text, secret string, maxAge int) []*http.Cookie {
 	c := s.newCookie(name, text, maxAge)

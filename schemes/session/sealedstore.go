@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/keys"
 )
 
 // SealedStore is a sessions.Store of gorilla/sessions in sealed cookies: what
@@ -76,6 +77,10 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 		s.send(w, cookie, "", -1)
 		return nil
 	}
+	if s.overtaken(w, cookie, held.sealed) {
+		held.sealed, held.bad = nil, ErrEnded
+		return ErrEnded
+	}
 	as, err := s.lookOf(v.Options, cookie == s.cookie)
 	if err != nil {
 		return err
@@ -109,4 +114,25 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	}
 	held.sealed, v.IsNew = &next, false
 	return nil
+}
+
+// overtaken reports whether the answer has ended the session that was loaded as held (nil: none),
+// or begun another: after a logout or a login in this request, a Save would bring back who was
+// logged in before, or undo the login.
+func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) bool {
+	text, ok := answered(w, cookie)
+	switch {
+	case !ok:
+		return false
+	case text == "":
+		return held != nil
+	}
+	now, err := open(s.ring, keys.SessionSeal, s.bound(cookie), text)
+	if err != nil {
+		return true
+	}
+	if held == nil {
+		return now.subject != ""
+	}
+	return now.secret != held.secret // which stays until the next login
 }

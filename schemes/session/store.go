@@ -179,6 +179,12 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	case len(data) == 0:
 		return nil
 	}
+	if began, err := st.s.began(r.Context(), w, cookie); err != nil || began {
+		if began {
+			held.bad, err = ErrEnded, ErrEnded
+		}
+		return err
+	}
 	next := storage.Session{ID: newID(), Data: data, Created: st.s.now()}
 	text, err := format.New(st.s.opts.Rand)
 	if err == nil {
@@ -191,6 +197,19 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	v.ID, v.IsNew = next.ID, false
 	st.s.sendAs(w, cookie, text, text, st.s.maxAge(next.Expires, st.s.now()), as)
 	return nil
+}
+
+// began reports whether this answer logs a user in: a new session of nobody would undo that.
+func (s *Scheme) began(ctx context.Context, w http.ResponseWriter, cookie string) (bool, error) {
+	text, _ := answered(w, cookie)
+	if text == "" || cookie != s.cookie {
+		return false, nil
+	}
+	v, _, err := s.rows.SessionByDigest(ctx, digestOf(cookie, text))
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	return v.Subject != "", err
 }
 
 func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held *loaded) error {

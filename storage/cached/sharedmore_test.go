@@ -191,8 +191,9 @@ func (c *changing) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([]
 func (c *changing) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	return c.Load().Sign(ctx, typ, claims)
 }
-func (c *changing) JWKS(ctx context.Context) ([]byte, error) { return c.Load().JWKS(ctx) }
-func (c *changing) Generation() uint64                       { return c.generation.Load() }
+func (c *changing) JWKS(ctx context.Context) ([]byte, error)  { return c.Load().JWKS(ctx) }
+func (c *changing) Generation() uint64                        { return c.generation.Load() }
+func (c *changing) Versions() (jose.KeySource, func() uint64) { return c, c.Generation }
 
 // A JWT whose key is gone is refused at once, also where its identity was shared, by the
 // application itself and by a verifier that asks nobody; a key that is there again is good

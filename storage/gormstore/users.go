@@ -164,8 +164,39 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	} else if len(u.Roles) > 0 {
 		return fmt.Errorf("%w: the user table has no column for roles", storage.ErrInvalid)
 	}
-	n, err := s.exec(ctx, s.q.createUser, args...)
-	if err == nil && n == 0 {
+	insert := func(ctx context.Context) error {
+		n, err := s.exec(ctx, s.q.createUser, args...)
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	}
+	if t.own {
+		return insert(ctx)
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.nameIsFree(ctx, u); err != nil {
+			return err
+		}
+		return insert(ctx)
+	})
+}
+
+// nameIsFree returns ErrConflict if an account of the application's table has u's name, and keeps
+// other calls from inserting one until the transaction ends: the table's own index may be
+// missing. An account that is not active leaves its name to an active one.
+func (s *Store) nameIsFree(ctx context.Context, u storage.User) error {
+	if err := s.advisory(ctx, "vestibule user name "+u.Name); err != nil {
+		return err
+	}
+	taken := false
+	err := s.rows(ctx, s.q.userByName, []any{u.Name, u.Name}, func(rows *sql.Rows) error {
+		var r userRow
+		err := rows.Scan(r.dest()...)
+		taken = taken || r.u.Active || !u.Active
+		return err
+	})
+	if err == nil && taken {
 		err = storage.ErrConflict
 	}
 	return err

@@ -1,0 +1,37 @@
+package jose
+
+import "reflect"
+
+// Versioned is a KeySource that reports when its keys change. Verifiers keep what its keys have
+// verified until then; of any other KeySource they keep nothing, because a key that was withdrawn
+// would verify tokens for as long as they were kept. Ring, Rotating and Remote are Versioned.
+type Versioned interface {
+	KeySource
+	// Versions returns the source itself, so that another one that embeds it and has Keys of its
+	// own is not taken for it, and a function whose result changes with the keys. It is called
+	// before each verification and for each token that was kept.
+	Versions() (self KeySource, generation func() uint64)
+}
+
+// GenerationOf returns the generation function of a Versioned source, or nil for any other, and
+// for one that merely embeds a Versioned one.
+func GenerationOf(keys KeySource) func() uint64 {
+	v, ok := keys.(Versioned)
+	if !ok || !reflect.TypeOf(keys).Comparable() {
+		return nil
+	}
+	self, generation := v.Versions()
+	if self == nil || reflect.TypeOf(self) != reflect.TypeOf(keys) || self != keys {
+		return nil
+	}
+	return generation
+}
+
+// Versions implements Versioned.
+func (r *Ring) Versions() (KeySource, func() uint64) { return r, r.Generation }
+
+// Versions implements Versioned.
+func (r *Rotating) Versions() (KeySource, func() uint64) { return r, r.Generation }
+
+// Versions implements Versioned.
+func (r *Remote) Versions() (KeySource, func() uint64) { return r, r.Generation }
