@@ -196,8 +196,9 @@ func (id *Identity) copied() Identity {
 // storage.User reads its permissions for each request then.
 func keptUser(u User) (User, bool) {
 	if k, ok := u.(interface{ KeptUser() any }); ok && !isNilPointer(u) {
-		u, ok := k.KeptUser().(User)
-		return u, ok
+		if kept, ok := k.KeptUser().(User); ok && reflect.TypeOf(kept) == reflect.TypeOf(u) {
+			return kept, true
+		}
 	}
 	if copied, ok := copyUser(u); ok {
 		return copied, true
@@ -219,10 +220,10 @@ func copyCredential(v any) (any, bool) {
 	if !ok || isNilPointer(v) {
 		return v, false
 	}
-	if copied := c.CloneCredential(); copied != nil {
+	if copied := c.CloneCredential(); reflect.TypeOf(copied) == reflect.TypeOf(v) {
 		return copied, true
 	}
-	return v, false
+	return v, false // promoted from an embedded record: not a copy of v
 }
 
 // immutable reports whether nobody who has a value of that type can change another one's.
@@ -264,8 +265,8 @@ func copyUser(u User) (User, bool) {
 		return u, false
 	}
 	copied, ok := c.CloneUser().(User)
-	if !ok {
-		return u, false
+	if !ok || reflect.TypeOf(copied) != reflect.TypeOf(u) {
+		return u, false // promoted from an embedded account: not a copy of u
 	}
 	return copied, true
 }

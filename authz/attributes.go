@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,7 +66,7 @@ func (perm hasPermByScope) eval(a *Access) verdict {
 	u, ok := a.Identity.User.(interface {
 		HasPermByScope(context.Context, string) (bool, error)
 	})
-	if !ok || noAccount(a) != nil {
+	if !ok || noAccount(a) != nil || embeds(a.Identity.User) {
 		return hasPerm(perm).eval(a)
 	}
 	has, err := hasPerm(perm).ask(a, u.HasPermByScope)
@@ -73,6 +74,18 @@ func (perm hasPermByScope) eval(a *Access) verdict {
 		return verdict{fault: fault{err}}
 	}
 	return verdict{d: allowIf(has)}
+}
+
+// embeds reports an account of a type that embeds another one, whose HasPermByScope would bypass
+// what the type overrides. See storage.Itself.
+func embeds(u authn.User) bool {
+	i, ok := u.(interface{ Itself() any })
+	if !ok {
+		return false
+	}
+	own := i.Itself()
+	t := reflect.TypeOf(own)
+	return t != reflect.TypeOf(u) || !t.Comparable() || own != u
 }
 
 func (perm hasPermByScope) Decide(a Access) (Decision, error) { return perm.eval(&a).results() }

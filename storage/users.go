@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -104,6 +105,8 @@ type LiveUsers interface {
 	// LiveUser is UserByID without the password hash. fingerprint is equal for two calls
 	// exactly where the hash was the same: Fingerprint of the hash.
 	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
+	// Itself returns the store that has the methods; see [Itself].
+	Itself() any
 }
 
 // Fingerprint tells whether a hash is the one that it was.
@@ -168,6 +171,22 @@ type PermissionChecker interface {
 	// SubjectHasPermission reports whether the SubjectPermissions of subject contain name
 	// or "*".
 	SubjectHasPermission(ctx context.Context, subject, name string) (bool, error)
+	// Itself returns the store that has the methods; see [Itself].
+	Itself() any
+}
+
+// Itself reports whether the optional methods that v has are its own. A type that embeds a store
+// or an account has their optional methods too, and they would bypass the methods that it
+// overrides; but its Itself returns the embedded value. A type that means to have the optional
+// methods returns itself. Itself reports true for a v without a method Itself.
+func Itself(v any) bool {
+	i, ok := v.(interface{ Itself() any })
+	if !ok {
+		return true
+	}
+	own := i.Itself()
+	t := reflect.TypeOf(own)
+	return t == reflect.TypeOf(v) && t.Comparable() && own == v
 }
 
 // permissions are what HasPerm asks. For an account of one request they are loaded on first
@@ -207,6 +226,9 @@ func (u User) with(p Permissions, shared, scoped bool) *User {
 	l.user.perms = &l.permissions
 	return &l.user
 }
+
+// Itself returns u: a type that embeds a *User bypasses nothing that it overrides, see [Itself].
+func (u *User) Itself() any { return u }
 
 // KeptUser returns a *User that shares no list with u and can serve several requests: HasPerm
 // reads the store at each call. Package authn calls it for an identity that it keeps.
@@ -250,7 +272,7 @@ func (u *User) HasPermByScope(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	}
 	if p := u.perms; p.shared {
-		if c, ok := p.store.(PermissionChecker); ok {
+		if c, ok := p.store.(PermissionChecker); ok && Itself(p.store) {
 			return c.SubjectHasPermission(ctx, u.ID, name)
 		}
 		names, err := p.store.SubjectPermissions(ctx, u.ID)

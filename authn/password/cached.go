@@ -62,7 +62,9 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 		return nil, errors.New("password: Cached wants a checker, a TTL of a minute at most, and a number of entries")
 	}
 	k := &cached{Checker: c, elapsed: elapsed.New(c.clock), seed: maphash.MakeSeed(), ttl: o.TTL, entries: bounded.New[place, entry](o.MaxEntries, o.MaxEntries)}
-	k.live, _ = c.store.(storage.LiveUsers)
+	if storage.Itself(c.store) {
+		k.live, _ = c.store.(storage.LiveUsers)
+	}
 	_, _ = rand.Read(k.key[:]) // never fails; see crypto/rand
 	return k, nil
 }

@@ -77,3 +77,6 @@ func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []s
 func (s *Store) SetGroupPermissions(ctx context.Context, group string, perms []string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetGroupPermissions(ctx, group, perms) }, Change{All: true})
 }
+
+// Itself implements storage.PermissionChecker and storage.LiveUsers.
+func (s *Store) Itself() any { return s }
