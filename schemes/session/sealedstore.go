@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"net/http"
 
 	"github.com/gorilla/sessions"
@@ -134,5 +135,5 @@ func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) 
 	if held == nil {
 		return now.subject != ""
 	}
-	return now.secret != held.secret // which stays until the next login
+	return subtle.ConstantTimeCompare([]byte(now.secret), []byte(held.secret)) == 0 // it stays until the next login
 }
