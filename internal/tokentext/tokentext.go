@@ -1,6 +1,6 @@
 // Package tokentext forwards to package credential.
 //
-// Deprecated: use credential.Format. It stays until package oauth2 is converted.
+// Use credential.Format instead.
 package tokentext
 
 import "github.com/vestibule-auth/vestibule/credential"

@@ -159,7 +159,7 @@ func (o *Options) check() error {
 	case o.Limit < NoLimit:
 		return fmt.Errorf("Limit %d out of range (0 or more, or NoLimit)", o.Limit)
 	case o.EvictOldest && o.Limit <= 0:
-		return errors.New("EvictOldest without a Limit")
+		return errors.New("a Limit is required by EvictOldest")
 	}
 	return o.Login.Check(nameField)
 }
