@@ -36,7 +36,7 @@ var endings = map[string]struct {
 // and in no other; its error and its panic undo the change.
 func TestEnded(t *testing.T) {
 	opens := map[string]func(*testing.T, storage.EndedFunc) cached.Base{
-		"memory": func(_ *testing.T, f storage.EndedFunc) cached.Base { return memory.New(&memory.Options{Ended: f}) },
+		"plain": func(_ *testing.T, f storage.EndedFunc) cached.Base { return memory.New(&memory.Options{Ended: f}) },
 	}
 	for name, open := range databases {
 		opens[name] = func(t *testing.T, f storage.EndedFunc) cached.Base {
