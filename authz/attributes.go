@@ -76,6 +76,27 @@ func (perm hasPermByScope) eval(a *Access) verdict {
 	return verdict{d: allowIf(has)}
 }
 
+// hasRoleByScope is hasRole for a scope-limited identity. The shipped schemes give it no roles; one
+// of an application that does has said which.
+type hasRoleByScope string
+
+func (role hasRoleByScope) eval(a *Access) verdict {
+	if reason := noAccount(a); reason != nil {
+		return verdict{reason: reason, blind: blind}
+	}
+	if len(a.Identity.Roles) > 0 {
+		return hasRole(role).eval(a)
+	}
+	u, ok := a.Identity.User.(interface{ RolesByScope() []string })
+	if !ok || embeds(a.Identity.User) {
+		return verdict{reason: errNoUser, blind: blind}
+	}
+	return verdict{d: allowIf(slices.Contains(u.RolesByScope(), string(role)))}
+}
+
+func (role hasRoleByScope) Decide(a Access) (Decision, error) { return role.eval(&a).results() }
+func (role hasRoleByScope) String() string                    { return hasRole(role).String() }
+
 // embeds reports an account of a type that embeds another one, whose HasPermByScope would bypass
 // what the type overrides. See storage.Itself.
 func embeds(u authn.User) bool {

@@ -60,7 +60,7 @@ func supposed(p Permission) Permission {
 				return declared{}
 			}
 			return p
-		case hasRole, hasPerm, hasPermByScope, *hasScope:
+		case hasRole, hasRoleByScope, hasPerm, hasPermByScope, *hasScope:
 			return p
 		}
 		return opaque{}

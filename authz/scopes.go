@@ -89,8 +89,11 @@ func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ")
 // ScopeGrants maps a scope to what p asks of an account: a scope-limited identity
 // that has the scope, and that acts for a user, is judged by p as if that user
 // acted with full rights. Without it HasRole, HasPerm and IsAdmin refuse every
-// scope-limited identity. An account of your own type is asked by its method HasPermByScope, of
-// the signature of HasPerm, if it has one.
+// scope-limited identity. The identity has no roles and its account's HasPerm is false, so the
+// account is asked by other methods: HasPermByScope, of the signature of HasPerm, and
+// RolesByScope() []string. *storage.User has them. An account without them, or of a type that
+// embeds one that has them (see storage.Itself), is refused by HasPerm and HasRole, and by their
+// Not.
 //
 //	authz.ScopeGrants("notes:admin", authz.HasPerm("notes.delete_note"))
 func ScopeGrants(scope string, p Permission) Permission {
@@ -99,8 +102,11 @@ func ScopeGrants(scope string, p Permission) Permission {
 	}
 	p = checked("ScopeGrants", []Permission{p})[0]
 	byScope := mapLeaves(p, func(p Permission) Permission {
-		if perm, ok := p.(hasPerm); ok {
-			return hasPermByScope(perm)
+		switch p := p.(type) {
+		case hasPerm:
+			return hasPermByScope(p)
+		case hasRole:
+			return hasRoleByScope(p)
 		}
 		return p
 	})

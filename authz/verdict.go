@@ -47,6 +47,8 @@ func eval(p Permission, a *Access) verdict {
 		return e.eval(a)
 	case hasPermByScope:
 		return e.eval(a)
+	case hasRoleByScope:
+		return e.eval(a)
 	case *hasScope:
 		return e.eval(a)
 	case and:

@@ -227,6 +227,10 @@ func (u User) with(p Permissions, shared, scoped bool) *User {
 	return &l.user
 }
 
+// RolesByScope returns Roles. An identity that is limited to scopes has no roles; permissions read
+// them here if a scope that the identity holds is mapped to a role, as authz.ScopeGrants does.
+func (u *User) RolesByScope() []string { return u.Roles }
+
 // Itself returns u: a type that embeds a *User bypasses nothing that it overrides, see [Itself].
 func (u *User) Itself() any { return u }
 
