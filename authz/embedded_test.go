@@ -68,7 +68,7 @@ func TestEmbeddingTypes(t *testing.T) {
 	for _, suspended := range []bool{true, false} {
 		want := map[bool]int{true: 403, false: 200}[suspended]
 		id := authn.Identity{Subject: "1", Scheme: "x", User: &ownAccount{load(db).WithPermissions(db), suspended}, Credential: &ownRecord{&storage.Credential{}, suspended}}
-		name := map[bool]string{true: "attack_281_suspended/", false: "not_suspended/"}[suspended]
+		name := map[bool]string{true: "attack_286_suspended/", false: "not_suspended/"}[suspended]
 		t.Run(name+"account", func(t *testing.T) {
 			if got := status(id, authz.HasPerm("notes.delete")); got != want {
 				t.Errorf("HasPerm: %d, want %d", got, want)

@@ -14,7 +14,7 @@ import (
 // TestChangesAreLimited checks that a client which registered itself changes its registration a
 // bounded number of times: each change makes every cache forget something.
 func TestChangesAreLimited(t *testing.T) {
-	t.Run("attack_291", func(t *testing.T) {
+	t.Run("attack_284", func(t *testing.T) {
 		w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithLimits)
 		var c struct {
 			ID    string `json:"client_id"`

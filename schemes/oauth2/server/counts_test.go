@@ -8,7 +8,7 @@ import (
 // TestCountsWithClockSetBack checks that a clock that is set back locks nobody out until it has
 // caught up, and opens no limit either.
 func TestCountsWithClockSetBack(t *testing.T) {
-	t.Run("attack_290", func(t *testing.T) {
+	t.Run("attack_283", func(t *testing.T) {
 		cell := []Cell{{Key: [16]byte{1}, Limit: 5, Window: time.Minute}}
 		start := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 		for _, step := range []time.Duration{-time.Hour, -24 * 365 * time.Hour} {

@@ -26,7 +26,7 @@ func TestPoolsAreNotUsedUp(t *testing.T) {
 		"register":         {16, 10 * time.Second, (*oauthtest.World).Registers},
 		"register, slowly": {16, time.Minute, (*oauthtest.World).Registers},
 	} {
-		t.Run("attack_292/"+what, func(t *testing.T) {
+		t.Run("attack_285/"+what, func(t *testing.T) {
 			db := memory.New(nil)
 			w := oauthtest.NewDevices(t, db, func(o *oauthtest.Options) { oauthtest.WithLimits(o); o.Limits = nil })
 			period := 4000 * x.every
