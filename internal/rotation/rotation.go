@@ -30,7 +30,13 @@ var (
 	// ErrMismatch: the token is not for this client, purpose or key, or a repetition
 	// came with other parameters. Nothing was changed.
 	ErrMismatch = errors.New("refresh token of another client or with other parameters")
+	// ErrTooMany: the family has had as many exchanges as it may (storage.MaxExchanges). The
+	// token stays valid; RetryAfter is when it may be tried again.
+	ErrTooMany = errors.New("refresh tokens exchanged too often")
 )
+
+// RetryAfter is how long ErrTooMany holds at most.
+const RetryAfter = storage.ExchangeEvery
 
 // MaxGrace is the longest window for a repetition.
 const MaxGrace = 60 * time.Second
@@ -169,6 +175,8 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 			return Result{State: st}, ErrEnded
 		case errors.Is(err, storage.ErrNotFound):
 			return Result{State: st}, ErrUnknown
+		case errors.Is(err, storage.ErrLimit): // the token stays as it is, for later
+			return Result{State: st}, ErrTooMany
 		default:
 			return Result{State: st}, err
 		}

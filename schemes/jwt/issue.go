@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
@@ -106,8 +107,8 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 
 // Refresh exchanges a refresh token for the next pair (RULES T3). repeated says that
 // it had been exchanged a moment ago, and the same pair was given again. A refusal is
-// an *authn.Error, of Rule and Claims or 401 for whatever else is wrong with the
-// token; with any other error the caller tries again with the same token.
+// an *authn.Error, of Rule and Claims, 429 if the login has been refreshed too often (see
+// storage.MaxExchanges), or 401 for whatever else is wrong with the token; with any other error the caller tries again with the same token.
 func (s *Scheme) Refresh(ctx context.Context, refresh string) (pair Pair, repeated bool, err error) {
 	return s.refreshFrom(ctx, refresh, "")
 }
@@ -154,6 +155,9 @@ func (s *Scheme) refusal(err error) error {
 		if errors.Is(err, known) {
 			return s.invalid.With(err)
 		}
+	}
+	if errors.Is(err, rotation.ErrTooMany) {
+		return authn.Throttled(rotation.RetryAfter)
 	}
 	return err
 }

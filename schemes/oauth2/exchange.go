@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -184,6 +185,8 @@ func (s *Server) refresh(ctx context.Context, x exchange) (answer, error) {
 	})
 	f := res.State.Family
 	switch {
+	case errors.Is(err, rotation.ErrTooMany):
+		return answer{}, authn.Throttled(rotation.RetryAfter)
 	case err != nil:
 		return answer{}, err
 	case refused != nil:

@@ -187,6 +187,5 @@ func (s *Store) DeleteDeviceTokensOf(ctx context.Context, subject, keep string) 
 	if storage.CheckID("token id", keep) != nil {
 		keep = "" // which no token has
 	}
-	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_device_tokens WHERE subject = ? AND id <> ?"), subject, keep)
-	return int(n), err
+	return s.all(ctx, pile{"vestibule_device_tokens", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
 }

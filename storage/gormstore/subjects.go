@@ -50,46 +50,59 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 
 // ForgetSubject implements storage.Subjects.
 func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
-	return s.atomically(ctx, func(ctx context.Context) error {
-		// Who is about to insert something for the subject holds this lock, or waits.
-		if s.users.has(subject) {
-			var one int
-			if err := s.row(ctx, s.q.lockUser, []any{subject}, []any{&one}); err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-		if err := s.end(ctx, subject); err != nil {
-			return err
-		}
-		if _, err := s.dropFamilies(ctx, " WHERE subject = ?", subject); err != nil {
-			return err
-		}
-		if err := s.dropGrants(ctx, "subject", subject); err != nil {
-			return err
-		}
-		if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
-			return err
-		}
-		return s.SetSubjectGroups(ctx, subject, nil)
-	})
+	return s.revoking(ctx, func(ctx context.Context) (bool, error) { return s.forget(ctx, subject) }, s.leftOf(subject))
 }
 
-// end takes the subject's credentials away. It runs in a transaction.
-func (s *Store) end(ctx context.Context, subject string) error {
+// forget is ForgetSubject in a transaction, up to a piece of each kind; more: there may be others.
+func (s *Store) forget(ctx context.Context, subject string) (more bool, err error) {
+	// Who is about to insert something for the subject holds this lock, or waits.
+	if s.users.has(subject) {
+		if err := s.lockUser(ctx, subject); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return false, err
+		}
+	}
 	if _, err := s.BumpEpoch(ctx, subject); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
-		return err
+		return false, err
 	}
-	if _, err := s.DeleteDeviceTokensOf(ctx, subject, ""); err != nil {
-		return err
+	if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
+		return false, err
 	}
-	if _, err := s.exec(ctx, s.dialect.bind(endOneTimes), subject); err != nil {
-		return err
+	if err := s.SetSubjectGroups(ctx, subject, nil); err != nil {
+		return false, err
 	}
-	_, err := s.EndSessionsOf(ctx, subject, "")
-	return err
+	return s.leftOf(subject)(ctx)
+}
+
+// leftOf removes a piece of each kind of record that a forgotten subject left.
+func (s *Store) leftOf(subject string) func(context.Context) (more bool, err error) {
+	return func(ctx context.Context) (bool, error) {
+		families, err := s.familyPieceOf(ctx, "subject", subject)
+		if err != nil {
+			return false, err
+		}
+		more, err := s.pieces(ctx, append(pilesOf(subject), grantPiles("subject", subject)...))
+		return more || families, err
+	}
+}
+
+// end takes the subject's credentials away: by the epoch all, and up to a piece of each kind
+// are removed; more: there may be others, for ended. It runs in a transaction.
+func (s *Store) end(ctx context.Context, subject string) (more bool, err error) {
+	if _, err := s.BumpEpoch(ctx, subject); err != nil {
+		return false, err
+	}
+	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
+		return false, err
+	}
+	return s.pieces(ctx, pilesOf(subject))
+}
+
+// ended removes a piece of each kind that end left.
+func (s *Store) ended(subject string) func(context.Context) (more bool, err error) {
+	return func(ctx context.Context) (bool, error) { return s.pieces(ctx, pilesOf(subject)) }
 }
 
 // mayHold returns ErrStale unless the subject exists, is active, and has the epoch.
@@ -114,8 +127,7 @@ func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) err
 	if !s.users.has(subject) {
 		return storage.ErrStale
 	}
-	var one int
-	switch err := s.row(ctx, s.q.lockUser, []any{subject}, []any{&one}); {
+	switch err := s.lockUser(ctx, subject); {
 	case errors.Is(err, sql.ErrNoRows):
 		return storage.ErrStale
 	case err != nil:

@@ -91,6 +91,9 @@ func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error 
 		if _, taken := s.refreshes[c.Next.Digest]; taken || !r.Claimed.IsZero() {
 			return storage.ErrConflict
 		}
+		if int64(len(s.chain[r.Family])) > storage.MaxExchanges(c.Next.Created.Sub(f.Created)) {
+			return storage.ErrLimit
+		}
 		now := s.now().UTC()
 		r.Claimed, r.next = now, c.Next.Digest
 		if c.Window > 0 && len(c.Sealed) > 0 {

@@ -22,7 +22,7 @@ func family(subject string, epoch int64, n int) storage.Family {
 
 // refresh makes the nth refresh token of a family.
 func refresh(f storage.Family, n int) storage.Refresh {
-	return storage.Refresh{Digest: storage.DigestOf(fmt.Sprintf("refresh %s %d", f.ID, n)), Family: f.ID, Created: born, Expires: born.Add(time.Hour)}
+	return storage.Refresh{Digest: storage.DigestOf(fmt.Sprintf("refresh %s %d", f.ID, n)), Family: f.ID, Created: born.Add(time.Duration(n) * storage.ExchangeEvery), Expires: born.Add(time.Hour)}
 }
 
 // begin creates a family of an account that is there, with its first token.
