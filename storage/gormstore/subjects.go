@@ -31,6 +31,9 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	if err := s.spelled(ctx, subject); err != nil {
+		return 0, err
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return 0, err
@@ -46,6 +49,24 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (int64, error) {
 		err = new(epochValue).Scan(nil)
 	}
 	return epoch, err
+}
+
+// spelled returns ErrNotFound for another spelling of an account's ID that the ID column of the
+// application's table takes for the same, such as one in capitals: its epoch is of no account,
+// and moving it would log nobody out. A subject without an account is no error.
+func (s *Store) spelled(ctx context.Context, subject string) error {
+	if s.users.own || !s.users.has(subject) {
+		return nil
+	}
+	var r userRow
+	err := s.row(ctx, s.q.userByID, []any{subject}, r.dest())
+	if errors.Is(err, sql.ErrNoRows) || err == nil && r.u.ID == subject {
+		return nil
+	}
+	if err == nil {
+		err = storage.ErrNotFound
+	}
+	return err
 }
 
 // ForgetSubject implements storage.Subjects.
