@@ -54,7 +54,8 @@ func (s *Server) Grants() http.Handler {
 
 // RevokeGrant returns the endpoint that ends one of the caller's grants, with all its tokens:
 // DELETE of a path whose {id} names it, answered with 204, or with 404 where the caller gave
-// no such grant. The caller is found as for Grants. A 503 says that it has not ended.
+// no such grant. Codes and approved device codes that the client has not redeemed end too. The
+// caller is found as for Grants. A 503 says that it has not ended.
 //
 //	mux.Handle("DELETE /oauth2/grants/{id}", server.RevokeGrant(), authz.FirstParty)
 func (s *Server) RevokeGrant() http.Handler {
@@ -104,8 +105,10 @@ func (s *Server) grants(ctx context.Context, subject string, limit int) ([]stora
 	return live, err
 }
 
-// withdraw ends one of the subject's grants, or all of its client, and forgets the consent to
-// the client; storage.ErrNotFound where there is none such.
+// withdraw ends one of the subject's grants, or all of its client, forgets the consent to the
+// client, and drops what the client could still redeem: codes, and device grants that the user
+// approved. Otherwise they would become grants after the user took everything back.
+// storage.ErrNotFound where there is none such.
 func (s *Server) withdraw(ctx context.Context, subject, id string, all bool) error {
 	list, err := s.grants(ctx, subject, manyGrants)
 	if err != nil {
@@ -116,14 +119,22 @@ func (s *Server) withdraw(ctx context.Context, subject, id string, all bool) err
 		return storage.ErrNotFound
 	}
 	client := list[i].Client
-	if all {
-		list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
-	} else {
-		list = list[i : i+1]
-	}
+	list = list[i : i+1]
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.DropConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
+		}
+		if err := s.store.DropCodes(ctx, subject, client); err != nil {
+			return err
+		}
+		if err := s.store.DropDeviceGrants(ctx, subject, client); err != nil {
+			return err
+		}
+		if all { // with what was redeemed until a moment ago
+			if list, err = s.grants(ctx, subject, manyGrants); err != nil {
+				return err
+			}
+			list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
 		}
 		for _, f := range list {
 			if err := s.rotator.EndFamily(ctx, f.ID); err != nil {

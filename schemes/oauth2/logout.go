@@ -93,9 +93,6 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := s.now()
 	waits := storage.AuthRequest{Digest: storage.DigestOf(handle), Purpose: purposeLogout, Client: to.Client, Subject: u.subject, Session: u.session, Data: data, Created: now, Expires: now.Add(logoutTTL)}
-	if waits.Client == "" {
-		waits.Client = "none" // a record has a client; nothing is done by it
-	}
 	if err := s.store.CreateAuthRequest(r.Context(), waits); err != nil {
 		return err
 	}

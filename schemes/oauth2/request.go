@@ -297,7 +297,7 @@ func (s *Server) keep(ctx context.Context, purpose, text string, q request, subj
 	err = s.store.CreateAuthRequest(ctx, storage.AuthRequest{
 		Digest: storage.DigestOf(text), Purpose: purpose, Client: q.Client, Subject: subject, Session: session, Data: data, Created: now, Expires: now.Add(ttl),
 	})
-	if errors.Is(err, storage.ErrInvalid) {
+	if errors.Is(err, storage.ErrInvalid) || errors.Is(err, storage.ErrStale) { // the client was deleted in this moment
 		return errRequest.with(err)
 	}
 	return err

@@ -49,6 +49,11 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		if err := s.lockHolder(ctx, f.Subject, f.Epoch); err != nil {
 			return err
 		}
+		if f.Client != "" {
+			if err := s.live(ctx, liveClient, f.Client); err != nil {
+				return err
+			}
+		}
 		if err := s.addRefresh(ctx, f.ID, storage.Digest{}, 0, first); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		if !s.mayHold(f.Subject, f.Epoch) {
+		if !s.mayHold(f.Subject, f.Epoch) || f.Client != "" && !s.liveClient(f.Client) {
 			return storage.ErrStale
 		}
 		_, idTaken := s.families[f.ID]

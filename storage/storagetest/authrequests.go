@@ -13,7 +13,7 @@ func authRequests(t *testing.T, open func(*testing.T) Store) {
 	request := func(name string) storage.AuthRequest {
 		return storage.AuthRequest{Digest: storage.DigestOf(name), Purpose: "consent", Client: "c", Data: []byte{0, 1, 0xff}, Created: born, Expires: born.Add(time.Hour)}
 	}
-	rules(t, open, map[string]func(*kit){
+	rules(t, open, withClients(map[string]func(*kit){
 		"round_trip": func(k *kit) {
 			want := request("a")
 			want.Subject, want.Session = "u", "s"
@@ -35,7 +35,7 @@ func authRequests(t *testing.T, open func(*testing.T) Store) {
 			for what, change := range map[string]func(*storage.AuthRequest){
 				"digest": func(a *storage.AuthRequest) { a.Digest = storage.Digest{} }, "end": func(a *storage.AuthRequest) { a.Expires = time.Time{} },
 				"long": func(a *storage.AuthRequest) { a.Data = make([]byte, storage.MaxData+1) }, "purpose": func(a *storage.AuthRequest) { a.Purpose = "" },
-				"client": func(a *storage.AuthRequest) { a.Client = "" }, "session": func(a *storage.AuthRequest) { a.Session = "\xff" },
+				"client": func(a *storage.AuthRequest) { a.Client = "\x00" }, "session": func(a *storage.AuthRequest) { a.Session = "\xff" },
 			} {
 				a := request("a")
 				change(&a)
@@ -65,5 +65,5 @@ func authRequests(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d took it", won)
 			}
 		},
-	})
+	}, "c"))
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func claims(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
+	rules(t, open, withClients(map[string]func(*kit){
 		"claim": func(k *kit) {
 			f, first := k.begin(k.add("alice").ID, 1)
 			before := k.refreshed(f, 0).Now
@@ -245,7 +245,7 @@ func claims(t *testing.T, open func(*testing.T) Store) {
 				k.Error("an answer changed a token")
 			}
 		},
-	})
+	}, "client 1"))
 }
 
 // blocked reports whether a key is.

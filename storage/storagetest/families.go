@@ -58,7 +58,7 @@ func (k *kit) familiesLeft(subject string) (ids []string) {
 }
 
 func families(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
+	rules(t, open, withClients(map[string]func(*kit){
 		"round_trip": func(k *kit) {
 			u := k.add("alice")
 			f, first := k.begin(u.ID, 1)
@@ -252,5 +252,5 @@ func families(t *testing.T, open func(*testing.T) Store) {
 				k.Error("a new password ends the family by its epoch; its tokens stay, so that their use is noticed")
 			}
 		},
-	})
+	}, "client 1"))
 }

@@ -53,7 +53,7 @@ func (k *kit) chase(f storage.Family, end func() error) int {
 }
 
 func familyRaces(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
+	rules(t, open, withClients(map[string]func(*kit){
 		"attack_092_one_claim_wins": func(k *kit) {
 			f, first := k.begin(k.add("alice").ID, 1)
 			next := func(i int) storage.Refresh { return refresh(f, 100+i) }
@@ -174,5 +174,5 @@ func familyRaces(t *testing.T, open func(*testing.T) Store) {
 				k.is(err, nil, "ending twice is no error")
 			}
 		},
-	})
+	}, "client 1"))
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func codes(t *testing.T, open func(*testing.T) Store) {
-	rules(t, open, map[string]func(*kit){
+	rules(t, open, withClients(map[string]func(*kit){
 		"round_trip": func(k *kit) {
 			u := k.add("alice")
 			want := storage.Code{
@@ -104,7 +104,7 @@ func codes(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d used it", won)
 			}
 		},
-	})
+	}, "c"))
 }
 
 func accessTokens(t *testing.T, open func(*testing.T) Store) {
@@ -174,7 +174,7 @@ func accessTokens(t *testing.T, open func(*testing.T) Store) {
 			u := k.add("alice")
 			k.must(k.s.CreateClient(k.ctx, client("c")))
 			f := family(u.ID, 0, 1)
-			f.Expires = born.Add(time.Hour)
+			f.Client, f.Expires = "c", born.Add(time.Hour)
 			k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 			t := access("c", u.ID, f.ID, 1)
 			t.Expires = born.Add(2 * time.Hour)

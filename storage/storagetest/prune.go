@@ -12,7 +12,7 @@ import (
 
 func prune(t *testing.T, open func(*testing.T) Store) {
 	now := born.Add(time.Hour)
-	rules(t, open, map[string]func(*kit){
+	rules(t, open, withClients(map[string]func(*kit){
 		"nothing": func(k *kit) {
 			for _, limit := range []int{-1, 0, 10} {
 				if n, err := k.s.Prune(k.ctx, now, limit); n != 0 || err != nil {
@@ -219,7 +219,7 @@ func prune(t *testing.T, open func(*testing.T) Store) {
 				k.Errorf("%d of 100 were removed, or counted twice, by %d prunings of 2: %v", sum, together, removed)
 			}
 		},
-	})
+	}, "client 1"))
 }
 
 // pruned prunes and wants a number.

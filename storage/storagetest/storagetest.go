@@ -74,6 +74,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"device_grants", deviceGrants},
 		{"tries", triesCounted},
 		{"consents", consents},
+		{"pending", pending},
 		{"prune", prune},
 		{"sweep", sweep},
 		{"transactions", transactions},
@@ -96,6 +97,20 @@ func rules(t *testing.T, open func(*testing.T) Store, list map[string]func(*kit)
 			rule(&kit{t, ctx, open(t)})
 		})
 	}
+}
+
+// withClients runs each rule with these clients in its store.
+func withClients(list map[string]func(*kit), ids ...string) map[string]func(*kit) {
+	out := make(map[string]func(*kit), len(list))
+	for name, rule := range list {
+		out[name] = func(k *kit) {
+			for _, id := range ids {
+				k.must(k.s.CreateClient(k.ctx, client(id)))
+			}
+			rule(k)
+		}
+	}
+	return out
 }
 
 // kit is a store with what the rules do again and again.

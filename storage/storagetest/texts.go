@@ -74,7 +74,7 @@ func (k *kit) keepLives(ctx context.Context, text string, i int) error {
 	f.ID, f.Purpose, f.Client, f.Confirm, f.Name = text, text, text, text, text
 	key.Purpose, key.Algorithm, key.MasterID = text, text, text
 	_, err := k.s.CreateDeviceToken(ctx, d, storage.DeviceLimit{Max: 1, Evict: true, Now: born})
-	return errors.Join(err, k.s.CreateFamily(ctx, f, refresh(f, 0)), k.s.AddSigningKey(ctx, key, ""),
+	return errors.Join(err, k.s.CreateClient(ctx, storage.Client{ID: text, Method: "none"}), k.s.CreateFamily(ctx, f, refresh(f, 0)), k.s.AddSigningKey(ctx, key, ""),
 		k.s.Block(ctx, born, storage.BlockKeyOf(storage.BlockJTI, text, text)))
 }
 
