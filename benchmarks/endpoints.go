@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 const (
@@ -143,8 +144,15 @@ func chained(first string, exchange func(refresh string) (next string, err error
 
 func ourRefresh(e *Env, w *world) (*Work, error) {
 	pair, err := w.jwts.Issue(e, subject, 0, nil)
-	h := w.jwts.RefreshPair()
+	h, n := w.jwts.RefreshPair(), 0
 	return chained(pair.Refresh, func(refresh string) (string, error) {
+		if n++; n%storage.ExchangeBurst == 0 { // as often as a login is refreshed without a pause
+			again, err := w.jwts.Issue(e, subject, 0, nil)
+			if err != nil {
+				return "", err
+			}
+			refresh = again.Refresh
+		}
 		var body refreshed
 		err := answer(h, post("/refresh", "refresh="+refresh), 200, &body)
 		return body.Next, err
@@ -152,8 +160,14 @@ func ourRefresh(e *Env, w *world) (*Work, error) {
 }
 
 func ourOAuthRefresh(_ *Env, w *world) (*Work, error) {
-	h := w.server.Token()
+	h, n := w.server.Token(), 0
 	return chained(w.refresh, func(refresh string) (string, error) {
+		if n++; n%storage.ExchangeBurst == 0 { // as for JWTs
+			if _, err := w.allow(); err != nil {
+				return "", err
+			}
+			refresh = w.refresh
+		}
 		var body refreshed
 		err := answer(h, w.asApp("grant_type=refresh_token&refresh_token="+refresh), 200, &body)
 		return body.OAuthNext, err

@@ -52,19 +52,19 @@ const (
 // world is the six schemes over one store that holds size users, and a credential of alice
 // for each scheme.
 type world struct {
-	db         cached.Base
-	tokens     *token.Scheme
-	devices    *knox.Scheme
-	jwts       *jwt.Scheme
-	browsers   *session.Scheme
-	grants     *oauth2.Scheme
-	server     *server.Server
-	pages      *consent.Pages
-	basic      *basic.Scheme
-	chain      authn.Chain
-	client     string // the secret of the OAuth2 client "app"
-	refresh    string // alice's OAuth2 refresh token
-	credential func(scheme string) (name, value string)
+	db              cached.Base
+	tokens          *token.Scheme
+	devices         *knox.Scheme
+	jwts            *jwt.Scheme
+	browsers        *session.Scheme
+	grants          *oauth2.Scheme
+	server          *server.Server
+	pages           *consent.Pages
+	basic           *basic.Scheme
+	chain           authn.Chain
+	client          string // the secret of the OAuth2 client "app"
+	refresh, cookie string // alice's OAuth2 refresh token, and her session's cookie
+	credential      func(scheme string) (name, value string)
 }
 
 const size = 1000
@@ -233,7 +233,7 @@ func (w *world) issue(e *Env) error {
 	return nil
 }
 
-// grant lets alice allow a trusted client, and exchanges the code.
+// grant registers a trusted client, lets alice allow it something, and exchanges the code.
 func (w *world) grant(ctx context.Context, cookie string) (access string, err error) {
 	c := storage.Client{ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials},
 		Scopes: []string{"profile"}, Default: []string{"profile"}, RedirectURIs: []string{redirect}, Trusted: true}
@@ -244,9 +244,15 @@ func (w *world) grant(ctx context.Context, cookie string) (access string, err er
 	if err := w.db.CreateClient(ctx, c); err != nil {
 		return "", err
 	}
+	w.cookie = cookie
+	return w.allow()
+}
+
+// allow lets alice allow the client something, and exchanges the code.
+func (w *world) allow() (access string, err error) {
 	query := url.Values{"response_type": {"code"}, "client_id": {"app"}, "redirect_uri": {redirect}, "state": {"s"},
 		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}}
-	r := request(http.Header{"Cookie": {cookie}})
+	r := request(http.Header{"Cookie": {w.cookie}})
 	r.URL.Path, r.URL.RawQuery = "/oauth2/authorize", query.Encode()
 	rec := httptest.NewRecorder()
 	w.middleware().Handler(w.pages.Authorize()).ServeHTTP(rec, r)

@@ -13,7 +13,8 @@ type AuthRequest struct {
 	Digest Digest
 	// Purpose tells what it waits for.
 	Purpose string
-	Client  string
+	// Client is "" where no client is known, as at a logout.
+	Client string
 	// Subject and Session are who is asked, in which login; "" for nobody yet.
 	Subject, Session string
 	// Data is the request, as its maker wrote it.
@@ -33,13 +34,13 @@ func (a *AuthRequest) Check() error {
 	case len(a.Data) > MaxData:
 		end = fmt.Errorf("%w: a request of %d bytes", ErrInvalid, len(a.Data))
 	}
-	return errors.Join(end, CheckID("purpose", a.Purpose), CheckID("client", a.Client), checkText("subject", a.Subject), checkText("session", a.Session))
+	return errors.Join(end, CheckID("purpose", a.Purpose), checkText("client", a.Client), checkText("subject", a.Subject), checkText("session", a.Session))
 }
 
 // AuthRequests keeps authorization requests that are used once.
 type AuthRequests interface {
-	// CreateAuthRequest inserts a: ErrConflict where the digest is taken, ErrInvalid where a
-	// can not be kept.
+	// CreateAuthRequest inserts a: ErrConflict where the digest is taken, ErrStale where
+	// a.Client, if not "", is absent, ErrInvalid where a can not be kept.
 	CreateAuthRequest(ctx context.Context, a AuthRequest) error
 	// AuthRequestByDigest returns the request, expired or not, and leaves it. ErrNotFound
 	// where there is none.

@@ -114,6 +114,9 @@ type DeviceGrants interface {
 	// already, is not approved, or has expired; ErrNotFound where there is none. Of many at
 	// once one claims it. The subject's epoch is judged where the family is inserted.
 	ClaimDeviceGrant(ctx context.Context, d Digest, now time.Time) error
+	// DropDeviceGrants deletes the client's grants that the subject approved and nobody
+	// claimed. None is no error.
+	DropDeviceGrants(ctx context.Context, subject, client string) error
 }
 
 // Tries counts what may be tried a few times only (RULES K3).

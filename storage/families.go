@@ -116,12 +116,27 @@ type RefreshClaim struct {
 	Window time.Duration
 }
 
+// ExchangeBurst and ExchangeEvery limit how often the tokens of one family are exchanged: each
+// exchange leaves a record until the family's absolute end.
+const (
+	// ExchangeBurst is how many exchanges a family has from the beginning.
+	ExchangeBurst = 300
+	// ExchangeEvery is how long it takes to get one more.
+	ExchangeEvery = 30 * time.Second
+)
+
+// MaxExchanges returns how many exchanges a family may have had, age after its creation. A client
+// that refreshes every 5 minutes needs a tenth of them. Stores call it in ClaimRefresh.
+func MaxExchanges(age time.Duration) int64 {
+	return ExchangeBurst + int64(max(age, 0)/ExchangeEvery)
+}
+
 // Families keeps refresh families.
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. ErrStale where the
-	// subject is absent, disabled, or its epoch is not f.Epoch; ErrConflict where the
-	// ID or the digest is taken; ErrInvalid where a text can not be kept. Nothing is
-	// changed then.
+	// subject is absent, disabled, or its epoch is not f.Epoch, and where f.Client, if not "",
+	// is absent or disabled; ErrConflict where the ID or the digest is taken; ErrInvalid
+	// where a text can not be kept. Nothing is changed then.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
 	// RefreshByDigest returns a refresh token, claimed, expired, ended or not, in one
 	// round trip. ErrNotFound where it, its family or its account is absent.
@@ -130,7 +145,8 @@ type Families interface {
 	// token as claimed now, keeps Sealed, erases what was sealed for its predecessor,
 	// and inserts the successor. ErrConflict where somebody else claimed it, or the
 	// successor's digest is taken; ErrStale where the family has ended, its epoch is
-	// not the subject's, or the subject is absent or disabled; ErrNotFound where there
+	// not the subject's, or the subject is absent or disabled; ErrLimit where the family has
+	// had MaxExchanges, by its Created and that of the successor; ErrNotFound where there
 	// is no such token. Nothing is changed then. Expiry is the caller's to judge.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// NarrowRefresh notes that what the family's last exchange gave was used: the claimed

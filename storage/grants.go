@@ -54,7 +54,7 @@ func (c *Code) Check() error {
 // Codes keeps authorization codes.
 type Codes interface {
 	// CreateCode inserts c, unused. ErrStale where the subject is absent, disabled, or its
-	// epoch is not c.Epoch; ErrConflict where the digest is taken; ErrInvalid where c can not
+	// epoch is not c.Epoch, and where the client is absent or disabled; ErrConflict where the digest is taken; ErrInvalid where c can not
 	// be kept.
 	CreateCode(ctx context.Context, c Code) error
 	// CodeByDigest returns the code, used and expired or not, and the account of its
@@ -64,6 +64,9 @@ type Codes interface {
 	// used already, ErrNotFound where there is none. Of many at once one uses it. Expiry is
 	// the caller's to judge.
 	UseCode(ctx context.Context, d Digest, family string) error
+	// DropCodes deletes the subject's codes for the client that were not used. None is no
+	// error. Used ones stay, so that a second use is noticed.
+	DropCodes(ctx context.Context, subject, client string) error
 }
 
 // AccessToken is an opaque access token.

@@ -155,7 +155,9 @@ type Subjects interface {
 }
 
 // Permissions keeps named permissions ("app.verb_noun") of subjects and groups.
-// Each Set replaces the whole list; an empty one clears it. "*" grants all.
+// Each Set replaces the whole list; an empty one clears it. "*" grants all. ErrNotFound where the
+// subject of a list that is not empty has no account: else the list would be that of a later
+// account of its ID.
 type Permissions interface {
 	// SubjectPermissions returns the subject's own permissions and those of its
 	// groups, each once, sorted; nothing for an unknown subject.

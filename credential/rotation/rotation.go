@@ -38,8 +38,16 @@ var (
 	ErrMismatch = errors.New("rotation: refresh token of another client or with other parameters")
 )
 
+// ErrTooMany: the family had as many exchanges as storage.MaxExchanges allows. It is not a
+// rejection: the token stays valid and can be exchanged after RetryAfter. A scheme answers with
+// 429.
+var ErrTooMany = errors.New("rotation: refresh tokens exchanged too often")
+
+// RetryAfter is how long ErrTooMany lasts at most.
+const RetryAfter = storage.ExchangeEvery
+
 // IsRejection reports whether err is one of the rejections of this package. A scheme answers
-// all of them with the same 401, and everything else with 503.
+// all of them with the same 401, ErrTooMany with 429, and everything else with 503.
 func IsRejection(err error) bool {
 	for _, known := range [...]error{ErrUnknown, ErrExpired, ErrRevoked, ErrReused, ErrMismatch} {
 		if errors.Is(err, known) {
@@ -204,6 +212,8 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 			return Result{State: st}, ErrRevoked
 		case errors.Is(err, storage.ErrNotFound):
 			return Result{State: st}, ErrUnknown
+		case errors.Is(err, storage.ErrLimit):
+			return Result{State: st}, ErrTooMany
 		default:
 			return Result{State: st}, err
 		}

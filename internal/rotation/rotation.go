@@ -24,7 +24,11 @@ var (
 	ErrEnded    = rotation.ErrRevoked
 	ErrReused   = rotation.ErrReused
 	ErrMismatch = rotation.ErrMismatch
+	ErrTooMany  = rotation.ErrTooMany
 )
+
+// RetryAfter is rotation.RetryAfter.
+const RetryAfter = rotation.RetryAfter
 
 // MaxGrace is rotation.MaxGrace.
 const MaxGrace = rotation.MaxGrace

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
@@ -103,8 +104,8 @@ func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *
 
 // Refresh exchanges a refresh token for the next pair. repeated reports that the token had been
 // exchanged within Options.Grace, and that pair is the same pair again. A rejection is an
-// *authn.Error: that of Rule or Claims, or 401 for everything else that is wrong with the
-// token. After any other error the caller tries again with the same token.
+// *authn.Error: that of Rule or Claims, 429 if the login has been refreshed too often
+// (storage.MaxExchanges), or 401 for everything else that is wrong with the token. After any other error the caller tries again with the same token.
 func (s *Scheme) Refresh(ctx context.Context, refresh string) (pair Pair, repeated bool, err error) {
 	return s.refreshFrom(ctx, refresh, "")
 }
@@ -153,10 +154,14 @@ func (s *Scheme) notify(ctx context.Context, kind audit.Kind, f storage.Family) 
 	s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch})
 }
 
-// refusal answers everything that package rotation rejects with the same 401.
+// refusal answers everything that package rotation rejects with the same 401, and too many
+// exchanges with 429.
 func (s *Scheme) refusal(err error) error {
 	if rotation.IsRejection(err) {
 		return s.invalid.With(err)
+	}
+	if errors.Is(err, rotation.ErrTooMany) {
+		return authn.Throttled(rotation.RetryAfter)
 	}
 	return err
 }

@@ -237,6 +237,8 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 			return err
 		}
 	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrExpired), errors.Is(err, rotation.ErrRevoked), errors.Is(err, rotation.ErrMismatch):
+	case errors.Is(err, rotation.ErrTooMany):
+		return authn.Throttled(rotation.RetryAfter)
 	default:
 		return err
 	}

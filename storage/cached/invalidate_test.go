@@ -391,7 +391,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies",
 		"ListSigningKeys", "SigningPurposes", "AddSigningKey", "ExpireSigningKey",
 		"OneTimeByDigest", "CreateOneTime", "DropOneTimes",
-		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "UseCode",
+		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "UseCode", "DropCodes", "DropDeviceGrants",
 		"CreateAuthRequest", "AuthRequestByDigest", "TakeAuthRequest", "InTransaction", "Ping",
 		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ClaimDeviceGrant", "CountTry", "ForgiveTry",
 		"ConsentOf", "PutConsent", "DropConsent", "FirstUse", "NarrowRefresh", "SignedAccess",

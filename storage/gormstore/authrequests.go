@@ -13,7 +13,8 @@ const (
 	takeAuthRequest     = "DELETE FROM vestibule_auth_requests WHERE digest = ?"
 )
 
-// CreateAuthRequest implements storage.AuthRequests.
+// CreateAuthRequest implements storage.AuthRequests. The client is locked until the request is
+// there, so that its deletion takes it along.
 func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) error {
 	if err := a.Check(); err != nil {
 		return err
@@ -23,10 +24,18 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 			return err
 		}
 	}
-	n, err := s.exec(ctx, s.dialect.bind(insertAuthRequest), a.Digest[:], a.Purpose, a.Client, a.Subject, a.Session, a.Data, micros(a.Created), micros(a.Expires))
-	if err == nil && n == 0 {
-		err = storage.ErrConflict
-	}
+	err := s.atomically(ctx, func(ctx context.Context) error {
+		if a.Client != "" {
+			if err := s.live(ctx, "SELECT TRUE FROM vestibule_clients WHERE id = ?", a.Client); err != nil {
+				return err
+			}
+		}
+		n, err := s.exec(ctx, s.dialect.bind(insertAuthRequest), a.Digest[:], a.Purpose, a.Client, a.Subject, a.Session, a.Data, micros(a.Created), micros(a.Expires))
+		if err == nil && n == 0 {
+			err = storage.ErrConflict
+		}
+		return err
+	})
 	return s.swept(ctx, &s.short.requests, a.Created, err)
 }
 

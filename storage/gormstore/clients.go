@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -139,33 +141,62 @@ func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	return err
 }
 
-// DeleteClient implements storage.Clients.
+// DeleteClient implements storage.Clients. What it has is removed with it, in one transaction, if
+// that is little. Else the client is disabled first, and removed after the last of it.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	if storage.CheckID("client id", id) != nil {
 		return storage.ErrNotFound
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_clients WHERE id = ?"), id)
-		switch {
-		case err != nil:
+	for {
+		err := s.atomically(ctx, func(ctx context.Context) error {
+			n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_clients WHERE id = ?"), id)
+			switch {
+			case err != nil:
+				return err
+			case n == 0:
+				return storage.ErrNotFound
+			}
+			return s.clearClient(ctx, id, 1)
+		})
+		if !errors.Is(err, errMore) {
 			return err
-		case n == 0:
-			return storage.ErrNotFound
 		}
-		if err := s.dropGrants(ctx, "client", id); err != nil {
+		if s.tx(ctx) != nil { // of the caller, who can not see the half of it
+			return s.clearClient(ctx, id, math.MaxInt)
+		}
+		if _, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_clients SET disabled = TRUE WHERE id = ?"), id); err != nil {
 			return err
 		}
-		_, err = s.dropFamilies(ctx, " WHERE client = ? AND client <> ''", id)
-		return err
-	})
-}
-
-// dropGrants removes the codes, access tokens, device grants and consents of a client or of a subject.
-func (s *Store) dropGrants(ctx context.Context, column, id string) error {
-	for _, table := range []string{"vestibule_codes", "vestibule_access_tokens", "vestibule_auth_requests", "vestibule_device_grants", "vestibule_consents"} {
-		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+column+" = ?"), id); err != nil {
+		for errors.Is(err, errMore) {
+			err = nil
+			if again := s.atomically(ctx, func(ctx context.Context) error {
+				err = s.clearClient(ctx, id, 1)
+				return nil // what is gone is gone
+			}); again != nil {
+				return again
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+}
+
+// errMore: there may be records left.
+var errMore = errors.New("gormstore: more records than are removed at once")
+
+// clearClient removes what a client has, up to so many pieces of each kind; errMore if there may
+// be others.
+func (s *Store) clearClient(ctx context.Context, id string, pieces int) error {
+	for range pieces {
+		families, err := s.familyPieceOf(ctx, "client", id)
+		if err != nil {
+			return err
+		}
+		more, err := s.pieces(ctx, grantPiles("client", id))
+		if err != nil || !more && !families {
+			return err
+		}
+	}
+	return errMore
 }

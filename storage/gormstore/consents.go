@@ -25,7 +25,7 @@ func (s *Store) PutConsent(ctx context.Context, c storage.Consent) error {
 		if err := s.lockHolder(ctx, c.Subject, c.Epoch); err != nil {
 			return err
 		}
-		if err := s.live(ctx, "SELECT NOT disabled FROM vestibule_clients WHERE id = ?", c.Client); err != nil {
+		if err := s.live(ctx, liveClient, c.Client); err != nil {
 			return err
 		}
 		_, err := s.exec(ctx, s.dialect.bind(putConsent), c.Subject, c.Client, text(c.Scopes), text(c.Resource), c.Epoch, micros(c.Created), micros(c.Expires))

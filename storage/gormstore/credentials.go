@@ -195,8 +195,7 @@ func (s *Store) DeleteCredentialsOf(ctx context.Context, purpose, subject, keep 
 	if storage.CheckID("credential id", keep) != nil {
 		keep = "" // which no credential has
 	}
-	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_device_tokens WHERE subject = ? AND purpose = ? AND id <> ?"), subject, purpose, keep)
-	return int(n), err
+	return s.all(ctx, pile{"vestibule_device_tokens", "digest", "subject = ? AND purpose = ? AND id <> ?", []any{subject, purpose, keep}})
 }
 
 // CredentialPurposes implements storage.CredentialList.
@@ -218,6 +217,5 @@ func (s *Store) DeleteAllCredentialsOf(ctx context.Context, subject string) (int
 	if s.users.mine(subject) != nil {
 		return 0, nil
 	}
-	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_device_tokens WHERE subject = ?"), subject)
-	return int(n), err
+	return s.all(ctx, pile{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}})
 }

@@ -164,3 +164,12 @@ func (s *Store) changed(ctx context.Context, query string, args, dest []any) err
 	defer unlock()
 	return s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...) })
 }
+
+// DropDeviceGrants implements storage.DeviceGrants.
+func (s *Store) DropDeviceGrants(ctx context.Context, subject, client string) error {
+	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
+		return nil
+	}
+	_, err := s.all(ctx, pile{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
+	return err
+}

@@ -68,6 +68,10 @@ func TestEnded(t *testing.T) {
 				}
 				return fail()
 			})
+			fail = func() error { return nil }
+			if err := s.CreateUser(t.Context(), storage.User{ID: "other", Name: "other"}); err != nil {
+				t.Fatal(err)
+			}
 			for what, end := range endings {
 				t.Run(what, func(t *testing.T) {
 					ctx := t.Context()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -16,8 +15,8 @@ const (
 		" ORDER BY f.created_us DESC, f.id LIMIT ?"
 	insertFamily = "INSERT INTO vestibule_families (id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE) ON CONFLICT DO NOTHING"
-	insertRefresh = "INSERT INTO vestibule_refresh_tokens (digest, family, prev, created_us, expires_us) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-	familyOf      = "SELECT f.id, f.subject, f.epoch, f.ended FROM vestibule_families f WHERE f.id = (SELECT family FROM vestibule_refresh_tokens WHERE digest = ?)"
+	insertRefresh = "INSERT INTO vestibule_refresh_tokens (digest, family, prev, nth, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	familyOf      = "SELECT f.id, f.subject, f.epoch, f.ended, f.created_us FROM vestibule_families f WHERE f.id = (SELECT family FROM vestibule_refresh_tokens WHERE digest = ?)"
 	eraseBefore   = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE digest = (SELECT prev FROM vestibule_refresh_tokens WHERE digest = ?) AND sealed_until_us <> 0"
 	narrow        = "UPDATE vestibule_refresh_tokens SET narrowed = TRUE WHERE family = ? AND sealed_until_us <> 0 AND NOT narrowed AND claimed_us <= ?"
 	eraseIn       = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE family = ? AND sealed_until_us <> 0"
@@ -50,7 +49,12 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		if err := s.lockHolder(ctx, f.Subject, f.Epoch); err != nil {
 			return err
 		}
-		if err := s.addRefresh(ctx, f.ID, storage.Digest{}, first); err != nil {
+		if f.Client != "" {
+			if err := s.live(ctx, liveClient, f.Client); err != nil {
+				return err
+			}
+		}
+		if err := s.addRefresh(ctx, f.ID, storage.Digest{}, 0, first); err != nil {
 			return err
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertFamily), f.ID, f.Purpose, f.Subject, f.Client, text(f.Scopes), text(f.Resource), f.Confirm, f.Name,
@@ -66,14 +70,14 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 	})
 }
 
-// addRefresh inserts a token that takes the place of prev; ErrConflict where its
-// digest is taken.
-func (s *Store) addRefresh(ctx context.Context, family string, prev storage.Digest, r storage.Refresh) error {
+// addRefresh inserts a token that takes the place of prev, after nth exchanges; ErrConflict where
+// its digest is taken.
+func (s *Store) addRefresh(ctx context.Context, family string, prev storage.Digest, nth int64, r storage.Refresh) error {
 	var before []byte
 	if !prev.IsZero() {
 		before = prev[:]
 	}
-	n, err := s.exec(ctx, s.dialect.bind(insertRefresh), r.Digest[:], family, before, micros(r.Created), micros(r.Expires))
+	n, err := s.exec(ctx, s.dialect.bind(insertRefresh), r.Digest[:], family, before, nth, micros(r.Created), micros(r.Expires))
 	if err == nil && n == 0 {
 		err = storage.ErrConflict
 	}
@@ -109,7 +113,8 @@ func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.
 func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error {
 	return s.atomically(ctx, func(ctx context.Context) error {
 		var f storage.Family
-		err := s.row(ctx, s.dialect.bind(familyOf)+s.dialect.forUpdate(), []any{c.Digest[:]}, []any{&f.ID, &f.Subject, &f.Epoch, &f.Ended})
+		var created, nth int64
+		err := s.row(ctx, s.dialect.bind(familyOf)+s.dialect.forUpdate(), []any{c.Digest[:]}, []any{&f.ID, &f.Subject, &f.Epoch, &f.Ended, &created})
 		if err != nil {
 			return notFound(err)
 		}
@@ -120,14 +125,17 @@ func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error 
 			return err
 		}
 		var open bool
-		err = s.row(ctx, s.dialect.bind("SELECT claimed_us = 0 FROM vestibule_refresh_tokens WHERE digest = ?"), []any{c.Digest[:]}, []any{&open})
+		err = s.row(ctx, s.dialect.bind("SELECT claimed_us = 0, nth FROM vestibule_refresh_tokens WHERE digest = ?"), []any{c.Digest[:]}, []any{&open, &nth})
 		if err != nil {
 			return notFound(err)
 		}
 		if !open {
 			return storage.ErrConflict
 		}
-		if err := s.addRefresh(ctx, f.ID, c.Digest, c.Next); err != nil {
+		if nth >= storage.MaxExchanges(c.Next.Created.Sub(timeOf(created))) {
+			return storage.ErrLimit
+		}
+		if err := s.addRefresh(ctx, f.ID, c.Digest, nth+1, c.Next); err != nil {
 			return err
 		}
 		if err := s.claim(ctx, c); err != nil {
@@ -198,29 +206,4 @@ func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit
 		return nil
 	})
 	return list, err
-}
-
-// dropFamilies removes families with all their tokens: the families first, so that
-// a claim that holds one is waited for, and its successor is removed too. It runs in
-// a transaction.
-func (s *Store) dropFamilies(ctx context.Context, where string, args ...any) (int, error) {
-	var ids []any
-	err := s.rows(ctx, s.dialect.bind("DELETE FROM vestibule_families"+where+" RETURNING id"), args, func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	for rest := ids; len(rest) > 0; {
-		part := rest[:min(len(rest), 100)]
-		rest = rest[len(part):]
-		marks := strings.TrimSuffix(strings.Repeat("?, ", len(part)), ", ")
-		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_refresh_tokens WHERE family IN ("+marks+")"), part...); err != nil {
-			return 0, err
-		}
-	}
-	return len(ids), nil
 }

@@ -14,6 +14,8 @@ const (
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '') ON CONFLICT DO NOTHING"
 	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ? WHERE digest = ? AND NOT used"
 
+	liveClient = "SELECT NOT disabled FROM vestibule_clients WHERE id = ?"
+
 	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
 	insertAccess  = "INSERT INTO vestibule_access_tokens (digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -26,6 +28,9 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.lockHolder(ctx, c.Subject, c.Epoch); err != nil {
+			return err
+		}
+		if err := s.live(ctx, liveClient, c.Client); err != nil {
 			return err
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertCode), c.Digest[:], c.Client, c.Subject, c.Epoch, c.RedirectURI, text(c.Scopes), text(c.Resource),
@@ -70,6 +75,15 @@ func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) er
 		return notFound(err)
 	}
 	return storage.ErrConflict
+}
+
+// DropCodes implements storage.Codes.
+func (s *Store) DropCodes(ctx context.Context, subject, client string) error {
+	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
+		return nil
+	}
+	_, err := s.all(ctx, pile{"vestibule_codes", "digest", "subject = ? AND client = ? AND NOT used", []any{subject, client}})
+	return err
 }
 
 // AccessByDigest implements storage.AccessTokens with one prepared query.
@@ -129,7 +143,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 				return err
 			}
 		}
-		if err := s.live(ctx, "SELECT NOT disabled FROM vestibule_clients WHERE id = ?", a.Client); err != nil {
+		if err := s.live(ctx, liveClient, a.Client); err != nil {
 			return err
 		}
 		if family != nil {

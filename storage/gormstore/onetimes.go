@@ -10,7 +10,6 @@ import (
 const (
 	insertOneTime = "INSERT INTO vestibule_onetimes (digest, purpose, subject, epoch, bound, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	dropOneTimes  = "DELETE FROM vestibule_onetimes WHERE subject = ? AND purpose = ?"
-	endOneTimes   = "DELETE FROM vestibule_onetimes WHERE subject = ?"
 )
 
 // OneTimeByDigest implements storage.OneTimes.

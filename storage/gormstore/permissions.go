@@ -32,7 +32,7 @@ func (s *Store) SetSubjectPermissions(ctx context.Context, subject string, perms
 	if err := s.users.mine(subject); err != nil {
 		return err
 	}
-	return s.setList(ctx, "vestibule_permissions", "subject", subject, "permission", perms)
+	return s.setListOf(ctx, "vestibule_permissions", subject, "permission", perms)
 }
 
 // SetSubjectGroups implements storage.Permissions.
@@ -40,7 +40,23 @@ func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []s
 	if err := s.users.mine(subject); err != nil {
 		return err
 	}
-	return s.setList(ctx, "vestibule_group_members", "subject", subject, "group_name", groups)
+	return s.setListOf(ctx, "vestibule_group_members", subject, "group_name", groups)
+}
+
+// setListOf is setList for an account, whose row is locked meanwhile so that its deletion takes
+// the list along. A list of nobody can be cleared.
+func (s *Store) setListOf(ctx context.Context, table, subject, column string, values []string) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if len(values) > 0 {
+			if !s.users.has(subject) {
+				return storage.ErrNotFound
+			}
+			if err := s.lockUser(ctx, subject); err != nil {
+				return notFound(err)
+			}
+		}
+		return s.setList(ctx, table, "subject", subject, column, values)
+	})
 }
 
 // SetGroupPermissions implements storage.Permissions.

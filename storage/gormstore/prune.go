@@ -8,23 +8,23 @@ import (
 // pruneBatch is how many records one transaction removes, so that none is long.
 const pruneBatch = 500
 
-// Prune implements storage.Pruner, in transactions of at most 500 records. On
-// PostgreSQL those who prune at once take turns, so that nobody takes the other's
+// Prune implements storage.Pruner, in transactions of at most 500 records. The tokens of a family
+// are not counted; they are removed in pieces before it. On PostgreSQL those who prune at once take turns, so that nobody takes the other's
 // batch for the last one.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	at := now.UnixMicro()
-	drop := func(table, key, until, where string) func(context.Context, int) (int, error) {
+	drop := func(table, key, until, where string) func(context.Context, int) (int, bool, error) {
 		query := s.dialect.bind("DELETE FROM " + table + ended(key, table, until, where))
-		return func(ctx context.Context, n int) (int, error) {
+		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, at, n)
-			return int(removed), err
+			return int(removed), removed > 0, err // fewer than asked for may be those that somebody else removed
 		}
 	}
 	erase := s.dialect.bind("UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0" +
 		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"))
-	families := ended("id", "vestibule_families", "expires_us", "TRUE")
 	total := 0
-	for _, batch := range []func(context.Context, int) (int, error){
+	// more is false where nothing was left.
+	for _, batch := range []func(ctx context.Context, n int) (removed int, more bool, err error){
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
 		drop("vestibule_replays", "replay_key", "until_us", "TRUE"),
 		drop("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
@@ -37,29 +37,29 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_device_grants", "digest", "expires_us", "TRUE"),
 		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
-		func(ctx context.Context, n int) (int, error) {
-			return s.dropFamilies(ctx, families, at, at, n)
+		func(ctx context.Context, n int) (int, bool, error) {
+			return s.familyPiece(ctx, "expires_us <= ? ORDER BY expires_us LIMIT ?", at, min(n, pieceFamilies))
 		},
-		func(ctx context.Context, n int) (int, error) {
+		func(ctx context.Context, n int) (int, bool, error) {
 			erased, err := s.exec(ctx, erase, at, at, n)
-			return int(erased), err
+			return int(erased), erased > 0, err
 		},
 	} {
 		for total < limit {
-			want, got := min(limit-total, pruneBatch), 0
+			want, got, more := min(limit-total, pruneBatch), 0, false
 			err := s.atomically(ctx, func(ctx context.Context) (err error) {
 				if err = s.advisory(ctx, "vestibule prune"); err == nil {
-					got, err = batch(ctx, want)
+					got, more, err = batch(ctx, want)
 				}
 				return err
 			})
 			if err != nil {
 				return total, err
 			}
-			if got == 0 { // fewer than asked for may be those that somebody else removed
+			total += got
+			if !more {
 				break
 			}
-			total += got
 		}
 	}
 	return total, nil

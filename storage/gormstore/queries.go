@@ -78,7 +78,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		tokenOf:    "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject = ?",
 		listTokens: "SELECT " + tokenColumns + " FROM vestibule_static_tokens t WHERE t.subject > ?" + u.onlyMine("t.subject") + " ORDER BY t.subject LIMIT ?",
 		mayHold:    mayHold,
-		lockUser:   "SELECT 1 FROM " + table + byID + d.forUpdate(),
+		lockUser:   "SELECT " + u.subject(id) + " FROM " + table + byID + d.forUpdate(),
 		insertToken: "INSERT INTO vestibule_static_tokens (subject, digest, salt, key_id, epoch, created_us) SELECT " +
 			d.typed("?", "TEXT") + ", " + d.typed("?", "BYTEA") + ", " + d.typed("?", "BYTEA") + ", " + d.typed("?", "TEXT") + ", " +
 			d.typed("?", "BIGINT") + ", " + d.typed("?", "BIGINT") + " WHERE EXISTS (" + mayHold + ") ON CONFLICT DO NOTHING",

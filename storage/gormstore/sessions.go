@@ -172,6 +172,5 @@ func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, e
 	if storage.CheckID("session id", keep) != nil {
 		keep = "" // which no session has
 	}
-	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_sessions WHERE subject = ? AND id <> ?"), subject, keep)
-	return int(n), err
+	return s.all(ctx, pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
 }

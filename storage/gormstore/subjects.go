@@ -48,6 +48,9 @@ func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	if err := s.spelled(ctx, subject); err != nil {
+		return 0, err
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return 0, err
@@ -65,62 +68,89 @@ func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 	return epoch, err
 }
 
+// spelled returns ErrNotFound for another spelling of an account's ID that the ID column of the
+// application's table takes for the same, such as one in capitals: its epoch is of no account,
+// and moving it would log nobody out. A subject without an account is no error.
+func (s *Store) spelled(ctx context.Context, subject string) error {
+	if s.users.own || !s.users.has(subject) {
+		return nil
+	}
+	var r userRow
+	err := s.row(ctx, s.q.userByID, []any{subject}, r.dest())
+	if errors.Is(err, sql.ErrNoRows) || err == nil && r.u.ID == subject {
+		return nil
+	}
+	if err == nil {
+		err = storage.ErrNotFound
+	}
+	return err
+}
+
 // ForgetSubject implements storage.Subjects.
 func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
-	return s.atomically(ctx, func(ctx context.Context) error {
-		// Who is about to insert something for the subject holds this lock, or waits.
-		if s.users.has(subject) {
-			var one int
-			if err := s.row(ctx, s.q.lockUser, []any{subject}, []any{&one}); err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-		epoch, err := s.end(ctx, subject)
-		if err != nil {
-			return err
-		}
-		if _, err := s.dropFamilies(ctx, " WHERE subject = ?", subject); err != nil {
-			return err
-		}
-		if err := s.dropGrants(ctx, "subject", subject); err != nil {
-			return err
-		}
-		if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
-			return err
-		}
-		if err := s.SetSubjectGroups(ctx, subject, nil); err != nil {
-			return err
-		}
-		return s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch, Deleted: true})
-	})
+	return s.revoking(ctx, func(ctx context.Context) (bool, error) { return s.forget(ctx, subject) }, s.leftOf(subject))
 }
 
-// end deletes the subject's credentials and returns its new epoch. It runs in a transaction.
-func (s *Store) end(ctx context.Context, subject string) (int64, error) {
+// forget is ForgetSubject in a transaction, up to a piece of each kind; more: there may be others.
+// It calls the Ended hook.
+func (s *Store) forget(ctx context.Context, subject string) (more bool, err error) {
+	// Who is about to insert something for the subject holds this lock, or waits.
+	if s.users.has(subject) {
+		if err := s.lockUser(ctx, subject); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return false, err
+		}
+	}
 	epoch, err := s.bump(ctx, subject)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
-		return 0, err
+		return false, err
 	}
-	if _, err := s.DeleteAllCredentialsOf(ctx, subject); err != nil {
-		return 0, err
+	if err := s.SetSubjectPermissions(ctx, subject, nil); err != nil {
+		return false, err
 	}
-	if _, err := s.exec(ctx, s.dialect.bind(endOneTimes), subject); err != nil {
-		return 0, err
+	if err := s.SetSubjectGroups(ctx, subject, nil); err != nil {
+		return false, err
 	}
-	_, err = s.EndSessionsOf(ctx, subject, "")
-	return epoch, err
+	if more, err = s.leftOf(subject)(ctx); err != nil {
+		return false, err
+	}
+	return more, s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch, Deleted: true})
 }
 
-// endAndTell is end for an account that stays.
-func (s *Store) endAndTell(ctx context.Context, subject string) error {
-	epoch, err := s.end(ctx, subject)
-	if err != nil {
-		return err
+// leftOf removes a piece of each kind of record that a forgotten subject left.
+func (s *Store) leftOf(subject string) func(context.Context) (more bool, err error) {
+	return func(ctx context.Context) (bool, error) {
+		families, err := s.familyPieceOf(ctx, "subject", subject)
+		if err != nil {
+			return false, err
+		}
+		more, err := s.pieces(ctx, append(pilesOf(subject), grantPiles("subject", subject)...))
+		return more || families, err
 	}
-	return s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch})
+}
+
+// end ends all credentials of an account that stays, by moving its epoch, and deletes up to a
+// piece of each kind; more: there may be others, for restOf. It calls the Ended hook, and runs in
+// a transaction.
+func (s *Store) end(ctx context.Context, subject string) (more bool, err error) {
+	epoch, err := s.bump(ctx, subject)
+	if err != nil {
+		return false, err
+	}
+	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
+		return false, err
+	}
+	if more, err = s.pieces(ctx, pilesOf(subject)); err != nil {
+		return false, err
+	}
+	return more, s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch})
+}
+
+// restOf removes a piece of each kind that end left.
+func (s *Store) restOf(subject string) func(context.Context) (more bool, err error) {
+	return func(ctx context.Context) (bool, error) { return s.pieces(ctx, pilesOf(subject)) }
 }
 
 // mayHold returns ErrStale unless the subject exists, is active, and has the epoch.
@@ -145,12 +175,23 @@ func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) err
 	if !s.users.has(subject) {
 		return storage.ErrStale
 	}
-	var one int
-	switch err := s.row(ctx, s.q.lockUser, []any{subject}, []any{&one}); {
+	switch err := s.lockUser(ctx, subject); {
 	case errors.Is(err, sql.ErrNoRows):
 		return storage.ErrStale
 	case err != nil:
 		return err
 	}
 	return s.mayHold(ctx, subject, epoch)
+}
+
+// lockUser locks the account's row until the transaction ends: sql.ErrNoRows if there is none,
+// or only one that the column's own idea of equality finds (see UserByID). Such a row is locked
+// too, and nothing is changed in it.
+func (s *Store) lockUser(ctx context.Context, id string) error {
+	var have string
+	err := s.row(ctx, s.q.lockUser, []any{id}, []any{&have})
+	if err == nil && have != id {
+		err = sql.ErrNoRows
+	}
+	return err
 }

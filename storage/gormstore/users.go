@@ -228,21 +228,35 @@ func (s *Store) change(ctx context.Context, query, what, id string, args ...any)
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, query, args...)
-	if err == nil && n == 0 {
-		err = storage.ErrNotFound
+	update := func(ctx context.Context) error {
+		n, err := s.exec(ctx, query, args...)
+		if err == nil && n == 0 {
+			err = storage.ErrNotFound
+		}
+		return err
 	}
-	return err
+	if s.users.own {
+		return update(ctx)
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.lockUser(ctx, id); err != nil {
+			return notFound(err)
+		}
+		return update(ctx)
+	})
 }
 
 // SetPassword implements storage.Accounts.
 func (s *Store) SetPassword(ctx context.Context, id string, hash storage.PasswordHash) error {
-	return s.atomically(ctx, func(ctx context.Context) error {
-		if err := s.change(ctx, s.q.setPassword, "the password", id, string(hash), id); err != nil {
-			return err
-		}
-		return s.endAndTell(ctx, id)
-	})
+	return s.revoking(ctx, func(ctx context.Context) (bool, error) { return s.setPassword(ctx, id, hash) }, s.restOf(id))
+}
+
+// setPassword is SetPassword in a transaction; see end.
+func (s *Store) setPassword(ctx context.Context, id string, hash storage.PasswordHash) (more bool, err error) {
+	if err := s.change(ctx, s.q.setPassword, "the password", id, string(hash), id); err != nil {
+		return false, err
+	}
+	return s.end(ctx, id)
 }
 
 // ChangePassword implements storage.Accounts. Whatever else changes the password,
@@ -254,19 +268,19 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
-	return s.atomically(ctx, func(ctx context.Context) error {
-		var one int
-		if err := s.row(ctx, s.q.lockUser, []any{id}, []any{&one}); err != nil {
-			return notFound(err)
+	return s.revoking(ctx, func(ctx context.Context) (bool, error) {
+		if err := s.lockUser(ctx, id); err != nil {
+			return false, notFound(err)
 		}
+		var one int
 		switch err := s.row(ctx, s.q.mayHold, []any{id, epoch}, []any{&one}); {
 		case errors.Is(err, sql.ErrNoRows):
-			return s.stale(ctx)
+			return false, s.stale(ctx)
 		case err != nil:
-			return err
+			return false, err
 		}
-		return s.SetPassword(ctx, id, hash)
-	})
+		return s.setPassword(ctx, id, hash)
+	}, s.restOf(id))
 }
 
 // ReplaceHash implements storage.Accounts.
@@ -283,23 +297,23 @@ func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.Pas
 
 // SetActive implements storage.Accounts.
 func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
-	return s.atomically(ctx, func(ctx context.Context) error {
+	return s.revoking(ctx, func(ctx context.Context) (bool, error) {
 		if err := s.change(ctx, s.q.setActive, "being active", id, active, id); err != nil {
-			return err
+			return false, err
 		}
 		if active {
-			return nil
+			return false, nil
 		}
-		return s.endAndTell(ctx, id)
-	})
+		return s.end(ctx, id)
+	}, s.restOf(id))
 }
 
 // DeleteUser implements storage.Accounts.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	return s.atomically(ctx, func(ctx context.Context) error {
+	return s.revoking(ctx, func(ctx context.Context) (bool, error) {
 		if err := s.change(ctx, s.q.deleteUser, "the id", id, id); err != nil {
-			return err
+			return false, err
 		}
-		return s.ForgetSubject(ctx, id)
-	})
+		return s.forget(ctx, id)
+	}, s.leftOf(id))
 }

@@ -19,6 +19,9 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
+		if _, known := s.clients[a.Client]; a.Client != "" && !known {
+			return storage.ErrStale
+		}
 		if _, taken := s.asked[a.Digest]; taken {
 			return storage.ErrConflict
 		}

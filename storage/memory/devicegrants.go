@@ -155,3 +155,13 @@ func (s *Store) ForgiveTry(ctx context.Context, name storage.MAC) error {
 		return nil
 	})
 }
+
+// DropDeviceGrants implements storage.DeviceGrants.
+func (s *Store) DropDeviceGrants(ctx context.Context, subject, client string) error {
+	return s.write(ctx, func(t *tx) error {
+		s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool {
+			return subject != "" && g.Subject == subject && g.Client == client && g.State == storage.DeviceApproved
+		})
+		return nil
+	})
+}

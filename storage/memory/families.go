@@ -34,7 +34,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		if !s.mayHold(f.Subject, f.Epoch) {
+		if !s.mayHold(f.Subject, f.Epoch) || f.Client != "" && !s.liveClient(f.Client) {
 			return storage.ErrStale
 		}
 		_, idTaken := s.families[f.ID]
@@ -90,6 +90,9 @@ func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error 
 		}
 		if _, taken := s.refreshes[c.Next.Digest]; taken || !r.Claimed.IsZero() {
 			return storage.ErrConflict
+		}
+		if int64(len(s.chain[r.Family])) > storage.MaxExchanges(c.Next.Created.Sub(f.Created)) {
+			return storage.ErrLimit
 		}
 		now := s.now().UTC()
 		r.Claimed, r.next = now, c.Next.Digest

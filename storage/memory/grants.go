@@ -26,7 +26,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		if !s.mayHold(c.Subject, c.Epoch) {
+		if !s.mayHold(c.Subject, c.Epoch) || !s.liveClient(c.Client) {
 			return storage.ErrStale
 		}
 		if _, taken := s.codes[c.Digest]; taken {
@@ -71,6 +71,24 @@ func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) er
 		put(t, s.codes, d, c)
 		return nil
 	})
+}
+
+// DropCodes implements storage.Codes.
+func (s *Store) DropCodes(ctx context.Context, subject, client string) error {
+	return s.write(ctx, func(t *tx) error {
+		for d, c := range s.codes {
+			if c.Subject == subject && c.Client == client && !c.Used {
+				drop(t, s.codes, d)
+			}
+		}
+		return nil
+	})
+}
+
+// liveClient reports whether a client is there and not disabled.
+func (s *Store) liveClient(id string) bool {
+	c, known := s.clients[id]
+	return known && !c.Disabled
 }
 
 // AccessByDigest implements storage.AccessTokens.

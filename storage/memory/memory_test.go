@@ -27,6 +27,11 @@ func must(t *testing.T, err error) {
 // it one longer.
 func TestTransactionsAreAlone(t *testing.T) {
 	s, ctx := memory.New(nil), t.Context()
+	for _, id := range []string{"counter", "half"} {
+		if err := s.CreateUser(ctx, storage.User{ID: id, Name: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {

@@ -147,6 +147,9 @@ func (s *Store) setList(ctx context.Context, m map[string][]string, what, key, k
 		}
 	}
 	return s.write(ctx, func(t *tx) error {
+		if _, there := s.users[key]; what == "subject" && len(list) > 0 && !there {
+			return storage.ErrNotFound
+		}
 		if len(list) == 0 {
 			drop(t, m, key)
 		} else {

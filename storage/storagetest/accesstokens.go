@@ -80,7 +80,7 @@ func accessTokens(t *testing.T, s *suite) {
 			u := k.add("alice")
 			k.must(k.s.CreateClient(k.ctx, client("c")))
 			f := family(u.ID, 0, 1)
-			f.Expires = born.Add(time.Hour)
+			f.Client, f.Expires = "c", born.Add(time.Hour)
 			k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 			t := access("c", u.ID, f.ID, 1)
 			t.Expires = born.Add(2 * time.Hour)

@@ -13,7 +13,7 @@ func authRequests(t *testing.T, s *suite) {
 	request := func(name string) storage.AuthRequest {
 		return storage.AuthRequest{Digest: storage.DigestOf(name), Purpose: "consent", Client: "c", Data: []byte{0, 1, 0xff}, Created: born, Expires: born.Add(time.Hour)}
 	}
-	s.rules(t, map[string]func(*kit){
+	s.rules(t, withClients(map[string]func(*kit){
 		"round_trip: a request comes back as it was stored, can be read any number of times and taken once": func(k *kit) {
 			want := request("a")
 			want.Subject, want.Session = "u", "s"
@@ -35,7 +35,7 @@ func authRequests(t *testing.T, s *suite) {
 			for what, change := range map[string]func(*storage.AuthRequest){
 				"digest": func(a *storage.AuthRequest) { a.Digest = storage.Digest{} }, "end": func(a *storage.AuthRequest) { a.Expires = time.Time{} },
 				"long": func(a *storage.AuthRequest) { a.Data = make([]byte, storage.MaxData+1) }, "purpose": func(a *storage.AuthRequest) { a.Purpose = "" },
-				"client": func(a *storage.AuthRequest) { a.Client = "" }, "session": func(a *storage.AuthRequest) { a.Session = "\xff" },
+				"client": func(a *storage.AuthRequest) { a.Client = "\x00" }, "session": func(a *storage.AuthRequest) { a.Session = "\xff" },
 			} {
 				a := request("a")
 				change(&a)
@@ -66,5 +66,5 @@ func authRequests(t *testing.T, s *suite) {
 				k.Errorf("%d took it", won)
 			}
 		},
-	})
+	}, "c"))
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func claims(t *testing.T, s *suite) {
-	s.rules(t, map[string]func(*kit){
+	s.rules(t, withClients(map[string]func(*kit){
 		"claim: a claim records the store's time, keeps the sealed answer for the window, and inserts the successor": func(k *kit) {
 			f, first := k.begin(k.add("alice").ID, 1)
 			before := k.refreshed(f, 0).Now
@@ -29,6 +29,31 @@ func claims(t *testing.T, s *suite) {
 			if next := k.refreshed(f, 1); !reflect.DeepEqual(next.Refresh, refresh(f, 1)) || next.SuccessorClaimed {
 				k.Errorf("the successor is %+v", next)
 			}
+		},
+		// Each exchange leaves a record: their number is bounded by the family's age.
+		"attack_273_too_many: a family has ExchangeBurst exchanges and one more each ExchangeEvery; a claim above that gets ErrLimit and changes nothing": func(k *kit) {
+			f, _ := k.begin(k.add("alice").ID, 1)
+			at := func(n int, age time.Duration) error {
+				c := claim(f, n)
+				c.Next.Created, c.Window = f.Created.Add(age), 0
+				return k.s.ClaimRefresh(k.ctx, c)
+			}
+			for n := range storage.ExchangeBurst {
+				k.must(at(n, 0))
+			}
+			before := k.refreshed(f, storage.ExchangeBurst)
+			for _, age := range []time.Duration{0, -time.Hour, storage.ExchangeEvery - time.Microsecond} {
+				k.is(at(storage.ExchangeBurst, age), storage.ErrLimit, "there were too many exchanges at that age")
+			}
+			after := k.refreshed(f, storage.ExchangeBurst)
+			if after.Now = before.Now; !reflect.DeepEqual(after, before) {
+				k.Errorf("a refused claim changed %+v to %+v", before, after)
+			}
+			_, err := k.s.RefreshByDigest(k.ctx, refresh(f, storage.ExchangeBurst+1).Digest)
+			k.is(err, storage.ErrNotFound, "a refused claim inserts nothing")
+			k.must(at(storage.ExchangeBurst, storage.ExchangeEvery))
+			k.is(at(storage.ExchangeBurst+1, storage.ExchangeEvery), storage.ErrLimit, "one more each ExchangeEvery")
+			k.is(at(0, storage.ExchangeEvery), storage.ErrConflict, "reuse is noticed whatever the limit")
 		},
 		"claimed_twice: a second claim gets ErrConflict and changes nothing": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
@@ -223,7 +248,7 @@ func claims(t *testing.T, s *suite) {
 				k.Error("an answer changed a token")
 			}
 		},
-	})
+	}, "client 1"))
 }
 
 // blocked reports whether a key is.

@@ -11,7 +11,7 @@ import (
 )
 
 func codes(t *testing.T, s *suite) {
-	s.rules(t, map[string]func(*kit){
+	s.rules(t, withClients(map[string]func(*kit){
 		"round_trip: a new code is unused and comes back as it was stored": func(k *kit) {
 			u := k.add("alice")
 			want := storage.Code{
@@ -106,5 +106,5 @@ func codes(t *testing.T, s *suite) {
 				k.Errorf("%d used it", won)
 			}
 		},
-	})
+	}, "c"))
 }

@@ -22,7 +22,7 @@ func family(subject string, epoch int64, n int) storage.Family {
 
 // refresh makes the nth refresh token of a family.
 func refresh(f storage.Family, n int) storage.Refresh {
-	return storage.Refresh{Digest: storage.DigestOf(fmt.Sprintf("refresh %s %d", f.ID, n)), Family: f.ID, Created: born, Expires: born.Add(time.Hour)}
+	return storage.Refresh{Digest: storage.DigestOf(fmt.Sprintf("refresh %s %d", f.ID, n)), Family: f.ID, Created: born.Add(time.Duration(n) * storage.ExchangeEvery), Expires: born.Add(time.Hour)}
 }
 
 // begin creates a family of an account that is there, with its first token.
@@ -58,7 +58,7 @@ func (k *kit) familiesLeft(subject string) (ids []string) {
 }
 
 func families(t *testing.T, s *suite) {
-	s.rules(t, map[string]func(*kit){
+	s.rules(t, withClients(map[string]func(*kit){
 		"round_trip: a family and its first token come back as they were stored, with the account": func(k *kit) {
 			u := k.add("alice")
 			f, first := k.begin(u.ID, 1)
@@ -253,5 +253,5 @@ func families(t *testing.T, s *suite) {
 				k.Error("a new password ends the family by its epoch; its tokens stay, so that their use is noticed")
 			}
 		},
-	})
+	}, "client 1"))
 }

@@ -53,7 +53,7 @@ func (k *kit) chase(f storage.Family, end func() error) int {
 }
 
 func familyRaces(t *testing.T, s *suite) {
-	s.rules(t, map[string]func(*kit){
+	s.rules(t, withClients(map[string]func(*kit){
 		"attack_092_one_claim_wins: of concurrent claims of one token one succeeds": func(k *kit) {
 			f, first := k.begin(k.add("alice").ID, 1)
 			next := func(i int) storage.Refresh { return refresh(f, 100+i) }
@@ -176,5 +176,5 @@ func familyRaces(t *testing.T, s *suite) {
 				k.is(err, nil, "ending twice is no error")
 			}
 		},
-	})
+	}, "client 1"))
 }

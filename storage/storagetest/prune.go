@@ -12,7 +12,7 @@ import (
 
 func prune(t *testing.T, s *suite) {
 	now := born.Add(time.Hour)
-	s.rules(t, map[string]func(*kit){
+	s.rules(t, withClients(map[string]func(*kit){
 		"nothing: without expired records, or with a limit of 0 or less, nothing is deleted": func(k *kit) {
 			for _, limit := range []int{-1, 0, 10} {
 				if n, err := k.s.Prune(k.ctx, now, limit); n != 0 || err != nil {
@@ -229,7 +229,7 @@ func prune(t *testing.T, s *suite) {
 				k.Errorf("%d of 100 were removed, or counted twice, by %d prunings of 2: %v", sum, together, removed)
 			}
 		},
-	})
+	}, "client 1"))
 }
 
 // pruned prunes and wants a number.

@@ -133,18 +133,19 @@ func races(t *testing.T, s *suite) {
 		},
 		"one_list_of_permissions: of two lists that are set at the same time one stays, never a mixture": func(k *kit) {
 			k.needs(Permissions)
+			u := k.add("alice")
 			k.must(k.s.SetGroupPermissions(k.ctx, "a", []string{"app.a"}))
 			k.must(k.s.SetGroupPermissions(k.ctx, "b", []string{"app.b"}))
 			for what, set := range map[string]func(context.Context, string, []string) error{
 				"app.": k.s.SetSubjectPermissions, "": k.s.SetSubjectGroups,
 			} {
-				for _, err := range race(func(i int) error { return set(k.ctx, "1", []string{what + string(rune('a'+i%2))}) }) {
+				for _, err := range race(func(i int) error { return set(k.ctx, u.ID, []string{what + string(rune('a'+i%2))}) }) {
 					k.must(err)
 				}
-				if got, err := k.s.SubjectPermissions(k.ctx, "1"); err != nil || len(got) != 1 {
+				if got, err := k.s.SubjectPermissions(k.ctx, u.ID); err != nil || len(got) != 1 {
 					k.Errorf("got %q, %v: of two lists set at once one stays, never both", got, err)
 				}
-				k.must(set(k.ctx, "1", nil))
+				k.must(set(k.ctx, u.ID, nil))
 			}
 		},
 		"bumps: concurrent bumps give different epochs, and the greatest is stored": func(k *kit) {

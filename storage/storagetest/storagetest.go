@@ -126,6 +126,7 @@ var groups = []struct {
 	{"device_grants", DeviceGrants, deviceGrants},
 	{"tries", Tries, triesCounted},
 	{"consents", Consents, consents},
+	{"pending", "", pending},
 	{"prune", Pruner, prune},
 	{"sweep", Pruner, sweep},
 	{"transactions", Transactor, transactions},

@@ -1,6 +1,8 @@
 package storagetest
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -73,15 +75,16 @@ func permissions(t *testing.T, s *suite) {
 	}
 	s.rules(t, map[string]func(*kit){
 		"own_and_of_groups: a subject has its own permissions and those of its groups, each once, sorted; a set replaces the list": func(k *kit) {
+			u := k.add("alice")
 			k.must(k.s.SetGroupPermissions(k.ctx, "editors", []string{"app.change_x", "app.add_x"}))
-			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.view_x", "app.add_x"}))
-			k.must(k.s.SetSubjectGroups(k.ctx, "1", []string{"editors", "nothing"}))
-			if got, want := get(k, "1"), []string{"app.add_x", "app.change_x", "app.view_x"}; !slices.Equal(got, want) {
+			k.must(k.s.SetSubjectPermissions(k.ctx, u.ID, []string{"app.view_x", "app.add_x"}))
+			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, []string{"editors", "nothing"}))
+			if got, want := get(k, u.ID), []string{"app.add_x", "app.change_x", "app.view_x"}; !slices.Equal(got, want) {
 				k.Errorf("got %q, want %q: each once, sorted", got, want)
 			}
-			k.must(k.s.SetSubjectGroups(k.ctx, "1", nil))
-			k.must(k.s.SetSubjectPermissions(k.ctx, "1", []string{"app.other"}))
-			if got := get(k, "1"); !slices.Equal(got, []string{"app.other"}) {
+			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, nil))
+			k.must(k.s.SetSubjectPermissions(k.ctx, u.ID, []string{"app.other"}))
+			if got := get(k, u.ID); !slices.Equal(got, []string{"app.other"}) {
 				k.Errorf("got %q: a set replaces", got)
 			}
 			if got := get(k, "nobody"); len(got) != 0 {
@@ -89,16 +92,58 @@ func permissions(t *testing.T, s *suite) {
 			}
 		},
 		"has_perm: an account has the permissions that are listed, and \"*\" grants all": func(k *kit) {
-			k.must(k.s.SetSubjectPermissions(k.ctx, "id-alice", []string{"app.x"}))
-			k.must(k.s.SetSubjectPermissions(k.ctx, "id-root", []string{"*"}))
 			for name, want := range map[string]bool{"alice": false, "root": true} {
 				u := k.add(name).WithPermissions(k.s)
+				k.must(k.s.SetSubjectPermissions(k.ctx, u.ID, map[bool][]string{false: {"app.x"}, true: {"*"}}[want]))
 				if x, err := u.HasPerm(k.ctx, "app.x"); err != nil || !x {
 					k.Errorf("%s has app.x: %t, %v", name, x, err)
 				}
 				if y, err := u.HasPerm(k.ctx, "app.y"); err != nil || y != want {
 					k.Errorf("%s has app.y: %t, %v", name, y, err)
 				}
+			}
+		},
+		// What an absent subject is given would be a later account's of its ID.
+		"attack_281_absent: permissions and groups for an absent account get ErrNotFound; clearing them is no error": func(k *kit) {
+			u := k.add("alice")
+			give := func(ctx context.Context) error { return k.s.SetSubjectPermissions(ctx, u.ID, []string{"*"}) }
+			join := func(ctx context.Context) error { return k.s.SetSubjectGroups(ctx, u.ID, []string{"admins"}) }
+			k.must(k.s.SetGroupPermissions(k.ctx, "admins", []string{"*"}))
+			k.must(errors.Join(give(k.ctx), join(k.ctx), k.s.DeleteUser(k.ctx, u.ID)))
+			k.is(give(k.ctx), storage.ErrNotFound, "there is no such account")
+			k.is(join(k.ctx), storage.ErrNotFound, "there is no such account")
+			if k.has(Transactor) {
+				k.must(k.s.InTx(k.ctx, func(ctx context.Context) error { _, _ = give(ctx), join(ctx); return nil }))
+			}
+			k.must(errors.Join(k.s.SetSubjectPermissions(k.ctx, u.ID, nil), k.s.SetSubjectGroups(k.ctx, u.ID, []string{})))
+			k.add("alice")
+			if got := get(k, u.ID); len(got) != 0 {
+				k.Errorf("a new account has %q", got)
+			}
+		},
+		"attack_281_beside_deletion: permissions that are set while the account is deleted are not those of a later account of its ID": func(k *kit) {
+			k.owns(Users, Accounts)
+			u := account("alice")
+			give := func(ctx context.Context) error { return k.s.SetSubjectPermissions(ctx, u.ID, []string{"*"}) }
+			join := func(ctx context.Context) error { return k.s.SetSubjectGroups(ctx, u.ID, []string{"admins"}) }
+			k.must(k.s.SetGroupPermissions(k.ctx, "admins", []string{"*"}))
+			for range 20 {
+				k.add("alice")
+				for i, err := range race(func(i int) error {
+					if i == 0 {
+						return k.s.DeleteUser(k.ctx, u.ID)
+					}
+					return []func(context.Context) error{give, join}[i%2](k.ctx)
+				}) {
+					if err != nil && (i == 0 || !errors.Is(err, storage.ErrNotFound)) {
+						k.Error(err)
+					}
+				}
+				k.add("alice")
+				if got := get(k, u.ID); len(got) != 0 {
+					k.Errorf("a new account has %q", got)
+				}
+				k.must(k.s.DeleteUser(k.ctx, u.ID))
 			}
 		},
 		"invalid: a malformed subject, group or permission is refused with ErrInvalid, and nothing changes": func(k *kit) {

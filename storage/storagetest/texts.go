@@ -105,6 +105,11 @@ var textParts = []struct {
 	{Families, func(k *kit, ctx context.Context, text string, i int) error {
 		f := family(text, 0, i)
 		f.ID, f.Purpose, f.Client, f.Confirm, f.Name = text, text, text, text, text
+		if k.s.Clients != nil {
+			if err := k.s.CreateClient(ctx, storage.Client{ID: text, Method: "none"}); err != nil {
+				return err
+			}
+		}
 		return k.s.CreateFamily(ctx, f, refresh(f, 0))
 	}, func(k *kit, text string, i int) string {
 		f := family(text, 0, i)

@@ -43,7 +43,7 @@ func (p *Pages) Grants() http.Handler {
 
 // RevokeGrant returns the endpoint that revokes one of the caller's grants, with all its tokens:
 // DELETE of a path whose {id} names it, answered with 204, or with 404 if the caller has no such
-// grant. The caller is that of Grants. After a 503 the grant is still valid.
+// grant. Codes and approved device codes that the client has not redeemed end too. The caller is that of Grants. After a 503 the grant is still valid.
 func (p *Pages) RevokeGrant() http.Handler {
 	return p.accounts(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
 		err := p.server.RevokeGrant(r.Context(), subject, r.PathValue("id"), false)

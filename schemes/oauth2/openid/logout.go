@@ -1,7 +1,6 @@
 package openid
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"html/template"
@@ -97,8 +96,7 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A record has a client, which is not used.
-	if err := p.server.Keep(r, handle, purposeLogout, cmp.Or(to.Client, "none"), data, u, logoutTTL); err != nil {
+	if err := p.server.Keep(r, handle, purposeLogout, to.Client, data, u, logoutTTL); err != nil {
 		return err
 	}
 	form := logoutForm{Client: to.Name, User: u.Name, Handle: handle, Token: token}

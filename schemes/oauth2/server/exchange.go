@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -167,6 +168,8 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 	})
 	f := res.State.Family
 	switch {
+	case errors.Is(err, rotation.ErrTooMany):
+		return tokenResponse{}, authn.Throttled(rotation.RetryAfter)
 	case err != nil:
 		return tokenResponse{}, err
 	case refused != nil:

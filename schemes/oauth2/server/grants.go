@@ -23,9 +23,10 @@ func (s *Server) Grants(ctx context.Context, subject string, limit int) ([]stora
 	return live, err
 }
 
-// RevokeGrant revokes one of a user's grants or, with all, every grant of the same client, and
-// forgets a remembered consent to the client. It returns storage.ErrNotFound if the user has no
-// such grant. Any other error is a fault, and nothing changed.
+// RevokeGrant revokes one of a user's grants or, with all, every grant of the same client. It
+// forgets a remembered consent to the client, and drops the codes and approved device codes that
+// the client has not redeemed, which would become grants later. It returns storage.ErrNotFound if
+// the user has no such grant. Any other error is a fault, and nothing changed.
 func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) error {
 	list, err := s.Grants(ctx, subject, manyGrants)
 	if err != nil {
@@ -36,14 +37,22 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 		return storage.ErrNotFound
 	}
 	client := list[i].Client
-	if all {
-		list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
-	} else {
-		list = list[i : i+1]
-	}
+	list = list[i : i+1]
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.DropConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
+		}
+		if err := s.store.DropCodes(ctx, subject, client); err != nil {
+			return err
+		}
+		if err := s.store.DropDeviceGrants(ctx, subject, client); err != nil {
+			return err
+		}
+		if all { // with those that were created a moment ago
+			if list, err = s.Grants(ctx, subject, manyGrants); err != nil {
+				return err
+			}
+			list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
 		}
 		for _, f := range list {
 			if err := s.rotator.EndFamily(ctx, f.ID); err != nil {

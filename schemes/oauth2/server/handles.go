@@ -35,7 +35,7 @@ func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []by
 // invalidRequest returns the error response for a request that cannot be stored, and every other
 // error unchanged.
 func invalidRequest(err error) error {
-	if errors.Is(err, storage.ErrInvalid) {
+	if errors.Is(err, storage.ErrInvalid) || errors.Is(err, storage.ErrStale) { // stale: the client was deleted in this moment
 		return errRequest.WithCause(err)
 	}
 	return err

@@ -1,0 +1,9 @@
+-- How many exchanges came before a token in its family, which limits them. Families that are there
+-- start again at 0.
+ALTER TABLE vestibule_refresh_tokens ADD COLUMN nth INTEGER NOT NULL DEFAULT 0;
+
+-- A family has many tokens, and at most one with a sealed answer.
+CREATE INDEX vestibule_refresh_tokens_answer ON vestibule_refresh_tokens (family, sealed_until_us) WHERE sealed_until_us <> 0;
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (13, 'exchanges', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));

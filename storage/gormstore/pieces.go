@@ -1,0 +1,151 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+)
+
+const (
+	// pieceRows is how many rows one statement removes. One account can have very many, and a
+	// statement that takes all of them at once may fail at the timeout, each time it is tried.
+	pieceRows = 1000
+	// pieceFamilies is how many families are looked at together.
+	pieceFamilies = 100
+)
+
+// pile is the rows of one table that have to go.
+type pile struct {
+	table, key, where string
+	args              []any
+}
+
+// pilesOf are the credentials of a subject that its epoch has ended anyway.
+func pilesOf(subject string) []pile {
+	return []pile{
+		{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}},
+		{"vestibule_onetimes", "digest", "subject = ?", []any{subject}},
+		{"vestibule_sessions", "digest", "subject = ?", []any{subject}},
+	}
+}
+
+// grantPiles are the codes, access tokens, requests, device grants and consents of a client or
+// of a subject.
+func grantPiles(column, id string) []pile {
+	where, args := column+" = ?", []any{id}
+	return []pile{
+		{"vestibule_codes", "digest", where, args},
+		{"vestibule_access_tokens", "digest", where, args},
+		{"vestibule_auth_requests", "digest", where, args},
+		{"vestibule_device_grants", "digest", where, args},
+		{"vestibule_consents", "(subject, client)", where, args},
+	}
+}
+
+// piece removes up to pieceRows rows of p. more: there may be others.
+func (s *Store) piece(ctx context.Context, p pile) (n int, more bool, err error) {
+	columns := strings.Trim(p.key, "()")
+	query := "DELETE FROM " + p.table + " WHERE " + p.key + " IN (SELECT " + columns + " FROM " + p.table + " WHERE " + p.where + " LIMIT ?)"
+	removed, err := s.exec(ctx, s.dialect.bind(query), append(slices.Clone(p.args), pieceRows)...)
+	return int(removed), removed == pieceRows, err
+}
+
+// pieces is piece for each pile.
+func (s *Store) pieces(ctx context.Context, piles []pile) (more bool, err error) {
+	for _, p := range piles {
+		_, m, err := s.piece(ctx, p)
+		if err != nil {
+			return false, err
+		}
+		more = more || m
+	}
+	return more, nil
+}
+
+// all removes a whole pile, piece by piece, and returns how many rows it had. With an error some
+// may be gone.
+func (s *Store) all(ctx context.Context, p pile) (total int, err error) {
+	left := s.dialect.bind("SELECT 1 FROM " + p.table + " WHERE " + p.where + " LIMIT 1")
+	for {
+		n, more, err := s.piece(ctx, p)
+		total += n
+		if err != nil {
+			return total, err
+		}
+		if more {
+			continue
+		}
+		// Fewer than asked for may be what another caller removed at the same time.
+		var one int
+		err = s.row(ctx, left, p.args, []any{&one})
+		if errors.Is(err, sql.ErrNoRows) {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// familyPiece removes families with all their tokens, up to pieceRows of these. It locks the
+// families first, so that a claim that holds one is waited for, and its successor is removed too.
+// It runs in a transaction.
+func (s *Store) familyPiece(ctx context.Context, where string, args ...any) (families int, more bool, err error) {
+	var ids []any
+	err = s.rows(ctx, s.dialect.bind("SELECT id FROM vestibule_families WHERE "+where)+s.dialect.forUpdate(), args, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, false, err
+	}
+	in := " IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ") + ")"
+	switch _, more, err = s.piece(ctx, pile{"vestibule_refresh_tokens", "digest", "family" + in, ids}); {
+	case err != nil:
+		return 0, false, err
+	case more:
+		return 0, true, nil
+	}
+	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_families WHERE id"+in), ids...)
+	return int(n), true, err
+}
+
+// familyPieceOf is familyPiece for the families of a client or of a subject.
+func (s *Store) familyPieceOf(ctx context.Context, column, id string) (more bool, err error) {
+	if id == "" {
+		return false, nil
+	}
+	n, more, err := s.familyPiece(ctx, column+" = ? LIMIT ?", id, pieceFamilies)
+	return more && (n == 0 || n >= pieceFamilies), err
+}
+
+// revoking runs fn in a transaction. Where fn has ended credentials by their epoch but not
+// removed all of them (more), the rest is removed afterwards by rest, piece by piece, so that
+// the change itself never fails for their number. What still stays is worth nothing; it is
+// removed when it expires.
+func (s *Store) revoking(ctx context.Context, fn func(context.Context) (more bool, err error), rest func(context.Context) (more bool, err error)) error {
+	var more bool
+	err := s.atomically(ctx, func(ctx context.Context) (err error) {
+		more, err = fn(ctx)
+		return err
+	})
+	if err != nil || s.tx(ctx) != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*s.timeout)
+	defer cancel()
+	for more {
+		err := s.atomically(ctx, func(ctx context.Context) (err error) {
+			more, err = rest(ctx)
+			return err
+		})
+		if err != nil {
+			break
+		}
+	}
+	return nil
+}
