@@ -18,7 +18,7 @@ func ownTable(t *testing.T, kind, idColumn, nameColumn string) *gormstore.Store 
 	s := several(t, kind, 1, &gormstore.Options{Users: users})[0]
 	create := "CREATE TABLE accounts (id " + idColumn + ", login " + nameColumn + ", hash TEXT NOT NULL DEFAULT '', active BOOLEAN NOT NULL DEFAULT TRUE)"
 	if kind == "postgres" {
-		if err := s.DB(t.Context()).Exec("CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)").Error; err != nil {
+		if err := s.DB(t.Context()).Exec("CREATE EXTENSION IF NOT EXISTS citext").Error; err != nil {
 			t.Fatal(err)
 		}
 	}

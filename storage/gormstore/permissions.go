@@ -46,6 +46,11 @@ func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []s
 // setListOf is setList for an account, whose row is locked meanwhile so that its deletion takes
 // the list along. A list of nobody can be cleared.
 func (s *Store) setListOf(ctx context.Context, table, subject, column string, values []string) error {
+	for _, v := range values {
+		if err := storage.CheckID(column, v); err != nil {
+			return err
+		}
+	}
 	return s.atomically(ctx, func(ctx context.Context) error {
 		if len(values) > 0 {
 			if !s.users.has(subject) {

@@ -12,7 +12,7 @@ import (
 // is changed under it. Else the account would have a new password, or be disabled or deleted,
 // and all its credentials would live on.
 func TestOtherSpellingsOfAnID_attack_276(t *testing.T) {
-	for kind, column := range map[string]string{"sqlite": "TEXT PRIMARY KEY COLLATE NOCASE", "postgres": "TEXT COLLATE nocase PRIMARY KEY"} {
+	for kind, column := range map[string]string{"sqlite": "TEXT PRIMARY KEY COLLATE NOCASE", "postgres": "CITEXT PRIMARY KEY"} {
 		t.Run(kind, func(t *testing.T) {
 			ctx := t.Context()
 			s := ownTable(t, kind, column, "TEXT UNIQUE NOT NULL")
