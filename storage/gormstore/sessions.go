@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -157,11 +158,22 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 	if s.users.mine(subject) != nil || storage.CheckID("session id", id) != nil {
 		return storage.ErrNotFound
 	}
-	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_sessions WHERE subject = ? AND id = ?"), subject, id)
-	if err == nil && n == 0 {
-		err = storage.ErrNotFound
+	// CreateSession replaces a row by one of the same ID. A DELETE of PostgreSQL that waits for the
+	// old row does not see the new one, so another statement looks for it.
+	const where = " FROM vestibule_sessions WHERE subject = ? AND id = ?"
+	for {
+		n, err := s.exec(ctx, s.dialect.bind("DELETE"+where), subject, id)
+		if err != nil || n > 0 {
+			return err
+		}
+		var one int
+		switch err := s.row(ctx, s.dialect.bind("SELECT 1"+where), []any{subject, id}, []any{&one}); {
+		case errors.Is(err, sql.ErrNoRows):
+			return storage.ErrNotFound
+		case err != nil:
+			return err
+		}
 	}
-	return err
 }
 
 // EndSessionsOf implements storage.SessionList.

@@ -161,5 +161,49 @@ func sessionRaces(t *testing.T, s *suite) {
 				k.Error("the one to be kept has ended")
 			}
 		},
+		"attack_288_end_all_renamed: EndSessionsOf beside a change of a session's digest leaves no session of its ID": func(k *kit) {
+			k.needs(SessionList)
+			k.chaseSessions(func(u string, _ storage.Session) error {
+				_, err := k.s.EndSessionsOf(k.ctx, u, "")
+				return err
+			})
+		},
+		"attack_288_end_renamed: EndSessionOf beside a change of a session's digest leaves no session of its ID": func(k *kit) {
+			k.needs(SessionList)
+			k.chaseSessions(func(u string, v storage.Session) error {
+				err := k.s.EndSessionOf(k.ctx, u, v.ID)
+				if errors.Is(err, storage.ErrNotFound) { // another call was first
+					err = nil
+				}
+				return err
+			})
+		},
 	})
+}
+
+// chaseSessions gives a session another digest, as a login does, while end ends it.
+func (k *kit) chaseSessions(end func(subject string, v storage.Session) error) {
+	k.Helper()
+	u := k.add("alice")
+	for round := range 150 {
+		old := k.sit(u.ID, 2*round)
+		next := session(u.ID, 0, 2*round+1)
+		next.ID = old.ID
+		for i, err := range race(func(i int) error {
+			if i == together/2 {
+				return k.s.CreateSession(k.ctx, next, old.Digest)
+			}
+			if i == together/2+1 { // one call: several would hide what one misses
+				return end(u.ID, old)
+			}
+			return nil
+		}) {
+			if err != nil && (i != together/2 || !errors.Is(err, storage.ErrNotFound)) {
+				k.Errorf("%d: %v", i, err)
+			}
+		}
+		if k.usableSession(next.Digest) {
+			k.Errorf("round %d: the session is usable by its new digest", round)
+		}
+	}
 }
