@@ -43,6 +43,7 @@ func (w *world) permitted(id string, ofGroup bool) credential {
 // eachPermission runs f for each way to take a permission away, each of an account of its
 // own.
 func (w *world) eachPermission(f func(what string, c credential)) {
+	w.add("sample")
 	for _, ofGroup := range []bool{false, true} {
 		for what := range w.permitted("sample", ofGroup).ends {
 			id := what + w.Name()

@@ -222,7 +222,9 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 					"user": {"7"}, "erase all": {"7"}, "standing": {"7", digest, digest, digest}, "user standing": {digest, digest, digest, "7"},
 					"credential": {digest, "knox"}, "credentials": {"7", "knox", "7", 10}, "live credentials": {"7", "knox", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 10},
 				}[what]
-				if strings.HasPrefix(what, "prune ") {
+				if what == "prune families" {
+					args = []any{50, 10}
+				} else if strings.HasPrefix(what, "prune ") {
 					args = []any{50, 50, 10}
 				} else if args == nil {
 					args = []any{digest}
