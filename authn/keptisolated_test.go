@@ -221,7 +221,7 @@ func TestKeptAccounts(t *testing.T) {
 		credential any
 		kept       bool
 	}{
-		"none": {nil, nil, true}, "text": {account("x"), "record", true}, "fields": {fields{id: "x"}, [2]int{}, true}, "storage": {&storage.User{ID: "x"}, &storage.Credential{}, true},
+		"none": {nil, nil, true}, "text": {account("x"), "record", true}, "fields": {fields{id: "x", n: [2]int{1}}, [2]int{}, true}, "storage": {&storage.User{ID: "x"}, &storage.Credential{}, true},
 		"with CloneUser": {&cloning{&name}, nil, true}, "nil pointer": {(*cloning)(nil), nil, false}, "nil record": {nil, (*storage.Credential)(nil), false},
 		"with a pointer": {pointed{&name}, nil, false}, "misled": {misled{pointed{&name}}, nil, false}, "record with a pointer": {nil, &name, false}, "list": {nil, []string{"x"}, false},
 		"map": {nil, map[string]string{}, false}, "struct of any": {nil, struct{ v any }{1}, false},

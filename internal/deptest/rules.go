@@ -29,7 +29,7 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/rotation", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
+	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
 	serverDeps = append([]string{"authn/throttle", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
@@ -87,7 +87,6 @@ var rules = []rule{
 	{"internal/elapsed", nil},
 	{"internal/flight", nil},
 	{"internal/params", nil},
-	{"internal/rotation", []string{"storage", "credential/rotation"}},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},

@@ -157,7 +157,7 @@ func (o *Options) check() error {
 	case o.MinInterval < 0:
 		return fmt.Errorf("MinInterval %s out of range (0 or more)", o.MinInterval)
 	case o.Limit < NoLimit:
-		return fmt.Errorf("Limit %d out of range (0 or more, or NoLimit)", o.Limit)
+		return fmt.Errorf("limit %d out of range (0 or more, or NoLimit)", o.Limit)
 	case o.EvictOldest && o.Limit <= 0:
 		return errors.New("a Limit is required by EvictOldest")
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -108,7 +108,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	}
 	var err error
 	// Only Used is called, which needs no lifetimes.
-	s.rotator, err = rotation.New(store, rotation.Options{Grace: o.Grace, Idle: time.Hour, Absolute: time.Hour, Block: time.Hour, Clock: o.Clock})
+	s.rotator, err = rotation.New(store, &rotation.Options{Grace: o.Grace, Idle: time.Hour, Absolute: time.Hour, Block: time.Hour, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: New: %w", err)
 	}

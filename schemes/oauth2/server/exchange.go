@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -248,7 +248,7 @@ func (s *Server) refusal(err error) error {
 		return e
 	}
 	for _, known := range []error{
-		rotation.ErrUnknown, rotation.ErrExpired, rotation.ErrEnded, rotation.ErrReused, rotation.ErrMismatch, storage.ErrStale,
+		rotation.ErrUnknown, rotation.ErrExpired, rotation.ErrRevoked, rotation.ErrReused, rotation.ErrMismatch, storage.ErrStale,
 	} {
 		if errors.Is(err, known) {
 			return errGrant.WithCause(err)

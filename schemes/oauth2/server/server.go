@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/rotation"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -82,7 +82,7 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.path = u.EscapedPath()
-	s.rotator, err = rotation.New(store, rotation.Options{
+	s.rotator, err = rotation.New(store, &rotation.Options{
 		Grace: s.apiOpts.Grace, Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Block: o.AccessTTL + oauth2.Leeway, Clock: s.apiOpts.Clock,
 	})
 	if err != nil {
