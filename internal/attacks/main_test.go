@@ -15,6 +15,8 @@ func TestCount(t *testing.T) {
 {"Action":"fail","Package":"m/vestibule/b","Test":"TestY/attack_002_again"}
 {"Action":"pass","Package":"m/vestibule/b","Test":"TestY/attack_004"}
 {"Action":"skip","Package":"m/vestibule/b","Test":"TestZ/attack_004"}
+{"Action":"skip","Package":"m/vestibule/b","Test":"TestPartsX/attack_001_one"}
+{"Action":"skip","Package":"m/vestibule/b","Test":"TestPartsX/attack_005"}
 {"Action":"run","Package":"m/vestibule/b","Test":"TestZ/attack_005"}
 {"Action":"pass","Package":"m/vestibule/b","Test":"TestZ"}
 {"Action":"pass","Package":"m/vestibule/b","Test":"TestZ/edge_A09/slash"}
