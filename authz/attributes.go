@@ -105,8 +105,7 @@ func embeds(u authn.User) bool {
 		return false
 	}
 	own := i.Itself()
-	t := reflect.TypeOf(own)
-	return t != reflect.TypeOf(u) || !t.Comparable() || own != u
+	return own == nil || reflect.TypeOf(own) != reflect.TypeOf(u) || !reflect.ValueOf(u).Comparable() || !reflect.ValueOf(own).Comparable() || own != u
 }
 
 func (perm hasPermByScope) Decide(a Access) (Decision, error) { return perm.eval(&a).results() }

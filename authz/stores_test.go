@@ -17,8 +17,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
@@ -79,7 +79,7 @@ func newTokens(t *testing.T, s storagetest.Store) *tokens {
 	grants, err := oauth2.New("https://auth.example", s, nil)
 	must(t, err)
 	must(t, s.CreateClient(ctx, storage.Client{ID: "app", Method: oauth2.None, RedirectURIs: []string{"https://app.example/cb"}, Grants: []string{oauth2.AuthorizationCode}, Scopes: []string{"notes"}, Created: time.Now()}))
-	access := tokentext.Encode("vat", [32]byte{1, 2, 3})
+	access := credential.MustFormat("vat").Encode([32]byte{1, 2, 3})
 	must(t, s.CreateFamily(ctx, storage.Family{ID: "f", Purpose: "oauth2", Subject: "alice", Client: "app", Scopes: []string{"notes"}, Created: time.Now(), Expires: time.Now().Add(time.Hour)}, storage.Refresh{Digest: storage.DigestOf("r"), Created: time.Now(), Expires: time.Now().Add(time.Hour)}))
 	must(t, s.CreateAccess(ctx, storage.AccessToken{Digest: storage.DigestOf(access), ID: "a", Family: "f", Client: "app", Subject: "alice", Scopes: []string{"notes"}, Created: time.Now(), Expires: time.Now().Add(time.Hour)}))
 	x.limited["oauth2"] = "Bearer " + access

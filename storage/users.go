@@ -187,19 +187,19 @@ func Itself(v any) bool {
 		return true
 	}
 	own := i.Itself()
-	t := reflect.TypeOf(own)
-	return t == reflect.TypeOf(v) && t.Comparable() && own == v
+	return own != nil && reflect.TypeOf(own) == reflect.TypeOf(v) && reflect.ValueOf(v).Comparable() && reflect.ValueOf(own).Comparable() && own == v
 }
 
 // permissions are what HasPerm asks. For an account of one request they are loaded on first
 // use and kept for as long as the User value lives.
 type permissions struct {
-	store  Permissions
-	shared bool // by requests: nothing is kept
-	scoped bool // HasPerm is false, HasPermByScope asks
-	mu     sync.Mutex
-	id     string // of whom names are; "": not loaded
-	names  []string
+	store   Permissions
+	checker PermissionChecker // the store, if it is one and the account is shared
+	shared  bool              // by requests: nothing is kept
+	scoped  bool              // HasPerm is false, HasPermByScope asks
+	mu      sync.Mutex
+	id      string // of whom names are; "": not loaded
+	names   []string
 }
 
 // WithPermissions returns a copy of u whose HasPerm reads p; with nil the account has no
@@ -225,6 +225,9 @@ func (u User) with(p Permissions, shared, scoped bool) *User {
 		user        User
 		permissions permissions
 	}{user: u, permissions: permissions{store: p, shared: shared, scoped: scoped}}
+	if shared && Itself(p) {
+		l.permissions.checker, _ = p.(PermissionChecker)
+	}
 	l.user.perms = &l.permissions
 	return &l.user
 }
@@ -278,8 +281,8 @@ func (u *User) HasPermByScope(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	}
 	if p := u.perms; p.shared {
-		if c, ok := p.store.(PermissionChecker); ok && Itself(p.store) {
-			return c.SubjectHasPermission(ctx, u.ID, name)
+		if p.checker != nil {
+			return p.checker.SubjectHasPermission(ctx, u.ID, name)
 		}
 		names, err := p.store.SubjectPermissions(ctx, u.ID)
 		return err == nil && contains(names, name), err

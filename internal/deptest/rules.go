@@ -29,7 +29,7 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
+	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
 	serverDeps = append([]string{"authn/throttle", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
@@ -78,11 +78,10 @@ var rules = []rule{
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/internal/syntax", nil},
 	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed", "internal/flight"}},
-	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/tokentext", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
+	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
 	{"schemes/token", toolkit},
 	{"schemes/knox", toolkit},
 	{"internal/comparison", []string{anything}},
-	{"internal/tokentext", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
 	{"internal/flight", nil},

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -218,9 +218,9 @@ func (w *World) Take() string {
 // Code makes an authorization code as the authorization endpoint would.
 func (w *World) Code(client string, change func(*storage.Code)) string {
 	w.T.Helper()
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	copy(body[:], fmt.Sprint("code ", w.N.Add(1)))
-	text := tokentext.Encode("vac", body)
+	text := credential.MustFormat("vac").Encode(body)
 	epoch, err := w.DB.SubjectEpoch(w.T.Context(), "id-alice")
 	Must(w.T, err)
 	c := storage.Code{

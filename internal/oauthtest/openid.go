@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// DownKeys can not be had where down is set.
+// DownKeys fails while down is set.
 type DownKeys struct {
 	*jose.Ring
 	Down bool

@@ -21,8 +21,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/recovery"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
@@ -170,9 +170,9 @@ func (a *space) post(h http.Handler, pairs ...string) (access, refresh, failure 
 
 // random is the text of a credential that the OAuth2 server would have made.
 func random(prefix string) string {
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	_, _ = rand.Read(body[:])
-	return tokentext.Encode(prefix, body)
+	return credential.MustFormat(prefix).Encode(body)
 }
 
 const codeVerifier = "a-verifier-of-more-than-forty-three-characters-1"

@@ -9,7 +9,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -62,7 +61,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 // Presented implements authn.Keeper: over a store that gives leases (package cached), the
 // middleware keeps the identities of opaque bearer tokens.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
-	if text = authn.RawCredentials(r, "Bearer"); !tokentext.Fits(AccessPrefix, text) {
+	if text = authn.RawCredentials(r, "Bearer"); !accessFormat.Fits(text) {
 		return "", false
 	}
 	return text, false

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -16,11 +16,11 @@ import (
 // NewSecret returns a new client secret of 256 bits and its digest for storage.Client.Secret. Show
 // the secret once, to the person who registers the client.
 func NewSecret() (text string, digest storage.Digest, err error) {
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	if _, err := rand.Read(body[:]); err != nil {
 		return "", digest, err
 	}
-	text = tokentext.Encode(SecretPrefix, body)
+	text = credential.MustFormat(SecretPrefix).Encode(body)
 	return text, storage.DigestOf(text), nil
 }
 

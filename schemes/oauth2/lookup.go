@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -24,9 +23,9 @@ func (s *Scheme) Lookup(ctx context.Context, text string) (storage.AccessState, 
 		return s.lookupSigned(ctx, text)
 	}
 	switch {
-	case !tokentext.HasPrefix(AccessPrefix, text):
+	case !accessFormat.HasPrefix(text):
 		return storage.AccessState{}, errors.Join(errForeign, storage.ErrNotFound)
-	case !tokentext.Valid(AccessPrefix, text):
+	case !accessFormat.Valid(text):
 		return storage.AccessState{}, errors.Join(errors.New("malformed"), storage.ErrNotFound)
 	}
 	return s.store.AccessByDigest(ctx, storage.DigestOf(text))

@@ -1,6 +1,10 @@
 package oauth2
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/credential"
+)
 
 // Grant types, for storage.Client.Grants.
 const (
@@ -40,6 +44,9 @@ const (
 
 	schemeName = "oauth2"
 )
+
+// accessFormat is the format of opaque access tokens.
+var accessFormat = credential.MustFormat(AccessPrefix)
 
 // SplitScopes returns the set of scopes in a list such as the parameter "scope": in their
 // order, each once, however many spaces are between them (RFC 6749, section 3.3).

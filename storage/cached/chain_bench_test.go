@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	texts "github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
@@ -131,7 +131,7 @@ func BenchmarkChain(b *testing.B) {
 // shipped token beside it.
 func BenchmarkThirdParty(b *testing.B) {
 	ours, least, headers := gates(b, func(store *cached.Store, headers map[string]http.Header) authn.Authenticator {
-		text := tokentext.Encode("our", storage.DigestOf("third"))
+		text := texts.MustFormat("our").Encode(storage.DigestOf("third"))
 		_, err := store.CreateCredential(b.Context(), storage.Credential{Purpose: "ours", Digest: storage.DigestOf(text), ID: "third", Subject: "id-alice", Scopes: []string{"read"}}, storage.CredentialLimit{})
 		must(b, err)
 		headers["ours"] = http.Header{"Authorization": {"ApiKey " + text}}
@@ -185,7 +185,7 @@ func benchHeaders(b testing.TB, ctx context.Context, store cached.Base, tokens *
 	must(b, err)
 	out["jwt"] = authorization("Bearer " + pair.Access)
 
-	text = tokentext.Encode("vat", storage.DigestOf("access"))
+	text = texts.MustFormat("vat").Encode(storage.DigestOf("access"))
 	end := time.Now().Add(24 * time.Hour)
 	must(b, store.CreateClient(ctx, storage.Client{ID: "c", Method: "none"}))
 	must(b, store.CreateFamily(ctx, storage.Family{ID: "f", Purpose: "bench", Subject: "id-alice", Client: "c", Expires: end}, storage.Refresh{Digest: storage.DigestOf("r"), Expires: end}))

@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	texts "github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
@@ -100,7 +100,7 @@ func newTwo(t testing.TB, keeps bool) *two {
 		pair, err := jwts.Issue(ctx, id, 0, nil)
 		must(t, err)
 		add("jwt", bearer("Bearer", pair.Access))
-		text = tokentext.Encode("vat", storage.DigestOf("access"+name))
+		text = texts.MustFormat("vat").Encode(storage.DigestOf("access" + name))
 		end := time.Now().Add(24 * time.Hour)
 		must(t, store.CreateFamily(ctx, storage.Family{ID: "f" + name, Purpose: "bench", Subject: id, Client: "c", Expires: end}, storage.Refresh{Digest: storage.DigestOf("r" + name), Expires: end}))
 		must(t, store.CreateAccess(ctx, storage.AccessToken{Digest: storage.DigestOf(text), ID: "a" + name, Family: "f" + name, Client: "c", Subject: id, Scopes: []string{"read"}, Expires: end}))

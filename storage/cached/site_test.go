@@ -14,7 +14,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	texts "github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
@@ -231,7 +231,7 @@ var grantsMade atomic.Int64
 func (s *site) grant(id string, epoch int64, change func(*storage.AccessToken)) granted {
 	s.Helper()
 	name := fmt.Sprint("grant", grantsMade.Add(1))
-	text := tokentext.Encode("vat", storage.DigestOf(name))
+	text := texts.MustFormat("vat").Encode(storage.DigestOf(name))
 	now := s.time.now()
 	end := now.Add(10 * time.Hour)
 	s.must(s.s.CreateClient(s.ctx, storage.Client{ID: name, Method: "none", Created: now}))

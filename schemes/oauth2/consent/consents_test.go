@@ -124,7 +124,7 @@ func TestRememberedConsent(t *testing.T) {
 }
 
 // Consent is remembered where it is wanted, and never for clients that anybody on the
-// machine could be (RULES B5).
+// machine could be.
 func TestWhoseConsentIsRemembered(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), remembering)
 	alice := w.Alice("s1")

@@ -11,8 +11,8 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -415,9 +415,9 @@ func (c constant) Read(b []byte) (int, error) {
 
 // handle is the one that such a source gives.
 func handle(c constant) string {
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	_, _ = c.Read(body[:])
-	return tokentext.Encode("vco", body)
+	return credential.MustFormat("vco").Encode(body)
 }
 
 func TestDeviceAuthorization(t *testing.T) {

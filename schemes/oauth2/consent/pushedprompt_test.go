@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 )
 
-// A pushed request that wants a new login is answered after one: what it says can not be left
+// A pushed request that wants a new login is answered after one: what it says cannot be left
 // out of its address, and it went to the login page again and again.
 func TestPushedPrompt(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {

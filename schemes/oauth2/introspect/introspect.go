@@ -29,7 +29,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
@@ -252,7 +252,7 @@ func (i *Scheme) takes(text string) bool {
 		return len(text) > len(p) && strings.HasPrefix(text, p)
 	}
 	signed := text[0] == 'e' && strings.Count(text, ".") >= 2 // a JWS or a JWE
-	return !signed && !tokentext.Shaped(text)
+	return !signed && !credential.IsToken(text)
 }
 
 // check returns why an active token is not valid here, or nil. It runs at each request, also

@@ -17,8 +17,8 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -380,7 +380,7 @@ func TestIntrospectorInAChain(t *testing.T) {
 	chain := authn.Chain{w.Scheme(), a}
 	oauthtest.Must(t, authn.Check(chain))
 	for token, want := range map[string]string{pair.Access: "200", pair.Refresh: "401 not in the format of a token", "good": "200", pair.Access[:50]: "401 malformed",
-		tokentext.Encode("vkn", [32]byte{1}): "401 not in the format of a token", "eyJhbGciOiJub25lIn0.e30.": "401 not in the format of a token", "other": "401 not active"} {
+		credential.MustFormat("vkn").Encode([32]byte{1}): "401 not in the format of a token", "eyJhbGciOiJub25lIn0.e30.": "401 not in the format of a token", "other": "401 not active"} {
 		if got := outcome(chain, token); got != want {
 			t.Errorf("%.10s: %s, want %s", token, got, want)
 		}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -38,7 +37,7 @@ func (g *Registration) manage(w http.ResponseWriter, r *http.Request) (*register
 	if err != nil {
 		return nil, refused(err)
 	}
-	if !tokentext.Valid(registrationPrefix, token) {
+	if !registrationFormat.Valid(token) {
 		return nil, errToken.WithCause(errors.New("malformed"))
 	}
 	ctx := r.Context()

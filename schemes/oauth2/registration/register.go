@@ -127,7 +127,7 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 	}
 	for _, uri := range c.RedirectURIs {
 		if err := oauth2.CheckRedirect(uri, c.Native); err != nil {
-			return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI can not be registered: https, or a loopback address, or for a native client a private scheme, without a fragment.").WithCause(err)
+			return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI cannot be registered: https, or a loopback address, or for a native client a private scheme, without a fragment.").WithCause(err)
 		}
 	}
 	switch {
@@ -136,7 +136,7 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 	case m.Type != "" && m.Type != "web" && m.Type != "native":
 		return "", badMetadata("The application_type is unknown.")
 	case strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "", badMetadata("The client_name holds characters that can not be shown.")
+		return "", badMetadata("The client_name holds characters that cannot be shown.")
 	case unknown(c.Grants, g.opts.Grants):
 		return "", badMetadata("A grant type is unknown, or not for registered clients.")
 	case unknown(m.Responses, []string{"code"}), m.Responses != nil && slices.Contains(m.Responses, "code") != slices.Contains(c.Grants, oauth2.AuthorizationCode):

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -34,6 +34,12 @@ type Options struct {
 const (
 	initialPrefix      = "vri"
 	registrationPrefix = "vrg"
+)
+
+// The formats of these texts.
+var (
+	initialFormat      = credential.MustFormat(initialPrefix)
+	registrationFormat = credential.MustFormat(registrationPrefix)
 )
 
 // Registration lets clients register. It is safe for concurrent use.
@@ -81,11 +87,11 @@ func New(srv *server.Server, allow func(*http.Request) error, opts *Options) (*R
 // NewInitialAccessToken returns a new initial access token (RFC 7591, section 3) and the digest
 // that InitialAccessToken needs.
 func NewInitialAccessToken() (text string, digest storage.Digest, err error) {
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	if _, err := rand.Read(body[:]); err != nil {
 		return "", digest, err
 	}
-	text = tokentext.Encode(initialPrefix, body)
+	text = initialFormat.Encode(body)
 	return text, storage.DigestOf(text), nil
 }
 
@@ -98,7 +104,7 @@ func InitialAccessToken(digests ...storage.Digest) func(*http.Request) error {
 		if err != nil {
 			return err
 		}
-		if !tokentext.Valid(initialPrefix, text) || !slices.ContainsFunc(digests, func(d storage.Digest) bool { return isDigest(text, d) }) {
+		if !initialFormat.Valid(text) || !slices.ContainsFunc(digests, func(d storage.Digest) bool { return isDigest(text, d) }) {
 			return authn.AuthenticationFailed("Invalid token.")
 		}
 		return nil

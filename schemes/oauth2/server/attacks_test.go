@@ -13,8 +13,8 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -160,14 +160,14 @@ func TestGuesses(t *testing.T) {
 	// guess is a well-formed text that was never given.
 	random := rand.New(rand.NewPCG(1, 2))
 	guess := func(prefix string) string {
-		var body [tokentext.Size]byte
+		var body [credential.Size]byte
 		for i := range body {
 			body[i] = byte(random.Uint32())
 		}
-		return tokentext.Encode(prefix, body)
+		return credential.MustFormat(prefix).Encode(body)
 	}
 	t.Run("attack_158_flood", func(t *testing.T) {
-		if tokentext.Size < 16 {
+		if credential.Size < 16 {
 			t.Error("a code has less than 128 bits")
 		}
 		real := w.Code("app", nil)

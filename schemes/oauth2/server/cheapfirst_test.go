@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
@@ -113,7 +113,7 @@ func TestCheapChecksFirst(t *testing.T) {
 
 // guess is a text of a token's shape that nobody was given.
 func guess(prefix string) string {
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	_, _ = rand.Read(body[:])
-	return tokentext.Encode(prefix, body)
+	return credential.MustFormat(prefix).Encode(body)
 }

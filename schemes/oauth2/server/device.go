@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -131,7 +130,7 @@ func (s *Server) poll(ctx context.Context, x exchange) (storage.DeviceGrant, err
 	if text == "" {
 		return storage.DeviceGrant{}, oauth2.NewError("invalid_request", "The device_code is missing.")
 	}
-	if !tokentext.Valid(devicePrefix, text) {
+	if !deviceFormat.Valid(text) {
 		return storage.DeviceGrant{}, errGrant.WithCause(errors.New("not in the format of a device code"))
 	}
 	if s.opts.Limits != nil { // each poll is a write

@@ -11,7 +11,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -55,7 +54,7 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 	if text == "" {
 		return storage.Code{}, oauth2.NewError("invalid_request", "The code is missing.")
 	}
-	if !tokentext.Valid(codePrefix, text) {
+	if !codeFormat.Valid(text) {
 		return storage.Code{}, errGrant.WithCause(errors.New("not in the format of a code"))
 	}
 	code, u, err := s.store.CodeByDigest(ctx, storage.DigestOf(text))
@@ -139,7 +138,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 	if text == "" {
 		return tokenResponse{}, oauth2.NewError("invalid_request", "The refresh_token is missing.")
 	}
-	if !tokentext.Valid(refreshPrefix, text) {
+	if !refreshFormat.Valid(text) {
 		return tokenResponse{}, errGrant.WithCause(errors.New("not in the format of a refresh token"))
 	}
 	if len(x.form.Get("scope")) > storage.MaxScopes {

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -46,7 +46,7 @@ func invalidRequest(err error) error {
 // with status 403, and the handle stays valid. It returns storage.ErrNotFound for a handle that
 // is unknown, expired or used. Any other error is a fault.
 func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
-	if !tokentext.Valid(prefix, handle) {
+	if !credential.MustFormat(prefix).Valid(handle) {
 		return storage.AuthRequest{}, storage.ErrNotFound
 	}
 	d := storage.DigestOf(handle)

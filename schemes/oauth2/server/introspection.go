@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/credential/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -55,9 +54,9 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 		return none, errClient.WithCause(errors.New("introspection by a public client"))
 	}
 	switch {
-	case !tokentext.HasPrefix(refreshPrefix, text):
+	case !refreshFormat.HasPrefix(text):
 		return s.aboutAccess(r.Context(), c, text)
-	case tokentext.Valid(refreshPrefix, text):
+	case refreshFormat.Valid(text):
 		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
 		switch {
 		case s.refusal(err) != nil:

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -184,7 +183,7 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri string) (AuthorizationRequest, error) {
 	text := strings.TrimPrefix(uri, requestURI)
 	unknown := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri is unknown, was used, or has expired."))
-	if !tokentext.Valid(parPrefix, text) {
+	if !parFormat.Valid(text) {
 		return q, unknown
 	}
 	d := storage.DigestOf(text)

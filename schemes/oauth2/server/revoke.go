@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/credential/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -33,9 +32,9 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx := r.Context()
 	switch {
-	case !tokentext.HasPrefix(refreshPrefix, text):
+	case !refreshFormat.HasPrefix(text):
 		return s.revokeAccess(ctx, c, text)
-	case tokentext.Valid(refreshPrefix, text):
+	case refreshFormat.Valid(text):
 		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
 		switch {
 		case errors.Is(err, rotation.ErrMismatch):

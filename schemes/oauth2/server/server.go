@@ -11,8 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
-	"github.com/vestibule-auth/vestibule/internal/tokentext"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -38,6 +38,14 @@ type Store interface {
 const (
 	refreshPrefix = "vor"
 	codePrefix    = "vac"
+)
+
+// The formats of these texts.
+var (
+	refreshFormat = credential.MustFormat(refreshPrefix)
+	codeFormat    = credential.MustFormat(codePrefix)
+	deviceFormat  = credential.MustFormat(devicePrefix)
+	parFormat     = credential.MustFormat(parPrefix)
 )
 
 // Server is an authorization server. It is safe for concurrent use, once it is complete: see
@@ -101,11 +109,11 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 
 // text returns a new token text.
 func (s *Server) text(prefix string) (string, error) {
-	var body [tokentext.Size]byte
+	var body [credential.Size]byte
 	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
 		return "", err
 	}
-	return tokentext.Encode(prefix, body), nil
+	return credential.MustFormat(prefix).Encode(body), nil
 }
 
 // id returns a new identifier: 128 random bits.

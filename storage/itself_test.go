@@ -1,0 +1,44 @@
+package storage_test
+
+import (
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+type self struct{ name string }
+
+func (s *self) Itself() any { return s }
+
+type embedding struct{ *self }
+
+// holder has a type that can be compared, and values that cannot.
+type holder struct{ held any }
+
+func (h holder) Itself() any { return h }
+
+type silent struct{}
+
+func (silent) Itself() any { return nil }
+
+func TestItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		v    any
+		want bool
+	}{
+		"no such method":           {1, true},
+		"itself":                   {&self{}, true},
+		"embedded":                 {embedding{&self{}}, false},
+		"a pointer to embedding":   {&embedding{&self{}}, false},
+		"a value":                  {holder{1}, true},
+		"a value of a list":        {holder{[]string{"a"}}, false},
+		"nothing":                  {silent{}, false},
+		"an account":               {&storage.User{}, true},
+		"a type with an account":   {struct{ *storage.User }{&storage.User{}}, false},
+		"an account that is a nil": {(*storage.User)(nil), true},
+	} {
+		if got := storage.Itself(c.v); got != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
+	}
+}
