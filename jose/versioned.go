@@ -17,11 +17,11 @@ type Versioned interface {
 // for one that merely embeds a Versioned one.
 func GenerationOf(keys KeySource) func() uint64 {
 	v, ok := keys.(Versioned)
-	if !ok || !reflect.TypeOf(keys).Comparable() {
+	if !ok || !reflect.ValueOf(keys).Comparable() {
 		return nil
 	}
 	self, generation := v.Versions()
-	if self == nil || reflect.TypeOf(self) != reflect.TypeOf(keys) || self != keys {
+	if self == nil || reflect.TypeOf(self) != reflect.TypeOf(keys) || !reflect.ValueOf(self).Comparable() || self != keys {
 		return nil
 	}
 	return generation

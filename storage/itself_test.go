@@ -6,7 +6,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-type self struct{ name string }
+type self int
 
 func (s *self) Itself() any { return s }
 
@@ -27,9 +27,9 @@ func TestItself(t *testing.T) {
 		want bool
 	}{
 		"no such method":           {1, true},
-		"itself":                   {&self{}, true},
-		"embedded":                 {embedding{&self{}}, false},
-		"a pointer to embedding":   {&embedding{&self{}}, false},
+		"itself":                   {new(self), true},
+		"embedded":                 {embedding{new(self)}, false},
+		"a pointer to embedding":   {&embedding{new(self)}, false},
 		"a value":                  {holder{1}, true},
 		"a value of a list":        {holder{[]string{"a"}}, false},
 		"nothing":                  {silent{}, false},

@@ -36,7 +36,7 @@ func (k *embeddingKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm
 	return k.Ring.Keys(ctx, kid, alg)
 }
 
-// listedKeys are embeddingKeys of a type that can not be compared.
+// listedKeys are embeddingKeys of a type that cannot be compared.
 type listedKeys struct {
 	*embeddingKeys
 	_ []string
