@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -98,6 +99,9 @@ type parts struct {
 	*registration.Registration
 	sessions server.Sessions
 	consent  *consent.Options
+
+	mu    sync.Mutex
+	built map[string]*consent.Pages // by login page: a server is extended once for each
 }
 
 // New returns a whole server.
@@ -129,7 +133,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{parts: &parts{sessions: server.Sessions{Of: o.Session, Token: o.Token}, consent: &consent.Options{Render: o.RenderConsent, Remember: o.RememberConsent}}}
+	s := &Server{parts: &parts{built: map[string]*consent.Pages{}, sessions: server.Sessions{Of: o.Session, Token: o.Token}, consent: &consent.Options{Render: o.RenderConsent, Remember: o.RememberConsent}}}
 	if s.Server, err = server.New(scheme, store, &engine); err != nil {
 		return nil, err
 	}
@@ -148,7 +152,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		if sessions.Of == nil {
 			sessions.Of = SessionOf
 		}
-		if _, err = consent.New(s.Server, sessions, "/login", s.consent); err != nil {
+		if s.built["/login"], err = consent.New(s.Server, sessions, "/login", s.consent); err != nil {
 			return nil, err
 		}
 	}
@@ -157,9 +161,15 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 
 // pages returns the pages with that login page.
 func (s *Server) pages(login string) *consent.Pages {
-	p, err := consent.New(s.Server, s.sessions, login, s.consent)
-	if err != nil {
-		panic(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.built[login]
+	if p == nil {
+		var err error
+		if p, err = consent.New(s.Server, s.sessions, login, s.consent); err != nil {
+			panic(err)
+		}
+		s.built[login] = p
 	}
 	return p
 }
