@@ -51,9 +51,8 @@ func newState(r *http.Request, m *Middleware) *state {
 type handed struct {
 	user       User
 	credential any
-	once       bool // by one request only
+	once       bool // by one request only: copying sets user and credential
 	copying    sync.Once
-	own        User // what UserFrom returns in that request; set by copying
 }
 
 // owned is an identity of one request.
@@ -73,15 +72,24 @@ func (s *state) decide(f *found) {
 	}
 }
 
-// newOwned returns a copy of id for the guards. The scheme may have its values from a table of
-// its own, so handlers get no list of id, and no account where there can be a copy.
+// newOwned returns id for the guards. They read what the scheme returned, which may be from a
+// table of its own, so handlers get no list of id, and no account where there can be a copy.
 func newOwned(id *Identity) *Identity {
-	o := &owned{id: *id, handed: handed{user: id.User, credential: id.Credential, once: true}}
+	o := &owned{id: *id}
+	o.handed.once = true
 	o.id.handed, o.id.mark = &o.handed, nil
-	o.id.Roles, o.id.Scopes = own(id.Roles), own(id.Scopes)
-	o.id.User = cloneUser(id.User)
-	o.id.Credential, _ = copyCredential(id.Credential)
 	return &o.id
+}
+
+// handlers returns what handlers get of the identity id.
+func (h *handed) handlers(id *Identity) (User, any) {
+	if h.once {
+		h.copying.Do(func() {
+			h.user, _ = copyUser(id.User)
+			h.credential, _ = copyCredential(id.Credential)
+		})
+	}
+	return h.user, h.credential
 }
 
 func (s *state) Value(key any) any {
@@ -105,9 +113,9 @@ func (s *state) Value(key any) any {
 // Identity has 208 bytes.
 func (s *state) handOut(id *Identity) {
 	*id = *s.id
-	h := id.handed
-	if h != nil {
-		id.User, id.Credential, id.handed = h.user, h.credential, nil
+	if h := id.handed; h != nil {
+		id.User, id.Credential = h.handlers(s.id)
+		id.handed = nil
 	}
 	n, all := len(id.Roles), len(id.Roles)+len(id.Scopes)
 	switch {
@@ -135,14 +143,8 @@ func within(lists *[room]string, list []string, from, to int) []string {
 func (s *state) user() User {
 	h := s.id.handed
 	if h != nil && h.once {
-		h.copying.Do(func() {
-			u, ok := copyUser(s.id.User)
-			if !ok {
-				u = h.user
-			}
-			h.own = u
-		})
-		return h.own
+		u, _ := h.handlers(s.id)
+		return u
 	}
 	if u, ok := copyUser(s.id.User); ok || h == nil {
 		return u

@@ -120,6 +120,7 @@ func WithIdentity(ctx context.Context, id Identity) context.Context {
 	if !id.Authenticated() {
 		return &state{Context: ctx, decided: true}
 	}
+	id = id.Clone() // whoever calls this may modify what it passed
 	return &state{Context: ctx, id: newOwned(&id), decided: true}
 }
 
