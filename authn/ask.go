@@ -22,7 +22,7 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 		id.Scopes = []string{}
 	}
 	k := id.takeMark(l.Authenticator)
-	f.own = id
+	f.own = newOwned(&id)
 	return k, nil
 }
 
@@ -102,7 +102,7 @@ func (e *entry) use(r *http.Request, f *found) (done bool, err error) {
 
 // keep gives f, and later requests, what the table keeps of it.
 func (p *plan) keep(r *http.Request, d *digest, l *leaf, k *Keep, g *guess, f *found) {
-	if e := p.table.remember(r.Context(), d, l.Authenticator, &f.own, k, g); e != nil {
+	if e := p.table.remember(r.Context(), d, l.Authenticator, &f.own.id, k, g); e != nil {
 		f.shared = &e.id
 	}
 }

@@ -118,7 +118,7 @@ const nobody = -1
 // found is an identity: one that is kept, or one of this request.
 type found struct {
 	shared *Identity // nil: own
-	own    Identity
+	own    *owned    // nil: nobody
 }
 
 // renew calls a Renewer with the scheme's own values. A panic is an error. An Identity has 208
@@ -130,7 +130,9 @@ func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err e
 		}
 	}()
 	if f.shared == nil {
-		return rn.Renew(w, r, f.own)
+		id := f.own.id
+		id.handed = nil
+		return rn.Renew(w, r, id)
 	}
 	id := *f.shared
 	id.handed = nil
@@ -142,13 +144,16 @@ func (f *found) scheme() string {
 	if f.shared != nil {
 		return f.shared.Scheme
 	}
-	return f.own.Scheme
+	return f.own.id.Scheme
 }
 
 // handOut is what callers outside of the middleware get.
 func (f *found) handOut() Identity {
-	if f.shared == nil {
-		return f.own
+	switch {
+	case f.shared == nil && f.own == nil:
+		return Identity{}
+	case f.shared == nil:
+		return f.own.id.Clone() // a scheme may have its values from a table of its own
 	}
 	return f.shared.copied()
 }

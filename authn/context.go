@@ -67,18 +67,18 @@ func (s *state) decide(f *found) {
 	switch {
 	case f.shared != nil:
 		s.id = f.shared
-	case f.own.Authenticated():
-		s.id = newOwned(&f.own)
+	case f.own != nil:
+		s.id = &f.own.id
 	}
 }
 
 // newOwned returns id for the guards. They read what the scheme returned, which may be from a
 // table of its own, so handlers get no list of id, and no account where there can be a copy.
-func newOwned(id *Identity) *Identity {
+func newOwned(id *Identity) *owned {
 	o := &owned{id: *id}
 	o.handed.once = true
 	o.id.handed, o.id.mark = &o.handed, nil
-	return &o.id
+	return o
 }
 
 // handlers returns what handlers get of the identity id.
@@ -195,7 +195,7 @@ func (id *Identity) copied() Identity {
 
 // keptUser returns a copy of an account that permissions of several requests can read; false
 // if there can be none. An account with a method KeptUser() any has a rule of its own for that:
-// storage.User reads its permissions for each request then.
+// storage.Account reads its permissions for each request then.
 func keptUser(u User) (User, bool) {
 	if k, ok := u.(interface{ KeptUser() any }); ok && !isNilPointer(u) {
 		if kept, ok := k.KeptUser().(User); ok && reflect.TypeOf(kept) == reflect.TypeOf(u) {

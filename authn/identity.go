@@ -100,7 +100,7 @@ func Peek(ctx context.Context) *Identity {
 
 // UserFrom returns the account that the accepting scheme loaded. It reports false if
 // none was loaded or it has another type than U. You can modify the account: if other
-// requests have it too and it has a method CloneUser() any, as *storage.User has, each
+// requests have it too and it has a method CloneUser() any, as *storage.Account has, each
 // call returns a new copy. Without that method an account that the scheme shares is
 // read-only.
 func UserFrom[U User](ctx context.Context) (U, bool) {
@@ -121,7 +121,7 @@ func WithIdentity(ctx context.Context, id Identity) context.Context {
 		return &state{Context: ctx, decided: true}
 	}
 	id = id.Clone() // whoever calls this may modify what it passed
-	return &state{Context: ctx, id: newOwned(&id), decided: true}
+	return &state{Context: ctx, id: &newOwned(&id).id, decided: true}
 }
 
 // Authenticator looks for one kind of credential.

@@ -20,7 +20,7 @@ func Test_edge_A10_table(t *testing.T) {
 			staff[i], scopes[i] = fmt.Sprint("staff", i), fmt.Sprint("scope", i)
 		}
 		table := map[string]authn.Identity{
-			"a": {Subject: "1", Scheme: "key", Roles: staff, Scopes: scopes, User: &storage.User{ID: "1", Name: "ann", Roles: staff}},
+			"a": {Subject: "1", Scheme: "key", Roles: staff, Scopes: scopes, User: storage.User{ID: "1", Name: "ann", Roles: staff}.WithPermissions(nil)},
 			"b": {Subject: "2", Scheme: "key", Roles: staff, Scopes: scopes},
 		}
 		chain := authn.Func(func(r *http.Request) (authn.Identity, error) { return table[r.Header.Get("X-Api-Key")], nil })
@@ -30,9 +30,9 @@ func Test_edge_A10_table(t *testing.T) {
 				id.Roles[0], id.Scopes[0] = "admin", "all"
 				_, _ = append(id.Roles, "admin"), append(id.Scopes, "all")
 			}
-			if u, ok := authn.UserFrom[*storage.User](ctx); ok {
+			if u, ok := authn.UserFrom[*storage.Account](ctx); ok {
 				u.ID, u.Name, u.Roles[0] = "2", "root", "admin"
-				if again, _ := authn.UserFrom[*storage.User](ctx); again != u {
+				if again, _ := authn.UserFrom[*storage.Account](ctx); again != u {
 					t.Error("two accounts in one request")
 				}
 			}
@@ -42,7 +42,7 @@ func Test_edge_A10_table(t *testing.T) {
 			if id.Roles[0] != "staff0" || id.Scopes[0] != "scope0" || len(staff[:size+1][size]) > 0 || len(scopes[:size+1][size]) > 0 {
 				t.Errorf("%d: %v %v of %v %v", size, id.Roles, id.Scopes, staff[:size+1], scopes[:size+1])
 			}
-			if u, ok := id.User.(*storage.User); ok && (u.ID != "1" || u.Name != "ann" || u.Roles[0] != "staff0") {
+			if u, ok := id.User.(*storage.Account); ok && (u.ID != "1" || u.Name != "ann" || u.Roles[0] != "staff0") {
 				t.Errorf("%d: %+v", size, u)
 			}
 		}

@@ -145,8 +145,8 @@ func TestKeptIsACopyForEach(t *testing.T) {
 			want := r.Header.Get("Authorization")
 			for range 2 {
 				id, guards := authn.FromContext(ctx), authn.Peek(ctx)
-				u, _ := authn.UserFrom[*storage.User](ctx)
-				for _, list := range [][]string{id.Roles, guards.Roles, id.Scopes, u.Roles, guards.User.(*storage.User).Roles} {
+				u, _ := authn.UserFrom[*storage.Account](ctx)
+				for _, list := range [][]string{id.Roles, guards.Roles, id.Scopes, u.Roles, guards.User.(*storage.Account).Roles} {
 					if slices.ContainsFunc(list, func(s string) bool { return s != "staff" }) || len(list) != size {
 						t.Errorf("%s got %v", want, list)
 					}
@@ -186,7 +186,7 @@ func (*two) Headers() []string                        { return []string{"Authori
 func (*two) Presented(r *http.Request) (string, bool) { return r.Header.Get("Authorization"), false }
 func (k *two) Authenticate(r *http.Request) (authn.Identity, error) {
 	name := r.Header.Get("Authorization")
-	u := &storage.User{ID: name, Roles: k.roles}
+	u := storage.User{ID: name, Roles: k.roles}.WithPermissions(nil)
 	return authn.Identity{Subject: name, Roles: k.roles, Scopes: k.roles, User: u, Credential: &storage.StaticToken{}}.Kept(k, authn.Keep{Lease: new(lease)}), nil
 }
 
@@ -221,7 +221,7 @@ func TestKeptAccounts(t *testing.T) {
 		credential any
 		kept       bool
 	}{
-		"none": {nil, nil, true}, "text": {account("x"), "record", true}, "fields": {fields{id: "x", n: [2]int{1}}, [2]int{}, true}, "storage": {&storage.User{ID: "x"}, &storage.Credential{}, true},
+		"none": {nil, nil, true}, "text": {account("x"), "record", true}, "fields": {fields{id: "x", n: [2]int{1}}, [2]int{}, true}, "storage": {&storage.Account{User: storage.User{ID: "x"}}, &storage.Credential{}, true},
 		"with CloneUser": {&cloning{&name}, nil, true}, "nil pointer": {(*cloning)(nil), nil, false}, "nil record": {nil, (*storage.Credential)(nil), false},
 		"with a pointer": {pointed{&name}, nil, false}, "misled": {misled{pointed{&name}}, nil, false}, "record with a pointer": {nil, &name, false}, "list": {nil, []string{"x"}, false},
 		"map": {nil, map[string]string{}, false}, "struct of any": {nil, struct{ v any }{1}, false},
@@ -256,8 +256,8 @@ func TestKeptPermissions(t *testing.T) {
 	var has [3]bool
 	h := authn.New(k, nil).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		u, _ := authn.UserFrom[*storage.User](ctx)
-		for i, u := range []*storage.User{u, authn.FromContext(ctx).User.(*storage.User), authn.Peek(ctx).User.(*storage.User)} {
+		u, _ := authn.UserFrom[*storage.Account](ctx)
+		for i, u := range []*storage.Account{u, authn.FromContext(ctx).User.(*storage.Account), authn.Peek(ctx).User.(*storage.Account)} {
 			has[i], _ = u.HasPerm(ctx, "notes.add")
 		}
 	}))

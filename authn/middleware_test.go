@@ -341,7 +341,7 @@ func TestBare(t *testing.T) {
 }
 
 func TestIdentityTravels(t *testing.T) {
-	u := &storage.User{ID: "1"}
+	u := storage.User{ID: "1"}.WithPermissions(nil)
 	far := time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 	for _, want := range []authn.Identity{
 		{Subject: "s", Client: "c", Issuer: "i", Scheme: "x", Roles: []string{"r"}, Scopes: []string{}, User: u, Credential: 7, AuthTime: far, Expires: far.AddDate(1000, 0, 0)},
@@ -360,13 +360,13 @@ func TestIdentityTravels(t *testing.T) {
 	if ctx.Value(key{}) != "kept" {
 		t.Error("other values are lost")
 	}
-	if got, ok := authn.UserFrom[*storage.User](ctx); !ok || !reflect.DeepEqual(got, u) {
+	if got, ok := authn.UserFrom[*storage.Account](ctx); !ok || !reflect.DeepEqual(got, u) {
 		t.Error("UserFrom does not find the user")
 	}
 	if _, ok := authn.UserFrom[otherUser](ctx); ok {
 		t.Error("UserFrom found a user of another type")
 	}
-	if _, ok := authn.UserFrom[*storage.User](context.Background()); ok {
+	if _, ok := authn.UserFrom[*storage.Account](context.Background()); ok {
 		t.Error("UserFrom found a user without a middleware")
 	}
 	client := authn.New(&scheme{name: "x", id: authn.Identity{Client: "c"}}, nil).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

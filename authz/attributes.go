@@ -20,7 +20,7 @@ func HasRole(role string) Permission {
 
 // HasPerm lets in whose account has the permission, written "app.verb_noun" as in
 // Django. It asks Identity.User for it; a user that has no such method has none. A
-// *storage.User loads the permissions of the account and its groups on first use and
+// *storage.Account loads the permissions of the account and its groups on first use and
 // keeps them for its request; one that requests share asks its store each time, which
 // keeps them (package storage/cached). A delegated identity has none either (RULES C4).
 // An error of the user's method is a fault.

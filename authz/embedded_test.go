@@ -15,7 +15,7 @@ import (
 
 // ownAccount is an application's own account type, which embeds ours.
 type ownAccount struct {
-	*storage.User
+	*storage.Account
 	Suspended bool
 }
 
@@ -24,7 +24,7 @@ func (a *ownAccount) HasPerm(ctx context.Context, name string) (bool, error) {
 	if a.Suspended {
 		return false, nil
 	}
-	return a.User.HasPerm(ctx, name)
+	return a.Account.HasPerm(ctx, name)
 }
 
 // ownRecord is an application's own record, which embeds ours.

@@ -91,7 +91,7 @@ func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ")
 // acted with full rights. Without it HasRole, HasPerm and IsAdmin refuse every
 // scope-limited identity. The identity has no roles and its account's HasPerm is false, so the
 // account is asked by other methods: HasPermByScope, of the signature of HasPerm, and
-// RolesByScope() []string. *storage.User has them. An account without them, or of a type that
+// RolesByScope() []string. *storage.Account has them. An account without them, or of a type that
 // embeds one that has them (see storage.Itself), is refused by HasPerm and HasRole, and by their
 // Not.
 //

@@ -136,7 +136,7 @@ func TestPermissionsOfScopedTokens(t *testing.T) {
 		plain := x.mux(authz.HasPerm("notes.delete_note"))
 		asks := authz.NewMux(authn.New(x.chain, nil))
 		asks.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-			u, _ := authn.UserFrom[*storage.User](r.Context())
+			u, _ := authn.UserFrom[*storage.Account](r.Context())
 			has, err := u.HasPerm(r.Context(), "notes.delete_note")
 			fmt.Fprint(w, has, err)
 		}, authz.IsAuthenticated)
@@ -177,9 +177,9 @@ func TestHandmadeAccounts(t *testing.T) {
 			perm string
 			want int
 		}{
-			"edge_C20/as the store returned it":         {&u, "notes.delete_note", 500},
-			"edge_C20/made by hand":                     {&storage.User{ID: "alice", Active: true}, "notes.delete_note", 500},
-			"edge_C20/made by hand, another permission": {&storage.User{ID: "alice", Active: true}, "x.y", 500},
+			"edge_C20/as the store returned it":         {&storage.Account{User: u}, "notes.delete_note", 500},
+			"edge_C20/made by hand":                     {&storage.Account{User: storage.User{ID: "alice", Active: true}}, "notes.delete_note", 500},
+			"edge_C20/made by hand, another permission": {&storage.Account{User: storage.User{ID: "alice", Active: true}}, "x.y", 500},
 			"edge_C20/with permissions":                 {u.WithPermissions(s), "notes.delete_note", 200},
 			"edge_C20/with permissions, not this":       {u.WithPermissions(s), "x.y", 403},
 			"edge_C20/with none on purpose":             {u.WithPermissions(nil), "notes.delete_note", 403},

@@ -80,7 +80,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err := credential.CheckAccount(u, k.Epoch); err != nil {
 		return authn.Identity{}, s.header.Reject(err)
 	}
-	return authn.Identity{Subject: u.ID, Scheme: s.Name(), Scopes: k.Scopes, User: &u, Credential: &k, Expires: k.Expires}, nil
+	return authn.Identity{Subject: u.ID, Scheme: s.Name(), Scopes: k.Scopes, User: u.WithPermissions(nil), Credential: &k, Expires: k.Expires}, nil
 }
 
 // Issue creates a key for subject and returns its text, which cannot be retrieved again.

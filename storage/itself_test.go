@@ -33,9 +33,9 @@ func TestItself(t *testing.T) {
 		"a value":                  {holder{1}, true},
 		"a value of a list":        {holder{[]string{"a"}}, false},
 		"nothing":                  {silent{}, false},
-		"an account":               {&storage.User{}, true},
-		"a type with an account":   {struct{ *storage.User }{&storage.User{}}, false},
-		"an account that is a nil": {(*storage.User)(nil), true},
+		"an account":               {&storage.Account{}, true},
+		"a type with an account":   {struct{ *storage.Account }{&storage.Account{}}, false},
+		"an account that is a nil": {(*storage.Account)(nil), true},
 	} {
 		if got := storage.Itself(c.v); got != c.want {
 			t.Errorf("%s: %t, want %t", name, got, c.want)

@@ -28,8 +28,8 @@ func FuzzSubjectIn(f *testing.F) {
 			t.Errorf("edge_A01: %q of %q is of %q too", subject, space, other)
 		}
 		u := storage.User{ID: subject}.InSpace(space)
-		if u.UserID() != id && (space == "" || id != "") || u.ID != subject {
-			t.Errorf("edge_A01: %q in %q: %q, %q", id, space, u.UserID(), u.ID)
+		if u.LocalID() != id && (space == "" || id != "") || u.ID != subject {
+			t.Errorf("edge_A01: %q in %q: %q, %q", id, space, u.LocalID(), u.ID)
 		}
 		if want := space; id != "" && u.Space() != want {
 			t.Errorf("edge_A01: the space of %q is %q", subject, u.Space())
@@ -49,13 +49,13 @@ func TestCheckSpace(t *testing.T) {
 		}
 	}
 	var u storage.User
-	if u.UserID() != "" || u.Space() != "" {
-		t.Errorf("the zero user: %q, %q", u.UserID(), u.Space())
+	if u.LocalID() != "" || u.Space() != "" {
+		t.Errorf("the zero user: %q, %q", u.LocalID(), u.Space())
 	}
 	// Whoever edits the ID of a copy gets no panic.
 	u = storage.User{ID: "staff:1"}.InSpace("staff")
 	u.ID = "x"
-	if u.UserID() != "" || u.Space() != "" {
-		t.Errorf("an edited user: %q, %q", u.UserID(), u.Space())
+	if u.LocalID() != "" || u.Space() != "" {
+		t.Errorf("an edited user: %q, %q", u.LocalID(), u.Space())
 	}
 }

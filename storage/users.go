@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 )
 
-// User is an account as the schemes need it: whom a name and a password belong
-// to, and whether it may still act. An application with its own user table maps
-// this record onto it (see gormstore.UserTable), or implements Users over it.
+// User is the record of an account as the schemes need it: to whom a name and a password belong,
+// and whether the account is enabled. An application with its own user table maps the record onto
+// it (see gormstore.UserTable), or implements Users over it. In an identity the record is part of
+// an [Account], which has permissions too.
 type User struct {
 	// ID is the immutable identifier that credentials are bound to: the account's subject.
 	// It MUST NOT be given to another account, not even after a deletion, or that account
@@ -44,13 +43,7 @@ type User struct {
 	Epoch int64
 
 	lease Lease
-	perms *permissions
 }
-
-// UserID returns the account's ID as its table has it: ID without the name space of the store
-// (see Spaced). Use it for the application's own queries, and ID for everything of this
-// library. With it *User is an authn.User.
-func (u *User) UserID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
 // Clone returns a copy of u that shares no list with it.
 func (u User) Clone() User {
@@ -58,12 +51,9 @@ func (u User) Clone() User {
 	return u
 }
 
-// CloneUser returns a *User that shares no list with u. Package authn calls it so that a
-// handler can modify the account of its request; see authn.UserFrom.
-func (u *User) CloneUser() any {
-	c := u.Clone()
-	return &c
-}
+// LocalID returns the account's ID as its table has it: ID without the name space of the store
+// (see Spaced). Use it for the application's own queries, and ID for everything of this library.
+func (u *User) LocalID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
 // Check returns ErrInvalid, with a word on why, unless u can be kept. CreateUser
 // calls it.
@@ -175,137 +165,4 @@ type PermissionChecker interface {
 	SubjectHasPermission(ctx context.Context, subject, name string) (bool, error)
 	// Itself returns the store that has the methods; see [Itself].
 	Itself() any
-}
-
-// Itself reports whether the optional methods that v has are its own. A type that embeds a store
-// or an account has their optional methods too, and they would bypass the methods that it
-// overrides; but its Itself returns the embedded value. A type that means to have the optional
-// methods returns itself. Itself reports true for a v without a method Itself.
-func Itself(v any) bool {
-	i, ok := v.(interface{ Itself() any })
-	if !ok {
-		return true
-	}
-	own := i.Itself()
-	return own != nil && reflect.TypeOf(own) == reflect.TypeOf(v) && reflect.ValueOf(v).Comparable() && reflect.ValueOf(own).Comparable() && own == v
-}
-
-// permissions are what HasPerm asks. For an account of one request they are loaded on first
-// use and kept for as long as the User value lives.
-type permissions struct {
-	store   Permissions
-	checker PermissionChecker // the store, if it is one and the account is shared
-	shared  bool              // by requests: nothing is kept
-	scoped  bool              // HasPerm is false, HasPermByScope asks
-	mu      sync.Mutex
-	id      string // of whom names are; "": not loaded
-	names   []string
-}
-
-// WithPermissions returns a copy of u whose HasPerm reads p; with nil the account has no
-// permissions. Use it for every account that you put into an Identity yourself, in a scheme of
-// your own or in a test: the store that returned u reads no permissions by itself, and HasPerm
-// fails for an account without this. The shipped schemes call it for you. It is one allocation.
-//
-// HasPerm of an account with a Lease reads p at each call.
-func (u User) WithPermissions(p Permissions) *User {
-	return u.with(p, u.lease != nil, false)
-}
-
-// WithScopedPermissions is WithPermissions for an identity that is limited to scopes: HasPerm of
-// the account is false, so that a handler grants nothing by it, and HasPermByScope reads p, for a
-// permission that a scope is mapped to (authz.ScopeGrants).
-func (u User) WithScopedPermissions(p Permissions) *User {
-	return u.with(p, u.lease != nil, true)
-}
-
-// with returns a copy of u with permissions, in one allocation.
-func (u User) with(p Permissions, shared, scoped bool) *User {
-	l := &struct {
-		user        User
-		permissions permissions
-	}{user: u, permissions: permissions{store: p, shared: shared, scoped: scoped}}
-	if shared && Itself(p) {
-		l.permissions.checker, _ = p.(PermissionChecker)
-	}
-	l.user.perms = &l.permissions
-	return &l.user
-}
-
-// RolesByScope returns Roles. An identity that is limited to scopes has no roles; permissions read
-// them here if a scope that the identity holds is mapped to a role, as authz.ScopeGrants does.
-func (u *User) RolesByScope() []string { return u.Roles }
-
-// Itself returns u: a type that embeds a *User bypasses nothing that it overrides, see [Itself].
-func (u *User) Itself() any { return u }
-
-// KeptUser returns a *User that shares no list with u and can serve several requests: HasPerm
-// reads the store at each call. Package authn calls it for an identity that it keeps.
-func (u *User) KeptUser() any {
-	c := u.Clone()
-	if u.perms == nil {
-		return &c
-	}
-	return c.with(u.perms.store, true, u.perms.scoped)
-}
-
-// errNoPermissions is a mistake of the program.
-type errNoPermissions struct{}
-
-func (errNoPermissions) Error() string {
-	return "storage: User.HasPerm: no permission store (put User.WithPermissions into the identity)"
-}
-
-// StatusCode is 500.
-func (errNoPermissions) StatusCode() int { return 500 }
-
-// HasPerm reports whether u has the permission, itself or through a group. The first call
-// reads the store, later ones in the same request do not, unless the store is one that
-// keeps permissions itself (package cached). An account that is disabled or limited to scopes
-// has none. It is an error to call HasPerm of an account that has not come from
-// WithPermissions; any other error means that the store could not tell.
-func (u *User) HasPerm(ctx context.Context, name string) (bool, error) {
-	if u.perms != nil && u.perms.scoped {
-		return false, nil
-	}
-	return u.HasPermByScope(ctx, name)
-}
-
-// HasPermByScope is HasPerm also of an account that is limited to scopes. Call it only if a scope
-// that the identity holds is mapped to the permission, as authz.ScopeGrants does.
-func (u *User) HasPermByScope(ctx context.Context, name string) (bool, error) {
-	if u.perms == nil {
-		return false, errNoPermissions{}
-	}
-	if u.perms.store == nil || !u.Active {
-		return false, nil
-	}
-	if p := u.perms; p.shared {
-		if p.checker != nil {
-			return p.checker.SubjectHasPermission(ctx, u.ID, name)
-		}
-		names, err := p.store.SubjectPermissions(ctx, u.ID)
-		return err == nil && contains(names, name), err
-	}
-	names, err := u.perms.of(ctx, u.ID)
-	return err == nil && contains(names, name), err
-}
-
-func contains(names []string, name string) bool {
-	return slices.Contains(names, name) || slices.Contains(names, "*")
-}
-
-// of returns the permissions of an account. Copies of one account share p, and one of them
-// may have got another ID since.
-func (p *permissions) of(ctx context.Context, id string) ([]string, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.id != id || id == "" {
-		names, err := p.store.SubjectPermissions(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		p.names, p.id = names, id
-	}
-	return p.names, nil
 }

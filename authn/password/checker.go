@@ -75,8 +75,8 @@ type Options struct {
 	// Any other error means that it could not tell, and is passed on.
 	Validate func(ctx context.Context, u storage.User, password string) error
 	// User makes the application's own account of the record. nil leaves
-	// *storage.User.
-	User func(context.Context, storage.User) (authn.User, error)
+	// *storage.Account.
+	User func(context.Context, storage.Account) (authn.User, error)
 	// Logger is told of a failed rehash; nil is slog.Default().
 	Logger *slog.Logger
 	// Clock and Sleep are time.Now and a wait that ends with its context where nil.

@@ -25,7 +25,7 @@ func TestLogin(t *testing.T) {
 	must(t, err)
 	l, err := w.login(" ALICE ", secret)
 	must(t, err)
-	who, ok := l.User.(*storage.User)
+	who, ok := l.User.(*storage.Account)
 	if l.Subject != u.ID || l.Name != "alice" || l.Epoch != n || len(l.Cookies) != 1 || !ok || l.Roles[0] != "staff" {
 		t.Errorf("%+v", l)
 	}
@@ -223,7 +223,7 @@ func TestChangePassword(t *testing.T) {
 }
 
 func TestOwnUser(t *testing.T) {
-	w := newWorld(t, cheap(), password.Options{User: func(_ context.Context, u storage.User) (authn.User, error) {
+	w := newWorld(t, cheap(), password.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) {
 		if u.Name == "lost" {
 			return nil, errors.New("no profile")
 		}

@@ -97,7 +97,7 @@ func TestChangePasswordMeetsAnother(t *testing.T) {
 		"deleted":  func(ctx context.Context, s storage.Accounts, id string) error { return s.DeleteUser(ctx, id) },
 	} {
 		var w *world
-		w = newWorld(t, cheap(), password.Options{User: func(ctx context.Context, u storage.User) (authn.User, error) {
+		w = newWorld(t, cheap(), password.Options{User: func(ctx context.Context, u storage.Account) (authn.User, error) {
 			return &u, meanwhile(ctx, w.store, u.ID)
 		}})
 		u := w.register(t, "alice")

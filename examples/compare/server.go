@@ -151,7 +151,7 @@ func newJWT(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (
 func profile(w http.ResponseWriter, r *http.Request) {
 	id := authn.FromContext(r.Context())
 	var email string
-	if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
+	if u, ok := authn.UserFrom[*storage.Account](r.Context()); ok {
 		email = u.Email
 	}
 	writeJSON(w, http.StatusOK, struct {
@@ -170,7 +170,7 @@ func open(w http.ResponseWriter, r *http.Request) {
 
 // displayName is the account's name, or "" for the anonymous.
 func displayName(r *http.Request) string {
-	if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
+	if u, ok := authn.UserFrom[*storage.Account](r.Context()); ok {
 		return u.Name
 	}
 	return ""

@@ -31,7 +31,7 @@ func trace(auth *authn.Middleware) http.HandlerFunc {
 			Username string `json:"username"`
 			Steps    []step `json:"steps"`
 		}{Outcome: "anonymous", Scheme: id.Scheme}
-		if u, ok := id.User.(*storage.User); ok {
+		if u, ok := id.User.(*storage.Account); ok {
 			answer.Username = u.Name
 		}
 		switch {

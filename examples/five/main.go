@@ -59,7 +59,7 @@ func server(ctx context.Context, path string, ring *keys.Ring) http.Handler {
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
-	user, _ := authn.UserFrom[*storage.User](r.Context())
+	user, _ := authn.UserFrom[*storage.Account](r.Context())
 	fmt.Fprintf(w, "Hello, %s, by %s!\n", user.Name, authn.FromContext(r.Context()).Scheme)
 }
 

@@ -30,7 +30,7 @@ func main() {
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
 	mux.Bare("POST /login", tokens.Login(passwords))
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
-		user, _ := authn.UserFrom[*storage.User](r.Context())
+		user, _ := authn.UserFrom[*storage.Account](r.Context())
 		fmt.Fprintf(w, "Hello, %s!\n", user.Name)
 	}, authz.IsAuthenticated)
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))

@@ -162,15 +162,15 @@ func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Rin
 // whoAmI shows the two names of an account: the subject, which credentials are bound to, and the
 // id in its table.
 func whoAmI(w http.ResponseWriter, r *http.Request) {
-	u, _ := authn.UserFrom[*storage.User](r.Context())
+	u, _ := authn.UserFrom[*storage.Account](r.Context())
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{"subject": u.ID, "id": u.UserID()})
 }
 
 // account loads the whole account for handlers that want it: a second query, which
 // a server that needs no more than name, e-mail and roles leaves out.
-func account(db *gormstore.Store) func(context.Context, storage.User) (authn.User, error) {
-	return func(ctx context.Context, u storage.User) (authn.User, error) {
+func account(db *gormstore.Store) func(context.Context, storage.Account) (authn.User, error) {
+	return func(ctx context.Context, u storage.Account) (authn.User, error) {
 		var a Account
 		if err := db.DB(ctx).First(&a, "id = ?", u.UserID()).Error; err != nil {
 			return nil, err

@@ -70,7 +70,7 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 }
 
 func profile(w http.ResponseWriter, r *http.Request) {
-	user, _ := authn.UserFrom[*storage.User](r.Context())
+	user, _ := authn.UserFrom[*storage.Account](r.Context())
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{"username": user.Name, "email": user.Email})
 }

@@ -80,7 +80,7 @@ func newPages(t *testing.T, site *csrf.Site) *pages {
 	mux.Bare("/login", s.LoginForm(knows{db}, nil))
 	mux.Bare("/logout", s.LogoutForm("/bye"))
 	mux.Handle("GET /me", page(func(w http.ResponseWriter, r *http.Request) {
-		u, _ := authn.UserFrom[*storage.User](r.Context())
+		u, _ := authn.UserFrom[*storage.Account](r.Context())
 		fmt.Fprintf(w, `<!doctype html><title>me</title><p>Hello %s</p><form method="post" action="/logout"><button name="logout">log out</button></form>`, u.Name)
 	}), authz.IsAuthenticated)
 	mux.Handle("POST /change", page(func(w http.ResponseWriter, _ *http.Request) {

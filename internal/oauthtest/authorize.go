@@ -35,7 +35,7 @@ func (w *World) Alice(session string) *authn.Identity {
 	w.T.Helper()
 	epoch, err := w.DB.SubjectEpoch(w.T.Context(), "id-alice")
 	Must(w.T, err)
-	return &authn.Identity{Subject: "id-alice", Scheme: "session", Credential: Login{session, epoch}, AuthTime: w.Clock(), User: &storage.User{ID: "id-alice", Name: "alice"}}
+	return &authn.Identity{Subject: "id-alice", Scheme: "session", Credential: Login{session, epoch}, AuthTime: w.Clock(), User: storage.User{ID: "id-alice", Name: "alice"}.WithPermissions(nil)}
 }
 
 // Authorizes sends a request to the authorization endpoint as that identity, nil for nobody.

@@ -27,7 +27,7 @@ type Options struct {
 	Grace        time.Duration
 	SignedAccess bool
 	InsecureHTTP bool
-	User         func(context.Context, storage.User) (authn.User, error)
+	User         func(context.Context, storage.Account) (authn.User, error)
 	Clock        func() time.Time
 	// Of server.Options.
 	AccessTTL, CodeTTL, DeviceTTL, RefreshTTL, AbsoluteTTL time.Duration

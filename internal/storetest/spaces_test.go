@@ -369,14 +369,14 @@ func TestSpaceOfNewAccounts(t *testing.T) {
 		must(t, err)
 		for _, id := range []string{"7", ""} {
 			u, err := passwords.Register(t.Context(), password.NewUser{ID: id, Name: "ann" + id, Password: "wonderland-and-42"}, tokens.Mint)
-			if err != nil || u.Space() != name || !storage.BelongsTo(name, u.ID) || id != "" && u.UserID() != id {
+			if err != nil || u.Space() != name || !storage.BelongsTo(name, u.ID) || id != "" && u.LocalID() != id {
 				t.Fatalf("edge_A01: %+v, %v", u, err)
 			}
 			text, err := tokens.Token(t.Context(), u.ID, u.Epoch)
 			must(t, err)
 			for range 2 { // the second time from the cache
 				got, err := authn.Chain{tokens}.Authenticate(header("Token " + text))
-				if err != nil || got.Subject != u.ID || got.User.UserID() != u.UserID() {
+				if err != nil || got.Subject != u.ID || got.User.UserID() != u.LocalID() {
 					t.Errorf("edge_A01: %+v, %v", got, err)
 				}
 			}

@@ -91,8 +91,8 @@ type Options struct {
 	// once it is active. It works as Claims does.
 	Rule func(context.Context, storage.User) error
 	// User makes the application's own account of the record that came with a request;
-	// nil leaves *storage.User. Not asked where Stateless.
-	User func(context.Context, storage.User) (authn.User, error)
+	// nil leaves *storage.Account. Not asked where Stateless.
+	User func(context.Context, storage.Account) (authn.User, error)
 	// Login changes the login endpoints, which read a field "name" too.
 	Login login.Options
 	// Audit receives token.created, token.revoked, token.evicted, logout, refresh.succeeded, refresh.repeated,
@@ -222,7 +222,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	if err := s.used(ctx, a); err != nil {
 		return err
 	}
-	var account *storage.User
+	var account *storage.Account
 	if k.identity.Delegated() { // no roles, and permissions by a scope that is mapped to them
 		account = u.WithScopedPermissions(s.perms)
 	} else {

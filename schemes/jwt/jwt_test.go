@@ -87,7 +87,7 @@ func TestIdentity(t *testing.T) {
 		if plan, _ := a.Claims.Text("plan"); plan != "gold" || a.Family == "" || a.ID == "" {
 			t.Errorf("%+v", a)
 		}
-		if u, ok := id.User.(*storage.User); ok == stateless || !stateless && u.Name != "alice" {
+		if u, ok := id.User.(*storage.Account); ok == stateless || !stateless && u.Name != "alice" {
 			t.Errorf("user %v", id.User)
 		}
 		for range 2 { // from the cache

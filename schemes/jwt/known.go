@@ -41,10 +41,13 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	k := &known{access: a}
+	k, credential := &known{access: a}, a
+	if v.cache != nil { // which has a
+		credential = a.clone()
+	}
 	k.identity = authn.Identity{
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
-		Credential: a.clone(), AuthTime: a.AuthTime, Expires: a.Expires,
+		Credential: credential, AuthTime: a.AuthTime, Expires: a.Expires,
 	}
 	if !v.own && !v.opts.OwnIssuer {
 		k.identity.Issuer = v.issuer

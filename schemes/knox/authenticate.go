@@ -64,7 +64,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 		return id, nil, nil, s.header.Reject(errors.New("expired"))
 	}
 	id = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
-	var account *storage.User
+	var account *storage.Account
 	if id.Delegated() { // no roles, and permissions by a scope that is mapped to them
 		account = u.WithScopedPermissions(s.perms)
 	} else {

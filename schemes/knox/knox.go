@@ -72,8 +72,8 @@ type Options struct {
 	// login is rejected with 403.
 	EvictOldest bool
 	// User returns the application's own account for the record that came with the token. nil
-	// leaves *storage.User. Its *authn.Error rejects the request; any other error is a fault.
-	User func(context.Context, storage.User) (authn.User, error)
+	// leaves *storage.Account. Its *authn.Error rejects the request; any other error is a fault.
+	User func(context.Context, storage.Account) (authn.User, error)
 	// Login changes the login endpoint, which reads a field "name" too.
 	Login login.Options
 	// Audit receives token.created, token.revoked, token.evicted, logout, credential.rejected

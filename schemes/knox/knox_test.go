@@ -27,7 +27,7 @@ func TestLifeOfTokens(t *testing.T) {
 		text, rec := issue(t, x, "id-alice", knox.Token{Name: "phone"})
 		id, err := x.Authenticate(with("Knox " + text))
 		must(t, err)
-		u, ok := id.User.(*storage.User)
+		u, ok := id.User.(*storage.Account)
 		if id.Subject != "id-alice" || id.Scheme != "knox" || !ok || u.Name != "alice" || id.Roles[0] != "staff" || id.Delegated() || !id.Expires.Equal(born.Add(10*time.Hour)) {
 			t.Errorf("identity %+v", id)
 		}
@@ -226,7 +226,7 @@ func TestScopes(t *testing.T) {
 			text, _ := issue(t, x, "id-alice", knox.Token{Scopes: scopes})
 			id, err := x.Authenticate(with("Knox " + text))
 			must(t, err)
-			has, err := id.User.(*storage.User).HasPerm(t.Context(), "notes.add")
+			has, err := id.User.(*storage.Account).HasPerm(t.Context(), "notes.add")
 			must(t, err)
 			if limited := scopes != nil; !reflect.DeepEqual(id.Scopes, scopes) || id.Delegated() != limited || (len(id.Roles) == 0) != limited || has == limited {
 				t.Errorf("scopes %#v: identity %+v, permission %t", scopes, id, has)
@@ -245,7 +245,7 @@ func TestUserHook(t *testing.T) {
 	s := &counter{store: memory.New(nil)}
 	add(t, s, "alice")
 	var fail error
-	x := scheme(t, s, &knox.Options{User: func(_ context.Context, u storage.User) (authn.User, error) { return mine(u.Name), fail }})
+	x := scheme(t, s, &knox.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) { return mine(u.Name), fail }})
 	text, _ := issue(t, x, "id-alice", knox.Token{})
 	for _, fail = range []error{errors.New("down"), authn.PermissionDenied("banned")} {
 		if id, err := x.Authenticate(with("Knox " + text)); !errors.Is(err, fail) || id.Subject != "" || s.touches.Load() != 0 {

@@ -132,7 +132,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 	return id.Kept(s, authn.Keep{Lease: st.User.LeaseOf(s.store), Clock: s.clock}), nil
 }
 
-func (s *Scheme) user(ctx context.Context, u *storage.User) (authn.User, error) {
+func (s *Scheme) user(ctx context.Context, u *storage.Account) (authn.User, error) {
 	if s.opts.User != nil {
 		return audit.Call("oauth2.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
 	}

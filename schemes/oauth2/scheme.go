@@ -46,9 +46,9 @@ type Options struct {
 	// seconds if 0, at most a minute; below 0 never. It is here because the first use of an
 	// access token ends it. All processes need the same value.
 	Grace time.Duration
-	// User returns the application's own account of a token's user. nil leaves *storage.User.
+	// User returns the application's own account of a token's user. nil leaves *storage.Account.
 	// Its *authn.Error rejects the request; any other error is a fault.
-	User func(context.Context, storage.User) (authn.User, error)
+	User func(context.Context, storage.Account) (authn.User, error)
 	// InsecureHTTP accepts an issuer with http on any host, such as "http://auth:8080" between
 	// containers in development. Tokens, codes and secrets then travel in the clear, readable
 	// for anyone on the network.

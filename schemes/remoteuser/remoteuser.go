@@ -37,9 +37,9 @@ type Options struct {
 	// *authn.Error refuses the request; any other error is a fault. Its ID is the bare one:
 	// the scheme adds the name space of the store.
 	Create func(ctx context.Context, name string) (storage.User, error)
-	// User makes the application's own account of the record. nil leaves *storage.User.
+	// User makes the application's own account of the record. nil leaves *storage.Account.
 	// Its *authn.Error refuses the request; any other error is a fault.
-	User func(context.Context, storage.User) (authn.User, error)
+	User func(context.Context, storage.Account) (authn.User, error)
 	// Audit receives account.created and header.ignored (the header came from a peer that is
 	// not one of the proxies).
 	Audit *audit.Notifier

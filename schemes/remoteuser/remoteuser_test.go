@@ -146,7 +146,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 	before := w.calls.Load()
 	id, err := w.Authenticate(request("GET", "alice"))
-	if u, ok := id.User.(*storage.User); err != nil || id.Scheme != "remoteuser" || len(id.Roles) != 1 || !ok || u.Name != "alice" || w.calls.Load()-before != 1 {
+	if u, ok := id.User.(*storage.Account); err != nil || id.Scheme != "remoteuser" || len(id.Roles) != 1 || !ok || u.Name != "alice" || w.calls.Load()-before != 1 {
 		t.Errorf("%+v, %v, %d queries", id, err, w.calls.Load()-before)
 	}
 	w.fail = errors.New("down")

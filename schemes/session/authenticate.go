@@ -210,7 +210,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	return &row{Session: v, text: text}, u, nil
 }
 
-func (s *frame) user(ctx context.Context, u *storage.User) (authn.User, error) {
+func (s *frame) user(ctx context.Context, u *storage.Account) (authn.User, error) {
 	if s.opts.User != nil {
 		return audit.Call("session.Options.User", func() (authn.User, error) { return s.opts.User(ctx, u.Clone()) })
 	}

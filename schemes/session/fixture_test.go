@@ -127,7 +127,7 @@ func (p password) CheckPassword(r *http.Request, name, text string) (authn.Login
 	case err != nil:
 		return authn.Login{}, err
 	}
-	return authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, User: &u, Epoch: u.Epoch}, nil
+	return authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, User: u.WithPermissions(nil), Epoch: u.Epoch}, nil
 }
 
 // app is a server of the site https://app.example with one scheme.

@@ -76,9 +76,9 @@ type Options struct {
 	// Realm is named in the challenge; "api" if "".
 	Realm string
 	// User makes the application's own account of the record that came with the
-	// session. nil leaves *storage.User. Its *authn.Error refuses the request; any
+	// session. nil leaves *storage.Account. Its *authn.Error refuses the request; any
 	// other error is a fault.
-	User func(context.Context, storage.User) (authn.User, error)
+	User func(context.Context, storage.Account) (authn.User, error)
 	// Proxies are believed about where a client is; it is kept for the list of a
 	// user's sessions.
 	Proxies authn.TrustedProxies

@@ -45,8 +45,8 @@ type Options struct {
 	// Prefix of Prefixed tokens; "vst" if "".
 	Prefix string
 	// User returns the application's own account for the record that came with the token. nil
-	// leaves *storage.User. Its *authn.Error rejects the request; any other error is a fault.
-	User func(context.Context, storage.User) (authn.User, error)
+	// leaves *storage.Account. Its *authn.Error rejects the request; any other error is a fault.
+	User func(context.Context, storage.Account) (authn.User, error)
 	// Login changes the login endpoint.
 	Login login.Options
 	// Audit receives token.created, token.revoked, logout and the events of logins.
@@ -146,6 +146,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 	if err := credential.CheckAccount(u, t.Epoch); err != nil {
 		return authn.Identity{}, s.header.Reject(err)
 	}
+	t.Salt = nil // no handler needs it, and each copy for one would copy it too
 	account := u.WithPermissions(s.perms)
 	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
 	if s.opts.User != nil { // the application makes its account for each request

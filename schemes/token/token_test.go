@@ -87,7 +87,7 @@ func TestLifeOfAToken(t *testing.T) {
 		}
 		id, err := x.Authenticate(with("Token " + first))
 		must(t, err)
-		u, ok := id.User.(*storage.User)
+		u, ok := id.User.(*storage.Account)
 		if id.Subject != "id-alice" || id.Scheme != "token" || !ok || u.Name != "alice" || id.Roles[0] != "staff" || id.Delegated() {
 			t.Errorf("identity %+v", id)
 		}
@@ -192,7 +192,7 @@ func TestUserHook(t *testing.T) {
 	s := memory.New(nil)
 	add(t, s, "alice")
 	var fail error
-	x := scheme(t, s, ring(t), &token.Options{User: func(_ context.Context, u storage.User) (authn.User, error) { return mine(u.Name), fail }})
+	x := scheme(t, s, ring(t), &token.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) { return mine(u.Name), fail }})
 	text, err := x.Token(t.Context(), "id-alice", 0)
 	must(t, err)
 	id, err := x.Authenticate(with("Token " + text))

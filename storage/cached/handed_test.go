@@ -15,10 +15,10 @@ func Test_edge_C20_kept(t *testing.T) {
 	for scheme, headers := range w.headers {
 		for range 3 { // until it is kept
 			w.do(m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				own, _ := authn.UserFrom[*storage.User](r.Context())
+				own, _ := authn.UserFrom[*storage.Account](r.Context())
 				want, err := own.HasPerm(r.Context(), "notes.view_note")
 				must(t, err)
-				u, ok := authn.FromContext(r.Context()).User.(*storage.User)
+				u, ok := authn.FromContext(r.Context()).User.(*storage.Account)
 				if !ok {
 					t.Fatalf("%s: no account", scheme)
 				}

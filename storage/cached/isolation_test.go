@@ -119,7 +119,7 @@ func newTwo(t testing.TB, keeps bool) *two {
 // forbidden are what alice and bob may not do, by any credential.
 func forbidden() map[string]authz.Permission {
 	roleOf := func(id authn.Identity) bool {
-		u, ok := id.User.(*storage.User)
+		u, ok := id.User.(*storage.Account)
 		return ok && (slices.Contains(u.Roles, "admin") || u.ID == "id-root" || u.Name == "root")
 	}
 	return map[string]authz.Permission{
@@ -154,7 +154,7 @@ func (w *two) guards(m *authn.Middleware, scheme, after string) {
 	}
 	h := m.Handler(authz.Require(authz.IsAuthenticated).HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		id := authn.FromContext(r.Context())
-		u, ok := authn.UserFrom[*storage.User](r.Context())
+		u, ok := authn.UserFrom[*storage.Account](r.Context())
 		if !ok || u.ID != id.Subject || !slices.Equal(u.Roles, []string{"staff"}) || !u.Active || len(id.Roles) > 0 && !slices.Equal(id.Roles, []string{"staff"}) || len(id.Scopes) > 0 && !slices.Equal(id.Scopes, []string{"read"}) {
 			w.Errorf("%s, after %s: %+v, %+v", scheme, after, id, u)
 		}
@@ -192,14 +192,14 @@ var edits = map[string]func(*http.Request, *authn.Identity){
 		slices.Reverse(id.Scopes)
 	},
 	"account": func(r *http.Request, _ *authn.Identity) {
-		u, _ := authn.UserFrom[*storage.User](r.Context())
+		u, _ := authn.UserFrom[*storage.Account](r.Context())
 		u.Roles = append(u.Roles[:0], "admin")
 		u.ID, u.Name, u.Active = "id-root", "root", false
 		_, _ = u.HasPerm(r.Context(), "notes.delete_note")
 	},
 	"whole account": func(r *http.Request, _ *authn.Identity) {
-		u, _ := authn.UserFrom[*storage.User](r.Context())
-		*u = storage.User{ID: "id-root", Roles: []string{"admin"}, Active: true}
+		u, _ := authn.UserFrom[*storage.Account](r.Context())
+		*u = *storage.User{ID: "id-root", Roles: []string{"admin"}, Active: true}.WithPermissions(nil)
 	},
 }
 
@@ -293,9 +293,9 @@ func TestSharedEdits(t *testing.T) {
 				t.Errorf("found %v", found)
 			}
 			w.do(m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				u := authn.FromContext(r.Context()).User.(*storage.User)
+				u := authn.FromContext(r.Context()).User.(*storage.Account)
 				u.Roles[0] = "admin"
-				*u = storage.User{ID: "id-root", Name: "root", Roles: []string{"admin"}, Active: true}
+				*u = *storage.User{ID: "id-root", Name: "root", Roles: []string{"admin"}, Active: true}.WithPermissions(nil)
 			})), headers["alice"])
 			if found["User"] != 1 {
 				t.Errorf("found %v", found)
@@ -341,7 +341,7 @@ func TestPermissionsWriteToCopies(t *testing.T) {
 			m := authn.New(w.chain, nil)
 			spoil := func(id authn.Identity) bool {
 				id.Roles, id.Scopes = append(id.Roles[:0], "admin"), append(id.Scopes[:0], "admin")
-				u := id.User.(*storage.User)
+				u := id.User.(*storage.Account)
 				u.Roles = append(u.Roles[:0], "admin")
 				u.ID = "id-root"
 				if c, ok := id.Credential.(*storage.Credential); ok && len(c.Scopes) > 0 {

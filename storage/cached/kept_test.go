@@ -41,7 +41,7 @@ func (o *ours) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err != nil || t.Epoch != u.Epoch || !u.Active {
 		return authn.Identity{}, authn.AuthenticationFailed("Invalid key.")
 	}
-	id := authn.Identity{Subject: u.ID, Scheme: "ours", Roles: u.Roles, Scopes: t.Scopes, User: &u, Credential: &t, Expires: t.Expires}
+	id := authn.Identity{Subject: u.ID, Scheme: "ours", Roles: u.Roles, Scopes: t.Scopes, User: u.WithPermissions(nil), Credential: &t, Expires: t.Expires}
 	return id.Kept(o, authn.Keep{Lease: u.LeaseOf(o.store)}), nil
 }
 

@@ -291,7 +291,7 @@ func TestSharedAndOptionsUser(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	var made atomic.Int64
 	var refuse atomic.Bool
-	s := newSite(w, siteOptions{user: func(_ context.Context, u storage.User) (authn.User, error) {
+	s := newSite(w, siteOptions{user: func(_ context.Context, u storage.Account) (authn.User, error) {
 		made.Add(1)
 		if refuse.Load() {
 			return nil, authn.AuthenticationFailed("Not today.")
@@ -329,7 +329,7 @@ func TestSharedHasPerm(t *testing.T) {
 		s.warm(c)
 		var first, second bool
 		s.see = func(_ http.ResponseWriter, r *http.Request) {
-			u, ok := authn.UserFrom[*storage.User](r.Context())
+			u, ok := authn.UserFrom[*storage.Account](r.Context())
 			if !ok {
 				t.Fatal(c.name, "no account")
 			}
@@ -364,7 +364,7 @@ func TestSharedDelegated(t *testing.T) {
 				if id.Roles != nil || id.Scopes == nil || !id.Delegated() {
 					t.Errorf("request %d: %+v", i, id)
 				}
-				if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
+				if u, ok := authn.UserFrom[*storage.Account](r.Context()); ok {
 					if has, err := u.HasPerm(r.Context(), perm); has || err != nil {
 						t.Errorf("request %d: has a permission, %v", i, err)
 					}

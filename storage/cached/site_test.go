@@ -41,7 +41,7 @@ type site struct {
 
 // siteOptions are of all the schemes of a site.
 type siteOptions struct {
-	user     func(context.Context, storage.User) (authn.User, error)
+	user     func(context.Context, storage.Account) (authn.User, error)
 	interval time.Duration // of notes of a use: an hour where 0
 	ttl      time.Duration // of credentials: 10 hours where 0
 	signing  jwt.Keys
@@ -107,7 +107,7 @@ func signing(t testing.TB, id string) *jose.Ring {
 func (s *site) read(r *http.Request) {
 	id := authn.FromContext(r.Context())
 	fmt.Fprintf(io.Discard, "%+v %+v %v %s %s", id, id.Credential, id.User, session.SessionID(id), session.Token(id))
-	if u, ok := authn.UserFrom[*storage.User](r.Context()); ok {
+	if u, ok := authn.UserFrom[*storage.Account](r.Context()); ok {
 		fmt.Fprintf(io.Discard, "%+v", *u)
 		if _, err := u.HasPerm(r.Context(), perm); err != nil {
 			s.Error(err)

@@ -165,7 +165,7 @@ func TestOneQuery(t *testing.T) {
 		if n := queries.Load(); err != nil || n != 1 {
 			t.Errorf("%d queries, %v", n, err)
 		}
-		u := id.User.(*storage.User)
+		u := id.User.(*storage.Account)
 		for range 3 {
 			if _, err := u.HasPerm(ctx, "app.x"); err != nil {
 				t.Error(err)

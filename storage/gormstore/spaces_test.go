@@ -110,7 +110,7 @@ func TestSpaceRecords(t *testing.T) {
 		if err := errors.Join(first.Migrate(ctx), first.Migrate(ctx), first.CheckSchema(ctx)); err != nil {
 			t.Fatal(err)
 		}
-		if u, err := first.UserByName(ctx, "ann"); err != nil || u.ID != "1" || u.UserID() != "1" {
+		if u, err := first.UserByName(ctx, "ann"); err != nil || u.ID != "1" || u.LocalID() != "1" {
 			t.Fatalf("%+v, %v", u, err)
 		}
 		t.Run("edge_A01/second table without a name", func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestSpaceRecords(t *testing.T) {
 				refused(t, "one table in capitals", open(spaceOf("STAFF", "admins")).Migrate(ctx))
 			}
 			u, err := customers.UserByName(ctx, "ann")
-			if err != nil || u.ID != "customers:1" || u.UserID() != "1" || u.Space() != "customers" {
+			if err != nil || u.ID != "customers:1" || u.LocalID() != "1" || u.Space() != "customers" {
 				t.Fatalf("%+v, %v", u, err)
 			}
 			for _, id := range []string{"1", "staff:1", "customers:", "customers:01", "customers:x", ":1", "customers1", "customers::1", " customers:1"} {
@@ -383,7 +383,7 @@ func TestNameSpace(t *testing.T) {
 				t.Fatal(err)
 			}
 			// The first colon divides; the others belong to the id.
-			if u, err := named.UserByID(ctx, "customers:Odd:1"); err != nil || u.UserID() != "Odd:1" || u.Space() != "customers" {
+			if u, err := named.UserByID(ctx, "customers:Odd:1"); err != nil || u.LocalID() != "Odd:1" || u.Space() != "customers" {
 				t.Errorf("%+v, %v", u, err)
 			}
 			if _, err := named.UserByID(ctx, "customers:"+strings.Repeat("x", 250)); !errors.Is(err, storage.ErrNotFound) {

@@ -77,7 +77,7 @@ func authorizationServer(issuer string) (http.Handler, *memory.Store) {
 	}
 	mux.HandleFunc("GET /notes", func(w http.ResponseWriter, r *http.Request) {
 		id := authn.FromContext(r.Context())
-		user, ok := authn.UserFrom[*storage.User](r.Context())
+		user, ok := authn.UserFrom[*storage.Account](r.Context())
 		if !ok { // a client that acts for itself
 			authn.Respond(w, r, authn.PermissionDenied("These are the notes of users."))
 			return

@@ -316,7 +316,7 @@ func TestIntrospectorUser(t *testing.T) {
 	a := newAbroad(t, func(o *introspect.Options) {
 		o.Name = "partner"
 		o.User = func(_ context.Context, f *introspect.Token) (authn.User, error) {
-			return &storage.User{ID: f.Username}, refuse
+			return storage.User{ID: f.Username}.WithPermissions(nil), refuse
 		}
 	})
 	if id, err := presentTo(a, "good"); err != nil || id.User.UserID() != "bob" || id.Scheme != "partner" {

@@ -191,7 +191,7 @@ func TestHint(t *testing.T) {
 	oauthtest.Must(t, p.DB.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
 	_, id := p.Login("s1")
 	other := *p.Alice("s9")
-	other.Subject, other.User = "id-bob", &storage.User{ID: "id-bob", Name: "bob"}
+	other.Subject, other.User = "id-bob", storage.User{ID: "id-bob", Name: "bob"}.WithPermissions(nil)
 	stranger := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, nil)
 	_, foreign := stranger.Login("s1")
 	trusted, err := p.DB.ClientByID(t.Context(), "app")

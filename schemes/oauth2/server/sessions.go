@@ -40,7 +40,7 @@ func (s Sessions) User(r *http.Request) (_ SessionUser, ok bool, err error) {
 		return SessionUser{}, false, err
 	}
 	u := SessionUser{id.Subject, session, id.Subject, epoch, id.AuthTime}
-	if account, ok := id.User.(*storage.User); ok {
+	if account, ok := id.User.(*storage.Account); ok {
 		u.Name = account.Name
 	}
 	return u, true, nil

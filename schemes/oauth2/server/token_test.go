@@ -29,7 +29,7 @@ func TestCode(t *testing.T) {
 		if err != nil || id.Subject != "id-alice" || id.Client != "app" || id.Scheme != "oauth2" || fmt.Sprint(id.Scopes) != "[read]" || id.Roles != nil || !id.Delegated() || !id.Expires.Equal(w.Clock().Add(time.Hour)) {
 			t.Errorf("%+v, %v", id, err)
 		}
-		if u, ok := id.User.(*storage.User); !ok || u.Name != "alice" {
+		if u, ok := id.User.(*storage.Account); !ok || u.Name != "alice" {
 			t.Errorf("%+v", id.User)
 		}
 		if got := w.Exchange("spa", w.Code("spa", nil)); got.Status != 200 {
