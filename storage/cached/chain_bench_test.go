@@ -84,7 +84,7 @@ func gates(tb testing.TB, more ...func(store *cached.Store, headers map[string]h
 		f.put(d, alice)
 	}
 	var next http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(benchKey{}).(*storage.Account).ID != "id-alice" {
+		if r.Context().Value(benchKey{}).(*storage.User).ID != "id-alice" {
 			tb.Error("not alice")
 		}
 	})
