@@ -146,7 +146,6 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 	if err := credential.CheckAccount(u, t.Epoch); err != nil {
 		return authn.Identity{}, s.header.Reject(err)
 	}
-	t.Salt = nil // no handler needs it, and each copy for one would copy it too
 	account := u.WithPermissions(s.perms)
 	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
 	if s.opts.User != nil { // the application makes its account for each request
