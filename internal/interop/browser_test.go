@@ -36,7 +36,7 @@ func (k knows) CheckPassword(r *http.Request, name, text string) (authn.Login, e
 	if err != nil || text != "right" {
 		return authn.Login{}, authn.InvalidLogin()
 	}
-	return authn.Login{Subject: u.ID, Name: u.Name, User: &u, Epoch: u.Epoch}, nil
+	return authn.Login{Subject: u.ID, Name: u.Name, User: u.WithPermissions(nil), Epoch: u.Epoch}, nil
 }
 
 // cause is a page with a form that sends the browser elsewhere.
