@@ -49,11 +49,7 @@ func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	if err != nil {
 		return err
 	}
-	passwords, err := checker(db)
-	if err != nil {
-		return err
-	}
-	secret, err := readPassword(c)
+	passwords, secret, err := newPassword(c, db)
 	if err != nil {
 		return err
 	}
@@ -67,6 +63,16 @@ func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	return nil
 }
 
+// newPassword reads a password, and returns it with what stores it.
+func newPassword(c *cli.Command, db *gormstore.Store) (*password.Checker, string, error) {
+	passwords, err := checker(db)
+	if err != nil {
+		return nil, "", err
+	}
+	secret, err := readPassword(c)
+	return passwords, secret, err
+}
+
 // ended is what becomes of an account's credentials. A server that keeps answers (package
 // storage/cached) does not hear of this process.
 const ended = "its tokens and sessions have ended, in servers with a cache within its TTL"
@@ -76,11 +82,7 @@ func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err != nil {
 		return err
 	}
-	passwords, err := checker(db)
-	if err != nil {
-		return err
-	}
-	secret, err := readPassword(c)
+	passwords, secret, err := newPassword(c, db)
 	if err != nil {
 		return err
 	}

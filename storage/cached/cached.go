@@ -32,29 +32,7 @@ import (
 // Base is a store with everything, so that a Store has no interface that the store beneath
 // lacks. For stores with only some of the interfaces see NewParts.
 type Base interface {
-	storage.Users
-	storage.Accounts
-	storage.Subjects
-	storage.Permissions
-	storage.StaticTokens
-	storage.Credentials
-	storage.CredentialList
-	storage.Sessions
-	storage.SessionList
-	storage.Families
-	storage.Blocklist
-	storage.SigningKeys
-	storage.OneTimes
-	storage.Clients
-	storage.Codes
-	storage.AccessTokens
-	storage.AuthRequests
-	storage.DeviceGrants
-	storage.Tries
-	storage.Consents
-	storage.Replays
-	storage.Pruner
-	storage.Transactor
+	storage.Complete
 	// InTransaction reports whether ctx carries a transaction of the store.
 	InTransaction(ctx context.Context) bool
 	// Ping asks whether the store answers.

@@ -90,30 +90,8 @@ type Store struct {
 }
 
 var (
-	_ storage.Users          = (*Store)(nil)
-	_ storage.Accounts       = (*Store)(nil)
-	_ storage.Subjects       = (*Store)(nil)
-	_ storage.Permissions    = (*Store)(nil)
-	_ storage.StaticTokens   = (*Store)(nil)
-	_ storage.Credentials    = (*Store)(nil)
-	_ storage.CredentialList = (*Store)(nil)
-	_ storage.Sessions       = (*Store)(nil)
-	_ storage.SessionList    = (*Store)(nil)
-	_ storage.Families       = (*Store)(nil)
-	_ storage.Blocklist      = (*Store)(nil)
-	_ storage.Replays        = (*Store)(nil)
-	_ storage.SigningKeys    = (*Store)(nil)
-	_ storage.OneTimes       = (*Store)(nil)
-	_ storage.Clients        = (*Store)(nil)
-	_ storage.Codes          = (*Store)(nil)
-	_ storage.AccessTokens   = (*Store)(nil)
-	_ storage.AuthRequests   = (*Store)(nil)
-	_ storage.DeviceGrants   = (*Store)(nil)
-	_ storage.Tries          = (*Store)(nil)
-	_ storage.Consents       = (*Store)(nil)
-	_ storage.Pruner         = (*Store)(nil)
-	_ storage.Transactor     = (*Store)(nil)
-	_ storage.Spaced         = (*Store)(nil)
+	_ storage.Complete = (*Store)(nil)
+	_ storage.Spaced   = (*Store)(nil)
 )
 
 // New returns a store over an open database of the dialect "sqlite" or

@@ -61,11 +61,7 @@ func (s *Store) nameSpace(ctx context.Context) error {
 			return err
 		}
 	}
-	v, err := s.mySpace(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := s.spaces(ctx)
+	v, all, err := s.recordedSpaces(ctx)
 	if err != nil {
 		return err
 	}

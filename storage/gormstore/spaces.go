@@ -62,6 +62,15 @@ func (s *Store) mySpace(ctx context.Context) (space, error) {
 	return v, err
 }
 
+// recordedSpaces returns the store's own space and those that the database has.
+func (s *Store) recordedSpaces(ctx context.Context) (own space, all []space, err error) {
+	if own, err = s.mySpace(ctx); err != nil {
+		return own, nil, err
+	}
+	all, err = s.spaces(ctx)
+	return own, all, err
+}
+
 func (s *Store) spaces(ctx context.Context) (all []space, err error) {
 	err = s.rows(ctx, "SELECT name, table_name, id_column, id_type, epoch, retired FROM vestibule_spaces ORDER BY name", nil, func(rows *sql.Rows) error {
 		var v space
@@ -184,11 +193,7 @@ func (s *Store) RecordSpace(ctx context.Context) error {
 		if err := s.advisory(ctx, "vestibule spaces"); err != nil {
 			return err
 		}
-		v, err := s.mySpace(ctx)
-		if err != nil {
-			return err
-		}
-		all, err := s.spaces(ctx)
+		v, all, err := s.recordedSpaces(ctx)
 		if err != nil {
 			return err
 		}

@@ -151,20 +151,16 @@ func (s *Store) DeleteAllCredentialsOf(ctx context.Context, subject string) (int
 	return s.dropCredentials(ctx, subject, func(*storage.Credential) bool { return true })
 }
 
-func (s *Store) dropCredentials(ctx context.Context, subject string, which func(*storage.Credential) bool) (n int, err error) {
-	err = s.write(ctx, func(t *tx) error {
+func (s *Store) dropCredentials(ctx context.Context, subject string, which func(*storage.Credential) bool) (int, error) {
+	return s.count(ctx, func(t *tx) (n int) {
 		for _, d := range s.held[subject] {
 			if c := s.creds[d]; which(&c) {
 				s.dropCredential(t, d)
 				n++
 			}
 		}
-		return nil
+		return n
 	})
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
 }
 
 // CredentialPurposes implements storage.CredentialList.

@@ -77,30 +77,8 @@ type Store struct {
 }
 
 var (
-	_ storage.Users          = (*Store)(nil)
-	_ storage.Accounts       = (*Store)(nil)
-	_ storage.Subjects       = (*Store)(nil)
-	_ storage.Permissions    = (*Store)(nil)
-	_ storage.StaticTokens   = (*Store)(nil)
-	_ storage.Credentials    = (*Store)(nil)
-	_ storage.CredentialList = (*Store)(nil)
-	_ storage.Sessions       = (*Store)(nil)
-	_ storage.SessionList    = (*Store)(nil)
-	_ storage.Families       = (*Store)(nil)
-	_ storage.Blocklist      = (*Store)(nil)
-	_ storage.Replays        = (*Store)(nil)
-	_ storage.SigningKeys    = (*Store)(nil)
-	_ storage.OneTimes       = (*Store)(nil)
-	_ storage.Clients        = (*Store)(nil)
-	_ storage.Codes          = (*Store)(nil)
-	_ storage.AccessTokens   = (*Store)(nil)
-	_ storage.AuthRequests   = (*Store)(nil)
-	_ storage.DeviceGrants   = (*Store)(nil)
-	_ storage.Tries          = (*Store)(nil)
-	_ storage.Consents       = (*Store)(nil)
-	_ storage.Pruner         = (*Store)(nil)
-	_ storage.Transactor     = (*Store)(nil)
-	_ storage.Spaced         = (*Store)(nil)
+	_ storage.Complete = (*Store)(nil)
+	_ storage.Spaced   = (*Store)(nil)
 )
 
 // New returns an empty store.
@@ -229,6 +207,18 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	t := new(tx)
 	defer t.ended.Store(true)
 	return s.attempt(context.WithValue(ctx, txKey{s}, t), t, f)
+}
+
+// count is write for what reports how many records it changed; 0 if it fails.
+func (s *Store) count(ctx context.Context, f func(*tx) int) (n int, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		n = f(t)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // attempt takes back f's changes if f, or the hook for what f ended, fails.

@@ -156,18 +156,14 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 }
 
 // EndSessionsOf implements storage.SessionList.
-func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (n int, err error) {
-	err = s.write(ctx, func(t *tx) error {
+func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
+	return s.count(ctx, func(t *tx) (n int) {
 		for d := range s.seated[subject] {
 			if id := s.sessions[d].ID; keep == "" || id != keep {
 				s.dropSession(t, d)
 				n++
 			}
 		}
-		return nil
+		return n
 	})
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
 }

@@ -32,31 +32,7 @@ import (
 )
 
 // Store is a store with all parts.
-type Store interface {
-	storage.Users
-	storage.Accounts
-	storage.Subjects
-	storage.Permissions
-	storage.StaticTokens
-	storage.Credentials
-	storage.CredentialList
-	storage.Sessions
-	storage.SessionList
-	storage.Families
-	storage.Blocklist
-	storage.Replays
-	storage.SigningKeys
-	storage.OneTimes
-	storage.Clients
-	storage.Codes
-	storage.AccessTokens
-	storage.AuthRequests
-	storage.DeviceGrants
-	storage.Tries
-	storage.Consents
-	storage.Pruner
-	storage.Transactor
-}
+type Store interface{ storage.Complete }
 
 // Opened is a store for one rule.
 type Opened struct {
