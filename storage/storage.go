@@ -25,8 +25,8 @@
 //	Pruner             deletes what has expired
 //	Transactor         several calls as one
 //
-// LiveUsers, PermissionChecker and Lease are for package cached, and Spaced is for databases with
-// several tables of accounts.
+// Complete is a store with all of them. LiveUsers, PermissionChecker and Lease are for package
+// cached, and Spaced is for databases with several tables of accounts.
 //
 // A contract says what happens to the absent, the expired, the malformed and the doubly deleted.
 // Package storagetest proves an implementation against it, also one that has only some parts.
