@@ -131,6 +131,81 @@ func TestQueueFairness(t *testing.T) {
 	})
 }
 
+// While the queue is never empty, waiters that leave, or were served, leave no names behind, and so
+// no work for those who come after them.
+func TestQueueForgets(t *testing.T) {
+	t.Run("attack_289", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			const maxWaiting = 16
+			h, release := full(t, time.Hour, maxWaiting)
+			wait := func(ctx context.Context, name string) {
+				go func() {
+					if release, err := h.HoldAs(ctx, false, "account "+name, "network "+name); err == nil {
+						release()
+					}
+				}()
+				synctest.Wait()
+			}
+			wait(t.Context(), "stays")
+			for i := range 500 {
+				ctx, leave := context.WithCancel(t.Context())
+				wait(ctx, fmt.Sprint("goes", i))
+				leave()
+				synctest.Wait()
+			}
+			if n := h.Names(); n != 2 {
+				t.Errorf("%d names of one waiter", n)
+			}
+			for i := range 500 { // each is served while the next one waits
+				wait(t.Context(), fmt.Sprint("served", i))
+				old := release
+				got := make(chan func())
+				go func() {
+					release, err := h.HoldAs(t.Context(), false, fmt.Sprint("then", i), fmt.Sprint("then", i))
+					must(t, err)
+					got <- release
+				}()
+				synctest.Wait()
+				old()
+				release = <-got
+				wait(t.Context(), fmt.Sprint("stays", i))
+			}
+			if n := h.Names(); n > 6*maxWaiting {
+				t.Errorf("%d names with %d places", n, maxWaiting)
+			}
+			release()
+			synctest.Wait()
+		})
+	})
+}
+
+// A network whose requests leave while they wait stands no further back than its number of waiters.
+func TestQueueAfterThoseWhoLeft(t *testing.T) {
+	t.Run("attack_289_numbers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h, release := full(t, time.Hour, 16)
+			l := &line{t: t, h: h}
+			l.wait("first", false, "a", "popular")
+			for i := range 100 {
+				ctx, leave := context.WithCancel(t.Context())
+				go func() { _, _ = h.HoldAs(ctx, false, fmt.Sprint(i), "popular") }()
+				synctest.Wait()
+				leave()
+				synctest.Wait()
+			}
+			l.wait("second", false, "b", "popular")
+			for i := range 3 {
+				l.wait(fmt.Sprint("other", i), false, "c", "quiet")
+			}
+			release()
+			synctest.Wait()
+			if n := l.at("second"); n < 0 || n > 2 {
+				t.Errorf("served as number %d of %v", n, l.got)
+			}
+		})
+	})
+}
+
 // A checker with nil options is limited, and not by what strangers do.
 func TestLimitedByDefault(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)

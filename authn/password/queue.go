@@ -2,17 +2,19 @@ package password
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
 // queue lets a number of computations run at once, and a bounded number wait for them.
 //
-// Waiters are served fairly by account and by network: each waiter is numbered one above the
-// last waiter of its account and the last one of its network, and the lowest number is next.
-// One account that is tried from many networks, or one network that tries many accounts,
-// therefore waits behind its own requests only. Known callers and strangers are served in
-// turns, and strangers hold at most half of the slots, rounded up.
+// Waiters are served fairly by account and by network: the lowest number is next, and each waiter
+// is numbered above the last of its account and of its network that was served, by as many as
+// wait of them. One account that is tried from many networks, or one network that tries many
+// accounts, therefore waits behind its own requests only. A waiter that leaves without a slot
+// leaves no number behind. Known callers and strangers are served in turns, and strangers hold at
+// most half of the slots, rounded up.
 type queue struct {
 	slots   int
 	maxWait time.Duration
@@ -47,11 +49,19 @@ func (a asker) class() int {
 
 // line holds the waiters of a class.
 type line struct {
-	waiters   []*waiter // in the order of arrival
-	served    int64     // the number that was served last
-	accounts  map[string]int64
-	networks  map[string]int64
-	byNetwork map[string]int // how many wait
+	waiters  []*waiter // in the order of arrival
+	served   int64     // the number that was served last
+	accounts turns
+	networks turns
+}
+
+// turns are what a line knows of accounts or networks by their names: of all that wait, and of
+// some that were served.
+type turns map[string]turn
+
+type turn struct {
+	waiting int
+	next    int64 // one above the number that was served last; 0: none was
 }
 
 type waiter struct {
@@ -63,7 +73,7 @@ type waiter struct {
 func newQueue(slots int, maxWait time.Duration, maxWaiting int) *queue {
 	q := &queue{slots: slots, maxWait: maxWait, max: maxWaiting, share: max(1, maxWaiting/4), turn: knowns}
 	for i := range q.lines {
-		q.lines[i] = line{accounts: make(map[string]int64), networks: make(map[string]int64), byNetwork: make(map[string]int)}
+		q.lines[i] = line{accounts: make(turns), networks: make(turns)}
 	}
 	return q
 }
@@ -135,8 +145,7 @@ func (q *queue) next() {
 		if len(q.lines[class].waiters) == 0 || !q.fits(class) {
 			return
 		}
-		w := q.lines[class].first()
-		q.lines[class].remove(w)
+		w := q.lines[class].serve(q.max)
 		q.waiting--
 		q.running[class]++
 		q.turn = 1 - class
@@ -150,7 +159,7 @@ func (q *queue) next() {
 func (q *queue) join(a asker) *waiter {
 	class := a.class()
 	l := &q.lines[class]
-	if l.byNetwork[a.network] >= q.share {
+	if l.networks[a.network].waiting >= q.share {
 		return nil
 	}
 	w := &waiter{asker: a, number: l.number(a), done: make(chan bool, 1)}
@@ -173,31 +182,47 @@ func (q *queue) join(a asker) *waiter {
 
 // number is where a new waiter stands.
 func (l *line) number(a asker) int64 {
-	n := max(l.served, l.networks[a.network])
+	n := l.networks.number(a.network, l.served)
 	if a.account != "" {
-		n = max(n, l.accounts[a.account])
+		n = max(n, l.accounts.number(a.account, l.served))
 	}
 	return n
 }
 
+func (t turns) number(name string, served int64) int64 {
+	x := t[name]
+	return max(served, x.next) + int64(x.waiting)
+}
+
 func (l *line) add(w *waiter) {
 	l.waiters = append(l.waiters, w)
-	l.byNetwork[w.network]++
-	l.networks[w.network] = w.number + 1
+	l.networks.wait(w.network, 1)
 	if w.account != "" {
-		l.accounts[w.account] = w.number + 1
+		l.accounts.wait(w.account, 1)
 	}
 }
 
-// first is the waiter with the lowest number, the one that came first among equals.
-func (l *line) first() *waiter {
+// serve takes the waiter with the lowest number out, the one that came first among equals. keep
+// is how many accounts and networks without waiters are remembered at least.
+func (l *line) serve(keep int) *waiter {
 	first := l.waiters[0]
 	for _, w := range l.waiters {
 		if w.number < first.number {
 			first = w
 		}
 	}
+	l.remove(first)
+	if len(l.waiters) == 0 { // nobody has to wait behind anybody
+		l.served = 0
+		clear(l.networks)
+		clear(l.accounts)
+		return first
+	}
 	l.served = first.number
+	l.networks.serve(first.network, first.number, keep)
+	if first.account != "" {
+		l.accounts.serve(first.account, first.number, keep)
+	}
 	return first
 }
 
@@ -211,33 +236,43 @@ func (l *line) last() (last *waiter) {
 	return last
 }
 
-// remove takes a waiter out, and forgets the numbers of those who do not wait any more.
+// remove takes a waiter out. It returns false if the waiter is not in the line.
 func (l *line) remove(w *waiter) bool {
-	for i, x := range l.waiters {
-		if x != w {
-			continue
-		}
-		l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
-		if l.byNetwork[w.network]--; l.byNetwork[w.network] == 0 {
-			delete(l.byNetwork, w.network)
-		}
-		if len(l.waiters) == 0 {
-			l.served = 0
-		}
-		if len(l.waiters) == 0 || len(l.networks)+len(l.accounts) > 4*cap(l.waiters)+64 {
-			forget(l.networks, l.served, len(l.waiters) == 0)
-			forget(l.accounts, l.served, len(l.waiters) == 0)
-		}
-		return true
+	i := slices.Index(l.waiters, w)
+	if i < 0 {
+		return false
 	}
-	return false
+	l.waiters = slices.Delete(l.waiters, i, i+1)
+	l.networks.wait(w.network, -1)
+	if w.account != "" {
+		l.accounts.wait(w.account, -1)
+	}
+	return true
 }
 
-// forget drops the numbers that a new waiter would not notice.
-func forget(numbers map[string]int64, served int64, all bool) {
-	for name, n := range numbers {
-		if all || n <= served {
-			delete(numbers, name)
+// wait counts waiters of a name. Names that have none and were never served are forgotten.
+func (t turns) wait(name string, n int) {
+	x := t[name]
+	if x.waiting += n; x == (turn{}) {
+		delete(t, name)
+		return
+	}
+	t[name] = x
+}
+
+// serve notes the number that was served of a name. It forgets names without waiters if there are
+// too many: what is forgotten may be served once too early, and so many are not walked through
+// at each turn.
+func (t turns) serve(name string, number int64, keep int) {
+	x := t[name]
+	x.next = number + 1
+	t[name] = x
+	if len(t) <= 2*keep {
+		return
+	}
+	for other, x := range t {
+		if x.waiting == 0 && other != name {
+			delete(t, other)
 		}
 	}
 }
