@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // limit sets the limiter.
@@ -68,7 +70,39 @@ func askerOf(attempt authn.LoginAttempt, account string) asker {
 	if a, ok := attempt.(authn.AccountAttempt); ok {
 		return asker{a.Known(), account, a.Network()}
 	}
-	return asker{network: attempt.Source()}
+	return asker{network: networkOf(attempt.Source())}
+}
+
+// newcomer is for whom the hash of a new account is computed: the network of the client, which
+// the middleware of package authn puts into the context.
+func newcomer(ctx context.Context) asker {
+	if addr := storage.ClientAddr(ctx); addr.IsValid() {
+		return asker{network: network(addr)}
+	}
+	return asker{}
+}
+
+// networkOf is the network of an address or a prefix, as a source is named. A source of another
+// form is a network of its own.
+func networkOf(source string) string {
+	if p, err := netip.ParsePrefix(source); err == nil {
+		return network(p.Addr())
+	}
+	if addr, err := netip.ParseAddr(source); err == nil {
+		return network(addr)
+	}
+	return source
+}
+
+// network is the IPv4 /24 or IPv6 /48, as an authn.AccountAttempt names it.
+func network(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	bits := 48
+	if addr.Is4() {
+		bits = 24
+	}
+	p, _ := addr.Prefix(bits) // an address has these bits
+	return p.String()
 }
 
 // tooMany marks a refusal of the limiter after the attempt was reserved: the attempt has ended,
