@@ -141,3 +141,40 @@ func TestNewcomersByNetwork(t *testing.T) {
 		})
 	}
 }
+
+// A wide network that registers from a new /48 each time waits behind its own requests, and its
+// other customers are not far behind them.
+func TestNewcomersByWideNetwork(t *testing.T) {
+	t.Run("attack_290_wide", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h, release := full(t, time.Hour, 256)
+			l := &line{t: t, h: h}
+			for i := range 256 {
+				l.wait(fmt.Sprint("bot", i), false, "", fmt.Sprintf("2001:db8:%x::/48", i))
+			}
+			for i := range 8 {
+				l.wait(fmt.Sprint("owner", i), false, "", fmt.Sprintf("198.%d.1.0/24", i))
+			}
+			release()
+			synctest.Wait()
+			for i := range 8 {
+				if n := l.at(fmt.Sprint("owner", i)); n < 0 || n > 16 {
+					t.Errorf("owner %d was served as number %d, turned away: %v", i, n, l.away)
+				}
+			}
+		})
+		synctest.Test(t, func(t *testing.T) {
+			h, release := full(t, time.Hour, 256)
+			l := &line{t: t, h: h}
+			for i := range 64 {
+				l.wait(fmt.Sprint("bot", i), false, "", "2001:db8:1::/48")
+			}
+			l.wait("neighbor", false, "", "2001:db8:2::/48")
+			release()
+			synctest.Wait()
+			if n := l.at("neighbor"); n < 0 || n > 10 {
+				t.Errorf("a neighbor of one /48 was served as number %d", n)
+			}
+		})
+	})
+}

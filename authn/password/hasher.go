@@ -55,8 +55,8 @@ type HasherOptions struct {
 	// second.
 	MaxWait time.Duration
 	// MaxWaiting is how many may wait at once; 0 is 256. One network (an IPv4 /24 or an
-	// IPv6 /48) may hold a quarter of that. Slots are shared fairly by account and network,
-	// and half of them are reserved for logins of known callers (authn.AccountAttempt).
+	// IPv6 /48) may hold a quarter of that. Slots are shared fairly by account and network, a
+	// wide network (IPv4 /16, IPv6 /32) getting 8 where a network gets one, and half of them are reserved for logins of known callers (authn.AccountAttempt).
 	MaxWaiting int
 }
 

@@ -95,11 +95,23 @@ func networkOf(source string) string {
 }
 
 // network is the IPv4 /24 or IPv6 /48, as an authn.AccountAttempt names it.
-func network(addr netip.Addr) string {
+func network(addr netip.Addr) string { return prefix(addr, 24, 48) }
+
+// wideOf is the IPv4 /16 or IPv6 /32 around a network: what one provider, or one large customer
+// of it, has. "" if the network is no prefix.
+func wideOf(network string) string {
+	p, err := netip.ParsePrefix(network)
+	if err != nil {
+		return ""
+	}
+	return prefix(p.Addr(), 16, 32)
+}
+
+func prefix(addr netip.Addr, bits4, bits6 int) string {
 	addr = addr.Unmap().WithZone("")
-	bits := 48
+	bits := bits6
 	if addr.Is4() {
-		bits = 24
+		bits = bits4
 	}
 	p, _ := addr.Prefix(bits) // an address has these bits
 	return p.String()

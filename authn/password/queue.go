@@ -12,8 +12,9 @@ import (
 // Waiters are served fairly by account and by network: the lowest number is next, and each waiter
 // is numbered above the last of its account and of its network that was served, by as many as
 // wait of them. One account that is tried from many networks, or one network that tries many
-// accounts, therefore waits behind its own requests only. A waiter that leaves without a slot
-// leaves no number behind. Known callers and strangers are served in turns, and strangers hold at
+// accounts, therefore waits behind its own requests only. A wide network (IPv4 /16, IPv6 /32) gets
+// perWide slots where a network gets one. A waiter that leaves without a slot leaves no number
+// behind. Known callers and strangers are served in turns, and strangers hold at
 // most half of the slots, rounded up.
 type queue struct {
 	slots   int
@@ -53,7 +54,11 @@ type line struct {
 	served   int64     // the number that was served last
 	accounts turns
 	networks turns
+	wides    turns // of wide networks, with perWide turns at a number
 }
+
+// perWide is how many slots a wide network gets in a turn.
+const perWide = 8
 
 // turns are what a line knows of accounts or networks by their names: of all that wait, and of
 // some that were served.
@@ -61,11 +66,12 @@ type turns map[string]turn
 
 type turn struct {
 	waiting int
-	next    int64 // one above the number that was served last; 0: none was
+	next    int64 // one above the turn that was served last; 0: none was
 }
 
 type waiter struct {
 	asker
+	wide   string // "": none
 	number int64
 	done   chan bool // true: a slot is the waiter's; false: it was turned away
 }
@@ -73,7 +79,7 @@ type waiter struct {
 func newQueue(slots int, maxWait time.Duration, maxWaiting int) *queue {
 	q := &queue{slots: slots, maxWait: maxWait, max: maxWaiting, share: max(1, maxWaiting/4), turn: knowns}
 	for i := range q.lines {
-		q.lines[i] = line{accounts: make(turns), networks: make(turns)}
+		q.lines[i] = line{accounts: make(turns), networks: make(turns), wides: make(turns)}
 	}
 	return q
 }
@@ -162,7 +168,8 @@ func (q *queue) join(a asker) *waiter {
 	if l.networks[a.network].waiting >= q.share {
 		return nil
 	}
-	w := &waiter{asker: a, number: l.number(a), done: make(chan bool, 1)}
+	w := &waiter{asker: a, wide: wideOf(a.network), done: make(chan bool, 1)}
+	w.number = l.number(w)
 	if q.waiting >= q.max {
 		var last *waiter
 		from := class
@@ -180,30 +187,30 @@ func (q *queue) join(a asker) *waiter {
 	return w
 }
 
-// number is where a new waiter stands.
-func (l *line) number(a asker) int64 {
-	n := l.networks.number(a.network, l.served)
-	if a.account != "" {
-		n = max(n, l.accounts.number(a.account, l.served))
+// each calls f for every name that the waiter is counted under.
+func (l *line) each(w *waiter, f func(t turns, name string, per int64)) {
+	f(l.networks, w.network, 1)
+	if w.account != "" {
+		f(l.accounts, w.account, 1)
 	}
-	return n
+	if w.wide != "" {
+		f(l.wides, w.wide, perWide)
+	}
 }
 
-func (t turns) number(name string, served int64) int64 {
-	x := t[name]
-	return max(served, x.next) + int64(x.waiting)
+// number is where a new waiter stands.
+func (l *line) number(w *waiter) (n int64) {
+	l.each(w, func(t turns, name string, per int64) { n = max(n, t.number(name, l.served, per)) })
+	return n
 }
 
 func (l *line) add(w *waiter) {
 	l.waiters = append(l.waiters, w)
-	l.networks.wait(w.network, 1)
-	if w.account != "" {
-		l.accounts.wait(w.account, 1)
-	}
+	l.each(w, func(t turns, name string, _ int64) { t.wait(name, 1) })
 }
 
 // serve takes the waiter with the lowest number out, the one that came first among equals. keep
-// is how many accounts and networks without waiters are remembered at least.
+// is how many names without waiters are remembered at least.
 func (l *line) serve(keep int) *waiter {
 	first := l.waiters[0]
 	for _, w := range l.waiters {
@@ -216,13 +223,11 @@ func (l *line) serve(keep int) *waiter {
 		l.served = 0
 		clear(l.networks)
 		clear(l.accounts)
+		clear(l.wides)
 		return first
 	}
 	l.served = first.number
-	l.networks.serve(first.network, first.number, keep)
-	if first.account != "" {
-		l.accounts.serve(first.account, first.number, keep)
-	}
+	l.each(first, func(t turns, name string, per int64) { t.serve(name, first.number*per, keep) })
 	return first
 }
 
@@ -243,11 +248,14 @@ func (l *line) remove(w *waiter) bool {
 		return false
 	}
 	l.waiters = slices.Delete(l.waiters, i, i+1)
-	l.networks.wait(w.network, -1)
-	if w.account != "" {
-		l.accounts.wait(w.account, -1)
-	}
+	l.each(w, func(t turns, name string, _ int64) { t.wait(name, -1) })
 	return true
+}
+
+// number is that of the next turn of a name that has per turns at each number.
+func (t turns) number(name string, served, per int64) int64 {
+	x := t[name]
+	return (max(served*per, x.next) + int64(x.waiting)) / per
 }
 
 // wait counts waiters of a name. Names that have none and were never served are forgotten.
@@ -260,12 +268,12 @@ func (t turns) wait(name string, n int) {
 	t[name] = x
 }
 
-// serve notes the number that was served of a name. It forgets names without waiters if there are
-// too many: what is forgotten may be served once too early, and so many are not walked through
-// at each turn.
-func (t turns) serve(name string, number int64, keep int) {
+// serve notes a turn of a name, which is not before the turn at. It forgets names without waiters
+// if there are too many: what is forgotten may be served once too early, and so many are not
+// walked through at each turn.
+func (t turns) serve(name string, at int64, keep int) {
 	x := t[name]
-	x.next = number + 1
+	x.next = max(x.next, at) + 1
 	t[name] = x
 	if len(t) <= 2*keep {
 		return
