@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
@@ -49,6 +50,25 @@ func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
 		return nil
 	}
 	return v.Vouch(r, c.opts.Space+"\x00"+u.Name, u.ID, u.Epoch)
+}
+
+// Recall counts a request, for something else than a login, of a caller that may have logged in
+// before, and returns a function that reports whether it did so at an account (authn.Recaller).
+// Package recovery uses it, so that strangers who request links do not keep the owner from
+// requesting one. The error is an *authn.Error with status 429 if the caller is known nowhere,
+// also if the limiter is no authn.Recaller, or is over its limits.
+func (c *Checker) Recall(r *http.Request) (known func(ctx context.Context, u storage.User) bool, err error) {
+	l, ok := c.opts.Limiter.(authn.Recaller)
+	if !ok {
+		return nil, authn.Throttled(time.Minute)
+	}
+	at, err := l.Recall(r)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, u storage.User) bool {
+		return at(ctx, c.opts.Space+"\x00"+u.Name, u.ID, u.Epoch)
+	}, nil
 }
 
 // unlimited is the limiter of InsecureNoLimiter.

@@ -80,7 +80,9 @@ type Options struct {
 	TTL time.Duration
 	// Limiter counts requests, for each address that was requested and for each client
 	// address. nil is one of its own in the memory of this process, with the default limits
-	// of package throttle.
+	// of package throttle. What it refuses is sent all the same if the caller is known at the
+	// account to the limiter of the password checker: by an address where the account logged in
+	// before, or by a device cookie.
 	Limiter authn.LoginLimiter
 	// InsecureNoLimiter does not limit requests: anyone can then fill a mailbox. Use it in
 	// tests, or if something in front of the server limits them.
@@ -90,7 +92,8 @@ type Options struct {
 	// InsecureHTTP accepts a page with http on any host, for development between containers. The
 	// link, which is as good as a password, then travels in the clear.
 	InsecureHTTP bool
-	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503.
+	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503. As many of
+	// known callers wait beside them.
 	Queue int
 	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
 	Timeout time.Duration
@@ -111,7 +114,8 @@ type Recovery struct {
 	find      Find
 	deliver   Deliver
 	opts      Options
-	queue     chan string
+	queue     chan ask
+	known     chan ask // of callers that may be known
 }
 
 // New returns a Recovery. page is the absolute URL of the page behind the links, on https
@@ -154,7 +158,7 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 		}
 		o.Limiter = l
 	}
-	r.queue = make(chan string, o.Queue)
+	r.queue, r.known = make(chan ask, o.Queue), make(chan ask, o.Queue)
 	return r, nil
 }
 

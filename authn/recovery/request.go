@@ -43,18 +43,39 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	if len(address) > maxAddress {
 		return authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
 	}
+	next, queue := ask{address: address}, r.queue
 	if r.opts.Limiter != nil {
 		// Counted as it was typed, but for its letters' case: what it means is not looked up.
 		if _, err := r.opts.Limiter.Reserve(req, r.counted(address)); err != nil {
-			return err
+			if !throttled(err) {
+				return err
+			}
+			// A caller that logged in before may have a link for that account all the same. Run
+			// finds out at which: the answer tells nothing.
+			known, no := r.passwords.Recall(req)
+			if no != nil {
+				return err
+			}
+			next.known, queue = known, r.known
 		}
 	}
 	select {
-	case r.queue <- address:
+	case queue <- next:
 		return nil
 	default:
 		return &authn.Unavailable{RetryAfter: 5 * time.Second, Reason: "the queue of messages is full"}
 	}
+}
+
+// ask is a request that waits.
+type ask struct {
+	address string
+	known   func(context.Context, storage.User) bool // nil: the limits of strangers let it pass
+}
+
+func throttled(err error) bool {
+	var e *authn.Error
+	return errors.As(err, &e) && e.Status == http.StatusTooManyRequests
 }
 
 // counted is what an address counts as: equal ones of two account tables are two.
@@ -68,22 +89,31 @@ func (r *Recovery) counted(address string) string {
 
 // Run looks up, makes tokens and delivers, until ctx is done; then it returns ctx's error,
 // and what waits stays in the queue. The program runs it on a goroutine of its own, or on
-// several. A panic of Find or Deliver is logged and ends that message alone.
+// several. A panic of Find or Deliver is logged and ends that message alone. Requests of callers
+// that logged in before come first, if strangers have used up their limits.
 func (r *Recovery) Run(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		select {
+		case next := <-r.known:
+			r.work(ctx, next)
+			continue
+		default:
+		}
+		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case address := <-r.queue:
-			r.work(ctx, address)
+		case next := <-r.known:
+			r.work(ctx, next)
+		case next := <-r.queue:
+			r.work(ctx, next)
 		}
 	}
 }
 
-func (r *Recovery) work(ctx context.Context, address string) {
+func (r *Recovery) work(ctx context.Context, next ask) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	subject := ""
@@ -92,8 +122,8 @@ func (r *Recovery) work(ctx context.Context, address string) {
 			r.failed(ctx, subject, fmt.Errorf("panic of type %T", v)) // its text may hold the link
 		}
 	}()
-	u, err := r.find(ctx, address)
-	if errors.Is(err, storage.ErrNotFound) {
+	u, err := r.find(ctx, next.address)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && next.known != nil && !next.known(ctx, u) {
 		return
 	}
 	if err == nil {
