@@ -29,8 +29,12 @@ import (
 // Prefix is that of the tokens (RULES C9).
 const Prefix = "vpr"
 
-// purpose is that of the tokens in the store.
-const purpose = "password reset"
+// purposes are those of the tokens in the store, which has one of a purpose for an account: an
+// account has as many links.
+var purposes = [...]string{"password reset", "password reset 2", "password reset 3"}
+
+// fresh is how long a link is not replaced by a later one, at most a quarter of TTL.
+const fresh = 10 * time.Minute
 
 // Store is what the tokens are kept in.
 type Store interface {
@@ -183,9 +187,9 @@ func (r *Recovery) Pattern() string { return format.Pattern() }
 // format is that of the tokens in links.
 var format = credential.MustFormat(Prefix)
 
-// Checker returns pw such that a login ends the account's outstanding token: who knows the
+// Checker returns pw such that a login ends the account's outstanding tokens: who knows the
 // password needs no link, and an old message in a mailbox is worth nothing. Give it to the
-// schemes' login endpoints. Where the token can not be ended the login fails with a fault.
+// schemes' login endpoints. Where the tokens can not be ended the login fails with a fault.
 func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }
 
 type ending struct {
@@ -198,8 +202,10 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 	if err != nil {
 		return login, err
 	}
-	if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
-		return authn.Login{}, err
+	for _, purpose := range purposes {
+		if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
+			return authn.Login{}, err
+		}
 	}
 	return login, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,7 +141,9 @@ func (r *Recovery) failed(ctx context.Context, subject string, err error) {
 	r.notify(ctx, audit.RecoveryFailed, subject)
 }
 
-// send makes a token for the account, in place of an earlier one, and delivers it. A
+// send makes a token for the account and delivers it. The last three stay good, so that strangers
+// who request links do not spoil the one that the owner is about to use. While all three are
+// fresh nothing is sent: the owner has them. A
 // disabled account gets none, and neither does one without a usable password: it logs in by
 // other means, and a link would open a door beside them.
 func (r *Recovery) send(ctx context.Context, u storage.User) error {
@@ -150,10 +153,23 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	text, _ := format.New(rand.Reader) // never fails; see crypto/rand
 	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
 	t := storage.OneTime{
-		Digest: storage.DigestOf(text), Purpose: purpose, Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
+		Digest: storage.DigestOf(text), Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
 		Created: now, Expires: now.Add(r.opts.TTL),
 	}
-	err := r.store.CreateOneTime(ctx, t)
+	err := r.store.InTx(ctx, func(ctx context.Context) error {
+		list, err := r.store.ListOneTimes(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		if t.Purpose = r.free(list, u.Epoch, now); t.Purpose == "" {
+			return nil
+		}
+		return r.store.CreateOneTime(ctx, t)
+	})
+	if err == nil && t.Purpose == "" {
+		cmp.Or(r.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelInfo, "recovery links still fresh", slog.String("subject", u.ID))
+		return nil
+	}
 	if errors.Is(err, storage.ErrStale) { // disabled or deleted, or its password changed, in this moment
 		return nil
 	}
@@ -165,6 +181,24 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	}
 	r.notify(ctx, audit.RecoverySent, u.ID)
 	return nil
+}
+
+// free is the purpose of the next token: one that no good token has, or that of the oldest. "" if
+// all are fresh.
+func (r *Recovery) free(list []storage.OneTime, epoch int64, now time.Time) string {
+	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
+	for _, purpose := range purposes {
+		i := slices.IndexFunc(list, func(t storage.OneTime) bool {
+			return t.Purpose == purpose && t.Epoch == epoch && !t.Expired(now)
+		})
+		switch {
+		case i < 0:
+			return purpose
+		case !list[i].Created.After(created):
+			oldest, created = purpose, list[i].Created
+		}
+	}
+	return oldest
 }
 
 // boundTo binds a token to the address that it is sent to.
