@@ -177,6 +177,18 @@ type Voucher interface {
 	Vouch(r *http.Request, account, subject string, epoch int64) []*http.Cookie
 }
 
+// Recaller is a LoginLimiter that recognizes callers who logged an account in before when they
+// request something else for it, such as a password link. Package recovery uses it for requests
+// that the limits of strangers refuse.
+type Recaller interface {
+	// Recall counts a request of a caller that may be known at some account: it returns an *Error
+	// with status 429 if it is at none, or over its limits. It looks no account up, so that the
+	// answer does not depend on the account that was requested. known reports whether the
+	// caller is known at an account, once that was looked up; its arguments are those of Reserve
+	// and AccountAttempt. It can be called after the request has ended.
+	Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error)
+}
+
 // RefusalLimiter limits requests with refused credentials (Options.Refusals). It is safe for
 // concurrent use, and is called on the path of every request: it must be cheap.
 type RefusalLimiter interface {

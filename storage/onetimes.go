@@ -50,6 +50,9 @@ type OneTimes interface {
 	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t can not be kept.
 	// Nothing is changed then.
 	CreateOneTime(ctx context.Context, t OneTime) error
+	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. In
+	// a transaction that creates one afterwards, two callers may see the same list.
+	ListOneTimes(ctx context.Context, subject string) ([]OneTime, error)
 	// DropOneTimes deletes the subject's token of that purpose, if there is one.
 	DropOneTimes(ctx context.Context, subject, purpose string) error
 }

@@ -10,7 +10,6 @@ package csrf
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -283,15 +282,5 @@ func NeedsToken(r *http.Request) bool {
 	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return false
 	}
-	kinds := r.Header["Content-Type"]
-	if len(kinds) == 0 {
-		return r.ContentLength != 0
-	}
-	for _, k := range kinds {
-		kind, _, err := mime.ParseMediaType(k)
-		if err != nil || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data" || kind == "text/plain" {
-			return true
-		}
-	}
-	return false
+	return formType(r, r.ContentLength != 0)
 }

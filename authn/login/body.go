@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
@@ -31,8 +32,8 @@ func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, er
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, authn.MethodNotAllowed(r.Method)
 	}
-	if err := crossSite(w, r); err != nil {
-		return nil, err
+	if csrf.IsForeignForm(w.Header(), r) {
+		return nil, authn.PermissionDenied("This request came from another site.")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {

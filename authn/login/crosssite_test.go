@@ -30,6 +30,10 @@ func TestCrossSite(t *testing.T) {
 		"the same origin":            {form, "same-origin", "https://app.example", "", 0},
 		"by the user":                {form, "none", "", "", 0},
 		"no browser":                 {form, "", "", "", 0},
+		"attack_292_by Origin alone": {form, "", "https://evil.example", "", 403},
+		"attack_292_null":            {form, "", "null", "", 403},
+		"JSON by Origin alone":       {json, "", "https://evil.example", "", 0},
+		"own Origin alone":           {form, "", "https://example.com", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := "username=alice&password=x"

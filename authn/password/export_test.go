@@ -56,3 +56,13 @@ func (h *Hasher) DummyIsNew() bool {
 	v := h.dearest.dummy.Load()
 	return v == nil || (*v).cost() <= h.costOfNew()
 }
+
+// Names returns how many accounts and networks the queue of the hasher remembers.
+func (h *Hasher) Names() (n int) {
+	h.queue.mu.Lock()
+	defer h.queue.mu.Unlock()
+	for i := range h.queue.lines {
+		n += len(h.queue.lines[i].accounts) + len(h.queue.lines[i].networks)
+	}
+	return n
+}

@@ -55,8 +55,8 @@ type HasherOptions struct {
 	// second.
 	MaxWait time.Duration
 	// MaxWaiting is how many may wait at once; 0 is 256. One network (an IPv4 /24 or an
-	// IPv6 /48) may hold a quarter of that. Slots are shared fairly by account and network,
-	// and half of them are reserved for logins of known callers (authn.AccountAttempt).
+	// IPv6 /48) may hold a quarter of that. Slots are shared fairly by account and network, a
+	// wide network (IPv4 /16, IPv6 /32) getting 8 where a network gets one, and half of them are reserved for logins of known callers (authn.AccountAttempt).
 	MaxWaiting int
 }
 
@@ -119,12 +119,13 @@ func (p Params) check() error {
 	return nil
 }
 
-// Hash returns a new hash of password. source names where the request comes from,
-// for the queue's shares; "" has a share too. An *authn.Unavailable says that the
+// Hash returns a new hash of password. source names where the request comes from, for the queue's
+// shares: an address or a prefix, which is counted by its network (an IPv4 /24 or IPv6 /48), or any
+// other text. "" has a share too. An *authn.Unavailable says that the
 // queue is full or that the wait was too long; an end of ctx while waiting is its
 // own error. With a NewFormat of bcrypt a password of more than 72 bytes is an error.
 func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
-	return h.hashFor(ctx, asker{network: source}, password)
+	return h.hashFor(ctx, asker{network: networkOf(source)}, password)
 }
 
 func (h *Hasher) hashFor(ctx context.Context, a asker, password string) (storage.PasswordHash, error) {
@@ -160,7 +161,7 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // password of more than 72 bytes or with NUL matches no plain bcrypt hash, since
 // bcrypt does not look at all of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
-	release, err := h.queue.enter(ctx, asker{network: source})
+	release, err := h.queue.enter(ctx, asker{network: networkOf(source)})
 	if err != nil {
 		return false, false, err
 	}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // limit sets the limiter.
@@ -49,6 +52,25 @@ func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
 	return v.Vouch(r, c.opts.Space+"\x00"+u.Name, u.ID, u.Epoch)
 }
 
+// Recall counts a request, for something else than a login, of a caller that may have logged in
+// before, and returns a function that reports whether it did so at an account (authn.Recaller).
+// Package recovery uses it, so that strangers who request links do not keep the owner from
+// requesting one. The error is an *authn.Error with status 429 if the caller is known nowhere,
+// also if the limiter is no authn.Recaller, or is over its limits.
+func (c *Checker) Recall(r *http.Request) (known func(ctx context.Context, u storage.User) bool, err error) {
+	l, ok := c.opts.Limiter.(authn.Recaller)
+	if !ok {
+		return nil, authn.Throttled(time.Minute)
+	}
+	at, err := l.Recall(r)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, u storage.User) bool {
+		return at(ctx, c.opts.Space+"\x00"+u.Name, u.ID, u.Epoch)
+	}, nil
+}
+
 // unlimited is the limiter of InsecureNoLimiter.
 type unlimited struct{ proxies authn.TrustedProxies }
 
@@ -68,7 +90,51 @@ func askerOf(attempt authn.LoginAttempt, account string) asker {
 	if a, ok := attempt.(authn.AccountAttempt); ok {
 		return asker{a.Known(), account, a.Network()}
 	}
-	return asker{network: attempt.Source()}
+	return asker{network: networkOf(attempt.Source())}
+}
+
+// newcomer is for whom the hash of a new account is computed: the network of the client, which
+// the middleware of package authn puts into the context.
+func newcomer(ctx context.Context) asker {
+	if addr := storage.ClientAddr(ctx); addr.IsValid() {
+		return asker{network: network(addr)}
+	}
+	return asker{}
+}
+
+// networkOf is the network of an address or a prefix, as a source is named. A source of another
+// form is a network of its own.
+func networkOf(source string) string {
+	if p, err := netip.ParsePrefix(source); err == nil {
+		return network(p.Addr())
+	}
+	if addr, err := netip.ParseAddr(source); err == nil {
+		return network(addr)
+	}
+	return source
+}
+
+// network is the IPv4 /24 or IPv6 /48, as an authn.AccountAttempt names it.
+func network(addr netip.Addr) string { return prefix(addr, 24, 48) }
+
+// wideOf is the IPv4 /16 or IPv6 /32 around a network: what one provider, or one large customer
+// of it, has. "" if the network is no prefix.
+func wideOf(network string) string {
+	p, err := netip.ParsePrefix(network)
+	if err != nil {
+		return ""
+	}
+	return prefix(p.Addr(), 16, 32)
+}
+
+func prefix(addr netip.Addr, bits4, bits6 int) string {
+	addr = addr.Unmap().WithZone("")
+	bits := bits6
+	if addr.Is4() {
+		bits = bits4
+	}
+	p, _ := addr.Prefix(bits) // an address has these bits
+	return p.String()
 }
 
 // tooMany marks a refusal of the limiter after the attempt was reserved: the attempt has ended,

@@ -2,17 +2,20 @@ package password
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
 // queue lets a number of computations run at once, and a bounded number wait for them.
 //
-// Waiters are served fairly by account and by network: each waiter is numbered one above the
-// last waiter of its account and the last one of its network, and the lowest number is next.
-// One account that is tried from many networks, or one network that tries many accounts,
-// therefore waits behind its own requests only. Known callers and strangers are served in
-// turns, and strangers hold at most half of the slots, rounded up.
+// Waiters are served fairly by account and by network: the lowest number is next, and each waiter
+// is numbered above the last of its account and of its network that was served, by as many as
+// wait of them. One account that is tried from many networks, or one network that tries many
+// accounts, therefore waits behind its own requests only. A wide network (IPv4 /16, IPv6 /32) gets
+// perWide slots where a network gets one. A waiter that leaves without a slot leaves no number
+// behind. Known callers and strangers are served in turns, and strangers hold at
+// most half of the slots, rounded up.
 type queue struct {
 	slots   int
 	maxWait time.Duration
@@ -47,15 +50,28 @@ func (a asker) class() int {
 
 // line holds the waiters of a class.
 type line struct {
-	waiters   []*waiter // in the order of arrival
-	served    int64     // the number that was served last
-	accounts  map[string]int64
-	networks  map[string]int64
-	byNetwork map[string]int // how many wait
+	waiters  []*waiter // in the order of arrival
+	served   int64     // the number that was served last
+	accounts turns
+	networks turns
+	wides    turns // of wide networks, with perWide turns at a number
+}
+
+// perWide is how many slots a wide network gets in a turn.
+const perWide = 8
+
+// turns are what a line knows of accounts or networks by their names: of all that wait, and of
+// some that were served.
+type turns map[string]turn
+
+type turn struct {
+	waiting int
+	next    int64 // one above the turn that was served last; 0: none was
 }
 
 type waiter struct {
 	asker
+	wide   string // "": none
 	number int64
 	done   chan bool // true: a slot is the waiter's; false: it was turned away
 }
@@ -63,7 +79,7 @@ type waiter struct {
 func newQueue(slots int, maxWait time.Duration, maxWaiting int) *queue {
 	q := &queue{slots: slots, maxWait: maxWait, max: maxWaiting, share: max(1, maxWaiting/4), turn: knowns}
 	for i := range q.lines {
-		q.lines[i] = line{accounts: make(map[string]int64), networks: make(map[string]int64), byNetwork: make(map[string]int)}
+		q.lines[i] = line{accounts: make(turns), networks: make(turns), wides: make(turns)}
 	}
 	return q
 }
@@ -135,8 +151,7 @@ func (q *queue) next() {
 		if len(q.lines[class].waiters) == 0 || !q.fits(class) {
 			return
 		}
-		w := q.lines[class].first()
-		q.lines[class].remove(w)
+		w := q.lines[class].serve(q.max)
 		q.waiting--
 		q.running[class]++
 		q.turn = 1 - class
@@ -150,10 +165,11 @@ func (q *queue) next() {
 func (q *queue) join(a asker) *waiter {
 	class := a.class()
 	l := &q.lines[class]
-	if l.byNetwork[a.network] >= q.share {
+	if l.networks[a.network].waiting >= q.share {
 		return nil
 	}
-	w := &waiter{asker: a, number: l.number(a), done: make(chan bool, 1)}
+	w := &waiter{asker: a, wide: wideOf(a.network), done: make(chan bool, 1)}
+	w.number = l.number(w)
 	if q.waiting >= q.max {
 		var last *waiter
 		from := class
@@ -171,33 +187,47 @@ func (q *queue) join(a asker) *waiter {
 	return w
 }
 
-// number is where a new waiter stands.
-func (l *line) number(a asker) int64 {
-	n := max(l.served, l.networks[a.network])
-	if a.account != "" {
-		n = max(n, l.accounts[a.account])
+// each calls f for every name that the waiter is counted under.
+func (l *line) each(w *waiter, f func(t turns, name string, per int64)) {
+	f(l.networks, w.network, 1)
+	if w.account != "" {
+		f(l.accounts, w.account, 1)
 	}
+	if w.wide != "" {
+		f(l.wides, w.wide, perWide)
+	}
+}
+
+// number is where a new waiter stands.
+func (l *line) number(w *waiter) (n int64) {
+	l.each(w, func(t turns, name string, per int64) { n = max(n, t.number(name, l.served, per)) })
 	return n
 }
 
 func (l *line) add(w *waiter) {
 	l.waiters = append(l.waiters, w)
-	l.byNetwork[w.network]++
-	l.networks[w.network] = w.number + 1
-	if w.account != "" {
-		l.accounts[w.account] = w.number + 1
-	}
+	l.each(w, func(t turns, name string, _ int64) { t.wait(name, 1) })
 }
 
-// first is the waiter with the lowest number, the one that came first among equals.
-func (l *line) first() *waiter {
+// serve takes the waiter with the lowest number out, the one that came first among equals. keep
+// is how many names without waiters are remembered at least.
+func (l *line) serve(keep int) *waiter {
 	first := l.waiters[0]
 	for _, w := range l.waiters {
 		if w.number < first.number {
 			first = w
 		}
 	}
+	l.remove(first)
+	if len(l.waiters) == 0 { // nobody has to wait behind anybody
+		l.served = 0
+		clear(l.networks)
+		clear(l.accounts)
+		clear(l.wides)
+		return first
+	}
 	l.served = first.number
+	l.each(first, func(t turns, name string, per int64) { t.serve(name, first.number*per, keep) })
 	return first
 }
 
@@ -211,33 +241,46 @@ func (l *line) last() (last *waiter) {
 	return last
 }
 
-// remove takes a waiter out, and forgets the numbers of those who do not wait any more.
+// remove takes a waiter out. It returns false if the waiter is not in the line.
 func (l *line) remove(w *waiter) bool {
-	for i, x := range l.waiters {
-		if x != w {
-			continue
-		}
-		l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
-		if l.byNetwork[w.network]--; l.byNetwork[w.network] == 0 {
-			delete(l.byNetwork, w.network)
-		}
-		if len(l.waiters) == 0 {
-			l.served = 0
-		}
-		if len(l.waiters) == 0 || len(l.networks)+len(l.accounts) > 4*cap(l.waiters)+64 {
-			forget(l.networks, l.served, len(l.waiters) == 0)
-			forget(l.accounts, l.served, len(l.waiters) == 0)
-		}
-		return true
+	i := slices.Index(l.waiters, w)
+	if i < 0 {
+		return false
 	}
-	return false
+	l.waiters = slices.Delete(l.waiters, i, i+1)
+	l.each(w, func(t turns, name string, _ int64) { t.wait(name, -1) })
+	return true
 }
 
-// forget drops the numbers that a new waiter would not notice.
-func forget(numbers map[string]int64, served int64, all bool) {
-	for name, n := range numbers {
-		if all || n <= served {
-			delete(numbers, name)
+// number is that of the next turn of a name that has per turns at each number.
+func (t turns) number(name string, served, per int64) int64 {
+	x := t[name]
+	return (max(served*per, x.next) + int64(x.waiting)) / per
+}
+
+// wait counts waiters of a name. Names that have none and were never served are forgotten.
+func (t turns) wait(name string, n int) {
+	x := t[name]
+	if x.waiting += n; x == (turn{}) {
+		delete(t, name)
+		return
+	}
+	t[name] = x
+}
+
+// serve notes a turn of a name, which is not before the turn at. It forgets names without waiters
+// if there are too many: what is forgotten may be served once too early, and so many are not
+// walked through at each turn.
+func (t turns) serve(name string, at int64, keep int) {
+	x := t[name]
+	x.next = max(x.next, at) + 1
+	t[name] = x
+	if len(t) <= 2*keep {
+		return
+	}
+	for other, x := range t {
+		if x.waiting == 0 && other != name {
+			delete(t, other)
 		}
 	}
 }

@@ -50,6 +50,10 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // password that the policy refuses. An ID of the caller that is taken is
 // storage.ErrConflict, one that can not be kept storage.ErrInvalid, a role
 // likewise. Errors of hooks and of the store are passed on.
+//
+// The hash waits with those of the client's network, so that one network does not keep others
+// from registering. Pass the context of a request that the middleware of package authn has seen
+// (also authz.Mux.Bare), or use storage.WithClientAddr; all others share one network.
 func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
 	name, refused, err := c.form(n.Name)
 	if err != nil {
@@ -83,7 +87,7 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if err := c.free(ctx, given, name); err != nil { // before a hash is spent on it
 		return storage.User{}, err
 	}
-	if u.Password, err = c.hasher.Hash(ctx, "", password); err != nil {
+	if u.Password, err = c.hasher.hashFor(ctx, newcomer(ctx), password); err != nil {
 		return storage.User{}, err
 	}
 	err = c.store.InTx(ctx, func(ctx context.Context) error {
@@ -249,10 +253,11 @@ var errOld = authn.FieldError("old_password", "Your old password was entered inc
 // NewHash checks a new password against the policy, as Register does, and hashes it:
 // for an application that inserts its accounts itself. u is what Options.Validate
 // is told. Call it before the transaction begins, since it may wait for the hasher. It waits
-// with other callers that have proved nothing: use NewOwnerHash for an account that exists.
+// with other callers that have proved nothing, by the network of the context as in Register: use
+// NewOwnerHash for an account that exists.
 // The error is the policy's *authn.Error with status 400, or what the hasher says.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
-	return c.newHash(ctx, asker{}, u, password)
+	return c.newHash(ctx, newcomer(ctx), u, password)
 }
 
 // NewOwnerHash is NewHash for an account that exists, if the caller has proved that it may change

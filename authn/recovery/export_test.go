@@ -4,7 +4,12 @@ import "context"
 
 // Drain does what Run does, until nothing waits.
 func (r *Recovery) Drain(ctx context.Context) {
-	for len(r.queue) > 0 {
-		r.work(ctx, <-r.queue)
+	for len(r.known)+len(r.queue) > 0 {
+		select {
+		case next := <-r.known:
+			r.work(ctx, next)
+		case next := <-r.queue:
+			r.work(ctx, next)
+		}
 	}
 }

@@ -29,8 +29,12 @@ import (
 // Prefix is that of the tokens (RULES C9).
 const Prefix = "vpr"
 
-// purpose is that of the tokens in the store.
-const purpose = "password reset"
+// purposes are those of the tokens in the store, which has one of a purpose for an account: an
+// account has as many links.
+var purposes = [...]string{"password reset", "password reset 2", "password reset 3"}
+
+// fresh is how long a link is not replaced by a later one, at most a quarter of TTL.
+const fresh = 10 * time.Minute
 
 // Store is what the tokens are kept in.
 type Store interface {
@@ -80,7 +84,9 @@ type Options struct {
 	TTL time.Duration
 	// Limiter counts requests, for each address that was requested and for each client
 	// address. nil is one of its own in the memory of this process, with the default limits
-	// of package throttle.
+	// of package throttle. What it refuses is sent all the same if the caller is known at the
+	// account to the limiter of the password checker: by an address where the account logged in
+	// before, or by a device cookie.
 	Limiter authn.LoginLimiter
 	// InsecureNoLimiter does not limit requests: anyone can then fill a mailbox. Use it in
 	// tests, or if something in front of the server limits them.
@@ -90,7 +96,8 @@ type Options struct {
 	// InsecureHTTP accepts a page with http on any host, for development between containers. The
 	// link, which is as good as a password, then travels in the clear.
 	InsecureHTTP bool
-	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503.
+	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503. As many of
+	// known callers wait beside them.
 	Queue int
 	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
 	Timeout time.Duration
@@ -111,7 +118,8 @@ type Recovery struct {
 	find      Find
 	deliver   Deliver
 	opts      Options
-	queue     chan string
+	queue     chan ask
+	known     chan ask // of callers that may be known
 }
 
 // New returns a Recovery. page is the absolute URL of the page behind the links, on https
@@ -154,7 +162,7 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 		}
 		o.Limiter = l
 	}
-	r.queue = make(chan string, o.Queue)
+	r.queue, r.known = make(chan ask, o.Queue), make(chan ask, o.Queue)
 	return r, nil
 }
 
@@ -179,9 +187,9 @@ func (r *Recovery) Pattern() string { return format.Pattern() }
 // format is that of the tokens in links.
 var format = credential.MustFormat(Prefix)
 
-// Checker returns pw such that a login ends the account's outstanding token: who knows the
+// Checker returns pw such that a login ends the account's outstanding tokens: who knows the
 // password needs no link, and an old message in a mailbox is worth nothing. Give it to the
-// schemes' login endpoints. Where the token can not be ended the login fails with a fault.
+// schemes' login endpoints. Where the tokens can not be ended the login fails with a fault.
 func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }
 
 type ending struct {
@@ -194,8 +202,10 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 	if err != nil {
 		return login, err
 	}
-	if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
-		return authn.Login{}, err
+	for _, purpose := range purposes {
+		if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
+			return authn.Login{}, err
+		}
 	}
 	return login, nil
 }

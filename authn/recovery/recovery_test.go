@@ -328,11 +328,11 @@ func TestReset(t *testing.T) {
 		})
 		t.Run("attack_205_two_outstanding", func(t *testing.T) {
 			one, two := w.token(), w.token()
-			if got := w.reset(one, "mad-hatter-99"); got != 400 {
+			if got := w.reset(one, "march-hare-77"); got != 204 || !w.logsIn("march-hare-77") {
 				t.Errorf("the earlier: %d", got)
 			}
-			if got := w.reset(two, "march-hare-77"); got != 204 || !w.logsIn("march-hare-77") {
-				t.Errorf("the later: %d", got)
+			if got := w.reset(two, "mad-hatter-99"); got != 400 || !w.logsIn("march-hare-77") {
+				t.Errorf("the later, after the use of the earlier: %d", got)
 			}
 		})
 		t.Run("attack_205_host_spoof", func(t *testing.T) {

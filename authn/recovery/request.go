@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,18 +44,39 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	if len(address) > maxAddress {
 		return authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
 	}
+	next, queue := ask{address: address}, r.queue
 	if r.opts.Limiter != nil {
 		// Counted as it was typed, but for its letters' case: what it means is not looked up.
 		if _, err := r.opts.Limiter.Reserve(req, r.counted(address)); err != nil {
-			return err
+			if !throttled(err) {
+				return err
+			}
+			// A caller that logged in before may have a link for that account all the same. Run
+			// finds out at which: the answer tells nothing.
+			known, no := r.passwords.Recall(req)
+			if no != nil {
+				return err
+			}
+			next.known, queue = known, r.known
 		}
 	}
 	select {
-	case r.queue <- address:
+	case queue <- next:
 		return nil
 	default:
 		return &authn.Unavailable{RetryAfter: 5 * time.Second, Reason: "the queue of messages is full"}
 	}
+}
+
+// ask is a request that waits.
+type ask struct {
+	address string
+	known   func(context.Context, storage.User) bool // nil: the limits of strangers let it pass
+}
+
+func throttled(err error) bool {
+	var e *authn.Error
+	return errors.As(err, &e) && e.Status == http.StatusTooManyRequests
 }
 
 // counted is what an address counts as: equal ones of two account tables are two.
@@ -68,22 +90,31 @@ func (r *Recovery) counted(address string) string {
 
 // Run looks up, makes tokens and delivers, until ctx is done; then it returns ctx's error,
 // and what waits stays in the queue. The program runs it on a goroutine of its own, or on
-// several. A panic of Find or Deliver is logged and ends that message alone.
+// several. A panic of Find or Deliver is logged and ends that message alone. Requests of callers
+// that logged in before come first, if strangers have used up their limits.
 func (r *Recovery) Run(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		select {
+		case next := <-r.known:
+			r.work(ctx, next)
+			continue
+		default:
+		}
+		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case address := <-r.queue:
-			r.work(ctx, address)
+		case next := <-r.known:
+			r.work(ctx, next)
+		case next := <-r.queue:
+			r.work(ctx, next)
 		}
 	}
 }
 
-func (r *Recovery) work(ctx context.Context, address string) {
+func (r *Recovery) work(ctx context.Context, next ask) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	subject := ""
@@ -92,8 +123,8 @@ func (r *Recovery) work(ctx context.Context, address string) {
 			r.failed(ctx, subject, fmt.Errorf("panic of type %T", v)) // its text may hold the link
 		}
 	}()
-	u, err := r.find(ctx, address)
-	if errors.Is(err, storage.ErrNotFound) {
+	u, err := r.find(ctx, next.address)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && next.known != nil && !next.known(ctx, u) {
 		return
 	}
 	if err == nil {
@@ -110,7 +141,9 @@ func (r *Recovery) failed(ctx context.Context, subject string, err error) {
 	r.notify(ctx, audit.RecoveryFailed, subject)
 }
 
-// send makes a token for the account, in place of an earlier one, and delivers it. A
+// send makes a token for the account and delivers it. The last three stay good, so that strangers
+// who request links do not spoil the one that the owner is about to use. While all three are
+// fresh nothing is sent: the owner has them. A
 // disabled account gets none, and neither does one without a usable password: it logs in by
 // other means, and a link would open a door beside them.
 func (r *Recovery) send(ctx context.Context, u storage.User) error {
@@ -120,10 +153,23 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	text, _ := format.New(rand.Reader) // never fails; see crypto/rand
 	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
 	t := storage.OneTime{
-		Digest: storage.DigestOf(text), Purpose: purpose, Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
+		Digest: storage.DigestOf(text), Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
 		Created: now, Expires: now.Add(r.opts.TTL),
 	}
-	err := r.store.CreateOneTime(ctx, t)
+	err := r.store.InTx(ctx, func(ctx context.Context) error {
+		list, err := r.store.ListOneTimes(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		if t.Purpose = r.free(list, u.Epoch, now); t.Purpose == "" {
+			return nil
+		}
+		return r.store.CreateOneTime(ctx, t)
+	})
+	if err == nil && t.Purpose == "" {
+		cmp.Or(r.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelInfo, "recovery links still fresh", slog.String("subject", u.ID))
+		return nil
+	}
 	if errors.Is(err, storage.ErrStale) { // disabled or deleted, or its password changed, in this moment
 		return nil
 	}
@@ -135,6 +181,24 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	}
 	r.notify(ctx, audit.RecoverySent, u.ID)
 	return nil
+}
+
+// free is the purpose of the next token: one that no good token has, or that of the oldest. "" if
+// all are fresh.
+func (r *Recovery) free(list []storage.OneTime, epoch int64, now time.Time) string {
+	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
+	for _, purpose := range purposes {
+		i := slices.IndexFunc(list, func(t storage.OneTime) bool {
+			return t.Purpose == purpose && t.Epoch == epoch && !t.Expired(now)
+		})
+		switch {
+		case i < 0:
+			return purpose
+		case !list[i].Created.After(created):
+			oldest, created = purpose, list[i].Created
+		}
+	}
+	return oldest
 }
 
 // boundTo binds a token to the address that it is sent to.

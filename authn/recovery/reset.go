@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
@@ -27,7 +28,7 @@ var (
 // or as a form, answered with 204. Every credential of the account ends, of every scheme;
 // the user logs in with the new password. A password that the policy refuses is a 400 for
 // the field "password", and the token stays good. A token that is unknown, was used, was
-// replaced by a later one, has expired, or was made before a login, a new password or
+// replaced by later ones, has expired, or was made before a login, a new password or
 // another e-mail address is one 400 for the field "token"; the reason goes to the log.
 // Mount it outside the chain.
 func (r *Recovery) Reset() http.Handler {
@@ -101,7 +102,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTime, st
 	case errors.Is(err, storage.ErrNotFound):
 	case err != nil:
 		return t, u, err
-	case t.Purpose != purpose:
+	case !slices.Contains(purposes[:], t.Purpose):
 		err = errPurpose
 	case t.Expired(r.opts.Clock()):
 		err = errExpired

@@ -58,6 +58,11 @@ func (a *attempt) recall(ctx context.Context, r *http.Request, now time.Time) er
 			a.cookie = &d
 		}
 	}
+	return a.look(ctx, now)
+}
+
+// look is recall once the cookie was read.
+func (a *attempt) look(ctx context.Context, now time.Time) error {
 	marks, err := a.l.store.marks(ctx, now, []Key{a.placesKey(), a.crowdKey(), a.devicesKey()})
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type devices struct {
 
 type device struct {
 	id, stamp Key
+	account   [sha256.Size]byte // digest of its name space and name
 	issued    time.Time
 }
 
@@ -50,9 +51,19 @@ func newDevices(key []byte, plain bool) (*devices, error) {
 	return &devices{aead, "__Host-device", true}, nil
 }
 
-// read returns the device of the request's cookie, if it is valid for the account. Two cookies
-// of the name are none.
+// read returns the device of the request's cookie, if it is valid for the account.
 func (d *devices) read(r *http.Request, account string, now time.Time) (device, bool) {
+	x, ok := d.open(r, now)
+	sum := sha256.Sum256([]byte(account))
+	if !ok || subtle.ConstantTimeCompare(sum[:], x.account[:]) != 1 {
+		return device{}, false
+	}
+	return x, true
+}
+
+// open returns the device of the request's cookie, of whatever account. Two cookies of the name
+// are none.
+func (d *devices) open(r *http.Request, now time.Time) (device, bool) {
 	cookies := r.CookiesNamed(d.name)
 	if len(cookies) != 1 {
 		return device{}, false
@@ -68,9 +79,8 @@ func (d *devices) read(r *http.Request, account string, now time.Time) (device, 
 	x := device{issued: time.Unix(int64(binary.BigEndian.Uint64(b)), 0)}
 	copy(x.id[:], b[8:])
 	copy(x.stamp[:], b[24:])
-	sum := sha256.Sum256([]byte(account))
-	age := now.Sub(x.issued)
-	if subtle.ConstantTimeCompare(sum[:], b[40:]) != 1 || age < -time.Minute || age >= deviceAge {
+	copy(x.account[:], b[40:])
+	if age := now.Sub(x.issued); age < -time.Minute || age >= deviceAge {
 		return device{}, false
 	}
 	return x, true

@@ -99,16 +99,6 @@ func (r Rate) check() error {
 	return nil
 }
 
-// interval is what one unit takes to come back, rounded up to a nanosecond.
-func (r Rate) interval() time.Duration {
-	n := time.Duration(r.Limit)
-	return (r.Window + n - 1) / n
-}
-
-// capacity is what an empty bucket takes to recover: Limit intervals, so that a
-// full one holds exactly Limit units. It is at most Limit nanoseconds above Window.
-func (r Rate) capacity() time.Duration { return r.interval() * time.Duration(r.Limit) }
-
 func checkAll(rates []Rate) error {
 	for _, r := range rates {
 		if err := r.check(); err != nil {

@@ -13,6 +13,10 @@ import (
 type Options struct {
 	// Proxies are believed about the client's address.
 	Proxies authn.TrustedProxies
+	// Networks is how many times the rate of an address the networks around it have together,
+	// for anonymous callers: the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. A 0 is
+	// the default, 4, 16 and 256. Raise them if many anonymous clients share a network.
+	Networks [3]int
 	// NameKey, Logger and Clock are those of LoginOptions.
 	NameKey Secret
 	Logger  *slog.Logger
@@ -20,7 +24,7 @@ type Options struct {
 }
 
 // Anon returns middleware that limits the requests of anonymous callers, by their
-// address. Like all of these it stands inside the authn middleware, and a refused
+// address (IPv4, or IPv6 /64) and by the networks around it (Options.Networks). Like all of these it stands inside the authn middleware, and a refused
 // request is answered with 429 in the words of Django REST Framework. A zero rate
 // limits nothing.
 func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
@@ -32,7 +36,7 @@ func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 }
 
 // User returns middleware that limits the requests of each user or client, and of
-// anonymous callers by their address.
+// anonymous callers as Anon does.
 func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "user", opts)
 	if err != nil {
@@ -57,6 +61,7 @@ func Scoped(store Store, scope string, rate Rate, opts *Options) (func(http.Hand
 type requests struct {
 	store *resilient
 	rates []Rate
+	wider [3][]Rate // of the networks around an address
 	kind  string
 	names namer
 	opts  Options
@@ -78,6 +83,14 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 			return nil, err
 		}
 		l.rates = []Rate{rate}
+		for i, n := range [...]int{4, 16, 256} {
+			if given := l.opts.Networks[i]; given < 0 || given > MaxLimit {
+				return nil, errors.New("throttle: Networks out of range (0 to 1,000,000)")
+			} else if given > 0 {
+				n = given
+			}
+			l.wider[i] = []Rate{times(rate, n)}
+		}
 	}
 	if l.opts.Clock == nil {
 		l.opts.Clock = time.Now
@@ -118,19 +131,37 @@ func (h *limited) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *requests) take(r *http.Request, id authn.Identity) error {
-	// Users, clients and addresses never share a name.
-	key := l.names.name(l.kind, "subject", id.Issuer, id.Subject, id.Client)
-	if !id.Authenticated() {
-		key = l.names.name(l.kind, "source", authn.SourceOf(l.opts.Proxies.ClientAddr(r)))
-	}
 	p := &struct { // in one allocation
-		plan  [1]Bucket
+		plan  [4]Bucket
 		plans [1][]Bucket
-	}{plan: [1]Bucket{{Key: key, Rates: l.rates}}}
-	p.plans[0] = p.plan[:]
-	o, _, err := l.store.take(r.Context(), l.opts.Clock(), p.plans[:])
-	if err == nil && o.Plan < 0 {
-		err = authn.Throttled(o.Wait)
+	}{}
+	// Users, clients and addresses never share a name.
+	if id.Authenticated() {
+		p.plan[0] = Bucket{Key: l.names.name(l.kind, "subject", id.Issuer, id.Subject, id.Client), Rates: l.rates}
+		p.plans[0] = p.plan[:1]
+	} else {
+		p.plans[0] = l.anonymous(p.plan[:0], placesOf(l.opts.Proxies.ClientAddr(r)))
 	}
-	return err
+	o, _, err := l.store.take(r.Context(), l.opts.Clock(), p.plans[:])
+	switch {
+	case err != nil:
+		return err
+	case o.Plan == 0:
+		return nil
+	case o.Key == p.plan[0].Key:
+		return authn.Throttled(o.Wait)
+	}
+	return authn.Throttled(min(othersWait, l.rates[0].Window))
+}
+
+// anonymous appends the buckets of an address and of the networks around it.
+func (l *requests) anonymous(plan []Bucket, at places) []Bucket {
+	plan = append(plan, Bucket{Key: l.names.name(l.kind, "source", at.source), Rates: l.rates})
+	if at.source == unknown {
+		return plan
+	}
+	for i, network := range [...]string{at.block, at.net, at.vast} {
+		plan = append(plan, Bucket{Key: l.names.name(l.kind, "network", network), Rates: l.wider[i]})
+	}
+	return plan
 }

@@ -1,7 +1,9 @@
 package throttle_test
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -80,6 +82,59 @@ func TestRequests(t *testing.T) {
 	}
 	if _, err := throttle.User(store, throttle.Rate{Limit: 5}, opts); err == nil {
 		t.Error("a rate without a window was taken")
+	}
+}
+
+// One network does not multiply the limit of anonymous callers by its addresses.
+func TestRequestsOfOneNetwork(t *testing.T) {
+	for name, x := range map[string]struct {
+		addr  func(i int) string
+		times int
+	}{
+		"one /56":      {func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", i%256) }, 4},
+		"one /48":      {func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", i%4096*16) }, 16},
+		"one /32":      {func(i int) string { return fmt.Sprintf("[2001:db8:%x:%x::1]:1", i, 0) }, 256},
+		"one IPv4 /28": {func(i int) string { return fmt.Sprintf("192.0.2.%d:1", i%16) }, 4},
+		"one IPv4 /24": {func(i int) string { return fmt.Sprintf("192.0.2.%d:1", i%256) }, 16},
+		"one IPv4 /16": {func(i int) string { return fmt.Sprintf("192.0.%d.%d:1", i%256, i/256) }, 256},
+	} {
+		for what, limit := range map[string]func(o *throttle.Options) (func(http.Handler) http.Handler, error){
+			"anon": func(o *throttle.Options) (func(http.Handler) http.Handler, error) {
+				return throttle.Anon(throttle.NewMemory(nil), rate(t, "10/h"), o)
+			},
+			"user": func(o *throttle.Options) (func(http.Handler) http.Handler, error) {
+				return throttle.User(throttle.NewMemory(nil), rate(t, "10/h"), o)
+			},
+			"scoped": func(o *throttle.Options) (func(http.Handler) http.Handler, error) {
+				return throttle.Scoped(throttle.NewMemory(nil), "x", rate(t, "10/h"), o)
+			},
+		} {
+			t.Run("attack_291_"+name+"_"+what, func(t *testing.T) {
+				for _, wider := range []int{0, 3} {
+					m, err := limit(&throttle.Options{Clock: newClock().now, NameKey: key32, Networks: [3]int{wider, wider, wider}})
+					must(t, err)
+					served := 0
+					h := m(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }))
+					last := httptest.NewRecorder()
+					for i := range 3_000 {
+						last = httptest.NewRecorder()
+						h.ServeHTTP(last, from(x.addr(i)))
+					}
+					if want := 10 * cmp.Or(wider, x.times); served != want || last.Header().Get("Retry-After") != "60" {
+						t.Errorf("Networks %d: %d served, want %d; Retry-After %s", wider, served, want, last.Header().Get("Retry-After"))
+					}
+					own := httptest.NewRecorder()
+					if h.ServeHTTP(own, from("198.51.100.1:1")); own.Code != 200 {
+						t.Errorf("another network: %d", own.Code)
+					}
+				}
+			})
+		}
+	}
+	for _, bad := range []int{-1, throttle.MaxLimit + 1} {
+		if _, err := throttle.Anon(throttle.NewMemory(nil), rate(t, "1/m"), &throttle.Options{Networks: [3]int{0, bad, 0}}); err == nil {
+			t.Errorf("Networks of %d were accepted", bad)
+		}
 	}
 }
 

@@ -30,26 +30,26 @@ const (
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
 	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}
-	serverDeps = append([]string{"authn/throttle", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
+	serverDeps = append([]string{"authn/throttle", "authn/csrf", "internal/rate", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
 // toolkit is what every scheme may use: the public packages that somebody else's scheme is
 // built from too.
-var toolkit = []string{"authn", "authn/audit", "authn/login", "credential", "storage", "keys", "internal/elapsed", "internal/params"}
+var toolkit = []string{"authn", "authn/audit", "authn/login", "authn/csrf", "credential", "storage", "keys", "internal/elapsed", "internal/params"}
 
 // rules has a line for each package of the library; examples and commands are
 // free. A package without a line fails the test.
 var rules = []rule{
 	{"authn", []string{"internal/elapsed", "internal/params"}},
 	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
-	{"authn/login", []string{"authn", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
+	{"authn/login", []string{"authn", "authn/csrf", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"authn/authntest", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"authn/csrf", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"authn/cookie", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
 	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
-	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
-	{"authn/recovery", []string{"authn", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params"}},
-	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/params"}},
+	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params", "internal/rate"}},
+	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/params", "internal/rate"}},
+	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/params", "internal/rate"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"django", []string{xcrypto, xsys}},
@@ -84,6 +84,7 @@ var rules = []rule{
 	{"internal/comparison", []string{anything}},
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
+	{"internal/rate", nil},
 	{"internal/flight", nil},
 	{"internal/params", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},

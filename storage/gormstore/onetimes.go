@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -9,6 +10,7 @@ import (
 
 const (
 	insertOneTime = "INSERT INTO vestibule_onetimes (digest, purpose, subject, epoch, bound, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	listOneTimes  = "SELECT digest, purpose, epoch, bound, created_us, expires_us FROM vestibule_onetimes WHERE subject = ?"
 	dropOneTimes  = "DELETE FROM vestibule_onetimes WHERE subject = ? AND purpose = ?"
 )
 
@@ -52,6 +54,27 @@ func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
 		return err
 	})
 	return s.swept(ctx, &s.short.onetimes, t.Created, err)
+}
+
+// ListOneTimes implements storage.OneTimes.
+func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTime, err error) {
+	if s.users.mine(subject) != nil {
+		return nil, nil
+	}
+	err = s.rows(ctx, s.dialect.bind(listOneTimes), []any{subject}, func(rows *sql.Rows) error {
+		t := storage.OneTime{Subject: subject}
+		var digest, bound []byte
+		var created, expires int64
+		if err := rows.Scan(&digest, &t.Purpose, &t.Epoch, &bound, &created, &expires); err != nil {
+			return err
+		}
+		copy(t.Digest[:], digest)
+		copy(t.Bound[:], bound)
+		t.Created, t.Expires = timeOf(created), timeOf(expires)
+		list = append(list, t)
+		return nil
+	})
+	return list, err
 }
 
 // DropOneTimes implements storage.OneTimes.

@@ -44,6 +44,17 @@ func (s *Store) CreateOneTime(ctx context.Context, v storage.OneTime) error {
 	})
 }
 
+// ListOneTimes implements storage.OneTimes.
+func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTime, err error) {
+	err = s.read(ctx, func() error {
+		for d := range s.errands[subject] {
+			list = append(list, s.onetimes[d])
+		}
+		return nil
+	})
+	return list, err
+}
+
 // DropOneTimes implements storage.OneTimes.
 func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error {
 	return s.write(ctx, func(t *tx) error {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,24 @@ func oneTimes(t *testing.T, s *suite) {
 			k.must(k.s.DropOneTimes(k.ctx, "a\x00b", ""))
 			if there(k, second) || !there(k, mail) || !there(k, bobs) {
 				k.Error("that of the purpose goes, and no other")
+			}
+		},
+		"list: ListOneTimes returns the subject's tokens of all purposes as they were stored, and no others": func(k *kit) {
+			u, other := k.add("alice"), k.add("bob")
+			want := []storage.OneTime{onetime(u.ID, "mail", 1), onetime(u.ID, "reset", 1)}
+			want[0].Expires = want[0].Created
+			for _, t := range append(want, onetime(other.ID, "reset", 1)) {
+				k.must(k.s.CreateOneTime(k.ctx, t))
+			}
+			got, err := k.s.ListOneTimes(k.ctx, u.ID)
+			slices.SortFunc(got, func(a, b storage.OneTime) int { return strings.Compare(a.Purpose, b.Purpose) })
+			if err != nil || !reflect.DeepEqual(got, want) {
+				k.Errorf("got %+v, %v", got, err)
+			}
+			for _, id := range []string{"nobody", "a\x00b", ""} {
+				if got, err := k.s.ListOneTimes(k.ctx, id); len(got) != 0 || err != nil {
+					k.Errorf("%q has %v, %v", id, got, err)
+				}
 			}
 		},
 		"refused: a token that cannot be kept, or of a subject that changed, is refused": func(k *kit) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
@@ -22,6 +23,7 @@ const (
 // have the same headers, so that a script can read them. A form that a page of another origin makes a
 // browser send is refused.
 func (s *Server) CORS(methods string, next http.Handler) http.Handler {
+	guarded := s.noForeignForms(next)
 	everyone := slices.Contains(s.opts.Origins, anyOrigin)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -33,11 +35,7 @@ func (s *Server) CORS(methods string, next http.Handler) http.Handler {
 			if len(s.opts.Origins) > 0 {
 				h.Add("Vary", "Origin")
 			}
-			if foreignForm(r) {
-				s.fail(w, r, &oauth2.Error{Status: http.StatusForbidden, Code: "invalid_request", Description: "This request came from a page of another site."})
-				return
-			}
-			next.ServeHTTP(w, r)
+			guarded.ServeHTTP(w, r)
 			return
 		default:
 			h.Add("Vary", "Origin")
@@ -52,9 +50,15 @@ func (s *Server) CORS(methods string, next http.Handler) http.Handler {
 	})
 }
 
-// foreignForm reports a request that a page of another site made a browser send without a
-// preflight request. The page cannot read the answer, but the request would use up the limits of
-// the visitor's address. Clients that are not browsers send no Sec-Fetch-Site.
-func foreignForm(r *http.Request) bool {
-	return r.Method == http.MethodPost && r.Header.Get("Sec-Fetch-Site") == "cross-site" && len(r.Header["Authorization"]) == 0 && len(r.Header["Dpop"]) == 0
+// noForeignForms refuses what a page of another site makes a browser send without a preflight
+// request. The page cannot read the answer, but the request would use up the limits of the
+// visitor's address.
+func (s *Server) noForeignForms(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if csrf.IsForeignForm(w.Header(), r) {
+			s.fail(w, r, &oauth2.Error{Status: http.StatusForbidden, Code: "invalid_request", Description: "This request came from a page of another site."})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

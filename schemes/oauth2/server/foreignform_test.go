@@ -18,7 +18,7 @@ func TestForeignForms(t *testing.T) {
 			const visitor = "192.0.2.1:1"
 			cross := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Origin", "https://evil.example"}
 			for what, h := range map[string]http.Handler{
-				"device": w.DeviceAuthorization(), "push": w.PushedAuthorization(), "register": w.Register(), "token": w.Token(), "revoke": w.Revoke(),
+				"device": w.DeviceAuthorization(), "push": w.PushedAuthorization(), "register": w.Register(), "token": w.Token(), "revoke": w.Revoke(), "introspect": w.Introspect(),
 			} {
 				for range 40 {
 					if got := w.From(visitor, h, "client_id=tv", cross...); got.Status != 403 || got.Header.Get("Access-Control-Allow-Origin") != "" {
@@ -39,9 +39,15 @@ func TestForeignForms(t *testing.T) {
 					t.Errorf("an allowed origin: %d %s", got.Status, got.Body)
 				}
 			}
-			// With a header that needs a preflight request no page sends it without leave.
-			if got := w.From(visitor, w.Revoke(), "token=x", append(cross, "Authorization", "Basic eDp5")...); got.Status != 401 {
-				t.Errorf("with Authorization: %d %s", got.Status, got.Body)
+			// With a header that needs a preflight request no page sends it without leave. A browser
+			// sends Basic by itself.
+			for _, c := range []struct {
+				header, value string
+				want          int
+			}{{"Authorization", "Bearer x", 401}, {"Dpop", "x", 401}, {"Authorization", "Basic eDp5", 403}} {
+				if got := w.From(visitor, w.Revoke(), "token=x", append(cross, c.header, c.value)...); got.Status != c.want {
+					t.Errorf("with %s %s: %d %s", c.header, c.value, got.Status, got.Body)
+				}
 			}
 		})
 	}

@@ -32,16 +32,16 @@ type introspection struct {
 // with "token". Confidential clients can introspect their own tokens, and access tokens of any
 // client for a resource that they serve (storage.Client.Serves). The right to request tokens for a
 // resource does not include this one. Other clients, and inactive tokens, get {"active":false}
-// and nothing else.
+// and nothing else. A form that a page of another site makes a browser send is refused.
 func (s *Server) Introspect() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.noForeignForms(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, err := s.introspect(w, r)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		oauth2.WriteJSON(w, http.StatusOK, about)
-	})
+	}))
 }
 
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspection, error) {
