@@ -1,0 +1,57 @@
+package oauthtest
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Writes counts the writes that a refused request could make, and fails where it is told to.
+type Writes struct {
+	Store
+	N atomic.Int64
+	// FailFind makes the lookup of user codes fail, FailForgive that of tries that are taken back.
+	FailFind, FailForgive atomic.Bool
+}
+
+func (w *Writes) EndFamily(ctx context.Context, id string, until time.Time) error {
+	w.N.Add(1)
+	return w.Store.EndFamily(ctx, id, until)
+}
+
+func (w *Writes) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
+	w.N.Add(1)
+	return w.Store.Block(ctx, until, keys...)
+}
+
+func (w *Writes) DropAccess(ctx context.Context, d storage.Digest) error {
+	w.N.Add(1)
+	return w.Store.DropAccess(ctx, d)
+}
+
+func (w *Writes) UseCode(ctx context.Context, d storage.Digest, family string) error {
+	w.N.Add(1)
+	return w.Store.UseCode(ctx, d, family)
+}
+
+func (w *Writes) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {
+	w.N.Add(1)
+	return w.Store.CountTry(ctx, name, now, until)
+}
+
+func (w *Writes) ForgiveTry(ctx context.Context, name storage.MAC) error {
+	w.N.Add(1)
+	if w.FailForgive.Load() {
+		return ErrDown
+	}
+	return w.Store.ForgiveTry(ctx, name)
+}
+
+func (w *Writes) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (storage.DeviceGrant, error) {
+	if w.FailFind.Load() {
+		return storage.DeviceGrant{}, ErrDown
+	}
+	return w.Store.DeviceGrantByUserCode(ctx, code)
+}
