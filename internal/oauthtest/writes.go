@@ -14,6 +14,8 @@ type Writes struct {
 	N atomic.Int64
 	// FailFind makes the lookup of user codes fail, FailForgive that of tries that are taken back.
 	FailFind, FailForgive atomic.Bool
+	// FailDecision makes what a decision stores fail: the code, the page, the answer to a device.
+	FailDecision atomic.Bool
 }
 
 func (w *Writes) EndFamily(ctx context.Context, id string, until time.Time) error {
@@ -54,4 +56,25 @@ func (w *Writes) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (s
 		return storage.DeviceGrant{}, ErrDown
 	}
 	return w.Store.DeviceGrantByUserCode(ctx, code)
+}
+
+func (w *Writes) CreateCode(ctx context.Context, c storage.Code) error {
+	if w.FailDecision.Load() {
+		return ErrDown
+	}
+	return w.Store.CreateCode(ctx, c)
+}
+
+func (w *Writes) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) error {
+	if w.FailDecision.Load() {
+		return ErrDown
+	}
+	return w.Store.CreateAuthRequest(ctx, a)
+}
+
+func (w *Writes) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision) error {
+	if w.FailDecision.Load() {
+		return ErrDown
+	}
+	return w.Store.DecideDeviceGrant(ctx, d)
 }
