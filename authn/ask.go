@@ -102,6 +102,9 @@ func (e *entry) use(r *http.Request, f *found) (done bool, err error) {
 
 // keep gives f, and later requests, what the table keeps of it.
 func (p *plan) keep(r *http.Request, d *digest, l *leaf, k *Keep, g *guess, f *found) {
+	if Explained(r.Context()) { // the scheme has not noted the use, as it does before it lets an identity be kept
+		return
+	}
 	if e := p.table.remember(r.Context(), d, l.Authenticator, &f.own.id, k, g); e != nil {
 		f.shared = &e.id
 	}

@@ -17,7 +17,8 @@ import (
 //   - a segment that is "." or "..", encoded or not, also with parameters ("..;a");
 //   - an empty segment ("//"), also with parameters ("/;a/");
 //   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings;
-//   - one of these encoded twice (%252F, %252E, %255C, %253B), for readers that decode again;
+//   - anything encoded twice (%252F, %2561), for readers that decode again. A percent sign in a name
+//     is fine ("/100%25") unless two hexadecimal digits follow it ("/100%25ab");
 //   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part.
 //
 // The error has no text of the request. It is for the log.
@@ -104,22 +105,10 @@ func isDots(segment string) bool {
 	return segment == "." || segment == ".."
 }
 
-// twice reports whether a decoded path goes on, after a percent sign, with what decodes to a
-// slash, a backslash, a dot, a semicolon or NUL, at once or after further rounds.
-func twice(s string) bool {
-	for strings.HasPrefix(s, "25") {
-		s = s[2:]
-	}
-	if len(s) < 2 {
-		return false
-	}
-	switch s[0] {
-	case '2':
-		return s[1]|0x20 == 'f' || s[1]|0x20 == 'e'
-	case '3':
-		return s[1]|0x20 == 'b'
-	case '5':
-		return s[1]|0x20 == 'c'
-	}
-	return s[:2] == "00"
+// twice reports whether a decoded path goes on, after a percent sign, with two hexadecimal digits: a
+// reader that decodes again reads another path, whatever the octet is ("%2561dmin" is "admin" then).
+func twice(s string) bool { return len(s) >= 2 && isHex(s[0]) && isHex(s[1]) }
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
 }

@@ -19,14 +19,14 @@ func TestCheckPath(t *testing.T) {
 		}
 		return authn.CheckPath(u)
 	}
-	for _, ok := range []string{"/", "/a/b", "/a%20b", "/%61", "/...", "/%2e%2e%2e", "/a%2e", "/..a", "/%2ea", "/a/", "/a;b=c", "/%C3%A9", "/a%25b", "/a?b=%2F&c=//../"} {
+	for _, ok := range []string{"/", "/a/b", "/a%20b", "/%61", "/...", "/%2e%2e%2e", "/a%2e", "/..a", "/%2ea", "/a/", "/a;b=c", "/%C3%A9", "/a%25b", "/100%25", "/100%25/ab", "/100%25%20x", "/50%25-off", "/a%25gg", "/a?b=%2F&c=//../"} {
 		if err := check(ok); err != nil {
 			t.Errorf("%q: %v", ok, err)
 		}
 	}
 	for _, bad := range []string{
 		"/a%2Fb", "/a%2fb", "/a%5Cb", "/a%5cb", `/a\b`, "/%2e", "/%2E/x", "/.%2e", "/%2e./x", "/a/%2e%2E/b", "/x/..%2fb", "/%", "/%2", "/%zz", "/a%00", "/%2e%2e",
-		"/a/../b", "/a/.", "//", "/a//b", "/..;/a", "/%2e%2e;x/a", "/;/a", "/a%252fb", "/a%25252Eb", "/a%255c", "/a%2500", "/a%0Ab", "/a%7f", "/%c0%af", "/%ff", "/%3b/a",
+		"/a/../b", "/a/.", "//", "/a//b", "/..;/a", "/%2e%2e;x/a", "/;/a", "/a%252fb", "/a%25252Eb", "/a%255c", "/a%2500", "/a%0Ab", "/a%7f", "/%c0%af", "/%ff", "/%3b/a", "/%2561dmin", "/%25%36%31dmin", "/a%252561", "/a%25AB", "/%2541/x", "/100%25ab", "/x%2520y",
 	} {
 		if err := check(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
@@ -37,6 +37,19 @@ func TestCheckPath(t *testing.T) {
 	for _, u := range []*url.URL{{Opaque: "x"}, {Path: "/a", RawPath: "/b"}, {Path: "/a", RawPath: "/%zz"}} {
 		if authn.CheckPath(u) == nil {
 			t.Errorf("%+v is accepted", u)
+		}
+	}
+}
+
+// A reader that decodes a path again reads what the permission was decided for.
+func TestEncodedTwice_attack_308(t *testing.T) {
+	for _, text := range []string{"/%2561dmin", "/files/%2570rivate", "/%25%36%31dmin", "/%252561dmin"} {
+		u, err := url.ParseRequestURI(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if authn.CheckPath(u) == nil {
+			t.Errorf("%s is accepted", text)
 		}
 	}
 }
@@ -55,6 +68,9 @@ func FuzzCheckPath(f *testing.F) {
 		decoded, err := url.PathUnescape(escaped)
 		if err != nil || decoded != u.Path || strings.Count(escaped, "/") != strings.Count(decoded, "/") || strings.ContainsAny(decoded, "\\\x00") {
 			t.Fatalf("%q is read as %q and %q, %v", escaped, decoded, u.Path, err)
+		}
+		if again, err := url.PathUnescape(decoded); err == nil && again != decoded {
+			t.Fatalf("%q is %q for a reader that decodes again", decoded, again)
 		}
 		if c := path.Clean(decoded); c != decoded && c+"/" != decoded {
 			t.Fatalf("%q is not clean", decoded)

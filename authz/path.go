@@ -19,7 +19,8 @@ import (
 //   - a segment that is "." or "..", encoded or not, also with parameters ("..;a");
 //   - an empty segment ("//"), also with parameters ("/;a/");
 //   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings;
-//   - one of these encoded twice (%252F, %252E, %255C, %253B), for handlers that decode again;
+//   - anything encoded twice (%252F, %2561), for handlers that decode again; a percent sign in a
+//     name is fine ("/100%25") unless two hexadecimal digits follow it;
 //   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part.
 //
 // It does not know how a handler compares names: on a file system that ignores case,

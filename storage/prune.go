@@ -14,6 +14,10 @@ type Pruner interface {
 	// sessions, entries of the blocklist, notes of uses, signing keys, whole families at their
 	// absolute end, and what was sealed for windows that have ended. It returns how many it
 	// deleted; fewer than limit means that nothing is left.
+	//
+	// What has not ended by the store's own clock stays, whatever now is: a caller whose clock is
+	// fast must not remove what others still count on, such as the entry of the blocklist that
+	// ends a token. The same holds for the removal by inserts.
 	Prune(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
@@ -29,11 +33,15 @@ type Pruned struct {
 	Err error
 }
 
+// PruneMargin is how long a record has ended before PruneAll and the command "vestibule prune"
+// delete it: the clocks of the processes that judge tokens differ.
+const PruneMargin = 5 * time.Minute
+
 // pruneStep is how many records PruneAll asks for at a time.
 const pruneStep = 1000
 
 // PruneAll prunes all stores that implement Pruner, such as the database, a session store in
-// Redis, and the table of a scheme of your own. It continues after the failure of a store, and
+// Redis, and the table of a scheme of your own: what ended PruneMargin before now. It continues after the failure of a store, and
 // stops when ctx ends. The result has one entry per store, in order, so that a store which
 // cannot be pruned is noticed. The error joins those of the stores.
 func PruneAll(ctx context.Context, now time.Time, stores ...any) ([]Pruned, error) {
@@ -51,7 +59,7 @@ func PruneAll(ctx context.Context, now time.Time, stores ...any) ([]Pruned, erro
 				break
 			}
 			var n int
-			n, p.Err = pruner.Prune(ctx, now, pruneStep)
+			n, p.Err = pruner.Prune(ctx, now.Add(-PruneMargin), pruneStep)
 			p.Records += n
 			if n < pruneStep {
 				break

@@ -31,6 +31,9 @@ func TestPruneAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := m.Block(t.Context(), now.Add(-storage.PruneMargin+time.Second), storage.BlockKeyOf(storage.BlockJTI, "", "ended a moment ago")); err != nil {
+		t.Fatal(err)
+	}
 	bad := &prunes{n: 5000, good: 2000}
 	list, err := storage.PruneAll(t.Context(), now, m, struct{ storage.Sessions }{m}, bad, &prunes{n: 3000, good: 9000}, nil)
 	if !errors.Is(err, errBroken) {

@@ -19,6 +19,9 @@ type Replays interface {
 	// until; so until is no earlier than when the thing itself ends. ErrInvalid for the zero
 	// key and the zero time, and nothing is noted then. now is the caller's clock.
 	FirstUse(ctx context.Context, key BlockKey, now, until time.Time) error
+	// Used reports whether the thing was noted, without noting it, for a caller that notes the use
+	// after what it is for succeeded. The zero key was never used.
+	Used(ctx context.Context, key BlockKey) (bool, error)
 }
 
 // CheckFirstUse returns ErrInvalid, with a word on why, unless a use can be noted.

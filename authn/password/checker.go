@@ -211,7 +211,7 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.why())
 	}
 	cookies := attempt.Succeeded(ctx)
-	if v.outdated && c.opts.Rehash == RehashUpgrade {
+	if v.outdated && c.opts.Rehash == RehashUpgrade && !authn.Explained(ctx) {
 		u.Password = c.rehash(ctx, u, password)
 	}
 	login, err := c.login(ctx, u)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
@@ -21,7 +22,7 @@ func pruneCommand() *cli.Command {
 			const batch = 10_000
 			total := 0
 			for {
-				n, err := db.Prune(ctx, time.Now(), batch)
+				n, err := db.Prune(ctx, time.Now().Add(-storage.PruneMargin), batch)
 				total += n
 				if err != nil {
 					return fmt.Errorf("after %d records: %w", total, err)

@@ -24,7 +24,8 @@ func (w *World) Status(token string) int {
 func (w *World) Identity(token string) (authn.Identity, error) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
-	id, _, err := w.through().Explain(r)
+	ctx, err := w.through().Authenticate(r)
+	id := authn.FromContext(ctx)
 	if err == nil && !id.Authenticated() {
 		err = authn.ErrNoCredentials
 	}

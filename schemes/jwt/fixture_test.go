@@ -127,7 +127,8 @@ func statusOf(a authn.Authenticator, token string) int { return through(authn.Ne
 
 // through is the status for a token behind a middleware.
 func through(m *authn.Middleware, token string) int {
-	id, _, err := m.Explain(bearer(token))
+	ctx, err := m.Authenticate(bearer(token))
+	id := authn.FromContext(ctx)
 	var e *authn.Error
 	switch {
 	case err == nil && !id.Authenticated():

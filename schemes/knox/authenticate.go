@@ -31,7 +31,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	s.touch(ctx, t, now)
+	if !authn.Explained(ctx) {
+		s.touch(ctx, t, now)
+	}
 	id.Expires = t.Expires
 	if s.opts.User != nil { // the application makes its account for each request
 		return id, nil

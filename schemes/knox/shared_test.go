@@ -34,8 +34,8 @@ func TestSharedExpires(t *testing.T) {
 	text, _ := issue(t, x, "id-alice", knox.Token{})
 	m := authn.New(x, nil)
 	accepted := func() bool {
-		id, _, err := m.Explain(with("Knox " + text))
-		return err == nil && id.Subject == "id-alice"
+		ctx, err := m.Authenticate(with("Knox " + text))
+		return err == nil && authn.FromContext(ctx).Subject == "id-alice"
 	}
 	for range 3 {
 		if !accepted() {

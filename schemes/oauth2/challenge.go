@@ -59,6 +59,8 @@ func (s *Scheme) possessed(r *http.Request, endpoint, token, key string) error {
 		err = dpop.Invalid("no proof")
 	case p.Key != key:
 		err = dpop.Invalid("a proof by another key than the token's")
+	case authn.Explained(r.Context()):
+		err = s.opts.DPoP.Check(r.Context(), p)
 	default:
 		err = s.opts.DPoP.Verify(r.Context(), p)
 	}

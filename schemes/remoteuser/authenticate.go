@@ -84,13 +84,19 @@ func (s *Scheme) fromHere(r *http.Request) error {
 	return nil
 }
 
+// errNotCreated is the outcome of Explain for a request that would create an account.
+var errNotCreated = errors.New("remoteuser: the request would create an account")
+
 // account returns the active account of a name, and makes it where that is wanted. Of
 // many requests that make one at once one does.
 func (s *Scheme) account(ctx context.Context, name string) (storage.User, error) {
 	u, err := s.users.UserByName(ctx, name)
 	if errors.Is(err, storage.ErrNotFound) {
-		if s.opts.Create == nil {
+		switch {
+		case s.opts.Create == nil:
 			return u, errInvalid.With(errUnknown)
+		case authn.Explained(ctx):
+			return u, errNotCreated
 		}
 		u, err = s.create(ctx, name)
 	}

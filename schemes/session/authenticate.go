@@ -201,7 +201,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
 		err = over("expired")
 	}
-	if err == nil && s.memory != nil { // whoever copied the second cookie before gets no answer any more
+	if err == nil && s.memory != nil && !authn.Explained(r.Context()) { // whoever copied the second cookie before gets no answer any more
 		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created, s.now())
 	}
 	if err != nil {

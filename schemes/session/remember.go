@@ -199,6 +199,9 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 		return nil, none, authn.PermissionDenied("CSRF Failed: the request does not say where it comes from.")
 	}
 	ctx := r.Context()
+	if authn.Explained(ctx) {
+		return s.wouldRemember(r, text)
+	}
 	res, err := m.rotator.Rotate(ctx, m.useBy(r, text, s.opts.Proxies), func(_ context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
 		b := begun{ID: st.Family.ID + "." + newID(), At: s.now(), End: end}
 		var err error
@@ -219,6 +222,21 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 		return nil, none, err
 	}
 	return s.begin(r, res, b, data)
+}
+
+// wouldRemember returns what remembered would, and exchanges nothing. The session has no name, since
+// there is none.
+func (s *Scheme) wouldRemember(r *http.Request, text string) (*row, storage.User, error) {
+	st, err := s.memory.rotator.Inspect(r.Context(), s.memory.use(text))
+	switch {
+	case rotation.IsRejection(err):
+		return nil, storage.User{}, s.refused(err, s.memory.invalid)
+	case err != nil:
+		return nil, storage.User{}, err
+	}
+	f, now := st.Family, s.now()
+	v := storage.Session{Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: now, LastSeen: now, Expires: now.Add(s.opts.Idle)}
+	return &row{Session: v, next: &begun{}}, st.User, nil
 }
 
 // notRemembered is the answer to a second cookie that does not hold.

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/internal/flood"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -113,7 +114,7 @@ type Store struct {
 
 	shards  []shard
 	limits  limits
-	flood   flood
+	flood   *flood.Guard
 	strings interned
 }
 
@@ -155,7 +156,7 @@ func New(base Base, opts *Options) (*Store, error) {
 		}
 		s.skip[k] = true
 	}
-	s.flood.max, s.flood.perNet = o.UnknownRate, o.UnknownPerNet
+	s.flood = flood.New(o.UnknownRate, o.UnknownPerNet)
 	s.shards, s.limits = newShards(o.MaxEntries, o.MaxBytes, o.MaxUnknown)
 	return s, nil
 }

@@ -60,7 +60,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		}
 		f := sh.calls.Get(k)
 		if f == nil || joined-f.Began >= s.ttl { // its answer would be too old
-			if l.unknown && s.flood.full(ctx, joined) {
+			if l.unknown && s.flood.Full(ctx, joined) {
 				sh.mu.Unlock()
 				return v, ErrFlood
 			}
@@ -120,10 +120,10 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v 
 	switch {
 	case err == nil:
 		if result = l.keep(&v); l.unknown {
-			s.flood.known(asker)
+			s.flood.Known(asker)
 		}
 	case l.unknown && errors.Is(err, storage.ErrNotFound):
-		s.flood.unknown(asker, s.now())
+		s.flood.Unknown(asker, s.now())
 	}
 	return v, err
 }

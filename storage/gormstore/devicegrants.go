@@ -110,22 +110,26 @@ func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision)
 	})
 }
 
-// PollDeviceGrant implements storage.DeviceGrants.
+// PollDeviceGrant implements storage.DeviceGrants. It reads first: anybody can poll for a code
+// that is unknown or decided, and an update that finds no row still takes SQLite's one write lock.
 func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client string, now time.Time) (storage.DeviceGrant, error) {
+	g, err := s.deviceGrant(ctx, "digest = ?", d[:])
+	if err == nil && g.Client != client {
+		err = storage.ErrNotFound
+	}
+	if err != nil || g.State != storage.DevicePending || g.Expired(now) {
+		return g, err
+	}
 	var r deviceGrantRow
 	at := micros(now)
-	err := s.changed(ctx, s.dialect.bind(pollDeviceGrant), []any{at, at, storage.DeviceSlower.Microseconds(), at, d[:], client, at}, r.dest())
+	err = s.changed(ctx, s.dialect.bind(pollDeviceGrant), []any{at, at, storage.DeviceSlower.Microseconds(), at, d[:], client, at}, r.dest())
 	switch {
 	case err == nil:
 		return r.grant(), nil
 	case !errors.Is(err, sql.ErrNoRows):
 		return storage.DeviceGrant{}, err
 	}
-	g, err := s.deviceGrant(ctx, "digest = ?", d[:])
-	if err == nil && g.Client != client {
-		return storage.DeviceGrant{}, storage.ErrNotFound
-	}
-	return g, err
+	return s.deviceGrant(ctx, "digest = ?", d[:]) // decided concurrently
 }
 
 // ClaimDeviceGrant implements storage.DeviceGrants.

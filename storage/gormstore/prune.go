@@ -12,6 +12,10 @@ const pruneBatch = 500
 // are not counted; they are removed in pieces before it. On PostgreSQL those who prune at once take turns, so that nobody takes the other's
 // batch for the last one.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
+	now, err := s.notAhead(ctx, now)
+	if err != nil {
+		return 0, err
+	}
 	at := now.UnixMicro()
 	drop := func(table, key, until, where string) func(context.Context, int) (int, bool, error) {
 		query := s.dialect.bind("DELETE FROM " + table + ended(key, table, until, where))
@@ -63,6 +67,25 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		}
 	}
 	return total, nil
+}
+
+// notAhead returns now, or the store's clock if that is earlier. A caller whose clock is fast must
+// not remove what others still count on, such as the entry that ends a token.
+func (s *Store) notAhead(ctx context.Context, now time.Time) (time.Time, error) {
+	var own time.Time
+	if s.now != nil {
+		own = s.now()
+	} else {
+		var us int64
+		if err := s.row(ctx, "SELECT "+serverNow, nil, []any{&us}); err != nil {
+			return now, err
+		}
+		own = time.UnixMicro(us)
+	}
+	if own.Before(now) {
+		return own, nil
+	}
+	return now, nil
 }
 
 // ended selects rows by their primary key, the first to end first. The condition

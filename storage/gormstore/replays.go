@@ -20,3 +20,9 @@ func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, now, until t
 	}
 	return s.swept(ctx, &s.short.replays, now, err)
 }
+
+// Used implements storage.Replays.
+func (s *Store) Used(ctx context.Context, key storage.BlockKey) (used bool, err error) {
+	err = s.row(ctx, s.dialect.bind("SELECT EXISTS (SELECT 1 FROM vestibule_replays WHERE replay_key = ?)"), []any{key[:]}, []any{&used})
+	return used, err
+}

@@ -48,6 +48,9 @@ func (s *Store) swept(ctx context.Context, t *shortLived, now time.Time, err err
 	}
 	query := "DELETE FROM " + t.name + " WHERE " + t.until + " <= ? AND " + t.key + " IN (SELECT " + t.key + " FROM " + t.name +
 		" WHERE " + t.until + " <= ? ORDER BY " + t.until + " LIMIT ?" + lock + ")"
+	if now, err = s.notAhead(ctx, now); err != nil {
+		return nil
+	}
 	at := now.Add(-storage.SweepAfter).UnixMicro()
 	_, _ = s.exec(ctx, s.dialect.bind(query), at, at, storage.SweepMost)
 	return nil

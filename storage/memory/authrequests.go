@@ -26,7 +26,7 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 			return storage.ErrConflict
 		}
 		put(t, s.asked, a.Digest, copyAuthRequest(a))
-		sweep(&s.sweeps.requests, s.asked, a.Created, func(a storage.AuthRequest) time.Time { return a.Expires }, func(d storage.Digest) { drop(t, s.asked, d) })
+		sweep(&s.sweeps.requests, s.asked, s.notAhead(a.Created), func(a storage.AuthRequest) time.Time { return a.Expires }, func(d storage.Digest) { drop(t, s.asked, d) })
 		return nil
 	})
 }

@@ -61,8 +61,18 @@ func (s *Store) standing(subject string, keys storage.BlockKeys) storage.Standin
 	return st
 }
 
+// notAhead returns now, or the store's clock if that is earlier. A caller whose clock is fast must not
+// remove what others still count on, such as the entry that ends a token.
+func (s *Store) notAhead(now time.Time) time.Time {
+	if own := s.now(); own.Before(now) {
+		return own
+	}
+	return now
+}
+
 // Prune implements storage.Pruner.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err error) {
+	now = s.notAhead(now)
 	err = s.write(ctx, func(t *tx) error {
 		n = s.pruneBlocked(t, now.UnixMicro(), limit)
 		for k, until := range s.replays {

@@ -32,7 +32,7 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 		g.State, g.Polled, g.Slow, g.Subject, g.Epoch, g.AuthTime = storage.DevicePending, time.Time{}, false, "", 0, time.Time{}
 		put(t, s.polled, g.Digest, g)
 		put(t, s.typed, g.UserCode, g.Digest)
-		sweep(&s.sweeps.devices, s.polled, g.Created, func(g storage.DeviceGrant) time.Time { return g.Expires }, func(d storage.Digest) {
+		sweep(&s.sweeps.devices, s.polled, s.notAhead(g.Created), func(g storage.DeviceGrant) time.Time { return g.Expires }, func(d storage.Digest) {
 			drop(t, s.typed, s.polled[d].UserCode)
 			drop(t, s.polled, d)
 		})
@@ -138,7 +138,7 @@ func (s *Store) CountTry(ctx context.Context, name storage.MAC, now, until time.
 		}
 		c.n++
 		put(t, s.tries, name, c)
-		sweep(&s.sweeps.tries, s.tries, now, func(c tries) time.Time { return c.ends }, func(m storage.MAC) { drop(t, s.tries, m) })
+		sweep(&s.sweeps.tries, s.tries, s.notAhead(now), func(c tries) time.Time { return c.ends }, func(m storage.MAC) { drop(t, s.tries, m) })
 		n, ends = c.n, c.ends
 		return nil
 	})

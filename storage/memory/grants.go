@@ -35,7 +35,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 		c = copyCode(c)
 		c.Used, c.Family = false, ""
 		put(t, s.codes, c.Digest, c)
-		sweep(&s.sweeps.codes, s.codes, c.Created, func(c storage.Code) time.Time { return c.Kept }, func(d storage.Digest) { drop(t, s.codes, d) })
+		sweep(&s.sweeps.codes, s.codes, s.notAhead(c.Created), func(c storage.Code) time.Time { return c.Kept }, func(d storage.Digest) { drop(t, s.codes, d) })
 		return nil
 	})
 }
@@ -137,7 +137,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 		}
 		put(t, s.access, a.Digest, copyAccess(a))
 		put(t, s.accessIDs, a.ID, a.Digest)
-		sweep(&s.sweeps.access, s.access, a.Created, func(a storage.AccessToken) time.Time { return a.Expires }, func(d storage.Digest) { s.dropAccess(t, d) })
+		sweep(&s.sweeps.access, s.access, s.notAhead(a.Created), func(a storage.AccessToken) time.Time { return a.Expires }, func(d storage.Digest) { s.dropAccess(t, d) })
 		return nil
 	})
 }

@@ -39,7 +39,7 @@ func (s *Store) CreateOneTime(ctx context.Context, v storage.OneTime) error {
 		v.Created, v.Expires = v.Created.UTC(), v.Expires.UTC()
 		put(t, s.onetimes, v.Digest, v)
 		join(t, s.errands, v.Subject, v.Digest, true)
-		sweep(&s.sweeps.onetimes, s.onetimes, v.Created, func(v storage.OneTime) time.Time { return v.Expires }, func(d storage.Digest) { s.dropOneTime(t, d) })
+		sweep(&s.sweeps.onetimes, s.onetimes, s.notAhead(v.Created), func(v storage.OneTime) time.Time { return v.Expires }, func(d storage.Digest) { s.dropOneTime(t, d) })
 		return nil
 	})
 }

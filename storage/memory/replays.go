@@ -17,7 +17,16 @@ func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, now, until t
 			return storage.ErrConflict
 		}
 		put(t, s.replays, key, until)
-		sweep(&s.sweeps.replays, s.replays, now, func(until time.Time) time.Time { return until }, func(k storage.BlockKey) { drop(t, s.replays, k) })
+		sweep(&s.sweeps.replays, s.replays, s.notAhead(now), func(until time.Time) time.Time { return until }, func(k storage.BlockKey) { drop(t, s.replays, k) })
 		return nil
 	})
+}
+
+// Used implements storage.Replays.
+func (s *Store) Used(ctx context.Context, key storage.BlockKey) (used bool, err error) {
+	err = s.read(ctx, func() error {
+		_, used = s.replays[key]
+		return nil
+	})
+	return used, err
 }

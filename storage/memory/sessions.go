@@ -60,7 +60,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 		v.Version = 1
 		put(t, s.sessions, v.Digest, v)
 		put(t, s.seats, v.ID, v.Digest)
-		sweep(&s.sweeps.sessions, s.sessions, v.Created, func(v storage.Session) time.Time { return v.Expires }, func(d storage.Digest) { s.dropSession(t, d) })
+		sweep(&s.sweeps.sessions, s.sessions, s.notAhead(v.Created), func(v storage.Session) time.Time { return v.Expires }, func(d storage.Digest) { s.dropSession(t, d) })
 		if v.Subject != "" {
 			join(t, s.seated, v.Subject, v.Digest, true)
 		}

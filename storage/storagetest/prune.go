@@ -104,19 +104,22 @@ func prune(t *testing.T, s *suite) {
 		"sealed: what is sealed for a window that has ended is erased; the token stays": func(k *kit) {
 			k.owns(Families)
 			u := k.add("alice")
-			begin := func(n int) storage.Family {
+			begin := func(n int, window time.Duration) storage.Family {
 				f := family(u.ID, k.epoch(u.ID), n)
 				f.Expires = born.AddDate(200, 0, 0) // windows count by the store's clock, which may be today's
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
+				c := claim(f, 0)
+				c.Window = window
+				k.must(k.s.ClaimRefresh(k.ctx, c))
 				return f
 			}
-			f := begin(1)
-			k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
+			f, f2 := begin(1, time.Microsecond), begin(2, time.Hour)
 			until := k.refreshed(f, 0).Refresh.SealedUntil
-			f2 := begin(2)
-			c := claim(f2, 0)
-			c.Window = time.Hour
-			k.must(k.s.ClaimRefresh(k.ctx, c))
+			for i := 0; k.refreshed(f, 0).Now.Before(until); i++ { // a microsecond of the store's clock
+				if i == 1_000_000 {
+					k.Fatal("the store's clock stands still")
+				}
+			}
 			k.pruned(until.Add(-time.Microsecond), 10, 0)
 			k.pruned(until, 10, 1)
 			if r := k.refreshed(f, 0).Refresh; r.Sealed != nil || !r.SealedUntil.IsZero() || r.Claimed.IsZero() {
@@ -124,6 +127,16 @@ func prune(t *testing.T, s *suite) {
 			}
 			if r := k.refreshed(f2, 0).Refresh; r.Sealed == nil {
 				k.Error("a window that is open was closed")
+			}
+		},
+		"attack_305_fast_clock: what has not ended by the store's clock stays, whatever the caller's clock says": func(k *kit) {
+			k.needs(Blocklist)
+			end := time.Now().Add(time.Hour)
+			key := storage.BlockKeyOf(storage.BlockJTI, "", "logged out")
+			k.must(k.s.Block(k.ctx, end, key))
+			k.pruned(end.Add(time.Hour), 10, 0)
+			if !k.blocked(key) {
+				k.Error("a caller whose clock is two hours ahead ended a block")
 			}
 		},
 		"limit_is_for_all_kinds_together: the limit is for all kinds of records together": func(k *kit) {

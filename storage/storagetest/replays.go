@@ -21,6 +21,32 @@ func replays(t *testing.T, s *suite) {
 				k.Error("what was used is not blocked")
 			}
 		},
+		"used: Used reports a note without noting it, and notes nothing": func(k *kit) {
+			is := func(id string, want bool, why string) {
+				k.Helper()
+				if used, err := k.s.Used(k.ctx, key(id)); used != want || err != nil {
+					k.Errorf("%s: used %t, %v", why, used, err)
+				}
+			}
+			for range 2 {
+				is("a", false, "nobody used it")
+			}
+			k.must(k.s.FirstUse(k.ctx, key("a"), born, born))
+			is("a", true, "noted")
+			is("b", false, "another one")
+			if used, err := k.s.Used(k.ctx, storage.BlockKey{}); used || err != nil {
+				k.Errorf("the zero key: used %t, %v", used, err)
+			}
+			if k.has(Transactor) {
+				k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
+					k.must(k.s.FirstUse(ctx, key("c"), born, born))
+					if used, err := k.s.Used(ctx, key("c")); !used || err != nil {
+						k.Errorf("in its transaction: used %t, %v", used, err)
+					}
+					return nil
+				}))
+			}
+		},
 		"refused: the zero key and the zero time are refused, and nothing is noted": func(k *kit) {
 			k.is(k.s.FirstUse(k.ctx, storage.BlockKey{}, born, born), storage.ErrInvalid, "the zero key")
 			k.is(k.s.FirstUse(k.ctx, key("a"), born, time.Time{}), storage.ErrInvalid, "no end")

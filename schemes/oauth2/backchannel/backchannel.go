@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
@@ -55,19 +56,23 @@ const (
 //
 // It answers 200 when end returned nil. It accepts a token once: a token of another type, without
 // the event, with a nonce (ID tokens have one), without "sub" and "sid", too old, or used before gets
-// 400. If that cannot be decided, or end returns an error, the answer is 503; the provider then
-// sends another token.
+// 400. If that cannot be decided, or end returns an error, the answer is 503; the provider can then
+// send the same token again, because only a token whose sessions ended is used up.
 type Receiver struct {
 	keys   jose.KeySource
 	uses   storage.Replays
 	end    func(context.Context, Logout) error
 	opts   Options
 	checks jose.Checks
+
+	mu      sync.Mutex
+	running map[storage.BlockKey]chan struct{} // the tokens that are handled now
 }
 
 // New returns a Receiver. issuer and client are "iss" and "aud" of the tokens, byte for byte; keys
 // are the provider's, such as a jose.Remote. uses records the tokens that were used. end ends the
-// sessions.
+// sessions. It may be called again for sessions that have ended: if its success could not be recorded,
+// or if two processes get the same token at the same time.
 func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end func(context.Context, Logout) error, opts *Options) (*Receiver, error) {
 	var o Options
 	if opts != nil {
@@ -83,7 +88,7 @@ func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end f
 	if keys == nil || uses == nil || end == nil || o.MaxAge < 0 {
 		return nil, errors.New("backchannel: New: keys, uses and end must not be nil, MaxAge must not be negative")
 	}
-	l := &Receiver{keys: keys, uses: uses, end: end, opts: o, checks: jose.Checks{Issuer: issuer, Audience: client, Leeway: o.Leeway, Clock: o.Clock}}
+	l := &Receiver{keys: keys, uses: uses, end: end, opts: o, running: map[storage.BlockKey]chan struct{}{}, checks: jose.Checks{Issuer: issuer, Audience: client, Leeway: o.Leeway, Clock: o.Clock}}
 	if err := l.checks.Validate(); err != nil {
 		return nil, fmt.Errorf("backchannel: New: %w", err)
 	}
@@ -114,15 +119,52 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	key := storage.BlockKeyOf("logout token", reg.Issuer, reg.ID)
-	until := reg.Expires.Add(l.opts.Leeway)
-	switch err := l.uses.FirstUse(r.Context(), key, l.opts.Clock(), until); {
-	case errors.Is(err, storage.ErrConflict):
-		return bad.WithCause(errors.New("used before"))
-	case err != nil:
+	leave, err := l.enter(r.Context(), key)
+	if err != nil {
 		return err
 	}
-	_, err = audit.Call("backchannel.New end", func() (any, error) { return nil, l.end(r.Context(), out) })
+	defer leave()
+	switch used, err := l.uses.Used(r.Context(), key); {
+	case err != nil:
+		return err
+	case used:
+		return bad.WithCause(errors.New("used before"))
+	}
+	if _, err = audit.Call("backchannel.New end", func() (any, error) { return nil, l.end(r.Context(), out) }); err != nil {
+		return err // the token stays valid: the provider sends it again, and the session may live
+	}
+	// The sessions have ended, also if the provider does not wait for the answer.
+	err = l.uses.FirstUse(context.WithoutCancel(r.Context()), key, l.opts.Clock(), reg.Expires.Add(l.opts.Leeway))
+	if errors.Is(err, storage.ErrConflict) { // another process ended them in this moment
+		return nil
+	}
 	return err
+}
+
+// enter returns when no other request of this process handles that token, or with an error when ctx
+// ends: of several copies of a token one ends the sessions, and the others are replays.
+func (l *Receiver) enter(ctx context.Context, key storage.BlockKey) (leave func(), err error) {
+	for {
+		l.mu.Lock()
+		other, busy := l.running[key]
+		if !busy {
+			done := make(chan struct{})
+			l.running[key] = done
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.running, key)
+				l.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // read checks a logout token (section 2.6). An error other than jose.ErrInvalid is a fault.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,4 +93,80 @@ func TestLogoutReceiver(t *testing.T) {
 	if _, err := backchannel.New("", "app", oauthtest.FreshRing(t, jose.ES256), nil, nil, nil); err == nil {
 		t.Error("nothing is needed")
 	}
+}
+
+// A token is used up by the end of the sessions and not before: when that fails, the provider sends
+// the same token again. Of copies that come at the same time one ends the sessions.
+func TestRetriedLogout(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		ring := oauthtest.FreshRing(t, jose.ES256)
+		var calls atomic.Int32
+		var fault error
+		began, finish := make(chan struct{}, 64), make(chan struct{})
+		h, err := backchannel.New("https://op.example", "app", ring, s, func(context.Context, backchannel.Logout) error {
+			calls.Add(1)
+			began <- struct{}{}
+			<-finish
+			if fault != nil {
+				return fault
+			}
+			return nil
+		}, &backchannel.Options{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler)})
+		oauthtest.Must(t, err)
+		mint := func(id string) string {
+			token, err := ring.Sign(t.Context(), "logout+jwt", fmt.Appendf(nil,
+				`{"iss":"https://op.example","aud":"app","sub":"u","jti":%q,"iat":%d,"exp":%d,"events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`,
+				id, oauthtest.Born.Unix(), oauthtest.Born.Add(time.Minute).Unix()))
+			oauthtest.Must(t, err)
+			return token
+		}
+		send := func(ctx context.Context, token string) int {
+			r := httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			return rec.Code
+		}
+		t.Run("attack_306", func(t *testing.T) {
+			token := mint("copies")
+			got := make(chan int, 8)
+			for range 8 {
+				go func() { got <- send(t.Context(), token) }()
+			}
+			<-began
+			gone, leave := context.WithCancel(t.Context())
+			leave()
+			if status := send(gone, token); status != 503 {
+				t.Errorf("a caller that does not wait: %d", status)
+			}
+			close(finish)
+			ok := 0
+			for range 8 {
+				switch status := <-got; status {
+				case 200:
+					ok++
+				case 400:
+				default:
+					t.Errorf("a copy: %d", status)
+				}
+			}
+			if ok != 1 || calls.Load() != 1 {
+				t.Errorf("%d copies were accepted, and the sessions ended %d times", ok, calls.Load())
+			}
+
+			token = mint("retried")
+			for _, fault = range []error{errors.New("the database is down"), context.DeadlineExceeded} {
+				if status := send(t.Context(), token); status != 503 {
+					t.Errorf("a fault: %d", status)
+				}
+			}
+			fault = nil
+			if status := send(t.Context(), token); status != 200 || calls.Load() != 4 {
+				t.Errorf("the retry: %d, the sessions ended %d times", status, calls.Load())
+			}
+			if status := send(t.Context(), token); status != 400 || calls.Load() != 4 {
+				t.Errorf("a replay: %d, the sessions ended %d times", status, calls.Load())
+			}
+		})
+	})
 }

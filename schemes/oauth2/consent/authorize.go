@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,7 +10,6 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page: GET
@@ -92,19 +92,27 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if !q.Pushed.IsZero() {
-		err := p.store.TakeAuthRequest(ctx, q.Pushed)
-		if errors.Is(err, storage.ErrNotFound) {
-			err = oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was used."))
+	var answer url.Values
+	decide := func(ctx context.Context) (err error) {
+		if silent {
+			answer, err = p.server.Approve(ctx, q, u)
+			return err
 		}
-		if err != nil {
+		return p.server.KeepRequest(r.WithContext(ctx), handle, purposeConsent, q, u, consentTTL)
+	}
+	if q.Pushed.IsZero() {
+		err = decide(ctx)
+	} else {
+		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was used."))
+		err = p.once(ctx, q.Pushed, used, decide)
+		if errors.Is(err, used) {
 			return err
 		}
 	}
-	if silent {
-		return p.grant(w, r, q, u)
-	}
-	if err := p.server.KeepRequest(r, handle, purposeConsent, q, u, consentTTL); err != nil {
+	switch {
+	case silent:
+		return p.send(w, r, q, answer, err)
+	case err != nil:
 		return err
 	}
 	shown.Send()
@@ -160,7 +168,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		return forbidden("Log in first.")
 	}
 	ctx := r.Context()
-	a, err := p.take(ctx, f.Get("handle"), purposeConsent, u)
+	a, err := p.peek(ctx, f.Get("handle"), purposeConsent, u)
 	if err != nil {
 		return err
 	}
@@ -168,23 +176,25 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	switch f.Get("decision") {
-	case "allow":
+	decision := f.Get("decision")
+	if decision == "allow" {
 		if err := p.server.AdmitApproval(ctx, u.Subject); err != nil {
 			return err
 		}
-		if err := p.remember(ctx, q, u); err != nil {
-			return err
-		}
-		return p.grant(w, r, q, u)
-	case "deny":
-		return p.send(w, r, q, nil, oauth2.NewError("access_denied", "The user refused."))
 	}
-	return oauth2.PageError("The decision is missing.")
-}
-
-// grant issues what was approved, and sends the browser on with it.
-func (p *Pages) grant(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser) error {
-	v, err := p.server.Approve(r.Context(), q, u)
+	var v url.Values
+	err = p.once(ctx, a.Digest, errAnswered, func(ctx context.Context) (err error) {
+		switch decision {
+		case "allow":
+			if err := p.remember(ctx, q, u); err != nil {
+				return err
+			}
+			v, err = p.server.Approve(ctx, q, u)
+			return err
+		case "deny":
+			return oauth2.NewError("access_denied", "The user refused.")
+		}
+		return oauth2.PageError("The decision is missing.")
+	})
 	return p.send(w, r, q, v, err)
 }

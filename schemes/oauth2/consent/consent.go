@@ -74,13 +74,40 @@ const (
 	purposeDevice  = "device"
 )
 
-// take consumes the handle of a page's form.
-func (p *Pages) take(ctx context.Context, handle, purpose string, u server.SessionUser) (storage.AuthRequest, error) {
-	a, err := p.server.Take(ctx, handlePrefix, purpose, handle, u)
+// peek returns what the handle of a page's form stands for.
+func (p *Pages) peek(ctx context.Context, handle, purpose string, u server.SessionUser) (storage.AuthRequest, error) {
+	a, err := p.server.Peek(ctx, handlePrefix, purpose, handle, u)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = oauth2.PageError("This page is too old, or was answered already. Go back to the application and try again.")
+		err = errAnswered
 	}
 	return a, err
+}
+
+var errAnswered = oauth2.PageError("This page is too old, or was answered already. Go back to the application and try again.")
+
+// once consumes a stored request and runs fn in one transaction. After a fault the request is there
+// as before, so the user can send the form again. used is the error if it was consumed already. An
+// *oauth2.Error of fn is an answer and no fault: the request stays consumed.
+func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(context.Context) error) error {
+	var refused *oauth2.Error
+	err := p.server.InTx(ctx, func(ctx context.Context) error {
+		refused = nil
+		err := p.store.TakeAuthRequest(ctx, d)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			return used
+		case err != nil:
+			return err
+		}
+		if err = fn(ctx); errors.As(err, &refused) {
+			return nil
+		}
+		return err
+	})
+	if err == nil && refused != nil {
+		return refused
+	}
+	return err
 }
 
 // handler serves a page.

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"context"
 	"errors"
 	"html/template"
 	"net/http"
@@ -91,25 +92,29 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 }
 
 func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.SessionUser, f oauth2.Form) error {
-	a, err := p.take(r.Context(), f.Get("handle"), purposeDevice, u)
+	a, err := p.peek(r.Context(), f.Get("handle"), purposeDevice, u)
 	if err != nil {
 		return err
 	}
 	decision := f.Get("decision")
-	if decision != "allow" && decision != "deny" {
-		return oauth2.PageError("The decision is missing.")
-	}
-	var d storage.Digest
-	copy(d[:], a.Data)
-	err = p.store.DecideDeviceGrant(r.Context(), storage.DeviceDecision{
-		Digest: d, Approve: decision == "allow", Subject: u.Subject, Epoch: u.Epoch, AuthTime: u.AuthTime, Now: p.server.Now(),
+	err = p.once(r.Context(), a.Digest, errAnswered, func(ctx context.Context) error {
+		if decision != "allow" && decision != "deny" {
+			return oauth2.PageError("The decision is missing.")
+		}
+		var d storage.Digest
+		copy(d[:], a.Data)
+		err := p.store.DecideDeviceGrant(ctx, storage.DeviceDecision{
+			Digest: d, Approve: decision == "allow", Subject: u.Subject, Epoch: u.Epoch, AuthTime: u.AuthTime, Now: p.server.Now(),
+		})
+		switch {
+		case errors.Is(err, storage.ErrStale): // logged out everywhere, or disabled, concurrently
+			return forbidden("The login has ended.")
+		case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
+			return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
+		}
+		return err
 	})
-	switch {
-	case errors.Is(err, storage.ErrStale): // logged out everywhere, or disabled, concurrently
-		return forbidden("The login has ended.")
-	case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
-		return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	done := "The device was refused."

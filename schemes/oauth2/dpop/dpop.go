@@ -103,6 +103,21 @@ func Invalid(cause string) *Error { return &Error{codeProof, errors.New(cause)} 
 // now is the time as every store keeps it.
 func (v *Verifier) now() time.Time { return v.clock().UTC().Truncate(time.Microsecond) }
 
+// Check returns what Verify would, and does not use the proof up.
+func (v *Verifier) Check(ctx context.Context, p Proof) error {
+	if err := p.Verify(); err != nil || p.Key == "" {
+		return err
+	}
+	used, err := v.uses.Used(ctx, p.use())
+	if err == nil && used {
+		return Invalid("used before")
+	}
+	return err
+}
+
+// use names the single use of a proof.
+func (p Proof) use() storage.BlockKey { return storage.BlockKeyOf(storage.ReplayProof, p.Key, p.id) }
+
 // Verify verifies the signature of a proof and uses it up. The zero Proof passes. A rejected
 // proof is an *Error; any other error is a store failure.
 func (v *Verifier) Verify(ctx context.Context, p Proof) error {
@@ -111,7 +126,7 @@ func (v *Verifier) Verify(ctx context.Context, p Proof) error {
 	}
 	// The record of a use has 32 bytes, whatever the proof is. It is kept a little longer than
 	// the proof is valid, because the clocks of replicas differ.
-	err := v.uses.FirstUse(ctx, storage.BlockKeyOf(storage.ReplayProof, p.Key, p.id), v.now(), p.at.Add(2*window))
+	err := v.uses.FirstUse(ctx, p.use(), v.now(), p.at.Add(2*window))
 	if errors.Is(err, storage.ErrConflict) {
 		return Invalid("used before")
 	}

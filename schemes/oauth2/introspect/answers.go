@@ -74,8 +74,9 @@ func newAnswers(o Options, given func() time.Time) *answers {
 	}
 }
 
-// get returns what is known of a token, with a lease, or asks; nil if it is not active.
-func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Context) (*Token, error)) (*Token, *answerLease, error) {
+// get returns what is known of a token, with a lease, or asks if q admits it; nil if the token is
+// not active.
+func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(context.Context) (*Token, error)) (*Token, *answerLease, error) {
 	a.mu.Lock()
 	now := a.time.Now()
 	if e, ok := a.live.Get(key); ok && now < e.until {
@@ -94,6 +95,10 @@ func (a *answers) get(ctx context.Context, key tokenKey, ask func(context.Contex
 			return nil, nil, err
 		}
 		return c.Result.token, nil, c.Result.err
+	}
+	if err := q.begin(ctx); err != nil { // before there is a call that others could join
+		a.mu.Unlock()
+		return nil, nil, err
 	}
 	c = a.calls.Begin(key, now)
 	c.Result = result{err: errPanicked, forgot: a.forgot.Load()}

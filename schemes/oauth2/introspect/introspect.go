@@ -10,7 +10,8 @@
 // For signed tokens of another issuer use jwt.NewVerifier. For tokens of an authorization server
 // that shares this application's database use package oauth2, which needs no query over HTTP.
 //
-// Limits: a revoked token is accepted until its cached response expires (Options.CacheTTL).
+// Limits: a revoked token is accepted until its cached response expires (Options.CacheTTL). Queries
+// are bounded, so that made-up tokens do not overload the issuer (Options.UnknownRate, MaxQueries).
 // An issuer that does not answer makes requests fail with 503. Sender-constrained tokens are
 // rejected.
 package introspect
@@ -67,6 +68,18 @@ type Options struct {
 	CacheTTL time.Duration
 	// CacheEntries and CacheBytes limit the cache: 8,192 and 16 MiB if 0.
 	CacheEntries, CacheBytes int
+	// UnknownRate is how many queries in a second may find a token that is not active, or get no
+	// answer: 200 if 0. UnknownPerNet is how many of them may come from one network, an IPv4 /24
+	// or an IPv6 /48: 20 if 0. Beyond either, tokens that are not cached get 503 for the rest of
+	// the second. Networks without such queries in this second and the one before have half of
+	// UnknownRate more, and after that those that sent active tokens before.
+	//
+	// The address is that of storage.ClientAddr. Behind a reverse proxy, name it in
+	// authn.Options.Proxies: private addresses only count for UnknownRate.
+	UnknownRate, UnknownPerNet int
+	// MaxQueries is how many queries may run at the same time: 64 if 0. One network has at most a
+	// quarter of them. Beyond that, tokens that are not cached get 503.
+	MaxQueries int
 	// Leeway is the allowed difference between clocks, up to five minutes; 0 is none.
 	Leeway time.Duration
 	// InsecureNoAudience accepts tokens without an audience. Every client that gets a token of
@@ -92,6 +105,7 @@ type Scheme struct {
 	opts                       Options
 	client                     http.Client
 	cache                      *answers // nil: none
+	queries                    *queries
 
 	invalid      *authn.Error // every rejected token gets this
 	unrecognized error
@@ -124,7 +138,7 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 		return nil, fmt.Errorf("introspect: New: Leeway %v out of range (0 to 5m)", o.Leeway)
 	case o.CacheTTL > time.Hour:
 		return nil, fmt.Errorf("introspect: New: CacheTTL %v out of range (up to 1h)", o.CacheTTL)
-	case o.MaxBytes < 0 || o.CacheEntries < 0 || o.CacheBytes < 0:
+	case o.MaxBytes < 0 || o.CacheEntries < 0 || o.CacheBytes < 0 || o.UnknownRate < 0 || o.UnknownPerNet < 0 || o.MaxQueries < 0:
 		return nil, errors.New("introspect: New: negative limit")
 	case !isPrefix(o.Prefix):
 		return nil, fmt.Errorf("introspect: New: invalid prefix %q (letters, digits and -._~+/; not what every JWT begins with)", o.Prefix)
@@ -136,7 +150,7 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	i := &Scheme{issuer: issuer, endpoint: endpoint, audience: audience, by: by, opts: o, client: asker(o.Client)}
+	i := &Scheme{issuer: issuer, endpoint: endpoint, audience: audience, by: by, opts: o, client: asker(o.Client), queries: newQueries(o, given)}
 	if o.CacheTTL > 0 {
 		i.cache = newAnswers(o, given)
 	}

@@ -23,7 +23,8 @@ func TestIntrospectorKept(t *testing.T) {
 		return func(token string) string {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header.Set("Authorization", "Bearer "+token)
-			id, _, err := m.Explain(r)
+			ctx, err := m.Authenticate(r)
+			id := authn.FromContext(ctx)
 			if err != nil || !id.Authenticated() {
 				return "refused"
 			}

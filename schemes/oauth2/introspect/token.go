@@ -42,11 +42,18 @@ type Token struct {
 
 // about returns what the issuer says of a token; nil if it is not active.
 func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.Lease, err error) {
+	ask := func(ctx context.Context) (t *Token, err error) {
+		defer func() { i.queries.end(ctx, t != nil) }()
+		return i.ask(ctx, text)
+	}
 	if i.cache == nil {
-		t, err = i.ask(ctx, text)
+		if err := i.queries.begin(ctx); err != nil {
+			return nil, nil, err
+		}
+		t, err = ask(ctx)
 		return t, nil, err
 	}
-	t, l, err := i.cache.get(ctx, i.key(text), func(ctx context.Context) (*Token, error) { return i.ask(ctx, text) })
+	t, l, err := i.cache.get(ctx, i.key(text), i.queries, ask)
 	if t != nil {
 		t = t.clone() // requests must not share the lists of the cache
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -163,7 +164,7 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return p.withoutSession(w, r, logoutRequest{})
 	}
-	a, err := p.server.Take(r.Context(), logoutPrefix, purposeLogout, f.Get("handle"), u)
+	a, err := p.server.Peek(r.Context(), logoutPrefix, purposeLogout, f.Get("handle"), u)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return oauth2.PageError("This page is too old, or was answered already.")
@@ -176,11 +177,17 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.Get("decision") {
 	case "logout":
-		if err := p.endSession(w, r); err != nil {
+		if err := p.endSession(w, r); err != nil { // the form can be sent again
 			return err
+		}
+		if err := p.server.Store().TakeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) { // it is for the session that ended, and expires
+			p.log.LogAttrs(r.Context(), slog.LevelWarn, "logout form not consumed", slog.Any("error", err))
 		}
 		return p.ended(w, to)
 	case "stay":
+		if err := p.server.Store().TakeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
 		return page.Message(w, "You are still logged in.")
 	}
 	return oauth2.PageError("The decision is missing.")

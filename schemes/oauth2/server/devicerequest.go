@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -35,15 +36,10 @@ func (s *Server) FindDevice(r *http.Request, subject, typed string) (DeviceReque
 		return DeviceRequest{}, err
 	}
 	d, err := s.findDevice(ctx, typed)
-	if err != nil {
+	if errors.Is(err, storage.ErrNotFound) || ctx.Err() != nil { // a caller that left gets no try back
 		return d, err
 	}
-	for _, name := range names { // it was not a wrong code
-		if err := s.store.ForgiveTry(ctx, name); err != nil {
-			return d, err
-		}
-	}
-	return d, nil
+	return d, errors.Join(err, s.forgiveTries(ctx, names)) // it was not a wrong code
 }
 
 // ReadUserCode returns a code that somebody typed as it is displayed, or "" if it cannot be one.
@@ -60,15 +56,43 @@ func (s *Server) ReadUserCode(typed string) string {
 func (s *Server) countTries(ctx context.Context, names []storage.MAC) error {
 	now := s.now()
 	for _, name := range names {
+		if ends, ok := s.tries.refused(name); ok && now.Before(ends) {
+			return tooManyTries(ends.Sub(now))
+		}
+	}
+	for i, name := range names {
+		for range s.tries.takeOwed(name) {
+			if err := s.forgiveTries(ctx, names[i:i+1]); err != nil {
+				return errors.Join(err, s.forgiveTries(ctx, names[:i]))
+			}
+		}
 		n, ends, err := s.store.CountTry(ctx, name, now, now.Add(tryWindow))
-		switch {
-		case err != nil:
-			return err
-		case n > maxTries:
-			return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many codes were tried. Wait a while.", RetryAfter: ends.Sub(now), NoRedirect: true}
+		if err == nil && n > maxTries {
+			s.tries.refuse(name, ends)
+			err = tooManyTries(ends.Sub(now))
+		}
+		if err != nil { // nothing was tried: the others have it back
+			return errors.Join(err, s.forgiveTries(ctx, names[:i]))
 		}
 	}
 	return nil
+}
+
+func tooManyTries(wait time.Duration) error {
+	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many codes were tried. Wait a while.", RetryAfter: wait, NoRedirect: true}
+}
+
+// forgiveTries takes back what countTries counted. What the store does not take back now is taken
+// back before the next try.
+func (s *Server) forgiveTries(ctx context.Context, names []storage.MAC) error {
+	var failed error
+	for _, name := range names {
+		if err := s.store.ForgiveTry(ctx, name); err != nil {
+			s.tries.owe(name)
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
 }
 
 // findDevice returns the device that waits with that code. ErrNotFound for every other code.

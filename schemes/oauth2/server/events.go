@@ -44,8 +44,30 @@ type Event struct {
 	Family string
 }
 
+type heldKey struct{}
+
+// InTx runs fn in a transaction of the store. The events of fn are passed on after it committed, so
+// that none reports what did not happen. fn may run again.
+func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error {
+	var held []Event
+	err := s.store.InTx(context.WithValue(ctx, heldKey{}, &held), func(ctx context.Context) error {
+		held = nil
+		return fn(ctx)
+	})
+	if err == nil {
+		for _, e := range held {
+			s.Notify(ctx, e)
+		}
+	}
+	return err
+}
+
 // Notify passes an event to Options.Observe, and logs those that suggest an attack.
 func (s *Server) Notify(ctx context.Context, e Event) {
+	if held, ok := ctx.Value(heldKey{}).(*[]Event); ok {
+		*held = append(*held, e)
+		return
+	}
 	if e.Kind == CodeReused || e.Kind == RefreshReused {
 		s.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "token reuse detected; grant revoked", slog.String("scheme", s.api.Name()),
 			slog.String("kind", string(e.Kind)), slog.String("client", e.Client), slog.String("subject", e.Subject), slog.String("family", e.Family))

@@ -117,19 +117,28 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 }
 
 // reused revokes the grant of a code that was used before. It reads the code again, because the
-// first use may have been concurrent.
+// first use may have been concurrent. If the grant is revoked already it writes nothing, so that a
+// code which is sent again and again costs no more than reading it.
 func (s *Server) reused(ctx context.Context, code storage.Code) error {
 	now, _, err := s.store.CodeByDigest(ctx, code.Digest)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
+	again := errGrant.WithCause(errors.New("a code that was used before"))
 	if err == nil && now.Family != "" {
+		_, st, err := s.store.SignedAccess(ctx, code.Client, now.Family, "", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", now.Family)})
+		if err != nil {
+			return err
+		}
+		if st.Blocked {
+			return again
+		}
 		if err := s.rotator.EndFamily(ctx, now.Family); err != nil {
 			return err
 		}
 	}
 	s.Notify(ctx, Event{CodeReused, code.Client, code.Subject, now.Family})
-	return errGrant.WithCause(errors.New("a code that was used before"))
+	return again
 }
 
 // refresh exchanges a refresh token.

@@ -41,27 +41,35 @@ func invalidRequest(err error) error {
 	return err
 }
 
-// Take consumes a handle of that prefix and purpose and returns what it stands for. The handle
-// must have been created for the same user and session; otherwise the error is an *oauth2.Error
-// with status 403, and the handle stays valid. It returns storage.ErrNotFound for a handle that
-// is unknown, expired or used. Any other error is a fault.
-func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
+// Peek returns what a handle of that prefix and purpose stands for, and leaves it. The handle must
+// have been created for the same user and session; otherwise the error is an *oauth2.Error with
+// status 403. It returns storage.ErrNotFound for a handle that is unknown, expired or used. Any other
+// error is a fault.
+//
+// Use it for a decision whose effect can fail: consume the handle (TakeAuthRequest of the store, by
+// the Digest) in the same transaction as the effect, so that the user can send the form again after a
+// fault.
+func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	if !credential.MustFormat(prefix).Valid(handle) {
 		return storage.AuthRequest{}, storage.ErrNotFound
 	}
-	d := storage.DigestOf(handle)
-	a, err := s.store.AuthRequestByDigest(ctx, d)
-	if err != nil {
+	a, err := s.store.AuthRequestByDigest(ctx, storage.DigestOf(handle))
+	switch {
+	case err != nil:
 		return a, err
-	}
-	if a.Purpose != purpose || a.Subject != u.Subject || a.Session != u.Session {
+	case a.Purpose != purpose || a.Subject != u.Subject || a.Session != u.Session:
 		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page was made for somebody else, or for another login.", NoRedirect: true}
-	}
-	if err := s.store.TakeAuthRequest(ctx, d); err != nil {
-		return a, err
-	}
-	if a.Expired(s.now()) {
+	case a.Expired(s.now()):
 		return a, storage.ErrNotFound
 	}
 	return a, nil
+}
+
+// Take is Peek that consumes the handle.
+func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
+	a, err := s.Peek(ctx, prefix, purpose, handle, u)
+	if err == nil {
+		err = s.store.TakeAuthRequest(ctx, a.Digest)
+	}
+	return a, err
 }

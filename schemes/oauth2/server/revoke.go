@@ -61,6 +61,8 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 	case a.Client != c.ID:
 		s.Notify(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
 		return nil
+	case s.dead(&st): // anybody can send such a token as often as they like: nothing is written
+		return nil
 	case a.Family != "":
 		err = s.rotator.EndFamily(ctx, a.Family)
 	case a.Digest.IsZero(): // a signed one: blocked until it has expired everywhere
@@ -74,6 +76,22 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 		s.Notify(ctx, Event{Revoked, a.Client, a.Subject, a.Family})
 	}
 	return err
+}
+
+// dead reports whether nothing of an access token is left to be revoked. An expired token of an
+// active grant revokes the grant, which then is revoked. A signed token of no grant is accepted
+// elsewhere until its expiry and the leeway.
+func (s *Server) dead(st *storage.AccessState) bool {
+	a := &st.Access
+	switch {
+	case st.Ended || a.Subject != "" && !st.User.Active || a.Epoch != st.User.Epoch:
+		return true
+	case a.Family != "":
+		return false
+	case a.Digest.IsZero():
+		return a.Expired(s.now().Add(-oauth2.Leeway))
+	}
+	return a.Expired(s.now())
 }
 
 // tokenRequest reads a request about one token, of an authenticated client.

@@ -64,6 +64,7 @@ type Server struct {
 	chosen   *chosenSecrets // nil: there are none
 	counts   counts
 	waiting  waiting
+	tries    *tries
 	cellMAC  keys.Key
 	ownKey   keys.Key  // encrypts hints if there is no key ring
 	extended Extension // what all extensions add
@@ -75,7 +76,7 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if api == nil || store == nil {
 		return nil, errors.New("server: New: api or store is nil")
 	}
-	s := &Server{api: api, apiOpts: api.Options(), issuer: api.Issuer(), store: store, purpose: purposeOf(api.Issuer())}
+	s := &Server{api: api, apiOpts: api.Options(), issuer: api.Issuer(), store: store, purpose: purposeOf(api.Issuer()), tries: newTries()}
 	if opts != nil {
 		s.opts = *opts
 	}

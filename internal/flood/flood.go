@@ -1,4 +1,6 @@
-package cached
+// Package flood bounds what made-up credentials cost: the lookups of a cache and the queries to
+// somebody else's issuer.
+package flood
 
 import (
 	"context"
@@ -9,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// flood decides which lookups of digests that nobody has seen go to the store, when too
+// Guard decides which lookups of digests that nobody has seen go to the store, when too
 // many turn out to be unknown. Strangers do not choose who waits:
 //
 //   - a network may have perNet unknown digests in a second;
@@ -17,17 +19,22 @@ import (
 //     and the one before;
 //   - those others share a reserve of max/2, so that a flood from ever new networks is
 //     bounded too; beyond it only networks go on from which good credentials came before.
-type flood struct {
+//
+// The address is that of storage.ClientAddr. A Guard is safe for concurrent use.
+type Guard struct {
 	max, perNet int
 
 	mu      sync.Mutex
 	second  int64 // since the store was opened
-	n       int   // unknown in this second, of those that share max
+	n       int   // Unknown in this second, of those that share max
 	reserve int   // taken from the reserve in this second
 	nets    map[netip.Prefix]int
 	before  map[netip.Prefix]int // those of the second before
 	good    map[netip.Prefix]struct{}
 }
+
+// New returns a Guard with those numbers, which are above 0.
+func New(max, perNet int) *Guard { return &Guard{max: max, perNet: perNet} }
 
 const (
 	// maxNets bounds how many networks are counted in a second. Others count as unknown
@@ -37,11 +44,11 @@ const (
 	maxGood = 1 << 13
 )
 
-// netOf returns the network that an address counts for: an IPv4 /24 or an IPv6 /48. The
+// NetOf returns the network that an address counts for: an IPv4 /24 or an IPv6 /48. The
 // invalid Prefix is an address that says nothing about the client: none, or one of a
 // private network, which is most likely a reverse proxy that authn.Options.Proxies should
 // name.
-func netOf(a netip.Addr) netip.Prefix {
+func NetOf(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := 48
 	switch {
@@ -54,15 +61,15 @@ func netOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// full reports whether a lookup has to wait. It is asked once for each lookup.
-func (f *flood) full(ctx context.Context, now time.Duration) bool {
+// Full reports whether a lookup has to wait. It is asked once for each lookup.
+func (f *Guard) Full(ctx context.Context, now time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn(now)
 	if f.n < f.max && len(f.nets) == 0 {
 		return false // nothing is unknown: the address need not be looked for
 	}
-	net := netOf(storage.ClientAddr(ctx))
+	net := NetOf(storage.ClientAddr(ctx))
 	switch n := f.nets[net]; {
 	case net.IsValid() && n >= f.perNet:
 		return true
@@ -80,9 +87,9 @@ func (f *flood) full(ctx context.Context, now time.Duration) bool {
 	return !good
 }
 
-// unknown counts a digest that turned out to be unknown.
-func (f *flood) unknown(ctx context.Context, now time.Duration) {
-	net := netOf(storage.ClientAddr(ctx))
+// Unknown counts a digest that turned out to be unknown.
+func (f *Guard) Unknown(ctx context.Context, now time.Duration) {
+	net := NetOf(storage.ClientAddr(ctx))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn(now)
@@ -96,9 +103,9 @@ func (f *flood) unknown(ctx context.Context, now time.Duration) {
 	}
 }
 
-// known notes that a good credential came from a network.
-func (f *flood) known(ctx context.Context) {
-	net := netOf(storage.ClientAddr(ctx))
+// Known notes that a good credential came from a network.
+func (f *Guard) Known(ctx context.Context) {
+	net := NetOf(storage.ClientAddr(ctx))
 	if !net.IsValid() {
 		return
 	}
@@ -120,7 +127,7 @@ func (f *flood) known(ctx context.Context) {
 }
 
 // turn begins a new second if it is one.
-func (f *flood) turn(now time.Duration) {
+func (f *Guard) turn(now time.Duration) {
 	second := int64(now / time.Second)
 	switch {
 	case second == f.second:

@@ -1,0 +1,80 @@
+package oauthtest
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Writes counts the writes that a refused request could make, and fails where it is told to.
+type Writes struct {
+	Store
+	N atomic.Int64
+	// FailFind makes the lookup of user codes fail, FailForgive that of tries that are taken back.
+	FailFind, FailForgive atomic.Bool
+	// FailDecision makes what a decision stores fail: the code, the page, the answer to a device.
+	FailDecision atomic.Bool
+}
+
+func (w *Writes) EndFamily(ctx context.Context, id string, until time.Time) error {
+	w.N.Add(1)
+	return w.Store.EndFamily(ctx, id, until)
+}
+
+func (w *Writes) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
+	w.N.Add(1)
+	return w.Store.Block(ctx, until, keys...)
+}
+
+func (w *Writes) DropAccess(ctx context.Context, d storage.Digest) error {
+	w.N.Add(1)
+	return w.Store.DropAccess(ctx, d)
+}
+
+func (w *Writes) UseCode(ctx context.Context, d storage.Digest, family string) error {
+	w.N.Add(1)
+	return w.Store.UseCode(ctx, d, family)
+}
+
+func (w *Writes) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {
+	w.N.Add(1)
+	return w.Store.CountTry(ctx, name, now, until)
+}
+
+func (w *Writes) ForgiveTry(ctx context.Context, name storage.MAC) error {
+	w.N.Add(1)
+	if w.FailForgive.Load() {
+		return ErrDown
+	}
+	return w.Store.ForgiveTry(ctx, name)
+}
+
+func (w *Writes) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (storage.DeviceGrant, error) {
+	if w.FailFind.Load() {
+		return storage.DeviceGrant{}, ErrDown
+	}
+	return w.Store.DeviceGrantByUserCode(ctx, code)
+}
+
+func (w *Writes) CreateCode(ctx context.Context, c storage.Code) error {
+	if w.FailDecision.Load() {
+		return ErrDown
+	}
+	return w.Store.CreateCode(ctx, c)
+}
+
+func (w *Writes) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) error {
+	if w.FailDecision.Load() {
+		return ErrDown
+	}
+	return w.Store.CreateAuthRequest(ctx, a)
+}
+
+func (w *Writes) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision) error {
+	if w.FailDecision.Load() {
+		return ErrDown
+	}
+	return w.Store.DecideDeviceGrant(ctx, d)
+}
