@@ -89,7 +89,7 @@ var rules = []rule{
 	{"internal/params", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},
-	{"internal/storetest", []string{"internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/oauthtest", []string{anything}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},
