@@ -17,10 +17,12 @@ help: ## this list
 run: ## serve every scheme side by side, on SQLite in a temporary folder
 	$(GO) run ./examples/compare
 
-test: ## all tests, on real SQLite and PostgreSQL
+test: ## all tests, on real SQLite and PostgreSQL, and those of examples/apikey, a module of its own
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run (failing if CI is set): tests that read other projects' vectors; VESTIBULE_VECTORS names no folder"
 	$(GO) vet ./...
-	scripts/with-services $(GO) test -timeout 30m $(TESTFLAGS) ./... $(TESTOUT)
+	cd examples/apikey && $(GO) vet ./...
+	{ (cd examples/apikey && $(GO) test $(TESTFLAGS) ./...) && example=0 || example=1; \
+	  scripts/with-services $(GO) test -timeout 30m $(TESTFLAGS) ./... && [ $$example = 0 ]; } $(TESTOUT)
 
 # The detector makes a password hash ten times as slow, and it is not x/crypto that is tested.
 race: ## all tests with the race detector
@@ -42,6 +44,7 @@ lint: ## format, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	cd examples/oauth2-client && $(GO) vet ./...
+	cd examples/apikey && $(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
 attacks: ## how many rows of the attack catalogue have tests that pass

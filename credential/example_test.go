@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -109,7 +110,8 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	}, &login.Config{Scheme: s.Name(), Endpoints: s.endpoints, Audit: s.events}))
 }
 
-// A scheme of your own, from public packages: docs/new-scheme.md explains it.
+// A scheme of your own, over a store of your own. examples/apikey has one over the stores of this
+// module, and docs/new-scheme.md explains it.
 func Example() {
 	db := &store{users: map[string]storage.User{"id-alice": {ID: "id-alice", Active: true, Epoch: 1}}, keys: map[storage.Digest]Key{}}
 	keys, err := New(db, nil)
@@ -154,6 +156,7 @@ func (s *store) KeyByDigest(_ context.Context, d storage.Digest) (Key, storage.U
 	if !ok || !known {
 		return Key{}, storage.User{}, storage.ErrNotFound
 	}
+	k.Scopes = slices.Clone(k.Scopes) // each request gets its own
 	return k, u, nil
 }
 

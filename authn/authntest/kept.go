@@ -11,6 +11,55 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
+// keptBy returns the scheme that a middleware keeps the identity of Good of, or "".
+func keptBy(w *World) string {
+	table, err := authn.NewTable(nil)
+	if err != nil {
+		return ""
+	}
+	send := through(w.Scheme, authn.Options{Table: table})
+	for range 4 {
+		r := httptest.NewRequest("GET", target, nil)
+		w.Good(r)
+		send(r)
+	}
+	if table.Usage().Entries == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%T", w.Scheme)
+}
+
+func keptSame(p *probe) {
+	if p.alone("Good").kind() != accepted || p.another().locks() || p.ask(nil).kind() != absent {
+		return // other rules report it
+	}
+	for _, differs := range keptDiffers(&p.World) {
+		p.Errorf("a kept identity is given to a request that Authenticate answers otherwise: %s", differs)
+	}
+}
+
+// keptEnds is the rule that a kept identity ends with an event.
+func keptEnds(name string) func(*probe) {
+	return func(p *probe) {
+		q := p.another()
+		_ = q.ask(q.Good)
+		q.end(name)
+		if !q.ask(q.Good).kind().refused() || p.ask(p.Good).kind() != accepted {
+			return // the rule without kept_ reports it
+		}
+		send := through(p.Scheme, authn.Options{})
+		for range 3 {
+			if a := send(p.request(p.Good)); a.status != http.StatusNoContent {
+				return // rule chain reports it
+			}
+		}
+		p.end(name)
+		if a := send(p.request(p.Good)); a.status < 400 {
+			p.Errorf("Good after %s, through a middleware that kept its identity: status %d, want 401", name, a.status)
+		}
+	}
+}
+
 // opaque hides from a middleware that a scheme is a Keeper.
 type opaque struct{ authn.Authenticator }
 
@@ -53,7 +102,7 @@ func answerOf(a authn.Authenticator, r *http.Request) func(*http.Request) answer
 // keptDiffers returns, by what was changed in a request, where a middleware that keeps the
 // scheme's identities answers otherwise than one that calls the scheme: because Presented leaves
 // out something that Authenticate depends on, and Keep.Check does not look at it.
-func keptDiffers(s Suite) (found []string) {
+func keptDiffers(s *World) (found []string) {
 	good := func() *http.Request {
 		r := httptest.NewRequest("GET", "https://example.com/a?b=c", nil)
 		s.Good(r)

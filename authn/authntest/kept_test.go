@@ -63,8 +63,8 @@ func (k *keyed) Authenticate(r *http.Request) (authn.Identity, error) {
 // The comparison finds each way in which what is kept may be given to the wrong request, and
 // nothing in a scheme that is right.
 func TestKeptDiffers(t *testing.T) {
-	suite := func(wrong string) Suite {
-		return Suite{Scheme: &keyed{wrong}, Good: func(r *http.Request) {
+	suite := func(wrong string) *World {
+		return &World{Scheme: &keyed{wrong}, Good: func(r *http.Request) {
 			r.Header.Set("X-Api-Key", "good")
 			r.Header.Set("X-Tenant", "t")
 		}}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/cookie"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
@@ -177,12 +176,6 @@ func TestExplicitBeatsCookie(t *testing.T) {
 			t.Errorf("edge_A05/%s: %v", what, err)
 		}
 	}
-	authntest.Run(t, authntest.Suite{Scheme: s, Good: func(r *http.Request) {
-		r.TLS = new(tls.ConnectionState)
-		r.Header.Set("Cookie", "__Host-access=good")
-	}, Bad: map[string]func(*http.Request){
-		"bad": func(r *http.Request) { r.TLS = new(tls.ConnectionState); r.Header.Set("Cookie", "__Host-access=bad") },
-	}})
 }
 
 // A token of the page lets a browser pass that says nothing of where it comes from.

@@ -44,6 +44,7 @@ var rules = []rule{
 	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"authn/login", []string{"authn", "authn/csrf", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/params"}},
 	{"authn/authntest", []string{"authn", "internal/elapsed", "internal/params"}},
+	{"authn/authntest/internal/broken", []string{anything}}, // only its tests import it
 	{"authn/csrf", []string{"authn", "internal/elapsed", "internal/params"}},
 	{"authn/cookie", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
 	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/params"}},
@@ -90,7 +91,7 @@ var rules = []rule{
 	{"internal/params", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},
-	{"internal/storetest", []string{"internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/oauthtest", []string{anything}},
 	{"internal/deptest", nil},
 	{"internal/attacks", nil},

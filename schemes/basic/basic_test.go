@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 )
@@ -162,18 +161,6 @@ func TestNothingIsQuoted(t *testing.T) {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
-}
-
-func TestConformance(t *testing.T) {
-	s, err := basic.New(&checker{name: "alice", password: "secret"}, &basic.Options{Realm: "staff only"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	authntest.Run(t, authntest.Suite{
-		Scheme: s,
-		Good:   func(r *http.Request) { r.Header.Set("Authorization", pair("alice:secret")) },
-		Bad:    map[string]func(*http.Request){"wrong": func(r *http.Request) { r.Header.Set("Authorization", pair("alice:x")) }},
-	})
 }
 
 func FuzzAuthenticate(f *testing.F) {

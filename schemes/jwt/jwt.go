@@ -247,7 +247,7 @@ func (s *Scheme) stateless(ctx context.Context, k *known) error {
 	if err := s.stands(a, st); err != nil {
 		return err
 	}
-	k.identity.Roles = a.Roles
+	k.identity.Roles = k.own.Roles
 	return s.used(ctx, a)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -56,19 +54,6 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%s: taken", what)
 		}
 	}
-}
-
-func TestConformance(t *testing.T) {
-	w := newWorld(t, jwt.Options{})
-	good := w.issue(t).Access
-	authntest.Run(t, authntest.Suite{
-		Scheme: w.Scheme,
-		Good:   func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good) },
-		Bad: map[string]func(*http.Request){
-			"signature": func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+good[:len(good)-4]+"AAAA") },
-			"shape":     func(r *http.Request) { r.Header.Set("Authorization", "Bearer junk") },
-		},
-	})
 }
 
 func TestIdentity(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 // known is whom a token belongs to.
 type known struct {
 	identity authn.Identity
-	access   *Access
+	access   *Access     // shared by requests
+	own      *Access     // of this request
 	lease    authn.Lease // of the standing; nil: it holds for this request only
 }
 
@@ -41,13 +42,13 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	k, credential := &known{access: a}, a
-	if v.cache != nil { // which has a
-		credential = a.clone()
+	k := &known{access: a, own: a}
+	if v.cache != nil { // which has a: later requests get its lists too
+		k.own = a.clone()
 	}
 	k.identity = authn.Identity{
-		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: a.Scopes,
-		Credential: credential, AuthTime: a.AuthTime, Expires: a.Expires,
+		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: k.own.Scopes,
+		Credential: k.own, AuthTime: a.AuthTime, Expires: a.Expires,
 	}
 	if !v.own && !v.opts.OwnIssuer {
 		k.identity.Issuer = v.issuer

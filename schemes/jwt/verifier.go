@@ -257,7 +257,7 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 			return v.invalid.With(errBlocked)
 		}
 	}
-	k.identity.Roles = k.access.Roles
+	k.identity.Roles = k.own.Roles
 	switch {
 	case v.opts.User != nil:
 		k.identity.User, err = audit.Call("jwt.VerifierOptions.User", func() (authn.User, error) { return v.opts.User(ctx, k.access.clone()) })

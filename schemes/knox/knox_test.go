@@ -3,7 +3,6 @@ package knox_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"reflect"
 	"regexp"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -257,24 +255,4 @@ func TestUserHook(t *testing.T) {
 	if err != nil || id.User != mine("alice") || s.touches.Load() != 1 {
 		t.Errorf("%+v, %v", id, err)
 	}
-}
-
-func TestConformance(t *testing.T) {
-	s := memory.New(nil)
-	add(t, s, "alice")
-	var c clock
-	x := scheme(t, s, &knox.Options{Clock: c.now})
-	expired, _ := issue(t, x, "id-alice", knox.Token{TTL: time.Second})
-	text, _ := issue(t, x, "id-alice", knox.Token{})
-	c.set(time.Second)
-	authntest.Run(t, authntest.Suite{
-		Scheme: x,
-		Good:   func(r *http.Request) { r.Header.Set("Authorization", "Knox "+text) },
-		Bad: map[string]func(*http.Request){
-			"unknown":       func(r *http.Request) { r.Header.Set("Authorization", "Knox "+tampered(text)) },
-			"expired":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+expired) },
-			"another shape": func(r *http.Request) { r.Header.Set("Authorization", "Token junk") },
-			"empty":         func(r *http.Request) { r.Header.Set("Authorization", "Knox") },
-		},
-	})
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/remoteuser"
@@ -113,19 +112,6 @@ func (w *world) is(r *http.Request) string {
 		return "-"
 	}
 	return "503"
-}
-
-func TestContract(t *testing.T) {
-	w := newWorld(t, memory.New(nil), remoteuser.Options{})
-	from := func(names ...string) func(*http.Request) {
-		return func(r *http.Request) {
-			r.RemoteAddr = proxy
-			r.Header[header] = names
-		}
-	}
-	authntest.Run(t, authntest.Suite{Scheme: w.Scheme, Good: from("alice"), Bad: map[string]func(*http.Request){
-		"unknown": from("bob"), "disabled": from("carol"), "several": from("alice", "carol"), "no name": from("a,b"),
-	}})
 }
 
 func TestAuthenticate(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 // row is Identity.Credential of a session: what authentication loaded.
 type row struct {
+	credential.Redacted // a handler can log it
 	storage.Session
 	text   string // the cookie's; never leaves the package but in the cookie; "" in one that is kept
 	secret string // of forms, made of text; in one that is kept

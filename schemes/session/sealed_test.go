@@ -13,7 +13,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/session"
@@ -154,10 +153,6 @@ func TestSealed(t *testing.T) {
 	if w := a.do("POST", "/out", "", "Cookie", mine); w.Code != 303 {
 		t.Errorf("the logout form: %d", w.Code)
 	}
-	authntest.Run(t, authntest.Suite{Scheme: x, Good: func(r *http.Request) {
-		r.Header.Set("Cookie", mine)
-		r.TLS = a.request("GET", "/", "").TLS
-	}, Bad: map[string]func(*http.Request){"junk": func(r *http.Request) { r.Header.Set("Cookie", "__Host-session=junk") }}})
 }
 
 // faultyUsers fails where told to.

@@ -8,13 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -202,24 +199,6 @@ func TestUserHook(t *testing.T) {
 	fail = errors.New("down")
 	if _, err := x.Authenticate(with("Token " + text)); !errors.Is(err, fail) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestConformance(t *testing.T) {
-	for format, junk := range map[token.Format]string{token.Prefixed: "Token vst_x", token.Hex40: "Token " + strings.Repeat("a", 40)} {
-		s := memory.New(nil)
-		add(t, s, "alice")
-		x := scheme(t, s, ring(t), &token.Options{Format: format, Clock: time.Now})
-		text, err := x.Token(t.Context(), "id-alice", 0)
-		must(t, err)
-		authntest.Run(t, authntest.Suite{
-			Scheme: x,
-			Good:   func(r *http.Request) { r.Header.Set("Authorization", "Token "+text) },
-			Bad: map[string]func(*http.Request){
-				"unknown": func(r *http.Request) { r.Header.Set("Authorization", junk) },
-				"empty":   func(r *http.Request) { r.Header.Set("Authorization", "Token") },
-			},
-		})
 	}
 }
 

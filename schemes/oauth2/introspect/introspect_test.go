@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
@@ -125,9 +124,6 @@ func outcome(a authn.Authenticator, token string) string {
 
 func TestIntrospector(t *testing.T) {
 	a := newAbroad(t, nil)
-	authntest.Run(t, authntest.Suite{Scheme: a, Good: bearer("good"), Bad: map[string]func(*http.Request){
-		"unknown": bearer("bad"), "a JWT": bearer("eyJhbGciOiJub25lIn0.e30."),
-	}})
 	a.asks(t, 0, "JWTs", func() {
 		for _, text := range []string{"eyJhbGciOiJub25lIn0.e30.", "ewoiYWxnIjoibm9uZSJ9.e30.", "eyJhbGciOiJub25lIn0.e30.e30.e30.e30"} {
 			if got := outcome(a, text); got != "401 a JWT, or in the format of this application's tokens (Options.Prefix)" {

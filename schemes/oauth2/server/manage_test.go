@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
@@ -141,14 +140,6 @@ func TestIntrospect(t *testing.T) {
 func TestScheme(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), nil)
 	pair := w.Exchange("app", w.Code("app", nil))
-	bearer := func(text string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+text) }
-	}
-	bound := w.Exchange("app", w.Code("app", func(c *storage.Code) { c.Confirm = "thumbprint" }))
-	authntest.Run(t, authntest.Suite{Scheme: w.Scheme(), Good: bearer(pair.Access), Bad: map[string]func(*http.Request){
-		"malformed": bearer("vat_x"), "unknown": bearer("vat_" + strings.Repeat("A", 43) + "000000"), "changed": bearer(oauthtest.Changed(pair.Access)),
-		"attack_185_bound": bearer(bound.Access),
-	}})
 	w.DB.Fail.Store(true)
 	if got := w.Status(pair.Access); got != 503 {
 		t.Errorf("the store is down: %d", got)

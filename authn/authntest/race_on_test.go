@@ -1,0 +1,6 @@
+//go:build race
+
+package authntest_test
+
+// raceEnabled: the race detector allocates for itself.
+const raceEnabled = true

@@ -1,0 +1,220 @@
+package authntest
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+)
+
+// World is a scheme for one rule, with the credentials and the events that the rules need.
+// Scheme, Good and Bad are required. Each other field adds rules: set all that your scheme has,
+// since what is not set is not tested.
+//
+// A credential is a function that adds it to a request without credentials, with everything
+// that the scheme needs to accept it, such as Request.TLS or RemoteAddr. It can be called any
+// number of times, concurrently.
+//
+// Use a store that returns the error of a canceled context, as a database does. To test kept
+// identities (authn.Keeper), put storage/cached in front of it, or whatever else gives leases.
+type World struct {
+	// Scheme is what is tested.
+	Scheme authn.Authenticator
+	// Good is a credential that is accepted.
+	Good func(*http.Request)
+	// Bad are credentials that are rejected, by the name of their fault.
+	Bad map[string]func(*http.Request)
+
+	// Unknown is a credential in the right format that was never issued.
+	Unknown func(*http.Request)
+	// Other is a credential of another account that is accepted.
+	Other func(*http.Request)
+	// Scoped is a credential that is limited to one scope or more, and is accepted.
+	Scoped func(*http.Request)
+	// Scopeless is a credential that is limited to no scope at all, and is accepted.
+	Scopeless func(*http.Request)
+
+	// Expire moves the scheme's clock to the moment at which Good expires.
+	Expire func()
+	// Revoke revokes Good.
+	Revoke func()
+	// Disable disables the account of Good.
+	Disable func()
+	// LogoutEverywhere revokes every credential of the account of Good, for example by
+	// storage.Subjects.BumpEpoch.
+	LogoutEverywhere func()
+	// Fail makes each later call of the scheme's store, or of whatever else it depends on, fail.
+	Fail func()
+
+	// Secrets are texts that must not occur in errors, identities, challenges and Written. nil
+	// is every credential above: the value of the header without its keyword, the values of
+	// cookies, the password of Basic, from 8 bytes on. If the credentials are no secrets, such
+	// as names that a proxy vouches for, set an empty list.
+	Secrets []string
+	// Written returns everything that the scheme wrote to its log and sent as audit events so
+	// far, in any format that shows all values, such as that of fmt.Sprintf("%+v").
+	Written func() string
+}
+
+// event is something that ends Good.
+type event struct {
+	name string
+	do   func()
+}
+
+// events are those that the world has.
+func (w *World) events() (list []event) {
+	for _, e := range []event{{"Expire", w.Expire}, {"Revoke", w.Revoke}, {"Disable", w.Disable}, {"LogoutEverywhere", w.LogoutEverywhere}} {
+		if e.do != nil {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// rejected are the credentials that are rejected, by name.
+func (w *World) rejected() map[string]func(*http.Request) {
+	all := map[string]func(*http.Request){}
+	for name, add := range w.Bad {
+		all[`Bad["`+name+`"]`] = add
+	}
+	if w.Unknown != nil {
+		all["Unknown"] = w.Unknown
+	}
+	return all
+}
+
+// accepted are the credentials that are accepted, by name.
+func (w *World) accepted() map[string]func(*http.Request) {
+	all := map[string]func(*http.Request){}
+	for name, add := range map[string]func(*http.Request){"Good": w.Good, "Other": w.Other, "Scoped": w.Scoped, "Scopeless": w.Scopeless} {
+		if add != nil {
+			all[name] = add
+		}
+	}
+	return all
+}
+
+// everything are all credentials, by name.
+func (w *World) everything() map[string]func(*http.Request) {
+	all := w.accepted()
+	maps.Copy(all, w.rejected())
+	return all
+}
+
+// has reports whether a field is set, or whether the scheme has the method that a name such as
+// "authn.Keeper" means.
+func (w *World) has(part string) bool {
+	switch part {
+	case "":
+		return true
+	case "authn.Namer":
+		_, ok := authn.As[authn.Namer](w.Scheme)
+		return ok
+	case "authn.Challenger":
+		_, ok := authn.As[authn.Challenger](w.Scheme)
+		return ok
+	case "authn.HeaderReader":
+		_, ok := w.Scheme.(authn.HeaderReader)
+		return ok
+	case "authn.Claimer":
+		_, ok := authn.As[authn.Claimer](w.Scheme)
+		return ok && w.header(w.Good).Get("Authorization") != ""
+	case "authn.Ambient":
+		a, ok := authn.As[authn.Ambient](w.Scheme)
+		return ok && a.Ambient() || slices.Contains(w.declared(), "Cookie")
+	}
+	f := reflect.ValueOf(w).Elem().FieldByName(part)
+	return f.IsValid() && !f.IsNil()
+}
+
+// declared are the headers that the scheme says it reads, or nil.
+func (w *World) declared() []string {
+	if h, ok := authn.As[authn.HeaderReader](w.Scheme); ok {
+		return h.Headers()
+	}
+	return nil
+}
+
+// header returns what a credential adds to the headers of a request.
+func (w *World) header(add func(*http.Request)) http.Header {
+	r := httptest.NewRequest("GET", target, nil)
+	add(r)
+	return r.Header
+}
+
+// carriers are the headers that hold a credential: those that the scheme declares, or all that
+// Good sets.
+func (w *World) carriers() (names []string) {
+	set, declared := w.header(w.Good), w.declared()
+	for name := range set {
+		if slices.Contains(declared, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		for name := range set {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// text is the credential without its keyword: what follows the last space of the header, or the
+// value of the first cookie.
+func (w *World) text(add func(*http.Request)) string {
+	h := w.header(add)
+	for _, name := range w.carriers() {
+		if name == "Cookie" {
+			if c := cookies(h); len(c) > 0 {
+				return c[0].Value
+			}
+			continue
+		}
+		v := h.Get(name)
+		return v[strings.LastIndexByte(v, ' ')+1:]
+	}
+	return ""
+}
+
+// secrets are the texts that must not occur anywhere.
+func (w *World) secrets() (list []string) {
+	if w.Secrets != nil {
+		return w.Secrets
+	}
+	keep := func(s string) {
+		if len(s) >= 8 && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	for _, add := range w.everything() {
+		h := w.header(add)
+		for _, name := range w.carriers() {
+			if name == "Cookie" {
+				for _, c := range cookies(h) {
+					keep(c.Value)
+				}
+				continue
+			}
+			for _, v := range h[name] {
+				text := v[strings.LastIndexByte(v, ' ')+1:]
+				keep(text)
+				if raw, err := base64.StdEncoding.DecodeString(text); err == nil && strings.HasPrefix(strings.ToLower(v), "basic ") {
+					_, password, _ := strings.Cut(string(raw), ":")
+					keep(password)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func cookies(h http.Header) []*http.Cookie {
+	return (&http.Request{Header: http.Header{"Cookie": h["Cookie"]}}).Cookies()
+}
