@@ -193,7 +193,7 @@ func TestNaughtyStrings(t *testing.T) {
 	}
 	work := make(chan func())
 	var wg sync.WaitGroup
-	for range 3 {
+	for range 8 { // a failed login waits longer than it computes
 		wg.Go(func() {
 			for f := range work {
 				f()

@@ -19,6 +19,8 @@ type Pool struct {
 	Prepare func(ctx context.Context, url string) error
 	// Keep is the one table whose rows Prepare made. They stay.
 	Keep string
+	// Connect opens the connections to a database that Open returns. nil is sql.Open of pgx.
+	Connect func(url string) (*sql.DB, error)
 
 	mu   sync.Mutex
 	keep bool // Main runs, and drops what is free at the end
@@ -28,9 +30,9 @@ type Pool struct {
 // database is one that no test uses.
 type database struct {
 	server, name, url string
-	db                *sql.DB
-	made              string // what is in it besides rows
-	newest            int64  // the number of its newest table; those of tests are newer
+	db                *sql.DB // a server process costs more than most tests, so these stay open
+	made              string  // what is in it besides rows
+	newest            int64   // the number of its newest table; those of tests are newer
 }
 
 // Main is the body of a TestMain: it keeps the databases until all tests have run, and
@@ -45,9 +47,38 @@ func (p *Pool) Main(m *testing.M) (status int) {
 	return status
 }
 
-// URL returns the URL of a database that no other test uses until this one ends. It
-// skips or fails as the function URL does where there is no server.
+// Last keeps the databases until t ends, as Main does for all tests.
+func (p *Pool) Last(t testing.TB) {
+	p.keep = true
+	t.Cleanup(func() {
+		if err := p.drain(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// connections is how many tests get, as many as those of postgres.Open.
+const connections = 20
+
+// Open returns connections to a database that no other test uses until this one ends. Tests
+// use the same connections one after the other: one that changes the settings of a session, or
+// the columns of a table, takes a URL. It skips or fails as the function URL does where there
+// is no server.
+func (p *Pool) Open(t testing.TB) *sql.DB {
+	t.Helper()
+	db := p.lend(t).db
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db
+}
+
+// URL is Open for a test with connections of its own.
 func (p *Pool) URL(t testing.TB) string {
+	t.Helper()
+	return p.lend(t).url
+}
+
+func (p *Pool) lend(t testing.TB) *database {
 	t.Helper()
 	server := named(t)
 	d := p.take()
@@ -68,7 +99,7 @@ func (p *Pool) URL(t testing.TB) string {
 			t.Error(err)
 		}
 	})
-	return d.url
+	return d
 }
 
 func (p *Pool) take() *database {
@@ -113,8 +144,11 @@ func (p *Pool) create(server string) (*database, error) {
 		return nil, err
 	}
 	d := &database{server: server, name: name, url: u}
-	if d.db, err = sql.Open("pgx", u); err == nil {
-		d.db.SetMaxOpenConns(1)
+	connect := p.Connect
+	if connect == nil {
+		connect = func(url string) (*sql.DB, error) { return sql.Open("pgx", url) }
+	}
+	if d.db, err = connect(u); err == nil {
 		if err = p.Prepare(ctx, u); err == nil {
 			d.made, err = d.contents(ctx, p.Keep)
 		}
@@ -155,25 +189,44 @@ func (d *database) empty(ctx context.Context, keep string) error {
 	if made != d.made {
 		return errors.New("a test changed the tables")
 	}
-	var filled sql.NullString
-	err = d.db.QueryRowContext(ctx, `SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
-		WHERE relkind = 'r' AND oid >= 16384 AND oid <> $1::regclass AND pg_relation_size(oid) > 0`, keep).Scan(&filled)
-	if err == nil && filled.Valid {
-		_, err = d.db.ExecContext(ctx, "TRUNCATE "+filled.String+" CASCADE")
+	return d.emptyRows(ctx, keep)
+}
+
+// emptyRows deletes the rows of small tables and truncates large ones. TRUNCATE makes every server
+// process forget what it knows of the table, which costs more than the test when twenty are kept.
+func (d *database) emptyRows(ctx context.Context, keep string) error {
+	const small = 1 << 20
+	var deletes, truncates sql.NullString
+	err := d.db.QueryRowContext(ctx, `SELECT string_agg('DELETE FROM ' || oid::regclass, '; ') FILTER (WHERE pg_relation_size(oid) <= $2),
+			string_agg(oid::regclass::text, ', ') FILTER (WHERE pg_relation_size(oid) > $2) FROM pg_class
+		WHERE relkind = 'r' AND oid >= 16384 AND oid <> $1::regclass AND pg_relation_size(oid) > 0`, keep, int64(small)).Scan(&deletes, &truncates)
+	if err == nil && truncates.Valid {
+		_, err = d.db.ExecContext(ctx, "TRUNCATE "+truncates.String+" CASCADE")
+	}
+	if err == nil && deletes.Valid { // in any order: no row of any table stays
+		_, err = d.db.ExecContext(ctx, "BEGIN; SET LOCAL session_replication_role = replica; "+deletes.String+"; COMMIT")
 	}
 	return err
 }
 
-// alone waits until the test's connections have ended at the server's side. One that
-// stays belongs to something that outlives its test and could write to the next one's
-// rows.
+// alone waits until the test's connections have ended at the server's side, and until those that
+// stay open are idle. One that does not belongs to something that outlives its test and could
+// write to the next one's rows.
 func (d *database) alone(ctx context.Context) error {
 	for {
-		var others int
-		err := d.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&others)
-		if err != nil || others == 0 {
-			return err
+		kept := d.db.Stats()
+		busy := kept.InUse
+		if busy == 0 {
+			var all, working int
+			err := d.db.QueryRowContext(ctx, `SELECT COUNT(*), COUNT(*) FILTER (WHERE state <> 'idle' AND pid <> pg_backend_pid()) FROM pg_stat_activity
+				WHERE datname = current_database() AND backend_type = 'client backend'`).Scan(&all, &working)
+			if err != nil {
+				return err
+			}
+			busy = working + max(all-max(kept.OpenConnections, 1), 0)
+		}
+		if busy == 0 {
+			return nil
 		}
 		select {
 		case <-ctx.Done():

@@ -8,11 +8,15 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
 
 	"github.com/vestibule-auth/vestibule/internal/pgtest"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -24,13 +28,24 @@ import (
 
 // databases are those of the test process; package testing leaves no other place for
 // what outlives a test.
-var databases = pgtest.Pool{Keep: "vestibule_migrations", Prepare: func(ctx context.Context, url string) error {
+var databases = Pool(func(url string) (*sql.DB, error) {
 	s, err := postgres.Open(url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(s.MigrateSchema(ctx), s.Close()) // which account table it has, a test decides
-}}
+	return s.DB(context.Background()).DB()
+})
+
+// Pool returns a pool of migrated databases. connect is pgtest.Pool's Connect.
+func Pool(connect func(url string) (*sql.DB, error)) *pgtest.Pool {
+	return &pgtest.Pool{Keep: "vestibule_migrations", Connect: connect, Prepare: func(ctx context.Context, url string) error {
+		s, err := postgres.Open(url, nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.MigrateSchema(ctx), s.Close()) // which account table it has, a test decides
+	}}
+}
 
 // Main runs the tests, drops the databases that URL kept, and exits.
 func Main(m *testing.M) { os.Exit(databases.Main(m)) }
@@ -42,29 +57,53 @@ func URL(t testing.TB) string {
 	return databases.URL(t)
 }
 
+// Postgres returns a store on a database that is migrated, empty, and this test's alone until it
+// ends. Its connections are used by other tests afterwards, so a test that changes tables, or the
+// settings of a session, or that has an account table of its own, opens a URL.
+func Postgres(t testing.TB, opts *gormstore.Options) *gormstore.Store {
+	t.Helper()
+	return Over(t, databases.Open(t), opts)
+}
+
+// Over returns a store over connections to PostgreSQL, and migrates it.
+func Over(t testing.TB, conns *sql.DB, opts *gormstore.Options) *gormstore.Store {
+	t.Helper()
+	cfg := gormstore.Config()
+	cfg.DisableAutomaticPing = true
+	db, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: conns}), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := gormstore.New(db, opts)
+	return opened(t, s, err)
+}
+
+// opened migrates a store, and closes it when the test ends.
+func opened(t testing.TB, s *gormstore.Store, err error) *gormstore.Store {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Each runs f on an empty store of every kind, as subtests of their names. Those of a
 // database are *gormstore.Store, and have more time than usual: the callers of a race
 // wait for each other, on a busy machine with the race detector for long.
 func Each(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
 	opts := gormstore.Options{Timeout: 20 * time.Second}
-	open := func(t *testing.T, s *gormstore.Store, err error) *gormstore.Store {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
 	t.Run("memory", func(t *testing.T) { f(t, memory.New(nil)) })
 	t.Run("sqlite", func(t *testing.T) {
 		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), &opts)
-		f(t, open(t, s, err))
+		f(t, opened(t, s, err))
 	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(URL(t), &opts)
-		f(t, open(t, s, err))
-	})
+	t.Run("postgres", func(t *testing.T) { f(t, Postgres(t, &opts)) })
 }

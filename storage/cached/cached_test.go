@@ -8,7 +8,6 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/postgres"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
@@ -28,8 +27,7 @@ var stores = map[string]func(*testing.T) cached.Base{
 		return migrated(t, s, err)
 	},
 	"postgres": func(t *testing.T) cached.Base {
-		s, err := postgres.Open(storetest.URL(t), &gormstore.Options{Timeout: 20 * time.Second})
-		return migrated(t, s, err)
+		return storetest.Postgres(t, &gormstore.Options{Timeout: 20 * time.Second})
 	},
 }
 

@@ -28,7 +28,11 @@ func openMemory(t testing.TB, opts *gormstore.Options) *gormstore.Store {
 	return opened(t)(sqlite.Open(":memory:", opts))
 }
 
+// openPostgres uses the connections of earlier tests, unless the tables are the test's own.
 func openPostgres(t testing.TB, opts *gormstore.Options) *gormstore.Store {
+	if opts == nil || opts.Users == nil && opts.Tables == nil {
+		return storetest.Postgres(t, opts)
+	}
 	return opened(t)(postgres.Open(storetest.URL(t), opts))
 }
 

@@ -2,6 +2,7 @@ package gormstore_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,10 +41,15 @@ func TestPooler(t *testing.T) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		t.Run("edge_C01/"+mode, func(t *testing.T) {
 			t.Parallel()
-			storagetest.Run(t, func(t *testing.T) storagetest.Store {
-				url := storetest.URL(t)
-				return migrated(t, opened(t)(postgres.Open(withMode(pgtest.Bouncer(t, url), mode), &opts)))
+			pool := storetest.Pool(func(url string) (*sql.DB, error) {
+				s, err := postgres.Open(withMode(pgtest.Bouncer(t, url), mode), &opts)
+				if err != nil {
+					return nil, err
+				}
+				return s.DB(t.Context()).DB()
 			})
+			pool.Last(t)
+			storagetest.Run(t, func(t *testing.T) storagetest.Store { return storetest.Over(t, pool.Open(t), &opts) })
 		})
 	}
 }
