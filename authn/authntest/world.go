@@ -45,8 +45,8 @@ type World struct {
 	Revoke func()
 	// Disable disables the account of Good.
 	Disable func()
-	// LogoutEverywhere revokes every credential of the account of Good, for example by
-	// storage.Subjects.BumpEpoch.
+	// LogoutEverywhere revokes every credential of the account of Good by its epoch alone, such
+	// as storage.Subjects.BumpEpoch: if it deletes the records too, Revoke proves the same.
 	LogoutEverywhere func()
 	// Fail makes each later call of the scheme's store, or of whatever else it depends on, fail.
 	Fail func()
