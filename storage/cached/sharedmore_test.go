@@ -335,7 +335,9 @@ func TestClientChangesTouchTheClient(t *testing.T) {
 			return err
 		}
 		for what, change := range []func() error{
-			func() error { return w.s.UpdateClient(w.ctx, storage.Client{ID: one.Client, Name: "x", Method: "none"}) },
+			func() error {
+				return w.s.UpdateClient(w.ctx, storage.Client{ID: one.Client, Name: "x", Method: "none"})
+			},
 			func() error { return w.s.DeleteClient(w.ctx, one.Client) },
 		} {
 			w.must(find(other))
