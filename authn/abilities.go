@@ -32,7 +32,8 @@ type Renewer interface {
 // it. The names are in canonical form and do not change. One that reads "Cookie"
 // and not "Authorization" is ambient: an explicit Authorization goes before it
 // (RULES C2). A decorator is asked for every request unless it implements this
-// itself.
+// itself. If a scheme and what it decorates (Unwrap) do not declare their headers, every answer
+// has "Vary: *", because a cache cannot know what it depends on.
 type HeaderReader interface {
 	Headers() []string
 }

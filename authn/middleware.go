@@ -182,8 +182,12 @@ func (m *Middleware) Schemes() []string {
 	return names
 }
 
-// varyOf returns the headers that leaves read, of the two that caches know.
+// varyOf returns the headers that leaves read, of the two that caches know. What a scheme reads that
+// does not say it may be any header, so no cache may use the answer again.
 func varyOf(leaves []leaf) []string {
+	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.reads == nil }) {
+		return []string{"*"}
+	}
 	var names []string
 	for _, name := range [...]string{"Cookie", "Authorization"} {
 		if slices.ContainsFunc(leaves, func(l leaf) bool { return slices.Contains(l.reads, name) }) {

@@ -9,13 +9,26 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
+// readsNothing is a scheme that declares that it reads no header.
+type readsNothing struct{ authn.Authenticator }
+
+func (readsNothing) Headers() []string { return []string{} }
+
+// unwraps is a decorator that names what it decorates.
+type unwraps struct{ authn.Authenticator }
+
+func (u unwraps) Unwrap() authn.Authenticator { return u.Authenticator }
+
 // What a chain that reads cookies stands before varies with the cookie, once.
 func TestVaryCookie(t *testing.T) {
 	for what, c := range map[string]struct {
 		chain        authn.Chain
 		before, want []string
 	}{
-		"no cookies":        {authn.Chain{silentAbsent}, nil, nil},
+		"no headers":        {authn.Chain{readsNothing{silentAbsent}}, nil, nil},
+		"attack_311":        {authn.Chain{silentAbsent}, nil, []string{"*"}},
+		"attack_311/beside": {authn.Chain{cookies{"sid"}, silentAbsent}, []string{"Accept"}, []string{"Accept", "*"}},
+		"decorated":         {authn.Chain{unwraps{cookies{"sid"}}}, nil, []string{"Cookie"}},
 		"cookies":           {authn.Chain{cookies{"sid"}}, nil, []string{"Cookie"}},
 		"something else":    {authn.Chain{cookies{"sid"}}, []string{"Accept"}, []string{"Accept", "Cookie"}},
 		"there already":     {authn.Chain{cookies{"sid"}}, []string{"Accept, cookie"}, []string{"Accept, cookie"}},

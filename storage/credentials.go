@@ -105,10 +105,10 @@ type Credentials interface {
 	// credentials count that have c's purpose and the subject's present epoch and are not
 	// expired at l.Now. It returns those that it evicted: the oldest by Created, then ID.
 	//
-	// ErrLimit: there is no room and nothing may be evicted. ErrConflict: the digest is taken,
-	// by whatever purpose, or the subject has that ID. ErrStale: the subject is absent or
-	// disabled, or its epoch is not c.Epoch. ErrInvalid: c.Check refuses it. Nothing is
-	// changed then.
+	// ErrInvalid: c.Check refuses it. ErrStale: the subject is absent or disabled, or its epoch
+	// is not c.Epoch. ErrConflict: the digest is taken, by whatever purpose, or the subject has
+	// that ID. ErrLimit: there is no room and nothing may be evicted. If several of them hold, the
+	// first in this order is returned. Nothing is changed then.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
 	// TouchCredential records a use. If the credential exists, is not expired at used, and was
 	// last used at before or earlier (or never), it sets LastUsed to used and Expires to

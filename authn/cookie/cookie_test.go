@@ -78,14 +78,14 @@ func bearer(r *http.Request) (authn.Identity, error) {
 func TestAuthenticate_attack_257(t *testing.T) {
 	s, err := cookie.New("access", newSite(t), authn.Func(bearer), nil)
 	must(t, err)
-	handler := authn.New(authn.Chain{authn.Func(func(r *http.Request) (authn.Identity, error) { // the header's own scheme
+	handler := authn.New(authn.Chain{declared{authn.Func(func(r *http.Request) (authn.Identity, error) { // the header's own scheme
 		if len(r.Header["Authorization"]) == 0 {
 			return authn.Identity{}, authn.ErrNoCredentials
 		}
 		c := r.Clone(r.Context())
 		delete(c.Header, "Cookie")
 		return bearer(c)
-	}), s}, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	})}, s}, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := authn.FromContext(r.Context())
 		fmt.Fprint(w, id.Subject, " ", id.Scheme)
 	}))
@@ -257,6 +257,11 @@ func options(site *csrf.Site, o cookie.Options) func() (*cookie.Scheme, error) {
 }
 
 type reads []string
+
+// declared is a scheme that says that it reads Authorization.
+type declared struct{ authn.Authenticator }
+
+func (declared) Headers() []string { return []string{"Authorization"} }
 
 func (r reads) Headers() []string { return r }
 

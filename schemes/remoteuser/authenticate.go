@@ -46,12 +46,19 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if strings.Trim(lines[0], " \t") == "" {
 		return authn.Identity{}, authn.ErrNoCredentials
 	}
-	name, err := s.opts.Canonical(lines[0])
-	if err == nil {
-		err = storage.CheckID("user name", name)
+	var refused error
+	name, err := audit.Call("remoteuser.Options.Canonical", func() (name string, _ error) {
+		name, refused = s.opts.Canonical(lines[0])
+		return name, nil
+	})
+	switch {
+	case err != nil: // it panicked
+		return authn.Identity{}, err
+	case refused == nil:
+		refused = storage.CheckID("user name", name)
 	}
-	if err != nil {
-		return authn.Identity{}, errInvalid.With(err)
+	if refused != nil {
+		return authn.Identity{}, errInvalid.With(refused)
 	}
 	if err := s.fromHere(r); err != nil {
 		return authn.Identity{}, err
@@ -110,7 +117,7 @@ func (s *Scheme) account(ctx context.Context, name string) (storage.User, error)
 }
 
 func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) {
-	u, err := s.opts.Create(ctx, name)
+	u, err := audit.Call("remoteuser.Options.Create", func() (storage.User, error) { return s.opts.Create(ctx, name) })
 	if err != nil {
 		return u, err
 	}

@@ -394,7 +394,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "UseCode", "DropCodes", "DropDeviceGrants",
 		"CreateAuthRequest", "AuthRequestByDigest", "TakeAuthRequest", "InTransaction", "Ping",
 		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ClaimDeviceGrant", "CountTry", "ForgiveTry",
-		"ConsentOf", "PutConsent", "DropConsent", "FirstUse", "NarrowRefresh", "SignedAccess",
+		"ConsentOf", "PutConsent", "DropConsent", "FirstUse", "Used", "NarrowRefresh", "SignedAccess",
 	}
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",

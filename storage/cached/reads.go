@@ -228,7 +228,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 		keep: func(st *storage.AccessState) kept {
 			t := &st.Access
 			out := kept{expires: t.Expires}
-			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family))}
+			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family)), s.stripeOfBlock(blockClient(t.Client))}
 			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.ID, t.Family, t.Client, t.Confirm)
 			live := !st.Ended && (t.Subject == "" || st.User.Active)
 			if ok && live && t.Epoch == st.User.Epoch && t.Subject == st.User.ID {

@@ -323,6 +323,36 @@ func TestSharedGrants(t *testing.T) {
 	}
 }
 
+// A client that changes or deletes its own registration makes the cache forget its own tokens, and
+// no others.
+func TestClientChangesTouchTheClient(t *testing.T) {
+	t.Run("attack_310", func(t *testing.T) {
+		w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Minute})
+		s := newSite(w, siteOptions{})
+		one, other := s.grant("", 0, nil), s.grant("", 0, nil)
+		find := func(g granted) error {
+			_, err := w.s.AccessByDigest(w.ctx, g.Digest)
+			return err
+		}
+		for what, change := range []func() error{
+			func() error {
+				return w.s.UpdateClient(w.ctx, storage.Client{ID: one.Client, Name: "x", Method: "none"})
+			},
+			func() error { return w.s.DeleteClient(w.ctx, one.Client) },
+		} {
+			w.must(find(other))
+			_ = find(one)
+			w.must(change())
+			if n := w.asked(func() { w.must(find(other)) }); n != 0 {
+				t.Errorf("change %d: the token of another client was asked for %d times", what, n)
+			}
+			if n := w.asked(func() { _ = find(one) }); n == 0 {
+				t.Errorf("change %d: a token of the client is still kept", what)
+			}
+		}
+	})
+}
+
 // A store that is down takes nobody with it whose identity is shared, until that is over;
 // then nobody is refused, and nobody let in.
 func TestSharedAndStoreDown(t *testing.T) {

@@ -180,14 +180,18 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 	return s.change(ctx, func(ctx context.Context) error { return s.base.Block(ctx, until, keys...) }, changes...)
 }
 
-// UpdateClient implements storage.Clients. It is rare, so everything is forgotten.
+// blockClient is the name that the access tokens of a client hang on.
+func blockClient(id string) storage.BlockKey { return storage.BlockKeyOf("client", "", id) }
+
+// UpdateClient implements storage.Clients. Only the access tokens of the client are forgotten, because
+// a client that registered itself may change its record, and must not empty the cache of all.
 func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.UpdateClient(ctx, c) }, Change{All: true})
+	return s.change(ctx, func(ctx context.Context) error { return s.base.UpdateClient(ctx, c) }, ofKey(Blocks, storage.Digest(blockClient(c.ID))))
 }
 
 // DeleteClient implements storage.Clients, as UpdateClient.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteClient(ctx, id) }, Change{All: true})
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteClient(ctx, id) }, ofKey(Blocks, storage.Digest(blockClient(id))))
 }
 
 // CreateAccess implements storage.AccessTokens.

@@ -20,6 +20,7 @@ const (
 	listPurposes     = "SELECT DISTINCT t.purpose FROM vestibule_device_tokens t WHERE t.subject = ? AND t.epoch = {epoch} ORDER BY t.purpose"
 	insertCredential = "INSERT INTO vestibule_device_tokens (digest, purpose, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us, data)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	credentialTaken = "SELECT EXISTS (SELECT 1 FROM vestibule_device_tokens WHERE digest = ?) OR EXISTS (SELECT 1 FROM vestibule_device_tokens WHERE subject = ? AND id = ?)"
 	// Expires moves forward only, and to Max at most.
 	touchCredential = "UPDATE vestibule_device_tokens SET last_used_us = ?, expires_us = CASE WHEN expires_us = 0 OR expires_us >= ? THEN expires_us" +
 		" WHEN max_us = 0 OR max_us >= ? THEN ? WHEN max_us > expires_us THEN max_us ELSE expires_us END" +
@@ -136,7 +137,14 @@ func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l st
 				surplus = live[:len(live)-l.Max+1]
 			}
 		}
-		if len(surplus) > 0 && !l.Evict {
+		if len(surplus) > 0 && !l.Evict { // what is taken is said first, as if there were room
+			taken := false
+			if err := s.row(ctx, s.dialect.bind(credentialTaken), []any{c.Digest[:], c.Subject, c.ID}, []any{&taken}); err != nil {
+				return err
+			}
+			if taken {
+				return storage.ErrConflict
+			}
 			return storage.ErrLimit
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertCredential), c.Digest[:], c.Purpose, c.ID, c.Subject, c.Name, text(c.Scopes), c.Epoch,

@@ -26,6 +26,18 @@ func credentialLimit(t *testing.T, s *suite) {
 			if left := k.credentialsLeft(u.ID); len(evicted) != 0 || len(left) != 3 || k.usableCredential(credential(u.ID, 0, 3).Digest) {
 				k.Errorf("a refused token changed something: %q, %q", credentialIDs(evicted), left)
 			}
+			for what, taken := range map[string]func(*storage.Credential){
+				"the digest": func(c *storage.Credential) { c.Digest = credential(u.ID, 0, 1).Digest },
+				"the ID":     func(c *storage.Credential) { c.ID = credential(u.ID, 0, 1).ID },
+			} {
+				c := credential(u.ID, 0, 4)
+				taken(&c)
+				_, err := k.s.CreateCredential(k.ctx, c, limit(3, false))
+				k.is(err, storage.ErrConflict, what+" is taken, and there is no room")
+				c.Epoch++
+				_, err = k.s.CreateCredential(k.ctx, c, limit(3, false))
+				k.is(err, storage.ErrStale, what+" is taken, there is no room, and the epoch is another one")
+			}
 			bob := k.add("bob")
 			if _, err = k.s.CreateCredential(k.ctx, credential(bob.ID, 0, 3), limit(1, false)); err != nil {
 				k.Errorf("another subject has room: %v", err)
