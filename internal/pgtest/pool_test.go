@@ -70,7 +70,7 @@ func TestPool(t *testing.T) {
 
 // Open gives one test after the other the same connections, and not while one still works.
 func TestPoolConnections(t *testing.T) {
-	pool := pgtest.Pool{Keep: pool.Keep, Prepare: pool.Prepare, Wait: time.Second}
+	pool := pgtest.Pool{Keep: pool.Keep, Prepare: pool.Prepare, Wait: 3 * time.Second}
 	pool.Last(t)
 	var first *sql.DB
 	var pid int
