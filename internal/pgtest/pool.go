@@ -21,6 +21,9 @@ type Pool struct {
 	Keep string
 	// Connect opens the connections to a database that Open returns. nil is sql.Open of pgx.
 	Connect func(url string) (*sql.DB, error)
+	// Wait is how long the connections of a test that has ended may go on working before its
+	// database is dropped. 0 is 10 seconds.
+	Wait time.Duration
 
 	mu   sync.Mutex
 	keep bool // Main runs, and drops what is free at the end
@@ -116,7 +119,11 @@ func (p *Pool) take() *database {
 // put takes a database back: emptied, or dropped where that is not enough.
 func (p *Pool) put(d *database) error {
 	if p.keep {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		wait := p.Wait
+		if wait == 0 {
+			wait = 10 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
 		defer cancel()
 		if d.empty(ctx, p.Keep) == nil {
 			p.mu.Lock()

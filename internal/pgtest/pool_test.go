@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/pgtest"
 )
@@ -64,6 +65,47 @@ func TestPool(t *testing.T) {
 				t.Errorf("after %q the same database: %t, want %t", x.leaves, again, x.again)
 			}
 		})
+	}
+}
+
+// Open gives one test after the other the same connections, and not while one still works.
+func TestPoolConnections(t *testing.T) {
+	pool := pgtest.Pool{Keep: pool.Keep, Prepare: pool.Prepare, Wait: 3 * time.Second}
+	pool.Last(t)
+	var first *sql.DB
+	var pid int
+	session := func(t *testing.T, db *sql.DB) (pid int) {
+		t.Helper()
+		if err := db.QueryRow("SELECT pg_backend_pid()").Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	t.Run("first", func(t *testing.T) {
+		first = pool.Open(t)
+		pid = session(t, first)
+	})
+	var tx *sql.Tx
+	t.Run("second", func(t *testing.T) {
+		db := pool.Open(t)
+		if again := session(t, db); db != first || again != pid {
+			t.Errorf("process %d serves the second test, %d the first", again, pid)
+		}
+		var err error
+		if tx, err = db.Begin(); err == nil { // and never ends it
+			_, err = tx.Exec("INSERT INTO x VALUES (1)")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("third", func(t *testing.T) {
+		if pool.Open(t) == first {
+			t.Error("a test has the connections that another still uses")
+		}
+	})
+	if err := tx.Commit(); err == nil {
+		t.Error("what outlived its test wrote to the next one's database")
 	}
 }
 

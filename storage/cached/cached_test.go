@@ -51,6 +51,7 @@ func each(t *testing.T, f func(t *testing.T, base cached.Base)) {
 func TestConformance(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			storagetest.Run(t, func(t *testing.T) storagetest.Store { return over(t, open(t), &cached.Options{Clock: still}) })
 		})
 	}

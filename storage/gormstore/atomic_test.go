@@ -110,6 +110,7 @@ func (e stateError) SQLState() string { return string(e) }
 // Each change fails at each of its statements in turn, and at its commit: an error
 // is passed on, and nothing has changed. Without a failure all of it has.
 func TestAllOrNothing(t *testing.T) {
+	sequential(t)
 	ctx := context.Background()
 	broken := errors.New("broken on purpose")
 	for name, change := range changes {

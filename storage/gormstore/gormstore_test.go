@@ -59,12 +59,22 @@ func migrated(t testing.TB, s *gormstore.Store) *gormstore.Store {
 	return s
 }
 
+// sequential skips a test that takes long and starts no goroutines where the race detector is
+// what -short is for; see "make race".
+func sequential(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
+}
+
 // The races of the suite are 64 transactions that wait for each other: a busy machine
 // with the race detector needs more than the usual timeout for them.
 func TestConformance(t *testing.T) {
 	opts := gormstore.Options{Timeout: 20 * time.Second}
 	for name, open := range databases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			storagetest.Run(t, func(t *testing.T) storagetest.Store { return migrated(t, open(t, &opts)) })
 		})
 	}

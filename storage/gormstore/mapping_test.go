@@ -14,6 +14,7 @@ import (
 // A column that the table does not have is an error of each call and of CheckSchema,
 // also on SQLite, which takes "nosuch" in double quotes for a text.
 func TestMisspelledColumns(t *testing.T) {
+	sequential(t)
 	ctx := context.Background()
 	for kind, open := range databases {
 		for field, change := range map[string]func(*gormstore.UserTable){
@@ -48,6 +49,7 @@ func TestMisspelledColumns(t *testing.T) {
 
 // The type of the id column is the mapped one, or CheckSchema says so.
 func TestIDTypes(t *testing.T) {
+	sequential(t)
 	ctx := context.Background()
 	columns := map[string][]string{ // declaration: the types it may be mapped as
 		"sqlite BIGINT": {"integer"}, "sqlite TEXT": {"text", "uuid", ""}, "sqlite VARCHAR(40)": {"text", "uuid", ""},
@@ -183,6 +185,7 @@ func TestPlainColumns(t *testing.T) {
 
 // With an integer id the look-up of a token still goes by indexes alone.
 func TestMappedLookUpUsesIndexes(t *testing.T) {
+	sequential(t)
 	ctx := context.Background()
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {

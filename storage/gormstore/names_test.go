@@ -141,6 +141,7 @@ func TestNamesOfRows(t *testing.T) {
 
 // Every fault of a large table is reported, each once.
 func TestCheckNames(t *testing.T) {
+	sequential(t)
 	ctx := context.Background()
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run("edge_C02/"+kind, func(t *testing.T) {

@@ -115,6 +115,7 @@ func (c *crowd) left() string {
 // An account or a client with very many records can be disabled, given a new password and
 // deleted, and what has expired is removed: no statement takes all of them at once.
 func TestVeryManyRecords_attack_274(t *testing.T) {
+	sequential(t)
 	later := time.Now().Add(time.Hour)
 	full := strings.TrimSuffix(strings.Repeat(fmt.Sprint(many)+" ", len(crowded)), " ")
 	for name, x := range map[string]struct {

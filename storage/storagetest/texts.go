@@ -155,6 +155,9 @@ func differs(err error, same bool, got any) string {
 
 // naughty reads the list, each text once, without those that can be no identifier.
 func naughty(t *testing.T) []string {
+	if testing.Short() {
+		t.Skip("hundreds of texts, one after the other")
+	}
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	text, err := os.ReadFile(filepath.Join(dir, "security", "naughty-strings", "blns.json"))
 	if dir == "" || errors.Is(err, fs.ErrNotExist) {
