@@ -84,12 +84,11 @@ func TestKnownCallers(t *testing.T) {
 			request(fmt.Sprintf("[2001:db8:%x::1]:1", i%256), "bob")
 		}
 		w.now.Add(3600)
-		n := len(w.messages)
 		for i := range 20 {
 			for j := range 200 {
 				request(fmt.Sprintf("[2001:db8:%x::1]:1", j), "bob")
 			}
-			n = len(w.messages)
+			n := len(w.messages)
 			if got := request(home, "bob", cookies...); got != 200 {
 				t.Errorf("%d: %d: the answer tells whose account it is", i, got)
 			}

@@ -7,7 +7,7 @@ import (
 )
 
 // LoginLimits are the rates of a Login. An empty list is no limit; an empty list of a reserve
-// (AccountFirst, Quiet, QuietReserve) is no reserve.
+// (AccountFirst, Quiet, QuietReserve, Spare, SpareReserve) is no reserve.
 //
 // A place is an IPv4 address or an IPv6 /56, a network an IPv4 /24 or an IPv6 /48. A caller
 // is known at an account if it sends a device cookie of an earlier login, or comes from an
@@ -27,11 +27,18 @@ type LoginLimits struct {
 	// (30/m and 300/h), an IPv4 /28 or IPv6 /56 (60/m and 600/h), and a network (120/m and
 	// 1200/h).
 	Source, Block, Net []Rate
-	// Strangers counts all tries of all strangers: 1000/m.
-	Strangers []Rate
+	// Strangers counts all tries of all strangers: 1000/m. Vast counts those from an IPv4 /16 or
+	// IPv6 /32, what one provider or one large customer of it has, so that none of them uses up
+	// Strangers: 250/m.
+	Strangers, Vast []Rate
 	// Quiet is how many tries of a network may use QuietReserve once Strangers is used up:
 	// 3/h and 200/m. Networks that try rarely therefore still log in during a flood.
-	Quiet, QuietReserve []Rate
+	// QuietVast is Vast for that reserve: 50/m.
+	Quiet, QuietReserve, QuietVast []Rate
+	// Spare is how many tries at an account may use SpareReserve once Strangers or Vast is used
+	// up: 2/h and 2000/m. The owner of an account that nobody tries therefore still logs in from
+	// a network that somebody else floods with other names.
+	Spare, SpareReserve []Rate
 
 	// KnownAccount counts the failures of all known callers of an account: 60/h.
 	KnownAccount []Rate
@@ -66,6 +73,10 @@ func DefaultLoginLimits() LoginLimits {
 		Strangers:    []Rate{{1000, minute}},
 		Quiet:        []Rate{{3, hour}},
 		QuietReserve: []Rate{{200, minute}},
+		Vast:         []Rate{{250, minute}},
+		QuietVast:    []Rate{{50, minute}},
+		Spare:        []Rate{{2, hour}},
+		SpareReserve: []Rate{{2000, minute}},
 
 		KnownAccount: []Rate{{60, hour}},
 		KnownDevice:  []Rate{{30, hour}},
@@ -99,7 +110,7 @@ func (l LoginLimits) Scale(times, by int) LoginLimits {
 
 func (l *LoginLimits) lists() []*[]Rate {
 	return []*[]Rate{
-		&l.AccountPlace, &l.AccountNet, &l.Account, &l.AccountFirst, &l.Source, &l.Block, &l.Net, &l.Strangers, &l.Quiet, &l.QuietReserve,
+		&l.AccountPlace, &l.AccountNet, &l.Account, &l.AccountFirst, &l.Source, &l.Block, &l.Net, &l.Strangers, &l.Vast, &l.Quiet, &l.QuietReserve, &l.QuietVast, &l.Spare, &l.SpareReserve,
 		&l.KnownAccount, &l.KnownDevice, &l.KnownPlaces, &l.KnownPlace, &l.KnownSource, &l.KnownBlock, &l.KnownNet, &l.Free,
 	}
 }

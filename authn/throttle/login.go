@@ -51,7 +51,7 @@ type Login struct {
 	names   namer
 	devices *devices // nil: no device cookies
 
-	strangers, reserve Bucket
+	strangers, reserve, spare Bucket
 }
 
 var (
@@ -83,6 +83,7 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	}
 	l.store, l.names = newResilient(store, o.Logger), newNamer(o.NameKey)
 	l.strangers = Bucket{l.names.name("strangers"), l.limits.Strangers, true}
+	l.spare = Bucket{l.names.name("spare reserve"), l.limits.SpareReserve, true}
 	l.reserve = Bucket{l.names.name("quiet reserve"), l.limits.QuietReserve, true}
 	if o.DeviceKey != nil {
 		var err error
@@ -128,7 +129,7 @@ const othersWait = time.Minute
 func (a *attempt) plans() (plans [][]Bucket, as []class) {
 	l, k := a.l, &a.keys
 	lim := &l.limits
-	plans, as = make([][]Bucket, 0, 6), make([]class, 0, 6)
+	plans, as = make([][]Bucket, 0, 8), make([]class, 0, 8)
 	if a.device.known || a.place.known {
 		base := []Bucket{
 			{of("known account", k.account), lim.KnownAccount, false}, {of("known source", k.source), lim.KnownSource, false},
@@ -150,10 +151,11 @@ func (a *attempt) plans() (plans [][]Bucket, as []class) {
 	}
 	first := [...]Bucket{{of("first", k.account, k.net), once, false}, {of("account first", k.account), lim.AccountFirst, false}}
 	again := [...]Bucket{{of("account", k.account), lim.Account, false}}
-	all := [...]Bucket{l.strangers}
-	quiet := [...]Bucket{{of("quiet", k.net), lim.Quiet, false}, l.reserve}
-	for _, global := range [...][]Bucket{all[:], quiet[:]} {
-		if len(global) > 1 && (len(lim.Quiet) == 0 || len(lim.QuietReserve) == 0) {
+	all := [...]Bucket{{of("vast", k.vast), lim.Vast, false}, l.strangers}
+	quiet := [...]Bucket{{of("quiet", k.net), lim.Quiet, false}, {of("quiet vast", k.vast), lim.QuietVast, false}, l.reserve}
+	spare := [...]Bucket{{of("spare", k.account), lim.Spare, false}, l.spare}
+	for i, global := range [...][]Bucket{all[:], quiet[:], spare[:]} {
+		if i > 0 && (len(global[0].Rates) == 0 || len(global[len(global)-1].Rates) == 0) {
 			continue
 		}
 		for _, account := range [...][]Bucket{first[:], again[:]} {

@@ -63,10 +63,10 @@ func (m *mac) add(s string) {
 
 // keys are those of an account and of the networks of an attempt. Everything that is counted
 // for an attempt is named after them.
-type keys struct{ account, source, wide, block, net Key }
+type keys struct{ account, source, wide, block, net, vast Key }
 
 func (n namer) keysOf(account string, at places) keys {
-	k := keys{account: n.name("login account", account), source: n.name("login source", at.source), block: n.name("login source", at.block), net: n.name("login source", at.net)}
+	k := keys{account: n.name("login account", account), source: n.name("login source", at.source), block: n.name("login source", at.block), net: n.name("login source", at.net), vast: n.name("login source", at.vast)}
 	k.wide = k.source
 	if at.wide != at.source {
 		k.wide = k.block

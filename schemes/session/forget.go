@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/vestibule-auth/vestibule/credential/rotation"
+	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -64,6 +66,48 @@ func (s *Scheme) endSeries(ctx context.Context, f storage.Family, keep string) e
 			return err
 		}
 	}
+	return nil
+}
+
+// maxCleared is how many series a process notes.
+const maxCleared = 10_000
+
+// cleared are series that have ended whose sessions were ended after that. A browser may send a
+// dead cookie again and again, and each list of the account's sessions would cost a query.
+type cleared struct {
+	mu     sync.Mutex
+	series *bounded.Map[string, struct{}]
+}
+
+func (c *cleared) has(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.series.Get(id)
+	return ok
+}
+
+func (c *cleared) note(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.series.Put(id, struct{}{}, 1)
+}
+
+func (c *cleared) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.series.Drop(id)
+}
+
+// clear is endSeries, once in this process, for a dead cookie of a series that has ended. A
+// session that is inserted later is seen to by who inserts it (begin).
+func (s *Scheme) clear(ctx context.Context, f storage.Family) error {
+	if s.memory.cleared.has(f.ID) {
+		return nil
+	}
+	if err := s.endSeries(ctx, f, ""); err != nil {
+		return err
+	}
+	s.memory.cleared.note(f.ID)
 	return nil
 }
 

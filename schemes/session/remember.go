@@ -16,6 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
+	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -49,6 +50,7 @@ type memory struct {
 	cookie   string // the name on the wire
 	purpose  string
 	invalid  *authn.Error // a refusal that drops the second cookie too
+	cleared  cleared
 }
 
 func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
@@ -84,6 +86,7 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 	}
 	m := &memory{families: families, rotator: rotator, cookie: s.wireName(o.Cookie)}
 	m.purpose = "remember " + m.cookie
+	m.cleared.series = bounded.New[string, struct{}](maxCleared, maxCleared)
 	m.invalid = authn.AuthenticationFailed("Invalid session.")
 	m.invalid.Cookies = append(s.newCookies(s.cookie, "", "", -1), s.newCookie(m.cookie, "", -1))
 	return m, nil
@@ -245,13 +248,13 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 	case errors.Is(err, rotation.ErrReused):
 		e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
 		audit.LogReuse(ctx, s.opts.Logger, e)
-		if err := s.endSeries(ctx, f, ""); err != nil {
+		if err := s.clear(ctx, f); err != nil {
 			return err // the series has ended: the next use of any of its cookies tries again
 		}
 		s.opts.Audit.Notify(ctx, e)
 	case errors.Is(err, rotation.ErrRevoked) && f.Ended:
 		// Whoever ended it may have failed to end its sessions.
-		if err := s.endSeries(ctx, f, ""); err != nil {
+		if err := s.clear(ctx, f); err != nil {
 			return err
 		}
 	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrExpired), errors.Is(err, rotation.ErrRevoked), errors.Is(err, rotation.ErrMismatch):
@@ -282,6 +285,7 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 	// be found.
 	now, err := m.rotator.Inspect(ctx, m.use(b.Next))
 	if err != nil && !errors.Is(err, rotation.ErrReused) { // exchanged already, by this browser
+		m.cleared.forget(f.ID) // before this session was there
 		return nil, storage.User{}, s.notRemembered(ctx, now.Family, err)
 	}
 	stored, u, err := s.rows.SessionByDigest(ctx, digestOf(s.cookie, b.Session))

@@ -138,7 +138,9 @@ func (st *Store) row(r *http.Request, name string) (*row, error) {
 	return nil, err
 }
 
-// Save writes the values where they changed, and sets the cookie of a new session.
+// Save writes the values where they changed, and sets the cookie of a new session. A new session
+// is not stored, and the error is nil, for a request that a page of another site embeds, such as an
+// image: browsers drop its cookie, so that each would leave a row behind.
 // The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError, a value of another type,
 // that of New, or a fault. Nothing was written then.
 func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
@@ -175,7 +177,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 		// A session of nobody has no other way to stay: nobody renews it.
 		st.s.touch(w, r.Context(), cookie, held.row, as)
 		return nil
-	case len(data) == 0:
+	case len(data) == 0, embedded(r):
 		return nil
 	}
 	if began, err := st.s.began(r.Context(), w, cookie); err != nil || began {
@@ -196,6 +198,11 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	v.ID, v.IsNew = next.ID, false
 	st.s.sendAs(w, cookie, text, text, st.s.maxAge(next.Expires, st.s.now()), as)
 	return nil
+}
+
+// embedded reports a request of another site's page that is no navigation of the whole tab.
+func embedded(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Dest") != "document"
 }
 
 // began reports whether this answer logs a user in: a new session of nobody would undo that.

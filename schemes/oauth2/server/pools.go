@@ -32,7 +32,9 @@ func (s *Server) poolCell(p pool, part string, most int, shared bool, more ...st
 }
 
 // admitShared counts a request of a caller that proved nothing: by network, and in pools. Where a
-// pool is used up, a network that asks rarely gets a unit of its reserve.
+// pool is used up, a network that asks rarely gets a unit of its reserve. A Limiter does not say
+// which cell refused, and to ask it for the network alone first would take units that it cannot
+// give back. So a refusal by the network alone is asked for twice, and refused twice.
 func (s *Server) admitShared(r *http.Request, w work, pools ...pool) error {
 	addr := s.opts.Proxies.ClientAddr(r)
 	wide := wideNetwork(addr)
