@@ -42,7 +42,7 @@ func TestCheckPath(t *testing.T) {
 }
 
 // A reader that decodes a path again reads what the permission was decided for.
-func TestEncodedTwice_attack_308(t *testing.T) {
+func TestEncodedTwice_attack_306(t *testing.T) {
 	for _, text := range []string{"/%2561dmin", "/files/%2570rivate", "/%25%36%31dmin", "/%252561dmin"} {
 		u, err := url.ParseRequestURI(text)
 		if err != nil {

@@ -26,8 +26,8 @@ func TestVaryCookie(t *testing.T) {
 		before, want []string
 	}{
 		"no headers":        {authn.Chain{readsNothing{silentAbsent}}, nil, nil},
-		"attack_311":        {authn.Chain{silentAbsent}, nil, []string{"*"}},
-		"attack_311/beside": {authn.Chain{cookies{"sid"}, silentAbsent}, []string{"Accept"}, []string{"Accept", "*"}},
+		"attack_309":        {authn.Chain{silentAbsent}, nil, []string{"*"}},
+		"attack_309/beside": {authn.Chain{cookies{"sid"}, silentAbsent}, []string{"Accept"}, []string{"Accept", "*"}},
 		"decorated":         {authn.Chain{unwraps{cookies{"sid"}}}, nil, []string{"Cookie"}},
 		"cookies":           {authn.Chain{cookies{"sid"}}, nil, []string{"Cookie"}},
 		"something else":    {authn.Chain{cookies{"sid"}}, []string{"Accept"}, []string{"Accept", "Cookie"}},

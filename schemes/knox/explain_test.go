@@ -11,7 +11,7 @@ import (
 
 // Explain notes no use of a token, renews none, and keeps no identity.
 func TestExplainNotesNoUse(t *testing.T) {
-	t.Run("attack_307", func(t *testing.T) {
+	t.Run("attack_305", func(t *testing.T) {
 		s := memory.New(nil)
 		add(t, s, "alice")
 		var c clock

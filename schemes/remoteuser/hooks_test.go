@@ -31,7 +31,7 @@ func TestHooksThatPanic(t *testing.T) {
 
 // Explain creates no account.
 func TestExplainCreatesNobody(t *testing.T) {
-	t.Run("attack_307", func(t *testing.T) {
+	t.Run("attack_305", func(t *testing.T) {
 		s := memory.New(nil)
 		w := newWorld(t, s, remoteuser.Options{Create: remoteuser.NewUser})
 		m := authn.New(authn.Chain{w}, nil)

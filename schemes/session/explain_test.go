@@ -10,7 +10,7 @@ import (
 
 // Explain exchanges no remembered login: the visit after it is no theft.
 func TestExplainExchangesNothing(t *testing.T) {
-	t.Run("attack_307", func(t *testing.T) {
+	t.Run("attack_305", func(t *testing.T) {
 		each(t, func(t *testing.T, s store) {
 			add(t, s, "alice")
 			a := remembering(t, s, session.RememberOptions{Grace: -1})

@@ -326,7 +326,7 @@ func TestSharedGrants(t *testing.T) {
 // A client that changes or deletes its own registration makes the cache forget its own tokens, and
 // no others.
 func TestClientChangesTouchTheClient(t *testing.T) {
-	t.Run("attack_310", func(t *testing.T) {
+	t.Run("attack_308", func(t *testing.T) {
 		w := newWorld(t, memory.New(nil), &cached.Options{TTL: time.Minute})
 		s := newSite(w, siteOptions{})
 		one, other := s.grant("", 0, nil), s.grant("", 0, nil)

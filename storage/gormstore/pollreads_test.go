@@ -12,7 +12,7 @@ import (
 )
 
 // Polling for a device code that is unknown or has expired waits for no write of others.
-func TestVainPollsReadOnly_attack_303(t *testing.T) {
+func TestVainPollsReadOnly_attack_301(t *testing.T) {
 	s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ var broken = map[string]brokenStore{
 	"a token is claimed twice":              {"claims/claimed_twice", with(func(m *memory.Store) any { return &claimsTwice{m} })},
 	"attempts are lost":                     {"tries/each_counts", with(func(m *memory.Store) any { return &losesTries{Store: m} })},
 	"pruned an hour too early":              {"prune/credentials", with(func(m *memory.Store) any { return &prunesEarly{m} })},
-	"prunes by the caller's clock": {"prune/attack_305_fast_clock", func() any {
+	"prunes by the caller's clock": {"prune/attack_303_fast_clock", func() any {
 		return memory.New(&memory.Options{Clock: func() time.Time { return time.Now().AddDate(1, 0, 0) }}) // never earlier than the caller's
 	}},
 	"the limit of pruning is ignored":       {"prune/limit_is_for_all_kinds_together", with(func(m *memory.Store) any { return &prunesAll{m} })},

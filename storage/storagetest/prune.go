@@ -129,7 +129,7 @@ func prune(t *testing.T, s *suite) {
 				k.Error("a window that is open was closed")
 			}
 		},
-		"attack_305_fast_clock: what has not ended by the store's clock stays, whatever the caller's clock says": func(k *kit) {
+		"attack_303_fast_clock: what has not ended by the store's clock stays, whatever the caller's clock says": func(k *kit) {
 			k.needs(Blocklist)
 			end := time.Now().Add(time.Hour)
 			key := storage.BlockKeyOf(storage.BlockJTI, "", "logged out")

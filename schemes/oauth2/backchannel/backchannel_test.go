@@ -127,7 +127,7 @@ func TestRetriedLogout(t *testing.T) {
 			h.ServeHTTP(rec, r)
 			return rec.Code
 		}
-		t.Run("attack_306", func(t *testing.T) {
+		t.Run("attack_304", func(t *testing.T) {
 			token := mint("copies")
 			got := make(chan int, 8)
 			for range 8 {

@@ -9,7 +9,7 @@ import (
 // A decision that the store failed to keep can be sent again, and so can a pushed request: what stood
 // for it is used up in the transaction that stores the outcome. Once that succeeded, it is not.
 func TestRetriedDecisions(t *testing.T) {
-	t.Run("attack_309", func(t *testing.T) {
+	t.Run("attack_307", func(t *testing.T) {
 		oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 			store := &oauthtest.Writes{Store: s}
 			w := oauthtest.NewDevices(t, store, nil)

@@ -10,7 +10,7 @@ import (
 
 // A user who tried too many codes is refused without a write until the window ends, and no longer.
 func TestTooManyCodesWriteNothing(t *testing.T) {
-	t.Run("attack_302", func(t *testing.T) {
+	t.Run("attack_300", func(t *testing.T) {
 		store := &oauthtest.Writes{Store: memory.New(nil)}
 		w := oauthtest.NewDevices(t, store, nil)
 		alice := w.Alice("s1")
@@ -50,7 +50,7 @@ func TestFaultsAreNoTries(t *testing.T) {
 		"taking a try back":             func(s *oauthtest.Writes, on bool) { s.FailForgive.Store(on) },
 		"the lookup, then taking back ": func(s *oauthtest.Writes, on bool) { s.FailFind.Store(on); s.FailForgive.Store(on) },
 	} {
-		t.Run("attack_312/"+name, func(t *testing.T) {
+		t.Run("attack_310/"+name, func(t *testing.T) {
 			store := &oauthtest.Writes{Store: memory.New(nil)}
 			w := oauthtest.NewDevices(t, store, nil)
 			alice := w.Alice("s1")

@@ -11,7 +11,7 @@ import (
 
 // Explain uses no proof up, and finds one that was used.
 func TestExplainUsesNoProof(t *testing.T) {
-	t.Run("attack_307", func(t *testing.T) {
+	t.Run("attack_305", func(t *testing.T) {
 		w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithDPoP)
 		p := w.NewProver()
 		got := p.Exchange("app", w.Code("app", nil))

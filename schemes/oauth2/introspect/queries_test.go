@@ -28,7 +28,7 @@ func TestMadeUpTokens(t *testing.T) {
 	for name, change := range map[string]func(*introspect.Options){
 		"cached": nil, "not cached": func(o *introspect.Options) { o.CacheTTL = -1 },
 	} {
-		t.Run("attack_304/"+name, func(t *testing.T) {
+		t.Run("attack_302/"+name, func(t *testing.T) {
 			a := newAbroad(t, change)
 			m := authn.New(authn.Chain{a}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 			a.asks(t, 20, "one network", func() {
@@ -64,7 +64,7 @@ func TestMadeUpTokens(t *testing.T) {
 
 // Queries that the issuer does not answer are bounded, in all and for each network.
 func TestSlowIssuer(t *testing.T) {
-	t.Run("attack_304/slow", func(t *testing.T) {
+	t.Run("attack_302/slow", func(t *testing.T) {
 		a := newAbroad(t, func(o *introspect.Options) { o.MaxQueries = 8 })
 		m := authn.New(authn.Chain{a}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 		arrived, answer := make(chan struct{}, 16), make(chan struct{})

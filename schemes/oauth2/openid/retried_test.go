@@ -12,7 +12,7 @@ import (
 
 // A logout that failed can be sent again with the same form.
 func TestRetriedLogout(t *testing.T) {
-	t.Run("attack_309", func(t *testing.T) {
+	t.Run("attack_307", func(t *testing.T) {
 		var fault error
 		ended := 0
 		p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, func(o *oauthtest.Options) {

@@ -27,7 +27,7 @@ func quiet(t *testing.T, store *oauthtest.Writes, what string, request func() in
 // write lock for all callers: such a request reads and writes nothing.
 func TestRevokeDeadTokens(t *testing.T) {
 	for _, signed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("attack_300/signed %t", signed), func(t *testing.T) {
+		t.Run(fmt.Sprintf("attack_298/signed %t", signed), func(t *testing.T) {
 			oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 				store := &oauthtest.Writes{Store: s}
 				w := oauthtest.NewWorld(t, store, func(o *oauthtest.Options) {
@@ -67,7 +67,7 @@ func TestRevokeDeadTokens(t *testing.T) {
 
 // The second use of a code revokes its grant, once. Later uses write nothing.
 func TestUsedCodes(t *testing.T) {
-	t.Run("attack_301", func(t *testing.T) {
+	t.Run("attack_299", func(t *testing.T) {
 		oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 			store := &oauthtest.Writes{Store: s}
 			w := oauthtest.NewWorld(t, store, nil)
