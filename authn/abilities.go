@@ -53,47 +53,46 @@ type Namer interface {
 	Name() string
 }
 
-// Claim is a kind of credential that a scheme takes: a keyword of Authorization
-// and the shape of what follows. Shape is free text that two schemes of equal
-// format spell alike, such as "vst_" or "hex40"; "" takes everything under the
-// keyword, and Rest what no scheme before it in the chain took.
+// CredentialFormat is a format of credentials that a scheme accepts: a keyword of Authorization, and
+// what follows it. Format is free text that two schemes with equal formats spell alike, such as
+// "vst_" or "hex40"; "" is everything under the keyword, and AnyFormat what no scheme before it in
+// the chain accepts.
 //
-// Begins, where it is not "", is how all credentials of the claim begin: a chain then
-// does not ask the scheme for others.
-type Claim struct{ Keyword, Shape, Begins string }
+// Prefix, if it is not "", is how all credentials of the format begin: a chain then does not ask the
+// scheme for others.
+type CredentialFormat struct{ Keyword, Format, Prefix string }
 
-// Rest is the Shape of a scheme that takes what is left under a keyword. It stands
-// behind the other schemes of that keyword: they would never see a credential.
-const Rest = "*"
+// AnyFormat is the Format of a scheme that accepts what is left under a keyword. It must be after
+// the other schemes of that keyword in the chain: they would never see a credential.
+const AnyFormat = "*"
 
-// JWTShape returns the Shape of a claim to the JSON Web Tokens of an issuer for an audience; ""
-// claims all of the issuer's tokens. Issuers are equal or different: one that begins like
-// another is another.
-func JWTShape(issuer, audience string) string {
-	shape := "jwt " + strconv.Quote(issuer) + " "
+// JWTFormat returns the Format of the JSON Web Tokens of an issuer for an audience; "" is all of
+// the issuer's tokens. Issuers are equal or different: one whose name begins like another's is
+// another issuer.
+func JWTFormat(issuer, audience string) string {
+	format := "jwt " + strconv.Quote(issuer) + " "
 	if audience != "" {
-		shape += strconv.Quote(audience)
+		format += strconv.Quote(audience)
 	}
-	return shape
+	return format
 }
 
-// Claimer is an Authenticator that declares its claims, so that two schemes of
-// one chain that would take each other's credentials are found at construction
-// (RULES C1).
-type Claimer interface {
-	Claims() []Claim
+// FormatDeclarer is an Authenticator that declares the formats of its credentials, so that two
+// schemes of one chain that would accept each other's credentials are found at construction.
+type FormatDeclarer interface {
+	Formats() []CredentialFormat
 }
 
-// As finds an ability of a: a itself, what it decorates (a decorator has
+// AbilityOf finds an ability of a: a itself, what it decorates (a decorator has
 // Unwrap() Authenticator), or the first member of a Chain that has it.
-func As[T any](a Authenticator) (T, bool) {
+func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {
 			return t, true
 		}
 		if c, ok := a.(Chain); ok {
 			for _, m := range c {
-				if t, ok := As[T](m); ok {
+				if t, ok := AbilityOf[T](m); ok {
 					return t, true
 				}
 			}

@@ -35,7 +35,7 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 }
 
 // Check reports why a would be a mistake: a nil member, the same member twice,
-// two members that claim the same credentials, one that takes what is
+// two members that accept the same credentials, one that takes what is
 // left (Rest) before another, or two that name different resource_metadata in their
 // challenges. New panics on what
 // Check reports. An empty chain is no error for New, since it lets nobody in, but
@@ -73,10 +73,10 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 		for _, x := range other.claims {
 			for _, y := range l.claims {
 				if x.overlaps(y) {
-					return nil, fmt.Errorf("authn: schemes %q and %q both claim %q credentials of the same shape (%q, %q): give one another keyword or prefix",
-						other.name, l.name, y.Keyword, x.Shape, y.Shape)
+					return nil, fmt.Errorf("authn: schemes %q and %q both accept %q credentials of the same format (%q, %q): give one another keyword or prefix",
+						other.name, l.name, y.Keyword, x.Format, y.Format)
 				}
-				if x.Shape == Rest && strings.EqualFold(x.Keyword, y.Keyword) {
+				if x.Format == AnyFormat && strings.EqualFold(x.Keyword, y.Keyword) {
 					return nil, fmt.Errorf("authn: scheme %q takes whatever is left under %q and stands before %q: put it behind", other.name, y.Keyword, l.name)
 				}
 			}
@@ -85,11 +85,11 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	return append(leaves, l), nil
 }
 
-func (c Claim) overlaps(d Claim) bool {
+func (c CredentialFormat) overlaps(d CredentialFormat) bool {
 	if !strings.EqualFold(c.Keyword, d.Keyword) {
 		return false
 	}
-	return c.Shape == "" || d.Shape == "" || strings.HasPrefix(c.Shape, d.Shape) || strings.HasPrefix(d.Shape, c.Shape)
+	return c.Format == "" || d.Format == "" || strings.HasPrefix(c.Format, d.Format) || strings.HasPrefix(d.Format, c.Format)
 }
 
 func isNil(a Authenticator) bool {
@@ -225,7 +225,7 @@ func refusalOf(err error) error {
 	if errors.As(err, &u) && u.refusal != nil {
 		return u.refusal
 	}
-	return AuthenticationFailed("Invalid token.").With(errShape)
+	return AuthenticationFailed("Invalid token.").WithCause(errShape)
 }
 
 var errShape = errors.New("its keyword is known, its shape is not")

@@ -20,12 +20,12 @@ type prefixed struct {
 
 func (p prefixed) Name() string      { return p.name }
 func (p prefixed) Headers() []string { return []string{"Authorization"} }
-func (p prefixed) Claims() []Claim {
-	var all []Claim
+func (p prefixed) Formats() []CredentialFormat {
+	var all []CredentialFormat
 	for _, k := range p.keywords {
-		c := Claim{Keyword: k, Shape: p.prefix}
+		c := CredentialFormat{Keyword: k, Format: p.prefix}
 		if p.begins {
-			c.Begins = p.prefix
+			c.Prefix = p.prefix
 		}
 		all = append(all, c)
 	}

@@ -86,9 +86,9 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// With returns a copy of e whose private cause is cause. The cause goes to the
+// WithCause returns a copy of e whose private cause is cause. The cause goes to the
 // log and is never sent; it must not hold a secret.
-func (e *Error) With(cause error) *Error {
+func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.cause = cause
 	return &c

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// handler is what Handler and Bare return. It lets an audit see through it.
+// handler is what Handler and Public return. It lets an audit see through it.
 type handler struct {
 	m       *Middleware
 	next    http.Handler
@@ -26,8 +26,8 @@ func (h *handler) Schemes() []string {
 	return h.m.Schemes()
 }
 
-// Bare reports whether the handler stands there without authentication on purpose.
-func (h *handler) Bare() bool { return h.bare }
+// Public reports whether the handler stands there without authentication on purpose.
+func (h *handler) Public() bool { return h.bare }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := h.m

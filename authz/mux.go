@@ -9,7 +9,7 @@ import (
 
 // Mux is an http.ServeMux on which every route states who may use it. A route
 // without a permission is refused at start-up; one that is outside the chain
-// on purpose, such as a login endpoint, is registered with Bare. With another
+// on purpose, such as a login endpoint, is registered with Public. With another
 // router use [Guard], [RequirePlainPath], and [Audit] for the same list.
 //
 // The chain runs after the matching, so a permission belongs to the route that
@@ -82,7 +82,7 @@ func (m *Mux) Handle(pattern string, h http.Handler, ps ...Permission) {
 		panic(err.Error())
 	}
 	if r.Permission == "" {
-		panic(fmt.Sprintf("authz: route %q has no permission; say AllowAny where everybody may, or use Bare", pattern))
+		panic(fmt.Sprintf("authz: route %q has no permission; say AllowAny where everybody may, or use Public", pattern))
 	}
 	m.add(r, h)
 }
@@ -92,12 +92,12 @@ func (m *Mux) HandleFunc(pattern string, f http.HandlerFunc, ps ...Permission) {
 	m.Handle(pattern, f, ps...)
 }
 
-// Bare registers h outside the chain and without a permission. It panics if h is guarded, since
+// Public registers h outside the chain and without a permission. It panics if h is guarded, since
 // nobody is authenticated there. Use it for login
 // endpoints, which read their own credential and answer the same whatever the
 // request carries, and for health checks.
-func (m *Mux) Bare(pattern string, h http.Handler) {
-	h = m.auth.Bare(notNil("Mux.Bare", h))
+func (m *Mux) Public(pattern string, h http.Handler) {
+	h = m.auth.Public(notNil("Mux.Public", h))
 	r, err := describe(pattern, h)
 	if err != nil {
 		panic(err.Error())

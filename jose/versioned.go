@@ -4,7 +4,7 @@ import "reflect"
 
 // Versioned is a KeySource that reports when its keys change. Verifiers keep what its keys have
 // verified until then; of any other KeySource they keep nothing, because a key that was withdrawn
-// would verify tokens for as long as they were kept. Ring, Rotating and Remote are Versioned.
+// would verify tokens for as long as they were kept. KeySet, ReloadingKeySet and RemoteKeySet are Versioned.
 type Versioned interface {
 	KeySource
 	// Versions returns the source itself, so that another one that embeds it and has Keys of its
@@ -28,10 +28,10 @@ func GenerationOf(keys KeySource) func() uint64 {
 }
 
 // Versions implements Versioned.
-func (r *Ring) Versions() (KeySource, func() uint64) { return r, r.Generation }
+func (r *KeySet) Versions() (KeySource, func() uint64) { return r, r.Generation }
 
 // Versions implements Versioned.
-func (r *Rotating) Versions() (KeySource, func() uint64) { return r, r.Generation }
+func (r *ReloadingKeySet) Versions() (KeySource, func() uint64) { return r, r.Generation }
 
 // Versions implements Versioned.
-func (r *Remote) Versions() (KeySource, func() uint64) { return r, r.Generation }
+func (r *RemoteKeySet) Versions() (KeySource, func() uint64) { return r, r.Generation }

@@ -50,8 +50,8 @@ type Client struct {
 	Created  time.Time
 }
 
-// MaxClient is how long the lists and the keys of a client may be together, in bytes.
-const MaxClient = 64 << 10
+// MaxClientBytes is how long the lists and the keys of a client may be together, in bytes.
+const MaxClientBytes = 64 << 10
 
 // Public reports whether the client can keep no secret.
 func (c *Client) Public() bool { return c.Method == "none" }
@@ -68,7 +68,7 @@ func (c *Client) Check() error {
 			}
 		}
 	}
-	if size > MaxClient {
+	if size > MaxClientBytes {
 		errs = append(errs, fmt.Errorf("%w: a client of %d bytes", ErrInvalid, size))
 	}
 	if !c.Secret.IsZero() && c.Password != "" {

@@ -40,7 +40,7 @@ type Consents interface {
 	// ConsentOf returns the consent, expired or not, of whatever epoch. ErrNotFound where
 	// there is none; a malformed name counts as absent.
 	ConsentOf(ctx context.Context, subject, client string) (Consent, error)
-	// DropConsent deletes the consent; ErrNotFound where it is absent (already). It goes with
+	// DeleteConsent deletes the consent; ErrNotFound where it is absent (already). It goes with
 	// its client and with its account too.
-	DropConsent(ctx context.Context, subject, client string) error
+	DeleteConsent(ctx context.Context, subject, client string) error
 }

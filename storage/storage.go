@@ -18,8 +18,8 @@
 //	Families           refresh tokens that replace each other
 //	Blocklist          tokens that are refused before they expire, and what JWTs depend on
 //	SigningKeys        sealed private keys
-//	OneTimes           links that work once, such as those that reset a password
-//	Replays, Tries     what was used once; what can be tried a few times
+//	OneTimeTokens           links that work once, such as those that reset a password
+//	Replays, Attempts  what was used once; what can be tried a few times
 //	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
 //	                   OAuth 2.0
 //	Pruner             deletes what has expired
@@ -133,17 +133,17 @@ type Transactor interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// MaxIDLen is the longest identifier or name a store accepts, in bytes.
-const MaxIDLen = 255
+// MaxIDBytes is the longest identifier or name a store accepts, in bytes.
+const MaxIDBytes = 255
 
 // CheckID returns ErrInvalid, with a word on why, unless s can be a key: not
-// empty, at most MaxIDLen bytes, UTF-8, without NUL (RULES C5). Schemes call it
+// empty, at most MaxIDBytes bytes, UTF-8, without NUL (RULES C5). Schemes call it
 // before a text from a request reaches a store, and stores call it again.
 func CheckID(what, s string) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("%w: empty %s", ErrInvalid, what)
-	case len(s) > MaxIDLen:
+	case len(s) > MaxIDBytes:
 		return fmt.Errorf("%w: %s of %d bytes", ErrInvalid, what, len(s))
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%w: %s is not UTF-8", ErrInvalid, what)

@@ -138,10 +138,10 @@ type Subjects interface {
 	// clock in microseconds, and returns it. Every credential of the subject, of
 	// every scheme, has ended when it returns: log-out-everywhere in one write.
 	BumpEpoch(ctx context.Context, subject string) (int64, error)
-	// ForgetSubject bumps the epoch and deletes every credential and permission
+	// DeleteSubject bumps the epoch and deletes every credential and permission
 	// row of the subject. It is the delete hook of an application that keeps its
 	// users in a table of its own (RULES I3); forgetting twice is no error.
-	ForgetSubject(ctx context.Context, subject string) error
+	DeleteSubject(ctx context.Context, subject string) error
 }
 
 // Permissions keeps named permissions ("app.verb_noun") of subjects and groups.

@@ -191,7 +191,7 @@ func TestCachedSource(t *testing.T) {
 			text := func(addr string) string {
 				r := httptest.NewRequest("GET", "/", nil)
 				r.RemoteAddr = addr
-				return authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))
+				return authn.NetworkOf(authn.TrustedProxies{}.ClientAddr(r))
 			}
 			if got, want := password.SourceOf(one) == password.SourceOf(other), text(a) == text(b); got != want {
 				t.Errorf("%q and %q: one source %t, want %t", a, b, got, want)

@@ -38,7 +38,7 @@ const fresh = 10 * time.Minute
 
 // Store is what the tokens are kept in.
 type Store interface {
-	storage.OneTimes
+	storage.OneTimeTokens
 	storage.Users
 	storage.Accounts
 	storage.Transactor
@@ -203,7 +203,7 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 		return login, err
 	}
 	for _, purpose := range purposes {
-		if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
+		if err := e.r.store.DeleteOneTimeTokens(r.Context(), login.Subject, purpose); err != nil {
 			return authn.Login{}, err
 		}
 	}

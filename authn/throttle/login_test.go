@@ -120,8 +120,8 @@ func TestLogin(t *testing.T) {
 				passed++
 			}
 		}
-		if passed != 1200 {
-			t.Errorf("%d attempts passed shared limits of 1000 and 200", passed)
+		if passed != 3200 { // Strangers, QuietReserve and SpareReserve
+			t.Errorf("%d attempts passed shared limits of 1000, 200 and 2000", passed)
 		}
 	})
 	t.Run("attack_210_a_flood_does_not_refill_its_own_buckets", func(t *testing.T) {

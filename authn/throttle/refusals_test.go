@@ -34,7 +34,7 @@ func (k *keyed) Authenticate(r *http.Request) (authn.Identity, error) {
 }
 
 func (*keyed) Challenge(*http.Request, error) string { return "Key" }
-func (*keyed) Claims() []authn.Claim                 { return []authn.Claim{{Keyword: "Key"}} }
+func (*keyed) Formats() []authn.CredentialFormat     { return []authn.CredentialFormat{{Keyword: "Key"}} }
 
 // door is a middleware with a limit of refused credentials.
 type door struct {
@@ -159,12 +159,12 @@ func TestRefusals_attack_267(t *testing.T) {
 	t.Run("edge_C18/endpoints that read their own credential", func(t *testing.T) {
 		d := newDoor(t, throttle.RefusalOptions{})
 		err := authn.AuthenticationFailed("Invalid key.")
-		d.h = d.m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, err) }))
+		d.h = d.m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, err) }))
 		if got := d.count(200, one, "Key bad"); got[401]+got[403] != 120 || got[429] != 80 {
 			t.Errorf("%v", got)
 		}
 		d = newDoor(t, throttle.RefusalOptions{})
-		d.h = d.m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, authn.InvalidLogin()) }))
+		d.h = d.m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, authn.InvalidLogin()) }))
 		if got := d.count(200, one, "Key stale"); got[429] != 0 {
 			t.Errorf("a login with a stale credential beside it: %v", got)
 		}
@@ -175,7 +175,7 @@ func TestRefusals_attack_267(t *testing.T) {
 			d.ask(fmt.Sprintf("192.0.2.%d:1", 10+i/100), "Key bad")
 		}
 		got := d.ask(one, "Key bad")
-		if got.Code != 429 || got.Header().Get("Retry-After") != "1" || len(got.Header()) != 3 {
+		if got.Code != 429 || got.Header().Get("Retry-After") != "1" || len(got.Header()) != 4 {
 			t.Errorf("%d %v", got.Code, got.Header())
 		}
 	})

@@ -49,14 +49,14 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err != nil {
 		return err
 	}
-	get := tokens.Reset
+	get := tokens.Replace
 	if !c.Bool("reset") {
 		// Token would replace a token that this key, or this format, did not make. A
 		// server may be taking it, so that is for -reset to say.
 		if err := sameKey(ctx, c, db, r, u); err != nil {
 			return err
 		}
-		get = tokens.Token
+		get = tokens.GetOrCreate
 	}
 	text, err := get(ctx, u.ID, u.Epoch)
 	if errors.Is(err, storage.ErrStale) {
@@ -88,7 +88,7 @@ func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.R
 	if err != nil {
 		return err
 	}
-	if _, err := tokens.Token(ctx, u.ID, u.Epoch); errors.Is(err, errReadOnly) {
+	if _, err := tokens.GetOrCreate(ctx, u.ID, u.Epoch); errors.Is(err, errReadOnly) {
 		return fmt.Errorf("user %s has a token of another format; -reset ends it and makes another", u.Name)
 	} else if err != nil {
 		return err

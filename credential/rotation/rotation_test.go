@@ -89,7 +89,7 @@ func (w *world) is(t testing.TB, u Use, want error, why string) {
 
 func (w *world) blocked(t testing.TB, sid string) bool {
 	t.Helper()
-	st, err := w.store.StandingOf(t.Context(), "alice", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", sid)})
+	st, err := w.store.TokenStatusOf(t.Context(), "alice", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", sid)})
 	must(t, err)
 	return st.Blocked
 }

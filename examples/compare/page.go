@@ -94,14 +94,14 @@ func pageRoutes(mux *authz.Mux, cfg *config) error {
 		w.Header().Set("Cache-Control", "no-store") // the address of /callback holds a code
 		_, _ = w.Write(b.Bytes())
 	})
-	mux.Bare("GET /{$}", page)
-	mux.Bare("GET /callback", page)
+	mux.Public("GET /{$}", page)
+	mux.Public("GET /callback", page)
 	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"} {
 		text, err := files.ReadFile("web/" + name)
 		if err != nil {
 			return err
 		}
-		mux.Bare("GET /"+name, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mux.Public("GET /"+name, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			secure(w.Header())
 			w.Header().Set("Content-Type", kind)
 			_, _ = w.Write(text)

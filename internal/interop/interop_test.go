@@ -44,7 +44,7 @@ func TestTheyVerifyOurs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ring, err := jose.NewRing(k)
+			ring, err := jose.NewKeySet(k)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestWeVerifyTheirs(t *testing.T) {
 	if err != nil || len(keys) != len(made.Tokens) || len(keys) != 8 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
-	ring, err := jose.NewRing(keys...)
+	ring, err := jose.NewKeySet(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}

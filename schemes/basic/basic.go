@@ -61,8 +61,10 @@ func (s *Scheme) Name() string { return "basic" }
 // Headers returns Authorization.
 func (s *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns everything under the keyword Basic.
-func (s *Scheme) Claims() []authn.Claim { return []authn.Claim{{Keyword: "Basic"}} }
+// Formats returns everything under the keyword Basic.
+func (s *Scheme) Formats() []authn.CredentialFormat {
+	return []authn.CredentialFormat{{Keyword: "Basic"}}
+}
 
 // Challenge returns the challenge of RFC 7617, with charset="UTF-8".
 func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
@@ -133,7 +135,7 @@ var (
 func inBasicsWords(err error) error {
 	var e *authn.Error
 	if errors.As(err, &e) && e != nil && (e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest) {
-		return errInvalid.With(e)
+		return errInvalid.WithCause(e)
 	}
 	return err
 }

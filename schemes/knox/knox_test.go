@@ -201,7 +201,7 @@ func TestConstruction(t *testing.T) {
 	keywords := []string{"A", "B"}
 	x := scheme(t, s, &knox.Options{Keywords: keywords, Prefix: "abc"})
 	keywords[0] = "C"
-	if got := x.Claims(); !reflect.DeepEqual(got, []authn.Claim{{Keyword: "A", Shape: "abc_", Begins: "abc_"}, {Keyword: "B", Shape: "abc_", Begins: "abc_"}}) {
+	if got := x.Formats(); !reflect.DeepEqual(got, []authn.CredentialFormat{{Keyword: "A", Format: "abc_", Prefix: "abc_"}, {Keyword: "B", Format: "abc_", Prefix: "abc_"}}) {
 		t.Errorf("claims %v", got)
 	}
 	defer func() {

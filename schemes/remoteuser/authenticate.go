@@ -58,7 +58,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		refused = storage.CheckID("user name", name)
 	}
 	if refused != nil {
-		return authn.Identity{}, errInvalid.With(refused)
+		return authn.Identity{}, errInvalid.WithCause(refused)
 	}
 	if err := s.fromHere(r); err != nil {
 		return authn.Identity{}, err
@@ -101,7 +101,7 @@ func (s *Scheme) account(ctx context.Context, name string) (storage.User, error)
 	if errors.Is(err, storage.ErrNotFound) {
 		switch {
 		case s.opts.Create == nil:
-			return u, errInvalid.With(errUnknown)
+			return u, errInvalid.WithCause(errUnknown)
 		case authn.Explained(ctx):
 			return u, errNotCreated
 		}
@@ -111,7 +111,7 @@ func (s *Scheme) account(ctx context.Context, name string) (storage.User, error)
 	case err != nil:
 		return u, err
 	case !u.Active:
-		return u, errInvalid.With(credential.ErrDisabled)
+		return u, errInvalid.WithCause(credential.ErrDisabled)
 	}
 	return u, nil
 }

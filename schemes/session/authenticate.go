@@ -274,10 +274,10 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	}
 }
 
-// Of returns the name of the session that authenticated the identity and the epoch of the
+// FromIdentity returns the name of the session that authenticated the identity and the epoch of the
 // account that it holds, for who makes other credentials out of it (oauth2.Options.Session).
 // ok is false where another scheme did, or a sealed session, which has no name.
-func Of(id authn.Identity) (sessionID string, epoch int64, ok bool) {
+func FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
 	loaded, ok := id.Credential.(*row)
 	if !ok {
 		return "", 0, false

@@ -80,7 +80,7 @@ func BenchmarkHit(b *testing.B) {
 				case "access":
 					_, err = s.AccessByDigest(ctx, d)
 				default:
-					_, _, err = s.UserStanding(ctx, "00000000-alice", madeKeys(d))
+					_, _, err = s.TokenStatusWithUser(ctx, "00000000-alice", madeKeys(d))
 				}
 				return err
 			}

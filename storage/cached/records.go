@@ -237,7 +237,7 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }
 
-// standingRecord is a storage.Standing that is not blocked, of a token with these other
+// standingRecord is a storage.TokenStatus that is not blocked, of a token with these other
 // keys and this subject.
 type standingRecord struct {
 	head

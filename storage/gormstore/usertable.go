@@ -11,7 +11,7 @@ import (
 
 // UserTable maps storage.User onto a table of the application (RULES I3). The
 // table must have an immutable identifier that is never given to another account,
-// and a unique canonical name. The application calls ForgetSubject when it
+// and a unique canonical name. The application calls DeleteSubject when it
 // deletes an account by itself.
 //
 // Table, ID, Name, Email and Password are plain names ("accounts",
@@ -246,7 +246,7 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // has reports whether subject can be one of the table's: what is of another space, or not in
 // the canonical form of the column's type, names nobody.
 func (u *userSQL) has(subject string) bool {
-	if !storage.BelongsTo(u.space, subject) || len(subject) > storage.MaxIDLen {
+	if !storage.BelongsTo(u.space, subject) || len(subject) > storage.MaxIDBytes {
 		return false
 	}
 	id := subject[len(u.prefix):]

@@ -27,7 +27,7 @@ const (
 	Blocklist      Part = "Blocklist"
 	Replays        Part = "Replays"
 	SigningKeys    Part = "SigningKeys"
-	OneTimes       Part = "OneTimes"
+	OneTimeTokens  Part = "OneTimeTokens"
 	Clients        Part = "Clients"
 	Codes          Part = "Codes"
 	AccessTokens   Part = "AccessTokens"
@@ -58,13 +58,13 @@ type everything struct {
 	storage.Blocklist
 	storage.Replays
 	storage.SigningKeys
-	storage.OneTimes
+	storage.OneTimeTokens
 	storage.Clients
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
 	storage.DeviceGrants
-	storage.Tries
+	storage.Attempts
 	storage.Consents
 	storage.Pruner
 	storage.Transactor

@@ -94,7 +94,7 @@ var groups = []struct {
 	{"blocklist", Blocklist, blocklist},
 	{"replays", Replays, replays},
 	{"signing_keys", SigningKeys, signingKeys},
-	{"one_times", OneTimes, oneTimes},
+	{"one_times", OneTimeTokens, oneTimes},
 	{"clients", Clients, clients},
 	{"codes", Codes, codes},
 	{"access_tokens", AccessTokens, accessTokens},

@@ -158,10 +158,10 @@ func publicAsSecret(t *testing.T, key crypto.Signer, token string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-func secretRing(t *testing.T, secret string) *jose.Ring {
+func secretRing(t *testing.T, secret string) *jose.KeySet {
 	k, err := jose.NewSecret("k", jose.HS256, []byte(secret))
 	oauthtest.Must(t, err)
-	r, err := jose.NewRing(k)
+	r, err := jose.NewKeySet(k)
 	oauthtest.Must(t, err)
 	return r
 }

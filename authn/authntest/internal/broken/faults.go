@@ -79,8 +79,8 @@ func remembersRevoked(s *Site, k *Keys) {
 	}
 }
 
-func claims(change func(*authn.Claim)) Case {
-	return Case{Rule: "claims", Base: Authorization, Break: func(_ *Site, _ *Keys, correct authn.Authenticator) authn.Authenticator {
+func claims(change func(*authn.CredentialFormat)) Case {
+	return Case{Rule: "formats", Base: Authorization, Break: func(_ *Site, _ *Keys, correct authn.Authenticator) authn.Authenticator {
 		a := correct.(*inAuthorization)
 		for i := range a.claims {
 			change(&a.claims[i])
