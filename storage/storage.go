@@ -18,7 +18,7 @@
 //	Families           refresh tokens that replace each other
 //	Blocklist          tokens that are refused before they expire, and what JWTs depend on
 //	SigningKeys        sealed private keys
-//	OneTimeTokens           links that work once, such as those that reset a password
+//	OneTimeTokens      links that work once, such as those that reset a password
 //	Replays, Attempts  what was used once; what can be tried a few times
 //	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
 //	                   OAuth 2.0
