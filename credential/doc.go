@@ -9,6 +9,7 @@
 //   - [Secret] holds a secret and prints as "[redacted]"; [MAC] and storage.DigestOf turn
 //     secrets into what a store may keep.
 //   - [CheckAccount] rejects records whose account is disabled or was logged out everywhere.
+//   - [EndSurplus] ends the oldest credentials of a user who has too many.
 //   - Package credential/rotation exchanges refresh tokens, with a grace period and reuse
 //     detection.
 //

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // NoLimit, as a Limit, lets a user have any number of tokens.
-const NoLimit = -1
+const NoLimit = credential.NoLimit
 
 const (
 	// defaultLimit is how many tokens a user has after a login if Options.Limit is 0.

@@ -5,63 +5,51 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // NoLimit, as MaxSessions, lets a user have any number of sessions.
-const NoLimit = -1
+const NoLimit = credential.NoLimit
 
-const (
-	// defaultMax is Options.MaxSessions if it is 0, backlog how many more a login ends at once.
-	defaultMax, backlog = 1000, 100
-	// dropTimeout bounds what a client that leaves does not stop.
-	dropTimeout = 5 * time.Second
-)
+// defaultMax is Options.MaxSessions if it is 0.
+const defaultMax = 1000
 
 // surplus ends the sessions of a user that were not used for longest, if there are more than
 // Options.MaxSessions, and what their browsers remember. It is no reason to refuse the login that
 // made the session with the ID keep: what fails is ended by a later one.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
-	if s.opts.MaxSessions == NoLimit {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
-	defer cancel()
-	list, err := s.rows.ListSessions(ctx, subject, s.opts.MaxSessions+backlog) // the last seen first
 	now := s.now()
-	// Expired ones are removed by inserts. What their browsers remember holds.
-	list = slices.DeleteFunc(list, func(v storage.Session) bool { return v.ID == keep || v.Expired(now) })
-	for _, v := range list[min(s.opts.MaxSessions-1, len(list)):] {
-		if err = s.evict(ctx, subject, v.ID, familyOf(keep)); err != nil {
-			break
-		}
-	}
+	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
+		func(ctx context.Context, limit int) ([]storage.Session, error) { // the last seen first
+			return s.rows.ListSessions(ctx, subject, limit)
+		},
+		// Expired ones are removed by inserts. What their browsers remember is still valid.
+		func(v storage.Session) bool { return v.ID == keep || v.Expired(now) },
+		func(ctx context.Context, v storage.Session) error { return s.evict(ctx, subject, v.ID, familyOf(keep)) })
 	s.surplusStays(ctx, subject, err)
 }
 
 // surplusSeries is surplus for remembered logins: of the user's series it ends the oldest, with
 // their sessions.
 func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
-	if s.opts.MaxSessions == NoLimit {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
-	defer cancel()
-	list, err := s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, s.opts.MaxSessions+backlog)
-	list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.ID == keep })
-	for _, f := range list[min(s.opts.MaxSessions-1, len(list)):] {
-		if err = s.memory.rotator.EndFamily(ctx, f.ID); err == nil {
-			err = s.endSeries(ctx, f, "")
-		}
-		if err != nil {
-			break
-		}
-		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Reason: reasonLimit, Scheme: s.Name(), Subject: subject, Family: f.ID, Epoch: f.Epoch})
-	}
+	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
+		func(ctx context.Context, limit int) ([]storage.Family, error) {
+			return s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, limit)
+		},
+		func(f storage.Family) bool { return f.ID == keep },
+		func(ctx context.Context, f storage.Family) error {
+			if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+				return err
+			}
+			if err := s.endSeries(ctx, f, ""); err != nil {
+				return err
+			}
+			s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Reason: reasonLimit, Scheme: s.Name(), Subject: subject, Family: f.ID, Epoch: f.Epoch})
+			return nil
+		})
 	s.surplusStays(ctx, subject, err)
 }
 
