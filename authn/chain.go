@@ -9,7 +9,7 @@ import (
 )
 
 // Chain asks its members in order and stops at the first that accepts, refuses
-// or can not tell. It is itself an Authenticator and may nest. An empty chain
+// or cannot tell. It is itself an Authenticator and may nest. An empty chain
 // authenticates nobody.
 //
 // Where the request has an Authorization header, members that read cookies, or are

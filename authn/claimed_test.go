@@ -10,7 +10,7 @@ import (
 )
 
 // prefixed takes credentials of a prefix under keywords, as the schemes here do. A text that
-// ends with "!" is refused, one that ends with "?" can not be decided.
+// ends with "!" is refused, one that ends with "?" cannot be decided.
 type prefixed struct {
 	name, prefix string
 	keywords     []string

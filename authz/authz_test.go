@@ -357,7 +357,7 @@ func TestGuard(t *testing.T) {
 		"unknown":                     {authz.Require(authz.OwnedBy(byOwner)), alice, 403, `{"detail":"You do not have permission to perform this action."}`},
 		"unknown and anonymous":       {authz.Require(authz.OwnedBy(byOwner)), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
 		"fault":                       {authz.Require(&leaf{d: authz.Allow, err: errors.New("down")}), alice, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
-		"permissions can not be read": {authz.Require(authz.HasPerm("a.b")), authn.Identity{Subject: "1", User: &holder{err: authn.PermissionDenied("x")}}, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
+		"permissions cannot be read": {authz.Require(authz.HasPerm("a.b")), authn.Identity{Subject: "1", User: &holder{err: authn.PermissionDenied("x")}}, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
 		"zero guard":                  {authz.Guard{}, admin, 403, `{"detail":"You do not have permission to perform this action."}`},
 		"a status of its own":         {authz.Require(&leaf{err: authn.NotFound("")}), anonymous, 404, `{"detail":"Not found."}`},
 		"scope":                       {authz.Require(authz.HasScope("a", "b")), limited, 403, `{"detail":"You do not have permission to perform this action."}`},

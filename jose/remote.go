@@ -109,18 +109,18 @@ func (r *RemoteKeySet) fetch(ctx context.Context) ([]*Key, error) {
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := r.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: %w", err)
+		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: status %d", res.StatusCode)
+		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: status %d", res.StatusCode)
 	}
 	if kind := res.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(kind), "text/html") {
-		return nil, errors.New("jose: the issuer's keys can not be fetched: a page, not keys")
+		return nil, errors.New("jose: the issuer's keys cannot be fetched: a page, not keys")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, r.opts.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: %w", err)
+		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: %w", err)
 	}
 	if int64(len(body)) > r.opts.MaxBytes {
 		return nil, fmt.Errorf("jose: the issuer's keys are longer than %d bytes", r.opts.MaxBytes)
@@ -136,7 +136,7 @@ func (r *RemoteKeySet) fetch(ctx context.Context) ([]*Key, error) {
 }
 
 // Keys implements KeySource. The error says that the keys could not be had, or that
-// the kid is not among those that there are and newer ones can not be fetched.
+// the kid is not among those that there are and newer ones cannot be fetched.
 func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	list, err := find(func(missed bool) ([]*Key, error) {
 		list, _, err := r.loader.get(ctx, missed)

@@ -208,7 +208,7 @@ func TestRemoteOutlivesItsCaller(t *testing.T) {
 			}
 		})
 	}
-	// One that can not wait any longer gets an error that is no refusal.
+	// One that cannot wait any longer gets an error that is no refusal.
 	late, stop := context.WithCancel(t.Context())
 	stop()
 	if _, err := r.Keys(late, k.ID(), ES256); !errors.Is(err, context.Canceled) || errors.Is(err, ErrInvalid) {

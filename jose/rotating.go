@@ -16,8 +16,8 @@ import (
 // TimedKey is a key with its time. Zero times are no bounds.
 type TimedKey struct {
 	*Key
-	// UndecryptableID is the ID of a key that is there and can not be opened, where Key is nil:
-	// it signs nothing, and whether a token under it is good can not be told.
+	// UndecryptableID is the ID of a key that is there and cannot be opened, where Key is nil:
+	// it signs nothing, and whether a token under it is good cannot be told.
 	UndecryptableID string
 	// SignsFrom is when it begins to sign: it verifies, and is published, before, so
 	// that all verifiers know it by then.
@@ -56,7 +56,7 @@ type view struct {
 	signer              *Key   // nil: none
 	from, until         time.Time
 	made                time.Duration // by the loader's time
-	lost                []string      // the IDs of keys that can not be opened
+	lost                []string      // the IDs of keys that cannot be opened
 	version, generation uint64
 	down                bool // there are no keys that may serve
 }
@@ -178,7 +178,7 @@ func (r *ReloadingKeySet) Keys(ctx context.Context, kid string, alg Algorithm) (
 	switch {
 	case err != nil || len(list) > 0 || kid == "":
 	case slices.Contains(lost, kid):
-		err = fmt.Errorf("jose: key %s is there and can not be opened", kid)
+		err = fmt.Errorf("jose: key %s is there and cannot be opened", kid)
 	default:
 		err = r.loader.failing()
 	}

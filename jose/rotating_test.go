@@ -106,7 +106,7 @@ func rotating(t *testing.T, set *[]TimedKey, fail *error) (*ReloadingKeySet, *ti
 	return r, &clock
 }
 
-// A key that can not be opened takes nothing down, and its tokens are not judged.
+// A key that cannot be opened takes nothing down, and its tokens are not judged.
 func TestLostKey(t *testing.T) {
 	one, err := Generate(EdDSA)
 	must(t, err)

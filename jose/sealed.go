@@ -65,7 +65,7 @@ func OpenSealed(ring *keys.Ring, purpose, id string, alg Algorithm, masterID str
 	}
 	key, err := x509.ParsePKCS8PrivateKey(plain)
 	if err != nil {
-		return nil, fmt.Errorf("jose: key %s can not be read", id)
+		return nil, fmt.Errorf("jose: key %s cannot be read", id)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {

@@ -40,7 +40,7 @@ func (a *AuthRequest) Check() error {
 // AuthRequests keeps authorization requests that are used once.
 type AuthRequests interface {
 	// CreateAuthRequest inserts a: ErrConflict where the digest is taken, ErrStale where
-	// a.Client, if not "", is absent, ErrInvalid where a can not be kept.
+	// a.Client, if not "", is absent, ErrInvalid where a cannot be kept.
 	CreateAuthRequest(ctx context.Context, a AuthRequest) error
 	// AuthRequestByDigest returns the request, expired or not, and leaves it. ErrNotFound
 	// where there is none.

@@ -96,11 +96,11 @@ type Clients interface {
 	// ListClients returns up to limit clients whose ID is greater than after, in order of
 	// ID; "" starts at the beginning.
 	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
-	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c can not
+	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c cannot
 	// be kept.
 	CreateClient(ctx context.Context, c Client) error
 	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
-	// there is none, ErrInvalid where c can not be kept.
+	// there is none, ErrInvalid where c cannot be kept.
 	UpdateClient(ctx context.Context, c Client) error
 	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
 	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.

@@ -95,7 +95,7 @@ type DeviceDecision struct {
 // DeviceGrants keeps device grants. What has expired stays until Prune removes it.
 type DeviceGrants interface {
 	// CreateDeviceGrant inserts g, pending, never polled. ErrStale where its client is absent
-	// or disabled; ErrConflict where one of its codes is taken; ErrInvalid where g can not be
+	// or disabled; ErrConflict where one of its codes is taken; ErrInvalid where g cannot be
 	// kept.
 	CreateDeviceGrant(ctx context.Context, g DeviceGrant) error
 	// DeviceGrantByUserCode returns the grant, decided and expired or not. ErrNotFound where

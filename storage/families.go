@@ -136,7 +136,7 @@ type Families interface {
 	// CreateFamily inserts a family and its first refresh token. ErrStale where the
 	// subject is absent, disabled, or its epoch is not f.Epoch, and where f.Client, if not "",
 	// is absent or disabled; ErrConflict where the ID or the digest is taken; ErrInvalid
-	// where a text can not be kept. Nothing is changed then.
+	// where a text cannot be kept. Nothing is changed then.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
 	// RefreshByDigest returns a refresh token, claimed, expired, ended or not, in one
 	// round trip. ErrNotFound where it, its family or its account is absent.

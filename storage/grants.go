@@ -54,7 +54,7 @@ func (c *Code) Check() error {
 // Codes keeps authorization codes.
 type Codes interface {
 	// CreateCode inserts c, unused. ErrStale where the subject is absent, disabled, or its
-	// epoch is not c.Epoch, and where the client is absent or disabled; ErrConflict where the digest is taken; ErrInvalid where c can not
+	// epoch is not c.Epoch, and where the client is absent or disabled; ErrConflict where the digest is taken; ErrInvalid where c cannot
 	// be kept.
 	CreateCode(ctx context.Context, c Code) error
 	// CodeByDigest returns the code, used and expired or not, and the account of its

@@ -47,7 +47,7 @@ type OneTimeTokens interface {
 	OneTimeTokenByDigest(ctx context.Context, d Digest) (OneTimeToken, User, error)
 	// CreateOneTimeToken inserts t in place of the subject's earlier one of that purpose, as
 	// one change. ErrStale where the subject is absent, disabled, or its epoch is not
-	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t can not be kept.
+	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t cannot be kept.
 	// Nothing is changed then.
 	CreateOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. In

@@ -79,7 +79,7 @@ type Sessions interface {
 	// as one change; a zero digest replaces none. ErrNotFound where the session to be
 	// replaced is absent (it was ended meanwhile), ErrConflict where the digest or the
 	// ID is taken by another one than that, ErrStale where the subject, if there is one,
-	// is absent, disabled, or its epoch is not s.Epoch, ErrInvalid where s can not be
+	// is absent, disabled, or its epoch is not s.Epoch, ErrInvalid where s cannot be
 	// kept. Nothing is changed then.
 	CreateSession(ctx context.Context, s Session, replaces Digest) error
 	// SaveSession sets the data of a session that is there with that version, and

@@ -44,7 +44,7 @@ type SigningKeys interface {
 	// CreateSigningKey inserts k where newest is the ID of the key that ListSigningKeys
 	// gives first, or "" where there is none: of several processes that want to make
 	// a key at once, one does. ErrConflict where it is another by now, or k.ID is
-	// taken within its purpose; ErrInvalid where a text can not be kept.
+	// taken within its purpose; ErrInvalid where a text cannot be kept.
 	CreateSigningKey(ctx context.Context, k SigningKey, newest string) error
 	// ExpireSigningKey sets when a key stops to verify. ErrNotFound where there is no
 	// such key.

@@ -72,7 +72,7 @@ var (
 	// was changed.
 	ErrLimit = errors.New("storage: limit reached")
 
-	// ErrInvalid: the record can not be kept as it is: an identifier is empty,
+	// ErrInvalid: the record cannot be kept as it is: an identifier is empty,
 	// holds NUL, or is not UTF-8. Nothing was changed.
 	ErrInvalid = errors.New("storage: invalid record")
 )

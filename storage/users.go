@@ -27,7 +27,7 @@ type User struct {
 	// Password is the encoded hash; the zero value is an unusable password. A User that
 	// comes with a credential (a token, a session, a standing) may be without it.
 	Password PasswordHash
-	// Active is false for a disabled account: it can not log in, and whatever it
+	// Active is false for a disabled account: it cannot log in, and whatever it
 	// holds is refused.
 	Active bool
 
@@ -83,7 +83,7 @@ type Users interface {
 	// in order of Name; "" starts at the beginning.
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
 	// CreateUser inserts u. ErrConflict where its ID or Name is taken,
-	// ErrInvalid where one of them, the Email or a role can not be kept. The new subject's epoch
+	// ErrInvalid where one of them, the Email or a role cannot be kept. The new subject's epoch
 	// survives from an earlier subject of that ID, so that nothing of the old
 	// one fits the new one.
 	CreateUser(ctx context.Context, u User) error

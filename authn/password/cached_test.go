@@ -85,7 +85,7 @@ func TestCached(t *testing.T) {
 	}
 }
 
-// An account that can not be read is no account that is unknown.
+// An account that cannot be read is no account that is unknown.
 func TestCachedStoreDown(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	w.register(t, "alice")

@@ -46,9 +46,9 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // user, or a profile row written. Where one fails there is no account.
 //
 // The error is an *authn.Error with status 400 and the field's message for a name
-// that is malformed or taken, an e-mail address that can not be kept, and a
+// that is malformed or taken, an e-mail address that cannot be kept, and a
 // password that the policy refuses. An ID of the caller that is taken is
-// storage.ErrConflict, one that can not be kept storage.ErrInvalid, a role
+// storage.ErrConflict, one that cannot be kept storage.ErrInvalid, a role
 // likewise. Errors of hooks and of the store are passed on.
 //
 // The hash waits with those of the client's network, so that one network does not keep others

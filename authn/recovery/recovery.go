@@ -189,7 +189,7 @@ var format = credential.MustFormat(Prefix)
 
 // Checker returns pw such that a login ends the account's outstanding tokens: who knows the
 // password needs no link, and an old message in a mailbox is worth nothing. Give it to the
-// schemes' login endpoints. Where the tokens can not be ended the login fails with a fault.
+// schemes' login endpoints. Where the tokens cannot be ended the login fails with a fault.
 func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }
 
 type ending struct {

@@ -69,7 +69,7 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	return nil
 }
 
-// sameKey refuses where the account has a live token that can not be shown again
+// sameKey refuses where the account has a live token that cannot be shown again
 // with this key and this format.
 func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.Ring, u storage.User) error {
 	have, err := db.StaticTokenOf(ctx, u.ID)
@@ -82,7 +82,7 @@ func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.R
 	if !r.Has(have.KeyID) {
 		return fmt.Errorf("user %s has a token of another master key; -reset ends it and makes another", u.Name)
 	}
-	// Asked through a store that can not write, Token shows the token or fails.
+	// Asked through a store that cannot write, Token shows the token or fails.
 	opts := tokenOptions(c)
 	tokens, err := token.New(readOnly{db}, r, &opts)
 	if err != nil {

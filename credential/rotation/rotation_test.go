@@ -420,7 +420,7 @@ func TestFaults(t *testing.T) {
 	}
 	b.claim, b.end = nil, down
 	one := w.good(t, "f-0")
-	w.is(t, use("f-0"), down, "the family can not be ended")
+	w.is(t, use("f-0"), down, "the family cannot be ended")
 	if _, err := w.Revoke(t.Context(), use(one)); err != down {
 		t.Errorf("revoke: %v", err)
 	}

@@ -40,7 +40,7 @@ func run() error {
 	if err != nil {
 		return demo.UsageError{Err: err}
 	}
-	l, err := demo.Listen(cfg.Addr) // first: who can not listen makes no master key
+	l, err := demo.Listen(cfg.Addr) // first: who cannot listen makes no master key
 	if err != nil {
 		return err
 	}

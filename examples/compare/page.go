@@ -86,7 +86,7 @@ func pageRoutes(mux *authz.Mux, cfg *config) error {
 			base = "http://" + r.Host
 		}
 		if err := pageTemplate.Execute(&b, map[string]any{"Routes": mux.Routes(), "Table": t, "Kept": cfg.Cache, "Base": base}); err != nil {
-			http.Error(w, "The page can not be made.", http.StatusInternalServerError)
+			http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
 			return
 		}
 		secure(w.Header())

@@ -74,7 +74,7 @@ func TestTheyVerifyOurs(t *testing.T) {
 			}
 			for what, token := range map[string]string{"another signature": pair.Access[:len(pair.Access)-8] + "AAAAAAAA", "a refresh token": pair.Refresh} {
 				if err := node(t, &got, "verify", server.URL, issuer, audience, token); err == nil {
-					t.Errorf("%s is accepted: this test can not fail", what)
+					t.Errorf("%s is accepted: this test cannot fail", what)
 				}
 			}
 		})

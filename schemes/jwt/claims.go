@@ -31,7 +31,7 @@ type accessClaims struct {
 	Roles        []string `json:"roles,omitempty"`
 }
 
-// reserved are the claims that Options.Claims can not set, in whatever case.
+// reserved are the claims that Options.Claims cannot set, in whatever case.
 var reserved = []string{
 	"iss", "aud", "sub", "jti", "iat", "exp", "nbf", "auth_time", "sid", "ver", "refresh_exp", "scope", "roles",
 	"client_id", "cnf", "azp", "act", "may_act", "nonce", "acr", "amr", "token_type", "groups", "entitlements", "user_id", "events",

@@ -101,7 +101,7 @@ type Options struct {
 	// Realm, CacheEntries and CacheBytes are those of VerifierOptions.
 	Realm                    string
 	CacheEntries, CacheBytes int
-	// Logger is told what can not be said to the client; nil is slog.Default().
+	// Logger is told what cannot be said to the client; nil is slog.Default().
 	Logger *slog.Logger
 	// Clock is time.Now where nil, Rand crypto/rand.
 	Clock func() time.Time

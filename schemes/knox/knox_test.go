@@ -114,7 +114,7 @@ func TestList(t *testing.T) {
 	})
 }
 
-// What the options and the token's own wishes make of its times; what can not be
+// What the options and the token's own wishes make of its times; what cannot be
 // is an error at construction or at issue, and makes nothing.
 func TestLifetimes(t *testing.T) {
 	const day = 24 * time.Hour

@@ -76,7 +76,7 @@ func TestRevokeOne(t *testing.T) {
 			}
 		}
 		if n := counted.deletes.Load(); n != 5 {
-			t.Errorf("the store was asked %d times: what can not be an ID stays out of it", n)
+			t.Errorf("the store was asked %d times: what cannot be an ID stays out of it", n)
 		}
 		if refused(t, x, bobs) || refused(t, x, lost) {
 			t.Error("another token was ended")

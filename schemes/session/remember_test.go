@@ -343,7 +343,7 @@ func TestRememberRefuses(t *testing.T) {
 		}
 		copied.session = ""
 		if w := copied.send("GET", "/", ""); w.Code != 503 || copied.memo != b.memo {
-			t.Errorf("the store can not write: %d %v", w.Code, w.Header())
+			t.Errorf("the store cannot write: %d %v", w.Code, w.Header())
 		}
 		a.s.fail.Store(false)
 		before := *b

@@ -35,7 +35,7 @@ type SealedOptions struct {
 // kept on the server. Use it where there is no store that every process can ask, or for
 // very many visitors of little importance.
 //
-// A sealed session can not be revoked before it expires: after a logout a copy of the
+// A sealed session cannot be revoked before it expires: after a logout a copy of the
 // cookie is as good as before, for Idle after it was made, and its data can be put back
 // to what they were. With SealedOptions.Users whatever ends all of the account's
 // credentials ends these too, but a single logout does not. Scheme has none of that.

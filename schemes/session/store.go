@@ -21,7 +21,7 @@ var (
 	// loaded it. Its data are gone; saving brings nothing back.
 	ErrEnded = errors.New("session: the session has ended")
 	// ErrNotYours: the request's session belongs to somebody else than the one who
-	// makes the request (RULES B1). It reads as empty and can not be saved.
+	// makes the request (RULES B1). It reads as empty and cannot be saved.
 	ErrNotYours = errors.New("session: the session is not that of who makes the request")
 	// ErrTooLarge: the values are longer than storage.MaxSessionDataBytes when encoded.
 	ErrTooLarge = errors.New("session: too much data")

@@ -117,7 +117,7 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 		t.Run("attack_051_read_only", func(t *testing.T) {
-			// There is no write on the way of a check: a store that can not write serves.
+			// There is no write on the way of a check: a store that cannot write serves.
 			if _, err := scheme(t, readOnly{s}, ring(t), nil).Authenticate(with("Token junk")); !errors.Is(err, authn.ErrUnrecognized) {
 				t.Errorf("got %v", err)
 			}

@@ -85,7 +85,7 @@ func (c Change) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
 }
 
-// UnmarshalText reads what MarshalText wrote. What it can not read is an error, and
+// UnmarshalText reads what MarshalText wrote. What it cannot read is an error, and
 // better answered with FlushAll than with nothing.
 func (c *Change) UnmarshalText(text []byte) error {
 	word, rest, _ := strings.Cut(string(text), " ")

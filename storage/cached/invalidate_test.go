@@ -140,7 +140,7 @@ func TestForeignTransactions(t *testing.T) {
 }
 
 // Two processes on one database: without messages the other goes on up to the TTL, with
-// them it does not, and a message that can not be written undoes the change.
+// them it does not, and a message that cannot be written undoes the change.
 func TestTell(t *testing.T) {
 	eachWay(t, func(t *testing.T, base cached.Base, how way) {
 		w := newWorld(t, base, nil).by(how)

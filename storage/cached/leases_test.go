@@ -310,7 +310,7 @@ func TestLeaseOfReplaced(t *testing.T) {
 	}
 }
 
-// What is too large to be kept, or has a text that can not be, is given without a lease
+// What is too large to be kept, or has a text that cannot be, is given without a lease
 // that holds: who waited for it has an item that nothing can end.
 func TestLeaseOfOversized(t *testing.T) {
 	w := newWorld(t, memory.New(nil), &cached.Options{MaxBytes: 10_000, MaxEntries: 10})

@@ -75,7 +75,7 @@ func (a *account) user(lease storage.Lease) storage.User {
 }
 
 // newAccount keeps u and the texts and lists of its credential. ok is false where that
-// can not be done.
+// cannot be done.
 func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
 	a.lists, size = s.strings.lists(u.Roles, scopes, resource)

@@ -49,7 +49,7 @@ func (r *deviceGrantRow) grant() storage.DeviceGrant {
 	return g
 }
 
-// CreateDeviceGrant implements storage.DeviceGrants. The client can not be deleted until the
+// CreateDeviceGrant implements storage.DeviceGrants. The client cannot be deleted until the
 // grant is there, which is deleted with it then.
 func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) error {
 	if err := g.Check(); err != nil {

@@ -170,7 +170,7 @@ func (s *Store) mayHold(ctx context.Context, subject string, epoch int64) error 
 }
 
 // lockHolder is mayHold for who inserts: until the transaction ends the account
-// can not be deleted or disabled, and nobody else inserts for it.
+// cannot be deleted or disabled, and nobody else inserts for it.
 func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) error {
 	if !s.users.has(subject) {
 		return storage.ErrStale

@@ -35,7 +35,7 @@ type UserTable struct {
 	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". A plain
 	// column name can be set by SetActive; for any other expression SetActive is an
 	// error, and the application changes its columns itself and calls BumpEpoch.
-	// It is required: an account that can not be disabled is no account.
+	// It is required: an account that cannot be disabled is no account.
 	Active string
 	// Roles is a column, or an expression, that gives the role names separated by commas, such
 	// as "CASE WHEN is_staff THEN 'admin' ELSE '' END"; "" means no roles. Use RolesList

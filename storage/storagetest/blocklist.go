@@ -56,7 +56,7 @@ func blocklist(t *testing.T, s *suite) {
 			}
 			k.must(k.s.Block(k.ctx, born, jti))
 			if !k.blocked(jti) {
-				k.Error("what was pruned can not be blocked again")
+				k.Error("what was pruned cannot be blocked again")
 			}
 		},
 		"counts_until_it_is_pruned: an entry counts until Prune deletes it, whatever its time": func(k *kit) {

@@ -52,7 +52,7 @@ func TestAssertion(t *testing.T) {
 		w.DB.Fail.Store(false)
 		w.DB.FailUse.Store(true)
 		if got := w.Asserts(w.Assertion(ring, "", "signer", nil)); got.Status != 503 {
-			t.Errorf("a use can not be noted: %d %s", got.Status, got.Body)
+			t.Errorf("a use cannot be noted: %d %s", got.Status, got.Body)
 		}
 		w.DB.FailUse.Store(false)
 	})
