@@ -84,7 +84,7 @@ func TestLogins(t *testing.T) {
 		"a client alone":              {send("GET", "/logins", "", authn.Identity{Client: "c"}), 403},
 		"another's":                   {send("DELETE", "/logins/"+his[0].ID, phone.Access), 404},
 		"unheard of":                  {send("DELETE", "/logins/x", phone.Access), 404},
-		"an id that cannot be":       {send("DELETE", "/logins/a%00b", phone.Access), 404},
+		"an id that cannot be":        {send("DELETE", "/logins/a%00b", phone.Access), 404},
 		"another method for the list": {send("POST", "/logins", phone.Access), 405},
 		"another method for one":      {send("GET", "/logins/x", phone.Access), 405},
 	} {
