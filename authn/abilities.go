@@ -30,8 +30,8 @@ type Renewer interface {
 // HeaderReader is an Authenticator that looks at named headers alone: a request
 // that has none of them holds no credential of its kind, so a Chain does not ask
 // it. The names are in canonical form and do not change. One that reads "Cookie"
-// and not "Authorization" is ambient: an explicit Authorization goes before it
-// (RULES C2). A decorator is asked for every request unless it implements this
+// and not "Authorization" is ambient: an explicit Authorization goes before it.
+// A decorator is asked for every request unless it implements this
 // itself. If a scheme and what it decorates (Unwrap) do not declare their headers, every answer
 // has "Vary: *", because a cache cannot know what it depends on.
 type HeaderReader interface {
@@ -41,7 +41,7 @@ type HeaderReader interface {
 // Ambient is an Authenticator whose credential is sent by somebody else than the code
 // that makes the request: a browser's cookie, a header of a proxy in front. One that
 // says so and does not read Authorization is asked after those that do where there is
-// an Authorization: an explicit credential goes before it (RULES C2). Who reads "Cookie"
+// an Authorization: an explicit credential goes before it. Who reads "Cookie"
 // need not say it.
 type Ambient interface {
 	Ambient() bool
@@ -114,11 +114,11 @@ type Login struct {
 	Subject, Name string
 	Roles         []string
 	User          User
-	// Epoch is the subject's epoch, read before the password was verified
-	// (RULES T1). Whoever issues a credential notes it there.
+	// Epoch is the subject's epoch, read before the password was verified.
+	// Whoever issues a credential notes it there.
 	Epoch int64
 	// Cookies are to be set on the answer of a login endpoint, such as a device
-	// cookie (RULES L1).
+	// cookie.
 	Cookies []*http.Cookie
 
 	mark *mark[PasswordChecker] // see Kept

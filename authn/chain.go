@@ -14,14 +14,14 @@ import (
 //
 // Where the request has an Authorization header, members that read cookies, or are
 // Ambient, and do not read that header are asked after the others: an explicit
-// credential beats an ambient one, good or bad (RULES C2).
+// credential beats an ambient one, good or bad.
 //
 // A chain that is called directly prepares itself on each call, and answers a
 // mistake that Check would report with a fault; New prepares it once.
 type Chain []Authenticator
 
 // Authenticate asks the members in order. A credential under a keyword that some
-// member knows, and that none takes, is refused (RULES C1).
+// member knows, and that none takes, is refused.
 func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	leaves, err := flatten(nil, c)
 	if err != nil {

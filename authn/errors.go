@@ -15,7 +15,7 @@ var ErrNoCredentials = errors.New("authn: no credentials")
 // ErrUnrecognized says that a credential stands under this scheme's keyword but
 // has not the shape of one of its own. It wraps ErrNoCredentials. A Chain goes
 // on, since another scheme may share the keyword; where nobody takes the
-// credential the request is refused, never anonymous (RULES C1). See
+// credential the request is refused, never anonymous. See
 // Unrecognized for saying how it is refused.
 var ErrUnrecognized = fmt.Errorf("%w: unrecognized", ErrNoCredentials)
 

@@ -28,7 +28,7 @@ type Options struct {
 	Logger *slog.Logger
 	// IgnoreKeywords names keywords of Authorization that are no credentials for
 	// this chain, such as "Basic" behind a staging proxy with a password of its
-	// own (RULES C2). A request with one of them is treated as one without the
+	// own. A request with one of them is treated as one without the
 	// header.
 	IgnoreKeywords []string
 	// Unavailable reports whether an error that a handler gives to Respond is the fault of a

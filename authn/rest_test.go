@@ -19,7 +19,7 @@ func (c *claiming) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: c.keyword, Format: c.shape}}
 }
 
-// What takes the rest of a keyword stands behind the keyword's other schemes (RULES C1).
+// What takes the rest of a keyword stands behind the keyword's other schemes.
 func TestRestStandsBehind(t *testing.T) {
 	rest, other := &claiming{"rest", "Bearer", authn.AnyFormat}, &claiming{"rest2", "bearer", authn.AnyFormat}
 	prefix, all, token := &claiming{"prefix", "BEARER", "vat_"}, &claiming{"all", "Bearer", ""}, &claiming{"token", "Token", "vst_"}

@@ -9,7 +9,7 @@ import (
 )
 
 // KeySource finds the keys that may have signed a token. One source belongs to one
-// issuer and one kind of token (RULES C3).
+// issuer and one kind of token.
 type KeySource interface {
 	// Keys returns the key with that ID and algorithm; where kid is "", all of the
 	// algorithm, of which there must be one. None: the key is not known. An error

@@ -14,8 +14,8 @@ import (
 )
 
 // Seal encrypts a key that signs, for a database: AES-256-GCM under a key derived
-// from the newest master key, bound to the key's ID, its purpose and its algorithm
-// (RULES K2). It returns the ID of the master key, to be stored beside it.
+// from the newest master key, bound to the key's ID, its purpose and its algorithm.
+// It returns the ID of the master key, to be stored beside it.
 func (k *Key) Seal(ring *keys.Ring, purpose string) (masterID string, sealed []byte, err error) {
 	var plain []byte
 	switch {

@@ -15,7 +15,7 @@ type Client struct {
 	// Method is how the client proves who it is: "none" for a public one,
 	// "client_secret_basic", "client_secret_post" or "private_key_jwt" (RFC 7591 section 2).
 	Method string
-	// Secret is the digest of a secret that was generated (RULES K3); zero for none.
+	// Secret is the digest of a secret that was generated; zero for none.
 	Secret Digest
 	// Password is the hash of a secret that somebody chose; "" for none. A client has at
 	// most one of Secret and Password.

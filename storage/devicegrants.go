@@ -9,7 +9,7 @@ import (
 )
 
 // MAC is the HMAC of something with too little entropy for a plain digest, such as a short
-// code that a user types, under a key derived from the master key (RULES K3).
+// code that a user types, under a key derived from the master key.
 type MAC [32]byte
 
 // IsZero reports whether m is the zero MAC, which nothing has.
@@ -119,7 +119,7 @@ type DeviceGrants interface {
 	DeleteDeviceGrants(ctx context.Context, subject, client string) error
 }
 
-// Attempts counts what may be tried a few times only (RULES K3).
+// Attempts counts what may be tried a few times only.
 type Attempts interface {
 	// CountAttempt adds one to the counter of that name and returns it with its end. A counter
 	// that is not there, or has ended by now, begins at one and ends at until.

@@ -10,7 +10,7 @@ import (
 
 // Family is what one login or grant began: the refresh tokens that follow each
 // other, of which one is unclaimed, and the access tokens that carry its ID as
-// "sid" (RULES T2).
+// "sid".
 type Family struct {
 	// ID is random and no secret.
 	ID string

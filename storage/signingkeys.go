@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SigningKey is a private key at rest, sealed under a master key (RULES K2).
+// SigningKey is a private key at rest, sealed under a master key.
 type SigningKey struct {
 	// ID is the "kid".
 	ID string

@@ -78,7 +78,7 @@ var (
 )
 
 // Digest is the SHA-256 of a secret that this library generated with at least
-// 128 random bits (RULES K3). It is the only form in which a store sees such a
+// 128 random bits. It is the only form in which a store sees such a
 // secret. A password or a chosen client secret has too little entropy for a
 // plain digest and never becomes one: see PasswordHash.
 type Digest [sha256.Size]byte
@@ -137,7 +137,7 @@ type Transactor interface {
 const MaxIDBytes = 255
 
 // CheckID returns ErrInvalid, with a word on why, unless s can be a key: not
-// empty, at most MaxIDBytes bytes, UTF-8, without NUL (RULES C5). Schemes call it
+// empty, at most MaxIDBytes bytes, UTF-8, without NUL. Schemes call it
 // before a text from a request reaches a store, and stores call it again.
 func CheckID(what, s string) error {
 	switch {

@@ -36,7 +36,7 @@ type CacheOptions struct {
 }
 
 // Cached returns a checker that remembers verified passwords, for Basic, where
-// every request carries one (RULES T6). A hit costs no hash and no unit of a
+// every request carries one. A hit costs no hash and no unit of a
 // limit, but it reads the account each time: a disabled account, a new password
 // and a log-out-everywhere hold at once. Where the store is a storage.LiveUsers, as
 // one of package cached is, it reads what that has at hand, and so a change that went

@@ -1,6 +1,6 @@
 // Package recovery is for who forgot the password: a message with a link that sets a new
 // one, once. It works beside every scheme, since a new password ends what the account had
-// of all of them (RULES T1).
+// of all of them.
 //
 // Whether there is an account of an address shows nowhere: a request is counted and put
 // into a queue, whoever it is for, and answered. Looking up, making the token and sending
@@ -26,7 +26,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Prefix is that of the tokens (RULES C9).
+// Prefix is that of the tokens.
 const Prefix = "vpr"
 
 // purposes are those of the tokens in the store, which has one of a purpose for an account: an
@@ -124,7 +124,7 @@ type Recovery struct {
 
 // New returns a Recovery. page is the absolute URL of the page behind the links, on https
 // or, for work on one machine, on a loopback address: the links' host is that one, and
-// never what a request says (RULES, attack 205). Messages wait until Run runs.
+// never what a request says (attack 205). Messages wait until Run runs.
 func New(store Store, passwords *password.Checker, page string, find Find, deliver Deliver, opts *Options) (*Recovery, error) {
 	if store == nil || passwords == nil || find == nil || deliver == nil {
 		return nil, errors.New("recovery: a store, a password checker, a look-up and a delivery are needed")

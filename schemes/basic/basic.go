@@ -25,7 +25,7 @@ type Options struct {
 	// Realm is named in the challenge; "api" where "".
 	Realm string
 	// Site says which pages may make a browser send the password on a request that
-	// changes something (RULES B1). nil lets those of the server's own origin, as far
+	// changes something. nil lets those of the server's own origin, as far
 	// as it can tell (csrf.SameOrigin); requests of non-browsers pass in any case.
 	Site *csrf.Site
 }
@@ -114,7 +114,7 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return authn.RawCredentials(r, "Basic"), true
 }
 
-// fromHere refuses what another site made a browser send (RULES B1).
+// fromHere refuses what another site made a browser send.
 func (s *Scheme) fromHere(r *http.Request) error {
 	if !csrf.IsUnsafe(r) { // nothing to check
 		return nil

@@ -49,7 +49,7 @@ func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u stora
 	}
 	if f.Scopes != nil {
 		scope := strings.Join(f.Scopes, " ")
-		c.Scope, c.Roles = &scope, nil // a delegated identity has no roles (RULES C4)
+		c.Scope, c.Roles = &scope, nil // a delegated identity has no roles
 	}
 	if until != nil {
 		c.RefreshUntil = until.Unix()

@@ -62,7 +62,7 @@ type Options struct {
 	Grace time.Duration
 	// CloseGraceOnUse closes the window of Grace to other sources than the one that refreshed as
 	// soon as an access token of the new pair is used here: a thief who copied the refresh
-	// token a moment before gets nothing of it, and is noticed (RULES T3). It costs a write
+	// token a moment before gets nothing of it, and is noticed. It costs a write
 	// for each refresh.
 	CloseGraceOnUse bool
 	// Proxies are those whose X-Forwarded-For says where a request comes from.

@@ -66,7 +66,7 @@ func TestLogins(t *testing.T) {
 	limited, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: []string{"read"}})
 	must(t, err)
 	if id, err := w.Authenticate(bearer(limited.Access)); err != nil || id.Roles != nil || !id.Delegated() {
-		t.Errorf("limited to scopes: %+v, %v: it has no roles (RULES C4)", id, err)
+		t.Errorf("limited to scopes: %+v, %v: it has no roles", id, err)
 	}
 	if id, err := w.Authenticate(bearer(phone.Access)); err != nil || len(id.Roles) != 1 {
 		t.Errorf("not limited: %+v, %v", id, err)

@@ -37,7 +37,7 @@ type KeyOptions struct {
 }
 
 // StoredKeys are the signing keys of one issuer in a store, sealed under the master
-// key (RULES K2): all processes sign with the same, and see a rotation without a
+// key: all processes sign with the same, and see a rotation without a
 // restart. They are the Keys of a Scheme. They are safe for concurrent use.
 //
 // A key that the master key does not open (somebody rotated with another one) is left

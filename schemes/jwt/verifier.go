@@ -159,7 +159,7 @@ func (v *Verifier) Challenge(_ *http.Request, err error) string {
 
 // Authenticate looks for a JWT under Bearer whose issuer is this one: a token of
 // another issuer is ErrUnrecognized. Whatever is wrong with it, the client is told
-// the same; the reason goes to the log (RULES C6). With a blocklist or accounts it
+// the same; the reason goes to the log. With a blocklist or accounts it
 // takes one query.
 func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")

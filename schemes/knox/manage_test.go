@@ -97,7 +97,7 @@ func TestRevokeOne(t *testing.T) {
 }
 
 // Listing and revoking take first-party identities alone, the request's own token
-// first, and then whom the chain found (RULES C7).
+// first, and then whom the chain found.
 func TestManagers(t *testing.T) {
 	s := memory.New(nil)
 	add(t, s, "alice")

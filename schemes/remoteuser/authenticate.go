@@ -30,7 +30,7 @@ var (
 // Options.Create) and a disabled account give the same 401.
 //
 // A request that is not safe and does not come from the site's own pages is refused with
-// 403 (RULES B1), and so is the body of a form that says nothing of where it comes from.
+// 403, and so is the body of a form that says nothing of where it comes from.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	lines := r.Header[s.header]
 	if len(lines) == 0 {
@@ -79,7 +79,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 
 func (s *Scheme) trusts(r *http.Request) bool { return s.proxies.TrustsPeer(r) }
 
-// fromHere refuses a request that another site may have caused (RULES B1, B2). There is
+// fromHere refuses a request that another site may have caused. There is
 // no session that a token could belong to, so what would need one is refused.
 func (s *Scheme) fromHere(r *http.Request) error {
 	if err := s.site.Check(r); err != nil {

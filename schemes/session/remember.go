@@ -24,8 +24,8 @@ import (
 //
 // Such a login has a second cookie. Where the session is over the second cookie begins a
 // new one, and is exchanged for the next of its series, each once: what was copied shows
-// as soon as both use it, and then the series ends with every session that came from it
-// (RULES T3, T7). A browser that lost the answer, or restored many tabs, gets the same
+// as soon as both use it, and then the series ends with every session that came from it.
+// A browser that lost the answer, or restored many tabs, gets the same
 // session and cookie again within Grace.
 type RememberOptions struct {
 	// Cookie is the second cookie's name; "remember" where "". See Options.Cookie.

@@ -21,7 +21,7 @@ var (
 	// loaded it. Its data are gone; saving brings nothing back.
 	ErrEnded = errors.New("session: the session has ended")
 	// ErrNotYours: the request's session belongs to somebody else than the one who
-	// makes the request (RULES B1). It reads as empty and cannot be saved.
+	// makes the request. It reads as empty and cannot be saved.
 	ErrNotYours = errors.New("session: the session is not that of who makes the request")
 	// ErrTooLarge: the values are longer than storage.MaxSessionDataBytes when encoded.
 	ErrTooLarge = errors.New("session: too much data")
@@ -106,7 +106,7 @@ func (s *frame) gorillaOptions() *sessions.Options {
 }
 
 // isOf reports whether a session of that subject is the request's: one of nobody, or of
-// who makes the request with all rights of the account (RULES B1).
+// who makes the request with all rights of the account.
 func isOf(r *http.Request, subject string) bool {
 	id := authn.FromContext(r.Context())
 	return subject == "" || id.Subject == subject && id.Issuer == "" && !id.Delegated()

@@ -8,7 +8,7 @@
 // verified; and the permissions of accounts. Everything else is asked of the store each time, logins above all. Disabled accounts, ended and expired credentials, and errors are never
 // kept; that a digest is unknown is kept for a second.
 //
-// A change that goes through the Store holds at once in this process (RULES T5): when the
+// A change that goes through the Store holds at once in this process: when the
 // call returns nothing that it ended is answered with yes. Other processes on the same
 // database go on for up to Options.TTL, unless Options.Tell tells them. Changes that go
 // around the Store (the store beneath it, SQL, the command line) hold after the TTL, or

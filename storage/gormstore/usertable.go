@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// UserTable maps storage.User onto a table of the application (RULES I3). The
+// UserTable maps storage.User onto a table of the application. The
 // table must have an immutable identifier that is never given to another account,
 // and a unique canonical name. The application calls DeleteSubject when it
 // deletes an account by itself.
