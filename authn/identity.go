@@ -12,6 +12,10 @@
 // or a fault.
 //
 // The package imports the standard library alone.
+//
+// It is larger than others of this module, because the chain, the middleware, the table of kept
+// identities and the answers are one contract: each must tell the four answers apart, and they share
+// the state of a request that no handler can reach.
 package authn
 
 import (

@@ -7,6 +7,9 @@
 // member name that comes twice or in another case ("SUB"), data after the end,
 // base64url that has a second spelling, an unknown "crit", an algorithm that is not
 // the key's: all are refused before anything is believed.
+//
+// It is larger than others of this module, because a key that is read here must be a key that
+// verifies here: sources of keys, their formats and the decoder share one list of what is accepted.
 package jose
 
 import (

@@ -12,6 +12,9 @@
 //
 // Store is a sessions.Store of gorilla/sessions over the same rows, for data of the session:
 // programs that are written against it keep their code.
+//
+// The package is larger than others of this module, because sessions in a store, sealed cookies and
+// remembered logins are one scheme with the same cookies, forms and answers.
 package session
 
 import (

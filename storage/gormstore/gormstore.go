@@ -7,6 +7,9 @@
 // The tables of the library are named vestibule_…; Migrate makes them. Times in
 // them are microseconds since 1970, UTC. The accounts may be in a table of the
 // application: see UserTable.
+//
+// The package is larger than others of this module, because one transaction spans every part: a new
+// password, a disabled account or a deletion ends records of all of them at once.
 package gormstore
 
 import (

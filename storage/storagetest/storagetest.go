@@ -17,6 +17,9 @@
 //	}
 //
 // Many rules race 64 goroutines, so run the suite with -race, and on the real database.
+//
+// The package is larger than others of this module, because it holds the rules of every part, and
+// their fixtures build on each other.
 package storagetest
 
 import (
