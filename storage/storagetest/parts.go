@@ -33,7 +33,7 @@ const (
 	AccessTokens   Part = "AccessTokens"
 	AuthRequests   Part = "AuthRequests"
 	DeviceGrants   Part = "DeviceGrants"
-	Tries          Part = "Tries"
+	Attempts       Part = "Attempts"
 	Consents       Part = "Consents"
 	Pruner         Part = "Pruner"
 	Transactor     Part = "Transactor"

@@ -32,7 +32,7 @@ var alone = map[string]func(m *memory.Store) any{
 	"AccessTokens":                func(m *memory.Store) any { return struct{ storage.AccessTokens }{m} },
 	"AuthRequests":                func(m *memory.Store) any { return struct{ storage.AuthRequests }{m} },
 	"DeviceGrants":                func(m *memory.Store) any { return struct{ storage.DeviceGrants }{m} },
-	"Tries":                       func(m *memory.Store) any { return struct{ storage.Attempts }{m} },
+	"Attempts":                    func(m *memory.Store) any { return struct{ storage.Attempts }{m} },
 	"Consents":                    func(m *memory.Store) any { return struct{ storage.Consents }{m} },
 	"Pruner":                      func(m *memory.Store) any { return struct{ storage.Pruner }{m} },
 	"Transactor":                  func(m *memory.Store) any { return struct{ storage.Transactor }{m} },
@@ -72,7 +72,7 @@ func TestEachPartAlone(t *testing.T) {
 // signature has a part's method with another signature.
 type signature struct{ storage.Sessions }
 
-func (signature) EndSession() {}
+func (signature) DeleteSession() {}
 
 // What a store does not have, though it is claimed, is an error that says what is missing.
 func TestClaims(t *testing.T) {
@@ -101,7 +101,7 @@ var claims = map[string]struct {
 }{
 	"nothing":     {storagetest.Opened{Store: memory.New(nil)}, nil, "claim at least one part"},
 	"missing":     {storagetest.Opened{Store: sessionStore{}, Beside: memory.New(nil)}, []storagetest.Part{storagetest.Sessions, storagetest.Credentials}, "does not implement storage.Credentials, which is claimed: no method CreateCredential"},
-	"signature":   {storagetest.Opened{Store: signature{}, Beside: memory.New(nil)}, []storagetest.Part{storagetest.Sessions}, "EndSession is func() instead of func(context.Context, storage.Digest) error"},
+	"signature":   {storagetest.Opened{Store: signature{}, Beside: memory.New(nil)}, []storagetest.Part{storagetest.Sessions}, "DeleteSession is func() instead of func(context.Context, storage.Digest) error"},
 	"no accounts": {storagetest.Opened{Store: sessionStore{}}, []storagetest.Part{storagetest.Sessions}, "set Opened.Beside"},
 	"unknown":     {storagetest.Opened{Store: memory.New(nil)}, []storagetest.Part{"Cookies"}, "package storage has no such interface"},
 	"nil":         {storagetest.Opened{Beside: memory.New(nil)}, []storagetest.Part{storagetest.Sessions}, "it is nil"},

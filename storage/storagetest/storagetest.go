@@ -103,7 +103,7 @@ var groups = []struct {
 	{"access_tokens", AccessTokens, accessTokens},
 	{"auth_requests", AuthRequests, authRequests},
 	{"device_grants", DeviceGrants, deviceGrants},
-	{"tries", Tries, triesCounted},
+	{"tries", Attempts, triesCounted},
 	{"consents", Consents, consents},
 	{"pending", "", pending},
 	{"prune", Pruner, prune},

@@ -24,7 +24,7 @@ func sweep(t *testing.T, s *suite) {
 		Replays: func(k *kit, n int, now time.Time) error {
 			return k.s.ConsumeJTI(k.ctx, storage.BlockKeyOf("k", "", fmt.Sprint(n)), now, now.Add(time.Minute))
 		},
-		Tries: func(k *kit, n int, now time.Time) error {
+		Attempts: func(k *kit, n int, now time.Time) error {
 			_, _, err := k.s.CountAttempt(k.ctx, storage.MAC(storage.DigestOf(fmt.Sprint(n))), now, now.Add(time.Minute))
 			return err
 		},
