@@ -24,3 +24,12 @@ func ClientAddr(ctx context.Context) netip.Addr {
 func WithClientAddr(ctx context.Context, a netip.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, a)
 }
+
+// CreatedMicros returns Created in microseconds since 1970, 0 for the zero time, as stores keep it.
+// Signed access tokens of a client have it, so that they end with the client.
+func (c *Client) CreatedMicros() int64 {
+	if c.Created.IsZero() {
+		return 0
+	}
+	return c.Created.UnixMicro()
+}

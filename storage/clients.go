@@ -47,7 +47,9 @@ type Client struct {
 	Trusted bool
 	// Disabled clients can do nothing, and neither can their tokens.
 	Disabled bool
-	Created  time.Time
+	// Created is when the client was created. Set it: signed access tokens that a client has for
+	// itself are not accepted for a later client with the same ID and another Created.
+	Created time.Time
 }
 
 // MaxClientBytes is how long the lists and the keys of a client may be together, in bytes.

@@ -63,6 +63,10 @@ func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessS
 		JTI: storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID), SID: storage.BlockKeyOf(storage.BlockSID, "", a.Family),
 		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, a.Subject),
 	})
+	if a.Subject == "" { // "ver" is when the client was created: see server.signAccess
+		st.Blocked = st.Blocked || a.Epoch != st.Epoch
+		a.Epoch = 0
+	}
 	return storage.AccessState{Access: a, User: u, Ended: st.Blocked}, err
 }
 

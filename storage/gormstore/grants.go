@@ -191,14 +191,14 @@ func (s *Store) SignedAccessStatus(ctx context.Context, client, family, subject 
 		holder = &subject
 	}
 	u := &r.u
-	err := s.hotRow(ctx, &s.signedAccess, []any{keys.JTI[:], keys.SID[:], keys.Subject[:], client, family, family, holder}, []any{
+	err := s.hotRow(ctx, &s.signedAccess, []any{keys.JTI[:], keys.SID[:], keys.Subject[:], client, family, family, client, holder}, []any{
 		&r.blocked, &u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	switch {
 	case err == nil && u.u.ID != subject: // the account is gone; and see UserByID
 		err = storage.ErrNotFound
 	case err == nil && subject == "":
-		return storage.User{}, storage.TokenStatus{Blocked: r.blocked}, nil
+		return storage.User{}, storage.TokenStatus{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
 	}
 	if err != nil {
 		return storage.User{}, storage.TokenStatus{}, notFound(err)

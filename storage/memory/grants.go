@@ -151,6 +151,8 @@ func (s *Store) SignedAccessStatus(ctx context.Context, client, family, subject 
 		st.Blocked = st.Blocked || !known || c.Disabled || family != "" && (!there || f.Ended)
 		if subject != "" {
 			u, err = s.user(subject)
+		} else {
+			st.Epoch = c.CreatedMicros()
 		}
 		return err
 	})

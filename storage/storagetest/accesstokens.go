@@ -143,13 +143,19 @@ func accessTokens(t *testing.T, s *suite) {
 				k.Error("what has expired goes")
 			}
 		},
-		"signed: SignedAccess reports a blocked key, a disabled client, an ended family, and the account with its epoch": func(k *kit) {
+		"signed: SignedAccessStatus reports a blocked key, a disabled client, an ended family, the account with its epoch, and when a client was created": func(k *kit) {
 			k.needs(Clients, Families, Blocklist)
 			u, f, _, _ := of(k)
 			jti := storage.BlockKeyOf(storage.BlockJTI, "i", "1")
+			c := client("c")
+			created := c.CreatedMicros()
 			standing := func(client, family, subject string) string {
 				k.Helper()
 				of, st, err := k.s.SignedAccessStatus(k.ctx, client, family, subject, storage.BlockKeys{JTI: jti})
+				want := created // of a client's own token
+				if subject != "" {
+					want = k.epoch(subject)
+				}
 				switch {
 				case errors.Is(err, storage.ErrNotFound):
 					return "absent"
@@ -157,7 +163,7 @@ func accessTokens(t *testing.T, s *suite) {
 					k.Fatal(err)
 				case st.Blocked:
 					return "blocked"
-				case of.ID != subject || st.Epoch != k.epoch(subject) || of.Epoch != st.Epoch:
+				case of.ID != subject || st.Epoch != want || subject != "" && of.Epoch != st.Epoch:
 					return "another account or epoch"
 				}
 				return "live"
@@ -182,11 +188,16 @@ func accessTokens(t *testing.T, s *suite) {
 				k.Errorf("a blocked token: %s", got)
 			}
 			jti = storage.BlockKey{}
-			c := client("c")
 			c.Disabled = true
 			k.must(k.s.UpdateClient(k.ctx, c))
 			if got := standing("c", "", ""); got != "blocked" {
 				k.Errorf("a disabled client: %s", got)
+			}
+			k.must(k.s.DeleteClient(k.ctx, "c"))
+			c.Disabled, c.Created = false, c.Created.Add(time.Microsecond)
+			k.must(k.s.CreateClient(k.ctx, c))
+			if got := standing("c", "", ""); got != "another account or epoch" {
+				k.Errorf("attack_317: a later client of the same ID: %s", got)
 			}
 		},
 		"no_token_after_the_end: no token is live after its family has ended, whatever the order": func(k *kit) {

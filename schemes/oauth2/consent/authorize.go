@@ -70,7 +70,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if q.Consents {
 		q.Prompt = "consent" // the login that it also requires was done
 	}
-	silent := q.Registered.Trusted && q.Prompt != "consent"
+	silent := q.Registered.Trusted && q.Prompt != "consent" && rememberable(q)
 	if !silent {
 		if silent, err = p.remembered(ctx, q, u); err != nil {
 			return err

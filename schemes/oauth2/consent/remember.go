@@ -15,8 +15,9 @@ import (
 // allowed. It covers the same scopes and resources, or fewer, while the client has a grant: a user
 // who sees no grant of an application was told that it has no access.
 
-// rememberable reports whether a request's consent may be remembered: not that of a public client
-// which any program on the user's machine could be, nor of an implicit grant.
+// rememberable reports whether a request may be granted without asking the user, by a consent that
+// is remembered or because the client is trusted: not that of a public client which any program on
+// the user's machine could be (RFC 8252, section 8.6), nor an implicit grant.
 func rememberable(q server.AuthorizationRequest) bool {
 	if q.Implicit {
 		return false

@@ -104,7 +104,7 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (tokenResponse,
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	resource, err := resourcesOf(x.form, s.granted(g.Resource), g.Resource)
+	resource, err := s.resourcesOfGrant(x, g.Resource)
 	if err != nil {
 		return tokenResponse{}, err
 	}

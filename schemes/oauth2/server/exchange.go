@@ -22,7 +22,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	resource, err := resourcesOf(x.form, s.granted(code.Resource), code.Resource)
+	resource, err := s.resourcesOfGrant(x, code.Resource)
 	if err != nil {
 		return tokenResponse{}, err
 	}
@@ -229,7 +229,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	resource, err := resourcesOf(x.form, s.granted(f.Resource), f.Resource)
+	resource, err := s.resourcesOfGrant(x, f.Resource)
 	if err != nil {
 		return tokenResponse{}, err
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -27,6 +28,20 @@ func (s *Server) withAudience(list []string) []string {
 		return list
 	}
 	return append([]string{s.apiOpts.Audience}, list...)
+}
+
+// resourcesOfGrant returns the resources that a request for tokens of a grant names, or else all of
+// the grant. The client may have lost some since. If it lost them all, the error is invalid_target:
+// without a resource the token would be for this application's API.
+func (s *Server) resourcesOfGrant(x exchange, resource []string) ([]string, error) {
+	if len(resource) > 0 {
+		allowed := s.mayName(x.client)
+		resource = slices.DeleteFunc(slices.Clone(resource), func(one string) bool { return !slices.Contains(allowed, one) })
+		if len(resource) == 0 {
+			return nil, errTarget.WithCause(errors.New("the client has lost the resources of the grant"))
+		}
+	}
+	return resourcesOf(x.form, s.granted(resource), resource)
 }
 
 // resourcesOf returns the resources that a request names, all of which must be among allowed,

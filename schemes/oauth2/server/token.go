@@ -190,7 +190,11 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	if err := s.admitOwn(ctx, x.client); err != nil {
 		return tokenResponse{}, err
 	}
-	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})
+	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key}
+	if s.apiOpts.SignedAccess != nil {
+		own.Epoch = x.client.CreatedMicros() // nothing is stored that would end with the client
+	}
+	a, err := s.access(ctx, own)
 	switch {
 	case errors.Is(err, storage.ErrStale):
 		return a, errClient.WithCause(errors.New("client was disabled or deleted concurrently"))
