@@ -43,7 +43,8 @@ type Client struct {
 	// access tokens of any client for them. Only an administrator sets it: the client's own
 	// registration (RFC 7591) never does.
 	Serves []string
-	// Trusted clients are the application's own: no consent is asked for.
+	// Trusted clients are the application's own: no consent is asked for, except by a public client
+	// with a redirect URI that any program on the user's machine can have, and an implicit grant.
 	Trusted bool
 	// Disabled clients can do nothing, and neither can their tokens.
 	Disabled bool

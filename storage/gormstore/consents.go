@@ -41,7 +41,11 @@ func (s *Store) ConsentOf(ctx context.Context, subject, client string) (storage.
 	}
 	var scopes, resource *string
 	var created, expires int64
-	if err := s.row(ctx, s.dialect.bind(consentOf), []any{subject, client}, []any{&scopes, &resource, &c.Epoch, &created, &expires}); err != nil {
+	query := s.dialect.bind(consentOf)
+	if s.tx(ctx) != nil {
+		query += s.dialect.forShare()
+	}
+	if err := s.row(ctx, query, []any{subject, client}, []any{&scopes, &resource, &c.Epoch, &created, &expires}); err != nil {
 		return storage.Consent{}, notFound(err)
 	}
 	c.Scopes, c.Resource, c.Created, c.Expires = words(scopes), words(resource), timeOf(created), timeOf(expires)

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -44,6 +45,9 @@ var authorizeParameters = []string{
 	"id_token_hint", "login_hint", "ui_locales", "acr_values", "display", "claims", "claims_locales", "request", "request_uri", "resource", "dpop_jkt",
 }
 
+// errForgotten: the user withdrew a consent while it was used.
+var errForgotten = errors.New("the consent was withdrawn")
+
 func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	v, err := oauth2.ReadQuery(r)
@@ -71,10 +75,12 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 		q.Prompt = "consent" // the login that it also requires was done
 	}
 	silent := q.Registered.Trusted && q.Prompt != "consent" && rememberable(q)
+	consented := false
 	if !silent {
-		if silent, err = p.remembered(ctx, q, u); err != nil {
+		if consented, err = p.remembered(ctx, q, u); err != nil {
 			return err
 		}
+		silent = consented
 	}
 	// Any site can make the browser send such requests. Too many bring the page back, and are never
 	// refused.
@@ -94,22 +100,32 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	}
 	var answer url.Values
 	decide := func(ctx context.Context) (err error) {
+		if consented && silent { // read again: RevokeGrant cannot come between that and the code
+			if still, err := p.remembered(ctx, q, u); err != nil || !still {
+				return cmp.Or(err, errForgotten)
+			}
+		}
 		if silent {
 			answer, err = p.server.Approve(ctx, q, u)
 			return err
 		}
 		return p.server.KeepRequest(r.WithContext(ctx), handle, purposeConsent, q, u, consentTTL)
 	}
-	if q.Pushed.IsZero() {
-		err = decide(ctx)
-	} else {
+	switch {
+	case !q.Pushed.IsZero():
 		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was used."))
 		err = p.once(ctx, q.Pushed, used, decide)
 		if errors.Is(err, used) {
 			return err
 		}
+	case consented && silent:
+		err = p.server.InTx(ctx, decide)
+	default:
+		err = decide(ctx)
 	}
 	switch {
+	case errors.Is(err, errForgotten):
+		return p.ask(w, r) // the user is asked
 	case silent:
 		return p.send(w, r, q, answer, err)
 	case err != nil:

@@ -19,7 +19,7 @@ import (
 // server.Options.Keys.
 //
 // A GET shows a form and decides nothing, whatever its address has: somebody else may have sent a
-// link with a code. A user, and an address, may enter 10 wrong codes per 15 minutes; see
+// link with a code. A user may enter 10 wrong codes per 15 minutes, an address 100; see
 // server.Options.Proxies.
 func (p *Pages) Device() http.Handler {
 	if p.server.Options().Keys == nil {

@@ -23,14 +23,14 @@ type DeviceRequest struct {
 // lower case, with or without the dash, with characters that look alike. subject is the user.
 //
 // It returns storage.ErrNotFound for a code that is wrong, expired or used, and an *oauth2.Error
-// with status 429 after 10 wrong codes of the user, or of the address of r, in 15 minutes. It
+// with status 429 after 10 wrong codes of the user, or 100 of the address of r, in 15 minutes. It
 // panics without Options.Keys.
 func (s *Server) FindDevice(r *http.Request, subject, typed string) (DeviceRequest, error) {
 	ctx := r.Context()
 	_, key := s.opts.Keys.Newest(keys.ThrottleNames)
-	names := []storage.MAC{
-		mac(key, "device user", s.issuer, subject),
-		mac(key, "device source", s.issuer, s.source(r)),
+	names := []triedBy{
+		{mac(key, "device user", s.issuer, subject), maxTries},
+		{mac(key, "device source", s.issuer, s.source(r)), maxSourceTries},
 	}
 	if err := s.countTries(ctx, names); err != nil {
 		return DeviceRequest{}, err
@@ -51,24 +51,30 @@ func (s *Server) ReadUserCode(typed string) string {
 	return ""
 }
 
+// triedBy is whose tries are counted, and how many may be wrong.
+type triedBy struct {
+	name storage.MAC
+	most int
+}
+
 // countTries counts a try before anything is looked up, so that concurrent tries cannot exceed
 // the limit.
-func (s *Server) countTries(ctx context.Context, names []storage.MAC) error {
+func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 	now := s.now()
-	for _, name := range names {
-		if ends, ok := s.tries.refused(name); ok && now.Before(ends) {
+	for _, by := range names {
+		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) {
 			return tooManyTries(ends.Sub(now))
 		}
 	}
-	for i, name := range names {
-		for range s.tries.takeOwed(name) {
+	for i, by := range names {
+		for range s.tries.takeOwed(by.name) {
 			if err := s.forgiveTries(ctx, names[i:i+1]); err != nil {
 				return errors.Join(err, s.forgiveTries(ctx, names[:i]))
 			}
 		}
-		n, ends, err := s.store.CountAttempt(ctx, name, now, now.Add(tryWindow))
-		if err == nil && n > maxTries {
-			s.tries.refuse(name, ends)
+		n, ends, err := s.store.CountAttempt(ctx, by.name, now, now.Add(tryWindow))
+		if err == nil && n > by.most {
+			s.tries.refuse(by.name, ends)
 			err = tooManyTries(ends.Sub(now))
 		}
 		if err != nil { // nothing was tried: the others have it back
@@ -84,11 +90,11 @@ func tooManyTries(wait time.Duration) error {
 
 // forgiveTries takes back what countTries counted. What the store does not take back now is taken
 // back before the next try.
-func (s *Server) forgiveTries(ctx context.Context, names []storage.MAC) error {
+func (s *Server) forgiveTries(ctx context.Context, names []triedBy) error {
 	var failed error
-	for _, name := range names {
-		if err := s.store.ForgiveAttempt(ctx, name); err != nil {
-			s.tries.owe(name)
+	for _, by := range names {
+		if err := s.store.ForgiveAttempt(ctx, by.name); err != nil {
+			s.tries.owe(by.name)
 			failed = errors.Join(failed, err)
 		}
 	}

@@ -203,7 +203,9 @@ func TestHazard10FragmentInjection(t *testing.T) {
 	has(t, strings.Contains(to, "&access_token=EVIL"), to)
 	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithSessions(o); o.InsecureImplicitGrant = true })
 	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "page", Method: oauth2.None, Trusted: true, Grants: []string{oauth2.Implicit}, RedirectURIs: []string{oauthtest.Redirect}}))
-	to = w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query("page", "response_type", "token", "state", state), "").Header().Get("Location")
+	alice := w.Alice("s1")
+	handle := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("page", "response_type", "token", "state", state), ""))
+	to = w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow").Header().Get("Location")
 	_, text, ok := strings.Cut(to, "#")
 	v, err := url.ParseQuery(text)
 	if !ok || err != nil || v.Get("state") != state || len(v["access_token"]) != 1 || strings.Contains(to, "&access_token=EVIL") {

@@ -42,7 +42,7 @@ func (t *tries) owe(name storage.MAC) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n, _ := t.owed.Get(name)
-	t.owed.Put(name, min(n+1, maxTries), 1)
+	t.owed.Put(name, min(n+1, maxSourceTries), 1)
 }
 
 // takeOwed returns how many tries are to be taken back, and forgets them.

@@ -21,9 +21,11 @@ const (
 	userLetters  = "BCDFGHJKLMNPQRSTVWXZ"
 	userCodeSize = 8
 
-	// maxTries is how many wrong codes a user or an address may try in each tryWindow.
-	maxTries  = 10
-	tryWindow = 15 * time.Minute
+	// maxTries is how many wrong codes a user may try in each tryWindow, maxSourceTries how many an
+	// address. The latter is wider: one user must not keep the others of an office or a mobile
+	// provider from connecting devices.
+	maxTries, maxSourceTries = 10, 100
+	tryWindow                = 15 * time.Minute
 )
 
 // createDevice stores a grant under a user code that no other grant has.
