@@ -31,7 +31,7 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 // order and no event is bypassed.
 func (p *plan) askKeeper(l *leaf, r *http.Request, f *found) error {
 	text, guessable := l.keeper.Presented(r)
-	keeps := text != "" && !(l.safeOnly && mayChange(r))
+	keeps := text != "" && !(l.safeOnly && MayChange(r))
 	switch {
 	case guessable:
 		return p.askGuessable(l, r, text, keeps, f)

@@ -138,7 +138,7 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer 
 	for _, c := range e.Cookies {
 		http.SetCookie(w, c)
 	}
-	if !mayChange(r) {
+	if !MayChange(r) {
 		return true
 	}
 	if p.login == "" {
@@ -193,8 +193,10 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// mayChange reports a request that may change something: an upgrade may, whatever its method.
-func mayChange(r *http.Request) bool {
+// MayChange reports whether a request may change something: its method is not GET, HEAD or OPTIONS,
+// or it asks for another protocol, such as a WebSocket. Gateways drop the header Upgrade, which
+// belongs to one connection, so the other headers of a WebSocket count too.
+func MayChange(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return len(r.Header["Upgrade"]) > 0 || len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0 ||

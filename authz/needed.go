@@ -21,7 +21,7 @@ func needed(p Permission, a *Access) ([]string, Decision) {
 	switch e := p.(type) {
 	case named:
 		switch {
-		case e == allowAny || e == noScopeNeeded || e == readOnly && isSafe(a.Request.Method):
+		case e == allowAny || e == noScopeNeeded || e == readOnly && isSafe(a.Request):
 			return nil, Allow
 		case e == readOnly:
 			return nil, Deny

@@ -20,9 +20,7 @@ var (
 	IsAdmin = HasRole("admin")
 )
 
-func isSafe(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
-}
+func isSafe(r *http.Request) bool { return !authn.MayChange(r) }
 
 type named uint8
 
@@ -43,7 +41,7 @@ func (n named) allows(r *http.Request, id *authn.Identity) bool {
 	case firstParty:
 		return isFirstParty(id)
 	}
-	return isSafe(r.Method)
+	return isSafe(r)
 }
 
 func (n named) eval(a *Access) verdict {

@@ -177,27 +177,7 @@ func (s *Site) checkOrigin(r *http.Request) error {
 
 const foreign = "the request comes from another origin: if that one is yours, add it to csrf.Options.TrustedOrigins"
 
-func safe(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return !upgrades(r.Header)
-	}
-	return false
-}
-
-// upgrades reports whether a request asks for another protocol. Gateways drop Upgrade,
-// which belongs to one connection, so the other headers of a WebSocket count too.
-func upgrades(h http.Header) bool {
-	if len(h["Upgrade"]) > 0 || len(h["Sec-Websocket-Key"]) > 0 || len(h["Sec-Websocket-Version"]) > 0 {
-		return true
-	}
-	for _, mode := range h["Sec-Fetch-Mode"] {
-		if strings.EqualFold(mode, "websocket") {
-			return true
-		}
-	}
-	return false
-}
+func safe(r *http.Request) bool { return !authn.MayChange(r) }
 
 // IsHost reports whether a value of Host is one of the site's: that of its origin, or
 // one of Options.Hosts; for Loopback 127.0.0.1, [::1] and localhost.

@@ -167,6 +167,6 @@ func loginPath(text string, site *csrf.Site) (path string, ok bool) {
 // localPath reports whether text is a path of this origin, perhaps with a query.
 func localPath(text string) bool {
 	path, query, _ := strings.Cut(text, "?")
-	_, err := parseURI(path)
+	_, err := parseURI(path, true)
 	return err == nil && !strings.ContainsFunc(query, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' })
 }

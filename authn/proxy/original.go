@@ -80,7 +80,7 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	case !h.site.IsHost(host):
 		return nil, fmt.Errorf("the host %.100s is not the site's: add it to csrf.Options.Hosts", strconv.Quote(host))
 	}
-	u, err := parseURI(uri)
+	u, err := parseURI(uri, h.opts.PathParameters)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func isMethod(s string) bool {
 
 // parseURI reads a request target in origin form (RFC 9112 section 3.2.1) whose path every
 // server reads alike.
-func parseURI(uri string) (*url.URL, error) {
+func parseURI(uri string, parameters bool) (*url.URL, error) {
 	if len(uri) > maxURI || !strings.HasPrefix(uri, "/") {
 		return nil, errors.New("the URI is not a path, or too long")
 	}
@@ -158,6 +158,9 @@ func parseURI(uri string) (*url.URL, error) {
 	}
 	if err := authn.CheckPath(u); err != nil {
 		return nil, fmt.Errorf("%w: let the gateway clean or refuse such paths", err)
+	}
+	if !parameters && strings.Contains(u.Path, ";") {
+		return nil, errors.New("the path has a semicolon, which some servers drop with what follows (ForwardAuthOptions.PathParameters)")
 	}
 	return u, nil
 }

@@ -88,6 +88,10 @@ type ForwardAuthOptions struct {
 	Issuers []string
 	// Prefix is Envoy's path_prefix; "/forward-auth" if "". Other dialects ignore it.
 	Prefix string
+	// PathParameters accepts paths with a semicolon. Servlet containers and others drop what follows
+	// it, so they serve "/admin;x" as "/admin", while rules for paths read another path. Set it if
+	// the application behind the gateway reads "/admin;x" as it stands.
+	PathParameters bool
 	// Accepted is the status of an allowed request: 200 or 204. 0 is 204, and for Envoy 200,
 	// the only status that its HTTP service accepts.
 	Accepted int

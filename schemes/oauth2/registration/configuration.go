@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -100,8 +101,14 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 		if c.Trusted || len(c.Serves) > 0 { // rights that an administrator granted to the present registration
 			return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
 		}
+		had := c
 		if secret, err = g.apply(m, &c); err != nil {
 			return err
+		}
+		// An administrator may have taken some away: a client keeps them or has fewer.
+		c.Scopes, c.Grants = common(c.Scopes, had.Scopes), common(c.Grants, had.Grants)
+		if len(c.Grants) == 0 {
+			return badMetadata("The client may use none of these grant types.")
 		}
 		return g.store.UpdateClient(ctx, c)
 	})
@@ -110,4 +117,9 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	g.server.Notify(ctx, server.Event{Kind: server.ClientChanged, Client: c.ID})
 	return g.describe(c, secret, token), nil
+}
+
+// common returns what of list is in had too.
+func common(list, had []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(one string) bool { return !slices.Contains(had, one) })
 }
