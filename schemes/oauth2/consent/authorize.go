@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
@@ -70,11 +71,12 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if q.Consents {
 		q.Prompt = "consent" // the login that it also requires was done
 	}
-	silent := q.Registered.Trusted && q.Prompt != "consent"
+	silent, reason := q.Registered.Trusted && q.Prompt != "consent", reasonTrusted
 	if !silent {
 		if silent, err = p.remembered(ctx, q, u); err != nil {
 			return err
 		}
+		reason = reasonRemembered
 	}
 	// Any site can make the browser send such requests. Too many bring the page back, and are never
 	// refused.
@@ -95,7 +97,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	var answer url.Values
 	decide := func(ctx context.Context) (err error) {
 		if silent {
-			answer, err = p.server.Approve(ctx, q, u)
+			answer, err = p.approve(ctx, q, u, reason)
 			return err
 		}
 		return p.server.KeepRequest(r.WithContext(ctx), handle, purposeConsent, q, u, consentTTL)
@@ -189,7 +191,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 			if err := p.remember(ctx, q, u); err != nil {
 				return err
 			}
-			v, err = p.server.Approve(ctx, q, u)
+			v, err = p.approve(ctx, q, u, "")
 			return err
 		case "deny":
 			return oauth2.NewError("access_denied", "The user refused.")
@@ -197,4 +199,18 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		return oauth2.PageError("The decision is missing.")
 	})
 	return p.send(w, r, q, v, err)
+}
+
+// approve issues what a request asks for, and reports it. reason is "" if the user has just decided.
+func (p *Pages) approve(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser, reason string) (url.Values, error) {
+	v, err := p.server.Approve(ctx, q, u)
+	if err == nil {
+		p.report(ctx, audit.ConsentGiven, reason, q.Client, u)
+	}
+	return v, err
+}
+
+// report reports a decision of a user about a client.
+func (p *Pages) report(ctx context.Context, kind audit.Kind, reason, client string, u server.SessionUser) {
+	p.server.Notify(ctx, audit.Event{Kind: kind, Reason: reason, Client: client, Subject: u.Subject, Session: u.Session, Epoch: u.Epoch})
 }

@@ -70,6 +70,10 @@ const (
 	handlePrefix = "vco"
 	consentTTL   = 10 * time.Minute
 
+	// The reasons of consent.given if no page was shown.
+	reasonTrusted    = "trusted"
+	reasonRemembered = "remembered"
+
 	purposeConsent = "consent"
 	purposeDevice  = "device"
 )

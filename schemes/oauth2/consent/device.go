@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
@@ -26,6 +27,7 @@ func (p *Pages) Device() http.Handler {
 		panic("consent: Device requires server.Options.Keys")
 	}
 	return authn.Page(p.login, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(audit.Context(r))
 		page.Error(w, r, p.device(w, r), p.log)
 	}))
 }
@@ -117,11 +119,11 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	if err != nil {
 		return err
 	}
-	done := "The device was refused."
+	kind, done := audit.DeviceDenied, "The device was refused."
 	if decision == "allow" {
-		p.server.Notify(r.Context(), server.Event{Kind: server.Authorized, Client: a.Client, Subject: u.Subject})
-		done = "The device may act for you now. Go back to it."
+		kind, done = audit.DeviceApproved, "The device may act for you now. Go back to it."
 	}
+	p.report(r.Context(), kind, "", a.Client, u)
 	page.TextHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = deviceDone.Execute(w, done)

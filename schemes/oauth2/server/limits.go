@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -249,6 +250,7 @@ func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 	err := errors.New("none")
 	if limiter != nil {
 		wait, err = limiter.Take(ctx, now, cells)
+		s.fallback(ctx, err)
 		if err != nil && ctx.Err() == nil {
 			s.opts.Logger.LogAttrs(ctx, slog.LevelError, "limiter failed; counting in memory", slog.String("scheme", "oauth2"), slog.Any("error", err))
 		}
@@ -264,6 +266,16 @@ func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 		code = "slow_down"
 	}
 	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: code, Description: "Too many requests.", RetryAfter: wait}
+}
+
+// fallback reports that the limiter failed, once until it works again.
+func (s *Server) fallback(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		s.fellBack.Store(false)
+	case ctx.Err() == nil && s.fellBack.CompareAndSwap(false, true):
+		s.Notify(ctx, audit.Event{Kind: audit.LimitFallback})
+	}
 }
 
 // cellKey names a cell by its texts, each with its length before it.

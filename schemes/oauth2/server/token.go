@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -112,6 +113,7 @@ type tokenResponse struct {
 	Refresh string    `json:"r,omitempty"`
 	Scopes  []string  `json:"s,omitempty"`
 	ID      string    `json:"i,omitempty"` // the ID token
+	Token   string    `json:"-"`           // the public identifier of the access token
 }
 
 // exchange exchanges what the request has for tokens. It is called by the frame.
@@ -197,7 +199,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	case err != nil:
 		return a, err
 	}
-	s.Notify(ctx, Event{Kind: Granted, Client: x.client.ID})
+	s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: x.client.ID, Credential: a.Token})
 	return a, nil
 }
 
@@ -223,12 +225,12 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	if s.apiOpts.SignedAccess != nil {
 		a.Expires = expires.Truncate(time.Second)
 		text, err := s.signAccess(ctx, a)
-		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes}, err
+		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id}, err
 	}
 	text, err := s.text(oauth2.AccessPrefix)
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	a.Digest = storage.DigestOf(text)
-	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes}, s.store.CreateAccess(ctx, a)
+	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id}, s.store.CreateAccess(ctx, a)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 )
 
 // Headers sets the headers of a page with a form, which no other site may frame, and which runs
@@ -67,10 +68,11 @@ type Problem interface {
 	Public() (status int, code, description string, retryAfter time.Duration)
 }
 
-// Handler serves GET and POST, and answers errors as pages. Not HEAD: it would consume what only a
+// Handler serves GET and POST, with audit.Context, and answers errors as pages. Not HEAD: it would consume what only a
 // browser continues with. check runs first.
 func Handler(log *slog.Logger, check func(*http.Request) error, get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(audit.Context(r))
 		err := check(r)
 		if err != nil {
 			Error(w, r, err, log)
