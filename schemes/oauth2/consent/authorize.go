@@ -158,16 +158,9 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.Authori
 }
 
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
-	f, err := oauth2.ReadPageForm(w, r)
+	f, u, err := p.form(w, r)
 	if err != nil {
 		return err
-	}
-	u, ok, err := p.sessions.User(r)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return forbidden("Log in first.")
 	}
 	ctx := r.Context()
 	a, err := p.peek(ctx, f.Get("handle"), purposeConsent, u)

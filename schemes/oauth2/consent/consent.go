@@ -119,6 +119,19 @@ func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error
 	return page.Handler(p.log, oauth2.CheckQuery, get, post)
 }
 
+// form reads the form of a page, which only the user of a session can send.
+func (p *Pages) form(w http.ResponseWriter, r *http.Request) (oauth2.Form, server.SessionUser, error) {
+	f, err := oauth2.ReadPageForm(w, r)
+	if err != nil {
+		return f, server.SessionUser{}, err
+	}
+	u, ok, err := p.sessions.User(r)
+	if err == nil && !ok {
+		err = forbidden("Log in first.")
+	}
+	return f, u, err
+}
+
 func forbidden(description string) error {
 	return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: description, NoRedirect: true}
 }

@@ -3,7 +3,6 @@ package openid
 import (
 	"encoding/json"
 	"errors"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -228,19 +227,11 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 // logoutForm is what the page that asks the user shows.
 type logoutForm struct{ Client, User, Handle, Token string }
 
-var logoutTemplate = template.Must(template.New("logout").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Log out?</title>
-` + page.Style + `
-<h1>Log out?</h1>
-<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
+var logoutTemplate = page.Template("logout", "Log out?", `<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
 <form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
-	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	{{with .Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
 	<button name="decision" value="logout">Log out</button>
 	<button name="decision" value="stay">Stay logged in</button>
 </form>
-</html>
-`))
+`)

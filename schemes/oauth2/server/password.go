@@ -19,11 +19,7 @@ func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, err
 	if name == "" || password == "" {
 		return tokenResponse{}, oauth2.NewError("invalid_request", "The username or the password is missing.")
 	}
-	scopes, err := s.scopesOf(x.form.Get("scope"), x.client.Scopes, x.client.Default)
-	if err != nil {
-		return tokenResponse{}, err
-	}
-	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
+	scopes, resource, err := s.requested(x.form, x.client)
 	if err != nil {
 		return tokenResponse{}, err
 	}

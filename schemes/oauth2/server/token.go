@@ -175,21 +175,26 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 	return list, nil
 }
 
+// requested returns the scopes and the resources that a client requests for a new grant.
+func (s *Server) requested(f oauth2.Form, c storage.Client) (scopes, resource []string, err error) {
+	if scopes, err = s.scopesOf(f.Get("scope"), c.Scopes, c.Default); err != nil {
+		return nil, nil, err
+	}
+	resource, err = resourcesOf(f, s.mayName(c), nil)
+	return scopes, resource, err
+}
+
 // clientCredentials issues a token to a client for itself (RFC 6749, section 4.4). There is no
 // refresh token, because the client can request another one at any time.
 func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenResponse, error) {
-	scopes, err := s.scopesOf(x.form.Get("scope"), x.client.Scopes, x.client.Default)
-	if err != nil {
-		return tokenResponse{}, err
-	}
-	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
+	scopes, resource, err := s.requested(x.form, x.client)
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return tokenResponse{}, err
 	}
-	if err := s.admitOwn(ctx, x.client); err != nil {
+	if err := s.admitOwn(x.request, x.client); err != nil {
 		return tokenResponse{}, err
 	}
 	a, err := s.access(ctx, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key})

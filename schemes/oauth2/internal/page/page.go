@@ -127,24 +127,22 @@ const Style = `<style>
 	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
 </style>`
 
-var messageTemplate = template.Must(template.New("message").Parse(`<!doctype html>
+// Template returns the template of a page whose title is also its heading. title and body are parts of
+// the template.
+func Template(name, title, body string) *template.Template {
+	return template.Must(template.New(name).Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>{{.}}</title>
+<title>` + title + `</title>
 ` + Style + `
-<h1>{{.}}</h1>
-</html>
+<h1>` + title + `</h1>
+` + body + `</html>
 `))
+}
 
-var errorTemplate = template.Must(template.New("error").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>This did not work</title>
-` + Style + `
-<h1>This did not work</h1>
-<p>{{.Description}}</p>
+var messageTemplate = Template("message", "{{.}}", "")
+
+var errorTemplate = Template("error", "This did not work", `<p>{{.Description}}</p>
 <p><small>{{.Code}}</small></p>
-</html>
-`))
+`)
