@@ -224,7 +224,7 @@ func newSkewedWorld(t testing.TB, ahead time.Duration) *schemesWorld {
 	w.grants, err = oauth2.New("https://grants.example", w.db, &oauth2.Options{Clock: clock, Audience: "https://app.example/api"})
 	check(err)
 	w.server, err = server.New(w.grants, w.db, &server.Options{
-		Logger: logger, Scopes: map[string]string{"read": "Read"}, Observe: func(_ context.Context, e server.Event) { w.events = append(w.events, e) },
+		Logger: logger, Scopes: map[string]string{"read": "Read"}, Audit: events,
 	})
 	check(err)
 	w.basics, err = basic.New(passwords, nil)

@@ -72,7 +72,7 @@ var rules = []rule{
 	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
-	{"schemes/oauth2/internal/page", []string{"authn", "internal/bounded", "internal/elapsed", "internal/params"}},
+	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/params"}},
 	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
 	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
 	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},

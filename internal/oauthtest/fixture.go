@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -148,7 +149,7 @@ type World struct {
 	Elapsed atomic.Int64 // microseconds after the beginning
 	Secrets map[string]string
 	mu      sync.Mutex
-	events  []string
+	events  []audit.Event
 	Log     strings.Builder
 	N       atomic.Int64
 }
@@ -159,11 +160,11 @@ func NewWorld(t testing.TB, s Store, change func(*Options)) *World {
 	o := Options{
 		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
 		Clock: w.Clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
-		Observe: func(_ context.Context, e Event) {
+		Audit: audit.To(func(_ context.Context, e audit.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.events = append(w.events, string(e.Kind))
-		},
+			w.events = append(w.events, e)
+		}),
 	}
 	if change != nil {
 		change(&o)
@@ -206,13 +207,22 @@ func (w *World) Clock() time.Time {
 
 func (w *World) Pass(d time.Duration) { w.Elapsed.Add(d.Microseconds()) }
 
-// Take returns the events since the last time.
+// Take returns the kinds of the events since the last time.
 func (w *World) Take() string {
+	var kinds []string
+	for _, e := range w.Events() {
+		kinds = append(kinds, string(e.Kind))
+	}
+	return strings.Join(kinds, " ")
+}
+
+// Events returns the events since the last time.
+func (w *World) Events() []audit.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := strings.Join(w.events, " ")
+	list := w.events
 	w.events = nil
-	return s
+	return list
 }
 
 // Code makes an authorization code as the authorization endpoint would.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -41,7 +42,7 @@ type Options struct {
 	InsecurePasswordGrant                                  authn.PasswordChecker
 	Limits                                                 *Limits
 	InsecureNoLimits                                       bool
-	Observe                                                func(context.Context, Event)
+	Audit                                                  *audit.Notifier
 	Logger                                                 *slog.Logger
 	Rand                                                   io.Reader
 	// Of server.ChosenSecrets.
@@ -85,7 +86,6 @@ type (
 	Endpoints = server.Endpoints
 	Limits    = server.Limits
 	Cell      = server.Cell
-	Event     = server.Event
 )
 
 // Server is a whole server: each package that the options name.
@@ -111,7 +111,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		Lifetimes: server.Lifetimes{AccessTTL: o.AccessTTL, CodeTTL: o.CodeTTL, DeviceTTL: o.DeviceTTL, RefreshTTL: o.RefreshTTL, AbsoluteTTL: o.AbsoluteTTL},
 		Scopes:    o.Scopes, SigningKeys: o.SigningKeys, Keys: o.Keys, Endpoints: o.Endpoints, Origins: o.Origins, Proxies: o.Proxies,
 		InsecureOptionalPKCE: o.InsecureOptionalPKCE, InsecureImplicitGrant: o.InsecureImplicitGrant, InsecurePasswordGrant: o.InsecurePasswordGrant,
-		Limits: o.Limits, InsecureNoLimits: o.InsecureNoLimits, Observe: o.Observe, Logger: o.Logger, Rand: o.Rand,
+		Limits: o.Limits, InsecureNoLimits: o.InsecureNoLimits, Audit: o.Audit, Logger: o.Logger, Rand: o.Rand,
 	}
 	if o.SignedAccess {
 		api.SignedAccess = o.SigningKeys

@@ -39,6 +39,10 @@ type Options struct {
 	MaxAge time.Duration
 	// Leeway is the allowed difference between clocks, up to 5 minutes.
 	Leeway time.Duration
+	// Audit receives logout when the sessions ended, and credential.rejected with the reason "used"
+	// for a logout token that was sent again. Credential is that of the token; the user is the
+	// provider's, so the events have no Subject. nil drops them.
+	Audit *audit.Notifier
 	// Logger gets the reason why a token was rejected; nil is slog.Default().
 	Logger *slog.Logger
 	// Clock is time.Now if nil.
@@ -124,10 +128,12 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer leave()
+	ctx := audit.Context(r)
 	switch used, err := l.uses.Used(r.Context(), key); {
 	case err != nil:
 		return err
 	case used:
+		l.notify(ctx, audit.CredentialRejected, "used", key)
 		return bad.WithCause(errors.New("used before"))
 	}
 	if _, err = audit.Call("backchannel.New end", func() (any, error) { return nil, l.end(r.Context(), out) }); err != nil {
@@ -138,7 +144,14 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, storage.ErrConflict) { // another process ended them in this moment
 		return nil
 	}
+	if err == nil {
+		l.notify(ctx, audit.Logout, "", key)
+	}
 	return err
+}
+
+func (l *Receiver) notify(ctx context.Context, kind audit.Kind, reason string, token storage.BlockKey) {
+	l.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Reason: reason, Scheme: "backchannel", Client: l.checks.Audience, Credential: string(token[:])})
 }
 
 // enter returns when no other request of this process handles that token, or with an error when ctx

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/backchannel"
@@ -25,10 +26,11 @@ func TestLogoutReceiver(t *testing.T) {
 		ring := &oauthtest.DownKeys{KeySet: oauthtest.FreshRing(t, jose.ES256)}
 		var ended []string
 		var fault error
+		var events []audit.Event
 		h, err := backchannel.New("https://op.example", "app", ring, s, func(_ context.Context, out backchannel.Logout) error {
 			ended = append(ended, fmt.Sprint(out))
 			return fault
-		}, &backchannel.Options{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler)})
+		}, &backchannel.Options{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler), Audit: audit.To(func(_ context.Context, e audit.Event) { events = append(events, e) })})
 		oauthtest.Must(t, err)
 		n := 0
 		mint := func(typ string, ring *jose.KeySet, change map[string]any) string {
@@ -60,7 +62,11 @@ func TestLogoutReceiver(t *testing.T) {
 		if got := send(mint(typ, ring.KeySet, map[string]any{"sub": nil})); got != 200 || ended[1] != "{https://op.example  s}" {
 			t.Errorf("a session alone: %d, %v", got, ended)
 		}
-		ended = nil
+		send(good)
+		if got := fmt.Sprint(kindsOf(events)); got != "[logout: logout: credential.rejected:used]" || events[0].Credential != events[2].Credential || events[0].Credential == "" || events[0].Client != "app" {
+			t.Errorf("events %+v", events)
+		}
+		events, ended = nil, nil
 		for name, token := range map[string]string{
 			"attack_188_replayed": good, "attack_188_nonce": mint(typ, ring.KeySet, map[string]any{"nonce": "n"}), "attack_188_no_events": mint(typ, ring.KeySet, map[string]any{"events": nil}),
 			"attack_188_other_event": mint(typ, ring.KeySet, map[string]any{"events": map[string]any{"x": map[string]any{}}}), "attack_188_event_of_nothing": mint(typ, ring.KeySet, map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": nil}}),
@@ -84,6 +90,9 @@ func TestLogoutReceiver(t *testing.T) {
 		if got := send(mint(typ, ring.KeySet, nil)); got != 503 {
 			t.Errorf("nothing was ended: %d", got)
 		}
+		if got := fmt.Sprint(kindsOf(events)); got != "[credential.rejected:used]" {
+			t.Errorf("only a token of the provider is worth an event: %s", got)
+		}
 		r := httptest.NewRequest("GET", "/?logout_token="+good, nil)
 		rec := httptest.NewRecorder()
 		if h.ServeHTTP(rec, r); rec.Code != http.StatusMethodNotAllowed {
@@ -93,6 +102,14 @@ func TestLogoutReceiver(t *testing.T) {
 	if _, err := backchannel.New("", "app", oauthtest.FreshRing(t, jose.ES256), nil, nil, nil); err == nil {
 		t.Error("nothing is needed")
 	}
+}
+
+// kindsOf returns the kinds of events with their reasons.
+func kindsOf(events []audit.Event) (list []string) {
+	for _, e := range events {
+		list = append(list, string(e.Kind)+":"+e.Reason)
+	}
+	return list
 }
 
 // A token is used up by the end of the sessions and not before: when that fails, the provider sends

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
@@ -74,13 +75,13 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	if q.Consents {
 		q.Prompt = "consent" // the login that it also requires was done
 	}
-	silent := q.Registered.Trusted && q.Prompt != "consent" && rememberable(q)
+	silent, reason := q.Registered.Trusted && q.Prompt != "consent" && rememberable(q), reasonTrusted
 	consented := false
 	if !silent {
 		if consented, err = p.remembered(ctx, q, u); err != nil {
 			return err
 		}
-		silent = consented
+		silent, reason = consented, reasonRemembered
 	}
 	// Any site can make the browser send such requests. Too many bring the page back, and are never
 	// refused.
@@ -106,7 +107,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if silent {
-			answer, err = p.server.Approve(ctx, q, u)
+			answer, err = p.approve(ctx, q, u, reason)
 			return err
 		}
 		return p.server.KeepRequest(r.WithContext(ctx), handle, purposeConsent, q, u, consentTTL)
@@ -172,16 +173,9 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.Authori
 }
 
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
-	f, err := oauth2.ReadPageForm(w, r)
+	f, u, err := p.form(w, r)
 	if err != nil {
 		return err
-	}
-	u, ok, err := p.sessions.User(r)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return forbidden("Log in first.")
 	}
 	ctx := r.Context()
 	a, err := p.peek(ctx, f.Get("handle"), purposeConsent, u)
@@ -205,7 +199,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 			if err := p.remember(ctx, q, u); err != nil {
 				return err
 			}
-			v, err = p.server.Approve(ctx, q, u)
+			v, err = p.approve(ctx, q, u, "")
 			return err
 		case "deny":
 			return oauth2.NewError("access_denied", "The user refused.")
@@ -213,4 +207,18 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		return oauth2.PageError("The decision is missing.")
 	})
 	return p.send(w, r, q, v, err)
+}
+
+// approve issues what a request asks for, and reports it. reason is "" if the user has just decided.
+func (p *Pages) approve(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser, reason string) (url.Values, error) {
+	v, err := p.server.Approve(ctx, q, u)
+	if err == nil {
+		p.report(ctx, audit.ConsentGiven, reason, q.Client, u)
+	}
+	return v, err
+}
+
+// report reports a decision of a user about a client.
+func (p *Pages) report(ctx context.Context, kind audit.Kind, reason, client string, u server.SessionUser) {
+	p.server.Notify(ctx, audit.Event{Kind: kind, Reason: reason, Client: client, Subject: u.Subject, Session: u.Session, Epoch: u.Epoch})
 }

@@ -70,6 +70,10 @@ const (
 	handlePrefix = "vco"
 	consentTTL   = 10 * time.Minute
 
+	// The reasons of consent.given if no page was shown.
+	reasonTrusted    = "trusted"
+	reasonRemembered = "remembered"
+
 	purposeConsent = "consent"
 	purposeDevice  = "device"
 )
@@ -113,6 +117,19 @@ func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(
 // handler serves a page.
 func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return page.Handler(p.log, oauth2.CheckQuery, get, post)
+}
+
+// form reads the form of a page, which only the user of a session can send.
+func (p *Pages) form(w http.ResponseWriter, r *http.Request) (oauth2.Form, server.SessionUser, error) {
+	f, err := oauth2.ReadPageForm(w, r)
+	if err != nil {
+		return f, server.SessionUser{}, err
+	}
+	u, ok, err := p.sessions.User(r)
+	if err == nil && !ok {
+		err = forbidden("Log in first.")
+	}
+	return f, u, err
 }
 
 func forbidden(description string) error {

@@ -36,6 +36,11 @@ func TestRememberedConsent(t *testing.T) {
 		}
 		first := w.Allows(alice, "app", oauthtest.Query("app", "scope", "read", "resource", "https://api.example"))
 		same := oauthtest.Query("app", "scope", "read", "resource", "https://api.example")
+		w.Take()
+		w.Asks(alice, same)
+		if got := w.Events(); len(got) != 1 || got[0].Kind != "consent.given" || got[0].Reason != "remembered" || got[0].Client != "app" || got[0].Subject != "id-alice" {
+			t.Errorf("events %+v", got)
+		}
 		for what, q := range map[string]string{"the same": same, "fewer scopes": oauthtest.Query("app", "resource", "https://api.example"), "silently": oauthtest.Query("app", "prompt", "none", "resource", "https://api.example")} {
 			if w.Asks(alice, q) {
 				t.Errorf("%s: is asked again", what)

@@ -3,10 +3,10 @@ package consent
 import (
 	"context"
 	"errors"
-	"html/template"
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
@@ -26,6 +26,7 @@ func (p *Pages) Device() http.Handler {
 		panic("consent: Device requires server.Options.Keys")
 	}
 	return authn.Page(p.login, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(audit.Context(r))
 		page.Error(w, r, p.device(w, r), p.log)
 	}))
 }
@@ -117,11 +118,11 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	if err != nil {
 		return err
 	}
-	done := "The device was refused."
+	kind, done := audit.DeviceDenied, "The device was refused."
 	if decision == "allow" {
-		p.server.Notify(r.Context(), server.Event{Kind: server.Authorized, Client: a.Client, Subject: u.Subject})
-		done = "The device may act for you now. Go back to it."
+		kind, done = audit.DeviceApproved, "The device may act for you now. Go back to it."
 	}
+	p.report(r.Context(), kind, "", a.Client, u)
 	page.TextHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = deviceDone.Execute(w, done)
@@ -146,52 +147,18 @@ func (p *Pages) deviceForm(w http.ResponseWriter, r *http.Request, status int, c
 	return nil
 }
 
-var deviceForm = template.Must(template.New("device").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Connect a device</title>
-` + page.Style + `
-<h1>Connect a device</h1>
-{{with .Problem}}<p role="alert">{{.}}</p>{{end}}
+var deviceForm = page.Template("device", "Connect a device", `{{with .Problem}}<p role="alert">{{.}}</p>{{end}}
 <form method="post">
 	<p><label>The code that your device shows:
 	<input name="user_code" value="{{.Code}}" autocomplete="off" autocapitalize="characters" spellcheck="false" required autofocus></label></p>
-	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	{{with .Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
 	<button>Continue</button>
 </form>
-</html>
-`))
+`)
 
-var deviceConsent = template.Must(template.New("device consent").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Allow {{.Client}}?</title>
-` + page.Style + `
-<h1>Allow {{.Client}}?</h1>
-<p>A device that shows the code <strong>{{.Code}}</strong> asks to act for you, {{.User}}:</p>
-<ul>{{range .Scopes}}
-	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
-	<li>nothing but to know that it is you</li>{{end}}
-</ul>
-<p>Allow it only if you began this yourself, and the device in front of you shows that code. If somebody sent you a link or a code, deny it.</p>
-<form method="post">
-	<input type="hidden" name="handle" value="{{.Handle}}">
-	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
-	<button name="decision" value="allow">Allow</button>
-	<button name="decision" value="deny">Deny</button>
-</form>
-</html>
-`))
+var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device that shows the code <strong>{{.Code}}</strong> asks to act for you, {{.User}}:</p>
+`+scopeList+`<p>Allow it only if you began this yourself, and the device in front of you shows that code. If somebody sent you a link or a code, deny it.</p>
+`+decisionForm)
 
-var deviceDone = template.Must(template.New("device done").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Done</title>
-` + page.Style + `
-<h1>Done</h1>
-<p>{{.}}</p>
-</html>
-`))
+var deviceDone = page.Template("device done", "Done", `<p>{{.}}</p>
+`)

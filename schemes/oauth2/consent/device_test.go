@@ -157,12 +157,20 @@ func TestDevicePage(t *testing.T) {
 			t.Errorf("before the decision: %s", got.Body)
 		}
 		w.Take()
-		if rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 200 || w.Take() != "authorized" {
+		if rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=allow"); rec.Code != 200 || w.Take() != "device.approved" {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
 		got := w.Poll("tv", b.Device)
-		if id, err := w.Identity(got.Access); err != nil || id.Subject != "id-alice" || id.Client != "tv" || len(id.Roles) != 0 || got.Scope != "write" || w.Take() != "granted" {
+		if id, err := w.Identity(got.Access); err != nil || id.Subject != "id-alice" || id.Client != "tv" || len(id.Roles) != 0 || got.Scope != "write" || w.Take() != "token.created" {
 			t.Errorf("%+v, %v", id, err)
+		}
+	})
+	t.Run("denied", func(t *testing.T) {
+		handle := oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+w.Begin().User))
+		w.Take()
+		rec := w.DevicePage(alice, "POST", "handle="+handle+"&decision=deny")
+		if got := w.Events(); rec.Code != 200 || len(got) != 1 || got[0].Kind != "device.denied" || got[0].Outcome != "rejected" || got[0].Client != "tv" || got[0].Subject != "id-alice" || got[0].Session == "" {
+			t.Errorf("%d, events %+v", rec.Code, got)
 		}
 	})
 	t.Run("bound", func(t *testing.T) {

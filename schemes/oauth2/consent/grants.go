@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -60,6 +61,7 @@ func (p *Pages) RevokeGrant() http.Handler {
 // accounts serves requests of one method for accounts themselves.
 func (p *Pages) accounts(method string, f func(w http.ResponseWriter, r *http.Request, subject string) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(audit.Context(r))
 		id := authn.FromContext(r.Context())
 		var err error
 		switch {

@@ -75,7 +75,7 @@ func TestGrants(t *testing.T) {
 		if rec := w.Behind(mux, alice, "DELETE", "/grants/"+mine[1].ID, ""); rec.Code != 204 || w.Status(one.Access) != 401 || w.Refreshes("app", one.Refresh).Error != "invalid_grant" {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
-		if e := w.Take(); e != "withdrawn" {
+		if e := w.Take(); e != "consent.dropped" {
 			t.Errorf("events %s", e)
 		}
 		if rec := w.Behind(mux, alice, "DELETE", "/grants/"+mine[1].ID, ""); rec.Code != 404 {

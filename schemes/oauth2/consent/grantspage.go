@@ -3,14 +3,12 @@ package consent
 import (
 	"cmp"
 	"errors"
-	"html/template"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -73,16 +71,9 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
-	f, err := oauth2.ReadPageForm(w, r)
+	f, u, err := p.form(w, r)
 	if err != nil {
 		return err
-	}
-	u, ok, err := p.sessions.User(r)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return forbidden("Log in first.")
 	}
 	err = p.server.RevokeGrant(r.Context(), u.Subject, f.Get("grant"), true)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) { // the page shows that it does not exist
@@ -92,28 +83,16 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-var grantsTemplate = template.Must(template.New("grants").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Applications</title>
-` + page.Style + `
-<h1>Applications</h1>
-<p>These act for you, {{.User}}:</p>
+var grantsTemplate = page.Template("grants", "Applications", `<p>These act for you, {{.User}}:</p>
 {{range .Clients}}
 <h2>{{.Name}}</h2>
-<p>since {{.Since}}, and may:</p>
-<ul>{{range .Scopes}}
-	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
-	<li>nothing but know that it is you</li>{{end}}
-</ul>
-<form method="post">
+<p>since {{.Since}}, allowed:</p>
+`+scopeList+`<form method="post">
 	<input type="hidden" name="grant" value="{{.Grant}}">
-	{{with $.Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	{{with $.Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
 	<button>Revoke</button>
 </form>
 {{else}}
 <p>None.</p>
 {{end}}
-</html>
-`))
+`)

@@ -50,7 +50,7 @@ func TestPasswordGrant(t *testing.T) {
 		}
 		got := ask("old")
 		id, err := w.Identity(got.Access)
-		if got.Status != 200 || got.Scope != "read" || got.Refresh == "" || err != nil || id.Subject != "id-alice" || id.Client != "old" || !id.Delegated() || id.Roles != nil || w.Take() != "granted" {
+		if got.Status != 200 || got.Scope != "read" || got.Refresh == "" || err != nil || id.Subject != "id-alice" || id.Client != "old" || !id.Delegated() || id.Roles != nil || w.Take() != "token.created login.succeeded" {
 			t.Fatalf("%d %s, %+v, %v", got.Status, got.Body, id, err)
 		}
 		if next := w.Post(w.Token(), "none", "client_id", "old", "grant_type", "refresh_token", "refresh_token", got.Refresh); next.Status != 200 {
@@ -81,12 +81,18 @@ func TestPasswordGrant(t *testing.T) {
 				}
 			})
 		}
+		w.Take()
+		post("username", "alice", "password", "x")
+		if got := w.Events(); len(got) != 1 || got[0].Kind != "login.failed" || got[0].Client != "old" || got[0].Subject != "" || got[0].Reason == "" {
+			t.Errorf("a wrong password: events %+v", got)
+		}
 		before := pw.asked
 		if ask("spa"); pw.asked != before {
 			t.Error("a password was checked for a client that may not ask")
 		}
 		pw.err = authn.Throttled(time.Minute)
-		if got := ask("old"); got.Status != 429 || got.Header.Get("Retry-After") != "60" {
+		w.Take()
+		if got := ask("old"); got.Status != 429 || got.Header.Get("Retry-After") != "60" || w.Take() != "login.throttled" {
 			t.Errorf("throttled: %d %s", got.Status, got.Body)
 		}
 		pw.err = errors.New("down")

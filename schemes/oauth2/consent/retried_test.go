@@ -31,7 +31,7 @@ func TestRetriedDecisions(t *testing.T) {
 			handle := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("app"), ""))
 			allow := func() int { return w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow").Code }
 			fails("consent", allow)
-			if got := allow(); got != 303 || w.Take() != "authorized" {
+			if got := allow(); got != 303 || w.Take() != "consent.given" {
 				t.Errorf("consent, sent again: %d", got)
 			}
 			if got := allow(); got != 400 {
@@ -42,7 +42,7 @@ func TestRetriedDecisions(t *testing.T) {
 			handle = oauthtest.HandleOf(t, w.DevicePage(alice, "POST", "user_code="+b.User))
 			decide := func() int { return w.DevicePage(alice, "POST", "handle="+handle+"&decision=allow").Code }
 			fails("device", decide)
-			if got := decide(); got != 200 || w.Take() != "authorized" {
+			if got := decide(); got != 200 || w.Take() != "device.approved" {
 				t.Errorf("device, sent again: %d", got)
 			}
 			if got := decide(); got != 400 {

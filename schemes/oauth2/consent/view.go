@@ -62,26 +62,25 @@ func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string,
 	return c, err
 }
 
-var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Allow {{.Client}}?</title>
-` + page.Style + `
-<h1>Allow {{.Client}}?</h1>
-<p>{{.Client}}{{with .Site}} ({{.}}){{end}} asks to act for you, {{.User}}:</p>
-<ul>{{range .Scopes}}
+// scopeList shows the scopes of a Consent, or of a client on the page of grants, and decisionForm is the
+// form of a Consent.
+const (
+	scopeList = `<ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
 	<li>nothing but to know that it is you</li>{{end}}
 </ul>
-<form method="post">
+`
+	decisionForm = `<form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
 	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
 	<button name="decision" value="allow">Allow</button>
 	<button name="decision" value="deny">Deny</button>
 </form>
-</html>
-`))
+`
+)
+
+var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p>{{.Client}}{{with .Site}} ({{.}}){{end}} asks to act for you, {{.User}}:</p>
+`+scopeList+decisionForm)
 
 // showRefused shows an error that the client receives only if the user goes there.
 func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2.Error, to string) {
@@ -97,15 +96,7 @@ func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2
 	_ = refusedTemplate.Execute(w, shown)
 }
 
-var refusedTemplate = template.Must(template.New("refused").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>This did not work</title>
-` + page.Style + `
-<h1>This did not work</h1>
-<p>{{.Description}}</p>
+var refusedTemplate = page.Template("refused", "This did not work", `<p>{{.Description}}</p>
 <p>You came from {{.Client}}, an application that nobody here has checked. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
 <p><small>{{.Code}}</small></p>
-</html>
-`))
+`)

@@ -161,7 +161,7 @@ func TestBoundCode(t *testing.T) {
 		if got := p.Exchange("app", code); got.Status != 200 || got.Type != "DPoP" {
 			t.Errorf("%+v", got)
 		}
-		if got := other.Exchange("app", code); got.Error != "invalid_grant" || !strings.Contains(w.Take(), "code_reused") {
+		if got := other.Exchange("app", code); got.Error != "invalid_grant" || !strings.Contains(w.Take(), "code.reuse") {
 			t.Errorf("used again, with another key: %+v", got)
 		}
 		push := func(proofs []string, pairs ...string) oauthtest.Reply {

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -94,6 +93,11 @@ type Options struct {
 	// User returns the application's account for a token, at each request. nil sets no
 	// Identity.User. Its *authn.Error rejects the request; any other error is a fault.
 	User func(context.Context, *Token) (authn.User, error)
+	// Audit receives credential.rejected for a token that the issuer calls active and that is not
+	// valid here, with the Reason "issuer", "bound", "type", "audience", "expired", "not_before" or
+	// "subject". It may be stolen, or of a client that uses the wrong API. The user is the issuer's,
+	// so the events have no Subject. nil drops them.
+	Audit *audit.Notifier
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 }
@@ -227,6 +231,10 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	if err := i.check(t); err != nil {
+		if why := (*unfit)(nil); errors.As(err, &why) {
+			key := i.key(text)
+			i.opts.Audit.Notify(audit.Context(r), audit.Event{Kind: audit.CredentialRejected, Reason: why.code, Scheme: i.opts.Name, Client: t.Client, Credential: string(key[:])})
+		}
 		return authn.Identity{}, i.invalid.WithCause(err)
 	}
 	id := authn.Identity{
@@ -267,37 +275,6 @@ func (i *Scheme) takes(text string) bool {
 	}
 	signed := text[0] == 'e' && strings.Count(text, ".") >= 2 // a JWS or a JWE
 	return !signed && !credential.IsToken(text)
-}
-
-// check returns why an active token is not valid here, or nil. It runs at each request, also
-// for cached responses.
-func (i *Scheme) check(t *Token) error {
-	now := i.opts.Clock()
-	switch {
-	case t == nil:
-		return errors.New("not active")
-	case t.Issuer != "" && t.Issuer != i.issuer:
-		return errors.New("of another issuer")
-	case t.Bound:
-		return errors.New("a bound token is no bearer token")
-	case t.Type == "" && !i.opts.InsecureNoType:
-		return errors.New("token_type missing")
-	case t.Type != "" && !strings.EqualFold(t.Type, "Bearer"):
-		return errors.New("token_type is not Bearer")
-	case t.Use != "" && t.Use != "access_token":
-		return errors.New("token_use is not access_token")
-	case t.Audience == nil && !i.opts.InsecureNoAudience:
-		return errors.New("aud missing")
-	case t.Audience != nil && !slices.Contains(t.Audience, i.audience):
-		return errors.New("for another audience")
-	case !t.Expires.IsZero() && !now.Before(t.Expires.Add(i.opts.Leeway)):
-		return errors.New("expired")
-	case t.NotBefore.After(now.Add(i.opts.Leeway)):
-		return errors.New("not valid yet")
-	case t.Subject == "" && t.Client == "":
-		return errors.New("neither sub nor client_id")
-	}
-	return nil
 }
 
 // Forget removes a token from the cache, so that the next request with it queries the issuer.

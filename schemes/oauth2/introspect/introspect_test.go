@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/introspect"
@@ -165,7 +166,11 @@ func TestIntrospector(t *testing.T) {
 // What the issuer says is refused, or is a fault; nobody sees more than that the token is
 // invalid.
 func TestIntrospectorRefuses(t *testing.T) {
-	a := newAbroad(t, func(o *introspect.Options) { o.CacheTTL = -1 })
+	var events []audit.Event
+	a := newAbroad(t, func(o *introspect.Options) {
+		o.CacheTTL = -1
+		o.Audit = audit.To(func(_ context.Context, e audit.Event) { events = append(events, e) })
+	})
 	change := func(from, to string) string {
 		if !strings.Contains(live, from) {
 			t.Fatalf("%s is not in the answer", from)
@@ -198,8 +203,13 @@ func TestIntrospectorRefuses(t *testing.T) {
 		live + live:                              "503", `[` + live + `]`: "503", `true`: "503", ``: "401 not active", ` `: "503", `{`: "503", `null`: "503",
 	} {
 		a.set("x", says)
+		events = nil
 		if got := outcome(a, "x"); got != want {
 			t.Errorf("%s: %s, want %s", says, got, want)
+		}
+		reported := strings.HasPrefix(want, "401") && want != "401 not active" // active there, not valid here
+		if got := len(events) == 1 && events[0].Kind == audit.CredentialRejected && events[0].Reason != "" && events[0].Credential != "" && events[0].Subject == ""; got != reported || !reported && len(events) > 0 {
+			t.Errorf("%s: events %+v", want, events)
 		}
 	}
 	a.set("x", strings.Replace(strings.Replace(live, `"aud":["https://api.example"],`, ``, 1), `"token_type":"Bearer",`, ``, 1))

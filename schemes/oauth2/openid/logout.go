@@ -3,7 +3,6 @@ package openid
 import (
 	"encoding/json"
 	"errors"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -80,7 +79,7 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 	case !ok:
 		return p.withoutSession(w, r, to)
 	case h.Subject == u.Subject && h.Session != "" && h.Session == u.Session:
-		if err := p.endSession(w, r); err != nil {
+		if err := p.endSession(w, r, to, u, "id_token_hint"); err != nil {
 			return err
 		}
 		return p.ended(w, to)
@@ -177,7 +176,7 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.Get("decision") {
 	case "logout":
-		if err := p.endSession(w, r); err != nil { // the form can be sent again
+		if err := p.endSession(w, r, to, u, "confirmed"); err != nil { // the form can be sent again
 			return err
 		}
 		if err := p.server.Store().ConsumeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) { // it is for the session that ended, and expires
@@ -215,27 +214,24 @@ func (p *Provider) ended(w http.ResponseWriter, to logoutRequest) error {
 	return page.Message(w, "You are logged out.")
 }
 
-func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
+// endSession ends the session of a request, and reports the logout. The sessions' own scheme reports
+// one too; this one has the client that requested it.
+func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutRequest, u server.SessionUser, reason string) error {
 	_, err := audit.Call("openid.Options.EndSession", func() (any, error) { return nil, p.opts.EndSession(w, r) })
+	if err == nil {
+		p.server.Notify(r.Context(), audit.Event{Kind: audit.Logout, Reason: reason, Client: to.Client, Subject: u.Subject, Session: u.Session, Epoch: u.Epoch})
+	}
 	return err
 }
 
 // logoutForm is what the page that asks the user shows.
 type logoutForm struct{ Client, User, Handle, Token string }
 
-var logoutTemplate = template.Must(template.New("logout").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Log out?</title>
-` + page.Style + `
-<h1>Log out?</h1>
-<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
+var logoutTemplate = page.Template("logout", "Log out?", `<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
 <form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
-	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
+	{{with .Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
 	<button name="decision" value="logout">Log out</button>
 	<button name="decision" value="stay">Stay logged in</button>
 </form>
-</html>
-`))
+`)

@@ -232,7 +232,11 @@ func TestLogout(t *testing.T) {
 		_, id := p.Login("s1")
 		bye := "&post_logout_redirect_uri=" + url.QueryEscape("https://app.example/bye") + "&state=s%26t"
 		p.Pass(48 * time.Hour)
+		p.Take()
 		rec := p.LogsOut("s1", "id_token_hint="+id+bye, "")
+		if got := p.World.Events(); len(got) != 1 || got[0].Kind != "logout" || got[0].Reason != "id_token_hint" || got[0].Client != "app" || got[0].Session != "s1" || got[0].Subject != "id-alice" {
+			t.Errorf("events %+v", got)
+		}
 		if rec.Code != 303 || rec.Header().Get("Location") != "https://app.example/bye?state=s%26t" || p.Ended != 1 {
 			t.Errorf("with the login's own ID token: %d %s, %d ended", rec.Code, rec.Header().Get("Location"), p.Ended)
 		}

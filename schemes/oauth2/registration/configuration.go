@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -60,7 +60,7 @@ func (g *Registration) manage(w http.ResponseWriter, r *http.Request) (*register
 		if err := g.store.DeleteClient(ctx, c.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return nil, err
 		}
-		g.server.Notify(ctx, server.Event{Kind: server.ClientDeleted, Client: c.ID})
+		g.server.Notify(ctx, audit.Event{Kind: audit.ClientDisabled, Reason: "deleted", Client: c.ID})
 		return nil, nil
 	}
 	w.Header().Set("Allow", "GET, PUT, DELETE")
@@ -115,7 +115,7 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 	if err != nil {
 		return nil, err
 	}
-	g.server.Notify(ctx, server.Event{Kind: server.ClientChanged, Client: c.ID})
+	g.server.Notify(ctx, audit.Event{Kind: audit.ClientChanged, Client: c.ID})
 	return g.describe(c, secret, token), nil
 }
 

@@ -2,6 +2,7 @@ package registration_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"testing"
 	"time"
@@ -48,6 +49,37 @@ func TestRegisteredPending(t *testing.T) {
 			t.Errorf("%d pushed requests of clients that registered themselves wait, more than %d", pushed, most)
 		}
 	})
+}
+
+// TestOwnTokensOfOneNetwork checks that one caller who registers many clients, and gets tokens for each of
+// them, is limited by network: stored tokens fill the database, and signed ones cost a signature.
+func TestOwnTokensOfOneNetwork(t *testing.T) {
+	for name, signed := range map[string]bool{"attack_312/stored": false, "attack_312/signed": true} {
+		t.Run(name, func(t *testing.T) {
+			s := memory.New(nil)
+			w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) {
+				oauthtest.WithLimits(o)
+				o.SignedAccess, o.SigningKeys = signed, oauthtest.FreshRing(t, jose.EdDSA)
+			})
+			got := map[int]int{}
+			own := func(addr string, n int) int {
+				secret, digest, err := oauth2.NewSecret()
+				oauthtest.Must(t, err)
+				c := storage.Client{ID: fmt.Sprint("own ", n), Method: oauth2.SecretPost, Secret: digest, Grants: []string{oauth2.ClientCredentials}, Registration: storage.DigestOf(fmt.Sprint(n))}
+				oauthtest.Must(t, s.CreateClient(t.Context(), c))
+				return w.From(addr, w.Token(), "grant_type=client_credentials&"+url.Values{"client_id": {c.ID}, "client_secret": {secret}}.Encode()).Status
+			}
+			for n := range 100 {
+				got[own(oauthtest.Address(0), n)]++
+			}
+			if got[200] != 60 || got[429] != 40 {
+				t.Errorf("100 clients at one address: %v, want 60 tokens and 40 times 429", got)
+			}
+			if status := own(oauthtest.Address(70_000), 100); status != 200 {
+				t.Errorf("at another network: %d", status)
+			}
+		})
+	}
 }
 
 // Each authentication by an assertion writes a note. A client that registered itself writes a

@@ -12,7 +12,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -64,7 +63,7 @@ func (g *Registration) register(w http.ResponseWriter, r *http.Request) (*regist
 	if err := g.store.CreateClient(r.Context(), c); err != nil {
 		return nil, err
 	}
-	g.server.Notify(r.Context(), server.Event{Kind: server.ClientRegistered, Client: c.ID})
+	g.server.Notify(r.Context(), audit.Event{Kind: audit.ClientCreated, Client: c.ID})
 	return g.describe(c, secret, token), nil
 }
 

@@ -22,7 +22,7 @@ func TestRegister(t *testing.T) {
 		got := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"],"client_name":"Nice","scope":"read","logo_uri":"https://evil.example/x","jwks_uri":"http://169.254.169.254/","whatever":{"a":[1]}}`)
 		if got.Status != 201 || got.ID == "" || !strings.HasPrefix(got.Secret, "vcs_") || got.Expires == nil || *got.Expires != 0 || got.Issued != w.Clock().Unix() || got.Method != oauth2.SecretBasic ||
 			strings.Join(got.Grants, " ") != "authorization_code" || strings.Join(got.Responses, " ") != "code" || got.Scope != "read" || got.Name != "Nice" || got.Kind != "web" ||
-			got.URI != oauthtest.Issuer+"/oauth2/register/"+got.ID || !strings.HasPrefix(got.Token, "vrg_") || strings.Contains(got.Body, "evil") || w.Take() != "client_registered" {
+			got.URI != oauthtest.Issuer+"/oauth2/register/"+got.ID || !strings.HasPrefix(got.Token, "vrg_") || strings.Contains(got.Body, "evil") || w.Take() != "client.created" {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 		c, err := w.DB.ClientByID(t.Context(), got.ID)
@@ -44,7 +44,7 @@ func TestRegister(t *testing.T) {
 				if read.Status != 200 || read.ID != got.ID || read.Secret != "" || read.Token != got.Token || read.URI != got.URI || read.Scope != "read" || read.Expires != nil {
 					t.Errorf("%d %s", read.Status, read.Body)
 				}
-				if end := w.Manages("DELETE", path, got.Token, ""); end.Status != 204 || end.Body != "" || w.Status(tokens.Access) != 401 || w.Take() != "client_deleted" {
+				if end := w.Manages("DELETE", path, got.Token, ""); end.Status != 204 || end.Body != "" || w.Status(tokens.Access) != 401 || w.Take() != "client.disabled" {
 					t.Errorf("%d %s", end.Status, end.Body)
 				}
 				if again := w.Manages("DELETE", path, got.Token, ""); again.Status != 401 {
@@ -183,7 +183,7 @@ func TestRegisteredChanges(t *testing.T) {
 		}
 		got := w.Manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","client_secret":"`+one.Secret+`","redirect_uris":["https://new.example/cb2"],"scope":"write","client_name":"New"}`)
 		c, err := w.DB.ClientByID(t.Context(), one.ID)
-		if got.Status != 200 || got.Secret != "" || got.Scope != "write" || err != nil || c.Name != "New" || strings.Join(c.RedirectURIs, " ") != "https://new.example/cb2" || c.Secret != storage.DigestOf(one.Secret) || w.Take() != "client_changed" {
+		if got.Status != 200 || got.Secret != "" || got.Scope != "write" || err != nil || c.Name != "New" || strings.Join(c.RedirectURIs, " ") != "https://new.example/cb2" || c.Secret != storage.DigestOf(one.Secret) || w.Take() != "client.changed" {
 			t.Errorf("%d %s, %+v", got.Status, got.Body, c)
 		}
 		if got := w.Manages("PUT", path, one.Token, `{"client_id":"`+one.ID+`","redirect_uris":["https://new.example/cb"],"token_endpoint_auth_method":"none"}`); got.Status != 200 || got.Secret != "" {

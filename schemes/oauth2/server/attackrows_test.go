@@ -173,7 +173,7 @@ func TestManyGrants(t *testing.T) {
 			if live != 100 || w.Status(other.Access) != 200 {
 				t.Errorf("%d are live, another client's: %d", live, w.Status(other.Access))
 			}
-			if got := strings.Count(w.Take(), "evicted"); got != 30 {
+			if got := strings.Count(w.Take(), "token.evicted"); got != 30 {
 				t.Errorf("%d events", got)
 			}
 		})

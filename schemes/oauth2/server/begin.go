@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -81,9 +82,11 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	if slices.Contains(x.client.Grants, oauth2.RefreshToken) {
 		a.Refresh = refresh
 	}
-	s.Notify(ctx, Event{Granted, f.Client, f.Subject, f.ID})
+	s.Notify(ctx, about(audit.TokenCreated, f))
 	for _, old := range evicted {
-		s.Notify(ctx, Event{Evicted, old.Client, old.Subject, old.ID})
+		e := about(audit.TokenEvicted, old)
+		e.Reason = reasonLimit
+		s.Notify(ctx, e)
 	}
 	return a, nil
 }

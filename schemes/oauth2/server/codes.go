@@ -13,7 +13,7 @@ import (
 )
 
 // Approve issues what an authorization request asks for, after its user approved it: a code, or
-// an access token for an implicit request. It returns the parameters of the response. The error
+// an access token for an implicit request. It returns the parameters of the response. The caller reports consent.given (Notify). The error
 // is an *oauth2.Error for the client if the user's session is no longer valid, and a fault
 // otherwise. Call AdmitApproval or AdmitSilent before.
 func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
@@ -47,7 +47,6 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 	if err != nil {
 		return nil, err
 	}
-	s.Notify(ctx, Event{Kind: Authorized, Client: q.Client, Subject: u.Subject})
 	return url.Values{"code": {text}}, nil
 }
 

@@ -23,6 +23,7 @@ const (
 // have the same headers, so that a script can read them. A form that a page of another origin makes a
 // browser send is refused.
 func (s *Server) CORS(methods string, next http.Handler) http.Handler {
+	next = audited(next)
 	guarded := s.noForeignForms(next)
 	everyone := slices.Contains(s.opts.Origins, anyOrigin)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

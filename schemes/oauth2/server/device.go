@@ -60,11 +60,7 @@ func (s *Server) beginDevice(w http.ResponseWriter, r *http.Request) (deviceResp
 	if !slices.Contains(c.Grants, oauth2.DeviceCode) {
 		return none, errUnauthorized
 	}
-	scopes, err := s.scopesOf(f.Get("scope"), c.Scopes, c.Default)
-	if err != nil {
-		return none, err
-	}
-	resource, err := resourcesOf(f, s.mayName(c), nil)
+	scopes, resource, err := s.requested(f, c)
 	if err != nil {
 		return none, err
 	}

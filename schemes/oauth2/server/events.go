@@ -2,54 +2,28 @@ package server
 
 import (
 	"context"
-	"log/slog"
+	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// EventKind is what happened.
-type EventKind string
-
+// The reasons of events that have no kind of their own.
 const (
-	// Authorized: a user granted what a client requested.
-	Authorized EventKind = "authorized"
-	// Granted: tokens were issued for a new grant, or to a client for itself.
-	Granted EventKind = "granted"
-	// Refreshed: a refresh token was exchanged. Repeated: its response was sent again.
-	Refreshed EventKind = "refreshed"
-	Repeated  EventKind = "repeated"
-	// CodeReused, RefreshReused: one was used again, perhaps by an attacker who copied it. The
-	// grant is revoked.
-	CodeReused    EventKind = "code_reused"
-	RefreshReused EventKind = "refresh_reused"
-	// Revoked: a client revoked a token.
-	Revoked EventKind = "revoked"
-	// ForeignRevocation: a client tried to revoke a token of another one. Nothing changed.
-	ForeignRevocation EventKind = "foreign_revocation"
-	// Withdrawn: a user revoked a grant.
-	Withdrawn EventKind = "withdrawn"
-	// Evicted: a grant was revoked because its user granted the same client more than 100.
-	Evicted EventKind = "evicted"
-	// ClientRegistered, ClientChanged and ClientDeleted: a client did this itself.
-	ClientRegistered EventKind = "client_registered"
-	ClientChanged    EventKind = "client_changed"
-	ClientDeleted    EventKind = "client_deleted"
+	// reasonOtherClient: a client sent a token of another one to the revocation or introspection
+	// endpoint. reasonPublicClient: one that cannot authenticate introspected a token.
+	reasonOtherClient  = "other_client"
+	reasonPublicClient = "public_client"
+	// reasonLimit: the user had granted the client more than userGrants.
+	reasonLimit = "limit"
 )
-
-// Event is something that happened; it holds no secret.
-type Event struct {
-	Kind            EventKind
-	Client, Subject string
-	// Family is the grant, "" if there is none.
-	Family string
-}
 
 type heldKey struct{}
 
 // InTx runs fn in a transaction of the store. The events of fn are passed on after it committed, so
 // that none reports what did not happen. fn may run again.
 func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error {
-	var held []Event
+	var held []audit.Event
 	err := s.store.InTx(context.WithValue(ctx, heldKey{}, &held), func(ctx context.Context) error {
 		held = nil
 		return fn(ctx)
@@ -62,15 +36,28 @@ func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error
 	return err
 }
 
-// Notify passes an event to Options.Observe, and logs those that suggest an attack.
-func (s *Server) Notify(ctx context.Context, e Event) {
-	if held, ok := ctx.Value(heldKey{}).(*[]Event); ok {
+// Notify passes an event to Options.Audit, with the name of the scheme, and logs reuse of codes and
+// refresh tokens. In InTx it waits for the commit. Packages that extend the server report by it.
+func (s *Server) Notify(ctx context.Context, e audit.Event) {
+	if held, ok := ctx.Value(heldKey{}).(*[]audit.Event); ok {
 		*held = append(*held, e)
 		return
 	}
-	if e.Kind == CodeReused || e.Kind == RefreshReused {
-		s.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "token reuse detected; grant revoked", slog.String("scheme", s.api.Name()),
-			slog.String("kind", string(e.Kind)), slog.String("client", e.Client), slog.String("subject", e.Subject), slog.String("family", e.Family))
+	e.Scheme = s.api.Name()
+	if e.Kind == audit.CodeReuse || e.Kind == audit.RefreshReuse {
+		audit.LogReuse(ctx, s.opts.Logger, e)
 	}
-	audit.Notify(ctx, s.opts.Logger, s.api.Name(), s.opts.Observe, e)
+	s.opts.Audit.Notify(ctx, e)
+}
+
+// about is an event about a grant.
+func about(kind audit.Kind, f storage.Family) audit.Event {
+	return audit.Event{Kind: kind, Client: f.Client, Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
+}
+
+// audited serves requests whose events have the user agent and the trace ID.
+func audited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(audit.Context(r)))
+	})
 }

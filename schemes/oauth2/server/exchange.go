@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -137,7 +138,7 @@ func (s *Server) reused(ctx context.Context, code storage.Code) error {
 			return err
 		}
 	}
-	s.Notify(ctx, Event{CodeReused, code.Client, code.Subject, now.Family})
+	s.Notify(ctx, audit.Event{Kind: audit.CodeReuse, Client: code.Client, Subject: code.Subject, Family: now.Family, Epoch: code.Epoch})
 	return again
 }
 
@@ -182,18 +183,18 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		return tokenResponse{}, err
 	case refused != nil:
 		if errors.Is(refused, rotation.ErrReused) {
-			s.Notify(ctx, Event{RefreshReused, f.Client, f.Subject, f.ID})
+			s.Notify(ctx, about(audit.RefreshReuse, f))
 		}
 		return tokenResponse{}, refused
 	}
-	kind := Refreshed
+	kind := audit.RefreshSucceeded
 	if res.Repeated {
-		kind, a = Repeated, tokenResponse{}
+		kind, a = audit.RefreshRepeated, tokenResponse{}
 		if err := json.Unmarshal(res.Answer, &a); err != nil {
 			return tokenResponse{}, err
 		}
 	}
-	s.Notify(ctx, Event{kind, f.Client, f.Subject, f.ID})
+	s.Notify(ctx, about(kind, f))
 	return a, nil
 }
 

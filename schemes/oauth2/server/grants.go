@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -63,7 +64,7 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 	})
 	if err == nil {
 		for _, f := range list {
-			s.Notify(ctx, Event{Withdrawn, client, subject, f.ID})
+			s.Notify(ctx, about(audit.ConsentDropped, f))
 		}
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -34,14 +35,14 @@ type introspection struct {
 // resource does not include this one. Other clients, and inactive tokens, get {"active":false}
 // and nothing else. A form that a page of another site makes a browser send is refused.
 func (s *Server) Introspect() http.Handler {
-	return s.noForeignForms(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.noForeignForms(audited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, err := s.introspect(w, r)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		oauth2.WriteJSON(w, http.StatusOK, about)
-	}))
+	})))
 }
 
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspection, error) {
@@ -51,6 +52,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 		return none, err
 	}
 	if c.Public() {
+		s.Notify(r.Context(), audit.Event{Kind: audit.IntrospectionRefused, Reason: reasonPublicClient, Client: c.ID})
 		return none, errClient.WithCause(errors.New("introspection by a public client"))
 	}
 	switch {
@@ -59,6 +61,9 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 	case refreshFormat.Valid(text):
 		st, err := s.rotator.Inspect(r.Context(), rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
 		switch {
+		case errors.Is(err, rotation.ErrMismatch):
+			s.Notify(r.Context(), audit.Event{Kind: audit.IntrospectionRefused, Reason: reasonOtherClient, Client: c.ID})
+			return none, nil
 		case s.refusal(err) != nil:
 			return none, nil
 		case err != nil:
@@ -84,6 +89,7 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 	case s.api.Inactive(&st) != nil:
 		return introspection{}, nil
 	case a.Client != c.ID && !slices.ContainsFunc(s.api.AudienceOf(&a), func(uri string) bool { return slices.Contains(c.Serves, uri) }):
+		s.Notify(ctx, audit.Event{Kind: audit.IntrospectionRefused, Reason: reasonOtherClient, Client: c.ID, Subject: a.Subject, Family: a.Family, Epoch: a.Epoch})
 		return introspection{}, nil
 	}
 	if err := s.api.Used(ctx, &a); err != nil { // the resource server received it from its holder

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -55,7 +56,8 @@ type Limits struct {
 	// have as many together as public ones, with ten times the limits of networks, and each
 	// may authenticate by private_key_jwt an eighth of MaxPending times at once, and a quarter
 	// in five minutes. The same holds for opaque tokens of the client's own, in
-	// Options.AccessTTL.
+	// Options.AccessTTL; all such clients together get MaxPending of them. An address gets 60 of
+	// these tokens a minute and 600 an hour, signed ones too; the two wider networks 900 and 1,200.
 	MaxPending int
 	// MaxRegistrations is how many clients may register in a day, in all; 0 is 1,000.
 	MaxRegistrations int
@@ -94,6 +96,7 @@ var (
 	workDevice   = work{"device", 3, rates{5, 30}, rates{10, 45}, rates{20, 60}}
 	workPush     = work{"push", 1, rates{30, 300}, rates{60, 600}, rates{120, 1200}}
 	workRegister = work{"register", 0, rates{5, 20}, rates{8, 30}, rates{10, 40}}
+	workOwn      = work{"own", 4, rates{60, 600}, rates{90, 900}, rates{120, 1200}}
 	workChange   = work{"change", 0, rates{10, 60}, rates{15, 90}, rates{20, 120}}
 )
 
@@ -198,12 +201,20 @@ func (s *Server) AdmitRegistration(r *http.Request) error {
 	return s.admitShared(r, workRegister, pool{[]string{workRegister.name, "all"}, s.opts.Limits.MaxRegistrations, 24 * time.Hour, true})
 }
 
-// admitOwn counts the stored tokens that a client which registered itself gets for itself.
-func (s *Server) admitOwn(ctx context.Context, c storage.Client) error {
-	if s.opts.Limits == nil || s.apiOpts.SignedAccess != nil || !provesNothing(c) {
+// admitOwn counts the tokens that a client which registered itself gets for itself: by network, since
+// one caller can register many clients, and those that are stored by client and in all too.
+func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
+	if s.opts.Limits == nil || !provesNothing(c) {
 		return nil
 	}
-	return s.admit(ctx, "", bound(s.cellKey("own", c.ID), s.opts.Limits.MaxPending/4, s.opts.AccessTTL, false))
+	if s.apiOpts.SignedAccess != nil {
+		return s.admit(r.Context(), workOwn.name, s.cells(r, workOwn)...)
+	}
+	most := s.opts.Limits.MaxPending
+	if err := s.admit(r.Context(), "", bound(s.cellKey(workOwn.name, c.ID), most/4, s.opts.AccessTTL, false)); err != nil {
+		return err
+	}
+	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
 // AdmitApproval counts a code that a user gets by a page: 600 an hour, half of them at once. It
@@ -249,6 +260,7 @@ func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 	err := errors.New("none")
 	if limiter != nil {
 		wait, err = limiter.Take(ctx, now, cells)
+		s.fallback(ctx, err)
 		if err != nil && ctx.Err() == nil {
 			s.opts.Logger.LogAttrs(ctx, slog.LevelError, "limiter failed; counting in memory", slog.String("scheme", "oauth2"), slog.Any("error", err))
 		}
@@ -264,6 +276,16 @@ func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 		code = "slow_down"
 	}
 	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: code, Description: "Too many requests.", RetryAfter: wait}
+}
+
+// fallback reports that the limiter failed, once until it works again.
+func (s *Server) fallback(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		s.fellBack.Store(false)
+	case ctx.Err() == nil && s.fellBack.CompareAndSwap(false, true):
+		s.Notify(ctx, audit.Event{Kind: audit.LimitFallback})
+	}
 }
 
 // cellKey names a cell by its texts, each with its length before it.

@@ -31,7 +31,7 @@ func TestRevoke(t *testing.T) {
 			w.Take()
 			t.Run("attack_175_another_client_"+which, func(t *testing.T) {
 				for _, client := range []string{"other", "spa"} {
-					if got := revoke(client, text); got.Status != 200 || w.Status(pair.Access) != 200 || w.Take() != "foreign_revocation" {
+					if got := revoke(client, text); got.Status != 200 || w.Status(pair.Access) != 200 || w.Take() != "credential.rejected" {
 						t.Errorf("%d %s", got.Status, got.Body)
 					}
 				}

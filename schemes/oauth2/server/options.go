@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -100,9 +101,13 @@ type Options struct {
 	// InsecureNoLimits disables Limits. Anyone who knows a public client's ID can then fill
 	// the database.
 	InsecureNoLimits bool
-	// Observe receives what happens to grants and tokens, on the caller's goroutine and after
-	// it happened.
-	Observe func(context.Context, Event)
+	// Audit receives token.created, token.revoked, token.evicted, refresh.succeeded,
+	// refresh.repeated, refresh.reuse, code.reuse, consent.dropped, introspection.refused,
+	// credential.rejected (a client tried to revoke another one's token), limit.fallback, and the
+	// logins of InsecurePasswordGrant; from the packages that extend the server consent.given,
+	// device.approved, device.denied, client.created, client.changed, client.disabled and logout.
+	// nil drops them.
+	Audit *audit.Notifier
 	// Logger gets reuse of codes and refresh tokens, and faults; nil is slog.Default().
 	Logger *slog.Logger
 	// Rand is crypto/rand if nil.

@@ -19,11 +19,7 @@ func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, err
 	if name == "" || password == "" {
 		return tokenResponse{}, oauth2.NewError("invalid_request", "The username or the password is missing.")
 	}
-	scopes, err := s.scopesOf(x.form.Get("scope"), x.client.Scopes, x.client.Default)
-	if err != nil {
-		return tokenResponse{}, err
-	}
-	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
+	scopes, resource, err := s.requested(x.form, x.client)
 	if err != nil {
 		return tokenResponse{}, err
 	}
@@ -31,6 +27,13 @@ func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, err
 		return s.opts.InsecurePasswordGrant.CheckPassword(x.request, name, password)
 	})
 	var refused *authn.Error
+	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		e := audit.Event{Kind: audit.LoginFailed, Reason: refused.Code, Client: x.client.ID}
+		if refused.Status == http.StatusTooManyRequests {
+			e.Kind = audit.LoginThrottled
+		}
+		s.Notify(ctx, e.ForName(name))
+	}
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:
 		return tokenResponse{}, err
@@ -43,8 +46,11 @@ func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, err
 		return tokenResponse{}, err
 	}
 	a, err := s.begin(ctx, x, newGrant{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch}, resource: resource})
-	if errors.Is(err, storage.ErrStale) {
+	switch {
+	case errors.Is(err, storage.ErrStale):
 		return tokenResponse{}, errGrant.WithCause(err)
+	case err == nil:
+		s.Notify(ctx, audit.Event{Kind: audit.LoginSucceeded, Client: x.client.ID, Subject: login.Subject, Epoch: login.Epoch})
 	}
 	return a, err
 }

@@ -74,7 +74,7 @@ func TestUsedCodes(t *testing.T) {
 			code := w.Code("app", nil)
 			got := w.Exchange("app", code)
 			w.Take()
-			if again := w.Exchange("app", code); again.Error != "invalid_grant" || w.Take() != "code_reused" || w.Status(got.Access) != 401 {
+			if again := w.Exchange("app", code); again.Error != "invalid_grant" || w.Take() != "code.reuse" || w.Status(got.Access) != 401 {
 				t.Fatalf("%d %s", again.Status, again.Body)
 			}
 			quiet(t, store, "a used code", func() int { return w.Exchange("app", code).Status })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -38,14 +39,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
 		switch {
 		case errors.Is(err, rotation.ErrMismatch):
-			s.Notify(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
+			s.otherClient(ctx, c)
 			return nil
 		case errors.Is(err, rotation.ErrUnknown):
 			return nil
 		case err != nil:
 			return err
 		}
-		s.Notify(ctx, Event{Revoked, st.Family.Client, st.Family.Subject, st.Family.ID})
+		s.Notify(ctx, about(audit.TokenRevoked, st.Family))
 	}
 	return nil
 }
@@ -59,7 +60,7 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 	case err != nil:
 		return err
 	case a.Client != c.ID:
-		s.Notify(ctx, Event{Kind: ForeignRevocation, Client: c.ID})
+		s.otherClient(ctx, c)
 		return nil
 	case s.dead(&st): // anybody can send such a token as often as they like: nothing is written
 		return nil
@@ -73,9 +74,14 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 		}
 	}
 	if err == nil {
-		s.Notify(ctx, Event{Revoked, a.Client, a.Subject, a.Family})
+		s.Notify(ctx, audit.Event{Kind: audit.TokenRevoked, Client: a.Client, Subject: a.Subject, Credential: a.ID, Family: a.Family, Epoch: a.Epoch})
 	}
 	return err
+}
+
+// otherClient reports that a client tried to revoke a token of another one. Nothing changed.
+func (s *Server) otherClient(ctx context.Context, c storage.Client) {
+	s.Notify(ctx, audit.Event{Kind: audit.CredentialRejected, Reason: reasonOtherClient, Client: c.ID})
 }
 
 // dead reports whether nothing of an access token is left to be revoked. An expired token of an

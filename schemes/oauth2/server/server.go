@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/credential"
@@ -66,8 +67,9 @@ type Server struct {
 	waiting  waiting
 	tries    *tries
 	cellMAC  keys.Key
-	ownKey   keys.Key  // encrypts hints if there is no key ring
-	extended Extension // what all extensions add
+	ownKey   keys.Key    // encrypts hints if there is no key ring
+	extended Extension   // what all extensions add
+	fellBack atomic.Bool // the limiter fails now
 }
 
 // New returns a server that issues the tokens that api accepts. It has the issuer, the audience,

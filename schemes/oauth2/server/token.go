@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -112,6 +113,7 @@ type tokenResponse struct {
 	Refresh string    `json:"r,omitempty"`
 	Scopes  []string  `json:"s,omitempty"`
 	ID      string    `json:"i,omitempty"` // the ID token
+	Token   string    `json:"-"`           // the public identifier of the access token
 }
 
 // exchange exchanges what the request has for tokens. It is called by the frame.
@@ -173,21 +175,26 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 	return list, nil
 }
 
+// requested returns the scopes and the resources that a client requests for a new grant.
+func (s *Server) requested(f oauth2.Form, c storage.Client) (scopes, resource []string, err error) {
+	if scopes, err = s.scopesOf(f.Get("scope"), c.Scopes, c.Default); err != nil {
+		return nil, nil, err
+	}
+	resource, err = resourcesOf(f, s.mayName(c), nil)
+	return scopes, resource, err
+}
+
 // clientCredentials issues a token to a client for itself (RFC 6749, section 4.4). There is no
 // refresh token, because the client can request another one at any time.
 func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenResponse, error) {
-	scopes, err := s.scopesOf(x.form.Get("scope"), x.client.Scopes, x.client.Default)
-	if err != nil {
-		return tokenResponse{}, err
-	}
-	resource, err := resourcesOf(x.form, s.mayName(x.client), nil)
+	scopes, resource, err := s.requested(x.form, x.client)
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return tokenResponse{}, err
 	}
-	if err := s.admitOwn(ctx, x.client); err != nil {
+	if err := s.admitOwn(x.request, x.client); err != nil {
 		return tokenResponse{}, err
 	}
 	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key}
@@ -201,7 +208,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	case err != nil:
 		return a, err
 	}
-	s.Notify(ctx, Event{Kind: Granted, Client: x.client.ID})
+	s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: x.client.ID, Credential: a.Token})
 	return a, nil
 }
 
@@ -227,12 +234,12 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	if s.apiOpts.SignedAccess != nil {
 		a.Expires = expires.Truncate(time.Second)
 		text, err := s.signAccess(ctx, a)
-		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes}, err
+		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id}, err
 	}
 	text, err := s.text(oauth2.AccessPrefix)
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	a.Digest = storage.DigestOf(text)
-	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes}, s.store.CreateAccess(ctx, a)
+	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id}, s.store.CreateAccess(ctx, a)
 }

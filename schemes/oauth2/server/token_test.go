@@ -38,7 +38,7 @@ func TestCode(t *testing.T) {
 		if got := w.Exchange("other", w.Code("other", nil)); got.Status != 200 {
 			t.Errorf("a client that posts its secret: %+v", got)
 		}
-		if e := w.Take(); e != "granted granted granted" {
+		if e := w.Take(); e != "token.created token.created token.created" {
 			t.Errorf("events %s", e)
 		}
 		w.Pass(time.Hour)
@@ -69,7 +69,7 @@ func TestCodeRefuses(t *testing.T) {
 			if w.Status(first.Access) != 401 || w.Status(next.Access) != 401 || w.Refreshes("app", next.Refresh).Status != 400 {
 				t.Error("what came of the code lives on")
 			}
-			if e := w.Take(); e != "code_reused" {
+			if e := w.Take(); e != "code.reuse" {
 				t.Errorf("events %s", e)
 			}
 			if !strings.Contains(w.Log.String(), "level=WARN") {
@@ -208,7 +208,7 @@ func TestRefresh(t *testing.T) {
 			t.Fatalf("%+v", two)
 		}
 		w.Take()
-		if again := w.Refreshes("app", one.Refresh); again.Access != two.Access || again.Refresh != two.Refresh || w.Take() != "repeated" {
+		if again := w.Refreshes("app", one.Refresh); again.Access != two.Access || again.Refresh != two.Refresh || w.Take() != "refresh.repeated" {
 			t.Errorf("a lost answer does not come again: %+v", again)
 		}
 		for what, got := range map[string]oauthtest.Reply{
@@ -239,7 +239,7 @@ func TestRefresh(t *testing.T) {
 		}
 		// An older one: whoever it is, the grant ends.
 		w.Take()
-		if got := w.Refreshes("app", one.Refresh); got.Error != "invalid_grant" || w.Take() != "refresh_reused" {
+		if got := w.Refreshes("app", one.Refresh); got.Error != "invalid_grant" || w.Take() != "refresh.reuse" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 		if w.Status(four.Access) != 401 || w.Refreshes("app", four.Refresh).Error != "invalid_grant" {

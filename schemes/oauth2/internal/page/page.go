@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 )
 
 // Headers sets the headers of a page with a form, which no other site may frame, and which runs
@@ -67,10 +68,11 @@ type Problem interface {
 	Public() (status int, code, description string, retryAfter time.Duration)
 }
 
-// Handler serves GET and POST, and answers errors as pages. Not HEAD: it would consume what only a
+// Handler serves GET and POST, with audit.Context, and answers errors as pages. Not HEAD: it would consume what only a
 // browser continues with. check runs first.
 func Handler(log *slog.Logger, check func(*http.Request) error, get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(audit.Context(r))
 		err := check(r)
 		if err != nil {
 			Error(w, r, err, log)
@@ -125,24 +127,22 @@ const Style = `<style>
 	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
 </style>`
 
-var messageTemplate = template.Must(template.New("message").Parse(`<!doctype html>
+// Template returns the template of a page whose title is also its heading. title and body are parts of
+// the template.
+func Template(name, title, body string) *template.Template {
+	return template.Must(template.New(name).Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>{{.}}</title>
+<title>` + title + `</title>
 ` + Style + `
-<h1>{{.}}</h1>
-</html>
+<h1>` + title + `</h1>
+` + body + `</html>
 `))
+}
 
-var errorTemplate = template.Must(template.New("error").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>This did not work</title>
-` + Style + `
-<h1>This did not work</h1>
-<p>{{.Description}}</p>
+var messageTemplate = Template("message", "{{.}}", "")
+
+var errorTemplate = Template("error", "This did not work", `<p>{{.Description}}</p>
 <p><small>{{.Code}}</small></p>
-</html>
-`))
+`)
