@@ -10,6 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -19,8 +20,12 @@ type Scope struct{ Name, Description string }
 
 // Consent is what the consent page shows.
 type Consent struct {
-	// Client is the application's name, or its ID; Site is the host that the browser goes to.
+	// Client is the application's name, or its ID; Site is where the browser goes: a host, or the
+	// scheme of a program on the user's device.
 	Client, Site string
+	// Unverified: the client registered itself, so nobody has checked its name, which can be that
+	// of another application. A page MUST say so.
+	Unverified bool
 	// User is the name of the user who is asked.
 	User   string
 	Scopes []Scope
@@ -37,9 +42,7 @@ func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.Aut
 	if err != nil {
 		return nil, err
 	}
-	if to, err := url.Parse(q.To); err == nil {
-		c.Site = to.Host
-	}
+	c.Site = siteOf(q.To)
 	return authn.Draw(w, "consent.Options.Render", func(w http.ResponseWriter) {
 		page.Headers(w.Header())
 		w.WriteHeader(http.StatusOK)
@@ -51,10 +54,22 @@ func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.Aut
 	})
 }
 
+// siteOf names where a redirect URI leads.
+func siteOf(uri string) string {
+	to, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return ""
+	case to.Host == "" || syntax.IsLoopback(to.Hostname()):
+		return "a program on this device: " + cmp.Or(to.Host, to.Scheme)
+	}
+	return to.Host
+}
+
 // consent returns what a page shows that asks the user.
 func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string, u server.SessionUser, handle string) (Consent, error) {
 	token, err := p.sessions.FormToken(r)
-	c := Consent{Client: cmp.Or(client.Name, client.ID), User: u.Name, Handle: handle, Token: token}
+	c := Consent{Client: cmp.Or(client.Name, client.ID), Unverified: !client.Registration.IsZero() && !client.Trusted, User: u.Name, Handle: handle, Token: token}
 	described := p.server.Options().Scopes
 	for _, name := range scopes {
 		c.Scopes = append(c.Scopes, Scope{name, described[name]})
@@ -70,7 +85,8 @@ const (
 	<li>nothing but to know that it is you</li>{{end}}
 </ul>
 `
-	decisionForm = `<form method="post">
+	decisionForm = `{{if .Unverified}}<p><strong>Nobody here has checked this application.</strong> It chose its name itself. Allow it only if you know it.</p>
+{{end}}<form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
 	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
 	<button name="decision" value="allow">Allow</button>
