@@ -22,8 +22,8 @@ const (
 	claimDeviceGrant = "UPDATE vestibule_device_grants SET state = 'claimed' WHERE digest = ? AND state = 'approved' AND expires_us > ?"
 
 	countTry = "INSERT INTO vestibule_tries (name, tries, until_us) VALUES (?, 1, ?) ON CONFLICT (name) DO UPDATE SET" +
-		" tries = CASE WHEN vestibule_tries.until_us > ? THEN vestibule_tries.tries + 1 ELSE 1 END," +
-		" until_us = CASE WHEN vestibule_tries.until_us > ? THEN vestibule_tries.until_us ELSE EXCLUDED.until_us END RETURNING tries, until_us"
+		" tries = CASE WHEN vestibule_tries.until_us > ? AND vestibule_tries.until_us <= ? THEN vestibule_tries.tries + 1 ELSE 1 END," +
+		" until_us = CASE WHEN vestibule_tries.until_us > ? AND vestibule_tries.until_us <= ? THEN vestibule_tries.until_us ELSE EXCLUDED.until_us END RETURNING tries, until_us"
 	forgiveTry = "UPDATE vestibule_tries SET tries = tries - 1 WHERE name = ? AND tries > 0"
 )
 
@@ -147,7 +147,8 @@ func (s *Store) ConsumeDeviceGrant(ctx context.Context, d storage.Digest, now ti
 // CountAttempt implements storage.Attempts.
 func (s *Store) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	var at int64
-	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), micros(now)}, []any{&n, &at})
+	most := micros(until.Add(storage.AttemptSkew))
+	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), most, micros(now), most}, []any{&n, &at})
 	return n, timeOf(at), s.swept(ctx, &s.short.tries, now, err)
 }
 

@@ -62,7 +62,7 @@ type triedBy struct {
 func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 	now := s.now()
 	for _, by := range names {
-		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) {
+		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.AttemptSkew)) { // or a clock was ahead
 			return tooManyTries(ends.Sub(now))
 		}
 	}
