@@ -34,6 +34,7 @@ func (k *keyed) Authenticate(r *http.Request) (authn.Identity, error) {
 }
 
 func (*keyed) Challenge(*http.Request, error) string { return "Key" }
+func (*keyed) Headers() []string                     { return []string{"Authorization"} }
 func (*keyed) Claims() []authn.Claim                 { return []authn.Claim{{Keyword: "Key"}} }
 
 // door is a middleware with a limit of refused credentials.
@@ -175,7 +176,7 @@ func TestRefusals_attack_267(t *testing.T) {
 			d.ask(fmt.Sprintf("192.0.2.%d:1", 10+i/100), "Key bad")
 		}
 		got := d.ask(one, "Key bad")
-		if got.Code != 429 || got.Header().Get("Retry-After") != "1" || len(got.Header()) != 3 {
+		if got.Code != 429 || got.Header().Get("Retry-After") != "1" || got.Header().Get("Vary") != "Authorization" || len(got.Header()) != 4 {
 			t.Errorf("%d %v", got.Code, got.Header())
 		}
 	})
