@@ -15,6 +15,9 @@ import (
 // Naughty strings as names, e-mail addresses and passwords: a clean refusal, or an
 // account that its own password opens, on a real database.
 func TestNaughtyStrings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	t.Parallel()
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	text, err := os.ReadFile(filepath.Join(dir, "security", "naughty-strings", "blns.json"))

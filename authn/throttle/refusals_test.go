@@ -181,6 +181,9 @@ func TestRefusals_attack_267(t *testing.T) {
 		}
 	})
 	t.Run("attack_210_bounded", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("nothing is concurrent")
+		}
 		d := newDoor(t, throttle.RefusalOptions{Limit: throttle.Rate{Limit: 1, Window: time.Hour}, Stop: throttle.Rate{Limit: 2, Window: time.Hour}})
 		for i := range 30_000 {
 			for range 3 {
@@ -203,6 +206,9 @@ func TestRefusals_attack_267(t *testing.T) {
 // seconds, and one good credential that was never seen before in each tenth of a second, from
 // another network and from the first address of the attack.
 func TestJunk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	var table strings.Builder
 	fmt.Fprintln(&table, "| 20,000 junk credentials a second from | checked a second | good new ones, elsewhere | good new ones, same address | good known ones, same address |")
 	fmt.Fprintln(&table, "|---|---|---|---|---|")
@@ -217,9 +223,6 @@ func TestJunk(t *testing.T) {
 		{"a botnet of 1,000 addresses in 500 networks", func(i int) string { return v4(i%1000, 2) }, 20_100},
 	} {
 		t.Run("edge_A17/"+x.name, func(t *testing.T) {
-			if testing.Short() {
-				t.Skip("long")
-			}
 			d := newDoor(t, throttle.RefusalOptions{})
 			begin, first := d.c.now(), x.from(0)
 			var elsewhere, here, known, n int
@@ -248,9 +251,7 @@ func TestJunk(t *testing.T) {
 			fmt.Fprintf(&table, "| %s | %d | %d of %d | %d of %d | %d of %d |\n", x.name, d.k.asked/10, elsewhere, n, here, n, known, n)
 		})
 	}
-	if !testing.Short() {
-		agrees(t, "junk", table.String())
-	}
+	agrees(t, "junk", table.String())
 }
 
 // What it costs while nobody misbehaves: the floor is the middleware without it.
@@ -296,7 +297,7 @@ func Test_edge_C18_spellings(t *testing.T) {
 // new credentials out.
 func Test_edge_A17_neighbors(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long")
+		t.Skip("nothing is concurrent")
 	}
 	for name, x := range map[string]struct {
 		from     func(i int) string

@@ -99,7 +99,8 @@ func opened(t testing.TB, s *gormstore.Store, err error) *gormstore.Store {
 // database are *gormstore.Store, and have more time than usual: the callers of a race
 // wait for each other, on a busy machine with the race detector for long. Close leaves
 // the connections to PostgreSQL open for the next test: a test that closes its store so
-// that the database is gone calls EachOwn.
+// that the database is gone calls EachOwn. With -short, which is for the race detector,
+// SQLite is left out.
 func Each(t *testing.T, f func(t *testing.T, s storagetest.Store)) { each(t, f, Postgres) }
 
 // EachOwn is Each with stores that own their connections, as those of postgres.Open do:
@@ -115,6 +116,9 @@ func each(t *testing.T, f func(*testing.T, storagetest.Store), onPostgres func(t
 	opts := gormstore.Options{Timeout: 20 * time.Second}
 	t.Run("memory", func(t *testing.T) { f(t, memory.New(nil)) })
 	t.Run("sqlite", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("what is concurrent above the store runs on the other two")
+		}
 		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), &opts)
 		f(t, opened(t, s, err))
 	})
