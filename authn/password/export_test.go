@@ -31,10 +31,6 @@ func (h *Hasher) OnHash(begin, end func()) {
 	h.onHash = func() func() { begin(); return end }
 }
 
-// Weaken lets the hasher make hashes that take no time, for tests with another subject.
-// NewHasher refuses such parameters.
-func (h *Hasher) Weaken() { h.params = Params{Memory: 8, Time: 1, Threads: 1} }
-
 // Usable reports whether Verify would compute the hash.
 func Usable(encoded string) bool { return usable(storage.PasswordHash(encoded)) }
 

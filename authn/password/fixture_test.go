@@ -16,6 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/username"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -127,8 +128,7 @@ func cheap() *password.Hasher {
 	if err != nil {
 		panic(err)
 	}
-	h.Weaken()
-	return h
+	return passwordtest.Weaken(h)
 }
 
 func verify(t testing.TB, h *password.Hasher, encoded, pw string) (ok, outdated bool) {
