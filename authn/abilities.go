@@ -31,7 +31,7 @@ type Renewer interface {
 // that has none of them holds no credential of its kind, so a Chain does not ask
 // it. The names are in canonical form and do not change. One that reads "Cookie"
 // and not "Authorization" is ambient: an explicit Authorization goes before it
-// (RULES C2). A decorator is asked for every request unless it implements this
+// . A decorator is asked for every request unless it implements this
 // itself. If a scheme and what it decorates (Unwrap) do not declare their headers, every answer
 // has "Vary: *", because a cache cannot know what it depends on.
 type HeaderReader interface {
@@ -41,7 +41,7 @@ type HeaderReader interface {
 // Ambient is an Authenticator whose credential is sent by somebody else than the code
 // that makes the request: a browser's cookie, a header of a proxy in front. One that
 // says so and does not read Authorization is asked after those that do where there is
-// an Authorization: an explicit credential goes before it (RULES C2). Who reads "Cookie"
+// an Authorization: an explicit credential goes before it. Who reads "Cookie"
 // need not say it.
 type Ambient interface {
 	Ambient() bool
@@ -53,23 +53,23 @@ type Namer interface {
 	Name() string
 }
 
-// Claim is a kind of credential that a scheme takes: a keyword of Authorization
+// CredentialFormat is a kind of credential that a scheme takes: a keyword of Authorization
 // and the shape of what follows. Shape is free text that two schemes of equal
 // format spell alike, such as "vst_" or "hex40"; "" takes everything under the
 // keyword, and Rest what no scheme before it in the chain took.
 //
 // Begins, where it is not "", is how all credentials of the claim begin: a chain then
 // does not ask the scheme for others.
-type Claim struct{ Keyword, Shape, Begins string }
+type CredentialFormat struct{ Keyword, Format, Prefix string }
 
-// Rest is the Shape of a scheme that takes what is left under a keyword. It stands
+// AnyFormat is the Shape of a scheme that takes what is left under a keyword. It stands
 // behind the other schemes of that keyword: they would never see a credential.
-const Rest = "*"
+const AnyFormat = "*"
 
-// JWTShape returns the Shape of a claim to the JSON Web Tokens of an issuer for an audience; ""
+// JWTFormat returns the Shape of a claim to the JSON Web Tokens of an issuer for an audience; ""
 // claims all of the issuer's tokens. Issuers are equal or different: one that begins like
 // another is another.
-func JWTShape(issuer, audience string) string {
+func JWTFormat(issuer, audience string) string {
 	shape := "jwt " + strconv.Quote(issuer) + " "
 	if audience != "" {
 		shape += strconv.Quote(audience)
@@ -77,23 +77,23 @@ func JWTShape(issuer, audience string) string {
 	return shape
 }
 
-// Claimer is an Authenticator that declares its claims, so that two schemes of
+// FormatDeclarer is an Authenticator that declares its claims, so that two schemes of
 // one chain that would take each other's credentials are found at construction
-// (RULES C1).
-type Claimer interface {
-	Claims() []Claim
+// .
+type FormatDeclarer interface {
+	Formats() []CredentialFormat
 }
 
-// As finds an ability of a: a itself, what it decorates (a decorator has
+// AbilityOf finds an ability of a: a itself, what it decorates (a decorator has
 // Unwrap() Authenticator), or the first member of a Chain that has it.
-func As[T any](a Authenticator) (T, bool) {
+func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {
 			return t, true
 		}
 		if c, ok := a.(Chain); ok {
 			for _, m := range c {
-				if t, ok := As[T](m); ok {
+				if t, ok := AbilityOf[T](m); ok {
 					return t, true
 				}
 			}
@@ -116,10 +116,10 @@ type Login struct {
 	Roles         []string
 	User          User
 	// Epoch is the subject's epoch, read before the password was verified
-	// (RULES T1). Whoever issues a credential notes it there.
+	//. Whoever issues a credential notes it there.
 	Epoch int64
 	// Cookies are to be set on the answer of a login endpoint, such as a device
-	// cookie (RULES L1).
+	// cookie.
 	Cookies []*http.Cookie
 
 	mark *mark[PasswordChecker] // see Kept

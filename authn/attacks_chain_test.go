@@ -256,7 +256,7 @@ func TestAttacksOnTheChain(t *testing.T) {
 
 func names(c authn.Chain) (all []string) {
 	for _, a := range c {
-		n, _ := authn.As[authn.Namer](a)
+		n, _ := authn.AbilityOf[authn.Namer](a)
 		all = append(all, n.Name())
 	}
 	return all

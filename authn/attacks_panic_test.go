@@ -58,7 +58,7 @@ func TestPanicsTellNothing(t *testing.T) {
 	}{
 		"scheme": {panicsIn{"Authenticate"}, hello}, "renewal": {panicsIn{"Renew"}, hello}, "challenge": {panicsIn{"Challenge"}, hello}, "lapsed": {panicsIn{"Lapsed"}, hello},
 		"fault": {panicsIn{}, failing(secret)}, "unavailable": {panicsIn{}, failing(&authn.Unavailable{Reason: "hush", Cause: secret})},
-		"private cause": {panicsIn{}, failing(authn.PermissionDenied("No.").With(secret))}, "a status that is none": {panicsIn{}, failing(&authn.Error{Status: 1, Detail: "hush"})},
+		"private cause": {panicsIn{}, failing(authn.PermissionDenied("No.").WithCause(secret))}, "a status that is none": {panicsIn{}, failing(&authn.Error{Status: 1, Detail: "hush"})},
 		"nil": {panicsIn{}, failing(nil)}, "handler": {panicsIn{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("hush") })},
 	} {
 		for kind, accept := range map[string]string{"json": "*/*", "page": "text/html"} {

@@ -73,5 +73,5 @@ func (m *Middleware) public(err error) *Error {
 	case errors.Is(err, ErrNoCredentials):
 		return NotAuthenticated()
 	}
-	return m.fault(err).With(err)
+	return m.fault(err).WithCause(err)
 }

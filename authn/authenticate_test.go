@@ -40,7 +40,7 @@ func transportScheme(r *http.Request) (authn.Identity, error) {
 	case text == "nobody":
 		return authn.Identity{}, nil
 	case text != "alice":
-		return authn.Identity{}, authn.AuthenticationFailed("Invalid token.").With(errors.New("unknown"))
+		return authn.Identity{}, authn.AuthenticationFailed("Invalid token.").WithCause(errors.New("unknown"))
 	}
 	return authn.Identity{Subject: text, Scheme: "call", Roles: []string{"staff"}, User: &transportUser{text}}, nil
 }

@@ -9,19 +9,19 @@ import (
 )
 
 // Chain asks its members in order and stops at the first that accepts, refuses
-// or can not tell. It is itself an Authenticator and may nest. An empty chain
+// or cannot tell. It is itself an Authenticator and may nest. An empty chain
 // authenticates nobody.
 //
 // Where the request has an Authorization header, members that read cookies, or are
 // Ambient, and do not read that header are asked after the others: an explicit
-// credential beats an ambient one, good or bad (RULES C2).
+// credential beats an ambient one, good or bad.
 //
 // A chain that is called directly prepares itself on each call, and answers a
 // mistake that Check would report with a fault; New prepares it once.
 type Chain []Authenticator
 
 // Authenticate asks the members in order. A credential under a keyword that some
-// member knows, and that none takes, is refused (RULES C1).
+// member knows, and that none takes, is refused.
 func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	leaves, err := flatten(nil, c)
 	if err != nil {
@@ -74,9 +74,9 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 			for _, y := range l.claims {
 				if x.overlaps(y) {
 					return nil, fmt.Errorf("authn: schemes %q and %q both claim %q credentials of the same shape (%q, %q): give one another keyword or prefix",
-						other.name, l.name, y.Keyword, x.Shape, y.Shape)
+						other.name, l.name, y.Keyword, x.Format, y.Format)
 				}
-				if x.Shape == Rest && strings.EqualFold(x.Keyword, y.Keyword) {
+				if x.Format == AnyFormat && strings.EqualFold(x.Keyword, y.Keyword) {
 					return nil, fmt.Errorf("authn: scheme %q takes whatever is left under %q and stands before %q: put it behind", other.name, y.Keyword, l.name)
 				}
 			}
@@ -85,11 +85,11 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	return append(leaves, l), nil
 }
 
-func (c Claim) overlaps(d Claim) bool {
+func (c CredentialFormat) overlaps(d CredentialFormat) bool {
 	if !strings.EqualFold(c.Keyword, d.Keyword) {
 		return false
 	}
-	return c.Shape == "" || d.Shape == "" || strings.HasPrefix(c.Shape, d.Shape) || strings.HasPrefix(d.Shape, c.Shape)
+	return c.Format == "" || d.Format == "" || strings.HasPrefix(c.Format, d.Format) || strings.HasPrefix(d.Format, c.Format)
 }
 
 func isNil(a Authenticator) bool {
@@ -225,7 +225,7 @@ func refusalOf(err error) error {
 	if errors.As(err, &u) && u.refusal != nil {
 		return u.refusal
 	}
-	return AuthenticationFailed("Invalid token.").With(errShape)
+	return AuthenticationFailed("Invalid token.").WithCause(errShape)
 }
 
 var errShape = errors.New("its keyword is known, its shape is not")

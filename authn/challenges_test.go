@@ -194,14 +194,14 @@ func TestNoBasicForScripts(t *testing.T) {
 		"edge_B13/written by a handler":          {says("t", "Token"), answer(authn.AuthenticationFailed("").WithChallenge(`Basic realm="x"`)), false, nil},
 		"edge_B13/in a header of the error":      {says("t", "X"), answer(nonce), false, []string{"Token"}},
 		"edge_B13/a hand-written login":          {authn.Chain{says("t", "Token"), basic}, answer(authn.InvalidLogin()), true, []string{"Token"}},
-		"edge_B13/a login of a Basic chain":      {basic, answer(authn.InvalidLogin().With(errors.New("x"))), true, nil},
+		"edge_B13/a login of a Basic chain":      {basic, answer(authn.InvalidLogin().WithCause(errors.New("x"))), true, nil},
 		"edge_B13/a login with a challenge":      {basic, answer(authn.InvalidLogin().WithChallenge(`Basic realm="x"`)), true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, policy := range []authn.ChallengePolicy{authn.EveryChallenge, authn.FirstChallenge} {
 				m := authn.New(x.chain, &authn.Options{Logger: quiet, Challenges: policy})
 				for _, header := range []string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Dest: empty", "Sec-Fetch-User: ?1", "Sec-Fetch-Storage-Access: none", "X-Requested-With: XMLHttpRequest", "X-Requested-With: ", ""} {
-					for _, handler := range []http.Handler{m.Handler(x.h), m.Bare(x.h)} {
+					for _, handler := range []http.Handler{m.Handler(x.h), m.Public(x.h)} {
 						var headers []string
 						if header != "" {
 							headers = []string{header}

@@ -17,17 +17,17 @@ type claimed struct {
 // it begins.
 func (l *leaf) claimsAll() bool {
 	return len(l.claims) > 0 && len(l.headers) == 1 && l.headers[0] == "Authorization" &&
-		!slices.ContainsFunc(l.claims, func(c Claim) bool { return c.Begins == "" })
+		!slices.ContainsFunc(l.claims, func(c CredentialFormat) bool { return c.Prefix == "" })
 }
 
-func (p *plan) claim(leaf int, claims []Claim) {
+func (p *plan) claim(leaf int, claims []CredentialFormat) {
 	for _, c := range claims {
 		i := slices.IndexFunc(p.claimed, func(k claimed) bool { return strings.EqualFold(k.keyword, c.Keyword) })
 		if i < 0 {
 			i = len(p.claimed)
 			p.claimed = append(p.claimed, claimed{keyword: c.Keyword})
 		}
-		p.claimed[i].begins = append(p.claimed[i].begins, c.Begins)
+		p.claimed[i].begins = append(p.claimed[i].begins, c.Prefix)
 		p.claimed[i].leaves = append(p.claimed[i].leaves, 1<<leaf)
 	}
 }

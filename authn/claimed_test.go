@@ -10,7 +10,7 @@ import (
 )
 
 // prefixed takes credentials of a prefix under keywords, as the schemes here do. A text that
-// ends with "!" is refused, one that ends with "?" can not be decided.
+// ends with "!" is refused, one that ends with "?" cannot be decided.
 type prefixed struct {
 	name, prefix string
 	keywords     []string
@@ -20,12 +20,12 @@ type prefixed struct {
 
 func (p prefixed) Name() string      { return p.name }
 func (p prefixed) Headers() []string { return []string{"Authorization"} }
-func (p prefixed) Claims() []Claim {
-	var all []Claim
+func (p prefixed) Formats() []CredentialFormat {
+	var all []CredentialFormat
 	for _, k := range p.keywords {
-		c := Claim{Keyword: k, Shape: p.prefix}
+		c := CredentialFormat{Keyword: k, Format: p.prefix}
 		if p.begins {
-			c.Begins = p.prefix
+			c.Prefix = p.prefix
 		}
 		all = append(all, c)
 	}

@@ -89,9 +89,9 @@ func afterSpaces(s string) string {
 }
 
 var (
-	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.").With(errors.New("several Authorization headers"))
-	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").With(errors.New("a credential that is too long"))
-	errMalformedBearer = BadRequest("The Authorization header is malformed.").With(errors.New("not one token68 after spaces"))
+	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.").WithCause(errors.New("several Authorization headers"))
+	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").WithCause(errors.New("a credential that is too long"))
+	errMalformedBearer = BadRequest("The Authorization header is malformed.").WithCause(errors.New("not one token68 after spaces"))
 )
 
 const asciiSpace = " \t\n\v\f\r"

@@ -65,7 +65,7 @@ func TestRespondTellsFaultsFromBugs(t *testing.T) {
 		t.Run("edge_C14/"+name, func(t *testing.T) {
 			m := authn.New(says("t", "Token"), &authn.Options{Logger: quiet, Unavailable: func(err error) bool { return errors.Is(err, errExotic) }})
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, x.err) })
-			for _, handler := range []http.Handler{m.Handler(h), m.Bare(h)} {
+			for _, handler := range []http.Handler{m.Handler(h), m.Public(h)} {
 				got := ask(handler, "GET", "/")
 				if got.Code != x.want || (got.Header().Get("Retry-After") != "") != (x.want == 503) {
 					t.Errorf("%v: %d %v, want %d", x.err, got.Code, got.Header(), x.want)

@@ -31,7 +31,7 @@ type entry struct {
 // timedLease is a lease that can share a reading of the clock. Only one that measures time by
 // package elapsed has the method.
 type timedLease interface {
-	HoldsAt(ctx context.Context, now elapsed.Instant) bool
+	ValidAt(ctx context.Context, now elapsed.Instant) bool
 }
 
 const never = math.MaxInt64
@@ -111,7 +111,7 @@ func (e *entry) holds(ctx context.Context, t *Table) bool {
 		return false
 	}
 	if e.timed != nil {
-		return e.timed.HoldsAt(ctx, now)
+		return e.timed.ValidAt(ctx, now)
 	}
-	return e.lease.Holds(ctx)
+	return e.lease.Valid(ctx)
 }

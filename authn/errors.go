@@ -15,7 +15,7 @@ var ErrNoCredentials = errors.New("authn: no credentials")
 // ErrUnrecognized says that a credential stands under this scheme's keyword but
 // has not the shape of one of its own. It wraps ErrNoCredentials. A Chain goes
 // on, since another scheme may share the keyword; where nobody takes the
-// credential the request is refused, never anonymous (RULES C1). See
+// credential the request is refused, never anonymous. See
 // Unrecognized for saying how it is refused.
 var ErrUnrecognized = fmt.Errorf("%w: unrecognized", ErrNoCredentials)
 
@@ -86,9 +86,9 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// With returns a copy of e whose private cause is cause. The cause goes to the
+// WithCause returns a copy of e whose private cause is cause. The cause goes to the
 // log and is never sent; it must not hold a secret.
-func (e *Error) With(cause error) *Error {
+func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.cause = cause
 	return &c

@@ -50,9 +50,9 @@ func newWorld(t testing.TB) *world {
 	for _, name := range []string{"alice", "bob"} {
 		must(t, w.store.CreateUser(ctx, storage.User{ID: name, Name: name, Active: true}))
 	}
-	w.good, err = w.token.Token(ctx, "alice", 0)
+	w.good, err = w.token.GetOrCreate(ctx, "alice", 0)
 	must(t, err)
-	w.other, err = w.token.Token(ctx, "bob", 0)
+	w.other, err = w.token.GetOrCreate(ctx, "bob", 0)
 	must(t, err)
 	return w
 }

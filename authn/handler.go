@@ -26,8 +26,8 @@ func (h *handler) Schemes() []string {
 	return h.m.Schemes()
 }
 
-// Bare reports whether the handler stands there without authentication on purpose.
-func (h *handler) Bare() bool { return h.bare }
+// Public reports whether the handler stands there without authentication on purpose.
+func (h *handler) Public() bool { return h.bare }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := h.m

@@ -73,7 +73,7 @@ func (id Identity) Authenticated() bool { return id.Subject != "" || id.Client !
 
 // Delegated reports whether the identity acts with less than the account's full
 // rights: for an OAuth2 client, or with a credential limited to scopes. Such an
-// identity has no roles and no permissions of its own (RULES C4).
+// identity has no roles and no permissions of its own.
 func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
 
 // FromContext returns the identity that the middleware found. It is anonymous if no

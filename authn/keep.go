@@ -33,9 +33,9 @@ type Keeper interface {
 
 // Lease says whether the answer of a store can be used again. storage.Lease is one.
 type Lease interface {
-	// Holds reports whether the store would give the same answer to a request with that
+	// Valid reports whether the store would give the same answer to a request with that
 	// context. It must be cheap, and false once the credential is revoked.
-	Holds(ctx context.Context) bool
+	Valid(ctx context.Context) bool
 }
 
 // Limits of how long an identity is kept.

@@ -18,7 +18,7 @@ import (
 // lease holds until it is ended.
 type lease struct{ ended atomic.Bool }
 
-func (l *lease) Holds(context.Context) bool { return !l.ended.Load() }
+func (l *lease) Valid(context.Context) bool { return !l.ended.Load() }
 
 // keeper is somebody else's scheme that takes part: it accepts what its key function accepts.
 type keeper struct {
@@ -160,7 +160,7 @@ func TestKept(t *testing.T) {
 		t.Errorf("without a lease: called %d times", n)
 	}
 	k.keep.Lease = new(lease)
-	for name, o := range map[string]authn.Options{"entries": {KeepEntries: authn.KeepOff}, "bytes": {KeepBytes: authn.KeepOff}, "no room": {KeepBytes: 100}} {
+	for name, o := range map[string]authn.Options{"entries": {KeepEntries: authn.NoKeep}, "bytes": {KeepBytes: authn.NoKeep}, "no room": {KeepBytes: 100}} {
 		if n := k.times(t, k, &o); n != 3 {
 			t.Errorf("%s: called %d times", name, n)
 		}

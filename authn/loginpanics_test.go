@@ -33,7 +33,7 @@ func TestLoginPanics(t *testing.T) {
 	must(t, err)
 	key, err := jose.NewSecret("k", jose.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(t, err)
-	signing, err := jose.NewRing(key)
+	signing, err := jose.NewKeySet(key)
 	must(t, err)
 	site, err := csrf.New("https://app.example", nil)
 	must(t, err)
@@ -56,7 +56,7 @@ func TestLoginPanics(t *testing.T) {
 			r.Header.Set("Origin", "https://app.example")
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 			w := httptest.NewRecorder()
-			authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}).Bare(h).ServeHTTP(w, r)
+			authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}).Public(h).ServeHTTP(w, r)
 			if w.Code != 500 || len(w.Result().Cookies()) > 0 || strings.Contains(w.Body.String()+log.String(), "hush") || !strings.Contains(log.String(), "level=ERROR") {
 				t.Errorf("%d %v %s %s", w.Code, w.Header(), w.Body, &log)
 			}

@@ -28,7 +28,7 @@ type Options struct {
 	Logger *slog.Logger
 	// IgnoreKeywords names keywords of Authorization that are no credentials for
 	// this chain, such as "Basic" behind a staging proxy with a password of its
-	// own (RULES C2). A request with one of them is treated as one without the
+	// own. A request with one of them is treated as one without the
 	// header.
 	IgnoreKeywords []string
 	// Unavailable reports whether an error that a handler gives to Respond is the fault of a
@@ -48,7 +48,7 @@ type Options struct {
 	Proxies TrustedProxies
 	// KeepEntries is how many identities the middleware keeps for later requests with the same
 	// credentials (see Keeper), and KeepBytes about how much memory they may take. 0 is 4,096 and
-	// 8 MiB; with KeepOff each request is authenticated anew.
+	// 8 MiB; with NoKeep each request is authenticated anew.
 	KeepEntries, KeepBytes int
 	// Table, if it is not nil, is where identities are kept instead, so that several middlewares
 	// over the same schemes keep them once. KeepEntries and KeepBytes must be 0 then: the table
@@ -135,9 +135,9 @@ func tableOf(o *Options, leaves []leaf) (*Table, error) {
 		return nil, errors.New("authn: New: Options.Table has bounds of its own: KeepEntries and KeepBytes must be 0")
 	case o.Table != nil:
 		return o.Table, nil
-	case o.KeepEntries < KeepOff || o.KeepBytes < KeepOff:
-		return nil, errors.New("authn: New: KeepEntries or KeepBytes is negative (accepted: KeepOff)")
-	case o.KeepEntries == KeepOff || o.KeepBytes == KeepOff || !slices.ContainsFunc(leaves, func(l leaf) bool { return l.keeper != nil }):
+	case o.KeepEntries < NoKeep || o.KeepBytes < NoKeep:
+		return nil, errors.New("authn: New: KeepEntries or KeepBytes is negative (accepted: NoKeep)")
+	case o.KeepEntries == NoKeep || o.KeepBytes == NoKeep || !slices.ContainsFunc(leaves, func(l leaf) bool { return l.keeper != nil }):
 		return nil, nil
 	}
 	return NewTable(&TableOptions{Entries: o.KeepEntries, Bytes: o.KeepBytes, Clock: o.Clock})
@@ -162,10 +162,10 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return h
 }
 
-// Bare gives next the middleware's way to answer errors, without asking anybody:
+// Public gives next the middleware's way to answer errors, without asking anybody:
 // for login endpoints, which read their own credential, and for health checks.
 // More than one Authorization header is refused all the same.
-func (m *Middleware) Bare(next http.Handler) http.Handler { return m.handler(next, true) }
+func (m *Middleware) Public(next http.Handler) http.Handler { return m.handler(next, true) }
 
 func (m *Middleware) handler(next http.Handler, bare bool) *handler {
 	h := &handler{m: m, next: next, bare: bare}

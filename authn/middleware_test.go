@@ -41,7 +41,7 @@ func (s *scheme) Challenge(_ *http.Request, err error) string {
 
 var (
 	absent  = &scheme{name: "absent", err: authn.ErrNoCredentials, challenge: "Absent"}
-	refuses = &scheme{name: "refuses", err: authn.AuthenticationFailed("No.").With(errors.New("private reason")), challenge: "Refuses"}
+	refuses = &scheme{name: "refuses", err: authn.AuthenticationFailed("No.").WithCause(errors.New("private reason")), challenge: "Refuses"}
 	silent  = &scheme{name: "silent", err: authn.AuthenticationFailed("No.")}
 	accepts = &scheme{name: "accepts", id: authn.Identity{Subject: "1"}}
 	broken  = &scheme{name: "broken", err: errors.New("store down"), challenge: "Broken"}
@@ -83,7 +83,7 @@ func TestAnswers(t *testing.T) {
 		"unrecognized, then taken":   {chain: authn.Chain{&scheme{name: "u", err: authn.ErrUnrecognized}, accepts}, code: 200},
 		"unrecognized, then a fault": {chain: authn.Chain{&scheme{name: "u", err: authn.ErrUnrecognized}, broken}, code: 503, body: `{"detail":"Service temporarily unavailable, try again later."}`},
 		"a refusal that wraps absence": {chain: authn.Func(func(*http.Request) (authn.Identity, error) {
-			return authn.Identity{}, authn.AuthenticationFailed("No.").With(authn.ErrUnrecognized)
+			return authn.Identity{}, authn.AuthenticationFailed("No.").WithCause(authn.ErrUnrecognized)
 		}), code: 403, body: `{"detail":"No."}`},
 		"typed nil refusal": {chain: authn.Func(func(*http.Request) (authn.Identity, error) {
 			var e *authn.Error
@@ -249,13 +249,13 @@ func (d decorated) Unwrap() authn.Authenticator { return d.Authenticator }
 
 func TestAs(t *testing.T) {
 	s := &renewing{scheme: *accepts}
-	if r, ok := authn.As[authn.Renewer](authn.Chain{absent, decorated{decorated{s}}}); !ok || r != authn.Renewer(s) {
+	if r, ok := authn.AbilityOf[authn.Renewer](authn.Chain{absent, decorated{decorated{s}}}); !ok || r != authn.Renewer(s) {
 		t.Error("As does not see through a chain and two decorators")
 	}
-	if _, ok := authn.As[authn.Renewer](authn.Chain{absent, decorated{accepts}}); ok {
+	if _, ok := authn.AbilityOf[authn.Renewer](authn.Chain{absent, decorated{accepts}}); ok {
 		t.Error("As found an ability that nobody has")
 	}
-	if _, ok := authn.As[authn.Renewer](nil); ok {
+	if _, ok := authn.AbilityOf[authn.Renewer](nil); ok {
 		t.Error("As found an ability of nil")
 	}
 }
@@ -331,7 +331,7 @@ func TestIgnoreKeywords(t *testing.T) {
 
 func TestBare(t *testing.T) {
 	m := authn.New(broken, &authn.Options{WriteError: authn.WriteProblem, Logger: quiet})
-	h := m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, authn.NotFound("")) }))
+	h := m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, authn.NotFound("")) }))
 	if got := ask(h, "GET", "/", "Authorization: Token x"); got.Code != 404 || got.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("got %d %v", got.Code, got.Header())
 	}
@@ -407,8 +407,8 @@ func TestAllocations(t *testing.T) {
 func TestRespondLogsTheReason(t *testing.T) {
 	log := new(bytes.Buffer)
 	m := authn.New(accepts, &authn.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	got := ask(m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		authn.Respond(w, r, authn.InvalidLogin().With(errors.New("account disabled")))
+	got := ask(m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authn.Respond(w, r, authn.InvalidLogin().WithCause(errors.New("account disabled")))
 	})), "POST", "/login")
 	if !strings.Contains(log.String(), "account disabled") || strings.Contains(got.Body.String(), "disabled") {
 		t.Errorf("log %s, body %s", log, got.Body)

@@ -123,7 +123,7 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer 
 		m.respond(w, r, answer, by)
 		return false
 	}
-	lapser, ok := As[Lapser](m.plan.leaves[by].Authenticator)
+	lapser, ok := AbilityOf[Lapser](m.plan.leaves[by].Authenticator)
 	if ok {
 		var refused error
 		if ok, refused = m.lapsed(lapser, r, err); refused != nil {

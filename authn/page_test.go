@@ -27,13 +27,13 @@ func (l lapsing) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	switch found[0].Value {
 	case "bad":
-		e := authn.AuthenticationFailed("Invalid session.").With(errEnded)
+		e := authn.AuthenticationFailed("Invalid session.").WithCause(errEnded)
 		e.Cookies = []*http.Cookie{{Name: l.name, MaxAge: -1, Path: "/"}}
 		return id, e
 	case "banned":
 		return authn.Identity{}, authn.AuthenticationFailed("Banned.")
 	case "panics":
-		e := authn.AuthenticationFailed("Invalid session.").With(errPanics)
+		e := authn.AuthenticationFailed("Invalid session.").WithCause(errPanics)
 		return authn.Identity{}, e
 	}
 	return id, err
@@ -83,7 +83,7 @@ func TestPage(t *testing.T) {
 		case err != nil:
 			return authn.Identity{}, err
 		case text != "good":
-			return authn.Identity{}, authn.AuthenticationFailed("Invalid token.").With(errEnded)
+			return authn.Identity{}, authn.AuthenticationFailed("Invalid token.").WithCause(errEnded)
 		}
 		return authn.Identity{Subject: "bob", Scheme: "token"}, nil
 	})
@@ -195,7 +195,7 @@ func TestPreempter(t *testing.T) {
 	if w := ask(h, "POST", "/?x", "Authorization: A b", "Authorization: A b"); w.Code != 400 {
 		t.Errorf("two Authorization: %d", w.Code)
 	}
-	if w := ask(m.Bare(preempting{http.HandlerFunc(who)}), "GET", "/?x"); w.Code != 204 {
+	if w := ask(m.Public(preempting{http.HandlerFunc(who)}), "GET", "/?x"); w.Code != 204 {
 		t.Errorf("bare: %d", w.Code)
 	}
 }
@@ -230,7 +230,7 @@ func TestWritePage(t *testing.T) {
 			for _, h := range []http.Handler{
 				http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.RespondPage(w, r, c.err) }),
 				authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, c.err) })),
-				authn.New(authn.Chain{}, &authn.Options{WriteError: authn.WritePage, Logger: quiet}).Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, c.err) })),
+				authn.New(authn.Chain{}, &authn.Options{WriteError: authn.WritePage, Logger: quiet}).Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, c.err) })),
 			} {
 				w := ask(h, "GET", "/", c.headers...)
 				if html := strings.HasPrefix(w.Header().Get("Content-Type"), "text/html"); html != c.html || !strings.Contains(w.Body.String(), c.says) || strings.Contains(w.Body.String(), "hush") || html && strings.Contains(w.Body.String(), "<script") {
@@ -247,7 +247,7 @@ func TestWritePage(t *testing.T) {
 			w.WriteHeader(e.Status)
 			_, _ = w.Write([]byte("own"))
 		}
-		h := authn.New(authn.Chain{}, &authn.Options{WritePage: own, Logger: quiet}).Bare(authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, odd) })))
+		h := authn.New(authn.Chain{}, &authn.Options{WritePage: own, Logger: quiet}).Public(authn.Page("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, odd) })))
 		if w := ask(h, "GET", "/", htmlAccept); w.Body.String() != "own" {
 			t.Error(w.Body)
 		}

@@ -11,7 +11,7 @@ import (
 type leaf struct {
 	Authenticator
 	name       string
-	claims     []Claim
+	claims     []CredentialFormat
 	challenger Challenger // nil: has none
 	renewer    Renewer    // nil: has none
 	headers    []string   // nil: asked for every request
@@ -25,21 +25,21 @@ type leaf struct {
 
 func newLeaf(a Authenticator) leaf {
 	l := leaf{Authenticator: a, name: fmt.Sprintf("%T", a)}
-	if n, ok := As[Namer](a); ok {
+	if n, ok := AbilityOf[Namer](a); ok {
 		l.name = n.Name()
 	}
-	if c, ok := As[Claimer](a); ok {
-		l.claims = c.Claims()
+	if c, ok := AbilityOf[FormatDeclarer](a); ok {
+		l.claims = c.Formats()
 	}
-	l.challenger, _ = As[Challenger](a)
-	l.renewer, _ = As[Renewer](a)
+	l.challenger, _ = AbilityOf[Challenger](a)
+	l.renewer, _ = AbilityOf[Renewer](a)
 	if reflect.ValueOf(a).Comparable() {
 		l.keeper, _ = a.(Keeper) // not through a decorator: it may change the identity
 	}
 	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
 		l.headers = h.Headers()
 	}
-	if h, ok := As[HeaderReader](a); ok {
+	if h, ok := AbilityOf[HeaderReader](a); ok {
 		l.reads = h.Headers()
 	}
 	l.elsewhere = l.reads != nil && !slices.Contains(l.reads, "Authorization")
@@ -57,7 +57,7 @@ func (l *leaf) ambient() bool {
 
 // isAmbient reports whether the leaf says so itself.
 func (l *leaf) isAmbient() bool {
-	a, ok := As[Ambient](l.Authenticator)
+	a, ok := AbilityOf[Ambient](l.Authenticator)
 	return ok && a.Ambient()
 }
 

@@ -189,9 +189,9 @@ func parseHop(s string) (netip.Addr, bool) {
 
 var errPort = errors.New("with a port")
 
-// SourceOf names where an address belongs for counting: the IPv4 address itself,
-// or the IPv6 /64 (RULES L1). It returns "unknown" for the invalid Addr.
-func SourceOf(a netip.Addr) string {
+// NetworkOf names where an address belongs for counting: the IPv4 address itself,
+// or the IPv6 /64. It returns "unknown" for the invalid Addr.
+func NetworkOf(a netip.Addr) string {
 	switch {
 	case !a.IsValid():
 		return "unknown"

@@ -14,12 +14,14 @@ type claiming struct{ name, keyword, shape string }
 func (c *claiming) Authenticate(*http.Request) (authn.Identity, error) {
 	return authn.Identity{}, authn.ErrNoCredentials
 }
-func (c *claiming) Name() string          { return c.name }
-func (c *claiming) Claims() []authn.Claim { return []authn.Claim{{Keyword: c.keyword, Shape: c.shape}} }
+func (c *claiming) Name() string { return c.name }
+func (c *claiming) Formats() []authn.CredentialFormat {
+	return []authn.CredentialFormat{{Keyword: c.keyword, Format: c.shape}}
+}
 
-// What takes the rest of a keyword stands behind the keyword's other schemes (RULES C1).
+// What takes the rest of a keyword stands behind the keyword's other schemes.
 func TestRestStandsBehind(t *testing.T) {
-	rest, other := &claiming{"rest", "Bearer", authn.Rest}, &claiming{"rest2", "bearer", authn.Rest}
+	rest, other := &claiming{"rest", "Bearer", authn.AnyFormat}, &claiming{"rest2", "bearer", authn.AnyFormat}
 	prefix, all, token := &claiming{"prefix", "BEARER", "vat_"}, &claiming{"all", "Bearer", ""}, &claiming{"token", "Token", "vst_"}
 	for what, c := range map[string]struct {
 		chain authn.Chain
@@ -31,7 +33,7 @@ func TestRestStandsBehind(t *testing.T) {
 		"two":                {authn.Chain{rest, other}, "both claim"},
 		"with all":           {authn.Chain{all, rest}, "both claim"},
 		"another keyword":    {authn.Chain{rest, token}, ""},
-		"rest of Token, too": {authn.Chain{token, prefix, rest, &claiming{"r", "Token", authn.Rest}}, ""},
+		"rest of Token, too": {authn.Chain{token, prefix, rest, &claiming{"r", "Token", authn.AnyFormat}}, ""},
 	} {
 		err := authn.Check(c.chain)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

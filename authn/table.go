@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
-// KeepOff, as a number of identities, keeps none.
-const KeepOff = -1
+// NoKeep, as a number of identities, keeps none.
+const NoKeep = -1
 
 const (
 	defaultKeep      = 4096

@@ -119,7 +119,7 @@ func TestTableSweeps(t *testing.T) {
 func TestTableOptions(t *testing.T) {
 	table := must1(authn.NewTable(nil))(t)
 	for name, o := range map[string]authn.Options{
-		"table and entries": {Table: table, KeepEntries: 1}, "table and bytes": {Table: table, KeepBytes: authn.KeepOff}, "negative": {KeepEntries: -2}, "negative bytes": {KeepBytes: -2},
+		"table and entries": {Table: table, KeepEntries: 1}, "table and bytes": {Table: table, KeepBytes: authn.NoKeep}, "negative": {KeepEntries: -2}, "negative bytes": {KeepBytes: -2},
 	} {
 		func() {
 			defer func() {

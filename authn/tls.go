@@ -15,7 +15,7 @@ type TLSOptions struct {
 	Proxies TrustedProxies
 	// AllowLoopback lets plain http pass for work on one machine: the server's own
 	// address and the Host are loopback, and no forwarding header is there, since
-	// one would mean a proxy in front (RULES B3).
+	// one would mean a proxy in front.
 	AllowLoopback bool
 	// MaxAge of Strict-Transport-Security; 0 is one year, below 0 sends none.
 	MaxAge time.Duration

@@ -54,11 +54,11 @@ func TestClientAddr(t *testing.T) {
 		}
 	})
 	for text, want := range map[string]string{"203.0.113.9": "203.0.113.9", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64"} {
-		if got := authn.SourceOf(netip.MustParseAddr(text)); got != want {
+		if got := authn.NetworkOf(netip.MustParseAddr(text)); got != want {
 			t.Errorf("source of %s: %s", text, got)
 		}
 	}
-	if got := authn.SourceOf(netip.Addr{}); got != "unknown" {
+	if got := authn.NetworkOf(netip.Addr{}); got != "unknown" {
 		t.Errorf("source of no address: %s", got)
 	}
 	for _, bad := range []string{"", "10.0.0.0/33", "proxy.example.com", "::ffff:10.0.0.1"} {

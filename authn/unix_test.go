@@ -101,7 +101,7 @@ func TestUnixSocketServer(t *testing.T) {
 		l, err := net.Listen("unix", address)
 		must(t, err)
 		server := &http.Server{Protocols: new(http.Protocols), Handler: authn.RequireTLS(&authn.TLSOptions{Proxies: proxies})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, r.Proto, " ", authn.SourceOf(proxies.ClientAddr(r)))
+			fmt.Fprint(w, r.Proto, " ", authn.NetworkOf(proxies.ClientAddr(r)))
 		}))}
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetUnencryptedHTTP2(true)
@@ -174,7 +174,7 @@ func Test_edge_C09_nested(t *testing.T) {
 	must(t, err)
 	var got netip.Addr
 	inner := authn.New(authn.Chain{absent}, &authn.Options{Proxies: unix}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = storage.ClientAddr(r.Context()) }))
-	for name, h := range map[string]http.Handler{"alone": inner, "bare": authn.New(authn.Chain{absent}, nil).Bare(inner), "twice": authn.New(authn.Chain{absent}, nil).Handler(inner)} {
+	for name, h := range map[string]http.Handler{"alone": inner, "bare": authn.New(authn.Chain{absent}, nil).Public(inner), "twice": authn.New(authn.Chain{absent}, nil).Handler(inner)} {
 		h.ServeHTTP(httptest.NewRecorder(), overUnix("@", "203.0.113.9"))
 		if got.String() != "203.0.113.9" {
 			t.Errorf("%s: %v", name, got)

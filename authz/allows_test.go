@@ -106,7 +106,7 @@ func (k *keeper) Authenticate(*http.Request) (authn.Identity, error) {
 
 type forever struct{}
 
-func (forever) Holds(context.Context) bool { return true }
+func (forever) Valid(context.Context) bool { return true }
 
 // through is what a guard decides behind a middleware that keeps the identity.
 func through(t *testing.T, r *http.Request, id authn.Identity, g Guard) (d Decision) {

@@ -12,7 +12,7 @@ import (
 )
 
 // HasRole lets in whose Identity.Roles has the role. A delegated identity has no
-// roles (RULES C4); see ScopeGrants.
+// roles; see ScopeGrants.
 func HasRole(role string) Permission {
 	mustName("HasRole", role)
 	return hasRole(role)
@@ -22,7 +22,7 @@ func HasRole(role string) Permission {
 // Django. It asks Identity.User for it; a user that has no such method has none. A
 // *storage.Account loads the permissions of the account and its groups on first use and
 // keeps them for its request; one that requests share asks its store each time, which
-// keeps them (package storage/cached). A delegated identity has none either (RULES C4).
+// keeps them (package storage/cached). A delegated identity has none either.
 // An error of the user's method is a fault.
 func HasPerm(perm string) Permission {
 	mustName("HasPerm", perm)

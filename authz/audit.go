@@ -22,8 +22,8 @@ type Route struct {
 	Schemes []string
 	// Permission names what the route needs; "" if it needs nothing.
 	Permission string
-	// Bare: the route is outside the chain on purpose.
-	Bare bool
+	// Public: the route is outside the chain on purpose.
+	Public bool
 	// NoScope: an identity that is limited to scopes, such as an OAuth2 client's, reaches the
 	// route without any of them, and the route does not say NoScopeNeeded. It is set too if a
 	// permission that package authz does not know, such as If, decides.
@@ -50,8 +50,8 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 					r.Schemes = schemes
 				}
 			}
-			if b, ok := h.(interface{ Bare() bool }); ok {
-				said = said || b.Bare()
+			if b, ok := h.(interface{ Public() bool }); ok {
+				said = said || b.Public()
 			}
 			if p, ok := h.(interface{ Permission() string }); ok {
 				wanted = append(wanted, p.Permission())
@@ -81,7 +81,7 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 		}
 	}
 	r.Permission = strings.Join(wanted, " and ")
-	r.Bare = said && r.Permission == ""
+	r.Public = said && r.Permission == ""
 	r.NoScope = len(guards) > 0 && reachedWithoutScope(pattern, and(guards))
 	return r, err
 }
@@ -92,7 +92,7 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 // that it finds a middleware or a [RequirePlainPath] around the whole router.
 //
 // The error names every route that
-//   - has neither a guard nor is there by Middleware.Bare
+//   - has neither a guard nor is there by Middleware.Public
 //   - has a guard without a middleware in front of it: nobody is authenticated there
 //   - is behind neither a Mux, RequirePlainPath nor InsecureAllowAnyPath
 //
@@ -109,7 +109,7 @@ func Audit(routes iter.Seq2[string, http.Handler], in ...http.Handler) ([]Route,
 	var unchecked []string
 	for pattern, h := range routes {
 		r, err := describe(pattern, append(slices.Clone(in), h)...)
-		if r.Permission == "" && !r.Bare {
+		if r.Permission == "" && !r.Public {
 			err = fmt.Errorf("authz: route %q has no permission", pattern)
 		}
 		errs = append(errs, err)
@@ -150,7 +150,7 @@ func WriteRoutes(w io.Writer, routes []Route) error {
 	line("NOTES", "ROUTE", "SCHEMES", "PERMISSION")
 	for _, r := range routes {
 		schemes, permission := strings.Join(r.Schemes, ", "), r.Permission
-		if r.Bare {
+		if r.Public {
 			schemes, permission = "-", "(bare)"
 		}
 		var note []string

@@ -138,8 +138,8 @@ func TestAuditFindsGuardsWithoutMiddleware(t *testing.T) {
 		"edge_A21/for objects":         {object, []http.Handler{outer}, "without a middleware"},
 		"edge_A21/behind a wrapper":    {wrapper{guard.Handler(handler)}, []http.Handler{outer}, "without a middleware"},
 		"edge_A21/the wrong way round": {guard.Handler(auth.Handler(handler)), []http.Handler{outer}, "without a middleware"},
-		"edge_A21/bare":                {auth.Bare(guard.Handler(handler)), []http.Handler{outer}, "without a middleware"},
-		"edge_A21/bare inside":         {auth.Handler(auth.Bare(guard.Handler(handler))), []http.Handler{outer}, "without a middleware"},
+		"edge_A21/bare":                {auth.Public(guard.Handler(handler)), []http.Handler{outer}, "without a middleware"},
+		"edge_A21/bare inside":         {auth.Handler(auth.Public(guard.Handler(handler))), []http.Handler{outer}, "without a middleware"},
 		"edge_A21/by Allow any":        {authz.Require(authz.AllowAny).Handler(handler), []http.Handler{outer}, "without a middleware"},
 		"edge_A21/no path check":       {auth.Handler(guard.Handler(handler)), nil, "no path check"},
 		"edge_A21/in front of all":     {guard.Handler(handler), []http.Handler{authz.RequirePlainPath(auth.Handler(http.NewServeMux()))}, ""},
@@ -155,10 +155,10 @@ func TestAuditFindsGuardsWithoutMiddleware(t *testing.T) {
 		})
 	}
 	m := authz.NewMux(auth)
-	if panicText(func() { m.Bare("/b", guard.Handler(handler)) }) == "" {
+	if panicText(func() { m.Public("/b", guard.Handler(handler)) }) == "" {
 		t.Error("edge_A21: a guard on a bare route is taken")
 	}
-	if panicText(func() { m.Handle("/c", auth.Bare(guard.Handler(handler))) }) == "" {
+	if panicText(func() { m.Handle("/c", auth.Public(guard.Handler(handler))) }) == "" {
 		t.Error("edge_A21: a guard behind Bare is taken")
 	}
 }
@@ -192,14 +192,14 @@ func Test_edge_A21_bare_behind(t *testing.T) {
 	auth := authn.New(authn.Func(func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials }), nil)
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	m := authz.NewMux(auth)
-	m.Handle("GET /x", auth.Bare(handler), authz.IsAuthenticated)
-	if r := m.Routes()[0]; r.Bare || !r.NoScope || len(r.Schemes) != 1 {
+	m.Handle("GET /x", auth.Public(handler), authz.IsAuthenticated)
+	if r := m.Routes()[0]; r.Public || !r.NoScope || len(r.Schemes) != 1 {
 		t.Errorf("%+v", r)
 	}
 	if panicText(func() { m.RequireScopes() }) == "" {
 		t.Error("RequireScopes takes it")
 	}
-	for name, h := range map[string]http.Handler{"bare in between": auth.Bare(authz.Require(authz.AllowAny).Handler(handler)), "bare": auth.Bare(handler)} {
+	for name, h := range map[string]http.Handler{"bare in between": auth.Public(authz.Require(authz.AllowAny).Handler(handler)), "bare": auth.Public(handler)} {
 		_, err := authz.Audit(func(yield func(string, http.Handler) bool) {
 			yield("/y", auth.Handler(authz.Require(authz.IsAdmin).Handler(h)))
 		}, authz.RequirePlainPath(handler))

@@ -349,19 +349,19 @@ func TestGuard(t *testing.T) {
 		code int
 		body string
 	}{
-		"allowed":                     {authz.Require(authz.IsAuthenticated), alice, 200, "in"},
-		"anonymous":                   {authz.Require(authz.IsAuthenticated), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
-		"anonymous, with a reason":    {authz.Require(&leaf{err: why}), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
-		"refused":                     {authz.Require(authz.IsAdmin), alice, 403, `{"detail":"You do not have permission to perform this action."}`},
-		"refused, with a reason":      {authz.Require(authz.IsAuthenticated, authz.Or(authz.IsAdmin, &leaf{err: why})), alice, 403, `{"detail":"Only on weekdays."}`},
-		"unknown":                     {authz.Require(authz.OwnedBy(byOwner)), alice, 403, `{"detail":"You do not have permission to perform this action."}`},
-		"unknown and anonymous":       {authz.Require(authz.OwnedBy(byOwner)), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
-		"fault":                       {authz.Require(&leaf{d: authz.Allow, err: errors.New("down")}), alice, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
-		"permissions can not be read": {authz.Require(authz.HasPerm("a.b")), authn.Identity{Subject: "1", User: &holder{err: authn.PermissionDenied("x")}}, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
-		"zero guard":                  {authz.Guard{}, admin, 403, `{"detail":"You do not have permission to perform this action."}`},
-		"a status of its own":         {authz.Require(&leaf{err: authn.NotFound("")}), anonymous, 404, `{"detail":"Not found."}`},
-		"scope":                       {authz.Require(authz.HasScope("a", "b")), limited, 403, `{"detail":"You do not have permission to perform this action."}`},
-		"method":                      {authz.Require(authz.ByMethod(map[string]authz.Permission{"PUT": authz.AllowAny})), alice, 405, `{"detail":"Method \"GET\" not allowed."}`},
+		"allowed":                    {authz.Require(authz.IsAuthenticated), alice, 200, "in"},
+		"anonymous":                  {authz.Require(authz.IsAuthenticated), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
+		"anonymous, with a reason":   {authz.Require(&leaf{err: why}), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
+		"refused":                    {authz.Require(authz.IsAdmin), alice, 403, `{"detail":"You do not have permission to perform this action."}`},
+		"refused, with a reason":     {authz.Require(authz.IsAuthenticated, authz.Or(authz.IsAdmin, &leaf{err: why})), alice, 403, `{"detail":"Only on weekdays."}`},
+		"unknown":                    {authz.Require(authz.OwnedBy(byOwner)), alice, 403, `{"detail":"You do not have permission to perform this action."}`},
+		"unknown and anonymous":      {authz.Require(authz.OwnedBy(byOwner)), anonymous, 401, `{"detail":"Authentication credentials were not provided."}`},
+		"fault":                      {authz.Require(&leaf{d: authz.Allow, err: errors.New("down")}), alice, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
+		"permissions cannot be read": {authz.Require(authz.HasPerm("a.b")), authn.Identity{Subject: "1", User: &holder{err: authn.PermissionDenied("x")}}, 503, `{"detail":"Service temporarily unavailable, try again later."}`},
+		"zero guard":                 {authz.Guard{}, admin, 403, `{"detail":"You do not have permission to perform this action."}`},
+		"a status of its own":        {authz.Require(&leaf{err: authn.NotFound("")}), anonymous, 404, `{"detail":"Not found."}`},
+		"scope":                      {authz.Require(authz.HasScope("a", "b")), limited, 403, `{"detail":"You do not have permission to perform this action."}`},
+		"method":                     {authz.Require(authz.ByMethod(map[string]authz.Permission{"PUT": authz.AllowAny})), alice, 405, `{"detail":"Method \"GET\" not allowed."}`},
 	} {
 		got := guarded(x.g.Handler(ok), x.id, "GET")
 		if got.Code != x.code || got.Body.String() != x.body {

@@ -57,7 +57,7 @@ func (u *unmatched) WriteHeader(status int) {
 	if p := u.wanted(); p != nil {
 		u.m.auth.Handler(Require(p).Handler(refuse)).ServeHTTP(u.ResponseWriter, u.r)
 	} else {
-		u.m.auth.Bare(refuse).ServeHTTP(u.ResponseWriter, u.r)
+		u.m.auth.Public(refuse).ServeHTTP(u.ResponseWriter, u.r)
 	}
 }
 
@@ -78,7 +78,7 @@ func (u *unmatched) wanted() (p Permission) {
 		routes := u.m.table.routes
 		i := slices.IndexFunc(routes, func(x Route) bool { return x.Pattern == pattern })
 		switch {
-		case i < 0 || routes[i].Bare:
+		case i < 0 || routes[i].Public:
 		case routes[i].Permission == name(AllowAny):
 			p = AllowAny
 		default:

@@ -51,7 +51,7 @@ func TestNilPermissions(t *testing.T) {
 	}
 	for name, f := range map[string]func(){
 		"Guard.Handler": func() { authz.Require(authz.AllowAny).Handler(nil) }, "Guard.HandlerFunc": func() { authz.Require(authz.AllowAny).HandlerFunc(nil) }, "Mux.Handle": func() { quietMux(alice).Handle("/x", nil, authz.AllowAny) },
-		"Mux.HandleFunc": func() { quietMux(alice).HandleFunc("/x", nil, authz.AllowAny) }, "Mux.Bare": func() { quietMux(alice).Bare("/x", http.HandlerFunc(nil)) }, "RequirePlainPath": func() { authz.RequirePlainPath(nil) },
+		"Mux.HandleFunc": func() { quietMux(alice).HandleFunc("/x", nil, authz.AllowAny) }, "Mux.Public": func() { quietMux(alice).Public("/x", http.HandlerFunc(nil)) }, "RequirePlainPath": func() { authz.RequirePlainPath(nil) },
 		"InsecureAllowAnyPath": func() { authz.InsecureAllowAnyPath((*http.ServeMux)(nil)) },
 	} {
 		if text := panicText(f); !strings.HasPrefix(text, "authz: ") {

@@ -92,12 +92,12 @@ func (m *Mux) HandleFunc(pattern string, f http.HandlerFunc, ps ...Permission) {
 	m.Handle(pattern, f, ps...)
 }
 
-// Bare registers h outside the chain and without a permission. It panics if h is guarded, since
+// Public registers h outside the chain and without a permission. It panics if h is guarded, since
 // nobody is authenticated there. Use it for login
 // endpoints, which read their own credential and answer the same whatever the
 // request carries, and for health checks.
-func (m *Mux) Bare(pattern string, h http.Handler) {
-	h = m.auth.Bare(notNil("Mux.Bare", h))
+func (m *Mux) Public(pattern string, h http.Handler) {
+	h = m.auth.Public(notNil("Mux.Public", h))
 	r, err := describe(pattern, h)
 	if err != nil {
 		panic(err.Error())

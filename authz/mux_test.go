@@ -34,7 +34,7 @@ func TestMux(t *testing.T) {
 	m := authz.NewMux(authn.New(fixed{"token", alice}, nil))
 	m.HandleFunc("GET /in", say, authz.IsAuthenticated)
 	m.HandleFunc("GET /admin", say, authz.IsAdmin)
-	m.Bare("GET /bare", http.HandlerFunc(say))
+	m.Public("GET /bare", http.HandlerFunc(say))
 	m.With(authn.New(fixed{"basic", admin}, nil)).HandleFunc("GET /other", say, authz.IsAdmin)
 	m.Handle("GET /guarded", authz.Require(authz.IsAdmin).HandlerFunc(say))
 	for path, want := range map[string]string{
@@ -75,7 +75,7 @@ func TestOtherMethods(t *testing.T) {
 		})}, nil))
 		m.HandleFunc("GET /in/{x}", say, authz.IsAuthenticated)
 		m.HandleFunc("PUT /in/{x}", say, authz.AllowAny)
-		m.Bare("POST /login", http.HandlerFunc(say))
+		m.Public("POST /login", http.HandlerFunc(say))
 		m.HandleFunc("GET /open", say, authz.AllowAny)
 		for _, method := range []string{"OPTIONS", "TRACE", "DELETE", "FOO"} {
 			w := httptest.NewRecorder()
@@ -113,10 +113,10 @@ func TestAudit(t *testing.T) {
 	guard := authz.Require(authz.IsAuthenticated)
 	handler := http.HandlerFunc(say)
 	routes := map[string]http.Handler{
-		"/good": auth.Handler(guard.Handler(handler)), "/wrapped": wrapper{auth.Handler(wrapper{guard.Handler(handler)})}, "/bare": auth.Bare(handler),
+		"/good": auth.Handler(guard.Handler(handler)), "/wrapped": wrapper{auth.Handler(wrapper{guard.Handler(handler)})}, "/bare": auth.Public(handler),
 		"/open": auth.Handler(handler), "/nothing": handler, "/unseen": http.StripPrefix("/x", guard.Handler(handler)),
 	}
-	routes["/by itself"] = auth.Bare(wrapper{auth.Handler(handler)}) // an endpoint that authenticates by itself
+	routes["/by itself"] = auth.Public(wrapper{auth.Handler(handler)}) // an endpoint that authenticates by itself
 	checked := authz.RequirePlainPath(http.NotFoundHandler())
 	all, err := authz.Audit(maps.All(routes), checked)
 	if len(all) != len(routes) || err == nil {
@@ -129,7 +129,7 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	for _, r := range all {
-		if r.Bare != strings.HasPrefix(r.Pattern, "/b") {
+		if r.Public != strings.HasPrefix(r.Pattern, "/b") {
 			t.Errorf("%+v", r)
 		}
 		if r.Pattern == "/wrapped" && (r.Permission != "IsAuthenticated" || strings.Join(r.Schemes, " ") != "token basic") {
@@ -156,7 +156,7 @@ func ExampleMux() {
 	mux.HandleFunc("GET /notes", say, authz.IsAuthenticatedOrReadOnly)
 	mux.Handle("PUT /notes/{id}", authz.HandleObject(authz.Require(authz.IsAuthenticated, authz.Or(owner, authz.IsAdmin)), load, show))
 	mux.HandleFunc("DELETE /notes", say, authz.HasPerm("notes.delete_note"), authz.Not(authz.ViaScheme("basic")))
-	mux.Bare("POST /login", http.HandlerFunc(say))
+	mux.Public("POST /login", http.HandlerFunc(say))
 	_ = authz.WriteRoutes(os.Stdout, mux.Routes())
 	// Output:
 	// ROUTE            SCHEMES       PERMISSION                                                            NOTES

@@ -35,7 +35,7 @@ func On[T any](f func(authn.Identity, T) bool) Permission {
 }
 
 // OwnedBy lets the owner of an object in: the user whose Subject owner returns.
-// An empty owner is nobody's (RULES C5), and a subject that another issuer
+// An empty owner is nobody's, and a subject that another issuer
 // vouches for is another account.
 func OwnedBy[T any](owner func(T) string) Permission {
 	if owner == nil {

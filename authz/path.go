@@ -27,7 +27,7 @@ import (
 // trailing dots or what follows a colon, /SECRET is another spelling of /secret.
 func CheckPath(r *http.Request) error {
 	if why := authn.CheckPath(r.URL); why != nil {
-		return authn.BadRequest("The path of the request is not in plain form.").With(why)
+		return authn.BadRequest("The path of the request is not in plain form.").WithCause(why)
 	}
 	return nil
 }

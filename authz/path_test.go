@@ -98,7 +98,7 @@ func TestPathsHaveOneReading_attack_252(t *testing.T) {
 		outer := quietMux(authn.Identity{})
 		outer.Handle("/", inner, authz.AllowAny)
 		bare := quietMux(authn.Identity{})
-		bare.Bare(route.open, route.h)
+		bare.Public(route.open, route.h)
 		bare.Handle(route.secret, route.h, authz.IsAdmin)
 		for kind, m := range map[string]*authz.Mux{"plain": open, "nested": outer, "bare": bare} {
 			s := serve(t, m)

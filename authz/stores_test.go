@@ -65,7 +65,7 @@ func newTokens(t *testing.T, s storagetest.Store) *tokens {
 
 	key, err := jose.Generate(jose.EdDSA)
 	must(t, err)
-	ring, err := jose.NewRing(key)
+	ring, err := jose.NewKeySet(key)
 	must(t, err)
 	jwts, err := jwt.New("https://app.example", "https://api.example", ring, s, &jwt.Options{Logger: quiet})
 	must(t, err)

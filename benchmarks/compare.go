@@ -75,7 +75,7 @@ func seed(ctx context.Context, path string) error {
 			if err := db.CreateUser(ctx, storage.User{ID: id, Name: fmt.Sprint("user", i), Active: true}); err != nil {
 				return err
 			}
-			if _, err := tokens.Token(ctx, id, 0); err != nil {
+			if _, err := tokens.GetOrCreate(ctx, id, 0); err != nil {
 				return err
 			}
 			if _, _, err := devices.Issue(ctx, id, 0, knox.Token{}); err != nil {

@@ -209,7 +209,7 @@ func ourKnoxRevoke(e *Env, w *world) (*Work, error) {
 }
 
 func ourJWTRevoke(e *Env, w *world) (*Work, error) {
-	logout := w.jwts.Blacklist()
+	logout := w.jwts.Blocklist()
 	type pair struct{ access, refresh string }
 	return each(func() (pair, error) {
 		p, err := w.jwts.Issue(e, subject, 0, nil)
@@ -223,7 +223,7 @@ func ourSessionRevoke(_ *Env, w *world) (*Work, error) {
 	logout := w.browsers.Logout()
 	return each(func() (string, error) {
 		rec := httptest.NewRecorder()
-		err := w.browsers.LogIn(rec, post("/login", ""), authn.Login{Subject: subject})
+		err := w.browsers.Start(rec, post("/login", ""), authn.Login{Subject: subject})
 		if err != nil {
 			return "", err
 		}

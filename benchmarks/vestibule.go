@@ -136,7 +136,7 @@ func newWorld(e *Env, at where, keep bool) (*world, error) {
 	}
 	for i := 1; i < size; i++ {
 		id := fmt.Sprint("id-", i)
-		if _, err := w.tokens.Token(e, id, 0); err != nil {
+		if _, err := w.tokens.GetOrCreate(e, id, 0); err != nil {
 			return nil, err
 		}
 		if _, _, err := w.devices.Issue(e, id, 0, knox.Token{}); err != nil {
@@ -155,7 +155,7 @@ func (w *world) schemes(checker *password.Checker, keep bool) error {
 	if err != nil {
 		return err
 	}
-	signing, err := jose.NewRing(k)
+	signing, err := jose.NewKeySet(k)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (w *world) schemes(checker *password.Checker, keep bool) error {
 	if err != nil {
 		return err
 	}
-	w.pages, errs[4] = consent.New(w.server, server.Sessions{Of: session.Of}, "/login", nil)
+	w.pages, errs[4] = consent.New(w.server, server.Sessions{Of: session.FromIdentity}, "/login", nil)
 	w.basic, errs[5] = basic.New(basicPasswords, nil)
 	w.chain = authn.Chain{w.browsers, w.jwts, w.grants, w.devices, w.tokens, w.basic}
 	return errors.Join(errs[:]...)
@@ -193,7 +193,7 @@ func (w *world) schemes(checker *password.Checker, keep bool) error {
 
 // issue makes alice's credentials.
 func (w *world) issue(e *Env) error {
-	static, err := w.tokens.Token(e, subject, 0)
+	static, err := w.tokens.GetOrCreate(e, subject, 0)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (w *world) issue(e *Env) error {
 		return err
 	}
 	rec := httptest.NewRecorder()
-	if err := w.browsers.LogIn(rec, post("/login", ""), authn.Login{Subject: subject}); err != nil {
+	if err := w.browsers.Start(rec, post("/login", ""), authn.Login{Subject: subject}); err != nil {
 		return err
 	}
 	cookie := rec.Result().Cookies()[0]

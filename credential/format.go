@@ -126,8 +126,8 @@ func (f Format) Pattern() string {
 
 // Claim returns the claim of the format's tokens under a keyword of Authorization, for the
 // method Claims of an authenticator.
-func (f Format) Claim(keyword string) authn.Claim {
-	return authn.Claim{Keyword: keyword, Shape: f.prefix + "_", Begins: f.prefix + "_"}
+func (f Format) Claim(keyword string) authn.CredentialFormat {
+	return authn.CredentialFormat{Keyword: keyword, Format: f.prefix + "_", Prefix: f.prefix + "_"}
 }
 
 // IsToken reports whether text is a valid token of any prefix. Use it to tell the tokens of

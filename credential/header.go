@@ -20,7 +20,7 @@ type Shape interface {
 	// HasPrefix reports whether text claims to be one, Valid or not.
 	HasPrefix(text string) bool
 	// Claim returns the scheme's claim under a keyword of Authorization.
-	Claim(keyword string) authn.Claim
+	Claim(keyword string) authn.CredentialFormat
 }
 
 // HeaderOptions change a Header; nil is fine.
@@ -117,7 +117,7 @@ func newHeader(shape Shape, opts *HeaderOptions) (*Header, error) {
 		o.Detail = "Invalid token."
 	}
 	h.invalid = authn.AuthenticationFailed(o.Detail)
-	h.unrecognized = authn.Unrecognized(h.invalid.With(errShape))
+	h.unrecognized = authn.Unrecognized(h.invalid.WithCause(errShape))
 	return h, nil
 }
 
@@ -134,9 +134,9 @@ func (h *Header) Headers() []string {
 	return []string{"Authorization"}
 }
 
-// Claims returns the keywords, each with the shape of the tokens; none for a header of its own.
-func (h *Header) Claims() []authn.Claim {
-	claims := make([]authn.Claim, len(h.keywords))
+// Formats returns the keywords, each with the shape of the tokens; none for a header of its own.
+func (h *Header) Formats() []authn.CredentialFormat {
+	claims := make([]authn.CredentialFormat, len(h.keywords))
 	for i, k := range h.keywords {
 		claims[i] = h.shape.Claim(k)
 	}
@@ -219,5 +219,5 @@ func (h *Header) Reject(cause error) *authn.Error {
 	if cause == nil {
 		return h.invalid
 	}
-	return h.invalid.With(cause)
+	return h.invalid.WithCause(cause)
 }

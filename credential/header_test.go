@@ -62,7 +62,7 @@ func TestHeader(t *testing.T) {
 	if got := kind(h.Read(request("Authorization", "Knox "+good, "Authorization", "Knox "+good))); got != "Bad Request" {
 		t.Errorf("two headers: %s", got)
 	}
-	if got := h.Claims(); !reflect.DeepEqual(got, []authn.Claim{{Keyword: "Knox", Shape: "vst_", Begins: "vst_"}, {Keyword: "Bearer", Shape: "vst_", Begins: "vst_"}}) {
+	if got := h.Formats(); !reflect.DeepEqual(got, []authn.CredentialFormat{{Keyword: "Knox", Format: "vst_", Prefix: "vst_"}, {Keyword: "Bearer", Format: "vst_", Prefix: "vst_"}}) {
 		t.Errorf("%+v", got)
 	}
 	if got := h.Headers(); !reflect.DeepEqual(got, []string{"Authorization"}) {
@@ -123,8 +123,8 @@ func TestField(t *testing.T) {
 	if got := kind(h.Read(request("X-Api-Key", good, "X-Api-Key", good))); got != "Bad Request" {
 		t.Error(got)
 	}
-	if len(h.Claims()) != 0 || !reflect.DeepEqual(h.Headers(), []string{"X-Api-Key"}) || h.Challenge(nil, nil) != `ApiKey realm="api"` {
-		t.Errorf("%v %v %s", h.Claims(), h.Headers(), h.Challenge(nil, nil))
+	if len(h.Formats()) != 0 || !reflect.DeepEqual(h.Headers(), []string{"X-Api-Key"}) || h.Challenge(nil, nil) != `ApiKey realm="api"` {
+		t.Errorf("%v %v %s", h.Formats(), h.Headers(), h.Challenge(nil, nil))
 	}
 	mute, err := NewField("X-Api-Key", "", vst, nil)
 	if err != nil || mute.Challenge(nil, nil) != "" {

@@ -65,7 +65,7 @@ func newBlake2b() hash.Hash {
 var errNoHex = errors.New("django: the token is not hex digits")
 
 // Digest returns the digest of a token as the table holds it. salt is the row's with
-// Knox41 and "" otherwise. The error says that the token can not be one of that
+// Knox41 and "" otherwise. The error says that the token cannot be one of that
 // release, which takes hex digits alone up to 4.2.
 func (k KnoxHash) Digest(token, salt string) (string, error) {
 	if k.new == nil {

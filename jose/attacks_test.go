@@ -35,11 +35,11 @@ func hs(k *Key, header, payload string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(k.secret.sum(nil, signed))
 }
 
-func hs256(t testing.TB) (*Key, *Ring) {
+func hs256(t testing.TB) (*Key, *KeySet) {
 	t.Helper()
 	k, err := NewSecret("k", HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(t, err)
-	r, err := NewRing(k)
+	r, err := NewKeySet(k)
 	must(t, err)
 	return k, r
 }
@@ -88,7 +88,7 @@ func TestHeaderAttacks(t *testing.T) {
 	t.Run("attack_054_public_key_as_secret", func(t *testing.T) {
 		rs, err := Generate(RS256)
 		must(t, err)
-		ring, err := NewRing(rs)
+		ring, err := NewKeySet(rs)
 		must(t, err)
 		public := rs.public.(*rsa.PublicKey)
 		pkix, err := x509.MarshalPKIXPublicKey(public)
@@ -111,11 +111,11 @@ func TestHeaderAttacks(t *testing.T) {
 	})
 	t.Run("attack_055_every_algorithm_against_every_key", func(t *testing.T) {
 		all := []Algorithm{HS256, HS384, HS512, RS256, RS512, PS256, PS512, ES256, ES384, ES512, EdDSA}
-		rings := make(map[Algorithm]*Ring)
+		rings := make(map[Algorithm]*KeySet)
 		for _, alg := range all {
 			made, err := Generate(alg)
 			must(t, err)
-			rings[alg], err = NewRing(made)
+			rings[alg], err = NewKeySet(made)
 			must(t, err)
 		}
 		for _, signer := range all {
@@ -152,19 +152,19 @@ func TestHeaderAttacks(t *testing.T) {
 		must(t, taken(hs(k, no, goodClaims), r)) // one key of that algorithm
 		other, err := Generate(HS256)
 		must(t, err)
-		two, err := NewRing(k, other)
+		two, err := NewKeySet(k, other)
 		must(t, err)
 		refused(t, two, hs(k, no, goodClaims))
 		es, err := Generate(ES256)
 		must(t, err)
-		mixed, err := NewRing(es, k)
+		mixed, err := NewKeySet(es, k)
 		must(t, err)
 		must(t, taken(hs(k, no, goodClaims), mixed))
 	})
 	t.Run("attack_057_one_kid_of_two_issuers", func(t *testing.T) {
 		b, err := NewSecret("k", HS256, []byte("another secret of thirty-two byte"))
 		must(t, err)
-		ring, err := NewRing(b)
+		ring, err := NewKeySet(b)
 		must(t, err)
 		refused(t, r, hs(b, header(`"alg":"HS256"`), goodClaims))
 		refused(t, ring, good)
@@ -195,7 +195,7 @@ func TestHeaderAttacks(t *testing.T) {
 			must(t, err)
 			token := signed + "." + base64.RawURLEncoding.EncodeToString(sig)
 			refused(t, r, token)
-			own, err := NewRing(mine)
+			own, err := NewKeySet(mine)
 			must(t, err)
 			refused(t, own, token)
 		}

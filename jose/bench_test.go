@@ -12,11 +12,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-func benchToken(b *testing.B, alg Algorithm) (*Key, *Ring, string) {
+func benchToken(b *testing.B, alg Algorithm) (*Key, *KeySet, string) {
 	b.Helper()
 	k, err := Generate(alg)
 	must(b, err)
-	r, err := NewRing(k)
+	r, err := NewKeySet(k)
 	must(b, err)
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{"iss": "https://issuer.example", "aud": "https://api.example", "sub": "4711",
@@ -27,7 +27,7 @@ func benchToken(b *testing.B, alg Algorithm) (*Key, *Ring, string) {
 	return k, r, token
 }
 
-func benchVerify(b *testing.B, r *Ring, token string) {
+func benchVerify(b *testing.B, r *KeySet, token string) {
 	c := Checks{Issuer: "https://issuer.example", Audience: "https://api.example", Clock: time.Now}
 	ctx := context.Background()
 	b.ReportAllocs()

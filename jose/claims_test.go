@@ -286,7 +286,7 @@ func TestTexts(t *testing.T) {
 func TestSignRefusesWhatNobodyTakes(t *testing.T) {
 	k, err := Generate(HS256)
 	must(t, err)
-	ring, err := NewRing(k)
+	ring, err := NewKeySet(k)
 	must(t, err)
 	for _, tc := range []struct{ typ, claims string }{
 		{"at+jwt", `{"sub":"a","sub":"b"}`}, {"at+jwt", `[]`}, {"at+jwt", ``}, {"at jwt", `{}`}, {"\u212a", `{}`},

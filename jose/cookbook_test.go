@@ -68,7 +68,7 @@ func TestCookbookDeterministic(t *testing.T) {
 	} {
 		t.Run(c.name[1], func(t *testing.T) {
 			example, k := readCookbook(t, c.name...)
-			r, err := NewRing(k)
+			r, err := NewKeySet(k)
 			must(t, err)
 			want := fromBase64(t, example.Signing.Sig)
 			if c.again {

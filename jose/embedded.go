@@ -66,7 +66,7 @@ func embedded(raw []byte, alg Algorithm) (*Key, error) {
 	case private:
 		return nil, invalid("a private key in the header")
 	case !ok:
-		return nil, invalid("a jwk that can not be read")
+		return nil, invalid("a jwk that cannot be read")
 	case j.Alg != "" && j.Alg != string(alg) || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify"):
 		return nil, invalid("a jwk for something else")
 	}

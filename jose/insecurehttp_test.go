@@ -17,7 +17,7 @@ func TestRemoteInsecureHTTP(t *testing.T) {
 	} {
 		t.Run("edge_C12/"+address, func(t *testing.T) {
 			for i, o := range []jose.RemoteOptions{{}, {Insecure: true}, {InsecureHTTP: true}} {
-				_, err := jose.NewRemote(address, &o)
+				_, err := jose.NewRemoteKeySet(address, &o)
 				if (err == nil) != want[i] {
 					t.Errorf("%+v: %v", o, err)
 				}

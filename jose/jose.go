@@ -15,7 +15,7 @@ import (
 )
 
 // ErrInvalid is wrapped by each refusal of a token. Any other error of this package
-// means that it could not be decided (keys that can not be fetched, for example).
+// means that it could not be decided (keys that cannot be fetched, for example).
 // No error quotes a token.
 var ErrInvalid = errors.New("invalid token")
 

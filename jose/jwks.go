@@ -19,7 +19,7 @@ import (
 // that is allowed and fits it; where several do it is left out, and so is a key of
 // another kind or use, without ID, or of a kind that is not known. Names count in
 // their own case alone, and private members are ignored. The error says that the set
-// as a whole can not be read.
+// as a whole cannot be read.
 //
 // It is for the sets of issuers that you configured. For keys that a caller brings along, use
 // ParseOfferedJWKS.
@@ -186,7 +186,7 @@ func unbase64(text string) ([]byte, error) {
 	return b, err
 }
 
-var errJWK = errors.New("jose: a JWK that can not be read")
+var errJWK = errors.New("jose: a JWK that cannot be read")
 
 // number reads a Base64urlUInt of RFC 7518 section 2, without leading zeros and of at most so
 // many bits.

@@ -32,9 +32,9 @@ func TestSealed(t *testing.T) {
 		must(t, err)
 		again, err := OpenSealed(ring, "p", k.ID(), alg, id, sealed)
 		must(t, err)
-		one, err := NewRing(k)
+		one, err := NewKeySet(k)
 		must(t, err)
-		two, err := NewRing(again)
+		two, err := NewKeySet(again)
 		must(t, err)
 		token, err := two.Sign(t.Context(), "at+jwt", []byte(goodClaims))
 		must(t, err)
@@ -74,7 +74,7 @@ func TestSealed(t *testing.T) {
 func TestNothingIsPrinted(t *testing.T) {
 	k, err := NewSecret("the-id", HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(t, err)
-	r, err := NewRing(k)
+	r, err := NewKeySet(k)
 	must(t, err)
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "k", k)
@@ -148,7 +148,7 @@ func TestJWKS(t *testing.T) {
 		must(t, err)
 		list = append(list, k)
 	}
-	r, err := NewRing(list...)
+	r, err := NewKeySet(list...)
 	must(t, err)
 	text, err := r.JWKS(t.Context())
 	must(t, err)
@@ -160,7 +160,7 @@ func TestJWKS(t *testing.T) {
 	if len(got) != 4 {
 		t.Fatalf("%d keys", len(got))
 	}
-	public, err := NewRing(got...)
+	public, err := NewKeySet(got...)
 	must(t, err)
 	token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
 	must(t, err)
@@ -183,10 +183,10 @@ func TestJWKS(t *testing.T) {
 			t.Errorf("%v, %v", list, err)
 		}
 	}
-	if _, err := NewRing(); err == nil {
+	if _, err := NewKeySet(); err == nil {
 		t.Error("an empty ring")
 	}
-	if _, err := NewRing(list[0], list[0]); err == nil {
+	if _, err := NewKeySet(list[0], list[0]); err == nil {
 		t.Error("one ID twice")
 	}
 }

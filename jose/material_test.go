@@ -111,7 +111,7 @@ func TestPrintedByValue(t *testing.T) {
 	must(t, err)
 	k, err := NewPrivate("the-id", EdDSA, private)
 	must(t, err)
-	r, err := NewRing(k)
+	r, err := NewKeySet(k)
 	must(t, err)
 	text, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
 	must(t, err)

@@ -13,13 +13,13 @@ import (
 func TestHostilePeer(t *testing.T) {
 	k, err := Generate(ES256)
 	must(t, err)
-	ring, err := NewRing(k)
+	ring, err := NewKeySet(k)
 	must(t, err)
 	good, err := ring.JWKS(t.Context())
 	must(t, err)
 	other, err := Generate(ES256)
 	must(t, err)
-	otherRing, err := NewRing(other)
+	otherRing, err := NewKeySet(other)
 	must(t, err)
 	evil, err := otherRing.JWKS(t.Context())
 	must(t, err)
@@ -74,7 +74,7 @@ func TestHostilePeer(t *testing.T) {
 			defer server.Close()
 			inside = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(evil) }
 			clock := now
-			r, err := NewRemote(server.URL, &RemoteOptions{
+			r, err := NewRemoteKeySet(server.URL, &RemoteOptions{
 				Insecure: true, Algorithms: []Algorithm{ES256}, Clock: func() time.Time { return clock }, Client: &http.Client{Timeout: 300 * time.Millisecond},
 			})
 			must(t, err)

@@ -11,7 +11,7 @@ import (
 // ParsePEM reads a key in PEM: PRIVATE KEY (PKCS #8), RSA PRIVATE KEY or RSA PUBLIC
 // KEY (PKCS #1), EC PRIVATE KEY (SEC 1), or PUBLIC KEY (PKIX). The EC PARAMETERS that
 // OpenSSL writes before an EC key are skipped. Anything else beside the key, a second
-// key or a certificate, is refused: which one was meant can not be told. So is a key
+// key or a certificate, is refused: which one was meant cannot be told. So is a key
 // with a passphrase. The error never quotes the input.
 func ParsePEM(id string, alg Algorithm, data []byte) (*Key, error) {
 	var found *pem.Block
@@ -62,7 +62,7 @@ func parseBlock(block *pem.Block) (public, private any, err error) {
 		return nil, nil, errors.New("jose: PEM of another type than PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY, PUBLIC KEY, RSA PUBLIC KEY")
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("jose: a %s that can not be read", block.Type)
+		return nil, nil, fmt.Errorf("jose: a %s that cannot be read", block.Type)
 	}
 	return public, private, nil
 }

@@ -109,7 +109,7 @@ func TestDeterministicSignatures(t *testing.T) {
 	const a1 = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 	const a1sig = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	again("RFC 7515 A.1", secret, a1, a1sig)
-	r, err := NewRing(secret)
+	r, err := NewKeySet(secret)
 	must(t, err)
 	tok, err := Verify(t.Context(), a1+"."+a1sig, r, "JWT")
 	must(t, err)
@@ -136,7 +136,7 @@ func TestDeterministicSignatures(t *testing.T) {
 		k, err := NewSecret("k", HS256, bytesOf(e.Input.Key.K))
 		must(t, err)
 		again(name, k, e.Signing.Input, e.Signing.Sig)
-		r, err := NewRing(k)
+		r, err := NewKeySet(k)
 		must(t, err)
 		// Its payload is a text, and detached it is not there: no set of claims.
 		head, payload, _ := strings.Cut(e.Signing.Input, ".")

@@ -44,19 +44,19 @@ type RemoteOptions struct {
 	Clock func() time.Time
 }
 
-// Remote is the published keys of another issuer. It fetches them when they are
+// RemoteKeySet is the published keys of another issuer. It fetches them when they are
 // first needed, when they are old, and, not more often than MinInterval, for a key
 // ID that is not among them. Nothing in a token says where from. It is safe for
 // concurrent use and has no goroutine of its own.
-type Remote struct {
+type RemoteKeySet struct {
 	url    string
 	opts   RemoteOptions
 	client http.Client
 	loader loader[[]*Key]
 }
 
-// NewRemote returns the keys at address, the issuer's "jwks_uri".
-func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
+// NewRemoteKeySet returns the keys at address, the issuer's "jwks_uri".
+func NewRemoteKeySet(address string, opts *RemoteOptions) (*RemoteKeySet, error) {
 	var o RemoteOptions
 	if opts != nil {
 		o = *opts
@@ -77,7 +77,7 @@ func NewRemote(address string, opts *RemoteOptions) (*Remote, error) {
 	}
 	o.Algorithms = slices.Clone(o.Algorithms)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<10)
-	r := &Remote{url: address, opts: o}
+	r := &RemoteKeySet{url: address, opts: o}
 	if o.Client != nil {
 		r.client = *o.Client
 	}
@@ -101,7 +101,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
+func (r *RemoteKeySet) fetch(ctx context.Context) ([]*Key, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
 		return nil, err
@@ -109,18 +109,18 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := r.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: %w", err)
+		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: status %d", res.StatusCode)
+		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: status %d", res.StatusCode)
 	}
 	if kind := res.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(kind), "text/html") {
-		return nil, errors.New("jose: the issuer's keys can not be fetched: a page, not keys")
+		return nil, errors.New("jose: the issuer's keys cannot be fetched: a page, not keys")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, r.opts.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("jose: the issuer's keys can not be fetched: %w", err)
+		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: %w", err)
 	}
 	if int64(len(body)) > r.opts.MaxBytes {
 		return nil, fmt.Errorf("jose: the issuer's keys are longer than %d bytes", r.opts.MaxBytes)
@@ -136,8 +136,8 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, error) {
 }
 
 // Keys implements KeySource. The error says that the keys could not be had, or that
-// the kid is not among those that there are and newer ones can not be fetched.
-func (r *Remote) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
+// the kid is not among those that there are and newer ones cannot be fetched.
+func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	list, err := find(func(missed bool) ([]*Key, error) {
 		list, _, err := r.loader.get(ctx, missed)
 		return list, err
@@ -151,4 +151,4 @@ func (r *Remote) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, e
 // Generation changes when other keys were fetched, and when those that there are
 // became too old to serve: what was verified under another generation is verified
 // again. Read it before the verification. It fetches when the keys are old.
-func (r *Remote) Generation() uint64 { return r.loader.generation() }
+func (r *RemoteKeySet) Generation() uint64 { return r.loader.generation() }

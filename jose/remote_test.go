@@ -19,7 +19,7 @@ func TestRemote(t *testing.T) {
 	must(t, err)
 	other, err := Generate(ES256)
 	must(t, err)
-	ring, err := NewRing(k)
+	ring, err := NewKeySet(k)
 	must(t, err)
 	var body atomic.Pointer[string]
 	serve := func(s string) { body.Store(&s) }
@@ -39,8 +39,8 @@ func TestRemote(t *testing.T) {
 	away := httptest.NewServer(http.RedirectHandler(server.URL+"/keys", http.StatusFound))
 	defer away.Close()
 	clock := now
-	open := func(url string) *Remote {
-		r, err := NewRemote(url, &RemoteOptions{Insecure: true, Algorithms: []Algorithm{ES256}, Clock: func() time.Time { return clock }})
+	open := func(url string) *RemoteKeySet {
+		r, err := NewRemoteKeySet(url, &RemoteOptions{Insecure: true, Algorithms: []Algorithm{ES256}, Clock: func() time.Time { return clock }})
 		must(t, err)
 		return r
 	}
@@ -59,7 +59,7 @@ func TestRemote(t *testing.T) {
 	if fetches.Load() != 1 {
 		t.Errorf("%d fetches", fetches.Load())
 	}
-	both, err := NewRing(k, other)
+	both, err := NewKeySet(k, other)
 	must(t, err)
 	jwks, err = both.JWKS(t.Context())
 	must(t, err)
@@ -101,14 +101,14 @@ func TestRemote(t *testing.T) {
 		t.Errorf("a redirect to another host: %v", err)
 	}
 	for _, bad := range []string{"", "https://", "http://issuer.example/keys", "ftp://x/y", "https://u:p@h/x", "://"} {
-		if _, err := NewRemote(bad, &RemoteOptions{Insecure: true}); err == nil {
+		if _, err := NewRemoteKeySet(bad, &RemoteOptions{Insecure: true}); err == nil {
 			t.Errorf("%q: taken", bad)
 		}
 	}
-	if _, err := NewRemote("http://127.0.0.1/keys", nil); err == nil {
+	if _, err := NewRemoteKeySet("http://127.0.0.1/keys", nil); err == nil {
 		t.Error("http is taken without the option")
 	}
-	if _, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Algorithms: []Algorithm{HS256}}); err == nil {
+	if _, err := NewRemoteKeySet("https://issuer.example/keys", &RemoteOptions{Algorithms: []Algorithm{HS256}}); err == nil {
 		t.Error("HS256 is taken of published keys")
 	}
 }
@@ -134,7 +134,7 @@ func TestRemoteGeneration(t *testing.T) {
 	must(t, err)
 	body, down, fetches := jwksOf(t, a, b), false, 0
 	clock := now
-	r, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Clock: func() time.Time { return clock }, Client: &http.Client{Transport: answer(func(*http.Request) (*http.Response, error) {
+	r, err := NewRemoteKeySet("https://issuer.example/keys", &RemoteOptions{Clock: func() time.Time { return clock }, Client: &http.Client{Transport: answer(func(*http.Request) (*http.Response, error) {
 		fetches++
 		if down {
 			return nil, errors.New("down")
@@ -186,7 +186,7 @@ func TestRemoteOutlivesItsCaller(t *testing.T) {
 	must(t, err)
 	started, goOn := make(chan struct{}), make(chan struct{})
 	var fetches atomic.Int64
-	r, err := NewRemote("https://issuer.example/keys", &RemoteOptions{Client: &http.Client{Transport: answer(func(req *http.Request) (*http.Response, error) {
+	r, err := NewRemoteKeySet("https://issuer.example/keys", &RemoteOptions{Client: &http.Client{Transport: answer(func(req *http.Request) (*http.Response, error) {
 		if fetches.Add(1) == 1 {
 			close(started)
 			<-goOn
@@ -208,7 +208,7 @@ func TestRemoteOutlivesItsCaller(t *testing.T) {
 			}
 		})
 	}
-	// One that can not wait any longer gets an error that is no refusal.
+	// One that cannot wait any longer gets an error that is no refusal.
 	late, stop := context.WithCancel(t.Context())
 	stop()
 	if _, err := r.Keys(late, k.ID(), ES256); !errors.Is(err, context.Canceled) || errors.Is(err, ErrInvalid) {

@@ -9,7 +9,7 @@ import (
 )
 
 // KeySource finds the keys that may have signed a token. One source belongs to one
-// issuer and one kind of token (RULES C3).
+// issuer and one kind of token.
 type KeySource interface {
 	// Keys returns the key with that ID and algorithm; where kid is "", all of the
 	// algorithm, of which there must be one. None: the key is not known. An error
@@ -18,24 +18,24 @@ type KeySource interface {
 	Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error)
 }
 
-// Ring is a fixed set of keys of which the first signs. It is read-only and safe for
+// KeySet is a fixed set of keys of which the first signs. It is read-only and safe for
 // concurrent use.
-type Ring struct {
+type KeySet struct {
 	keys []*Key
 	byID map[string][]*Key
 	byAl map[Algorithm][]*Key
 }
 
-// NewRing makes a ring. Its keys have different IDs.
-func NewRing(list ...*Key) (*Ring, error) {
+// NewKeySet makes a ring. Its keys have different IDs.
+func NewKeySet(list ...*Key) (*KeySet, error) {
 	if len(list) == 0 {
 		return nil, errors.New("jose: a ring of no key")
 	}
 	return newRing(list)
 }
 
-func newRing(list []*Key) (*Ring, error) {
-	r := &Ring{byID: make(map[string][]*Key), byAl: make(map[Algorithm][]*Key)}
+func newRing(list []*Key) (*KeySet, error) {
+	r := &KeySet{byID: make(map[string][]*Key), byAl: make(map[Algorithm][]*Key)}
 	for _, k := range list {
 		if k == nil {
 			return nil, errors.New("jose: a nil key")
@@ -51,7 +51,7 @@ func newRing(list []*Key) (*Ring, error) {
 }
 
 // Keys implements KeySource.
-func (r *Ring) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, error) {
+func (r *KeySet) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	if kid == "" {
 		return r.byAl[alg], nil
 	}
@@ -62,13 +62,13 @@ func (r *Ring) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, error
 }
 
 // SigningAlgorithm returns the algorithm that Sign uses: that of the first key.
-func (r *Ring) SigningAlgorithm() Algorithm { return r.keys[0].alg }
+func (r *KeySet) SigningAlgorithm() Algorithm { return r.keys[0].alg }
 
 // Sign makes a token of type typ with the ring's first key. claims is an object of
 // JSON. What Decode would refuse is not signed: the error says why. So is it with a
 // key that verifies only, and with a type that is not printable ASCII. An empty type
 // is left out: no Verify takes such a token.
-func (r *Ring) Sign(_ context.Context, typ string, claims []byte) (string, error) {
+func (r *KeySet) Sign(_ context.Context, typ string, claims []byte) (string, error) {
 	return r.keys[0].token(typ, claims)
 }
 
@@ -103,13 +103,13 @@ func (k *Key) token(typ string, claims []byte) (string, error) {
 
 // JWKS returns the ring's public keys as a JWK Set (RFC 7517 section 5); secrets are
 // not in it.
-func (r *Ring) JWKS(context.Context) ([]byte, error) { return marshalJWKS(r.keys) }
+func (r *KeySet) JWKS(context.Context) ([]byte, error) { return marshalJWKS(r.keys) }
 
 // Generation is 0: a ring does not change.
-func (r *Ring) Generation() uint64 { return 0 }
+func (r *KeySet) Generation() uint64 { return 0 }
 
 // String names the keys.
-func (r *Ring) String() string { return fmt.Sprint(r.keys) }
+func (r *KeySet) String() string { return fmt.Sprint(r.keys) }
 
 // GoString is String.
-func (r *Ring) GoString() string { return r.String() }
+func (r *KeySet) GoString() string { return r.String() }

@@ -16,9 +16,9 @@ import (
 // TimedKey is a key with its time. Zero times are no bounds.
 type TimedKey struct {
 	*Key
-	// LostID is the ID of a key that is there and can not be opened, where Key is nil:
-	// it signs nothing, and whether a token under it is good can not be told.
-	LostID string
+	// UndecryptableID is the ID of a key that is there and cannot be opened, where Key is nil:
+	// it signs nothing, and whether a token under it is good cannot be told.
+	UndecryptableID string
 	// SignsFrom is when it begins to sign: it verifies, and is published, before, so
 	// that all verifiers know it by then.
 	SignsFrom time.Time
@@ -26,8 +26,8 @@ type TimedKey struct {
 	Expires time.Time
 }
 
-// RotatingOptions change a Rotating; nil is fine.
-type RotatingOptions struct {
+// ReloadingOptions change a Rotating; nil is fine.
+type ReloadingOptions struct {
 	// MaxAge is how old the loaded keys get: 1 minute where 0.
 	MaxAge time.Duration
 	// MinInterval lies between two loads, also for tokens with unknown key IDs: 10
@@ -40,10 +40,10 @@ type RotatingOptions struct {
 	Clock func() time.Time
 }
 
-// Rotating is the keys of one purpose in a store, which all processes share: a new
+// ReloadingKeySet is the keys of one purpose in a store, which all processes share: a new
 // key is published first, signs when its time has come, and the old one verifies
 // until it expires. It is safe for concurrent use and has no goroutine of its own.
-type Rotating struct {
+type ReloadingKeySet struct {
 	loader loader[[]TimedKey]
 	clock  func() time.Time // of the keys' times
 	view   atomic.Pointer[view]
@@ -56,18 +56,18 @@ type view struct {
 	signer              *Key   // nil: none
 	from, until         time.Time
 	made                time.Duration // by the loader's time
-	lost                []string      // the IDs of keys that can not be opened
+	lost                []string      // the IDs of keys that cannot be opened
 	version, generation uint64
 	down                bool // there are no keys that may serve
 }
 
-// NewRotating returns the keys that load gives, within 5 seconds. An error of load is
+// NewReloadingKeySet returns the keys that load gives, within 5 seconds. An error of load is
 // a fault of Keys, Sign and JWKS where there are no keys that may serve instead.
-func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingOptions) (*Rotating, error) {
+func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *ReloadingOptions) (*ReloadingKeySet, error) {
 	if load == nil {
 		return nil, errors.New("jose: a function that loads the keys is needed")
 	}
-	var o RotatingOptions
+	var o ReloadingOptions
 	if opts != nil {
 		o = *opts
 	}
@@ -80,19 +80,19 @@ func NewRotating(load func(context.Context) ([]TimedKey, error), opts *RotatingO
 	}
 	checked := func(ctx context.Context) ([]TimedKey, error) {
 		all, err := load(ctx)
-		if err == nil && slices.ContainsFunc(all, func(k TimedKey) bool { return (k.Key == nil) == (k.LostID == "") }) {
+		if err == nil && slices.ContainsFunc(all, func(k TimedKey) bool { return (k.Key == nil) == (k.UndecryptableID == "") }) {
 			err = errors.New("jose: a nil key was loaded, or one that is lost and is not")
 		}
 		return slices.Clone(all), err
 	}
-	return &Rotating{loader: loader[[]TimedKey]{
+	return &ReloadingKeySet{loader: loader[[]TimedKey]{
 		load: checked, same: func(a, b []TimedKey) bool { return false }, maxAge: cmp.Or(o.MaxAge, time.Minute),
 		minInterval: cmp.Or(o.MinInterval, 10*time.Second), maxStale: cmp.Or(o.MaxStale, 5*time.Minute), timeout: loadTimeout, time: ticks,
 	}, clock: o.Clock}, nil
 }
 
 // now returns the view of this moment.
-func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
+func (r *ReloadingKeySet) now(ctx context.Context, missed bool) (*view, error) {
 	now, at := r.clock(), r.loader.time.Now()
 	if v := r.view.Load(); !missed && v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) && at-v.made < r.loader.minInterval {
 		return v, nil
@@ -111,7 +111,7 @@ func (r *Rotating) now(ctx context.Context, missed bool) (*view, error) {
 
 // store makes v the present view, unless somebody was faster and saw newer keys, and
 // returns the present one.
-func (r *Rotating) store(v *view) *view {
+func (r *ReloadingKeySet) store(v *view) *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.view.Load(); old != nil {
@@ -145,7 +145,7 @@ func look(all []TimedKey, now time.Time, most time.Duration) *view {
 			continue
 		}
 		if k.Key == nil {
-			v.lost = append(v.lost, k.LostID)
+			v.lost = append(v.lost, k.UndecryptableID)
 			continue
 		}
 		v.keys = append(v.keys, k.Key)
@@ -165,7 +165,7 @@ func look(all []TimedKey, now time.Time, most time.Duration) *view {
 
 // Keys implements KeySource. The error says that the keys could not be had, or that
 // one.
-func (r *Rotating) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
+func (r *ReloadingKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	var lost []string
 	list, err := find(func(missed bool) ([]*Key, error) {
 		v, err := r.now(ctx, missed)
@@ -178,7 +178,7 @@ func (r *Rotating) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key,
 	switch {
 	case err != nil || len(list) > 0 || kid == "":
 	case slices.Contains(lost, kid):
-		err = fmt.Errorf("jose: key %s is there and can not be opened", kid)
+		err = fmt.Errorf("jose: key %s is there and cannot be opened", kid)
 	default:
 		err = r.loader.failing()
 	}
@@ -208,7 +208,7 @@ func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*
 // Sign makes a token of type typ with the newest key whose time has come. Where there
 // is none, since the one that signed was withdrawn, the next one signs before its
 // time. The error also says that there is no key at all.
-func (r *Rotating) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
+func (r *ReloadingKeySet) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	v, err := r.now(ctx, false)
 	switch {
 	case err != nil:
@@ -220,7 +220,7 @@ func (r *Rotating) Sign(ctx context.Context, typ string, claims []byte) (string,
 }
 
 // JWKS returns the public keys, those that will sign later included.
-func (r *Rotating) JWKS(ctx context.Context) ([]byte, error) {
+func (r *ReloadingKeySet) JWKS(ctx context.Context) ([]byte, error) {
 	v, err := r.now(ctx, false)
 	if err != nil {
 		return nil, err
@@ -231,7 +231,7 @@ func (r *Rotating) JWKS(ctx context.Context) ([]byte, error) {
 // Generation changes when the set of keys that verify does, and when there is none
 // that may serve, as far as this value has seen: what was verified under another
 // generation is verified again. Read it before the verification.
-func (r *Rotating) Generation() uint64 {
+func (r *ReloadingKeySet) Generation() uint64 {
 	_, _ = r.now(context.Background(), false)
 	if v := r.view.Load(); v != nil {
 		return v.generation

@@ -17,12 +17,12 @@ func TestRotating(t *testing.T) {
 	var set []TimedKey
 	var fail error
 	loads := 0
-	r, err := NewRotating(func(context.Context) ([]TimedKey, error) {
+	r, err := NewReloadingKeySet(func(context.Context) ([]TimedKey, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		loads++
 		return set, fail
-	}, &RotatingOptions{Clock: func() time.Time { return clock }})
+	}, &ReloadingOptions{Clock: func() time.Time { return clock }})
 	must(t, err)
 	one, err := Generate(EdDSA)
 	must(t, err)
@@ -98,21 +98,21 @@ func TestRotating(t *testing.T) {
 }
 
 // rotating returns a Rotating over *set, and its clock.
-func rotating(t *testing.T, set *[]TimedKey, fail *error) (*Rotating, *time.Time) {
+func rotating(t *testing.T, set *[]TimedKey, fail *error) (*ReloadingKeySet, *time.Time) {
 	t.Helper()
 	clock := now
-	r, err := NewRotating(func(context.Context) ([]TimedKey, error) { return *set, *fail }, &RotatingOptions{Clock: func() time.Time { return clock }})
+	r, err := NewReloadingKeySet(func(context.Context) ([]TimedKey, error) { return *set, *fail }, &ReloadingOptions{Clock: func() time.Time { return clock }})
 	must(t, err)
 	return r, &clock
 }
 
-// A key that can not be opened takes nothing down, and its tokens are not judged.
+// A key that cannot be opened takes nothing down, and its tokens are not judged.
 func TestLostKey(t *testing.T) {
 	one, err := Generate(EdDSA)
 	must(t, err)
 	lost, err := Generate(EdDSA)
 	must(t, err)
-	set := []TimedKey{{LostID: lost.ID()}, {Key: one}}
+	set := []TimedKey{{UndecryptableID: lost.ID()}, {Key: one}}
 	var fail error
 	r, clock := rotating(t, &set, &fail)
 	token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
@@ -126,7 +126,7 @@ func TestLostKey(t *testing.T) {
 	if err := taken(theirs, r); err == nil || errors.Is(err, ErrInvalid) {
 		t.Errorf("a token under a lost key: got %v, want a fault", err)
 	}
-	set = []TimedKey{{LostID: lost.ID(), Expires: clock.Add(time.Hour)}, {Key: one}}
+	set = []TimedKey{{UndecryptableID: lost.ID(), Expires: clock.Add(time.Hour)}, {Key: one}}
 	*clock = clock.Add(time.Hour)
 	if err := taken(theirs, r); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a token under a lost key that expired: %v", err)
@@ -226,7 +226,7 @@ func TestRotatingBadLoads(t *testing.T) {
 	if _, err := r.Keys(t.Context(), "x", EdDSA); err == nil || errors.Is(err, ErrInvalid) {
 		t.Errorf("a nil key: %v", err)
 	}
-	panics, err := NewRotating(func(context.Context) ([]TimedKey, error) { panic("x") }, &RotatingOptions{Clock: func() time.Time { return *clock }})
+	panics, err := NewReloadingKeySet(func(context.Context) ([]TimedKey, error) { panic("x") }, &ReloadingOptions{Clock: func() time.Time { return *clock }})
 	must(t, err)
 	for range 2 {
 		func() {
@@ -244,7 +244,7 @@ func TestRotatingBadLoads(t *testing.T) {
 		}
 		*clock = clock.Add(time.Minute)
 	}
-	stops, err := NewRotating(func(ctx context.Context) ([]TimedKey, error) {
+	stops, err := NewReloadingKeySet(func(ctx context.Context) ([]TimedKey, error) {
 		if _, ok := ctx.Deadline(); !ok {
 			return nil, errors.New("no deadline")
 		}
@@ -254,12 +254,12 @@ func TestRotatingBadLoads(t *testing.T) {
 	if _, err := stops.Keys(t.Context(), "x", EdDSA); err != nil {
 		t.Errorf("a load has a deadline: %v", err)
 	}
-	for _, o := range []RotatingOptions{{MaxAge: -1}, {MinInterval: -1}, {MaxStale: -1}} {
-		if _, err := NewRotating(panics.loader.load, &o); err == nil {
+	for _, o := range []ReloadingOptions{{MaxAge: -1}, {MinInterval: -1}, {MaxStale: -1}} {
+		if _, err := NewReloadingKeySet(panics.loader.load, &o); err == nil {
 			t.Errorf("%+v: taken", o)
 		}
 	}
-	if _, err := NewRotating(nil, nil); err == nil {
+	if _, err := NewReloadingKeySet(nil, nil); err == nil {
 		t.Error("no load: taken")
 	}
 }

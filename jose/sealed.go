@@ -15,7 +15,7 @@ import (
 
 // Seal encrypts a key that signs, for a database: AES-256-GCM under a key derived
 // from the newest master key, bound to the key's ID, its purpose and its algorithm
-// (RULES K2). It returns the ID of the master key, to be stored beside it.
+// . It returns the ID of the master key, to be stored beside it.
 func (k *Key) Seal(ring *keys.Ring, purpose string) (masterID string, sealed []byte, err error) {
 	var plain []byte
 	switch {
@@ -65,7 +65,7 @@ func OpenSealed(ring *keys.Ring, purpose, id string, alg Algorithm, masterID str
 	}
 	key, err := x509.ParsePKCS8PrivateKey(plain)
 	if err != nil {
-		return nil, fmt.Errorf("jose: key %s can not be read", id)
+		return nil, fmt.Errorf("jose: key %s cannot be read", id)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {

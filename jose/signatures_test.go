@@ -13,11 +13,11 @@ import (
 )
 
 func TestSignatureAttacks(t *testing.T) {
-	sign := func(t *testing.T, alg Algorithm) (*Key, *Ring, string, []byte) {
+	sign := func(t *testing.T, alg Algorithm) (*Key, *KeySet, string, []byte) {
 		t.Helper()
 		k, err := Generate(alg)
 		must(t, err)
-		r, err := NewRing(k)
+		r, err := NewKeySet(k)
 		must(t, err)
 		token, err := r.Sign(t.Context(), "at+jwt", []byte(goodClaims))
 		must(t, err)
@@ -73,7 +73,7 @@ func TestSignatureAttacks(t *testing.T) {
 		// A signature that begins with a zero is not taken without it.
 		zk, err := Generate(RS256)
 		must(t, err)
-		zr, err := NewRing(zk)
+		zr, err := NewKeySet(zk)
 		must(t, err)
 		for i := 0; ; i++ {
 			signed := b64(fmt.Sprintf(`{"alg":"RS256","typ":"at+jwt","n":%d}`, i)) + "." + b64(goodClaims)

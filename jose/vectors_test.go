@@ -52,7 +52,7 @@ func keyOf(raw json.RawMessage) (*Key, error) {
 }
 
 // accepts reports whether a compact JWS verifies, whatever its payload is.
-func accepts(token string, r *Ring) bool {
+func accepts(token string, r *KeySet) bool {
 	t, _, err := parse(token, nil)
 	return err == nil && t.verify(context.Background(), r) == nil
 }
@@ -107,7 +107,7 @@ func TestWycheproof(t *testing.T) {
 					continue // a JWE
 				}
 				got := false
-				if r, err := NewRing(list...); err == nil && isText {
+				if r, err := NewKeySet(list...); err == nil && isText {
 					got = accepts(token, r)
 				}
 				ran++
@@ -176,7 +176,7 @@ func TestCookbook(t *testing.T) {
 	must(t, err)
 	k, err := keyOf(raw)
 	must(t, err)
-	r, err := NewRing(k)
+	r, err := NewKeySet(k)
 	must(t, err)
 	if !accepts(es512.Output.Compact, r) {
 		t.Error("RFC 7520 section 4.3 is refused")

@@ -28,10 +28,10 @@ func GenerationOf(keys KeySource) func() uint64 {
 }
 
 // Versions implements Versioned.
-func (r *Ring) Versions() (KeySource, func() uint64) { return r, r.Generation }
+func (r *KeySet) Versions() (KeySource, func() uint64) { return r, r.Generation }
 
 // Versions implements Versioned.
-func (r *Rotating) Versions() (KeySource, func() uint64) { return r, r.Generation }
+func (r *ReloadingKeySet) Versions() (KeySource, func() uint64) { return r, r.Generation }
 
 // Versions implements Versioned.
-func (r *Remote) Versions() (KeySource, func() uint64) { return r, r.Generation }
+func (r *RemoteKeySet) Versions() (KeySource, func() uint64) { return r, r.Generation }

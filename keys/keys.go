@@ -4,7 +4,7 @@
 // An application has one master key of 32 random bytes, or a ring of them,
 // newest first, while one replaces another. Everything else is derived from it by
 // HKDF-SHA-256 (RFC 5869) with a fixed label for each purpose: one key, one
-// purpose (RULES K1).
+// purpose.
 package keys
 
 import (

@@ -31,7 +31,7 @@ func (a *AuthRequest) Check() error {
 	switch {
 	case a.Digest.IsZero() || a.Expires.IsZero():
 		end = fmt.Errorf("%w: a request without a digest or an end", ErrInvalid)
-	case len(a.Data) > MaxData:
+	case len(a.Data) > MaxDataBytes:
 		end = fmt.Errorf("%w: a request of %d bytes", ErrInvalid, len(a.Data))
 	}
 	return errors.Join(end, CheckID("purpose", a.Purpose), checkText("client", a.Client), checkText("subject", a.Subject), checkText("session", a.Session))
@@ -40,12 +40,12 @@ func (a *AuthRequest) Check() error {
 // AuthRequests keeps authorization requests that are used once.
 type AuthRequests interface {
 	// CreateAuthRequest inserts a: ErrConflict where the digest is taken, ErrStale where
-	// a.Client, if not "", is absent, ErrInvalid where a can not be kept.
+	// a.Client, if not "", is absent, ErrInvalid where a cannot be kept.
 	CreateAuthRequest(ctx context.Context, a AuthRequest) error
 	// AuthRequestByDigest returns the request, expired or not, and leaves it. ErrNotFound
 	// where there is none.
 	AuthRequestByDigest(ctx context.Context, d Digest) (AuthRequest, error)
-	// TakeAuthRequest deletes the request: ErrNotFound where it is absent (already). Of many
+	// ConsumeAuthRequest deletes the request: ErrNotFound where it is absent (already). Of many
 	// at once one takes it. Expiry is the caller's to judge.
-	TakeAuthRequest(ctx context.Context, d Digest) error
+	ConsumeAuthRequest(ctx context.Context, d Digest) error
 }

@@ -40,8 +40,8 @@ func (k BlockKey) IsZero() bool { return k == BlockKey{} }
 // BlockKeys are the keys of one access token; zero ones are not asked.
 type BlockKeys struct{ JTI, SID, Subject BlockKey }
 
-// Standing is what a store knows about an access token at one moment.
-type Standing struct {
+// TokenStatus is what a store knows about an access token at one moment.
+type TokenStatus struct {
 	// Blocked: one of its keys is blocked.
 	Blocked bool
 	// Epoch is the subject's.
@@ -54,11 +54,11 @@ type Blocklist interface {
 	// Block blocks the keys that are not zero until a time, or longer where they are
 	// blocked longer already.
 	Block(ctx context.Context, until time.Time, keys ...BlockKey) error
-	// StandingOf returns, in one round trip, whether one of the keys is blocked and
+	// TokenStatusOf returns, in one round trip, whether one of the keys is blocked and
 	// the subject's epoch; 0 for a subject never seen. An entry counts until Prune
 	// removes it.
-	StandingOf(ctx context.Context, subject string, keys BlockKeys) (Standing, error)
-	// UserStanding is StandingOf with the account, whose Epoch is that of the
+	TokenStatusOf(ctx context.Context, subject string, keys BlockKeys) (TokenStatus, error)
+	// TokenStatusWithUser is TokenStatusOf with the account, whose Epoch is that of the
 	// standing, still in one round trip. ErrNotFound where the account is absent.
-	UserStanding(ctx context.Context, subject string, keys BlockKeys) (User, Standing, error)
+	TokenStatusWithUser(ctx context.Context, subject string, keys BlockKeys) (User, TokenStatus, error)
 }

@@ -15,7 +15,7 @@ type Client struct {
 	// Method is how the client proves who it is: "none" for a public one,
 	// "client_secret_basic", "client_secret_post" or "private_key_jwt" (RFC 7591 section 2).
 	Method string
-	// Secret is the digest of a secret that was generated (RULES K3); zero for none.
+	// Secret is the digest of a secret that was generated; zero for none.
 	Secret Digest
 	// Password is the hash of a secret that somebody chose; "" for none. A client has at
 	// most one of Secret and Password.
@@ -50,8 +50,8 @@ type Client struct {
 	Created  time.Time
 }
 
-// MaxClient is how long the lists and the keys of a client may be together, in bytes.
-const MaxClient = 64 << 10
+// MaxClientBytes is how long the lists and the keys of a client may be together, in bytes.
+const MaxClientBytes = 64 << 10
 
 // Public reports whether the client can keep no secret.
 func (c *Client) Public() bool { return c.Method == "none" }
@@ -68,7 +68,7 @@ func (c *Client) Check() error {
 			}
 		}
 	}
-	if size > MaxClient {
+	if size > MaxClientBytes {
 		errs = append(errs, fmt.Errorf("%w: a client of %d bytes", ErrInvalid, size))
 	}
 	if !c.Secret.IsZero() && c.Password != "" {
@@ -96,11 +96,11 @@ type Clients interface {
 	// ListClients returns up to limit clients whose ID is greater than after, in order of
 	// ID; "" starts at the beginning.
 	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
-	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c can not
+	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c cannot
 	// be kept.
 	CreateClient(ctx context.Context, c Client) error
 	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
-	// there is none, ErrInvalid where c can not be kept.
+	// there is none, ErrInvalid where c cannot be kept.
 	UpdateClient(ctx context.Context, c Client) error
 	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
 	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.

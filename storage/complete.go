@@ -16,13 +16,13 @@ type Complete interface {
 	Blocklist
 	Replays
 	SigningKeys
-	OneTimes
+	OneTimeTokens
 	Clients
 	Codes
 	AccessTokens
 	AuthRequests
 	DeviceGrants
-	Tries
+	Attempts
 	Consents
 	Pruner
 	Transactor

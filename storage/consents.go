@@ -35,12 +35,12 @@ func (c *Consent) Check() error {
 type Consents interface {
 	// PutConsent inserts c, or replaces the consent of its subject to its client. ErrStale
 	// where the subject is absent, disabled, or its epoch is not c.Epoch, and where the
-	// client is absent or disabled; ErrInvalid where c can not be kept.
+	// client is absent or disabled; ErrInvalid where c cannot be kept.
 	PutConsent(ctx context.Context, c Consent) error
 	// ConsentOf returns the consent, expired or not, of whatever epoch. ErrNotFound where
 	// there is none; a malformed name counts as absent.
 	ConsentOf(ctx context.Context, subject, client string) (Consent, error)
-	// DropConsent deletes the consent; ErrNotFound where it is absent (already). It goes with
+	// DeleteConsent deletes the consent; ErrNotFound where it is absent (already). It goes with
 	// its client and with its account too.
-	DropConsent(ctx context.Context, subject, client string) error
+	DeleteConsent(ctx context.Context, subject, client string) error
 }

@@ -38,7 +38,7 @@ type Credential struct {
 	TTL time.Duration
 	// Max is the latest time that Expires moves to; zero means no limit.
 	Max time.Time
-	// Data belongs to the scheme: at most MaxData bytes, and not a secret.
+	// Data belongs to the scheme: at most MaxDataBytes bytes, and not a secret.
 	Data []byte
 }
 
@@ -50,8 +50,8 @@ func (c *Credential) Expired(now time.Time) bool {
 // Check returns ErrInvalid, with the reason, unless a store can keep c.
 func (c *Credential) Check() error {
 	var size error
-	if len(c.Data) > MaxData {
-		size = fmt.Errorf("%w: credential data of %d bytes (at most %d)", ErrInvalid, len(c.Data), MaxData)
+	if len(c.Data) > MaxDataBytes {
+		size = fmt.Errorf("%w: credential data of %d bytes (at most %d)", ErrInvalid, len(c.Data), MaxDataBytes)
 	}
 	return errors.Join(size, CheckPurpose(c.Purpose), CheckID("subject", c.Subject), CheckID("credential id", c.ID),
 		checkText("name", c.Name), checkScopes(c.Scopes))

@@ -9,7 +9,7 @@ import (
 )
 
 // MAC is the HMAC of something with too little entropy for a plain digest, such as a short
-// code that a user types, under a key derived from the master key (RULES K3).
+// code that a user types, under a key derived from the master key.
 type MAC [32]byte
 
 // IsZero reports whether m is the zero MAC, which nothing has.
@@ -39,9 +39,9 @@ const (
 	DeviceClaimed  DeviceState = "claimed"
 )
 
-// DeviceSlower is what a poll that came too early adds to a grant's interval (RFC 8628
+// SlowDownIncrement is what a poll that came too early adds to a grant's interval (RFC 8628
 // section 3.5).
-const DeviceSlower = 5 * time.Second
+const SlowDownIncrement = 5 * time.Second
 
 // DeviceGrant is what a client without a browser asks for, a user decides on another device,
 // and the client polls for (RFC 8628).
@@ -95,7 +95,7 @@ type DeviceDecision struct {
 // DeviceGrants keeps device grants. What has expired stays until Prune removes it.
 type DeviceGrants interface {
 	// CreateDeviceGrant inserts g, pending, never polled. ErrStale where its client is absent
-	// or disabled; ErrConflict where one of its codes is taken; ErrInvalid where g can not be
+	// or disabled; ErrConflict where one of its codes is taken; ErrInvalid where g cannot be
 	// kept.
 	CreateDeviceGrant(ctx context.Context, g DeviceGrant) error
 	// DeviceGrantByUserCode returns the grant, decided and expired or not. ErrNotFound where
@@ -107,23 +107,23 @@ type DeviceGrants interface {
 	DecideDeviceGrant(ctx context.Context, d DeviceDecision) error
 	// PollDeviceGrant returns the client's grant. Where it is pending and has not expired the
 	// poll is noted, as one change: Polled is now, Slow says whether the last poll is less
-	// than Interval ago, and Interval is longer by DeviceSlower then. ErrNotFound where there
+	// than Interval ago, and Interval is longer by SlowDownIncrement then. ErrNotFound where there
 	// is none, or it is another client's.
 	PollDeviceGrant(ctx context.Context, d Digest, client string, now time.Time) (DeviceGrant, error)
-	// ClaimDeviceGrant marks an approved grant as claimed. ErrConflict where it was claimed
+	// ConsumeDeviceGrant marks an approved grant as claimed. ErrConflict where it was claimed
 	// already, is not approved, or has expired; ErrNotFound where there is none. Of many at
 	// once one claims it. The subject's epoch is judged where the family is inserted.
-	ClaimDeviceGrant(ctx context.Context, d Digest, now time.Time) error
-	// DropDeviceGrants deletes the client's grants that the subject approved and nobody
+	ConsumeDeviceGrant(ctx context.Context, d Digest, now time.Time) error
+	// DeleteDeviceGrants deletes the client's grants that the subject approved and nobody
 	// claimed. None is no error.
-	DropDeviceGrants(ctx context.Context, subject, client string) error
+	DeleteDeviceGrants(ctx context.Context, subject, client string) error
 }
 
-// Tries counts what may be tried a few times only (RULES K3).
-type Tries interface {
-	// CountTry adds one to the counter of that name and returns it with its end. A counter
+// Attempts counts what may be tried a few times only.
+type Attempts interface {
+	// CountAttempt adds one to the counter of that name and returns it with its end. A counter
 	// that is not there, or has ended by now, begins at one and ends at until.
-	CountTry(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
-	// ForgiveTry takes one back, if there is one.
-	ForgiveTry(ctx context.Context, name MAC) error
+	CountAttempt(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
+	// ForgiveAttempt takes one back, if there is one.
+	ForgiveAttempt(ctx context.Context, name MAC) error
 }

@@ -55,7 +55,7 @@ func (out *LoggedOut) clean(ctx context.Context, store any, subject string) (err
 		out.Credentials, errs = out.Credentials+n, append(errs, err)
 	}
 	if list, ok := store.(SessionList); ok {
-		n, err := list.EndSessionsOf(ctx, subject, "")
+		n, err := list.DeleteSessionsOf(ctx, subject, "")
 		out.Sessions, errs = out.Sessions+n, append(errs, err)
 	}
 	return errs

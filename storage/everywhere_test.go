@@ -68,7 +68,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	})
 }
 
-// broken can not delete, or can not even bump.
+// broken cannot delete, or cannot even bump.
 type broken struct {
 	*memory.Store
 	bump error

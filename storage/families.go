@@ -10,7 +10,7 @@ import (
 
 // Family is what one login or grant began: the refresh tokens that follow each
 // other, of which one is unclaimed, and the access tokens that carry its ID as
-// "sid" (RULES T2).
+// "sid".
 type Family struct {
 	// ID is random and no secret.
 	ID string
@@ -39,12 +39,12 @@ type Family struct {
 	Ended bool
 }
 
-// MaxData is the longest Family.Data, in bytes.
-const MaxData = 16 << 10
+// MaxDataBytes is the longest Family.Data, in bytes.
+const MaxDataBytes = 16 << 10
 
 // Check returns ErrInvalid, with a word on why, unless f can be kept.
 func (f *Family) Check() error {
-	if len(f.Data) > MaxData {
+	if len(f.Data) > MaxDataBytes {
 		return fmt.Errorf("%w: data of %d bytes", ErrInvalid, len(f.Data))
 	}
 	return errors.Join(CheckID("family id", f.ID), CheckID("purpose", f.Purpose), CheckID("subject", f.Subject),
@@ -56,15 +56,15 @@ func (f *Family) Check() error {
 func checkScopes(list []string) error {
 	n := 0
 	for _, s := range list {
-		if n += len(s) + 1; s == "" || n > MaxScopes || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
+		if n += len(s) + 1; s == "" || n > MaxScopesBytes || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
 			return fmt.Errorf("%w: a scope is empty, too long, or holds more than printable ASCII", ErrInvalid)
 		}
 	}
 	return nil
 }
 
-// MaxScopes is how long the scopes of a record may be together, in bytes.
-const MaxScopes = 8 << 10
+// MaxScopesBytes is how long the scopes of a record may be together, in bytes.
+const MaxScopesBytes = 8 << 10
 
 // checkText wants a text that may be empty.
 func checkText(what, s string) error {
@@ -89,8 +89,8 @@ type Refresh struct {
 	Sealed []byte
 	// SealedUntil is when that ends.
 	SealedUntil time.Time
-	// Narrowed: what the answer gave was used. See NarrowRefresh.
-	Narrowed bool
+	// GraceClosed: what the answer gave was used. See CloseGraceWindow.
+	GraceClosed bool
 }
 
 // RefreshState is a refresh token with all that decides about it, as of one moment.
@@ -136,7 +136,7 @@ type Families interface {
 	// CreateFamily inserts a family and its first refresh token. ErrStale where the
 	// subject is absent, disabled, or its epoch is not f.Epoch, and where f.Client, if not "",
 	// is absent or disabled; ErrConflict where the ID or the digest is taken; ErrInvalid
-	// where a text can not be kept. Nothing is changed then.
+	// where a text cannot be kept. Nothing is changed then.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
 	// RefreshByDigest returns a refresh token, claimed, expired, ended or not, in one
 	// round trip. ErrNotFound where it, its family or its account is absent.
@@ -149,10 +149,10 @@ type Families interface {
 	// had MaxExchanges, by its Created and that of the successor; ErrNotFound where there
 	// is no such token. Nothing is changed then. Expiry is the caller's to judge.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
-	// NarrowRefresh notes that what the family's last exchange gave was used: the claimed
+	// CloseGraceWindow notes that what the family's last exchange gave was used: the claimed
 	// token whose answer is still sealed becomes Narrowed, where it was claimed at before or
 	// earlier. A family without one, or that is gone, is no error.
-	NarrowRefresh(ctx context.Context, family string, before time.Time) error
+	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily ends a family, erases what is sealed in it, and blocks its ID (a SID of
 	// Blocklist) until the given time, as one change. Ending twice is no error, and
 	// blocks until the later time. ErrNotFound where there is no such family.

@@ -44,7 +44,7 @@ func (c *Code) Check() error {
 		end = fmt.Errorf("%w: a code without a digest", ErrInvalid)
 	case c.Expires.IsZero() || c.Kept.Before(c.Expires):
 		end = fmt.Errorf("%w: a code without an end, or not kept until it", ErrInvalid)
-	case len(c.RedirectURI) > MaxScopes || c.RedirectURI != "" && !plain(c.RedirectURI):
+	case len(c.RedirectURI) > MaxScopesBytes || c.RedirectURI != "" && !plain(c.RedirectURI):
 		end = fmt.Errorf("%w: a redirect URI that is too long, or no URI", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("client", c.Client), CheckID("subject", c.Subject), checkScopes(c.Scopes), checkScopes(c.Resource),
@@ -54,19 +54,19 @@ func (c *Code) Check() error {
 // Codes keeps authorization codes.
 type Codes interface {
 	// CreateCode inserts c, unused. ErrStale where the subject is absent, disabled, or its
-	// epoch is not c.Epoch, and where the client is absent or disabled; ErrConflict where the digest is taken; ErrInvalid where c can not
+	// epoch is not c.Epoch, and where the client is absent or disabled; ErrConflict where the digest is taken; ErrInvalid where c cannot
 	// be kept.
 	CreateCode(ctx context.Context, c Code) error
 	// CodeByDigest returns the code, used and expired or not, and the account of its
 	// subject, with its present epoch. ErrNotFound where one of them is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
-	// UseCode marks the code as used and notes what came of it. ErrConflict where it was
+	// ConsumeCode marks the code as used and notes what came of it. ErrConflict where it was
 	// used already, ErrNotFound where there is none. Of many at once one uses it. Expiry is
 	// the caller's to judge.
-	UseCode(ctx context.Context, d Digest, family string) error
-	// DropCodes deletes the subject's codes for the client that were not used. None is no
+	ConsumeCode(ctx context.Context, d Digest, family string) error
+	// DeleteCodes deletes the subject's codes for the client that were not used. None is no
 	// error. Used ones stay, so that a second use is noticed.
-	DropCodes(ctx context.Context, subject, client string) error
+	DeleteCodes(ctx context.Context, subject, client string) error
 }
 
 // AccessToken is an opaque access token.
@@ -124,15 +124,15 @@ type AccessTokens interface {
 	// is not t.Epoch; ErrConflict where the digest or the ID is taken; ErrInvalid where t can
 	// not be kept.
 	CreateAccess(ctx context.Context, t AccessToken) error
-	// SignedAccess returns, in one round trip, what decides about a signed access token, of
+	// SignedAccessStatus returns, in one round trip, what decides about a signed access token, of
 	// which nothing is kept: whether one of the keys is blocked, the client is absent or
 	// disabled, or the family ("" for none) is absent or has ended: all of that is
 	// Standing.Blocked; and the account of the subject with its present epoch. Without a
 	// subject the User is the zero one and the epoch 0. ErrNotFound where the account of a
 	// subject is absent.
-	SignedAccess(ctx context.Context, client, family, subject string, keys BlockKeys) (User, Standing, error)
-	// DropAccess deletes the token; ErrNotFound where it is absent (already).
-	DropAccess(ctx context.Context, d Digest) error
+	SignedAccessStatus(ctx context.Context, client, family, subject string, keys BlockKeys) (User, TokenStatus, error)
+	// DeleteAccess deletes the token; ErrNotFound where it is absent (already).
+	DeleteAccess(ctx context.Context, d Digest) error
 }
 
 // CloneCredential returns a *AccessToken that shares no list with t. Package authn calls it so

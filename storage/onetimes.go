@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// OneTime is a token that is good for one use, such as the one in a link that resets a
+// OneTimeToken is a token that is good for one use, such as the one in a link that resets a
 // password.
-type OneTime struct {
+type OneTimeToken struct {
 	Digest Digest
 	// Purpose is what it is for; a subject has one of a purpose.
 	Purpose string
@@ -24,10 +24,10 @@ type OneTime struct {
 }
 
 // Expired reports whether the token has ended at now.
-func (t *OneTime) Expired(now time.Time) bool { return !now.Before(t.Expires) }
+func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
 // Check returns ErrInvalid, with a word on why, unless t can be kept.
-func (t *OneTime) Check() error {
+func (t *OneTimeToken) Check() error {
 	var end error
 	switch {
 	case t.Expires.IsZero():
@@ -38,21 +38,21 @@ func (t *OneTime) Check() error {
 	return errors.Join(end, CheckID("purpose", t.Purpose), CheckID("subject", t.Subject))
 }
 
-// OneTimes keeps tokens that are used once: what a use does moves the subject's epoch, as
+// OneTimeTokens keeps tokens that are used once: what a use does moves the subject's epoch, as
 // Accounts.ChangePassword does, so of many at once one succeeds. A new password, disabling
 // and deleting the account delete those of the subject.
-type OneTimes interface {
-	// OneTimeByDigest returns the token, expired or not, and the account of its subject,
+type OneTimeTokens interface {
+	// OneTimeTokenByDigest returns the token, expired or not, and the account of its subject,
 	// with its present epoch, in one round trip. ErrNotFound where one of them is absent.
-	OneTimeByDigest(ctx context.Context, d Digest) (OneTime, User, error)
-	// CreateOneTime inserts t in place of the subject's earlier one of that purpose, as
+	OneTimeTokenByDigest(ctx context.Context, d Digest) (OneTimeToken, User, error)
+	// CreateOneTimeToken inserts t in place of the subject's earlier one of that purpose, as
 	// one change. ErrStale where the subject is absent, disabled, or its epoch is not
-	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t can not be kept.
+	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t cannot be kept.
 	// Nothing is changed then.
-	CreateOneTime(ctx context.Context, t OneTime) error
+	CreateOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. In
 	// a transaction that creates one afterwards, two callers may see the same list.
-	ListOneTimes(ctx context.Context, subject string) ([]OneTime, error)
-	// DropOneTimes deletes the subject's token of that purpose, if there is one.
-	DropOneTimes(ctx context.Context, subject, purpose string) error
+	ListOneTimes(ctx context.Context, subject string) ([]OneTimeToken, error)
+	// DeleteOneTimeTokens deletes the subject's token of that purpose, if there is one.
+	DeleteOneTimeTokens(ctx context.Context, subject, purpose string) error
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxSessionData is how long a session's encoded data may be, in bytes.
-const MaxSessionData = 64 << 10
+// MaxSessionDataBytes is how long a session's encoded data may be, in bytes.
+const MaxSessionDataBytes = 64 << 10
 
 // Session is what a server keeps for one browser. The browser holds the text that
 // Digest is the digest of, and nothing else.
@@ -62,7 +62,7 @@ func (s *Session) Check() error {
 
 // CheckSessionData returns ErrInvalid for data that are too long.
 func CheckSessionData(data []byte) error {
-	if len(data) > MaxSessionData {
+	if len(data) > MaxSessionDataBytes {
 		return fmt.Errorf("%w: session data of %d bytes", ErrInvalid, len(data))
 	}
 	return nil
@@ -79,7 +79,7 @@ type Sessions interface {
 	// as one change; a zero digest replaces none. ErrNotFound where the session to be
 	// replaced is absent (it was ended meanwhile), ErrConflict where the digest or the
 	// ID is taken by another one than that, ErrStale where the subject, if there is one,
-	// is absent, disabled, or its epoch is not s.Epoch, ErrInvalid where s can not be
+	// is absent, disabled, or its epoch is not s.Epoch, ErrInvalid where s cannot be
 	// kept. Nothing is changed then.
 	CreateSession(ctx context.Context, s Session, replaces Digest) error
 	// SaveSession sets the data of a session that is there with that version, and
@@ -92,8 +92,8 @@ type Sessions interface {
 	// expires, which moves it neither back nor beyond Ends, and reports true. Of many
 	// at once one writes.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
-	// EndSession deletes the session; ErrNotFound where it is absent (already).
-	EndSession(ctx context.Context, d Digest) error
+	// DeleteSession deletes the session; ErrNotFound where it is absent (already).
+	DeleteSession(ctx context.Context, d Digest) error
 }
 
 // SessionList is how a user sees and ends the sessions of one account.
@@ -101,10 +101,10 @@ type SessionList interface {
 	// ListSessions returns up to limit sessions of the subject that have its present
 	// epoch, without their Data, the last seen first (then by ID), expired ones included.
 	ListSessions(ctx context.Context, subject string, limit int) ([]Session, error)
-	// EndSessionOf deletes the subject's session with that ID; ErrNotFound where it has
+	// DeleteSessionOf deletes the subject's session with that ID; ErrNotFound where it has
 	// none (any more).
-	EndSessionOf(ctx context.Context, subject, id string) error
-	// EndSessionsOf deletes all sessions of the subject but the one whose ID is keep
+	DeleteSessionOf(ctx context.Context, subject, id string) error
+	// DeleteSessionsOf deletes all sessions of the subject but the one whose ID is keep
 	// ("" keeps none), and returns how many there were.
-	EndSessionsOf(ctx context.Context, subject, keep string) (int, error)
+	DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error)
 }

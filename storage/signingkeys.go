@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SigningKey is a private key at rest, sealed under a master key (RULES K2).
+// SigningKey is a private key at rest, sealed under a master key.
 type SigningKey struct {
 	// ID is the "kid".
 	ID string
@@ -41,11 +41,11 @@ type SigningKeys interface {
 	ListSigningKeys(ctx context.Context, purpose string) ([]SigningKey, error)
 	// SigningPurposes returns the purposes that have keys, expired ones included, sorted.
 	SigningPurposes(ctx context.Context) ([]string, error)
-	// AddSigningKey inserts k where newest is the ID of the key that ListSigningKeys
+	// CreateSigningKey inserts k where newest is the ID of the key that ListSigningKeys
 	// gives first, or "" where there is none: of several processes that want to make
 	// a key at once, one does. ErrConflict where it is another by now, or k.ID is
-	// taken within its purpose; ErrInvalid where a text can not be kept.
-	AddSigningKey(ctx context.Context, k SigningKey, newest string) error
+	// taken within its purpose; ErrInvalid where a text cannot be kept.
+	CreateSigningKey(ctx context.Context, k SigningKey, newest string) error
 	// ExpireSigningKey sets when a key stops to verify. ErrNotFound where there is no
 	// such key.
 	ExpireSigningKey(ctx context.Context, purpose, id string, at time.Time) error

@@ -7,7 +7,7 @@ import (
 )
 
 // StaticToken is the one long-lived token of a subject. The token's text is
-// derived from a master key, the subject and Salt (RULES T4); the store keeps
+// derived from a master key, the subject and Salt; the store keeps
 // what is needed to check it and to derive it again, but not the text.
 type StaticToken struct {
 	Digest  Digest

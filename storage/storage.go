@@ -18,7 +18,7 @@
 //	Families           refresh tokens that replace each other
 //	Blocklist          tokens that are refused before they expire, and what JWTs depend on
 //	SigningKeys        sealed private keys
-//	OneTimes           links that work once, such as those that reset a password
+//	OneTimeTokens           links that work once, such as those that reset a password
 //	Replays, Tries     what was used once; what can be tried a few times
 //	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
 //	                   OAuth 2.0
@@ -72,13 +72,13 @@ var (
 	// was changed.
 	ErrLimit = errors.New("storage: limit reached")
 
-	// ErrInvalid: the record can not be kept as it is: an identifier is empty,
+	// ErrInvalid: the record cannot be kept as it is: an identifier is empty,
 	// holds NUL, or is not UTF-8. Nothing was changed.
 	ErrInvalid = errors.New("storage: invalid record")
 )
 
 // Digest is the SHA-256 of a secret that this library generated with at least
-// 128 random bits (RULES K3). It is the only form in which a store sees such a
+// 128 random bits. It is the only form in which a store sees such a
 // secret. A password or a chosen client secret has too little entropy for a
 // plain digest and never becomes one: see PasswordHash.
 type Digest [sha256.Size]byte
@@ -133,17 +133,17 @@ type Transactor interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// MaxIDLen is the longest identifier or name a store accepts, in bytes.
-const MaxIDLen = 255
+// MaxIDBytes is the longest identifier or name a store accepts, in bytes.
+const MaxIDBytes = 255
 
 // CheckID returns ErrInvalid, with a word on why, unless s can be a key: not
-// empty, at most MaxIDLen bytes, UTF-8, without NUL (RULES C5). Schemes call it
+// empty, at most MaxIDBytes bytes, UTF-8, without NUL. Schemes call it
 // before a text from a request reaches a store, and stores call it again.
 func CheckID(what, s string) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("%w: empty %s", ErrInvalid, what)
-	case len(s) > MaxIDLen:
+	case len(s) > MaxIDBytes:
 		return fmt.Errorf("%w: %s of %d bytes", ErrInvalid, what, len(s))
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%w: %s is not UTF-8", ErrInvalid, what)

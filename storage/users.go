@@ -27,7 +27,7 @@ type User struct {
 	// Password is the encoded hash; the zero value is an unusable password. A User that
 	// comes with a credential (a token, a session, a standing) may be without it.
 	Password PasswordHash
-	// Active is false for a disabled account: it can not log in, and whatever it
+	// Active is false for a disabled account: it cannot log in, and whatever it
 	// holds is refused.
 	Active bool
 
@@ -38,7 +38,7 @@ type User struct {
 	Roles []string
 	// Created is when the account was made.
 	Created time.Time
-	// Epoch is the subject's state counter as read with the account (RULES T1).
+	// Epoch is the subject's state counter as read with the account.
 	// CreateUser ignores it.
 	Epoch int64
 
@@ -83,7 +83,7 @@ type Users interface {
 	// in order of Name; "" starts at the beginning.
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
 	// CreateUser inserts u. ErrConflict where its ID or Name is taken,
-	// ErrInvalid where one of them, the Email or a role can not be kept. The new subject's epoch
+	// ErrInvalid where one of them, the Email or a role cannot be kept. The new subject's epoch
 	// survives from an earlier subject of that ID, so that nothing of the old
 	// one fits the new one.
 	CreateUser(ctx context.Context, u User) error
@@ -104,7 +104,7 @@ func (h PasswordHash) Fingerprint() Digest { return DigestOf(string(h)) }
 
 // Accounts changes accounts. Each method is one atomic change, and each that
 // takes something away bumps the subject's epoch in the same change, so that
-// every credential of every scheme ends with it (RULES T1, T4).
+// every credential of every scheme ends with it.
 type Accounts interface {
 	// SetPassword stores a new hash, bumps the epoch and deletes the subject's static
 	// token and device tokens. ErrNotFound where the account is absent.
@@ -115,7 +115,7 @@ type Accounts interface {
 	// between stays.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash exchanges the hash only while it is still old, and bumps
-	// nothing: the password is the same, its encoding is better (RULES T8).
+	// nothing: the password is the same, its encoding is better.
 	// ErrConflict where the stored hash is another by now, ErrNotFound where
 	// the account is absent.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
@@ -128,7 +128,7 @@ type Accounts interface {
 }
 
 // Subjects keeps one epoch per subject: an integer that every credential record
-// notes at its birth and that is compared for equality at each use (RULES T1).
+// notes at its birth and that is compared for equality at each use.
 // It works for subjects of a foreign user table too: a subject that has no row
 // has epoch 0.
 type Subjects interface {
@@ -138,10 +138,10 @@ type Subjects interface {
 	// clock in microseconds, and returns it. Every credential of the subject, of
 	// every scheme, has ended when it returns: log-out-everywhere in one write.
 	BumpEpoch(ctx context.Context, subject string) (int64, error)
-	// ForgetSubject bumps the epoch and deletes every credential and permission
+	// DeleteSubject bumps the epoch and deletes every credential and permission
 	// row of the subject. It is the delete hook of an application that keeps its
-	// users in a table of its own (RULES I3); forgetting twice is no error.
-	ForgetSubject(ctx context.Context, subject string) error
+	// users in a table of its own; forgetting twice is no error.
+	DeleteSubject(ctx context.Context, subject string) error
 }
 
 // Permissions keeps named permissions ("app.verb_noun") of subjects and groups.

@@ -37,13 +37,13 @@ func challengeScheme(p *probe) {
 			p.Errorf("%s: challenge %q names %q, and for another error %q", what, text, names, first)
 		}
 	})
-	c, ok := authn.As[authn.Claimer](p.Scheme)
-	if !ok || len(c.Claims()) == 0 || first == nil || p.Failed() || p.has("authn.Claimer") && p.claimFault() != "" {
+	c, ok := authn.AbilityOf[authn.FormatDeclarer](p.Scheme)
+	if !ok || len(c.Formats()) == 0 || first == nil || p.Failed() || p.has("authn.FormatDeclarer") && p.claimFault() != "" {
 		return
 	}
 	for _, name := range first {
-		if !slices.ContainsFunc(c.Claims(), func(c authn.Claim) bool { return strings.EqualFold(c.Keyword, name) }) {
-			p.Errorf("the challenge names %s, which Claims does not: %+v", name, c.Claims())
+		if !slices.ContainsFunc(c.Formats(), func(c authn.CredentialFormat) bool { return strings.EqualFold(c.Keyword, name) }) {
+			p.Errorf("the challenge names %s, which Claims does not: %+v", name, c.Formats())
 		}
 	}
 }

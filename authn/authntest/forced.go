@@ -58,7 +58,7 @@ func flatten(to *[]authn.Authenticator, c authn.Chain) {
 
 // nameOf is the name that package authn gives to a scheme.
 func nameOf(a authn.Authenticator) string {
-	if n, ok := authn.As[authn.Namer](a); ok {
+	if n, ok := authn.AbilityOf[authn.Namer](a); ok {
 		return n.Name()
 	}
 	return fmt.Sprintf("%T", a)
@@ -95,7 +95,7 @@ func (f *forced) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 	if _, ok := forcedFrom(r.Context()); ok {
 		return nil
 	}
-	if n, ok := authn.As[authn.Renewer](f.Authenticator); ok {
+	if n, ok := authn.AbilityOf[authn.Renewer](f.Authenticator); ok {
 		return n.Renew(w, r, id)
 	}
 	return nil

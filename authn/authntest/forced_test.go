@@ -39,7 +39,7 @@ func application(t *testing.T) (real, forced *authz.Mux, good string, log *bytes
 	must(err)
 	tokens, err := token.New(db, ring, nil)
 	must(err)
-	good, err = tokens.Token(t.Context(), "42", 0)
+	good, err = tokens.GetOrCreate(t.Context(), "42", 0)
 	must(err)
 	own := authn.Func(func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials })
 	chain := authn.Chain{authn.Chain{browsers, devices}, tokens, own}

@@ -152,8 +152,8 @@ func (p *probe) keywords(name, own string) []string {
 		for _, k := range []string{"Bearer", "Token", "Basic", "Knox", "DPoP"} {
 			all[k] = true
 		}
-		if c, ok := authn.As[authn.Claimer](p.Scheme); ok {
-			for _, claim := range c.Claims() {
+		if c, ok := authn.AbilityOf[authn.FormatDeclarer](p.Scheme); ok {
+			for _, claim := range c.Formats() {
 				all[claim.Keyword] = true
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 type always struct{}
 
-func (always) Holds(context.Context) bool { return true }
+func (always) Valid(context.Context) bool { return true }
 
 // keyed is a scheme of keys that is wrong in one way.
 type keyed struct{ wrong string }

@@ -50,7 +50,7 @@ func namesSomebody(p *probe) {
 }
 
 func schemeName(p *probe) {
-	n, _ := authn.As[authn.Namer](p.Scheme)
+	n, _ := authn.AbilityOf[authn.Namer](p.Scheme)
 	p.identities(func(what string, id authn.Identity) {
 		if id.Scheme != n.Name() {
 			p.Errorf("%s: Identity.Scheme is %q, Name() is %q", what, id.Scheme, n.Name())
@@ -239,7 +239,7 @@ func (p *probe) answer(add func(*http.Request)) answered {
 // chainRule proves what the other rules prove of Authenticate for a chain, where Headers, Claims
 // and Renew have a say too.
 func chainRule(p *probe) {
-	if p.has("authn.HeaderReader") && p.another().headerFaults() != nil || p.has("authn.Claimer") && p.claimFault() != "" {
+	if p.has("authn.HeaderReader") && p.another().headerFaults() != nil || p.has("authn.FormatDeclarer") && p.claimFault() != "" {
 		return // rules headers and claims report it
 	}
 	after := authn.Func(func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials })

@@ -90,15 +90,15 @@ func claimsRule(p *probe) {
 
 // claimFault says what is wrong with what Claims returns, or "".
 func (p *probe) claimFault() string {
-	c, _ := authn.As[authn.Claimer](p.Scheme)
+	c, _ := authn.AbilityOf[authn.FormatDeclarer](p.Scheme)
 	keyword, text, _ := strings.Cut(p.header(p.Good).Get("Authorization"), " ")
 	text = strings.TrimLeft(text, " ")
-	for _, claim := range c.Claims() {
-		if strings.EqualFold(claim.Keyword, keyword) && strings.HasPrefix(text, claim.Begins) {
+	for _, claim := range c.Formats() {
+		if strings.EqualFold(claim.Keyword, keyword) && strings.HasPrefix(text, claim.Prefix) {
 			return ""
 		}
 	}
-	return fmt.Sprintf("Good under the keyword %q is none of what Claims returns: %+v", keyword, c.Claims())
+	return fmt.Sprintf("Good under the keyword %q is none of what Claims returns: %+v", keyword, c.Formats())
 }
 
 func concurrentRule(p *probe) {

@@ -31,7 +31,7 @@ var rules = []Rule{
 
 	{"request_unchanged", "Authenticate changes nothing of the request: header, URL, body, context.", "", requestUnchanged},
 	{"headers", "Headers names the headers that the scheme reads, in canonical form: without them a request has no credential.", "authn.HeaderReader", headersRule},
-	{"claims", "Claims names the keyword and the beginning of the credentials that the scheme accepts.", "authn.Claimer", claimsRule},
+	{"claims", "Claims names the keyword and the beginning of the credentials that the scheme accepts.", "authn.FormatDeclarer", claimsRule},
 	{"elsewhere", "A credential is read in its own place only: not in the query, in a form, in a cookie or in another header.", "", elsewhere},
 	{"chain", "In a chain the scheme decides as by itself: good is accepted, bad is rejected, absent is anonymous.", "", chainRule},
 	{"ambient", "A cross-site request that changes something is rejected if browsers or proxies attach the credential.", "authn.Ambient", ambientRule},

@@ -75,7 +75,7 @@ func notTested(missing []string, without map[string][]string) string {
 			why = "no identity is kept: the scheme is no authn.Keeper, or its store gives no lease"
 		case need == "authn.Ambient":
 			why = "the scheme is not ambient"
-		case need == "authn.Claimer":
+		case need == "authn.FormatDeclarer":
 			why = "the scheme claims no keyword of Authorization"
 		case strings.HasPrefix(need, "authn."):
 			why = "the scheme is no " + need

@@ -127,7 +127,7 @@ func all(v reflect.Value) string {
 
 // challenges calls f with each challenge that the scheme makes, for each credential and error.
 func (p *probe) challenges(f func(what, challenge string)) {
-	c, _ := authn.As[authn.Challenger](p.Scheme)
+	c, _ := authn.AbilityOf[authn.Challenger](p.Scheme)
 	errs := map[string]error{
 		"ErrNoCredentials": authn.ErrNoCredentials, "NotAuthenticated": authn.NotAuthenticated(), "AuthenticationFailed": authn.AuthenticationFailed(""),
 		"BadRequest": authn.BadRequest(""), "insufficient scope": &authn.Error{Status: http.StatusForbidden, Code: authn.CodeInsufficientScope, Detail: "x", Scopes: []string{"read", "write"}},

@@ -114,19 +114,19 @@ func (w *World) has(part string) bool {
 	case "":
 		return true
 	case "authn.Namer":
-		_, ok := authn.As[authn.Namer](w.Scheme)
+		_, ok := authn.AbilityOf[authn.Namer](w.Scheme)
 		return ok
 	case "authn.Challenger":
-		_, ok := authn.As[authn.Challenger](w.Scheme)
+		_, ok := authn.AbilityOf[authn.Challenger](w.Scheme)
 		return ok
 	case "authn.HeaderReader":
 		_, ok := w.Scheme.(authn.HeaderReader)
 		return ok
-	case "authn.Claimer":
-		_, ok := authn.As[authn.Claimer](w.Scheme)
+	case "authn.FormatDeclarer":
+		_, ok := authn.AbilityOf[authn.FormatDeclarer](w.Scheme)
 		return ok && w.header(w.Good).Get("Authorization") != ""
 	case "authn.Ambient":
-		a, ok := authn.As[authn.Ambient](w.Scheme)
+		a, ok := authn.AbilityOf[authn.Ambient](w.Scheme)
 		return ok && a.Ambient() || slices.Contains(w.declared(), "Cookie")
 	}
 	f := reflect.ValueOf(w).Elem().FieldByName(part)
@@ -135,7 +135,7 @@ func (w *World) has(part string) bool {
 
 // declared are the headers that the scheme says it reads, or nil.
 func (w *World) declared() []string {
-	if h, ok := authn.As[authn.HeaderReader](w.Scheme); ok {
+	if h, ok := authn.AbilityOf[authn.HeaderReader](w.Scheme); ok {
 		return h.Headers()
 	}
 	return nil

@@ -88,7 +88,7 @@ func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options)
 	if err := authn.Check(inner); err != nil {
 		return nil, fmt.Errorf("cookie: New: %w", err)
 	}
-	if reader, ok := authn.As[authn.HeaderReader](inner); ok && !isChain(inner) && !slices.Contains(reader.Headers(), "Authorization") {
+	if reader, ok := authn.AbilityOf[authn.HeaderReader](inner); ok && !isChain(inner) && !slices.Contains(reader.Headers(), "Authorization") {
 		return nil, errors.New("cookie: New: the scheme does not read Authorization")
 	}
 	s := &Scheme{wire: name, site: site, inner: inner, opts: o, challenge: `Cookie realm="` + o.Realm + `"`, invalid: authn.AuthenticationFailed("Invalid token.")}
@@ -169,9 +169,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case err == authn.ErrNoCredentials:
 		return authn.Identity{}, err
 	case err != nil:
-		return authn.Identity{}, s.invalid.With(err)
+		return authn.Identity{}, s.invalid.WithCause(err)
 	case !s.site.Secure(r):
-		return authn.Identity{}, s.invalid.With(errors.New(s.site.Insecure(r)))
+		return authn.Identity{}, s.invalid.WithCause(errors.New(s.site.Insecure(r)))
 	case !readable(credential):
 		return authn.Identity{}, s.over(s.invalid, errors.New("the cookie holds no credential"))
 	}
@@ -223,7 +223,7 @@ func (s *Scheme) over(e *authn.Error, why error) *authn.Error {
 	if why == nil {
 		why = errors.New("refused by the wrapped scheme")
 	}
-	e = e.With(ended{why})
+	e = e.WithCause(ended{why})
 	e.Cookies = append(slices.Clip(e.Cookies), s.Cookie("", -1))
 	return e
 }

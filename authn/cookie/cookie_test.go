@@ -279,7 +279,7 @@ func TestKept(t *testing.T) {
 		must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
 		tokens, err := knox.New(s, nil)
 		must(t, err)
-		epoch, err := tokens.Current(t.Context(), "id-alice")
+		epoch, err := tokens.CurrentEpoch(t.Context(), "id-alice")
 		must(t, err)
 		text, rec, err := tokens.Issue(t.Context(), "id-alice", epoch, knox.Token{})
 		must(t, err)

@@ -67,7 +67,7 @@ func TestEndedOnPages(t *testing.T) {
 			if err := s.CreateUser(t.Context(), storage.User{ID: id, Name: name, Active: true}); !errors.Is(err, storage.ErrConflict) {
 				must(t, err)
 			}
-			epoch, err := tokens.Current(t.Context(), id)
+			epoch, err := tokens.CurrentEpoch(t.Context(), id)
 			must(t, err)
 			text, rec, err := tokens.Issue(t.Context(), id, epoch, knox.Token{})
 			must(t, err)

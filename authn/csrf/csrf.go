@@ -74,7 +74,7 @@ func New(origin string, opts *Options) (*Site, error) {
 
 // Loopback returns a site for work on one machine, over plain http: a request
 // belongs to it where the server listens on a loopback address, the Host is
-// 127.0.0.1, [::1] or localhost, and no proxy is in front (RULES B3).
+// 127.0.0.1, [::1] or localhost, and no proxy is in front.
 func Loopback() *Site { return &Site{loopback: true} }
 
 // parseOrigin brings an origin to the form in which browsers send it.

@@ -27,7 +27,7 @@ func (s *Site) refuse(r *http.Request, reason, why string) error {
 }
 
 func refused(reason, why string) error {
-	return authn.PermissionDenied("CSRF Failed: " + reason).With(errors.New("cross-origin check: " + why))
+	return authn.PermissionDenied("CSRF Failed: " + reason).WithCause(errors.New("cross-origin check: " + why))
 }
 
 // Insecure explains for the log why Secure is false, and which option to set.

@@ -75,7 +75,7 @@ type Config struct {
 // safe for concurrent use.
 //
 // It reads no credential but the body's, so a stale one in the request changes nothing. Mount
-// it without authentication (authz.Mux.Bare): a chain in front of it would reject the stale
+// it without authentication (authz.Mux.Public): a chain in front of it would reject the stale
 // credential.
 type Handler struct {
 	passwords authn.PasswordChecker
@@ -150,7 +150,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, values []string)
 		members, err = h.begin(w, r, l, values[2:])
 	}
 	if errors.Is(err, storage.ErrStale) {
-		err = authn.InvalidLogin().With(err)
+		err = authn.InvalidLogin().WithCause(err)
 	}
 	if err != nil {
 		h.failed(r, audit.Event{Subject: l.Subject, Epoch: l.Epoch}, err)

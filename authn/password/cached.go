@@ -36,7 +36,7 @@ type CacheOptions struct {
 }
 
 // Cached returns a checker that remembers verified passwords, for Basic, where
-// every request carries one (RULES T6). A hit costs no hash and no unit of a
+// every request carries one. A hit costs no hash and no unit of a
 // limit, but it reads the account each time: a disabled account, a new password
 // and a log-out-everywhere hold at once. Where the store is a storage.LiveUsers, as
 // one of package cached is, it reads what that has at hand, and so a change that went
@@ -75,7 +75,7 @@ type mac [sha256.Size]byte
 // push each other out, and neither is taken for the other: the entry's mac is over the name.
 type place struct {
 	name   uint64
-	source netip.Addr // that of authn.SourceOf
+	source netip.Addr // that of authn.NetworkOf
 }
 
 // entry is bound to what the account was when the password was verified.
@@ -173,23 +173,23 @@ type entryLease struct {
 	gone    *atomic.Bool
 }
 
-func (l *entryLease) Holds(ctx context.Context) bool {
-	return !l.gone.Load() && l.elapsed.Now() < l.ends && l.Lease.Holds(ctx)
+func (l *entryLease) Valid(ctx context.Context) bool {
+	return !l.gone.Load() && l.elapsed.Now() < l.ends && l.Lease.Valid(ctx)
 }
 
-// HoldsAt is Holds for a caller that has read the clock.
-func (l *entryLease) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
+// ValidAt is Holds for a caller that has read the clock.
+func (l *entryLease) ValidAt(ctx context.Context, now elapsed.Instant) bool {
 	if l.gone.Load() || l.elapsed.At(now) >= l.ends {
 		return false
 	}
 	if l.timed != nil {
-		return l.timed.HoldsAt(ctx, now)
+		return l.timed.ValidAt(ctx, now)
 	}
-	return l.Lease.Holds(ctx)
+	return l.Lease.Valid(ctx)
 }
 
 type timedLease interface {
-	HoldsAt(ctx context.Context, now elapsed.Instant) bool
+	ValidAt(ctx context.Context, now elapsed.Instant) bool
 }
 
 // first checks the password and remembers it where it is right.
@@ -220,7 +220,7 @@ func (k *cached) user(ctx context.Context, id string) (storage.User, storage.Dig
 	return u, u.Password.Fingerprint(), nil
 }
 
-// sourceOf is authn.SourceOf without its text.
+// sourceOf is authn.NetworkOf without its text.
 func sourceOf(proxies authn.TrustedProxies, r *http.Request) netip.Addr {
 	a := proxies.ClientAddr(r)
 	if !a.Is4() {

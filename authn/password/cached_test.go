@@ -85,7 +85,7 @@ func TestCached(t *testing.T) {
 	}
 }
 
-// An account that can not be read is no account that is unknown.
+// An account that cannot be read is no account that is unknown.
 func TestCachedStoreDown(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	w.register(t, "alice")
@@ -191,7 +191,7 @@ func TestCachedSource(t *testing.T) {
 			text := func(addr string) string {
 				r := httptest.NewRequest("GET", "/", nil)
 				r.RemoteAddr = addr
-				return authn.SourceOf(authn.TrustedProxies{}.ClientAddr(r))
+				return authn.NetworkOf(authn.TrustedProxies{}.ClientAddr(r))
 			}
 			if got, want := password.SourceOf(one) == password.SourceOf(other), text(a) == text(b); got != want {
 				t.Errorf("%q and %q: one source %t, want %t", a, b, got, want)

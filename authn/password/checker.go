@@ -208,7 +208,7 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 				return authn.Login{}, storage.User{}, err
 			}
 		}
-		return authn.Login{}, storage.User{}, authn.InvalidLogin().With(v.why())
+		return authn.Login{}, storage.User{}, authn.InvalidLogin().WithCause(v.why())
 	}
 	cookies := attempt.Succeeded(ctx)
 	if v.outdated && c.opts.Rehash == RehashUpgrade && !authn.Explained(ctx) {

@@ -102,11 +102,11 @@ func TestNewcomersByNetwork(t *testing.T) {
 			return err
 		},
 		"hash": func(_ *password.Checker, h *password.Hasher, addr netip.Addr, _ int) error {
-			_, err := h.Hash(context.Background(), authn.SourceOf(addr), secret)
+			_, err := h.Hash(context.Background(), authn.NetworkOf(addr), secret)
 			return err
 		},
 		"verify": func(_ *password.Checker, h *password.Hasher, addr netip.Addr, _ int) error {
-			_, _, err := h.Verify(context.Background(), authn.SourceOf(addr), "", secret)
+			_, _, err := h.Verify(context.Background(), authn.NetworkOf(addr), "", secret)
 			return err
 		},
 	} {

@@ -75,7 +75,7 @@ func (c *Checker) Recall(r *http.Request) (known func(ctx context.Context, u sto
 type unlimited struct{ proxies authn.TrustedProxies }
 
 func (u unlimited) Reserve(r *http.Request, _ string) (authn.LoginAttempt, error) {
-	return uncounted(authn.SourceOf(u.proxies.ClientAddr(r))), nil
+	return uncounted(authn.NetworkOf(u.proxies.ClientAddr(r))), nil
 }
 
 // uncounted is an attempt that nobody counts.

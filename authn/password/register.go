@@ -46,14 +46,14 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // user, or a profile row written. Where one fails there is no account.
 //
 // The error is an *authn.Error with status 400 and the field's message for a name
-// that is malformed or taken, an e-mail address that can not be kept, and a
+// that is malformed or taken, an e-mail address that cannot be kept, and a
 // password that the policy refuses. An ID of the caller that is taken is
-// storage.ErrConflict, one that can not be kept storage.ErrInvalid, a role
+// storage.ErrConflict, one that cannot be kept storage.ErrInvalid, a role
 // likewise. Errors of hooks and of the store are passed on.
 //
 // The hash waits with those of the client's network, so that one network does not keep others
 // from registering. Pass the context of a request that the middleware of package authn has seen
-// (also authz.Mux.Bare), or use storage.WithClientAddr; all others share one network.
+// (also authz.Mux.Public), or use storage.WithClientAddr; all others share one network.
 func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
 	name, refused, err := c.form(n.Name)
 	if err != nil {
@@ -204,7 +204,7 @@ func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 }
 
 // ChangeOwn is ChangePassword that returns a login for a new credential of the caller, of the
-// account as the change left it: give it to LogIn or Keep of a session, or take its Subject and
+// account as the change left it: give it to Start or Keep of a session, or take its Subject and
 // Epoch to issue a token. All other credentials end, those of an attacker who knew the old
 // password included. What was changed after that ends the login too: then issuing a credential
 // returns storage.ErrStale.
@@ -214,7 +214,7 @@ func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login, error) {
 	was, u, err := c.check(r, name, old)
 	if e := (*authn.Error)(nil); errors.As(err, &e) && e.Status == http.StatusUnauthorized {
-		return authn.Login{}, errOld.With(e.Unwrap())
+		return authn.Login{}, errOld.WithCause(e.Unwrap())
 	}
 	if err != nil {
 		return authn.Login{}, err
@@ -236,7 +236,7 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 		return err
 	})
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
-		return authn.Login{}, errOld.With(err)
+		return authn.Login{}, errOld.WithCause(err)
 	}
 	if err != nil {
 		return authn.Login{}, err

@@ -49,10 +49,10 @@ func TestRegister(t *testing.T) {
 		n    password.NewUser
 		want error
 	}{
-		"an ID that can not be kept":  {password.NewUser{ID: "a\x00b", Name: "bob", Password: secret}, storage.ErrInvalid},
-		"a role that can not be kept": {password.NewUser{Name: "bob", Password: secret, Roles: []string{"a,b"}}, storage.ErrInvalid},
-		"an ID that is taken":         {password.NewUser{ID: taken.ID, Name: "bob", Password: secret}, storage.ErrConflict},
-		"a policy that can not tell":  {password.NewUser{Name: "bob", Password: "the service is down"}, nil},
+		"an ID that cannot be kept":  {password.NewUser{ID: "a\x00b", Name: "bob", Password: secret}, storage.ErrInvalid},
+		"a role that cannot be kept": {password.NewUser{Name: "bob", Password: secret, Roles: []string{"a,b"}}, storage.ErrInvalid},
+		"an ID that is taken":        {password.NewUser{ID: taken.ID, Name: "bob", Password: secret}, storage.ErrConflict},
+		"a policy that cannot tell":  {password.NewUser{Name: "bob", Password: "the service is down"}, nil},
 	} {
 		if _, err := w.checker.Register(t.Context(), x.n); status(err) != 503 || x.want != nil && !errors.Is(err, x.want) {
 			t.Errorf("%s: %v", what, err)

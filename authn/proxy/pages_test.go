@@ -19,7 +19,7 @@ var errEnded = errors.New("ended")
 func (s sessions) Authenticate(r *http.Request) (authn.Identity, error) {
 	switch v, _ := authn.Cookie(r, "id"); v {
 	case "ended":
-		return authn.Identity{}, authn.AuthenticationFailed("Invalid session.").With(errEnded)
+		return authn.Identity{}, authn.AuthenticationFailed("Invalid session.").WithCause(errEnded)
 	case "doubtful":
 		return authn.Identity{}, authn.AuthenticationFailed("Invalid session.")
 	case "down":

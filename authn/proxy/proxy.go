@@ -109,7 +109,7 @@ type forwardAuth struct {
 }
 
 // NewForwardAuth returns a handler for a gateway's sub-requests, of any method. Register
-// it with authz.Mux.Bare. The sub-request must come from one of proxies, in the dialect.
+// it with authz.Mux.Public. The sub-request must come from one of proxies, in the dialect.
 //
 // The handler judges the client's request and never the sub-request: auth and guard see
 // the original method, host, path and scheme, so a cross-site POST is refused although
@@ -198,7 +198,7 @@ func (h *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name := h.identityHeader(r.Header); name != "" {
-		h.auth.Respond(w, r, errIdentityHeader.With(errors.New("forward auth: the sub-request has the identity header "+name+": let the gateway remove it from the client's request")))
+		h.auth.Respond(w, r, errIdentityHeader.WithCause(errors.New("forward auth: the sub-request has the identity header "+name+": let the gateway remove it from the client's request")))
 		return
 	}
 	original, err := h.original(r)
@@ -219,7 +219,7 @@ type plainKey struct{}
 var errIdentityHeader = authn.BadRequest("The request has an identity header.")
 
 func refused(why string) error {
-	return authn.PermissionDenied("").With(errors.New("forward auth: " + why))
+	return authn.PermissionDenied("").WithCause(errors.New("forward auth: " + why))
 }
 
 // decide runs behind the chain, with the client's request.

@@ -1,6 +1,6 @@
 // Package recovery is for who forgot the password: a message with a link that sets a new
 // one, once. It works beside every scheme, since a new password ends what the account had
-// of all of them (RULES T1).
+// of all of them.
 //
 // Whether there is an account of an address shows nowhere: a request is counted and put
 // into a queue, whoever it is for, and answered. Looking up, making the token and sending
@@ -26,7 +26,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Prefix is that of the tokens (RULES C9).
+// Prefix is that of the tokens.
 const Prefix = "vpr"
 
 // purposes are those of the tokens in the store, which has one of a purpose for an account: an
@@ -38,7 +38,7 @@ const fresh = 10 * time.Minute
 
 // Store is what the tokens are kept in.
 type Store interface {
-	storage.OneTimes
+	storage.OneTimeTokens
 	storage.Users
 	storage.Accounts
 	storage.Transactor
@@ -189,7 +189,7 @@ var format = credential.MustFormat(Prefix)
 
 // Checker returns pw such that a login ends the account's outstanding tokens: who knows the
 // password needs no link, and an old message in a mailbox is worth nothing. Give it to the
-// schemes' login endpoints. Where the tokens can not be ended the login fails with a fault.
+// schemes' login endpoints. Where the tokens cannot be ended the login fails with a fault.
 func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }
 
 type ending struct {
@@ -203,7 +203,7 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 		return login, err
 	}
 	for _, purpose := range purposes {
-		if err := e.r.store.DropOneTimes(r.Context(), login.Subject, purpose); err != nil {
+		if err := e.r.store.DeleteOneTimeTokens(r.Context(), login.Subject, purpose); err != nil {
 			return authn.Login{}, err
 		}
 	}

@@ -71,8 +71,8 @@ func (m *mailed) UserByName(ctx context.Context, name string) (storage.User, err
 	return m.mail(m.Store.UserByName(ctx, name))
 }
 
-func (m *mailed) OneTimeByDigest(ctx context.Context, d storage.Digest) (storage.OneTime, storage.User, error) {
-	t, u, err := m.Store.OneTimeByDigest(ctx, d)
+func (m *mailed) OneTimeTokenByDigest(ctx context.Context, d storage.Digest) (storage.OneTimeToken, storage.User, error) {
+	t, u, err := m.Store.OneTimeTokenByDigest(ctx, d)
 	u, err = m.mail(u, err)
 	return t, u, err
 }
@@ -106,25 +106,25 @@ func (w *watched) UserByName(ctx context.Context, name string) (storage.User, er
 	return w.store.UserByName(ctx, name)
 }
 
-func (w *watched) OneTimeByDigest(ctx context.Context, d storage.Digest) (storage.OneTime, storage.User, error) {
+func (w *watched) OneTimeTokenByDigest(ctx context.Context, d storage.Digest) (storage.OneTimeToken, storage.User, error) {
 	if err := w.note(); err != nil {
-		return storage.OneTime{}, storage.User{}, err
+		return storage.OneTimeToken{}, storage.User{}, err
 	}
-	return w.store.OneTimeByDigest(ctx, d)
+	return w.store.OneTimeTokenByDigest(ctx, d)
 }
 
-func (w *watched) CreateOneTime(ctx context.Context, t storage.OneTime) error {
+func (w *watched) CreateOneTimeToken(ctx context.Context, t storage.OneTimeToken) error {
 	if err := w.note(); err != nil {
 		return err
 	}
-	return w.store.CreateOneTime(ctx, t)
+	return w.store.CreateOneTimeToken(ctx, t)
 }
 
-func (w *watched) DropOneTimes(ctx context.Context, subject, purpose string) error {
+func (w *watched) DeleteOneTimeTokens(ctx context.Context, subject, purpose string) error {
 	if err := w.note(); err != nil {
 		return err
 	}
-	return w.store.DropOneTimes(ctx, subject, purpose)
+	return w.store.DeleteOneTimeTokens(ctx, subject, purpose)
 }
 
 func (w *watched) ChangePassword(ctx context.Context, id string, epoch int64, hash storage.PasswordHash) error {
@@ -205,7 +205,7 @@ func post(h http.Handler, body string, headers ...string) *httptest.ResponseReco
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	rec := httptest.NewRecorder()
-	authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Bare(h).ServeHTTP(rec, r)
+	authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Public(h).ServeHTTP(rec, r)
 	return rec
 }
 

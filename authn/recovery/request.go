@@ -152,7 +152,7 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	}
 	text, _ := format.New(rand.Reader) // never fails; see crypto/rand
 	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
-	t := storage.OneTime{
+	t := storage.OneTimeToken{
 		Digest: storage.DigestOf(text), Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
 		Created: now, Expires: now.Add(r.opts.TTL),
 	}
@@ -164,7 +164,7 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 		if t.Purpose = r.free(list, u.Epoch, now); t.Purpose == "" {
 			return nil
 		}
-		return r.store.CreateOneTime(ctx, t)
+		return r.store.CreateOneTimeToken(ctx, t)
 	})
 	if err == nil && t.Purpose == "" {
 		cmp.Or(r.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelInfo, "recovery links still fresh", slog.String("subject", u.ID))
@@ -185,10 +185,10 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 
 // free is the purpose of the next token: one that no good token has, or that of the oldest. "" if
 // all are fresh.
-func (r *Recovery) free(list []storage.OneTime, epoch int64, now time.Time) string {
+func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time) string {
 	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
 	for _, purpose := range purposes {
-		i := slices.IndexFunc(list, func(t storage.OneTime) bool {
+		i := slices.IndexFunc(list, func(t storage.OneTimeToken) bool {
 			return t.Purpose == purpose && t.Epoch == epoch && !t.Expired(now)
 		})
 		switch {

@@ -78,12 +78,12 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 			return err
 		}
 		if boundTo(token, now.Email) != t.Bound {
-			return errInvalid.With(errAddress)
+			return errInvalid.WithCause(errAddress)
 		}
 		return nil
 	})
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
-		return "", errInvalid.With(err)
+		return "", errInvalid.WithCause(err)
 	}
 	if err != nil {
 		return "", err
@@ -93,11 +93,11 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 }
 
 // check returns a token that is good now.
-func (r *Recovery) check(ctx context.Context, token string) (storage.OneTime, storage.User, error) {
+func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToken, storage.User, error) {
 	if !format.Valid(token) {
-		return storage.OneTime{}, storage.User{}, errInvalid.With(errShape)
+		return storage.OneTimeToken{}, storage.User{}, errInvalid.WithCause(errShape)
 	}
-	t, u, err := r.store.OneTimeByDigest(ctx, storage.DigestOf(token))
+	t, u, err := r.store.OneTimeTokenByDigest(ctx, storage.DigestOf(token))
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 	case err != nil:
@@ -114,7 +114,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTime, st
 		err = errAddress
 	}
 	if err != nil {
-		return t, u, errInvalid.With(err)
+		return t, u, errInvalid.WithCause(err)
 	}
 	return t, u, nil
 }

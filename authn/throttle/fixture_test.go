@@ -121,7 +121,7 @@ var errDown = errors.New("down")
 func (down) Take(context.Context, time.Time, [][]throttle.Bucket) (throttle.Outcome, error) {
 	return throttle.Outcome{}, errDown
 }
-func (down) GiveBack(context.Context, time.Time, []throttle.Bucket) error { return errDown }
+func (down) Return(context.Context, time.Time, []throttle.Bucket) error { return errDown }
 func (down) Mark(context.Context, time.Time, throttle.Key, throttle.Mark, int, time.Duration) error {
 	return errDown
 }

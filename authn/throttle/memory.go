@@ -103,8 +103,8 @@ func cellOf(b *Bucket, r Rate) rate.Cell {
 	return rate.Cell{Key: b.Key, Limit: r.Limit, Window: r.Window, Shared: b.Shared}
 }
 
-// GiveBack implements Store.
-func (m *Memory) GiveBack(_ context.Context, now time.Time, buckets []Bucket) error {
+// Return implements Store.
+func (m *Memory) Return(_ context.Context, now time.Time, buckets []Bucket) error {
 	t := m.since(now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +112,7 @@ func (m *Memory) GiveBack(_ context.Context, now time.Time, buckets []Bucket) er
 		b := &buckets[i]
 		for _, r := range b.Rates {
 			x := cellOf(b, r)
-			m.cells.GiveBack(t, &x)
+			m.cells.Return(t, &x)
 		}
 	}
 	return nil

@@ -70,13 +70,13 @@ func TestMemory(t *testing.T) {
 		m, b := throttle.NewMemory(nil), bucket("a", rate(t, "2/m"), rate(t, "3/h"))
 		take(t, m, now, b)
 		take(t, m, now, b)
-		must(t, m.GiveBack(t.Context(), now, []throttle.Bucket{b}))
+		must(t, m.Return(t.Context(), now, []throttle.Bucket{b}))
 		first := take(t, m, now, b)
 		if second := take(t, m, now, b); first != 0 || second == 0 {
 			t.Error("one unit back is one unit")
 		}
 		for range 10 {
-			must(t, m.GiveBack(t.Context(), now, []throttle.Bucket{b}))
+			must(t, m.Return(t.Context(), now, []throttle.Bucket{b}))
 		}
 		if m.Len() != 0 {
 			t.Errorf("%d entries for a full bucket", m.Len())

@@ -23,7 +23,7 @@ func placesOf(a netip.Addr) places {
 		return places{unknown, unknown, unknown, unknown, unknown}
 	}
 	a = a.Unmap().WithZone("")
-	p := places{source: authn.SourceOf(a)}
+	p := places{source: authn.NetworkOf(a)}
 	if a.Is4() {
 		p.wide, p.block, p.net, p.vast = p.source, prefix(a, 28), prefix(a, 24), prefix(a, 16)
 	} else {

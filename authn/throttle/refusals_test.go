@@ -35,7 +35,7 @@ func (k *keyed) Authenticate(r *http.Request) (authn.Identity, error) {
 
 func (*keyed) Challenge(*http.Request, error) string { return "Key" }
 func (*keyed) Headers() []string                     { return []string{"Authorization"} }
-func (*keyed) Claims() []authn.Claim                 { return []authn.Claim{{Keyword: "Key"}} }
+func (*keyed) Formats() []authn.CredentialFormat     { return []authn.CredentialFormat{{Keyword: "Key"}} }
 
 // door is a middleware with a limit of refused credentials.
 type door struct {
@@ -160,12 +160,12 @@ func TestRefusals_attack_267(t *testing.T) {
 	t.Run("edge_C18/endpoints that read their own credential", func(t *testing.T) {
 		d := newDoor(t, throttle.RefusalOptions{})
 		err := authn.AuthenticationFailed("Invalid key.")
-		d.h = d.m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, err) }))
+		d.h = d.m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, err) }))
 		if got := d.count(200, one, "Key bad"); got[401]+got[403] != 120 || got[429] != 80 {
 			t.Errorf("%v", got)
 		}
 		d = newDoor(t, throttle.RefusalOptions{})
-		d.h = d.m.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, authn.InvalidLogin()) }))
+		d.h = d.m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { authn.Respond(w, r, authn.InvalidLogin()) }))
 		if got := d.count(200, one, "Key stale"); got[429] != 0 {
 			t.Errorf("a login with a stale credential beside it: %v", got)
 		}

@@ -37,7 +37,7 @@ func (s *resilient) take(ctx context.Context, now time.Time, plans [][]Bucket) (
 // giveBack gives units back where they were taken. If that store fails now they stay counted,
 // and come back with time.
 func (s *resilient) giveBack(ctx context.Context, now time.Time, from Store, buckets []Bucket) {
-	if err := from.GiveBack(ctx, now, buckets); err != nil {
+	if err := from.Return(ctx, now, buckets); err != nil {
 		s.complain(ctx, now, err)
 	}
 }

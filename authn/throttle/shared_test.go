@@ -79,11 +79,11 @@ func (f *flaky) Take(ctx context.Context, now time.Time, plans [][]throttle.Buck
 	return f.Memory.Take(ctx, now, plans)
 }
 
-func (f *flaky) GiveBack(ctx context.Context, now time.Time, b []throttle.Bucket) error {
+func (f *flaky) Return(ctx context.Context, now time.Time, b []throttle.Bucket) error {
 	if f.down {
 		return errors.New("down")
 	}
-	return f.Memory.GiveBack(ctx, now, b)
+	return f.Memory.Return(ctx, now, b)
 }
 
 // Units go back to where they were taken, never to a count that lacks none.

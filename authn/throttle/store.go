@@ -54,8 +54,8 @@ type Store interface {
 	// Take takes one unit of every bucket of the first plan that has a unit in each of them,
 	// for each rate. If no plan has, it takes nothing. The whole call is atomic.
 	Take(ctx context.Context, now time.Time, plans [][]Bucket) (Outcome, error)
-	// GiveBack returns one unit to each bucket, at most what is missing.
-	GiveBack(ctx context.Context, now time.Time, buckets []Bucket) error
+	// Return returns one unit to each bucket, at most what is missing.
+	Return(ctx context.Context, now time.Time, buckets []Bucket) error
 	// Mark puts m into the set, or renews it there: its stamp is replaced, and the later Seen
 	// remains. Then the marks seen longest ago leave until at most keep are in the set.
 	// Marks expire ttl after they were seen.

@@ -49,14 +49,14 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err != nil {
 		return err
 	}
-	get := tokens.Reset
+	get := tokens.Replace
 	if !c.Bool("reset") {
 		// Token would replace a token that this key, or this format, did not make. A
 		// server may be taking it, so that is for -reset to say.
 		if err := sameKey(ctx, c, db, r, u); err != nil {
 			return err
 		}
-		get = tokens.Token
+		get = tokens.GetOrCreate
 	}
 	text, err := get(ctx, u.ID, u.Epoch)
 	if errors.Is(err, storage.ErrStale) {
@@ -69,7 +69,7 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	return nil
 }
 
-// sameKey refuses where the account has a live token that can not be shown again
+// sameKey refuses where the account has a live token that cannot be shown again
 // with this key and this format.
 func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.Ring, u storage.User) error {
 	have, err := db.StaticTokenOf(ctx, u.ID)
@@ -82,13 +82,13 @@ func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.R
 	if !r.Has(have.KeyID) {
 		return fmt.Errorf("user %s has a token of another master key; -reset ends it and makes another", u.Name)
 	}
-	// Asked through a store that can not write, Token shows the token or fails.
+	// Asked through a store that cannot write, Token shows the token or fails.
 	opts := tokenOptions(c)
 	tokens, err := token.New(readOnly{db}, r, &opts)
 	if err != nil {
 		return err
 	}
-	if _, err := tokens.Token(ctx, u.ID, u.Epoch); errors.Is(err, errReadOnly) {
+	if _, err := tokens.GetOrCreate(ctx, u.ID, u.Epoch); errors.Is(err, errReadOnly) {
 		return fmt.Errorf("user %s has a token of another format; -reset ends it and makes another", u.Name)
 	} else if err != nil {
 		return err

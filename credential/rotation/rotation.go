@@ -262,7 +262,7 @@ func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (R
 		if err != nil {
 			return Result{State: st}, ErrMismatch
 		}
-		if !st.Refresh.Narrowed || claimer == u.Source {
+		if !st.Refresh.GraceClosed || claimer == u.Source {
 			return Result{Answer: answer, State: st, Repeated: true}, nil
 		}
 	}

@@ -89,7 +89,7 @@ func (w *world) is(t testing.TB, u Use, want error, why string) {
 
 func (w *world) blocked(t testing.TB, sid string) bool {
 	t.Helper()
-	st, err := w.store.StandingOf(t.Context(), "alice", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", sid)})
+	st, err := w.store.TokenStatusOf(t.Context(), "alice", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", sid)})
 	must(t, err)
 	return st.Blocked
 }
@@ -420,7 +420,7 @@ func TestFaults(t *testing.T) {
 	}
 	b.claim, b.end = nil, down
 	one := w.good(t, "f-0")
-	w.is(t, use("f-0"), down, "the family can not be ended")
+	w.is(t, use("f-0"), down, "the family cannot be ended")
 	if _, err := w.Revoke(t.Context(), use(one)); err != down {
 		t.Errorf("revoke: %v", err)
 	}

@@ -25,7 +25,7 @@ func (r *Rotator) Used(ctx context.Context, family string, created, now time.Tim
 	if !r.first(family, created) {
 		return nil
 	}
-	if err := r.store.NarrowRefresh(ctx, family, created.Add(slack)); err != nil {
+	if err := r.store.CloseGraceWindow(ctx, family, created.Add(slack)); err != nil {
 		r.forget(family)
 		return err
 	}

@@ -67,7 +67,7 @@ func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *pass
 	mux.Handle("DELETE /keys/{id}", a.endpoints.RevokeOne(a.caller, scheme.Revoke), authz.FirstParty)
 	mux.Handle("POST /logout-everywhere", a.endpoints.NoContent(http.MethodPost, a.logoutEverywhere), authz.FirstParty)
 	mux.Handle("GET /api/profile", a.endpoints.JSON(http.MethodGet, a.profile), authz.IsAuthenticated, authz.HasScope("profile"))
-	mux.Bare("GET /healthz", a.endpoints.JSON(http.MethodGet, a.health))
+	mux.Public("GET /healthz", a.endpoints.JSON(http.MethodGet, a.health))
 	return mux, nil
 }
 
@@ -96,9 +96,9 @@ type api struct {
 
 // fields of POST /keys, all optional.
 var fields = []login.Field{
-	{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDLen}, // for the list
-	{Name: "scopes", Trim: true, Optional: true},                           // separated by spaces; without them the key has the account's rights
-	{Name: "ttl", Trim: true, Optional: true},                              // in seconds
+	{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}, // for the list
+	{Name: "scopes", Trim: true, Optional: true},                             // separated by spaces; without them the key has the account's rights
+	{Name: "ttl", Trim: true, Optional: true},                                // in seconds
 }
 
 // issue creates a key for the account that the password proved.
@@ -131,11 +131,11 @@ func (a *api) issue(w http.ResponseWriter, r *http.Request) (any, error) {
 	text, key, err := a.keys.Issue(r.Context(), key, ttl)
 	switch {
 	case errors.Is(err, storage.ErrInvalid):
-		return nil, authn.BadRequest("The name or the scopes are not valid.").With(err)
+		return nil, authn.BadRequest("The name or the scopes are not valid.").WithCause(err)
 	case errors.Is(err, storage.ErrLimit):
 		return nil, authn.PermissionDenied("You have too many keys: revoke one first.")
 	case errors.Is(err, storage.ErrStale):
-		return nil, authn.InvalidLogin().With(err)
+		return nil, authn.InvalidLogin().WithCause(err)
 	case err != nil:
 		return nil, err
 	}

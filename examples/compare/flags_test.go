@@ -34,7 +34,7 @@ func TestBadFlagEndsTheProgram(t *testing.T) {
 	}
 }
 
-// Who can not listen where it was told to has made no master key either.
+// Who cannot listen where it was told to has made no master key either.
 func TestAddressThatCanNotBeHadMakesNothing(t *testing.T) {
 	if code, stderr := end(t, "-addr 192.0.2.1:80"); code != 1 || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("ended with %d, and said %q", code, stderr)

@@ -54,7 +54,7 @@ const forwardAuthPath = "/forward-auth"
 // withForwardAuth serves a gateway's sub-requests beside next. They bypass the mux, which
 // would clean or refuse the path that Envoy asks about.
 func withForwardAuth(next http.Handler, cfg *config, site *csrf.Site, auth *authn.Middleware) (http.Handler, error) {
-	forward := auth.Bare(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	forward := auth.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, authn.PermissionDenied("")) // without -proxies there is no gateway
 	}))
 	if !cfg.Proxies.IsZero() {

@@ -199,7 +199,7 @@ func newSkewedWorld(t testing.TB, ahead time.Duration) *schemesWorld {
 	check(err)
 	key, err := jose.Generate(jose.EdDSA)
 	check(err)
-	signing, err := jose.NewRing(key)
+	signing, err := jose.NewKeySet(key)
 	check(err)
 	site, err := csrf.New("https://app.example", nil)
 	check(err)
@@ -257,14 +257,14 @@ func (w *schemesWorld) give() map[string][2]string {
 	}
 	epoch, err := w.db.SubjectEpoch(ctx, u.ID)
 	check(err)
-	static, err := w.tokens.Token(ctx, u.ID, epoch)
+	static, err := w.tokens.GetOrCreate(ctx, u.ID, epoch)
 	check(err)
 	device, _, err := w.devices.Issue(ctx, u.ID, epoch, knox.Token{})
 	check(err)
 	pair, err := w.jwts.Issue(ctx, u.ID, epoch, nil)
 	check(err)
 	r, rec := httptest.NewRequest("POST", "https://app.example/", nil), httptest.NewRecorder()
-	check(w.browsers.LogIn(rec, r, authn.Login{Subject: u.ID, Name: u.Name, Epoch: epoch}))
+	check(w.browsers.Start(rec, r, authn.Login{Subject: u.ID, Name: u.Name, Epoch: epoch}))
 	cookie := rec.Result().Cookies()[0]
 	return map[string][2]string{
 		"token": {"Authorization", "Token " + static}, "knox": {"Authorization", "Knox " + device}, "jwt": {"Authorization", "Bearer " + pair.Access},

@@ -40,7 +40,7 @@ func run() error {
 	if err != nil {
 		return demo.UsageError{Err: err}
 	}
-	l, err := demo.Listen(cfg.Addr) // first: who can not listen makes no master key
+	l, err := demo.Listen(cfg.Addr) // first: who cannot listen makes no master key
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func parseFlags(args []string) (*config, error) {
 	case cfg.Grace < 0 || cfg.Grace > time.Minute:
 		return nil, fmt.Errorf("-refresh-grace %v: want 0 to 1m", cfg.Grace)
 	case cfg.Grace == 0:
-		cfg.Grace = jwt.GraceOff
+		cfg.Grace = jwt.NoGrace
 	}
 	if *alg != "" && !slices.Contains(strings.Split(algorithms, ", "), *alg) {
 		return nil, fmt.Errorf("-jwt-alg %q: want one of %s", *alg, algorithms)

@@ -41,7 +41,7 @@ func jsonBody(fields ...string) string {
 	for i := 0; i < len(fields); i += 2 {
 		m[fields[i]] = fields[i+1]
 	}
-	b, _ := json.Marshal(m) // of texts: it can not fail
+	b, _ := json.Marshal(m) // of texts: it cannot fail
 	return string(b)
 }
 

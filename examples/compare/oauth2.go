@@ -57,8 +57,8 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, nil, err
 	}
-	sessions := server.Sessions{Of: session.Of, Token: session.Token}
-	if _, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.LogOut}); err != nil {
+	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+	if _, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent}); err != nil {
 		return nil, nil, err
 	}
 	if _, err := consent.New(srv, sessions, "/login", nil); err != nil {
@@ -106,7 +106,7 @@ func mountOAuth2(mux *authz.Mux, routes []server.Route) {
 	for _, r := range routes {
 		switch r.Access {
 		case server.ForClients:
-			mux.Bare(r.Pattern, r.Handler)
+			mux.Public(r.Pattern, r.Handler)
 		case server.ForVisitors:
 			mux.Handle(r.Pattern, r.Handler, authz.AllowAny)
 		case server.ForAccounts:

@@ -86,7 +86,7 @@ func pageRoutes(mux *authz.Mux, cfg *config) error {
 			base = "http://" + r.Host
 		}
 		if err := pageTemplate.Execute(&b, map[string]any{"Routes": mux.Routes(), "Table": t, "Kept": cfg.Cache, "Base": base}); err != nil {
-			http.Error(w, "The page can not be made.", http.StatusInternalServerError)
+			http.Error(w, "The page cannot be made.", http.StatusInternalServerError)
 			return
 		}
 		secure(w.Header())
@@ -94,14 +94,14 @@ func pageRoutes(mux *authz.Mux, cfg *config) error {
 		w.Header().Set("Cache-Control", "no-store") // the address of /callback holds a code
 		_, _ = w.Write(b.Bytes())
 	})
-	mux.Bare("GET /{$}", page)
-	mux.Bare("GET /callback", page)
+	mux.Public("GET /{$}", page)
+	mux.Public("GET /callback", page)
 	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"} {
 		text, err := files.ReadFile("web/" + name)
 		if err != nil {
 			return err
 		}
-		mux.Bare("GET /"+name, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mux.Public("GET /"+name, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			secure(w.Header())
 			w.Header().Set("Content-Type", kind)
 			_, _ = w.Write(text)

@@ -48,11 +48,11 @@ func server(ctx context.Context, path string, ring *keys.Ring) http.Handler {
 
 	mux := authz.NewMux(authn.New(authn.Chain{browsers, jwts, devices, tokens, basics}, nil))
 	mux.RequireScopes() // JWTs and device tokens may be limited to scopes: each route says what those may do
-	mux.Bare("/login", browsers.LoginForm(passwords, nil))
-	mux.Bare("POST /jwt", jwts.Login(passwords))
-	mux.Bare("POST /jwt/refresh", jwts.RefreshPair())
-	mux.Bare("POST /knox", devices.Login(passwords))
-	mux.Bare("POST /token", tokens.Login(passwords))
+	mux.Public("/login", browsers.LoginForm(passwords, nil))
+	mux.Public("POST /jwt", jwts.Login(passwords))
+	mux.Public("POST /jwt/refresh", jwts.RefreshPair())
+	mux.Public("POST /knox", devices.Login(passwords))
+	mux.Public("POST /token", tokens.Login(passwords))
 	mux.HandleFunc("GET /hello", hello, authz.IsAuthenticated, authz.NoScopeNeeded)
 	mux.HandleFunc("GET /admin", hello, authz.IsAdmin)
 	return mux

@@ -28,7 +28,7 @@ func main() {
 	tokens := must(token.New(db, ring, nil))
 
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
-	mux.Bare("POST /login", tokens.Login(passwords))
+	mux.Public("POST /login", tokens.Login(passwords))
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		user, _ := authn.UserFrom[*storage.Account](r.Context())
 		fmt.Fprintf(w, "Hello, %s!\n", user.Name)

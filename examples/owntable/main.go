@@ -108,8 +108,8 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 		return nil, err
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, options))
-	mux.Bare("POST /api/auth-token", tokens.Login(passwords))
-	mux.Bare("POST /api/logout", tokens.Logout())
+	mux.Public("POST /api/auth-token", tokens.Login(passwords))
+	mux.Public("POST /api/logout", tokens.Logout())
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
 	mux.HandleFunc("DELETE /api/account", deleteAccount(db), authz.IsAuthenticated)
 	staff, err := staffServer(ctx, db, ring, cfg)
@@ -154,7 +154,7 @@ func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Rin
 		return nil, err
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
-	mux.Bare("POST /staff/auth-token", tokens.Login(passwords))
+	mux.Public("POST /staff/auth-token", tokens.Login(passwords))
 	mux.HandleFunc("GET /staff/whoami", whoAmI, authz.HasRole("staff"))
 	return mux, nil
 }
@@ -195,7 +195,7 @@ func deleteAccount(db *gormstore.Store) http.HandlerFunc {
 			if err := db.DB(ctx).Model(&Account{}).Where("id = ?", a.ID).Update("deleted_at", time.Now().UTC()).Error; err != nil {
 				return err
 			}
-			return db.ForgetSubject(ctx, subject)
+			return db.DeleteSubject(ctx, subject)
 		})
 		if err != nil {
 			authn.Respond(w, r, err)

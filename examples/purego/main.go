@@ -61,8 +61,8 @@ func server(ctx context.Context, path string, master []byte) (http.Handler, erro
 		return nil, err
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
-	mux.Bare("POST /login", tokens.Login(passwords))
-	mux.Bare("POST /register", register(passwords, tokens))
+	mux.Public("POST /login", tokens.Login(passwords))
+	mux.Public("POST /register", register(passwords, tokens))
 	mux.HandleFunc("GET /me", me, authz.IsAuthenticated)
 	return mux, nil
 }
@@ -70,7 +70,7 @@ func server(ctx context.Context, path string, master []byte) (http.Handler, erro
 // register makes an account, and its token in the same transaction.
 func register(passwords *password.Checker, tokens *token.Scheme) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, err := passwords.Register(r.Context(), password.NewUser{Name: r.PostFormValue("username"), Password: r.PostFormValue("password")}, tokens.Mint)
+		_, err := passwords.Register(r.Context(), password.NewUser{Name: r.PostFormValue("username"), Password: r.PostFormValue("password")}, tokens.IssueOnRegister)
 		if err != nil {
 			authn.Respond(w, r, err)
 			return

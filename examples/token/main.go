@@ -62,9 +62,9 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 		return nil, err
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, options))
-	mux.Bare("POST /api/auth-token", tokens.Login(passwords))
-	mux.Bare("POST /api/logout", tokens.Logout())
-	mux.Bare("GET /healthz", demo.Health(db))
+	mux.Public("POST /api/auth-token", tokens.Login(passwords))
+	mux.Public("POST /api/logout", tokens.Logout())
+	mux.Public("GET /healthz", demo.Health(db))
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
 	return mux, nil
 }

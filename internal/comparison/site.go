@@ -165,7 +165,7 @@ func (s *Site) routes(ctx context.Context) http.Handler {
 	browsers := must(session.New(s.db, local, &session.Options{Clock: w.clock, Logger: quiet}))
 	grants := must(oauth2.New(issuer, s.db, &oauth2.Options{Clock: w.clock}))
 	srv := must(server.New(grants, s.db, &server.Options{Scopes: map[string]string{"all": "Everything"}, Logger: quiet}))
-	pages := must(consent.New(srv, server.Sessions{Of: session.Of, Token: session.Token}, "/login", nil))
+	pages := must(consent.New(srv, server.Sessions{Of: session.FromIdentity, Token: session.Token}, "/login", nil))
 	byPassword := must(basic.New(s.passwords, &basic.Options{Site: local}))
 	known := must(password.Cached(s.passwords, nil)) // a login costs a hash once; the questions log in often
 	cached := must(basic.New(known, &basic.Options{Site: local}))
@@ -183,7 +183,7 @@ func (s *Site) routes(ctx context.Context) http.Handler {
 		"/jwt/login": jwts.Login(known), "/jwt/logout": jwts.Logout(), "/jwt/refresh": jwts.RefreshPair(),
 		"/session/login": browsers.Login(known), "/session/logout": browsers.Logout(), "/oauth2/refresh": srv.Token(), "/oauth2/logout": srv.Revoke(),
 	} {
-		mux.Bare("POST "+pattern, h)
+		mux.Public("POST "+pattern, h)
 	}
 	mux.Handle("/oauth2/authorize", pages.Authorize(), authz.AllowAny)
 	mux.HandleFunc("POST /everywhere", func(rw http.ResponseWriter, r *http.Request) {
@@ -198,7 +198,7 @@ func (s *Site) routes(ctx context.Context) http.Handler {
 func (s *Site) elsewhere(issuing *jwt.Scheme) authn.Authenticator {
 	rec := httptest.NewRecorder()
 	issuing.JWKS().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
-	ring := must(jose.NewRing(must(jose.ParseJWKS(rec.Body.Bytes()))...))
+	ring := must(jose.NewKeySet(must(jose.ParseJWKS(rec.Body.Bytes()))...))
 	return must(jwt.NewVerifier(issuer, audience, ring, &jwt.VerifierOptions{Clock: s.w.clock}))
 }
 

@@ -29,7 +29,7 @@ func TestBrowserGetsNoBasicChallenge(t *testing.T) {
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{scheme}, nil))
 	mux.HandleFunc("GET /api", func(http.ResponseWriter, *http.Request) {}, authz.IsAuthenticated)
-	mux.Bare("POST /login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.Public("POST /login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := passwords.CheckPassword(r, "alice", "wrong")
 		authn.Respond(w, r, err)
 	}))

@@ -77,8 +77,8 @@ func newPages(t *testing.T, site *csrf.Site) *pages {
 		t.Fatal(err)
 	}
 	mux := authz.NewMux(authn.New(authn.Chain{s}, nil))
-	mux.Bare("/login", s.LoginForm(knows{db}, nil))
-	mux.Bare("/logout", s.LogoutForm("/bye"))
+	mux.Public("/login", s.LoginForm(knows{db}, nil))
+	mux.Public("/logout", s.LogoutForm("/bye"))
 	mux.Handle("GET /me", page(func(w http.ResponseWriter, r *http.Request) {
 		u, _ := authn.UserFrom[*storage.Account](r.Context())
 		fmt.Fprintf(w, `<!doctype html><title>me</title><p>Hello %s</p><form method="post" action="/logout"><button name="logout">log out</button></form>`, u.Name)

@@ -98,7 +98,7 @@ func TestComparePage(t *testing.T) {
 	}
 	for _, place := range keyboard.Places {
 		if place[1] != true {
-			t.Errorf("the focus can not be seen on %v", place[0])
+			t.Errorf("the focus cannot be seen on %v", place[0])
 		}
 	}
 	if keyboard.Scheme != "knox" || !strings.Contains(keyboard.Wire, "200 OK") {

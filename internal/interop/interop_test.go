@@ -44,7 +44,7 @@ func TestTheyVerifyOurs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ring, err := jose.NewRing(k)
+			ring, err := jose.NewKeySet(k)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestTheyVerifyOurs(t *testing.T) {
 			}
 			for what, token := range map[string]string{"another signature": pair.Access[:len(pair.Access)-8] + "AAAAAAAA", "a refresh token": pair.Refresh} {
 				if err := node(t, &got, "verify", server.URL, issuer, audience, token); err == nil {
-					t.Errorf("%s is accepted: this test can not fail", what)
+					t.Errorf("%s is accepted: this test cannot fail", what)
 				}
 			}
 		})
@@ -93,7 +93,7 @@ func TestWeVerifyTheirs(t *testing.T) {
 	if err != nil || len(keys) != len(made.Tokens) || len(keys) != 8 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
-	ring, err := jose.NewRing(keys...)
+	ring, err := jose.NewKeySet(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func provides(t *testing.T, origin, client, third string) http.Handler {
 	must(err)
 	key, err := jose.Generate(jose.ES256)
 	must(err)
-	signing, err := jose.NewRing(key)
+	signing, err := jose.NewKeySet(key)
 	must(err)
 	ring, err := keys.NewRing(keys.Generate())
 	must(err)
@@ -78,20 +78,20 @@ func provides(t *testing.T, origin, client, third string) http.Handler {
 	must(err)
 	srv, err := server.New(api, db, &server.Options{Keys: ring, SigningKeys: signing, Origins: []string{third}})
 	must(err)
-	sessions := server.Sessions{Of: session.Of, Token: session.Token}
-	_, err = openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.LogOut})
+	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+	_, err = openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent})
 	must(err)
 	_, err = consent.New(srv, sessions, "/login", nil)
 	must(err)
 	mux := authz.NewMux(authn.New(authn.Chain{browsers}, nil))
-	mux.Bare("/login", browsers.LoginForm(knows{db}, nil))
-	mux.Bare("GET /kill", page(func(w http.ResponseWriter, r *http.Request) {
+	mux.Public("/login", browsers.LoginForm(knows{db}, nil))
+	mux.Public("GET /kill", page(func(w http.ResponseWriter, r *http.Request) {
 		_, err := browsers.EndAll(r.Context(), "id-alice", "")
 		fmt.Fprint(w, err)
 	}))
 	for _, r := range srv.Routes() {
 		if r.Access == server.ForClients {
-			mux.Bare(r.Pattern, r.Handler)
+			mux.Public(r.Pattern, r.Handler)
 		} else {
 			mux.Handle(r.Pattern, r.Handler, authz.AllowAny)
 		}

@@ -99,7 +99,7 @@ func TestForeignIssuer(t *testing.T) {
 	by := introspect.ClientCredentials{ID: "api", Secret: "a secret: 100%"}
 	late := func() time.Time { return time.Now().Add(2 * time.Hour) }
 	chain := func(keepFor time.Duration, clock func() time.Time) authn.Chain {
-		keys, err := jose.NewRemote(jwks, &jose.RemoteOptions{Insecure: true, Algorithms: []jose.Algorithm{jose.ES256}})
+		keys, err := jose.NewRemoteKeySet(jwks, &jose.RemoteOptions{Insecure: true, Algorithms: []jose.Algorithm{jose.ES256}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,16 +17,16 @@ import (
 )
 
 // RingOf makes a ring of one key.
-func RingOf(t testing.TB, id string, alg jose.Algorithm, key crypto.Signer) *jose.Ring {
+func RingOf(t testing.TB, id string, alg jose.Algorithm, key crypto.Signer) *jose.KeySet {
 	t.Helper()
 	k, err := jose.NewPrivate(id, alg, key)
 	Must(t, err)
-	r, err := jose.NewRing(k)
+	r, err := jose.NewKeySet(k)
 	Must(t, err)
 	return r
 }
 
-func PublicSet(t testing.TB, r *jose.Ring) []byte {
+func PublicSet(t testing.TB, r *jose.KeySet) []byte {
 	t.Helper()
 	set, err := r.JWKS(t.Context())
 	Must(t, err)
@@ -49,7 +49,7 @@ func (w *World) Signer(id string, set []byte) {
 }
 
 // Assertion signs good claims of a client with some changed; nil takes one away.
-func (w *World) Assertion(r *jose.Ring, typ, client string, change map[string]any) string {
+func (w *World) Assertion(r *jose.KeySet, typ, client string, change map[string]any) string {
 	w.T.Helper()
 	claims := map[string]any{"iss": client, "sub": client, "aud": Issuer, "jti": fmt.Sprint("jti-", w.N.Add(1)), "iat": w.Clock().Unix(), "exp": w.Clock().Add(time.Minute).Unix()}
 	maps.Copy(claims, change)

@@ -113,18 +113,18 @@ func (f *Faulty) ConsentOf(ctx context.Context, subject, client string) (storage
 	return f.Store.ConsentOf(ctx, subject, client)
 }
 
-func (f *Faulty) DropConsent(ctx context.Context, subject, client string) error {
+func (f *Faulty) DeleteConsent(ctx context.Context, subject, client string) error {
 	if f.NoConsents.Load() {
 		return ErrDown
 	}
-	return f.Store.DropConsent(ctx, subject, client)
+	return f.Store.DeleteConsent(ctx, subject, client)
 }
 
-func (f *Faulty) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
+func (f *Faulty) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if f.FailUse.Load() {
 		return ErrDown
 	}
-	return f.Store.FirstUse(ctx, key, now, until)
+	return f.Store.ConsumeJTI(ctx, key, now, until)
 }
 
 const (

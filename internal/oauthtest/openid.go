@@ -14,7 +14,7 @@ import (
 
 // DownKeys fails while down is set.
 type DownKeys struct {
-	*jose.Ring
+	*jose.KeySet
 	Down bool
 }
 
@@ -22,28 +22,28 @@ func (k *DownKeys) JWKS(ctx context.Context) ([]byte, error) {
 	if k.Down {
 		return nil, ErrDown
 	}
-	return k.Ring.JWKS(ctx)
+	return k.KeySet.JWKS(ctx)
 }
 
 func (k *DownKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([]*jose.Key, error) {
 	if k.Down {
 		return nil, ErrDown
 	}
-	return k.Ring.Keys(ctx, kid, alg)
+	return k.KeySet.Keys(ctx, kid, alg)
 }
 
 func (k *DownKeys) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	if k.Down {
 		return "", ErrDown
 	}
-	return k.Ring.Sign(ctx, typ, claims)
+	return k.KeySet.Sign(ctx, typ, claims)
 }
 
-func FreshRing(t testing.TB, alg jose.Algorithm) *jose.Ring {
+func FreshRing(t testing.TB, alg jose.Algorithm) *jose.KeySet {
 	t.Helper()
 	key, err := jose.Generate(alg)
 	Must(t, err)
-	ring, err := jose.NewRing(key)
+	ring, err := jose.NewKeySet(key)
 	Must(t, err)
 	return ring
 }
@@ -58,7 +58,7 @@ type Provider struct {
 
 func NewProvider(t *testing.T, s Store, alg jose.Algorithm, change func(*Options)) *Provider {
 	t.Helper()
-	p := &Provider{Keys: &DownKeys{Ring: FreshRing(t, alg)}}
+	p := &Provider{Keys: &DownKeys{KeySet: FreshRing(t, alg)}}
 	p.World = NewWorld(t, s, func(o *Options) {
 		WithSessions(o)
 		o.Scopes["profile"], o.Scopes["email"] = "", ""
@@ -104,7 +104,7 @@ func (p *Provider) ClaimsOf(token string, typ string) map[string]any {
 	Must(p.T, err)
 	keys, err := jose.ParseJWKS(set)
 	Must(p.T, err)
-	ring, err := jose.NewRing(keys...)
+	ring, err := jose.NewKeySet(keys...)
 	Must(p.T, err)
 	t, err := jose.Verify(p.T.Context(), token, ring, typ)
 	if err != nil {

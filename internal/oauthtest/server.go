@@ -116,7 +116,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 	if o.SignedAccess {
 		api.SignedAccess = o.SigningKeys
 		if o.SigningKeys == nil {
-			api.SignedAccess = (*jose.Ring)(nil) // which a server over the scheme rejects
+			api.SignedAccess = (*jose.KeySet)(nil) // which a server over the scheme rejects
 		}
 	}
 	if o.DPoP != nil {

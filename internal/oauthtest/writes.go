@@ -28,27 +28,27 @@ func (w *Writes) Block(ctx context.Context, until time.Time, keys ...storage.Blo
 	return w.Store.Block(ctx, until, keys...)
 }
 
-func (w *Writes) DropAccess(ctx context.Context, d storage.Digest) error {
+func (w *Writes) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	w.N.Add(1)
-	return w.Store.DropAccess(ctx, d)
+	return w.Store.DeleteAccess(ctx, d)
 }
 
-func (w *Writes) UseCode(ctx context.Context, d storage.Digest, family string) error {
+func (w *Writes) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
 	w.N.Add(1)
-	return w.Store.UseCode(ctx, d, family)
+	return w.Store.ConsumeCode(ctx, d, family)
 }
 
-func (w *Writes) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {
+func (w *Writes) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {
 	w.N.Add(1)
-	return w.Store.CountTry(ctx, name, now, until)
+	return w.Store.CountAttempt(ctx, name, now, until)
 }
 
-func (w *Writes) ForgiveTry(ctx context.Context, name storage.MAC) error {
+func (w *Writes) ForgiveAttempt(ctx context.Context, name storage.MAC) error {
 	w.N.Add(1)
 	if w.FailForgive.Load() {
 		return ErrDown
 	}
-	return w.Store.ForgiveTry(ctx, name)
+	return w.Store.ForgiveAttempt(ctx, name)
 }
 
 func (w *Writes) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (storage.DeviceGrant, error) {

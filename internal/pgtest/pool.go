@@ -13,7 +13,7 @@ import (
 
 // Pool gives each test a database with the tables that Prepare made and no rows, as if
 // it were new. To make and drop one takes longer than most tests, so a database is used
-// again where a test left nothing behind that can not be emptied.
+// again where a test left nothing behind that cannot be emptied.
 type Pool struct {
 	// Prepare makes the tables of a new database.
 	Prepare func(ctx context.Context, url string) error

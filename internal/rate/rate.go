@@ -84,8 +84,8 @@ func (x *Cell) after(full, now int64) int64 {
 	return max(full, now) + x.interval()
 }
 
-// GiveBack returns a unit, at most what is missing.
-func (c *Cells) GiveBack(now int64, x *Cell) {
+// Return returns a unit, at most what is missing.
+func (c *Cells) Return(now int64, x *Cell) {
 	cells, n := c.of(x)
 	full, ok := cells[n]
 	if !ok {

@@ -40,7 +40,7 @@ func TestCells(t *testing.T) {
 		t.Errorf("%d units under another rate", n)
 	}
 	for range 2 {
-		c.GiveBack(4*second, &x)
+		c.Return(4*second, &x)
 	}
 	if n := count(c, 4*second, x); n != 2 {
 		t.Errorf("%d units after two were given back", n)
@@ -49,9 +49,9 @@ func TestCells(t *testing.T) {
 		t.Errorf("%d cells", c.Len())
 	}
 	for range 9 {
-		c.GiveBack(4*second, &x)
+		c.Return(4*second, &x)
 	}
-	c.GiveBack(4*second, &Cell{Key: [16]byte{9}, Limit: 1, Window: 1})
+	c.Return(4*second, &Cell{Key: [16]byte{9}, Limit: 1, Window: 1})
 	if n := count(c, 4*second, x); n != 5 || c.Len() != 2 {
 		t.Errorf("%d units after more were given back than taken, %d cells", n, c.Len())
 	}

@@ -81,7 +81,9 @@ func TestMemoryIsSQLite(t *testing.T) {
 				return say(nil, s.ClaimRefresh(ctx, storage.RefreshClaim{Digest: d, Next: storage.Refresh{Digest: e, Created: now, Expires: far}, Sealed: []byte("sealed"), Window: window}))
 			}
 		case 6, 7:
-			return "narrow", func(ctx context.Context, s storagetest.Store) string { return say(nil, s.NarrowRefresh(ctx, id, soon)) }
+			return "narrow", func(ctx context.Context, s storagetest.Store) string {
+				return say(nil, s.CloseGraceWindow(ctx, id, soon))
+			}
 		case 15, 16:
 			return "claim", func(ctx context.Context, s storagetest.Store) string {
 				return say(nil, s.ClaimRefresh(ctx, storage.RefreshClaim{Digest: d, Next: storage.Refresh{Digest: e, Created: now, Expires: far}, Sealed: []byte("sealed"), Window: time.Minute}))
@@ -110,7 +112,9 @@ func TestMemoryIsSQLite(t *testing.T) {
 				return say(nil, s.CreateSession(ctx, storage.Session{Digest: d, ID: id, Subject: subject, Epoch: epoch, Created: now, LastSeen: now, Expires: far, Ends: far}, old))
 			}
 		case 13:
-			return "end the other sessions", func(ctx context.Context, s storagetest.Store) string { return say(s.EndSessionsOf(ctx, subject, id)) }
+			return "end the other sessions", func(ctx context.Context, s storagetest.Store) string {
+				return say(s.DeleteSessionsOf(ctx, subject, id))
+			}
 		case 14:
 			return "delete the other device tokens", func(ctx context.Context, s storagetest.Store) string {
 				return say(s.DeleteCredentialsOf(ctx, "knox", subject, id))
@@ -118,7 +122,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 		}
 		return "end everything", func(ctx context.Context, s storagetest.Store) string {
 			if n > 0 || !evict {
-				return say(s.EndSessionsOf(ctx, subject, ""))
+				return say(s.DeleteSessionsOf(ctx, subject, ""))
 			}
 			return say(s.BumpEpoch(ctx, subject))
 		}
@@ -135,10 +139,10 @@ func TestMemoryIsSQLite(t *testing.T) {
 			if r.Sealed != nil {
 				chained, seen = append(chained, r.Family), seen+1
 			}
-			if r.Sealed != nil && r.Narrowed {
+			if r.Sealed != nil && r.GraceClosed {
 				narrowed++
 			}
-			out = append(out, say([]any{i, r.Family, r.Claimed, string(r.Sealed), r.SealedUntil, r.Narrowed, r.Expires, st.Family.Ended, st.SuccessorClaimed}, err))
+			out = append(out, say([]any{i, r.Family, r.Claimed, string(r.Sealed), r.SealedUntil, r.GraceClosed, r.Expires, st.Family.Ended, st.SuccessorClaimed}, err))
 		}
 		for _, id := range subjects {
 			families, err := s.ListFamilies(ctx, "p", id, 100)

@@ -58,20 +58,20 @@ func (f *Failing) SessionByDigest(ctx context.Context, d storage.Digest) (storag
 	return f.Store.SessionByDigest(ctx, d)
 }
 
-// UserStanding implements storage.Blocklist.
-func (f *Failing) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+// TokenStatusWithUser implements storage.Blocklist.
+func (f *Failing) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	if err := f.err(ctx); err != nil {
-		return storage.User{}, storage.Standing{}, err
+		return storage.User{}, storage.TokenStatus{}, err
 	}
-	return f.Store.UserStanding(ctx, subject, keys)
+	return f.Store.TokenStatusWithUser(ctx, subject, keys)
 }
 
-// StandingOf implements storage.Blocklist.
-func (f *Failing) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.Standing, error) {
+// TokenStatusOf implements storage.Blocklist.
+func (f *Failing) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
 	if err := f.err(ctx); err != nil {
-		return storage.Standing{}, err
+		return storage.TokenStatus{}, err
 	}
-	return f.Store.StandingOf(ctx, subject, keys)
+	return f.Store.TokenStatusOf(ctx, subject, keys)
 }
 
 // AccessByDigest implements storage.AccessTokens.

@@ -44,7 +44,7 @@ import (
 // sharedKeys are what two applications of one organisation have in common.
 type sharedKeys struct {
 	ring    *keys.Ring
-	signing *jose.Ring
+	signing *jose.KeySet
 }
 
 // space is one application: an account table and every scheme over it.
@@ -207,7 +207,7 @@ var kinds = map[string]struct {
 		return header("Token " + text)
 	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.knox, c) }},
 	"static token": {func(t *testing.T, a *space) any {
-		text, err := a.token.Token(t.Context(), a.subject, a.epoch(t))
+		text, err := a.token.GetOrCreate(t.Context(), a.subject, a.epoch(t))
 		must(t, err)
 		return header("Token " + text)
 	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.token, c) }},
@@ -234,17 +234,17 @@ var kinds = map[string]struct {
 	}},
 	"session": {func(t *testing.T, a *space) any {
 		rec := httptest.NewRecorder()
-		must(t, a.session.LogIn(rec, httptest.NewRequest("POST", "https://app.example/", nil), authn.Login{Subject: a.subject, Epoch: a.epoch(t)}))
+		must(t, a.session.Start(rec, httptest.NewRequest("POST", "https://app.example/", nil), authn.Login{Subject: a.subject, Epoch: a.epoch(t)}))
 		return cookies(rec)
 	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.session, c) }},
 	"remember-me": {func(t *testing.T, a *space) any {
 		rec := httptest.NewRecorder()
-		must(t, a.session.LogInRemembered(rec, httptest.NewRequest("POST", "https://app.example/", nil), authn.Login{Subject: a.subject, Epoch: a.epoch(t)}))
+		must(t, a.session.StartRemembered(rec, httptest.NewRequest("POST", "https://app.example/", nil), authn.Login{Subject: a.subject, Epoch: a.epoch(t)}))
 		return only(cookies(rec), "remember")
 	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.session, c) }},
 	"sealed session": {func(t *testing.T, a *space) any {
 		rec := httptest.NewRecorder()
-		must(t, a.sealed.LogIn(rec, httptest.NewRequest("POST", "https://app.example/", nil), authn.Login{Subject: a.subject, Epoch: a.epoch(t), Roles: []string{"admin"}}))
+		must(t, a.sealed.Start(rec, httptest.NewRequest("POST", "https://app.example/", nil), authn.Login{Subject: a.subject, Epoch: a.epoch(t), Roles: []string{"admin"}}))
 		return cookies(rec)
 	}, func(_ *testing.T, b *space, c any) (string, error) { return ask(b.sealed, c) }},
 	"OAuth2 access token": {func(t *testing.T, a *space) any {
@@ -367,11 +367,11 @@ func TestSpaceOfNewAccounts(t *testing.T) {
 		passwords, err := password.New(kept, hasher, &password.Options{Limiter: &c})
 		must(t, err)
 		for _, id := range []string{"7", ""} {
-			u, err := passwords.Register(t.Context(), password.NewUser{ID: id, Name: "ann" + id, Password: "wonderland-and-42"}, tokens.Mint)
+			u, err := passwords.Register(t.Context(), password.NewUser{ID: id, Name: "ann" + id, Password: "wonderland-and-42"}, tokens.IssueOnRegister)
 			if err != nil || u.Space() != name || !storage.BelongsTo(name, u.ID) || id != "" && u.LocalID() != id {
 				t.Fatalf("edge_A01: %+v, %v", u, err)
 			}
-			text, err := tokens.Token(t.Context(), u.ID, u.Epoch)
+			text, err := tokens.GetOrCreate(t.Context(), u.ID, u.Epoch)
 			must(t, err)
 			for range 2 { // the second time from the cache
 				got, err := authn.Chain{tokens}.Authenticate(header("Token " + text))
@@ -404,7 +404,7 @@ func TestSpaces_attack_253(t *testing.T) {
 				must(t, err)
 				key, err := jose.Generate(jose.ES256)
 				must(t, err)
-				signing, err := jose.NewRing(key)
+				signing, err := jose.NewKeySet(key)
 				must(t, err)
 				shared := sharedKeys{ring, signing}
 				s1, s2 := two(t)

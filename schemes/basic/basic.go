@@ -25,7 +25,7 @@ type Options struct {
 	// Realm is named in the challenge; "api" where "".
 	Realm string
 	// Site says which pages may make a browser send the password on a request that
-	// changes something (RULES B1). nil lets those of the server's own origin, as far
+	// changes something. nil lets those of the server's own origin, as far
 	// as it can tell (csrf.SameOrigin); requests of non-browsers pass in any case.
 	Site *csrf.Site
 }
@@ -61,8 +61,10 @@ func (s *Scheme) Name() string { return "basic" }
 // Headers returns Authorization.
 func (s *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns everything under the keyword Basic.
-func (s *Scheme) Claims() []authn.Claim { return []authn.Claim{{Keyword: "Basic"}} }
+// Formats returns everything under the keyword Basic.
+func (s *Scheme) Formats() []authn.CredentialFormat {
+	return []authn.CredentialFormat{{Keyword: "Basic"}}
+}
 
 // Challenge returns the challenge of RFC 7617, with charset="UTF-8".
 func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
@@ -112,7 +114,7 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return authn.RawCredentials(r, "Basic"), true
 }
 
-// fromHere refuses what another site made a browser send (RULES B1).
+// fromHere refuses what another site made a browser send.
 func (s *Scheme) fromHere(r *http.Request) error {
 	if !csrf.IsUnsafe(r) { // nothing to check
 		return nil
@@ -133,7 +135,7 @@ var (
 func inBasicsWords(err error) error {
 	var e *authn.Error
 	if errors.As(err, &e) && e != nil && (e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest) {
-		return errInvalid.With(e)
+		return errInvalid.WithCause(e)
 	}
 	return err
 }

@@ -24,7 +24,7 @@ type Access struct {
 	// Scopes limit the token; nil: not limited (see VerifierOptions).
 	Scopes []string
 	Roles  []string
-	// Version is "ver": the subject's epoch at the login (RULES T1).
+	// Version is "ver": the subject's epoch at the login.
 	Version  int64
 	Issued   time.Time
 	Expires  time.Time

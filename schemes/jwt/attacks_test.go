@@ -346,7 +346,7 @@ func TestRefreshAttacks(t *testing.T) {
 			}
 			for what, rec := range map[string]*httptest.ResponseRecorder{
 				"refresh": post(v.RefreshPair(), `{"refresh":"`+p.Refresh+`"}`), "verify": post(v.Verify(), `{"token":"`+p.Access+`"}`),
-				"verify refresh": post(v.Verify(), `{"token":"`+p.Refresh+`"}`), "blacklist": post(v.Blacklist(), `{"refresh":"`+p.Refresh+`"}`),
+				"verify refresh": post(v.Verify(), `{"token":"`+p.Refresh+`"}`), "blacklist": post(v.Blocklist(), `{"refresh":"`+p.Refresh+`"}`),
 				"login": post(v.Login(anyone{}), `{"username":"a","password":"b"}`),
 			} {
 				if rec.Code != 503 || rec.Header().Get("Retry-After") == "" || strings.Contains(rec.Body.String(), "down") {
@@ -370,7 +370,7 @@ func TestRefreshAttacks(t *testing.T) {
 			return rec
 		}
 		for what, rec := range map[string]*httptest.ResponseRecorder{
-			"blacklist": post(v.Blacklist(), `{"refresh":"`+p.Refresh+`"}`), "logout": logout(p.Access), "logout, sliding": logout(sliding),
+			"blacklist": post(v.Blocklist(), `{"refresh":"`+p.Refresh+`"}`), "logout": logout(p.Access), "logout, sliding": logout(sliding),
 		} {
 			if rec.Code != 503 || !strings.Contains(rec.Body.String(), "not logged out") || rec.Header().Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s", what, rec.Code, rec.Body)

@@ -30,7 +30,7 @@ func BenchmarkAccess(b *testing.B) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	k, err := jose.NewSecret("k", jose.HS256, secret)
 	must(b, err)
-	ring, err := jose.NewRing(k)
+	ring, err := jose.NewKeySet(k)
 	must(b, err)
 	scheme := func(entries int) *jwt.Scheme {
 		x, err := jwt.New(issuer, audience, ring, s, &jwt.Options{Stateless: true, CacheEntries: entries, AccessTTL: time.Hour})

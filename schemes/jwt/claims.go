@@ -31,7 +31,7 @@ type accessClaims struct {
 	Roles        []string `json:"roles,omitempty"`
 }
 
-// reserved are the claims that Options.Claims can not set, in whatever case.
+// reserved are the claims that Options.Claims cannot set, in whatever case.
 var reserved = []string{
 	"iss", "aud", "sub", "jti", "iat", "exp", "nbf", "auth_time", "sid", "ver", "refresh_exp", "scope", "roles",
 	"client_id", "cnf", "azp", "act", "may_act", "nonce", "acr", "amr", "token_type", "groups", "entitlements", "user_id", "events",
@@ -49,7 +49,7 @@ func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u stora
 	}
 	if f.Scopes != nil {
 		scope := strings.Join(f.Scopes, " ")
-		c.Scope, c.Roles = &scope, nil // a delegated identity has no roles (RULES C4)
+		c.Scope, c.Roles = &scope, nil // a delegated identity has no roles
 	}
 	if until != nil {
 		c.RefreshUntil = until.Unix()

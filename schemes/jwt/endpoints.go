@@ -18,14 +18,14 @@ import (
 var (
 	refreshField = login.Field{Name: "refresh", Trim: true}
 	tokenField   = login.Field{Name: "token", Trim: true}
-	nameField    = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDLen}
+	nameField    = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}
 )
 
 // Login returns the endpoint that exchanges a name and a password for a pair: POST of
 // {"username", "password"} and optionally the device's "name", answered with {"access",
 // "refresh"}. See login.Handler, and Options.Login for other names and further members. Like
 // all endpoints of the scheme it reads no other credential; mount it outside the chain
-// (authz.Mux.Bare). It panics without a password checker.
+// (authz.Mux.Public). It panics without a password checker.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
 		pair, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, &Grant{Name: more[0]})
@@ -52,7 +52,7 @@ func (s *Scheme) RefreshPair() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		pair, _, err := s.refreshFrom(audit.Context(r), v[0], authn.SourceOf(s.opts.Proxies.ClientAddr(r)))
+		pair, _, err := s.refreshFrom(audit.Context(r), v[0], authn.NetworkOf(s.opts.Proxies.ClientAddr(r)))
 		return body{pair.Access, pair.Refresh}, err
 	})
 }
@@ -77,17 +77,17 @@ func (s *Scheme) check(r *http.Request, text string) error {
 		return err
 	}
 	if !shaped(text) {
-		return s.invalid.With(errNoRefresh)
+		return s.invalid.WithCause(errNoRefresh)
 	}
 	_, err := s.identify(r.Context(), text)
 	return err
 }
 
-// Blacklist returns the endpoint that ends a login by its refresh token: POST of {"refresh"},
+// Blocklist returns the endpoint that ends a login by its refresh token: POST of {"refresh"},
 // answered with {}. The family's refresh tokens and access tokens are revoked. If that could not
 // be written, the answer is 503: the user is not logged out. A token that was revoked before
 // gives 200 too.
-func (s *Scheme) Blacklist() http.Handler {
+func (s *Scheme) Blocklist() http.Handler {
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		v, err := login.Read(w, r, refreshField)
 		if err != nil {

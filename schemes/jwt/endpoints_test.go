@@ -42,8 +42,8 @@ func TestEndpoints(t *testing.T) {
 		"verify refresh":        {w.Verify(), `{"token":"` + pair["refresh"] + `"}`, 200, "{}\n"},
 		"verify junk":           {w.Verify(), `{"token":"` + junk + `"}`, 401, invalid},
 		"verify missing":        {w.Verify(), `{}`, 400, `{"token":["This field is required."]}`},
-		"blacklist junk":        {w.Blacklist(), `{"refresh":"` + junk + `"}`, 401, invalid},
-		"blacklist an access":   {w.Blacklist(), `{"refresh":"` + pair["access"] + `"}`, 401, invalid},
+		"blacklist junk":        {w.Blocklist(), `{"refresh":"` + junk + `"}`, 401, invalid},
+		"blacklist an access":   {w.Blocklist(), `{"refresh":"` + pair["access"] + `"}`, 401, invalid},
 		"verify another's":      {w.Verify(), `{"token":"` + newWorld(t, jwt.Options{}).issue(t).Access + `"}`, 401, invalid},
 		"verify other issuer's": {w.Verify(), `{"token":"` + w.sign(t, "at+jwt", map[string]any{"iss": "x"}) + `"}`, 401, invalid},
 	} {
@@ -52,7 +52,7 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%s: %d %q %v", name, rec.Code, rec.Body, rec.Header()["Www-Authenticate"])
 		}
 	}
-	for name, h := range map[string]http.Handler{"login": w.Login(anyone{}), "refresh": w.RefreshPair(), "verify": w.Verify(), "blacklist": w.Blacklist(), "logout": w.Logout()} {
+	for name, h := range map[string]http.Handler{"login": w.Login(anyone{}), "refresh": w.RefreshPair(), "verify": w.Verify(), "blacklist": w.Blocklist(), "logout": w.Logout()} {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 		if rec.Code != 405 || rec.Header().Get("Allow") != "POST" {
@@ -68,7 +68,7 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("verify of an exchanged token: %d", rec.Code)
 	}
 	for range 2 {
-		if rec := post(w.Blacklist(), `{"refresh":"`+second["refresh"]+`"}`); rec.Code != 200 || rec.Body.String() != "{}\n" {
+		if rec := post(w.Blocklist(), `{"refresh":"`+second["refresh"]+`"}`); rec.Code != 200 || rec.Body.String() != "{}\n" {
 			t.Errorf("blacklist: %d %s", rec.Code, rec.Body)
 		}
 	}
@@ -113,7 +113,7 @@ func TestLostAnswer(t *testing.T) {
 		if _, code := ask(first.Refresh); code != 401 || w.status(third["access"]) != 401 {
 			t.Errorf("an older token: %d", code)
 		}
-		off := newWorld(t, jwt.Options{SignedRefresh: signed, Grace: jwt.GraceOff})
+		off := newWorld(t, jwt.Options{SignedRefresh: signed, Grace: jwt.NoGrace})
 		p := off.issue(t)
 		if q, code := off.refreshes(t, p.Refresh); code != 200 {
 			t.Errorf("strict: %d", code)

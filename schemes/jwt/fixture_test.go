@@ -66,7 +66,7 @@ type world struct {
 	front  *authn.Middleware // keeps identities
 	clock  *clock
 	store  store
-	ring   *jose.Ring
+	ring   *jose.KeySet
 	mu     sync.Mutex
 	events []audit.Event
 }
@@ -95,11 +95,11 @@ func over(t testing.TB, s store, c *clock, opts jwt.Options) *world {
 	return w
 }
 
-func ringOf(t testing.TB, alg jose.Algorithm) *jose.Ring {
+func ringOf(t testing.TB, alg jose.Algorithm) *jose.KeySet {
 	t.Helper()
 	k, err := jose.Generate(alg)
 	must(t, err)
-	r, err := jose.NewRing(k)
+	r, err := jose.NewKeySet(k)
 	must(t, err)
 	return r
 }
@@ -212,18 +212,18 @@ type faulty struct {
 	reads, writes error
 }
 
-func (f *faulty) UserStanding(ctx context.Context, s string, k storage.BlockKeys) (storage.User, storage.Standing, error) {
+func (f *faulty) TokenStatusWithUser(ctx context.Context, s string, k storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	if f.reads != nil {
-		return storage.User{}, storage.Standing{}, f.reads
+		return storage.User{}, storage.TokenStatus{}, f.reads
 	}
-	return f.store.UserStanding(ctx, s, k)
+	return f.store.TokenStatusWithUser(ctx, s, k)
 }
 
-func (f *faulty) StandingOf(ctx context.Context, s string, k storage.BlockKeys) (storage.Standing, error) {
+func (f *faulty) TokenStatusOf(ctx context.Context, s string, k storage.BlockKeys) (storage.TokenStatus, error) {
 	if f.reads != nil {
-		return storage.Standing{}, f.reads
+		return storage.TokenStatus{}, f.reads
 	}
-	return f.store.StandingOf(ctx, s, k)
+	return f.store.TokenStatusOf(ctx, s, k)
 }
 
 func (f *faulty) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.RefreshState, error) {

@@ -72,7 +72,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 // newFamily returns the family of a new login, which is not stored, and the account. It rejects
 // an account that changed after epoch was read, and one that Options.Rule rejects.
 func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *Grant) (f storage.Family, u storage.User, err error) {
-	u, _, err = s.store.UserStanding(ctx, subject, storage.BlockKeys{})
+	u, _, err = s.store.TokenStatusWithUser(ctx, subject, storage.BlockKeys{})
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return f, u, storage.ErrStale
@@ -158,7 +158,7 @@ func (s *Scheme) notify(ctx context.Context, kind audit.Kind, f storage.Family) 
 // exchanges with 429.
 func (s *Scheme) refusal(err error) error {
 	if rotation.IsRejection(err) {
-		return s.invalid.With(err)
+		return s.invalid.WithCause(err)
 	}
 	if errors.Is(err, rotation.ErrTooMany) {
 		return authn.Throttled(rotation.RetryAfter)
@@ -268,12 +268,12 @@ func (s *Scheme) use(ctx context.Context, text string) (rotation.Use, error) {
 	use := rotation.Use{Secret: text, Purpose: s.purpose}
 	if !s.opts.SignedRefresh {
 		if !s.format.Valid(text) {
-			return use, s.invalid.With(errNoRefresh)
+			return use, s.invalid.WithCause(errNoRefresh)
 		}
 		return use, nil
 	}
 	if !shaped(text) {
-		return use, s.invalid.With(errNoRefresh)
+		return use, s.invalid.WithCause(errNoRefresh)
 	}
 	t, err := jose.Verify(ctx, text, s.keys, TypeRefresh)
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Keys sign the tokens and verify them: a *jose.Ring, or a *jose.Rotating over a
+// Keys sign the tokens and verify them: a *jose.KeySet, or a *jose.ReloadingKeySet over a
 // store (see StoredKeys). They are this scheme's alone. Verified tokens are cached only if the
 // keys are jose.Versioned.
 type Keys interface {
@@ -45,8 +45,8 @@ type Store interface {
 	storage.Blocklist
 }
 
-// GraceOff turns Options.Grace off.
-const GraceOff time.Duration = -1
+// NoGrace turns Options.Grace off.
+const NoGrace time.Duration = -1
 
 // Options change a Scheme; nil is fine.
 type Options struct {
@@ -58,13 +58,13 @@ type Options struct {
 	// where 0.
 	AbsoluteTTL time.Duration
 	// Grace is how long the answer of a refresh that was lost on its way may be asked
-	// for again: 10 seconds where 0, at most a minute; GraceOff is never.
+	// for again: 10 seconds where 0, at most a minute; NoGrace is never.
 	Grace time.Duration
-	// NarrowGrace closes the window of Grace to other sources than the one that refreshed as
+	// CloseGraceOnUse closes the window of Grace to other sources than the one that refreshed as
 	// soon as an access token of the new pair is used here: a thief who copied the refresh
-	// token a moment before gets nothing of it, and is noticed (RULES T3). It costs a write
+	// token a moment before gets nothing of it, and is noticed. It costs a write
 	// for each refresh.
-	NarrowGrace bool
+	CloseGraceOnUse bool
 	// Proxies are those whose X-Forwarded-For says where a request comes from.
 	Proxies authn.TrustedProxies
 	// Leeway is how far the clocks of verifiers may differ, up to five minutes.
@@ -101,7 +101,7 @@ type Options struct {
 	// Realm, CacheEntries and CacheBytes are those of VerifierOptions.
 	Realm                    string
 	CacheEntries, CacheBytes int
-	// Logger is told what can not be said to the client; nil is slog.Default().
+	// Logger is told what cannot be said to the client; nil is slog.Default().
 	Logger *slog.Logger
 	// Clock is time.Now where nil, Rand crypto/rand.
 	Clock func() time.Time
@@ -207,14 +207,14 @@ func (s *Scheme) Pattern() string { return s.format.Pattern() }
 // loaded is the standing of a token with its account, in one query.
 func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	a := k.access
-	u, st, err := s.store.UserStanding(ctx, a.Subject, a.keys)
+	u, st, err := s.store.TokenStatusWithUser(ctx, a.Subject, a.keys)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return s.invalid.With(err)
+		return s.invalid.WithCause(err)
 	case err != nil:
 		return err
 	case !u.Active:
-		return s.invalid.With(credential.ErrDisabled)
+		return s.invalid.WithCause(credential.ErrDisabled)
 	}
 	if err := s.stands(a, st); err != nil {
 		return err
@@ -240,7 +240,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 // stateless is the standing of a token by its claims.
 func (s *Scheme) stateless(ctx context.Context, k *known) error {
 	a := k.access
-	st, err := s.store.StandingOf(ctx, a.Subject, a.keys)
+	st, err := s.store.TokenStatusOf(ctx, a.Subject, a.keys)
 	if err != nil {
 		return err
 	}
@@ -251,19 +251,19 @@ func (s *Scheme) stateless(ctx context.Context, k *known) error {
 	return s.used(ctx, a)
 }
 
-func (s *Scheme) stands(a *Access, st storage.Standing) error {
+func (s *Scheme) stands(a *Access, st storage.TokenStatus) error {
 	switch {
 	case st.Blocked:
-		return s.invalid.With(errBlocked)
+		return s.invalid.WithCause(errBlocked)
 	case st.Epoch != a.Version:
-		return s.invalid.With(credential.ErrEpoch)
+		return s.invalid.WithCause(credential.ErrEpoch)
 	}
 	return nil
 }
 
 // used tells that an access token is used. Its time is in whole seconds, rounded down.
 func (s *Scheme) used(ctx context.Context, a *Access) error {
-	if !s.opts.NarrowGrace {
+	if !s.opts.CloseGraceOnUse {
 		return nil
 	}
 	if authn.Explained(ctx) {

@@ -66,7 +66,7 @@ func TestLogins(t *testing.T) {
 	limited, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: []string{"read"}})
 	must(t, err)
 	if id, err := w.Authenticate(bearer(limited.Access)); err != nil || id.Roles != nil || !id.Delegated() {
-		t.Errorf("limited to scopes: %+v, %v: it has no roles (RULES C4)", id, err)
+		t.Errorf("limited to scopes: %+v, %v: it has no roles", id, err)
 	}
 	if id, err := w.Authenticate(bearer(phone.Access)); err != nil || len(id.Roles) != 1 {
 		t.Errorf("not limited: %+v, %v", id, err)
@@ -84,7 +84,7 @@ func TestLogins(t *testing.T) {
 		"a client alone":              {send("GET", "/logins", "", authn.Identity{Client: "c"}), 403},
 		"another's":                   {send("DELETE", "/logins/"+his[0].ID, phone.Access), 404},
 		"unheard of":                  {send("DELETE", "/logins/x", phone.Access), 404},
-		"an id that can not be":       {send("DELETE", "/logins/a%00b", phone.Access), 404},
+		"an id that cannot be":        {send("DELETE", "/logins/a%00b", phone.Access), 404},
 		"another method for the list": {send("POST", "/logins", phone.Access), 405},
 		"another method for one":      {send("GET", "/logins/x", phone.Access), 405},
 	} {

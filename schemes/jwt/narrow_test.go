@@ -21,7 +21,7 @@ func TestNarrowGrace(t *testing.T) {
 		"unused": {true, false, "198.51.100.7:1", 200}, "off": {false, true, "198.51.100.7:1", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, jwt.Options{NarrowGrace: c.on})
+			w := newWorld(t, jwt.Options{CloseGraceOnUse: c.on})
 			first := w.issue(t)
 			w.clock.pass(time.Minute)
 			refresh := func(from string) *httptest.ResponseRecorder {

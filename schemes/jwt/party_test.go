@@ -189,7 +189,7 @@ func TestIDTokensAreRefused(t *testing.T) {
 }
 
 // typed is foreign with a "typ".
-func typed(t testing.TB, ring *jose.Ring, typ string, change claims) string {
+func typed(t testing.TB, ring *jose.KeySet, typ string, change claims) string {
 	t.Helper()
 	c := claims{"iss": idp, "aud": audience, "sub": "user-7", "jti": "j", "exp": 1_800_000_300, "iat": 1_800_000_000}
 	for k, v := range change {

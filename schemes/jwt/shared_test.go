@@ -30,7 +30,7 @@ func TestSharedAndNarrowGrace(t *testing.T) {
 		want           int
 	}{"attack_095_used": {true, false, 401}, "unused": {false, false, 200}, "attack_095_used_stateless": {true, true, 401}} {
 		t.Run(name, func(t *testing.T) {
-			w := overCache(t, jwt.Options{NarrowGrace: true, Stateless: c.stateless})
+			w := overCache(t, jwt.Options{CloseGraceOnUse: true, Stateless: c.stateless})
 			first := w.issue(t)
 			w.clock.pass(time.Minute)
 			uses := func(token string) {

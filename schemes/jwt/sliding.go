@@ -80,7 +80,7 @@ func (s *Scheme) RefreshSliding() http.Handler {
 
 func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (string, error) {
 	if !shaped(text) {
-		return "", s.invalid.With(errNoRefresh)
+		return "", s.invalid.WithCause(errNoRefresh)
 	}
 	t, err := jose.Verify(ctx, text, s.keys, TypeSliding)
 	if err != nil {
@@ -96,16 +96,16 @@ func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (
 	}
 	now := s.opts.Clock().UTC()
 	if a.RefreshUntil.IsZero() || !now.Before(a.RefreshUntil) {
-		return "", s.invalid.With(jose.ErrExpired)
+		return "", s.invalid.WithCause(jose.ErrExpired)
 	}
-	u, st, err := s.store.UserStanding(ctx, a.Subject, a.keys)
+	u, st, err := s.store.TokenStatusWithUser(ctx, a.Subject, a.keys)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return "", s.invalid.With(err)
+		return "", s.invalid.WithCause(err)
 	case err != nil:
 		return "", err
 	case !u.Active:
-		return "", s.invalid.With(credential.ErrDisabled)
+		return "", s.invalid.WithCause(credential.ErrDisabled)
 	}
 	if err := s.stands(a, st); err != nil {
 		return "", err

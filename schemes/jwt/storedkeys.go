@@ -28,7 +28,7 @@ type KeyOptions struct {
 	// time that they live.
 	Overlap time.Duration
 	// Rotating are the options of reading.
-	Rotating *jose.RotatingOptions
+	Rotating *jose.ReloadingOptions
 	// Logger is told, at Error, of each key that the master key does not open; nil is
 	// slog.Default().
 	Logger *slog.Logger
@@ -37,14 +37,14 @@ type KeyOptions struct {
 }
 
 // StoredKeys are the signing keys of one issuer in a store, sealed under the master
-// key (RULES K2): all processes sign with the same, and see a rotation without a
+// key: all processes sign with the same, and see a rotation without a
 // restart. They are the Keys of a Scheme. They are safe for concurrent use.
 //
 // A key that the master key does not open (somebody rotated with another one) is left
 // out, and logged at Error: the others sign and verify on, and a token under it is
 // neither good nor bad (503). Expire ends it. Where none opens nothing works.
 type StoredKeys struct {
-	*jose.Rotating
+	*jose.ReloadingKeySet
 	store   storage.SigningKeys
 	master  *keys.Ring
 	purpose string
@@ -88,12 +88,12 @@ func NewStoredKeys(store storage.SigningKeys, master *keys.Ring, issuer string, 
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	reading := jose.RotatingOptions{Clock: o.Clock}
+	reading := jose.ReloadingOptions{Clock: o.Clock}
 	if o.Rotating != nil {
 		reading = *o.Rotating
 	}
 	var err error
-	k.Rotating, err = jose.NewRotating(k.load, &reading)
+	k.ReloadingKeySet, err = jose.NewReloadingKeySet(k.load, &reading)
 	return k, err
 }
 
@@ -108,7 +108,7 @@ func (k *StoredKeys) load(ctx context.Context) ([]jose.TimedKey, error) {
 	for _, row := range live {
 		timed := jose.TimedKey{SignsFrom: row.SignsFrom, Expires: row.Expires}
 		if timed.Key, err = k.open(row); err != nil {
-			timed.LostID = row.ID
+			timed.UndecryptableID = row.ID
 			lost = append(lost, err)
 		}
 		all = append(all, timed)
@@ -233,11 +233,11 @@ func (k *StoredKeys) add(ctx context.Context, newest, like storage.SigningKey, f
 	if row.MasterID, row.Sealed, err = key.Seal(k.master, k.purpose); err != nil {
 		return storage.SigningKey{}, err
 	}
-	return row, k.store.AddSigningKey(ctx, row, newest.ID)
+	return row, k.store.CreateSigningKey(ctx, row, newest.ID)
 }
 
 // Expire ends a key now, for one that leaked: its tokens are refused as soon as each
-// process has read the keys again (RotatingOptions.MaxAge). Rotate first where it is
+// process has read the keys again (ReloadingOptions.MaxAge). Rotate first where it is
 // the one that signs. storage.ErrNotFound: there is no such key.
 func (k *StoredKeys) Expire(ctx context.Context, id string) error {
 	return k.store.ExpireSigningKey(ctx, k.purpose, id, k.opts.Clock().UTC())

@@ -89,8 +89,8 @@ func together(t *testing.T, one *world, two *jwt.Scheme, refresh string) (pairs 
 
 func TestRefreshAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, c *clock, s1, s2 store) {
-		w := over(t, s1, c, jwt.Options{Grace: jwt.GraceOff})
-		two := overStore(t, w, s2, jwt.Options{Grace: jwt.GraceOff})
+		w := over(t, s1, c, jwt.Options{Grace: jwt.NoGrace})
+		two := overStore(t, w, s2, jwt.Options{Grace: jwt.NoGrace})
 		t.Run("attack_092_strict", func(t *testing.T) {
 			p := w.issue(t)
 			pairs, refused := together(t, w, two, p.Refresh)

@@ -47,8 +47,8 @@ type Verifier struct {
 }
 
 // NewVerifier returns a verifier of tokens whose "iss" is issuer and whose "aud"
-// holds audience, both byte for byte, signed by a key of keys (a jose.Remote, or a
-// jose.Ring of public keys). Verified tokens are cached only if keys are jose.Versioned: a source
+// holds audience, both byte for byte, signed by a key of keys (a jose.RemoteKeySet, or a
+// jose.KeySet of public keys). Verified tokens are cached only if keys are jose.Versioned: a source
 // of your own without it is called for each request.
 //
 // Identities carry the Issuer, the Client where "client_id" names one, and the scopes of
@@ -114,8 +114,8 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 		v.cache = newCache(o.CacheEntries, o.CacheBytes)
 	}
 	v.invalid = notValid("Token is invalid")
-	v.unrecognized = authn.Unrecognized(v.invalid.With(errors.New("not of a token's shape")))
-	v.elsewhere = authn.Unrecognized(v.invalid.With(errors.New("for another audience")))
+	v.unrecognized = authn.Unrecognized(v.invalid.WithCause(errors.New("not of a token's shape")))
+	v.elsewhere = authn.Unrecognized(v.invalid.WithCause(errors.New("for another audience")))
 	return v, nil
 }
 
@@ -133,20 +133,20 @@ func (v *Verifier) Name() string { return v.opts.Name }
 // Headers returns Authorization.
 func (v *Verifier) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns the keyword with the issuer and each audience: two schemes of one chain that
+// Formats returns the keyword with the issuer and each audience: two schemes of one chain that
 // would accept the same token are a construction error, and so are two account bases under
 // OwnIssuer that are not told apart by Space.
-func (v *Verifier) Claims() []authn.Claim {
+func (v *Verifier) Formats() []authn.CredentialFormat {
 	const begins = "e" // as base64url of a brace does
 	if v.own {
-		return []authn.Claim{{Keyword: "Bearer", Shape: authn.JWTShape(v.issuer, ""), Begins: begins}}
+		return []authn.CredentialFormat{{Keyword: "Bearer", Format: authn.JWTFormat(v.issuer, ""), Prefix: begins}}
 	}
-	var all []authn.Claim
+	var all []authn.CredentialFormat
 	for _, audience := range v.audiences {
-		all = append(all, authn.Claim{Keyword: "Bearer", Shape: authn.JWTShape(v.issuer, audience), Begins: begins})
+		all = append(all, authn.CredentialFormat{Keyword: "Bearer", Format: authn.JWTFormat(v.issuer, audience), Prefix: begins})
 	}
 	if v.opts.OwnIssuer {
-		all = append(all, authn.Claim{Keyword: "Bearer", Shape: "accounts of OwnIssuer " + strconv.Quote(v.opts.Space), Begins: begins})
+		all = append(all, authn.CredentialFormat{Keyword: "Bearer", Format: "accounts of OwnIssuer " + strconv.Quote(v.opts.Space), Prefix: begins})
 	}
 	return all
 }
@@ -159,7 +159,7 @@ func (v *Verifier) Challenge(_ *http.Request, err error) string {
 
 // Authenticate looks for a JWT under Bearer whose issuer is this one: a token of
 // another issuer is ErrUnrecognized. Whatever is wrong with it, the client is told
-// the same; the reason goes to the log (RULES C6). With a blocklist or accounts it
+// the same; the reason goes to the log. With a blocklist or accounts it
 // takes one query.
 func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")
@@ -197,7 +197,7 @@ func (v *Verifier) access(ctx context.Context, text string, s sighting) (*Access
 	}
 	if a := v.cache.get(s.digest, s.generation); a != nil {
 		if !v.opts.Clock().Before(a.Expires.Add(v.opts.Leeway)) {
-			return nil, v.invalid.With(jose.ErrExpired)
+			return nil, v.invalid.WithCause(jose.ErrExpired)
 		}
 		return a, nil
 	}
@@ -240,7 +240,7 @@ func (v *Verifier) verify(ctx context.Context, text string) (*Access, error) {
 // refuse makes a refusal of what is wrong with a token, and passes a fault on.
 func (v *Verifier) refuse(err error) error {
 	if errors.Is(err, jose.ErrInvalid) {
-		return v.invalid.With(err)
+		return v.invalid.WithCause(err)
 	}
 	return err
 }
@@ -249,12 +249,12 @@ func (v *Verifier) refuse(err error) error {
 func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	if v.opts.Blocklist != nil {
 		// The epoch is that of this application's subjects, not of the issuer's.
-		st, err := v.opts.Blocklist.StandingOf(ctx, "", k.access.keys)
+		st, err := v.opts.Blocklist.TokenStatusOf(ctx, "", k.access.keys)
 		if err != nil {
 			return err
 		}
 		if st.Blocked {
-			return v.invalid.With(errBlocked)
+			return v.invalid.WithCause(errBlocked)
 		}
 	}
 	k.identity.Roles = k.own.Roles

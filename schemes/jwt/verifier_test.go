@@ -19,7 +19,7 @@ import (
 
 const idp = "https://idp.example"
 
-func foreign(t testing.TB, ring *jose.Ring, change map[string]any) string {
+func foreign(t testing.TB, ring *jose.KeySet, change map[string]any) string {
 	t.Helper()
 	c := map[string]any{"iss": idp, "aud": audience, "sub": "user-7", "jti": "j", "client_id": "app", "exp": 1_800_000_300, "iat": 1_800_000_000, "scope": "notes:read", "roles": []string{"admin"}}
 	for k, v := range change {
@@ -205,7 +205,7 @@ func TestRotateRefuses(t *testing.T) {
 	must(t, err)
 	masterID, sealed, err := bad.Seal(other, "jwt "+issuer)
 	must(t, err)
-	must(t, s.AddSigningKey(t.Context(), storage.SigningKey{ID: bad.ID(), Purpose: "jwt " + issuer, Algorithm: "EdDSA",
+	must(t, s.CreateSigningKey(t.Context(), storage.SigningKey{ID: bad.ID(), Purpose: "jwt " + issuer, Algorithm: "EdDSA",
 		MasterID: masterID, Sealed: sealed, Created: w.clock.Now(), SignsFrom: w.clock.Now()}, row.ID))
 	must(t, stored.Ensure(t.Context()))
 	x, err := jwt.New(issuer, audience, open(right), w.store, &jwt.Options{Clock: w.clock.Now})

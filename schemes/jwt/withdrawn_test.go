@@ -12,7 +12,7 @@ import (
 
 // plainKeys are an application's own source: one method, as the interface has.
 type plainKeys struct {
-	ring *jose.Ring
+	ring *jose.KeySet
 	gone bool
 }
 
@@ -25,7 +25,7 @@ func (k *plainKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([
 
 // embeddingKeys have Keys of their own, and Generation and Versions of what they embed.
 type embeddingKeys struct {
-	*jose.Ring
+	*jose.KeySet
 	gone bool
 }
 
@@ -33,7 +33,7 @@ func (k *embeddingKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm
 	if k.gone {
 		return nil, nil
 	}
-	return k.Ring.Keys(ctx, kid, alg)
+	return k.KeySet.Keys(ctx, kid, alg)
 }
 
 // listedKeys are embeddingKeys of a type that cannot be compared.
@@ -59,8 +59,8 @@ func (k *versionedKeys) Versions() (jose.KeySource, func() uint64) { return k, k
 // far away the thief wrote the expiry.
 func TestWithdrawnKeys_attack_282(t *testing.T) {
 	ring := ringOf(t, jose.ES256)
-	plain, embedding := &plainKeys{ring: ring}, &embeddingKeys{Ring: ring}
-	listed := listedKeys{embeddingKeys: &embeddingKeys{Ring: ring}}
+	plain, embedding := &plainKeys{ring: ring}, &embeddingKeys{KeySet: ring}
+	listed := listedKeys{embeddingKeys: &embeddingKeys{KeySet: ring}}
 	versioned := &versionedKeys{plainKeys: plainKeys{ring: ring}}
 	for name, x := range map[string]struct {
 		keys     jose.KeySource

@@ -11,7 +11,7 @@ import (
 )
 
 // nameField is the name of a device.
-var nameField = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDLen}
+var nameField = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}
 
 // Login returns the endpoint that exchanges a name and a password for a new token: POST of
 // {"username", "password"} and optionally "name", as JSON, form or multipart body, answered with
@@ -27,7 +27,7 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 func (s *Scheme) begin(_ http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
 	text, t, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, Token{Name: more[0]})
 	if errors.Is(err, storage.ErrLimit) {
-		err = limitReached().With(err)
+		err = limitReached().WithCause(err)
 	}
 	if err == nil && s.opts.Limit == 0 {
 		s.surplus(audit.Context(r), t)

@@ -20,7 +20,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	epoch, _ := tokens.Current(ctx, "u1")
+	epoch, _ := tokens.CurrentEpoch(ctx, "u1")
 	text, _, err := tokens.Issue(ctx, "u1", epoch, knox.Token{Name: "backup", TTL: knox.NoExpiry, Scopes: []string{"notes:read"}})
 	if err != nil {
 		panic(err)

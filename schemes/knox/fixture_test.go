@@ -70,7 +70,7 @@ func epoch(t testing.TB, s storage.Subjects, subject string) int64 {
 // issue makes a token of the subject at its present epoch.
 func issue(t testing.TB, x *knox.Scheme, subject string, spec knox.Token) (string, storage.Credential) {
 	t.Helper()
-	epoch, err := x.Current(context.Background(), subject)
+	epoch, err := x.CurrentEpoch(context.Background(), subject)
 	must(t, err)
 	text, rec, err := x.Issue(context.Background(), subject, epoch, spec)
 	must(t, err)
@@ -224,7 +224,7 @@ const login = `{"username":"alice","password":"x"}`
 // do asks h as behind a middleware that has no scheme.
 func do(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	authn.New(authn.Chain{}, &authn.Options{Logger: quiet}).Bare(h).ServeHTTP(w, r)
+	authn.New(authn.Chain{}, &authn.Options{Logger: quiet}).Public(h).ServeHTTP(w, r)
 	return w
 }
 

@@ -32,7 +32,7 @@ const (
 
 // Token describes a new token. The zero value is what a login creates.
 type Token struct {
-	// Name is the user's name for the device or program, at most storage.MaxIDLen bytes; it may
+	// Name is the user's name for the device or program, at most storage.MaxIDBytes bytes; it may
 	// be "".
 	Name string
 	// TTL is how long it lives; 0 is the scheme's, NoExpiry for ever.
@@ -91,9 +91,9 @@ func (s *Scheme) notify(ctx context.Context, kind audit.Kind, t *storage.Credent
 	s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: t.Subject, Credential: t.ID, Epoch: t.Epoch})
 }
 
-// Current returns the subject's epoch, for a caller that needs no password, such as an
+// CurrentEpoch returns the subject's epoch, for a caller that needs no password, such as an
 // administrator's command.
-func (s *Scheme) Current(ctx context.Context, subject string) (int64, error) {
+func (s *Scheme) CurrentEpoch(ctx context.Context, subject string) (int64, error) {
 	return s.store.SubjectEpoch(ctx, subject)
 }
 

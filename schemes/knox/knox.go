@@ -170,8 +170,8 @@ func (s *Scheme) Name() string { return "knox" }
 // Headers returns Authorization.
 func (s *Scheme) Headers() []string { return s.header.Headers() }
 
-// Claims returns the keywords, each with the token's format.
-func (s *Scheme) Claims() []authn.Claim { return s.header.Claims() }
+// Formats returns the keywords, each with the token's format.
+func (s *Scheme) Formats() []authn.CredentialFormat { return s.header.Formats() }
 
 // Challenge returns the first keyword, and the realm if there is one. Under Bearer it is an
 // authn.BearerChallenge.

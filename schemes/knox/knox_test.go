@@ -114,7 +114,7 @@ func TestList(t *testing.T) {
 	})
 }
 
-// What the options and the token's own wishes make of its times; what can not be
+// What the options and the token's own wishes make of its times; what cannot be
 // is an error at construction or at issue, and makes nothing.
 func TestLifetimes(t *testing.T) {
 	const day = 24 * time.Hour
@@ -201,7 +201,7 @@ func TestConstruction(t *testing.T) {
 	keywords := []string{"A", "B"}
 	x := scheme(t, s, &knox.Options{Keywords: keywords, Prefix: "abc"})
 	keywords[0] = "C"
-	if got := x.Claims(); !reflect.DeepEqual(got, []authn.Claim{{Keyword: "A", Shape: "abc_", Begins: "abc_"}, {Keyword: "B", Shape: "abc_", Begins: "abc_"}}) {
+	if got := x.Formats(); !reflect.DeepEqual(got, []authn.CredentialFormat{{Keyword: "A", Format: "abc_", Prefix: "abc_"}, {Keyword: "B", Format: "abc_", Prefix: "abc_"}}) {
 		t.Errorf("claims %v", got)
 	}
 	defer func() {

@@ -76,7 +76,7 @@ func TestRevokeOne(t *testing.T) {
 			}
 		}
 		if n := counted.deletes.Load(); n != 5 {
-			t.Errorf("the store was asked %d times: what can not be an ID stays out of it", n)
+			t.Errorf("the store was asked %d times: what cannot be an ID stays out of it", n)
 		}
 		if refused(t, x, bobs) || refused(t, x, lost) {
 			t.Error("another token was ended")
@@ -97,7 +97,7 @@ func TestRevokeOne(t *testing.T) {
 }
 
 // Listing and revoking take first-party identities alone, the request's own token
-// first, and then whom the chain found (RULES C7).
+// first, and then whom the chain found.
 func TestManagers(t *testing.T) {
 	s := memory.New(nil)
 	add(t, s, "alice")

@@ -145,7 +145,7 @@ func TestBesideStaticTokens(t *testing.T) {
 	must(t, err)
 	x := scheme(t, s, nil)
 	device, _ := issue(t, x, "id-alice", knox.Token{})
-	stable, err := static.Token(t.Context(), "id-bob", 0)
+	stable, err := static.GetOrCreate(t.Context(), "id-bob", 0)
 	must(t, err)
 	for _, chain := range []authn.Chain{{x, static}, {static, x}} {
 		must(t, authn.Check(chain))

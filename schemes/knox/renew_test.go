@@ -118,7 +118,7 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-// A use that can not be written is told and counted, and hinders nobody.
+// A use that cannot be written is told and counted, and hinders nobody.
 func TestUseIsBestEffort(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		add(t, s, "alice")

@@ -16,8 +16,8 @@ type lasting struct{ store }
 
 type forever struct{}
 
-func (forever) Holds(context.Context) bool { return true }
-func (forever) Of(any) bool                { return true }
+func (forever) Valid(context.Context) bool { return true }
+func (forever) IssuedBy(any) bool          { return true }
 
 func (l lasting) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	t, u, err := l.store.CredentialByDigest(ctx, purpose, d)

@@ -19,18 +19,18 @@ func (s *Scheme) Name() string { return schemeName }
 // section 4.3.2).
 func (s *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns Bearer with the tokens' prefix, and with the issuer of signed ones; the same
+// Formats returns Bearer with the tokens' prefix, and with the issuer of signed ones; the same
 // under DPoP with Options.DPoP.
-func (s *Scheme) Claims() []authn.Claim {
+func (s *Scheme) Formats() []authn.CredentialFormat {
 	keywords := []string{"Bearer"}
 	if s.opts.DPoP != nil {
 		keywords = append(keywords, "DPoP")
 	}
-	var all []authn.Claim
+	var all []authn.CredentialFormat
 	for _, k := range keywords {
-		all = append(all, authn.Claim{Keyword: k, Shape: AccessPrefix + "_", Begins: AccessPrefix + "_"})
+		all = append(all, authn.CredentialFormat{Keyword: k, Format: AccessPrefix + "_", Prefix: AccessPrefix + "_"})
 		if s.opts.SignedAccess != nil {
-			all = append(all, authn.Claim{Keyword: k, Shape: authn.JWTShape(s.issuer, ""), Begins: "e"})
+			all = append(all, authn.CredentialFormat{Keyword: k, Format: authn.JWTFormat(s.issuer, ""), Prefix: "e"})
 		}
 	}
 	return all
@@ -93,19 +93,19 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 	case errors.Is(err, errForeign):
 		return authn.Identity{}, s.unrecognized
 	case errors.Is(err, storage.ErrNotFound):
-		return authn.Identity{}, s.invalid.With(err)
+		return authn.Identity{}, s.invalid.WithCause(err)
 	case err != nil:
 		return authn.Identity{}, err
 	}
 	if err := s.Inactive(&st); err != nil {
-		return authn.Identity{}, s.invalid.With(err)
+		return authn.Identity{}, s.invalid.WithCause(err)
 	}
 	a := st.Access
 	switch {
 	case bound != (a.Confirm != ""):
-		return authn.Identity{}, s.invalid.With(errors.New("token binding does not match the Authorization scheme (Bearer or DPoP)"))
+		return authn.Identity{}, s.invalid.WithCause(errors.New("token binding does not match the Authorization scheme (Bearer or DPoP)"))
 	case len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
-		return authn.Identity{}, s.invalid.With(errors.New("for another resource"))
+		return authn.Identity{}, s.invalid.WithCause(errors.New("for another resource"))
 	}
 	if bound {
 		if err := s.possessed(r, endpoint, text, a.Confirm); err != nil {

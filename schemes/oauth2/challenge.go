@@ -68,7 +68,7 @@ func (s *Scheme) possessed(r *http.Request, endpoint, token, key string) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
-	refused := authn.AuthenticationFailed(bad.Description()).With(bad.Unwrap())
+	refused := authn.AuthenticationFailed(bad.Description()).WithCause(bad.Unwrap())
 	refused.Code, refused.Header = bad.Code, make(http.Header)
 	s.opts.DPoP.SetNonce(refused.Header)
 	return refused

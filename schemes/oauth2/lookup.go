@@ -59,7 +59,7 @@ func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessS
 		return none, not(err)
 	}
 	issuer := s.issuer
-	u, st, err := s.store.SignedAccess(ctx, a.Client, a.Family, a.Subject, storage.BlockKeys{
+	u, st, err := s.store.SignedAccessStatus(ctx, a.Client, a.Family, a.Subject, storage.BlockKeys{
 		JTI: storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID), SID: storage.BlockKeyOf(storage.BlockSID, "", a.Family),
 		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, a.Subject),
 	})

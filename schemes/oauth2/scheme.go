@@ -116,7 +116,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	s.perms, _ = store.(storage.Permissions)
 	s.invalid = authn.AuthenticationFailed("Invalid token.")
 	s.invalid.Code = "invalid_token"
-	s.unrecognized = authn.Unrecognized(s.invalid.With(errors.New("not in the format of a token")))
+	s.unrecognized = authn.Unrecognized(s.invalid.WithCause(errors.New("not in the format of a token")))
 	return s, nil
 }
 

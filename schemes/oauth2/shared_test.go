@@ -52,8 +52,8 @@ type lasting struct{ oauthtest.Store }
 
 type forever struct{}
 
-func (forever) Holds(context.Context) bool { return true }
-func (forever) Of(any) bool                { return true }
+func (forever) Valid(context.Context) bool { return true }
+func (forever) IssuedBy(any) bool          { return true }
 
 func (l lasting) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
 	st, err := l.Store.AccessByDigest(ctx, d)

@@ -131,7 +131,7 @@ func TestSignedRefused(t *testing.T) {
 	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, signing)
 	got := p.Exchange("app", p.Code("app", nil))
 	good := p.ClaimsOf(got.Access, "at+jwt")
-	mint := func(typ string, ring *jose.Ring, change map[string]any) string {
+	mint := func(typ string, ring *jose.KeySet, change map[string]any) string {
 		c := maps.Clone(good)
 		for name, value := range change {
 			if c[name] = value; value == nil {
@@ -144,31 +144,31 @@ func TestSignedRefused(t *testing.T) {
 		oauthtest.Must(t, err)
 		return token
 	}
-	if p.Status(mint("at+jwt", p.Keys.Ring, nil)) != 200 || p.Status(mint("application/AT+JWT", p.Keys.Ring, nil)) != 200 {
+	if p.Status(mint("at+jwt", p.Keys.KeySet, nil)) != 200 || p.Status(mint("application/AT+JWT", p.Keys.KeySet, nil)) != 200 {
 		t.Fatal("the unchanged token is refused")
 	}
 	for name, token := range map[string]string{
-		"attack_061_type":        mint("JWT", p.Keys.Ring, nil),
-		"attack_061_no_type":     mint("", p.Keys.Ring, nil),
+		"attack_061_type":        mint("JWT", p.Keys.KeySet, nil),
+		"attack_061_no_type":     mint("", p.Keys.KeySet, nil),
 		"attack_057_other_key":   mint("at+jwt", oauthtest.FreshRing(t, jose.ES256), nil),
-		"attack_074_no_exp":      mint("at+jwt", p.Keys.Ring, map[string]any{"exp": nil}),
-		"attack_074_exp":         mint("at+jwt", p.Keys.Ring, map[string]any{"exp": "9999999999"}),
-		"attack_076_nbf":         mint("at+jwt", p.Keys.Ring, map[string]any{"nbf": oauthtest.Born.Add(time.Hour).Unix()}),
-		"attack_078_aud":         mint("at+jwt", p.Keys.Ring, map[string]any{"aud": "https://API.example"}),
-		"attack_078_no_aud":      mint("at+jwt", p.Keys.Ring, map[string]any{"aud": nil}),
-		"attack_079_iss":         mint("at+jwt", p.Keys.Ring, map[string]any{"iss": oauthtest.Issuer + "/"}),
-		"attack_080_no_sub":      mint("at+jwt", p.Keys.Ring, map[string]any{"sub": nil}),
-		"attack_081_scope":       mint("at+jwt", p.Keys.Ring, map[string]any{"scope": []string{"read"}}),
-		"attack_081_scope_blank": mint("at+jwt", p.Keys.Ring, map[string]any{"scope": "read  write"}),
-		"attack_086_no_jti":      mint("at+jwt", p.Keys.Ring, map[string]any{"jti": nil}),
-		"attack_088_bound":       mint("at+jwt", p.Keys.Ring, map[string]any{"cnf": map[string]any{"jkt": "x"}}),
-		"attack_088_bound_other": mint("at+jwt", p.Keys.Ring, map[string]any{"cnf": map[string]any{"x5t#S256": "x"}}),
-		"no_client":              mint("at+jwt", p.Keys.Ring, map[string]any{"client_id": nil}),
-		"other_client":           mint("at+jwt", p.Keys.Ring, map[string]any{"client_id": "nobody"}),
-		"ver":                    mint("at+jwt", p.Keys.Ring, map[string]any{"ver": "x"}),
-		"old_ver":                mint("at+jwt", p.Keys.Ring, map[string]any{"ver": 7}),
-		"other_family":           mint("at+jwt", p.Keys.Ring, map[string]any{"sid": "x"}),
-		"auth_time":              mint("at+jwt", p.Keys.Ring, map[string]any{"auth_time": "x"}),
+		"attack_074_no_exp":      mint("at+jwt", p.Keys.KeySet, map[string]any{"exp": nil}),
+		"attack_074_exp":         mint("at+jwt", p.Keys.KeySet, map[string]any{"exp": "9999999999"}),
+		"attack_076_nbf":         mint("at+jwt", p.Keys.KeySet, map[string]any{"nbf": oauthtest.Born.Add(time.Hour).Unix()}),
+		"attack_078_aud":         mint("at+jwt", p.Keys.KeySet, map[string]any{"aud": "https://API.example"}),
+		"attack_078_no_aud":      mint("at+jwt", p.Keys.KeySet, map[string]any{"aud": nil}),
+		"attack_079_iss":         mint("at+jwt", p.Keys.KeySet, map[string]any{"iss": oauthtest.Issuer + "/"}),
+		"attack_080_no_sub":      mint("at+jwt", p.Keys.KeySet, map[string]any{"sub": nil}),
+		"attack_081_scope":       mint("at+jwt", p.Keys.KeySet, map[string]any{"scope": []string{"read"}}),
+		"attack_081_scope_blank": mint("at+jwt", p.Keys.KeySet, map[string]any{"scope": "read  write"}),
+		"attack_086_no_jti":      mint("at+jwt", p.Keys.KeySet, map[string]any{"jti": nil}),
+		"attack_088_bound":       mint("at+jwt", p.Keys.KeySet, map[string]any{"cnf": map[string]any{"jkt": "x"}}),
+		"attack_088_bound_other": mint("at+jwt", p.Keys.KeySet, map[string]any{"cnf": map[string]any{"x5t#S256": "x"}}),
+		"no_client":              mint("at+jwt", p.Keys.KeySet, map[string]any{"client_id": nil}),
+		"other_client":           mint("at+jwt", p.Keys.KeySet, map[string]any{"client_id": "nobody"}),
+		"ver":                    mint("at+jwt", p.Keys.KeySet, map[string]any{"ver": "x"}),
+		"old_ver":                mint("at+jwt", p.Keys.KeySet, map[string]any{"ver": 7}),
+		"other_family":           mint("at+jwt", p.Keys.KeySet, map[string]any{"sid": "x"}),
+		"auth_time":              mint("at+jwt", p.Keys.KeySet, map[string]any{"auth_time": "x"}),
 		"attack_069_parts":       got.Access + ".x",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestSignedRefused(t *testing.T) {
 		})
 	}
 	t.Run("no_user_by_another_name", func(t *testing.T) { // a user whose family is taken out is no user
-		if id, err := p.Identity(mint("at+jwt", p.Keys.Ring, map[string]any{"sid": nil})); err == nil && id.Subject != "" {
+		if id, err := p.Identity(mint("at+jwt", p.Keys.KeySet, map[string]any{"sid": nil})); err == nil && id.Subject != "" {
 			t.Errorf("%+v", id)
 		}
 	})

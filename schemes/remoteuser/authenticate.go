@@ -30,7 +30,7 @@ var (
 // Options.Create) and a disabled account give the same 401.
 //
 // A request that is not safe and does not come from the site's own pages is refused with
-// 403 (RULES B1), and so is the body of a form that says nothing of where it comes from.
+// 403, and so is the body of a form that says nothing of where it comes from.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	lines := r.Header[s.header]
 	if len(lines) == 0 {
@@ -58,7 +58,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		refused = storage.CheckID("user name", name)
 	}
 	if refused != nil {
-		return authn.Identity{}, errInvalid.With(refused)
+		return authn.Identity{}, errInvalid.WithCause(refused)
 	}
 	if err := s.fromHere(r); err != nil {
 		return authn.Identity{}, err
@@ -79,7 +79,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 
 func (s *Scheme) trusts(r *http.Request) bool { return s.proxies.TrustsPeer(r) }
 
-// fromHere refuses a request that another site may have caused (RULES B1, B2). There is
+// fromHere refuses a request that another site may have caused. There is
 // no session that a token could belong to, so what would need one is refused.
 func (s *Scheme) fromHere(r *http.Request) error {
 	if err := s.site.Check(r); err != nil {
@@ -101,7 +101,7 @@ func (s *Scheme) account(ctx context.Context, name string) (storage.User, error)
 	if errors.Is(err, storage.ErrNotFound) {
 		switch {
 		case s.opts.Create == nil:
-			return u, errInvalid.With(errUnknown)
+			return u, errInvalid.WithCause(errUnknown)
 		case authn.Explained(ctx):
 			return u, errNotCreated
 		}
@@ -111,7 +111,7 @@ func (s *Scheme) account(ctx context.Context, name string) (storage.User, error)
 	case err != nil:
 		return u, err
 	case !u.Active:
-		return u, errInvalid.With(credential.ErrDisabled)
+		return u, errInvalid.WithCause(credential.ErrDisabled)
 	}
 	return u, nil
 }

@@ -132,5 +132,5 @@ func (s *Scheme) Name() string { return "remoteuser" }
 // Headers returns the header.
 func (s *Scheme) Headers() []string { return s.headers }
 
-// Ambient returns true: an Authorization goes before it (RULES C2).
+// Ambient returns true: an Authorization goes before it.
 func (s *Scheme) Ambient() bool { return true }

@@ -53,7 +53,7 @@ func SessionID(id authn.Identity) string {
 // as no credential.
 //
 // A request that is not safe and does not come from the site's own pages is refused
-// with 403 (RULES B1). One that says nothing of where it comes from and has the body
+// with 403. One that says nothing of where it comes from and has the body
 // of a form needs a Token; to find it in the form the body is read and put back.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	loaded, u, err := s.load(r)
@@ -119,7 +119,7 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 // due is when the use of a session is to be noted again.
 func (s *Scheme) due(v *storage.Session) time.Time { return v.LastSeen.Add(s.opts.Interval) }
 
-// fromHere refuses a request that another site may have caused (RULES B1, B2).
+// fromHere refuses a request that another site may have caused.
 func (s *frame) fromHere(r *http.Request, secret string) error {
 	if !csrf.IsUnsafe(r) { // what both would find out
 		return nil
@@ -274,10 +274,10 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	}
 }
 
-// Of returns the name of the session that authenticated the identity and the epoch of the
+// FromIdentity returns the name of the session that authenticated the identity and the epoch of the
 // account that it holds, for who makes other credentials out of it (oauth2.Options.Session).
 // ok is false where another scheme did, or a sealed session, which has no name.
-func Of(id authn.Identity) (sessionID string, epoch int64, ok bool) {
+func FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
 	loaded, ok := id.Credential.(*row)
 	if !ok {
 		return "", 0, false

@@ -28,7 +28,7 @@ func cookieName(name string) bool {
 }
 
 // wireName is the cookie's name for the site's mode, which never changes: the name of
-// the other mode is never read (RULES B3).
+// the other mode is never read.
 func (s *frame) wireName(name string) string {
 	if s.site.IsLoopback() {
 		return name

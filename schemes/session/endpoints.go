@@ -23,7 +23,7 @@ var (
 // Options.Login for other names and further members.
 //
 // It reads no other credential, so a stale one in the request changes nothing; mount it outside
-// the chain (authz.Mux.Bare). A request from another site is rejected with 403 before its
+// the chain (authz.Mux.Public). A request from another site is rejected with 403 before its
 // password is checked: a page could log its visitor in as somebody else. It panics without a
 // password checker.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
@@ -31,14 +31,14 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler { return s.loginEn
 // keeper begins and ends sessions: a Scheme or a Sealed.
 type keeper interface {
 	begins(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error
-	LogOut(w http.ResponseWriter, r *http.Request) error
+	EndCurrent(w http.ResponseWriter, r *http.Request) error
 }
 
 func (s *Scheme) begins(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error {
 	if remember {
-		return s.LogInRemembered(w, r, login)
+		return s.StartRemembered(w, r, login)
 	}
-	return s.LogIn(w, r, login)
+	return s.Start(w, r, login)
 }
 
 // loginEndpoint returns the login that the endpoint and the page share.
@@ -63,7 +63,7 @@ func (s *frame) logoutEndpoint(k keeper) http.Handler {
 		if err := s.site.Check(r); err != nil {
 			return err
 		}
-		return k.LogOut(w, r)
+		return k.EndCurrent(w, r)
 	})
 }
 

@@ -100,11 +100,11 @@ func (c *counting) ClaimRefresh(ctx context.Context, claim storage.RefreshClaim)
 	return c.store.ClaimRefresh(ctx, claim)
 }
 
-func (c *counting) EndSession(ctx context.Context, d storage.Digest) error {
+func (c *counting) DeleteSession(ctx context.Context, d storage.Digest) error {
 	if err := c.note(&c.writes); err != nil {
 		return err
 	}
-	return c.store.EndSession(ctx, d)
+	return c.store.DeleteSession(ctx, d)
 }
 
 // born is when a test's clock begins: whole microseconds.
@@ -160,8 +160,8 @@ func newApp(t *testing.T, s store, opts *session.Options) *app {
 	a.x, err = session.New(a.s, where, &o)
 	must(t, err)
 	m := authn.New(authn.Chain{a.x, explicit{}}, nil)
-	a.mux.Handle("/login", m.Bare(a.x.Login(password{s})))
-	a.mux.Handle("/logout", m.Bare(a.x.Logout()))
+	a.mux.Handle("/login", m.Public(a.x.Login(password{s})))
+	a.mux.Handle("/logout", m.Public(a.x.Logout()))
 	a.mux.Handle("/sessions", m.Handler(a.x.List()))
 	a.mux.Handle("/sessions/{id}", m.Handler(a.x.End()))
 	a.mux.Handle("/others", m.Handler(a.x.EndOthers()))

@@ -60,7 +60,7 @@ func (s *Scheme) endSeries(ctx context.Context, f storage.Family, keep string) e
 		if familyOf(v.ID) != f.ID || v.ID == keep {
 			continue
 		}
-		if err := s.rows.EndSessionOf(ctx, f.Subject, v.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := s.rows.DeleteSessionOf(ctx, f.Subject, v.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (s *Scheme) endSeries(ctx context.Context, f storage.Family, keep string) e
 func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
 	series := familyOf(id)
 	if s.memory == nil || series == "" {
-		return s.rows.EndSessionOf(ctx, subject, id)
+		return s.rows.DeleteSessionOf(ctx, subject, id)
 	}
 	list, err := s.rows.ListSessions(ctx, subject, many) // only one's own series may be ended
 	if err != nil {

@@ -139,7 +139,7 @@ func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 		}
 		err := s.site.Check(r)
 		if err == nil {
-			err = k.LogOut(w, r)
+			err = k.EndCurrent(w, r)
 		}
 		if err != nil {
 			authn.RespondPage(w, r, s.endpoints.Error(r, err))

@@ -19,7 +19,7 @@ func TestLoginFormPanics(t *testing.T) {
 	add(t, s, "alice")
 	a := newApp(t, s, nil)
 	var log bytes.Buffer
-	h := authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}).Bare(a.x.LoginForm(password{s}, &session.FormOptions{Render: func(w http.ResponseWriter, _ *http.Request, _ session.Form) {
+	h := authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}).Public(a.x.LoginForm(password{s}, &session.FormOptions{Render: func(w http.ResponseWriter, _ *http.Request, _ session.Form) {
 		w.Header().Set("X-Half", "done")
 		_, _ = w.Write([]byte("half of it"))
 		panic("hush")

@@ -49,8 +49,8 @@ func newKeeper(t *testing.T, s store) *keeper {
 	devices, err := knox.New(s.(knox.Store), nil)
 	must(t, err)
 	m := authn.New(authn.Chain{browsers, devices}, nil)
-	k.mux.Handle("/login", m.Bare(browsers.Login(k.passwords)))
-	k.mux.Handle("/token", m.Bare(devices.Login(k.passwords)))
+	k.mux.Handle("/login", m.Public(browsers.Login(k.passwords)))
+	k.mux.Handle("/token", m.Public(devices.Login(k.passwords)))
 	change := func(r *http.Request) (authn.Login, error) {
 		login, err := k.passwords.ChangeOwn(r, "alice", r.FormValue("old"), r.FormValue("new"))
 		k.between()

@@ -16,9 +16,9 @@ func (e ended) Unwrap() error { return e.error }
 // refused is the refusal of a session for that reason. One that is definite removes the cookie.
 func (s *frame) refused(why error, definite *authn.Error) *authn.Error {
 	if errors.Is(why, errSeveral) || errors.As(why, new(insecure)) {
-		return s.doubtful.With(why)
+		return s.doubtful.WithCause(why)
 	}
-	return definite.With(ended{why})
+	return definite.WithCause(ended{why})
 }
 
 // Lapsed implements [authn.Lapser]: pages for people treat an ended session as none. A request

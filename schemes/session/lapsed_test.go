@@ -23,7 +23,7 @@ func onPages(a *app, scheme authn.Authenticator) {
 	a.mux.Handle("/page", m.Handler(authz.Require(authz.IsAuthenticated).Handler(authn.Page("/login", hello))))
 	a.mux.Handle("/open", m.Handler(authn.Page("/login", hello)))
 	a.mux.Handle("/in", m.Handler(authn.Page("/login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		must(a.t, a.x.LogIn(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
+		must(a.t, a.x.Start(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
 	}))))
 	if a.x == nil {
 		return

@@ -12,7 +12,7 @@ import (
 type loaded struct {
 	row    *row     // of a Store; nil: none yet
 	sealed *content // of a SealedStore; nil: none yet
-	bad    error    // why it can not be saved
+	bad    error    // why it cannot be saved
 }
 
 // state is what a request's sessions stand for. It hangs on the request, as gorilla's

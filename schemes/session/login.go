@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// LogIn begins a session for a login that has just proved its password and sets the
+// Start begins a session for a login that has just proved its password and sets the
 // cookie on w. For handlers with a login form of their own; Login is the endpoint.
 // The caller has checked where the request comes from (csrf.Site.Check).
 //
@@ -24,11 +24,11 @@ import (
 //
 // The error is storage.ErrStale where the user was disabled or got another password
 // in this moment; then, and at any other error, nobody is logged in.
-func (s *Scheme) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+func (s *Scheme) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	return s.logIn(w, r, login, "")
 }
 
-// logIn is LogIn for a session of that series, "" for none. The series that the request
+// logIn is Start for a session of that series, "" for none. The series that the request
 // brought ends.
 func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login, series string) error {
 	old, err := s.current(r)
@@ -73,11 +73,11 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	return nil
 }
 
-// Rename gives the session of the request a new cookie and ends the old one: after a
+// Regenerate gives the session of the request a new cookie and ends the old one: after a
 // rise of privilege, such as a second factor. Its data and its limits stay. The error
 // is an *authn.Error of 401 where there is no session of a user, also where it was
 // ended in this moment.
-func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
+func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 	old, err := s.loggedIn(r)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *Scheme) Rename(w http.ResponseWriter, r *http.Request) error {
 	text, err := s.create(r, s.cookie, &next, old.Digest)
 	switch {
 	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrStale):
-		return s.invalid.With(err)
+		return s.invalid.WithCause(err)
 	case err != nil:
 		return err
 	}
@@ -105,13 +105,13 @@ func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	return v, err
 }
 
-// LogOut ends the session of the request, whoever it is of, and deletes the cookie.
+// EndCurrent ends the session of the request, whoever it is of, and deletes the cookie.
 // The caller has checked where the request comes from.
 //
 // After an error the session may live on, and the caller says so: a fault, or an
 // *authn.Error of 401 for a request with several cookies of the name, since it is not known
 // which one is the user's. A request without a session is no error.
-func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
+func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if old != nil {
-		err := s.rows.EndSession(r.Context(), old.Digest)
+		err := s.rows.DeleteSession(r.Context(), old.Digest)
 		switch {
 		case err == nil:
 			s.notify(audit.Context(r), audit.Logout, &old.Session, "")
@@ -143,7 +143,7 @@ func (s *Scheme) LogOut(w http.ResponseWriter, r *http.Request) error {
 // oneCookie refuses a request with several cookies of that name.
 func (s *frame) oneCookie(r *http.Request, name string) error {
 	if _, err := cookieValue(r, name); errors.Is(err, errSeveral) {
-		return s.doubtful.With(err)
+		return s.doubtful.WithCause(err)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session
 	if v.Expires = now.Add(idle); v.Expires.After(v.Ends) {
 		v.Expires = v.Ends
 	}
-	v.UserAgent = credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDLen)
+	v.UserAgent = credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes)
 	v.Address = ""
 	if a := s.opts.Proxies.ClientAddr(r); a.IsValid() {
 		v.Address = a.String()
@@ -234,7 +234,7 @@ func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) 
 	if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
 		return 0, err
 	}
-	n, err := s.rows.EndSessionsOf(ctx, subject, keep)
+	n, err := s.rows.DeleteSessionsOf(ctx, subject, keep)
 	if err == nil && n > 0 {
 		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: n})
 	}

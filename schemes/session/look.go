@@ -20,7 +20,7 @@ func (s *frame) look() look {
 	return look{s.opts.SameSite, !s.site.IsLoopback(), s.opts.UntilBrowserCloses, s.opts.Idle}
 }
 
-// OptionsError is what Save returns for sessions.Options that it can not honor. Nothing was
+// OptionsError is what Save returns for sessions.Options that it cannot honor. Nothing was
 // written then.
 type OptionsError struct{ Field, Problem string }
 

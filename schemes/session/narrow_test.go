@@ -9,7 +9,7 @@ import (
 )
 
 // Who copied a remember cookie at the very moment of its exchange has its answer for the
-// window alone, and from another place not even that once the owner went on (RULES T3).
+// window alone, and from another place not even that once the owner went on.
 func TestRememberNarrows(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		for name, c := range map[string]struct {

@@ -28,11 +28,11 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 					who   string
 					saved bool
 				}{
-					"logout":              {"id-alice", func(s scheme, w http.ResponseWriter, r *http.Request) error { return s.LogOut(w, r) }, "", false},
+					"logout":              {"id-alice", func(s scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) }, "", false},
 					"login as another":    {"id-alice", logInAs("id-bob"), "id-bob", false},
 					"login as the same":   {"id-alice", logInAs("id-alice"), "id-alice", false},
 					"login of nobody":     {"", logInAs("id-bob"), "id-bob", false},
-					"logout of nobody":    {"", func(s scheme, w http.ResponseWriter, r *http.Request) error { return s.LogOut(w, r) }, "", true},
+					"logout of nobody":    {"", func(s scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) }, "", true},
 					"nothing in between":  {"id-alice", func(scheme, http.ResponseWriter, *http.Request) error { return nil }, "id-alice", true},
 					"nothing, and nobody": {"", func(scheme, http.ResponseWriter, *http.Request) error { return nil }, "", true},
 					"saved again and again": {"id-alice", func(s scheme, w http.ResponseWriter, r *http.Request) error {
@@ -110,13 +110,13 @@ func make32() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 // scheme is what both kinds of sessions have.
 type scheme interface {
 	authn.Authenticator
-	LogIn(http.ResponseWriter, *http.Request, authn.Login) error
-	LogOut(http.ResponseWriter, *http.Request) error
+	Start(http.ResponseWriter, *http.Request, authn.Login) error
+	EndCurrent(http.ResponseWriter, *http.Request) error
 }
 
 func logInAs(subject string) func(scheme, http.ResponseWriter, *http.Request) error {
 	return func(s scheme, w http.ResponseWriter, r *http.Request) error {
-		return s.LogIn(w, r, authn.Login{Subject: subject})
+		return s.Start(w, r, authn.Login{Subject: subject})
 	}
 }
 

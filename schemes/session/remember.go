@@ -24,7 +24,7 @@ import (
 // Such a login has a second cookie. Where the session is over the second cookie begins a
 // new one, and is exchanged for the next of its series, each once: what was copied shows
 // as soon as both use it, and then the series ends with every session that came from it
-// (RULES T3, T7). A browser that lost the answer, or restored many tabs, gets the same
+// . A browser that lost the answer, or restored many tabs, gets the same
 // session and cookie again within Grace.
 type RememberOptions struct {
 	// Cookie is the second cookie's name; "remember" where "". See Options.Cookie.
@@ -96,7 +96,7 @@ func (m *memory) use(text string) rotation.Use {
 // useBy is use by a request, which comes from somewhere.
 func (m *memory) useBy(r *http.Request, text string, proxies authn.TrustedProxies) rotation.Use {
 	use := m.use(text)
-	use.Source = authn.SourceOf(proxies.ClientAddr(r))
+	use.Source = authn.NetworkOf(proxies.ClientAddr(r))
 	return use
 }
 
@@ -109,9 +109,9 @@ func (m *memory) text(r *http.Request) (string, error) {
 	return text, err
 }
 
-// Remembered reports whether the identity's session was begun by a remembered login, not
+// IsRemembered reports whether the identity's session was begun by a remembered login, not
 // by a password: ask for the password again before what is delicate.
-func Remembered(id authn.Identity) bool {
+func IsRemembered(id authn.Identity) bool {
 	loaded, ok := id.Credential.(*row)
 	return ok && loaded.AuthTime.Before(loaded.Created)
 }
@@ -126,12 +126,12 @@ func familyOf(sessionID string) string {
 	return family
 }
 
-// LogInRemembered is LogIn for a login that is to outlive its session, where
-// Options.Remember is set; without it, it is LogIn. The endpoints call it where "remember"
+// StartRemembered is Start for a login that is to outlive its session, where
+// Options.Remember is set; without it, it is Start. The endpoints call it where "remember"
 // is true.
-func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+func (s *Scheme) StartRemembered(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	if s.memory == nil {
-		return s.LogIn(w, r, login)
+		return s.Start(w, r, login)
 	}
 	old, err := s.current(r)
 	if err != nil {
@@ -140,14 +140,14 @@ func (s *Scheme) LogInRemembered(w http.ResponseWriter, r *http.Request, login a
 	return s.logInRemembered(w, r, login, old)
 }
 
-// logInRemembered is LogInRemembered for a request whose session is old, nil for none.
+// logInRemembered is StartRemembered for a request whose session is old, nil for none.
 func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login, old *row) error {
 	text, err := rememberFormat.New(s.opts.Rand)
 	if err != nil {
 		return err
 	}
 	f, err := s.memory.rotator.Begin(r.Context(), storage.Family{
-		ID: newID(), Purpose: s.memory.purpose, Subject: login.Subject, Epoch: login.Epoch, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDLen),
+		ID: newID(), Purpose: s.memory.purpose, Subject: login.Subject, Epoch: login.Epoch, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
 	}, text)
 	if err != nil {
 		return err

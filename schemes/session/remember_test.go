@@ -102,10 +102,10 @@ func TestRemember(t *testing.T) {
 		r := a.request("GET", "/", "", "Cookie", b.session)
 		id, err := a.x.Authenticate(r)
 		must(t, err)
-		if !session.Remembered(id) || !id.AuthTime.Equal(born) {
-			t.Errorf("remembered %t, logged in at %s", session.Remembered(id), id.AuthTime)
+		if !session.IsRemembered(id) || !id.AuthTime.Equal(born) {
+			t.Errorf("remembered %t, logged in at %s", session.IsRemembered(id), id.AuthTime)
 		}
-		if id, err := a.x.Authenticate(a.request("GET", "/", "", "Cookie", a.login("alice"))); err != nil || session.Remembered(id) {
+		if id, err := a.x.Authenticate(a.request("GET", "/", "", "Cookie", a.login("alice"))); err != nil || session.IsRemembered(id) {
 			t.Errorf("a login counts as remembered: %v", err)
 		}
 		// Without the session's cookie too, as after the browser was closed.
@@ -343,7 +343,7 @@ func TestRememberRefuses(t *testing.T) {
 		}
 		copied.session = ""
 		if w := copied.send("GET", "/", ""); w.Code != 503 || copied.memo != b.memo {
-			t.Errorf("the store can not write: %d %v", w.Code, w.Header())
+			t.Errorf("the store cannot write: %d %v", w.Code, w.Header())
 		}
 		a.s.fail.Store(false)
 		before := *b
@@ -427,7 +427,7 @@ func TestRememberOptions(t *testing.T) {
 	must(t, err)
 	add(t, s, "alice")
 	w := httptest.NewRecorder()
-	must(t, x.LogInRemembered(w, httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
+	must(t, x.StartRemembered(w, httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
 	if c := w.Result().Cookies(); len(c) != 1 || c[0].Name != "__Host-session" {
 		t.Errorf("without the option: %v", c)
 	}

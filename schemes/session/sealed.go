@@ -35,7 +35,7 @@ type SealedOptions struct {
 // kept on the server. Use it where there is no store that every process can ask, or for
 // very many visitors of little importance.
 //
-// A sealed session can not be revoked before it expires: after a logout a copy of the
+// A sealed session cannot be revoked before it expires: after a logout a copy of the
 // cookie is as good as before, for Idle after it was made, and its data can be put back
 // to what they were. With SealedOptions.Users whatever ends all of the account's
 // credentials ends these too, but a single logout does not. Scheme has none of that.
@@ -230,9 +230,9 @@ func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity
 	return s.set(w, s.cookie, &fresh)
 }
 
-// LogIn is Scheme.LogIn. The new session has another secret for its tokens. The error is
+// Start is Scheme.Start. The new session has another secret for its tokens. The error is
 // ErrTooLarge where the data that go over do not fit, or a fault.
-func (s *Sealed) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login) error {
+func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	if !storage.BelongsTo(s.space, login.Subject) {
 		return fmt.Errorf("session: the login is not of the space %q", s.space)
 	}
@@ -255,9 +255,9 @@ func (s *Sealed) LogIn(w http.ResponseWriter, r *http.Request, login authn.Login
 	return nil
 }
 
-// LogOut deletes the browser's cookie. A copy of it stays good until it expires: see
-// Sealed. Its errors are those of Scheme.LogOut.
-func (s *Sealed) LogOut(w http.ResponseWriter, r *http.Request) error {
+// EndCurrent deletes the browser's cookie. A copy of it stays good until it expires: see
+// Sealed. Its errors are those of Scheme.EndCurrent.
+func (s *Sealed) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err
 	}
@@ -273,13 +273,13 @@ func (s *Sealed) LogOut(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Sealed) begins(w http.ResponseWriter, r *http.Request, login authn.Login, _ bool) error {
-	return s.LogIn(w, r, login)
+	return s.Start(w, r, login)
 }
 
 // Login is Scheme.Login.
 func (s *Sealed) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
 
-// Logout is Scheme.Logout, as far as LogOut can end the session.
+// Logout is Scheme.Logout, as far as EndCurrent can end the session.
 func (s *Sealed) Logout() http.Handler { return s.logoutEndpoint(s) }
 
 // LoginForm is Scheme.LoginForm.
@@ -287,5 +287,5 @@ func (s *Sealed) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Han
 	return s.loginForm(s, pw, opts, false)
 }
 
-// LogoutForm is Scheme.LogoutForm, as far as LogOut can end the session.
+// LogoutForm is Scheme.LogoutForm, as far as EndCurrent can end the session.
 func (s *Sealed) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }

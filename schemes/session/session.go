@@ -213,7 +213,7 @@ func (o *Options) check() error {
 // Name returns "session".
 func (s *frame) Name() string { return "session" }
 
-// Headers returns Cookie: an explicit Authorization goes before a session (RULES C2).
+// Headers returns Cookie: an explicit Authorization goes before a session.
 func (s *frame) Headers() []string { return []string{"Cookie"} }
 
 // Challenge returns a challenge of no registered scheme, so that programs see a 401;

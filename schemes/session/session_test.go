@@ -276,12 +276,12 @@ func TestFixation(t *testing.T) {
 			old := a.login("alice")
 			before := identity(t, a, old)
 			w := httptest.NewRecorder()
-			must(t, a.x.Rename(w, a.request("POST", "/", "", "Cookie", old)))
+			must(t, a.x.Regenerate(w, a.request("POST", "/", "", "Cookie", old)))
 			next := cookie(w)
 			if a.who(old) != unauthorized || a.who(next) != "session:id-alice" || session.SessionID(identity(t, a, next)) != session.SessionID(before) {
 				t.Error("the old cookie lives, or the session is another")
 			}
-			if err := a.x.Rename(w, a.request("POST", "/", "", "Cookie", old)); err == nil {
+			if err := a.x.Regenerate(w, a.request("POST", "/", "", "Cookie", old)); err == nil {
 				t.Error("an ended session was renamed")
 			}
 		})

@@ -15,8 +15,8 @@ type lasting struct{ store }
 
 type forever struct{}
 
-func (forever) Holds(context.Context) bool { return true }
-func (forever) Of(any) bool                { return true }
+func (forever) Valid(context.Context) bool { return true }
+func (forever) IssuedBy(any) bool          { return true }
 
 func (l lasting) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
 	v, u, err := l.store.SessionByDigest(ctx, d)

@@ -21,9 +21,9 @@ var (
 	// loaded it. Its data are gone; saving brings nothing back.
 	ErrEnded = errors.New("session: the session has ended")
 	// ErrNotYours: the request's session belongs to somebody else than the one who
-	// makes the request (RULES B1). It reads as empty and can not be saved.
+	// makes the request. It reads as empty and cannot be saved.
 	ErrNotYours = errors.New("session: the session is not that of who makes the request")
-	// ErrTooLarge: the values are longer than storage.MaxSessionData when encoded.
+	// ErrTooLarge: the values are longer than storage.MaxSessionDataBytes when encoded.
 	ErrTooLarge = errors.New("session: too much data")
 )
 
@@ -106,7 +106,7 @@ func (s *frame) gorillaOptions() *sessions.Options {
 }
 
 // isOf reports whether a session of that subject is the request's: one of nobody, or of
-// who makes the request with all rights of the account (RULES B1).
+// who makes the request with all rights of the account.
 func isOf(r *http.Request, subject string) bool {
 	id := authn.FromContext(r.Context())
 	return subject == "" || id.Subject == subject && id.Issuer == "" && !id.Delegated()
@@ -166,7 +166,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	switch {
 	case err != nil:
 		return err
-	case len(data) > storage.MaxSessionData:
+	case len(data) > storage.MaxSessionDataBytes:
 		return ErrTooLarge
 	case held.row != nil:
 		if err := st.update(r.Context(), v, held, data); err != nil {
@@ -218,7 +218,7 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 				return err
 			}
 		}
-		err := st.s.rows.EndSession(r.Context(), held.row.Digest)
+		err := st.s.rows.DeleteSession(r.Context(), held.row.Digest)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
@@ -261,7 +261,7 @@ func (st *Store) update(ctx context.Context, v *sessions.Session, held *loaded, 
 		if stored, err = encode(now); err != nil {
 			return err
 		}
-		if len(stored) > storage.MaxSessionData {
+		if len(stored) > storage.MaxSessionDataBytes {
 			return ErrTooLarge
 		}
 	}

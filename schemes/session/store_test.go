@@ -178,7 +178,7 @@ func TestGorillaRefusals(t *testing.T) {
 		}
 	})
 	t.Run("values", func(t *testing.T) {
-		for name, v := range map[string]any{"struct": struct{}{}, "attack_116_size": strings.Repeat("x", storage.MaxSessionData)} {
+		for name, v := range map[string]any{"struct": struct{}{}, "attack_116_size": strings.Repeat("x", storage.MaxSessionDataBytes)} {
 			a.visit("GET", mine, func(w http.ResponseWriter, r *http.Request) {
 				x := own(t, st, r)
 				x.Values["k"] = v

@@ -73,7 +73,7 @@ func (s *Scheme) evict(ctx context.Context, subject, id, keep string) error {
 			return err
 		}
 	}
-	err := s.rows.EndSessionOf(ctx, subject, id)
+	err := s.rows.DeleteSessionOf(ctx, subject, id)
 	if errors.Is(err, storage.ErrNotFound) { // somebody else did
 		return nil
 	}

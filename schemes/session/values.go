@@ -72,7 +72,7 @@ var scalars = [...]reflect.Type{
 }
 
 var (
-	errData = errors.New("session: data that this program can not read")
+	errData = errors.New("session: data that this program cannot read")
 	errDeep = fmt.Errorf("session: a value nests deeper than %d", maxDepth)
 )
 

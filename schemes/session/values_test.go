@@ -136,10 +136,10 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := encode(got)
 		if err != nil {
-			t.Fatalf("what was read can not be kept: %v", err)
+			t.Fatalf("what was read cannot be kept: %v", err)
 		}
 		if _, err := decode(again); err != nil {
-			t.Fatalf("what was kept can not be read: %v", err)
+			t.Fatalf("what was kept cannot be read: %v", err)
 		}
 	})
 }

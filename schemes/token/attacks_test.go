@@ -20,7 +20,7 @@ func TestAttacks(t *testing.T) {
 		add(t, s, "alice")
 		counting := &counter{Store: s}
 		x := scheme(t, counting, ring(t), nil)
-		good, err := x.Token(ctx, "id-alice", 0)
+		good, err := x.GetOrCreate(ctx, "id-alice", 0)
 		must(t, err)
 		lookups := func(value string) int64 {
 			before := counting.n.Load()
@@ -104,7 +104,7 @@ func TestAttacks(t *testing.T) {
 		t.Run("attack_049_no_random_bytes", func(t *testing.T) {
 			add(t, s, "bob")
 			dry := scheme(t, s, ring(t), &token.Options{Rand: iotest{}})
-			if text, err := dry.Token(ctx, "id-bob", 0); err == nil || text != "" {
+			if text, err := dry.GetOrCreate(ctx, "id-bob", 0); err == nil || text != "" {
 				t.Errorf("got %q, %v", text, err)
 			}
 			w := httptest.NewRecorder()
@@ -117,25 +117,25 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 		t.Run("attack_051_read_only", func(t *testing.T) {
-			// There is no write on the way of a check: a store that can not write serves.
+			// There is no write on the way of a check: a store that cannot write serves.
 			if _, err := scheme(t, readOnly{s}, ring(t), nil).Authenticate(with("Token junk")); !errors.Is(err, authn.ErrUnrecognized) {
 				t.Errorf("got %v", err)
 			}
 			ro := scheme(t, readOnly{s}, sharedRing, nil)
 			rw := scheme(t, s, sharedRing, nil)
 			add(t, s, "carol")
-			text, err := rw.Token(ctx, "id-carol", 0)
+			text, err := rw.GetOrCreate(ctx, "id-carol", 0)
 			must(t, err)
 			if refused(t, ro, text) {
 				t.Error("a check needs to write")
 			}
-			if again, err := ro.Token(ctx, "id-carol", 0); err != nil || again != text {
+			if again, err := ro.GetOrCreate(ctx, "id-carol", 0); err != nil || again != text {
 				t.Errorf("a second login needs to write: %v", err)
 			}
 		})
 		t.Run("attack_044_attack_045_disabled_and_deleted", func(t *testing.T) {
 			add(t, s, "dave")
-			text, err := x.Token(ctx, "id-dave", 0)
+			text, err := x.GetOrCreate(ctx, "id-dave", 0)
 			must(t, err)
 			must(t, s.SetActive(ctx, "id-dave", false))
 			if !refused(t, x, text) {
@@ -159,7 +159,7 @@ func TestAttacks(t *testing.T) {
 		s := &counter{Store: memory.New(nil)}
 		must(t, s.Store.(*memory.Store).CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
 		x := scheme(t, s, ring(t), &token.Options{Format: token.Hex40})
-		good, err := x.Token(t.Context(), "id-alice", 0)
+		good, err := x.GetOrCreate(t.Context(), "id-alice", 0)
 		must(t, err)
 		for text, want := range map[string]int64{strings.ToUpper(good[:39]) + "A": 0, good[:39]: 0, good + good: 0, good + "0": 0, "g" + good[1:]: 0, strings.Repeat("0", 40): 1} {
 			before := s.n.Load()
@@ -171,7 +171,7 @@ func TestAttacks(t *testing.T) {
 	t.Run("attack_048_collisions", func(t *testing.T) {
 		s := &colliding{Store: memory.New(nil)}
 		add(t, s, "alice")
-		_, err := scheme(t, s, ring(t), nil).Token(t.Context(), "id-alice", 0)
+		_, err := scheme(t, s, ring(t), nil).GetOrCreate(t.Context(), "id-alice", 0)
 		if err == nil || s.tries.Load() != 4 {
 			t.Errorf("%d tries, %v: want one and three more, then an error", s.tries.Load(), err)
 		}

@@ -25,7 +25,7 @@ func world(t *testing.T, format token.Format) authntest.World {
 	a := storetest.NewAccounts(t, time.Unix(1_800_000_000, 0))
 	x := scheme(t, a.Store, ring(t), &token.Options{Format: format, Clock: a.Clock, Audit: audit.To(func(_ context.Context, e audit.Event) { a.Print(e) })})
 	of := func(subject string) func(*http.Request) {
-		text, err := x.Token(t.Context(), subject, 0)
+		text, err := x.GetOrCreate(t.Context(), subject, 0)
 		must(t, err)
 		return sends(text)
 	}

@@ -49,7 +49,7 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("GET: %d", w.Code)
 	}
 
-	text, err := x.Token(t.Context(), "id-alice", epoch(t, s, "id-alice"))
+	text, err := x.GetOrCreate(t.Context(), "id-alice", epoch(t, s, "id-alice"))
 	must(t, err)
 	logout := x.Logout()
 	post := func(authorization string) *http.Request {
@@ -69,7 +69,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	broken := scheme(t, readOnly{s}, sharedRing, nil)
 	add(t, s, "bob")
-	bobs, err := scheme(t, s, sharedRing, nil).Token(t.Context(), "id-bob", 0)
+	bobs, err := scheme(t, s, sharedRing, nil).GetOrCreate(t.Context(), "id-bob", 0)
 	must(t, err)
 	old := slog.Default()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
@@ -91,7 +91,7 @@ func TestEndpointFaults(t *testing.T) {
 	add(t, s, "alice")
 	c := &counter{Store: s}
 	x := scheme(t, c, ring(t), nil)
-	good, err := x.Token(t.Context(), "id-alice", 0)
+	good, err := x.GetOrCreate(t.Context(), "id-alice", 0)
 	must(t, err)
 	m := authn.New(x, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 	do := func(h http.Handler, r *http.Request) *httptest.ResponseRecorder {

@@ -132,7 +132,7 @@ func (c *counter) SubjectEpoch(ctx context.Context, subject string) (int64, erro
 	return c.Store.SubjectEpoch(ctx, subject)
 }
 
-// readOnly can not write.
+// readOnly cannot write.
 type readOnly struct{ storagetest.Store }
 
 var errReadOnly = errors.New("read-only")

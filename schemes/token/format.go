@@ -60,7 +60,9 @@ func (hex40) Valid(text string) bool {
 
 func (hex40) HasPrefix(string) bool { return false }
 
-func (hex40) Claim(keyword string) authn.Claim { return authn.Claim{Keyword: keyword, Shape: "hex40"} }
+func (hex40) Claim(keyword string) authn.CredentialFormat {
+	return authn.CredentialFormat{Keyword: keyword, Format: "hex40"}
+}
 
 func (hex40) Encode(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:20]) }
 

@@ -16,7 +16,7 @@ import (
 // again, and so does one whose digest is taken.
 const attempts = 4
 
-// Token returns the subject's token: the one it has, or a new one if it has none, if the
+// GetOrCreate returns the subject's token: the one it has, or a new one if it has none, if the
 // master key that it was derived from left the ring, or if it was revoked with an earlier
 // epoch. Read epoch before you verify the password or whatever else entitles the caller (see
 // authn.Login.Epoch); for an administrator, see Current.
@@ -24,13 +24,13 @@ const attempts = 4
 // It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
 // after epoch was read. Any other error is a failure of the store or of the source of random
 // bytes.
-func (s *Scheme) Token(ctx context.Context, subject string, epoch int64) (string, error) {
+func (s *Scheme) GetOrCreate(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, false)
 }
 
-// Reset revokes the subject's token and returns a new one, as one change. Errors are those of
+// Replace revokes the subject's token and returns a new one, as one change. Errors are those of
 // Token.
-func (s *Scheme) Reset(ctx context.Context, subject string, epoch int64) (string, error) {
+func (s *Scheme) Replace(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, true)
 }
 
@@ -52,22 +52,22 @@ func (s *Scheme) notify(ctx context.Context, kind audit.Kind, subject string, d 
 	s.opts.Audit.Notify(ctx, e)
 }
 
-// Current returns the subject's epoch, for a caller that needs no password, such as an
+// CurrentEpoch returns the subject's epoch, for a caller that needs no password, such as an
 // administrator's command or the hook of a registration.
-func (s *Scheme) Current(ctx context.Context, subject string) (int64, error) {
+func (s *Scheme) CurrentEpoch(ctx context.Context, subject string) (int64, error) {
 	return s.store.SubjectEpoch(ctx, subject)
 }
 
-// Mint is a hook for a registration. It gives each new user a token, in the transaction that
+// IssueOnRegister is a hook for a registration. It gives each new user a token, in the transaction that
 // creates the account:
 //
-//	checker.Register(ctx, newUser, tokens.Mint)
-func (s *Scheme) Mint(ctx context.Context, u storage.User) error {
-	epoch, err := s.Current(ctx, u.ID)
+//	checker.Register(ctx, newUser, tokens.IssueOnRegister)
+func (s *Scheme) IssueOnRegister(ctx context.Context, u storage.User) error {
+	epoch, err := s.CurrentEpoch(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	_, err = s.Token(ctx, u.ID, epoch)
+	_, err = s.GetOrCreate(ctx, u.ID, epoch)
 	return err
 }
 

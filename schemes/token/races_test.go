@@ -26,7 +26,7 @@ func TestRaces(t *testing.T) {
 		texts := make([]string, 64)
 		together(func(i int) {
 			var err error
-			if texts[i], err = x.Token(ctx, "id-alice", 0); err != nil {
+			if texts[i], err = x.GetOrCreate(ctx, "id-alice", 0); err != nil {
 				t.Error(err)
 			}
 		})
@@ -58,7 +58,7 @@ func TestRaces(t *testing.T) {
 					must(t, s.SetActive(ctx, "id-alice", false))
 					return
 				}
-				text, err := x.Token(ctx, "id-alice", 0)
+				text, err := x.GetOrCreate(ctx, "id-alice", 0)
 				if err != nil && !errors.Is(err, storage.ErrStale) {
 					t.Error(err)
 				}
@@ -91,9 +91,9 @@ func TestLoginLogoutReset(t *testing.T) {
 						err = nil
 					}
 				case 1:
-					texts[i], err = x.Reset(ctx, "id-alice", 0)
+					texts[i], err = x.Replace(ctx, "id-alice", 0)
 				default:
-					texts[i], err = x.Token(ctx, "id-alice", 0)
+					texts[i], err = x.GetOrCreate(ctx, "id-alice", 0)
 				}
 				// Overtaken more often than it tries: a 503, and no token.
 				if errors.Is(err, storage.ErrConflict) && texts[i] == "" {
@@ -105,7 +105,7 @@ func TestLoginLogoutReset(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		last, err := x.Token(ctx, "id-alice", 0)
+		last, err := x.GetOrCreate(ctx, "id-alice", 0)
 		must(t, err)
 		for _, text := range texts {
 			if text != "" && text != last && !refused(t, x, text) {

@@ -20,7 +20,7 @@ func TestRefusals(t *testing.T) {
 	s := memory.New(nil)
 	add(t, s, "alice")
 	r := ring(t)
-	good, err := scheme(t, s, r, nil).Token(t.Context(), "id-alice", 0)
+	good, err := scheme(t, s, r, nil).GetOrCreate(t.Context(), "id-alice", 0)
 	must(t, err)
 	const (
 		empty   = `{"detail":"Invalid token header. No credentials provided."}`
@@ -100,7 +100,7 @@ func TestNothingIsTold(t *testing.T) {
 	var log strings.Builder
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	x := scheme(t, s, ring(t), &token.Options{Logger: logger})
-	good, err := x.Token(t.Context(), "id-alice", 0)
+	good, err := x.GetOrCreate(t.Context(), "id-alice", 0)
 	must(t, err)
 	row, err := s.StaticTokenOf(t.Context(), "id-alice")
 	must(t, err)
@@ -145,7 +145,7 @@ func FuzzAuthenticate(f *testing.F) {
 		add(f, s, "alice")
 		c := &counter{Store: s}
 		x := scheme(f, c, sharedRing, &token.Options{Format: format})
-		good, err := x.Token(f.Context(), "id-alice", 0)
+		good, err := x.GetOrCreate(f.Context(), "id-alice", 0)
 		must(f, err)
 		worlds = append(worlds, world{x, c, good})
 		for _, seed := range []string{good, good[:len(good)-1], good + good, strings.ToUpper(good), good + "=", tampered(good)} {

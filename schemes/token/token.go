@@ -105,8 +105,8 @@ func (s *Scheme) Name() string { return "token" }
 // Headers returns Authorization.
 func (s *Scheme) Headers() []string { return s.header.Headers() }
 
-// Claims returns the keyword and the token's format.
-func (s *Scheme) Claims() []authn.Claim { return s.header.Claims() }
+// Formats returns the keyword and the token's format.
+func (s *Scheme) Formats() []authn.CredentialFormat { return s.header.Formats() }
 
 // Challenge returns the keyword, as Django REST Framework does, and the realm if there is one.
 // Under Bearer it is an authn.BearerChallenge.

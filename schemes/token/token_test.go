@@ -34,7 +34,7 @@ func TestGoldenTokens(t *testing.T) {
 		s := memory.New(nil)
 		add(t, s, "alice")
 		x := scheme(t, s, ring(t, master), &token.Options{Format: format, Rand: bytes.NewReader(bytes.Repeat([]byte{7}, 32))})
-		got, err := x.Token(t.Context(), "id-alice", 0)
+		got, err := x.GetOrCreate(t.Context(), "id-alice", 0)
 		must(t, err)
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -50,10 +50,10 @@ func TestDerivation(t *testing.T) {
 	must(t, err)
 	s := memory.New(nil)
 	x := scheme(t, s, ring(t, master), &token.Options{Format: token.Hex40})
-	for n := 1; n <= storage.MaxIDLen; n += 23 {
+	for n := 1; n <= storage.MaxIDBytes; n += 23 {
 		subject := strings.Repeat("s", n)
 		must(t, s.CreateUser(t.Context(), storage.User{ID: subject, Name: subject, Active: true}))
-		got, err := x.Token(t.Context(), subject, 0)
+		got, err := x.GetOrCreate(t.Context(), subject, 0)
 		must(t, err)
 		row, err := s.StaticTokenOf(t.Context(), subject)
 		must(t, err)
@@ -74,7 +74,7 @@ func TestLifeOfAToken(t *testing.T) {
 		add(t, s, "alice")
 		x := scheme(t, s, ring(t), nil)
 		now := func() string {
-			text, err := x.Token(ctx, "id-alice", epoch(t, s, "id-alice"))
+			text, err := x.GetOrCreate(ctx, "id-alice", epoch(t, s, "id-alice"))
 			must(t, err)
 			return text
 		}
@@ -92,7 +92,7 @@ func TestLifeOfAToken(t *testing.T) {
 			"logout":             func() error { return x.Revoke(ctx, "id-alice") },
 			"password change":    func() error { return s.SetPassword(ctx, "id-alice", "new") },
 			"log out everywhere": func() error { _, err := s.BumpEpoch(ctx, "id-alice"); return err },
-			"reset":              func() error { _, err := x.Reset(ctx, "id-alice", epoch(t, s, "id-alice")); return err },
+			"reset":              func() error { _, err := x.Replace(ctx, "id-alice", epoch(t, s, "id-alice")); return err },
 			"disabled, and enabled": func() error {
 				return errors.Join(s.SetActive(ctx, "id-alice", false), s.SetActive(ctx, "id-alice", true))
 			},
@@ -110,10 +110,10 @@ func TestLifeOfAToken(t *testing.T) {
 			}
 		}
 		must(t, s.SetActive(ctx, "id-alice", false))
-		if _, err := x.Token(ctx, "id-alice", epoch(t, s, "id-alice")); !errors.Is(err, storage.ErrStale) {
+		if _, err := x.GetOrCreate(ctx, "id-alice", epoch(t, s, "id-alice")); !errors.Is(err, storage.ErrStale) {
 			t.Errorf("a token for a disabled account: %v", err)
 		}
-		if _, err := x.Token(ctx, "nobody", 0); !errors.Is(err, storage.ErrStale) {
+		if _, err := x.GetOrCreate(ctx, "nobody", 0); !errors.Is(err, storage.ErrStale) {
 			t.Errorf("a token for nobody: %v", err)
 		}
 		if err := x.Revoke(ctx, "nobody"); !errors.Is(err, storage.ErrNotFound) {
@@ -127,7 +127,7 @@ func TestMasterKeys(t *testing.T) {
 	s := memory.New(nil)
 	add(t, s, "alice")
 	get := func(r *keys.Ring) string {
-		text, err := scheme(t, s, r, nil).Token(t.Context(), "id-alice", 0)
+		text, err := scheme(t, s, r, nil).GetOrCreate(t.Context(), "id-alice", 0)
 		must(t, err)
 		return text
 	}
@@ -155,12 +155,12 @@ func TestAnotherFormat(t *testing.T) {
 		if last != "" && !refused(t, x, last) {
 			t.Errorf("%+v takes %s", opts, last)
 		}
-		text, err := x.Token(t.Context(), "id-alice", 0)
+		text, err := x.GetOrCreate(t.Context(), "id-alice", 0)
 		must(t, err)
 		if refused(t, x, text) {
 			t.Errorf("%+v: login returned a token that is refused", opts)
 		}
-		if again, err := x.Token(t.Context(), "id-alice", 0); err != nil || again != text {
+		if again, err := x.GetOrCreate(t.Context(), "id-alice", 0); err != nil || again != text {
 			t.Errorf("%+v: another token at the second login: %v", opts, err)
 		}
 		last = text
@@ -190,7 +190,7 @@ func TestUserHook(t *testing.T) {
 	add(t, s, "alice")
 	var fail error
 	x := scheme(t, s, ring(t), &token.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) { return mine(u.Name), fail }})
-	text, err := x.Token(t.Context(), "id-alice", 0)
+	text, err := x.GetOrCreate(t.Context(), "id-alice", 0)
 	must(t, err)
 	id, err := x.Authenticate(with("Token " + text))
 	if err != nil || id.User != mine("alice") {
@@ -207,7 +207,7 @@ func TestUserHook(t *testing.T) {
 func TestDisabledWithoutAnEpoch(t *testing.T) {
 	s := memory.New(nil)
 	add(t, s, "alice")
-	text, err := scheme(t, s, sharedRing, nil).Token(t.Context(), "id-alice", 0)
+	text, err := scheme(t, s, sharedRing, nil).GetOrCreate(t.Context(), "id-alice", 0)
 	must(t, err)
 	if !refused(t, scheme(t, inactive{s}, sharedRing, nil), text) {
 		t.Error("the token of a disabled account was taken")

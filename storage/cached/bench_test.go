@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/cached"
 )
 
-// floor is what a hit can not do without: one map under a sharded lock. BenchmarkHit
+// floor is what a hit cannot do without: one map under a sharded lock. BenchmarkHit
 // adds the digest of the token's text and one value in a request's context.
 type floor struct {
 	shards [64]struct {
@@ -80,7 +80,7 @@ func BenchmarkHit(b *testing.B) {
 				case "access":
 					_, err = s.AccessByDigest(ctx, d)
 				default:
-					_, _, err = s.UserStanding(ctx, "00000000-alice", madeKeys(d))
+					_, _, err = s.TokenStatusWithUser(ctx, "00000000-alice", madeKeys(d))
 				}
 				return err
 			}

@@ -103,7 +103,7 @@ func TestFlood(t *testing.T) {
 					w.clock.forward(time.Second) // ten of them
 				}
 				switch _, _, err := w.s.StaticTokenByDigest(w.ctx, storage.DigestOf(fmt.Sprint("junk", i))); {
-				case errors.Is(err, cached.ErrFlood):
+				case errors.Is(err, cached.ErrTooManyUnknown):
 					refused++
 				case !errors.Is(err, storage.ErrNotFound):
 					t.Fatal(err)
@@ -144,7 +144,7 @@ func TestFlood(t *testing.T) {
 		w := newWorld(t, memory.New(nil), nil)
 		for i := range many(t, 100_000) {
 			d := storage.DigestOf(fmt.Sprint("junk", i))
-			if err := w.s.DropAccess(w.ctx, d); !errors.Is(err, storage.ErrNotFound) {
+			if err := w.s.DeleteAccess(w.ctx, d); !errors.Is(err, storage.ErrNotFound) {
 				t.Fatal(err)
 			}
 			w.must(w.s.Block(w.ctx, now))

@@ -8,7 +8,7 @@
 // verified; and the permissions of accounts. Everything else is asked of the store each time, logins above all. Disabled accounts, ended and expired credentials, and errors are never
 // kept; that a digest is unknown is kept for a second.
 //
-// A change that goes through the Store holds at once in this process (RULES T5): when the
+// A change that goes through the Store holds at once in this process: when the
 // call returns nothing that it ended is answered with yes. Other processes on the same
 // database go on for up to Options.TTL, unless Options.Tell tells them. Changes that go
 // around the Store (the store beneath it, SQL, the command line) hold after the TTL, or
@@ -62,7 +62,7 @@ type Options struct {
 	// UnknownRate is how many digests in a second may turn out to be unknown, so that a
 	// flood of well-formed junk does not overload the database; 0 is 10,000. UnknownPerNet
 	// is how many of them may come from one network, an IPv4 /24 or an IPv6 /48; 0 is 1,000.
-	// Beyond either, a lookup of what is not kept gives ErrFlood for the rest of the second.
+	// Beyond either, a lookup of what is not kept gives ErrTooManyUnknown for the rest of the second.
 	// Networks that have sent no unknown digest in this second and the one before are
 	// served beyond UnknownRate too, up to half as many again, and after that those from
 	// which good credentials came before.
@@ -88,9 +88,9 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// ErrFlood means that too many digests were unknown in this second, and that this one is
+// ErrTooManyUnknown means that too many digests were unknown in this second, and that this one is
 // not kept: the Store cannot tell whether it is good. Schemes answer it with 503.
-var ErrFlood = errors.New("cached: too many unknown credentials in a second")
+var ErrTooManyUnknown = errors.New("cached: too many unknown credentials in a second")
 
 // base is embedded: what is not overridden goes to the store.
 type base = Base

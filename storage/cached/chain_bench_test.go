@@ -44,7 +44,7 @@ func gates(tb testing.TB, more ...func(store *cached.Store, headers map[string]h
 	must(tb, err)
 	secret, err := jose.NewSecret("k", jose.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(tb, err)
-	signing, err := jose.NewRing(secret)
+	signing, err := jose.NewKeySet(secret)
 	must(tb, err)
 	store := over(tb, db, &cached.Options{TTL: cached.MaxTTL})
 	tokens, err := token.New(store, ring, nil)
@@ -175,7 +175,7 @@ func compare(b *testing.B, ours, least http.Handler, headers map[string]http.Hea
 func benchHeaders(b testing.TB, ctx context.Context, store cached.Base, tokens *token.Scheme, devices *knox.Scheme, jwts *jwt.Scheme, browsers *session.Scheme) map[string]http.Header {
 	authorization := func(text string) http.Header { return http.Header{"Authorization": {text}} }
 	out := make(map[string]http.Header)
-	text, err := tokens.Token(ctx, "id-alice", 0)
+	text, err := tokens.GetOrCreate(ctx, "id-alice", 0)
 	must(b, err)
 	out["token"] = authorization("Token " + text)
 	text, _, err = devices.Issue(ctx, "id-alice", 0, knox.Token{Name: "phone"})
@@ -193,7 +193,7 @@ func benchHeaders(b testing.TB, ctx context.Context, store cached.Base, tokens *
 	out["oauth2"] = authorization("Bearer " + text)
 
 	r, w := httptest.NewRequest("POST", "https://bench.example/", nil), httptest.NewRecorder()
-	must(b, browsers.LogIn(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
+	must(b, browsers.Start(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
 	c := w.Result().Cookies()[0]
 	out["basic"] = authorization("Basic " + base64.StdEncoding.EncodeToString([]byte("alice:wonderland-42")))
 	out["session"] = http.Header{"Cookie": {c.Name + "=" + c.Value}}

@@ -69,13 +69,13 @@ func (w *watched) AccessByDigest(ctx context.Context, d storage.Digest) (storage
 	return st, w.saw(err)
 }
 
-func (w *watched) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.Standing, error) {
-	st, err := w.Base.StandingOf(ctx, subject, keys)
+func (w *watched) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
+	st, err := w.Base.TokenStatusOf(ctx, subject, keys)
 	return st, w.saw(err)
 }
 
-func (w *watched) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
-	u, st, err := w.Base.UserStanding(ctx, subject, keys)
+func (w *watched) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
+	u, st, err := w.Base.TokenStatusWithUser(ctx, subject, keys)
 	return u, st, w.saw(err)
 }
 
@@ -182,7 +182,7 @@ func (w *world) ready(list ...credential) []credential {
 		look := list[i].look
 		var leases sync.Map // by Store
 		list[i].good = func(ctx context.Context, s *cached.Store) (bool, error) {
-			if l, ok := leases.Load(s); ok && w.way == leasing && l.(storage.Lease).Holds(ctx) {
+			if l, ok := leases.Load(s); ok && w.way == leasing && l.(storage.Lease).Valid(ctx) {
 				return true, nil
 			}
 			u, good, err := look(ctx, s)
@@ -251,9 +251,9 @@ func (w *world) give(id string) []credential {
 			t, u, err := s.SessionByDigest(ctx, d)
 			return maybe(u, err, func() bool { return u.Active && t.Epoch == u.Epoch && t.Subject == id })
 		}, ends: map[string]func(*cached.Store) error{
-			"end":  func(s *cached.Store) error { return s.EndSession(ctx, d) },
-			"one":  func(s *cached.Store) error { return s.EndSessionOf(ctx, id, name) },
-			"all":  func(s *cached.Store) error { _, err := s.EndSessionsOf(ctx, id, ""); return err },
+			"end":  func(s *cached.Store) error { return s.DeleteSession(ctx, d) },
+			"one":  func(s *cached.Store) error { return s.DeleteSessionOf(ctx, id, name) },
+			"all":  func(s *cached.Store) error { _, err := s.DeleteSessionsOf(ctx, id, ""); return err },
 			"next": func(s *cached.Store) error { return s.CreateSession(ctx, w.session(id, tag+" new", epoch), d) },
 		}},
 		credential{name: "access", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
@@ -262,7 +262,7 @@ func (w *world) give(id string) []credential {
 				return !st.Ended && st.User.Active && st.Access.Epoch == st.User.Epoch && st.Access.Subject == id
 			})
 		}, ends: map[string]func(*cached.Store) error{
-			"drop":   func(s *cached.Store) error { return s.DropAccess(ctx, d) },
+			"drop":   func(s *cached.Store) error { return s.DeleteAccess(ctx, d) },
 			"family": endFamily,
 			"client": func(s *cached.Store) error { return s.DeleteClient(ctx, name) },
 			"client_disabled": func(s *cached.Store) error {
@@ -270,11 +270,11 @@ func (w *world) give(id string) []credential {
 			},
 		}},
 		credential{name: "standing", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
-			st, err := s.StandingOf(ctx, id, keys)
+			st, err := s.TokenStatusOf(ctx, id, keys)
 			return storage.User{}, err == nil && !st.Blocked && st.Epoch == epoch, err
 		}, ends: blocks},
 		credential{name: "user_standing", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
-			u, st, err := s.UserStanding(ctx, id, keys)
+			u, st, err := s.TokenStatusWithUser(ctx, id, keys)
 			return maybe(u, err, func() bool { return u.Active && !st.Blocked && st.Epoch == epoch })
 		}, ends: blocks},
 		credential{name: "live_user", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
@@ -300,7 +300,7 @@ func everywhere(ctx context.Context, id string, epoch int64) map[string]func(*ca
 		"disable":            func(s *cached.Store) error { return s.SetActive(ctx, id, false) },
 		"set_password":       func(s *cached.Store) error { return s.SetPassword(ctx, id, "new") },
 		"change_password":    func(s *cached.Store) error { return s.ChangePassword(ctx, id, epoch, "new") },
-		"forget":             func(s *cached.Store) error { return s.ForgetSubject(ctx, id) },
+		"forget":             func(s *cached.Store) error { return s.DeleteSubject(ctx, id) },
 		"delete":             func(s *cached.Store) error { return s.DeleteUser(ctx, id) },
 	}
 }

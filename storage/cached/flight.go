@@ -62,7 +62,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		if f == nil || joined-f.Began >= s.ttl { // its answer would be too old
 			if l.unknown && s.flood.Full(ctx, joined) {
 				sh.mu.Unlock()
-				return v, ErrFlood
+				return v, ErrTooManyUnknown
 			}
 			f = sh.calls.Begin(k, joined)
 			f.Result.asof = s.seq.Load()

@@ -50,7 +50,7 @@ func TestFloodIsFair_attack_262(t *testing.T) {
 					ctx := storage.WithClientAddr(w.ctx, from(junk))
 					before := w.base.lookups.Load()
 					_, _, err := w.s.StaticTokenByDigest(ctx, storage.DigestOf(fmt.Sprint("junk", junk)))
-					if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, cached.ErrFlood) {
+					if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, cached.ErrTooManyUnknown) {
 						t.Fatal(err)
 					}
 					junk++
@@ -94,7 +94,7 @@ func TestFloodOfNetworks(t *testing.T) {
 		if _, _, err := w.s.StaticTokenByDigest(home, storage.DigestOf("x")); err != nil {
 			t.Error(err)
 		}
-		if _, _, err := w.s.StaticTokenByDigest(w.ctx, storage.DigestOf("y")); !errors.Is(err, cached.ErrFlood) {
+		if _, _, err := w.s.StaticTokenByDigest(w.ctx, storage.DigestOf("y")); !errors.Is(err, cached.ErrTooManyUnknown) {
 			t.Errorf("without an address: %v", err)
 		}
 		w.clock.forward(time.Second)

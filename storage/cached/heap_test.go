@@ -126,7 +126,7 @@ func TestNoDataAreKept(t *testing.T) {
 		hidden := rotated(string(secret))
 		h := authn.New(w.chain, nil).Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/logout" {
-				must(t, browsers.LogOut(rw, r))
+				must(t, browsers.EndCurrent(rw, r))
 				return
 			}
 			s, err := browsers.Store().Get(r, "session")

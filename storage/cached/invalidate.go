@@ -21,8 +21,8 @@ const (
 	Credentials        // storage.Credential, of whatever purpose
 	Sessions           // storage.Session
 	AccessTokens       // storage.AccessToken
-	Standings          // Blocklist.StandingOf, by the token's JTI
-	UserStandings      // Blocklist.UserStanding, by the token's JTI
+	Standings          // Blocklist.TokenStatusOf, by the token's JTI
+	UserStandings      // Blocklist.TokenStatusWithUser, by the token's JTI
 	Blocks             // storage.BlockKey: a name that standings and access tokens hang on
 	LiveUsers          // LiveUser, by the digest of the account's ID
 	Permissions        // SubjectPermissions, by the digest of the subject
@@ -85,7 +85,7 @@ func (c Change) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
 }
 
-// UnmarshalText reads what MarshalText wrote. What it can not read is an error, and
+// UnmarshalText reads what MarshalText wrote. What it cannot read is an error, and
 // better answered with FlushAll than with nothing.
 func (c *Change) UnmarshalText(text []byte) error {
 	word, rest, _ := strings.Cut(string(text), " ")

@@ -140,7 +140,7 @@ func TestForeignTransactions(t *testing.T) {
 }
 
 // Two processes on one database: without messages the other goes on up to the TTL, with
-// them it does not, and a message that can not be written undoes the change.
+// them it does not, and a message that cannot be written undoes the change.
 func TestTell(t *testing.T) {
 	eachWay(t, func(t *testing.T, base cached.Base, how way) {
 		w := newWorld(t, base, nil).by(how)
@@ -389,21 +389,21 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"UserByID", "UserByName", "ListUsers", "CreateUser", "SubjectEpoch",
 		"StaticTokenOf", "ListStaticTokens", "ListCredentials", "CredentialPurposes", "ListSessions",
 		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies",
-		"ListSigningKeys", "SigningPurposes", "AddSigningKey", "ExpireSigningKey",
-		"OneTimeByDigest", "CreateOneTime", "DropOneTimes",
-		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "UseCode", "DropCodes", "DropDeviceGrants",
-		"CreateAuthRequest", "AuthRequestByDigest", "TakeAuthRequest", "InTransaction", "Ping",
-		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ClaimDeviceGrant", "CountTry", "ForgiveTry",
-		"ConsentOf", "PutConsent", "DropConsent", "FirstUse", "Used", "NarrowRefresh", "SignedAccess",
+		"ListSigningKeys", "SigningPurposes", "CreateSigningKey", "ExpireSigningKey",
+		"OneTimeTokenByDigest", "CreateOneTimeToken", "DeleteOneTimeTokens",
+		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "ConsumeCode", "DeleteCodes", "DeleteDeviceGrants",
+		"CreateAuthRequest", "AuthRequestByDigest", "ConsumeAuthRequest", "InTransaction", "Ping",
+		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ConsumeDeviceGrant", "CountAttempt", "ForgiveAttempt",
+		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccess",
 	}
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
-		"StaticTokenByDigest", "CredentialByDigest", "SessionByDigest", "AccessByDigest", "StandingOf", "UserStanding",
-		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "ForgetSubject",
+		"StaticTokenByDigest", "CredentialByDigest", "SessionByDigest", "AccessByDigest", "TokenStatusOf", "TokenStatusWithUser",
+		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "DeleteSubject",
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
 		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
-		"CreateSession", "SaveSession", "TouchSession", "EndSession", "EndSessionOf", "EndSessionsOf",
-		"EndFamily", "Block", "UpdateClient", "DeleteClient", "CreateAccess", "DropAccess", "Prune", "InTx",
+		"CreateSession", "SaveSession", "TouchSession", "EndSession", "DeleteSessionOf", "DeleteSessionsOf",
+		"EndFamily", "Block", "UpdateClient", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
 	}
 	known := make(map[string]bool)
 	for _, name := range append(passed, own...) {

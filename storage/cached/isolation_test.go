@@ -55,7 +55,7 @@ func newTwo(t testing.TB, keeps bool) *two {
 	must(t, err)
 	secret, err := jose.NewSecret("k", jose.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(t, err)
-	signing, err := jose.NewRing(secret)
+	signing, err := jose.NewKeySet(secret)
 	must(t, err)
 	tokens, err := token.New(store, ring, nil)
 	must(t, err)
@@ -88,7 +88,7 @@ func newTwo(t testing.TB, keeps bool) *two {
 		id := "id-" + name
 		must(t, store.CreateUser(ctx, storage.User{ID: id, Name: name, Active: true, Roles: []string{"staff"}, Password: hash}))
 		must(t, store.SetSubjectPermissions(ctx, id, []string{"notes.view_note"}))
-		text, err := tokens.Token(ctx, id, 0)
+		text, err := tokens.GetOrCreate(ctx, id, 0)
 		must(t, err)
 		add("token", bearer("Token", text))
 		text, _, err = devices.Issue(ctx, id, 0, knox.Token{Name: "phone"})
@@ -106,7 +106,7 @@ func newTwo(t testing.TB, keeps bool) *two {
 		must(t, store.CreateAccess(ctx, storage.AccessToken{Digest: storage.DigestOf(text), ID: "a" + name, Family: "f" + name, Client: "c", Subject: id, Scopes: []string{"read"}, Expires: end}))
 		add("oauth2", bearer("Bearer", text))
 		r, w := httptest.NewRequest("POST", "https://bench.example/", nil), httptest.NewRecorder()
-		must(t, browsers.LogIn(w, r, authn.Login{Subject: id, Name: name}))
+		must(t, browsers.Start(w, r, authn.Login{Subject: id, Name: name}))
 		c := w.Result().Cookies()[0]
 		add("session", http.Header{"Cookie": {c.Name + "=" + c.Value}})
 		add("basic", bearer("Basic", base64.StdEncoding.EncodeToString([]byte(name+":wonderland-42"))))

@@ -75,7 +75,7 @@ func TestHitsDoNotCross(t *testing.T) {
 	t.Run("edge_T05/audiences", func(t *testing.T) {
 		secret, err := jose.NewSecret("k", jose.HS256, []byte("0123456789abcdef0123456789abcdef"))
 		must(t, err)
-		signing, err := jose.NewRing(secret)
+		signing, err := jose.NewKeySet(secret)
 		must(t, err)
 		db := memory.New(nil)
 		must(t, db.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"admin"}}))

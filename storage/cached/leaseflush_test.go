@@ -66,18 +66,18 @@ func TestLeaseDuringFlush(t *testing.T) {
 		wg.Go(func() { _, _, _ = s.StaticTokenByDigest(ctx, early) }) // holds the first shard
 		<-locked
 		wg.Go(s.FlushAll)
-		for old.Holds(ctx) { // until everything from before is over
+		for old.Valid(ctx) { // until everything from before is over
 			runtime.Gosched()
 		}
 		look()
 		l := look()
-		if l == nil || !l.Holds(ctx) {
+		if l == nil || !l.Valid(ctx) {
 			t.Fatal("what was read since the flush began is not kept")
 		}
 		close(unlock)
 		wg.Wait()
 		must(t, s.DeleteStaticToken(ctx, late))
-		if l.Holds(ctx) {
+		if l.Valid(ctx) {
 			t.Error("holds after the token was deleted")
 		}
 	})

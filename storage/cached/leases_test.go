@@ -26,7 +26,7 @@ func (w *world) lease(c credential) storage.Lease {
 	return nil
 }
 
-func (w *world) holds(l storage.Lease) bool { return l.Holds(w.ctx) }
+func (w *world) holds(l storage.Lease) bool { return l.Valid(w.ctx) }
 
 // lessors are the credentials whose lookups come with an account, and so with a lease.
 func lessors(list []credential) (out []credential) {
@@ -133,7 +133,7 @@ func TestLeaseTime(t *testing.T) {
 	}{{0, true}, {time.Minute - time.Microsecond, true}, {-time.Hour, true}, {time.Microsecond, false}, {-time.Hour, false}, {time.Hour, false}} {
 		w.clock.forward(step.by)
 		for i, c := range list {
-			if got := leases[i].Holds(w.ctx); got != step.holds {
+			if got := leases[i].Valid(w.ctx); got != step.holds {
 				t.Errorf("%s: %v later: holds %t", c.name, step.by, got)
 			}
 		}
@@ -145,7 +145,7 @@ func TestLeaseTime(t *testing.T) {
 	for step, want := range []bool{true, false} {
 		w.clock.forward([]time.Duration{time.Second - time.Microsecond, time.Microsecond}[step])
 		for i, c := range list[1:4] {
-			if leases[i].Holds(w.ctx) != want {
+			if leases[i].Valid(w.ctx) != want {
 				t.Errorf("%s: not until its own end", c.name)
 			}
 		}
@@ -227,11 +227,11 @@ func TestLeaseInTransaction(t *testing.T) {
 					}
 				}
 				for i, c := range list {
-					if leases[i].Holds(ctx) {
+					if leases[i].Valid(ctx) {
 						t.Errorf("%s: a lease of %s holds within the transaction", name, c.name)
 					}
 					u, _, err := c.look(ctx, w.s)
-					if l := u.Lease(); err != nil || l != nil && l.Holds(ctx) {
+					if l := u.Lease(); err != nil || l != nil && l.Valid(ctx) {
 						t.Errorf("%s: the transaction got a lease of %s, %v", name, c.name, err)
 					}
 				}
@@ -310,7 +310,7 @@ func TestLeaseOfReplaced(t *testing.T) {
 	}
 }
 
-// What is too large to be kept, or has a text that can not be, is given without a lease
+// What is too large to be kept, or has a text that cannot be, is given without a lease
 // that holds: who waited for it has an item that nothing can end.
 func TestLeaseOfOversized(t *testing.T) {
 	w := newWorld(t, memory.New(nil), &cached.Options{MaxBytes: 10_000, MaxEntries: 10})

@@ -47,9 +47,9 @@ func TestHitsAreTheRecords(t *testing.T) {
 				r.User = without(r.User)
 				return []any{r, err}
 			},
-			"standing": func(s cached.Base) []any { r, err := s.StandingOf(w.ctx, "alice", keys); return []any{r, err} },
+			"standing": func(s cached.Base) []any { r, err := s.TokenStatusOf(w.ctx, "alice", keys); return []any{r, err} },
 			"user_standing": func(s cached.Base) []any {
-				u, r, err := s.UserStanding(w.ctx, "alice", keys)
+				u, r, err := s.TokenStatusWithUser(w.ctx, "alice", keys)
 				return []any{without(u), r, err}
 			},
 			"live_user": func(s cached.Base) []any {
@@ -299,12 +299,12 @@ func TestKeysAreNotConfused(t *testing.T) {
 		w.must(w.s.Block(w.ctx, now.Add(time.Hour), sid))
 		for range 2 {
 			for subject, keys := range map[string]storage.BlockKeys{"alice": {JTI: jti}, "bob": {JTI: jti, Subject: jti}, "": {JTI: jti, SID: sid}} {
-				want, _ := w.base.Base.StandingOf(w.ctx, subject, keys)
-				if got, err := w.s.StandingOf(w.ctx, subject, keys); err != nil || got != want {
+				want, _ := w.base.Base.TokenStatusOf(w.ctx, subject, keys)
+				if got, err := w.s.TokenStatusOf(w.ctx, subject, keys); err != nil || got != want {
 					t.Errorf("%q: got %+v, want %+v, %v", subject, got, want, err)
 				}
-				wantUser, want, wantErr := w.base.Base.UserStanding(w.ctx, subject, keys)
-				u, got, err := w.s.UserStanding(w.ctx, subject, keys)
+				wantUser, want, wantErr := w.base.Base.TokenStatusWithUser(w.ctx, subject, keys)
+				u, got, err := w.s.TokenStatusWithUser(w.ctx, subject, keys)
 				if got != want || u.ID != wantUser.ID || !errors.Is(err, wantErr) {
 					t.Errorf("%q: got %+v of %q, want %+v, %v", subject, got, u.ID, want, err)
 				}

@@ -53,9 +53,9 @@ func (made) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Sess
 	}, u, nil
 }
 
-func (made) UserStanding(ctx context.Context, _ string, _ storage.BlockKeys) (storage.User, storage.Standing, error) {
+func (made) TokenStatusWithUser(ctx context.Context, _ string, _ storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	u := userOf(ctx)
-	return u, storage.Standing{Epoch: u.Epoch}, nil
+	return u, storage.TokenStatus{Epoch: u.Epoch}, nil
 }
 
 var madeKinds = []string{"static", "device", "session", "access", "user_standing"}
@@ -83,7 +83,7 @@ func askMade(t testing.TB, s *cached.Store, kind string, i int) (err error) {
 	case "access":
 		_, err = s.AccessByDigest(ctx, d)
 	case "user_standing":
-		_, _, err = s.UserStanding(ctx, id, madeKeys(d))
+		_, _, err = s.TokenStatusWithUser(ctx, id, madeKeys(d))
 	}
 	return err
 }

@@ -42,7 +42,7 @@ func TestObserversThatPanic_attack_265(t *testing.T) {
 	must(t, err)
 	secretKey, err := jose.NewSecret("k", jose.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	must(t, err)
-	signing, err := jose.NewRing(secretKey)
+	signing, err := jose.NewKeySet(secretKey)
 	must(t, err)
 	proxies, err := authn.NewTrustedProxies("192.0.2.0/24")
 	must(t, err)

@@ -94,8 +94,8 @@ func Part[P any](c *Parts) (part P, err error) {
 		*out, has = struct{ storage.Blocklist }{s}, p.Blocklist != nil
 	case *storage.SigningKeys:
 		*out, has = struct{ storage.SigningKeys }{s}, p.SigningKeys != nil
-	case *storage.OneTimes:
-		*out, has = struct{ storage.OneTimes }{s}, p.OneTimes != nil
+	case *storage.OneTimeTokens:
+		*out, has = struct{ storage.OneTimeTokens }{s}, p.OneTimeTokens != nil
 	case *storage.Clients:
 		*out, has = struct{ storage.Clients }{s}, p.Clients != nil
 	case *storage.Codes:
@@ -106,8 +106,8 @@ func Part[P any](c *Parts) (part P, err error) {
 		*out, has = struct{ storage.AuthRequests }{s}, p.AuthRequests != nil
 	case *storage.DeviceGrants:
 		*out, has = struct{ storage.DeviceGrants }{s}, p.DeviceGrants != nil
-	case *storage.Tries:
-		*out, has = struct{ storage.Tries }{s}, p.Tries != nil
+	case *storage.Attempts:
+		*out, has = struct{ storage.Attempts }{s}, p.Attempts != nil
 	case *storage.Consents:
 		*out, has = struct{ storage.Consents }{s}, p.Consents != nil
 	case *storage.Replays:
@@ -143,13 +143,13 @@ type partial struct {
 	storage.Families
 	storage.Blocklist
 	storage.SigningKeys
-	storage.OneTimes
+	storage.OneTimeTokens
 	storage.Clients
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
 	storage.DeviceGrants
-	storage.Tries
+	storage.Attempts
 	storage.Consents
 	storage.Replays
 	storage.Pruner

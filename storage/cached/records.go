@@ -75,7 +75,7 @@ func (a *account) user(lease storage.Lease) storage.User {
 }
 
 // newAccount keeps u and the texts and lists of its credential. ok is false where that
-// can not be done.
+// cannot be done.
 func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
 	a.lists, size = s.strings.lists(u.Roles, scopes, resource)
@@ -237,7 +237,7 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }
 
-// standingRecord is a storage.Standing that is not blocked, of a token with these other
+// standingRecord is a storage.TokenStatus that is not blocked, of a token with these other
 // keys and this subject.
 type standingRecord struct {
 	head

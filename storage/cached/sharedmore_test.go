@@ -124,7 +124,7 @@ func TestSharedRename(t *testing.T) {
 	for range 3 {
 		s.warm(c)
 		rec := httptest.NewRecorder()
-		w.must(s.browsers.Rename(rec, s.request(c.header)))
+		w.must(s.browsers.Regenerate(rec, s.request(c.header)))
 		s.is(c.credential, false, "its old name")
 		cookie := rec.Result().Cookies()[0]
 		c.header = header{"Cookie", cookie.Name + "=" + cookie.Value}
@@ -175,11 +175,11 @@ func TestSharedCSRF(t *testing.T) {
 
 // changing are keys that change.
 type changing struct {
-	atomic.Pointer[jose.Ring]
+	atomic.Pointer[jose.KeySet]
 	generation atomic.Uint64
 }
 
-func (c *changing) change(r *jose.Ring) {
+func (c *changing) change(r *jose.KeySet) {
 	c.Store(r)
 	c.generation.Add(1)
 }

@@ -94,11 +94,11 @@ func newSite(w *world, o siteOptions) *site {
 	return s
 }
 
-func signing(t testing.TB, id string) *jose.Ring {
+func signing(t testing.TB, id string) *jose.KeySet {
 	t.Helper()
 	k, err := jose.NewSecret(id, jose.HS256, []byte(strings.Repeat(id+" 0123456789", 4)[:40]))
 	must(t, err)
-	ring, err := jose.NewRing(k)
+	ring, err := jose.NewKeySet(k)
 	must(t, err)
 	return ring
 }
@@ -154,11 +154,11 @@ func (s *site) logIn(id string) []sent {
 		}}, h})
 	}
 
-	text, err := s.tokens.Token(ctx, id, epoch)
+	text, err := s.tokens.GetOrCreate(ctx, id, epoch)
 	s.must(err)
 	give("token", header{"Authorization", "Token " + text}, map[string]func(*cached.Store) error{
 		"revoke": func(*cached.Store) error { return s.tokens.Revoke(ctx, id) },
-		"reset":  func(*cached.Store) error { _, err := s.tokens.Reset(ctx, id, epoch); return err },
+		"reset":  func(*cached.Store) error { _, err := s.tokens.Replace(ctx, id, epoch); return err },
 	})
 
 	text, device, err := s.devices.Issue(ctx, id, epoch, knox.Token{Name: "phone"})
@@ -169,7 +169,7 @@ func (s *site) logIn(id string) []sent {
 	})
 
 	r, rec := httptest.NewRequest("POST", origin+"/", nil), httptest.NewRecorder()
-	s.must(s.browsers.LogIn(rec, r, authn.Login{Subject: id, Name: id, Epoch: epoch}))
+	s.must(s.browsers.Start(rec, r, authn.Login{Subject: id, Name: id, Epoch: epoch}))
 	cookie := header{"Cookie", rec.Result().Cookies()[0].Name + "=" + rec.Result().Cookies()[0].Value}
 	give("session", cookie, map[string]func(*cached.Store) error{
 		"end_one": func(*cached.Store) error {
@@ -181,10 +181,10 @@ func (s *site) logIn(id string) []sent {
 		},
 		"end_all": func(*cached.Store) error { _, err := s.browsers.EndAll(ctx, id, ""); return err },
 		"log_out": func(*cached.Store) error {
-			return s.browsers.LogOut(httptest.NewRecorder(), s.request(cookie))
+			return s.browsers.EndCurrent(httptest.NewRecorder(), s.request(cookie))
 		},
 		"rename": func(*cached.Store) error {
-			return s.browsers.Rename(httptest.NewRecorder(), s.request(cookie))
+			return s.browsers.Regenerate(httptest.NewRecorder(), s.request(cookie))
 		},
 	})
 
@@ -203,7 +203,7 @@ func (s *site) logIn(id string) []sent {
 
 	access := s.grant(id, epoch, nil)
 	give("oauth2", header{"Authorization", "Bearer " + access.text}, map[string]func(*cached.Store) error{
-		"drop":   func(s *cached.Store) error { return s.DropAccess(ctx, access.Digest) },
+		"drop":   func(s *cached.Store) error { return s.DeleteAccess(ctx, access.Digest) },
 		"family": func(s *cached.Store) error { return s.EndFamily(ctx, access.Family, access.Expires) },
 		"client_disabled": func(s *cached.Store) error {
 			return s.UpdateClient(ctx, storage.Client{ID: access.Client, Method: "none", Disabled: true})

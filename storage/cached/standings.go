@@ -10,35 +10,35 @@ import (
 // another subject or other keys is not answered by it: two issuers' tokens never share an
 // answer, and neither do two configurations of one.
 
-// StandingOf implements storage.Blocklist. Without a JTI it asks the store.
-func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.Standing, error) {
+// TokenStatusOf implements storage.Blocklist. Without a JTI it asks the store.
+func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
 	if keys.JTI.IsZero() || s.direct(ctx, Standings) {
-		return s.base.StandingOf(ctx, subject, keys)
+		return s.base.TokenStatusOf(ctx, subject, keys)
 	}
 	k := Key{Standings, storage.Digest(keys.JTI)}
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*standingRecord)
 		if r.sid == keys.SID && r.ofAll == keys.Subject && r.subject == subject {
-			return storage.Standing{Epoch: r.subjectEpoch}, nil
+			return storage.TokenStatus{Epoch: r.subjectEpoch}, nil
 		}
-		return s.base.StandingOf(ctx, subject, keys)
+		return s.base.TokenStatusOf(ctx, subject, keys)
 	}
 	return s.loadStanding(ctx, k, subject, keys)
 }
 
 // asked is a standing with what was asked for: a flight is of a JTI.
 type asked struct {
-	with[storage.Standing]
+	with[storage.TokenStatus]
 	subject string
 	keys    storage.BlockKeys
 }
 
-func (s *Store) loadStanding(ctx context.Context, k Key, subject string, keys storage.BlockKeys) (storage.Standing, error) {
+func (s *Store) loadStanding(ctx context.Context, k Key, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
 	v, err := load(ctx, s, k, lookup[asked]{
 		read: func(ctx context.Context) (asked, error) {
 			v := asked{subject: subject, keys: keys}
 			var err error
-			v.record, err = s.base.StandingOf(ctx, subject, keys)
+			v.record, err = s.base.TokenStatusOf(ctx, subject, keys)
 			return v, err
 		},
 		keep: func(v *asked) kept {
@@ -57,7 +57,7 @@ func (s *Store) loadStanding(ctx context.Context, k Key, subject string, keys st
 		},
 	})
 	if v.subject != subject || v.keys != keys { // another's flight, also where it failed
-		return s.base.StandingOf(ctx, subject, keys)
+		return s.base.TokenStatusOf(ctx, subject, keys)
 	}
 	return v.record, err
 }
@@ -66,27 +66,27 @@ func (s *Store) standsOn(subject string, keys storage.BlockKeys) names {
 	return names{s.stripeOfSubject(subject), s.stripeOfBlock(keys.JTI), s.stripeOfBlock(keys.SID), s.stripeOfBlock(keys.Subject)}
 }
 
-// UserStanding implements storage.Blocklist. Without a JTI it asks the store.
-func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+// TokenStatusWithUser implements storage.Blocklist. Without a JTI it asks the store.
+func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	if keys.JTI.IsZero() || s.direct(ctx, UserStandings) {
-		return s.base.UserStanding(ctx, subject, keys)
+		return s.base.TokenStatusWithUser(ctx, subject, keys)
 	}
 	k := Key{UserStandings, storage.Digest(keys.JTI)}
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*userStandingRecord)
 		if r.sid == keys.SID && r.ofAll == keys.Subject && r.at(wordID) == subject {
-			return r.user(&r.head), storage.Standing{Epoch: r.epoch}, nil
+			return r.user(&r.head), storage.TokenStatus{Epoch: r.epoch}, nil
 		}
-		return s.base.UserStanding(ctx, subject, keys)
+		return s.base.TokenStatusWithUser(ctx, subject, keys)
 	}
 	return s.loadUserStanding(ctx, k, subject, keys)
 }
 
-func (s *Store) loadUserStanding(ctx context.Context, k Key, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+func (s *Store) loadUserStanding(ctx context.Context, k Key, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	v, err := load(ctx, s, k, lookup[asked]{
 		read: func(ctx context.Context) (asked, error) {
 			v := asked{subject: subject, keys: keys}
-			u, st, err := s.base.UserStanding(ctx, subject, keys)
+			u, st, err := s.base.TokenStatusWithUser(ctx, subject, keys)
 			v.account(st, u)
 			return v, err
 		},
@@ -111,7 +111,7 @@ func (s *Store) loadUserStanding(ctx context.Context, k Key, subject string, key
 		},
 	})
 	if v.subject != subject || v.keys != keys { // another's flight, also where it failed
-		return s.base.UserStanding(ctx, subject, keys)
+		return s.base.TokenStatusWithUser(ctx, subject, keys)
 	}
 	return v.user, v.record, err
 }

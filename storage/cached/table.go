@@ -29,17 +29,17 @@ const gone = uint32(kinds)
 
 func (h *head) header() *head { return h }
 
-// Holds implements storage.Lease: the item is in the table, and a lookup would find it.
-func (h *head) Holds(ctx context.Context) bool { return h.HoldsAt(ctx, elapsed.Read()) }
+// Valid implements storage.Lease: the item is in the table, and a lookup would find it.
+func (h *head) Valid(ctx context.Context) bool { return h.ValidAt(ctx, elapsed.Read()) }
 
-// HoldsAt is Holds for a caller that has read the clock (package authn).
-func (h *head) HoldsAt(ctx context.Context, now elapsed.Instant) bool {
+// ValidAt is Holds for a caller that has read the clock (package authn).
+func (h *head) ValidAt(ctx context.Context, now elapsed.Instant) bool {
 	kind := h.kind.Load()
 	return h.home != nil && kind != gone && h.home.live(h, h.home.elapsed.At(now)) && !h.home.direct(ctx, Kind(kind))
 }
 
-// Of implements storage.Lease.
-func (h *head) Of(store any) bool { return h.home != nil && h.home.answers(store) }
+// IssuedBy implements storage.Lease.
+func (h *head) IssuedBy(store any) bool { return h.home != nil && h.home.answers(store) }
 
 // names are the counters of what an item hangs on besides its key; 0 is none.
 type names [4]uint16

@@ -47,9 +47,9 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 	return epoch, err
 }
 
-// ForgetSubject implements storage.Subjects.
-func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.ForgetSubject(ctx, subject) }, ofSubject(subject))
+// DeleteSubject implements storage.Subjects.
+func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteSubject(ctx, subject) }, ofSubject(subject))
 }
 
 // PutStaticToken implements storage.StaticTokens.
@@ -148,19 +148,19 @@ func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expire
 	return touched, err
 }
 
-// EndSession implements storage.Sessions.
-func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.EndSession(ctx, d) }, ofKey(Sessions, d))
+// DeleteSession implements storage.Sessions.
+func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteSession(ctx, d) }, ofKey(Sessions, d))
 }
 
-// EndSessionOf implements storage.SessionList.
-func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.EndSessionOf(ctx, subject, id) }, ofSubject(subject))
+// DeleteSessionOf implements storage.SessionList.
+func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteSessionOf(ctx, subject, id) }, ofSubject(subject))
 }
 
-// EndSessionsOf implements storage.SessionList.
-func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
-	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.EndSessionsOf(ctx, subject, keep) })
+// DeleteSessionsOf implements storage.SessionList.
+func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error) {
+	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.DeleteSessionsOf(ctx, subject, keep) })
 }
 
 // EndFamily implements storage.Families.
@@ -199,9 +199,9 @@ func (s *Store) CreateAccess(ctx context.Context, t storage.AccessToken) error {
 	return s.renew(ctx, func(ctx context.Context) error { return s.base.CreateAccess(ctx, t) }, ofKey(AccessTokens, t.Digest))
 }
 
-// DropAccess implements storage.AccessTokens.
-func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.DropAccess(ctx, d) }, ofKey(AccessTokens, d))
+// DeleteAccess implements storage.AccessTokens.
+func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteAccess(ctx, d) }, ofKey(AccessTokens, d))
 }
 
 // Prune implements storage.Pruner. Nothing is kept beyond its own end, but a family that

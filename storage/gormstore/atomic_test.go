@@ -19,7 +19,7 @@ var changes = map[string]func(context.Context, *gormstore.Store) error{
 	"SetPassword":   func(ctx context.Context, s *gormstore.Store) error { return s.SetPassword(ctx, "1", "new") },
 	"SetActive":     func(ctx context.Context, s *gormstore.Store) error { return s.SetActive(ctx, "1", false) },
 	"DeleteUser":    func(ctx context.Context, s *gormstore.Store) error { return s.DeleteUser(ctx, "1") },
-	"ForgetSubject": func(ctx context.Context, s *gormstore.Store) error { return s.ForgetSubject(ctx, "1") },
+	"DeleteSubject": func(ctx context.Context, s *gormstore.Store) error { return s.DeleteSubject(ctx, "1") },
 	"SetPermissions": func(ctx context.Context, s *gormstore.Store) error {
 		return s.SetSubjectPermissions(ctx, "1", []string{"app.z"})
 	},
@@ -45,8 +45,8 @@ var changes = map[string]func(context.Context, *gormstore.Store) error{
 		}
 		return err
 	},
-	"AddSigningKey": func(ctx context.Context, s *gormstore.Store) error {
-		return s.AddSigningKey(ctx, storage.SigningKey{ID: "1", Purpose: "p", Algorithm: "a", MasterID: "m"}, "")
+	"CreateSigningKey": func(ctx context.Context, s *gormstore.Store) error {
+		return s.CreateSigningKey(ctx, storage.SigningKey{ID: "1", Purpose: "p", Algorithm: "a", MasterID: "m"}, "")
 	},
 }
 

@@ -51,8 +51,8 @@ func (s *Store) AuthRequestByDigest(ctx context.Context, d storage.Digest) (stor
 	return a, nil
 }
 
-// TakeAuthRequest implements storage.AuthRequests.
-func (s *Store) TakeAuthRequest(ctx context.Context, d storage.Digest) error {
+// ConsumeAuthRequest implements storage.AuthRequests.
+func (s *Store) ConsumeAuthRequest(ctx context.Context, d storage.Digest) error {
 	n, err := s.exec(ctx, s.dialect.bind(takeAuthRequest), d[:])
 	if err == nil && n == 0 {
 		err = storage.ErrNotFound

@@ -176,7 +176,7 @@ func benchLookups(b *testing.B, s *gormstore.Store, kind string, size int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		text, err := tokens.Reset(ctx, id(7), 0)
+		text, err := tokens.Replace(ctx, id(7), 0)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -35,31 +35,31 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 	})
 }
 
-// StandingOf implements storage.Blocklist with one prepared query.
-func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.Standing, err error) {
+// TokenStatusOf implements storage.Blocklist with one prepared query.
+func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.TokenStatus, err error) {
 	if err := s.bound(ctx); err != nil {
-		return storage.Standing{}, err
+		return storage.TokenStatus{}, err
 	}
 	switch {
 	case storage.CheckID("subject", subject) != nil:
 		subject = "" // whose epoch is the space's least
 	case !storage.BelongsTo(s.users.space, subject):
-		return storage.Standing{Blocked: true}, nil
+		return storage.TokenStatus{Blocked: true}, nil
 	}
 	err = s.hotRow(ctx, &s.standing, []any{subject, keys.JTI[:], keys.SID[:], keys.Subject[:]}, []any{(*epochValue)(&st.Epoch), &st.Blocked})
 	if err != nil {
-		return storage.Standing{}, err
+		return storage.TokenStatus{}, err
 	}
 	return st, nil
 }
 
-// UserStanding implements storage.Blocklist with one prepared query.
-func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+// TokenStatusWithUser implements storage.Blocklist with one prepared query.
+func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	if err := s.bound(ctx); err != nil {
-		return storage.User{}, storage.Standing{}, err
+		return storage.User{}, storage.TokenStatus{}, err
 	}
 	if !s.users.has(subject) {
-		return storage.User{}, storage.Standing{}, storage.ErrNotFound
+		return storage.User{}, storage.TokenStatus{}, storage.ErrNotFound
 	}
 	var r struct {
 		u       userRow
@@ -73,7 +73,7 @@ func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.B
 		err = storage.ErrNotFound
 	}
 	if err != nil {
-		return storage.User{}, storage.Standing{}, notFound(err)
+		return storage.User{}, storage.TokenStatus{}, notFound(err)
 	}
-	return s.account(u), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
+	return s.account(u), storage.TokenStatus{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
 }

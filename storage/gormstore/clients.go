@@ -47,7 +47,7 @@ func (r *clientRow) dest() []any {
 func (r *clientRow) client() (storage.Client, error) {
 	var l clientLists
 	if err := json.Unmarshal([]byte(r.list), &l); err != nil {
-		return storage.Client{}, fmt.Errorf("gormstore: the lists of client %q can not be read: %w", r.c.ID, err)
+		return storage.Client{}, fmt.Errorf("gormstore: the lists of client %q cannot be read: %w", r.c.ID, err)
 	}
 	c := r.c
 	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Resources
@@ -161,7 +161,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if !errors.Is(err, errMore) {
 			return err
 		}
-		if s.tx(ctx) != nil { // of the caller, who can not see the half of it
+		if s.tx(ctx) != nil { // of the caller, who cannot see the half of it
 			return s.clearClient(ctx, id, math.MaxInt)
 		}
 		if _, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_clients SET disabled = TRUE WHERE id = ?"), id); err != nil {

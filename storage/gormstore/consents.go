@@ -48,8 +48,8 @@ func (s *Store) ConsentOf(ctx context.Context, subject, client string) (storage.
 	return c, nil
 }
 
-// DropConsent implements storage.Consents.
-func (s *Store) DropConsent(ctx context.Context, subject, client string) error {
+// DeleteConsent implements storage.Consents.
+func (s *Store) DeleteConsent(ctx context.Context, subject, client string) error {
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return storage.ErrNotFound
 	}

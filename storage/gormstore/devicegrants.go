@@ -49,7 +49,7 @@ func (r *deviceGrantRow) grant() storage.DeviceGrant {
 	return g
 }
 
-// CreateDeviceGrant implements storage.DeviceGrants. The client can not be deleted until the
+// CreateDeviceGrant implements storage.DeviceGrants. The client cannot be deleted until the
 // grant is there, which is deleted with it then.
 func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) error {
 	if err := g.Check(); err != nil {
@@ -122,7 +122,7 @@ func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client st
 	}
 	var r deviceGrantRow
 	at := micros(now)
-	err = s.changed(ctx, s.dialect.bind(pollDeviceGrant), []any{at, at, storage.DeviceSlower.Microseconds(), at, d[:], client, at}, r.dest())
+	err = s.changed(ctx, s.dialect.bind(pollDeviceGrant), []any{at, at, storage.SlowDownIncrement.Microseconds(), at, d[:], client, at}, r.dest())
 	switch {
 	case err == nil:
 		return r.grant(), nil
@@ -132,8 +132,8 @@ func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client st
 	return s.deviceGrant(ctx, "digest = ?", d[:]) // decided concurrently
 }
 
-// ClaimDeviceGrant implements storage.DeviceGrants.
-func (s *Store) ClaimDeviceGrant(ctx context.Context, d storage.Digest, now time.Time) error {
+// ConsumeDeviceGrant implements storage.DeviceGrants.
+func (s *Store) ConsumeDeviceGrant(ctx context.Context, d storage.Digest, now time.Time) error {
 	n, err := s.exec(ctx, s.dialect.bind(claimDeviceGrant), d[:], micros(now))
 	if err != nil || n > 0 {
 		return err
@@ -144,15 +144,15 @@ func (s *Store) ClaimDeviceGrant(ctx context.Context, d storage.Digest, now time
 	return storage.ErrConflict
 }
 
-// CountTry implements storage.Tries.
-func (s *Store) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
+// CountAttempt implements storage.Attempts.
+func (s *Store) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	var at int64
 	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), micros(now)}, []any{&n, &at})
 	return n, timeOf(at), s.swept(ctx, &s.short.tries, now, err)
 }
 
-// ForgiveTry implements storage.Tries.
-func (s *Store) ForgiveTry(ctx context.Context, name storage.MAC) error {
+// ForgiveAttempt implements storage.Attempts.
+func (s *Store) ForgiveAttempt(ctx context.Context, name storage.MAC) error {
 	_, err := s.exec(ctx, s.dialect.bind(forgiveTry), name[:])
 	return err
 }
@@ -169,8 +169,8 @@ func (s *Store) changed(ctx context.Context, query string, args, dest []any) err
 	return s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...) })
 }
 
-// DropDeviceGrants implements storage.DeviceGrants.
-func (s *Store) DropDeviceGrants(ctx context.Context, subject, client string) error {
+// DeleteDeviceGrants implements storage.DeviceGrants.
+func (s *Store) DeleteDeviceGrants(ctx context.Context, subject, client string) error {
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ var endings = map[string]struct {
 		return err
 	}},
 	"delete": {true, func(ctx context.Context, s cached.Base, _ int64) error { return s.DeleteUser(ctx, "alice") }},
-	"forget": {true, func(ctx context.Context, s cached.Base, _ int64) error { return s.ForgetSubject(ctx, "alice") }},
+	"forget": {true, func(ctx context.Context, s cached.Base, _ int64) error { return s.DeleteSubject(ctx, "alice") }},
 }
 
 // The hook is called once in the transaction of each change that ends a subject's credentials,
@@ -85,7 +85,7 @@ func TestEnded(t *testing.T) {
 					must(s.CreateUser(ctx, storage.User{ID: "alice", Name: "alice", Password: "old", Active: true}))
 					defer func() {
 						fail = func() error { return nil }
-						must(s.ForgetSubject(ctx, "alice"))
+						must(s.DeleteSubject(ctx, "alice"))
 						if err := s.DeleteUser(ctx, "alice"); !errors.Is(err, storage.ErrNotFound) {
 							must(err)
 						}

@@ -93,7 +93,7 @@ func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.
 	var u userRow
 	r := storage.Refresh{Digest: d}
 	var created, expires, claimed, sealedUntil, nextClaimed, now int64
-	dest := []any{&r.Family, &created, &expires, &claimed, &r.Sealed, &sealedUntil, &r.Narrowed, &nextClaimed, &now}
+	dest := []any{&r.Family, &created, &expires, &claimed, &r.Sealed, &sealedUntil, &r.GraceClosed, &nextClaimed, &now}
 	dest = append(append(dest, f.dest()...), u.dest()...)
 	if err := s.row(ctx, s.q.refreshByDigest, []any{d[:]}, dest); err != nil {
 		return storage.RefreshState{}, notFound(err)
@@ -163,8 +163,8 @@ func (s *Store) claim(ctx context.Context, c storage.RefreshClaim) error {
 	return err
 }
 
-// NarrowRefresh implements storage.Families.
-func (s *Store) NarrowRefresh(ctx context.Context, family string, before time.Time) error {
+// CloseGraceWindow implements storage.Families.
+func (s *Store) CloseGraceWindow(ctx context.Context, family string, before time.Time) error {
 	if storage.CheckID("family id", family) != nil {
 		return nil
 	}

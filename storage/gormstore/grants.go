@@ -64,8 +64,8 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Cod
 	return c, s.account(&u), nil
 }
 
-// UseCode implements storage.Codes.
-func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) error {
+// ConsumeCode implements storage.Codes.
+func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
 	n, err := s.exec(ctx, s.dialect.bind(useCode), family, d[:])
 	if err != nil || n > 0 {
 		return err
@@ -77,8 +77,8 @@ func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) er
 	return storage.ErrConflict
 }
 
-// DropCodes implements storage.Codes.
-func (s *Store) DropCodes(ctx context.Context, subject, client string) error {
+// DeleteCodes implements storage.Codes.
+func (s *Store) DeleteCodes(ctx context.Context, subject, client string) error {
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return nil
 	}
@@ -171,16 +171,16 @@ func (s *Store) live(ctx context.Context, query, id string) error {
 	return err
 }
 
-// SignedAccess implements storage.AccessTokens with one prepared query.
-func (s *Store) SignedAccess(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (storage.User, storage.Standing, error) {
+// SignedAccessStatus implements storage.AccessTokens with one prepared query.
+func (s *Store) SignedAccessStatus(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	if err := s.bound(ctx); err != nil {
-		return storage.User{}, storage.Standing{}, err
+		return storage.User{}, storage.TokenStatus{}, err
 	}
 	switch {
 	case storage.CheckID("client", client) != nil || family != "" && storage.CheckID("family", family) != nil:
-		return storage.User{}, storage.Standing{Blocked: true}, nil
+		return storage.User{}, storage.TokenStatus{Blocked: true}, nil
 	case subject != "" && !s.users.has(subject):
-		return storage.User{}, storage.Standing{}, storage.ErrNotFound
+		return storage.User{}, storage.TokenStatus{}, storage.ErrNotFound
 	}
 	var r struct {
 		u       userRow
@@ -198,16 +198,16 @@ func (s *Store) SignedAccess(ctx context.Context, client, family, subject string
 	case err == nil && u.u.ID != subject: // the account is gone; and see UserByID
 		err = storage.ErrNotFound
 	case err == nil && subject == "":
-		return storage.User{}, storage.Standing{Blocked: r.blocked}, nil
+		return storage.User{}, storage.TokenStatus{Blocked: r.blocked}, nil
 	}
 	if err != nil {
-		return storage.User{}, storage.Standing{}, notFound(err)
+		return storage.User{}, storage.TokenStatus{}, notFound(err)
 	}
-	return s.account(u), storage.Standing{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
+	return s.account(u), storage.TokenStatus{Blocked: r.blocked, Epoch: u.u.Epoch}, nil
 }
 
-// DropAccess implements storage.AccessTokens.
-func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
+// DeleteAccess implements storage.AccessTokens.
+func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	n, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_access_tokens WHERE digest = ?"), d[:])
 	if err == nil && n == 0 {
 		err = storage.ErrNotFound

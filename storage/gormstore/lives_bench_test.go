@@ -126,7 +126,7 @@ func BenchmarkStanding(b *testing.B) {
 			keys := storage.BlockKeys{JTI: storage.BlockKeyOf(storage.BlockJTI, "issuer", "x"), SID: storage.BlockKeyOf(storage.BlockSID, "", "x"), Subject: storage.BlockKeyOf(storage.BlockSubject, "issuer", "x")}
 			b.ReportAllocs()
 			for b.Loop() {
-				if st, err := s.StandingOf(ctx, "1", keys); err != nil || st.Blocked {
+				if st, err := s.TokenStatusOf(ctx, "1", keys); err != nil || st.Blocked {
 					b.Fatal(st, err)
 				}
 			}

@@ -55,7 +55,7 @@ func TestLivesWithOwnUserTable(t *testing.T) {
 			if st, err := s.RefreshByDigest(ctx, claimed); err != nil || st.User.Name != "alice" || st.Family.Subject != "1" {
 				t.Errorf("%+v, %v", st, err)
 			}
-			if u, _, err := s.UserStanding(ctx, "1", storage.BlockKeys{}); err != nil || u.Name != "alice" {
+			if u, _, err := s.TokenStatusWithUser(ctx, "1", storage.BlockKeys{}); err != nil || u.Name != "alice" {
 				t.Errorf("%+v, %v", u, err)
 			}
 			for i, subject := range []string{"2", "9", "x", "01"} { // deleted, absent, malformed
@@ -67,7 +67,7 @@ func TestLivesWithOwnUserTable(t *testing.T) {
 				if !errors.Is(err, storage.ErrStale) {
 					t.Errorf("a family for %q: %v", subject, err)
 				}
-				if _, _, err := s.UserStanding(ctx, subject, storage.BlockKeys{}); i > 0 && !errors.Is(err, storage.ErrNotFound) {
+				if _, _, err := s.TokenStatusWithUser(ctx, subject, storage.BlockKeys{}); i > 0 && !errors.Is(err, storage.ErrNotFound) {
 					t.Errorf("the standing of %q: %v", subject, err)
 				}
 			}
@@ -78,7 +78,7 @@ func TestLivesWithOwnUserTable(t *testing.T) {
 			if err := s.ClaimRefresh(ctx, storage.RefreshClaim{Digest: next, Next: storage.Refresh{Digest: storage.DigestOf("3")}}); !errors.Is(err, storage.ErrStale) {
 				t.Errorf("a claim for a disabled account: %v", err)
 			}
-			if err := errors.Join(db.Exec("DELETE FROM accounts WHERE uid = 1").Error, s.ForgetSubject(ctx, "1")); err != nil {
+			if err := errors.Join(db.Exec("DELETE FROM accounts WHERE uid = 1").Error, s.DeleteSubject(ctx, "1")); err != nil {
 				t.Fatal(err)
 			}
 			for _, table := range []string{"vestibule_device_tokens", "vestibule_families", "vestibule_refresh_tokens"} {
@@ -102,10 +102,10 @@ func TestOneStatement(t *testing.T) {
 	device, claimed, _ := furnishLives(t, s, "1")
 	keys := storage.BlockKeys{JTI: storage.BlockKeyOf("jti", "i", "1"), SID: storage.BlockKeyOf("sid", "", "1"), Subject: storage.BlockKeyOf("sub", "i", "1")}
 	for name, ask := range map[string]func() error{
-		"CredentialByDigest": func() error { _, _, err := s.CredentialByDigest(ctx, "knox", device); return err },
-		"RefreshByDigest":    func() error { _, err := s.RefreshByDigest(ctx, claimed); return err },
-		"StandingOf":         func() error { _, err := s.StandingOf(ctx, "1", keys); return err },
-		"UserStanding":       func() error { _, _, err := s.UserStanding(ctx, "1", keys); return err },
+		"CredentialByDigest":  func() error { _, _, err := s.CredentialByDigest(ctx, "knox", device); return err },
+		"RefreshByDigest":     func() error { _, err := s.RefreshByDigest(ctx, claimed); return err },
+		"TokenStatusOf":       func() error { _, err := s.TokenStatusOf(ctx, "1", keys); return err },
+		"TokenStatusWithUser": func() error { _, _, err := s.TokenStatusWithUser(ctx, "1", keys); return err },
 		"TouchCredential": func() error {
 			_, err := s.TouchCredential(ctx, "knox", device, time.Now(), time.Time{}, time.Now())
 			return err

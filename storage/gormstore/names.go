@@ -18,7 +18,7 @@ type NameFault struct {
 	IDs []string
 }
 
-// The problems of NameFault. An account with any of them can not log in by its name; its tokens
+// The problems of NameFault. An account with any of them cannot log in by its name; its tokens
 // and sessions work.
 const (
 	NameMissing      = "the name is missing"                        // NULL or ""
@@ -32,7 +32,7 @@ const (
 	namesInPass = 100_000 // names that a pass remembers, as 8 bytes and an ID
 )
 
-// CheckNames walks the account table and reports active accounts that can not log in by name.
+// CheckNames walks the account table and reports active accounts that cannot log in by name.
 // canonical is what the login uses (password.Options.Canonical). It changes nothing and works
 // in bounded memory: it reads pages of 1,000 rows, twice or more where many names are not
 // canonical. Run it before a table is taken into use, in a job: it has a minute for each page.

@@ -124,8 +124,8 @@ func (s *Store) nameable(ctx context.Context) error {
 	query := "SELECT COUNT(*) FROM " + u.source + " u WHERE length(" + id + ") > ? OR " + at + " BETWEEN 2 AND 33 AND " +
 		fmt.Sprintf(odd, "substr("+id+", 1, CASE WHEN "+at+" > 0 THEN "+at+" - 1 ELSE 0 END)")
 	var n int
-	if err := s.row(ctx, s.dialect.bind(query), []any{storage.MaxIDLen - len(u.prefix)}, []any{&n}); err != nil || n == 0 {
+	if err := s.row(ctx, s.dialect.bind(query), []any{storage.MaxIDBytes - len(u.prefix)}, []any{&n}); err != nil || n == 0 {
 		return err
 	}
-	return fmt.Errorf("%w: NameSpace: %d IDs of %s are longer than %d bytes or begin with a name and a colon, as subjects of spaces do", ErrSpace, n, u.Table, storage.MaxIDLen-len(u.prefix))
+	return fmt.Errorf("%w: NameSpace: %d IDs of %s are longer than %d bytes or begin with a name and a colon, as subjects of spaces do", ErrSpace, n, u.Table, storage.MaxIDBytes-len(u.prefix))
 }

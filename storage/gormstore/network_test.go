@@ -52,7 +52,7 @@ func TestConnectionCut(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("attack_220_attack_222_%s_%s_after_%t", c.change, strings.Trim(c.at, "\x00 "), after), func(t *testing.T) {
 				p.set(0, "", false)
-				if err := errors.Join(direct.ForgetSubject(ctx, "1"), direct.DB(ctx).Exec("DELETE FROM vestibule_users").Error, direct.DB(ctx).Exec("DELETE FROM vestibule_subjects").Error); err != nil {
+				if err := errors.Join(direct.DeleteSubject(ctx, "1"), direct.DB(ctx).Exec("DELETE FROM vestibule_users").Error, direct.DB(ctx).Exec("DELETE FROM vestibule_subjects").Error); err != nil {
 					t.Fatal(err)
 				}
 				furnish(t, direct)

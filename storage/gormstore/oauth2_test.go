@@ -21,7 +21,7 @@ func TestOAuth2Statements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signing, err := jose.NewRing(key)
+	signing, err := jose.NewKeySet(key)
 	if err != nil {
 		t.Fatal(err)
 	}

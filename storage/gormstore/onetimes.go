@@ -14,29 +14,29 @@ const (
 	dropOneTimes  = "DELETE FROM vestibule_onetimes WHERE subject = ? AND purpose = ?"
 )
 
-// OneTimeByDigest implements storage.OneTimes.
-func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (storage.OneTime, storage.User, error) {
+// OneTimeTokenByDigest implements storage.OneTimeTokens.
+func (s *Store) OneTimeTokenByDigest(ctx context.Context, d storage.Digest) (storage.OneTimeToken, storage.User, error) {
 	if err := s.bound(ctx); err != nil {
-		return storage.OneTime{}, storage.User{}, err
+		return storage.OneTimeToken{}, storage.User{}, err
 	}
-	t := storage.OneTime{Digest: d}
+	t := storage.OneTimeToken{Digest: d}
 	var u userRow
 	var bound []byte
 	var created, expires int64
 	dest := append([]any{&t.Purpose, &t.Subject, &t.Epoch, &bound, &created, &expires}, u.dest()...)
 	if err := s.row(ctx, s.q.oneTimeByDigest, []any{d[:]}, dest); err != nil {
-		return storage.OneTime{}, storage.User{}, notFound(err)
+		return storage.OneTimeToken{}, storage.User{}, notFound(err)
 	}
 	if u.u.ID != t.Subject || len(bound) != len(t.Bound) { // see UserByID
-		return storage.OneTime{}, storage.User{}, storage.ErrNotFound
+		return storage.OneTimeToken{}, storage.User{}, storage.ErrNotFound
 	}
 	copy(t.Bound[:], bound)
 	t.Created, t.Expires = timeOf(created), timeOf(expires)
 	return t, s.account(&u), nil
 }
 
-// CreateOneTime implements storage.OneTimes.
-func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
+// CreateOneTimeToken implements storage.OneTimeTokens.
+func (s *Store) CreateOneTimeToken(ctx context.Context, t storage.OneTimeToken) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
 		if err := s.lockHolder(ctx, t.Subject, t.Epoch); err != nil {
 			return err
 		}
-		if err := s.DropOneTimes(ctx, t.Subject, t.Purpose); err != nil {
+		if err := s.DeleteOneTimeTokens(ctx, t.Subject, t.Purpose); err != nil {
 			return err
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertOneTime), t.Digest[:], t.Purpose, t.Subject, t.Epoch, t.Bound[:], micros(t.Created), micros(t.Expires))
@@ -56,13 +56,13 @@ func (s *Store) CreateOneTime(ctx context.Context, t storage.OneTime) error {
 	return s.swept(ctx, &s.short.onetimes, t.Created, err)
 }
 
-// ListOneTimes implements storage.OneTimes.
-func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTime, err error) {
+// ListOneTimes implements storage.OneTimeTokens.
+func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTimeToken, err error) {
 	if s.users.mine(subject) != nil {
 		return nil, nil
 	}
 	err = s.rows(ctx, s.dialect.bind(listOneTimes), []any{subject}, func(rows *sql.Rows) error {
-		t := storage.OneTime{Subject: subject}
+		t := storage.OneTimeToken{Subject: subject}
 		var digest, bound []byte
 		var created, expires int64
 		if err := rows.Scan(&digest, &t.Purpose, &t.Epoch, &bound, &created, &expires); err != nil {
@@ -77,8 +77,8 @@ func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storag
 	return list, err
 }
 
-// DropOneTimes implements storage.OneTimes.
-func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error {
+// DeleteOneTimeTokens implements storage.OneTimeTokens.
+func (s *Store) DeleteOneTimeTokens(ctx context.Context, subject, purpose string) error {
 	if errors.Join(s.users.mine(subject), storage.CheckID("purpose", purpose)) != nil {
 		return nil
 	}

@@ -126,12 +126,12 @@ func TestVeryManyRecords_attack_274(t *testing.T) {
 		"ChangePassword": {func(ctx context.Context, c *crowd) error { return c.ChangePassword(ctx, "alice", 0, "new") }, "0 0 2100 2100"},
 		"SetActive":      {func(ctx context.Context, c *crowd) error { return c.SetActive(ctx, "alice", false) }, "0 0 2100 2100"},
 		"DeleteUser":     {func(ctx context.Context, c *crowd) error { return c.DeleteUser(ctx, "alice") }, "0 0 0 0"},
-		"ForgetSubject":  {func(ctx context.Context, c *crowd) error { return c.ForgetSubject(ctx, "alice") }, "0 0 0 0"},
+		"DeleteSubject":  {func(ctx context.Context, c *crowd) error { return c.DeleteSubject(ctx, "alice") }, "0 0 0 0"},
 		"DeleteClient":   {func(ctx context.Context, c *crowd) error { return c.DeleteClient(ctx, "app") }, "2100 2100 0 0"},
 		"DeleteClient in a transaction": {func(ctx context.Context, c *crowd) error {
 			return c.InTx(ctx, func(ctx context.Context) error { return c.DeleteClient(ctx, "app") })
 		}, "2100 2100 0 0"},
-		"EndSessionsOf": {func(ctx context.Context, c *crowd) error { return wantAll(c.EndSessionsOf(ctx, "alice", "")) }, "0 2100 2100 2100"},
+		"DeleteSessionsOf": {func(ctx context.Context, c *crowd) error { return wantAll(c.DeleteSessionsOf(ctx, "alice", "")) }, "0 2100 2100 2100"},
 		"DeleteCredentialsOf": {func(ctx context.Context, c *crowd) error {
 			return wantAll(c.DeleteCredentialsOf(ctx, "knox", "alice", ""))
 		}, "2100 0 2100 2100"},

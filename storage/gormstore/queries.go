@@ -162,7 +162,7 @@ func (d dialect) forShare() string {
 	return ""
 }
 
-// typed tells PostgreSQL the type of a parameter that it can not infer.
+// typed tells PostgreSQL the type of a parameter that it cannot infer.
 func (d dialect) typed(value, kind string) string {
 	if d == postgres {
 		return "CAST(" + value + " AS " + kind + ")"

@@ -150,7 +150,7 @@ func TestOneQuery(t *testing.T) {
 	if err := s.CreateUser(ctx, storage.User{ID: "1", Name: "alice", Active: true}); err != nil {
 		t.Fatal(err)
 	}
-	text, err := tokens.Token(ctx, "1", 0)
+	text, err := tokens.GetOrCreate(ctx, "1", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 
 const firstUse = "INSERT INTO vestibule_replays (replay_key, until_us) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
-// FirstUse implements storage.Replays.
-func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
-	if err := storage.CheckFirstUse(key, until); err != nil {
+// ConsumeJTI implements storage.Replays.
+func (s *Store) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
+	if err := storage.CheckJTI(key, until); err != nil {
 		return err
 	}
 	n, err := s.exec(ctx, s.dialect.bind(firstUse), key[:], until.UnixMicro())

@@ -11,7 +11,7 @@ import (
 
 var errRoles = errors.New("a role is empty, holds a comma or NUL, begins or ends with a blank, or is no text")
 
-// roles takes the roles of a row apart. One that can not be a role leaves none: half of a name
+// roles takes the roles of a row apart. One that cannot be a role leaves none: half of a name
 // could be the name of another role.
 func (u *userSQL) roles(text string) (names []string, err error) {
 	if u.RolesList == "" {

@@ -88,7 +88,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 			}
 		}
 		if !replaces.IsZero() {
-			if err := s.EndSession(ctx, replaces); err != nil {
+			if err := s.DeleteSession(ctx, replaces); err != nil {
 				return err
 			}
 		}
@@ -125,8 +125,8 @@ func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expire
 	return n > 0, err
 }
 
-// EndSession implements storage.Sessions.
-func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
+// DeleteSession implements storage.Sessions.
+func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
 	n, err := s.exec(ctx, s.dialect.bind(endSession), d[:])
 	if err == nil && n == 0 {
 		err = storage.ErrNotFound
@@ -153,8 +153,8 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 	return list, err
 }
 
-// EndSessionOf implements storage.SessionList.
-func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
+// DeleteSessionOf implements storage.SessionList.
+func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 	if s.users.mine(subject) != nil || storage.CheckID("session id", id) != nil {
 		return storage.ErrNotFound
 	}
@@ -176,8 +176,8 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 	}
 }
 
-// EndSessionsOf implements storage.SessionList.
-func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
+// DeleteSessionsOf implements storage.SessionList.
+func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error) {
 	if s.users.mine(subject) != nil {
 		return 0, nil
 	}

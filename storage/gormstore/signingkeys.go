@@ -48,9 +48,9 @@ func (s *Store) SigningPurposes(ctx context.Context) (list []string, err error) 
 	return list, err
 }
 
-// AddSigningKey implements storage.SigningKeys. Those who make a key of one purpose
+// CreateSigningKey implements storage.SigningKeys. Those who make a key of one purpose
 // at once take turns: SQLite has one writer, PostgreSQL an advisory lock.
-func (s *Store) AddSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
+func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
 	if err := k.Check(); err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (s *Store) spaces(ctx context.Context) (all []space, err error) {
 	return all, err
 }
 
-// judge reports whether v is recorded among all, or why it can not be.
+// judge reports whether v is recorded among all, or why it cannot be.
 func judge(v space, all []space) (recorded bool, err error) {
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrSpace}, args...)...)

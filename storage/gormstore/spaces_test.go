@@ -87,7 +87,7 @@ func TestSpaceRecords(t *testing.T) {
 			refused(t, what+": a session", err)
 			_, _, err = s.CredentialByDigest(ctx, "knox", storage.DigestOf("x"))
 			refused(t, what+": a device token", err)
-			_, err = s.StandingOf(ctx, storage.SubjectIn(s.Space(), "1"), storage.BlockKeys{})
+			_, err = s.TokenStatusOf(ctx, storage.SubjectIn(s.Space(), "1"), storage.BlockKeys{})
 			refused(t, what+": a standing", err)
 			refused(t, what+": issuing", s.PutStaticToken(ctx, staticToken(storage.SubjectIn(s.Space(), "1"), "y", 0), storage.Digest{}))
 			_, err = s.BumpEpoch(ctx, storage.SubjectIn(s.Space(), "1"))
@@ -156,7 +156,7 @@ func TestSpaceRecords(t *testing.T) {
 				if _, err := customers.UserByID(ctx, id); !errors.Is(err, storage.ErrNotFound) {
 					t.Errorf("id %q: %v", id, err)
 				}
-				if st, err := customers.StandingOf(ctx, id, storage.BlockKeys{}); !strings.HasPrefix(id, "customers:") && (err != nil || !st.Blocked) {
+				if st, err := customers.TokenStatusOf(ctx, id, storage.BlockKeys{}); !strings.HasPrefix(id, "customers:") && (err != nil || !st.Blocked) {
 					t.Errorf("the standing of %q: %+v, %v", id, st, err)
 				}
 				if err := customers.PutStaticToken(ctx, staticToken(id, "z", u.Epoch), storage.Digest{}); !errors.Is(err, storage.ErrStale) && !errors.Is(err, storage.ErrInvalid) {
@@ -164,7 +164,7 @@ func TestSpaceRecords(t *testing.T) {
 				}
 			}
 			for what, err := range map[string]error{
-				"BumpEpoch": func() error { _, err := customers.BumpEpoch(ctx, "staff:1"); return err }(), "ForgetSubject": customers.ForgetSubject(ctx, "staff:1"),
+				"BumpEpoch": func() error { _, err := customers.BumpEpoch(ctx, "staff:1"); return err }(), "DeleteSubject": customers.DeleteSubject(ctx, "staff:1"),
 				"permissions": customers.SetSubjectPermissions(ctx, "staff:1", []string{"*"}), "groups": customers.SetSubjectGroups(ctx, "1", []string{"g"}),
 				"CreateUser": customers.CreateUser(ctx, storage.User{ID: "2", Name: "bob", Active: true}),
 			} {
@@ -307,10 +307,10 @@ func TestNameSpace(t *testing.T) {
 			if _, err := old.UserByName(ctx, "ann"); !errors.Is(err, gormstore.ErrSpace) {
 				t.Errorf("a login: %v", err)
 			}
-			if _, err := old.StandingOf(ctx, "1", storage.BlockKeys{}); !errors.Is(err, gormstore.ErrSpace) {
+			if _, err := old.TokenStatusOf(ctx, "1", storage.BlockKeys{}); !errors.Is(err, gormstore.ErrSpace) {
 				t.Errorf("a JWT: %v", err)
 			}
-			if _, _, err := old.UserStanding(ctx, "1", storage.BlockKeys{}); !errors.Is(err, gormstore.ErrSpace) {
+			if _, _, err := old.TokenStatusWithUser(ctx, "1", storage.BlockKeys{}); !errors.Is(err, gormstore.ErrSpace) {
 				t.Errorf("a JWT with its account: %v", err)
 			}
 			if _, err := old.SubjectEpoch(ctx, "1"); !errors.Is(err, gormstore.ErrSpace) {
@@ -346,11 +346,11 @@ func TestNameSpace(t *testing.T) {
 			if v, u, err := named.SessionByDigest(ctx, storage.DigestOf("s")); err != nil || v.Epoch == u.Epoch {
 				t.Errorf("%+v, %+v, %v", v, u, err)
 			}
-			if st, err := named.StandingOf(ctx, "1", storage.BlockKeys{}); err != nil || !st.Blocked {
+			if st, err := named.TokenStatusOf(ctx, "1", storage.BlockKeys{}); err != nil || !st.Blocked {
 				t.Errorf("a JWT of before, without a colon: %+v, %v", st, err)
 			}
 			// One that had a colon then is of epoch 0; no subject has that any more.
-			if st, err := named.StandingOf(ctx, "customers:77", storage.BlockKeys{}); err != nil || st.Epoch != u.Epoch {
+			if st, err := named.TokenStatusOf(ctx, "customers:77", storage.BlockKeys{}); err != nil || st.Epoch != u.Epoch {
 				t.Errorf("a subject that was never seen: %+v, %v", st, err)
 			}
 			if names, err := named.SubjectPermissions(ctx, "customers:1"); err != nil || strings.Join(names, " ") != "app.read app.write" {

@@ -86,12 +86,12 @@ func (s *Store) spelled(ctx context.Context, subject string) error {
 	return err
 }
 
-// ForgetSubject implements storage.Subjects.
-func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
+// DeleteSubject implements storage.Subjects.
+func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
 	return s.revoking(ctx, func(ctx context.Context) (bool, error) { return s.forget(ctx, subject) }, s.leftOf(subject))
 }
 
-// forget is ForgetSubject in a transaction, up to a piece of each kind; more: there may be others.
+// forget is DeleteSubject in a transaction, up to a piece of each kind; more: there may be others.
 // It calls the Ended hook.
 func (s *Store) forget(ctx context.Context, subject string) (more bool, err error) {
 	// Who is about to insert something for the subject holds this lock, or waits.
@@ -170,7 +170,7 @@ func (s *Store) mayHold(ctx context.Context, subject string, epoch int64) error 
 }
 
 // lockHolder is mayHold for who inserts: until the transaction ends the account
-// can not be deleted or disabled, and nobody else inserts for it.
+// cannot be deleted or disabled, and nobody else inserts for it.
 func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) error {
 	if !s.users.has(subject) {
 		return storage.ErrStale

@@ -9,9 +9,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// UserTable maps storage.User onto a table of the application (RULES I3). The
+// UserTable maps storage.User onto a table of the application. The
 // table must have an immutable identifier that is never given to another account,
-// and a unique canonical name. The application calls ForgetSubject when it
+// and a unique canonical name. The application calls DeleteSubject when it
 // deletes an account by itself.
 //
 // Table, ID, Name, Email and Password are plain names ("accounts",
@@ -35,7 +35,7 @@ type UserTable struct {
 	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". A plain
 	// column name can be set by SetActive; for any other expression SetActive is an
 	// error, and the application changes its columns itself and calls BumpEpoch.
-	// It is required: an account that can not be disabled is no account.
+	// It is required: an account that cannot be disabled is no account.
 	Active string
 	// Roles is a column, or an expression, that gives the role names separated by commas, such
 	// as "CASE WHEN is_staff THEN 'admin' ELSE '' END"; "" means no roles. Use RolesList
@@ -246,7 +246,7 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // has reports whether subject can be one of the table's: what is of another space, or not in
 // the canonical form of the column's type, names nobody.
 func (u *userSQL) has(subject string) bool {
-	if !storage.BelongsTo(u.space, subject) || len(subject) > storage.MaxIDLen {
+	if !storage.BelongsTo(u.space, subject) || len(subject) > storage.MaxIDBytes {
 		return false
 	}
 	id := subject[len(u.prefix):]

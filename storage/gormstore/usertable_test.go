@@ -101,7 +101,7 @@ func TestOwnUserTable(t *testing.T) {
 				if err := tx.Delete(&Account{UID: 2}).Error; err != nil {
 					return err
 				}
-				return s.ForgetSubject(s.WithTx(ctx, tx), "2")
+				return s.DeleteSubject(s.WithTx(ctx, tx), "2")
 			})
 			if err != nil {
 				t.Fatal(err)

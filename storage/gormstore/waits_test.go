@@ -19,7 +19,7 @@ func TestWaitsForTheOther(t *testing.T) {
 		return err
 	}
 	add := func(ctx context.Context, s *gormstore.Store, id string) error {
-		return s.AddSigningKey(ctx, storage.SigningKey{ID: id, Purpose: "p", Algorithm: "a", MasterID: "m"}, "")
+		return s.CreateSigningKey(ctx, storage.SigningKey{ID: id, Purpose: "p", Algorithm: "a", MasterID: "m"}, "")
 	}
 	claim := func(ctx context.Context, s *gormstore.Store, next string) error {
 		return s.ClaimRefresh(ctx, storage.RefreshClaim{Digest: storage.DigestOf("second 1"), Next: storage.Refresh{Digest: storage.DigestOf(next)}})
@@ -33,13 +33,13 @@ func TestWaitsForTheOther(t *testing.T) {
 		"signing_key":  {func(ctx context.Context, s *gormstore.Store) error { return add(ctx, s, "a") }, func(ctx context.Context, s *gormstore.Store) error { return add(ctx, s, "b") }, storage.ErrConflict},
 		"two_claims":   {func(ctx context.Context, s *gormstore.Store) error { return claim(ctx, s, "a") }, func(ctx context.Context, s *gormstore.Store) error { return claim(ctx, s, "b") }, storage.ErrConflict},
 		"end_or_claim": {func(ctx context.Context, s *gormstore.Store) error { return s.EndFamily(ctx, "f1", time.Now()) }, func(ctx context.Context, s *gormstore.Store) error { return claim(ctx, s, "b") }, storage.ErrStale},
-		"gone_or_claim": {func(ctx context.Context, s *gormstore.Store) error { return s.ForgetSubject(ctx, "1") },
+		"gone_or_claim": {func(ctx context.Context, s *gormstore.Store) error { return s.DeleteSubject(ctx, "1") },
 			func(ctx context.Context, s *gormstore.Store) error { return claim(ctx, s, "b") }, storage.ErrNotFound},
 		"block_or_prune": {func(ctx context.Context, s *gormstore.Store) error {
 			return s.Block(ctx, time.Unix(2000, 0), key)
 		}, func(ctx context.Context, s *gormstore.Store) error {
 			_, err := s.Prune(ctx, time.Unix(1500, 0), 1)
-			if st, e := s.StandingOf(ctx, "1", storage.BlockKeys{JTI: key}); e != nil || !st.Blocked {
+			if st, e := s.TokenStatusOf(ctx, "1", storage.BlockKeys{JTI: key}); e != nil || !st.Blocked {
 				t.Errorf("what was blocked longer meanwhile was pruned, %v", e)
 			}
 			return err

@@ -44,8 +44,8 @@ func (s *Store) AuthRequestByDigest(ctx context.Context, d storage.Digest) (a st
 	return a, err
 }
 
-// TakeAuthRequest implements storage.AuthRequests.
-func (s *Store) TakeAuthRequest(ctx context.Context, d storage.Digest) error {
+// ConsumeAuthRequest implements storage.AuthRequests.
+func (s *Store) ConsumeAuthRequest(ctx context.Context, d storage.Digest) error {
 	return s.write(ctx, func(t *tx) error {
 		if _, ok := s.asked[d]; !ok {
 			return storage.ErrNotFound

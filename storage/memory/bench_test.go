@@ -38,7 +38,7 @@ func BenchmarkStanding(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if st, err := s.StandingOf(ctx, "alice", asked[i%len(asked)]); err != nil || !st.Blocked {
+		if st, err := s.TokenStatusOf(ctx, "alice", asked[i%len(asked)]); err != nil || !st.Blocked {
 			b.Fatal(st, err)
 		}
 	}

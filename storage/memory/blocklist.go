@@ -29,8 +29,8 @@ func (s *Store) block(t *tx, until time.Time, k storage.BlockKey) {
 	put(t, s.ending, at/bucket, append(s.ending[at/bucket], k))
 }
 
-// StandingOf implements storage.Blocklist.
-func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.Standing, err error) {
+// TokenStatusOf implements storage.Blocklist.
+func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (st storage.TokenStatus, err error) {
 	err = s.read(ctx, func() error {
 		st = s.standing(subject, keys)
 		return nil
@@ -38,21 +38,21 @@ func (s *Store) StandingOf(ctx context.Context, subject string, keys storage.Blo
 	return st, err
 }
 
-// UserStanding implements storage.Blocklist.
-func (s *Store) UserStanding(ctx context.Context, subject string, keys storage.BlockKeys) (u storage.User, st storage.Standing, err error) {
+// TokenStatusWithUser implements storage.Blocklist.
+func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (u storage.User, st storage.TokenStatus, err error) {
 	err = s.read(ctx, func() error {
 		st = s.standing(subject, keys)
 		u, err = s.user(subject)
 		return err
 	})
 	if err != nil {
-		return storage.User{}, storage.Standing{}, err
+		return storage.User{}, storage.TokenStatus{}, err
 	}
 	return u, st, nil
 }
 
-func (s *Store) standing(subject string, keys storage.BlockKeys) storage.Standing {
-	st := storage.Standing{Epoch: s.epochs[subject], Blocked: subject != "" && !storage.BelongsTo(s.space, subject)}
+func (s *Store) standing(subject string, keys storage.BlockKeys) storage.TokenStatus {
+	st := storage.TokenStatus{Epoch: s.epochs[subject], Blocked: subject != "" && !storage.BelongsTo(s.space, subject)}
 	for _, k := range [...]storage.BlockKey{keys.JTI, keys.SID, keys.Subject} {
 		if _, ok := s.blocked[k]; ok {
 			st.Blocked = true

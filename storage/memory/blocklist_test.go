@@ -33,10 +33,10 @@ func TestBlocklistOfAMillion(t *testing.T) {
 			t.Errorf("%d bytes an entry", per)
 		}
 		keys := storage.BlockKeys{JTI: storage.BlockKeyOf(storage.BlockJTI, "i", "77"), SID: storage.BlockKeyOf(storage.BlockSID, "", "x")}
-		if st, err := s.StandingOf(ctx, "alice", keys); err != nil || !st.Blocked {
+		if st, err := s.TokenStatusOf(ctx, "alice", keys); err != nil || !st.Blocked {
 			t.Errorf("%+v, %v", st, err)
 		}
-		if allocs := testing.AllocsPerRun(100, func() { _, _ = s.StandingOf(ctx, "alice", keys) }); allocs > 2 {
+		if allocs := testing.AllocsPerRun(100, func() { _, _ = s.TokenStatusOf(ctx, "alice", keys) }); allocs > 2 {
 			t.Errorf("a look allocates %.0f times", allocs)
 		}
 		total := 0
@@ -47,7 +47,7 @@ func TestBlocklistOfAMillion(t *testing.T) {
 				break
 			}
 		}
-		if st, err := s.StandingOf(ctx, "alice", keys); err != nil || st.Blocked || total != n {
+		if st, err := s.TokenStatusOf(ctx, "alice", keys); err != nil || st.Blocked || total != n {
 			t.Errorf("%d removed, %+v, %v", total, st, err)
 		}
 	})

@@ -43,8 +43,8 @@ func (s *Store) ConsentOf(ctx context.Context, subject, client string) (c storag
 	return c, err
 }
 
-// DropConsent implements storage.Consents.
-func (s *Store) DropConsent(ctx context.Context, subject, client string) error {
+// DeleteConsent implements storage.Consents.
+func (s *Store) DeleteConsent(ctx context.Context, subject, client string) error {
 	return s.write(ctx, func(t *tx) error {
 		id := consentID{subject, client}
 		if _, ok := s.consents[id]; !ok {

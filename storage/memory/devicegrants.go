@@ -83,7 +83,7 @@ func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client st
 		}
 		if g.State == storage.DevicePending && !g.Expired(now) {
 			if g.Slow = !g.Polled.IsZero() && now.Before(g.Polled.Add(g.Interval)); g.Slow {
-				g.Interval += storage.DeviceSlower
+				g.Interval += storage.SlowDownIncrement
 			}
 			g.Polled = now.UTC()
 			put(t, s.polled, d, g)
@@ -97,8 +97,8 @@ func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client st
 	return g, nil
 }
 
-// ClaimDeviceGrant implements storage.DeviceGrants.
-func (s *Store) ClaimDeviceGrant(ctx context.Context, d storage.Digest, now time.Time) error {
+// ConsumeDeviceGrant implements storage.DeviceGrants.
+func (s *Store) ConsumeDeviceGrant(ctx context.Context, d storage.Digest, now time.Time) error {
 	return s.write(ctx, func(t *tx) error {
 		g, ok := s.polled[d]
 		switch {
@@ -129,8 +129,8 @@ type tries struct {
 	ends time.Time
 }
 
-// CountTry implements storage.Tries.
-func (s *Store) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
+// CountAttempt implements storage.Attempts.
+func (s *Store) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		c := s.tries[name]
 		if !c.ends.After(now) {
@@ -145,8 +145,8 @@ func (s *Store) CountTry(ctx context.Context, name storage.MAC, now, until time.
 	return n, ends, err
 }
 
-// ForgiveTry implements storage.Tries.
-func (s *Store) ForgiveTry(ctx context.Context, name storage.MAC) error {
+// ForgiveAttempt implements storage.Attempts.
+func (s *Store) ForgiveAttempt(ctx context.Context, name storage.MAC) error {
 	return s.write(ctx, func(t *tx) error {
 		if c, ok := s.tries[name]; ok && c.n > 0 {
 			c.n--
@@ -156,8 +156,8 @@ func (s *Store) ForgiveTry(ctx context.Context, name storage.MAC) error {
 	})
 }
 
-// DropDeviceGrants implements storage.DeviceGrants.
-func (s *Store) DropDeviceGrants(ctx context.Context, subject, client string) error {
+// DeleteDeviceGrants implements storage.DeviceGrants.
+func (s *Store) DeleteDeviceGrants(ctx context.Context, subject, client string) error {
 	return s.write(ctx, func(t *tx) error {
 		s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool {
 			return subject != "" && g.Subject == subject && g.Client == client && g.State == storage.DeviceApproved

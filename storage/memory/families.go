@@ -123,11 +123,11 @@ func (s *Store) erase(t *tx, r refresh) {
 	}
 }
 
-// NarrowRefresh implements storage.Families.
-func (s *Store) NarrowRefresh(ctx context.Context, family string, before time.Time) error {
+// CloseGraceWindow implements storage.Families.
+func (s *Store) CloseGraceWindow(ctx context.Context, family string, before time.Time) error {
 	return s.write(ctx, func(t *tx) error {
-		if r := s.previous(family); r.Sealed != nil && !r.Narrowed && !r.Claimed.After(before) {
-			r.Narrowed = true
+		if r := s.previous(family); r.Sealed != nil && !r.GraceClosed && !r.Claimed.After(before) {
+			r.GraceClosed = true
 			put(t, s.refreshes, r.Digest, r)
 		}
 		return nil

@@ -57,8 +57,8 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (c storage.C
 	return c, u, nil
 }
 
-// UseCode implements storage.Codes.
-func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) error {
+// ConsumeCode implements storage.Codes.
+func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
 	return s.write(ctx, func(t *tx) error {
 		c, ok := s.codes[d]
 		switch {
@@ -73,8 +73,8 @@ func (s *Store) UseCode(ctx context.Context, d storage.Digest, family string) er
 	})
 }
 
-// DropCodes implements storage.Codes.
-func (s *Store) DropCodes(ctx context.Context, subject, client string) error {
+// DeleteCodes implements storage.Codes.
+func (s *Store) DeleteCodes(ctx context.Context, subject, client string) error {
 	return s.write(ctx, func(t *tx) error {
 		for d, c := range s.codes {
 			if c.Subject == subject && c.Client == client && !c.Used {
@@ -142,8 +142,8 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	})
 }
 
-// SignedAccess implements storage.AccessTokens.
-func (s *Store) SignedAccess(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (u storage.User, st storage.Standing, err error) {
+// SignedAccessStatus implements storage.AccessTokens.
+func (s *Store) SignedAccessStatus(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (u storage.User, st storage.TokenStatus, err error) {
 	err = s.read(ctx, func() error {
 		st = s.standing(subject, keys)
 		c, known := s.clients[client]
@@ -155,13 +155,13 @@ func (s *Store) SignedAccess(ctx context.Context, client, family, subject string
 		return err
 	})
 	if err != nil {
-		return storage.User{}, storage.Standing{}, err
+		return storage.User{}, storage.TokenStatus{}, err
 	}
 	return u, st, nil
 }
 
-// DropAccess implements storage.AccessTokens.
-func (s *Store) DropAccess(ctx context.Context, d storage.Digest) error {
+// DeleteAccess implements storage.AccessTokens.
+func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	return s.write(ctx, func(t *tx) error {
 		if _, ok := s.access[d]; !ok {
 			return storage.ErrNotFound

@@ -26,7 +26,7 @@ func TestManyOfOneSubject(t *testing.T) {
 			func(id string) error {
 				return s.CreateSession(ctx, storage.Session{Digest: storage.DigestOf(id), ID: id, Subject: "a", AuthTime: born, Created: born, LastSeen: born, Expires: ends, Ends: ends}, storage.Digest{})
 			},
-			func(id string) error { return s.EndSessionOf(ctx, "a", id) },
+			func(id string) error { return s.DeleteSessionOf(ctx, "a", id) },
 		},
 		"device tokens": {
 			func(id string) error {

@@ -62,7 +62,7 @@ type Store struct {
 	ending    map[int64][]storage.BlockKey
 	replays   map[storage.BlockKey]time.Time // until
 	signing   map[signingID]storage.SigningKey
-	onetimes  map[storage.Digest]storage.OneTime
+	onetimes  map[storage.Digest]storage.OneTimeToken
 	errands   map[string]map[storage.Digest]bool // one-time tokens of subjects
 	clients   map[string]storage.Client
 	codes     map[storage.Digest]storage.Code
@@ -107,7 +107,7 @@ func New(opts *Options) *Store {
 		ending:    make(map[int64][]storage.BlockKey),
 		replays:   make(map[storage.BlockKey]time.Time),
 		signing:   make(map[signingID]storage.SigningKey),
-		onetimes:  make(map[storage.Digest]storage.OneTime),
+		onetimes:  make(map[storage.Digest]storage.OneTimeToken),
 		errands:   make(map[string]map[storage.Digest]bool),
 		clients:   make(map[string]storage.Client),
 		codes:     make(map[storage.Digest]storage.Code),

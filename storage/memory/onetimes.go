@@ -7,8 +7,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// OneTimeByDigest implements storage.OneTimes.
-func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (t storage.OneTime, u storage.User, err error) {
+// OneTimeTokenByDigest implements storage.OneTimeTokens.
+func (s *Store) OneTimeTokenByDigest(ctx context.Context, d storage.Digest) (t storage.OneTimeToken, u storage.User, err error) {
 	err = s.read(ctx, func() error {
 		var ok bool
 		if t, ok = s.onetimes[d]; !ok {
@@ -18,13 +18,13 @@ func (s *Store) OneTimeByDigest(ctx context.Context, d storage.Digest) (t storag
 		return err
 	})
 	if err != nil {
-		return storage.OneTime{}, storage.User{}, err
+		return storage.OneTimeToken{}, storage.User{}, err
 	}
 	return t, u, nil
 }
 
-// CreateOneTime implements storage.OneTimes.
-func (s *Store) CreateOneTime(ctx context.Context, v storage.OneTime) error {
+// CreateOneTimeToken implements storage.OneTimeTokens.
+func (s *Store) CreateOneTimeToken(ctx context.Context, v storage.OneTimeToken) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -39,13 +39,13 @@ func (s *Store) CreateOneTime(ctx context.Context, v storage.OneTime) error {
 		v.Created, v.Expires = v.Created.UTC(), v.Expires.UTC()
 		put(t, s.onetimes, v.Digest, v)
 		join(t, s.errands, v.Subject, v.Digest, true)
-		sweep(&s.sweeps.onetimes, s.onetimes, s.notAhead(v.Created), func(v storage.OneTime) time.Time { return v.Expires }, func(d storage.Digest) { s.dropOneTime(t, d) })
+		sweep(&s.sweeps.onetimes, s.onetimes, s.notAhead(v.Created), func(v storage.OneTimeToken) time.Time { return v.Expires }, func(d storage.Digest) { s.dropOneTime(t, d) })
 		return nil
 	})
 }
 
-// ListOneTimes implements storage.OneTimes.
-func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTime, err error) {
+// ListOneTimes implements storage.OneTimeTokens.
+func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTimeToken, err error) {
 	err = s.read(ctx, func() error {
 		for d := range s.errands[subject] {
 			list = append(list, s.onetimes[d])
@@ -55,8 +55,8 @@ func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storag
 	return list, err
 }
 
-// DropOneTimes implements storage.OneTimes.
-func (s *Store) DropOneTimes(ctx context.Context, subject, purpose string) error {
+// DeleteOneTimeTokens implements storage.OneTimeTokens.
+func (s *Store) DeleteOneTimeTokens(ctx context.Context, subject, purpose string) error {
 	return s.write(ctx, func(t *tx) error {
 		s.dropPurpose(t, subject, purpose)
 		return nil

@@ -7,9 +7,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// FirstUse implements storage.Replays.
-func (s *Store) FirstUse(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
-	if err := storage.CheckFirstUse(key, until); err != nil {
+// ConsumeJTI implements storage.Replays.
+func (s *Store) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
+	if err := storage.CheckJTI(key, until); err != nil {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {

@@ -115,8 +115,8 @@ func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expire
 	return touched && err == nil, err
 }
 
-// EndSession implements storage.Sessions.
-func (s *Store) EndSession(ctx context.Context, d storage.Digest) error {
+// DeleteSession implements storage.Sessions.
+func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
 	return s.write(ctx, func(t *tx) error {
 		if _, ok := s.sessions[d]; !ok {
 			return storage.ErrNotFound
@@ -143,8 +143,8 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 	return list[:min(max(limit, 0), len(list))], err
 }
 
-// EndSessionOf implements storage.SessionList.
-func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
+// DeleteSessionOf implements storage.SessionList.
+func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 	return s.write(ctx, func(t *tx) error {
 		d, ok := s.seats[id]
 		if !ok || subject == "" || s.sessions[d].Subject != subject {
@@ -155,8 +155,8 @@ func (s *Store) EndSessionOf(ctx context.Context, subject, id string) error {
 	})
 }
 
-// EndSessionsOf implements storage.SessionList.
-func (s *Store) EndSessionsOf(ctx context.Context, subject, keep string) (int, error) {
+// DeleteSessionsOf implements storage.SessionList.
+func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error) {
 	return s.count(ctx, func(t *tx) (n int) {
 		for d := range s.seated[subject] {
 			if id := s.sessions[d].ID; keep == "" || id != keep {

@@ -48,8 +48,8 @@ func (s *Store) SigningPurposes(ctx context.Context) (list []string, err error) 
 	return list, err
 }
 
-// AddSigningKey implements storage.SigningKeys.
-func (s *Store) AddSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
+// CreateSigningKey implements storage.SigningKeys.
+func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
 	if err := k.Check(); err != nil {
 		return err
 	}

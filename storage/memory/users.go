@@ -171,8 +171,8 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 	return epoch, err
 }
 
-// ForgetSubject implements storage.Subjects.
-func (s *Store) ForgetSubject(ctx context.Context, subject string) error {
+// DeleteSubject implements storage.Subjects.
+func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
 	if err := s.mine(subject); err != nil {
 		return err
 	}

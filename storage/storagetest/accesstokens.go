@@ -60,11 +60,11 @@ func accessTokens(t *testing.T, s *suite) {
 			taken.ID = "x"
 			k.is(k.s.CreateAccess(k.ctx, taken), storage.ErrConflict, "the digest is taken")
 		},
-		"ends: DropAccess deletes one token; ending the family ends its tokens and allows no new ones": func(k *kit) {
+		"ends: DeleteAccess deletes one token; ending the family ends its tokens and allows no new ones": func(k *kit) {
 			k.needs(Clients, Families)
 			u, f, mine, own := of(k)
-			k.must(k.s.DropAccess(k.ctx, own.Digest))
-			k.is(k.s.DropAccess(k.ctx, own.Digest), storage.ErrNotFound, "dropped already")
+			k.must(k.s.DeleteAccess(k.ctx, own.Digest))
+			k.is(k.s.DeleteAccess(k.ctx, own.Digest), storage.ErrNotFound, "dropped already")
 			if state(k, own) != "absent" || state(k, mine) != "live" {
 				k.Error("the one goes, the other stays")
 			}
@@ -149,7 +149,7 @@ func accessTokens(t *testing.T, s *suite) {
 			jti := storage.BlockKeyOf(storage.BlockJTI, "i", "1")
 			standing := func(client, family, subject string) string {
 				k.Helper()
-				of, st, err := k.s.SignedAccess(k.ctx, client, family, subject, storage.BlockKeys{JTI: jti})
+				of, st, err := k.s.SignedAccessStatus(k.ctx, client, family, subject, storage.BlockKeys{JTI: jti})
 				switch {
 				case errors.Is(err, storage.ErrNotFound):
 					return "absent"

@@ -26,15 +26,15 @@ func authRequests(t *testing.T, s *suite) {
 				}
 			}
 			k.is(k.s.CreateAuthRequest(k.ctx, want), storage.ErrConflict, "the digest is taken")
-			k.must(k.s.TakeAuthRequest(k.ctx, want.Digest))
-			k.is(k.s.TakeAuthRequest(k.ctx, want.Digest), storage.ErrNotFound, "taken already")
+			k.must(k.s.ConsumeAuthRequest(k.ctx, want.Digest))
+			k.is(k.s.ConsumeAuthRequest(k.ctx, want.Digest), storage.ErrNotFound, "taken already")
 			_, err := k.s.AuthRequestByDigest(k.ctx, want.Digest)
 			k.is(err, storage.ErrNotFound, "taken")
 		},
 		"refused: a request that cannot be kept is refused with ErrInvalid": func(k *kit) {
 			for what, change := range map[string]func(*storage.AuthRequest){
 				"digest": func(a *storage.AuthRequest) { a.Digest = storage.Digest{} }, "end": func(a *storage.AuthRequest) { a.Expires = time.Time{} },
-				"long": func(a *storage.AuthRequest) { a.Data = make([]byte, storage.MaxData+1) }, "purpose": func(a *storage.AuthRequest) { a.Purpose = "" },
+				"long": func(a *storage.AuthRequest) { a.Data = make([]byte, storage.MaxDataBytes+1) }, "purpose": func(a *storage.AuthRequest) { a.Purpose = "" },
 				"client": func(a *storage.AuthRequest) { a.Client = "\x00" }, "session": func(a *storage.AuthRequest) { a.Session = "\xff" },
 			} {
 				a := request("a")
@@ -50,12 +50,12 @@ func authRequests(t *testing.T, s *suite) {
 				k.must(k.s.CreateAuthRequest(k.ctx, a))
 			}
 			k.pruned(born, 10, 1)
-			k.is(k.s.TakeAuthRequest(k.ctx, storage.DigestOf("b")), nil, "one that has not expired stays")
+			k.is(k.s.ConsumeAuthRequest(k.ctx, storage.DigestOf("b")), nil, "one that has not expired stays")
 		},
 		"one_takes_it: of concurrent callers one takes the request; the others get ErrNotFound": func(k *kit) {
 			k.must(k.s.CreateAuthRequest(k.ctx, request("a")))
 			won := 0
-			for _, err := range race(func(int) error { return k.s.TakeAuthRequest(k.ctx, storage.DigestOf("a")) }) {
+			for _, err := range race(func(int) error { return k.s.ConsumeAuthRequest(k.ctx, storage.DigestOf("a")) }) {
 				if err == nil {
 					won++
 				} else if !errors.Is(err, storage.ErrNotFound) {

@@ -21,20 +21,20 @@ func blocklist(t *testing.T, s *suite) {
 						k.Errorf("after %d: key %d is blocked: %t", i, j, got)
 					}
 				}
-				st, err := k.s.StandingOf(k.ctx, "nobody", keys)
+				st, err := k.s.TokenStatusOf(k.ctx, "nobody", keys)
 				k.must(err)
 				if !st.Blocked {
 					k.Errorf("key %d is not asked in its place", i)
 				}
 			}
-			if st, err := k.s.StandingOf(k.ctx, "nobody", storage.BlockKeys{JTI: storage.BlockKeyOf(storage.BlockJTI, "iss", "2"), SID: sid}); err != nil || !st.Blocked {
+			if st, err := k.s.TokenStatusOf(k.ctx, "nobody", storage.BlockKeys{JTI: storage.BlockKeyOf(storage.BlockJTI, "iss", "2"), SID: sid}); err != nil || !st.Blocked {
 				k.Errorf("one of the keys is enough: %+v, %v", st, err)
 			}
 		},
 		"zero_keys: the zero key is never blocked, and blocking it or a key twice changes nothing": func(k *kit) {
 			k.must(k.s.Block(k.ctx, born.Add(time.Hour), storage.BlockKey{}, storage.BlockKeyOf(storage.BlockJTI, "iss", "")))
 			k.must(k.s.Block(k.ctx, born.Add(time.Hour)))
-			if st, err := k.s.StandingOf(k.ctx, "nobody", storage.BlockKeys{}); err != nil || st.Blocked || st.Epoch != 0 {
+			if st, err := k.s.TokenStatusOf(k.ctx, "nobody", storage.BlockKeys{}); err != nil || st.Blocked || st.Epoch != 0 {
 				k.Errorf("no keys are blocked: %+v, %v", st, err)
 			}
 			k.must(k.s.Block(k.ctx, born, jti, storage.BlockKey{}, jti, sub))
@@ -56,7 +56,7 @@ func blocklist(t *testing.T, s *suite) {
 			}
 			k.must(k.s.Block(k.ctx, born, jti))
 			if !k.blocked(jti) {
-				k.Error("what was pruned can not be blocked again")
+				k.Error("what was pruned cannot be blocked again")
 			}
 		},
 		"counts_until_it_is_pruned: an entry counts until Prune deletes it, whatever its time": func(k *kit) {
@@ -68,15 +68,15 @@ func blocklist(t *testing.T, s *suite) {
 				}
 			}
 		},
-		"epoch: StandingOf returns the subject's present epoch, and 0 for an unknown or malformed subject": func(k *kit) {
+		"epoch: TokenStatusOf returns the subject's present epoch, and 0 for an unknown or malformed subject": func(k *kit) {
 			u := k.add("alice")
 			for _, subject := range []string{"nobody", "", "a\x00b", "\xff"} {
-				if st, err := k.s.StandingOf(k.ctx, subject, storage.BlockKeys{JTI: jti}); err != nil || st.Epoch != 0 || st.Blocked {
+				if st, err := k.s.TokenStatusOf(k.ctx, subject, storage.BlockKeys{JTI: jti}); err != nil || st.Epoch != 0 || st.Blocked {
 					k.Errorf("standing of %q: %+v, %v", subject, st, err)
 				}
 			}
 			for range 2 {
-				st, err := k.s.StandingOf(k.ctx, u.ID, storage.BlockKeys{})
+				st, err := k.s.TokenStatusOf(k.ctx, u.ID, storage.BlockKeys{})
 				k.must(err)
 				if st.Epoch != k.epoch(u.ID) {
 					k.Errorf("epoch %d, want %d", st.Epoch, k.epoch(u.ID))
@@ -85,23 +85,23 @@ func blocklist(t *testing.T, s *suite) {
 				k.must(err)
 			}
 		},
-		"user: UserStanding returns the account, disabled or not, with one epoch, and ErrNotFound if it is absent": func(k *kit) {
+		"user: TokenStatusWithUser returns the account, disabled or not, with one epoch, and ErrNotFound if it is absent": func(k *kit) {
 			want := k.add("alice")
 			k.add("bob")
-			got, st, err := k.s.UserStanding(k.ctx, want.ID, storage.BlockKeys{JTI: jti})
+			got, st, err := k.s.TokenStatusWithUser(k.ctx, want.ID, storage.BlockKeys{JTI: jti})
 			k.must(err)
-			if !isOwner(got, want) || st != (storage.Standing{}) {
+			if !isOwner(got, want) || st != (storage.TokenStatus{}) {
 				k.Errorf("got %+v, %+v", got, st)
 			}
 			k.must(k.s.SetActive(k.ctx, want.ID, false))
 			k.must(k.s.Block(k.ctx, born, sub, sid))
-			got, st, err = k.s.UserStanding(k.ctx, want.ID, storage.BlockKeys{JTI: jti, Subject: sub})
+			got, st, err = k.s.TokenStatusWithUser(k.ctx, want.ID, storage.BlockKeys{JTI: jti, Subject: sub})
 			k.must(err)
 			if epoch := k.epoch(want.ID); got.Active || got.Epoch != epoch || !st.Blocked || st.Epoch != epoch {
 				k.Errorf("got %+v, %+v: a disabled account is returned", got, st)
 			}
 			for _, id := range []string{"nobody", "", "a\x00b", "\xff"} {
-				_, _, err := k.s.UserStanding(k.ctx, id, storage.BlockKeys{Subject: sub})
+				_, _, err := k.s.TokenStatusWithUser(k.ctx, id, storage.BlockKeys{Subject: sub})
 				k.is(err, storage.ErrNotFound, "the account is absent")
 			}
 		},
@@ -110,9 +110,9 @@ func blocklist(t *testing.T, s *suite) {
 			failed := errors.New("on purpose")
 			err := k.s.InTx(k.ctx, func(ctx context.Context) error {
 				k.must(k.s.Block(ctx, born, jti, sid))
-				_, _, err := k.s.UserStanding(ctx, "nobody", storage.BlockKeys{})
+				_, _, err := k.s.TokenStatusWithUser(ctx, "nobody", storage.BlockKeys{})
 				k.is(err, storage.ErrNotFound, "there is no such account")
-				if st, err := k.s.StandingOf(ctx, "nobody", storage.BlockKeys{SID: sid}); err != nil || !st.Blocked {
+				if st, err := k.s.TokenStatusOf(ctx, "nobody", storage.BlockKeys{SID: sid}); err != nil || !st.Blocked {
 					k.Errorf("a transaction does not see its own entry: %+v, %v", st, err)
 				}
 				return failed

@@ -158,8 +158,8 @@ func (s *nilForAbsent) SessionByDigest(ctx context.Context, d storage.Digest) (s
 
 type endsTwice struct{ *memory.Store }
 
-func (s *endsTwice) EndSession(ctx context.Context, d storage.Digest) error {
-	_ = s.Store.EndSession(ctx, d)
+func (s *endsTwice) DeleteSession(ctx context.Context, d storage.Digest) error {
+	_ = s.Store.DeleteSession(ctx, d)
 	return nil
 }
 
@@ -295,21 +295,21 @@ func (s *touchesAlways) TouchCredential(ctx context.Context, purpose string, d s
 
 type ignoresSID struct{ *memory.Store }
 
-func (s *ignoresSID) StandingOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.Standing, error) {
+func (s *ignoresSID) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
 	keys.SID = storage.BlockKey{}
-	return s.Store.StandingOf(ctx, subject, keys)
+	return s.Store.TokenStatusOf(ctx, subject, keys)
 }
 
 type forgetsUses struct{ *memory.Store }
 
-func (s *forgetsUses) FirstUse(_ context.Context, key storage.BlockKey, _, until time.Time) error {
-	return storage.CheckFirstUse(key, until)
+func (s *forgetsUses) ConsumeJTI(_ context.Context, key storage.BlockKey, _, until time.Time) error {
+	return storage.CheckJTI(key, until)
 }
 
 type reusesCodes struct{ *memory.Store }
 
-func (s *reusesCodes) UseCode(ctx context.Context, d storage.Digest, family string) error {
-	if err := s.Store.UseCode(ctx, d, family); !errors.Is(err, storage.ErrConflict) {
+func (s *reusesCodes) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
+	if err := s.Store.ConsumeCode(ctx, d, family); !errors.Is(err, storage.ErrConflict) {
 		return err
 	}
 	return nil
@@ -330,7 +330,7 @@ type losesTries struct {
 	tries map[storage.MAC]int
 }
 
-func (s *losesTries) CountTry(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {
+func (s *losesTries) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {
 	s.mu.Lock()
 	n := s.tries[name]
 	s.mu.Unlock()

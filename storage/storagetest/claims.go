@@ -101,25 +101,25 @@ func claims(t *testing.T, s *suite) {
 				}
 			}
 		},
-		"narrow: NarrowRefresh marks the last claimed token of that family only, and only if it was claimed by then": func(k *kit) {
+		"narrow: CloseGraceWindow marks the last claimed token of that family only, and only if it was claimed by then": func(k *kit) {
 			u := k.add("alice")
 			f, _ := k.begin(u.ID, 1)
 			other, _ := k.begin(u.ID, 2)
-			k.must(k.s.NarrowRefresh(k.ctx, f.ID, born.Add(100*365*24*time.Hour)))
+			k.must(k.s.CloseGraceWindow(k.ctx, f.ID, born.Add(100*365*24*time.Hour)))
 			for _, g := range []storage.Family{f, other} {
 				k.must(k.s.ClaimRefresh(k.ctx, claim(g, 0)))
 			}
 			claimed := k.refreshed(f, 0).Refresh.Claimed
-			k.must(k.s.NarrowRefresh(k.ctx, f.ID, claimed.Add(-time.Microsecond)))
-			if k.refreshed(f, 0).Refresh.Narrowed {
+			k.must(k.s.CloseGraceWindow(k.ctx, f.ID, claimed.Add(-time.Microsecond)))
+			if k.refreshed(f, 0).Refresh.GraceClosed {
 				k.Error("a use from before the claim counts")
 			}
-			k.must(k.s.NarrowRefresh(k.ctx, f.ID, claimed))
-			if a, b, c := k.refreshed(f, 0).Refresh.Narrowed, k.refreshed(f, 1).Refresh.Narrowed, k.refreshed(other, 0).Refresh.Narrowed; !a || b || c {
+			k.must(k.s.CloseGraceWindow(k.ctx, f.ID, claimed))
+			if a, b, c := k.refreshed(f, 0).Refresh.GraceClosed, k.refreshed(f, 1).Refresh.GraceClosed, k.refreshed(other, 0).Refresh.GraceClosed; !a || b || c {
 				k.Errorf("%t, %t, %t: the claimed token of that family alone", a, b, c)
 			}
 			for _, id := range []string{"none", "", "a\x00"} {
-				k.must(k.s.NarrowRefresh(k.ctx, id, claimed))
+				k.must(k.s.CloseGraceWindow(k.ctx, id, claimed))
 			}
 		},
 		"chain: claimed tokens stay, and what is sealed is erased when the successor is claimed": func(k *kit) {
@@ -254,7 +254,7 @@ func claims(t *testing.T, s *suite) {
 // blocked reports whether a key is.
 func (k *kit) blocked(key storage.BlockKey) bool {
 	k.Helper()
-	st, err := k.s.StandingOf(k.ctx, "nobody", storage.BlockKeys{JTI: key})
+	st, err := k.s.TokenStatusOf(k.ctx, "nobody", storage.BlockKeys{JTI: key})
 	k.must(err)
 	return st.Blocked
 }

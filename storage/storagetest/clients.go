@@ -122,7 +122,7 @@ func clients(t *testing.T, s *suite) {
 			for what, change := range map[string]func(*storage.Client){
 				"id": func(c *storage.Client) { c.ID = "" }, "NUL": func(c *storage.Client) { c.ID = "a\x00" }, "name": func(c *storage.Client) { c.Name = "\xff" },
 				"method": func(c *storage.Client) { c.Method = "" }, "blank": func(c *storage.Client) { c.Scopes = []string{"a b"} }, "empty": func(c *storage.Client) { c.RedirectURIs = []string{""} },
-				"long": func(c *storage.Client) { c.Keys = make([]byte, storage.MaxClient+1) },
+				"long": func(c *storage.Client) { c.Keys = make([]byte, storage.MaxClientBytes+1) },
 				"two":  func(c *storage.Client) { c.Secret, c.Password = storage.DigestOf("x"), "y" },
 			} {
 				c := client("c")

@@ -39,13 +39,13 @@ func codes(t *testing.T, s *suite) {
 			for n, family := range []string{"f", ""} { // burnt where nothing came of it
 				c := code("c", u.ID, n)
 				k.must(k.s.CreateCode(k.ctx, c))
-				k.must(k.s.UseCode(k.ctx, c.Digest, family))
-				k.is(k.s.UseCode(k.ctx, c.Digest, "other"), storage.ErrConflict, "used already")
+				k.must(k.s.ConsumeCode(k.ctx, c.Digest, family))
+				k.is(k.s.ConsumeCode(k.ctx, c.Digest, "other"), storage.ErrConflict, "used already")
 				if got, _, err := k.s.CodeByDigest(k.ctx, c.Digest); err != nil || !got.Used || got.Family != family {
 					k.Errorf("got %+v, %v", got, err)
 				}
 			}
-			k.is(k.s.UseCode(k.ctx, storage.DigestOf("x"), "f"), storage.ErrNotFound, "there is none")
+			k.is(k.s.ConsumeCode(k.ctx, storage.DigestOf("x"), "f"), storage.ErrNotFound, "there is none")
 		},
 		"refused: a code that cannot be kept, or of a subject that changed, is refused": func(k *kit) {
 			u := k.add("alice")
@@ -53,7 +53,7 @@ func codes(t *testing.T, s *suite) {
 				"no digest": func(c *storage.Code) { c.Digest = storage.Digest{} }, "no end": func(c *storage.Code) { c.Expires = time.Time{} },
 				"not kept": func(c *storage.Code) { c.Kept = c.Expires.Add(-1) }, "client": func(c *storage.Code) { c.Client = "" }, "subject": func(c *storage.Code) { c.Subject = "" },
 				"redirect": func(c *storage.Code) { c.RedirectURI = "a b" }, "scope": func(c *storage.Code) { c.Scopes = []string{"a b"} }, "nonce": func(c *storage.Code) { c.Nonce = "a\x00" }, "session": func(c *storage.Code) { c.Session = "a\x00" },
-				"long redirect": func(c *storage.Code) { c.RedirectURI = strings.Repeat("a", storage.MaxScopes+1) },
+				"long redirect": func(c *storage.Code) { c.RedirectURI = strings.Repeat("a", storage.MaxScopesBytes+1) },
 			} {
 				c := code("c", u.ID, 1)
 				change(&c)
@@ -81,13 +81,13 @@ func codes(t *testing.T, s *suite) {
 			k.owns(Accounts, Subjects)
 			for name, end := range map[string]func(id string) error{
 				"deleted": func(id string) error { return k.s.DeleteUser(k.ctx, id) },
-				"forgot":  func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
+				"forgot":  func(id string) error { return k.s.DeleteSubject(k.ctx, id) },
 			} {
 				u := k.add(name)
 				c := code("c", u.ID, 1)
 				k.must(k.s.CreateCode(k.ctx, c))
 				k.must(end(u.ID))
-				k.is(k.s.UseCode(k.ctx, c.Digest, "f"), storage.ErrNotFound, name)
+				k.is(k.s.ConsumeCode(k.ctx, c.Digest, "f"), storage.ErrNotFound, name)
 			}
 		},
 		"attack_154_one_uses_it: of concurrent uses one succeeds": func(k *kit) {
@@ -95,7 +95,7 @@ func codes(t *testing.T, s *suite) {
 			c := code("c", u.ID, 1)
 			k.must(k.s.CreateCode(k.ctx, c))
 			won := 0
-			for _, err := range race(func(int) error { return k.s.UseCode(k.ctx, c.Digest, "f") }) {
+			for _, err := range race(func(int) error { return k.s.ConsumeCode(k.ctx, c.Digest, "f") }) {
 				if err == nil {
 					won++
 				} else if !errors.Is(err, storage.ErrConflict) {

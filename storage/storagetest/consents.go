@@ -46,8 +46,8 @@ func consents(t *testing.T, s *suite) {
 			}
 			gone(k, u.ID, "C", "another client")
 			gone(k, "id-bob", "c", "another user")
-			k.must(k.s.DropConsent(k.ctx, u.ID, "c"))
-			k.is(k.s.DropConsent(k.ctx, u.ID, "c"), storage.ErrNotFound, "dropped already")
+			k.must(k.s.DeleteConsent(k.ctx, u.ID, "c"))
+			k.is(k.s.DeleteConsent(k.ctx, u.ID, "c"), storage.ErrNotFound, "dropped already")
 			gone(k, u.ID, "c", "dropped")
 			if got, err := k.s.ConsentOf(k.ctx, u.ID, "d"); err != nil || got.Client != "d" {
 				k.Errorf("got %+v, %v: another client's stays", got, err)
@@ -67,8 +67,8 @@ func consents(t *testing.T, s *suite) {
 			for _, bad := range []string{"", "a\x00", "\xff"} {
 				gone(k, bad, "c", "no name")
 				gone(k, u.ID, bad, "no name")
-				k.is(k.s.DropConsent(k.ctx, bad, "c"), storage.ErrNotFound, "no name")
-				k.is(k.s.DropConsent(k.ctx, u.ID, bad), storage.ErrNotFound, "no name")
+				k.is(k.s.DeleteConsent(k.ctx, bad, "c"), storage.ErrNotFound, "no name")
+				k.is(k.s.DeleteConsent(k.ctx, u.ID, bad), storage.ErrNotFound, "no name")
 			}
 		},
 		"stale: a consent of a subject or client that is absent, disabled or changed gets ErrStale": func(k *kit) {
@@ -112,7 +112,7 @@ func consents(t *testing.T, s *suite) {
 			u := allowed(k, "c")
 			stop := errors.New("stop")
 			k.is(k.s.InTx(k.ctx, func(ctx context.Context) error {
-				return errors.Join(k.s.DropConsent(ctx, u.ID, "c"), stop)
+				return errors.Join(k.s.DeleteConsent(ctx, u.ID, "c"), stop)
 			}), stop, "passed on")
 			_, err := k.s.ConsentOf(k.ctx, u.ID, "c")
 			k.is(err, nil, "the transaction was rolled back")

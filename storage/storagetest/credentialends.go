@@ -57,7 +57,7 @@ func credentialEnds(t *testing.T, s *suite) {
 				"password": func(id string) error { return k.s.SetPassword(k.ctx, id, "x") },
 				"change":   func(id string) error { return k.s.ChangePassword(k.ctx, id, k.epoch(id), "x") },
 				"disable":  func(id string) error { return k.s.SetActive(k.ctx, id, false) },
-				"forget":   func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
+				"forget":   func(id string) error { return k.s.DeleteSubject(k.ctx, id) },
 				"delete":   func(id string) error { return k.s.DeleteUser(k.ctx, id) },
 			} {
 				u, other := k.add(name), k.add("other "+name)

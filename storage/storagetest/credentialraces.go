@@ -177,7 +177,7 @@ func credentialRaces(t *testing.T, s *suite) {
 			k.needs(CredentialList)
 			k.owns(Subjects)
 			u := k.add("alice")
-			without(k, u, func() error { return k.s.ForgetSubject(k.ctx, u.ID) })
+			without(k, u, func() error { return k.s.DeleteSubject(k.ctx, u.ID) })
 			if n, err := k.s.DeleteCredentialsOf(k.ctx, purpose, u.ID, ""); n != 0 || err != nil {
 				k.Errorf("%d tokens of the forgotten subject were left behind, %v", n, err)
 			}

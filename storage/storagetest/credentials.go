@@ -170,11 +170,11 @@ func credentials(t *testing.T, s *suite) {
 			u := k.add("alice")
 			for what, change := range map[string]func(*storage.Credential){
 				"no subject": func(t *storage.Credential) { t.Subject = "" }, "subject": func(t *storage.Credential) { t.Subject = "\x00" },
-				"no purpose": func(t *storage.Credential) { t.Purpose = "" }, "purpose": func(t *storage.Credential) { t.Purpose = "Knox " }, "long data": func(t *storage.Credential) { t.Data = make([]byte, storage.MaxData+1) },
+				"no purpose": func(t *storage.Credential) { t.Purpose = "" }, "purpose": func(t *storage.Credential) { t.Purpose = "Knox " }, "long data": func(t *storage.Credential) { t.Data = make([]byte, storage.MaxDataBytes+1) },
 				"no id": func(t *storage.Credential) { t.ID = "" }, "id": func(t *storage.Credential) { t.ID = "a\xff" },
 				"name": func(t *storage.Credential) { t.Name = "a\x00" }, "long name": func(t *storage.Credential) { t.Name = strings.Repeat("x", 256) },
 				"empty scope": func(t *storage.Credential) { t.Scopes = []string{""} }, "scope with a blank": func(t *storage.Credential) { t.Scopes = []string{"a b"} },
-				"scope": func(t *storage.Credential) { t.Scopes = []string{"ä"} }, "long scopes": func(t *storage.Credential) { t.Scopes = []string{strings.Repeat("x", storage.MaxScopes)} },
+				"scope": func(t *storage.Credential) { t.Scopes = []string{"ä"} }, "long scopes": func(t *storage.Credential) { t.Scopes = []string{strings.Repeat("x", storage.MaxScopesBytes)} },
 			} {
 				t := credential(u.ID, 0, 1)
 				change(&t)

@@ -90,14 +90,14 @@ func deviceGrants(t *testing.T, s *suite) {
 			k.must(k.s.CreateDeviceGrant(k.ctx, denied))
 			k.is(decide(k, u, deviceGrant("c", 3), true, born), storage.ErrNotFound, "there is none")
 			k.is(decide(k, u, g, true, g.Expires), storage.ErrConflict, "it has expired")
-			k.is(k.s.ClaimDeviceGrant(k.ctx, g.Digest, born), storage.ErrConflict, "nobody approved it")
+			k.is(k.s.ConsumeDeviceGrant(k.ctx, g.Digest, born), storage.ErrConflict, "nobody approved it")
 			k.must(decide(k, u, g, true, last))
 			k.must(decide(k, u, denied, false, born))
 			for _, approve := range []bool{true, false} {
 				k.is(decide(k, u, g, approve, born), storage.ErrConflict, "approved already")
 				k.is(decide(k, u, denied, approve, born), storage.ErrConflict, "denied already")
 			}
-			k.is(k.s.ClaimDeviceGrant(k.ctx, denied.Digest, born), storage.ErrConflict, "it was denied")
+			k.is(k.s.ConsumeDeviceGrant(k.ctx, denied.Digest, born), storage.ErrConflict, "it was denied")
 			got, err := k.s.PollDeviceGrant(k.ctx, g.Digest, "c", born)
 			want := g
 			want.State, want.Subject, want.Epoch, want.AuthTime = storage.DeviceApproved, u.ID, k.epoch(u.ID), born.Add(-time.Minute)
@@ -125,10 +125,10 @@ func deviceGrants(t *testing.T, s *suite) {
 			k.needs(Clients)
 			u, g := ask(k)
 			k.must(decide(k, u, g, true, born))
-			k.is(k.s.ClaimDeviceGrant(k.ctx, g.Digest, g.Expires), storage.ErrConflict, "it has expired")
-			k.must(k.s.ClaimDeviceGrant(k.ctx, g.Digest, last))
-			k.is(k.s.ClaimDeviceGrant(k.ctx, g.Digest, born), storage.ErrConflict, "claimed already")
-			k.is(k.s.ClaimDeviceGrant(k.ctx, storage.DigestOf("x"), born), storage.ErrNotFound, "there is none")
+			k.is(k.s.ConsumeDeviceGrant(k.ctx, g.Digest, g.Expires), storage.ErrConflict, "it has expired")
+			k.must(k.s.ConsumeDeviceGrant(k.ctx, g.Digest, last))
+			k.is(k.s.ConsumeDeviceGrant(k.ctx, g.Digest, born), storage.ErrConflict, "claimed already")
+			k.is(k.s.ConsumeDeviceGrant(k.ctx, storage.DigestOf("x"), born), storage.ErrNotFound, "there is none")
 			if got := state(k, g); got != storage.DeviceClaimed {
 				k.Errorf("it is %s", got)
 			}
@@ -176,7 +176,7 @@ func deviceGrants(t *testing.T, s *suite) {
 			k.must(k.s.CreateDeviceGrant(k.ctx, pending))
 			k.must(decide(k, u, g, true, born))
 			k.must(k.s.DeleteUser(k.ctx, u.ID))
-			k.is(k.s.ClaimDeviceGrant(k.ctx, g.Digest, born), storage.ErrNotFound, "it goes with who approved it")
+			k.is(k.s.ConsumeDeviceGrant(k.ctx, g.Digest, born), storage.ErrNotFound, "it goes with who approved it")
 			if got := state(k, pending); got != storage.DevicePending {
 				k.Errorf("another's is %s", got)
 			}
@@ -201,7 +201,7 @@ func deviceGrants(t *testing.T, s *suite) {
 			k.needs(Clients)
 			u, g := ask(k)
 			k.must(decide(k, u, g, true, born))
-			k.oneWins(race(func(int) error { return k.s.ClaimDeviceGrant(k.ctx, g.Digest, born) }), storage.ErrConflict, "claims")
+			k.oneWins(race(func(int) error { return k.s.ConsumeDeviceGrant(k.ctx, g.Digest, born) }), storage.ErrConflict, "claims")
 		},
 		"each_poll_counts: each of many concurrent polls lengthens the interval": func(k *kit) {
 			k.needs(Clients)
@@ -213,7 +213,7 @@ func deviceGrants(t *testing.T, s *suite) {
 				k.must(err)
 			}
 			got, err := k.s.DeviceGrantByUserCode(k.ctx, g.UserCode)
-			if want := g.Interval + (together-1)*storage.DeviceSlower; err != nil || got.Interval != want {
+			if want := g.Interval + (together-1)*storage.SlowDownIncrement; err != nil || got.Interval != want {
 				k.Errorf("the interval is %v, %v; want %v", got.Interval, err, want)
 			}
 		},
@@ -247,30 +247,30 @@ func triesCounted(t *testing.T, s *suite) {
 			count := func(name storage.MAC, after time.Duration, want int, ends time.Duration) {
 				k.Helper()
 				at := born.Add(after)
-				if n, got, err := k.s.CountTry(k.ctx, name, at, at.Add(time.Minute)); n != want || err != nil || !got.Equal(born.Add(ends)) || got.Location() != time.UTC {
+				if n, got, err := k.s.CountAttempt(k.ctx, name, at, at.Add(time.Minute)); n != want || err != nil || !got.Equal(born.Add(ends)) || got.Location() != time.UTC {
 					k.Errorf("after %v: %d until %v, %v; want %d", after, n, got, err, want)
 				}
 			}
 			count(name, 0, 1, time.Minute)
 			count(name, 30*time.Second, 2, time.Minute) // the end stays
 			count(other, 30*time.Second, 1, 90*time.Second)
-			k.must(k.s.ForgiveTry(k.ctx, name))
+			k.must(k.s.ForgiveAttempt(k.ctx, name))
 			count(name, 40*time.Second, 2, time.Minute)
 			count(name, time.Minute, 1, 2*time.Minute)
 			for range 3 {
-				k.must(k.s.ForgiveTry(k.ctx, name))
+				k.must(k.s.ForgiveAttempt(k.ctx, name))
 			}
-			k.must(k.s.ForgiveTry(k.ctx, storage.MAC{3}))
+			k.must(k.s.ForgiveAttempt(k.ctx, storage.MAC{3}))
 			count(name, time.Minute, 1, 2*time.Minute) // no credit below none
 		},
 		"prune: Prune deletes counters that have ended and no others": func(k *kit) {
 			k.needs(Pruner)
 			for i, name := range []storage.MAC{name, other} {
-				_, _, err := k.s.CountTry(k.ctx, name, born, born.Add(time.Minute+time.Duration(i)*time.Microsecond))
+				_, _, err := k.s.CountAttempt(k.ctx, name, born, born.Add(time.Minute+time.Duration(i)*time.Microsecond))
 				k.must(err)
 			}
 			k.pruned(born.Add(time.Minute), 10, 1)
-			if n, _, err := k.s.CountTry(k.ctx, other, born, born.Add(time.Hour)); n != 2 || err != nil {
+			if n, _, err := k.s.CountAttempt(k.ctx, other, born, born.Add(time.Hour)); n != 2 || err != nil {
 				k.Errorf("%d, %v: one that has not ended stays", n, err)
 			}
 		},
@@ -278,7 +278,7 @@ func triesCounted(t *testing.T, s *suite) {
 			var seen [together + 1]bool
 			var counts [together]int
 			for i, err := range race(func(i int) (err error) {
-				counts[i], _, err = k.s.CountTry(k.ctx, name, born, born.Add(time.Hour))
+				counts[i], _, err = k.s.CountAttempt(k.ctx, name, born, born.Add(time.Hour))
 				return err
 			}) {
 				k.must(err)

@@ -131,7 +131,7 @@ func families(t *testing.T, s *suite) {
 				"no id": func(f *storage.Family) { f.ID = "" }, "id": func(f *storage.Family) { f.ID = "\x00" }, "purpose": func(f *storage.Family) { f.Purpose = "" },
 				"subject": func(f *storage.Family) { f.Subject = "\xff" }, "client": func(f *storage.Family) { f.Client = "a\x00" }, "confirm": func(f *storage.Family) { f.Confirm = "\xff" },
 				"name": func(f *storage.Family) { f.Name = strings.Repeat("x", 256) }, "scope": func(f *storage.Family) { f.Scopes = []string{"a b"} },
-				"resource": func(f *storage.Family) { f.Resource = []string{""} }, "data": func(f *storage.Family) { f.Data = make([]byte, storage.MaxData+1) },
+				"resource": func(f *storage.Family) { f.Resource = []string{""} }, "data": func(f *storage.Family) { f.Data = make([]byte, storage.MaxDataBytes+1) },
 			} {
 				f := family(u.ID, 0, 1)
 				change(&f)
@@ -141,7 +141,7 @@ func families(t *testing.T, s *suite) {
 				k.Errorf("a refused family is there: %q", left)
 			}
 			f := family(u.ID, 0, 1)
-			f.Data = make([]byte, storage.MaxData)
+			f.Data = make([]byte, storage.MaxDataBytes)
 			k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 		},
 		"stale: a family of a subject that is absent, disabled or of another epoch gets ErrStale": func(k *kit) {
@@ -231,7 +231,7 @@ func families(t *testing.T, s *suite) {
 		"forgotten_or_kept: deleting or forgetting the subject deletes families with their tokens; a new password keeps them for reuse detection": func(k *kit) {
 			k.owns(Accounts, Subjects)
 			for name, end := range map[string]func(id string) error{
-				"forget": func(id string) error { return k.s.ForgetSubject(k.ctx, id) }, "delete": func(id string) error { return k.s.DeleteUser(k.ctx, id) },
+				"forget": func(id string) error { return k.s.DeleteSubject(k.ctx, id) }, "delete": func(id string) error { return k.s.DeleteUser(k.ctx, id) },
 			} {
 				u, other := k.add(name), k.add("other "+name)
 				f, _ := k.begin(u.ID, 1)

@@ -154,7 +154,7 @@ func familyRaces(t *testing.T, s *suite) {
 			u := k.add("alice")
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
-					return k.s.ForgetSubject(k.ctx, u.ID)
+					return k.s.DeleteSubject(k.ctx, u.ID)
 				}
 				f := family(u.ID, 0, i)
 				if err := k.s.CreateFamily(k.ctx, f, refresh(f, 0)); !errors.Is(err, storage.ErrStale) {

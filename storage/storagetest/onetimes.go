@@ -12,17 +12,17 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-func onetime(subject, purpose string, n int) storage.OneTime {
-	return storage.OneTime{
+func onetime(subject, purpose string, n int) storage.OneTimeToken {
+	return storage.OneTimeToken{
 		Digest: storage.DigestOf(fmt.Sprint(subject, purpose, n)), Purpose: purpose, Subject: subject, Bound: storage.DigestOf("bound"),
 		Created: born, Expires: born.Add(time.Hour),
 	}
 }
 
 func oneTimes(t *testing.T, s *suite) {
-	there := func(k *kit, t storage.OneTime) bool {
+	there := func(k *kit, t storage.OneTimeToken) bool {
 		k.Helper()
-		_, _, err := k.s.OneTimeByDigest(k.ctx, t.Digest)
+		_, _, err := k.s.OneTimeTokenByDigest(k.ctx, t.Digest)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			k.Fatal(err)
 		}
@@ -34,48 +34,48 @@ func oneTimes(t *testing.T, s *suite) {
 			want := onetime(u.ID, "reset", 1)
 			given := want
 			given.Created, given.Expires = born.In(time.FixedZone("", 3600)), want.Expires.In(time.FixedZone("", 60))
-			k.must(k.s.CreateOneTime(k.ctx, given))
-			got, of, err := k.s.OneTimeByDigest(k.ctx, want.Digest)
+			k.must(k.s.CreateOneTimeToken(k.ctx, given))
+			got, of, err := k.s.OneTimeTokenByDigest(k.ctx, want.Digest)
 			if err != nil || !reflect.DeepEqual(got, want) || of.ID != u.ID || of.Name != "alice" {
 				k.Errorf("got %+v of %+v, %v", got, of, err)
 			}
-			_, _, err = k.s.OneTimeByDigest(k.ctx, storage.DigestOf("x"))
+			_, _, err = k.s.OneTimeTokenByDigest(k.ctx, storage.DigestOf("x"))
 			k.is(err, storage.ErrNotFound, "there is none")
 		},
 		"one_of_a_purpose: a subject has one token of a purpose: a new one replaces it, and no other": func(k *kit) {
 			u, other := k.add("alice"), k.add("bob")
 			first, mail, bobs := onetime(u.ID, "reset", 1), onetime(u.ID, "mail", 1), onetime(other.ID, "reset", 1)
-			for _, t := range []storage.OneTime{first, mail, bobs} {
-				k.must(k.s.CreateOneTime(k.ctx, t))
+			for _, t := range []storage.OneTimeToken{first, mail, bobs} {
+				k.must(k.s.CreateOneTimeToken(k.ctx, t))
 			}
 			second := onetime(u.ID, "reset", 2)
-			k.must(k.s.CreateOneTime(k.ctx, second))
+			k.must(k.s.CreateOneTimeToken(k.ctx, second))
 			if there(k, first) || !there(k, second) || !there(k, mail) || !there(k, bobs) {
 				k.Error("a new one takes the place of the earlier one of its purpose, and of no other")
 			}
-			k.must(k.s.CreateOneTime(k.ctx, second)) // its own place
+			k.must(k.s.CreateOneTimeToken(k.ctx, second)) // its own place
 			taken := mail
 			taken.Digest = second.Digest
-			k.is(k.s.CreateOneTime(k.ctx, taken), storage.ErrConflict, "the digest is taken")
+			k.is(k.s.CreateOneTimeToken(k.ctx, taken), storage.ErrConflict, "the digest is taken")
 			if !there(k, mail) {
 				k.Error("a refused one changes nothing")
 			}
-			k.must(k.s.DropOneTimes(k.ctx, u.ID, "reset"))
-			k.must(k.s.DropOneTimes(k.ctx, u.ID, "reset"))
-			k.must(k.s.DropOneTimes(k.ctx, "a\x00b", ""))
+			k.must(k.s.DeleteOneTimeTokens(k.ctx, u.ID, "reset"))
+			k.must(k.s.DeleteOneTimeTokens(k.ctx, u.ID, "reset"))
+			k.must(k.s.DeleteOneTimeTokens(k.ctx, "a\x00b", ""))
 			if there(k, second) || !there(k, mail) || !there(k, bobs) {
 				k.Error("that of the purpose goes, and no other")
 			}
 		},
 		"list: ListOneTimes returns the subject's tokens of all purposes as they were stored, and no others": func(k *kit) {
 			u, other := k.add("alice"), k.add("bob")
-			want := []storage.OneTime{onetime(u.ID, "mail", 1), onetime(u.ID, "reset", 1)}
+			want := []storage.OneTimeToken{onetime(u.ID, "mail", 1), onetime(u.ID, "reset", 1)}
 			want[0].Expires = want[0].Created
 			for _, t := range append(want, onetime(other.ID, "reset", 1)) {
-				k.must(k.s.CreateOneTime(k.ctx, t))
+				k.must(k.s.CreateOneTimeToken(k.ctx, t))
 			}
 			got, err := k.s.ListOneTimes(k.ctx, u.ID)
-			slices.SortFunc(got, func(a, b storage.OneTime) int { return strings.Compare(a.Purpose, b.Purpose) })
+			slices.SortFunc(got, func(a, b storage.OneTimeToken) int { return strings.Compare(a.Purpose, b.Purpose) })
 			if err != nil || !reflect.DeepEqual(got, want) {
 				k.Errorf("got %+v, %v", got, err)
 			}
@@ -87,26 +87,26 @@ func oneTimes(t *testing.T, s *suite) {
 		},
 		"refused: a token that cannot be kept, or of a subject that changed, is refused": func(k *kit) {
 			u := k.add("alice")
-			for what, change := range map[string]func(*storage.OneTime){
-				"no end": func(t *storage.OneTime) { t.Expires = time.Time{} }, "no digest": func(t *storage.OneTime) { t.Digest = storage.Digest{} },
-				"purpose": func(t *storage.OneTime) { t.Purpose = "" }, "subject": func(t *storage.OneTime) { t.Subject = "a\x00" },
+			for what, change := range map[string]func(*storage.OneTimeToken){
+				"no end": func(t *storage.OneTimeToken) { t.Expires = time.Time{} }, "no digest": func(t *storage.OneTimeToken) { t.Digest = storage.Digest{} },
+				"purpose": func(t *storage.OneTimeToken) { t.Purpose = "" }, "subject": func(t *storage.OneTimeToken) { t.Subject = "a\x00" },
 			} {
 				t := onetime(u.ID, "reset", 1)
 				change(&t)
-				k.is(k.s.CreateOneTime(k.ctx, t), storage.ErrInvalid, what)
+				k.is(k.s.CreateOneTimeToken(k.ctx, t), storage.ErrInvalid, what)
 			}
-			k.is(k.s.CreateOneTime(k.ctx, onetime("nobody", "reset", 1)), storage.ErrStale, "there is no such account")
+			k.is(k.s.CreateOneTimeToken(k.ctx, onetime("nobody", "reset", 1)), storage.ErrStale, "there is no such account")
 			old := onetime(u.ID, "reset", 1)
 			_, err := k.s.BumpEpoch(k.ctx, u.ID)
 			k.must(err)
-			k.is(k.s.CreateOneTime(k.ctx, old), storage.ErrStale, "the epoch is another by now")
+			k.is(k.s.CreateOneTimeToken(k.ctx, old), storage.ErrStale, "the epoch is another by now")
 			off := k.add("bob")
 			k.must(k.s.SetActive(k.ctx, off.ID, false))
 			epoch, err := k.s.SubjectEpoch(k.ctx, off.ID)
 			k.must(err)
 			t := onetime(off.ID, "reset", 1)
 			t.Epoch = epoch
-			k.is(k.s.CreateOneTime(k.ctx, t), storage.ErrStale, "the account is disabled")
+			k.is(k.s.CreateOneTimeToken(k.ctx, t), storage.ErrStale, "the account is disabled")
 		},
 		"ends_with_the_account: a new password, disabling and deletion delete the subject's tokens": func(k *kit) {
 			k.owns(Accounts, Subjects)
@@ -114,11 +114,11 @@ func oneTimes(t *testing.T, s *suite) {
 				"password": func(id string) error { return k.s.SetPassword(k.ctx, id, "x") },
 				"disabled": func(id string) error { return k.s.SetActive(k.ctx, id, false) },
 				"deleted":  func(id string) error { return k.s.DeleteUser(k.ctx, id) },
-				"forgot":   func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
+				"forgot":   func(id string) error { return k.s.DeleteSubject(k.ctx, id) },
 			} {
 				u := k.add(name)
 				t := onetime(u.ID, "reset", 1)
-				k.must(k.s.CreateOneTime(k.ctx, t))
+				k.must(k.s.CreateOneTimeToken(k.ctx, t))
 				k.must(end(u.ID))
 				if there(k, t) {
 					k.Errorf("%s: it is still there", name)
@@ -127,11 +127,11 @@ func oneTimes(t *testing.T, s *suite) {
 		},
 		"prune: Prune deletes tokens that have expired and no others": func(k *kit) {
 			k.needs(Pruner)
-			var all []storage.OneTime
+			var all []storage.OneTimeToken
 			for n, at := range []time.Duration{-time.Hour, 0, time.Microsecond} {
 				t := onetime(k.add(fmt.Sprint("u", n)).ID, "reset", n)
 				t.Expires = born.Add(at)
-				k.must(k.s.CreateOneTime(k.ctx, t))
+				k.must(k.s.CreateOneTimeToken(k.ctx, t))
 				all = append(all, t)
 			}
 			k.pruned(born, 10, 2)
@@ -143,10 +143,10 @@ func oneTimes(t *testing.T, s *suite) {
 			k.owns(Accounts)
 			u := k.add("alice")
 			t := onetime(u.ID, "reset", 1)
-			k.must(k.s.CreateOneTime(k.ctx, t))
+			k.must(k.s.CreateOneTimeToken(k.ctx, t))
 			won := 0
 			for _, err := range race(func(int) error {
-				got, _, err := k.s.OneTimeByDigest(k.ctx, t.Digest)
+				got, _, err := k.s.OneTimeTokenByDigest(k.ctx, t.Digest)
 				if err != nil {
 					return err
 				}

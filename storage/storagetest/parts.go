@@ -27,13 +27,13 @@ const (
 	Blocklist      Part = "Blocklist"
 	Replays        Part = "Replays"
 	SigningKeys    Part = "SigningKeys"
-	OneTimes       Part = "OneTimes"
+	OneTimeTokens  Part = "OneTimeTokens"
 	Clients        Part = "Clients"
 	Codes          Part = "Codes"
 	AccessTokens   Part = "AccessTokens"
 	AuthRequests   Part = "AuthRequests"
 	DeviceGrants   Part = "DeviceGrants"
-	Tries          Part = "Tries"
+	Attempts       Part = "Attempts"
 	Consents       Part = "Consents"
 	Pruner         Part = "Pruner"
 	Transactor     Part = "Transactor"
@@ -58,13 +58,13 @@ type everything struct {
 	storage.Blocklist
 	storage.Replays
 	storage.SigningKeys
-	storage.OneTimes
+	storage.OneTimeTokens
 	storage.Clients
 	storage.Codes
 	storage.AccessTokens
 	storage.AuthRequests
 	storage.DeviceGrants
-	storage.Tries
+	storage.Attempts
 	storage.Consents
 	storage.Pruner
 	storage.Transactor

@@ -104,8 +104,8 @@ func pending(t *testing.T, s *suite) {
 			}
 		}
 	}
-	list["attack_279_dropped_codes: DropCodes deletes the unused codes of a subject for a client and no others"] = droppedCodes
-	list["attack_279_dropped_device_grants: DropDeviceGrants deletes what a subject approved for a client and nobody claimed, and nothing else"] = droppedDeviceGrants
+	list["attack_279_dropped_codes: DeleteCodes deletes the unused codes of a subject for a client and no others"] = droppedCodes
+	list["attack_279_dropped_device_grants: DeleteDeviceGrants deletes what a subject approved for a client and nobody claimed, and nothing else"] = droppedDeviceGrants
 	s.rules(t, list)
 }
 
@@ -127,9 +127,9 @@ func droppedCodes(k *kit) {
 	used := code("c", alice.ID, 2)
 	k.must(errors.Join(k.s.CreateClient(k.ctx, client("c")), k.s.CreateClient(k.ctx, client("d"))))
 	k.must(errors.Join(
-		k.s.CreateCode(k.ctx, code("c", alice.ID, 1)), k.s.CreateCode(k.ctx, used), k.s.UseCode(k.ctx, used.Digest, ""),
+		k.s.CreateCode(k.ctx, code("c", alice.ID, 1)), k.s.CreateCode(k.ctx, used), k.s.ConsumeCode(k.ctx, used.Digest, ""),
 		k.s.CreateCode(k.ctx, code("d", alice.ID, 1)), k.s.CreateCode(k.ctx, code("c", bob.ID, 1))))
-	k.drops(k.s.DropCodes)
+	k.drops(k.s.DeleteCodes)
 	_, _, err := k.s.CodeByDigest(k.ctx, code("c", alice.ID, 1).Digest)
 	k.is(err, storage.ErrNotFound, "a code that was not used")
 	for _, c := range []storage.Code{used, code("d", alice.ID, 1), code("c", bob.ID, 1)} {
@@ -151,9 +151,9 @@ func droppedDeviceGrants(k *kit) {
 		return g.Digest
 	}
 	approved, claimed := device(0, "c", alice.ID), device(1, "c", alice.ID)
-	k.must(k.s.ClaimDeviceGrant(k.ctx, claimed, born))
+	k.must(k.s.ConsumeDeviceGrant(k.ctx, claimed, born))
 	others := []storage.Digest{claimed, device(2, "d", alice.ID), device(3, "c", bob.ID), device(4, "c", alice.ID), device(5, "c", "")}
-	k.drops(k.s.DropDeviceGrants)
+	k.drops(k.s.DeleteDeviceGrants)
 	_, err := k.s.PollDeviceGrant(k.ctx, approved, "c", born)
 	k.is(err, storage.ErrNotFound, "an approved device grant")
 	for i, d := range others {

@@ -55,7 +55,7 @@ func prune(t *testing.T, s *suite) {
 			for i, at := range []time.Time{now, now.Add(time.Second), {}} {
 				key := signingKey(fmt.Sprint(i), i)
 				key.Expires = at
-				k.must(k.s.AddSigningKey(k.ctx, key, newest))
+				k.must(k.s.CreateSigningKey(k.ctx, key, newest))
 				newest = key.ID
 			}
 			k.pruned(now, 10, 1)

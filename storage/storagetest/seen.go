@@ -100,8 +100,8 @@ func (s *seenSessions) ListSessions(ctx context.Context, subject string, limit i
 	return list[:min(max(limit, 0), len(list))], nil
 }
 
-func (*seenSessions) EndSessionOf(context.Context, string, string) error { return errNoList }
+func (*seenSessions) DeleteSessionOf(context.Context, string, string) error { return errNoList }
 
-func (*seenSessions) EndSessionsOf(context.Context, string, string) (int, error) {
+func (*seenSessions) DeleteSessionsOf(context.Context, string, string) (int, error) {
 	return 0, errNoList
 }

@@ -16,8 +16,8 @@ func sessionEnds(t *testing.T, s *suite) {
 		"end: EndSession deletes the session once, and a save does not bring it back": func(k *kit) {
 			u := k.add("alice")
 			v, other := k.sit(u.ID, 1), k.sit(u.ID, 2)
-			k.must(k.s.EndSession(k.ctx, v.Digest))
-			k.is(k.s.EndSession(k.ctx, v.Digest), storage.ErrNotFound, "ended already")
+			k.must(k.s.DeleteSession(k.ctx, v.Digest))
+			k.is(k.s.DeleteSession(k.ctx, v.Digest), storage.ErrNotFound, "ended already")
 			k.is(k.s.SaveSession(k.ctx, v.Digest, 1, []byte("back")), storage.ErrNotFound, "a save brings nothing back")
 			if k.usableSession(v.Digest) || !k.usableSession(other.Digest) {
 				k.Error("the one ends, the other stays")
@@ -39,17 +39,17 @@ func sessionEnds(t *testing.T, s *suite) {
 					k.Errorf("up to %d: %d, %v", limit, len(list), err)
 				}
 			}
-			k.is(k.s.EndSessionOf(k.ctx, a.ID, bobs.ID), storage.ErrNotFound, "another's session")
-			k.is(k.s.EndSessionOf(k.ctx, a.ID, "a\x00b"), storage.ErrNotFound, "no ID")
-			k.must(k.s.EndSessionOf(k.ctx, a.ID, id(1)))
-			k.is(k.s.EndSessionOf(k.ctx, a.ID, id(1)), storage.ErrNotFound, "ended already")
-			if n, err := k.s.EndSessionsOf(k.ctx, a.ID, id(0)); n != 1 || err != nil {
+			k.is(k.s.DeleteSessionOf(k.ctx, a.ID, bobs.ID), storage.ErrNotFound, "another's session")
+			k.is(k.s.DeleteSessionOf(k.ctx, a.ID, "a\x00b"), storage.ErrNotFound, "no ID")
+			k.must(k.s.DeleteSessionOf(k.ctx, a.ID, id(1)))
+			k.is(k.s.DeleteSessionOf(k.ctx, a.ID, id(1)), storage.ErrNotFound, "ended already")
+			if n, err := k.s.DeleteSessionsOf(k.ctx, a.ID, id(0)); n != 1 || err != nil {
 				k.Errorf("%d ended, %v", n, err)
 			}
 			if ids := k.seatsOf(a.ID); !slices.Equal(ids, []string{id(0)}) {
 				k.Errorf("got %q: the one that was kept", ids)
 			}
-			if n, err := k.s.EndSessionsOf(k.ctx, a.ID, ""); n != 1 || err != nil || !k.usableSession(bobs.Digest) {
+			if n, err := k.s.DeleteSessionsOf(k.ctx, a.ID, ""); n != 1 || err != nil || !k.usableSession(bobs.Digest) {
 				k.Errorf("%d ended, %v; bob's stays", n, err)
 			}
 		},
@@ -67,7 +67,7 @@ func sessionEnds(t *testing.T, s *suite) {
 				func(id string) error { return k.s.SetActive(k.ctx, id, false) },
 				func(id string) error { return k.s.SetPassword(k.ctx, id, "new") },
 				func(id string) error { return k.s.DeleteUser(k.ctx, id) },
-				func(id string) error { return k.s.ForgetSubject(k.ctx, id) },
+				func(id string) error { return k.s.DeleteSubject(k.ctx, id) },
 			} {
 				u := k.add(fmt.Sprint("user", i))
 				v, anonymous := k.sit(u.ID, 1), k.sit("", i)

@@ -36,7 +36,7 @@ func sessionRaces(t *testing.T, s *suite) {
 			v := k.sit(k.add("alice").ID, 1)
 			for _, err := range race(func(i int) error {
 				if i == together/2 {
-					return k.s.EndSession(k.ctx, v.Digest)
+					return k.s.DeleteSession(k.ctx, v.Digest)
 				}
 				err := k.s.SaveSession(k.ctx, v.Digest, 1, []byte("mine"))
 				if i%2 == 0 {
@@ -69,7 +69,7 @@ func sessionRaces(t *testing.T, s *suite) {
 				old := k.sit(u.ID, 1000+round)
 				k.oneWins(race(func(i int) error {
 					if i%2 == 0 {
-						return k.s.EndSession(k.ctx, old.Digest)
+						return k.s.DeleteSession(k.ctx, old.Digest)
 					}
 					return k.s.CreateSession(k.ctx, session(u.ID, 0, round*together+i), old.Digest)
 				}), storage.ErrNotFound, "who end or replace one session")
@@ -136,7 +136,7 @@ func sessionRaces(t *testing.T, s *suite) {
 				k.Errorf("%d wrote", n)
 			}
 		},
-		"end_all: EndSessionsOf beside new logins ends all earlier sessions except the one to keep": func(k *kit) {
+		"end_all: DeleteSessionsOf beside new logins ends all earlier sessions except the one to keep": func(k *kit) {
 			k.needs(SessionList)
 			u := k.add("alice")
 			keep := k.sit(u.ID, 5000)
@@ -145,7 +145,7 @@ func sessionRaces(t *testing.T, s *suite) {
 			}
 			for _, err := range race(func(i int) error {
 				if i%8 == 0 {
-					_, err := k.s.EndSessionsOf(k.ctx, u.ID, keep.ID)
+					_, err := k.s.DeleteSessionsOf(k.ctx, u.ID, keep.ID)
 					return err
 				}
 				return k.s.CreateSession(k.ctx, session(u.ID, 0, 100+i), none)
@@ -161,17 +161,17 @@ func sessionRaces(t *testing.T, s *suite) {
 				k.Error("the one to be kept has ended")
 			}
 		},
-		"attack_288_end_all_renamed: EndSessionsOf beside a change of a session's digest leaves no session of its ID": func(k *kit) {
+		"attack_288_end_all_renamed: DeleteSessionsOf beside a change of a session's digest leaves no session of its ID": func(k *kit) {
 			k.needs(SessionList)
 			k.chaseSessions(func(u string, _ storage.Session) error {
-				_, err := k.s.EndSessionsOf(k.ctx, u, "")
+				_, err := k.s.DeleteSessionsOf(k.ctx, u, "")
 				return err
 			})
 		},
-		"attack_288_end_renamed: EndSessionOf beside a change of a session's digest leaves no session of its ID": func(k *kit) {
+		"attack_288_end_renamed: DeleteSessionOf beside a change of a session's digest leaves no session of its ID": func(k *kit) {
 			k.needs(SessionList)
 			k.chaseSessions(func(u string, v storage.Session) error {
-				err := k.s.EndSessionOf(k.ctx, u, v.ID)
+				err := k.s.DeleteSessionOf(k.ctx, u, v.ID)
 				if errors.Is(err, storage.ErrNotFound) { // another call was first
 					err = nil
 				}

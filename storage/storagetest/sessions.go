@@ -92,8 +92,8 @@ func sessions(t *testing.T, s *suite) {
 			if !k.has(SessionList) {
 				return
 			}
-			k.is(k.s.EndSessionOf(k.ctx, "", want.ID), storage.ErrNotFound, "nobody has no sessions")
-			n, err := k.s.EndSessionsOf(k.ctx, "", "")
+			k.is(k.s.DeleteSessionOf(k.ctx, "", want.ID), storage.ErrNotFound, "nobody has no sessions")
+			n, err := k.s.DeleteSessionsOf(k.ctx, "", "")
 			if n != 0 || err != nil || !k.usableSession(want.Digest) {
 				k.Errorf("nobody's sessions: %d ended, %v", n, err)
 			}
@@ -103,7 +103,7 @@ func sessions(t *testing.T, s *suite) {
 			_, _, err := k.s.SessionByDigest(k.ctx, d)
 			k.is(err, storage.ErrNotFound, "no such session")
 			k.is(k.s.SaveSession(k.ctx, d, 1, nil), storage.ErrNotFound, "a save makes none")
-			k.is(k.s.EndSession(k.ctx, d), storage.ErrNotFound, "there was none")
+			k.is(k.s.DeleteSession(k.ctx, d), storage.ErrNotFound, "there was none")
 			if ok, err := k.s.TouchSession(k.ctx, d, born, born, born); ok || err != nil {
 				k.Errorf("touched: %t, %v", ok, err)
 			}
@@ -114,14 +114,14 @@ func sessions(t *testing.T, s *suite) {
 			v := k.sit(k.add("alice").ID, 1)
 			k.must(k.s.SaveSession(k.ctx, v.Digest, 1, []byte("two")))
 			k.is(k.s.SaveSession(k.ctx, v.Digest, 1, []byte("lost")), storage.ErrConflict, "the version is another")
-			k.is(k.s.SaveSession(k.ctx, v.Digest, 2, make([]byte, storage.MaxSessionData+1)), storage.ErrInvalid, "too long")
+			k.is(k.s.SaveSession(k.ctx, v.Digest, 2, make([]byte, storage.MaxSessionDataBytes+1)), storage.ErrInvalid, "too long")
 			got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
 			k.must(err)
 			v.Data, v.Version = []byte("two"), 2
 			if !reflect.DeepEqual(got, v) {
 				k.Errorf("got %+v, want %+v: data and version alone change", got, v)
 			}
-			long := bytes.Repeat([]byte{7}, storage.MaxSessionData)
+			long := bytes.Repeat([]byte{7}, storage.MaxSessionDataBytes)
 			k.must(k.s.SaveSession(k.ctx, v.Digest, 2, long))
 			k.must(k.s.SaveSession(k.ctx, v.Digest, 3, nil))
 			if got, _, err = k.s.SessionByDigest(k.ctx, v.Digest); err != nil || len(got.Data) != 0 || got.Version != 4 {
@@ -183,10 +183,10 @@ func sessions(t *testing.T, s *suite) {
 			u := k.add("alice")
 			for name, spoil := range map[string]func(*storage.Session){
 				"no id": func(v *storage.Session) { v.ID = "" }, "NUL in the id": func(v *storage.Session) { v.ID = "a\x00" },
-				"user agent": func(v *storage.Session) { v.UserAgent = "\xff" }, "address": func(v *storage.Session) { v.Address = strings.Repeat("a", storage.MaxIDLen+1) },
+				"user agent": func(v *storage.Session) { v.UserAgent = "\xff" }, "address": func(v *storage.Session) { v.Address = strings.Repeat("a", storage.MaxIDBytes+1) },
 				"no digest": func(v *storage.Session) { v.Digest = none }, "no end": func(v *storage.Session) { v.Ends = time.Time{} },
 				"no expiry": func(v *storage.Session) { v.Expires = time.Time{} }, "expiry after the end": func(v *storage.Session) { v.Expires = v.Ends.Add(1000) },
-				"data": func(v *storage.Session) { v.Data = make([]byte, storage.MaxSessionData+1) }, "subject": func(v *storage.Session) { v.Subject = "\xff" },
+				"data": func(v *storage.Session) { v.Data = make([]byte, storage.MaxSessionDataBytes+1) }, "subject": func(v *storage.Session) { v.Subject = "\xff" },
 			} {
 				v := session(u.ID, 0, 1)
 				spoil(&v)

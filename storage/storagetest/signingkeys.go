@@ -33,10 +33,10 @@ func signingKeys(t *testing.T, s *suite) {
 			want := signingKey("1", 0)
 			given := want
 			given.Created, given.SignsFrom = born.In(time.FixedZone("", 3600)), given.SignsFrom.In(time.FixedZone("", 3600))
-			k.must(k.s.AddSigningKey(k.ctx, given, ""))
+			k.must(k.s.CreateSigningKey(k.ctx, given, ""))
 			open := signingKey("2", 1)
 			open.Expires, open.Sealed = time.Time{}, nil
-			k.must(k.s.AddSigningKey(k.ctx, open, "1"))
+			k.must(k.s.CreateSigningKey(k.ctx, open, "1"))
 			list, err := k.s.ListSigningKeys(k.ctx, "jwt")
 			k.must(err)
 			if len(list) != 2 || !reflect.DeepEqual(list[1], want) || !list[0].Expires.IsZero() || len(list[0].Sealed) != 0 {
@@ -52,7 +52,7 @@ func signingKeys(t *testing.T, s *suite) {
 				key := signingKey(add.id, add.from)
 				key.Created = born.Add(time.Duration(add.created) * time.Minute)
 				key.Expires = born.Add(-time.Hour) // expired ones included
-				k.must(k.s.AddSigningKey(k.ctx, key, newest))
+				k.must(k.s.CreateSigningKey(k.ctx, key, newest))
 				newest = ids(k, "jwt")[0]
 			}
 			if got, want := ids(k, "jwt"), []string{"d", "Z", "a", "b", "c"}; !slices.Equal(got, want) {
@@ -60,20 +60,20 @@ func signingKeys(t *testing.T, s *suite) {
 			}
 		},
 		"only_after_the_newest: a key is added only if the caller knows the newest one; ErrConflict changes nothing": func(k *kit) {
-			k.is(k.s.AddSigningKey(k.ctx, signingKey("1", 0), "x"), storage.ErrConflict, "there is none yet")
-			k.must(k.s.AddSigningKey(k.ctx, signingKey("1", 5), ""))
-			k.is(k.s.AddSigningKey(k.ctx, signingKey("2", 6), ""), storage.ErrConflict, "there is one by now")
-			k.must(k.s.AddSigningKey(k.ctx, signingKey("2", 1), "1")) // which does not become the newest
-			k.is(k.s.AddSigningKey(k.ctx, signingKey("3", 6), "2"), storage.ErrConflict, "the newest is another")
-			k.must(k.s.AddSigningKey(k.ctx, signingKey("3", 6), "1"))
-			k.is(k.s.AddSigningKey(k.ctx, signingKey("4", 7), "1"), storage.ErrConflict, "the newest is another")
-			k.is(k.s.AddSigningKey(k.ctx, signingKey("1", 7), "3"), storage.ErrConflict, "the id is taken")
+			k.is(k.s.CreateSigningKey(k.ctx, signingKey("1", 0), "x"), storage.ErrConflict, "there is none yet")
+			k.must(k.s.CreateSigningKey(k.ctx, signingKey("1", 5), ""))
+			k.is(k.s.CreateSigningKey(k.ctx, signingKey("2", 6), ""), storage.ErrConflict, "there is one by now")
+			k.must(k.s.CreateSigningKey(k.ctx, signingKey("2", 1), "1")) // which does not become the newest
+			k.is(k.s.CreateSigningKey(k.ctx, signingKey("3", 6), "2"), storage.ErrConflict, "the newest is another")
+			k.must(k.s.CreateSigningKey(k.ctx, signingKey("3", 6), "1"))
+			k.is(k.s.CreateSigningKey(k.ctx, signingKey("4", 7), "1"), storage.ErrConflict, "the newest is another")
+			k.is(k.s.CreateSigningKey(k.ctx, signingKey("1", 7), "3"), storage.ErrConflict, "the id is taken")
 			if got := ids(k, "jwt"); !slices.Equal(got, []string{"3", "1", "2"}) {
 				k.Errorf("got %q: a refused key changes nothing", got)
 			}
 			other := signingKey("1", 0)
 			other.Purpose = "oauth2"
-			k.must(k.s.AddSigningKey(k.ctx, other, ""))
+			k.must(k.s.CreateSigningKey(k.ctx, other, ""))
 			if got := ids(k, "oauth2"); !slices.Equal(got, []string{"1"}) {
 				k.Errorf("got %q: each purpose has its own", got)
 			}
@@ -83,7 +83,7 @@ func signingKeys(t *testing.T, s *suite) {
 				for n, newest := range []string{"", "0"} {
 					key := signingKey(fmt.Sprint(n), n)
 					key.Purpose, key.Expires = purpose, born.Add(-time.Hour) // expired ones included
-					k.must(k.s.AddSigningKey(k.ctx, key, newest))
+					k.must(k.s.CreateSigningKey(k.ctx, key, newest))
 				}
 			}
 			if got, err := k.s.SigningPurposes(k.ctx); err != nil || !slices.Equal(got, []string{"B", "a", "b"}) {
@@ -97,7 +97,7 @@ func signingKeys(t *testing.T, s *suite) {
 			} {
 				key := signingKey("1", 0)
 				change(&key)
-				k.is(k.s.AddSigningKey(k.ctx, key, ""), storage.ErrInvalid, what)
+				k.is(k.s.CreateSigningKey(k.ctx, key, ""), storage.ErrInvalid, what)
 			}
 			for _, bad := range []string{"nothing", "", "a\x00", "\xff"} {
 				if got := ids(k, bad); len(got) != 0 {
@@ -108,8 +108,8 @@ func signingKeys(t *testing.T, s *suite) {
 			}
 		},
 		"expire: the end of a key can be set; ErrNotFound if there is no such key": func(k *kit) {
-			k.must(k.s.AddSigningKey(k.ctx, signingKey("1", 0), ""))
-			k.must(k.s.AddSigningKey(k.ctx, signingKey("2", 1), "1"))
+			k.must(k.s.CreateSigningKey(k.ctx, signingKey("1", 0), ""))
+			k.must(k.s.CreateSigningKey(k.ctx, signingKey("2", 1), "1"))
 			for _, at := range []time.Time{born.Add(5 * time.Hour), born.In(time.FixedZone("", 60)), {}} {
 				k.must(k.s.ExpireSigningKey(k.ctx, "jwt", "1", at))
 				list, err := k.s.ListSigningKeys(k.ctx, "jwt")
@@ -122,7 +122,7 @@ func signingKeys(t *testing.T, s *suite) {
 		},
 		"what_is_kept_is_a_copy: the sealed key is not shared with the caller": func(k *kit) {
 			key := signingKey("1", 0)
-			k.must(k.s.AddSigningKey(k.ctx, key, ""))
+			k.must(k.s.CreateSigningKey(k.ctx, key, ""))
 			key.Sealed[0] = 9
 			for range 2 {
 				list, err := k.s.ListSigningKeys(k.ctx, "jwt")
@@ -136,11 +136,11 @@ func signingKeys(t *testing.T, s *suite) {
 		"in_a_transaction: an error that is an answer leaves nothing in the caller's transaction": func(k *kit) {
 			k.needs(Transactor)
 			k.must(k.s.InTx(k.ctx, func(ctx context.Context) error {
-				k.must(k.s.AddSigningKey(ctx, signingKey("1", 0), ""))
-				k.is(k.s.AddSigningKey(ctx, signingKey("1", 1), "1"), storage.ErrConflict, "the id is taken")
-				k.is(k.s.AddSigningKey(ctx, signingKey("2", 1), ""), storage.ErrConflict, "the newest is another")
+				k.must(k.s.CreateSigningKey(ctx, signingKey("1", 0), ""))
+				k.is(k.s.CreateSigningKey(ctx, signingKey("1", 1), "1"), storage.ErrConflict, "the id is taken")
+				k.is(k.s.CreateSigningKey(ctx, signingKey("2", 1), ""), storage.ErrConflict, "the newest is another")
 				k.is(k.s.ExpireSigningKey(ctx, "jwt", "2", born), storage.ErrNotFound, "there is no such key")
-				return k.s.AddSigningKey(ctx, signingKey("2", 1), "1")
+				return k.s.CreateSigningKey(ctx, signingKey("2", 1), "1")
 			}))
 			if got := ids(k, "jwt"); len(got) != 2 {
 				k.Errorf("got %q", got)
@@ -148,7 +148,7 @@ func signingKeys(t *testing.T, s *suite) {
 		},
 		"race_to_be_the_first: of processes that create a first key at the same time one does": func(k *kit) {
 			k.oneWins(race(func(i int) error {
-				return k.s.AddSigningKey(k.ctx, signingKey(string(rune('A'+i)), i), "")
+				return k.s.CreateSigningKey(k.ctx, signingKey(string(rune('A'+i)), i), "")
 			}), storage.ErrConflict, "first keys")
 			if got := ids(k, "jwt"); len(got) != 1 {
 				k.Errorf("got %q", got)

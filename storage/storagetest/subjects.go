@@ -43,14 +43,14 @@ func subjects(t *testing.T, s *suite) {
 				k.Error("the token is usable after the epoch moved")
 			}
 		},
-		"forget: ForgetSubject deletes credentials and permissions, moves the epoch, and can be repeated": func(k *kit) {
+		"forget: DeleteSubject deletes credentials and permissions, moves the epoch, and can be repeated": func(k *kit) {
 			k.needs(StaticTokens, Permissions)
 			u, tok := k.give("alice")
 			before := k.epoch(u.ID)
 			k.must(k.s.SetSubjectGroups(k.ctx, u.ID, []string{"g"}))
 			k.must(k.s.SetGroupPermissions(k.ctx, "g", []string{"app.x"}))
-			k.must(k.s.ForgetSubject(k.ctx, u.ID))
-			k.must(k.s.ForgetSubject(k.ctx, u.ID))
+			k.must(k.s.DeleteSubject(k.ctx, u.ID))
+			k.must(k.s.DeleteSubject(k.ctx, u.ID))
 			_, err := k.s.StaticTokenOf(k.ctx, u.ID)
 			k.is(err, storage.ErrNotFound, "the token is deleted")
 			_, _, err = k.s.StaticTokenByDigest(k.ctx, tok.Digest)
@@ -60,7 +60,7 @@ func subjects(t *testing.T, s *suite) {
 			if len(p) != 0 || k.epoch(u.ID) <= before {
 				k.Errorf("permissions %q, epoch %d after %d", p, k.epoch(u.ID), before)
 			}
-			k.is(k.s.ForgetSubject(k.ctx, "a\x00"), storage.ErrInvalid, "a subject has an id")
+			k.is(k.s.DeleteSubject(k.ctx, "a\x00"), storage.ErrInvalid, "a subject has an id")
 			k.is(k.s.PutStaticToken(k.ctx, token(u.ID, before, 2), storage.Digest{}), storage.ErrStale, "the epoch of before does not fit")
 		},
 	})

@@ -22,10 +22,10 @@ func sweep(t *testing.T, s *suite) {
 			return k.s.CreateDeviceGrant(k.ctx, g)
 		},
 		Replays: func(k *kit, n int, now time.Time) error {
-			return k.s.FirstUse(k.ctx, storage.BlockKeyOf("k", "", fmt.Sprint(n)), now, now.Add(time.Minute))
+			return k.s.ConsumeJTI(k.ctx, storage.BlockKeyOf("k", "", fmt.Sprint(n)), now, now.Add(time.Minute))
 		},
-		Tries: func(k *kit, n int, now time.Time) error {
-			_, _, err := k.s.CountTry(k.ctx, storage.MAC(storage.DigestOf(fmt.Sprint(n))), now, now.Add(time.Minute))
+		Attempts: func(k *kit, n int, now time.Time) error {
+			_, _, err := k.s.CountAttempt(k.ctx, storage.MAC(storage.DigestOf(fmt.Sprint(n))), now, now.Add(time.Minute))
 			return err
 		},
 		Codes: func(k *kit, n int, now time.Time) error {
@@ -38,8 +38,8 @@ func sweep(t *testing.T, s *suite) {
 			a.Created, a.Expires = now, now.Add(time.Minute)
 			return k.s.CreateAccess(k.ctx, a)
 		},
-		OneTimes: func(k *kit, n int, now time.Time) error { // one for each purpose
-			return k.s.CreateOneTime(k.ctx, storage.OneTime{Digest: storage.DigestOf(fmt.Sprint(n)), Purpose: fmt.Sprint("p", n), Subject: "id-alice", Created: now, Expires: now.Add(time.Minute)})
+		OneTimeTokens: func(k *kit, n int, now time.Time) error { // one for each purpose
+			return k.s.CreateOneTimeToken(k.ctx, storage.OneTimeToken{Digest: storage.DigestOf(fmt.Sprint(n)), Purpose: fmt.Sprint("p", n), Subject: "id-alice", Created: now, Expires: now.Add(time.Minute)})
 		},
 		Sessions: func(k *kit, n int, now time.Time) error {
 			return k.s.CreateSession(k.ctx, storage.Session{

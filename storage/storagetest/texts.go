@@ -123,7 +123,7 @@ var textParts = []struct {
 	{SigningKeys, func(k *kit, ctx context.Context, text string, _ int) error {
 		key := signingKey(text, 0)
 		key.Purpose, key.Algorithm, key.MasterID = text, text, text
-		return k.s.AddSigningKey(ctx, key, "")
+		return k.s.CreateSigningKey(ctx, key, "")
 	}, func(k *kit, text string, _ int) string {
 		keys, err := k.s.ListSigningKeys(k.ctx, text)
 		err = errors.Join(err, k.s.ExpireSigningKey(k.ctx, text, text, born))
@@ -132,7 +132,7 @@ var textParts = []struct {
 	{Blocklist, func(k *kit, ctx context.Context, text string, _ int) error {
 		return k.s.Block(ctx, born, storage.BlockKeyOf(storage.BlockJTI, text, text))
 	}, func(k *kit, text string, _ int) string {
-		u, st, err := k.s.UserStanding(k.ctx, text, storage.BlockKeys{JTI: storage.BlockKeyOf(storage.BlockJTI, text, text)})
+		u, st, err := k.s.TokenStatusWithUser(k.ctx, text, storage.BlockKeys{JTI: storage.BlockKeyOf(storage.BlockJTI, text, text)})
 		return differs(err, u.ID == text && st.Blocked, st)
 	}},
 	{Sessions, func(k *kit, ctx context.Context, text string, i int) error {

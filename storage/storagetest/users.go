@@ -62,7 +62,7 @@ func users(t *testing.T, s *suite) {
 			}
 		},
 		"invalid: an account that cannot be kept is refused with ErrInvalid": func(k *kit) {
-			for _, bad := range []string{"", "a\x00b", "\xff\xfe", strings.Repeat("x", storage.MaxIDLen+1)} {
+			for _, bad := range []string{"", "a\x00b", "\xff\xfe", strings.Repeat("x", storage.MaxIDBytes+1)} {
 				u := account("x")
 				u.ID = bad
 				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed id is refused")

@@ -42,7 +42,7 @@ type Flags struct {
 
 	hasher  *password.Hasher
 	limiter authn.LoginLimiter
-	bad     error // a -user that can not be read; package flag would quote it
+	bad     error // a -user that cannot be read; package flag would quote it
 }
 
 // User is a demo user of the -user flag.

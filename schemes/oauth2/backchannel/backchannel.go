@@ -5,7 +5,7 @@
 // when they log out there:
 //
 //	receiver, err := backchannel.New("https://login.example", "my-client-id", providerKeys, db, endSessions, nil)
-//	mux.Bare("POST /oidc/backchannel-logout", receiver)
+//	mux.Public("POST /oidc/backchannel-logout", receiver)
 //
 // Limits: one issuer and client for each Receiver. Your function ends the sessions, so your
 // application must store which of them came from which subject and session of the provider.
@@ -70,7 +70,7 @@ type Receiver struct {
 }
 
 // New returns a Receiver. issuer and client are "iss" and "aud" of the tokens, byte for byte; keys
-// are the provider's, such as a jose.Remote. uses records the tokens that were used. end ends the
+// are the provider's, such as a jose.RemoteKeySet. uses records the tokens that were used. end ends the
 // sessions. It may be called again for sessions that have ended: if its success could not be recorded,
 // or if two processes get the same token at the same time.
 func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end func(context.Context, Logout) error, opts *Options) (*Receiver, error) {
@@ -134,7 +134,7 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 		return err // the token stays valid: the provider sends it again, and the session may live
 	}
 	// The sessions have ended, also if the provider does not wait for the answer.
-	err = l.uses.FirstUse(context.WithoutCancel(r.Context()), key, l.opts.Clock(), reg.Expires.Add(l.opts.Leeway))
+	err = l.uses.ConsumeJTI(context.WithoutCancel(r.Context()), key, l.opts.Clock(), reg.Expires.Add(l.opts.Leeway))
 	if errors.Is(err, storage.ErrConflict) { // another process ended them in this moment
 		return nil
 	}

@@ -22,7 +22,7 @@ import (
 
 func TestLogoutReceiver(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
-		ring := &oauthtest.DownKeys{Ring: oauthtest.FreshRing(t, jose.ES256)}
+		ring := &oauthtest.DownKeys{KeySet: oauthtest.FreshRing(t, jose.ES256)}
 		var ended []string
 		var fault error
 		h, err := backchannel.New("https://op.example", "app", ring, s, func(_ context.Context, out backchannel.Logout) error {
@@ -31,7 +31,7 @@ func TestLogoutReceiver(t *testing.T) {
 		}, &backchannel.Options{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler)})
 		oauthtest.Must(t, err)
 		n := 0
-		mint := func(typ string, ring *jose.Ring, change map[string]any) string {
+		mint := func(typ string, ring *jose.KeySet, change map[string]any) string {
 			n++
 			c := map[string]any{
 				"iss": "https://op.example", "aud": "app", "sub": "u", "sid": "s", "jti": fmt.Sprint(n), "iat": oauthtest.Born.Unix(), "exp": oauthtest.Born.Add(2 * time.Minute).Unix(),
@@ -53,22 +53,22 @@ func TestLogoutReceiver(t *testing.T) {
 			return rec.Code
 		}
 		const typ = "logout+jwt"
-		good := mint(typ, ring.Ring, nil)
+		good := mint(typ, ring.KeySet, nil)
 		if got := send(good); got != 200 || fmt.Sprint(ended) != "[{https://op.example u s}]" {
 			t.Fatalf("%d, %v", got, ended)
 		}
-		if got := send(mint(typ, ring.Ring, map[string]any{"sub": nil})); got != 200 || ended[1] != "{https://op.example  s}" {
+		if got := send(mint(typ, ring.KeySet, map[string]any{"sub": nil})); got != 200 || ended[1] != "{https://op.example  s}" {
 			t.Errorf("a session alone: %d, %v", got, ended)
 		}
 		ended = nil
 		for name, token := range map[string]string{
-			"attack_188_replayed": good, "attack_188_nonce": mint(typ, ring.Ring, map[string]any{"nonce": "n"}), "attack_188_no_events": mint(typ, ring.Ring, map[string]any{"events": nil}),
-			"attack_188_other_event": mint(typ, ring.Ring, map[string]any{"events": map[string]any{"x": map[string]any{}}}), "attack_188_event_of_nothing": mint(typ, ring.Ring, map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": nil}}),
-			"attack_188_type": mint("JWT", ring.Ring, nil), "attack_188_old": mint(typ, ring.Ring, map[string]any{"iat": oauthtest.Born.Add(-6 * time.Minute).Unix()}), "no_iat": mint(typ, ring.Ring, map[string]any{"iat": nil}),
-			"nobody": mint(typ, ring.Ring, map[string]any{"sub": nil, "sid": nil}), "issuer": mint(typ, ring.Ring, map[string]any{"iss": "https://other.example"}), "audience": mint(typ, ring.Ring, map[string]any{"aud": "other"}),
-			"expired": mint(typ, ring.Ring, map[string]any{"exp": oauthtest.Born.Unix()}), "no_jti": mint(typ, ring.Ring, map[string]any{"jti": nil}), "key": mint(typ, oauthtest.FreshRing(t, jose.ES256), nil), "none": "",
-			"session_issuer": mint(typ, ring.Ring, map[string]any{"sub": nil, "iss": "https://other.example"}), "session_audience": mint(typ, ring.Ring, map[string]any{"sub": nil, "aud": "other"}),
-			"session_expired": mint(typ, ring.Ring, map[string]any{"sub": nil, "exp": oauthtest.Born.Unix()}), "session_no_jti": mint(typ, ring.Ring, map[string]any{"sub": nil, "jti": nil}), "session_future": mint(typ, ring.Ring, map[string]any{"sub": nil, "iat": oauthtest.Born.Add(time.Minute).Unix()}),
+			"attack_188_replayed": good, "attack_188_nonce": mint(typ, ring.KeySet, map[string]any{"nonce": "n"}), "attack_188_no_events": mint(typ, ring.KeySet, map[string]any{"events": nil}),
+			"attack_188_other_event": mint(typ, ring.KeySet, map[string]any{"events": map[string]any{"x": map[string]any{}}}), "attack_188_event_of_nothing": mint(typ, ring.KeySet, map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": nil}}),
+			"attack_188_type": mint("JWT", ring.KeySet, nil), "attack_188_old": mint(typ, ring.KeySet, map[string]any{"iat": oauthtest.Born.Add(-6 * time.Minute).Unix()}), "no_iat": mint(typ, ring.KeySet, map[string]any{"iat": nil}),
+			"nobody": mint(typ, ring.KeySet, map[string]any{"sub": nil, "sid": nil}), "issuer": mint(typ, ring.KeySet, map[string]any{"iss": "https://other.example"}), "audience": mint(typ, ring.KeySet, map[string]any{"aud": "other"}),
+			"expired": mint(typ, ring.KeySet, map[string]any{"exp": oauthtest.Born.Unix()}), "no_jti": mint(typ, ring.KeySet, map[string]any{"jti": nil}), "key": mint(typ, oauthtest.FreshRing(t, jose.ES256), nil), "none": "",
+			"session_issuer": mint(typ, ring.KeySet, map[string]any{"sub": nil, "iss": "https://other.example"}), "session_audience": mint(typ, ring.KeySet, map[string]any{"sub": nil, "aud": "other"}),
+			"session_expired": mint(typ, ring.KeySet, map[string]any{"sub": nil, "exp": oauthtest.Born.Unix()}), "session_no_jti": mint(typ, ring.KeySet, map[string]any{"sub": nil, "jti": nil}), "session_future": mint(typ, ring.KeySet, map[string]any{"sub": nil, "iat": oauthtest.Born.Add(time.Minute).Unix()}),
 		} {
 			t.Run(name, func(t *testing.T) {
 				if got := send(token); got != 400 || len(ended) > 0 {
@@ -77,11 +77,11 @@ func TestLogoutReceiver(t *testing.T) {
 			})
 		}
 		ring.Down = true
-		if got := send(mint(typ, ring.Ring, nil)); got != 503 {
+		if got := send(mint(typ, ring.KeySet, nil)); got != 503 {
 			t.Errorf("without keys: %d", got)
 		}
 		ring.Down, fault = false, errors.New("the database is down")
-		if got := send(mint(typ, ring.Ring, nil)); got != 503 {
+		if got := send(mint(typ, ring.KeySet, nil)); got != 503 {
 			t.Errorf("nothing was ended: %d", got)
 		}
 		r := httptest.NewRequest("GET", "/?logout_token="+good, nil)

@@ -92,7 +92,7 @@ func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(
 	var refused *oauth2.Error
 	err := p.server.InTx(ctx, func(ctx context.Context) error {
 		refused = nil
-		err := p.store.TakeAuthRequest(ctx, d)
+		err := p.store.ConsumeAuthRequest(ctx, d)
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
 			return used

@@ -352,7 +352,7 @@ func TestUserCodes(t *testing.T) {
 				if rec := w.DevicePage(alice, "POST", "user_code="+url.QueryEscape(typed)); rec.Code != 200 || !strings.Contains(rec.Body.String(), code.shown) {
 					t.Errorf("%q: %d", typed, rec.Code)
 				}
-				oauthtest.Must(t, w.DB.TakeAuthRequest(t.Context(), storage.DigestOf(handle(all)))) // drawn alike
+				oauthtest.Must(t, w.DB.ConsumeAuthRequest(t.Context(), storage.DigestOf(handle(all)))) // drawn alike
 			}
 		}
 		for _, typed := range []string{"WLHB-PSK", "WLHB-PSKGG", "WLHB-PSKH", "WLHB-PSKÄ", strings.Repeat("-", 60) + "WLHBPSKG"} {

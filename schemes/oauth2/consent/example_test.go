@@ -59,16 +59,16 @@ func authorizationServer(issuer string) (http.Handler, *memory.Store) {
 		Scopes:      map[string]string{"notes:read": "Read your notes", "profile": "See your name"},
 		SigningKeys: signing,
 	}))
-	sessions := server.Sessions{Of: session.Of, Token: session.Token}
-	need(openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.LogOut}))
+	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+	need(openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent}))
 	need(consent.New(srv, sessions, "/login", nil))
 
 	mux := authz.NewMux(authn.New(authn.Chain{browsers, api}, nil)).RequireScopes()
-	mux.Bare("/login", browsers.LoginForm(passwords, nil))
+	mux.Public("/login", browsers.LoginForm(passwords, nil))
 	for _, r := range srv.Routes() {
 		switch r.Access {
 		case server.ForClients:
-			mux.Bare(r.Pattern, r.Handler)
+			mux.Public(r.Pattern, r.Handler)
 		case server.ForVisitors:
 			mux.Handle(r.Pattern, r.Handler, authz.AllowAny)
 		case server.ForAccounts:

@@ -61,7 +61,7 @@ func TestGrants(t *testing.T) {
 			"a client alone":              {&authn.Identity{Client: "app"}, "GET", "/grants", 403},
 			"another's":                   {bob, "DELETE", "/grants/" + mine[0].ID, 404},
 			"unheard of":                  {alice, "DELETE", "/grants/x", 404},
-			"an id that can not be":       {alice, "DELETE", "/grants/a%00b", 404},
+			"an id that cannot be":        {alice, "DELETE", "/grants/a%00b", 404},
 			"another method for the list": {alice, "POST", "/grants", 405},
 			"another method for one":      {alice, "GET", "/grants/x", 405},
 		} {

@@ -93,9 +93,9 @@ func (s *requests) CreateAuthRequest(ctx context.Context, a storage.AuthRequest)
 	return s.Store.CreateAuthRequest(ctx, a)
 }
 
-func (s *requests) TakeAuthRequest(ctx context.Context, d storage.Digest) error {
+func (s *requests) ConsumeAuthRequest(ctx context.Context, d storage.Digest) error {
 	s.changes++
-	return s.Store.TakeAuthRequest(ctx, d)
+	return s.Store.ConsumeAuthRequest(ctx, d)
 }
 
 // push pushes a request of the client app, and returns the query that names it.

@@ -93,7 +93,7 @@ func TestPasswordGrant(t *testing.T) {
 		if got := ask("old"); got.Status != 503 {
 			t.Errorf("down: %d %s", got.Status, got.Body)
 		}
-		// The password was changed after it was checked (RULES T1).
+		// The password was changed after it was checked.
 		pw.err = nil
 		_, err = w.DB.BumpEpoch(t.Context(), "id-alice")
 		oauthtest.Must(t, err)

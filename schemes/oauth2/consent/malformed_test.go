@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Parameters that can not be read are not left out: a request without its state, its prompt or
+// Parameters that cannot be read are not left out: a request without its state, its prompt or
 // its logout address is another one.
 func TestMalformedParameters(t *testing.T) {
 	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, nil)

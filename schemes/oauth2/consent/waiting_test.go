@@ -115,7 +115,7 @@ type dropping struct {
 	leaves  func()
 }
 
-func (d *dropping) TakeAuthRequest(ctx context.Context, digest storage.Digest) error {
+func (d *dropping) ConsumeAuthRequest(ctx context.Context, digest storage.Digest) error {
 	if d.fails.Load() {
 		return oauthtest.ErrDown
 	}
@@ -123,7 +123,7 @@ func (d *dropping) TakeAuthRequest(ctx context.Context, digest storage.Digest) e
 		return ctx.Err()
 	}
 	d.dropped.Add(1)
-	return d.Store.TakeAuthRequest(ctx, digest)
+	return d.Store.ConsumeAuthRequest(ctx, digest)
 }
 
 func (d *dropping) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) error {

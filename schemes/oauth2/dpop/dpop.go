@@ -126,7 +126,7 @@ func (v *Verifier) Verify(ctx context.Context, p Proof) error {
 	}
 	// The record of a use has 32 bytes, whatever the proof is. It is kept a little longer than
 	// the proof is valid, because the clocks of replicas differ.
-	err := v.uses.FirstUse(ctx, p.use(), v.now(), p.at.Add(2*window))
+	err := v.uses.ConsumeJTI(ctx, p.use(), v.now(), p.at.Add(2*window))
 	if errors.Is(err, storage.ErrConflict) {
 		return Invalid("used before")
 	}

@@ -130,7 +130,7 @@ func TestDPoP(t *testing.T) {
 			off, err := oauthtest.New(oauthtest.Issuer, w.DB, &oauthtest.Options{Scopes: map[string]string{"read": ""}, Audience: "https://api.example", Clock: w.Clock})
 			oauthtest.Must(t, err)
 			pair := w.PostWith(off.Token(), "spa", []string{"x", "y"}, "grant_type", "authorization_code", "code", w.Code("spa", nil), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier)
-			if pair.Type != "Bearer" || pair.Header.Get("DPoP-Nonce") != "" || len(off.Scheme().Claims()) != 1 || off.Scheme().Challenge(nil, authn.NotAuthenticated()) != "Bearer" {
+			if pair.Type != "Bearer" || pair.Header.Get("DPoP-Nonce") != "" || len(off.Scheme().Formats()) != 1 || off.Scheme().Challenge(nil, authn.NotAuthenticated()) != "Bearer" {
 				t.Errorf("%+v", pair)
 			}
 			r := httptest.NewRequest("GET", "/", nil)
@@ -321,7 +321,7 @@ func TestDPoPOptions(t *testing.T) {
 		if got := s.Scheme().Challenge(httptest.NewRequest("GET", "/", nil), authn.NotAuthenticated()); got != `Bearer, DPoP algs="ES256 EdDSA PS256 RS256"` {
 			t.Errorf("%s", got)
 		}
-		if claims := s.Scheme().Claims(); !slices.Contains(claims, authn.Claim{Keyword: "DPoP", Shape: "vat_", Begins: "vat_"}) {
+		if claims := s.Scheme().Formats(); !slices.Contains(claims, authn.CredentialFormat{Keyword: "DPoP", Format: "vat_", Prefix: "vat_"}) {
 			t.Errorf("%v", claims)
 		}
 	}

@@ -54,11 +54,11 @@ type answerLease struct {
 	forgot uint64
 }
 
-// Holds implements authn.Lease.
-func (l *answerLease) Holds(ctx context.Context) bool { return l.HoldsAt(ctx, elapsed.Read()) }
+// Valid implements authn.Lease.
+func (l *answerLease) Valid(ctx context.Context) bool { return l.ValidAt(ctx, elapsed.Read()) }
 
-// HoldsAt is Holds for a caller that has read the clock (package authn).
-func (l *answerLease) HoldsAt(_ context.Context, now elapsed.Instant) bool {
+// ValidAt is Holds for a caller that has read the clock (package authn).
+func (l *answerLease) ValidAt(_ context.Context, now elapsed.Instant) bool {
 	return l.of.forgot.Load() == l.forgot && l.of.time.At(now) < l.until
 }
 

@@ -160,7 +160,7 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	if o.Prefix == "" {
 		why = "a JWT, or in the format of this application's tokens (Options.Prefix)"
 	}
-	i.unrecognized = authn.Unrecognized(i.invalid.With(errors.New(why)))
+	i.unrecognized = authn.Unrecognized(i.invalid.WithCause(errors.New(why)))
 	return i, nil
 }
 
@@ -200,9 +200,9 @@ func (i *Scheme) Name() string { return i.opts.Name }
 // Headers returns Authorization.
 func (i *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Claims returns Bearer and the tokens' prefix, or authn.Rest without one.
-func (i *Scheme) Claims() []authn.Claim {
-	return []authn.Claim{{Keyword: "Bearer", Shape: cmp.Or(i.opts.Prefix, authn.Rest)}}
+// Formats returns Bearer and the tokens' prefix, or authn.AnyFormat without one.
+func (i *Scheme) Formats() []authn.CredentialFormat {
+	return []authn.CredentialFormat{{Keyword: "Bearer", Format: cmp.Or(i.opts.Prefix, authn.AnyFormat)}}
 }
 
 // Challenge returns Bearer, with an error for a rejected token or one whose scopes do not
@@ -227,7 +227,7 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	if err := i.check(t); err != nil {
-		return authn.Identity{}, i.invalid.With(err)
+		return authn.Identity{}, i.invalid.WithCause(err)
 	}
 	id := authn.Identity{
 		Subject: t.Subject, Client: t.Client, Issuer: i.issuer, Scheme: i.opts.Name, Scopes: t.Scopes,

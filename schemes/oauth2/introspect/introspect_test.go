@@ -187,7 +187,7 @@ func TestIntrospectorRefuses(t *testing.T) {
 		change(`"exp"`, `"nbf":1770091507,"exp"`):                               "401 not valid yet",
 		change(`"exp"`, `"nbf":1770091506,"exp"`):                               "200",
 		change(`"sub":"id-bob","client_id":"phone",`, ``):                       "401 neither sub nor client_id",
-		// Faults: what the answer says can not be relied upon.
+		// Faults: what the answer says cannot be relied upon.
 		change(`true`, `"true"`): "503", change(`true`, `1`): "503", change(`"active":true,`, ``): "503", change(`true`, `null`): "503",
 		change(`{`, `{"active":false,`): "503", change(`"sub"`, `"SUB"`): "503", change(`["https://api.example"]`, `[]`): "503",
 		change(`["https://api.example"]`, `["https://api.example",1]`): "503", change(`["https://api.example"]`, `null`): "503",

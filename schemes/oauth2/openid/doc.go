@@ -3,8 +3,8 @@
 //
 // Import it if clients use your server for "log in with …". Construct it after the server:
 //
-//	sessions := server.Sessions{Of: session.Of, Token: session.Token}
-//	id, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.LogOut})
+//	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+//	id, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent})
 //
 // New adds ID tokens, UserInfo, logout (RP-Initiated Logout 1.0) and the members of OpenID Connect
 // Discovery 1.0 to the server. To receive logout messages of somebody else's provider use package

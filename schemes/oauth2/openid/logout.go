@@ -180,12 +180,12 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 		if err := p.endSession(w, r); err != nil { // the form can be sent again
 			return err
 		}
-		if err := p.server.Store().TakeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) { // it is for the session that ended, and expires
+		if err := p.server.Store().ConsumeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) { // it is for the session that ended, and expires
 			p.log.LogAttrs(r.Context(), slog.LevelWarn, "logout form not consumed", slog.Any("error", err))
 		}
 		return p.ended(w, to)
 	case "stay":
-		if err := p.server.Store().TakeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := p.server.Store().ConsumeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
 		return page.Message(w, "You are still logged in.")

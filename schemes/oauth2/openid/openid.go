@@ -23,7 +23,7 @@ type Options struct {
 	// OpenID Connect defines for tokens are reserved and ignored. Its error is a fault.
 	Claims func(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
 	// Sessions are the application's sessions, and EndSession ends the session of a request:
-	// session.Scheme.LogOut. Logout requires both; without EndSession there is no logout.
+	// session.Scheme.EndCurrent. Logout requires both; without EndSession there is no logout.
 	Sessions   server.Sessions
 	EndSession func(http.ResponseWriter, *http.Request) error
 }

@@ -40,7 +40,7 @@ func bigKey(bits int) string {
 func dearest(t testing.TB) map[string]anonymous {
 	ring, err := jose.Generate(jose.RS256)
 	oauthtest.Must(t, err)
-	signing, err := jose.NewRing(ring)
+	signing, err := jose.NewKeySet(ring)
 	oauthtest.Must(t, err)
 	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) {
 		oauthtest.WithSessions(o)

@@ -66,7 +66,7 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 	if err != nil || len(list) == 0 {
 		return refused("the client has no such key")
 	}
-	ring, err := jose.NewRing(list...)
+	ring, err := jose.NewKeySet(list...)
 	if err != nil {
 		return refused("the client's keys cannot be used")
 	}
@@ -83,7 +83,7 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 var errUsed = errors.New("used before")
 
 func (s *Server) firstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {
-	err := s.store.FirstUse(ctx, key, s.now(), until)
+	err := s.store.ConsumeJTI(ctx, key, s.now(), until)
 	if errors.Is(err, storage.ErrConflict) {
 		return errUsed
 	}

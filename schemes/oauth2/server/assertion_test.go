@@ -52,7 +52,7 @@ func TestAssertion(t *testing.T) {
 		w.DB.Fail.Store(false)
 		w.DB.FailUse.Store(true)
 		if got := w.Asserts(w.Assertion(ring, "", "signer", nil)); got.Status != 503 {
-			t.Errorf("a use can not be noted: %d %s", got.Status, got.Body)
+			t.Errorf("a use cannot be noted: %d %s", got.Status, got.Body)
 		}
 		w.DB.FailUse.Store(false)
 	})
@@ -158,10 +158,10 @@ func publicAsSecret(t *testing.T, key crypto.Signer, token string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-func secretRing(t *testing.T, secret string) *jose.Ring {
+func secretRing(t *testing.T, secret string) *jose.KeySet {
 	k, err := jose.NewSecret("k", jose.HS256, []byte(secret))
 	oauthtest.Must(t, err)
-	r, err := jose.NewRing(k)
+	r, err := jose.NewKeySet(k)
 	oauthtest.Must(t, err)
 	return r
 }

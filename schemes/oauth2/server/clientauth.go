@@ -83,7 +83,7 @@ func (s *Server) challenged(r *http.Request, err error) error {
 }
 
 // source is the address of the client, as it is counted.
-func (s *Server) source(r *http.Request) string { return authn.SourceOf(s.opts.Proxies.ClientAddr(r)) }
+func (s *Server) source(r *http.Request) string { return authn.NetworkOf(s.opts.Proxies.ClientAddr(r)) }
 
 func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (bool, error) {
 	if secret == "" {

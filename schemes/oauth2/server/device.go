@@ -115,7 +115,7 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (tokenResponse,
 		family:   storage.Family{Subject: g.Subject, Scopes: g.Scopes, Resource: g.Resource, Epoch: g.Epoch, AuthTime: g.AuthTime},
 		resource: resource,
 		claim: func(ctx context.Context, _ string) error {
-			return s.store.ClaimDeviceGrant(ctx, g.Digest, s.now())
+			return s.store.ConsumeDeviceGrant(ctx, g.Digest, s.now())
 		},
 	})
 	if errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {

@@ -66,7 +66,7 @@ func (s *Server) countTries(ctx context.Context, names []storage.MAC) error {
 				return errors.Join(err, s.forgiveTries(ctx, names[:i]))
 			}
 		}
-		n, ends, err := s.store.CountTry(ctx, name, now, now.Add(tryWindow))
+		n, ends, err := s.store.CountAttempt(ctx, name, now, now.Add(tryWindow))
 		if err == nil && n > maxTries {
 			s.tries.refuse(name, ends)
 			err = tooManyTries(ends.Sub(now))
@@ -87,7 +87,7 @@ func tooManyTries(wait time.Duration) error {
 func (s *Server) forgiveTries(ctx context.Context, names []storage.MAC) error {
 	var failed error
 	for _, name := range names {
-		if err := s.store.ForgiveTry(ctx, name); err != nil {
+		if err := s.store.ForgiveAttempt(ctx, name); err != nil {
 			s.tries.owe(name)
 			failed = errors.Join(failed, err)
 		}

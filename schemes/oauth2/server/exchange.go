@@ -33,7 +33,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 		},
 		resource: resource, nonce: code.Nonce,
 		claim: func(ctx context.Context, family string) error {
-			err := s.store.UseCode(ctx, code.Digest, family)
+			err := s.store.ConsumeCode(ctx, code.Digest, family)
 			used = errors.Is(err, storage.ErrConflict)
 			return err
 		},
@@ -106,7 +106,7 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 		}
 		why = errors.New("wrong verifier")
 	}
-	err := s.store.UseCode(ctx, code.Digest, "")
+	err := s.store.ConsumeCode(ctx, code.Digest, "")
 	switch {
 	case errors.Is(err, storage.ErrConflict):
 		return s.reused(ctx, code)
@@ -126,7 +126,7 @@ func (s *Server) reused(ctx context.Context, code storage.Code) error {
 	}
 	again := errGrant.WithCause(errors.New("a code that was used before"))
 	if err == nil && now.Family != "" {
-		_, st, err := s.store.SignedAccess(ctx, code.Client, now.Family, "", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", now.Family)})
+		_, st, err := s.store.SignedAccessStatus(ctx, code.Client, now.Family, "", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", now.Family)})
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 	if !refreshFormat.Valid(text) {
 		return tokenResponse{}, errGrant.WithCause(errors.New("not in the format of a refresh token"))
 	}
-	if len(x.form.Get("scope")) > storage.MaxScopes {
+	if len(x.form.Get("scope")) > storage.MaxScopesBytes {
 		return tokenResponse{}, errScope
 	}
 	use := s.use(x, text)

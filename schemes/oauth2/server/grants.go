@@ -39,13 +39,13 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 	client := list[i].Client
 	list = list[i : i+1]
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		if err := s.store.DropConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := s.store.DeleteConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		if err := s.store.DropCodes(ctx, subject, client); err != nil {
+		if err := s.store.DeleteCodes(ctx, subject, client); err != nil {
 			return err
 		}
-		if err := s.store.DropDeviceGrants(ctx, subject, client); err != nil {
+		if err := s.store.DeleteDeviceGrants(ctx, subject, client); err != nil {
 			return err
 		}
 		if all { // with those that were created a moment ago

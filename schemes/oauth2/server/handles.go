@@ -46,7 +46,7 @@ func invalidRequest(err error) error {
 // status 403. It returns storage.ErrNotFound for a handle that is unknown, expired or used. Any other
 // error is a fault.
 //
-// Use it for a decision whose effect can fail: consume the handle (TakeAuthRequest of the store, by
+// Use it for a decision whose effect can fail: consume the handle (ConsumeAuthRequest of the store, by
 // the Digest) in the same transaction as the effect, so that the user can send the form again after a
 // fault.
 func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
@@ -69,7 +69,7 @@ func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u Ses
 func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	a, err := s.Peek(ctx, prefix, purpose, handle, u)
 	if err == nil {
-		err = s.store.TakeAuthRequest(ctx, a.Digest)
+		err = s.store.ConsumeAuthRequest(ctx, a.Digest)
 	}
 	return a, err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
-// Keys sign the server's tokens and verify them: a *jose.Ring, or a *jose.Rotating over a store.
+// Keys sign the server's tokens and verify them: a *jose.KeySet, or a *jose.ReloadingKeySet over a store.
 // No other issuer may use them.
 type Keys interface {
 	jose.KeySource

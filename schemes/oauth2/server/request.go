@@ -86,7 +86,7 @@ func (s *Server) ParseRequest(ctx context.Context, v url.Values) (AuthorizationR
 	default:
 		return q, oauth2.PageError("The redirect_uri is missing, or the client did not register it.")
 	}
-	if len(v.Get("state")) > MaxState || len(v.Get("nonce")) > storage.MaxIDLen {
+	if len(v.Get("state")) > MaxState || len(v.Get("nonce")) > storage.MaxIDBytes {
 		return q, oauth2.NewError("invalid_request", "The state or the nonce is too long.")
 	}
 	q.State, q.Nonce = v.Get("state"), v.Get("nonce")

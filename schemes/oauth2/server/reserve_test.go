@@ -82,7 +82,7 @@ func TestReserve(t *testing.T) {
 			}
 			// What ends something still fits, and a logged-in user goes on.
 			for _, d := range sessions {
-				oauthtest.Must(t, db.EndSession(ctx, d))
+				oauthtest.Must(t, db.DeleteSession(ctx, d))
 			}
 			if got := w.Post(w.Revoke(), "spa", "token", pair.Refresh); got.Status != 200 || w.Status(pair.Access) != 401 {
 				t.Errorf("revocation: %d %s", got.Status, got.Body)

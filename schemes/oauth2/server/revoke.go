@@ -68,7 +68,7 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 	case a.Digest.IsZero(): // a signed one: blocked until it has expired everywhere
 		err = s.store.Block(ctx, a.Expires.Add(oauth2.Leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
 	default:
-		if err = s.store.DropAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
+		if err = s.store.DeleteAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
 			err = nil // it was revoked concurrently
 		}
 	}

@@ -10,7 +10,7 @@ type Access int
 
 const (
 	// ForClients are endpoints that read the credentials of a client, and public documents. Mount
-	// them outside the chain (authz.Mux.Bare), which would take those credentials for its own.
+	// them outside the chain (authz.Mux.Public), which would take those credentials for its own.
 	ForClients Access = iota
 	// ForVisitors are pages that send anonymous visitors to the login page. Mount them behind
 	// the chain, open to everyone (authz.AllowAny).

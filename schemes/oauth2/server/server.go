@@ -28,7 +28,7 @@ type Store interface {
 	storage.AuthRequests
 	storage.Blocklist
 	storage.DeviceGrants
-	storage.Tries
+	storage.Attempts
 	storage.Consents
 	storage.Replays
 	storage.Transactor

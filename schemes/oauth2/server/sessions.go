@@ -13,7 +13,7 @@ import (
 // openid need it.
 type Sessions struct {
 	// Of returns the session that an identity was authenticated by, and the epoch that it
-	// holds: session.Of. Required.
+	// holds: session.FromIdentity. Required.
 	Of func(authn.Identity) (session string, epoch int64, ok bool)
 	// Token returns the CSRF token for a form of the identity's session: session.Token. With it
 	// forms also work in browsers that do not send where a request comes from; nil is fine.

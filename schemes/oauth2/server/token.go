@@ -150,7 +150,7 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 	if text == "" {
 		return otherwise, nil
 	}
-	if len(text) > storage.MaxScopes {
+	if len(text) > storage.MaxScopesBytes {
 		return nil, errScope
 	}
 	list, named := []string{}, false

@@ -142,7 +142,7 @@ func (s *Server) await(r *http.Request, a storage.AuthRequest) error {
 	dropping, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
 	for _, d := range s.waiting.add(user, waitingPage{a.Digest, group, a.Expires}, s.now()) {
-		if err := s.store.TakeAuthRequest(dropping, d); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := s.store.ConsumeAuthRequest(dropping, d); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			s.waiting.remove(user, a.Digest)
 			return err
 		}

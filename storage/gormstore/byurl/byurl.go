@@ -25,7 +25,7 @@ func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	return postgres.Open(url, opts)
 }
 
-// Check reports a text that Open can not understand, and touches nothing. The error
+// Check reports a text that Open cannot understand, and touches nothing. The error
 // never quotes the text, which may hold a password.
 func Check(url string) error {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {

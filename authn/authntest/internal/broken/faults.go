@@ -79,7 +79,7 @@ func remembersRevoked(s *Site, k *Keys) {
 	}
 }
 
-func claims(change func(*authn.Claim)) Case {
+func claims(change func(*authn.CredentialFormat)) Case {
 	return Case{Rule: "claims", Base: Authorization, Break: func(_ *Site, _ *Keys, correct authn.Authenticator) authn.Authenticator {
 		a := correct.(*inAuthorization)
 		for i := range a.claims {

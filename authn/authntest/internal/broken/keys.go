@@ -149,7 +149,7 @@ func (s *Site) Scheme(b Base) (authn.Authenticator, error) {
 			return nil, err
 		}
 		k.header, k.headers = h, h.Headers()
-		return &inAuthorization{k, h.Claims()}, nil
+		return &inAuthorization{k, h.Formats()}, nil
 	case Cookie:
 		k.headers = []string{"Cookie"}
 		k.challenge = func(*http.Request, error) string { return "Cookie" }
@@ -179,11 +179,11 @@ func (s *Site) Scheme(b Base) (authn.Authenticator, error) {
 // inAuthorization adds claims.
 type inAuthorization struct {
 	*Keys
-	claims []authn.Claim
+	claims []authn.CredentialFormat
 }
 
-// Claims implements authn.Claimer.
-func (a *inAuthorization) Claims() []authn.Claim { return a.claims }
+// Formats implements authn.FormatDeclarer.
+func (a *inAuthorization) Formats() []authn.CredentialFormat { return a.claims }
 
 // lease ends for each event but one.
 type lease struct {
@@ -193,8 +193,8 @@ type lease struct {
 	insensitive string
 }
 
-// Holds implements authn.Lease.
-func (l *lease) Holds(ctx context.Context) bool {
+// Valid implements authn.Lease.
+func (l *lease) Valid(ctx context.Context) bool {
 	_, u, err := l.site.base.Store.CredentialByDigest(ctx, purpose, l.c.Digest)
 	return (err == nil || l.insensitive == "revoked") && (l.site.isActive(l.c.Subject) || l.insensitive == "disabled") &&
 		(err != nil || u.Epoch == l.epoch || l.insensitive == "epoch")
