@@ -207,7 +207,7 @@ func TestHandmadeAccounts(t *testing.T) {
 
 // What the database says of a bad identifier is the program's mistake; that it does not answer is not.
 func TestLoadErrors(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
+	storetest.EachOwn(t, func(t *testing.T, s storagetest.Store) {
 		db, ok := s.(*gormstore.Store)
 		if !ok {
 			t.Skip("it has no SQL")

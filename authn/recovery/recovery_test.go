@@ -19,6 +19,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/recovery"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -158,8 +159,7 @@ func newWorld(t *testing.T, s store, setMail func(id, mail string) error) *world
 	w := &world{t: t, s: &watched{store: s}, setMail: setMail}
 	w.now.Store(1_800_000_000)
 	var err error
-	w.hasher, err = password.NewHasher(&password.HasherOptions{MaxWait: time.Minute})
-	must(t, err)
+	w.hasher = passwordtest.New(t, &password.HasherOptions{MaxWait: time.Minute})
 	w.passwords, err = password.New(w.s, w.hasher, &password.Options{FailureFloor: time.Nanosecond, Validate: func(context.Context, storage.User, string) error {
 		if w.meanwhile != nil {
 			w.meanwhile()

@@ -116,6 +116,9 @@ func TestMemory(t *testing.T) {
 		}
 	})
 	t.Run("attack_210_a_million_names", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("nothing is concurrent")
+		}
 		m := throttle.NewMemory(&throttle.MemoryOptions{MaxEntries: 50_000})
 		account, source, global := rate(t, "10/m"), rate(t, "30/m"), throttle.Rate{Limit: 1_000_000, Window: time.Hour}
 		shared := bucket("global", global)

@@ -99,7 +99,7 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 
 		errorBodies := new(sink)
 		everywhere := func() {
-			var wg sync.WaitGroup // each wrong password waits for its floor
+			var wg sync.WaitGroup
 			defer wg.Wait()
 			for name, secret := range secrets {
 				wg.Go(func() { tryEverywhere(t, c, name, secret, errorBodies) })

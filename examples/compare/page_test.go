@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
@@ -22,8 +23,9 @@ func newClient(t *testing.T, args ...string) demotest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Addr, cfg.LoginRate = "127.0.0.1:0", "off"
+	cfg.Addr, cfg.LoginRate, cfg.FailureFloor = "127.0.0.1:0", "off", time.Nanosecond
 	cfg.Users = []demo.User{{Name: "alice", Password: "wonderland-42"}, {Name: "bob", Password: "bob-the-builder-42"}, {Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}}}
+	demotest.Weaken(t, &cfg.Flags)
 	db, err := sqlite.Open(t.TempDir()+"/db", nil)
 	if err != nil {
 		t.Fatal(err)

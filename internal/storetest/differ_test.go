@@ -19,6 +19,9 @@ import (
 // The memory finds by maps what SQLite finds by queries: whatever is done with families,
 // device tokens and sessions, also in transactions that are taken back, both answer alike.
 func TestMemoryIsSQLite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	now := time.Unix(1_800_000_000, 0).UTC()
 	clock := func() time.Time { return now }
 	db, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), &gormstore.Options{Clock: clock})

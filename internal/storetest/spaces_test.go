@@ -22,6 +22,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/recovery"
 	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
@@ -79,8 +80,7 @@ func newApplication(t *testing.T, name string, s storagetest.Store, k sharedKeys
 	a.subject = u.ID
 	origin, err := csrf.New("https://app.example", nil)
 	must(t, err)
-	hasher, err := password.NewHasher(nil)
-	must(t, err)
+	hasher := passwordtest.New(t, nil)
 	passwords, err := password.New(s, hasher, nil)
 	must(t, err)
 	a.knox, err = knox.New(s, nil)
@@ -351,8 +351,7 @@ func (c *counted) Reserve(_ *http.Request, account string) (authn.LoginAttempt, 
 // Accounts that are made in a space are named in it, and equal names of two spaces count as two.
 func TestSpaceOfNewAccounts(t *testing.T) {
 	var c counted
-	hasher, err := password.NewHasher(nil)
-	must(t, err)
+	hasher := passwordtest.New(t, nil)
 	master := keys.Generate()
 	ring, err := keys.NewRing(master[:])
 	must(t, err)
@@ -394,6 +393,9 @@ func TestSpaceOfNewAccounts(t *testing.T) {
 // Two account tables behind one database, one issuer and one master key: what one application
 // issues is nobody's at the other, and what ends there leaves it alone.
 func TestSpaces_attack_253(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	each := func(t *testing.T, two func(t *testing.T) (customers, staff storagetest.Store)) {
 		for kind, k := range kinds {
 			t.Run("edge_A01/"+kind, func(t *testing.T) {

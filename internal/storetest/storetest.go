@@ -97,13 +97,30 @@ func opened(t testing.TB, s *gormstore.Store, err error) *gormstore.Store {
 
 // Each runs f on an empty store of every kind, as subtests of their names. Those of a
 // database are *gormstore.Store, and have more time than usual: the callers of a race
-// wait for each other, on a busy machine with the race detector for long.
-func Each(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
+// wait for each other, on a busy machine with the race detector for long. Close leaves
+// the connections to PostgreSQL open for the next test: a test that closes its store so
+// that the database is gone calls EachOwn. With -short, which is for the race detector,
+// SQLite is left out.
+func Each(t *testing.T, f func(t *testing.T, s storagetest.Store)) { each(t, f, Postgres) }
+
+// EachOwn is Each with stores that own their connections, as those of postgres.Open do:
+// after Close the database is gone.
+func EachOwn(t *testing.T, f func(t *testing.T, s storagetest.Store)) {
+	each(t, f, func(t testing.TB, opts *gormstore.Options) *gormstore.Store {
+		s, err := postgres.Open(URL(t), opts)
+		return opened(t, s, err)
+	})
+}
+
+func each(t *testing.T, f func(*testing.T, storagetest.Store), onPostgres func(testing.TB, *gormstore.Options) *gormstore.Store) {
 	opts := gormstore.Options{Timeout: 20 * time.Second}
 	t.Run("memory", func(t *testing.T) { f(t, memory.New(nil)) })
 	t.Run("sqlite", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("what is concurrent above the store runs on the other two")
+		}
 		s, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), &opts)
 		f(t, opened(t, s, err))
 	})
-	t.Run("postgres", func(t *testing.T) { f(t, Postgres(t, &opts)) })
+	t.Run("postgres", func(t *testing.T) { f(t, onPostgres(t, &opts)) })
 }

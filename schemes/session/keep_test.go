@@ -13,6 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	pw "github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
@@ -34,8 +35,8 @@ type keeper struct {
 func newKeeper(t *testing.T, s store) *keeper {
 	t.Helper()
 	k := &keeper{mux: http.NewServeMux(), db: s, between: func() {}}
-	hasher, err := pw.NewHasher(&pw.HasherOptions{Params: pw.Params{Memory: 7168, Time: 5, Threads: 1}, Slots: 2, MaxWait: time.Minute})
-	must(t, err)
+	var err error
+	hasher := passwordtest.New(t, &pw.HasherOptions{Slots: 2, MaxWait: time.Minute})
 	k.passwords, err = pw.New(s.(pw.Store), hasher, &pw.Options{FailureFloor: time.Nanosecond, Limiter: free{}})
 	must(t, err)
 	u, err := k.passwords.Register(t.Context(), pw.NewUser{Name: "alice", Password: oldPassword})

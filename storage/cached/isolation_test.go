@@ -17,6 +17,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	texts "github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
@@ -42,8 +43,7 @@ type two struct {
 func newTwo(t testing.TB, keeps bool) *two {
 	db := memory.New(nil)
 	ctx := t.Context()
-	hasher, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}})
-	must(t, err)
+	hasher := passwordtest.New(t, nil)
 	hash, err := hasher.Hash(ctx, "", "wonderland-42")
 	must(t, err)
 	store := cached.Base(db)

@@ -14,6 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
@@ -31,8 +32,7 @@ func TestObserversThatPanic_attack_265(t *testing.T) {
 	const secret = "hunter2-in-a-panic"
 	db := memory.New(nil)
 	ctx := t.Context()
-	hasher, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}})
-	must(t, err)
+	hasher := passwordtest.New(t, nil)
 	hash, err := hasher.Hash(ctx, "", "wonderland-42")
 	must(t, err)
 	must(t, db.CreateUser(ctx, storage.User{ID: "id-alice", Name: "alice", Active: true, Password: hash}))

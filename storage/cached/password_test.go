@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -12,8 +13,7 @@ import (
 
 // A verified password asks the store nothing, and what ends it holds at once.
 func TestVerifiedPassword(t *testing.T) {
-	hasher, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}})
-	must(t, err)
+	hasher := passwordtest.New(t, nil)
 	hash, err := hasher.Hash(t.Context(), "", "wonderland-42")
 	must(t, err)
 	for what, end := range map[string]func(*cached.Store) error{

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/internal/passwordtest"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
@@ -24,8 +25,7 @@ import (
 // makes of a password from an address.
 func basics(w *world) (verified authn.PasswordChecker, ask func(addr, password string) (*authn.Identity, error)) {
 	w.Helper()
-	hasher, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}})
-	w.must(err)
+	hasher := passwordtest.New(w, nil)
 	checker, err := password.New(w.s, hasher, &password.Options{InsecureNoLimiter: true, Clock: w.clock.now, Sleep: func(context.Context, time.Duration) {}})
 	w.must(err)
 	hash, err := hasher.Hash(w.ctx, "", "wonderland-42")

@@ -129,7 +129,7 @@ func TestClaimProcess(t *testing.T) {
 	if !found {
 		t.Skip("it runs as a process of another test")
 	}
-	s := opened(t)(postgres.Open(url, nil))
+	s := opened(t)(postgres.Open(url, &gormstore.Options{Timeout: 20 * time.Second})) // the claims wait for each other
 	if err := s.Ping(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +139,9 @@ func TestClaimProcess(t *testing.T) {
 	}
 	won, lost, errs := claimAll(32, func(int) *gormstore.Store { return s }, start)
 	fmt.Println("won", won, "lost", lost, "failed", len(errs))
+	for _, err := range errs {
+		fmt.Fprintln(os.Stderr, err)
+	}
 }
 
 // claimAll claims each of the tokens "0" to "7" n times at once, and counts.
@@ -221,6 +224,7 @@ func TestTwoProcesses(t *testing.T) {
 	for i := range 2 {
 		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestClaimProcess$", "-test.count=1")
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s p%d", claimBy, url, i))
+		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

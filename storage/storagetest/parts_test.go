@@ -48,6 +48,9 @@ type sessionStore struct {
 
 // Each part is proven without any other, so that no rule calls what it does not name.
 func TestEachPartAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same rules run on whole stores")
+	}
 	t.Setenv("VESTIBULE_VECTORS", "") // the long texts are for whole stores
 	for names, part := range alone {
 		var want []storagetest.Part

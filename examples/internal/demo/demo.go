@@ -37,6 +37,8 @@ type Flags struct {
 	Proxies authn.TrustedProxies
 	// Options of the store; no flag.
 	Options gormstore.Options
+	// FailureFloor is password.Options.FailureFloor; no flag. Tests need not wait.
+	FailureFloor time.Duration
 
 	hasher  *password.Hasher
 	limiter authn.LoginLimiter

@@ -30,7 +30,7 @@ func (f *Flags) Passwords(db password.Store, ring *keys.Ring) (*password.Checker
 		return nil, err
 	}
 	return password.New(db, hasher, &password.Options{
-		Canonical: username.Canonical, Limiter: limiter, InsecureNoLimiter: limiter == nil, Proxies: f.Proxies,
+		Canonical: username.Canonical, Limiter: limiter, InsecureNoLimiter: limiter == nil, Proxies: f.Proxies, FailureFloor: f.FailureFloor,
 		MinLength: 1, InsecureAllowCommon: true, // a demo takes what -user says
 	})
 }
