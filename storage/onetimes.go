@@ -50,6 +50,12 @@ type OneTimeTokens interface {
 	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t cannot be kept.
 	// Nothing is changed then.
 	CreateOneTimeToken(ctx context.Context, t OneTimeToken) error
+	// ConsumeOneTimeToken deletes t, which was read before. Call it in the transaction of what the
+	// token allows, first: ErrNotFound where the token was deleted or replaced since it was read,
+	// ErrStale where its subject is absent, disabled, or its epoch is not t.Epoch. Of concurrent
+	// calls one succeeds, and a DeleteOneTimeTokens beside it comes before or waits for the
+	// transaction.
+	ConsumeOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. In
 	// a transaction that creates one afterwards, two callers may see the same list.
 	ListOneTimes(ctx context.Context, subject string) ([]OneTimeToken, error)

@@ -311,6 +311,25 @@ func TestReset(t *testing.T) {
 				must(t, w.setMail("id-alice", "a@app.example"))
 			}
 		})
+		t.Run("attack_322_login_meanwhile", func(t *testing.T) {
+			token := w.token()
+			var login authn.Login
+			w.meanwhile = func() {
+				w.meanwhile = nil
+				var err error
+				login, err = w.Checker(w.passwords).CheckPassword(httptest.NewRequest("POST", "/", nil), "alice", "looking-glass-2")
+				must(t, err)
+			}
+			if rec := post(w.Reset(), `{"token":"`+token+`","password":"mad-hatter-99"}`); rec.Code != 400 || !strings.Contains(rec.Body.String(), `"token"`) {
+				t.Errorf("a reset that a login overtook: %d %s", rec.Code, rec.Body)
+			}
+			if epoch, err := w.s.SubjectEpoch(t.Context(), "id-alice"); err != nil || epoch != login.Epoch || w.meanwhile != nil {
+				t.Errorf("the login's epoch is %d, the account's %d, %v", login.Epoch, epoch, err)
+			}
+			if w.logsIn("mad-hatter-99") || !w.logsIn("looking-glass-2") {
+				t.Error("the password is that of the link")
+			}
+		})
 		t.Run("attack_205_after_password_change", func(t *testing.T) {
 			token := w.token()
 			must(t, w.passwords.SetPassword(t.Context(), "id-alice", "cheshire-cat-3"))

@@ -69,7 +69,11 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 		return "", err
 	}
 	err = r.store.InTx(ctx, func(ctx context.Context) error {
-		// It moves the epoch and takes the token away: whoever comes second is stale.
+		// While the password was hashed, a login may have deleted the token. A login that comes
+		// later waits for this transaction, and gets no credential: the epoch has moved.
+		if err := r.store.ConsumeOneTimeToken(ctx, t); err != nil {
+			return err
+		}
 		if err := r.store.ChangePassword(ctx, u.ID, t.Epoch, hash); err != nil {
 			return err
 		}

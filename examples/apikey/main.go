@@ -1,13 +1,16 @@
 // Command apikey is a server whose API keys are a scheme of its own, in a module of its own:
 //
-//	POST   /keys                {"name", "scopes", "ttl"}, all optional, with Basic → {"key", "id", "expiry"}
+//	POST   /keys                {"name", "scopes" or "full", "ttl"}, all optional, with Basic → {"key", "id", "expiry"}
 //	GET    /keys                → the caller's keys, never their text
 //	DELETE /keys/{id}           → 204
 //	POST   /logout-everywhere   → 204
 //	GET    /api/profile         → {"username", "email", "scheme"}, with X-API-Key
 //
 //	go run -C examples/apikey .
-//	curl -u alice:wonderland-42 -X POST 127.0.0.1:8080/keys
+//	curl -u alice:wonderland-42 -d scopes=profile 127.0.0.1:8080/keys
+//
+// Without -db it has a temporary database and the users alice and bob. In a database of your own
+// create users with the command vestibule.
 package main
 
 import (
@@ -36,7 +39,7 @@ import (
 func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on, or unix:PATH; port 0 picks one")
-	db := flag.String("db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file)")
+	db := flag.String("db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file with demo users)")
 	key := flag.String("key", "", "file with the master key, 32 bytes or 64 hex digits (default beside the SQLite file)")
 	flag.Parse()
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -48,6 +51,7 @@ func main() {
 }
 
 func run(stop context.Context, addr, url, keyFile string) error {
+	demo := url == "" || url == "sqlite::memory:" // gone when the program ends
 	if url == "" {
 		dir, err := os.MkdirTemp("", "apikey-")
 		if err != nil {
@@ -77,7 +81,7 @@ func run(stop context.Context, addr, url, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	h, err := server(stop, fast, ring, hasher, time.Now)
+	h, err := server(stop, fast, ring, hasher, time.Now, demo)
 	if err != nil {
 		return err
 	}

@@ -26,9 +26,9 @@ const (
 	maxTTL     = 365 * 24 * time.Hour
 )
 
-// server returns the handler of the example. hasher is a parameter so that tests can use a
-// cheaper one.
-func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *password.Hasher, clock func() time.Time) (http.Handler, error) {
+// server returns the handler of the example. demo adds the demo users, whose passwords everybody
+// knows. hasher is a parameter so that tests can use a cheaper one.
+func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *password.Hasher, clock func() time.Time, demo bool) (http.Handler, error) {
 	_, names := ring.Newest(keys.ThrottleNames)
 	_, device := ring.Newest(keys.DeviceCookie)
 	logins, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{NameKey: names[:], DeviceKey: device[:]})
@@ -39,8 +39,10 @@ func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *pass
 	if err != nil {
 		return nil, err
 	}
-	if err := addUsers(ctx, db, passwords); err != nil {
-		return nil, err
+	if demo {
+		if err := addUsers(ctx, db, passwords); err != nil {
+			return nil, err
+		}
 	}
 	remembered, err := password.Cached(passwords, nil) // so that not every request computes a hash
 	if err != nil {
@@ -71,7 +73,7 @@ func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *pass
 	return mux, nil
 }
 
-// demoUsers are there if the database has no users of these names.
+// demoUsers are in the demo database only.
 var demoUsers = map[string]string{"alice": "wonderland-42", "bob": "bob-the-builder-42"}
 
 func addUsers(ctx context.Context, db storage.Users, passwords *password.Checker) error {
@@ -97,7 +99,8 @@ type api struct {
 // fields of POST /keys, all optional.
 var fields = []login.Field{
 	{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}, // for the list
-	{Name: "scopes", Trim: true, Optional: true},                             // separated by spaces; without them the key has the account's rights
+	{Name: "scopes", Trim: true, Optional: true},                             // separated by spaces; without them the key has no scopes
+	{Name: "full", Optional: true, Bool: true},                               // true: the key has all rights of the account
 	{Name: "ttl", Trim: true, Optional: true},                                // in seconds
 }
 
@@ -117,12 +120,17 @@ func (a *api) issue(w http.ResponseWriter, r *http.Request) (any, error) {
 	// The epoch is that of the moment before the password was checked: if the account was
 	// logged out everywhere since then, the key is not created.
 	key := storage.Credential{Subject: user.ID, Epoch: user.Epoch, Name: values[0]}
-	if values[1] != "" {
-		key.Scopes = strings.Fields(values[1])
+	// Nil Scopes are all rights. A field that is empty, missing or misspelt must not give them.
+	key.Scopes = append([]string{}, strings.Fields(values[1])...)
+	if values[2] == "true" {
+		if len(key.Scopes) > 0 {
+			return nil, authn.FieldError("full", "A key has either scopes or full rights.")
+		}
+		key.Scopes = nil
 	}
 	ttl := defaultTTL
-	if values[2] != "" {
-		seconds, err := strconv.Atoi(values[2])
+	if values[3] != "" {
+		seconds, err := strconv.Atoi(values[3])
 		if err != nil || seconds < 1 || seconds > int(maxTTL/time.Second) {
 			return nil, authn.FieldError("ttl", "Must be a number of seconds from 1 to 31536000.")
 		}

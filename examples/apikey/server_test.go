@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -51,7 +52,7 @@ func start(t *testing.T) *site {
 	must(err)
 	hasher, err := password.NewHasher(nil)
 	must(err)
-	h, err := server(t.Context(), s.db, ring, hasher, clock)
+	h, err := server(t.Context(), s.db, ring, hasher, clock, true)
 	must(err)
 	web := httptest.NewServer(slashless(h))
 	t.Cleanup(web.Close)
@@ -95,7 +96,10 @@ func (s *site) is(want int, method, path, body, as string) string {
 	return text
 }
 
-const alice, bob = "alice:wonderland-42", "bob:bob-the-builder-42"
+const (
+	alice, bob = "alice:wonderland-42", "bob:bob-the-builder-42"
+	full       = `{"full":true}`
+)
 
 // issue returns the text and the ID of a new key.
 func (s *site) issue(body, as string) (key, id string) {
@@ -110,8 +114,8 @@ func (s *site) issue(body, as string) (key, id string) {
 
 func TestKeys(t *testing.T) {
 	s := start(t)
-	key, id := s.issue(`{"name":"robot"}`, alice)
-	bobs, _ := s.issue("", bob)
+	key, id := s.issue(`{"name":"robot","full":true}`, alice)
+	bobs, _ := s.issue(full, bob)
 	const profile = `{"email":"alice@example.com","scheme":"apikey","username":"alice"}`
 	if got := s.is(200, "GET", "/api/profile/", "", key); got != profile {
 		t.Error(got)
@@ -151,10 +155,61 @@ func TestScopes(t *testing.T) {
 	s.is(403, "POST", "/logout-everywhere", "", may)
 }
 
+// A request that names no scopes, whatever it has instead, gets a key that may do nothing. Full
+// rights have a field of their own.
+func TestNoScopesAreNoRights_attack_321(t *testing.T) {
+	s := start(t)
+	for _, body := range []string{
+		"", "{}", `{"scopes":""}`, `{"scopes":"  "}`, `{"scopes":null}`, `{"scope":"profile"}`, `{"Scopes":"profile"}`,
+		`{"full":false}`, `{"full":null}`, `{"full":""}`, `{"Full":true}`, `{"scopes":"","full":false}`,
+	} {
+		key, id := s.issue(body, alice)
+		for _, path := range []string{"GET /api/profile", "GET /keys", "DELETE /keys/" + id, "POST /logout-everywhere"} {
+			method, path, _ := strings.Cut(path, " ")
+			if status, text := s.do(method, path, "", key); status != 403 {
+				t.Errorf("%s: %s %s: %d %s", body, method, path, status, text)
+			}
+		}
+	}
+	if list := s.is(200, "GET", "/keys", "", alice); strings.Contains(list, `"scopes":null`) {
+		t.Error(list)
+	}
+	s.is(400, "POST", "/keys", `{"scopes":"profile","full":true}`, alice)
+	s.is(400, "POST", "/keys", `{"full":"perhaps"}`, alice)
+	key, _ := s.issue(full, alice)
+	s.is(200, "GET", "/api/profile", "", key)
+	s.is(200, "GET", "/keys", "", key)
+}
+
+// The demo users, whose passwords are published, are not added to a database of one's own.
+func TestDemoUsers_attack_321(t *testing.T) {
+	for _, demo := range []bool{true, false} {
+		db, err := sqlite.Open(t.TempDir()+"/db", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		fast, err := cached.New(db, nil)
+		if err := errors.Join(err, db.Migrate(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		ring, _ := keys.NewRing(keys.Generate())
+		hasher, _ := password.NewHasher(nil)
+		if _, err := server(t.Context(), fast, ring, hasher, time.Now, demo); err != nil {
+			t.Fatal(err)
+		}
+		for name := range demoUsers {
+			if _, err := db.UserByName(t.Context(), name); (err == nil) != demo || err != nil && !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("demo %t: %s: %v", demo, name, err)
+			}
+		}
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	s := start(t)
-	short, _ := s.issue(`{"ttl":60}`, alice)
-	long, _ := s.issue("", alice)
+	short, _ := s.issue(`{"ttl":60,"full":"on"}`, alice)
+	long, _ := s.issue(full, alice)
 	for range 3 {
 		s.is(200, "GET", "/api/profile", "", short)
 	}
@@ -190,9 +245,9 @@ func (s *site) records() int {
 
 func TestLogoutEverywhere(t *testing.T) {
 	s := start(t)
-	one, _ := s.issue("", alice)
-	two, _ := s.issue("", alice)
-	bobs, _ := s.issue("", bob)
+	one, _ := s.issue(full, alice)
+	two, _ := s.issue(full, alice)
+	bobs, _ := s.issue(full, bob)
 	for _, key := range []string{one, two, bobs, one, two, bobs} { // from the second time on they are kept
 		s.is(200, "GET", "/api/profile", "", key)
 	}
@@ -200,7 +255,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	s.is(401, "GET", "/api/profile", "", one)
 	s.is(401, "GET", "/api/profile", "", two)
 	s.is(200, "GET", "/api/profile", "", bobs)
-	if again, _ := s.issue("", alice); again != "" {
+	if again, _ := s.issue(full, alice); again != "" {
 		s.is(200, "GET", "/api/profile", "", again)
 	}
 }
@@ -208,7 +263,7 @@ func TestLogoutEverywhere(t *testing.T) {
 // The command vestibule knows nothing of this scheme, and lists, revokes and prunes its keys.
 func TestCommand(t *testing.T) {
 	s := start(t)
-	kept, id := s.issue(`{"name":"robot"}`, alice)
+	kept, id := s.issue(`{"name":"robot","full":true}`, alice)
 	s.late.Store(-7200)
 	_, old := s.issue(`{"ttl":1}`, alice)
 	s.late.Store(0)
@@ -238,7 +293,8 @@ func TestRun(t *testing.T) {
 	stop, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	socket := "unix:" + t.TempDir() + "/s"
-	go func() { ended <- run(stop, socket, "sqlite:"+t.TempDir()+"/db", "") }()
+	path := t.TempDir() + "/db"
+	go func() { ended <- run(stop, socket, "sqlite:"+path, "") }()
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(socket, "unix:"))
 	}}}
@@ -261,6 +317,14 @@ func TestRun(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	db, err := sqlite.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if users, err := db.ListUsers(t.Context(), "", 1); err != nil || len(users) != 0 {
+		t.Errorf("users of a database that is not the demo's: %v, %v", users, err)
 	}
 	if err := run(t.Context(), "127.0.0.1:0", "postgres://localhost/none", ""); err == nil || !strings.Contains(err.Error(), "master key") {
 		t.Errorf("PostgreSQL without a key: %v", err)

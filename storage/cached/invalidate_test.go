@@ -390,11 +390,11 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"StaticTokenOf", "ListStaticTokens", "ListCredentials", "CredentialPurposes", "ListSessions",
 		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies",
 		"ListSigningKeys", "SigningPurposes", "CreateSigningKey", "ExpireSigningKey",
-		"OneTimeTokenByDigest", "CreateOneTimeToken", "DeleteOneTimeTokens",
+		"OneTimeTokenByDigest", "ListOneTimes", "CreateOneTimeToken", "ConsumeOneTimeToken", "DeleteOneTimeTokens",
 		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "ConsumeCode", "DeleteCodes", "DeleteDeviceGrants",
 		"CreateAuthRequest", "AuthRequestByDigest", "ConsumeAuthRequest", "InTransaction", "Ping",
 		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ConsumeDeviceGrant", "CountAttempt", "ForgiveAttempt",
-		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccess",
+		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccessStatus",
 	}
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
@@ -402,7 +402,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "DeleteSubject",
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
 		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
-		"CreateSession", "SaveSession", "TouchSession", "EndSession", "DeleteSessionOf", "DeleteSessionsOf",
+		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSessionOf", "DeleteSessionsOf",
 		"EndFamily", "Block", "UpdateClient", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
 	}
 	known := make(map[string]bool)

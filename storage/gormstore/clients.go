@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -162,7 +161,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			return err
 		}
 		if s.tx(ctx) != nil { // of the caller, who cannot see the half of it
-			return s.clearClient(ctx, id, math.MaxInt)
+			return s.clearClient(ctx, id, allPieces)
 		}
 		if _, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_clients SET disabled = TRUE WHERE id = ?"), id); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 const (
 	insertOneTime = "INSERT INTO vestibule_onetimes (digest, purpose, subject, epoch, bound, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	listOneTimes  = "SELECT digest, purpose, epoch, bound, created_us, expires_us FROM vestibule_onetimes WHERE subject = ?"
+	takeOneTime   = "DELETE FROM vestibule_onetimes WHERE digest = ? AND subject = ? AND purpose = ?"
 	dropOneTimes  = "DELETE FROM vestibule_onetimes WHERE subject = ? AND purpose = ?"
 )
 
@@ -54,6 +55,21 @@ func (s *Store) CreateOneTimeToken(ctx context.Context, t storage.OneTimeToken) 
 		return err
 	})
 	return s.swept(ctx, &s.short.onetimes, t.Created, err)
+}
+
+// ConsumeOneTimeToken implements storage.OneTimeTokens. It locks the account first, as
+// CreateOneTimeToken does, so that the two cannot wait for each other.
+func (s *Store) ConsumeOneTimeToken(ctx context.Context, t storage.OneTimeToken) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.lockHolder(ctx, t.Subject, t.Epoch); err != nil {
+			return err
+		}
+		n, err := s.exec(ctx, s.dialect.bind(takeOneTime), t.Digest[:], t.Subject, t.Purpose)
+		if err == nil && n == 0 {
+			err = storage.ErrNotFound
+		}
+		return err
+	})
 }
 
 // ListOneTimes implements storage.OneTimeTokens.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,12 @@ const (
 	pieceRows = 1000
 	// pieceFamilies is how many families are looked at together.
 	pieceFamilies = 100
+	// endPieces is how many pieces of each kind more a change that ends credentials removes in a
+	// transaction of the caller, whose time is limited.
+	endPieces = 10
+	// allPieces leaves nothing, not even what has no expiry: no later call removes the records of
+	// an account that is gone.
+	allPieces = math.MaxInt
 )
 
 // pile is the rows of one table that have to go.
@@ -125,15 +132,22 @@ func (s *Store) familyPieceOf(ctx context.Context, column, id string) (more bool
 
 // revoking runs fn in a transaction. Where fn has ended credentials by their epoch but not
 // removed all of them (more), the rest is removed afterwards by rest, piece by piece, so that
-// the change itself never fails for their number. What still stays is worth nothing; it is
-// removed when it expires.
-func (s *Store) revoking(ctx context.Context, fn func(context.Context) (more bool, err error), rest func(context.Context) (more bool, err error)) error {
+// the change itself never fails for their number. In a transaction of the caller rest runs within
+// it, up to so many pieces, since nothing runs after it. What still stays is worth nothing; it is
+// removed when it expires, or with the account.
+func (s *Store) revoking(ctx context.Context, pieces int, fn func(context.Context) (more bool, err error), rest func(context.Context) (more bool, err error)) error {
 	var more bool
 	err := s.atomically(ctx, func(ctx context.Context) (err error) {
 		more, err = fn(ctx)
 		return err
 	})
-	if err != nil || s.tx(ctx) != nil {
+	if err != nil {
+		return err
+	}
+	if s.tx(ctx) != nil {
+		for ; more && pieces > 0 && err == nil; pieces-- {
+			more, err = rest(ctx)
+		}
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*s.timeout)

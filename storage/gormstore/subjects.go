@@ -88,7 +88,7 @@ func (s *Store) spelled(ctx context.Context, subject string) error {
 
 // DeleteSubject implements storage.Subjects.
 func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
-	return s.revoking(ctx, func(ctx context.Context) (bool, error) { return s.forget(ctx, subject) }, s.leftOf(subject))
+	return s.revoking(ctx, allPieces, func(ctx context.Context) (bool, error) { return s.forget(ctx, subject) }, s.leftOf(subject))
 }
 
 // forget is DeleteSubject in a transaction, up to a piece of each kind; more: there may be others.

@@ -248,7 +248,7 @@ func (s *Store) change(ctx context.Context, query, what, id string, args ...any)
 
 // SetPassword implements storage.Accounts.
 func (s *Store) SetPassword(ctx context.Context, id string, hash storage.PasswordHash) error {
-	return s.revoking(ctx, func(ctx context.Context) (bool, error) { return s.setPassword(ctx, id, hash) }, s.restOf(id))
+	return s.revoking(ctx, endPieces, func(ctx context.Context) (bool, error) { return s.setPassword(ctx, id, hash) }, s.restOf(id))
 }
 
 // setPassword is SetPassword in a transaction; see end.
@@ -268,7 +268,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
-	return s.revoking(ctx, func(ctx context.Context) (bool, error) {
+	return s.revoking(ctx, endPieces, func(ctx context.Context) (bool, error) {
 		if err := s.lockUser(ctx, id); err != nil {
 			return false, notFound(err)
 		}
@@ -297,7 +297,7 @@ func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.Pas
 
 // SetActive implements storage.Accounts.
 func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
-	return s.revoking(ctx, func(ctx context.Context) (bool, error) {
+	return s.revoking(ctx, endPieces, func(ctx context.Context) (bool, error) {
 		if err := s.change(ctx, s.q.setActive, "being active", id, active, id); err != nil {
 			return false, err
 		}
@@ -310,7 +310,7 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 
 // DeleteUser implements storage.Accounts.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	return s.revoking(ctx, func(ctx context.Context) (bool, error) {
+	return s.revoking(ctx, allPieces, func(ctx context.Context) (bool, error) {
 		if err := s.change(ctx, s.q.deleteUser, "the id", id, id); err != nil {
 			return false, err
 		}

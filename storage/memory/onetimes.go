@@ -44,6 +44,20 @@ func (s *Store) CreateOneTimeToken(ctx context.Context, v storage.OneTimeToken) 
 	})
 }
 
+// ConsumeOneTimeToken implements storage.OneTimeTokens.
+func (s *Store) ConsumeOneTimeToken(ctx context.Context, v storage.OneTimeToken) error {
+	return s.write(ctx, func(t *tx) error {
+		if !s.mayHold(v.Subject, v.Epoch) {
+			return storage.ErrStale
+		}
+		if have, ok := s.onetimes[v.Digest]; !ok || have.Subject != v.Subject || have.Purpose != v.Purpose {
+			return storage.ErrNotFound
+		}
+		s.dropOneTime(t, v.Digest)
+		return nil
+	})
+}
+
 // ListOneTimes implements storage.OneTimeTokens.
 func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTimeToken, err error) {
 	err = s.read(ctx, func() error {

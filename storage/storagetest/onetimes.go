@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -65,6 +66,58 @@ func oneTimes(t *testing.T, s *suite) {
 			k.must(k.s.DeleteOneTimeTokens(k.ctx, "a\x00b", ""))
 			if there(k, second) || !there(k, mail) || !there(k, bobs) {
 				k.Error("that of the purpose goes, and no other")
+			}
+		},
+		"consume: ConsumeOneTimeToken deletes the token once, and none that was deleted, replaced or is of another epoch": func(k *kit) {
+			u, other := k.add("alice"), k.add("bob")
+			first, second, bobs := onetime(u.ID, "reset", 1), onetime(u.ID, "mail", 2), onetime(other.ID, "reset", 1)
+			for _, t := range []storage.OneTimeToken{first, second, bobs} {
+				k.must(k.s.CreateOneTimeToken(k.ctx, t))
+			}
+			for what, change := range map[string]func(*storage.OneTimeToken){
+				"digest": func(t *storage.OneTimeToken) { t.Digest = second.Digest }, "purpose": func(t *storage.OneTimeToken) { t.Purpose = "mail" },
+				"subject": func(t *storage.OneTimeToken) { t.Subject = other.ID },
+			} {
+				t := first
+				change(&t)
+				k.is(k.s.ConsumeOneTimeToken(k.ctx, t), storage.ErrNotFound, "another "+what)
+			}
+			k.must(k.s.ConsumeOneTimeToken(k.ctx, first))
+			if there(k, first) || !there(k, second) || !there(k, bobs) {
+				k.Error("the token goes, and no other")
+			}
+			k.is(k.s.ConsumeOneTimeToken(k.ctx, first), storage.ErrNotFound, "it was consumed")
+			k.must(k.s.DeleteOneTimeTokens(k.ctx, u.ID, "mail"))
+			k.is(k.s.ConsumeOneTimeToken(k.ctx, second), storage.ErrNotFound, "it was deleted")
+			for _, subject := range []string{"nobody", "a\x00b", ""} {
+				k.is(k.s.ConsumeOneTimeToken(k.ctx, onetime(subject, "reset", 1)), storage.ErrStale, "there is no such account")
+			}
+			old := bobs
+			old.Epoch++
+			k.is(k.s.ConsumeOneTimeToken(k.ctx, old), storage.ErrStale, "the epoch is another")
+			won := 0
+			for _, err := range race(func(int) error { return k.s.ConsumeOneTimeToken(k.ctx, bobs) }) {
+				if err == nil {
+					won++
+				} else if !errors.Is(err, storage.ErrNotFound) {
+					k.Error(err)
+				}
+			}
+			if won != 1 {
+				k.Errorf("%d of concurrent calls consumed it", won)
+			}
+		},
+		"undone: a transaction that fails brings a consumed token back": func(k *kit) {
+			k.needs(Transactor)
+			t := onetime(k.add("alice").ID, "reset", 1)
+			k.must(k.s.CreateOneTimeToken(k.ctx, t))
+			failed := errors.New("later in the transaction")
+			k.is(k.s.InTx(k.ctx, func(ctx context.Context) error {
+				k.must(k.s.ConsumeOneTimeToken(ctx, t))
+				return failed
+			}), failed, "the transaction fails")
+			if !there(k, t) {
+				k.Error("it is gone")
 			}
 		},
 		"list: ListOneTimes returns the subject's tokens of all purposes as they were stored, and no others": func(k *kit) {
