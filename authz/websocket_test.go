@@ -9,7 +9,7 @@ import (
 )
 
 // One can write over a WebSocket, which begins with a GET, so ReadOnly lets nobody open one.
-func TestWebSocketIsNoRead_attack_326(t *testing.T) {
+func TestWebSocketIsNoRead_attack_323(t *testing.T) {
 	for _, h := range [][2]string{{"Upgrade", "websocket"}, {"Sec-Websocket-Key", "x"}, {"Sec-Websocket-Version", "13"}, {"Sec-Fetch-Mode", "WebSocket"}} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set(h[0], h[1])

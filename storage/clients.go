@@ -56,6 +56,26 @@ type Client struct {
 // MaxClientBytes is how long the lists and the keys of a client may be together, in bytes.
 const MaxClientBytes = 64 << 10
 
+// NoExpiry, as an option UnusedClients of a store, keeps all clients.
+const NoExpiry time.Duration = -1
+
+// UnusedClientAge returns the age at which Prune removes an unused client, for the option UnusedClients of a
+// store: 30 days if that is 0, and NoExpiry if it is negative.
+//
+// A client is unused if it registered itself (Registration) and has no code, family, consent, access token,
+// device grant or request. A used code stays until Code.Kept, the longest lifetime of its grant, and so
+// does its client: 90 days after the last login with the defaults of a server. Clients with Trusted or Serves
+// stay, and those with the grant client_credentials, whose tokens leave nothing behind.
+func UnusedClientAge(option time.Duration) time.Duration {
+	switch {
+	case option < 0:
+		return NoExpiry
+	case option == 0:
+		return 30 * 24 * time.Hour
+	}
+	return option
+}
+
 // Public reports whether the client can keep no secret.
 func (c *Client) Public() bool { return c.Method == "none" }
 

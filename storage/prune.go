@@ -12,7 +12,8 @@ import (
 type Pruner interface {
 	// Prune deletes up to limit records that ended before now: expired credentials and
 	// sessions, entries of the blocklist, notes of uses, signing keys, whole families at their
-	// absolute end, and what was sealed for windows that have ended. It returns how many it
+	// absolute end, what was sealed for windows that have ended, and clients that registered
+	// themselves and are not used (UnusedClientAge). It returns how many it
 	// deleted; fewer than limit means that nothing is left.
 	//
 	// What has not ended by the store's own clock stays, whatever now is: a caller whose clock is

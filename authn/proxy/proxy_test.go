@@ -194,7 +194,7 @@ type broken struct{}
 
 func (broken) Decide(authz.Access) (authz.Decision, error) { return authz.Deny, errDown }
 
-func TestPathParameters_attack_325(t *testing.T) {
+func TestPathParameters_attack_322(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Nginx, opts: proxy.ForwardAuthOptions{PathParameters: true}})
 	for _, uri := range []string{"/a;b=c", "/admin%3Bx/users"} {
 		if got := answer(w.ask(gateway, "GET", "/", nginx("GET", uri, "Authorization: Bearer alice")...)); got != alice {

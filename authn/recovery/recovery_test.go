@@ -311,7 +311,7 @@ func TestReset(t *testing.T) {
 				must(t, w.setMail("id-alice", "a@app.example"))
 			}
 		})
-		t.Run("attack_322_login_meanwhile", func(t *testing.T) {
+		t.Run("attack_319_login_meanwhile", func(t *testing.T) {
 			token := w.token()
 			var login authn.Login
 			w.meanwhile = func() {

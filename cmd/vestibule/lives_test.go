@@ -69,6 +69,8 @@ func TestLives(t *testing.T) {
 	}
 	run("removed 2 records", "prune")
 	run("removed 0 records", "prune")
+	run("removed 0 records", "prune", "-unused-clients", "-1ns")
+	run("!UnusedClients", "prune", "-unused-clients", "-1h")
 	run("revoked 2 tokens", "knox", "revoke", "-all", "alice")
 	run("!does not exist", "knox", "list", "bob")
 

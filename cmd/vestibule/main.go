@@ -76,7 +76,7 @@ func open(c *cli.Command) (*gormstore.Store, error) {
 	if url == "sqlite::memory:" {
 		return nil, errors.New("-db sqlite::memory: would be empty and gone again")
 	}
-	return byurl.Open(url, nil)
+	return byurl.Open(url, &gormstore.Options{UnusedClients: c.Duration(unusedClients)})
 }
 
 // openExisting is open for every command but migrate: a misspelled path must not

@@ -11,10 +11,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
+// unusedClients is the flag for gormstore.Options.UnusedClients.
+const unusedClients = "unused-clients"
+
 func pruneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
-		Usage: "remove what has ended by itself: expired tokens, sessions, refresh families, blocklist entries, codes, signing keys",
+		Usage: "remove what has ended by itself: expired tokens, sessions, refresh families, blocklist entries, codes, signing keys, unused clients",
+		Flags: []cli.Flag{&cli.DurationFlag{Name: unusedClients, Usage: "age of unused registered clients to remove (-1ns: none)", Value: storage.UnusedClientAge(0)}},
 		Action: withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			if err := noArguments(c); err != nil {
 				return err

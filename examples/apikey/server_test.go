@@ -157,7 +157,7 @@ func TestScopes(t *testing.T) {
 
 // A request that names no scopes, whatever it has instead, gets a key that may do nothing. Full
 // rights have a field of their own.
-func TestNoScopesAreNoRights_attack_321(t *testing.T) {
+func TestNoScopesAreNoRights_attack_318(t *testing.T) {
 	s := start(t)
 	for _, body := range []string{
 		"", "{}", `{"scopes":""}`, `{"scopes":"  "}`, `{"scopes":null}`, `{"scope":"profile"}`, `{"Scopes":"profile"}`,
@@ -182,7 +182,7 @@ func TestNoScopesAreNoRights_attack_321(t *testing.T) {
 }
 
 // The demo users, whose passwords are published, are not added to a database of one's own.
-func TestDemoUsers_attack_321(t *testing.T) {
+func TestDemoUsers_attack_318(t *testing.T) {
 	for _, demo := range []bool{true, false} {
 		db, err := sqlite.Open(t.TempDir()+"/db", nil)
 		if err != nil {

@@ -56,6 +56,10 @@ type Options struct {
 	// Tables are tables of your own in the same database, such as those of a scheme that is
 	// not part of this library. CheckSchema reports those that lack a column.
 	Tables []Table
+	// UnusedClients is the age at which Prune removes OAuth 2.0 clients that registered themselves
+	// and have no code, grant, consent, token or request; 0 is 30 days, storage.NoExpiry keeps them.
+	// See storage.UnusedClientAge for which clients stay. Set NoExpiry if grants are in another store.
+	UnusedClients time.Duration
 	// Clock gives the microseconds of BumpEpoch and the times of claims. nil is the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
@@ -87,6 +91,7 @@ type Store struct {
 	free       func() (int64, error)
 	ended      storage.EndedFunc
 	tables     []Table
+	unused     time.Duration // Options.UnusedClients
 	writer     chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
 
 	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
@@ -129,6 +134,9 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if o.Timeout < 0 {
 		return nil, fmt.Errorf("gormstore: timeout %v is below 0", o.Timeout)
 	}
+	if o.UnusedClients < 0 && o.UnusedClients != storage.NoExpiry {
+		return nil, fmt.Errorf("gormstore: UnusedClients %v out of range (above 0, or storage.NoExpiry)", o.UnusedClients)
+	}
 	if o.Clock == nil && d == sqlite {
 		o.Clock = time.Now
 	}
@@ -143,7 +151,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		// gorm's own logger prints parameters; nothing here may be printed.
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
-		ended: o.Ended, tables: slices.Clone(o.Tables),
+		ended: o.Ended, tables: slices.Clone(o.Tables), unused: o.UnusedClients,
 		canon: o.Canonical, logger: o.Logger, opened: time.Now(),
 	}
 	s.short.name()

@@ -181,7 +181,7 @@ func wantAll(n int, err error) error {
 
 // In the caller's transaction a change ends many records too, and leaves nothing of an account
 // that is deleted, not even credentials without an expiry, which Prune never removes.
-func TestManyRecordsOfATransaction_attack_320(t *testing.T) {
+func TestManyRecordsOfATransaction_attack_317(t *testing.T) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {
 			ctx := t.Context()

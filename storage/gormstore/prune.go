@@ -45,6 +45,13 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 			return s.familyPiece(ctx, "expires_us <= ? ORDER BY expires_us LIMIT ?", at, min(n, pieceFamilies))
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
+			until, ok := s.unusedUntil(at)
+			if !ok {
+				return 0, false, nil
+			}
+			return s.pruneClients(ctx, until, n)
+		},
+		func(ctx context.Context, n int) (int, bool, error) {
 			erased, err := s.exec(ctx, erase, at, at, n)
 			return int(erased), erased > 0, err
 		},

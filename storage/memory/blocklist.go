@@ -193,6 +193,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
+		n += s.pruneClients(t, now, limit-n)
 		return nil
 	})
 	if err != nil {

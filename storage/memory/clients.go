@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -101,4 +102,48 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		}
 		return nil
 	})
+}
+
+// pruneClients removes up to limit unused clients; see storage.UnusedClientAge.
+func (s *Store) pruneClients(t *tx, now time.Time, limit int) (n int) {
+	age := storage.UnusedClientAge(s.unused)
+	if age < 0 {
+		return 0
+	}
+	var old []string
+	for id, c := range s.clients {
+		if !c.Registration.IsZero() && !c.Trusted && len(c.Serves) == 0 && !slices.Contains(c.Grants, "client_credentials") && !c.Created.After(now.Add(-age)) {
+			old = append(old, id)
+		}
+	}
+	if len(old) == 0 {
+		return 0
+	}
+	used := make(map[string]bool)
+	for _, c := range s.codes {
+		used[c.Client] = true
+	}
+	for _, f := range s.families {
+		used[f.Client] = true
+	}
+	for c := range s.consents {
+		used[c.client] = true
+	}
+	for _, a := range s.access {
+		used[a.Client] = true
+	}
+	for _, g := range s.polled {
+		used[g.Client] = true
+	}
+	for _, a := range s.asked {
+		used[a.Client] = true
+	}
+	slices.SortFunc(old, func(a, b string) int { return s.clients[a].Created.Compare(s.clients[b].Created) })
+	for _, id := range old {
+		if n < limit && !used[id] {
+			drop(t, s.clients, id)
+			n++
+		}
+	}
+	return n
 }

@@ -25,6 +25,10 @@ type Options struct {
 	// that records which are kept elsewhere go with it. It calls the store with the context
 	// that it is given: the store is locked for any other.
 	Ended storage.EndedFunc
+	// UnusedClients is the age at which Prune removes OAuth 2.0 clients that registered themselves
+	// and have no code, grant, consent, token or request; 0 is 30 days, storage.NoExpiry keeps them.
+	// See storage.UnusedClientAge for which clients stay. Set NoExpiry if grants are in another store.
+	UnusedClients time.Duration
 	// Clock gives the microseconds of BumpEpoch and the times of claims; nil is
 	// time.Now.
 	Clock func() time.Time
@@ -35,9 +39,10 @@ type Options struct {
 // A transaction holds the store for itself: calls with another context wait until
 // it ends. What hashes passwords or asks other servers belongs outside of it.
 type Store struct {
-	now   func() time.Time
-	space string
-	ended storage.EndedFunc
+	now    func() time.Time
+	space  string
+	ended  storage.EndedFunc
+	unused time.Duration // Options.UnusedClients
 
 	mu     sync.RWMutex
 	users  map[string]storage.User // by id
@@ -123,7 +128,7 @@ func New(opts *Options) *Store {
 		s.now = opts.Clock
 	}
 	if opts != nil {
-		s.space, s.ended = opts.Space, opts.Ended
+		s.space, s.ended, s.unused = opts.Space, opts.Ended, opts.UnusedClients
 	}
 	return s
 }

@@ -197,7 +197,7 @@ func accessTokens(t *testing.T, s *suite) {
 			c.Disabled, c.Created = false, c.Created.Add(time.Microsecond)
 			k.must(k.s.CreateClient(k.ctx, c))
 			if got := standing("c", "", ""); got != "another account or epoch" {
-				k.Errorf("attack_317: a later client of the same ID: %s", got)
+				k.Errorf("attack_314: a later client of the same ID: %s", got)
 			}
 		},
 		"no_token_after_the_end: no token is live after its family has ended, whatever the order": func(k *kit) {

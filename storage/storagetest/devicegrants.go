@@ -263,7 +263,7 @@ func triesCounted(t *testing.T, s *suite) {
 			k.must(k.s.ForgiveAttempt(k.ctx, storage.MAC{3}))
 			count(name, time.Minute, 1, 2*time.Minute) // no credit below none
 		},
-		"attack_329_ahead: a counter that was made by a clock far ahead begins again when the clock is right": func(k *kit) {
+		"attack_326_ahead: a counter that was made by a clock far ahead begins again when the clock is right": func(k *kit) {
 			count := func(now time.Time, want int) {
 				k.Helper()
 				if n, ends, err := k.s.CountAttempt(k.ctx, name, now, now.Add(time.Minute)); n != want || err != nil || ends.After(now.Add(time.Minute+storage.AttemptSkew)) {

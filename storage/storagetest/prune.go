@@ -198,6 +198,62 @@ func prune(t *testing.T, s *suite) {
 				}
 			}
 		},
+		"attack_313/unused_clients: clients that registered themselves 30 days ago are deleted, the oldest first; those that have anything, or that an administrator knows, stay": func(k *kit) {
+			k.owns(Clients)
+			k.needs(Codes, Families, Consents, AccessTokens, DeviceGrants, AuthRequests)
+			u, at := k.add("alice"), born.Add(-time.Second) // before everything below ends
+			add := func(id string, age time.Duration, change func(*storage.Client)) {
+				c := client(id)
+				c.Registration, c.Created = storage.DigestOf(id), at.Add(-age)
+				if change != nil {
+					change(&c)
+				}
+				k.must(k.s.CreateClient(k.ctx, c))
+			}
+			const old = 30 * 24 * time.Hour
+			for i, id := range []string{"newest", "older", "oldest"} {
+				add(id, old+time.Duration(i)*time.Hour, nil)
+			}
+			add("new", old-time.Second, nil)
+			add("administrator's", 2*old, func(c *storage.Client) { c.Registration = storage.Digest{} })
+			add("trusted", 2*old, func(c *storage.Client) { c.Trusted = true })
+			add("serves", 2*old, func(c *storage.Client) { c.Serves = []string{"https://api.example"} })
+			add("for itself", 2*old, func(c *storage.Client) { c.Grants = []string{"authorization_code", "client_credentials"} })
+			n := 0
+			for what, create := range map[string]func(id string) error{
+				"code": func(id string) error { return k.s.CreateCode(k.ctx, code(id, u.ID, n)) },
+				"consent": func(id string) error {
+					return k.s.PutConsent(k.ctx, storage.Consent{Subject: u.ID, Client: id, Created: born, Expires: born.Add(time.Hour)})
+				},
+				"token":   func(id string) error { return k.s.CreateAccess(k.ctx, access(id, "", "", n)) },
+				"device":  func(id string) error { return k.s.CreateDeviceGrant(k.ctx, deviceGrant(id, n)) },
+				"request": func(id string) error { return k.s.CreateAuthRequest(k.ctx, requestOf(id, u.ID, 100+n)) },
+				"family": func(id string) error {
+					f := family(u.ID, 0, n)
+					f.Client = id
+					return k.s.CreateFamily(k.ctx, f, refresh(f, 0))
+				},
+			} {
+				n++
+				add("with a "+what, 2*old, nil)
+				k.must(create("with a " + what))
+			}
+			k.pruned(at, 2, 2)
+			if _, err := k.s.ClientByID(k.ctx, "newest"); err != nil {
+				k.Errorf("the newest of three went first: %v", err)
+			}
+			k.pruned(at, 100, 1)
+			k.pruned(at, 100, 0)
+			list, err := k.s.ListClients(k.ctx, "", 100)
+			k.must(err)
+			var left []string
+			for _, c := range list {
+				left = append(left, c.ID)
+			}
+			if want := []string{"administrator's", "client 1", "for itself", "new", "serves", "trusted", "with a code", "with a consent", "with a device", "with a family", "with a request", "with a token"}; !slices.Equal(left, want) {
+				k.Errorf("left %q, want %q", left, want)
+			}
+		},
 		"prune_beside_blocks: a key that is blocked longer meanwhile stays blocked": func(k *kit) {
 			k.needs(Blocklist)
 			key := func(i int) storage.BlockKey { return storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(i%4)) }

@@ -320,7 +320,7 @@ func TestUserCodes(t *testing.T) {
 			if rec := w.DeviceFrom(alice, "198.51.100.7:1", "POST", "user_code="+b.User); rec.Code != http.StatusTooManyRequests {
 				t.Errorf("from elsewhere: %d", rec.Code)
 			}
-			t.Run("attack_323_a_neighbour", func(t *testing.T) {
+			t.Run("attack_320_a_neighbour", func(t *testing.T) {
 				oauthtest.HandleOf(t, w.DevicePage(&bob, "POST", "user_code="+b.User))
 			})
 			w.Pass(15 * time.Minute)

@@ -12,7 +12,7 @@ import (
 
 // A client that registered itself may have taken another one's name: the page says that nobody has
 // checked it, and where the browser goes.
-func TestUnverified_attack_328(t *testing.T) {
+func TestUnverified_attack_325(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions)
 	for id, c := range map[string]struct {
 		registration    storage.Digest

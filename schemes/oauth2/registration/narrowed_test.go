@@ -9,7 +9,7 @@ import (
 
 // What an administrator took from a client that registered itself, the client does not give back
 // to itself.
-func TestNarrowedByAdministrator_attack_327(t *testing.T) {
+func TestNarrowedByAdministrator_attack_324(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w, initial := oauthtest.NewRegistry(t, s, nil)
 		const metadata = `"redirect_uris":["https://new.example/cb"],"grant_types":["authorization_code","refresh_token"]`

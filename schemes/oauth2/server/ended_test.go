@@ -16,7 +16,7 @@ import (
 )
 
 // A signed token that a client has for itself does not fit a later client with the same ID.
-func TestDeletedClientSigned_attack_317(t *testing.T) {
+func TestDeletedClientSigned_attack_314(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) {
 			o.SignedAccess, o.SigningKeys, o.AccessTTL = true, oauthtest.FreshRing(t, jose.ES256), time.Hour
@@ -41,7 +41,7 @@ func TestDeletedClientSigned_attack_317(t *testing.T) {
 }
 
 // A resource that a client has lost is not issued any more, whatever grants have it.
-func TestWithdrawnResource_attack_318(t *testing.T) {
+func TestWithdrawnResource_attack_315(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		const files, api = "https://files.example", "https://api.example"
 		w := oauthtest.NewWorld(t, s, nil)
@@ -79,7 +79,7 @@ func TestWithdrawnResource_attack_318(t *testing.T) {
 
 // Any program can listen on a loopback port or take a private scheme, so nobody gets a code there
 // unless the user was asked.
-func TestTrustedNative_attack_319(t *testing.T) {
+func TestTrustedNative_attack_316(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { oauthtest.WithSessions(o); o.RememberConsent = time.Hour })
 		c := storage.Client{
@@ -110,7 +110,7 @@ func (b *between) ConsentOf(ctx context.Context, subject, client string) (storag
 }
 
 // A consent that is withdrawn while a request uses it gives no code.
-func TestSilentRevoke_attack_324(t *testing.T) {
+func TestSilentRevoke_attack_321(t *testing.T) {
 	remembers := func(o *oauthtest.Options) { oauthtest.WithSessions(o); o.RememberConsent = time.Hour }
 	codeOf := func(to string) string {
 		_, query, _ := strings.Cut(to, "?")

@@ -1,0 +1,54 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// nothingOf is true of a client c that has no records. A used code stays until the longest lifetime of
+// its grant, so a client that users logged in with has some until then.
+var nothingOf = func() string {
+	var none []string
+	for _, table := range []string{"vestibule_codes", "vestibule_families", "vestibule_consents", "vestibule_access_tokens", "vestibule_device_grants", "vestibule_auth_requests"} {
+		none = append(none, "NOT EXISTS (SELECT 1 FROM "+table+" t WHERE t.client = c.id)")
+	}
+	return strings.Join(none, " AND ")
+}()
+
+// unusedClients selects clients that registered themselves and were never used, or not for long. Tokens
+// that a client gets for itself leave nothing behind, so clients that may do so stay, as do those that
+// an administrator gave more rights.
+var unusedClients = "SELECT c.id FROM vestibule_clients c WHERE c.registration IS NOT NULL AND NOT c.trusted AND COALESCE(c.serves, '') = ''" +
+	` AND c.lists NOT LIKE '%"client_credentials"%' AND c.created_us <= ? AND ` + nothingOf + " ORDER BY c.created_us LIMIT ?"
+
+// pruneClients removes up to n unused clients that were created until a time.
+func (s *Store) pruneClients(ctx context.Context, until int64, n int) (removed int, more bool, err error) {
+	var ids []string
+	err = s.rows(ctx, s.dialect.bind(unusedClients)+s.dialect.forUpdate(), []any{until, n}, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	// A record that was created while the row was waited for is only seen by another statement.
+	remove := s.dialect.bind("DELETE FROM vestibule_clients AS c WHERE c.id = ? AND " + nothingOf)
+	for _, id := range ids {
+		if err != nil {
+			return removed, false, err
+		}
+		var gone int64
+		gone, err = s.exec(ctx, remove, id)
+		removed += int(gone)
+	}
+	return removed, removed > 0, err
+}
+
+// unusedUntil returns the time at which the unused clients were created that Prune removes at now; false
+// if it removes none.
+func (s *Store) unusedUntil(now int64) (int64, bool) {
+	age := storage.UnusedClientAge(s.unused)
+	return now - age.Microseconds(), age >= 0
+}
