@@ -189,7 +189,7 @@ func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time)
 	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
 	for _, purpose := range purposes {
 		i := slices.IndexFunc(list, func(t storage.OneTimeToken) bool {
-			return t.Purpose == purpose && t.Epoch == epoch && !t.Expired(now)
+			return t.Purpose == purpose && t.Epoch == epoch && !over(t, now)
 		})
 		switch {
 		case i < 0:
@@ -199,6 +199,15 @@ func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time)
 		}
 	}
 	return oldest
+}
+
+// skew is how far the clock of another process may be ahead.
+const skew = 5 * time.Minute
+
+// over reports whether a token has expired, or comes from a clock that was ahead: such a token would
+// stay valid, and keep others from being sent, until the clock has caught up.
+func over(t storage.OneTimeToken, now time.Time) bool {
+	return t.Expired(now) || t.Created.After(now.Add(skew))
 }
 
 // boundTo binds a token to the address that it is sent to.

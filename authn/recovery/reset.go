@@ -108,7 +108,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		return t, u, err
 	case !slices.Contains(purposes[:], t.Purpose):
 		err = errPurpose
-	case t.Expired(r.opts.Clock()):
+	case over(t, r.opts.Clock()):
 		err = errExpired
 	case !u.Active:
 		err = credential.ErrDisabled

@@ -170,5 +170,25 @@ func TestLastLinks(t *testing.T) {
 				t.Errorf("the second of four: %d", got)
 			}
 		})
+		t.Run("attack_327_a_clock_that_was_ahead", func(t *testing.T) {
+			w.messages = nil
+			const year = 365 * 24 * 3600
+			w.now.Add(year)
+			for range 3 {
+				post(w.Request(), `{"address":"alice"}`)
+				w.Drain(t.Context())
+			}
+			w.now.Add(-year)
+			post(w.Request(), `{"address":"alice"}`)
+			w.Drain(t.Context())
+			if len(w.messages) != 4 {
+				t.Fatalf("%d messages", len(w.messages))
+			}
+			for i, want := range []int{400, 400, 400, 204} {
+				if got := w.reset(w.messages[i].Token, "cheshire-cat-7"); got != want {
+					t.Errorf("link %d: %d, want %d", i, got, want)
+				}
+			}
+		})
 	})
 }
