@@ -19,8 +19,9 @@ import (
 
 // countingHasher is a verifier that counts its hashes.
 type countingHasher struct {
-	n    atomic.Int64
-	fail atomic.Bool
+	n         atomic.Int64
+	fail      atomic.Bool
+	meanwhile func() // runs while the secret is hashed
 }
 
 func (c *countingHasher) Verify(_ context.Context, _ string, encoded storage.PasswordHash, secret string) (bool, bool, error) {
@@ -28,7 +29,45 @@ func (c *countingHasher) Verify(_ context.Context, _ string, encoded storage.Pas
 		return false, false, errors.New("queue full")
 	}
 	c.n.Add(1)
+	if c.meanwhile != nil {
+		c.meanwhile()
+	}
 	return encoded != "" && string(encoded) == "hash of "+secret, false, nil
+}
+
+// A secret that was withdrawn while it was hashed gives no token.
+func TestChosenSecretChangedMeanwhile_attack_328(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		verifier := new(countingHasher)
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { o.InsecureChosenSecrets = verifier })
+		n := 0
+		ask := func(change func(storage.Client)) int {
+			n++
+			c := storage.Client{ID: fmt.Sprint("chosen", n), Method: oauth2.SecretBasic, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}
+			oauthtest.Must(t, s.CreateClient(t.Context(), c))
+			verifier.meanwhile = func() { change(c) }
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
+			r.SetBasicAuth(c.ID, "open+sesame")
+			return w.Send(w.Token(), r, "grant_type=client_credentials").Status
+		}
+		update := func(change func(*storage.Client)) func(storage.Client) {
+			return func(c storage.Client) { change(&c); oauthtest.Must(t, s.UpdateClient(t.Context(), c)) }
+		}
+		if got := ask(func(storage.Client) {}); got != 200 {
+			t.Errorf("nothing changed: %d", got)
+		}
+		for what, change := range map[string]func(storage.Client){
+			"a new secret":       update(func(c *storage.Client) { c.Password = "hash of another" }),
+			"a generated secret": update(func(c *storage.Client) { c.Password, c.Secret = "", storage.DigestOf("g") }),
+			"another method":     update(func(c *storage.Client) { c.Method = oauth2.SecretPost }),
+			"disabled":           update(func(c *storage.Client) { c.Disabled = true }),
+			"deleted":            func(c storage.Client) { oauthtest.Must(t, s.DeleteClient(t.Context(), c.ID)) },
+		} {
+			if got := ask(change); got != 401 {
+				t.Errorf("%s: %d", what, got)
+			}
+		}
+	})
 }
 
 func TestChosenSecrets(t *testing.T) {

@@ -55,8 +55,25 @@ func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) 
 		return c, err
 	case !ok:
 		return c, s.failed(p, errors.New("wrong secret"))
+	case c.Password == "":
+		return c, nil
 	}
-	return c, nil
+	return s.unchanged(r, p, c)
+}
+
+// unchanged returns the client as it is now. A hash may have waited long, and a client that was
+// disabled, deleted or given another secret since then is not authenticated by the former one.
+func (s *Server) unchanged(r *http.Request, p presented, c storage.Client) (storage.Client, error) {
+	now, err := s.store.ClientByID(r.Context(), c.ID)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return now, s.failed(p, errors.New("client deleted while its secret was checked"))
+	case err != nil:
+		return now, err
+	case now.Disabled || now.Method != c.Method || now.Password != c.Password || now.Secret != c.Secret:
+		return now, s.failed(p, errors.New("client disabled or changed while its secret was checked"))
+	}
+	return now, nil
 }
 
 // failed rejects a client for that reason, with a challenge if it used Basic.
