@@ -70,7 +70,7 @@ func (s *Server) unchanged(r *http.Request, p presented, c storage.Client) (stor
 		return now, s.failed(p, errors.New("client deleted while its secret was checked"))
 	case err != nil:
 		return now, err
-	case now.Disabled || now.Method != c.Method || now.Password != c.Password || now.Secret != c.Secret:
+	case now.Disabled || now.Method != c.Method || subtle.ConstantTimeCompare([]byte(now.Password), []byte(c.Password)) != 1 || subtle.ConstantTimeCompare(now.Secret[:], c.Secret[:]) != 1:
 		return now, s.failed(p, errors.New("client disabled or changed while its secret was checked"))
 	}
 	return now, nil
