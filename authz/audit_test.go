@@ -159,7 +159,7 @@ func TestAuditFindsGuardsWithoutMiddleware(t *testing.T) {
 		t.Error("edge_A21: a guard on a bare route is taken")
 	}
 	if panicText(func() { m.Handle("/c", auth.Public(guard.Handler(handler))) }) == "" {
-		t.Error("edge_A21: a guard behind Bare is taken")
+		t.Error("edge_A21: a guard behind Public is taken")
 	}
 }
 
