@@ -3,129 +3,213 @@ package gormstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NameSpace gives the account table that has no name in this database the name Options.Space,
-// once: it brings the schema up to date, rewrites every subject ID as SPACE:ID, and never lets
-// the empty name be used again. Call it before a second account table is added.
-//
-// It ends every credential of every scheme: all users log in again. OpenID Connect clients see
-// a new "sub" for each user. A process that still runs without the name gets ErrSpace from its
-// next statement on; only access tokens that a service verifies without this database stay
-// valid until they expire. The statements hold a lock on all of the library's tables, for
-// seconds with some hundred thousand rows, so choose a quiet time.
-//
-// It does nothing where the table has the name. It returns ErrSpace, and changes nothing, where
-// Options.Space is "", the database serves another table, or an ID of the table is too long or
-// looks like the subject of a space.
-func (s *Store) NameSpace(ctx context.Context) error {
-	if s.users.space == "" {
-		return fmt.Errorf("%w: NameSpace: Options.Space is empty", ErrSpace)
+// ErrSpace: the database's record of account tables does not agree with this store's
+// Options.Space and Options.Users, or there is no record of them. The error says what to do. No
+// credential is accepted and none is issued meanwhile.
+var ErrSpace = errors.New("gormstore: account table")
+
+// errUnrecorded: nothing is wrong, but Migrate was not called.
+var errUnrecorded = errors.New("is not recorded")
+
+// Space implements storage.Spaced: Options.Space.
+func (s *Store) Space() string { return s.users.space }
+
+// space is a row of vestibule_spaces.
+type space struct {
+	name, table, idColumn, idType string
+	epoch                         int64
+	retired                       bool
+}
+
+func (v space) String() string {
+	if v.name == "" {
+		return v.table + " (without a space)"
 	}
-	if err := s.MigrateSchema(ctx); err != nil {
+	return fmt.Sprintf("%s (space %q)", v.table, v.name)
+}
+
+// mine is the record that this store needs. The table is named with its schema, so that one
+// name under two search paths is two tables; a table that is not there yet will be where an
+// unqualified CREATE TABLE puts it.
+func (s *Store) mySpace(ctx context.Context) (space, error) {
+	u := s.users
+	v := space{name: u.space, table: strings.ToLower(u.Table), idColumn: u.ID, idType: cmp.Or(u.IDType, "text")}
+	if s.dialect == sqlite {
+		v.idColumn = strings.ToLower(v.idColumn)
+		if !strings.Contains(v.table, ".") {
+			v.table = "main." + v.table
+		}
+		return v, nil
+	}
+	const where = "SELECT COALESCE((SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" +
+		" WHERE c.oid = to_regclass($1)), '')"
+	err := s.row(ctx, where, []any{s.dialect.quote(u.Table)}, []any{&v.table})
+	if err == nil && v.table == "" {
+		v.table = u.Table
+		if !strings.Contains(v.table, ".") {
+			err = s.row(ctx, "SELECT COALESCE(CAST(current_schema() AS TEXT), '') || '.' || CAST($1 AS TEXT)", []any{u.Table}, []any{&v.table})
+		}
+	}
+	return v, err
+}
+
+// recordedSpaces returns the store's own space and those that the database has.
+func (s *Store) recordedSpaces(ctx context.Context) (own space, all []space, err error) {
+	if own, err = s.mySpace(ctx); err != nil {
+		return own, nil, err
+	}
+	all, err = s.spaces(ctx)
+	return own, all, err
+}
+
+func (s *Store) spaces(ctx context.Context) (all []space, err error) {
+	err = s.rows(ctx, "SELECT name, table_name, id_column, id_type, epoch, retired FROM vestibule_spaces ORDER BY name", nil, func(rows *sql.Rows) error {
+		var v space
+		err := rows.Scan(&v.name, &v.table, &v.idColumn, &v.idType, &v.epoch, &v.retired)
+		all = append(all, v)
+		return err
+	})
+	return all, err
+}
+
+// judge reports whether v is recorded among all, or why it cannot be.
+func judge(v space, all []space) (recorded bool, err error) {
+	fault := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{ErrSpace}, args...)...)
+	}
+	for _, r := range all {
+		if r.name != v.name {
+			continue
+		}
+		switch {
+		case r.retired:
+			for _, named := range all {
+				if named.table == v.table && !named.retired {
+					return false, fault("%s has the space %q since it was named: set Options.Space to it", v.table, named.name)
+				}
+			}
+			return false, fault("space %q was retired and is never used again: set Options.Space to a new name", v.name)
+		case r.table != v.table && v.name == "":
+			return false, fault("the database already serves %s; with a second table, %s, each needs a name: call NameSpace once in the program of the first, then set Options.Space in both", r.table, v.table)
+		case r.table != v.table:
+			return false, fault("space %q belongs to %s and is never given to another table, such as %s: set Options.Space to another name", v.name, r.table, v.table)
+		case r.idColumn != v.idColumn || r.idType != v.idType:
+			return false, fault("credentials of %s are bound to the %s column %s, not to the %s column %s: restore UserTable.ID and IDType", r, r.idType, r.idColumn, v.idType, v.idColumn)
+		}
+		return true, nil
+	}
+	for _, r := range all {
+		switch {
+		case r.retired:
+		case r.table == v.table && r.name == "":
+			return false, fault("%s has no name in this database: call NameSpace once to name it %q (it ends all credentials)", v.table, v.name)
+		case r.table == v.table:
+			return false, fault("%s is recorded as space %q: set Options.Space to that", v.table, r.name)
+		case r.name == "":
+			return false, fault("the database serves %s without a name; before %s can be added, call NameSpace once in the program of %s", r.table, v.table, r.table)
+		case v.name == "":
+			return false, fault("the database serves %s: %s needs a name too: set Options.Space", r, v.table)
+		}
+	}
+	return false, nil
+}
+
+// bound returns ErrSpace unless the database has this store's record. It asks once. Whether the
+// record is still there, every statement asks that issues something, looks an account up, or
+// judges a signed token; a look-up by digest need not, since NameSpace renames what it would find.
+func (s *Store) bound(ctx context.Context) error {
+	if s.recorded.Load() {
+		return nil
+	}
+	v, err := s.mySpace(ctx)
+	if err != nil {
 		return err
 	}
+	all, err := s.spaces(ctx)
+	if noTable(err) {
+		return fmt.Errorf("%w: the database has no records of account tables: call Migrate: %w", ErrSpace, err)
+	}
+	if err != nil {
+		return err
+	}
+	switch recorded, err := judge(v, all); {
+	case err != nil:
+		return err
+	case !recorded:
+		return fmt.Errorf("%w: %s %w: call Migrate, or RecordSpace where the schema is current", ErrSpace, v, errUnrecorded)
+	}
+	for _, r := range all {
+		if r.name == v.name {
+			s.leastEpoch.Store(r.epoch) // which never changes
+		}
+	}
+	s.recorded.Store(s.tx(ctx) == nil) // what a transaction wrote may be taken back
+	return nil
+}
+
+// noTable reports that the database does not have a table yet.
+func noTable(err error) bool {
+	var state interface{ SQLState() string }
+	if errors.As(err, &state) {
+		return state.SQLState() == "42P01" // undefined_table
+	}
+	return err != nil && strings.Contains(err.Error(), "no such table")
+}
+
+// stale is why a subject may not hold what was to be issued: ErrStale, or ErrSpace where the
+// store's space was retired.
+func (s *Store) stale(ctx context.Context) error {
+	var epoch int64
+	err := s.row(ctx, s.dialect.bind("SELECT epoch FROM vestibule_spaces WHERE name = ? AND NOT retired"), []any{s.users.space}, []any{&epoch})
+	switch {
+	case err == nil:
+		return storage.ErrStale
+	case errors.Is(err, sql.ErrNoRows):
+		return new(epochValue).Scan(nil)
+	}
+	return err
+}
+
+// RecordSpace records the account table of this store under its Options.Space, unless that was
+// done, and changes nothing else. Migrate calls it; use it alone where another tool migrates. It
+// needs INSERT on vestibule_spaces the first time, and only SELECT later.
+//
+// It returns ErrSpace where the table or the name is recorded in another way, or a database
+// would get a second table while one of them has no name.
+func (s *Store) RecordSpace(ctx context.Context) error {
 	if err := s.bound(ctx); err == nil {
 		return nil
 	}
-	patient := s.patient()
-	if err := patient.atomically(ctx, patient.nameSpace); err != nil {
-		return s.missingRight("name the account table", "UPDATE on all vestibule_ tables", err)
+	err := s.atomically(ctx, func(ctx context.Context) error {
+		if err := s.advisory(ctx, "vestibule spaces"); err != nil {
+			return err
+		}
+		v, all, err := s.recordedSpaces(ctx)
+		if err != nil {
+			return err
+		}
+		if recorded, err := judge(v, all); err != nil || recorded {
+			return err
+		}
+		return s.insertSpace(ctx, v, 0)
+	})
+	if err != nil {
+		return s.missingRight("record the account table", "INSERT on vestibule_spaces", err)
 	}
 	return s.bound(ctx)
 }
 
-// patient is the same store with as much time for each statement as a migration has.
-func (s *Store) patient() *Store {
-	return &Store{db: s.db, sql: s.sql, dialect: s.dialect, timeout: lockTimeout, now: s.now, users: s.users, q: s.q, writer: s.writer, logger: s.logger, opened: s.opened}
-}
-
-// subjectColumns are the tables with a column "subject". A subject of "" or NULL is nobody.
-var subjectColumns = []string{
-	"vestibule_subjects", "vestibule_static_tokens", "vestibule_device_tokens", "vestibule_families", "vestibule_sessions", "vestibule_onetimes",
-	"vestibule_codes", "vestibule_auth_requests", "vestibule_access_tokens", "vestibule_device_grants", "vestibule_consents",
-	"vestibule_permissions", "vestibule_group_members",
-}
-
-func (s *Store) nameSpace(ctx context.Context) error {
-	if err := s.advisory(ctx, "vestibule spaces"); err != nil {
-		return err
-	}
-	if s.dialect == postgres {
-		// Every statement that issues or accepts something reads this table first: those that
-		// run end before, those that come wait.
-		if _, err := s.exec(ctx, "LOCK TABLE vestibule_spaces IN ACCESS EXCLUSIVE MODE"); err != nil {
-			return err
-		}
-	}
-	v, all, err := s.recordedSpaces(ctx)
-	if err != nil {
-		return err
-	}
-	unnamed := v
-	unnamed.name = ""
-	for _, r := range all {
-		if r.name == v.name {
-			_, err := judge(v, all) // recorded meanwhile, or another table's
-			return err
-		}
-	}
-	if recorded, err := judge(unnamed, all); err != nil || !recorded {
-		return cmp.Or(err, fmt.Errorf("%w: NameSpace: the database has no table without a name; Migrate records %s", ErrSpace, v))
-	}
-	if err := s.nameable(ctx); err != nil {
-		return err
-	}
-	var epoch int64
-	now := serverNow
-	if s.dialect == sqlite {
-		now = "0"
-	}
-	last := "SELECT " + now + ", COALESCE(MAX(epoch), 0) FROM (SELECT epoch FROM vestibule_subjects UNION ALL SELECT epoch FROM vestibule_spaces) e"
-	var clock int64
-	if err := s.row(ctx, last, nil, []any{&clock, &epoch}); err != nil {
-		return err
-	}
-	if s.now != nil {
-		clock = s.now().UnixMicro()
-	}
-	epoch = max(epoch+1, clock)
-	for _, table := range subjectColumns {
-		query := "UPDATE " + table + " SET subject = '" + s.users.prefix + "' || subject WHERE subject IS NOT NULL AND subject <> ''"
-		if table == "vestibule_sessions" || table == "vestibule_access_tokens" { // see holder
-			query = "UPDATE " + table + " SET subject = '" + s.users.prefix + "' || COALESCE(subject, '')"
-		}
-		if _, err := s.exec(ctx, query); err != nil {
-			return fmt.Errorf("%s: %w", table, err)
-		}
-	}
-	if _, err := s.exec(ctx, "UPDATE vestibule_spaces SET retired = TRUE WHERE name = ''"); err != nil {
-		return err
-	}
-	return s.insertSpace(ctx, v, epoch)
-}
-
-// nameable refuses ids that do not fit behind the name, or that are the subject of a space as
-// they are: tokens that were issued to "staff:1" would name another account afterwards.
-func (s *Store) nameable(ctx context.Context) error {
-	u := s.users
-	if !u.idIsText {
-		return nil
-	}
-	position, odd := "instr(%s, ':')", "%s NOT GLOB '*[^a-z0-9_]*'"
-	if s.dialect == postgres {
-		position, odd = "strpos(%s, ':')", "%s ~ '^[a-z0-9_]*$'"
-	}
-	id := "CAST(u.id AS TEXT)"
-	at := fmt.Sprintf(position, id)
-	query := "SELECT COUNT(*) FROM " + u.source + " u WHERE length(" + id + ") > ? OR " + at + " BETWEEN 2 AND 33 AND " +
-		fmt.Sprintf(odd, "substr("+id+", 1, CASE WHEN "+at+" > 0 THEN "+at+" - 1 ELSE 0 END)")
-	var n int
-	if err := s.row(ctx, s.dialect.bind(query), []any{storage.MaxIDBytes - len(u.prefix)}, []any{&n}); err != nil || n == 0 {
-		return err
-	}
-	return fmt.Errorf("%w: NameSpace: %d IDs of %s are longer than %d bytes or begin with a name and a colon, as subjects of spaces do", ErrSpace, n, u.Table, storage.MaxIDBytes-len(u.prefix))
+func (s *Store) insertSpace(ctx context.Context, v space, epoch int64) error {
+	_, err := s.exec(ctx, s.dialect.bind("INSERT INTO vestibule_spaces (name, table_name, id_column, id_type, epoch, recorded_us) VALUES (?, ?, ?, ?, ?, ?)"),
+		v.name, v.table, v.idColumn, v.idType, epoch, time.Now().UnixMicro())
+	return err
 }

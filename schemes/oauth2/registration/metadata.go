@@ -1,10 +1,12 @@
 package registration
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -86,4 +88,56 @@ func (g *Registration) describe(c storage.Client, secret, token string) *registe
 		a.Type = "native"
 	}
 	return a
+}
+
+// apply copies the metadata of a client into its record. It returns the secret if the client gets
+// a new one.
+func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err error) {
+	c.Name, c.Method, c.RedirectURIs, c.Native = m.Name, cmp.Or(m.Method, oauth2.SecretBasic), m.RedirectURIs, m.Type == "native"
+	if c.Grants = m.Grants; c.Grants == nil {
+		c.Grants = []string{oauth2.AuthorizationCode}
+	}
+	if c.Scopes = oauth2.SplitScopes(m.Scope); m.Scope == "" {
+		c.Scopes = slices.Clone(g.opts.Scopes)
+	}
+	c.Default, c.Keys = nil, nil
+	if c.Method == oauth2.PrivateKeyJWT {
+		c.Keys = m.Keys
+	}
+	unknown := func(list, known []string) bool {
+		return slices.ContainsFunc(list, func(one string) bool { return !slices.Contains(known, one) })
+	}
+	for _, uri := range c.RedirectURIs {
+		if err := oauth2.CheckRedirect(uri, c.Native); err != nil {
+			return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI cannot be registered: https, or a loopback address, or for a native client a private scheme, without a fragment.").WithCause(err)
+		}
+	}
+	switch {
+	case slices.Contains(c.Grants, oauth2.AuthorizationCode) && len(c.RedirectURIs) == 0:
+		return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI is needed.")
+	case m.Type != "" && m.Type != "web" && m.Type != "native":
+		return "", badMetadata("The application_type is unknown.")
+	case strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "", badMetadata("The client_name holds characters that cannot be shown.")
+	case unknown(c.Grants, g.opts.Grants):
+		return "", badMetadata("A grant type is unknown, or not for registered clients.")
+	case unknown(m.Responses, []string{"code"}), m.Responses != nil && slices.Contains(m.Responses, "code") != slices.Contains(c.Grants, oauth2.AuthorizationCode):
+		return "", badMetadata("The response types are unknown, or do not fit the grant types.")
+	case unknown(c.Scopes, g.opts.Scopes):
+		return "", badMetadata("A scope is unknown, or not for registered clients.")
+	}
+	bySecret := c.Method == oauth2.SecretBasic || c.Method == oauth2.SecretPost
+	if !bySecret {
+		c.Secret, c.Password = storage.Digest{}, ""
+	}
+	if err := oauth2.CheckClient(*c); err != nil {
+		return "", badMetadata("The metadata do not fit together.").WithCause(err)
+	}
+	if bySecret && c.Secret.IsZero() && c.Password == "" {
+		if secret, err = g.server.NewText(oauth2.SecretPrefix); err != nil {
+			return "", err
+		}
+		c.Secret = storage.DigestOf(secret)
+	}
+	return secret, nil
 }
