@@ -35,19 +35,21 @@ func TestVaryCookie(t *testing.T) {
 		"varies with all":   {authn.Chain{cookies{"sid"}}, []string{"*"}, []string{"*"}},
 		"a name that holds": {authn.Chain{cookies{"sid"}}, []string{"X-Cookie"}, []string{"X-Cookie", "Cookie"}},
 	} {
-		h := authn.New(c.chain, &authn.Options{Logger: quiet}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Add("Vary", "Handler") // which no other answer sees
-		}))
-		for range 2 {
-			w := httptest.NewRecorder()
-			w.Header()["Vary"] = slices.Clone(c.before)
-			if c.before == nil {
-				w.Header().Del("Vary")
+		t.Run(what, func(t *testing.T) {
+			h := authn.New(c.chain, &authn.Options{Logger: quiet}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Add("Vary", "Handler") // which no other answer sees
+			}))
+			for range 2 {
+				w := httptest.NewRecorder()
+				w.Header()["Vary"] = slices.Clone(c.before)
+				if c.before == nil {
+					w.Header().Del("Vary")
+				}
+				h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+				if got := w.Header()["Vary"]; !slices.Equal(got, append(slices.Clone(c.want), "Handler")) {
+					t.Errorf("%q, want %q", got, c.want)
+				}
 			}
-			h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-			if got := w.Header()["Vary"]; !slices.Equal(got, append(slices.Clone(c.want), "Handler")) {
-				t.Errorf("%s: %q, want %q", what, got, c.want)
-			}
-		}
+		})
 	}
 }
