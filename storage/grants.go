@@ -60,9 +60,9 @@ type Codes interface {
 	// CodeByDigest returns the code, used and expired or not, and the account of its
 	// subject, with its present epoch. ErrNotFound where one of them is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
-	// ConsumeCode marks the code as used and notes what came of it. ErrConflict where it was
-	// used already, ErrNotFound where there is none. Of many at once one uses it. Expiry is
-	// the caller's to judge.
+	// ConsumeCode marks the code as used and records the family that it was exchanged for ("" for
+	// none). It returns ErrConflict if the code was used before, and ErrNotFound if there is none.
+	// Of concurrent calls one succeeds. The caller checks whether the code has expired.
 	ConsumeCode(ctx context.Context, d Digest, family string) error
 	// DeleteCodes deletes the subject's codes for the client that were not used. None is no
 	// error. Used ones stay, so that a second use is noticed.

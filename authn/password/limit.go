@@ -55,8 +55,8 @@ func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
 // Recall counts a request, for something else than a login, of a caller that may have logged in
 // before, and returns a function that reports whether it did so at an account (authn.Recaller).
 // Package recovery uses it, so that strangers who request links do not keep the owner from
-// requesting one. The error is an *authn.Error with status 429 if the caller is known nowhere,
-// also if the limiter is no authn.Recaller, or is over its limits.
+// requesting one. The error is an *authn.Error with status 429 if the caller is not known, has
+// exceeded its limits, or if the limiter is not an authn.Recaller.
 func (c *Checker) Recall(r *http.Request) (known func(ctx context.Context, u storage.User) bool, err error) {
 	l, ok := c.opts.Limiter.(authn.Recaller)
 	if !ok {
@@ -85,7 +85,7 @@ func (uncounted) Succeeded(context.Context) []*http.Cookie { return nil }
 func (uncounted) Cancelled(context.Context)                {}
 func (u uncounted) Source() string                         { return string(u) }
 
-// askerOf is for whom the hash of an attempt is computed.
+// askerOf returns the account and the network that the hash of an attempt counts for.
 func askerOf(attempt authn.LoginAttempt, account string) asker {
 	if a, ok := attempt.(authn.AccountAttempt); ok {
 		return asker{a.Known(), account, a.Network()}
@@ -93,8 +93,8 @@ func askerOf(attempt authn.LoginAttempt, account string) asker {
 	return asker{network: networkOf(attempt.Source())}
 }
 
-// newcomer is for whom the hash of a new account is computed: the network of the client, which
-// the middleware of package authn puts into the context.
+// newcomer returns what the hash of a new account counts for: the network of the client, which the
+// middleware of package authn puts into the context.
 func newcomer(ctx context.Context) asker {
 	if addr := storage.ClientAddr(ctx); addr.IsValid() {
 		return asker{network: network(addr)}

@@ -105,7 +105,7 @@ func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	return v, err
 }
 
-// EndCurrent ends the session of the request, whoever it is of, and deletes the cookie.
+// EndCurrent ends the session of the request, whichever user it belongs to, and deletes the cookie.
 // The caller has checked where the request comes from.
 //
 // After an error the session may live on, and the caller says so: a fault, or an

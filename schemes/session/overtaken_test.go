@@ -32,7 +32,7 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 					"login as another":    {"id-alice", logInAs("id-bob"), "id-bob", false},
 					"login as the same":   {"id-alice", logInAs("id-alice"), "id-alice", false},
 					"login of nobody":     {"", logInAs("id-bob"), "id-bob", false},
-					"logout of nobody":    {"", func(s scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) }, "", true},
+					"anonymous logout":    {"", func(s scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) }, "", true},
 					"nothing in between":  {"id-alice", func(scheme, http.ResponseWriter, *http.Request) error { return nil }, "id-alice", true},
 					"nothing, and nobody": {"", func(scheme, http.ResponseWriter, *http.Request) error { return nil }, "", true},
 					"saved again and again": {"id-alice", func(s scheme, w http.ResponseWriter, r *http.Request) error {

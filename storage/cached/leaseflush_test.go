@@ -66,7 +66,7 @@ func TestLeaseDuringFlush(t *testing.T) {
 		wg.Go(func() { _, _, _ = s.StaticTokenByDigest(ctx, early) }) // holds the first shard
 		<-locked
 		wg.Go(s.FlushAll)
-		for old.Valid(ctx) { // until everything from before is over
+		for old.Valid(ctx) { // until what was kept before has ended
 			runtime.Gosched()
 		}
 		look()
