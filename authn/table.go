@@ -40,6 +40,7 @@ type Table struct {
 	entries int // a power of two
 	max     int64
 	elapsed *elapsed.Clock
+	wall    elapsed.Wall
 	seed    maphash.Seed
 	key     [32]byte // of this process, for what is guessable
 
