@@ -309,9 +309,14 @@ func NewID(random io.Reader) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// PurposeOf returns the purpose of the families that an issuer's scheme keeps, so that several
-// issuers can share a store.
-func PurposeOf(scheme, issuer string) string {
-	key := storage.BlockKeyOf("purpose", issuer, scheme)
+// PurposeOf returns the purpose of the families that a scheme keeps for an issuer and an audience,
+// so that several can share a store: a refresh token gives no access token for another audience.
+// audience is "" if the refresh tokens are for every audience of the issuer.
+func PurposeOf(scheme, issuer, audience string) string {
+	name := scheme
+	if audience != "" {
+		name = fmt.Sprintf("%d %s%s", len(scheme), scheme, audience)
+	}
+	key := storage.BlockKeyOf("purpose", issuer, name)
 	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
 }

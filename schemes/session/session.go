@@ -163,9 +163,11 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	return s, nil
 }
 
+const defaultCookie = "session"
+
 func (o *Options) defaults() {
 	if o.Cookie == "" {
-		o.Cookie = "session"
+		o.Cookie = defaultCookie
 	}
 	if o.SameSite == 0 {
 		o.SameSite = http.SameSiteLaxMode

@@ -115,7 +115,7 @@ func isOf(r *http.Request, subject string) bool {
 // row returns the live row of the name's cookie, or nil.
 func (st *Store) row(r *http.Request, name string) (*row, error) {
 	if name == st.s.opts.Cookie {
-		if found, ok := authn.FromContext(r.Context()).Credential.(*row); ok {
+		if found, ok := st.s.own(authn.FromContext(r.Context())); ok {
 			if !found.shared {
 				return found, nil // authentication loaded it
 			}
