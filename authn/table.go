@@ -42,7 +42,7 @@ type Table struct {
 	elapsed *elapsed.Clock
 	wall    elapsed.Wall
 	seed    maphash.Seed
-	key     [32]byte // of this process, for what is guessable
+	key     [16]byte // of this process, for what is guessable: with it most credentials fit a block of SHA-256
 
 	places  atomic.Pointer[[]place] // nil before the first put
 	guesses atomic.Pointer[[guessStripes]atomic.Uint64]
