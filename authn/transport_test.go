@@ -88,6 +88,8 @@ func TestRequireTLS(t *testing.T) {
 		"plain, Authorization":           {headers: []string{"Authorization: x"}, code: 403},
 		"plain, Cookie":                  {headers: []string{"Cookie: a=b"}, code: 403},
 		"plain, a login form":            {method: "POST", code: 403},
+		"plain, a WebSocket":             {headers: []string{"Upgrade: websocket"}, code: 403},
+		"tls, a WebSocket":               {tls: true, headers: []string{"Upgrade: websocket"}, code: 200, hsts: true},
 		"unnamed proxy says https":       {headers: []string{"Authorization: x", "X-Forwarded-Proto: https"}, code: 403},
 		"named proxy says https":         {opts: &authn.TLSOptions{Proxies: proxies}, peer: "10.0.0.1:5", headers: []string{"Authorization: x", "X-Forwarded-Proto: HTTPS"}, code: 200, hsts: true},
 		"named proxy says http":          {opts: &authn.TLSOptions{Proxies: proxies}, peer: "10.0.0.1:5", headers: []string{"Authorization: x", "X-Forwarded-Proto: http"}, code: 403},
