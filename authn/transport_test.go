@@ -53,7 +53,7 @@ func TestClientAddr(t *testing.T) {
 			}
 		}
 	})
-	for text, want := range map[string]string{"203.0.113.9": "203.0.113.9", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64"} {
+	for text, want := range map[string]string{"203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9%eth0": "203.0.113.9", "fe80::9%eth0": "fe80::/64", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64"} {
 		if got := authn.NetworkOf(netip.MustParseAddr(text)); got != want {
 			t.Errorf("source of %s: %s", text, got)
 		}

@@ -3,7 +3,7 @@ package throttle
 import (
 	"net/netip"
 
-	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
 // places are the networks that an address belongs to, from narrow to wide.
@@ -16,27 +16,13 @@ type places struct {
 }
 
 // unknown is the place of requests without an address.
-const unknown = "unknown"
+const unknown = network.Unknown
 
 func placesOf(a netip.Addr) places {
-	if !a.IsValid() {
-		return places{unknown, unknown, unknown, unknown, unknown}
-	}
-	a = a.Unmap().WithZone("")
-	p := places{source: authn.NetworkOf(a)}
-	if a.Is4() {
-		p.wide, p.block, p.net, p.vast = p.source, prefix(a, 28), prefix(a, 24), prefix(a, 16)
-	} else {
-		p.block, p.net, p.vast = prefix(a, 56), prefix(a, 48), prefix(a, 32)
-		p.wide = p.block
+	p := places{source: network.Source.Name(a), block: network.Block.Name(a), net: network.Net.Name(a), vast: network.Vast.Name(a)}
+	p.wide = p.block
+	if network.Plain(a).Is4() {
+		p.wide = p.source
 	}
 	return p
-}
-
-func prefix(a netip.Addr, bits int) string {
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return unknown
-	}
-	return p.String()
 }
