@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/vestibule-auth/vestibule/internal/network"
@@ -13,6 +14,29 @@ type places struct {
 	block  string // IPv4 /28, IPv6 /56
 	net    string // IPv4 /24, IPv6 /48
 	vast   string // IPv4 /16, IPv6 /32: what one provider, or one large customer of it, has
+}
+
+// around returns the networks around the address, from narrow to wide: none if it is not known.
+// Limits of requests and of refused credentials count in each of them.
+func (p places) around() []string {
+	if p.source == unknown {
+		return nil
+	}
+	return []string{p.block, p.net, p.vast}
+}
+
+// multiples returns how many times the rate of an address the networks around it have: what was
+// given, or the usual number where that is 0.
+func multiples(given, usual [3]int) ([3]int, error) {
+	for i, n := range given {
+		switch {
+		case n < 0 || n > MaxLimit:
+			return usual, errors.New("throttle: Networks out of range (0 to 1,000,000)")
+		case n > 0:
+			usual[i] = n
+		}
+	}
+	return usual, nil
 }
 
 // unknown is the place of requests without an address.
