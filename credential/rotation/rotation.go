@@ -309,14 +309,9 @@ func NewID(random io.Reader) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// PurposeOf returns the purpose of the families that a scheme keeps for an issuer and an audience,
-// so that several can share a store: a refresh token gives no access token for another audience.
-// audience is "" if the refresh tokens are for every audience of the issuer.
+// PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an
+// audience ("": for any). So several issuers and audiences can share a store.
 func PurposeOf(scheme, issuer, audience string) string {
-	name := scheme
-	if audience != "" {
-		name = fmt.Sprintf("%d %s%s", len(scheme), scheme, audience)
-	}
-	key := storage.BlockKeyOf("purpose", issuer, name)
+	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
 	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
 }

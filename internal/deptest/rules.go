@@ -66,7 +66,7 @@ var rules = []rule{
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
 	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
 	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
-	{"schemes/session", append([]string{"credential/rotation", "internal/bounded", "github.com/gorilla/..."}, toolkit...)},
+	{"schemes/session", append([]string{"credential/rotation", "internal/bounded", "internal/rate", "github.com/gorilla/..."}, toolkit...)},
 	{"schemes/remoteuser", toolkit},
 	{"schemes/basic", toolkit},
 	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
