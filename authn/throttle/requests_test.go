@@ -71,11 +71,14 @@ func TestRequests(t *testing.T) {
 	if got, _ := count(user, alice, "192.0.2.1:1"); got != 1 {
 		t.Errorf("after the wait: %d", got)
 	}
-	if n, _ := count(build(throttle.User(store, throttle.Rate{}, opts)), alice, ""); n != 101 {
+	if n, _ := count(build(throttle.User(store, throttle.Off(), opts)), alice, ""); n != 101 {
 		t.Errorf("no rate, %d requests", n)
 	}
 	if _, err := throttle.Scoped(store, "", three, opts); err == nil {
 		t.Error("a scope without a name was taken")
+	}
+	if _, err := throttle.User(store, throttle.Rate{}, opts); err == nil {
+		t.Error("attack_366: the zero rate was taken")
 	}
 	if _, err := throttle.User(nil, three, opts); err == nil {
 		t.Error("no store was taken")

@@ -55,7 +55,7 @@ func (f *Flags) Limiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case rate.IsZero():
+	case rate.IsOff():
 		slog.Warn("login limits are off", "flag", "-login-rate")
 		return nil, nil
 	case f.limiter != nil:
@@ -82,7 +82,7 @@ func (f *Flags) Auth() (*authn.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rate.IsZero() {
+	if rate.IsOff() {
 		return &authn.Options{Proxies: f.Proxies}, nil
 	}
 	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: f.Proxies})
@@ -97,7 +97,7 @@ func (f *Flags) loginRate() (throttle.Rate, error) {
 	if err != nil {
 		return rate, fmt.Errorf("-login-rate: %w", err)
 	}
-	if !rate.IsZero() && rate.Window != time.Minute {
+	if !rate.IsOff() && rate.Window != time.Minute {
 		return rate, fmt.Errorf("-login-rate: rate %q: must be a number for each minute, such as 10/m, or off", f.LoginRate)
 	}
 	return rate, nil
