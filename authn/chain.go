@@ -12,9 +12,11 @@ import (
 // or cannot tell. It is itself an Authenticator and may nest. An empty chain
 // authenticates nobody.
 //
-// Where the request has an Authorization header, members that read cookies, or are
-// Ambient, and do not read that header are asked after the others: an explicit
-// credential beats an ambient one, good or bad.
+// If the request has an Authorization header, members that read cookies, or are
+// Ambient, and do not read that header are called after the others: an explicit
+// credential beats an ambient one, good or bad. A member that does not declare what it reads
+// ([HeaderReader], [Ambient], also through Unwrap) is called without the cookies of such a request,
+// and again with them after the others, unless one of those recognized the Authorization.
 //
 // A chain that is called directly prepares itself on each call, and answers a
 // mistake that Check would report with a fault; New prepares it once.
@@ -177,23 +179,28 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 		return nobody, errSeveralHeaders
 	}
 	q := question{r: r, explicit: len(lines) > 0}
+	veil := q.explicit && p.veiled != nil && len(r.Header["Cookie"]) > 0
+	if veil {
+		order = p.veiled
+	}
 	if q.explicit && len(p.claimed) > 0 && t == nil {
 		known := false
 		q.takers, known = p.takers(lines[0])
 		q.quick = q.takers != 0 || !known
 	}
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
-	for _, i := range order {
+	for n, i := range order {
 		l := &p.leaves[i]
-		if !p.worth(i, &q) || unrecognizedErr != nil && l.elsewhere {
+		again := veil && n >= p.unveiled // with its cookies
+		if !p.worth(i, &q) || unrecognizedErr != nil && (l.elsewhere || again) {
 			t.skip(l.name)
 			continue
 		}
 		by = i
-		if l.keeper != nil && p.table != nil {
-			err = p.askKeeper(l, r, f)
+		if veil && l.unknown && !again {
+			err = p.askVeiled(l, r, f)
 		} else {
-			_, err = l.ask(r, f)
+			err = p.askLeaf(l, r, f)
 		}
 		t.step(l.name, err)
 		switch {
