@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
 // Chain asks its members in order and stops at the first that accepts, refuses
@@ -69,7 +71,7 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	}
 	l := newLeaf(a)
 	for _, other := range leaves {
-		if identical(a, other.Authenticator) {
+		if same.Value(a, other.Authenticator) {
 			return nil, fmt.Errorf("authn: scheme %q is in the chain twice", l.name)
 		}
 		for _, x := range other.claims {
@@ -104,14 +106,6 @@ func isNil(a Authenticator) bool {
 		return v.IsNil()
 	}
 	return false
-}
-
-// identical reports whether a and b are the same value. It never panics.
-func identical(a, b any) bool {
-	if a == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
-		return false
-	}
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // nobody is the index of no leaf.
