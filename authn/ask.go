@@ -26,6 +26,28 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 	return k, nil
 }
 
+// askLeaf asks a leaf, or the table.
+func (p *plan) askLeaf(l *leaf, r *http.Request, f *found) error {
+	if l.keeper != nil && p.table != nil {
+		return p.askKeeper(l, r, f)
+	}
+	_, err := l.ask(r, f)
+	return err
+}
+
+// askVeiled is askLeaf without the request's cookies, for a leaf that might prefer one to the
+// Authorization. What it changed is taken back: it may have read the body and put it back.
+func (p *plan) askVeiled(l *leaf, r *http.Request, f *found) error {
+	veiled := *r
+	veiled.Header = r.Header.Clone()
+	delete(veiled.Header, "Cookie")
+	err := p.askLeaf(l, &veiled, f)
+	header := r.Header
+	*r = veiled
+	r.Header = header
+	return err
+}
+
 // askKeeper is ask for a Keeper: it uses the identity that is kept of an earlier request with the
 // same credentials. It stands where the chain asks the member, so that no earlier member, no
 // order and no event is bypassed.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
 // Keeper is an Authenticator whose identities the middleware can give to later requests with
@@ -103,7 +105,7 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 // KeepOf returns how long the login can be used again, and true if it was by itself that
 // marked it: a checker that calls by may change the login from request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
-	if l.mark == nil || !identical(l.mark.by, by) {
+	if l.mark == nil || !same.Value(l.mark.by, by) {
 		return Keep{}, false
 	}
 	return l.mark.keep, true
@@ -113,7 +115,7 @@ func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 func (id *Identity) takeMark(a Authenticator) *Keep {
 	m := id.mark
 	id.mark = nil
-	if m == nil || !identical(m.by, a) {
+	if m == nil || !same.Value(m.by, a) {
 		return nil
 	}
 	return &m.keep

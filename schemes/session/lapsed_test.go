@@ -271,3 +271,34 @@ func TestFormErrorsArePages(t *testing.T) {
 		}
 	})
 }
+
+// hiding decorates a scheme and has no Unwrap.
+type hiding struct{ a authn.Authenticator }
+
+func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
+
+// A decorator that hides the scheme does not lock the owner of an ended session out of the pages.
+func TestEndedBehindADecorator_attack_344(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		a := newApp(t, s, nil)
+		onPages(a, hiding{a.x})
+		add(t, s, "bob")
+		c := a.login("bob")
+		if w := a.do("GET", "/page", "", "Cookie", c); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		a.do("POST", "/logout", "", "Cookie", c)
+		if w := a.do("GET", "/page", "", "Cookie", c); w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fpage" || cookiesOf(w.Header()) != "-__Host-session" {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		if w := a.do("GET", "/open", "", "Cookie", c, "Authorization", "Bearer junk"); w.Code/100 != 4 || cookiesOf(w.Header()) != "" {
+			t.Errorf("a bad Authorization: %d %v", w.Code, w.Header())
+		}
+		if w := a.do("POST", "/open", "", "Cookie", c, "Origin", "https://evil.example"); w.Code != 403 || cookiesOf(w.Header()) != "" {
+			t.Errorf("another site: %d %v", w.Code, w.Header())
+		}
+		if w := a.do("GET", "/open", "", "Cookie", c+"; "+c); w.Code/100 != 4 || cookiesOf(w.Header()) != "" {
+			t.Errorf("two cookies: %d %v", w.Code, w.Header())
+		}
+	})
+}

@@ -135,7 +135,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		h, err := s.extended.IDTokens.ReadHint(ctx, text)
 		var refused *oauth2.Error
 		switch {
-		case errors.As(err, &refused), err == nil && h.Client != q.Client:
+		case errors.As(err, &refused), err == nil && !h.IsOf(q.Registered):
 			return q, oauth2.NewError("login_required", "The id_token_hint is no ID token of this client.").WithCause(err)
 		case err != nil:
 			return q, err
