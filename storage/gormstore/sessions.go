@@ -184,5 +184,5 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int
 	if storage.CheckID("session id", keep) != nil {
 		keep = "" // which no session has
 	}
-	return s.all(ctx, pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
+	return s.all(ctx, subject, "", pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
 }
