@@ -21,6 +21,9 @@ const (
 	// allPieces leaves nothing, not even what has no expiry: no later call removes the records of
 	// an account that is gone.
 	allPieces = math.MaxInt
+	// restTimeouts is for how many timeouts of the store (a minute by default) the rest of an account
+	// that is gone is removed. What is left then can be removed by DeleteSubject.
+	restTimeouts = 30
 )
 
 // pile is the rows of one table that have to go.
@@ -153,7 +156,12 @@ func (s *Store) revoking(ctx context.Context, pieces int, fn func(context.Contex
 		}
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*s.timeout)
+	// The change is done, so a caller that leaves now does not keep the rest from being removed.
+	most := 2 * s.timeout
+	if pieces == allPieces {
+		most = restTimeouts * s.timeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer cancel()
 	for more {
 		err := s.atomically(ctx, func(ctx context.Context) (err error) {
