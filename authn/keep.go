@@ -56,7 +56,10 @@ type Keep struct {
 	// Until is when Authenticate must be called again at the latest, for example because it
 	// records the use of the credential; zero: see Lease and Identity.Expires.
 	Until time.Time
-	// Clock is what Until and Identity.Expires are compared with; nil is time.Now.
+	// From is when an identity can be kept at the earliest: if the clock is set back to before it,
+	// Authenticate is called again. Zero is any time.
+	From time.Time
+	// Clock is what From, Until and Identity.Expires are compared with; nil is time.Now.
 	Clock func() time.Time
 	// Check, if it is not nil, is called for each later request with what may differ in it:
 	// the origin, an address, the current keys. nil accepts; ErrAskAgain calls Authenticate;

@@ -211,7 +211,7 @@ func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]sto
 	}
 	now, live := s.now(), list[:0]
 	for _, v := range list {
-		if !v.Expired(now) {
+		if !v.Expired(now) && !ahead(now, v.Created, v.LastSeen) {
 			live = append(live, v)
 		}
 	}

@@ -70,7 +70,7 @@ func TestSealed(t *testing.T) {
 		for _, step := range []struct {
 			at    time.Duration
 			moved bool
-		}{{9 * time.Minute, false}, {-time.Hour, false}, {10 * time.Minute, true}, {60 * time.Minute, true}, {115 * time.Minute, true}, {170 * time.Minute, true}} {
+		}{{9 * time.Minute, false}, {-time.Hour, true}, {-time.Minute, true}, {10 * time.Minute, true}, {60 * time.Minute, true}, {115 * time.Minute, true}, {170 * time.Minute, true}} {
 			a.c.set(step.at)
 			w := a.do("GET", "/", "", "Cookie", last)
 			next := cookie(w)

@@ -203,7 +203,7 @@ func (s *Store) DeleteCredentialsOf(ctx context.Context, purpose, subject, keep 
 	if storage.CheckID("credential id", keep) != nil {
 		keep = "" // which no credential has
 	}
-	return s.all(ctx, pile{"vestibule_device_tokens", "digest", "subject = ? AND purpose = ? AND id <> ?", []any{subject, purpose, keep}})
+	return s.all(ctx, subject, "", pile{"vestibule_device_tokens", "digest", "subject = ? AND purpose = ? AND id <> ?", []any{subject, purpose, keep}})
 }
 
 // CredentialPurposes implements storage.CredentialList.
@@ -225,5 +225,5 @@ func (s *Store) DeleteAllCredentialsOf(ctx context.Context, subject string) (int
 	if s.users.mine(subject) != nil {
 		return 0, nil
 	}
-	return s.all(ctx, pile{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}})
+	return s.all(ctx, subject, "", pile{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}})
 }

@@ -175,6 +175,6 @@ func (s *Store) DeleteDeviceGrants(ctx context.Context, subject, client string) 
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return nil
 	}
-	_, err := s.all(ctx, pile{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
+	_, err := s.all(ctx, subject, client, pile{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
 	return err
 }
