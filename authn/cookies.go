@@ -37,19 +37,16 @@ func Cookie(r *http.Request, name string) (value string, err error) {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
 			pair = trimBlanks(pair)
-			if len(pair) < len(name) || pair[:len(name)] != name && !strings.EqualFold(pair[:len(name)], name) {
-				continue
-			}
-			v, ok := strings.CutPrefix(trimBlanks(pair[len(name):]), "=")
-			if !ok {
+			exact := len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name
+			if !exact && !isSpelling(pair, name) {
 				continue
 			}
 			if found {
 				return "", ErrSeveralCookies
 			}
 			found = true
-			if pair[:len(name)] == name && pair[len(name)] == '=' {
-				value = v
+			if exact {
+				value = pair[len(name)+1:]
 			}
 		}
 	}
@@ -57,6 +54,14 @@ func Cookie(r *http.Request, name string) (value string, err error) {
 		return "", ErrNoCredentials
 	}
 	return value, nil
+}
+
+// isSpelling reports whether a pair has that name, in any case and with blanks before "=".
+func isSpelling(pair, name string) bool {
+	if len(pair) < len(name) || !strings.EqualFold(pair[:len(name)], name) {
+		return false
+	}
+	return strings.HasPrefix(trimBlanks(pair[len(name):]), "=")
 }
 
 func trimBlanks(s string) string {

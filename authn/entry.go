@@ -92,15 +92,15 @@ func nanoseconds(t time.Time) int64 {
 
 // holds reports whether an entry can be given to a request with that context.
 func (e *entry) holds(ctx context.Context, t *Table) bool {
-	var now elapsed.Instant
-	if e.until == never {
-		now = elapsed.Read()
-	} else {
-		var wall time.Time
-		if now, wall = elapsed.ReadWall(); e.clock != nil {
-			wall = e.clock()
+	now := elapsed.Read()
+	if e.until != never {
+		var wall int64
+		if e.clock != nil {
+			wall = nanoseconds(e.clock())
+		} else {
+			wall = t.wall.At(now)
 		}
-		if nanoseconds(wall) >= e.until {
+		if wall >= e.until {
 			return false
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
 // digest is the SHA-256 of what a request presented.
@@ -57,12 +59,7 @@ func plainHost(remote string) string {
 
 // sourceOf is the address for which guesses count: an IPv4 address or an IPv6 /64.
 func sourceOf(proxies TrustedProxies, r *http.Request) netip.Addr {
-	a := proxies.ClientAddr(r)
-	if a.Is6() {
-		p, _ := a.Prefix(64)
-		a = p.Addr()
-	}
-	return a
+	return network.Source.First(proxies.ClientAddr(r))
 }
 
 // guessStripes is how many counters all addresses share. Two addresses of one counter end each

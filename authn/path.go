@@ -14,15 +14,23 @@ import (
 //
 // It refuses these paths:
 //   - an encoded slash (%2F), an encoded or raw backslash;
-//   - a segment that is "." or "..", encoded or not, also with parameters ("..;a");
-//   - an empty segment ("//"), also with parameters ("/;a/");
+//   - a semicolon, encoded or not: servlet containers and others drop what follows it, so they
+//     serve "/admin;x" as "/admin". See [CheckPathWithParameters];
+//   - a segment that is "." or "..", encoded or not;
+//   - an empty segment ("//");
 //   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings;
 //   - anything encoded twice (%252F, %2561), for readers that decode again. A percent sign in a name
 //     is fine ("/100%25") unless two hexadecimal digits follow it ("/100%25ab");
 //   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part.
 //
 // The error has no text of the request. It is for the log.
-func CheckPath(u *url.URL) error { return pathFault(u) }
+func CheckPath(u *url.URL) error { return pathFault(u, false) }
+
+// CheckPathWithParameters is [CheckPath] for paths with parameters ("/a;b=c", RFC 3986, section
+// 3.3): it accepts a semicolon. Use it only if everything that serves the path, also behind a
+// gateway, reads "/admin;x" as it stands. A dot segment or an empty segment with parameters
+// ("/..;a/", "/;a/") is refused.
+func CheckPathWithParameters(u *url.URL) error { return pathFault(u, true) }
 
 var (
 	errPathEncoding = errors.New("path: RawPath is not an encoding of Path")
@@ -33,10 +41,11 @@ var (
 	errPathEmpty    = errors.New("path: empty segment")
 	errPathBytes    = errors.New("path: control character or invalid UTF-8")
 	errPathTwice    = errors.New("path: encoded twice")
+	errPathParam    = errors.New("path: semicolon")
 )
 
 // pathFault returns what is wrong with a path, or nil.
-func pathFault(u *url.URL) error {
+func pathFault(u *url.URL, parameters bool) error {
 	if u.Opaque != "" {
 		return errPathOpaque
 	}
@@ -59,6 +68,8 @@ func pathFault(u *url.URL) error {
 				return errPathDots
 			}
 			start = i + 1
+		case c == ';' && !parameters:
+			return errPathParam
 		case c == ';' && i == start:
 			return errPathEmpty
 		case c == '\\':

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
 // TrustedProxies names the proxies whose X-Forwarded-For and X-Forwarded-Proto
@@ -184,23 +186,12 @@ func parseHop(s string) (netip.Addr, bool) {
 		}
 		a = ap.Addr()
 	}
-	return a.Unmap().WithZone(""), true
+	return network.Plain(a), true
 }
 
 var errPort = errors.New("with a port")
 
 // NetworkOf names where an address belongs for counting: the IPv4 address itself,
-// or the IPv6 /64. It returns "unknown" for the invalid Addr.
-func NetworkOf(a netip.Addr) string {
-	switch {
-	case !a.IsValid():
-		return "unknown"
-	case a.Is4():
-		return a.String()
-	}
-	p, err := a.WithZone("").Prefix(64)
-	if err != nil {
-		return "unknown"
-	}
-	return p.String()
-}
+// or the IPv6 /64. An IPv4 address that is mapped into IPv6 is an IPv4 address, and a zone does
+// not count. It returns "unknown" for the invalid Addr.
+func NetworkOf(a netip.Addr) string { return network.Source.Name(a) }

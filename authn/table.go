@@ -40,8 +40,9 @@ type Table struct {
 	entries int // a power of two
 	max     int64
 	elapsed *elapsed.Clock
+	wall    elapsed.Wall
 	seed    maphash.Seed
-	key     [32]byte // of this process, for what is guessable
+	key     [16]byte // of this process, for what is guessable: with it most credentials fit a block of SHA-256
 
 	places  atomic.Pointer[[]place] // nil before the first put
 	guesses atomic.Pointer[[guessStripes]atomic.Uint64]

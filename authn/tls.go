@@ -22,8 +22,8 @@ type TLSOptions struct {
 }
 
 // RequireTLS returns middleware that refuses credentials over plain http with
-// 403: a request with Authorization or Cookie, or one whose method may carry a
-// body (a login form). Others pass, such as the GET of a health check. Answers
+// 403: a request with Authorization or Cookie, one whose method may carry a
+// body (a login form), or one for a WebSocket (see [MayChange]). Others pass, such as the GET of a health check. Answers
 // over https carry Strict-Transport-Security (RFC 6797). It belongs outside
 // everything else.
 //
@@ -65,7 +65,7 @@ func mayCarrySecret(r *http.Request) bool {
 	if len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 {
 		return true
 	}
-	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
+	return MayChange(r) // a body, or what is written over a WebSocket
 }
 
 // OnLoopback reports whether r stays on this machine: the server listens on a

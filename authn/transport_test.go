@@ -53,7 +53,7 @@ func TestClientAddr(t *testing.T) {
 			}
 		}
 	})
-	for text, want := range map[string]string{"203.0.113.9": "203.0.113.9", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64"} {
+	for text, want := range map[string]string{"203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9%eth0": "203.0.113.9", "fe80::9%eth0": "fe80::/64", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64"} {
 		if got := authn.NetworkOf(netip.MustParseAddr(text)); got != want {
 			t.Errorf("source of %s: %s", text, got)
 		}
@@ -88,6 +88,8 @@ func TestRequireTLS(t *testing.T) {
 		"plain, Authorization":           {headers: []string{"Authorization: x"}, code: 403},
 		"plain, Cookie":                  {headers: []string{"Cookie: a=b"}, code: 403},
 		"plain, a login form":            {method: "POST", code: 403},
+		"plain, a WebSocket":             {headers: []string{"Upgrade: websocket"}, code: 403},
+		"tls, a WebSocket":               {tls: true, headers: []string{"Upgrade: websocket"}, code: 200, hsts: true},
 		"unnamed proxy says https":       {headers: []string{"Authorization: x", "X-Forwarded-Proto: https"}, code: 403},
 		"named proxy says https":         {opts: &authn.TLSOptions{Proxies: proxies}, peer: "10.0.0.1:5", headers: []string{"Authorization: x", "X-Forwarded-Proto: HTTPS"}, code: 200, hsts: true},
 		"named proxy says http":          {opts: &authn.TLSOptions{Proxies: proxies}, peer: "10.0.0.1:5", headers: []string{"Authorization: x", "X-Forwarded-Proto: http"}, code: 403},

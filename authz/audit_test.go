@@ -38,6 +38,8 @@ var delegatedRoutes = map[string]struct {
 	"edge_A03/by scheme":                   {[]authz.Permission{authz.ViaScheme("token")}, true, ""},
 	"edge_A03/one method without":          {[]authz.Permission{authz.ByMethod(map[string]authz.Permission{"GET": authz.HasScope("a"), "PURGE": authz.IsAuthenticated})}, true, "/x"},
 	"edge_A03/of another method":           {[]authz.Permission{authz.ByMethod(map[string]authz.Permission{"GET": authz.HasScope("a"), "PURGE": authz.IsAuthenticated})}, false, "GET /x"},
+	"edge_A03/a WebSocket without":         {[]authz.Permission{authz.ByMethod(map[string]authz.Permission{"GET": authz.HasScope("a"), authz.Upgrade: authz.IsAuthenticated})}, true, "GET /x"},
+	"edge_A03/a WebSocket with":            {[]authz.Permission{authz.ByMethod(map[string]authz.Permission{"GET": authz.HasScope("a"), authz.Upgrade: authz.HasScope("b")})}, false, "GET /x"},
 	"edge_A03/an alternative without":      {[]authz.Permission{authz.Or(authz.HasScope("a"), authz.OwnedBy(byOwner))}, true, ""},
 	"edge_A03/not a scope":                 {[]authz.Permission{authz.IsAuthenticated, authz.Not(authz.HasScope("a"))}, true, ""},
 	"edge_A03/model permissions, reads":    {[]authz.Permission{authz.ModelPermissions("a", "b")}, true, "/x"},

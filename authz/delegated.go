@@ -2,6 +2,7 @@ package authz
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -101,15 +102,24 @@ type declared struct{}
 func (declared) Decide(a Access) (Decision, error) { return allowIf(!a.Identity.Authenticated()), nil }
 
 // methodsOf returns the methods that a route can be called with: that of its pattern, else the usual ones and
-// those that the permission names.
+// those that the permission names. Upgrade is one of them only if it is named: most handlers of a GET
+// know no other protocol.
 func methodsOf(pattern string, p Permission) []string {
 	if method, _, ok := strings.Cut(strings.TrimLeft(pattern, " \t"), " "); ok && method != "" && !strings.Contains(method, "/") {
-		if method == http.MethodGet {
-			return []string{http.MethodGet, http.MethodHead}
+		if method != http.MethodGet {
+			return []string{method}
 		}
-		return []string{method}
+		all := []string{http.MethodGet, http.MethodHead}
+		if slices.Contains(namedMethods(p), Upgrade) {
+			all = append(all, Upgrade)
+		}
+		return all
 	}
-	all := []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "OTHER"}
+	return append(namedMethods(p), http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "OTHER")
+}
+
+// namedMethods returns the methods that the permission names.
+func namedMethods(p Permission) (all []string) {
 	var walk func(Permission)
 	walk = func(p Permission) {
 		switch e := p.(type) {

@@ -22,6 +22,7 @@ type matched struct {
 	http.Handler
 	auth      *authn.Middleware
 	plainPath bool
+	params    bool // semicolons are accepted
 }
 
 func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +30,7 @@ func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w = u.ResponseWriter
 	}
 	if h.plainPath {
-		if err := CheckPath(r); err != nil {
+		if err := checkPath(r, h.params); err != nil {
 			h.auth.Respond(w, r, err)
 			return
 		}

@@ -15,7 +15,7 @@ import (
 // The chain runs after the matching, so a permission belongs to the route that
 // matched, not to the raw path. A path that a handler could read as another one than the
 // mux did is answered with 400 ([CheckPath]), unless the route's handler is wrapped with
-// [InsecureAllowAnyPath].
+// [AllowPathParameters] or [InsecureAllowAnyPath].
 type Mux struct {
 	auth  *authn.Middleware
 	mux   *http.ServeMux
@@ -108,6 +108,6 @@ func (m *Mux) Public(pattern string, h http.Handler) {
 func (m *Mux) add(r Route, h http.Handler) {
 	r.PlainPath = !r.AnyPath
 	m.table.check(r)
-	m.mux.Handle(r.Pattern, matched{h, m.auth, r.PlainPath})
+	m.mux.Handle(r.Pattern, matched{h, m.auth, r.PlainPath, allowsParameters(h)})
 	m.table.routes = append(m.table.routes, r)
 }

@@ -1,9 +1,6 @@
 package authz
 
-import (
-	"net/http"
-	"slices"
-)
+import "slices"
 
 // scopes returns the scopes that a client needs at this guard, each once, in the order of the
 // expression: of And all, of Or those of the last alternative that refuses and that scopes can open.
@@ -36,10 +33,7 @@ func needed(p Permission, a *Access) ([]string, Decision) {
 		_, d := needed(e.p, a)
 		return nil, Allow - d
 	case byMethod:
-		p, ok := e[a.Request.Method]
-		if !ok && a.Request.Method == http.MethodHead {
-			p, ok = e[http.MethodGet]
-		}
+		p, ok := e.of(a.Request)
 		if !ok {
 			return nil, Deny
 		}

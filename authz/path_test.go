@@ -157,7 +157,7 @@ func TestPathsHaveOneReadingOverHTTP2(t *testing.T) {
 
 func TestCheckPath(t *testing.T) {
 	for target, good := range map[string]bool{
-		"/": true, "/a/b": true, "/a/b/": true, "/a.b/..c/...": true, "/.well-known/x": true, "/a%20b": true, "/%C3%A9": true, "/é": true, "/a%2eb": true, "/100%25": true, "/a;b=c/d": true, "/a%3Ab:c@d": true,
+		"/": true, "/a/b": true, "/a/b/": true, "/a.b/..c/...": true, "/.well-known/x": true, "/a%20b": true, "/%C3%A9": true, "/é": true, "/a%2eb": true, "/100%25": true, "/a;b=c/d": false, "/a%3Bb": false, "/admin;": false, "/a%3Ab:c@d": true,
 		"/a+b%2Bc": true, "/~u": true, "/%41": true, "/a%25b": true, "/files/%E2%82%AC": true,
 		"/a%2Fb": false, "/a%2fb": false, "/a%5Cb": false, "/a%5cb": false, "/..": false, "/.": false, "/a/../b": false, "/a/./b": false, "//": false, "//a": false, "/a//b": false, "/a//": false,
 		"/%2e%2e/b": false, "/.%2E/b": false, "/%2e": false, "/a/%2e%2e": false, "/..;x/b": false, "/;x/b": false, "/.;x": false, "/..%3bx": false, "/%252f": false, "/%25252F": false, "/%252e%252e": false, "/%255C": false, "/%2500": false,
@@ -271,6 +271,51 @@ func FuzzCheckPath(f *testing.F) {
 				t.Fatalf("%q decodes to %q", u.Path, next)
 			}
 			again = next
+		}
+	})
+}
+
+// A server behind the mux that drops what follows a semicolon serves the path that the mux judged.
+func TestSemicolons_attack_340(t *testing.T) {
+	container := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // reads paths as Tomcat does
+		var parts []string
+		for part := range strings.SplitSeq(r.URL.Path, "/") {
+			part, _, _ = strings.Cut(part, ";")
+			parts = append(parts, part)
+		}
+		fmt.Fprint(w, strings.Join(parts, "/"))
+	}))
+	to, _ := url.Parse(container.URL)
+	h := httputil.NewSingleHostReverseProxy(to)
+	router := http.NewServeMux()
+	router.Handle("/", h)
+	router.Handle("/admin/", authz.Require(authz.IsAdmin).Handler(h))
+	m := quietMux(authn.Identity{})
+	m.Handle("/", h, authz.AllowAny)
+	m.Handle("/admin/", h, authz.IsAdmin)
+	for name, server := range map[string]http.Handler{"mux": m, "another router": authz.RequirePlainPath(router)} {
+		s := serve(t, server)
+		for _, target := range []string{"/admin;x/users", "/admin;/users", "/admin%3Bx/users", "/admin%3bx/users"} {
+			if code, body := send(t, s, "GET", target); code != 400 {
+				t.Errorf("%s: %s: %d, the container serves %s", name, target, code, body)
+			}
+		}
+	}
+	t.Run("where it says so", func(t *testing.T) {
+		seen := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
+		m := quietMux(authn.Identity{})
+		m.Handle("/maps/", authz.AllowPathParameters(seen), authz.AllowAny)
+		m.Handle("/other/", seen, authz.AllowAny)
+		for name, server := range map[string]http.Handler{"mux": m, "another router": authz.RequirePlainPath(authz.AllowPathParameters(seen))} {
+			s := serve(t, server)
+			for target, want := range map[string]string{"/maps/a;zoom=3": "200 /maps/a;zoom=3", "/maps/..;a/b": "400", "/maps/;a/b": "400", "/maps/a%2Fb": "400"} {
+				if code, body := send(t, s, "GET", target); !strings.HasPrefix(fmt.Sprintf("%d %s", code, body), want) {
+					t.Errorf("%s: %s: %d %s, want %s", name, target, code, body, want)
+				}
+			}
+		}
+		if code, _ := send(t, serve(t, m), "GET", "/other/a;b"); code != 400 {
+			t.Errorf("another route: %d", code)
 		}
 	})
 }

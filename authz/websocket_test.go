@@ -1,7 +1,12 @@
 package authz_test
 
 import (
+	"context"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -22,4 +27,93 @@ func TestWebSocketIsNoRead_attack_323(t *testing.T) {
 			t.Errorf("%s: authenticated: %v, %v", h[0], d, err)
 		}
 	}
+}
+
+// editorOf is an account with permissions.
+type editorOf []string
+
+func (editorOf) UserID() string { return "alice" }
+func (e editorOf) HasPerm(_ context.Context, perm string) (bool, error) {
+	return slices.Contains(e, perm), nil
+}
+
+func withPerms(id authn.Identity, perms ...string) authn.Identity {
+	id.User = editorOf(perms)
+	return id
+}
+
+// upgrades are requests for a WebSocket: from a browser, from behind a gateway that drops Upgrade, and
+// over HTTP/2.
+func upgrades() map[string]*http.Request {
+	all := make(map[string]*http.Request)
+	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+		for _, h := range [][2]string{{"Upgrade", "websocket"}, {"Upgrade", "h2c"}, {"Sec-Websocket-Key", "x"}, {"Sec-Websocket-Version", "13"}, {"Sec-Fetch-Mode", "WebSocket"}} {
+			r := httptest.NewRequest(method, "/", nil)
+			r.Header.Set(h[0], h[1])
+			all[method+" "+h[0]+" "+h[1]] = r
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Method = "CONNECT"
+	r.Header[":protocol"] = []string{"websocket"}
+	all["CONNECT"] = r
+	return all
+}
+
+// Who may read by GET may not write over the WebSocket that begins with a GET.
+func TestWebSocketByMethod_attack_341(t *testing.T) {
+	reader, editor := withPerms(alice, "app.view_x"), withPerms(alice, "app.view_x", "app.add_x", "app.change_x", "app.delete_x")
+	most := withPerms(alice, "app.view_x", "app.add_x", "app.delete_x")
+	get := authz.ByMethod(map[string]authz.Permission{"GET": authz.IsAuthenticated, "OPTIONS": authz.AllowAny})
+	named := authz.ByMethod(map[string]authz.Permission{"GET": authz.IsAuthenticated, authz.Upgrade: authz.HasPerm("app.change_x")})
+	connect := authz.ByMethod(map[string]authz.Permission{"GET": authz.IsAuthenticated, "CONNECT": authz.HasPerm("app.change_x")})
+	for name, r := range upgrades() {
+		for _, x := range []struct {
+			p    authz.Permission
+			id   authn.Identity
+			want authz.Decision
+		}{
+			{authz.ModelPermissions("app", "x"), anonymous, authz.Deny},
+			{authz.ModelPermissions("app", "x"), reader, authz.Deny},
+			{authz.ModelPermissions("app", "x"), most, authz.Deny},
+			{authz.ModelPermissions("app", "x"), editor, authz.Allow},
+			{authz.ModelPermissionsWithView("app", "x"), reader, authz.Deny},
+			{authz.ModelPermissionsWithView("app", "x"), editor, authz.Allow},
+			{authz.ModelPermissionsWithView("app", "x"), withPerms(alice, "app.add_x", "app.change_x", "app.delete_x"), authz.Deny},
+			{get, anonymous, authz.Deny},
+			{get, editor, authz.Deny},
+			{authz.Not(get), anonymous, authz.Deny},
+			{named, reader, authz.Deny},
+			{named, editor, authz.Allow},
+			{connect, editor, map[bool]authz.Decision{true: authz.Allow}[r.Method == "CONNECT"]},
+		} {
+			if d, err := x.p.Decide(authz.Access{Request: r, Identity: x.id}); d != x.want {
+				t.Errorf("%s: %v by %+v: %v, %v; want %v", name, x.p, x.id, d, err, x.want)
+			}
+		}
+		if _, err := get.Decide(authz.Access{Request: r, Identity: editor}); r.Method == "GET" && (err == nil || !strings.HasPrefix(err.Error(), "403 permission_denied")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	t.Run("no method of a request line", func(t *testing.T) {
+		s := serve(t, authn.New(authn.Chain{fixed{"token", editor}}, nil).Handler(authz.Require(named).Handler(http.HandlerFunc(say))))
+		if code, body := send(t, s, authz.Upgrade, "/"); code != 400 {
+			t.Errorf("%d %s", code, body)
+		}
+	})
+	t.Run("scopes of the challenge", func(t *testing.T) {
+		p := authz.ByMethod(map[string]authz.Permission{"GET": authz.HasScope("read"), authz.Upgrade: authz.HasScope("write")})
+		h := authn.New(authn.Chain{fixed{"token", authn.Identity{Client: "c", Scheme: "token", Scopes: []string{"read"}}}}, &authn.Options{Logger: slog.New(slog.DiscardHandler), WriteError: scopesOf}).Handler(authz.Require(p).Handler(http.HandlerFunc(say)))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Upgrade", "websocket")
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != 403 || w.Body.String() != "write" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
+func scopesOf(w http.ResponseWriter, _ *http.Request, e *authn.Error) {
+	w.WriteHeader(e.Status)
+	_, _ = w.Write([]byte(strings.Join(e.Scopes, " ")))
 }

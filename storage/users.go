@@ -61,6 +61,9 @@ func (u *User) Check() error {
 	if err := errors.Join(CheckID("user id", u.ID), CheckID("user name", u.Name)); err != nil {
 		return err
 	}
+	if len(u.Email) > MaxEmailBytes {
+		return fmt.Errorf("%w: an email of %d bytes (at most %d)", ErrInvalid, len(u.Email), MaxEmailBytes)
+	}
 	if strings.ContainsRune(u.Email, 0) || !utf8.ValidString(u.Email) {
 		return fmt.Errorf("%w: email holds NUL or is not UTF-8", ErrInvalid)
 	}
@@ -71,6 +74,9 @@ func (u *User) Check() error {
 	}
 	return nil
 }
+
+// MaxEmailBytes is the longest e-mail address a store accepts, in bytes (RFC 5321, section 4.5.3.1.3).
+const MaxEmailBytes = 254
 
 // Users reads and creates accounts.
 type Users interface {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -168,22 +169,13 @@ func (n *Notifier) source(ctx context.Context, r *http.Request) string {
 }
 
 func sourceOf(a netip.Addr, whole bool) string {
-	a = a.Unmap().WithZone("")
-	if !a.IsValid() || whole {
-		if a.IsValid() {
-			return a.String()
-		}
+	switch {
+	case !a.IsValid():
 		return ""
+	case whole:
+		return network.Plain(a).String()
 	}
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return p.String()
+	return network.Net.Name(a)
 }
 
 // traceOf returns the trace ID of a Traceparent: version, 32 hexadecimal digits, parent, flags.

@@ -17,6 +17,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/flight"
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -222,12 +223,7 @@ func (k *cached) user(ctx context.Context, id string) (storage.User, storage.Dig
 
 // sourceOf is authn.NetworkOf without its text.
 func sourceOf(proxies authn.TrustedProxies, r *http.Request) netip.Addr {
-	a := proxies.ClientAddr(r)
-	if !a.Is4() {
-		p, _ := a.Prefix(64) // of no address it is none
-		a = p.Addr()
-	}
-	return a
+	return network.Source.First(proxies.ClientAddr(r))
 }
 
 // mac is the SHA-256 of a key of this process and both texts, with the length of the

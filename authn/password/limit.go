@@ -11,6 +11,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -97,7 +98,7 @@ func askerOf(attempt authn.LoginAttempt, account string) asker {
 // middleware of package authn puts into the context.
 func newcomer(ctx context.Context) asker {
 	if addr := storage.ClientAddr(ctx); addr.IsValid() {
-		return asker{network: network(addr)}
+		return asker{network: netOf(addr)}
 	}
 	return asker{}
 }
@@ -106,35 +107,25 @@ func newcomer(ctx context.Context) asker {
 // form is a network of its own.
 func networkOf(source string) string {
 	if p, err := netip.ParsePrefix(source); err == nil {
-		return network(p.Addr())
+		return netOf(p.Addr())
 	}
 	if addr, err := netip.ParseAddr(source); err == nil {
-		return network(addr)
+		return netOf(addr)
 	}
 	return source
 }
 
-// network is the IPv4 /24 or IPv6 /48, as an authn.AccountAttempt names it.
-func network(addr netip.Addr) string { return prefix(addr, 24, 48) }
+// netOf is the IPv4 /24 or IPv6 /48, as an authn.AccountAttempt names it.
+func netOf(addr netip.Addr) string { return network.Net.Name(addr) }
 
 // wideOf is the IPv4 /16 or IPv6 /32 around a network: what one provider, or one large customer
 // of it, has. "" if the network is no prefix.
-func wideOf(network string) string {
-	p, err := netip.ParsePrefix(network)
+func wideOf(net string) string {
+	p, err := netip.ParsePrefix(net)
 	if err != nil {
 		return ""
 	}
-	return prefix(p.Addr(), 16, 32)
-}
-
-func prefix(addr netip.Addr, bits4, bits6 int) string {
-	addr = addr.Unmap().WithZone("")
-	bits := bits6
-	if addr.Is4() {
-		bits = bits4
-	}
-	p, _ := addr.Prefix(bits) // an address has these bits
-	return p.String()
+	return network.Vast.Name(p.Addr())
 }
 
 // tooMany marks a refusal of the limiter after the attempt was reserved: the attempt has ended,

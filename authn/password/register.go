@@ -55,6 +55,9 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // from registering. Pass the context of a request that the middleware of package authn has seen
 // (also authz.Mux.Public), or use storage.WithClientAddr; all others share one network.
 func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
+	if len(n.Password) > MaxLength { // before anything reads it
+		return storage.User{}, errTooLong
+	}
 	name, refused, err := c.form(n.Name)
 	if err != nil {
 		return storage.User{}, err
@@ -70,7 +73,7 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 		u.ID = strings.ToLower(rand.Text())
 	}
 	u.ID = storage.SubjectIn(storage.SpaceOf(c.store), u.ID)
-	if strings.IndexByte(u.Email, 0) >= 0 || !utf8.ValidString(u.Email) {
+	if len(u.Email) > storage.MaxEmailBytes || strings.IndexByte(u.Email, 0) >= 0 || !utf8.ValidString(u.Email) {
 		return storage.User{}, authn.FieldError("email", "Enter a valid email address.")
 	}
 	if err := u.Check(); err != nil {
@@ -277,6 +280,9 @@ func (c *Checker) owner(name string) asker {
 }
 
 func (c *Checker) newHash(ctx context.Context, a asker, u storage.User, password string) (storage.PasswordHash, error) {
+	if len(password) > MaxLength { // before anything reads it
+		return "", errTooLong
+	}
 	password = c.normal(password)
 	if err := c.policy(ctx, u, password); err != nil {
 		return "", err

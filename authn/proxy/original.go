@@ -156,11 +156,12 @@ func parseURI(uri string, parameters bool) (*url.URL, error) {
 	if err != nil || u.Host != "" || u.Scheme != "" || u.Path == "" {
 		return nil, errors.New("the URI is unreadable")
 	}
-	if err := authn.CheckPath(u); err != nil {
-		return nil, fmt.Errorf("%w: let the gateway clean or refuse such paths", err)
+	check := authn.CheckPath
+	if parameters {
+		check = authn.CheckPathWithParameters
 	}
-	if !parameters && strings.Contains(u.Path, ";") {
-		return nil, errors.New("the path has a semicolon, which some servers drop with what follows (ForwardAuthOptions.PathParameters)")
+	if err := check(u); err != nil {
+		return nil, fmt.Errorf("%w: let the gateway clean or refuse such paths, or see ForwardAuthOptions.PathParameters", err)
 	}
 	return u, nil
 }

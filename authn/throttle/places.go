@@ -1,9 +1,10 @@
 package throttle
 
 import (
+	"errors"
 	"net/netip"
 
-	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
 // places are the networks that an address belongs to, from narrow to wide.
@@ -15,28 +16,37 @@ type places struct {
 	vast   string // IPv4 /16, IPv6 /32: what one provider, or one large customer of it, has
 }
 
-// unknown is the place of requests without an address.
-const unknown = "unknown"
-
-func placesOf(a netip.Addr) places {
-	if !a.IsValid() {
-		return places{unknown, unknown, unknown, unknown, unknown}
+// around returns the networks around the address, from narrow to wide: none if it is not known.
+// Limits of requests and of refused credentials count in each of them.
+func (p places) around() []string {
+	if p.source == unknown {
+		return nil
 	}
-	a = a.Unmap().WithZone("")
-	p := places{source: authn.NetworkOf(a)}
-	if a.Is4() {
-		p.wide, p.block, p.net, p.vast = p.source, prefix(a, 28), prefix(a, 24), prefix(a, 16)
-	} else {
-		p.block, p.net, p.vast = prefix(a, 56), prefix(a, 48), prefix(a, 32)
-		p.wide = p.block
-	}
-	return p
+	return []string{p.block, p.net, p.vast}
 }
 
-func prefix(a netip.Addr, bits int) string {
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return unknown
+// multiples returns how many times the rate of an address the networks around it have: what was
+// given, or the usual number where that is 0.
+func multiples(given, usual [3]int) ([3]int, error) {
+	for i, n := range given {
+		switch {
+		case n < 0 || n > MaxLimit:
+			return usual, errors.New("throttle: Networks out of range (0 to 1,000,000)")
+		case n > 0:
+			usual[i] = n
+		}
 	}
-	return p.String()
+	return usual, nil
+}
+
+// unknown is the place of requests without an address.
+const unknown = network.Unknown
+
+func placesOf(a netip.Addr) places {
+	p := places{source: network.Source.Name(a), block: network.Block.Name(a), net: network.Net.Name(a), vast: network.Vast.Name(a)}
+	p.wide = p.block
+	if network.Plain(a).Is4() {
+		p.wide = p.source
+	}
+	return p
 }

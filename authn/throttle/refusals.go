@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,15 +17,16 @@ import (
 // RefusalOptions change a Refusals; nil is fine.
 type RefusalOptions struct {
 	// Limit is how many refused credentials of one address (IPv4, or IPv6 /64) are answered
-	// with 401; those beyond are answered with 429. The zero value is 120/m. A network (IPv4
-	// /24, IPv6 /48) has four times as many.
+	// with 401; those beyond are answered with 429. The zero value is 120/m.
 	Limit Rate
 	// Stop is how many refused credentials of one address are checked at all. Beyond it,
 	// credentials in Authorization are answered with 429 unchecked, unless they were accepted
-	// from there within the last ten minutes. The zero value is ten times Limit. A network has
-	// four times as many; beyond that, addresses that are not over Stop themselves still have
-	// six checks a minute.
+	// from there within the last ten minutes. The zero value is ten times Limit. Beyond what
+	// a network has, addresses that are not over Stop themselves still have six checks a minute.
 	Stop Rate
+	// Networks is how many times Limit and Stop the networks around an address have together: the
+	// IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. A 0 is the default, 2, 4 and 256.
+	Networks [3]int
 	// Proxies are believed about the client's address.
 	Proxies authn.TrustedProxies
 	// Clock is time.Now if nil.
@@ -39,6 +41,7 @@ type RefusalOptions struct {
 // and credentials that were not accepted from there before must wait.
 type Refusals struct {
 	opts   RefusalOptions
+	wider  [3]int // Options.Networks
 	names  namer
 	counts *Memory
 	seed   maphash.Seed
@@ -80,7 +83,9 @@ func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 	if l.opts.Stop.IsZero() {
 		l.opts.Stop = times(l.opts.Limit, 10)
 	}
-	if err := errors.Join(l.opts.Limit.check(), l.opts.Stop.check()); err != nil {
+	var err error
+	l.wider, err = multiples(l.opts.Networks, [3]int{2, 4, 256})
+	if err := errors.Join(err, l.opts.Limit.check(), l.opts.Stop.check()); err != nil {
 		return nil, err
 	}
 	if l.opts.Clock == nil {
@@ -104,25 +109,29 @@ func (l *Refusals) Admit(r *http.Request) error {
 	}
 	at := placesOf(l.opts.Proxies.ClientAddr(r))
 	l.mu.Lock()
-	own, net := l.places[at.source].paused.Sub(now), l.places[at.net].paused.Sub(now)
-	good := max(own, net) <= 0 || now.Before(l.good[l.credential(r, at)])
+	own, others := l.places[at.source].paused.Sub(now), time.Duration(0)
+	for _, network := range at.around() {
+		others = max(others, l.places[network].paused.Sub(now))
+	}
+	good := max(own, others) <= 0 || now.Before(l.good[l.credential(r, at)])
 	l.mu.Unlock()
 	if good || own <= 0 && l.spare(r.Context(), at, now) {
 		return nil
 	}
-	return authn.Throttled(min(max(own, net), pause))
+	return authn.Throttled(min(max(own, others), pause))
 }
 
 // spareOf is how many unknown credentials of an address (IPv4, or IPv6 /56) are checked while
-// others of its network keep that paused: those who come with a new credential need one.
+// others of its networks keep one paused: those who come with a new credential need one.
 var spareOf = Rate{6, time.Minute}
 
-// spare takes one of these. Together a network has no more of them than it has of Stop, so that
-// somebody with all of its addresses gains little.
+// spare takes one of these. Together a network (IPv4 /24, IPv6 /48, and wider) has no more of them
+// than it has of Stop, so that somebody with all of its addresses gains little.
 func (l *Refusals) spare(ctx context.Context, at places, now time.Time) bool {
 	o, _ := l.counts.Take(ctx, now, [][]Bucket{{
 		{Key: l.names.name("spare of source", at.wide), Rates: []Rate{spareOf}},
-		{Key: l.names.name("spare of net", at.net), Rates: []Rate{times(l.opts.Stop, 4)}},
+		{Key: l.names.name("spare of net", at.net), Rates: []Rate{times(l.opts.Stop, l.wider[1])}},
+		{Key: l.names.name("spare of net", at.vast), Rates: []Rate{times(l.opts.Stop, l.wider[2])}},
 	}})
 	return o.Plan == 0
 }
@@ -134,27 +143,38 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 		return err
 	}
 	at, now := placesOf(l.opts.Proxies.ClientAddr(r)), l.opts.Clock()
-	source, net := l.names.name("refused source", at.source), l.names.name("refused net", at.net)
-	plan := func(r Rate) [][]Bucket {
-		return [][]Bucket{{{Key: source, Rates: []Rate{r}}, {Key: net, Rates: []Rate{times(r, 4)}}}}
-	}
+	all := append([]string{at.source}, at.around()...) // from narrow to wide
+	limit, stop := l.plan(all, l.opts.Limit), l.plan(all, l.opts.Stop)
 	ctx := r.Context()
-	o, _ := l.counts.Take(ctx, now, plan(l.opts.Limit)) // a Memory does not fail
-	stop, _ := l.counts.Take(ctx, now, plan(l.opts.Stop))
-	switch {
-	case stop.Plan < 0 && stop.Key == net:
-		l.note(at.net, now, true)
-	case stop.Plan < 0:
-		l.note(at.source, now, true)
+	o, _ := l.counts.Take(ctx, now, [][]Bucket{limit}) // a Memory does not fail
+	full := slices.IndexFunc(limit, func(b Bucket) bool { return b.Key == o.Key })
+	stopped, _ := l.counts.Take(ctx, now, [][]Bucket{stop})
+	if stopped.Plan < 0 {
+		i := slices.IndexFunc(stop, func(b Bucket) bool { return b.Key == stopped.Key })
+		l.note(all[i], now, true)
+		full = max(full, min(2, len(all)-1)) // the /24 or /48 fills up next
 	}
 	if o.Plan == 0 {
 		return err
 	}
-	l.note(at.source, now, false)
-	if stop.Plan < 0 || o.Key == net {
-		l.note(at.net, now, false)
+	for _, place := range all[:full+1] {
+		l.note(place, now, false)
 	}
 	return authn.Throttled(max(o.Wait, time.Second))
+}
+
+// plan returns the buckets of an address and of the networks around it.
+func (l *Refusals) plan(all []string, r Rate) []Bucket {
+	plan := make([]Bucket, len(all))
+	for i, place := range all {
+		plan[i] = Bucket{Key: l.names.name("refused net", place), Rates: []Rate{r}}
+		if i == 0 {
+			plan[i].Key = l.names.name("refused source", place)
+		} else {
+			plan[i].Rates[0] = times(r, l.wider[i-1])
+		}
+	}
+	return plan
 }
 
 // note keeps an address or a network that exceeds a limit.
@@ -197,7 +217,8 @@ func (l *Refusals) Accepted(r *http.Request) {
 		}
 		return
 	}
-	if !now.Before(l.places[at.source].until) && !now.Before(l.places[at.net].until) {
+	isOver := func(place string) bool { return now.Before(l.places[place].until) }
+	if !isOver(at.source) && !slices.ContainsFunc(at.around(), isOver) {
 		return
 	}
 	if len(l.good) >= maxGood {

@@ -83,12 +83,11 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 			return nil, err
 		}
 		l.rates = []Rate{rate}
-		for i, n := range [...]int{4, 16, 256} {
-			if given := l.opts.Networks[i]; given < 0 || given > MaxLimit {
-				return nil, errors.New("throttle: Networks out of range (0 to 1,000,000)")
-			} else if given > 0 {
-				n = given
-			}
+		networks, err := multiples(l.opts.Networks, [3]int{4, 16, 256})
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range networks {
 			l.wider[i] = []Rate{times(rate, n)}
 		}
 	}
@@ -157,10 +156,7 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 // anonymous appends the buckets of an address and of the networks around it.
 func (l *requests) anonymous(plan []Bucket, at places) []Bucket {
 	plan = append(plan, Bucket{Key: l.names.name(l.kind, "source", at.source), Rates: l.rates})
-	if at.source == unknown {
-		return plan
-	}
-	for i, network := range [...]string{at.block, at.net, at.vast} {
+	for i, network := range at.around() {
 		plan = append(plan, Bucket{Key: l.names.name(l.kind, "network", network), Rates: l.wider[i]})
 	}
 	return plan

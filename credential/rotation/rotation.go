@@ -309,9 +309,9 @@ func NewID(random io.Reader) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// PurposeOf returns the purpose of the families that an issuer's scheme keeps, so that several
-// issuers can share a store.
-func PurposeOf(scheme, issuer string) string {
-	key := storage.BlockKeyOf("purpose", issuer, scheme)
+// PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an
+// audience ("": for any). So several issuers and audiences can share a store.
+func PurposeOf(scheme, issuer, audience string) string {
+	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
 	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
 }

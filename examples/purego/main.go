@@ -10,12 +10,15 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
@@ -60,9 +63,14 @@ func server(ctx context.Context, path string, master []byte) (http.Handler, erro
 	if err != nil {
 		return nil, err
 	}
+	// Each new account costs a hash and a row.
+	limited, err := throttle.Anon(throttle.NewMemory(nil), throttle.Rate{Limit: 10, Window: time.Minute}, nil)
+	if err != nil {
+		return nil, err
+	}
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
 	mux.Public("POST /login", tokens.Login(passwords))
-	mux.Public("POST /register", register(passwords, tokens))
+	mux.Public("POST /register", limited(register(passwords, tokens)))
 	mux.HandleFunc("GET /me", me, authz.IsAuthenticated)
 	return mux, nil
 }
@@ -70,7 +78,10 @@ func server(ctx context.Context, path string, master []byte) (http.Handler, erro
 // register makes an account, and its token in the same transaction.
 func register(passwords *password.Checker, tokens *token.Scheme) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, err := passwords.Register(r.Context(), password.NewUser{Name: r.PostFormValue("username"), Password: r.PostFormValue("password")}, tokens.IssueOnRegister)
+		v, err := login.Read(w, r, login.Username, login.Password)
+		if err == nil {
+			_, err = passwords.Register(r.Context(), password.NewUser{Name: v[0], Password: v[1]}, tokens.IssueOnRegister)
+		}
 		if err != nil {
 			authn.Respond(w, r, err)
 			return

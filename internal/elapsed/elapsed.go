@@ -53,6 +53,32 @@ func New(wall func() time.Time) *Clock {
 	return c
 }
 
+// Wall tells the time of day for many readers, and reads the system's clock at most once in wallAge:
+// between two readings it adds what the monotonic clock has counted. If the wall clock is set, that
+// is noticed within wallAge. The zero value is ready, and safe for concurrent use.
+type Wall struct {
+	ahead atomic.Int64 // nanoseconds since 1970 at origin, by the last reading
+	read  atomic.Int64 // when that was, in nanoseconds since origin; 0 before the first
+}
+
+// wallAge is how old a reading of the wall clock can be.
+const wallAge = time.Millisecond
+
+// At returns the nanoseconds since 1970 at an instant.
+func (w *Wall) At(i Instant) int64 {
+	if read := w.read.Load(); read != 0 && i.since < time.Duration(read)+wallAge {
+		return w.ahead.Load() + int64(i.since)
+	}
+	return w.set(ReadWall())
+}
+
+// set takes a reading of both clocks, and returns the nanoseconds since 1970 by it.
+func (w *Wall) set(now Instant, wall time.Time) int64 {
+	w.ahead.Store(wall.UnixNano() - int64(now.since))
+	w.read.Store(int64(now.since)) // after ahead: who sees this sees that
+	return wall.UnixNano()
+}
+
 // stall is how far wall may stay behind the monotonic clock between two readings before
 // the latter counts instead: wall was set back and nobody read it meanwhile.
 const stall = 10 * time.Second

@@ -86,3 +86,31 @@ func Test_edge_A15_instant(t *testing.T) {
 		t.Errorf("%v after wall was set back", got)
 	}
 }
+
+func TestWallNoticesThatTheClockWasSet(t *testing.T) {
+	var w Wall
+	now, wall := ReadWall()
+	w.set(now, wall.Add(time.Hour)) // and set back by an hour at once
+	for range 3 {
+		if got := w.At(now) - wall.UnixNano(); got != int64(time.Hour) {
+			t.Errorf("within wallAge: %v, want %v", time.Duration(got), time.Hour)
+		}
+	}
+	for _, later := range []time.Duration{wallAge, time.Hour} {
+		w.set(now, wall.Add(time.Hour))
+		if got := time.Duration(w.At(Instant{now.since + later}) - wall.UnixNano()); got < 0 || got > time.Minute {
+			t.Errorf("%v after the reading: ahead by %v, want the system's clock", later, got)
+		}
+	}
+}
+
+func TestWallIsTheSystems(t *testing.T) {
+	var w Wall
+	for range 3 {
+		before := time.Now()
+		got := time.Unix(0, w.At(Read()))
+		if after := time.Now(); got.Before(before.Add(-time.Second)) || got.After(after.Add(time.Second)) {
+			t.Errorf("%v, want between %v and %v", got, before, after)
+		}
+	}
+}

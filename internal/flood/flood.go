@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -49,16 +50,11 @@ const (
 // private network, which is most likely a reverse proxy that authn.Options.Proxies should
 // name.
 func NetOf(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := 48
-	switch {
-	case !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast():
+	a = network.Plain(a)
+	if !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
 		return netip.Prefix{}
-	case a.Is4():
-		bits = 24
 	}
-	p, _ := a.WithZone("").Prefix(bits)
-	return p
+	return network.Net.Of(a)
 }
 
 // Full reports whether a lookup has to wait. It is asked once for each lookup.

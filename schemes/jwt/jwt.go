@@ -125,7 +125,9 @@ type Scheme struct {
 }
 
 // New returns a scheme. issuer and audience are "iss" and "aud" of its tokens: a URL
-// of the application, and of its API; no other scheme of the chain has this issuer.
+// of the application, and of its API; no other scheme of the chain has this issuer. Schemes of one
+// issuer and several audiences can share a store and keys: a login belongs to the audience that it
+// was made for, and its refresh token gives nothing at another.
 func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Scheme, error) {
 	if keys == nil || store == nil {
 		return nil, errors.New("jwt: keys and a store are needed")
@@ -156,7 +158,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if audience == issuer && o.SignedRefresh {
 		return nil, errors.New("jwt: signed refresh tokens are for the issuer: the audience must be another")
 	}
-	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer)}
+	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer, audience)}
 	s.perms, _ = store.(storage.Permissions)
 	if err := o.Login.Check(nameField); err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)

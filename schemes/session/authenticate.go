@@ -20,6 +20,7 @@ import (
 type row struct {
 	credential.Redacted // a handler can log it
 	storage.Session
+	by     *frame // the scheme that authenticated by it
 	text   string // the cookie's; never leaves the package but in the cookie; "" in one that is kept
 	secret string // of forms, made of text; in one that is kept
 	next   *begun // of a session that begins with this request; nil: it was there
@@ -31,6 +32,13 @@ func (v *row) CloneCredential() any {
 	c := *v
 	c.Data = slices.Clone(v.Data)
 	return &c
+}
+
+// own returns the session that this scheme authenticated the identity by. That of another scheme,
+// with a cookie or accounts of its own, is none.
+func (s *Scheme) own(id authn.Identity) (*row, bool) {
+	v, ok := id.Credential.(*row)
+	return v, ok && v.by == &s.frame
 }
 
 // SessionID returns the name of the session that authenticated the identity: that of
@@ -75,6 +83,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 			return authn.Identity{}, err
 		}
 	}
+	loaded.by = &s.frame
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
 	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
 		return authn.Identity{}, err
@@ -95,7 +104,7 @@ func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn
 	if loaded.Ends.Before(due) {
 		due = loaded.Ends
 	}
-	id.Credential = &row{Session: loaded.Session, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
+	id.Credential = &row{Session: loaded.Session, by: loaded.by, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
 	return id.Kept(s, authn.Keep{
 		Lease: lease, Until: due, Clock: s.clock, Size: 800 + len(loaded.Data),
 		Check: func(r *http.Request) error {
@@ -223,7 +232,7 @@ func (s *frame) user(ctx context.Context, u *storage.Account) (authn.User, error
 // (Vary), and no cache keeps it unless the handler says otherwise.
 func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
-	loaded, ok := id.Credential.(*row)
+	loaded, ok := s.own(id)
 	switch {
 	case !ok, loaded.shared: // its use need not be noted yet
 	case loaded.next != nil:

@@ -136,17 +136,21 @@ func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
 	if s.memory == nil {
 		return nil
 	}
-	list, err := s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, many)
-	if err != nil {
-		return err
-	}
-	for _, f := range list {
-		if f.ID == keep {
-			continue
-		}
-		if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+	for {
+		list, err := s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, many)
+		if err != nil {
 			return err
 		}
+		for _, f := range list {
+			if f.ID == keep {
+				continue
+			}
+			if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+				return err
+			}
+		}
+		if len(list) < many { // what has ended is not listed again
+			return nil
+		}
 	}
-	return nil
 }

@@ -23,7 +23,7 @@ import (
 // changed again in this moment the error is storage.ErrStale: the password is the new one, and
 // nobody is logged in. The caller has checked where the request comes from, as the middleware does.
 func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (authn.Login, error)) error {
-	old, ok := authn.FromContext(r.Context()).Credential.(*row) // perhaps one that a remembered login began
+	old, ok := s.own(authn.FromContext(r.Context())) // perhaps one that a remembered login began
 	if !ok {
 		var err error
 		if old, err = s.loggedIn(r); err != nil {

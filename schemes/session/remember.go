@@ -28,7 +28,8 @@ import (
 // A browser that lost the answer, or restored many tabs, gets the same
 // session and cookie again within Grace.
 type RememberOptions struct {
-	// Cookie is the second cookie's name; "remember" where "". See Options.Cookie.
+	// Cookie is the second cookie's name. If it is "" the name is "remember", or "NAME-remember" if
+	// Options.Cookie sets another NAME than "session". See Options.Cookie.
 	Cookie string
 	// Idle is how long a browser may stay away; 0 is 30 days.
 	Idle time.Duration
@@ -60,6 +61,9 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 	}
 	if o.Cookie == "" {
 		o.Cookie = "remember"
+		if s.opts.Cookie != defaultCookie {
+			o.Cookie = s.opts.Cookie + "-remember"
+		}
 	}
 	if !cookieName(o.Cookie) || strings.EqualFold(o.Cookie, s.opts.Cookie) || strings.EqualFold(o.Cookie, s.opts.TokenCookie) {
 		return nil, fmt.Errorf("session: remember cookie name %q: want one as for Cookie, and another", o.Cookie)
@@ -85,7 +89,7 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 		return nil, fmt.Errorf("session: Remember: %w", err)
 	}
 	m := &memory{families: families, rotator: rotator, cookie: s.wireName(o.Cookie)}
-	m.purpose = "remember " + m.cookie
+	m.purpose = "remember " + s.cookie + " " + m.cookie // a login is remembered by the sessions it was made in
 	m.cleared.series = bounded.New[string, struct{}](maxCleared, maxCleared)
 	m.invalid = authn.AuthenticationFailed("Invalid session.")
 	m.invalid.Cookies = append(s.newCookies(s.cookie, "", "", -1), s.newCookie(m.cookie, "", -1))

@@ -18,6 +18,7 @@ import (
 
 // content is what a sealed cookie holds, and Identity.Credential of who came by one.
 type content struct {
+	by       *Sealed // the scheme that authenticated by it; not in the cookie
 	subject  string
 	epoch    int64
 	roles    []string

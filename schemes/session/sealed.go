@@ -107,10 +107,13 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	case c.subject == "":
 		return authn.Identity{}, authn.ErrNoCredentials
+	case !storage.BelongsTo(s.space, c.subject):
+		return authn.Identity{}, s.refused(errSealed, s.invalid)
 	}
 	if err := s.fromHere(r, c.secret); err != nil {
 		return authn.Identity{}, err
 	}
+	c.by = s
 	id := authn.Identity{Subject: c.subject, Scheme: "session", Roles: c.roles, Credential: c, AuthTime: c.authTime, Expires: s.end(c)}
 	if s.users == nil {
 		return id, nil
@@ -124,6 +127,12 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	return id, nil
+}
+
+// own is Scheme.own.
+func (s *Sealed) own(id authn.Identity) (*content, bool) {
+	c, ok := id.Credential.(*content)
+	return c, ok && c.by == s
 }
 
 func (s *Sealed) account(ctx context.Context, c *content) (storage.User, error) {
@@ -222,7 +231,7 @@ func (s *Sealed) newSecret() (string, error) {
 // ago. See also Scheme.Renew.
 func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
 	s.answers(w)
-	c, ok := id.Credential.(*content)
+	c, ok := s.own(id)
 	if !ok || s.opts.Interval > 0 && s.now().Sub(c.seen) < s.opts.Interval {
 		return nil
 	}

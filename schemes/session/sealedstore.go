@@ -34,7 +34,7 @@ func (st *SealedStore) New(r *http.Request, name string) (*sessions.Session, err
 }
 
 func (st *SealedStore) load(r *http.Request, name string, out *sessions.Session, held *loaded) error {
-	found, ok := authn.FromContext(r.Context()).Credential.(*content)
+	found, ok := st.s.own(authn.FromContext(r.Context()))
 	if !ok || name != st.s.opts.Cookie {
 		var err error
 		if found, err = st.s.current(r, st.s.wireName(name)); err != nil || found == nil {

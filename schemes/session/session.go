@@ -73,6 +73,14 @@ type Options struct {
 	// beyond it is not refused: it ends the session that was not used for longest. Of
 	// remembered logins as many again are kept, and the oldest ends.
 	MaxSessions int
+	// VisitorIdle is how long a session in which nobody is logged in lives unused before its browser
+	// has come back with the cookie; then it is Idle. 0 is a day, or Idle if that is shorter.
+	VisitorIdle time.Duration
+	// VisitorsPerHour is how many such sessions an address (IPv4, or IPv6 /64), or an account that
+	// another credential proved, can begin in an hour, a tenth of them at once; Save returns an
+	// *authn.Error of 429 beyond. 0 is 600, NoLimit any number. The networks around an address have 4
+	// (IPv4 /28, IPv6 /56), 16 (/24, /48) and 256 times (/16, /32) as many.
+	VisitorsPerHour int
 	// Remember, where not nil, lets logins outlive their session: "remember me". The rows
 	// must be a storage.Families too.
 	Remember *RememberOptions
@@ -136,7 +144,8 @@ type Scheme struct {
 	rows Rows
 	uses *credential.Uses
 
-	memory *memory // nil: nobody is remembered
+	memory   *memory // nil: nobody is remembered
+	visitors *visitors
 }
 
 // New returns a scheme over rows for the origin that site names. Where rows is a
@@ -153,7 +162,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock)}
+	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock), visitors: newVisitors(f.opts.VisitorsPerHour, f.clock)}
 	s.perms, _ = rows.(storage.Permissions)
 	if o.Remember != nil {
 		if s.memory, err = s.newMemory(*o.Remember); err != nil {
@@ -163,9 +172,11 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	return s, nil
 }
 
+const defaultCookie = "session"
+
 func (o *Options) defaults() {
 	if o.Cookie == "" {
-		o.Cookie = "session"
+		o.Cookie = defaultCookie
 	}
 	if o.SameSite == 0 {
 		o.SameSite = http.SameSiteLaxMode
@@ -178,6 +189,12 @@ func (o *Options) defaults() {
 	}
 	if o.Interval == 0 {
 		o.Interval = time.Minute
+	}
+	if o.VisitorIdle == 0 {
+		o.VisitorIdle = min(defaultVisitorIdle, o.Idle)
+	}
+	if o.VisitorsPerHour == 0 {
+		o.VisitorsPerHour = defaultVisitors
 	}
 	if o.MaxSessions == 0 {
 		o.MaxSessions = defaultMax
@@ -198,8 +215,12 @@ func (o *Options) check() error {
 		return errors.New("SameSite is neither Lax nor Strict")
 	case o.MaxSessions < NoLimit || o.MaxSessions > 1_000_000:
 		return fmt.Errorf("MaxSessions %d out of range (1 to 1,000,000, or NoLimit)", o.MaxSessions)
+	case o.VisitorsPerHour < NoLimit || o.VisitorsPerHour > 1_000_000:
+		return fmt.Errorf("VisitorsPerHour %d out of range (1 to 1,000,000, or NoLimit)", o.VisitorsPerHour)
 	case o.Idle < time.Second:
 		return fmt.Errorf("idle time %s is below a second", o.Idle)
+	case o.VisitorIdle < time.Second || o.VisitorIdle > o.Idle:
+		return fmt.Errorf("VisitorIdle %s out of range (a second to the idle time %s)", o.VisitorIdle, o.Idle)
 	case o.Absolute < o.Idle:
 		return fmt.Errorf("absolute time %s is below the idle time %s", o.Absolute, o.Idle)
 	case o.Interval < 0 && o.Interval != EveryRequest:

@@ -115,7 +115,7 @@ func isOf(r *http.Request, subject string) bool {
 // row returns the live row of the name's cookie, or nil.
 func (st *Store) row(r *http.Request, name string) (*row, error) {
 	if name == st.s.opts.Cookie {
-		if found, ok := authn.FromContext(r.Context()).Credential.(*row); ok {
+		if found, ok := st.s.own(authn.FromContext(r.Context())); ok {
 			if !found.shared {
 				return found, nil // authentication loaded it
 			}
@@ -141,8 +141,9 @@ func (st *Store) row(r *http.Request, name string) (*row, error) {
 // Save writes the values where they changed, and sets the cookie of a new session. A new session
 // is not stored, and the error is nil, for a request that a page of another site embeds, such as an
 // image: browsers drop its cookie, so that each would leave a row behind.
-// The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError, a value of another type,
-// that of New, or a fault. Nothing was written then.
+// The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError, a value of another type, an
+// *authn.Error of 429 (see Options.VisitorsPerHour), that of New, or a fault. Nothing was written
+// then.
 func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
 	if held == nil { // made for another request: find it again
@@ -187,9 +188,12 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 		return err
 	}
 	next := storage.Session{ID: newID(), Data: data, Created: st.s.now()}
+	if err := st.s.visitors.take(r, st.s.opts.Proxies); err != nil {
+		return err
+	}
 	text, err := format.New(st.s.opts.Rand)
 	if err == nil {
-		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, as.idle)
+		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, min(as.idle, st.s.opts.VisitorIdle))
 	}
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func users(t *testing.T, s *suite) {
 				k.is(k.s.CreateUser(k.ctx, u), storage.ErrInvalid, "a malformed name is refused")
 			}
 			for _, change := range []func(*storage.User){
-				func(u *storage.User) { u.Email = "a\x00b" }, func(u *storage.User) { u.Email = "\xff" }, func(u *storage.User) { u.Roles = []string{"a,b"} },
+				func(u *storage.User) { u.Email = "a\x00b" }, func(u *storage.User) { u.Email = "\xff" }, func(u *storage.User) { u.Email = strings.Repeat("a", storage.MaxEmailBytes+1) }, func(u *storage.User) { u.Roles = []string{"a,b"} },
 				func(u *storage.User) { u.Roles = []string{""} }, func(u *storage.User) { u.Roles = []string{"a\x00"} },
 			} {
 				u := account("x")

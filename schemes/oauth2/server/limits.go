@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -124,18 +125,8 @@ func (s *Server) cells(r *http.Request, w work, more ...Cell) []Cell {
 }
 
 // networks returns the address as it is counted, with the two networks around it.
-func networks(a netip.Addr) (names [3]string) {
-	bits := [3]int{64, 56, 48}
-	if a.Is4() {
-		bits = [3]int{32, 28, 24}
-	}
-	for i := range names {
-		p, err := a.WithZone("").Prefix(bits[i])
-		if names[i] = p.String(); err != nil {
-			names[i] = "unknown"
-		}
-	}
-	return names
+func networks(a netip.Addr) [3]string {
+	return [3]string{network.Source.Name(a), network.Block.Name(a), network.Net.Name(a)}
 }
 
 // bound is a cell that keeps what is stored for a lifetime below most: half at once, and the

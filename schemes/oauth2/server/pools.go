@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
@@ -60,14 +61,4 @@ func (s *Server) admitShared(r *http.Request, w work, pools ...pool) error {
 }
 
 // wideNetwork is what one provider, or one large customer of it, has.
-func wideNetwork(a netip.Addr) string {
-	bits := 32
-	if a.Is4() {
-		bits = 16
-	}
-	p, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return "unknown"
-	}
-	return p.String()
-}
+func wideNetwork(a netip.Addr) string { return network.Vast.Name(a) }

@@ -1,0 +1,37 @@
+package jwt_test
+
+import (
+	"testing"
+
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// Two APIs of one issuer share a store and keys.
+func TestRefreshTokensOfAnotherAudience(t *testing.T) {
+	for name, signed := range map[string]bool{"attack_363 opaque": false, "attack_363 signed": true} {
+		t.Run(name, func(t *testing.T) {
+			own := newWorld(t, jwt.Options{})
+			db := memory.New(nil)
+			must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "alice", Active: true}))
+			api := func(audience string) *jwt.Scheme {
+				s, err := jwt.New("https://app.example", audience, own.ring, db, &jwt.Options{SignedRefresh: signed})
+				must(t, err)
+				return s
+			}
+			shop, bank := api("https://app.example/shop"), api("https://app.example/bank")
+			pair, err := shop.Issue(t.Context(), "1", 0, nil)
+			must(t, err)
+			if _, _, err := bank.Refresh(t.Context(), pair.Refresh); !isRefusal(err) {
+				t.Errorf("the shop's refresh token at the bank: %v, want a refusal", err)
+			}
+			if logins, err := bank.List(t.Context(), "1", 10); err != nil || len(logins) != 0 {
+				t.Errorf("the bank lists the shop's logins: %v, %v", logins, err)
+			}
+			if _, _, err := shop.Refresh(t.Context(), pair.Refresh); err != nil {
+				t.Errorf("the shop's own: %v", err)
+			}
+		})
+	}
+}

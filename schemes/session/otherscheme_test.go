@@ -1,0 +1,174 @@
+package session_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/schemes/session"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// cookiePair returns the answer's cookie of that name as a browser sends it back, or "".
+func cookiePair(w *httptest.ResponseRecorder, name string) string {
+	for _, c := range w.Result().Cookies() {
+		if c.Name == name && c.Value != "" {
+			return c.Name + "=" + c.Value
+		}
+	}
+	return ""
+}
+
+// through sends a GET with cookies through a middleware of the chain to h.
+func through(t *testing.T, chain authn.Chain, h http.HandlerFunc, cookies ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r, w := httptest.NewRequest("GET", "https://app.example/", nil), httptest.NewRecorder()
+	r.Header.Set("Cookie", strings.Join(cookies, "; "))
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	authn.New(chain, nil).Handler(h).ServeHTTP(w, r)
+	return w
+}
+
+func whoami(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprint(w, authn.FromContext(r.Context()).Subject)
+}
+
+// begin logs in and returns the cookie of that name.
+func begin(t *testing.T, start func(http.ResponseWriter, *http.Request, authn.Login) error, subject, cookie string) string {
+	t.Helper()
+	r, w := httptest.NewRequest("POST", "https://app.example/login", nil), httptest.NewRecorder()
+	must(t, start(w, r, authn.Login{Subject: subject, Roles: []string{"admin"}}))
+	pair := cookiePair(w, cookie)
+	if pair == "" {
+		t.Fatalf("no cookie %s", cookie)
+	}
+	return pair
+}
+
+func TestSealedStoreOfAnotherScheme(t *testing.T) {
+	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
+	must(t, err)
+	site, err := csrf.New("https://app.example", nil)
+	must(t, err)
+	for _, c := range []struct{ name, shop, staff string }{{"attack_360 no space", "", ""}, {"attack_360 spaces", "customers", "staff"}} {
+		t.Run(c.name, func(t *testing.T) {
+			shop, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "shop"}, Space: c.shop})
+			must(t, err)
+			staff, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "staff"}, Space: c.staff})
+			must(t, err)
+			mine := begin(t, shop.Start, storage.SubjectIn(c.shop, "1"), "__Host-shop")
+			page := through(t, authn.Chain{staff, shop}, func(_ http.ResponseWriter, r *http.Request) {
+				w := httptest.NewRecorder()
+				v, err := staff.Store().Get(r, "staff")
+				must(t, err)
+				v.Values["lang"] = "en"
+				must(t, staff.Store().Save(r, w, v))
+				if pair := cookiePair(w, "__Host-staff"); pair == "" {
+					t.Error("the staff session was not saved")
+				} else if got := through(t, authn.Chain{staff}, whoami, pair); got.Body.String() != "" {
+					t.Errorf("a customer's session became one of staff: %q", got.Body)
+				}
+			}, mine)
+			if page.Code != 200 {
+				t.Errorf("%d", page.Code)
+			}
+		})
+	}
+}
+
+func TestStoreOfAnotherScheme(t *testing.T) { t.Run("attack_361", storeOfAnotherScheme) }
+
+func storeOfAnotherScheme(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	must(t, err)
+	db := memory.New(nil)
+	must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "mallory", Active: true}))
+	shop, err := session.New(db, site, &session.Options{Cookie: "shop"})
+	must(t, err)
+	staff, err := session.New(db, site, &session.Options{Cookie: "staff"})
+	must(t, err)
+	mine := begin(t, shop.Start, "1", "__Host-shop")
+	set := through(t, authn.Chain{shop}, func(w http.ResponseWriter, r *http.Request) {
+		v, err := shop.Store().Get(r, "shop")
+		must(t, err)
+		v.Values["second_factor"] = "yes"
+		must(t, shop.Store().Save(r, w, v))
+	}, mine)
+	if set.Code != 200 {
+		t.Fatal(set.Code)
+	}
+	for range 2 { // the second time the identity is a kept one
+		through(t, authn.Chain{shop, staff}, func(_ http.ResponseWriter, r *http.Request) {
+			own, err := shop.Store().Get(r, "shop")
+			must(t, err)
+			other, err := staff.Store().Get(r, "staff")
+			must(t, err)
+			if own.Values["second_factor"] != "yes" || len(other.Values) != 0 {
+				t.Errorf("shop %v, staff %v", own.Values, other.Values)
+			}
+			err = staff.Keep(httptest.NewRecorder(), r, func() (authn.Login, error) {
+				t.Error("Keep takes the session of another scheme for its own")
+				return authn.Login{Subject: "1"}, nil
+			})
+			if err == nil {
+				t.Error("Keep without a session of the scheme: no error")
+			}
+		}, mine)
+	}
+}
+
+func TestRememberOfAnotherScheme(t *testing.T) {
+	t.Run("attack_362", func(t *testing.T) {
+		site, err := csrf.New("https://app.example", nil)
+		must(t, err)
+		db := memory.New(nil)
+		must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
+		scheme := func(cookie, second string) *session.Scheme {
+			s, err := session.New(db, site, &session.Options{Cookie: cookie, Idle: time.Hour, Remember: &session.RememberOptions{Cookie: second}})
+			must(t, err)
+			return s
+		}
+		for _, second := range []string{"", "kept"} {
+			name := second
+			if name == "" {
+				name = "web-remember"
+			}
+			kept := begin(t, scheme("web", second).StartRemembered, "1", "__Host-"+name)
+			if got := through(t, authn.Chain{scheme("web", second)}, whoami, kept); got.Body.String() != "1" {
+				t.Errorf("%s: not remembered by its own scheme: %d %s", name, got.Code, got.Body)
+			}
+			kept = begin(t, scheme("web", second).StartRemembered, "1", "__Host-"+name)
+			if got := through(t, authn.Chain{scheme("admin", name)}, whoami, kept); got.Body.String() == "1" {
+				t.Errorf("%s: a login at the one scheme began a session of the other", name)
+			}
+		}
+	})
+}
+
+// More logins than one list has are ended too.
+func TestEndAllOfManyRememberedLogins(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	must(t, err)
+	db := memory.New(nil)
+	must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
+	s, err := session.New(db, site, &session.Options{MaxSessions: session.NoLimit, Idle: time.Hour, Remember: &session.RememberOptions{}})
+	must(t, err)
+	oldest := begin(t, s.StartRemembered, "1", "__Host-remember")
+	for range 10_000 {
+		begin(t, s.StartRemembered, "1", "__Host-remember")
+	}
+	if _, err := s.EndAll(t.Context(), "1", ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := through(t, authn.Chain{s}, whoami, oldest); got.Code != 401 {
+		t.Errorf("the oldest of 10,001 remembered logins after EndAll: %d %s, want 401", got.Code, got.Body)
+	}
+}
