@@ -10,16 +10,29 @@ import (
 // the two may have been set by another host of the domain.
 var ErrSeveralCookies = errors.New("authn: several cookies of one name")
 
+// MaxCookies is how long the Cookie headers of a request may be together, in bytes. Common
+// servers and proxies accept 8 to 32 KiB.
+const MaxCookies = 32 << 10
+
+// ErrLongCookies reports Cookie headers that are longer than MaxCookies and are not read. Refuse
+// such a request, as one with two cookies.
+var ErrLongCookies = errors.New("authn: the Cookie header is longer than 32 KiB")
+
 // Cookie returns the value of the request's only cookie of that name, as it was
 // sent. A scheme that reads cookies starts with it.
 //
 // It returns ErrNoCredentials if there is none, and ErrSeveralCookies if there are
 // two, in one header or in several. Names that differ only in case count as the
 // same name, because browsers treat "__HOST-" like "__Host-"; the value of another
-// spelling is returned as "". Cookies of other names are not read.
+// spelling is returned as "". Cookies of other names are not read. It returns
+// ErrLongCookies if all cookies have more than MaxCookies bytes: reading them would
+// cost a server milliseconds before it knows who sends them.
 func Cookie(r *http.Request, name string) (value string, err error) {
-	found := false
+	found, size := false, 0
 	for _, line := range r.Header["Cookie"] {
+		if size += len(line); size > MaxCookies {
+			return "", ErrLongCookies
+		}
 		for more := true; more; {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")

@@ -1,10 +1,11 @@
 package csrf
 
 import (
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 // IsForeignForm reports whether a page of another site made a browser send r without a preflight
@@ -53,13 +54,19 @@ func fromAnotherSite(r *http.Request) bool {
 	if len(origin) == 0 {
 		return false
 	}
+	if len(origin) > 1 || len(origin[0]) > maxOrigin {
+		return true
+	}
 	u, err := url.Parse(origin[0])
-	if len(origin) > 1 || err != nil || u.Hostname() == "" { // also "null", which a sandboxed frame sends
+	if err != nil || u.Hostname() == "" { // also "null", which a sandboxed frame sends
 		return true
 	}
 	own := (&url.URL{Host: r.Host}).Hostname()
 	return siteOf(u.Hostname()) != siteOf(own)
 }
+
+// maxOrigin is how long an origin may be, in bytes: a host has at most 253.
+const maxOrigin = 512
 
 // siteOf is the end of a host that one owner has, at most: its last two labels. An IP address is
 // a site of its own.
@@ -76,14 +83,12 @@ func siteOf(host string) string {
 // can send. none is the answer for a body without a type.
 func formType(r *http.Request, none bool) bool {
 	kinds := r.Header["Content-Type"]
-	if len(kinds) == 0 {
+	switch len(kinds) {
+	case 0:
 		return none
+	case 1:
+		kind, _, err := params.MediaType(kinds[0])
+		return err != nil || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data" || kind == "text/plain"
 	}
-	for _, k := range kinds {
-		kind, _, err := mime.ParseMediaType(k)
-		if err != nil || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data" || kind == "text/plain" {
-			return true
-		}
-	}
-	return false
+	return true // no telling which of several counts
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -124,7 +123,7 @@ func sentToken(r *http.Request) (string, error) {
 		if sent := r.PostForm.Get(Field); sent != "" {
 			return sent, nil
 		}
-	} else if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/x-www-form-urlencoded" && r.Body != nil {
+	} else if kind, _, err := params.MediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/x-www-form-urlencoded" && r.Body != nil {
 		head, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 		r.Body = &replay{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
 		if err != nil {

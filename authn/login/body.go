@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -99,7 +98,10 @@ func mediaType(r *http.Request) (string, map[string]string) {
 	if header == "" {
 		return "", nil
 	}
-	kind, options, err := mime.ParseMediaType(header)
+	kind, options, err := params.MediaType(header)
+	if err == params.ErrLongMediaType { // not in the answer
+		return "that is too long", nil
+	}
 	if err != nil {
 		return strings.ToValidUTF8(header, "?"), nil
 	}

@@ -8,8 +8,14 @@ import (
 	"mime/multipart"
 	"strings"
 	"unicode/utf8"
+)
 
-	"github.com/vestibule-auth/vestibule/internal/params"
+const (
+	maxParts       = 32
+	maxHeaders     = 8       // of one part: browsers send two
+	maxHead        = 2 << 10 // bytes of all headers of a part
+	maxDisposition = 1 << 10 // bytes: a file's name has at most 255 characters
+	maxOptions     = 8       // semicolons in a Content-Disposition, those of a file's name too
 )
 
 var errMultipart = parseError("the body is no multipart form")
@@ -17,21 +23,32 @@ var errMultipart = parseError("the body is no multipart form")
 // fromMultipart reads multipart/form-data (RFC 7578), which is what browsers send for a
 // FormData object. The body is in memory already and its parts are not stored anywhere else. A
 // field that was sent as a file is there, but is no text.
+//
+// A part, a header of a part and a parameter of a header each cost much more than their length
+// shows, so their numbers have limits: a body of 64 KiB would take megabytes.
 func fromMultipart(body []byte, boundary string) (map[string]any, error) {
 	if boundary == "" || len(boundary) > 70 { // RFC 2046, section 5.1.1
 		return nil, errMultipart
 	}
+	body = withoutMark(body)
+	if !fewHeaders(body, boundary) {
+		return nil, errMultipart
+	}
 	texts := make(map[string]any)
-	parts := multipart.NewReader(bytes.NewReader(withoutMark(body)), boundary)
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for n := 0; ; n++ {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) && err == io.EOF {
 			return texts, nil
 		}
-		if err != nil || n >= params.Most {
+		if err != nil || n >= maxParts {
 			return nil, errMultipart
 		}
-		disposition, options, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+		header := part.Header.Get("Content-Disposition")
+		if len(header) > maxDisposition || strings.Count(header, ";") > maxOptions {
+			return nil, errMultipart
+		}
+		disposition, options, err := mime.ParseMediaType(header)
 		name, named := options["name"]
 		if err != nil || disposition != "form-data" || !named {
 			return nil, errMultipart
@@ -55,4 +72,29 @@ func fromMultipart(body []byte, boundary string) (map[string]any, error) {
 			}
 		}
 	}
+}
+
+// fewHeaders reports whether the parts of a body have few and short headers each. It measures the
+// lines after each boundary up to an empty line, before anything is made of them.
+func fewHeaders(body []byte, boundary string) bool {
+	mark := []byte("--" + boundary)
+	for n := 0; n <= maxParts; n++ { // the last boundary ends the body
+		i := bytes.Index(body, mark)
+		if i < 0 {
+			return true
+		}
+		body = body[i+len(mark):]
+		head := body[:min(len(body), maxHead)]
+		for lines := 0; ; lines++ {
+			line, more, found := bytes.Cut(head, []byte("\n"))
+			if !found && len(body) > maxHead || lines > maxHeaders {
+				return false
+			}
+			if !found || lines > 0 && len(bytes.TrimSuffix(line, []byte("\r"))) == 0 {
+				break
+			}
+			head = more
+		}
+	}
+	return bytes.Index(body, mark) < 0
 }

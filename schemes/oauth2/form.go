@@ -3,12 +3,13 @@ package oauth2
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 const (
@@ -86,7 +87,7 @@ func ReadRawForm(w http.ResponseWriter, r *http.Request) (body string, values ur
 }
 
 func isForm(r *http.Request) bool {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	kind, _, err := params.MediaType(r.Header.Get("Content-Type"))
 	return err == nil && kind == "application/x-www-form-urlencoded"
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ func (s *frame) newCookie(name, text string, maxAge int) *http.Cookie {
 var (
 	errNoCookie = errors.New("no session cookie")
 	errSeveral  = errors.New("several cookies of the session's name")
+	errLong     = fmt.Errorf("a Cookie header that is too long, and may hold %w", errSeveral)
 	errShape    = errors.New("not of a session's shape")
 )
 
@@ -55,6 +57,8 @@ func cookieValue(r *http.Request, name string) (string, error) {
 		err = errNoCookie
 	case authn.ErrSeveralCookies:
 		err = errSeveral
+	case authn.ErrLongCookies:
+		err = errLong
 	}
 	return text, err
 }

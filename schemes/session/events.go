@@ -24,7 +24,10 @@ func (s *frame) notify(ctx context.Context, kind audit.Kind, v *storage.Session,
 }
 
 // several reports a request with several cookies of the session's name, one of which may be
-// forged.
+// forged. Cookies that are too long to be read are no sign of that.
 func (s *frame) several(r *http.Request) {
+	if _, err := cookieValue(r, s.cookie); err == errLong {
+		return
+	}
 	s.notify(audit.Context(r), audit.CredentialRejected, &storage.Session{}, reasonSeveral)
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"html/template"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
@@ -152,9 +152,20 @@ func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 // nextOf returns the field "next" of a form; of a body that is too long or has too many fields "".
 func nextOf(w http.ResponseWriter, r *http.Request) string {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.PostForm != nil || err != nil || kind != "application/x-www-form-urlencoded" {
-		return r.PostFormValue("next")
+	if r.PostForm != nil {
+		return r.PostForm.Get("next")
+	}
+	switch kind, _, err := params.MediaType(r.Header.Get("Content-Type")); {
+	case err != nil:
+		return ""
+	case kind == "multipart/form-data":
+		v, err := login.Read(w, r, login.Field{Name: "next", Optional: true})
+		if err != nil {
+			return ""
+		}
+		return v[0]
+	case kind != "application/x-www-form-urlencoded":
+		return ""
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

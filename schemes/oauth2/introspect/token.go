@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/params"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
@@ -104,7 +104,7 @@ func (i *Scheme) ask(ctx context.Context, text string) (*Token, error) {
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("introspect: the issuer answered with status %d", res.StatusCode)
 	}
-	if kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if kind, _, err := params.MediaType(res.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, errors.New("introspect: the issuer did not answer with JSON")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, i.opts.MaxBytes+1))

@@ -2,12 +2,12 @@ package registration
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/params"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -87,7 +87,7 @@ func badMetadata(description string) *oauth2.Error {
 // readMetadata reads the JSON object of a registration.
 func readMetadata(w http.ResponseWriter, r *http.Request) (metadata, error) {
 	var m metadata
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if kind, _, err := params.MediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return m, badMetadata("The body is not application/json.")
 	}
 	body, err := oauth2.ReadBody(w, r)
