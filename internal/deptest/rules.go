@@ -93,6 +93,7 @@ var rules = []rule{
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/oauthtest", []string{anything}},
+	{"internal/schemetest", []string{anything}},
 	{"internal/deptest", nil},
 	{"internal/passwordtest", []string{anything}}, // only tests import it
 	{"internal/attacks", nil},
@@ -107,4 +108,5 @@ var forbidden = [][2]string{
 	{"storage/...", "authn/..."},
 	{"storage/...", "authz"},
 	{"storage/...", "schemes/..."},
+	{anything, "internal/schemetest"}, // only tests import it
 }
