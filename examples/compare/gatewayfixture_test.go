@@ -67,7 +67,7 @@ func serveCompare(t *testing.T, l net.Listener, flags ...string) {
 	}
 	t.Cleanup(cleanup)
 	cfg.Base = cfg.Origin
-	h, err := newServer(t.Context(), cfg, db, ring)
+	h, err := testServer(t, cfg, db, ring)
 	if err != nil {
 		t.Fatal(err)
 	}
