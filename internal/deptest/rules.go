@@ -95,6 +95,7 @@ var rules = []rule{
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/oauthtest", []string{anything}},
+	{"internal/schemetest", []string{anything}},
 	{"internal/deptest", nil},
 	{"internal/passwordtest", []string{anything}}, // only tests import it
 	{"internal/attacks", nil},
@@ -109,4 +110,5 @@ var forbidden = [][2]string{
 	{"storage/...", "authn/..."},
 	{"storage/...", "authz"},
 	{"storage/...", "schemes/..."},
+	{anything, "internal/schemetest"}, // only tests import it
 }

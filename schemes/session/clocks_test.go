@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -13,7 +14,7 @@ import (
 // clock is right, and no more. Far ahead its times prove nothing.
 func TestClockWasAhead_attack_331(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, &session.Options{Idle: time.Hour, Absolute: 10 * time.Hour})
 		last := func() storage.Session {
 			t.Helper()
@@ -26,19 +27,19 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 		begin := func(at time.Duration) string {
 			t.Helper()
 			_, err := s.DeleteSessionsOf(t.Context(), "id-alice", "")
-			must(t, err)
-			a.c.set(at)
+			schemetest.Must(t, err)
+			a.c.Set(at)
 			return a.login("alice")
 		}
 		t.Run("idle", func(t *testing.T) {
 			mine := begin(0)
-			a.c.set(30 * time.Minute)
+			a.c.Set(30 * time.Minute)
 			for range 2 { // the second may be one that the middleware kept
 				if got := a.who(mine); got != aliceIn {
 					t.Fatal(got)
 				}
 			}
-			a.c.set(10 * time.Minute)
+			a.c.Set(10 * time.Minute)
 			for range 2 {
 				if got := a.who(mine); got != aliceIn {
 					t.Fatalf("set back: %s", got)
@@ -47,19 +48,19 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 			if v := last(); !v.LastSeen.Equal(born.Add(10*time.Minute)) || !v.Expires.Equal(born.Add(70*time.Minute)) {
 				t.Errorf("last seen %v, expires %v", v.LastSeen.Sub(born), v.Expires.Sub(born))
 			}
-			a.c.set(70 * time.Minute)
+			a.c.Set(70 * time.Minute)
 			if got := a.who(mine); got != unauthorized {
 				t.Errorf("an hour unused: %s", got)
 			}
 		})
 		t.Run("an_hour", func(t *testing.T) {
 			mine := begin(time.Hour)
-			a.c.set(0)
+			a.c.Set(0)
 			if got := a.who(mine); got != aliceIn {
 				t.Errorf("an hour ahead: %s", got)
 			}
 			mine = begin(time.Hour + time.Microsecond)
-			a.c.set(0)
+			a.c.Set(0)
 			if got := a.who(mine); got != unauthorized {
 				t.Errorf("more than an hour ahead: %s", got)
 			}
@@ -72,7 +73,7 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 			if ok, err := s.TouchSession(t.Context(), last().Digest, born, born.Add(time.Hour), born.Add(2*time.Hour)); err != nil || !ok {
 				t.Fatal(ok, err)
 			}
-			a.c.set(0)
+			a.c.Set(0)
 			if got := a.who(mine); got != unauthorized {
 				t.Errorf("created two hours ahead: %s", got)
 			}
@@ -95,23 +96,23 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 // A sealed cookie of a clock that was ahead is sealed again at once, or refused.
 func TestSealedWasAhead_attack_331(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a, _ := newSealed(t, nil, s, session.SealedOptions{Options: session.Options{Idle: time.Hour, Absolute: 3 * time.Hour, Interval: 10 * time.Minute}})
-	a.c.set(30 * time.Minute)
+	a.c.Set(30 * time.Minute)
 	mine := a.login("alice")
-	a.c.set(0)
+	a.c.Set(0)
 	w := a.do("GET", "/", "", "Cookie", mine)
 	next := cookie(w)
 	if w.Code != 200 || next == "" {
 		t.Fatalf("%d, sealed again: %t", w.Code, next != "")
 	}
-	a.c.set(time.Hour)
+	a.c.Set(time.Hour)
 	if got := a.who(next); got != unauthorized {
 		t.Errorf("an hour unused: %s", got)
 	}
-	a.c.set(time.Hour + time.Second)
+	a.c.Set(time.Hour + time.Second)
 	mine = a.login("alice")
-	a.c.set(0)
+	a.c.Set(0)
 	if got := a.who(mine); got != unauthorized {
 		t.Errorf("more than an hour ahead: %s", got)
 	}
@@ -120,12 +121,12 @@ func TestSealedWasAhead_attack_331(t *testing.T) {
 // An identity that the middleware kept is asked for again when the clock is set back.
 func TestKeptWasAhead_attack_331(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, lasting{s}, &session.Options{Idle: time.Hour, Absolute: 10 * time.Hour, Interval: 45 * time.Minute})
-	a.c.set(30 * time.Minute)
+	a.c.Set(30 * time.Minute)
 	mine := a.login("alice")
 	for _, at := range []time.Duration{30 * time.Minute, 0} {
-		a.c.set(at)
+		a.c.Set(at)
 		if got := a.who(mine); got != aliceIn {
 			t.Fatalf("at %v: %s", at, got)
 		}

@@ -23,7 +23,7 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 			requests, limits := 10_000, &oauthtest.Limits{MaxPending: 1000, MaxRegistrations: 100}
 			switch s.(type) {
 			case *memory.Store:
-				requests, limits = 100_000, nil
+				requests, limits = 50_000, nil
 			}
 			if testing.Short() {
 				requests, limits = requests/10, &oauthtest.Limits{MaxPending: 100, MaxRegistrations: 10}
