@@ -35,15 +35,15 @@ func (p *plan) askLeaf(l *leaf, r *http.Request, f *found) error {
 	return err
 }
 
-// askVeiled is askLeaf without the request's cookies, for a leaf that might prefer one to the
+// askWithoutCookies is askLeaf without the request's cookies, for a leaf that might prefer one to the
 // Authorization. What it changed is taken back: it may have read the body and put it back.
-func (p *plan) askVeiled(l *leaf, r *http.Request, f *found) error {
-	veiled := *r
-	veiled.Header = r.Header.Clone()
-	delete(veiled.Header, "Cookie")
-	err := p.askLeaf(l, &veiled, f)
+func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
+	bare := *r
+	bare.Header = r.Header.Clone()
+	delete(bare.Header, "Cookie")
+	err := p.askLeaf(l, &bare, f)
 	header := r.Header
-	*r = veiled
+	*r = bare
 	r.Header = header
 	return err
 }

@@ -173,9 +173,9 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 		return nobody, errSeveralHeaders
 	}
 	q := question{r: r, explicit: len(lines) > 0}
-	veil := q.explicit && p.veiled != nil && len(r.Header["Cookie"]) > 0
-	if veil {
-		order = p.veiled
+	both := q.explicit && p.both != nil && len(r.Header["Cookie"]) > 0
+	if both {
+		order = p.both
 	}
 	if q.explicit && len(p.claimed) > 0 && t == nil {
 		known := false
@@ -185,14 +185,14 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
 	for n, i := range order {
 		l := &p.leaves[i]
-		again := veil && n >= p.unveiled // with its cookies
+		again := both && n >= p.cookiesFrom // with its cookies
 		if !p.worth(i, &q) || unrecognizedErr != nil && (l.elsewhere || again) {
 			t.skip(l.name)
 			continue
 		}
 		by = i
-		if veil && l.unknown && !again {
-			err = p.askVeiled(l, r, f)
+		if both && l.unknown && !again {
+			err = p.askWithoutCookies(l, r, f)
 		} else {
 			err = p.askLeaf(l, r, f)
 		}

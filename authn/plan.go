@@ -66,16 +66,16 @@ func (l *leaf) isAmbient() bool {
 // plan is a chain made ready: its leaves in the order of asking, and the headers
 // they look at, so that one look at a request decides whom to ask.
 type plan struct {
-	leaves   []leaf
-	headers  []string // distinct, bit i of a mask is headers[i]
-	explicit []int    // order of asking where Authorization is present: ambient schemes last
-	inOrder  []int    // order of asking otherwise
-	veiled   []int    // order of asking with Authorization and cookies, if some leaf is unknown
-	unveiled int      // from where on in veiled unknown leaves see the cookies
-	cookies  bool     // some leaf reads cookies: browsers come here
-	claimed  []claimed
-	table    *Table         // nil: nothing is kept
-	proxies  TrustedProxies // for the address of guesses
+	leaves      []leaf
+	headers     []string // distinct, bit i of a mask is headers[i]
+	explicit    []int    // order of asking where Authorization is present: ambient schemes last
+	inOrder     []int    // order of asking otherwise
+	both        []int    // order of asking with Authorization and cookies; nil: no leaf is unknown
+	cookiesFrom int      // from where on in both an unknown leaf sees the cookies
+	cookies     bool     // some leaf reads cookies: browsers come here
+	claimed     []claimed
+	table       *Table         // nil: nothing is kept
+	proxies     TrustedProxies // for the address of guesses
 }
 
 func newPlan(leaves []leaf) *plan {
@@ -108,8 +108,8 @@ func newPlan(leaves []leaf) *plan {
 		p.cookies = p.cookies || slices.Contains(l.reads, "Cookie")
 	}
 	if unknown {
-		p.unveiled = len(p.explicit)
-		p.veiled = append(slices.Clone(p.explicit), again...)
+		p.cookiesFrom = len(p.explicit)
+		p.both = append(slices.Clone(p.explicit), again...)
 	}
 	p.explicit = append(p.explicit, last...)
 	return p
