@@ -187,7 +187,7 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 			return r.repeat(ctx, st, u)
 		}
 		now := r.opts.Clock()
-		if !now.Before(st.Refresh.Expires) {
+		if expired(st, now) {
 			return Result{State: st}, ErrExpired
 		}
 		end := r.End(st.Family, now)
@@ -229,10 +229,17 @@ func (r *Rotator) Inspect(ctx context.Context, u Use) (storage.RefreshState, err
 		return st, err
 	case !st.Refresh.Claimed.IsZero():
 		return st, ErrReused
-	case !r.opts.Clock().Before(st.Refresh.Expires):
+	case expired(st, r.opts.Clock()):
 		return st, ErrExpired
 	}
 	return st, nil
+}
+
+// expired reports whether an unclaimed token has expired, or comes from a clock that was ahead, so that
+// it or its family would live for longer than they may. Such a token can still be revoked, and its
+// reuse is noticed.
+func expired(st storage.RefreshState, now time.Time) bool {
+	return !now.Before(st.Refresh.Expires) || storage.LoginAhead(now, st.Refresh.Created) || storage.LoginAhead(now, st.Family.Created)
 }
 
 // inspect reads the token and rejects what is wrong with claimed and unclaimed ones alike.
