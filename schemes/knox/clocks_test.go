@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 )
 
@@ -11,25 +12,25 @@ import (
 // is right: its expiry proves nothing. One without an expiry has none to prove.
 func TestClockWasAhead_attack_334(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		var c clock
-		k := scheme(t, s, &knox.Options{TTL: 24 * time.Hour, Renew: true, Clock: c.now})
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		k := scheme(t, s, &knox.Options{TTL: 24 * time.Hour, Renew: true, Clock: c.Now})
 		good := func(text string, want bool, why string) {
 			t.Helper()
-			if _, err := k.Authenticate(with("Knox " + text)); (err == nil) != want {
+			if _, err := k.Authenticate(schemetest.With("Knox " + text)); (err == nil) != want {
 				t.Errorf("%s: %v", why, err)
 			}
 		}
-		c.set(time.Hour)
+		c.Set(time.Hour)
 		near, _ := issue(t, k, "id-alice", knox.Token{})
-		c.set(time.Hour + time.Second)
+		c.Set(time.Hour + time.Second)
 		far, _ := issue(t, k, "id-alice", knox.Token{})
 		endless, _ := issue(t, k, "id-alice", knox.Token{TTL: knox.NoExpiry})
-		c.set(0)
+		c.Set(0)
 		used, _ := issue(t, k, "id-alice", knox.Token{})
-		c.set(2 * time.Hour)
+		c.Set(2 * time.Hour)
 		good(used, true, "used two hours ahead, then")
-		c.set(0)
+		c.Set(0)
 		good(near, true, "an hour ahead")
 		good(far, false, "more than an hour ahead")
 		good(endless, true, "without an expiry")

@@ -70,7 +70,7 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 			if w := a.do("POST", "/logout", "", "Cookie", mine); w.Code != 204 {
 				t.Errorf("logout: %d", w.Code)
 			}
-			a.c.set(time.Hour)
+			a.c.Set(time.Hour)
 			if got := a.who(mine); got != unauthorized {
 				t.Errorf("logged out, and the clock has caught up: %s", got)
 			}
