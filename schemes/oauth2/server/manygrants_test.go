@@ -24,10 +24,10 @@ type granted struct {
 	like storage.Family // one of her grants
 }
 
-// registers adds clients that registered themselves.
-func registers(t *testing.T, s storage.Clients, n int) {
+// registers adds n clients that registered themselves, from this number on.
+func registers(t *testing.T, s storage.Clients, from, n int) {
 	t.Helper()
-	for i := range n {
+	for i := from; i < from+n; i++ {
 		schemetest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: fmt.Sprint("c", i), Method: oauth2.None, RedirectURIs: []string{oauthtest.Redirect},
 			Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, Scopes: []string{"read"}, Registration: storage.DigestOf("x"), Created: oauthtest.Born}))
 	}
@@ -71,7 +71,7 @@ func (w *granted) deletes(path string) int {
 // The requests of one client and the revocation of one grant do not read the user's other grants.
 func TestManyGrantsAreNotRead_attack_380(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
-		registers(t, w.Store, 30)
+		registers(t, w.Store, 0, 30)
 		ids := schemetest.Families(t, w.Store, w.Store, w.like, 900, func(i int) string { return fmt.Sprint("c", i%30) })
 		alice := w.Alice("s")
 		reads := func(what string, most int64, f func()) {
@@ -120,7 +120,7 @@ func TestManyGrantsAreNotRead_attack_380(t *testing.T) {
 // oldest one of the client that has most is revoked.
 func TestGrantsOfAnAccount_attack_381(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
-		registers(t, w.Store, 20)
+		registers(t, w.Store, 0, 20)
 		// app has 1; c0 to c18 have 50 each and c19 has 49: 1,000 with app's.
 		ids := schemetest.Families(t, w.Store, w.Store, w.like, 999, func(i int) string { return fmt.Sprint("c", i%20) })
 		oldest := func(client int) string { // of those that are left
@@ -155,6 +155,45 @@ func TestGrantsOfAnAccount_attack_381(t *testing.T) {
 		if _, own := w.total(t, "app"); own != 1 {
 			t.Error("the only grant of a client was revoked")
 		}
+		// Of many that are beyond the limit, a client keeps the newer half.
+		like := w.like
+		like.ID, like.Client = "more", "c3"
+		schemetest.Families(t, w.Store, w.Store, like, 30, nil)
+		_, before := w.total(t, "c3")
+		if got := w.Exchange("spa", w.Code("spa", nil)); got.Status != 200 {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		if all, own := w.total(t, "c3"); before != 80 || own != 49 || all != 1000 {
+			t.Errorf("%d grants, the client had %d and has %d", all, before, own)
+		}
+		schemetest.Families(t, w.Store, w.Store, storage.Family{ID: "still more", Purpose: like.Purpose, Subject: like.Subject, Client: "c3", Scopes: like.Scopes, Created: like.Created, Expires: like.Expires}, 5, nil)
+		like.ID = "new clients"
+		registers(t, w.Store, 20, 60)
+		schemetest.Families(t, w.Store, w.Store, like, 200, func(i int) string { return fmt.Sprint("c", 20+i%60) })
+		_, before = w.total(t, "c3")
+		if got := w.Exchange("spa", w.Code("spa", nil)); got.Status != 200 {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		if _, own := w.total(t, "c3"); before != 54 || own != 27 {
+			t.Errorf("the client had %d and has %d", before, own)
+		}
+	})
+}
+
+// A new grant is not revoked for being the oldest by a clock that was set back.
+func TestNewGrantStays_attack_381(t *testing.T) {
+	eachGranted(t, func(t *testing.T, w *granted) {
+		like := w.like
+		like.Client = "spa"
+		schemetest.Families(t, w.Store, w.Store, like, 100, nil)
+		w.Pass(-time.Hour)
+		got := w.Exchange("spa", w.Code("spa", nil))
+		if got.Status != 200 {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		if got := w.Refreshes("spa", got.Refresh); got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
 	})
 }
 
@@ -162,7 +201,7 @@ func TestGrantsOfAnAccount_attack_381(t *testing.T) {
 // a few at a time.
 func TestGrantsBeyondTheLimits_attack_383(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
-		registers(t, w.Store, 2)
+		registers(t, w.Store, 0, 2)
 		many := 1500 // more take a database too long
 		if strings.HasSuffix(t.Name(), "/memory") {
 			many = 11_000
