@@ -11,10 +11,8 @@ package rotation
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -305,20 +303,3 @@ func (r *Rotator) EndFamily(ctx context.Context, id string) error {
 
 // BlockUntil returns until when access tokens that are revoked now must be blocked.
 func (r *Rotator) BlockUntil() time.Time { return r.opts.Clock().Add(r.opts.Block) }
-
-// NewID returns a random identifier for a family or an access token: 128 bits in base64url. It
-// returns an error only if random does.
-func NewID(random io.Reader) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("rotation: no random bytes: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
-}
-
-// PurposeOf returns the purpose of the families that an issuer's scheme keeps, so that several
-// issuers can share a store.
-func PurposeOf(scheme, issuer string) string {
-	key := storage.BlockKeyOf("purpose", issuer, scheme)
-	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
-}
