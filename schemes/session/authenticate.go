@@ -96,11 +96,12 @@ func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn
 	if loaded.Ends.Before(due) {
 		due = loaded.Ends
 	}
+	seen := loaded.LastSeen // Check holds no cookie's text either
 	id.Credential = &row{Session: loaded.Session, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
 	return id.Kept(s, authn.Keep{
 		Lease: lease, Until: due, Clock: s.clock, Size: 800 + len(loaded.Data),
 		Check: func(r *http.Request) error {
-			if !s.site.Secure(r) || loaded.LastSeen.After(s.now()) { // the clock was set back
+			if !s.site.Secure(r) || seen.After(s.now()) { // the clock was set back
 				return authn.ErrAskAgain
 			}
 			return nil // unsafe requests do not get here: see authn.Ambient
