@@ -96,7 +96,7 @@ func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn
 	if loaded.Ends.Before(due) {
 		due = loaded.Ends
 	}
-	seen := loaded.LastSeen // Check holds no cookie's text either
+	seen := loaded.LastSeen                                                                         // Check holds no cookie's text either
 	id.Credential = &row{Session: loaded.Session, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
 	return id.Kept(s, authn.Keep{
 		Lease: lease, Until: due, Clock: s.clock, Size: 800 + len(loaded.Data),
