@@ -66,6 +66,11 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 				}
 			}
 			t.Log(counts)
+			for _, what := range []string{"device", "push", "register"} {
+				if counts[what+" 429"] == 0 {
+					t.Errorf("%s: nothing was refused", what)
+				}
+			}
 			// tv and spa are at their limits; nobody else is.
 			const fresh = "203.0.113.9:1"
 			for what, got := range map[string]oauthtest.Reply{
