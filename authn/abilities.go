@@ -31,18 +31,20 @@ type Renewer interface {
 // that has none of them holds no credential of its kind, so a Chain does not ask
 // it. The names are in canonical form and do not change. One that reads "Cookie"
 // and not "Authorization" is ambient: an explicit Authorization goes before it.
-// A decorator is asked for every request unless it implements this
+// A decorator is called for every request unless it implements this
 // itself. If a scheme and what it decorates (Unwrap) do not declare their headers, every answer
-// has "Vary: *", because a cache cannot know what it depends on.
+// has "Vary: *", because a cache cannot know what it depends on, and the scheme sees no cookies
+// of a request with an Authorization that another scheme recognizes (see [Chain]). A scheme that
+// needs both declares both.
 type HeaderReader interface {
 	Headers() []string
 }
 
 // Ambient is an Authenticator whose credential is sent by somebody else than the code
 // that makes the request: a browser's cookie, a header of a proxy in front. One that
-// says so and does not read Authorization is asked after those that do where there is
-// an Authorization: an explicit credential goes before it. Who reads "Cookie"
-// need not say it.
+// says so and does not declare that it reads Authorization is called after those that do if there
+// is an Authorization: an explicit credential goes before it. A scheme that declares "Cookie"
+// need not say it; one that reads the header of a proxy and declares nothing must.
 type Ambient interface {
 	Ambient() bool
 }

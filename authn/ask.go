@@ -26,6 +26,24 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 	return k, nil
 }
 
+// askWithoutCookies asks a leaf without the request's cookies, since it might prefer one to the
+// Authorization. What it changed is taken back: it may have read the body and put it back.
+func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
+	bare := *r
+	bare.Header = r.Header.Clone()
+	delete(bare.Header, "Cookie")
+	var err error
+	if l.keeper != nil && p.table != nil {
+		err = p.askKeeper(l, &bare, f)
+	} else {
+		_, err = l.ask(&bare, f)
+	}
+	header := r.Header
+	*r = bare
+	r.Header = header
+	return err
+}
+
 // askKeeper is ask for a Keeper: it uses the identity that is kept of an earlier request with the
 // same credentials. It stands where the chain asks the member, so that no earlier member, no
 // order and no event is bypassed.

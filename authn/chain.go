@@ -6,15 +6,19 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
 // Chain asks its members in order and stops at the first that accepts, refuses
 // or cannot tell. It is itself an Authenticator and may nest. An empty chain
 // authenticates nobody.
 //
-// Where the request has an Authorization header, members that read cookies, or are
-// Ambient, and do not read that header are asked after the others: an explicit
-// credential beats an ambient one, good or bad.
+// If the request has an Authorization header, members that read cookies, or are
+// Ambient, and do not read that header are called after the others: an explicit
+// credential beats an ambient one, good or bad. A member that does not declare what it reads
+// ([HeaderReader], [Ambient], also through Unwrap) is called without the cookies of such a request,
+// and again with them after the others, unless one of those recognized the Authorization.
 //
 // A chain that is called directly prepares itself on each call, and answers a
 // mistake that Check would report with a fault; New prepares it once.
@@ -67,7 +71,7 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	}
 	l := newLeaf(a)
 	for _, other := range leaves {
-		if identical(a, other.Authenticator) {
+		if same.Value(a, other.Authenticator) {
 			return nil, fmt.Errorf("authn: scheme %q is in the chain twice", l.name)
 		}
 		for _, x := range other.claims {
@@ -102,14 +106,6 @@ func isNil(a Authenticator) bool {
 		return v.IsNil()
 	}
 	return false
-}
-
-// identical reports whether a and b are the same value. It never panics.
-func identical(a, b any) bool {
-	if a == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
-		return false
-	}
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // nobody is the index of no leaf.
@@ -177,22 +173,30 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 		return nobody, errSeveralHeaders
 	}
 	q := question{r: r, explicit: len(lines) > 0}
+	both := q.explicit && p.both != nil && len(r.Header["Cookie"]) > 0
+	if both {
+		order = p.both
+	}
 	if q.explicit && len(p.claimed) > 0 && t == nil {
 		known := false
 		q.takers, known = p.takers(lines[0])
 		q.quick = q.takers != 0 || !known
 	}
 	unrecognizedBy, unrecognizedErr := nobody, error(nil)
-	for _, i := range order {
+	for n, i := range order {
 		l := &p.leaves[i]
-		if !p.worth(i, &q) || unrecognizedErr != nil && l.elsewhere {
+		again := both && n >= p.cookiesFrom // with its cookies
+		if !p.worth(i, &q) || unrecognizedErr != nil && (l.elsewhere || again) {
 			t.skip(l.name)
 			continue
 		}
 		by = i
-		if l.keeper != nil && p.table != nil {
+		switch {
+		case both && l.unknown && !again:
+			err = p.askWithoutCookies(l, r, f)
+		case l.keeper != nil && p.table != nil:
 			err = p.askKeeper(l, r, f)
-		} else {
+		default:
 			_, err = l.ask(r, f)
 		}
 		t.step(l.name, err)

@@ -14,9 +14,9 @@ var ErrSeveralCookies = errors.New("authn: several cookies of one name")
 // servers and proxies accept 8 to 32 KiB.
 const MaxCookies = 32 << 10
 
-// ErrLongCookies reports Cookie headers that are longer than MaxCookies and are not read. Refuse
-// such a request, as one with two cookies.
-var ErrLongCookies = errors.New("authn: the Cookie header is longer than 32 KiB")
+// ErrLongCookies is the refusal of Cookie headers that are longer than MaxCookies, which are not read:
+// an *Error of 401, which a scheme can return as it is.
+var ErrLongCookies error = AuthenticationFailed("The cookies of the request are too long.")
 
 // Cookie returns the value of the request's only cookie of that name, as it was
 // sent. A scheme that reads cookies starts with it.

@@ -21,7 +21,8 @@ type entry struct {
 	timed   timedLease // lease, or nil
 	clock   func() time.Time
 	check   func(*http.Request) error
-	until   int64         // nanoseconds of the wall clock
+	from    int64         // nanoseconds of the wall clock
+	until   int64         // likewise
 	ends    time.Duration // of Table.elapsed
 	guesses *atomic.Uint64
 	guessed uint64 // what guesses is while no other guess was made; see guess
@@ -40,6 +41,10 @@ const never = math.MaxInt64
 func (t *Table) newEntry(d *digest, by Authenticator, id *Identity, k *Keep, most time.Duration) *entry {
 	e := &entry{digest: *d, by: by, id: *id, lease: k.Lease, clock: k.Clock, check: k.Check, until: never}
 	e.timed, _ = k.Lease.(timedLease)
+	e.from = math.MinInt64
+	if !k.From.IsZero() {
+		e.from = nanoseconds(k.From)
+	}
 	e.ends = t.elapsed.Now() + most
 	for _, end := range [...]time.Time{k.Until, id.Expires} {
 		if !end.IsZero() {
@@ -93,14 +98,14 @@ func nanoseconds(t time.Time) int64 {
 // holds reports whether an entry can be given to a request with that context.
 func (e *entry) holds(ctx context.Context, t *Table) bool {
 	now := elapsed.Read()
-	if e.until != never {
+	if e.until != never || e.from != math.MinInt64 {
 		var wall int64
 		if e.clock != nil {
 			wall = nanoseconds(e.clock())
 		} else {
 			wall = t.wall.At(now)
 		}
-		if wall >= e.until {
+		if wall >= e.until || wall < e.from {
 			return false
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
 // Keeper is an Authenticator whose identities the middleware can give to later requests with
@@ -54,7 +56,10 @@ type Keep struct {
 	// Until is when Authenticate must be called again at the latest, for example because it
 	// records the use of the credential; zero: see Lease and Identity.Expires.
 	Until time.Time
-	// Clock is what Until and Identity.Expires are compared with; nil is time.Now.
+	// From is when an identity can be kept at the earliest: if the clock is set back to before it,
+	// Authenticate is called again. Zero is any time.
+	From time.Time
+	// Clock is what From, Until and Identity.Expires are compared with; nil is time.Now.
 	Clock func() time.Time
 	// Check, if it is not nil, is called for each later request with what may differ in it:
 	// the origin, an address, the current keys. nil accepts; ErrAskAgain calls Authenticate;
@@ -103,7 +108,7 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 // KeepOf returns how long the login can be used again, and true if it was by itself that
 // marked it: a checker that calls by may change the login from request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
-	if l.mark == nil || !identical(l.mark.by, by) {
+	if l.mark == nil || !same.Value(l.mark.by, by) {
 		return Keep{}, false
 	}
 	return l.mark.keep, true
@@ -113,7 +118,7 @@ func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 func (id *Identity) takeMark(a Authenticator) *Keep {
 	m := id.mark
 	id.mark = nil
-	if m == nil || !identical(m.by, a) {
+	if m == nil || !same.Value(m.by, a) {
 		return nil
 	}
 	return &m.keep

@@ -25,7 +25,7 @@ import (
 //     401, whatever the method; the body of the request is lost;
 //   - a browser gets the other errors as HTML (Options.WritePage).
 //
-// Only an ambient scheme that implements [Lapser] can say that a session has ended. An error of
+// Only an ambient scheme that implements [Lapser], or whose errors do, can say that a session has ended. An error of
 // the store stays 503, a request with two session cookies and one with a bad Authorization
 // header stay 401, and none of them removes a cookie. No other scheme is asked in the
 // session's place.
@@ -45,7 +45,8 @@ func Page(login string, h http.Handler) http.Handler {
 }
 
 // Lapser is an ambient Authenticator that can tell an ended credential from one that is merely
-// refused. Page needs it.
+// refused. Page needs it. The cause of the *Error that the Authenticator returns can be one in its
+// place: then Page finds it also if a decorator without Unwrap returns that error.
 type Lapser interface {
 	// Lapsed reports whether err, which Authenticate returned for r, means that the store
 	// definitely does not accept the credential any more: it is unknown, expired or revoked, or
@@ -119,11 +120,15 @@ func declared(h http.Handler) (p *page, pre Preempter) {
 // anonymous one instead.
 func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer error, by int) bool {
 	p, e := pageFrom(r.Context()), refusal(err)
-	if p == nil || e == nil || by < 0 || !m.plan.leaves[by].ambient() {
+	if p == nil || e == nil || by < 0 {
 		m.respond(w, r, answer, by)
 		return false
 	}
-	lapser, ok := AbilityOf[Lapser](m.plan.leaves[by].Authenticator)
+	var lapser Lapser
+	ok := errors.As(err, &lapser)
+	if !ok && m.plan.leaves[by].ambient() {
+		lapser, ok = AbilityOf[Lapser](m.plan.leaves[by].Authenticator)
+	}
 	if ok {
 		var refused error
 		if ok, refused = m.lapsed(lapser, r, err); refused != nil {

@@ -20,6 +20,7 @@ type leaf struct {
 	keeper     Keeper     // nil: its identities are not kept
 	safeOnly   bool       // kept identities are for safe requests only
 	elsewhere  bool       // its credential is known not to be in Authorization
+	unknown    bool       // it does not say where its credential is: perhaps in a cookie
 	quick      bool       // only asked for what its claims say: see plan.takers
 }
 
@@ -42,7 +43,8 @@ func newLeaf(a Authenticator) leaf {
 	if h, ok := AbilityOf[HeaderReader](a); ok {
 		l.reads = h.Headers()
 	}
-	l.elsewhere = l.reads != nil && !slices.Contains(l.reads, "Authorization")
+	l.unknown = l.reads == nil && !l.isAmbient()
+	l.elsewhere = !l.unknown && !slices.Contains(l.reads, "Authorization")
 	// Browsers attach such a credential to requests of any site, so only Authenticate can accept
 	// a request that changes something. A scheme that does not say what it reads may be one.
 	l.safeOnly = l.reads == nil || slices.Contains(l.reads, "Cookie") || l.isAmbient()
@@ -64,19 +66,22 @@ func (l *leaf) isAmbient() bool {
 // plan is a chain made ready: its leaves in the order of asking, and the headers
 // they look at, so that one look at a request decides whom to ask.
 type plan struct {
-	leaves   []leaf
-	headers  []string // distinct, bit i of a mask is headers[i]
-	explicit []int    // order of asking where Authorization is present: ambient schemes last
-	inOrder  []int    // order of asking otherwise
-	cookies  bool     // some leaf reads cookies: browsers come here
-	claimed  []claimed
-	table    *Table         // nil: nothing is kept
-	proxies  TrustedProxies // for the address of guesses
+	leaves      []leaf
+	headers     []string // distinct, bit i of a mask is headers[i]
+	explicit    []int    // order of asking where Authorization is present: ambient schemes last
+	inOrder     []int    // order of asking otherwise
+	both        []int    // order of asking with Authorization and cookies; nil: no leaf is unknown
+	cookiesFrom int      // from where on in both an unknown leaf sees the cookies
+	cookies     bool     // some leaf reads cookies: browsers come here
+	claimed     []claimed
+	table       *Table         // nil: nothing is kept
+	proxies     TrustedProxies // for the address of guesses
 }
 
 func newPlan(leaves []leaf) *plan {
 	p := &plan{leaves: leaves}
-	var last []int
+	var last, again []int
+	unknown := false
 	for i := range leaves {
 		l := &leaves[i]
 		for _, h := range l.headers {
@@ -97,7 +102,14 @@ func newPlan(leaves []leaf) *plan {
 		} else {
 			p.explicit = append(p.explicit, i)
 		}
+		if unknown = unknown || l.unknown; l.unknown || l.ambient() {
+			again = append(again, i)
+		}
 		p.cookies = p.cookies || slices.Contains(l.reads, "Cookie")
+	}
+	if unknown {
+		p.cookiesFrom = len(p.explicit)
+		p.both = append(slices.Clone(p.explicit), again...)
 	}
 	p.explicit = append(p.explicit, last...)
 	return p

@@ -3,12 +3,12 @@ package authz
 import (
 	"context"
 	"errors"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
 // HasRole lets in whose Identity.Roles has the role. A delegated identity has no
@@ -101,11 +101,7 @@ func (role hasRoleByScope) String() string                    { return hasRole(r
 // what the type overrides. See storage.Itself.
 func embeds(u authn.User) bool {
 	i, ok := u.(interface{ Itself() any })
-	if !ok {
-		return false
-	}
-	own := i.Itself()
-	return own == nil || reflect.TypeOf(own) != reflect.TypeOf(u) || !reflect.ValueOf(u).Comparable() || !reflect.ValueOf(own).Comparable() || own != u
+	return ok && !same.Value(i.Itself(), u)
 }
 
 func (perm hasPermByScope) Decide(a Access) (Decision, error) { return perm.eval(&a).results() }

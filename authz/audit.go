@@ -32,6 +32,8 @@ type Route struct {
 	PlainPath bool
 	// AnyPath: the route is wrapped with InsecureAllowAnyPath.
 	AnyPath bool
+	// PathParameters: the route is wrapped with AllowPathParameters.
+	PathParameters bool
 }
 
 // describe looks through middleware and guards. The error says which of them are in an order that
@@ -72,6 +74,8 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 				r.PlainPath = true
 			case *anyPath:
 				r.AnyPath = true
+			case *pathParameters:
+				r.PathParameters = true
 			}
 			u, ok := h.(interface{ Unwrap() http.Handler })
 			if !ok {
@@ -137,10 +141,11 @@ func CheckScopes(routes []Route) error {
 }
 
 // WriteRoutes prints routes as a table, for an audit by eye or a golden file. NOTES says what is
-// unusual: "no scope" for Route.NoScope, "any path" for Route.AnyPath.
+// unusual: "no scope" for Route.NoScope, "any path" for Route.AnyPath, "path parameters" for
+// Route.PathParameters.
 func WriteRoutes(w io.Writer, routes []Route) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	notes := slices.ContainsFunc(routes, func(r Route) bool { return r.NoScope || r.AnyPath })
+	notes := slices.ContainsFunc(routes, func(r Route) bool { return r.NoScope || r.AnyPath || r.PathParameters })
 	line := func(note string, columns ...string) {
 		if notes {
 			columns = append(columns, note)
@@ -159,6 +164,9 @@ func WriteRoutes(w io.Writer, routes []Route) error {
 		}
 		if r.AnyPath {
 			note = append(note, "any path")
+		}
+		if r.PathParameters {
+			note = append(note, "path parameters")
 		}
 		if note == nil {
 			note = []string{"-"}

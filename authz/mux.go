@@ -108,6 +108,6 @@ func (m *Mux) Public(pattern string, h http.Handler) {
 func (m *Mux) add(r Route, h http.Handler) {
 	r.PlainPath = !r.AnyPath
 	m.table.check(r)
-	m.mux.Handle(r.Pattern, matched{h, m.auth, r.PlainPath, allowsParameters(h)})
+	m.mux.Handle(r.Pattern, matched{h, m.auth, r.PlainPath, r.PathParameters})
 	m.table.routes = append(m.table.routes, r)
 }

@@ -83,7 +83,7 @@ func (h *anyPath) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.next.Ser
 // handler of a route of a Mux, or of [RequirePlainPath]. Everything else that [CheckPath] refuses
 // is still refused. MUST NOT be used around a reverse proxy to a server that drops what follows a
 // semicolon, as servlet containers do: it would serve "/admin;x" as "/admin", past the permission
-// of that route.
+// of that route. Routes lists such a route with PathParameters.
 func AllowPathParameters(h http.Handler) http.Handler {
 	return &pathParameters{notNil("AllowPathParameters", h)}
 }

@@ -317,5 +317,9 @@ func TestSemicolons_attack_340(t *testing.T) {
 		if code, _ := send(t, serve(t, m), "GET", "/other/a;b"); code != 400 {
 			t.Errorf("another route: %d", code)
 		}
+		var table strings.Builder
+		if err := authz.WriteRoutes(&table, m.Routes()); err != nil || !m.Routes()[0].PathParameters || m.Routes()[1].PathParameters || strings.Count(table.String(), "path parameters") != 1 {
+			t.Errorf("%v %+v\n%s", err, m.Routes(), table.String())
+		}
 	})
 }

@@ -1,6 +1,6 @@
 package jose
 
-import "reflect"
+import "github.com/vestibule-auth/vestibule/internal/same"
 
 // Versioned is a KeySource that reports when its keys change. Verifiers keep what its keys have
 // verified until then; of any other KeySource they keep nothing, because a key that was withdrawn
@@ -18,11 +18,11 @@ type Versioned interface {
 // for one that merely embeds a Versioned one.
 func GenerationOf(keys KeySource) func() uint64 {
 	v, ok := keys.(Versioned)
-	if !ok || !reflect.ValueOf(keys).Comparable() {
+	if !ok {
 		return nil
 	}
 	self, generation := v.Versions()
-	if self == nil || reflect.TypeOf(self) != reflect.TypeOf(keys) || !reflect.ValueOf(self).Comparable() || self != keys {
+	if !same.Value(self, keys) {
 		return nil
 	}
 	return generation

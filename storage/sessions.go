@@ -91,6 +91,10 @@ type Sessions interface {
 	// was last seen at before or earlier, it sets LastSeen to seen and Expires to
 	// expires, which moves it neither back nor beyond Ends, and reports true. Of many
 	// at once one writes.
+	//
+	// A before that is after seen corrects a time: the session was last used by a clock
+	// that was ahead. It is touched only where it was last seen after seen, and at before
+	// or earlier, and Expires becomes expires then, also where that moves it back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
 	// DeleteSession deletes the session; ErrNotFound where it is absent (already).
 	DeleteSession(ctx context.Context, d Digest) error

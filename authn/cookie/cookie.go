@@ -223,15 +223,22 @@ func (s *Scheme) over(e *authn.Error, why error) *authn.Error {
 	if why == nil {
 		why = errors.New("refused by the wrapped scheme")
 	}
-	e = e.WithCause(ended{why})
+	e = e.WithCause(ended{why, s})
 	e.Cookies = append(slices.Clip(e.Cookies), s.Cookie("", -1))
 	return e
 }
 
-// ended marks the reason of such a refusal.
-type ended struct{ error }
+// ended marks the reason of such a refusal. It is an [authn.Lapser] itself, so that a page finds it
+// behind any decorator.
+type ended struct {
+	error
+	by *Scheme
+}
 
 func (e ended) Unwrap() error { return e.error }
+
+// Lapsed implements [authn.Lapser].
+func (e ended) Lapsed(r *http.Request, _ error) (bool, error) { return true, e.by.site.Check(r) }
 
 // Lapsed implements [authn.Lapser]: on a page for people a credential that the wrapped scheme
 // definitely refuses, because it is unknown, expired or revoked or its account is disabled,
@@ -239,10 +246,11 @@ func (e ended) Unwrap() error { return e.error }
 // cookies and one over plain http stay 401. An unsafe request changes nothing: it passes
 // csrf.Site.Check or is refused, and is then sent to the login.
 func (s *Scheme) Lapsed(r *http.Request, err error) (bool, error) {
-	if !errors.As(err, new(ended)) {
+	var e ended
+	if !errors.As(err, &e) {
 		return false, nil
 	}
-	return true, s.site.Check(r)
+	return e.Lapsed(r, err)
 }
 
 // readable reports whether a value can be one credential in a header.

@@ -16,6 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
@@ -154,6 +155,26 @@ func TestThrottledOnPages(t *testing.T) {
 		h.ServeHTTP(w, request("GET", "Cookie: __Host-access="+value))
 		if w.Code != want || len(w.Result().Cookies()) > 0 {
 			t.Errorf("%s: %d %v", value, w.Code, w.Header())
+		}
+	}
+}
+
+// hiding decorates a scheme and has no Unwrap.
+type hiding struct{ a authn.Authenticator }
+
+func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
+
+// A page finds that the credential has ended behind any decorator.
+func TestEndedBehindADecorator_attack_344(t *testing.T) {
+	tokens, err := knox.New(memory.New(nil), nil)
+	must(t, err)
+	pages, err := cookie.New("access", newSite(t), tokens, &cookie.Options{Keyword: "Knox"})
+	must(t, err)
+	h := authn.New(authn.Chain{hiding{pages}}, nil).Handler(authn.Page("/login", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	for method, want := range map[string]int{"GET": 200, "POST": 303} {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, request(method, "Cookie: __Host-access=junk")); w.Code != want || len(w.Result().Cookies()) != 1 {
+			t.Errorf("%s: %d %v", method, w.Code, w.Header())
 		}
 	}
 }

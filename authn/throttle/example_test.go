@@ -16,7 +16,7 @@ func ExampleNewLogin() {
 		panic(err)
 	}
 	limiter, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
-		Limits: &throttle.LoginLimits{Account: []throttle.Rate{limit}},
+		Limits: &throttle.LoginLimits{AccountPlace: []throttle.Rate{limit}},
 		Clock:  func() time.Time { return time.Unix(1_800_000_000, 0) },
 	})
 	if err != nil {
@@ -30,7 +30,7 @@ func ExampleNewLogin() {
 	// Output:
 	// <nil>
 	// <nil>
-	// 429 throttled: Request was throttled. Expected available in 60 seconds.
+	// 429 throttled: Request was throttled. Expected available in 30 seconds.
 }
 
 // Limits of requests stand inside the authn middleware, which is left out here.

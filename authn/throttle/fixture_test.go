@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -65,9 +66,24 @@ func from(addr string, cookies ...*http.Cookie) *http.Request {
 
 func login(t testing.TB, s throttle.Store, o throttle.LoginOptions) *throttle.Login {
 	t.Helper()
+	o.Limits = only(o.Limits)
 	l, err := throttle.NewLogin(s, &o)
 	must(t, err)
 	return l
+}
+
+// only returns the limits that are given, without the usual ones beside them.
+func only(l *throttle.LoginLimits) *throttle.LoginLimits {
+	if l == nil {
+		return nil
+	}
+	those := *l
+	for fields, i := reflect.ValueOf(&those).Elem(), 0; i < fields.NumField(); i++ {
+		if fields.Field(i).IsNil() {
+			fields.Field(i).Set(reflect.ValueOf(throttle.Unlimited()))
+		}
+	}
+	return &those
 }
 
 // reserve reserves an attempt at an account that exists, of epoch 0.

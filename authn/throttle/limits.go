@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// LoginLimits are the rates of a Login. An empty list is no limit; an empty list of a reserve
-// (AccountFirst, Quiet, QuietReserve, Spare, SpareReserve) is no reserve.
+// LoginLimits are the rates of a Login. A list that is nil is that of DefaultLoginLimits. [Unlimited]
+// is no limit; as a reserve (AccountFirst, Quiet, QuietReserve, Spare, SpareReserve) it is none.
 //
 // A place is an IPv4 address or an IPv6 /56, a network an IPv4 /24 or an IPv6 /48. A caller
 // is known at an account if it sends a device cookie of an earlier login, or comes from an
@@ -115,9 +115,17 @@ func (l *LoginLimits) lists() []*[]Rate {
 	}
 }
 
-// check copies the lists, so that nobody changes them later, and reports what is out of range.
+// Unlimited returns a list for a LoginLimits that limits nothing.
+func Unlimited() []Rate { return []Rate{} }
+
+// check copies the lists, so that nobody changes them later, puts the default where one is nil, and
+// reports what is out of range.
 func (l *LoginLimits) check() error {
-	for _, list := range l.lists() {
+	usual := DefaultLoginLimits()
+	for i, list := range l.lists() {
+		if *list == nil {
+			*list = *usual.lists()[i]
+		}
 		*list = slices.Clone(*list)
 		if err := checkAll(*list); err != nil {
 			return err

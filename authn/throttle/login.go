@@ -12,7 +12,7 @@ import (
 
 // LoginOptions change a Login; nil is fine.
 type LoginOptions struct {
-	// Limits are the rates; nil is DefaultLoginLimits().
+	// Limits are the rates; nil, and each list of it that is nil, is that of DefaultLoginLimits.
 	Limits *LoginLimits
 	// Proxies are believed about the client's address.
 	Proxies authn.TrustedProxies

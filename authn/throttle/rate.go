@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Rate is a number of units in a window. The zero Rate is no limit.
+// Rate is a number of units in a window. The zero Rate is none that was given: options take their
+// default for it, and [Anon], [User] and [Scoped] refuse it. See [Off].
 type Rate struct {
 	Limit  int
 	Window time.Duration
@@ -22,13 +23,22 @@ const (
 	MaxWindow = 366 * 24 * time.Hour
 )
 
-// IsZero reports whether r limits nothing.
+// Off returns the rate of [Anon], [User] and [Scoped] that limits nothing.
+func Off() Rate { return Rate{Limit: -1} }
+
+// IsOff reports whether r is [Off].
+func (r Rate) IsOff() bool { return r == Off() }
+
+// IsZero reports whether r is the zero Rate.
 func (r Rate) IsZero() bool { return r == Rate{} }
 
 // String returns the form that ParseRate takes.
 func (r Rate) String() string {
-	if r.IsZero() {
+	switch {
+	case r.IsOff():
 		return "off"
+	case r.IsZero():
+		return "none"
 	}
 	for _, u := range units {
 		if r.Window%u.length == 0 {
@@ -47,11 +57,12 @@ var units = [...]struct {
 }{{'d', 24 * time.Hour}, {'h', time.Hour}, {'m', time.Minute}, {'s', time.Second}}
 
 // ParseRate reads "10/m", "5/15m", "100/h": a number, a slash, and a number (one
-// where it is left out) of s, m, h or d. "off" and "" are no limit. It takes no
-// other form: "5/month" is an error, not five a minute.
+// where it is left out) of s, m, h or d. "off" is [Off]. It takes no other form: "" is an error, so
+// that a setting that is absent limits nothing by mistake, and so is "5/month", which is not five a
+// minute.
 func ParseRate(s string) (Rate, error) {
-	if s == "" || s == "off" {
-		return Rate{}, nil
+	if s == "off" {
+		return Off(), nil
 	}
 	limit, window, ok := strings.Cut(s, "/")
 	n, nOK := count(limit)

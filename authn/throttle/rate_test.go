@@ -9,7 +9,7 @@ import (
 
 func TestParseRate(t *testing.T) {
 	for text, want := range map[string]throttle.Rate{
-		"10/m": {10, time.Minute}, "5/15m": {5, 15 * time.Minute}, "100/h": {100, time.Hour}, "3/s": {3, time.Second}, "1000/d": {1000, 24 * time.Hour}, "5/90s": {5, 90 * time.Second}, "off": {}, "": {}, "1000000/366d": {1_000_000, 366 * 24 * time.Hour},
+		"10/m": {10, time.Minute}, "5/15m": {5, 15 * time.Minute}, "100/h": {100, time.Hour}, "3/s": {3, time.Second}, "1000/d": {1000, 24 * time.Hour}, "5/90s": {5, 90 * time.Second}, "off": throttle.Off(), "1000000/366d": {1_000_000, 366 * 24 * time.Hour},
 	} {
 		got, err := throttle.ParseRate(text)
 		if err != nil || got != want {
@@ -19,7 +19,7 @@ func TestParseRate(t *testing.T) {
 			t.Errorf("%q is written as %q: %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"5", "1.5/s", "5/w", "0/s", "5/month", "-1/s", "5/-1m", "5 / m", "5/", "/m", "5/m ", "5/0m", "05/m", "99999999999/m", "5/99999999999d", "5/367d", "1000001/m", "five/m", "5/m/h", "OFF", "5/M"} {
+	for _, text := range []string{"", "none", "5", "1.5/s", "5/w", "0/s", "5/month", "-1/s", "5/-1m", "5 / m", "5/", "/m", "5/m ", "5/0m", "05/m", "99999999999/m", "5/99999999999d", "5/367d", "1000001/m", "five/m", "5/m/h", "OFF", "5/M"} {
 		if got, err := throttle.ParseRate(text); err == nil {
 			t.Errorf("%q was taken as %v", text, got)
 		}

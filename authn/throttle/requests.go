@@ -25,8 +25,8 @@ type Options struct {
 
 // Anon returns middleware that limits the requests of anonymous callers, by their
 // address (IPv4, or IPv6 /64) and by the networks around it (Options.Networks). Like all of these it stands inside the authn middleware, and a refused
-// request is answered with 429 in the words of Django REST Framework. A zero rate
-// limits nothing.
+// request is answered with 429 in the words of Django REST Framework. The rate [Off] limits nothing; the
+// zero Rate is an error.
 func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "anon", opts)
 	if err != nil {
@@ -78,7 +78,7 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 	if l.opts.NameKey != nil && len(l.opts.NameKey) != 32 {
 		return nil, errors.New("throttle: NameKey has 32 bytes")
 	}
-	if !rate.IsZero() {
+	if !rate.IsOff() {
 		if err := rate.check(); err != nil {
 			return nil, err
 		}

@@ -71,11 +71,14 @@ func TestRequests(t *testing.T) {
 	if got, _ := count(user, alice, "192.0.2.1:1"); got != 1 {
 		t.Errorf("after the wait: %d", got)
 	}
-	if n, _ := count(build(throttle.User(store, throttle.Rate{}, opts)), alice, ""); n != 101 {
+	if n, _ := count(build(throttle.User(store, throttle.Off(), opts)), alice, ""); n != 101 {
 		t.Errorf("no rate, %d requests", n)
 	}
 	if _, err := throttle.Scoped(store, "", three, opts); err == nil {
 		t.Error("a scope without a name was taken")
+	}
+	if _, err := throttle.User(store, throttle.Rate{}, opts); err == nil {
+		t.Error("attack_366: the zero rate was taken")
 	}
 	if _, err := throttle.User(nil, three, opts); err == nil {
 		t.Error("no store was taken")
@@ -87,6 +90,9 @@ func TestRequests(t *testing.T) {
 
 // One network does not multiply the limit of anonymous callers by its addresses.
 func TestRequestsOfOneNetwork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	for name, x := range map[string]struct {
 		addr  func(i int) string
 		times int
@@ -183,6 +189,9 @@ func (d *discard) WriteHeader(code int)        { d.code = code }
 
 // A flood of good tokens is refused at the price of a few allocations.
 func TestFlood(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	t.Run("attack_216_a_flood_is_cheap", func(t *testing.T) {
 		m, err := throttle.User(throttle.NewMemory(nil), throttle.Rate{Limit: 100, Window: time.Hour}, &throttle.Options{Clock: newClock().now})
 		must(t, err)

@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 		cfg.Flags = flags
 		cfg.Cache = time.Hour // nothing ends by itself
 		cfg.ListenDB = listenDB(t, flags, db)
-		h, err := newServer(t.Context(), cfg, db, ring)
+		h, err := testServer(t, cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestContract(t *testing.T) {
 		})
 		off := *cfg
 		off.Cache = 0
-		if h, err = newServer(t.Context(), &off, db, ring); err != nil {
+		if h, err = testServer(t, &off, db, ring); err != nil {
 			t.Fatal(err)
 		}
 		uncached := demotest.NewClient(t, h)

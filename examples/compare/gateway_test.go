@@ -243,7 +243,7 @@ func TestForwardAuth(t *testing.T) {
 		}
 		flags.Origin, flags.Proxies = cfg.Origin, cfg.Proxies
 		cfg.Flags, cfg.Base = flags, cfg.Origin
-		h, err := newServer(t.Context(), cfg, db, ring)
+		h, err := testServer(t, cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)
 		}

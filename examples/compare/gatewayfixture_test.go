@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
+	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
 	"github.com/vestibule-auth/vestibule/internal/servertest"
 )
 
@@ -61,13 +62,14 @@ func serveCompare(t *testing.T, l net.Listener, flags ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	demotest.Weaken(t, &cfg.Flags)
 	db, ring, cleanup, err := cfg.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cleanup)
 	cfg.Base = cfg.Origin
-	h, err := newServer(t.Context(), cfg, db, ring)
+	h, err := testServer(t, cfg, db, ring)
 	if err != nil {
 		t.Fatal(err)
 	}

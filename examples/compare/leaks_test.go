@@ -82,7 +82,7 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer done()
-		h, err := newServer(t.Context(), cfg, db, ring)
+		h, err := testServer(t, cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func TestContractLimits(t *testing.T) {
 			}
 			cfg.Flags = flags
 			cfg.LoginRate = rate
-			h, err := newServer(t.Context(), cfg, db, ring)
+			h, err := testServer(t, cfg, db, ring)
 			if err != nil {
 				t.Fatal(err)
 			}

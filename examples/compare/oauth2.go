@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -64,17 +65,45 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if _, err := consent.New(srv, sessions, "/login", nil); err != nil {
 		return nil, nil, err
 	}
+	if err := addClients(ctx, cfg, db, hasher); err != nil {
+		return nil, nil, err
+	}
+	return api, srv.Routes(), nil
+}
+
+// demoClient is the confidential demo client.
+const demoClient = "demo-confidential"
+
+// madeBefore notes that an earlier run made the database: then it has the demo client.
+func (cfg *config) madeBefore(ctx context.Context, db storage.Clients) error {
+	_, err := db.ClientByID(ctx, demoClient)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	cfg.Demo = cfg.Demo || err == nil
+	return err
+}
+
+// addClients adds the demo clients. Everybody knows the secret of one of them, and it may
+// introspect, so they are added to demo databases only.
+func addClients(ctx context.Context, cfg *config, db cached.Base, hasher *password.Hasher) error {
+	if isDemo, err := cfg.IsDemo(ctx, db); err != nil {
+		return err
+	} else if !isDemo {
+		slog.Warn("demo clients not added: database has other accounts", "flag", "-demo")
+		return nil
+	}
 	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
 	for _, c := range []storage.Client{
 		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.DeviceCode}},
-		{ID: "demo-confidential", Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}, Serves: []string{cfg.Base}},
+		{ID: demoClient, Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}, Serves: []string{cfg.Base}},
 	} {
 		c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
 		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	return api, srv.Routes(), nil
+	return nil
 }
 
 // addClient registers a client that is not there yet. One that is there serves this server's

@@ -38,7 +38,7 @@ func newClient(t *testing.T, args ...string) demotest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newServer(t.Context(), cfg, db, ring)
+	h, err := testServer(t, cfg, db, ring)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func visitors(t *testing.T, f func(t *testing.T, v visitor)) {
 		cfg.LoginRate, cfg.Cache = "off", 0
 		cfg.Base = "https://elsewhere.example" // what the server is called outside, whatever Host says
 		v := visitor{db: &faulty{Store: db}, base: cfg.Base}
-		h, err := newServer(t.Context(), cfg, v.db, ring)
+		h, err := testServer(t, cfg, v.db, ring)
 		if err != nil {
 			t.Fatal(err)
 		}

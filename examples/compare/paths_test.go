@@ -21,7 +21,7 @@ func TestContractPaths(t *testing.T) {
 		}
 		cfg.Flags = flags
 		cfg.LoginRate = "off"
-		h, err := newServer(t.Context(), cfg, db, ring)
+		h, err := testServer(t, cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestContractThrottled(t *testing.T) {
 		}
 		cfg.Flags = flags
 		cfg.LoginRate = "2/m"
-		h, err := newServer(t.Context(), cfg, db, ring)
+		h, err := testServer(t, cfg, db, ring)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,10 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, err
 	}
-	if err := demo.AddUsers(ctx, db, passwords, cfg.Users); err != nil {
+	if err := cfg.madeBefore(ctx, db); err != nil {
+		return nil, err
+	}
+	if err := cfg.AddUsers(ctx, db, passwords); err != nil {
 		return nil, err
 	}
 	var basicPasswords authn.PasswordChecker = passwords

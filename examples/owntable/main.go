@@ -20,10 +20,7 @@ import (
 	"strconv"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/keys"
@@ -96,7 +93,7 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 	if err != nil {
 		return nil, err
 	}
-	if err := addAccounts(ctx, db.DB(ctx), cfg.Users); err != nil {
+	if err := addAccounts(ctx, db, cfg); err != nil {
 		return nil, err
 	}
 	tokens, err := token.New(db, ring, &token.Options{User: account(db)})
@@ -136,16 +133,16 @@ func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Rin
 	if err != nil {
 		return nil, err
 	}
-	var n int64
-	if err := db.DB(ctx).Model(&Employee{}).Where("login = ?", sam.Name).Count(&n).Error; err != nil {
+	missing, err := cfg.Published(sam).Missing(ctx, db)
+	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
-		hash, err := passwords.NewHash(ctx, storage.User{Name: sam.Name}, sam.Password)
+	for _, u := range missing {
+		hash, err := passwords.NewHash(ctx, storage.User{Name: u.Name}, u.Password)
 		if err != nil {
 			return nil, err
 		}
-		if err := db.DB(ctx).Create(&Employee{Login: sam.Name, PasswordHash: string(hash)}).Error; err != nil {
+		if err := db.DB(ctx).Create(&Employee{Login: u.Name, PasswordHash: string(hash)}).Error; err != nil {
 			return nil, err
 		}
 	}
@@ -207,25 +204,22 @@ func deleteAccount(db *gormstore.Store) http.HandlerFunc {
 
 // addAccounts is the application's own way to make accounts; it asks Vestibule for
 // the hash alone.
-func addAccounts(ctx context.Context, db *gorm.DB, users []demo.User) error {
-	hasher, err := password.NewHasher(nil)
+func addAccounts(ctx context.Context, db *gormstore.Store, cfg *demo.Flags) error {
+	hasher, err := cfg.Hasher()
 	if err != nil {
 		return err
 	}
-	for _, u := range users {
-		var n int64
-		if err := db.Model(&Account{}).Where("login = ?", u.Name).Count(&n).Error; err != nil || n > 0 {
-			if err != nil {
-				return err
-			}
-			continue
-		}
+	missing, err := cfg.Missing(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, u := range missing {
 		hash, err := hasher.Hash(ctx, "", u.Password)
 		if err != nil {
 			return err
 		}
 		a := Account{Login: u.Name, Mail: u.Name + "@example.com", Plan: "free", PasswordHash: string(hash)}
-		if err := db.Create(&a).Error; err != nil {
+		if err := db.DB(ctx).Create(&a).Error; err != nil {
 			return fmt.Errorf("-user %q: %w", u.Name, err)
 		}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
@@ -38,4 +40,34 @@ func TestServer(t *testing.T) {
 		c.Is(401, `{"detail":"Invalid token."}`, "GET", "/api/profile", "", staff)
 		c.Is(401, "*", "POST", "/staff/auth-token", "username=alice&password=wonderland-42")
 	}, gormstore.Options{Users: &table, Space: "customers"})
+}
+
+// The accounts whose passwords everybody knows are not added to tables with accounts of one's own.
+func TestPublishedAccounts_attack_346(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		cfg := demo.Flags{LoginRate: "10/m", Options: gormstore.Options{Users: &table, Space: "customers"}}
+		cfg.Register(flag.NewFlagSet("", flag.ContinueOnError), demo.User{Name: "alice", Password: "wonderland-42"})
+		cfg.DB = "sqlite:" + t.TempDir() + "/db"
+		demotest.Weaken(t, &cfg)
+		db, ring, cleanup, err := cfg.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own {
+			if err := errors.Join(db.DB(t.Context()).AutoMigrate(&Account{}, &Employee{}), db.DB(t.Context()).Create(&Account{Login: "kim"}).Error, db.DB(t.Context()).Create(&Employee{Login: "kim"}).Error); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := server(t.Context(), db, ring, &cfg); err != nil {
+			t.Fatal(err)
+		}
+		var accounts, staff int64
+		if err := errors.Join(db.DB(t.Context()).Model(&Account{}).Where("login = 'alice'").Count(&accounts).Error, db.DB(t.Context()).Model(&Employee{}).Where("login = 'sam'").Count(&staff).Error); err != nil {
+			t.Fatal(err)
+		}
+		if (accounts == 0) != own || (staff == 0) != own {
+			t.Errorf("tables of one's own: %t, alice %d, sam %d", own, accounts, staff)
+		}
+		cleanup()
+	}
 }

@@ -50,7 +50,7 @@ func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo
 	if err != nil {
 		return nil, err
 	}
-	if err := demo.AddUsers(ctx, db, passwords, cfg.Users); err != nil {
+	if err := cfg.AddUsers(ctx, db, passwords); err != nil {
 		return nil, err
 	}
 	tokens, err := token.New(db, ring, nil)

@@ -14,6 +14,8 @@ type Writes struct {
 	N atomic.Int64
 	// FailFind makes the lookup of user codes fail, FailForgive that of tries that are taken back.
 	FailFind, FailForgive atomic.Bool
+	// LoseForgive takes a try back and loses the answer.
+	LoseForgive atomic.Bool
 	// FailDecision makes what a decision stores fail: the code, the page, the answer to a device.
 	FailDecision atomic.Bool
 }
@@ -46,10 +48,20 @@ func (w *Writes) CountAttempt(ctx context.Context, name storage.MAC, now, until 
 func (w *Writes) ForgiveAttempt(ctx context.Context, name storage.MAC) error {
 	w.N.Add(1)
 	if w.FailForgive.Load() {
-		return ErrDown
+		return refused{}
 	}
-	return w.Store.ForgiveAttempt(ctx, name)
+	err := w.Store.ForgiveAttempt(ctx, name)
+	if err == nil && w.LoseForgive.Load() {
+		err = ErrDown
+	}
+	return err
 }
+
+// refused is the error of a database that did not execute a statement.
+type refused struct{}
+
+func (refused) Error() string    { return "the database shuts down" }
+func (refused) SQLState() string { return "57P01" }
 
 func (w *Writes) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (storage.DeviceGrant, error) {
 	if w.FailFind.Load() {

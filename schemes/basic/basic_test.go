@@ -12,6 +12,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 )
 
@@ -39,12 +40,6 @@ func (u user) UserID() string { return string(u) }
 
 func pair(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func with(value string) *http.Request {
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("Authorization", value)
-	return r
-}
-
 func TestPairs(t *testing.T) {
 	for _, x := range []struct{ header, name, password string }{
 		{pair("alice:secret"), "alice", "secret"},
@@ -57,10 +52,8 @@ func TestPairs(t *testing.T) {
 		{"bAsIc \t " + pair("alice:secret")[6:] + " ", "alice", "secret"},
 	} {
 		s, err := basic.New(&checker{name: x.name, password: x.password}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := s.Authenticate(with(x.header))
+		schemetest.Must(t, err)
+		id, err := s.Authenticate(schemetest.With(x.header))
 		if err != nil || id.Subject != "1" || id.Scheme != "basic" || id.User != authn.User(user("1")) || id.Delegated() {
 			t.Errorf("%q: %+v, %v", x.header, id, err)
 		}
@@ -70,16 +63,14 @@ func TestPairs(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	c := &checker{name: "alice", password: "secret"}
 	s, err := basic.New(c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	schemetest.Must(t, err)
 	const encoding = "Invalid basic header. Credentials not correctly base64 encoded."
 	for value, want := range map[string]string{
 		"Basic": "Invalid basic header. No credentials provided.", "Basic a b": "Invalid basic header. Credentials string should not contain spaces.",
 		"Basic %%%": encoding, "Basic am9o!bjpwdw==": encoding, pair("alice"): encoding, pair("alice:secret") + "A": encoding, "Basic YTpiYQ": "Invalid username/password.", "Basic YTpiYR": encoding,
 		pair("alice:wrong"): "Invalid username/password.", pair("bob:secret"): "Invalid username/password.",
 	} {
-		_, err := s.Authenticate(with(value))
+		_, err := s.Authenticate(schemetest.With(value))
 		var e *authn.Error
 		if !errors.As(err, &e) || e.Status != 401 || e.Detail != want {
 			t.Errorf("%q: %v", value, err)
@@ -90,7 +81,7 @@ func TestRefusals(t *testing.T) {
 		want int
 	}{{authn.Throttled(time.Second), 429}, {&authn.Error{Status: 400, Members: []authn.Member{{Name: "password"}}}, 401}, {errors.New("down"), 0}, {&authn.Unavailable{Reason: "busy"}, 0}} {
 		c.err = x.err
-		_, err := s.Authenticate(with(pair("alice:secret")))
+		_, err := s.Authenticate(schemetest.With(pair("alice:secret")))
 		var e *authn.Error
 		if got := errors.As(err, &e); got != (x.want != 0) || got && e.Status != x.want {
 			t.Errorf("%v: %v", x.err, err)
@@ -119,13 +110,9 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%d passwords were checked for 3 requests that may pass", c.asked.Load())
 	}
 	where, err := csrf.New("https://example.com", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	schemetest.Must(t, err)
 	sited, err := basic.New(c, &basic.Options{Site: where})
-	if err != nil {
-		t.Fatal(err)
-	}
+	schemetest.Must(t, err)
 	for origin, want := range map[string]bool{"https://example.com": true, "http://example.com": false, "https://evil.example": false} {
 		r := httptest.NewRequest("POST", "https://example.com/", nil)
 		r.Header.Set("Authorization", pair("alice:secret"))
@@ -149,12 +136,10 @@ func TestRefusals(t *testing.T) {
 // No refusal quotes the pair, neither to the client nor in the log.
 func TestNothingIsQuoted(t *testing.T) {
 	s, err := basic.New(&checker{name: "alice", password: "right"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	schemetest.Must(t, err)
 	const secret = "s3cret-w0rd"
 	for _, value := range []string{pair("alice:" + secret), pair(secret), pair("alice:"+secret) + "!", "Basic alice:" + secret, "Basic a " + secret, pair(secret + ":\xff")} {
-		_, err := s.Authenticate(with(value))
+		_, err := s.Authenticate(schemetest.With(value))
 		if err == nil {
 			t.Errorf("%q was taken", value)
 		} else if text := err.Error(); strings.Contains(text, secret) || strings.Contains(text, value[6:]) {
@@ -165,9 +150,7 @@ func TestNothingIsQuoted(t *testing.T) {
 
 func FuzzAuthenticate(f *testing.F) {
 	s, err := basic.New(&checker{name: "alice", password: "secret"}, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
+	schemetest.Must(f, err)
 	for _, v := range []string{pair("alice:secret"), "Basic", "Basic =", pair("\xff:"), "basic  " + pair("a:b")[6:]} {
 		f.Add(v)
 	}

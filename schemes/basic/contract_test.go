@@ -10,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -23,9 +24,7 @@ func TestContract(t *testing.T) {
 		c.passwords.Store("bob", "bob-the-builder-42")
 		x, err := basic.New(c, nil)
 		a.Must(err)
-		as := func(text string) func(*http.Request) {
-			return func(r *http.Request) { r.Header.Set("Authorization", pair(text)) }
-		}
+		as := func(text string) func(*http.Request) { return schemetest.Sends(pair(text)) }
 		return authntest.World{
 			Scheme: x, Good: as("alice:wonderland-42"), Other: as("bob:bob-the-builder-42"), Unknown: as("eve:eavesdropper-42"),
 			Bad: map[string]func(*http.Request){"wrong": as("alice:looking-glass-42"), "no colon": as("wonderland-42"), "empty": as("")},

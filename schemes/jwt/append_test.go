@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -12,14 +13,14 @@ import (
 // its own.
 func TestAppendIsOnesOwn(t *testing.T) {
 	w := newWorld(t, jwt.Options{Stateless: true})
-	must(t, w.store.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true, Roles: []string{"a", "b", "c", "d", "e"}}))
+	schemetest.Must(t, w.store.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true, Roles: []string{"a", "b", "c", "d", "e"}}))
 	for _, grant := range []*jwt.Grant{nil, {Scopes: []string{"read", "write", "delete"}}} {
 		p, err := w.Issue(t.Context(), "id-bob", 0, grant)
-		must(t, err)
+		schemetest.Must(t, err)
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Authorization", "Bearer "+p.Access)
 		id, err := w.Authenticate(r)
-		must(t, err)
+		schemetest.Must(t, err)
 		if len(id.Roles)+len(id.Scopes) == 0 {
 			t.Error("neither roles nor scopes")
 		}

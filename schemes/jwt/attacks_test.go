@@ -14,6 +14,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -22,11 +23,11 @@ func TestTokenAttacks(t *testing.T) {
 	t.Run("attack_077_blocked_until_the_last_verifier_forgets", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{Leeway: time.Minute})
 		p := w.issue(t)
-		must(t, w.Revoke(t.Context(), p.Refresh))
+		schemetest.Must(t, w.Revoke(t.Context(), p.Refresh))
 		for range 7 { // to just before exp + leeway
-			w.clock.pass(time.Minute - time.Second)
+			w.clock.Pass(time.Minute - time.Second)
 			_, err := w.store.Prune(t.Context(), w.clock.Now(), 1000)
-			must(t, err)
+			schemetest.Must(t, err)
 			if got := w.status(p.Access); got != 401 {
 				t.Fatalf("accepted after its family ended: %d", got)
 			}
@@ -59,7 +60,7 @@ func TestTokenAttacks(t *testing.T) {
 			}
 		}
 		sliding, err := w.IssueSliding(t.Context(), "id-alice", 0, nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		if _, got := w.refreshes(t, sliding); got != 401 || w.status(sliding) != 200 {
 			t.Errorf("a sliding token as refresh token: %d", got)
 		}
@@ -85,7 +86,7 @@ func TestTokenAttacks(t *testing.T) {
 		p := a.issue(t)
 		for _, names := range [][2]string{{"https://b.example", audience}, {issuer, "https://b.example"}} {
 			b, err := jwt.New(names[0], names[1], a.ring, a.store, &jwt.Options{Clock: a.clock.Now})
-			must(t, err)
+			schemetest.Must(t, err)
 			if got := statusOf(b, p.Access); got != 401 {
 				t.Errorf("%v: %d", names, got)
 			}
@@ -119,7 +120,7 @@ func TestTokenAttacks(t *testing.T) {
 			if got := w.status(token); got != 200 {
 				t.Errorf("%q: %d", jti, got)
 			}
-			must(t, w.store.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockJTI, issuer, jti)))
+			schemetest.Must(t, w.store.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockJTI, issuer, jti)))
 			if got := w.status(token); got != 401 {
 				t.Errorf("%q, blocked: %d", jti, got)
 			}
@@ -137,14 +138,14 @@ func TestTokenAttacks(t *testing.T) {
 	t.Run("attack_089_the_strictest_end_wins", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{})
 		p := w.issue(t)
-		must(t, w.store.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockSubject, issuer, "id-alice")))
+		schemetest.Must(t, w.store.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockSubject, issuer, "id-alice")))
 		if w.status(p.Access) != 401 {
 			t.Error("the subject is blocked, its epoch fits")
 		}
 		v := newWorld(t, jwt.Options{})
 		q := v.issue(t)
 		_, err := v.store.BumpEpoch(t.Context(), "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		if v.status(q.Access) != 401 {
 			t.Error("nothing is blocked, its epoch moved")
 		}
@@ -153,7 +154,7 @@ func TestTokenAttacks(t *testing.T) {
 		w := newWorld(t, jwt.Options{})
 		before := w.issue(t)
 		_, err := w.store.BumpEpoch(t.Context(), "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		after := w.issue(t)
 		if w.status(before.Access) != 401 || w.status(after.Access) != 200 {
 			t.Error("two logins in one second, with a log-out-everywhere between, are taken for one another")
@@ -187,7 +188,7 @@ func TestRefreshAttacks(t *testing.T) {
 		if _, got := w.refreshes(t, three.Refresh); got != 401 {
 			t.Errorf("the newest: %d", got)
 		}
-		if last := w.events[len(w.events)-1]; last.Kind != audit.RefreshReuse || last.Subject != "id-alice" || last.Family == "" {
+		if last := w.events.Events()[len(w.events.Events())-1]; last.Kind != audit.RefreshReuse || last.Subject != "id-alice" || last.Family == "" {
 			t.Errorf("event %+v", last)
 		}
 	})
@@ -263,7 +264,7 @@ func TestRefreshAttacks(t *testing.T) {
 		a := newWorld(t, jwt.Options{})
 		p := a.issue(t)
 		b, err := jwt.New("https://other.example", audience, a.ring, a.store, &jwt.Options{Clock: a.clock.Now})
-		must(t, err)
+		schemetest.Must(t, err)
 		if err := b.Revoke(t.Context(), p.Refresh); !isRefusal(err) {
 			t.Errorf("got %v", err)
 		}
@@ -275,7 +276,7 @@ func TestRefreshAttacks(t *testing.T) {
 		// The endpoint takes no scope: a family's own are kept.
 		w := newWorld(t, jwt.Options{})
 		p, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: []string{"notes:read"}})
-		must(t, err)
+		schemetest.Must(t, err)
 		rec := post(w.RefreshPair(), `{"refresh":"`+p.Refresh+`","scope":"notes:read admin","resource":"https://x.example"}`)
 		id, err := w.Authenticate(bearer(fields(t, rec)["access"]))
 		if rec.Code != 200 || err != nil || fmt.Sprint(id.Scopes) != "[notes:read]" {
@@ -286,13 +287,13 @@ func TestRefreshAttacks(t *testing.T) {
 		w := newWorld(t, jwt.Options{AbsoluteTTL: 36 * time.Hour})
 		p := w.issue(t)
 		for range 3 {
-			w.clock.pass(11 * time.Hour)
+			w.clock.Pass(11 * time.Hour)
 			p, _ = w.refreshes(t, p.Refresh)
 		}
 		if end := time.Unix(1_800_000_000, 0).Add(36 * time.Hour); !p.RefreshExpires.Equal(end) {
 			t.Errorf("the last token until %v, want %v", p.RefreshExpires, end)
 		}
-		w.clock.pass(3 * time.Hour)
+		w.clock.Pass(3 * time.Hour)
 		if _, got := w.refreshes(t, p.Refresh); got != 401 {
 			t.Errorf("%d", got)
 		}
@@ -321,12 +322,12 @@ func TestRefreshAttacks(t *testing.T) {
 		p := w.issue(t)
 		i := strings.LastIndexByte(p.Refresh, '.')
 		sig, err := base64.RawURLEncoding.DecodeString(p.Refresh[i+1:])
-		must(t, err)
+		schemetest.Must(t, err)
 		twin := p.Refresh[:i+1] + base64.RawURLEncoding.EncodeToString(twinOf(sig))
 		if _, got := w.refreshes(t, twin); got != 200 {
 			t.Errorf("the twin is the same token: %d", got)
 		}
-		w.clock.pass(time.Minute)
+		w.clock.Pass(time.Minute)
 		if _, got := w.refreshes(t, p.Refresh); got != 401 {
 			t.Errorf("used twice, once in each spelling: %d", got)
 		}
@@ -334,20 +335,20 @@ func TestRefreshAttacks(t *testing.T) {
 	t.Run("attack_104_blocklist_down", func(t *testing.T) {
 		for _, stateless := range []bool{false, true} {
 			w := newWorld(t, jwt.Options{})
-			f := &faulty{store: w.store}
+			f := schemetest.Watch(w.store)
 			v := overStore(t, w, f, jwt.Options{Stateless: stateless})
 			p := w.issue(t)
 			if statusOf(v, p.Access) != 200 {
 				t.Fatal("refused")
 			}
-			f.reads = errors.New("down")
+			f.Fail(errors.New("down"), reads()...)
 			if got := statusOf(v, p.Access); got != 503 {
 				t.Errorf("stateless %t: %d", stateless, got)
 			}
 			for what, rec := range map[string]*httptest.ResponseRecorder{
 				"refresh": post(v.RefreshPair(), `{"refresh":"`+p.Refresh+`"}`), "verify": post(v.Verify(), `{"token":"`+p.Access+`"}`),
 				"verify refresh": post(v.Verify(), `{"token":"`+p.Refresh+`"}`), "blacklist": post(v.Blocklist(), `{"refresh":"`+p.Refresh+`"}`),
-				"login": post(v.Login(anyone{}), `{"username":"a","password":"b"}`),
+				"login": post(v.Login(anyone), `{"username":"a","password":"b"}`),
 			} {
 				if rec.Code != 503 || rec.Header().Get("Retry-After") == "" || strings.Contains(rec.Body.String(), "down") {
 					t.Errorf("%s: %d %s", what, rec.Code, rec.Body)
@@ -357,11 +358,11 @@ func TestRefreshAttacks(t *testing.T) {
 	})
 	t.Run("attack_105_logout_can_not_be_written", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{})
-		f := &faulty{store: w.store, writes: errors.New("read-only")}
+		f := schemetest.Watch(w.store).Fail(errors.New("read-only"), schemetest.Writes()...)
 		v := overStore(t, w, f, jwt.Options{Sliding: true})
 		p := w.issue(t)
 		sliding, err := v.IssueSliding(t.Context(), "id-alice", 0, nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		logout := func(token string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest("POST", "/", nil)
 			r.Header.Set("Authorization", "Bearer "+token)
@@ -376,7 +377,7 @@ func TestRefreshAttacks(t *testing.T) {
 				t.Errorf("%s: %d %s", what, rec.Code, rec.Body)
 			}
 		}
-		f.writes = nil
+		f.Fail(nil)
 		if rec := logout(p.Access); rec.Code != 204 || w.status(p.Access) != 401 {
 			t.Errorf("logout: %d", rec.Code)
 		}
@@ -393,13 +394,13 @@ func TestRefreshAttacks(t *testing.T) {
 	})
 	t.Run("attack_109_flood_of_revocations", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{})
-		f := &counting{store: w.store}
+		f := schemetest.Watch(w.store)
 		v := overStore(t, w, f, jwt.Options{})
 		p := w.issue(t)
-		must(t, v.Revoke(t.Context(), p.Refresh))
+		schemetest.Must(t, v.Revoke(t.Context(), p.Refresh))
 		other := w.issue(t)
-		w.clock.pass(31 * 24 * time.Hour)
-		was := f.writes.Load()
+		w.clock.Pass(31 * 24 * time.Hour)
+		was := f.Calls(ends()...)
 		unknown := newWorld(t, jwt.Options{})
 		for i := range 100_000 {
 			text := p.Refresh
@@ -412,8 +413,8 @@ func TestRefreshAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if f.writes.Load() != was {
-			t.Errorf("%d writes", f.writes.Load()-was)
+		if f.Calls(ends()...) != was {
+			t.Errorf("%d writes", f.Calls(ends()...)-was)
 		}
 	})
 }

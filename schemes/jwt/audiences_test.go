@@ -3,6 +3,7 @@ package jwt_test
 import (
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -14,15 +15,15 @@ func TestRefreshTokensOfAnotherAudience(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			own := newWorld(t, jwt.Options{})
 			db := memory.New(nil)
-			must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "alice", Active: true}))
+			schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "alice", Active: true}))
 			api := func(audience string) *jwt.Scheme {
 				s, err := jwt.New("https://app.example", audience, own.ring, db, &jwt.Options{SignedRefresh: signed})
-				must(t, err)
+				schemetest.Must(t, err)
 				return s
 			}
 			shop, bank := api("https://app.example/shop"), api("https://app.example/bank")
 			pair, err := shop.Issue(t.Context(), "1", 0, nil)
-			must(t, err)
+			schemetest.Must(t, err)
 			if _, _, err := bank.Refresh(t.Context(), pair.Refresh); !isRefusal(err) {
 				t.Errorf("the shop's refresh token at the bank: %v, want a refusal", err)
 			}

@@ -10,6 +10,7 @@ import (
 	golangjwt "github.com/golang-jwt/jwt/v5"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -22,27 +23,27 @@ import (
 // a scheme that knows the answer.
 func BenchmarkAccess(b *testing.B) {
 	s := memory.New(nil)
-	must(b, s.CreateUser(b.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
+	schemetest.Must(b, s.CreateUser(b.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
 	until := time.Now().Add(time.Hour)
 	for i := range 1_000_000 {
-		must(b, s.Block(b.Context(), until, storage.BlockKeyOf(storage.BlockJTI, issuer, fmt.Sprint(i))))
+		schemetest.Must(b, s.Block(b.Context(), until, storage.BlockKeyOf(storage.BlockJTI, issuer, fmt.Sprint(i))))
 	}
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	k, err := jose.NewSecret("k", jose.HS256, secret)
-	must(b, err)
+	schemetest.Must(b, err)
 	ring, err := jose.NewKeySet(k)
-	must(b, err)
+	schemetest.Must(b, err)
 	scheme := func(entries int) *jwt.Scheme {
 		x, err := jwt.New(issuer, audience, ring, s, &jwt.Options{Stateless: true, CacheEntries: entries, AccessTTL: time.Hour})
-		must(b, err)
+		schemetest.Must(b, err)
 		return x
 	}
 	cached := scheme(0)
 	p, err := cached.Issue(b.Context(), "id-alice", 0, nil)
-	must(b, err)
+	schemetest.Must(b, err)
 	r := bearer(p.Access)
 	known, err := cached.Authenticate(r)
-	must(b, err)
+	schemetest.Must(b, err)
 	run := func(name string, f func() error) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
@@ -36,12 +37,12 @@ func TestKeysOfAnotherIssuer_attack_351(t *testing.T) {
 		fetches++
 		return nil, errors.New("down")
 	})}})
-	must(t, err)
+	schemetest.Must(t, err)
 	first, err := jwt.NewVerifier(other, audience, remote, &jwt.VerifierOptions{Clock: w.clock.Now})
-	must(t, err)
+	schemetest.Must(t, err)
 	waiting := &waitingKeys{plainKeys: plainKeys{ring: ringOf(t, jose.ES256)}}
 	second, err := jwt.NewVerifier("https://third.example", audience, waiting, &jwt.VerifierOptions{Clock: w.clock.Now})
-	must(t, err)
+	schemetest.Must(t, err)
 	m := authn.New(authn.Chain{first, second, w.Scheme}, nil)
 
 	own := w.issue(t).Access
@@ -53,7 +54,7 @@ func TestKeysOfAnotherIssuer_attack_351(t *testing.T) {
 	audienceOf := func(aud string) string {
 		k := ringOf(t, jose.ES256)
 		text, err := k.Sign(context.Background(), jwt.TypeAccess, []byte(`{"iss":"`+other+`","aud":"`+aud+`","sub":"1","exp":1800000900}`))
-		must(t, err)
+		schemetest.Must(t, err)
 		return text
 	}
 	if got := through(m, audienceOf("https://another.example")); got != http.StatusUnauthorized {

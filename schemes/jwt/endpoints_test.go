@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
 func TestEndpoints(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
-	login := post(w.Login(anyone{}), `{"username":"alice","password":"x","name":"my phone"}`)
+	login := post(w.Login(anyone), `{"username":"alice","password":"x","name":"my phone"}`)
 	pair := fields(t, login)
 	if login.Code != 200 || w.status(pair["access"]) != 200 || !strings.HasPrefix(pair["refresh"], "vrt_") || len(pair) != 2 ||
 		login.Header().Get("Cache-Control") != "no-store" || len(login.Result().Cookies()) != 1 {
@@ -30,9 +31,9 @@ func TestEndpoints(t *testing.T) {
 		code int
 		want string
 	}{
-		"wrong password":        {w.Login(nobody{}), `{"username":"a","password":"b"}`, 401, `{"detail":"Unable to log in with provided credentials.","code":"invalid_credentials"}`},
-		"missing fields":        {w.Login(anyone{}), `{}`, 400, `{"username":["This field is required."],"password":["This field is required."]}`},
-		"a long name":           {w.Login(anyone{}), `{"username":"a","password":"b","name":"` + strings.Repeat("x", 256) + `"}`, 400, `{"name":["Ensure this field has no more than 255 bytes."]}`},
+		"wrong password":        {w.Login(schemetest.Nobody{}), `{"username":"a","password":"b"}`, 401, `{"detail":"Unable to log in with provided credentials.","code":"invalid_credentials"}`},
+		"missing fields":        {w.Login(anyone), `{}`, 400, `{"username":["This field is required."],"password":["This field is required."]}`},
+		"a long name":           {w.Login(anyone), `{"username":"a","password":"b","name":"` + strings.Repeat("x", 256) + `"}`, 400, `{"name":["Ensure this field has no more than 255 bytes."]}`},
 		"refresh missing":       {w.RefreshPair(), `{}`, 400, `{"refresh":["This field is required."]}`},
 		"refresh blank":         {w.RefreshPair(), `{"refresh":""}`, 400, `{"refresh":["This field may not be blank."]}`},
 		"refresh junk":          {w.RefreshPair(), `{"refresh":"` + junk + `"}`, 401, invalid},
@@ -52,7 +53,7 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%s: %d %q %v", name, rec.Code, rec.Body, rec.Header()["Www-Authenticate"])
 		}
 	}
-	for name, h := range map[string]http.Handler{"login": w.Login(anyone{}), "refresh": w.RefreshPair(), "verify": w.Verify(), "blacklist": w.Blocklist(), "logout": w.Logout()} {
+	for name, h := range map[string]http.Handler{"login": w.Login(anyone), "refresh": w.RefreshPair(), "verify": w.Verify(), "blacklist": w.Blocklist(), "logout": w.Logout()} {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 		if rec.Code != 405 || rec.Header().Get("Allow") != "POST" {
@@ -101,7 +102,7 @@ func TestLostAnswer(t *testing.T) {
 		if code != 200 {
 			t.Fatal(code)
 		}
-		w.clock.pass(9 * time.Second)
+		w.clock.Pass(9 * time.Second)
 		again, code := ask(first.Refresh)
 		if code != 200 || again["refresh"] != lost["refresh"] || again["access"] != lost["access"] {
 			t.Errorf("asked again: %d", code)
@@ -125,7 +126,7 @@ func TestLostAnswer(t *testing.T) {
 
 func TestSliding(t *testing.T) {
 	w := newWorld(t, jwt.Options{Sliding: true})
-	rec := post(w.LoginSliding(anyone{}), `{"username":"a","password":"b"}`)
+	rec := post(w.LoginSliding(anyone), `{"username":"a","password":"b"}`)
 	token := fields(t, rec)["token"]
 	if rec.Code != 200 || w.status(token) != 200 {
 		t.Fatalf("%d", rec.Code)
@@ -134,7 +135,7 @@ func TestSliding(t *testing.T) {
 		rec := post(w.RefreshSliding(), `{"token":"`+text+`"}`)
 		return fields(t, rec)["token"], rec.Code
 	}
-	w.clock.pass(6 * time.Minute)
+	w.clock.Pass(6 * time.Minute)
 	if w.status(token) != 401 {
 		t.Error("accepted after its expiry")
 	}
@@ -142,34 +143,34 @@ func TestSliding(t *testing.T) {
 	if code != 200 || w.status(next) != 200 {
 		t.Errorf("%d", code)
 	}
-	w.clock.pass(24*time.Hour - 7*time.Minute)
+	w.clock.Pass(24*time.Hour - 7*time.Minute)
 	last, code := slide(next)
 	if code != 200 || w.status(last) != 200 {
 		t.Errorf("shortly before its end: %d", code)
 	}
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	if _, code := slide(last); code != 401 || w.status(last) != 401 {
 		t.Errorf("at its end: %d", code)
 	}
-	if rec := post(w.LoginSliding(nobody{}), `{"username":"a","password":"b"}`); rec.Code != 401 {
+	if rec := post(w.LoginSliding(schemetest.Nobody{}), `{"username":"a","password":"b"}`); rec.Code != 401 {
 		t.Errorf("%d", rec.Code)
 	}
 	for what, end := range map[string]func() error{
 		"disabled":   func() error { return w.store.SetActive(t.Context(), "id-alice", false) },
 		"everywhere": func() error { _, err := w.store.BumpEpoch(t.Context(), "id-alice"); return err },
 	} {
-		must(t, w.store.SetActive(t.Context(), "id-alice", true))
+		schemetest.Must(t, w.store.SetActive(t.Context(), "id-alice", true))
 		epoch, err := w.store.SubjectEpoch(t.Context(), "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		fresh, err := w.IssueSliding(t.Context(), "id-alice", epoch, nil)
-		must(t, err)
-		must(t, end())
+		schemetest.Must(t, err)
+		schemetest.Must(t, end())
 		if _, code := slide(fresh); code != 401 {
 			t.Errorf("%s: %d", what, code)
 		}
 	}
 	off := newWorld(t, jwt.Options{})
-	for name, f := range map[string]func(){"login": func() { off.LoginSliding(anyone{}) }, "refresh": func() { off.RefreshSliding() }} {
+	for name, f := range map[string]func(){"login": func() { off.LoginSliding(anyone) }, "refresh": func() { off.RefreshSliding() }} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -63,7 +64,7 @@ func TestIdentity(t *testing.T) {
 		}})
 		p := w.issue(t)
 		id, err := w.Authenticate(bearer(p.Access))
-		must(t, err)
+		schemetest.Must(t, err)
 		a, ok := id.Credential.(*jwt.Access)
 		if !ok || id.Subject != "id-alice" || id.Scheme != "jwt" || id.Issuer != "" || id.Client != "" || !slices.Equal(id.Roles, []string{"staff"}) ||
 			id.Scopes != nil || !id.Expires.Equal(w.clock.Now().Add(5*time.Minute)) || !id.AuthTime.Equal(w.clock.Now()) {
@@ -91,10 +92,10 @@ func TestScopes(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	for _, scopes := range [][]string{{"notes:read", "notes:write"}, {}} {
 		p, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: scopes})
-		must(t, err)
+		schemetest.Must(t, err)
 		for range 2 {
 			id, err := w.Authenticate(bearer(p.Access))
-			must(t, err)
+			schemetest.Must(t, err)
 			if id.Scopes == nil || !slices.Equal(id.Scopes, scopes) {
 				t.Errorf("got %q, want %q", id.Scopes, scopes)
 			}
@@ -115,17 +116,17 @@ func TestExpiry(t *testing.T) {
 	if w.status(p.Access) != 200 {
 		t.Fatal("refused")
 	}
-	w.clock.pass(5*time.Minute + time.Second - time.Nanosecond)
+	w.clock.Pass(5*time.Minute + time.Second - time.Nanosecond)
 	if w.status(p.Access) != 200 {
 		t.Error("refused before its expiry and leeway")
 	}
-	w.clock.pass(time.Nanosecond)
+	w.clock.Pass(time.Nanosecond)
 	if w.status(p.Access) != 401 {
 		t.Error("taken at its expiry, from the cache")
 	}
 	fresh := newWorld(t, jwt.Options{CacheEntries: -1})
 	q := fresh.issue(t)
-	fresh.clock.pass(5 * time.Minute)
+	fresh.clock.Pass(5 * time.Minute)
 	if fresh.status(q.Access) != 401 {
 		t.Error("taken at its expiry")
 	}
@@ -161,7 +162,7 @@ func TestEnds(t *testing.T) {
 				if w.status(p.Access) != 200 {
 					t.Fatal("refused")
 				}
-				must(t, end(w, t.Context(), p))
+				schemetest.Must(t, end(w, t.Context(), p))
 				if got := w.status(p.Access); got != 401 {
 					t.Errorf("access: %d", got)
 				}

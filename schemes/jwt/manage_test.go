@@ -2,7 +2,6 @@ package jwt_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -18,7 +18,7 @@ import (
 // Logins of one's own are listed and ended, those of others are not there.
 func TestLogins(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
-	must(t, w.store.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
+	schemetest.Must(t, w.store.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
 	mux := http.NewServeMux()
 	mux.Handle("/logins", w.Logins())
 	mux.Handle("/logins/{id}", w.RevokeLogin())
@@ -28,7 +28,7 @@ func TestLogins(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
 		rec := httptest.NewRecorder()
-		authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(rw http.ResponseWriter, in *http.Request) {
+		authn.New(authn.Chain{}, &authn.Options{Logger: schemetest.Quiet}).Handler(http.HandlerFunc(func(rw http.ResponseWriter, in *http.Request) {
 			for _, id := range as {
 				in = authntest.As(in, id)
 			}
@@ -45,16 +45,16 @@ func TestLogins(t *testing.T) {
 		if rec.Code != 200 || rec.Header().Get("Cache-Control") != "no-store" {
 			t.Fatalf("%d %s", rec.Code, rec.Body)
 		}
-		must(t, json.Unmarshal(rec.Body.Bytes(), &list))
+		schemetest.Must(t, json.Unmarshal(rec.Body.Bytes(), &list))
 		return list
 	}
 	phone, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Name: "phone"})
-	must(t, err)
-	w.clock.pass(time.Second)
+	schemetest.Must(t, err)
+	w.clock.Pass(time.Second)
 	laptop, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Name: "laptop"})
-	must(t, err)
+	schemetest.Must(t, err)
 	bobs, err := w.Issue(t.Context(), "id-bob", 0, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	mine := list(send("GET", "/logins", phone.Access))
 	if len(mine) != 2 || mine[0].Name != "laptop" || mine[0].Current || !mine[1].Current || mine[0].Created == "" || mine[0].Expiry == "" {
 		t.Fatalf("%+v", mine)
@@ -64,7 +64,7 @@ func TestLogins(t *testing.T) {
 		t.Errorf("by a session: %+v", got)
 	}
 	limited, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: []string{"read"}})
-	must(t, err)
+	schemetest.Must(t, err)
 	if id, err := w.Authenticate(bearer(limited.Access)); err != nil || id.Roles != nil || !id.Delegated() {
 		t.Errorf("limited to scopes: %+v, %v: it has no roles", id, err)
 	}
@@ -111,15 +111,15 @@ func TestOneEventForOneLogout(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	p := w.issue(t)
 	for range 2 {
-		must(t, w.Revoke(t.Context(), p.Refresh))
+		schemetest.Must(t, w.Revoke(t.Context(), p.Refresh))
 	}
-	if n := len(w.events); n != 2 || w.events[1].Kind != audit.Logout {
-		t.Errorf("%d events: %v", n, w.events)
+	if n := len(w.events.Events()); n != 2 || w.events.Events()[1].Kind != audit.Logout {
+		t.Errorf("%d events: %v", n, w.events.Events())
 	}
 	p = w.issue(t)
-	w.clock.pass(1000 * time.Hour)
-	must(t, w.Revoke(t.Context(), p.Refresh))
-	if n := len(w.events); n != 3 {
-		t.Errorf("%d events: %v", n, w.events)
+	w.clock.Pass(1000 * time.Hour)
+	schemetest.Must(t, w.Revoke(t.Context(), p.Refresh))
+	if n := len(w.events.Events()); n != 3 {
+		t.Errorf("%d events: %v", n, w.events.Events())
 	}
 }

@@ -23,7 +23,7 @@ func TestNarrowGrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, jwt.Options{CloseGraceOnUse: c.on})
 			first := w.issue(t)
-			w.clock.pass(time.Minute)
+			w.clock.Pass(time.Minute)
 			refresh := func(from string) *httptest.ResponseRecorder {
 				r := httptest.NewRequest("POST", "/", strings.NewReader(`{"refresh":"`+first.Refresh+`"}`))
 				r.Header.Set("Content-Type", "application/json")

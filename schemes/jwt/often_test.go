@@ -29,12 +29,12 @@ func TestRefreshedTooOften_attack_273(t *testing.T) {
 	if got := w.status(pair.Access); got != 200 {
 		t.Errorf("the access token: %d", got)
 	}
-	w.clock.pass(storage.ExchangeEvery)
+	w.clock.Pass(storage.ExchangeEvery)
 	pair, status := w.refreshes(t, pair.Refresh)
 	if status != 200 {
 		t.Fatalf("later: %d", status)
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	if _, status := w.refreshes(t, first); status != 401 {
 		t.Errorf("the first token again: %d", status)
 	}

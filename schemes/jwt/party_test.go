@@ -13,6 +13,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
@@ -105,7 +106,7 @@ func TestForeignParty_attack_254(t *testing.T) {
 			o := c.opts
 			o.Clock = func() time.Time { return time.Unix(1_800_000_000, 0) }
 			v, err := jwt.NewVerifier(idp, audience, ring, &o)
-			must(t, err)
+			schemetest.Must(t, err)
 			for _, first := range []bool{true, false} { // the second is answered from memory
 				id, err := v.Authenticate(bearer(foreign(t, ring, c.change)))
 				if c.want.refused {
@@ -114,7 +115,7 @@ func TestForeignParty_attack_254(t *testing.T) {
 					}
 					continue
 				}
-				must(t, err)
+				schemetest.Must(t, err)
 				got := want{subject: id.Subject, client: id.Client, issuer: id.Issuer, scopes: id.Scopes, roles: id.Roles}
 				if !reflect.DeepEqual(got, c.want) {
 					t.Errorf("first %t: got %+v, want %+v", first, got, c.want)
@@ -130,7 +131,7 @@ var jsonNull = (*int)(nil)
 func TestForeignScopesAtARoute(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: func() time.Time { return time.Unix(1_800_000_000, 0) }})
-	must(t, err)
+	schemetest.Must(t, err)
 	mux := authz.NewMux(authn.New(authn.Chain{v}, nil))
 	mux.HandleFunc("POST /notes", func(http.ResponseWriter, *http.Request) {}, authz.HasScope("notes:write"))
 	for name, c := range map[string]struct {
@@ -162,7 +163,7 @@ func TestIDTokensAreRefused(t *testing.T) {
 	clock := func() time.Time { return time.Unix(1_800_000_000, 0) }
 	verifier := func(allow bool) *jwt.Verifier {
 		v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: clock, Types: []string{"JWT"}, AllowIDTokens: allow})
-		must(t, err)
+		schemetest.Must(t, err)
 		return v
 	}
 	strict, lax := verifier(false), verifier(true)
@@ -196,7 +197,7 @@ func typed(t testing.TB, ring *jose.KeySet, typ string, change claims) string {
 		c[k] = v
 	}
 	text, err := ring.Sign(t.Context(), typ, encoded(t, c))
-	must(t, err)
+	schemetest.Must(t, err)
 	return text
 }
 
@@ -225,7 +226,7 @@ func TestVerifiersOfOneChain(t *testing.T) {
 			of := func(x v) authn.Authenticator {
 				x.opts.Clock = func() time.Time { return time.Unix(1_800_000_000, 0) }
 				made, err := jwt.NewVerifier(x.issuer, x.audience, ring, &x.opts)
-				must(t, err)
+				schemetest.Must(t, err)
 				return made
 			}
 			chain := authn.Chain{of(c.a), of(c.b)}
@@ -257,7 +258,7 @@ func TestVerifiersOfOneChain(t *testing.T) {
 func TestAudiences(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Audiences: []string{"urn:b"}, Clock: func() time.Time { return time.Unix(1_800_000_000, 0) }})
-	must(t, err)
+	schemetest.Must(t, err)
 	for name, c := range map[string]struct {
 		aud    any
 		status int
@@ -293,9 +294,9 @@ func TestOwnIssuerOwns(t *testing.T) {
 	owned := authz.OwnedBy(func(n note) string { return n.owner })
 	for own, want := range map[bool]authz.Decision{true: authz.Allow, false: authz.Deny} {
 		v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{OwnIssuer: own, Clock: func() time.Time { return time.Unix(1_800_000_000, 0) }})
-		must(t, err)
+		schemetest.Must(t, err)
 		id, err := v.Authenticate(bearer(foreign(t, ring, claims{"client_id": nil, "scope": nil})))
-		must(t, err)
+		schemetest.Must(t, err)
 		if got, _ := owned.Decide(authz.Access{Request: httptest.NewRequest("GET", "/", nil), Identity: id, Object: note{"user-7"}}); got != want {
 			t.Errorf("own %t: %v", own, got)
 		}
@@ -308,10 +309,10 @@ func TestVerifierKeepsItsLists(t *testing.T) {
 	o := jwt.VerifierOptions{ClientClaims: []string{"client_id"}, FirstPartyClients: []string{"none"}, Clock: func() time.Time { return time.Unix(1_800_000_000, 0) },
 		User: func(context.Context, *jwt.Access) (authn.User, error) { return nil, nil }}
 	v, err := jwt.NewVerifier(idp, audience, ring, &o)
-	must(t, err)
+	schemetest.Must(t, err)
 	o.FirstPartyClients[0] = "app"
 	id, err := v.Authenticate(bearer(foreign(t, ring, claims{"scope": nil})))
-	must(t, err)
+	schemetest.Must(t, err)
 	if id.Client != "app" || fmt.Sprint(id.Scopes) != "[]" || id.Scopes == nil {
 		t.Errorf("%+v", id)
 	}
@@ -320,6 +321,6 @@ func TestVerifierKeepsItsLists(t *testing.T) {
 func encoded(t testing.TB, c claims) []byte {
 	t.Helper()
 	text, err := json.Marshal(c)
-	must(t, err)
+	schemetest.Must(t, err)
 	return text
 }

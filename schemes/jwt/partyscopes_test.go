@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
@@ -43,7 +44,7 @@ func TestFirstPartyClientLimitedElsewhere_attack_272(t *testing.T) {
 			o.FirstPartyClients, o.Roles = spa, "roles"
 			o.Clock = func() time.Time { return time.Unix(1_800_000_000, 0) }
 			v, err := jwt.NewVerifier(idp, audience, ring, &o)
-			must(t, err)
+			schemetest.Must(t, err)
 			id, err := v.Authenticate(bearer(foreign(t, ring, c.change)))
 			if (err == nil) != c.accepted {
 				t.Fatalf("%+v, %v", id, err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -16,9 +17,9 @@ import (
 // overCache is newWorld over a store that keeps answers.
 func overCache(t testing.TB, opts jwt.Options) *world {
 	t.Helper()
-	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	c := start()
 	s, err := cached.New(memory.New(&memory.Options{Clock: c.Now}), &cached.Options{Clock: c.Now, TTL: cached.MaxTTL})
-	must(t, err)
+	schemetest.Must(t, err)
 	return over(t, s, c, opts)
 }
 
@@ -32,7 +33,7 @@ func TestSharedAndNarrowGrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := overCache(t, jwt.Options{CloseGraceOnUse: true, Stateless: c.stateless})
 			first := w.issue(t)
-			w.clock.pass(time.Minute)
+			w.clock.Pass(time.Minute)
 			uses := func(token string) {
 				for range 4 {
 					if code := w.status(token); code != 200 {
@@ -77,11 +78,11 @@ func TestSharedLeeway(t *testing.T) {
 	for range 3 {
 		w.status(p.Access)
 	}
-	w.clock.pass(6*time.Minute - time.Second)
+	w.clock.Pass(6*time.Minute - time.Second)
 	if code := w.status(p.Access); code != 200 {
 		t.Errorf("within the leeway: %d", code)
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	if code := w.status(p.Access); code != 401 {
 		t.Errorf("after it: %d", code)
 	}

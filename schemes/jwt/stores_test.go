@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage/cached"
@@ -19,8 +20,8 @@ import (
 
 // each runs f on every kind of store, twice opened, as by two servers: on memory both
 // are one.
-func each(t *testing.T, f func(t *testing.T, c *clock, one, two store)) {
-	begin := func() *clock { return &clock{now: time.Unix(1_800_000_000, 0)} }
+func each(t *testing.T, f func(t *testing.T, c *schemetest.Clock, one, two store)) {
+	begin := func() *schemetest.Clock { return start() }
 	t.Run("memory", func(t *testing.T) {
 		c := begin()
 		s := memory.New(&memory.Options{Clock: c.Now})
@@ -29,7 +30,7 @@ func each(t *testing.T, f func(t *testing.T, c *clock, one, two store)) {
 	t.Run("cached", func(t *testing.T) {
 		c := begin()
 		s, err := cached.New(memory.New(&memory.Options{Clock: c.Now}), &cached.Options{Clock: c.Now, TTL: cached.MaxTTL})
-		must(t, err)
+		schemetest.Must(t, err)
 		f(t, c, s, s)
 	})
 	both := func(t *testing.T, open func(*gormstore.Options) (*gormstore.Store, error)) {
@@ -37,9 +38,9 @@ func each(t *testing.T, f func(t *testing.T, c *clock, one, two store)) {
 		var stores []store
 		for range 2 {
 			s, err := open(&gormstore.Options{Clock: c.Now, Timeout: 20 * time.Second})
-			must(t, err)
+			schemetest.Must(t, err)
 			t.Cleanup(func() { s.Close() })
-			must(t, s.Migrate(t.Context()))
+			schemetest.Must(t, s.Migrate(t.Context()))
 			stores = append(stores, s)
 		}
 		f(t, c, stores[0], stores[1])
@@ -88,7 +89,7 @@ func together(t *testing.T, one *world, two *jwt.Scheme, refresh string) (pairs 
 }
 
 func TestRefreshAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, c *clock, s1, s2 store) {
+	each(t, func(t *testing.T, c *schemetest.Clock, s1, s2 store) {
 		w := over(t, s1, c, jwt.Options{Grace: jwt.NoGrace})
 		two := overStore(t, w, s2, jwt.Options{Grace: jwt.NoGrace})
 		t.Run("attack_092_strict", func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestRefreshAtOnce(t *testing.T) {
 					t.Errorf("the one successor: %d", got)
 				}
 			}
-			c.pass(11 * time.Second)
+			c.Pass(11 * time.Second)
 			if _, got := w.refreshes(t, p.Refresh); got != 401 {
 				t.Errorf("after the window: %d", got)
 			}
@@ -156,7 +157,7 @@ func TestRefreshAtOnce(t *testing.T) {
 			graced := overStore(t, w, s2, jwt.Options{})
 			p := w.issue(t)
 			lost, _, err := graced.Refresh(t.Context(), p.Refresh)
-			must(t, err)
+			schemetest.Must(t, err)
 			again, repeated, err := graced.Refresh(t.Context(), p.Refresh)
 			if err != nil || !repeated || again.Refresh != lost.Refresh || again.Access != lost.Access || !again.AccessExpires.Equal(lost.AccessExpires) {
 				t.Errorf("repeated %t, %v", repeated, err)
@@ -184,7 +185,7 @@ func TestRefreshAtOnce(t *testing.T) {
 			// What was blocked is in the database: another server, or this one after a
 			// restart, knows it at once.
 			p := w.issue(t)
-			must(t, w.Revoke(t.Context(), p.Refresh))
+			schemetest.Must(t, w.Revoke(t.Context(), p.Refresh))
 			if got := statusOf(overStore(t, w, s2, jwt.Options{}), p.Access); got != 401 {
 				t.Errorf("%d", got)
 			}
@@ -196,7 +197,7 @@ func TestRefreshAtOnce(t *testing.T) {
 			for i := range 300 {
 				p := w.issue(t)
 				if all = append(all, p); i%3 == 0 {
-					must(t, w.Revoke(t.Context(), p.Refresh))
+					schemetest.Must(t, w.Revoke(t.Context(), p.Refresh))
 				}
 			}
 			for i, p := range all {
@@ -211,10 +212,10 @@ func TestRefreshAtOnce(t *testing.T) {
 		})
 		t.Run("prune", func(t *testing.T) {
 			p := w.issue(t)
-			c.pass(31 * 24 * time.Hour)
+			c.Pass(31 * 24 * time.Hour)
 			for {
 				n, err := s1.Prune(t.Context(), c.Now(), 100)
-				must(t, err)
+				schemetest.Must(t, err)
 				if n < 100 {
 					break
 				}

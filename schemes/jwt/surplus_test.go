@@ -2,7 +2,6 @@ package jwt_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -10,35 +9,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
-	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
-
-func (w *world) kinds() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var list []string
-	for _, e := range w.events {
-		list = append(list, string(e.Kind))
-	}
-	w.events = nil
-	return strings.Join(list, " ")
-}
 
 // A login is never refused for the logins that the user has: it ends the oldest.
 func TestManyLogins(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		t.Run("attack_239", func(t *testing.T) {
-			w := over(t, s, &clock{now: time.Now()}, jwt.Options{MaxLogins: 3})
+			w := over(t, s, &schemetest.Clock{From: time.Now()}, jwt.Options{MaxLogins: 3})
 			var all []jwt.Pair
 			for range 5 {
-				w.clock.pass(time.Second)
+				w.clock.Pass(time.Second)
 				all = append(all, w.issue(t))
 			}
-			if got := w.kinds(); got != "token.created token.created token.created token.created token.evicted token.created token.evicted" {
+			if got := w.events.Take(); got != "token.created token.created token.created token.created token.evicted token.created token.evicted" {
 				t.Errorf("events: %s", got)
 			}
 			for i, p := range all {
@@ -67,7 +55,7 @@ func TestManyLogins(t *testing.T) {
 		for max, want := range map[int]int{0: 1000, jwt.NoLimit: 1010} {
 			w := newWorld(t, jwt.Options{MaxLogins: max})
 			for range 1010 {
-				w.clock.pass(time.Second)
+				w.clock.Pass(time.Second)
 				w.issue(t)
 			}
 			if list, err := w.List(t.Context(), "id-alice", 10_000); err != nil || len(list) != want {
@@ -82,22 +70,15 @@ func TestManyLogins(t *testing.T) {
 	}
 }
 
-// unlisted cannot list families.
-type unlisted struct{ store }
-
-func (unlisted) ListFamilies(context.Context, string, string, int) ([]storage.Family, error) {
-	return nil, errors.New("the database is down")
-}
-
 // A store that fails after the login refuses no login.
 func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{})
 		var log bytes.Buffer
-		x, err := jwt.New(issuer, audience, w.ring, unlisted{w.store}, &jwt.Options{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		must(t, err)
+		x, err := jwt.New(issuer, audience, w.ring, schemetest.Watch(w.store).Fail(errors.New("the database is down"), "ListFamilies"), &jwt.Options{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		schemetest.Must(t, err)
 		epoch, err := w.store.SubjectEpoch(t.Context(), "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		p, err := x.Issue(t.Context(), "id-alice", epoch, nil)
 		if err != nil || statusOf(x, p.Access) != 200 || !strings.Contains(log.String(), "old logins not revoked") {
 			t.Errorf("%v; log: %s", err, &log)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
@@ -28,9 +29,9 @@ func foreign(t testing.TB, ring *jose.KeySet, change map[string]any) string {
 		}
 	}
 	text, err := json.Marshal(c)
-	must(t, err)
+	schemetest.Must(t, err)
 	token, err := ring.Sign(t.Context(), "at+jwt", text)
-	must(t, err)
+	schemetest.Must(t, err)
 	return token
 }
 
@@ -40,10 +41,10 @@ func TestVerifier(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	blocklist := memory.New(nil)
 	v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Name: "idp", Clock: w.clock.Now, Blocklist: blocklist})
-	must(t, err)
+	schemetest.Must(t, err)
 	for _, chain := range []authn.Chain{{w.Scheme, v}, {v, w.Scheme}} {
 		id, err := chain.Authenticate(bearer(foreign(t, ring, nil)))
-		must(t, err)
+		schemetest.Must(t, err)
 		if id.Subject != "user-7" || id.Issuer != idp || id.Client != "app" || id.Scheme != "idp" || fmt.Sprint(id.Scopes) != "[notes:read]" || id.Roles != nil || id.User != nil {
 			t.Errorf("%+v", id)
 		}
@@ -63,12 +64,12 @@ func TestVerifier(t *testing.T) {
 	if err != nil || id.Subject != "" || id.Client != "app" || id.Scopes == nil || len(id.Scopes) != 0 {
 		t.Errorf("a client without a user: %+v, %v", id, err)
 	}
-	must(t, blocklist.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockJTI, idp, "j")))
+	schemetest.Must(t, blocklist.Block(t.Context(), w.clock.Now().Add(time.Hour), storage.BlockKeyOf(storage.BlockJTI, idp, "j")))
 	if got := statusOf(v, foreign(t, ring, nil)); got != 401 {
 		t.Errorf("blocked: %d", got)
 	}
 	roles, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: w.clock.Now, Roles: "roles", CacheEntries: -1, FirstParty: true})
-	must(t, err)
+	schemetest.Must(t, err)
 	if id, err := roles.Authenticate(bearer(foreign(t, ring, map[string]any{"client_id": nil, "scope": nil}))); err != nil || fmt.Sprint(id.Roles) != "[admin]" || id.Scopes != nil {
 		t.Errorf("%+v, %v", id, err)
 	}
@@ -84,9 +85,9 @@ func TestVerifier(t *testing.T) {
 func TestCacheAndRotation(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	master, err := keys.NewRing(keys.Generate())
-	must(t, err)
+	schemetest.Must(t, err)
 	stored, err := jwt.NewStoredKeys(memory.New(nil), master, issuer, &jwt.KeyOptions{Clock: w.clock.Now})
-	must(t, err)
+	schemetest.Must(t, err)
 	if _, err := stored.JWKS(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -95,54 +96,54 @@ func TestCacheAndRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second finds the first one's key
-		must(t, stored.Ensure(t.Context()))
+		schemetest.Must(t, stored.Ensure(t.Context()))
 	}
 	list, err := stored.List(t.Context())
 	if err != nil || len(list) != 1 || strings.Contains(fmt.Sprintf("%v %+v %#v", list, list, list), string(list[0].Sealed)) {
 		t.Fatalf("%d keys, %v", len(list), err)
 	}
 	x, err := jwt.New(issuer, audience, stored, w.store, &jwt.Options{Clock: w.clock.Now, AccessTTL: 100 * time.Hour, RefreshTTL: 100 * time.Hour})
-	must(t, err)
+	schemetest.Must(t, err)
 	p, err := x.Issue(t.Context(), "id-alice", 0, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	old := list[0].ID
 	row, err := stored.Rotate(t.Context())
-	must(t, err)
-	w.clock.pass(time.Minute)
+	schemetest.Must(t, err)
+	w.clock.Pass(time.Minute)
 	if jwks, err := stored.JWKS(t.Context()); err != nil || !strings.Contains(string(jwks), row.ID) || !strings.Contains(string(jwks), old) {
 		t.Errorf("%s, %v", jwks, err)
 	}
 	kid := func() string {
 		q, err := x.Issue(t.Context(), "id-alice", 0, nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		tok, err := jose.Decode(q.Access)
-		must(t, err)
+		schemetest.Must(t, err)
 		return tok.Header.KeyID
 	}
 	if kid() != old || statusOf(x, p.Access) != 200 {
 		t.Error("the new key signs before it is known")
 	}
-	w.clock.pass(10 * time.Minute)
+	w.clock.Pass(10 * time.Minute)
 	if kid() != row.ID || statusOf(x, p.Access) != 200 {
 		t.Error("the new key does not sign, or the old does not verify")
 	}
-	w.clock.pass(24 * time.Hour)
+	w.clock.Pass(24 * time.Hour)
 	if got := statusOf(x, p.Access); got != 401 {
 		t.Errorf("a token of an expired key, in the cache: %d", got)
 	}
 	leaked := kid()
 	_, err = stored.Rotate(t.Context())
-	must(t, err)
+	schemetest.Must(t, err)
 	q, err := x.Issue(t.Context(), "id-alice", 0, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	if statusOf(x, q.Access) != 200 {
 		t.Error("refused")
 	}
-	must(t, stored.Expire(t.Context(), leaked))
+	schemetest.Must(t, stored.Expire(t.Context(), leaked))
 	if err := stored.Expire(t.Context(), "x"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	if got := statusOf(x, q.Access); got != 401 {
 		t.Errorf("a token of a key that was expired: %d", got)
 	}
@@ -155,14 +156,14 @@ func TestCacheAndRotation(t *testing.T) {
 func TestRotateRefuses(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	right, err := keys.NewRing(keys.Generate())
-	must(t, err)
+	schemetest.Must(t, err)
 	other, err := keys.NewRing(keys.Generate())
-	must(t, err)
+	schemetest.Must(t, err)
 	s := memory.New(nil)
 	var log strings.Builder
 	open := func(master *keys.Ring) *jwt.StoredKeys {
 		k, err := jwt.NewStoredKeys(s, master, issuer, &jwt.KeyOptions{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		must(t, err)
+		schemetest.Must(t, err)
 		return k
 	}
 	count := func(want int, what string) {
@@ -175,7 +176,7 @@ func TestRotateRefuses(t *testing.T) {
 	refuses := func(k *jwt.StoredKeys, want error) {
 		t.Helper()
 		list, err := s.ListSigningKeys(t.Context(), "jwt "+issuer)
-		must(t, err)
+		schemetest.Must(t, err)
 		if _, err := k.Rotate(t.Context()); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
@@ -184,8 +185,8 @@ func TestRotateRefuses(t *testing.T) {
 	stored, wrong := open(right), open(other)
 	refuses(stored, jwt.ErrNoKey)
 	first, err := jwt.NewStoredKeys(s, right, issuer, &jwt.KeyOptions{Clock: w.clock.Now, Algorithm: jose.ES256})
-	must(t, err)
-	must(t, first.Ensure(t.Context()))
+	schemetest.Must(t, err)
+	schemetest.Must(t, first.Ensure(t.Context()))
 	refuses(wrong, jwt.ErrMasterKey)
 	if err := wrong.Ensure(t.Context()); err == nil {
 		t.Error("a start under a lost master key")
@@ -193,23 +194,23 @@ func TestRotateRefuses(t *testing.T) {
 	if _, err := wrong.Sign(t.Context(), "x", []byte("{}")); err == nil {
 		t.Error("signed under another master key")
 	}
-	must(t, stored.Ensure(t.Context()))
+	schemetest.Must(t, stored.Ensure(t.Context()))
 	row, err := stored.Rotate(t.Context())
 	if err != nil || row.Algorithm != "ES256" {
 		t.Fatalf("the algorithm changed without a word: %s, %v", row.Algorithm, err)
 	}
 	refuses(stored, jwt.ErrPending)
 	// Another tool made a key under the wrong master key: the server goes on.
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	bad, err := jose.Generate(jose.EdDSA)
-	must(t, err)
+	schemetest.Must(t, err)
 	masterID, sealed, err := bad.Seal(other, "jwt "+issuer)
-	must(t, err)
-	must(t, s.CreateSigningKey(t.Context(), storage.SigningKey{ID: bad.ID(), Purpose: "jwt " + issuer, Algorithm: "EdDSA",
+	schemetest.Must(t, err)
+	schemetest.Must(t, s.CreateSigningKey(t.Context(), storage.SigningKey{ID: bad.ID(), Purpose: "jwt " + issuer, Algorithm: "EdDSA",
 		MasterID: masterID, Sealed: sealed, Created: w.clock.Now(), SignsFrom: w.clock.Now()}, row.ID))
-	must(t, stored.Ensure(t.Context()))
+	schemetest.Must(t, stored.Ensure(t.Context()))
 	x, err := jwt.New(issuer, audience, open(right), w.store, &jwt.Options{Clock: w.clock.Now})
-	must(t, err)
+	schemetest.Must(t, err)
 	p, err := x.Issue(t.Context(), "id-alice", 0, nil)
 	if err != nil || statusOf(x, p.Access) != 200 {
 		t.Errorf("a key that does not open takes the others down: %v", err)
@@ -218,7 +219,7 @@ func TestRotateRefuses(t *testing.T) {
 		t.Errorf("log: %s", &log)
 	}
 	refuses(stored, jwt.ErrMasterKey)
-	must(t, stored.Expire(t.Context(), bad.ID()))
+	schemetest.Must(t, stored.Expire(t.Context(), bad.ID()))
 	if _, err := stored.Rotate(t.Context()); err != nil {
 		t.Errorf("after Expire: %v", err)
 	}

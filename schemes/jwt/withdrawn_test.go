@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
@@ -74,7 +75,7 @@ func TestWithdrawnKeys_attack_282(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(1_800_000_000, 0)
 			v, err := jwt.NewVerifier(idp, audience, x.keys, &jwt.VerifierOptions{Clock: func() time.Time { return now }})
-			must(t, err)
+			schemetest.Must(t, err)
 			text := foreign(t, ring, claims{"exp": now.AddDate(10, 0, 0).Unix()})
 			for range 3 {
 				if got := statusOf(v, text); got != 200 {

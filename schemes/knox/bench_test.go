@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
@@ -17,10 +18,10 @@ import (
 // BenchmarkMemory is the scheme alone: header, checksum, digest, identity.
 func BenchmarkMemory(b *testing.B) {
 	s := memory.New(nil)
-	add(b, s, "alice")
+	schemetest.Add(b, s, "alice")
 	x := scheme(b, s, nil)
 	text, _ := issue(b, x, "id-alice", knox.Token{})
-	r := with("Knox " + text)
+	r := schemetest.With("Knox " + text)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := x.Authenticate(r); err != nil {
@@ -36,23 +37,23 @@ func BenchmarkMemory(b *testing.B) {
 func BenchmarkSQLite(b *testing.B) {
 	const size = 1000
 	s, err := sqlite.Open(b.TempDir()+"/db", nil)
-	must(b, err)
+	schemetest.Must(b, err)
 	b.Cleanup(func() { s.Close() })
-	must(b, s.Migrate(b.Context()))
+	schemetest.Must(b, s.Migrate(b.Context()))
 	x := scheme(b, s, nil)
 	requests, digests := make([]*http.Request, size), make([]storage.Digest, size)
 	for i := range size {
 		name := fmt.Sprint("user", i)
-		add(b, s, name)
+		schemetest.Add(b, s, name)
 		text, rec := issue(b, x, "id-"+name, knox.Token{Name: "phone"})
-		requests[i], digests[i] = with("Knox "+text), rec.Digest
+		requests[i], digests[i] = schemetest.With("Knox "+text), rec.Digest
 		_, err := x.Authenticate(requests[i])
-		must(b, err)
+		schemetest.Must(b, err)
 	}
 	pool, err := s.DB(b.Context()).DB()
-	must(b, err)
+	schemetest.Must(b, err)
 	stmt, err := pool.PrepareContext(b.Context(), floorQuery)
-	must(b, err)
+	schemetest.Must(b, err)
 	defer stmt.Close()
 	var floor, check time.Duration
 	n := 0

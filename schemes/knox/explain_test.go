@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -13,11 +14,11 @@ import (
 func TestExplainNotesNoUse(t *testing.T) {
 	t.Run("attack_305", func(t *testing.T) {
 		s := memory.New(nil)
-		add(t, s, "alice")
-		var c clock
-		x := scheme(t, lasting{s}, &knox.Options{Clock: c.now, TTL: time.Hour, MinInterval: time.Minute})
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		x := scheme(t, lasting{s}, &knox.Options{Clock: c.Now, TTL: time.Hour, MinInterval: time.Minute})
 		text, before := issue(t, x, "id-alice", knox.Token{})
-		c.set(30 * time.Minute)
+		c.Set(30 * time.Minute)
 		m := authn.New(x, nil)
 		is := func(used bool) {
 			t.Helper()
@@ -26,11 +27,11 @@ func TestExplainNotesNoUse(t *testing.T) {
 				t.Errorf("%+v, %v: used %t", list, err, !used)
 			}
 		}
-		if id, _, err := m.Explain(with("Knox " + text)); err != nil || id.Subject != "id-alice" {
+		if id, _, err := m.Explain(schemetest.With("Knox " + text)); err != nil || id.Subject != "id-alice" {
 			t.Fatalf("%+v, %v", id, err)
 		}
 		is(false)
-		if _, err := m.Authenticate(with("Knox " + text)); err != nil {
+		if _, err := m.Authenticate(schemetest.With("Knox " + text)); err != nil {
 			t.Fatal(err)
 		}
 		is(true)

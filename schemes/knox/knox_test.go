@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -18,13 +19,13 @@ import (
 func TestLifeOfTokens(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
-		add(t, s, "alice")
-		add(t, s, "bob")
-		var c clock
-		x := scheme(t, s, &knox.Options{Clock: c.now})
+		schemetest.Add(t, s, "alice")
+		schemetest.Add(t, s, "bob")
+		var c schemetest.Clock
+		x := scheme(t, s, &knox.Options{Clock: c.Now})
 		text, rec := issue(t, x, "id-alice", knox.Token{Name: "phone"})
-		id, err := x.Authenticate(with("Knox " + text))
-		must(t, err)
+		id, err := x.Authenticate(schemetest.With("Knox " + text))
+		schemetest.Must(t, err)
 		u, ok := id.User.(*storage.Account)
 		if id.Subject != "id-alice" || id.Scheme != "knox" || !ok || u.Name != "alice" || id.Roles[0] != "staff" || id.Delegated() || !id.Expires.Equal(born.Add(10*time.Hour)) {
 			t.Errorf("identity %+v", id)
@@ -39,7 +40,7 @@ func TestLifeOfTokens(t *testing.T) {
 		if err := x.Revoke(ctx, "id-bob", rec.ID); !errors.Is(err, storage.ErrNotFound) || refused(t, x, text) {
 			t.Errorf("bob revoked a token of alice: %v", err)
 		}
-		must(t, x.Revoke(ctx, "id-alice", rec.ID))
+		schemetest.Must(t, x.Revoke(ctx, "id-alice", rec.ID))
 		if err := x.Revoke(ctx, "id-alice", rec.ID); !errors.Is(err, storage.ErrNotFound) || !refused(t, x, text) {
 			t.Errorf("revoked twice: %v", err)
 		}
@@ -62,17 +63,17 @@ func TestLifeOfTokens(t *testing.T) {
 			if a == b || refused(t, x, a) || refused(t, x, b) {
 				t.Fatalf("before %s", what)
 			}
-			must(t, end())
+			schemetest.Must(t, end())
 			if !refused(t, x, a) || !refused(t, x, b) || refused(t, x, other) {
 				t.Errorf("%s: a token works, or another user's does not", what)
 			}
 		}
-		old := epoch(t, s, "id-alice")
-		must(t, s.SetActive(ctx, "id-alice", false))
-		if _, _, err := x.Issue(ctx, "id-alice", epoch(t, s, "id-alice"), knox.Token{}); !errors.Is(err, storage.ErrStale) {
+		old := schemetest.Epoch(t, s, "id-alice")
+		schemetest.Must(t, s.SetActive(ctx, "id-alice", false))
+		if _, _, err := x.Issue(ctx, "id-alice", schemetest.Epoch(t, s, "id-alice"), knox.Token{}); !errors.Is(err, storage.ErrStale) {
 			t.Errorf("a token for a disabled account: %v", err)
 		}
-		must(t, s.SetActive(ctx, "id-alice", true))
+		schemetest.Must(t, s.SetActive(ctx, "id-alice", true))
 		if _, _, err := x.Issue(ctx, "id-alice", old, knox.Token{}); !errors.Is(err, storage.ErrStale) {
 			t.Errorf("a token for an earlier epoch: %v", err)
 		}
@@ -88,21 +89,21 @@ func TestLifeOfTokens(t *testing.T) {
 // The list has the live tokens of one user, the last created first.
 func TestList(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		add(t, s, "bob")
-		var c clock
-		x := scheme(t, s, &knox.Options{Clock: c.now})
+		schemetest.Add(t, s, "alice")
+		schemetest.Add(t, s, "bob")
+		var c schemetest.Clock
+		x := scheme(t, s, &knox.Options{Clock: c.Now})
 		for i, spec := range []knox.Token{{Name: "a"}, {Name: "short", TTL: time.Minute}, {Name: "b", TTL: knox.NoExpiry}} {
-			c.set(time.Duration(i) * time.Second)
+			c.Set(time.Duration(i) * time.Second)
 			issue(t, x, "id-alice", spec)
 		}
 		issue(t, x, "id-bob", knox.Token{Name: "bob's"})
 		for at, want := range map[time.Duration]string{
 			2 * time.Second: "b short a", time.Minute + time.Second - 1: "b short a", time.Minute + time.Second: "b a", 10 * time.Hour: "b", 1e6 * time.Hour: "b",
 		} {
-			c.set(at)
+			c.Set(at)
 			list, err := x.List(t.Context(), "id-alice")
-			must(t, err)
+			schemetest.Must(t, err)
 			var names []string
 			for _, r := range list {
 				names = append(names, r.Name)
@@ -155,9 +156,9 @@ func TestLifetimes(t *testing.T) {
 		{spec: knox.Token{Scopes: []string{""}}, bad: true},
 	} {
 		s := memory.New(nil)
-		add(t, s, "alice")
-		var c clock
-		x.opts.Clock = c.now
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		x.opts.Clock = c.Now
 		k := scheme(t, s, &x.opts)
 		text, _, err := k.Issue(t.Context(), "id-alice", 0, x.spec)
 		list, _ := k.List(t.Context(), "id-alice")
@@ -167,7 +168,7 @@ func TestLifetimes(t *testing.T) {
 			}
 			continue
 		}
-		must(t, err)
+		schemetest.Must(t, err)
 		want := storage.Credential{Created: born, TTL: x.step}
 		if x.ttl > 0 {
 			want.Expires = born.Add(x.ttl)
@@ -215,17 +216,17 @@ func TestConstruction(t *testing.T) {
 // A token that is limited to scopes has them, and neither roles nor permissions.
 func TestScopes(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		if p, ok := s.(storage.Permissions); ok {
-			must(t, p.SetSubjectPermissions(t.Context(), "id-alice", []string{"notes.add"}))
+			schemetest.Must(t, p.SetSubjectPermissions(t.Context(), "id-alice", []string{"notes.add"}))
 		}
 		x := scheme(t, s, nil)
 		for _, scopes := range [][]string{nil, {}, {"notes:read", "notes:write"}} {
 			text, _ := issue(t, x, "id-alice", knox.Token{Scopes: scopes})
-			id, err := x.Authenticate(with("Knox " + text))
-			must(t, err)
+			id, err := x.Authenticate(schemetest.With("Knox " + text))
+			schemetest.Must(t, err)
 			has, err := id.User.(*storage.Account).HasPerm(t.Context(), "notes.add")
-			must(t, err)
+			schemetest.Must(t, err)
 			if limited := scopes != nil; !reflect.DeepEqual(id.Scopes, scopes) || id.Delegated() != limited || (len(id.Roles) == 0) != limited || has == limited {
 				t.Errorf("scopes %#v: identity %+v, permission %t", scopes, id, has)
 			}
@@ -240,19 +241,19 @@ func (m mine) UserID() string { return string(m) }
 // The hook that makes the application's own account. What it refuses is not
 // renewed.
 func TestUserHook(t *testing.T) {
-	s := &counter{store: memory.New(nil)}
-	add(t, s, "alice")
+	s := schemetest.Watch(memory.New(nil))
+	schemetest.Add(t, s, "alice")
 	var fail error
 	x := scheme(t, s, &knox.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) { return mine(u.Name), fail }})
 	text, _ := issue(t, x, "id-alice", knox.Token{})
 	for _, fail = range []error{errors.New("down"), authn.PermissionDenied("banned")} {
-		if id, err := x.Authenticate(with("Knox " + text)); !errors.Is(err, fail) || id.Subject != "" || s.touches.Load() != 0 {
+		if id, err := x.Authenticate(schemetest.With("Knox " + text)); !errors.Is(err, fail) || id.Subject != "" || s.Calls("TouchCredential") != 0 {
 			t.Errorf("got %+v, %v", id, err)
 		}
 	}
 	fail = nil
-	id, err := x.Authenticate(with("Knox " + text))
-	if err != nil || id.User != mine("alice") || s.touches.Load() != 1 {
+	id, err := x.Authenticate(schemetest.With("Knox " + text))
+	if err != nil || id.User != mine("alice") || s.Calls("TouchCredential") != 1 {
 		t.Errorf("%+v, %v", id, err)
 	}
 }

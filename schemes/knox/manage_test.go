@@ -10,18 +10,19 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
 func TestTokens(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		add(t, s, "bob")
-		var c clock
-		x := scheme(t, s, &knox.Options{Clock: c.now})
-		empty := authntest.As(request("GET", ""), authn.Identity{Subject: "id-alice", Scheme: "session"})
-		if w := do(x.Tokens(), empty); w.Code != 401 { // do replaces the identity by nobody
+		schemetest.Add(t, s, "alice")
+		schemetest.Add(t, s, "bob")
+		var c schemetest.Clock
+		x := scheme(t, s, &knox.Options{Clock: c.Now})
+		empty := authntest.As(schemetest.Request("GET", ""), authn.Identity{Subject: "id-alice", Scheme: "session"})
+		if w := schemetest.Do(x.Tokens(), empty); w.Code != 401 { // do replaces the identity by nobody
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 		ask := func(r *http.Request) *httptest.ResponseRecorder {
@@ -33,20 +34,20 @@ func TestTokens(t *testing.T) {
 			t.Errorf("no tokens: %d %s", w.Code, w.Body)
 		}
 		_, endless := issue(t, x, "id-alice", knox.Token{Name: "cron <job>", TTL: knox.NoExpiry})
-		c.set(time.Second)
+		c.Set(time.Second)
 		issue(t, x, "id-alice", knox.Token{Name: "gone", TTL: time.Second})
 		mine, rec := issue(t, x, "id-alice", knox.Token{})
 		issue(t, x, "id-bob", knox.Token{})
-		c.set(time.Minute)
+		c.Set(time.Minute)
 		want := fmt.Sprintf(`[{"id":%q,"name":"","created":"2026-02-03T04:05:07.789012Z","expiry":"2026-02-03T14:05:07.789012Z","last_used":"2026-02-03T04:06:06.789012Z","current":true},`+
 			`{"id":%q,"name":"cron \u003cjob\u003e","created":"2026-02-03T04:05:06.789012Z","expiry":null,"last_used":null,"current":false}]`+"\n", rec.ID, endless.ID)
-		if w := ask(request("GET", "Knox "+mine)); w.Code != 200 || w.Body.String() != want || w.Header().Get("Cache-Control") != "no-store" {
+		if w := ask(schemetest.Request("GET", "Knox "+mine)); w.Code != 200 || w.Body.String() != want || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%d\n%s\n%s", w.Code, w.Body, want)
 		}
 		if w := ask(empty); w.Code != 200 || w.Body.String() != strings.Replace(want, "true", "false", 1) {
 			t.Errorf("by session: %d %s", w.Code, w.Body)
 		}
-		if w := ask(request("POST", "Knox "+mine)); w.Code != 405 || w.Header().Get("Allow") != "GET" {
+		if w := ask(schemetest.Request("POST", "Knox "+mine)); w.Code != 405 || w.Header().Get("Allow") != "GET" {
 			t.Errorf("POST: %d", w.Code)
 		}
 	})
@@ -54,9 +55,9 @@ func TestTokens(t *testing.T) {
 
 func TestRevokeOne(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		add(t, s, "bob")
-		counted := &counter{store: s}
+		schemetest.Add(t, s, "alice")
+		schemetest.Add(t, s, "bob")
+		counted := schemetest.Watch(s)
 		x := scheme(t, counted, nil)
 		mux := http.NewServeMux()
 		mux.Handle("/tokens/{id}", x.RevokeOne())
@@ -75,7 +76,7 @@ func TestRevokeOne(t *testing.T) {
 				t.Errorf("%s: %d %s", id, w.Code, w.Body)
 			}
 		}
-		if n := counted.deletes.Load(); n != 5 {
+		if n := counted.Calls("DeleteCredential"); n != 5 {
 			t.Errorf("the store was asked %d times: what cannot be an ID stays out of it", n)
 		}
 		if refused(t, x, bobs) || refused(t, x, lost) {
@@ -100,8 +101,8 @@ func TestRevokeOne(t *testing.T) {
 // first, and then whom the chain found.
 func TestManagers(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	add(t, s, "bob")
+	schemetest.Add(t, s, "alice")
+	schemetest.Add(t, s, "bob")
 	x := scheme(t, s, nil)
 	full, _ := issue(t, x, "id-alice", knox.Token{})
 	limited, _ := issue(t, x, "id-alice", knox.Token{Scopes: []string{"read"}})
@@ -121,14 +122,14 @@ func TestManagers(t *testing.T) {
 		"nobody":                                {authn.Identity{}, "", 401, ""},
 		"limited token":                         {authn.Identity{}, "Knox " + limited, 403, ""},
 		"limited token, and a session":          {bob, "Knox " + limited, 403, ""},
-		"bad token, and a session":              {bob, "Knox " + tampered(full), 401, ""},
+		"bad token, and a session":              {bob, "Knox " + schemetest.Tampered(full), 401, ""},
 		"empty credential, and a session":       {bob, "Knox", 401, ""},
 		"client":                                {authn.Identity{Client: "c", Scopes: []string{}}, "", 403, ""},
 		"delegated":                             {authn.Identity{Subject: "id-bob", Client: "c", Scopes: []string{"x"}}, "", 403, ""},
 		"limited to scopes":                     {authn.Identity{Subject: "id-bob", Scopes: []string{}}, "", 403, ""},
 		"somebody of that name, from elsewhere": {authn.Identity{Subject: "id-bob", Issuer: "https://elsewhere.example"}, "", 403, ""},
 	} {
-		r := authntest.As(request("GET", c.authorization), c.id)
+		r := authntest.As(schemetest.Request("GET", c.authorization), c.id)
 		w := httptest.NewRecorder()
 		x.Tokens().ServeHTTP(w, r)
 		if w.Code != c.status || (c.subject == "id-bob") != strings.Contains(w.Body.String(), bobs.ID) {
@@ -137,7 +138,7 @@ func TestManagers(t *testing.T) {
 		if w.Code == 401 && w.Header().Get("WWW-Authenticate") != "Knox" {
 			t.Errorf("%s: %v", name, w.Header())
 		}
-		r = authntest.As(request("DELETE", c.authorization), c.id)
+		r = authntest.As(schemetest.Request("DELETE", c.authorization), c.id)
 		r.SetPathValue("id", "nothing")
 		w = httptest.NewRecorder()
 		x.RevokeOne().ServeHTTP(w, r)

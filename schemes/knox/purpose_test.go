@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -15,19 +16,19 @@ import (
 func TestOtherPurposes(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
-		add(t, s, "alice")
-		var c clock
-		x := scheme(t, s, &knox.Options{Limit: 2, EvictOldest: true, Clock: c.now})
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		x := scheme(t, s, &knox.Options{Limit: 2, EvictOldest: true, Clock: c.Now})
 		mine, rec := issue(t, x, "id-alice", knox.Token{})
-		c.set(time.Second)
+		c.Set(time.Second)
 		forged, gone := issue(t, x, "id-alice", knox.Token{}) // a text of the right form, with its checksum
-		must(t, x.Revoke(ctx, "id-alice", gone.ID))
+		schemetest.Must(t, x.Revoke(ctx, "id-alice", gone.ID))
 		theirs := storage.Credential{Purpose: "apikey", Digest: storage.DigestOf(forged), ID: "theirs", Subject: "id-alice", Created: born.Add(-time.Hour)}
 		if !refused(t, x, forged) {
 			t.Error("a revoked token is accepted")
 		}
 		_, err := s.CreateCredential(ctx, theirs, storage.CredentialLimit{})
-		must(t, err)
+		schemetest.Must(t, err)
 		found := func(what string) {
 			t.Helper()
 			for range 2 { // what a cache keeps, too
@@ -43,11 +44,11 @@ func TestOtherPurposes(t *testing.T) {
 			}
 		}
 		found("presented")
-		if w := do(x.Logout(), request("POST", "Knox "+forged)); w.Code != 401 {
+		if w := schemetest.Do(x.Logout(), schemetest.Request("POST", "Knox "+forged)); w.Code != 401 {
 			t.Errorf("logout with another scheme's credential: %d", w.Code)
 		}
 		list, err := x.List(ctx, "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		if ids := ids(list); !slices.Equal(ids, []string{rec.ID}) {
 			t.Errorf("Knox lists %q", ids)
 		}
@@ -59,7 +60,7 @@ func TestOtherPurposes(t *testing.T) {
 		}
 		found("revoked")
 		for i := range 3 { // the limit is 2: the older of Knox's own are evicted
-			c.set(time.Duration(2+i) * time.Second)
+			c.Set(time.Duration(2+i) * time.Second)
 			issue(t, x, "id-alice", knox.Token{})
 		}
 		if !refused(t, x, mine) {
@@ -67,10 +68,10 @@ func TestOtherPurposes(t *testing.T) {
 		}
 		found("evicted")
 		_, err = x.RevokeAll(ctx, "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		found("revoked all")
 		_, err = s.BumpEpoch(ctx, "id-alice")
-		must(t, err)
+		schemetest.Must(t, err)
 		if got, u, err := s.CredentialByDigest(ctx, "apikey", theirs.Digest); err != nil || got.Epoch == u.Epoch {
 			t.Errorf("log-out-everywhere does not reach the other scheme: %+v, %v", got, err)
 		}

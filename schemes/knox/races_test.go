@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -32,12 +33,12 @@ func TestLimitRace(t *testing.T) {
 	for _, evict := range []bool{false, true} {
 		each(t, func(t *testing.T, s store) {
 			t.Run("attack_041_device_limit", func(t *testing.T) {
-				add(t, s, "alice")
+				schemetest.Add(t, s, "alice")
 				x := scheme(t, s, &knox.Options{Limit: 5, EvictOldest: evict})
-				h := x.Login(anyone{subject: "id-alice"})
+				h := x.Login(schemetest.Anyone{Subject: "id-alice"})
 				var ok, limited atomic.Int64
 				together(func(int) {
-					switch w := do(h, post(login)); w.Code {
+					switch w := schemetest.Do(h, schemetest.Post(login)); w.Code {
 					case 200:
 						ok.Add(1)
 					case 403:
@@ -47,7 +48,7 @@ func TestLimitRace(t *testing.T) {
 					}
 				})
 				list, err := x.List(t.Context(), "id-alice")
-				must(t, err)
+				schemetest.Must(t, err)
 				want := int64(5)
 				if evict {
 					want = 64
@@ -63,11 +64,13 @@ func TestLimitRace(t *testing.T) {
 // Whoever is told that a token has ended sees it refused from then on.
 func TestLogoutDuringUse(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		x := scheme(t, s, &knox.Options{Renew: true, MinInterval: time.Microsecond, Logger: quiet}) // every use writes
+		schemetest.Add(t, s, "alice")
+		x := scheme(t, s, &knox.Options{Renew: true, MinInterval: time.Microsecond, Logger: schemetest.Quiet}) // every use writes
 		for name, h := range map[string]func(text string) int{
-			"attack_042_logout_during_use":     func(text string) int { return do(x.Logout(), request("POST", "Knox "+text)).Code },
-			"attack_042_logout_all_during_use": func(text string) int { return do(x.LogoutAll(), request("POST", "Knox "+text)).Code },
+			"attack_042_logout_during_use": func(text string) int { return schemetest.Do(x.Logout(), schemetest.Request("POST", "Knox "+text)).Code },
+			"attack_042_logout_all_during_use": func(text string) int {
+				return schemetest.Do(x.LogoutAll(), schemetest.Request("POST", "Knox "+text)).Code
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				text, rec := issue(t, x, "id-alice", knox.Token{})
@@ -87,7 +90,7 @@ func TestLogoutDuringUse(t *testing.T) {
 					}
 					for range 20 {
 						was := out.Load()
-						if _, err := x.Authenticate(with("Knox " + text)); err == nil {
+						if _, err := x.Authenticate(schemetest.With("Knox " + text)); err == nil {
 							used <- struct{}{}
 							if was {
 								late.Add(1)
@@ -111,7 +114,7 @@ func TestLogoutDuringUse(t *testing.T) {
 // verified before it.
 func TestLogoutAllDuringLogin(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		x := scheme(t, s, nil)
 		t.Run("attack_043_logout_all_during_login", func(t *testing.T) {
 			mine, _ := issue(t, x, "id-alice", knox.Token{})
@@ -124,7 +127,7 @@ func TestLogoutAllDuringLogin(t *testing.T) {
 						<-made
 					}
 					began.Store(true)
-					if w := do(x.LogoutAll(), request("POST", "Knox "+mine)); w.Code != 204 {
+					if w := schemetest.Do(x.LogoutAll(), schemetest.Request("POST", "Knox "+mine)); w.Code != 204 {
 						t.Errorf("%d %s", w.Code, w.Body)
 					}
 					return
@@ -196,13 +199,13 @@ func (g *gate) CredentialByDigest(ctx context.Context, purpose string, d storage
 // Of 64 logouts of one token at once each is told that it is gone.
 func TestLogoutsAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		g := &gate{store: s}
 		x := scheme(t, g, nil)
 		text, _ := issue(t, x, "id-alice", knox.Token{})
 		g.open.Add(64)
 		together(func(int) {
-			if w := do(x.Logout(), request("POST", "Knox "+text)); w.Code != 204 {
+			if w := schemetest.Do(x.Logout(), schemetest.Request("POST", "Knox "+text)); w.Code != 204 {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 		})
@@ -213,27 +216,27 @@ func TestLogoutsAtOnce(t *testing.T) {
 // interval.
 func TestOneWritePerInterval(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		var c clock
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
 		g := &gate{store: s}
-		counted := &counter{store: g}
-		x := scheme(t, counted, &knox.Options{Renew: true, Clock: c.now})
+		counted := schemetest.Watch(g)
+		x := scheme(t, counted, &knox.Options{Renew: true, Clock: c.Now})
 		text, rec := issue(t, x, "id-alice", knox.Token{})
 		t.Run("attack_039_one_write_per_interval", func(t *testing.T) {
 			for round := range 3 {
-				c.set(time.Duration(round) * time.Minute)
+				c.Set(time.Duration(round) * time.Minute)
 				g.open.Add(64)
 				together(func(int) {
 					if refused(t, x, text) {
 						t.Error("refused")
 					}
 				})
-				if n, tries := counted.written.Load(), counted.touches.Load(); n != int64(round+1) || tries != 64*n {
+				if n, tries := counted.Touched(), counted.Calls("TouchCredential"); n != int64(round+1) || tries != 64*n {
 					t.Errorf("after %d intervals: %d of %d writes took effect", round+1, n, tries)
 				}
 			}
 			row, _, err := s.CredentialByDigest(t.Context(), "knox", rec.Digest)
-			must(t, err)
+			schemetest.Must(t, err)
 			if !row.Expires.Equal(rec.Expires.Add(2 * time.Minute)) {
 				t.Errorf("expires %s", row.Expires)
 			}
@@ -244,7 +247,7 @@ func TestOneWritePerInterval(t *testing.T) {
 // Tokens made at once are all different, and all work.
 func TestManyTokens(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		x := scheme(t, s, nil)
 		texts := make([]string, 64)
 		together(func(i int) { texts[i], _, _ = x.Issue(t.Context(), "id-alice", 0, knox.Token{}) })

@@ -12,30 +12,21 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// tampered is the token with another body under the old checksum.
-func tampered(text string) string {
-	c := byte('A')
-	if text[10] == c {
-		c = 'B'
-	}
-	return text[:10] + string(c) + text[11:]
-}
-
-// What the header holds, and what the client is told.
+// What the client is told, body and challenge. TestWire has more headers.
 func TestRefusals(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	var c clock
-	issuer := scheme(t, s, &knox.Options{Clock: c.now})
+	schemetest.Add(t, s, "alice")
+	var c schemetest.Clock
+	issuer := scheme(t, s, &knox.Options{Clock: c.Now})
 	good, _ := issue(t, issuer, "id-alice", knox.Token{})
 	expired, _ := issue(t, issuer, "id-alice", knox.Token{TTL: time.Minute})
-	c.set(time.Minute)
+	c.Set(time.Minute)
 	const (
 		empty   = `{"detail":"Invalid token header. No credentials provided."}`
 		spaces  = `{"detail":"Invalid token header. Token string should not contain spaces."}`
@@ -60,20 +51,15 @@ func TestRefusals(t *testing.T) {
 		{knox.Options{}, "bearer " + good, 200, "", ""},
 		{knox.Options{}, "Knox", 401, empty, "Knox"},
 		{knox.Options{}, "Knox a b", 401, spaces, "Knox"},
-		{knox.Options{}, "Knox " + good + ", Basic YTpi", 401, spaces, "Knox"},
 		{knox.Options{}, "Knox \xff\xfe", 401, utf8, "Knox"},
 		{knox.Options{}, "Knox junk", 401, invalid, "Knox"},
 		{knox.Options{}, "Token junk", 401, invalid, "Knox"},
 		{knox.Options{}, "Bearer junk", 401, invalid, "Knox"},
-		{knox.Options{}, "Knox a\x00b", 401, invalid, "Knox"},
-		{knox.Options{}, "Knox \"" + good + "\"", 401, invalid, "Knox"},
-		{knox.Options{}, "Knox " + strings.Repeat("a", 10_000), 401, invalid, "Knox"},
-		{knox.Options{}, "Knox " + tampered(good), 401, invalid, "Knox"},
+		{knox.Options{}, "Knox " + schemetest.Tampered(good), 401, invalid, "Knox"},
 		{knox.Options{}, "Knox " + expired, 401, invalid, "Knox"},
 		{knox.Options{}, "Bearer " + expired, 401, invalid, "Knox"},
 		{knox.Options{}, "Bearer \t" + good, 400, bad, ""},
 		{knox.Options{}, "Basic YTpi", 401, none, "Knox"},
-		{knox.Options{}, "Knoxx " + good, 401, none, "Knox"},
 		{knox.Options{}, "", 401, none, "Knox"},
 		{knox.Options{Realm: "staff"}, "Knox junk", 401, invalid, `Knox realm="staff"`},
 		{knox.Options{Prefix: "abc"}, "Knox " + good, 401, invalid, "Knox"},
@@ -85,15 +71,8 @@ func TestRefusals(t *testing.T) {
 		{api, "Bearer junk", 401, invalid, bearer},
 		{api, "", 401, none, `Bearer realm="api"`},
 	} {
-		x.opts.Clock = c.now
-		m := authn.New(authn.Chain{scheme(t, s, &x.opts)}, &authn.Options{Logger: quiet})
-		h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !authn.FromContext(r.Context()).Authenticated() {
-				authn.Respond(w, r, authn.ErrNoCredentials)
-			}
-		}))
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, request("GET", x.header))
+		x.opts.Clock = c.Now
+		w := schemetest.Guarded(scheme(t, s, &x.opts), schemetest.With(x.header))
 		if w.Code != x.status || w.Body.String() != x.body || w.Header().Get("WWW-Authenticate") != x.challenge {
 			t.Errorf("%+v, %.40q: %d %s %q", x.opts, x.header, w.Code, w.Body, w.Header().Get("WWW-Authenticate"))
 		}
@@ -104,20 +83,20 @@ func TestRefusals(t *testing.T) {
 // order they stand, and what nobody takes is refused.
 func TestSharedKeywords(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	x := scheme(t, s, nil)
 	y := scheme(t, s, &knox.Options{Prefix: "abc", Keywords: []string{"Token", "Bearer"}})
 	a, _ := issue(t, x, "id-alice", knox.Token{})
 	b, _ := issue(t, y, "id-alice", knox.Token{})
 	for _, chain := range []authn.Chain{{x, y}, {y, x}} {
-		must(t, authn.Check(chain))
+		schemetest.Must(t, authn.Check(chain))
 		for _, value := range []string{"Token " + a, "Token " + b, "Bearer " + a, "Bearer " + b, "Knox " + a} {
-			if id, err := chain.Authenticate(with(value)); err != nil || id.Subject != "id-alice" {
+			if id, err := chain.Authenticate(schemetest.With(value)); err != nil || id.Subject != "id-alice" {
 				t.Errorf("%.12s: %v", value, err)
 			}
 		}
 		for _, value := range []string{"Knox " + b, "Token junk", "Bearer junk", "Bearer e30.e30.e30"} {
-			_, err := chain.Authenticate(with(value))
+			_, err := chain.Authenticate(schemetest.With(value))
 			var e *authn.Error
 			if !errors.As(err, &e) || e.Status != 401 {
 				t.Errorf("%.12s: %v", value, err)
@@ -125,7 +104,7 @@ func TestSharedKeywords(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"Token junk", "Bearer e30.e30.e30", "Knox junk", "Knox " + b} {
-		if _, err := x.Authenticate(with(value)); !errors.Is(err, authn.ErrUnrecognized) {
+		if _, err := x.Authenticate(schemetest.With(value)); !errors.Is(err, authn.ErrUnrecognized) {
 			t.Errorf("%.12s: %v, want ErrUnrecognized", value, err)
 		}
 	}
@@ -137,27 +116,25 @@ func TestSharedKeywords(t *testing.T) {
 // Beside static tokens, under the keyword that both take.
 func TestBesideStaticTokens(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	add(t, s, "bob")
-	ring, err := keys.NewRing(keys.Generate())
-	must(t, err)
-	static, err := token.New(s, ring, nil)
-	must(t, err)
+	schemetest.Add(t, s, "alice")
+	schemetest.Add(t, s, "bob")
+	static, err := token.New(s, schemetest.Ring(t), nil)
+	schemetest.Must(t, err)
 	x := scheme(t, s, nil)
 	device, _ := issue(t, x, "id-alice", knox.Token{})
 	stable, err := static.GetOrCreate(t.Context(), "id-bob", 0)
-	must(t, err)
+	schemetest.Must(t, err)
 	for _, chain := range []authn.Chain{{x, static}, {static, x}} {
-		must(t, authn.Check(chain))
+		schemetest.Must(t, authn.Check(chain))
 		for text, want := range map[string]string{device: "knox id-alice", stable: "token id-bob"} {
-			if id, err := chain.Authenticate(with("Token " + text)); err != nil || id.Scheme+" "+id.Subject != want {
+			if id, err := chain.Authenticate(schemetest.With("Token " + text)); err != nil || id.Scheme+" "+id.Subject != want {
 				t.Errorf("%s: %+v, %v", want, id, err)
 			}
-			if _, err := chain.Authenticate(with("Token " + tampered(text))); err == nil || errors.Is(err, authn.ErrNoCredentials) {
+			if _, err := chain.Authenticate(schemetest.With("Token " + schemetest.Tampered(text))); err == nil || errors.Is(err, authn.ErrNoCredentials) {
 				t.Errorf("%s, tampered: %v", want, err)
 			}
 		}
-		if _, err := chain.Authenticate(with("Knox " + stable)); err == nil || errors.Is(err, authn.ErrNoCredentials) {
+		if _, err := chain.Authenticate(schemetest.With("Knox " + stable)); err == nil || errors.Is(err, authn.ErrNoCredentials) {
 			t.Errorf("a static token under Knox: %v", err)
 		}
 	}
@@ -166,48 +143,41 @@ func TestBesideStaticTokens(t *testing.T) {
 // No error, no event and no line of the log holds a token or a digest.
 func TestNothingIsTold(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	var log strings.Builder
-	var j journal
-	var c clock
+	var j schemetest.Journal
+	var c schemetest.Clock
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	x := scheme(t, s, &knox.Options{Logger: logger, Audit: audit.To(j.observe), Clock: c.now})
+	x := scheme(t, s, &knox.Options{Logger: logger, Audit: audit.To(j.Observe), Clock: c.Now})
 	good, rec := issue(t, x, "id-alice", knox.Token{})
 	ask := func(x *knox.Scheme, text string) {
-		id, err := x.Authenticate(with("Knox " + text))
+		id, err := x.Authenticate(schemetest.With("Knox " + text))
 		fmt.Fprintf(&log, "%v %+v %#v\n", err, err, id.Credential)
 		h := authn.New(x, &authn.Options{Logger: logger, Trace: true}).Handler(http.NotFoundHandler())
-		h.ServeHTTP(httptest.NewRecorder(), with("Knox "+text))
+		h.ServeHTTP(httptest.NewRecorder(), schemetest.With("Knox "+text))
 	}
 	ask(x, good)
-	ask(x, tampered(good))
+	ask(x, schemetest.Tampered(good))
 	ask(x, "junk-"+good)
-	ask(scheme(t, &counter{store: s, readErr: errors.New("down")}, &knox.Options{Logger: logger}), good)
-	ask(scheme(t, &counter{store: s, writeErr: errors.New("down")}, &knox.Options{Logger: logger, Audit: audit.To(j.observe)}), good)
-	c.set(11 * time.Hour)
+	ask(scheme(t, schemetest.Watch(s).Fail(errors.New("down"), reads()...), &knox.Options{Logger: logger}), good)
+	ask(scheme(t, schemetest.Watch(s).Fail(errors.New("down"), schemetest.Writes()...), &knox.Options{Logger: logger, Audit: audit.To(j.Observe)}), good)
+	c.Set(11 * time.Hour)
 	ask(x, good)
 	_, err := s.BumpEpoch(t.Context(), "id-alice")
-	must(t, err)
+	schemetest.Must(t, err)
 	ask(x, good)
-	fmt.Fprintf(&log, "%+v %#v %+v", x, rec, j.list)
-	if log.Len() < 500 {
-		t.Fatal("nothing was logged")
-	}
-	for what, secret := range map[string]string{"token": good[12:40], "digest": fmt.Sprintf("%x", rec.Digest[:8]), "digest, decimal": strings.Trim(fmt.Sprint(rec.Digest[:4]), "[]")} {
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("a %s is told: %s", what, log.String())
-		}
-	}
+	fmt.Fprintf(&log, "%+v %#v %+v", x, rec, j.Events())
+	schemetest.Untold(t, log.String(), good, rec.Digest)
 }
 
 // Whatever stands after a keyword: at most one call of the store, and nothing but
 // the token itself is taken.
 func FuzzAuthenticate(f *testing.F) {
-	c := &counter{store: memory.New(nil)}
-	add(f, c, "alice")
+	c := schemetest.Watch(memory.New(nil))
+	schemetest.Add(f, c, "alice")
 	x := scheme(f, c, nil)
 	good, _ := issue(f, x, "id-alice", knox.Token{})
-	for i, seed := range []string{"", "a\x00\xff", good, good[:len(good)-1], good + good, strings.ToUpper(good), good + "=", tampered(good), " " + good} {
+	for i, seed := range []string{"", "a\x00\xff", good, good[:len(good)-1], good + good, strings.ToUpper(good), good + "=", schemetest.Tampered(good), " " + good} {
 		f.Add(uint8(i), seed)
 	}
 	for i := range good {
@@ -217,9 +187,9 @@ func FuzzAuthenticate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n uint8, text string) {
 		keyword := [...]string{"Knox", "Token", "Bearer"}[n%3]
-		before := c.reads.Load()
-		id, err := x.Authenticate(with(keyword + " " + text))
-		calls := c.reads.Load() - before
+		before := c.Calls("CredentialByDigest")
+		id, err := x.Authenticate(schemetest.With(keyword + " " + text))
+		calls := c.Calls("CredentialByDigest") - before
 		taken := strings.TrimLeft(text, " ") == good
 		if keyword != "Bearer" {
 			taken = strings.Trim(text, " \t\n\v\f\r") == good

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -34,7 +35,8 @@ func TestRenewal(t *testing.T) {
 		"fixed":                                {knox.Options{TTL: time.Hour, Renew: true}, knox.Token{Renewal: knox.Fixed}, []time.Duration{30 * m}, time.Hour, 30 * m, 1},
 		"renewed by itself":                    {knox.Options{TTL: time.Hour}, knox.Token{Renewal: knox.Renewed}, []time.Duration{30 * m}, 90 * m, 30 * m, 1},
 		"never ends":                           {knox.Options{TTL: knox.NoExpiry, Renew: true}, knox.Token{}, []time.Duration{30 * m}, 0, 30 * m, 1},
-		"a clock that went back":               {knox.Options{TTL: time.Hour, Renew: true}, knox.Token{}, []time.Duration{30 * m, 5 * m}, 90 * m, 30 * m, 1},
+		"attack_334_a clock that went back":    {knox.Options{TTL: time.Hour, Renew: true}, knox.Token{}, []time.Duration{30 * m, 5 * m}, 65 * m, 5 * m, 2},
+		"attack_334_not renewed":               {knox.Options{TTL: time.Hour}, knox.Token{}, []time.Duration{30 * m, 5 * m}, time.Hour, 5 * m, 2},
 		"never":                                {knox.Options{TTL: time.Hour, Renew: true}, knox.Token{}, nil, time.Hour, -1, 0},
 		"attack_039_expired, then used":        {knox.Options{TTL: time.Hour, Renew: true}, knox.Token{}, []time.Duration{time.Hour, 2 * time.Hour}, time.Hour, -1, 0},
 		"attack_039_renewed, then expired":     {knox.Options{TTL: time.Hour, Renew: true}, knox.Token{}, []time.Duration{30 * m, 90 * m, 80 * m}, 140 * m, 80 * m, 2},
@@ -44,25 +46,25 @@ func TestRenewal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, s store) {
-				add(t, s, "alice")
-				var c clock
-				counted := &counter{store: s}
-				x.opts.Clock = c.now
+				schemetest.Add(t, s, "alice")
+				var c schemetest.Clock
+				counted := schemetest.Watch(s)
+				x.opts.Clock = c.Now
 				k := scheme(t, counted, &x.opts)
 				text, rec := issue(t, k, "id-alice", x.spec)
 				for _, at := range x.uses {
-					c.set(at)
-					id, err := k.Authenticate(with("Knox " + text))
+					c.Set(at)
+					id, err := k.Authenticate(schemetest.With("Knox " + text))
 					row, _, rerr := s.CredentialByDigest(t.Context(), "knox", rec.Digest)
-					must(t, rerr)
-					if over := row.Expired(c.now()); over != (err != nil) {
+					schemetest.Must(t, rerr)
+					if over := row.Expired(c.Now()); over != (err != nil) {
 						t.Errorf("at %s: %v, expires %s", at, err, row.Expires)
 					} else if !over && (!id.Expires.Equal(row.Expires) || !id.Credential.(*storage.Credential).LastUsed.Equal(row.LastUsed)) {
 						t.Errorf("at %s the identity says %s, the row %s", at, id.Expires, row.Expires)
 					}
 				}
 				row, _, err := s.CredentialByDigest(t.Context(), "knox", rec.Digest)
-				must(t, err)
+				schemetest.Must(t, err)
 				var expires, used time.Time
 				if x.expires > 0 {
 					expires = born.Add(x.expires)
@@ -70,9 +72,9 @@ func TestRenewal(t *testing.T) {
 				if x.used >= 0 {
 					used = born.Add(x.used)
 				}
-				if !row.Expires.Equal(expires) || !row.LastUsed.Equal(used) || counted.written.Load() != x.written || counted.touches.Load() != x.written {
+				if !row.Expires.Equal(expires) || !row.LastUsed.Equal(used) || counted.Touched() != x.written || counted.Calls("TouchCredential") != x.written {
 					t.Errorf("expires %s (want %s), last used %s (want %s), %d of %d writes (want %d)",
-						row.Expires, expires, row.LastUsed, used, counted.written.Load(), counted.touches.Load(), x.written)
+						row.Expires, expires, row.LastUsed, used, counted.Touched(), counted.Calls("TouchCredential"), x.written)
 				}
 			})
 		})
@@ -82,19 +84,19 @@ func TestRenewal(t *testing.T) {
 // Ten hours of a request a second are 600 writes.
 func TestWritesPerInterval(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		var c clock
-		counted := &counter{store: s}
-		x := scheme(t, counted, &knox.Options{Renew: true, Clock: c.now})
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		counted := schemetest.Watch(s)
+		x := scheme(t, counted, &knox.Options{Renew: true, Clock: c.Now})
 		text, _ := issue(t, x, "id-alice", knox.Token{})
 		for second := range 600 {
-			c.set(time.Duration(second) * time.Second)
+			c.Set(time.Duration(second) * time.Second)
 			if refused(t, x, text) {
 				t.Fatal("refused")
 			}
 		}
-		if n := counted.touches.Load(); n != 10 || counted.written.Load() != n || counted.reads.Load() != 600 {
-			t.Errorf("%d writes (%d took effect) and %d reads for 600 requests in 10 intervals", n, counted.written.Load(), counted.reads.Load())
+		if n := counted.Calls("TouchCredential"); n != 10 || counted.Touched() != n || counted.Calls("CredentialByDigest") != 600 {
+			t.Errorf("%d writes (%d took effect) and %d reads for 600 requests in 10 intervals", n, counted.Touched(), counted.Calls("CredentialByDigest"))
 		}
 	})
 }
@@ -102,14 +104,14 @@ func TestWritesPerInterval(t *testing.T) {
 // The boundary of an expiry, and that it is the clock's nanosecond that counts.
 func TestExpiry(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		var c clock
-		c.set(999) // issued between two microseconds
-		x := scheme(t, s, &knox.Options{TTL: time.Hour, Clock: c.now})
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		c.Set(999) // issued between two microseconds
+		x := scheme(t, s, &knox.Options{TTL: time.Hour, Clock: c.Now})
 		text, _ := issue(t, x, "id-alice", knox.Token{})
 		t.Run("attack_038_at_expiry", func(t *testing.T) {
 			for at, want := range map[time.Duration]bool{time.Hour - 1: false, time.Hour: true, time.Hour + 1: true, 1000 * time.Hour: true} {
-				c.set(at)
+				c.Set(at)
 				if refused(t, x, text) != want {
 					t.Errorf("at %s: refused is not %t", at, want)
 				}
@@ -121,48 +123,49 @@ func TestExpiry(t *testing.T) {
 // A use that cannot be written is told and counted, and hinders nobody.
 func TestUseIsBestEffort(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		var c clock
-		var j journal
+		schemetest.Add(t, s, "alice")
+		var c schemetest.Clock
+		var j schemetest.Journal
 		var log strings.Builder
-		counted := &counter{store: s}
-		x := scheme(t, counted, &knox.Options{Clock: c.now, Renew: true, Audit: audit.To(j.observe), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		counted := schemetest.Watch(s)
+		x := scheme(t, counted, &knox.Options{Clock: c.Now, Renew: true, Audit: audit.To(j.Observe), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		text, rec := issue(t, x, "id-alice", knox.Token{})
-		j.take()
-		counted.writeErr = errors.New("read-only")
+		j.Take()
+		counted.Fail(errors.New("read-only"), schemetest.Writes()...)
 		t.Run("attack_051_use_not_written", func(t *testing.T) {
 			for range 10 {
-				id, err := x.Authenticate(with("Knox " + text))
+				id, err := x.Authenticate(schemetest.With("Knox " + text))
 				if err != nil || !id.Expires.Equal(rec.Expires) || !id.Credential.(*storage.Credential).LastUsed.IsZero() {
 					t.Errorf("%+v, %v", id, err)
 				}
 			}
-			if n, got := counted.touches.Load(), j.take(); n != 1 || got != "use.unrecorded" {
+			if n, got := counted.Calls("TouchCredential"), j.Take(); n != 1 || got != "use.unrecorded" {
 				t.Errorf("%d attempts, events %q", n, got)
 			}
 			if n := strings.Count(log.String(), "level=WARN"); n != 1 || strings.Contains(log.String(), text) || !strings.Contains(log.String(), "read-only") {
 				t.Errorf("log: %s", log.String())
 			}
-			c.set(time.Second) // the pause is over
-			counted.writeErr = nil
+			c.Set(time.Second) // the pause is over
+			counted.Fail(nil, schemetest.Writes()...)
 			refused(t, x, text)
-			if counted.written.Load() != 1 || j.take() != "" {
+			if counted.Touched() != 1 || j.Take() != "" {
 				t.Error("not written once the store could again")
 			}
 		})
 		t.Run("the_client_went_away", func(t *testing.T) {
-			c.set(time.Hour)
-			counted.writeErr = context.Canceled
+			c.Set(time.Hour)
+			counted.Fail(context.Canceled, schemetest.Writes()...)
 			ctx, cancel := context.WithCancel(t.Context())
-			gone := scheme(t, goneAfterRead{counted, cancel}, &knox.Options{Clock: c.now, Audit: audit.To(j.observe), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			gone := scheme(t, goneAfterRead{counted, cancel}, &knox.Options{Clock: c.Now, Audit: audit.To(j.Observe), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			before := log.Len()
-			if _, err := gone.Authenticate(with("Knox " + text).WithContext(ctx)); err != nil || j.take() != "" || log.Len() != before {
+			if _, err := gone.Authenticate(schemetest.With("Knox " + text).WithContext(ctx)); err != nil || j.Take() != "" || log.Len() != before {
 				t.Errorf("%v, %s", err, log.String()[before:])
 			}
 		})
 		t.Run("a_failed_read_is_a_fault", func(t *testing.T) {
-			counted.readErr = errors.New("down")
-			if id, err := x.Authenticate(with("Knox " + text)); !errors.Is(err, counted.readErr) || id.Subject != "" {
+			down := errors.New("down")
+			counted.Fail(down, reads()...)
+			if id, err := x.Authenticate(schemetest.With("Knox " + text)); !errors.Is(err, down) || id.Subject != "" {
 				t.Errorf("%+v, %v", id, err)
 			}
 		})
@@ -171,11 +174,11 @@ func TestUseIsBestEffort(t *testing.T) {
 
 // goneAfterRead is a store whose client goes away after the read.
 type goneAfterRead struct {
-	*counter
+	*schemetest.Watched
 	cancel func()
 }
 
 func (g goneAfterRead) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	defer g.cancel()
-	return g.counter.CredentialByDigest(ctx, purpose, d)
+	return g.Watched.CredentialByDigest(ctx, purpose, d)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -14,27 +15,22 @@ import (
 // lasting is a store whose leases hold for ever.
 type lasting struct{ store }
 
-type forever struct{}
-
-func (forever) Valid(context.Context) bool { return true }
-func (forever) IssuedBy(any) bool          { return true }
-
 func (l lasting) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
 	t, u, err := l.store.CredentialByDigest(ctx, purpose, d)
-	return t, u.Leased(forever{}), err
+	return t, u.Leased(schemetest.Forever{}), err
 }
 
 // A token expires by the scheme's clock, whatever the lease says, and also where the next
 // note of its use is due later.
 func TestSharedExpires(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	var c clock
-	x := scheme(t, lasting{s}, &knox.Options{Clock: c.now, TTL: time.Minute, MinInterval: time.Hour})
+	schemetest.Add(t, s, "alice")
+	var c schemetest.Clock
+	x := scheme(t, lasting{s}, &knox.Options{Clock: c.Now, TTL: time.Minute, MinInterval: time.Hour})
 	text, _ := issue(t, x, "id-alice", knox.Token{})
 	m := authn.New(x, nil)
 	accepted := func() bool {
-		ctx, err := m.Authenticate(with("Knox " + text))
+		ctx, err := m.Authenticate(schemetest.With("Knox " + text))
 		return err == nil && authn.FromContext(ctx).Subject == "id-alice"
 	}
 	for range 3 {
@@ -42,11 +38,11 @@ func TestSharedExpires(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	c.set(time.Minute - time.Microsecond)
+	c.Set(time.Minute - time.Microsecond)
 	if !accepted() {
 		t.Error("refused a moment before its end")
 	}
-	c.set(time.Minute)
+	c.Set(time.Minute)
 	if accepted() {
 		t.Error("accepted at its end")
 	}

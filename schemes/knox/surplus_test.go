@@ -3,6 +3,7 @@ package knox_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -30,16 +32,16 @@ func fill(t *testing.T, s store, n int, expires func(i int) time.Time) {
 		return nil
 	}
 	if tx, ok := s.(storage.Transactor); ok {
-		must(t, tx.InTx(t.Context(), create))
+		schemetest.Must(t, tx.InTx(t.Context(), create))
 	} else {
-		must(t, create(t.Context()))
+		schemetest.Must(t, create(t.Context()))
 	}
 }
 
 // login is a login of alice by the endpoint.
 func loggedIn(t *testing.T, x *knox.Scheme, s store) {
 	t.Helper()
-	if w := do(x.Login(anyone{"id-alice", s}), post(login)); w.Code != 200 {
+	if w := schemetest.Do(x.Login(schemetest.Anyone{Subject: "id-alice", Epochs: s}), schemetest.Post(login)); w.Code != 200 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 }
@@ -47,7 +49,7 @@ func loggedIn(t *testing.T, x *knox.Scheme, s store) {
 func held(t *testing.T, s store) map[string]bool {
 	t.Helper()
 	list, err := s.ListCredentials(t.Context(), knox.Purpose, "id-alice", 10_000)
-	must(t, err)
+	schemetest.Must(t, err)
 	ids := map[string]bool{}
 	for _, tok := range list {
 		ids[tok.ID] = true
@@ -59,12 +61,12 @@ func held(t *testing.T, s store) map[string]bool {
 func TestManyLogins(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_239", func(t *testing.T) {
-			add(t, s, "alice")
+			schemetest.Add(t, s, "alice")
 			fill(t, s, 1000, func(int) time.Time { return time.Time{} })
-			c, j := &clock{}, &journal{}
-			x := scheme(t, s, &knox.Options{Clock: c.now, Audit: audit.To(j.observe)})
+			c, j := &schemetest.Clock{}, &schemetest.Journal{}
+			x := scheme(t, s, &knox.Options{Clock: c.Now, Audit: audit.To(j.Observe)})
 			for i := range 3 {
-				c.set(time.Duration(i) * time.Second)
+				c.Set(time.Duration(i) * time.Second)
 				loggedIn(t, x, s)
 			}
 			ids := held(t, s)
@@ -72,7 +74,7 @@ func TestManyLogins(t *testing.T) {
 				t.Errorf("%d tokens; 0 %v, 2 %v, 3 %v", len(ids), ids["0"], ids["2"], ids["3"])
 			}
 			evicted := 0
-			for _, e := range j.list {
+			for _, e := range j.Events() {
 				if e.Kind == audit.TokenEvicted {
 					evicted++
 				}
@@ -88,15 +90,15 @@ func TestManyLogins(t *testing.T) {
 	})
 	t.Run("attack_239_expired", func(t *testing.T) { // they go before any live one
 		s := memory.New(nil)
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		fill(t, s, 1005, func(i int) time.Time {
 			if i == 0 {
 				return time.Time{}
 			}
 			return born.Add(-time.Hour)
 		})
-		c := &clock{}
-		x := scheme(t, s, &knox.Options{Clock: c.now})
+		c := &schemetest.Clock{}
+		x := scheme(t, s, &knox.Options{Clock: c.Now})
 		for range 3 {
 			loggedIn(t, x, s)
 		}
@@ -107,7 +109,7 @@ func TestManyLogins(t *testing.T) {
 	t.Run("limits", func(t *testing.T) {
 		for limit, want := range map[int]int{knox.NoLimit: 1011, 2000: 1011} {
 			s := memory.New(nil)
-			add(t, s, "alice")
+			schemetest.Add(t, s, "alice")
 			fill(t, s, 1010, func(int) time.Time { return time.Time{} })
 			loggedIn(t, scheme(t, s, &knox.Options{Limit: limit}), s)
 			if got := len(held(t, s)); got != want {
@@ -122,20 +124,13 @@ func TestManyLogins(t *testing.T) {
 	})
 }
 
-// unlisted cannot list tokens.
-type unlisted struct{ store }
-
-func (unlisted) ListCredentials(context.Context, string, string, int) ([]storage.Credential, error) {
-	return nil, fmt.Errorf("the database is down")
-}
-
 // A store that fails after the login refuses no login.
 func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		s := memory.New(nil)
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		var log bytes.Buffer
-		loggedIn(t, scheme(t, unlisted{s}, &knox.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}), s)
+		loggedIn(t, scheme(t, schemetest.Watch(s).Fail(errors.New("the database is down"), "ListCredentials"), &knox.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}), s)
 		if len(held(t, s)) != 1 || !strings.Contains(log.String(), "old tokens not revoked") {
 			t.Errorf("log: %s", &log)
 		}

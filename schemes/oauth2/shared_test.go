@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -50,14 +51,9 @@ func TestSharedAndDPoP(t *testing.T) {
 // lasting is a store whose leases hold for ever.
 type lasting struct{ oauthtest.Store }
 
-type forever struct{}
-
-func (forever) Valid(context.Context) bool { return true }
-func (forever) IssuedBy(any) bool          { return true }
-
 func (l lasting) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
 	st, err := l.Store.AccessByDigest(ctx, d)
-	st.User = st.User.Leased(forever{})
+	st.User = st.User.Leased(schemetest.Forever{})
 	return st, err
 }
 

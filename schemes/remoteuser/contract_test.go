@@ -10,6 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/remoteuser"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -17,9 +18,9 @@ import (
 
 func TestContract(t *testing.T) {
 	nets, err := authn.NewTrustedProxies("10.0.0.0/8")
-	must(t, err)
+	schemetest.Must(t, err)
 	site, err := csrf.New(origin, &csrf.Options{Proxies: nets})
-	must(t, err)
+	schemetest.Must(t, err)
 	from := func(names ...string) func(*http.Request) {
 		return func(r *http.Request) {
 			r.RemoteAddr = proxy
@@ -28,9 +29,9 @@ func TestContract(t *testing.T) {
 	}
 	authntest.Run(t, func(t *testing.T) authntest.World {
 		a := storetest.NewAccounts(t, time.Unix(1_800_000_000, 0))
-		must(t, a.CreateUser(t.Context(), storage.User{ID: "id-carol", Name: "carol"}))
+		schemetest.Must(t, a.CreateUser(t.Context(), storage.User{ID: "id-carol", Name: "carol"}))
 		x, err := remoteuser.New(header, nets, a.Store, site, &remoteuser.Options{Audit: audit.To(func(_ context.Context, e audit.Event) { a.Print(e) })})
-		must(t, err)
+		schemetest.Must(t, err)
 		return authntest.World{
 			Scheme: x, Good: from("alice"), Other: from("bob"), Unknown: from("eve"),
 			Bad:     map[string]func(*http.Request){"disabled": from("carol"), "several": from("alice", "carol"), "no name": from("a,b")},

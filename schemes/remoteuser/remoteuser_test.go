@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,19 +17,13 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/schemes/remoteuser"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 const (
 	header = "X-Remote-User"
@@ -52,19 +45,19 @@ type world struct {
 func newWorld(t testing.TB, users storage.Users, opts remoteuser.Options) *world {
 	t.Helper()
 	w := &world{users: users}
-	must(t, users.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"staff"}}))
-	must(t, users.CreateUser(t.Context(), storage.User{ID: "id-carol", Name: "carol"}))
+	schemetest.Must(t, users.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"staff"}}))
+	schemetest.Must(t, users.CreateUser(t.Context(), storage.User{ID: "id-carol", Name: "carol"}))
 	nets, err := authn.NewTrustedProxies("10.0.0.0/8", "2001:db8::/32")
-	must(t, err)
+	schemetest.Must(t, err)
 	site, err := csrf.New(origin, &csrf.Options{Proxies: nets})
-	must(t, err)
+	schemetest.Must(t, err)
 	opts.Audit = audit.To(func(_ context.Context, e audit.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
 	})
 	w.Scheme, err = remoteuser.New(header, nets, counted{users, w}, site, &opts)
-	must(t, err)
+	schemetest.Must(t, err)
 	return w
 }
 
@@ -263,7 +256,7 @@ func (token) Authenticate(r *http.Request) (authn.Identity, error) {
 func TestExplicitGoesFirst(t *testing.T) {
 	w := newWorld(t, memory.New(nil), remoteuser.Options{})
 	for _, chain := range []authn.Chain{{w.Scheme, token{}}, {token{}, w.Scheme}} {
-		h := authn.New(chain, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := authn.New(chain, &authn.Options{Logger: schemetest.Quiet}).Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(rw, authn.FromContext(r.Context()).Subject)
 		}))
 		for auth, want := range map[string]string{"": "200 id-alice", "Bearer bob": "200 id-bob", "Bearer junk": "403 "} {
@@ -336,21 +329,21 @@ func TestCreate(t *testing.T) {
 // A Unix socket's connections have no address.
 func TestUnixSocket(t *testing.T) {
 	users := memory.New(nil)
-	must(t, users.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
+	schemetest.Must(t, users.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
 	site, err := csrf.New(origin, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	for on, want := range map[bool]string{true: "id-alice", false: ""} {
 		list := []string{"10.0.0.0/8"}
 		if on {
 			list = []string{authn.UnixSocket}
 		}
 		nets, err := authn.NewTrustedProxies(list...)
-		must(t, err)
+		schemetest.Must(t, err)
 		s, err := remoteuser.New(header, nets, users, site, nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		path := filepath.Join(t.TempDir(), "s")
 		l, err := net.Listen("unix", path)
-		must(t, err)
+		schemetest.Must(t, err)
 		server := &http.Server{Handler: authn.New(s, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, authn.FromContext(r.Context()).Subject)
 		}))}
@@ -359,10 +352,10 @@ func TestUnixSocket(t *testing.T) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}}}
 		r, err := http.NewRequest("GET", "http://x/", nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		r.Header.Set(header, "alice")
 		res, err := client.Do(r)
-		must(t, err)
+		schemetest.Must(t, err)
 		var body [20]byte
 		n, _ := res.Body.Read(body[:])
 		res.Body.Close()
@@ -384,10 +377,10 @@ func TestUnixSocket(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	users := memory.New(nil)
 	site, err := csrf.New(origin, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	nets := func(list ...string) authn.TrustedProxies {
 		p, err := authn.NewTrustedProxies(list...)
-		must(t, err)
+		schemetest.Must(t, err)
 		return p
 	}
 	for _, name := range []string{"", "x-remote-user", "X_Remote_User", "Authorization", "Cookie", "X-Forwarded-For", "Sec-Fetch-Site", "Content-Type", "Host", "X Remote", "X-Rémote"} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -18,7 +19,7 @@ import (
 // does not give it to who is logged in.
 func TestCaches(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, &session.Options{Idle: time.Hour, Interval: time.Minute})
 	store := a.x.Store()
 	m := authn.New(authn.Chain{a.x}, nil)
@@ -39,7 +40,7 @@ func TestCaches(t *testing.T) {
 	fresh := a.do("GET", "/public", "")
 	data := "__Host-flash=" + fresh.Result().Cookies()[0].Value
 	mine := a.login("alice")
-	a.c.set(2 * time.Minute)
+	a.c.Set(2 * time.Minute)
 	for what, w := range map[string]*httptest.ResponseRecorder{
 		"attack_129_login":    a.do("POST", "/login", `{"username":"alice","password":"right"}`),
 		"attack_129_moved":    a.do("GET", "/", "", "Cookie", mine),
@@ -72,7 +73,7 @@ func TestTextIsNowhere(t *testing.T) {
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 			defer slog.SetDefault(before)
-			add(t, s, "alice")
+			schemetest.Add(t, s, "alice")
 			a := newApp(t, s, &session.Options{Interval: session.EveryRequest})
 			a.mux.Handle("/form", a.x.LoginForm(password{s}, nil))
 			mine := a.login("alice")
@@ -93,10 +94,10 @@ func TestTextIsNowhere(t *testing.T) {
 				note(a.do("GET", path, "", "Cookie", mine+"; "+mine))
 				note(a.do("GET", path, "", "Cookie", mine+"x"))
 			}
-			a.s.fail.Store(true)
+			a.down(true)
 			note(a.do("GET", "/", "", "Cookie", mine))
 			note(a.do("POST", "/logout", "", "Cookie", mine))
-			a.s.fail.Store(false)
+			a.down(false)
 			note(a.do("POST", "/logout", "", "Cookie", mine))
 			note(a.do("GET", "/", "", "Cookie", mine))
 			if log.Len() == 0 || seen.Len() == 0 {
@@ -116,7 +117,7 @@ func TestTextIsNowhere(t *testing.T) {
 func TestReplicas(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_121_logout_on_another", func(t *testing.T) {
-			add(t, s, "alice")
+			schemetest.Add(t, s, "alice")
 			here, there := newApp(t, s, nil), newApp(t, s, nil)
 			mine, other := here.login("alice"), here.login("alice")
 			if there.who(mine) != "session:id-alice" {
@@ -131,7 +132,7 @@ func TestReplicas(t *testing.T) {
 			if got := there.who(other); got != "session:id-alice" {
 				t.Errorf("the other session: %s", got)
 			}
-			must(t, s.SetActive(t.Context(), "id-alice", false))
+			schemetest.Must(t, s.SetActive(t.Context(), "id-alice", false))
 			if got := there.who(other); got != unauthorized {
 				t.Errorf("after disabling: %s", got)
 			}
@@ -139,21 +140,22 @@ func TestReplicas(t *testing.T) {
 	})
 }
 
-// A clock that jumps back makes no session longer than its absolute time.
+// A clock that jumps back by up to an hour logs nobody out, and makes no session longer than its
+// absolute time.
 func TestClockJumpsBack(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_118_clock", func(t *testing.T) {
-			add(t, s, "alice")
+			schemetest.Add(t, s, "alice")
 			a := newApp(t, s, &session.Options{Idle: time.Hour, Absolute: 2 * time.Hour, Interval: session.EveryRequest})
 			mine := a.login("alice")
-			for _, at := range []time.Duration{30 * time.Minute, -30 * time.Minute, 59 * time.Minute, -time.Hour, 20 * time.Minute} {
-				a.c.set(at)
+			for _, at := range []time.Duration{30 * time.Minute, -30 * time.Minute, 0, -time.Hour, -time.Minute, 40 * time.Minute} {
+				a.c.Set(at)
 				if got := a.who(mine); got != "session:id-alice" {
 					t.Fatalf("at %s: %s", at, got)
 				}
 			}
-			for _, at := range []time.Duration{80 * time.Minute, 110 * time.Minute, 50 * time.Minute, 119 * time.Minute} {
-				a.c.set(at)
+			for _, at := range []time.Duration{80 * time.Minute, 110 * time.Minute, 61 * time.Minute, 119 * time.Minute} {
+				a.c.Set(at)
 				if got := a.who(mine); got != "session:id-alice" {
 					t.Fatalf("at %s: %s", at, got)
 				}
@@ -161,7 +163,7 @@ func TestClockJumpsBack(t *testing.T) {
 					t.Errorf("at %s: %+v, %v", at, list, err)
 				}
 			}
-			a.c.set(2 * time.Hour)
+			a.c.Set(2 * time.Hour)
 			if got := a.who(mine); got != unauthorized {
 				t.Errorf("at the absolute end: %s", got)
 			}

@@ -98,7 +98,8 @@ const maxKept = 4 << 10
 // noted. An application's own account is made for each.
 func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn.Identity {
 	due := s.due(&loaded.Session)
-	if lease == nil || loaded.next != nil || s.opts.User != nil || len(loaded.Data) > maxKept || !s.now().Before(due) {
+	now := s.now()
+	if lease == nil || loaded.next != nil || s.opts.User != nil || len(loaded.Data) > maxKept || !now.Before(due) || loaded.LastSeen.After(now) {
 		return id
 	}
 	if loaded.Ends.Before(due) {
@@ -106,7 +107,7 @@ func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn
 	}
 	id.Credential = &row{Session: loaded.Session, by: loaded.by, secret: csrf.SecretOf(loaded.text), shared: true} // without the cookie's text
 	return id.Kept(s, authn.Keep{
-		Lease: lease, Until: due, Clock: s.clock, Size: 800 + len(loaded.Data),
+		Lease: lease, From: loaded.LastSeen, Until: due, Clock: s.clock, Size: 800 + len(loaded.Data),
 		Check: func(r *http.Request) error {
 			if !s.site.Secure(r) {
 				return authn.ErrAskAgain
@@ -123,6 +124,12 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 		return text, false
 	}
 	return "", false
+}
+
+// ahead reports whether a clock that was wrong wrote one of the times. Such a session would have no
+// idle limit until the clock has caught up, so it counts as expired.
+func ahead(now time.Time, times ...time.Time) bool {
+	return slices.ContainsFunc(times, func(t time.Time) bool { return storage.LoginAhead(now, t) })
 }
 
 // due is when the use of a session is to be noted again.
@@ -186,8 +193,12 @@ type over string
 func (o over) Error() string { return string(o) }
 func (o over) Unwrap() error { return errOver }
 
+// errAhead is the errOver of a session whose times lie ahead: it is valid again when the clock has
+// caught up, so a logout deletes it.
+const errAhead = over("used by a clock that was ahead")
+
 // find returns the live session of a cookie: errNoCookie, errSeveral, errShape,
-// storage.ErrNotFound, an errOver, or a fault.
+// storage.ErrNotFound, an errOver, or a fault. With errAhead it returns the session too.
 func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error) {
 	text, err := cookieValue(r, cookie)
 	switch {
@@ -210,6 +221,9 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 	case v.Expired(s.now()):
 		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
 		err = over("expired")
+	case ahead(s.now(), v.Created, v.LastSeen):
+		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
+		return &row{Session: v, text: text}, storage.User{}, errAhead
 	}
 	if err == nil && s.memory != nil && !authn.Explained(r.Context()) { // whoever copied the second cookie before gets no answer any more
 		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created, s.now())
@@ -261,7 +275,10 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	if s.opts.Interval > 0 && as.idle == s.opts.Idle { // a shorter life may end before
 		before = now.Add(-s.opts.Interval)
 	}
-	if loaded.LastSeen.After(before) {
+	switch {
+	case loaded.LastSeen.After(now): // written by a clock that was ahead: the idle time counts from here
+		before = loaded.LastSeen
+	case loaded.LastSeen.After(before):
 		return
 	}
 	expires := now.Add(as.idle)

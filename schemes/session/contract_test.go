@@ -15,6 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/session"
@@ -55,17 +56,17 @@ func options(a *storetest.Accounts) session.Options {
 
 func TestContract(t *testing.T) {
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	authntest.Run(t, func(t *testing.T) authntest.World {
 		a := storetest.NewAccounts(t, born)
 		o := options(a)
 		x, err := session.New(a.Store, where, &o)
-		must(t, err)
+		schemetest.Must(t, err)
 		w := contract(t, a, x, x.Login(password{a.Store}))
 		w.Unknown = visits("__Host-session=" + fmt.Sprintf("%043d", 0))
 		w.Revoke = func() {
 			_, err := x.EndAll(context.Background(), "id-alice", "")
-			must(t, err)
+			schemetest.Must(t, err)
 		}
 		return w
 	})
@@ -73,14 +74,14 @@ func TestContract(t *testing.T) {
 
 func TestContractSealed(t *testing.T) {
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
-	must(t, err)
+	schemetest.Must(t, err)
 	authntest.Run(t, func(t *testing.T) authntest.World {
 		a := storetest.NewAccounts(t, born)
 		o := session.SealedOptions{Options: options(a), Users: a.Store}
 		x, err := session.NewSealed(ring, where, &o)
-		must(t, err)
+		schemetest.Must(t, err)
 		return contract(t, a, x, x.Login(password{a.Store}))
 	})
 }

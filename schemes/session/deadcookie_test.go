@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -25,11 +26,11 @@ func (l *listing) ListSessions(ctx context.Context, subject string, limit int) (
 // sessions each time.
 func TestDeadCookies(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		for name, end := range map[string]func(a *app, b *browser){
 			"reuse": func(a *app, b *browser) {
 				thief := &browser{a: a, memo: b.memo}
-				a.c.set(3 * time.Hour)
+				a.c.Set(3 * time.Hour)
 				if got := thief.who(); got != aliceIn {
 					t.Fatal(got)
 				}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -13,7 +14,7 @@ import (
 // A front end that was written for Django reads csrftoken and sends it back.
 func TestTokenCookie(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, &session.Options{TokenCookie: "csrftoken", Interval: time.Minute})
 	token := func(from http.Header) *http.Cookie {
 		t.Helper()
@@ -41,7 +42,7 @@ func TestTokenCookie(t *testing.T) {
 	if got := form(planted); got != 403 {
 		t.Errorf("a planted cookie and the same header: %d", got)
 	}
-	a.c.set(time.Hour)
+	a.c.Set(time.Hour)
 	if moved := token(a.do("GET", "/", "", "Cookie", mine).Header()); moved.Value != first.Value || moved.MaxAge <= 0 {
 		t.Errorf("%+v", moved)
 	}

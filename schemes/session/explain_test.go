@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
 
@@ -12,10 +13,10 @@ import (
 func TestExplainExchangesNothing(t *testing.T) {
 	t.Run("attack_305", func(t *testing.T) {
 		each(t, func(t *testing.T, s store) {
-			add(t, s, "alice")
+			schemetest.Add(t, s, "alice")
 			a := remembering(t, s, session.RememberOptions{Grace: -1})
 			b := visit(t, a, "alice")
-			a.c.set(3 * time.Hour)
+			a.c.Set(3 * time.Hour)
 			a.take()
 			m := authn.New(authn.Chain{a.x}, nil)
 			for range 2 {

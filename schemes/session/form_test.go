@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -27,7 +28,7 @@ func elsewhere(t *testing.T, location string) bool {
 		return c
 	}, location)
 	base, err := url.Parse(site + "/login")
-	must(t, err)
+	schemetest.Must(t, err)
 	u, err := base.Parse(strings.TrimSpace(seen))
 	return err != nil || u.Scheme != "https" || u.Host != "app.example"
 }
@@ -85,7 +86,7 @@ func TestSafeNext(t *testing.T) {
 
 func TestLoginForm(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	h := a.x.LoginForm(password{s}, nil)
 	send := func(method, path, body string, headers ...string) *httptest.ResponseRecorder {
@@ -126,7 +127,7 @@ func TestLoginForm(t *testing.T) {
 	if w = send("PUT", "/login", ""); w.Code != 405 {
 		t.Errorf("got %d", w.Code)
 	}
-	a.s.fail.Store(true)
+	a.down(true)
 	if w = send("POST", "/login", "username=alice&password=right"); w.Code != 503 {
 		t.Errorf("got %d", w.Code)
 	}
@@ -134,7 +135,7 @@ func TestLoginForm(t *testing.T) {
 
 func TestLogoutForm(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	h := a.x.LogoutForm("/bye")
 	send := func(method, body string, headers ...string) *httptest.ResponseRecorder {
@@ -149,11 +150,11 @@ func TestLogoutForm(t *testing.T) {
 	if w := send("POST", "", "Cookie", mine, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); w.Code != 403 {
 		t.Errorf("from another site: %d", w.Code)
 	}
-	a.s.fail.Store(true)
+	a.down(true)
 	if w := send("POST", "", "Cookie", mine); w.Code != 503 || w.Header().Get("Location") != "" {
 		t.Errorf("the store is down: %d %v", w.Code, w.Header())
 	}
-	a.s.fail.Store(false)
+	a.down(false)
 	if got := a.who(mine); got != "session:id-alice" {
 		t.Fatalf("a refused logout ended the session: %s", got)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -16,7 +17,7 @@ import (
 // A login page that panics is a 500 that tells nothing, and logs nobody in.
 func TestLoginFormPanics(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	var log bytes.Buffer
 	h := authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}).Public(a.x.LoginForm(password{s}, &session.FormOptions{Render: func(w http.ResponseWriter, _ *http.Request, _ session.Form) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -18,10 +19,10 @@ import (
 // the old cookie's next use would look like that of a thief.
 func TestRememberBehindAGateway(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{})
 		b := visit(t, a, "alice")
-		a.c.set(2 * time.Hour) // the session is over
+		a.c.Set(2 * time.Hour) // the session is over
 		for range 3 {
 			for _, cookies := range []string{b.memo, b.session + "; " + b.memo} {
 				r := a.request("GET", "/", "", "Cookie", cookies)
@@ -31,7 +32,7 @@ func TestRememberBehindAGateway(t *testing.T) {
 					t.Fatalf("edge_A04: %d %s %v", w.Code, w.Body, w.Header())
 				}
 			}
-			a.c.set(3 * time.Hour)
+			a.c.Set(3 * time.Hour)
 		}
 		if got := b.who(); got != aliceIn {
 			t.Errorf("edge_A04: afterwards the browser is %q", got)
@@ -45,15 +46,15 @@ func TestRememberBehindAGateway(t *testing.T) {
 // A session that comes over plain http is refused as any other; the log names the option.
 func TestPlainHTTPIsExplained(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	cookie := a.login("alice")
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	ring, err := keys.NewRing(keys.Generate())
-	must(t, err)
+	schemetest.Must(t, err)
 	sealed, err := session.NewSealed(ring, where, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	b := remembering(t, s, session.RememberOptions{})
 	memo := visit(t, b, "alice").memo
 	for name, tc := range map[string]struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	pw "github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/internal/passwordtest"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
@@ -38,16 +39,16 @@ func newKeeper(t *testing.T, s store) *keeper {
 	var err error
 	hasher := passwordtest.New(t, &pw.HasherOptions{Slots: 2, MaxWait: time.Minute})
 	k.passwords, err = pw.New(s.(pw.Store), hasher, &pw.Options{FailureFloor: time.Nanosecond, Limiter: free{}})
-	must(t, err)
+	schemetest.Must(t, err)
 	u, err := k.passwords.Register(t.Context(), pw.NewUser{Name: "alice", Password: oldPassword})
-	must(t, err)
+	schemetest.Must(t, err)
 	k.subject = u.ID
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	browsers, err := session.New(s, where, &session.Options{Remember: &session.RememberOptions{}})
-	must(t, err)
+	schemetest.Must(t, err)
 	devices, err := knox.New(s.(knox.Store), nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	m := authn.New(authn.Chain{browsers, devices}, nil)
 	k.mux.Handle("/login", m.Public(browsers.Login(k.passwords)))
 	k.mux.Handle("/token", m.Public(devices.Login(k.passwords)))
@@ -74,10 +75,10 @@ func newKeeper(t *testing.T, s store) *keeper {
 	})))
 	k.mux.Handle("/", m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := browsers.Store().Get(r, "session")
-		must(t, err)
+		schemetest.Must(t, err)
 		if r.Method == "POST" {
 			v.Values["n"] = 7
-			must(t, v.Save(r, w))
+			schemetest.Must(t, v.Save(r, w))
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"who": authn.FromContext(r.Context()).Subject, "n": v.Values["n"]})
 	})))
@@ -131,7 +132,7 @@ func TestKeep(t *testing.T) {
 		}
 		token := func() string {
 			var body struct{ Token string }
-			must(t, json.Unmarshal(k.do("POST", "/token", "username=alice&password="+oldPassword).Body.Bytes(), &body))
+			schemetest.Must(t, json.Unmarshal(k.do("POST", "/token", "username=alice&password="+oldPassword).Body.Bytes(), &body))
 			return "Knox " + body.Token
 		}
 		credentials := "username=alice&password=" + oldPassword
@@ -160,7 +161,7 @@ func TestKeep(t *testing.T) {
 				}
 			}
 		})
-		must(t, reset(t, k))
+		schemetest.Must(t, reset(t, k))
 		t.Run("edge_C19/token", func(t *testing.T) {
 			mine, other := token(), login(credentials)
 			w := k.do("POST", "/reissue", changeForm, "Authorization", mine)
@@ -177,7 +178,7 @@ func TestKeep(t *testing.T) {
 				t.Errorf("a browser: %d", got.Code)
 			}
 		})
-		must(t, reset(t, k))
+		schemetest.Must(t, reset(t, k))
 		t.Run("edge_C19/nobody", func(t *testing.T) {
 			if w := k.do("POST", "/keep", changeForm); w.Code != 401 {
 				t.Errorf("without a session: %d", w.Code)
@@ -191,14 +192,14 @@ func TestKeep(t *testing.T) {
 			mine := login(credentials)
 			k.between = func() {
 				_, err := s.BumpEpoch(t.Context(), k.subject)
-				must(t, err)
+				schemetest.Must(t, err)
 			}
 			if w := k.do("POST", "/keep", changeForm, "Cookie", mine); w.Code == 200 || strings.Contains(cookies(w), "session") {
 				t.Errorf("%d, cookies %q", w.Code, cookies(w))
 			}
 			k.between = func() {}
 		})
-		must(t, reset(t, k))
+		schemetest.Must(t, reset(t, k))
 		// An attacker who knows the old password logs in all the while.
 		t.Run("edge_C19/race", func(t *testing.T) {
 			mine := login(credentials)
@@ -249,10 +250,10 @@ func Test_edge_C19_another_user(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		k := newKeeper(t, s)
 		_, err := k.passwords.Register(t.Context(), pw.NewUser{Name: "bob", Password: oldPassword})
-		must(t, err)
+		schemetest.Must(t, err)
 		bob := cookies(k.do("POST", "/login", "username=bob&password="+oldPassword))
 		var body struct{ Token string }
-		must(t, json.Unmarshal(k.do("POST", "/token", "username=alice&password="+oldPassword).Body.Bytes(), &body))
+		schemetest.Must(t, json.Unmarshal(k.do("POST", "/token", "username=alice&password="+oldPassword).Body.Bytes(), &body))
 		if w := k.do("POST", "/keep", changeForm, "Cookie", bob, "Authorization", "Knox "+body.Token); w.Code != 401 || w.Header()["Set-Cookie"] != nil {
 			t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authz"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -23,7 +24,7 @@ func onPages(a *app, scheme authn.Authenticator) {
 	a.mux.Handle("/page", m.Handler(authz.Require(authz.IsAuthenticated).Handler(authn.Page("/login", hello))))
 	a.mux.Handle("/open", m.Handler(authn.Page("/login", hello)))
 	a.mux.Handle("/in", m.Handler(authn.Page("/login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		must(a.t, a.x.Start(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
+		schemetest.Must(a.t, a.x.Start(w, r, authn.Login{Subject: "id-alice", Name: "alice"}))
 	}))))
 	if a.x == nil {
 		return
@@ -31,9 +32,9 @@ func onPages(a *app, scheme authn.Authenticator) {
 	store := a.x.Store()
 	a.mux.Handle("/save", m.Handler(authn.Page("/login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := store.Get(r, "session")
-		must(a.t, err)
+		schemetest.Must(a.t, err)
 		v.Values["basket"] = "apples"
-		must(a.t, v.Save(r, w))
+		schemetest.Must(a.t, v.Save(r, w))
 	}))))
 }
 
@@ -56,16 +57,16 @@ func TestEndedOnPages(t *testing.T) {
 		a := newApp(t, s, &session.Options{TokenCookie: "csrftoken"})
 		onPages(a, a.x)
 		for _, name := range []string{"alice", "bob", "carol"} {
-			add(t, s, name)
+			schemetest.Add(t, s, name)
 		}
 		ends := map[string]func(cookie, name string){
 			"logout":          func(cookie, _ string) { a.do("POST", "/logout", "", "Cookie", cookie) },
-			"all of the user": func(_, name string) { _, err := a.x.EndAll(t.Context(), "id-"+name, ""); must(t, err) },
+			"all of the user": func(_, name string) { _, err := a.x.EndAll(t.Context(), "id-"+name, ""); schemetest.Must(t, err) },
 			"everywhere": func(_, name string) {
 				_, err := storage.LogoutEverywhere(t.Context(), s, "id-"+name)
-				must(t, err)
+				schemetest.Must(t, err)
 			},
-			"idle for too long": func(_, _ string) { a.c.set(time.Duration(a.c.ns.Load()) + 15*24*time.Hour) },
+			"idle for too long": func(_, _ string) { a.c.Pass(15 * 24 * time.Hour) },
 		}
 		const gone = "-__Host-session -csrftoken"
 		for what, end := range ends {
@@ -106,7 +107,7 @@ func TestEndedOnPages(t *testing.T) {
 		}
 		t.Run("edge_B06/a disabled account", func(t *testing.T) {
 			c := a.login("carol")
-			must(t, s.SetActive(t.Context(), "id-carol", false))
+			schemetest.Must(t, s.SetActive(t.Context(), "id-carol", false))
 			if w := a.do("GET", "/page", "", "Cookie", c); w.Code != 303 || cookiesOf(w.Header()) != gone {
 				t.Errorf("%d %v", w.Code, w.Header())
 			}
@@ -132,8 +133,8 @@ func TestEndedOnPages(t *testing.T) {
 			if w.Code != 401 || cookiesOf(w.Header()) != "" {
 				t.Errorf("plain http: %d %v", w.Code, w.Header())
 			}
-			a.s.fail.Store(true)
-			defer a.s.fail.Store(false)
+			a.down(true)
+			defer a.down(false)
 			if w := a.do("GET", "/open", "", "Cookie", c); w.Code != 503 || cookiesOf(w.Header()) != "" {
 				t.Errorf("a fault: %d %v", w.Code, w.Header())
 			}
@@ -153,12 +154,12 @@ func TestEndedOnPages(t *testing.T) {
 // A remembered login comes back on a page as elsewhere; where it has ended too, both cookies go.
 func TestRememberOnPages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{Grace: -1})
 		onPages(a, a.x)
 		b := visit(t, a, "alice")
 		old := *b
-		a.c.set(90 * time.Minute)
+		a.c.Set(90 * time.Minute)
 		t.Run("edge_B06/comes back", func(t *testing.T) {
 			if w := b.send("GET", "/page", ""); w.Code != 200 || w.Body.String() != "page of id-alice" || cookiesOf(w.Header()) != "__Host-session __Host-remember" {
 				t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
@@ -180,9 +181,9 @@ func TestRememberOnPages(t *testing.T) {
 		})
 		t.Run("edge_B06/a fault", func(t *testing.T) {
 			c := visit(t, a, "alice")
-			a.c.set(4 * time.Hour)
-			a.s.fail.Store(true)
-			defer a.s.fail.Store(false)
+			a.c.Set(4 * time.Hour)
+			a.down(true)
+			defer a.down(false)
 			if w := c.send("GET", "/open", ""); w.Code != 503 || cookiesOf(w.Header()) != "" {
 				t.Errorf("%d %v", w.Code, w.Header())
 			}
@@ -193,7 +194,7 @@ func TestRememberOnPages(t *testing.T) {
 // Sealed sessions end on pages alike.
 func TestSealedOnPages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a, x := newSealed(t, s, s, session.SealedOptions{Options: session.Options{Idle: time.Hour}})
 		onPages(a, x)
 		c := a.login("alice")
@@ -219,7 +220,7 @@ func TestSealedOnPages(t *testing.T) {
 		})
 		t.Run("edge_B06/everywhere", func(t *testing.T) {
 			_, err := storage.LogoutEverywhere(t.Context(), s, "id-alice")
-			must(t, err)
+			schemetest.Must(t, err)
 			if w := a.do("GET", "/page", "", "Cookie", c); w.Code != 303 || cookiesOf(w.Header()) != "-__Host-session" {
 				t.Errorf("%d %v", w.Code, w.Header())
 			}
@@ -233,7 +234,7 @@ func TestSealedOnPages(t *testing.T) {
 // The login form and the logout button answer people by pages.
 func TestFormErrorsArePages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, nil)
 		a.mux.Handle("/form", a.x.LoginForm(password{s}, nil)) // without a middleware too
 		a.mux.Handle("/out", a.x.LogoutForm("/bye"))
@@ -256,8 +257,8 @@ func TestFormErrorsArePages(t *testing.T) {
 			"logout, down":             {503, "POST", "/out", "", []string{"Cookie", c}, true},
 		} {
 			t.Run("edge_B06/"+what, func(t *testing.T) {
-				a.s.fail.Store(x.down)
-				defer a.s.fail.Store(false)
+				a.down(x.down)
+				defer a.down(false)
 				for accept, kind := range map[string]string{"text/html,*/*;q=0.8": "text/html", "*/*": "application/json"} {
 					w := a.do(x.method, x.path, x.body, append([]string{"Accept", accept}, x.headers...)...)
 					if w.Code != x.status || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || w.Header().Get("Cache-Control") != "no-store" || cookiesOf(w.Header()) != "" {
@@ -268,6 +269,37 @@ func TestFormErrorsArePages(t *testing.T) {
 		}
 		if got := a.who(c); got != aliceIn {
 			t.Errorf("the session: %s", got)
+		}
+	})
+}
+
+// hiding decorates a scheme and has no Unwrap.
+type hiding struct{ a authn.Authenticator }
+
+func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
+
+// A decorator that hides the scheme does not lock the owner of an ended session out of the pages.
+func TestEndedBehindADecorator_attack_344(t *testing.T) {
+	each(t, func(t *testing.T, s store) {
+		a := newApp(t, s, nil)
+		onPages(a, hiding{a.x})
+		schemetest.Add(t, s, "bob")
+		c := a.login("bob")
+		if w := a.do("GET", "/page", "", "Cookie", c); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		a.do("POST", "/logout", "", "Cookie", c)
+		if w := a.do("GET", "/page", "", "Cookie", c); w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fpage" || cookiesOf(w.Header()) != "-__Host-session" {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		if w := a.do("GET", "/open", "", "Cookie", c, "Authorization", "Bearer junk"); w.Code/100 != 4 || cookiesOf(w.Header()) != "" {
+			t.Errorf("a bad Authorization: %d %v", w.Code, w.Header())
+		}
+		if w := a.do("POST", "/open", "", "Cookie", c, "Origin", "https://evil.example"); w.Code != 403 || cookiesOf(w.Header()) != "" {
+			t.Errorf("another site: %d %v", w.Code, w.Header())
+		}
+		if w := a.do("GET", "/open", "", "Cookie", c+"; "+c); w.Code/100 != 4 || cookiesOf(w.Header()) != "" {
+			t.Errorf("two cookies: %d %v", w.Code, w.Header())
 		}
 	})
 }

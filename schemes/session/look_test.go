@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/sessions"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -71,23 +72,23 @@ func TestMaxAgeHolds(t *testing.T) {
 		visit := func(of string, maxAge int) string {
 			return cart(serve(a, of, func(w http.ResponseWriter, r *http.Request) {
 				v, err := st.Get(r, "cart")
-				must(t, err)
+				schemetest.Must(t, err)
 				n = v.Values["n"]
 				if maxAge != 0 {
 					v.Options.MaxAge = maxAge
 					v.Values["n"] = 1
 				}
-				must(t, v.Save(r, w))
+				schemetest.Must(t, v.Save(r, w))
 			}))
 		}
 		mine := visit("", 60)
-		a.c.set(59 * time.Second)
+		a.c.Set(59 * time.Second)
 		if visit(mine, 0); n != 1 {
 			t.Errorf("before its end: %v", n)
 		}
-		a.c.set(0)
+		a.c.Set(0)
 		mine = visit("", 60)
-		a.c.set(60 * time.Second)
+		a.c.Set(60 * time.Second)
 		if visit(mine, 0); n != nil {
 			t.Errorf("a copy lives after MaxAge: %v", n)
 		}

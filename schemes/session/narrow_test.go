@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
 
@@ -22,13 +23,13 @@ func TestRememberNarrows(t *testing.T) {
 			"lost_answer_elsewhere":       {false, "198.51.100.7:9", true},
 		} {
 			t.Run(name, func(t *testing.T) {
-				add(t, s, name)
+				schemetest.Add(t, s, name)
 				a := remembering(t, s, session.RememberOptions{})
 				real := time.Since(born) // the store's own clock says when a cookie was exchanged
-				a.c.set(real - 90*time.Minute)
+				a.c.Set(real - 90*time.Minute)
 				owner := visit(t, a, name)
 				copied := owner.memo
-				a.c.set(real)
+				a.c.Set(real)
 				if got := owner.who(); got != "session:id-"+name {
 					t.Fatalf("the owner: %s", got)
 				}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -13,7 +14,7 @@ import (
 // of sessions; the cookie stays good for later.
 func TestRememberedTooOften_attack_273(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := remembering(t, s, session.RememberOptions{})
 	b := visit(t, a, "alice")
 	for range storage.ExchangeBurst {
@@ -33,7 +34,7 @@ func TestRememberedTooOften_attack_273(t *testing.T) {
 	if list, err := s.ListSessions(t.Context(), "id-alice", 10_000); err != nil || len(list) > storage.ExchangeBurst+1 {
 		t.Errorf("%d sessions, %v", len(list), err)
 	}
-	a.c.set(storage.ExchangeEvery + time.Second)
+	a.c.Set(storage.ExchangeEvery + time.Second)
 	if got := b.who(); got != aliceIn {
 		t.Errorf("later: %s", got)
 	}

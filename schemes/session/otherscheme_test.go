@@ -11,6 +11,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -45,7 +46,7 @@ func whoami(w http.ResponseWriter, r *http.Request) {
 func begin(t *testing.T, start func(http.ResponseWriter, *http.Request, authn.Login) error, subject, cookie string) string {
 	t.Helper()
 	r, w := httptest.NewRequest("POST", "https://app.example/login", nil), httptest.NewRecorder()
-	must(t, start(w, r, authn.Login{Subject: subject, Roles: []string{"admin"}}))
+	schemetest.Must(t, start(w, r, authn.Login{Subject: subject, Roles: []string{"admin"}}))
 	pair := cookiePair(w, cookie)
 	if pair == "" {
 		t.Fatalf("no cookie %s", cookie)
@@ -55,22 +56,22 @@ func begin(t *testing.T, start func(http.ResponseWriter, *http.Request, authn.Lo
 
 func TestSealedStoreOfAnotherScheme(t *testing.T) {
 	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
-	must(t, err)
+	schemetest.Must(t, err)
 	site, err := csrf.New("https://app.example", nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	for _, c := range []struct{ name, shop, staff string }{{"attack_360 no space", "", ""}, {"attack_360 spaces", "customers", "staff"}} {
 		t.Run(c.name, func(t *testing.T) {
 			shop, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "shop"}, Space: c.shop})
-			must(t, err)
+			schemetest.Must(t, err)
 			staff, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "staff"}, Space: c.staff})
-			must(t, err)
+			schemetest.Must(t, err)
 			mine := begin(t, shop.Start, storage.SubjectIn(c.shop, "1"), "__Host-shop")
 			page := through(t, authn.Chain{staff, shop}, func(_ http.ResponseWriter, r *http.Request) {
 				w := httptest.NewRecorder()
 				v, err := staff.Store().Get(r, "staff")
-				must(t, err)
+				schemetest.Must(t, err)
 				v.Values["lang"] = "en"
-				must(t, staff.Store().Save(r, w, v))
+				schemetest.Must(t, staff.Store().Save(r, w, v))
 				if pair := cookiePair(w, "__Host-staff"); pair == "" {
 					t.Error("the staff session was not saved")
 				} else if got := through(t, authn.Chain{staff}, whoami, pair); got.Body.String() != "" {
@@ -88,19 +89,19 @@ func TestStoreOfAnotherScheme(t *testing.T) { t.Run("attack_361", storeOfAnother
 
 func storeOfAnotherScheme(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	db := memory.New(nil)
-	must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "mallory", Active: true}))
+	schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "mallory", Active: true}))
 	shop, err := session.New(db, site, &session.Options{Cookie: "shop"})
-	must(t, err)
+	schemetest.Must(t, err)
 	staff, err := session.New(db, site, &session.Options{Cookie: "staff"})
-	must(t, err)
+	schemetest.Must(t, err)
 	mine := begin(t, shop.Start, "1", "__Host-shop")
 	set := through(t, authn.Chain{shop}, func(w http.ResponseWriter, r *http.Request) {
 		v, err := shop.Store().Get(r, "shop")
-		must(t, err)
+		schemetest.Must(t, err)
 		v.Values["second_factor"] = "yes"
-		must(t, shop.Store().Save(r, w, v))
+		schemetest.Must(t, shop.Store().Save(r, w, v))
 	}, mine)
 	if set.Code != 200 {
 		t.Fatal(set.Code)
@@ -108,9 +109,9 @@ func storeOfAnotherScheme(t *testing.T) {
 	for range 2 { // the second time the identity is a kept one
 		through(t, authn.Chain{shop, staff}, func(_ http.ResponseWriter, r *http.Request) {
 			own, err := shop.Store().Get(r, "shop")
-			must(t, err)
+			schemetest.Must(t, err)
 			other, err := staff.Store().Get(r, "staff")
-			must(t, err)
+			schemetest.Must(t, err)
 			if own.Values["second_factor"] != "yes" || len(other.Values) != 0 {
 				t.Errorf("shop %v, staff %v", own.Values, other.Values)
 			}
@@ -128,12 +129,12 @@ func storeOfAnotherScheme(t *testing.T) {
 func TestRememberOfAnotherScheme(t *testing.T) {
 	t.Run("attack_362", func(t *testing.T) {
 		site, err := csrf.New("https://app.example", nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		db := memory.New(nil)
-		must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
+		schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
 		scheme := func(cookie, second string) *session.Scheme {
 			s, err := session.New(db, site, &session.Options{Cookie: cookie, Idle: time.Hour, Remember: &session.RememberOptions{Cookie: second}})
-			must(t, err)
+			schemetest.Must(t, err)
 			return s
 		}
 		for _, second := range []string{"", "kept"} {
@@ -156,11 +157,11 @@ func TestRememberOfAnotherScheme(t *testing.T) {
 // More logins than one list has are ended too.
 func TestEndAllOfManyRememberedLogins(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	db := memory.New(nil)
-	must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
+	schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
 	s, err := session.New(db, site, &session.Options{MaxSessions: session.NoLimit, Idle: time.Hour, Remember: &session.RememberOptions{}})
-	must(t, err)
+	schemetest.Must(t, err)
 	oldest := begin(t, s.StartRemembered, "1", "__Host-remember")
 	for range 10_000 {
 		begin(t, s.StartRemembered, "1", "__Host-remember")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -41,10 +42,10 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 				} {
 					t.Run(kind+map[bool]string{true: "/outer"}[outer]+map[bool]string{true: "/early/", false: "/late/"}[early]+name, func(t *testing.T) {
 						db := memory.New(nil)
-						add(t, db, "alice")
-						add(t, db, "bob")
+						schemetest.Add(t, db, "alice")
+						schemetest.Add(t, db, "bob")
 						where, err := csrf.New(site, nil)
-						must(t, err)
+						schemetest.Must(t, err)
 						var s scheme
 						if kind == "rows" {
 							s, err = session.New(db, where, nil)
@@ -52,7 +53,7 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 							ring, _ := keys.NewRing(make32())
 							s, err = session.NewSealed(ring, where, &session.SealedOptions{Users: db})
 						}
-						must(t, err)
+						schemetest.Must(t, err)
 						st := storeOf(s)
 						jar := ""
 						serve := func(h http.HandlerFunc) {
@@ -70,7 +71,7 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 							}
 						}
 						if x.first != "" {
-							serve(func(w http.ResponseWriter, r *http.Request) { must(t, logInAs(x.first)(s, w, r)) })
+							serve(func(w http.ResponseWriter, r *http.Request) { schemetest.Must(t, logInAs(x.first)(s, w, r)) })
 						}
 						serve(func(w http.ResponseWriter, r *http.Request) {
 							inner := r
@@ -81,7 +82,7 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 							if early {
 								v = changed(t, st, r)
 							}
-							must(t, x.do(s, w, inner))
+							schemetest.Must(t, x.do(s, w, inner))
 							if !early {
 								v = changed(t, st, r)
 							}
@@ -131,7 +132,7 @@ func storeOf(s authn.Authenticator) sessions.Store {
 func changed(t *testing.T, st sessions.Store, r *http.Request) *sessions.Session {
 	t.Helper()
 	v, err := st.Get(r, "session")
-	must(t, err)
+	schemetest.Must(t, err)
 	n, _ := v.Values["n"].(int)
 	v.Values["n"] = n + 1
 	return v

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -76,7 +77,7 @@ const aliceIn = "session:id-alice"
 
 func TestRemember(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{})
 		plain := &browser{a: a}
 		plain.send("POST", "/login", `{"username":"alice","password":"right"}`)
@@ -89,7 +90,7 @@ func TestRemember(t *testing.T) {
 			t.Fatalf("while the session lives: %s", got)
 		}
 		a.take()
-		a.c.set(3 * time.Hour)
+		a.c.Set(3 * time.Hour)
 		if got := plain.who(); got != unauthorized {
 			t.Errorf("not remembered: %s", got)
 		}
@@ -101,7 +102,7 @@ func TestRemember(t *testing.T) {
 		}
 		r := a.request("GET", "/", "", "Cookie", b.session)
 		id, err := a.x.Authenticate(r)
-		must(t, err)
+		schemetest.Must(t, err)
 		if !session.IsRemembered(id) || !id.AuthTime.Equal(born) {
 			t.Errorf("remembered %t, logged in at %s", session.IsRemembered(id), id.AuthTime)
 		}
@@ -115,21 +116,21 @@ func TestRemember(t *testing.T) {
 		}
 		// Its own absolute end.
 		for day := range 89 {
-			a.c.set(time.Duration(day+1) * 24 * time.Hour)
+			a.c.Set(time.Duration(day+1) * 24 * time.Hour)
 			if got := b.who(); got != aliceIn {
 				t.Fatalf("day %d: %s", day+1, got)
 			}
 		}
-		a.c.set(90 * 24 * time.Hour)
+		a.c.Set(90 * 24 * time.Hour)
 		if got := b.who(); got != unauthorized || b.session != "" || b.memo != "" {
 			t.Errorf("at the absolute end: %s %+v", got, b)
 		}
 		if got := b.who(); got != ":" {
 			t.Errorf("the request after that: %s", got)
 		}
-		a.c.set(0)
+		a.c.Set(0)
 		b = visit(t, a, "alice")
-		a.c.set(30 * 24 * time.Hour)
+		a.c.Set(30 * 24 * time.Hour)
 		if got := b.who(); got != unauthorized {
 			t.Errorf("away for the idle time: %s", got)
 		}
@@ -139,10 +140,10 @@ func TestRemember(t *testing.T) {
 // Many tabs at once get one session; a lost answer comes again.
 func TestRememberTabs(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{})
 		old := visit(t, a, "alice")
-		a.c.set(3 * time.Hour)
+		a.c.Set(3 * time.Hour)
 		a.take()
 		tabs := make([]*browser, 64)
 		var wg sync.WaitGroup
@@ -177,7 +178,7 @@ func TestRememberTheft(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		for _, name := range []string{"thief_first", "owner_first"} {
 			t.Run("attack_122_"+name, func(t *testing.T) {
-				add(t, s, name)
+				schemetest.Add(t, s, name)
 				// The window is by the store's clock (package rotation tests it).
 				a := remembering(t, s, session.RememberOptions{Grace: -1})
 				owner := visit(t, a, name)
@@ -186,7 +187,7 @@ func TestRememberTheft(t *testing.T) {
 				if name == "owner_first" {
 					first, second = owner, thief
 				}
-				a.c.set(3 * time.Hour)
+				a.c.Set(3 * time.Hour)
 				if got := first.who(); got != "session:id-"+name {
 					t.Fatalf("the first: %s", got)
 				}
@@ -216,7 +217,7 @@ func TestRememberEnds(t *testing.T) {
 		ctx := t.Context()
 		ids := func(a *app, subject string) (list []string) {
 			sessions, err := a.x.Sessions(ctx, subject, 100)
-			must(t, err)
+			schemetest.Must(t, err)
 			for _, v := range sessions {
 				list = append(list, v.ID)
 			}
@@ -229,7 +230,7 @@ func TestRememberEnds(t *testing.T) {
 				}
 			},
 			"logout_after_the_session": func(a *app, b *browser) {
-				a.c.set(3 * time.Hour)
+				a.c.Set(3 * time.Hour)
 				if w := b.send("POST", "/logout", ""); w.Code != 204 {
 					t.Errorf("logout: %d", w.Code)
 				}
@@ -239,11 +240,11 @@ func TestRememberEnds(t *testing.T) {
 					t.Errorf("logout: %d", w.Code)
 				}
 			},
-			"password":   func(*app, *browser) { must(t, s.SetPassword(ctx, "id-password", "x")) },
-			"disabled":   func(*app, *browser) { must(t, s.SetActive(ctx, "id-disabled", false)) },
-			"everywhere": func(*app, *browser) { _, err := s.BumpEpoch(ctx, "id-everywhere"); must(t, err) },
-			"one":        func(a *app, _ *browser) { must(t, a.x.EndOne(ctx, "id-one", ids(a, "id-one")[0])) },
-			"all":        func(a *app, _ *browser) { _, err := a.x.EndAll(ctx, "id-all", ""); must(t, err) },
+			"password":   func(*app, *browser) { schemetest.Must(t, s.SetPassword(ctx, "id-password", "x")) },
+			"disabled":   func(*app, *browser) { schemetest.Must(t, s.SetActive(ctx, "id-disabled", false)) },
+			"everywhere": func(*app, *browser) { _, err := s.BumpEpoch(ctx, "id-everywhere"); schemetest.Must(t, err) },
+			"one":        func(a *app, _ *browser) { schemetest.Must(t, a.x.EndOne(ctx, "id-one", ids(a, "id-one")[0])) },
+			"all":        func(a *app, _ *browser) { _, err := a.x.EndAll(ctx, "id-all", ""); schemetest.Must(t, err) },
 			"a_new_login": func(a *app, b *browser) {
 				b.send("POST", "/login", `{"username":"a_new_login","password":"right"}`)
 				if b.memo != "" {
@@ -252,7 +253,7 @@ func TestRememberEnds(t *testing.T) {
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				add(t, s, name)
+				schemetest.Add(t, s, name)
 				a := remembering(t, s, session.RememberOptions{})
 				b := visit(t, a, name)
 				before := *b
@@ -262,14 +263,14 @@ func TestRememberEnds(t *testing.T) {
 						t.Errorf("%+v: %s", x, got)
 					}
 				}
-				a.c.set(3 * time.Hour)
+				a.c.Set(3 * time.Hour)
 				if got := before.who(); got != ":" && got != unauthorized {
 					t.Errorf("later: %s", got)
 				}
 			})
 		}
 		t.Run("the others", func(t *testing.T) {
-			add(t, s, "carol")
+			schemetest.Add(t, s, "carol")
 			a := remembering(t, s, session.RememberOptions{})
 			mine, other := visit(t, a, "carol"), visit(t, a, "carol")
 			gone := visit(t, a, "carol")
@@ -277,14 +278,14 @@ func TestRememberEnds(t *testing.T) {
 			if w := mine.send("POST", "/others", ""); w.Code != 204 {
 				t.Fatalf("%d", w.Code)
 			}
-			a.c.set(3 * time.Hour)
+			a.c.Set(3 * time.Hour)
 			for b, want := range map[*browser]string{mine: "session:id-carol", other: unauthorized, gone: unauthorized} {
 				if got := b.who(); got != want {
 					t.Errorf("%s, want %s", got, want)
 				}
 			}
 			// Nobody ends another one's, by whatever ID.
-			add(t, s, "dave")
+			schemetest.Add(t, s, "dave")
 			list := ids(a, "id-carol")
 			if len(list) != 1 {
 				t.Fatalf("%q", list)
@@ -292,7 +293,7 @@ func TestRememberEnds(t *testing.T) {
 			if err := a.x.EndOne(ctx, "id-dave", list[0]); err != storage.ErrNotFound {
 				t.Errorf("another one's session: %v", err)
 			}
-			a.c.set(6 * time.Hour)
+			a.c.Set(6 * time.Hour)
 			if got := mine.who(); got != "session:id-carol" {
 				t.Errorf("after that: %s", got)
 			}
@@ -304,10 +305,10 @@ func TestRememberEnds(t *testing.T) {
 // nothing; a fault changes nothing.
 func TestRememberRefuses(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{Grace: -1})
 		b := visit(t, a, "alice")
-		a.c.set(3 * time.Hour)
+		a.c.Set(3 * time.Hour)
 		for what, c := range map[string]struct {
 			headers []string
 			want    int
@@ -336,7 +337,7 @@ func TestRememberRefuses(t *testing.T) {
 		if got := (&browser{a: a, memo: strings.Replace(b.session, "session=", "remember=", 1)}).who(); got != unauthorized {
 			t.Errorf("a session's text: %s", got)
 		}
-		a.s.fail.Store(true)
+		a.down(true)
 		copied := *b
 		if w := copied.send("GET", "/", ""); w.Code != 503 || copied != *b {
 			t.Errorf("the store is down: %d %v", w.Code, w.Header())
@@ -345,7 +346,7 @@ func TestRememberRefuses(t *testing.T) {
 		if w := copied.send("GET", "/", ""); w.Code != 503 || copied.memo != b.memo {
 			t.Errorf("the store cannot write: %d %v", w.Code, w.Header())
 		}
-		a.s.fail.Store(false)
+		a.down(false)
 		before := *b
 		if got := b.who(); got != aliceIn {
 			t.Fatalf("after all that: %s", got)
@@ -362,10 +363,10 @@ func TestRememberRaces(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		for round := range 4 {
 			name := "alice" + string(rune('0'+round))
-			add(t, s, name)
+			schemetest.Add(t, s, name)
 			a := remembering(t, s, session.RememberOptions{Grace: -1})
 			old := visit(t, a, name)
-			a.c.set(3 * time.Hour)
+			a.c.Set(3 * time.Hour)
 			var wg sync.WaitGroup
 			got := make([]*browser, 16)
 			for i := range got {
@@ -386,11 +387,11 @@ func TestRememberRaces(t *testing.T) {
 				t.Errorf("%d sessions, %v", len(list), err)
 			}
 		}
-		add(t, s, "bob")
+		schemetest.Add(t, s, "bob")
 		for range 8 { // logout beside the return
 			a := remembering(t, s, session.RememberOptions{})
 			old := visit(t, a, "bob")
-			a.c.set(3 * time.Hour)
+			a.c.Set(3 * time.Hour)
 			back, out := *old, *old
 			var wg sync.WaitGroup
 			wg.Go(func() { back.who() })
@@ -399,7 +400,7 @@ func TestRememberRaces(t *testing.T) {
 			if got := back.who(); got != unauthorized && got != ":" {
 				t.Errorf("logged out, and in: %s", got)
 			}
-			a.c.set(6 * time.Hour)
+			a.c.Set(6 * time.Hour)
 			if got := back.who(); got != unauthorized && got != ":" {
 				t.Errorf("logged out, and in later: %s", got)
 			}
@@ -409,7 +410,7 @@ func TestRememberRaces(t *testing.T) {
 
 func TestRememberOptions(t *testing.T) {
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	s := memory.New(nil)
 	for what, o := range map[string]session.Options{
 		"the session's name": {Remember: &session.RememberOptions{Cookie: "Session"}}, "the token's name": {TokenCookie: "remember", Remember: &session.RememberOptions{}},
@@ -424,10 +425,10 @@ func TestRememberOptions(t *testing.T) {
 		t.Error("rows without families: taken")
 	}
 	x, err := session.New(s, where, nil)
-	must(t, err)
-	add(t, s, "alice")
+	schemetest.Must(t, err)
+	schemetest.Add(t, s, "alice")
 	w := httptest.NewRecorder()
-	must(t, x.StartRemembered(w, httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
+	schemetest.Must(t, x.StartRemembered(w, httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
 	if c := w.Result().Cookies(); len(c) != 1 || c[0].Name != "__Host-session" {
 		t.Errorf("without the option: %v", c)
 	}
@@ -436,21 +437,21 @@ func TestRememberOptions(t *testing.T) {
 // Data of a visitor go over to the session that is begun.
 func TestRememberKeepsData(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := remembering(t, s, session.RememberOptions{})
 	b := visit(t, a, "alice")
 	b.session = ""
 	st := a.x.Store()
 	a.mux.Handle("/cart", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // outside the chain: nobody's
 		v, err := st.Get(r, "session")
-		must(t, err)
+		schemetest.Must(t, err)
 		v.Values["cart"] = 7
-		must(t, v.Save(r, w))
+		schemetest.Must(t, v.Save(r, w))
 	}))
 	m := authn.New(authn.Chain{a.x}, nil)
 	a.mux.Handle("/show", m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := st.Get(r, "session")
-		must(t, err)
+		schemetest.Must(t, err)
 		if v.Values["cart"] != 7 || authn.FromContext(r.Context()).Subject != "id-alice" {
 			t.Errorf("%v of %q", v.Values, authn.FromContext(r.Context()).Subject)
 		}
@@ -471,7 +472,7 @@ func TestRememberKeepsData(t *testing.T) {
 // Logging out by one session of a series ends the others, whose cookies the browser lost.
 func TestRememberSiblings(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{})
 		b := visit(t, a, "alice")
 		lost := b.session

@@ -163,7 +163,7 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.now().Before(s.end(c)) {
+	if now := s.now(); !now.Before(s.end(c)) || ahead(now, c.created, c.seen) {
 		s.notify(audit.Context(r), audit.CredentialRejected, &storage.Session{Subject: c.subject, Epoch: c.epoch}, reasonExpired)
 		return nil, over("expired")
 	}
@@ -232,7 +232,10 @@ func (s *Sealed) newSecret() (string, error) {
 func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
 	s.answers(w)
 	c, ok := s.own(id)
-	if !ok || s.opts.Interval > 0 && s.now().Sub(c.seen) < s.opts.Interval {
+	if !ok {
+		return nil
+	}
+	if age := s.now().Sub(c.seen); age >= 0 && age < s.opts.Interval { // below 0 it was sealed by a clock that was ahead
 		return nil
 	}
 	fresh := *c

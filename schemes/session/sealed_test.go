@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -24,16 +24,16 @@ import (
 // "x" are not used.
 func newSealed(t *testing.T, users storage.Users, pw store, opts session.SealedOptions) (*app, *session.Sealed) {
 	t.Helper()
-	a := &app{t: t, c: &clock{}, mux: http.NewServeMux()}
-	opts.Users, opts.Clock = users, a.c.now
-	opts.Audit = audit.To(func(_ context.Context, e audit.Event) { a.events = append(a.events, word(e)) })
+	a := &app{t: t, c: &schemetest.Clock{}, mux: http.NewServeMux()}
+	opts.Users, opts.Clock = users, a.c.Now
+	opts.Audit = audit.To(a.log.Observe)
 	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
-	must(t, err)
+	schemetest.Must(t, err)
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	x, err := session.NewSealed(ring, where, &opts)
-	must(t, err)
-	m := authn.New(authn.Chain{x, explicit{}}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
+	schemetest.Must(t, err)
+	m := authn.New(authn.Chain{x, explicit{}}, &authn.Options{Logger: schemetest.Quiet})
 	a.mux.Handle("/login", m.Public(x.Login(password{pw})))
 	a.mux.Handle("/logout", m.Public(x.Logout()))
 	a.mux.Handle("/form", m.Public(x.LoginForm(password{pw}, nil)))
@@ -47,7 +47,7 @@ func newSealed(t *testing.T, users storage.Users, pw store, opts session.SealedO
 
 func TestSealed(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a, x := newSealed(t, nil, s, session.SealedOptions{Options: session.Options{Idle: time.Hour, Absolute: 3 * time.Hour, Interval: 10 * time.Minute}})
 	mine := a.login("alice")
 	if got := a.take(); got != "session.created login.succeeded" {
@@ -70,8 +70,8 @@ func TestSealed(t *testing.T) {
 		for _, step := range []struct {
 			at    time.Duration
 			moved bool
-		}{{9 * time.Minute, false}, {-time.Hour, false}, {10 * time.Minute, true}, {60 * time.Minute, true}, {115 * time.Minute, true}, {170 * time.Minute, true}} {
-			a.c.set(step.at)
+		}{{9 * time.Minute, false}, {-time.Hour, true}, {-time.Minute, true}, {10 * time.Minute, true}, {60 * time.Minute, true}, {115 * time.Minute, true}, {170 * time.Minute, true}} {
+			a.c.Set(step.at)
 			w := a.do("GET", "/", "", "Cookie", last)
 			next := cookie(w)
 			if w.Code != 200 || (next != "") != step.moved || step.moved && (next == last || w.Header().Get("Cache-Control") != "no-store") {
@@ -81,29 +81,29 @@ func TestSealed(t *testing.T) {
 				last = next
 			}
 		}
-		a.c.set(70 * time.Minute)
+		a.c.Set(70 * time.Minute)
 		if got := a.who(mine); got != unauthorized {
 			t.Errorf("a copy that was not used for its idle time: %s", got)
 		}
-		a.c.set(3*time.Hour - time.Microsecond)
+		a.c.Set(3*time.Hour - time.Microsecond)
 		if got := a.who(last); !strings.HasPrefix(got, "session:id-alice") {
 			t.Errorf("before the absolute end: %s", got)
 		}
-		a.c.set(3 * time.Hour)
+		a.c.Set(3 * time.Hour)
 		if got := a.who(last); got != unauthorized {
 			t.Errorf("at the absolute end: %s", got)
 		}
 	})
-	a.c.set(0)
+	a.c.Set(0)
 	t.Run("one_answer_for_every_fault", func(t *testing.T) {
 		answers := map[string]bool{}
 		ask := func(cookie string) {
 			w := a.do("GET", "/", "", "Cookie", cookie)
 			answers[w.Result().Status+w.Body.String()+strings.Join(w.Header()["Set-Cookie"], "")] = true
 		}
-		a.c.set(5 * time.Hour)
+		a.c.Set(5 * time.Hour)
 		ask(mine)
-		a.c.set(0)
+		a.c.Set(0)
 		ask(mine[:len(mine)-1])
 		other := "x"
 		if mine[40] == 'x' {
@@ -126,12 +126,12 @@ func TestSealed(t *testing.T) {
 		}
 		r := a.request("GET", "/", "", "Cookie", mine)
 		id, err := x.Authenticate(r)
-		must(t, err)
+		schemetest.Must(t, err)
 		token := session.Token(id)
 		if w := a.do("POST", "/", "a=b", append(form, "X-CSRFToken", token)...); w.Code != 200 {
 			t.Errorf("with its token: %d %s", w.Code, w.Body)
 		}
-		a.c.set(20 * time.Minute)
+		a.c.Set(20 * time.Minute)
 		moved := cookie(a.do("GET", "/", "", "Cookie", mine))
 		form[1] = moved
 		if w := a.do("POST", "/", "a=b", append(form, "X-CSRFToken", token)...); w.Code != 200 {
@@ -141,7 +141,7 @@ func TestSealed(t *testing.T) {
 		if w := a.do("POST", "/", "a=b", append(form, "X-CSRFToken", token)...); w.Code != 403 {
 			t.Errorf("the token of before a login: %d", w.Code)
 		}
-		a.c.set(0)
+		a.c.Set(0)
 	})
 	w := a.do("POST", "/logout", "", "Cookie", mine)
 	if c := w.Result().Cookies(); w.Code != 204 || len(c) != 1 || c[0].MaxAge != -1 {
@@ -182,7 +182,7 @@ func TestSealedWithUsers(t *testing.T) {
 			"deleted":    func(id string) error { return s.DeleteUser(ctx, id) },
 			"everywhere": func(id string) error { _, err := s.BumpEpoch(ctx, id); return err },
 		} {
-			add(t, s, name)
+			schemetest.Add(t, s, name)
 			mine := a.login(name)
 			if got := a.who(mine); got != "session:id-"+name+":staff" {
 				t.Fatalf("%s: before: %s", name, got)
@@ -196,7 +196,7 @@ func TestSealedWithUsers(t *testing.T) {
 				t.Errorf("disabled in a table that knows no epoch: %s", got)
 			}
 			users.inactive = false
-			must(t, end("id-"+name))
+			schemetest.Must(t, end("id-"+name))
 			if got := a.who(mine); got != unauthorized {
 				t.Errorf("attack_123 %s: after: %s", name, got)
 			}
@@ -207,8 +207,8 @@ func TestSealedWithUsers(t *testing.T) {
 // gorilla's interface over sealed cookies.
 func TestSealedStore(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	add(t, s, "bob")
+	schemetest.Add(t, s, "alice")
+	schemetest.Add(t, s, "bob")
 	a, x := newSealed(t, nil, s, session.SealedOptions{})
 	st := x.Store()
 	// visit runs f with the session of that name, in a request with the cookies.
@@ -238,7 +238,7 @@ func TestSealedStore(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	w, err := visit("flash", map[any]any{"at": at, 7: []string{"x"}})
-	must(t, err)
+	schemetest.Must(t, err)
 	c := w.Result().Cookies()
 	if len(c) != 1 || c[0].Name != "__Host-flash" || !c[0].HttpOnly || !c[0].Secure || w.Header().Get("X-New") != "new" {
 		t.Fatalf("%v", w.Header())
@@ -261,7 +261,7 @@ func TestSealedStore(t *testing.T) {
 	}
 	// The session that people log in to: its data go over to the same user alone.
 	w, err = visit("session", map[any]any{"at": at})
-	must(t, err)
+	schemetest.Must(t, err)
 	nobody := cookie(w)
 	mine := a.login("alice", "Cookie", nobody)
 	if w, err = visit("session", nil, "Cookie", mine); err != nil || w.Header().Get("X-At") == "" {
@@ -275,7 +275,7 @@ func TestSealedStore(t *testing.T) {
 		t.Errorf("another one's session: %v", err)
 	}
 	// A save after the renewal of the same answer: one cookie.
-	a.c.set(10 * time.Minute)
+	a.c.Set(10 * time.Minute)
 	if w, err = visit("session", map[any]any{"z": true}, "Cookie", mine); err != nil || len(w.Header()["Set-Cookie"]) != 1 {
 		t.Errorf("%v, %v", w.Header(), err)
 	}
@@ -283,9 +283,9 @@ func TestSealedStore(t *testing.T) {
 
 func TestNewSealedRefuses(t *testing.T) {
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	ring, err := keys.NewRing(keys.Generate())
-	must(t, err)
+	schemetest.Must(t, err)
 	if _, err := session.NewSealed(nil, where, nil); err == nil {
 		t.Error("no keys")
 	}
@@ -302,13 +302,13 @@ func TestNewSealedRefuses(t *testing.T) {
 
 func BenchmarkSealed(b *testing.B) {
 	where, err := csrf.New(site, nil)
-	must(b, err)
+	schemetest.Must(b, err)
 	ring, err := keys.NewRing(keys.Generate())
-	must(b, err)
+	schemetest.Must(b, err)
 	x, err := session.NewSealed(ring, where, nil)
-	must(b, err)
+	schemetest.Must(b, err)
 	w := httptest.NewRecorder()
-	must(b, x.Start(w, httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
+	schemetest.Must(b, x.Start(w, httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
 	r := httptest.NewRequest("GET", site+"/", nil)
 	r.Header.Set("Cookie", cookie(w))
 	b.ReportAllocs()

@@ -10,6 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -19,7 +20,7 @@ const unauthorized, forbidden = "Unauthorized", "Forbidden"
 
 func TestLogin(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, nil)
 		w := a.do("POST", "/login", `{"username":"alice","password":"right"}`)
 		if w.Code != 200 || w.Body.String() != "{\"username\":\"alice\"}\n" || w.Header().Get("Cache-Control") != "no-store" {
@@ -60,7 +61,7 @@ func TestRefusalTakesTheCookieAway(t *testing.T) {
 	if w.Code != 401 || len(c) != 1 || c[0].Name != "__Host-session" || c[0].MaxAge != -1 || c[0].Value != "" {
 		t.Errorf("got %d %v", w.Code, w.Header())
 	}
-	if got := a.s.reads.Load(); got != 0 {
+	if got := a.reads(); got != 0 {
 		t.Errorf("%d reads for junk", got)
 	}
 }
@@ -69,14 +70,14 @@ func TestEnds(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		for name, end := range map[string]func(a *app){
-			"idle":         func(a *app) { a.c.set(14 * 24 * time.Hour) },
-			"attack_123_a": func(a *app) { must(t, s.SetActive(ctx, "id-attack_123_a", false)) },
-			"attack_123_b": func(a *app) { must(t, s.SetPassword(ctx, "id-attack_123_b", "x")) },
-			"attack_123_c": func(a *app) { must(t, s.DeleteUser(ctx, "id-attack_123_c")) },
-			"everywhere":   func(a *app) { _, err := s.BumpEpoch(ctx, "id-everywhere"); must(t, err) },
+			"idle":         func(a *app) { a.c.Set(14 * 24 * time.Hour) },
+			"attack_123_a": func(a *app) { schemetest.Must(t, s.SetActive(ctx, "id-attack_123_a", false)) },
+			"attack_123_b": func(a *app) { schemetest.Must(t, s.SetPassword(ctx, "id-attack_123_b", "x")) },
+			"attack_123_c": func(a *app) { schemetest.Must(t, s.DeleteUser(ctx, "id-attack_123_c")) },
+			"everywhere":   func(a *app) { _, err := s.BumpEpoch(ctx, "id-everywhere"); schemetest.Must(t, err) },
 		} {
 			t.Run(name, func(t *testing.T) {
-				add(t, s, name)
+				schemetest.Add(t, s, name)
 				a := newApp(t, s, nil)
 				mine := a.login(name)
 				if got := a.who(mine); got != "session:id-"+name {
@@ -93,21 +94,24 @@ func TestEnds(t *testing.T) {
 
 func TestUseMovesTheEnd(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, &session.Options{Idle: time.Hour, Absolute: 3 * time.Hour, Interval: 10 * time.Minute})
 		mine := a.login("alice")
-		writes := a.s.writes.Load()
-		for i := range 9 { // attack 118: one request jumps back
-			a.c.set(time.Duration(i) * time.Minute)
+		writes := a.writes()
+		for i := range 9 {
+			a.c.Set(time.Duration(i) * time.Minute)
 			a.who(mine)
 		}
-		a.c.set(-time.Hour)
-		a.who(mine)
-		if got := a.s.writes.Load() - writes; got != 0 {
+		if got := a.writes() - writes; got != 0 {
 			t.Errorf("%d writes within an interval", got)
 		}
+		a.c.Set(-45 * time.Minute) // attack 118: one request jumps back
+		a.who(mine)
+		if got := a.writes() - writes; got != 1 {
+			t.Errorf("%d writes of a time that was ahead", got)
+		}
 		for at := 10 * time.Minute; at < 3*time.Hour; at += 50 * time.Minute {
-			a.c.set(at)
+			a.c.Set(at)
 			w := a.do("GET", "/", "", "Cookie", mine)
 			left := min(time.Hour, 3*time.Hour-at)
 			if c := w.Result().Cookies(); w.Code != 200 || len(c) != 1 || c[0].MaxAge != int(left.Seconds()) || "__Host-session="+c[0].Value != mine {
@@ -117,11 +121,11 @@ func TestUseMovesTheEnd(t *testing.T) {
 				t.Errorf("attack 129: %v", w.Header())
 			}
 		}
-		a.c.set(3*time.Hour - time.Microsecond)
+		a.c.Set(3*time.Hour - time.Microsecond)
 		if got := a.who(mine); got != "session:id-alice" {
 			t.Errorf("before the absolute end: %s", got)
 		}
-		a.c.set(3 * time.Hour)
+		a.c.Set(3 * time.Hour)
 		if got := a.who(mine); got != unauthorized {
 			t.Errorf("at the absolute end: %s", got)
 		}
@@ -130,7 +134,7 @@ func TestUseMovesTheEnd(t *testing.T) {
 
 func TestChain(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	mine := a.login("alice")
 	for name, tc := range map[string]struct {
@@ -176,7 +180,7 @@ func TestChain(t *testing.T) {
 
 func TestCrossSite(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	mine := a.login("alice")
 	token := session.Token(identity(t, a, mine))
@@ -249,14 +253,14 @@ func TestCrossSite(t *testing.T) {
 func identity(t *testing.T, a *app, cookie string) authn.Identity {
 	t.Helper()
 	id, err := a.x.Authenticate(a.request("GET", "/", "", "Cookie", cookie))
-	must(t, err)
+	schemetest.Must(t, err)
 	return id
 }
 
 func TestFixation(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		add(t, s, "bob")
+		schemetest.Add(t, s, "alice")
+		schemetest.Add(t, s, "bob")
 		a := newApp(t, s, nil)
 		t.Run("attack_110_own_id", func(t *testing.T) {
 			planted := a.login("bob")
@@ -276,7 +280,7 @@ func TestFixation(t *testing.T) {
 			old := a.login("alice")
 			before := identity(t, a, old)
 			w := httptest.NewRecorder()
-			must(t, a.x.Regenerate(w, a.request("POST", "/", "", "Cookie", old)))
+			schemetest.Must(t, a.x.Regenerate(w, a.request("POST", "/", "", "Cookie", old)))
 			next := cookie(w)
 			if a.who(old) != unauthorized || a.who(next) != "session:id-alice" || session.SessionID(identity(t, a, next)) != session.SessionID(before) {
 				t.Error("the old cookie lives, or the session is another")
@@ -290,10 +294,10 @@ func TestFixation(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	a := newApp(t, s, nil)
 	mine := a.login("alice")
-	a.s.fail.Store(true)
+	a.down(true)
 	for _, w := range []*httptest.ResponseRecorder{
 		a.do("GET", "/", "", "Cookie", mine), a.do("POST", "/logout", "", "Cookie", mine),
 		a.do("POST", "/login", `{"username":"alice","password":"right"}`, "Cookie", mine),
@@ -306,7 +310,7 @@ func TestFaults(t *testing.T) {
 	if w := a.do("GET", "/", ""); w.Code != 200 {
 		t.Errorf("anonymous: %d", w.Code)
 	}
-	a.s.fail.Store(false)
+	a.down(false)
 	if got := a.who(mine); got != "session:id-alice" {
 		t.Errorf("afterwards: %s", got)
 	}
@@ -314,8 +318,8 @@ func TestFaults(t *testing.T) {
 
 func TestManage(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
-		add(t, s, "bob")
+		schemetest.Add(t, s, "alice")
+		schemetest.Add(t, s, "bob")
 		a := newApp(t, s, nil)
 		phone, desk, bobs := a.login("alice", "User-Agent", "phone\x01"), a.login("alice"), a.login("bob")
 		if w := a.do("GET", "/sessions", "", "Cookie", desk); w.Code != 200 || strings.Count(w.Body.String(), `"id"`) != 2 ||
@@ -352,7 +356,7 @@ func TestAnonymousWritesNothing(t *testing.T) {
 				t.Fatalf("got %d %v", w.Code, w.Header())
 			}
 		}
-		if r, w := a.s.reads.Load(), a.s.writes.Load(); r != many || w != 0 {
+		if r, w := a.reads(), a.writes(); r != many || w != 0 {
 			t.Errorf("%d reads, %d writes: one read for each that has a session's shape", r, w)
 		}
 	})
@@ -360,7 +364,7 @@ func TestAnonymousWritesNothing(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	where, err := csrf.New(site, nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	s := memory.New(nil)
 	for name, o := range map[string]session.Options{
 		"a token cookie of the session's name": {TokenCookie: "Session"}, "a token cookie with a prefix": {TokenCookie: "__Host-csrftoken"},

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -30,13 +31,13 @@ func (a *app) visit(method, cookie string, f func(w http.ResponseWriter, r *http
 func own(t *testing.T, st *session.Store, r *http.Request) *sessions.Session {
 	t.Helper()
 	v, err := st.Get(r, "session")
-	must(t, err)
+	schemetest.Must(t, err)
 	return v
 }
 
 func TestGorilla(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, nil)
 		st := a.x.Store()
 		// Nothing is written before there are values.
@@ -45,16 +46,16 @@ func TestGorilla(t *testing.T) {
 			if !v.IsNew || v.Save(r, w) != nil {
 				t.Error("an empty session")
 			}
-		}); a.s.writes.Load() != 0 || len(w.Result().Cookies()) != 0 {
-			t.Errorf("%d writes, %v", a.s.writes.Load(), w.Header())
+		}); a.writes() != 0 || len(w.Result().Cookies()) != 0 {
+			t.Errorf("%d writes, %v", a.writes(), w.Header())
 		}
 		w := a.visit("POST", "", func(w http.ResponseWriter, r *http.Request) {
 			v := own(t, st, r)
 			v.Values["foo"], v.Values[42] = "bar", 43
 			v.AddFlash("hello")
-			must(t, v.Save(r, w))
+			schemetest.Must(t, v.Save(r, w))
 			v.Values["later"] = true
-			must(t, v.Save(r, w)) // again, in one request
+			schemetest.Must(t, v.Save(r, w)) // again, in one request
 		})
 		before := cookie(w)
 		if a.who(before) != ":" {
@@ -64,15 +65,15 @@ func TestGorilla(t *testing.T) {
 		if a.who(before) != unauthorized || mine == before {
 			t.Error("attack 110: the cookie of before lives")
 		}
-		reads, writes := a.s.reads.Load(), a.s.writes.Load()
+		reads, writes := a.reads(), a.writes()
 		a.visit("GET", mine, func(w http.ResponseWriter, r *http.Request) {
 			v := own(t, st, r)
 			if v.IsNew || v.Values["foo"] != "bar" || v.Values[42] != 43 || v.Values["later"] != true || v != own(t, st, r) {
 				t.Errorf("got %v", v.Values)
 			}
-			must(t, v.Save(r, w))
+			schemetest.Must(t, v.Save(r, w))
 		})
-		if r, w := a.s.reads.Load()-reads, a.s.writes.Load()-writes; r != 1 || w != 0 {
+		if r, w := a.reads()-reads, a.writes()-writes; r != 1 || w != 0 {
 			t.Errorf("%d reads, %d writes: authentication's row is used, unchanged data are not written", r, w)
 		}
 		a.visit("GET", mine, func(w http.ResponseWriter, r *http.Request) {
@@ -80,7 +81,7 @@ func TestGorilla(t *testing.T) {
 			if f := v.Flashes(); len(f) != 1 || f[0] != "hello" {
 				t.Errorf("flashes %v", f)
 			}
-			must(t, v.Save(r, w))
+			schemetest.Must(t, v.Save(r, w))
 		})
 		a.visit("GET", mine, func(w http.ResponseWriter, r *http.Request) {
 			v := own(t, st, r)
@@ -88,7 +89,7 @@ func TestGorilla(t *testing.T) {
 				t.Error("the flash is there again")
 			}
 			v.Options.MaxAge = -1
-			must(t, v.Save(r, w))
+			schemetest.Must(t, v.Save(r, w))
 			v.Values["x"] = 1
 			if err := v.Save(r, w); !errors.Is(err, session.ErrEnded) {
 				t.Errorf("a save after the end: %v", err)
@@ -103,49 +104,49 @@ func TestGorilla(t *testing.T) {
 // A session of nobody stays while it is used, and not beyond its absolute end.
 func TestDataStays(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, &session.Options{Idle: time.Hour, Absolute: 2 * time.Hour})
 		st := a.x.Store()
 		see := func(of string) (w *httptest.ResponseRecorder, n any) {
 			w = a.visit("GET", of, func(w http.ResponseWriter, r *http.Request) {
 				v := own(t, st, r)
 				n = v.Values["n"]
-				must(t, v.Save(r, w))
+				schemetest.Must(t, v.Save(r, w))
 			})
 			return w, n
 		}
 		mine := cookie(a.visit("GET", "", func(w http.ResponseWriter, r *http.Request) {
 			v := own(t, st, r)
 			v.Values["n"] = 7
-			must(t, v.Save(r, w))
+			schemetest.Must(t, v.Save(r, w))
 		}))
-		if w, n := see(mine); n != 7 || cookie(w) != "" || a.s.writes.Load() != 1 {
-			t.Errorf("at once: %v, %v, %d writes", n, w.Header(), a.s.writes.Load())
+		if w, n := see(mine); n != 7 || cookie(w) != "" || a.writes() != 1 {
+			t.Errorf("at once: %v, %v, %d writes", n, w.Header(), a.writes())
 		}
 		for _, at := range []time.Duration{50 * time.Minute, 100 * time.Minute, 119 * time.Minute} {
-			a.c.set(at)
+			a.c.Set(at)
 			if w, n := see(mine); n != 7 || cookie(w) != mine {
 				t.Errorf("at %s: %v, %v", at, n, w.Header())
 			}
 		}
-		a.c.set(2 * time.Hour)
+		a.c.Set(2 * time.Hour)
 		if w := a.do("GET", "/", "", "Cookie", mine); w.Code != 401 {
 			t.Errorf("at the absolute end: %d", w.Code)
 		}
-		a.c.set(0)
+		a.c.Set(0)
 		mine = a.login("alice")
-		a.c.set(10 * time.Minute)
-		writes := a.s.writes.Load()
-		if w, _ := see(mine); len(w.Result().Cookies()) != 1 || a.s.writes.Load() != writes+1 {
-			t.Errorf("%d writes, %v: a use is noted once in a request", a.s.writes.Load()-writes, w.Header())
+		a.c.Set(10 * time.Minute)
+		writes := a.writes()
+		if w, _ := see(mine); len(w.Result().Cookies()) != 1 || a.writes() != writes+1 {
+			t.Errorf("%d writes, %v: a use is noted once in a request", a.writes()-writes, w.Header())
 		}
 	})
 }
 
 func TestGorillaRefusals(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	add(t, s, "bob")
+	schemetest.Add(t, s, "alice")
+	schemetest.Add(t, s, "bob")
 	a := newApp(t, s, nil)
 	st := a.x.Store()
 	mine := a.login("alice")
@@ -153,7 +154,7 @@ func TestGorillaRefusals(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			x := own(t, st, r)
 			x.Values["k"] = v
-			must(t, x.Save(r, w))
+			schemetest.Must(t, x.Save(r, w))
 		}
 	}
 	a.visit("GET", mine, set("secret"))
@@ -217,8 +218,8 @@ func TestGorillaRefusals(t *testing.T) {
 		})
 	})
 	t.Run("faults", func(t *testing.T) {
-		a.s.fail.Store(true)
-		defer a.s.fail.Store(false)
+		a.down(true)
+		defer a.down(false)
 		x, err := st.Get(a.request("GET", "/", "", "Cookie", a.loginAgain()), "session")
 		if !errors.Is(err, errDown) || x == nil {
 			t.Errorf("got %v, %v", x, err)
@@ -228,14 +229,14 @@ func TestGorillaRefusals(t *testing.T) {
 
 // loginAgain is login while the store fails for everybody else.
 func (a *app) loginAgain() string {
-	a.s.fail.Store(false)
-	defer a.s.fail.Store(true)
+	a.down(false)
+	defer a.down(true)
 	return a.login("alice")
 }
 
 func TestSaveRaces(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, nil)
 		st := a.x.Store()
 		race := func(f func(i int)) {
@@ -302,9 +303,9 @@ func TestSaveRaces(t *testing.T) {
 				cookies[i] = cookie(w)
 			})
 			list, err := a.x.Sessions(t.Context(), "id-alice", 1000)
-			must(t, err)
+			schemetest.Must(t, err)
 			u, err := s.UserByName(t.Context(), "alice")
-			must(t, err)
+			schemetest.Must(t, err)
 			for _, v := range list {
 				if v.Epoch != u.Epoch {
 					t.Error("a session of an earlier epoch is listed")

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -21,22 +21,22 @@ import (
 func TestManySessions(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_239", func(t *testing.T) {
-			add(t, s, "alice")
-			add(t, s, "bob")
+			schemetest.Add(t, s, "alice")
+			schemetest.Add(t, s, "bob")
 			a := newApp(t, s, &session.Options{MaxSessions: 4})
 			bob := a.login("bob")
 			var all []string
 			for i := range 4 {
-				a.c.set(time.Duration(i) * time.Hour)
+				a.c.Set(time.Duration(i) * time.Hour)
 				all = append(all, a.login("alice"))
 			}
 			a.take()
-			a.c.set(5 * time.Hour)
+			a.c.Set(5 * time.Hour)
 			if a.who(all[0]) != "session:id-alice" { // used since: the second one is the oldest now
 				t.Fatal("the first session ended")
 			}
 			for i := range 3 {
-				a.c.set(time.Duration(6+i) * time.Hour)
+				a.c.Set(time.Duration(6+i) * time.Hour)
 				all = append(all, a.login("alice"))
 			}
 			if got := a.take(); got != strings.TrimSpace(strings.Repeat("session.created session.ended:limit login.succeeded ", 3)) {
@@ -52,7 +52,7 @@ func TestManySessions(t *testing.T) {
 			}
 		})
 		t.Run("attack_239_at once", func(t *testing.T) {
-			add(t, s, "carol")
+			schemetest.Add(t, s, "carol")
 			a := newApp(t, s, &session.Options{MaxSessions: 4})
 			var wait sync.WaitGroup
 			for range 24 {
@@ -60,16 +60,16 @@ func TestManySessions(t *testing.T) {
 			}
 			wait.Wait()
 			list, err := a.x.Sessions(t.Context(), "id-carol", 100)
-			if must(t, err); len(list) == 0 || len(list) > 4 {
+			if schemetest.Must(t, err); len(list) == 0 || len(list) > 4 {
 				t.Errorf("%d sessions", len(list))
 			}
 		})
 		t.Run("attack_239_remembered", func(t *testing.T) {
-			add(t, s, "dave")
+			schemetest.Add(t, s, "dave")
 			a := newApp(t, s, &session.Options{MaxSessions: 3, Remember: &session.RememberOptions{}})
 			var all []*browser
 			for i := range 6 {
-				a.c.set(time.Duration(i) * time.Hour)
+				a.c.Set(time.Duration(i) * time.Hour)
 				b := &browser{a: a}
 				b.send("POST", "/login", `{"username":"dave","password":"right","remember":true}`)
 				if b.memo == "" {
@@ -86,7 +86,7 @@ func TestManySessions(t *testing.T) {
 					t.Errorf("browser %d: %s", i, got)
 				}
 			}
-			a.c.set(20 * 24 * time.Hour) // the sessions are over, what is remembered is not
+			a.c.Set(20 * 24 * time.Hour) // the sessions are over, what is remembered is not
 			for i, b := range all {
 				if got := b.who(); got == "session:id-dave" != (i > 2) {
 					t.Errorf("browser %d comes back: %s", i, got)
@@ -101,19 +101,19 @@ func TestManySessions(t *testing.T) {
 func TestManyReturns(t *testing.T) {
 	t.Run("attack_239_returns", func(t *testing.T) {
 		s := memory.New(nil)
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, &session.Options{MaxSessions: 3, Remember: &session.RememberOptions{}})
 		b := &browser{a: a}
 		b.send("POST", "/login", `{"username":"alice","password":"right","remember":true}`)
 		for i := range 20 { // without a login
-			a.c.set(time.Duration(i) * time.Minute)
+			a.c.Set(time.Duration(i) * time.Minute)
 			b.session = ""
 			if got := b.who(); got != "session:id-alice" {
 				t.Fatalf("visit %d: %s", i, got)
 			}
 		}
 		list, err := a.x.Sessions(t.Context(), "id-alice", 100)
-		if must(t, err); len(list) > 3 {
+		if schemetest.Must(t, err); len(list) > 3 {
 			t.Errorf("%d sessions", len(list))
 		}
 	})
@@ -122,14 +122,14 @@ func TestManyReturns(t *testing.T) {
 func TestSessionLimitDefaults(t *testing.T) {
 	fill := func(t *testing.T, max, logins int) int {
 		s := memory.New(nil)
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, &session.Options{MaxSessions: max})
 		for i := range logins {
-			a.c.set(time.Duration(i) * time.Second)
+			a.c.Set(time.Duration(i) * time.Second)
 			a.login("alice")
 		}
 		list, err := a.x.Sessions(t.Context(), "id-alice", 10_000)
-		must(t, err)
+		schemetest.Must(t, err)
 		return len(list)
 	}
 	t.Run("attack_239_default", func(t *testing.T) {
@@ -142,9 +142,9 @@ func TestSessionLimitDefaults(t *testing.T) {
 	}
 	// Of sessions from before there was a limit, each login ends some.
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	for i := range 500 {
-		must(t, s.CreateSession(t.Context(), storage.Session{
+		schemetest.Must(t, s.CreateSession(t.Context(), storage.Session{
 			Digest: storage.DigestOf(fmt.Sprint(i)), ID: fmt.Sprint(i), Subject: "id-alice", Created: born, LastSeen: born, Expires: born.Add(time.Hour), Ends: born.Add(time.Hour),
 		}, storage.Digest{}))
 	}
@@ -157,27 +157,20 @@ func TestSessionLimitDefaults(t *testing.T) {
 	}
 	for _, bad := range []int{-2, 1_000_001} {
 		where, err := csrf.New(site, nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		if _, err := session.New(s, where, &session.Options{MaxSessions: bad}); err == nil {
 			t.Errorf("MaxSessions %d was taken", bad)
 		}
 	}
 }
 
-// unlisted cannot list sessions.
-type unlisted struct{ store }
-
-func (unlisted) ListSessions(context.Context, string, int) ([]storage.Session, error) {
-	return nil, errDown
-}
-
 // A store that fails after the login refuses no login.
 func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		s := memory.New(nil)
-		add(t, s, "alice")
+		schemetest.Add(t, s, "alice")
 		var log bytes.Buffer
-		a := newApp(t, unlisted{s}, &session.Options{MaxSessions: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		a := newApp(t, schemetest.Watch(s).Fail(errDown, "ListSessions"), &session.Options{MaxSessions: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if c := a.login("alice"); a.who(c) != "session:id-alice" || !strings.Contains(log.String(), "old sessions not ended") {
 			t.Errorf("log: %s", &log)
 		}

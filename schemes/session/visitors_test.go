@@ -9,6 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -25,11 +26,11 @@ func newShop(t *testing.T, opts session.Options) *shop {
 	s := &shop{now: born}
 	opts.Clock = func() time.Time { return s.now }
 	db := memory.New(&memory.Options{Clock: opts.Clock})
-	must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "alice", Active: true}))
+	schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "alice", Active: true}))
 	site, err := csrf.New("https://app.example", nil)
-	must(t, err)
+	schemetest.Must(t, err)
 	s.Scheme, err = session.New(db, site, &opts)
-	must(t, err)
+	schemetest.Must(t, err)
 	return s
 }
 
@@ -43,7 +44,7 @@ func (s *shop) put(t *testing.T, from, cookie, item string) (pair string, had an
 	}
 	authn.New(authn.Chain{s}, nil).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := s.Store().Get(r, "cart")
-		must(t, err)
+		schemetest.Must(t, err)
 		had = v.Values["item"]
 		v.Values["item"] = item
 		if err := s.Store().Save(r, w, v); err != nil {
@@ -142,7 +143,7 @@ func TestSessionsOfVisitors(t *testing.T) {
 	})
 	t.Run("options", func(t *testing.T) {
 		site, err := csrf.New("https://app.example", nil)
-		must(t, err)
+		schemetest.Must(t, err)
 		for _, o := range []session.Options{{VisitorsPerHour: -2}, {VisitorsPerHour: 1_000_001}, {VisitorIdle: -1}, {VisitorIdle: 15 * 24 * time.Hour}} {
 			if _, err := session.New(memory.New(nil), site, &o); err == nil {
 				t.Errorf("%d %s: no error", o.VisitorsPerHour, o.VisitorIdle)

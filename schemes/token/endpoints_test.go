@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -17,31 +18,31 @@ import (
 
 func TestEndpoints(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	x := scheme(t, s, ring(t), nil)
+	schemetest.Add(t, s, "alice")
+	x := scheme(t, s, schemetest.Ring(t), nil)
 	do := func(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		return w
 	}
-	login := x.Login(anyone{"id-alice"})
+	login := x.Login(schemetest.Anyone{Subject: "id-alice"})
 	stale := form("alice", "x")
 	stale.Header.Set("Authorization", "Token junk")
 	for _, r := range []*http.Request{form("alice", "x"), stale} {
 		w := do(login, r)
 		var body struct{ Token string }
-		must(t, json.Unmarshal(w.Body.Bytes(), &body))
+		schemetest.Must(t, json.Unmarshal(w.Body.Bytes(), &body))
 		if w.Code != 200 || refused(t, x, body.Token) || w.Header().Get("Cache-Control") != "no-store" || len(w.Result().Cookies()) != 1 {
 			t.Errorf("login: %d %s", w.Code, w.Body)
 		}
 	}
-	wrong := do(x.Login(deny{}), form("alice", "x"))
+	wrong := do(x.Login(schemetest.Nobody{}), form("alice", "x"))
 	if wrong.Code != 401 || wrong.Header().Get("WWW-Authenticate") != "Token" || wrong.Body.String() != `{"detail":"Unable to log in with provided credentials.","code":"invalid_credentials"}` {
 		t.Errorf("a refused login: %d %v %s", wrong.Code, wrong.Header(), wrong.Body)
 	}
 	// The account changed between the check of its password and the token.
 	_, err := s.BumpEpoch(t.Context(), "id-alice")
-	must(t, err)
+	schemetest.Must(t, err)
 	if w := do(login, form("alice", "x")); w.Code != 401 || w.Body.String() != wrong.Body.String() || w.Header().Get("WWW-Authenticate") != "Token" {
 		t.Errorf("a stale login: %d %s", w.Code, w.Body)
 	}
@@ -49,8 +50,8 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("GET: %d", w.Code)
 	}
 
-	text, err := x.GetOrCreate(t.Context(), "id-alice", epoch(t, s, "id-alice"))
-	must(t, err)
+	text, err := x.GetOrCreate(t.Context(), "id-alice", schemetest.Epoch(t, s, "id-alice"))
+	schemetest.Must(t, err)
 	logout := x.Logout()
 	post := func(authorization string) *http.Request {
 		r := httptest.NewRequest("POST", "/logout", nil)
@@ -67,12 +68,12 @@ func TestEndpoints(t *testing.T) {
 	if w := do(logout, httptest.NewRequest("GET", "/", nil)); w.Code != 405 {
 		t.Errorf("GET: %d", w.Code)
 	}
-	broken := scheme(t, readOnly{s}, sharedRing, nil)
-	add(t, s, "bob")
+	broken := scheme(t, readOnly(s), sharedRing, nil)
+	schemetest.Add(t, s, "bob")
 	bobs, err := scheme(t, s, sharedRing, nil).GetOrCreate(t.Context(), "id-bob", 0)
-	must(t, err)
+	schemetest.Must(t, err)
 	old := slog.Default()
-	slog.SetDefault(slog.New(slog.DiscardHandler))
+	slog.SetDefault(schemetest.Quiet)
 	defer slog.SetDefault(old)
 	if w := do(broken.Logout(), post("Token "+bobs)); w.Code != 503 || refused(t, broken, bobs) {
 		t.Errorf("a logout that could not be written: %d", w.Code)
@@ -88,29 +89,29 @@ func TestEndpoints(t *testing.T) {
 // A store that is down is a 503 of every endpoint: no token, no 401, no 204.
 func TestEndpointFaults(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	c := &counter{Store: s}
-	x := scheme(t, c, ring(t), nil)
+	schemetest.Add(t, s, "alice")
+	c := schemetest.Watch(s)
+	x := scheme(t, c, schemetest.Ring(t), nil)
 	good, err := x.GetOrCreate(t.Context(), "id-alice", 0)
-	must(t, err)
-	m := authn.New(x, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
+	schemetest.Must(t, err)
+	m := authn.New(x, &authn.Options{Logger: schemetest.Quiet})
 	do := func(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.DiscardHandler)}).Handler(h).ServeHTTP(w, r)
+		authn.New(authn.Chain{}, &authn.Options{Logger: schemetest.Quiet}).Handler(h).ServeHTTP(w, r)
 		return w
 	}
 	logout := httptest.NewRequest("POST", "/", nil)
 	logout.Header.Set("Authorization", "Token "+good)
-	c.err = errors.New("down")
+	c.Fail(errors.New("down"))
 	for name, w := range map[string]*httptest.ResponseRecorder{
-		"login": do(x.Login(anyone{"id-alice"}), form("alice", "x")), "logout": do(x.Logout(), logout),
-		"use": do(m.Handler(http.NotFoundHandler()), with("Token "+good)),
+		"login": do(x.Login(schemetest.Anyone{Subject: "id-alice"}), form("alice", "x")), "logout": do(x.Logout(), logout),
+		"use": do(m.Handler(http.NotFoundHandler()), schemetest.With("Token "+good)),
 	} {
 		if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "down") || len(w.Result().Cookies()) > 0 {
 			t.Errorf("%s: %d %v %s", name, w.Code, w.Header(), w.Body)
 		}
 	}
-	c.err = nil
+	c.Fail(nil)
 	if refused(t, x, good) {
 		t.Error("a fault ended the token")
 	}
@@ -119,15 +120,15 @@ func TestEndpointFaults(t *testing.T) {
 // Behind a chain with Basic, the endpoints' 401 still carry Token's challenge.
 func TestOwnChallenge(t *testing.T) {
 	s := memory.New(nil)
-	x := scheme(t, s, ring(t), &token.Options{Realm: "api"})
-	b, err := basic.New(deny{}, nil)
-	must(t, err)
-	m := authn.New(authn.Chain{b, x}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
+	x := scheme(t, s, schemetest.Ring(t), &token.Options{Realm: "api"})
+	b, err := basic.New(schemetest.Nobody{}, nil)
+	schemetest.Must(t, err)
+	m := authn.New(authn.Chain{b, x}, &authn.Options{Logger: schemetest.Quiet})
 	for name, x := range map[string]struct {
 		h http.Handler
 		r *http.Request
 	}{
-		"login": {x.Login(deny{}), form("alice", "x")}, "logout": {x.Logout(), httptest.NewRequest("POST", "/", nil)},
+		"login": {x.Login(schemetest.Nobody{}), form("alice", "x")}, "logout": {x.Logout(), httptest.NewRequest("POST", "/", nil)},
 	} {
 		w := httptest.NewRecorder()
 		m.Handler(x.h).ServeHTTP(w, x.r)

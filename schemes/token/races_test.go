@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
@@ -14,8 +15,8 @@ import (
 func TestRaces(t *testing.T) {
 	each(t, func(t *testing.T, s storagetest.Store) {
 		ctx := t.Context()
-		add(t, s, "alice")
-		x := scheme(t, s, ring(t), nil)
+		schemetest.Add(t, s, "alice")
+		x := scheme(t, s, schemetest.Ring(t), nil)
 		together := func(f func(i int)) {
 			var wg sync.WaitGroup
 			for i := range 64 {
@@ -39,13 +40,13 @@ func TestRaces(t *testing.T) {
 			var out atomic.Bool
 			together(func(i int) {
 				if i == 32 {
-					must(t, x.Revoke(ctx, "id-alice"))
+					schemetest.Must(t, x.Revoke(ctx, "id-alice"))
 					out.Store(true)
 					return
 				}
 				for range 20 {
 					was := out.Load()
-					if _, err := x.Authenticate(with("Token " + texts[0])); err == nil && was {
+					if _, err := x.Authenticate(schemetest.With("Token " + texts[0])); err == nil && was {
 						t.Error("accepted after the logout was acknowledged")
 					}
 				}
@@ -55,7 +56,7 @@ func TestRaces(t *testing.T) {
 			got := make([]string, 64)
 			together(func(i int) {
 				if i == 32 {
-					must(t, s.SetActive(ctx, "id-alice", false))
+					schemetest.Must(t, s.SetActive(ctx, "id-alice", false))
 					return
 				}
 				text, err := x.GetOrCreate(ctx, "id-alice", 0)
@@ -78,8 +79,8 @@ func TestRaces(t *testing.T) {
 func TestLoginLogoutReset(t *testing.T) {
 	each(t, func(t *testing.T, s storagetest.Store) {
 		ctx := t.Context()
-		add(t, s, "alice")
-		x := scheme(t, s, ring(t), nil)
+		schemetest.Add(t, s, "alice")
+		x := scheme(t, s, schemetest.Ring(t), nil)
 		texts := make([]string, 64)
 		var wg sync.WaitGroup
 		for i := range texts {
@@ -106,7 +107,7 @@ func TestLoginLogoutReset(t *testing.T) {
 		}
 		wg.Wait()
 		last, err := x.GetOrCreate(ctx, "id-alice", 0)
-		must(t, err)
+		schemetest.Must(t, err)
 		for _, text := range texts {
 			if text != "" && text != last && !refused(t, x, text) {
 				t.Error("two tokens of one user work")

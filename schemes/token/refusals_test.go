@@ -10,18 +10,19 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// What the header holds, and what the client is told: the words of Django REST
-// Framework under any keyword, RFC 6750 under Bearer.
+// What the client is told, body and challenge: the words of Django REST Framework under any
+// keyword, RFC 6750 under Bearer. TestWire has more headers.
 func TestRefusals(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
-	r := ring(t)
+	schemetest.Add(t, s, "alice")
+	r := schemetest.Ring(t)
 	good, err := scheme(t, s, r, nil).GetOrCreate(t.Context(), "id-alice", 0)
-	must(t, err)
+	schemetest.Must(t, err)
 	const (
 		empty   = `{"detail":"Invalid token header. No credentials provided."}`
 		spaces  = `{"detail":"Invalid token header. Token string should not contain spaces."}`
@@ -40,14 +41,9 @@ func TestRefusals(t *testing.T) {
 		{token.Options{}, "Token " + good, 200, "", ""},
 		{token.Options{}, "tOKEN \t" + good + " ", 200, "", ""},
 		{token.Options{}, "Token", 401, empty, "Token"},
-		{token.Options{}, "Token   ", 401, empty, "Token"},
 		{token.Options{}, "Token a b", 401, spaces, "Token"},
-		{token.Options{}, "Token " + good + ", Basic YTpi", 401, spaces, "Token"},
 		{token.Options{}, "Token \xff\xfe", 401, utf8, "Token"},
 		{token.Options{}, "Token junk", 401, invalid, "Token"},
-		{token.Options{}, "Token a\x00b", 401, invalid, "Token"},
-		{token.Options{}, "Token \"" + good + "\"", 401, invalid, "Token"},
-		{token.Options{}, "Token " + strings.Repeat("a", 10_000), 401, invalid, "Token"},
 		{token.Options{Realm: "staff"}, "Token junk", 401, invalid, `Token realm="staff"`},
 		{token.Options{}, "", 401, `{"detail":"Authentication credentials were not provided."}`, "Token"},
 		{token.Options{}, "Basic YTpi", 401, `{"detail":"Authentication credentials were not provided."}`, "Token"},
@@ -62,73 +58,46 @@ func TestRefusals(t *testing.T) {
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer a,b", 400, bad, ""},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer vst_junk", 401, invalid, bearer},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer junk", 401, invalid, bearer},
-		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer " + tampered(good), 401, invalid, bearer},
-		{token.Options{Keyword: "bEARER"}, "Bearer " + tampered(good), 401, invalid, `bEARER error="invalid_token"`},
+		{token.Options{Keyword: "Bearer", Realm: "api"}, "Bearer " + schemetest.Tampered(good), 401, invalid, bearer},
+		{token.Options{Keyword: "bEARER"}, "Bearer " + schemetest.Tampered(good), 401, invalid, `bEARER error="invalid_token"`},
 		{token.Options{Keyword: "Bearer", Realm: "api"}, "", 401, `{"detail":"Authentication credentials were not provided."}`, `Bearer realm="api"`},
 	} {
-		m := authn.New(authn.Chain{scheme(t, s, r, &x.opts)}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
-		h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !authn.FromContext(r.Context()).Authenticated() {
-				authn.Respond(w, r, authn.ErrNoCredentials)
-			}
-		}))
-		req := httptest.NewRequest("GET", "/", nil)
-		if x.header != "" {
-			req = with(x.header)
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, req)
+		w := schemetest.Guarded(scheme(t, s, r, &x.opts), schemetest.With(x.header))
 		if w.Code != x.status || w.Body.String() != x.body || w.Header().Get("WWW-Authenticate") != x.challenge {
 			t.Errorf("%+v, %.40q: %d %s %q", x.opts, x.header, w.Code, w.Body, w.Header().Get("WWW-Authenticate"))
 		}
 	}
 }
 
-// tampered is the token with another body under the old checksum.
-func tampered(text string) string {
-	c := byte('A')
-	if text[10] == c {
-		c = 'B'
-	}
-	return text[:10] + string(c) + text[11:]
-}
-
 // No error and no line of the log holds a token, a salt or a digest.
 func TestNothingIsTold(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	var log strings.Builder
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	x := scheme(t, s, ring(t), &token.Options{Logger: logger})
+	x := scheme(t, s, schemetest.Ring(t), &token.Options{Logger: logger})
 	good, err := x.GetOrCreate(t.Context(), "id-alice", 0)
-	must(t, err)
+	schemetest.Must(t, err)
 	row, err := s.StaticTokenOf(t.Context(), "id-alice")
-	must(t, err)
+	schemetest.Must(t, err)
 	ask := func(x *token.Scheme, text string) {
-		id, err := x.Authenticate(with("Token " + text))
+		id, err := x.Authenticate(schemetest.With("Token " + text))
 		fmt.Fprintf(&log, "%v %+v %#v\n", err, err, id.Credential)
 		h := authn.New(x, &authn.Options{Logger: logger, Trace: true}).Handler(http.NotFoundHandler())
-		h.ServeHTTP(httptest.NewRecorder(), with("Token "+text))
+		h.ServeHTTP(httptest.NewRecorder(), schemetest.With("Token "+text))
 	}
 	ask(x, good)
-	ask(x, tampered(good))
+	ask(x, schemetest.Tampered(good))
 	ask(x, "junk-"+good)
-	ask(scheme(t, s, ring(t), nil), good)
-	ask(scheme(t, &counter{Store: s, err: errors.New("down")}, ring(t), nil), good)
+	ask(scheme(t, s, schemetest.Ring(t), nil), good)
+	ask(scheme(t, schemetest.Watch(s).Fail(errors.New("down")), schemetest.Ring(t), nil), good)
 	_, err = s.BumpEpoch(t.Context(), "id-alice")
-	must(t, err)
+	schemetest.Must(t, err)
 	ask(x, good)
-	must(t, s.SetActive(t.Context(), "id-alice", false))
+	schemetest.Must(t, s.SetActive(t.Context(), "id-alice", false))
 	ask(x, good)
 	fmt.Fprintf(&log, "%+v %#v", x, row)
-	if log.Len() < 500 {
-		t.Fatal("nothing was logged")
-	}
-	for what, secret := range map[string]string{"token": good[12:40], "digest": fmt.Sprintf("%x", row.Digest[:8]), "digest, decimal": strings.Trim(fmt.Sprint(row.Digest[:4]), "[]")} {
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("a %s is told: %s", what, log.String())
-		}
-	}
+	schemetest.Untold(t, log.String(), good, row.Digest)
 }
 
 // Whatever stands after the keyword: at most one call of the store, and nothing
@@ -136,19 +105,19 @@ func TestNothingIsTold(t *testing.T) {
 func FuzzAuthenticate(f *testing.F) {
 	type world struct {
 		x     *token.Scheme
-		calls *counter
+		calls *schemetest.Watched
 		good  string
 	}
 	var worlds []world
 	for _, format := range []token.Format{token.Prefixed, token.Hex40} {
 		s := memory.New(nil)
-		add(f, s, "alice")
-		c := &counter{Store: s}
+		schemetest.Add(f, s, "alice")
+		c := schemetest.Watch(s)
 		x := scheme(f, c, sharedRing, &token.Options{Format: format})
 		good, err := x.GetOrCreate(f.Context(), "id-alice", 0)
-		must(f, err)
+		schemetest.Must(f, err)
 		worlds = append(worlds, world{x, c, good})
-		for _, seed := range []string{good, good[:len(good)-1], good + good, strings.ToUpper(good), good + "=", tampered(good)} {
+		for _, seed := range []string{good, good[:len(good)-1], good + good, strings.ToUpper(good), good + "=", schemetest.Tampered(good)} {
 			f.Add(seed)
 		}
 		for i := range good {
@@ -161,9 +130,9 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add("a\x00\xff")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, w := range worlds {
-			before := w.calls.n.Load()
-			id, err := w.x.Authenticate(with("Token " + text))
-			calls := w.calls.n.Load() - before
+			before := w.calls.Calls()
+			id, err := w.x.Authenticate(schemetest.With("Token " + text))
+			calls := w.calls.Calls() - before
 			if taken := strings.Trim(text, " \t\n\v\f\r") == w.good; taken != (err == nil) || taken != (id.Subject == "id-alice") || calls > 1 {
 				t.Errorf("%q: %+v, %v, %d calls", text, id, err, calls)
 			}

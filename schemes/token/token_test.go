@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -32,10 +33,10 @@ func TestGoldenTokens(t *testing.T) {
 	master := bytes.Repeat([]byte{1, 2, 3, 4}, 8)
 	for format, want := range map[token.Format]string{token.Prefixed: goldenPrefixed, token.Hex40: goldenHex} {
 		s := memory.New(nil)
-		add(t, s, "alice")
-		x := scheme(t, s, ring(t, master), &token.Options{Format: format, Rand: bytes.NewReader(bytes.Repeat([]byte{7}, 32))})
+		schemetest.Add(t, s, "alice")
+		x := scheme(t, s, schemetest.Ring(t, master), &token.Options{Format: format, Rand: bytes.NewReader(bytes.Repeat([]byte{7}, 32))})
 		got, err := x.GetOrCreate(t.Context(), "id-alice", 0)
-		must(t, err)
+		schemetest.Must(t, err)
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -47,16 +48,16 @@ func TestGoldenTokens(t *testing.T) {
 func TestDerivation(t *testing.T) {
 	master := keys.Generate()
 	k, err := hkdf.Key(sha256.New, master, nil, "vestibule/v1 static token", 32)
-	must(t, err)
+	schemetest.Must(t, err)
 	s := memory.New(nil)
-	x := scheme(t, s, ring(t, master), &token.Options{Format: token.Hex40})
+	x := scheme(t, s, schemetest.Ring(t, master), &token.Options{Format: token.Hex40})
 	for n := 1; n <= storage.MaxIDBytes; n += 23 {
 		subject := strings.Repeat("s", n)
-		must(t, s.CreateUser(t.Context(), storage.User{ID: subject, Name: subject, Active: true}))
+		schemetest.Must(t, s.CreateUser(t.Context(), storage.User{ID: subject, Name: subject, Active: true}))
 		got, err := x.GetOrCreate(t.Context(), subject, 0)
-		must(t, err)
+		schemetest.Must(t, err)
 		row, err := s.StaticTokenOf(t.Context(), subject)
-		must(t, err)
+		schemetest.Must(t, err)
 		mac := hmac.New(sha256.New, k)
 		mac.Write([]byte("vestibule static token v1"))
 		mac.Write([]byte{0, 0, 0, byte(n)})
@@ -71,19 +72,19 @@ func TestDerivation(t *testing.T) {
 func TestLifeOfAToken(t *testing.T) {
 	each(t, func(t *testing.T, s storagetest.Store) {
 		ctx := t.Context()
-		add(t, s, "alice")
-		x := scheme(t, s, ring(t), nil)
+		schemetest.Add(t, s, "alice")
+		x := scheme(t, s, schemetest.Ring(t), nil)
 		now := func() string {
-			text, err := x.GetOrCreate(ctx, "id-alice", epoch(t, s, "id-alice"))
-			must(t, err)
+			text, err := x.GetOrCreate(ctx, "id-alice", schemetest.Epoch(t, s, "id-alice"))
+			schemetest.Must(t, err)
 			return text
 		}
 		first := now()
 		if now() != first {
 			t.Error("two logins, two tokens")
 		}
-		id, err := x.Authenticate(with("Token " + first))
-		must(t, err)
+		id, err := x.Authenticate(schemetest.With("Token " + first))
+		schemetest.Must(t, err)
 		u, ok := id.User.(*storage.Account)
 		if id.Subject != "id-alice" || id.Scheme != "token" || !ok || u.Name != "alice" || id.Roles[0] != "staff" || id.Delegated() {
 			t.Errorf("identity %+v", id)
@@ -92,7 +93,7 @@ func TestLifeOfAToken(t *testing.T) {
 			"logout":             func() error { return x.Revoke(ctx, "id-alice") },
 			"password change":    func() error { return s.SetPassword(ctx, "id-alice", "new") },
 			"log out everywhere": func() error { _, err := s.BumpEpoch(ctx, "id-alice"); return err },
-			"reset":              func() error { _, err := x.Replace(ctx, "id-alice", epoch(t, s, "id-alice")); return err },
+			"reset":              func() error { _, err := x.Replace(ctx, "id-alice", schemetest.Epoch(t, s, "id-alice")); return err },
 			"disabled, and enabled": func() error {
 				return errors.Join(s.SetActive(ctx, "id-alice", false), s.SetActive(ctx, "id-alice", true))
 			},
@@ -101,7 +102,7 @@ func TestLifeOfAToken(t *testing.T) {
 			if refused(t, x, before) {
 				t.Fatalf("before %s: refused", what)
 			}
-			must(t, end())
+			schemetest.Must(t, end())
 			if !refused(t, x, before) {
 				t.Errorf("%s: the token works", what)
 			}
@@ -109,8 +110,8 @@ func TestLifeOfAToken(t *testing.T) {
 				t.Errorf("%s: the same token again", what)
 			}
 		}
-		must(t, s.SetActive(ctx, "id-alice", false))
-		if _, err := x.GetOrCreate(ctx, "id-alice", epoch(t, s, "id-alice")); !errors.Is(err, storage.ErrStale) {
+		schemetest.Must(t, s.SetActive(ctx, "id-alice", false))
+		if _, err := x.GetOrCreate(ctx, "id-alice", schemetest.Epoch(t, s, "id-alice")); !errors.Is(err, storage.ErrStale) {
 			t.Errorf("a token for a disabled account: %v", err)
 		}
 		if _, err := x.GetOrCreate(ctx, "nobody", 0); !errors.Is(err, storage.ErrStale) {
@@ -125,21 +126,21 @@ func TestLifeOfAToken(t *testing.T) {
 func TestMasterKeys(t *testing.T) {
 	a, b := keys.Generate(), keys.Generate()
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	get := func(r *keys.Ring) string {
 		text, err := scheme(t, s, r, nil).GetOrCreate(t.Context(), "id-alice", 0)
-		must(t, err)
+		schemetest.Must(t, err)
 		return text
 	}
-	first := get(ring(t, a))
-	if get(ring(t, b, a)) != first {
+	first := get(schemetest.Ring(t, a))
+	if get(schemetest.Ring(t, b, a)) != first {
 		t.Error("a key that is still in the ring makes the same token")
 	}
-	if !refused(t, scheme(t, s, ring(t, b), nil), first) {
+	if !refused(t, scheme(t, s, schemetest.Ring(t, b), nil), first) {
 		t.Error("a key left the ring and its token works")
 	}
-	second := get(ring(t, b))
-	if second == first || refused(t, scheme(t, s, ring(t, b), nil), second) || !refused(t, scheme(t, s, ring(t, b, a), nil), first) {
+	second := get(schemetest.Ring(t, b))
+	if second == first || refused(t, scheme(t, s, schemetest.Ring(t, b), nil), second) || !refused(t, scheme(t, s, schemetest.Ring(t, b, a), nil), first) {
 		t.Error("a login under the new ring replaces the token by one that works")
 	}
 }
@@ -147,8 +148,8 @@ func TestMasterKeys(t *testing.T) {
 // A stored token that is derived to another text now, as after a change of format
 // or prefix, is replaced at the next login: what login returns is always taken.
 func TestAnotherFormat(t *testing.T) {
-	s, r := memory.New(nil), ring(t)
-	add(t, s, "alice")
+	s, r := memory.New(nil), schemetest.Ring(t)
+	schemetest.Add(t, s, "alice")
 	var last string
 	for _, opts := range []token.Options{{}, {Format: token.Hex40}, {Prefix: "abc"}, {}} {
 		x := scheme(t, s, r, &opts)
@@ -156,7 +157,7 @@ func TestAnotherFormat(t *testing.T) {
 			t.Errorf("%+v takes %s", opts, last)
 		}
 		text, err := x.GetOrCreate(t.Context(), "id-alice", 0)
-		must(t, err)
+		schemetest.Must(t, err)
 		if refused(t, x, text) {
 			t.Errorf("%+v: login returned a token that is refused", opts)
 		}
@@ -168,7 +169,7 @@ func TestAnotherFormat(t *testing.T) {
 }
 
 func TestConstruction(t *testing.T) {
-	s, r := memory.New(nil), ring(t)
+	s, r := memory.New(nil), schemetest.Ring(t)
 	for name, opts := range map[string]*token.Options{
 		"keyword": {Keyword: "To ken"}, "keyword, colon": {Keyword: "a:"}, "realm": {Realm: `"`}, "prefix": {Prefix: "V"}, "format": {Format: 9},
 	} {
@@ -187,17 +188,17 @@ func TestConstruction(t *testing.T) {
 // The hook that makes the application's own account.
 func TestUserHook(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	var fail error
-	x := scheme(t, s, ring(t), &token.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) { return mine(u.Name), fail }})
+	x := scheme(t, s, schemetest.Ring(t), &token.Options{User: func(_ context.Context, u storage.Account) (authn.User, error) { return mine(u.Name), fail }})
 	text, err := x.GetOrCreate(t.Context(), "id-alice", 0)
-	must(t, err)
-	id, err := x.Authenticate(with("Token " + text))
+	schemetest.Must(t, err)
+	id, err := x.Authenticate(schemetest.With("Token " + text))
 	if err != nil || id.User != mine("alice") {
 		t.Errorf("%+v, %v", id, err)
 	}
 	fail = errors.New("down")
-	if _, err := x.Authenticate(with("Token " + text)); !errors.Is(err, fail) {
+	if _, err := x.Authenticate(schemetest.With("Token " + text)); !errors.Is(err, fail) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -206,9 +207,9 @@ func TestUserHook(t *testing.T) {
 // its epoch.
 func TestDisabledWithoutAnEpoch(t *testing.T) {
 	s := memory.New(nil)
-	add(t, s, "alice")
+	schemetest.Add(t, s, "alice")
 	text, err := scheme(t, s, sharedRing, nil).GetOrCreate(t.Context(), "id-alice", 0)
-	must(t, err)
+	schemetest.Must(t, err)
 	if !refused(t, scheme(t, inactive{s}, sharedRing, nil), text) {
 		t.Error("the token of a disabled account was taken")
 	}

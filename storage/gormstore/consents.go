@@ -44,6 +44,9 @@ func (s *Store) ConsentOf(ctx context.Context, subject, client string) (storage.
 	query := s.dialect.bind(consentOf)
 	if s.tx(ctx) != nil {
 		query += s.dialect.forShare()
+		if err := s.lockOwners(ctx, subject, client); err != nil {
+			return storage.Consent{}, err
+		}
 	}
 	if err := s.row(ctx, query, []any{subject, client}, []any{&scopes, &resource, &c.Epoch, &created, &expires}); err != nil {
 		return storage.Consent{}, notFound(err)
@@ -56,6 +59,9 @@ func (s *Store) ConsentOf(ctx context.Context, subject, client string) (storage.
 func (s *Store) DeleteConsent(ctx context.Context, subject, client string) error {
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return storage.ErrNotFound
+	}
+	if err := s.lockOwners(ctx, subject, client); err != nil {
+		return err
 	}
 	n, err := s.exec(ctx, s.dialect.bind(dropConsent), subject, client)
 	if err == nil && n == 0 {

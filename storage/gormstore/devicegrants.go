@@ -147,7 +147,7 @@ func (s *Store) ConsumeDeviceGrant(ctx context.Context, d storage.Digest, now ti
 // CountAttempt implements storage.Attempts.
 func (s *Store) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	var at int64
-	most := micros(until.Add(storage.AttemptSkew))
+	most := micros(until.Add(storage.ClockSkew))
 	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), most, micros(now), most}, []any{&n, &at})
 	return n, timeOf(at), s.swept(ctx, &s.short.tries, now, err)
 }
@@ -175,6 +175,6 @@ func (s *Store) DeleteDeviceGrants(ctx context.Context, subject, client string) 
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return nil
 	}
-	_, err := s.all(ctx, pile{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
+	_, err := s.all(ctx, subject, client, pile{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
 	return err
 }

@@ -21,6 +21,9 @@ const (
 	// allPieces leaves nothing, not even what has no expiry: no later call removes the records of
 	// an account that is gone.
 	allPieces = math.MaxInt
+	// restTimeouts is for how many timeouts of the store (a minute by default) the rest of an account
+	// that is gone is removed. What is left then can be removed by DeleteSubject.
+	restTimeouts = 30
 )
 
 // pile is the rows of one table that have to go.
@@ -53,8 +56,7 @@ func grantPiles(column, id string) []pile {
 
 // piece removes up to pieceRows rows of p. more: there may be others.
 func (s *Store) piece(ctx context.Context, p pile) (n int, more bool, err error) {
-	columns := strings.Trim(p.key, "()")
-	query := "DELETE FROM " + p.table + " WHERE " + p.key + " IN (SELECT " + columns + " FROM " + p.table + " WHERE " + p.where + " LIMIT ?)"
+	query := s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table)
 	removed, err := s.exec(ctx, s.dialect.bind(query), append(slices.Clone(p.args), pieceRows)...)
 	return int(removed), removed == pieceRows, err
 }
@@ -71,9 +73,12 @@ func (s *Store) pieces(ctx context.Context, piles []pile) (more bool, err error)
 	return more, nil
 }
 
-// all removes a whole pile, piece by piece, and returns how many rows it had. With an error some
-// may be gone.
-func (s *Store) all(ctx context.Context, p pile) (total int, err error) {
+// all removes a whole pile of a subject, piece by piece, and returns how many rows it had. With an
+// error some may be gone. client is whose the rows are too, "" for nobody.
+func (s *Store) all(ctx context.Context, subject, client string, p pile) (total int, err error) {
+	if err := s.lockOwners(ctx, subject, client); err != nil {
+		return 0, err
+	}
 	left := s.dialect.bind("SELECT 1 FROM " + p.table + " WHERE " + p.where + " LIMIT 1")
 	for {
 		n, more, err := s.piece(ctx, p)
@@ -101,7 +106,8 @@ func (s *Store) all(ctx context.Context, p pile) (total int, err error) {
 // It runs in a transaction.
 func (s *Store) familyPiece(ctx context.Context, where string, args ...any) (families int, more bool, err error) {
 	var ids []any
-	err = s.rows(ctx, s.dialect.bind("SELECT id FROM vestibule_families WHERE "+where)+s.dialect.forUpdate(), args, func(rows *sql.Rows) error {
+	pick := s.dialect.bind("SELECT id FROM vestibule_families WHERE id IN (SELECT id FROM vestibule_families WHERE " + where + ") ORDER BY id")
+	err = s.rows(ctx, pick+s.dialect.forUpdate(), args, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)
@@ -150,7 +156,12 @@ func (s *Store) revoking(ctx context.Context, pieces int, fn func(context.Contex
 		}
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*s.timeout)
+	// The change is done, so a caller that leaves now does not keep the rest from being removed.
+	most := 2 * s.timeout
+	if pieces == allPieces {
+		most = restTimeouts * s.timeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer cancel()
 	for more {
 		err := s.atomically(ctx, func(ctx context.Context) (err error) {

@@ -18,14 +18,15 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	}
 	at := now.UnixMicro()
 	drop := func(table, key, until, where string) func(context.Context, int) (int, bool, error) {
-		query := s.dialect.bind("DELETE FROM " + table + ended(key, table, until, where))
+		query := s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
 		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, at, n)
 			return int(removed), removed > 0, err // fewer than asked for may be those that somebody else removed
 		}
 	}
-	erase := s.dialect.bind("UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0" +
-		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"))
+	erase := s.dialect.bind(s.dialect.locking("vestibule_refresh_tokens", "digest",
+		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"),
+		"UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0"))
 	total := 0
 	// more is false where nothing was left.
 	for _, batch := range []func(ctx context.Context, n int) (removed int, more bool, err error){
@@ -99,9 +100,5 @@ func (s *Store) notAhead(ctx context.Context, now time.Time) (time.Time, error) 
 // stands outside too: a row that somebody moved on meanwhile stays.
 func ended(key, table, until, where string) string {
 	condition := where + " AND " + until + " <= ?"
-	columns := key
-	if key[0] == '(' {
-		columns = key[1 : len(key)-1]
-	}
-	return " WHERE " + condition + " AND " + key + " IN (SELECT " + columns + " FROM " + table + " WHERE " + condition + " ORDER BY " + until + " LIMIT ?)"
+	return condition + " AND " + key + " IN (SELECT " + columnsOf(key) + " FROM " + table + " WHERE " + condition + " ORDER BY " + until + " LIMIT ?)"
 }

@@ -20,6 +20,9 @@ const (
 	touchSession = "UPDATE vestibule_sessions SET last_seen_us = ?, expires_us = CASE WHEN expires_us >= ? THEN expires_us" +
 		" WHEN ends_us >= ? THEN ? WHEN ends_us > expires_us THEN ends_us ELSE expires_us END" +
 		" WHERE digest = ? AND expires_us > ? AND ends_us > ? AND last_seen_us <= ?"
+	// The end moves back too: it comes from a clock that was ahead.
+	correctSession = "UPDATE vestibule_sessions SET last_seen_us = ?, expires_us = CASE WHEN ends_us >= ? THEN ? ELSE ends_us END" +
+		" WHERE digest = ? AND expires_us > ? AND ends_us > ? AND last_seen_us > ? AND last_seen_us <= ?"
 	endSession = "DELETE FROM vestibule_sessions WHERE digest = ?"
 )
 
@@ -121,7 +124,11 @@ func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64
 // TouchSession implements storage.Sessions.
 func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expires, before time.Time) (bool, error) {
 	at, to := micros(seen), micros(expires)
-	n, err := s.exec(ctx, s.dialect.bind(touchSession), at, to, to, to, d[:], at, at, micros(before))
+	query, args := touchSession, []any{at, to, to, to, d[:], at, at, micros(before)}
+	if before.After(seen) {
+		query, args = correctSession, []any{at, to, to, d[:], at, at, at, micros(before)}
+	}
+	n, err := s.exec(ctx, s.dialect.bind(query), args...)
 	return n > 0, err
 }
 
@@ -184,5 +191,5 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int
 	if storage.CheckID("session id", keep) != nil {
 		keep = "" // which no session has
 	}
-	return s.all(ctx, pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
+	return s.all(ctx, subject, "", pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
 }

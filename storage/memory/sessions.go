@@ -101,10 +101,14 @@ func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expire
 		if !ok || v.Expired(seen) || v.LastSeen.After(before) {
 			return nil
 		}
+		correct := before.After(seen)
+		if correct && !v.LastSeen.After(seen) {
+			return nil
+		}
 		if expires.After(v.Ends) {
 			expires = v.Ends
 		}
-		if expires.After(v.Expires) {
+		if correct || expires.After(v.Expires) {
 			v.Expires = expires.UTC()
 		}
 		v.LastSeen = seen.UTC()

@@ -226,5 +226,37 @@ func sessions(t *testing.T, s *suite) {
 			expect(3*time.Hour, 30*day)
 			touch(30*day, 31*day, 4*time.Hour, false, "at the end")
 		},
+		"attack_331_touch: a use by a clock that was ahead is corrected, with the end that it moved": func(k *kit) {
+			v := k.sit(k.add("alice").ID, 0)
+			touch := func(seen, expires, before time.Duration, want bool, why string) {
+				k.Helper()
+				if got, err := k.s.TouchSession(k.ctx, v.Digest, born.Add(seen), born.Add(expires), born.Add(before)); err != nil || got != want {
+					k.Errorf("touched %t, %v: %s", got, err, why)
+				}
+			}
+			expect := func(seen, expires time.Duration) {
+				k.Helper()
+				got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
+				k.must(err)
+				v.LastSeen, v.Expires = born.Add(seen), born.Add(expires)
+				if !reflect.DeepEqual(got, v) {
+					k.Errorf("got %+v, want %+v", got, v)
+				}
+			}
+			const day = 24 * time.Hour
+			touch(time.Hour, 2*day, 0, true, "ahead")
+			touch(time.Minute, day, 59*time.Minute, false, "seen later than before")
+			expect(time.Hour, 2*day)
+			touch(time.Minute, day+time.Minute, time.Hour, true, "seen at before")
+			expect(time.Minute, day+time.Minute)
+			touch(time.Minute, 3*day, time.Hour, false, "corrected already")
+			touch(2*time.Minute, 3*day, time.Hour, false, "not ahead")
+			expect(time.Minute, day+time.Minute)
+			touch(2*time.Hour, 60*day, time.Hour, true, "an ordinary use")
+			expect(2*time.Hour, 30*day)
+			touch(time.Hour, 60*day, 2*time.Hour, true, "not beyond the end")
+			expect(time.Hour, 30*day)
+			touch(30*day, 31*day, 31*day, false, "at the end")
+		},
 	})
 }

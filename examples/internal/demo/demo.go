@@ -31,6 +31,7 @@ type Flags struct {
 	KeyFile   string
 	LoginRate string
 	Users     []User
+	Demo      bool // add published credentials to a database with other accounts too
 	// Origin is the public origin behind a proxy, and Proxies are those that are trusted;
 	// only some servers have flags for them.
 	Origin  string
@@ -43,6 +44,8 @@ type Flags struct {
 	hasher  *password.Hasher
 	limiter authn.LoginLimiter
 	bad     error // a -user that cannot be read; package flag would quote it
+
+	published bool // everybody knows the passwords of Users
 }
 
 // User is a demo user of the -user flag.
@@ -53,20 +56,20 @@ type User struct {
 
 // Register adds the flags to fs. users are there where no -user is given.
 func (f *Flags) Register(fs *flag.FlagSet, users ...User) {
-	f.Users = users
-	given := false
+	f.Users, f.published = users, true
 	fs.StringVar(&f.Addr, "addr", "127.0.0.1:8080", "address to listen on, or unix:PATH; port 0 picks one")
 	fs.StringVar(&f.DB, "db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file)")
 	fs.StringVar(&f.KeyFile, "key", "", "file with the master key: 32 raw bytes or 64 hex digits (default <sqlite path>.key, made if absent; $VESTIBULE_KEY holds the hex digits)")
 	fs.StringVar(&f.LoginRate, "login-rate", "10/m", "tries of a stranger at one address at one account, as N/m; the other limits keep their proportion; off: none, for tests")
+	fs.BoolVar(&f.Demo, "demo", false, "add the demo users, whose passwords are published, to a database that has other accounts too")
 	fs.Func("user", "name:password[:role,…], added at start if absent; repeatable", func(s string) error {
 		u, err := parseUser(s)
 		if err != nil {
 			f.bad = err
 			return nil
 		}
-		if !given {
-			f.Users, given = nil, true
+		if f.published {
+			f.Users, f.published = nil, false
 		}
 		f.Users = append(f.Users, u)
 		return nil

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,7 +14,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/authn/username"
 	"github.com/vestibule-auth/vestibule/keys"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Passwords returns the checker that all login endpoints share: argon2id behind a queue, Unicode
@@ -55,7 +53,7 @@ func (f *Flags) Limiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case rate.IsZero():
+	case rate.IsOff():
 		slog.Warn("login limits are off", "flag", "-login-rate")
 		return nil, nil
 	case f.limiter != nil:
@@ -82,7 +80,7 @@ func (f *Flags) Auth() (*authn.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rate.IsZero() {
+	if rate.IsOff() {
 		return &authn.Options{Proxies: f.Proxies}, nil
 	}
 	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: f.Proxies})
@@ -97,7 +95,7 @@ func (f *Flags) loginRate() (throttle.Rate, error) {
 	if err != nil {
 		return rate, fmt.Errorf("-login-rate: %w", err)
 	}
-	if !rate.IsZero() && rate.Window != time.Minute {
+	if !rate.IsOff() && rate.Window != time.Minute {
 		return rate, fmt.Errorf("-login-rate: rate %q: must be a number for each minute, such as 10/m, or off", f.LoginRate)
 	}
 	return rate, nil
@@ -112,32 +110,6 @@ func (f *Flags) onLoopback() bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// AddUsers registers those of users that are not there yet. Several servers can start at the same
-// time: one registers a user, and the others find it.
-func AddUsers(ctx context.Context, db storage.Users, passwords *password.Checker, users []User) error {
-	for _, u := range users {
-		name, err := username.Canonical(u.Name)
-		if err != nil {
-			return fmt.Errorf("-user %q: %w", u.Name, err)
-		}
-		_, err = db.UserByName(ctx, name)
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		_, err = passwords.Register(ctx, password.NewUser{Name: name, Email: name + "@example.com", Password: u.Password, Roles: u.Roles})
-		if err == nil {
-			continue
-		}
-		if _, found := db.UserByName(ctx, name); found != nil { // else another server was first
-			return fmt.Errorf("-user %q: %w", u.Name, err)
-		}
-	}
-	return nil
 }
 
 // Health answers 200 where the store answers, else 503.

@@ -96,15 +96,15 @@ func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(
 	var refused *oauth2.Error
 	err := p.server.InTx(ctx, func(ctx context.Context) error {
 		refused = nil
-		err := p.store.ConsumeAuthRequest(ctx, d)
-		switch {
-		case errors.Is(err, storage.ErrNotFound):
-			return used
-		case err != nil:
+		// fn comes first: it locks the account and the client, which whoever deletes them locks
+		// before the request. Where the request is gone nothing of fn stays.
+		if err := fn(ctx); err != nil && !errors.As(err, &refused) {
 			return err
 		}
-		if err = fn(ctx); errors.As(err, &refused) {
-			return nil
+		err := p.store.ConsumeAuthRequest(ctx, d)
+		if errors.Is(err, storage.ErrNotFound) {
+			refused = nil
+			return used
 		}
 		return err
 	})

@@ -73,3 +73,30 @@ func TestFaultsAreNoTries(t *testing.T) {
 		})
 	}
 }
+
+// A try that was taken back is not taken back again because the answer was lost.
+func TestForgivenOnce_attack_332(t *testing.T) {
+	store := &oauthtest.Writes{Store: memory.New(nil)}
+	w := oauthtest.NewDevices(t, store, nil)
+	alice := w.Alice("s1")
+	b := w.Begin()
+	wrong := func() int { return w.DevicePage(alice, "POST", "user_code=BBBB-BBBB").Code }
+	for range 9 {
+		if got := wrong(); got != 400 {
+			t.Fatal(got)
+		}
+	}
+	for range 5 {
+		store.LoseForgive.Store(true)
+		if rec := w.DevicePage(alice, "POST", "user_code="+b.User); rec.Code != 503 {
+			t.Fatalf("a lost answer: %d", rec.Code)
+		}
+		store.LoseForgive.Store(false)
+	}
+	if got := wrong(); got != 400 {
+		t.Errorf("the tenth: %d", got)
+	}
+	if got := wrong(); got != 429 {
+		t.Errorf("the eleventh: %d", got)
+	}
+}

@@ -121,7 +121,7 @@ func (p *Provider) ReadHint(ctx context.Context, text string) (server.Hint, erro
 		return server.Hint{}, errHint.WithCause(cmp.Or(err, errors.New("no single audience")))
 	}
 	session, _ := t.Claims.Text("sid")
-	return server.Hint{Client: reg.Audience[0], Subject: reg.Subject, Session: session}, nil
+	return server.Hint{Client: reg.Audience[0], Subject: reg.Subject, Session: session, Issued: reg.IssuedAt}, nil
 }
 
 var errHint = oauth2.NewError("invalid_request", "The id_token_hint is no ID token of this server.")

@@ -135,6 +135,8 @@ func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, se
 		return logoutRequest{}, h, oauth2.PageError("The client is unknown.")
 	case err != nil:
 		return logoutRequest{}, h, err
+	case h.Client != "" && !h.IsOf(c):
+		return logoutRequest{}, h, oauth2.PageError("The id_token_hint is one of another client.")
 	case uri != "" && !slices.Contains(c.LogoutURIs, uri):
 		return logoutRequest{}, h, oauth2.PageError("The client did not register that post_logout_redirect_uri.")
 	case len(v.Get("state")) > server.MaxState:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -49,14 +50,16 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	var a tokenResponse
 	var evicted []storage.Family
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		// Before the claim: it locks the account and the client, which whoever deletes them locks
+		// before the code.
+		f, err := s.rotator.Begin(ctx, f, refresh)
+		if err != nil {
+			return err
+		}
 		if b.claim != nil {
 			if err := b.claim(ctx, f.ID); err != nil {
 				return err
 			}
-		}
-		f, err := s.rotator.Begin(ctx, f, refresh)
-		if err != nil {
-			return err
 		}
 		if evicted, err = s.evict(ctx, f); err != nil {
 			return err
@@ -96,21 +99,27 @@ const userGrants = 100
 
 // evict revokes the oldest grants of a user to a client if there are too many, and returns them.
 func (s *Server) evict(ctx context.Context, f storage.Family) (evicted []storage.Family, err error) {
-	list, err := s.store.ListFamilies(ctx, s.purpose, f.Subject, manyGrants)
-	n := 0
-	for _, old := range list { // newest first
-		if old.Client != f.Client {
-			continue
-		}
-		if n++; n <= userGrants {
-			continue
-		}
-		if err := s.rotator.EndFamily(ctx, old.ID); err != nil {
-			return nil, err
-		}
-		evicted = append(evicted, old)
+	list, err := s.store.ListFamilies(ctx, s.purpose, f.Subject, manyGrants) // newest first
+	if err != nil {
+		return nil, err
 	}
-	return evicted, err
+	list = slices.DeleteFunc(list, func(old storage.Family) bool { return old.Client != f.Client })
+	if len(list) <= userGrants {
+		return nil, nil
+	}
+	evicted = list[userGrants:]
+	return evicted, s.endAll(ctx, evicted)
+}
+
+// endAll revokes grants in a transaction: in the order of their IDs, as everybody does who locks
+// several, so that no two wait for each other. The list keeps its order.
+func (s *Server) endAll(ctx context.Context, list []storage.Family) error {
+	for _, f := range slices.SortedFunc(slices.Values(list), func(a, b storage.Family) int { return strings.Compare(a.ID, b.ID) }) {
+		if err := s.rotator.EndFamily(ctx, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grantData is what a family keeps of the login that it comes from, in its Data.

@@ -63,22 +63,23 @@ func newChosenSecrets(o *Options, clock func() time.Time) (*chosenSecrets, error
 	return c, nil
 }
 
-// fits reports whether the secret is the client's. encoded is "" if there is no such client, or
+// fits reports whether the secret is the client's, and whether that took a hash, so that the client
+// may have changed since it was read. encoded is "" if there is no such client, or
 // its secret is of another kind: that costs the same. The error is the limiter's *authn.Error,
 // or a fault.
-func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded storage.PasswordHash, secret string) (bool, error) {
+func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded storage.PasswordHash, secret string) (ok, hashed bool, err error) {
 	at, sealed := c.mac(client, source), c.mac(secret, string(encoded))
 	if encoded != "" && c.remembers(at, sealed) {
-		return true, nil
+		return true, false, nil
 	}
 	ctx := r.Context()
 	if c.limiter == nil {
 		ok, _, err := c.verifier.Verify(ctx, source, encoded, secret)
-		return ok && encoded != "", err
+		return ok && encoded != "", true, err
 	}
 	attempt, err := c.limiter.Reserve(r, "oauth2 client\x00"+client)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if a, ok := attempt.(authn.AccountAttempt); ok {
 		subject, epoch := "", int64(0)
@@ -87,10 +88,10 @@ func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded sto
 			subject, epoch = client, int64(binary.BigEndian.Uint64(f[:]))
 		}
 		if err := a.Account(ctx, subject, epoch); err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
-	ok, _, err := c.verifier.Verify(ctx, attempt.Source(), encoded, secret)
+	ok, _, err = c.verifier.Verify(ctx, attempt.Source(), encoded, secret)
 	ok = ok && encoded != "" && err == nil
 	switch {
 	case err != nil:
@@ -99,7 +100,7 @@ func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded sto
 		attempt.Succeeded(ctx)
 		c.remember(at, sealed)
 	}
-	return ok, err
+	return ok, true, err
 }
 
 // mac is over both texts with the length of the first.

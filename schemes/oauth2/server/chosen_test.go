@@ -70,6 +70,50 @@ func TestChosenSecretChangedMeanwhile_attack_328(t *testing.T) {
 	})
 }
 
+// clientReads counts how often a client is read.
+type clientReads struct {
+	oauthtest.Store
+	n atomic.Int64
+}
+
+func (c *clientReads) ClientByID(ctx context.Context, id string) (storage.Client, error) {
+	c.n.Add(1)
+	return c.Store.ClientByID(ctx, id)
+}
+
+// A client is read once more only if its secret was hashed meanwhile: a remembered secret and a
+// generated one are compared at once.
+func TestClientIsReadOnce(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, db oauthtest.Store) {
+		s := &clientReads{Store: db}
+		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) { o.InsecureChosenSecrets = new(countingHasher) })
+		chosen := storage.Client{ID: "chosen", Method: oauth2.SecretBasic, Password: "hash of open sesame", Grants: []string{oauth2.ClientCredentials}}
+		oauthtest.Must(t, s.CreateClient(t.Context(), chosen))
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "generated", Method: oauth2.SecretBasic, Secret: storage.DigestOf("g"), Grants: []string{oauth2.ClientCredentials}}))
+		reads := func(id, secret string, status int) int64 {
+			t.Helper()
+			before := s.n.Load()
+			r := httptest.NewRequest("POST", oauthtest.Issuer+"/t", nil)
+			r.SetBasicAuth(id, url.QueryEscape(secret))
+			if got := w.Send(w.Token(), r, "grant_type=client_credentials"); got.Status != status {
+				t.Fatalf("%s: %d %s", id, got.Status, got.Body)
+			}
+			return s.n.Load() - before
+		}
+		once := reads("generated", "g", 200)
+		first, again := reads("chosen", "open sesame", 200), reads("chosen", "open sesame", 200)
+		if first != once+1 || again != once {
+			t.Errorf("a generated secret: %d, a chosen one: %d, remembered: %d", once, first, again)
+		}
+		chosen.Disabled = true
+		oauthtest.Must(t, s.UpdateClient(t.Context(), chosen))
+		reads("chosen", "open sesame", 401)
+		chosen.Disabled, chosen.Password = false, "hash of another"
+		oauthtest.Must(t, s.UpdateClient(t.Context(), chosen))
+		reads("chosen", "open sesame", 401)
+	})
+}
+
 func TestChosenSecrets(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		verifier := new(countingHasher)

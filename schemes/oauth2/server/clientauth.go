@@ -49,13 +49,13 @@ func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) 
 		}
 		return c, err
 	}
-	ok, err := s.secretFits(r, c, p.secret)
+	ok, hashed, err := s.secretFits(r, c, p.secret)
 	switch {
 	case err != nil:
 		return c, err
 	case !ok:
 		return c, s.failed(p, errors.New("wrong secret"))
-	case c.Password == "":
+	case !hashed:
 		return c, nil
 	}
 	return s.unchanged(r, p, c)
@@ -102,19 +102,20 @@ func (s *Server) challenged(r *http.Request, err error) error {
 // source is the address of the client, as it is counted.
 func (s *Server) source(r *http.Request) string { return authn.NetworkOf(s.opts.Proxies.ClientAddr(r)) }
 
-func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (bool, error) {
+// secretFits reports whether the secret is the client's, and whether that took a hash.
+func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (ok, hashed bool, err error) {
 	if secret == "" {
-		return false, nil
+		return false, false, nil
 	}
 	if !c.Secret.IsZero() {
 		d := storage.DigestOf(secret)
 		if subtle.ConstantTimeCompare(c.Secret[:], d[:]) == 1 {
-			return true, nil
+			return true, false, nil
 		}
 		c.Password = "" // a wrong secret costs the same for both kinds
 	}
 	if s.chosen == nil {
-		return false, nil
+		return false, false, nil
 	}
 	return s.chosen.fits(r, s.source(r), c.ID, c.Password, secret)
 }
@@ -123,7 +124,7 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (b
 // not reveal which clients exist.
 func (s *Server) reject(r *http.Request, p presented, why error) error {
 	if s.chosen != nil && p.secret != "" {
-		if _, err := s.chosen.fits(r, s.source(r), p.id, "", p.secret); err != nil {
+		if _, _, err := s.chosen.fits(r, s.source(r), p.id, "", p.secret); err != nil {
 			return err
 		}
 	}

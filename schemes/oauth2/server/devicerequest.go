@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"net/http"
 	"time"
@@ -62,7 +63,7 @@ type triedBy struct {
 func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 	now := s.now()
 	for _, by := range names {
-		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.AttemptSkew)) { // or a clock was ahead
+		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.ClockSkew)) { // or a clock was ahead
 			return tooManyTries(ends.Sub(now))
 		}
 	}
@@ -88,17 +89,27 @@ func tooManyTries(wait time.Duration) error {
 	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many codes were tried. Wait a while.", RetryAfter: wait, NoRedirect: true}
 }
 
-// forgiveTries takes back what countTries counted. What the store does not take back now is taken
-// back before the next try.
+// forgiveTries takes back what countTries counted. What the store refused to take back is taken back
+// before the next try. If it is not known whether the store did, the try stays counted: a try that is
+// taken back twice is one wrong code more.
 func (s *Server) forgiveTries(ctx context.Context, names []triedBy) error {
 	var failed error
 	for _, by := range names {
 		if err := s.store.ForgiveAttempt(ctx, by.name); err != nil {
-			s.tries.owe(by.name)
+			if refusedByStore(err) {
+				s.tries.owe(by.name)
+			}
 			failed = errors.Join(failed, err)
 		}
 	}
 	return failed
+}
+
+// refusedByStore reports whether the database itself says that it did not execute a statement. After
+// any other error, such as a timeout or a connection that broke, it may have.
+func refusedByStore(err error) bool {
+	var state interface{ SQLState() string }
+	return errors.Is(err, driver.ErrBadConn) || errors.As(err, &state) && state.SQLState() != "40003" // statement_completion_unknown
 }
 
 // findDevice returns the device that waits with that code. ErrNotFound for every other code.
@@ -117,7 +128,7 @@ func (s *Server) findDevice(ctx context.Context, typed string) (d DeviceRequest,
 	if err != nil {
 		return d, err
 	}
-	if d.Grant.State != storage.DevicePending || d.Grant.Expired(s.now()) {
+	if d.Grant.State != storage.DevicePending || d.Grant.Expired(s.now()) || storage.Ahead(s.now(), d.Grant.Created) {
 		return d, storage.ErrNotFound
 	}
 	if d.Client, err = s.store.ClientByID(ctx, d.Grant.Client); err == nil && d.Client.Disabled {

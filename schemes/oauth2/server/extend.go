@@ -50,7 +50,17 @@ type Grant struct {
 }
 
 // Hint is what an ID token says that somebody sends back (OpenID Connect Core, section 3.1.2.1).
-type Hint struct{ Client, Subject, Session string }
+type Hint struct {
+	Client, Subject, Session string
+	// Issued is when the ID token was issued ("iat").
+	Issued time.Time
+}
+
+// IsOf reports whether the ID token was issued to that client. One from before the client was created
+// belongs to an earlier client with the same ID, which was deleted.
+func (h Hint) IsOf(c storage.Client) bool {
+	return h.Client == c.ID && !h.Issued.Before(c.Created.Truncate(time.Second)) // "iat" is in seconds
+}
 
 // Extend adds an extension. Call it while you construct the server, before the first request:
 // it is not safe for concurrent use.

@@ -55,12 +55,7 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 			}
 			list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
 		}
-		for _, f := range list {
-			if err := s.rotator.EndFamily(ctx, f.ID); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.endAll(ctx, list)
 	})
 	if err == nil {
 		for _, f := range list {

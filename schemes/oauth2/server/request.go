@@ -135,7 +135,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		h, err := s.extended.IDTokens.ReadHint(ctx, text)
 		var refused *oauth2.Error
 		switch {
-		case errors.As(err, &refused), err == nil && h.Client != q.Client:
+		case errors.As(err, &refused), err == nil && !h.IsOf(q.Registered):
 			return q, oauth2.NewError("login_required", "The id_token_hint is no ID token of this client.").WithCause(err)
 		case err != nil:
 			return q, err
@@ -193,7 +193,7 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 		return q, unknown
 	case err != nil:
 		return q, err
-	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()):
+	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()) || storage.Ahead(s.now(), a.Created):
 		return q, unknown
 	}
 	client := q.Registered
