@@ -157,21 +157,8 @@ type World struct {
 func NewWorld(t testing.TB, s Store, change func(*Options)) *World {
 	t.Helper()
 	w := &World{T: t, DB: &Faulty{Store: s}, Secrets: map[string]string{}}
-	o := Options{
-		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
-		Clock: w.Clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
-		Audit: audit.To(func(_ context.Context, e audit.Event) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.events = append(w.events, e)
-		}),
-	}
-	if change != nil {
-		change(&o)
-	}
+	w.serve(change)
 	var err error
-	w.Server, err = New(Issuer, w.DB, &o)
-	Must(t, err)
 	Must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"admin"}}))
 	for _, c := range []storage.Client{
 		{ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials},
@@ -188,6 +175,35 @@ func NewWorld(t testing.TB, s Store, change func(*Options)) *World {
 		Must(t, s.CreateClient(t.Context(), c))
 	}
 	return w
+}
+
+// Beside returns a world with another server of the same issuer over the same store and clients.
+func (w *World) Beside(change func(*Options)) *World {
+	w.T.Helper()
+	x := &World{T: w.T, DB: w.DB, Secrets: w.Secrets}
+	x.Elapsed.Store(w.Elapsed.Load())
+	x.N.Store(w.N.Load() + 1000)
+	x.serve(change)
+	return x
+}
+
+func (w *World) serve(change func(*Options)) {
+	w.T.Helper()
+	o := Options{
+		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
+		Clock: w.Clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
+		Audit: audit.To(func(_ context.Context, e audit.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, e)
+		}),
+	}
+	if change != nil {
+		change(&o)
+	}
+	var err error
+	w.Server, err = New(Issuer, w.DB, &o)
+	Must(w.T, err)
 }
 
 // locked writes the log one line at a time.
@@ -236,6 +252,9 @@ func (w *World) Code(client string, change func(*storage.Code)) string {
 	c := storage.Code{
 		Digest: storage.DigestOf(text), Client: client, Subject: "id-alice", Epoch: epoch, RedirectURI: Redirect, Scopes: []string{"read"},
 		Challenge: ChallengeOf(Verifier), AuthTime: w.Clock(), Created: w.Clock(), Expires: w.Clock().Add(time.Minute), Kept: w.Clock().Add(time.Hour),
+	}
+	if audience := w.Scheme().Options().Audience; audience != "" {
+		c.Resource = []string{audience}
 	}
 	if change != nil {
 		change(&c)

@@ -30,9 +30,9 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 	used := false
 	a, err := s.begin(ctx, x, newGrant{
 		family: storage.Family{
-			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime, Data: grantData{code.Session}.encode(),
+			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime,
 		},
-		resource: resource, nonce: code.Nonce,
+		session: code.Session, resource: resource, nonce: code.Nonce,
 		claim: func(ctx context.Context, family string) error {
 			err := s.store.ConsumeCode(ctx, code.Digest, family)
 			used = errors.Is(err, storage.ErrConflict)
@@ -208,7 +208,7 @@ func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) er
 		}
 		return err
 	}
-	if f := st.Family; f.Confirm != "" && f.Confirm != x.key {
+	if f := st.Family; f.Confirm != "" && f.Confirm != x.key || !s.issued(f) {
 		return errGrant.WithCause(rotation.ErrMismatch)
 	}
 	return s.verifyProof(ctx, x.proof)
@@ -230,7 +230,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	resource, err := s.resourcesOfGrant(x, f.Resource)
+	resource, err := s.resourcesOfGrant(x, s.resourcesOfFamily(f))
 	if err != nil {
 		return tokenResponse{}, err
 	}

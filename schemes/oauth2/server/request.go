@@ -26,7 +26,9 @@ type AuthorizationRequest struct {
 	Nonce       string   `json:"nonce,omitempty"`
 	Confirm     string   `json:"confirm,omitempty"` // thumbprint of the key that the code is bound to
 	Scopes      []string `json:"scopes"`
-	Resource    []string `json:"resource,omitempty"`
+	// Resource lists what the access token is for. If the request names nothing, that is the Audience
+	// of the server; without an Audience it is empty.
+	Resource []string `json:"resource,omitempty"`
 	// Implicit is set for the response type "token".
 	Implicit bool `json:"implicit,omitempty"`
 	// Prompt is "none", "login", "consent", or "".
@@ -128,7 +130,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.Registered.Scopes, q.Registered.Default); err != nil {
 		return q, err
 	}
-	if q.Resource, err = resourcesOf(oauth2.Form{Values: v}, s.mayName(q.Registered), nil); err != nil {
+	if q.Resource, err = resourcesOf(oauth2.Form{Values: v}, s.mayName(q.Registered), s.own()); err != nil {
 		return q, err
 	}
 	if text := v.Get("id_token_hint"); text != "" && s.extended.IDTokens != nil {

@@ -180,7 +180,7 @@ func (s *Server) requested(f oauth2.Form, c storage.Client) (scopes, resource []
 	if scopes, err = s.scopesOf(f.Get("scope"), c.Scopes, c.Default); err != nil {
 		return nil, nil, err
 	}
-	resource, err = resourcesOf(f, s.mayName(c), nil)
+	resource, err = resourcesOf(f, s.mayName(c), s.own())
 	return scopes, resource, err
 }
 
