@@ -23,11 +23,11 @@ type newGrant struct {
 	claim func(ctx context.Context, family string) error
 }
 
-// stillAllowed returns the scopes of a grant that its client may still have.
-func stillAllowed(scopes []string, c storage.Client) []string {
+// stillAllowed returns the scopes that the server still supports and the client may still have.
+func (s *Server) stillAllowed(scopes []string, c storage.Client) []string {
 	list := []string{}
 	for _, name := range scopes {
-		if slices.Contains(c.Scopes, name) {
+		if _, ok := s.opts.Scopes[name]; ok && slices.Contains(c.Scopes, name) {
 			list = append(list, name)
 		}
 	}
@@ -48,7 +48,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	}
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
 	f.Data = grantData{b.session, &s.apiOpts.Audience}.encode()
-	f.Scopes = stillAllowed(f.Scopes, x.client)
+	f.Scopes = s.stillAllowed(f.Scopes, x.client)
 	var a tokenResponse
 	var evicted []storage.Family
 	err = s.store.InTx(ctx, func(ctx context.Context) error {

@@ -74,7 +74,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 			return none, nil
 		}
 		return introspection{
-			Active: true, Scope: strings.Join(f.Scopes, " "), Client: f.Client, Username: st.User.Name, Expires: st.Refresh.Expires.Unix(),
+			Active: true, Scope: strings.Join(s.stillAllowed(f.Scopes, c), " "), Client: f.Client, Username: st.User.Name, Expires: st.Refresh.Expires.Unix(),
 			Issued: st.Refresh.Created.Unix(), Subject: f.Subject, Audience: f.Resource, Issuer: s.issuer, Confirm: oauth2.ConfirmationOf(f.Confirm),
 		}, nil
 	}
