@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -177,35 +176,6 @@ func NewWorld(t testing.TB, s Store, change func(*Options)) *World {
 		Must(t, s.CreateClient(t.Context(), c))
 	}
 	return w
-}
-
-// Beside returns a world with another server of the same issuer over the same store and clients.
-func (w *World) Beside(change func(*Options)) *World {
-	w.T.Helper()
-	x := &World{T: w.T, DB: w.DB, Secrets: w.Secrets}
-	x.Elapsed.Store(w.Elapsed.Load())
-	x.N.Store(w.N.Load() + 1000)
-	x.serve(change)
-	return x
-}
-
-func (w *World) serve(change func(*Options)) {
-	w.T.Helper()
-	o := Options{
-		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
-		Clock: w.Clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
-		Audit: audit.To(func(_ context.Context, e audit.Event) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.events = append(w.events, e)
-		}),
-	}
-	if change != nil {
-		change(&o)
-	}
-	var err error
-	w.Server, err = New(Issuer, w.DB, &o)
-	Must(w.T, err)
 }
 
 // locked writes the log one line at a time.
