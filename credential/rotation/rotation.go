@@ -11,10 +11,8 @@ package rotation
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -124,7 +122,8 @@ type Use struct {
 	// requires that key. Any other family accepts any key, and a repeated request must then
 	// have the same one.
 	Confirm string
-	// Source is the address that the request comes from, "" if unknown. See Used.
+	// Source is the address that the request comes from, "" if unknown. After the first use of the
+	// answer only the same known address can repeat the exchange. See Used.
 	Source string
 }
 
@@ -269,7 +268,8 @@ func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (R
 		if err != nil {
 			return Result{State: st}, ErrMismatch
 		}
-		if !st.Refresh.GraceClosed || claimer == u.Source {
+		// Two unknown addresses are not the same one: they may be those of owner and thief.
+		if !st.Refresh.GraceClosed || u.Source != "" && claimer == u.Source {
 			return Result{Answer: answer, State: st, Repeated: true}, nil
 		}
 	}
@@ -305,20 +305,3 @@ func (r *Rotator) EndFamily(ctx context.Context, id string) error {
 
 // BlockUntil returns until when access tokens that are revoked now must be blocked.
 func (r *Rotator) BlockUntil() time.Time { return r.opts.Clock().Add(r.opts.Block) }
-
-// NewID returns a random identifier for a family or an access token: 128 bits in base64url. It
-// returns an error only if random does.
-func NewID(random io.Reader) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("rotation: no random bytes: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
-}
-
-// PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an
-// audience ("": for any). So several issuers and audiences can share a store.
-func PurposeOf(scheme, issuer, audience string) string {
-	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
-	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
-}

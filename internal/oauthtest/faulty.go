@@ -15,6 +15,7 @@ type Faulty struct {
 	Fail       atomic.Bool
 	NoConsents atomic.Bool
 	FailUse    atomic.Bool
+	Uses       atomic.Int64 // calls of ConsumeJTI
 }
 
 var ErrDown = errors.New("the database is down")
@@ -83,6 +84,7 @@ func (f *Faulty) DeleteConsent(ctx context.Context, subject, client string) erro
 }
 
 func (f *Faulty) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
+	f.Uses.Add(1)
 	if f.FailUse.Load() {
 		return ErrDown
 	}

@@ -1,12 +1,10 @@
 package oauthtest
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -90,21 +88,8 @@ type World struct {
 func NewWorld(t testing.TB, s Store, change func(*Options)) *World {
 	t.Helper()
 	w := &World{T: t, DB: &Faulty{Store: s}, Secrets: map[string]string{}}
-	o := Options{
-		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
-		Clock: w.Clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
-		Audit: audit.To(func(_ context.Context, e audit.Event) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.events = append(w.events, e)
-		}),
-	}
-	if change != nil {
-		change(&o)
-	}
+	w.serve(change)
 	var err error
-	w.Server, err = New(Issuer, w.DB, &o)
-	Must(t, err)
 	Must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"admin"}}))
 	for _, c := range []storage.Client{
 		{ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials},
@@ -169,6 +154,9 @@ func (w *World) Code(client string, change func(*storage.Code)) string {
 	c := storage.Code{
 		Digest: storage.DigestOf(text), Client: client, Subject: "id-alice", Epoch: epoch, RedirectURI: Redirect, Scopes: []string{"read"},
 		Challenge: ChallengeOf(Verifier), AuthTime: w.Clock(), Created: w.Clock(), Expires: w.Clock().Add(time.Minute), Kept: w.Clock().Add(time.Hour),
+	}
+	if audience := w.Scheme().Options().Audience; audience != "" {
+		c.Resource = []string{audience}
 	}
 	if change != nil {
 		change(&c)

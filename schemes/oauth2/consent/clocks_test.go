@@ -52,3 +52,16 @@ func TestClockWasAhead_attack_336(t *testing.T) {
 		})
 	}
 }
+
+// A login while the clock was ahead is no new one when a client wants one.
+func TestLoginAhead_attack_336(t *testing.T) {
+	w := oauthtest.NewWorld(t, memory.New(nil), oauthtest.WithSessions)
+	for ahead, want := range map[time.Duration]int{0: 200, storage.ClockSkew: 200, storage.ClockSkew + time.Second: 303} {
+		w.Pass(ahead)
+		alice := w.Alice("s1")
+		w.Pass(-ahead)
+		if rec := w.Authorizes(alice, "GET", oauthtest.Query("app", "max_age", "60"), ""); rec.Code != want {
+			t.Errorf("%v ahead: %d", ahead, rec.Code)
+		}
+	}
+}

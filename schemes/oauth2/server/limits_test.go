@@ -109,6 +109,9 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 
 // One source, one client and one wider network each have a limit of their own.
 func TestAnonymousLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	// admitted is how many of n requests pass.
 	admitted := func(n int, ask func(i int) oauthtest.Reply) (ok int) {
 		for i := range n {
