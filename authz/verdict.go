@@ -67,6 +67,8 @@ func eval(p Permission, a *Access) verdict {
 		return e.eval(a)
 	case scopeGrants:
 		return e.eval(a)
+	case opaque:
+		return e.eval(a)
 	}
 	own := *a
 	if _, copies := p.(copier); !copies {
