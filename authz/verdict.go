@@ -70,6 +70,9 @@ func eval(p Permission, a *Access) verdict {
 	case opaque:
 		return e.eval(a)
 	}
+	if o, ok := p.(interface{ isOwnedBy() bool }); ok && o.isOwnedBy() && a.Object == nil && noUser(&a.Identity) {
+		return verdict{d: Unknown, blind: perhaps} // it will refuse, as there is no account to compare
+	}
 	own := *a
 	if _, copies := p.(copier); !copies {
 		own.Identity = a.Identity.Clone()

@@ -103,7 +103,7 @@ func (s *Scheme) Blocklist() http.Handler {
 // not logged out.
 func (s *Scheme) Logout() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
-		id, err := s.Authenticate(r)
+		id, err := authn.AuthenticateOwn(s, r)
 		if err != nil {
 			return err
 		}
