@@ -17,16 +17,20 @@ help: ## this list
 run: ## serve every scheme side by side, on SQLite in a temporary folder
 	$(GO) run ./examples/compare
 
-test: ## all tests, on real SQLite and PostgreSQL, and those of examples/apikey, a module of its own
+# What takes longest begins first, so that it does not run alone at the end; and more packages run at
+# once than there are cores, since tests wait for PostgreSQL and for each other. The collector runs
+# less often: memory is there.
+SLOW = ./storage/gormstore ./storage/cached ./authn/throttle ./examples/compare ./schemes/oauth2/server ./authn/password
+GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
+
+test: ## all tests, on real SQLite and PostgreSQL, and those of examples/apikey, a module of its own; "make lint" vets
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run (failing if CI is set): tests that read other projects' vectors; VESTIBULE_VECTORS names no folder"
-	$(GO) vet ./...
-	cd examples/apikey && $(GO) vet ./...
-	{ (cd examples/apikey && $(GO) test $(TESTFLAGS) ./...) && example=0 || example=1; \
-	  scripts/with-services $(GO) test -timeout 30m $(TESTFLAGS) ./... && [ $$example = 0 ]; } $(TESTOUT)
+	{ $(GOTEST) $(TESTFLAGS) $(SLOW) ./... && all=0 || all=1; \
+	  (cd examples/apikey && $(GO) test $(TESTFLAGS) ./...) && [ $$all = 0 ]; } $(TESTOUT)
 
 # The detector makes a password hash ten times as slow, and it is not x/crypto that is tested.
 race: ## all tests with the race detector
-	scripts/with-services $(GO) test -timeout 30m -race -gcflags='golang.org/x/crypto/...=-race=false' -short $(TESTFLAGS) ./... $(TESTOUT)
+	$(GOTEST) -race -gcflags='golang.org/x/crypto/...=-race=false' -short $(TESTFLAGS) $(SLOW) ./... $(TESTOUT)
 
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)

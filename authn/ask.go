@@ -26,22 +26,18 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 	return k, nil
 }
 
-// askLeaf asks a leaf, or the table.
-func (p *plan) askLeaf(l *leaf, r *http.Request, f *found) error {
-	if l.keeper != nil && p.table != nil {
-		return p.askKeeper(l, r, f)
-	}
-	_, err := l.ask(r, f)
-	return err
-}
-
-// askWithoutCookies is askLeaf without the request's cookies, for a leaf that might prefer one to the
+// askWithoutCookies asks a leaf without the request's cookies, since it might prefer one to the
 // Authorization. What it changed is taken back: it may have read the body and put it back.
 func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
 	bare := *r
 	bare.Header = r.Header.Clone()
 	delete(bare.Header, "Cookie")
-	err := p.askLeaf(l, &bare, f)
+	var err error
+	if l.keeper != nil && p.table != nil {
+		err = p.askKeeper(l, &bare, f)
+	} else {
+		_, err = l.ask(&bare, f)
+	}
 	header := r.Header
 	*r = bare
 	r.Header = header

@@ -191,10 +191,13 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 			continue
 		}
 		by = i
-		if both && l.unknown && !again {
+		switch {
+		case both && l.unknown && !again:
 			err = p.askWithoutCookies(l, r, f)
-		} else {
-			err = p.askLeaf(l, r, f)
+		case l.keeper != nil && p.table != nil:
+			err = p.askKeeper(l, r, f)
+		default:
+			_, err = l.ask(r, f)
 		}
 		t.step(l.name, err)
 		switch {

@@ -79,7 +79,7 @@ type Middleware struct {
 	proxies    TrustedProxies
 	trace      bool
 	edited     func(*http.Request, string)
-	vary       []string // the headers that an answer depends on: Cookie, Authorization
+	vary       []string // the headers that an answer depends on
 	now        func() time.Time
 	refusals   RefusalLimiter // nil: none
 
@@ -182,19 +182,31 @@ func (m *Middleware) Schemes() []string {
 	return names
 }
 
-// varyOf returns the headers that leaves read, of the two that caches know. What a scheme reads that
-// does not say it may be any header, so no cache may use the answer again.
+// varyOf returns the headers that leaves read: caches honor any name, and only answers to requests
+// with Authorization are safe without one (RFC 9111, section 3.5). What a scheme reads that does not
+// say it may be any header, so no cache may use the answer again.
 func varyOf(leaves []leaf) []string {
 	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.reads == nil }) {
 		return []string{"*"}
 	}
 	var names []string
-	for _, name := range [...]string{"Cookie", "Authorization"} {
-		if slices.ContainsFunc(leaves, func(l leaf) bool { return slices.Contains(l.reads, name) }) {
-			names = append(names, name)
+	for _, l := range leaves {
+		for _, name := range l.reads {
+			if !varies(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
+	slices.SortStableFunc(names, func(a, b string) int { return usual(a) - usual(b) })
 	return slices.Clip(names)
+}
+
+// usual is the place of a header in Vary: the usual ones come first.
+func usual(name string) int {
+	if i := slices.Index([]string{"Cookie", "Authorization"}, name); i >= 0 {
+		return i
+	}
+	return 2
 }
 
 // varies says that the answer depends on the credential, also where none came: a cache

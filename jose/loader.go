@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
@@ -112,14 +113,24 @@ func (l *loader[T]) run(ctx context.Context) {
 	set, err = l.load(ctx)
 }
 
-// generation is a number that changes when another set is loaded, and when there is
-// none any longer.
-func (l *loader[T]) generation() uint64 {
-	_, _, _ = l.get(context.Background(), false)
+// peek returns the set and its version without loading or waiting. It returns false if the
+// next get would load: there is no set that may serve, or it is old and may be loaded again.
+func (l *loader[T]) peek() (set T, version uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.have(l.time.Now()) {
-		return 2 * l.version
+	now := l.time.Now()
+	recent := l.did && now-l.tried < l.minInterval
+	if !l.have(now) || now-l.loaded >= l.maxAge && !recent && l.running() == nil {
+		return set, 0, false
 	}
-	return 2*l.version + 1
+	return l.set, l.version, true
 }
+
+// generations are even numbers that say which set there is. While none may be used without a
+// load, each call returns another odd number: no two are equal, so nothing is taken from a cache
+// and whoever asks goes to get, which loads within the time of its request.
+type generations struct{ without atomic.Uint64 }
+
+func (g *generations) of(version uint64) uint64 { return 2 * version }
+
+func (g *generations) none() uint64 { return 2*g.without.Add(1) + 1 }

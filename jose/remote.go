@@ -53,6 +53,7 @@ type RemoteKeySet struct {
 	opts   RemoteOptions
 	client http.Client
 	loader loader[[]*Key]
+	count  generations
 }
 
 // NewRemoteKeySet returns the keys at address, the issuer's "jwks_uri".
@@ -148,7 +149,13 @@ func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*
 	return list, err
 }
 
-// Generation changes when other keys were fetched, and when those that there are
-// became too old to serve: what was verified under another generation is verified
-// again. Read it before the verification. It fetches when the keys are old.
-func (r *RemoteKeySet) Generation() uint64 { return r.loader.generation() }
+// Generation changes when other keys were fetched: what was verified under another
+// generation is verified again. Read it before the verification. It neither fetches nor waits.
+// While there are no keys, or they are old and due to be fetched again, each call returns another
+// value, so that the next verification fetches them.
+func (r *RemoteKeySet) Generation() uint64 {
+	if _, version, ok := r.loader.peek(); ok {
+		return r.count.of(version)
+	}
+	return r.count.none()
+}

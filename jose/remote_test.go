@@ -145,9 +145,13 @@ func TestRemoteGeneration(t *testing.T) {
 	if r.client.Timeout != loadTimeout {
 		t.Errorf("a client without a timeout has %v", r.client.Timeout)
 	}
-	first := r.Generation()
+	generation := func() uint64 { // after a verification, which fetches
+		_, _ = r.Keys(t.Context(), a.ID(), ES256)
+		return r.Generation()
+	}
+	first := generation()
 	clock = clock.Add(11 * time.Minute)
-	if got := r.Generation(); got != first || fetches != 2 {
+	if got := generation(); got != first || fetches != 2 {
 		t.Errorf("the same keys again: %d and %d, %d fetches", first, got, fetches)
 	}
 	body = jwksOf(t, a)
@@ -157,7 +161,7 @@ func TestRemoteGeneration(t *testing.T) {
 	if list, err := r.Keys(gone, a.ID(), ES256); err != nil || len(list) != 1 || fetches != 2 {
 		t.Errorf("a client that left: %v, %v, %d fetches", list, err, fetches)
 	}
-	second := r.Generation()
+	second := generation()
 	if second == first {
 		t.Error("a key was withdrawn, the generation is the same")
 	}
@@ -166,17 +170,63 @@ func TestRemoteGeneration(t *testing.T) {
 	}
 	down = true
 	clock = clock.Add(time.Hour)
-	if r.Generation() != second {
+	if generation() != second {
 		t.Error("the generation moves while the last keys serve")
 	}
 	clock = clock.Add(time.Hour)
-	if r.Generation() == second {
+	if generation() == second {
 		t.Error("the keys are too old, the generation is the same")
 	}
 	down = false
 	clock = clock.Add(time.Minute)
-	if r.Generation() != second {
+	if generation() != second {
 		t.Error("the same keys serve again, the generation is another")
+	}
+}
+
+// Generation neither fetches nor waits: a token that another verifier of the chain accepts does
+// not wait for this issuer. While there is something to fetch, nothing is taken from a cache.
+func TestRemoteGenerationWithoutFetching(t *testing.T) {
+	a, err := Generate(ES256)
+	must(t, err)
+	clock, fetches, fetching, hold := now, 0, make(chan struct{}), make(chan struct{})
+	r, err := NewRemoteKeySet("https://issuer.example/keys", &RemoteOptions{Clock: func() time.Time { return clock }, Client: &http.Client{Transport: answer(func(*http.Request) (*http.Response, error) {
+		if fetches++; fetches > 1 {
+			close(fetching)
+			<-hold
+		}
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(jwksOf(t, a)))}, nil
+	})}})
+	must(t, err)
+	different := func(what string) {
+		t.Helper()
+		if x, y := r.Generation(), r.Generation(); x == y {
+			t.Errorf("%s: %d twice", what, x)
+		}
+	}
+	keys := func() {
+		if list, err := r.Keys(t.Context(), a.ID(), ES256); err != nil || len(list) != 1 {
+			t.Errorf("%v, %v", list, err)
+		}
+	}
+	different("attack_351: no keys")
+	keys()
+	first := r.Generation()
+	if fetches != 1 || first != r.Generation() {
+		t.Errorf("%d fetches, generations %d and %d", fetches, first, r.Generation())
+	}
+	clock = clock.Add(11 * time.Minute)
+	different("old keys")
+	done := make(chan struct{})
+	go func() { keys(); close(done) }()
+	<-fetching
+	if got := r.Generation(); got != first {
+		t.Errorf("while they are fetched: %d, want %d", got, first)
+	}
+	close(hold)
+	<-done
+	if got := r.Generation(); got != first || fetches != 2 {
+		t.Errorf("the same keys again: %d, want %d; %d fetches", got, first, fetches)
 	}
 }
 

@@ -48,6 +48,7 @@ type ReloadingKeySet struct {
 	clock  func() time.Time // of the keys' times
 	view   atomic.Pointer[view]
 	mu     sync.Mutex // of changes to view
+	count  generations
 }
 
 // view is the keys for a moment. The generation counts the views of other keys.
@@ -94,7 +95,7 @@ func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *Re
 // now returns the view of this moment.
 func (r *ReloadingKeySet) now(ctx context.Context, missed bool) (*view, error) {
 	now, at := r.clock(), r.loader.time.Now()
-	if v := r.view.Load(); !missed && v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) && at-v.made < r.loader.minInterval {
+	if v := r.fresh(now, at); !missed && v != nil {
 		return v, nil
 	}
 	all, version, err := r.loader.get(ctx, missed)
@@ -107,6 +108,14 @@ func (r *ReloadingKeySet) now(ctx context.Context, missed bool) (*view, error) {
 	}
 	v.version, v.made = version, at
 	return r.store(v), err
+}
+
+// fresh returns the present view, or nil if it says nothing about this moment.
+func (r *ReloadingKeySet) fresh(now time.Time, at time.Duration) *view {
+	if v := r.view.Load(); v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) && at-v.made < r.loader.minInterval {
+		return v
+	}
+	return nil
 }
 
 // store makes v the present view, unless somebody was faster and saw newer keys, and
@@ -228,13 +237,21 @@ func (r *ReloadingKeySet) JWKS(ctx context.Context) ([]byte, error) {
 	return marshalJWKS(v.keys)
 }
 
-// Generation changes when the set of keys that verify does, and when there is none
-// that may serve, as far as this value has seen: what was verified under another
-// generation is verified again. Read it before the verification.
+// Generation changes when the set of keys that verify does, as far as this value has seen: what
+// was verified under another generation is verified again. Read it before the verification. It
+// neither loads nor waits. While there are no keys, or they are old and due to be loaded again,
+// each call returns another value, so that the next verification loads them.
 func (r *ReloadingKeySet) Generation() uint64 {
-	_, _ = r.now(context.Background(), false)
-	if v := r.view.Load(); v != nil {
-		return v.generation
+	now, at := r.clock(), r.loader.time.Now()
+	v := r.fresh(now, at)
+	if v == nil {
+		all, version, ok := r.loader.peek()
+		if !ok {
+			return r.count.none()
+		}
+		v = look(all, now, r.loader.minInterval)
+		v.version, v.made = version, at
+		v = r.store(v)
 	}
-	return 0
+	return r.count.of(v.generation)
 }

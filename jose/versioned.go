@@ -9,7 +9,8 @@ type Versioned interface {
 	KeySource
 	// Versions returns the source itself, so that another one that embeds it and has Keys of its
 	// own is not taken for it, and a function whose result changes with the keys. It is called
-	// before each verification and for each token that was kept.
+	// before each verification and for each token that was kept, so it must not load keys or wait:
+	// while it cannot tell, it returns a value that it never returned before.
 	Versions() (self KeySource, generation func() uint64)
 }
 

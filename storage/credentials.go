@@ -114,6 +114,10 @@ type Credentials interface {
 	// last used at before or earlier (or never), it sets LastUsed to used and Expires to
 	// expires, and reports true. Expires moves neither back nor beyond Max; a zero expires
 	// leaves it. Of concurrent calls one writes.
+	//
+	// A before that is after used corrects a time: the credential was last used by a clock that was
+	// ahead. It is touched only if it was last used after used, and at before or earlier; Expires,
+	// unless one of the two is zero, becomes expires then, also if that moves it back.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none, also if it was deleted before.

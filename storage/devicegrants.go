@@ -119,14 +119,11 @@ type DeviceGrants interface {
 	DeleteDeviceGrants(ctx context.Context, subject, client string) error
 }
 
-// AttemptSkew is how far the clocks of processes that share counters may differ; see Attempts.
-const AttemptSkew = time.Minute
-
 // Attempts counts what may be tried a few times only.
 type Attempts interface {
 	// CountAttempt adds one to the counter of that name and returns it with its end. A counter
 	// that is not there, or has ended by now, begins at one and ends at until; so does one that
-	// ends more than AttemptSkew after until, because it was made by a clock that was ahead.
+	// ends more than ClockSkew after until, because it was made by a clock that was ahead.
 	CountAttempt(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
 	// ForgiveAttempt takes one back, if there is one.
 	ForgiveAttempt(ctx context.Context, name MAC) error

@@ -64,6 +64,17 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	case queue <- next:
 		return nil
 	default:
+	}
+	if queue == r.queue && r.opts.Limiter != nil {
+		// Strangers can fill the queue within their limits while messages are slow.
+		if known, no := r.passwords.Recall(req); no == nil {
+			next.known, queue = known, r.known
+		}
+	}
+	select {
+	case queue <- next:
+		return nil
+	default:
 		return &authn.Unavailable{RetryAfter: 5 * time.Second, Reason: "the queue of messages is full"}
 	}
 }
@@ -201,13 +212,10 @@ func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time)
 	return oldest
 }
 
-// skew is how far the clock of another process may be ahead.
-const skew = 5 * time.Minute
-
 // over reports whether a token has expired, or comes from a clock that was ahead: such a token would
 // stay valid, and keep others from being sent, until the clock has caught up.
 func over(t storage.OneTimeToken, now time.Time) bool {
-	return t.Expired(now) || t.Created.After(now.Add(skew))
+	return t.Expired(now) || storage.Ahead(now, t.Created)
 }
 
 // boundTo binds a token to the address that it is sent to.

@@ -12,6 +12,9 @@ import (
 // accounts, which never logged in, log in with the right password: from networks of their own
 // inside of it, and elsewhere. The table is in docs/throttling.md.
 func TestSimulationOfFirstLogins(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	in6 := func(i int) string { return fmt.Sprintf("[2001:db8:%x:%x::1]:1", i*40503&0xffff, i>>4&0xffff) }
 	in4 := func(i int) string { return fmt.Sprintf("198.51.%d.%d:1", i*167&255, i>>8*37&255) }
 	list := []struct {

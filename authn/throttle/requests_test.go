@@ -90,6 +90,9 @@ func TestRequests(t *testing.T) {
 
 // One network does not multiply the limit of anonymous callers by its addresses.
 func TestRequestsOfOneNetwork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	for name, x := range map[string]struct {
 		addr  func(i int) string
 		times int
@@ -186,6 +189,9 @@ func (d *discard) WriteHeader(code int)        { d.code = code }
 
 // A flood of good tokens is refused at the price of a few allocations.
 func TestFlood(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	t.Run("attack_216_a_flood_is_cheap", func(t *testing.T) {
 		m, err := throttle.User(throttle.NewMemory(nil), throttle.Rate{Limit: 100, Window: time.Hour}, &throttle.Options{Clock: newClock().now})
 		must(t, err)

@@ -18,6 +18,9 @@ import (
 
 // Rates whose window is no multiple of the limit are as exact as the others.
 func TestDenseRates(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	now := newClock().now()
 	for _, r := range []throttle.Rate{{999_983, time.Second}, {1_000_000, time.Second}, {7, 10}, {10, 1}, {3, 2 * time.Nanosecond}} {
 		m, n := throttle.NewMemory(nil), 0

@@ -11,10 +11,8 @@ package rotation
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -188,7 +186,7 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 			return r.repeat(ctx, st, u)
 		}
 		now := r.opts.Clock()
-		if !now.Before(st.Refresh.Expires) {
+		if expired(st, now) {
 			return Result{State: st}, ErrExpired
 		}
 		end := r.End(st.Family, now)
@@ -230,10 +228,17 @@ func (r *Rotator) Inspect(ctx context.Context, u Use) (storage.RefreshState, err
 		return st, err
 	case !st.Refresh.Claimed.IsZero():
 		return st, ErrReused
-	case !r.opts.Clock().Before(st.Refresh.Expires):
+	case expired(st, r.opts.Clock()):
 		return st, ErrExpired
 	}
 	return st, nil
+}
+
+// expired reports whether an unclaimed token has expired, or comes from a clock that was ahead, so that
+// it or its family would live for longer than they may. Such a token can still be revoked, and its
+// reuse is noticed.
+func expired(st storage.RefreshState, now time.Time) bool {
+	return !now.Before(st.Refresh.Expires) || storage.LoginAhead(now, st.Refresh.Created) || storage.LoginAhead(now, st.Family.Created)
 }
 
 // inspect reads the token and rejects what is wrong with claimed and unclaimed ones alike.
@@ -300,20 +305,3 @@ func (r *Rotator) EndFamily(ctx context.Context, id string) error {
 
 // BlockUntil returns until when access tokens that are revoked now must be blocked.
 func (r *Rotator) BlockUntil() time.Time { return r.opts.Clock().Add(r.opts.Block) }
-
-// NewID returns a random identifier for a family or an access token: 128 bits in base64url. It
-// returns an error only if random does.
-func NewID(random io.Reader) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("rotation: no random bytes: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
-}
-
-// PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an
-// audience ("": for any). So several issuers and audiences can share a store.
-func PurposeOf(scheme, issuer, audience string) string {
-	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
-	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
-}

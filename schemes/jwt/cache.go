@@ -36,15 +36,14 @@ func newCache(entries, bytes int) *cache {
 	return c
 }
 
-// get returns a token, unless the keys have changed since it was verified.
-func (c *cache) get(d storage.Digest, generation uint64) *Access {
+// get returns a token and the generation of the keys when it was verified: if they have another
+// one now, it must be verified again. The token is nil if it is not there.
+func (c *cache) get(d storage.Digest) entry {
 	s := &c.shards[d[0]%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, ok := s.tokens.Get(d); ok && e.generation == generation {
-		return e.access
-	}
-	return nil
+	e, _ := s.tokens.Get(d)
+	return e
 }
 
 func (c *cache) put(d storage.Digest, generation uint64, a *Access) {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // known is whom a token belongs to.
@@ -16,29 +15,12 @@ type known struct {
 	lease    authn.Lease // of the standing; nil: it holds for this request only
 }
 
-// sighting is a text and the keys at that time.
-type sighting struct {
-	digest     storage.Digest
-	generation uint64
-}
-
-func (v *Verifier) sight(text string) (s sighting) {
-	if v.generic != nil {
-		s.generation = v.generic()
-	}
-	if v.cache != nil {
-		s.digest = storage.DigestOf(text)
-	}
-	return s
-}
-
 // maxKept is the most bytes of claims of a token whose identity is kept.
 const maxKept = 2 << 10
 
 // identify is Authenticate for the text of a token.
 func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, error) {
-	s := v.sight(text)
-	a, err := v.access(ctx, text, s)
+	a, generation, err := v.access(ctx, text)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -61,13 +43,11 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	}
 	// Claims are not copied, and the verified token is kept beside them.
 	keep := authn.Keep{Lease: k.lease, Clock: v.clock, Size: 600 + a.Claims.Size()}
-	if v.generic != nil {
-		keep.Check = func(*http.Request) error {
-			if v.generic() != s.generation {
-				return authn.ErrAskAgain
-			}
-			return nil
+	keep.Check = func(*http.Request) error {
+		if v.generic() != generation {
+			return authn.ErrAskAgain
 		}
+		return nil
 	}
 	return k.identity.Kept(v.self, keep), nil
 }

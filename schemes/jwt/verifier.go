@@ -14,6 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Types of the tokens that the scheme makes ("typ" of RFC 7515 section 4.1.9). A
@@ -190,51 +191,55 @@ func shaped(text string) bool {
 	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
 }
 
-// access returns the verified token of a text, from the cache where it is there.
-func (v *Verifier) access(ctx context.Context, text string, s sighting) (*Access, error) {
+// access returns the verified token of a text, from the cache where it is there, and the
+// generation of the keys that it was verified under.
+func (v *Verifier) access(ctx context.Context, text string) (a *Access, generation uint64, err error) {
 	if v.cache == nil {
 		return v.verify(ctx, text)
 	}
-	if a := v.cache.get(s.digest, s.generation); a != nil {
-		if !v.opts.Clock().Before(a.Expires.Add(v.opts.Leeway)) {
-			return nil, v.invalid.WithCause(jose.ErrExpired)
+	digest := storage.DigestOf(text)
+	if e := v.cache.get(digest); e.access != nil && e.generation == v.generic() {
+		if !v.opts.Clock().Before(e.access.Expires.Add(v.opts.Leeway)) {
+			return nil, 0, v.invalid.WithCause(jose.ErrExpired)
 		}
-		return a, nil
+		return e.access, e.generation, nil
 	}
-	a, err := v.verify(ctx, text)
-	if err == nil {
-		v.cache.put(s.digest, s.generation, a)
+	if a, generation, err = v.verify(ctx, text); err == nil {
+		v.cache.put(digest, generation, a)
 	}
-	return a, err
+	return a, generation, err
 }
 
-// verify checks everything that the token says by itself.
-func (v *Verifier) verify(ctx context.Context, text string) (*Access, error) {
+// verify checks everything that the token says by itself. The keys are not asked about a
+// token of another issuer or audience, which would wait for a key server that is down.
+func (v *Verifier) verify(ctx context.Context, text string) (a *Access, generation uint64, err error) {
 	t, err := jose.Decode(text)
 	if err != nil {
-		return nil, v.refuse(err)
+		return nil, 0, v.refuse(err)
 	}
 	if iss, ok := t.Claims.Text("iss"); !ok || iss != v.issuer {
-		return nil, v.unrecognized // selects the scheme, no more: Check asks again
+		return nil, 0, v.unrecognized // selects the scheme, no more: Check asks again
 	}
 	checks := v.checks
 	if !v.own {
 		if checks.Audience = v.audienceOf(t.Claims); checks.Audience == "" {
-			return nil, v.elsewhere // another verifier of this issuer may accept it
+			return nil, 0, v.elsewhere // another verifier of this issuer may accept it
 		}
 	}
+	if v.cache != nil {
+		generation = v.generic() // before the keys are read
+	}
 	if err := t.Verify(ctx, v.keys, v.opts.Types...); err != nil {
-		return nil, v.refuse(err)
+		return nil, 0, v.refuse(err)
 	}
 	reg, err := checks.Check(t.Claims)
 	if err != nil {
-		return nil, v.refuse(err)
+		return nil, 0, v.refuse(err)
 	}
-	a, err := v.read(t, reg)
-	if err != nil {
-		return nil, v.refuse(err)
+	if a, err = v.read(t, reg); err != nil {
+		return nil, 0, v.refuse(err)
 	}
-	return a, nil
+	return a, generation, nil
 }
 
 // refuse makes a refusal of what is wrong with a token, and passes a fault on.

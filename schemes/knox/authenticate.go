@@ -35,7 +35,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		s.touch(ctx, t, now)
 	}
 	id.Expires = t.Expires
-	if s.opts.User != nil { // the application makes its account for each request
+	if s.opts.User != nil || t.LastUsed.After(now) { // the application makes its account for each request; or the use was not written
 		return id, nil
 	}
 	return id.Kept(s, authn.Keep{Lease: lease, Until: t.LastUsed.Add(s.opts.MinInterval), Clock: s.clock}), nil
@@ -61,7 +61,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 	if err := credential.CheckAccount(u, t.Epoch); err != nil {
 		return id, nil, nil, s.header.Reject(err)
 	}
-	if t.Expired(now) {
+	if t.Expired(now) || !t.Expires.IsZero() && (storage.LoginAhead(now, t.Created) || storage.LoginAhead(now, t.LastUsed)) {
 		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.CredentialRejected, Reason: "expired", Scheme: s.Name(), Subject: t.Subject, Credential: t.ID, Epoch: t.Epoch})
 		return id, nil, nil, s.header.Reject(errors.New("expired"))
 	}
@@ -88,7 +88,11 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time) {
 	used := credential.Stamp(now)
 	before := used.Add(-s.opts.MinInterval)
-	if t.LastUsed.After(before) {
+	ahead := t.LastUsed.After(used)
+	switch {
+	case ahead: // by a clock that was wrong: the use and the expiry count from here
+		before = t.LastUsed
+	case t.LastUsed.After(before):
 		return
 	}
 	var expires time.Time // zero: left as it is
@@ -97,7 +101,7 @@ func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time
 		if !t.Max.IsZero() && expires.After(t.Max) {
 			expires = t.Max
 		}
-		if !expires.After(t.Expires) {
+		if !expires.After(t.Expires) && !ahead {
 			expires = time.Time{}
 		}
 	}

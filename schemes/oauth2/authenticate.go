@@ -169,6 +169,8 @@ func inactive(st *storage.AccessState, now time.Time) error {
 		return errors.New("issued in an earlier epoch of the account")
 	case a.Expired(now):
 		return errors.New("expired")
+	case storage.Ahead(now, a.Created):
+		return errors.New("issued by a clock that was ahead")
 	}
 	return nil
 }

@@ -126,14 +126,10 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return "", false
 }
 
-// maxAhead is how far the times of a session may lie ahead of the clock. A clock that is set back by
-// no more logs nobody out.
-const maxAhead = time.Hour
-
 // ahead reports whether a clock that was wrong wrote one of the times. Such a session would have no
 // idle limit until the clock has caught up, so it counts as expired.
 func ahead(now time.Time, times ...time.Time) bool {
-	return slices.ContainsFunc(times, func(t time.Time) bool { return t.After(now.Add(maxAhead)) })
+	return slices.ContainsFunc(times, func(t time.Time) bool { return storage.LoginAhead(now, t) })
 }
 
 // due is when the use of a session is to be noted again.
@@ -197,8 +193,12 @@ type over string
 func (o over) Error() string { return string(o) }
 func (o over) Unwrap() error { return errOver }
 
+// errAhead is the errOver of a session whose times lie ahead: it is valid again when the clock has
+// caught up, so a logout deletes it.
+const errAhead = over("used by a clock that was ahead")
+
 // find returns the live session of a cookie: errNoCookie, errSeveral, errShape,
-// storage.ErrNotFound, an errOver, or a fault.
+// storage.ErrNotFound, an errOver, or a fault. With errAhead it returns the session too.
 func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error) {
 	text, err := cookieValue(r, cookie)
 	switch {
@@ -218,9 +218,12 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		err = over(credential.ErrDisabled.Error())
 	case v.Epoch != u.Epoch:
 		err = over(credential.ErrEpoch.Error())
-	case v.Expired(s.now()), ahead(s.now(), v.Created, v.LastSeen):
+	case v.Expired(s.now()):
 		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
 		err = over("expired")
+	case ahead(s.now(), v.Created, v.LastSeen):
+		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
+		return &row{Session: v, text: text}, storage.User{}, errAhead
 	}
 	if err == nil && s.memory != nil && !authn.Explained(r.Context()) { // whoever copied the second cookie before gets no answer any more
 		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created, s.now())

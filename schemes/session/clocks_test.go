@@ -67,6 +67,13 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 			if list, err := a.x.Sessions(t.Context(), "id-alice", 10); err != nil || len(list) != 0 {
 				t.Errorf("listed: %+v, %v", list, err)
 			}
+			if w := a.do("POST", "/logout", "", "Cookie", mine); w.Code != 204 {
+				t.Errorf("logout: %d", w.Code)
+			}
+			a.c.Set(time.Hour)
+			if got := a.who(mine); got != unauthorized {
+				t.Errorf("logged out, and the clock has caught up: %s", got)
+			}
 		})
 		t.Run("created", func(t *testing.T) {
 			mine := begin(2 * time.Hour)

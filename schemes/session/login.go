@@ -120,9 +120,12 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	old, err := s.current(r)
-	if err != nil {
-		return err
+	old, _, err := s.find(r, s.cookie)
+	if !errors.Is(err, errAhead) {
+		old, err = holds(old, err)
+		if err != nil {
+			return err
+		}
 	}
 	if err := s.forget(w, r, old); err != nil {
 		return err
@@ -152,6 +155,11 @@ func (s *frame) oneCookie(r *http.Request, name string) error {
 // The error is a fault.
 func (s *Scheme) current(r *http.Request) (*row, error) {
 	old, _, err := s.find(r, s.cookie)
+	return holds(old, err)
+}
+
+// holds returns what find returned, without its answers that there is none.
+func holds(old *row, err error) (*row, error) {
 	switch {
 	case err == nil:
 		return old, nil

@@ -19,6 +19,9 @@ import (
 // 20,000 well-formed junk tokens a second, of which each is another one, do not decide over
 // the good tokens of other networks that are not kept.
 func TestFloodIsFair_attack_262(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	v4 := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{byte(1 + i>>16), byte(i >> 8), byte(i), 9}) }
 	v6 := func(i int) netip.Addr {
 		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 8), byte(i), 7, 8, 9, 10: byte(i)})
@@ -75,6 +78,9 @@ func TestFloodIsFair_attack_262(t *testing.T) {
 // Junk from ever new networks, more than anybody can tell apart, is bounded, and good tokens
 // from networks that sent good ones before are served all the same.
 func TestFloodOfNetworks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	t.Run("edge_A17/100,000 networks", func(t *testing.T) {
 		w := newWorld(t, memory.New(nil), nil)
 		w.add("alice")

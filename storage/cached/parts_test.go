@@ -99,13 +99,14 @@ func (s *keyStore) TouchCredential(_ context.Context, purpose string, d storage.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.keys[d]
-	if !ok || c.Purpose != purpose || c.Expired(used) || c.LastUsed.After(before) {
+	correct := before.After(used)
+	if !ok || c.Purpose != purpose || c.Expired(used) || c.LastUsed.After(before) || correct && !c.LastUsed.After(used) {
 		return false, nil
 	}
 	if !c.Max.IsZero() && expires.After(c.Max) {
 		expires = c.Max
 	}
-	if c.LastUsed = used; !c.Expires.IsZero() && expires.After(c.Expires) {
+	if c.LastUsed = used; !c.Expires.IsZero() && !expires.IsZero() && (correct || expires.After(c.Expires)) {
 		c.Expires = expires
 	}
 	s.keys[d] = c

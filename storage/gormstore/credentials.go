@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,10 @@ const (
 	touchCredential = "UPDATE vestibule_device_tokens SET last_used_us = ?, expires_us = CASE WHEN expires_us = 0 OR expires_us >= ? THEN expires_us" +
 		" WHEN max_us = 0 OR max_us >= ? THEN ? WHEN max_us > expires_us THEN max_us ELSE expires_us END" +
 		" WHERE digest = ? AND purpose = ? AND (expires_us = 0 OR expires_us > ?) AND (last_used_us = 0 OR last_used_us <= ?)"
+	// Expires moves back too: it comes from a clock that was ahead.
+	correctCredential = "UPDATE vestibule_device_tokens SET last_used_us = ?, expires_us = CASE WHEN expires_us = 0 OR {keep}" +
+		" THEN expires_us WHEN max_us = 0 OR max_us >= ? THEN ? ELSE max_us END" +
+		" WHERE digest = ? AND purpose = ? AND (expires_us = 0 OR expires_us > ?) AND last_used_us > ? AND last_used_us <= ?"
 )
 
 // credentialRow is a row of the credential columns.
@@ -179,7 +184,12 @@ func (s *Store) TouchCredential(ctx context.Context, purpose string, d storage.D
 		return false, nil
 	}
 	to := micros(expires)
-	n, err := s.exec(ctx, s.dialect.bind(touchCredential), micros(used), to, to, to, d[:], purpose, micros(used), micros(before))
+	query, args := touchCredential, []any{micros(used), to, to, to, d[:], purpose, micros(used), micros(before)}
+	if before.After(used) {
+		query = strings.Replace(correctCredential, "{keep}", strings.ToUpper(strconv.FormatBool(to == 0)), 1)
+		args = []any{micros(used), to, to, d[:], purpose, micros(used), micros(used), micros(before)}
+	}
+	n, err := s.exec(ctx, s.dialect.bind(query), args...)
 	return n > 0, err
 }
 

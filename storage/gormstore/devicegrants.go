@@ -147,7 +147,7 @@ func (s *Store) ConsumeDeviceGrant(ctx context.Context, d storage.Digest, now ti
 // CountAttempt implements storage.Attempts.
 func (s *Store) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	var at int64
-	most := micros(until.Add(storage.AttemptSkew))
+	most := micros(until.Add(storage.ClockSkew))
 	err = s.changed(ctx, s.dialect.bind(countTry), []any{name[:], micros(until), micros(now), most, micros(now), most}, []any{&n, &at})
 	return n, timeOf(at), s.swept(ctx, &s.short.tries, now, err)
 }

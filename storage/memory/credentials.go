@@ -113,11 +113,15 @@ func (s *Store) TouchCredential(ctx context.Context, purpose string, d storage.D
 		if !ok || c.Purpose != purpose || c.Expired(used) || c.LastUsed.After(before) {
 			return nil
 		}
+		correct := before.After(used)
+		if correct && !c.LastUsed.After(used) {
+			return nil
+		}
 		c.LastUsed = used.UTC()
 		if !c.Max.IsZero() && expires.After(c.Max) {
 			expires = c.Max
 		}
-		if !c.Expires.IsZero() && expires.After(c.Expires) {
+		if !c.Expires.IsZero() && !expires.IsZero() && (correct || expires.After(c.Expires)) {
 			c.Expires = expires.UTC()
 		}
 		put(t, s.creds, d, c)

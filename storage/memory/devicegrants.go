@@ -133,7 +133,7 @@ type tries struct {
 func (s *Store) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (n int, ends time.Time, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		c := s.tries[name]
-		if !c.ends.After(now) || c.ends.After(until.Add(storage.AttemptSkew)) {
+		if !c.ends.After(now) || c.ends.After(until.Add(storage.ClockSkew)) {
 			c = tries{0, until.UTC()}
 		}
 		c.n++

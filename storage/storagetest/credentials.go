@@ -144,6 +144,49 @@ func credentials(t *testing.T, s *suite) {
 				k.Errorf("%q are listed: their epoch is past", left)
 			}
 		},
+		"attack_334_touch: a use by a clock that was ahead is corrected, with the expiry that it moved": func(k *kit) {
+			u := k.add("alice")
+			for i, max := range []time.Time{{}, born.Add(90 * time.Minute)} {
+				t := credential(u.ID, 0, i)
+				t.Expires, t.LastUsed, t.TTL, t.Max = born.Add(time.Hour), time.Time{}, time.Hour, max
+				_, err := k.s.CreateCredential(k.ctx, t, anyNumber)
+				k.must(err)
+				touch := func(used, expires, before time.Duration, want bool, why string) {
+					k.Helper()
+					to := time.Time{}
+					if expires != 0 {
+						to = born.Add(expires)
+					}
+					if got, err := k.s.TouchCredential(k.ctx, purpose, t.Digest, born.Add(used), to, born.Add(before)); err != nil || got != want {
+						k.Errorf("touched %t, %v: %s", got, err, why)
+					}
+				}
+				expect := func(used, expires time.Duration) {
+					k.Helper()
+					got, _, err := k.s.CredentialByDigest(k.ctx, purpose, t.Digest)
+					k.must(err)
+					if !got.LastUsed.Equal(born.Add(used)) || !got.Expires.Equal(born.Add(expires)) {
+						k.Errorf("used after %v, expires after %v; want %v, %v", got.LastUsed.Sub(born), got.Expires.Sub(born), used, expires)
+					}
+				}
+				touch(25*time.Minute, 85*time.Minute, 0, true, "ahead")
+				touch(time.Minute, 61*time.Minute, 24*time.Minute, false, "used later than before")
+				expect(25*time.Minute, 85*time.Minute)
+				touch(time.Minute, 61*time.Minute, 25*time.Minute, true, "used at before")
+				expect(time.Minute, 61*time.Minute)
+				touch(2*time.Minute, 80*time.Minute, 25*time.Minute, false, "not ahead")
+				touch(50*time.Minute, 0, 25*time.Minute, true, "an ordinary use")
+				touch(40*time.Minute, 0, 50*time.Minute, true, "no expiry to correct")
+				expect(40*time.Minute, 61*time.Minute)
+				touch(30*time.Minute, 100*time.Minute, 50*time.Minute, true, "forward")
+				want := 100 * time.Minute
+				if !max.IsZero() {
+					want = 90 * time.Minute
+				}
+				expect(30*time.Minute, want)
+				touch(100*time.Minute, 0, 200*time.Minute, false, "expired")
+			}
+		},
 		"absent: what is absent or malformed gets ErrNotFound, an empty list, or 0": func(k *kit) {
 			_, _, err := k.s.CredentialByDigest(k.ctx, purpose, storage.DigestOf("x"))
 			k.is(err, storage.ErrNotFound, "there is no such token")

@@ -266,14 +266,14 @@ func triesCounted(t *testing.T, s *suite) {
 		"attack_326_ahead: a counter that was made by a clock far ahead begins again when the clock is right": func(k *kit) {
 			count := func(now time.Time, want int) {
 				k.Helper()
-				if n, ends, err := k.s.CountAttempt(k.ctx, name, now, now.Add(time.Minute)); n != want || err != nil || ends.After(now.Add(time.Minute+storage.AttemptSkew)) {
+				if n, ends, err := k.s.CountAttempt(k.ctx, name, now, now.Add(time.Minute)); n != want || err != nil || ends.After(now.Add(time.Minute+storage.ClockSkew)) {
 					k.Errorf("%d until %v, %v; want %d", n, ends, err, want)
 				}
 			}
 			count(born.AddDate(1, 0, 0), 1)
 			count(born, 1)
-			count(born.Add(storage.AttemptSkew), 1)
-			count(born.Add(time.Second), 2) // another process is up to a minute ahead
+			count(born.Add(storage.ClockSkew), 1)
+			count(born.Add(time.Second), 2) // another process is up to ClockSkew ahead
 		},
 		"prune: Prune deletes counters that have ended and no others": func(k *kit) {
 			k.needs(Pruner)

@@ -2,7 +2,6 @@ package storagetest
 
 import (
 	"errors"
-	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -16,13 +15,13 @@ func (k *kit) chase(f storage.Family, end func() error) int {
 	k.Helper()
 	var claimed atomic.Int64
 	var ended atomic.Bool
+	midst := make(chan struct{}) // three are claimed
 	for _, err := range race(func(i int) error {
 		if i == 0 {
-			for claimed.Load() < 3 {
-				if k.ctx.Err() != nil {
-					return k.ctx.Err()
-				}
-				runtime.Gosched()
+			select {
+			case <-k.ctx.Done():
+				return k.ctx.Err()
+			case <-midst:
 			}
 			err := end()
 			ended.Store(true)
@@ -32,7 +31,9 @@ func (k *kit) chase(f storage.Family, end func() error) int {
 			n, late := claimed.Load(), ended.Load()
 			switch err := k.s.ClaimRefresh(k.ctx, claim(f, int(n))); {
 			case err == nil:
-				claimed.Add(1)
+				if claimed.Add(1) == 3 {
+					close(midst)
+				}
 				if late {
 					k.Errorf("token %d was claimed after the end", n)
 				}

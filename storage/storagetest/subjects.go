@@ -127,7 +127,7 @@ func permissions(t *testing.T, s *suite) {
 			give := func(ctx context.Context) error { return k.s.SetSubjectPermissions(ctx, u.ID, []string{"*"}) }
 			join := func(ctx context.Context) error { return k.s.SetSubjectGroups(ctx, u.ID, []string{"admins"}) }
 			k.must(k.s.SetGroupPermissions(k.ctx, "admins", []string{"*"}))
-			for range 20 {
+			for range 10 {
 				k.add("alice")
 				for i, err := range race(func(i int) error {
 					if i == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page: GET
@@ -142,7 +143,8 @@ func (p *Pages) tooOld(q server.AuthorizationRequest, u server.SessionUser) bool
 	if (q.Prompt == "login" || q.MaxAge == 0) && (q.Pushed.IsZero() || u.AuthTime.Before(q.PushedAt)) {
 		return true
 	}
-	return q.MaxAge > 0 && p.server.Now().Sub(u.AuthTime) > q.MaxAge
+	now := p.server.Now() // of a login while the clock was ahead it is not known how old it is
+	return q.MaxAge > 0 && (now.Sub(u.AuthTime) > q.MaxAge || storage.Ahead(now, u.AuthTime))
 }
 
 // toLogin sends the browser to the login page, and back to the same request, without the

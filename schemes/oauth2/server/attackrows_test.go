@@ -151,6 +151,9 @@ func TestBodies(t *testing.T) {
 
 // A user's live grants to one client are bounded; the newest are good.
 func TestManyGrants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		t.Run("attack_239", func(t *testing.T) {
 			w := oauthtest.NewWorld(t, s, nil)

@@ -147,7 +147,7 @@ func (s *Server) poll(ctx context.Context, x exchange) (storage.DeviceGrant, err
 		return g, errGrant.WithCause(errors.New("used already"))
 	case g.State == storage.DeviceDenied:
 		return g, errDenied
-	case g.Expired(now):
+	case g.Expired(now), storage.Ahead(now, g.Created):
 		return g, errExpired
 	case g.State == storage.DeviceApproved:
 		return g, nil

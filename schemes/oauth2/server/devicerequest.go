@@ -63,7 +63,7 @@ type triedBy struct {
 func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 	now := s.now()
 	for _, by := range names {
-		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.AttemptSkew)) { // or a clock was ahead
+		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.ClockSkew)) { // or a clock was ahead
 			return tooManyTries(ends.Sub(now))
 		}
 	}
@@ -128,7 +128,7 @@ func (s *Server) findDevice(ctx context.Context, typed string) (d DeviceRequest,
 	if err != nil {
 		return d, err
 	}
-	if d.Grant.State != storage.DevicePending || d.Grant.Expired(s.now()) {
+	if d.Grant.State != storage.DevicePending || d.Grant.Expired(s.now()) || storage.Ahead(s.now(), d.Grant.Created) {
 		return d, storage.ErrNotFound
 	}
 	if d.Client, err = s.store.ClientByID(ctx, d.Grant.Client); err == nil && d.Client.Disabled {

@@ -74,7 +74,7 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 		return code, errGrant.WithCause(errors.New("a code of another client"))
 	case code.Used:
 		return code, s.reused(ctx, code)
-	case !s.now().Before(code.Expires):
+	case !s.now().Before(code.Expires), storage.Ahead(s.now(), code.Created):
 		return code, errGrant.WithCause(errors.New("expired"))
 	case !u.Active || u.Epoch != code.Epoch:
 		return code, errGrant.WithCause(errors.New("the account is disabled, or the code is of an earlier epoch"))

@@ -59,7 +59,7 @@ func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u Ses
 		return a, err
 	case a.Purpose != purpose || a.Subject != u.Subject || a.Session != u.Session:
 		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page was made for somebody else, or for another login.", NoRedirect: true}
-	case a.Expired(s.now()):
+	case a.Expired(s.now()), storage.Ahead(s.now(), a.Created):
 		return a, storage.ErrNotFound
 	}
 	return a, nil

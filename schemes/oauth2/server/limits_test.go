@@ -66,6 +66,11 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 				}
 			}
 			t.Log(counts)
+			for _, what := range []string{"device", "push", "register"} {
+				if counts[what+" 429"] == 0 {
+					t.Errorf("%s: nothing was refused", what)
+				}
+			}
 			// tv and spa are at their limits; nobody else is.
 			const fresh = "203.0.113.9:1"
 			for what, got := range map[string]oauthtest.Reply{
@@ -104,6 +109,9 @@ func TestAnonymousFlood_attack_260(t *testing.T) {
 
 // One source, one client and one wider network each have a limit of their own.
 func TestAnonymousLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	// admitted is how many of n requests pass.
 	admitted := func(n int, ask func(i int) oauthtest.Reply) (ok int) {
 		for i := range n {

@@ -12,6 +12,9 @@ import (
 // TestPoolsAreNotUsedUp checks that one large network cannot use up what all callers share, such
 // as the pending requests of a public client: its users could not begin to log in.
 func TestPoolsAreNotUsedUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	for what, x := range map[string]struct {
 		networks int
 		every    time.Duration

@@ -198,7 +198,7 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 		return q, unknown
 	case err != nil:
 		return q, err
-	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()):
+	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()) || storage.Ahead(s.now(), a.Created):
 		return q, unknown
 	}
 	client := q.Registered

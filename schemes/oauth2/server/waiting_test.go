@@ -7,6 +7,9 @@ import (
 )
 
 func TestWaitingPagesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing is concurrent")
+	}
 	t.Run("attack_260_many users", func(t *testing.T) {
 		if pages, users := server.Waiting(100_100, 1); pages > 100_000 || users > 100_000 {
 			t.Errorf("%d pages of %d users are remembered", pages, users)

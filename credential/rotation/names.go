@@ -1,0 +1,26 @@
+package rotation
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// NewID returns a random identifier for a family or an access token: 128 bits in base64url. It
+// returns an error only if random does.
+func NewID(random io.Reader) (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("rotation: no random bytes: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an
+// audience ("": for any). So several issuers and audiences can share a store.
+func PurposeOf(scheme, issuer, audience string) string {
+	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
+	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])
+}
