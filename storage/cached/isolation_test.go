@@ -155,7 +155,7 @@ func (w *two) guards(m *authn.Middleware, scheme, after string) {
 	h := m.Handler(authz.Require(authz.IsAuthenticated).HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		id := authn.FromContext(r.Context())
 		u, ok := authn.UserFrom[*storage.Account](r.Context())
-		if !ok || u.ID != id.Subject || !slices.Equal(u.Roles, []string{"staff"}) || !u.Active || len(id.Roles) > 0 && !slices.Equal(id.Roles, []string{"staff"}) || len(id.Scopes) > 0 && !slices.Equal(id.Scopes, []string{"read"}) {
+		if !ok || u.ID != id.Subject || !slices.Equal(u.RolesByScope(), []string{"staff"}) || id.Delegated() != (len(u.Roles) == 0) || !u.Active || len(id.Roles) > 0 && !slices.Equal(id.Roles, []string{"staff"}) || len(id.Scopes) > 0 && !slices.Equal(id.Scopes, []string{"read"}) {
 			w.Errorf("%s, after %s: %+v, %+v", scheme, after, id, u)
 		}
 	}))

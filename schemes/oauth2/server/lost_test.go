@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -199,4 +202,34 @@ func TestImplicitWithoutKeys_attack_376(t *testing.T) {
 	if _, err := oauthtest.New(oauthtest.Issuer, w.DB, &oauthtest.Options{DPoP: &oauthtest.DPoP{Required: true}, InsecureImplicitGrant: true}); err == nil || !strings.Contains(err.Error(), "RequireDPoP") {
 		t.Errorf("RequireDPoP with the implicit grant: %v", err)
 	}
+}
+
+// The account of a client that acts for a user has no roles, nor has the copy that a handler gets: a
+// handler that reads them grants the client what its scopes do not.
+func TestRolesOfALimitedAccount_attack_422(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		got := w.Exchange("spa", w.Code("spa", nil))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+got.Access)
+		asked := 0
+		chain := authn.New(authn.Chain{w.Scheme()}, nil).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked++
+			u, ok := authn.UserFrom[*storage.Account](r.Context())
+			if !ok || len(u.Roles) != 0 || len(u.Clone().Roles) != 0 {
+				t.Errorf("roles %q", u.Roles)
+			}
+			roles := u.RolesByScope()
+			if !slices.Equal(roles, []string{"admin"}) {
+				t.Fatalf("roles by scope %q", roles)
+			}
+			roles[0] = "changed" // and the next request has the right ones
+		}))
+		for range 3 { // kept, where the store gives leases
+			chain.ServeHTTP(httptest.NewRecorder(), r.Clone(t.Context()))
+		}
+		if asked != 3 {
+			t.Errorf("%d requests reached the handler", asked)
+		}
+	})
 }
