@@ -233,3 +233,33 @@ func TestRolesOfALimitedAccount_attack_422(t *testing.T) {
 		}
 	})
 }
+
+// Codes that nobody exchanges do not stay: an account gets hundreds in an hour. A used one does, so that its
+// second use is noticed.
+func TestUnusedCodes_attack_423(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
+		alice := w.Alice("s1")
+		issue := func() string {
+			handle := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("spa"), ""))
+			return oauthtest.Sent(t, w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow"), oauthtest.Redirect).Get("code")
+		}
+		used := issue()
+		first := w.Exchange("spa", used)
+		for range 3 {
+			issue()
+		}
+		count := func() (n int) {
+			n, err := any(s).(storage.Pruner).Prune(t.Context(), w.Clock().Add(2*time.Hour), 1000)
+			oauthtest.Must(t, err)
+			return n
+		}
+		if n := count(); n < 3 {
+			t.Errorf("%d rows were removed, and 3 codes were not used", n)
+		}
+		w.Pass(24 * time.Hour)
+		if got := w.Exchange("spa", used); got.Error != "invalid_grant" || w.Refreshes("spa", first.Refresh).Error != "invalid_grant" {
+			t.Errorf("a code that was used a day ago: %s", got.Body)
+		}
+	})
+}
