@@ -272,7 +272,7 @@ func (s *frame) answers(w http.ResponseWriter) {
 func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row, as look) {
 	now := s.now()
 	before := now
-	if s.opts.Interval > 0 && as.idle == s.opts.Idle { // a shorter life may end before
+	if s.opts.Interval > 0 && (as.idle == s.opts.Idle || as.idle == s.opts.VisitorIdle) { // a shorter life may end before
 		before = now.Add(-s.opts.Interval)
 	}
 	switch {

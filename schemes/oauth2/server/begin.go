@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -49,6 +51,10 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
 	f.Data = grantData{b.session, &s.apiOpts.Audience}.encode()
 	f.Scopes = s.stillAllowed(f.Scopes, x.client)
+	claims, err := s.claimsOf(ctx, f)
+	if err != nil {
+		return tokenResponse{}, err
+	}
 	var a tokenResponse
 	var evicted []storage.Family
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
@@ -71,14 +77,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		if a, err = s.access(ctx, f); err != nil {
 			return err
 		}
-		if !s.identifies(f) {
-			return nil
-		}
-		u, err := s.store.UserByID(ctx, f.Subject)
-		if err != nil {
-			return err
-		}
-		a.ID, err = s.idToken(ctx, Grant{Family: f, User: u, Nonce: b.nonce, Access: a.Access})
+		a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Nonce: b.nonce, Access: a.Access})
 		return err
 	})
 	if err != nil {
@@ -160,6 +159,39 @@ func (s *Server) resourcesOfFamily(f storage.Family) []string {
 // identifies reports whether a grant comes with ID tokens.
 func (s *Server) identifies(f storage.Family) bool {
 	return s.extended.IDTokens != nil && s.extended.IDTokens.Requested(f.Scopes)
+}
+
+// claimsOf prepares the tokens of a new grant before its transaction, in which nobody may wait for an
+// application's function or for keys. The account that it reads is checked by its epoch when the
+// grant begins.
+func (s *Server) claimsOf(ctx context.Context, f storage.Family) (map[string]any, error) {
+	if !s.identifies(f) {
+		return s.claims(ctx, storage.User{}, f)
+	}
+	u, err := s.store.UserByID(ctx, f.Subject)
+	if errors.Is(err, storage.ErrNotFound) { // deleted in this moment: the grant does not begin
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.claims(ctx, u, f)
+}
+
+// claims is claimsOf for an account that was read.
+func (s *Server) claims(ctx context.Context, u storage.User, f storage.Family) (map[string]any, error) {
+	if !s.identifies(f) && s.apiOpts.SignedAccess == nil {
+		return nil, nil
+	}
+	if _, inMemory := s.opts.SigningKeys.(*jose.KeySet); !inMemory { // load them, unless they are at hand
+		if _, err := s.opts.SigningKeys.JWKS(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !s.identifies(f) {
+		return nil, nil
+	}
+	return s.extended.IDTokens.Claims(ctx, u, f.Scopes)
 }
 
 // idToken returns the ID token of a grant, or "" if none was requested.

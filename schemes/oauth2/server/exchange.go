@@ -158,16 +158,17 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		return tokenResponse{}, errScope
 	}
 	use := s.use(x, text)
-	if err := s.mayRotate(ctx, x, use); err != nil {
+	claims, err := s.mayRotate(ctx, x, use)
+	if err != nil {
 		return tokenResponse{}, err
 	}
 	use.Scopes = oauth2.SplitScopes(x.form.Get("scope"))
 	var res rotation.Result
 	var a tokenResponse
 	var refused error
-	err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
+	err = s.store.InTx(ctx, func(ctx context.Context) (err error) {
 		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, next string, err error) {
-			if a, err = s.next(ctx, x, st); err != nil {
+			if a, err = s.next(ctx, x, st, claims); err != nil {
 				return nil, "", err
 			}
 			text, err := json.Marshal(a)
@@ -202,24 +203,30 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 }
 
 // mayRotate rejects what Rotate would reject, with one read and no transaction, so that callers
-// without a token delay nobody. Then it verifies the proof: last, because its use is noted.
-func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) error {
+// without a token delay nobody. Then it verifies the proof, because its use is noted, and returns the
+// claims of the next ID token.
+func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (map[string]any, error) {
 	st, err := s.rotator.Inspect(ctx, use)
 	if err != nil && !errors.Is(err, rotation.ErrReused) { // Rotate finds out whether that is a repetition
 		if refused := s.refusal(err); refused != nil {
-			return refused
+			return nil, refused
 		}
-		return err
+		return nil, err
 	}
-	if f := st.Family; f.Confirm != "" && f.Confirm != x.key || !s.issued(f) {
-		return errGrant.WithCause(rotation.ErrMismatch)
+	f := st.Family
+	if f.Confirm != "" && f.Confirm != x.key || !s.issued(f) {
+		return nil, errGrant.WithCause(rotation.ErrMismatch)
 	}
-	if err == nil { // a repetition has the parameters of the first request
-		if _, _, err := s.narrowed(x, st.Family); err != nil {
-			return err
-		}
+	if err != nil { // a repetition has the parameters of the first request, and its answer
+		return nil, s.verifyProof(ctx, x.proof)
 	}
-	return s.verifyProof(ctx, x.proof)
+	if f.Scopes, _, err = s.narrowed(x, f); err != nil {
+		return nil, err
+	}
+	if err := s.verifyProof(ctx, x.proof); err != nil {
+		return nil, err
+	}
+	return s.claims(ctx, st.User, f)
 }
 
 // narrowed returns the scopes and resources of the next tokens of a family, which the request may narrow
@@ -241,7 +248,7 @@ func (s *Server) use(x exchange, text string) rotation.Use {
 }
 
 // next issues the next tokens of a family.
-func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) (tokenResponse, error) {
+func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, claims map[string]any) (tokenResponse, error) {
 	f := st.Family
 	scopes, resource, err := s.narrowed(x, f)
 	if err != nil {
@@ -256,7 +263,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	if a.ID, err = s.idToken(ctx, Grant{Family: f, User: st.User, Access: a.Access}); err != nil {
+	if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Access: a.Access}); err != nil {
 		return tokenResponse{}, err
 	}
 	a.Refresh = refresh
