@@ -31,7 +31,7 @@ import (
 // session's place.
 //
 // login is the path of the login page at this origin. It gets the page's own path and query as
-// "next", to be checked there (session.SafeNext). If login is "", anonymous visitors get a
+// "next", to be checked there (session.SafeNext), unless they have more than 8 KiB. If login is "", anonymous visitors get a
 // 401, and an unsafe request with an ended session is sent to its own address by GET.
 //
 // The middleware looks for the declaration when Handler is called, through handlers that have
@@ -167,6 +167,9 @@ func (m *Middleware) lapsed(l Lapser, r *http.Request, err error) (ok bool, refu
 // toLogin is the address of the login page that leads back to r's. Its path begins with one
 // slash: two would name another host.
 func (p *page) toLogin(r *http.Request) string {
+	if len(r.URL.Path)+len(r.URL.RawPath)+len(r.URL.RawQuery) > maxNext {
+		return p.login // it is escaped twice below
+	}
 	next := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
 	if v := params.Query(r); len(v) > 0 {
 		next += "?" + v.Encode()
@@ -177,6 +180,9 @@ func (p *page) toLogin(r *http.Request) string {
 	}
 	return p.login + mark + "next=" + url.QueryEscape(next)
 }
+
+// maxNext is how long the address of a page may be, in bytes, for the login to lead back to it.
+const maxNext = 8 << 10
 
 // redirects reports whether the answer to err is the login page: not at that page itself, which
 // a pattern such as "/" may have matched, since the browser would come back for ever.

@@ -17,13 +17,16 @@ type TLSOptions struct {
 	// address and the Host are loopback, and no forwarding header is there, since
 	// one would mean a proxy in front.
 	AllowLoopback bool
+	// Headers are further headers that carry credentials, such as "X-Api-Key". Name each one that
+	// a scheme of yours reads.
+	Headers []string
 	// MaxAge of Strict-Transport-Security; 0 is one year, below 0 sends none.
 	MaxAge time.Duration
 }
 
 // RequireTLS returns middleware that refuses credentials over plain http with
 // 403: a request with Authorization or Cookie, one whose method may carry a
-// body (a login form), or one for a WebSocket (see [MayChange]). Others pass, such as the GET of a health check. Answers
+// body (a login form), one for a WebSocket (see [MayChange]), or one with one of TLSOptions.Headers. Others pass, such as the GET of a health check. Answers
 // over https carry Strict-Transport-Security (RFC 6797). It belongs outside
 // everything else.
 //
@@ -37,6 +40,10 @@ func RequireTLS(opts *TLSOptions) func(http.Handler) http.Handler {
 	if o.MaxAge == 0 {
 		o.MaxAge = 365 * 24 * time.Hour
 	}
+	secret := []string{"Authorization", "Cookie"}
+	for _, name := range o.Headers {
+		secret = append(secret, http.CanonicalHeaderKey(name))
+	}
 	hsts := ""
 	if o.MaxAge > 0 {
 		hsts = "max-age=" + itoa(seconds(o.MaxAge))
@@ -48,7 +55,7 @@ func RequireTLS(opts *TLSOptions) func(http.Handler) http.Handler {
 				if hsts != "" {
 					w.Header().Set("Strict-Transport-Security", hsts)
 				}
-			case !mayCarrySecret(r):
+			case !mayCarrySecret(r, secret):
 			case o.AllowLoopback && OnLoopback(r):
 			default:
 				Respond(w, r, errInsecureTransport)
@@ -61,9 +68,11 @@ func RequireTLS(opts *TLSOptions) func(http.Handler) http.Handler {
 
 var errInsecureTransport = &Error{Status: http.StatusForbidden, Code: "insecure_transport", Detail: "Credentials are accepted over https only."}
 
-func mayCarrySecret(r *http.Request) bool {
-	if len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 {
-		return true
+func mayCarrySecret(r *http.Request, secret []string) bool {
+	for _, name := range secret {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
 	}
 	return MayChange(r) // a body, or what is written over a WebSocket
 }

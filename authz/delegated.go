@@ -106,10 +106,12 @@ func (declared) Decide(a Access) (Decision, error) { return allowIf(!a.Identity.
 // know no other protocol.
 func methodsOf(pattern string, p Permission) []string {
 	if method, _, ok := strings.Cut(strings.TrimLeft(pattern, " \t"), " "); ok && method != "" && !strings.Contains(method, "/") {
-		if method != http.MethodGet {
-			return []string{method}
+		all := []string{method}
+		if method == http.MethodGet {
+			all = append(all, http.MethodHead)
+		} else if method != http.MethodConnect {
+			return all
 		}
-		all := []string{http.MethodGet, http.MethodHead}
 		if slices.Contains(namedMethods(p), Upgrade) {
 			all = append(all, Upgrade)
 		}

@@ -21,6 +21,8 @@ const Upgrade = "(upgrade)"
 // A GET, HEAD or OPTIONS that asks for another protocol (see [authn.MayChange]) is no read: it is
 // evaluated as [Upgrade], and refused with 403 if that is not named. So is an HTTP/2 CONNECT with a
 // ":protocol", which is evaluated as CONNECT if only that is named.
+//
+// Not of a ByMethod refuses what is not named, too.
 func ByMethod(ps map[string]Permission) Permission {
 	if len(ps) == 0 {
 		panic("authz: ByMethod: no method (at least one is required)")
@@ -45,9 +47,9 @@ func (b byMethod) eval(a *Access) verdict {
 	case !a.Identity.Authenticated():
 		return verdict{reason: errAnonymous, blind: blind}
 	case isUpgrade(a.Request):
-		return verdict{reason: errUpgrade}
+		return verdict{reason: errUpgrade, blind: blind}
 	}
-	return verdict{reason: authn.MethodNotAllowed(a.Request.Method)}
+	return verdict{reason: authn.MethodNotAllowed(a.Request.Method), blind: blind}
 }
 
 // of returns the permission for a request.

@@ -36,26 +36,25 @@ func On[T any](f func(authn.Identity, T) bool) Permission {
 
 // OwnedBy lets the owner of an object in: the user whose Subject owner returns.
 // An empty owner is nobody's, and a subject that another issuer
-// vouches for is another account.
+// vouches for is another account. Not(OwnedBy(…)) refuses, too, an anonymous caller, a client
+// without a user and a user of another issuer: there is no account to compare with the owner.
 func OwnedBy[T any](owner func(T) string) Permission {
 	if owner == nil {
 		panic("authz: OwnedBy of a nil function")
 	}
-	return newOn("OwnedBy", func(id authn.Identity, object T) bool {
-		return id.Subject != "" && id.Issuer == "" && owner(object) == id.Subject
-	}, true)
+	return newOn("OwnedBy", func(id authn.Identity, object T) bool { return owner(object) == id.Subject }, true)
 }
 
-func newOn[T any](what string, f func(authn.Identity, T) bool, reads bool) Permission {
+func newOn[T any](what string, f func(authn.Identity, T) bool, owned bool) Permission {
 	t := reflect.TypeFor[T]()
-	return on[T]{fmt.Sprintf("%s(%v)", what, t), t.Kind() == reflect.Pointer, f, reads}
+	return on[T]{fmt.Sprintf("%s(%v)", what, t), t.Kind() == reflect.Pointer, f, owned}
 }
 
 type on[T any] struct {
 	name    string
 	pointer bool
 	f       func(authn.Identity, T) bool
-	reads   bool // f is of this package and writes nothing
+	owned   bool // f is OwnedBy's: it writes nothing, and is called for users of this application
 }
 
 func (o on[T]) Decide(a Access) (Decision, error) {
@@ -66,8 +65,13 @@ func (o on[T]) Decide(a Access) (Decision, error) {
 	if !ok || o.pointer && reflect.ValueOf(a.Object).IsNil() {
 		return Deny, wrongType{o.name, a.Object}
 	}
-	if !o.reads {
+	switch {
+	case !o.owned:
 		a.Identity = a.Identity.Clone()
+	case !a.Identity.Authenticated():
+		return Deny, errAnonymous // Not keeps it, as it does the next one
+	case a.Identity.Subject == "" || a.Identity.Issuer != "":
+		return Deny, errNoUser
 	}
 	return allowIf(o.f(a.Identity, object)), nil
 }

@@ -18,8 +18,9 @@ type verdict struct {
 }
 
 // blindness says whether a Deny means "no" or "there is nothing to look at":
-// nobody is authenticated, or the identity is delegated and its account's roles
-// and permissions are not to be looked at. Not leaves the second as it is.
+// nobody is authenticated, the identity is delegated and its account's roles
+// and permissions are not to be looked at, or nothing is said of the request's method. Not leaves the
+// second as it is.
 type blindness uint8
 
 const (
@@ -34,6 +35,11 @@ var (
 	errDelegated = authn.PermissionDenied("")
 	errNoUser    = authn.PermissionDenied("")
 )
+
+// isBlind reports whether a reason by itself says that there is nothing to look at.
+func isBlind(reason *authn.Error) bool {
+	return reason != nil && (reason == errAnonymous || reason == errNoUser || reason == errUpgrade || reason.Status == http.StatusMethodNotAllowed)
+}
 
 // eval asks a permission. Those of this package are asked for their verdict; a is on no
 // heap, since no interface's method has it.
@@ -85,7 +91,7 @@ func eval(p Permission, a *Access) verdict {
 	v := verdict{reason: reason}
 	if errors.As(err, new(unsettled)) {
 		v.blind = perhaps
-	} else if reason == errAnonymous || reason == errDelegated || reason == errNoUser {
+	} else if isBlind(reason) || reason == errDelegated {
 		v.blind = blind
 	}
 	return v
@@ -126,7 +132,7 @@ func (v verdict) results() (Decision, error) {
 	switch {
 	case v.fault != nil:
 		return Deny, v.fault
-	case v.blind == blind && v.reason != errAnonymous && v.reason != errNoUser:
+	case v.blind == blind && !isBlind(v.reason):
 		return Deny, errDelegated
 	case v.blind == perhaps && v.d == Deny && v.reason == nil:
 		return Deny, unsettled{authn.PermissionDenied("")}

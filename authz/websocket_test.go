@@ -117,3 +117,38 @@ func scopesOf(w http.ResponseWriter, _ *http.Request, e *authn.Error) {
 	w.WriteHeader(e.Status)
 	_, _ = w.Write([]byte(strings.Join(e.Scopes, " ")))
 }
+
+// Not of a ByMethod lets nobody in by a method, or a protocol, that it does not name.
+func TestNotOfAnUnnamedMethod_attack_369(t *testing.T) {
+	suspended := alice
+	suspended.Roles = []string{"suspended"}
+	kept := authz.HasRole("suspended")
+	p := authz.Not(authz.ByMethod(map[string]authz.Permission{"GET": kept, "POST": kept}))
+	requests := upgrades()
+	requests["PUT"] = httptest.NewRequest("PUT", "/", nil)
+	for name, r := range requests {
+		for _, p := range []authz.Permission{p, authz.And(authz.IsAuthenticated, p), foreignPermission{p}, authz.Not(authz.Not(p)), authz.Not(foreignPermission{authz.Not(p)})} {
+			if d, err := p.Decide(authz.Access{Request: r, Identity: suspended}); d != authz.Deny {
+				t.Errorf("%s: %v: %v, %v", name, p, d, err)
+			}
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	if d, err := p.Decide(authz.Access{Request: r, Identity: alice}); d != authz.Allow {
+		t.Errorf("who is not suspended: %v, %v", d, err)
+	}
+}
+
+// foreignPermission is an application's permission around one of the package.
+type foreignPermission struct{ p authz.Permission }
+
+func (f foreignPermission) Decide(a authz.Access) (authz.Decision, error) { return f.p.Decide(a) }
+
+// RequireScopes sees the protocols that a CONNECT leads to.
+func TestScopesOfConnect_attack_369(t *testing.T) {
+	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
+	m.HandleFunc("CONNECT /ws", say, authz.ByMethod(map[string]authz.Permission{authz.Upgrade: authz.IsAuthenticated}))
+	if routes := m.Routes(); len(routes) != 1 || !routes[0].NoScope {
+		t.Errorf("%+v", routes)
+	}
+}

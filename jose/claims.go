@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Claims is the payload of a token: an object whose names are each there once. It
@@ -48,6 +49,10 @@ var claimNames = []string{
 	"htm", "htu", "ath", "acr", "amr", "roles", "groups", "entitlements", "ver", "refresh_exp", "token_type", "user_id", "act", "may_act", "events",
 }
 
+// maxFolded is the longest spelling of a registered name in bytes: the names have ASCII letters, and
+// the longest letter that is equal to one of them but for its case is the Kelvin sign, of 3 bytes.
+const maxFolded = 3 * 12
+
 // otherCase reports whether name is one of names in another case.
 func otherCase(name []byte, names []string) bool {
 	for _, n := range names {
@@ -55,14 +60,12 @@ func otherCase(name []byte, names []string) bool {
 			return false
 		}
 	}
-	ascii := true
-	for _, c := range name {
-		if c >= 0x80 {
-			ascii = false
-		}
+	if len(name) > maxFolded {
+		return false
 	}
+	text, letters := string(name), utf8.RuneCount(name) // one letter for each of the other spelling
 	for _, n := range names {
-		if (!ascii || len(n) == len(name)) && strings.EqualFold(string(name), n) {
+		if len(n) == letters && strings.EqualFold(text, n) {
 			return true
 		}
 	}

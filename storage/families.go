@@ -161,4 +161,24 @@ type Families interface {
 	// and have its present epoch, the last created first (then by ID), expired ones
 	// included.
 	ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]Family, error)
+	// ListFamiliesOf is ListFamilies for the families of one client ("" for those without a
+	// client). It leaves out the first skip of them, so that what is beyond a limit is found
+	// without reading what is within it.
+	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
+	// FamilyByID returns the one of ListFamilies that has the ID; ErrNotFound if there is none, as
+	// when it has ended or belongs to another subject or purpose.
+	FamilyByID(ctx context.Context, purpose, subject, id string) (Family, error)
+	// CountFamilies counts the families that ListFamilies returns without a limit.
+	CountFamilies(ctx context.Context, purpose, subject string) (FamilyCount, error)
+}
+
+// FamilyCount is how many families a subject has, and the client that has most of them.
+type FamilyCount struct {
+	// Total is the number of all of them.
+	Total int
+	// Client has the most families, of several the one with the oldest family; "" if Total is 0,
+	// and for families without a client.
+	Client string
+	// Most is the number of that client's families.
+	Most int
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -105,10 +106,25 @@ type SessionList interface {
 	// ListSessions returns up to limit sessions of the subject that have its present
 	// epoch, without their Data, the last seen first (then by ID), expired ones included.
 	ListSessions(ctx context.Context, subject string, limit int) ([]Session, error)
+	// SessionByID returns the one of ListSessions that has the ID; ErrNotFound if there is none.
+	SessionByID(ctx context.Context, subject, id string) (Session, error)
 	// DeleteSessionOf deletes the subject's session with that ID; ErrNotFound where it has
 	// none (any more).
 	DeleteSessionOf(ctx context.Context, subject, id string) error
 	// DeleteSessionsOf deletes all sessions of the subject but the one whose ID is keep
 	// ("" keeps none), and returns how many there were.
 	DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error)
+	// DeleteSeries deletes the sessions of a series of the subject but the one whose ID is keep (""
+	// keeps none), and returns how many there were. The ID of such a session begins with the series
+	// and a dot. A series that is malformed or has a dot has no sessions.
+	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
+}
+
+// CheckSeries returns ErrInvalid unless sessions can belong to the series: it is an identifier
+// without a dot. Stores call it in DeleteSeries.
+func CheckSeries(series string) error {
+	if strings.Contains(series, ".") {
+		return fmt.Errorf("%w: series with a dot", ErrInvalid)
+	}
+	return CheckID("series", series)
 }

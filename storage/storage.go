@@ -4,7 +4,7 @@
 //
 // # Parts
 //
-// There are 23 interfaces, of one to six methods each. A store implements any of them, its parts,
+// There are 23 interfaces, of one to nine methods each. A store implements any of them, its parts,
 // and a scheme asks for those that it needs. Their methods have different names, so one value
 // (a *memory.Store, a *gormstore.Store, or your own type) can serve all schemes.
 //

@@ -96,5 +96,5 @@ func fewHeaders(body []byte, boundary string) bool {
 			head = more
 		}
 	}
-	return bytes.Index(body, mark) < 0
+	return !bytes.Contains(body, mark)
 }

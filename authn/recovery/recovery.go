@@ -199,7 +199,7 @@ type ending struct {
 
 func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, error) {
 	login, err := e.PasswordChecker.CheckPassword(r, name, text)
-	if err != nil {
+	if err != nil || authn.Explained(r.Context()) {
 		return login, err
 	}
 	if authn.Explained(r.Context()) { // nothing changes then

@@ -64,6 +64,17 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	case queue <- next:
 		return nil
 	default:
+	}
+	if queue == r.queue && r.opts.Limiter != nil {
+		// Strangers can fill the queue within their limits while messages are slow.
+		if known, no := r.passwords.Recall(req); no == nil {
+			next.known, queue = known, r.known
+		}
+	}
+	select {
+	case queue <- next:
+		return nil
+	default:
 		return &authn.Unavailable{RetryAfter: 5 * time.Second, Reason: "the queue of messages is full"}
 	}
 }

@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/recovery"
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
@@ -191,4 +193,60 @@ func TestLastLinks(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Strangers who keep the queue full within their limits, while messages are slow, do not keep an
+// owner from a link either.
+func TestKnownCallersBesideAFullQueue_attack_356(t *testing.T) {
+	w := newWorld(t, memory.New(nil), nil)
+	login, _ := w.limited()
+	const home = "198.51.100.7:1"
+	cookies := login(home)
+	w.Recovery = w.recovery(&recovery.Options{Queue: 4})
+	request := func(addr, address string, cookies ...*http.Cookie) int {
+		r := httptest.NewRequest("POST", "https://app.example/", strings.NewReader(fmt.Sprintf(`{"address":%q}`, address)))
+		r.Header.Set("Content-Type", "application/json")
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		r.RemoteAddr = addr
+		rec := httptest.NewRecorder()
+		w.Request().ServeHTTP(rec, r)
+		return rec.Code
+	}
+	for i := range 6 {
+		want := http.StatusOK
+		if i >= 4 {
+			want = http.StatusServiceUnavailable
+		}
+		if got := request(fmt.Sprintf("[2001:db8:%x::1]:1", i), fmt.Sprint("stranger", i)); got != want {
+			t.Errorf("stranger %d: %d, want %d", i, got, want)
+		}
+	}
+	if got := request(home, "alice"); got != http.StatusOK {
+		t.Errorf("the owner at a known address: %d", got)
+	}
+	if got := request("203.0.113.9:1", "alice", cookies...); got != http.StatusOK {
+		t.Errorf("the owner's device elsewhere: %d", got)
+	}
+	if got := request("203.0.113.10:1", "alice"); got != http.StatusServiceUnavailable {
+		t.Errorf("a stranger: %d", got)
+	}
+}
+
+// A request that only explains a decision ends no links.
+func TestExplainEndsNoLinks_attack_357(t *testing.T) {
+	w := newWorld(t, memory.New(nil), nil)
+	token := w.token()
+	scheme, err := basic.New(w.Checker(w.passwords), nil)
+	must(t, err)
+	m := authn.New(authn.Chain{scheme}, nil)
+	r := httptest.NewRequest("GET", "https://app.example/", nil)
+	r.SetBasicAuth("alice", "wonderland-1")
+	if _, _, err := m.Explain(r); err != nil {
+		t.Fatal(err)
+	}
+	if rec := post(w.Reset(), `{"token":"`+token+`","password":"looking-glass-1"}`); rec.Code != http.StatusNoContent {
+		t.Errorf("the link after Explain: %d %s", rec.Code, rec.Body)
+	}
 }

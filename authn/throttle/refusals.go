@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"hash/maphash"
 	"net/http"
@@ -52,7 +53,7 @@ type Refusals struct {
 
 	mu     sync.Mutex
 	places map[string]refuser // addresses and networks over a limit
-	good   map[uint64]time.Time
+	good   acceptedTable
 }
 
 // refuser is an address or a network that exceeds a limit.
@@ -72,7 +73,7 @@ const (
 
 // NewRefusals returns a limit of refused credentials.
 func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
-	l := &Refusals{names: newNamer(nil), seed: maphash.MakeSeed(), base: time.Now().Add(-time.Hour), places: make(map[string]refuser), good: make(map[uint64]time.Time),
+	l := &Refusals{names: newNamer(nil), seed: maphash.MakeSeed(), base: time.Now().Add(-time.Hour), places: make(map[string]refuser), good: acceptedTable{most: maxGood},
 		counts: NewMemory(&MemoryOptions{MaxEntries: 100_000})}
 	if opts != nil {
 		l.opts = *opts
@@ -113,7 +114,7 @@ func (l *Refusals) Admit(r *http.Request) error {
 	for _, network := range at.around() {
 		others = max(others, l.places[network].paused.Sub(now))
 	}
-	good := max(own, others) <= 0 || now.Before(l.good[l.credential(r, at)])
+	good := max(own, others) <= 0 || now.Before(l.good.get(at, l.credential(r)))
 	l.mu.Unlock()
 	if good || own <= 0 && l.spare(r.Context(), at, now) {
 		return nil
@@ -213,7 +214,7 @@ func (l *Refusals) Accepted(r *http.Request) {
 	if over {
 		if l.near.CompareAndSwap(last, 0) {
 			clear(l.places)
-			clear(l.good)
+			l.good = acceptedTable{most: maxGood}
 		}
 		return
 	}
@@ -221,32 +222,39 @@ func (l *Refusals) Accepted(r *http.Request) {
 	if !isOver(at.source) && !slices.ContainsFunc(at.around(), isOver) {
 		return
 	}
-	if len(l.good) >= maxGood {
-		for c := range l.good { // any
-			delete(l.good, c)
-			break
-		}
-	}
-	l.good[l.credential(r, at)] = now.Add(goodFor)
+	l.good.put(at, l.credential(r), now.Add(goodFor))
 }
 
-// credential is a keyed hash of what the request presents, and of where it comes from. It decides
-// only whether the credential is checked. The same credential in another spelling (white space,
-// the case of the keyword, padding) has the same hash: otherwise one could fill the table.
-func (l *Refusals) credential(r *http.Request, at places) uint64 {
+// credential is a keyed hash of what the request presents. It decides only whether the credential
+// is checked. The same credential in another spelling (white space, the case of the keyword or of a
+// name in Basic, padding) has the same hash: otherwise one could fill the table.
+func (l *Refusals) credential(r *http.Request) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
-	_, _ = h.WriteString(at.source)
 	for _, v := range r.Header["Authorization"] {
-		keyword := true
+		keyword := ""
 		for word := range strings.FieldsSeq(v) {
-			if keyword {
+			word = strings.TrimRight(word, "=")
+			switch keyword {
+			case "":
 				word = strings.ToLower(word)
+				keyword = word
+			case "basic":
+				word = ofOneCase(word)
 			}
-			keyword = false
 			_ = h.WriteByte(0)
-			_, _ = h.WriteString(strings.TrimRight(word, "="))
+			_, _ = h.WriteString(word)
 		}
 	}
 	return h.Sum64()
+}
+
+// ofOneCase returns what a credential of Basic holds, with the name in lower case.
+func ofOneCase(word string) string {
+	text, err := base64.RawStdEncoding.DecodeString(word)
+	if err != nil {
+		return word
+	}
+	name, secret, _ := strings.Cut(string(text), ":")
+	return strings.ToLower(name) + ":" + secret
 }

@@ -122,7 +122,8 @@ type Use struct {
 	// requires that key. Any other family accepts any key, and a repeated request must then
 	// have the same one.
 	Confirm string
-	// Source is the address that the request comes from, "" if unknown. See Used.
+	// Source is the address that the request comes from, "" if unknown. After the first use of the
+	// answer only the same known address can repeat the exchange. See Used.
 	Source string
 }
 
@@ -267,7 +268,8 @@ func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (R
 		if err != nil {
 			return Result{State: st}, ErrMismatch
 		}
-		if !st.Refresh.GraceClosed || claimer == u.Source {
+		// Two unknown addresses are not the same one: they may be those of owner and thief.
+		if !st.Refresh.GraceClosed || u.Source != "" && claimer == u.Source {
 			return Result{Answer: answer, State: st, Repeated: true}, nil
 		}
 	}

@@ -72,3 +72,26 @@ func TestUsedOnce(t *testing.T) {
 		t.Errorf("%d families are remembered", len(w.used))
 	}
 }
+
+// Two unknown addresses, as behind a unix socket whose proxy is not named, are not the same one: after the
+// first use of the answer nobody from an unknown address gets it again. Before it a lost answer comes again.
+func TestUnknownSources_attack_377(t *testing.T) {
+	for _, source := range []string{"", "home"} {
+		w := newWorld(t, 10*time.Second)
+		w.begin(t, "f")
+		w.pass(time.Minute)
+		first, _, err := w.next(from("f-0", source))
+		must(t, err)
+		if again, _, err := w.next(from("f-0", source)); err != nil || again != first {
+			t.Errorf("%q: a lost answer: %v", source, err)
+		}
+		must(t, w.Used(t.Context(), "f", w.clock(), w.clock()))
+		_, _, err = w.next(from("f-0", source))
+		if want := map[string]error{"": ErrReused}[source]; !errors.Is(err, want) {
+			t.Errorf("%q, after its use: got %v, want %v", source, err, want)
+		}
+		if _, _, err := w.next(from(first, source)); errors.Is(err, ErrRevoked) != (source == "") {
+			t.Errorf("%q: the family: %v", source, err)
+		}
+	}
+}

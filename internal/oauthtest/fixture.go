@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -68,6 +67,7 @@ type Faulty struct {
 	Fail       atomic.Bool
 	NoConsents atomic.Bool
 	FailUse    atomic.Bool
+	Uses       atomic.Int64 // calls of ConsumeJTI
 }
 
 var ErrDown = errors.New("the database is down")
@@ -122,6 +122,7 @@ func (f *Faulty) DeleteConsent(ctx context.Context, subject, client string) erro
 }
 
 func (f *Faulty) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
+	f.Uses.Add(1)
 	if f.FailUse.Load() {
 		return ErrDown
 	}
@@ -157,21 +158,8 @@ type World struct {
 func NewWorld(t testing.TB, s Store, change func(*Options)) *World {
 	t.Helper()
 	w := &World{T: t, DB: &Faulty{Store: s}, Secrets: map[string]string{}}
-	o := Options{
-		Scopes: map[string]string{"read": "Read", "write": "Write", "admin": "All"}, Audience: "https://api.example",
-		Clock: w.Clock, Logger: slog.New(slog.NewTextHandler(&locked{w: w}, nil)), InsecureNoLimits: true, // many requests from one address
-		Audit: audit.To(func(_ context.Context, e audit.Event) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.events = append(w.events, e)
-		}),
-	}
-	if change != nil {
-		change(&o)
-	}
+	w.serve(change)
 	var err error
-	w.Server, err = New(Issuer, w.DB, &o)
-	Must(t, err)
 	Must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true, Roles: []string{"admin"}}))
 	for _, c := range []storage.Client{
 		{ID: "app", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials},
@@ -236,6 +224,9 @@ func (w *World) Code(client string, change func(*storage.Code)) string {
 	c := storage.Code{
 		Digest: storage.DigestOf(text), Client: client, Subject: "id-alice", Epoch: epoch, RedirectURI: Redirect, Scopes: []string{"read"},
 		Challenge: ChallengeOf(Verifier), AuthTime: w.Clock(), Created: w.Clock(), Expires: w.Clock().Add(time.Minute), Kept: w.Clock().Add(time.Hour),
+	}
+	if audience := w.Scheme().Options().Audience; audience != "" {
+		c.Resource = []string{audience}
 	}
 	if change != nil {
 		change(&c)

@@ -27,13 +27,13 @@ func Watch(s storagetest.Store) *Watched { return &Watched{Store: s} }
 // Reads and Writes are the methods that Watched counts.
 func Reads() []string {
 	return []string{"StaticTokenByDigest", "StaticTokenOf", "SubjectEpoch", "CredentialByDigest", "ListCredentials", "SessionByDigest",
-		"TokenStatusWithUser", "TokenStatusOf", "RefreshByDigest", "AccessByDigest", "ListFamilies", "ListSessions"}
+		"TokenStatusWithUser", "TokenStatusOf", "RefreshByDigest", "AccessByDigest", "ListFamilies", "FamilyByID", "ListSessions", "SessionByID"}
 }
 
 // Writes are the methods that Watched counts and that change something.
 func Writes() []string {
 	return []string{"PutStaticToken", "DeleteStaticToken", "BumpEpoch", "TouchCredential", "CreateCredential", "DeleteCredential", "DeleteCredentialsOf",
-		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "ClaimRefresh", "EndFamily", "Block"}
+		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSeries", "ClaimRefresh", "EndFamily", "Block"}
 }
 
 // Calls returns how often these methods were called; without any, how often all were.

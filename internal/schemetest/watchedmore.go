@@ -37,6 +37,16 @@ func (w *Watched) ListSessions(ctx context.Context, subject string, limit int) (
 	return got(w, "ListSessions", func() ([]storage.Session, error) { return w.Store.ListSessions(ctx, subject, limit) })
 }
 
+// SessionByID implements storage.SessionList.
+func (w *Watched) SessionByID(ctx context.Context, subject, id string) (storage.Session, error) {
+	return got(w, "SessionByID", func() (storage.Session, error) { return w.Store.SessionByID(ctx, subject, id) })
+}
+
+// DeleteSeries implements storage.SessionList.
+func (w *Watched) DeleteSeries(ctx context.Context, subject, series, keep string) (int, error) {
+	return got(w, "DeleteSeries", func() (int, error) { return w.Store.DeleteSeries(ctx, subject, series, keep) })
+}
+
 // TokenStatusWithUser implements storage.Blocklist.
 func (w *Watched) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	return got2(w, "TokenStatusWithUser", func() (storage.User, storage.TokenStatus, error) {
@@ -72,6 +82,11 @@ func (w *Watched) EndFamily(ctx context.Context, id string, until time.Time) err
 // ListFamilies implements storage.Families.
 func (w *Watched) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
 	return got(w, "ListFamilies", func() ([]storage.Family, error) { return w.Store.ListFamilies(ctx, purpose, subject, limit) })
+}
+
+// FamilyByID implements storage.Families.
+func (w *Watched) FamilyByID(ctx context.Context, purpose, subject, id string) (storage.Family, error) {
+	return got(w, "FamilyByID", func() (storage.Family, error) { return w.Store.FamilyByID(ctx, purpose, subject, id) })
 }
 
 // AccessByDigest implements storage.AccessTokens.

@@ -183,7 +183,7 @@ func (a *space) code(t *testing.T) string {
 	sum := sha256.Sum256([]byte(codeVerifier))
 	now := time.Now()
 	c := storage.Code{
-		Digest: storage.DigestOf(text), Client: "spa", Subject: a.subject, Epoch: a.epoch(t), RedirectURI: "https://spa.example/", Scopes: []string{"read"},
+		Digest: storage.DigestOf(text), Client: "spa", Subject: a.subject, Epoch: a.epoch(t), RedirectURI: "https://spa.example/", Scopes: []string{"read"}, Resource: []string{"https://api.example"},
 		Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), AuthTime: now, Created: now, Expires: now.Add(time.Minute), Kept: now.Add(time.Hour),
 	}
 	must(t, a.s.CreateCode(t.Context(), c))
@@ -305,7 +305,7 @@ var kinds = map[string]struct {
 		now := time.Now()
 		code := random("vdc")
 		d := storage.DigestOf(code)
-		must(t, a.s.CreateDeviceGrant(t.Context(), storage.DeviceGrant{Digest: d, UserCode: storage.MAC(d), Client: "tv", Scopes: []string{"read"}, Interval: time.Second, Created: now, Expires: now.Add(time.Hour)}))
+		must(t, a.s.CreateDeviceGrant(t.Context(), storage.DeviceGrant{Digest: d, UserCode: storage.MAC(d), Client: "tv", Scopes: []string{"read"}, Resource: []string{"https://api.example"}, Interval: time.Second, Created: now, Expires: now.Add(time.Hour)}))
 		must(t, a.s.DecideDeviceGrant(t.Context(), storage.DeviceDecision{Digest: d, Approve: true, Subject: a.subject, Epoch: a.epoch(t), AuthTime: now, Now: now}))
 		return code
 	}, func(_ *testing.T, b *space, c any) (string, error) {

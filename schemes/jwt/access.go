@@ -130,25 +130,18 @@ func optionalTime(c jose.Claims, name string) (time.Time, error) {
 	return t, nil
 }
 
-// ownParty reads client and scopes of this application's own token, which says by the absence
-// of both that it has the user's full rights.
+// ownParty reads the scopes of this application's own token, whose absence says that it has the user's
+// full rights. A login with a password has no client: a token that names one is of another scheme that
+// signs with the same keys, and only that scheme knows whether the client is still good.
 func ownParty(c jose.Claims, a *Access) (err error) {
-	if a.Client, err = optionalText(c, "client_id"); err != nil {
-		return err
+	if _, ok := c.Get("client_id"); ok {
+		return claimError("client_id", errors.New("a token of another scheme"))
 	}
 	if _, ok := c.Get("scope"); ok {
 		if _, ok := c.Text("scope"); !ok {
 			return claimError("scope", errors.New("no string"))
 		}
-		if a.Scopes, err = scopeList(c, "scope"); err != nil {
-			return err
-		}
+		a.Scopes, err = scopeList(c, "scope")
 	}
-	if a.Client != "" && a.Scopes == nil {
-		a.Scopes = []string{}
-	}
-	if a.Client == a.Subject && a.Client != "" { // no user (RFC 9068, section 2.2)
-		a.Subject = ""
-	}
-	return nil
+	return err
 }

@@ -36,3 +36,19 @@ func TestRefreshTokensOfAnotherAudience(t *testing.T) {
 		})
 	}
 }
+
+// A signed token that the OAuth 2.0 server made with the same keys is none of this scheme's: the
+// scheme does not know whether the client was disabled.
+func TestTokenOfAClient_attack_368(t *testing.T) {
+	w := newWorld(t, jwt.Options{})
+	for client, want := range map[any]int{nil: 200, "spa": 401, "": 401, "id-alice": 401} {
+		change := map[string]any{"client_id": client, "scope": "read"}
+		if client == nil {
+			delete(change, "client_id")
+		}
+		_, err := w.Authenticate(schemetest.With("Bearer " + w.sign(t, jwt.TypeAccess, change)))
+		if (err == nil) != (want == 200) || err != nil && !isRefusal(err) {
+			t.Errorf("client_id %v: %v, want %d", client, err, want)
+		}
+	}
+}

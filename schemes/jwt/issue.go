@@ -196,21 +196,15 @@ func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage
 // RevokeFamily ends one of the subject's logins by its ID. It returns storage.ErrNotFound if
 // the subject has no such login.
 func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
-	const many = 10_000
-	list, err := s.List(ctx, subject, many)
+	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)
 	if err != nil {
 		return err
 	}
-	for _, f := range list {
-		if f.ID == id {
-			if err := s.rotator.EndFamily(ctx, id); err != nil {
-				return err
-			}
-			s.notify(ctx, audit.TokenRevoked, f)
-			return nil
-		}
+	if err := s.rotator.EndFamily(ctx, id); err != nil {
+		return err
 	}
-	return storage.ErrNotFound
+	s.notify(ctx, audit.TokenRevoked, f)
+	return nil
 }
 
 func (s *Scheme) rule(ctx context.Context, u storage.User) error {

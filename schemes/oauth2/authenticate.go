@@ -104,7 +104,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 	switch {
 	case bound != (a.Confirm != ""):
 		return authn.Identity{}, s.invalid.WithCause(errors.New("token binding does not match the Authorization scheme (Bearer or DPoP)"))
-	case len(a.Resource) > 0 && !slices.Contains(a.Resource, s.opts.Audience):
+	case s.opts.Audience == "" && len(a.Resource) > 0, s.opts.Audience != "" && !slices.Contains(a.Resource, s.opts.Audience):
 		return authn.Identity{}, s.invalid.WithCause(errors.New("for another resource"))
 	}
 	if bound {
@@ -149,8 +149,14 @@ func (s *Scheme) Used(ctx context.Context, a *storage.AccessToken) error {
 	return s.rotator.Used(ctx, a.Family, a.Created, s.now())
 }
 
-// Inactive returns why a token is not active now, or nil.
-func (s *Scheme) Inactive(st *storage.AccessState) error { return inactive(st, s.now()) }
+// Inactive returns why a token is not active now, or nil. A token that names no resource is for an API
+// without an Audience, so it is not active here if this one has an Audience.
+func (s *Scheme) Inactive(st *storage.AccessState) error {
+	if len(st.Access.Resource) == 0 && s.opts.Audience != "" {
+		return errors.New("names no resource")
+	}
+	return inactive(st, s.now())
+}
 
 func inactive(st *storage.AccessState, now time.Time) error {
 	a := &st.Access

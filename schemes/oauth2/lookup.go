@@ -142,12 +142,3 @@ func OwnClaims(c jose.Claims, issuer string, clock func() time.Time) (jose.Regis
 	}
 	return jose.Checks{Issuer: issuer, Audience: reg.Audience[0], Leeway: Leeway, Clock: clock, IgnoreExpiry: true}.Check(c)
 }
-
-// AudienceOf returns the resources that an access token is for: those that were requested, or
-// else this API.
-func (s *Scheme) AudienceOf(a *storage.AccessToken) []string {
-	if len(a.Resource) == 0 && s.opts.Audience != "" {
-		return []string{s.opts.Audience}
-	}
-	return a.Resource
-}

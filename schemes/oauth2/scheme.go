@@ -26,9 +26,11 @@ type Store interface {
 // Options change a Scheme; nil is fine.
 type Options struct {
 	// Audience is the identifier of this API as a resource (RFC 8707), such as
-	// "https://api.example". Tokens for other resources are rejected; a token that was requested
-	// without a resource is for this one, and every client may name it. If it is "", only tokens
-	// without a resource are accepted.
+	// "https://api.example": printable ASCII without spaces, quotes and backslashes. Tokens for
+	// other resources are rejected, and every client may name this one. A token that was
+	// requested without a resource is for the Audience of the server that issued it, so a server
+	// and the API that it issues tokens for need the same value. If it is "", only tokens of
+	// servers without an Audience are accepted.
 	Audience string
 	// SignedAccess, if not nil, accepts access tokens that are JWTs (RFC 9068), verified by
 	// these keys, and makes a server over this scheme issue them. They need an Audience. Other
@@ -56,6 +58,9 @@ type Options struct {
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 }
+
+// maxAudience bounds Options.Audience, which is in every record that is issued.
+const maxAudience = 2048
 
 // Scheme accepts the access tokens that a server with the same issuer and database issued. It
 // is safe for concurrent use.
@@ -96,6 +101,9 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 		o.Grace = 10 * time.Second
 	case o.Grace < 0:
 		o.Grace = 0
+	}
+	if len(o.Audience) > maxAudience || strings.ContainsFunc(o.Audience, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+		return nil, fmt.Errorf("oauth2: New: invalid Audience %q (a URI: printable ASCII without spaces, quotes and backslashes, up to %d bytes)", o.Audience, maxAudience)
 	}
 	if o.SignedAccess != nil && o.Audience == "" {
 		return nil, errors.New("oauth2: New: SignedAccess requires Audience: a token without aud would be valid everywhere")

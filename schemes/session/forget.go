@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"sync"
 
 	"github.com/vestibule-auth/vestibule/credential/rotation"
@@ -49,31 +48,17 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 	return nil
 }
 
-// many is how many sessions or series of one account are looked through.
-const many = 10_000
-
 // endSeries ends the sessions of a series that has ended, but the one whose ID is keep.
 func (s *Scheme) endSeries(ctx context.Context, f storage.Family, keep string) error {
-	list, err := s.rows.ListSessions(ctx, f.Subject, many)
-	if err != nil {
-		return err
-	}
-	for _, v := range list {
-		if familyOf(v.ID) != f.ID || v.ID == keep {
-			continue
-		}
-		if err := s.rows.DeleteSessionOf(ctx, f.Subject, v.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
+	_, err := s.rows.DeleteSeries(ctx, f.Subject, f.ID, keep)
+	return err
 }
 
 // maxCleared is how many series a process notes.
 const maxCleared = 10_000
 
 // cleared are series that have ended whose sessions were ended after that. A browser may send a
-// dead cookie again and again, and each list of the account's sessions would cost a query.
+// dead cookie again and again, and each deletion of its sessions would cost a query.
 type cleared struct {
 	mu     sync.Mutex
 	series *bounded.Map[string, struct{}]
@@ -117,18 +102,17 @@ func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
 	if s.memory == nil || series == "" {
 		return s.rows.DeleteSessionOf(ctx, subject, id)
 	}
-	list, err := s.rows.ListSessions(ctx, subject, many) // only one's own series may be ended
-	if err != nil {
+	if _, err := s.rows.SessionByID(ctx, subject, id); err != nil { // only one's own series may be ended
 		return err
-	}
-	if !slices.ContainsFunc(list, func(v storage.Session) bool { return v.ID == id }) {
-		return storage.ErrNotFound
 	}
 	if err := s.memory.rotator.EndFamily(ctx, series); err != nil {
 		return err
 	}
 	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject}, "")
 }
+
+// piece is how many series are listed together when all of an account are ended.
+const piece = 500
 
 // forgetAll ends the subject's series but the one to keep. Their sessions are ended after
 // it.
@@ -137,7 +121,7 @@ func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
 		return nil
 	}
 	for {
-		list, err := s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, many)
+		list, err := s.memory.families.ListFamiliesOf(ctx, s.memory.purpose, subject, "", 0, piece)
 		if err != nil {
 			return err
 		}
@@ -149,7 +133,7 @@ func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
 				return err
 			}
 		}
-		if len(list) < many { // what has ended is not listed again
+		if len(list) < piece { // what has ended is not listed again
 			return nil
 		}
 	}

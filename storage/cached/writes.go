@@ -163,6 +163,11 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int
 	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.DeleteSessionsOf(ctx, subject, keep) })
 }
 
+// DeleteSeries implements storage.SessionList.
+func (s *Store) DeleteSeries(ctx context.Context, subject, series, keep string) (int, error) {
+	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.DeleteSeries(ctx, subject, series, keep) })
+}
+
 // EndFamily implements storage.Families.
 func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.EndFamily(ctx, id, blockUntil) },

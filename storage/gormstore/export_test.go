@@ -13,6 +13,8 @@ func (s *Store) HotQueries() map[string]string {
 		"credential": s.q.credentialByDigest, "session": s.q.sessionByDigest, "refresh": s.q.refreshByDigest, "standing": s.q.standing, "user standing": s.q.userStanding,
 		"claim": s.dialect.bind(familyOf), "erase": s.dialect.bind(eraseBefore), "erase all": s.dialect.bind(eraseIn),
 		"credentials": s.q.listCredentials, "sessions": s.q.listSessions, "live credentials": s.dialect.bind(liveCredentials), "families": s.q.listFamilies,
+		"families of a client": s.q.listFamiliesOf, "family": s.q.familyByID, "count of families": s.q.countFamilies,
+		"session by ID": s.q.sessionByID, "series": s.dialect.bind("SELECT 1 FROM vestibule_sessions WHERE " + inSeries),
 		"prune devices":   s.pruneQuery("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
 		"prune blocklist": s.pruneQuery("vestibule_blocklist", "block_key", "until_us", "TRUE"),
 		"prune sessions":  s.pruneQuery("vestibule_sessions", "digest", "expires_us", "TRUE"),

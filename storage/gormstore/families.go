@@ -11,8 +11,14 @@ import (
 
 const (
 	familyColumns = "f.id, f.purpose, f.subject, f.client, f.scopes, f.resource, f.confirm, f.name, f.epoch, f.auth_time_us, f.created_us, f.expires_us, f.data, f.ended"
-	listFamilies  = "SELECT " + familyColumns + " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = {epoch}" +
-		" ORDER BY f.created_us DESC, f.id LIMIT ?"
+	// An index has the live families of a subject, purpose and client, in the order of lists.
+	liveFamilies   = " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = {epoch}"
+	listFamilies   = "SELECT " + familyColumns + liveFamilies + " ORDER BY f.created_us DESC, f.id LIMIT ?"
+	listFamiliesOf = "SELECT " + familyColumns + liveFamilies + " AND f.client = ? ORDER BY f.created_us DESC, f.id LIMIT ? OFFSET ?"
+	familyByID     = "SELECT " + familyColumns + liveFamilies + " AND f.id = ?"
+	// Window functions see the groups before the limit.
+	countFamilies = "SELECT f.client, COUNT(*), CAST(SUM(COUNT(*)) OVER () AS {integer})" + liveFamilies +
+		" GROUP BY f.client ORDER BY COUNT(*) DESC, MIN(f.created_us), f.client LIMIT 1"
 	insertFamily = "INSERT INTO vestibule_families (id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE) ON CONFLICT DO NOTHING"
 	insertRefresh = "INSERT INTO vestibule_refresh_tokens (digest, family, prev, nth, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -193,11 +199,39 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 }
 
 // ListFamilies implements storage.Families.
-func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) (list []storage.Family, err error) {
+func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
+	return s.families(ctx, s.q.listFamilies, purpose, subject, max(limit, 0))
+}
+
+// ListFamiliesOf implements storage.Families.
+func (s *Store) ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]storage.Family, error) {
+	if client != "" && storage.CheckID("client", client) != nil {
+		return nil, nil
+	}
+	return s.families(ctx, s.q.listFamiliesOf, purpose, subject, client, max(limit, 0), max(skip, 0))
+}
+
+// FamilyByID implements storage.Families.
+func (s *Store) FamilyByID(ctx context.Context, purpose, subject, id string) (storage.Family, error) {
+	if storage.CheckID("family id", id) != nil {
+		return storage.Family{}, storage.ErrNotFound
+	}
+	list, err := s.families(ctx, s.q.familyByID, purpose, subject, id)
+	switch {
+	case err != nil:
+		return storage.Family{}, err
+	case len(list) == 0:
+		return storage.Family{}, storage.ErrNotFound
+	}
+	return list[0], nil
+}
+
+// families reads live families; more are the arguments of query after the subject's.
+func (s *Store) families(ctx context.Context, query, purpose, subject string, more ...any) (list []storage.Family, err error) {
 	if storage.CheckID("purpose", purpose) != nil || s.users.mine(subject) != nil {
 		return nil, nil
 	}
-	err = s.rows(ctx, s.q.listFamilies, []any{subject, purpose, subject, max(limit, 0)}, func(rows *sql.Rows) error {
+	err = s.rows(ctx, query, append([]any{subject, purpose, subject}, more...), func(rows *sql.Rows) error {
 		var r familyRow
 		if err := rows.Scan(r.dest()...); err != nil {
 			return err
@@ -206,4 +240,16 @@ func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit
 		return nil
 	})
 	return list, err
+}
+
+// CountFamilies implements storage.Families.
+func (s *Store) CountFamilies(ctx context.Context, purpose, subject string) (n storage.FamilyCount, err error) {
+	if storage.CheckID("purpose", purpose) != nil || s.users.mine(subject) != nil {
+		return n, nil
+	}
+	err = s.row(ctx, s.q.countFamilies, []any{subject, purpose, subject}, []any{&n.Client, &n.Most, &n.Total})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return n, err
 }

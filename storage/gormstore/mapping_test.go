@@ -224,6 +224,8 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				args := map[string][]any{
 					"user": {"7"}, "erase all": {"7"}, "standing": {"7", digest, digest, digest}, "user standing": {digest, digest, digest, "7"},
 					"credential": {digest, "knox"}, "credentials": {"7", "knox", "7", 10}, "live credentials": {"7", "knox", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 10},
+					"families of a client": {"7", "p", "7", "", 10, 0}, "family": {"7", "p", "7", "7"}, "count of families": {"7", "p", "7"},
+					"session by ID": {"7", "7", "s7"}, "series": {"7", "s7.", "s7/", ""},
 				}[what]
 				if what == "prune families" {
 					args = []any{50, 10}
@@ -248,9 +250,9 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 					plan += line + "\n"
 				}
 				rows.Close()
-				// The table of epochs is empty and may be read as it likes.
+				// The table of epochs is empty and may be read as it likes, and so may groups.
 				for line := range strings.Lines(plan) {
-					if (strings.Contains(line, "SCAN") || strings.Contains(line, "Seq Scan")) && !strings.Contains(line, "vestibule_subjects") && !strings.Contains(line, "vestibule_spaces") && !strings.Contains(line, "CONSTANT ROW") && !strings.Contains(line, " s") {
+					if (strings.Contains(line, "SCAN") || strings.Contains(line, "Seq Scan")) && !strings.Contains(line, "vestibule_subjects") && !strings.Contains(line, "vestibule_spaces") && !strings.Contains(line, "CONSTANT ROW") && !strings.Contains(line, " s") && !strings.Contains(line, "(subquery") {
 						t.Errorf("%s reads a whole table:\n%s", what, plan)
 						break
 					}

@@ -18,6 +18,8 @@ type queries struct {
 	decideDevice                                string
 	listCredentials, listPurposes               string
 	listSessions, listFamilies                  string
+	sessionByID, listFamiliesOf, familyByID     string
+	countFamilies                               string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
@@ -119,7 +121,11 @@ func newQueries(d dialect, u *userSQL) queries {
 		listCredentials: strings.Replace(listCredentials, "{epoch}", present, 1),
 		listPurposes:    strings.Replace(listPurposes, "{epoch}", present, 1),
 		listSessions:    strings.Replace(listSessions, "{epoch}", present, 1),
+		sessionByID:     strings.Replace(sessionByID, "{epoch}", present, 1),
 		listFamilies:    strings.Replace(listFamilies, "{epoch}", present, 1),
+		listFamiliesOf:  strings.Replace(listFamiliesOf, "{epoch}", present, 1),
+		familyByID:      strings.Replace(familyByID, "{epoch}", present, 1),
+		countFamilies:   strings.NewReplacer("{epoch}", present, "{integer}", d.integer()).Replace(countFamilies),
 		standing:        "SELECT " + present + ", " + blocked,
 		userStanding:    "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
 	}
@@ -136,6 +142,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
 		&q.epoch, &q.bump, &q.bumpTo, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
 		&q.listCredentials, &q.listPurposes, &q.listSessions, &q.listFamilies,
+		&q.sessionByID, &q.listFamiliesOf, &q.familyByID, &q.countFamilies,
 	} {
 		*s = d.bind(*s)
 	}
@@ -161,6 +168,14 @@ func (d dialect) forShare() string {
 		return " FOR SHARE"
 	}
 	return ""
+}
+
+// integer is the type of a sum of counts, which is a decimal for PostgreSQL.
+func (d dialect) integer() string {
+	if d == postgres {
+		return "BIGINT"
+	}
+	return "INTEGER"
 }
 
 // typed tells PostgreSQL the type of a parameter that it cannot infer.

@@ -11,8 +11,11 @@ import (
 
 const (
 	sessionColumns = "t.id, COALESCE(t.subject, ''), t.epoch, t.version, t.created_us, t.auth_time_us, t.last_seen_us, t.expires_us, t.ends_us, t.user_agent, t.address"
-	listSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}" +
-		" ORDER BY t.last_seen_us DESC, t.id LIMIT ?"
+	liveSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}"
+	listSessions   = liveSessions + " ORDER BY t.last_seen_us DESC, t.id LIMIT ?"
+	sessionByID    = liveSessions + " AND t.id = ?"
+	// The IDs of a series begin with it and a dot, and come before it and a slash, the next character.
+	inSeries      = "subject = ? AND id >= ? AND id < ? AND id <> ?"
 	insertSession = "INSERT INTO vestibule_sessions (digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address)" +
 		" VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	saveSession = "UPDATE vestibule_sessions SET data = ?, version = version + 1 WHERE digest = ? AND version = ?"
@@ -142,11 +145,31 @@ func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
 }
 
 // ListSessions implements storage.SessionList.
-func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
+func (s *Store) ListSessions(ctx context.Context, subject string, limit int) ([]storage.Session, error) {
+	return s.sessions(ctx, s.q.listSessions, subject, max(limit, 0))
+}
+
+// SessionByID implements storage.SessionList.
+func (s *Store) SessionByID(ctx context.Context, subject, id string) (storage.Session, error) {
+	if storage.CheckID("session id", id) != nil {
+		return storage.Session{}, storage.ErrNotFound
+	}
+	list, err := s.sessions(ctx, s.q.sessionByID, subject, id)
+	switch {
+	case err != nil:
+		return storage.Session{}, err
+	case len(list) == 0:
+		return storage.Session{}, storage.ErrNotFound
+	}
+	return list[0], nil
+}
+
+// sessions reads sessions of a subject; last is the last argument of query.
+func (s *Store) sessions(ctx context.Context, query, subject string, last any) (list []storage.Session, err error) {
 	if s.users.mine(subject) != nil {
 		return nil, nil
 	}
-	err = s.rows(ctx, s.q.listSessions, []any{subject, subject, max(limit, 0)}, func(rows *sql.Rows) error {
+	err = s.rows(ctx, query, []any{subject, subject, last}, func(rows *sql.Rows) error {
 		var r sessionRow
 		var digest []byte
 		if err := rows.Scan(append(r.dest(), &digest)...); err != nil {
@@ -192,4 +215,15 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int
 		keep = "" // which no session has
 	}
 	return s.all(ctx, subject, "", pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
+}
+
+// DeleteSeries implements storage.SessionList.
+func (s *Store) DeleteSeries(ctx context.Context, subject, series, keep string) (int, error) {
+	if s.users.mine(subject) != nil || storage.CheckSeries(series) != nil {
+		return 0, nil
+	}
+	if storage.CheckID("session id", keep) != nil {
+		keep = "" // which no session has
+	}
+	return s.all(ctx, subject, "", pile{"vestibule_sessions", "digest", inSeries, []any{subject, series + ".", series + "/", keep}})
 }

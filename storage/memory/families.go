@@ -149,20 +149,88 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 	})
 }
 
+// liveFamilies calls f with each family of the subject that has not ended and has its present epoch.
+func (s *Store) liveFamilies(purpose, subject string, f func(*storage.Family)) {
+	for id := range s.began[subject] {
+		if v := s.families[id]; s.isLive(&v, purpose, subject) {
+			f(&v)
+		}
+	}
+}
+
+func (s *Store) isLive(f *storage.Family, purpose, subject string) bool {
+	return f.Purpose == purpose && f.Subject == subject && !f.Ended && f.Epoch == s.epochs[subject]
+}
+
 // ListFamilies implements storage.Families.
-func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) (list []storage.Family, err error) {
+func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
+	return s.listFamilies(ctx, purpose, subject, nil, 0, limit)
+}
+
+// ListFamiliesOf implements storage.Families.
+func (s *Store) ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]storage.Family, error) {
+	return s.listFamilies(ctx, purpose, subject, &client, skip, limit)
+}
+
+// listFamilies lists the families of one client, or of all if client is nil.
+func (s *Store) listFamilies(ctx context.Context, purpose, subject string, client *string, skip, limit int) (list []storage.Family, err error) {
 	err = s.read(ctx, func() error {
-		for id := range s.began[subject] {
-			if f := s.families[id]; f.Purpose == purpose && !f.Ended && f.Epoch == s.epochs[subject] {
-				list = append(list, copyFamily(f))
+		s.liveFamilies(purpose, subject, func(f *storage.Family) {
+			if client == nil || f.Client == *client {
+				list = append(list, *f)
+			}
+		})
+		slices.SortFunc(list, func(a, b storage.Family) int {
+			return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+		})
+		list = list[min(max(skip, 0), len(list)):]
+		list = list[:min(max(limit, 0), len(list))]
+		for i, f := range list {
+			list[i] = copyFamily(f)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// FamilyByID implements storage.Families.
+func (s *Store) FamilyByID(ctx context.Context, purpose, subject, id string) (f storage.Family, err error) {
+	err = s.read(ctx, func() error {
+		v, ok := s.families[id]
+		if !ok || !s.isLive(&v, purpose, subject) {
+			return storage.ErrNotFound
+		}
+		f = copyFamily(v)
+		return nil
+	})
+	return f, err
+}
+
+// CountFamilies implements storage.Families.
+func (s *Store) CountFamilies(ctx context.Context, purpose, subject string) (n storage.FamilyCount, err error) {
+	type client struct {
+		families int
+		oldest   time.Time
+	}
+	err = s.read(ctx, func() error {
+		clients := map[string]client{}
+		s.liveFamilies(purpose, subject, func(f *storage.Family) {
+			c, ok := clients[f.Client]
+			if !ok || f.Created.Before(c.oldest) {
+				c.oldest = f.Created
+			}
+			c.families++
+			clients[f.Client] = c
+			n.Total++
+		})
+		for name, c := range clients {
+			if first := clients[n.Client]; cmp.Or(n.Most-c.families, c.oldest.Compare(first.oldest), strings.Compare(name, n.Client)) < 0 {
+				n.Client, n.Most = name, c.families
 			}
 		}
 		return nil
 	})
-	slices.SortFunc(list, func(a, b storage.Family) int {
-		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
-	})
-	return list[:min(max(limit, 0), len(list))], err
+	return n, err
 }
 
 // dropFamily removes a family with all its tokens.

@@ -147,6 +147,21 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 	return list[:min(max(limit, 0), len(list))], err
 }
 
+// SessionByID implements storage.SessionList.
+func (s *Store) SessionByID(ctx context.Context, subject, id string) (v storage.Session, err error) {
+	err = s.read(ctx, func() error {
+		d, ok := s.seats[id]
+		if v = s.sessions[d]; !ok || subject == "" || v.Subject != subject || v.Epoch != s.epochs[subject] {
+			v = storage.Session{}
+			return storage.ErrNotFound
+		}
+		v.Data = nil
+		v = copySession(v)
+		return nil
+	})
+	return v, err
+}
+
 // DeleteSessionOf implements storage.SessionList.
 func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 	return s.write(ctx, func(t *tx) error {
@@ -164,6 +179,22 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int
 	return s.count(ctx, func(t *tx) (n int) {
 		for d := range s.seated[subject] {
 			if id := s.sessions[d].ID; keep == "" || id != keep {
+				s.dropSession(t, d)
+				n++
+			}
+		}
+		return n
+	})
+}
+
+// DeleteSeries implements storage.SessionList.
+func (s *Store) DeleteSeries(ctx context.Context, subject, series, keep string) (int, error) {
+	if storage.CheckSeries(series) != nil {
+		return 0, nil
+	}
+	return s.count(ctx, func(t *tx) (n int) {
+		for d := range s.seated[subject] {
+			if id := s.sessions[d].ID; strings.HasPrefix(id, series+".") && (keep == "" || id != keep) {
 				s.dropSession(t, d)
 				n++
 			}

@@ -105,3 +105,11 @@ func (*seenSessions) DeleteSessionOf(context.Context, string, string) error { re
 func (*seenSessions) DeleteSessionsOf(context.Context, string, string) (int, error) {
 	return 0, errNoList
 }
+
+func (*seenSessions) SessionByID(context.Context, string, string) (storage.Session, error) {
+	return storage.Session{}, errNoList
+}
+
+func (*seenSessions) DeleteSeries(context.Context, string, string, string) (int, error) {
+	return 0, errNoList
+}

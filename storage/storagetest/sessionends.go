@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,76 @@ func sessionEnds(t *testing.T, s *suite) {
 			}
 			if n, err := k.s.DeleteSessionsOf(k.ctx, a.ID, ""); n != 1 || err != nil || !k.usableSession(bobs.Digest) {
 				k.Errorf("%d ended, %v; bob's stays", n, err)
+			}
+		},
+		"by_id: SessionByID returns a session of the subject, without its data, and ErrNotFound for every other": func(k *kit) {
+			k.needs(SessionList)
+			a, b := k.add("alice"), k.add("bob")
+			v, bobs, anonymous := k.sit(a.ID, 1), k.sit(b.ID, 1), k.sit("", 1)
+			list, err := k.s.ListSessions(k.ctx, a.ID, 1)
+			k.must(err)
+			if got, err := k.s.SessionByID(k.ctx, a.ID, v.ID); err != nil || len(list) != 1 || !reflect.DeepEqual(got, list[0]) {
+				k.Errorf("got %+v, %v, listed %+v", got, err, list)
+			}
+			absent := func(why, subject, id string) {
+				k.Helper()
+				got, err := k.s.SessionByID(k.ctx, subject, id)
+				if k.is(err, storage.ErrNotFound, why); !reflect.DeepEqual(got, storage.Session{}) {
+					k.Errorf("%s, and got %+v", why, got)
+				}
+			}
+			absent("another's session", a.ID, bobs.ID)
+			absent("a session of nobody", a.ID, anonymous.ID)
+			absent("a session of nobody", "", anonymous.ID)
+			for _, bad := range []string{"nobody", "", "a\x00", "\xff", strings.Repeat("x", 300)} {
+				absent("no such ID", a.ID, bad)
+				absent("no such subject", bad, v.ID)
+			}
+			_, err = k.s.BumpEpoch(k.ctx, a.ID)
+			k.must(err)
+			absent("its epoch is past", a.ID, v.ID)
+		},
+		"series: DeleteSeries deletes the subject's sessions whose ID begins with the series and a dot, but the one to keep": func(k *kit) {
+			k.needs(SessionList)
+			a, b := k.add("alice"), k.add("bob")
+			sit := func(subject string, n int, id string) {
+				v := session(subject, 0, n)
+				v.ID = id
+				k.must(k.s.CreateSession(k.ctx, v, none))
+			}
+			for n, id := range []string{"f.1", "f.2", "f.2.x", "f.", "f", "f-1", "f/1", "f1", "F.1", "fg.1", "_.1", "%.1"} {
+				sit(a.ID, n, id)
+			}
+			sit(b.ID, 20, "f.3")
+			left := func(want ...string) {
+				k.Helper()
+				if got := slices.Sorted(slices.Values(k.seatsOf(a.ID))); !slices.Equal(got, want) {
+					k.Errorf("left %q, want %q", got, want)
+				}
+			}
+			deletes := func(want int, series, keep string) {
+				k.Helper()
+				if n, err := k.s.DeleteSeries(k.ctx, a.ID, series, keep); n != want || err != nil {
+					k.Errorf("%q but %q: %d deleted, %v", series, keep, n, err)
+				}
+			}
+			for _, bad := range []string{"", "f.2", "f.", ".", "a\x00", "\xff", strings.Repeat("x", 300), "nobody"} {
+				deletes(0, bad, "")
+			}
+			deletes(3, "f", "f.2")
+			left("%.1", "F.1", "_.1", "f", "f-1", "f.2", "f/1", "f1", "fg.1")
+			deletes(1, "f", "a\x00")
+			deletes(0, "f", "")
+			deletes(1, "_", "")
+			deletes(1, "%", "")
+			left("F.1", "f", "f-1", "f/1", "f1", "fg.1")
+			for _, subject := range []string{"", "nobody", "a\x00"} {
+				if n, err := k.s.DeleteSeries(k.ctx, subject, "f", ""); n != 0 || err != nil {
+					k.Errorf("%q: %d deleted, %v", subject, n, err)
+				}
+			}
+			if got := k.seatsOf(b.ID); !slices.Equal(got, []string{"f.3"}) {
+				k.Errorf("bob has %q", got)
 			}
 		},
 		"with_the_epoch: a session of an earlier epoch is neither usable nor listed": func(k *kit) {

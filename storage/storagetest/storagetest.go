@@ -93,6 +93,7 @@ var groups = []struct {
 	{"sessions", Sessions, sessions},
 	{"session_ends", Sessions, sessionEnds},
 	{"families", Families, families},
+	{"family_lists", Families, familyLists},
 	{"claims", Families, claims},
 	{"blocklist", Blocklist, blocklist},
 	{"replays", Replays, replays},

@@ -122,7 +122,7 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	key := storage.BlockKeyOf("logout token", reg.Issuer, reg.ID)
+	key := storage.BlockKeyOf("logout token", reg.Issuer, fmt.Sprintf("%d %s%s", len(reg.ID), reg.ID, l.checks.Audience)) // one token can be for several clients
 	leave, err := l.enter(r.Context(), key)
 	if err != nil {
 		return err

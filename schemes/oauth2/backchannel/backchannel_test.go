@@ -187,3 +187,35 @@ func TestRetriedLogout(t *testing.T) {
 		})
 	})
 }
+
+// One logout token can be for several clients of an application, each with a Receiver over the same store.
+func TestSeveralClients_attack_378(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		ring := oauthtest.FreshRing(t, jose.ES256)
+		ended := map[string]int{}
+		receivers := map[string]http.Handler{}
+		for _, client := range []string{"a", "b"} {
+			h, err := backchannel.New("https://op.example", client, ring, s, func(context.Context, backchannel.Logout) error {
+				ended[client]++
+				return nil
+			}, &backchannel.Options{Clock: func() time.Time { return oauthtest.Born }, Logger: slog.New(slog.DiscardHandler)})
+			oauthtest.Must(t, err)
+			receivers[client] = h
+		}
+		token, err := ring.Sign(t.Context(), "logout+jwt", fmt.Appendf(nil,
+			`{"iss":"https://op.example","aud":["a","b"],"sub":"u","jti":"1","iat":%d,"exp":%d,"events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`,
+			oauthtest.Born.Unix(), oauthtest.Born.Add(time.Minute).Unix()))
+		oauthtest.Must(t, err)
+		for _, want := range []int{200, 400} { // once at each
+			for client, h := range receivers {
+				r := httptest.NewRequest("POST", "/", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				rec := httptest.NewRecorder()
+				h.ServeHTTP(rec, r)
+				if rec.Code != want || ended[client] != 1 {
+					t.Errorf("%s: %d, want %d; its sessions ended %d times", client, rec.Code, want, ended[client])
+				}
+			}
+		}
+	})
+}

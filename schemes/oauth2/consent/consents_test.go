@@ -41,7 +41,7 @@ func TestRememberedConsent(t *testing.T) {
 		if got := w.Events(); len(got) != 1 || got[0].Kind != "consent.given" || got[0].Reason != "remembered" || got[0].Client != "app" || got[0].Subject != "id-alice" {
 			t.Errorf("events %+v", got)
 		}
-		for what, q := range map[string]string{"the same": same, "fewer scopes": oauthtest.Query("app", "resource", "https://api.example"), "silently": oauthtest.Query("app", "prompt", "none", "resource", "https://api.example")} {
+		for what, q := range map[string]string{"the same": same, "fewer scopes": oauthtest.Query("app", "resource", "https://api.example"), "the server's audience, not named": oauthtest.Query("app", "scope", "read"), "silently": oauthtest.Query("app", "prompt", "none", "resource", "https://api.example")} {
 			if w.Asks(alice, q) {
 				t.Errorf("%s: is asked again", what)
 			}
@@ -53,8 +53,8 @@ func TestRememberedConsent(t *testing.T) {
 		// R73: what is added is asked for.
 		for what, q := range map[string]string{
 			"a scope": oauthtest.Query("app", "scope", "read write", "resource", "https://api.example"), "another scope": oauthtest.Query("app", "scope", "write", "resource", "https://api.example"),
-			"another resource": oauthtest.Query("app", "scope", "read", "resource", "https://files.example"), "all resources": oauthtest.Query("app", "scope", "read"),
-			"prompt": oauthtest.Query("app", "prompt", "consent", "resource", "https://api.example"),
+			"another resource": oauthtest.Query("app", "scope", "read", "resource", "https://files.example"),
+			"prompt":           oauthtest.Query("app", "prompt", "consent", "resource", "https://api.example"),
 		} {
 			if !w.Asks(alice, q) {
 				t.Errorf("%s: is not asked", what)
@@ -169,7 +169,7 @@ func TestWhoseConsentIsRemembered(t *testing.T) {
 			t.Fatalf("%s: %d %s", c.redirect, got.Status, got.Body)
 		}
 		// Nor does it count where it was kept before the client became one of those.
-		oauthtest.Must(t, w.DB.PutConsent(t.Context(), storage.Consent{Subject: "id-alice", Client: client.ID, Scopes: []string{"read"}, Created: w.Clock(), Expires: w.Clock().Add(time.Hour)}))
+		oauthtest.Must(t, w.DB.PutConsent(t.Context(), storage.Consent{Subject: "id-alice", Client: client.ID, Scopes: []string{"read"}, Resource: []string{"https://api.example"}, Created: w.Clock(), Expires: w.Clock().Add(time.Hour)}))
 		if asks := w.Asks(alice, q); asks == c.remembered {
 			t.Errorf("%s %s: asks again: %t", c.method, c.redirect, asks)
 		}

@@ -61,8 +61,8 @@ func (p *Pages) remembered(ctx context.Context, q server.AuthorizationRequest, u
 	return p.server.HasGrant(ctx, u.Subject, q.Client)
 }
 
-// covers reports whether a consent includes everything that is requested. A request without a
-// resource is for the API of the server, so a consent to one never includes other resources.
+// covers reports whether a consent includes everything that is requested. A consent without resources
+// was given for a server without an Audience, and never includes a resource.
 func (p *Pages) covers(c storage.Consent, q server.AuthorizationRequest) bool {
 	within := func(requested, allowed []string) bool {
 		return !slices.ContainsFunc(requested, func(one string) bool { return !slices.Contains(allowed, one) })
@@ -70,8 +70,8 @@ func (p *Pages) covers(c storage.Consent, q server.AuthorizationRequest) bool {
 	if !within(q.Scopes, c.Scopes) {
 		return false
 	}
-	if len(c.Resource) == 0 {
-		return within(q.Resource, []string{p.server.Scheme().Options().Audience})
+	if len(q.Resource) == 0 {
+		return len(c.Resource) == 0
 	}
-	return len(q.Resource) > 0 && within(q.Resource, c.Resource)
+	return within(q.Resource, c.Resource)
 }

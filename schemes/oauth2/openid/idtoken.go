@@ -44,10 +44,6 @@ func (p *Provider) IDToken(ctx context.Context, g server.Grant) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	more, err := p.claims(ctx, g.User, g.Family.Scopes)
-	if err != nil {
-		return "", err
-	}
 	now := p.server.Now()
 	c := idClaims{
 		Issuer: p.scheme.Issuer(), Subject: g.Family.Subject, Audience: g.Family.Client, ID: id, Issued: now.Unix(), Expires: now.Add(p.opts.TTL).Unix(),
@@ -58,7 +54,7 @@ func (p *Provider) IDToken(ctx context.Context, g server.Grant) (string, error) 
 	} else if len(algs) == 1 { // with several it is not known which one signs
 		c.Access = halfHash(algs[0], g.Access)
 	}
-	return p.server.Sign(ctx, typeID, c, more)
+	return p.server.Sign(ctx, typeID, c, g.Claims)
 }
 
 // halfHash is "at_hash": the left half of the digest that the algorithm uses (OpenID Connect Core,
@@ -78,8 +74,8 @@ func halfHash(alg, access string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// claims returns the claims about a user that these scopes allow.
-func (p *Provider) claims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error) {
+// Claims implements server.IDTokens: it returns the claims about a user that these scopes allow.
+func (p *Provider) Claims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error) {
 	if p.opts.Claims == nil {
 		more := map[string]any{}
 		if slices.Contains(scopes, "profile") {

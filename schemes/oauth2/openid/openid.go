@@ -20,7 +20,8 @@ type Options struct {
 	TTL time.Duration
 	// Claims returns further claims of a user for these scopes, for the ID token and UserInfo.
 	// nil returns "preferred_username" for the scope profile and "email" for email. Names that
-	// OpenID Connect defines for tokens are reserved and ignored. Its error is a fault.
+	// OpenID Connect defines for tokens are reserved and ignored. Its error is a fault. It is called
+	// outside of the store's transaction, and may ask a directory.
 	Claims func(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
 	// Sessions are the application's sessions, and EndSession ends the session of a request:
 	// session.Scheme.EndCurrent. Logout requires both; without EndSession there is no logout.

@@ -43,7 +43,7 @@ func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	claims, err := p.claims(r.Context(), u, id.Scopes)
+	claims, err := p.Claims(r.Context(), u, id.Scopes)
 	if err != nil {
 		return nil, err
 	}

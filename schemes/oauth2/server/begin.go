@@ -3,17 +3,20 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // newGrant is a grant that a user has just approved.
 type newGrant struct {
-	family storage.Family // its Subject, Scopes, Resource, Epoch, AuthTime and Data
+	family  storage.Family // its Subject, Scopes, Resource, Epoch and AuthTime
+	session string         // the session in which the user approved it, for ID tokens; "" if it is not known
 	// resource is what the first access token is for: some of those of the grant.
 	resource []string
 	nonce    string
@@ -22,11 +25,11 @@ type newGrant struct {
 	claim func(ctx context.Context, family string) error
 }
 
-// stillAllowed returns the scopes of a grant that its client may still have.
-func stillAllowed(scopes []string, c storage.Client) []string {
+// stillAllowed returns the scopes that the server still supports and the client may still have.
+func (s *Server) stillAllowed(scopes []string, c storage.Client) []string {
 	list := []string{}
 	for _, name := range scopes {
-		if slices.Contains(c.Scopes, name) {
+		if _, ok := s.opts.Scopes[name]; ok && slices.Contains(c.Scopes, name) {
 			list = append(list, name)
 		}
 	}
@@ -46,7 +49,12 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		return tokenResponse{}, err
 	}
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
-	f.Scopes = stillAllowed(f.Scopes, x.client)
+	f.Data = grantData{b.session, &s.apiOpts.Audience}.encode()
+	f.Scopes = s.stillAllowed(f.Scopes, x.client)
+	claims, err := s.claimsOf(ctx, f)
+	if err != nil {
+		return tokenResponse{}, err
+	}
 	var a tokenResponse
 	var evicted []storage.Family
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
@@ -69,14 +77,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		if a, err = s.access(ctx, f); err != nil {
 			return err
 		}
-		if !s.identifies(f) {
-			return nil
-		}
-		u, err := s.store.UserByID(ctx, f.Subject)
-		if err != nil {
-			return err
-		}
-		a.ID, err = s.idToken(ctx, Grant{Family: f, User: u, Nonce: b.nonce, Access: a.Access})
+		a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Nonce: b.nonce, Access: a.Access})
 		return err
 	})
 	if err != nil {
@@ -122,17 +123,37 @@ func (s *Server) endAll(ctx context.Context, list []storage.Family) error {
 	return nil
 }
 
-// grantData is what a family keeps of the login that it comes from, in its Data.
+// grantData is what a family keeps of the login and the server that it comes from, in its Data.
 type grantData struct {
 	Session string `json:"session,omitempty"`
+	// Audience is that of the server, which may be "". It is nil in grants of earlier versions.
+	Audience *string `json:"audience,omitempty"`
 }
 
 func (d grantData) encode() []byte {
-	if d.Session == "" {
-		return nil
-	}
-	text, _ := json.Marshal(d) // a string
+	text, _ := json.Marshal(d) // strings
 	return text
+}
+
+func dataOf(f storage.Family) (d grantData) {
+	_ = json.Unmarshal(f.Data, &d) // what is missing is empty
+	return d
+}
+
+// issued reports whether this server began a grant, and not another one of the issuer, for another API
+// over the same store. Grants of earlier versions do not say who began them.
+func (s *Server) issued(f storage.Family) bool {
+	audience := dataOf(f).Audience
+	return audience == nil || *audience == s.apiOpts.Audience
+}
+
+// resourcesOfFamily returns the resources of a grant that this server began. Grants of earlier versions
+// named none if they were for this application's API.
+func (s *Server) resourcesOfFamily(f storage.Family) []string {
+	if dataOf(f).Audience == nil {
+		return s.orOwn(f.Resource)
+	}
+	return f.Resource
 }
 
 // identifies reports whether a grant comes with ID tokens.
@@ -140,13 +161,44 @@ func (s *Server) identifies(f storage.Family) bool {
 	return s.extended.IDTokens != nil && s.extended.IDTokens.Requested(f.Scopes)
 }
 
+// claimsOf prepares the tokens of a new grant before its transaction, in which nobody may wait for an
+// application's function or for keys. The account that it reads is checked by its epoch when the
+// grant begins.
+func (s *Server) claimsOf(ctx context.Context, f storage.Family) (map[string]any, error) {
+	if !s.identifies(f) {
+		return s.claims(ctx, storage.User{}, f)
+	}
+	u, err := s.store.UserByID(ctx, f.Subject)
+	if errors.Is(err, storage.ErrNotFound) { // deleted in this moment: the grant does not begin
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.claims(ctx, u, f)
+}
+
+// claims is claimsOf for an account that was read.
+func (s *Server) claims(ctx context.Context, u storage.User, f storage.Family) (map[string]any, error) {
+	if !s.identifies(f) && s.apiOpts.SignedAccess == nil {
+		return nil, nil
+	}
+	if _, inMemory := s.opts.SigningKeys.(*jose.KeySet); !inMemory { // load them, unless they are at hand
+		if _, err := s.opts.SigningKeys.JWKS(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !s.identifies(f) {
+		return nil, nil
+	}
+	return s.extended.IDTokens.Claims(ctx, u, f.Scopes)
+}
+
 // idToken returns the ID token of a grant, or "" if none was requested.
 func (s *Server) idToken(ctx context.Context, g Grant) (string, error) {
 	if !s.identifies(g.Family) {
 		return "", nil
 	}
-	var d grantData
-	_ = json.Unmarshal(g.Family.Data, &d) // what is missing is ""
-	g.Session = d.Session
+	g.Session = dataOf(g.Family).Session
 	return s.extended.IDTokens.IDToken(ctx, g)
 }

@@ -41,7 +41,7 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 	}
 	now := s.now()
 	err = s.store.CreateCode(ctx, storage.Code{
-		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.Subject, Epoch: u.Epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: q.Resource,
+		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.Subject, Epoch: u.Epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: s.orOwn(q.Resource),
 		Challenge: q.Challenge, Nonce: q.Nonce, Confirm: q.Confirm, Session: session, AuthTime: u.AuthTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.AbsoluteTTL),
 	})
 	if err != nil {
@@ -52,9 +52,10 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 
 // issueToken issues an access token, and no refresh token (RFC 6749, section 4.2).
 func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
+	resource := s.orOwn(q.Resource)
 	a, err := s.begin(ctx, exchange{client: q.Registered}, newGrant{
-		family:   storage.Family{Subject: u.Subject, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.Epoch, AuthTime: u.AuthTime},
-		resource: q.Resource,
+		family:   storage.Family{Subject: u.Subject, Scopes: q.Scopes, Resource: resource, Epoch: u.Epoch, AuthTime: u.AuthTime},
+		resource: resource,
 	})
 	if err != nil {
 		return nil, err

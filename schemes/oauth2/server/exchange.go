@@ -27,12 +27,18 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 	if err != nil {
 		return tokenResponse{}, err
 	}
+	if err := s.verifyProof(ctx, x.proof); err != nil { // a note for each, so after all that leaves the code valid
+		return tokenResponse{}, err
+	}
+	if err := s.verifier(ctx, x, code); err != nil {
+		return tokenResponse{}, err
+	}
 	used := false
 	a, err := s.begin(ctx, x, newGrant{
 		family: storage.Family{
-			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime, Data: grantData{code.Session}.encode(),
+			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime,
 		},
-		resource: resource, nonce: code.Nonce,
+		session: code.Session, resource: resource, nonce: code.Nonce,
 		claim: func(ctx context.Context, family string) error {
 			err := s.store.ConsumeCode(ctx, code.Digest, family)
 			used = errors.Is(err, storage.ErrConflict)
@@ -76,15 +82,14 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 		return code, errGrant.WithCause(errors.New("a code for another key"))
 	case x.form.Get("redirect_uri") != code.RedirectURI:
 		return code, errGrant.WithCause(errors.New("another redirect_uri than that of the authorization request"))
+	case code.Challenge != "" && x.form.Get("code_verifier") == "":
+		return code, errGrant.WithCause(errors.New("the code_verifier is missing")) // the code stays valid
 	}
-	if err := s.verifyProof(ctx, x.proof); err != nil {
-		return code, err
-	}
-	return code, s.verifier(ctx, x, code)
+	return code, nil
 }
 
 // verifier checks that the client that exchanges the code is the one that requested it (RFC
-// 7636). A wrong verifier invalidates the code.
+// 7636). A wrong verifier invalidates the code; s.code refuses a missing one.
 func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) error {
 	verifier := x.form.Get("code_verifier")
 	var why error
@@ -96,8 +101,6 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 		why = errors.New("a public client without a challenge")
 	case code.Challenge == "":
 		why = errors.New("a verifier, and the authorization request had no challenge")
-	case verifier == "":
-		return errGrant.WithCause(errors.New("the code_verifier is missing")) // the code stays valid
 	case !syntax.IsVerifier(verifier):
 		why = errors.New("malformed verifier")
 	default:
@@ -155,16 +158,17 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		return tokenResponse{}, errScope
 	}
 	use := s.use(x, text)
-	if err := s.mayRotate(ctx, x, use); err != nil {
+	claims, err := s.mayRotate(ctx, x, use)
+	if err != nil {
 		return tokenResponse{}, err
 	}
 	use.Scopes = oauth2.SplitScopes(x.form.Get("scope"))
 	var res rotation.Result
 	var a tokenResponse
 	var refused error
-	err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
+	err = s.store.InTx(ctx, func(ctx context.Context) (err error) {
 		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, next string, err error) {
-			if a, err = s.next(ctx, x, st); err != nil {
+			if a, err = s.next(ctx, x, st, claims); err != nil {
 				return nil, "", err
 			}
 			text, err := json.Marshal(a)
@@ -199,19 +203,41 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 }
 
 // mayRotate rejects what Rotate would reject, with one read and no transaction, so that callers
-// without a token delay nobody. Then it verifies the proof.
-func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) error {
+// without a token delay nobody. Then it verifies the proof, because its use is noted, and returns the
+// claims of the next ID token.
+func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (map[string]any, error) {
 	st, err := s.rotator.Inspect(ctx, use)
 	if err != nil && !errors.Is(err, rotation.ErrReused) { // Rotate finds out whether that is a repetition
 		if refused := s.refusal(err); refused != nil {
-			return refused
+			return nil, refused
 		}
-		return err
+		return nil, err
 	}
-	if f := st.Family; f.Confirm != "" && f.Confirm != x.key {
-		return errGrant.WithCause(rotation.ErrMismatch)
+	f := st.Family
+	if f.Confirm != "" && f.Confirm != x.key || !s.issued(f) {
+		return nil, errGrant.WithCause(rotation.ErrMismatch)
 	}
-	return s.verifyProof(ctx, x.proof)
+	if err != nil { // a repetition has the parameters of the first request, and its answer
+		return nil, s.verifyProof(ctx, x.proof)
+	}
+	if f.Scopes, _, err = s.narrowed(x, f); err != nil {
+		return nil, err
+	}
+	if err := s.verifyProof(ctx, x.proof); err != nil {
+		return nil, err
+	}
+	return s.claims(ctx, st.User, f)
+}
+
+// narrowed returns the scopes and resources of the next tokens of a family, which the request may narrow
+// (RFC 6749, section 6). The server or the client may have lost some since the grant.
+func (s *Server) narrowed(x exchange, f storage.Family) (scopes, resource []string, err error) {
+	allowed := s.stillAllowed(f.Scopes, x.client)
+	if scopes, err = s.scopesOf(x.form.Get("scope"), allowed, allowed); err != nil {
+		return nil, nil, err
+	}
+	resource, err = s.resourcesOfGrant(x, s.resourcesOfFamily(f))
+	return scopes, resource, err
 }
 
 // use describes the use of a refresh token by a client, without the scopes.
@@ -221,16 +247,10 @@ func (s *Server) use(x exchange, text string) rotation.Use {
 	}
 }
 
-// next issues the next tokens of a family. The request may narrow their scopes and resources
-// (RFC 6749, section 6).
-func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) (tokenResponse, error) {
+// next issues the next tokens of a family.
+func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, claims map[string]any) (tokenResponse, error) {
 	f := st.Family
-	allowed := stillAllowed(f.Scopes, x.client) // the client may have lost some since
-	scopes, err := s.scopesOf(x.form.Get("scope"), allowed, allowed)
-	if err != nil {
-		return tokenResponse{}, err
-	}
-	resource, err := s.resourcesOfGrant(x, f.Resource)
+	scopes, resource, err := s.narrowed(x, f)
 	if err != nil {
 		return tokenResponse{}, err
 	}
@@ -243,7 +263,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState) 
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	if a.ID, err = s.idToken(ctx, Grant{Family: f, User: st.User, Access: a.Access}); err != nil {
+	if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Access: a.Access}); err != nil {
 		return tokenResponse{}, err
 	}
 	a.Refresh = refresh

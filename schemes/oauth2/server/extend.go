@@ -33,7 +33,11 @@ type Extension struct {
 type IDTokens interface {
 	// Requested reports whether a grant with these scopes comes with an ID token.
 	Requested(scopes []string) bool
-	// IDToken returns the ID token of a grant for which Requested was true.
+	// Claims returns what the ID token of a user with these scopes says beyond the protocol's own
+	// claims. It is called outside of a transaction, and may ask other servers.
+	Claims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
+	// IDToken returns the ID token of a grant for which Requested was true. It is called within a
+	// transaction, so it must not wait for anything.
 	IDToken(ctx context.Context, g Grant) (string, error)
 	// ReadHint reads an "id_token_hint". The error is an *oauth2.Error if it is not valid.
 	ReadHint(ctx context.Context, text string) (Hint, error)
@@ -42,7 +46,8 @@ type IDTokens interface {
 // Grant is what an ID token is issued for.
 type Grant struct {
 	Family storage.Family
-	User   storage.User
+	// Claims are what IDTokens.Claims returned.
+	Claims map[string]any
 	// Session is the session in which the user granted it; "" if it is not known.
 	Session string
 	// Nonce is that of the authorization request; Access is the access token.

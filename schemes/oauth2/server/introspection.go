@@ -70,8 +70,11 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspecti
 			return none, err
 		}
 		f := st.Family
+		if !s.issued(f) {
+			return none, nil
+		}
 		return introspection{
-			Active: true, Scope: strings.Join(f.Scopes, " "), Client: f.Client, Username: st.User.Name, Expires: st.Refresh.Expires.Unix(),
+			Active: true, Scope: strings.Join(s.stillAllowed(f.Scopes, c), " "), Client: f.Client, Username: st.User.Name, Expires: st.Refresh.Expires.Unix(),
 			Issued: st.Refresh.Created.Unix(), Subject: f.Subject, Audience: f.Resource, Issuer: s.issuer, Confirm: oauth2.ConfirmationOf(f.Confirm),
 		}, nil
 	}
@@ -88,7 +91,7 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		return introspection{}, err
 	case s.api.Inactive(&st) != nil:
 		return introspection{}, nil
-	case a.Client != c.ID && !slices.ContainsFunc(s.api.AudienceOf(&a), func(uri string) bool { return slices.Contains(c.Serves, uri) }):
+	case a.Client != c.ID && !slices.ContainsFunc(a.Resource, func(uri string) bool { return slices.Contains(c.Serves, uri) }):
 		s.Notify(ctx, audit.Event{Kind: audit.IntrospectionRefused, Reason: reasonOtherClient, Client: c.ID, Subject: a.Subject, Family: a.Family, Epoch: a.Epoch})
 		return introspection{}, nil
 	}
@@ -97,6 +100,6 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 	}
 	return introspection{
 		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: typeOf(a.Confirm), Expires: a.Expires.Unix(),
-		Issued: a.Created.Unix(), Subject: a.Subject, Audience: s.api.AudienceOf(&a), Issuer: s.issuer, ID: a.ID, Confirm: oauth2.ConfirmationOf(a.Confirm),
+		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID, Confirm: oauth2.ConfirmationOf(a.Confirm),
 	}, nil
 }

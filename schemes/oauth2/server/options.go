@@ -78,7 +78,8 @@ type Options struct {
 	// Proxies are trusted to report the address of a client, by which attempts are counted.
 	// Behind a proxy that is not listed all users share one address.
 	Proxies authn.TrustedProxies
-	// RequireDPoP rejects token requests without a proof. It needs oauth2.Options.DPoP.
+	// RequireDPoP rejects token requests without a proof. It needs oauth2.Options.DPoP, and excludes
+	// InsecureImplicitGrant, whose tokens are bearer tokens.
 	RequireDPoP bool
 	// InsecureOptionalPKCE lets confidential clients request a code without a challenge, for
 	// clients that do not support RFC 7636. An attacker who obtains such a code can inject it
@@ -149,6 +150,9 @@ func (o *Options) check(api oauth2.Options) error {
 	}
 	if api.DPoP == nil && o.RequireDPoP {
 		return errors.New("server: New: RequireDPoP requires DPoP of oauth2.Options")
+	}
+	if o.RequireDPoP && o.InsecureImplicitGrant {
+		return errors.New("server: New: RequireDPoP and InsecureImplicitGrant exclude each other: an implicit grant has no proof")
 	}
 	if err := o.Endpoints.check(); err != nil {
 		return err

@@ -52,6 +52,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if q.Confirm, err = pushedKey(p, q.Confirm); err != nil {
 		return "", err
 	}
+	if q.Implicit && q.Confirm != "" {
+		return "", errImplicitKey
+	}
 	if err := s.admitPending(r, workPush, c, parTTL); err != nil {
 		return "", err
 	}

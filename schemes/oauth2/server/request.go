@@ -26,7 +26,9 @@ type AuthorizationRequest struct {
 	Nonce       string   `json:"nonce,omitempty"`
 	Confirm     string   `json:"confirm,omitempty"` // thumbprint of the key that the code is bound to
 	Scopes      []string `json:"scopes"`
-	Resource    []string `json:"resource,omitempty"`
+	// Resource lists what the access token is for. If the request names nothing, that is the Audience
+	// of the server; without an Audience it is empty.
+	Resource []string `json:"resource,omitempty"`
 	// Implicit is set for the response type "token".
 	Implicit bool `json:"implicit,omitempty"`
 	// Prompt is "none", "login", "consent", or "".
@@ -107,7 +109,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	case v.Get("response_type") == "":
 		return q, oauth2.NewError("invalid_request", "The response_type is missing.")
 	case v.Get("response_type") != "code" && !q.Implicit:
-		return q, oauth2.NewError("unsupported_response_type", "The response type is not supported.")
+		return q, errResponseType
 	case !slices.Contains(q.Registered.Grants, grant):
 		return q, errUnauthorized
 	case v.Get("response_mode") != "" && v.Get("response_mode") != mode:
@@ -124,11 +126,14 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		if q.Confirm = v.Get("dpop_jkt"); q.Confirm != "" && !syntax.IsSHA256(q.Confirm) {
 			return q, oauth2.NewError("invalid_request", "The dpop_jkt is no thumbprint.")
 		}
+		if q.Implicit && q.Confirm != "" {
+			return q, errImplicitKey
+		}
 	}
-	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.Registered.Scopes, q.Registered.Default); err != nil {
+	if q.Scopes, err = s.scopesOf(v.Get("scope"), q.Registered.Scopes, s.stillAllowed(q.Registered.Default, q.Registered)); err != nil {
 		return q, err
 	}
-	if q.Resource, err = resourcesOf(oauth2.Form{Values: v}, s.mayName(q.Registered), nil); err != nil {
+	if q.Resource, err = resourcesOf(oauth2.Form{Values: v}, s.mayName(q.Registered), s.own()); err != nil {
 		return q, err
 	}
 	if text := v.Get("id_token_hint"); text != "" && s.extended.IDTokens != nil {
@@ -166,8 +171,8 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 	switch {
 	case q.Challenge == "" && method != "":
 		return oauth2.NewError("invalid_request", "A code_challenge_method without a code_challenge.")
-	case q.Challenge == "" && (q.Registered.Public() || !s.opts.InsecureOptionalPKCE):
-		return oauth2.NewError("invalid_request", "A code_challenge is needed.")
+	case q.Challenge == "" && !s.mayOmitPKCE(q.Registered):
+		return errNoChallenge
 	case q.Challenge == "":
 		return nil
 	case method != "S256":
@@ -204,21 +209,59 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 	if !q.addressed() {
 		return q, oauth2.PageError("The redirect_uri is not registered any more.")
 	}
-	return q, nil
+	return q, s.resume(&q)
 }
 
 // ContinueRequest returns a stored request of a client. The error is an *oauth2.Error for a page
-// if the client was deleted, disabled, or lost the redirect URI meanwhile, and a fault otherwise.
+// if the client was deleted, disabled, or lost meanwhile what the request needs: the redirect URI, the
+// grant type or a resource. Otherwise it is a fault. Scopes that the client or the server lost are left
+// out.
 func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte) (q AuthorizationRequest, err error) {
 	if err := json.Unmarshal(data, &q); err != nil {
 		return q, err
 	}
 	q.Registered, err = s.store.ClientByID(ctx, client)
-	if errors.Is(err, storage.ErrNotFound) || err == nil && (q.Registered.Disabled || !q.addressed()) {
+	switch {
+	case errors.Is(err, storage.ErrNotFound), err == nil && (q.Registered.Disabled || !q.addressed()):
 		return q, oauth2.PageError("The client is unknown.")
+	case err != nil:
+		return q, err
 	}
-	return q, err
+	return q, oauth2.OnPage(s.resume(&q))
 }
+
+// resume checks again what the client of a stored request may do, because nothing else does for an
+// implicit grant, and leaves out the scopes that it may not have any more.
+func (s *Server) resume(q *AuthorizationRequest) error {
+	grant := oauth2.AuthorizationCode
+	if q.Implicit {
+		grant = oauth2.Implicit
+	}
+	q.Resource = s.orOwn(q.Resource)
+	switch {
+	case q.Implicit && !s.opts.InsecureImplicitGrant:
+		return errResponseType
+	case !slices.Contains(q.Registered.Grants, grant):
+		return errUnauthorized
+	case !q.Implicit && q.Challenge == "" && !s.mayOmitPKCE(q.Registered):
+		return errNoChallenge
+	case len(s.stillNames(q.Resource, q.Registered)) < len(q.Resource):
+		return errTarget.WithCause(errors.New("the client has lost a resource since it was requested"))
+	}
+	q.Scopes = s.stillAllowed(q.Scopes, q.Registered)
+	return nil
+}
+
+// mayOmitPKCE reports whether a client may request a code without a challenge.
+func (s *Server) mayOmitPKCE(c storage.Client) bool {
+	return s.opts.InsecureOptionalPKCE && !c.Public()
+}
+
+var (
+	errResponseType = oauth2.NewError("unsupported_response_type", "The response type is not supported.")
+	errImplicitKey  = oauth2.NewError("invalid_request", "The token of an implicit grant cannot be bound to a key.")
+	errNoChallenge  = oauth2.NewError("invalid_request", "A code_challenge is needed.")
+)
 
 // addressed sets the address that the response to a stored request is sent to, and reports
 // whether the client still has it.

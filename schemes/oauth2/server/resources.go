@@ -14,13 +14,17 @@ import (
 // a different right.
 func (s *Server) mayName(c storage.Client) []string { return s.withAudience(c.Resources) }
 
-// granted returns the resources that a grant covers. A grant that named none is for this
-// application's API, so naming that one does not widen it.
-func (s *Server) granted(resource []string) []string {
+// own returns the resources of a request that names none: the application's own API. They are written
+// into everything that is issued, because a record without a resource would be for the API of whoever
+// reads it.
+func (s *Server) own() []string { return s.withAudience(nil) }
+
+// orOwn returns the resources of a request, or those of a request that names none.
+func (s *Server) orOwn(resource []string) []string {
 	if len(resource) > 0 {
 		return resource
 	}
-	return s.withAudience(nil)
+	return s.own()
 }
 
 func (s *Server) withAudience(list []string) []string {
@@ -32,16 +36,23 @@ func (s *Server) withAudience(list []string) []string {
 
 // resourcesOfGrant returns the resources that a request for tokens of a grant names, or else all of
 // the grant. The client may have lost some since. If it lost them all, the error is invalid_target:
-// without a resource the token would be for this application's API.
+// no resource must not mean this application's API. For the same reason a grant without resources, which a
+// server without an Audience issued, is refused by a server that has one.
 func (s *Server) resourcesOfGrant(x exchange, resource []string) ([]string, error) {
-	if len(resource) > 0 {
-		allowed := s.mayName(x.client)
-		resource = slices.DeleteFunc(slices.Clone(resource), func(one string) bool { return !slices.Contains(allowed, one) })
-		if len(resource) == 0 {
-			return nil, errTarget.WithCause(errors.New("the client has lost the resources of the grant"))
-		}
+	switch allowed := s.stillNames(resource, x.client); {
+	case len(resource) == 0 && s.apiOpts.Audience != "":
+		return nil, errGrant.WithCause(errors.New("the grant names no resource"))
+	case len(resource) > 0 && len(allowed) == 0:
+		return nil, errTarget.WithCause(errors.New("the client has lost the resources of the grant"))
+	default:
+		return resourcesOf(x.form, allowed, allowed)
 	}
-	return resourcesOf(x.form, s.granted(resource), resource)
+}
+
+// stillNames returns those of the resources that a client may request tokens for now.
+func (s *Server) stillNames(resource []string, c storage.Client) []string {
+	allowed := s.mayName(c)
+	return slices.DeleteFunc(slices.Clone(resource), func(one string) bool { return !slices.Contains(allowed, one) })
 }
 
 // resourcesOf returns the resources that a request names, all of which must be among allowed,

@@ -33,9 +33,6 @@ func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string,
 		Issuer: s.issuer, Audience: a.Resource, Subject: a.Subject, Client: a.Client, ID: a.ID, Issued: a.Created.Unix(), Expires: a.Expires.Unix(),
 		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch, Confirm: oauth2.ConfirmationOf(a.Confirm),
 	}
-	if len(c.Audience) == 0 {
-		c.Audience = []string{s.apiOpts.Audience}
-	}
 	if !a.AuthTime.IsZero() {
 		c.AuthTime = a.AuthTime.Unix()
 	}

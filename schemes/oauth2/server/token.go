@@ -146,8 +146,9 @@ func (s *Server) ignored(scope string) bool {
 }
 
 // scopesOf returns the scopes that a client requests: the set that text names, which must all be
-// among allowed; otherwise, if it names none. It stops at the first scope that is not allowed, so
-// that a long text costs little.
+// among allowed; otherwise, if it names none. Both may name what the server or the client has lost since:
+// pass otherwise through stillAllowed. It stops at the first scope that is not allowed, so that a long
+// text costs little.
 func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, error) {
 	if text == "" {
 		return otherwise, nil
@@ -177,10 +178,10 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 
 // requested returns the scopes and the resources that a client requests for a new grant.
 func (s *Server) requested(f oauth2.Form, c storage.Client) (scopes, resource []string, err error) {
-	if scopes, err = s.scopesOf(f.Get("scope"), c.Scopes, c.Default); err != nil {
+	if scopes, err = s.scopesOf(f.Get("scope"), c.Scopes, s.stillAllowed(c.Default, c)); err != nil {
 		return nil, nil, err
 	}
-	resource, err = resourcesOf(f, s.mayName(c), nil)
+	resource, err = resourcesOf(f, s.mayName(c), s.own())
 	return scopes, resource, err
 }
 
@@ -191,10 +192,10 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	if err := s.verifyProof(ctx, x.proof); err != nil {
+	if err := s.admitOwn(x.request, x.client); err != nil { // before a signature is verified and noted
 		return tokenResponse{}, err
 	}
-	if err := s.admitOwn(x.request, x.client); err != nil {
+	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return tokenResponse{}, err
 	}
 	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key}

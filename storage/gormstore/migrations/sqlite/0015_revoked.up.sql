@@ -3,4 +3,4 @@
 ALTER TABLE vestibule_clients ADD COLUMN revoked_us INTEGER NOT NULL DEFAULT 0;
 
 INSERT INTO vestibule_migrations (version, name, applied_us)
-VALUES (14, 'revoked', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
+VALUES (15, 'revoked', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));

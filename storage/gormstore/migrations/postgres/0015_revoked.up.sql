@@ -3,4 +3,4 @@
 ALTER TABLE vestibule_clients ADD COLUMN revoked_us BIGINT NOT NULL DEFAULT 0;
 
 INSERT INTO vestibule_migrations (version, name, applied_us)
-VALUES (14, 'revoked', CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT));
+VALUES (15, 'revoked', CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT));

@@ -1,0 +1,6 @@
+-- The live families of a subject, by purpose and client, the last created first: an account can have
+-- very many, of which one or a few are read.
+CREATE INDEX vestibule_families_live ON vestibule_families (subject, purpose, client, epoch, created_us DESC, id) WHERE NOT ended;
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (14, 'families', CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT));
