@@ -356,8 +356,8 @@ func (s *forgetsUses) ConsumeJTI(_ context.Context, key storage.BlockKey, _, unt
 
 type reusesCodes struct{ *memory.Store }
 
-func (s *reusesCodes) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
-	if err := s.Store.ConsumeCode(ctx, d, family); !errors.Is(err, storage.ErrConflict) {
+func (s *reusesCodes) ConsumeCode(ctx context.Context, d storage.Digest, family string, kept time.Time) error {
+	if err := s.Store.ConsumeCode(ctx, d, family, kept); !errors.Is(err, storage.ErrConflict) {
 		return err
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -78,7 +79,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	case p.Key == "" && s.opts.RequireDPoP:
 		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is needed.")
 	}
-	x := exchange{request: r, client: c, form: f, source: s.source(r), key: p.Key, proof: p}
+	x := exchange{request: r, client: c, form: f, source: rotation.SourceOf(s.opts.Proxies.ClientAddr(r)), key: p.Key, proof: p}
 	if device {
 		a, err = s.exchangeDevice(r.Context(), x)
 	} else {
@@ -200,7 +201,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	}
 	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key}
 	if s.apiOpts.SignedAccess != nil {
-		own.Epoch = x.client.CreatedMicros() // nothing is stored that would end with the client
+		own.Epoch = x.client.Epoch() // nothing is stored that would end with the client
 	}
 	a, err := s.access(ctx, own)
 	switch {
