@@ -27,7 +27,7 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 }
 
 // askWithoutCookies asks a leaf without the request's cookies, since it might prefer one to the
-// Authorization. What it changed is taken back: it may have read the body and put it back.
+// Authorization. A body or form that it read is taken back.
 func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
 	bare := *r
 	bare.Header = r.Header.Clone()
@@ -38,9 +38,12 @@ func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
 	} else {
 		_, err = l.ask(&bare, f)
 	}
-	header := r.Header
-	*r = bare
-	r.Header = header
+	if bare.Body != r.Body {
+		r.Body = bare.Body
+	}
+	if bare.Form != nil && r.Form == nil {
+		r.Form, r.PostForm, r.MultipartForm = bare.Form, bare.PostForm, bare.MultipartForm
+	}
 	return err
 }
 

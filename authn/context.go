@@ -104,7 +104,7 @@ func (s *state) Value(key any) any {
 				return outer
 			}
 		}
-		return s.m.proxies.ClientAddr(&s.r)
+		return s.m.proxies.addr(&s.r)
 	}
 	return s.Context.Value(key)
 }

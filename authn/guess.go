@@ -59,7 +59,7 @@ func plainHost(remote string) string {
 
 // sourceOf is the address for which guesses count: an IPv4 address or an IPv6 /64.
 func sourceOf(proxies TrustedProxies, r *http.Request) netip.Addr {
-	return network.Source.First(proxies.ClientAddr(r))
+	return network.Source.First(proxies.addr(r))
 }
 
 // guessStripes is how many counters all addresses share. Two addresses of one counter end each

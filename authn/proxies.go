@@ -101,7 +101,8 @@ func (t TrustedProxies) trusts(a netip.Addr) bool {
 const maxHops = 32
 
 // ClientAddr returns the address of the client. Without a trusted proxy in between
-// it is the connection's. Behind one it is the right-most address of
+// it is the connection's; the zero TrustedProxies returns the one that the middleware of the request
+// found by Options.Proxies, so that a proxy need be named only there. Behind one it is the right-most address of
 // X-Forwarded-For that is not a trusted proxy's. With UnixSocket the entry "unix:",
 // which nginx writes for a peer without an address, counts as a trusted proxy.
 //
@@ -109,6 +110,16 @@ const maxHops = 32
 // result is then the address before it. ClientAddr returns the invalid Addr if
 // no address is known.
 func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
+	if t.IsZero() {
+		if a, ok := r.Context().Value(clientKey{}).(netip.Addr); ok && a.IsValid() {
+			return a
+		}
+	}
+	return t.addr(r)
+}
+
+// addr is ClientAddr by these proxies alone.
+func (t TrustedProxies) addr(r *http.Request) netip.Addr {
 	if t.IsZero() {
 		return peer(r)
 	}

@@ -32,7 +32,15 @@ func isFirstParty(id *authn.Identity) bool {
 // opaque stands for a permission whose answer is not known.
 type opaque struct{}
 
-func (opaque) Decide(Access) (Decision, error) { return Unknown, nil }
+func (o opaque) Decide(a Access) (Decision, error) { return o.eval(&a).results() }
+
+// eval refuses anonymous callers perhaps as one that has nothing to look at.
+func (opaque) eval(a *Access) verdict {
+	if !a.Identity.Authenticated() {
+		return verdict{d: Unknown, blind: perhaps}
+	}
+	return verdict{d: Unknown}
+}
 
 // reachedWithoutScope reports whether an identity without any scope may be allowed by p for some method
 // of the pattern. What is open to anonymous callers opens nothing to it.

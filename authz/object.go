@@ -70,11 +70,16 @@ func (o on[T]) Decide(a Access) (Decision, error) {
 		a.Identity = a.Identity.Clone()
 	case !a.Identity.Authenticated():
 		return Deny, errAnonymous // Not keeps it, as it does the next one
-	case a.Identity.Subject == "" || a.Identity.Issuer != "":
+	case noUser(&a.Identity):
 		return Deny, errNoUser
 	}
 	return allowIf(o.f(a.Identity, object)), nil
 }
+
+// noUser reports that an identity has no account of this application that could own something.
+func noUser(id *authn.Identity) bool { return id.Subject == "" || id.Issuer != "" }
+
+func (o on[T]) isOwnedBy() bool { return o.owned }
 
 func (on[T]) copiesIdentity() {}
 

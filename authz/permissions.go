@@ -12,7 +12,8 @@ var (
 	AllowAny Permission = allowAny
 	// IsAuthenticated lets in who was recognised, user or client.
 	IsAuthenticated Permission = isAuthenticated
-	// ReadOnly lets GET, HEAD and OPTIONS pass.
+	// ReadOnly lets GET, HEAD and OPTIONS pass. A request for another protocol, such as a WebSocket, is
+	// refused by ReadOnly and by Not(ReadOnly), because its handler may read and write; see [Upgrade].
 	ReadOnly Permission = readOnly
 	// IsAuthenticatedOrReadOnly lets everybody read and who was recognised write.
 	IsAuthenticatedOrReadOnly = Or(ReadOnly, IsAuthenticated)
@@ -47,6 +48,9 @@ func (n named) allows(r *http.Request, id *authn.Identity) bool {
 func (n named) eval(a *Access) verdict {
 	if n == firstParty && !a.Identity.Authenticated() {
 		return verdict{reason: errAnonymous, blind: blind}
+	}
+	if n == readOnly && isUpgrade(a.Request) { // neither a read nor a write alone
+		return verdict{reason: errUpgrade, blind: blind}
 	}
 	return verdict{d: allowIf(n.allows(a.Request, &a.Identity))}
 }

@@ -67,6 +67,11 @@ func eval(p Permission, a *Access) verdict {
 		return e.eval(a)
 	case scopeGrants:
 		return e.eval(a)
+	case opaque:
+		return e.eval(a)
+	}
+	if o, ok := p.(interface{ isOwnedBy() bool }); ok && o.isOwnedBy() && a.Object == nil && noUser(&a.Identity) {
+		return verdict{d: Unknown, blind: perhaps} // it will refuse, as there is no account to compare
 	}
 	own := *a
 	if _, copies := p.(copier); !copies {

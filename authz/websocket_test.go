@@ -152,3 +152,39 @@ func TestScopesOfConnect_attack_369(t *testing.T) {
 		t.Errorf("%+v", routes)
 	}
 }
+
+// A request for another protocol is neither a read nor a write: who may only write, or must not read,
+// does not read by one header more.
+func TestUpgradeIsNoWrite_attack_393(t *testing.T) {
+	writer := authn.Identity{Subject: "id-alice", Client: "c", Scheme: "oauth2", Scopes: []string{"write"}}
+	recipe := authz.Or(authz.And(authz.ReadOnly, authz.HasScope("read")), authz.And(authz.Not(authz.ReadOnly), authz.HasScope("write")))
+	for name, r := range upgrades() {
+		if r.Method == "CONNECT" {
+			continue
+		}
+		for _, x := range []struct {
+			p  authz.Permission
+			id authn.Identity
+		}{
+			{recipe, writer}, {authz.Or(authz.Not(authz.ReadOnly), authz.HasRole("staff")), anonymous}, {authz.ReadOnly, alice}, {authz.Not(authz.ReadOnly), alice},
+			{authz.Not(foreignPermission{authz.ReadOnly}), alice},
+		} {
+			if d, err := x.p.Decide(authz.Access{Request: r, Identity: x.id}); d != authz.Deny {
+				t.Errorf("%s: %v by %q: %v, %v", name, x.p, x.id.Subject, d, err)
+			}
+		}
+	}
+	post := httptest.NewRequest("POST", "/", nil)
+	if d, err := recipe.Decide(authz.Access{Request: post, Identity: writer}); d != authz.Allow {
+		t.Errorf("a write: %v, %v", d, err)
+	}
+}
+
+// RequireScopes takes no route for open that refuses anonymous callers by their scheme.
+func TestScopesBehindASchemeName_attack_393(t *testing.T) {
+	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
+	m.HandleFunc("GET /notes", say, authz.Not(authz.And(authz.ViaScheme("basic"), authz.Not(authz.ReadOnly))))
+	if routes := m.Routes(); len(routes) != 1 || !routes[0].NoScope {
+		t.Errorf("%+v", routes)
+	}
+}

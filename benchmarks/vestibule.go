@@ -185,7 +185,7 @@ func (w *world) schemes(checker *password.Checker, keep bool) error {
 	if err != nil {
 		return err
 	}
-	w.pages, errs[4] = consent.New(w.server, server.Sessions{Of: session.FromIdentity}, "/login", nil)
+	w.pages, errs[4] = consent.New(w.server, server.Sessions{Of: w.browsers.FromIdentity}, "/login", nil)
 	w.basic, errs[5] = basic.New(basicPasswords, nil)
 	w.chain = authn.Chain{w.browsers, w.jwts, w.grants, w.devices, w.tokens, w.basic}
 	return errors.Join(errs[:]...)

@@ -125,7 +125,7 @@ func (f Format) Pattern() string {
 }
 
 // Claim returns the claim of the format's tokens under a keyword of Authorization, for the
-// method Claims of an authenticator.
+// method Formats of an authenticator.
 func (f Format) Claim(keyword string) authn.CredentialFormat {
 	return authn.CredentialFormat{Keyword: keyword, Format: f.prefix + "_", Prefix: f.prefix + "_"}
 }

@@ -35,7 +35,7 @@ type HeaderOptions struct {
 }
 
 // Header reads a scheme's tokens from a request. It also has what the optional methods of an
-// authenticator return: Headers, Claims and Challenge. It is safe for concurrent use.
+// authenticator return: Headers, Formats and Challenge. It is safe for concurrent use.
 type Header struct {
 	field     string // "" is Authorization
 	keywords  []string

@@ -81,6 +81,9 @@ type Checks struct {
 	Leeway time.Duration
 	// Clock is needed.
 	Clock func() time.Time
+	// NoID accepts tokens without "jti", for issuers that send none. Such a token cannot be
+	// revoked by itself, and its replay cannot be detected. A "jti" of another type is refused.
+	NoID bool
 	// IgnoreExpiry accepts tokens that expired: for what has its own record of its
 	// end.
 	IgnoreExpiry bool
@@ -100,7 +103,7 @@ func (c Checks) Validate() error {
 }
 
 // Check returns the registered claims where they fulfil the checks: "iss", "aud",
-// "exp", "sub" and "jti" are there; the token is refused from "exp" (with leeway) on,
+// "exp", "sub" and "jti" (unless NoID) are there; the token is refused from "exp" (with leeway) on,
 // before "nbf", and where "iat" lies in the future or after "exp". The error is an
 // ErrInvalid, and ErrExpired where that is the reason.
 // Checks that Validate refuses let nothing pass: that is a plain error.
@@ -120,7 +123,7 @@ func (c Checks) Check(claims Claims) (Registered, error) {
 		err = invalid("another audience")
 	case r.Subject == "":
 		err = invalid("no sub")
-	case r.ID == "":
+	case r.ID == "" && !c.NoID:
 		err = invalid("no jti")
 	case r.Expires.IsZero():
 		err = invalid("no exp")

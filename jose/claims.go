@@ -161,7 +161,7 @@ const maxElements = 512
 
 // elements returns the texts of the values of a list; false if raw, which was
 // read before, is no list or a longer one.
-func elements(raw []byte) (all [][]byte, ok bool) {
+func elements(raw []byte, most int) (all [][]byte, ok bool) {
 	s := scanner{data: raw}
 	if s.peek() != '[' {
 		return nil, false
@@ -172,7 +172,7 @@ func elements(raw []byte) (all [][]byte, ok bool) {
 	}
 	for {
 		value, err := s.value()
-		if err != nil || len(all) == maxElements {
+		if err != nil || len(all) == most {
 			return nil, false
 		}
 		all = append(all, value)
@@ -186,7 +186,7 @@ func elements(raw []byte) (all [][]byte, ok bool) {
 
 // list returns a value that is a list of strings.
 func list(raw []byte) ([]string, bool) {
-	values, ok := elements(raw)
+	values, ok := elements(raw, maxElements)
 	if !ok {
 		return nil, false
 	}

@@ -58,12 +58,9 @@ func parseJWKS(data []byte, most bounds, id string, allowed []Algorithm) ([]*Key
 		return nil, errors.New("jose: a JWK Set that is not strict JSON")
 	}
 	raw, _ := Claims{members: set}.Get("keys")
-	all, ok := elements(raw)
+	all, ok := elements(raw, most.keys)
 	if !ok {
-		return nil, errors.New("jose: no JWK Set")
-	}
-	if len(all) > most.keys {
-		return nil, fmt.Errorf("jose: a JWK Set of %d keys: want at most %d", len(all), most.keys)
+		return nil, fmt.Errorf("jose: no JWK Set, or one of more than %d keys", most.keys)
 	}
 	if allowed == nil {
 		allowed = []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA}

@@ -25,8 +25,14 @@ type permissions struct {
 	shared  bool              // by requests: nothing is kept
 	scoped  bool              // HasPerm is false, HasPermByScope asks
 	mu      sync.Mutex
-	id      string // of whom names are; "": not loaded
-	names   []string
+	loaded  *loaded  // nil: not yet
+	roles   []string // of a scoped account, whose own list is nil
+}
+
+// loaded are the names of an account's permissions.
+type loaded struct {
+	id    string // of whom they are
+	names []string
 }
 
 // WithPermissions returns an account whose HasPerm reads p; with nil the account has no
@@ -39,8 +45,9 @@ func (u User) WithPermissions(p Permissions) *Account {
 }
 
 // WithScopedPermissions is WithPermissions for an identity that is limited to scopes: HasPerm of
-// the account is false, so that a handler grants nothing by it, and HasPermByScope reads p, for a
-// permission that a scope is mapped to (authz.ScopeGrants).
+// the account is false and its Roles are nil, so that a handler grants nothing by them.
+// HasPermByScope reads p and RolesByScope returns the roles, for what a scope is mapped to
+// (authz.ScopeGrants).
 func (u User) WithScopedPermissions(p Permissions) *Account {
 	return u.with(p, u.lease != nil, true)
 }
@@ -51,6 +58,9 @@ func (u User) with(p Permissions, shared, scoped bool) *Account {
 		account     Account
 		permissions permissions
 	}{account: Account{User: u}, permissions: permissions{store: p, shared: shared, scoped: scoped}}
+	if scoped {
+		l.permissions.roles, l.account.Roles = u.Roles, nil
+	}
 	if shared && Itself(p) {
 		l.permissions.checker, _ = p.(PermissionChecker)
 	}
@@ -90,6 +100,9 @@ func (a *Account) KeptUser() any {
 	if a.perms == nil {
 		return &c
 	}
+	if a.perms.scoped {
+		c.Roles = a.RolesByScope()
+	}
 	return c.with(a.perms.store, true, a.perms.scoped)
 }
 
@@ -97,9 +110,15 @@ func (a *Account) KeptUser() any {
 // [Itself].
 func (a *Account) Itself() any { return a }
 
-// RolesByScope returns Roles. An identity that is limited to scopes has no roles; permissions read
-// them here if a scope that the identity holds is mapped to a role, as authz.ScopeGrants does.
-func (a *Account) RolesByScope() []string { return a.Roles }
+// RolesByScope returns the roles of the account, also if the identity is limited to scopes: Roles is
+// nil then. Call it only if a scope that the identity holds is mapped to a role, as authz.ScopeGrants
+// does. The caller can modify the list of a limited account.
+func (a *Account) RolesByScope() []string {
+	if a.perms != nil && a.perms.scoped {
+		return slices.Clone(a.perms.roles)
+	}
+	return a.Roles
+}
 
 // errNoPermissions is a mistake of the program.
 type errNoPermissions struct{}
@@ -151,12 +170,12 @@ func (p *permissions) of(ctx context.Context, id string) ([]string, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.id != id || id == "" {
+	if p.loaded == nil || p.loaded.id != id || id == "" {
 		names, err := p.store.SubjectPermissions(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		p.names, p.id = names, id
+		p.loaded = &loaded{id, names}
 	}
-	return p.names, nil
+	return p.loaded.names, nil
 }

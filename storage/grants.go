@@ -29,7 +29,8 @@ type Code struct {
 	Created  time.Time
 	// Expires is when it can be exchanged no more.
 	Expires time.Time
-	// Kept is until when it is known after it was used, so that a second use is noticed.
+	// Kept is until when the store knows it. ConsumeCode makes that later, so that a second use is
+	// noticed.
 	Kept time.Time
 	// Used: it was exchanged, or burnt. Family is what came of it; "" for nothing.
 	Used   bool
@@ -61,9 +62,10 @@ type Codes interface {
 	// subject, with its present epoch. ErrNotFound where one of them is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
 	// ConsumeCode marks the code as used and records the family that it was exchanged for ("" for
-	// none). It returns ErrConflict if the code was used before, and ErrNotFound if there is none.
+	// none). A Code.Kept before kept becomes kept, so a code that nobody exchanges need not be stored as
+	// long. It returns ErrConflict if the code was used before, and ErrNotFound if there is none.
 	// Of concurrent calls one succeeds. The caller checks whether the code has expired.
-	ConsumeCode(ctx context.Context, d Digest, family string) error
+	ConsumeCode(ctx context.Context, d Digest, family string, kept time.Time) error
 	// DeleteCodes deletes the subject's codes for the client that were not used. None is no
 	// error. Used ones stay, so that a second use is noticed.
 	DeleteCodes(ctx context.Context, subject, client string) error

@@ -21,7 +21,8 @@ import (
 // Options change a Scheme; nil is fine.
 type Options struct {
 	// Keyword is put before the cookie's value to make the Authorization that the wrapped
-	// scheme reads; "Bearer" if "".
+	// scheme reads. If "", it is taken from the scheme's Formats (authn.FormatDeclarer): Bearer
+	// if that is among its keywords, else its only one. Set it if the scheme has no Formats.
 	Keyword string
 	// Scheme is the name that Identity.Scheme gets, so that a guard can tell the cookie
 	// from the header; "cookie" if "".
@@ -51,15 +52,13 @@ type Scheme struct {
 //	pages, err := cookie.New("access", site, tokens, nil)
 //	auth := authn.New(authn.Chain{tokens, pages}, nil)
 //
-// New returns an error if site or inner is missing, inner does not read Authorization, or
-// an option is invalid.
+// New returns an error if site or inner is missing, inner does not read Authorization,
+// Options.Keyword is "" and inner does not say which keyword it reads, or an option is
+// invalid.
 func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
-	}
-	if o.Keyword == "" {
-		o.Keyword = "Bearer"
 	}
 	if o.Scheme == "" {
 		o.Scheme = "cookie"
@@ -78,7 +77,7 @@ func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options)
 		return nil, errors.New("cookie: New: a scheme is required")
 	case !isWord(name) || len(name) > 64 || strings.HasPrefix(lower, "__host-") || strings.HasPrefix(lower, "__secure-"):
 		return nil, fmt.Errorf("cookie: New: name %q (accepted: letters, digits, - and _, without __Host- or __Secure-)", name)
-	case !isWord(o.Keyword):
+	case o.Keyword != "" && !isWord(o.Keyword):
 		return nil, fmt.Errorf("cookie: New: Keyword %q is not a word", o.Keyword)
 	case strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }):
 		return nil, fmt.Errorf("cookie: New: Realm %q has a quote, a backslash or a control character", o.Realm)
@@ -91,11 +90,66 @@ func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options)
 	if reader, ok := authn.AbilityOf[authn.HeaderReader](inner); ok && !isChain(inner) && !slices.Contains(reader.Headers(), "Authorization") {
 		return nil, errors.New("cookie: New: the scheme does not read Authorization")
 	}
+	if o.Keyword == "" {
+		var err error
+		if o.Keyword, err = keywordOf(inner); err != nil {
+			return nil, err
+		}
+	}
 	s := &Scheme{wire: name, site: site, inner: inner, opts: o, challenge: `Cookie realm="` + o.Realm + `"`, invalid: authn.AuthenticationFailed("Invalid token.")}
 	if !site.IsLoopback() {
 		s.wire = "__Host-" + name
 	}
 	return s, nil
+}
+
+// keywordOf returns the keyword under which inner accepts its credentials: Bearer if that is one,
+// else the only one. All members of a chain must accept it.
+func keywordOf(inner authn.Authenticator) (string, error) {
+	const option = "choose one with Options.Keyword"
+	common, err := keywordsOf(inner)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("cookie: New: %w: %s", err, option)
+	case slices.ContainsFunc(common, isBearer):
+		return "Bearer", nil
+	case len(common) != 1:
+		return "", fmt.Errorf("cookie: New: the scheme accepts its credentials under the keywords %q: %s", common, option)
+	}
+	return common[0], nil
+}
+
+func isBearer(keyword string) bool { return strings.EqualFold(keyword, "Bearer") }
+
+// keywordsOf returns the keywords that all members of a share.
+func keywordsOf(a authn.Authenticator) (common []string, err error) {
+	if c, ok := a.(authn.Chain); ok {
+		for i, m := range c {
+			of, err := keywordsOf(m)
+			if err != nil {
+				return nil, err
+			}
+			if i == 0 {
+				common = of
+			}
+			common = slices.DeleteFunc(common, func(k string) bool { return !containsFold(of, k) })
+		}
+		return common, nil
+	}
+	d, ok := authn.AbilityOf[authn.FormatDeclarer](a)
+	if !ok {
+		return nil, fmt.Errorf("%T has no Formats, so its keyword is not known", a)
+	}
+	for _, f := range d.Formats() {
+		if !containsFold(common, f.Keyword) {
+			common = append(common, f.Keyword)
+		}
+	}
+	return common, nil
+}
+
+func containsFold(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(k string) bool { return strings.EqualFold(k, s) })
 }
 
 func isChain(a authn.Authenticator) bool {

@@ -76,7 +76,7 @@ func bearer(r *http.Request) (authn.Identity, error) {
 }
 
 func TestAuthenticate_attack_257(t *testing.T) {
-	s, err := cookie.New("access", newSite(t), authn.Func(bearer), nil)
+	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
 	handler := authn.New(authn.Chain{declared{authn.Func(func(r *http.Request) (authn.Identity, error) { // the header's own scheme
 		if len(r.Header["Authorization"]) == 0 {
@@ -162,7 +162,7 @@ func plain(r *http.Request) *http.Request { r.TLS = nil; return r }
 // By itself, without the scheme of the header in the chain, an Authorization makes the
 // cookie no credential.
 func TestExplicitBeatsCookie(t *testing.T) {
-	s, err := cookie.New("access", newSite(t), authn.Func(bearer), nil)
+	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
 	if id, err := s.Authenticate(request("GET", "Cookie: __Host-access=good", "Authorization: Bearer bad")); err != authn.ErrNoCredentials {
 		t.Errorf("edge_A05: %+v, %v", id, err)
@@ -180,7 +180,7 @@ func TestExplicitBeatsCookie(t *testing.T) {
 
 // A token of the page lets a browser pass that says nothing of where it comes from.
 func TestToken(t *testing.T) {
-	s, err := cookie.New("access", newSite(t), authn.Func(bearer), nil)
+	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
 	page := request("GET", "Cookie: __Host-access=good")
 	for sent, want := range map[string]int{s.Token(page): 0, "": 403, csrf.Mask(csrf.SecretOf("another")): 403} {
@@ -204,12 +204,12 @@ func TestToken(t *testing.T) {
 }
 
 func TestCookie(t *testing.T) {
-	s, err := cookie.New("access", newSite(t), authn.Func(bearer), &cookie.Options{SameSite: http.SameSiteStrictMode, Scheme: "pages"})
+	s, err := cookie.New("access", newSite(t), authn.Func(bearer), &cookie.Options{Keyword: "Bearer", SameSite: http.SameSiteStrictMode, Scheme: "pages"})
 	must(t, err)
 	if got := s.Cookie("x", 60).String(); got != "__Host-access=x; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=Strict" || s.CookieName() != "__Host-access" || s.Name() != "pages" {
 		t.Error(got)
 	}
-	local, err := cookie.New("access", csrf.Loopback(), authn.Func(bearer), nil)
+	local, err := cookie.New("access", csrf.Loopback(), authn.Func(bearer), bearers())
 	must(t, err)
 	if got := local.Cookie("x", 0).String(); got != "access=x; Path=/; HttpOnly; SameSite=Lax" {
 		t.Error(got)
@@ -237,10 +237,10 @@ func TestNewRefuses(t *testing.T) {
 		"an empty chain":  func() (*cookie.Scheme, error) { return cookie.New("a", site, authn.Chain{}, nil) },
 		"a nil func":      func() (*cookie.Scheme, error) { return cookie.New("a", site, authn.Func(nil), nil) },
 		"another header":  func() (*cookie.Scheme, error) { return cookie.New("a", site, noHeader, nil) },
-		"a prefix":        func() (*cookie.Scheme, error) { return cookie.New("__Host-a", site, authn.Func(bearer), nil) },
-		"another prefix":  func() (*cookie.Scheme, error) { return cookie.New("__SECURE-a", site, authn.Func(bearer), nil) },
-		"an odd name":     func() (*cookie.Scheme, error) { return cookie.New("a b", site, authn.Func(bearer), nil) },
-		"no name":         func() (*cookie.Scheme, error) { return cookie.New("", site, authn.Func(bearer), nil) },
+		"a prefix":        func() (*cookie.Scheme, error) { return cookie.New("__Host-a", site, authn.Func(bearer), bearers()) },
+		"another prefix":  func() (*cookie.Scheme, error) { return cookie.New("__SECURE-a", site, authn.Func(bearer), bearers()) },
+		"an odd name":     func() (*cookie.Scheme, error) { return cookie.New("a b", site, authn.Func(bearer), bearers()) },
+		"no name":         func() (*cookie.Scheme, error) { return cookie.New("", site, authn.Func(bearer), bearers()) },
 		"SameSite None":   options(site, cookie.Options{SameSite: http.SameSiteNoneMode}),
 		"an odd keyword":  options(site, cookie.Options{Keyword: "Bearer x"}),
 		"an odd realm":    options(site, cookie.Options{Realm: `"`}),
@@ -253,6 +253,9 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func options(site *csrf.Site, o cookie.Options) func() (*cookie.Scheme, error) {
+	if o.Keyword == "" {
+		o.Keyword = "Bearer"
+	}
 	return func() (*cookie.Scheme, error) { return cookie.New("a", site, authn.Func(bearer), &o) }
 }
 
@@ -283,7 +286,7 @@ func TestKept(t *testing.T) {
 		must(t, err)
 		text, rec, err := tokens.Issue(t.Context(), "id-alice", epoch, knox.Token{})
 		must(t, err)
-		pages, err := cookie.New("access", newSite(t), tokens, &cookie.Options{Keyword: "Knox"})
+		pages, err := cookie.New("access", newSite(t), tokens, nil)
 		must(t, err)
 		for name, chain := range map[string]authn.Chain{
 			"alone": {pages}, "beside": {tokens, pages}, "before": {pages, tokens}, "embedded": {tokens, decorated{pages}}, "unwrapped": {tokens, unwrapped{pages}}, "nested": {authn.Chain{tokens, pages}},

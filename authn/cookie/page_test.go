@@ -147,7 +147,7 @@ func TestEndedOnPages(t *testing.T) {
 
 // A limit of the wrapped scheme is no refusal of the credential.
 func TestThrottledOnPages(t *testing.T) {
-	s, err := cookie.New("access", newSite(t), authn.Func(bearer), nil)
+	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
 	h := authn.New(s, nil).Handler(authn.Page("/login", http.NotFoundHandler()))
 	for value, want := range map[string]int{"slow": 429, "down": 503} {

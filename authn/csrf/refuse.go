@@ -1,6 +1,7 @@
 package csrf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,7 +37,8 @@ func (s *Site) Insecure(r *http.Request) string {
 		return "not on loopback: csrf.Loopback requires a listener on a loopback address, a loopback Host and no forwarding header; elsewhere use csrf.New"
 	}
 	proto := header(r, "X-Forwarded-Proto")
-	switch addr := (authn.TrustedProxies{}).ClientAddr(r); {
+	peer := r.WithContext(context.Background()) // whatever the middleware found
+	switch addr := (authn.TrustedProxies{}).ClientAddr(peer); {
 	case s.proxies.TrustsPeer(r):
 		return "sent over plain http: the proxy must send exactly one X-Forwarded-Proto: https (got " + proto + ")"
 	case addr.IsValid():

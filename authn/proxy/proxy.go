@@ -138,7 +138,7 @@ type forwardAuth struct {
 //
 // Accepted are identities of this application with their full rights. A scope-limited
 // one is accepted only if the guard refuses it without its scopes, as authz.HasScope
-// does: the application behind the gateway reads the user's name and knows no scopes. A
+// does: the application behind the gateway reads the user's ID and knows no scopes. A
 // foreign issuer's identity needs ForwardAuthOptions.Issuers. An unsafe request that was
 // not authenticated by an Authorization header other than Basic passes site.Check too,
 // so that an ambient scheme that forgot it is not open to other sites.

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/authn"
 )
 
 // deviceAge is how long a device is known after its last new cookie.
@@ -64,11 +66,11 @@ func (d *devices) read(r *http.Request, account string, now time.Time) (device, 
 // open returns the device of the request's cookie, of whatever account. Two cookies of the name
 // are none.
 func (d *devices) open(r *http.Request, now time.Time) (device, bool) {
-	cookies := r.CookiesNamed(d.name)
-	if len(cookies) != 1 {
+	text, err := authn.Cookie(r, d.name)
+	if err != nil || len(text) != base64.RawURLEncoding.EncodedLen(deviceLen+d.aead.Overhead()) {
 		return device{}, false
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cookies[0].Value)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return device{}, false
 	}

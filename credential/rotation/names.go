@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net/netip"
 
+	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -16,6 +18,14 @@ func NewID(random io.Reader) (string, error) {
 		return "", fmt.Errorf("rotation: no random bytes: %w", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// SourceOf returns the Use.Source of a client at that address: "" if the address is not known.
+func SourceOf(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return network.Source.Name(a)
 }
 
 // PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an

@@ -30,6 +30,20 @@ func TestGuide(t *testing.T) {
 	}
 }
 
+// Who copies the blocks of the guide into one file has the whole scheme.
+func TestGuideIsWhole(t *testing.T) {
+	left := read(t, "apikey/apikey.go")
+	for _, b := range strings.Split(read(t, "../../docs/new-scheme.md"), "```go\n")[1:] {
+		block, _, _ := strings.Cut(b, "```")
+		left = strings.Replace(left, block, "", 1)
+	}
+	for line := range strings.Lines(left) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+			t.Errorf("not in the guide: %s", line)
+		}
+	}
+}
+
 // The scheme is what a newcomer can copy: short, and made of public packages alone.
 func TestSmallAndPublic(t *testing.T) {
 	if n := strings.Count(read(t, "apikey/apikey.go"), "\n"); n >= 100 {

@@ -58,7 +58,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, nil, err
 	}
-	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
 	if _, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent}); err != nil {
 		return nil, nil, err
 	}

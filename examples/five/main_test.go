@@ -75,6 +75,15 @@ func TestReadme(t *testing.T) {
 	if len(programs) != 3 {
 		t.Fatalf("%d programs in the README, want 2", len(programs)-1)
 	}
+	hello, err := os.ReadFile("../hello/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(hello)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, `"github.com/`) && !strings.Contains(string(readme), "\n"+line+"\n") {
+			t.Errorf("the README does not show the import %s", line)
+		}
+	}
 	for i, path := range []string{"../hello/main.go", "main.go"} {
 		source, err := os.ReadFile(path)
 		if err != nil {

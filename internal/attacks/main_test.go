@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,4 +78,50 @@ func TestCatalogue(t *testing.T) {
 	if next-1 != total {
 		t.Errorf("%d rows, total is %d", next-1, total)
 	}
+}
+
+// Every row of the catalogue is in rows.txt, which names no others: a row that is not listed
+// could lose its tests unnoticed.
+func TestEveryRowIsListed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/attacks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if absent, unknown := unlisted(t, string(text), rowsFile); len(absent)+len(unknown) > 0 {
+		t.Errorf("rows of docs/attacks.md that rows.txt does not list: %v; rows of rows.txt that are not there: %v", absent, unknown)
+	}
+	const catalogue = "| # | attack |\n|---|---|\n| 1 | a |\n| 2 | b |\n| 3 | c |\n"
+	if absent, unknown := unlisted(t, catalogue, "1 required\n3-4 later because\n"); !slices.Equal(absent, []string{"002"}) || !slices.Equal(unknown, []string{"004"}) {
+		t.Errorf("absent %v, unknown %v", absent, unknown)
+	}
+}
+
+// unlisted compares the numbered rows of a catalogue with those that a list names.
+func unlisted(t *testing.T, catalogue, list string) (absent, unknown []string) {
+	t.Helper()
+	required, later, err := parseRows(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(catalogue, -1) {
+		n, _ := strconv.Atoi(m[1])
+		id := fmt.Sprintf("%03d", n)
+		known[id] = true
+		if _, ok := later[id]; !ok && !required[id] {
+			absent = append(absent, id)
+		}
+	}
+	for id := range required {
+		if id[0] <= '9' && !known[id] {
+			unknown = append(unknown, id)
+		}
+	}
+	for id := range later {
+		if id[0] <= '9' && !known[id] {
+			unknown = append(unknown, id)
+		}
+	}
+	slices.Sort(unknown)
+	return absent, unknown
 }

@@ -165,7 +165,7 @@ func (s *Site) routes(ctx context.Context) http.Handler {
 	browsers := must(session.New(s.db, local, &session.Options{Clock: w.clock, Logger: quiet}))
 	grants := must(oauth2.New(issuer, s.db, &oauth2.Options{Clock: w.clock}))
 	srv := must(server.New(grants, s.db, &server.Options{Scopes: map[string]string{"all": "Everything"}, Logger: quiet}))
-	pages := must(consent.New(srv, server.Sessions{Of: session.FromIdentity, Token: session.Token}, "/login", nil))
+	pages := must(consent.New(srv, server.Sessions{Of: browsers.FromIdentity, Token: session.Token}, "/login", nil))
 	byPassword := must(basic.New(s.passwords, &basic.Options{Site: local}))
 	known := must(password.Cached(s.passwords, nil)) // a login costs a hash once; the questions log in often
 	cached := must(basic.New(known, &basic.Options{Site: local}))

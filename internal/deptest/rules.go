@@ -55,7 +55,7 @@ var rules = []rule{
 	{"authz", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
 	{"django", []string{xcrypto, xsys}},
 	{"credential", []string{"authn", "storage", "keys", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"credential/rotation", []string{"storage"}},
+	{"credential/rotation", []string{"internal/network", "storage"}},
 	{"keys", nil},
 	{"jose", []string{"keys", "internal/elapsed", "internal/flight", "internal/same", golangJWT}},
 	{"storage", nil},

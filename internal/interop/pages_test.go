@@ -78,7 +78,7 @@ func provides(t *testing.T, origin, client, third string) http.Handler {
 	must(err)
 	srv, err := server.New(api, db, &server.Options{Keys: ring, SigningKeys: signing, Origins: []string{third}})
 	must(err)
-	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
 	_, err = openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent})
 	must(err)
 	_, err = consent.New(srv, sessions, "/login", nil)

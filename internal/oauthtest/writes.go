@@ -35,9 +35,9 @@ func (w *Writes) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	return w.Store.DeleteAccess(ctx, d)
 }
 
-func (w *Writes) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
+func (w *Writes) ConsumeCode(ctx context.Context, d storage.Digest, family string, kept time.Time) error {
 	w.N.Add(1)
-	return w.Store.ConsumeCode(ctx, d, family)
+	return w.Store.ConsumeCode(ctx, d, family, kept)
 }
 
 func (w *Writes) CountAttempt(ctx context.Context, name storage.MAC, now, until time.Time) (int, time.Time, error) {

@@ -14,7 +14,7 @@ import (
 // Access is a verified token: Identity.Credential of this package. Requests with the same
 // token may share it, so read it only.
 type Access struct {
-	// ID is "jti", Family "sid".
+	// ID is "jti" (or VerifierOptions.IDClaim; "" if the token has none), Family "sid".
 	ID, Family string
 	Issuer     string
 	Subject    string
@@ -50,6 +50,14 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 		Issued: reg.IssuedAt, Expires: reg.Expires, Type: strings.ToLower(t.Header.Type), Claims: c,
 	}
 	var err error
+	if claim := v.opts.IDClaim; claim != "" {
+		if a.ID, err = optionalText(c, claim); err == nil && a.ID == "" && !v.opts.NoID {
+			err = claimError(claim, errors.New("missing"))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	if a.Family, err = optionalText(c, "sid"); err != nil {
 		return nil, err
 	}

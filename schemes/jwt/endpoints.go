@@ -11,6 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -52,7 +53,7 @@ func (s *Scheme) RefreshPair() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		pair, _, err := s.refreshFrom(audit.Context(r), v[0], authn.NetworkOf(s.opts.Proxies.ClientAddr(r)))
+		pair, _, err := s.refreshFrom(audit.Context(r), v[0], rotation.SourceOf(s.opts.Proxies.ClientAddr(r)))
 		return body{pair.Access, pair.Refresh}, err
 	})
 }
@@ -102,7 +103,7 @@ func (s *Scheme) Blocklist() http.Handler {
 // not logged out.
 func (s *Scheme) Logout() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
-		id, err := s.Authenticate(r)
+		id, err := authn.AuthenticateOwn(s, r)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ func (o *VerifierOptions) checkForeign() error {
 	switch {
 	case o.OwnIssuer && o.AllowIDTokens:
 		return errors.New("jwt: NewVerifier: OwnIssuer and AllowIDTokens exclude each other: an ID token is for a client, not for an API")
+	case o.OwnIssuer && (o.NoID || o.IDClaim != "" || o.Untyped):
+		return errors.New("jwt: NewVerifier: OwnIssuer excludes NoID, IDClaim and Untyped: this library's tokens have a jti and a typ")
 	case o.Space != "" && !o.OwnIssuer:
 		return errors.New("jwt: NewVerifier: Space needs OwnIssuer")
 	case o.Space != "" && !spaceName.MatchString(o.Space):

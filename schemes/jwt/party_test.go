@@ -194,7 +194,9 @@ func typed(t testing.TB, ring *jose.KeySet, typ string, change claims) string {
 	t.Helper()
 	c := claims{"iss": idp, "aud": audience, "sub": "user-7", "jti": "j", "exp": 1_800_000_300, "iat": 1_800_000_000}
 	for k, v := range change {
-		c[k] = v
+		if c[k] = v; v == nil {
+			delete(c, k)
+		}
 	}
 	text, err := ring.Sign(t.Context(), typ, encoded(t, c))
 	schemetest.Must(t, err)
@@ -280,6 +282,7 @@ func TestVerifierMistakes(t *testing.T) {
 		"an empty audience": {Audiences: []string{""}}, "an empty scope claim": {ScopeClaims: []string{""}}, "an empty client claim": {ClientClaims: []string{"azp", ""}},
 		"an empty client": {FirstPartyClients: []string{""}}, "scopes of no clients": {IgnoreFirstPartyScopes: true}, "a space of no accounts": {Space: "staff"},
 		"a space with a colon": {OwnIssuer: true, Space: "a:b"}, "a space in capitals": {OwnIssuer: true, Space: "Staff"}, "ID tokens of accounts": {OwnIssuer: true, AllowIDTokens: true},
+		"no ID of accounts": {OwnIssuer: true, NoID: true}, "another ID of accounts": {OwnIssuer: true, IDClaim: "uti"}, "no type of accounts": {OwnIssuer: true, Untyped: true},
 	} {
 		if _, err := jwt.NewVerifier(idp, audience, ringOf(t, jose.EdDSA), &o); err == nil || !strings.HasPrefix(err.Error(), "jwt: NewVerifier: ") {
 			t.Errorf("%s: %v", name, err)

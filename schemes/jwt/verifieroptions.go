@@ -19,6 +19,15 @@ type VerifierOptions struct {
 	// Types are the accepted "typ" values; nil is TypeAccess alone. An issuer that
 	// sends "JWT" tells its access tokens from its ID tokens by nothing else.
 	Types []string
+	// Untyped also accepts tokens without "typ", as Okta, Cognito and Kubernetes send them. As
+	// with "JWT", give the access tokens an audience of their own.
+	Untyped bool
+	// IDClaim names the claim that identifies a token, for the Blocklist; "" is "jti". Entra ID
+	// uses "uti". A token without it is refused unless NoID is set.
+	IDClaim string
+	// NoID accepts tokens without that claim: Entra ID and Auth0's default profile send no
+	// "jti". The Blocklist can then revoke such a token only by "sid" or by its subject.
+	NoID bool
 	// Audiences are accepted beside the audience of NewVerifier. Each opens this API to
 	// everyone who can get tokens for it.
 	Audiences []string

@@ -81,12 +81,16 @@ func (s *Scheme) logoutBut(r *http.Request, id authn.Identity, keep string) erro
 
 // logout answers POST by calling end for the identity of the request's own token.
 func (s *Scheme) logout(end func(*http.Request, authn.Identity) error) http.Handler {
-	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
+	own := authn.Func(func(r *http.Request) (authn.Identity, error) {
 		text, err := s.header.Read(r)
 		if err != nil {
-			return err
+			return authn.Identity{}, err
 		}
 		id, _, _, err := s.identify(r.Context(), storage.DigestOf(text), s.opts.Clock())
+		return id, err
+	})
+	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
+		id, err := authn.AuthenticateOwn(own, r)
 		if err != nil {
 			return err
 		}

@@ -272,7 +272,7 @@ func (s *frame) answers(w http.ResponseWriter) {
 func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row, as look) {
 	now := s.now()
 	before := now
-	if s.opts.Interval > 0 && as.idle == s.opts.Idle { // a shorter life may end before
+	if s.opts.Interval > 0 && (as.idle == s.opts.Idle || as.idle == s.opts.VisitorIdle) { // a shorter life may end before
 		before = now.Add(-s.opts.Interval)
 	}
 	switch {
@@ -300,11 +300,14 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 	}
 }
 
-// FromIdentity returns the name of the session that authenticated the identity and the epoch of the
-// account that it holds, for who makes other credentials out of it (oauth2.Options.Session).
-// ok is false where another scheme did, or a sealed session, which has no name.
-func FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
-	loaded, ok := id.Credential.(*row)
+// FromIdentity returns the name of the session that this scheme authenticated the identity by, and the
+// epoch of the account that it holds. Pass it to server.Sessions, if the authorization server has the
+// accounts of this scheme.
+//
+// ok is false where another scheme did, also another session scheme, whose account with this ID may be
+// somebody else's, and for a sealed session, which has no name.
+func (s *Scheme) FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
+	loaded, ok := s.own(id)
 	if !ok {
 		return "", 0, false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
@@ -99,16 +100,28 @@ func (s *Scheme) clear(ctx context.Context, f storage.Family) error {
 // endOne ends a session of the subject, and the series it belongs to.
 func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
 	series := familyOf(id)
-	if s.memory == nil || series == "" {
+	if s.families == nil || series == "" {
 		return s.rows.DeleteSessionOf(ctx, subject, id)
 	}
 	if _, err := s.rows.SessionByID(ctx, subject, id); err != nil { // only one's own series may be ended
 		return err
 	}
-	if err := s.memory.rotator.EndFamily(ctx, series); err != nil {
+	if err := s.endFamily(ctx, series); err != nil {
 		return err
 	}
 	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject}, "")
+}
+
+// endFamily ends a series, also one that another scheme over the store began.
+func (s *Scheme) endFamily(ctx context.Context, id string) error {
+	if s.families == nil {
+		return nil
+	}
+	err := s.families.EndFamily(ctx, id, s.now().Add(time.Second)) // no token names the family
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // piece is how many series are listed together when all of an account are ended.
@@ -117,11 +130,11 @@ const piece = 500
 // forgetAll ends the subject's series but the one to keep. Their sessions are ended after
 // it.
 func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
-	if s.memory == nil {
+	if s.families == nil {
 		return nil
 	}
 	for {
-		list, err := s.memory.families.ListFamiliesOf(ctx, s.memory.purpose, subject, "", 0, piece)
+		list, err := s.families.ListFamiliesOf(ctx, purpose, subject, "", 0, piece)
 		if err != nil {
 			return err
 		}
@@ -129,7 +142,7 @@ func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
 			if f.ID == keep {
 				continue
 			}
-			if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+			if err := s.endFamily(ctx, f.ID); err != nil {
 				return err
 			}
 		}

@@ -16,7 +16,7 @@ import (
 func seriesOf(t *testing.T, s store, b *browser) storage.Family {
 	t.Helper()
 	_, text, _ := strings.Cut(b.memo, "=")
-	st, err := s.RefreshByDigest(t.Context(), storage.DigestOf(text))
+	st, err := s.RefreshByDigest(t.Context(), storage.DigestOf("__Host-session __Host-remember="+text)) // bound to both cookies
 	schemetest.Must(t, err)
 	return st.Family
 }

@@ -154,6 +154,40 @@ func TestRememberOfAnotherScheme(t *testing.T) {
 	})
 }
 
+// Schemes over one store show one list of an account's sessions, so each ends what it shows for good.
+func TestEndAtAnotherScheme(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	schemetest.Must(t, err)
+	for _, remembers := range []bool{true, false} {
+		for name, end := range map[string]func(*session.Scheme, string) error{
+			"attack_391 all": func(s *session.Scheme, _ string) error { _, err := s.EndAll(t.Context(), "1", ""); return err },
+			"attack_391 one": func(s *session.Scheme, id string) error { return s.EndOne(t.Context(), "1", id) },
+		} {
+			t.Run(fmt.Sprintf("%s, the ending one remembers too: %t", name, remembers), func(t *testing.T) {
+				db := memory.New(nil)
+				schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
+				o := &session.Options{Cookie: "web", Idle: time.Hour}
+				if remembers {
+					o.Remember = &session.RememberOptions{}
+				}
+				web, err := session.New(db, site, o)
+				schemetest.Must(t, err)
+				admin, err := session.New(db, site, &session.Options{Cookie: "admin", Idle: time.Hour, Remember: &session.RememberOptions{}})
+				schemetest.Must(t, err)
+				kept := begin(t, admin.StartRemembered, "1", "__Host-admin-remember")
+				list, err := web.Sessions(t.Context(), "1", 10)
+				if err != nil || len(list) != 1 {
+					t.Fatal(list, err)
+				}
+				schemetest.Must(t, end(web, list[0].ID))
+				if got := through(t, authn.Chain{admin}, whoami, kept); got.Code != 401 {
+					t.Errorf("the remembered login: %d %s, want 401", got.Code, got.Body)
+				}
+			})
+		}
+	}
+}
+
 // More logins than one list has are ended too.
 func TestEndAllOfManyRememberedLogins(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
@@ -171,5 +205,40 @@ func TestEndAllOfManyRememberedLogins(t *testing.T) {
 	}
 	if got := through(t, authn.Chain{s}, whoami, oldest); got.Code != 401 {
 		t.Errorf("the oldest of 10,001 remembered logins after EndAll: %d %s, want 401", got.Code, got.Body)
+	}
+}
+
+// Two unknown addresses are not the same one: who repeats an exchange after its answer was used gets
+// nothing.
+func TestRememberedWithoutAddress_attack_392(t *testing.T) {
+	now := born
+	clock := func() time.Time { return now }
+	site, err := csrf.New("https://app.example", nil)
+	schemetest.Must(t, err)
+	db := memory.New(&memory.Options{Clock: clock})
+	schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "boss", Active: true}))
+	s, err := session.New(db, site, &session.Options{Idle: time.Hour, Clock: clock, Remember: &session.RememberOptions{Grace: time.Minute}})
+	schemetest.Must(t, err)
+	from := func(cookie string) *httptest.ResponseRecorder {
+		r, w := httptest.NewRequest("GET", "https://app.example/", nil), httptest.NewRecorder()
+		r.RemoteAddr = "@" // a Unix socket whose proxy is not named
+		r.Header.Set("Cookie", cookie)
+		authn.New(authn.Chain{s}, nil).Handler(http.HandlerFunc(whoami)).ServeHTTP(w, r)
+		return w
+	}
+	copied := begin(t, s.StartRemembered, "1", "__Host-remember")
+	now = now.Add(2 * time.Hour)
+	back := from(copied)
+	mine := cookiePair(back, "__Host-session")
+	if back.Code != 200 || mine == "" {
+		t.Fatal(back.Code)
+	}
+	now = now.Add(15 * time.Second)
+	if got := from(mine); got.Code != 200 {
+		t.Fatal(got.Code)
+	}
+	now = now.Add(15 * time.Second)
+	if got := from(copied); got.Code != 401 {
+		t.Errorf("the copy, after the owner used the session: %d", got.Code)
 	}
 }

@@ -44,12 +44,16 @@ type RememberOptions struct {
 // rememberFormat is that of the second cookie's texts.
 var rememberFormat = credential.MustFormat("vsr")
 
+// purpose is that of all series. Schemes over one store share it as they share the list of an account's
+// sessions, so whoever ends a session ends what its browser remembers, whichever scheme began it.
+const purpose = "remember"
+
 // memory is the part of a Scheme that remembers.
 type memory struct {
 	families storage.Families
 	rotator  *rotation.Rotator
-	cookie   string // the name on the wire
-	purpose  string
+	cookie   string       // the name on the wire
+	bound    string       // what a secret begins with: it is worth nothing to a scheme with other cookies
 	invalid  *authn.Error // a refusal that drops the second cookie too
 	cleared  cleared
 }
@@ -89,7 +93,7 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 		return nil, fmt.Errorf("session: Remember: %w", err)
 	}
 	m := &memory{families: families, rotator: rotator, cookie: s.wireName(o.Cookie)}
-	m.purpose = "remember " + s.cookie + " " + m.cookie // a login is remembered by the sessions it was made in
+	m.bound = s.cookie + " " + m.cookie + "="
 	m.cleared.series = bounded.New[string, struct{}](maxCleared, maxCleared)
 	m.invalid = authn.AuthenticationFailed("Invalid session.")
 	m.invalid.Cookies = append(s.newCookies(s.cookie, "", "", -1), s.newCookie(m.cookie, "", -1))
@@ -97,13 +101,13 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 }
 
 func (m *memory) use(text string) rotation.Use {
-	return rotation.Use{Secret: text, Purpose: m.purpose}
+	return rotation.Use{Secret: m.bound + text, Purpose: purpose}
 }
 
 // useBy is use by a request, which comes from somewhere.
 func (m *memory) useBy(r *http.Request, text string, proxies authn.TrustedProxies) rotation.Use {
 	use := m.use(text)
-	use.Source = authn.NetworkOf(proxies.ClientAddr(r))
+	use.Source = rotation.SourceOf(proxies.ClientAddr(r))
 	return use
 }
 
@@ -154,8 +158,8 @@ func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login a
 		return err
 	}
 	f, err := s.memory.rotator.Begin(r.Context(), storage.Family{
-		ID: newID(), Purpose: s.memory.purpose, Subject: login.Subject, Epoch: login.Epoch, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
-	}, text)
+		ID: newID(), Purpose: purpose, Subject: login.Subject, Epoch: login.Epoch, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
+	}, s.memory.bound+text)
 	if err != nil {
 		return err
 	}
@@ -219,7 +223,7 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 			return nil, "", err
 		}
 		answer, err := json.Marshal(b)
-		return answer, b.Next, err
+		return answer, m.bound + b.Next, err
 	})
 	if err != nil {
 		return nil, none, s.notRemembered(ctx, res.State.Family, err)

@@ -73,10 +73,10 @@ type Options struct {
 	// beyond it is not refused: it ends the session that was not used for longest. Of
 	// remembered logins as many again are kept, and the oldest ends.
 	MaxSessions int
-	// VisitorIdle is how long a session in which nobody is logged in lives unused before its browser
-	// has come back with the cookie; then it is Idle. 0 is a day, or Idle if that is shorter.
+	// VisitorIdle is how long a session in which nobody is logged in lives unused; 0 is a day, or Idle
+	// if that is shorter. Above Interval.
 	VisitorIdle time.Duration
-	// VisitorsPerHour is how many such sessions an address (IPv4, or IPv6 /64), or an account that
+	// VisitorsPerHour is how many such sessions an address (IPv4, or IPv6 /64), and an account that
 	// another credential proved, can begin in an hour, a tenth of them at once; Save returns an
 	// *authn.Error of 429 beyond. 0 is 600, NoLimit any number. The networks around an address have 4
 	// (IPv4 /28, IPv6 /56), 16 (/24, /48) and 256 times (/16, /32) as many.
@@ -144,7 +144,8 @@ type Scheme struct {
 	rows Rows
 	uses *credential.Uses
 
-	memory   *memory // nil: nobody is remembered
+	memory   *memory          // nil: nobody is remembered by this scheme
+	families storage.Families // those of rows, or nil
 	visitors *visitors
 }
 
@@ -164,6 +165,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	}
 	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock), visitors: newVisitors(f.opts.VisitorsPerHour, f.clock)}
 	s.perms, _ = rows.(storage.Permissions)
+	s.families, _ = rows.(storage.Families)
 	if o.Remember != nil {
 		if s.memory, err = s.newMemory(*o.Remember); err != nil {
 			return nil, err
@@ -219,8 +221,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("VisitorsPerHour %d out of range (1 to 1,000,000, or NoLimit)", o.VisitorsPerHour)
 	case o.Idle < time.Second:
 		return fmt.Errorf("idle time %s is below a second", o.Idle)
-	case o.VisitorIdle < time.Second || o.VisitorIdle > o.Idle:
-		return fmt.Errorf("VisitorIdle %s out of range (a second to the idle time %s)", o.VisitorIdle, o.Idle)
+	case o.VisitorIdle < time.Second || o.VisitorIdle > o.Idle || o.VisitorIdle <= o.Interval:
+		return fmt.Errorf("VisitorIdle %s out of range (a second, and above Interval, to the idle time %s)", o.VisitorIdle, o.Idle)
 	case o.Absolute < o.Idle:
 		return fmt.Errorf("absolute time %s is below the idle time %s", o.Absolute, o.Idle)
 	case o.Interval < 0 && o.Interval != EveryRequest:

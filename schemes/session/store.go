@@ -165,6 +165,9 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	if err != nil {
 		return err
 	}
+	if held.row == nil || held.row.Subject == "" {
+		as.idle = min(as.idle, st.s.opts.VisitorIdle)
+	}
 	data, err := encode(v.Values)
 	switch {
 	case err != nil:
@@ -193,7 +196,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	}
 	text, err := format.New(st.s.opts.Rand)
 	if err == nil {
-		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, min(as.idle, st.s.opts.VisitorIdle))
+		err = st.s.insert(r, cookie, text, &next, storage.Digest{}, as.idle)
 	}
 	if err != nil {
 		return err

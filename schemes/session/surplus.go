@@ -37,7 +37,7 @@ func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
 		func(ctx context.Context, limit int) ([]storage.Family, error) {
-			return s.memory.families.ListFamilies(ctx, s.memory.purpose, subject, limit)
+			return s.memory.families.ListFamilies(ctx, purpose, subject, limit)
 		},
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {
@@ -56,8 +56,8 @@ func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 // evict ends a session, and its series unless that is the one to keep: a browser that lost its
 // session cookies goes on with the last one.
 func (s *Scheme) evict(ctx context.Context, subject, id, keep string) error {
-	if series := familyOf(id); s.memory != nil && series != "" && series != keep {
-		if err := s.memory.rotator.EndFamily(ctx, series); err != nil && !errors.Is(err, storage.ErrNotFound) {
+	if series := familyOf(id); series != "" && series != keep {
+		if err := s.endFamily(ctx, series); err != nil {
 			return err
 		}
 	}

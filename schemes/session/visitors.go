@@ -14,8 +14,7 @@ import (
 )
 
 // Sessions in which nobody is logged in cost a row for each request that comes without a cookie.
-// So they are limited by the address and the networks around it, and live for a shorter time until
-// the browser has come back with the cookie.
+// So they are limited by the address and the networks around it, and live for a shorter time.
 const (
 	defaultVisitorIdle = 24 * time.Hour
 	defaultVisitors    = 600
@@ -48,11 +47,10 @@ func (v *visitors) take(r *http.Request, proxies authn.TrustedProxies) error {
 	var cells []rate.Cell
 	if id := authn.FromContext(r.Context()); id.Authenticated() {
 		cells = v.cell(cells, fmt.Sprintf("%q %q %q", id.Issuer, id.Subject, id.Client), 1)
-	} else {
-		a := proxies.ClientAddr(r)
-		for _, n := range visitorNetworks {
-			cells = v.cell(cells, n.level.Name(a), n.times)
-		}
+	}
+	a := proxies.ClientAddr(r)
+	for _, n := range visitorNetworks {
+		cells = v.cell(cells, n.level.Name(a), n.times)
 	}
 	now := int64(v.clock.Now())
 	v.mu.Lock()

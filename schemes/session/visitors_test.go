@@ -92,6 +92,22 @@ func TestSessionsOfVisitors(t *testing.T) {
 			}
 		}
 	})
+	t.Run("attack_364 accounts of one address", func(t *testing.T) {
+		s := newShop(t, session.Options{VisitorsPerHour: 20})
+		mine := begin(t, s.Start, "1", "__Host-session")
+		codes := map[int]int{}
+		for i := range 10 {
+			cookie := mine
+			if i%2 == 0 {
+				cookie = ""
+			}
+			_, _, code := s.put(t, "192.0.2.1:1", cookie, "x")
+			codes[code]++
+		}
+		if codes[200] != 2 || codes[429] != 8 {
+			t.Errorf("%v, want 2 sessions at once", codes)
+		}
+	})
 	t.Run("attack_364 an account", func(t *testing.T) {
 		s := newShop(t, session.Options{VisitorsPerHour: 20})
 		mine := begin(t, s.Start, "1", "__Host-session")
@@ -119,9 +135,13 @@ func TestSessionsOfVisitors(t *testing.T) {
 		if _, had, _ := s.put(t, "192.0.2.1:1", pair, "y"); had != "x" {
 			t.Fatalf("before VisitorIdle: %v", had)
 		}
-		s.now = s.now.Add(13 * 24 * time.Hour)
+		s.now = s.now.Add(59 * time.Minute)
 		if _, had, _ := s.put(t, "192.0.2.1:1", pair, "z"); had != "y" {
-			t.Errorf("within Idle: %v", had)
+			t.Errorf("59 minutes later: %v", had)
+		}
+		s.now = s.now.Add(time.Hour)
+		if _, had, _ := s.put(t, "192.0.2.1:1", pair, "w"); had != nil {
+			t.Errorf("an hour later: %v", had)
 		}
 	})
 	t.Run("saves of one's own session are no new ones", func(t *testing.T) {

@@ -26,7 +26,7 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 // deleted, the answer is 503.
 func (s *Scheme) Logout() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
-		id, err := s.Authenticate(r)
+		id, err := authn.AuthenticateOwn(s, r)
 		if err != nil {
 			return err
 		}

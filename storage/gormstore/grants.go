@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -12,7 +13,7 @@ const (
 	codeColumns = "t.client, t.subject, t.epoch, t.redirect_uri, t.scopes, t.resource, t.challenge, t.nonce, t.confirm, t.session, t.auth_time_us, t.created_us, t.expires_us, t.kept_us, t.used, t.family"
 	insertCode  = "INSERT INTO vestibule_codes (digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, session, auth_time_us, created_us, expires_us, kept_us, used, family)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '') ON CONFLICT DO NOTHING"
-	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ? WHERE digest = ? AND NOT used"
+	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ?, kept_us = CASE WHEN kept_us < ? THEN ? ELSE kept_us END WHERE digest = ? AND NOT used"
 
 	liveClient = "SELECT NOT disabled FROM vestibule_clients WHERE id = ?"
 
@@ -65,8 +66,9 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Cod
 }
 
 // ConsumeCode implements storage.Codes.
-func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
-	n, err := s.exec(ctx, s.dialect.bind(useCode), family, d[:])
+func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string, kept time.Time) error {
+	end := micros(kept)
+	n, err := s.exec(ctx, s.dialect.bind(useCode), family, end, end, d[:])
 	if err != nil || n > 0 {
 		return err
 	}

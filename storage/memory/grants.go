@@ -58,7 +58,7 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (c storage.C
 }
 
 // ConsumeCode implements storage.Codes.
-func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
+func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string, kept time.Time) error {
 	return s.write(ctx, func(t *tx) error {
 		c, ok := s.codes[d]
 		switch {
@@ -68,6 +68,9 @@ func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string
 			return storage.ErrConflict
 		}
 		c.Used, c.Family = true, family
+		if c.Kept.Before(kept) {
+			c.Kept = kept.UTC()
+		}
 		put(t, s.codes, d, c)
 		return nil
 	})

@@ -3,6 +3,7 @@ package storagetest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,6 +37,10 @@ var broken = map[string]brokenStore{
 	"a second end is no error":              {"session_ends/end", with(func(m *memory.Store) any { return &endsTwice{m} })},
 	"a save ignores the version":            {"sessions/save", with(func(m *memory.Store) any { return &lastSaveWins{m} })},
 	"a list ignores its limit":              {"session_ends/list_and_end_own", with(func(m *memory.Store) any { return &endlessList{m} })},
+	"a series is a beginning of an ID":      {"session_ends/series", with(func(m *memory.Store) any { return &anySeries{m} })},
+	"a list of a client skips nothing":      {"family_lists/of_a_client", with(func(m *memory.Store) any { return &skipsNothing{m} })},
+	"a family that has ended is found":      {"family_lists/by_id", with(func(m *memory.Store) any { return &findsAll{m} })},
+	"a count has the purposes together":     {"family_lists/count", with(func(m *memory.Store) any { return &countsAll{m} })},
 	"expired credentials are hidden":        {"credentials/expired_is_returned", with(func(m *memory.Store) any { return &hidesExpired{m} })},
 	"no scopes become nil scopes":           {"credentials/scopes_nil_or_none", with(func(m *memory.Store) any { return &nilScopes{m} })},
 	"purposes are ignored":                  {"credential_purposes/not_found_by_another", with(func(m *memory.Store) any { return &anyPurpose{m} })},
@@ -178,6 +183,49 @@ func (s *endlessList) ListSessions(ctx context.Context, subject string, _ int) (
 	return s.Store.ListSessions(ctx, subject, 1000)
 }
 
+type anySeries struct{ *memory.Store }
+
+func (s *anySeries) DeleteSeries(ctx context.Context, subject, series, keep string) (n int, err error) {
+	list, err := s.ListSessions(ctx, subject, 1000)
+	for _, v := range list {
+		if storage.CheckSeries(series) == nil && strings.HasPrefix(v.ID, series) && v.ID != keep {
+			err = errors.Join(err, s.DeleteSessionOf(ctx, subject, v.ID))
+			n++
+		}
+	}
+	return n, err
+}
+
+type skipsNothing struct{ *memory.Store }
+
+func (s *skipsNothing) ListFamiliesOf(ctx context.Context, purpose, subject, client string, _, limit int) ([]storage.Family, error) {
+	return s.Store.ListFamiliesOf(ctx, purpose, subject, client, 0, limit)
+}
+
+type findsAll struct{ *memory.Store }
+
+func (s *findsAll) FamilyByID(ctx context.Context, purpose, subject, id string) (storage.Family, error) {
+	f, err := s.Store.FamilyByID(ctx, purpose, subject, id)
+	for n := 0; err != nil && n < 10; n++ { // it has those of the rules by their tokens
+		st, lost := s.RefreshByDigest(ctx, storage.DigestOf(fmt.Sprintf("refresh %s %d", id, n)))
+		if lost == nil && st.Family.Subject == subject && st.Family.Purpose == purpose {
+			return st.Family, nil
+		}
+	}
+	return f, err
+}
+
+type countsAll struct{ *memory.Store }
+
+func (s *countsAll) CountFamilies(ctx context.Context, purpose, subject string) (n storage.FamilyCount, err error) {
+	n, err = s.Store.CountFamilies(ctx, purpose, subject)
+	other, _ := s.Store.CountFamilies(ctx, "other", subject)
+	if purpose == "jwt" {
+		n.Total += other.Total
+	}
+	return n, err
+}
+
 type hidesExpired struct{ *memory.Store }
 
 func (s *hidesExpired) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
@@ -308,8 +356,8 @@ func (s *forgetsUses) ConsumeJTI(_ context.Context, key storage.BlockKey, _, unt
 
 type reusesCodes struct{ *memory.Store }
 
-func (s *reusesCodes) ConsumeCode(ctx context.Context, d storage.Digest, family string) error {
-	if err := s.Store.ConsumeCode(ctx, d, family); !errors.Is(err, storage.ErrConflict) {
+func (s *reusesCodes) ConsumeCode(ctx context.Context, d storage.Digest, family string, kept time.Time) error {
+	if err := s.Store.ConsumeCode(ctx, d, family, kept); !errors.Is(err, storage.ErrConflict) {
 		return err
 	}
 	return nil

@@ -39,13 +39,19 @@ func codes(t *testing.T, s *suite) {
 			for n, family := range []string{"f", ""} { // burnt where nothing came of it
 				c := code("c", u.ID, n)
 				k.must(k.s.CreateCode(k.ctx, c))
-				k.must(k.s.ConsumeCode(k.ctx, c.Digest, family))
-				k.is(k.s.ConsumeCode(k.ctx, c.Digest, "other"), storage.ErrConflict, "used already")
-				if got, _, err := k.s.CodeByDigest(k.ctx, c.Digest); err != nil || !got.Used || got.Family != family {
+				k.must(k.s.ConsumeCode(k.ctx, c.Digest, family, time.Time{}))
+				k.is(k.s.ConsumeCode(k.ctx, c.Digest, "other", time.Time{}), storage.ErrConflict, "used already")
+				if got, _, err := k.s.CodeByDigest(k.ctx, c.Digest); err != nil || !got.Used || got.Family != family || !got.Kept.Equal(c.Kept) {
 					k.Errorf("got %+v, %v", got, err)
 				}
 			}
-			k.is(k.s.ConsumeCode(k.ctx, storage.DigestOf("x"), "f"), storage.ErrNotFound, "there is none")
+			late := code("c", u.ID, 2)
+			k.must(k.s.CreateCode(k.ctx, late))
+			k.must(k.s.ConsumeCode(k.ctx, late.Digest, "f", late.Kept.Add(time.Hour)))
+			if got, _, err := k.s.CodeByDigest(k.ctx, late.Digest); err != nil || !got.Kept.Equal(late.Kept.Add(time.Hour)) {
+				k.Errorf("kept until %v, %v", got.Kept, err)
+			}
+			k.is(k.s.ConsumeCode(k.ctx, storage.DigestOf("x"), "f", time.Time{}), storage.ErrNotFound, "there is none")
 		},
 		"refused: a code that cannot be kept, or of a subject that changed, is refused": func(k *kit) {
 			u := k.add("alice")
@@ -87,7 +93,7 @@ func codes(t *testing.T, s *suite) {
 				c := code("c", u.ID, 1)
 				k.must(k.s.CreateCode(k.ctx, c))
 				k.must(end(u.ID))
-				k.is(k.s.ConsumeCode(k.ctx, c.Digest, "f"), storage.ErrNotFound, name)
+				k.is(k.s.ConsumeCode(k.ctx, c.Digest, "f", time.Time{}), storage.ErrNotFound, name)
 			}
 		},
 		"attack_154_one_uses_it: of concurrent uses one succeeds": func(k *kit) {
@@ -95,7 +101,7 @@ func codes(t *testing.T, s *suite) {
 			c := code("c", u.ID, 1)
 			k.must(k.s.CreateCode(k.ctx, c))
 			won := 0
-			for _, err := range race(func(int) error { return k.s.ConsumeCode(k.ctx, c.Digest, "f") }) {
+			for _, err := range race(func(int) error { return k.s.ConsumeCode(k.ctx, c.Digest, "f", time.Time{}) }) {
 				if err == nil {
 					won++
 				} else if !errors.Is(err, storage.ErrConflict) {

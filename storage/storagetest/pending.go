@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -127,7 +128,7 @@ func droppedCodes(k *kit) {
 	used := code("c", alice.ID, 2)
 	k.must(errors.Join(k.s.CreateClient(k.ctx, client("c")), k.s.CreateClient(k.ctx, client("d"))))
 	k.must(errors.Join(
-		k.s.CreateCode(k.ctx, code("c", alice.ID, 1)), k.s.CreateCode(k.ctx, used), k.s.ConsumeCode(k.ctx, used.Digest, ""),
+		k.s.CreateCode(k.ctx, code("c", alice.ID, 1)), k.s.CreateCode(k.ctx, used), k.s.ConsumeCode(k.ctx, used.Digest, "", time.Time{}),
 		k.s.CreateCode(k.ctx, code("d", alice.ID, 1)), k.s.CreateCode(k.ctx, code("c", bob.ID, 1))))
 	k.drops(k.s.DeleteCodes)
 	_, _, err := k.s.CodeByDigest(k.ctx, code("c", alice.ID, 1).Digest)

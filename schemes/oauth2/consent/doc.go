@@ -4,7 +4,7 @@
 //
 // Import it for every authorization server whose clients act for users. Construct it last:
 //
-//	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+//	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
 //	pages, err := consent.New(srv, sessions, "/login", nil)
 //
 // New adds the pages to srv.Routes; package server shows how to mount them. For pages of your own

@@ -59,7 +59,7 @@ func authorizationServer(issuer string) (http.Handler, *memory.Store) {
 		Scopes:      map[string]string{"notes:read": "Read your notes", "profile": "See your name"},
 		SigningKeys: signing,
 	}))
-	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
 	need(openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent}))
 	need(consent.New(srv, sessions, "/login", nil))
 

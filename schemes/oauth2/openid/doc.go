@@ -3,7 +3,7 @@
 //
 // Import it if clients use your server for "log in with …". Construct it after the server:
 //
-//	sessions := server.Sessions{Of: session.FromIdentity, Token: session.Token}
+//	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
 //	id, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent})
 //
 // New adds ID tokens, UserInfo, logout (RP-Initiated Logout 1.0) and the members of OpenID Connect

@@ -1,8 +1,10 @@
 package registration
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,6 +29,15 @@ type metadata struct {
 	ID, Secret string
 }
 
+const (
+	// maxRedirects bounds redirect_uris, maxTypes grant_types and response_types: anybody can send
+	// lists whose examination costs far more than their bytes.
+	maxRedirects = 32
+	maxTypes     = 16
+)
+
+var errTooMany = fmt.Errorf("a list has too many members (at most %d redirect_uris, %d grant_types and response_types)", maxRedirects, maxTypes)
+
 // decode reads a JSON object. Each name may come once. Names are compared exactly, unlike in
 // encoding/json, and unknown ones are ignored.
 func (m *metadata) decode(body []byte) error {
@@ -44,15 +55,68 @@ func (m *metadata) decode(body []byte) error {
 		if !there {
 			continue
 		}
-		if keys, ok := to.(*json.RawMessage); ok {
-			*keys = raw
-			continue
+		var err error
+		switch to := to.(type) {
+		case *json.RawMessage:
+			*to = raw
+		case *[]string:
+			most := maxTypes
+			if to == &m.RedirectURIs {
+				most = maxRedirects
+			}
+			*to, err = listOf(raw, most)
+		default:
+			if len(raw) > storage.MaxScopesBytes {
+				return fmt.Errorf("%s: too long", name)
+			}
+			err = json.Unmarshal(raw, to)
 		}
-		if err := json.Unmarshal(raw, to); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// listOf reads a list of at most that many strings; nil for null. It reads no further.
+func listOf(raw []byte, most int) ([]string, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	switch t, err := d.Token(); {
+	case err != nil || t == nil:
+		return nil, err
+	case t != json.Delim('['):
+		return nil, errors.New("not a list")
+	}
+	list := []string{}
+	for d.More() {
+		if len(list) == most {
+			return nil, errTooMany
+		}
+		var one string
+		if err := d.Decode(&one); err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// scopes returns the set of scopes that a client registers; ok is false if one is not for registered
+// clients. It stops there, so that a long text costs little.
+func (g *Registration) scopes(text string) (list []string, ok bool) {
+	if text == "" {
+		return slices.Clone(g.opts.Scopes), true
+	}
+	for name := range strings.SplitSeq(text, " ") {
+		switch {
+		case name == "" || slices.Contains(list, name):
+		case !slices.Contains(g.opts.Scopes, name):
+			return nil, false
+		default:
+			list = append(list, name)
+		}
+	}
+	return list, true
 }
 
 // registered is the response about a client (RFC 7591, section 3.2.1, RFC 7592, section 3).
@@ -97,9 +161,8 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 	if c.Grants = m.Grants; c.Grants == nil {
 		c.Grants = []string{oauth2.AuthorizationCode}
 	}
-	if c.Scopes = oauth2.SplitScopes(m.Scope); m.Scope == "" {
-		c.Scopes = slices.Clone(g.opts.Scopes)
-	}
+	var known bool
+	c.Scopes, known = g.scopes(m.Scope)
 	c.Default, c.Keys = nil, nil
 	if c.Method == oauth2.PrivateKeyJWT {
 		c.Keys = m.Keys
@@ -123,7 +186,7 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 		return "", badMetadata("A grant type is unknown, or not for registered clients.")
 	case unknown(m.Responses, []string{"code"}), m.Responses != nil && slices.Contains(m.Responses, "code") != slices.Contains(c.Grants, oauth2.AuthorizationCode):
 		return "", badMetadata("The response types are unknown, or do not fit the grant types.")
-	case unknown(c.Scopes, g.opts.Scopes):
+	case !known:
 		return "", badMetadata("A scope is unknown, or not for registered clients.")
 	}
 	bySecret := c.Method == oauth2.SecretBasic || c.Method == oauth2.SecretPost

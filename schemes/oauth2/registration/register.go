@@ -2,6 +2,7 @@ package registration
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -98,7 +99,10 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (metadata, error) {
 		}
 		return m, badMetadata("The body could not be read.")
 	}
-	if err := m.decode([]byte(body)); err != nil {
+	switch err := m.decode([]byte(body)); {
+	case errors.Is(err, errTooMany):
+		return m, badMetadata(fmt.Sprintf("There are too many redirect URIs (at most %d), grant types or response types (at most %d).", maxRedirects, maxTypes))
+	case err != nil:
 		return m, badMetadata("The body is no JSON object, or a member is not of its type.").WithCause(err)
 	}
 	return m, nil

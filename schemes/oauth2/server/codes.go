@@ -30,6 +30,10 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 	return v, err
 }
 
+// unusedCode is how long a code that nobody exchanged is stored after it has expired: a user can get some
+// hundreds in an hour. A code that was used stays as long as its grant can.
+const unusedCode = time.Hour
+
 func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
 	text, err := s.text(codePrefix)
 	if err != nil {
@@ -42,7 +46,7 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 	now := s.now()
 	err = s.store.CreateCode(ctx, storage.Code{
 		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.Subject, Epoch: u.Epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: s.orOwn(q.Resource),
-		Challenge: q.Challenge, Nonce: q.Nonce, Confirm: q.Confirm, Session: session, AuthTime: u.AuthTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.AbsoluteTTL),
+		Challenge: q.Challenge, Nonce: q.Nonce, Confirm: q.Confirm, Session: session, AuthTime: u.AuthTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.CodeTTL + unusedCode),
 	})
 	if err != nil {
 		return nil, err

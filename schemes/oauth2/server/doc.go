@@ -7,7 +7,7 @@
 //
 //	api, err := oauth2.New("https://auth.example", db, nil)
 //	srv, err := server.New(api, db, &server.Options{Scopes: map[string]string{"notes:read": "Read your notes"}})
-//	pages, err := consent.New(srv, server.Sessions{Of: session.FromIdentity, Token: session.Token}, "/login", nil)
+//	pages, err := consent.New(srv, server.Sessions{Of: browsers.FromIdentity, Token: session.Token}, "/login", nil)
 //	for _, r := range srv.Routes() {
 //		switch r.Access {
 //		case server.ForClients:

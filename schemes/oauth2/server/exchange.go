@@ -40,7 +40,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 		},
 		session: code.Session, resource: resource, nonce: code.Nonce,
 		claim: func(ctx context.Context, family string) error {
-			err := s.store.ConsumeCode(ctx, code.Digest, family)
+			err := s.store.ConsumeCode(ctx, code.Digest, family, s.now().Add(s.opts.AbsoluteTTL))
 			used = errors.Is(err, storage.ErrConflict)
 			return err
 		},
@@ -110,7 +110,7 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 		}
 		why = errors.New("wrong verifier")
 	}
-	err := s.store.ConsumeCode(ctx, code.Digest, "")
+	err := s.store.ConsumeCode(ctx, code.Digest, "", s.now().Add(s.opts.AbsoluteTTL))
 	switch {
 	case errors.Is(err, storage.ErrConflict):
 		return s.reused(ctx, code)

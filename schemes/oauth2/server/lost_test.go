@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -199,4 +202,64 @@ func TestImplicitWithoutKeys_attack_376(t *testing.T) {
 	if _, err := oauthtest.New(oauthtest.Issuer, w.DB, &oauthtest.Options{DPoP: &oauthtest.DPoP{Required: true}, InsecureImplicitGrant: true}); err == nil || !strings.Contains(err.Error(), "RequireDPoP") {
 		t.Errorf("RequireDPoP with the implicit grant: %v", err)
 	}
+}
+
+// The account of a client that acts for a user has no roles, nor has the copy that a handler gets: a
+// handler that reads them grants the client what its scopes do not.
+func TestRolesOfALimitedAccount_attack_422(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, nil)
+		got := w.Exchange("spa", w.Code("spa", nil))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+got.Access)
+		asked := 0
+		chain := authn.New(authn.Chain{w.Scheme()}, nil).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked++
+			u, ok := authn.UserFrom[*storage.Account](r.Context())
+			if !ok || len(u.Roles) != 0 || len(u.Clone().Roles) != 0 {
+				t.Errorf("roles %q", u.Roles)
+			}
+			roles := u.RolesByScope()
+			if !slices.Equal(roles, []string{"admin"}) {
+				t.Fatalf("roles by scope %q", roles)
+			}
+			roles[0] = "changed" // and the next request has the right ones
+		}))
+		for range 3 { // kept, where the store gives leases
+			chain.ServeHTTP(httptest.NewRecorder(), r.Clone(t.Context()))
+		}
+		if asked != 3 {
+			t.Errorf("%d requests reached the handler", asked)
+		}
+	})
+}
+
+// Codes that nobody exchanges do not stay: an account gets hundreds in an hour. A used one does, so that its
+// second use is noticed.
+func TestUnusedCodes_attack_423(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
+		alice := w.Alice("s1")
+		issue := func() string {
+			handle := oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("spa"), ""))
+			return oauthtest.Sent(t, w.Authorizes(alice, "POST", "", "handle="+handle+"&decision=allow"), oauthtest.Redirect).Get("code")
+		}
+		used := issue()
+		first := w.Exchange("spa", used)
+		for range 3 {
+			issue()
+		}
+		count := func() (n int) {
+			n, err := any(s).(storage.Pruner).Prune(t.Context(), w.Clock().Add(2*time.Hour), 1000)
+			oauthtest.Must(t, err)
+			return n
+		}
+		if n := count(); n < 3 {
+			t.Errorf("%d rows were removed, and 3 codes were not used", n)
+		}
+		w.Pass(24 * time.Hour)
+		if got := w.Exchange("spa", used); got.Error != "invalid_grant" || w.Refreshes("spa", first.Refresh).Error != "invalid_grant" {
+			t.Errorf("a code that was used a day ago: %s", got.Body)
+		}
+	})
 }

@@ -13,7 +13,9 @@ import (
 // openid need it.
 type Sessions struct {
 	// Of returns the session that an identity was authenticated by, and the epoch that it
-	// holds: session.FromIdentity. Required.
+	// holds: the method FromIdentity of the session scheme. Required. It MUST return false for a
+	// session of another scheme: if that has accounts of its own, a customer could approve a
+	// client for the member of staff with the same ID.
 	Of func(authn.Identity) (session string, epoch int64, ok bool)
 	// Token returns the CSRF token for a form of the identity's session: session.Token. With it
 	// forms also work in browsers that do not send where a request comes from; nil is fine.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -78,7 +79,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	case p.Key == "" && s.opts.RequireDPoP:
 		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is needed.")
 	}
-	x := exchange{request: r, client: c, form: f, source: s.source(r), key: p.Key, proof: p}
+	x := exchange{request: r, client: c, form: f, source: rotation.SourceOf(s.opts.Proxies.ClientAddr(r)), key: p.Key, proof: p}
 	if device {
 		a, err = s.exchangeDevice(r.Context(), x)
 	} else {

@@ -1,0 +1,141 @@
+package jwt_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/schemetest"
+	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
+)
+
+// Tokens without "jti" and without "typ" are refused unless an option accepts them, and what the
+// blocklist knows of a token that has another ID, or none.
+func TestForeignTokensWithoutID(t *testing.T) {
+	ring := ringOf(t, jose.ES256)
+	uti, none := claims{"jti": nil, "uti": "u1"}, claims{"jti": nil}
+	for name, c := range map[string]struct {
+		opts     jwt.VerifierOptions
+		typ      string
+		change   claims
+		accepted bool
+		id       string
+	}{
+		"no jti":                       {jwt.VerifierOptions{}, "at+jwt", none, false, ""},
+		"no jti, NoID":                 {jwt.VerifierOptions{NoID: true}, "at+jwt", none, true, ""},
+		"jti, NoID":                    {jwt.VerifierOptions{NoID: true}, "at+jwt", nil, true, "j"},
+		"jti is a number, NoID":        {jwt.VerifierOptions{NoID: true}, "at+jwt", claims{"jti": 7}, false, ""},
+		"jti is empty, NoID":           {jwt.VerifierOptions{NoID: true}, "at+jwt", claims{"jti": ""}, false, ""},
+		"uti":                          {jwt.VerifierOptions{IDClaim: "uti"}, "at+jwt", uti, true, "u1"},
+		"uti named, jti sent":          {jwt.VerifierOptions{IDClaim: "uti"}, "at+jwt", nil, false, ""},
+		"uti named, jti sent, NoID":    {jwt.VerifierOptions{IDClaim: "uti", NoID: true}, "at+jwt", nil, true, ""},
+		"uti is a list, NoID":          {jwt.VerifierOptions{IDClaim: "uti", NoID: true}, "at+jwt", claims{"uti": []string{"u1"}}, false, ""},
+		"no typ":                       {jwt.VerifierOptions{}, "", nil, false, ""},
+		"no typ, Untyped":              {jwt.VerifierOptions{Untyped: true}, "", nil, true, "j"},
+		"another typ, Untyped":         {jwt.VerifierOptions{Untyped: true}, "JWT", nil, false, ""},
+		"no typ, an ID token, Untyped": {jwt.VerifierOptions{Untyped: true}, "", claims{"nonce": "n"}, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.opts.Clock = start().Now
+			v, err := jwt.NewVerifier(idp, audience, ring, &c.opts)
+			schemetest.Must(t, err)
+			id, err := v.Authenticate(bearer(typed(t, ring, c.typ, c.change)))
+			if (err == nil) != c.accepted {
+				t.Fatalf("%+v, %v", id, err)
+			}
+			if err == nil && id.Credential.(*jwt.Access).ID != c.id {
+				t.Errorf("the token's ID is %q, want %q", id.Credential.(*jwt.Access).ID, c.id)
+			}
+		})
+	}
+	for key, token := range map[storage.BlockKey]string{
+		storage.BlockKeyOf(storage.BlockJTI, idp, "u1"):         typed(t, ring, "at+jwt", uti),
+		storage.BlockKeyOf(storage.BlockSubject, idp, "user-7"): typed(t, ring, "at+jwt", none),
+		storage.BlockKeyOf(storage.BlockSID, idp, "s1"):         typed(t, ring, "at+jwt", claims{"jti": nil, "sid": "s1"}),
+	} {
+		list := memory.New(nil)
+		v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{IDClaim: "uti", NoID: true, Blocklist: list, Clock: start().Now})
+		schemetest.Must(t, err)
+		if got := statusOf(v, token); got != 200 {
+			t.Errorf("before: %d", got)
+		}
+		schemetest.Must(t, list.Block(t.Context(), start().Now().Add(time.Hour), key))
+		if got := statusOf(v, token); got != 401 {
+			t.Errorf("blocked: %d", got)
+		}
+	}
+}
+
+// The tokens of other issuers, as their documents show them, with the options that each needs.
+// Vectors whose verdict hangs on an option that does not exist are left out.
+func TestForeignIssuers(t *testing.T) {
+	dir := os.Getenv("VESTIBULE_VECTORS")
+	if dir == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("VESTIBULE_VECTORS is not set")
+		}
+		t.Skip("the tokens of other issuers did not run: set VESTIBULE_VECTORS to the folder that holds foreign-tokens.json")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "foreign-tokens.json"))
+	schemetest.Must(t, err)
+	var vectors []struct {
+		ID, Issuer, Case string
+		Now              int64
+		Options          map[string]any
+		Header           map[string]any
+		Claims           claims
+		Expect           struct {
+			Accepted     bool
+			Subject, Why string
+			Scopes       []string
+		}
+	}
+	schemetest.Must(t, json.Unmarshal(text, &vectors))
+	ran := map[bool]int{}
+	for _, c := range vectors {
+		judged := []string{"id", "typ", "iss", "aud", "exp", "sub", "nbf", "iat", "scope", "cnf"}
+		absent := slices.ContainsFunc([]string{"SubjectClaim", "Tenants", "Issuers", "NoIssuer", "Header", "Clients", "Padded", "MachineScopeClaims", "Machine"}, func(o string) bool {
+			return c.Options[o] != nil && (o != "Machine" || c.Expect.Subject == "")
+		})
+		if absent || c.Claims["sub"] == nil || !c.Expect.Accepted && !slices.Contains(judged, c.Expect.Why) {
+			continue
+		}
+		t.Run(c.ID, func(t *testing.T) {
+			delete(c.Options, "Roles") // a path in most
+			delete(c.Options, "Leeway")
+			options, err := json.Marshal(c.Options)
+			schemetest.Must(t, err)
+			var named struct{ Issuer, Audience string }
+			var o jwt.VerifierOptions
+			schemetest.Must(t, json.Unmarshal(options, &named))
+			schemetest.Must(t, json.Unmarshal(options, &o))
+			o.Clock = func() time.Time { return time.Unix(c.Now, 0) }
+			o.IgnoreFirstPartyScopes = len(o.FirstPartyClients) > 0 // an option of its own here
+			ring := ringOf(t, jose.ES256)
+			v, err := jwt.NewVerifier(named.Issuer, named.Audience, ring, &o)
+			schemetest.Must(t, err)
+			typ, _ := c.Header["typ"].(string)
+			token, err := ring.Sign(t.Context(), typ, encoded(t, c.Claims))
+			schemetest.Must(t, err)
+			ran[c.Expect.Accepted]++
+			id, err := v.Authenticate(bearer(token))
+			if (err == nil) != c.Expect.Accepted {
+				t.Fatalf("%s: %+v, %v (%s)", c.Case, id, err, c.Expect.Why)
+			}
+			if err == nil && (id.Subject != c.Expect.Subject || strings.Join(id.Scopes, " ") != strings.Join(c.Expect.Scopes, " ")) {
+				t.Errorf("%s: %+v, want %+v", c.Case, id, c.Expect)
+			}
+		})
+	}
+	t.Logf("%d accepted, %d refused", ran[true], ran[false])
+	if ran[true] < 10 || ran[false] < 10 {
+		t.Errorf("too few vectors ran: %v", ran)
+	}
+}
