@@ -24,6 +24,9 @@ const (
 	// a user has to log in.
 	HintRedirect = 2 * time.Minute
 	HintLogin    = 10 * time.Minute
+
+	// maxHint is the longest hint that is encrypted: a longer one does not fit into an address of 8 KiB.
+	maxHint = 6 << 10
 )
 
 // hintKey returns the AEAD of a key of the ring, or of this process if there is no ring.
@@ -53,7 +56,7 @@ func (s *Server) hintData(id string) []byte {
 }
 
 // SealHint encrypts an "id_token_hint", or extends one that is encrypted. The error is an
-// *oauth2.Error if the hint is an encrypted one that is not valid.
+// *oauth2.Error if the hint is an encrypted one that is not valid, or one of more than 6 KiB.
 func (s *Server) SealHint(text string, ttl time.Duration) (string, error) {
 	if IsSealedHint(text) {
 		var err error
@@ -61,16 +64,22 @@ func (s *Server) SealHint(text string, ttl time.Duration) (string, error) {
 			return "", errHint.WithCause(err)
 		}
 	}
+	if len(text) > maxHint {
+		return "", errLongHint
+	}
 	aead, id, err := s.hintKey("")
 	if err != nil {
 		return "", err
 	}
-	nonce := make([]byte, aead.NonceSize())
+	size := aead.NonceSize()
+	sealed := make([]byte, size, size+8+len(text)+aead.Overhead())
+	nonce := sealed[:size]
 	if _, err := io.ReadFull(s.opts.Rand, nonce); err != nil {
 		return "", err
 	}
-	plain := append(binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(ttl).Unix())), text...)
-	return sealedPrefix + id + "." + base64.RawURLEncoding.EncodeToString(aead.Seal(nonce, nonce, plain, s.hintData(id))), nil
+	sealed = append(binary.BigEndian.AppendUint64(sealed, uint64(s.now().Add(ttl).Unix())), text...)
+	sealed = aead.Seal(sealed[:size], nonce, sealed[size:], s.hintData(id)) // anyone can send a hint: one copy
+	return sealedPrefix + id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
 // IsSealedHint reports whether a hint is an encrypted one.
@@ -112,5 +121,7 @@ func (s *Server) openHint(text string) (string, error) {
 	}
 	return string(plain[8:]), nil
 }
+
+var errLongHint = oauth2.NewError("invalid_request", "The id_token_hint is too long.")
 
 var errHint = oauth2.NewError("invalid_request", "The id_token_hint is no ID token of this server.")

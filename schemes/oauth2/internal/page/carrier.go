@@ -88,10 +88,18 @@ func (c *Carrier) carried(r *http.Request, v url.Values) (string, error) {
 			return "", c.Refuse("The request holds a secret that has no place in it.")
 		}
 	}
-	for name := range v {
+	size := 0
+	for name, values := range v {
 		if !slices.Contains(c.Parameters, name) {
 			delete(v, name)
+			continue
 		}
+		for _, value := range values {
+			size += len(name) + len("=&") + escaped(value)
+		}
+	}
+	if size > MaxAddress+len("&") { // before anything is encrypted or written
+		return "", c.Refuse("The request is too long.")
 	}
 	if hint := v.Get("id_token_hint"); hint != "" {
 		sealed, err := c.Seal(hint)
@@ -105,6 +113,19 @@ func (c *Carrier) carried(r *http.Request, v url.Values) (string, error) {
 		return "", c.Refuse("The request is too long.")
 	}
 	return c.Endpoint + query, nil
+}
+
+// escaped returns the length of a value in a query.
+func escaped(value string) int {
+	n := len(value)
+	for i := range len(value) {
+		switch c := value[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-_.~ ", c) >= 0:
+		default:
+			n += 2
+		}
+	}
+	return n
 }
 
 // readAhead is a body that was read and put back.
