@@ -26,10 +26,19 @@ func WithClientAddr(ctx context.Context, a netip.Addr) context.Context {
 }
 
 // CreatedMicros returns Created in microseconds since 1970, 0 for the zero time, as stores keep it.
-// Signed access tokens of a client have it, so that they end with the client.
 func (c *Client) CreatedMicros() int64 {
 	if c.Created.IsZero() {
 		return 0
 	}
 	return c.Created.UnixMicro()
+}
+
+// Epoch is the version of the client in the signed access tokens that it has for itself: Created, or
+// Revoked if that is later, in microseconds since 1970. Nothing is stored of such a token. It is accepted
+// only while the client has the same epoch, so it ends when the client is deleted or disabled, for good.
+func (c *Client) Epoch() int64 {
+	if c.Revoked.IsZero() {
+		return c.CreatedMicros()
+	}
+	return max(c.CreatedMicros(), c.Revoked.UnixMicro())
 }

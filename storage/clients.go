@@ -46,11 +46,15 @@ type Client struct {
 	// Trusted clients are the application's own: no consent is asked for, except by a public client
 	// with a redirect URI that any program on the user's machine can have, and an implicit grant.
 	Trusted bool
-	// Disabled clients can do nothing, and neither can their tokens.
+	// Disabled clients can do nothing. UpdateClient revokes for good what the client has if it disables
+	// or enables it.
 	Disabled bool
 	// Created is when the client was created. Set it: signed access tokens that a client has for
 	// itself are not accepted for a later client with the same ID and another Created.
 	Created time.Time
+	// Revoked is when UpdateClient last disabled or enabled the client, by the store's clock, in
+	// microseconds; zero for never. Only the store sets it. See Epoch.
+	Revoked time.Time
 }
 
 // MaxClientBytes is how long the lists and the keys of a client may be together, in bytes.
@@ -122,8 +126,13 @@ type Clients interface {
 	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c cannot
 	// be kept.
 	CreateClient(ctx context.Context, c Client) error
-	// UpdateClient replaces what is kept of the client but its Created. ErrNotFound where
+	// UpdateClient replaces what is kept of the client but its Created and Revoked. ErrNotFound where
 	// there is none, ErrInvalid where c cannot be kept.
+	//
+	// If the client is disabled, before the call or by it, the call also removes the client's codes,
+	// tokens, families, device grants, requests and consents, as DeleteClient does, and moves Revoked
+	// forward. A client that is enabled again has nothing of before. If an enabling call fails, the
+	// client stays disabled. A new secret or other keys remove nothing.
 	UpdateClient(ctx context.Context, c Client) error
 	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
 	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.

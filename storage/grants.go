@@ -130,9 +130,9 @@ type AccessTokens interface {
 	// which nothing is kept: whether one of the keys is blocked, the client is absent or
 	// disabled, or the family ("" for none) is absent or has ended: all of that is
 	// TokenStatus.Blocked; and the account of the subject with its present epoch. Without a
-	// subject the User is the zero one and the epoch is Client.Created in microseconds, so that a
-	// token of a client that was deleted does not fit a later client of its ID. ErrNotFound where the account of a
-	// subject is absent.
+	// subject the User is the zero one and the epoch is Client.Epoch, so that a token of a client that
+	// was deleted does not fit a later client of its ID, and one of a client that was disabled does not
+	// fit the client that is enabled again. ErrNotFound where the account of a subject is absent.
 	SignedAccessStatus(ctx context.Context, client, family, subject string, keys BlockKeys) (User, TokenStatus, error)
 	// DeleteAccess deletes the token; ErrNotFound where it is absent (already).
 	DeleteAccess(ctx context.Context, d Digest) error

@@ -44,9 +44,9 @@ func clientCommand() *cli.Command {
 				Action: withDB(createClient),
 			},
 			{Name: "list", Usage: "list the clients; never a secret", Action: withDB(listClients)},
-			{Name: "rotate-secret", Usage: "give a client a new secret and print it once; the old one ends now", ArgsUsage: "ID", Action: withDB(rotateSecret)},
-			{Name: "disable", Usage: "end what the client and its tokens may do", ArgsUsage: "ID", Action: withDB(setClient(true))},
-			{Name: "enable", Usage: "undo disable", ArgsUsage: "ID", Action: withDB(setClient(false))},
+			{Name: "rotate-secret", Usage: "replace the secret, print it once; tokens stay (see disable)", ArgsUsage: "ID", Action: withDB(rotateSecret)},
+			{Name: "disable", Usage: "disable a client; revoke its tokens and grants for good", ArgsUsage: "ID", Action: withDB(setClient(true))},
+			{Name: "enable", Usage: "enable a client again, without its earlier tokens", ArgsUsage: "ID", Action: withDB(setClient(false))},
 			{Name: "delete", Usage: "remove the client with all its grants and tokens", ArgsUsage: "ID", Action: withDB(deleteClient)},
 		},
 	}
@@ -153,6 +153,7 @@ func rotateSecret(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "client_secret %s\n", secret)
+	fmt.Fprintf(c.Root().ErrWriter, "The former secret is revoked; tokens issued with it stay valid until they expire. If it leaked, revoke them: disable client %[1]s and enable it again.\n", printable(client.ID))
 	return nil
 }
 
@@ -166,11 +167,11 @@ func setClient(disabled bool) func(context.Context, *cli.Command, *gormstore.Sto
 		if err := db.UpdateClient(ctx, client); err != nil {
 			return err
 		}
-		word := "enabled"
+		text := "enabled client %s; users must grant it access again\n"
 		if disabled {
-			word = "disabled"
+			text = "disabled client %s; its tokens, grants and consents are revoked for good\n"
 		}
-		fmt.Fprintf(c.Root().Writer, "%s client %s\n", word, client.ID)
+		fmt.Fprintf(c.Root().Writer, text, client.ID)
 		return nil
 	}
 }

@@ -58,16 +58,20 @@ func NetOf(a netip.Addr) netip.Prefix {
 }
 
 // Full reports whether a lookup has to wait. It is asked once for each lookup.
-func (f *Guard) Full(ctx context.Context, now time.Duration) bool {
+func (f *Guard) Full(ctx context.Context, now time.Duration) bool { return f.FullWith(ctx, now, 0) }
+
+// FullWith is Full for a network that has so many lookups under way, each of which counts as unknown
+// until it has ended.
+func (f *Guard) FullWith(ctx context.Context, now time.Duration, underWay int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn(now)
-	if f.n < f.max && len(f.nets) == 0 {
+	if f.n < f.max && len(f.nets) == 0 && underWay < f.perNet {
 		return false // nothing is unknown: the address need not be looked for
 	}
 	net := NetOf(storage.ClientAddr(ctx))
 	switch n := f.nets[net]; {
-	case net.IsValid() && n >= f.perNet:
+	case net.IsValid() && n+underWay >= f.perNet:
 		return true
 	case f.n < f.max:
 		return false
@@ -81,6 +85,21 @@ func (f *Guard) Full(ctx context.Context, now time.Duration) bool {
 	}
 	_, good := f.good[net]
 	return !good
+}
+
+// Standing reports whether the network of the client has had nothing unknown in this second and the
+// one before, and whether good credentials came from it since it had. An address that says nothing
+// about the client has neither.
+func (f *Guard) Standing(ctx context.Context, now time.Duration) (quiet, known bool) {
+	net := NetOf(storage.ClientAddr(ctx))
+	if !net.IsValid() {
+		return false, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turn(now)
+	_, known = f.good[net]
+	return f.nets[net] == 0 && f.before[net] == 0, known
 }
 
 // Unknown counts a digest that turned out to be unknown.

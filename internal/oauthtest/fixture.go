@@ -1,11 +1,9 @@
 package oauthtest
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -59,74 +57,6 @@ func Each(t *testing.T, f func(t *testing.T, s Store)) {
 		Must(t, err)
 		f(t, s)
 	})
-}
-
-// Faulty fails where it is told to.
-type Faulty struct {
-	Store
-	Fail       atomic.Bool
-	NoConsents atomic.Bool
-	FailUse    atomic.Bool
-	Uses       atomic.Int64 // calls of ConsumeJTI
-}
-
-var ErrDown = errors.New("the database is down")
-
-func (f *Faulty) down() error {
-	if f.Fail.Load() {
-		return ErrDown
-	}
-	return nil
-}
-
-func (f *Faulty) ClientByID(ctx context.Context, id string) (storage.Client, error) {
-	if err := f.down(); err != nil {
-		return storage.Client{}, err
-	}
-	return f.Store.ClientByID(ctx, id)
-}
-
-func (f *Faulty) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
-	if err := f.down(); err != nil {
-		return storage.AccessState{}, err
-	}
-	return f.Store.AccessByDigest(ctx, d)
-}
-
-func (f *Faulty) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
-	if err := f.down(); err != nil {
-		return nil, err
-	}
-	return f.Store.ListFamilies(ctx, purpose, subject, limit)
-}
-
-func (f *Faulty) PutConsent(ctx context.Context, c storage.Consent) error {
-	if f.NoConsents.Load() {
-		return ErrDown
-	}
-	return f.Store.PutConsent(ctx, c)
-}
-
-func (f *Faulty) ConsentOf(ctx context.Context, subject, client string) (storage.Consent, error) {
-	if f.NoConsents.Load() {
-		return storage.Consent{}, ErrDown
-	}
-	return f.Store.ConsentOf(ctx, subject, client)
-}
-
-func (f *Faulty) DeleteConsent(ctx context.Context, subject, client string) error {
-	if f.NoConsents.Load() {
-		return ErrDown
-	}
-	return f.Store.DeleteConsent(ctx, subject, client)
-}
-
-func (f *Faulty) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
-	f.Uses.Add(1)
-	if f.FailUse.Load() {
-		return ErrDown
-	}
-	return f.Store.ConsumeJTI(ctx, key, now, until)
 }
 
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,9 +44,9 @@ func TestMemoryIsSQLite(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(3, 4))
 	digest := func() storage.Digest { return storage.DigestOf(fmt.Sprint(rnd.IntN(60))) }
-	name := func() string { return fmt.Sprint("id", rnd.IntN(12)) }
-	var open []storage.Digest // refresh tokens that may be claimed
-	var chained []string      // families with a sealed answer
+	name := func() string { n := rnd.IntN(12); return fmt.Sprintf("id%d.%d", n%4, n) } // three of a series
+	var open []storage.Digest                                                          // refresh tokens that may be claimed
+	var chained []string                                                               // families with a sealed answer
 	seen, narrowed := 0, 0
 	type op func(context.Context, storagetest.Store) string
 	say := func(v any, err error) string {
@@ -64,6 +65,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 		far, soon := now.Add(time.Duration(rnd.IntN(60))*time.Minute), now.Add(-time.Duration(rnd.IntN(30))*time.Second)
 		window := time.Duration(rnd.IntN(2)) * 20 * time.Second
 		n, evict := rnd.IntN(3), rnd.IntN(2) == 0
+		series, _, _ := strings.Cut(id, ".")
 		if len(open) > 0 && rnd.IntN(4) > 0 {
 			d = open[rnd.IntN(len(open))]
 		}
@@ -112,6 +114,12 @@ func TestMemoryIsSQLite(t *testing.T) {
 				return say(nil, s.CreateSession(ctx, storage.Session{Digest: d, ID: id, Subject: subject, Epoch: epoch, Created: now, LastSeen: now, Expires: far, Ends: far}, old))
 			}
 		case 13:
+			if evict {
+				return "end a series", func(ctx context.Context, s storagetest.Store) string {
+					one, err := s.SessionByID(ctx, subject, id)
+					return say(one.LastSeen, err) + say(s.DeleteSeries(ctx, subject, series, id))
+				}
+			}
 			return "end the other sessions", func(ctx context.Context, s storagetest.Store) string {
 				return say(s.DeleteSessionsOf(ctx, subject, id))
 			}
@@ -149,6 +157,14 @@ func TestMemoryIsSQLite(t *testing.T) {
 			for _, f := range families {
 				out = append(out, say(f.ID, err))
 			}
+			for _, skip := range []int{0, 2} {
+				of, err := s.ListFamiliesOf(ctx, "p", id, "", skip, 3)
+				for _, f := range of {
+					one, lost := s.FamilyByID(ctx, "p", id, f.ID)
+					out = append(out, say([]any{skip, f.ID, one.Created}, errors.Join(err, lost)))
+				}
+			}
+			out = append(out, say(s.CountFamilies(ctx, "p", id)))
 			devices, err := s.ListCredentials(ctx, "knox", id, 100)
 			for _, v := range devices {
 				out = append(out, say([]any{v.ID, v.Digest}, err))

@@ -96,8 +96,8 @@ func TestSignedEnds(t *testing.T) {
 				t.Errorf("%d, %d, %d", p.Status(before), p.Status(after), p.Status(own))
 			}
 		})
-		t.Run("client_disabled", func(t *testing.T) {
-			access, _, own := give()
+		t.Run("attack_386_client_disabled", func(t *testing.T) {
+			access, refresh, own := give()
 			c, err := p.DB.ClientByID(t.Context(), "app")
 			oauthtest.Must(t, err)
 			c.Disabled = true
@@ -107,6 +107,15 @@ func TestSignedEnds(t *testing.T) {
 			}
 			c.Disabled = false
 			oauthtest.Must(t, p.DB.UpdateClient(t.Context(), c))
+			if a, b, r := p.Status(access), p.Status(own), p.Refreshes("app", refresh).Status; a != 401 || b != 401 || r != 400 {
+				t.Errorf("enabled again: %d for a user's token, %d for the client's own, %d for the refresh token", a, b, r)
+			}
+			if r := p.Post(p.Introspect(), "app", "token", own); r.Active {
+				t.Error("introspection shows it")
+			}
+			if access, refresh, own := give(); p.Status(access) != 200 || p.Status(own) != 200 || p.Refreshes("app", refresh).Status != 200 {
+				t.Error("a client that was enabled again has no tokens")
+			}
 		})
 		t.Run("code_reused", func(t *testing.T) {
 			code := p.Code("app", nil)

@@ -321,6 +321,10 @@ func TestSharedGrants(t *testing.T) {
 	if code := s.status(h); code != 401 {
 		t.Errorf("its client is disabled: %d", code)
 	}
+	w.must(w.s.UpdateClient(w.ctx, storage.Client{ID: own.Client, Method: "none"}))
+	if code := s.status(h); code != 401 {
+		t.Errorf("its client was disabled and is enabled again: %d", code)
+	}
 }
 
 // A client that changes or deletes its own registration makes the cache forget its own tokens, and

@@ -6,14 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 const (
-	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, registration, serves, created_us"
-	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ?, registration = ?, serves = ? WHERE id = ?"
+	clientColumns = "id, name, method, secret, password, native, trusted, disabled, lists, keys, registration, serves, created_us, revoked_us"
+	insertClient  = "INSERT INTO vestibule_clients (" + clientColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
+	updateClient  = "UPDATE vestibule_clients SET name = ?, method = ?, secret = ?, password = ?, native = ?, trusted = ?, disabled = ?, lists = ?, keys = ?, registration = ?, serves = ?, revoked_us = ? WHERE id = ?"
 	clientByID    = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id = ?"
 	listClients   = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id > ? ORDER BY id LIMIT ?"
 )
@@ -36,11 +37,12 @@ type clientRow struct {
 	serves         *string
 	password, list string
 	created        int64
+	revoked        int64
 }
 
 func (r *clientRow) dest() []any {
 	c := &r.c
-	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.registration, &r.serves, &r.created}
+	return []any{&c.ID, &c.Name, &c.Method, &r.secret, &r.password, &c.Native, &c.Trusted, &c.Disabled, &r.list, &c.Keys, &r.registration, &r.serves, &r.created, &r.revoked}
 }
 
 func (r *clientRow) client() (storage.Client, error) {
@@ -54,6 +56,7 @@ func (r *clientRow) client() (storage.Client, error) {
 	copy(c.Secret[:], r.secret)
 	copy(c.Registration[:], r.registration)
 	c.Password, c.Created = storage.PasswordHash(r.password), timeOf(r.created)
+	c.Revoked = timeOf(r.revoked)
 	return c, nil
 }
 
@@ -124,7 +127,8 @@ func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 	return err
 }
 
-// UpdateClient implements storage.Clients.
+// UpdateClient implements storage.Clients. What a disabled client has is removed piece by piece, and
+// all of it before the client is enabled.
 func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -133,11 +137,75 @@ func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, s.dialect.bind(updateClient), append(values, c.ID)...)
-	if err == nil && n == 0 {
-		err = storage.ErrNotFound
+	pieces := 1
+	if s.tx(ctx) != nil { // of the caller, who enables it in this transaction or not at all
+		pieces = allPieces
 	}
-	return err
+	for {
+		err := s.revoking(ctx, allPieces, func(ctx context.Context) (bool, error) {
+			was, err := s.lockClient(ctx, c.ID)
+			if err != nil {
+				return false, err
+			}
+			revoked := micros(was.Revoked)
+			if was.Disabled || c.Disabled {
+				now, err := s.clock(ctx)
+				if err != nil {
+					return false, err
+				}
+				revoked = max(was.Epoch()+1, now.UnixMicro())
+			}
+			if _, err := s.exec(ctx, s.dialect.bind(updateClient), append(slices.Clone(values), revoked, c.ID)...); err != nil {
+				return false, err
+			}
+			switch {
+			case c.Disabled:
+				return more(s.clearClient(ctx, c.ID, 1))
+			case was.Disabled:
+				return false, s.clearClient(ctx, c.ID, pieces)
+			}
+			return false, nil
+		}, func(ctx context.Context) (bool, error) { return s.clearDisabled(ctx, c.ID) })
+		if !errors.Is(err, errMore) {
+			return err
+		}
+		if err := s.atomically(ctx, func(ctx context.Context) error {
+			_, err := s.clearDisabled(ctx, c.ID)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+}
+
+// lockClient returns the client, which stays as it is until the transaction ends.
+func (s *Store) lockClient(ctx context.Context, id string) (storage.Client, error) {
+	var r clientRow
+	if err := s.row(ctx, s.dialect.bind(clientByID)+s.dialect.forUpdate(), []any{id}, r.dest()); err != nil {
+		return storage.Client{}, notFound(err)
+	}
+	return r.client()
+}
+
+// clearDisabled removes a piece of what a client has, if it is disabled: what a client gets after it was
+// enabled again is its own. It reports whether there may be others.
+func (s *Store) clearDisabled(ctx context.Context, id string) (bool, error) {
+	c, err := s.lockClient(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !c.Disabled {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return more(s.clearClient(ctx, id, 1))
+}
+
+// more turns errMore into true.
+func more(err error) (bool, error) {
+	if errors.Is(err, errMore) {
+		return true, nil
+	}
+	return false, err
 }
 
 // DeleteClient implements storage.Clients. What it has is removed with it, in one transaction, if

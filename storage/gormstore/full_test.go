@@ -50,7 +50,7 @@ func TestSQLiteFaults(t *testing.T) {
 		}
 	}
 	put := func(s *gormstore.Store, name string) error {
-		return s.CreateUser(ctx, storage.User{ID: name, Name: name, Email: strings.Repeat("x", 2000), Active: true})
+		return s.CreateUser(ctx, storage.User{ID: name, Name: name, Password: storage.PasswordHash(strings.Repeat("x", 2000)), Active: true})
 	}
 	t.Run("attack_224_full", func(t *testing.T) {
 		w := open(t)

@@ -140,6 +140,19 @@ func TestVeryManyRecords_attack_274(t *testing.T) {
 		"DeleteClient in a transaction": {func(ctx context.Context, c *crowd) error {
 			return c.InTx(ctx, func(ctx context.Context) error { return c.DeleteClient(ctx, "app") })
 		}, "2100 2100 0 0"},
+		"UpdateClient disables": {func(ctx context.Context, c *crowd) error { return c.disable(ctx, true) }, "2100 2100 0 0"},
+		"UpdateClient disables in a transaction": {func(ctx context.Context, c *crowd) error {
+			return c.InTx(ctx, func(ctx context.Context) error { return c.disable(ctx, true) })
+		}, "2100 2100 0 0"},
+		// Disabled by an earlier version, or by a call that was cut off.
+		"attack_385 UpdateClient enables": {func(ctx context.Context, c *crowd) error {
+			c.run("UPDATE vestibule_clients SET disabled = TRUE")
+			return c.disable(ctx, false)
+		}, "2100 2100 0 0"},
+		"attack_385 UpdateClient enables in a transaction": {func(ctx context.Context, c *crowd) error {
+			c.run("UPDATE vestibule_clients SET disabled = TRUE")
+			return c.InTx(ctx, func(ctx context.Context) error { return c.disable(ctx, false) })
+		}, "2100 2100 0 0"},
 		"DeleteSessionsOf": {func(ctx context.Context, c *crowd) error { return wantAll(c.DeleteSessionsOf(ctx, "alice", "")) }, "0 2100 2100 2100"},
 		"DeleteCredentialsOf": {func(ctx context.Context, c *crowd) error {
 			return wantAll(c.DeleteCredentialsOf(ctx, "knox", "alice", ""))
@@ -170,6 +183,17 @@ func TestVeryManyRecords_attack_274(t *testing.T) {
 			})
 		}
 	}
+}
+
+func (c *crowd) disable(ctx context.Context, disabled bool) error {
+	if err := c.UpdateClient(ctx, storage.Client{ID: "app", Method: "none", Disabled: disabled}); err != nil {
+		return err
+	}
+	got, err := c.ClientByID(ctx, "app")
+	if err == nil && got.Disabled != disabled {
+		err = errors.New("the client is not as it was updated")
+	}
+	return err
 }
 
 func wantAll(n int, err error) error {

@@ -80,20 +80,21 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 // notAhead returns now, or the store's clock if that is earlier. A caller whose clock is fast must
 // not remove what others still count on, such as the entry that ends a token.
 func (s *Store) notAhead(ctx context.Context, now time.Time) (time.Time, error) {
-	var own time.Time
-	if s.now != nil {
-		own = s.now()
-	} else {
-		var us int64
-		if err := s.row(ctx, "SELECT "+serverNow, nil, []any{&us}); err != nil {
-			return now, err
-		}
-		own = time.UnixMicro(us)
-	}
-	if own.Before(now) {
+	own, err := s.clock(ctx)
+	if err == nil && own.Before(now) {
 		return own, nil
 	}
-	return now, nil
+	return now, err
+}
+
+// clock returns the time by the store's clock.
+func (s *Store) clock(ctx context.Context) (time.Time, error) {
+	if s.now != nil {
+		return s.now(), nil
+	}
+	var us int64
+	err := s.row(ctx, "SELECT "+serverNow, nil, []any{&us})
+	return time.UnixMicro(us), err
 }
 
 // ended selects rows by their primary key, the first to end first. The condition

@@ -109,7 +109,7 @@ func newQueries(d dialect, u *userSQL) queries {
 			" OR " + d.typed("?", "TEXT") + " <> '' AND NOT EXISTS (SELECT 1 FROM vestibule_families WHERE id = ? AND NOT ended), " +
 			"COALESCE(" + u.subject("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
 			" COALESCE(u.active, FALSE), COALESCE(u.roles, ''), COALESCE(u.created_us, 0), CASE WHEN t.subject IS NULL THEN" +
-			" COALESCE((SELECT created_us FROM vestibule_clients WHERE id = ?), 0) ELSE " + joined + " END" +
+			" COALESCE((SELECT " + greatest + "(created_us, revoked_us) FROM vestibule_clients WHERE id = ?), 0) ELSE " + joined + " END" +
 			" FROM (SELECT " + d.typed("?", "TEXT") + " AS subject) t LEFT" + owner("t.subject"),
 		refreshByDigest: "SELECT r.family, r.created_us, r.expires_us, r.claimed_us, r.sealed, r.sealed_until_us, r.narrowed, " +
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + ownerColumns +

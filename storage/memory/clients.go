@@ -54,6 +54,7 @@ func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 		if _, taken := s.clients[c.ID]; taken {
 			return storage.ErrConflict
 		}
+		c.Revoked = time.Time{}
 		put(t, s.clients, c.ID, copyClient(c))
 		return nil
 	})
@@ -69,7 +70,11 @@ func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 		if !ok {
 			return storage.ErrNotFound
 		}
-		c.Created = old.Created
+		c.Created, c.Revoked = old.Created, old.Revoked
+		if old.Disabled || c.Disabled {
+			c.Revoked = time.UnixMicro(max(old.Epoch()+1, s.now().UnixMicro())).UTC()
+			s.clearClient(t, c.ID)
+		}
 		put(t, s.clients, c.ID, copyClient(c))
 		return nil
 	})
@@ -82,26 +87,31 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			return storage.ErrNotFound
 		}
 		drop(t, s.clients, id)
-		s.dropConsents(t, func(c consentID) bool { return c.client == id })
-		for d, c := range s.codes {
-			if c.Client == id {
-				drop(t, s.codes, d)
-			}
-		}
-		s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Client == id })
-		s.dropAuthRequests(t, func(a storage.AuthRequest) bool { return a.Client == id })
-		for d, a := range s.access {
-			if a.Client == id {
-				s.dropAccess(t, d)
-			}
-		}
-		for name, f := range s.families {
-			if f.Client == id {
-				s.dropFamily(t, name)
-			}
-		}
+		s.clearClient(t, id)
 		return nil
 	})
+}
+
+// clearClient removes all that a client has.
+func (s *Store) clearClient(t *tx, id string) {
+	s.dropConsents(t, func(c consentID) bool { return c.client == id })
+	for d, c := range s.codes {
+		if c.Client == id {
+			drop(t, s.codes, d)
+		}
+	}
+	s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Client == id })
+	s.dropAuthRequests(t, func(a storage.AuthRequest) bool { return a.Client == id })
+	for d, a := range s.access {
+		if a.Client == id {
+			s.dropAccess(t, d)
+		}
+	}
+	for name, f := range s.families {
+		if f.Client == id {
+			s.dropFamily(t, name)
+		}
+	}
 }
 
 // pruneClients removes up to limit unused clients; see storage.UnusedClientAge.

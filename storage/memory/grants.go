@@ -155,7 +155,7 @@ func (s *Store) SignedAccessStatus(ctx context.Context, client, family, subject 
 		if subject != "" {
 			u, err = s.user(subject)
 		} else {
-			st.Epoch = c.CreatedMicros()
+			st.Epoch = c.Epoch()
 		}
 		return err
 	})

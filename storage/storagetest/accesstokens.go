@@ -96,7 +96,7 @@ func accessTokens(t *testing.T, s *suite) {
 			c := client("c")
 			c.Disabled = true
 			k.must(k.s.UpdateClient(k.ctx, c))
-			if a, b := state(k, mine), state(k, own); a != "ended" || b != "ended" {
+			if a, b := state(k, mine), state(k, own); a == "live" || b == "live" {
 				k.Errorf("%s, %s", a, b)
 			}
 			k.is(k.s.CreateAccess(k.ctx, access("c", "", "", 9)), storage.ErrStale, "the client is disabled")

@@ -76,7 +76,7 @@ func newAnswers(o Options, given func() time.Time) *answers {
 
 // get returns what is known of a token, with a lease, or asks if q admits it; nil if the token is
 // not active.
-func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(context.Context) (*Token, error)) (*Token, *answerLease, error) {
+func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(context.Context, slot) (*Token, error)) (*Token, *answerLease, error) {
 	a.mu.Lock()
 	now := a.time.Now()
 	if e, ok := a.live.Get(key); ok && now < e.until {
@@ -96,7 +96,8 @@ func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(co
 		}
 		return c.Result.token, nil, c.Result.err
 	}
-	if err := q.begin(ctx); err != nil { // before there is a call that others could join
+	at, err := q.begin(ctx)
+	if err != nil { // before there is a call that others could join
 		a.mu.Unlock()
 		return nil, nil, err
 	}
@@ -104,7 +105,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(co
 	c.Result = result{err: errPanicked, forgot: a.forgot.Load()}
 	a.mu.Unlock()
 	defer a.land(key, c)
-	c.Result.token, c.Result.err = ask(context.WithoutCancel(ctx))
+	c.Result.token, c.Result.err = ask(context.WithoutCancel(ctx), at)
 	return c.Result.token, nil, c.Result.err
 }
 

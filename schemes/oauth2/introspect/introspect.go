@@ -75,9 +75,14 @@ type Options struct {
 	//
 	// The address is that of storage.ClientAddr. Behind a reverse proxy, name it in
 	// authn.Options.Proxies: private addresses only count for UnknownRate.
+	//
+	// A query that runs counts for UnknownPerNet until the issuer has said that the token is active.
 	UnknownRate, UnknownPerNet int
-	// MaxQueries is how many queries may run at the same time: 64 if 0. One network has at most a
-	// quarter of them. Beyond that, tokens that are not cached get 503.
+	// MaxQueries is how many queries may run at the same time: 64 if 0, and at least 8 if strangers
+	// send tokens. One network has at most a quarter of them, and an IPv4 /16 or IPv6 /32 half. A
+	// quarter of them is kept for networks that have no query under way and had none of an inactive
+	// token in the last second, and an eighth for networks that sent active tokens before. Beyond
+	// that, tokens that are not cached get 503.
 	MaxQueries int
 	// Leeway is the allowed difference between clocks, up to five minutes; 0 is none.
 	Leeway time.Duration

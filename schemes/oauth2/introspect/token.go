@@ -42,15 +42,16 @@ type Token struct {
 
 // about returns what the issuer says of a token; nil if it is not active.
 func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.Lease, err error) {
-	ask := func(ctx context.Context) (t *Token, err error) {
-		defer func() { i.queries.end(ctx, t != nil) }()
+	ask := func(ctx context.Context, at slot) (t *Token, err error) {
+		defer func() { i.queries.end(ctx, at, t != nil) }()
 		return i.ask(ctx, text)
 	}
 	if i.cache == nil {
-		if err := i.queries.begin(ctx); err != nil {
+		at, err := i.queries.begin(ctx)
+		if err != nil {
 			return nil, nil, err
 		}
-		t, err = ask(ctx)
+		t, err = ask(ctx, at)
 		return t, nil, err
 	}
 	t, l, err := i.cache.get(ctx, i.key(text), i.queries, ask)

@@ -83,6 +83,7 @@ func (p *Provider) Claims(ctx context.Context, u storage.User, scopes []string) 
 		}
 		if slices.Contains(scopes, "email") && u.Email != "" {
 			more["email"] = u.Email
+			more["email_verified"] = false // as far as the store knows: clients link accounts by an address that is
 		}
 		return more, nil
 	}

@@ -28,7 +28,7 @@ func (p *Provider) metadata(ctx context.Context) (any, error) {
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid"},
 	}
 	if p.opts.Claims == nil {
-		m.Claims = append(m.Claims, "preferred_username", "email")
+		m.Claims = append(m.Claims, "preferred_username", "email", "email_verified")
 	}
 	if p.opts.EndSession != nil {
 		m.EndSession = p.server.URL(e.Logout)

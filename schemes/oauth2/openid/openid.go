@@ -19,7 +19,9 @@ type Options struct {
 	// TTL is the lifetime of an ID token; an hour if 0.
 	TTL time.Duration
 	// Claims returns further claims of a user for these scopes, for the ID token and UserInfo.
-	// nil returns "preferred_username" for the scope profile and "email" for email. Names that
+	// nil returns "preferred_username" for the scope profile, and for email "email" with
+	// "email_verified" false, because the store keeps any address: if you verify addresses, say
+	// so with a function of your own. Names that
 	// OpenID Connect defines for tokens are reserved and ignored. Its error is a fault. It is called
 	// outside of the store's transaction, and may ask a directory.
 	Claims func(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)

@@ -95,23 +95,6 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	return a, nil
 }
 
-// userGrants is how many grants of one client a user can have.
-const userGrants = 100
-
-// evict revokes the oldest grants of a user to a client if there are too many, and returns them.
-func (s *Server) evict(ctx context.Context, f storage.Family) (evicted []storage.Family, err error) {
-	list, err := s.store.ListFamilies(ctx, s.purpose, f.Subject, manyGrants) // newest first
-	if err != nil {
-		return nil, err
-	}
-	list = slices.DeleteFunc(list, func(old storage.Family) bool { return old.Client != f.Client })
-	if len(list) <= userGrants {
-		return nil, nil
-	}
-	evicted = list[userGrants:]
-	return evicted, s.endAll(ctx, evicted)
-}
-
 // endAll revokes grants in a transaction: in the order of their IDs, as everybody does who locks
 // several, so that no two wait for each other. The list keeps its order.
 func (s *Server) endAll(ctx context.Context, list []storage.Family) error {

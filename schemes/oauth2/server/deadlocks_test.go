@@ -99,7 +99,7 @@ func TestNoDeadlocks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")
 	}
-	for name, c := range map[string]struct{ users, clients int }{"attack_329_accounts": {users: 2}, "attack_329_clients": {clients: 2}} {
+	for name, c := range map[string]struct{ users, clients, disabled int }{"attack_329_accounts": {users: 2}, "attack_329_clients": {clients: 2}, "attack_329_disabled": {disabled: 2}} {
 		t.Run(name, func(t *testing.T) {
 			db, err := postgres.Open(storetest.URL(t), &gormstore.Options{Timeout: time.Minute}) // of a busy machine
 			oauthtest.Must(t, err)
@@ -114,7 +114,7 @@ func TestNoDeadlocks(t *testing.T) {
 					t.Fatalf("%s: does not succeed", what)
 				}
 			}
-			s.blow(12, map[string]int{"exchange": 4, "consent": 2, "push": 2, "device": 2, "revoke": 2, "password": 1, "delete": c.users, "client": c.clients, "prune": 1})
+			s.blow(12, map[string]int{"exchange": 4, "consent": 2, "push": 2, "device": 2, "revoke": 2, "password": 1, "delete": c.users, "client": c.clients, "disable": c.disabled, "prune": 1})
 			s.failed.Range(func(what, why any) bool {
 				t.Errorf("%s: %s", what, why)
 				return true
@@ -188,6 +188,12 @@ func (s *storm) blow(rounds int, many map[string]int) {
 		"client": func(string) {
 			s.note("delete client", s.db.DeleteClient(ctx, "spa"))
 			s.note("client", s.db.CreateClient(ctx, spa))
+		},
+		"disable": func(string) {
+			off := spa
+			off.Disabled = true
+			s.note("disable client", s.db.UpdateClient(ctx, off))
+			s.note("enable client", s.db.UpdateClient(ctx, spa))
 		},
 		"prune": func(string) {
 			_, err := s.db.Prune(ctx, s.Clock().Add(365*24*time.Hour), 1000)

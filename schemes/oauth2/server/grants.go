@@ -9,19 +9,27 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// manyGrants is how many grants of a user are examined.
-const manyGrants = 10_000
+const (
+	// userGrants is how many grants of one client a user can have, and accountGrants how many of all
+	// clients together: clients can register themselves.
+	userGrants, accountGrants = 100, 1000
+	// evictions is how many grants a new one revokes at most for each of the limits. It is one,
+	// unless there are more from before there was a limit.
+	evictions = 50
+	// manyGrants is how many grants of one client are revoked together.
+	manyGrants = 10_000
+)
 
 // Grants returns up to limit active grants of a user, newest first.
 func (s *Server) Grants(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
 	list, err := s.store.ListFamilies(ctx, s.purpose, subject, limit)
-	now, live := s.now(), list[:0]
-	for _, f := range list {
-		if now.Before(f.Expires) {
-			live = append(live, f)
-		}
-	}
-	return live, err
+	return s.active(list), err
+}
+
+// active returns those of a list that have not expired.
+func (s *Server) active(list []storage.Family) []storage.Family {
+	now := s.now()
+	return slices.DeleteFunc(list, func(f storage.Family) bool { return !now.Before(f.Expires) })
 }
 
 // RevokeGrant revokes one of a user's grants or, with all, every grant of the same client. It
@@ -29,16 +37,14 @@ func (s *Server) Grants(ctx context.Context, subject string, limit int) ([]stora
 // the client has not redeemed, which would become grants later. It returns storage.ErrNotFound if
 // the user has no such grant. Any other error is a fault, and nothing changed.
 func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) error {
-	list, err := s.Grants(ctx, subject, manyGrants)
+	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)
+	if err == nil && !s.now().Before(f.Expires) {
+		err = storage.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(list, func(f storage.Family) bool { return f.ID == id })
-	if i < 0 {
-		return storage.ErrNotFound
-	}
-	client := list[i].Client
-	list = list[i : i+1]
+	client, revoked := f.Client, []storage.Family{f}
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.DeleteConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
@@ -49,24 +55,71 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 		if err := s.store.DeleteDeviceGrants(ctx, subject, client); err != nil {
 			return err
 		}
-		if all { // with those that were created a moment ago
-			if list, err = s.Grants(ctx, subject, manyGrants); err != nil {
-				return err
-			}
-			list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.Client != client })
+		if !all {
+			return s.endAll(ctx, revoked)
 		}
-		return s.endAll(ctx, list)
+		revoked, err = s.endGrants(ctx, subject, client) // with those that were created a moment ago
+		return err
 	})
 	if err == nil {
-		for _, f := range list {
+		for _, f := range revoked {
 			s.Notify(ctx, about(audit.ConsentDropped, f))
 		}
 	}
 	return err
 }
 
+// endGrants revokes every grant of a user to a client in a transaction, and returns the active ones.
+func (s *Server) endGrants(ctx context.Context, subject, client string) (revoked []storage.Family, err error) {
+	for {
+		list, err := s.store.ListFamiliesOf(ctx, s.purpose, subject, client, 0, manyGrants) // without those that have ended
+		if err != nil {
+			return nil, err
+		}
+		if err := s.endAll(ctx, list); err != nil {
+			return nil, err
+		}
+		more := len(list) == manyGrants
+		if revoked = append(revoked, s.active(list)...); !more {
+			return revoked, nil
+		}
+	}
+}
+
+// evict revokes the oldest grants of a user if the one that was made is beyond a limit: the oldest
+// of its client or, of all clients together, the oldest of the client that has most. It returns
+// them.
+func (s *Server) evict(ctx context.Context, made storage.Family) ([]storage.Family, error) {
+	list, err := s.store.ListFamiliesOf(ctx, s.purpose, made.Subject, made.Client, userGrants, evictions)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.store.CountFamilies(ctx, s.purpose, made.Subject)
+	if err != nil {
+		return nil, err
+	}
+	surplus := min(n.Total-len(list)-accountGrants, evictions, max(n.Most/2, 1)) // no client loses most of its grants at once
+	if surplus > 0 && (len(list) == 0 || n.Client != made.Client) {
+		oldest, err := s.store.ListFamiliesOf(ctx, s.purpose, made.Subject, n.Client, n.Most-surplus, surplus)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, oldest...)
+	}
+	list = slices.DeleteFunc(list, func(f storage.Family) bool { return f.ID == made.ID }) // by a clock that was set back
+	return list, s.endAll(ctx, list)
+}
+
 // HasGrant reports whether a user has an active grant to a client.
 func (s *Server) HasGrant(ctx context.Context, subject, client string) (bool, error) {
-	list, err := s.Grants(ctx, subject, manyGrants)
-	return slices.ContainsFunc(list, func(f storage.Family) bool { return f.Client == client }), err
+	for _, limit := range []int{1, userGrants + evictions} { // nearly always the newest one is active
+		list, err := s.store.ListFamiliesOf(ctx, s.purpose, subject, client, 0, limit)
+		if err != nil || len(list) == 0 {
+			return false, err
+		}
+		if len(s.active(list)) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }

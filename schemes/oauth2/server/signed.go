@@ -10,7 +10,7 @@ import (
 )
 
 // accessClaims are those of RFC 9068, section 2.2. "sid" is the grant, "ver" the epoch of the
-// account, or for a token without a user storage.Client.CreatedMicros.
+// account, or for a token without a user storage.Client.Epoch.
 type accessClaims struct {
 	Issuer   string               `json:"iss"`
 	Audience []string             `json:"aud"`

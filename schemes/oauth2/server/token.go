@@ -201,7 +201,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	}
 	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key}
 	if s.apiOpts.SignedAccess != nil {
-		own.Epoch = x.client.CreatedMicros() // nothing is stored that would end with the client
+		own.Epoch = x.client.Epoch() // nothing is stored that would end with the client
 	}
 	a, err := s.access(ctx, own)
 	switch {

@@ -1,0 +1,6 @@
+-- When a client was last disabled or enabled. Signed access tokens that it got for itself before that
+-- are refused.
+ALTER TABLE vestibule_clients ADD COLUMN revoked_us BIGINT NOT NULL DEFAULT 0;
+
+INSERT INTO vestibule_migrations (version, name, applied_us)
+VALUES (15, 'revoked', CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT));
