@@ -12,7 +12,7 @@ import (
 
 // A proxy that is named to the middleware alone is known to everything that is asked within it: else
 // all clients would share the proxy's address, and its limits.
-func TestAddressOfTheMiddleware_attack_395(t *testing.T) {
+func TestAddressOfTheMiddleware_attack_387(t *testing.T) {
 	trusted, err := authn.NewTrustedProxies("192.0.2.0/24")
 	if err != nil {
 		t.Fatal(err)

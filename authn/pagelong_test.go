@@ -11,7 +11,7 @@ import (
 
 // The address of a page is not escaped into a Location of megabytes: beyond 8 KiB the login does not
 // lead back to it.
-func TestPageOfALongAddress_attack_350(t *testing.T) {
+func TestPageOfALongAddress_attack_344(t *testing.T) {
 	h := authn.New(authn.Chain{cookies{"sid"}}, &authn.Options{Logger: quiet}).Handler(authn.Page("/login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, authn.NotAuthenticated())
 	})))

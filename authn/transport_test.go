@@ -87,7 +87,7 @@ func TestRequireTLS(t *testing.T) {
 		"plain, no credential":           {code: 200},
 		"plain, Authorization":           {headers: []string{"Authorization: x"}, code: 403},
 		"plain, Cookie":                  {headers: []string{"Cookie: a=b"}, code: 403},
-		"attack_355, X-Api-Key":          {opts: &authn.TLSOptions{Headers: []string{"x-api-key"}}, headers: []string{"X-Api-Key: x"}, code: 403},
+		"attack_349, X-Api-Key":          {opts: &authn.TLSOptions{Headers: []string{"x-api-key"}}, headers: []string{"X-Api-Key: x"}, code: 403},
 		"no X-Api-Key":                   {opts: &authn.TLSOptions{Headers: []string{"x-api-key"}}, headers: []string{"X-Other: x"}, code: 200},
 		"tls, X-Api-Key":                 {opts: &authn.TLSOptions{Headers: []string{"x-api-key"}}, tls: true, headers: []string{"X-Api-Key: x"}, code: 200, hsts: true},
 		"plain, a login form":            {method: "POST", code: 403},

@@ -21,7 +21,7 @@ func (u undeclared) Authenticate(r *http.Request) (authn.Identity, error) {
 
 // An explicit credential goes before a cookie, good or bad, also if the scheme of the cookie does
 // not say that it reads one.
-func TestUndeclaredSchemes_attack_343(t *testing.T) {
+func TestUndeclaredSchemes_attack_340(t *testing.T) {
 	w := newWorld(t)
 	session := cookies{"sid"}
 	header := authn.Func(func(r *http.Request) (authn.Identity, error) { // declares nothing either

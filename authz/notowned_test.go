@@ -9,7 +9,7 @@ import (
 )
 
 // "Everybody but the author may vote" is not open to callers without an account here.
-func TestNotOwnedBy_attack_354(t *testing.T) {
+func TestNotOwnedBy_attack_348(t *testing.T) {
 	type post struct{ owner string }
 	owned := authz.OwnedBy(func(p post) string { return p.owner })
 	for name, x := range map[string]struct {

@@ -276,7 +276,7 @@ func FuzzCheckPath(f *testing.F) {
 }
 
 // A server behind the mux that drops what follows a semicolon serves the path that the mux judged.
-func TestSemicolons_attack_340(t *testing.T) {
+func TestSemicolons_attack_337(t *testing.T) {
 	container := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // reads paths as Tomcat does
 		var parts []string
 		for part := range strings.SplitSeq(r.URL.Path, "/") {

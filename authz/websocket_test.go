@@ -61,7 +61,7 @@ func upgrades() map[string]*http.Request {
 }
 
 // Who may read by GET may not write over the WebSocket that begins with a GET.
-func TestWebSocketByMethod_attack_341(t *testing.T) {
+func TestWebSocketByMethod_attack_338(t *testing.T) {
 	reader, editor := withPerms(alice, "app.view_x"), withPerms(alice, "app.view_x", "app.add_x", "app.change_x", "app.delete_x")
 	most := withPerms(alice, "app.view_x", "app.add_x", "app.delete_x")
 	get := authz.ByMethod(map[string]authz.Permission{"GET": authz.IsAuthenticated, "OPTIONS": authz.AllowAny})
@@ -119,7 +119,7 @@ func scopesOf(w http.ResponseWriter, _ *http.Request, e *authn.Error) {
 }
 
 // Not of a ByMethod lets nobody in by a method, or a protocol, that it does not name.
-func TestNotOfAnUnnamedMethod_attack_369(t *testing.T) {
+func TestNotOfAnUnnamedMethod_attack_362(t *testing.T) {
 	suspended := alice
 	suspended.Roles = []string{"suspended"}
 	kept := authz.HasRole("suspended")
@@ -145,7 +145,7 @@ type foreignPermission struct{ p authz.Permission }
 func (f foreignPermission) Decide(a authz.Access) (authz.Decision, error) { return f.p.Decide(a) }
 
 // RequireScopes sees the protocols that a CONNECT leads to.
-func TestScopesOfConnect_attack_369(t *testing.T) {
+func TestScopesOfConnect_attack_362(t *testing.T) {
 	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
 	m.HandleFunc("CONNECT /ws", say, authz.ByMethod(map[string]authz.Permission{authz.Upgrade: authz.IsAuthenticated}))
 	if routes := m.Routes(); len(routes) != 1 || !routes[0].NoScope {
@@ -155,7 +155,7 @@ func TestScopesOfConnect_attack_369(t *testing.T) {
 
 // A request for another protocol is neither a read nor a write: who may only write, or must not read,
 // does not read by one header more.
-func TestUpgradeIsNoWrite_attack_393(t *testing.T) {
+func TestUpgradeIsNoWrite_attack_385(t *testing.T) {
 	writer := authn.Identity{Subject: "id-alice", Client: "c", Scheme: "oauth2", Scopes: []string{"write"}}
 	recipe := authz.Or(authz.And(authz.ReadOnly, authz.HasScope("read")), authz.And(authz.Not(authz.ReadOnly), authz.HasScope("write")))
 	for name, r := range upgrades() {
@@ -181,7 +181,7 @@ func TestUpgradeIsNoWrite_attack_393(t *testing.T) {
 }
 
 // RequireScopes takes no route for open that refuses anonymous callers by their scheme.
-func TestScopesBehindASchemeName_attack_393(t *testing.T) {
+func TestScopesBehindASchemeName_attack_385(t *testing.T) {
 	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
 	m.HandleFunc("GET /notes", say, authz.Not(authz.And(authz.ViaScheme("basic"), authz.Not(authz.ReadOnly))))
 	if routes := m.Routes(); len(routes) != 1 || !routes[0].NoScope {

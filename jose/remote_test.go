@@ -209,7 +209,7 @@ func TestRemoteGenerationWithoutFetching(t *testing.T) {
 			t.Errorf("%v, %v", list, err)
 		}
 	}
-	different("attack_351: no keys")
+	different("attack_345: no keys")
 	keys()
 	first := r.Generation()
 	if fetches != 1 || first != r.Generation() {

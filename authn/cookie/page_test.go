@@ -165,7 +165,7 @@ type hiding struct{ a authn.Authenticator }
 func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
 
 // A page finds that the credential has ended behind any decorator.
-func TestEndedBehindADecorator_attack_344(t *testing.T) {
+func TestEndedBehindADecorator_attack_341(t *testing.T) {
 	tokens, err := knox.New(memory.New(nil), nil)
 	must(t, err)
 	pages, err := cookie.New("access", newSite(t), tokens, &cookie.Options{Keyword: "Knox"})

@@ -11,7 +11,7 @@ import (
 
 // A password that is too long is refused before its letters are composed, and an account has no
 // e-mail address that no mail server takes.
-func TestLongFields_attack_365(t *testing.T) {
+func TestLongFields_attack_358(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	alice := w.register(t, "alice")
 	long := strings.Repeat("e\u0301", 1<<20)

@@ -197,7 +197,7 @@ func TestLastLinks(t *testing.T) {
 
 // Strangers who keep the queue full within their limits, while messages are slow, do not keep an
 // owner from a link either.
-func TestKnownCallersBesideAFullQueue_attack_356(t *testing.T) {
+func TestKnownCallersBesideAFullQueue_attack_350(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	login, _ := w.limited()
 	const home = "198.51.100.7:1"
@@ -235,7 +235,7 @@ func TestKnownCallersBesideAFullQueue_attack_356(t *testing.T) {
 }
 
 // A request that only explains a decision ends no links.
-func TestExplainEndsNoLinks_attack_357(t *testing.T) {
+func TestExplainEndsNoLinks_attack_351(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	token := w.token()
 	scheme, err := basic.New(w.Checker(w.passwords), nil)

@@ -9,7 +9,7 @@ import (
 )
 
 // What is absent keeps its default, and only a word switches a limit off.
-func TestAbsentLimits_attack_366(t *testing.T) {
+func TestAbsentLimits_attack_359(t *testing.T) {
 	guesses := func(l *throttle.LoginLimits) (n int) {
 		x, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Limits: l, Clock: newClock().now})
 		must(t, err)

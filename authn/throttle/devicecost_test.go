@@ -10,7 +10,7 @@ import (
 )
 
 // A device cookie of another length than ours is not decoded.
-func TestLongDeviceCookie_attack_394(t *testing.T) {
+func TestLongDeviceCookie_attack_386(t *testing.T) {
 	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, Clock: newClock().now})
 	for _, n := range []int{1000, 30_000, 900_000} {
 		r := httptest.NewRequest("POST", "/", nil)

@@ -13,7 +13,7 @@ import (
 
 // Junk at an endpoint that reads its own credential, such as a logout, is not looked up for ever
 // either; a credential that was accepted from that address still is.
-func TestStopAtAnEndpoint_attack_358(t *testing.T) {
+func TestStopAtAnEndpoint_attack_352(t *testing.T) {
 	c, k := newClock(), new(keyed)
 	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Limit: throttle.Rate{Limit: 10, Window: time.Minute}, Clock: c.now})
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 
 // The credentials that are known while others of their address send junk stay known, whatever one
 // network sends that has many addresses, and whatever one address sends that has many accounts.
-func TestRefusalsKnownCredentials_attack_353(t *testing.T) {
+func TestRefusalsKnownCredentials_attack_347(t *testing.T) {
 	const nat = "198.51.100.1:9"
 	for name, from := range map[string]func(i int) string{
 		"one IPv6 /48":                     func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:9", i) },
@@ -54,7 +54,7 @@ func TestRefusalsKnownCredentials_attack_353(t *testing.T) {
 }
 
 // The spellings of a name in Basic are one credential.
-func TestRefusalsSpellingsOfBasic_attack_353(t *testing.T) {
+func TestRefusalsSpellingsOfBasic_attack_347(t *testing.T) {
 	c := newClock()
 	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}, Clock: c.now})
 	must(t, err)

@@ -11,7 +11,7 @@ import (
 
 // What one provider, or one large customer of it, has is a network of refused credentials too, and
 // so is what one customer has: an IPv6 /32 has 65,536 /48s.
-func TestRefusalsOfWideNetworks_attack_342(t *testing.T) {
+func TestRefusalsOfWideNetworks_attack_339(t *testing.T) {
 	small := throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}}
 	for name, x := range map[string]struct {
 		from  func(i int) string

@@ -78,7 +78,7 @@ func TestRequests(t *testing.T) {
 		t.Error("a scope without a name was taken")
 	}
 	if _, err := throttle.User(store, throttle.Rate{}, opts); err == nil {
-		t.Error("attack_366: the zero rate was taken")
+		t.Error("attack_359: the zero rate was taken")
 	}
 	if _, err := throttle.User(nil, three, opts); err == nil {
 		t.Error("no store was taken")

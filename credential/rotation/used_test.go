@@ -75,7 +75,7 @@ func TestUsedOnce(t *testing.T) {
 
 // Two unknown addresses, as behind a unix socket whose proxy is not named, are not the same one: after the
 // first use of the answer nobody from an unknown address gets it again. Before it a lost answer comes again.
-func TestUnknownSources_attack_377(t *testing.T) {
+func TestUnknownSources_attack_370(t *testing.T) {
 	for _, source := range []string{"", "home"} {
 		w := newWorld(t, 10*time.Second)
 		w.begin(t, "f")

@@ -10,7 +10,7 @@ import (
 
 // The demo users and the demo client, whose passwords and secret everybody knows, are in demo
 // databases only.
-func TestPublishedCredentials_attack_346(t *testing.T) {
+func TestPublishedCredentials_attack_343(t *testing.T) {
 	path := "sqlite:" + t.TempDir()
 	for _, x := range []struct {
 		what, db          string

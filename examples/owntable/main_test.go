@@ -43,7 +43,7 @@ func TestServer(t *testing.T) {
 }
 
 // The accounts whose passwords everybody knows are not added to tables with accounts of one's own.
-func TestPublishedAccounts_attack_346(t *testing.T) {
+func TestPublishedAccounts_attack_343(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		cfg := demo.Flags{LoginRate: "10/m", Options: gormstore.Options{Users: &table, Space: "customers"}}
 		cfg.Register(flag.NewFlagSet("", flag.ContinueOnError), demo.User{Name: "alice", Password: "wonderland-42"})

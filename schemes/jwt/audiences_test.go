@@ -11,7 +11,7 @@ import (
 
 // Two APIs of one issuer share a store and keys.
 func TestRefreshTokensOfAnotherAudience(t *testing.T) {
-	for name, signed := range map[string]bool{"attack_363 opaque": false, "attack_363 signed": true} {
+	for name, signed := range map[string]bool{"attack_356 opaque": false, "attack_356 signed": true} {
 		t.Run(name, func(t *testing.T) {
 			own := newWorld(t, jwt.Options{})
 			db := memory.New(nil)
@@ -39,7 +39,7 @@ func TestRefreshTokensOfAnotherAudience(t *testing.T) {
 
 // A signed token that the OAuth 2.0 server made with the same keys is none of this scheme's: the
 // scheme does not know whether the client was disabled.
-func TestTokenOfAClient_attack_368(t *testing.T) {
+func TestTokenOfAClient_attack_361(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	for client, want := range map[any]int{nil: 200, "spa": 401, "": 401, "id-alice": 401} {
 		change := map[string]any{"client_id": client, "scope": "read"}

@@ -29,7 +29,7 @@ func (k *waitingKeys) Versions() (jose.KeySource, func() uint64) {
 
 // A token of another issuer, or of another audience, does not wait for the keys of an issuer whose
 // server is down: neither are they fetched for it, nor is their generation read.
-func TestKeysOfAnotherIssuer_attack_351(t *testing.T) {
+func TestKeysOfAnotherIssuer_attack_345(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	const other = "https://sso.example"
 	fetches := 0

@@ -11,7 +11,7 @@ import (
 )
 
 // Ending one login reads no other login of the account, and finds the oldest one too.
-func TestEndOneOfManyLogins_attack_382(t *testing.T) {
+func TestEndOneOfManyLogins_attack_375(t *testing.T) {
 	schemetest.Each(t, schemetest.Born, func(t *testing.T, s storagetest.Store) {
 		rows := &schemetest.Rows{Store: s}
 		w := over(t, rows, start(), jwt.Options{MaxLogins: jwt.NoLimit})

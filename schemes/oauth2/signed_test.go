@@ -96,7 +96,7 @@ func TestSignedEnds(t *testing.T) {
 				t.Errorf("%d, %d, %d", p.Status(before), p.Status(after), p.Status(own))
 			}
 		})
-		t.Run("attack_386_client_disabled", func(t *testing.T) {
+		t.Run("attack_379_client_disabled", func(t *testing.T) {
 			access, refresh, own := give()
 			c, err := p.DB.ClientByID(t.Context(), "app")
 			oauthtest.Must(t, err)

@@ -48,7 +48,7 @@ func TestHeadersCost(t *testing.T) {
 		cases[at+"'s unknown type"] = request{h, "", "", strings.Repeat("a", size), "x"}
 	}
 	for name, x := range cases {
-		t.Run("attack_350_"+name, func(t *testing.T) {
+		t.Run("attack_344_"+name, func(t *testing.T) {
 			code := 0
 			ask := func() {
 				r := httptest.NewRequest("POST", "https://app.example/x", strings.NewReader(x.body))
@@ -98,7 +98,7 @@ func TestLongCookies(t *testing.T) {
 		"many":          strings.Split(strings.Repeat("a=b;,", authn.MaxCookies/4+1), ","),
 		"one at 32 KiB": {strings.Repeat(";", authn.MaxCookies)},
 	} {
-		t.Run("attack_350_"+name, func(t *testing.T) {
+		t.Run("attack_344_"+name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "https://app.example/x", nil)
 			r.Header["Cookie"] = lines
 			want := http.StatusUnauthorized

@@ -279,7 +279,7 @@ type hiding struct{ a authn.Authenticator }
 func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
 
 // A decorator that hides the scheme does not lock the owner of an ended session out of the pages.
-func TestEndedBehindADecorator_attack_344(t *testing.T) {
+func TestEndedBehindADecorator_attack_341(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		a := newApp(t, s, nil)
 		onPages(a, hiding{a.x})

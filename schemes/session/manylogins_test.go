@@ -22,7 +22,7 @@ func seriesOf(t *testing.T, s store, b *browser) storage.Family {
 }
 
 // Ending a session, logging out and a stolen second cookie read no other session of the account.
-func TestEndOneOfManySessions_attack_382(t *testing.T) {
+func TestEndOneOfManySessions_attack_375(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
 		schemetest.Add(t, s, "bob")
@@ -76,7 +76,7 @@ func TestEndOneOfManySessions_attack_382(t *testing.T) {
 }
 
 // Ending all logins ends the remembered ones beyond what one list returns.
-func TestEndAllOfManySeries_attack_384(t *testing.T) {
+func TestEndAllOfManySeries_attack_377(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, &session.Options{MaxSessions: session.NoLimit, Remember: &session.RememberOptions{}})

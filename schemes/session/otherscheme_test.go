@@ -59,7 +59,7 @@ func TestSealedStoreOfAnotherScheme(t *testing.T) {
 	schemetest.Must(t, err)
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)
-	for _, c := range []struct{ name, shop, staff string }{{"attack_360 no space", "", ""}, {"attack_360 spaces", "customers", "staff"}} {
+	for _, c := range []struct{ name, shop, staff string }{{"attack_353 no space", "", ""}, {"attack_353 spaces", "customers", "staff"}} {
 		t.Run(c.name, func(t *testing.T) {
 			shop, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "shop"}, Space: c.shop})
 			schemetest.Must(t, err)
@@ -85,7 +85,7 @@ func TestSealedStoreOfAnotherScheme(t *testing.T) {
 	}
 }
 
-func TestStoreOfAnotherScheme(t *testing.T) { t.Run("attack_361", storeOfAnotherScheme) }
+func TestStoreOfAnotherScheme(t *testing.T) { t.Run("attack_354", storeOfAnotherScheme) }
 
 func storeOfAnotherScheme(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
@@ -127,7 +127,7 @@ func storeOfAnotherScheme(t *testing.T) {
 }
 
 func TestRememberOfAnotherScheme(t *testing.T) {
-	t.Run("attack_362", func(t *testing.T) {
+	t.Run("attack_355", func(t *testing.T) {
 		site, err := csrf.New("https://app.example", nil)
 		schemetest.Must(t, err)
 		db := memory.New(nil)
@@ -160,8 +160,8 @@ func TestEndAtAnotherScheme(t *testing.T) {
 	schemetest.Must(t, err)
 	for _, remembers := range []bool{true, false} {
 		for name, end := range map[string]func(*session.Scheme, string) error{
-			"attack_391 all": func(s *session.Scheme, _ string) error { _, err := s.EndAll(t.Context(), "1", ""); return err },
-			"attack_391 one": func(s *session.Scheme, id string) error { return s.EndOne(t.Context(), "1", id) },
+			"attack_383 all": func(s *session.Scheme, _ string) error { _, err := s.EndAll(t.Context(), "1", ""); return err },
+			"attack_383 one": func(s *session.Scheme, id string) error { return s.EndOne(t.Context(), "1", id) },
 		} {
 			t.Run(fmt.Sprintf("%s, the ending one remembers too: %t", name, remembers), func(t *testing.T) {
 				db := memory.New(nil)
@@ -210,7 +210,7 @@ func TestEndAllOfManyRememberedLogins(t *testing.T) {
 
 // Two unknown addresses are not the same one: who repeats an exchange after its answer was used gets
 // nothing.
-func TestRememberedWithoutAddress_attack_392(t *testing.T) {
+func TestRememberedWithoutAddress_attack_384(t *testing.T) {
 	now := born
 	clock := func() time.Time { return now }
 	site, err := csrf.New("https://app.example", nil)

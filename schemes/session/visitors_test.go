@@ -55,7 +55,7 @@ func (s *shop) put(t *testing.T, from, cookie, item string) (pair string, had an
 }
 
 func TestSessionsOfVisitors(t *testing.T) {
-	t.Run("attack_364 one address", func(t *testing.T) {
+	t.Run("attack_357 one address", func(t *testing.T) {
 		s := newShop(t, session.Options{VisitorsPerHour: 20})
 		codes := map[int]int{}
 		for range 10 {
@@ -72,7 +72,7 @@ func TestSessionsOfVisitors(t *testing.T) {
 			t.Errorf("another address: %d", code)
 		}
 	})
-	t.Run("attack_364 networks", func(t *testing.T) {
+	t.Run("attack_357 networks", func(t *testing.T) {
 		for name, from := range map[string]func(i int) string{
 			"/28": func(i int) string { return fmt.Sprintf("192.0.2.%d:1", i%16) },
 			"/24": func(i int) string { return fmt.Sprintf("192.0.2.%d:1", i%256) },
@@ -92,7 +92,7 @@ func TestSessionsOfVisitors(t *testing.T) {
 			}
 		}
 	})
-	t.Run("attack_364 accounts of one address", func(t *testing.T) {
+	t.Run("attack_357 accounts of one address", func(t *testing.T) {
 		s := newShop(t, session.Options{VisitorsPerHour: 20})
 		mine := begin(t, s.Start, "1", "__Host-session")
 		codes := map[int]int{}
@@ -108,7 +108,7 @@ func TestSessionsOfVisitors(t *testing.T) {
 			t.Errorf("%v, want 2 sessions at once", codes)
 		}
 	})
-	t.Run("attack_364 an account", func(t *testing.T) {
+	t.Run("attack_357 an account", func(t *testing.T) {
 		s := newShop(t, session.Options{VisitorsPerHour: 20})
 		mine := begin(t, s.Start, "1", "__Host-session")
 		codes := map[int]int{}

@@ -388,7 +388,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 	passed := []string{
 		"UserByID", "UserByName", "ListUsers", "CreateUser", "SubjectEpoch",
 		"StaticTokenOf", "ListStaticTokens", "ListCredentials", "CredentialPurposes", "ListSessions",
-		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies",
+		"CreateFamily", "RefreshByDigest", "ClaimRefresh", "ListFamilies", "FamilyByID", "ListFamiliesOf", "CountFamilies", "SessionByID",
 		"ListSigningKeys", "SigningPurposes", "CreateSigningKey", "ExpireSigningKey",
 		"OneTimeTokenByDigest", "ListOneTimes", "CreateOneTimeToken", "ConsumeOneTimeToken", "DeleteOneTimeTokens",
 		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "ConsumeCode", "DeleteCodes", "DeleteDeviceGrants",
@@ -402,7 +402,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "DeleteSubject",
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
 		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
-		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSessionOf", "DeleteSessionsOf",
+		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSessionOf", "DeleteSessionsOf", "DeleteSeries",
 		"EndFamily", "Block", "UpdateClient", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
 	}
 	known := make(map[string]bool)

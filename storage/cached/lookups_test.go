@@ -317,11 +317,11 @@ func TestKeysAreNotConfused(t *testing.T) {
 func TestOddRecords(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	d := storage.DigestOf("odd")
-	w.must(w.base.CreateUser(w.ctx, storage.User{ID: "long", Name: "long", Email: strings.Repeat("e", 1<<16), Active: true}))
+	w.must(w.base.CreateUser(w.ctx, storage.User{ID: "long", Name: "long", Roles: []string{strings.Repeat("r", 1<<16)}, Active: true}))
 	w.must(w.s.PutStaticToken(w.ctx, storage.StaticToken{Digest: d, Subject: "long"}, storage.Digest{}))
 	for range 2 {
-		if _, u, err := w.s.StaticTokenByDigest(w.ctx, d); err != nil || len(u.Email) != 1<<16 {
-			t.Errorf("%d, %v", len(u.Email), err)
+		if _, u, err := w.s.StaticTokenByDigest(w.ctx, d); err != nil || len(u.Roles) != 1 || len(u.Roles[0]) != 1<<16 {
+			t.Errorf("%d, %v", len(u.Roles), err)
 		}
 	}
 	v := w.session("", "nobody", 0)

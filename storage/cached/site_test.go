@@ -239,7 +239,7 @@ func (s *site) grant(id string, epoch int64, change func(*storage.AccessToken)) 
 		s.must(s.s.CreateFamily(s.ctx, storage.Family{ID: name, Purpose: "oauth2", Subject: id, Client: name, Epoch: epoch, Created: now, AuthTime: now, Expires: end},
 			storage.Refresh{Digest: storage.DigestOf("refresh " + name), Created: now, Expires: end}))
 	}
-	a := storage.AccessToken{Digest: storage.DigestOf(text), ID: name, Family: name, Client: name, Subject: id, Epoch: epoch, Scopes: []string{"read"}, Created: now, Expires: end}
+	a := storage.AccessToken{Digest: storage.DigestOf(text), ID: name, Family: name, Client: name, Subject: id, Epoch: epoch, Scopes: []string{"read"}, Resource: []string{"https://api.example"}, Created: now, Expires: end}
 	if id == "" {
 		a.Family = ""
 	}

@@ -7,7 +7,7 @@ import (
 
 // An account can have very many families that have ended, and live ones of many clients. The look-ups
 // of one client's read those alone, in the order of an index, and a count reads no ended ones.
-func TestManyFamiliesHaveAnIndex_attack_380(t *testing.T) {
+func TestManyFamiliesHaveAnIndex_attack_373(t *testing.T) {
 	sequential(t)
 	ctx := t.Context()
 	for _, kind := range []string{"sqlite", "postgres"} {

@@ -145,11 +145,11 @@ func TestVeryManyRecords_attack_274(t *testing.T) {
 			return c.InTx(ctx, func(ctx context.Context) error { return c.disable(ctx, true) })
 		}, "2100 2100 0 0"},
 		// Disabled by an earlier version, or by a call that was cut off.
-		"attack_385 UpdateClient enables": {func(ctx context.Context, c *crowd) error {
+		"attack_378 UpdateClient enables": {func(ctx context.Context, c *crowd) error {
 			c.run("UPDATE vestibule_clients SET disabled = TRUE")
 			return c.disable(ctx, false)
 		}, "2100 2100 0 0"},
-		"attack_385 UpdateClient enables in a transaction": {func(ctx context.Context, c *crowd) error {
+		"attack_378 UpdateClient enables in a transaction": {func(ctx context.Context, c *crowd) error {
 			c.run("UPDATE vestibule_clients SET disabled = TRUE")
 			return c.InTx(ctx, func(ctx context.Context) error { return c.disable(ctx, false) })
 		}, "2100 2100 0 0"},

@@ -136,8 +136,8 @@ func clients(t *testing.T, s *suite) {
 				k.is(k.s.DeleteClient(k.ctx, bad), storage.ErrNotFound, "no ID")
 			}
 		},
-		"attack_385_disabled_for_good: nothing that a client had before it was disabled comes back when it is enabled":                        disabledForGood,
-		"attack_385_disabled_beside: no token outlives a client that is disabled, whatever is created, disabled and enabled at the same time": disabledBeside,
+		"attack_378_disabled_for_good: nothing that a client had before it was disabled comes back when it is enabled":                        disabledForGood,
+		"attack_378_disabled_beside: no token outlives a client that is disabled, whatever is created, disabled and enabled at the same time": disabledBeside,
 		"delete_takes_all_of_it: DeleteClient deletes the client's codes, tokens, families and requests": func(k *kit) {
 			k.needs(AccessTokens, AuthRequests, Codes)
 			k.owns(Families)

@@ -19,7 +19,7 @@ import (
 
 // Users with passwords that everybody knows are added to a new database, or to one that has only
 // such users; to another one only if somebody says so.
-func TestPublishedUsers_attack_346(t *testing.T) {
+func TestPublishedUsers_attack_343(t *testing.T) {
 	for name, x := range map[string]struct {
 		flags  []string
 		before map[string]string // accounts with their passwords

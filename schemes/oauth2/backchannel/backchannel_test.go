@@ -189,7 +189,7 @@ func TestRetriedLogout(t *testing.T) {
 }
 
 // One logout token can be for several clients of an application, each with a Receiver over the same store.
-func TestSeveralClients_attack_378(t *testing.T) {
+func TestSeveralClients_attack_371(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		ring := oauthtest.FreshRing(t, jose.ES256)
 		ended := map[string]int{}

@@ -83,7 +83,7 @@ func (s twoSchemes) send(method, path, body, cookie string) *httptest.ResponseRe
 var handleOf = regexp.MustCompile(`name="handle" value="([^"]+)"`)
 
 // A customer's session is none of the staff's, whose account has the same ID.
-func TestConsentOfAnotherScheme_attack_420(t *testing.T) {
+func TestConsentOfAnotherScheme_attack_388(t *testing.T) {
 	s := newTwoSchemes(t)
 	q := "/oauth2/authorize?" + oauthtest.Query("spa", "scope", "read")
 	if rec := s.send("GET", q, "", s.login(t, s.customers)); rec.Code != 303 || !strings.HasPrefix(rec.Header().Get("Location"), "/login") {
@@ -105,7 +105,7 @@ func TestConsentOfAnotherScheme_attack_420(t *testing.T) {
 }
 
 // The page does not say that a user is logged out whose session is another scheme's and goes on.
-func TestLogoutOfAnotherScheme_attack_421(t *testing.T) {
+func TestLogoutOfAnotherScheme_attack_389(t *testing.T) {
 	s := newTwoSchemes(t)
 	for name, c := range map[string]struct {
 		of   *session.Scheme

@@ -97,7 +97,7 @@ func TestSlowIssuer(t *testing.T) {
 
 // Strangers with made-up tokens do not decide over others where the issuer is slow to answer for these.
 func TestSlowForMadeUpTokens(t *testing.T) {
-	t.Run("attack_387", func(t *testing.T) {
+	t.Run("attack_380", func(t *testing.T) {
 		a := newAbroad(t, nil)
 		m := authn.New(authn.Chain{a}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 		arrived, answer := make(chan struct{}), make(chan struct{})
@@ -178,7 +178,7 @@ func TestSlowForMadeUpTokens(t *testing.T) {
 // A query counts as one of an inactive token until it has ended, so that a network has no more than its
 // limit of them, however slow the issuer is.
 func TestUnderWayCounts(t *testing.T) {
-	t.Run("attack_387", func(t *testing.T) {
+	t.Run("attack_380", func(t *testing.T) {
 		a := newAbroad(t, func(o *introspect.Options) { o.UnknownPerNet = 3 })
 		m := authn.New(authn.Chain{a}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 		arrived, answer := make(chan struct{}, 9), make(chan struct{})

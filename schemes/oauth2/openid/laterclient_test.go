@@ -11,7 +11,7 @@ import (
 
 // An ID token of a client that was deleted is no hint of a later client with the same ID: it neither
 // ends a session without a question nor names the user who is to be there.
-func TestHintOfADeletedClient_attack_345(t *testing.T) {
+func TestHintOfADeletedClient_attack_342(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		p := oauthtest.NewProvider(t, s, jose.ES256, nil)
 		_, id := p.Login("s1")

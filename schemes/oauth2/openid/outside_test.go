@@ -50,7 +50,7 @@ func (k *loaded) Sign(ctx context.Context, typ string, payload []byte) (string, 
 
 // An application's claims and a load of keys hold no lock of the store: a slow directory would stop
 // everybody's writes, and a load that waits for the store would wait for itself.
-func TestNothingWaitsWithinATransaction_attack_390(t *testing.T) {
+func TestNothingWaitsWithinATransaction_attack_382(t *testing.T) {
 	s := &opening{Store: memory.New(nil)}
 	keys := &loaded{store: s}
 	asked := 0

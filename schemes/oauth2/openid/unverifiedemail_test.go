@@ -10,7 +10,7 @@ import (
 
 // The store keeps an address that anybody typed, so the default claims do not let a client take it for one
 // that was verified.
-func TestUnverifiedEmail_attack_424(t *testing.T) {
+func TestUnverifiedEmail_attack_392(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		p := oauthtest.NewProvider(t, s, jose.ES256, func(o *oauthtest.Options) { o.OpenID.Claims = nil })
 		oauthtest.Must(t, s.CreateUser(t.Context(), storage.User{ID: "id-mallory", Name: "mallory", Email: "boss@example.com", Active: true}))

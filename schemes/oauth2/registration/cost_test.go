@@ -11,7 +11,7 @@ import (
 )
 
 // An anonymous registration costs little, whatever fills its 16 KiB, and the bounds refuse no real one.
-func TestCostOfRegistration_attack_379(t *testing.T) {
+func TestCostOfRegistration_attack_372(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) { oauthtest.WithLimits(o); o.InsecureNoLimits = true })
 	send := func(body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("POST", oauthtest.Issuer+"/oauth2/register", strings.NewReader(body))

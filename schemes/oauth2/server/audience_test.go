@@ -39,7 +39,7 @@ func accepts(w *oauthtest.World, token string) bool {
 
 // A token that was requested without a resource is for the API of the server that issued it, and for
 // no other API over the same store.
-func TestTokensOfAnotherAudience_attack_370(t *testing.T) {
+func TestTokensOfAnotherAudience_attack_363(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewDevices(t, s, func(o *oauthtest.Options) { o.InsecureImplicitGrant = true })
 		other, none := besides(w, nil)
@@ -77,7 +77,7 @@ func TestTokensOfAnotherAudience_attack_370(t *testing.T) {
 }
 
 // Nor does a grant, a code or a consent without a resource become one for the API of whoever reads it.
-func TestGrantsOfAnotherAudience_attack_371(t *testing.T) {
+func TestGrantsOfAnotherAudience_attack_364(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		remembers := func(o *oauthtest.Options) {
 			oauthtest.WithSessions(o)
@@ -116,7 +116,7 @@ func TestGrantsOfAnotherAudience_attack_371(t *testing.T) {
 
 // What an earlier version stored without a resource: its access tokens are refused, and its grants are
 // those of the server that they are refreshed at.
-func TestRecordsWithoutAResource_attack_372(t *testing.T) {
+func TestRecordsWithoutAResource_attack_365(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, nil)
 		_, none := besides(w, nil)

@@ -65,7 +65,7 @@ func (s *storm) code(user, client string) string {
 	epoch, err := s.db.SubjectEpoch(context.Background(), user)
 	if err == nil {
 		err = s.db.CreateCode(context.Background(), storage.Code{
-			Digest: storage.DigestOf(text), Client: client, Subject: user, Epoch: epoch, RedirectURI: oauthtest.Redirect, Scopes: []string{"read"},
+			Digest: storage.DigestOf(text), Client: client, Subject: user, Epoch: epoch, RedirectURI: oauthtest.Redirect, Scopes: []string{"read"}, Resource: []string{"https://api.example"},
 			Challenge: oauthtest.ChallengeOf(oauthtest.Verifier), AuthTime: s.Clock(), Created: s.Clock(), Expires: s.Clock().Add(time.Minute), Kept: s.Clock().Add(time.Hour),
 		})
 	}

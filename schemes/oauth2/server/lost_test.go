@@ -18,7 +18,7 @@ import (
 )
 
 // A scope that the server or the client has lost is not granted to a request that names none.
-func TestLostScopes_attack_373(t *testing.T) {
+func TestLostScopes_attack_366(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewDevices(t, s, func(o *oauthtest.Options) { o.RememberConsent = time.Hour })
 		after := w.Beside(func(o *oauthtest.Options) { // a release without the scope "write"
@@ -76,7 +76,7 @@ func TestLostScopes_attack_373(t *testing.T) {
 
 // A client that registered itself stores no note of a proof beyond its limits, nor for a request that
 // leaves its grant as it is.
-func TestProofNotes_attack_374(t *testing.T) {
+func TestProofNotes_attack_367(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, oauthtest.WithLimits)
 		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{
@@ -124,7 +124,7 @@ func TestProofNotes_attack_374(t *testing.T) {
 }
 
 // What a client loses while the page is open, or after it pushed a request, it does not get by it.
-func TestLostWhileThePageIsOpen_attack_375(t *testing.T) {
+func TestLostWhileThePageIsOpen_attack_368(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, func(o *oauthtest.Options) {
 			oauthtest.WithSessions(o)
@@ -180,7 +180,7 @@ func TestLostWhileThePageIsOpen_attack_375(t *testing.T) {
 }
 
 // No token of an implicit grant is bound to a key, so no request for a bound one gets it.
-func TestImplicitWithoutKeys_attack_376(t *testing.T) {
+func TestImplicitWithoutKeys_attack_369(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) {
 		oauthtest.WithSessions(o)
 		o.InsecureImplicitGrant, o.DPoP = true, &oauthtest.DPoP{}
@@ -206,7 +206,7 @@ func TestImplicitWithoutKeys_attack_376(t *testing.T) {
 
 // The account of a client that acts for a user has no roles, nor has the copy that a handler gets: a
 // handler that reads them grants the client what its scopes do not.
-func TestRolesOfALimitedAccount_attack_422(t *testing.T) {
+func TestRolesOfALimitedAccount_attack_390(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, nil)
 		got := w.Exchange("spa", w.Code("spa", nil))
@@ -236,7 +236,7 @@ func TestRolesOfALimitedAccount_attack_422(t *testing.T) {
 
 // Codes that nobody exchanges do not stay: an account gets hundreds in an hour. A used one does, so that its
 // second use is noticed.
-func TestUnusedCodes_attack_423(t *testing.T) {
+func TestUnusedCodes_attack_391(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
 		alice := w.Alice("s1")

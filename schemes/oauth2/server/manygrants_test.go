@@ -69,7 +69,7 @@ func (w *granted) deletes(path string) int {
 }
 
 // The requests of one client and the revocation of one grant do not read the user's other grants.
-func TestManyGrantsAreNotRead_attack_380(t *testing.T) {
+func TestManyGrantsAreNotRead_attack_373(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
 		registers(t, w.Store, 0, 30)
 		ids := schemetest.Families(t, w.Store, w.Store, w.like, 900, func(i int) string { return fmt.Sprint("c", i%30) })
@@ -118,7 +118,7 @@ func TestManyGrantsAreNotRead_attack_380(t *testing.T) {
 
 // An account has a bounded number of grants, however many clients it has them with. Beyond it the
 // oldest one of the client that has most is revoked.
-func TestGrantsOfAnAccount_attack_381(t *testing.T) {
+func TestGrantsOfAnAccount_attack_374(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
 		registers(t, w.Store, 0, 20)
 		// app has 1; c0 to c18 have 50 each and c19 has 49: 1,000 with app's.
@@ -181,7 +181,7 @@ func TestGrantsOfAnAccount_attack_381(t *testing.T) {
 }
 
 // A new grant is not revoked for being the oldest by a clock that was set back.
-func TestNewGrantStays_attack_381(t *testing.T) {
+func TestNewGrantStays_attack_374(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
 		like := w.like
 		like.Client = "spa"
@@ -199,7 +199,7 @@ func TestNewGrantStays_attack_381(t *testing.T) {
 
 // Grants from before there was a limit are found, revoked with all of their client's, and evicted
 // a few at a time.
-func TestGrantsBeyondTheLimits_attack_383(t *testing.T) {
+func TestGrantsBeyondTheLimits_attack_376(t *testing.T) {
 	eachGranted(t, func(t *testing.T, w *granted) {
 		registers(t, w.Store, 0, 2)
 		many := 1500 // more take a database too long

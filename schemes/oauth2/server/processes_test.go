@@ -49,7 +49,7 @@ func TestChildProcess(t *testing.T) {
 
 func processOptions(t *testing.T) *oauthtest.Options {
 	return &oauthtest.Options{
-		Scopes: map[string]string{"read": ""}, Session: oauthtest.SessionOf, Keys: oauthtest.NewRing(t, []byte("the master key of two processes!")), DPoP: &oauthtest.DPoP{}, Logger: slog.New(slog.DiscardHandler),
+		Scopes: map[string]string{"read": ""}, Audience: "https://api.example", Session: oauthtest.SessionOf, Keys: oauthtest.NewRing(t, []byte("the master key of two processes!")), DPoP: &oauthtest.DPoP{}, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
