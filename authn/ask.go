@@ -3,6 +3,8 @@ package authn
 import (
 	"errors"
 	"net/http"
+
+	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
 // ask lets one member of the chain authenticate, and returns how long the identity can be kept,
@@ -38,7 +40,7 @@ func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
 	} else {
 		_, err = l.ask(&bare, f)
 	}
-	if bare.Body != r.Body {
+	if !same.Value(bare.Body, r.Body) {
 		r.Body = bare.Body
 	}
 	if bare.Form != nil && r.Form == nil {

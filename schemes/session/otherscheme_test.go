@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/sessions"
+
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/schemetest"
@@ -240,5 +242,32 @@ func TestRememberedWithoutAddress_attack_384(t *testing.T) {
 	now = now.Add(15 * time.Second)
 	if got := from(copied); got.Code != 401 {
 		t.Errorf("the copy, after the owner used the session: %d", got.Code)
+	}
+}
+
+// A form of another site, with which browsers send no Lax cookie, begins no session in place of the
+// visitor's own or of the user's.
+func TestFormOfAnotherSite_attack_393(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	schemetest.Must(t, err)
+	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
+	schemetest.Must(t, err)
+	rows, err := session.New(memory.New(nil), site, nil)
+	schemetest.Must(t, err)
+	sealed, err := session.NewSealed(ring, site, nil)
+	schemetest.Must(t, err)
+	for kind, store := range map[string]sessions.Store{"rows": rows.Store(), "sealed": sealed.Store()} {
+		for _, name := range []string{"session", "cart"} {
+			for from, want := range map[string]bool{"https://evil.example": false, "https://app.example": true} {
+				r, w := httptest.NewRequest("POST", "https://app.example/cart", strings.NewReader("a=b")), httptest.NewRecorder()
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				r.Header.Set("Origin", from)
+				v, err := store.Get(r, name)
+				v.Values["x"] = "y"
+				if saved := store.Save(r, w, v); (err == nil) != want || (saved == nil) != want || (len(w.Result().Cookies()) > 0) != want {
+					t.Errorf("%s, %s, from %s: Get %v, Save %v, cookies %v", kind, name, from, err, saved, w.Result().Cookies())
+				}
+			}
+		}
 	}
 }

@@ -37,8 +37,11 @@ func (st *SealedStore) load(r *http.Request, name string, out *sessions.Session,
 	found, ok := st.s.own(authn.FromContext(r.Context()))
 	if !ok || name != st.s.opts.Cookie {
 		var err error
-		if found, err = st.s.current(r, st.s.wireName(name)); err != nil || found == nil {
+		if found, err = st.s.current(r, st.s.wireName(name)); err != nil {
 			return err
+		}
+		if found == nil { // see Store.New
+			return st.s.site.Check(r)
 		}
 	}
 	if err := st.s.fromHere(r, found.secret); err != nil {

@@ -73,8 +73,8 @@ type Options struct {
 	// beyond it is not refused: it ends the session that was not used for longest. Of
 	// remembered logins as many again are kept, and the oldest ends.
 	MaxSessions int
-	// VisitorIdle is how long a session in which nobody is logged in lives unused; 0 is a day, or Idle
-	// if that is shorter. Above Interval.
+	// VisitorIdle is how long a session in which nobody is logged in lives unused, unless its Options
+	// of gorilla/sessions say a time below Idle. 0 is a day, or Idle if that is shorter. Above Interval.
 	VisitorIdle time.Duration
 	// VisitorsPerHour is how many such sessions an address (IPv4, or IPv6 /64), and an account that
 	// another credential proved, can begin in an hour, a tenth of them at once; Save returns an
@@ -193,7 +193,7 @@ func (o *Options) defaults() {
 		o.Interval = time.Minute
 	}
 	if o.VisitorIdle == 0 {
-		o.VisitorIdle = min(defaultVisitorIdle, o.Idle)
+		o.VisitorIdle = min(max(defaultVisitorIdle, 2*o.Interval), o.Idle)
 	}
 	if o.VisitorsPerHour == 0 {
 		o.VisitorsPerHour = defaultVisitors

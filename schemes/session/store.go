@@ -65,8 +65,11 @@ func (st *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
 func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	return st.s.open(r, st, name, func(out *sessions.Session, held *loaded) error {
 		found, err := st.row(r, name)
-		if err != nil || found == nil {
+		if err != nil {
 			return err
+		}
+		if found == nil { // browsers send no Lax cookie with another site's form: it must not begin a session
+			return st.s.site.Check(r)
 		}
 		if err := st.s.fromHere(r, found.text); err != nil {
 			return err
@@ -165,8 +168,8 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	if err != nil {
 		return err
 	}
-	if held.row == nil || held.row.Subject == "" {
-		as.idle = min(as.idle, st.s.opts.VisitorIdle)
+	if (held.row == nil || held.row.Subject == "") && as.idle == st.s.opts.Idle {
+		as.idle = st.s.opts.VisitorIdle
 	}
 	data, err := encode(v.Values)
 	switch {

@@ -45,12 +45,14 @@ func (v *visitors) take(r *http.Request, proxies authn.TrustedProxies) error {
 		return nil
 	}
 	var cells []rate.Cell
+	who := ""
 	if id := authn.FromContext(r.Context()); id.Authenticated() {
 		cells = v.cell(cells, fmt.Sprintf("%q %q %q", id.Issuer, id.Subject, id.Client), 1)
+		who = "known " // strangers at the same address do not use up what users have
 	}
 	a := proxies.ClientAddr(r)
 	for _, n := range visitorNetworks {
-		cells = v.cell(cells, n.level.Name(a), n.times)
+		cells = v.cell(cells, who+n.level.Name(a), n.times)
 	}
 	now := int64(v.clock.Now())
 	v.mu.Lock()

@@ -27,6 +27,7 @@ func newShop(t *testing.T, opts session.Options) *shop {
 	opts.Clock = func() time.Time { return s.now }
 	db := memory.New(&memory.Options{Clock: opts.Clock})
 	schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "alice", Active: true}))
+	schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "2", Name: "bob", Active: true}))
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)
 	s.Scheme, err = session.New(db, site, &opts)
@@ -95,17 +96,19 @@ func TestSessionsOfVisitors(t *testing.T) {
 	t.Run("attack_357 accounts of one address", func(t *testing.T) {
 		s := newShop(t, session.Options{VisitorsPerHour: 20})
 		mine := begin(t, s.Start, "1", "__Host-session")
-		codes := map[int]int{}
-		for i := range 10 {
-			cookie := mine
-			if i%2 == 0 {
-				cookie = ""
+		other := begin(t, s.Start, "2", "__Host-session")
+		codes := map[string]int{}
+		for range 5 {
+			for name, cookie := range map[string]string{"stranger": "", "one": mine, "two": other} {
+				_, _, code := s.put(t, "192.0.2.1:1", cookie, "x")
+				if name != "stranger" {
+					name = "users"
+				}
+				codes[fmt.Sprint(name, " ", code)]++
 			}
-			_, _, code := s.put(t, "192.0.2.1:1", cookie, "x")
-			codes[code]++
 		}
-		if codes[200] != 2 || codes[429] != 8 {
-			t.Errorf("%v, want 2 sessions at once", codes)
+		if codes["stranger 200"] != 2 || codes["users 200"] != 2 || codes["users 429"] != 8 {
+			t.Errorf("%v, want 2 sessions at once of strangers, and 2 of the users of the address", codes)
 		}
 	})
 	t.Run("attack_357 an account", func(t *testing.T) {
@@ -164,6 +167,11 @@ func TestSessionsOfVisitors(t *testing.T) {
 	t.Run("options", func(t *testing.T) {
 		site, err := csrf.New("https://app.example", nil)
 		schemetest.Must(t, err)
+		for _, o := range []session.Options{{Interval: 24 * time.Hour}, {Idle: 30 * time.Hour, Interval: 20 * time.Hour}, {Interval: session.EveryRequest}} {
+			if _, err := session.New(memory.New(nil), site, &o); err != nil {
+				t.Errorf("%+v: %v", o.Interval, err)
+			}
+		}
 		for _, o := range []session.Options{{VisitorsPerHour: -2}, {VisitorsPerHour: 1_000_001}, {VisitorIdle: -1}, {VisitorIdle: 15 * 24 * time.Hour}} {
 			if _, err := session.New(memory.New(nil), site, &o); err == nil {
 				t.Errorf("%d %s: no error", o.VisitorsPerHour, o.VisitorIdle)
