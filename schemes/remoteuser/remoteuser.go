@@ -36,6 +36,10 @@ type Options struct {
 	// the scheme inserts it. NewUser is the plain one. nil refuses unknown names. Its
 	// *authn.Error refuses the request; any other error is a fault. Its ID is the bare one:
 	// the scheme adds the name space of the store.
+	//
+	// An account that has the name already is used as it is, with its password. If people can register
+	// names by themselves, give the proxy's users a store with a name space of its own: else somebody
+	// registers another one's name first, and shares the account.
 	Create func(ctx context.Context, name string) (storage.User, error)
 	// User makes the application's own account of the record. nil leaves *storage.Account.
 	// Its *authn.Error refuses the request; any other error is a fault.
