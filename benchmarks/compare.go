@@ -98,7 +98,7 @@ func (e *Env) startCompare(binary, cache string) (*compareServer, error) {
 		return nil, err
 	}
 	line, err := e.start(exec.CommandContext(e, binary, "-addr", "127.0.0.1:0", "-db", "sqlite:"+path, "-cache", cache, "-login-rate", "off",
-		"-knox-ttl", "24h", "-jwt-access-ttl", "2h", "-jwt-alg", "HS256", "-user", "alice:wonderland-42"))
+		"-knox-ttl", "24h", "-jwt-access-ttl", "2h", "-jwt-alg", "HS256", "-demo", "-user", "alice:wonderland-42")) // -demo: the database has others
 	if err != nil {
 		return nil, err
 	}
