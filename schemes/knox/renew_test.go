@@ -145,7 +145,7 @@ func TestUseIsBestEffort(t *testing.T) {
 			if n := strings.Count(log.String(), "level=WARN"); n != 1 || strings.Contains(log.String(), text) || !strings.Contains(log.String(), "read-only") {
 				t.Errorf("log: %s", log.String())
 			}
-			c.Set(time.Second) // the pause is over
+			c.Set(time.Second) // the pause has ended
 			counted.Fail(nil, schemetest.Writes()...)
 			refused(t, x, text)
 			if counted.Touched() != 1 || j.Take() != "" {

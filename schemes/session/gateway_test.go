@@ -22,7 +22,7 @@ func TestRememberBehindAGateway(t *testing.T) {
 		schemetest.Add(t, s, "alice")
 		a := remembering(t, s, session.RememberOptions{})
 		b := visit(t, a, "alice")
-		a.c.Set(2 * time.Hour) // the session is over
+		a.c.Set(2 * time.Hour) // the session has ended
 		for range 3 {
 			for _, cookies := range []string{b.memo, b.session + "; " + b.memo} {
 				r := a.request("GET", "/", "", "Cookie", cookies)

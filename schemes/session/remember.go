@@ -50,17 +50,15 @@ const purpose = "remember"
 
 // memory is the part of a Scheme that remembers.
 type memory struct {
-	families storage.Families
-	rotator  *rotation.Rotator
-	cookie   string       // the name on the wire
-	bound    string       // what a secret begins with: it is worth nothing to a scheme with other cookies
-	invalid  *authn.Error // a refusal that drops the second cookie too
-	cleared  cleared
+	rotator *rotation.Rotator
+	cookie  string       // the name on the wire
+	bound   string       // what a secret begins with: it is worth nothing to a scheme with other cookies
+	invalid *authn.Error // a refusal that drops the second cookie too
+	cleared cleared
 }
 
 func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
-	families, ok := s.rows.(storage.Families)
-	if !ok {
+	if s.families == nil {
 		return nil, errors.New("session: Options.Remember needs rows that are a storage.Families")
 	}
 	if o.Cookie == "" {
@@ -88,11 +86,11 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 		return nil, fmt.Errorf("session: Remember.Idle %s is not above Idle %s: nothing would be remembered longer", o.Idle, s.opts.Idle)
 	}
 	// Sessions are ended themselves, so the block of the family matters to nobody.
-	rotator, err := rotation.New(families, &rotation.Options{Grace: o.Grace, Idle: o.Idle, Absolute: o.Absolute, Block: time.Second, Clock: s.opts.Clock})
+	rotator, err := rotation.New(s.families, &rotation.Options{Grace: o.Grace, Idle: o.Idle, Absolute: o.Absolute, Block: time.Second, Clock: s.opts.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("session: Remember: %w", err)
 	}
-	m := &memory{families: families, rotator: rotator, cookie: s.wireName(o.Cookie)}
+	m := &memory{rotator: rotator, cookie: s.wireName(o.Cookie)}
 	m.bound = s.cookie + " " + m.cookie + "="
 	m.cleared.series = bounded.New[string, struct{}](maxCleared, maxCleared)
 	m.invalid = authn.AuthenticationFailed("Invalid session.")

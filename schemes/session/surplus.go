@@ -37,7 +37,7 @@ func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
 		func(ctx context.Context, limit int) ([]storage.Family, error) {
-			return s.memory.families.ListFamilies(ctx, purpose, subject, limit)
+			return s.families.ListFamilies(ctx, purpose, subject, limit)
 		},
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {

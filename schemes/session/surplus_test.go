@@ -86,7 +86,7 @@ func TestManySessions(t *testing.T) {
 					t.Errorf("browser %d: %s", i, got)
 				}
 			}
-			a.c.Set(20 * 24 * time.Hour) // the sessions are over, what is remembered is not
+			a.c.Set(20 * 24 * time.Hour) // the sessions have ended; what is remembered has not
 			for i, b := range all {
 				if got := b.who(); got == "session:id-dave" != (i > 2) {
 					t.Errorf("browser %d comes back: %s", i, got)

@@ -27,7 +27,7 @@ var visitorNetworks = [...]struct {
 	times int
 }{{network.Source, 1}, {network.Block, 4}, {network.Net, 16}, {network.Vast, 256}}
 
-// visitors counts the new sessions of nobody, in memory.
+// visitors counts new sessions in which nobody is logged in. It counts in memory.
 type visitors struct {
 	perHour int // NoLimit: any number
 	clock   *elapsed.Clock

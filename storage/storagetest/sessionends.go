@@ -72,8 +72,8 @@ func sessionEnds(t *testing.T, s *suite) {
 				}
 			}
 			absent("another's session", a.ID, bobs.ID)
-			absent("a session of nobody", a.ID, anonymous.ID)
-			absent("a session of nobody", "", anonymous.ID)
+			absent("a session without a user", a.ID, anonymous.ID)
+			absent("a session without a user", "", anonymous.ID)
 			for _, bad := range []string{"nobody", "", "a\x00", "\xff", strings.Repeat("x", 300)} {
 				absent("no such ID", a.ID, bad)
 				absent("no such subject", bad, v.ID)

@@ -198,21 +198,7 @@ func sessions(t *testing.T, s *suite) {
 		},
 		"touch: a use moves LastSeen and Expires forward only, never beyond Ends, and not once the session has expired": func(k *kit) {
 			v := k.sit(k.add("alice").ID, 0)
-			touch := func(seen, expires, before time.Duration, want bool, why string) {
-				k.Helper()
-				if got, err := k.s.TouchSession(k.ctx, v.Digest, born.Add(seen), born.Add(expires), born.Add(before)); err != nil || got != want {
-					k.Errorf("touched %t, %v: %s", got, err, why)
-				}
-			}
-			expect := func(seen, expires time.Duration) {
-				k.Helper()
-				got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
-				k.must(err)
-				v.LastSeen, v.Expires = born.Add(seen), born.Add(expires)
-				if !reflect.DeepEqual(got, v) {
-					k.Errorf("got %+v, want %+v", got, v)
-				}
-			}
+			touch, expect := k.touching(v)
 			const day = 24 * time.Hour
 			touch(time.Hour, 25*time.Hour, -time.Microsecond, false, "seen later than before")
 			expect(0, day)
@@ -228,21 +214,7 @@ func sessions(t *testing.T, s *suite) {
 		},
 		"attack_331_touch: a use by a clock that was ahead is corrected, with the end that it moved": func(k *kit) {
 			v := k.sit(k.add("alice").ID, 0)
-			touch := func(seen, expires, before time.Duration, want bool, why string) {
-				k.Helper()
-				if got, err := k.s.TouchSession(k.ctx, v.Digest, born.Add(seen), born.Add(expires), born.Add(before)); err != nil || got != want {
-					k.Errorf("touched %t, %v: %s", got, err, why)
-				}
-			}
-			expect := func(seen, expires time.Duration) {
-				k.Helper()
-				got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
-				k.must(err)
-				v.LastSeen, v.Expires = born.Add(seen), born.Add(expires)
-				if !reflect.DeepEqual(got, v) {
-					k.Errorf("got %+v, want %+v", got, v)
-				}
-			}
+			touch, expect := k.touching(v)
 			const day = 24 * time.Hour
 			touch(time.Hour, 2*day, 0, true, "ahead")
 			touch(time.Minute, day, 59*time.Minute, false, "seen later than before")
@@ -259,4 +231,24 @@ func sessions(t *testing.T, s *suite) {
 			touch(30*day, 31*day, 31*day, false, "at the end")
 		},
 	})
+}
+
+// touching returns a function that touches the session, at times after born, and one that compares it.
+func (k *kit) touching(v storage.Session) (touch func(seen, expires, before time.Duration, want bool, why string), expect func(seen, expires time.Duration)) {
+	touch = func(seen, expires, before time.Duration, want bool, why string) {
+		k.Helper()
+		if got, err := k.s.TouchSession(k.ctx, v.Digest, born.Add(seen), born.Add(expires), born.Add(before)); err != nil || got != want {
+			k.Errorf("touched %t, %v: %s", got, err, why)
+		}
+	}
+	expect = func(seen, expires time.Duration) {
+		k.Helper()
+		got, _, err := k.s.SessionByDigest(k.ctx, v.Digest)
+		k.must(err)
+		v.LastSeen, v.Expires = born.Add(seen), born.Add(expires)
+		if !reflect.DeepEqual(got, v) {
+			k.Errorf("got %+v, want %+v", got, v)
+		}
+	}
+	return touch, expect
 }
