@@ -238,7 +238,11 @@ func TestIntrospectorForgetsFlights(t *testing.T) {
 
 // Many tokens, many goroutines, answers that come and go.
 func TestIntrospectorRace(t *testing.T) {
-	a := newAbroad(t, func(o *introspect.Options) { o.CacheEntries, o.CacheTTL = 16, 50*time.Millisecond })
+	a := newAbroad(t, func(o *introspect.Options) {
+		o.CacheEntries, o.CacheTTL = 16, 50*time.Millisecond
+		// The limits of strangers are not the subject here, and everybody's pool is 5/8 of MaxQueries.
+		o.MaxQueries, o.UnknownRate = 128, 1_000_000
+	})
 	for n := range 20 {
 		a.set(fmt.Sprint("good", n), live)
 	}
