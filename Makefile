@@ -9,10 +9,10 @@ BENCHTIME ?= 1s
 export VESTIBULE_VECTORS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench microbench peers lint attacks interop timing
+.PHONY: help run test race fuzz bench microbench peers lint attacks interop timing test-portable cover benchgate release lint-workflows
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: ## serve every scheme side by side, on SQLite in a temporary folder
 	$(GO) run ./examples/compare
@@ -63,3 +63,27 @@ interop: ## independent clients and issuers: npm's jose, oauth4webapi, openid-cl
 
 timing: ## statistics of login times; decides nothing
 	$(GO) test -tags timing -run Timing -count=1 -v ./authn/password
+
+# What the portable tests need is Go and a C compiler: no test of these packages opens PostgreSQL or
+# starts another program's server.
+test-portable: ## the tests that need no server, for systems other than Linux
+	$(GO) vet ./...
+	$(GO) test $(TESTFLAGS) $$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -vE 'internal/(storetest|pgtest|schemetest|servertest|oauthtest)|examples/|internal/interop' | cut -d' ' -f1)
+
+cover: ## all tests with coverage; dist/coverage.txt has each function's, and the total
+	mkdir -p dist
+	$(GOTEST) -short -coverprofile=dist/coverage.out -coverpkg=./authn/...,./authz/...,./credential/...,./jose/...,./keys/...,./schemes/...,./storage/... ./...
+	$(GO) tool cover -func=dist/coverage.out >dist/coverage.txt
+	tail -n 1 dist/coverage.txt
+
+# The packages whose benchmarks need no server.
+GATED = ./storage/cached ./authn ./authz ./jose ./schemes/jwt ./schemes/session ./authn/throttle
+benchgate: ## compares the speed with that of the commit or tag OLD: more than 15 % slower in two tries fails
+	@test -n "$(OLD)" || { echo "benchgate: set OLD to a commit or tag, such as: make benchgate OLD=v0.1.0"; exit 2; }
+	old=$$(mktemp -d) && trap 'git worktree remove --force "$$old"' EXIT && git worktree add --detach "$$old" "$(OLD)" >/dev/null && $(GO) run ./internal/benchgate $(GATEFLAGS) "$$old" . $(GATED)
+
+release: ## files of a release in dist/: archive, SBOM, checksums; VERSION=v1.2.3, or without one a dry run
+	scripts/release $(or $(VERSION),--dry-run)
+
+lint-workflows: ## check the workflow files with actionlint
+	$(GO) tool -modfile=tools/go.mod actionlint
