@@ -19,16 +19,24 @@ const (
 // EndSurplus ends what a subject has beyond most sessions, logins or tokens. Call it after a login:
 // it never refuses one, and what it cannot end is left for the next call.
 //
+// count returns how many the subject has, at least: list is called only if they are more than most. nil
+// stands for a store that cannot count; then each call lists.
+//
 // list returns up to limit of the subject's, those first that are to be kept. kept reports those
 // that are neither counted nor ended, such as the one that was just made, for which there is room.
 // end ends one. A client that leaves does not stop EndSurplus, which takes at most 5 seconds. The
-// error is that of list, or the first of end, and is for a log. With NoLimit nothing is done.
-func EndSurplus[T any](ctx context.Context, most int, list func(ctx context.Context, limit int) ([]T, error), kept func(T) bool, end func(context.Context, T) error) error {
+// error is that of count or list, or the first of end, and is for a log. With NoLimit nothing is done.
+func EndSurplus[T any](ctx context.Context, most int, count func(context.Context) (int, error), list func(ctx context.Context, limit int) ([]T, error), kept func(T) bool, end func(context.Context, T) error) error {
 	if most == NoLimit {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), surplusTimeout)
 	defer cancel()
+	if count != nil {
+		if n, err := count(ctx); err != nil || n <= most {
+			return err
+		}
+	}
 	all, err := list(ctx, most+surplusBacklog)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func TestEndSurplus(t *testing.T) {
 		"the new one is missing": {2, "abc", "", "bc", nil},
 		"only the new one":       {1, "kab", "", "ab", nil},
 		"any number":             {credential.NoLimit, "kabc", "list", "", nil},
+		"no count":               {1, "kab", "count", "", down},
 		"no list":                {1, "kab", "list", "", down},
 		"a failure":              {1, "kabc", "b", "a", down},
 	} {
@@ -32,8 +33,16 @@ func TestEndSurplus(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // the client has left
 			var ended string
-			err := credential.EndSurplus(ctx, c.most,
+			err := credential.EndSurplus(ctx, c.most, func(ctx context.Context) (int, error) {
+				if c.fails == "count" {
+					return 0, down
+				}
+				return len(c.have), ctx.Err()
+			},
 				func(ctx context.Context, limit int) ([]string, error) {
+					if len(c.have) <= c.most {
+						t.Error("there is no surplus, and it lists")
+					}
 					if c.fails == "list" {
 						return nil, down
 					}

@@ -33,8 +33,8 @@ type User struct {
 
 	bare uint8 // where the bare ID begins in ID
 
-	// Roles are the account's coarse roles, such as "admin". A role is not empty and
-	// holds no comma and no NUL.
+	// Roles are the account's coarse roles, such as "admin". A role is not empty, holds no comma
+	// and no NUL, and neither begins nor ends with a blank. Accounts.SetRoles changes them.
 	Roles []string
 	// Created is when the account was made.
 	Created time.Time
@@ -67,9 +67,15 @@ func (u *User) Check() error {
 	if strings.ContainsRune(u.Email, 0) || !utf8.ValidString(u.Email) {
 		return fmt.Errorf("%w: email holds NUL or is not UTF-8", ErrInvalid)
 	}
-	for _, r := range u.Roles {
-		if r == "" || strings.ContainsAny(r, ",\x00") || !utf8.ValidString(r) {
-			return fmt.Errorf("%w: a role is empty, holds a comma or NUL, or is not UTF-8", ErrInvalid)
+	return CheckRoles(u.Roles)
+}
+
+// CheckRoles returns ErrInvalid unless an account can have the roles. Stores call it in CreateUser
+// and SetRoles.
+func CheckRoles(roles []string) error {
+	for _, r := range roles {
+		if r == "" || strings.ContainsAny(r, ",\x00") || strings.TrimSpace(r) != r || !utf8.ValidString(r) {
+			return fmt.Errorf("%w: a role is empty, holds a comma or NUL, begins or ends with a blank, or is not UTF-8", ErrInvalid)
 		}
 	}
 	return nil
@@ -108,9 +114,9 @@ type LiveUsers interface {
 // Fingerprint tells whether a hash is the one that it was.
 func (h PasswordHash) Fingerprint() Digest { return DigestOf(string(h)) }
 
-// Accounts changes accounts. Each method is one atomic change, and each that
-// takes something away bumps the subject's epoch in the same change, so that
-// every credential of every scheme ends with it.
+// Accounts changes accounts. Each method is one atomic change. SetPassword, ChangePassword,
+// disabling and DeleteUser bump the subject's epoch in the same change, so that every credential
+// of every scheme ends with it.
 type Accounts interface {
 	// SetPassword stores a new hash, bumps the epoch and deletes the subject's static
 	// token and device tokens. ErrNotFound where the account is absent.
@@ -128,6 +134,11 @@ type Accounts interface {
 	// SetActive enables or disables the account. Disabling bumps the epoch and
 	// deletes the static token and the device tokens, also where the account was disabled already.
 	SetActive(ctx context.Context, id string, active bool) error
+	// SetRoles replaces the roles of the account; none clears them. The next read of the account
+	// returns them, so that the next request of every scheme that reads it has them. It bumps
+	// nothing, because credentials prove who the user is, not the user's roles. ErrInvalid: see
+	// CheckRoles. ErrNotFound: the account is absent.
+	SetRoles(ctx context.Context, id string, roles ...string) error
 	// DeleteUser removes the account and everything that hangs on it. Its epoch
 	// is bumped and stays behind. ErrNotFound where the account is absent.
 	DeleteUser(ctx context.Context, id string) error

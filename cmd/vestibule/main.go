@@ -156,6 +156,11 @@ func account(ctx context.Context, c *cli.Command, db storage.Users) (storage.Use
 	if err != nil {
 		return storage.User{}, err
 	}
+	return accountOf(ctx, name, db)
+}
+
+// accountOf finds the account of that name.
+func accountOf(ctx context.Context, name string, db storage.Users) (storage.User, error) {
 	canonical, err := username.Canonical(name)
 	if err != nil {
 		return storage.User{}, err

@@ -36,6 +36,10 @@ func userCommand() *cli.Command {
 			{Name: "disable", Usage: "disable an account; ends every credential of it", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
 			{Name: "enable", Usage: "enable an account again", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
 			{
+				Name: "roles", Usage: "print the roles of an account, or replace them", ArgsUsage: "NAME [ROLE...]",
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "clear", Usage: "remove all roles"}}, Action: withAccounts(userRoles),
+			},
+			{
 				Name: "delete", Usage: "delete an account, every credential of it, its groups and permissions", ArgsUsage: "NAME",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "needed: there is no way back"}}, Action: withAccounts(deleteUser),
 			},
@@ -110,6 +114,39 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 		return nil
 	}
 }
+
+// userRoles prints the roles that the account has, one a line, or replaces them.
+func userRoles(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	if !c.Args().Present() {
+		return errors.New("want a user name and, to replace its roles, the new ones; flags stand before them")
+	}
+	roles, remove := c.Args().Tail(), c.Bool("clear")
+	if remove && len(roles) > 0 {
+		return errors.New("-clear and roles exclude each other")
+	}
+	u, err := accountOf(ctx, c.Args().First(), db)
+	if err != nil {
+		return err
+	}
+	if !remove && len(roles) == 0 {
+		for _, role := range u.Roles {
+			fmt.Fprintln(c.Root().Writer, printable(role))
+		}
+		return nil
+	}
+	if err := db.SetRoles(ctx, u.ID, roles...); err != nil {
+		return err
+	}
+	if remove {
+		fmt.Fprintf(c.Root().Writer, "removed the roles of user %s; %s\n", u.Name, follow)
+	} else {
+		fmt.Fprintf(c.Root().Writer, "set the roles of user %s to %s; %s\n", u.Name, printable(strings.Join(roles, ",")), follow)
+	}
+	return nil
+}
+
+// follow is when a change holds that ends no credential.
+const follow = "servers with a cache follow within its TTL"
 
 func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)

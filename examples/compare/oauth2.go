@@ -74,51 +74,56 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 // demoClient is the confidential demo client.
 const demoClient = "demo-confidential"
 
-// madeBefore notes that an earlier run made the database: then it has the demo client.
-func (cfg *config) madeBefore(ctx context.Context, db storage.Clients) error {
-	_, err := db.ClientByID(ctx, demoClient)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
-	cfg.Demo = cfg.Demo || err == nil
-	return err
-}
+// demoSecret is the demo client's secret, which everybody knows.
+const demoSecret = "demo-secret"
 
 // addClients adds the demo clients. Everybody knows the secret of one of them, and it may
 // introspect, so they are added to demo databases only.
 func addClients(ctx context.Context, cfg *config, db cached.Base, hasher *password.Hasher) error {
-	if isDemo, err := cfg.IsDemo(ctx, db); err != nil {
-		return err
-	} else if !isDemo {
-		slog.Warn("demo clients not added: database has other accounts", "flag", "-demo")
-		return nil
-	}
 	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
+	var missing []string
 	for _, c := range []storage.Client{
 		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.DeviceCode}},
 		{ID: demoClient, Name: "Confidential demo", Method: oauth2.SecretBasic, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.ClientCredentials}, Serves: []string{cfg.Base}},
 	} {
-		c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
-		if err := addClient(ctx, db, hasher, c, "demo-secret"); err != nil {
+		old, err := db.ClientByID(ctx, c.ID)
+		switch {
+		case err == nil:
+			err = serveHere(ctx, db, hasher, old, c.Serves)
+		case errors.Is(err, storage.ErrNotFound) && cfg.IsDemo():
+			c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
+			err = addClient(ctx, db, hasher, c)
+		case errors.Is(err, storage.ErrNotFound):
+			missing, err = append(missing, c.ID), nil
+		}
+		if err != nil {
 			return err
 		}
+	}
+	if len(missing) > 0 {
+		slog.Warn("demo clients not added: existing database", "clients", missing, "flag", "-demo")
 	}
 	return nil
 }
 
-// addClient registers a client that is not there yet. One that is there serves this server's
-// audience, which is another one where the address was.
-func addClient(ctx context.Context, db cached.Base, hasher *password.Hasher, c storage.Client, secret string) error {
-	old, err := db.ClientByID(ctx, c.ID)
-	if err == nil && !slices.Equal(old.Serves, c.Serves) {
-		old.Serves = c.Serves
-		err = db.UpdateClient(ctx, old)
+// serveHere lets the demo client of an earlier run serve this server's audience, which changes with
+// its address. A client with another secret is somebody else's.
+func serveHere(ctx context.Context, db cached.Base, hasher *password.Hasher, c storage.Client, serves []string) error {
+	if c.ID != demoClient || slices.Equal(c.Serves, serves) {
+		return nil
 	}
-	if !errors.Is(err, storage.ErrNotFound) {
+	ok, _, err := hasher.Verify(ctx, "", c.Password, demoSecret)
+	if err != nil || !ok {
 		return err
 	}
+	c.Serves = serves
+	return db.UpdateClient(ctx, c)
+}
+
+// addClient registers a client.
+func addClient(ctx context.Context, db cached.Base, hasher *password.Hasher, c storage.Client) (err error) {
 	if !c.Public() {
-		if c.Password, err = hasher.Hash(ctx, "", secret); err != nil {
+		if c.Password, err = hasher.Hash(ctx, "", demoSecret); err != nil {
 			return err
 		}
 	}

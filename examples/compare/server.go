@@ -34,9 +34,6 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.madeBefore(ctx, db); err != nil {
-		return nil, err
-	}
 	if err := cfg.AddUsers(ctx, db, passwords); err != nil {
 		return nil, err
 	}

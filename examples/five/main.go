@@ -32,10 +32,14 @@ func main() {
 
 func server(ctx context.Context, path string, ring *keys.Ring) http.Handler {
 	file := must(sqlite.Open(path, nil))
+	version, _, err := file.Schema(ctx)
+	check(err)
 	check(file.Migrate(ctx))
 	db := must(cached.New(file, nil))
 	passwords := must(password.New(db, must(password.NewHasher(nil)), nil))
-	passwords.Register(ctx, password.NewUser{Name: "alice", Password: "wonderland-42"})
+	if version == 0 { // a new database; an account that is deleted later stays deleted
+		must(passwords.Register(ctx, password.NewUser{Name: "alice", Password: "wonderland-42"}))
+	}
 
 	const app, api = "https://app.example", "https://app.example/api"
 	signing := must(jwt.NewStoredKeys(db, ring, app, nil))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
 func TestFive(t *testing.T) {
@@ -62,6 +65,32 @@ func TestFive(t *testing.T) {
 	}
 	if w := do("GET", "/hello", ""); w.Code != 401 || len(w.Header()["Www-Authenticate"]) < 4 {
 		t.Errorf("nobody: %d %v", w.Code, w.Header())
+	}
+}
+
+// An account that was deleted stays deleted when the program starts again.
+func TestDeletedStays(t *testing.T) {
+	ring, err := keys.NewRing(keys.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/db"
+	for run := range 2 {
+		server(t.Context(), path, ring)
+		db, err := sqlite.Open(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := db.UserByName(t.Context(), "alice")
+		switch {
+		case run == 0 && err == nil:
+			err = db.DeleteUser(t.Context(), u.ID)
+		case run == 1 && errors.Is(err, storage.ErrNotFound):
+			err = nil
+		}
+		if err := errors.Join(err, db.Close()); err != nil || run == 1 && u.ID != "" {
+			t.Fatalf("run %d: %q, %v", run, u.ID, err)
+		}
 	}
 }
 

@@ -19,12 +19,16 @@ import (
 func main() {
 	ctx := context.Background()
 	db := must(sqlite.Open("hello.sqlite3", nil))
+	version, _, err := db.Schema(ctx)
+	check(err)
 	check(db.Migrate(ctx))
 	ring, _, err := keys.Create("hello.key")
 	check(err)
 
 	passwords := must(password.New(db, must(password.NewHasher(nil)), nil))
-	passwords.Register(ctx, password.NewUser{Name: "alice", Password: "wonderland-42"}) // refused where she exists
+	if version == 0 { // a new database; an account that is deleted later stays deleted
+		must(passwords.Register(ctx, password.NewUser{Name: "alice", Password: "wonderland-42"}))
+	}
 	tokens := must(token.New(db, ring, nil))
 
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))

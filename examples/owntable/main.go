@@ -69,7 +69,7 @@ func main() { demo.Main(run) }
 func run() error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	var cfg demo.Flags
-	cfg.Options.Users, cfg.Options.Space = &table, "customers"
+	mine(&cfg)
 	cfg.Register(flag.CommandLine, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
 	flag.Parse()
 	ctx := context.Background()
@@ -83,6 +83,11 @@ func run() error {
 		return err
 	}
 	return demo.Serve(cfg.Addr, h)
+}
+
+// mine names the tables of this application.
+func mine(cfg *demo.Flags) {
+	cfg.Options.Users, cfg.Options.Space, cfg.Tables = &table, "customers", []string{employees.Table}
 }
 
 func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"flag"
+	"strings"
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
 func TestServer(t *testing.T) {
@@ -42,32 +44,49 @@ func TestServer(t *testing.T) {
 	}, gormstore.Options{Users: &table, Space: "customers"})
 }
 
-// The accounts whose passwords everybody knows are not added to tables with accounts of one's own.
+// The accounts whose passwords everybody knows are added to tables that this run creates, not beside
+// accounts of one's own in either of them, and not again when they were deleted.
 func TestPublishedAccounts_attack_343(t *testing.T) {
-	for _, own := range []bool{false, true} {
-		cfg := demo.Flags{LoginRate: "10/m", Options: gormstore.Options{Users: &table, Space: "customers"}}
-		cfg.Register(flag.NewFlagSet("", flag.ContinueOnError), demo.User{Name: "alice", Password: "wonderland-42"})
-		cfg.DB = "sqlite:" + t.TempDir() + "/db"
-		demotest.Weaken(t, &cfg)
-		db, ring, cleanup, err := cfg.Open(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if own {
-			if err := errors.Join(db.DB(t.Context()).AutoMigrate(&Account{}, &Employee{}), db.DB(t.Context()).Create(&Account{Login: "kim"}).Error, db.DB(t.Context()).Create(&Employee{Login: "kim"}).Error); err != nil {
-				t.Fatal(err)
+	for own, model := range map[string]any{"": nil, "a customer": &Account{Login: "kim"}, "an employee": &Employee{Login: "kim"}} {
+		t.Run(own, func(t *testing.T) {
+			url := "sqlite:" + t.TempDir() + "/db"
+			if model != nil {
+				db, err := sqlite.Open(strings.TrimPrefix(url, "sqlite:"), nil)
+				if err == nil {
+					err = errors.Join(db.DB(t.Context()).AutoMigrate(model), db.DB(t.Context()).Create(model).Error, db.Close())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if _, err := server(t.Context(), db, ring, &cfg); err != nil {
-			t.Fatal(err)
-		}
-		var accounts, staff int64
-		if err := errors.Join(db.DB(t.Context()).Model(&Account{}).Where("login = 'alice'").Count(&accounts).Error, db.DB(t.Context()).Model(&Employee{}).Where("login = 'sam'").Count(&staff).Error); err != nil {
-			t.Fatal(err)
-		}
-		if (accounts == 0) != own || (staff == 0) != own {
-			t.Errorf("tables of one's own: %t, alice %d, sam %d", own, accounts, staff)
-		}
-		cleanup()
+			for again := range 2 {
+				cfg := demo.Flags{LoginRate: "10/m"}
+				cfg.Register(flag.NewFlagSet("", flag.ContinueOnError), demo.User{Name: "alice", Password: "wonderland-42"})
+				mine(&cfg)
+				cfg.DB = url
+				demotest.Weaken(t, &cfg)
+				db, ring, cleanup, err := cfg.Open(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := server(t.Context(), db, ring, &cfg); err != nil {
+					t.Fatal(err)
+				}
+				var accounts, staff int64
+				tx := db.DB(t.Context())
+				if err := errors.Join(tx.Model(&Account{}).Where("login = 'alice'").Count(&accounts).Error, tx.Model(&Employee{}).Where("login = 'sam'").Count(&staff).Error,
+					tx.Exec("DELETE FROM accounts WHERE login = 'alice'").Error, tx.Exec("DELETE FROM employees WHERE login = 'sam'").Error); err != nil {
+					t.Fatal(err)
+				}
+				want := int64(1)
+				if model != nil || again == 1 {
+					want = 0
+				}
+				if accounts != want || staff != want {
+					t.Errorf("run %d: alice %d, sam %d, want %d", again, accounts, staff, want)
+				}
+				cleanup()
+			}
+		})
 	}
 }

@@ -93,3 +93,8 @@ func (w *Watched) FamilyByID(ctx context.Context, purpose, subject, id string) (
 func (w *Watched) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
 	return got(w, "AccessByDigest", func() (storage.AccessState, error) { return w.Store.AccessByDigest(ctx, d) })
 }
+
+// CountFamilies implements storage.Families.
+func (w *Watched) CountFamilies(ctx context.Context, purpose, subject string) (storage.FamilyCount, error) {
+	return got(w, "CountFamilies", func() (storage.FamilyCount, error) { return w.Store.CountFamilies(ctx, purpose, subject) })
+}

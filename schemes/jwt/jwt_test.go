@@ -87,6 +87,35 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// A role that the account loses is lost at the next request if the scheme reads the account, and
+// with the next refresh if it does not.
+func TestLostRole_attack_540(t *testing.T) {
+	for _, stateless := range []bool{false, true} {
+		w := newWorld(t, jwt.Options{Stateless: stateless})
+		p := w.issue(t)
+		roles := func(p jwt.Pair) []string {
+			var got []string
+			for range 2 { // the second one is from the cache
+				id, err := w.Authenticate(bearer(p.Access))
+				schemetest.Must(t, err)
+				got = id.Roles
+			}
+			return got
+		}
+		if got := roles(p); !slices.Equal(got, []string{"staff"}) {
+			t.Errorf("stateless %t: roles %q", stateless, got)
+		}
+		schemetest.Must(t, w.store.SetRoles(t.Context(), "id-alice"))
+		if got := roles(p); slices.Contains(got, "staff") != stateless {
+			t.Errorf("stateless %t: roles %q without a refresh", stateless, got)
+		}
+		next, status := w.refreshes(t, p.Refresh)
+		if got := roles(next); status != 200 || len(got) != 0 {
+			t.Errorf("stateless %t: status %d, roles %q after a refresh", stateless, status, got)
+		}
+	}
+}
+
 // A login that is limited to scopes is a delegated identity.
 func TestScopes(t *testing.T) {
 	w := newWorld(t, jwt.Options{})

@@ -21,6 +21,10 @@ const defaultMax = 1000
 // does not reject the login with the ID keep: a later login tries again.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 	err := credential.EndSurplus(ctx, s.opts.MaxLogins,
+		func(ctx context.Context) (int, error) {
+			n, err := s.store.CountFamilies(ctx, s.purpose, subject)
+			return n.Total, err
+		},
 		func(ctx context.Context, limit int) ([]storage.Family, error) { return s.List(ctx, subject, limit) }, // the last created first
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {

@@ -75,7 +75,7 @@ func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{})
 		var log bytes.Buffer
-		x, err := jwt.New(issuer, audience, w.ring, schemetest.Watch(w.store).Fail(errors.New("the database is down"), "ListFamilies"), &jwt.Options{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		x, err := jwt.New(issuer, audience, w.ring, schemetest.Watch(w.store).Fail(errors.New("the database is down"), "CountFamilies"), &jwt.Options{Clock: w.clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		schemetest.Must(t, err)
 		epoch, err := w.store.SubjectEpoch(t.Context(), "id-alice")
 		schemetest.Must(t, err)

@@ -22,7 +22,7 @@ const defaultMax = 1000
 // made the session with the ID keep: what fails is ended by a later one.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 	now := s.now()
-	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
+	err := credential.EndSurplus(ctx, s.opts.MaxSessions, nil,
 		func(ctx context.Context, limit int) ([]storage.Session, error) { // the last seen first
 			return s.rows.ListSessions(ctx, subject, limit)
 		},
@@ -36,6 +36,10 @@ func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 // their sessions.
 func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
+		func(ctx context.Context) (int, error) {
+			n, err := s.families.CountFamilies(ctx, purpose, subject)
+			return n.Total, err
+		},
 		func(ctx context.Context, limit int) ([]storage.Family, error) {
 			return s.families.ListFamilies(ctx, purpose, subject, limit)
 		},

@@ -399,7 +399,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
 		"StaticTokenByDigest", "CredentialByDigest", "SessionByDigest", "AccessByDigest", "TokenStatusOf", "TokenStatusWithUser",
-		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "DeleteUser", "BumpEpoch", "DeleteSubject",
+		"SetPassword", "ChangePassword", "ReplaceHash", "SetActive", "SetRoles", "DeleteUser", "BumpEpoch", "DeleteSubject",
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
 		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
 		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSessionOf", "DeleteSessionsOf", "DeleteSeries",

@@ -33,6 +33,12 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetActive(ctx, id, active) }, ofSubject(id))
 }
 
+// SetRoles implements storage.Accounts. No credential ends, but identities that are kept have the
+// roles.
+func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.SetRoles(ctx, id, roles...) }, ofSubject(id))
+}
+
 // DeleteUser implements storage.Accounts.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteUser(ctx, id) }, ofSubject(id))

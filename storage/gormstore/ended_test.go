@@ -126,7 +126,7 @@ func TestEnded(t *testing.T) {
 			ctx := t.Context()
 			err := errors.Join(
 				s.CreateUser(ctx, storage.User{ID: "bob", Name: "bob", Password: "old", Active: false}), s.SetActive(ctx, "bob", true),
-				s.ReplaceHash(ctx, "bob", "old", "better"), s.SetSubjectGroups(ctx, "bob", []string{"g"}),
+				s.ReplaceHash(ctx, "bob", "old", "better"), s.SetRoles(ctx, "bob", "a"), s.SetSubjectGroups(ctx, "bob", []string{"g"}),
 			)
 			if err != nil || len(seen) != 0 {
 				t.Errorf("what ends nothing calls the hook: %+v, %v", seen, err)

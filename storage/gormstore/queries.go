@@ -6,7 +6,7 @@ import "strings"
 type queries struct {
 	userByID, userByName, listUsers             string
 	createUser, setPassword, replaceHash        string
-	setActive, deleteUser                       string
+	setActive, setRoles, deleteUser             string
 	tokenByDigest, insertToken, replaceToken    string
 	mayHold, lockUser                           string
 	tokenOf, listTokens, dropToken, dropTokenOf string
@@ -134,11 +134,14 @@ func newQueries(d dialect, u *userSQL) queries {
 		q.setPassword = "UPDATE " + table + " SET " + p + " = ?" + byID
 		q.replaceHash = "UPDATE " + table + " SET " + p + " = ?" + byID + " AND " + p + " = ?"
 	}
+	if u.canRoles {
+		q.setRoles = "UPDATE " + table + " SET " + d.quote(u.Roles) + " = ?" + byID
+	}
 	if u.canActive {
 		q.setActive = "UPDATE " + table + " SET " + d.quote(u.Active) + " = ?" + byID
 	}
 	for _, s := range []*string{
-		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.deleteUser,
+		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.setRoles, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
 		&q.epoch, &q.bump, &q.bumpTo, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
 		&q.listCredentials, &q.listPurposes, &q.listSessions, &q.listFamilies,
@@ -197,7 +200,7 @@ func (u *userSQL) insert() string {
 	if u.canActive {
 		names, marks = append(names, u.dialect.quote(u.Active)), append(marks, "?")
 	}
-	if column.MatchString(u.Roles) {
+	if u.canRoles {
 		names, marks = append(names, u.dialect.quote(u.Roles)), append(marks, "?")
 	}
 	return "INSERT INTO " + u.dialect.quote(u.Table) + " (" + strings.Join(names, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ") ON CONFLICT DO NOTHING"

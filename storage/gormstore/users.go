@@ -159,7 +159,7 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	if t.canActive {
 		args = append(args, u.Active)
 	}
-	if column.MatchString(t.Roles) {
+	if t.canRoles {
 		args = append(args, strings.Join(u.Roles, ","))
 	} else if len(u.Roles) > 0 {
 		return fmt.Errorf("%w: the user table has no column for roles", storage.ErrInvalid)
@@ -306,6 +306,14 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 		}
 		return s.end(ctx, id)
 	}, s.restOf(id))
+}
+
+// SetRoles implements storage.Accounts. It is an error unless UserTable.Roles is a plain column.
+func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error {
+	if err := storage.CheckRoles(roles); err != nil {
+		return err
+	}
+	return s.change(ctx, s.q.setRoles, "roles", id, strings.Join(roles, ","), id)
 }
 
 // DeleteUser implements storage.Accounts.

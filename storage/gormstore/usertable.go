@@ -40,7 +40,8 @@ type UserTable struct {
 	// Roles is a column, or an expression, that gives the role names separated by commas, such
 	// as "CASE WHEN is_staff THEN 'admin' ELSE '' END"; "" means no roles. Use RolesList
 	// where the names come from rows: a name with a comma would become two roles, so New
-	// refuses string_agg and the like here.
+	// refuses string_agg and the like here. SetRoles changes a plain column; for any other
+	// expression it is an error, and the application changes its rows itself.
 	Roles string
 	// RolesList is an expression that gives the role names as a JSON list of texts, such as
 	// "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id = accounts.id)" on
@@ -71,6 +72,7 @@ type userSQL struct {
 	idIsText  bool
 	castID    string // makes a value of the column's type of a text
 	canActive bool   // Active is a plain column
+	canRoles  bool   // Roles is
 }
 
 var (
@@ -115,6 +117,7 @@ func newUserSQL(d dialect, t *UserTable, space string) (*userSQL, error) {
 	case joining.MatchString(t.Roles):
 		return nil, fmt.Errorf("gormstore: user table: Roles joins names of rows, so a name with a comma would become two roles (use RolesList with %s)", d.listAggregate())
 	}
+	u.canRoles = column.MatchString(t.Roles)
 	u.canActive = column.MatchString(t.Active) && !strings.EqualFold(t.Active, "true") && !strings.EqualFold(t.Active, "false")
 	switch t.IDType {
 	case "", "text":

@@ -84,6 +84,9 @@ func TestOwnUserTable(t *testing.T) {
 			if err := s.SetActive(ctx, "1", false); err == nil {
 				t.Error("an expression was set")
 			}
+			if err := s.SetRoles(ctx, "1", "admin"); err == nil {
+				t.Error("an expression was set")
+			}
 			if err := s.ReplaceHash(ctx, "1", "h2", "h3"); err != nil {
 				t.Error(err)
 			}

@@ -136,6 +136,17 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 	})
 }
 
+// SetRoles implements storage.Accounts.
+func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error {
+	if err := storage.CheckRoles(roles); err != nil {
+		return err
+	}
+	return s.change(ctx, id, func(_ *tx, u *storage.User) error {
+		u.Roles = slices.Clone(roles)
+		return nil
+	})
+}
+
 // DeleteUser implements storage.Accounts.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return s.write(ctx, func(t *tx) error {

@@ -72,7 +72,7 @@ func users(t *testing.T, s *suite) {
 			}
 			for _, change := range []func(*storage.User){
 				func(u *storage.User) { u.Email = "a\x00b" }, func(u *storage.User) { u.Email = "\xff" }, func(u *storage.User) { u.Email = strings.Repeat("a", storage.MaxEmailBytes+1) }, func(u *storage.User) { u.Roles = []string{"a,b"} },
-				func(u *storage.User) { u.Roles = []string{""} }, func(u *storage.User) { u.Roles = []string{"a\x00"} },
+				func(u *storage.User) { u.Roles = []string{""} }, func(u *storage.User) { u.Roles = []string{"a\x00"} }, func(u *storage.User) { u.Roles = []string{" a"} },
 			} {
 				u := account("x")
 				change(&u)
@@ -212,6 +212,49 @@ func accounts(t *testing.T, s *suite) {
 				k.Error("enabling brings nothing back and ends nothing")
 			}
 			k.is(k.s.SetActive(k.ctx, "nobody", true), storage.ErrNotFound, "there is no such account")
+		},
+		"set_roles: new roles replace the old ones, and end nothing": func(k *kit) {
+			k.needs(StaticTokens)
+			u, tok := k.give("alice")
+			other := k.add("bob")
+			before := k.epoch(u.ID)
+			given := []string{"admin", "editor"}
+			for _, roles := range [][]string{given, {"reader"}, nil, {"staff", "admin"}, {}} {
+				k.must(k.s.SetRoles(k.ctx, u.ID, roles...))
+				got, err := k.s.UserByID(k.ctx, u.ID)
+				k.must(err)
+				if !slices.Equal(got.Roles, roles) {
+					k.Errorf("roles %q, want %q", got.Roles, roles)
+				}
+				if got.Password != u.Password || !got.Active || got.Email != u.Email || got.Epoch != before || !k.usable(tok.Digest) {
+					k.Errorf("new roles end nothing and change nothing else: %+v", got)
+				}
+				if _, got, err := k.s.StaticTokenByDigest(k.ctx, tok.Digest); err != nil || !slices.Equal(got.Roles, roles) {
+					k.Errorf("the account of a credential has the roles %q, want %q, %v", got.Roles, roles, err)
+				}
+			}
+			k.must(k.s.SetRoles(k.ctx, u.ID, given...))
+			given[0] = "changed"
+			if got, err := k.s.UserByID(k.ctx, u.ID); err != nil || !slices.Equal(got.Roles, []string{"admin", "editor"}) {
+				k.Errorf("a caller changed the roles %q through what it gave, %v", got.Roles, err)
+			}
+			for _, bad := range []string{"", "a,b", "a\x00", "\xff", " a", "a\t"} {
+				k.is(k.s.SetRoles(k.ctx, u.ID, "reader", bad), storage.ErrInvalid, "a malformed role is refused")
+			}
+			for _, id := range []string{"nobody", "", "a\x00"} {
+				k.is(k.s.SetRoles(k.ctx, id, "admin"), storage.ErrNotFound, "there is no such account")
+			}
+			if got, err := k.s.UserByID(k.ctx, u.ID); err != nil || !slices.Equal(got.Roles, []string{"admin", "editor"}) {
+				k.Errorf("a refused change changed the roles to %q, %v", got.Roles, err)
+			}
+			if got, err := k.s.UserByID(k.ctx, other.ID); err != nil || !slices.Equal(got.Roles, other.Roles) {
+				k.Errorf("another account got the roles %q, %v", got.Roles, err)
+			}
+			k.must(k.s.SetActive(k.ctx, other.ID, false))
+			k.must(k.s.SetRoles(k.ctx, other.ID))
+			if got, err := k.s.UserByID(k.ctx, other.ID); err != nil || len(got.Roles) != 0 || got.Active {
+				k.Errorf("roles of a disabled account: %+v, %v", got, err)
+			}
 		},
 		"attack_045_deleted_and_id_used_again: nothing of a deleted account fits a new one with its ID: the epoch stays behind": func(k *kit) {
 			k.needs(StaticTokens, Permissions)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authn/username"
@@ -19,37 +18,13 @@ func (f *Flags) Published(users ...User) *Flags {
 	return &c
 }
 
-// IsDemo reports whether credentials that everybody knows can be added to the database: it has no
-// accounts but those of Users, with their passwords, or -demo says so.
-func (f *Flags) IsDemo(ctx context.Context, db storage.Users) (bool, error) {
-	if f.Demo {
-		return true, nil
-	}
-	hasher, err := f.Hasher()
-	if err != nil {
-		return false, err
-	}
-	accounts, err := db.ListUsers(ctx, "", len(f.Users)+1)
-	if err != nil {
-		return false, err
-	}
-	for _, a := range accounts {
-		i := slices.IndexFunc(f.Users, func(u User) bool {
-			name, err := username.Canonical(u.Name)
-			return err == nil && name == a.Name
-		})
-		if i < 0 {
-			return false, nil
-		}
-		if ok, _, err := hasher.Verify(ctx, "", a.Password, f.Users[i].Password); err != nil || !ok {
-			return false, err
-		}
-	}
-	return true, nil
-}
+// IsDemo reports whether credentials that everybody knows can be added to the database: Open created
+// it, or -demo says so. In a database that was there before, somebody may have deleted them, or has
+// accounts of their own.
+func (f *Flags) IsDemo() bool { return f.Demo || f.created }
 
-// Missing returns the users that are to be added: those that are not there yet. If their passwords
-// are published and the database is somebody's own (see IsDemo), they are none, and the log says so.
+// Missing returns the users to add: those that do not exist yet. If their passwords are published
+// and the database is no demo (see IsDemo), there are none, and the log says so.
 func (f *Flags) Missing(ctx context.Context, db storage.Users) ([]User, error) {
 	var missing []User
 	var names []string
@@ -66,15 +41,11 @@ func (f *Flags) Missing(ctx context.Context, db storage.Users) ([]User, error) {
 			return nil, err
 		}
 	}
-	if len(missing) == 0 || !f.published {
-		return missing, nil
+	if len(missing) > 0 && f.published && !f.IsDemo() {
+		slog.Warn("demo users not added: existing database", "users", names, "flags", "-demo, -user")
+		return nil, nil
 	}
-	demo, err := f.IsDemo(ctx, db)
-	if err != nil || demo {
-		return missing, err
-	}
-	slog.Warn("demo users not added: database has other accounts", "users", names, "flags", "-demo, -user")
-	return nil, nil
+	return missing, nil
 }
 
 // AddUsers registers the users that are missing. Several servers can start at the same

@@ -1,75 +1,88 @@
 package demo_test
 
 import (
-	"errors"
 	"flag"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
-	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
-	"github.com/vestibule-auth/vestibule/storage/memory"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
-// Users with passwords that everybody knows are added to a new database, or to one that has only
-// such users; to another one only if somebody says so.
+// Users with passwords that everybody knows are added to a database that the run creates; to another
+// one only if a flag says so.
 func TestPublishedUsers_attack_343(t *testing.T) {
 	for name, x := range map[string]struct {
-		flags  []string
-		before map[string]string // accounts with their passwords
-		added  string
-		isDemo bool
+		flags        []string
+		exists       bool   // an earlier program migrated the database
+		before       string // accounts in it
+		added        string
+		isDemo       bool
+		addedAgain   string // after all were deleted
+		isDemoSecond bool
 	}{
-		"a new database":                 {nil, nil, "alice bob", true},
-		"an earlier run was cut short":   {nil, map[string]string{"alice": "wonderland-42"}, "bob", true},
-		"all there":                      {nil, map[string]string{"alice": "wonderland-42", "bob": "bob-the-builder-42"}, "", true},
-		"somebody else's account":        {nil, map[string]string{"carol": "x"}, "", false},
-		"one among them":                 {nil, map[string]string{"alice": "wonderland-42", "carol": "x"}, "", false},
-		"an alice of one's own":          {nil, map[string]string{"alice": "another"}, "", false},
-		"-demo":                          {[]string{"-demo"}, map[string]string{"carol": "x"}, "alice bob", true},
-		"-user":                          {[]string{"-user", "dave:y"}, map[string]string{"carol": "x"}, "dave", false},
-		"-user in a new database":        {[]string{"-user", "dave:y"}, nil, "dave", true},
-		"-user with a published account": {[]string{"-user", "alice:wonderland-42"}, map[string]string{"carol": "x"}, "alice", false},
+		"a new database":                     {nil, false, "", "alice bob", true, "", false},
+		"an empty one that exists":           {nil, true, "", "", false, "", false},
+		"somebody else's account":            {nil, true, "carol", "", false, "", false},
+		"only such users":                    {nil, true, "alice", "", false, "", false},
+		"-demo":                              {[]string{"-demo"}, true, "carol", "alice bob", true, "alice bob", true},
+		"-user":                              {[]string{"-user", "dave:y"}, true, "carol", "dave", false, "dave", false},
+		"-user in a new database":            {[]string{"-user", "dave:y"}, false, "", "dave", true, "dave", false},
+		"-user with a published account":     {[]string{"-user", "alice:wonderland-42"}, true, "carol", "alice", false, "alice", false},
+		"-user beside the same, made before": {[]string{"-user", "alice:wonderland-42"}, true, "alice", "", false, "alice", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := demo.Flags{LoginRate: "10/m", FailureFloor: time.Nanosecond}
-			fs := flag.NewFlagSet("", flag.ContinueOnError)
-			fs.SetOutput(io.Discard)
-			f.Register(fs, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
-			must(t, fs.Parse(x.flags))
-			demotest.Weaken(t, &f)
-			db := memory.New(nil)
-			ring, err := keys.NewRing(keys.Generate())
-			must(t, err)
-			passwords, err := f.Passwords(db, ring)
-			must(t, err)
-			for name, text := range x.before {
-				_, err := passwords.Register(t.Context(), password.NewUser{Name: name, Password: text})
+			path := "sqlite:" + t.TempDir() + "/db"
+			run := func(after func(*gormstore.Store, *demo.Flags)) {
+				f := demo.Flags{FailureFloor: time.Nanosecond}
+				fs := flag.NewFlagSet("", flag.ContinueOnError)
+				fs.SetOutput(io.Discard)
+				f.Register(fs, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
+				must(t, fs.Parse(append([]string{"-db", path}, x.flags...)))
+				demotest.Weaken(t, &f)
+				db, ring, cleanup, err := f.Open(t.Context())
 				must(t, err)
-			}
-			for range 2 { // the second run changes nothing
-				isDemo, err := f.IsDemo(t.Context(), db)
-				if must(t, err); isDemo != x.isDemo {
-					t.Errorf("a demo: %t", isDemo)
-				}
+				defer cleanup()
+				passwords, err := f.Passwords(db, ring)
+				must(t, err)
 				must(t, f.AddUsers(t.Context(), db, passwords))
+				after(db, &f)
 			}
-			list, err := db.ListUsers(t.Context(), "", 10)
-			must(t, err)
-			var added []string
-			for _, u := range list {
-				if _, was := x.before[u.Name]; !was {
-					added = append(added, u.Name)
+			if x.exists {
+				db, err := sqlite.Open(strings.TrimPrefix(path, "sqlite:"), nil)
+				must(t, err)
+				must(t, db.Migrate(t.Context()))
+				for name := range strings.FieldsSeq(x.before) {
+					must(t, db.CreateUser(t.Context(), storage.User{ID: name, Name: name, Active: true}))
 				}
+				must(t, db.Close())
 			}
-			if slices.Sort(added); strings.Join(added, " ") != x.added {
-				t.Errorf("added %q, want %q", added, x.added)
+			for _, want := range []struct {
+				added  string
+				isDemo bool
+			}{{x.added, x.isDemo}, {x.addedAgain, x.isDemoSecond}} {
+				run(func(db *gormstore.Store, f *demo.Flags) {
+					if f.IsDemo() != want.isDemo {
+						t.Errorf("a demo: %t", f.IsDemo())
+					}
+					list, err := db.ListUsers(t.Context(), "", 10)
+					must(t, err)
+					var added []string
+					for _, u := range list {
+						if u.ID != u.Name { // else it was there before
+							added = append(added, u.Name)
+						}
+						must(t, db.DeleteUser(t.Context(), u.ID))
+					}
+					if strings.Join(added, " ") != want.added {
+						t.Errorf("added %q, want %q", added, want.added)
+					}
+				})
 			}
 		})
 	}
@@ -77,7 +90,7 @@ func TestPublishedUsers_attack_343(t *testing.T) {
 
 func must(t testing.TB, err error) {
 	t.Helper()
-	if err != nil && !errors.Is(err, storage.ErrConflict) {
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,13 +32,16 @@ type Flags struct {
 	KeyFile   string
 	LoginRate string
 	Users     []User
-	Demo      bool // add published credentials to a database with other accounts too
+	Demo      bool // add published credentials to an existing database too
 	// Origin is the public origin behind a proxy, and Proxies are those that are trusted;
 	// only some servers have flags for them.
 	Origin  string
 	Proxies authn.TrustedProxies
 	// Options of the store; no flag.
 	Options gormstore.Options
+	// Tables are those of the application, beside Options.Users; no flag. A database with one of
+	// them is not new.
+	Tables []string
 	// FailureFloor is password.Options.FailureFloor; no flag. Tests need not wait.
 	FailureFloor time.Duration
 
@@ -46,6 +50,7 @@ type Flags struct {
 	bad     error // a -user that cannot be read; package flag would quote it
 
 	published bool // everybody knows the passwords of Users
+	created   bool // Open created the database
 }
 
 // User is a demo user of the -user flag.
@@ -61,7 +66,7 @@ func (f *Flags) Register(fs *flag.FlagSet, users ...User) {
 	fs.StringVar(&f.DB, "db", "", "sqlite:PATH, sqlite::memory: or postgres://… (default a temporary SQLite file)")
 	fs.StringVar(&f.KeyFile, "key", "", "file with the master key: 32 raw bytes or 64 hex digits (default <sqlite path>.key, made if absent; $VESTIBULE_KEY holds the hex digits)")
 	fs.StringVar(&f.LoginRate, "login-rate", "10/m", "tries of a stranger at one address at one account, as N/m; the other limits keep their proportion; off: none, for tests")
-	fs.BoolVar(&f.Demo, "demo", false, "add the demo users, whose passwords are published, to a database that has other accounts too")
+	fs.BoolVar(&f.Demo, "demo", false, "add the demo users, whose passwords are published, to an existing database too")
 	fs.Func("user", "name:password[:role,…], added at start if absent; repeatable", func(s string) error {
 		u, err := parseUser(s)
 		if err != nil {
@@ -128,7 +133,7 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 		db, err = byurl.Open(url, &f.Options)
 	}
 	if err == nil {
-		if err = db.Migrate(ctx); err != nil {
+		if err = f.migrate(ctx, db); err != nil {
 			db.Close()
 		}
 	}
@@ -137,6 +142,35 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 		return nil, nil, nil, err
 	}
 	return db, ring, func() { db.Close(); remove() }, nil
+}
+
+// migrate migrates the database, and notes whether this run created it: it had none of the tables,
+// and has no accounts and no clients.
+func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) error {
+	version, _, err := db.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	if err := db.Migrate(ctx); err != nil || version != 0 {
+		return err
+	}
+	tables := f.Tables
+	if f.Options.Users != nil {
+		tables = append(slices.Clone(tables), f.Options.Users.Table)
+	}
+	for _, name := range tables {
+		if db.DB(ctx).Migrator().HasTable(name) {
+			return nil
+		}
+	}
+	if f.Options.Users == nil { // else they are in a table that does not exist yet
+		if users, err := db.ListUsers(ctx, "", 1); err != nil || len(users) > 0 {
+			return err
+		}
+	}
+	clients, err := db.ListClients(ctx, "", 1)
+	f.created = err == nil && len(clients) == 0
+	return err
 }
 
 // ring loads the master key, or makes one beside a SQLite file: only a demo may
