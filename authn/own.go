@@ -33,26 +33,57 @@ func AuthenticateOwn(a Authenticator, r *http.Request) (Identity, error) {
 // AdmitOwn asks the limits of refused credentials that the request's middleware has
 // (Options.Refusals) about a credential that the request carries in its body, before an endpoint
 // checks it. It returns an *Error with status 429 if the credential is not to be checked now. Give
-// the error of the check to Respond, which counts refusals, and call accepted if there was none,
-// with whose credential it is and the credentials that the answer holds in its place.
+// the error of the check to Respond, which counts a 401, and call Accepted if there was none.
 //
 // It is for credentials that nobody can guess. Passwords have a LoginLimiter.
-func AdmitOwn(r *http.Request, credential string) (accepted func(id Identity, issued ...string), err error) {
+func AdmitOwn(r *http.Request, credential string) (*OwnCredential, error) {
 	s, limit := limitOf(r)
 	if limit == nil || credential == "" {
-		return func(Identity, ...string) {}, nil
+		return nil, nil
 	}
-	p := &Presented{text: credential}
-	if err := limit.Admit(r, p); err != nil {
+	if err := limit.Admit(r, &Presented{text: credential}); err != nil {
 		return nil, err
 	}
 	s.own = true
-	return func(id Identity, issued ...string) {
-		for _, text := range append(issued, credential) {
-			limit.Accepted(r, &Presented{text: text}, id.names())
-		}
-	}, nil
+	return &OwnCredential{limit, r, credential}, nil
 }
+
+// OwnCredential is a credential that AdmitOwn let an endpoint check. nil is one that no limit
+// counts.
+type OwnCredential struct {
+	limit RefusalLimiter
+	r     *http.Request
+	text  string
+}
+
+// Accepted reports that the credential is valid, whose it is, and which credentials the answer has
+// in its place. While others of the address are stopped, these are checked all the same.
+func (o *OwnCredential) Accepted(id Identity, issued ...string) {
+	if o == nil {
+		return
+	}
+	for _, text := range append(issued, o.text) {
+		if text != "" {
+			o.limit.Accepted(o.r, &Presented{text: text}, id.names())
+		}
+	}
+}
+
+// Unknown counts a credential that nobody knows if the endpoint answers it with something else than
+// 401, such as one that revokes tokens (RFC 7009, section 2.2). It returns nil, or the *Error with
+// status 429 to answer in its place.
+func (o *OwnCredential) Unknown() error {
+	if o == nil {
+		return nil
+	}
+	err := o.limit.Refused(o.r, errUnknownOwn)
+	if e := refusal(err); e != nil && e.Status == http.StatusTooManyRequests {
+		return e
+	}
+	return nil
+}
+
+var errUnknownOwn = AuthenticationFailed("Invalid token.")
 
 // limitOf returns the limit of refused credentials for an endpoint that no chain is in front of.
 func limitOf(r *http.Request) (*state, RefusalLimiter) {

@@ -138,11 +138,11 @@ func TestRefusalsWhereverCarried_attack_501(t *testing.T) {
 		d := newDoorOf(t, low, k)
 		d.h = d.m.Public(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			text := r.PostFormValue("token")
-			accepted, err := authn.AdmitOwn(r, text)
+			own, err := authn.AdmitOwn(r, text)
 			if err == nil {
 				var id authn.Identity
 				if id, err = k.check(text); err == nil {
-					accepted(id, text+"-next")
+					own.Accepted(id, text+"-next")
 					return
 				}
 			}
