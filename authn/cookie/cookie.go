@@ -173,9 +173,6 @@ func (s *Scheme) Name() string { return s.opts.Scheme }
 // Headers returns Cookie.
 func (s *Scheme) Headers() []string { return []string{"Cookie"} }
 
-// CredentialCookies returns CookieName.
-func (s *Scheme) CredentialCookies() []string { return []string{s.wire} }
-
 // Ambient returns true: a chain asks schemes that read Authorization first.
 func (s *Scheme) Ambient() bool { return true }
 

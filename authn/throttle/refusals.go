@@ -29,8 +29,6 @@ type RefusalOptions struct {
 	// Networks is how many times Limit and Stop the networks around an address have together: the
 	// IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. A 0 is the default, 2, 4 and 256.
 	Networks [3]int
-	// Proxies are believed about the client's address.
-	Proxies authn.TrustedProxies
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 }
@@ -95,9 +93,9 @@ func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 	return l, nil
 }
 
-// places are those of the request's caller.
-func (o *RefusalOptions) places(r *http.Request) places {
-	return placesOf(o.Proxies.ClientAddr(r)).asCausedBy(r)
+// callerOf returns the places of the request's caller, by authn.Options.Proxies of its middleware.
+func callerOf(r *http.Request) places {
+	return placesOf(authn.TrustedProxies{}.ClientAddr(r)).asCausedBy(r)
 }
 
 func times(r Rate, n int) Rate { return Rate{min(r.Limit*n, MaxLimit), r.Window} }
@@ -113,7 +111,7 @@ func (l *Refusals) Admit(r *http.Request, p *authn.Presented) error {
 		l.paused.CompareAndSwap(last, 0)
 		return nil
 	}
-	at := l.opts.places(r)
+	at := callerOf(r)
 	l.mu.Lock()
 	own, others := l.places.get(at.source).paused.Sub(now), time.Duration(0)
 	for _, network := range at.around() {
@@ -148,7 +146,7 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 	if !errors.As(err, &e) && !errors.Is(err, authn.ErrUnrecognized) || e != nil && e.Status != http.StatusUnauthorized {
 		return err
 	}
-	at, now := l.opts.places(r), l.opts.Clock()
+	at, now := callerOf(r), l.opts.Clock()
 	all := append([]string{at.source}, at.around()...) // from narrow to wide
 	limit, stop := l.plan(all, l.opts.Limit), l.plan(all, l.opts.Stop)
 	ctx := r.Context()
@@ -204,7 +202,7 @@ func (l *Refusals) Accepted(r *http.Request, p *authn.Presented, id authn.Identi
 	}
 	now := l.opts.Clock()
 	over := int64(now.Sub(l.base)) >= last
-	at := l.opts.places(r)
+	at := callerOf(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if over {
