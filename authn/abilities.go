@@ -195,11 +195,12 @@ type Recaller interface {
 // concurrent use, and is called on the path of every request: it must be cheap.
 type RefusalLimiter interface {
 	// Admit is called before the chain is. It returns an *Error with status 429 if the
-	// credential is not to be checked now, or nil.
-	Admit(r *http.Request) error
+	// credentials that the request presents are not to be checked now, or nil.
+	Admit(r *http.Request, p *Presented) error
 	// Refused is called with the error of a refused request. It counts a refused credential, a
 	// 401, and returns err, or the *Error with status 429 that is answered in its place.
 	Refused(r *http.Request, err error) error
-	// Accepted is called with each request whose credential was accepted.
-	Accepted(r *http.Request)
+	// Accepted is called with each request whose credential was accepted. id has Subject,
+	// Client, Issuer and Scheme only.
+	Accepted(r *http.Request, p *Presented, id Identity)
 }

@@ -34,7 +34,7 @@ func (m *Middleware) Authenticate(r *http.Request) (context.Context, error) {
 	seen := m.visible(&s.r)
 	var err error
 	if m.refusals != nil {
-		if err = m.refusals.Admit(seen); err != nil {
+		if err = m.refusals.Admit(seen, m.presented); err != nil {
 			s.decided = true
 			return s, m.public(err)
 		}
@@ -49,7 +49,7 @@ func (m *Middleware) Authenticate(r *http.Request) (context.Context, error) {
 	}
 	if by >= 0 {
 		if m.refusals != nil {
-			m.refusals.Accepted(seen)
+			m.refusals.Accepted(seen, m.presented, f.names())
 		}
 		s.m = m.behind[by]
 	}

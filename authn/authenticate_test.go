@@ -169,7 +169,7 @@ func TestAuthenticateContext(t *testing.T) {
 // countingLimit limits after the first refusal.
 type countingLimit struct{ refused, accepted int }
 
-func (l *countingLimit) Admit(*http.Request) error {
+func (l *countingLimit) Admit(*http.Request, *authn.Presented) error {
 	if l.refused > 1 {
 		return authn.Throttled(time.Minute)
 	}
@@ -181,7 +181,7 @@ func (l *countingLimit) Refused(_ *http.Request, err error) error {
 	}
 	return err
 }
-func (l *countingLimit) Accepted(*http.Request) { l.accepted++ }
+func (l *countingLimit) Accepted(*http.Request, *authn.Presented, authn.Identity) { l.accepted++ }
 
 func TestAuthenticateLimits(t *testing.T) {
 	l := new(countingLimit)

@@ -143,6 +143,14 @@ func (f *found) scheme() string {
 	return f.own.id.Scheme
 }
 
+// names is Identity.names of the identity that was found.
+func (f *found) names() Identity {
+	if f.shared != nil {
+		return f.shared.names()
+	}
+	return f.own.id.names()
+}
+
 // handOut is what callers outside of the middleware get.
 func (f *found) handOut() Identity {
 	switch {

@@ -31,6 +31,7 @@ type state struct {
 	m       *Middleware
 	id      *Identity   // what guards read; nil: anonymous
 	decided bool        // before that the outer middleware's identity holds
+	own     bool        // its endpoint checks a credential itself: see AdmitOwn
 	taken   atomic.Bool // lists, by a FromContext
 	lists   [room]string
 	r       http.Request

@@ -57,7 +57,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := newState(r, m)
 	seen := m.visible(&s.r)
 	if m.refusals != nil {
-		if err := m.refusals.Admit(seen); err != nil {
+		if err := m.refusals.Admit(seen, m.presented); err != nil {
 			m.respond(w, r, err, nobody)
 			return
 		}
@@ -83,7 +83,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if by >= 0 {
 		if m.refusals != nil {
-			m.refusals.Accepted(seen)
+			m.refusals.Accepted(seen, m.presented, f.names())
 		}
 		m = m.behind[by]
 	}

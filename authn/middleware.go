@@ -82,6 +82,7 @@ type Middleware struct {
 	vary       []string // the headers that an answer depends on
 	now        func() time.Time
 	refusals   RefusalLimiter // nil: none
+	presented  *Presented     // what it decides about
 
 	unavailable func(error) bool
 	accepting   int           // the leaf that accepted the request's credential, or nobody
@@ -107,7 +108,7 @@ func New(a Authenticator, opts *Options) *Middleware {
 	m := &Middleware{
 		plan: newPlan(leaves), write: o.WriteError, writePage: o.WritePage, policy: o.Challenges, observe: o.Observe, log: o.Logger,
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, proxies: o.Proxies, now: o.Clock, edited: o.Edited,
-		refusals: o.Refusals, unavailable: o.Unavailable, accepting: nobody,
+		refusals: o.Refusals, presented: presentedTo(leaves...), unavailable: o.Unavailable, accepting: nobody,
 	}
 	m.plan.proxies = o.Proxies
 	if m.plan.table, err = tableOf(&o, m.plan.leaves); err != nil {

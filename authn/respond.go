@@ -58,7 +58,7 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 		}
 		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", attrs...)
 	}
-	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && e.Code != codeNotAuthenticated && len(r.Header["Authorization"]) > 0 {
+	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && e.Code != codeNotAuthenticated && readsOwn(r) {
 		err = m.refusals.Refused(r, err) // of an endpoint that reads its credential itself
 	}
 	by := nobody
@@ -66,6 +66,12 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 		by = m.accepting
 	}
 	m.respond(w, r, m.own(err), by)
+}
+
+// readsOwn reports whether an endpoint's 401 may be about a credential that it read itself.
+func readsOwn(r *http.Request) bool {
+	s := stateFrom(r.Context())
+	return len(r.Header["Authorization"]) > 0 || s != nil && s.own
 }
 
 // own is an error of a handler: without a known dependency in it, it is the program's own.

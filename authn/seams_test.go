@@ -45,7 +45,7 @@ func TestIgnoredKeywordKeepsBody(t *testing.T) {
 // busy is a limit of refused credentials that is used up. It notes what it is told of.
 type busy struct{ refused []string }
 
-func (b *busy) Admit(r *http.Request) error {
+func (b *busy) Admit(r *http.Request, _ *authn.Presented) error {
 	if len(r.Header["Authorization"]) > 0 {
 		return authn.Throttled(0)
 	}
@@ -57,7 +57,7 @@ func (b *busy) Refused(r *http.Request, _ error) error {
 	return authn.Throttled(0)
 }
 
-func (*busy) Accepted(*http.Request) {}
+func (*busy) Accepted(*http.Request, *authn.Presented, authn.Identity) {}
 
 // Who shares an address with a stranger that fills the limit of refused credentials still gets
 // from a page to the login: an ended session there is no credential. A visitor without any

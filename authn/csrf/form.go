@@ -2,9 +2,8 @@ package csrf
 
 import (
 	"net/http"
-	"net/url"
-	"strings"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
@@ -23,60 +22,11 @@ import (
 // hosts with the same last two labels are taken for one site. Clients that are not browsers send
 // neither header.
 func IsForeignForm(answer http.Header, r *http.Request) bool {
-	if r.Method != http.MethodPost || setsHeaders(r.Header) || !formType(r, true) || !fromAnotherSite(r) {
+	if r.Method != http.MethodPost || !formType(r, true) || !authn.FromAnotherSite(r) {
 		return false
 	}
 	allowed := answer.Get("Access-Control-Allow-Origin")
 	return allowed == "" || allowed != "*" && allowed != r.Header.Get("Origin")
-}
-
-// setsHeaders reports a request with headers that a page can set only after a preflight request.
-func setsHeaders(h http.Header) bool {
-	if len(h["Dpop"]) > 0 {
-		return true
-	}
-	for _, v := range h["Authorization"] {
-		keyword, _, _ := strings.Cut(strings.TrimLeft(v, " \t"), " ")
-		switch strings.ToLower(keyword) {
-		case "basic", "digest", "negotiate", "ntlm":
-			return false
-		}
-	}
-	return len(h["Authorization"]) > 0
-}
-
-// fromAnotherSite reports whether the browser says so.
-func fromAnotherSite(r *http.Request) bool {
-	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
-		return site[0] == "cross-site" || len(site) > 1
-	}
-	origin := r.Header["Origin"]
-	if len(origin) == 0 {
-		return false
-	}
-	if len(origin) > 1 || len(origin[0]) > maxOrigin {
-		return true
-	}
-	u, err := url.Parse(origin[0])
-	if err != nil || u.Hostname() == "" { // also "null", which a sandboxed frame sends
-		return true
-	}
-	own := (&url.URL{Host: r.Host}).Hostname()
-	return siteOf(u.Hostname()) != siteOf(own)
-}
-
-// maxOrigin is how long an origin may be, in bytes: a host has at most 253.
-const maxOrigin = 512
-
-// siteOf is the end of a host that one owner has, at most: its last two labels. An IP address is
-// a site of its own.
-func siteOf(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	last := strings.LastIndexByte(host, '.')
-	if last < 0 || strings.Trim(host[last+1:], "0123456789") == "" {
-		return host
-	}
-	return host[strings.LastIndexByte(host[:last], '.')+1:]
 }
 
 // formType reports a body of a kind that any site's form, or script without a preflight request,

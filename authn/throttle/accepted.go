@@ -2,44 +2,97 @@ package throttle
 
 import "time"
 
+const (
+	maxGood      = 10_000
+	maxGoodOfOne = 100 // accepted credentials of one account
+)
+
 // acceptedTable holds the credentials that were accepted from places over a limit, until when. It
-// is a tree: IPv4 /16 or IPv6 /32, then /24 or /48, then the address. If it is full, the widest
-// network with most entries loses one, and within it again the one with most: somebody with many
-// addresses, or with many accounts, drops entries of its own and not those of others. Each
-// operation takes less than a millisecond. It is not safe for concurrent use.
+// is a tree: IPv4 /16 or IPv6 /32, then /24 or /48, then the address. An account with too many drops
+// its own oldest. If the table is full, the widest network with most entries loses one, and within
+// it again the one with most, and there the account with most: somebody with many addresses or
+// with many credentials drops entries of its own and not those of others. Each operation takes less
+// than a millisecond. It is not safe for concurrent use. The zero value is empty.
 type acceptedTable struct {
-	root branch
-	most int
+	root     branch
+	accounts map[uint64][]mine
+}
+
+// mine is where a credential of an account is.
+type mine struct {
+	at         [3]string
+	credential uint64
 }
 
 // branch is a network: it has either narrower ones or, if it is an address, credentials.
 type branch struct {
 	n           int // credentials
 	narrower    map[string]*branch
-	credentials map[uint64]time.Time
+	credentials map[uint64]accepted
+	accounts    map[uint64]int // credentials of each account
+}
+
+type accepted struct {
+	until   time.Time
+	account uint64
 }
 
 func (p places) path() [3]string { return [3]string{p.vast, p.net, p.source} }
 
 // get returns until when a credential of that place is known, or the zero time.
 func (t *acceptedTable) get(at places, credential uint64) time.Time {
+	return t.find(at.path(), credential).until
+}
+
+func (t *acceptedTable) find(path [3]string, credential uint64) accepted {
 	b := &t.root
-	for _, name := range at.path() {
+	for _, name := range path {
 		if b = b.narrower[name]; b == nil {
-			return time.Time{}
+			return accepted{}
 		}
 	}
 	return b.credentials[credential]
 }
 
 // put notes a credential, and drops another one if there are too many.
-func (t *acceptedTable) put(at places, credential uint64, until time.Time) {
-	added := t.get(at, credential).IsZero()
-	b := &t.root
-	if added {
-		b.n++
+func (t *acceptedTable) put(at places, credential, account uint64, until time.Time) {
+	path := at.path()
+	if old := t.find(path, credential); !old.until.IsZero() {
+		if old.account == account {
+			t.leaf(path).credentials[credential] = accepted{until, account}
+			return
+		}
+		t.remove(mine{path, credential})
 	}
-	for _, name := range at.path() {
+	if t.accounts == nil {
+		t.accounts = make(map[uint64][]mine)
+	}
+	if list := t.accounts[account]; len(list) >= maxGoodOfOne {
+		oldest, ends := list[0], t.find(list[0].at, list[0].credential).until
+		for _, m := range list[1:] {
+			if until := t.find(m.at, m.credential).until; until.Before(ends) {
+				oldest, ends = m, until
+			}
+		}
+		t.remove(oldest)
+	}
+	if t.root.n >= maxGood {
+		t.remove(t.spare())
+	}
+	t.accounts[account] = append(t.accounts[account], mine{path, credential})
+	b := t.leaf(path)
+	if b.credentials == nil {
+		b.credentials, b.accounts = make(map[uint64]accepted), make(map[uint64]int)
+	}
+	b.credentials[credential] = accepted{until, account}
+	b.accounts[account]++
+	t.add(path, 1)
+}
+
+// leaf returns the address of a path, which it adds if it is new.
+func (t *acceptedTable) leaf(path [3]string) *branch {
+	b := &t.root
+	for _, name := range path {
 		next := b.narrower[name]
 		if next == nil {
 			if next = new(branch); b.narrower == nil {
@@ -47,43 +100,73 @@ func (t *acceptedTable) put(at places, credential uint64, until time.Time) {
 			}
 			b.narrower[name] = next
 		}
-		if b = next; added {
-			b.n++
+		b = next
+	}
+	return b
+}
+
+// add changes the numbers of an address and of the networks around it, and drops those without
+// credentials.
+func (t *acceptedTable) add(path [3]string, n int) {
+	b := &t.root
+	b.n += n
+	for _, name := range path {
+		next := b.narrower[name]
+		if next.n += n; next.n == 0 {
+			delete(b.narrower, name)
+			return
 		}
-	}
-	if b.credentials == nil {
-		b.credentials = make(map[uint64]time.Time)
-	}
-	b.credentials[credential] = until
-	if t.root.n > t.most {
-		t.root.drop()
+		b = next
 	}
 }
 
-// drop removes a credential of the network that has most of them: the one that ends first.
-func (b *branch) drop() {
-	b.n--
-	var name string
+// remove drops a credential that is in the table.
+func (t *acceptedTable) remove(m mine) {
+	b := t.leaf(m.at)
+	account := b.credentials[m.credential].account
+	delete(b.credentials, m.credential)
+	if b.accounts[account]--; b.accounts[account] == 0 {
+		delete(b.accounts, account)
+	}
+	list := t.accounts[account]
+	for i := range list {
+		if list[i] == m {
+			list[i] = list[len(list)-1]
+			list = list[:len(list)-1]
+			break
+		}
+	}
+	if t.accounts[account] = list; len(list) == 0 {
+		delete(t.accounts, account)
+	}
+	t.add(m.at, -1)
+}
+
+// spare returns the credential to drop from a full table: of the network that has most of them,
+// and there of the account that has most, the one that ends first.
+func (t *acceptedTable) spare() (m mine) {
+	b := &t.root
+	for i := range m.at {
+		var widest *branch
+		for name, next := range b.narrower {
+			if widest == nil || next.n > widest.n {
+				m.at[i], widest = name, next
+			}
+		}
+		b = widest
+	}
+	var account uint64
 	most := 0
-	for k, next := range b.narrower {
-		if next.n > most {
-			name, most = k, next.n
+	for a, n := range b.accounts {
+		if n > most {
+			account, most = a, n
 		}
 	}
-	if most > 0 {
-		if next := b.narrower[name]; most == 1 {
-			delete(b.narrower, name)
-		} else {
-			next.drop()
-		}
-		return
-	}
-	var oldest uint64
 	var ends time.Time
-	for c, until := range b.credentials {
-		if ends.IsZero() || until.Before(ends) {
-			oldest, ends = c, until
+	for c, x := range b.credentials {
+		if x.account == account && (ends.IsZero() || x.until.Before(ends)) {
+			m.credential, ends = c, x.until
 		}
 	}
-	delete(b.credentials, oldest)
+	return m
 }

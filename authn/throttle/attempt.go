@@ -41,7 +41,9 @@ type attempt struct {
 	taken   []Bucket
 	from    Store // where the units were taken
 	stamp   Key   // of subject and epoch; zero before Account
-	done    atomic.Bool
+
+	elsewhere bool // a page of another site made a browser send it
+	done      atomic.Bool
 }
 
 var _ authn.AccountAttempt = (*attempt)(nil)
@@ -51,8 +53,11 @@ func (a *attempt) devicesKey() Key  { return of("devices", a.keys.account) }
 func (a *attempt) crowdKey() Key    { return of("crowd", a.keys.source) }
 func (a *attempt) placeMember() Key { return of("place", a.keys.source) }
 
-// recall finds what may make the caller known.
+// recall finds what may make the caller known. A page of another site can make a browser send guesses
+// with Basic (https://name:guess@host). They are those of a stranger, or they would use up the
+// limits of the visitor's address.
 func (a *attempt) recall(ctx context.Context, r *http.Request, now time.Time) error {
+	a.elsewhere = authn.FromAnotherSite(r)
 	if a.l.devices != nil {
 		if d, ok := a.l.devices.read(r, a.account, now); ok {
 			a.cookie = &d
@@ -68,7 +73,7 @@ func (a *attempt) look(ctx context.Context, now time.Time) error {
 		return err
 	}
 	a.here = find(marks[0], a.placeMember())
-	if a.at.source != unknown && len(marks[1]) < crowd {
+	if a.at.source != unknown && len(marks[1]) < crowd && !a.elsewhere {
 		a.place = a.here
 	}
 	if a.cookie != nil {

@@ -61,46 +61,29 @@ func (m *Memory) Take(_ context.Context, now time.Time, plans [][]Bucket) (Outco
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	none := Outcome{Plan: -1}
+	var room [16]rate.Cell
+	cells := room[:0]
 	for i, plan := range plans {
-		wait, key := m.wait(t, plan)
-		if wait <= 0 {
-			m.take(t, plan)
+		cells = cellsOf(cells[:0], plan)
+		wait, last := m.cells.TakeAll(t, cells)
+		if wait == 0 {
 			return Outcome{Plan: i}, nil
 		}
 		if none.Wait == 0 || wait < none.Wait {
-			none.Wait, none.Key = wait, key
+			none.Wait, none.Key = wait, cells[last].Key
 		}
 	}
 	return none, nil
 }
 
-// wait returns how long until a plan can be taken, and the bucket that decides it.
-func (m *Memory) wait(t int64, plan []Bucket) (wait time.Duration, key Key) {
-	for i := range plan {
-		b := &plan[i]
+// cellsOf appends the buckets under each of their rates.
+func cellsOf(cells []rate.Cell, buckets []Bucket) []rate.Cell {
+	for _, b := range buckets {
 		for _, r := range b.Rates {
-			x := cellOf(b, r)
-			if w := m.cells.Wait(t, &x); w > wait {
-				wait, key = w, b.Key
-			}
+			cells = append(cells, rate.Cell{Key: b.Key, Limit: r.Limit, Window: r.Window, Shared: b.Shared})
 		}
 	}
-	return wait, key
-}
-
-func (m *Memory) take(t int64, plan []Bucket) {
-	for i := range plan {
-		b := &plan[i]
-		for _, r := range b.Rates {
-			x := cellOf(b, r)
-			m.cells.Take(t, &x)
-		}
-	}
-}
-
-// cellOf is a bucket under one of its rates.
-func cellOf(b *Bucket, r Rate) rate.Cell {
-	return rate.Cell{Key: b.Key, Limit: r.Limit, Window: r.Window, Shared: b.Shared}
+	return cells
 }
 
 // Return implements Store.
@@ -108,12 +91,8 @@ func (m *Memory) Return(_ context.Context, now time.Time, buckets []Bucket) erro
 	t := m.since(now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range buckets {
-		b := &buckets[i]
-		for _, r := range b.Rates {
-			x := cellOf(b, r)
-			m.cells.Return(t, &x)
-		}
+	for _, x := range cellsOf(nil, buckets) {
+		m.cells.Return(t, &x)
 	}
 	return nil
 }

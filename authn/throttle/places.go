@@ -2,8 +2,10 @@ package throttle
 
 import (
 	"errors"
+	"net/http"
 	"net/netip"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
@@ -23,6 +25,16 @@ func (p places) around() []string {
 		return nil
 	}
 	return []string{p.block, p.net, p.vast}
+}
+
+// asCausedBy returns p or, for a request that a page of another site makes a browser send, places of
+// their own, so that its counts do not mix with those of the others.
+func (p places) asCausedBy(r *http.Request) places {
+	if p.source == unknown || !authn.FromAnotherSite(r) {
+		return p
+	}
+	const mark = "another site "
+	return places{mark + p.source, mark + p.wide, mark + p.block, mark + p.net, mark + p.vast}
 }
 
 // multiples returns how many times the rate of an address the networks around it have: what was

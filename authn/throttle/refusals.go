@@ -21,15 +21,14 @@ type RefusalOptions struct {
 	// with 401; those beyond are answered with 429. The zero value is 120/m.
 	Limit Rate
 	// Stop is how many refused credentials of one address are checked at all. Beyond it,
-	// credentials in Authorization are answered with 429 unchecked, unless they were accepted
+	// credentials are answered with 429 unchecked, wherever requests carry them (see
+	// authn.Presented), unless they were accepted
 	// from there within the last ten minutes. The zero value is ten times Limit. Beyond what
 	// a network has, addresses that are not over Stop themselves still have six checks a minute.
 	Stop Rate
 	// Networks is how many times Limit and Stop the networks around an address have together: the
 	// IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. A 0 is the default, 2, 4 and 256.
 	Networks [3]int
-	// Proxies are believed about the client's address.
-	Proxies authn.TrustedProxies
 	// Clock is time.Now if nil.
 	Clock func() time.Time
 }
@@ -40,6 +39,13 @@ type RefusalOptions struct {
 // Accepted credentials are not counted. Those of an address that exceeds Limit are still
 // accepted: only rejections change from 401 to 429. An address that exceeds Stop pauses for a second,
 // and credentials that were not accepted from there before must wait.
+//
+// At most 10,000 accepted credentials are remembered, of one account 100. Those of other accounts and
+// networks make no room for them: an account drops its own oldest, and a full table drops one of
+// the network with most and, within it, of the account with most.
+//
+// Requests that a page of another site makes a browser send (authn.FromAnotherSite) are counted
+// apart, so that the page cannot use up what the address of its visitor has.
 type Refusals struct {
 	opts   RefusalOptions
 	wider  [3]int // Options.Networks
@@ -52,28 +58,20 @@ type Refusals struct {
 	paused, near atomic.Int64
 
 	mu     sync.Mutex
-	places map[string]refuser // addresses and networks over a limit
+	places refuserTable
 	good   acceptedTable
-}
-
-// refuser is an address or a network that exceeds a limit.
-type refuser struct {
-	until  time.Time // when it is forgotten
-	paused time.Time // until when unknown credentials wait
 }
 
 var _ authn.RefusalLimiter = (*Refusals)(nil)
 
 const (
-	maxRefusers = 10_000
-	maxGood     = 10_000
-	goodFor     = 10 * time.Minute
-	pause       = time.Second
+	goodFor = 10 * time.Minute
+	pause   = time.Second
 )
 
 // NewRefusals returns a limit of refused credentials.
 func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
-	l := &Refusals{names: newNamer(nil), seed: maphash.MakeSeed(), base: time.Now().Add(-time.Hour), places: make(map[string]refuser), good: acceptedTable{most: maxGood},
+	l := &Refusals{names: newNamer(nil), seed: maphash.MakeSeed(), base: time.Now().Add(-time.Hour),
 		counts: NewMemory(&MemoryOptions{MaxEntries: 100_000})}
 	if opts != nil {
 		l.opts = *opts
@@ -95,12 +93,17 @@ func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 	return l, nil
 }
 
+// callerOf returns the places of the request's caller, by authn.Options.Proxies of its middleware.
+func callerOf(r *http.Request) places {
+	return placesOf(authn.TrustedProxies{}.ClientAddr(r)).asCausedBy(r)
+}
+
 func times(r Rate, n int) Rate { return Rate{min(r.Limit*n, MaxLimit), r.Window} }
 
 // Admit implements authn.RefusalLimiter. While no address exceeds Stop it costs one atomic load.
-func (l *Refusals) Admit(r *http.Request) error {
+func (l *Refusals) Admit(r *http.Request, p *authn.Presented) error {
 	last := l.paused.Load()
-	if last == 0 || len(r.Header["Authorization"]) == 0 {
+	if last == 0 || !p.Any(r) {
 		return nil
 	}
 	now := l.opts.Clock()
@@ -108,13 +111,13 @@ func (l *Refusals) Admit(r *http.Request) error {
 		l.paused.CompareAndSwap(last, 0)
 		return nil
 	}
-	at := placesOf(l.opts.Proxies.ClientAddr(r))
+	at := callerOf(r)
 	l.mu.Lock()
-	own, others := l.places[at.source].paused.Sub(now), time.Duration(0)
+	own, others := l.places.get(at.source).paused.Sub(now), time.Duration(0)
 	for _, network := range at.around() {
-		others = max(others, l.places[network].paused.Sub(now))
+		others = max(others, l.places.get(network).paused.Sub(now))
 	}
-	good := max(own, others) <= 0 || now.Before(l.good.get(at, l.credential(r)))
+	good := max(own, others) <= 0 || now.Before(l.good.get(at, l.credential(r, p)))
 	l.mu.Unlock()
 	if good || own <= 0 && l.spare(r.Context(), at, now) {
 		return nil
@@ -143,7 +146,7 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 	if !errors.As(err, &e) && !errors.Is(err, authn.ErrUnrecognized) || e != nil && e.Status != http.StatusUnauthorized {
 		return err
 	}
-	at, now := placesOf(l.opts.Proxies.ClientAddr(r)), l.opts.Clock()
+	at, now := callerOf(r), l.opts.Clock()
 	all := append([]string{at.source}, at.around()...) // from narrow to wide
 	limit, stop := l.plan(all, l.opts.Limit), l.plan(all, l.opts.Stop)
 	ctx := r.Context()
@@ -152,15 +155,13 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 	stopped, _ := l.counts.Take(ctx, now, [][]Bucket{stop})
 	if stopped.Plan < 0 {
 		i := slices.IndexFunc(stop, func(b Bucket) bool { return b.Key == stopped.Key })
-		l.note(all[i], now, true)
+		l.note(at, all[i], now, true)
 		full = max(full, min(2, len(all)-1)) // the /24 or /48 fills up next
 	}
 	if o.Plan == 0 {
 		return err
 	}
-	for _, place := range all[:full+1] {
-		l.note(place, now, false)
-	}
+	l.note(at, all[full], now, false) // and so all that is within it
 	return authn.Throttled(max(o.Wait, time.Second))
 }
 
@@ -179,67 +180,72 @@ func (l *Refusals) plan(all []string, r Rate) []Bucket {
 }
 
 // note keeps an address or a network that exceeds a limit.
-func (l *Refusals) note(place string, now time.Time, stop bool) {
+func (l *Refusals) note(at places, place string, now time.Time, stop bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p, ok := l.places[place]
-	if !ok && len(l.places) >= maxRefusers {
-		for old, x := range l.places { // those whose time is over, or else any one
-			if delete(l.places, old); now.Before(x.until) {
-				break
-			}
-		}
-	}
-	p.until = now.Add(goodFor)
+	p := l.places.get(place)
+	p.within, p.until = at.vast, now.Add(goodFor)
 	l.near.Store(int64(p.until.Sub(l.base)))
 	if stop {
 		p.paused = now.Add(pause)
 		l.paused.Store(int64(p.paused.Sub(l.base)))
 	}
-	l.places[place] = p
+	l.places.put(place, p, now)
 }
 
 // Accepted implements authn.RefusalLimiter: it notes a credential that was accepted, if its
 // address is over a limit. While none is it costs one atomic load.
-func (l *Refusals) Accepted(r *http.Request) {
+func (l *Refusals) Accepted(r *http.Request, p *authn.Presented, id authn.Identity) {
 	last := l.near.Load()
-	if last == 0 || len(r.Header["Authorization"]) == 0 {
+	if last == 0 || !p.Any(r) {
 		return
 	}
 	now := l.opts.Clock()
 	over := int64(now.Sub(l.base)) >= last
-	at := placesOf(l.opts.Proxies.ClientAddr(r))
+	at := callerOf(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if over {
 		if l.near.CompareAndSwap(last, 0) {
-			clear(l.places)
-			l.good = acceptedTable{most: maxGood}
+			l.places, l.good = refuserTable{}, acceptedTable{}
 		}
 		return
 	}
-	isOver := func(place string) bool { return now.Before(l.places[place].until) }
+	isOver := func(place string) bool { return now.Before(l.places.get(place).until) }
 	if !isOver(at.source) && !slices.ContainsFunc(at.around(), isOver) {
 		return
 	}
-	l.good.put(at, l.credential(r), now.Add(goodFor))
+	l.good.put(at, l.credential(r, p), l.account(id), now.Add(goodFor))
+}
+
+// account is a keyed hash of whose credential it is: of a user, whatever client acts for it, or else
+// of a client.
+func (l *Refusals) account(id authn.Identity) uint64 {
+	if id.Subject != "" {
+		return maphash.Comparable(l.seed, [3]string{id.Issuer, id.Subject})
+	}
+	return maphash.Comparable(l.seed, [3]string{id.Issuer, "", id.Client})
 }
 
 // credential is a keyed hash of what the request presents. It decides only whether the credential
 // is checked. The same credential in another spelling (white space, the case of the keyword or of a
-// name in Basic, padding) has the same hash: otherwise one could fill the table.
-func (l *Refusals) credential(r *http.Request) uint64 {
+// name in Basic, padding) has the same hash, and so has one that comes in another header, or in a
+// body. One that comes with others has another hash.
+func (l *Refusals) credential(r *http.Request, p *authn.Presented) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
-	for _, v := range r.Header["Authorization"] {
-		keyword := ""
-		for word := range strings.FieldsSeq(v) {
+	for name, text := range p.In(r) {
+		_ = h.WriteByte(1)
+		basic := false
+		if name == "Authorization" { // nothing else begins with a keyword
+			keyword := authn.Keyword(r)
+			if rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), keyword)); rest != "" {
+				basic, text = strings.EqualFold(keyword, "basic"), rest
+			}
+		}
+		for word := range strings.FieldsSeq(text) {
 			word = strings.TrimRight(word, "=")
-			switch keyword {
-			case "":
-				word = strings.ToLower(word)
-				keyword = word
-			case "basic":
+			if basic {
 				word = ofOneCase(word)
 			}
 			_ = h.WriteByte(0)

@@ -53,28 +53,36 @@ func TestRefusalsKnownCredentials_attack_347(t *testing.T) {
 	}
 }
 
+// anyName accepts the password "Pw" of any name, and is asked about Basic.
+func anyName(r *http.Request) (authn.Identity, error) {
+	text, err := authn.Credentials(r, "Basic", "basic")
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	if b, _ := base64.StdEncoding.DecodeString(text); strings.HasSuffix(string(b), ":Pw") {
+		return authn.Identity{Subject: "1"}, nil
+	}
+	return authn.Identity{}, authn.AuthenticationFailed("")
+}
+
 // The spellings of a name in Basic are one credential.
 func TestRefusalsSpellingsOfBasic_attack_347(t *testing.T) {
-	c := newClock()
-	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}, Clock: c.now})
-	must(t, err)
-	ask := func(text string) *http.Request {
-		r := from("192.0.2.1:9")
-		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(text)))
-		return r
+	d := newDoorOf(t, throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}}, authn.Func(anyName))
+	ask := func(text string) int {
+		return d.ask("192.0.2.1:9", "Basic "+base64.StdEncoding.EncodeToString([]byte(text))).Code
 	}
 	junk := func() {
 		for i := range 50 {
-			if r := ask("x:" + strconv.Itoa(i)); l.Admit(r) == nil {
-				_ = l.Refused(r, authn.AuthenticationFailed(""))
-			}
+			ask("x:" + strconv.Itoa(i))
 		}
 	}
 	junk()
-	l.Accepted(ask("alice:Pw"))
-	for text, want := range map[string]bool{"alice:Pw": true, "ALICE:Pw": true, "aLice:Pw": true, "alice:pw": false, "alicf:Pw": false, strings.Repeat("a", 9): false} {
-		if err := l.Admit(ask(text)); (err == nil) != want {
-			t.Errorf("%s: %v", text, err)
+	d.c.add(time.Second)
+	ask("alice:Pw")
+	junk()
+	for text, want := range map[string]int{"alice:Pw": 200, "ALICE:Pw": 200, "aLice:Pw": 200, "alice:pw": 429, "alicf:Pw": 429, strings.Repeat("a", 9): 429} {
+		if got := ask(text); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
 		}
 	}
 }

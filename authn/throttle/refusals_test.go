@@ -47,11 +47,19 @@ type door struct {
 
 func newDoor(t testing.TB, o throttle.RefusalOptions) *door {
 	t.Helper()
-	d := &door{c: newClock(), k: new(keyed)}
+	k := new(keyed)
+	d := newDoorOf(t, o, k)
+	d.k = k
+	return d
+}
+
+func newDoorOf(t testing.TB, o throttle.RefusalOptions, schemes ...authn.Authenticator) *door {
+	t.Helper()
+	d := &door{c: newClock()}
 	o.Clock = d.c.now
 	l, err := throttle.NewRefusals(&o)
 	must(t, err)
-	d.m = authn.New(authn.Chain{d.k}, &authn.Options{Refusals: l, Logger: quiet})
+	d.m = authn.New(authn.Chain(schemes), &authn.Options{Refusals: l, Logger: quiet})
 	d.h = d.m.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	return d
 }

@@ -24,9 +24,13 @@ type Options struct {
 }
 
 // Anon returns middleware that limits the requests of anonymous callers, by their
-// address (IPv4, or IPv6 /64) and by the networks around it (Options.Networks). Like all of these it stands inside the authn middleware, and a refused
-// request is answered with 429 in the words of Django REST Framework. The rate [Off] limits nothing; the
-// zero Rate is an error.
+// address (IPv4, or IPv6 /64) and by the networks around it (Options.Networks). Like all of these it
+// stands inside the authn middleware, and a refused request is answered with 429 in the words of
+// Django REST Framework. The rate [Off] limits nothing; the zero Rate is an error.
+//
+// Requests that a page of another site makes a browser send (authn.FromAnotherSite) have the same
+// rate in counts of their own, here and in User and Scoped: such a page uses up nothing that its
+// visitors have at your own pages.
 func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "anon", opts)
 	if err != nil {
@@ -136,10 +140,14 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 	}{}
 	// Users, clients and addresses never share a name.
 	if id.Authenticated() {
-		p.plan[0] = Bucket{Key: l.names.name(l.kind, "subject", id.Issuer, id.Subject, id.Client), Rates: l.rates}
+		kind := "subject"
+		if authn.FromAnotherSite(r) {
+			kind = "subject, another site"
+		}
+		p.plan[0] = Bucket{Key: l.names.name(l.kind, kind, id.Issuer, id.Subject, id.Client), Rates: l.rates}
 		p.plans[0] = p.plan[:1]
 	} else {
-		p.plans[0] = l.anonymous(p.plan[:0], placesOf(l.opts.Proxies.ClientAddr(r)))
+		p.plans[0] = l.anonymous(p.plan[:0], placesOf(l.opts.Proxies.ClientAddr(r)).asCausedBy(r))
 	}
 	o, _, err := l.store.take(r.Context(), l.opts.Clock(), p.plans[:])
 	switch {

@@ -32,6 +32,7 @@ type Guard struct {
 	nets    map[netip.Prefix]int
 	before  map[netip.Prefix]int // those of the second before
 	good    map[netip.Prefix]struct{}
+	vast    map[netip.Prefix]int // how many good ones an IPv4 /16 or IPv6 /32 has
 }
 
 // New returns a Guard with those numbers, which are above 0.
@@ -114,7 +115,7 @@ func (f *Guard) Unknown(ctx context.Context, now time.Duration) {
 			f.nets = make(map[netip.Prefix]int)
 		}
 		f.nets[net]++
-		delete(f.good, net)
+		f.forget(net)
 	}
 }
 
@@ -133,13 +134,45 @@ func (f *Guard) Known(ctx context.Context) {
 		f.good = make(map[netip.Prefix]struct{})
 	}
 	if len(f.good) >= maxGood {
-		for other := range f.good { // begins at random
-			delete(f.good, other)
+		f.makeRoom()
+	}
+	f.good[net] = struct{}{}
+	if f.vast == nil {
+		f.vast = make(map[netip.Prefix]int)
+	}
+	f.vast[vastOf(net)]++
+}
+
+// makeRoom forgets one of a few networks, in the map's random order: that of the IPv4 /16 or IPv6 /32
+// with most of them. Somebody with the many networks of one provider pushes out few of others.
+func (f *Guard) makeRoom() {
+	const look = 16
+	var spare netip.Prefix
+	n, most := 0, 0
+	for net := range f.good {
+		if has := f.vast[vastOf(net)]; has > most {
+			spare, most = net, has
+		}
+		if n++; n == look {
 			break
 		}
 	}
-	f.good[net] = struct{}{}
+	f.forget(spare)
 }
+
+func (f *Guard) forget(net netip.Prefix) {
+	if _, is := f.good[net]; !is {
+		return
+	}
+	delete(f.good, net)
+	if vast := vastOf(net); f.vast[vast] == 1 {
+		delete(f.vast, vast)
+	} else {
+		f.vast[vast]--
+	}
+}
+
+func vastOf(net netip.Prefix) netip.Prefix { return network.Vast.Of(net.Addr()) }
 
 // turn begins a new second if it is one.
 func (f *Guard) turn(now time.Duration) {

@@ -21,8 +21,7 @@ func (x *Cell) interval() int64 { return (int64(x.Window) + int64(x.Limit) - 1) 
 func (x *Cell) capacity() int64 { return x.interval() * int64(x.Limit) }
 
 // Cells counts in memory. Times are nanoseconds since any moment, the same for all calls. It is
-// not safe for concurrent use: its owner has a lock, which makes a check and what is taken after
-// it one step.
+// not safe for concurrent use: its owner has a lock.
 type Cells struct {
 	max          int
 	full, shared map[name]int64 // when the cell has recovered
@@ -61,8 +60,24 @@ func (c *Cells) Wait(now int64, x *Cell) time.Duration {
 	return time.Duration(x.after(full, now) - now - x.capacity())
 }
 
-// Take takes a unit. The caller has seen that Wait is 0 or less.
-func (c *Cells) Take(now int64, x *Cell) {
+// TakeAll takes a unit of each cell, or none. It returns how long until it could, or 0, and which
+// cell has the longest wait.
+func (c *Cells) TakeAll(now int64, cells []Cell) (wait time.Duration, last int) {
+	for i := range cells {
+		if w := c.Wait(now, &cells[i]); w > wait {
+			wait, last = w, i
+		}
+	}
+	if wait == 0 {
+		for i := range cells {
+			c.take(now, &cells[i])
+		}
+	}
+	return wait, last
+}
+
+// take takes a unit of a cell whose Wait is 0 or less.
+func (c *Cells) take(now int64, x *Cell) {
 	cells, n := c.of(x)
 	full, had := cells[n]
 	if !had {

@@ -9,11 +9,8 @@ const second = int64(time.Second)
 
 // take takes a unit if there is one.
 func take(c *Cells, now int64, x Cell) bool {
-	if c.Wait(now, &x) > 0 {
-		return false
-	}
-	c.Take(now, &x)
-	return true
+	wait, _ := c.TakeAll(now, []Cell{x})
+	return wait == 0
 }
 
 func count(c *Cells, now int64, x Cell) (n int) {
@@ -104,4 +101,21 @@ func TestRoom(t *testing.T) {
 			t.Errorf("%d cells after all have recovered", c.Len())
 		}
 	})
+}
+
+// Of several cells all are taken or none, and the one with the longest wait is named.
+func TestTakeAll(t *testing.T) {
+	c := New(100)
+	a, b := Cell{Key: [16]byte{1}, Limit: 1, Window: time.Minute}, Cell{Key: [16]byte{2}, Limit: 2, Window: time.Minute}
+	if wait, _ := c.TakeAll(0, []Cell{b, a}); wait != 0 {
+		t.Fatal(wait)
+	}
+	for range 3 {
+		if wait, last := c.TakeAll(0, []Cell{b, a}); wait != time.Minute || last != 1 {
+			t.Errorf("%s, cell %d", wait, last)
+		}
+	}
+	if !take(c, 0, b) || take(c, 0, b) {
+		t.Error("a refusal took units")
+	}
 }

@@ -49,11 +49,14 @@ func (s *Scheme) RefreshPair() http.Handler {
 		Refresh string `json:"refresh"`
 	}
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := login.Read(w, r, refreshField)
+		text, own, err := read(w, r, refreshField)
 		if err != nil {
 			return nil, err
 		}
-		pair, _, err := s.refreshFrom(audit.Context(r), v[0], rotation.SourceOf(s.opts.Proxies.ClientAddr(r)))
+		pair, subject, _, err := s.refreshFrom(audit.Context(r), text, rotation.SourceOf(s.opts.Proxies.ClientAddr(r)))
+		if err == nil {
+			own.Accepted(authn.Identity{Subject: subject}, pair.Access, pair.Refresh)
+		}
 		return body{pair.Access, pair.Refresh}, err
 	})
 }
@@ -62,26 +65,41 @@ func (s *Scheme) RefreshPair() http.Handler {
 // now: POST of {"token"}, answered with {} or 401.
 func (s *Scheme) Verify() http.Handler {
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := login.Read(w, r, tokenField)
+		text, own, err := read(w, r, tokenField)
 		if err != nil {
 			return nil, err
 		}
-		return struct{}{}, s.check(r, v[0])
+		subject, err := s.check(r, text)
+		if err == nil {
+			own.Accepted(authn.Identity{Subject: subject})
+		}
+		return struct{}{}, err
 	})
 }
 
-func (s *Scheme) check(r *http.Request, text string) error {
+// read returns the token of a body, under the limits of refused credentials.
+func read(w http.ResponseWriter, r *http.Request, field login.Field) (text string, own *authn.OwnCredential, err error) {
+	v, err := login.Read(w, r, field)
+	if err != nil {
+		return "", nil, err
+	}
+	own, err = authn.AdmitOwn(r, v[0])
+	return v[0], own, err
+}
+
+// check returns whose token it is.
+func (s *Scheme) check(r *http.Request, text string) (subject string, err error) {
 	if use, err := s.use(r.Context(), text); err == nil {
-		_, err = s.rotator.Inspect(r.Context(), use)
-		return s.refusal(err)
+		st, err := s.rotator.Inspect(r.Context(), use)
+		return st.Family.Subject, s.refusal(err)
 	} else if refused := (*authn.Error)(nil); !errors.As(err, &refused) {
-		return err
+		return "", err
 	}
 	if !shaped(text) {
-		return s.invalid.WithCause(errNoRefresh)
+		return "", s.invalid.WithCause(errNoRefresh)
 	}
-	_, err := s.identify(r.Context(), text)
-	return err
+	id, err := s.identify(r.Context(), text)
+	return id.Subject, err
 }
 
 // Blocklist returns the endpoint that ends a login by its refresh token: POST of {"refresh"},
@@ -90,11 +108,18 @@ func (s *Scheme) check(r *http.Request, text string) error {
 // gives 200 too.
 func (s *Scheme) Blocklist() http.Handler {
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := login.Read(w, r, refreshField)
+		text, own, err := read(w, r, refreshField)
 		if err != nil {
 			return nil, err
 		}
-		return struct{}{}, s.notLoggedOut(r.Context(), s.Revoke(audit.Context(r), v[0]))
+		subject, err := s.revoke(audit.Context(r), text)
+		switch {
+		case err == nil && subject != "":
+			own.Accepted(authn.Identity{Subject: subject})
+		case err == nil:
+			err = own.Unknown()
+		}
+		return struct{}{}, s.notLoggedOut(r.Context(), err)
 	})
 }
 

@@ -107,14 +107,15 @@ func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *
 // *authn.Error: that of Rule or Claims, 429 if the login has been refreshed too often
 // (storage.MaxExchanges), or 401 for everything else that is wrong with the token. After any other error the caller tries again with the same token.
 func (s *Scheme) Refresh(ctx context.Context, refresh string) (pair Pair, repeated bool, err error) {
-	return s.refreshFrom(ctx, refresh, "")
+	pair, _, repeated, err = s.refreshFrom(ctx, refresh, "")
+	return pair, repeated, err
 }
 
-// refreshFrom is Refresh in a request from that source.
-func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair Pair, repeated bool, err error) {
+// refreshFrom is Refresh in a request from that source. It returns whose login it is, too.
+func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair Pair, subject string, repeated bool, err error) {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
-		return Pair{}, false, err
+		return Pair{}, "", false, err
 	}
 	use.Source = source
 	res, err := s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, secret string, err error) {
@@ -134,19 +135,19 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 			audit.LogReuse(ctx, s.opts.Logger, e)
 			s.opts.Audit.Notify(ctx, e)
 		}
-		return Pair{}, false, s.refusal(err)
+		return Pair{}, "", false, s.refusal(err)
 	}
 	kind := audit.RefreshSucceeded
 	if res.Repeated {
 		var first sealedPair
 		if err := json.Unmarshal(res.Answer, &first); err != nil {
-			return Pair{}, false, err
+			return Pair{}, "", false, err
 		}
 		pair = Pair{Access: first.Access, Refresh: first.Refresh, AccessExpires: first.AccessExpires, RefreshExpires: first.RefreshExpires}
 		kind = audit.RefreshRepeated
 	}
 	s.notify(ctx, kind, f)
-	return pair, res.Repeated, nil
+	return pair, f.Subject, res.Repeated, nil
 }
 
 // notify reports what happened to a family.
@@ -171,21 +172,27 @@ func (s *Scheme) refusal(err error) error {
 // section 2.2); a text that is no refresh token is the 401 of Refresh. After any other error
 // nothing was revoked.
 func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
+	_, err := s.revoke(ctx, refresh)
+	return err
+}
+
+// revoke is Revoke. It returns whose login it was; "" if the token is unknown.
+func (s *Scheme) revoke(ctx context.Context, refresh string) (subject string, err error) {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
-		return err
+		return "", err
 	}
 	st, err := s.rotator.Revoke(ctx, use)
 	if errors.Is(err, rotation.ErrUnknown) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return s.refusal(err)
+		return "", s.refusal(err)
 	}
 	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // else it was over before
 		s.notify(ctx, audit.Logout, st.Family)
 	}
-	return nil
+	return st.Family.Subject, nil
 }
 
 // List returns up to limit logins of the subject, the last created first.

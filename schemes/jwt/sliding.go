@@ -8,7 +8,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -69,54 +68,57 @@ func (s *Scheme) RefreshSliding() http.Handler {
 	checks := s.checks
 	checks.IgnoreExpiry = true // "refresh_exp" counts
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := login.Read(w, r, tokenField)
+		text, own, err := read(w, r, tokenField)
 		if err != nil {
 			return nil, err
 		}
-		token, err := s.slideOn(audit.Context(r), v[0], checks)
+		token, subject, err := s.slideOn(audit.Context(r), text, checks)
+		if err == nil {
+			own.Accepted(authn.Identity{Subject: subject}, token)
+		}
 		return tokenBody{token}, err
 	})
 }
 
-func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (string, error) {
+func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (token, subject string, err error) {
 	if !shaped(text) {
-		return "", s.invalid.WithCause(errNoRefresh)
+		return "", "", s.invalid.WithCause(errNoRefresh)
 	}
 	t, err := jose.Verify(ctx, text, s.keys, TypeSliding)
 	if err != nil {
-		return "", s.refuse(err)
+		return "", "", s.refuse(err)
 	}
 	reg, err := checks.Check(t.Claims)
 	if err != nil {
-		return "", s.refuse(err)
+		return "", "", s.refuse(err)
 	}
 	a, err := s.read(t, reg)
 	if err != nil {
-		return "", s.refuse(err)
+		return "", "", s.refuse(err)
 	}
 	now := s.opts.Clock().UTC()
 	if a.RefreshUntil.IsZero() || !now.Before(a.RefreshUntil) {
-		return "", s.invalid.WithCause(jose.ErrExpired)
+		return "", "", s.invalid.WithCause(jose.ErrExpired)
 	}
 	u, st, err := s.store.TokenStatusWithUser(ctx, a.Subject, a.keys)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return "", s.invalid.WithCause(err)
+		return "", "", s.invalid.WithCause(err)
 	case err != nil:
-		return "", err
+		return "", "", err
 	case !u.Active:
-		return "", s.invalid.WithCause(credential.ErrDisabled)
+		return "", "", s.invalid.WithCause(credential.ErrDisabled)
 	}
 	if err := s.stands(a, st); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if err := s.rule(ctx, u); err != nil {
-		return "", err
+		return "", "", err
 	}
 	f := storage.Family{ID: a.Family, Subject: a.Subject, Scopes: a.Scopes, Epoch: a.Version, AuthTime: a.AuthTime}
-	token, err := s.slide(ctx, f, u, now, a.RefreshUntil)
+	token, err = s.slide(ctx, f, u, now, a.RefreshUntil)
 	if err == nil {
 		s.notify(ctx, audit.RefreshSucceeded, f)
 	}
-	return token, err
+	return token, a.Subject, err
 }

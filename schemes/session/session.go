@@ -81,6 +81,13 @@ type Options struct {
 	// *authn.Error of 429 beyond. 0 is 600, NoLimit any number. The networks around an address have 4
 	// (IPv4 /28, IPv6 /56), 16 (/24, /48) and 256 times (/16, /32) as many.
 	VisitorsPerHour int
+	// MaxVisitors is how many such sessions all strangers together can begin within VisitorIdle, half of
+	// them at once; 0 is 100,000, NoLimit any number. Not below 100. Save returns an *authn.Error of 429
+	// beyond. An IPv4 /16 or IPv6 /32 gets a quarter of that, and networks that begin at most 3 an hour
+	// have a reserve of half as many more. Requests of other credentials' users and those that a page of
+	// another site causes are counted apart, with the same numbers. Visitors that have a session keep it,
+	// and a login never counts. Each process counts in its own memory.
+	MaxVisitors int
 	// Remember, where not nil, lets logins outlive their session: "remember me". The rows
 	// must be a storage.Families too.
 	Remember *RememberOptions
@@ -163,7 +170,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock), visitors: newVisitors(f.opts.VisitorsPerHour, f.clock)}
+	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock), visitors: newVisitors(&f.opts, f.clock)}
 	s.perms, _ = rows.(storage.Permissions)
 	s.families, _ = rows.(storage.Families)
 	if o.Remember != nil {
@@ -198,6 +205,9 @@ func (o *Options) defaults() {
 	if o.VisitorsPerHour == 0 {
 		o.VisitorsPerHour = defaultVisitors
 	}
+	if o.MaxVisitors == 0 {
+		o.MaxVisitors = defaultMaxVisitors
+	}
 	if o.MaxSessions == 0 {
 		o.MaxSessions = defaultMax
 	}
@@ -219,6 +229,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("MaxSessions %d out of range (1 to 1,000,000, or NoLimit)", o.MaxSessions)
 	case o.VisitorsPerHour < NoLimit || o.VisitorsPerHour > 1_000_000:
 		return fmt.Errorf("VisitorsPerHour %d out of range (1 to 1,000,000, or NoLimit)", o.VisitorsPerHour)
+	case o.MaxVisitors != NoLimit && (o.MaxVisitors < minMaxVisitors || o.MaxVisitors > 100_000_000):
+		return fmt.Errorf("MaxVisitors %d out of range (100 to 100,000,000, or NoLimit)", o.MaxVisitors)
 	case o.Idle < time.Second:
 		return fmt.Errorf("idle time %s is below a second", o.Idle)
 	case o.VisitorIdle < time.Second || o.VisitorIdle > o.Idle || o.VisitorIdle <= o.Interval:
@@ -241,6 +253,17 @@ func (s *frame) Name() string { return "session" }
 
 // Headers returns Cookie: an explicit Authorization goes before a session.
 func (s *frame) Headers() []string { return []string{"Cookie"} }
+
+// CredentialCookies returns the name of the session's cookie on the wire.
+func (s *frame) CredentialCookies() []string { return []string{s.cookie} }
+
+// CredentialCookies returns the names of the cookies of sessions and of remembered logins.
+func (s *Scheme) CredentialCookies() []string {
+	if s.memory == nil {
+		return s.frame.CredentialCookies()
+	}
+	return []string{s.cookie, s.memory.cookie}
+}
 
 // Challenge returns a challenge of no registered scheme, so that programs see a 401;
 // browsers show no dialogue for it.

@@ -18,7 +18,8 @@ import (
 // shop is a page that keeps something for visitors.
 type shop struct {
 	*session.Scheme
-	now time.Time
+	now  time.Time
+	site string // Sec-Fetch-Site of requests
 }
 
 func newShop(t *testing.T, opts session.Options) *shop {
@@ -40,6 +41,10 @@ func (s *shop) put(t *testing.T, from, cookie, item string) (pair string, had an
 	t.Helper()
 	r, w := httptest.NewRequest("GET", "https://app.example/", nil), httptest.NewRecorder()
 	r.RemoteAddr = from
+	if s.site != "" {
+		r.Header.Set("Sec-Fetch-Site", s.site)
+		r.Header.Set("Sec-Fetch-Dest", "document")
+	}
 	if cookie != "" {
 		r.Header.Set("Cookie", cookie)
 	}
@@ -172,7 +177,7 @@ func TestSessionsOfVisitors(t *testing.T) {
 				t.Errorf("%+v: %v", o.Interval, err)
 			}
 		}
-		for _, o := range []session.Options{{VisitorsPerHour: -2}, {VisitorsPerHour: 1_000_001}, {VisitorIdle: -1}, {VisitorIdle: 15 * 24 * time.Hour}} {
+		for _, o := range []session.Options{{VisitorsPerHour: -2}, {VisitorsPerHour: 1_000_001}, {MaxVisitors: 99}, {MaxVisitors: -2}, {MaxVisitors: 100_000_001}, {VisitorIdle: -1}, {VisitorIdle: 15 * 24 * time.Hour}} {
 			if _, err := session.New(memory.New(nil), site, &o); err == nil {
 				t.Errorf("%d %s: no error", o.VisitorsPerHour, o.VisitorIdle)
 			}
@@ -181,4 +186,64 @@ func TestSessionsOfVisitors(t *testing.T) {
 			t.Errorf("a short Idle alone: %v", err)
 		}
 	})
+}
+
+// All visitors together begin a bounded number of sessions. Who has one keeps it, users and those who
+// log in are not among them, and networks that come rarely have a reserve.
+func TestSessionsOfAllVisitors_attack_503(t *testing.T) {
+	s := newShop(t, session.Options{MaxVisitors: 400})
+	pair, _, _ := s.put(t, "192.0.2.1:1", "", "mine")
+	mine := begin(t, s.Start, "1", "__Host-session")
+	flood := func(from func(i int) string, n int) (ok int) {
+		for i := range n {
+			if _, _, code := s.put(t, from(i), "", "x"); code == 200 {
+				ok++
+			}
+		}
+		return ok
+	}
+	// A quarter of the 200 at once, and what its networks have of the reserve.
+	if n := flood(func(i int) string { return fmt.Sprintf("[2001:db8:%x::1]:1", i%1000) }, 3000); n < 50 || n > 80 {
+		t.Errorf("an IPv6 /32: %d sessions, want 50 and 30 of the reserve at most", n)
+	}
+	if n := flood(func(i int) string { return fmt.Sprintf("[2001:%x:1::1]:1", i%1000) }, 3000); n > 250 {
+		t.Errorf("a botnet: %d sessions", n)
+	}
+	if _, _, code := s.put(t, "203.0.113.1:1", "", "x"); code != 429 {
+		t.Errorf("a new visitor after that: %d", code)
+	}
+	if _, had, code := s.put(t, "192.0.2.1:1", pair, "y"); code != 200 || had != "mine" {
+		t.Errorf("a visitor who has a session: %d %v", code, had)
+	}
+	if _, _, code := s.put(t, "203.0.113.1:1", mine, "x"); code != 200 {
+		t.Errorf("a user: %d", code)
+	}
+	if begin(t, s.Start, "2", "__Host-session") == "" {
+		t.Error("a login began no session")
+	}
+	s.now = s.now.Add(24 * time.Hour)
+	if _, _, code := s.put(t, "203.0.113.1:1", "", "x"); code != 200 {
+		t.Errorf("a day later: %d", code)
+	}
+	s = newShop(t, session.Options{MaxVisitors: 400})
+	flood(func(i int) string { return fmt.Sprintf("192.%d.2.1:1", i) }, 200)
+	if n := flood(func(int) string { return "203.0.113.1:1" }, 10); n != 3 {
+		t.Errorf("a network that comes rarely: %d of the reserve, want 3", n)
+	}
+}
+
+// A page of another site uses up nothing of its visitors' address.
+func TestVisitorsOfAnotherSite_attack_502(t *testing.T) {
+	s := newShop(t, session.Options{VisitorsPerHour: 20})
+	s.site = "cross-site"
+	for range 50 {
+		s.put(t, "192.0.2.1:1", "", "x")
+	}
+	if _, _, code := s.put(t, "192.0.2.1:1", "", "x"); code != 429 {
+		t.Errorf("by the other site: %d", code)
+	}
+	s.site = "none"
+	if _, _, code := s.put(t, "192.0.2.1:1", "", "x"); code != 200 {
+		t.Errorf("by the visitor: %d", code)
+	}
 }

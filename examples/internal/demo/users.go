@@ -83,7 +83,7 @@ func (f *Flags) Auth() (*authn.Options, error) {
 	if rate.IsOff() {
 		return &authn.Options{Proxies: f.Proxies}, nil
 	}
-	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: f.Proxies})
+	l, err := throttle.NewRefusals(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -24,14 +24,10 @@ func (c *counts) take(now time.Time, cells []Cell) (wait time.Duration) {
 	if c.cells == nil {
 		c.cells = rate.New(maxCounts)
 	}
-	for i := range cells {
-		wait = max(wait, c.cells.Wait(t, (*rate.Cell)(&cells[i])))
+	all := make([]rate.Cell, len(cells))
+	for i, x := range cells {
+		all[i] = rate.Cell(x)
 	}
-	if wait > 0 {
-		return wait
-	}
-	for i := range cells {
-		c.cells.Take(t, (*rate.Cell)(&cells[i]))
-	}
-	return 0
+	wait, _ = c.cells.TakeAll(t, all)
+	return wait
 }

@@ -1,0 +1,4 @@
+package cookie
+
+// CredentialCookies returns CookieName.
+func (s *Scheme) CredentialCookies() []string { return []string{s.wire} }
