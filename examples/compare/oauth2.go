@@ -111,8 +111,10 @@ func addClients(ctx context.Context, cfg *config, db cached.Base, hasher *passwo
 func addClient(ctx context.Context, db cached.Base, hasher *password.Hasher, c storage.Client, secret string) error {
 	old, err := db.ClientByID(ctx, c.ID)
 	if err == nil && !slices.Equal(old.Serves, c.Serves) {
-		old.Serves = c.Serves
-		err = db.UpdateClient(ctx, old)
+		err = storage.ChangeClient(ctx, db, c.ID, func(old *storage.Client) error {
+			old.Serves = c.Serves
+			return nil
+		})
 	}
 	if !errors.Is(err, storage.ErrNotFound) {
 		return err

@@ -52,6 +52,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		return tokenResponse{}, err
 	}
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
+	f.ClientRevoked = x.client.Revoked
 	f.Data = grantData{b.session, &s.apiOpts.Audience}.encode()
 	f.Scopes = s.stillAllowed(f.Scopes, x.client)
 	p := b.prepared
