@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 	"unsafe"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -135,6 +136,16 @@ func (f Format) Claim(keyword string) authn.CredentialFormat {
 func IsToken(text string) bool {
 	n := len(text) - checkLen - bodyLen - 1
 	return n > 0 && CheckPrefix(text[:n]) == nil && Format{text[:n]}.Valid(text)
+}
+
+// shipped are the default prefixes of this module's tokens.
+const shipped = " vac vat vco vcs vdc vkn vlo vor vpa vpr vrg vri vrt vsr vss vst "
+
+// HasShippedPrefix reports whether text begins with a default prefix of one of this module's schemes
+// and "_". It may be malformed otherwise: with a wrong character it is still a secret. Use it with
+// IsToken to keep tokens of this module from being sent to somebody else.
+func HasShippedPrefix(text string) bool {
+	return len(text) > 3 && text[3] == '_' && strings.Contains(shipped, " "+text[:3]+" ")
 }
 
 // sextet is the value of each base64url character plus 1, and 0 for all others.

@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -170,4 +173,37 @@ func slowly(prefix, text string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text[n-bodyLen : n])
 	check := checksum([]byte(text[:n]))
 	return err == nil && len(raw) == Size && string(check[:]) == text[n:]
+}
+
+// A new prefix that is not in the list would let mistyped tokens go to other issuers.
+func TestHasShippedPrefix(t *testing.T) {
+	for _, text := range []string{"", "vat", "vat-", "ory_at_x", "at_x", "va_x", " va_", "xva_t", "VAT_x"} {
+		if HasShippedPrefix(text) {
+			t.Errorf("%q", text)
+		}
+	}
+	found, quoted := map[string]bool{}, regexp.MustCompile(`"(v[a-z]{2})"`)
+	for _, root := range []string{"../schemes", "../authn"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, m := range quoted.FindAllStringSubmatch(string(source), -1) {
+				if m[1] == "ver" { // a claim
+					continue
+				}
+				if found[m[1]] = true; !HasShippedPrefix(m[1] + "_") {
+					t.Errorf("%s: the prefix %q is not in the list", path, m[1])
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(strings.Fields(shipped)); len(found) != n {
+		t.Errorf("found the prefixes %v, %d are in the list", found, n)
+	}
 }

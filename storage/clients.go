@@ -133,8 +133,37 @@ type Clients interface {
 	// tokens, families, device grants, requests and consents, as DeleteClient does, and moves Revoked
 	// forward. A client that is enabled again has nothing of before. If an enabling call fails, the
 	// client stays disabled. A new secret or other keys remove nothing.
+	//
+	// It overwrites what others changed since c was read, such as Disabled: use ChangeClient, which
+	// reads the client in the transaction that changes it, or SetClientDisabled.
 	UpdateClient(ctx context.Context, c Client) error
+	// SetClientDisabled disables or enables the client, as UpdateClient does, and changes nothing
+	// else of it, whatever others change at the same time. ErrNotFound where there is none.
+	SetClientDisabled(ctx context.Context, id string, disabled bool) error
 	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
 	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.
 	DeleteClient(ctx context.Context, id string) error
+}
+
+// ChangeClient reads a client, lets change modify it, and stores it, in one transaction: no change
+// of others is lost, and a client that was disabled meanwhile stays disabled. change may run again after
+// a conflict. An error of change is returned, and nothing is stored then. It returns ErrNotFound if
+// there is no such client.
+//
+// To disable or enable a client use SetClientDisabled, which needs no long transaction for one that
+// has very many tokens.
+func ChangeClient(ctx context.Context, store interface {
+	Clients
+	Transactor
+}, id string, change func(*Client) error) error {
+	return store.InTx(ctx, func(ctx context.Context) error {
+		c, err := store.ClientByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := change(&c); err != nil {
+			return err
+		}
+		return store.UpdateClient(ctx, c)
+	})
 }

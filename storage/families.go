@@ -19,6 +19,9 @@ type Family struct {
 	Subject string
 	// Client is the OAuth2 client, where one acts; "" otherwise.
 	Client string
+	// ClientRevoked is Client.Revoked of that client as it was authenticated. CreateFamily compares it, and
+	// stores do not keep it.
+	ClientRevoked time.Time
 	// Scopes, Resource and Confirm (the thumbprint of a DPoP key) bind the family.
 	// Nil scopes do not limit it.
 	Scopes   []string
@@ -135,7 +138,7 @@ func MaxExchanges(age time.Duration) int64 {
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. ErrStale where the
 	// subject is absent, disabled, or its epoch is not f.Epoch, and where f.Client, if not "",
-	// is absent or disabled; ErrConflict where the ID or the digest is taken; ErrInvalid
+	// is absent, disabled, or its Revoked is not f.ClientRevoked; ErrConflict where the ID or the digest is taken; ErrInvalid
 	// where a text cannot be kept. Nothing is changed then.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
 	// RefreshByDigest returns a refresh token, claimed, expired, ended or not, in one

@@ -82,7 +82,10 @@ type AccessToken struct {
 	// Subject is the user; "" for none.
 	Subject string
 	// Epoch is the family's.
-	Epoch            int64
+	Epoch int64
+	// ClientRevoked, of a token without a Family, is Client.Revoked of its client as it was authenticated.
+	// CreateAccess compares it, and stores do not keep it.
+	ClientRevoked    time.Time
 	Scopes, Resource []string
 	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.
 	Confirm  string
@@ -121,7 +124,9 @@ type AccessTokens interface {
 	// AccessByDigest returns the token, expired and ended or not, in one round trip.
 	// ErrNotFound where it, its client, or the account of its subject is absent.
 	AccessByDigest(ctx context.Context, d Digest) (AccessState, error)
-	// CreateAccess inserts t. ErrStale where its client is absent or disabled, where its
+	// CreateAccess inserts t. ErrStale where its client is absent or disabled or, without a family, its
+	// Revoked is not t.ClientRevoked: a request that was authenticated before the client was disabled
+	// leaves no token after it was enabled again. ErrStale also where its
 	// family is absent or has ended, and where its subject is absent, disabled, or its epoch
 	// is not t.Epoch; ErrConflict where the digest or the ID is taken; ErrInvalid where t can
 	// not be kept.

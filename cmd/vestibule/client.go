@@ -138,18 +138,21 @@ func rotateSecret(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	if err != nil {
 		return err
 	}
-	if client.Public() {
-		return fmt.Errorf("client %s is public: it has no secret", client.ID)
-	}
-	if client.Method == oauth2.PrivateKeyJWT {
-		return fmt.Errorf("client %s has keys: it has no secret", client.ID)
-	}
 	secret, digest, err := oauth2.NewSecret()
 	if err != nil {
 		return err
 	}
-	client.Secret, client.Password = digest, ""
-	if err := db.UpdateClient(ctx, client); err != nil {
+	err = storage.ChangeClient(ctx, db, client.ID, func(c *storage.Client) error {
+		switch {
+		case c.Public():
+			return fmt.Errorf("client %s is public: it has no secret", c.ID)
+		case c.Method == oauth2.PrivateKeyJWT:
+			return fmt.Errorf("client %s has keys: it has no secret", c.ID)
+		}
+		c.Secret, c.Password = digest, ""
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "client_secret %s\n", secret)
@@ -163,8 +166,7 @@ func setClient(disabled bool) func(context.Context, *cli.Command, *gormstore.Sto
 		if err != nil {
 			return err
 		}
-		client.Disabled = disabled
-		if err := db.UpdateClient(ctx, client); err != nil {
+		if err := db.SetClientDisabled(ctx, client.ID, disabled); err != nil {
 			return err
 		}
 		text := "enabled client %s; users must grant it access again\n"

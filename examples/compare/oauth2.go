@@ -116,8 +116,10 @@ func serveHere(ctx context.Context, db cached.Base, hasher *password.Hasher, c s
 	if err != nil || !ok {
 		return err
 	}
-	c.Serves = serves
-	return db.UpdateClient(ctx, c)
+	return storage.ChangeClient(ctx, db, c.ID, func(c *storage.Client) error {
+		c.Serves = serves
+		return nil
+	})
 }
 
 // addClient registers a client.

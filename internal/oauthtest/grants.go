@@ -28,7 +28,7 @@ func (w *World) Behind(h http.Handler, id *authn.Identity, method, path, body st
 
 type GrantItem struct {
 	ID, Client, Name, Created, Expiry string
-	Scopes                            []string
+	Scopes, Resource                  []string
 }
 
 // GrantsOf lists the grants of an identity.

@@ -403,7 +403,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
 		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
 		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSessionOf", "DeleteSessionsOf", "DeleteSeries",
-		"EndFamily", "Block", "UpdateClient", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
+		"EndFamily", "Block", "UpdateClient", "SetClientDisabled", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
 	}
 	known := make(map[string]bool)
 	for _, name := range append(passed, own...) {

@@ -200,6 +200,11 @@ func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.UpdateClient(ctx, c) }, ofKey(Blocks, storage.Digest(blockClient(c.ID))))
 }
 
+// SetClientDisabled implements storage.Clients, as UpdateClient.
+func (s *Store) SetClientDisabled(ctx context.Context, id string, disabled bool) error {
+	return s.change(ctx, func(ctx context.Context) error { return s.base.SetClientDisabled(ctx, id, disabled) }, ofKey(Blocks, storage.Digest(blockClient(id))))
+}
+
 // DeleteClient implements storage.Clients, as UpdateClient.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteClient(ctx, id) }, ofKey(Blocks, storage.Digest(blockClient(id))))

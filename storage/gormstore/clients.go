@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -127,23 +126,40 @@ func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 	return err
 }
 
-// UpdateClient implements storage.Clients. What a disabled client has is removed piece by piece, and
-// all of it before the client is enabled.
+// UpdateClient implements storage.Clients.
 func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	values, err := clientValues(c)
-	if err != nil {
-		return err
+	return s.changeClient(ctx, c.ID, func(storage.Client) storage.Client { return c })
+}
+
+// SetClientDisabled implements storage.Clients.
+func (s *Store) SetClientDisabled(ctx context.Context, id string, disabled bool) error {
+	if storage.CheckID("client id", id) != nil {
+		return storage.ErrNotFound
 	}
+	return s.changeClient(ctx, id, func(c storage.Client) storage.Client {
+		c.Disabled = disabled
+		return c
+	})
+}
+
+// changeClient replaces a client. What a disabled one has is removed piece by piece, and all of it
+// before the client is enabled.
+func (s *Store) changeClient(ctx context.Context, id string, change func(was storage.Client) storage.Client) error {
 	pieces := 1
 	if s.tx(ctx) != nil { // of the caller, who enables it in this transaction or not at all
 		pieces = allPieces
 	}
 	for {
 		err := s.revoking(ctx, allPieces, func(ctx context.Context) (bool, error) {
-			was, err := s.lockClient(ctx, c.ID)
+			was, err := s.lockClient(ctx, id)
+			if err != nil {
+				return false, err
+			}
+			c := change(was)
+			values, err := clientValues(c)
 			if err != nil {
 				return false, err
 			}
@@ -155,22 +171,22 @@ func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 				}
 				revoked = max(was.Epoch()+1, now.UnixMicro())
 			}
-			if _, err := s.exec(ctx, s.dialect.bind(updateClient), append(slices.Clone(values), revoked, c.ID)...); err != nil {
+			if _, err := s.exec(ctx, s.dialect.bind(updateClient), append(values, revoked, id)...); err != nil {
 				return false, err
 			}
 			switch {
 			case c.Disabled:
-				return more(s.clearClient(ctx, c.ID, 1))
+				return more(s.clearClient(ctx, id, 1))
 			case was.Disabled:
-				return false, s.clearClient(ctx, c.ID, pieces)
+				return false, s.clearClient(ctx, id, pieces)
 			}
 			return false, nil
-		}, func(ctx context.Context) (bool, error) { return s.clearDisabled(ctx, c.ID) })
+		}, func(ctx context.Context) (bool, error) { return s.clearDisabled(ctx, id) })
 		if !errors.Is(err, errMore) {
 			return err
 		}
 		if err := s.atomically(ctx, func(ctx context.Context) error {
-			_, err := s.clearDisabled(ctx, c.ID)
+			_, err := s.clearDisabled(ctx, id)
 			return err
 		}); err != nil {
 			return err

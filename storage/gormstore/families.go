@@ -56,7 +56,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 			return err
 		}
 		if f.Client != "" {
-			if err := s.live(ctx, liveClient, f.Client); err != nil {
+			if err := s.live(ctx, sameClient, micros(f.ClientRevoked), f.Client); err != nil {
 				return err
 			}
 		}

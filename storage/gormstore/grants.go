@@ -16,6 +16,8 @@ const (
 	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ?, kept_us = CASE WHEN kept_us < ? THEN ? ELSE kept_us END WHERE digest = ? AND NOT used"
 
 	liveClient = "SELECT NOT disabled FROM vestibule_clients WHERE id = ?"
+	// With storage.Client.Revoked: nothing was disabled and enabled since the client was authenticated.
+	sameClient = "SELECT NOT disabled AND revoked_us = ? FROM vestibule_clients WHERE id = ?"
 
 	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
 	insertAccess  = "INSERT INTO vestibule_access_tokens (digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us)" +
@@ -145,10 +147,14 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 				return err
 			}
 		}
-		if err := s.live(ctx, liveClient, a.Client); err != nil {
-			return err
-		}
-		if family != nil {
+		if family == nil {
+			if err := s.live(ctx, sameClient, micros(a.ClientRevoked), a.Client); err != nil {
+				return err
+			}
+		} else {
+			if err := s.live(ctx, liveClient, a.Client); err != nil {
+				return err
+			}
 			if err := s.live(ctx, "SELECT NOT ended FROM vestibule_families WHERE id = ?", a.Family); err != nil {
 				return err
 			}
@@ -164,9 +170,9 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 }
 
 // live returns ErrStale unless the query's row is there and says true, and locks it.
-func (s *Store) live(ctx context.Context, query, id string) error {
+func (s *Store) live(ctx context.Context, query string, args ...any) error {
 	var ok bool
-	err := s.row(ctx, s.dialect.bind(query)+s.dialect.forShare(), []any{id}, []any{&ok})
+	err := s.row(ctx, s.dialect.bind(query)+s.dialect.forShare(), args, []any{&ok})
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !ok {
 		return storage.ErrStale
 	}

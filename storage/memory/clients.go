@@ -65,11 +65,24 @@ func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
+	return s.changeClient(ctx, c.ID, func(storage.Client) storage.Client { return c })
+}
+
+// SetClientDisabled implements storage.Clients.
+func (s *Store) SetClientDisabled(ctx context.Context, id string, disabled bool) error {
+	return s.changeClient(ctx, id, func(c storage.Client) storage.Client {
+		c.Disabled = disabled
+		return c
+	})
+}
+
+func (s *Store) changeClient(ctx context.Context, id string, change func(old storage.Client) storage.Client) error {
 	return s.write(ctx, func(t *tx) error {
-		old, ok := s.clients[c.ID]
+		old, ok := s.clients[id]
 		if !ok {
 			return storage.ErrNotFound
 		}
+		c := change(old)
 		c.Created, c.Revoked = old.Created, old.Revoked
 		if old.Disabled || c.Disabled {
 			c.Revoked = time.UnixMicro(max(old.Epoch()+1, s.now().UnixMicro())).UTC()

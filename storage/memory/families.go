@@ -34,7 +34,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		if !s.mayHold(f.Subject, f.Epoch) || f.Client != "" && !s.liveClient(f.Client) {
+		if client := s.clients[f.Client]; !s.mayHold(f.Subject, f.Epoch) || f.Client != "" && (!s.liveClient(f.Client) || !f.ClientRevoked.Equal(client.Revoked)) {
 			return storage.ErrStale
 		}
 		_, idTaken := s.families[f.ID]
@@ -43,7 +43,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 			return storage.ErrConflict
 		}
 		f = copyFamily(f)
-		f.Ended = false
+		f.Ended, f.ClientRevoked = false, time.Time{}
 		put(t, s.families, f.ID, f)
 		join(t, s.began, f.Subject, f.ID, true)
 		s.addRefresh(t, f.ID, first)

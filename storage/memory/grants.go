@@ -128,7 +128,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 		client, known := s.clients[a.Client]
 		f, there := s.families[a.Family]
 		switch {
-		case !known || client.Disabled,
+		case !known || client.Disabled || a.Family == "" && !a.ClientRevoked.Equal(client.Revoked),
 			a.Family != "" && (!there || f.Ended),
 			a.Subject != "" && !s.mayHold(a.Subject, a.Epoch):
 			return storage.ErrStale
@@ -138,6 +138,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 		if digest || id {
 			return storage.ErrConflict
 		}
+		a.ClientRevoked = time.Time{}
 		put(t, s.access, a.Digest, copyAccess(a))
 		put(t, s.accessIDs, a.ID, a.Digest)
 		sweep(&s.sweeps.access, s.access, s.notAhead(a.Created), func(a storage.AccessToken) time.Time { return a.Expires }, func(d storage.Digest) { s.dropAccess(t, d) })

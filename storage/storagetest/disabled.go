@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -17,10 +18,13 @@ func disabledForGood(k *kit) {
 	fill := func(id string, n int) {
 		k.Helper()
 		f := family(u.ID, 0, n)
-		f.Client = id
+		c, err := k.s.ClientByID(k.ctx, id)
+		k.must(err)
+		own := access(id, "", "", -n)
+		f.Client, f.ClientRevoked, own.ClientRevoked = id, c.Revoked, c.Revoked
 		k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 		k.must(k.s.CreateAccess(k.ctx, access(id, u.ID, f.ID, n)))
-		k.must(k.s.CreateAccess(k.ctx, access(id, "", "", -n)))
+		k.must(k.s.CreateAccess(k.ctx, own))
 		k.must(k.s.CreateCode(k.ctx, code(id, u.ID, n)))
 		k.must(k.s.CreateAuthRequest(k.ctx, requestOf(id, u.ID, n)))
 		k.must(k.s.CreateDeviceGrant(k.ctx, deviceGrant(id, n)))
@@ -108,6 +112,79 @@ func disabledForGood(k *kit) {
 	set("off", false)
 	_, err := k.s.AuthRequestByDigest(k.ctx, requestOf("off", u.ID, 4).Digest)
 	k.is(err, storage.ErrNotFound, "a request from when it was disabled")
+}
+
+// What was authenticated before a client was disabled is not issued after it was enabled again.
+func disabledWithinARequest(k *kit) {
+	k.needs(AccessTokens, Families)
+	u := k.add("alice")
+	k.must(k.s.CreateClient(k.ctx, client("c")))
+	create := func(n int, authenticated storage.Client) (own, grant error) {
+		t, f := access("c", "", "", n), family(u.ID, 0, n)
+		t.ClientRevoked = authenticated.Revoked
+		f.Client, f.ClientRevoked = "c", authenticated.Revoked
+		return k.s.CreateAccess(k.ctx, t), k.s.CreateFamily(k.ctx, f, refresh(f, 0))
+	}
+	before, err := k.s.ClientByID(k.ctx, "c")
+	k.must(err)
+	k.must(errors.Join(k.s.SetClientDisabled(k.ctx, "c", true), k.s.SetClientDisabled(k.ctx, "c", false)))
+	own, grant := create(1, before)
+	k.is(own, storage.ErrStale, "a token of a request from before")
+	k.is(grant, storage.ErrStale, "a family of a request from before")
+	_, err = k.s.AccessByDigest(k.ctx, access("c", "", "", 1).Digest)
+	k.is(err, storage.ErrNotFound, "the token of a request from before")
+	after, err := k.s.ClientByID(k.ctx, "c")
+	k.must(err)
+	own, grant = create(2, after)
+	k.must(errors.Join(own, grant))
+	if st, err := k.s.AccessByDigest(k.ctx, access("c", "", "", 2).Digest); err != nil || !st.Access.ClientRevoked.IsZero() {
+		k.Errorf("got %+v, %v: the condition is not kept", st.Access, err)
+	}
+	if f, err := k.s.FamilyByID(k.ctx, "jwt", u.ID, family(u.ID, 0, 2).ID); err != nil || !f.ClientRevoked.IsZero() {
+		k.Errorf("got %+v, %v: the condition is not kept", f, err)
+	}
+}
+
+// Disabling a client loses no other change of it, and no other change enables it.
+func disabledAndChanged(k *kit) {
+	k.needs(Transactor)
+	k.is(k.s.SetClientDisabled(k.ctx, "none", true), storage.ErrNotFound, "there is none")
+	k.is(k.s.SetClientDisabled(k.ctx, "\x00", true), storage.ErrNotFound, "there can be none")
+	for n := range 3 {
+		id := fmt.Sprint("c", n)
+		k.must(k.s.CreateClient(k.ctx, client(id)))
+		errs := race(func(i int) error {
+			if i == together/2 {
+				return k.s.SetClientDisabled(k.ctx, id, true)
+			}
+			return storage.ChangeClient(k.ctx, k.s, id, func(c *storage.Client) error {
+				c.Scopes = append(c.Scopes, fmt.Sprint("s", i))
+				return nil
+			})
+		})
+		done := 0
+		for i, err := range errs {
+			switch {
+			case err == nil && i != together/2:
+				done++
+			case err != nil && (i == together/2 || errors.Is(err, storage.ErrNotFound)):
+				k.Errorf("%d: %v", i, err)
+			}
+		}
+		if c, err := k.s.ClientByID(k.ctx, id); err != nil || !c.Disabled || len(c.Scopes) != done || done == 0 {
+			k.Errorf("disabled %t with %d of %d changes, %v", c.Disabled, len(c.Scopes), done, err)
+		}
+		k.must(k.s.SetClientDisabled(k.ctx, id, false))
+		if c, err := k.s.ClientByID(k.ctx, id); err != nil || c.Disabled || len(c.Scopes) != done {
+			k.Errorf("got %+v, %v", c, err)
+		}
+		failed := errors.New("no")
+		k.is(storage.ChangeClient(k.ctx, k.s, id, func(c *storage.Client) error { c.Name = "other"; return failed }), failed, "change fails")
+		if c, err := k.s.ClientByID(k.ctx, id); err != nil || c.Name != "The "+id {
+			k.Errorf("got %+v, %v: a change that failed is stored", c, err)
+		}
+	}
+	k.is(storage.ChangeClient(k.ctx, k.s, "none", func(*storage.Client) error { return nil }), storage.ErrNotFound, "there is none")
 }
 
 func disabledBeside(k *kit) {

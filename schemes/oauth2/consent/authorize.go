@@ -193,6 +193,9 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		if err := p.server.AdmitApproval(ctx, u.Subject); err != nil {
 			return err
 		}
+		if err := p.server.PrepareApproval(ctx, &q, u); err != nil {
+			return err
+		}
 	}
 	var v url.Values
 	err = p.once(ctx, a.Digest, errAnswered, func(ctx context.Context) (err error) {

@@ -79,7 +79,7 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	if err != nil {
 		return err
 	}
-	shown, err := p.consent(r, d.Client, d.Grant.Scopes, u, handle)
+	shown, err := p.consent(r, d.Client, d.Grant.Scopes, d.Grant.Resource, u, handle)
 	if err != nil {
 		return err
 	}

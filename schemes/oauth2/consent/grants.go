@@ -15,7 +15,7 @@ import (
 const maxListed = 100
 
 // Grants returns the endpoint that lists the caller's grants: GET, answered with a list of {"id",
-// "client", "name", "scopes", "created", "expiry"}, newest first, at most 100. It holds no secret.
+// "client", "name", "scopes", "created", "expiry", "resource"}, newest first, at most 100. It holds no secret.
 //
 // The caller is the account that the chain authenticated, by any scheme. A client that acts for it,
 // or any other scope-limited identity, gets 403.
@@ -27,6 +27,8 @@ func (p *Pages) Grants() http.Handler {
 		Scopes  []string `json:"scopes"`
 		Created string   `json:"created"`
 		Expiry  string   `json:"expiry"`
+		// Resource lists the APIs (RFC 8707); empty for a server without an Audience.
+		Resource []string `json:"resource"`
 	}
 	return p.accounts(http.MethodGet, func(w http.ResponseWriter, r *http.Request, subject string) error {
 		list, err := p.server.Grants(r.Context(), subject, maxListed)
@@ -35,7 +37,7 @@ func (p *Pages) Grants() http.Handler {
 		}
 		items := make([]item, len(list))
 		for i, f := range list {
-			items[i] = item{f.ID, f.Client, f.Name, append([]string{}, f.Scopes...), wireTime(f.Created), wireTime(f.Expires)}
+			items[i] = item{f.ID, f.Client, f.Name, append([]string{}, f.Scopes...), wireTime(f.Created), wireTime(f.Expires), append([]string{}, f.Resource...)}
 		}
 		oauth2.WriteJSON(w, http.StatusOK, items)
 		return nil

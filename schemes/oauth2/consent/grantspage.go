@@ -25,6 +25,7 @@ func (p *Pages) GrantsPage() http.Handler {
 type grantee struct {
 	Grant, Name, Since string
 	Scopes             []Scope
+	Resources          []string
 }
 
 func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
@@ -61,6 +62,11 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 		for _, name := range f.Scopes {
 			if sc := (Scope{name, described[name]}); !slices.Contains(g.Scopes, sc) {
 				g.Scopes = append(g.Scopes, sc)
+			}
+		}
+		for _, uri := range f.Resource {
+			if !slices.Contains(g.Resources, uri) {
+				g.Resources = append(g.Resources, uri)
 			}
 		}
 	}

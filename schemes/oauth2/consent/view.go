@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
@@ -29,6 +30,10 @@ type Consent struct {
 	// User is the name of the user who is asked.
 	User   string
 	Scopes []Scope
+	// Resources are the APIs that the client can use (RFC 8707), by the URIs that the request names, or
+	// else the server's own Audience. A page MUST show them: a scope means something else at
+	// another API.
+	Resources []string
 	// Handle goes into a hidden field with the name "handle". The form sends it to its own
 	// address by POST, with "decision", which is "allow" or "deny".
 	Handle string
@@ -38,7 +43,7 @@ type Consent struct {
 
 // drawConsent renders the consent page, which is not sent yet.
 func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser, handle string) (*authn.Draft, error) {
-	c, err := p.consent(r, q.Registered, q.Scopes, u, handle)
+	c, err := p.consent(r, q.Registered, q.Scopes, q.Resource, u, handle)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +72,9 @@ func siteOf(uri string) string {
 }
 
 // consent returns what a page shows that asks the user.
-func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string, u server.SessionUser, handle string) (Consent, error) {
+func (p *Pages) consent(r *http.Request, client storage.Client, scopes, resources []string, u server.SessionUser, handle string) (Consent, error) {
 	token, err := p.sessions.FormToken(r)
-	c := Consent{Client: cmp.Or(client.Name, client.ID), Unverified: !client.Registration.IsZero() && !client.Trusted, User: u.Name, Handle: handle, Token: token}
+	c := Consent{Client: cmp.Or(client.Name, client.ID), Unverified: !client.Registration.IsZero() && !client.Trusted, User: u.Name, Handle: handle, Token: token, Resources: slices.Clone(resources)}
 	described := p.server.Options().Scopes
 	for _, name := range scopes {
 		c.Scopes = append(c.Scopes, Scope{name, described[name]})
@@ -77,14 +82,18 @@ func (p *Pages) consent(r *http.Request, client storage.Client, scopes []string,
 	return c, err
 }
 
-// scopeList shows the scopes of a Consent, or of a client on the page of grants, and decisionForm is the
+// scopeList shows the scopes and the resources of a Consent, or of a client on the page of grants, and decisionForm is the
 // form of a Consent.
 const (
 	scopeList = `<ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
 	<li>nothing but to know that it is you</li>{{end}}
 </ul>
-`
+{{with .Resources}}<p>at:</p>
+<ul>{{range .}}
+	<li><code>{{.}}</code></li>{{end}}
+</ul>
+{{end}}`
 	decisionForm = `{{if .Unverified}}<p><strong>Nobody here has checked this application.</strong> It chose its name itself. Allow it only if you know it.</p>
 {{end}}<form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">

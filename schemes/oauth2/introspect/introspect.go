@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -53,9 +54,16 @@ type Options struct {
 	// Prefix is what the issuer's tokens begin with, such as "ory_at_": the chain tries its
 	// other schemes for all other tokens. If the issuer is a server of this module, it is
 	// "vat_". With "" the scheme accepts every token that no earlier scheme accepted, so it comes
-	// after the other schemes for Bearer; JWTs and tokens in the format of this module are
-	// never sent to the issuer then.
+	// after the other schemes for Bearer. JWTs and tokens of this application, which are those in the
+	// format of this module and all texts that begin with one of its default prefixes or of
+	// OwnPrefixes, are never sent to the issuer then. What is left is a token of this application whose
+	// prefix itself was mistyped: the issuer receives it, and it is not valid as it is. Set Prefix if
+	// the issuer's tokens have one.
 	Prefix string
+	// OwnPrefixes are what the tokens of this application begin with that have other than the default
+	// prefixes of this module, such as "acme_". A token that begins with one is not sent to the issuer,
+	// valid or not. They are used without Prefix only.
+	OwnPrefixes []string
 	// Client sends the queries. Its Timeout, 5 seconds if 0, limits each; redirects are not
 	// followed and cookies not kept. nil is a client that opens at most 64 connections.
 	Client *http.Client
@@ -151,6 +159,10 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 		return nil, errors.New("introspect: New: negative limit")
 	case !isPrefix(o.Prefix):
 		return nil, fmt.Errorf("introspect: New: invalid prefix %q (letters, digits and -._~+/; not what every JWT begins with)", o.Prefix)
+	}
+	o.OwnPrefixes = slices.Clone(o.OwnPrefixes)
+	if slices.ContainsFunc(o.OwnPrefixes, func(p string) bool { return p == "" || !isPrefix(p) }) {
+		return nil, fmt.Errorf("introspect: New: invalid prefix in OwnPrefixes %q (letters, digits and -._~+/; not what every JWT begins with)", o.OwnPrefixes)
 	}
 	o.Name = cmp.Or(o.Name, "oauth2")
 	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<10)
@@ -279,7 +291,9 @@ func (i *Scheme) takes(text string) bool {
 		return len(text) > len(p) && strings.HasPrefix(text, p)
 	}
 	signed := text[0] == 'e' && strings.Count(text, ".") >= 2 // a JWS or a JWE
-	return !signed && !credential.IsToken(text)
+	own := credential.HasShippedPrefix(text) || credential.IsToken(text) ||
+		slices.ContainsFunc(i.opts.OwnPrefixes, func(p string) bool { return strings.HasPrefix(text, p) })
+	return !signed && !own
 }
 
 // Forget removes a token from the cache, so that the next request with it queries the issuer.

@@ -132,6 +132,30 @@ func TestIntrospector(t *testing.T) {
 			}
 		}
 	})
+	t.Run("attack_522_mistyped", func(t *testing.T) {
+		own := newAbroad(t, func(o *introspect.Options) { o.OwnPrefixes = []string{"acme_"} })
+		token := credential.MustFormat("vat").Encode([credential.Size]byte{1})
+		own.asks(t, 0, "tokens of this application", func() {
+			for _, text := range []string{
+				token, oauthtest.Changed(token), token[:len(token)-1], token + "A", "vor_x", "vkn_x", "vcs_x", credential.MustFormat("other").Encode([credential.Size]byte{1}),
+				"acme_x", oauthtest.Changed(credential.MustFormat("acme").Encode([credential.Size]byte{1})),
+			} {
+				if got := outcome(own, text); !strings.HasPrefix(got, "401 a JWT, or in the format") {
+					t.Errorf("%s: %s", text, got)
+				}
+				r := httptest.NewRequest("GET", "/", nil)
+				bearer(text)(r)
+				if text, _ := own.Presented(r); text != "" {
+					t.Errorf("kept: %s", text)
+				}
+			}
+		})
+		for _, p := range []string{"", "ey", "a b"} {
+			if _, err := introspect.New("https://a.example", "https://a.example/i", "x", introspect.ClientCredentials{ID: "a", Secret: "s"}, &introspect.Options{OwnPrefixes: []string{p}}); err == nil {
+				t.Errorf("OwnPrefixes %q", p)
+			}
+		}
+	})
 	id, err := presentTo(a, "good")
 	oauthtest.Must(t, err)
 	got := id.Credential.(*introspect.Token)

@@ -91,7 +91,7 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	var c storage.Client
 	var secret string
-	err = g.store.InTx(ctx, func(ctx context.Context) error {
+	err = g.store.InTx(ctx, func(ctx context.Context) (err error) {
 		if c, err = g.registrant(ctx, id, token); err != nil {
 			return err
 		}

@@ -20,6 +20,9 @@ type newGrant struct {
 	// resource is what the first access token is for: some of those of the grant.
 	resource []string
 	nonce    string
+	// prepared has the claims of the ID token, if they were asked for before the caller's transaction; nil
+	// if begin asks.
+	prepared *prepared
 	// claim consumes the code that the grant is exchanged for, in the same transaction; nil if
 	// there is none.
 	claim func(ctx context.Context, family string) error
@@ -49,11 +52,14 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		return tokenResponse{}, err
 	}
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
+	f.ClientRevoked = x.client.Revoked
 	f.Data = grantData{b.session, &s.apiOpts.Audience}.encode()
 	f.Scopes = s.stillAllowed(f.Scopes, x.client)
-	claims, err := s.claimsOf(ctx, f)
-	if err != nil {
-		return tokenResponse{}, err
+	p := b.prepared
+	if p == nil {
+		if p, err = s.prepare(ctx, f); err != nil {
+			return tokenResponse{}, err
+		}
 	}
 	var a tokenResponse
 	var evicted []storage.Family
@@ -77,7 +83,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		if a, err = s.access(ctx, f); err != nil {
 			return err
 		}
-		a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Nonce: b.nonce, Access: a.Access})
+		a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.claims, Nonce: b.nonce, Access: a.Access})
 		return err
 	})
 	if err != nil {
@@ -142,6 +148,18 @@ func (s *Server) resourcesOfFamily(f storage.Family) []string {
 // identifies reports whether a grant comes with ID tokens.
 func (s *Server) identifies(f storage.Family) bool {
 	return s.extended.IDTokens != nil && s.extended.IDTokens.Requested(f.Scopes)
+}
+
+// prepared is what the tokens of a new grant need from the application's functions and from keys.
+type prepared struct{ claims map[string]any }
+
+// prepare returns what a new grant needs before its transaction.
+func (s *Server) prepare(ctx context.Context, f storage.Family) (*prepared, error) {
+	claims, err := s.claimsOf(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return &prepared{claims}, nil
 }
 
 // claimsOf prepares the tokens of a new grant before its transaction, in which nobody may wait for an

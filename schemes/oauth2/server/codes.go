@@ -13,9 +13,9 @@ import (
 )
 
 // Approve issues what an authorization request asks for, after its user approved it: a code, or
-// an access token for an implicit request. It returns the parameters of the response. The caller reports consent.given (Notify). The error
-// is an *oauth2.Error for the client if the user's session is no longer valid, and a fault
-// otherwise. Call AdmitApproval or AdmitSilent before.
+// an access token for an implicit request. It returns the parameters of the response. The caller
+// reports consent.given (Notify). The error is an *oauth2.Error for the client if the user's session is
+// no longer valid, and a fault otherwise. Call PrepareApproval, and AdmitApproval or AdmitSilent, before.
 func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
 	var v url.Values
 	var err error
@@ -29,6 +29,18 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 	}
 	return v, err
 }
+
+// PrepareApproval adds to q what Approve needs from functions of the application and from keys:
+// the claims of an implicit request. Approve may run in a transaction, which would wait for them. It
+// does nothing for a request for a code. An error is a fault, and nothing was issued.
+func (s *Server) PrepareApproval(ctx context.Context, q *AuthorizationRequest, u SessionUser) (err error) {
+	if q.Implicit {
+		q.prepared, err = s.prepare(ctx, storage.Family{Subject: u.Subject, Scopes: s.stillAllowed(q.Scopes, q.Registered)})
+	}
+	return err
+}
+
+var errUnprepared = errors.New("server: Approve: an implicit request requires PrepareApproval")
 
 // unusedCode is how long a code that nobody exchanged is stored after it has expired: a user can get some
 // hundreds in an hour. A code that was used stays as long as its grant can.
@@ -56,10 +68,14 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 
 // issueToken issues an access token, and no refresh token (RFC 6749, section 4.2).
 func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
+	if q.prepared == nil {
+		return nil, errUnprepared
+	}
 	resource := s.orOwn(q.Resource)
 	a, err := s.begin(ctx, exchange{client: q.Registered}, newGrant{
 		family:   storage.Family{Subject: u.Subject, Scopes: q.Scopes, Resource: resource, Epoch: u.Epoch, AuthTime: u.AuthTime},
 		resource: resource,
+		prepared: q.prepared,
 	})
 	if err != nil {
 		return nil, err

@@ -48,6 +48,8 @@ type AuthorizationRequest struct {
 	// PushedAt when it was pushed. Zero for others.
 	Pushed   storage.Digest `json:"-"`
 	PushedAt time.Time      `json:"-"`
+
+	prepared *prepared // by PrepareApproval, for an implicit request
 }
 
 const (

@@ -199,7 +199,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return tokenResponse{}, err
 	}
-	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key}
+	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key, ClientRevoked: x.client.Revoked}
 	if s.apiOpts.SignedAccess != nil {
 		own.Epoch = x.client.Epoch() // nothing is stored that would end with the client
 	}
@@ -232,6 +232,7 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	a := storage.AccessToken{
 		ID: id, Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
 		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, Created: now, Expires: expires,
+		ClientRevoked: f.ClientRevoked,
 	}
 	if s.apiOpts.SignedAccess != nil {
 		a.Expires = expires.Truncate(time.Second)

@@ -123,7 +123,7 @@ func Message(w http.ResponseWriter, text string) error {
 // Style is the style element of every page.
 const Style = `<style>
 	:root { color-scheme: light dark }
-	body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto 0; padding: 0 1rem }
+	body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto 0; padding: 0 1rem; overflow-wrap: anywhere }
 	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
 </style>`
 
