@@ -163,7 +163,7 @@ func devicePaths(t *testing.T, c demotest.Client) {
 func grantPaths(t *testing.T, c demotest.Client, mine, access string) {
 	t.Helper()
 	_, list := c.Do("GET", "/oauth2/grants", "", mine)
-	m := regexp.MustCompile(`^\[\{"id":"([^"]+)","client":"demo-public","name":"Public demo","scopes":\["profile","notes:read"\],"created":"[^"]+","expiry":"[^"]+"\}\]`).FindStringSubmatch(list)
+	m := regexp.MustCompile(`^\[\{"id":"([^"]+)","client":"demo-public","name":"Public demo","scopes":\["profile","notes:read"\],"created":"[^"]+","expiry":"[^"]+","resource":\["http://127.0.0.1:8080"\]\}\]`).FindStringSubmatch(list)
 	if m == nil {
 		t.Fatal(list)
 	}

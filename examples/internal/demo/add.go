@@ -18,9 +18,9 @@ func (f *Flags) Published(users ...User) *Flags {
 	return &c
 }
 
-// IsDemo reports whether credentials that everybody knows can be added to the database: Open created
-// it, or -demo says so. In a database that was there before, somebody may have deleted them, or has
-// accounts of their own.
+// IsDemo reports whether credentials that everybody knows can be added to the database: it is a new
+// one, or -demo says so. In another database, somebody may have deleted them, or has accounts of
+// their own.
 func (f *Flags) IsDemo() bool { return f.Demo || f.created }
 
 // Missing returns the users to add: those that do not exist yet. If their passwords are published

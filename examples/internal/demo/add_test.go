@@ -23,11 +23,11 @@ func TestPublishedUsers_attack_343(t *testing.T) {
 		before       string // accounts in it
 		added        string
 		isDemo       bool
-		addedAgain   string // after all were deleted
+		addedAgain   string // at the next run, after all were deleted
 		isDemoSecond bool
 	}{
 		"a new database":                     {nil, false, "", "alice bob", true, "", false},
-		"an empty one that exists":           {nil, true, "", "", false, "", false},
+		"an empty one that exists":           {nil, true, "", "alice bob", true, "", false},
 		"somebody else's account":            {nil, true, "carol", "", false, "", false},
 		"only such users":                    {nil, true, "alice", "", false, "", false},
 		"-demo":                              {[]string{"-demo"}, true, "carol", "alice bob", true, "alice bob", true},

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,7 +49,7 @@ type Flags struct {
 	bad     error // a -user that cannot be read; package flag would quote it
 
 	published bool // everybody knows the passwords of Users
-	created   bool // Open created the database
+	created   bool // the database is a new one
 }
 
 // User is a demo user of the -user flag.
@@ -144,33 +143,40 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 	return db, ring, func() { db.Close(); remove() }, nil
 }
 
-// migrate migrates the database, and notes whether this run created it: it had none of the tables,
-// and has no accounts and no clients.
-func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) error {
-	version, _, err := db.Schema(ctx)
-	if err != nil {
+// markTable says that an example has served from the database before. What is missing since then
+// was deleted.
+const markTable = "vestibule_example"
+
+// migrate migrates the database, and notes whether it is a new one: no example has served from it,
+// and it has no accounts, no clients and none of the application's tables. Another program, such as
+// "vestibule migrate", can have made its tables.
+func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
+	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
-	if err := db.Migrate(ctx); err != nil || version != 0 {
+	if f.created, err = f.isNew(ctx, db); err != nil {
 		return err
 	}
-	tables := f.Tables
+	return db.DB(ctx).Exec("CREATE TABLE IF NOT EXISTS " + markTable + " (id integer)").Error
+}
+
+func (f *Flags) isNew(ctx context.Context, db *gormstore.Store) (bool, error) {
+	tables := append([]string{markTable}, f.Tables...)
 	if f.Options.Users != nil {
-		tables = append(slices.Clone(tables), f.Options.Users.Table)
+		tables = append(tables, f.Options.Users.Table)
 	}
 	for _, name := range tables {
 		if db.DB(ctx).Migrator().HasTable(name) {
-			return nil
+			return false, nil
 		}
 	}
 	if f.Options.Users == nil { // else they are in a table that does not exist yet
 		if users, err := db.ListUsers(ctx, "", 1); err != nil || len(users) > 0 {
-			return err
+			return false, err
 		}
 	}
 	clients, err := db.ListClients(ctx, "", 1)
-	f.created = err == nil && len(clients) == 0
-	return err
+	return err == nil && len(clients) == 0, err
 }
 
 // ring loads the master key, or makes one beside a SQLite file: only a demo may
