@@ -60,6 +60,7 @@ func main() {
 }
 
 // #region serve
+
 // serve answers requests on addr until ctx ends. Requests that are running then have ten seconds
 // to finish.
 func serve(ctx context.Context, addr string, h http.Handler) error {

@@ -53,6 +53,7 @@ func run(ctx context.Context, addr string) error {
 }
 
 // #region server
+
 // newServer returns the whole application as a handler, so that a test can use it too.
 func newServer(ctx context.Context) (http.Handler, error) {
 	db := memory.New(nil)

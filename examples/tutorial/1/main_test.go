@@ -10,6 +10,7 @@ import (
 )
 
 // #region test
+
 func TestHello(t *testing.T) {
 	h, err := newServer(t.Context())
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 )
 
 // #region test
+
 func TestNotes(t *testing.T) {
 	db := open(t)
 	url := start(t, db)

@@ -12,6 +12,7 @@ import (
 )
 
 // #region notes
+
 // Note is a row of our own table, in the same database.
 type Note struct {
 	ID    int64  `json:"id"`

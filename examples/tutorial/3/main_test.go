@@ -15,6 +15,7 @@ import (
 )
 
 // #region object
+
 func TestOwners(t *testing.T) {
 	db := open(t)
 	url := start(t, db)
@@ -64,6 +65,7 @@ func TestOwners(t *testing.T) {
 // #endregion object
 
 // #region test
+
 func TestNotes(t *testing.T) {
 	db := open(t)
 	url := start(t, db)

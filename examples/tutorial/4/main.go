@@ -55,6 +55,7 @@ func main() {
 }
 
 // #region run
+
 func run(ctx context.Context, addr string) (err error) {
 	db, err := sqlite.Open("notes.sqlite3", nil)
 	if err != nil {
@@ -74,6 +75,7 @@ func run(ctx context.Context, addr string) (err error) {
 // #endregion run
 
 // #region server
+
 // newServer returns the whole application as a handler, so that a test can use it too.
 func newServer(ctx context.Context, db *gormstore.Store) (http.Handler, error) {
 	if err := db.DB(ctx).AutoMigrate(&Note{}); err != nil { // creates our own table

@@ -17,6 +17,7 @@ import (
 )
 
 // #region browser
+
 func TestBrowser(t *testing.T) {
 	url := start(t, open(t))
 	alice := user(t, url, "alice", "wonderland-42")
@@ -59,6 +60,7 @@ func TestBrowser(t *testing.T) {
 // #endregion browser
 
 // #region object
+
 func TestOwners(t *testing.T) {
 	db := open(t)
 	url := start(t, db)
@@ -108,6 +110,7 @@ func TestOwners(t *testing.T) {
 // #endregion object
 
 // #region test
+
 func TestNotes(t *testing.T) {
 	db := open(t)
 	url := start(t, db)

@@ -16,6 +16,7 @@ import (
 )
 
 // #region notes
+
 // Note is a row of our own table, in the same database.
 type Note struct {
 	ID    int64  `json:"id"`
@@ -87,6 +88,7 @@ func (a *api) add(w http.ResponseWriter, r *http.Request) (Note, error) {
 // #endregion notes
 
 // #region object
+
 // load returns the note that the path names. HandleObject calls it after it has authenticated the
 // caller, and checks the note's owner before it calls the handler.
 func (a *api) load(r *http.Request) (Note, error) {

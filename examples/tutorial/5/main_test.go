@@ -18,6 +18,7 @@ import (
 )
 
 // #region devices
+
 func TestDevices(t *testing.T) {
 	url := start(t, open(t))
 	phone := user(t, url, "alice", "wonderland-42")
@@ -63,6 +64,7 @@ func TestGuessing(t *testing.T) {
 // #endregion devices
 
 // #region browser
+
 func TestBrowser(t *testing.T) {
 	url := start(t, open(t))
 	alice := user(t, url, "alice", "wonderland-42")
@@ -105,6 +107,7 @@ func TestBrowser(t *testing.T) {
 // #endregion browser
 
 // #region object
+
 func TestOwners(t *testing.T) {
 	db := open(t)
 	url := start(t, db)
@@ -154,6 +157,7 @@ func TestOwners(t *testing.T) {
 // #endregion object
 
 // #region test
+
 func TestNotes(t *testing.T) {
 	db := open(t)
 	url := start(t, db)

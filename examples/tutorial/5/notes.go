@@ -17,6 +17,7 @@ import (
 )
 
 // #region notes
+
 // Note is a row of our own table, in the same database.
 type Note struct {
 	ID    int64  `json:"id"`
@@ -88,6 +89,7 @@ func (a *api) add(w http.ResponseWriter, r *http.Request) (Note, error) {
 // #endregion notes
 
 // #region object
+
 // load returns the note that the path names. HandleObject calls it after it has authenticated the
 // caller, and checks the note's owner before it calls the handler.
 func (a *api) load(r *http.Request) (Note, error) {
@@ -144,6 +146,7 @@ func oneRow(done *gorm.DB) error {
 // #endregion object
 
 // #region everywhere
+
 // logoutEverywhere revokes all tokens and sessions of the caller, this one included.
 func (a *api) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	if _, err := storage.LogoutEverywhere(r.Context(), a.db, authn.FromContext(r.Context()).Subject); err != nil {

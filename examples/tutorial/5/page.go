@@ -19,6 +19,7 @@ var pageHTML string
 var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
 // #region page
+
 // page shows the notes of the user who is logged in.
 func (a *api) page(w http.ResponseWriter, r *http.Request) {
 	notes, err := a.notesOf(r)

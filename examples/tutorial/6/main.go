@@ -44,6 +44,7 @@ import (
 )
 
 // #region flags
+
 type config struct {
 	addr, db, key, origin string
 	proxies               []string
@@ -71,6 +72,7 @@ func main() {
 // #endregion flags
 
 // #region run
+
 func run(ctx context.Context, c config) (err error) {
 	ring, err := masterKey(c)
 	if err != nil {
@@ -127,6 +129,7 @@ func prune(ctx context.Context, db *gormstore.Store) {
 // #endregion run
 
 // #region server
+
 // newServer returns the whole application as a handler, so that a test can use it too.
 func newServer(ctx context.Context, c config, db *gormstore.Store, ring *keys.Ring) (http.Handler, error) {
 	if err := db.DB(ctx).AutoMigrate(&Note{}); err != nil { // creates our own table

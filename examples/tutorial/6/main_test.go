@@ -18,6 +18,7 @@ import (
 )
 
 // #region production
+
 // TestProduction sends requests as a proxy that terminates TLS does.
 func TestProduction(t *testing.T) {
 	ring, err := keys.NewRing(keys.Generate())
@@ -78,6 +79,7 @@ func TestDatabaseDown(t *testing.T) {
 // #endregion production
 
 // #region devices
+
 func TestDevices(t *testing.T) {
 	url := start(t, open(t))
 	phone := user(t, url, "alice", "wonderland-42")
@@ -123,6 +125,7 @@ func TestGuessing(t *testing.T) {
 // #endregion devices
 
 // #region browser
+
 func TestBrowser(t *testing.T) {
 	url := start(t, open(t))
 	alice := user(t, url, "alice", "wonderland-42")
@@ -165,6 +168,7 @@ func TestBrowser(t *testing.T) {
 // #endregion browser
 
 // #region object
+
 func TestOwners(t *testing.T) {
 	db := open(t)
 	url := start(t, db)
@@ -214,6 +218,7 @@ func TestOwners(t *testing.T) {
 // #endregion object
 
 // #region test
+
 func TestNotes(t *testing.T) {
 	db := open(t)
 	url := start(t, db)

@@ -10,6 +10,7 @@ import (
 )
 
 // #region serve
+
 // serve answers requests on addr until ctx ends. Requests that are running then have ten seconds
 // to finish.
 func serve(ctx context.Context, addr string, h http.Handler) error {
