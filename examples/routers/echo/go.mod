@@ -4,10 +4,12 @@ go 1.26.0
 
 replace github.com/vestibule-auth/vestibule => ../../..
 
-require github.com/vestibule-auth/vestibule v0.0.0
+require (
+	github.com/labstack/echo/v4 v4.15.4
+	github.com/vestibule-auth/vestibule v0.0.0
+)
 
 require (
-	github.com/labstack/echo/v4 v4.15.4 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect
 	github.com/mattn/go-isatty v0.0.22 // indirect

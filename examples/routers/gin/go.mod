@@ -4,7 +4,10 @@ go 1.26.0
 
 replace github.com/vestibule-auth/vestibule => ../../..
 
-require github.com/vestibule-auth/vestibule v0.0.0
+require (
+	github.com/gin-gonic/gin v1.12.0
+	github.com/vestibule-auth/vestibule v0.0.0
+)
 
 require (
 	github.com/bytedance/gopkg v0.1.3 // indirect
@@ -13,7 +16,6 @@ require (
 	github.com/cloudwego/base64x v0.1.6 // indirect
 	github.com/gabriel-vasile/mimetype v1.4.12 // indirect
 	github.com/gin-contrib/sse v1.1.0 // indirect
-	github.com/gin-gonic/gin v1.12.0 // indirect
 	github.com/go-playground/locales v0.14.1 // indirect
 	github.com/go-playground/universal-translator v0.18.1 // indirect
 	github.com/go-playground/validator/v10 v10.30.1 // indirect
