@@ -103,8 +103,9 @@ func Doc(t *testing.T, args ...string) {
 
 // Comment runs the commands in the doc comment of a Go file: the indented lines after the first
 // one with "go run". A line "# text" is the output that the command above it must print, in which
-// "…" stands for any text.
-func (s Server) Comment(t *testing.T, file string) {
+// "…" stands for any text. pairs are an address in the comment and the one in use, in addition to
+// 127.0.0.1:8080, which is the server's.
+func (s Server) Comment(t *testing.T, file string, pairs ...string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
 	if err != nil {
@@ -117,7 +118,7 @@ func (s Server) Comment(t *testing.T, file string) {
 		switch {
 		case !indented:
 		case strings.HasPrefix(line, "go run "):
-			started = true
+			started = true // by the test
 		case started:
 			commands = append(commands, line)
 		}
@@ -125,13 +126,13 @@ func (s Server) Comment(t *testing.T, file string) {
 	if !started || len(commands) < 2 {
 		t.Fatalf("%s: the doc comment has %d commands after go run", file, len(commands))
 	}
-	s.Shell(t, commands)
+	s.Shell(t, commands, pairs...)
 }
 
-// Shell runs commands and compares their output, as Comment describes. 127.0.0.1:8080 is the
-// server.
-func (s Server) Shell(t *testing.T, commands []string) {
+// Shell runs commands and compares their output, as Comment describes.
+func (s Server) Shell(t *testing.T, commands []string, pairs ...string) {
 	t.Helper()
+	real := strings.NewReplacer(append(pairs, "127.0.0.1:8080", s.Addr)...)
 	const mark = "--- end of command"
 	type step struct{ command, want string }
 	var steps []step
@@ -144,7 +145,7 @@ func (s Server) Shell(t *testing.T, commands []string) {
 	}
 	var script strings.Builder
 	for _, step := range steps {
-		fmt.Fprintf(&script, "%s\necho; echo '%s'\n", strings.ReplaceAll(step.command, "127.0.0.1:8080", s.Addr), mark)
+		fmt.Fprintf(&script, "%s\necho; echo '%s'\n", real.Replace(step.command), mark)
 	}
 	shell := exec.CommandContext(t.Context(), "bash", "-c", script.String())
 	shell.Dir = s.Dir
