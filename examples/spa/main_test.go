@@ -116,8 +116,13 @@ parent.postMessage(result.join(", "), "*")
 // A real browser uses the application, on a host of its own, and pages of other hosts try to use its
 // cookie.
 func TestBrowser(t *testing.T) {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
+	var chromium string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil && chromium == "" {
+			chromium = path
+		}
+	}
+	if chromium == "" {
 		if os.Getenv("CI") != "" {
 			t.Fatal("chromium is required: apt-get install chromium")
 		}
