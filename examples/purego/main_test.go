@@ -12,7 +12,11 @@ import (
 )
 
 func TestServer(t *testing.T) {
-	h, err := server(t.Context(), filepath.Join(t.TempDir(), "db"), keys.Generate())
+	ring, err := keys.NewRing(keys.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := server(t.Context(), filepath.Join(t.TempDir(), "db"), ring)
 	if err != nil {
 		t.Fatal(err)
 	}
