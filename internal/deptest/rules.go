@@ -99,6 +99,7 @@ var rules = []rule{
 	{"internal/deptest", nil},
 	{"internal/passwordtest", []string{anything}}, // only tests import it
 	{"internal/attacks", nil},
+	{"internal/docs", nil},
 	{"internal/interop", nil},
 }
 
