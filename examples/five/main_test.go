@@ -65,40 +65,6 @@ func TestFive(t *testing.T) {
 	}
 }
 
-// The programs in the README are those of the examples, line by line.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs := strings.Split(string(readme), "```go\n")
-	if len(programs) != 3 {
-		t.Fatalf("%d programs in the README, want 2", len(programs)-1)
-	}
-	hello, err := os.ReadFile("../hello/main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(hello)) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, `"github.com/`) && !strings.Contains(string(readme), "\n"+line+"\n") {
-			t.Errorf("the README does not show the import %s", line)
-		}
-	}
-	for i, path := range []string{"../hello/main.go", "main.go"} {
-		source, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		flat := func(s string) string { return strings.ReplaceAll(s, "\t", "") }
-		program, _, _ := strings.Cut(programs[i+1], "```")
-		for line := range strings.Lines(program) {
-			if !strings.Contains(flat(string(source)), flat(line)) {
-				t.Errorf("%s has no line %q", path, line)
-			}
-		}
-	}
-}
-
 // What the README says was observed and measured stands in the documents that tests and the
 // benchmarks write.
 func TestReadmeTables(t *testing.T) {

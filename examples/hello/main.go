@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 
+	// #region imports
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
@@ -14,9 +15,11 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
+	// #endregion imports
 )
 
 func main() {
+	// #region main
 	ctx := context.Background()
 	db := must(sqlite.Open("hello.sqlite3", nil))
 	check(db.Migrate(ctx))
@@ -34,6 +37,7 @@ func main() {
 		fmt.Fprintf(w, "Hello, %s!\n", user.Name)
 	}, authz.IsAuthenticated)
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+	// #endregion main
 }
 
 func must[T any](v T, err error) T {
