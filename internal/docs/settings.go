@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"go/doc"
 	"regexp"
 	"strings"
 )
@@ -33,7 +32,7 @@ func settings(root string) ([]byte, error) {
 				continue
 			}
 			name := p.Name + "." + t.Name
-			fmt.Fprintf(&b, "\n## %s\n\nPackage [`%s`](https://pkg.go.dev/%s/%s#%s). %s\n\n", name, s.dir, module, s.dir, t.Name, cell(doc.Synopsis(t.Doc)))
+			fmt.Fprintf(&b, "\n## %s\n\nPackage [`%s`](https://pkg.go.dev/%s/%s#%s). %s\n\n", name, s.dir, module, s.dir, t.Name, cell(p.Synopsis(t.Doc)))
 			b.WriteString(row("Field", "Type", "Default", "Description") + row("---", "---", "---", "---"))
 			before, names := "", ""
 			for _, f := range fields.Fields.List {
