@@ -9,10 +9,10 @@ BENCHTIME ?= 1s
 export VESTIBULE_VECTORS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench microbench peers lint attacks interop timing test-portable cover benchgate release lint-workflows
+.PHONY: help run test race fuzz bench microbench peers lint docs docs-generate docs-serve attacks interop timing test-portable cover benchgate release lint-workflows
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 run: ## serve every scheme side by side, on SQLite in a temporary folder
 	$(GO) run ./examples/compare
@@ -50,6 +50,23 @@ lint: ## format, vet, staticcheck
 	cd examples/oauth2-client && $(GO) vet ./...
 	cd examples/apikey && $(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+docs: docs/site/node_modules ## check the documentation and build its site into docs/site/.vitepress/dist (needs node and npm, and the network once)
+	$(GO) run ./internal/docs -check
+	$(GO) test ./internal/docs
+	cd docs/snippets && $(GO) vet ./... && $(GO) test ./...
+	rm -rf docs/site/.vitepress/dist && cd docs/site && npm run --silent build
+	$(GO) run ./internal/docs -site docs/site/.vitepress/dist
+
+docs/site/node_modules: docs/site/package-lock.json
+	cd docs/site && npm ci --ignore-scripts --no-fund --no-audit
+	@touch $@
+
+docs-generate: ## write what the documentation takes from the code: snippets, reference pages, the list of pages
+	$(GO) run ./internal/docs
+
+docs-serve: docs/site/node_modules ## serve the site on http://127.0.0.1:5173, with changes as they are saved
+	cd docs/site && npm run --silent serve
 
 attacks: ## how many rows of the attack catalogue have tests that pass
 ifdef JSON

@@ -11,6 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
+// #region cors
+
 // allowScripts lets scripts of those origins call an API that takes credentials in Authorization.
 // It goes around the router: a preflight has no credential, so a guard would refuse it.
 func allowScripts(origins []string, api http.Handler) http.Handler {
@@ -31,6 +33,8 @@ func allowScripts(origins []string, api http.Handler) http.Handler {
 		api.ServeHTTP(w, r)
 	})
 }
+
+// #endregion cors
 
 // An API for scripts of another origin, which send a token in Authorization. No cookie takes
 // part, so there is no Access-Control-Allow-Credentials.

@@ -26,6 +26,7 @@ func (r *Results) Report(dir string) error {
 func (r *Results) markdown() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("---\ntitle: Benchmarks\ndescription: Vestibule beside its peers and a live Django REST Framework, written by make bench.\nkind: reference\naudience: developer\n---\n")
 	p("# Benchmarks\n")
 	p("Written by `make bench`; the raw values are in [results.json](results.json). Times and rates are ratios of what was")
 	p("measured in the same seconds of one run: the median of %d rounds, and in brackets the least and the greatest.", r.Rounds)

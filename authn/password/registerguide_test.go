@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// register is the code of docs/passwords.md.
+// #region register
+
 func register(passwords *password.Checker, devices *knox.Scheme) http.Handler {
 	return login.Endpoints{Challenge: devices.Challenge}.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		v, err := login.Read(w, r, login.Field{Name: "username", Trim: true}, login.Field{Name: "email", Trim: true, Optional: true}, login.Field{Name: "password"})
@@ -40,18 +40,9 @@ func register(passwords *password.Checker, devices *knox.Scheme) http.Handler {
 	})
 }
 
-func TestRegisterOfTheGuide(t *testing.T) {
-	source, err := os.ReadFile("registerguide_test.go")
-	must(t, err)
-	guide, err := os.ReadFile("../../docs/passwords.md")
-	must(t, err)
-	_, code, _ := strings.Cut(string(source), "// register is the code of docs/passwords.md.\n")
-	code, _, _ = strings.Cut(code, "\n}\n")
-	const mount = `mux.Public("POST /register", anon(register(passwords, devices)))`
-	if !strings.Contains(string(guide), code+"\n}\n") || !strings.Contains(string(guide), mount) {
-		t.Error("docs/passwords.md has other code for a registration")
-	}
+// #endregion register
 
+func TestRegisterOfTheGuide(t *testing.T) {
 	db := memory.New(nil)
 	hasher, err := password.NewHasher(&password.HasherOptions{Slots: 1, MaxWait: time.Minute})
 	must(t, err)

@@ -63,12 +63,14 @@ func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *pass
 	a := &api{db: db, keys: scheme, endpoints: login.Endpoints{Challenge: scheme.Challenge, Rejected: scheme.Reject(nil)}}
 	mux := authz.NewMux(authn.New(authn.Chain{scheme, basics}, &authn.Options{Refusals: refusals}))
 	mux.RequireScopes()
+	// #region route
 	// A key creates no further keys: a stolen one would live on in them.
 	mux.Handle("POST /keys", a.endpoints.JSON(http.MethodPost, a.issue), authz.FirstParty, authz.ViaScheme("basic"))
 	mux.Handle("GET /keys", a.endpoints.List(a.caller, a.list), authz.FirstParty)
 	mux.Handle("DELETE /keys/{id}", a.endpoints.RevokeOne(a.caller, scheme.Revoke), authz.FirstParty)
 	mux.Handle("POST /logout-everywhere", a.endpoints.NoContent(http.MethodPost, a.logoutEverywhere), authz.FirstParty)
 	mux.Handle("GET /api/profile", a.endpoints.JSON(http.MethodGet, a.profile), authz.IsAuthenticated, authz.HasScope("profile"))
+	// #endregion route
 	mux.Public("GET /healthz", a.endpoints.JSON(http.MethodGet, a.health))
 	return mux, nil
 }
@@ -120,6 +122,7 @@ func (a *api) issue(w http.ResponseWriter, r *http.Request) (any, error) {
 	// The epoch is that of the moment before the password was checked: if the account was
 	// logged out everywhere since then, the key is not created.
 	key := storage.Credential{Subject: user.ID, Epoch: user.Epoch, Name: values[0]}
+	// #region scopes
 	// Nil Scopes are all rights. A field that is empty, missing or misspelt must not give them.
 	key.Scopes = append([]string{}, strings.Fields(values[1])...)
 	if values[2] == "true" {
@@ -128,6 +131,7 @@ func (a *api) issue(w http.ResponseWriter, r *http.Request) (any, error) {
 		}
 		key.Scopes = nil
 	}
+	// #endregion scopes
 	ttl := defaultTTL
 	if values[3] != "" {
 		seconds, err := strconv.Atoi(values[3])

@@ -62,6 +62,7 @@ func main() {
 }
 
 func server(ctx context.Context, path string, ring *keys.Ring) http.Handler {
+	// #region server
 	file := must(sqlite.Open(path, nil))
 	version, _, err := file.Schema(ctx)
 	check(err)
@@ -90,6 +91,7 @@ func server(ctx context.Context, path string, ring *keys.Ring) http.Handler {
 	mux.Public("POST /token", tokens.Login(passwords))
 	mux.HandleFunc("GET /hello", hello, authz.IsAuthenticated, authz.NoScopeNeeded)
 	mux.HandleFunc("GET /admin", hello, authz.IsAdmin)
+	// #endregion server
 	return mux
 }
 

@@ -28,12 +28,14 @@ import (
 	"syscall"
 	"time"
 
+	// #region imports
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
+	// #endregion imports
 )
 
 func main() {

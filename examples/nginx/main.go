@@ -79,7 +79,7 @@ func newServer(ctx context.Context, origin string, networks []string) (http.Hand
 	if err != nil {
 		return nil, err
 	}
-	refusals, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: proxies})
+	refusals, err := throttle.NewRefusals(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -100,6 +100,7 @@ var rules = []rule{
 	{"internal/passwordtest", []string{anything}}, // only tests import it
 	{"internal/attacks", nil},
 	{"internal/benchgate", nil},
+	{"internal/docs", nil},
 	{"internal/interop", nil},
 }
 

@@ -114,12 +114,14 @@ func (p *pages) shake(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// cors is the recipe of docs/session.md.
+// #region cors
+
+// cors lets scripts of the front end, on a host of its own, use the session cookie.
 func cors(origins []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
 		h.Add("Vary", "Origin")
-		if slices.Contains(origins, origin) {
+		if slices.Contains(origins, origin) { // the very origins: never what the request says, never "*"
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Allow-Credentials", "true")
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
@@ -132,6 +134,8 @@ func cors(origins []string, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// #endregion cors
 
 // A real browser logs in by the form, sees its name, may change something from the
 // site's own pages and from no other's, logs out, and goes back to see nothing.

@@ -1,3 +1,5 @@
+// #region package
+
 // Package apikey is an authentication scheme of your own: API keys in the header X-Api-Key. Copy
 // it into your application and change what you need; docs/new-scheme.md explains it.
 package apikey
@@ -17,11 +19,19 @@ import (
 // Purpose is the storage.Credential.Purpose of the keys.
 const Purpose = "apikey"
 
+// #endregion package
+
+// #region store
+
 // Store is the part of a store that the scheme needs. Every store of the library has it.
 type Store interface {
 	storage.Credentials
 	storage.CredentialList
 }
+
+// #endregion store
+
+// #region scheme
 
 // Scheme accepts API keys. It is safe for concurrent use.
 type Scheme struct {
@@ -31,6 +41,10 @@ type Scheme struct {
 	clock              func() time.Time
 }
 
+// #endregion scheme
+
+// #region new
+
 // New returns a scheme over store. A nil clock is time.Now.
 func New(store Store, clock func() time.Time) (*Scheme, error) {
 	s := &Scheme{store: store, format: credential.MustFormat("acme")}
@@ -39,6 +53,10 @@ func New(store Store, clock func() time.Time) (*Scheme, error) {
 	s.Header, err = credential.NewField("X-Api-Key", "ApiKey", s.format, &credential.HeaderOptions{Detail: "Invalid API key."})
 	return s, err
 }
+
+// #endregion new
+
+// #region authenticate
 
 // Name returns "apikey".
 func (s *Scheme) Name() string { return "apikey" }
@@ -68,6 +86,10 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id.Kept(s, authn.Keep{Lease: u.LeaseOf(s.store), Clock: s.clock}), nil
 }
 
+// #endregion authenticate
+
+// #region issue
+
 // Issue creates a key with the Name, Scopes, Subject and Epoch of key that expires after ttl, and
 // returns its text, which cannot be retrieved again. It returns storage.ErrLimit if the account
 // has 100 keys, and storage.ErrStale if it changed since the caller was authenticated.
@@ -93,3 +115,5 @@ func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential
 func (s *Scheme) Revoke(ctx context.Context, subject, id string) error {
 	return s.store.DeleteCredential(ctx, Purpose, subject, id)
 }
+
+// #endregion issue

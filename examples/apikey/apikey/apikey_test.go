@@ -66,6 +66,7 @@ func TestContract(t *testing.T) {
 		other, _, _ := issue("id-bob", nil)
 		scoped, _, _ := issue("id-alice", []string{"read"})
 		scopeless, _, _ := issue("id-alice", []string{})
+		// #region world
 		return authntest.World{
 			Scheme: s, Good: good, Other: other, Scoped: scoped, Scopeless: scopeless,
 			Unknown:          sends(credential.MustFormat("acme").Encode([credential.Size]byte{1})),
@@ -76,6 +77,7 @@ func TestContract(t *testing.T) {
 			LogoutEverywhere: func() { _, err := db.BumpEpoch(ctx, "id-alice"); must(err) },
 			Fail:             func() { base.down.Store(true) },
 		}
+		// #endregion world
 	})
 }
 

@@ -165,7 +165,7 @@ func newServer(ctx context.Context, c config, db *gormstore.Store, ring *keys.Ri
 		return nil, err
 	}
 	// Invalid tokens are limited by address.
-	refusals, err := throttle.NewRefusals(&throttle.RefusalOptions{Proxies: proxies})
+	refusals, err := throttle.NewRefusals(nil)
 	if err != nil {
 		return nil, err
 	}

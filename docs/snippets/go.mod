@@ -1,0 +1,16 @@
+module github.com/vestibule-auth/vestibule/docs/snippets
+
+go 1.26.0
+
+replace github.com/vestibule-auth/vestibule => ../..
+
+require (
+	github.com/vestibule-auth/vestibule v0.0.0
+	google.golang.org/grpc v1.76.0
+)
+
+require (
+	golang.org/x/sys v0.49.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20250804133106-a7a43d27e69b // indirect
+	google.golang.org/protobuf v1.36.6 // indirect
+)

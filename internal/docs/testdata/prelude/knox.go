@@ -1,0 +1,7 @@
+package p
+
+var (
+	tokens       *knox.Scheme
+	newUser      password.NewUser
+	text, userID string
+)

@@ -1,0 +1,6 @@
+package p
+
+var (
+	store throttle.Store
+	files http.Handler
+)
