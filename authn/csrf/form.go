@@ -9,19 +9,22 @@ import (
 )
 
 // IsForeignForm reports whether a page of another site made a browser send r without a preflight
-// request: a form, or a script's POST that looks like one. The page cannot read the answer, but
-// passwords in it would be guesses from the visitor's own address, and use up the visitor's limits.
+// request: by a form, or by a script's POST that looks like one. Use it for login endpoints that
+// read no cookie and therefore do not call [Site.Check]. The page cannot read the response, but its
+// passwords would count as attempts from the visitor's address and use up the visitor's limits.
+// Call it before an attempt is counted.
 //
-// Use it for endpoints that read no cookie, where [Site.Check] is not called, before anything is
-// counted. answer are the headers of the answer: an origin that a CORS handler in front has allowed
+// answer are the headers of the response. An origin that a CORS handler has allowed
 // (Access-Control-Allow-Origin) is not foreign.
 //
-// A request with DPoP or Authorization, or with a body that is neither a form nor plain text,
-// needs a preflight request (Fetch standard, section 4.8), so CORS rules decide about it. This does
-// not hold for Basic, Digest, Negotiate and NTLM, which browsers send by themselves. Another
-// site is what Sec-Fetch-Site says. Without it, as over plain http, Origin is compared with Host;
-// hosts with the same last two labels are taken for one site. Clients that are not browsers send
-// neither header.
+// These requests are not foreign forms, because browsers send a preflight request first (Fetch
+// standard, section 4.8) and CORS rules decide: requests with DPoP, with Authorization, or with a
+// body that is neither a form nor plain text. Authorization with Basic, Digest, Negotiate or NTLM
+// does not count, because browsers send these automatically.
+//
+// Sec-Fetch-Site tells whether the page is of another site. If it is missing, as over plain http,
+// Origin is compared with Host, and hosts with the same last two labels count as one site. Clients
+// that are not browsers send neither header.
 func IsForeignForm(answer http.Header, r *http.Request) bool {
 	if r.Method != http.MethodPost || setsHeaders(r.Header) || !formType(r, true) || !fromAnotherSite(r) {
 		return false
@@ -30,7 +33,8 @@ func IsForeignForm(answer http.Header, r *http.Request) bool {
 	return allowed == "" || allowed != "*" && allowed != r.Header.Get("Origin")
 }
 
-// setsHeaders reports a request with headers that a page can set only after a preflight request.
+// setsHeaders reports whether the request has headers that a page can set only after a preflight
+// request.
 func setsHeaders(h http.Header) bool {
 	if len(h["Dpop"]) > 0 {
 		return true
@@ -45,7 +49,7 @@ func setsHeaders(h http.Header) bool {
 	return len(h["Authorization"]) > 0
 }
 
-// fromAnotherSite reports whether the browser says so.
+// fromAnotherSite reports whether the browser's headers show another site.
 func fromAnotherSite(r *http.Request) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return site[0] == "cross-site" || len(site) > 1
@@ -65,11 +69,11 @@ func fromAnotherSite(r *http.Request) bool {
 	return siteOf(u.Hostname()) != siteOf(own)
 }
 
-// maxOrigin is how long an origin may be, in bytes: a host has at most 253.
+// maxOrigin is the maximum length of an origin in bytes. A host has at most 253.
 const maxOrigin = 512
 
-// siteOf is the end of a host that one owner has, at most: its last two labels. An IP address is
-// a site of its own.
+// siteOf returns the largest part of a host that can belong to one owner: its last two labels. An
+// IP address is a site of its own.
 func siteOf(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	last := strings.LastIndexByte(host, '.')
@@ -79,8 +83,8 @@ func siteOf(host string) string {
 	return host[strings.LastIndexByte(host[:last], '.')+1:]
 }
 
-// formType reports a body of a kind that any site's form, or script without a preflight request,
-// can send. none is the answer for a body without a type.
+// formType reports whether the body has a type that a form of any site, or a script without a
+// preflight request, can send. It returns none for a body without a type.
 func formType(r *http.Request, none bool) bool {
 	kinds := r.Header["Content-Type"]
 	switch len(kinds) {
@@ -90,5 +94,5 @@ func formType(r *http.Request, none bool) bool {
 		kind, _, err := params.MediaType(kinds[0])
 		return err != nil || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data" || kind == "text/plain"
 	}
-	return true // no telling which of several counts
+	return true // it is unknown which of several counts
 }
