@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// register is the code of docs/passwords.md.
+// register is the code in docs/passwords.md.
 func register(passwords *password.Checker, devices *knox.Scheme) http.Handler {
 	return login.Endpoints{Challenge: devices.Challenge}.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		v, err := login.Read(w, r, login.Field{Name: "username", Trim: true}, login.Field{Name: "email", Trim: true, Optional: true}, login.Field{Name: "password"})
