@@ -124,7 +124,7 @@ func Audit(routes iter.Seq2[string, http.Handler], in ...http.Handler) ([]Route,
 		all = append(all, r)
 	}
 	if unchecked != nil {
-		errs = append(errs, fmt.Errorf("authz: no path check in front of %s (put RequirePlainPath around the router, and give Audit that handler)", strings.Join(unchecked, ", ")))
+		errs = append(errs, fmt.Errorf("authz: no path check in front of %s (put RequirePlainPath around the router, and pass that handler to Audit)", strings.Join(unchecked, ", ")))
 	}
 	return all, errors.Join(errs...)
 }

@@ -11,9 +11,9 @@ import (
 // HasScope allows identities that have all of the scopes, and identities without scope limits, such
 // as sessions. To require a scoped token, add ViaScheme("oauth2").
 //
-// It denies with 403 and the code insufficient_scope. The challenge comes from the scheme that
-// accepted the credentials. A Bearer challenge names every scope that the route requires (RFC 6750,
-// section 3.1).
+// It denies authenticated callers with 403 and the code insufficient_scope. The challenge comes
+// from the scheme that accepted the credentials. A Bearer challenge names every scope that the
+// route requires (RFC 6750, section 3.1).
 //
 // HasScope panics if there is no scope, or if a text is not a valid scope (RFC 6749, section 3.3).
 func HasScope(scopes ...string) Permission {
