@@ -135,6 +135,6 @@ func (l *loader[T]) peek() (set T, version uint64, ok bool) {
 // its request.
 type generations struct{ without atomic.Uint64 }
 
-func (g *generations) of(version uint64) uint64 { return 2 * version }
+func (g *generations) numberFor(version uint64) uint64 { return 2 * version }
 
 func (g *generations) none() uint64 { return 2*g.without.Add(1) + 1 }

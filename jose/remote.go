@@ -156,7 +156,7 @@ func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*
 // returns a new number, so that the next verification fetches them.
 func (r *RemoteKeySet) Generation() uint64 {
 	if _, version, ok := r.loader.peek(); ok {
-		return r.count.of(version)
+		return r.count.numberFor(version)
 	}
 	return r.count.none()
 }

@@ -108,7 +108,7 @@ func (r *ReloadingKeySet) now(ctx context.Context, missed bool) (*view, error) {
 	}
 	v := &view{down: true}
 	if err == nil {
-		v = look(all, now, r.loader.minInterval)
+		v = viewAt(all, now, r.loader.minInterval)
 	}
 	v.version, v.made = version, at
 	return r.store(v), err
@@ -141,9 +141,9 @@ func (r *ReloadingKeySet) store(v *view) *view {
 	return v
 }
 
-// look returns the view at time now. It is valid until one of the keys begins to sign or expires,
+// viewAt returns the view at time now. It is valid until one of the keys begins to sign or expires,
 // but not longer than most.
-func look(all []TimedKey, now time.Time, most time.Duration) *view {
+func viewAt(all []TimedKey, now time.Time, most time.Duration) *view {
 	v := &view{from: now, until: now.Add(most)}
 	var since time.Time
 	var next *Key // the key that begins to sign next
@@ -253,9 +253,9 @@ func (r *ReloadingKeySet) Generation() uint64 {
 		if !ok {
 			return r.count.none()
 		}
-		v = look(all, now, r.loader.minInterval)
+		v = viewAt(all, now, r.loader.minInterval)
 		v.version, v.made = version, at
 		v = r.store(v)
 	}
-	return r.count.of(v.generation)
+	return r.count.numberFor(v.generation)
 }

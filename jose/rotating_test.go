@@ -290,7 +290,7 @@ func TestRotatingLateLoad(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%v, %v", list, err)
 	}
-	late := look([]TimedKey{{Key: a}}, *clock, time.Minute)
+	late := viewAt([]TimedKey{{Key: a}}, *clock, time.Minute)
 	late.version = old.version
 	if got := r.store(late); got.keys[0] != b || r.view.Load().keys[0] != b {
 		t.Errorf("%v", got.keys)
