@@ -234,7 +234,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case !s.site.Secure(r):
 		return authn.Identity{}, s.invalid.WithCause(errors.New(s.site.Insecure(r)))
 	case !readable(credential):
-		return authn.Identity{}, s.over(s.invalid, errors.New("the cookie holds no credential"))
+		return authn.Identity{}, s.rejected(s.invalid, errors.New("the cookie holds no credential"))
 	}
 	if err := s.site.Check(r); err != nil {
 		return authn.Identity{}, err
@@ -268,13 +268,13 @@ func (s *Scheme) refusal(err error) error {
 	var e *authn.Error
 	switch {
 	case errors.As(err, &e) && e != nil && e.Status == http.StatusUnauthorized:
-		return s.over(e.WithChallenge(""), e.Unwrap())
+		return s.rejected(e.WithChallenge(""), e.Unwrap())
 	case errors.As(err, &e) && e != nil && e.Status == http.StatusBadRequest:
-		return s.over(s.invalid, e)
+		return s.rejected(s.invalid, e)
 	case errors.As(err, &e):
 		return err
 	case errors.Is(err, authn.ErrNoCredentials):
-		return s.over(s.invalid, errors.New("the wrapped scheme does not recognize the cookie's value"))
+		return s.rejected(s.invalid, errors.New("the wrapped scheme does not recognize the cookie's value"))
 	}
 	return err
 }

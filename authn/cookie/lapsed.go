@@ -8,10 +8,10 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// over returns the error for a credential that is definitely not accepted. It removes the cookie.
-func (s *Scheme) over(e *authn.Error, why error) *authn.Error {
+// rejected returns the error for a credential that is definitely not accepted. It removes the cookie.
+func (s *Scheme) rejected(e *authn.Error, why error) *authn.Error {
 	if why == nil {
-		why = errors.New("refused by the wrapped scheme")
+		why = errors.New("rejected by the wrapped scheme")
 	}
 	e = e.WithCause(ended{why, s})
 	e.Cookies = append(slices.Clip(e.Cookies), s.Cookie("", -1))
