@@ -205,7 +205,7 @@ func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time)
 	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
 	for _, purpose := range purposes {
 		i := slices.IndexFunc(list, func(t storage.OneTimeToken) bool {
-			return t.Purpose == purpose && t.Epoch == epoch && !over(t, now)
+			return t.Purpose == purpose && t.Epoch == epoch && !isExpired(t, now)
 		})
 		switch {
 		case i < 0:
@@ -217,9 +217,9 @@ func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time)
 	return oldest
 }
 
-// over reports whether a token has expired, or was created while a clock was ahead. The latter
+// isExpired reports whether a token has expired, or was created while a clock was ahead. The latter
 // would stay valid, and prevent new links, until the clock catches up.
-func over(t storage.OneTimeToken, now time.Time) bool {
+func isExpired(t storage.OneTimeToken, now time.Time) bool {
 	return t.Expired(now) || storage.Ahead(now, t.Created)
 }
 

@@ -112,7 +112,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		return t, u, err
 	case !slices.Contains(purposes[:], t.Purpose):
 		err = errPurpose
-	case over(t, r.opts.Clock()):
+	case isExpired(t, r.opts.Clock()):
 		err = errExpired
 	case !u.Active:
 		err = credential.ErrDisabled
