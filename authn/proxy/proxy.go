@@ -143,9 +143,9 @@ type forwardAuth struct {
 // application behind the gateway reads only the user's ID. An identity of another issuer is
 // accepted only with ForwardAuthOptions.Issuers.
 //
-// An unsafe request must also pass site.Check, unless it was authenticated by an Authorization
-// header other than Basic, Digest, Negotiate or NTLM. This protects against cross-site requests
-// even if a scheme lacks its own check.
+// An unsafe request that is authenticated must also pass site.Check, unless it was authenticated by
+// an Authorization header other than Basic, Digest, Negotiate or NTLM. This protects against
+// cross-site requests even if a scheme lacks its own check.
 //
 // NewForwardAuth returns an error if an argument is missing, proxies or the site's proxies are
 // empty, or an option is invalid.
