@@ -37,7 +37,7 @@ type Options struct {
 	Strict bool
 }
 
-// Site describes where the pages of an application are served. It is immutable and safe for
+// Site describes where the pages of an application are served. It is safe for
 // concurrent use.
 type Site struct {
 	origins  []string // allowed values of Origin; empty for Loopback

@@ -54,7 +54,7 @@ func (f Format) maxLength() int {
 func (f Format) hash(password string) (string, error) {
 	text, err := bcrypt.GenerateFromPassword([]byte(password), f.cost)
 	if err != nil {
-		return "", fmt.Errorf("password: %w", err)
+		return "", fmt.Errorf("password: bcrypt: %w", err)
 	}
 	// The "2a" hashes of this package are the same as "2b" and "2y". The versions differ only for
 	// passwords that old implementations hashed incorrectly.
