@@ -6,20 +6,25 @@ import (
 	"strings"
 )
 
-// And allows what all of ps allow: the least of their decisions. It evaluates them from
-// left to right and stops at the first that refuses, whose reason it returns. It
-// panics if ps is empty or one of them is nil or a nil pointer or function.
+// And returns a permission that allows a request if all of ps allow it. Its decision is the lowest
+// decision of ps.
+//
+// It evaluates ps from left to right, stops at the first that denies, and returns that one's
+// reason. And panics if ps is empty or holds nil, a nil pointer or a nil function.
 func And(ps ...Permission) Permission { return and(checked("And", ps)) }
 
-// Or allows what one of ps allows: the greatest of their decisions. It asks from
-// left to right and stops at the first that allows; where all refuse it gives the
-// reason of the last that has one. It panics as [And] does.
+// Or returns a permission that allows a request if at least one of ps allows it. Its decision is
+// the highest decision of ps.
+//
+// It evaluates ps from left to right and stops at the first that allows. If all of them deny, it
+// returns the last reason that one of them gave. Or panics in the same cases as [And].
 func Or(ps ...Permission) Permission { return or(checked("Or", ps)) }
 
-// Not allows what p refuses. A refusal because nobody is logged in, or because
-// the identity is delegated and so has no roles and permissions to look at, stays
-// a refusal: Not(HasRole("banned")) admits no anonymous caller. It
-// panics as [And] does.
+// Not returns a permission that allows what p denies, and denies what p allows.
+//
+// Not does not invert a denial caused by missing information. An anonymous caller and a
+// scope-limited identity have no roles or permissions to check, so p's denial stays a denial:
+// Not(HasRole("banned")) denies anonymous callers. Not panics in the same cases as [And].
 func Not(p Permission) Permission { return not{checked("Not", []Permission{p})[0]} }
 
 type (
@@ -36,14 +41,14 @@ func (ps and) eval(a *Access) verdict {
 		case v.fault != nil:
 			return v
 		case v.d == Deny:
-			// An earlier one that is Unknown may refuse once the object is there, and
-			// be blind or not.
-			if all.d == Unknown && v.blind != all.blind {
-				v.blind = perhaps
+			// An earlier Unknown permission may deny when the object is loaded, for lack of
+			// information or not.
+			if all.d == Unknown && v.basis != all.basis {
+				v.basis = maybeUninformed
 			}
 			return v
 		case v.d == Unknown:
-			all.d, all.blind = Unknown, max(all.blind, v.blind)
+			all.d, all.basis = Unknown, max(all.basis, v.basis)
 		}
 	}
 	return all
@@ -57,13 +62,13 @@ func (ps or) eval(a *Access) verdict {
 			return v
 		}
 		all.d = max(all.d, v.d)
-		all.blind = max(all.blind, v.blind)
+		all.basis = max(all.basis, v.basis)
 		if v.reason != nil {
 			all.reason = v.reason
 		}
 	}
 	if all.d == Unknown {
-		return verdict{d: Unknown, blind: min(all.blind, perhaps)}
+		return verdict{d: Unknown, basis: min(all.basis, maybeUninformed)}
 	}
 	return all
 }
@@ -73,12 +78,12 @@ func (n not) eval(a *Access) verdict {
 	switch {
 	case v.fault != nil:
 		return v
-	case v.d == Deny && v.blind == blind:
+	case v.d == Deny && v.basis == uninformed:
 		return v
-	case v.d == Deny && v.blind == perhaps:
-		return verdict{d: Unknown, blind: perhaps}
+	case v.d == Deny && v.basis == maybeUninformed:
+		return verdict{d: Unknown, basis: maybeUninformed}
 	}
-	return verdict{d: Allow - v.d, blind: v.blind}
+	return verdict{d: Allow - v.d, basis: v.basis}
 }
 
 func (ps and) Decide(a Access) (Decision, error) { return ps.eval(&a).results() }
@@ -97,7 +102,7 @@ func join(what string, ps []Permission) string {
 	return what + "(" + strings.Join(names, ", ") + ")"
 }
 
-// checked returns a copy of ps.
+// checked returns a copy of ps, or panics if ps is empty or one of them is nil.
 func checked(what string, ps []Permission) []Permission {
 	if len(ps) == 0 {
 		panic("authz: " + what + ": no permission (at least one is required)")
@@ -110,13 +115,14 @@ func checked(what string, ps []Permission) []Permission {
 	return append([]Permission(nil), ps...)
 }
 
-// isNil reports whether p is nil, a nil pointer or a nil function, or embeds a Permission that
-// is: it could only panic.
+// isNil reports whether p is nil, a nil pointer or a nil function, or embeds such a Permission.
+// Calling its Decide would panic.
 func isNil(p Permission) bool { return p == nil || nilValue(reflect.ValueOf(p), 0) }
 
 var permissionType = reflect.TypeFor[Permission]()
 
-// nilValue does not follow what embeds itself for ever.
+// nilValue follows embedded fields at most 16 levels deep, so a type that embeds itself does not
+// make it loop.
 func nilValue(v reflect.Value, depth int) bool {
 	if depth > 16 {
 		return false

@@ -18,8 +18,8 @@ type decider struct {
 
 func (p decider) Decide(Access) (Decision, error) { return p.d, p.err }
 
-// The answer at a glance is Allow only where the long one is, whatever the permission, and the
-// long one of an identity is the same where it is shared.
+// allows reports true only if eval allows, for every permission, and eval decides the same for a
+// shared identity.
 func TestAllowsIsEval(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
@@ -95,7 +95,7 @@ func TestAllowsIsEval(t *testing.T) {
 	}
 }
 
-// keeper has one identity for all, which the middleware keeps.
+// keeper authenticates every request with one identity, which the middleware keeps.
 type keeper struct{ id authn.Identity }
 
 func (k *keeper) Headers() []string                      { return []string{"Authorization"} }
@@ -108,7 +108,7 @@ type forever struct{}
 
 func (forever) Valid(context.Context) bool { return true }
 
-// through is what a guard decides behind a middleware that keeps the identity.
+// through returns the decision of a guard behind a middleware that keeps the identity.
 func through(t *testing.T, r *http.Request, id authn.Identity, g Guard) (d Decision) {
 	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		d, _ = g.decide(r)

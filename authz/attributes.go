@@ -11,51 +11,56 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
-// HasRole lets in whose Identity.Roles has the role. A delegated identity has no
-// roles; see ScopeGrants.
+// HasRole allows identities that have the role in Identity.Roles. It denies anonymous callers and
+// scope-limited identities, which have no roles; see [ScopeGrants]. It panics if the name is empty
+// or holds white space or NUL.
 func HasRole(role string) Permission {
 	mustName("HasRole", role)
 	return hasRole(role)
 }
 
-// HasPerm lets in whose account has the permission, written "app.verb_noun" as in
-// Django. It asks Identity.User for it; a user that has no such method has none. A
-// *storage.Account loads the permissions of the account and its groups on first use and
-// keeps them for its request; one that requests share asks its store each time, which
-// keeps them (package storage/cached). A delegated identity has none either.
-// An error of the user's method is a fault.
+// HasPerm allows identities whose account has the permission, written "app.verb_noun" as in Django.
+// It panics if the name is empty or holds white space or NUL.
+//
+// It calls the HasPerm method of Identity.User, and denies if the user has no such method. An error
+// or a panic of the method is a fault (503 or 500), not a denial. It denies scope-limited
+// identities; see [ScopeGrants].
+//
+// A *storage.Account loads the permissions of the account and its groups on first use and keeps
+// them for the request. An account that several requests share queries its store on each call;
+// package storage/cached caches the answers.
 func HasPerm(perm string) Permission {
 	mustName("HasPerm", perm)
 	return hasPerm(perm)
 }
 
-// An attribute is what an account has, so that there must be one, acting with its full
-// rights.
+// The permissions on roles and account permissions. Each requires an account, and an identity that
+// acts with the account's full rights.
 type (
 	hasRole string
 	hasPerm string
-	// hasPermByScope is hasPerm for an identity that a scope gives the permission to.
+	// hasPermByScope is hasPerm inside ScopeGrants, for an identity that has the scope.
 	hasPermByScope hasPerm
 )
 
 func (role hasRole) eval(a *Access) verdict {
 	if reason := noAccount(a); reason != nil {
-		return verdict{reason: reason, blind: blind}
+		return verdict{reason: reason, basis: uninformed}
 	}
 	return verdict{d: allowIf(slices.Contains(a.Identity.Roles, string(role)))}
 }
 
 func (perm hasPerm) eval(a *Access) verdict {
 	if reason := noAccount(a); reason != nil {
-		return verdict{reason: reason, blind: blind}
+		return verdict{reason: reason, basis: uninformed}
 	}
 	u, ok := a.Identity.User.(interface {
 		HasPerm(context.Context, string) (bool, error)
 	})
 	if !ok {
-		return verdict{reason: errNoUser, blind: blind}
+		return verdict{reason: errNoUser, basis: uninformed}
 	}
-	has, err := perm.ask(a, u.HasPerm)
+	has, err := perm.call(a, u.HasPerm)
 	if err != nil {
 		return verdict{fault: fault{err}}
 	}
@@ -69,27 +74,27 @@ func (perm hasPermByScope) eval(a *Access) verdict {
 	if !ok || noAccount(a) != nil || embeds(a.Identity.User) {
 		return hasPerm(perm).eval(a)
 	}
-	has, err := hasPerm(perm).ask(a, u.HasPermByScope)
+	has, err := hasPerm(perm).call(a, u.HasPermByScope)
 	if err != nil {
 		return verdict{fault: fault{err}}
 	}
 	return verdict{d: allowIf(has)}
 }
 
-// hasRoleByScope is hasRole for a scope-limited identity. The shipped schemes give it no roles; one
-// of an application that does has said which.
+// hasRoleByScope is hasRole inside ScopeGrants. Shipped schemes give scope-limited identities no
+// roles. If an application's scheme sets Identity.Roles, those roles count.
 type hasRoleByScope string
 
 func (role hasRoleByScope) eval(a *Access) verdict {
 	if reason := noAccount(a); reason != nil {
-		return verdict{reason: reason, blind: blind}
+		return verdict{reason: reason, basis: uninformed}
 	}
 	if len(a.Identity.Roles) > 0 {
 		return hasRole(role).eval(a)
 	}
 	u, ok := a.Identity.User.(interface{ RolesByScope() []string })
 	if !ok || embeds(a.Identity.User) {
-		return verdict{reason: errNoUser, blind: blind}
+		return verdict{reason: errNoUser, basis: uninformed}
 	}
 	return verdict{d: allowIf(slices.Contains(u.RolesByScope(), string(role)))}
 }
@@ -97,8 +102,8 @@ func (role hasRoleByScope) eval(a *Access) verdict {
 func (role hasRoleByScope) Decide(a Access) (Decision, error) { return role.eval(&a).results() }
 func (role hasRoleByScope) String() string                    { return hasRole(role).String() }
 
-// embeds reports an account of a type that embeds another one, whose HasPermByScope would bypass
-// what the type overrides. See storage.Itself.
+// embeds reports whether u's type embeds another account type. The embedded HasPermByScope would
+// bypass methods that the outer type overrides. See storage.Itself.
 func embeds(u authn.User) bool {
 	i, ok := u.(interface{ Itself() any })
 	return ok && !same.Value(i.Itself(), u)
@@ -107,8 +112,8 @@ func embeds(u authn.User) bool {
 func (perm hasPermByScope) Decide(a Access) (Decision, error) { return perm.eval(&a).results() }
 func (perm hasPermByScope) String() string                    { return hasPerm(perm).String() }
 
-// ask calls the account's method. A panic is a fault.
-func (perm hasPerm) ask(a *Access, method func(context.Context, string) (bool, error)) (has bool, err error) {
+// call calls the account's method. It converts a panic into an error.
+func (perm hasPerm) call(a *Access, method func(context.Context, string) (bool, error)) (has bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			has, err = false, newPanic(perm.String(), v)
@@ -117,7 +122,7 @@ func (perm hasPerm) ask(a *Access, method func(context.Context, string) (bool, e
 	return method(a.Request.Context(), string(perm))
 }
 
-// noAccount returns why an identity's account is not to be looked at, or nil.
+// noAccount returns why the account of an identity must not be checked, or nil.
 func noAccount(a *Access) *authn.Error {
 	switch {
 	case !a.Identity.Authenticated():
@@ -134,13 +139,15 @@ func (perm hasPerm) Decide(a Access) (Decision, error) { return perm.eval(&a).re
 func (role hasRole) String() string { return "HasRole(" + strconv.Quote(string(role)) + ")" }
 func (perm hasPerm) String() string { return "HasPerm(" + strconv.Quote(string(perm)) + ")" }
 
-// fault keeps an error of an account's method from being taken for a refusal.
+// fault wraps an error of an account's method, so that the error is not read as a denial.
 type fault struct{ err error }
 
-func (f fault) Error() string   { return "authz: permissions could not be read: " + f.err.Error() }
+func (f fault) Error() string {
+	return "authz: HasPerm: account permissions unavailable: " + f.err.Error()
+}
 func (f fault) StatusCode() int { return statusOf(f.err) }
 
-// Stack returns where the method panicked, if it did.
+// Stack returns the stack trace if the method panicked, else "".
 func (f fault) Stack() string {
 	var p *panicked
 	if errors.As(f.err, &p) {
@@ -151,6 +158,6 @@ func (f fault) Stack() string {
 
 func mustName(what, s string) {
 	if s == "" || strings.ContainsAny(s, " \t\r\n\x00") {
-		panic("authz: " + what + " of " + strconv.Quote(s))
+		panic("authz: " + what + ": invalid name " + strconv.Quote(s) + " (not empty, no white space or NUL)")
 	}
 }

@@ -12,59 +12,59 @@ import (
 	"text/tabwriter"
 )
 
-// Routes lists the routes in the order of their registration.
+// Routes returns the routes in the order of registration.
 func (m *Mux) Routes() []Route { return slices.Clone(m.table.routes) }
 
-// Route says who is let in where.
+// Route describes one route: which schemes authenticate it and which permission it requires.
 type Route struct {
 	Pattern string
-	// Schemes are asked in this order; nil where nobody is.
+	// Schemes are the authentication schemes in the order of the chain; nil on a public route.
 	Schemes []string
-	// Permission names what the route needs; "" if it needs nothing.
+	// Permission describes the permission that the route requires; "" if it requires none.
 	Permission string
-	// Public: the route is outside the chain on purpose.
+	// Public is true if the route is deliberately outside the authentication chain.
 	Public bool
-	// NoScope: an identity that is limited to scopes, such as an OAuth2 client's, reaches the
-	// route without any of them, and the route does not say NoScopeNeeded. It is set too if a
-	// permission that package authz does not know, such as If, decides.
+	// NoScope is true if a scope-limited identity, such as an OAuth2 client, can reach the route
+	// without any scope, and the route does not declare NoScopeNeeded. It is also true if a
+	// permission that package authz cannot analyze decides, such as If.
 	NoScope bool
-	// PlainPath: paths that CheckPath refuses do not reach the route.
+	// PlainPath is true if paths that CheckPath refuses do not reach the route.
 	PlainPath bool
-	// AnyPath: the route is wrapped with InsecureAllowAnyPath.
+	// AnyPath is true if the route is wrapped with InsecureAllowAnyPath.
 	AnyPath bool
-	// PathParameters: the route is wrapped with AllowPathParameters.
+	// PathParameters is true if the route is wrapped with AllowPathParameters.
 	PathParameters bool
 }
 
-// describe looks through middleware and guards. The error says which of them are in an order that
-// does not work.
+// describe unwraps middleware and guards and returns the route. The error reports a guard that has
+// no middleware in front of it.
 func describe(pattern string, handlers ...http.Handler) (Route, error) {
 	r := Route{Pattern: pattern}
-	var wanted, schemes []string // schemes: of the last middleware
+	var required, schemes []string // schemes of the innermost middleware
 	var guards []Permission
 	var err error
-	said := false // that it is bare, perhaps around a handler that authenticates by itself
+	public := false // a handler is wrapped with Middleware.Public
 	for _, h := range handlers {
 		for h != nil {
 			if s, ok := h.(interface{ Schemes() []string }); ok {
 				schemes = s.Schemes()
-				if schemes != nil || len(guards) == 0 { // behind a guard, Public takes nothing back
+				if schemes != nil || len(guards) == 0 { // Public inside a guard does not undo the outer middleware
 					r.Schemes = schemes
 				}
 			}
 			if b, ok := h.(interface{ Public() bool }); ok {
-				said = said || b.Public()
+				public = public || b.Public()
 			}
 			if p, ok := h.(interface{ Permission() string }); ok {
-				wanted = append(wanted, p.Permission())
+				required = append(required, p.Permission())
 				if schemes == nil {
-					err = fmt.Errorf("authz: route %q has a guard without a middleware in front of it, so nobody is authenticated there", pattern)
+					err = fmt.Errorf("authz: route %q has a guard without a middleware in front of it, so every caller is anonymous (wrap the guard with Middleware.Handler)", pattern)
 				}
 				var guard Permission = opaque{}
 				if g, ok := h.(*guarded); ok {
 					guard = g.g.p
 				}
-				if guard == nil { // the zero Guard refuses everything
+				if guard == nil { // the zero Guard denies everything
 					guard = not{allowAny}
 				}
 				guards = append(guards, guard)
@@ -84,29 +84,30 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 			h = u.Unwrap()
 		}
 	}
-	r.Permission = strings.Join(wanted, " and ")
-	r.Public = said && r.Permission == ""
+	r.Permission = strings.Join(required, " and ")
+	r.Public = public && r.Permission == ""
 	r.NoScope = len(guards) > 0 && reachedWithoutScope(pattern, and(guards))
 	return r, err
 }
 
-// Audit lists the routes of any router. routes yields each pattern and its
-// handler, as the router's own walk function returns them. in are the handlers that you put in
-// front of the router, outermost first: give Audit the handler that you give to the server, so
-// that it finds a middleware or a [RequirePlainPath] around the whole router.
+// Audit returns the routes of any router and reports routes that are not protected. routes yields
+// each pattern with its handler; most routers have a walk function that provides them. in are the
+// handlers in front of the router, outermost first. Pass the handler that you give to the server,
+// so that Audit finds a middleware or [RequirePlainPath] around the whole router.
 //
 // The error names every route that
-//   - has neither a guard nor is there by Middleware.Public
-//   - has a guard without a middleware in front of it: nobody is authenticated there
-//   - is behind neither a Mux, RequirePlainPath nor InsecureAllowAnyPath
+//   - has no guard and is not wrapped with Middleware.Public
+//   - has a guard without a middleware in front of it, so every caller is anonymous
+//   - is behind none of Mux, RequirePlainPath and InsecureAllowAnyPath
 //
-// A test that fails on the error keeps a router closed. Route.NoScope lists what scope-limited
-// identities reach; [CheckScopes] makes an error of it.
+// Call Audit in a test and fail on its error, so that an unprotected route cannot be added.
+// Route.NoScope marks the routes that scope-limited identities reach; [CheckScopes] turns it into
+// an error.
 //
-// Audit sees through a handler that has Unwrap() http.Handler. If the middleware of others
-// between guard and router has none, put the guard outside. Audit believes Unwrap: one that
-// returns a handler which ServeHTTP does not call hides an open route. Only a request tells, so
-// test one anonymous request for each wrapper of your own.
+// Audit unwraps handlers that have a method Unwrap() http.Handler. If third-party middleware
+// between guard and router has none, put the guard outside of it. Audit trusts Unwrap: if it
+// returns a handler that ServeHTTP does not call, Audit misses an open route. Test each of your own
+// wrappers with an anonymous request.
 func Audit(routes iter.Seq2[string, http.Handler], in ...http.Handler) ([]Route, error) {
 	var all []Route
 	var errs []error
@@ -114,7 +115,7 @@ func Audit(routes iter.Seq2[string, http.Handler], in ...http.Handler) ([]Route,
 	for pattern, h := range routes {
 		r, err := describe(pattern, append(slices.Clone(in), h)...)
 		if r.Permission == "" && !r.Public {
-			err = fmt.Errorf("authz: route %q has no permission", pattern)
+			err = fmt.Errorf("authz: route %q has no permission (add a guard, or wrap it with Middleware.Public)", pattern)
 		}
 		errs = append(errs, err)
 		if !r.PlainPath && !r.AnyPath {
@@ -123,26 +124,26 @@ func Audit(routes iter.Seq2[string, http.Handler], in ...http.Handler) ([]Route,
 		all = append(all, r)
 	}
 	if unchecked != nil {
-		errs = append(errs, fmt.Errorf("authz: no path check in front of %s (put RequirePlainPath around the router, and give Audit that handler)", strings.Join(unchecked, ", ")))
+		errs = append(errs, fmt.Errorf("authz: no path check in front of %s (put RequirePlainPath around the router, and pass that handler to Audit)", strings.Join(unchecked, ", ")))
 	}
 	return all, errors.Join(errs...)
 }
 
-// CheckScopes returns an error that names the routes with NoScope: those that adding a scheme with
-// scope-limited identities opens. For a Mux use [Mux.RequireScopes].
+// CheckScopes returns an error that names the routes with Route.NoScope. A new scheme with
+// scope-limited identities would open these routes. With a Mux, use [Mux.RequireScopes] instead.
 func CheckScopes(routes []Route) error {
 	var errs []error
 	for _, r := range routes {
 		if r.NoScope {
-			errs = append(errs, fmt.Errorf("authz: route %q: a scope-limited identity reaches it without a scope", r.Pattern))
+			errs = append(errs, fmt.Errorf("authz: route %q: a scope-limited identity reaches it without a scope (add HasScope, FirstParty or NoScopeNeeded)", r.Pattern))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// WriteRoutes prints routes as a table, for an audit by eye or a golden file. NOTES says what is
-// unusual: "no scope" for Route.NoScope, "any path" for Route.AnyPath, "path parameters" for
-// Route.PathParameters.
+// WriteRoutes writes routes as a table, for review or for a golden file. If a route has one, the
+// column NOTES holds "no scope" for Route.NoScope, "any path" for Route.AnyPath and "path
+// parameters" for Route.PathParameters.
 func WriteRoutes(w io.Writer, routes []Route) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	notes := slices.ContainsFunc(routes, func(r Route) bool { return r.NoScope || r.AnyPath || r.PathParameters })

@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// panicText returns what f panics with, or "".
+// panicText returns the text that f panics with, or "".
 func panicText(f func()) (text string) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -60,7 +60,7 @@ var delegatedRoutes = map[string]struct {
 	"edge_A03/declared for another one":    {[]authz.Permission{authz.Or(authz.And(authz.IsAuthenticated, authz.NoScopeNeeded), authz.OwnedBy(byOwner))}, true, ""},
 }
 
-// The list of what a scope-limited identity reaches agrees with what it reaches.
+// Route.NoScope agrees with what a scope-limited identity really reaches.
 func TestReachedWithoutScope_attack_263(t *testing.T) {
 	for name, x := range delegatedRoutes {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestReachedWithoutScope_attack_263(t *testing.T) {
 			if (err != nil) != x.listed || x.listed && !strings.Contains(err.Error(), pattern) {
 				t.Errorf("CheckScopes: %v", err)
 			}
-			// A strict mux refuses it, whether it is strict before or after, and in its views.
+			// RequireScopes refuses the route, called before or after it, and in views of the mux.
 			for when, f := range map[string]func(){
 				"before": func() { quietMux(alice).RequireScopes().HandleFunc(pattern, say, x.p...) },
 				"after":  func() { m.RequireScopes() },
@@ -94,7 +94,8 @@ func TestReachedWithoutScope_attack_263(t *testing.T) {
 			if x.listed {
 				return
 			}
-			// What is not listed is closed to an identity without scopes, unless it says otherwise or is open.
+			// Other routes are closed to an identity without scopes, unless they are declared or
+			// public.
 			declared := strings.Contains(m.Routes()[0].Permission, "NoScopeNeeded")
 			for _, id := range []authn.Identity{nothing, {Subject: "alice", Client: "app", Scopes: []string{}}, {Client: "app", Scopes: []string{}}} {
 				method, _, _ := strings.Cut(pattern, " ")
@@ -124,7 +125,7 @@ func TestFirstParty(t *testing.T) {
 	}
 }
 
-// A guard that nobody authenticates for is a mistake, wherever the middleware is missing.
+// A guard without a middleware in front of it is reported, wherever the middleware is missing.
 func TestAuditFindsGuardsWithoutMiddleware(t *testing.T) {
 	auth := authn.New(authn.Chain{fixed{name: "token"}}, nil)
 	guard := authz.Require(authz.IsAuthenticated)
@@ -165,7 +166,7 @@ func TestAuditFindsGuardsWithoutMiddleware(t *testing.T) {
 	}
 }
 
-// account is an account whose method does what it is told.
+// account is an account whose HasPerm calls a function of the test.
 type account struct {
 	has func() (bool, error)
 }
@@ -173,7 +174,7 @@ type account struct {
 func (*account) UserID() string                                  { return "1" }
 func (a *account) HasPerm(context.Context, string) (bool, error) { return a.has() }
 
-// serveOn answers one request through a real server; a dropped connection is code 0.
+// serveOn sends one request to a real server. A dropped connection is code 0.
 func serveOn(t *testing.T, h http.Handler) int {
 	s := serve(t, h)
 	resp, err := http.Get(s.URL)
@@ -184,12 +185,12 @@ func serveOn(t *testing.T, h http.Handler) int {
 	return resp.StatusCode
 }
 
-// contextEnded is a context that is past its deadline.
+// contextEnded is a context past its deadline.
 func contextEnded(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), -1)
 }
 
-// A handler that is bare behind a guard stays behind it: scope-limited identities reach it.
+// A public handler inside a guard stays guarded: scope-limited identities reach it.
 func Test_edge_A21_bare_behind(t *testing.T) {
 	auth := authn.New(authn.Func(func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials }), nil)
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})

@@ -1,14 +1,15 @@
-// Package authz answers "may they?".
+// Package authz decides what a caller may do, with permissions like those of Django REST Framework.
 //
-// A [Permission] decides about an [Access]: a request, who makes it, and, once it
-// is loaded, the object it is about. Permissions combine with [And], [Or] and
-// [Not]; [Require] makes a [Guard] of them that stands in front of a handler.
+// A [Permission] decides about an [Access]: a request, the identity that makes it and, once it is
+// loaded, the object that it concerns. Combine permissions with [And], [Or] and [Not]. Register
+// routes with [NewMux], which requires a permission for every route, or put a [Guard] from
+// [Require] in front of a handler of any router.
 //
-// There is one method for both levels of Django REST Framework, request and
-// object. It has three values: what depends on an object that is not loaded yet
-// is Unknown, so that the same expression means the same at both levels.
+// Django REST Framework has two methods, one for the request and one for the object. Here one
+// method serves both. It returns Unknown if the decision depends on an object that is not loaded
+// yet, so one expression works at both levels; see [HandleObject].
 //
-// The package imports the standard library and authn.
+// The package imports only the standard library and package authn.
 package authz
 
 import (
@@ -18,14 +19,14 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Decision is a permission's answer. The zero value is Deny.
+// Decision is the result of a permission. The zero value is Deny.
 type Decision uint8
 
-// The three values, in order: And is the least of its operands, Or the greatest,
-// Not turns the scale round.
+// The decisions, in ascending order. And returns the lowest of its operands and Or the highest. Not
+// reverses the order.
 const (
 	Deny    Decision = iota
-	Unknown          // depends on the object, which is not loaded yet
+	Unknown          // depends on an object that is not loaded yet
 	Allow
 )
 
@@ -40,31 +41,31 @@ func (d Decision) String() string {
 	return "deny"
 }
 
-// Access is the question: may Identity do Request, to Object? Object is nil while
-// it is not loaded.
+// Access describes what a permission decides about: whether Identity may make Request, on Object.
+// Object is nil until it is loaded.
 type Access struct {
 	Request  *http.Request
 	Identity authn.Identity
 	Object   any
 }
 
-// Permission decides about an access.
+// Permission decides about an access. Implement it for rules of your own, or use [If] and [On].
 //
-//	Allow, nil              yes
-//	Unknown, nil            it depends on the object, and a.Object is nil
-//	Deny, nil               no
-//	Deny, *authn.Error      no, for this public reason
-//	any other error         could not tell: never an Allow. The answer is 503, or what
-//	                        the error's StatusCode() int says, from 500 to 599
+//	Allow, nil              allowed
+//	Unknown, nil            depends on the object, and a.Object is nil
+//	Deny, nil               denied
+//	Deny, *authn.Error      denied, with this reason for the client
+//	any other error         the decision failed, and the request is not allowed. The status is
+//	                        503, or the result of the error's StatusCode() int if it is 500 to 599
 //
-// Decide is safe for concurrent use. If it panics, the answer is 500; the log gets the type of
-// the panic's value, not its text. A Permission that has a String method is named by it in
-// audits.
+// Decide must be safe for concurrent use. If it panics, the status is 500, and the log gets the
+// type of the panic value but not its text. If a Permission has a String method, audits use its
+// result as the name.
 type Permission interface {
 	Decide(a Access) (Decision, error)
 }
 
-// name is a permission's String, or its type.
+// name returns the result of p's String method, or the name of its type.
 func name(p Permission) (s string) {
 	defer func() {
 		if recover() != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// leaf answers what it is told and counts.
+// leaf returns fixed results and counts its calls.
 type leaf struct {
 	d     authz.Decision
 	err   error
@@ -114,13 +114,13 @@ func TestReasonsAndFaults(t *testing.T) {
 	}
 }
 
-// wrapped is a Permission of somebody else that asks one of this package.
+// wrapped is a Permission of another package that calls one of this package.
 type wrapped struct{ authz.Permission }
 
 func (w wrapped) Decide(a authz.Access) (authz.Decision, error) { return w.Permission.Decide(a) }
 
-// A wrapper changes no answer, whatever is around it and whether the object is
-// there yet.
+// A wrapper changes no decision, wherever it is in an expression and whether or not the object is
+// loaded.
 func TestWrapped(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
@@ -146,8 +146,8 @@ type thing struct{ owner, hidden string }
 
 func byOwner(t thing) string { return t.owner }
 
-// expression makes a random expression of leaves that depend on the object or on
-// the identity.
+// expression creates a random expression of permissions that depend on the object or on the
+// identity.
 func expression(r *rand.Rand, depth int) authz.Permission {
 	if depth == 0 || r.IntN(4) == 0 {
 		switch r.IntN(6) {
@@ -175,8 +175,7 @@ func expression(r *rand.Rand, depth int) authz.Permission {
 	}
 }
 
-// What the request alone decides, the object does not change: the two levels agree
-// by construction.
+// If the request alone is denied or allowed, the object does not change that.
 func TestLevelsAgree(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	seen := map[authz.Decision]int{}
@@ -242,7 +241,7 @@ func TestPermissions(t *testing.T) {
 		{authz.IsAdmin, admin, "GET", nil, authz.Allow},
 		{authz.IsAdmin, alice, "GET", nil, authz.Deny},
 		{n(authz.IsAdmin), alice, "GET", nil, authz.Allow},
-		// Nothing to look at stays a refusal, under Not too (P2, C4).
+		// A denial for lack of information stays a denial under Not.
 		{authz.IsAdmin, limited, "GET", nil, authz.Deny},
 		{authz.IsAdmin, nothing, "GET", nil, authz.Deny},
 		{authz.IsAdmin, byClient, "GET", nil, authz.Deny},
@@ -415,7 +414,7 @@ func TestHandleObject(t *testing.T) {
 			t.Errorf("%s: %d %s, loaded %d times", name, got.Code, got.Body, loaded)
 		}
 	}
-	// A hidden object looks like an absent one, byte for byte.
+	// The response for a hidden object equals the one for an absent object, byte for byte.
 	object, loadErr = thing{owner: "bob"}, nil
 	a := guarded(authz.HandleObject(hidden, load, show), alice, "GET")
 	loadErr = authn.NotFound("")
@@ -436,8 +435,8 @@ func TestHandleObject(t *testing.T) {
 	}
 }
 
-// A handler that forgets CheckObject is closed by Guard.Handler; one that calls
-// both is told the same by both.
+// Guard.Handler denies if a handler forgets CheckObject. A handler that calls both Check and
+// CheckObject gets the same decision from both.
 func TestCheckByHand(t *testing.T) {
 	g := authz.Require(authz.OwnedBy(byOwner))
 	r := authntest.As(httptest.NewRequest("GET", "/", nil), alice)

@@ -9,7 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// BenchmarkMux is a request through a mux: matching, the path check, a scheme that costs nothing, and a guard.
+// BenchmarkMux measures a request through a mux: matching, the path check, a scheme without cost,
+// and a guard.
 func BenchmarkMux(b *testing.B) {
 	m := quietMux(alice)
 	m.HandleFunc("GET /api/notes/{id}", func(http.ResponseWriter, *http.Request) {}, authz.IsAuthenticated, authz.HasScope("notes:read"))
@@ -20,7 +21,7 @@ func BenchmarkMux(b *testing.B) {
 	}
 }
 
-// BenchmarkPermission is a guard around a permission of somebody else, which may panic.
+// BenchmarkPermission measures a guard around a permission of another package, which may panic.
 func BenchmarkPermission(b *testing.B) {
 	g := authz.Require(authz.IsAuthenticated, authz.If(func(id authn.Identity) bool { return id.Subject != "" }))
 	r := httptest.NewRequest("GET", "/", nil)

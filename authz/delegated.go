@@ -8,45 +8,44 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// The permissions about scope-limited identities: tokens of OAuth2 clients, and tokens limited to
-// scopes.
+// Permissions for scope-limited identities: OAuth2 clients, and tokens limited to scopes.
 var (
-	// FirstParty allows a user of this application who acts with full rights. It refuses
+	// FirstParty allows users of this application that act with full rights. It denies
 	// scope-limited identities, clients without a user and users of another issuer. Use it for
-	// what no client may do for a user: changing the password, listing credentials, deleting
-	// the account.
+	// actions that no client may perform on behalf of a user: changing the password, listing
+	// credentials, deleting the account.
 	FirstParty Permission = firstParty
 
-	// NoScopeNeeded allows everybody. It says that scope-limited identities may reach the
-	// route without a scope, for Mux.RequireScopes and CheckScopes:
+	// NoScopeNeeded allows everyone. It declares that scope-limited identities may reach the route
+	// without a scope, so Mux.RequireScopes and CheckScopes accept the route:
 	//
 	//	mux.HandleFunc("GET /me", me, authz.IsAuthenticated, authz.NoScopeNeeded)
 	NoScopeNeeded Permission = noScopeNeeded
 )
 
-// isFirstParty is what FirstParty asks for.
+// isFirstParty reports whether FirstParty allows id.
 func isFirstParty(id *authn.Identity) bool {
 	return id.Subject != "" && id.Issuer == "" && !id.Delegated()
 }
 
-// opaque stands for a permission whose answer is not known.
+// opaque replaces a permission that package authz cannot analyze.
 type opaque struct{}
 
 func (o opaque) Decide(a Access) (Decision, error) { return o.eval(&a).results() }
 
-// eval refuses anonymous callers perhaps as one that has nothing to look at.
+// eval returns Unknown. For an anonymous caller the denial may be one for lack of information.
 func (opaque) eval(a *Access) verdict {
 	if !a.Identity.Authenticated() {
-		return verdict{d: Unknown, blind: perhaps}
+		return verdict{d: Unknown, basis: maybeUninformed}
 	}
 	return verdict{d: Unknown}
 }
 
-// reachedWithoutScope reports whether an identity without any scope may be allowed by p for some method
-// of the pattern. What is open to anonymous callers opens nothing to it.
+// reachedWithoutScope reports whether p may allow an identity without any scope, for some method of
+// the pattern. Methods that are open to anonymous callers do not count.
 func reachedWithoutScope(pattern string, p Permission) bool {
 	limited := authn.Identity{Subject: "-", Client: "-", Scheme: "-", Scopes: []string{}}
-	closed := supposed(p)
+	closed := withUnknowns(p)
 	for _, method := range methodsOf(pattern, p) {
 		r := &http.Request{Method: method}
 		if eval(closed, &Access{Request: r}).d == Allow {
@@ -59,9 +58,9 @@ func reachedWithoutScope(pattern string, p Permission) bool {
 	return false
 }
 
-// supposed is p with what cannot be evaluated before a request as Unknown, and with the declaration
-// as a refusal: what it covers is not reached by oversight.
-func supposed(p Permission) Permission {
+// withUnknowns returns p with every permission replaced by opaque that cannot be evaluated without
+// a request. It replaces NoScopeNeeded by a denial, because the declaration covers the route.
+func withUnknowns(p Permission) Permission {
 	return mapLeaves(p, func(p Permission) Permission {
 		switch e := p.(type) {
 		case named:
@@ -76,7 +75,7 @@ func supposed(p Permission) Permission {
 	})
 }
 
-// mapLeaves returns the expression p with f of each permission that holds no other.
+// mapLeaves returns the expression p with f applied to each permission that contains no other.
 func mapLeaves(p Permission, f func(Permission) Permission) Permission {
 	each := func(ps []Permission) []Permission {
 		out := make([]Permission, len(ps))
@@ -104,14 +103,14 @@ func mapLeaves(p Permission, f func(Permission) Permission) Permission {
 	return f(p)
 }
 
-// declared refuses authenticated callers: a route that says NoScopeNeeded is not listed.
+// declared denies authenticated callers, so that a route with NoScopeNeeded is not reported.
 type declared struct{}
 
 func (declared) Decide(a Access) (Decision, error) { return allowIf(!a.Identity.Authenticated()), nil }
 
-// methodsOf returns the methods that a route can be called with: that of its pattern, else the usual ones and
-// those that the permission names. Upgrade is one of them only if it is named: most handlers of a GET
-// know no other protocol.
+// methodsOf returns the methods of a route: the method of its pattern, else the usual ones and
+// those that the permission names. It includes Upgrade only if the permission names it, because
+// most GET handlers support no other protocol.
 func methodsOf(pattern string, p Permission) []string {
 	if method, _, ok := strings.Cut(strings.TrimLeft(pattern, " \t"), " "); ok && method != "" && !strings.Contains(method, "/") {
 		all := []string{method}

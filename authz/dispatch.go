@@ -8,16 +8,17 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// ServeHTTP dispatches to the matching route. Where the path has routes for other
-// methods alone, the answer is that of Django REST Framework: 401 for who is not
-// authenticated, as the path's methods would give, and 405 for the rest. Where all
-// those routes are open to anybody it is 405.
+// ServeHTTP dispatches the request to the matching route.
+//
+// If the path has routes only for other methods, it responds as Django REST Framework does: 401 for
+// anonymous callers and 405 for others. If all those routes are public or use AllowAny, it responds
+// with 405 to everyone.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mux.ServeHTTP(&unmatched{ResponseWriter: w, m: m, r: r}, r)
 }
 
-// matched is the handler of a route: what http.ServeMux found. It matched the path as it was
-// sent; handlers read the decoded one.
+// matched is the handler of a matched route. http.ServeMux matched the path as sent; handlers read
+// the decoded path.
 type matched struct {
 	http.Handler
 	auth      *authn.Middleware
@@ -38,12 +39,13 @@ func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Handler.ServeHTTP(w, r)
 }
 
-// unmatched sees what http.ServeMux answers by itself, where no route matched.
+// unmatched is the ResponseWriter for responses that http.ServeMux writes itself because no route
+// matched.
 type unmatched struct {
 	http.ResponseWriter
 	m       *Mux
 	r       *http.Request
-	replied bool // by us, instead
+	replied bool // this type wrote the response
 }
 
 func (u *unmatched) WriteHeader(status int) {
@@ -55,7 +57,7 @@ func (u *unmatched) WriteHeader(status int) {
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, authn.MethodNotAllowed(r.Method))
 	})
-	if p := u.wanted(); p != nil {
+	if p := u.required(); p != nil {
 		u.m.auth.Handler(Require(p).Handler(refuse)).ServeHTTP(u.ResponseWriter, u.r)
 	} else {
 		u.m.auth.Public(refuse).ServeHTTP(u.ResponseWriter, u.r)
@@ -69,9 +71,9 @@ func (u *unmatched) Write(b []byte) (int, error) {
 	return u.ResponseWriter.Write(b)
 }
 
-// wanted is what it takes to be told which methods the path has: nothing (nil) of
-// bare routes, AllowAny of open ones, and to be authenticated of any other.
-func (u *unmatched) wanted() (p Permission) {
+// required returns the permission that a caller must have to get the list of the path's methods:
+// nil if its routes are public, AllowAny if they are open, and IsAuthenticated otherwise.
+func (u *unmatched) required() (p Permission) {
 	for method := range strings.SplitSeq(u.Header().Get("Allow"), ",") {
 		r := *u.r
 		r.Method = strings.TrimSpace(method)

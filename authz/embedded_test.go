@@ -13,13 +13,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// ownAccount is an application's own account type, which embeds ours.
+// ownAccount is an application's account type that embeds storage.Account.
 type ownAccount struct {
 	*storage.Account
 	Suspended bool
 }
 
-// HasPerm gives a suspended account no permission.
+// HasPerm denies every permission to a suspended account.
 func (a *ownAccount) HasPerm(ctx context.Context, name string) (bool, error) {
 	if a.Suspended {
 		return false, nil
@@ -27,14 +27,14 @@ func (a *ownAccount) HasPerm(ctx context.Context, name string) (bool, error) {
 	return a.Account.HasPerm(ctx, name)
 }
 
-// ownRecord is an application's own record, which embeds ours.
+// ownRecord is an application's record that embeds a record of package storage.
 type ownRecord struct {
 	*storage.Credential
 	Frozen bool
 }
 
-// TestEmbeddingTypes checks that a type that embeds an account, a record or a store of ours keeps
-// what it overrides: the optional methods that it promotes do not bypass it.
+// TestEmbeddingTypes checks that promoted optional methods do not bypass what a type overrides when
+// it embeds an account, a record or a store of this module.
 func TestEmbeddingTypes(t *testing.T) {
 	ctx := t.Context()
 	db := memory.New(nil)
@@ -107,7 +107,7 @@ func TestEmbeddingTypes(t *testing.T) {
 	}
 }
 
-// frozen is an application's store in front of the cache: nobody has permissions.
+// frozen is an application's store in front of the cache; it gives no account any permission.
 type frozen struct{ *cached.Store }
 
 func (frozen) SubjectPermissions(context.Context, string) ([]string, error) { return nil, nil }

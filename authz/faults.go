@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// decide calls a permission that this package does not know. A panic is a fault.
+// decide calls a permission of another package. It converts a panic into an error.
 func decide(p Permission, a *Access) (d Decision, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -19,26 +19,27 @@ func decide(p Permission, a *Access) (d Decision, err error) {
 	return p.Decide(*a)
 }
 
-// panicked is a panic of the program's code that a guard called: 500.
+// panicked is a panic in a function that a guard called. The status is 500.
 type panicked struct {
 	where, what string
 	stack       []byte
 }
 
-// newPanic keeps the type of what was panicked with, and not its text, which may hold a secret.
+// newPanic keeps the type of the panic value. It drops the text, which may hold a secret.
 func newPanic(where string, v any) error {
 	return &panicked{where, fmt.Sprintf("%T", v), debug.Stack()}
 }
 
 func (p *panicked) Error() string { return "authz: " + p.where + " panicked (" + p.what + ")" }
 
-// Stack returns where it panicked, for the log.
+// Stack returns the stack trace for the log.
 func (p *panicked) Stack() string { return string(p.stack) }
 
-// StatusCode is 500.
+// StatusCode returns 500.
 func (*panicked) StatusCode() int { return http.StatusInternalServerError }
 
-// undecided is an error of a permission: 503, whatever it is, unless it says otherwise.
+// undecided is an error of a permission. The status is 503, unless the error has another one from
+// 500 to 599.
 type undecided struct {
 	permission string
 	err        error
@@ -48,7 +49,7 @@ func (u *undecided) Error() string   { return "authz: " + u.permission + ": " + 
 func (u *undecided) Unwrap() error   { return u.err }
 func (u *undecided) StatusCode() int { return statusOf(u.err) }
 
-// statusOf is the status that an error of a permission has.
+// statusOf returns the status of a permission's error.
 func statusOf(err error) int {
 	var s interface{ StatusCode() int }
 	if errors.As(err, &s) {
@@ -59,9 +60,9 @@ func statusOf(err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// asFault marks what a guard could not decide, for authn.Respond.
+// asFault wraps an error of a permission for authn.Respond.
 func asFault(p Permission, err error) error {
-	if errors.Is(err, authn.ErrNoCredentials) { // a permission's is no missing credential
+	if errors.Is(err, authn.ErrNoCredentials) { // returned by a permission, it does not mean missing credentials
 		err = errors.New(err.Error())
 	}
 	return &undecided{name(p), err}

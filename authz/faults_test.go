@@ -31,7 +31,7 @@ type list []string
 
 func (list) Decide(authz.Access) (authz.Decision, error) { return authz.Allow, nil }
 
-// A nil anywhere in a tree is a mistake that does not wait for a request.
+// A nil anywhere in an expression panics at construction, not at a request.
 func TestNilPermissions(t *testing.T) {
 	for name, p := range map[string]authz.Permission{
 		"nil": nil, "a nil pointer": (*pointer)(nil), "a nil function": function(nil), "an embedded nil": around{}, "a pointer to that": &around{}, "embedded twice": around{around{}},
@@ -58,7 +58,7 @@ func TestNilPermissions(t *testing.T) {
 			t.Errorf("edge_A19: a nil handler of %s is taken: %q", name, text)
 		}
 	}
-	// What is nil and can decide is none.
+	// A value that is nil but can decide is accepted.
 	for _, p := range []authz.Permission{list(nil), around{list(nil)}, &pointer{}, aroundPointer{&pointer{}}} {
 		if text := panicText(func() { authz.Require(authz.And(p)) }); text != "" {
 			t.Errorf("edge_A19: %T: %s", p, text)
@@ -66,15 +66,16 @@ func TestNilPermissions(t *testing.T) {
 	}
 }
 
-// secret is what a panic says, and no log may.
+// secret is the text of a panic; no log may hold it.
 const secret = "canary-5e11-hunter2"
 
-// named panics with its name too.
+// named also panics in String.
 type named struct{ function }
 
 func (named) String() string { panic(secret) }
 
-// A panic of what a guard calls is a fault of the program: 500, never a dropped connection, never an allow.
+// A panic in a function that a guard calls is answered with 500. It neither drops the connection
+// nor allows the request.
 func TestPanics_attack_264(t *testing.T) {
 	values := map[string]func(){
 		"a text": func() { panic(secret) }, "an error": func() { panic(errors.New(secret)) }, "a refusal": func() { panic(authn.NotFound(secret)) }, "a runtime error": func() { _ = []int{}[len(secret)] },
@@ -150,7 +151,7 @@ func TestPanics_attack_264(t *testing.T) {
 	})
 }
 
-// An error of a permission is 503, whatever it is; only one that says that it is the program's is 500.
+// Any error of a permission is 503, unless the error's own status is 500.
 func TestPermissionFaults(t *testing.T) {
 	for name, x := range map[string]struct {
 		err  error
@@ -173,7 +174,7 @@ func TestPermissionFaults(t *testing.T) {
 	}
 }
 
-// late fails once the object is there.
+// late fails when the object is loaded.
 type late struct{ err error }
 
 func (l *late) Decide(a authz.Access) (authz.Decision, error) {

@@ -8,15 +8,15 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Guard is a permission in front of a handler. Make one with Require; the zero
-// Guard refuses everything.
+// Guard checks a permission in front of a handler. Create one with [Require]. The zero Guard denies
+// everything.
 type Guard struct {
 	p    Permission
-	read Permission // nil: objects are not hidden
+	read Permission // nil: CheckObject never answers 404
 }
 
-// Require makes a guard that needs all of ps. It panics if ps is empty or one of them is nil, a
-// nil pointer or a nil function. For a public handler use Require(AllowAny).
+// Require returns a guard that requires all of ps. For a public handler use Require(AllowAny). It
+// panics if ps is empty or holds nil, a nil pointer or a nil function.
 func Require(ps ...Permission) Guard {
 	ps = checked("Require", ps)
 	if len(ps) == 1 {
@@ -25,15 +25,15 @@ func Require(ps ...Permission) Guard {
 	return Guard{p: and(ps)}
 }
 
-// Hide returns a guard that answers 404 instead of 401 or 403 for an object that
-// the caller may not even read, so that it looks like one that does not exist.
-// read is what reading an object takes.
+// Hide returns a guard that responds with 404 instead of 401 or 403 if the caller may not read the
+// object, so the object looks as if it does not exist. read is the permission to read an object.
+// Hide panics if read is nil.
 func (g Guard) Hide(read Permission) Guard {
 	g.read = checked("Hide", []Permission{read})[0]
 	return g
 }
 
-// String names the permission, for audits.
+// String returns the name of the permission, for audits.
 func (g Guard) String() string {
 	if g.p == nil {
 		return "Deny"
@@ -41,18 +41,20 @@ func (g Guard) String() string {
 	return name(g.p)
 }
 
-// Check decides about the request alone. It returns nil for Allow and for
-// Unknown: what depends on the object is left to CheckObject, which the handler
-// must call. A refusal is an *authn.Error: 401 where nobody is authenticated,
-// else 403 or what the refusing leaf says. Any other error is a fault. Answer
-// either with authn.Respond.
+// Check decides about the request without an object. It returns nil for Allow and for Unknown: if
+// the permission depends on an object, the handler must call [Guard.CheckObject] after loading it.
+//
+// A denial is an *authn.Error: 401 for anonymous callers, otherwise 403 or the reason that the
+// denying permission returned. Any other error means that the decision failed. Pass either to
+// authn.Respond.
 func (g Guard) Check(r *http.Request) error {
 	_, err := g.decide(r)
 	return err
 }
 
-// CheckObject decides about the request and an object. Only Allow passes. A nil
-// object counts as one that is not loaded: refused.
+// CheckObject decides about the request and an object. It returns nil only for Allow. A nil object
+// counts as not loaded, so permissions that depend on it deny. The errors are those of
+// [Guard.Check], and a 404 if [Guard.Hide] applies.
 func (g Guard) CheckObject(r *http.Request, object any) error {
 	a := Access{r, peek(r), object}
 	v := g.eval(&a)
@@ -74,8 +76,8 @@ func (g Guard) CheckObject(r *http.Request, object any) error {
 	return g.refuse(&a, v.reason)
 }
 
-// peek returns the caller's identity as no handler has touched it. It is not to be written
-// to: see owned.
+// peek returns the caller's identity, without changes that a handler made to its copy. The result
+// is shared: code of the application gets only clones (see copier).
 func peek(r *http.Request) authn.Identity {
 	if id := authn.Peek(r.Context()); id != nil {
 		return *id
@@ -83,7 +85,7 @@ func peek(r *http.Request) authn.Identity {
 	return authn.Identity{}
 }
 
-// decide is Check with the decision.
+// decide does the work of Check and returns the decision too.
 func (g Guard) decide(r *http.Request) (Decision, error) {
 	if id := authn.Peek(r.Context()); id != nil && allows(g.p, r, id) {
 		return Allow, nil
@@ -109,8 +111,8 @@ func (g Guard) eval(a *Access) verdict {
 	return eval(g.p, a)
 }
 
-// refuse makes the error for a refusal with that reason, which may be nil. The
-// reason of a plain 403 is for authenticated callers; others are asked to log in.
+// refuse returns the error for a denial with reason e, which may be nil. An anonymous caller gets
+// 401 instead of 403.
 func (g Guard) refuse(a *Access, e *authn.Error) error {
 	switch {
 	case !a.Identity.Authenticated() && (e == nil || e.Status == http.StatusForbidden):
@@ -118,8 +120,8 @@ func (g Guard) refuse(a *Access, e *authn.Error) error {
 	case e == nil:
 		return authn.PermissionDenied("")
 	}
-	// All scopes, and not the missing one alone: clients ask for those that a challenge names and
-	// no others.
+	// Name all scopes, not only the missing one: clients request exactly the scopes that a
+	// challenge names.
 	if e.Scopes == nil && (e.Status == http.StatusUnauthorized || e.Code == authn.CodeInsufficientScope) {
 		if list := g.scopes(a); len(list) > 0 {
 			c := *e
@@ -130,14 +132,14 @@ func (g Guard) refuse(a *Access, e *authn.Error) error {
 	return e
 }
 
-// Handler lets through to next what the guard allows, and answers the rest. It
-// refuses Unknown too: a guard that depends on an object belongs to HandleObject,
-// and one that was forgotten fails closed. Handler panics if next is nil.
+// Handler calls next for requests that the guard allows, and answers all others. It also denies
+// Unknown, so a forgotten object check denies access; for permissions that depend on an object use
+// [HandleObject]. Handler panics if next is nil.
 func (g Guard) Handler(next http.Handler) http.Handler {
 	return &guarded{g, notNil("Guard.Handler", next), false}
 }
 
-// notNil panics for a handler that could only panic.
+// notNil returns h, or panics if it is nil, a nil pointer or a nil function.
 func notNil(what string, h http.Handler) http.Handler {
 	if v := reflect.ValueOf(h); h == nil || (v.Kind() == reflect.Func || v.Kind() == reflect.Pointer) && v.IsNil() {
 		panic(fmt.Sprintf("authz: %s: the handler is nil (%T)", what, h))
@@ -145,21 +147,22 @@ func notNil(what string, h http.Handler) http.Handler {
 	return h
 }
 
-// HandlerFunc is Handler for a function.
+// HandlerFunc is [Guard.Handler] for a function.
 func (g Guard) HandlerFunc(next http.HandlerFunc) http.Handler { return g.Handler(next) }
 
-// HandleObject makes a handler for one object: it asks the guard about the
-// request, loads the object, asks about the object, and calls h with it. What the
-// request alone refuses is refused before load is called.
+// HandleObject returns a handler for one object. It checks the guard for the request, loads the
+// object, checks the guard for the object, and calls h with it. If the request alone is denied,
+// load is not called. HandleObject panics if load or h is nil.
 //
-// An error of load is answered by [authn.Respond]. Return authn.NotFound("") for an absent
-// object. An error of a dependency, such as a network failure, is 503 (see [authn.Undecided]);
-// any other error, such as the database's refusal of an ill-formed ID, is 500. If load
-// panics the answer is 500, and the log gets the type of the value, not its text;
+// [authn.Respond] answers an error of load. Return authn.NotFound("") if the object does not exist.
+// An error of a dependency, such as a network failure, is 503 (see [authn.Undecided]). Any other
+// error is 500, for example a database error about an invalid ID.
+//
+// If load panics, the status is 500, and the log gets the type of the panic value but not its text.
 // http.ErrAbortHandler aborts the response as in any handler.
 func HandleObject[T any](g Guard, load func(*http.Request) (T, error), h func(http.ResponseWriter, *http.Request, T)) http.Handler {
 	if load == nil || h == nil {
-		panic("authz: HandleObject: a nil function")
+		panic("authz: HandleObject: load or h is nil")
 	}
 	return &guarded{g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		object, err := loaded(r, load)
@@ -185,20 +188,20 @@ func loaded[T any](r *http.Request, load func(*http.Request) (T, error)) (object
 	return load(r)
 }
 
-// guarded is a handler behind a guard. It lets an audit see through it.
+// guarded is a handler behind a guard. Audits unwrap it.
 type guarded struct {
 	g         Guard
 	next      http.Handler
-	perObject bool // next asks about the object, so Unknown may go on
+	perObject bool // next calls CheckObject, so Unknown is accepted
 }
 
 // Unwrap returns the handler behind the guard.
 func (h *guarded) Unwrap() http.Handler { return h.next }
 
-// Permission names what the guard needs.
+// Permission returns the name of the guard's permission.
 func (h *guarded) Permission() string { return h.g.String() }
 
-// ScopesNeeded returns the scopes that a challenge for r names.
+// ScopesNeeded returns the scopes for a challenge to r.
 func (h *guarded) ScopesNeeded(r *http.Request) []string { return h.g.scopes(&Access{Request: r}) }
 
 func (h *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -10,19 +10,20 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Upgrade is the key of [ByMethod] for requests that ask for another protocol, such as a WebSocket.
-// They begin with a GET (RFC 6455, section 4.1), or with the CONNECT of RFC 8441, and the caller
-// can then write. It is no HTTP method: no request line can hold it.
+// Upgrade is the key in [ByMethod] for requests that switch to another protocol, such as WebSocket.
+// They use GET (RFC 6455, section 4.1) or the extended CONNECT of RFC 8441, and afterwards the
+// caller can write as well as read. It is not an HTTP method and cannot appear in a request line.
 const Upgrade = "(upgrade)"
 
-// ByMethod evaluates another permission for each HTTP method. To authenticated callers a method
-// that it does not name is answered with 405. HEAD is evaluated as GET if it is not named itself.
+// ByMethod returns a permission that evaluates a different permission for each HTTP method.
+// Authenticated callers get 405 for a method that ps does not hold. HEAD uses the permission for
+// GET unless ps holds HEAD. ByMethod panics if ps is empty or holds a nil permission.
 //
-// A GET, HEAD or OPTIONS that asks for another protocol (see [authn.MayChange]) is no read: it is
-// evaluated as [Upgrade], and refused with 403 if that is not named. So is an HTTP/2 CONNECT with a
-// ":protocol", which is evaluated as CONNECT if only that is named.
+// A GET, HEAD or OPTIONS that asks for another protocol (see [authn.MayChange]) does not count as a
+// read. It uses the permission for [Upgrade], and is denied with 403 if there is none. An HTTP/2
+// CONNECT with a ":protocol" also uses Upgrade, or else the permission for CONNECT.
 //
-// Not of a ByMethod refuses what is not named, too.
+// Not(ByMethod(…)) denies methods that ps does not hold, too.
 func ByMethod(ps map[string]Permission) Permission {
 	if len(ps) == 0 {
 		panic("authz: ByMethod: no method (at least one is required)")
@@ -40,20 +41,20 @@ type byMethod map[string]Permission
 func (b byMethod) Decide(a Access) (Decision, error) { return b.eval(&a).results() }
 
 func (b byMethod) eval(a *Access) verdict {
-	p, ok := b.of(a.Request)
+	p, ok := b.permissionFor(a.Request)
 	switch {
 	case ok:
 		return eval(p, a)
 	case !a.Identity.Authenticated():
-		return verdict{reason: errAnonymous, blind: blind}
+		return verdict{reason: errAnonymous, basis: uninformed}
 	case isUpgrade(a.Request):
-		return verdict{reason: errUpgrade, blind: blind}
+		return verdict{reason: errUpgrade, basis: uninformed}
 	}
-	return verdict{reason: authn.MethodNotAllowed(a.Request.Method), blind: blind}
+	return verdict{reason: authn.MethodNotAllowed(a.Request.Method), basis: uninformed}
 }
 
-// of returns the permission for a request.
-func (b byMethod) of(r *http.Request) (p Permission, ok bool) {
+// permissionFor returns the permission for a request.
+func (b byMethod) permissionFor(r *http.Request) (p Permission, ok bool) {
 	if isUpgrade(r) {
 		p, ok = b[Upgrade]
 		if ok || r.Method != http.MethodConnect {
@@ -67,13 +68,13 @@ func (b byMethod) of(r *http.Request) (p Permission, ok bool) {
 	return p, ok
 }
 
-// isUpgrade reports a request that asks for another protocol by a method that says nothing of it.
+// isUpgrade reports whether r asks for another protocol with a method that does not show it.
 func isUpgrade(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return authn.MayChange(r)
 	case http.MethodConnect:
-		return len(r.Header[":protocol"]) > 0 // as net/http passes it on (RFC 8441, section 4)
+		return len(r.Header[":protocol"]) > 0 // net/http adds it (RFC 8441, section 4)
 	}
 	return false
 }
@@ -91,16 +92,17 @@ func (b byMethod) String() string {
 	return "ByMethod(" + s.String() + ")"
 }
 
-// ModelPermissions is DjangoModelPermissions: POST needs app.add_model, PUT and
-// PATCH app.change_model, DELETE app.delete_model; to read it is enough to be
-// authenticated. ModelPermissionsWithView also requires app.view_model. A request for a WebSocket or
-// another protocol requires all of them, because anything can be written over it.
+// ModelPermissions works like DjangoModelPermissions: POST requires app.add_model, PUT and PATCH
+// app.change_model, DELETE app.delete_model. GET, HEAD and OPTIONS only require an authenticated
+// caller; use [ModelPermissionsWithView] to require app.view_model for them.
+//
+// A request for WebSocket or another protocol requires all of these permissions, because the caller
+// can write anything over it.
 func ModelPermissions(app, model string) Permission {
 	return modelPermissions(app, model, IsAuthenticated)
 }
 
-// ModelPermissionsWithView is ModelPermissions where reading needs
-// app.view_model.
+// ModelPermissionsWithView is [ModelPermissions] with app.view_model required for reading.
 func ModelPermissionsWithView(app, model string) Permission {
 	return modelPermissions(app, model, HasPerm(app+".view_"+model))
 }

@@ -7,53 +7,53 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Mux is an http.ServeMux on which every route states who may use it. A route
-// without a permission is refused at start-up; one that is outside the chain
-// on purpose, such as a login endpoint, is registered with Public. With another
-// router use [Guard], [RequirePlainPath], and [Audit] for the same list.
+// Mux is an http.ServeMux in which every route states its permission. Registering a route without a
+// permission panics. Use [Mux.Public] for routes that are deliberately outside the authentication
+// chain, such as a login endpoint. With another router use [Guard], [RequirePlainPath] and [Audit].
 //
-// The chain runs after the matching, so a permission belongs to the route that
-// matched, not to the raw path. A path that a handler could read as another one than the
-// mux did is answered with 400 ([CheckPath]), unless the route's handler is wrapped with
-// [AllowPathParameters] or [InsecureAllowAnyPath].
+// Authentication runs after the route is matched, so a permission belongs to the matched route and
+// not to the raw path. A path that a handler could read differently than the mux gets 400 (see
+// [CheckPath]), unless the handler of the route is wrapped with [AllowPathParameters] or
+// [InsecureAllowAnyPath].
+//
+// Register all routes before serving requests: registration is not safe for concurrent use.
 type Mux struct {
 	auth  *authn.Middleware
 	mux   *http.ServeMux
 	table *table
 }
 
-// table is what the views of a mux share.
+// table holds what a Mux and its views share.
 type table struct {
 	routes []Route
-	scopes bool // RequireScopes
+	scopes bool // RequireScopes was called
 }
 
-// NewMux returns a mux whose routes are authenticated by auth. It panics if
-// auth is nil.
+// NewMux returns a mux that authenticates its routes with auth. It panics if auth is nil.
 func NewMux(auth *authn.Middleware) *Mux {
 	if auth == nil {
-		panic("authz: NewMux without a middleware")
+		panic("authz: NewMux: the middleware is nil")
 	}
 	return &Mux{auth, http.NewServeMux(), new(table)}
 }
 
-// With returns a view of the same mux whose further routes are authenticated by
-// auth instead: a route's schemes replace the default ones, they never add to
-// them.
+// With returns a view of the same mux that authenticates routes registered through it with auth.
+// The schemes of auth replace the default ones for these routes. It panics if auth is nil.
 func (m *Mux) With(auth *authn.Middleware) *Mux {
 	if auth == nil {
-		panic("authz: With without a middleware")
+		panic("authz: Mux.With: the middleware is nil")
 	}
 	return &Mux{auth, m.mux, m.table}
 }
 
-// RequireScopes makes the mux refuse, by a panic that names it, each route that a scope-limited
-// identity reaches without a scope (Route.NoScope), registered before or after. It returns m.
+// RequireScopes makes the mux panic for each route that a scope-limited identity can reach without
+// a scope (Route.NoScope), whether it is registered before or after the call. The panic names the
+// route. RequireScopes returns m.
 //
-// Call it if a scheme of a chain accepts tokens of OAuth2 clients or tokens limited to scopes:
-// adding such a scheme otherwise opens every route that only asks for IsAuthenticated or an owner.
-// Give such a route [HasScope], close it with [FirstParty], or say with [NoScopeNeeded] that it
-// is meant.
+// Call it if a scheme of the chain accepts tokens of OAuth2 clients or tokens limited to scopes.
+// Otherwise such a scheme opens every route that requires only IsAuthenticated or an owner. For
+// each route, require a scope with [HasScope], deny clients with [FirstParty], or declare with
+// [NoScopeNeeded] that the route is open to them.
 func (m *Mux) RequireScopes() *Mux {
 	m.table.scopes = true
 	for _, r := range m.table.routes {
@@ -64,13 +64,13 @@ func (m *Mux) RequireScopes() *Mux {
 
 func (t *table) check(r Route) {
 	if t.scopes && r.NoScope {
-		panic(fmt.Sprintf("authz: route %q: a scope-limited identity reaches it without a scope (add HasScope or FirstParty, or say NoScopeNeeded)", r.Pattern))
+		panic(fmt.Sprintf("authz: route %q: a scope-limited identity reaches it without a scope (add HasScope, FirstParty or NoScopeNeeded)", r.Pattern))
 	}
 }
 
-// Handle registers h for a pattern of http.ServeMux, for whom all of ps let in.
-// ps may be empty only where h is guarded already (Guard.Handler, HandleObject);
-// otherwise Handle panics: what everybody may is AllowAny.
+// Handle registers h for a pattern of http.ServeMux and requires all of ps. ps may be empty only if
+// h is guarded already (by Guard.Handler or HandleObject). Handle panics if there is no permission
+// or h is nil. For a route that everyone may use, pass AllowAny.
 func (m *Mux) Handle(pattern string, h http.Handler, ps ...Permission) {
 	notNil("Mux.Handle", h)
 	if len(ps) > 0 {
@@ -82,20 +82,20 @@ func (m *Mux) Handle(pattern string, h http.Handler, ps ...Permission) {
 		panic(err.Error())
 	}
 	if r.Permission == "" {
-		panic(fmt.Sprintf("authz: route %q has no permission; say AllowAny where everybody may, or use Public", pattern))
+		panic(fmt.Sprintf("authz: route %q has no permission (pass AllowAny to allow everyone, or use Mux.Public)", pattern))
 	}
 	m.add(r, h)
 }
 
-// HandleFunc is Handle for a function.
+// HandleFunc is [Mux.Handle] for a function.
 func (m *Mux) HandleFunc(pattern string, f http.HandlerFunc, ps ...Permission) {
 	m.Handle(pattern, f, ps...)
 }
 
-// Public registers h outside the chain and without a permission. It panics if h is guarded, since
-// nobody is authenticated there. Use it for login
-// endpoints, which read their own credential and answer the same whatever the
-// request carries, and for health checks.
+// Public registers h outside the authentication chain and without a permission. Use it for health
+// checks, and for login endpoints, which read their own credentials and respond the same whatever
+// else the request carries. Public panics if h is nil or guarded, because every caller is anonymous
+// there.
 func (m *Mux) Public(pattern string, h http.Handler) {
 	h = m.auth.Public(notNil("Mux.Public", h))
 	r, err := describe(pattern, h)

@@ -64,7 +64,7 @@ func TestMux(t *testing.T) {
 	}
 }
 
-// A path that has other methods tells nothing to who is not authenticated.
+// The response for a path with other methods reveals nothing to anonymous callers.
 func TestOtherMethods(t *testing.T) {
 	for id, want := range map[string]int{"": 401, "alice": 405} {
 		m := authz.NewMux(authn.New(challenging{authn.Func(func(*http.Request) (authn.Identity, error) {
@@ -102,12 +102,12 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
-// wrapper is somebody else's middleware.
+// wrapper is a third-party middleware.
 type wrapper struct{ http.Handler }
 
 func (w wrapper) Unwrap() http.Handler { return w.Handler }
 
-// Another router's routes, as its walk function gives them.
+// Routes of another router, as its walk function returns them.
 func TestAudit(t *testing.T) {
 	auth := authn.New(authn.Chain{fixed{name: "token"}, fixed{name: "basic"}}, nil)
 	guard := authz.Require(authz.IsAuthenticated)

@@ -2,8 +2,9 @@ package authz
 
 import "slices"
 
-// scopes returns the scopes that a client needs at this guard, each once, in the order of the
-// expression: of And all, of Or those of the last alternative that refuses and that scopes can open.
+// scopes returns the scopes that a client needs to pass this guard, each once, in the order of the
+// expression. For And these are the scopes of all operands; for Or those of the last operand that
+// denies and that scopes can satisfy.
 func (g Guard) scopes(a *Access) []string {
 	if g.p == nil {
 		return nil
@@ -12,8 +13,8 @@ func (g Guard) scopes(a *Access) []string {
 	return list
 }
 
-// needed returns the scopes of HasScope leaves, and what the method alone says of a permission:
-// Deny where no identity is allowed, Allow where every one is.
+// needed returns the scopes of the HasScope permissions in p, and what the method alone decides:
+// Deny if no identity is allowed, Allow if every identity is.
 func needed(p Permission, a *Access) ([]string, Decision) {
 	switch e := p.(type) {
 	case named:
@@ -33,7 +34,7 @@ func needed(p Permission, a *Access) ([]string, Decision) {
 		_, d := needed(e.p, a)
 		return nil, Allow - d
 	case byMethod:
-		p, ok := e.of(a.Request)
+		p, ok := e.permissionFor(a.Request)
 		if !ok {
 			return nil, Deny
 		}
@@ -60,8 +61,8 @@ func neededByAll(ps []Permission, a *Access) (all []string, d Decision) {
 	return all, d
 }
 
-// neededByOne prefers the alternative that the identity's scopes open already: asking for another one's
-// would take it away.
+// neededByOne prefers the operand that the identity's scopes satisfy already. A challenge that
+// names the scopes of another operand would make the client replace them.
 func neededByOne(ps []Permission, a *Access) (last []string, d Decision) {
 	held := false
 	for _, p := range ps {

@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// "Everybody but the author may vote" is not open to callers without an account here.
+// "Everyone but the author may vote" does not allow callers without an account here.
 func TestNotOwnedBy_attack_348(t *testing.T) {
 	type post struct{ owner string }
 	owned := authz.OwnedBy(func(p post) string { return p.owner })

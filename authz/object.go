@@ -8,11 +8,11 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// If lets in whom f says. f is called for anonymous requests too, with the zero
-// Identity.
+// If returns a permission that allows a request if f returns true. f is also called for anonymous
+// requests, with the zero Identity. f gets a copy of the identity. If panics if f is nil.
 func If(f func(authn.Identity) bool) Permission {
 	if f == nil {
-		panic("authz: If of a nil function")
+		panic("authz: If: the function is nil")
 	}
 	return condition(f)
 }
@@ -23,24 +23,28 @@ func (f condition) Decide(a Access) (Decision, error) { return allowIf(f(a.Ident
 func (condition) copiesIdentity()                     {}
 func (f condition) String() string                    { return "If(func)" }
 
-// On decides by the object: it is Unknown while there is none, and then what f
-// says. f is called for anonymous requests too, so it must not take an empty
-// Subject for an owner; OwnedBy takes care of that. An object of another type is
-// an error of the program (500), never a decision; so is a nil pointer.
+// On returns a permission that depends on the object. It is Unknown until the object is loaded, and
+// then allows the request if f returns true. For ownership use [OwnedBy].
+//
+// f is also called for anonymous requests, so it must not compare an empty Subject with an owner.
+// An object that is not a T, or a nil pointer, is a programming error: the status is 500, and the
+// request is never allowed. On panics if f is nil.
 func On[T any](f func(authn.Identity, T) bool) Permission {
 	if f == nil {
-		panic("authz: On of a nil function")
+		panic("authz: On: the function is nil")
 	}
 	return newOn("On", f, false)
 }
 
-// OwnedBy lets the owner of an object in: the user whose Subject owner returns.
-// An empty owner is nobody's, and a subject that another issuer
-// vouches for is another account. Not(OwnedBy(…)) refuses, too, an anonymous caller, a client
-// without a user and a user of another issuer: there is no account to compare with the owner.
+// OwnedBy returns a permission that allows the owner of the object: the user whose Subject equals
+// the result of owner. It is Unknown until the object is loaded.
+//
+// OwnedBy and Not(OwnedBy(…)) both deny anonymous callers, clients without a user and users of
+// another issuer, because none of them has an account of this application. An empty owner therefore
+// matches no one. OwnedBy panics if owner is nil.
 func OwnedBy[T any](owner func(T) string) Permission {
 	if owner == nil {
-		panic("authz: OwnedBy of a nil function")
+		panic("authz: OwnedBy: the function is nil")
 	}
 	return newOn("OwnedBy", func(id authn.Identity, object T) bool { return owner(object) == id.Subject }, true)
 }
@@ -54,7 +58,7 @@ type on[T any] struct {
 	name    string
 	pointer bool
 	f       func(authn.Identity, T) bool
-	owned   bool // f is OwnedBy's: it writes nothing, and is called for users of this application
+	owned   bool // created by OwnedBy: f does not modify the identity, and is called only for users of this application
 }
 
 func (o on[T]) Decide(a Access) (Decision, error) {
@@ -69,14 +73,14 @@ func (o on[T]) Decide(a Access) (Decision, error) {
 	case !o.owned:
 		a.Identity = a.Identity.Clone()
 	case !a.Identity.Authenticated():
-		return Deny, errAnonymous // Not keeps it, as it does the next one
+		return Deny, errAnonymous // Not does not invert this denial, nor the next one
 	case noUser(&a.Identity):
 		return Deny, errNoUser
 	}
 	return allowIf(o.f(a.Identity, object)), nil
 }
 
-// noUser reports that an identity has no account of this application that could own something.
+// noUser reports whether the identity has no account of this application that could own an object.
 func noUser(id *authn.Identity) bool { return id.Subject == "" || id.Issuer != "" }
 
 func (o on[T]) isOwnedBy() bool { return o.owned }
@@ -85,15 +89,15 @@ func (on[T]) copiesIdentity() {}
 
 func (o on[T]) String() string { return o.name }
 
-// wrongType is a mistake of the program: 500.
+// wrongType is a programming error. The status is 500.
 type wrongType struct {
 	permission string
 	object     any
 }
 
 func (w wrongType) Error() string {
-	return fmt.Sprintf("authz: %s was asked about a %T", w.permission, w.object)
+	return fmt.Sprintf("authz: %s: object of the wrong type %T", w.permission, w.object)
 }
 
-// StatusCode is 500.
+// StatusCode returns 500.
 func (wrongType) StatusCode() int { return http.StatusInternalServerError }

@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// files is a folder with an open and a secret file.
+// files is a directory with a public and a secret file.
 func files(t testing.TB) string {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"files/open.txt": "open", "files/a;b.txt": "open", "files/secret/p.txt": "SECRET", "files/x/y.txt": "open"} {
@@ -44,7 +44,7 @@ func serve(t testing.TB, h http.Handler) *httptest.Server {
 	return s
 }
 
-// send writes a request line as it is.
+// send sends a request line unchanged.
 func send(t testing.TB, s *httptest.Server, method, target string) (int, string) {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
@@ -62,19 +62,19 @@ func send(t testing.TB, s *httptest.Server, method, target string) (int, string)
 	return resp.StatusCode, string(body)
 }
 
-// names reads the file that a path value names, as applications do.
+// names opens the file that a path value names, as applications do.
 func names(dir string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, &http.Request{Method: "GET", URL: &url.URL{Path: "/"}, Header: http.Header{}}, filepath.Join(dir, "files", filepath.FromSlash(path.Clean("/"+r.PathValue("name")))))
 	}
 }
 
-// quietMux is a mux whose log nobody reads.
+// quietMux is a mux whose log is discarded.
 func quietMux(id authn.Identity) *authz.Mux {
 	return authz.NewMux(authn.New(authn.Chain{fixed{"token", id}}, &authn.Options{Logger: slog.New(slog.DiscardHandler)}))
 }
 
-// What a mux decides about and what a file server, a proxy, or a path value names is one path.
+// The mux decides about the same path that a file server, a proxy or a path value uses.
 func TestPathsHaveOneReading_attack_252(t *testing.T) {
 	dir := files(t)
 	backend := serve(t, http.FileServer(http.Dir(dir)))
@@ -132,7 +132,7 @@ func TestPathsHaveOneReading_attack_252(t *testing.T) {
 	}
 }
 
-// The same over HTTP/2, where no request line is parsed.
+// The same over HTTP/2, which has no request line.
 func TestPathsHaveOneReadingOverHTTP2(t *testing.T) {
 	dir := files(t)
 	m := quietMux(authn.Identity{})
@@ -187,7 +187,7 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
-// A route that wants a slash in an identifier says so, and then gets it.
+// A route that requires a slash in an identifier gets it with InsecureAllowAnyPath.
 func TestInsecureAllowAnyPath(t *testing.T) {
 	m := quietMux(alice)
 	id := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.PathValue("id")) })
@@ -207,7 +207,7 @@ func TestInsecureAllowAnyPath(t *testing.T) {
 	}
 }
 
-// Another router has the same check, in front of it.
+// RequirePlainPath gives another router the same check.
 func TestRequirePlainPath(t *testing.T) {
 	dir := files(t)
 	raw := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // a router that matches the path as it is
@@ -225,7 +225,7 @@ func TestRequirePlainPath(t *testing.T) {
 	}
 }
 
-// What passes reads the same escaped and decoded, once and again.
+// A path that passes reads the same escaped, decoded once and decoded twice.
 func FuzzCheckPath(f *testing.F) {
 	for _, s := range []string{"/a/b", "/a%2Fb", "/a/%2e%2e/b", "/a%252fb", "//", "/..;/", "/%5c", "/a%25b", "/%c0%af", "*", "/é/%C3%A9", "/a%3Bb", "/%25%32%46"} {
 		f.Add(s, "")
@@ -275,7 +275,8 @@ func FuzzCheckPath(f *testing.F) {
 	})
 }
 
-// A server behind the mux that drops what follows a semicolon serves the path that the mux judged.
+// A server behind the mux that drops the text after a semicolon serves the path that the mux
+// decided about.
 func TestSemicolons_attack_337(t *testing.T) {
 	container := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // reads paths as Tomcat does
 		var parts []string

@@ -6,16 +6,16 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// The permissions that need no argument, with the names of Django REST Framework.
+// Permissions without arguments, named as in Django REST Framework.
 var (
-	// AllowAny lets everybody in. A bad credential is refused all the same.
+	// AllowAny allows everyone. Invalid credentials are still rejected.
 	AllowAny Permission = allowAny
-	// IsAuthenticated lets in who was recognised, user or client.
+	// IsAuthenticated allows authenticated callers: users and clients.
 	IsAuthenticated Permission = isAuthenticated
-	// ReadOnly lets GET, HEAD and OPTIONS pass. A request for another protocol, such as a WebSocket, is
-	// refused by ReadOnly and by Not(ReadOnly), because its handler may read and write; see [Upgrade].
+	// ReadOnly allows GET, HEAD and OPTIONS. ReadOnly and Not(ReadOnly) both deny a request for
+	// another protocol, such as WebSocket, because its handler can read and write; see [Upgrade].
 	ReadOnly Permission = readOnly
-	// IsAuthenticatedOrReadOnly lets everybody read and who was recognised write.
+	// IsAuthenticatedOrReadOnly allows everyone to read, and authenticated callers to write.
 	IsAuthenticatedOrReadOnly = Or(ReadOnly, IsAuthenticated)
 	// IsAdmin is HasRole("admin").
 	IsAdmin = HasRole("admin")
@@ -47,10 +47,10 @@ func (n named) allows(r *http.Request, id *authn.Identity) bool {
 
 func (n named) eval(a *Access) verdict {
 	if n == firstParty && !a.Identity.Authenticated() {
-		return verdict{reason: errAnonymous, blind: blind}
+		return verdict{reason: errAnonymous, basis: uninformed}
 	}
-	if n == readOnly && isUpgrade(a.Request) { // neither a read nor a write alone
-		return verdict{reason: errUpgrade, blind: blind}
+	if n == readOnly && isUpgrade(a.Request) { // both a read and a write
+		return verdict{reason: errUpgrade, basis: uninformed}
 	}
 	return verdict{d: allowIf(n.allows(a.Request, &a.Identity))}
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// TestScopeGrantsRoles checks that a scope which is mapped to what a role allows, or forbids, reads
-// the roles of the account: a scope-limited identity has none, and none is not "not banned".
+// TestScopeGrantsRoles checks that ScopeGrants reads the account's roles, for a permission that
+// requires a role and for one that forbids it: a scope-limited identity has no roles, and that must
+// not count as "not banned".
 func TestScopeGrantsRoles(t *testing.T) {
 	t.Run("attack_287", func(t *testing.T) {
 		db := memory.New(nil)
@@ -41,7 +42,7 @@ func TestScopeGrantsRoles(t *testing.T) {
 	})
 }
 
-// foreignUser is an account that says nothing about its roles.
+// foreignUser is an account without methods for roles.
 type foreignUser string
 
 func (u foreignUser) UserID() string { return string(u) }

@@ -8,20 +8,21 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// HasScope allows an identity that has all of the scopes, and one that is not limited by
-// scopes, such as a session. To require a scoped token, add ViaScheme("oauth2").
+// HasScope allows identities that have all of the scopes, and identities without scope limits, such
+// as sessions. To require a scoped token, add ViaScheme("oauth2").
 //
-// It refuses with 403 and the code insufficient_scope. The challenge is that of the scheme that
-// accepted the credential; a Bearer challenge names every scope that the route needs (RFC 6750,
-// section 3.1). HasScope panics without a scope or for a text that is no scope (RFC 6749,
-// section 3.3).
+// It denies authenticated callers with 403 and the code insufficient_scope. The challenge comes
+// from the scheme that accepted the credentials. A Bearer challenge names every scope that the
+// route requires (RFC 6750, section 3.1).
+//
+// HasScope panics if there is no scope, or if a text is not a valid scope (RFC 6749, section 3.3).
 func HasScope(scopes ...string) Permission {
 	if len(scopes) == 0 {
-		panic("authz: HasScope of no scope")
+		panic("authz: HasScope: no scope (at least one is required)")
 	}
 	for _, s := range scopes {
 		if !authn.IsScope(s) {
-			panic("authz: " + strconv.Quote(s) + " is no scope (RFC 6749 section 3.3)")
+			panic("authz: HasScope: invalid scope " + strconv.Quote(s) + " (see RFC 6749, section 3.3)")
 		}
 	}
 	refusal := authn.PermissionDenied("")
@@ -41,13 +42,13 @@ func (p *hasScope) eval(a *Access) verdict {
 	case nil:
 		return verdict{d: Allow}
 	case errAnonymous:
-		return verdict{reason: reason, blind: blind}
+		return verdict{reason: reason, basis: uninformed}
 	default:
 		return verdict{reason: reason}
 	}
 }
 
-// missing returns why id is refused, or nil.
+// missing returns why id is denied, or nil.
 func (p *hasScope) missing(id *authn.Identity) *authn.Error {
 	switch {
 	case !id.Authenticated():
@@ -65,11 +66,12 @@ func (p *hasScope) missing(id *authn.Identity) *authn.Error {
 
 func (p *hasScope) String() string { return "HasScope(" + strings.Join(p.scopes, " ") + ")" }
 
-// ViaScheme lets in who came by one of the named schemes. Not(ViaScheme("basic"))
-// lets in who came by another one, and nobody who is anonymous.
+// ViaScheme allows callers that one of the named schemes authenticated. Not(ViaScheme("basic"))
+// allows callers that another scheme authenticated. Both deny anonymous callers. ViaScheme panics
+// if there is no name.
 func ViaScheme(names ...string) Permission {
 	if len(names) == 0 {
-		panic("authz: ViaScheme of no scheme")
+		panic("authz: ViaScheme: no scheme (at least one is required)")
 	}
 	names = slices.Clone(names)
 	return viaScheme(names)
@@ -86,19 +88,22 @@ func (v viaScheme) Decide(a Access) (Decision, error) {
 
 func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ") + ")" }
 
-// ScopeGrants maps a scope to what p asks of an account: a scope-limited identity
-// that has the scope, and that acts for a user, is judged by p as if that user
-// acted with full rights. Without it HasRole, HasPerm and IsAdmin refuse every
-// scope-limited identity. The identity has no roles and its account's HasPerm is false, so the
-// account is asked by other methods: HasPermByScope, of the signature of HasPerm, and
-// RolesByScope() []string. *storage.Account has them. An account without them, or of a type that
-// embeds one that has them (see storage.Itself), is refused by HasPerm and HasRole, and by their
-// Not.
+// ScopeGrants returns a permission that maps a scope to the account permissions in p. If a
+// scope-limited identity has the scope and acts for a user, p is evaluated as if that user acted
+// with full rights. For all other identities p is evaluated as usual; HasRole, HasPerm and IsAdmin
+// then deny every scope-limited identity.
 //
 //	authz.ScopeGrants("notes:admin", authz.HasPerm("notes.delete_note"))
+//
+// Inside ScopeGrants, HasPerm and HasRole call other methods of Identity.User: HasPermByScope, with
+// the signature of HasPerm, and RolesByScope() []string. A *storage.Account has both. If an account
+// lacks these methods, or its type embeds a type that has them (see storage.Itself), HasPerm,
+// HasRole and their Not deny.
+//
+// ScopeGrants panics if the scope is invalid (RFC 6749, section 3.3) or p is nil.
 func ScopeGrants(scope string, p Permission) Permission {
 	if !authn.IsScope(scope) {
-		panic("authz: " + strconv.Quote(scope) + " is no scope (RFC 6749 section 3.3)")
+		panic("authz: ScopeGrants: invalid scope " + strconv.Quote(scope) + " (see RFC 6749, section 3.3)")
 	}
 	p = checked("ScopeGrants", []Permission{p})[0]
 	byScope := mapLeaves(p, func(p Permission) Permission {

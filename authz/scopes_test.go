@@ -9,9 +9,9 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// What Django OAuth Toolkit has a class for is a sentence here: alternatives by method
-// (TokenMatchesOASRequirements), a scope for reading and one for writing
-// (TokenHasReadWriteScope), tokens alone (TokenHasScope). The challenge names the scope.
+// Permissions replace the classes of Django OAuth Toolkit: alternatives by method
+// (TokenMatchesOASRequirements), a scope for reading and one for writing (TokenHasReadWriteScope),
+// tokens only (TokenHasScope). The challenge names the scope.
 func TestScopeRequirements(t *testing.T) {
 	alternatives := authz.Require(authz.ByMethod(map[string]authz.Permission{
 		"GET":  authz.Or(authz.HasScope("read"), authz.HasScope("admin", "audit")),

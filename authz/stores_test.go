@@ -103,7 +103,7 @@ func (x *tokens) mux(ps ...authz.Permission) *authz.Mux {
 	return m
 }
 
-// The schemes that exist answer for a missing scope in their own words.
+// Each shipped scheme answers a missing scope with its own challenge.
 func TestScopeChallengesOfSchemes(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		x := newTokens(t, s)
@@ -125,8 +125,8 @@ func TestScopeChallengesOfSchemes(t *testing.T) {
 	})
 }
 
-// A scope that is mapped to a permission gives it, whatever scheme the token is of; without the mapping
-// nothing does, and a handler that asks the account by itself gets nothing either.
+// A scope that is mapped to a permission grants it with every scheme. Without the mapping neither a
+// guard nor a handler that calls the account gets the permission.
 func TestPermissionsOfScopedTokens(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		x := newTokens(t, s)
@@ -166,7 +166,7 @@ func TestPermissionsOfScopedTokens(t *testing.T) {
 	})
 }
 
-// An account that a program puts into an identity has its permissions, or says loudly that it has not.
+// An account that a program sets in an identity has its permissions, or HasPerm returns an error.
 func TestHandmadeAccounts(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		newTokens(t, s)
@@ -205,7 +205,7 @@ func TestHandmadeAccounts(t *testing.T) {
 	})
 }
 
-// What the database says of a bad identifier is the program's mistake; that it does not answer is not.
+// A database error about an invalid identifier is 500; a database that does not respond is 503.
 func TestLoadErrors(t *testing.T) {
 	storetest.EachOwn(t, func(t *testing.T, s storagetest.Store) {
 		db, ok := s.(*gormstore.Store)

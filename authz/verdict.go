@@ -8,41 +8,41 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// verdict is an answer taken apart: what Decide says with two results, and what
-// Not needs to know besides.
+// verdict is the result of a permission in separate fields, with the additional information that
+// Not requires.
 type verdict struct {
 	d      Decision
 	reason *authn.Error // of a Deny; may be nil
-	fault  error        // could not tell; d is Deny then
-	blind  blindness    // of a Deny; of an Unknown: what it may become
+	fault  error        // the decision failed; then d is Deny
+	basis  basis        // of a Deny, or of the Deny that an Unknown may become
 }
 
-// blindness says whether a Deny means "no" or "there is nothing to look at":
-// nobody is authenticated, the identity is delegated and its account's roles
-// and permissions are not to be looked at, or nothing is said of the request's method. Not leaves the
-// second as it is.
-type blindness uint8
+// basis tells whether a Deny is a real denial or one for lack of information. Information is
+// missing if the caller is anonymous, if the identity is scope-limited so that its roles and
+// permissions do not count, or if no rule exists for the request's method. Not does not invert a
+// Deny for lack of information.
+type basis uint8
 
 const (
-	sighted blindness = iota
-	perhaps           // depends on the object, which is not loaded yet
-	blind
+	informed        basis = iota
+	maybeUninformed       // depends on an object that is not loaded yet
+	uninformed
 )
 
-// The reasons of a blind leaf, known by their address.
+// The reasons of denials for lack of information. They are compared by address.
 var (
 	errAnonymous = authn.NotAuthenticated()
 	errDelegated = authn.PermissionDenied("")
 	errNoUser    = authn.PermissionDenied("")
 )
 
-// isBlind reports whether a reason by itself says that there is nothing to look at.
-func isBlind(reason *authn.Error) bool {
+// isUninformed reports whether a reason alone shows that the denial is for lack of information.
+func isUninformed(reason *authn.Error) bool {
 	return reason != nil && (reason == errAnonymous || reason == errNoUser || reason == errUpgrade || reason.Status == http.StatusMethodNotAllowed)
 }
 
-// eval asks a permission. Those of this package are asked for their verdict; a is on no
-// heap, since no interface's method has it.
+// eval evaluates a permission. It calls the eval method of this package's own permissions directly,
+// without an interface, so that a stays off the heap.
 func eval(p Permission, a *Access) verdict {
 	switch e := p.(type) {
 	case named:
@@ -71,7 +71,7 @@ func eval(p Permission, a *Access) verdict {
 		return e.eval(a)
 	}
 	if o, ok := p.(interface{ isOwnedBy() bool }); ok && o.isOwnedBy() && a.Object == nil && noUser(&a.Identity) {
-		return verdict{d: Unknown, blind: perhaps} // it will refuse, as there is no account to compare
+		return verdict{d: Unknown, basis: maybeUninformed} // it will deny, because there is no account to compare
 	}
 	own := *a
 	if _, copies := p.(copier); !copies {
@@ -80,7 +80,7 @@ func eval(p Permission, a *Access) verdict {
 	d, err := decide(p, &own)
 	if err == nil {
 		if d > Allow {
-			return verdict{fault: fmt.Errorf("authz: %s decided %d, which is no Decision", name(p), uint8(d))}
+			return verdict{fault: fmt.Errorf("authz: %s: returned %d, which is not a Decision", name(p), uint8(d))}
 		}
 		return verdict{d: d}
 	}
@@ -88,26 +88,26 @@ func eval(p Permission, a *Access) verdict {
 	switch {
 	case !errors.As(err, &reason):
 		return verdict{fault: err}
-	case reason == nil: // a typed nil: no reason
+	case reason == nil: // a typed nil is no reason
 		return verdict{d: d}
 	case d != Deny:
-		return verdict{fault: fmt.Errorf("authz: %s answered %s and refused: %s", name(p), d, reason.Code)}
+		return verdict{fault: fmt.Errorf("authz: %s: returned %s together with a denial: %s (only Deny may have an *authn.Error)", name(p), d, reason.Code)}
 	}
 	v := verdict{reason: reason}
-	if errors.As(err, new(unsettled)) {
-		v.blind = perhaps
-	} else if isBlind(reason) || reason == errDelegated {
-		v.blind = blind
+	if errors.As(err, new(maybeUninformedError)) {
+		v.basis = maybeUninformed
+	} else if isUninformed(reason) || reason == errDelegated {
+		v.basis = uninformed
 	}
 	return v
 }
 
-// copier is a permission of this package that makes the copy of the identity that an
-// application's function gets, when it is called: what that writes reaches no other request.
+// copier marks permissions of this package that clone the identity before they pass it to a
+// function of the application, so that the function cannot change it for other requests.
 type copier interface{ copiesIdentity() }
 
-// allows reports that a permission is one of those that are asked most and allows, which
-// eval would say at greater length. Where it does not report it, ask eval.
+// allows is a fast path for the most frequent permissions. It reports true if p certainly allows
+// the request. If it reports false, call eval.
 func allows(p Permission, r *http.Request, id *authn.Identity) bool {
 	switch e := p.(type) {
 	case named:
@@ -125,24 +125,24 @@ func allows(p Permission, r *http.Request, id *authn.Identity) bool {
 	return false
 }
 
-// unsettled is the reason of a Deny whose blindness depends on the object.
-type unsettled struct{ reason *authn.Error }
+// maybeUninformedError is the reason of a Deny whose basis depends on the object.
+type maybeUninformedError struct{ reason *authn.Error }
 
-func (u unsettled) Error() string { return u.reason.Error() }
-func (u unsettled) Unwrap() error { return u.reason }
+func (u maybeUninformedError) Error() string { return u.reason.Error() }
+func (u maybeUninformedError) Unwrap() error { return u.reason }
 
-// results are those of Decide. For a Permission of somebody else that asks one of
-// this package, blindness is told by the reason's address or type.
+// results converts a verdict to the results of Decide. A Permission of another package that calls
+// one of this package passes the basis on through the address or the type of the reason.
 func (v verdict) results() (Decision, error) {
 	switch {
 	case v.fault != nil:
 		return Deny, v.fault
-	case v.blind == blind && !isBlind(v.reason):
+	case v.basis == uninformed && !isUninformed(v.reason):
 		return Deny, errDelegated
-	case v.blind == perhaps && v.d == Deny && v.reason == nil:
-		return Deny, unsettled{authn.PermissionDenied("")}
-	case v.blind == perhaps && v.d == Deny:
-		return Deny, unsettled{v.reason}
+	case v.basis == maybeUninformed && v.d == Deny && v.reason == nil:
+		return Deny, maybeUninformedError{authn.PermissionDenied("")}
+	case v.basis == maybeUninformed && v.d == Deny:
+		return Deny, maybeUninformedError{v.reason}
 	case v.reason != nil:
 		return v.d, v.reason
 	}

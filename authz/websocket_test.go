@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// One can write over a WebSocket, which begins with a GET, so ReadOnly lets nobody open one.
+// A WebSocket begins with a GET but can write, so ReadOnly does not allow one.
 func TestWebSocketIsNoRead_attack_323(t *testing.T) {
 	for _, h := range [][2]string{{"Upgrade", "websocket"}, {"Sec-Websocket-Key", "x"}, {"Sec-Websocket-Version", "13"}, {"Sec-Fetch-Mode", "WebSocket"}} {
 		r := httptest.NewRequest("GET", "/", nil)
@@ -42,8 +42,8 @@ func withPerms(id authn.Identity, perms ...string) authn.Identity {
 	return id
 }
 
-// upgrades are requests for a WebSocket: from a browser, from behind a gateway that drops Upgrade, and
-// over HTTP/2.
+// upgrades are requests for a WebSocket: from a browser, from behind a gateway that drops Upgrade,
+// and over HTTP/2.
 func upgrades() map[string]*http.Request {
 	all := make(map[string]*http.Request)
 	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
@@ -60,7 +60,7 @@ func upgrades() map[string]*http.Request {
 	return all
 }
 
-// Who may read by GET may not write over the WebSocket that begins with a GET.
+// A caller that may only read by GET cannot write over a WebSocket.
 func TestWebSocketByMethod_attack_338(t *testing.T) {
 	reader, editor := withPerms(alice, "app.view_x"), withPerms(alice, "app.view_x", "app.add_x", "app.change_x", "app.delete_x")
 	most := withPerms(alice, "app.view_x", "app.add_x", "app.delete_x")
@@ -118,7 +118,7 @@ func scopesOf(w http.ResponseWriter, _ *http.Request, e *authn.Error) {
 	_, _ = w.Write([]byte(strings.Join(e.Scopes, " ")))
 }
 
-// Not of a ByMethod lets nobody in by a method, or a protocol, that it does not name.
+// Not(ByMethod) denies methods and protocols that the ByMethod does not hold.
 func TestNotOfAnUnnamedMethod_attack_362(t *testing.T) {
 	suspended := alice
 	suspended.Roles = []string{"suspended"}
@@ -139,12 +139,12 @@ func TestNotOfAnUnnamedMethod_attack_362(t *testing.T) {
 	}
 }
 
-// foreignPermission is an application's permission around one of the package.
+// foreignPermission is an application's permission around one of this package.
 type foreignPermission struct{ p authz.Permission }
 
 func (f foreignPermission) Decide(a authz.Access) (authz.Decision, error) { return f.p.Decide(a) }
 
-// RequireScopes sees the protocols that a CONNECT leads to.
+// RequireScopes covers the protocols that a CONNECT leads to.
 func TestScopesOfConnect_attack_362(t *testing.T) {
 	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
 	m.HandleFunc("CONNECT /ws", say, authz.ByMethod(map[string]authz.Permission{authz.Upgrade: authz.IsAuthenticated}))
@@ -153,8 +153,8 @@ func TestScopesOfConnect_attack_362(t *testing.T) {
 	}
 }
 
-// A request for another protocol is neither a read nor a write: who may only write, or must not read,
-// does not read by one header more.
+// A request for another protocol is neither a read nor a write: adding a header does not let a
+// caller read that may only write.
 func TestUpgradeIsNoWrite_attack_385(t *testing.T) {
 	writer := authn.Identity{Subject: "id-alice", Client: "c", Scheme: "oauth2", Scopes: []string{"write"}}
 	recipe := authz.Or(authz.And(authz.ReadOnly, authz.HasScope("read")), authz.And(authz.Not(authz.ReadOnly), authz.HasScope("write")))
@@ -180,7 +180,7 @@ func TestUpgradeIsNoWrite_attack_385(t *testing.T) {
 	}
 }
 
-// RequireScopes takes no route for open that refuses anonymous callers by their scheme.
+// RequireScopes does not treat a route as open if it denies anonymous callers by their scheme.
 func TestScopesBehindASchemeName_attack_385(t *testing.T) {
 	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
 	m.HandleFunc("GET /notes", say, authz.Not(authz.And(authz.ViaScheme("basic"), authz.Not(authz.ReadOnly))))

@@ -1,5 +1,6 @@
-// Package django reads what a Django application keeps, so that its users stay
-// logged in when the API moves to Go.
+// Package django reads data of Django applications, so that users stay logged in when an API moves
+// to Go. [KnoxHash] verifies the tokens of django-rest-knox. Package authn/password verifies
+// Django's password hashes, and package jose tokens of djangorestframework-simplejwt.
 package django
 
 import (
@@ -15,31 +16,32 @@ import (
 	"golang.org/x/crypto/blake2b"
 )
 
-// KnoxVersion is how a release of django-rest-knox makes a digest of a token.
+// KnoxVersion is a range of django-rest-knox releases that compute the digest of a token in the
+// same way.
 type KnoxVersion uint8
 
 const (
-	// Knox41 hashes the token's bytes and the row's salt (up to release 4.1).
+	// Knox41 hashes the token's bytes and the row's salt (releases up to 4.1).
 	Knox41 KnoxVersion = iota + 1
 	// Knox42 hashes the token's bytes (release 4.2).
 	Knox42
-	// Knox5 hashes the token's text (from release 5.0 on).
+	// Knox5 hashes the token's text (releases from 5.0 on).
 	Knox5
 )
 
-// KnoxHash is how the digests of one table were made: the release and the setting
-// SECURE_HASH_ALGORITHM. It is named by whoever knows the table, never guessed from a
-// row: a digest of one kind is not tried as another.
+// KnoxHash computes digests as in one table: by the release and the setting SECURE_HASH_ALGORITHM.
+// Create it with [NewKnoxHash]. It never guesses the kind of a row, and a digest of one kind does
+// not match as another. It is safe for concurrent use; the zero value is invalid.
 type KnoxHash struct {
 	version KnoxVersion
 	new     func() hash.Hash
 }
 
-// NewKnoxHash returns the hash of a release and of an algorithm: "sha512" (the
-// default where ""), "sha256", "sha3_512" or "blake2b", as hashlib names them.
+// NewKnoxHash returns the hash for a release and an algorithm as hashlib names it: "sha512" (also
+// ""), "sha256", "sha3_512" or "blake2b". It returns an error for an unknown version or algorithm.
 func NewKnoxHash(v KnoxVersion, algorithm string) (KnoxHash, error) {
 	if v < Knox41 || v > Knox5 {
-		return KnoxHash{}, fmt.Errorf("django: unknown version %d of Knox", v)
+		return KnoxHash{}, fmt.Errorf("django: NewKnoxHash: unknown version %d (Knox41, Knox42 or Knox5)", v)
 	}
 	switch algorithm {
 	case "", "sha512":
@@ -51,25 +53,25 @@ func NewKnoxHash(v KnoxVersion, algorithm string) (KnoxHash, error) {
 	case "blake2b":
 		return KnoxHash{v, newBlake2b}, nil
 	}
-	return KnoxHash{}, fmt.Errorf("django: unknown hash %q", algorithm)
+	return KnoxHash{}, fmt.Errorf("django: NewKnoxHash: unknown algorithm %q (sha512, sha256, sha3_512 or blake2b)", algorithm)
 }
 
 func newBlake2b() hash.Hash {
 	h, err := blake2b.New512(nil)
 	if err != nil {
-		panic(err) // there is no key that could be wrong
+		panic(err) // cannot happen: New512 fails only for an invalid key
 	}
 	return h
 }
 
-var errNoHex = errors.New("django: the token is not hex digits")
+var errNoHex = errors.New("django: Digest: the token is not hexadecimal")
 
-// Digest returns the digest of a token as the table holds it. salt is the row's with
-// Knox41 and "" otherwise. The error says that the token cannot be one of that
-// release, which takes hex digits alone up to 4.2.
+// Digest returns the digest of a token as in the table, in hexadecimal. salt is the salt of the row
+// for Knox41, and "" otherwise. It returns an error if the token or the salt is not hexadecimal, as
+// releases up to 4.2 require, or if k is the zero value.
 func (k KnoxHash) Digest(token, salt string) (string, error) {
 	if k.new == nil {
-		return "", errors.New("django: the zero KnoxHash")
+		return "", errors.New("django: Digest: the KnoxHash is zero (use NewKnoxHash)")
 	}
 	h := k.new()
 	if k.version == Knox5 {
@@ -84,22 +86,23 @@ func (k KnoxHash) Digest(token, salt string) (string, error) {
 	if k.version == Knox41 {
 		s, err := hex.DecodeString(salt)
 		if err != nil || len(s) == 0 {
-			return "", errors.New("django: the row has no salt of hex digits, as one of Knox 4.1 has")
+			return "", errors.New("django: Digest: the row has no hexadecimal salt, which Knox41 requires")
 		}
 		h.Write(s)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Matches reports whether a token is the one of a row. The digests are compared in
+// Matches reports whether a token belongs to a row with that salt and digest. It compares in
 // constant time.
 func (k KnoxHash) Matches(token, salt, digest string) bool {
 	got, err := k.Digest(token, salt)
 	return err == nil && subtle.ConstantTimeCompare([]byte(got), []byte(digest)) == 1
 }
 
-// TokenKey returns the token's beginning, by which a release looks rows up: 8
-// characters up to 4.2, 15 from 5.0 on. Rows that share it are all compared.
+// TokenKey returns the beginning of a token by which a release looks up rows: 8 characters up to
+// release 4.2, 15 from 5.0 on. Compare the token with all rows that have this key, by calling
+// [KnoxHash.Matches].
 func (k KnoxHash) TokenKey(token string) string {
 	n := 8
 	if k.version == Knox5 {

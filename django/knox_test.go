@@ -19,7 +19,7 @@ type knoxRow struct {
 	Note string
 }
 
-// tableRows are the rows that share the token's key: one, or a list.
+// tableRows are the rows with the same token key: one row or a list.
 type tableRows []struct {
 	Digest, Salt string
 	TokenKey     string `json:"token_key"`
@@ -33,7 +33,7 @@ func (r *tableRows) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*list)(r))
 }
 
-// matches reports whether one of the rows is the token's.
+// matches reports whether the token belongs to one of the rows.
 func (k KnoxHash) matches(token string, rows tableRows) bool {
 	for _, row := range rows {
 		if k.TokenKey(token) == row.TokenKey && k.Matches(token, row.Salt, row.Digest) {
@@ -71,8 +71,8 @@ func (r knoxRow) hash(t *testing.T) KnoxHash {
 	return k
 }
 
-// What Knox accepted matches, and what it refused as an invalid token does not, but
-// for what other columns decide.
+// Tokens that Knox accepted match. Tokens that Knox rejected as invalid do not match, unless other
+// columns decided.
 func TestKnoxVectors(t *testing.T) {
 	matched := 0
 	for _, r := range knoxRows(t) {
@@ -93,7 +93,7 @@ func TestKnoxVectors(t *testing.T) {
 	}
 }
 
-// A row of one release or hash is never verified as one of another.
+// A row never matches with the release or algorithm of another.
 func TestKnoxLabels(t *testing.T) {
 	t.Run("attack_046_by_label", func(t *testing.T) {
 		all := map[string]KnoxHash{}

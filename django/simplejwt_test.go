@@ -10,9 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// Tokens of djangorestframework-simplejwt: whatever it verifies, package jose decodes
-// and verifies, but for what jose refuses on purpose; what it refuses for the
-// signature, the algorithm or the form, jose refuses.
+// Package jose verifies the tokens that djangorestframework-simplejwt verifies, except those that
+// it rejects deliberately. It rejects every token that simplejwt rejects for its signature,
+// algorithm or format.
 func TestSimpleJWTVectors(t *testing.T) {
 	text, err := os.ReadFile("testdata/simplejwt.json")
 	if err != nil {
@@ -87,7 +87,7 @@ func TestSimpleJWTVectors(t *testing.T) {
 	}
 }
 
-// signatureIsWrong are cases that must never verify.
+// signatureIsWrong holds the cases that must never verify.
 var signatureIsWrong = map[string]bool{
 	"signature first char changed": true, "signature missing": true, "signature empty": true, "payload swapped (user_id 2)": true, "alg none": true,
 	"signed with another key of the same family": true, "key confusion: HS256 signed with the public key PEM": true,
@@ -95,8 +95,8 @@ var signatureIsWrong = map[string]bool{
 	"header: alg lower-case": true, "header: no alg": true, "payload: JSON string": true,
 }
 
-// onPurpose are tokens that PyJWT verifies and package jose refuses: two readers could
-// see different things in them, and no issuer makes them.
+// onPurpose holds tokens that PyJWT verifies and package jose rejects deliberately: programs could
+// read them in different ways, and no issuer creates them.
 var onPurpose = map[string]bool{
 	"payload: duplicate user_id (last wins)": true, "payload: BOM": true, "shape: padded signature": true, "header: cty JWT": true,
 }

@@ -29,7 +29,7 @@ const goodClaims = `{"iss":"https://issuer.example","aud":"me","sub":"4711","jti
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// hs makes a token with a header and a payload of any text, signed with HS256.
+// hs returns a token with any text as header and payload, signed with HS256.
 func hs(k *Key, header, payload string) string {
 	signed := b64(header) + "." + b64(payload)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(k.secret.sum(nil, signed))
@@ -52,7 +52,7 @@ func taken(token string, src KeySource) error {
 	return err
 }
 
-// refused fails unless all tokens are refused, and as refusals.
+// refused fails unless every token is rejected with an ErrInvalid.
 func refused(t *testing.T, src KeySource, tokens ...string) {
 	t.Helper()
 	for _, token := range tokens {
@@ -127,7 +127,7 @@ func TestHeaderAttacks(t *testing.T) {
 					continue
 				}
 				refused(t, rings[other], token)
-				// The header names the key's algorithm, the signature is another's.
+				// The header names the algorithm of the key; the signature uses another.
 				parts := strings.Split(token, ".")
 				k := rings[other].keys[0]
 				lie := b64(fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, k.alg, k.id)) + "." + parts[1] + "." + parts[2]
@@ -264,7 +264,7 @@ func TestHeaderAttacks(t *testing.T) {
 		p := strings.Split(good, ".")
 		bad := []string{p[0] + "=." + p[1] + "." + p[2], p[0] + "." + p[1] + "." + p[2] + "=", " " + good, good + "\n", p[0] + "." + p[1] + "\n." + p[2],
 			p[0] + "." + p[1][:4] + "\r\n" + p[1][4:] + "." + p[2], strings.Replace(good, p[2][:1], "+", 1), p[0] + "." + p[1] + "./" + p[2][1:]}
-		// 32 bytes are 43 characters, whose last has two spare bits.
+		// 32 bytes are 43 characters, and the last character has two unused bits.
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		last := strings.IndexByte(alphabet, p[2][42])
 		for i := 1; i < 4; i++ {

@@ -42,7 +42,7 @@ func benchVerify(b *testing.B, r *KeySet, token string) {
 	}
 }
 
-// The peer is golang-jwt's own parser with the same demands, in the same run.
+// The peer is golang-jwt's own parser with the same requirements, in the same run.
 func BenchmarkHS256(b *testing.B) {
 	k, r, token := benchToken(b, HS256)
 	b.Run("vestibule", func(b *testing.B) { benchVerify(b, r, token) })
@@ -57,7 +57,7 @@ func BenchmarkHS256(b *testing.B) {
 	})
 }
 
-// The floor is the bare signature check, in the same run.
+// The floor is the signature check alone, in the same run.
 func BenchmarkEdDSA(b *testing.B) {
 	k, r, token := benchToken(b, EdDSA)
 	b.Run("vestibule", func(b *testing.B) { benchVerify(b, r, token) })

@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// Registered are the registered claims of RFC 7519 section 4.1. A zero time is an
-// absent one.
+// Registered holds the registered claims of RFC 7519, section 4.1. A zero value means that the
+// claim is absent.
 type Registered struct {
 	Issuer, Subject, ID          string
 	Audience                     []string
 	Expires, NotBefore, IssuedAt time.Time
 }
 
-// Registered returns the registered claims that are there. The error is an
-// ErrInvalid: one of them is of another type, or an identifier is empty, longer than
-// 255 bytes or holds a control character.
+// Registered returns the registered claims of the payload. It returns an [ErrInvalid] if a claim
+// has the wrong type, or if "iss", "sub" or "jti" is empty, longer than 255 bytes or holds a
+// control character.
 func (c Claims) Registered() (r Registered, err error) {
 	for _, m := range c.members {
 		switch string(m.name) {
@@ -48,7 +48,7 @@ func (c Claims) Registered() (r Registered, err error) {
 func identifier(name string, raw []byte) (string, error) {
 	s, ok := textOf(raw)
 	if !ok || !isIdentifier(s) {
-		return "", invalid("%s is no identifier", name)
+		return "", invalid("%s is not an identifier (1 to 255 bytes, no control characters)", name)
 	}
 	return s, nil
 }
@@ -68,45 +68,50 @@ func audience(raw []byte) ([]string, error) {
 	return all, nil
 }
 
-// MaxLeeway bounds Checks.Leeway.
+// MaxLeeway is the largest valid Checks.Leeway.
 const MaxLeeway = 5 * time.Minute
 
-// Checks are what a token's registered claims must fulfil.
+// Checks are the requirements on a token's registered claims.
 type Checks struct {
-	// Issuer is "iss", byte for byte.
+	// Issuer is the required "iss", compared byte by byte. It must be set.
 	Issuer string
-	// Audience must be "aud" or one of it, byte for byte.
+	// Audience is the required "aud", or a required member of it, compared byte by byte. It must be
+	// set.
 	Audience string
-	// Leeway is how far clocks may differ.
+	// Leeway is the accepted difference between clocks, from 0 to MaxLeeway.
 	Leeway time.Duration
-	// Clock is needed.
+	// Clock returns the current time. It must be set.
 	Clock func() time.Time
-	// NoID accepts tokens without "jti", for issuers that send none. Such a token cannot be
-	// revoked by itself, and its replay cannot be detected. A "jti" of another type is refused.
+	// NoID accepts tokens without "jti", for issuers that send none. Such a token cannot be revoked
+	// individually, and its replay cannot be detected. A "jti" of the wrong type is rejected.
 	NoID bool
-	// IgnoreExpiry accepts tokens that expired: for what has its own record of its
-	// end.
+	// IgnoreExpiry accepts expired tokens. Set it only if the caller has its own record of when the
+	// token expires.
 	IgnoreExpiry bool
 }
 
-// Validate reports checks that would check nothing.
+// Validate returns an error if Issuer, Audience or Clock is missing, or Leeway is out of range.
 func (c Checks) Validate() error {
 	switch {
 	case !isIdentifier(c.Issuer) || !isIdentifier(c.Audience):
-		return errors.New("an issuer and an audience are needed")
+		return errors.New("issuer and audience must be set (1 to 255 bytes, no control characters)")
 	case c.Leeway < 0 || c.Leeway > MaxLeeway:
-		return fmt.Errorf("a leeway of %v: want 0 to %v", c.Leeway, MaxLeeway)
+		return fmt.Errorf("leeway %v out of range (0 to %v)", c.Leeway, MaxLeeway)
 	case c.Clock == nil:
-		return errors.New("a clock is needed")
+		return errors.New("clock must be set")
 	}
 	return nil
 }
 
-// Check returns the registered claims where they fulfil the checks: "iss", "aud",
-// "exp", "sub" and "jti" (unless NoID) are there; the token is refused from "exp" (with leeway) on,
-// before "nbf", and where "iat" lies in the future or after "exp". The error is an
-// ErrInvalid, and ErrExpired where that is the reason.
-// Checks that Validate refuses let nothing pass: that is a plain error.
+// Check returns the registered claims if they meet the requirements:
+//   - "iss" and "aud" match
+//   - "exp", "sub" and, unless NoID is set, "jti" are present
+//   - the current time is before "exp" and not before "nbf", with Leeway
+//   - "iat" is neither in the future, with Leeway, nor after "exp"
+//
+// It returns [ErrExpired] if the token has expired and no other check failed, and another
+// [ErrInvalid] if a claim does not match. An error that is not an ErrInvalid means that
+// [Checks.Validate] refuses the checks themselves.
 func (c Checks) Check(claims Claims) (Registered, error) {
 	if err := c.Validate(); err != nil {
 		return Registered{}, fmt.Errorf("jose: %w", err)
@@ -118,9 +123,9 @@ func (c Checks) Check(claims Claims) (Registered, error) {
 	now := c.Clock()
 	switch {
 	case r.Issuer != c.Issuer:
-		err = invalid("another issuer")
+		err = invalid("wrong issuer")
 	case !slices.Contains(r.Audience, c.Audience):
-		err = invalid("another audience")
+		err = invalid("wrong audience")
 	case r.Subject == "":
 		err = invalid("no sub")
 	case r.ID == "" && !c.NoID:
@@ -128,11 +133,11 @@ func (c Checks) Check(claims Claims) (Registered, error) {
 	case r.Expires.IsZero():
 		err = invalid("no exp")
 	case r.IssuedAt.After(r.Expires):
-		err = invalid("issued after its expiry")
+		err = invalid("iat is after exp")
 	case r.NotBefore.After(now.Add(c.Leeway)):
 		err = invalid("not valid yet")
 	case r.IssuedAt.After(now.Add(c.Leeway)):
-		err = invalid("issued in the future")
+		err = invalid("iat is in the future")
 	case !c.IgnoreExpiry && !now.Before(r.Expires.Add(c.Leeway)):
 		err = ErrExpired
 	}

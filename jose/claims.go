@@ -10,15 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// Claims is the payload of a token: an object whose names are each there once. It
-// is read-only.
+// Claims is the payload of a token: a JSON object in which each name occurs once. It is read-only
+// and safe for concurrent use.
 type Claims struct {
 	raw     []byte
 	members []member
 }
 
-// ParseClaims reads an object as strictly as a token's payload is read. The error
-// is an ErrInvalid.
+// ParseClaims parses a JSON object as strictly as the payload of a token. It rejects duplicate
+// names and registered claim names in another case ("SUB"). Every error is an [ErrInvalid]. The
+// result refers to data, which must not be modified afterwards.
 func ParseClaims(data []byte) (Claims, error) {
 	members, err := scanObject(data, maxMembers)
 	if err != nil {
@@ -26,14 +27,14 @@ func ParseClaims(data []byte) (Claims, error) {
 	}
 	for _, m := range members {
 		if otherCase(m.name, claimNames) {
-			return Claims{}, invalid("a registered claim name in another case")
+			return Claims{}, invalid("registered claim name in another case")
 		}
 	}
 	return Claims{data, members}, nil
 }
 
-// ParseObject is ParseClaims for an object that is no payload of a token: its names are each
-// there once, and none is refused for its case.
+// ParseObject parses a JSON object that is not the payload of a token. Unlike [ParseClaims] it
+// accepts registered claim names in another case. It rejects duplicate names.
 func ParseObject(data []byte) (Claims, error) {
 	members, err := scanObject(data, maxMembers)
 	if err != nil {
@@ -42,15 +43,16 @@ func ParseObject(data []byte) (Claims, error) {
 	return Claims{data, members}, nil
 }
 
-// claimNames are those whose other spellings are refused: readers that fold cases,
-// as encoding/json does, would take "SUB" for "sub".
+// claimNames are the claim names that are rejected in another case. Readers that ignore case, such
+// as encoding/json, would read "SUB" as "sub".
 var claimNames = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", "auth_time", "azp", "nonce", "cnf", "sid",
 	"htm", "htu", "ath", "acr", "amr", "roles", "groups", "entitlements", "ver", "refresh_exp", "token_type", "user_id", "act", "may_act", "events",
 }
 
-// maxFolded is the longest spelling of a registered name in bytes: the names have ASCII letters, and
-// the longest letter that is equal to one of them but for its case is the Kelvin sign, of 3 bytes.
+// maxFolded is the largest length in bytes of a registered name in another case. The names consist
+// of ASCII letters. The longest letter that equals one of them except for its case is the Kelvin
+// sign, with 3 bytes.
 const maxFolded = 3 * 12
 
 // otherCase reports whether name is one of names in another case.
@@ -63,7 +65,7 @@ func otherCase(name []byte, names []string) bool {
 	if len(name) > maxFolded {
 		return false
 	}
-	text, letters := string(name), utf8.RuneCount(name) // one letter for each of the other spelling
+	text, letters := string(name), utf8.RuneCount(name) // both spellings have the same number of letters
 	for _, n := range names {
 		if len(n) == letters && strings.EqualFold(text, n) {
 			return true
@@ -72,7 +74,7 @@ func otherCase(name []byte, names []string) bool {
 	return false
 }
 
-// Raw returns a copy of the whole payload as it was signed.
+// Raw returns a copy of the payload as signed.
 func (c Claims) Raw() []byte { return bytes.Clone(c.raw) }
 
 // Size returns the length of the payload in bytes.
@@ -93,45 +95,45 @@ func (c Claims) get(name string) (raw []byte, ok bool) {
 	return nil, false
 }
 
-// Text returns a claim that is a string; false where it is absent or something
-// else.
+// Text returns the value of a string claim. It returns false if the claim is absent or not a
+// string.
 func (c Claims) Text(name string) (string, bool) {
 	raw, _ := c.get(name)
 	return textOf(raw)
 }
 
-// Texts returns a claim that is a list of strings, which may be empty; false where it
-// is absent or something else.
+// Texts returns the value of a claim that is a list of strings, which may be empty. It returns
+// false if the claim is absent, not a list of strings, or longer than 512 elements.
 func (c Claims) Texts(name string) ([]string, bool) {
 	raw, _ := c.get(name)
 	return list(raw)
 }
 
-// Time returns a claim that is a NumericDate (RFC 7519 section 2): seconds since
-// 1970, a fraction is dropped. The error is an ErrInvalid: the claim is absent, no
-// number, negative, or after the year 9999.
+// Time returns the value of a NumericDate claim (RFC 7519, section 2): seconds since 1970. A
+// fraction is dropped. It returns an [ErrInvalid] if the claim is absent, not a number, negative or
+// after the year 9999.
 func (c Claims) Time(name string) (time.Time, error) {
 	raw, ok := c.get(name)
 	if !ok {
 		return time.Time{}, invalid("no %s", name)
 	}
 	if len(raw) > maxNumber {
-		return time.Time{}, invalid("%s is no time", name)
+		return time.Time{}, invalid("%s is not a time", name)
 	}
 	whole := raw
 	if i := bytes.IndexByte(raw, '.'); i >= 0 && !bytes.ContainsAny(raw, "eE") {
-		whole = raw[:i] // exactly: a float would round
+		whole = raw[:i] // parsed as an integer, because a float would round
 	}
 	n, err := strconv.ParseInt(string(whole), 10, 64)
 	if err != nil {
 		f, err := strconv.ParseFloat(string(raw), 64)
 		if err != nil || math.IsNaN(f) || f < 0 || f > maxSeconds {
-			return time.Time{}, invalid("%s is no time", name)
+			return time.Time{}, invalid("%s is not a time", name)
 		}
 		n = int64(f)
 	}
 	if n < 0 || n > maxSeconds || raw[0] == '-' || raw[0] == '+' {
-		return time.Time{}, invalid("%s is no time", name)
+		return time.Time{}, invalid("%s is not a time", name)
 	}
 	return time.Unix(n, 0).UTC(), nil
 }
@@ -141,26 +143,28 @@ const (
 	maxNumber  = 64           // bytes of a number
 )
 
-// Decode unmarshals a claim into v by encoding/json, which takes names inside the
-// claim for a struct's in any case: give it a map where that matters. An absent claim
-// and one that does not fit are an ErrInvalid.
+// Decode unmarshals a claim into v with encoding/json. It returns an [ErrInvalid] if the claim is
+// absent or does not fit v.
+//
+// encoding/json matches names inside the claim to struct fields without regard to case. Pass a map
+// if case matters.
 func (c Claims) Decode(name string, v any) error {
 	raw, ok := c.get(name)
 	if !ok {
 		return invalid("no %s", name)
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return invalid("%s is of another type", name)
+		return invalid("%s has the wrong type", name)
 	}
 	return nil
 }
 
-// maxElements is how many values of a list are read: each costs memory that the token's length
-// does not show.
+// maxElements is the largest number of list elements that are parsed. An element can cost more
+// memory than it takes in the token.
 const maxElements = 512
 
-// elements returns the texts of the values of a list; false if raw, which was
-// read before, is no list or a longer one.
+// elements returns the JSON texts of a list's elements. raw must be valid JSON. It returns false if
+// raw is not a list or has more than most elements.
 func elements(raw []byte, most int) (all [][]byte, ok bool) {
 	s := scanner{data: raw}
 	if s.peek() != '[' {
@@ -184,7 +188,7 @@ func elements(raw []byte, most int) (all [][]byte, ok bool) {
 	}
 }
 
-// list returns a value that is a list of strings.
+// list returns the elements of a list of strings.
 func list(raw []byte) ([]string, bool) {
 	values, ok := elements(raw, maxElements)
 	if !ok {

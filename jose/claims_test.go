@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// claim returns good claims with one changed; "" takes it away.
+// claim returns valid claims with one changed; an empty value removes it.
 func claim(name, value string) string {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(goodClaims), &m); err != nil {
@@ -135,7 +135,7 @@ func TestAccessors(t *testing.T) {
 	}
 }
 
-// Names are compared within each object, whatever was read before and inside it.
+// Duplicate names are detected within each object, whatever was parsed before and inside it.
 func TestNestedNames(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"p":{"z":1},"x":{"a":1,"b":{"c":1},"a":2}}`:      false,
@@ -152,7 +152,7 @@ func TestNestedNames(t *testing.T) {
 	}
 }
 
-// Text that readers take for different things: what is not UTF-8, and halves of
+// Text that programs read in different ways is rejected: text that is not UTF-8, and halves of
 // surrogate pairs.
 func TestOtherText(t *testing.T) {
 	for text, want := range map[string]bool{
@@ -178,8 +178,8 @@ func TestOtherText(t *testing.T) {
 	}
 }
 
-// repeats reports whether some object in data has a name twice, as encoding/json's
-// tokens show it.
+// repeats reports whether some object in data has a duplicate name, according to the tokens of
+// encoding/json.
 func repeats(data []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(data))
 	var names []map[string]bool // nil: a list
@@ -213,7 +213,7 @@ func repeats(data []byte) bool {
 	}
 }
 
-// What the scanner takes encoding/json takes too, with the same values.
+// Every text that the scanner accepts, encoding/json accepts too, with the same values.
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{goodClaims, `{"a":[1,2,{"b":"\u00e9\ud83d\ude00"}],"c":-0.5e+3}`, `{"a":1,"a":2}`, `{"\ud800":1}`, `{}`, `{"a":01}`, ` {"a" : null } `, `{"p":{"z":1},"x":{"a":1,"b":{"c":1},"a":2}}`} {
 		f.Add([]byte(s))

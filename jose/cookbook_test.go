@@ -50,9 +50,8 @@ func readCookbook(t *testing.T, parts ...string) (c cookbook, k *Key) {
 	return c, k
 }
 
-// The other examples of the cookbook: what is deterministic is signed again, and what
-// is no compact JWS of this package's kind is refused as a token while its signature
-// is right.
+// The other examples of the cookbook: deterministic signatures are reproduced, and an object that
+// is not a compact JWS of the supported kind is rejected although its signature is right.
 func TestCookbookDeterministic(t *testing.T) {
 	for _, c := range []struct {
 		name    []string

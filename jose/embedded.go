@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Embedded is a decoded token that carries the public key it is signed with. Anybody can make
-// one. Until Verify returned nil, its claims and its key are only what the sender says.
+// Embedded is a decoded token that carries the public key for its signature. Anyone can create one,
+// so do not trust its claims or key until [Embedded.Verify] returned nil.
 type Embedded struct {
 	Claims     Claims
 	Thumbprint string // of the key (RFC 7638)
@@ -15,14 +15,14 @@ type Embedded struct {
 	key   *Key
 }
 
-// DecodeEmbedded decodes a proof of possession (RFC 9449 section 4.3), a token with a public
-// key in its header ("jwk"), and verifies no signature. Check the claims and the thumbprint
-// first, then call Verify: a signature is the most expensive check, and the sender chose the
-// key. Everywhere else a token with a key in its header is refused.
+// DecodeEmbedded decodes a token with a public key in its header ("jwk"), such as a DPoP proof (RFC
+// 9449, section 4.3). It does not verify the signature. Check the claims and the thumbprint first
+// and then call [Embedded.Verify]: the signature is the most expensive check, and the sender chose
+// the key. All other functions reject a token with a key in its header.
 //
-// "typ" must be typ, and "alg" one of allowed, which fits the key and is none of a secret. The
-// key holds nothing private and is within the bounds of ParseOfferedJWKS; they are checked
-// before any arithmetic with it. The error is an ErrInvalid.
+// "typ" must equal typ without regard to case. "alg" must be one of allowed, fit the key and not be
+// an HMAC algorithm. The key must hold no private part and be within the limits of
+// [ParseOfferedJWKS], which are checked before any arithmetic. Every error is an [ErrInvalid].
 func DecodeEmbedded(token, typ string, allowed ...Algorithm) (*Embedded, error) {
 	var raw []byte
 	t, payload, err := parse(token, &raw)
@@ -31,9 +31,9 @@ func DecodeEmbedded(token, typ string, allowed ...Algorithm) (*Embedded, error) 
 	}
 	switch {
 	case typ == "" || !strings.EqualFold(t.Header.Type, typ):
-		return nil, invalid("another type")
+		return nil, invalid("wrong typ")
 	case !slices.Contains(allowed, t.Header.Algorithm):
-		return nil, invalid("an algorithm that is not allowed")
+		return nil, invalid("algorithm is not allowed")
 	case raw == nil:
 		return nil, invalid("no jwk in the header")
 	}
@@ -45,13 +45,13 @@ func DecodeEmbedded(token, typ string, allowed ...Algorithm) (*Embedded, error) 
 		return nil, err
 	}
 	if e.Thumbprint, err = Thumbprint(e.key.public); err != nil {
-		return nil, invalid("a key without a thumbprint")
+		return nil, invalid("jwk has no thumbprint")
 	}
 	return e, nil
 }
 
-// Verify checks the signature by the token's own key. It proves that the sender holds that key,
-// not who the sender is. The error is an ErrInvalid.
+// Verify checks the signature with the token's own key. It proves that the sender holds the private
+// key, but not who the sender is. The error is an [ErrInvalid].
 func (e *Embedded) Verify() error {
 	if !e.key.verify(e.token.signed, e.token.signature) {
 		return invalid("wrong signature")
@@ -59,24 +59,24 @@ func (e *Embedded) Verify() error {
 	return nil
 }
 
-// embedded reads a header's key for the header's algorithm.
+// embedded parses the key of a header for the algorithm of the header.
 func embedded(raw []byte, alg Algorithm) (*Key, error) {
 	j, private, ok := parseJWK(raw)
 	switch {
 	case private:
-		return nil, invalid("a private key in the header")
+		return nil, invalid("jwk is a private key")
 	case !ok:
-		return nil, invalid("a jwk that cannot be read")
+		return nil, invalid("jwk is malformed")
 	case j.Alg != "" && j.Alg != string(alg) || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify"):
-		return nil, invalid("a jwk for something else")
+		return nil, invalid("jwk is for another alg, use or key_ops")
 	}
 	public, err := j.public(offered)
 	if err != nil {
-		return nil, invalid("a jwk that is no public key, or too large")
+		return nil, invalid("jwk is not a public key, or is too large")
 	}
 	k, err := NewPublic("jwk", alg, public)
 	if err != nil {
-		return nil, invalid("a jwk that does not fit the algorithm")
+		return nil, invalid("jwk does not fit the algorithm")
 	}
 	return k, nil
 }

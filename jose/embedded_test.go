@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// withKey signs claims under a header that holds k's public key, with some members of header
-// and key changed; "" takes one away.
+// withKey signs claims under a header that holds k's public key, with some members of header and
+// key changed; an empty value removes one.
 func withKey(t testing.TB, k *Key, header, key map[string]string, claims string) string {
 	t.Helper()
 	j, err := newJWK(k.public)
@@ -36,7 +36,7 @@ func withKey(t testing.TB, k *Key, header, key map[string]string, claims string)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(sig)
 }
 
-// verifyEmbedded is the whole of it.
+// verifyEmbedded decodes and verifies.
 func verifyEmbedded(token, typ string, allowed ...Algorithm) (Claims, string, error) {
 	e, err := DecodeEmbedded(token, typ, allowed...)
 	if err == nil {
@@ -111,7 +111,7 @@ func TestEmbedded(t *testing.T) {
 	if _, _, err := verifyEmbedded(withKey(t, k, m{"typ": ""}, nil, "{}"), "", allowed...); err == nil {
 		t.Error("no type is a type")
 	}
-	// Everywhere else a key in the header is refused.
+	// All other functions reject a key in the header.
 	if _, err := Decode(good); !errors.Is(err, ErrInvalid) {
 		t.Errorf("%v", err)
 	}

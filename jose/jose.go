@@ -1,15 +1,22 @@
-// Package jose signs and verifies JSON Web Tokens: compact JWS (RFC 7515) whose
-// payload is a set of claims (RFC 7519), with keys in rings and in published sets
-// (RFC 7517).
+// Package jose signs and verifies JSON Web Tokens: compact JWS (RFC 7515) with a set of claims as
+// payload (RFC 7519). Keys come from fixed sets, from a store or from a published JWK Set (RFC
+// 7517).
 //
-// The signatures are golang-jwt's. Its parser is not used: this package decodes
-// strictly, so that no two readers of a token can see different things in it. A
-// member name that comes twice or in another case ("SUB"), data after the end,
-// base64url that has a second spelling, an unknown "crit", an algorithm that is not
-// the key's: all are refused before anything is believed.
+// Call [Verify] with a [KeySource] to verify a token, and [Checks.Check] to check its claims. A
+// [KeySet] holds fixed keys, a [ReloadingKeySet] loads them from a store, and a [RemoteKeySet]
+// fetches those of another issuer. The first two also sign.
 //
-// It is larger than others of this module, because a key that is read here must be a key that
-// verifies here: sources of keys, their formats and the decoder share one list of what is accepted.
+// The signatures are computed by golang-jwt. Its parser is not used, because this package decodes
+// strictly: two programs can never read different things in the same token. Before any claim is
+// used, it rejects
+//   - a JSON name that occurs twice or in another case ("SUB")
+//   - data after the end
+//   - base64url with a second spelling
+//   - an unsupported header such as "crit"
+//   - an algorithm that is not the key's
+//
+// The key formats, the key sources and the decoder are in one package because they share the list
+// of accepted keys and algorithms.
 package jose
 
 import (
@@ -17,29 +24,29 @@ import (
 	"fmt"
 )
 
-// ErrInvalid is wrapped by each refusal of a token. Any other error of this package
-// means that it could not be decided (keys that cannot be fetched, for example).
-// No error quotes a token.
+// ErrInvalid is wrapped by every error that rejects a token. Any other error of this package means
+// that the token could not be checked, for example because keys cannot be fetched. No error quotes
+// a token.
 var ErrInvalid = errors.New("invalid token")
 
-// ErrExpired is the ErrInvalid of a token whose "exp" has passed.
+// ErrExpired is the [ErrInvalid] for a token whose "exp" has passed.
 var ErrExpired = fmt.Errorf("%w: expired", ErrInvalid)
 
-// invalid makes an ErrInvalid with the reason, which goes to logs.
+// invalid returns an ErrInvalid with a reason for the log.
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
-// Limits of what is decoded.
+// Limits of the decoder.
 const (
-	// MaxToken is the longest token, in bytes.
+	// MaxToken is the maximum length of a token in bytes.
 	MaxToken = 16 << 10
-	// maxDepth is how deep objects and lists may be in each other.
+	// maxDepth is the maximum nesting of objects and lists.
 	maxDepth = 16
-	// maxMembers is how many members an object may have.
+	// maxMembers is the maximum number of members of an object.
 	maxMembers = 128
-	// maxHeader is how many members a header may have.
+	// maxHeader is the maximum number of members of a header.
 	maxHeader = 32
-	// maxID is the longest identifier ("jti", "sub", "kid", …), in bytes.
+	// maxID is the maximum length of an identifier ("jti", "sub", "kid", …) in bytes.
 	maxID = 255
 )

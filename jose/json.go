@@ -6,32 +6,29 @@ import (
 	"unicode/utf8"
 )
 
-// member is one member of an object: its name, without escapes, and the text of its
-// value.
+// member is one member of an object: its name without escapes and the JSON text of its value.
 type member struct{ name, value []byte }
 
-// scanner reads one JSON text of RFC 8259 and refuses what others may read
-// differently: names that come twice, lone surrogates, text that is not UTF-8. It
-// makes no copies but of names with escapes.
+// scanner parses one JSON text (RFC 8259). It rejects text that parsers read in different ways:
+// duplicate names, lone surrogates, text that is not UTF-8. It copies only names with escapes.
 type scanner struct {
 	data  []byte
 	pos   int
 	depth int
-	// names is a stack: those of the nested objects that are being read, the outer
-	// ones first.
+	// names is a stack of the names in the nested objects being parsed, the outermost first.
 	names [][]byte
 }
 
-// scanObject returns the members of the object that data is, of which it may have
-// most.
+// scanObject returns the members of the object in data. It rejects an object with more than most
+// members.
 func scanObject(data []byte, most int) ([]member, error) {
 	if !utf8.Valid(data) {
-		return nil, invalid("JSON that is not UTF-8")
+		return nil, invalid("JSON is not UTF-8")
 	}
 	s := scanner{data: data}
 	s.space()
 	if s.peek() != '{' {
-		return nil, invalid("JSON that is no object")
+		return nil, invalid("JSON is not an object")
 	}
 	members := make([]member, 0, min(bytes.Count(data, []byte{':'}), 16))
 	err := s.object(most, func(name []byte) bool {
@@ -66,11 +63,11 @@ func (s *scanner) space() {
 	}
 }
 
-// object reads an object from its brace on. has reports whether a name was there
-// before, add takes each member when its value was read.
+// object parses an object, starting at its brace. has reports whether a name occurred before. add
+// is called for each member after its value was parsed.
 func (s *scanner) object(most int, has func(name []byte) bool, add func(name, value []byte)) error {
 	if s.depth++; s.depth > maxDepth {
-		return invalid("JSON deeper than %d", maxDepth)
+		return invalid("JSON is nested more than %d levels deep", maxDepth)
 	}
 	s.pos++
 	s.space()
@@ -86,9 +83,9 @@ func (s *scanner) object(most int, has func(name []byte) bool, add func(name, va
 		case err != nil:
 			return err
 		case has(name):
-			return invalid("a JSON name that comes twice")
+			return invalid("duplicate JSON name")
 		case n > most:
-			return invalid("a JSON object of more than %d members", most)
+			return invalid("JSON object has more than %d members", most)
 		}
 		s.space()
 		if s.peek() != ':' {
@@ -114,9 +111,8 @@ func (s *scanner) object(most int, has func(name []byte) bool, add func(name, va
 	}
 }
 
-// nested reads an object that is a value somewhere: its names are looked at and
-// forgotten. They lie on the stack while it is read, above those of the objects
-// around it.
+// nested parses an object that is a value. It only checks the names. They are on the stack while it
+// runs, above the names of the enclosing objects.
 func (s *scanner) nested() error {
 	first := len(s.names)
 	err := s.object(maxMembers, func(name []byte) bool {
@@ -137,7 +133,7 @@ func (s *scanner) name() ([]byte, error) {
 	return unescape(raw), nil
 }
 
-// value reads any value and returns its text.
+// value parses any value and returns its text.
 func (s *scanner) value() ([]byte, error) {
 	s.space()
 	start := s.pos
@@ -174,7 +170,7 @@ func (s *scanner) word(w string) error {
 
 func (s *scanner) list() error {
 	if s.depth++; s.depth > maxDepth {
-		return invalid("JSON deeper than %d", maxDepth)
+		return invalid("JSON is nested more than %d levels deep", maxDepth)
 	}
 	s.pos++
 	if s.space(); s.peek() == ']' {
@@ -200,7 +196,7 @@ func (s *scanner) list() error {
 	}
 }
 
-// number reads a number of RFC 8259 section 6.
+// number parses a number (RFC 8259, section 6).
 func (s *scanner) number() error {
 	if s.peek() == '-' {
 		s.pos++

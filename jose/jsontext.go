@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// text reads a string and returns it with its quotes.
+// text parses a string and returns it with its quotes.
 func (s *scanner) text() ([]byte, error) {
 	if s.peek() != '"' {
 		return nil, errJSON
@@ -28,7 +28,7 @@ func (s *scanner) text() ([]byte, error) {
 	return nil, errJSON
 }
 
-// escape reads an escape sequence and stops at its last byte.
+// escape parses an escape sequence and stops at its last byte.
 func (s *scanner) escape() error {
 	s.pos++
 	switch s.peek() {
@@ -48,11 +48,11 @@ func (s *scanner) escape() error {
 	}
 	rest := s.data[s.pos+1:]
 	if len(rest) < 6 || rest[0] != '\\' || rest[1] != 'u' {
-		return invalid("a lone surrogate in JSON")
+		return invalid("lone surrogate in JSON")
 	}
 	low, ok := hex4(rest[2:])
 	if !ok || utf16.DecodeRune(r, low) == utf8.RuneError {
-		return invalid("a lone surrogate in JSON")
+		return invalid("lone surrogate in JSON")
 	}
 	s.pos += 6
 	return nil
@@ -78,8 +78,7 @@ func hex4(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// unescape returns what a string, given with its quotes, stands for. The string was
-// read by text before.
+// unescape returns the value of a string that text returned, quotes included.
 func unescape(raw []byte) []byte {
 	in := raw[1 : len(raw)-1]
 	out := make([]byte, 0, len(in))
@@ -116,7 +115,7 @@ func unescape(raw []byte) []byte {
 	}
 }
 
-// textOf returns the string that a value is.
+// textOf returns the string in value. It returns false if value is not a string.
 func textOf(value []byte) (string, bool) {
 	if len(value) < 2 || value[0] != '"' {
 		return "", false

@@ -12,8 +12,8 @@ import (
 	"math/big"
 )
 
-// jwk is a public key of RFC 7517, 7518 section 6 and 8037; the members in the order
-// of RFC 7638 come first.
+// jwk is a public key (RFC 7517; RFC 7518, section 6; RFC 8037). The members that RFC 7638 hashes
+// come first, in its order.
 type jwk struct {
 	Crv string   `json:"crv,omitempty"`
 	E   string   `json:"e,omitempty"`
@@ -42,16 +42,17 @@ func newJWK(public crypto.PublicKey) (jwk, error) {
 	case ed25519.PublicKey:
 		return jwk{Kty: "OKP", Crv: "Ed25519", X: enc(p)}, nil
 	}
-	return jwk{}, fmt.Errorf("jose: a public key of type %T", public)
+	return jwk{}, fmt.Errorf("jose: unsupported public key type %T (*rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey)", public)
 }
 
-// Thumbprint returns the base64url of a public key's SHA-256 thumbprint (RFC 7638).
+// Thumbprint returns the SHA-256 thumbprint of a public key (RFC 7638) in base64url. It returns an
+// error for an unsupported type of key.
 func Thumbprint(public crypto.PublicKey) (string, error) {
 	j, err := newJWK(public)
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(j) // the needed members alone, in order, without blanks
+	text, err := json.Marshal(j) // only the required members, in order, without spaces
 	if err != nil {
 		return "", err
 	}

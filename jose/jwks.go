@@ -14,23 +14,27 @@ import (
 	"slices"
 )
 
-// ParseJWKS reads the public keys of a JWK Set, for algorithms that are allowed; nil
-// allows all but those of secrets. A key that names no algorithm serves for the one
-// that is allowed and fits it; where several do it is left out, and so is a key of
-// another kind or use, without ID, or of a kind that is not known. Names count in
-// their own case alone, and private members are ignored. The error says that the set
-// as a whole cannot be read.
+// ParseJWKS parses the public keys of a JWK Set for the allowed algorithms; nil allows all except
+// HMAC. Use it for sets of issuers that you configured. For keys that a caller sends, use
+// [ParseOfferedJWKS].
 //
-// It is for the sets of issuers that you configured. For keys that a caller brings along, use
-// ParseOfferedJWKS.
+// A key that names no algorithm is used for the one allowed algorithm that fits it. ParseJWKS skips
+// a key if several algorithms fit, if its type or use is another or unknown, or if it has no ID.
+// Names are case-sensitive, and private members are ignored.
+//
+// It returns an error if the set as a whole cannot be parsed, has more than 64 keys, or has a key
+// ID twice.
 func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	return parseJWKS(data, known, "", allowed)
 }
 
-// ParseOfferedJWKS is ParseJWKS for keys that come with a request, such as those that a client
-// registers (RFC 7591): whoever chooses the key chooses what a verification costs. RSA keys
-// have 2048 to 4096 bits and the exponent 65537, EC keys are on P-256 or P-384 (or on P-521, if
-// ES512 is among allowed), and there are at most 8 keys. A set with a private key is an error.
+// ParseOfferedJWKS is [ParseJWKS] for keys that come with a request, such as those of a client that
+// registers itself (RFC 7591). The limits are stricter, because the sender of a key chooses the
+// cost of a verification:
+//   - RSA keys have 2048 to 4096 bits and the exponent 65537
+//   - EC keys are on P-256 or P-384, or on P-521 if allowed holds ES512
+//   - the set has at most 8 keys
+//   - a private key in the set is an error
 func ParseOfferedJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	if allowed == nil {
 		allowed = []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA}
@@ -38,13 +42,14 @@ func ParseOfferedJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	return parseJWKS(data, offered, "", allowed)
 }
 
-// OfferedKey is ParseOfferedJWKS for the key of that ID alone; the others are not decoded. An
-// empty ID means all keys.
+// OfferedKey is [ParseOfferedJWKS] for keys with that ID only; it does not decode the others. An
+// empty ID means all keys. If allowed is empty, all algorithms except HMAC are allowed, including
+// ES512.
 func OfferedKey(data []byte, id string, allowed ...Algorithm) ([]*Key, error) {
 	return parseJWKS(data, offered, id, allowed)
 }
 
-// bounds are the largest keys that are taken.
+// bounds are the limits for the keys of a set.
 type bounds struct{ keys, bits, exponent int }
 
 var (
@@ -55,12 +60,12 @@ var (
 func parseJWKS(data []byte, most bounds, id string, allowed []Algorithm) ([]*Key, error) {
 	set, err := scanObject(data, maxMembers)
 	if err != nil {
-		return nil, errors.New("jose: a JWK Set that is not strict JSON")
+		return nil, errors.New("jose: parse JWK Set: malformed JSON")
 	}
 	raw, _ := Claims{members: set}.Get("keys")
 	all, ok := elements(raw, most.keys)
 	if !ok {
-		return nil, fmt.Errorf("jose: no JWK Set, or one of more than %d keys", most.keys)
+		return nil, fmt.Errorf("jose: parse JWK Set: no list of keys, or more than %d", most.keys)
 	}
 	if allowed == nil {
 		allowed = []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA}
@@ -72,7 +77,7 @@ func parseJWKS(data []byte, most bounds, id string, allowed []Algorithm) ([]*Key
 		}
 		j, private, ok := parseJWK(raw)
 		if private && most == offered {
-			return nil, errors.New("jose: a JWK Set with a private key: keep the private half where the client runs")
+			return nil, errors.New("jose: parse JWK Set: the set holds a private key (send only public keys)")
 		}
 		if !ok || id != "" && j.Kid != id || j.Use != "" && j.Use != "sig" || j.Ops != nil && !slices.Contains(j.Ops, "verify") {
 			continue
@@ -82,15 +87,15 @@ func parseJWKS(data []byte, most bounds, id string, allowed []Algorithm) ([]*Key
 			continue
 		}
 		if slices.ContainsFunc(keys, func(other *Key) bool { return other.id == k.id }) {
-			return nil, errors.New("jose: a JWK Set with a key ID that comes twice")
+			return nil, errors.New("jose: parse JWK Set: duplicate key ID")
 		}
 		keys = append(keys, k)
 	}
 	return keys, nil
 }
 
-// parseJWK reads the members of a JWK that matter; ok is false if one of them is of another
-// type, private tells whether there is one that should be secret.
+// parseJWK parses the members of a JWK that this package uses. ok is false if one of them has the
+// wrong type. private reports whether the JWK has a member that must be secret.
 func parseJWK(raw []byte) (j jwk, private, ok bool) {
 	members, err := scanObject(raw, maxMembers)
 	if err != nil {
@@ -110,13 +115,13 @@ func parseJWK(raw []byte) (j jwk, private, ok bool) {
 			if j.Ops, ok = list(m.value); !ok {
 				return jwk{}, private, false
 			}
-			j.Ops = append([]string{}, j.Ops...) // there, if empty
+			j.Ops = append([]string{}, j.Ops...) // not nil if present and empty
 		}
 	}
 	return j, private, true
 }
 
-// privateMembers are those of a JWK that its holder keeps (RFC 7518 section 6).
+// privateMembers are the secret members of a JWK (RFC 7518, section 6).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 func (j jwk) key(most bounds, allowed []Algorithm) (*Key, error) {
@@ -134,12 +139,12 @@ func (j jwk) key(most bounds, allowed []Algorithm) (*Key, error) {
 		}
 	}
 	if len(fits) != 1 {
-		return nil, errors.New("jose: no one algorithm fits the key")
+		return nil, errors.New("jose: not exactly one allowed algorithm fits the key")
 	}
 	return fits[0], nil
 }
 
-// public reads the key, which is within the bounds: nothing is computed with a larger one.
+// public returns the key if it is within the limits. It does not compute with a larger one.
 func (j jwk) public(most bounds) (crypto.PublicKey, error) {
 	switch j.Kty {
 	case "RSA":
@@ -177,16 +182,16 @@ func (j jwk) public(most bounds) (crypto.PublicKey, error) {
 	return nil, errJWK
 }
 
-// unbase64 decodes base64url in its one spelling.
+// unbase64 decodes base64url and accepts only its canonical spelling.
 func unbase64(text string) ([]byte, error) {
 	b, _, err := decode(nil, []byte(text))
 	return b, err
 }
 
-var errJWK = errors.New("jose: a JWK that cannot be read")
+var errJWK = errors.New("jose: malformed JWK")
 
-// number reads a Base64urlUInt of RFC 7518 section 2, without leading zeros and of at most so
-// many bits.
+// number decodes a Base64urlUInt (RFC 7518, section 2) without leading zeros and with at most most
+// bits.
 func number(text string, most int) (*big.Int, error) {
 	if len(text) > base64.RawURLEncoding.EncodedLen((most+7)/8) {
 		return nil, errJWK

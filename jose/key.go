@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// Algorithm is a signature algorithm of RFC 7518 section 3.1 or RFC 8037.
+// Algorithm is a signature algorithm (RFC 7518, section 3.1, and RFC 8037).
 type Algorithm string
 
-// The algorithms. EdDSA is Ed25519.
+// The supported algorithms. EdDSA means Ed25519.
 const (
 	HS256 Algorithm = "HS256"
 	HS384 Algorithm = "HS384"
@@ -34,48 +34,54 @@ const (
 	EdDSA Algorithm = "EdDSA"
 )
 
-// Key is one key: its "kid", one algorithm that it serves for, and no other
-// (RFC 8725 section 3.1). It is immutable; printing it says its ID alone.
+// Key is a key with its ID ("kid") and the only algorithm that it is used for (RFC 8725, section
+// 3.1). It is immutable and safe for concurrent use. Printing it shows only its ID.
 type Key struct {
 	id     string
 	alg    Algorithm
 	method method
-	public crypto.PublicKey // nil: a secret
-	signer crypto.Signer    // nil: verifies only
+	public crypto.PublicKey // nil for an HMAC secret
+	signer crypto.Signer    // nil if the key only verifies
 	secret *secret
 }
 
-// NewSecret makes a key for HS256, HS384 or HS512 from random bytes, at least as many as the
-// hash has (RFC 7518, section 3.2). Do not use it with a text that a person chose.
+// NewSecret returns a key for HS256, HS384 or HS512. key must be random bytes, at least as many as
+// the hash has: 32, 48 or 64 (RFC 7518, section 3.2). Do not use a text that a person chose.
 //
-// It refuses bytes that begin or end with white space, as a file with a line break does, one
-// byte repeated, and everything that looks like a key file: PEM, DER, a certificate, a JWK or
-// JWK set, an SSH key, the output of openssl, also in quotes, a data: URL, base64 or hex, or several
-// of them around each other. Anyone can know a public key, and a verifier that
-// used one as a secret would accept tokens that anyone signed (RFC 8725, section 2.1).
+// NewSecret returns an error for
+//   - bytes that begin or end with white space, such as a file with a line break
+//   - one byte repeated
+//   - anything that looks like a key file: PEM, DER, a certificate, a JWK or JWK Set, an SSH key or
+//     the output of openssl, also quoted or encoded as a data: URL, base64 or hex, or several of
+//     these nested
+//
+// Public keys are refused because anyone can know them: a verifier that used one as a secret would
+// accept tokens that anyone signed (RFC 8725, section 2.1).
 func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
-	m, err := alg.of(kindSecret, id)
+	m, err := alg.methodFor(kindSecret, id)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case len(key) < m.hash.Size():
-		return nil, fmt.Errorf("jose: a secret of %d bytes for %s: want %d or more", len(key), alg, m.hash.Size())
+		return nil, fmt.Errorf("jose: NewSecret: %d bytes is too short for %s (at least %d)", len(key), alg, m.hash.Size())
 	case len(bytes.TrimSpace(key)) != len(key):
-		return nil, errors.New("jose: a secret with white space at an end")
+		return nil, errors.New("jose: NewSecret: the secret begins or ends with white space")
 	case bytes.Count(key, key[:1]) == len(key):
-		return nil, errors.New("jose: a secret of one byte repeated")
+		return nil, errors.New("jose: NewSecret: the secret is one byte repeated")
 	}
 	if form := keyFile(key); form != "" {
-		return nil, fmt.Errorf("jose: NewSecret: this is %s, not a secret (use ParsePEM or ParseJWKS for keys)", form)
+		return nil, fmt.Errorf("jose: NewSecret: the secret looks like %s (use ParsePEM or ParseJWKS for keys)", form)
 	}
 	return &Key{id: id, alg: alg, method: m, secret: newSecret(m.hash, key)}, nil
 }
 
-// NewPrivate makes a key that signs: an *rsa.PrivateKey of at least 2,048 bits, an
-// *ecdsa.PrivateKey on the algorithm's curve, or an ed25519.PrivateKey. One whose
-// public half is another key's is refused. What key points to must not be changed
+// NewPrivate returns a key that signs and verifies. key is an *rsa.PrivateKey of 2048 to 8192 bits,
+// an *ecdsa.PrivateKey on the algorithm's curve, or an ed25519.PrivateKey. It must not be modified
 // afterwards.
+//
+// It returns an error if the type or size does not fit the algorithm, if the ID is invalid, or if
+// the public half does not belong to the private key.
 func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
 	key, public, err := private(key)
 	if err != nil {
@@ -89,11 +95,11 @@ func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
 	return k, nil
 }
 
-// NewPublic makes a key that verifies: an *rsa.PublicKey of 2,048 to 8,192
-// bits whose exponent is at most 65,537, an
-// *ecdsa.PublicKey on the algorithm's curve, or an ed25519.PublicKey.
+// NewPublic returns a key that only verifies. key is an *rsa.PublicKey of 2048 to 8192 bits with an
+// exponent of at most 65537, an *ecdsa.PublicKey on the algorithm's curve, or an ed25519.PublicKey.
+// NewPublic copies it.
 func NewPublic(id string, alg Algorithm, key crypto.PublicKey) (*Key, error) {
-	m, err := alg.of(kindOf(key), id)
+	m, err := alg.methodFor(kindOf(key), id)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +109,8 @@ func NewPublic(id string, alg Algorithm, key crypto.PublicKey) (*Key, error) {
 	return &Key{id: id, alg: alg, method: m, public: key}, nil
 }
 
-// Generate makes a key with a random ID from crypto/rand: a secret of the hash's
-// size, RSA of 3,072 bits, or a key on the algorithm's curve.
+// Generate returns a new key with a random ID: an HMAC secret of the hash's size, an RSA key of
+// 3072 bits, or a key on the algorithm's curve. It reads crypto/rand.
 func Generate(alg Algorithm) (*Key, error) {
 	id := strings.ToLower(rand.Text())
 	m, err := alg.method()
@@ -116,8 +122,8 @@ func Generate(alg Algorithm) (*Key, error) {
 	case kindSecret:
 		b := make([]byte, m.hash.Size())
 		for {
-			_, _ = rand.Read(b)                              // never fails; see crypto/rand
-			if k, err := NewSecret(id, alg, b); err == nil { // by chance it refuses a few
+			_, _ = rand.Read(b)                              // cannot fail; see crypto/rand
+			if k, err := NewSecret(id, alg, b); err == nil { // NewSecret refuses a few random values
 				return k, nil
 			}
 		}
@@ -134,31 +140,31 @@ func Generate(alg Algorithm) (*Key, error) {
 	return NewPrivate(id, alg, key)
 }
 
-// ID returns the "kid".
+// ID returns the key ID ("kid").
 func (k *Key) ID() string { return k.id }
 
-// Algorithm returns the one algorithm of the key.
+// Algorithm returns the algorithm of the key.
 func (k *Key) Algorithm() Algorithm { return k.alg }
 
-// CanSign reports whether the key signs as well as verifies.
+// CanSign reports whether the key can sign. Every key can verify.
 func (k *Key) CanSign() bool { return k.signer != nil || k.secret != nil }
 
-// Public returns the public key, which must not be changed, or nil for a secret.
+// Public returns the public key, or nil for an HMAC secret. It must not be modified.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 
-// String says the ID alone.
+// String returns "Key(ID)", without the key itself.
 func (k Key) String() string { return "Key(" + k.id + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (k Key) GoString() string { return k.String() }
 
-// LogValue is String.
+// LogValue returns the same as String.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// MarshalJSON is String: a public key is published by Ring.JWKS.
+// MarshalJSON encodes the text of String. To publish public keys, use [KeySet.JWKS].
 func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.String()) }
 
-// kind is the family of an algorithm's keys.
+// kind is the type of key that an algorithm requires.
 type kind uint8
 
 const (
@@ -181,16 +187,16 @@ func kindOf(key crypto.PublicKey) kind {
 	return kindNone
 }
 
-// of returns the method for a key of that kind, and checks the ID.
-func (a Algorithm) of(k kind, id string) (method, error) {
+// methodFor returns the method of the algorithm for a key of that kind. It also checks the ID.
+func (a Algorithm) methodFor(k kind, id string) (method, error) {
 	m, err := a.method()
 	switch {
 	case err != nil:
 		return method{}, err
 	case m.kind != k:
-		return method{}, fmt.Errorf("jose: a key of another kind than %s needs", a)
+		return method{}, fmt.Errorf("jose: the type of the key does not fit %s", a)
 	case !isIdentifier(id):
-		return method{}, errors.New("jose: a key ID is 1 to 255 bytes of UTF-8 without control characters")
+		return method{}, errors.New("jose: invalid key ID (1 to 255 bytes of UTF-8 without control characters)")
 	}
 	return m, nil
 }

@@ -22,7 +22,7 @@ func master(t testing.TB) *keys.Ring {
 	return r
 }
 
-// RULES K2: sealed under the master key, bound to ID, purpose and algorithm.
+// A sealed key is bound to its ID, purpose and algorithm, and needs the master key.
 func TestSealed(t *testing.T) {
 	ring := master(t)
 	for _, alg := range []Algorithm{HS256, RS256, ES256, EdDSA} {

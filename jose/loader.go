@@ -11,14 +11,17 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/flight"
 )
 
-// loadTimeout bounds a load: it serves all callers, so that one's deadline does not.
+// loadTimeout limits a load. The load serves all callers, so the deadline of a single request does
+// not limit it.
 const loadTimeout = 5 * time.Second
 
-// loader keeps a set that is loaded from elsewhere: it loads at first use, when the
-// set is old, and when somebody misses something in it, and goes on with the last
-// good one for a while where loading fails. Of many at once that want it loaded one
-// does it, on its own goroutine; who has a set does not wait for that. That one's
-// client may go away: the load goes on, for the others, and counts.
+// loader caches a set of keys that is loaded from elsewhere. It loads on first use, when the set is
+// older than maxAge, and when a caller misses a key in it. If loading fails, the last set stays
+// usable for maxStale.
+//
+// One caller at a time loads, in its own goroutine. Callers that have a usable set do not wait for
+// it. The load continues if the request of the loading caller is canceled, because other callers
+// use the result.
 type loader[T any] struct {
 	load                                   func(context.Context) (T, error)
 	same                                   func(a, b T) bool
@@ -27,22 +30,22 @@ type loader[T any] struct {
 
 	mu      sync.Mutex
 	set     T
-	version uint64 // of the set: grows when one that is not the same is loaded
+	version uint64 // of the set: increases when a different set is loaded
 	has     bool
-	loaded  time.Duration // when, by time, if has
+	loaded  time.Duration // time of the last success, by l.time, if has
 	did     bool
-	tried   time.Duration // when, by time, if did
-	err     error         // of the last try
+	tried   time.Duration // time of the last attempt, by l.time, if did
+	err     error         // of the last attempt
 	loads   flight.Group[struct{}, struct{}]
 }
 
-// have reports whether there is a set that may serve. The lock is held.
+// have reports whether there is a usable set. The caller holds the lock.
 func (l *loader[T]) have(now time.Duration) bool {
 	return l.has && now-l.loaded < l.maxAge+l.maxStale
 }
 
-// get returns the set and its version. missed says that the caller looked into the
-// present one and did not find what there may be by now.
+// get returns the set and its version. missed means that the caller did not find a key in the
+// current set, so a newer set may have it.
 func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,15 +72,15 @@ func (l *loader[T]) get(ctx context.Context, missed bool) (set T, version uint64
 	}
 }
 
-// failing returns the error of the last try, nil where it succeeded: what is not in the
-// set may be in a newer one.
+// failing returns the error of the last attempt, or nil if it succeeded. After an error, a key that
+// is not in the set may be in a newer one.
 func (l *loader[T]) failing() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// wait waits for the load that is running. The lock is held but for that time.
+// wait waits for the running load. The caller holds the lock; wait releases it meanwhile.
 func (l *loader[T]) wait(ctx context.Context) {
 	running := l.running()
 	l.mu.Unlock()
@@ -85,12 +88,12 @@ func (l *loader[T]) wait(ctx context.Context) {
 	_ = running.Wait(ctx)
 }
 
-// running is the load that is under way, or nil. The lock is held.
+// running returns the running load, or nil. The caller holds the lock.
 func (l *loader[T]) running() *flight.Call[struct{}] { return l.loads.Get(struct{}{}) }
 
-var errPanicked = errors.New("jose: loading the keys panicked")
+var errPanicked = errors.New("jose: load keys: the function panicked")
 
-// run loads. The lock is held but for the time of the load itself.
+// run loads the set. The caller holds the lock; run releases it during the load.
 func (l *loader[T]) run(ctx context.Context) {
 	load := l.loads.Begin(struct{}{}, l.time.Now())
 	err := errPanicked
@@ -107,14 +110,14 @@ func (l *loader[T]) run(ctx context.Context) {
 		l.set, l.has, l.loaded = set, true, l.tried
 	}()
 	l.mu.Unlock()
-	defer l.mu.Lock() // before the above
+	defer l.mu.Lock() // runs before the deferred function above
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
 	defer cancel()
 	set, err = l.load(ctx)
 }
 
-// peek returns the set and its version without loading or waiting. It returns false if the
-// next get would load: there is no set that may serve, or it is old and may be loaded again.
+// peek returns the set and its version without loading or waiting. It returns false if the next get
+// would load: there is no usable set, or it is old and due to be loaded again.
 func (l *loader[T]) peek() (set T, version uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,11 +129,12 @@ func (l *loader[T]) peek() (set T, version uint64, ok bool) {
 	return l.set, l.version, true
 }
 
-// generations are even numbers that say which set there is. While none may be used without a
-// load, each call returns another odd number: no two are equal, so nothing is taken from a cache
-// and whoever asks goes to get, which loads within the time of its request.
+// generations numbers the sets for caches of verified tokens. A set has an even number. While no
+// set is usable without a load, each call of none returns a new odd number. Because no two are
+// equal, a cache has no match, and the caller goes on to get, which loads within the time limit of
+// its request.
 type generations struct{ without atomic.Uint64 }
 
-func (g *generations) of(version uint64) uint64 { return 2 * version }
+func (g *generations) numberFor(version uint64) uint64 { return 2 * version }
 
 func (g *generations) none() uint64 { return 2*g.without.Add(1) + 1 }

@@ -13,11 +13,11 @@ import (
 	"slices"
 )
 
-var errPublicHalf = errors.New("jose: a private key whose public half is another key's, or that is not whole")
+var errPublicHalf = errors.New("jose: private key is incomplete, or its public half belongs to another key")
 
-// private returns the private key and its public half. Signing with a public half
-// that belongs to another key makes signatures that nobody takes, and with Ed25519
-// it gives the key away to whoever sees two of them.
+// private returns the private key and its public half, and checks that they belong together. With
+// another public half, no verifier accepts the signatures. With Ed25519, two such signatures even reveal
+// the private key.
 func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
 	switch p := key.(type) {
 	case *rsa.PrivateKey:
@@ -26,7 +26,7 @@ func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
 		}
 		return p, &p.PublicKey, nil
 	case *ecdsa.PrivateKey:
-		//lint:ignore SA1019 Bytes panics where they are nil
+		//lint:ignore SA1019 Bytes panics if they are nil
 		if p == nil || p.Curve == nil || p.D == nil || p.X == nil || p.Y == nil {
 			return nil, nil, errPublicHalf
 		}
@@ -49,54 +49,54 @@ func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
 		}
 		return again, again.Public(), nil
 	}
-	return nil, nil, fmt.Errorf("jose: a private key of type %T", key)
+	return nil, nil, fmt.Errorf("jose: unsupported private key type %T (*rsa.PrivateKey, *ecdsa.PrivateKey or ed25519.PrivateKey)", key)
 }
 
-// The largest RSA keys: a verification's cost grows with the square of the modulus and with the
-// length of the exponent, and anybody can ask for a verification. No common software makes
-// keys with an exponent above 65537.
+// Limits for RSA keys. The cost of a verification grows with the square of the modulus and with the
+// length of the exponent, and anyone can cause a verification. Common software creates no keys with
+// an exponent above 65537.
 const (
 	maxRSA      = 8192
 	maxExponent = 65537
 )
 
-// public returns a copy of a public key that the method may use.
+// public returns a copy of a public key, or an error if it does not fit the method.
 func (m method) public(key crypto.PublicKey) (crypto.PublicKey, error) {
 	switch p := key.(type) {
 	case *rsa.PublicKey:
 		switch {
 		case p == nil || p.N == nil || p.N.Sign() <= 0 || p.N.Bit(0) == 0:
-			return nil, errors.New("jose: an RSA key without a modulus")
+			return nil, errors.New("jose: RSA key has no valid modulus")
 		case p.N.BitLen() < 2048 || p.N.BitLen() > maxRSA:
-			return nil, fmt.Errorf("jose: an RSA key of %d bits: want 2048 to 8192", p.N.BitLen())
+			return nil, fmt.Errorf("jose: RSA key of %d bits out of range (2048 to 8192)", p.N.BitLen())
 		case p.E < 3 || p.E&1 == 0 || p.E > maxExponent:
-			return nil, errors.New("jose: an RSA key with a bad exponent")
+			return nil, errors.New("jose: RSA exponent out of range (odd, 3 to 65537)")
 		}
 		return &rsa.PublicKey{N: new(big.Int).Set(p.N), E: p.E}, nil
 	case *ecdsa.PublicKey:
-		//lint:ignore SA1019 Bytes panics where they are nil
+		//lint:ignore SA1019 Bytes panics if they are nil
 		if p == nil || p.Curve != m.curve || p.X == nil || p.Y == nil {
-			return nil, errors.New("jose: an EC key on another curve than the algorithm's")
+			return nil, errors.New("jose: EC key is not on the algorithm's curve")
 		}
 		point, err := p.Bytes()
 		if err != nil {
-			return nil, errors.New("jose: an EC key that is no point of its curve")
+			return nil, errors.New("jose: EC key is not a point on its curve")
 		}
 		again, err := ecdsa.ParseUncompressedPublicKey(m.curve, point)
-		if err != nil { // not on its curve
-			return nil, errors.New("jose: an EC key that is no point of its curve")
+		if err != nil { // not on the curve
+			return nil, errors.New("jose: EC key is not a point on its curve")
 		}
 		return again, nil
 	case ed25519.PublicKey:
 		if len(p) != ed25519.PublicKeySize || smallOrder(p) {
-			return nil, errors.New("jose: an Ed25519 key of wrong length or small order")
+			return nil, errors.New("jose: Ed25519 key has the wrong length or a small order")
 		}
 		return slices.Clone(p), nil
 	}
-	return nil, fmt.Errorf("jose: a public key of type %T", key)
+	return nil, fmt.Errorf("jose: unsupported public key type %T (*rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey)", key)
 }
 
-// equal reports whether two keys are the same, their IDs and algorithms included.
+// equal reports whether two keys are the same, including ID and algorithm.
 func (k *Key) equal(other *Key) bool {
 	if k.id != other.id || k.alg != other.alg {
 		return false
@@ -108,8 +108,8 @@ func (k *Key) equal(other *Key) bool {
 	return ok && p.Equal(other.public)
 }
 
-// smallOrder reports a point of order 8 or less, in any of its spellings: whoever
-// has such a key signs what he likes for all.
+// smallOrder reports whether p is a point of order 8 or less, in any encoding. The holder of such a
+// key can create signatures that are valid for any message.
 func smallOrder(p ed25519.PublicKey) bool {
 	for _, y := range [...]string{
 		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",

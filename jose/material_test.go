@@ -1,4 +1,4 @@
-//lint:file-ignore SA1019 keys that are not whole are made field by field
+//lint:file-ignore SA1019 incomplete keys are built field by field
 package jose
 
 import (
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// What is no key is an error, not a panic.
+// A malformed key is an error, not a panic.
 func TestNoKeys(t *testing.T) {
 	rs, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
@@ -83,7 +83,7 @@ func TestNoKeys(t *testing.T) {
 	}
 }
 
-// A key has nothing in common with what it was made from.
+// A Key shares no memory with the value that it was created from.
 func TestKeysAreCopies(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	must(t, err)
@@ -138,7 +138,7 @@ func TestPrintedByValue(t *testing.T) {
 	}
 }
 
-// encoding/json would take "KTY" for "kty", and the last of several.
+// encoding/json would read "KTY" as "kty", and use the last of several members.
 func TestJWKNames(t *testing.T) {
 	const x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 	good := `{"kty":"OKP","crv":"Ed25519","x":"` + x + `","kid":"x"`
@@ -169,7 +169,7 @@ func TestJWKNames(t *testing.T) {
 	}
 }
 
-// Checks that were not made right let nothing pass, and that is a fault.
+// Invalid Checks accept no token, and the error is not an ErrInvalid.
 func TestUnsafeChecks(t *testing.T) {
 	c, err := ParseClaims([]byte(`{"aud":"","sub":"a","jti":"b","exp":9000000000}`))
 	must(t, err)
@@ -191,7 +191,7 @@ func TestTimeIsFloored(t *testing.T) {
 	}
 }
 
-// The longest token is taken and one that is longer is not, whatever is in it.
+// A token of the maximum length is accepted and a longer one is not, whatever it holds.
 func TestLongestToken(t *testing.T) {
 	k, r := hs256(t)
 	const header = `{"alg":"HS256","kid":"k","typ":"at+jwt"}`
@@ -208,7 +208,7 @@ func TestLongestToken(t *testing.T) {
 	}
 }
 
-// A token without "typ" is of no type that one can ask for.
+// A token without "typ" matches no type.
 func TestNoType(t *testing.T) {
 	k, r := hs256(t)
 	for _, types := range [][]string{nil, {""}, {"", "at+jwt"}} {
@@ -218,7 +218,7 @@ func TestNoType(t *testing.T) {
 	}
 }
 
-// A refused token of any form costs at most 64 KiB.
+// Rejecting a token costs at most 64 KiB, whatever it holds.
 func TestRefusalsAreCheap(t *testing.T) {
 	_, r := hs256(t)
 	var many strings.Builder

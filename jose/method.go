@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// method is how an algorithm signs and verifies.
+// method holds how an algorithm signs and verifies.
 type method struct {
 	kind  kind
 	hash  crypto.Hash
@@ -20,7 +20,7 @@ type method struct {
 	jwt   jwt.SigningMethod
 }
 
-// method returns the method, or an error for what is no supported algorithm.
+// method returns the method of the algorithm, or an error if it is not supported.
 func (a Algorithm) method() (method, error) {
 	switch a {
 	case HS256:
@@ -50,10 +50,10 @@ func (a Algorithm) method() (method, error) {
 	case EdDSA:
 		return method{kind: kindEd, jwt: jwt.SigningMethodEdDSA}, nil
 	}
-	return method{}, fmt.Errorf("jose: %q is no supported algorithm", string(a))
+	return method{}, fmt.Errorf("jose: unsupported algorithm %q", string(a))
 }
 
-// Valid reports one of the algorithms of this package; "none" is not.
+// Valid reports whether a is one of the algorithms of this package. "none" is not valid.
 func (a Algorithm) Valid() bool {
 	switch a {
 	case HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA:
@@ -62,8 +62,8 @@ func (a Algorithm) Valid() bool {
 	return false
 }
 
-// pss wants the salt of RFC 7518 section 3.5, as long as the hash; golang-jwt takes
-// any.
+// pss returns m with the salt length of RFC 7518, section 3.5: as long as the hash. golang-jwt
+// accepts any length.
 func pss(m *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
 	c := *m
 	exact := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: m.Options.Hash}
@@ -71,7 +71,7 @@ func pss(m *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
 	return &c
 }
 
-// verify reports whether the signature is the key's.
+// verify reports whether the signature was created with the key.
 func (k *Key) verify(signed string, signature []byte) bool {
 	if k.secret != nil {
 		return k.secret.verify(signed, signature)
@@ -79,19 +79,19 @@ func (k *Key) verify(signed string, signature []byte) bool {
 	return k.method.jwt.Verify(signed, signature, k.public) == nil
 }
 
-// sign appends nothing; it returns the signature.
+// sign returns the signature of signed.
 func (k *Key) sign(signed string) ([]byte, error) {
 	switch {
 	case k.secret != nil:
 		return k.secret.sum(nil, signed), nil
 	case k.signer == nil:
-		return nil, fmt.Errorf("jose: key %s verifies only", k.id)
+		return nil, fmt.Errorf("jose: key %s cannot sign", k.id)
 	}
 	return k.method.jwt.Sign(signed, k.signer)
 }
 
-// secret is an HMAC key with states that are keyed already: making one costs more
-// than the code itself, and golang-jwt makes one for each token.
+// secret is an HMAC key with a pool of initialized HMAC states. Initializing a state costs more
+// than computing an HMAC, and golang-jwt does so for each token.
 type secret struct {
 	key    []byte
 	states sync.Pool
@@ -103,7 +103,7 @@ func newSecret(h crypto.Hash, key []byte) *secret {
 	return s
 }
 
-// state is an HMAC with room for a message's block and the sum.
+// state is an HMAC with buffers for a block of input and for the result.
 type state struct {
 	hash.Hash
 	in, out [128]byte
@@ -116,7 +116,7 @@ func (s *secret) sum(out []byte, signed string) []byte {
 	return append(out, st.sum(signed)...)
 }
 
-// forget leaves nothing of a message behind while the state is in the pool.
+// forget clears the message and the HMAC before the state returns to the pool.
 func (st *state) forget() {
 	st.Reset()
 	clear(st.in[:])
@@ -127,7 +127,7 @@ func (st *state) sum(signed string) []byte {
 	st.Reset()
 	for len(signed) > 0 {
 		n := copy(st.in[:], signed)
-		_, _ = st.Write(st.in[:n]) // a hash never fails
+		_, _ = st.Write(st.in[:n]) // Write of a hash cannot fail
 		signed = signed[n:]
 	}
 	return st.Sum(st.out[:0])

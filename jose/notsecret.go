@@ -8,14 +8,14 @@ import (
 	"encoding/json"
 )
 
-// keyFile returns what kind of key file or public key data is, or "" if it looks like random
-// bytes. A verifier that takes the text of a public key for an HMAC secret accepts tokens that
-// anyone can sign (algorithm confusion), so NewSecret refuses each form that such texts have, also
-// in several encodings around each other (see unwrap).
+// keyFile returns the kind of key file or public key that data looks like, or "" if it looks like
+// random bytes. A verifier that uses the text of a public key as an HMAC secret accepts tokens that
+// anyone can sign (algorithm confusion). NewSecret therefore refuses every common form of such a
+// text, also in nested encodings (see unwrap).
 //
-// The raw 32 bytes of an Ed25519 key and a bare RSA modulus cannot be told from random bytes.
+// The 32 raw bytes of an Ed25519 key and a bare RSA modulus cannot be told apart from random bytes.
 func keyFile(data []byte) string {
-	const depth = 4 // base64 of a data: URL of base64 of a PEM file
+	const depth = 4 // enough for base64 of a data: URL of base64 of a PEM file
 	form, encoded := keyIn(data, depth)
 	if form != "" && encoded {
 		form += ", encoded"
@@ -65,7 +65,7 @@ func keyText(data []byte) string {
 			return form.name
 		}
 	}
-	// With something before it: options, a host's name, a comment, an XML declaration.
+	// With text before it: options, a host name, a comment, an XML declaration.
 	for _, form := range []struct{ holds, name string }{
 		{"-----BEGIN ", "a PEM file"},
 		{"ssh-rsa AAAA", "an SSH key"},
@@ -92,10 +92,10 @@ func keyText(data []byte) string {
 	return ""
 }
 
-// isDER reports whether data is one ASN.1 SEQUENCE and nothing after it, as every certificate
-// and key in DER is. It looks one level into it, since one of 65,536 random secrets begins like a
-// SEQUENCE of its length: there is a SEQUENCE, an INTEGER or an OBJECT IDENTIFIER, and what follows
-// is complete.
+// isDER reports whether data is exactly one ASN.1 SEQUENCE, as every certificate and key in DER is.
+// One of 65,536 random secrets begins like a SEQUENCE of its length, so isDER also parses the
+// elements of the SEQUENCE: the first must be a SEQUENCE, an INTEGER or an OBJECT IDENTIFIER, and
+// all must be complete.
 func isDER(data []byte) bool {
 	var whole, part asn1.RawValue
 	rest, err := asn1.Unmarshal(data, &whole)
@@ -113,7 +113,7 @@ func isDER(data []byte) bool {
 	return len(whole.Bytes) > 0
 }
 
-// isPoint reports whether data is a public key on a NIST curve, compressed or not.
+// isPoint reports whether data is a public key on a NIST curve, compressed or uncompressed.
 func isPoint(data []byte) bool {
 	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
 		if x, _ := elliptic.UnmarshalCompressed(curve, data); x != nil {

@@ -19,7 +19,8 @@ import (
 	"unicode/utf16"
 )
 
-// A public key in any of its forms is no HMAC secret: who knows the key could sign.
+// A public key in any form is not accepted as an HMAC secret, because anyone who knows it could
+// sign.
 func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -146,7 +147,7 @@ func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// What is just random is taken, in whatever form it is copied.
+	// Random bytes are accepted, in whatever encoding they are pasted.
 	for n := range 2000 {
 		if _, err := Generate(HS512); err != nil {
 			t.Fatal(err)
@@ -172,7 +173,7 @@ func TestSecretsAreNoKeyFiles_attack_271(t *testing.T) {
 
 func b64of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
-// bytesAs writes each byte in a format, with what stands between them.
+// bytesAs writes each byte in a format, with a separator.
 func bytesAs(data []byte, format, between string) string {
 	list := make([]string, len(data))
 	for i, b := range data {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// modulus is an odd number of so many bits, in base64url: nobody has the private key.
+// modulus returns an odd number of that many bits in base64url. No private key exists for it.
 func modulus(bits int) string {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return base64.RawURLEncoding.EncodeToString(n.Or(n, big.NewInt(1)).Bytes())
@@ -21,8 +21,7 @@ func exponent(e int64) string {
 	return base64.RawURLEncoding.EncodeToString(big.NewInt(e).Bytes())
 }
 
-// Who brings a key along does not choose what it costs. Keys are refused by their size, before
-// anything is computed with them.
+// The sender of a key cannot raise the cost: keys are rejected by their size before any arithmetic.
 func TestOfferedKeys_attack_259(t *testing.T) {
 	zero := base64.RawURLEncoding.EncodeToString
 	rsaKey := func(n, e string) string { return `{"kty":"RSA","n":"` + n + `","e":"` + e + `"}` }
@@ -132,7 +131,7 @@ func members(n int) string {
 	return b.String()
 }
 
-// bytesOf is how many bytes a call allocates.
+// bytesOf returns how many bytes a call allocates.
 func bytesOf(f func()) uint64 {
 	const times = 16
 	var before, after runtime.MemStats
@@ -145,7 +144,7 @@ func bytesOf(f func()) uint64 {
 	return (after.TotalAlloc - before.TotalAlloc) / times
 }
 
-// The memory of a refusal is bounded by the token's length, whatever is in it.
+// The memory for a rejection is limited by the token's length, whatever it holds.
 func TestDecodeCosts(t *testing.T) {
 	body := func(text string) string { return b64(`{"alg":"ES256"}`) + "." + b64(text) + ".AAAA" }
 	for what, token := range map[string]string{

@@ -24,7 +24,7 @@ func TestOtherCase(t *testing.T) {
 	}
 }
 
-// Names that are long and not ASCII are compared without a copy for each registered name.
+// Long names that are not ASCII are compared without a copy for each registered name.
 func TestCostOfNames_attack_360(t *testing.T) {
 	for what, letters := range map[string]int{"long": 40, "short": 5} {
 		var b strings.Builder

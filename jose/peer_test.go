@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A peer whose key set is a burden or a trap changes nothing: its earlier keys are kept, and
-// nobody waits or pays for it.
+// A peer that sends a huge or malformed key set changes nothing: the earlier keys stay, and no
+// request waits for it.
 func TestHostilePeer(t *testing.T) {
 	k, err := Generate(ES256)
 	must(t, err)

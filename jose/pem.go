@@ -8,11 +8,12 @@ import (
 	"fmt"
 )
 
-// ParsePEM reads a key in PEM: PRIVATE KEY (PKCS #8), RSA PRIVATE KEY or RSA PUBLIC
-// KEY (PKCS #1), EC PRIVATE KEY (SEC 1), or PUBLIC KEY (PKIX). The EC PARAMETERS that
-// OpenSSL writes before an EC key are skipped. Anything else beside the key, a second
-// key or a certificate, is refused: which one was meant cannot be told. So is a key
-// with a passphrase. The error never quotes the input.
+// ParsePEM parses a key in PEM: PRIVATE KEY (PKCS #8), RSA PRIVATE KEY or RSA PUBLIC KEY (PKCS #1),
+// EC PRIVATE KEY (SEC 1), or PUBLIC KEY (PKIX). A private key signs; a public key only verifies.
+//
+// It skips the EC PARAMETERS that OpenSSL writes before an EC key. It returns an error if there is
+// a second key or a certificate, because the choice would be ambiguous, and for a key with a
+// passphrase. The error never quotes the input.
 func ParsePEM(id string, alg Algorithm, data []byte) (*Key, error) {
 	var found *pem.Block
 	for {
@@ -23,13 +24,13 @@ func ParsePEM(id string, alg Algorithm, data []byte) (*Key, error) {
 		switch {
 		case block.Type == "EC PARAMETERS":
 		case found != nil:
-			return nil, errors.New("jose: PEM of more than one key")
+			return nil, errors.New("jose: ParsePEM: more than one PEM block (exactly one key)")
 		default:
 			found = block
 		}
 	}
 	if found == nil {
-		return nil, errors.New("jose: no PEM of a key")
+		return nil, errors.New("jose: ParsePEM: no PEM block found")
 	}
 	public, private, err := parseBlock(found)
 	switch {
@@ -40,12 +41,12 @@ func ParsePEM(id string, alg Algorithm, data []byte) (*Key, error) {
 	}
 	signer, ok := private.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("jose: a private key of type %T", private)
+		return nil, fmt.Errorf("jose: ParsePEM: unsupported private key type %T", private)
 	}
 	return NewPrivate(id, alg, signer)
 }
 
-// parseBlock returns a public or a private key.
+// parseBlock returns either a public or a private key.
 func parseBlock(block *pem.Block) (public, private any, err error) {
 	switch block.Type {
 	case "PRIVATE KEY":
@@ -59,10 +60,10 @@ func parseBlock(block *pem.Block) (public, private any, err error) {
 	case "RSA PUBLIC KEY":
 		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	default:
-		return nil, nil, errors.New("jose: PEM of another type than PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY, PUBLIC KEY, RSA PUBLIC KEY")
+		return nil, nil, errors.New("jose: ParsePEM: unsupported PEM type (PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY, PUBLIC KEY or RSA PUBLIC KEY)")
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("jose: a %s that cannot be read", block.Type)
+		return nil, nil, fmt.Errorf("jose: ParsePEM: malformed %s", block.Type)
 	}
 	return public, private, nil
 }

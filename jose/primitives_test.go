@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Project Wycheproof's sets of the primitives, through the keys of this package: the
-// lengths and encodings that JWS allows are fewer than those of the sets.
+// Project Wycheproof's vectors for the primitives, with the keys of this package. JWS allows fewer
+// lengths and encodings than the vectors do.
 func TestWycheproofPrimitives(t *testing.T) {
 	type group struct {
 		PublicKeyPem     string
@@ -70,8 +70,8 @@ func TestWycheproofPrimitives(t *testing.T) {
 					if got {
 						valid++
 					}
-					// A code cut short is valid in the set and none of JWS (RFC 7518
-					// section 3.2).
+					// A truncated MAC is valid in the vectors and invalid in JWS (RFC 7518, section
+					// 3.2).
 					if want := c.Result == "valid" && whole; got != want && (c.Result != "acceptable" || got && !whole) {
 						t.Errorf("%d (%s, %s): accepted %t, want %t", c.TcID, c.Result, c.Comment, got, want)
 					}
@@ -85,8 +85,8 @@ func TestWycheproofPrimitives(t *testing.T) {
 	}
 }
 
-// What is deterministic is signed again: RFC 7515 A.1, RFC 8037 A.4, and of RFC 7520
-// the HMACs of sections 4.5 and 4.6.
+// Deterministic signatures are reproduced: RFC 7515, A.1; RFC 8037, A.4; and the HMACs of RFC 7520,
+// sections 4.5 and 4.6.
 func TestDeterministicSignatures(t *testing.T) {
 	bytesOf := func(s string) []byte {
 		b, err := base64.RawURLEncoding.DecodeString(s)
@@ -138,7 +138,7 @@ func TestDeterministicSignatures(t *testing.T) {
 		again(name, k, e.Signing.Input, e.Signing.Sig)
 		r, err := NewKeySet(k)
 		must(t, err)
-		// Its payload is a text, and detached it is not there: no set of claims.
+		// The payload is a text, or absent because it is detached: it is not a set of claims.
 		head, payload, _ := strings.Cut(e.Signing.Input, ".")
 		for _, body := range []string{payload, ""} {
 			if _, err := Verify(t.Context(), head+"."+body+"."+e.Signing.Sig, r, "JWT"); err == nil {

@@ -16,38 +16,37 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
-// RemoteOptions change a Remote; nil is fine.
+// RemoteOptions configure a [RemoteKeySet]. A nil *RemoteOptions means all defaults.
 type RemoteOptions struct {
-	// Algorithms are those that are accepted; nil is all but those of secrets. Name
-	// the issuer's.
+	// Algorithms are the accepted algorithms. Name those that the issuer uses. Nil accepts all
+	// except HMAC.
 	Algorithms []Algorithm
-	// Client fetches. Its Timeout, 5 seconds where 0, bounds a fetch; it follows no
-	// redirect to another host and keeps no cookies.
+	// Client fetches the keys; nil means a default client. Its Timeout limits a fetch; 0 means 5
+	// seconds. NewRemoteKeySet copies the client, removes its cookie jar and lets it follow
+	// redirects only within the same host.
 	Client *http.Client
-	// Insecure allows http, for an issuer on this machine (127.0.0.1, [::1],
-	// localhost) alone.
+	// Insecure allows http for an issuer on this machine only (127.0.0.1, [::1], localhost).
 	Insecure bool
-	// InsecureHTTP allows http to any host, for development between containers: whoever is on
-	// the way can give keys of their own, and with them every token.
+	// InsecureHTTP allows http to any host, for development between containers. Anyone on the
+	// network path can then substitute keys and forge every token.
 	InsecureHTTP bool
-	// MaxBytes bounds the answer: 256 KiB where 0.
+	// MaxBytes is the maximum size of the response; 0 means 256 KiB.
 	MaxBytes int64
-	// MaxAge is how old the fetched keys get: 10 minutes where 0.
+	// MaxAge is the age at which the keys are fetched again; 0 means 10 minutes.
 	MaxAge time.Duration
-	// MinInterval lies between two fetches, also for tokens with unknown key IDs: 10
-	// seconds where 0.
+	// MinInterval is the minimum time between two fetches, also for tokens with unknown key IDs; 0
+	// means 10 seconds.
 	MinInterval time.Duration
-	// MaxStale is how long keys older than MaxAge serve while the server does not
-	// answer: 1 hour where 0.
+	// MaxStale is how long keys older than MaxAge stay usable while the server does not respond; 0
+	// means 1 hour.
 	MaxStale time.Duration
-	// Clock is time.Now where nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
-// RemoteKeySet is the published keys of another issuer. It fetches them when they are
-// first needed, when they are old, and, not more often than MinInterval, for a key
-// ID that is not among them. Nothing in a token says where from. It is safe for
-// concurrent use and has no goroutine of its own.
+// RemoteKeySet holds the published keys of another issuer. It fetches them on first use, when they
+// are older than MaxAge, and, at most once per MinInterval, for a key ID that it does not have. A
+// token never determines the address. It is safe for concurrent use and starts no goroutine.
 type RemoteKeySet struct {
 	url    string
 	opts   RemoteOptions
@@ -56,7 +55,9 @@ type RemoteKeySet struct {
 	count  generations
 }
 
-// NewRemoteKeySet returns the keys at address, the issuer's "jwks_uri".
+// NewRemoteKeySet returns the key set at address, the issuer's "jwks_uri". It fetches nothing yet.
+// It returns an error if address is not an https URL of a host, an option is negative, or an
+// algorithm is not for published keys.
 func NewRemoteKeySet(address string, opts *RemoteOptions) (*RemoteKeySet, error) {
 	var o RemoteOptions
 	if opts != nil {
@@ -65,15 +66,15 @@ func NewRemoteKeySet(address string, opts *RemoteOptions) (*RemoteKeySet, error)
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return nil, errors.New("jose: the address of the keys is no URL of a host")
+		return nil, errors.New("jose: NewRemoteKeySet: the address must be a URL with a host, without user and fragment")
 	case u.Scheme != "https" && !(u.Scheme == "http" && (o.InsecureHTTP || o.Insecure && isLoopback(u.Hostname()))):
-		return nil, errors.New("jose: the address of the keys is not https (RemoteOptions.Insecure allows http to this machine, InsecureHTTP to any in development)")
+		return nil, errors.New("jose: NewRemoteKeySet: the address is not https (Insecure allows http to this machine, InsecureHTTP to any host)")
 	case o.MaxBytes < 0 || o.MaxAge < 0 || o.MinInterval < 0 || o.MaxStale < 0:
-		return nil, errors.New("jose: a bound below 0")
+		return nil, errors.New("jose: NewRemoteKeySet: MaxBytes, MaxAge, MinInterval or MaxStale is negative (at least 0)")
 	}
 	for _, a := range o.Algorithms {
 		if m, err := a.method(); err != nil || m.kind == kindSecret {
-			return nil, fmt.Errorf("jose: %s is no algorithm of published keys", a)
+			return nil, fmt.Errorf("jose: NewRemoteKeySet: algorithm %q is not for published keys (RS, PS, ES or EdDSA)", a)
 		}
 	}
 	o.Algorithms = slices.Clone(o.Algorithms)
@@ -86,7 +87,7 @@ func NewRemoteKeySet(address string, opts *RemoteOptions) (*RemoteKeySet, error)
 	r.client.Jar = nil
 	r.client.CheckRedirect = func(to *http.Request, via []*http.Request) error {
 		if len(via) > 3 || to.URL.Host != u.Host || to.URL.Scheme != u.Scheme {
-			return errors.New("a redirect to another host, or too many")
+			return errors.New("redirect to another host, or too many redirects")
 		}
 		return nil
 	}
@@ -110,34 +111,34 @@ func (r *RemoteKeySet) fetch(ctx context.Context) ([]*Key, error) {
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := r.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: %w", err)
+		return nil, fmt.Errorf("jose: fetch keys: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: status %d", res.StatusCode)
+		return nil, fmt.Errorf("jose: fetch keys: status %d (must be 200)", res.StatusCode)
 	}
 	if kind := res.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(kind), "text/html") {
-		return nil, errors.New("jose: the issuer's keys cannot be fetched: a page, not keys")
+		return nil, errors.New("jose: fetch keys: the response is an HTML page")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, r.opts.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("jose: the issuer's keys cannot be fetched: %w", err)
+		return nil, fmt.Errorf("jose: fetch keys: %w", err)
 	}
 	if int64(len(body)) > r.opts.MaxBytes {
-		return nil, fmt.Errorf("jose: the issuer's keys are longer than %d bytes", r.opts.MaxBytes)
+		return nil, fmt.Errorf("jose: fetch keys: the response is longer than %d bytes", r.opts.MaxBytes)
 	}
 	list, err := ParseJWKS(body, r.opts.Algorithms...)
 	if err != nil {
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, errors.New("jose: the issuer publishes no key that could be used")
+		return nil, errors.New("jose: fetch keys: the set holds no usable key")
 	}
 	return list, nil
 }
 
-// Keys implements KeySource. The error says that the keys could not be had, or that
-// the kid is not among those that there are and newer ones cannot be fetched.
+// Keys implements [KeySource]. It returns an error if there are no usable keys, or if it does not
+// have the key with that ID and the last fetch failed.
 func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	list, err := find(func(missed bool) ([]*Key, error) {
 		list, _, err := r.loader.get(ctx, missed)
@@ -149,13 +150,13 @@ func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*
 	return list, err
 }
 
-// Generation changes when other keys were fetched: what was verified under another
-// generation is verified again. Read it before the verification. It neither fetches nor waits.
-// While there are no keys, or they are old and due to be fetched again, each call returns another
-// value, so that the next verification fetches them.
+// Generation returns a number that changes when different keys were fetched. Use it to cache
+// verified tokens: read it before the verification, and verify again when it differs. It neither
+// fetches nor waits. While there are no keys, or they are due to be fetched again, each call
+// returns a new number, so that the next verification fetches them.
 func (r *RemoteKeySet) Generation() uint64 {
 	if _, version, ok := r.loader.peek(); ok {
-		return r.count.of(version)
+		return r.count.numberFor(version)
 	}
 	return r.count.none()
 }

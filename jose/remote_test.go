@@ -113,7 +113,7 @@ func TestRemote(t *testing.T) {
 	}
 }
 
-// answer is a transport that gives what it is told to.
+// answer is a transport that returns a given response.
 type answer func(*http.Request) (*http.Response, error)
 
 func (a answer) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
@@ -125,8 +125,8 @@ func jwksOf(t testing.TB, list ...*Key) string {
 	return string(text)
 }
 
-// Caches of verified tokens must not outlive the keys: the generation moves when a
-// key is withdrawn and when the keys are too old, and not at a fetch of the same.
+// Caches of verified tokens must not outlive the keys: the generation changes when a key is removed
+// and when the keys are too old, but not when the same keys are fetched again.
 func TestRemoteGeneration(t *testing.T) {
 	a, err := Generate(ES256)
 	must(t, err)
@@ -184,8 +184,8 @@ func TestRemoteGeneration(t *testing.T) {
 	}
 }
 
-// Generation neither fetches nor waits: a token that another verifier of the chain accepts does
-// not wait for this issuer. While there is something to fetch, nothing is taken from a cache.
+// Generation neither fetches nor waits, so a token that another verifier of the chain accepts does
+// not wait for this issuer. While a fetch is due, caches have no match.
 func TestRemoteGenerationWithoutFetching(t *testing.T) {
 	a, err := Generate(ES256)
 	must(t, err)
@@ -230,7 +230,7 @@ func TestRemoteGenerationWithoutFetching(t *testing.T) {
 	}
 }
 
-// A client that goes away does not abort a fetch that serves all.
+// A canceled request does not abort a fetch that serves other requests.
 func TestRemoteOutlivesItsCaller(t *testing.T) {
 	k, err := Generate(ES256)
 	must(t, err)
@@ -258,7 +258,7 @@ func TestRemoteOutlivesItsCaller(t *testing.T) {
 			}
 		})
 	}
-	// One that cannot wait any longer gets an error that is no refusal.
+	// A request that cannot wait longer gets an error that is not an ErrInvalid.
 	late, stop := context.WithCancel(t.Context())
 	stop()
 	if _, err := r.Keys(late, k.ID(), ES256); !errors.Is(err, context.Canceled) || errors.Is(err, ErrInvalid) {

@@ -8,28 +8,28 @@ import (
 	"fmt"
 )
 
-// KeySource finds the keys that may have signed a token. One source belongs to one
-// issuer and one kind of token.
+// KeySource finds the keys that may have signed a token. A source belongs to one issuer and one
+// kind of token. It must be safe for concurrent use.
 type KeySource interface {
-	// Keys returns the key with that ID and algorithm; where kid is "", all of the
-	// algorithm, of which there must be one. None: the key is not known. An error
-	// means that this could not be told. A source whose keys change implements Versioned too, if
-	// what they verified may be kept.
+	// Keys returns the key with that ID and algorithm. If kid is "", it returns all keys of the
+	// algorithm; verification then requires exactly one. An empty result means that the key is
+	// unknown. An error means that the source could not find out. Implement [Versioned] too if the
+	// keys can change and verified tokens may be cached.
 	Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error)
 }
 
-// KeySet is a fixed set of keys of which the first signs. It is read-only and safe for
-// concurrent use.
+// KeySet is a fixed set of keys. The first key signs. It is read-only and safe for concurrent use.
 type KeySet struct {
 	keys []*Key
 	byID map[string][]*Key
 	byAl map[Algorithm][]*Key
 }
 
-// NewKeySet makes a ring. Its keys have different IDs.
+// NewKeySet returns a set of the keys. It returns an error if there is no key, a nil key, or a key
+// ID that occurs twice.
 func NewKeySet(list ...*Key) (*KeySet, error) {
 	if len(list) == 0 {
-		return nil, errors.New("jose: a ring of no key")
+		return nil, errors.New("jose: NewKeySet: no key (at least one is required)")
 	}
 	return newRing(list)
 }
@@ -38,10 +38,10 @@ func newRing(list []*Key) (*KeySet, error) {
 	r := &KeySet{byID: make(map[string][]*Key), byAl: make(map[Algorithm][]*Key)}
 	for _, k := range list {
 		if k == nil {
-			return nil, errors.New("jose: a nil key")
+			return nil, errors.New("jose: NewKeySet: a key is nil")
 		}
 		if r.byID[k.id] != nil {
-			return nil, fmt.Errorf("jose: key ID %s comes twice", k.id)
+			return nil, fmt.Errorf("jose: NewKeySet: duplicate key ID %q", k.id)
 		}
 		r.keys = append(r.keys, k)
 		r.byID[k.id] = []*Key{k}
@@ -50,7 +50,7 @@ func newRing(list []*Key) (*KeySet, error) {
 	return r, nil
 }
 
-// Keys implements KeySource.
+// Keys implements [KeySource]. It never returns an error.
 func (r *KeySet) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	if kid == "" {
 		return r.byAl[alg], nil
@@ -61,23 +61,24 @@ func (r *KeySet) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, err
 	return nil, nil
 }
 
-// SigningAlgorithm returns the algorithm that Sign uses: that of the first key.
+// SigningAlgorithm returns the algorithm of Sign: that of the first key.
 func (r *KeySet) SigningAlgorithm() Algorithm { return r.keys[0].alg }
 
-// Sign makes a token of type typ with the ring's first key. claims is an object of
-// JSON. What Decode would refuse is not signed: the error says why. So is it with a
-// key that verifies only, and with a type that is not printable ASCII. An empty type
-// is left out: no Verify takes such a token.
+// Sign returns a token of type typ, signed with the first key. claims is a JSON object. If typ is
+// empty, the token has no "typ", and only [Token.VerifyUntyped] accepts it.
+//
+// It returns an error if the key cannot sign, if typ is not printable ASCII, or if [Decode] would
+// reject the token: it is longer than [MaxToken] or its claims are not strict JSON.
 func (r *KeySet) Sign(_ context.Context, typ string, claims []byte) (string, error) {
 	return r.keys[0].token(typ, claims)
 }
 
 func (k *Key) token(typ string, claims []byte) (string, error) {
 	if typ != "" && !isType(typ) {
-		return "", errors.New("jose: a token's type is printable ASCII without blanks")
+		return "", errors.New("jose: Sign: invalid type (printable ASCII without spaces)")
 	}
 	if _, err := ParseClaims(claims); err != nil {
-		return "", fmt.Errorf("jose: claims that no verifier takes: %v", err) // no refusal of a token: not %w
+		return "", fmt.Errorf("jose: Sign: invalid claims: %v", err) // %v: this is not an ErrInvalid of a received token
 	}
 	header, err := json.Marshal(struct {
 		Alg Algorithm `json:"alg"`
@@ -96,20 +97,19 @@ func (k *Key) token(typ string, claims []byte) (string, error) {
 	}
 	token := signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 	if len(token) > MaxToken {
-		return "", fmt.Errorf("jose: a token of %d bytes: no verifier takes more than %d", len(token), MaxToken)
+		return "", fmt.Errorf("jose: Sign: token of %d bytes is too long (at most %d)", len(token), MaxToken)
 	}
 	return token, nil
 }
 
-// JWKS returns the ring's public keys as a JWK Set (RFC 7517 section 5); secrets are
-// not in it.
+// JWKS returns the public keys as a JWK Set (RFC 7517, section 5). HMAC secrets are not included.
 func (r *KeySet) JWKS(context.Context) ([]byte, error) { return marshalJWKS(r.keys) }
 
-// Generation is 0: a ring does not change.
+// Generation returns 0, because the set does not change.
 func (r *KeySet) Generation() uint64 { return 0 }
 
-// String names the keys.
+// String lists the IDs of the keys.
 func (r *KeySet) String() string { return fmt.Sprint(r.keys) }
 
-// GoString is String.
+// GoString returns the same as String.
 func (r *KeySet) GoString() string { return r.String() }

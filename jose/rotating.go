@@ -13,36 +13,37 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
-// TimedKey is a key with its time. Zero times are no bounds.
+// TimedKey is a key with the time when it begins to sign and the time when it expires. A zero time
+// means no limit.
 type TimedKey struct {
 	*Key
-	// UndecryptableID is the ID of a key that is there and cannot be opened, where Key is nil:
-	// it signs nothing, and whether a token under it is good cannot be told.
+	// UndecryptableID is the ID of a stored key that cannot be decrypted; Key is nil then. Such a
+	// key does not sign. Verifying a token with this key ID returns an error, not an ErrInvalid.
 	UndecryptableID string
-	// SignsFrom is when it begins to sign: it verifies, and is published, before, so
-	// that all verifiers know it by then.
+	// SignsFrom is when the key begins to sign. Before, it is published and verifies, so that all
+	// verifiers know it in time.
 	SignsFrom time.Time
-	// Expires is when it stops to verify.
+	// Expires is when the key no longer verifies or signs.
 	Expires time.Time
 }
 
-// ReloadingOptions change a ReloadingKeySet; nil is fine.
+// ReloadingOptions configure a [ReloadingKeySet]. A nil *ReloadingOptions means all defaults.
 type ReloadingOptions struct {
-	// MaxAge is how old the loaded keys get: 1 minute where 0.
+	// MaxAge is the age at which the keys are loaded again; 0 means 1 minute.
 	MaxAge time.Duration
-	// MinInterval lies between two loads, also for tokens with unknown key IDs: 10
-	// seconds where 0.
+	// MinInterval is the minimum time between two loads, also for tokens with unknown key IDs; 0
+	// means 10 seconds.
 	MinInterval time.Duration
-	// MaxStale is how long keys older than MaxAge serve while loading fails: 5 minutes
-	// where 0.
+	// MaxStale is how long keys older than MaxAge stay usable while loading fails; 0 means 5
+	// minutes.
 	MaxStale time.Duration
-	// Clock is time.Now where nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
-// ReloadingKeySet is the keys of one purpose in a store, which all processes share: a new
-// key is published first, signs when its time has come, and the old one verifies
-// until it expires. It is safe for concurrent use and has no goroutine of its own.
+// ReloadingKeySet holds the signing keys of one purpose, loaded from a store that all processes
+// share. A new key is published first and signs from its SignsFrom on; the old key verifies until
+// it expires. It is safe for concurrent use and starts no goroutine.
 type ReloadingKeySet struct {
 	loader loader[[]TimedKey]
 	clock  func() time.Time // of the keys' times
@@ -51,29 +52,32 @@ type ReloadingKeySet struct {
 	count  generations
 }
 
-// view is the keys for a moment. The generation counts the views of other keys.
+// view holds the keys at one moment. Its generation increases when the verifying keys change.
 type view struct {
-	keys                []*Key // that verify
-	signer              *Key   // nil: none
+	keys                []*Key // the keys that verify
+	signer              *Key   // nil if there is none
 	from, until         time.Time
-	made                time.Duration // by the loader's time
-	lost                []string      // the IDs of keys that cannot be opened
+	made                time.Duration // by the clock of the loader
+	lost                []string      // the IDs of keys that cannot be decrypted
 	version, generation uint64
-	down                bool // there are no keys that may serve
+	down                bool // there are no usable keys
 }
 
-// NewReloadingKeySet returns the keys that load gives, within 5 seconds. An error of load is
-// a fault of Keys, Sign and JWKS where there are no keys that may serve instead.
+// NewReloadingKeySet returns a key set that calls load on first use, when its keys are older than
+// MaxAge, and for an unknown key ID. load has 5 seconds, and only one call runs at a time. While
+// load fails and no loaded keys are usable, Keys, Sign and JWKS return its error.
+//
+// It returns an error if load is nil or an option is negative.
 func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *ReloadingOptions) (*ReloadingKeySet, error) {
 	if load == nil {
-		return nil, errors.New("jose: a function that loads the keys is needed")
+		return nil, errors.New("jose: NewReloadingKeySet: load is nil")
 	}
 	var o ReloadingOptions
 	if opts != nil {
 		o = *opts
 	}
 	if o.MaxAge < 0 || o.MinInterval < 0 || o.MaxStale < 0 {
-		return nil, errors.New("jose: a duration below 0")
+		return nil, errors.New("jose: NewReloadingKeySet: MaxAge, MinInterval or MaxStale is negative (at least 0)")
 	}
 	ticks := elapsed.New(o.Clock)
 	if o.Clock == nil {
@@ -82,7 +86,7 @@ func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *Re
 	checked := func(ctx context.Context) ([]TimedKey, error) {
 		all, err := load(ctx)
 		if err == nil && slices.ContainsFunc(all, func(k TimedKey) bool { return (k.Key == nil) == (k.UndecryptableID == "") }) {
-			err = errors.New("jose: a nil key was loaded, or one that is lost and is not")
+			err = errors.New("jose: load keys: a TimedKey must have either Key or UndecryptableID")
 		}
 		return slices.Clone(all), err
 	}
@@ -92,7 +96,7 @@ func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *Re
 	}, clock: o.Clock}, nil
 }
 
-// now returns the view of this moment.
+// now returns the view of the current moment.
 func (r *ReloadingKeySet) now(ctx context.Context, missed bool) (*view, error) {
 	now, at := r.clock(), r.loader.time.Now()
 	if v := r.fresh(now, at); !missed && v != nil {
@@ -100,17 +104,17 @@ func (r *ReloadingKeySet) now(ctx context.Context, missed bool) (*view, error) {
 	}
 	all, version, err := r.loader.get(ctx, missed)
 	if err != nil && ctx.Err() != nil {
-		return nil, err // the caller went away: that says nothing of the keys
+		return nil, err // the request was canceled, which says nothing about the keys
 	}
 	v := &view{down: true}
 	if err == nil {
-		v = look(all, now, r.loader.minInterval)
+		v = viewAt(all, now, r.loader.minInterval)
 	}
 	v.version, v.made = version, at
 	return r.store(v), err
 }
 
-// fresh returns the present view, or nil if it says nothing about this moment.
+// fresh returns the stored view, or nil if it is not valid for this moment.
 func (r *ReloadingKeySet) fresh(now time.Time, at time.Duration) *view {
 	if v := r.view.Load(); v != nil && !v.down && now.Before(v.until) && !now.Before(v.from) && at-v.made < r.loader.minInterval {
 		return v
@@ -118,8 +122,8 @@ func (r *ReloadingKeySet) fresh(now time.Time, at time.Duration) *view {
 	return nil
 }
 
-// store makes v the present view, unless somebody was faster and saw newer keys, and
-// returns the present one.
+// store stores v, unless another goroutine stored a view of newer keys, and returns the stored
+// view.
 func (r *ReloadingKeySet) store(v *view) *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,12 +141,12 @@ func (r *ReloadingKeySet) store(v *view) *view {
 	return v
 }
 
-// look returns the view of a moment. It lasts until one of the keys begins to sign or
-// expires, and not longer than most.
-func look(all []TimedKey, now time.Time, most time.Duration) *view {
+// viewAt returns the view at time now. It is valid until one of the keys begins to sign or expires,
+// but not longer than most.
+func viewAt(all []TimedKey, now time.Time, most time.Duration) *view {
 	v := &view{from: now, until: now.Add(most)}
 	var since time.Time
-	var next *Key // whose time has not come
+	var next *Key // the key that begins to sign next
 	var begins time.Time
 	for _, k := range all {
 		for _, t := range []time.Time{k.SignsFrom, k.Expires} {
@@ -165,15 +169,15 @@ func look(all []TimedKey, now time.Time, most time.Duration) *view {
 			v.signer, since = k.Key, k.SignsFrom
 		}
 	}
-	if v.signer == nil { // the one that signed was withdrawn: better early than not at all
+	if v.signer == nil { // the signing key was removed, so the next one signs before its time
 		v.signer = next
 	}
 	slices.SortStableFunc(v.keys, func(a, b *Key) int { return cmp.Compare(a.id, b.id) })
 	return v
 }
 
-// Keys implements KeySource. The error says that the keys could not be had, or that
-// one.
+// Keys implements [KeySource]. It returns an error if there are no usable keys, if the key cannot
+// be decrypted, or if the key is unknown and the last load failed.
 func (r *ReloadingKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	var lost []string
 	list, err := find(func(missed bool) ([]*Key, error) {
@@ -187,14 +191,14 @@ func (r *ReloadingKeySet) Keys(ctx context.Context, kid string, alg Algorithm) (
 	switch {
 	case err != nil || len(list) > 0 || kid == "":
 	case slices.Contains(lost, kid):
-		err = fmt.Errorf("jose: key %s is there and cannot be opened", kid)
+		err = fmt.Errorf("jose: key %s cannot be decrypted", kid)
 	default:
 		err = r.loader.failing()
 	}
 	return list, err
 }
 
-// find looks for the keys in a set, and in a newer one where they are not in it.
+// find looks for keys in the current set and then in a newer one.
 func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*Key, error) {
 	for _, missed := range []bool{false, true} {
 		all, err := get(missed)
@@ -214,21 +218,21 @@ func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*
 	return nil, nil
 }
 
-// Sign makes a token of type typ with the newest key whose time has come. Where there
-// is none, since the one that signed was withdrawn, the next one signs before its
-// time. The error also says that there is no key at all.
+// Sign returns a token of type typ, signed with the key that began to sign last. If that key was
+// removed and no other signs yet, the next key signs before its time. It returns an error if there
+// are no usable keys or none can sign, and in the cases of [KeySet.Sign].
 func (r *ReloadingKeySet) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	v, err := r.now(ctx, false)
 	switch {
 	case err != nil:
 		return "", err
 	case v.signer == nil:
-		return "", errors.New("jose: there is no key that signs")
+		return "", errors.New("jose: Sign: no signing key")
 	}
 	return v.signer.token(typ, claims)
 }
 
-// JWKS returns the public keys, those that will sign later included.
+// JWKS returns the public keys as a JWK Set, including keys that do not sign yet.
 func (r *ReloadingKeySet) JWKS(ctx context.Context) ([]byte, error) {
 	v, err := r.now(ctx, false)
 	if err != nil {
@@ -237,10 +241,10 @@ func (r *ReloadingKeySet) JWKS(ctx context.Context) ([]byte, error) {
 	return marshalJWKS(v.keys)
 }
 
-// Generation changes when the set of keys that verify does, as far as this value has seen: what
-// was verified under another generation is verified again. Read it before the verification. It
-// neither loads nor waits. While there are no keys, or they are old and due to be loaded again,
-// each call returns another value, so that the next verification loads them.
+// Generation returns a number that changes when the set of verifying keys changes, as far as this
+// process has loaded it. Use it to cache verified tokens: read it before the verification, and
+// verify again when it differs. It neither loads nor waits. While there are no keys, or they are
+// due to be loaded again, each call returns a new number, so that the next verification loads them.
 func (r *ReloadingKeySet) Generation() uint64 {
 	now, at := r.clock(), r.loader.time.Now()
 	v := r.fresh(now, at)
@@ -249,9 +253,9 @@ func (r *ReloadingKeySet) Generation() uint64 {
 		if !ok {
 			return r.count.none()
 		}
-		v = look(all, now, r.loader.minInterval)
+		v = viewAt(all, now, r.loader.minInterval)
 		v.version, v.made = version, at
 		v = r.store(v)
 	}
-	return r.count.of(v.generation)
+	return r.count.numberFor(v.generation)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A new key is published, then signs; the old one verifies until it expires.
+// A new key is published, then signs; the old key verifies until it expires.
 func TestRotating(t *testing.T) {
 	var mu sync.Mutex
 	clock := now
@@ -73,7 +73,7 @@ func TestRotating(t *testing.T) {
 	if r.Generation() == middle {
 		t.Error("an expiry does not move the generation")
 	}
-	// The store is down: the last set serves for a while.
+	// The store is down: the last keys stay usable for a while.
 	fail = errors.New("down")
 	clock = clock.Add(5 * time.Minute)
 	signedBy()
@@ -84,7 +84,7 @@ func TestRotating(t *testing.T) {
 	fail = nil
 	clock = clock.Add(10 * time.Second)
 	signedBy()
-	// Unknown key IDs load not more than once in an interval.
+	// Unknown key IDs cause at most one load per interval.
 	was := loads
 	clock = clock.Add(10 * time.Second)
 	for range 50 {
@@ -97,7 +97,7 @@ func TestRotating(t *testing.T) {
 	}
 }
 
-// rotating returns a Rotating over *set, and its clock.
+// rotating returns a ReloadingKeySet over *set, and its clock.
 func rotating(t *testing.T, set *[]TimedKey, fail *error) (*ReloadingKeySet, *time.Time) {
 	t.Helper()
 	clock := now
@@ -106,7 +106,8 @@ func rotating(t *testing.T, set *[]TimedKey, fail *error) (*ReloadingKeySet, *ti
 	return r, &clock
 }
 
-// A key that cannot be opened takes nothing down, and its tokens are not judged.
+// A key that cannot be decrypted does not affect the others, and its tokens are neither accepted
+// nor rejected.
 func TestLostKey(t *testing.T) {
 	one, err := Generate(EdDSA)
 	must(t, err)
@@ -161,7 +162,7 @@ func TestRotatingSigner(t *testing.T) {
 		set  []TimedKey
 		want *Key
 	}{
-		// The one that signed was withdrawn: the next one signs before its time.
+		// The signing key was removed: the next one signs before its time.
 		"only published":     {[]TimedKey{{Key: list[0], SignsFrom: now.Add(2)}, {Key: list[1], SignsFrom: now.Add(1)}, {Key: list[2], SignsFrom: now.Add(3)}}, list[1]},
 		"published, expired": {[]TimedKey{{Key: list[0], SignsFrom: now.Add(1), Expires: now}, {Key: list[1], SignsFrom: now.Add(2)}}, list[1]},
 		"from now on":        {[]TimedKey{{Key: list[0], SignsFrom: now}}, list[0]},
@@ -226,7 +227,7 @@ func TestRotatingGeneration(t *testing.T) {
 	step("it is up", true)
 }
 
-// What load does wrong is an error each time, never a hang.
+// A mistake of load is an error each time, never a hang.
 func TestRotatingBadLoads(t *testing.T) {
 	set, fail := []TimedKey{{}}, error(nil)
 	r, clock := rotating(t, &set, &fail)
@@ -271,8 +272,8 @@ func TestRotatingBadLoads(t *testing.T) {
 	}
 }
 
-// Who loaded before a rotation, and looks at the keys after another one saw it, does
-// not bring the old ones back.
+// A goroutine that loaded before a rotation does not bring the old keys back after another
+// goroutine saw newer ones.
 func TestRotatingLateLoad(t *testing.T) {
 	a, err := Generate(EdDSA)
 	must(t, err)
@@ -289,7 +290,7 @@ func TestRotatingLateLoad(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%v, %v", list, err)
 	}
-	late := look([]TimedKey{{Key: a}}, *clock, time.Minute)
+	late := viewAt([]TimedKey{{Key: a}}, *clock, time.Minute)
 	late.version = old.version
 	if got := r.store(late); got.keys[0] != b || r.view.Load().keys[0] != b {
 		t.Errorf("%v", got.keys)

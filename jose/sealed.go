@@ -13,9 +13,10 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 )
 
-// Seal encrypts a key that signs, for a database: AES-256-GCM under a key derived
-// from the newest master key, bound to the key's ID, its purpose and its algorithm.
-// It returns the ID of the master key, to be stored beside it.
+// Seal encrypts a private key or secret for storage in a database. It uses AES-256-GCM with a key
+// derived from the newest master key, and binds the result to the key's ID, purpose and algorithm.
+// Store masterID, the ID of the master key, with it. [OpenSealed] decrypts it. Seal returns an
+// error if the key cannot sign.
 func (k *Key) Seal(ring *keys.Ring, purpose string) (masterID string, sealed []byte, err error) {
 	var plain []byte
 	switch {
@@ -26,7 +27,7 @@ func (k *Key) Seal(ring *keys.Ring, purpose string) (masterID string, sealed []b
 			return "", nil, fmt.Errorf("jose: %w", err)
 		}
 	default:
-		return "", nil, fmt.Errorf("jose: key %s verifies only", k.id)
+		return "", nil, fmt.Errorf("jose: Seal: key %s has no private part", k.id)
 	}
 	masterID, master := ring.Newest(keys.SigningKeys)
 	aead, err := newAEAD(master)
@@ -34,12 +35,12 @@ func (k *Key) Seal(ring *keys.Ring, purpose string) (masterID string, sealed []b
 		return "", nil, err
 	}
 	nonce := make([]byte, aead.NonceSize())
-	_, _ = rand.Read(nonce) // never fails; see crypto/rand
+	_, _ = rand.Read(nonce) // cannot fail; see crypto/rand
 	return masterID, aead.Seal(nonce, nonce, plain, bound(k.id, purpose, k.alg)), nil
 }
 
-// OpenSealed decrypts what Seal made. It fails where the master key left the ring,
-// and where anything that the key is bound to is another.
+// OpenSealed decrypts the result of [Key.Seal]. It returns an error if the master key is no longer
+// in the ring, or if ID, purpose or algorithm differ from those that the key was sealed with.
 func OpenSealed(ring *keys.Ring, purpose, id string, alg Algorithm, masterID string, sealed []byte) (*Key, error) {
 	m, err := alg.method()
 	if err != nil {
@@ -47,29 +48,29 @@ func OpenSealed(ring *keys.Ring, purpose, id string, alg Algorithm, masterID str
 	}
 	master, ok := ring.ByID(keys.SigningKeys, masterID)
 	if !ok {
-		return nil, fmt.Errorf("jose: key %s is sealed under a master key that is not in the ring", id)
+		return nil, fmt.Errorf("jose: OpenSealed: the master key of key %s is not in the ring", id)
 	}
 	aead, err := newAEAD(master)
 	if err != nil {
 		return nil, err
 	}
 	if len(sealed) < aead.NonceSize() {
-		return nil, errors.New("jose: a sealed key is too short")
+		return nil, errors.New("jose: OpenSealed: the sealed key is too short")
 	}
 	plain, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound(id, purpose, alg))
 	if err != nil {
-		return nil, fmt.Errorf("jose: key %s does not open: it was sealed for something else, or changed", id)
+		return nil, fmt.Errorf("jose: OpenSealed: key %s was modified, or sealed for another purpose or algorithm", id)
 	}
 	if m.kind == kindSecret {
 		return NewSecret(id, alg, plain)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(plain)
 	if err != nil {
-		return nil, fmt.Errorf("jose: key %s cannot be read", id)
+		return nil, fmt.Errorf("jose: OpenSealed: key %s is malformed", id)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("jose: key %s is of type %T", id, key)
+		return nil, fmt.Errorf("jose: OpenSealed: key %s has the unsupported type %T", id, key)
 	}
 	return NewPrivate(id, alg, signer)
 }

@@ -70,7 +70,7 @@ func TestSignatureAttacks(t *testing.T) {
 			over := new(big.Int).Add(new(big.Int).SetBytes(sig), k.public.(*rsa.PublicKey).N).Bytes()
 			refused(t, r, with(head, over), with(head, append([]byte{0}, sig...)), with(head, sig[1:]), with(head, sig[:len(sig)-1]), with(head, make([]byte, len(sig))))
 		}
-		// A signature that begins with a zero is not taken without it.
+		// A signature that begins with a zero is rejected without it.
 		zk, err := Generate(RS256)
 		must(t, err)
 		zr, err := NewKeySet(zk)

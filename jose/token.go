@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Header is what the header of a token says.
+// Header is the header of a token.
 type Header struct {
 	Algorithm Algorithm
 	// KeyID is "kid", or "".
@@ -19,8 +19,7 @@ type Header struct {
 	Type string
 }
 
-// Token is a decoded token. What it says is worth nothing before Verify returned
-// nil.
+// Token is a decoded token. Do not trust its content until Verify returned nil.
 type Token struct {
 	Header Header
 	Claims Claims
@@ -29,22 +28,22 @@ type Token struct {
 	signature []byte
 }
 
-// String says the algorithm and the key ID alone: a token's text is a credential.
+// String returns only the algorithm and the key ID, because the text of a token is a credential.
 func (t Token) String() string {
 	return fmt.Sprintf("Token(%s, %q)", t.Header.Algorithm, t.Header.KeyID)
 }
 
-// GoString is String.
+// GoString returns the same as String.
 func (t Token) GoString() string { return t.String() }
 
-// LogValue is String.
+// LogValue returns the same as String.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// MarshalJSON is String.
+// MarshalJSON encodes the text of String.
 func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 
-// Decode takes a token apart, strictly, and verifies nothing: its claims tell which
-// issuer to ask, no more. The error is an ErrInvalid.
+// Decode decodes a token strictly, without verifying its signature. Use the claims only to select
+// the issuer, and then call [Token.Verify]. Every error is an [ErrInvalid].
 func Decode(token string) (*Token, error) {
 	t, payload, err := parse(token, nil)
 	if err != nil {
@@ -56,10 +55,13 @@ func Decode(token string) (*Token, error) {
 	return t, nil
 }
 
-// Verify decodes a token and verifies its signature with a key of src. Its "typ"
-// must be one of types, compared without regard to case; "application/" before it
-// counts as not there (RFC 7515 section 4.1.9). The registered claims are left to
-// Checks. An error that is no ErrInvalid is src's.
+// Verify decodes a token and verifies its signature with a key of src. The token's "typ" must be
+// one of types, compared without regard to case and without a leading "application/" (RFC 7515,
+// section 4.1.9).
+//
+// It does not check the registered claims; call [Checks.Check] next. It returns an [ErrInvalid] if
+// the token is rejected. Any other error comes from src and means that the token could not be
+// checked.
 func Verify(ctx context.Context, token string, src KeySource, types ...string) (*Token, error) {
 	t, err := Decode(token)
 	if err != nil {
@@ -71,15 +73,14 @@ func Verify(ctx context.Context, token string, src KeySource, types ...string) (
 	return t, nil
 }
 
-// Verify is the second half of the function Verify, for a token that was decoded to
-// see which issuer to ask.
+// Verify verifies a token that [Decode] returned, in the same way as the function [Verify].
 func (t *Token) Verify(ctx context.Context, src KeySource, types ...string) error {
 	return t.verifyTyped(ctx, src, false, types)
 }
 
-// VerifyUntyped is Verify, and takes a token without "typ" too: for what has none by its
-// own RFC, such as the assertions of RFC 7523. What else the same keys sign must not be
-// taken for it.
+// VerifyUntyped is [Token.Verify] but also accepts a token without "typ". Use it for tokens that
+// have no "typ" by their own RFC, such as the assertions of RFC 7523. The same keys MUST NOT sign
+// other tokens without "typ", which would be accepted too.
 func (t *Token) VerifyUntyped(ctx context.Context, src KeySource, types ...string) error {
 	return t.verifyTyped(ctx, src, true, types)
 }
@@ -90,24 +91,24 @@ func (t *Token) verifyTyped(ctx context.Context, src KeySource, untyped bool, ty
 		ok = ok || want != "" && strings.EqualFold(t.Header.Type, want)
 	}
 	if !ok {
-		return invalid("another type")
+		return invalid("wrong typ")
 	}
 	return t.verify(ctx, src)
 }
 
 func (t *Token) verify(ctx context.Context, src KeySource) error {
 	if src == nil {
-		return errors.New("jose: no source of keys")
+		return errors.New("jose: Verify: the key source is nil")
 	}
 	candidates, err := src.Keys(ctx, t.Header.KeyID, t.Header.Algorithm)
 	if err != nil {
 		return err
 	}
 	if len(candidates) == 0 || len(candidates) > 1 && t.Header.KeyID == "" {
-		return invalid("no key for it")
+		return invalid("unknown key")
 	}
 	for _, k := range candidates {
-		// A source is not trusted to have looked.
+		// Do not rely on the source to have compared ID and algorithm.
 		if k != nil && k.alg == t.Header.Algorithm && (k.id == t.Header.KeyID || t.Header.KeyID == "") && k.verify(t.signed, t.signature) {
 			return nil
 		}
@@ -115,20 +116,19 @@ func (t *Token) verify(ctx context.Context, src KeySource) error {
 	return invalid("wrong signature")
 }
 
-// parse takes a compact JWS apart. A key in the header goes to key, and is refused where that
-// is nil.
+// parse splits and decodes a compact JWS. It stores a key in the header in *key, and rejects it if
+// key is nil.
 func parse(token string, key *[]byte) (*Token, []byte, error) {
 	if len(token) > MaxToken {
-		return nil, nil, invalid("longer than %d bytes", MaxToken)
+		return nil, nil, invalid("token is longer than %d bytes", MaxToken)
 	}
 	head, rest, ok := strings.Cut(token, ".")
 	body, sig, ok2 := strings.Cut(rest, ".")
 	if !ok || !ok2 || head == "" || sig == "" || strings.IndexByte(sig, '.') >= 0 {
 		return nil, nil, invalid("not three parts")
 	}
-	// One allocation holds the token's text, its header and its signature. The payload has
-	// its own: verified claims are kept, and the rest of a credential is not to be kept
-	// with them.
+	// One allocation holds the token's text, header and signature. The payload has its own, because
+	// verified claims are cached and must not keep the rest of the credential in memory.
 	buf := make([]byte, len(token), len(token)+(len(head)+len(sig))*3/4+4)
 	copy(buf, token)
 	header, buf, err := decode(buf, buf[:len(head)])
@@ -150,8 +150,8 @@ func parse(token string, key *[]byte) (*Token, []byte, error) {
 	return t, payload, nil
 }
 
-// canonical is base64url with one spelling for each value: no padding, and the spare
-// bits of the last character are zero.
+// canonical is base64url with exactly one encoding for each value: no padding, and the unused bits
+// of the last character are zero.
 var canonical = base64.RawURLEncoding.Strict()
 
 func decode(buf, part []byte) (out, rest []byte, err error) {
@@ -168,13 +168,13 @@ func decode(buf, part []byte) (out, rest []byte, err error) {
 	return buf[start:len(buf):len(buf)], buf, nil
 }
 
-// headerNames are those whose other spellings are refused.
+// headerNames are the header names that are rejected in another case.
 var headerNames = []string{
 	"alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit", "b64", "zip", "enc", "apu", "apv", "epk", "p2s", "p2c", "iv", "tag", "url", "nonce",
 }
 
-// parseHeader reads a header. Keys are never taken from it, nor fetched from where
-// it points (RFC 8725 section 3.10), but by VerifyEmbedded.
+// parseHeader parses a header. Only DecodeEmbedded uses a key from a header, and no function
+// fetches one from an address in it (RFC 8725, section 3.10).
 func parseHeader(data []byte, key *[]byte) (h Header, err error) {
 	members, err := scanObject(data, maxHeader)
 	if err != nil {
@@ -185,44 +185,44 @@ func parseHeader(data []byte, key *[]byte) (h Header, err error) {
 		switch string(m.name) {
 		case "alg":
 			if !isText {
-				return Header{}, invalid("alg is no string")
+				return Header{}, invalid("alg is not a string")
 			}
 			h.Algorithm = Algorithm(text)
 		case "kid":
 			if !isText || !isIdentifier(text) {
-				return Header{}, invalid("kid is no identifier")
+				return Header{}, invalid("kid is not an identifier (1 to 255 bytes, no control characters)")
 			}
 			h.KeyID = text
 		case "typ":
 			if !isText || !isType(text) {
-				return Header{}, invalid("typ is no media type")
+				return Header{}, invalid("typ is not a media type")
 			}
 			h.Type = mediaType(text)
 		case "jwk":
 			if key == nil {
-				return Header{}, invalid("a key in the header")
+				return Header{}, invalid("jwk in the header is not allowed")
 			}
 			*key = m.value
 		case "cty":
 			if !isText || strings.EqualFold(mediaType(text), "JWT") {
-				return Header{}, invalid("a token in a token")
+				return Header{}, invalid("nested tokens are not supported")
 			}
 		case "crit", "b64", "zip", "enc", "jku", "x5u", "x5c":
-			return Header{}, invalid("a header that is not supported: %s", m.name)
+			return Header{}, invalid("unsupported header %s", m.name)
 		default:
 			if otherCase(m.name, headerNames) {
-				return Header{}, invalid("a registered header name in another case")
+				return Header{}, invalid("registered header name in another case")
 			}
 		}
 	}
 	if !h.Algorithm.Valid() {
-		return Header{}, invalid("no supported algorithm")
+		return Header{}, invalid("unsupported algorithm")
 	}
 	return h, nil
 }
 
-// isType reports text that a media type may be: with any other, a comparison without
-// regard to case would take a K that is another letter.
+// isType reports whether typ is printable ASCII without spaces. Other text could equal an ASCII
+// type without regard to case, because the Kelvin sign folds to "k".
 func isType(typ string) bool {
 	for i := range len(typ) {
 		if typ[i] <= ' ' || typ[i] >= 0x7f {

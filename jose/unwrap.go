@@ -8,8 +8,8 @@ import (
 	"unicode/utf16"
 )
 
-// unwrap returns what data is an encoding of, in each encoding that fits: quotes, a data: URL,
-// percent encoding, base64, hex and UTF-16.
+// unwrap returns the decoded forms of data, for each encoding that fits: quotes, data: URL, percent
+// encoding, base64, hex and UTF-16.
 func unwrap(data []byte) (inner [][]byte) {
 	for _, decode := range []func([]byte) []byte{unQuote, unDataURL, unPercent, unBase64, unHex, unUTF16} {
 		if out := decode(data); len(out) > 0 && !bytes.Equal(out, data) {
@@ -19,10 +19,10 @@ func unwrap(data []byte) (inner [][]byte) {
 	return inner
 }
 
-// keyWithin finds a key in base64 that is a part of data, such as the value of a setting. Points
-// on curves are not searched for: there random bytes look like one too often.
+// keyWithin finds a key in base64 that is part of data, such as the value of a setting. It does not
+// search for points on curves, because random bytes look like one too often.
 func keyWithin(data []byte) string {
-	const shortest = 40 // no key in DER is shorter
+	const shortest = 40 // every key in DER is longer
 	for _, run := range bytes.FieldsFunc(data, func(r rune) bool { return !isBase64(r) }) {
 		if len(run) < shortest {
 			continue
@@ -86,8 +86,8 @@ func unBase64(data []byte) []byte {
 	return nil
 }
 
-// unHex decodes hex with the marks that programs put around the bytes: "0x", `\x`, colons, commas
-// and blanks.
+// unHex decodes hex with the separators that programs put around the bytes: "0x", `\x`, colons,
+// commas, hyphens and spaces.
 func unHex(data []byte) []byte {
 	text := bytes.ToLower(data)
 	for _, mark := range []string{"0x", `\x`, ":", ",", "-"} {
@@ -101,7 +101,7 @@ func unHex(data []byte) []byte {
 	return out
 }
 
-// unUTF16 decodes a file that an editor on Windows saved.
+// unUTF16 decodes UTF-16 with a byte order mark, as editors on Windows write it.
 func unUTF16(data []byte) []byte {
 	if len(data) < 2 || len(data)%2 != 0 {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// vectors returns a file of the security vectors, or ends the test: in CI with a
-// failure, elsewhere with one line.
+// vectors returns a file of the security vectors. If it is missing, the test fails in CI and is
+// skipped with one line elsewhere.
 func vectors(t testing.TB, parts ...string) []byte {
 	t.Helper()
 	dir := os.Getenv("VESTIBULE_VECTORS")
@@ -25,7 +25,7 @@ func vectors(t testing.TB, parts ...string) []byte {
 	return text
 }
 
-// keyOf makes a key of a JWK as the vectors have them.
+// keyOf returns the key of a JWK in the format of the vectors.
 func keyOf(raw json.RawMessage) (*Key, error) {
 	var j struct {
 		jwk
@@ -69,8 +69,8 @@ type wycheproofFile struct {
 	}
 }
 
-// Project Wycheproof's JWS and JWK sets. The waivers are those of the vectors' own
-// README: labels that are wrong.
+// Project Wycheproof's JWS and JWK vectors. The exceptions are those in the README of the vectors:
+// wrong labels.
 func TestWycheproof(t *testing.T) {
 	waived := map[int]string{
 		367: "its bytes equal a valid one's", 370: "its bytes equal a valid one's",
@@ -126,8 +126,8 @@ func TestWycheproof(t *testing.T) {
 	}
 }
 
-// The JSON parsing set: y_ is accepted, n_ refused, i_ either. Each text is read as
-// the value of an object's member.
+// The JSON parsing vectors: y_ must be accepted, n_ rejected, i_ may be either. Each text is parsed
+// as the value of an object's member.
 func TestJSONParsing(t *testing.T) {
 	vectors(t, "json-parsing", "LICENSE")
 	dir := os.Getenv("VESTIBULE_VECTORS")
@@ -142,7 +142,7 @@ func TestJSONParsing(t *testing.T) {
 		ran++
 		switch name[0] {
 		case 'y':
-			// A name that comes twice is allowed by RFC 8259 and refused here on purpose.
+			// RFC 8259 allows a duplicate name; this package rejects it deliberately.
 			if err != nil && !strings.Contains(name, "duplicated_key") {
 				t.Errorf("%s is refused: %v", name, err)
 			}

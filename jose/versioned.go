@@ -2,20 +2,21 @@ package jose
 
 import "github.com/vestibule-auth/vestibule/internal/same"
 
-// Versioned is a KeySource that reports when its keys change. Verifiers keep what its keys have
-// verified until then; of any other KeySource they keep nothing, because a key that was withdrawn
-// would verify tokens for as long as they were kept. KeySet, ReloadingKeySet and RemoteKeySet are Versioned.
+// Versioned is a [KeySource] that reports when its keys change. Verifiers cache what the keys of a
+// Versioned source verified until the generation changes. They cache nothing of any other source,
+// because a removed key would stay valid for cached tokens. KeySet, ReloadingKeySet and
+// RemoteKeySet are Versioned.
 type Versioned interface {
 	KeySource
-	// Versions returns the source itself, so that another one that embeds it and has Keys of its
-	// own is not taken for it, and a function whose result changes with the keys. It is called
-	// before each verification and for each token that was kept, so it must not load keys or wait:
-	// while it cannot tell, it returns a value that it never returned before.
+	// Versions returns the source itself and a function whose result changes with the keys. self
+	// lets callers detect a type that embeds this source but has its own Keys. generation is called
+	// before each verification and for each cached token, so it MUST NOT load keys or wait. While
+	// it does not know the current keys, it returns a value that it never returned before.
 	Versions() (self KeySource, generation func() uint64)
 }
 
-// GenerationOf returns the generation function of a Versioned source, or nil for any other, and
-// for one that merely embeds a Versioned one.
+// GenerationOf returns the generation function of a [Versioned] source. It returns nil for any
+// other source, and for a type that only embeds a Versioned one.
 func GenerationOf(keys KeySource) func() uint64 {
 	v, ok := keys.(Versioned)
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// listed is a key source whose type can be compared, and whose values cannot.
+// listed is a key source of a comparable type with values that cannot be compared.
 type listed struct{ held any }
 
 func (listed) Keys(context.Context, string, jose.Algorithm) ([]*jose.Key, error) {

@@ -1,10 +1,11 @@
-// Package keys holds the master key of an application and the keys derived from
-// it.
+// Package keys holds the master key of an application and the keys derived from it.
 //
-// An application has one master key of 32 random bytes, or a ring of them,
-// newest first, while one replaces another. Everything else is derived from it by
-// HKDF-SHA-256 (RFC 5869) with a fixed label for each purpose: one key, one
-// purpose.
+// An application has one master key of 32 random bytes, or a [Ring] of several, newest first, while
+// one replaces another. All other keys are derived from it with HKDF-SHA-256 (RFC 5869) and a fixed
+// label for each [Purpose], so no key serves two purposes.
+//
+// Load the ring at start with [Load] or [ParseHex], or with [Create] for a first start, and pass it
+// to the options of schemes and stores.
 package keys
 
 import (
@@ -21,28 +22,28 @@ import (
 // Size is the length of a master key and of every key derived from it, in bytes.
 const Size = 32
 
-// Key is a secret key. Printing it says [redacted]; k[:] gives the bytes.
+// Key is a secret key. k[:] returns its bytes; printing it shows [redacted].
 type Key [Size]byte
 
 const redacted = "[redacted]"
 
-// String says [redacted].
+// String returns "[redacted]".
 func (Key) String() string { return redacted }
 
-// GoString says [redacted].
+// GoString returns "[redacted]".
 func (Key) GoString() string { return redacted }
 
-// LogValue says [redacted].
+// LogValue returns "[redacted]".
 func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON says "[redacted]".
+// MarshalJSON returns the JSON string "[redacted]".
 func (Key) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// Purpose is what a derived key serves for. The purposes are those of this
-// package; their labels never change.
+// Purpose is what a derived key is used for. Only this package defines purposes, and their labels
+// never change.
 type Purpose struct{ label string }
 
-// The purposes.
+// The purposes, each used by one feature.
 var (
 	StaticToken   = Purpose{"vestibule/v1 static token"}
 	SessionSeal   = Purpose{"vestibule/v1 session seal"}
@@ -58,11 +59,11 @@ var (
 
 var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal}
 
-// String returns the purpose's label.
+// String returns the label of the purpose.
 func (p Purpose) String() string { return p.label }
 
-// Ring is the master keys with everything derived from them, newest first. It is
-// read-only and safe for concurrent use. Printing it says [redacted].
+// Ring holds master keys and the keys derived from them, newest first. It is read-only and safe for
+// concurrent use. Printing it shows [redacted].
 type Ring struct{ members []member }
 
 type member struct {
@@ -70,20 +71,22 @@ type member struct {
 	derived map[Purpose]Key
 }
 
-// NewRing makes a ring of master keys, newest first. It refuses none at all, one
-// that has not 32 bytes or is all one byte, and the same one twice. It keeps
-// nothing of the slices.
+// NewRing returns a ring of master keys, newest first. It copies what it needs, so you can clear
+// the slices afterwards.
+//
+// It returns an error if there is no master key, if one does not have 32 bytes or consists of one
+// repeated byte, or if one is there twice.
 func NewRing(masters ...[]byte) (*Ring, error) {
 	if len(masters) == 0 {
-		return nil, errors.New("keys: no master key")
+		return nil, errors.New("keys: NewRing: no master key (at least one is required)")
 	}
 	r := new(Ring)
 	for i, master := range masters {
 		if len(master) != Size {
-			return nil, fmt.Errorf("keys: master key %d has %d bytes, want %d", i+1, len(master), Size)
+			return nil, fmt.Errorf("keys: NewRing: master key %d has %d bytes (must be %d)", i+1, len(master), Size)
 		}
 		if bytes.Count(master, master[:1]) == Size {
-			return nil, fmt.Errorf("keys: master key %d is all one byte", i+1)
+			return nil, fmt.Errorf("keys: NewRing: master key %d is one byte repeated (must be random)", i+1)
 		}
 		id, err := derive(master, "vestibule/v1 key id", 8)
 		if err != nil {
@@ -99,7 +102,7 @@ func NewRing(masters ...[]byte) (*Ring, error) {
 		}
 		for _, other := range r.members {
 			if other.id == m.id {
-				return nil, fmt.Errorf("keys: master key %d is in the ring twice", i+1)
+				return nil, fmt.Errorf("keys: NewRing: master key %d is a duplicate", i+1)
 			}
 		}
 		r.members = append(r.members, m)
@@ -107,10 +110,10 @@ func NewRing(masters ...[]byte) (*Ring, error) {
 	return r, nil
 }
 
-// Generate returns a new master key from crypto/rand.
+// Generate returns a new random master key of 32 bytes.
 func Generate() []byte {
 	k := make([]byte, Size)
-	_, _ = rand.Read(k) // never fails; see crypto/rand
+	_, _ = rand.Read(k) // cannot fail; see crypto/rand
 	return k
 }
 
@@ -118,15 +121,16 @@ func derive(master []byte, label string, n int) ([]byte, error) {
 	return hkdf.Key(sha256.New, master, nil, label, n)
 }
 
-// Newest returns the key for a purpose under the newest master key, and the id
-// of that master key, to be stored beside what the key makes.
+// Newest returns the key for a purpose from the newest master key, and the ID of that master key.
+// Store the ID with the data that the key protects, and pass it to [Ring.ByID] later. It panics for
+// the zero Purpose.
 func (r *Ring) Newest(p Purpose) (id string, k Key) {
 	m := r.members[0]
 	return m.id, m.key(p)
 }
 
-// ByID returns the key for a purpose under the master key with that id. It
-// reports false where that key is not, or not any longer, in the ring.
+// ByID returns the key for a purpose from the master key with that ID. It returns false if that
+// master key is not in the ring. It panics for the zero Purpose.
 func (r *Ring) ByID(p Purpose, id string) (Key, bool) {
 	for _, m := range r.members {
 		if m.id == id {
@@ -136,7 +140,7 @@ func (r *Ring) ByID(p Purpose, id string) (Key, bool) {
 	return Key{}, false
 }
 
-// Has reports whether the master key with that id is in the ring.
+// Has reports whether the master key with that ID is in the ring.
 func (r *Ring) Has(id string) bool {
 	for i := range r.members {
 		if r.members[i].id == id {
@@ -146,8 +150,7 @@ func (r *Ring) Has(id string) bool {
 	return false
 }
 
-// IDs returns the ids of the master keys, newest first. They identify the keys
-// and tell nothing of them.
+// IDs returns the IDs of the master keys, newest first. They reveal nothing about the keys.
 func (r *Ring) IDs() []string {
 	ids := make([]string, len(r.members))
 	for i, m := range r.members {
@@ -156,24 +159,23 @@ func (r *Ring) IDs() []string {
 	return ids
 }
 
-// String says [redacted].
+// String returns "[redacted]".
 func (Ring) String() string { return redacted }
 
-// GoString says [redacted].
+// GoString returns "[redacted]".
 func (Ring) GoString() string { return redacted }
 
-// LogValue says [redacted].
+// LogValue returns "[redacted]".
 func (Ring) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON says "[redacted]".
+// MarshalJSON returns the JSON string "[redacted]".
 func (Ring) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// key panics for the zero Purpose: that is a mistake of the program, found the
-// first time it runs.
+// key panics for the zero Purpose, because that is a programming error that the first use finds.
 func (m member) key(p Purpose) Key {
 	k, ok := m.derived[p]
 	if !ok {
-		panic("keys: not a purpose of this package")
+		panic("keys: unknown purpose (use one of package keys)")
 	}
 	return k
 }

@@ -51,7 +51,7 @@ func TestRing(t *testing.T) {
 		}
 		seen[k] = p
 	}
-	// HKDF-SHA-256 (RFC 5869) with an empty salt, computed with another program.
+	// HKDF-SHA-256 (RFC 5869) with an empty salt, computed by another program.
 	if _, k := alone.Newest(keys.StaticToken); hex.EncodeToString(k[:]) != "fe94b07acbe941b5beec3285be42b0102f2b119f8df641adcf66f7d8d483bb19" {
 		t.Errorf("the derivation changed: %x", k[:])
 	}
@@ -82,7 +82,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A file that is there is never written over.
+// An existing file is never overwritten.
 func TestParseHex(t *testing.T) {
 	for text, want := range map[string]bool{
 		strings.Repeat("0f1e", 16): true, strings.Repeat("0f1e", 8): false, "correct horse battery staple 123": false, "": false,

@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 )
 
-// A folder that cannot be written to, as a mounted secret's: what is in it is loaded, and nothing
-// else is made of it.
+// Create loads a key from a read-only directory, such as a mounted secret, and creates nothing
+// there.
 func TestCreateReadOnly(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{"good": strings.Repeat("0f", 31) + "01\n", "malformed": "hunter2", "empty": ""}
@@ -41,7 +41,8 @@ func TestCreateReadOnly(t *testing.T) {
 	}
 }
 
-// asUser runs f on a thread that is nobody for files, if the test is root, whom no mode stops.
+// asUser runs f on a thread without privileges for files if the test runs as root, whom file modes
+// do not restrict.
 func asUser(t *testing.T, f func()) {
 	done := make(chan error)
 	go func() {

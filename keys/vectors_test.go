@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// The derivation against Project Wycheproof, for the use made of it here: no
-// salt.
+// The derivation gives the results of Project Wycheproof's vectors without salt.
 func TestWycheproof(t *testing.T) {
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	text, err := os.ReadFile(filepath.Join(dir, "security", "wycheproof", "hkdf_sha256_test.json"))

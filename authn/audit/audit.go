@@ -1,20 +1,20 @@
-// Package audit defines the audit events of all schemes and calls the functions that an
-// application gives to schemes in their options.
+// Package audit defines the audit events of all schemes, and calls the functions that an
+// application sets in the options of schemes.
 //
-// An application creates one [Notifier] and gives it to every scheme:
+// Create one [Notifier] and pass it to every scheme:
 //
 //	events, err := audit.New(func(ctx context.Context, e audit.Event) {
 //		slog.InfoContext(ctx, "audit", "event", e)
 //	}, &audit.Options{Keys: ring})
 //	tokens, err := knox.New(db, &knox.Options{Audit: events})
 //
-// A scheme calls [Notifier.Notify] after something happened, and [Call] for a hook that
-// returns a value and an error. A panic in one of the application's functions ends neither the
-// request nor the process, and its text, which may hold a secret, reaches no log and no client.
+// A scheme calls [Notifier.Notify] after something happened, and [Call] for a hook that returns a
+// value and an error. If a function of the application panics, the request and the process go on.
+// The text of the panic, which may hold a secret, reaches neither a log nor a client.
 //
-// Events are delivered on the caller's goroutine, so the function must not block: write to a
-// channel or a buffer. No field of an event holds a credential, a password or a name that was
-// typed at a failed login.
+// The function is called on the goroutine of the request, so it must not block: write to a channel
+// or a buffer. No field of an event holds a credential, a password, or a name typed at a failed
+// login.
 package audit
 
 import (
@@ -25,12 +25,12 @@ import (
 	"runtime/debug"
 )
 
-// Notify passes an event of any type to observe, on the caller's goroutine. A nil observe is
-// not called. If it panics, Notify logs the type of the panic's value at Error, with the name
-// of the scheme, and returns: the event is about something that has happened already, so
-// the answer to the client stays as it is. A nil log is slog.Default().
+// Notify passes an event of any type to observe, on the caller's goroutine. Use it for observers of
+// other things than audit events; for those, use a [Notifier]. A nil observe is not called.
 //
-// Use it for observers of other things than audit events; for those, use a [Notifier].
+// If observe panics, Notify logs the type of the panic value and the scheme at Error, and returns.
+// The event describes something that already happened, so the response to the client does not
+// change. A nil log means slog.Default().
 func Notify[E any](ctx context.Context, log *slog.Logger, scheme string, observe func(context.Context, E), e E) {
 	if observe == nil {
 		return
@@ -49,9 +49,9 @@ func Notify[E any](ctx context.Context, log *slog.Logger, scheme string, observe
 	observe(ctx, e)
 }
 
-// Call calls a hook and returns its results. If the hook panics, Call returns an error that
-// names the hook and the type of the panic's value; authn.Respond answers it with 500. name
-// is that of the option, such as "jwt.Options.Claims".
+// Call calls a hook and returns its results. name is the name of the option that holds the hook,
+// such as "jwt.Options.Claims". If the hook panics, Call returns an error with the name and the
+// type of the panic value; authn.Respond answers it with 500.
 func Call[T any](name string, hook func() (T, error)) (v T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -62,10 +62,10 @@ func Call[T any](name string, hook func() (T, error)) (v T, err error) {
 	return hook()
 }
 
-// typeOf is all that is reported of a panic: the text may hold a secret.
+// typeOf describes a panic by its type only, because its text may hold a secret.
 func typeOf(v any) string { return fmt.Sprintf("panic of type %T", v) }
 
-// panicked is a panic in a hook.
+// panicked is the error for a panic in a hook.
 type panicked struct {
 	hook, what string
 	stack      []byte
@@ -73,10 +73,10 @@ type panicked struct {
 
 func (p *panicked) Error() string { return "audit: " + p.hook + ": " + p.what }
 
-// StatusCode is 500: the program is at fault, and another attempt does not help.
+// StatusCode returns 500: the program is wrong, and a retry does not help.
 func (*panicked) StatusCode() int { return http.StatusInternalServerError }
 
-// LogValue adds the stack, which holds no values.
+// LogValue adds the stack trace, which holds no values.
 func (p *panicked) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("message", p.Error()), slog.String("stack", string(p.stack)))
 }

@@ -17,7 +17,7 @@ type telling struct{ text string }
 func (t telling) Error() string  { return t.text }
 func (t telling) String() string { return t.text }
 
-// panics are values whose text must not get anywhere.
+// panics are panic values whose text must not appear anywhere.
 var panics = map[string]any{
 	"text": secret, "error": errors.New(secret), "stringer": telling{secret}, "wrapped": fmt.Errorf("x: %w", telling{secret}), "bytes": []byte(secret),
 }

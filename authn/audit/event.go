@@ -5,61 +5,62 @@ import (
 	"time"
 )
 
-// Event is something that happened to a credential or an account, after it happened. A scheme
-// sets what it knows; [Notifier.Notify] adds the rest. Fields that do not apply are empty.
+// Event describes something that happened to a credential or an account. A scheme sets the fields
+// that it knows, and [Notifier.Notify] sets the others. Fields that do not apply are empty.
 type Event struct {
-	// ID identifies the event: a UUID of version 7, so IDs sort by time. Set by Notify.
+	// ID identifies the event. It is a UUID of version 7, so IDs sort by time. Notify sets it.
 	ID string `json:"id"`
-	// Time is in UTC. Set by Notify.
+	// Time is when Notify was called, in UTC. Notify sets it.
 	Time time.Time `json:"time"`
 	Kind Kind      `json:"kind"`
-	// Outcome is that of Kind unless the scheme sets another one.
+	// Outcome is the usual outcome of Kind, unless the scheme sets another.
 	Outcome Outcome `json:"outcome"`
-	// Reason is a code of few values, such as "invalid_credentials" or "expired".
+	// Reason is a code from a small set, such as "invalid_credentials" or "expired".
 	Reason string `json:"reason,omitempty"`
 	Scheme string `json:"scheme,omitempty"`
 	// Subject is the account that the event is about.
 	Subject string `json:"subject,omitempty"`
-	// Actor is the account that caused it, if it is not Subject, such as an administrator.
-	// Notify takes it from the identity of the request unless it is set.
+	// Actor is the account that caused the event, if it is not Subject, such as an administrator.
+	// Unless the scheme sets it, Notify takes it from the identity of the request.
 	Actor string `json:"actor,omitempty"`
 	// Client is the OAuth 2.0 client.
 	Client string `json:"client,omitempty"`
-	// Credential names a credential without revealing anything about it. A scheme sets the
-	// record's public identifier or its digest; the function that receives the event gets 8
-	// bytes of its HMAC in base64url, as Notifier.Credential returns.
+	// Credential identifies a credential without revealing it. A scheme sets the record's public
+	// identifier or its digest. Notify replaces it by 8 bytes of its HMAC in base64url, as
+	// Notifier.Credential returns.
 	Credential string `json:"credential,omitempty"`
 	// Family is the token family.
 	Family string `json:"family,omitempty"`
 	// Session is the public ID of the session.
 	Session string `json:"session,omitempty"`
 	// Source is the client's network: the IPv4 /24 or IPv6 /48, or the whole address with
-	// Options.WholeSource. Set by Notify.
+	// Options.WholeSource. Notify sets it.
 	Source string `json:"source,omitempty"`
-	// UserAgent is the client's, at most 128 bytes, without control characters. Set by Notify.
+	// UserAgent is the client's User-Agent, at most 128 bytes without control characters. Notify
+	// sets it.
 	UserAgent string `json:"user_agent,omitempty"`
 	// Replica is Options.Replica.
 	Replica string `json:"replica,omitempty"`
-	// RequestID and TraceID identify the request. Set by Notify, see Options.
+	// RequestID and TraceID identify the request; see Options. Notify sets them.
 	RequestID string `json:"request_id,omitempty"`
 	TraceID   string `json:"trace_id,omitempty"`
-	// Epoch is the account's epoch that the credential was issued under.
+	// Epoch is the account's epoch under which the credential was issued.
 	Epoch int64 `json:"epoch,omitempty"`
-	// Count is the number of credentials that the event is about; 1 if a scheme leaves it 0.
+	// Count is the number of credentials that the event concerns. Notify replaces 0 by 1.
 	Count int `json:"count"`
 
-	typed string // the name of a failed login
+	typed string // the name typed at a failed login
 }
 
-// ForName returns e with the name that was typed at a failed login. The function that receives
-// the event gets its HMAC in Credential if Options.Keys is set, and nothing otherwise: people
-// type passwords into the wrong field.
+// ForName returns a copy of e with the name that was typed at a failed login. Notify puts its HMAC
+// into Credential if Options.Keys is set, and otherwise drops it, because people sometimes type a
+// password into the name field.
 func (e Event) ForName(typed string) Event {
 	e.typed = typed
 	return e
 }
 
-// LogValue returns the fields that are not empty as a group, by the names that JSON has.
+// LogValue returns the non-empty fields as a group, with the same names as in JSON.
 func (e Event) LogValue() slog.Value {
 	attrs := make([]slog.Attr, 0, 16)
 	if !e.Time.IsZero() {

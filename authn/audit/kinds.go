@@ -1,6 +1,6 @@
 package audit
 
-// Kind says what happened. The texts are stable: you can store and count them.
+// Kind is the kind of an event. The texts never change, so you can store and count them.
 type Kind string
 
 // The kinds of events.
@@ -10,22 +10,22 @@ const (
 	LoginThrottled  Kind = "login.throttled"  // a limit was reached; no password was checked
 	LoginChallenged Kind = "login.challenged" // a second factor was requested
 
-	Logout           Kind = "logout"            // by the user: one credential, or Count of them
+	Logout           Kind = "logout"            // by the user: one or more credentials, see Count
 	LogoutEverywhere Kind = "logout.everywhere" // every credential of every scheme
 
 	TokenCreated Kind = "token.created"
-	TokenRevoked Kind = "token.revoked" // by the program, the user's list, or a client
-	TokenEvicted Kind = "token.evicted" // removed at a limit to make room for a new one
+	TokenRevoked Kind = "token.revoked" // by the application, by the user in the list of tokens, or by a client
+	TokenEvicted Kind = "token.evicted" // removed because a limit was reached
 	TokenReuse   Kind = "token.reuse"   // a one-time token was used again; it may be stolen
 
 	RefreshSucceeded Kind = "refresh.succeeded"
-	RefreshRepeated  Kind = "refresh.repeated" // the same answer again, within the grace period
+	RefreshRepeated  Kind = "refresh.repeated" // the same tokens were returned again, within the grace period
 	RefreshReuse     Kind = "refresh.reuse"    // the token may be stolen; its family is revoked
 	CodeReuse        Kind = "code.reuse"       // as RefreshReuse, for an authorization code
 
 	SessionCreated Kind = "session.created"
-	SessionEnded   Kind = "session.ended"   // from the user's list, or by the program
-	SessionRotated Kind = "session.rotated" // it got a new ID
+	SessionEnded   Kind = "session.ended"   // by the user in the list of sessions, or by the application
+	SessionRotated Kind = "session.rotated" // its ID was regenerated
 
 	PasswordChanged  Kind = "password.changed"
 	PasswordRehashed Kind = "password.rehashed"
@@ -48,17 +48,17 @@ const (
 
 	IntrospectionRefused Kind = "introspection.refused"
 
-	// CredentialRejected reports a credential whose rejection is worth an event: an expired one
-	// of a known account, or a request with several cookies of one name. Reason says which.
+	// CredentialRejected reports a rejected credential that deserves an event: an expired one of a
+	// known account, or a request with several cookies of the same name. Reason tells them apart.
 	CredentialRejected Kind = "credential.rejected"
-	// UseUnrecorded reports that a use of a credential could not be written, so that its expiry
-	// was not renewed. The request went on.
+	// UseUnrecorded reports that the use of a credential could not be stored, so its expiry was not
+	// extended. The request continued.
 	UseUnrecorded Kind = "use.unrecorded"
 	// HeaderIgnored reports an identity header that did not come from a trusted proxy.
 	HeaderIgnored Kind = "header.ignored"
 
-	RecoverySent   Kind = "recovery.sent"   // a message with a link went out
-	RecoveryFailed Kind = "recovery.failed" // it could not be created or sent
+	RecoverySent   Kind = "recovery.sent"   // a message with a link was sent
+	RecoveryFailed Kind = "recovery.failed" // the message could not be created or sent
 
 	LimitFallback  Kind = "limit.fallback" // attempts are counted in memory: the store is down
 	BusBlind       Kind = "bus.blind"      // invalidation messages do not arrive
@@ -67,17 +67,17 @@ const (
 	ConfigMismatch Kind = "config.mismatch" // replicas have different settings
 )
 
-// Outcome is how the event ended for the caller, in the words of authn's metrics.
+// Outcome is the result of the event for the caller, with the same values as authn's metrics.
 type Outcome string
 
 // The outcomes.
 const (
 	Accepted Outcome = "accepted"
 	Rejected Outcome = "rejected"
-	Error    Outcome = "error" // it could not be decided or done
+	Error    Outcome = "error" // the decision or the operation failed
 )
 
-// outcomes of the kinds that are not Accepted.
+// outcomes holds the outcomes of the kinds whose outcome is not Accepted.
 var outcomes = map[Kind]Outcome{
 	LoginFailed: Rejected, LoginThrottled: Rejected, LoginChallenged: Rejected,
 	TokenReuse: Rejected, RefreshReuse: Rejected, CodeReuse: Rejected,

@@ -22,38 +22,39 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options change a Notifier; nil is fine.
+// Options configure a [Notifier]. A nil *Options means all defaults.
 type Options struct {
-	// Keys make the HMACs of Event.Credential. Without them it is a plain SHA-256, which
-	// identifies a credential equally well; names typed at failed logins are left out then.
-	// While a key is being replaced, events carry the newest key's HMAC.
+	// Keys is the master key ring for the HMACs in Event.Credential, with the newest key. If nil,
+	// Event.Credential is a plain SHA-256, which identifies a credential equally well, and names
+	// typed at failed logins are dropped.
 	Keys *keys.Ring
-	// Replica names this process, at most 64 bytes.
+	// Replica names this process in events, at most 64 bytes.
 	Replica string
-	// Proxies are trusted to report the client's address. They matter only for requests that
-	// no middleware of package authn has seen; see authn.Options.Proxies.
+	// Proxies are trusted to report the client's address. They are used only for requests that did
+	// not pass through a middleware of package authn; see authn.Options.Proxies.
 	Proxies authn.TrustedProxies
-	// WholeSource records the client's whole address in Event.Source. Check that you may: it is
-	// personal data.
+	// WholeSource records the client's whole address in Event.Source. Check first whether you may
+	// store it, because it is personal data.
 	WholeSource bool
-	// RequestID and TraceID return those of the request, from the context that the scheme was
-	// called with. A nil TraceID takes the one of the header Traceparent (W3C Trace Context), a
-	// nil RequestID none.
+	// RequestID and TraceID return the IDs of the request from the context that the scheme was
+	// called with. If RequestID is nil, events have no request ID. If TraceID is nil, the trace ID
+	// is taken from the header Traceparent (W3C Trace Context).
 	RequestID, TraceID func(context.Context) string
-	// Logger receives panics of the function, at Error; slog.Default() if nil.
+	// Logger receives panics of the function, at Error; nil means slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
-// maxText is the longest user agent, and maxName the longest replica, request or trace ID.
+// Maximum length in bytes of a user agent (maxText), and of a replica, request or trace ID
+// (maxName).
 const (
 	maxText = 128
 	maxName = 64
 )
 
-// Notifier completes events and passes them to one function. A nil *Notifier drops them, so a
-// scheme calls it without a check. It is safe for concurrent use.
+// Notifier completes events and passes them to one function. A nil *Notifier drops them, so schemes
+// call it without a check. It is safe for concurrent use.
 type Notifier struct {
 	hook  func(context.Context, Event)
 	opts  Options
@@ -61,12 +62,12 @@ type Notifier struct {
 	keyed bool
 }
 
-// New returns a Notifier that passes every event to hook. hook is called concurrently and
-// delays the request until it returns. New returns an error without a hook and for a Replica
-// that is too long.
+// New returns a Notifier that passes every event to hook. hook is called concurrently, and the
+// request waits until it returns. New returns an error if hook is nil or Options.Replica is longer
+// than 64 bytes.
 func New(hook func(context.Context, Event), opts *Options) (*Notifier, error) {
 	if hook == nil {
-		return nil, errors.New("audit: New: no hook")
+		return nil, errors.New("audit: New: the hook is nil")
 	}
 	n := To(hook)
 	if opts != nil {
@@ -85,8 +86,8 @@ func New(hook func(context.Context, Event), opts *Options) (*Notifier, error) {
 	return n, nil
 }
 
-// To is New with default options, for tests and short programs: it cannot fail. A nil hook
-// gives a nil Notifier.
+// To is [New] with default options and without an error, for tests and short programs. If hook is
+// nil, it returns a nil Notifier.
 func To(hook func(context.Context, Event)) *Notifier {
 	if hook == nil {
 		return nil
@@ -96,15 +97,16 @@ func To(hook func(context.Context, Event)) *Notifier {
 
 type requestKey struct{}
 
-// Context returns the request's context with the request in it, so that events have its user
-// agent and its trace ID. Endpoints of a scheme use it in place of r.Context(); so can your
-// own handlers when they call methods such as Issue and Revoke.
+// Context returns r.Context() with r in it, so that events have the user agent and the trace ID.
+// Endpoints of schemes use it instead of r.Context(). Use it in your own handlers when you call
+// methods such as Issue and Revoke.
 func Context(r *http.Request) context.Context {
 	return context.WithValue(r.Context(), requestKey{}, r)
 }
 
-// Notify completes e and passes it to the function. See [Event] for the fields that a scheme
-// sets. If the function panics, the panic is logged without its text, and Notify returns.
+// Notify completes e and passes it to the function; see [Event] for the fields that a scheme sets.
+// If the function panics, Notify logs the type of the panic value and returns. Notify drops events
+// of a dry run (see authn.Middleware.Explain).
 func (n *Notifier) Notify(ctx context.Context, e Event) {
 	if n == nil || authn.Explained(ctx) {
 		return
@@ -145,8 +147,8 @@ func (n *Notifier) Notify(ctx context.Context, e Event) {
 	Notify(ctx, n.opts.Logger, e.Scheme, n.hook, e)
 }
 
-// Credential returns what Event.Credential is for a record with that public identifier, so
-// that you can find the events of a credential that you know.
+// Credential returns the value of Event.Credential for a record with that public identifier. Use it
+// to find the events of a credential.
 func (n *Notifier) Credential(id string) string { return n.mac("credential", id) }
 
 func (n *Notifier) mac(label, text string) string {
@@ -159,7 +161,7 @@ func (n *Notifier) mac(label, text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:8])
 }
 
-// source is the network of the client.
+// source returns the network of the client.
 func (n *Notifier) source(ctx context.Context, r *http.Request) string {
 	a := storage.ClientAddr(ctx)
 	if !a.IsValid() && r != nil {
@@ -178,7 +180,8 @@ func sourceOf(a netip.Addr, whole bool) string {
 	return network.Net.Name(a)
 }
 
-// traceOf returns the trace ID of a Traceparent: version, 32 hexadecimal digits, parent, flags.
+// traceOf returns the trace ID of a Traceparent header: version, 32 hexadecimal digits, parent,
+// flags. It returns "" if the header is malformed.
 func traceOf(header string) string {
 	parts := strings.Split(header, "-")
 	if len(header) > 256 || len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || len(parts[1]) != 32 || parts[1] == strings.Repeat("0", 32) {
@@ -195,7 +198,7 @@ func traceOf(header string) string {
 // newID returns a UUID of version 7 (RFC 9562, section 5.7).
 func newID(t time.Time) string {
 	var b [16]byte
-	_, _ = rand.Read(b[6:]) // never fails; see crypto/rand
+	_, _ = rand.Read(b[6:]) // cannot fail; see crypto/rand
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(t.UnixMilli()))
 	copy(b[:6], ms[2:])
@@ -205,8 +208,8 @@ func newID(t time.Time) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// LogReuse logs, at Warn, that a one-time token was used twice: one of its two holders may be a
-// thief. It logs whether or not anyone receives events. A nil log is slog.Default().
+// LogReuse logs at Warn that a one-time token was used twice, which means that it may be stolen.
+// Schemes call it even if no function receives events. A nil log means slog.Default().
 func LogReuse(ctx context.Context, log *slog.Logger, e Event) {
 	if log == nil {
 		log = slog.Default()

@@ -40,7 +40,7 @@ func notifier(t *testing.T, opts Options) (*Notifier, func() Event) {
 	}
 }
 
-// Notify fills in what a scheme does not know.
+// Notify sets the fields that a scheme does not know.
 func TestNotify(t *testing.T) {
 	at := time.Date(2026, 11, 29, 12, 0, 0, 123_000_000, time.FixedZone("x", 3600))
 	n, last := notifier(t, Options{
@@ -79,7 +79,7 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// Every kind has an outcome of the three, and every kind of a failure is none of success.
+// Every kind has one of the three outcomes, and a kind of failure is not accepted.
 func TestOutcomes(t *testing.T) {
 	for k, want := range map[Kind]Outcome{LoginSucceeded: Accepted, LoginFailed: Rejected, LoginThrottled: Rejected, RefreshReuse: Rejected, BusBlind: Error, Kind("other"): Accepted} {
 		if got := outcomeOf(k); got != want {
@@ -88,7 +88,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// Who did it is noted where it is not the subject.
+// Actor is set if it is not the subject.
 func TestActor(t *testing.T) {
 	n, last := notifier(t, Options{})
 	for _, x := range []struct {
@@ -127,7 +127,8 @@ func TestSource(t *testing.T) {
 			}
 		}
 	}
-	// The middleware's word goes before the connection's, and holds without the request too.
+	// The middleware's address takes precedence over the connection's, and is used without a
+	// request too.
 	n, last := notifier(t, Options{})
 	proxies, err := authn.NewTrustedProxies("10.0.0.0/8")
 	if err != nil {
@@ -162,7 +163,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// A credential is named by its HMAC, and what was typed at a failed login only so.
+// A credential and a name typed at a failed login are identified only by an HMAC.
 func TestCredential(t *testing.T) {
 	n, last := notifier(t, Options{Keys: ring})
 	plain, plainLast := notifier(t, Options{})
@@ -193,7 +194,7 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// Text logs have the same words as JSON, and nothing that is empty.
+// Logs have the same names as JSON, and no empty fields.
 func TestEventLog(t *testing.T) {
 	e := Event{
 		ID: "i", Time: time.Unix(1, 0).UTC(), Kind: Logout, Outcome: Accepted, Reason: "r", Scheme: "s", Subject: "u", Actor: "a", Client: "c", Credential: "k",
@@ -256,7 +257,8 @@ func TestLogReuse(t *testing.T) {
 	}
 }
 
-// The store's address wins, for a program that names it without a middleware.
+// The address in the store's context takes precedence, for a program that sets it without a
+// middleware.
 func TestClientAddr(t *testing.T) {
 	n, last := notifier(t, Options{})
 	r := httptest.NewRequest("GET", "/", nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 )
 
-// The scheme in the cookie is one that keeps every promise.
+// The scheme passes the conformance tests for authenticators.
 func TestContract(t *testing.T) {
 	authntest.Run(t, func(t *testing.T) authntest.World {
 		a := storetest.NewAccounts(t, time.Unix(1_800_000_000, 0))

@@ -1,10 +1,12 @@
-// Package cookie accepts from a cookie a credential that otherwise is in Authorization,
-// such as a JWT or a device token, for web pages of your own origin.
+// Package cookie authenticates web pages of your own origin by a cookie that holds a credential
+// which is otherwise sent in Authorization, such as a JWT or a device token.
 //
-// Start with [New]. A browser attaches cookies to requests of any site, so the scheme
-// checks where each unsafe request comes from. Handlers of safe methods MUST NOT change
-// anything. Prefer package session if you can keep rows: its cookie rotates at login and
-// can be listed and revoked.
+// Create the scheme with [New]. Browsers attach cookies to requests from any site, so the scheme
+// checks the origin of each unsafe request. Handlers of safe methods MUST NOT change anything,
+// because another site could trigger the change (CSRF).
+//
+// Prefer package session if you can store sessions: it regenerates the session ID at login, and
+// sessions can be listed and revoked.
 package cookie
 
 import (
@@ -18,24 +20,25 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 )
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
-	// Keyword is put before the cookie's value to make the Authorization that the wrapped
-	// scheme reads. If "", it is taken from the scheme's Formats (authn.FormatDeclarer): Bearer
-	// if that is among its keywords, else its only one. Set it if the scheme has no Formats.
+	// Keyword is the authentication scheme in the Authorization header that the wrapped scheme
+	// reads, such as "Bearer". If "", it is taken from the wrapped scheme's Formats
+	// (authn.FormatDeclarer): Bearer if that is among its keywords, otherwise its only one. Set it
+	// if the wrapped scheme has no Formats.
 	Keyword string
-	// Scheme is the name that Identity.Scheme gets, so that a guard can tell the cookie
-	// from the header; "cookie" if "".
+	// Scheme is the name in Identity.Scheme, so that a permission can distinguish the cookie from
+	// the header; "" means "cookie".
 	Scheme string
-	// Realm is named in the challenge; "api" if "".
+	// Realm is the realm in the challenge; "" means "api".
 	Realm string
-	// SameSite of the cookie: Lax if 0, or Strict. None is refused.
+	// SameSite is the SameSite attribute of the cookie, Lax or Strict; 0 means Lax.
 	SameSite http.SameSite
 }
 
 // Scheme authenticates by a credential in a cookie. It is safe for concurrent use.
 type Scheme struct {
-	wire      string // the cookie's name
+	wire      string // the name of the cookie in requests
 	site      *csrf.Site
 	inner     authn.Authenticator
 	opts      Options
@@ -43,18 +46,19 @@ type Scheme struct {
 	invalid   *authn.Error
 }
 
-// New wraps inner, which reads Authorization, in a scheme that reads the cookie name
-// instead. Over https the cookie is called "__Host-" + name, which no other host of the
-// domain can set; for csrf.Loopback it is called name. The other name is never read.
+// New returns a scheme that reads a credential from a cookie and passes it to inner, which reads
+// Authorization.
 //
-// To accept both the header and the cookie, put both into the chain:
+// Over https the cookie is called "__Host-" + name, so no other host of the domain can set it. With
+// csrf.Loopback it is called name. The other name is never read.
+//
+// To accept both the header and the cookie, put both schemes into the chain:
 //
 //	pages, err := cookie.New("access", site, tokens, nil)
 //	auth := authn.New(authn.Chain{tokens, pages}, nil)
 //
-// New returns an error if site or inner is missing, inner does not read Authorization,
-// Options.Keyword is "" and inner does not say which keyword it reads, or an option is
-// invalid.
+// New returns an error if site or inner is nil, if inner does not read Authorization, if
+// Options.Keyword is "" and inner does not declare one keyword, or if an option is invalid.
 func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -74,15 +78,15 @@ func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options)
 	case site == nil:
 		return nil, errors.New("cookie: New: a site is required, because browsers attach cookies to other sites' requests")
 	case inner == nil:
-		return nil, errors.New("cookie: New: a scheme is required")
+		return nil, errors.New("cookie: New: the wrapped scheme is nil")
 	case !isWord(name) || len(name) > 64 || strings.HasPrefix(lower, "__host-") || strings.HasPrefix(lower, "__secure-"):
-		return nil, fmt.Errorf("cookie: New: name %q (accepted: letters, digits, - and _, without __Host- or __Secure-)", name)
+		return nil, fmt.Errorf("cookie: New: name %q is invalid (1 to 64 letters, digits, - and _, without __Host- or __Secure-)", name)
 	case o.Keyword != "" && !isWord(o.Keyword):
-		return nil, fmt.Errorf("cookie: New: Keyword %q is not a word", o.Keyword)
+		return nil, fmt.Errorf("cookie: New: Keyword %q is invalid (letters, digits, - and _)", o.Keyword)
 	case strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }):
-		return nil, fmt.Errorf("cookie: New: Realm %q has a quote, a backslash or a control character", o.Realm)
+		return nil, fmt.Errorf("cookie: New: Realm %q is invalid (printable ASCII without quotes and backslashes)", o.Realm)
 	case o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
-		return nil, errors.New("cookie: New: SameSite is neither Lax nor Strict")
+		return nil, errors.New("cookie: New: SameSite is invalid (Lax or Strict)")
 	}
 	if err := authn.Check(inner); err != nil {
 		return nil, fmt.Errorf("cookie: New: %w", err)
@@ -103,8 +107,8 @@ func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options)
 	return s, nil
 }
 
-// keywordOf returns the keyword under which inner accepts its credentials: Bearer if that is one,
-// else the only one. All members of a chain must accept it.
+// keywordOf returns the keyword of inner: Bearer if inner accepts it, otherwise its only one. All
+// members of a chain must accept it.
 func keywordOf(inner authn.Authenticator) (string, error) {
 	const option = "choose one with Options.Keyword"
 	common, err := keywordsOf(inner)
@@ -121,7 +125,7 @@ func keywordOf(inner authn.Authenticator) (string, error) {
 
 func isBearer(keyword string) bool { return strings.EqualFold(keyword, "Bearer") }
 
-// keywordsOf returns the keywords that all members of a share.
+// keywordsOf returns the keywords that all members of a accept.
 func keywordsOf(a authn.Authenticator) (common []string, err error) {
 	if c, ok := a.(authn.Chain); ok {
 		for i, m := range c {
@@ -170,22 +174,23 @@ func isWord(s string) bool {
 // Name returns Options.Scheme.
 func (s *Scheme) Name() string { return s.opts.Scheme }
 
-// Headers returns Cookie.
+// Headers returns "Cookie".
 func (s *Scheme) Headers() []string { return []string{"Cookie"} }
 
-// Ambient returns true: a chain asks schemes that read Authorization first.
+// Ambient returns true, so a chain tries schemes that read Authorization first.
 func (s *Scheme) Ambient() bool { return true }
 
-// Challenge returns a challenge that programs recognize and for which browsers show no
-// password dialog.
+// Challenge returns a challenge that programs recognize. Browsers show no password dialog for it.
 func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
 
-// CookieName returns the cookie's name on the wire, such as "__Host-access".
+// CookieName returns the name of the cookie in requests, such as "__Host-access".
 func (s *Scheme) CookieName() string { return s.wire }
 
-// Cookie returns the cookie that carries credential for maxAge seconds; 0 until the
-// browser closes, negative to delete it. A login endpoint sets it; call site.Check there
-// first, so that no other site can log a visitor in under its own account.
+// Cookie returns the cookie that holds credential. maxAge is its lifetime in seconds; 0 means until
+// the browser closes, and a negative value deletes the cookie.
+//
+// Set it in a login endpoint. Call site.Check there first, so that another site cannot log the
+// visitor in to its own account (login CSRF).
 func (s *Scheme) Cookie(credential string, maxAge int) *http.Cookie {
 	return &http.Cookie{
 		Name: s.wire, Value: credential, Path: "/", MaxAge: maxAge,
@@ -193,9 +198,9 @@ func (s *Scheme) Cookie(credential string, maxAge int) *http.Cookie {
 	}
 }
 
-// Token returns a CSRF token for a form of the page that r asks for, or "" without the
-// cookie. Only browsers that send neither Origin nor Sec-Fetch-Site need one. It goes into
-// the field csrf.Field or the header csrf.Header, and holds until the cookie changes.
+// Token returns a CSRF token for a form on the page that r requests, or "" if r has no cookie. Put
+// it into the field csrf.Field or the header csrf.Header. It is valid until the cookie changes.
+// Only browsers that send neither Origin nor Sec-Fetch-Site need it.
 func (s *Scheme) Token(r *http.Request) string {
 	credential, err := authn.Cookie(r, s.wire)
 	if err != nil || credential == "" {
@@ -204,16 +209,18 @@ func (s *Scheme) Token(r *http.Request) string {
 	return csrf.Mask(csrf.SecretOf(credential))
 }
 
-// Authenticate looks for the cookie and asks the wrapped scheme about its value. A
-// request with any Authorization header has no credential here: an explicit credential
-// takes precedence, even an invalid one.
+// Authenticate reads the cookie and passes its value to the wrapped scheme. It ignores the cookie
+// if the request has an Authorization header, because an explicit credential takes precedence, even
+// an invalid one.
 //
-// It refuses with 401 two cookies of the name, a cookie over plain http, and whatever the
-// wrapped scheme does not accept; a cookie never makes a request anonymous, except on a page
-// (see Lapsed). The refusal of a credential that the wrapped scheme does not accept removes the
-// cookie; the other two do not, since the right cookie may be there. It refuses with
-// 403 an unsafe request, or one that asks for an upgrade, that another site may have caused
-// (csrf.Site.Check), also if the credential was accepted before.
+// It rejects with 401
+//   - two cookies with the name, and a cookie over plain http; the cookie stays, because the right
+//     one may be there
+//   - a credential that the wrapped scheme does not accept; the response removes the cookie
+//
+// It rejects with 403 an unsafe request, or one that asks for another protocol, if another site may
+// have caused it (see csrf.Site.Check), even if the credential was accepted before. A cookie never
+// makes a request anonymous, except on a page (see [Scheme.Lapsed]).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return authn.Identity{}, authn.ErrNoCredentials
@@ -227,7 +234,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case !s.site.Secure(r):
 		return authn.Identity{}, s.invalid.WithCause(errors.New(s.site.Insecure(r)))
 	case !readable(credential):
-		return authn.Identity{}, s.over(s.invalid, errors.New("the cookie holds no credential"))
+		return authn.Identity{}, s.rejected(s.invalid, errors.New("the cookie holds no credential"))
 	}
 	if err := s.site.Check(r); err != nil {
 		return authn.Identity{}, err
@@ -247,7 +254,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
-// explicit returns the request as a program would send it, without cookies.
+// explicit returns the request as a program would send it: with Authorization and without cookies.
 func (s *Scheme) explicit(r *http.Request, credential string) *http.Request {
 	c := *r
 	c.Header = r.Header.Clone()
@@ -256,58 +263,23 @@ func (s *Scheme) explicit(r *http.Request, credential string) *http.Request {
 	return &c
 }
 
-// refusal answers with this scheme's challenge what the wrapped one refuses.
+// refusal returns the error for an error of the wrapped scheme, with this scheme's challenge.
 func (s *Scheme) refusal(err error) error {
 	var e *authn.Error
 	switch {
 	case errors.As(err, &e) && e != nil && e.Status == http.StatusUnauthorized:
-		return s.over(e.WithChallenge(""), e.Unwrap())
+		return s.rejected(e.WithChallenge(""), e.Unwrap())
 	case errors.As(err, &e) && e != nil && e.Status == http.StatusBadRequest:
-		return s.over(s.invalid, e)
+		return s.rejected(s.invalid, e)
 	case errors.As(err, &e):
 		return err
 	case errors.Is(err, authn.ErrNoCredentials):
-		return s.over(s.invalid, errors.New("the wrapped scheme does not recognize the cookie's value"))
+		return s.rejected(s.invalid, errors.New("the wrapped scheme does not recognize the cookie's value"))
 	}
 	return err
 }
 
-// over is the refusal of a credential that is definitely not accepted: it removes the cookie.
-func (s *Scheme) over(e *authn.Error, why error) *authn.Error {
-	if why == nil {
-		why = errors.New("refused by the wrapped scheme")
-	}
-	e = e.WithCause(ended{why, s})
-	e.Cookies = append(slices.Clip(e.Cookies), s.Cookie("", -1))
-	return e
-}
-
-// ended marks the reason of such a refusal. It is an [authn.Lapser] itself, so that a page finds it
-// behind any decorator.
-type ended struct {
-	error
-	by *Scheme
-}
-
-func (e ended) Unwrap() error { return e.error }
-
-// Lapsed implements [authn.Lapser].
-func (e ended) Lapsed(r *http.Request, _ error) (bool, error) { return true, e.by.site.Check(r) }
-
-// Lapsed implements [authn.Lapser]: on a page for people a credential that the wrapped scheme
-// definitely refuses, because it is unknown, expired or revoked or its account is disabled,
-// counts as none. The cookie is removed and the visitor can log in again. A fault stays 503, two
-// cookies and one over plain http stay 401. An unsafe request changes nothing: it passes
-// csrf.Site.Check or is refused, and is then sent to the login.
-func (s *Scheme) Lapsed(r *http.Request, err error) (bool, error) {
-	var e ended
-	if !errors.As(err, &e) {
-		return false, nil
-	}
-	return e.Lapsed(r, err)
-}
-
-// readable reports whether a value can be one credential in a header.
+// readable reports whether s can be one credential in a header.
 func readable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

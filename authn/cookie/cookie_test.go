@@ -39,7 +39,7 @@ func newSite(t testing.TB) *csrf.Site {
 	return site
 }
 
-// request is one over https; headers are "Name: value".
+// request returns a request over https; headers are "Name: value".
 func request(method string, headers ...string) *http.Request {
 	r := httptest.NewRequest(method, "/", nil)
 	r.Host, r.TLS = "app.example", new(tls.ConnectionState)
@@ -159,15 +159,15 @@ func host(r *http.Request, name string) *http.Request { r.Host = name; return r 
 
 func plain(r *http.Request) *http.Request { r.TLS = nil; return r }
 
-// By itself, without the scheme of the header in the chain, an Authorization makes the
-// cookie no credential.
+// An Authorization header makes the scheme ignore the cookie, even if no other scheme is in the
+// chain.
 func TestExplicitBeatsCookie(t *testing.T) {
 	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
 	if id, err := s.Authenticate(request("GET", "Cookie: __Host-access=good", "Authorization: Bearer bad")); err != authn.ErrNoCredentials {
 		t.Errorf("edge_A05: %+v, %v", id, err)
 	}
-	// A cookie that the wrapped scheme does not even look at is refused, never anonymous.
+	// A cookie that the wrapped scheme does not recognize is rejected, never anonymous.
 	for what, inner := range map[string]authn.Func{"another keyword": bearer, "nothing": func(*http.Request) (authn.Identity, error) { return authn.Identity{}, authn.ErrNoCredentials }} {
 		other, err := cookie.New("access", newSite(t), inner, &cookie.Options{Keyword: "Token"})
 		must(t, err)
@@ -178,7 +178,7 @@ func TestExplicitBeatsCookie(t *testing.T) {
 	}
 }
 
-// A token of the page lets a browser pass that says nothing of where it comes from.
+// With the page's token, a request without Origin and Sec-Fetch-Site is accepted.
 func TestToken(t *testing.T) {
 	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
@@ -261,22 +261,22 @@ func options(site *csrf.Site, o cookie.Options) func() (*cookie.Scheme, error) {
 
 type reads []string
 
-// declared is a scheme that says that it reads Authorization.
+// declared is a scheme that declares that it reads Authorization.
 type declared struct{ authn.Authenticator }
 
 func (declared) Headers() []string { return []string{"Authorization"} }
 
 func (r reads) Headers() []string { return r }
 
-// decorated is a wrapper of an application's own, in both of its forms.
+// decorated is a wrapper of an application, with and without Unwrap.
 type decorated struct{ *cookie.Scheme }
 
 type unwrapped struct{ authn.Authenticator }
 
 func (u unwrapped) Unwrap() authn.Authenticator { return u.Authenticator }
 
-// What a scheme, a cache or a decorator keeps of a safe request opens no unsafe one, in
-// whatever order they come.
+// A cached result for a safe request does not allow an unsafe one, wherever scheme, cache and
+// decorator are in the chain.
 func TestKept(t *testing.T) {
 	test := func(t *testing.T, s storagetest.Store) {
 		must(t, s.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))

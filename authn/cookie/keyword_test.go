@@ -22,7 +22,7 @@ func (twoKeywords) Formats() []authn.CredentialFormat {
 
 func bearers() *cookie.Options { return &cookie.Options{Keyword: "Bearer"} }
 
-// Without an option the keyword is the one that the wrapped scheme reads.
+// Without Options.Keyword, the keyword is the one that the wrapped scheme reads.
 func TestKeywordOfTheScheme(t *testing.T) {
 	db := memory.New(nil)
 	must(t, db.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))

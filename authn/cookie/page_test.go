@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// failing is a store of tokens that can be down.
+// failing is a store of tokens that can fail.
 type failing struct {
 	storagetest.Store
 	down atomic.Bool
@@ -33,8 +33,8 @@ func (f *failing) CredentialByDigest(ctx context.Context, purpose string, d stor
 	return f.Store.CredentialByDigest(ctx, purpose, d)
 }
 
-// On a page for people a token that has ended counts as none, whatever ended it, and the cookie
-// goes. Nothing else removes it.
+// On a page, a token that is no longer valid counts as none, for whatever reason, and the cookie is
+// removed. Nothing else removes it.
 func TestEndedOnPages(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db storagetest.Store) {
 		s, now := &failing{Store: db}, time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
@@ -145,7 +145,7 @@ func TestEndedOnPages(t *testing.T) {
 	})
 }
 
-// A limit of the wrapped scheme is no refusal of the credential.
+// Reaching a limit of the wrapped scheme does not count as a rejected credential.
 func TestThrottledOnPages(t *testing.T) {
 	s, err := cookie.New("access", newSite(t), authn.Func(bearer), bearers())
 	must(t, err)
@@ -159,12 +159,12 @@ func TestThrottledOnPages(t *testing.T) {
 	}
 }
 
-// hiding decorates a scheme and has no Unwrap.
+// hiding is a decorator without Unwrap.
 type hiding struct{ a authn.Authenticator }
 
 func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
 
-// A page finds that the credential has ended behind any decorator.
+// A page detects an expired credential behind any decorator.
 func TestEndedBehindADecorator_attack_341(t *testing.T) {
 	tokens, err := knox.New(memory.New(nil), nil)
 	must(t, err)

@@ -1,11 +1,13 @@
-// Package csrf tells the requests that a site's own pages make from those that other
-// sites make a browser send. Every scheme whose credential a browser sends by itself
-// needs it: sessions, Basic, RemoteUser. A token that a program puts into a header
-// does not.
+// Package csrf protects against cross-site request forgery: requests that another site makes a
+// browser send, with the user's credentials attached.
 //
-// Browsers say where a request comes from (Origin, Sec-Fetch-Site); Site.Check reads
-// that. Old browsers do not always say; for these there are tokens, in Django's form,
-// so that front ends which were written for Django keep working.
+// Every scheme needs it whose credentials a browser sends automatically: sessions, Basic,
+// RemoteUser. A token that a program sets in a header does not need it.
+//
+// Create a [Site] with [New] and pass it to the schemes. [Site.Check] reads the headers with which
+// browsers report the origin of a request (Origin, Sec-Fetch-Site). Some old browsers send neither.
+// For these there are CSRF tokens in Django's format (see [NeedsToken]), so front ends written for
+// Django keep working.
 package csrf
 
 import (
@@ -18,37 +20,36 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Options change a Site; nil is fine.
+// Options configure a [Site]. A nil *Options means all defaults.
 type Options struct {
-	// Hosts are further values of Host that the site is served under, such as
-	// "www.app.example"; pages of one may not send to another. The origin's own host
-	// is always among them.
+	// Hosts are further valid values of Host, such as "www.app.example", in addition to the
+	// origin's host. Pages of one host cannot send unsafe requests to another.
 	Hosts []string
-	// TrustedOrigins may send requests with cookies, as a front end on a host of its
-	// own does: "https://front.example", exactly. They are trusted with all that a
-	// user may do.
+	// TrustedOrigins are other origins that may send unsafe requests with cookies, such as a front
+	// end on its own host: "https://front.example", exactly. They can do everything that the user
+	// may do.
 	TrustedOrigins []string
-	// Proxies are believed when they report that the client uses https. Behind a
-	// proxy that terminates TLS it must be named here, or every cookie is refused.
+	// Proxies are trusted to report that the client uses https. Name a proxy that terminates TLS
+	// here, otherwise every cookie is rejected.
 	Proxies authn.TrustedProxies
-	// Strict refuses a request that is not safe and says not at all where it comes
-	// from: all that is not a browser of the last years.
+	// Strict rejects unsafe requests without Origin, Sec-Fetch-Site and Referer. Only old browsers
+	// and programs send such requests.
 	Strict bool
 }
 
-// Site is where an application's pages are. It is made once, and safe for concurrent
-// use.
+// Site describes where the pages of an application are served. It is safe for
+// concurrent use.
 type Site struct {
-	origins  []string // allowed values of Origin; none in the loopback mode
+	origins  []string // allowed values of Origin; empty for Loopback
 	hosts    []string
 	proxies  authn.TrustedProxies
 	strict   bool
 	loopback bool
 }
 
-// New returns the site whose pages have that origin, as users see it in their
-// browser: "https://app.example", with a port where it is not 443. Plain http is
-// refused: see Loopback.
+// New returns a site with an origin as users see it in the browser, such as "https://app.example",
+// with a port if it is not 443. For development over plain http use [Loopback]. New returns an
+// error if the origin, a trusted origin or a host is malformed or an origin is not https.
 func New(origin string, opts *Options) (*Site, error) {
 	var o Options
 	if opts != nil {
@@ -66,39 +67,39 @@ func New(origin string, opts *Options) (*Site, error) {
 	for _, h := range o.Hosts {
 		normal, err := parseOrigin("https://" + h)
 		if err != nil {
-			return nil, fmt.Errorf("csrf: host %q: want a host, and a port where it is not 443", h)
+			return nil, fmt.Errorf("csrf: New: invalid host %q (host, or host:port if the port is not 443)", h)
 		}
 		s.hosts = append(s.hosts, strings.TrimPrefix(normal, "https://"))
 	}
 	return s, nil
 }
 
-// Loopback returns a site for work on one machine, over plain http: a request
-// belongs to it where the server listens on a loopback address, the Host is
-// 127.0.0.1, [::1] or localhost, and no proxy is in front.
+// Loopback returns a site for development on one machine over plain http. A request belongs to it
+// if the server listens on a loopback address, Host is 127.0.0.1, [::1] or localhost, and the
+// request has no forwarding header of a proxy.
 func Loopback() *Site { return &Site{loopback: true} }
 
-// parseOrigin brings an origin to the form in which browsers send it.
+// parseOrigin returns an origin in the form in which browsers send it.
 func parseOrigin(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
-		return "", fmt.Errorf("csrf: origin %q: want https://host or https://host:port", text)
+		return "", fmt.Errorf("csrf: New: invalid origin %q (https://host or https://host:port)", text)
 	case u.Scheme != "https":
-		return "", fmt.Errorf("csrf: origin %q: cookies need https; for work on one machine there is Loopback", text)
+		return "", fmt.Errorf("csrf: New: origin %q is not https (for development on one machine use Loopback)", text)
 	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Opaque != "" || u.ForceQuery || strings.HasSuffix(text, "#"):
-		return "", fmt.Errorf("csrf: origin %q: more than https://host:port", text)
+		return "", fmt.Errorf("csrf: New: origin %q has more than scheme, host and port (https://host:port)", text)
 	case strings.ContainsAny(u.Host, "*, "):
-		return "", fmt.Errorf("csrf: origin %q: name each origin", text)
+		return "", fmt.Errorf("csrf: New: origin %q is a pattern or a list (one origin each, without wildcards)", text)
 	}
 	return "https://" + strings.ToLower(strings.TrimSuffix(u.Host, ":443")), nil
 }
 
-// IsLoopback reports whether the site is that of Loopback.
+// IsLoopback reports whether [Loopback] created the site.
 func (s *Site) IsLoopback() bool { return s.loopback }
 
-// Secure reports whether cookies may travel with the request: it came over https, or
-// in the loopback mode stays on this machine.
+// Secure reports whether cookies of the request may be accepted: it came over https or, for
+// [Loopback], stays on this machine.
 func (s *Site) Secure(r *http.Request) bool {
 	if s.loopback {
 		return authn.OnLoopback(r)
@@ -106,22 +107,23 @@ func (s *Site) Secure(r *http.Request) bool {
 	return s.proxies.IsHTTPS(r)
 }
 
-// Check refuses with 403, in Django's words, an unsafe request that the site's own
-// pages did not make. GET, HEAD and OPTIONS are safe and MUST NOT change anything,
-// unless they ask for an upgrade, as a WebSocket does: another site can open one with
-// the user's cookies.
+// Check rejects unsafe requests that the site's own pages did not send, with 403 and the texts of
+// Django. It returns nil for safe requests: GET, HEAD and OPTIONS, unless they ask for another
+// protocol such as WebSocket, because another site can open a WebSocket with the user's cookies.
+// Handlers of safe methods MUST NOT change anything.
 //
-//   - The scheme is the one that Secure requires, and Host is one of the site's.
-//   - Origin, if present, is the site's or a trusted one, with its scheme. "null" is
-//     accepted only with the Sec-Fetch-Site "same-origin": a page with the
-//     Referrer-Policy "no-referrer" sends it.
-//   - Sec-Fetch-Site, if present, is "same-origin" or "none"; for a trusted Origin it
-//     can have any value.
-//   - Without both, Referer, if present, has such an origin. Without that too the
-//     request passes, unless Options.Strict is set: see NeedsToken.
+// An unsafe request must meet all of these:
+//   - The scheme is secure (see [Site.Secure]), and Host is one of the site's hosts.
+//   - Origin, if present, is the site's own or a trusted origin. "null" is accepted only with
+//     Sec-Fetch-Site "same-origin": a page with the Referrer-Policy "no-referrer" sends it.
+//   - Sec-Fetch-Site, if present, is "same-origin" or "none". For a trusted Origin any value is
+//     accepted.
+//   - If both are missing, Referer, if present, has such an origin. If it is missing too, the
+//     request is accepted unless Options.Strict is set; such a request may need a token (see
+//     [NeedsToken]).
 //
-// The private cause of the error says what was compared and which option to set; it
-// goes to the log.
+// The cause of the error, which goes to the log, holds the compared values and names the option to
+// set.
 func (s *Site) Check(r *http.Request) error {
 	if safe(r) {
 		return nil
@@ -135,7 +137,7 @@ func (s *Site) Check(r *http.Request) error {
 	return s.checkOrigin(r)
 }
 
-// checkOrigin is Check after the scheme and the Host.
+// checkOrigin does the part of Check after the scheme and the Host.
 func (s *Site) checkOrigin(r *http.Request) error {
 	origin, site := r.Header["Origin"], r.Header["Sec-Fetch-Site"]
 	switch {
@@ -180,18 +182,18 @@ func (s *Site) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// maxReferer is how long a Referer may be, in bytes. Browsers send no more than 4,096 (Referrer
-// Policy, section 8.3), and url.Parse takes three times its length.
+// maxReferer is the maximum length of a Referer in bytes. Browsers send at most 4,096 (Referrer
+// Policy, section 8.3), and url.Parse allocates three times the length.
 const maxReferer = 4096
 
-var errReferer = errors.New("csrf: several Referers, or too long")
+var errReferer = errors.New("csrf: Referer is repeated or too long")
 
-const foreign = "the request comes from another origin: if that one is yours, add it to csrf.Options.TrustedOrigins"
+const foreign = "the request comes from another origin: if it is yours, add it to csrf.Options.TrustedOrigins"
 
 func safe(r *http.Request) bool { return !authn.MayChange(r) }
 
-// IsHost reports whether a value of Host is one of the site's: that of its origin, or
-// one of Options.Hosts; for Loopback 127.0.0.1, [::1] and localhost.
+// IsHost reports whether a value of Host belongs to the site: it is the origin's host or in
+// Options.Hosts, or, for [Loopback], 127.0.0.1, [::1] or localhost.
 func (s *Site) IsHost(host string) bool {
 	if s.loopback {
 		return authn.IsLoopbackHost(host)
@@ -205,7 +207,7 @@ func (s *Site) IsHost(host string) bool {
 	return false
 }
 
-// own is the origin of pages that are served under the request's Host.
+// own returns the origin of pages that are served under the request's Host.
 func (s *Site) own(r *http.Request) string {
 	if s.loopback {
 		return "http://" + strings.TrimSuffix(strings.ToLower(r.Host), ":80")
@@ -213,9 +215,9 @@ func (s *Site) own(r *http.Request) string {
 	return "https://" + strings.TrimSuffix(strings.ToLower(r.Host), ":443")
 }
 
-// allowed reports an origin that may send to the request's Host.
+// allowed reports whether an origin may send requests to the request's Host.
 func (s *Site) allowed(origin string, r *http.Request) bool {
-	if origin == s.own(r) { // whose host was checked
+	if origin == s.own(r) { // Check has checked the Host
 		return true
 	}
 	for i, o := range s.origins {
@@ -233,10 +235,10 @@ func defaultPort(scheme string) string {
 	return ":443"
 }
 
-// SameOrigin is the check of a scheme that was given no Site: as Site.Check, but
-// Host may be any, and the pages are those of the origin that the request goes to.
-// Where the request did not come over TLS to this very server, a proxy may have
-// spoken https to the client: then pages of both schemes are its own.
+// SameOrigin does the check of a scheme without a [Site]. It is [Site.Check] with any Host and
+// without trusted origins: a page may send requests to its own origin. If the request did not come
+// over TLS to this server, a proxy may have used https with the client, so pages of both http and
+// https are accepted.
 func SameOrigin(r *http.Request) error {
 	if safe(r) {
 		return nil
@@ -248,11 +250,11 @@ func SameOrigin(r *http.Request) error {
 	return err
 }
 
-// IsUnsafe reports whether Check would compare origins: the method is not GET, HEAD or
-// OPTIONS, or the request asks for an upgrade.
+// IsUnsafe reports whether Check compares origins: the method is not GET, HEAD or OPTIONS, or the
+// request asks for another protocol.
 func IsUnsafe(r *http.Request) bool { return !safe(r) }
 
-// shown is a text of the request as it may stand in an answer.
+// shown returns a text of the request in a form that is safe in a response.
 func shown(text string) string {
 	if len(text) > 100 {
 		return "it"
@@ -265,10 +267,9 @@ func shown(text string) string {
 	return text
 }
 
-// NeedsToken reports a request that must carry a token beside its cookie: one that is
-// not safe, says neither by Origin nor by Sec-Fetch-Site where it comes from, and has
-// a body of a kind that any site's form could send. Programs that send JSON, or no
-// body, need none.
+// NeedsToken reports whether a request must carry a CSRF token in addition to its cookie: it is
+// unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that a form of any site
+// could send. Programs that send JSON or no body need no token.
 func NeedsToken(r *http.Request) bool {
 	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return false

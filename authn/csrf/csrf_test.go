@@ -30,7 +30,7 @@ func TestSites(t *testing.T) {
 	}
 }
 
-// request is a POST over https; headers are pairs.
+// request returns a POST over https; headers are pairs of name and value.
 func request(host string, headers ...string) *http.Request {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Host, r.TLS = host, &tls.ConnectionState{}

@@ -45,7 +45,7 @@ func TestNullOrigin(t *testing.T) {
 	}
 }
 
-// A gateway drops Upgrade, so a handshake of a WebSocket looks like a plain GET.
+// If a gateway drops Upgrade, a WebSocket handshake is indistinguishable from a plain GET.
 func TestUpgrades(t *testing.T) {
 	s, err := New("https://app.example", nil)
 	must(t, err)
@@ -83,7 +83,7 @@ func TestUpgrades(t *testing.T) {
 	}
 }
 
-// What the log says of a refusal, which a client is not told.
+// The log has details about a rejection that the client does not get.
 func TestReasons(t *testing.T) {
 	proxies, err := authn.NewTrustedProxies("10.0.0.0/8")
 	must(t, err)
@@ -140,7 +140,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// A peer of a Unix socket is named like one with an address.
+// A peer on a Unix socket is trusted by name like one with an address.
 func TestUnixSocket(t *testing.T) {
 	unix, err := authn.NewTrustedProxies(authn.UnixSocket)
 	must(t, err)

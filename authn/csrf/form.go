@@ -8,19 +8,22 @@ import (
 )
 
 // IsForeignForm reports whether a page of another site made a browser send r without a preflight
-// request: a form, or a script's POST that looks like one. The page cannot read the answer, but
-// passwords in it would be guesses from the visitor's own address, and use up the visitor's limits.
+// request: by a form, or by a script's POST that looks like one. Use it for login endpoints that
+// read no cookie and therefore do not call [Site.Check]. The page cannot read the response, but its
+// passwords would count as attempts from the visitor's address and use up the visitor's limits.
+// Call it before an attempt is counted.
 //
-// Use it for endpoints that read no cookie, where [Site.Check] is not called, before anything is
-// counted. answer are the headers of the answer: an origin that a CORS handler in front has allowed
+// answer are the headers of the response. An origin that a CORS handler has allowed
 // (Access-Control-Allow-Origin) is not foreign.
 //
-// A request with DPoP or Authorization, or with a body that is neither a form nor plain text,
-// needs a preflight request (Fetch standard, section 4.8), so CORS rules decide about it. This does
-// not hold for Basic, Digest, Negotiate and NTLM, which browsers send by themselves. Another
-// site is what Sec-Fetch-Site says. Without it, as over plain http, Origin is compared with Host;
-// hosts with the same last two labels are taken for one site. Clients that are not browsers send
-// neither header.
+// These requests are not foreign forms, because browsers send a preflight request first (Fetch
+// standard, section 4.8) and CORS rules decide: requests with DPoP, with Authorization, or with a
+// body that is neither a form nor plain text. Authorization with Basic, Digest, Negotiate or NTLM
+// does not count, because browsers send these automatically.
+//
+// Sec-Fetch-Site tells whether the page is of another site. If it is missing, as over plain http,
+// Origin is compared with Host, and hosts with the same last two labels count as one site. Clients
+// that are not browsers send neither header.
 func IsForeignForm(answer http.Header, r *http.Request) bool {
 	if r.Method != http.MethodPost || !formType(r, true) || !authn.FromAnotherSite(r) {
 		return false
@@ -29,8 +32,8 @@ func IsForeignForm(answer http.Header, r *http.Request) bool {
 	return allowed == "" || allowed != "*" && allowed != r.Header.Get("Origin")
 }
 
-// formType reports a body of a kind that any site's form, or script without a preflight request,
-// can send. none is the answer for a body without a type.
+// formType reports whether the body has a type that a form of any site, or a script without a
+// preflight request, can send. It returns none for a body without a type.
 func formType(r *http.Request, none bool) bool {
 	kinds := r.Header["Content-Type"]
 	switch len(kinds) {
@@ -40,5 +43,5 @@ func formType(r *http.Request, none bool) bool {
 		kind, _, err := params.MediaType(kinds[0])
 		return err != nil || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data" || kind == "text/plain"
 	}
-	return true // no telling which of several counts
+	return true // it is unknown which of several counts
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// refuse makes the 403 of a request. reason is for the client. why, and what was
-// compared, is for the log; it holds no cookie and no path.
+// refuse returns the 403 for a request. reason is for the client. why goes to the log together with
+// the compared values; it holds no cookie and no path.
 func (s *Site) refuse(r *http.Request, reason, why string) error {
 	expected := strings.Join(s.origins, ", ")
 	if expected == "" {
@@ -31,13 +31,13 @@ func refused(reason, why string) error {
 	return authn.PermissionDenied("CSRF Failed: " + reason).WithCause(errors.New("cross-origin check: " + why))
 }
 
-// Insecure explains for the log why Secure is false, and which option to set.
+// Insecure explains, for the log, why [Site.Secure] returned false and which option to set.
 func (s *Site) Insecure(r *http.Request) string {
 	if s.loopback {
 		return "not on loopback: csrf.Loopback requires a listener on a loopback address, a loopback Host and no forwarding header; elsewhere use csrf.New"
 	}
 	proto := header(r, "X-Forwarded-Proto")
-	peer := r.WithContext(context.Background()) // whatever the middleware found
+	peer := r.WithContext(context.Background()) // ignore the address that the middleware stored
 	switch addr := (authn.TrustedProxies{}).ClientAddr(peer); {
 	case s.proxies.TrustsPeer(r):
 		return "sent over plain http: the proxy must send exactly one X-Forwarded-Proto: https (got " + proto + ")"
@@ -47,7 +47,7 @@ func (s *Site) Insecure(r *http.Request) string {
 	return "sent over plain http: the peer has no address; if the server listens on a Unix socket behind your proxy, add authn.UnixSocket to csrf.Options.Proxies (X-Forwarded-Proto " + proto + ")"
 }
 
-// header describes a header for the log.
+// header returns the value of a header for the log.
 func header(r *http.Request, name string) string {
 	switch lines := r.Header[name]; len(lines) {
 	case 0:
@@ -59,7 +59,7 @@ func header(r *http.Request, name string) string {
 	}
 }
 
-// maxLogged bounds what a request can put into one line of the log, in bytes.
+// maxLogged is the maximum length in bytes of a request's value in a line of the log.
 const maxLogged = 100
 
 func logged(text string) string {

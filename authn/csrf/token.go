@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// SecretLen is how many characters a secret has, and TokenLen a token: letters
-	// and digits.
+	// SecretLen is the length of a secret and TokenLen that of a token, in characters. Both consist
+	// of letters and digits.
 	SecretLen = 32
 	TokenLen  = 2 * SecretLen
 
@@ -23,15 +23,15 @@ const (
 	Field = "csrfmiddlewaretoken"
 	// Header is the header that carries a token, as in Django.
 	Header = "X-CSRFToken"
-	// maxForm is the longest form that is searched for a token, in bytes.
+	// maxForm is the maximum size in bytes of a form that is searched for a token.
 	maxForm = 64 << 10
 
 	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 )
 
-// SecretOf derives the secret of a session from its own secret, such as its cookie,
-// which is at least 128 random bits: the tokens change when the session does, and are
-// worth nothing for another.
+// SecretOf derives the CSRF secret of a session from the session's own secret, such as the value of
+// its cookie. session must have at least 128 random bits. When the session changes, its tokens
+// change too, and they are useless for other sessions.
 func SecretOf(session string) string {
 	sum := sha256.Sum256([]byte("vestibule csrf\x00" + session))
 	var out [SecretLen]byte
@@ -41,16 +41,16 @@ func SecretOf(session string) string {
 	return string(out[:])
 }
 
-// Mask returns a token for a page: the secret under a mask of its own, as Django
-// writes it, so that no two pages hold the same text (BREACH). The secret has
-// SecretLen letters or digits.
+// Mask returns a token for a page: the secret, masked with random characters as in Django, so that
+// no two pages hold the same text (BREACH attack). secret must be SecretLen letters and digits; see
+// [SecretOf].
 func Mask(secret string) string {
 	mask := make([]byte, 0, TokenLen)
 	var b [64]byte
 	for len(mask) < SecretLen {
-		_, _ = rand.Read(b[:]) // never fails; see crypto/rand
+		_, _ = rand.Read(b[:]) // cannot fail; see crypto/rand
 		for _, c := range b {
-			if int(c) < 4*len(letters) && len(mask) < SecretLen { // no letter is likelier
+			if int(c) < 4*len(letters) && len(mask) < SecretLen { // keeps all letters equally likely
 				mask = append(mask, letters[int(c)%len(letters)])
 			}
 		}
@@ -63,16 +63,16 @@ func Mask(secret string) string {
 }
 
 var (
-	// ErrMissing, ErrLength, ErrCharacters and ErrIncorrect say in Django's words what
-	// is wrong with a token.
+	// ErrMissing, ErrLength, ErrCharacters and ErrIncorrect report, in Django's words, what is
+	// wrong with a token.
 	ErrMissing    = errors.New("CSRF token missing")
 	ErrLength     = errors.New("CSRF token has incorrect length")
 	ErrCharacters = errors.New("CSRF token has invalid characters")
 	ErrIncorrect  = errors.New("CSRF token incorrect")
 )
 
-// Match returns nil where sent is the secret, or a token of it; else one of the
-// errors above. It takes the same time wherever they differ.
+// Match returns nil if sent is the secret or a token of it, and otherwise one of the errors above.
+// It compares in constant time.
 func Match(secret, sent string) error {
 	switch {
 	case sent == "":
@@ -99,9 +99,9 @@ func Match(secret, sent string) error {
 	return nil
 }
 
-// CheckToken refuses, with 403, a request that NeedsToken and has none of that
-// secret: in the header, or in the form. To look into a form it reads the body, up to
-// 64 KiB, and puts it back for the handler.
+// CheckToken returns an error with status 403 if [NeedsToken] reports true and the request has no
+// valid token for secret, in the header [Header] or the form field [Field]. To search a form it
+// reads up to 64 KiB of the body and restores it for the handler.
 func CheckToken(r *http.Request, secret string) error {
 	if !NeedsToken(r) {
 		return nil
@@ -111,13 +111,13 @@ func CheckToken(r *http.Request, secret string) error {
 		return err
 	}
 	if err := Match(secret, sent); err != nil {
-		return refused(err.Error()+".", "the request says neither by Origin nor by Sec-Fetch-Site where it comes from, and needs a token: "+err.Error())
+		return refused(err.Error()+".", "the request has neither Origin nor Sec-Fetch-Site, so it needs a token: "+err.Error())
 	}
 	return nil
 }
 
-// sentToken returns the token of a request, "" where there is none. A field of the
-// form goes before the header, as in Django.
+// sentToken returns the token of a request, or "". The form field takes precedence over the header,
+// as in Django.
 func sentToken(r *http.Request) (string, error) {
 	if r.PostForm != nil {
 		if sent := r.PostForm.Get(Field); sent != "" {
@@ -138,7 +138,7 @@ func sentToken(r *http.Request) (string, error) {
 	return r.Header.Get(Header), nil
 }
 
-// replay is a body whose beginning was read before.
+// replay is a body whose beginning was already read.
 type replay struct {
 	io.Reader
 	io.Closer

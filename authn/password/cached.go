@@ -21,33 +21,37 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// MaxCacheTTL is the longest that a verified password is remembered.
+// MaxCacheTTL is the maximum of CacheOptions.TTL.
 const MaxCacheTTL = time.Minute
 
-// CacheOptions change Cached; nil is fine.
+// CacheOptions configure [Cached]. A nil *CacheOptions means all defaults.
 type CacheOptions struct {
-	// TTL is how long a verified password is remembered; 0 is MaxCacheTTL, and more is
-	// refused. A client that sends its password all the time costs one hash in each TTL, and
-	// the login limits give back 60 of those an hour (throttle.LoginLimits.Free): with a
-	// shorter TTL it may meet a limit.
+	// TTL is how long a verified password is cached; 0 means MaxCacheTTL, which is also the
+	// maximum. A client that sends its password with every request costs one hash per TTL. The
+	// login limits give back 60 of these attempts per hour (throttle.LoginLimits.Free), so with a
+	// shorter TTL the client may reach a limit.
 	TTL time.Duration
-	// MaxEntries bounds the memory; 0 is 10,000, about 2 MB, and 10 MB over a store of
-	// package cached, whose accounts are kept with them.
+	// MaxEntries limits the memory; 0 means 10,000 entries, about 2 MB. Over a store of package
+	// cached it is about 10 MB, because entries keep their accounts.
 	MaxEntries int
 }
 
-// Cached returns a checker that remembers verified passwords, for Basic, where
-// every request carries one. A hit costs no hash and no unit of a
-// limit, but it reads the account each time: a disabled account, a new password
-// and a log-out-everywhere hold at once. Where the store is a storage.LiveUsers, as
-// one of package cached is, it reads what that has at hand, and so a change that went
-// around the store may hold as late as the entry's end; the account that was read is kept with
-// the entry then. A failure is never remembered, and no password is kept, only keyed hashes
-// under keys of this process. Many first requests at once with one password wait for one hash.
+// Cached returns a password checker that caches verified passwords. Use it for Basic, where every
+// request carries the password. It returns an error if c is nil, TTL is negative or above
+// MaxCacheTTL, or MaxEntries is negative.
 //
-// A hit is no way around the limits: an account is remembered for the address
-// that the password came from, and the first other password from there makes the
-// cache forget it, so that the next one is counted again.
+// A hit costs no hash and no attempt, but reads the account each time, so disabling the account, a
+// new password and logging out everywhere take effect immediately. If the store is a
+// storage.LiveUsers, such as one of package cached, Cached reads the store's cached account and
+// keeps it with the entry. A change that bypasses the store can then take effect as late as the end
+// of the entry.
+//
+// Failures are not cached. Cached stores keyed hashes of passwords, under a random key of this
+// process. Concurrent first requests with the same password share one hash.
+//
+// Cached does not weaken the limits: an entry is valid only for the network address that the
+// password came from, and the first other password from there removes it, so the next attempt
+// counts again.
 func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	var o CacheOptions
 	if opts != nil {
@@ -60,56 +64,56 @@ func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 		o.MaxEntries = 10_000
 	}
 	if c == nil || o.TTL < 0 || o.TTL > MaxCacheTTL || o.MaxEntries < 0 {
-		return nil, errors.New("password: Cached wants a checker, a TTL of a minute at most, and a number of entries")
+		return nil, errors.New("password: Cached: checker missing, or TTL or MaxEntries out of range (TTL 0 to 1 minute, MaxEntries at least 0)")
 	}
 	k := &cached{Checker: c, elapsed: elapsed.New(c.clock), seed: maphash.MakeSeed(), ttl: o.TTL, entries: bounded.New[place, entry](o.MaxEntries, o.MaxEntries)}
 	if storage.Itself(c.store) {
 		k.live, _ = c.store.(storage.LiveUsers)
 	}
-	_, _ = rand.Read(k.key[:]) // never fails; see crypto/rand
+	_, _ = rand.Read(k.key[:]) // cannot fail; see crypto/rand
 	return k, nil
 }
 
 type mac [sha256.Size]byte
 
-// place is where an account is remembered: a name from an address. Two names of one hash
-// push each other out, and neither is taken for the other: the entry's mac is over the name.
+// place is the key of an entry: the hash of an account name, and an address. Names with the same
+// hash replace each other's entry but are not confused, because the entry's mac covers the name.
 type place struct {
 	name   uint64
-	source netip.Addr // that of authn.NetworkOf
+	source netip.Addr // the address that authn.NetworkOf names
 }
 
-// entry is bound to what the account was when the password was verified.
+// entry is valid while the account is as it was when the password was verified.
 type entry struct {
 	password    mac // over name and password
 	id          string
 	fingerprint storage.Digest // of the stored hash
 	epoch       int64
-	ends        time.Duration // of elapsed
-	gone        *atomic.Bool  // set when it is forgotten: what was kept of it ends
+	ends        time.Duration // by the clock elapsed
+	gone        *atomic.Bool  // set when the entry is removed, to invalidate leases
 }
 
 type cached struct {
 	*Checker
 	elapsed *elapsed.Clock
-	live    storage.LiveUsers // nil: the store is none
+	live    storage.LiveUsers // nil if the store is not a LiveUsers
 	seed    maphash.Seed
-	key     [32]byte // of this process; never shown
+	key     [32]byte // random, only of this process
 	ttl     time.Duration
 
 	mu      sync.Mutex
 	entries *bounded.Map[place, entry]
-	checks  flight.Group[check, bool] // first checks, and whether the password was right
+	checks  flight.Group[check, bool] // running first checks; the result is whether the password was right
 }
 
-// check is a password from a place.
+// check identifies a first check: a password from a place.
 type check struct {
 	at     place
 	secret mac
 }
 
-// CheckPassword implements authn.PasswordChecker. Over a store that gives leases (package cached),
-// the login of a hit can be kept: see authn.Login.KeepOf.
+// CheckPassword implements [authn.PasswordChecker]. Over a store with leases (package cached), the
+// middleware can keep the login of a hit; see authn.Login.KeepOf.
 func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
 	if len(password) > MaxLength || len(name) > MaxLength {
 		return k.Checker.CheckPassword(r, name, password)
@@ -142,14 +146,15 @@ func (k *cached) CheckPassword(r *http.Request, name, password string) (authn.Lo
 		if err := call.Wait(r.Context()); err != nil {
 			return authn.Login{}, err
 		}
-		if !call.Result { // a failure is nobody else's
+		if !call.Result { // a failure is not shared
 			return k.Checker.CheckPassword(r, name, password)
 		}
 	}
 }
 
-// keep says for how long a hit can be used again: while the entry is there. The middleware gives it
-// only to requests of one address; the checker may know of more proxies.
+// keep returns how long the middleware can reuse a hit: as long as the entry exists. The middleware
+// reuses it only for one address, but the checker may trust other proxies, so Check compares the
+// addresses again.
 func (k *cached) keep(source netip.Addr, e entry, lease storage.Lease) authn.Keep {
 	l := &entryLease{Lease: lease, elapsed: k.elapsed, ends: e.ends, gone: e.gone}
 	l.timed, _ = lease.(timedLease)
@@ -165,10 +170,10 @@ func (k *cached) keep(source netip.Addr, e entry, lease storage.Lease) authn.Kee
 	return keep
 }
 
-// entryLease holds while the account is as it was and the entry is there.
+// entryLease is valid while the account is unchanged and the entry exists.
 type entryLease struct {
 	storage.Lease
-	timed   timedLease // Lease, or nil
+	timed   timedLease // Lease as a timedLease, or nil
 	elapsed *elapsed.Clock
 	ends    time.Duration
 	gone    *atomic.Bool
@@ -178,7 +183,7 @@ func (l *entryLease) Valid(ctx context.Context) bool {
 	return !l.gone.Load() && l.elapsed.Now() < l.ends && l.Lease.Valid(ctx)
 }
 
-// ValidAt is Holds for a caller that has read the clock.
+// ValidAt is Valid for a caller that has already read the clock.
 func (l *entryLease) ValidAt(ctx context.Context, now elapsed.Instant) bool {
 	if l.gone.Load() || l.elapsed.At(now) >= l.ends {
 		return false
@@ -193,7 +198,7 @@ type timedLease interface {
 	ValidAt(ctx context.Context, now elapsed.Instant) bool
 }
 
-// first checks the password and remembers it where it is right.
+// first checks the password and caches it if it is right.
 func (k *cached) first(r *http.Request, name, password string, c check, call *flight.Call[bool]) (authn.Login, error) {
 	defer func() {
 		k.mu.Lock()
@@ -209,7 +214,7 @@ func (k *cached) first(r *http.Request, name, password string, c check, call *fl
 	return login, nil
 }
 
-// user is the account of a hit, with the fingerprint of its hash.
+// user returns the account of a hit and the fingerprint of its hash.
 func (k *cached) user(ctx context.Context, id string) (storage.User, storage.Digest, error) {
 	if k.live != nil {
 		return k.live.LiveUser(ctx, id)
@@ -221,17 +226,17 @@ func (k *cached) user(ctx context.Context, id string) (storage.User, storage.Dig
 	return u, u.Password.Fingerprint(), nil
 }
 
-// sourceOf is authn.NetworkOf without its text.
+// sourceOf returns the address that authn.NetworkOf names.
 func sourceOf(proxies authn.TrustedProxies, r *http.Request) netip.Addr {
 	return network.Source.First(proxies.ClientAddr(r))
 }
 
-// mac is the SHA-256 of a key of this process and both texts, with the length of the
-// first, so that no two pairs are one. The key has a fixed length and the result leaves the
-// process as little as the key, so that a prefix does what an HMAC would. No copy of the
-// password stays in memory.
+// mac returns the SHA-256 of the key and both texts. The length of the first text separates them,
+// so different pairs have different inputs. The key has a fixed length, and neither the key nor the
+// result leaves the process, so a prefix is as good as an HMAC. mac leaves no copy of the password
+// in memory.
 func (k *cached) mac(a, b string) (m mac) {
-	var room [256]byte // longer ones go to the heap
+	var room [256]byte // longer inputs are allocated on the heap
 	buf := append(room[:0], k.key[:]...)
 	if n := len(buf) + 4 + len(a) + len(b); n > len(room) {
 		buf = append(make([]byte, 0, n), k.key[:]...)
@@ -242,8 +247,7 @@ func (k *cached) mac(a, b string) (m mac) {
 	return m
 }
 
-// join returns the first check of a password that is under way, and whether it is the caller's to
-// make.
+// join returns the running first check of a password, and whether the caller must perform it.
 func (k *cached) join(c check) (call *flight.Call[bool], first bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -253,8 +257,8 @@ func (k *cached) join(c check) (call *flight.Call[bool], first bool) {
 	return k.checks.Begin(c, k.elapsed.Now()), true
 }
 
-// get takes the entry of a place away where it is not of this password, in the same
-// step: of many guesses at once one can look at it.
+// get returns the entry of a place. It removes an entry of another password in the same step, so of
+// several concurrent guesses only one is compared with it.
 func (k *cached) get(c check, now time.Duration) (entry, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -274,7 +278,7 @@ func (k *cached) forget(at place) {
 	}
 }
 
-// drop forgets an entry, and ends what is kept of it. The caller holds the lock.
+// drop removes an entry and invalidates its leases. The caller holds the lock.
 func (k *cached) drop(at place, e entry) {
 	e.gone.Store(true)
 	k.entries.Drop(at)

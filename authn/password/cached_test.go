@@ -85,7 +85,7 @@ func TestCached(t *testing.T) {
 	}
 }
 
-// An account that cannot be read is no account that is unknown.
+// An account that cannot be read does not count as unknown.
 func TestCachedStoreDown(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	w.register(t, "alice")
@@ -121,7 +121,7 @@ func (s *noReads) UserByID(ctx context.Context, id string) (storage.User, error)
 	return s.Store.UserByID(ctx, id)
 }
 
-// Many first requests at once with one right password cost one hash; wrong ones are each
+// Many concurrent first requests with the same right password cost one hash. Each wrong password is
 // hashed and counted.
 func TestCachedTogether(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
@@ -154,7 +154,7 @@ func TestCachedTogether(t *testing.T) {
 	}
 }
 
-// Who waits for another's check stops waiting with its own request.
+// A request that waits for another's check stops waiting when it ends.
 func TestCachedWaitEnds(t *testing.T) {
 	h, err := password.NewHasher(&password.HasherOptions{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}, Slots: 1, MaxWait: time.Minute})
 	must(t, err)
@@ -181,7 +181,7 @@ func TestCachedWaitEnds(t *testing.T) {
 	must(t, <-first)
 }
 
-// An account is remembered for what the limits count as one source.
+// An entry is valid for the address that the limits count as one source.
 func TestCachedSource(t *testing.T) {
 	list := []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "[::ffff:192.0.2.1]:3", "[2001:db8::1]:1", "[2001:db8::2:0:0:0:1%eth0]:1", "[2001:db8:0:1::1]:1", "192.0.2.1", "junk", ""}
 	for _, a := range list {

@@ -16,8 +16,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Strangers who register do not keep an owner from changing the password: whoever knows the old
-// one waits with the known callers.
+// Strangers who register do not prevent an owner from changing the password, because a caller that
+// knows the old password waits with the known callers.
 func TestChangeBesideRegistrations(t *testing.T) {
 	t.Run("edge_A11/change", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestChangeBesideRegistrations(t *testing.T) {
 				if !registering {
 					return nil
 				}
-				// The old password was right. Now others register, as many as may wait.
+				// The old password was right. Now others register until the queue is full.
 				release, err := h.Hold(ctx, "")
 				must(t, err)
 				for range 2 {
@@ -51,7 +51,8 @@ func TestChangeBesideRegistrations(t *testing.T) {
 			}
 		})
 	})
-	// Whoever finds no free slot is turned away at once, and strangers hold all they may have.
+	// A caller that finds no free slot is rejected immediately, and strangers hold all slots that
+	// they can.
 	full := func(t *testing.T) (*password.Checker, *password.Hasher, *http.Request) {
 		h, err := password.NewHasher(&password.HasherOptions{Slots: 2, MaxWait: time.Nanosecond})
 		must(t, err)

@@ -14,92 +14,93 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// MaxLength is the longest password, in bytes. A longer one is refused before
-// anything is hashed.
+// MaxLength is the maximum length of a password in bytes. Longer passwords are rejected before
+// hashing.
 const MaxLength = 1024
 
-// MinLengthAlone is the least length of a password that is the only factor of a login, in characters
-// (NIST SP 800-63B-4, section 3.1.1.2).
+// MinLengthAlone is the minimum length, in characters, of a password that is the only factor of a
+// login (NIST SP 800-63B-4, section 3.1.1.2). Use it for Options.MinLength.
 const MinLengthAlone = 15
 
-// Store is what a Checker needs. Where it is a storage.Permissions too, the
-// accounts it returns can be asked HasPerm.
+// Store holds the accounts of a [Checker]. If it is also a storage.Permissions, the accounts that
+// the checker returns have a working HasPerm.
 type Store interface {
 	storage.Users
 	storage.Accounts
 	storage.Transactor
 }
 
-// Options change a Checker; nil is fine.
+// Options configure a [Checker]. A nil *Options means all defaults.
 type Options struct {
-	// Canonical brings a name to its normal form, or refuses it. nil is ASCII;
-	// authn/username has the Unicode form. The limits, the look-up and the store
-	// see the normal form alone.
+	// Canonical returns the normal form of an account name, or an error if the name is invalid. The
+	// limits and the store use only the normal form. Nil means [ASCII]; package authn/username has
+	// a Unicode form.
 	Canonical func(name string) (string, error)
-	// Space is the name space of the accounts: limits count the same name in two spaces as two
-	// accounts. "" is that of the store (storage.SpaceOf).
+	// Space is the name space of the accounts. Limits count the same name in two spaces as two
+	// accounts. "" means the store's name space (storage.SpaceOf).
 	Space string
-	// Limiter counts attempts before they are hashed. nil is a limiter in the memory of this
-	// process, with the default limits of package throttle and without device cookies. Set
-	// your own for device cookies, and if several processes share the accounts.
+	// Limiter counts attempts before they are hashed. Nil means a limiter in the memory of this
+	// process, with the default limits of package throttle and without device cookies. Set your own
+	// to use device cookies, or if several processes share the accounts.
 	Limiter authn.LoginLimiter
-	// InsecureNoLimiter does not limit attempts: passwords can then be guessed as fast as the
-	// hasher computes. Use it in tests, or if something in front of the server limits logins.
+	// InsecureNoLimiter turns limits off, so passwords can be guessed as fast as the hasher
+	// computes. Set it only in tests, or if something in front of the server limits logins.
 	InsecureNoLimiter bool
-	// Proxies are trusted to report the client's address, for the limiter of a nil Limiter and
-	// for Cached. Set it behind a reverse proxy; otherwise all clients share one address, and
-	// one limit.
+	// Proxies are trusted to report the client's address, for the default limiter and for Cached.
+	// Set it behind a reverse proxy; otherwise all clients share one address and one limit.
 	Proxies authn.TrustedProxies
-	// FailureFloor is how long a failed login takes at least, a wait for the hasher
-	// not counted, so that its time tells nothing. 0 is 500 ms, or twice the estimated time of
-	// the slowest hash that a login met, if that is longer. Keep your own value above twice
-	// the slowest hash that is stored. The floor's wait holds no slot of the hasher.
+	// FailureFloor is the minimum time of a failed login, excluding the wait for the hasher, so
+	// that its duration reveals nothing. 0 means 500 ms, or twice the estimated time of the slowest
+	// hash that a login has met, if that is longer. A value of your own should be above twice the
+	// slowest stored hash. The checker waits without holding a slot of the hasher.
 	FailureFloor time.Duration
-	// Rehash says whether a login replaces a hash of an older format or cost. The default does;
-	// set RehashNever while an old program reads the same table.
+	// Rehash determines whether a login replaces a hash of an older format or cost; the default
+	// replaces it. Set RehashNever while an old program reads the same table.
 	Rehash Rehash
-	// Verbatim hashes and compares passwords as they are typed, as Django does. Set it for a
-	// table that a program shares which does not bring passwords to NFC.
+	// Verbatim hashes and compares passwords as typed, as Django does. Set it if another program
+	// shares the table and does not normalize passwords to NFC.
 	Verbatim bool
-	// MinLength of a new password, in characters of its NFC form; 0 is 8. Set it to
-	// MinLengthAlone if the password is the only factor of a login.
+	// MinLength is the minimum length of a new password in characters of its NFC form; 0 means 8.
+	// Set MinLengthAlone if the password is the only factor of a login.
 	MinLength int
-	// Words are those of the service, such as its name. A new password that is nothing but one
-	// of them, or the account's name or e-mail address, with some digits or marks is refused.
+	// Words are words of the service, such as its name. A new password is rejected if it consists
+	// only of one of them, or of the account's name or e-mail address, plus some digits or
+	// punctuation.
 	Words []string
-	// InsecureAllowCommon accepts new passwords that are among the first to be tried: those of
-	// a list of 20,000, with or without a year, repetitions, keyboard walks, and the account's
-	// own name. For lists of breached passwords use Validate.
+	// InsecureAllowCommon accepts new passwords that attackers try first: those of a list of
+	// 20,000, with or without a year, repetitions, keyboard patterns, and the account's own name.
+	// To check lists of breached passwords, use Validate.
 	InsecureAllowCommon bool
-	// Validate is told the password in the form that is hashed. It may refuse a new password with Refused("…") or another *authn.Error.
-	// Any other error means that it could not tell, and is passed on.
+	// Validate checks a new password in the form that is hashed. It rejects the password with
+	// Refused("…") or another *authn.Error. Any other error means that the check failed; it is
+	// returned to the caller.
 	Validate func(ctx context.Context, u storage.User, password string) error
-	// User makes the application's own account of the record. nil leaves
-	// *storage.Account.
+	// User returns the application's account for a stored account. Nil means *storage.Account.
 	User func(context.Context, storage.Account) (authn.User, error)
-	// Logger is told of a failed rehash; nil is slog.Default().
+	// Logger receives failed rehashes, at Warn; nil means slog.Default().
 	Logger *slog.Logger
-	// Clock and Sleep are time.Now and a wait that ends with its context where nil.
+	// Clock returns the current time; nil means time.Now. Sleep waits until the duration or the
+	// context ends; nil means a timer.
 	Clock func() time.Time
 	Sleep func(context.Context, time.Duration)
 }
 
-// Checker checks names and passwords against a store. It is safe for concurrent
-// use.
+// Checker checks names and passwords against a store. It is safe for concurrent use.
 type Checker struct {
 	store  Store
 	perms  storage.Permissions
 	hasher *Hasher
 	opts   Options
-	clock  func() time.Time // as given: nil is the system's
+	clock  func() time.Time // Options.Clock; nil means the system clock
 }
 
 var _ authn.PasswordChecker = (*Checker)(nil)
 
-// New returns a checker.
+// New returns a checker. It returns an error if store or hasher is nil, or if an option is out of
+// range.
 func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	if store == nil || hasher == nil {
-		return nil, errors.New("password: a store and a hasher are needed")
+		return nil, errors.New("password: New: store and hasher are required")
 	}
 	c := &Checker{store: store, hasher: hasher}
 	if opts != nil {
@@ -108,11 +109,11 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	o := &c.opts
 	switch {
 	case o.FailureFloor < 0:
-		return nil, fmt.Errorf("password: New: FailureFloor %v is below 0", o.FailureFloor)
+		return nil, fmt.Errorf("password: New: FailureFloor %v is negative (at least 0)", o.FailureFloor)
 	case o.MinLength < 0 || o.MinLength > hasher.format.maxLength():
 		return nil, fmt.Errorf("password: New: MinLength %d out of range (0 to %d)", o.MinLength, hasher.format.maxLength())
 	case o.Rehash > RehashNever:
-		return nil, fmt.Errorf("password: New: Rehash %d (accepted are RehashUpgrade and RehashNever)", o.Rehash)
+		return nil, fmt.Errorf("password: New: invalid Rehash %d (RehashUpgrade or RehashNever)", o.Rehash)
 	}
 	if o.Canonical == nil {
 		o.Canonical = ASCII
@@ -146,10 +147,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// ASCII is the default normal form of names: 1 to 150 ASCII letters, digits and
-// @ . + - _, the letters in lower case, without a dot at either end. Everything
-// else is refused, blanks and the letters whose small form is ASCII (the Kelvin
-// sign, the dotted İ) included.
+// ASCII is the default for Options.Canonical: 1 to 150 ASCII letters, digits and @ . + - _,
+// converted to lower case, without a dot at either end. It rejects all other names, including white
+// space and the non-ASCII letters whose lower case is ASCII (the Kelvin sign, the dotted İ).
 func ASCII(name string) (string, error) {
 	if name == "" || len(name) > 150 || name[0] == '.' || name[len(name)-1] == '.' {
 		return "", errName
@@ -166,13 +166,15 @@ func ASCII(name string) (string, error) {
 //lint:ignore ST1005 a sentence for the user
 var errName = errors.New("Enter a valid username. It may hold letters, digits and @ . + - _ only.")
 
-// CheckPassword implements authn.PasswordChecker.
+// CheckPassword implements [authn.PasswordChecker].
 //
-// A wrong password, an unknown name, a disabled account and one without a usable
-// password give the same authn.InvalidLogin after the same work: one hash, or two
-// if the password is not in NFC, and the floor. A password of more than MaxLength bytes is a 400 before any of it, a
-// reached limit a 429, a full hash queue an *authn.Unavailable, and an error of
-// the store is passed on.
+// A wrong password, an unknown name, a disabled account and an account without a usable password
+// all return [authn.InvalidLogin] after the same work: one hash, or two if the password is not in
+// NFC, and at least Options.FailureFloor.
+//
+// It returns an *authn.Error with status 400 if the password is longer than MaxLength, and with 429
+// if a limit is reached, both before hashing. It returns an *authn.Unavailable if the queue of the
+// hasher is full. It returns errors of the store unchanged.
 func (c *Checker) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
 	login, _, err := c.check(r, name, password)
 	return login, err
@@ -198,7 +200,7 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	case errors.Is(err, errTooMany):
 		return authn.Login{}, storage.User{}, errors.Unwrap(err)
 	case err != nil:
-		if !v.hashed { // else it would be a guess that costs nothing
+		if !v.hashed { // after a hash the attempt must count, or a guess would be free
 			attempt.Cancelled(ctx)
 		}
 		return authn.Login{}, storage.User{}, err
@@ -222,8 +224,8 @@ func (c *Checker) check(r *http.Request, name, password string) (authn.Login, st
 	return login, u, nil
 }
 
-// verify computes one hash for each form of the password, whoever it is. The error says that it
-// could not be decided.
+// verify computes one hash for each form of the password, for known and unknown accounts alike. An
+// error means that the check failed.
 func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name string, nameErr error, password string) (v verdict, err error) {
 	if nameErr != nil {
 		v.reason = nameErr
@@ -239,11 +241,11 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 			return verdict{}, tooMany{err}
 		}
 	}
-	asker := askerOf(attempt, c.opts.Space+"\x00"+name)
+	caller := callerOf(attempt, c.opts.Space+"\x00"+name)
 	if id := authn.FromContext(ctx); id.Subject != "" && id.Subject == v.user.ID && id.Issuer == "" && !id.Delegated() {
-		asker = c.owner(name) // such as a session's user who changes the password
+		caller = c.owner(name) // for example the user of a session who changes the password
 	}
-	ok, err := c.match(ctx, asker, password, &v)
+	ok, err := c.match(ctx, caller, password, &v)
 	switch {
 	case err != nil:
 		return v, err
@@ -257,12 +259,12 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 	return v, nil
 }
 
-// rehash exchanges the hash for one of the present parameters, unless somebody
-// changed the password meanwhile. What fails here does not fail the login.
+// rehash replaces the hash by one with the current parameters, unless the password was changed
+// meanwhile. A failure does not fail the login.
 func (c *Checker) rehash(ctx context.Context, u storage.User, password string) storage.PasswordHash {
 	password = c.normal(password)
 	if len(password) > c.hasher.format.maxLength() {
-		return u.Password // it stays good as it is
+		return u.Password // the old hash stays valid
 	}
 	hash, err := c.hasher.hashFor(ctx, c.owner(u.Name), password)
 	if err == nil {
@@ -273,7 +275,7 @@ func (c *Checker) rehash(ctx context.Context, u storage.User, password string) s
 		if log == nil {
 			log = slog.Default()
 		}
-		log.LogAttrs(ctx, slog.LevelWarn, "password hash was not renewed", slog.String("subject", u.ID), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "password hash not renewed", slog.String("subject", u.ID), slog.Any("error", err))
 		return u.Password
 	}
 	return hash

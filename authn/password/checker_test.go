@@ -102,7 +102,8 @@ func TestAttacksOnLogin(t *testing.T) {
 		}
 	})
 	t.Run("attack_194_forms_of_a_password", func(t *testing.T) {
-		// Nothing is folded or trimmed. A decomposed é is the composed one (see TestUnicode).
+		// Passwords are not trimmed, and case counts. A decomposed é equals the composed one (see
+		// TestUnicode).
 		_, err := w.checker.Register(t.Context(), password.NewUser{Name: "eva", Password: " \u00e9-eight-bytes "})
 		must(t, err)
 		for pw, want := range map[string]int{" \u00e9-eight-bytes ": 200, " e\u0301-eight-bytes ": 200, "\u00e9-eight-bytes": 401} {

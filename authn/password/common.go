@@ -11,18 +11,18 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// common is the list of common passwords of Django (see common.LICENSE) with some of other
-// languages: a line each, in lower case and NFC, in the order of their bytes.
+// common is Django's list of common passwords (see common.LICENSE), extended by those of some other
+// languages. It has one password per line, in lower case and NFC, sorted by bytes.
 //
 //go:embed common.txt
 var common string
 
-// isListed reports whether the list has the line s.
+// isListed reports whether s is a line of the list.
 func isListed(s string) bool {
 	if s == "" || strings.ContainsRune(s, '\n') {
 		return false
 	}
-	// Of a byte of the text, the line it stands in begins after the line end before it.
+	// line returns the bounds of the line that holds the byte at.
 	line := func(at int) (start, end int) {
 		start = strings.LastIndexByte(common[:at], '\n') + 1
 		return start, start + strings.IndexByte(common[start:], '\n')
@@ -38,15 +38,15 @@ func isListed(s string) bool {
 	return common[start:end] == s
 }
 
-// rows of keyboards, and what is typed along them.
+// rows are rows of keyboards, and common patterns of typing along them.
 var rows = [...]string{
 	"qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "azertyuiopqsdfghjklmwxcvbn",
 	"1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik", "1q2w3e4r5t6y7u8i9o0p", "12345678901234567890", "qazwsxedcrfvtgbyhnujm",
 }
 
-// isCommon reports whether a password is among the first that are tried: one of the list, with or
-// without a year, up to four digits or a mark after it, a repetition, or a walk on the keyboard or
-// along the alphabet. It reads the password in NFC and lower case.
+// isCommon reports whether attackers would try the password early: it is in the list, a repetition,
+// or a pattern on the keyboard or in the alphabet, possibly followed by up to four digits or by
+// punctuation. It compares in NFC and lower case.
 func isCommon(password string) bool {
 	p := strings.ToLower(norm.NFC.String(strings.TrimSpace(password)))
 	if isListed(p) || isRepeated(p) || isWalk(p) {
@@ -60,8 +60,8 @@ func isCommon(password string) bool {
 	return len(base)-len(word) <= 4 && utf8.RuneCountInString(word) >= 4 && (isListed(word) || isRepeated(word) || isWalk(word))
 }
 
-// isRepeated reports whether p is a unit of up to four bytes again and again, the last time
-// perhaps cut.
+// isRepeated reports whether p repeats a unit of up to four bytes. The last repetition may be
+// incomplete.
 func isRepeated(p string) bool {
 	for unit := 1; unit <= 4 && 2*unit <= len(p); unit++ {
 		if p[unit:] == p[:len(p)-unit] {
@@ -71,7 +71,8 @@ func isRepeated(p string) bool {
 	return false
 }
 
-// isWalk reports whether p goes along the alphabet, the digits or a keyboard, in either direction.
+// isWalk reports whether p is a sequence of the alphabet, the digits or a keyboard row, in either
+// direction.
 func isWalk(p string) bool {
 	if len(p) < 4 {
 		return false
@@ -100,8 +101,8 @@ func reversed(p string) string {
 	return string(b)
 }
 
-// isAbout reports whether a password is nothing but one of the account's or the service's own
-// words, with or without some digits and marks.
+// isAbout reports whether a password consists only of a word of the account or the service, with or
+// without some digits and punctuation.
 func (c *Checker) isAbout(u storage.User, password string) bool {
 	p := strings.ToLower(norm.NFC.String(password))
 	local, _, _ := strings.Cut(u.Email, "@")

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/password"
 )
 
-// What is tried first is refused as a new password, and not at login.
+// A password that attackers try first is rejected as a new password, but not at login.
 func TestCommonPasswords_attack_270(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{Words: []string{"Vestibule"}})
 	u := w.register(t, "alexander")
@@ -65,7 +65,7 @@ func TestCommonPasswords_attack_270(t *testing.T) {
 	})
 }
 
-// The list is in order, as the search needs it, and each of its lines is found.
+// The list is sorted, as the search requires, and each of its lines is found.
 func TestCommonList(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(password.Common(), "\n"), "\n")
 	if !slices.IsSorted(lines) || len(lines) < 10_000 || len(slices.Compact(slices.Clone(lines))) != len(lines) {

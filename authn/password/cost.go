@@ -7,20 +7,20 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// dearest remembers the stored hashes that take longest to compute, of those that logins met. A
-// login of an unknown name computes such a one, so that it takes as long as one of an account.
-type dearest struct {
-	cost  atomic.Int64 // in nanoseconds
+// slowest records the slowest stored hashes that logins have met. A login with an unknown name
+// computes such a hash, so that it takes as long as one of an account.
+type slowest struct {
+	cost  atomic.Int64 // of the slowest hash, in nanoseconds
 	dummy atomic.Pointer[verifier]
 }
 
-// maxDummy bounds what a login of an unknown name computes: a single hash of an extreme cost must not
-// make all failures cost as much. The floor of a failed login, which computes nothing, rises all the
-// same.
+// maxDummy limits the cost of the hash for unknown names, so that a single stored hash with an
+// extreme cost does not slow down every failure. The minimum time of a failed login, which costs no
+// computation, still increases.
 const maxDummy = 250 * time.Millisecond
 
-// note keeps what v costs, and v itself to be computed for unknown names, if it is the dearest.
-func (d *dearest) note(v verifier) {
+// note records the cost of v, and keeps v for unknown names if it is the slowest so far.
+func (d *slowest) note(v verifier) {
 	cost := v.cost()
 	for old := d.cost.Load(); int64(cost) > old; old = d.cost.Load() {
 		if d.cost.CompareAndSwap(old, int64(cost)) {
@@ -41,9 +41,9 @@ func (d *dearest) note(v verifier) {
 	}
 }
 
-// cost of one hash of the dearest kind.
+// cost returns the estimated time of the slowest hash.
 func (h *Hasher) cost() time.Duration {
-	return max(time.Duration(h.dearest.cost.Load()), h.costOfNew())
+	return max(time.Duration(h.slowest.cost.Load()), h.costOfNew())
 }
 
 func (h *Hasher) costOfNew() time.Duration {
@@ -53,9 +53,9 @@ func (h *Hasher) costOfNew() time.Duration {
 	return argon2Cost(h.params)
 }
 
-// dummy computes a hash of the dearest kind, which matches nothing.
+// dummy computes a hash as slow as the slowest one. It matches nothing.
 func (h *Hasher) dummy(password string) {
-	if v := h.dearest.dummy.Load(); v != nil && (*v).cost() > h.costOfNew() {
+	if v := h.slowest.dummy.Load(); v != nil && (*v).cost() > h.costOfNew() {
 		(*v).verify(password)
 		return
 	}
@@ -66,8 +66,8 @@ func (h *Hasher) dummy(password string) {
 	h.argon2id(password, make([]byte, saltLen))
 }
 
-// The costs below are estimates for a slow server: about one core of 2015. What counts is their
-// order, and that two of them lie below the floor of a failed login.
+// The costs below are estimates for one core of a slow server of 2015. Only their order is
+// relevant, and that two of them are below the minimum time of a failed login.
 
 func bcryptCost(cost int) time.Duration { return 60 * time.Microsecond << cost }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// The floor of a failed login is at least twice the dearest hash that was met, and what unknown names
-// compute is bounded.
+// The minimum time of a failed login is at least twice the slowest hash met, and the cost for
+// unknown names is limited.
 func TestCosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")

@@ -15,8 +15,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// While the queue is never empty, waiters that leave, or were served, leave no names behind, and so
-// no work for those who come after them.
+// While the queue is never empty, waiters that leave or were served leave no names behind, and so
+// no work for later waiters.
 func TestQueueForgets(t *testing.T) {
 	t.Run("attack_289", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -63,7 +63,8 @@ func TestQueueForgets(t *testing.T) {
 	})
 }
 
-// A network whose requests leave while they wait stands no further back than its number of waiters.
+// A network whose requests leave while they wait is not placed further back than its number of
+// waiters.
 func TestQueueAfterThoseWhoLeft(t *testing.T) {
 	t.Run("attack_289_numbers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -90,7 +91,7 @@ func TestQueueAfterThoseWhoLeft(t *testing.T) {
 	})
 }
 
-// One network that registers, or hashes by any other call, does not take the places of others.
+// One network that registers, or hashes in any other way, does not take the places of others.
 func TestNewcomersByNetwork(t *testing.T) {
 	for name, call := range map[string]func(c *password.Checker, h *password.Hasher, addr netip.Addr, n int) error{
 		"register": func(c *password.Checker, _ *password.Hasher, addr netip.Addr, n int) error {
@@ -143,7 +144,7 @@ func TestNewcomersByNetwork(t *testing.T) {
 }
 
 // A wide network that registers from a new /48 each time waits behind its own requests, and its
-// other customers are not far behind them.
+// other customers are not delayed much.
 func TestNewcomersByWideNetwork(t *testing.T) {
 	t.Run("attack_290_wide", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// parseDjango reads the column auth_user.password: an algorithm and what follows
-// it. Django compares encoded texts, so a key has its full length here, and a
-// salt, which is text, is not empty. MD5, SHA-1 without iterations and crypt are
-// no password hashes and match nothing.
+// parseDjango parses the column auth_user.password: an algorithm and its parameters. Django
+// compares encoded texts, so a key must have its full length, and a salt, which is text, must not
+// be empty. MD5, SHA-1 without iterations and crypt are not secure password hashes and match
+// nothing.
 func parseDjango(kind, rest string) (verifier, bool) {
 	switch kind {
 	case "pbkdf2_sha256":
@@ -31,7 +31,7 @@ func parseDjango(kind, rest string) (verifier, bool) {
 	return nil, false
 }
 
-// djangoPBKDF2 reads iterations$salt$base64.
+// djangoPBKDF2 parses iterations$salt$base64.
 func djangoPBKDF2(sha1Hash bool, s string) (verifier, bool) {
 	size := sha256.Size
 	if sha1Hash {
@@ -49,7 +49,7 @@ func djangoPBKDF2(sha1Hash bool, s string) (verifier, bool) {
 	return pbkdf2Verifier(sha1Hash, n, []byte(f[1]), key)
 }
 
-// djangoScrypt reads N$salt$r$p$base64.
+// djangoScrypt parses N$salt$r$p$base64.
 func djangoScrypt(s string) (verifier, bool) {
 	f := strings.Split(s, "$")
 	if len(f) != 5 {

@@ -9,24 +9,24 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Slots reports how many slots of the hasher are taken, and how many wait.
+// Slots returns how many slots of the hasher are in use, and how many callers wait.
 func (h *Hasher) Slots() (taken, waiting int) {
 	h.queue.mu.Lock()
 	defer h.queue.mu.Unlock()
-	return h.queue.running[strangers] + h.queue.running[knowns], h.queue.waiting
+	return h.queue.running[strangers] + h.queue.running[knownCallers], h.queue.waiting
 }
 
-// Hold takes a slot as a hash does.
+// Hold takes a slot as a hash computation does.
 func (h *Hasher) Hold(ctx context.Context, source string) (release func(), err error) {
-	return h.queue.enter(ctx, asker{network: source})
+	return h.queue.enter(ctx, caller{network: source})
 }
 
 // HoldAs is Hold for an account from a network, known or not.
 func (h *Hasher) HoldAs(ctx context.Context, known bool, account, network string) (release func(), err error) {
-	return h.queue.enter(ctx, asker{known, account, network})
+	return h.queue.enter(ctx, caller{known, account, network})
 }
 
-// OnHash calls begin as each hash begins, and end as it ends.
+// OnHash makes the hasher call begin at the start of each hash, and end at its end.
 func (h *Hasher) OnHash(begin, end func()) {
 	h.onHash = func() func() { begin(); return end }
 }
@@ -34,7 +34,7 @@ func (h *Hasher) OnHash(begin, end func()) {
 // Usable reports whether Verify would compute the hash.
 func Usable(encoded string) bool { return usable(storage.PasswordHash(encoded)) }
 
-// Entries returns how many passwords are remembered.
+// Entries returns the number of cached passwords.
 func Entries(c authn.PasswordChecker) int {
 	k := c.(*cached)
 	k.mu.Lock()
@@ -43,21 +43,21 @@ func Entries(c authn.PasswordChecker) int {
 	return n
 }
 
-// SourceOf is where Cached remembers an account of a request for.
+// SourceOf returns the source for which Cached stores an account of a request.
 func SourceOf(r *http.Request) netip.Addr { return sourceOf(authn.TrustedProxies{}, r) }
 
-// Common, IsListed and IsCommon are the list of common passwords and what is read from it.
+// Common, IsListed and IsCommon export the list of common passwords and its functions.
 func Common() string         { return common }
 func IsListed(s string) bool { return isListed(s) }
 func IsCommon(s string) bool { return isCommon(s) }
 
-// DummyIsNew reports whether unknown names compute a hash as new ones are.
+// DummyIsNew reports whether unknown names cost the same hash as new passwords.
 func (h *Hasher) DummyIsNew() bool {
-	v := h.dearest.dummy.Load()
+	v := h.slowest.dummy.Load()
 	return v == nil || (*v).cost() <= h.costOfNew()
 }
 
-// Names returns how many accounts and networks the queue of the hasher remembers.
+// Names returns how many accounts and networks the hasher's queue stores.
 func (h *Hasher) Names() (n int) {
 	h.queue.mu.Lock()
 	defer h.queue.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// line puts waiters into the queue of a hasher whose one slot is taken, one after the other,
-// and returns their names in the order in which they were served.
+// line adds waiters one after the other to the queue of a hasher whose only slot is in use. It
+// returns their names in the order in which they are served.
 type line struct {
 	t    *testing.T
 	h    *password.Hasher
@@ -36,7 +36,7 @@ func (l *line) wait(name string, known bool, account, network string) {
 	synctest.Wait()
 }
 
-// at is the place in which a name was served, counted from 0; -1: not.
+// at returns the position at which a name was served, from 0, or -1 if it was not.
 func (l *line) at(name string) int { return slices.Index(l.got, name) }
 
 func TestQueueFairness(t *testing.T) {
@@ -83,8 +83,8 @@ func TestQueueFairness(t *testing.T) {
 		for i := range 100 {
 			l.wait(fmt.Sprint("known", i), true, fmt.Sprint("account", i), fmt.Sprint("net", i))
 		}
-		l.wait("newcomer", false, "alice", "home")
-	}, func(l *line) { first(t, l, "newcomer", 2) })
+		l.wait("registrant", false, "alice", "home")
+	}, func(l *line) { first(t, l, "registrant", 2) })
 	scene("a full queue has a place for a network that waits less", 20, func(l *line) {
 		for i := range 20 { // five of each network, a quarter
 			l.wait(fmt.Sprint("bot", i), false, fmt.Sprint("account", i), fmt.Sprint("net", i%4))
@@ -131,7 +131,7 @@ func TestQueueFairness(t *testing.T) {
 	})
 }
 
-// A checker with nil options is limited, and not by what strangers do.
+// A checker with nil options has limits, and strangers' attempts do not use up the owner's.
 func TestLimitedByDefault(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	newChecker := func(t *testing.T, o password.Options) *password.Checker {

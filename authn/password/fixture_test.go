@@ -23,7 +23,7 @@ import (
 
 func base64Std(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// world is a checker on a clock that only its own sleeps move.
+// world is a checker with a clock that only its own sleeps move.
 type world struct {
 	store   *memory.Store
 	hasher  *password.Hasher
@@ -46,7 +46,7 @@ func (w *world) sleep(_ context.Context, d time.Duration) {
 	w.now, w.slept = w.now.Add(d), w.slept+d
 }
 
-// limiter lets a number of attempts through and counts what becomes of them.
+// limiter allows a number of attempts and counts their results.
 type limiter struct {
 	left                 atomic.Int64
 	succeeded, cancelled atomic.Int64
@@ -121,8 +121,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// cheap returns a hasher with two slots, patience, and hashes that take no time. It is
-// a new one each time: unknown names cost as much as the dearest hash that it met.
+// cheap returns a new hasher with two slots, a long wait, and fast hashes. It is new for each test,
+// because unknown names cost as much as the slowest hash that it met.
 func cheap() *password.Hasher {
 	h, err := password.NewHasher(&password.HasherOptions{Slots: 2, MaxWait: time.Minute, MaxWaiting: 4000})
 	if err != nil {

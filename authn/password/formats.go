@@ -7,40 +7,39 @@ import (
 	"time"
 )
 
-// What Verify computes at most. A stored hash that asks for more matches nothing:
-// who can write a hash must not be able to stop the server with it. Each limit of
-// work is about two seconds of one core of 2020, and the memory is that of one
-// slot.
+// Limits of what Verify computes. A stored hash beyond them matches nothing, so that someone who
+// can write a hash cannot stop the server with it. Each limit of work is about two seconds of one
+// core of 2020, and the limit of memory applies to each slot.
 const (
 	maxEncoded     = 1024 // characters
 	maxSalt        = 256  // bytes
 	minKey, maxKey = 10, 128
 
-	maxPBKDF2Work  = 4_000_000 // iterations, counted for each block of the key
+	maxPBKDF2Work  = 4_000_000 // iterations, times the number of blocks of the key
 	maxBcryptCost  = 14
 	maxMemory      = 256 << 10 // KiB, of argon2 and scrypt
 	maxArgonWork   = 512 << 10 // KiB times passes
 	maxArgonTime   = 32
 	maxThreads     = 64
 	maxScryptWork  = 256 << 10 // KiB times p
-	bcryptPassword = 72        // bytes of a password that bcrypt looks at
+	bcryptPassword = 72        // bytes of a password that bcrypt uses
 )
 
 // verifier is a parsed hash.
 type verifier interface {
 	verify(password string) bool
-	// current reports whether a new hash of that format would be as this one is.
+	// current reports whether the hash has the format and parameters of new hashes.
 	current(Format, Params) bool
-	// cost is about how long verify takes.
+	// cost returns the estimated duration of verify.
 	cost() time.Duration
-	// blank returns one that costs the same and holds no account's hash.
+	// blank returns a verifier of the same cost that holds no account's hash.
 	blank() verifier
 }
 
-// parse reads an encoded hash. It reports false for what is none, and for what
-// costs too much.
+// parse parses an encoded hash. It returns false if the hash is malformed, unsupported or too
+// expensive.
 func parse(s string) (verifier, bool) {
-	if len(s) > maxEncoded || strings.ContainsAny(s, "\r\n") { // base64 would skip line ends
+	if len(s) > maxEncoded || strings.ContainsAny(s, "\r\n") { // base64 ignores line breaks
 		return nil, false
 	}
 	kind, rest, _ := strings.Cut(s, "$")
@@ -50,8 +49,7 @@ func parse(s string) (verifier, bool) {
 	return parseDjango(kind, rest)
 }
 
-// parsePHC reads $kind$…, and bcrypt by itself; rest is without the first dollar
-// sign.
+// parsePHC parses $kind$… and plain bcrypt. rest is whole without the first dollar sign.
 func parsePHC(whole, rest string) (verifier, bool) {
 	kind, rest, _ := strings.Cut(rest, "$")
 	switch kind {
@@ -67,7 +65,7 @@ func parsePHC(whole, rest string) (verifier, bool) {
 	return nil, false
 }
 
-// phcArgon2 reads v=19$m=…,t=…,p=…$salt$key.
+// phcArgon2 parses v=19$m=…,t=…,p=…$salt$key.
 func phcArgon2(kind, s string) (verifier, bool) {
 	f := strings.Split(s, "$")
 	if len(f) != 4 || f[0] != "v=19" {
@@ -82,7 +80,7 @@ func phcArgon2(kind, s string) (verifier, bool) {
 	return argon2Verifier(kind == "argon2id", p["m"], p["t"], p["p"], salt, key)
 }
 
-// phcPBKDF2 reads i=N[,l=N]$salt$key, and passlib's N$salt$key with "." for "+".
+// phcPBKDF2 parses i=N[,l=N]$salt$key, and passlib's N$salt$key with "." instead of "+".
 func phcPBKDF2(kind, s string) (verifier, bool) {
 	f := strings.Split(s, "$")
 	if len(f) != 3 {
@@ -100,7 +98,7 @@ func phcPBKDF2(kind, s string) (verifier, bool) {
 	return pbkdf2Verifier(kind != "pbkdf2-sha256", p["i"], salt, key)
 }
 
-// phcScrypt reads ln=…,r=…,p=…$salt$key.
+// phcScrypt parses ln=…,r=…,p=…$salt$key.
 func phcScrypt(s string) (verifier, bool) {
 	f := strings.Split(s, "$")
 	if len(f) != 3 {
@@ -115,7 +113,7 @@ func phcScrypt(s string) (verifier, bool) {
 	return scryptVerifier(1<<p["ln"], p["r"], p["p"], salt, key)
 }
 
-// number reads a decimal number without sign, blanks or leading zeros.
+// number parses a decimal number without sign, spaces or leading zeros.
 func number(s string) (int, bool) {
 	if s == "" || len(s) > 10 || s[0] == '0' && s != "0" || strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -124,7 +122,7 @@ func number(s string) (int, bool) {
 	return n, err == nil
 }
 
-// parameters reads a=1,b=2.
+// parameters parses a=1,b=2.
 func parameters(s string) (map[string]int, bool) {
 	p := make(map[string]int)
 	for part := range strings.SplitSeq(s, ",") {
@@ -138,7 +136,7 @@ func parameters(s string) (map[string]int, bool) {
 	return p, true
 }
 
-// unbase64 reads PHC's base64 without padding, and passlib's "." for "+".
+// unbase64 decodes base64 without padding, as in PHC, and passlib's "." instead of "+".
 func unbase64(s string) ([]byte, bool) {
 	b, err := base64.RawStdEncoding.Strict().DecodeString(strings.ReplaceAll(s, ".", "+"))
 	return b, err == nil

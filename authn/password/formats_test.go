@@ -102,7 +102,7 @@ func TestAttacksOnHashes(t *testing.T) {
 	})
 }
 
-// What Verify computes at most, and one more.
+// The most expensive hashes that Verify computes, and ones just above the limits.
 func TestCostLimits(t *testing.T) {
 	key := func(n int) string { return b64(make([]byte, n)) }
 	django := base64.StdEncoding.EncodeToString(make([]byte, 32))
@@ -124,7 +124,7 @@ func TestCostLimits(t *testing.T) {
 		{"$scrypt$ln=14,r=8,p=16$c2FsdA$" + key(32), "$scrypt$ln=14,r=8,p=17$c2FsdA$" + key(32)},
 		{"$scrypt$ln=1,r=1,p=64$c2FsdA$" + key(32), "$scrypt$ln=1,r=1,p=65$c2FsdA$" + key(32)},
 		{"$2b$14$" + bcrypt, "$2b$15$" + bcrypt},
-		// what Django would not have written
+		// encodings that Django does not write
 		{"pbkdf2_sha256$1$s$" + django, "pbkdf2_sha256$1$$" + django},
 		{"pbkdf2_sha256$1$s$" + django, "pbkdf2_sha1$1$s$" + django},
 		{"pbkdf2_sha256$1$s$" + django, "pbkdf2_sha256$1$s$" + strings.Replace(django, "A=", "B=", 1)},

@@ -1,11 +1,13 @@
 // Package password hashes and checks passwords.
 //
-// A [Hasher] makes argon2id hashes, verifies those of other systems (bcrypt,
-// PBKDF2, scrypt, argon2, in PHC form and in Django's form), and holds every hash
-// computation behind a semaphore, since unbounded logins would take all memory
-// and all cores from everything else. A [Checker] is the authn.PasswordChecker
-// over a user store: it counts the attempt, hashes exactly once whatever the name,
-// and gives one answer to every failure.
+// A [Hasher] creates argon2id hashes and verifies those of other systems: bcrypt, PBKDF2, scrypt
+// and argon2, in PHC format and in Django's. It limits the number of concurrent hash computations,
+// because unlimited logins would use up the memory and all cores.
+//
+// A [Checker] implements [authn.PasswordChecker] for a store of accounts. It counts the attempt,
+// computes the same number of hashes for known and unknown names, and returns the same error for
+// every failure. It also registers accounts and changes passwords. For Basic, wrap it with
+// [Cached].
 package password
 
 import (
@@ -23,14 +25,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Params are the cost of argon2id (RFC 9106).
+// Params are the cost parameters of argon2id (RFC 9106).
 type Params struct {
 	Memory  uint32 // KiB
 	Time    uint32 // passes
 	Threads uint8
 }
 
-// DefaultParams returns OWASP's first choice: 19 MiB, two passes, one thread.
+// DefaultParams returns OWASP's recommendation for limited memory: 19 MiB, two passes, one thread.
 func DefaultParams() Params { return Params{Memory: 19 * 1024, Time: 2, Threads: 1} }
 
 const (
@@ -38,40 +40,39 @@ const (
 	keyLen  = 32
 )
 
-// HasherOptions change a Hasher; nil is fine.
+// HasherOptions configure a [Hasher]. A nil *HasherOptions means all defaults.
 type HasherOptions struct {
-	// Params of new hashes; the zero value is DefaultParams. Refused is what is below
-	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and
-	// 4, 7168 and 5), and what Verify would not compute.
+	// Params are the parameters of new hashes; the zero value means DefaultParams. The minimum is
+	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and 4, 7168 and 5),
+	// and the maximum is what Verify computes.
 	Params Params
-	// NewFormat of new hashes: argon2id with Params, or Bcrypt while an old program reads the
-	// same table.
+	// NewFormat is the format of new hashes. The zero value means argon2id with Params. Use Bcrypt
+	// while an old program reads the same table.
 	NewFormat Format
-	// Slots is how many hashes are computed at once; 0 is half of the cores, at
-	// least one. Each takes Params.Memory, or what a stored hash asks for, 256 MiB
-	// at most.
+	// Slots is the number of concurrent hash computations; 0 means half of the cores, at least one.
+	// Each uses Params.Memory, or as much as the stored hash requires, at most 256 MiB.
 	Slots int
-	// MaxWait is how long a login waits for a slot before it is told 503; 0 is one
-	// second.
+	// MaxWait is how long a login waits for a slot before it gets 503; 0 means one second.
 	MaxWait time.Duration
-	// MaxWaiting is how many may wait at once; 0 is 256. One network (an IPv4 /24 or an
-	// IPv6 /48) may hold a quarter of that. Slots are shared fairly by account and network, a
-	// wide network (IPv4 /16, IPv6 /32) getting 8 where a network gets one, and half of them are reserved for logins of known callers (authn.AccountAttempt).
+	// MaxWaiting is the maximum number of waiting logins; 0 means 256. One network (IPv4 /24 or
+	// IPv6 /48) can have a quarter of them. Slots are shared fairly among accounts and networks; a
+	// wide network (IPv4 /16, IPv6 /32) gets 8 times the share of a network. Half of the slots are
+	// reserved for logins of known callers (authn.AccountAttempt).
 	MaxWaiting int
 }
 
-// Hasher makes and verifies hashes. All users of one process share one, so that
-// its slots bound them together. It is safe for concurrent use.
+// Hasher creates and verifies hashes. Use one Hasher for the whole process, because its slots limit
+// all its users together. It is safe for concurrent use.
 type Hasher struct {
 	params  Params
 	format  Format
 	queue   *queue
 	hashed  atomic.Int64
-	dearest dearest
-	onHash  func() (done func()) // of tests; nil otherwise
+	slowest slowest
+	onHash  func() (done func()) // set by tests only
 }
 
-// NewHasher returns a hasher.
+// NewHasher returns a hasher. It returns an error if an option is out of range.
 func NewHasher(opts *HasherOptions) (*Hasher, error) {
 	var o HasherOptions
 	if opts != nil {
@@ -90,7 +91,7 @@ func NewHasher(opts *HasherOptions) (*Hasher, error) {
 		o.MaxWaiting = 256
 	}
 	if o.Slots < 0 || o.MaxWait < 0 || o.MaxWaiting < 0 {
-		return nil, fmt.Errorf("password: slots %d, wait %v, waiting %d: none may be below 0", o.Slots, o.MaxWait, o.MaxWaiting)
+		return nil, fmt.Errorf("password: NewHasher: Slots %d, MaxWait %v or MaxWaiting %d is negative (at least 0)", o.Slots, o.MaxWait, o.MaxWaiting)
 	}
 	if err := o.Params.check(); err != nil {
 		return nil, err
@@ -101,8 +102,8 @@ func NewHasher(opts *HasherOptions) (*Hasher, error) {
 	return &Hasher{params: o.Params, format: o.NewFormat, queue: newQueue(o.Slots, o.MaxWait, o.MaxWaiting)}, nil
 }
 
-// check holds new hashes to OWASP's list: m=47104,t=1 · 19456,2 · 12288,3 ·
-// 9216,4 · 7168,5.
+// check returns an error for parameters below OWASP's list (m=47104,t=1; 19456,2; 12288,3; 9216,4;
+// 7168,5) or beyond the limits of Verify.
 func (p Params) check() error {
 	least := map[uint32]uint32{1: 47104, 2: 19456, 3: 12288, 4: 9216}[p.Time]
 	if p.Time >= 5 {
@@ -110,25 +111,27 @@ func (p Params) check() error {
 	}
 	switch {
 	case p.Time == 0 || p.Threads == 0:
-		return fmt.Errorf("password: argon2id with %d passes and %d threads", p.Time, p.Threads)
+		return fmt.Errorf("password: NewHasher: argon2id with %d passes and %d threads (at least 1 each)", p.Time, p.Threads)
 	case p.Memory < least:
-		return fmt.Errorf("password: argon2id with %d passes needs %d KiB at least, not %d", p.Time, least, p.Memory)
+		return fmt.Errorf("password: NewHasher: argon2id with %d passes requires at least %d KiB, not %d", p.Time, least, p.Memory)
 	case p.Memory > maxMemory || p.Time > maxArgonTime || p.Threads > maxThreads || p.Memory*p.Time > maxArgonWork:
-		return fmt.Errorf("password: argon2id with %d KiB, %d passes, %d threads is more than Verify computes", p.Memory, p.Time, p.Threads)
+		return fmt.Errorf("password: NewHasher: argon2id with %d KiB, %d passes, %d threads exceeds the limits of Verify", p.Memory, p.Time, p.Threads)
 	}
 	return nil
 }
 
-// Hash returns a new hash of password. source names where the request comes from, for the queue's
-// shares: an address or a prefix, which is counted by its network (an IPv4 /24 or IPv6 /48), or any
-// other text. "" has a share too. An *authn.Unavailable says that the
-// queue is full or that the wait was too long; an end of ctx while waiting is its
-// own error. With a NewFormat of bcrypt a password of more than 72 bytes is an error.
+// Hash returns a new hash of password. source identifies where the request comes from, for the fair
+// sharing of slots: an address or a prefix, which counts as its network (IPv4 /24 or IPv6 /48), or
+// any other text, including "".
+//
+// It returns an *authn.Unavailable if the queue is full or the wait was too long, and ctx's error
+// if ctx ends while it waits. With a bcrypt NewFormat, a password of more than 72 bytes is an
+// error.
 func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
-	return h.hashFor(ctx, asker{network: networkOf(source)}, password)
+	return h.hashFor(ctx, caller{network: networkOf(source)}, password)
 }
 
-func (h *Hasher) hashFor(ctx context.Context, a asker, password string) (storage.PasswordHash, error) {
+func (h *Hasher) hashFor(ctx context.Context, a caller, password string) (storage.PasswordHash, error) {
 	release, err := h.queue.enter(ctx, a)
 	if err != nil {
 		return "", err
@@ -140,7 +143,7 @@ func (h *Hasher) hashFor(ctx context.Context, a asker, password string) (storage
 		return storage.PasswordHash(text), err
 	}
 	salt := make([]byte, saltLen)
-	_, _ = rand.Read(salt) // never fails; see crypto/rand
+	_, _ = rand.Read(salt) // cannot fail; see crypto/rand
 	b64 := base64.RawStdEncoding
 	return storage.PasswordHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
 		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString(salt), b64.EncodeToString(h.argon2id(password, salt)))), nil
@@ -150,18 +153,19 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 	return argon2.IDKey([]byte(password), salt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
 }
 
-// Verify reports whether password is the one that encoded was made of, and if so
-// whether the hash should be made anew with the present parameters. It computes
-// exactly one hash, whatever encoded is: an empty, unusable, unknown or malformed
-// one, and one that would cost too much, costs a hash of the dearest kind that was
-// met so far and matches nothing. The error is that of Hash.
+// Verify reports whether password matches encoded and, if so, whether the hash is outdated and
+// should be replaced by one with the current parameters.
 //
-// Too much is more than 4,000,000 iterations of PBKDF2, cost 14 of bcrypt, 256 MiB
-// of memory, 512 MiB times passes of argon2, or 256 MiB times p of scrypt. A
-// password of more than 72 bytes or with NUL matches no plain bcrypt hash, since
-// bcrypt does not look at all of it.
+// It computes exactly one hash, whatever encoded is. An empty, unusable, unknown, malformed or too
+// expensive hash matches nothing and costs as much as the slowest hash met so far. The errors are
+// those of [Hasher.Hash].
+//
+// Too expensive means more than 4,000,000 iterations of PBKDF2, a bcrypt cost above 14, more than
+// 256 MiB of memory, more than 512 MiB times passes for argon2, or more than 256 MiB times p for
+// scrypt. A password of more than 72 bytes, or with NUL, matches no plain bcrypt hash, because
+// bcrypt ignores part of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
-	release, err := h.queue.enter(ctx, asker{network: networkOf(source)})
+	release, err := h.queue.enter(ctx, caller{network: networkOf(source)})
 	if err != nil {
 		return false, false, err
 	}
@@ -170,7 +174,7 @@ func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.Pass
 	return ok, outdated, nil
 }
 
-// verify is Verify for a caller that holds a slot.
+// verify does the work of Verify. The caller holds a slot.
 func (h *Hasher) verify(encoded storage.PasswordHash, password string) (ok, outdated bool) {
 	defer h.count()()
 	v, known := parse(string(encoded))
@@ -178,18 +182,18 @@ func (h *Hasher) verify(encoded storage.PasswordHash, password string) (ok, outd
 		h.dummy(password)
 		return false, false
 	}
-	h.dearest.note(v)
+	h.slowest.note(v)
 	ok = v.verify(password)
 	return ok, ok && !v.current(h.format, h.params)
 }
 
-// usable reports whether some password could match the hash.
+// usable reports whether any password could match the hash.
 func usable(encoded storage.PasswordHash) bool {
 	_, known := parse(string(encoded))
 	return known
 }
 
-// count notes that a hash is computed, until what it returns is called.
+// count counts a hash computation, which lasts until done is called.
 func (h *Hasher) count() (done func()) {
 	h.hashed.Add(1)
 	if h.onHash == nil {
@@ -198,11 +202,10 @@ func (h *Hasher) count() (done func()) {
 	return h.onHash()
 }
 
-// Hashed returns how many hashes were computed: a counter for metrics, and for
-// tests that every failure costs the same.
+// Hashed returns the number of computed hashes, for metrics and tests.
 func (h *Hasher) Hashed() int64 { return h.hashed.Load() }
 
-// errBusy is the fault of a full queue.
+// errBusy returns the error for a full queue.
 func errBusy(wait time.Duration) error {
-	return &authn.Unavailable{Reason: "password: too many logins at once", RetryAfter: wait}
+	return &authn.Unavailable{Reason: "password: too many concurrent hashes", RetryAfter: wait}
 }

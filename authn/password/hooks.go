@@ -8,8 +8,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// canonical returns the normal form of a name, or why it has none. Every name that has none is
-// counted as one account, which nobody has. The last error is a panic of the hook.
+// canonical returns the normal form of a name, or why the name is invalid. All invalid names count
+// as one account, which does not exist. err is a panic of the hook.
 func (c *Checker) canonical(name string) (form string, refused, err error) {
 	if refused = storage.CheckID("user name", name); refused == nil {
 		form, refused, err = c.form(name)
@@ -23,8 +23,7 @@ func (c *Checker) canonical(name string) (form string, refused, err error) {
 	return form, refused, err
 }
 
-// form calls Options.Canonical. Cached logins call it too, so it allocates nothing unless the
-// hook panics.
+// form calls Options.Canonical. Cached logins call it too, so it allocates only if the hook panics.
 func (c *Checker) form(name string) (form string, refused, err error) {
 	defer func() {
 		if v := recover(); v != nil {

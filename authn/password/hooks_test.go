@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A hook that panics is a fault of 500, and no login and no account comes of it.
+// A hook that panics is a failure with status 500; no login and no account results from it.
 func TestHooksPanic(t *testing.T) {
 	panics := ""
 	at := func(where string) {

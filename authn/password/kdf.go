@@ -16,16 +16,16 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// derived is a hash that is computed from a salt and compared.
+// derived is a hash with a salt that is recomputed and compared.
 type derived struct {
-	key     []byte
-	compute func(password string, n int) []byte
-	argon   Params // of argon2id; zero otherwise
-	saltLen int
-	takes   time.Duration
+	key      []byte
+	compute  func(password string, n int) []byte
+	argon    Params // the parameters of argon2id; zero for other hashes
+	saltLen  int
+	duration time.Duration
 }
 
-func (d derived) cost() time.Duration { return d.takes }
+func (d derived) cost() time.Duration { return d.duration }
 
 func (d derived) blank() verifier {
 	d.key = make([]byte, len(d.key))
@@ -40,12 +40,12 @@ func (d derived) current(f Format, p Params) bool {
 	return f.version == "" && d.argon == p && len(d.key) == keyLen && d.saltLen >= saltLen
 }
 
-// newDerived checks what all formats have in common.
-func newDerived(salt, key []byte, argon Params, takes time.Duration, compute func(string, int) []byte) (verifier, bool) {
+// newDerived checks the limits that all formats share.
+func newDerived(salt, key []byte, argon Params, duration time.Duration, compute func(string, int) []byte) (verifier, bool) {
 	if len(salt) > maxSalt || len(key) < minKey || len(key) > maxKey {
 		return nil, false
 	}
-	return derived{key, compute, argon, len(salt), takes}, true
+	return derived{key, compute, argon, len(salt), duration}, true
 }
 
 func argon2Verifier(id bool, memory, time, threads int, salt, key []byte) (verifier, bool) {
@@ -77,8 +77,8 @@ func pbkdf2Verifier(sha1Hash bool, iterations int, salt, key []byte) (verifier, 
 	})
 }
 
-// pbkdf2Key is crypto/pbkdf2; its error can only be about FIPS mode, which has no
-// SHA-1, and matches nothing.
+// pbkdf2Key calls crypto/pbkdf2. It can fail only in FIPS mode, which does not allow SHA-1, and
+// then matches nothing.
 func pbkdf2Key(h func() hash.Hash, password string, salt []byte, iterations, n int) []byte {
 	key, err := pbkdf2.Key(h, password, salt, iterations, n)
 	if err != nil {
@@ -102,8 +102,8 @@ func scryptVerifier(n, r, p int, salt, key []byte) (verifier, bool) {
 	})
 }
 
-// bcryptHash is bcrypt of the password, or of the hex SHA-256 of it as Django's
-// bcrypt_sha256 does.
+// bcryptHash is bcrypt of the password, or of its SHA-256 in hexadecimal as in Django's
+// bcrypt_sha256.
 type bcryptHash struct {
 	encoded []byte
 	sha256  bool
@@ -120,8 +120,8 @@ func parseBcrypt(s string, prehashed bool) (verifier, bool) {
 	return bcryptHash{[]byte(s), prehashed}, true
 }
 
-// verify refuses what bcrypt would cut off or fold: more than 72 bytes, and NUL,
-// after which the password begins again. It costs the same then.
+// verify rejects passwords that bcrypt would truncate or change: more than 72 bytes, and NUL, after
+// which bcrypt repeats the password. It takes the same time for them.
 func (b bcryptHash) verify(password string) bool {
 	if b.sha256 {
 		sum := sha256.Sum256([]byte(password))
@@ -137,11 +137,11 @@ func (b bcryptHash) blank() verifier {
 }
 
 func (b bcryptHash) cost() time.Duration {
-	cost, _ := bcrypt.Cost(b.encoded) // parseBcrypt read it
+	cost, _ := bcrypt.Cost(b.encoded) // parseBcrypt has checked it
 	return bcryptCost(cost)
 }
 
-// current takes another version and a higher cost for as good as a new hash.
+// current reports whether the hash is as good as a new one. Another version or a higher cost is.
 func (b bcryptHash) current(f Format, _ Params) bool {
 	cost, _ := bcrypt.Cost(b.encoded)
 	return f.version != "" && !b.sha256 && cost >= f.cost

@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// limit sets the limiter.
+// limit sets the limiter according to the options.
 func (o *Options) limit() error {
 	switch {
 	case strings.IndexByte(o.Space, 0) >= 0:
@@ -34,13 +34,15 @@ func (o *Options) limit() error {
 	return nil
 }
 
-// Vouch makes the request's address, and the device that receives the cookies, known to an
-// account without a password: strangers who try passwords do not lock them out. Call it only
-// after another proof that the caller controls the account, such as a link that was mailed to it,
-// a passkey or a second factor. A CAPTCHA is no such proof. ChangePassword calls it.
+// Vouch makes the request's address known for an account, as a login does, and returns device
+// cookies to set. Known callers are not locked out by strangers who guess passwords.
 //
-// It returns nil, and does nothing, if the limiter is no authn.Voucher or the account cannot be
-// read: the caller then is what it was before.
+// Call it only after another proof that the caller controls the account, such as a link that was
+// mailed to it, a passkey or a second factor. A CAPTCHA is no such proof. [Checker.ChangePassword]
+// calls it.
+//
+// It returns nil and changes nothing if the limiter is not an authn.Voucher or the account cannot
+// be read.
 func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
 	v, ok := c.opts.Limiter.(authn.Voucher)
 	if !ok {
@@ -53,11 +55,13 @@ func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
 	return v.Vouch(r, c.opts.Space+"\x00"+u.Name, u.ID, u.Epoch)
 }
 
-// Recall counts a request, for something else than a login, of a caller that may have logged in
-// before, and returns a function that reports whether it did so at an account (authn.Recaller).
-// Package recovery uses it, so that strangers who request links do not keep the owner from
-// requesting one. The error is an *authn.Error with status 429 if the caller is not known, has
-// exceeded its limits, or if the limiter is not an authn.Recaller.
+// Recall counts a request for something other than a login, from a caller that may have logged in
+// before. It returns a function that reports whether the caller did so for an account (see
+// authn.Recaller). Package recovery uses it, so that strangers who request links do not prevent the
+// owner from requesting one.
+//
+// It returns an *authn.Error with status 429 if the caller is not known or has exceeded its limits,
+// or if the limiter is not an authn.Recaller.
 func (c *Checker) Recall(r *http.Request) (known func(ctx context.Context, u storage.User) bool, err error) {
 	l, ok := c.opts.Limiter.(authn.Recaller)
 	if !ok {
@@ -72,39 +76,39 @@ func (c *Checker) Recall(r *http.Request) (known func(ctx context.Context, u sto
 	}, nil
 }
 
-// unlimited is the limiter of InsecureNoLimiter.
+// unlimited is the limiter for InsecureNoLimiter.
 type unlimited struct{ proxies authn.TrustedProxies }
 
 func (u unlimited) Reserve(r *http.Request, _ string) (authn.LoginAttempt, error) {
 	return uncounted(authn.NetworkOf(u.proxies.ClientAddr(r))), nil
 }
 
-// uncounted is an attempt that nobody counts.
+// uncounted is an attempt that is not counted.
 type uncounted string
 
 func (uncounted) Succeeded(context.Context) []*http.Cookie { return nil }
 func (uncounted) Cancelled(context.Context)                {}
 func (u uncounted) Source() string                         { return string(u) }
 
-// askerOf returns the account and the network that the hash of an attempt counts for.
-func askerOf(attempt authn.LoginAttempt, account string) asker {
+// callerOf returns the account and network under which the hash of an attempt is queued.
+func callerOf(attempt authn.LoginAttempt, account string) caller {
 	if a, ok := attempt.(authn.AccountAttempt); ok {
-		return asker{a.Known(), account, a.Network()}
+		return caller{a.Known(), account, a.Network()}
 	}
-	return asker{network: networkOf(attempt.Source())}
+	return caller{network: networkOf(attempt.Source())}
 }
 
-// newcomer returns what the hash of a new account counts for: the network of the client, which the
-// middleware of package authn puts into the context.
-func newcomer(ctx context.Context) asker {
+// registrant returns the network under which the hash of a new account is queued: that of the
+// client, which the middleware of package authn stores in the context.
+func registrant(ctx context.Context) caller {
 	if addr := storage.ClientAddr(ctx); addr.IsValid() {
-		return asker{network: netOf(addr)}
+		return caller{network: netOf(addr)}
 	}
-	return asker{}
+	return caller{}
 }
 
-// networkOf is the network of an address or a prefix, as a source is named. A source of another
-// form is a network of its own.
+// networkOf returns the network of a source that is an address or a prefix. Any other source is a
+// network of its own.
 func networkOf(source string) string {
 	if p, err := netip.ParsePrefix(source); err == nil {
 		return netOf(p.Addr())
@@ -115,11 +119,11 @@ func networkOf(source string) string {
 	return source
 }
 
-// netOf is the IPv4 /24 or IPv6 /48, as an authn.AccountAttempt names it.
+// netOf returns the name of the IPv4 /24 or IPv6 /48, as authn.AccountAttempt does.
 func netOf(addr netip.Addr) string { return network.Net.Name(addr) }
 
-// wideOf is the IPv4 /16 or IPv6 /32 around a network: what one provider, or one large customer
-// of it, has. "" if the network is no prefix.
+// wideOf returns the IPv4 /16 or IPv6 /32 around a network, which one provider or a large customer
+// can have. It returns "" if the network is not a prefix.
 func wideOf(net string) string {
 	p, err := netip.ParsePrefix(net)
 	if err != nil {
@@ -128,8 +132,8 @@ func wideOf(net string) string {
 	return network.Vast.Name(p.Addr())
 }
 
-// tooMany marks a refusal of the limiter after the attempt was reserved: the attempt has ended,
-// and is not to be cancelled.
+// tooMany marks an error of the limiter after the attempt was reserved. The attempt has ended and
+// must not be canceled.
 type tooMany struct{ error }
 
 var errTooMany = errors.New("refused by the limiter")

@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A password that is too long is refused before its letters are composed, and an account has no
-// e-mail address that no mail server takes.
+// A password that is too long is rejected before it is normalized, and an account cannot have an
+// e-mail address that no mail server accepts.
 func TestLongFields_attack_358(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	alice := w.register(t, "alice")

@@ -12,8 +12,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
-// Naughty strings as names, e-mail addresses and passwords: a clean refusal, or an
-// account that its own password opens, on a real database.
+// Naughty strings as names, e-mail addresses and passwords are either rejected cleanly, or create
+// an account that its own password opens, in a real database.
 func TestNaughtyStrings(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")

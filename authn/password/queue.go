@@ -7,86 +7,87 @@ import (
 	"time"
 )
 
-// queue lets a number of computations run at once, and a bounded number wait for them.
+// queue limits the number of concurrent computations, and the number of callers that wait for one.
 //
-// Waiters are served fairly by account and by network: the lowest number is next, and each waiter
-// is numbered above the last of its account and of its network that was served, by as many as
-// wait of them. One account that is tried from many networks, or one network that tries many
-// accounts, therefore waits behind its own requests only. A wide network (IPv4 /16, IPv6 /32) gets
-// perWide slots where a network gets one. A waiter that leaves without a slot leaves no number
-// behind. Known callers and strangers are served in turns, and strangers hold at
-// most half of the slots, rounded up.
+// Waiters are served fairly by account and network. Each waiter gets a number, and the lowest
+// number is served next. A new number is higher than the last served number of the waiter's account
+// and network, by the number of waiters that they already have. So one account that is tried from
+// many networks, or one network that tries many accounts, waits only behind its own requests. A
+// wide network (IPv4 /16, IPv6 /32) gets perWide slots for each slot of a network. A waiter that
+// leaves without a slot uses up no number.
+//
+// Known callers and strangers are served alternately. Strangers hold at most half of the slots,
+// rounded up.
 type queue struct {
 	slots   int
 	maxWait time.Duration
-	max     int // waiting at once
-	share   int // of them from one network
+	max     int // maximum number of waiters
+	share   int // maximum number of waiters of one network
 
 	mu      sync.Mutex
-	running [2]int // by class
+	running [2]int // computations by class
 	lines   [2]line
 	waiting int
-	turn    int // the class that is served first if both wait
+	turn    int // the class to serve next if both wait
 }
 
-// Classes of callers.
+// The classes of callers.
 const (
 	strangers = iota
-	knowns
+	knownCallers
 )
 
-// asker is for whom a hash is computed.
-type asker struct {
+// caller identifies the caller for whom a hash is computed.
+type caller struct {
 	known            bool
-	account, network string // "": none, as for a new account
+	account, network string // account is "" for a new account
 }
 
-func (a asker) class() int {
+func (a caller) class() int {
 	if a.known {
-		return knowns
+		return knownCallers
 	}
 	return strangers
 }
 
 // line holds the waiters of a class.
 type line struct {
-	waiters  []*waiter // in the order of arrival
-	served   int64     // the number that was served last
+	waiters  []*waiter // in order of arrival
+	served   int64     // the last served number
 	accounts turns
 	networks turns
-	wides    turns // of wide networks, with perWide turns at a number
+	wides    turns // perWide turns per number
 }
 
-// perWide is how many slots a wide network gets in a turn.
+// perWide is the number of slots of a wide network per turn.
 const perWide = 8
 
-// turns are what a line knows of accounts or networks by their names: of all that wait, and of
-// some that were served.
+// turns holds accounts or networks by name: all that have waiters, and some that were served.
 type turns map[string]turn
 
 type turn struct {
 	waiting int
-	next    int64 // one above the turn that was served last; 0: none was
+	next    int64 // the last served turn plus one; 0 if none was served
 }
 
 type waiter struct {
-	asker
-	wide   string // "": none
+	caller
+	wide   string // "" if there is none
 	number int64
-	done   chan bool // true: a slot is the waiter's; false: it was turned away
+	done   chan bool // true: the waiter has a slot; false: it was rejected
 }
 
 func newQueue(slots int, maxWait time.Duration, maxWaiting int) *queue {
-	q := &queue{slots: slots, maxWait: maxWait, max: maxWaiting, share: max(1, maxWaiting/4), turn: knowns}
+	q := &queue{slots: slots, maxWait: maxWait, max: maxWaiting, share: max(1, maxWaiting/4), turn: knownCallers}
 	for i := range q.lines {
 		q.lines[i] = line{accounts: make(turns), networks: make(turns), wides: make(turns)}
 	}
 	return q
 }
 
-// enter waits for a slot. The caller calls release once, when it has computed. A wait that
-// ends without a slot leaves nothing behind.
-func (q *queue) enter(ctx context.Context, a asker) (release func(), err error) {
+// enter waits for a slot. After the computation the caller must call release once. If enter returns
+// an error, it leaves no trace in the queue.
+func (q *queue) enter(ctx context.Context, a caller) (release func(), err error) {
 	class := a.class()
 	release = func() { q.leave(class) }
 	q.mu.Lock()
@@ -119,19 +120,19 @@ func (q *queue) enter(ctx context.Context, a asker) (release func(), err error) 
 		q.waiting--
 		return nil, err
 	}
-	if <-w.done { // served in this moment: the slot is of use to another one
+	if <-w.done { // a slot was assigned meanwhile: pass it on
 		q.running[class]--
 		q.next()
 	}
 	return nil, err
 }
 
-// fits reports whether one more of the class may run.
+// fits reports whether one more computation of the class can run.
 func (q *queue) fits(class int) bool {
-	if q.running[strangers]+q.running[knowns] >= q.slots {
+	if q.running[strangers]+q.running[knownCallers] >= q.slots {
 		return false
 	}
-	return class == knowns || q.running[strangers] < q.slots-q.slots/2
+	return class == knownCallers || q.running[strangers] < q.slots-q.slots/2
 }
 
 func (q *queue) leave(class int) {
@@ -141,7 +142,7 @@ func (q *queue) leave(class int) {
 	q.next()
 }
 
-// next gives free slots to waiters.
+// next assigns free slots to waiters.
 func (q *queue) next() {
 	for {
 		class := q.turn
@@ -159,16 +160,16 @@ func (q *queue) next() {
 	}
 }
 
-// join takes a waiting place. If all are taken, a waiter with a higher number than the new one
-// leaves, first one of the class that holds more than half of the places. It returns nil if
-// there is no place.
-func (q *queue) join(a asker) *waiter {
+// join adds a waiter. If the queue is full, it removes a waiter with a higher number than the new
+// one, first one of the class that has more than half of the places. It returns nil if there is no
+// place.
+func (q *queue) join(a caller) *waiter {
 	class := a.class()
 	l := &q.lines[class]
 	if l.networks[a.network].waiting >= q.share {
 		return nil
 	}
-	w := &waiter{asker: a, wide: wideOf(a.network), done: make(chan bool, 1)}
+	w := &waiter{caller: a, wide: wideOf(a.network), done: make(chan bool, 1)}
 	w.number = l.number(w)
 	if q.waiting >= q.max {
 		var last *waiter
@@ -187,7 +188,7 @@ func (q *queue) join(a asker) *waiter {
 	return w
 }
 
-// each calls f for every name that the waiter is counted under.
+// each calls f for every name under which the waiter counts.
 func (l *line) each(w *waiter, f func(t turns, name string, per int64)) {
 	f(l.networks, w.network, 1)
 	if w.account != "" {
@@ -198,7 +199,7 @@ func (l *line) each(w *waiter, f func(t turns, name string, per int64)) {
 	}
 }
 
-// number is where a new waiter stands.
+// number returns the number of a new waiter.
 func (l *line) number(w *waiter) (n int64) {
 	l.each(w, func(t turns, name string, per int64) { n = max(n, t.number(name, l.served, per)) })
 	return n
@@ -209,8 +210,8 @@ func (l *line) add(w *waiter) {
 	l.each(w, func(t turns, name string, _ int64) { t.wait(name, 1) })
 }
 
-// serve takes the waiter with the lowest number out, the one that came first among equals. keep
-// is how many names without waiters are remembered at least.
+// serve removes and returns the waiter with the lowest number, or the first of several. keep is the
+// minimum number of names without waiters that it remembers.
 func (l *line) serve(keep int) *waiter {
 	first := l.waiters[0]
 	for _, w := range l.waiters {
@@ -219,7 +220,7 @@ func (l *line) serve(keep int) *waiter {
 		}
 	}
 	l.remove(first)
-	if len(l.waiters) == 0 { // nobody has to wait behind anybody
+	if len(l.waiters) == 0 { // without waiters the order is irrelevant
 		l.served = 0
 		clear(l.networks)
 		clear(l.accounts)
@@ -231,7 +232,7 @@ func (l *line) serve(keep int) *waiter {
 	return first
 }
 
-// last is the waiter with the highest number, the one that came last among equals.
+// last returns the waiter with the highest number, or the last of several.
 func (l *line) last() (last *waiter) {
 	for _, w := range l.waiters {
 		if last == nil || w.number >= last.number {
@@ -241,7 +242,7 @@ func (l *line) last() (last *waiter) {
 	return last
 }
 
-// remove takes a waiter out. It returns false if the waiter is not in the line.
+// remove removes a waiter. It returns false if the waiter is not in the line.
 func (l *line) remove(w *waiter) bool {
 	i := slices.Index(l.waiters, w)
 	if i < 0 {
@@ -252,13 +253,14 @@ func (l *line) remove(w *waiter) bool {
 	return true
 }
 
-// number is that of the next turn of a name that has per turns at each number.
+// number returns the number of the next turn of a name that has per turns at each number.
 func (t turns) number(name string, served, per int64) int64 {
 	x := t[name]
 	return (max(served*per, x.next) + int64(x.waiting)) / per
 }
 
-// wait counts waiters of a name. Names that have none and were never served are forgotten.
+// wait changes the number of waiters of a name. It removes a name that has none and was never
+// served.
 func (t turns) wait(name string, n int) {
 	x := t[name]
 	if x.waiting += n; x == (turn{}) {
@@ -268,9 +270,9 @@ func (t turns) wait(name string, n int) {
 	t[name] = x
 }
 
-// serve notes a turn of a name, which is not before the turn at. It forgets names without waiters
-// if there are too many: what is forgotten may be served once too early, and so many are not
-// walked through at each turn.
+// serve records a turn of a name, not before the turn at. If there are too many names, it removes
+// those without waiters. A removed name may be served once too early, and the cost of removal is
+// spread over many turns.
 func (t turns) serve(name string, at int64, keep int) {
 	x := t[name]
 	x.next = max(x.next, at) + 1

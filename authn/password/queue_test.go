@@ -17,8 +17,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A thousand logins at once: never more hashes than slots, the rest told to come
-// back, and their units given back.
+// Of a thousand concurrent logins, never more are hashed than there are slots; the others get 503
+// and do not count.
 func TestFlood(t *testing.T) {
 	const slots = 1
 	h, err := password.NewHasher(&password.HasherOptions{Slots: slots, MaxWait: 300 * time.Millisecond, MaxWaiting: 40})
@@ -64,7 +64,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// full returns a hasher whose one slot is taken until release.
+// full returns a hasher whose only slot is in use until release is called.
 func full(t testing.TB, maxWait time.Duration, maxWaiting int) (h *password.Hasher, release func()) {
 	t.Helper()
 	h, err := password.NewHasher(&password.HasherOptions{Slots: 1, MaxWait: maxWait, MaxWaiting: maxWaiting})
@@ -179,7 +179,7 @@ func TestQueueCancelled(t *testing.T) {
 	})
 }
 
-// The share is that of the network of the connection.
+// The share is counted for the network of the connection.
 func TestQueueSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, release := full(t, time.Minute, 8)
@@ -214,8 +214,8 @@ func TestQueueSource(t *testing.T) {
 	})
 }
 
-// The floor counts from the slot on, so that a long queue does not uncover how
-// long a hash took; while it waits it holds no slot, and it ends with the request.
+// The minimum time counts from the start of the hash, so that a long wait does not reveal how long
+// the hash took. The wait for it holds no slot and ends with the request.
 func TestFloor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, release := full(t, time.Minute, 8)

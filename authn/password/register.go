@@ -16,11 +16,11 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NewUser is an account to be created. It may be decoded from a request: decoders set Name, Email
-// and Password only. ID and Roles are the application's to set, or anyone who registers could be
-// an administrator, or get the ID of a deleted account.
+// NewUser describes an account to be created. You can decode it from a request: decoders set only
+// Name, Email and Password. Only the application sets ID and Roles, because otherwise anyone who
+// registers could become an administrator or get the ID of a deleted account.
 type NewUser struct {
-	// ID is the immutable identifier, without the store's name space; "" draws a random one.
+	// ID is the immutable identifier without the store's name space; "" means a random one.
 	ID       string `json:"-" xml:"-" yaml:"-" form:"-" query:"-" schema:"-" mapstructure:"-"`
 	Name     string
 	Email    string
@@ -28,34 +28,33 @@ type NewUser struct {
 	Roles    []string `json:"-" xml:"-" yaml:"-" form:"-" query:"-" schema:"-" mapstructure:"-"`
 }
 
-// String says nothing of the password.
+// String returns "NewUser(name)", without the password.
 func (u NewUser) String() string { return "NewUser(" + u.Name + ")" }
 
-// GoString says nothing of the password.
+// GoString returns the same as String.
 func (u NewUser) GoString() string { return u.String() }
 
-// LogValue says nothing of the password.
+// LogValue returns the same as String.
 func (u NewUser) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
-// MarshalJSON says nothing of the password: a NewUser is read from a request and
-// never sent.
+// MarshalJSON encodes the text of String, because a NewUser is read from requests and never sent.
 func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String()) }
 
-// Register makes an active account. The hooks run in the same transaction, with
-// the account as it was stored: the place where a token is minted for each new
-// user, or a profile row written. Where one fails there is no account.
+// Register creates an active account and returns it as stored. The hooks run in the same
+// transaction, for example to create a token or a profile for the new user. If a hook fails, no
+// account is created.
 //
-// The error is an *authn.Error with status 400 and the field's message for a name
-// that is malformed or taken, an e-mail address that cannot be kept, and a
-// password that the policy refuses. An ID of the caller that is taken is
-// storage.ErrConflict, one that cannot be kept storage.ErrInvalid, a role
-// likewise. Errors of hooks and of the store are passed on.
+// It returns an *authn.Error with status 400 and a message for the field if the name is malformed
+// or taken, the e-mail address cannot be stored, or the policy rejects the password. It returns
+// [storage.ErrConflict] if n.ID is taken, and [storage.ErrInvalid] if n.ID or a role cannot be
+// stored. Errors of hooks, of the hasher and of the store are returned unchanged.
 //
-// The hash waits with those of the client's network, so that one network does not keep others
-// from registering. Pass the context of a request that the middleware of package authn has seen
-// (also authz.Mux.Public), or use storage.WithClientAddr; all others share one network.
+// The hash is queued under the client's network, so that one network cannot keep others from
+// registering. Pass the context of a request that the middleware of package authn (or
+// authz.Mux.Public) has handled, or use storage.WithClientAddr. All other callers share one
+// network.
 func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context.Context, storage.User) error) (storage.User, error) {
-	if len(n.Password) > MaxLength { // before anything reads it
+	if len(n.Password) > MaxLength { // check the length before processing the password
 		return storage.User{}, errTooLong
 	}
 	name, refused, err := c.form(n.Name)
@@ -87,10 +86,10 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if n.ID != "" {
 		given = u.ID
 	}
-	if err := c.free(ctx, given, name); err != nil { // before a hash is spent on it
+	if err := c.free(ctx, given, name); err != nil { // check before computing a hash
 		return storage.User{}, err
 	}
-	if u.Password, err = c.hasher.hashFor(ctx, newcomer(ctx), password); err != nil {
+	if u.Password, err = c.hasher.hashFor(ctx, registrant(ctx), password); err != nil {
 		return storage.User{}, err
 	}
 	err = c.store.InTx(ctx, func(ctx context.Context) error {
@@ -117,13 +116,13 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	return u, nil
 }
 
-// free reports whether an account of that ID, where the caller gave one, and of
-// that name can be made. CreateUser has the last word.
+// free returns an error if the ID, unless it is "", or the name is taken. CreateUser makes the
+// final decision.
 func (c *Checker) free(ctx context.Context, id, name string) error {
 	if id != "" {
 		switch _, err := c.store.UserByID(ctx, id); {
 		case err == nil:
-			return fmt.Errorf("password: the account ID is taken: %w", storage.ErrConflict)
+			return fmt.Errorf("password: Register: account ID is taken: %w", storage.ErrConflict)
 		case !errors.Is(err, storage.ErrNotFound):
 			return err
 		}
@@ -139,9 +138,8 @@ func (c *Checker) free(ctx context.Context, id, name string) error {
 
 var errTaken = NameTaken()
 
-// NameTaken is the 400 for a name that another account has: what Register answers,
-// and what an application answers that inserts accounts itself where its statement
-// meets its unique index.
+// NameTaken returns the error with status 400 for an account name that is taken, as Register does.
+// Return it if your application inserts accounts itself and the insert violates a unique index.
 func NameTaken() *authn.Error {
 	return authn.FieldError("username", "A user with that username already exists.")
 }
@@ -172,13 +170,13 @@ func (c *Checker) policy(ctx context.Context, u storage.User, password string) e
 	return err
 }
 
-// Refused is what Options.Validate returns for a password that it refuses: a 400
-// with a message for the user.
+// Refused returns an error with which Options.Validate rejects a password: status 400 with a
+// message for the user.
 func Refused(message string) *authn.Error { return authn.FieldError("password", message) }
 
-// SetPassword gives an account a new password, for an administrator. Every
-// credential of the account ends with it. Errors are those of the policy, as in
-// Register, storage.ErrNotFound, and what the store says.
+// SetPassword sets an account's password, for an administrator. It revokes every credential of the
+// account. It returns an *authn.Error with status 400 if the policy rejects the password,
+// [storage.ErrNotFound] if there is no such account, and errors of the hasher and of the store.
 func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 	u, err := c.store.UserByID(ctx, id)
 	if err != nil {
@@ -191,28 +189,28 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 	return c.store.SetPassword(ctx, id, hash)
 }
 
-// ChangePassword gives an account a new password for its old one, which counts as
-// a login attempt. Every credential of the account ends with it, that of the
-// request included: use ChangeOwn to go on with a new one. The caller has seen to it that
-// the request came with a first-party credential.
+// ChangePassword sets an account's password after checking the old one, which counts as a login
+// attempt. It revokes every credential of the account, including that of the request; to continue
+// with a new one, use [Checker.ChangeOwn]. The caller must make sure that the request came with a
+// first-party credential.
 //
-// A wrong old password is an *authn.Error with status 400 for the field
-// "old_password", not a 401: the caller's credential is good. Where an administrator
-// set another password, disabled or deleted the account after the old one was
-// checked, that stays, and the answer is the same. Otherwise errors are
-// those of CheckPassword and SetPassword.
+// If the old password is wrong, it returns an *authn.Error with status 400 for the field
+// "old_password", not a 401, because the caller's credential is valid. It returns the same error if
+// an administrator set another password, or disabled or deleted the account, after the old password
+// was checked; that change stays. Other errors are those of [Checker.CheckPassword] and
+// [Checker.SetPassword].
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	_, err := c.ChangeOwn(r, name, old, new)
 	return err
 }
 
-// ChangeOwn is ChangePassword that returns a login for a new credential of the caller, of the
-// account as the change left it: give it to Start or Keep of a session, or take its Subject and
-// Epoch to issue a token. All other credentials end, those of an attacker who knew the old
-// password included. What was changed after that ends the login too: then issuing a credential
-// returns storage.ErrStale.
+// ChangeOwn is [Checker.ChangePassword] and returns a login with which the caller can get a new
+// credential. Pass it to Start or Keep of a session, or use its Subject and Epoch to issue a token.
+// All other credentials are revoked, including those of an attacker who knew the old password. If
+// the account changes again, the login is outdated, and issuing a credential returns
+// [storage.ErrStale].
 //
-// Set the cookies of the login on the answer, as after CheckPassword. The errors are those of
+// Set the login's cookies on the response, as after CheckPassword. The errors are those of
 // ChangePassword.
 func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login, error) {
 	was, u, err := c.check(r, name, old)
@@ -231,7 +229,7 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 		if err := c.store.ChangePassword(ctx, u.ID, u.Epoch, hash); err != nil {
 			return err
 		}
-		// In the transaction: a later change must not be taken for this one.
+		// Read inside the transaction, so that a later change is not mistaken for this one.
 		changed, err := c.store.UserByID(ctx, u.ID)
 		if err == nil {
 			login, err = c.login(ctx, changed)
@@ -244,7 +242,7 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 	if err != nil {
 		return authn.Login{}, err
 	}
-	// The change made the device cookie of the check outdated.
+	// The change invalidated the device cookie that check returned.
 	if login.Cookies = c.Vouch(r, u.ID); login.Cookies == nil {
 		login.Cookies = was.Cookies
 	}
@@ -253,34 +251,37 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 
 var errOld = authn.FieldError("old_password", "Your old password was entered incorrectly. Please enter it again.")
 
-// NewHash checks a new password against the policy, as Register does, and hashes it:
-// for an application that inserts its accounts itself. u is what Options.Validate
-// is told. Call it before the transaction begins, since it may wait for the hasher. It waits
-// with other callers that have proved nothing, by the network of the context as in Register: use
-// NewOwnerHash for an account that exists.
-// The error is the policy's *authn.Error with status 400, or what the hasher says.
+// NewHash checks a new password against the policy, as [Checker.Register] does, and returns its
+// hash. Use it if your application inserts accounts itself. u is passed to Options.Validate.
+//
+// Call it before you begin a transaction, because it may wait for the hasher. It waits with other
+// unproven callers, by the network in the context as in Register; for an existing account use
+// [Checker.NewOwnerHash]. It returns an *authn.Error with status 400 if the policy rejects the
+// password, or an error of the hasher.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
-	return c.newHash(ctx, newcomer(ctx), u, password)
+	return c.newHash(ctx, registrant(ctx), u, password)
 }
 
-// NewOwnerHash is NewHash for an account that exists, if the caller has proved that it may change
-// the password: by the old one, by a link that was mailed, or as an administrator. It waits with
-// known callers, so that strangers who register or guess passwords do not keep the owner out.
-// You MUST NOT call it before the proof, or strangers wait with the owners. Package recovery,
-// SetPassword and ChangeOwn use it.
+// NewOwnerHash is [Checker.NewHash] for an existing account, after the caller has proved that it
+// may change the password: by the old password, by a link that was mailed, or as an administrator.
+// It waits with known callers, so that strangers who register or guess passwords do not delay the
+// owner. Package recovery, SetPassword and ChangeOwn use it.
+//
+// It MUST NOT be called before the proof, because strangers would then wait in the owners' queue
+// and could block it.
 func (c *Checker) NewOwnerHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
 	return c.newHash(ctx, c.owner(u.Name), u, password)
 }
 
-// owner is a caller that has proved control of the account. It shares the places of no network:
-// a network's share would be one of all owners together.
-func (c *Checker) owner(name string) asker {
+// owner returns the caller that has proved control of the account. It has a network of its own,
+// because one network for all owners would make them share one quota.
+func (c *Checker) owner(name string) caller {
 	account := c.opts.Space + "\x00" + name
-	return asker{known: true, account: account, network: "owner of " + account}
+	return caller{known: true, account: account, network: "owner of " + account}
 }
 
-func (c *Checker) newHash(ctx context.Context, a asker, u storage.User, password string) (storage.PasswordHash, error) {
-	if len(password) > MaxLength { // before anything reads it
+func (c *Checker) newHash(ctx context.Context, a caller, u storage.User, password string) (storage.PasswordHash, error) {
+	if len(password) > MaxLength { // check the length before processing the password
 		return "", errTooLong
 	}
 	password = c.normal(password)

@@ -88,7 +88,7 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// What an administrator did between the check of the old password and the change
+// A change by an administrator between the check of the old password and the change of the password
 // stays.
 func TestChangePasswordMeetsAnother(t *testing.T) {
 	for what, meanwhile := range map[string]func(context.Context, storage.Accounts, string) error{
@@ -111,7 +111,7 @@ func TestChangePasswordMeetsAnother(t *testing.T) {
 	}
 }
 
-// Of many at once that want one name, one gets it.
+// Of many concurrent registrations of a name, one succeeds.
 func TestRegisterAtOnce(t *testing.T) {
 	w := newWorld(t, cheap(), password.Options{})
 	var made, refused atomic.Int64
@@ -134,8 +134,8 @@ func TestRegisterAtOnce(t *testing.T) {
 	}
 }
 
-// What a client sends sets neither the roles nor the ID of the account that it registers, also in
-// a type that embeds NewUser.
+// A client's request can set neither the roles nor the ID of the account that it registers, not
+// even in a type that embeds NewUser.
 func TestNewUserOfARequest_attack_277(t *testing.T) {
 	const body = `{"Name":"eve","name":"eve","Password":"wonderland-42","Email":"e@app.example","ID":"42","id":"42","Id":"42","Roles":["admin"],"roles":["admin"],"-":"42"}`
 	var plain password.NewUser
@@ -160,7 +160,7 @@ func TestNewUserOfARequest_attack_277(t *testing.T) {
 			t.Errorf("a request set ID %q and roles %q", n.ID, n.Roles)
 		}
 	}
-	// Decoders of other packages go by their own tags.
+	// Decoders of other packages use their own tags.
 	of := reflect.TypeFor[password.NewUser]()
 	for _, name := range []string{"ID", "Roles"} {
 		f, _ := of.FieldByName(name)

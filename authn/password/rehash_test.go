@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// writes counts what a login may write to an account.
+// writes counts the writes of a login to an account.
 type writes struct {
 	password.Store
 	n atomic.Int64
@@ -32,7 +32,7 @@ func (w *writes) SetPassword(ctx context.Context, id string, hash storage.Passwo
 	return w.Store.SetPassword(ctx, id, hash)
 }
 
-// While an old program reads the same table a login writes nothing, whatever the hash is.
+// With RehashNever a login writes no hash, whatever the stored hash is.
 func TestRehashNever(t *testing.T) {
 	bcrypted, err := bcrypt.GenerateFromPassword([]byte(secret), bcrypt.MinCost)
 	must(t, err)
@@ -78,7 +78,7 @@ func TestRehashNever(t *testing.T) {
 	})
 }
 
-// New passwords are written as the old program reads them, and its hashes are read.
+// New passwords are hashed in the old program's format, and its hashes are verified.
 func TestNewFormat(t *testing.T) {
 	h, err := password.NewHasher(&password.HasherOptions{NewFormat: password.Bcrypt("2y", 12)})
 	must(t, err)
@@ -135,7 +135,7 @@ func TestNewFormat(t *testing.T) {
 	}
 }
 
-// crypt calls the system's crypt(3) from another language. CI fails if it cannot.
+// crypt calls the system's crypt(3) through another language. CI fails if it cannot.
 func crypt(t *testing.T, secret, setting string) string {
 	t.Helper()
 	skip := t.Skipf

@@ -13,9 +13,9 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/password"
 )
 
-// TestTiming compares how long a wrong password and an unknown name take without
-// the floor: medians, and the Mann-Whitney U test. It prints and decides nothing:
-// the floor and the count of hashes are what the other tests prove.
+// TestTiming compares how long a wrong password and an unknown name take without the minimum time:
+// medians, and the Mann-Whitney U test. It only prints the results; other tests check the minimum
+// time and the number of hashes.
 func TestTiming(t *testing.T) {
 	h, err := password.NewHasher(nil)
 	must(t, err)

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A password may come composed or decomposed: é is one code point on one keyboard and two on
-// another. New passwords are hashed in NFC (RFC 8265, section 4.2). One is verified as it was
-// typed first, since it may have been hashed so, and then in NFC if that differs. NFKC would let
-// full-width letters match plain ones, which are other passwords.
+// The same password can be typed composed or decomposed: é is one code point with one keyboard and
+// two with another. New passwords are hashed in NFC (RFC 8265, section 4.2). A password is verified
+// as typed first, because its hash may be older, and then in NFC if that differs. NFKC would make
+// full-width letters equal to ordinary ones, which are different passwords.
 
 // normal returns the form in which a new password is hashed.
 func (c *Checker) normal(password string) string {
@@ -21,8 +21,8 @@ func (c *Checker) normal(password string) string {
 	return norm.NFC.String(password)
 }
 
-// forms returns what a typed password may have been hashed as: one form, or two. The number
-// depends on the password alone, and not on the account.
+// forms returns the forms in which a typed password may have been hashed: one or two. The number
+// depends only on the password, not on the account.
 func (c *Checker) forms(password string) []string {
 	if n := c.normal(password); n != password {
 		return []string{password, n}
@@ -38,9 +38,9 @@ func (c *Checker) longest(password string) int {
 	return max(len(password), len(norm.NFD.String(password)), len(norm.NFC.String(password)))
 }
 
-// match reports whether a form of the password is that of v's account, and notes in v what it took.
-// Each form waits for a slot of its own. Where the login fails anyway, all forms are computed.
-func (c *Checker) match(ctx context.Context, a asker, password string, v *verdict) (ok bool, err error) {
+// match reports whether a form of the password matches the account in v, and records the work in v.
+// Each form waits for a slot of its own. If the login fails anyway, match computes all forms.
+func (c *Checker) match(ctx context.Context, a caller, password string, v *verdict) (ok bool, err error) {
 	forms := c.forms(password)
 	for i, form := range forms {
 		joined := c.opts.Clock()
@@ -55,14 +55,15 @@ func (c *Checker) match(ctx context.Context, a asker, password string, v *verdic
 			return c.hasher.verify(v.user.Password, form)
 		}()
 		if ok && v.reason == nil {
-			v.outdated = outdated || i < len(forms)-1 // hashed as typed, and not in NFC
+			v.outdated = outdated || i < len(forms)-1 // the hash is of the typed form, not of NFC
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// floor is how long a failed login takes at least: twice the dearest hash, since it may compute two.
+// floor returns the minimum time of a failed login: twice the slowest hash, because it may compute
+// two.
 func (c *Checker) floor() time.Duration {
 	if c.opts.FailureFloor > 0 {
 		return c.opts.FailureFloor

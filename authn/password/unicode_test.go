@@ -15,13 +15,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Vectors: composed, decomposed, and letters that only look alike.
+// Vectors: composed, decomposed, and letters that look alike.
 const (
 	composed   = "caf\u00e9-au-lait-42"
 	decomposed = "cafe\u0301-au-lait-42"
 )
 
-// One password is one, whichever way a keyboard writes it.
+// A password is the same whichever way a keyboard encodes it.
 func TestUnicode(t *testing.T) {
 	for name, x := range map[string]struct {
 		set   string
@@ -52,7 +52,8 @@ func TestUnicode(t *testing.T) {
 	}
 }
 
-// What was hashed as typed, before, goes on to be right, and is brought to NFC at login.
+// A password that was hashed as typed by an earlier version stays valid, and its hash is replaced
+// by one of NFC at login.
 func TestUnicodeOfBefore(t *testing.T) {
 	ctx := t.Context()
 	h := cheap()
@@ -96,8 +97,8 @@ func TestUnicodeOfBefore(t *testing.T) {
 	})
 }
 
-// Every failure costs the same number of hashes, and at most two: the number depends on what was
-// typed, and not on the account.
+// Every failure costs the same number of hashes, at most two. The number depends on the typed
+// password, not on the account.
 func TestUnicodeCosts(t *testing.T) {
 	ctx := t.Context()
 	h := cheap()
@@ -137,8 +138,8 @@ func TestUnicodeCosts(t *testing.T) {
 	})
 }
 
-// A queue that is full between the two hashes of a try gives 503, and the guess is counted: else
-// strangers who fill the queue could guess for nothing.
+// If the queue is full between the two hashes of an attempt, the response is 503 and the attempt
+// counts. Otherwise strangers who fill the queue could guess without being counted.
 func TestUnicodeQueue(t *testing.T) {
 	h, err := password.NewHasher(&password.HasherOptions{Slots: 1, MaxWait: time.Millisecond})
 	must(t, err)

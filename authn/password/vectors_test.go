@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Every hash of a kind that is supported gives what Django gave.
+// Every supported hash of Django's gives Django's result.
 func TestDjangoVectors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")
@@ -62,7 +62,7 @@ func TestDjangoVectors(t *testing.T) {
 	}
 }
 
-// The PHC forms, each made with another program or taken from its specification.
+// The PHC formats, each created by another program or taken from its specification.
 func TestPHC(t *testing.T) {
 	for _, encoded := range []string{
 		// the reference implementation's tests (phc-winner-argon2)
@@ -84,7 +84,7 @@ func TestPHC(t *testing.T) {
 	}
 }
 
-// PBKDF2 and scrypt against vectors of others, through encoded hashes of ours.
+// PBKDF2 and scrypt give the results of public vectors, through encoded hashes.
 func TestWycheproofPBKDF2(t *testing.T) {
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	text, err := os.ReadFile(filepath.Join(dir, "security", "wycheproof", "pbkdf2_hmacsha256_test.json"))

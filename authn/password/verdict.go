@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Why a login failed, for the log.
+// The reasons why a login failed, for the log.
 var (
 	errUnknown  = errors.New("unknown account")
 	errDisabled = errors.New("account disabled")
@@ -16,17 +16,17 @@ var (
 	errWrong    = errors.New("wrong password")
 )
 
-// verdict is what became of one name and password.
+// verdict is the result of checking a name and a password.
 type verdict struct {
 	user     storage.User
-	reason   error // why the login fails; nil: it does not
+	reason   error // why the login fails; nil if it succeeds
 	outdated bool
-	hashed   bool          // something was computed
-	waited   time.Duration // for a slot of the hasher
+	hashed   bool          // a hash was computed
+	waited   time.Duration // time spent waiting for a slot
 }
 
-// why is the reason for the log. It names a known account by its ID; what was typed as
-// a name is not repeated, since it may be a password.
+// why returns the reason for the log. It identifies a known account by its ID. It omits the typed
+// name, which may be a password.
 func (v verdict) why() error {
 	if v.user.ID == "" {
 		return v.reason

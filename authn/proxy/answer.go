@@ -12,21 +12,21 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 )
 
-// names returns the names in canonical form: user, scheme, client, scopes, issuer.
+// names returns the header names in canonical form: user, scheme, client, scopes, issuer.
 func (n HeaderNames) names() (out [5]string, err error) {
 	for i, name := range [...]string{n.User, n.Scheme, n.Client, n.Scopes, n.Issuer} {
 		if name == "" {
 			name = [...]string{"X-Auth-User", "X-Auth-Scheme", "X-Auth-Client", "X-Auth-Scopes", "X-Auth-Issuer"}[i]
 		}
 		if !identityName(name) || slices.ContainsFunc(out[:i], func(other string) bool { return strings.EqualFold(other, name) }) {
-			return out, fmt.Errorf("proxy: NewForwardAuth: header name %q (accepted: letters, digits and hyphens, each name once, such as X-Auth-User)", name)
+			return out, fmt.Errorf("proxy: NewForwardAuth: header name %q is invalid, reserved or a duplicate (letters, digits and hyphens, such as X-Auth-User)", name)
 		}
 		out[i] = textproto.CanonicalMIMEHeaderKey(name)
 	}
 	return out, nil
 }
 
-// identityName keeps the identity out of headers that mean something else.
+// identityName reports whether name can carry an identity: it is valid, and has no other meaning.
 func identityName(name string) bool {
 	for i := range len(name) {
 		c := name[i]
@@ -46,9 +46,9 @@ func identityName(name string) bool {
 	}, upper)
 }
 
-// identityHeader returns the name of a header that a server behind the gateway could
-// take for an identity header, or "". CGI and its descendants map what is no letter or
-// digit to "_".
+// identityHeader returns the identity header that a header of the request could be mistaken for by
+// a server behind the gateway, or "". CGI and similar interfaces map characters that are not
+// letters or digits to "_".
 func (h *forwardAuth) identityHeader(headers http.Header) string {
 	for name := range headers {
 		for _, own := range h.names {
@@ -60,7 +60,7 @@ func (h *forwardAuth) identityHeader(headers http.Header) string {
 	return ""
 }
 
-// alike compares names without regard to case and to what separates words.
+// alike compares names without regard to case and to the characters between words.
 func alike(name, own string) bool {
 	if len(name) != len(own) {
 		return false
@@ -81,8 +81,8 @@ func alike(name, own string) bool {
 	return true
 }
 
-// encode percent-encodes what is not visible ASCII, and the percent sign itself, so that
-// two identities never look alike.
+// encode percent-encodes everything except visible ASCII, and the percent sign itself, so that
+// different values stay different.
 func encode(s string) string {
 	const hex = "0123456789ABCDEF"
 	i := 0
@@ -103,8 +103,7 @@ func encode(s string) string {
 	return string(b)
 }
 
-// wantsLogin reports whether the request is that of a person who opens a page other than
-// the login page itself.
+// wantsLogin reports whether a person opens a page in a browser, other than the login page.
 func (h *forwardAuth) wantsLogin(r *http.Request) bool {
 	if h.login == "" || r.URL.Path == h.login || csrf.IsUnsafe(r) || r.Method == http.MethodOptions {
 		return false
@@ -126,11 +125,11 @@ func (h *forwardAuth) wantsLogin(r *http.Request) bool {
 	return false
 }
 
-// maxNext is the longest "next" of the login page, in bytes.
+// maxNext is the maximum length of the parameter "next" in bytes.
 const maxNext = 2048
 
-// sendToLogin answers an anonymous visitor. The URI is a clean path of this origin: see
-// parseURI.
+// sendToLogin redirects an anonymous visitor to the login page. r.RequestURI is a clean path of
+// this origin, which parseURI checked.
 func (h *forwardAuth) sendToLogin(w http.ResponseWriter, r *http.Request) {
 	to := h.opts.Login
 	if next := url.QueryEscape(r.RequestURI); len(next) <= maxNext {
@@ -142,7 +141,7 @@ func (h *forwardAuth) sendToLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", to)
 	if h.dialect == Nginx {
-		if plain, ok := r.Context().Value(plainKey{}).(*http.Request); ok { // nginx shows nobody a page
+		if plain, ok := r.Context().Value(plainKey{}).(*http.Request); ok { // nginx shows no page to the client
 			r = plain
 		}
 		h.auth.Respond(w, r, authn.NotAuthenticated())
@@ -151,7 +150,7 @@ func (h *forwardAuth) sendToLogin(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// loginPath returns the path of the login page; "" for "".
+// loginPath returns the path of the login page, or "" if text is "".
 func loginPath(text string, site *csrf.Site) (path string, ok bool) {
 	if rest, absolute := strings.CutPrefix(text, "https://"); absolute {
 		slash := strings.IndexByte(rest, '/')
@@ -164,7 +163,7 @@ func loginPath(text string, site *csrf.Site) (path string, ok bool) {
 	return path, text == "" || localPath(text)
 }
 
-// localPath reports whether text is a path of this origin, perhaps with a query.
+// localPath reports whether text is a path of this origin, with or without a query.
 func localPath(text string) bool {
 	path, query, _ := strings.Cut(text, "?")
 	_, err := parseURI(path, true)

@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// BenchmarkForwardAuth measures a sub-request that is accepted, beside the same chain and
-// guard without a gateway ("floor").
+// BenchmarkForwardAuth measures an accepted sub-request, and the same chain and guard without a
+// gateway ("floor").
 func BenchmarkForwardAuth(b *testing.B) {
 	accepted := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	for name, h := range map[string]http.Handler{

@@ -27,7 +27,7 @@ func must(t testing.TB, err error) {
 
 var errDown = errors.New("the database is down")
 
-// people are who the test's credentials belong to.
+// people maps the test's credentials to identities.
 var people = map[string]authn.Identity{
 	"alice":          {Subject: "1", Scheme: "jwt", Roles: []string{"staff"}},
 	"odd":            {Subject: "a b%é\n", Scheme: "jwt"},
@@ -62,7 +62,7 @@ func (bearer) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
-// careless is an ambient scheme whose author forgot the cross-origin check.
+// careless is an ambient scheme without the cross-origin check.
 type careless struct{}
 
 func (careless) Ambient() bool     { return true }
@@ -75,7 +75,7 @@ func (careless) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: "1", Scheme: "careless"}, nil
 }
 
-// world is one forward-auth endpoint.
+// world is a forward-auth endpoint for a test.
 type world struct {
 	t       testing.TB
 	handler http.Handler
@@ -83,7 +83,7 @@ type world struct {
 	seen    *http.Request // what the guard saw
 }
 
-// config is what a test changes of it.
+// config is the part of the configuration that tests change.
 type config struct {
 	dialect proxy.Dialect
 	opts    proxy.ForwardAuthOptions
@@ -149,17 +149,17 @@ func (w *world) ask(peer, method, target string, headers ...string) *httptest.Re
 
 const gateway = "10.0.0.1:4711"
 
-// nginx are the headers of docs/gateways.md.
+// nginx returns the headers of docs/gateways.md.
 func nginx(method, uri string, more ...string) []string {
 	return append([]string{"X-Original-Method: " + method, "X-Original-URI: " + uri, "X-Original-Host: app.example", "X-Forwarded-Proto: https", "X-Forwarded-For: 203.0.113.9"}, more...)
 }
 
-// traefik are those of Traefik and Caddy.
+// traefik returns the headers of Traefik and Caddy.
 func traefik(method, uri string, more ...string) []string {
 	return append([]string{"X-Forwarded-Method: " + method, "X-Forwarded-Uri: " + uri, "X-Forwarded-Host: app.example", "X-Forwarded-Proto: https", "X-Forwarded-For: 203.0.113.9"}, more...)
 }
 
-// answer is an answer in short.
+// answer summarizes a response.
 func answer(rec *httptest.ResponseRecorder) string {
 	switch h := rec.Header(); rec.Code {
 	case 200, 204:

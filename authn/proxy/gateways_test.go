@@ -22,7 +22,8 @@ func TestEnvoy(t *testing.T) {
 		headers        []string
 		want           string
 	}{
-		// As its HTTP service sends it: the client's method and Host, the path behind path_prefix.
+		// As Envoy's HTTP service sends it: the client's method and Host, the path after
+		// path_prefix.
 		"accepted":                       {"GET", "/check/notes/7?x=y", []string{host, https, from, "Authorization: Bearer alice", "Content-Length: 0", "X-Envoy-Internal: true", "X-Envoy-Expected-Rq-Timeout-Ms: 1000", "X-Request-Id: x"}, envoys},
 		"by default, with fewer headers": {"GET", "/check/a", []string{host, "Authorization: Bearer alice"}, envoys},
 		"page":                           {"GET", "/check/a?b", []string{host, https, from, "Accept: text/html"}, "303 /login?from=envoy&next=%2Fa%3Fb"},
@@ -62,7 +63,7 @@ func TestEnvoy(t *testing.T) {
 	}
 }
 
-// Recorded requests: what Traefik 3 and Caddy 2 add besides, by their documentation.
+// Headers that Traefik 3 and Caddy 2 add according to their documentation are accepted.
 func TestRecorded(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Traefik})
 	got := answer(w.ask(gateway, "GET", "/forward-auth", traefik("GET", "/a", "X-Forwarded-Port: 443", "X-Forwarded-Server: edge-1", "X-Real-Ip: 203.0.113.9", "Accept-Encoding: gzip", "User-Agent: curl/8", "Authorization: Bearer alice")...))
@@ -74,7 +75,7 @@ func TestRecorded(t *testing.T) {
 	if got != alice {
 		t.Errorf("Caddy: %s %s", got, w.log.String())
 	}
-	// Traefik passes the client's X-Original-* on, and Caddy too.
+	// Traefik and Caddy pass on the client's X-Original-* headers.
 	for _, dialect := range []proxy.Dialect{proxy.Traefik, proxy.Caddy} {
 		w = newWorld(t, config{dialect: dialect})
 		if got := answer(w.ask(gateway, "GET", "/forward-auth", traefik("POST", "/admin", "X-Original-URI: /open", "X-Original-Method: GET", "Authorization: Bearer alice")...)); got != "403" {
@@ -83,8 +84,8 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// Traefik resolves a relative Location against the address of this server, unless it is told
-// to keep it.
+// Traefik resolves a relative Location against this server's address, unless it is configured to
+// keep it.
 func TestAbsoluteLogin(t *testing.T) {
 	for login, want := range map[string]string{"https://app.example/login": "303 https://app.example/login?next=%2Fa", "https://WWW.app.example:443/in?x=y": "303 https://WWW.app.example:443/in?x=y&next=%2Fa"} {
 		w := newWorld(t, config{dialect: proxy.Traefik, opts: proxy.ForwardAuthOptions{Login: login}})
@@ -105,13 +106,13 @@ func TestPeers(t *testing.T) {
 			t.Errorf("edge_A04/peer %q: %s %s", peer, got, w.log.String())
 		}
 	}
-	// An untrusted peer is told nothing of what it sends.
+	// An untrusted peer learns nothing about what is wrong with its request.
 	if got := answer(w.ask("203.0.113.9:1", "GET", "/", "X-Auth-User: 1")); got != "403" {
 		t.Errorf("peer with an identity header: %s", got)
 	}
 }
 
-// A gateway that connects to a Unix socket is named like one with an address.
+// A gateway that connects to a Unix socket is trusted by name like one with an address.
 func TestUnixPeer(t *testing.T) {
 	unix, err := authn.NewTrustedProxies(authn.UnixSocket)
 	must(t, err)
@@ -132,7 +133,7 @@ func TestUnixPeer(t *testing.T) {
 	}
 }
 
-// Everybody may, so an anonymous request passes without an identity; a bad credential does not.
+// With AllowAny an anonymous request is accepted without an identity; a bad credential is rejected.
 func TestPublic(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Nginx, guard: authz.AllowAny})
 	for authorization, want := range map[string]string{"": "204 user= scheme= client= scopes= issuer=", "Bearer alice": alice, "Bearer bad": "401 Bearer", "Bearer client": "403", "Bearer foreign": "403"} {
@@ -146,8 +147,8 @@ func TestPublic(t *testing.T) {
 	}
 }
 
-// FuzzOriginal: whatever a gateway sends, a safe method with a cross-site cookie is the only
-// way past the check, the guard sees a clean path of a known host, and nothing panics.
+// FuzzOriginal checks, for any headers of a gateway: with a cross-site cookie only safe methods are
+// accepted, the guard gets a clean path of a known host, and nothing panics.
 func FuzzOriginal(f *testing.F) {
 	for _, s := range [][5]string{
 		{"POST", "/a", "app.example", "https", "203.0.113.9"}, {"GET", "/a/../b", "app.example", "wss", "unix:"}, {"get", "//evil", "evil.example", "http", ""}, {"GET", "/a;..;/b?c#d", "APP.example:443", "HTTPS", "x, y"},

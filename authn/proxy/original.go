@@ -12,21 +12,21 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// The headers that describe a request, by canonical name.
+// Headers that describe the client's request in several dialects, in canonical form.
 const (
 	forwardedFor   = "X-Forwarded-For"
 	forwardedProto = "X-Forwarded-Proto"
 )
 
-// described are the headers of each dialect for method, URI and host.
+// described holds, for each dialect, the headers for method, URI and host.
 var described = map[Dialect][3]string{
 	Nginx:   {"X-Original-Method", "X-Original-Uri", "X-Original-Host"},
 	Traefik: {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"},
 	Caddy:   {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"},
 }
 
-// ofAnyDialect are the headers that some gateway or framework takes for the original
-// method, path or host. One of them that is not the dialect's own is the client's.
+// ofAnyDialect holds the headers that some gateway or framework uses for the original method, path
+// or host. If one of them is not used by the configured dialect, the client may have sent it.
 var ofAnyDialect = [...]string{
 	"X-Original-Method", "X-Original-Uri", "X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
 	"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host",
@@ -37,13 +37,13 @@ const (
 	maxMethod = 32
 )
 
-// original returns the client's request as the sub-request describes it. An error says
-// what is wrong with the sub-request; it quotes no path, which may hold a secret.
+// original returns the client's request as the sub-request describes it. The error tells what is
+// wrong with the sub-request. It does not quote the path, which may hold a secret.
 func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	own, ok := described[h.dialect]
 	for _, name := range ofAnyDialect {
 		if len(r.Header[name]) > 0 && !(ok && slices.Contains(own[:], name)) {
-			return nil, fmt.Errorf("the header %s is not one of %s's: let the gateway remove it", name, h.dialect)
+			return nil, fmt.Errorf("the header %s does not belong to the dialect %s: let the gateway remove it", name, h.dialect)
 		}
 	}
 	method, uri, host := r.Method, "", r.Host
@@ -60,11 +60,11 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 			return nil, err
 		}
 	} else if uri, ok = strings.CutPrefix(r.RequestURI, h.opts.Prefix); !ok {
-		return nil, fmt.Errorf("the path does not begin with the prefix %q: set path_prefix", h.opts.Prefix)
+		return nil, fmt.Errorf("the path does not begin with the prefix %q: set Envoy's path_prefix", h.opts.Prefix)
 	} else if len(r.Header[forwardedFor]) > 1 {
 		return nil, errors.New("the header X-Forwarded-For occurs twice")
 	}
-	proto := "http" // Envoy sends none unless it is allowed
+	proto := "http" // Envoy sends the header only if it is allowed
 	if h.dialect != Envoy || len(r.Header[forwardedProto]) > 0 {
 		var err error
 		if proto, err = only(r.Header, forwardedProto); err != nil {
@@ -76,7 +76,7 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	case !ok:
 		return nil, errors.New("X-Forwarded-Proto is neither http nor https")
 	case !isMethod(method):
-		return nil, errors.New("the method is unreadable")
+		return nil, errors.New("the method is malformed")
 	case !h.site.IsHost(host):
 		return nil, fmt.Errorf("the host %.100s is not the site's: add it to csrf.Options.Hosts", strconv.Quote(host))
 	}
@@ -95,7 +95,7 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	if upgrade && len(header["Upgrade"]) == 0 {
 		header["Upgrade"] = []string{"websocket"}
 	}
-	// A new request: path values and TLS state are those of the gateway's connection.
+	// Create a new request, because path values and TLS state describe the gateway's connection.
 	return (&http.Request{
 		Method: method, URL: u, RequestURI: uri, Host: host, Header: header, RemoteAddr: r.RemoteAddr,
 		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
@@ -115,7 +115,7 @@ func only(h http.Header, name string) (string, error) {
 	}
 }
 
-// scheme reads X-Forwarded-Proto. Traefik sends ws and wss for WebSockets.
+// scheme parses X-Forwarded-Proto. Traefik sends ws and wss for WebSockets.
 func scheme(proto string) (https, upgrade, ok bool) {
 	switch strings.ToLower(proto) {
 	case "http":
@@ -130,7 +130,7 @@ func scheme(proto string) (https, upgrade, ok bool) {
 	return false, false, false
 }
 
-// isMethod reports whether s is a method: a token of RFC 9110 section 5.6.2.
+// isMethod reports whether s is a method: a token (RFC 9110, section 5.6.2).
 func isMethod(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -141,20 +141,20 @@ func isMethod(s string) bool {
 	return s != "" && len(s) <= maxMethod
 }
 
-// parseURI reads a request target in origin form (RFC 9112 section 3.2.1) whose path every
-// server reads alike.
+// parseURI parses a request target in origin form (RFC 9112, section 3.2.1). It accepts only paths
+// that all servers read in the same way.
 func parseURI(uri string, parameters bool) (*url.URL, error) {
 	if len(uri) > maxURI || !strings.HasPrefix(uri, "/") {
-		return nil, errors.New("the URI is not a path, or too long")
+		return nil, errors.New("the URI is not a path, or is too long")
 	}
 	for i := range len(uri) {
 		if c := uri[i]; c <= ' ' || c > '~' || c == '#' {
-			return nil, errors.New("the URI has a character that belongs to none")
+			return nil, errors.New("the URI has an invalid character")
 		}
 	}
 	u, err := url.ParseRequestURI(uri)
 	if err != nil || u.Host != "" || u.Scheme != "" || u.Path == "" {
-		return nil, errors.New("the URI is unreadable")
+		return nil, errors.New("the URI is malformed")
 	}
 	check := authn.CheckPath
 	if parameters {

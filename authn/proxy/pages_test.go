@@ -11,7 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// sessions is a scheme whose store says that the session "ended" has ended. "doubtful" is refused.
+// sessions is a scheme in which the session "ended" has expired and the session "doubtful" is
+// rejected.
 type sessions struct{ careless }
 
 var errEnded = errors.New("ended")
@@ -32,8 +33,8 @@ func (sessions) Lapsed(_ *http.Request, err error) (bool, error) {
 	return errors.Is(err, errEnded), nil
 }
 
-// The gateway drops the answer's cookies, so an ended session stays in the browser: its visitor
-// is sent to the login as one without it.
+// The gateway drops the response's cookies, so an expired session stays in the browser. Its visitor
+// is redirected to the login like one without a session.
 func Test_edge_B06_gateway(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Traefik})
 	proxies, err := authn.NewTrustedProxies("10.0.0.1")

@@ -1,14 +1,14 @@
-// Package proxy answers the question that a gateway asks before it passes a request on:
-// may this client do this? nginx calls it auth_request, Traefik and Caddy forward auth,
-// Envoy external authorization.
+// Package proxy authenticates requests for a gateway: before the gateway forwards a request, it
+// sends a sub-request to this package's handler, which allows or rejects it. nginx calls this
+// auth_request, Traefik and Caddy forward auth, Envoy external authorization.
 //
-// Start with [NewForwardAuth]. The gateway sends a sub-request that describes the
-// client's request; the handler authenticates it, asks a guard, and answers 204 with the
-// identity in headers, which the gateway hands to the application behind it. docs/gateways.md
-// has a configuration for each gateway.
+// Create the handler with [NewForwardAuth]. The gateway's sub-request describes the client's
+// request. The handler authenticates it, checks a guard, and responds with 204 and the identity in
+// headers, which the gateway passes to the application behind it. docs/gateways.md has a
+// configuration for each gateway.
 //
-// Use it for applications that are not written with this library. An application that
-// is written with it authenticates by itself and needs only authn.TrustedProxies.
+// Use it for applications that do not use this library. An application that does authenticates
+// requests itself and needs only authn.TrustedProxies.
 package proxy
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 )
 
-// Dialect is how a gateway describes the client's request. The zero value is none.
+// Dialect is the way in which a gateway describes the client's request. The zero value is invalid.
 type Dialect uint8
 
 const (
@@ -34,8 +34,9 @@ const (
 	Traefik
 	// Caddy sends the same headers as Traefik.
 	Caddy
-	// Envoy sends the client's own method and Host, and its path behind
-	// ForwardAuthOptions.Prefix; X-Forwarded-Proto and X-Forwarded-For if they are allowed.
+	// Envoy sends the client's method and Host, and the client's path after
+	// ForwardAuthOptions.Prefix. It sends X-Forwarded-Proto and X-Forwarded-For if its
+	// configuration allows them.
 	Envoy
 )
 
@@ -49,7 +50,7 @@ func (d Dialect) String() string {
 	return ""
 }
 
-// ParseDialect returns the dialect of that name, such as "nginx".
+// ParseDialect returns the dialect with that name: "nginx", "traefik", "caddy" or "envoy".
 func ParseDialect(name string) (Dialect, error) {
 	if i := slices.Index(dialects[1:], name); i >= 0 {
 		return Dialect(i + 1), nil
@@ -57,15 +58,16 @@ func ParseDialect(name string) (Dialect, error) {
 	return 0, fmt.Errorf("proxy: ParseDialect: %q is unknown (accepted: %s)", name, strings.Join(dialects[1:], ", "))
 }
 
-// Guard decides about a request whose identity is in its context. authz.Guard is one.
+// Guard decides about a request whose identity is in its context. Use authz.Require.
 type Guard interface {
-	// Check returns an *authn.Error for a refusal and any other error for a fault.
+	// Check returns nil, an *authn.Error for a denial, or another error if the decision failed.
 	Check(r *http.Request) error
-	// Handler calls next if the guard allows the request, and answers it otherwise.
+	// Handler returns a handler that calls next if the guard allows the request, and responds
+	// itself otherwise.
 	Handler(next http.Handler) http.Handler
 }
 
-// HeaderNames are the names of the headers that carry the identity. "" is the default.
+// HeaderNames are the names of the headers for the identity. "" means the default.
 type HeaderNames struct {
 	User   string // Identity.Subject; default X-Auth-User
 	Scheme string // Identity.Scheme; default X-Auth-Scheme
@@ -74,26 +76,25 @@ type HeaderNames struct {
 	Issuer string // Identity.Issuer; default X-Auth-Issuer
 }
 
-// ForwardAuthOptions change NewForwardAuth; nil is fine.
+// ForwardAuthOptions configure [NewForwardAuth]. A nil *ForwardAuthOptions means all defaults.
 type ForwardAuthOptions struct {
 	// Headers are the names of the identity headers.
 	Headers HeaderNames
-	// Login is the login page: a path such as "/login", or "https://app.example/login" at
-	// one of the site's hosts. Anonymous visitors of a page are sent there, with the path
-	// that they asked for in the parameter "next". "" answers them 401.
+	// Login is the login page: a path such as "/login", or a URL such as
+	// "https://app.example/login" on one of the site's hosts. Anonymous visitors of a page are
+	// redirected to it, with the requested path in the parameter "next". If "", they get 401.
 	Login string
-	// Issuers are other issuers whose identities are accepted. Their subjects are not
-	// subjects of this application, so the answer has the issuer's name and no user.
-	// nil accepts none.
+	// Issuers are other issuers whose identities are accepted; nil accepts none. Their subjects are
+	// not subjects of this application, so the response names the issuer and no user.
 	Issuers []string
-	// Prefix is Envoy's path_prefix; "/forward-auth" if "". Other dialects ignore it.
+	// Prefix is Envoy's path_prefix; "" means "/forward-auth". Other dialects ignore it.
 	Prefix string
-	// PathParameters accepts paths with a semicolon. Servlet containers and others drop what follows
-	// it, so they serve "/admin;x" as "/admin", while rules for paths read another path. Set it if
-	// the application behind the gateway reads "/admin;x" as it stands.
+	// PathParameters accepts paths with a semicolon. Servlet containers and others drop the text
+	// after it, so they serve "/admin;x" as "/admin", although the rules were checked for another
+	// path. Set it only if the application behind the gateway does not drop this text.
 	PathParameters bool
-	// Accepted is the status of an allowed request: 200 or 204. 0 is 204, and for Envoy 200,
-	// the only status that its HTTP service accepts.
+	// Accepted is the status for an allowed request, 200 or 204. 0 means 204, and 200 for Envoy,
+	// whose HTTP service accepts only 200.
 	Accepted int
 }
 
@@ -104,47 +105,50 @@ type forwardAuth struct {
 	site    *csrf.Site
 	auth    *authn.Middleware
 	guard   Guard
-	decided http.Handler // auth, then decide
-	pages   http.Handler // the same for a visitor of a page: an ended session is no credential
-	allowed http.Handler // guard, then accept
+	decided http.Handler // auth, then the method decide
+	pages   http.Handler // the same for a visitor of a page, for whom an expired session counts as no credential
+	allowed http.Handler // guard, then the method accept
 	names   [5]string    // user, scheme, client, scopes, issuer
 	login   string       // the path of opts.Login
 	opts    ForwardAuthOptions
 }
 
-// NewForwardAuth returns a handler for a gateway's sub-requests, of any method. Register
-// it with authz.Mux.Public. The sub-request must come from one of proxies, in the dialect.
+// NewForwardAuth returns a handler for the sub-requests of a gateway, of any method. Register it
+// with authz.Mux.Public. Sub-requests must come from one of proxies and use the dialect.
 //
-// The handler judges the client's request and never the sub-request: auth and guard see
-// the original method, host, path and scheme, so a cross-site POST is refused although
-// nginx asks about it by GET. It reads only the dialect's headers, each exactly once. The
-// answers are:
+// The handler decides about the client's request, not about the sub-request: auth and guard get the
+// original method, host, path and scheme. A cross-site POST is therefore rejected although nginx
+// sends the sub-request as GET. The handler reads only the headers of the dialect, and each must
+// occur exactly once.
 //
-//   - 204 (Envoy: 200): allowed. Identity headers hold who makes the request, percent-encoded
-//     outside %x21-7E, and "%" as "%25"; all are empty for an anonymous request.
-//   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page, or one whose session
-//     has ended (see authn.Page); nginx gets 401 with that Location, because auth_request
-//     turns a 303 into a 500.
-//   - 400: the sub-request has an identity header of its own, in any spelling that a
-//     server could take for one. The gateway must remove these from the client's request.
-//   - 401 with the chain's challenges, and 403.
-//   - 403, and a log line that names the mistake: the peer is not a trusted proxy; a
-//     header is missing, doubled, unreadable or of another dialect; the host is not the
-//     site's; the path could be read in two ways (authn.CheckPath) or is not clean.
+// The responses are:
+//   - 204 (Envoy: 200): allowed. Identity headers describe the caller, with all bytes outside
+//     %x21-7E and "%" percent-encoded. They are empty for an anonymous request.
+//   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page, and for one whose session
+//     has expired (see authn.Page). nginx gets 401 with that Location, because auth_request turns a
+//     303 into a 500.
+//   - 400: the sub-request already has an identity header, in a spelling that some server accepts
+//     as one. The gateway must remove identity headers from the client's request.
+//   - 401 with the challenges of the chain, or 403: rejected.
+//   - 403 with a log line that names the configuration error: the peer is not a trusted proxy; a
+//     header is missing, repeated, malformed or of another dialect; the host is not the site's; the
+//     path can be read in two ways (authn.CheckPath).
 //   - 503: a dependency failed.
 //
-// Every answer carries every identity header, so a gateway that copies them replaces
-// what a client sent.
+// Every response sets every identity header, so a gateway that copies them overwrites what the
+// client sent.
 //
-// Accepted are identities of this application with their full rights. A scope-limited
-// one is accepted only if the guard refuses it without its scopes, as authz.HasScope
-// does: the application behind the gateway reads the user's ID and knows no scopes. A
-// foreign issuer's identity needs ForwardAuthOptions.Issuers. An unsafe request that was
-// not authenticated by an Authorization header other than Basic passes site.Check too,
-// so that an ambient scheme that forgot it is not open to other sites.
+// Identities of this application with full rights are accepted. A scope-limited identity is
+// accepted only if the guard would deny it without its scopes, as authz.HasScope does, because the
+// application behind the gateway reads only the user's ID. An identity of another issuer is
+// accepted only with ForwardAuthOptions.Issuers.
 //
-// NewForwardAuth returns an error if something is missing, proxies or the site's proxies
-// are empty, or an option is invalid.
+// An unsafe request that is authenticated must also pass site.Check, unless it was authenticated by
+// an Authorization header other than Basic, Digest, Negotiate or NTLM. This protects against
+// cross-site requests even if a scheme lacks its own check.
+//
+// NewForwardAuth returns an error if an argument is missing, proxies or the site's proxies are
+// empty, or an option is invalid.
 func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Site, auth *authn.Middleware, guard Guard, opts *ForwardAuthOptions) (http.Handler, error) {
 	var o ForwardAuthOptions
 	if opts != nil {
@@ -164,17 +168,17 @@ func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Si
 	case site == nil || auth == nil || guard == nil:
 		return nil, errors.New("proxy: NewForwardAuth: site, auth and guard are required")
 	case dialect < Nginx || dialect > Envoy:
-		return nil, errors.New("proxy: NewForwardAuth: the dialect is required (Nginx, Traefik, Caddy or Envoy)")
+		return nil, errors.New("proxy: NewForwardAuth: invalid dialect (Nginx, Traefik, Caddy or Envoy)")
 	case proxies.IsZero():
-		return nil, errors.New("proxy: NewForwardAuth: name the gateway's address (authn.NewTrustedProxies)")
+		return nil, errors.New("proxy: NewForwardAuth: proxies is empty (pass the gateway's address with authn.NewTrustedProxies)")
 	case !site.IsLoopback() && site.Proxies().IsZero():
-		return nil, errors.New("proxy: NewForwardAuth: the site trusts no proxy, so it would refuse every cookie (set csrf.Options.Proxies)")
+		return nil, errors.New("proxy: NewForwardAuth: the site trusts no proxy, so it rejects every cookie (set csrf.Options.Proxies)")
 	case o.Accepted != http.StatusOK && o.Accepted != http.StatusNoContent:
-		return nil, fmt.Errorf("proxy: NewForwardAuth: Accepted %d is neither 200 nor 204", o.Accepted)
+		return nil, fmt.Errorf("proxy: NewForwardAuth: Accepted %d is invalid (200 or 204)", o.Accepted)
 	case !localPath(o.Prefix) || strings.HasSuffix(o.Prefix, "/") || strings.Contains(o.Prefix, "?"):
-		return nil, fmt.Errorf("proxy: NewForwardAuth: Prefix %q is not a path without a slash at its end", o.Prefix)
+		return nil, fmt.Errorf("proxy: NewForwardAuth: Prefix %q is invalid (a path without a slash at the end and without a query)", o.Prefix)
 	case slices.Contains(o.Issuers, ""):
-		return nil, errors.New("proxy: NewForwardAuth: an empty name among the issuers")
+		return nil, errors.New("proxy: NewForwardAuth: Issuers holds an empty name")
 	}
 	names, err := o.Headers.names()
 	if err != nil {
@@ -182,7 +186,7 @@ func NewForwardAuth(dialect Dialect, proxies authn.TrustedProxies, site *csrf.Si
 	}
 	login, ok := loginPath(o.Login, site)
 	if !ok {
-		return nil, fmt.Errorf("proxy: NewForwardAuth: Login %q is not a page of the site (accepted: /login, https://app.example/login)", o.Login)
+		return nil, fmt.Errorf("proxy: NewForwardAuth: Login %q is not a page of the site (such as /login or https://app.example/login)", o.Login)
 	}
 	h := &forwardAuth{dialect: dialect, proxies: proxies, site: site, auth: auth, guard: guard, names: names, login: login, opts: o}
 	h.decided = auth.Handler(http.HandlerFunc(h.decide))
@@ -217,7 +221,7 @@ func (h *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.decided.ServeHTTP(w, original)
 }
 
-// plainKey is the key of a request that was not declared a page.
+// plainKey is the context key of the request without the declaration as a page.
 type plainKey struct{}
 
 var errIdentityHeader = authn.BadRequest("The request has an identity header.")
@@ -226,7 +230,7 @@ func refused(why string) error {
 	return authn.PermissionDenied("").WithCause(errors.New("forward auth: " + why))
 }
 
-// decide runs behind the chain, with the client's request.
+// decide runs after the chain, with the client's request.
 func (h *forwardAuth) decide(w http.ResponseWriter, r *http.Request) {
 	id := authn.FromContext(r.Context())
 	if !id.Authenticated() && h.wantsLogin(r) {
@@ -245,19 +249,19 @@ func (h *forwardAuth) decide(w http.ResponseWriter, r *http.Request) {
 	h.allowed.ServeHTTP(w, r)
 }
 
-// mayBeAmbient reports whether a browser may have sent the credential by itself. Other
-// sites cannot add an Authorization header without the site's consent (CORS), but a
-// browser adds Basic.
+// mayBeAmbient reports whether a browser may have sent the credential automatically. Another site
+// cannot add an Authorization header without consent (CORS), but browsers add Basic and similar
+// credentials themselves.
 func mayBeAmbient(r *http.Request) bool {
 	keyword := authn.Keyword(r)
 	return keyword == "" || strings.EqualFold(keyword, "Basic") || strings.EqualFold(keyword, "Negotiate") || strings.EqualFold(keyword, "Digest") || strings.EqualFold(keyword, "NTLM")
 }
 
-// accept runs behind the guard.
+// accept runs after the guard.
 func (h *forwardAuth) accept(w http.ResponseWriter, r *http.Request) {
 	id := authn.FromContext(r.Context())
 	if id.Issuer != "" && !slices.Contains(h.opts.Issuers, id.Issuer) {
-		h.auth.Respond(w, r, refused("the identity is another issuer's: name it in ForwardAuthOptions.Issuers"))
+		h.auth.Respond(w, r, refused("the identity belongs to another issuer: add the issuer to ForwardAuthOptions.Issuers"))
 		return
 	}
 	if id.Delegated() {
@@ -265,7 +269,7 @@ func (h *forwardAuth) accept(w http.ResponseWriter, r *http.Request) {
 		var e *authn.Error
 		switch {
 		case err == nil:
-			h.auth.Respond(w, r, refused("the identity is limited to scopes, and the guard requires none: add authz.HasScope"))
+			h.auth.Respond(w, r, refused("the identity is limited to scopes, but the guard requires none: add authz.HasScope"))
 			return
 		case !errors.As(err, &e) || e == nil:
 			h.auth.Respond(w, r, err)
@@ -287,7 +291,7 @@ func (h *forwardAuth) accept(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(h.opts.Accepted)
 }
 
-// withoutScopes is the guard's answer to the identity without its scopes.
+// withoutScopes returns the guard's decision about the identity without its scopes.
 func (h *forwardAuth) withoutScopes(r *http.Request, id authn.Identity) error {
 	id.Scopes = []string{}
 	return h.guard.Check(r.WithContext(authn.WithIdentity(r.Context(), id)))

@@ -12,7 +12,7 @@ import (
 
 const alice = "204 user=1 scheme=jwt client= scopes= issuer="
 
-// Every dialect: what is sent, what the guard sees of it, and what is refused.
+// For every dialect: the headers, the request that the guard gets, and what is rejected.
 func TestDialects_attack_256(t *testing.T) {
 	notes := authz.HasScope("notes:read")
 	for dialect, headers := range map[proxy.Dialect]func(method, uri string, more ...string) []string{proxy.Nginx: nginx, proxy.Traefik: traefik, proxy.Caddy: traefik} {
@@ -100,7 +100,7 @@ func TestDialects_attack_256(t *testing.T) {
 		} {
 			t.Run(dialect.String()+"/"+name, func(t *testing.T) {
 				tc.w.t = t
-				// The sub-request's own method, host and path are never read.
+				// The method, host and path of the sub-request itself are never used.
 				for _, method := range []string{"GET", "POST"} {
 					rec := tc.w.ask(gateway, method, "/forward-auth/admin?x", tc.headers...)
 					if got := answer(rec); got != tc.want {
@@ -112,7 +112,7 @@ func TestDialects_attack_256(t *testing.T) {
 				}
 			})
 		}
-		// Each header is there exactly once.
+		// Each header must occur exactly once.
 		full := headers("GET", "/a", "Authorization: Bearer alice")
 		for i := range 5 {
 			name, value, _ := strings.Cut(full[i], ": ")
@@ -130,7 +130,7 @@ func TestDialects_attack_256(t *testing.T) {
 	}
 }
 
-// set replaces the header of that name.
+// set replaces the header with that name.
 func set(headers []string, header string) []string {
 	name, _, _ := strings.Cut(header, ": ")
 	var out []string
@@ -142,7 +142,7 @@ func set(headers []string, header string) []string {
 	return append(out, header)
 }
 
-// only leaves out what begins so.
+// only removes headers that begin with the prefix.
 func only(headers []string, prefix string) (out []string) {
 	for _, h := range headers {
 		if !strings.HasPrefix(h, prefix) {
@@ -152,7 +152,7 @@ func only(headers []string, prefix string) (out []string) {
 	return out
 }
 
-// The guard, and whatever permissions read, see the client's request.
+// The guard and its permissions get the client's request.
 func TestOriginalRequest(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Nginx})
 	w.ask(gateway, "GET", "/forward-auth", nginx("DELETE", "/notes/7?x=%2F", "Authorization: Bearer alice")...)
@@ -165,25 +165,25 @@ func TestOriginalRequest(t *testing.T) {
 			t.Errorf("the guard sees %s", name)
 		}
 	}
-	// A permission that depends on the method gets the client's.
+	// A permission that depends on the method gets the client's method.
 	w = newWorld(t, config{dialect: proxy.Nginx, guard: authz.ReadOnly})
 	for method, want := range map[string]string{"GET": "204 user= scheme= client= scopes= issuer=", "POST": "401 Bearer", "get": "401 Bearer"} {
 		if got := answer(w.ask(gateway, "GET", "/", nginx(method, "/a")...)); got != want {
 			t.Errorf("edge_A04/ReadOnly, %s: %s, want %s", method, got, want)
 		}
 	}
-	// A guard that depends on an object has none here.
+	// A guard that depends on an object has no object here.
 	w = newWorld(t, config{dialect: proxy.Nginx, guard: authz.On(func(authn.Identity, string) bool { return true })})
 	if got := answer(w.ask(gateway, "GET", "/", nginx("GET", "/a", "Authorization: Bearer alice")...)); got != "403" {
 		t.Errorf("edge_A04/object: %s", got)
 	}
-	// A permission whose store is down is no refusal, also when it is asked without the scopes.
+	// A failing store of a permission is not a denial, not even for the check without scopes.
 	down := authz.Or(authz.HasScope("notes:read"), broken{})
 	w = newWorld(t, config{dialect: proxy.Nginx, guard: down})
 	if got := answer(w.ask(gateway, "GET", "/", nginx("GET", "/a", "Authorization: Bearer client")...)); got != "503" {
 		t.Errorf("edge_A04/fault of a permission: %s", got)
 	}
-	// Not everything that mentions a scope requires it.
+	// An expression that mentions a scope does not necessarily require it.
 	w = newWorld(t, config{dialect: proxy.Nginx, guard: authz.Or(authz.HasScope("notes:read"), authz.IsAuthenticated)})
 	if got := answer(w.ask(gateway, "GET", "/", nginx("GET", "/a", "Authorization: Bearer client")...)); got != "403" {
 		t.Errorf("edge_A04/scope or anybody: %s", got)
@@ -242,7 +242,7 @@ func TestHeaderNames(t *testing.T) {
 	}
 }
 
-// discard is a T whose complaints about the usual names do not count.
+// discard is a T that ignores complaints about the usual names.
 type discard struct{ testing.TB }
 
 func (discard) Errorf(string, ...any) {}

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Explain logs nobody in, so it ends no link.
+// Explain is a dry run, so it deletes no link.
 func TestExplainEndsNoLink_attack_305(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	token := w.token()

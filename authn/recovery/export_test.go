@@ -2,7 +2,7 @@ package recovery
 
 import "context"
 
-// Drain does what Run does, until nothing waits.
+// Drain does the work of Run until no request waits.
 func (r *Recovery) Drain(ctx context.Context) {
 	for len(r.known)+len(r.queue) > 0 {
 		select {

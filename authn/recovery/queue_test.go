@@ -11,13 +11,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Strangers who guess passwords do not keep an owner from using the link: its token is a proof,
-// and slots of the hasher are reserved for those who have one.
+// Strangers who guess passwords do not prevent an owner from using a link: the token is a proof,
+// and slots of the hasher are reserved for callers with a proof.
 func TestResetBesideGuesses(t *testing.T) {
 	t.Run("edge_A11/reset", func(t *testing.T) {
 		w := newWorld(t, memory.New(nil), nil)
 		token := w.token()
-		// Whoever finds no free slot is turned away at once. Strangers may hold one of two.
+		// A caller that finds no free slot is rejected immediately. Strangers can hold one of two
+		// slots.
 		h, err := password.NewHasher(&password.HasherOptions{Slots: 2, MaxWait: time.Nanosecond})
 		must(t, err)
 		w.passwords, err = password.New(w.s, h, &password.Options{FailureFloor: time.Nanosecond})

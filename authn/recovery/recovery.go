@@ -1,10 +1,13 @@
-// Package recovery is for who forgot the password: a message with a link that sets a new
-// one, once. It works beside every scheme, since a new password ends what the account had
-// of all of them.
+// Package recovery implements password reset by e-mail: it sends a link with which the owner of an
+// account sets a new password once. It works with every scheme, because a new password revokes all
+// credentials of the account.
 //
-// Whether there is an account of an address shows nowhere: a request is counted and put
-// into a queue, whoever it is for, and answered. Looking up, making the token and sending
-// the message happen behind it, in Run.
+// Create a [Recovery] with [New], mount [Recovery.Request] and [Recovery.Reset], and run
+// [Recovery.Run] on a goroutine.
+//
+// A caller cannot find out whether an address has an account. Request counts the attempt, puts it
+// into a queue and responds in the same way for every address. Run looks up the account, creates
+// the token and sends the message.
 package recovery
 
 import (
@@ -26,17 +29,17 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Prefix is that of the tokens.
+// Prefix is the prefix of the tokens.
 const Prefix = "vpr"
 
-// purposes are those of the tokens in the store, which has one of a purpose for an account: an
-// account has as many links.
+// purposes are the purposes of the tokens in the store. The store keeps one token per account and
+// purpose, so an account has up to three links.
 var purposes = [...]string{"password reset", "password reset 2", "password reset 3"}
 
-// fresh is how long a link is not replaced by a later one, at most a quarter of TTL.
+// fresh is how long a later link does not replace a link, but at most a quarter of TTL.
 const fresh = 10 * time.Minute
 
-// Store is what the tokens are kept in.
+// Store holds the tokens and the accounts.
 type Store interface {
 	storage.OneTimeTokens
 	storage.Users
@@ -44,73 +47,73 @@ type Store interface {
 	storage.Transactor
 }
 
-// Find returns the account that an address belongs to, or storage.ErrNotFound: by its
-// e-mail address, which only the application knows to be unique and verified, or by its
-// name. Any other error is logged, and no message is sent.
+// Find returns the account of an address, or [storage.ErrNotFound]. It can look up the e-mail
+// address, which only the application knows to be unique and verified, or the account name. Run
+// logs any other error and sends no message.
 type Find func(ctx context.Context, address string) (storage.User, error)
 
-// Message is what goes to the owner of an account. Printing it says nothing of the token.
+// Message is a message to the owner of an account. Printing it does not show the token.
 type Message struct {
 	User storage.User
-	// Link is the page of New with the token behind "#", which browsers send to no server:
-	// not in a request, not in Referer, not into a log. The page's script reads it there
-	// and posts it to Reset.
+	// Link is the URL of the page with the token after "#". Browsers do not send this part to a
+	// server, so it is in no request, Referer or log. A script of the page reads it and posts it to
+	// Reset.
 	Link string
-	// Token is the token by itself.
+	// Token is the token in Link.
 	Token   string
 	Expires time.Time
 }
 
-// String names the account alone.
+// String returns "Message(account ID)".
 func (m Message) String() string { return "Message(" + m.User.ID + ")" }
 
-// GoString is String.
+// GoString returns the same as String.
 func (m Message) GoString() string { return m.String() }
 
-// LogValue is String.
+// LogValue returns the same as String.
 func (m Message) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
-// MarshalJSON is String.
+// MarshalJSON returns the JSON string "[redacted]".
 func (m Message) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
 
-// Deliver sends a message. It is called by Run, one at a time for each Run, with a context
-// that ends after Options.Timeout. An error is logged and the message is gone: the user
-// asks again. The error's text must not hold the link.
+// Deliver sends a message. Each Run calls it for one message at a time, with a context that ends
+// after Options.Timeout. An error is logged and the message is not sent again; the user must
+// request a new link. The text of the error MUST NOT hold the link, because it is logged.
 type Deliver func(ctx context.Context, m Message) error
 
-// Options change a Recovery; nil is fine.
+// Options configure a [Recovery]. A nil *Options means all defaults.
 type Options struct {
-	// TTL is how long a link is good; 0 is an hour, at most a day.
+	// TTL is the lifetime of a link, from 1 minute to 24 hours; 0 means 1 hour.
 	TTL time.Duration
-	// Limiter counts requests, for each address that was requested and for each client
-	// address. nil is one of its own in the memory of this process, with the default limits
-	// of package throttle. What it refuses is sent all the same if the caller is known at the
-	// account to the limiter of the password checker: by an address where the account logged in
-	// before, or by a device cookie.
+	// Limiter limits requests per requested address and per client address. Nil means a limiter in
+	// the memory of this process with the default limits of package throttle. A request beyond the
+	// limits is still accepted if the limiter of the password checker knows the caller for the
+	// account: by an address from which the account logged in before, or by a device cookie.
 	Limiter authn.LoginLimiter
-	// InsecureNoLimiter does not limit requests: anyone can then fill a mailbox. Use it in
-	// tests, or if something in front of the server limits them.
+	// InsecureNoLimiter turns limits off. Anyone can then fill a mailbox with messages. Set it only
+	// in tests, or if something in front of the server limits requests.
 	InsecureNoLimiter bool
-	// Proxies are trusted to report the client's address, for the limiter of a nil Limiter.
+	// Proxies are trusted to report the client's address. They are used only by the default
+	// limiter.
 	Proxies authn.TrustedProxies
-	// InsecureHTTP accepts a page with http on any host, for development between containers. The
-	// link, which is as good as a password, then travels in the clear.
+	// InsecureHTTP accepts a page over http on any host, for development between containers. The
+	// link, which is equivalent to a password, is then sent unencrypted.
 	InsecureHTTP bool
-	// Queue is how many requests wait at most; 0 is 256. Beyond, the answer is 503. As many of
-	// known callers wait beside them.
+	// Queue is the maximum number of waiting requests; 0 means 256. When it is full, the response
+	// is 503. Requests of known callers have a second queue of the same size.
 	Queue int
-	// Timeout bounds the work for one request, delivery included; 0 is 30 seconds.
+	// Timeout limits the work for one request, including delivery; 0 means 30 seconds.
 	Timeout time.Duration
-	// Audit receives recovery.sent, recovery.failed and password.changed. Requests for unknown
-	// addresses are no events.
+	// Audit receives recovery.sent, recovery.failed and password.changed. A request for an unknown
+	// address causes no event.
 	Audit *audit.Notifier
-	// Logger is told what could not be sent; nil is slog.Default().
+	// Logger receives messages that could not be sent, at Error; nil means slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now where nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
-// Recovery resets passwords. It is safe for concurrent use.
+// Recovery resets passwords. It is safe for concurrent use. It starts no goroutine.
 type Recovery struct {
 	store     Store
 	passwords *password.Checker
@@ -118,16 +121,18 @@ type Recovery struct {
 	find      Find
 	deliver   Deliver
 	opts      Options
-	queue     chan ask
-	known     chan ask // of callers that may be known
+	queue     chan pending
+	known     chan pending // requests of callers that may be known
 }
 
-// New returns a Recovery. page is the absolute URL of the page behind the links, on https
-// or, for work on one machine, on a loopback address: the links' host is that one, and
-// never what a request says (attack 205). Messages wait until Run runs.
+// New returns a Recovery. page is the absolute URL of the page in the links, over https or, for
+// development on one machine, on a loopback address. The host of a link always comes from page and
+// never from a request. Messages wait until [Recovery.Run] runs.
+//
+// New returns an error if an argument is nil, page is not such a URL, or an option is out of range.
 func New(store Store, passwords *password.Checker, page string, find Find, deliver Deliver, opts *Options) (*Recovery, error) {
 	if store == nil || passwords == nil || find == nil || deliver == nil {
-		return nil, errors.New("recovery: a store, a password checker, a look-up and a delivery are needed")
+		return nil, errors.New("recovery: New: store, passwords, find and deliver are required")
 	}
 	if err := checkPage(page, opts != nil && opts.InsecureHTTP); err != nil {
 		return nil, err
@@ -150,7 +155,7 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 		o.Clock = time.Now
 	}
 	if o.TTL < time.Minute || o.TTL > 24*time.Hour || o.Queue < 1 || o.Timeout < 0 {
-		return nil, errors.New("recovery: want a TTL from a minute to a day, a queue, and a timeout above 0")
+		return nil, errors.New("recovery: New: TTL, Queue or Timeout out of range (TTL 1 minute to 24 hours, Queue at least 1, Timeout not negative)")
 	}
 	if o.InsecureNoLimiter && o.Limiter != nil {
 		return nil, errors.New("recovery: New: Limiter and InsecureNoLimiter exclude each other")
@@ -162,7 +167,7 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 		}
 		o.Limiter = l
 	}
-	r.queue, r.known = make(chan ask, o.Queue), make(chan ask, o.Queue)
+	r.queue, r.known = make(chan pending, o.Queue), make(chan pending, o.Queue)
 	return r, nil
 }
 
@@ -170,26 +175,27 @@ func checkPage(page string, insecure bool) error {
 	u, err := url.Parse(page)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.Contains(page, "#"):
-		return fmt.Errorf("recovery: page %q: want an absolute URL without a fragment", page)
+		return fmt.Errorf("recovery: New: invalid page %q (an absolute URL without user and fragment)", page)
 	case u.Scheme == "https", u.Scheme == "http" && insecure:
 		return nil
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	if u.Scheme != "http" || u.Hostname() != "localhost" && (err != nil || !addr.IsLoopback()) {
-		return fmt.Errorf("recovery: page %q: want https (Options.InsecureHTTP accepts http in development)", page)
+		return fmt.Errorf("recovery: New: page %q is not https (Options.InsecureHTTP accepts http in development)", page)
 	}
 	return nil
 }
 
-// Pattern is a regular expression for secret scanners (RE2 syntax).
+// Pattern returns a regular expression that matches the tokens, for secret scanners (RE2 syntax).
 func (r *Recovery) Pattern() string { return format.Pattern() }
 
-// format is that of the tokens in links.
+// format is the format of the tokens in links.
 var format = credential.MustFormat(Prefix)
 
-// Checker returns pw such that a login ends the account's outstanding tokens: who knows the
-// password needs no link, and an old message in a mailbox is worth nothing. Give it to the
-// schemes' login endpoints. Where the tokens cannot be ended the login fails with a fault.
+// Checker returns a password checker that deletes the account's outstanding links at each
+// successful login: a user who logs in needs no link, and old messages in a mailbox become useless.
+// Pass it to the login endpoints of schemes. If the links cannot be deleted, the login fails with
+// the error of the store.
 func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }
 
 type ending struct {
@@ -201,9 +207,6 @@ func (e ending) CheckPassword(r *http.Request, name, text string) (authn.Login, 
 	login, err := e.PasswordChecker.CheckPassword(r, name, text)
 	if err != nil || authn.Explained(r.Context()) {
 		return login, err
-	}
-	if authn.Explained(r.Context()) { // nothing changes then
-		return login, nil
 	}
 	for _, purpose := range purposes {
 		if err := e.r.store.DeleteOneTimeTokens(r.Context(), login.Subject, purpose); err != nil {

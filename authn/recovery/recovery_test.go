@@ -34,7 +34,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// each runs f on a world over every kind of store.
+// each runs f with each kind of store.
 func each(t *testing.T, f func(t *testing.T, w *world)) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		db, ok := s.(*gormstore.Store)
@@ -43,14 +43,14 @@ func each(t *testing.T, f func(t *testing.T, w *world)) {
 			f(t, newWorld(t, m, func(id, mail string) error { m.mails.Store(id, mail); return nil }))
 			return
 		}
-		// As the application would change it.
+		// Change the address as the application would.
 		f(t, newWorld(t, db, func(id, mail string) error {
 			return db.DB(t.Context()).Exec("UPDATE vestibule_users SET email = ? WHERE id = ?", mail, id).Error
 		}))
 	})
 }
 
-// mailed is a memory store whose accounts' addresses can be changed.
+// mailed is a memory store in which the e-mail addresses of accounts can be changed.
 type mailed struct {
 	*memory.Store
 	mails sync.Map
@@ -77,7 +77,7 @@ func (m *mailed) OneTimeTokenByDigest(ctx context.Context, d storage.Digest) (st
 	return t, u, err
 }
 
-// store counts the calls that a request may cause, and fails where told so.
+// store counts the calls that a request can cause, and fails on demand.
 type store interface {
 	recovery.Store
 	storage.Subjects
@@ -134,7 +134,7 @@ func (w *watched) ChangePassword(ctx context.Context, id string, epoch int64, ha
 	return w.store.ChangePassword(ctx, id, epoch, hash)
 }
 
-// world is a recovery over a store with the account alice, whose messages are kept.
+// world is a Recovery over a store with the account alice. It records messages.
 type world struct {
 	t *testing.T
 	*recovery.Recovery
@@ -209,7 +209,7 @@ func post(h http.Handler, body string, headers ...string) *httptest.ResponseReco
 	return rec
 }
 
-// token asks for a link and returns its token.
+// token requests a link and returns its token.
 func (w *world) token() string {
 	w.t.Helper()
 	before := len(w.messages)
@@ -223,8 +223,8 @@ func (w *world) token() string {
 	return w.messages[before].Token
 }
 
-// reset is the status of a use of the token. No hash is spent on one that is refused
-// unless something happened in between.
+// reset uses the token and returns the status. A rejected token must not cost a hash, unless
+// something happened in between.
 func (w *world) reset(token, to string) int {
 	w.t.Helper()
 	before := w.hasher.Hashed()
@@ -399,7 +399,7 @@ func TestReset(t *testing.T) {
 	})
 }
 
-// Of many that use one token at once one sets its password.
+// Of many concurrent uses of a token, one sets the password.
 func TestResetRace(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		token := w.token()
@@ -426,10 +426,10 @@ func TestResetRace(t *testing.T) {
 	})
 }
 
-// reset begins the names under which requests are counted: never those of logins.
+// reset is the prefix of the names under which requests are counted. Logins never use it.
 const reset = "password reset\x00"
 
-// Without options requests are limited.
+// With nil options requests are limited.
 func TestLimitedByDefault(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		t.Run("edge_A14/requests for links", func(t *testing.T) {
@@ -454,7 +454,7 @@ func TestLimitedByDefault(t *testing.T) {
 	})
 }
 
-// Known and unknown addresses are answered alike, after the same work.
+// Known and unknown addresses get the same response after the same work.
 func TestRequestTellsNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		must(t, w.s.CreateUser(t.Context(), storage.User{ID: "id-off", Name: "off", Password: "x"}))
@@ -512,7 +512,7 @@ func TestRequestTellsNothing(t *testing.T) {
 	})
 }
 
-// counter is a limiter that lets left attempts through.
+// counter is a limiter that allows a number of attempts.
 type counter struct {
 	left  int
 	asked atomic.Int64
@@ -528,8 +528,7 @@ func (c *counter) Reserve(_ *http.Request, account string) (authn.LoginAttempt, 
 	return nil, nil
 }
 
-// What fails is a fault of the answer where somebody waits for it, and a line in the log
-// where nobody does.
+// A failure is a 503 if a client waits for the response, and a log line otherwise.
 func TestFaults(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	token := w.token()
@@ -560,7 +559,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Run delivers what comes, until its context is done.
+// Run delivers messages until its context is done.
 func TestRun(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	delivered := make(chan recovery.Message)

@@ -18,13 +18,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// maxAddress is the longest address, in bytes (RFC 5321 section 4.5.3.1).
+// maxAddress is the maximum length of an address in bytes (RFC 5321, section 4.5.3.1).
 const maxAddress = 254
 
-// Request returns the endpoint that asks for a link: POST of {"address"}, as JSON or as a
-// form, answered with the same 200 for every address, known or not. A malformed body is a
-// 400, a limit that is reached a 429, a full queue a 503, for every address alike. Mount it
-// outside the chain.
+// Request returns the endpoint that requests a link: POST with "address" as JSON or as a form.
+// Mount it outside the authentication chain.
+//
+// The response is the same 200 for every address, known or unknown. It is 400 if the body is
+// malformed, 429 if a limit is reached and 503 if the queue is full, also regardless of the
+// address.
 func (r *Recovery) Request() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := r.request(w, req); err != nil {
@@ -44,15 +46,15 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	if len(address) > maxAddress {
 		return authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
 	}
-	next, queue := ask{address: address}, r.queue
+	next, queue := pending{address: address}, r.queue
 	if r.opts.Limiter != nil {
-		// Counted as it was typed, but for its letters' case: what it means is not looked up.
+		// Count the address as typed, in lower case, without looking up its account.
 		if _, err := r.opts.Limiter.Reserve(req, r.counted(address)); err != nil {
 			if !throttled(err) {
 				return err
 			}
-			// A caller that logged in before may have a link for that account all the same. Run
-			// finds out at which: the answer tells nothing.
+			// A caller that logged in before may still get a link for that account. Run checks
+			// whether it did; the response reveals nothing.
 			known, no := r.passwords.Recall(req)
 			if no != nil {
 				return err
@@ -66,7 +68,7 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	default:
 	}
 	if queue == r.queue && r.opts.Limiter != nil {
-		// Strangers can fill the queue within their limits while messages are slow.
+		// Other callers can fill the queue within their limits while messages are slow.
 		if known, no := r.passwords.Recall(req); no == nil {
 			next.known, queue = known, r.known
 		}
@@ -79,10 +81,10 @@ func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
 	}
 }
 
-// ask is a request that waits.
-type ask struct {
+// pending is a request in a queue.
+type pending struct {
 	address string
-	known   func(context.Context, storage.User) bool // nil: the limits of strangers let it pass
+	known   func(context.Context, storage.User) bool // nil if the request was within the limits
 }
 
 func throttled(err error) bool {
@@ -90,7 +92,8 @@ func throttled(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusTooManyRequests
 }
 
-// counted is what an address counts as: equal ones of two account tables are two.
+// counted returns the name under which the limiter counts an address. It includes the account
+// table, so equal addresses in two tables are counted separately.
 func (r *Recovery) counted(address string) string {
 	kind := "password reset"
 	if space := storage.SpaceOf(r.store); space != "" {
@@ -99,10 +102,11 @@ func (r *Recovery) counted(address string) string {
 	return kind + "\x00" + strings.ToLower(address)
 }
 
-// Run looks up, makes tokens and delivers, until ctx is done; then it returns ctx's error,
-// and what waits stays in the queue. The program runs it on a goroutine of its own, or on
-// several. A panic of Find or Deliver is logged and ends that message alone. Requests of callers
-// that logged in before come first, if strangers have used up their limits.
+// Run looks up accounts, creates tokens and delivers messages until ctx is done. It then returns
+// ctx's error, and waiting requests stay in the queue. Call it on one goroutine or on several.
+//
+// A panic in Find or Deliver is logged and affects only that message. Requests of known callers
+// that are beyond the limits have a queue of their own, which Run serves first.
 func (r *Recovery) Run(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -125,13 +129,13 @@ func (r *Recovery) Run(ctx context.Context) error {
 	}
 }
 
-func (r *Recovery) work(ctx context.Context, next ask) {
+func (r *Recovery) work(ctx context.Context, next pending) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	subject := ""
 	defer func() {
 		if v := recover(); v != nil {
-			r.failed(ctx, subject, fmt.Errorf("panic of type %T", v)) // its text may hold the link
+			r.failed(ctx, subject, fmt.Errorf("panic of type %T", v)) // the text of the panic may hold the link
 		}
 	}()
 	u, err := r.find(ctx, next.address)
@@ -152,16 +156,17 @@ func (r *Recovery) failed(ctx context.Context, subject string, err error) {
 	r.notify(ctx, audit.RecoveryFailed, subject)
 }
 
-// send makes a token for the account and delivers it. The last three stay good, so that strangers
-// who request links do not spoil the one that the owner is about to use. While all three are
-// fresh nothing is sent: the owner has them. A
-// disabled account gets none, and neither does one without a usable password: it logs in by
-// other means, and a link would open a door beside them.
+// send creates a token for the account and delivers it. The last three tokens stay valid, so that
+// strangers who request links do not invalidate the one that the owner is about to use. While all
+// three are fresh it sends nothing, because the owner has them.
+//
+// It sends nothing to a disabled account, or to one without a usable password: such an account logs
+// in by other means, and a link would add another way in.
 func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	if !u.Active || u.Password == "" || strings.HasPrefix(string(u.Password), "!") {
 		return nil
 	}
-	text, _ := format.New(rand.Reader) // never fails; see crypto/rand
+	text, _ := format.New(rand.Reader) // cannot fail; see crypto/rand
 	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
 	t := storage.OneTimeToken{
 		Digest: storage.DigestOf(text), Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
@@ -181,7 +186,7 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 		cmp.Or(r.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelInfo, "recovery links still fresh", slog.String("subject", u.ID))
 		return nil
 	}
-	if errors.Is(err, storage.ErrStale) { // disabled or deleted, or its password changed, in this moment
+	if errors.Is(err, storage.ErrStale) { // the account was disabled or deleted, or its password changed, meanwhile
 		return nil
 	}
 	if err != nil {
@@ -194,13 +199,13 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	return nil
 }
 
-// free is the purpose of the next token: one that no good token has, or that of the oldest. "" if
-// all are fresh.
+// free returns the purpose for the next token: one without a valid token, or the one with the
+// oldest token. It returns "" if all tokens are fresh.
 func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time) string {
 	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
 	for _, purpose := range purposes {
 		i := slices.IndexFunc(list, func(t storage.OneTimeToken) bool {
-			return t.Purpose == purpose && t.Epoch == epoch && !over(t, now)
+			return t.Purpose == purpose && t.Epoch == epoch && !isExpired(t, now)
 		})
 		switch {
 		case i < 0:
@@ -212,11 +217,11 @@ func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time)
 	return oldest
 }
 
-// over reports whether a token has expired, or comes from a clock that was ahead: such a token would
-// stay valid, and keep others from being sent, until the clock has caught up.
-func over(t storage.OneTimeToken, now time.Time) bool {
+// isExpired reports whether a token has expired, or was created while a clock was ahead. The latter
+// would stay valid, and prevent new links, until the clock catches up.
+func isExpired(t storage.OneTimeToken, now time.Time) bool {
 	return t.Expired(now) || storage.Ahead(now, t.Created)
 }
 
-// boundTo binds a token to the address that it is sent to.
+// boundTo returns a digest that binds a token to the address that it is sent to.
 func boundTo(text, email string) storage.Digest { return storage.DigestOf(text + "\x00" + email) }

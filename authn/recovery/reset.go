@@ -13,24 +13,27 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// errInvalid is the answer to every token that is not good.
+// errInvalid is the response to every invalid token.
 var errInvalid = authn.FieldError("token", "This link is not valid any more. Ask for another one.")
 
-// Why a token is not good, for the log.
+// The reasons why a token is invalid, for the log.
 var (
-	errShape   = errors.New("not of a token's shape")
-	errPurpose = errors.New("a token for something else")
-	errExpired = errors.New("expired")
-	errAddress = errors.New("the account's address is another by now")
+	errShape   = errors.New("not in the format of a token")
+	errPurpose = errors.New("token has another purpose")
+	errExpired = errors.New("token expired")
+	errAddress = errors.New("e-mail address changed since")
 )
 
-// Reset returns the endpoint that sets a password: POST of {"token", "password"}, as JSON
-// or as a form, answered with 204. Every credential of the account ends, of every scheme;
-// the user logs in with the new password. A password that the policy refuses is a 400 for
-// the field "password", and the token stays good. A token that is unknown, was used, was
-// replaced by later ones, has expired, or was made before a login, a new password or
-// another e-mail address is one 400 for the field "token"; the reason goes to the log.
-// Mount it outside the chain.
+// Reset returns the endpoint that sets a new password: POST with "token" and "password" as JSON or
+// as a form. Mount it outside the authentication chain.
+//
+// On success it responds with 204 and revokes every credential of the account, of all schemes; the
+// user then logs in with the new password. If the password policy rejects the password, the
+// response is 400 for the field "password", and the token stays valid.
+//
+// The response is 400 for the field "token" if the token is unknown, used, replaced by later ones,
+// expired, or older than a login, a password change or a change of the e-mail address. The log has
+// the reason.
 func (r *Recovery) Reset() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		v, err := login.Read(w, req, login.Field{Name: "token", Trim: true}, login.Password)
@@ -42,7 +45,7 @@ func (r *Recovery) Reset() http.Handler {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
-		// The link proved that the caller reads the account's mail.
+		// The link proved that the caller can read the account's mail.
 		for _, c := range r.passwords.Vouch(req, subject) {
 			http.SetCookie(w, c)
 		}
@@ -51,26 +54,27 @@ func (r *Recovery) Reset() http.Handler {
 	})
 }
 
-// ResetPassword is what Reset does, but for the login limits, which know the caller after Reset
-// (password.Checker.Vouch). Of many at once that use one token, one succeeds.
+// ResetPassword does the work of [Recovery.Reset] without a request. It does not make the caller
+// known to the login limits, as Reset does (see password.Checker.Vouch). Of several concurrent
+// calls with one token, one succeeds.
 func (r *Recovery) ResetPassword(ctx context.Context, token, password string) error {
 	_, err := r.reset(ctx, token, password)
 	return err
 }
 
-// reset returns the ID of the account.
+// reset returns the ID of the account whose password it set.
 func (r *Recovery) reset(ctx context.Context, token, password string) (subject string, err error) {
 	t, u, err := r.check(ctx, token)
 	if err != nil {
 		return "", err
 	}
-	hash, err := r.passwords.NewOwnerHash(ctx, u, password) // the token is the proof
+	hash, err := r.passwords.NewOwnerHash(ctx, u, password) // the token proves control of the account
 	if err != nil {
 		return "", err
 	}
 	err = r.store.InTx(ctx, func(ctx context.Context) error {
-		// While the password was hashed, a login may have deleted the token. A login that comes
-		// later waits for this transaction, and gets no credential: the epoch has moved.
+		// While the password was hashed, a login may have deleted the token. A later login waits
+		// for this transaction and fails, because the epoch has changed.
 		if err := r.store.ConsumeOneTimeToken(ctx, t); err != nil {
 			return err
 		}
@@ -96,7 +100,7 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 	return u.ID, nil
 }
 
-// check returns a token that is good now.
+// check returns the token and its account if the token is valid now.
 func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToken, storage.User, error) {
 	if !format.Valid(token) {
 		return storage.OneTimeToken{}, storage.User{}, errInvalid.WithCause(errShape)
@@ -108,7 +112,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		return t, u, err
 	case !slices.Contains(purposes[:], t.Purpose):
 		err = errPurpose
-	case over(t, r.opts.Clock()):
+	case isExpired(t, r.opts.Clock()):
 		err = errExpired
 	case !u.Active:
 		err = credential.ErrDisabled

@@ -17,8 +17,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// limited gives the world default limits and device cookies, and returns what logs alice in from
-// an address and requests a link from one.
+// limited configures the world with default limits and device cookies. It returns functions that
+// log alice in from an address, and request a link from one.
 func (w *world) limited() (login func(addr string) []*http.Cookie, request func(addr, address string, cookies ...*http.Cookie) int) {
 	clock := func() time.Time { return time.Unix(w.now.Load(), 0) }
 	l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Clock: clock, DeviceKey: []byte("0123456789abcdef0123456789abcdef")})
@@ -49,7 +49,7 @@ func (w *world) limited() (login func(addr string) []*http.Cookie, request func(
 	return login, request
 }
 
-// Strangers who request links for an account do not keep its owner from one.
+// Strangers who request links for an account do not prevent its owner from requesting one.
 func TestKnownCallers(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	login, request := w.limited()
@@ -127,7 +127,7 @@ func TestKnownCallers(t *testing.T) {
 	})
 }
 
-// A link that the owner got stays good while strangers request others.
+// The owner's link stays valid while strangers request others.
 func TestLastLinks(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		t.Run("attack_294", func(t *testing.T) {
@@ -195,8 +195,8 @@ func TestLastLinks(t *testing.T) {
 	})
 }
 
-// Strangers who keep the queue full within their limits, while messages are slow, do not keep an
-// owner from a link either.
+// Strangers who keep the queue full within their limits, while messages are slow, do not prevent an
+// owner from getting a link.
 func TestKnownCallersBesideAFullQueue_attack_350(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	login, _ := w.limited()
@@ -234,7 +234,7 @@ func TestKnownCallersBesideAFullQueue_attack_350(t *testing.T) {
 	}
 }
 
-// A request that only explains a decision ends no links.
+// A dry run (Explain) deletes no link.
 func TestExplainEndsNoLinks_attack_351(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	token := w.token()

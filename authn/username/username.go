@@ -1,5 +1,6 @@
-// Package username brings account names to one normal form, so that one account
-// has one name however it is typed. Give Canonical to password.Options.
+// Package username normalizes account names, so that each account has one name however it is typed.
+// Set [Canonical] as Options.Canonical of package password. [Email] does the same for e-mail
+// addresses.
 package username
 
 import (
@@ -10,40 +11,43 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// Limits of a name.
+// Maximum length of a normalized name, in characters and in bytes.
 const (
 	MaxRunes = 150
 	MaxBytes = 255
 )
 
-// ErrInvalid is what a name is told that has no normal form. Its text is for the
-// user.
+// ErrInvalid is returned for a name that has no normal form. Its text is for the user.
 //
 //lint:ignore ST1005 a sentence for the user
 var ErrInvalid = errors.New("Enter a valid username. It may hold letters, digits and @ . + - _ only.")
 
-// Canonical returns the normal form of a name, by the profile UsernameCaseMapped
-// of RFC 8265: blanks at the ends are dropped, full-width forms become plain ones,
-// letters become small, and the whole is NFC. The Greek final ς becomes σ besides,
-// since the capital Σ does. Applied to its own result it changes nothing.
+// Canonical returns the normal form of a name: the profile UsernameCaseMapped of RFC 8265, which
+// removes white space at the ends, maps full-width characters to ordinary ones and letters to lower
+// case, and returns NFC. It also maps the Greek final ς to σ, because upper case Σ maps to σ.
+// Canonical of a normal form returns the same name.
 //
-// It refuses names that are empty or too long, and those with blanks inside,
-// controls, invisible characters (soft hyphen, zero width, direction marks),
-// ligatures and other compatibility characters, mixed directions, or a dot at
-// either end. Of ASCII it takes what Django takes: letters, digits and @ . + - _.
+// It returns [ErrInvalid] if
+//   - the name is empty, or longer than MaxRunes or MaxBytes
+//   - it holds white space, control characters or invisible characters (soft hyphen, zero width,
+//     direction marks)
+//   - it holds ligatures or other compatibility characters, or mixes directions
+//   - it begins or ends with a dot
+//   - it holds an ASCII character that Django does not accept: only letters, digits and @ . + - _
+//     are valid
 //
-// The Turkish dotless ı stays itself, and the dotted İ becomes i with a second dot:
-// both are other letters than i. The German ß is not ss. Letters of different
-// scripts that look alike stay different: two such names are two accounts.
+// The Turkish dotless ı is unchanged, and the dotted İ becomes i with a second dot; neither equals
+// i. The German ß does not become ss. Letters of different scripts that look alike stay different,
+// so two such names are two accounts.
 func Canonical(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	if name == "" || len(name) > 4*MaxBytes || !utf8.ValidString(name) {
 		return "", ErrInvalid
 	}
-	if usual(name) { // which is its own form
+	if usual(name) { // already normalized
 		return check(name)
 	}
-	for range 4 { // RFC 8265 section 3.5: until it is stable
+	for range 4 { // RFC 8265 section 3.5: repeat until the result is stable
 		form, err := precis.UsernameCaseMapped.String(name)
 		if err != nil {
 			return "", ErrInvalid
@@ -57,7 +61,7 @@ func Canonical(name string) (string, error) {
 	return "", ErrInvalid
 }
 
-// usual reports whether name is of small ASCII letters, digits and signs that names may
+// usual reports whether name has only lower-case ASCII letters, digits and signs that names can
 // hold.
 func usual(name string) bool {
 	for i := range len(name) {
@@ -84,15 +88,15 @@ func check(name string) (string, error) {
 	return name, nil
 }
 
-// ErrEmail is what an address is told that is none. Its text is for the user.
+// ErrEmail is returned for an invalid e-mail address. Its text is for the user.
 //
 //lint:ignore ST1005 a sentence for the user
 var ErrEmail = errors.New("Enter a valid email address.")
 
-// Email returns the normal form of an e-mail address: its domain in small letters.
-// It takes plain addresses alone, local@domain, and refuses what mail servers read
-// in different ways: quoted local parts, comments, several @, domains that are
-// addresses.
+// Email returns the normal form of an e-mail address: the domain in lower case, the local part
+// unchanged. It accepts only plain addresses (local@domain) of at most 254 bytes. It returns
+// [ErrEmail] for others, in particular for those that mail servers read in different ways: quoted
+// local parts, comments, several @, and IP addresses as domain.
 func Email(address string) (string, error) {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok || len(address) > 254 || len(local) > 64 || !dotted(local, "!#$%&'*+/=?^_`{|}~-") {
@@ -113,8 +117,8 @@ func Email(address string) (string, error) {
 	return local + "@" + domain, nil
 }
 
-// dotted reports whether s is parts joined by single dots, each of ASCII letters,
-// digits and the signs given.
+// dotted reports whether s consists of parts joined by single dots, each of ASCII letters, digits
+// and the given signs.
 func dotted(s, signs string) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		if part == "" {

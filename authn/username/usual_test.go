@@ -6,7 +6,7 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// A usual name is its own form by the profile, so that the quick way is the same.
+// A usual name is its own normal form by the profile, so the fast path gives the same result.
 func FuzzUsual(f *testing.F) {
 	for _, s := range []string{"a", "@", ".", "+", "-", "_", "0", "alice", "a.b+c@d-e_f", "--", "__", "1a", "xn--a", "A"} {
 		f.Add(s)

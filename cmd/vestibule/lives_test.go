@@ -106,7 +106,7 @@ func TestLives(t *testing.T) {
 	if row(1)[3] != "signs" || row(2)[3] != "expired" {
 		t.Errorf("states %q, %q: the next key signs early", row(1)[3], row(2)[3])
 	}
-	run("!no supported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
+	run("!unsupported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
 	run("!which issuer?", "keys", "rotate")
 
 	out := run("client_secret vcs_", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb", "-scope", "read", "-default-scope", "read")

@@ -1,10 +1,12 @@
-// Package basic is HTTP Basic authentication (RFC 7617): a name and a password on
-// every request. Use it for tests, and for clients that know nothing else. Each
-// request costs a password hash, unless the checker keeps verified ones for a
-// short time (password.Cached); the login limits hold.
+// Package basic implements HTTP Basic authentication (RFC 7617): every request carries a name and a
+// password.
 //
-// Basic is ambient in a browser: it sends the password by itself once it knows
-// it.
+// Use it for tests, and for clients that support nothing else. Each request costs a password hash,
+// unless the checker caches verified passwords (see password.Cached). The login limits apply to
+// every request.
+//
+// Browsers send the password automatically once they know it, so the scheme rejects unsafe requests
+// from other origins.
 package basic
 
 import (
@@ -20,13 +22,14 @@ import (
 	"github.com/vestibule-auth/vestibule/credential"
 )
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
-	// Realm is named in the challenge; "api" where "".
+	// Realm is the realm in the challenge; "" means "api".
 	Realm string
-	// Site says which pages may make a browser send the password on a request that
-	// changes something. nil lets those of the server's own origin, as far
-	// as it can tell (csrf.SameOrigin); requests of non-browsers pass in any case.
+	// Site determines which pages may make a browser send unsafe requests with the password. Nil
+	// accepts pages of the origin that the request goes to, as far as the server can determine it
+	// (csrf.SameOrigin). Requests of programs that are not browsers are accepted, unless
+	// csrf.Options.Strict is set.
 	Site *csrf.Site
 }
 
@@ -37,10 +40,11 @@ type Scheme struct {
 	site      *csrf.Site
 }
 
-// New returns a scheme that has passwords checked by pw.
+// New returns a scheme that checks passwords with pw. It returns an error if pw is nil or the realm
+// is invalid.
 func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 	if pw == nil {
-		return nil, errors.New("basic: a password checker is needed")
+		return nil, errors.New("basic: New: the password checker is nil")
 	}
 	realm, site := "api", (*csrf.Site)(nil)
 	if opts != nil && opts.Realm != "" {
@@ -58,22 +62,24 @@ func New(pw authn.PasswordChecker, opts *Options) (*Scheme, error) {
 // Name returns "basic".
 func (s *Scheme) Name() string { return "basic" }
 
-// Headers returns Authorization.
+// Headers returns "Authorization".
 func (s *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Formats returns everything under the keyword Basic.
+// Formats returns one format: any text after the keyword Basic.
 func (s *Scheme) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: "Basic"}}
 }
 
-// Challenge returns the challenge of RFC 7617, with charset="UTF-8".
+// Challenge returns the challenge of RFC 7617 with charset="UTF-8".
 func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
 
-// Authenticate looks for "Authorization: Basic <base64 of name:password>". The
-// name ends at the first colon. Text that is not UTF-8 is read as Latin-1, as
-// Django REST Framework does. Refusals are 401 in its words; a limit that is
-// reached is 429. A cross-origin request of a browser that changes something is
-// 403, since the browser sent the password by itself.
+// Authenticate reads "Authorization: Basic <base64 of name:password>". The name ends at the first
+// colon. Text that is not UTF-8 is decoded as Latin-1, as in Django REST Framework.
+//
+// Malformed and wrong credentials are rejected with 401 in Django REST Framework's words. The
+// status is 429 if a limit is reached, and 403 for an unsafe request from another origin, because
+// the browser added the password automatically. Errors of the checker's store are returned
+// unchanged.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Basic", "basic")
 	if err != nil {
@@ -83,12 +89,12 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if !ok {
 		return authn.Identity{}, errEncoding
 	}
-	if err := s.fromHere(r); err != nil {
+	if err := s.checkOrigin(r); err != nil {
 		return authn.Identity{}, err
 	}
 	login, err := s.pw.CheckPassword(r, name, password)
 	if err != nil {
-		return authn.Identity{}, inBasicsWords(err)
+		return authn.Identity{}, asBasicError(err)
 	}
 	id := authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
 	keep, ok := login.KeepOf(s.pw)
@@ -96,10 +102,10 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return id, nil
 	}
 	check := keep.Check
-	keep.Check = s.fromHere
+	keep.Check = s.checkOrigin
 	if check != nil {
 		keep.Check = func(r *http.Request) error {
-			if err := s.fromHere(r); err != nil {
+			if err := s.checkOrigin(r); err != nil {
 				return err
 			}
 			return check(r)
@@ -108,15 +114,15 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id.Kept(s, keep), nil
 }
 
-// Presented implements authn.Keeper: if the checker keeps logins (password.Cached over a store
-// that gives leases), identities are kept.
+// Presented implements authn.Keeper: the middleware keeps identities if the checker keeps logins
+// (password.Cached over a store with leases).
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return authn.RawCredentials(r, "Basic"), true
 }
 
-// fromHere refuses what another site made a browser send.
-func (s *Scheme) fromHere(r *http.Request) error {
-	if !csrf.IsUnsafe(r) { // nothing to check
+// checkOrigin rejects an unsafe request that another site made a browser send.
+func (s *Scheme) checkOrigin(r *http.Request) error {
+	if !csrf.IsUnsafe(r) { // safe methods are not checked
 		return nil
 	}
 	if s.site != nil {
@@ -130,9 +136,9 @@ var (
 	errInvalid  = authn.AuthenticationFailed("Invalid username/password.")
 )
 
-// inBasicsWords turns a checker's refusal of a login into that of this scheme. A
-// password that is too long is a wrong one here: there is no form field to name.
-func inBasicsWords(err error) error {
+// asBasicError converts the checker's rejection of a login to the one of this scheme. A password
+// that is too long is a wrong password here, because there is no form field to name.
+func asBasicError(err error) error {
 	var e *authn.Error
 	if errors.As(err, &e) && e != nil && (e.Status == http.StatusUnauthorized || e.Status == http.StatusBadRequest) {
 		return errInvalid.WithCause(e)
@@ -144,7 +150,7 @@ var strict = base64.RawStdEncoding.Strict()
 
 func decode(text string) (name, password string, ok bool) {
 	text = strings.TrimRight(text, "=") // padding is optional
-	var buf [256]byte                   // longer ones go to the heap
+	var buf [256]byte                   // longer credentials are allocated on the heap
 	raw, err := strict.AppendDecode(buf[:0], []byte(text))
 	if err != nil {
 		return "", "", false

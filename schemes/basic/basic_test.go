@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 )
 
-// checker takes one pair, and remembers what it was asked.
+// checker accepts one name and password, and records its calls.
 type checker struct {
 	name, password string
 	err            error
@@ -133,7 +133,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// No refusal quotes the pair, neither to the client nor in the log.
+// No rejection quotes name or password, neither to the client nor in the log.
 func TestNothingIsQuoted(t *testing.T) {
 	s, err := basic.New(&checker{name: "alice", password: "right"}, nil)
 	schemetest.Must(t, err)

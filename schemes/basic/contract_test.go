@@ -37,7 +37,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// plain compares passwords in the clear, so that the test is quick.
+// plain compares passwords without hashing, to keep the test fast.
 type plain struct {
 	accounts  *storetest.Accounts
 	passwords sync.Map

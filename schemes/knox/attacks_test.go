@@ -55,8 +55,8 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 		t.Run("attack_047_equal_beginnings", func(t *testing.T) {
-			// Two tokens that differ in the last byte of 32: nothing is looked up by a
-			// part of the text, so both work and each costs one look-up.
+			// The texts of two tokens differ only in the last byte of 32. Tokens are looked up by
+			// the digest of the whole text, so both work and each costs one query.
 			schemetest.Add(t, s, "erin")
 			texts := make([]string, 2)
 			for i := range texts {
@@ -107,7 +107,7 @@ func TestAttacks(t *testing.T) {
 			schemetest.Add(t, s, "frank")
 			one := append(bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 16)...)
 			first, _ := issue(t, scheme(t, s, &knox.Options{Rand: bytes.NewReader(one)}), "id-frank", knox.Token{})
-			// The same bytes, three times, and then others.
+			// The same random bytes three times, and then others.
 			y := scheme(t, s, &knox.Options{Rand: bytes.NewReader(append(bytes.Repeat(one, 3), bytes.Repeat([]byte{3}, 48)...))})
 			if second, _ := issue(t, y, "id-frank", knox.Token{}); second == first || refused(t, x, first) || refused(t, x, second) {
 				t.Error("a collision was not drawn anew")
@@ -124,8 +124,8 @@ func TestAttacks(t *testing.T) {
 	})
 }
 
-// An application's own table may say that an account is disabled, and a store may
-// hand out a token of an earlier epoch: neither is taken.
+// An application's table may report that an account is disabled, and a store may return a token of
+// an earlier epoch. Both are rejected.
 func TestDisabledWithoutAnEpoch(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

@@ -14,13 +14,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Authenticate looks for a token under the scheme's keywords. It takes one query, and once in
-// Options.MinInterval one conditional write of the token's use and renewal. If that write fails,
-// the request goes on: the failure is logged and reported, and nothing is written for the next
-// second.
+// Authenticate reads a token after one of the scheme's keywords. It costs one query, and at most
+// once per Options.MinInterval one conditional write that records the token's use and renews it. If
+// this write fails, the request continues, the failure is logged and reported as an event, and no
+// further write is tried for a second.
 //
-// An unknown, revoked, expired or outdated token and a disabled account are rejected alike; the
-// reason goes to the log. A token is expired when the clock shows its expiry.
+// It rejects in the same way an unknown, revoked, expired or outdated token and the token of a
+// disabled account; the log has the reason. A token is expired from the time of its expiry on.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := s.header.Read(r)
 	if err != nil {
@@ -35,19 +35,19 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		s.touch(ctx, t, now)
 	}
 	id.Expires = t.Expires
-	if s.opts.User != nil || t.LastUsed.After(now) { // the application makes its account for each request; or the use was not written
+	if s.opts.User != nil || t.LastUsed.After(now) { // the application creates an account per request, or a clock was ahead and the use was not recorded
 		return id, nil
 	}
 	return id.Kept(s, authn.Keep{Lease: lease, Until: t.LastUsed.Add(s.opts.MinInterval), Clock: s.clock}), nil
 }
 
-// Presented implements authn.Keeper: over a store that gives leases (package cached), identities
-// are kept until the use of the token is to be written again.
+// Presented implements authn.Keeper: if the store has leases (package cached), the middleware keeps
+// identities until the next use of the token must be recorded.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return s.header.Presented(r)
 }
 
-// identify is Authenticate without a write of the use.
+// identify does the work of Authenticate without recording the use.
 func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) (id authn.Identity, token *storage.Credential, lease storage.Lease, err error) {
 	t, u, err := s.store.CredentialByDigest(ctx, Purpose, d)
 	switch {
@@ -55,7 +55,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 		return id, nil, nil, s.header.Reject(err)
 	case err != nil:
 		return id, nil, nil, err
-	case t.Purpose != Purpose: // a store that does not keep the purposes apart
+	case t.Purpose != Purpose: // the store does not distinguish purposes
 		return id, nil, nil, s.header.Reject(errors.New("issued by another scheme"))
 	}
 	if err := credential.CheckAccount(u, t.Epoch); err != nil {
@@ -67,7 +67,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 	}
 	id = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
 	var account *storage.Account
-	if id.Delegated() { // no roles, and permissions by a scope that is mapped to them
+	if id.Delegated() { // no roles, and permissions only through authz.ScopeGrants
 		account = u.WithScopedPermissions(s.perms)
 	} else {
 		id.Roles = u.Roles
@@ -82,20 +82,20 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 	return id, &t, u.LeaseOf(s.store), nil
 }
 
-// touch writes down the use of t, and renews it, if the last write is MinInterval old. Of
-// concurrent requests one writes, and only while the token exists and has not expired. What is
-// written is set in t too.
+// touch records a use of t and renews it, if the last recorded use is at least MinInterval ago. Of
+// several concurrent requests one writes, and only while the token exists and has not expired.
+// touch also updates t.
 func (s *Scheme) touch(ctx context.Context, t *storage.Credential, now time.Time) {
 	used := credential.Stamp(now)
 	before := used.Add(-s.opts.MinInterval)
 	ahead := t.LastUsed.After(used)
 	switch {
-	case ahead: // by a clock that was wrong: the use and the expiry count from here
+	case ahead: // a clock was ahead: start again from the current time
 		before = t.LastUsed
 	case t.LastUsed.After(before):
 		return
 	}
-	var expires time.Time // zero: left as it is
+	var expires time.Time // zero keeps the expiry
 	if t.TTL > 0 && !t.Expires.IsZero() {
 		expires = used.Add(t.TTL)
 		if !t.Max.IsZero() && expires.After(t.Max) {

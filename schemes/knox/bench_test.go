@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// BenchmarkMemory is the scheme alone: header, checksum, digest, identity.
+// BenchmarkMemory measures the scheme alone: header, checksum, digest, identity.
 func BenchmarkMemory(b *testing.B) {
 	s := memory.New(nil)
 	schemetest.Add(b, s, "alice")
@@ -30,10 +30,10 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkSQLite checks tokens of a thousand users, uncached. The floor is the
-// same question, written by hand as a join over database/sql and prepared, on the
-// same file. The two take turns, so that the ratio is of one run. No use is due to
-// be written: that happens once in an interval, see TestWritesPerInterval.
+// BenchmarkSQLite checks tokens of a thousand users without a cache. The floor is the same query
+// written by hand as a prepared join with database/sql, on the same file. Both alternate in one
+// run, so their ratio is meaningful. No use has to be recorded, because that happens once per
+// interval (see TestWritesPerInterval).
 func BenchmarkSQLite(b *testing.B) {
 	const size = 1000
 	s, err := sqlite.Open(b.TempDir()+"/db", nil)
@@ -76,7 +76,7 @@ const floorQuery = `SELECT t.digest, t.id, t.subject, t.name, t.scopes, t.epoch,
 	u.id, u.name, u.email, u.password, u.active, u.roles, u.created_us, COALESCE(s.epoch, 0)
 	FROM vestibule_device_tokens t JOIN vestibule_users u ON u.id = t.subject LEFT JOIN vestibule_subjects s ON s.subject = t.subject WHERE t.digest = ?`
 
-// floorLookup is what anybody would write by hand.
+// floorLookup is the query written by hand.
 func floorLookup(b *testing.B, stmt *sql.Stmt, d storage.Digest) {
 	var t storage.Credential
 	var u storage.User

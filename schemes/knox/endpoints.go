@@ -10,14 +10,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// nameField is the name of a device.
+// nameField is the field for the name of a device.
 var nameField = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}
 
-// Login returns the endpoint that exchanges a name and a password for a new token: POST of
-// {"username", "password"} and optionally "name", as JSON, form or multipart body, answered with
-// {"token": "…", "expiry": "…"}. The expiry is null for a token that never expires. At the limit
-// the answer is 403 with the code token_limit. See login.Handler, and Options.Login for other
-// names and further members. It panics without a password checker.
+// Login returns the endpoint that exchanges a name and a password for a new token: POST with
+// "username", "password" and optionally "name" as JSON, form or multipart body. The response is
+// {"token": "…", "expiry": "…"}; expiry is null if the token never expires.
+//
+// If the user has reached Options.Limit, the response is 403 with the code token_limit. See
+// login.Handler, and Options.Login for other field names and more members. Login panics if pw is
+// nil.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return login.Must(login.New(pw, s.begin, &login.Config{
 		Scheme: s.Name(), Options: s.opts.Login, Fields: []login.Field{nameField}, Endpoints: s.endpoints, Audit: s.opts.Audit, Logger: s.opts.Logger,
@@ -35,19 +37,19 @@ func (s *Scheme) begin(_ http.ResponseWriter, r *http.Request, l authn.Login, mo
 	return []authn.Member{{Name: "token", Value: text}, {Name: "expiry", Value: login.TimeOrNull(t.Expires)}}, err
 }
 
-// limitReached is the 403 of django-rest-knox.
+// limitReached returns the same 403 as django-rest-knox, with a code.
 func limitReached() *authn.Error {
 	return &authn.Error{Status: http.StatusForbidden, Code: "token_limit", Detail: "Maximum amount of tokens allowed per user exceeded.",
 		Members: []authn.Member{{Name: "code", Value: "token_limit"}}}
 }
 
 // Logout returns the endpoint that revokes the token of the request: POST, answered with 204. It
-// reads the token itself, whatever chain is in front of it. If the token could not be revoked,
-// the answer is 503.
+// reads the token itself, whatever chain is in front of it. If the token cannot be revoked, the
+// response is 503.
 func (s *Scheme) Logout() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
 		err := s.revoke(audit.Context(r), id.Subject, id.Credential.(*storage.Credential).ID, audit.Logout)
-		if errors.Is(err, storage.ErrNotFound) { // another request was first: it is revoked
+		if errors.Is(err, storage.ErrNotFound) { // another request has revoked it
 			err = nil
 		}
 		return err
@@ -55,16 +57,16 @@ func (s *Scheme) Logout() http.Handler {
 }
 
 // LogoutAll returns the endpoint that revokes all tokens of the user whose token the request
-// carries: POST, answered with 204. A token that is limited to scopes is rejected with 403.
-// Credentials of other schemes stay; BumpEpoch of the store revokes those too. Otherwise it is
-// like Logout.
+// carries: POST, answered with 204. A token limited to scopes is rejected with 403. It does not
+// revoke credentials of other schemes; to revoke all, call BumpEpoch of the store. Otherwise it
+// works like [Scheme.Logout].
 func (s *Scheme) LogoutAll() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
 		return s.logoutBut(r, id, "")
 	})
 }
 
-// LogoutOthers is LogoutAll, except that the token of the request stays.
+// LogoutOthers is [Scheme.LogoutAll] but keeps the token of the request.
 func (s *Scheme) LogoutOthers() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
 		return s.logoutBut(r, id, id.Credential.(*storage.Credential).ID)
@@ -79,7 +81,7 @@ func (s *Scheme) logoutBut(r *http.Request, id authn.Identity, keep string) erro
 	return err
 }
 
-// logout answers POST by calling end for the identity of the request's own token.
+// logout returns an endpoint that calls end with the identity of the request's token.
 func (s *Scheme) logout(end func(*http.Request, authn.Identity) error) http.Handler {
 	own := authn.Func(func(r *http.Request) (authn.Identity, error) {
 		text, err := s.header.Read(r)

@@ -59,7 +59,7 @@ func TestLogin(t *testing.T) {
 		if w := schemetest.Do(x.Login(schemetest.Nobody{}), schemetest.Post(login)); w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Knox" || w.Body.String() != wrong || len(w.Result().Cookies()) > 0 {
 			t.Errorf("a refused login: %d %v %s", w.Code, w.Header(), w.Body)
 		}
-		// The account changed between the check of its password and the token.
+		// The account changes between the check of its password and the creation of the token.
 		_, err = s.BumpEpoch(t.Context(), "id-alice")
 		schemetest.Must(t, err)
 		if w := schemetest.Do(x.Login(schemetest.Anyone{Subject: "id-alice"}), schemetest.Post(login)); w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Knox" || w.Body.String() != wrong || len(w.Result().Cookies()) > 0 {
@@ -74,7 +74,7 @@ func TestLogin(t *testing.T) {
 			`{"username":"a","password":"x","name":"\u0000"}`:                           `{"name":["Null characters are not allowed."]}`,
 			`{"username":"a","password":"x","name":"` + strings.Repeat("é", 128) + `"}`: `{"name":["Ensure this field has no more than 255 bytes."]}`,
 		} {
-			// A body that is wrong costs no check of a password.
+			// A malformed body costs no password check.
 			if w := schemetest.Do(x.Login(schemetest.Nobody{}), schemetest.Post(body)); w.Code != 400 || w.Body.String() != want {
 				t.Errorf("%.50s: %d %s", body, w.Code, w.Body)
 			}
@@ -85,8 +85,8 @@ func TestLogin(t *testing.T) {
 	})
 }
 
-// The limit over HTTP: refused, or the oldest makes room; expired tokens and those
-// of an earlier epoch do not count, endless ones do.
+// At the limit a login is rejected or revokes the oldest token. Expired tokens and tokens of an
+// earlier epoch do not count; tokens without an expiry do.
 func TestLimit(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -184,8 +184,8 @@ func mustID(t *testing.T, x *knox.Scheme, text string) string {
 	return id.Credential.(*storage.Credential).ID
 }
 
-// A store that is down is a 503 of every endpoint: no token, no list, no 204, and
-// nothing ends.
+// If the store fails, every endpoint responds with 503: no token, no list, no 204, and nothing is
+// revoked.
 func TestEndpointFaults(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -230,7 +230,7 @@ func TestEndpointFaults(t *testing.T) {
 	})
 }
 
-// Behind a chain with Basic, the endpoints' 401 still carry this scheme's challenge.
+// Behind a chain with Basic, the 401 of an endpoint still has this scheme's challenge.
 func TestOwnChallenge(t *testing.T) {
 	s := memory.New(nil)
 	x := scheme(t, s, &knox.Options{Realm: "api"})

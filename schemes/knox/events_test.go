@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Events tell what happened, to whom, and nothing secret.
+// Events report what happened to whom, and hold no secret.
 func TestEvents(t *testing.T) {
 	s := schemetest.Watch(memory.New(nil))
 	schemetest.Add(t, s, "alice")

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A token for a backup job that may read notes, and for nothing else.
+// Create a token for a backup job that may only read notes.
 func Example() {
 	ctx := context.Background()
 	db := memory.New(nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Explain notes no use of a token, renews none, and keeps no identity.
+// Explain is a dry run: it records no use, renews no token and keeps no identity.
 func TestExplainNotesNoUse(t *testing.T) {
 	t.Run("attack_305", func(t *testing.T) {
 		s := memory.New(nil)

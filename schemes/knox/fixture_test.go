@@ -12,10 +12,10 @@ import (
 
 type store = storagetest.Store
 
-// born is when a test's clock begins.
+// born is the start time of a test's clock.
 var born = schemetest.Born()
 
-// each runs f on every kind of store.
+// each runs f with each kind of store.
 func each(t *testing.T, f func(t *testing.T, s store)) { schemetest.Each(t, schemetest.Born, f) }
 
 func scheme(t testing.TB, s knox.Store, opts *knox.Options) *knox.Scheme {
@@ -25,7 +25,7 @@ func scheme(t testing.TB, s knox.Store, opts *knox.Options) *knox.Scheme {
 	return x
 }
 
-// issue makes a token of the subject at its present epoch.
+// issue creates a token for the subject with its current epoch.
 func issue(t testing.TB, x *knox.Scheme, subject string, spec knox.Token) (string, storage.Credential) {
 	t.Helper()
 	epoch, err := x.CurrentEpoch(context.Background(), subject)
@@ -35,14 +35,14 @@ func issue(t testing.TB, x *knox.Scheme, subject string, spec knox.Token) (strin
 	return text, rec
 }
 
-// refused reports whether the token is refused, with the one text.
+// refused reports whether the token is rejected with the text for invalid tokens.
 func refused(t testing.TB, x *knox.Scheme, text string) bool {
 	t.Helper()
 	return schemetest.Refused(t, x, "Knox "+text)
 }
 
-// reads are the methods by which a token is found.
+// reads are the store methods that find a token.
 func reads() []string { return []string{"CredentialByDigest", "ListCredentials"} }
 
-// login is a login's body.
+// login returns the body of a login request.
 const login = `{"username":"alice","password":"x"}`

@@ -12,48 +12,55 @@ import (
 )
 
 const (
-	// attempts bounds how often a digest or an ID that is taken is drawn again.
+	// attempts is how often a digest and an ID are generated, in case one is taken.
 	attempts = 4
-	// listMax is how many tokens List returns.
+	// listMax is the maximum number of tokens that List reads.
 	listMax = 1000
 )
 
-// Renewal says whether a token is renewed.
+// Renewal determines whether use extends a token's expiry.
 type Renewal uint8
 
 const (
-	// AsScheme renews the token if Options.Renew is set and the token has an expiry.
+	// AsScheme renews the token if Options.Renew is set and the token has an expiry. It is the
+	// default.
 	AsScheme Renewal = iota
-	// Renewed renews it whatever Options.Renew is.
+	// Renewed renews the token regardless of Options.Renew.
 	Renewed
-	// Fixed never moves its expiry.
+	// Fixed never changes the expiry.
 	Fixed
 )
 
-// Token describes a new token. The zero value is what a login creates.
+// Token describes a new token. The zero value describes a token as the login endpoint creates it.
 type Token struct {
-	// Name is the user's name for the device or program, at most storage.MaxIDBytes bytes; it may
+	// Name is the user's name for the device or program, at most storage.MaxIDBytes bytes. It can
 	// be "".
 	Name string
-	// TTL is how long it lives; 0 is the scheme's, NoExpiry for ever.
+	// TTL is the token's lifetime, at least one second. 0 means Options.TTL, and NoExpiry means
+	// that the token never expires.
 	TTL time.Duration
-	// Scopes limit the token: nil does not, an empty list allows nothing. A limited token has
-	// no roles and no permissions, and manages no credentials.
+	// Scopes limit the token. Nil means no limit, and an empty list allows nothing. A limited token
+	// has no roles and no permissions, and cannot manage credentials.
 	Scopes []string
-	// Renewal of its expiry.
+	// Renewal determines whether use extends the expiry.
 	Renewal Renewal
 }
 
 // Issue creates a device token for subject and returns its text and record. The text cannot be
 // retrieved again.
 //
-// Use Issue to create tokens in code; the login endpoint calls it for you. Read epoch before
-// you verify the password (see authn.Login.Epoch); for an administrator, see Current.
+// Use Issue to create tokens in code; the login endpoint calls it for you. Read epoch before you
+// verify the password (see authn.Login.Epoch). Code that needs no password uses
+// [Scheme.CurrentEpoch].
 //
-// It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
-// after epoch was read; storage.ErrLimit if the user has too many tokens; storage.ErrInvalid
-// if t is not valid. Any other error is a failure of the store or of the source of random
-// bytes. No token was created then.
+// It returns
+//   - [storage.ErrStale] if the subject is unknown or disabled, or its account changed after epoch
+//     was read
+//   - [storage.ErrLimit] if the user has too many tokens
+//   - [storage.ErrInvalid] if t is invalid
+//
+// Any other error is a failure of the store or of the random source. If Issue returns an error, it
+// created no token.
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token) (string, storage.Credential, error) {
 	rec, err := s.lifetime(t, credential.Stamp(s.opts.Clock()))
 	if err != nil {
@@ -86,30 +93,30 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token
 	return "", storage.Credential{}, fmt.Errorf("knox: Issue: no free ID after %d attempts: %w", attempts, storage.ErrConflict)
 }
 
-// notify reports what happened to a token.
+// notify reports an event of a token.
 func (s *Scheme) notify(ctx context.Context, kind audit.Kind, t *storage.Credential) {
 	s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: t.Subject, Credential: t.ID, Epoch: t.Epoch})
 }
 
-// CurrentEpoch returns the subject's epoch, for a caller that needs no password, such as an
+// CurrentEpoch returns the subject's epoch, for code that needs no password, such as an
 // administrator's command.
 func (s *Scheme) CurrentEpoch(ctx context.Context, subject string) (int64, error) {
 	return s.store.SubjectEpoch(ctx, subject)
 }
 
-// Revoke deletes the subject's token with that ID. It returns storage.ErrNotFound if the subject
+// Revoke deletes the subject's token with that ID. It returns [storage.ErrNotFound] if the subject
 // has no such token.
 func (s *Scheme) Revoke(ctx context.Context, subject, id string) error {
 	return s.revoke(ctx, subject, id, audit.TokenRevoked)
 }
 
-// RevokeAll deletes all tokens of the subject and returns how many there were.
+// RevokeAll deletes all tokens of the subject and returns their number.
 func (s *Scheme) RevokeAll(ctx context.Context, subject string) (int, error) {
 	return s.revokeAll(ctx, subject, "", audit.TokenRevoked)
 }
 
-// List returns the subject's tokens that have not expired, the last created first, out of its
-// last 1000.
+// List returns the subject's unexpired tokens, the newest first. It reads at most the newest 1000
+// tokens, including expired ones.
 func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential, error) {
 	now := s.opts.Clock()
 	all, err := s.store.ListCredentials(ctx, Purpose, subject, listMax)
@@ -125,7 +132,7 @@ func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential
 	return live, nil
 }
 
-// lifetime returns a record with the times of a token that is created now.
+// lifetime returns a record with the times of a token that is created at now.
 func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err error) {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("knox: %w: "+format, append([]any{storage.ErrInvalid}, args...)...)
@@ -135,14 +142,14 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err e
 		ttl = s.opts.TTL
 	}
 	if ttl > 0 {
-		ttl = ttl.Truncate(time.Microsecond) // as every store keeps it
+		ttl = ttl.Truncate(time.Microsecond) // the precision of every store
 	}
 	rec.Created = now
 	switch {
 	case t.Renewal > Fixed:
 		return rec, invalid("unknown Renewal %d", t.Renewal)
 	case ttl == NoExpiry && t.Renewal == Renewed:
-		return rec, invalid("Renewed needs a TTL that is not NoExpiry")
+		return rec, invalid("Renewed requires a TTL other than NoExpiry")
 	case ttl == NoExpiry:
 		return rec, nil
 	case ttl < time.Second:
@@ -165,7 +172,7 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err e
 	return rec, nil
 }
 
-// revoke deletes one token, and revokeAll all but keep.
+// revoke deletes one token, and revokeAll all tokens except keep.
 func (s *Scheme) revoke(ctx context.Context, subject, id string, kind audit.Kind) error {
 	err := s.store.DeleteCredential(ctx, Purpose, subject, id)
 	if err == nil {

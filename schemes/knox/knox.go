@@ -1,13 +1,13 @@
-// Package knox implements device tokens, after django-rest-knox: each login creates a token of
-// its own, with a name, an expiry and the time of its last use, sent as "Authorization: Knox
-// <token>". Users list their tokens and revoke one or all of them.
+// Package knox implements device tokens like django-rest-knox. Each login creates a token with a
+// name, an expiry and the time of its last use, which clients send as "Authorization: Knox
+// <token>". Users can list their tokens and revoke one or all of them.
 //
-// Use it if a user logs in from several devices or programs. For one stable key per user there
-// is package token.
+// Use it if users log in from several devices or programs. For one stable key per user use package
+// token.
 //
-// A token has 256 random bits, and the store keeps only its SHA-256, so a stolen table is
-// useless to an attacker. A password change, a disabled account and "log out everywhere"
-// revoke all tokens of a user.
+// A token has 256 random bits, and only its SHA-256 is stored, so a stolen table is useless to an
+// attacker. A password change, disabling the account and logging out everywhere revoke all tokens
+// of a user.
 package knox
 
 import (
@@ -27,83 +27,85 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NoExpiry, as a TTL, creates tokens that never expire; as MaxTTL it allows renewal without
-// end.
+// NoExpiry as a TTL creates tokens that never expire. As MaxTTL it allows unlimited renewal.
 const NoExpiry time.Duration = -1
 
 // Purpose is the storage.Credential.Purpose of the scheme's tokens.
 const Purpose = "knox"
 
-// Store is the part of a store that the scheme needs.
+// Store is the part of a store that the scheme requires.
 type Store interface {
 	storage.Credentials
 	storage.CredentialList
 	storage.Subjects
 }
 
-// Options change a Scheme; nil is fine. Lifetimes apply to tokens that are created from now on:
-// a token carries its own.
+// Options configure a [Scheme]. A nil *Options means all defaults. The lifetimes apply only to new
+// tokens, because each token stores its own.
 type Options struct {
-	// Keywords of Authorization under which tokens are accepted; Knox, Token and Bearer if
-	// empty. The challenge names the first. Credentials in another format are left to the other
-	// schemes of a chain, so schemes can share a keyword.
+	// Keywords are the authentication schemes in Authorization under which tokens are accepted;
+	// empty means Knox, Token and Bearer. The challenge names the first. Credentials in another
+	// format are passed on to the next scheme of the chain, so schemes can share a keyword.
 	Keywords []string
-	// Realm is named in the challenge if it is not "".
+	// Realm is the realm in the challenge; "" means none.
 	Realm string
-	// Prefix of the tokens; "vkn" if "".
+	// Prefix is the prefix of tokens; "" means "vkn".
 	Prefix string
-	// TTL is how long a token lives, at least a second; 0 is 10 hours. NoExpiry is for ever.
+	// TTL is the lifetime of a token, at least one second; 0 means 10 hours. NoExpiry means that
+	// tokens never expire.
 	TTL time.Duration
-	// Renew moves a token's expiry to TTL from now when it is used, at most once in
-	// MinInterval and never beyond MaxTTL. It shortens nothing, and an expired token stays
-	// expired.
+	// Renew extends a token's expiry to TTL from now when it is used, at most once per MinInterval
+	// and never beyond MaxTTL. It never shortens a lifetime, and does not renew an expired token.
 	Renew bool
-	// MaxTTL is the latest time that renewal moves an expiry to, from the token's creation; 0
-	// is 30 days, NoExpiry has no limit. A renewed token's TTL is not above it.
+	// MaxTTL is the maximum total lifetime of a renewed token from its creation; 0 means 30 days,
+	// and NoExpiry means no limit. The TTL of a renewed token must not exceed it.
 	MaxTTL time.Duration
-	// MinInterval is the shortest time between two writes of a token's use: its time of last
-	// use and its renewal, in one statement; 0 is a minute. It must be below the TTL of a
-	// renewed token, which would otherwise expire between two writes.
+	// MinInterval is the minimum time between two writes of a token's last use and renewal; 0 means
+	// one minute. It must be less than the TTL of a renewed token, which would otherwise expire
+	// between two writes.
 	MinInterval time.Duration
-	// Limit is how many tokens a user may have. Expired ones do not count. 0 rejects nothing, and
-	// a login at 1,000 tokens revokes the oldest; NoLimit is any number.
+	// Limit is the maximum number of unexpired tokens per user. With 0 no login is rejected, and a
+	// login of a user with 1,000 tokens revokes the oldest. NoLimit means any number.
 	Limit int
-	// EvictOldest lets a login at the limit revoke the user's oldest tokens. Otherwise the
-	// login is rejected with 403.
+	// EvictOldest makes a login at the limit revoke the user's oldest tokens. Otherwise the login
+	// is rejected with 403.
 	EvictOldest bool
-	// User returns the application's own account for the record that came with the token. nil
-	// leaves *storage.Account. Its *authn.Error rejects the request; any other error is a fault.
+	// User returns the application's account for the account of a token; nil means
+	// *storage.Account. If it returns an *authn.Error, the request is rejected; any other error is
+	// a failure (503 or 500).
 	User func(context.Context, storage.Account) (authn.User, error)
-	// Login changes the login endpoint, which reads a field "name" too.
+	// Login configures the login endpoint, which also reads a field "name".
 	Login login.Options
-	// Audit receives token.created, token.revoked, token.evicted, logout, credential.rejected
-	// (an expired token), use.unrecorded and the events of logins.
+	// Audit receives token.created, token.revoked, token.evicted, logout, credential.rejected (an
+	// expired token), use.unrecorded and the events of logins.
 	Audit *audit.Notifier
-	// Logger receives, at Warn, uses that could not be written; slog.Default() if nil.
+	// Logger receives, at Warn, failures to record a use or to revoke old tokens; nil means
+	// slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
-	// Rand is crypto/rand.Reader if nil.
+	// Rand is the source of random bytes; nil means crypto/rand.Reader.
 	Rand io.Reader
 }
 
 // Scheme authenticates by device tokens. It is safe for concurrent use.
 type Scheme struct {
 	store     Store
-	perms     storage.Permissions // nil: the store keeps none
+	perms     storage.Permissions // nil if the store has none
 	opts      Options
 	format    credential.Format
 	header    *credential.Header
 	endpoints login.Endpoints
-	clock     func() time.Time // as given: nil is the system's
+	clock     func() time.Time // Options.Clock; nil means the system clock
 	uses      *credential.Uses
 }
 
-// New returns a scheme over store. If the store implements storage.Permissions too, HasPerm
-// works for the accounts it loads.
+// New returns a scheme over store. If the store also implements storage.Permissions, HasPerm works
+// for the accounts that the scheme loads. New returns an error if store is nil or an option is
+// invalid.
 func New(store Store, opts *Options) (*Scheme, error) {
 	if store == nil {
-		return nil, errors.New("knox: New: no store")
+		return nil, errors.New("knox: New: the store is nil")
 	}
 	var o Options
 	if opts != nil {
@@ -159,7 +161,7 @@ func (o *Options) check() error {
 	case o.Limit < NoLimit:
 		return fmt.Errorf("limit %d out of range (0 or more, or NoLimit)", o.Limit)
 	case o.EvictOldest && o.Limit <= 0:
-		return errors.New("a Limit is required by EvictOldest")
+		return errors.New("EvictOldest requires a Limit above 0")
 	}
 	return o.Login.Check(nameField)
 }
@@ -167,16 +169,16 @@ func (o *Options) check() error {
 // Name returns "knox".
 func (s *Scheme) Name() string { return "knox" }
 
-// Headers returns Authorization.
+// Headers returns "Authorization".
 func (s *Scheme) Headers() []string { return s.header.Headers() }
 
-// Formats returns the keywords, each with the token's format.
+// Formats returns the keywords, each with the format of the tokens.
 func (s *Scheme) Formats() []authn.CredentialFormat { return s.header.Formats() }
 
-// Challenge returns the first keyword, and the realm if there is one. Under Bearer it is an
-// authn.BearerChallenge.
+// Challenge returns the first keyword, and the realm if there is one. With the keyword Bearer it
+// returns an authn.BearerChallenge.
 func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.Challenge(r, err) }
 
-// Pattern returns a regular expression in RE2 syntax that finds the scheme's tokens in texts,
-// for secret scanners.
+// Pattern returns a regular expression that matches the scheme's tokens, for secret scanners (RE2
+// syntax).
 func (s *Scheme) Pattern() string { return s.format.Pattern() }

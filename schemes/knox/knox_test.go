@@ -86,7 +86,7 @@ func TestLifeOfTokens(t *testing.T) {
 	})
 }
 
-// The list has the live tokens of one user, the last created first.
+// List returns the unexpired tokens of one user, the newest first.
 func TestList(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -115,8 +115,8 @@ func TestList(t *testing.T) {
 	})
 }
 
-// What the options and the token's own wishes make of its times; what cannot be
-// is an error at construction or at issue, and makes nothing.
+// The options and the Token determine the times of a token. An invalid combination is an error of
+// New or Issue, and creates no token.
 func TestLifetimes(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, x := range []struct {
@@ -213,7 +213,7 @@ func TestConstruction(t *testing.T) {
 	x.Login(nil)
 }
 
-// A token that is limited to scopes has them, and neither roles nor permissions.
+// A token limited to scopes has these scopes, but no roles and no permissions.
 func TestScopes(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -238,8 +238,7 @@ type mine string
 
 func (m mine) UserID() string { return string(m) }
 
-// The hook that makes the application's own account. What it refuses is not
-// renewed.
+// Options.User returns the application's account. A token that it rejects is not renewed.
 func TestUserHook(t *testing.T) {
 	s := schemetest.Watch(memory.New(nil))
 	schemetest.Add(t, s, "alice")

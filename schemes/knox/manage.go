@@ -8,13 +8,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Tokens returns the endpoint that lists the caller's own tokens: GET, answered with a list of
-// {"id", "name", "created", "expiry", "last_used", "current"}, the last created first, without
-// expired ones. current marks the token of the request. Nothing in it is secret.
+// Tokens returns the endpoint that lists the caller's tokens: GET, answered with a list of {"id",
+// "name", "created", "expiry", "last_used", "current"}, the newest first and without expired ones.
+// current is true for the token of the request. The list holds no secrets.
 //
-// The caller is the account of the request's own token or, if the request has none of this
-// scheme, of the identity that the chain in front of the endpoint found, such as a session's
-// user. An identity that is limited to scopes is rejected with 403.
+// The caller is the account of the request's own token. If the request has no token of this scheme,
+// it is the identity that the chain in front of the endpoint authenticated, such as the user of a
+// session. A scope-limited identity is rejected with 403.
 func (s *Scheme) Tokens() http.Handler {
 	type item struct {
 		ID       string  `json:"id"`
@@ -34,15 +34,15 @@ func (s *Scheme) Tokens() http.Handler {
 	})
 }
 
-// RevokeOne returns the endpoint that revokes one of the caller's own tokens: DELETE of a path
-// whose {id} names it, answered with 204, or with 404 if the caller has no such token. The
-// caller is found as for Tokens; the token may be that of the request.
+// RevokeOne returns the endpoint that revokes one of the caller's tokens: DELETE of a path in which
+// {id} is the token's ID. The response is 204, or 404 if the caller has no such token. The caller
+// is determined as in [Scheme.Tokens]. The caller can revoke the token of the request.
 //
 //	mux.Handle("DELETE /knox/tokens/{id}", tokens.RevokeOne(), authz.FirstParty)
 func (s *Scheme) RevokeOne() http.Handler { return s.endpoints.RevokeOne(s.caller, s.Revoke) }
 
-// caller returns whose tokens the request is about, and the ID of the request's own token, if
-// it has one.
+// caller returns the account whose tokens the request concerns, and the ID of the request's own
+// token if it has one.
 func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 	id, own, err := login.Caller(r, s)
 	if own {

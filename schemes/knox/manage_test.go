@@ -97,8 +97,8 @@ func TestRevokeOne(t *testing.T) {
 	})
 }
 
-// Listing and revoking take first-party identities alone, the request's own token
-// first, and then whom the chain found.
+// Only first-party identities can list and revoke: the identity of the request's own token, or
+// otherwise that of the chain.
 func TestManagers(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

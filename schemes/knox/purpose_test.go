@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Another scheme keeps its credentials in the same table. Neither ever sees the other's, whatever
-// text is presented, also where somebody gave its record the digest of a well-formed Knox token.
+// Another scheme stores its credentials in the same table. Neither scheme accepts the other's
+// credentials, even if a record of the other scheme has the digest of a well-formed Knox token.
 func TestOtherPurposes(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()

@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// together runs f 64 times at once.
+// together runs f 64 times concurrently.
 func together(f func(i int)) {
 	var wg sync.WaitGroup
 	begin := make(chan struct{})
@@ -28,7 +28,7 @@ func together(f func(i int)) {
 	wg.Wait()
 }
 
-// 64 logins at once at a limit of five leave five tokens.
+// 64 concurrent logins with a limit of five leave five tokens.
 func TestLimitRace(t *testing.T) {
 	for _, evict := range []bool{false, true} {
 		each(t, func(t *testing.T, s store) {
@@ -61,7 +61,7 @@ func TestLimitRace(t *testing.T) {
 	}
 }
 
-// Whoever is told that a token has ended sees it refused from then on.
+// After a revocation has returned, the token is rejected.
 func TestLogoutDuringUse(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -109,9 +109,9 @@ func TestLogoutDuringUse(t *testing.T) {
 	})
 }
 
-// Logins at the same time as a log-out of all devices: each came before it, and its
-// token is gone, or after it. And a log-out-everywhere ends every login that was
-// verified before it.
+// Logins run concurrently with a logout of all devices. A login either came first, and its token is
+// revoked, or it came later. Logging out everywhere also revokes the result of every login that was
+// verified before.
 func TestLogoutAllDuringLogin(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -183,7 +183,7 @@ func TestLogoutAllDuringLogin(t *testing.T) {
 	})
 }
 
-// gate is a store whose look-ups all read before one returns.
+// gate is a store in which all lookups read before any returns.
 type gate struct {
 	store
 	open sync.WaitGroup
@@ -196,7 +196,7 @@ func (g *gate) CredentialByDigest(ctx context.Context, purpose string, d storage
 	return t, u, err
 }
 
-// Of 64 logouts of one token at once each is told that it is gone.
+// Of 64 concurrent logouts with one token, each reports that the token is revoked.
 func TestLogoutsAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -212,8 +212,7 @@ func TestLogoutsAtOnce(t *testing.T) {
 	})
 }
 
-// 64 uses at once, all of which saw the same last use, write one note in each
-// interval.
+// 64 concurrent uses that read the same last use cause one write per interval.
 func TestOneWritePerInterval(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -244,7 +243,7 @@ func TestOneWritePerInterval(t *testing.T) {
 	})
 }
 
-// Tokens made at once are all different, and all work.
+// Tokens that are created concurrently are all different and valid.
 func TestManyTokens(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")

@@ -18,7 +18,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// What the client is told, body and challenge. TestWire has more headers.
+// The body and the challenge of rejections. TestWire checks more headers.
 func TestRefusals(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -79,8 +79,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Under a shared keyword each scheme of a chain takes its own shape, in whatever
-// order they stand, and what nobody takes is refused.
+// With a shared keyword each scheme of a chain accepts its own format, in any order of the chain.
+// Credentials that no scheme accepts are rejected.
 func TestSharedKeywords(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -113,7 +113,7 @@ func TestSharedKeywords(t *testing.T) {
 	}
 }
 
-// Beside static tokens, under the keyword that both take.
+// The scheme shares a keyword with static tokens.
 func TestBesideStaticTokens(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -140,7 +140,7 @@ func TestBesideStaticTokens(t *testing.T) {
 	}
 }
 
-// No error, no event and no line of the log holds a token or a digest.
+// No error, event or log line holds a token or a digest.
 func TestNothingIsTold(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -170,8 +170,8 @@ func TestNothingIsTold(t *testing.T) {
 	schemetest.Untold(t, log.String(), good, rec.Digest)
 }
 
-// Whatever stands after a keyword: at most one call of the store, and nothing but
-// the token itself is taken.
+// Any text after a keyword causes at most one call of the store, and only the token itself is
+// accepted.
 func FuzzAuthenticate(f *testing.F) {
 	c := schemetest.Watch(memory.New(nil))
 	schemetest.Add(f, c, "alice")

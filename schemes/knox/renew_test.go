@@ -14,8 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// What a row of uses does to a token's expiry and last use, and how many of them
-// are written.
+// A sequence of uses determines a token's expiry and last use, and the number of writes.
 func TestRenewal(t *testing.T) {
 	const m = time.Minute
 	for name, x := range map[string]struct {
@@ -81,7 +80,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// Ten hours of a request a second are 600 writes.
+// Ten hours with a request each second cause 600 writes.
 func TestWritesPerInterval(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -101,7 +100,7 @@ func TestWritesPerInterval(t *testing.T) {
 	})
 }
 
-// The boundary of an expiry, and that it is the clock's nanosecond that counts.
+// A token expires exactly at its expiry, to the nanosecond of the clock.
 func TestExpiry(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -120,7 +119,7 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-// A use that cannot be written is told and counted, and hinders nobody.
+// A use that cannot be written is logged and reported, and the request continues.
 func TestUseIsBestEffort(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -172,7 +171,7 @@ func TestUseIsBestEffort(t *testing.T) {
 	})
 }
 
-// goneAfterRead is a store whose client goes away after the read.
+// goneAfterRead is a store whose client disconnects after the read.
 type goneAfterRead struct {
 	*schemetest.Watched
 	cancel func()

@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// lasting is a store whose leases hold for ever.
+// lasting is a store with leases that stay valid.
 type lasting struct{ store }
 
 func (l lasting) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
@@ -20,8 +20,8 @@ func (l lasting) CredentialByDigest(ctx context.Context, purpose string, d stora
 	return t, u.Leased(schemetest.Forever{}), err
 }
 
-// A token expires by the scheme's clock, whatever the lease says, and also where the next
-// note of its use is due later.
+// A token expires by the scheme's clock, whatever the lease says, even before the next use must be
+// recorded.
 func TestSharedExpires(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

@@ -12,23 +12,24 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NoLimit, as a Limit, lets a user have any number of tokens.
+// NoLimit as Options.Limit allows any number of tokens per user.
 const NoLimit = credential.NoLimit
 
 const (
-	// defaultLimit is how many tokens a user has after a login if Options.Limit is 0.
+	// defaultLimit is the number of tokens that a user keeps at a login if Options.Limit is 0.
 	defaultLimit = 1000
-	// backlog is how many more are looked at, and expired how many expired ones a login removes.
+	// backlog is how many tokens beyond the limit are read. expired is how many expired tokens a
+	// login removes.
 	backlog, expired = 100, 10
-	// dropTimeout bounds the removal, which a client that leaves does not stop.
+	// dropTimeout limits the time for the removal, which continues if the client disconnects.
 	dropTimeout = 5 * time.Second
 )
 
-// surplus removes the user's oldest tokens after a login, if there are more than the default
-// limit. It is no reason to refuse the login: what fails is removed by a later one.
+// surplus removes the user's oldest tokens after a login, if there are more than defaultLimit. A
+// failure does not reject the login, because a later login removes the tokens.
 //
-// This is not storage.CredentialLimit, with which every login would count as a change of the user's
-// other tokens, for every cache.
+// It does not use storage.CredentialLimit, because caches would then treat every login as a change
+// of the user's other tokens.
 func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
@@ -37,13 +38,13 @@ func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 		if err != nil {
 			return
 		}
-		if err = f(ctx, t.Subject, t.ID); errors.Is(err, storage.ErrNotFound) { // somebody else did
+		if err = f(ctx, t.Subject, t.ID); errors.Is(err, storage.ErrNotFound) { // another request has removed it
 			err = nil
 		}
 	}
 	var dead []storage.Credential
-	live := 1                // the one that was made
-	for _, t := range list { // the last created first
+	live := 1                // the new token
+	for _, t := range list { // newest first
 		switch {
 		case t.ID == made.ID:
 		case t.Expired(made.Created):
@@ -54,7 +55,7 @@ func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 			}
 		}
 	}
-	if len(list) > defaultLimit { // nothing else removes expired tokens before storage.Pruner does
+	if len(list) > defaultLimit { // otherwise only storage.Pruner removes expired tokens
 		for _, t := range dead[max(0, len(dead)-expired):] {
 			remove(s.drop, t)
 		}

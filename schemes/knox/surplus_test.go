@@ -17,7 +17,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// fill stores n tokens of alice, each created a second after the one before it.
+// fill stores n tokens of alice, each created a second after the previous one.
 func fill(t *testing.T, s store, n int, expires func(i int) time.Time) {
 	t.Helper()
 	create := func(ctx context.Context) error {
@@ -38,7 +38,7 @@ func fill(t *testing.T, s store, n int, expires func(i int) time.Time) {
 	}
 }
 
-// login is a login of alice by the endpoint.
+// login logs alice in with the endpoint.
 func loggedIn(t *testing.T, x *knox.Scheme, s store) {
 	t.Helper()
 	if w := schemetest.Do(x.Login(schemetest.Anyone{Subject: "id-alice", Epochs: s}), schemetest.Post(login)); w.Code != 200 {
@@ -57,7 +57,7 @@ func held(t *testing.T, s store) map[string]bool {
 	return ids
 }
 
-// A login is never refused for the tokens that the user has: it ends the oldest.
+// A login is not rejected because the user has many tokens: it revokes the oldest.
 func TestManyLogins(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_239", func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestManyLogins(t *testing.T) {
 	})
 }
 
-// A store that fails after the login refuses no login.
+// A store failure after the login does not reject the login.
 func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		s := memory.New(nil)

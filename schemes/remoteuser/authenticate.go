@@ -21,16 +21,16 @@ var (
 	errUnknown = errors.New("unknown account")
 )
 
-// Authenticate reads the header. It takes one query, and one more statement where an
-// account is made.
+// Authenticate reads the header. It costs one query, and one more statement if it creates an
+// account.
 //
-// Without the header, or with an empty one, there is no credential; also where the
-// connection is of none of the proxies: what strangers claim counts for nothing. Several
-// headers of the name are a 400. A name that can be none, an unknown one (without
-// Options.Create) and a disabled account give the same 401.
-//
-// A request that is not safe and does not come from the site's own pages is refused with
-// 403, and so is the body of a form that says nothing of where it comes from.
+// It returns authn.ErrNoCredentials if the header is missing or empty, or if the connection does
+// not come from one of the proxies, because anyone else can send any name. It rejects
+//   - several headers of this name, with 400
+//   - a malformed name, an unknown name (without Options.Create) and a disabled account, with the
+//     same 401
+//   - an unsafe request that another site may have caused, with 403 (see csrf.Site.Check); a form
+//     that shows no origin counts as such
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	lines := r.Header[s.header]
 	if len(lines) == 0 {
@@ -52,7 +52,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return name, nil
 	})
 	switch {
-	case err != nil: // it panicked
+	case err != nil: // the hook panicked
 		return authn.Identity{}, err
 	case refused == nil:
 		refused = storage.CheckID("user name", name)
@@ -60,7 +60,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if refused != nil {
 		return authn.Identity{}, errInvalid.WithCause(refused)
 	}
-	if err := s.fromHere(r); err != nil {
+	if err := s.checkOrigin(r); err != nil {
 		return authn.Identity{}, err
 	}
 	u, err := s.account(audit.Context(r), name)
@@ -79,9 +79,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 
 func (s *Scheme) trusts(r *http.Request) bool { return s.proxies.TrustsPeer(r) }
 
-// fromHere refuses a request that another site may have caused. There is
-// no session that a token could belong to, so what would need one is refused.
-func (s *Scheme) fromHere(r *http.Request) error {
+// checkOrigin rejects a request that another site may have caused. It also rejects a request that
+// would require a CSRF token, because there is no session for the token.
+func (s *Scheme) checkOrigin(r *http.Request) error {
 	if err := s.site.Check(r); err != nil {
 		return err
 	}
@@ -91,11 +91,12 @@ func (s *Scheme) fromHere(r *http.Request) error {
 	return nil
 }
 
-// errNotCreated is the outcome of Explain for a request that would create an account.
+// errNotCreated is the result in a dry run (authn.Middleware.Explain) of a request that would
+// create an account.
 var errNotCreated = errors.New("remoteuser: the request would create an account")
 
-// account returns the active account of a name, and makes it where that is wanted. Of
-// many requests that make one at once one does.
+// account returns the active account of a name. It creates the account if Options.Create is set. Of
+// several concurrent requests for a new name, one creates it.
 func (s *Scheme) account(ctx context.Context, name string) (storage.User, error) {
 	u, err := s.users.UserByName(ctx, name)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -122,7 +123,7 @@ func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) 
 		return u, err
 	}
 	if u.Name != name {
-		return u, errors.New("remoteuser: Options.Create made an account of another name")
+		return u, errors.New("remoteuser: Options.Create: the account has another name")
 	}
 	u.ID = storage.SubjectIn(storage.SpaceOf(s.users), u.ID)
 	err = s.users.CreateUser(ctx, u)
@@ -133,13 +134,13 @@ func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) 
 	}
 	u, err = s.users.UserByName(ctx, name)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = errors.New("remoteuser: an account could be neither made nor found: is its ID taken?")
+		err = errors.New("remoteuser: Options.Create: the account was neither created nor found (is its ID taken?)")
 	}
 	return u, err
 }
 
-// Renew says that the answer depends on the header, and that no cache keeps it unless
-// the handler says otherwise.
+// Renew sets Vary, because the response depends on the header, and Cache-Control: no-store unless
+// the handler has set another value.
 func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity) error {
 	h := w.Header()
 	if !slices.Contains(h["Vary"], s.header) {
@@ -151,10 +152,10 @@ func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity)
 	return nil
 }
 
-// Strip returns next behind the removal of the header, in all spellings that a server
-// further on could take for it, from requests that do not come from the proxies. Use it
-// where requests are passed on to others that believe the header; Authenticate ignores
-// such a header by itself.
+// Strip returns a handler that removes the header, in every spelling that a server could accept as
+// this header, from requests that do not come from the proxies, and calls next. Use it if you
+// forward requests to servers that trust the header. You do not need it for this scheme:
+// Authenticate ignores such a header.
 func (s *Scheme) Strip(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		trusted := s.trusts(r)
@@ -177,8 +178,8 @@ func (s *Scheme) Strip(next http.Handler) http.Handler {
 	})
 }
 
-// folded replaces what separates words in a header's name: CGI, WSGI and PHP read "_", "."
-// and others as "-".
+// folded replaces the separators in a header's name by "-": CGI, WSGI and PHP treat "_", "." and
+// other characters as "-".
 func folded(name string) string {
 	return strings.Map(func(c rune) rune {
 		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {

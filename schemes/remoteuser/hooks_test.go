@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A hook that panics is a fault that names the hook, and no rejected name.
+// A hook that panics causes a failure that names the hook, not a rejection of the name.
 func TestHooksThatPanic(t *testing.T) {
 	for hook, opts := range map[string]remoteuser.Options{
 		"Canonical": {Canonical: func(string) (string, error) { panic("secret") }},
@@ -29,7 +29,7 @@ func TestHooksThatPanic(t *testing.T) {
 	}
 }
 
-// Explain creates no account.
+// Explain is a dry run and creates no account.
 func TestExplainCreatesNobody(t *testing.T) {
 	t.Run("attack_305", func(t *testing.T) {
 		s := memory.New(nil)

@@ -1,14 +1,13 @@
-// Package remoteuser is authentication by a proxy in front, after Django's
-// RemoteUserAuthentication: the proxy knows who asks (single sign-on, Kerberos, client
-// certificates) and says so in a header. Use it where a proxy is the only way to the
-// server; for everything else there are the other schemes.
+// Package remoteuser accepts the user name that a reverse proxy sends in a header, like Django's
+// RemoteUserAuthentication. The proxy authenticates users by single sign-on, Kerberos or client
+// certificates.
 //
-// Whoever can send the header is whoever it says. So it is believed from named
-// networks alone, by the address of the connection itself, and the proxy must remove
-// the header from what its own clients send.
+// Use it only if every request passes through the proxy. Anyone who can send the header can be any
+// user. The scheme therefore accepts it only from the networks in New, by the address of the
+// connection, and the proxy MUST remove the header from requests of its own clients.
 //
-// The proxy vouches for each request of a browser, whoever made the page that asks. So
-// each request that is not safe is checked for where it comes from (package authn/csrf).
+// The proxy authenticates every request of a browser, including requests that another site causes.
+// The scheme therefore checks the origin of each unsafe request (see package authn/csrf).
 package remoteuser
 
 import (
@@ -26,63 +25,64 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
-	// Canonical brings a name to the form in which accounts have it, and refuses what can
-	// be none: that of password.Options. nil takes names as they come: 1 to 150 bytes of
-	// UTF-8 without control characters, commas, and blanks at the ends.
+	// Canonical returns the normal form of an account name, or an error if the name is invalid. Use
+	// the same function as in password.Options. Nil accepts names unchanged: 1 to 150 bytes of
+	// UTF-8 without control characters, commas, and white space at the ends.
 	Canonical func(name string) (string, error)
-	// Create makes the account of a name that the proxy knows and the store does not;
-	// the scheme inserts it. NewUser is the plain one. nil refuses unknown names. Its
-	// *authn.Error refuses the request; any other error is a fault. Its ID is the bare one:
-	// the scheme adds the name space of the store.
+	// Create returns a new account for a name that the store does not have; the scheme stores it.
+	// See NewUser. Nil rejects unknown names. If Create returns an *authn.Error, the request is
+	// rejected; any other error is a failure (503 or 500). The account's ID is without the store's
+	// name space, which the scheme adds.
 	//
-	// An account that has the name already is used as it is, with its password. If people can register
-	// names by themselves, give the proxy's users a store with a name space of its own: else somebody
-	// registers another one's name first, and shares the account.
+	// If an account with the name exists, it is used, together with its password. If people can
+	// also register, someone could register another person's name and then share that account.
+	// Prevent this with a store that has a name space of its own for the proxy's users.
 	Create func(ctx context.Context, name string) (storage.User, error)
-	// User makes the application's own account of the record. nil leaves *storage.Account.
-	// Its *authn.Error refuses the request; any other error is a fault.
+	// User returns the application's account for a stored account; nil means *storage.Account. If
+	// it returns an *authn.Error, the request is rejected; any other error is a failure.
 	User func(context.Context, storage.Account) (authn.User, error)
-	// Audit receives account.created and header.ignored (the header came from a peer that is
-	// not one of the proxies).
+	// Audit receives account.created and header.ignored (the header did not come from one of the
+	// proxies).
 	Audit *audit.Notifier
 }
 
-// Scheme authenticates by a header of a proxy. It is safe for concurrent use.
+// Scheme authenticates by a header of a reverse proxy. It is safe for concurrent use.
 type Scheme struct {
 	header  string
 	proxies authn.TrustedProxies
 	users   storage.Users
-	perms   storage.Permissions // nil: the store keeps none
+	perms   storage.Permissions // nil if the store has none
 	site    *csrf.Site
 	opts    Options
 	headers []string
 	noStore []string
 }
 
-// New returns a scheme that believes header, such as "X-Remote-User", from the proxies.
-// It returns an error without a proxy, and for a network wider than an IPv4 /8 or an
-// IPv6 /7, which would trust everyone. For a proxy that connects to a Unix socket,
-// authn.UnixSocket is among the proxies.
+// New returns a scheme that reads header, such as "X-Remote-User", from requests of the proxies. If
+// a proxy connects to a Unix socket, add authn.UnixSocket to the proxies.
+//
+// It returns an error if users or site is nil, if header is not in canonical form or has another
+// meaning, if proxies is empty, or if a network is wider than an IPv4 /8 or an IPv6 /7.
 func New(header string, proxies authn.TrustedProxies, users storage.Users, site *csrf.Site, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
 	if users == nil || site == nil {
-		return nil, errors.New("remoteuser: users and a site are needed")
+		return nil, errors.New("remoteuser: New: users and site are required")
 	}
 	if err := checkHeader(header); err != nil {
 		return nil, err
 	}
 	nets := proxies.Networks()
 	if proxies.IsZero() {
-		return nil, errors.New("remoteuser: name the proxies that are believed")
+		return nil, errors.New("remoteuser: New: proxies is empty (use authn.NewTrustedProxies)")
 	}
 	for _, n := range nets {
 		if least := 8; n.Bits() < least && !(n.Addr().Is6() && n.Bits() >= 7) {
-			return nil, fmt.Errorf("remoteuser: the network %s is too wide to be that of a proxy", n)
+			return nil, fmt.Errorf("remoteuser: New: the proxy network %s is too wide (at most an IPv4 /8 or IPv6 /7)", n)
 		}
 	}
 	if o.Canonical == nil {
@@ -93,25 +93,25 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 	return s, nil
 }
 
-// taken are headers that say something else.
-var taken = []string{
+// reserved holds headers that have another meaning.
+var reserved = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Host", "Connection", "Forwarded", "Origin", "Referer", "User-Agent", "Via", "Date",
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip",
 }
 
 func checkHeader(name string) error {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
-	ok := name != "" && canonical == name && !slices.Contains(taken, name)
+	ok := name != "" && canonical == name && !slices.Contains(reserved, name)
 	for _, c := range []byte(name) {
-		// Servers in front map "_" and "-" to one, so that a client could send another
-		// spelling past the proxy's removal.
+		// Some servers treat "_" and "-" as the same, so a client could send a spelling that the
+		// proxy does not remove.
 		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-')
 	}
 	for _, prefix := range []string{"Sec-", "Content-", "Accept", "If-", "Access-Control-"} {
 		ok = ok && !strings.HasPrefix(name, prefix)
 	}
 	if !ok {
-		return fmt.Errorf("remoteuser: header %q: want one of its own in canonical form, such as X-Remote-User", name)
+		return fmt.Errorf("remoteuser: New: header %q is reserved or not in canonical form (such as X-Remote-User)", name)
 	}
 	return nil
 }
@@ -119,13 +119,13 @@ func checkHeader(name string) error {
 // plain is the default of Options.Canonical.
 func plain(name string) (string, error) {
 	if len(name) > 150 || strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f || c == ',' }) {
-		return "", errors.New("a name that no account has")
+		return "", errors.New("not a valid account name")
 	}
 	return name, nil
 }
 
-// NewUser is a plain Options.Create: an active account of that name without roles and
-// without a password that could be used.
+// NewUser is a simple Options.Create: it returns an active account with that name, a random ID, no
+// roles and no usable password.
 func NewUser(_ context.Context, name string) (storage.User, error) {
 	return storage.User{ID: strings.ToLower(rand.Text()), Name: name, Active: true}, nil
 }
@@ -133,8 +133,8 @@ func NewUser(_ context.Context, name string) (storage.User, error) {
 // Name returns "remoteuser".
 func (s *Scheme) Name() string { return "remoteuser" }
 
-// Headers returns the header.
+// Headers returns the name of the header.
 func (s *Scheme) Headers() []string { return s.headers }
 
-// Ambient returns true: an Authorization goes before it.
+// Ambient returns true, so a chain tries schemes that read Authorization first.
 func (s *Scheme) Ambient() bool { return true }

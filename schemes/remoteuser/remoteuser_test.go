@@ -31,8 +31,8 @@ const (
 	proxy  = "10.0.0.7:4711"
 )
 
-// world is a scheme behind the proxies of 10.0.0.0/8, over a store with alice, who is
-// active, and carol, who is not.
+// world is a scheme behind proxies in 10.0.0.0/8, over a store with the accounts alice (active) and
+// carol (disabled).
 type world struct {
 	*remoteuser.Scheme
 	users  storage.Users
@@ -61,7 +61,7 @@ func newWorld(t testing.TB, users storage.Users, opts remoteuser.Options) *world
 	return w
 }
 
-// counted counts look-ups by name, and fails where told to.
+// counted counts lookups by name, and fails on demand.
 type counted struct {
 	storage.Users
 	w *world
@@ -75,8 +75,8 @@ func (c counted) UserByName(ctx context.Context, name string) (storage.User, err
 	return c.Users.UserByName(ctx, name)
 }
 
-// request comes from the proxy over https, by the site's own page; the values of names
-// are added.
+// request returns a request of the site's own page that comes from the proxy over https. The values
+// of names are added as headers.
 func request(method string, names ...string) *http.Request {
 	r := httptest.NewRequest(method, origin+"/", nil)
 	r.RemoteAddr = proxy
@@ -92,7 +92,7 @@ func request(method string, names ...string) *http.Request {
 	return r
 }
 
-// is says what came of a request: the subject, "-" for nobody, or the status.
+// is returns the result of a request: the subject, "-" for anonymous, or the status.
 func (w *world) is(r *http.Request) string {
 	id, err := w.Authenticate(r)
 	var e *authn.Error
@@ -141,7 +141,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-// Who is none of the proxies may claim what he wants.
+// The header of a peer that is not one of the proxies is ignored, whatever it says.
 func TestStrangers(t *testing.T) {
 	w := newWorld(t, memory.New(nil), remoteuser.Options{Create: remoteuser.NewUser})
 	for _, addr := range []string{"192.0.2.1:1", "[2001:db9::1]:1", "", "@", "junk", "11.0.0.7:1", "127.0.0.1:80", "/run/x.sock"} {
@@ -173,7 +173,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// A request goes on to others without what strangers claim in it, however spelled.
+// Strip removes the header from requests of other peers, in any spelling.
 func TestStrip(t *testing.T) {
 	w := newWorld(t, memory.New(nil), remoteuser.Options{})
 	var seen http.Header
@@ -198,7 +198,7 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// The proxy's word is as a cookie: other sites' pages must not use it.
+// The header works like a cookie: pages of other sites must not be able to use it.
 func TestCrossSite(t *testing.T) {
 	w := newWorld(t, memory.New(nil), remoteuser.Options{})
 	for what, c := range map[string]struct {
@@ -237,7 +237,7 @@ func TestCrossSite(t *testing.T) {
 	}
 }
 
-// token is a scheme of the keyword Bearer that takes "bob".
+// token is a scheme with the keyword Bearer that accepts "bob".
 type token struct{}
 
 func (token) Headers() []string { return []string{"Authorization"} }
@@ -252,7 +252,7 @@ func (token) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: "id-bob", Scheme: "token"}, nil
 }
 
-// An explicit credential goes before the proxy's word, good or bad, in any order.
+// An explicit credential takes precedence over the header, valid or not, in any order of the chain.
 func TestExplicitGoesFirst(t *testing.T) {
 	w := newWorld(t, memory.New(nil), remoteuser.Options{})
 	for _, chain := range []authn.Chain{{w.Scheme, token{}}, {token{}, w.Scheme}} {
@@ -276,7 +276,7 @@ func TestExplicitGoesFirst(t *testing.T) {
 	}
 }
 
-// Of many first requests one makes the account, and all have it.
+// Of many concurrent first requests one creates the account, and all are authenticated.
 func TestCreate(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, users storagetest.Store) {
 		w := newWorld(t, users, remoteuser.Options{Create: remoteuser.NewUser, Canonical: func(name string) (string, error) { return strings.ToLower(name), nil }})
@@ -326,7 +326,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// A Unix socket's connections have no address.
+// Connections over a Unix socket have no address.
 func TestUnixSocket(t *testing.T) {
 	users := memory.New(nil)
 	schemetest.Must(t, users.CreateUser(t.Context(), storage.User{ID: "id-alice", Name: "alice", Active: true}))
@@ -363,7 +363,8 @@ func TestUnixSocket(t *testing.T) {
 		if got := string(body[:n]); got != want {
 			t.Errorf("%t: %q, want %q", on, got, want)
 		}
-		// A connection over a network is never that of a Unix socket, whatever its address was made to be.
+		// A network connection never counts as one over a Unix socket, whatever its address was set
+		// to.
 		for _, peer := range []string{"", "@", "/run/x", "junk"} {
 			r := request("GET", "alice")
 			r.RemoteAddr = peer

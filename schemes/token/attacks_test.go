@@ -38,8 +38,8 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 		t.Run("epochs_are_compared_for_equality", func(t *testing.T) {
-			// A static token ends by epoch, compared for equality: one microsecond either
-			// way is another epoch.
+			// The epoch of a static token is compared for equality, so a difference of one
+			// microsecond in either direction revokes the token.
 			row, err := s.StaticTokenOf(ctx, "id-alice")
 			schemetest.Must(t, err)
 			for _, d := range []int64{-1, 1} {
@@ -69,7 +69,7 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 		t.Run("attack_051_read_only", func(t *testing.T) {
-			// There is no write on the way of a check: a store that cannot write serves.
+			// A check does not write, so a store that cannot write is sufficient.
 			if _, err := scheme(t, readOnly(s), schemetest.Ring(t), nil).Authenticate(schemetest.With("Token junk")); !errors.Is(err, authn.ErrUnrecognized) {
 				t.Errorf("got %v", err)
 			}

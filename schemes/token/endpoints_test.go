@@ -40,7 +40,7 @@ func TestEndpoints(t *testing.T) {
 	if wrong.Code != 401 || wrong.Header().Get("WWW-Authenticate") != "Token" || wrong.Body.String() != `{"detail":"Unable to log in with provided credentials.","code":"invalid_credentials"}` {
 		t.Errorf("a refused login: %d %v %s", wrong.Code, wrong.Header(), wrong.Body)
 	}
-	// The account changed between the check of its password and the token.
+	// The account changes between the check of its password and the creation of the token.
 	_, err := s.BumpEpoch(t.Context(), "id-alice")
 	schemetest.Must(t, err)
 	if w := do(login, form("alice", "x")); w.Code != 401 || w.Body.String() != wrong.Body.String() || w.Header().Get("WWW-Authenticate") != "Token" {
@@ -86,7 +86,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// A store that is down is a 503 of every endpoint: no token, no 401, no 204.
+// If the store fails, every endpoint responds with 503: no token, no 401, no 204.
 func TestEndpointFaults(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -117,7 +117,7 @@ func TestEndpointFaults(t *testing.T) {
 	}
 }
 
-// Behind a chain with Basic, the endpoints' 401 still carry Token's challenge.
+// Behind a chain with Basic, the 401 of an endpoint still has the challenge Token.
 func TestOwnChallenge(t *testing.T) {
 	s := memory.New(nil)
 	x := scheme(t, s, schemetest.Ring(t), &token.Options{Realm: "api"})

@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// each runs f on every kind of store.
+// each runs f with each kind of store.
 func each(t *testing.T, f func(t *testing.T, s storagetest.Store)) { schemetest.Each(t, nil, f) }
 
 func scheme(t testing.TB, s token.Store, r *keys.Ring, opts *token.Options) *token.Scheme {
@@ -26,7 +26,7 @@ func scheme(t testing.TB, s token.Store, r *keys.Ring, opts *token.Options) *tok
 	return x
 }
 
-// refused reports whether the token is refused, with the one text.
+// refused reports whether the token is rejected with the text for invalid tokens.
 func refused(t testing.TB, x *token.Scheme, text string) bool {
 	t.Helper()
 	return schemetest.Refused(t, x, "Token "+text)

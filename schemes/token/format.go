@@ -16,14 +16,14 @@ import (
 type Format uint8
 
 const (
-	// Prefixed is that of credential.Format: a prefix, 256 bits and a checksum.
+	// Prefixed is the format of credential.Format: a prefix, 256 bits and a checksum.
 	Prefixed Format = iota
 	// Hex40 is 40 lower-case hexadecimal digits, as in Django REST Framework, for clients that
 	// expect it.
 	Hex40
 )
 
-// format is a Format at work.
+// format encodes and recognizes tokens of a Format.
 type format interface {
 	credential.Shape
 	Encode(sum [sha256.Size]byte) string
@@ -66,8 +66,8 @@ func (hex40) Claim(keyword string) authn.CredentialFormat {
 
 func (hex40) Encode(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:20]) }
 
-// derive returns the token's text: HMAC-SHA-256 under a key of the ring over subject and salt.
-// The input never changes, or every token would.
+// derive returns the text of a token: HMAC-SHA-256 of subject and salt with a key of the ring. Its
+// input MUST NOT change, because every issued token would become invalid.
 func (s *Scheme) derive(k keys.Key, subject string, salt []byte) string {
 	const label = "vestibule static token v1"
 	mac := hmac.New(sha256.New, k[:])

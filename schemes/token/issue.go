@@ -12,29 +12,29 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// attempts bounds the compare-and-swap loops: of two concurrent logins of one user one tries
-// again, and so does one whose digest is taken.
+// attempts is the maximum number of compare-and-swap attempts. One of two concurrent logins of a
+// user tries again, and so does one whose digest is taken.
 const attempts = 4
 
-// GetOrCreate returns the subject's token: the one it has, or a new one if it has none, if the
-// master key that it was derived from left the ring, or if it was revoked with an earlier
-// epoch. Read epoch before you verify the password or whatever else entitles the caller (see
-// authn.Login.Epoch); for an administrator, see Current.
+// GetOrCreate returns the subject's token. It creates a new one if the subject has none, if the
+// token's master key is no longer in the ring, or if the token belongs to an earlier epoch.
 //
-// It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
-// after epoch was read. Any other error is a failure of the store or of the source of random
-// bytes.
+// Read epoch before you verify the password or another proof of the caller (see authn.Login.Epoch).
+// Code that needs no password uses [Scheme.CurrentEpoch].
+//
+// It returns [storage.ErrStale] if the subject is unknown or disabled, or if its account changed
+// after epoch was read. Any other error is a failure of the store or of the random source.
 func (s *Scheme) GetOrCreate(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, false)
 }
 
-// Replace revokes the subject's token and returns a new one, as one change. Errors are those of
-// Token.
+// Replace revokes the subject's token and returns a new one, in one operation. The errors are those
+// of [Scheme.GetOrCreate].
 func (s *Scheme) Replace(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, true)
 }
 
-// Revoke deletes the subject's token. It returns storage.ErrNotFound if it has none.
+// Revoke deletes the subject's token. It returns [storage.ErrNotFound] if there is none.
 func (s *Scheme) Revoke(ctx context.Context, subject string) error {
 	err := s.store.DeleteStaticTokenOf(ctx, subject)
 	if err == nil {
@@ -43,7 +43,7 @@ func (s *Scheme) Revoke(ctx context.Context, subject string) error {
 	return err
 }
 
-// notify reports what happened to a token. Its digest is what identifies it.
+// notify reports an event of a token, which is identified by its digest.
 func (s *Scheme) notify(ctx context.Context, kind audit.Kind, subject string, d storage.Digest, epoch int64) {
 	e := audit.Event{Kind: kind, Scheme: s.Name(), Subject: subject, Epoch: epoch}
 	if !d.IsZero() {
@@ -52,14 +52,14 @@ func (s *Scheme) notify(ctx context.Context, kind audit.Kind, subject string, d 
 	s.opts.Audit.Notify(ctx, e)
 }
 
-// CurrentEpoch returns the subject's epoch, for a caller that needs no password, such as an
-// administrator's command or the hook of a registration.
+// CurrentEpoch returns the subject's epoch, for code that needs no password, such as an
+// administrator's command or a hook at registration.
 func (s *Scheme) CurrentEpoch(ctx context.Context, subject string) (int64, error) {
 	return s.store.SubjectEpoch(ctx, subject)
 }
 
-// IssueOnRegister is a hook for a registration. It gives each new user a token, in the transaction that
-// creates the account:
+// IssueOnRegister is a hook for registration. It creates a token for each new user, in the
+// transaction that creates the account:
 //
 //	checker.Register(ctx, newUser, tokens.IssueOnRegister)
 func (s *Scheme) IssueOnRegister(ctx context.Context, u storage.User) error {
@@ -79,10 +79,10 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 		have, err := s.store.StaticTokenOf(ctx, subject)
 		switch {
 		case err == nil && !fresh && have.Epoch == epoch:
-			if text, ok := s.again(have); ok {
+			if text, ok := s.rederive(have); ok {
 				err := s.usable(ctx, have.Digest, epoch)
 				if errors.Is(err, storage.ErrNotFound) {
-					continue // deleted since it was read
+					continue // deleted meanwhile
 				}
 				if err != nil {
 					return "", err
@@ -92,7 +92,7 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 		case err != nil && !errors.Is(err, storage.ErrNotFound):
 			return "", err
 		}
-		text, err := s.mint(ctx, subject, epoch, have.Digest)
+		text, err := s.create(ctx, subject, epoch, have.Digest)
 		if err == nil && fresh && !have.Digest.IsZero() {
 			s.notify(ctx, audit.TokenRevoked, subject, have.Digest, have.Epoch)
 		}
@@ -100,11 +100,11 @@ func (s *Scheme) token(ctx context.Context, subject string, epoch int64, fresh b
 			return text, err
 		}
 	}
-	return "", fmt.Errorf("token: no token after %d attempts: %w", attempts, storage.ErrConflict)
+	return "", fmt.Errorf("token: too many concurrent changes (%d attempts): %w", attempts, storage.ErrConflict)
 }
 
-// usable returns storage.ErrStale if the token would be rejected, as it is if the account
-// changed after the caller read its epoch.
+// usable returns storage.ErrStale if the token would be rejected because the account changed after
+// the caller read its epoch.
 func (s *Scheme) usable(ctx context.Context, d storage.Digest, epoch int64) error {
 	_, u, err := s.store.StaticTokenByDigest(ctx, d)
 	if err == nil && credential.CheckAccount(u, epoch) != nil {
@@ -113,9 +113,9 @@ func (s *Scheme) usable(ctx context.Context, d storage.Digest, epoch int64) erro
 	return err
 }
 
-// again derives the text of a stored token. It reports false if that is no longer possible:
-// a token that is returned is always one that would be accepted.
-func (s *Scheme) again(t storage.StaticToken) (string, bool) {
+// rederive derives the text of a stored token. It returns false if the result does not match the
+// stored digest, so that only accepted tokens are returned.
+func (s *Scheme) rederive(t storage.StaticToken) (string, bool) {
 	k, ok := s.ring.ByID(keys.StaticToken, t.KeyID)
 	if !ok {
 		return "", false
@@ -124,11 +124,11 @@ func (s *Scheme) again(t storage.StaticToken) (string, bool) {
 	return text, storage.DigestOf(text) == t.Digest
 }
 
-// mint exchanges the token that has the digest old, or none, for a new one.
-func (s *Scheme) mint(ctx context.Context, subject string, epoch int64, old storage.Digest) (string, error) {
+// create replaces the token with the digest old, or none, by a new one.
+func (s *Scheme) create(ctx context.Context, subject string, epoch int64, old storage.Digest) (string, error) {
 	salt := make([]byte, 32)
 	if _, err := io.ReadFull(s.opts.Rand, salt); err != nil {
-		return "", fmt.Errorf("token: no random bytes: %w", err)
+		return "", fmt.Errorf("token: random source: %w", err)
 	}
 	id, k := s.ring.Newest(keys.StaticToken)
 	text := s.derive(k, subject, salt)

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// 64 logins of a user who has no token yet give one token.
+// 64 concurrent logins of a user without a token return one token.
 func TestRaces(t *testing.T) {
 	each(t, func(t *testing.T, s storagetest.Store) {
 		ctx := t.Context()
@@ -74,8 +74,8 @@ func TestRaces(t *testing.T) {
 	})
 }
 
-// Logins, logouts and resets at once: each answers as if it had been alone, one
-// token is left, and it is the one that the next login returns.
+// Concurrent logins, logouts and replacements each behave as if they ran alone. One token remains,
+// and the next login returns it.
 func TestLoginLogoutReset(t *testing.T) {
 	each(t, func(t *testing.T, s storagetest.Store) {
 		ctx := t.Context()
@@ -96,7 +96,7 @@ func TestLoginLogoutReset(t *testing.T) {
 				default:
 					texts[i], err = x.GetOrCreate(ctx, "id-alice", 0)
 				}
-				// Overtaken more often than it tries: a 503, and no token.
+				// More concurrent changes than attempts: 503 and no token.
 				if errors.Is(err, storage.ErrConflict) && texts[i] == "" {
 					err = nil
 				}

@@ -15,8 +15,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// What the client is told, body and challenge: the words of Django REST Framework under any
-// keyword, RFC 6750 under Bearer. TestWire has more headers.
+// The body and the challenge of rejections: Django REST Framework's texts with any keyword, RFC
+// 6750 with Bearer. TestWire checks more headers.
 func TestRefusals(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// No error and no line of the log holds a token, a salt or a digest.
+// No error and no log line holds a token, a salt or a digest.
 func TestNothingIsTold(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -100,8 +100,8 @@ func TestNothingIsTold(t *testing.T) {
 	schemetest.Untold(t, log.String(), good, row.Digest)
 }
 
-// Whatever stands after the keyword: at most one call of the store, and nothing
-// but the token itself is taken.
+// Any text after the keyword causes at most one call of the store, and only the token itself is
+// accepted.
 func FuzzAuthenticate(f *testing.F) {
 	type world struct {
 		x     *token.Scheme

@@ -5,9 +5,9 @@
 // Use it for scripts and services that need one stable key per user. For several devices,
 // expiry and names use package knox.
 //
-// Unlike Django's, the token's text is not stored: it is derived from the master key and a
-// salt, so a stolen table is useless to an attacker. A password change, a disabled account and
-// "log out everywhere" revoke the token.
+// Unlike in Django, the text of the token is not stored. It is derived from the master key and a
+// salt, so a stolen table is useless to an attacker. A password change, disabling the account and
+// logging out everywhere revoke the token.
 package token
 
 import (
@@ -28,41 +28,43 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Store is the part of a store that the scheme needs.
+// Store is the part of a store that the scheme requires.
 type Store interface {
 	storage.StaticTokens
 	storage.Subjects
 }
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
-	// Keyword is "Token" if "". With "Bearer" the challenge follows RFC 6750.
+	// Keyword is the authentication scheme in Authorization; "" means "Token". With "Bearer" the
+	// challenge follows RFC 6750.
 	Keyword string
-	// Realm is named in the challenge if it is not "".
+	// Realm is the realm in the challenge; "" means none.
 	Realm string
-	// Format of the tokens that are issued and accepted.
+	// Format is the format of issued and accepted tokens.
 	Format Format
-	// Prefix of Prefixed tokens; "vst" if "".
+	// Prefix is the prefix of Prefixed tokens; "" means "vst".
 	Prefix string
-	// User returns the application's own account for the record that came with the token. nil
-	// leaves *storage.Account. Its *authn.Error rejects the request; any other error is a fault.
+	// User returns the application's account for the account of a token; nil means
+	// *storage.Account. If it returns an *authn.Error, the request is rejected; any other error is
+	// a failure (503 or 500).
 	User func(context.Context, storage.Account) (authn.User, error)
-	// Login changes the login endpoint.
+	// Login configures the login endpoint.
 	Login login.Options
 	// Audit receives token.created, token.revoked, logout and the events of logins.
 	Audit *audit.Notifier
-	// Logger is slog.Default() if nil.
+	// Logger receives the messages of the login endpoint; nil means slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
-	// Rand is crypto/rand.Reader if nil.
+	// Rand is the source of random bytes; nil means crypto/rand.Reader.
 	Rand io.Reader
 }
 
 // Scheme authenticates by static tokens. It is safe for concurrent use.
 type Scheme struct {
 	store     Store
-	perms     storage.Permissions // nil: the store keeps none
+	perms     storage.Permissions // nil if the store has none
 	ring      *keys.Ring
 	opts      Options
 	format    format
@@ -70,11 +72,12 @@ type Scheme struct {
 	endpoints login.Endpoints
 }
 
-// New returns a scheme over store, with tokens derived from the keys of ring. If the store
-// implements storage.Permissions too, HasPerm works for the accounts it loads.
+// New returns a scheme over store that derives tokens from the keys of ring. If the store also
+// implements storage.Permissions, HasPerm works for the accounts that the scheme loads. New returns
+// an error if store or ring is nil, or if an option is invalid.
 func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 	if store == nil || ring == nil {
-		return nil, errors.New("token: New: no store or no key ring")
+		return nil, errors.New("token: New: store and ring are required")
 	}
 	var o Options
 	if opts != nil {
@@ -102,23 +105,23 @@ func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 // Name returns "token".
 func (s *Scheme) Name() string { return "token" }
 
-// Headers returns Authorization.
+// Headers returns "Authorization".
 func (s *Scheme) Headers() []string { return s.header.Headers() }
 
-// Formats returns the keyword and the token's format.
+// Formats returns the keyword and the format of the tokens.
 func (s *Scheme) Formats() []authn.CredentialFormat { return s.header.Formats() }
 
-// Challenge returns the keyword, as Django REST Framework does, and the realm if there is one.
-// Under Bearer it is an authn.BearerChallenge.
+// Challenge returns the keyword, as Django REST Framework does, and the realm if there is one. With
+// the keyword Bearer it returns an authn.BearerChallenge.
 func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.Challenge(r, err) }
 
-// Pattern returns a regular expression in RE2 syntax that finds the scheme's Prefixed tokens
-// in texts, for secret scanners.
+// Pattern returns a regular expression that matches the scheme's Prefixed tokens, for secret
+// scanners (RE2 syntax).
 func (s *Scheme) Pattern() string { return credential.MustFormat(s.opts.Prefix).Pattern() }
 
-// Authenticate looks for a token under the scheme's keyword. It takes one query. An unknown,
-// revoked or outdated token, one whose master key left the ring, and a disabled account are
-// rejected alike; the reason goes to the log.
+// Authenticate reads a token after the scheme's keyword. It costs one query. It rejects in the same
+// way an unknown, revoked or outdated token, a token whose master key is no longer in the ring, and
+// the token of a disabled account; the log has the reason.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := s.header.Read(r)
 	if err != nil {
@@ -127,8 +130,8 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return s.identify(r.Context(), storage.DigestOf(text))
 }
 
-// Presented implements authn.Keeper: over a store that gives leases (package cached), identities
-// are kept.
+// Presented implements authn.Keeper: the middleware keeps identities if the store has leases
+// (package cached).
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return s.header.Presented(r)
 }
@@ -141,14 +144,14 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 	case err != nil:
 		return authn.Identity{}, err
 	case !s.ring.Has(t.KeyID):
-		return authn.Identity{}, s.header.Reject(errors.New("its master key left the ring"))
+		return authn.Identity{}, s.header.Reject(errors.New("master key not in the ring"))
 	}
 	if err := credential.CheckAccount(u, t.Epoch); err != nil {
 		return authn.Identity{}, s.header.Reject(err)
 	}
 	account := u.WithPermissions(s.perms)
 	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
-	if s.opts.User != nil { // the application makes its account for each request
+	if s.opts.User != nil { // the application creates an account per request, so nothing is kept
 		id.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) })
 		if err != nil {
 			return authn.Identity{}, err

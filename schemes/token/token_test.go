@@ -25,7 +25,7 @@ const (
 	goldenHex      = "ff2a02ebcb5f5c5bfb0d0f09e487998c7b33bbf5"
 )
 
-// The derivation never changes: these were computed with another program.
+// The derivation must not change. The expected values were computed by another program:
 //
 //	k = HKDF-SHA-256(master, info="vestibule/v1 static token")
 //	HMAC-SHA-256(k, "vestibule static token v1" || 00000008 || "id-alice" || salt)
@@ -43,8 +43,8 @@ func TestGoldenTokens(t *testing.T) {
 	}
 }
 
-// The derivation from the text of RULES T4, for subjects of every length: the
-// length is part of it, so that no two subjects meet.
+// The derivation, computed independently for subjects of every length. The input includes the
+// length, so different subjects have different inputs.
 func TestDerivation(t *testing.T) {
 	master := keys.Generate()
 	k, err := hkdf.Key(sha256.New, master, nil, "vestibule/v1 static token", 32)
@@ -145,8 +145,8 @@ func TestMasterKeys(t *testing.T) {
 	}
 }
 
-// A stored token that is derived to another text now, as after a change of format
-// or prefix, is replaced at the next login: what login returns is always taken.
+// If the derived text of a stored token has changed, as after a change of format or prefix, the
+// next login replaces the token, so login always returns an accepted token.
 func TestAnotherFormat(t *testing.T) {
 	s, r := memory.New(nil), schemetest.Ring(t)
 	schemetest.Add(t, s, "alice")
@@ -185,7 +185,7 @@ func TestConstruction(t *testing.T) {
 	}
 }
 
-// The hook that makes the application's own account.
+// Options.User returns the application's account.
 func TestUserHook(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -203,8 +203,7 @@ func TestUserHook(t *testing.T) {
 	}
 }
 
-// An application's own table may say that an account is disabled without moving
-// its epoch.
+// An application's table may report that an account is disabled without a change of its epoch.
 func TestDisabledWithoutAnEpoch(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
