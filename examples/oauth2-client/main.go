@@ -3,7 +3,7 @@
 // golang.org/x/oauth2 and github.com/coreos/go-oidc. Run the server, then the client, and
 // open the address that it prints:
 //
-//	go run ./examples/compare
+//	go run ./examples/oauth2
 //	go run -C examples/oauth2-client . -issuer http://127.0.0.1:8080
 //
 // The client finds the endpoints by the server's metadata (RFC 8414), logs in with a code
@@ -69,14 +69,23 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		server.Close()
-	}()
-	fmt.Println("listening on", base)
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	server := &http.Server{
+		Handler:           http.MaxBytesHandler(a.routes(), 64<<10), // its own forms are small
+		ReadHeaderTimeout: 5 * time.Second,                          // a client that sends slowly cannot hold a connection
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second, // it calls the server meanwhile
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
 	}
-	return nil
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	fmt.Println("listening on", base)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	finish, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer stop()
+	return server.Shutdown(finish)
 }
