@@ -192,7 +192,7 @@ func serve(t *testing.T, dir string) string {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	for range 1200 {
+	for range 6000 { // five minutes: a busy machine is slow
 		c, err := net.Dial("tcp", listening)
 		if err == nil {
 			c.Close()
