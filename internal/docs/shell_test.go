@@ -24,6 +24,9 @@ import (
 const address = "127.0.0.1:8080"
 
 func TestShellBlocks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs programs")
+	}
 	pages := all(t)
 	seen := 0
 	for _, page := range sorted(pages) {
