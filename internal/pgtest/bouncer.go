@@ -71,7 +71,7 @@ query_wait_timeout = 60
 		<-ended
 	})
 	u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		conn, err := net.Dial("tcp", u.Host)
 		if err == nil {
 			conn.Close()

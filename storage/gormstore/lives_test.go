@@ -211,7 +211,7 @@ func TestTwoServers(t *testing.T) {
 // So with two processes.
 func TestTwoProcesses(t *testing.T) {
 	url := storetest.URL(t)
-	s := migrated(t, opened(t)(postgres.Open(url, nil)))
+	s := migrated(t, opened(t)(postgres.Open(url, &patient)))
 	eightTokens(t, s)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

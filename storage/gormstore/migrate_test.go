@@ -19,6 +19,9 @@ import (
 
 // several opens one database several times, as processes do.
 func several(t *testing.T, kind string, n int, opts *gormstore.Options) []*gormstore.Store {
+	if opts == nil {
+		opts = &patient
+	}
 	var all []*gormstore.Store
 	path, url := filepath.Join(t.TempDir(), "db"), ""
 	if kind == "postgres" {
@@ -174,7 +177,7 @@ func TestLockedFile_attack_224(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "db")
 	s := migrated(t, opened(t)(sqlite.Open(path, &gormstore.Options{Timeout: 300 * time.Millisecond})))
-	other := opened(t)(sqlite.Open(path, nil))
+	other := opened(t)(sqlite.Open(path, &patient))
 	release, held := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)
 	go func() {

@@ -15,7 +15,7 @@ import (
 // An up-to-date schema is found by reading, so that the role of the application need not own it.
 func TestMigrateWithoutRights(t *testing.T) {
 	url := storetest.URL(t)
-	admin := opened(t)(postgres.Open(url, nil))
+	admin := opened(t)(postgres.Open(url, &patient))
 	role := "r" + strings.ToLower(rand.Text())
 	db := admin.DB(t.Context())
 	if err := db.Exec("CREATE ROLE " + role + " LOGIN").Error; err != nil {
@@ -36,7 +36,7 @@ func TestMigrateWithoutRights(t *testing.T) {
 	}
 	u.User = neturl.User(role)
 	t.Run("edge_C07/tables are granted", func(t *testing.T) {
-		s := opened(t)(postgres.Open(u.String(), nil))
+		s := opened(t)(postgres.Open(u.String(), &patient))
 		if err := s.Migrate(t.Context()); err != nil {
 			t.Error(err)
 		}

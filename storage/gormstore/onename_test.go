@@ -15,7 +15,7 @@ import (
 func ownTable(t *testing.T, kind, idColumn, nameColumn string) *gormstore.Store {
 	t.Helper()
 	users := &gormstore.UserTable{Table: "accounts", ID: "id", Name: "login", Password: "hash", Active: "active"}
-	s := several(t, kind, 1, &gormstore.Options{Users: users})[0]
+	s := several(t, kind, 1, &gormstore.Options{Users: users, Timeout: time.Minute})[0]
 	create := "CREATE TABLE accounts (id " + idColumn + ", login " + nameColumn + ", hash TEXT NOT NULL DEFAULT '', active BOOLEAN NOT NULL DEFAULT TRUE)"
 	if kind == "postgres" {
 		if err := s.DB(t.Context()).Exec("CREATE EXTENSION IF NOT EXISTS citext").Error; err != nil {

@@ -33,7 +33,7 @@ func TestMigrateWithFewRights(t *testing.T) {
 	}
 	t.Run("postgres", func(t *testing.T) {
 		owned := pgtest.URL(t)
-		owner := opened(t)(postgres.Open(owned, nil))
+		owner := opened(t)(postgres.Open(owned, &patient))
 		role := "r" + strings.ToLower(rand.Text())
 		exec := func(statements ...string) {
 			t.Helper()
@@ -55,7 +55,7 @@ func TestMigrateWithFewRights(t *testing.T) {
 				q.Set("default_transaction_read_only", readOnly)
 				u.RawQuery = q.Encode()
 			}
-			return opened(t)(postgres.Open(u.String(), nil))
+			return opened(t)(postgres.Open(u.String(), &patient))
 		}
 		t.Run("edge_C06/empty database", func(t *testing.T) { says(t, as("").Migrate(ctx), "CREATE", "owner", "version 0") })
 		if err := owner.MigrateSchema(ctx); err != nil {
@@ -98,7 +98,7 @@ func TestMigrateWithFewRights(t *testing.T) {
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "db")
-		s := migrated(t, opened(t)(sqlite.Open(path, nil)))
+		s := migrated(t, opened(t)(sqlite.Open(path, &patient)))
 		if err := s.CreateUser(ctx, storage.User{ID: "1", Name: "ann", Active: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestMigrateWithFewRights(t *testing.T) {
 		})
 		t.Run("edge_C06/read-only file, old schema", func(t *testing.T) {
 			old := filepath.Join(t.TempDir(), "old")
-			empty, err := sqlite.Open(old, nil)
+			empty, err := sqlite.Open(old, &patient)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -190,7 +190,7 @@ func TestSpaceRecords(t *testing.T) {
 func TestSpaceSearchPath(t *testing.T) {
 	ctx := context.Background()
 	at := pgtest.URL(t)
-	owner := opened(t)(postgres.Open(at, nil))
+	owner := opened(t)(postgres.Open(at, &patient))
 	if err := owner.MigrateSchema(ctx); err != nil {
 		t.Fatal(err)
 	}
