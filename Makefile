@@ -21,6 +21,8 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 # once than there are cores, since tests wait for PostgreSQL and for each other. The collector runs
 # less often: memory is there.
 SLOW = ./storage/gormstore ./storage/cached ./authn/throttle ./examples/compare ./schemes/oauth2/server ./authn/password
+# Examples that are modules of their own, so that what they import does not reach users.
+MODULES = examples/apikey examples/routers/chi examples/routers/echo examples/routers/gin
 GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
 
 # Without vet: "make lint" vets the same packages, and CI runs both.
@@ -48,8 +50,7 @@ peers: ## tests and benchmarks of benchmarks/, a module of its own; with Django 
 lint: ## format, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	cd examples/oauth2-client && $(GO) vet ./...
-	cd examples/apikey && $(GO) vet ./...
+	for module in examples/oauth2-client $(MODULES); do (cd $$module && $(GO) vet ./...) || exit 1; done
 	$(GO) tool staticcheck ./...
 
 docs: docs/site/node_modules ## check the documentation and build its site into docs/site/.vitepress/dist (needs node and npm, and the network once)
