@@ -50,7 +50,8 @@ func nextPage(p storage.FamilyPlace) string {
 // there are more, the answer has "Link: <?after=…>; rel="next"" (RFC 8288), the address of the
 // following ones, relative to this one. An "after" that no such link had gets 400.
 //
-// The caller is the account that the chain authenticated, by any scheme. A client that acts for it,
+// The caller is the account that the chain authenticated, by any scheme; see Options.Own for chains
+// with accounts of several tables. A client that acts for it,
 // or any other scope-limited identity, gets 403.
 func (p *Pages) Grants() http.Handler {
 	type item struct {
@@ -115,7 +116,13 @@ func (p *Pages) accounts(method string, f func(w http.ResponseWriter, r *http.Re
 		case id.Subject == "" || id.Issuer != "" || id.Delegated():
 			err = authn.PermissionDenied("")
 		default:
-			err = f(w, r, id.Subject)
+			var own bool
+			if own, err = p.own(id); err == nil && !own {
+				err = authn.PermissionDenied("")
+			}
+			if err == nil {
+				err = f(w, r, id.Subject)
+			}
 		}
 		if err != nil {
 			authn.Respond(w, r, authn.Undecided(err))
