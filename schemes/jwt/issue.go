@@ -197,7 +197,7 @@ func (s *Scheme) revoke(ctx context.Context, refresh string) (subject string, er
 
 // List returns up to limit logins of the subject, the last created first.
 func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	return s.store.ListFamilies(ctx, s.purpose, subject, limit)
+	return s.store.ListFamilies(ctx, s.purpose, subject, storage.FamilyPlace{}, limit)
 }
 
 // RevokeFamily ends one of the subject's logins by its ID. It returns storage.ErrNotFound if

@@ -221,6 +221,7 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	if err != nil {
 		return tokenResponse{}, err
 	}
+	id = s.api.TokenID(id)
 	now := s.now()
 	expires := now.Add(s.opts.AccessTTL)
 	if !f.Expires.IsZero() && expires.After(f.Expires) {
