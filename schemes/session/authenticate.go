@@ -253,6 +253,7 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 		now := s.now()
 		s.set(w, s.cookie, loaded.text, &loaded.Session)
 		s.send(w, s.memory.cookie, loaded.next.Next, s.age(loaded.next.End, now))
+		s.issued(w, r, loaded.Subject)
 	default:
 		s.touch(w, r.Context(), s.cookie, loaded, s.look())
 	}

@@ -229,7 +229,7 @@ func (s *Sealed) newSecret() (string, error) {
 
 // Renew sends the cookie again, with its new end, where it was sealed Options.Interval
 // ago. See also Scheme.Renew.
-func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
+func (s *Sealed) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
 	c, ok := s.own(id)
 	if !ok {
@@ -239,7 +239,11 @@ func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity
 		return nil
 	}
 	fresh := *c
-	return s.set(w, s.cookie, &fresh)
+	if err := s.set(w, s.cookie, &fresh); err != nil {
+		return err
+	}
+	s.issued(w, r, fresh.subject)
+	return nil
 }
 
 // Start is Scheme.Start. The new session has another secret for its tokens. The error is
@@ -263,6 +267,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err := s.set(w, s.cookie, &next); err != nil {
 		return err
 	}
+	s.issued(w, r, next.subject)
 	s.notify(audit.Context(r), audit.SessionCreated, &storage.Session{Subject: next.subject, Epoch: next.epoch}, "")
 	return nil
 }

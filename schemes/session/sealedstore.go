@@ -116,7 +116,9 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	if err := s.setAs(w, cookie, &next, as); err != nil {
 		return err
 	}
-	held.sealed, v.IsNew = &next, false
+	if held.sealed, v.IsNew = &next, false; next.subject != "" && cookie == s.cookie {
+		s.issued(w, r, next.subject)
+	}
 	return nil
 }
 
