@@ -106,6 +106,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	case err != nil:
 		return authn.Identity{}, err
 	case c.subject == "":
+		s.issued(nil, r, c)
 		return authn.Identity{}, authn.ErrNoCredentials
 	case !storage.BelongsTo(s.space, c.subject):
 		return authn.Identity{}, s.refused(errSealed, s.invalid)
@@ -242,7 +243,7 @@ func (s *Sealed) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 	if err := s.set(w, s.cookie, &fresh); err != nil {
 		return err
 	}
-	s.issued(w, r, fresh.subject)
+	s.issued(w, r, &fresh)
 	return nil
 }
 
@@ -267,7 +268,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err := s.set(w, s.cookie, &next); err != nil {
 		return err
 	}
-	s.issued(w, r, next.subject)
+	s.issued(w, r, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &storage.Session{Subject: next.subject, Epoch: next.epoch}, "")
 	return nil
 }

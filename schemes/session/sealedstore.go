@@ -116,8 +116,8 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	if err := s.setAs(w, cookie, &next, as); err != nil {
 		return err
 	}
-	if held.sealed, v.IsNew = &next, false; next.subject != "" && cookie == s.cookie {
-		s.issued(w, r, next.subject)
+	if held.sealed, v.IsNew = &next, false; cookie == s.cookie {
+		s.issued(w, r, &next)
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 // or begun another: after a logout or a login in this request, a Save would bring back who was
 // logged in before, or undo the login.
 func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) bool {
-	text, ok := answered(w, cookie)
+	text, ok := answered(w.Header(), cookie)
 	switch {
 	case !ok:
 		return false
