@@ -41,7 +41,7 @@ func AdmitOwn(r *http.Request, credential string) (*OwnCredential, error) {
 	if limit == nil || credential == "" {
 		return nil, nil
 	}
-	if err := limit.Admit(r, &Presented{text: credential}); err != nil {
+	if err := limit.Admit(r, &Presented{texts: []string{credential}}); err != nil {
 		return nil, err
 	}
 	s.own = true
@@ -64,8 +64,26 @@ func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	}
 	for _, text := range append(issued, o.text) {
 		if text != "" {
-			o.limit.Accepted(o.r, &Presented{text: text}, id.names())
+			o.limit.Accepted(o.r, &Presented{texts: []string{text}}, id.names())
 		}
+	}
+}
+
+// Issued reports credentials that a login, or what takes the place of another credential, gives to the
+// caller of r, and whose they are. While others of the address are stopped by the limits of refused
+// credentials that the request's middleware has (Options.Refusals), these are checked all the same:
+// else somebody at the same address would make every login useless. A scheme whose valid credential
+// authenticates nobody, such as the session of a visitor, calls it with each request, with a name of
+// the credential for id.Client.
+//
+// together are those that later requests present with each other, such as two cookies, in the order of
+// the chain. Call it once for each if they come alone.
+func Issued(r *http.Request, id Identity, together ...string) {
+	if len(together) == 0 {
+		return
+	}
+	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil && s.m.refusals != nil { // also before it is decided
+		s.m.refusals.Accepted(r, &Presented{texts: together}, id.names())
 	}
 }
 

@@ -18,7 +18,7 @@ type CookieReader interface {
 // body. It is not modified.
 type Presented struct {
 	headers, cookies []string
-	text             string // of the body
+	texts            []string // of the body, or of an answer
 }
 
 // presentedTo returns where the credentials of leaves are. A header that a proxy sets holds no
@@ -55,8 +55,10 @@ func (p *Presented) In(r *http.Request) iter.Seq2[string, string] {
 				return
 			}
 		}
-		if p.text != "" {
-			yield("", p.text)
+		for _, text := range p.texts {
+			if !yield("", text) {
+				return
+			}
 		}
 	}
 }

@@ -70,6 +70,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
 	case err == nil && loaded.Subject == "":
+		authn.Issued(r, visitor(loaded.ID), loaded.text)
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
@@ -253,6 +254,7 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 		now := s.now()
 		s.set(w, s.cookie, loaded.text, &loaded.Session)
 		s.send(w, s.memory.cookie, loaded.next.Next, s.age(loaded.next.End, now))
+		s.issued(w, r, loaded.Subject)
 	default:
 		s.touch(w, r.Context(), s.cookie, loaded, s.look())
 	}

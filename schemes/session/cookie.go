@@ -119,8 +119,8 @@ func put(w http.ResponseWriter, cookies []*http.Cookie) {
 
 // answered returns the text of the cookie that the answer sets by now, "" if it deletes the
 // cookie; ok is false if it does neither.
-func answered(w http.ResponseWriter, name string) (text string, ok bool) {
-	for _, line := range w.Header()["Set-Cookie"] {
+func answered(answer http.Header, name string) (text string, ok bool) {
+	for _, line := range answer["Set-Cookie"] {
 		if rest, is := strings.CutPrefix(line, name+"="); is {
 			text, _, _ = strings.Cut(rest, ";")
 			ok = true

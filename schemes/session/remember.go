@@ -169,6 +169,7 @@ func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login a
 	}
 	now := s.now()
 	s.send(w, s.memory.cookie, text, s.age(s.memory.rotator.End(f, now), now))
+	s.issued(w, r, login.Subject)
 	return nil
 }
 

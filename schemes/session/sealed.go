@@ -106,6 +106,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	case err != nil:
 		return authn.Identity{}, err
 	case c.subject == "":
+		s.issued(nil, r, c)
 		return authn.Identity{}, authn.ErrNoCredentials
 	case !storage.BelongsTo(s.space, c.subject):
 		return authn.Identity{}, s.refused(errSealed, s.invalid)
@@ -229,7 +230,7 @@ func (s *Sealed) newSecret() (string, error) {
 
 // Renew sends the cookie again, with its new end, where it was sealed Options.Interval
 // ago. See also Scheme.Renew.
-func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
+func (s *Sealed) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
 	c, ok := s.own(id)
 	if !ok {
@@ -239,7 +240,11 @@ func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity
 		return nil
 	}
 	fresh := *c
-	return s.set(w, s.cookie, &fresh)
+	if err := s.set(w, s.cookie, &fresh); err != nil {
+		return err
+	}
+	s.issued(w, r, &fresh)
+	return nil
 }
 
 // Start is Scheme.Start. The new session has another secret for its tokens. The error is
@@ -263,6 +268,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err := s.set(w, s.cookie, &next); err != nil {
 		return err
 	}
+	s.issued(w, r, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &storage.Session{Subject: next.subject, Epoch: next.epoch}, "")
 	return nil
 }

@@ -116,7 +116,9 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	if err := s.setAs(w, cookie, &next, as); err != nil {
 		return err
 	}
-	held.sealed, v.IsNew = &next, false
+	if held.sealed, v.IsNew = &next, false; cookie == s.cookie {
+		s.issued(w, r, &next)
+	}
 	return nil
 }
 
@@ -124,7 +126,7 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 // or begun another: after a logout or a login in this request, a Save would bring back who was
 // logged in before, or undo the login.
 func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) bool {
-	text, ok := answered(w, cookie)
+	text, ok := answered(w.Header(), cookie)
 	switch {
 	case !ok:
 		return false

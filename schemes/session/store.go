@@ -207,6 +207,9 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	held.row = &row{Session: next, text: text}
 	v.ID, v.IsNew = next.ID, false
 	st.s.sendAs(w, cookie, text, text, st.s.maxAge(next.Expires, st.s.now()), as)
+	if cookie == st.s.cookie {
+		authn.Issued(r, visitor(next.ID), text)
+	}
 	return nil
 }
 
@@ -217,7 +220,7 @@ func embedded(r *http.Request) bool {
 
 // began reports whether this answer logs a user in: a new session of nobody would undo that.
 func (s *Scheme) began(ctx context.Context, w http.ResponseWriter, cookie string) (bool, error) {
-	text, _ := answered(w, cookie)
+	text, _ := answered(w.Header(), cookie)
 	if text == "" || cookie != s.cookie {
 		return false, nil
 	}
