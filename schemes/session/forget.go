@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -47,6 +48,15 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 	}
 	s.send(w, s.memory.cookie, "", -1)
 	return nil
+}
+
+// lateTimeout bounds the look at a series after a session of it was inserted (begin).
+const lateTimeout = 5 * time.Second
+
+// isRefusal reports whether an error is an answer and no fault.
+func isRefusal(err error) bool {
+	var e *authn.Error
+	return errors.As(err, &e)
 }
 
 // endSeries ends the sessions of a series that has ended, but the one whose ID is keep.
