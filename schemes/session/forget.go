@@ -14,22 +14,23 @@ import (
 )
 
 // forget ends the series that the request's cookies belong to, with its sessions but old,
-// which the caller sees to, and deletes the second cookie. The error is a fault.
+// which the caller sees to, and deletes the second cookie. The series of old ends also if another
+// scheme over the store began it, and this one remembers nobody. The error is a fault.
 func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
-	if s.memory == nil {
-		return nil
-	}
 	keep := ""
 	if old != nil {
 		keep = old.ID
 		if family := familyOf(old.ID); family != "" {
-			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+			if err := s.endFamily(r.Context(), family); err != nil {
 				return err
 			}
 			if err := s.endSeries(r.Context(), storage.Family{ID: family, Subject: old.Subject}, keep); err != nil {
 				return err
 			}
 		}
+	}
+	if s.memory == nil {
+		return nil
 	}
 	text, err := s.memory.text(r)
 	if errors.Is(err, errNoCookie) {
