@@ -39,7 +39,7 @@ func (r *Recovery) Reset() http.Handler {
 		v, err := login.Read(w, req, login.Field{Name: "token", Trim: true}, login.Password)
 		var subject string
 		if err == nil {
-			subject, err = r.reset(audit.Context(req), v[0], v[1])
+			subject, err = r.resetBy(req, v[0], v[1])
 		}
 		if err != nil {
 			authn.Respond(w, req, authn.Undecided(err))
@@ -54,9 +54,30 @@ func (r *Recovery) Reset() http.Handler {
 	})
 }
 
+<<<<<<< HEAD
 // ResetPassword does the work of [Recovery.Reset] without a request. It does not make the caller
 // known to the login limits, as Reset does (see password.Checker.Vouch). Of several concurrent
 // calls with one token, one succeeds.
+=======
+// resetBy is reset under the limits of refused credentials of the middleware that the endpoint is
+// mounted under: anybody can send tokens that were made up.
+func (r *Recovery) resetBy(req *http.Request, token, password string) (subject string, err error) {
+	own, err := authn.AdmitOwn(req, token)
+	if err != nil {
+		return "", err
+	}
+	subject, err = r.reset(audit.Context(req), token, password)
+	if e := (*authn.Error)(nil); errors.As(err, &e) && e.Code == errInvalid.Code && len(e.Members) == 1 && e.Members[0].Name == errInvalid.Members[0].Name {
+		if tooMany := own.Unknown(); tooMany != nil {
+			return "", tooMany
+		}
+	}
+	return subject, err
+}
+
+// ResetPassword is what Reset does, but for the login limits, which know the caller after Reset
+// (password.Checker.Vouch). Of many at once that use one token, one succeeds.
+>>>>>>> 9c3ae69 (openid, recovery: keep to the limits of refused credentials)
 func (r *Recovery) ResetPassword(ctx context.Context, token, password string) error {
 	_, err := r.reset(ctx, token, password)
 	return err

@@ -7,28 +7,30 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // forget ends the series that the request's cookies belong to, with its sessions but old,
-// which the caller sees to, and deletes the second cookie. The error is a fault.
+// which the caller sees to, and deletes the second cookie. The series of old ends also if another
+// scheme over the store began it, and this one remembers nobody. The error is a fault.
 func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
-	if s.memory == nil {
-		return nil
-	}
 	keep := ""
 	if old != nil {
 		keep = old.ID
 		if family := familyOf(old.ID); family != "" {
-			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+			if err := s.endFamily(r.Context(), family); err != nil {
 				return err
 			}
 			if err := s.endSeries(r.Context(), storage.Family{ID: family, Subject: old.Subject}, keep); err != nil {
 				return err
 			}
 		}
+	}
+	if s.memory == nil {
+		return nil
 	}
 	text, err := s.memory.text(r)
 	if errors.Is(err, errNoCookie) {
@@ -47,6 +49,15 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 	}
 	s.send(w, s.memory.cookie, "", -1)
 	return nil
+}
+
+// lateTimeout bounds the look at a series after a session of it was inserted (begin).
+const lateTimeout = 5 * time.Second
+
+// isRefusal reports whether an error is an answer and no fault.
+func isRefusal(err error) bool {
+	var e *authn.Error
+	return errors.As(err, &e)
 }
 
 // endSeries ends the sessions of a series that has ended, but the one whose ID is keep.

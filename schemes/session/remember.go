@@ -278,22 +278,30 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 	ctx, f, m := r.Context(), res.State.Family, s.memory
 	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
 	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{}, s.opts.Idle)
+	inserted := err == nil
 	switch {
+	case inserted:
+		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
 	case errors.Is(err, storage.ErrConflict): // it is there
 	case errors.Is(err, storage.ErrStale):
 		return nil, storage.User{}, s.refused(err, m.invalid)
-	case err != nil:
-		return nil, storage.User{}, err
 	default:
-		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
-		s.surplus(audit.Context(r), v.Subject, v.ID)
+		return nil, storage.User{}, err
 	}
 	// Who ends a series ends its sessions after that: this one may have come too late to
-	// be found.
+	// be found. A client that leaves does not keep it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+	defer cancel()
 	now, err := m.rotator.Inspect(ctx, m.use(b.Next))
 	if err != nil && !errors.Is(err, rotation.ErrReused) { // exchanged already, by this browser
-		m.cleared.forget(f.ID) // before this session was there
-		return nil, storage.User{}, s.notRemembered(ctx, now.Family, err)
+		m.cleared.forget(f.ID)                                                        // before this session was there
+		if err = s.notRemembered(ctx, now.Family, err); inserted && !isRefusal(err) { // a repeated request inserts it again
+			return nil, storage.User{}, errors.Join(err, s.rows.DeleteSession(context.WithoutCancel(ctx), v.Digest))
+		}
+		return nil, storage.User{}, err
+	}
+	if inserted {
+		s.surplus(ctx, v.Subject, v.ID)
 	}
 	stored, u, err := s.rows.SessionByDigest(ctx, digestOf(s.cookie, b.Session))
 	if errors.Is(err, storage.ErrNotFound) { // ended in this moment
