@@ -28,8 +28,8 @@ func TestRestStandsBehind(t *testing.T) {
 		want  string
 	}{
 		"behind":             {authn.Chain{prefix, rest}, ""},
-		"before":             {authn.Chain{rest, prefix}, "put it behind"},
-		"before, nested":     {authn.Chain{authn.Chain{rest}, authn.Chain{token, prefix}}, "put it behind"},
+		"before":             {authn.Chain{rest, prefix}, "put it after"},
+		"before, nested":     {authn.Chain{authn.Chain{rest}, authn.Chain{token, prefix}}, "put it after"},
 		"two":                {authn.Chain{rest, other}, "both accept"},
 		"with all":           {authn.Chain{all, rest}, "both accept"},
 		"another keyword":    {authn.Chain{rest, token}, ""},
