@@ -10,8 +10,8 @@ import (
 // (WWW-Authenticate, Retry-After, Cache-Control) are already set.
 type ErrorWriter func(w http.ResponseWriter, r *http.Request, e *Error)
 
-// WriteDetail writes the body of Django REST Framework: {"detail": "…"}, followed by the Members of
-// the error. If Detail is "", it writes only the Members.
+// WriteDetail writes the body of Django REST Framework: {"detail": "…"}, followed by the Members
+// of the error. If Detail is "", it writes only the Members.
 func WriteDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
 	var body Object
 	if e.Detail != "" {
