@@ -8,15 +8,15 @@ import (
 	"github.com/gorilla/sessions"
 )
 
-// loaded is what a gorilla session stands for.
+// loaded is the stored session of a gorilla session.
 type loaded struct {
-	row    *row     // of a Store; nil: none yet
-	sealed *content // of a SealedStore; nil: none yet
+	row    *row     // for a Store; nil: none yet
+	sealed *content // for a SealedStore; nil: none yet
 	bad    error    // why it cannot be saved
 }
 
-// state is what a request's sessions stand for. It hangs on the request, as gorilla's
-// registry does: a handler's request, not that of authentication.
+// state maps the gorilla sessions of a request to stored ones. It is in the context of the
+// handler's request, as gorilla's registry is, and not of the request for authentication.
 type state struct {
 	mu   sync.Mutex
 	held map[*sessions.Session]*loaded
