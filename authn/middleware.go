@@ -32,7 +32,7 @@ type Options struct {
 	// Unavailable reports whether an error that a handler passes to [Respond] is the failure of a
 	// dependency (503) and not a bug in the program (500). Use it for the errors of your database
 	// driver that Respond does not recognize; see [Undecided]. It must be safe for concurrent use.
-	// nil means that there are no such errors.
+	// nil means none.
 	Unavailable func(error) bool
 	// RetryAfter is the Retry-After of a 503, unless the error has its own. 0 means 5 seconds.
 	RetryAfter time.Duration

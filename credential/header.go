@@ -25,7 +25,7 @@ type Shape interface {
 
 // HeaderOptions configure a [Header]. nil means the defaults.
 type HeaderOptions struct {
-	// Realm is the realm in the challenge. It is omitted if it is "".
+	// Realm is the realm in the challenge. "" means none.
 	Realm string
 	// Kind is the name of the credentials in error messages, as in "Invalid token header.". ""
 	// means "token".

@@ -20,8 +20,8 @@ type LoginOptions struct {
 	// NameKey is the 32-byte key that hashes names and addresses (keys.ThrottleNames). nil means a
 	// random key for this process. Processes that share a store must set it.
 	NameKey Secret
-	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie). nil means that no cookies
-	// are sent. A user is then known only by address. While many networks attack the account, its
+	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie). nil means no
+	// cookies. A user is then known only by address. While many networks attack the account, its
 	// owner cannot log in from a new address.
 	DeviceKey Secret
 	// PlainHTTP names the device cookie "device", without Secure, for development on loopback.

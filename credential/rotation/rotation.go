@@ -59,8 +59,8 @@ const MaxGrace = 60 * time.Second
 
 // Options configure a [Rotator]. Idle, Absolute and Block are required.
 type Options struct {
-	// Grace is the time for which the response of an exchange can be repeated, from 0 (never) to
-	// [MaxGrace].
+	// Grace is the time for which the response of an exchange can be repeated, at most [MaxGrace]. 0
+	// means never.
 	Grace time.Duration
 	// Idle is the lifetime of a refresh token until its exchange. It must be above 0.
 	Idle time.Duration

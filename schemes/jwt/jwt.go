@@ -69,7 +69,8 @@ type Options struct {
 	CloseGraceOnUse bool
 	// Proxies are the trusted proxies that report the client address in X-Forwarded-For.
 	Proxies authn.TrustedProxies
-	// Leeway is the accepted difference between the clocks of verifiers, from 0 to 5 minutes.
+	// Leeway is the accepted difference between the clocks of verifiers, at most 5 minutes. 0 means
+	// none.
 	Leeway time.Duration
 	// Stateless takes identities from the claims and does not load the account. The roles are those
 	// of the last refresh, and a disabled account stays valid until its access token expires. The
@@ -78,8 +79,8 @@ type Options struct {
 	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. They can be used once, like
 	// opaque ones.
 	SignedRefresh bool
-	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000,
-	// [NoLimit] any number. A login above the limit is not rejected; it ends the oldest.
+	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000.
+	// [NoLimit] means any number. A login above the limit is not rejected; it ends the oldest.
 	MaxLogins int
 	// Sliding enables sliding tokens ([Scheme.LoginSliding], [Scheme.RefreshSliding]).
 	Sliding bool
@@ -93,7 +94,7 @@ type Options struct {
 	// errors work like those of Claims.
 	Rule func(context.Context, storage.User) error
 	// User returns the application's own account for the record that was loaded for a request. nil
-	// means that Identity.User is a [*storage.Account]. It is not called if Stateless is set.
+	// means a [*storage.Account]. It is not called if Stateless is set.
 	User func(context.Context, storage.Account) (authn.User, error)
 	// Login configures the login endpoints. They also read a field "name".
 	Login login.Options

@@ -12,9 +12,9 @@ import (
 type VerifierOptions struct {
 	// Name is Identity.Scheme. "" means "jwt".
 	Name string
-	// Realm is the realm in the challenge. It is omitted if it is "".
+	// Realm is the realm in the challenge. "" means none.
 	Realm string
-	// Leeway is the accepted difference between clocks, from 0 to 5 minutes.
+	// Leeway is the accepted difference between clocks, at most 5 minutes. 0 means none.
 	Leeway time.Duration
 	// Types are the accepted "typ" values. nil means only [TypeAccess]. If an issuer sends "JWT",
 	// the type does not distinguish its access tokens from its ID tokens.

@@ -71,9 +71,9 @@ type Options struct {
 	// are written for Django. Scripts of the site read it and send it back as X-CSRFToken
 	// ([csrf.Header]). It is set and deleted together with the session cookie. The server never
 	// reads it, because a cookie proves nothing here: the header must match the session. "" means
-	// that the cookie is not set.
+	// no such cookie.
 	TokenCookie string
-	// MaxSessions is the largest number of sessions of a user. 0 means 1,000, [NoLimit] any number.
+	// MaxSessions is the largest number of sessions of a user. 0 means 1,000. [NoLimit] means any number.
 	// A login above the limit is not rejected; it deletes the session that was unused for the
 	// longest time. The same number of remembered logins is kept in addition, and a login above
 	// that limit ends the oldest.
@@ -85,13 +85,13 @@ type Options struct {
 	// VisitorsPerHour is the largest number of sessions without a user that a client address (IPv4,
 	// or IPv6 /64), or an account that is authenticated by other credentials, can create per hour.
 	// A tenth of them can be created at once. Above the limit, Save returns an [*authn.Error] with
-	// status 429. 0 means 600, [NoLimit] any number. The limits of the networks around an address
-	// are 4 times (IPv4 /28, IPv6 /56), 16 times (/24, /48) and 256 times (/16, /32) as high.
+	// status 429. 0 means 600. [NoLimit] means any number. The limits of the networks around an
+	// address are 4 times (IPv4 /28, IPv6 /56), 16 times (/24, /48) and 256 times (/16, /32) as high.
 	VisitorsPerHour int
 	// MaxVisitors is the largest number of sessions without a user that all anonymous clients
 	// together can create within VisitorIdle. Half of them can be created at once. Above the limit,
-	// Save returns an [*authn.Error] with status 429. 0 means 100,000, [NoLimit] any number. The
-	// smallest value is 100.
+	// Save returns an [*authn.Error] with status 429. 0 means 100,000. [NoLimit] means any
+	// number. The smallest value is 100.
 	//
 	// An IPv4 /16 or IPv6 /32 can create a quarter of them. Networks that create at most 3 per hour
 	// have a reserve of half as many more. Requests of users with other credentials, and requests
@@ -104,7 +104,7 @@ type Options struct {
 	// Realm is the realm in the challenge. "" means "api".
 	Realm string
 	// User returns the application's own account for the record of the session's user. nil means
-	// that Identity.User is a [*storage.Account]. If it returns an [*authn.Error], the request is
+	// a [*storage.Account]. If it returns an [*authn.Error], the request is
 	// rejected. Any other error is answered with 503.
 	User func(context.Context, storage.Account) (authn.User, error)
 	// Proxies are trusted to report the client address, which is stored for the list of a user's
