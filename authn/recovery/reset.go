@@ -54,13 +54,8 @@ func (r *Recovery) Reset() http.Handler {
 	})
 }
 
-<<<<<<< HEAD
-// ResetPassword does the work of [Recovery.Reset] without a request. It does not make the caller
-// known to the login limits, as Reset does (see password.Checker.Vouch). Of several concurrent
-// calls with one token, one succeeds.
-=======
-// resetBy is reset under the limits of refused credentials of the middleware that the endpoint is
-// mounted under: anybody can send tokens that were made up.
+// resetBy calls reset within the limits of refused credentials of the middleware around the
+// endpoint, because anyone can send made-up tokens.
 func (r *Recovery) resetBy(req *http.Request, token, password string) (subject string, err error) {
 	own, err := authn.AdmitOwn(req, token)
 	if err != nil {
@@ -75,9 +70,9 @@ func (r *Recovery) resetBy(req *http.Request, token, password string) (subject s
 	return subject, err
 }
 
-// ResetPassword is what Reset does, but for the login limits, which know the caller after Reset
-// (password.Checker.Vouch). Of many at once that use one token, one succeeds.
->>>>>>> 9c3ae69 (openid, recovery: keep to the limits of refused credentials)
+// ResetPassword does the work of [Recovery.Reset] without a request. It does not make the caller
+// known to the login limits, as Reset does (see password.Checker.Vouch). Of several concurrent
+// calls with one token, one succeeds.
 func (r *Recovery) ResetPassword(ctx context.Context, token, password string) error {
 	_, err := r.reset(ctx, token, password)
 	return err

@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// seriesOf returns the family that the browser's second cookie belongs to.
+// seriesOf returns the family of the browser's remember cookie.
 func seriesOf(t *testing.T, s store, b *browser) storage.Family {
 	t.Helper()
 	_, text, _ := strings.Cut(b.memo, "=")
@@ -21,7 +21,8 @@ func seriesOf(t *testing.T, s store, b *browser) storage.Family {
 	return st.Family
 }
 
-// Ending a session, logging out and a stolen second cookie read no other session of the account.
+// Deleting a session, logging out and a stolen remember cookie read no other session of the
+// account.
 func TestEndOneOfManySessions_attack_375(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -75,7 +76,7 @@ func TestEndOneOfManySessions_attack_375(t *testing.T) {
 	})
 }
 
-// Ending all logins ends the remembered ones beyond what one list returns.
+// Ending all logins also ends remembered logins beyond the result of one list.
 func TestEndAllOfManySeries_attack_377(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
