@@ -23,7 +23,7 @@ func TestBadFlagEndsTheProgram(t *testing.T) {
 		"-user foo":             "-user: want name:password[:role,…]",
 		"-addr foo":             `-addr "foo": want host:port, such as 127.0.0.1:8080`,
 		"-addr 127.0.0.1:99999": `-addr "127.0.0.1:99999": want host:port, such as 127.0.0.1:8080`,
-		"-db mysql://x":         "byurl: want sqlite:PATH, sqlite::memory: or postgres://…, not mysql:…",
+		"-db mysql://x":         "byurl: unknown URL mysql:… (sqlite:PATH, sqlite::memory: or postgres://…)",
 	} {
 		t.Run(bad, func(t *testing.T) {
 			code, stderr := end(t, bad)

@@ -13,12 +13,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// errForeign: not a token of this issuer.
+// errForeign means that the text is not a token of this issuer.
 var errForeign = errors.New("not a token of this server")
 
-// Lookup returns the state of an access token, opaque or signed, active or not; see Inactive.
-// It returns storage.ErrNotFound for a text that is unknown or not valid as a token of this
-// issuer. Any other error is a fault.
+// Lookup returns the state of an access token, opaque or signed, active or not; see
+// [Scheme.Inactive]. It returns storage.ErrNotFound if the token is unknown or is not a valid token
+// of this issuer. Any other error is a server error.
 func (s *Scheme) Lookup(ctx context.Context, text string) (storage.AccessState, error) {
 	if s.opts.SignedAccess != nil && looksSigned(text) {
 		return s.lookupSigned(ctx, text)
@@ -57,7 +57,7 @@ func (s *Scheme) issued(id string) bool {
 	return len(id) != markSize+1+randomSize || id[markSize] != '.' || id[:markSize] == s.mark
 }
 
-// looksSigned reports whether text has the format of a JWS.
+// looksSigned reports whether text looks like a JWS.
 func looksSigned(text string) bool {
 	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
 }
@@ -74,7 +74,7 @@ func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessS
 	if err != nil {
 		return none, not(err)
 	}
-	if iss, ok := t.Claims.Text("iss"); !ok || iss != s.issuer { // only selects the server: the checks below look again
+	if iss, ok := t.Claims.Text("iss"); !ok || iss != s.issuer { // not verified yet; OwnClaims checks it again
 		return none, errors.Join(errForeign, storage.ErrNotFound)
 	}
 	if err := t.Verify(ctx, s.opts.SignedAccess, TypeAccess); err != nil {
@@ -89,7 +89,7 @@ func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessS
 		JTI: storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID), SID: storage.BlockKeyOf(storage.BlockSID, "", a.Family),
 		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, a.Subject),
 	})
-	if a.Subject == "" { // "ver" is when the client was created: see server.signAccess
+	if a.Subject == "" { // "ver" is the client's epoch; see server.signAccess
 		st.Blocked = st.Blocked || a.Epoch != st.Epoch
 		a.Epoch = 0
 	}
@@ -113,7 +113,7 @@ func (s *Scheme) readSigned(c jose.Claims) (a storage.AccessToken, err error) {
 		}
 	}
 	if scope != "" {
-		a.Scopes = strings.Split(scope, " ") // a server writes one space between two
+		a.Scopes = strings.Split(scope, " ") // the server separates scopes by one space
 	}
 	if slices.ContainsFunc(a.Scopes, func(name string) bool { return !syntax.IsScope(name) }) {
 		return a, errors.Join(errors.New("scope is not a list of scopes"), jose.ErrInvalid)
@@ -145,7 +145,7 @@ type Confirmation struct {
 	Thumbprint string `json:"jkt"`
 }
 
-// ConfirmationOf returns the claim for the thumbprint of a key; nil for "".
+// ConfirmationOf returns the claim for the thumbprint of a key. It returns nil if key is "".
 func ConfirmationOf(key string) *Confirmation {
 	if key == "" {
 		return nil
@@ -156,8 +156,8 @@ func ConfirmationOf(key string) *Confirmation {
 // Leeway is the allowed difference between the clocks of servers that share an issuer.
 const Leeway = time.Minute
 
-// OwnClaims returns the registered claims of a verified token of issuer, for any audience,
-// expired or not. The error is a jose.ErrInvalid.
+// OwnClaims returns the registered claims of a verified token of issuer, for any audience, expired
+// or not. The error wraps jose.ErrInvalid.
 func OwnClaims(c jose.Claims, issuer string, clock func() time.Time) (jose.Registered, error) {
 	reg, err := c.Registered()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// family makes a family; n tells those of a subject apart, and is their order.
+// family returns a family. n is its number among those of a subject, and their order.
 func family(subject string, epoch int64, n int) storage.Family {
 	return storage.Family{
 		ID: fmt.Sprintf("family-%s-%04d", subject, n), Purpose: "jwt", Subject: subject, Client: "client 1", Scopes: []string{"read", "write"},
@@ -20,12 +20,12 @@ func family(subject string, epoch int64, n int) storage.Family {
 	}
 }
 
-// refresh makes the nth refresh token of a family.
+// refresh returns the nth refresh token of a family.
 func refresh(f storage.Family, n int) storage.Refresh {
 	return storage.Refresh{Digest: storage.DigestOf(fmt.Sprintf("refresh %s %d", f.ID, n)), Family: f.ID, Created: born.Add(time.Duration(n) * storage.ExchangeEvery), Expires: born.Add(time.Hour)}
 }
 
-// begin creates a family of an account that is there, with its first token.
+// begin creates a family of an existing account, with its first token.
 func (k *kit) begin(subject string, n int) (storage.Family, storage.Refresh) {
 	k.Helper()
 	f := family(subject, k.epoch(subject), n)
@@ -33,7 +33,7 @@ func (k *kit) begin(subject string, n int) (storage.Family, storage.Refresh) {
 	return f, refresh(f, 0)
 }
 
-// claim exchanges the nth token of a family for the next one.
+// claim returns the claim that exchanges the nth token of a family for the next one.
 func claim(f storage.Family, n int) storage.RefreshClaim {
 	return storage.RefreshClaim{Digest: refresh(f, n).Digest, Next: refresh(f, n+1), Sealed: []byte{byte(n), 0, 0xff}, Window: 30 * time.Second}
 }
@@ -46,7 +46,7 @@ func (k *kit) refreshed(f storage.Family, n int) storage.RefreshState {
 	return st
 }
 
-// familiesLeft returns the IDs that the subject lists.
+// familiesLeft returns the IDs that ListFamilies returns for the subject.
 func (k *kit) familiesLeft(subject string) (ids []string) {
 	k.Helper()
 	list, err := k.s.ListFamilies(k.ctx, "jwt", subject, storage.FamilyPlace{}, 1000)
@@ -179,7 +179,7 @@ func families(t *testing.T, s *suite) {
 			}
 			for _, id := range []string{"z", "B", "ä"} {
 				f := family(u.ID, 0, 9)
-				f.ID, f.Expires = id, born.Add(-time.Hour) // expired ones included
+				f.ID, f.Expires = id, born.Add(-time.Hour) // expired families are included
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 			}
 			f := family(u.ID, 0, 10)

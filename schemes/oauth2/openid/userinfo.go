@@ -11,11 +11,12 @@ import (
 )
 
 // UserInfo returns the endpoint with the claims about the user of an access token (OpenID Connect
-// Core, section 5.3): GET or POST with the token in Authorization, answered with "sub" and the
-// claims that its scopes allow. Mount it outside the chain.
+// Core, section 5.3): GET or POST with the token in Authorization. The response has "sub" and the
+// claims that the token's scopes allow. Mount it outside the chain.
 //
-// It keeps to the limits of refused credentials (authn.Options.Refusals) of the middleware that it is
-// mounted under (authn.Middleware.Public). A token without the scope openid gets 403 and insufficient_scope, a missing or invalid one 401.
+// A token without the scope openid gets 403 with insufficient_scope. A missing or invalid token
+// gets 401. The limits of refused credentials ([authn.Options.Refusals]) of the middleware around
+// the endpoint apply, see [authn.Middleware.Public].
 func (p *Provider) UserInfo() http.Handler {
 	own := limited{p.scheme.At(p.server.URL(p.server.Options().Endpoints.UserInfo))}
 	alone := authn.New(authn.Chain{own}, &authn.Options{Logger: p.log})

@@ -224,15 +224,15 @@ func TestCheckClientKeys(t *testing.T) {
 	oauthtest.Must(t, oauth2.CheckClient(good))
 	member := func(text string) []byte { return []byte(strings.Replace(set, `"kty"`, text+`,"kty"`, 1)) }
 	for want, change := range map[string]func(*storage.Client){
-		"needs its public":   func(c *storage.Client) { c.Keys = nil },
-		"strict JSON":        func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
-		"no JWK Set":         func(c *storage.Client) { c.Keys = []byte(`{}`) },
-		"none of its keys":   func(c *storage.Client) { c.Keys = []byte(`{"keys":[]}`) },
-		"private key":        func(c *storage.Client) { c.Keys = member(`"d":"AA"`) },
-		"a private key":      func(c *storage.Client) { c.Keys = []byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`) },
-		"keys are for":       func(c *storage.Client) { c.Method = oauth2.SecretBasic },
-		"keys and a secret":  func(c *storage.Client) { c.Secret = storage.DigestOf("x") },
-		"with keys and a se": func(c *storage.Client) { c.Password = "x" },
+		"requires public":     func(c *storage.Client) { c.Keys = nil },
+		"strict JSON":         func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
+		"no JWK Set":          func(c *storage.Client) { c.Keys = []byte(`{}`) },
+		"no usable key":       func(c *storage.Client) { c.Keys = []byte(`{"keys":[]}`) },
+		"private key":         func(c *storage.Client) { c.Keys = member(`"d":"AA"`) },
+		"a private key":       func(c *storage.Client) { c.Keys = []byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`) },
+		"keys require":        func(c *storage.Client) { c.Method = oauth2.SecretBasic },
+		"keys and a secret":   func(c *storage.Client) { c.Secret = storage.DigestOf("x") },
+		"keys and a secret (": func(c *storage.Client) { c.Password = "x" },
 	} {
 		c := good
 		change(&c)
