@@ -9,7 +9,11 @@ import (
 	"sync/atomic"
 )
 
-type contextKey struct{}
+// contextKey finds the state of a request that is decided, seenKey that of any request.
+type (
+	contextKey struct{}
+	seenKey    struct{}
+)
 
 // clientKey is the key under which stores find the client address (see storage.ClientAddr). The two
 // packages do not import each other. They share the key because an unnamed type is identical in
@@ -100,6 +104,8 @@ func (s *state) Value(key any) any {
 		if s.decided {
 			return s
 		}
+	case seenKey:
+		return s
 	case clientKey:
 		if s.m == nil || s.m.proxies.IsZero() {
 			if outer := s.Context.Value(key); outer != nil || s.m == nil {

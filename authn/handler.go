@@ -94,7 +94,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to = to.WithContext(context.WithValue(to.Context(), traceKey{}, trace.steps))
 	}
 	if by >= 0 {
-		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, &f) {
+		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, to, &f) {
 			return
 		}
 	}

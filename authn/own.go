@@ -43,7 +43,7 @@ func AdmitOwn(r *http.Request, credential string) (*OwnCredential, error) {
 	if limit == nil || credential == "" {
 		return nil, nil
 	}
-	if err := limit.Admit(r, &Presented{text: credential}); err != nil {
+	if err := limit.Admit(r, &Presented{texts: []string{credential}}); err != nil {
 		return nil, err
 	}
 	s.own = true
@@ -67,8 +67,26 @@ func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	}
 	for _, text := range append(issued, o.text) {
 		if text != "" {
-			o.limit.Accepted(o.r, &Presented{text: text}, id.names())
+			o.limit.Accepted(o.r, &Presented{texts: []string{text}}, id.names())
 		}
+	}
+}
+
+// Issued tells the limits of refused credentials ([Options.Refusals]) about credentials that a
+// login, or whatever replaces another credential, gives to the caller of r, and about their owner.
+// They are then checked even while the address of the caller is paused. Otherwise somebody at the
+// same address could make every login useless. A scheme whose valid credential authenticates
+// nobody, such as a visitor's session, calls it for each request, with a name of the credential in
+// id.Client.
+//
+// together are credentials that later requests present with each other, such as two cookies, in the
+// order of the chain. If they come separately, call Issued once for each.
+func Issued(r *http.Request, id Identity, together ...string) {
+	if len(together) == 0 {
+		return
+	}
+	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil && s.m.refusals != nil { // also before it is decided
+		s.m.refusals.Accepted(r, &Presented{texts: together}, id.names())
 	}
 }
 

@@ -18,7 +18,7 @@ type CookieReader interface {
 // and safe for concurrent use.
 type Presented struct {
 	headers, cookies []string
-	text             string // from the body
+	texts            []string // from the body or from a response
 }
 
 // presentedTo returns the places of the credentials of leaves. The headers of an Ambient scheme are
@@ -55,8 +55,10 @@ func (p *Presented) In(r *http.Request) iter.Seq2[string, string] {
 				return
 			}
 		}
-		if p.text != "" {
-			yield("", p.text)
+		for _, text := range p.texts {
+			if !yield("", text) {
+				return
+			}
 		}
 	}
 }

@@ -32,6 +32,10 @@ var (
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
 		pair, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, &Grant{Name: more[0]})
+		if err == nil {
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, pair.Access)
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, pair.Refresh)
+		}
 		return []authn.Member{{Name: "access", Value: pair.Access}, {Name: "refresh", Value: pair.Refresh}}, err
 	})
 }

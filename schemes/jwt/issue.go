@@ -202,7 +202,7 @@ func (s *Scheme) revoke(ctx context.Context, refresh string) (subject string, er
 
 // List returns up to limit logins of the subject, the most recently created first.
 func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	return s.store.ListFamilies(ctx, s.purpose, subject, limit)
+	return s.store.ListFamilies(ctx, s.purpose, subject, storage.FamilyPlace{}, limit)
 }
 
 // RevokeFamily ends the login of the subject with that ID. It returns [storage.ErrNotFound] if the

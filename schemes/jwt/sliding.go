@@ -26,6 +26,9 @@ func (s *Scheme) LoginSliding(pw authn.PasswordChecker) http.Handler {
 	}
 	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
 		token, err := s.IssueSliding(audit.Context(r), l.Subject, l.Epoch, nil)
+		if err == nil {
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, token)
+		}
 		return []authn.Member{{Name: "token", Value: token}}, err
 	})
 }

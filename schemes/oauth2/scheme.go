@@ -66,6 +66,7 @@ const maxAudience = 2048
 // is safe for concurrent use.
 type Scheme struct {
 	issuer  string
+	mark    string // of the issuer, in the IDs of its tokens
 	store   Store
 	perms   storage.Permissions // nil: the store has none
 	opts    Options
@@ -80,7 +81,8 @@ type Scheme struct {
 // metadata are below: https, without query and fragment (RFC 8414, section 2); http only for a
 // loopback address, unless Options.InsecureHTTP is set. It is configured, and never read from a
 // request. A store holds the codes and the tokens of one issuer: servers of two issuers need two
-// databases, or two schemas of one.
+// databases, or two schemas of one. Over one store each refuses the other's access and refresh
+// tokens, but not its codes and device codes.
 func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	if store == nil {
 		return nil, errors.New("oauth2: New: store is nil")
@@ -92,7 +94,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	if err := checkIssuer(issuer, o.InsecureHTTP); err != nil {
 		return nil, err
 	}
-	s := &Scheme{issuer: issuer, store: store, clock: o.Clock}
+	s := &Scheme{issuer: issuer, mark: markOf(issuer), store: store, clock: o.Clock}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

@@ -72,6 +72,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
 	case err == nil && loaded.Subject == "":
+		authn.Issued(r, visitor(loaded.ID), loaded.text)
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
@@ -256,6 +257,7 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 		now := s.now()
 		s.set(w, s.cookie, loaded.text, &loaded.Session)
 		s.send(w, s.memory.cookie, loaded.next.Next, s.age(loaded.next.End, now))
+		s.issued(w, r, loaded.Subject)
 	default:
 		s.touch(w, r.Context(), s.cookie, loaded, s.look())
 	}
@@ -301,19 +303,4 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		}
 		s.sendAs(w, cookie, loaded.text, loaded.text, s.maxAge(expires, now), as)
 	}
-}
-
-// FromIdentity returns the ID of the session with which this scheme authenticated the identity, and
-// the account's epoch in it. Pass FromIdentity to server.Sessions if the authorization server uses
-// the accounts of this scheme.
-//
-// ok is false if another scheme authenticated the identity. This includes another session scheme,
-// because its account with the same ID may belong to someone else. It is also false for a sealed
-// session, which has no ID.
-func (s *Scheme) FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
-	loaded, ok := s.own(id)
-	if !ok {
-		return "", 0, false
-	}
-	return loaded.ID, loaded.Epoch, true
 }

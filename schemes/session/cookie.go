@@ -119,8 +119,8 @@ func put(w http.ResponseWriter, cookies []*http.Cookie) {
 
 // answered returns the value of the cookie in the response so far, or "" if the response deletes
 // the cookie. ok is false if the response does neither.
-func answered(w http.ResponseWriter, name string) (text string, ok bool) {
-	for _, line := range w.Header()["Set-Cookie"] {
+func answered(answer http.Header, name string) (text string, ok bool) {
+	for _, line := range answer["Set-Cookie"] {
 		if rest, is := strings.CutPrefix(line, name+"="); is {
 			text, _, _ = strings.Cut(rest, ";")
 			ok = true

@@ -7,28 +7,31 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // forget ends the series of the request's cookies and deletes its sessions, except old, which the
-// caller deletes. It also deletes the remember cookie. It returns errors of the store only.
+// caller deletes. It also deletes the remember cookie. It ends the series of old even if another
+// scheme over the store began it and this scheme has no Remember. It returns errors of the store
+// only.
 func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
-	if s.memory == nil {
-		return nil
-	}
 	keep := ""
 	if old != nil {
 		keep = old.ID
 		if family := familyOf(old.ID); family != "" {
-			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+			if err := s.endFamily(r.Context(), family); err != nil {
 				return err
 			}
 			if err := s.endSeries(r.Context(), storage.Family{ID: family, Subject: old.Subject}, keep); err != nil {
 				return err
 			}
 		}
+	}
+	if s.memory == nil {
+		return nil
 	}
 	text, err := s.memory.text(r)
 	if errors.Is(err, errNoCookie) {
@@ -47,6 +50,15 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 	}
 	s.send(w, s.memory.cookie, "", -1)
 	return nil
+}
+
+// lateTimeout limits the check of a series after a session of it was inserted, see begin.
+const lateTimeout = 5 * time.Second
+
+// isRefusal reports whether err rejects the request, rather than being a fault.
+func isRefusal(err error) bool {
+	var e *authn.Error
+	return errors.As(err, &e)
 }
 
 // endSeries deletes the sessions of a series that has ended, except the one whose ID is keep.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/gorilla/sessions"
+	"github.com/vestibule-auth/vestibule/authn"
 )
 
 // loaded is the stored session of a gorilla session.
@@ -43,4 +44,19 @@ func (st *state) get(v *sessions.Session) *loaded {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.held[v]
+}
+
+// FromIdentity returns the ID of the session with which this scheme authenticated the identity, and
+// the account's epoch in it. Pass FromIdentity to server.Sessions if the authorization server uses
+// the accounts of this scheme.
+//
+// ok is false if another scheme authenticated the identity. This includes another session scheme,
+// because its account with the same ID may belong to someone else. It is also false for a sealed
+// session, which has no ID.
+func (s *Scheme) FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
+	loaded, ok := s.own(id)
+	if !ok {
+		return "", 0, false
+	}
+	return loaded.ID, loaded.Epoch, true
 }

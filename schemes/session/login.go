@@ -66,6 +66,7 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	s.set(w, s.cookie, text, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &next, "")
 	if series == "" {
+		s.issued(w, r, next.Subject)
 		s.surplus(audit.Context(r), next.Subject, next.ID)
 	} else {
 		s.surplusSeries(audit.Context(r), next.Subject, series)
@@ -93,6 +94,7 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
+	s.issued(w, r, next.Subject)
 	s.notify(audit.Context(r), audit.SessionRotated, &next, "")
 	return nil
 }

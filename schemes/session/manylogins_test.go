@@ -95,11 +95,11 @@ func TestEndAllOfManySeries_attack_377(t *testing.T) {
 		if got := kept.who(); got != aliceIn {
 			t.Errorf("the login to keep: %s", got)
 		}
-		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", 2000); err != nil || len(list) != 1 || list[0].ID != like.ID {
+		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", storage.FamilyPlace{}, 2000); err != nil || len(list) != 1 || list[0].ID != like.ID {
 			t.Errorf("%d of %d are left, %v", len(list), len(ids), err)
 		}
 		schemetest.Must(t, func() error { _, err := a.x.EndAll(t.Context(), "id-alice", ""); return err }())
-		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", 2000); err != nil || len(list) != 0 || kept.who() != unauthorized {
+		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", storage.FamilyPlace{}, 2000); err != nil || len(list) != 0 || kept.who() != unauthorized {
 			t.Errorf("%d are left, %v", len(list), err)
 		}
 	})

@@ -272,3 +272,45 @@ func TestFormOfAnotherSite_attack_393(t *testing.T) {
 		}
 	}
 }
+
+// Two services serve one site over one store, and one of them knows of remembered logins: a logout at
+// the other, and a login of somebody else there, end the remembered login.
+func TestLogoutWhereNobodyIsRemembered(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	schemetest.Must(t, err)
+	for name, leave := range map[string]func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error{
+		"attack_603 logout": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) },
+		"attack_603 another login": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error {
+			return s.Start(w, r, authn.Login{Subject: "2"})
+		},
+		"attack_603 gorilla": func(s *session.Scheme, _ http.ResponseWriter, r *http.Request) error {
+			var err error
+			through(t, authn.Chain{s}, func(w http.ResponseWriter, r *http.Request) {
+				v, _ := s.Store().Get(r, "session")
+				v.Options.MaxAge = -1
+				err = s.Store().Save(r, w, v)
+			}, r.Header.Get("Cookie"))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := memory.New(nil)
+			for _, id := range []string{"1", "2"} {
+				schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: id, Name: "user" + id, Active: true}))
+			}
+			web, err := session.New(db, site, &session.Options{Idle: time.Hour, Remember: &session.RememberOptions{}})
+			schemetest.Must(t, err)
+			other, err := session.New(db, site, &session.Options{Idle: time.Hour})
+			schemetest.Must(t, err)
+			login := httptest.NewRecorder()
+			schemetest.Must(t, web.StartRemembered(login, httptest.NewRequest("POST", "https://app.example/login", nil), authn.Login{Subject: "1"}))
+			mine, kept := cookiePair(login, "__Host-session"), cookiePair(login, "__Host-remember")
+			r := httptest.NewRequest("POST", "https://app.example/logout", nil)
+			r.Header.Set("Cookie", mine+"; "+kept)
+			schemetest.Must(t, leave(other, httptest.NewRecorder(), r))
+			if got := through(t, authn.Chain{web}, whoami, kept); got.Code != 401 {
+				t.Errorf("the remembered login: %d %s, want 401", got.Code, got.Body)
+			}
+		})
+	}
+}

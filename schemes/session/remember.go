@@ -169,6 +169,7 @@ func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login a
 	}
 	now := s.now()
 	s.send(w, s.memory.cookie, text, s.age(s.memory.rotator.End(f, now), now))
+	s.issued(w, r, login.Subject)
 	return nil
 }
 
@@ -277,22 +278,30 @@ func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byt
 	ctx, f, m := r.Context(), res.State.Family, s.memory
 	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
 	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{}, s.opts.Idle)
+	inserted := err == nil
 	switch {
+	case inserted:
+		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
 	case errors.Is(err, storage.ErrConflict): // it already exists
 	case errors.Is(err, storage.ErrStale):
 		return nil, storage.User{}, s.refused(err, m.invalid)
-	case err != nil:
-		return nil, storage.User{}, err
 	default:
-		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
-		s.surplus(audit.Context(r), v.Subject, v.ID)
+		return nil, storage.User{}, err
 	}
 	// A request that ends a series deletes its sessions afterwards. It may not have found this
-	// session, which was inserted later, so check the series again.
+	// session, which was inserted later, so check the series again, even if the client has left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+	defer cancel()
 	now, err := m.rotator.Inspect(ctx, m.use(b.Next))
 	if err != nil && !errors.Is(err, rotation.ErrReused) { // already exchanged by this browser
-		m.cleared.forget(f.ID) // cleared before this session was inserted
-		return nil, storage.User{}, s.notRemembered(ctx, now.Family, err)
+		m.cleared.forget(f.ID)                                                        // cleared before this session was inserted
+		if err = s.notRemembered(ctx, now.Family, err); inserted && !isRefusal(err) { // a repeated request inserts it again
+			return nil, storage.User{}, errors.Join(err, s.rows.DeleteSession(context.WithoutCancel(ctx), v.Digest))
+		}
+		return nil, storage.User{}, err
+	}
+	if inserted {
+		s.surplus(ctx, v.Subject, v.ID)
 	}
 	stored, u, err := s.rows.SessionByDigest(ctx, digestOf(s.cookie, b.Session))
 	if errors.Is(err, storage.ErrNotFound) { // deleted at the same time

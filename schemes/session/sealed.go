@@ -108,6 +108,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	case err != nil:
 		return authn.Identity{}, err
 	case c.subject == "":
+		s.issued(nil, r, c)
 		return authn.Identity{}, authn.ErrNoCredentials
 	case !storage.BelongsTo(s.space, c.subject):
 		return authn.Identity{}, s.refused(errSealed, s.invalid)
@@ -231,7 +232,7 @@ func (s *Sealed) newSecret() (string, error) {
 
 // Renew sends the cookie again with its new expiry, if it was sealed at least Options.Interval ago.
 // See also [Scheme.Renew].
-func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
+func (s *Sealed) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
 	c, ok := s.own(id)
 	if !ok {
@@ -241,7 +242,11 @@ func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity
 		return nil
 	}
 	fresh := *c
-	return s.set(w, s.cookie, &fresh)
+	if err := s.set(w, s.cookie, &fresh); err != nil {
+		return err
+	}
+	s.issued(w, r, &fresh)
+	return nil
 }
 
 // Start is [Scheme.Start] for sealed sessions. The tokens of the new session have a new secret. It
@@ -265,6 +270,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err := s.set(w, s.cookie, &next); err != nil {
 		return err
 	}
+	s.issued(w, r, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &storage.Session{Subject: next.subject, Epoch: next.epoch}, "")
 	return nil
 }

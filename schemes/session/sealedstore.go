@@ -117,7 +117,9 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	if err := s.setAs(w, cookie, &next, as); err != nil {
 		return err
 	}
-	held.sealed, v.IsNew = &next, false
+	if held.sealed, v.IsNew = &next, false; cookie == s.cookie {
+		s.issued(w, r, &next)
+	}
 	return nil
 }
 
@@ -125,7 +127,7 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 // another one. After a logout or a login in this request, Save would restore the previous user or
 // undo the login.
 func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) bool {
-	text, ok := answered(w, cookie)
+	text, ok := answered(w.Header(), cookie)
 	switch {
 	case !ok:
 		return false

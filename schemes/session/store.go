@@ -1,13 +1,10 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"reflect"
 
 	"github.com/gorilla/sessions"
 
@@ -218,6 +215,9 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	held.row = &row{Session: next, text: text}
 	v.ID, v.IsNew = next.ID, false
 	st.s.sendAs(w, cookie, text, text, st.s.maxAge(next.Expires, st.s.now()), as)
+	if cookie == st.s.cookie {
+		authn.Issued(r, visitor(next.ID), text)
+	}
 	return nil
 }
 
@@ -229,7 +229,7 @@ func embedded(r *http.Request) bool {
 
 // began reports whether this response logs in a user. A new session without a user would undo that.
 func (s *Scheme) began(ctx context.Context, w http.ResponseWriter, cookie string) (bool, error) {
-	text, _ := answered(w, cookie)
+	text, _ := answered(w.Header(), cookie)
 	if text == "" || cookie != s.cookie {
 		return false, nil
 	}
@@ -262,63 +262,3 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 
 // saveTries is the number of attempts to save when other requests save at the same time.
 const saveTries = 100
-
-func (st *Store) update(ctx context.Context, v *sessions.Session, held *loaded, data []byte) error {
-	if bytes.Equal(data, held.row.Data) {
-		return nil
-	}
-	base, err := decode(held.row.Data)
-	if err != nil {
-		return err
-	}
-	now, version, stored := v.Values, held.row.Version, data
-	for range saveTries {
-		err = st.s.rows.SaveSession(ctx, held.row.Digest, version, stored)
-		if !errors.Is(err, storage.ErrConflict) {
-			break
-		}
-		var other storage.Session
-		if other, _, err = st.s.rows.SessionByDigest(ctx, held.row.Digest); err != nil {
-			break
-		}
-		theirs, err := decode(other.Data)
-		if err != nil {
-			return err
-		}
-		now = merge(base, v.Values, theirs)
-		version = other.Version
-		if stored, err = encode(now); err != nil {
-			return err
-		}
-		if len(stored) > storage.MaxSessionDataBytes {
-			return ErrTooLarge
-		}
-	}
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		held.bad = ErrEnded
-		return ErrEnded
-	case err != nil:
-		return err
-	}
-	changed := &row{Session: held.row.Session, text: held.row.text, next: held.row.next} // the row of authentication must not be modified
-	changed.Data, changed.Version = stored, version+1
-	held.row, v.Values = changed, now
-	return nil
-}
-
-// merge applies the changes from base to mine to theirs.
-func merge(base, mine, theirs map[any]any) map[any]any {
-	out := maps.Clone(theirs)
-	for k, v := range mine {
-		if was, ok := base[k]; !ok || !reflect.DeepEqual(was, v) {
-			out[k] = v
-		}
-	}
-	for k := range base {
-		if _, ok := mine[k]; !ok {
-			delete(out, k)
-		}
-	}
-	return out
-}

@@ -41,7 +41,7 @@ func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 			return n.Total, err
 		},
 		func(ctx context.Context, limit int) ([]storage.Family, error) {
-			return s.families.ListFamilies(ctx, purpose, subject, limit)
+			return s.families.ListFamilies(ctx, purpose, subject, storage.FamilyPlace{}, limit)
 		},
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {

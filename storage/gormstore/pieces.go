@@ -56,9 +56,18 @@ func grantPiles(column, id string) []pile {
 
 // piece removes up to pieceRows rows of p. more: there may be others.
 func (s *Store) piece(ctx context.Context, p pile) (n int, more bool, err error) {
-	query := s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table)
-	removed, err := s.exec(ctx, s.dialect.bind(query), append(slices.Clone(p.args), pieceRows)...)
+	removed, err := s.exec(ctx, s.pieceQuery(p), append(slices.Clone(p.args), pieceRows)...)
 	return int(removed), removed == pieceRows, err
+}
+
+func (s *Store) pieceQuery(p pile) string {
+	return s.dialect.bind(s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table))
+}
+
+// openCodes are the codes of a subject for a client that were not used. A partial index has them:
+// used ones stay for long.
+func openCodes(subject, client string) pile {
+	return pile{"vestibule_codes", "digest", "subject = ? AND client = ? AND NOT used", []any{subject, client}}
 }
 
 // pieces is piece for each pile.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
@@ -24,6 +26,11 @@ type Options struct {
 	// applies to public clients of loopback addresses or private schemes, because any program on
 	// the user's machine could be one.
 	Remember time.Duration
+	// Own reports whether an identity is an account of the server's store; Grants and RevokeGrant
+	// refuse others with 403. Set it where a scheme of the chain authenticates accounts of another
+	// table and the stores have no spaces (storage.Spaced): two accounts with the same ID are
+	// otherwise one. nil is everybody whose Subject is in the store's space.
+	Own func(authn.Identity) bool
 }
 
 // Pages are the pages of a server. They are safe for concurrent use.
@@ -117,6 +124,16 @@ func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(
 // handler serves a page.
 func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return page.Handler(p.log, oauth2.CheckQuery, get, post)
+}
+
+// own reports whether an identity is an account of the server's store. The error is a panic of
+// Options.Own.
+func (p *Pages) own(id authn.Identity) (bool, error) {
+	ours := storage.BelongsTo(storage.SpaceOf(p.store), id.Subject)
+	if !ours || p.opts.Own == nil {
+		return ours, nil
+	}
+	return audit.Call("consent.Options.Own", func() (bool, error) { return p.opts.Own(id), nil })
 }
 
 // form reads the form of a page, which only the user of a session can send.
