@@ -36,7 +36,7 @@ func Example() {
 		}
 		w := httptest.NewRecorder()
 		hello.ServeHTTP(w, r)
-		fmt.Println(strings.TrimSpace(fmt.Sprint(w.Code, " ", w.Body.String())))
+		fmt.Println(strings.TrimSpace(fmt.Sprint(w.Code, " ", w.Body)))
 	}
 	// The status of the last response is 403, because the scheme has no challenge.
 

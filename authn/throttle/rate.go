@@ -2,7 +2,7 @@
 // [User] and [Scoped] limit requests. [Refusals] limits rejected credentials.
 //
 // Counts are in a [Store]: in the memory of the process ([Memory]), or in a database that several
-// processes share.
+// processes share. Refusals always counts in memory.
 package throttle
 
 import (
