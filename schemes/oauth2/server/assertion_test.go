@@ -191,7 +191,7 @@ func TestAssertionAlgorithms(t *testing.T) {
 		t.Errorf("attack_164: a key for PS256 signs RS256: %d", got.Status)
 	}
 	other := storage.Client{ID: "x", Method: oauth2.PrivateKeyJWT, Grants: []string{oauth2.ClientCredentials}, Keys: oauthtest.PublicSet(t, oauthtest.RingOf(t, "k", jose.ES384, p384))}
-	if err := oauth2.CheckClient(other); err == nil || !strings.Contains(err.Error(), "none of its keys") {
+	if err := oauth2.CheckClient(other); err == nil || !strings.Contains(err.Error(), "no usable key") {
 		t.Errorf("%v", err)
 	}
 	oauthtest.Must(t, w.DB.CreateClient(t.Context(), other)) // by whoever did not check
@@ -225,8 +225,8 @@ func TestCheckClientKeys(t *testing.T) {
 	member := func(text string) []byte { return []byte(strings.Replace(set, `"kty"`, text+`,"kty"`, 1)) }
 	for want, change := range map[string]func(*storage.Client){
 		"requires public":     func(c *storage.Client) { c.Keys = nil },
-		"strict JSON":         func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
-		"no JWK Set":          func(c *storage.Client) { c.Keys = []byte(`{}`) },
+		"malformed JSON":      func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
+		"no list of keys":     func(c *storage.Client) { c.Keys = []byte(`{}`) },
 		"no usable key":       func(c *storage.Client) { c.Keys = []byte(`{"keys":[]}`) },
 		"private key":         func(c *storage.Client) { c.Keys = member(`"d":"AA"`) },
 		"a private key":       func(c *storage.Client) { c.Keys = []byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`) },
