@@ -21,13 +21,15 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 # once than there are cores, since tests wait for PostgreSQL and for each other. The collector runs
 # less often: memory is there.
 SLOW = ./storage/gormstore ./storage/cached ./authn/throttle ./examples/compare ./schemes/oauth2/server ./authn/password
+# Examples that are modules of their own, so that what they import does not reach users.
+MODULES = examples/apikey examples/routers/chi examples/routers/echo examples/routers/gin
 GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
 
 # Without vet: "make lint" vets the same packages, and CI runs both.
 test: ## all tests, on real SQLite and PostgreSQL, and those of examples/apikey, a module of its own; "make lint" vets
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run (failing if CI is set): tests that read other projects' vectors; VESTIBULE_VECTORS names no folder"
 	{ $(GOTEST) -vet=off $(TESTFLAGS) $(SLOW) ./... && all=0 || all=1; \
-	  (cd examples/apikey && $(GO) test -vet=off $(TESTFLAGS) ./...) && [ $$all = 0 ]; } $(TESTOUT)
+	  for module in $(MODULES); do (cd $$module && $(GO) test -vet=off $(TESTFLAGS) ./...) || all=1; done; [ $$all = 0 ]; } $(TESTOUT)
 
 # The detector makes a password hash ten times as slow, and it is not x/crypto that is tested.
 race: ## all tests with the race detector
@@ -48,12 +50,10 @@ peers: ## tests and benchmarks of benchmarks/, a module of its own; with Django 
 lint: ## format, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	cd examples/oauth2-client && $(GO) vet ./...
-	cd examples/apikey && $(GO) vet ./...
+	for module in examples/oauth2-client $(MODULES); do (cd $$module && $(GO) vet ./...) || exit 1; done
 	$(GO) tool staticcheck ./...
 
 docs: docs/site/node_modules ## check the documentation and build its site into docs/site/.vitepress/dist (needs node and npm, and the network once)
-	$(GO) run ./internal/docs -check
 	$(GO) test ./internal/docs
 	cd docs/snippets && $(GO) vet ./... && $(GO) test ./...
 	rm -rf docs/site/.vitepress/dist && cd docs/site && npm run --silent build

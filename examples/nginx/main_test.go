@@ -179,7 +179,7 @@ func start(t *testing.T, server string) (plain, secure string) {
 			t.Logf("nginx: %v\n%s", err, log)
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { //house: nginx has no clock of ours
 		c, err := net.Dial("tcp", secure)
 		if err == nil {
 			if err := c.Close(); err != nil {

@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -28,7 +29,32 @@ func (s *Scheme) Lookup(ctx context.Context, text string) (storage.AccessState, 
 	case !accessFormat.Valid(text):
 		return storage.AccessState{}, errors.Join(errors.New("malformed"), storage.ErrNotFound)
 	}
-	return s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	st, err := s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	if err == nil && !s.issued(st.Access.ID) {
+		return storage.AccessState{}, errors.Join(errors.New("of another issuer over the same store"), storage.ErrNotFound)
+	}
+	return st, err
+}
+
+const (
+	markSize   = 12 // of base64url
+	randomSize = 22
+)
+
+// markOf distinguishes an issuer's access tokens from others' in one store.
+func markOf(issuer string) string {
+	key := storage.BlockKeyOf("access", issuer, "oauth2")
+	return base64.RawURLEncoding.EncodeToString(key[:markSize*6/8])
+}
+
+// TokenID returns the ID of an access token of this issuer, which names the issuer. random is 128
+// random bits in base64url.
+func (s *Scheme) TokenID(random string) string { return s.mark + "." + random }
+
+// issued reports whether an ID is one of this issuer. One that names no issuer is of an earlier
+// version, or imported, and counts as one of this issuer.
+func (s *Scheme) issued(id string) bool {
+	return len(id) != markSize+1+randomSize || id[markSize] != '.' || id[:markSize] == s.mark
 }
 
 // looksSigned reports whether text looks like a JWS.

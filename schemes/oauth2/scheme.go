@@ -73,6 +73,7 @@ const maxAudience = 2048
 // for concurrent use.
 type Scheme struct {
 	issuer  string
+	mark    string // of the issuer, in the IDs of its tokens
 	store   Store
 	perms   storage.Permissions // nil if the store has none
 	opts    Options
@@ -89,7 +90,8 @@ type Scheme struct {
 // read from a request.
 //
 // A store holds the codes and tokens of one issuer. For two issuers use two databases, or two
-// schemas of one database.
+// schemas of one database. Over one store, each scheme rejects the other's access and refresh
+// tokens, but not its codes and device codes.
 //
 // New returns an error if store is nil, the issuer is invalid, or an option is out of range.
 func New(issuer string, store Store, opts *Options) (*Scheme, error) {
@@ -103,7 +105,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	if err := checkIssuer(issuer, o.InsecureHTTP); err != nil {
 		return nil, err
 	}
-	s := &Scheme{issuer: issuer, store: store, clock: o.Clock}
+	s := &Scheme{issuer: issuer, mark: markOf(issuer), store: store, clock: o.Clock}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"sync/atomic"
+	"time"
 )
 
 // hot is a statement for which an authenticated request waits. With SQLite it is prepared at its
@@ -41,6 +42,24 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 func (s *Store) forHotRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if s.dialect == sqlite && s.hasSpare(ctx) {
 		return context.WithoutCancel(ctx), func() {}, ctx.Err()
+	}
+	return s.forRead(ctx)
+}
+
+// forRead bounds a read by the timeout. A client that leaves does not end it while there is a
+// connection to spare: the driver of PostgreSQL would close the connection, and anybody can leave as
+// often as they like, while a new connection costs far more than the answer.
+func (s *Store) forRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if s.dialect == postgres && s.tx(ctx) == nil && s.hasSpare(ctx) {
+		end := time.Now().Add(s.timeout)
+		if own, ok := ctx.Deadline(); ok && own.Before(end) {
+			end = own
+		}
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+		return ctx, cancel, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	return ctx, cancel, nil

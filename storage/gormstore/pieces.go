@@ -57,9 +57,18 @@ func grantRows(column, id string) []rowSet {
 
 // piece removes up to pieceRows rows of p. more reports that there may be others.
 func (s *Store) piece(ctx context.Context, p rowSet) (n int, more bool, err error) {
-	query := s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table)
-	removed, err := s.exec(ctx, s.dialect.bind(query), append(slices.Clone(p.args), pieceRows)...)
+	removed, err := s.exec(ctx, s.pieceQuery(p), append(slices.Clone(p.args), pieceRows)...)
 	return int(removed), removed == pieceRows, err
+}
+
+func (s *Store) pieceQuery(p rowSet) string {
+	return s.dialect.bind(s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table))
+}
+
+// openCodes returns the unused codes of a subject for a client. A partial index finds them, because
+// used codes are kept for a long time.
+func openCodes(subject, client string) rowSet {
+	return rowSet{"vestibule_codes", "digest", "subject = ? AND client = ? AND NOT used", []any{subject, client}}
 }
 
 // pieces calls piece for each set.

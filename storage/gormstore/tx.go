@@ -104,14 +104,20 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 
 // row reads one row.
 func (s *Store) row(ctx context.Context, query string, args, dest []any) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel, err := s.forRead(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	return explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...))
 }
 
 // rows reads any number of rows.
 func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel, err := s.forRead(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	rows, err := s.pool(ctx).QueryContext(ctx, query, args...)
 	if err != nil {

@@ -38,6 +38,7 @@ var broken = map[string]brokenStore{
 	"a save ignores the version":            {"sessions/save", with(func(m *memory.Store) any { return &lastSaveWins{m} })},
 	"a list ignores its limit":              {"session_ends/list_and_end_own", with(func(m *memory.Store) any { return &endlessList{m} })},
 	"a series is a beginning of an ID":      {"session_ends/series", with(func(m *memory.Store) any { return &anySeries{m} })},
+	"a list of families begins again":       {"families/list", with(func(m *memory.Store) any { return &beginsAgain{m} })},
 	"a list of a client skips nothing":      {"family_lists/of_a_client", with(func(m *memory.Store) any { return &skipsNothing{m} })},
 	"a family that has ended is found":      {"family_lists/by_id", with(func(m *memory.Store) any { return &findsAll{m} })},
 	"a count has the purposes together":     {"family_lists/count", with(func(m *memory.Store) any { return &countsAll{m} })},
@@ -194,6 +195,12 @@ func (s *anySeries) DeleteSeries(ctx context.Context, subject, series, keep stri
 		}
 	}
 	return n, err
+}
+
+type beginsAgain struct{ *memory.Store }
+
+func (s *beginsAgain) ListFamilies(ctx context.Context, purpose, subject string, _ storage.FamilyPlace, limit int) ([]storage.Family, error) {
+	return s.Store.ListFamilies(ctx, purpose, subject, storage.FamilyPlace{}, limit)
 }
 
 type skipsNothing struct{ *memory.Store }

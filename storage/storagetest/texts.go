@@ -115,7 +115,7 @@ var textParts = []struct {
 		f := family(text, 0, i)
 		f.ID = text
 		st, err := k.s.RefreshByDigest(k.ctx, refresh(f, 0).Digest)
-		list, listErr := k.s.ListFamilies(k.ctx, text, text, 2)
+		list, listErr := k.s.ListFamilies(k.ctx, text, text, storage.FamilyPlace{}, 2)
 		err = errors.Join(err, listErr, k.s.ClaimRefresh(k.ctx, claim(f, 0)), k.s.EndFamily(k.ctx, text, born))
 		got := st.Family
 		return differs(err, len(list) == 1 && got.ID == text && got.Purpose == text && got.Client == text && got.Confirm == text && got.Name == text && st.User.ID == text, got)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
@@ -25,6 +27,12 @@ type Options struct {
 	// clients with loopback addresses or private schemes, because any program on the user's machine
 	// could be such a client.
 	Remember time.Duration
+	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
+	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of
+	// another table and the stores have no spaces ([storage.Spaced]), because two accounts with the
+	// same ID count as one otherwise. Nil accepts every identity whose Subject is in the store's
+	// space.
+	Own func(authn.Identity) bool
 }
 
 // Pages are the pages of a server. They are safe for concurrent use.
@@ -121,6 +129,16 @@ func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(
 // handler serves a page.
 func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return page.Handler(p.log, oauth2.CheckQuery, get, post)
+}
+
+// own reports whether an identity is an account of the server's store. The error is a panic of
+// Options.Own.
+func (p *Pages) own(id authn.Identity) (bool, error) {
+	ours := storage.BelongsTo(storage.SpaceOf(p.store), id.Subject)
+	if !ours || p.opts.Own == nil {
+		return ours, nil
+	}
+	return audit.Call("consent.Options.Own", func() (bool, error) { return p.opts.Own(id), nil })
 }
 
 // form reads the form of a page. Only the user of a session can send it.

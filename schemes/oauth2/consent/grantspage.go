@@ -9,12 +9,14 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// GrantsPage returns the page on which users see and revoke their grants. GET shows it. POST of its
+// GrantsPage returns the page on which users see and revoke their grants. GET shows
+// 100 grants, with a link to older ones. POST of its
 // form revokes all grants of a client and redirects to the page (303). Mount it like
 // [Pages.Authorize]. The CSRF protection of the session scheme protects the form.
 func (p *Pages) GrantsPage() http.Handler {
@@ -40,14 +42,18 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := p.server.Grants(r.Context(), u.Subject, maxListed)
+	after, err := placeOf(r)
+	if err != nil {
+		return oauth2.PageError("This address is not one that the list of your applications leads to.")
+	}
+	list, next, err := p.server.Grants(r.Context(), u.Subject, after, maxListed)
 	if err != nil {
 		return err
 	}
 	shown := struct {
-		User, Token string
-		Clients     []grantee
-	}{User: u.Name, Token: token}
+		User, Token, Next string
+		Clients           []grantee
+	}{User: u.Name, Token: token, Next: nextPage(next)}
 	described := p.server.Options().Scopes
 	at := map[string]int{} // index in shown.Clients by client
 	for _, f := range list {
@@ -100,5 +106,5 @@ var grantsTemplate = page.Template("grants", "Applications", `<p>These applicati
 </form>
 {{else}}
 <p>None.</p>
-{{end}}
-`)
+{{end}}{{with .Next}}<p><a href="{{.}}">Older ones</a></p>
+{{end}}`)

@@ -396,7 +396,7 @@ func TestIntrospectorInAChain(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), nil)
 	pair := w.Exchange("app", w.Code("app", nil))
 	a := newAbroad(t, nil)
-	if err := authn.Check(authn.Chain{a, w.Scheme()}); err == nil || !strings.Contains(err.Error(), "put it behind") {
+	if err := authn.Check(authn.Chain{a, w.Scheme()}); err == nil || !strings.Contains(err.Error(), "put it after") {
 		t.Errorf("what is left, before the others: %v", err)
 	}
 	if err := authn.Check(authn.Chain{a, a.another(t, "b", nil)}); err == nil {

@@ -198,6 +198,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		if err := json.Unmarshal(res.Answer, &a); err != nil {
 			return tokenResponse{}, err
 		}
+		a.subject = f.Subject
 	}
 	s.Notify(ctx, about(kind, f))
 	return a, nil

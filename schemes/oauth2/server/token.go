@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -85,6 +86,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	} else {
 		a, err = s.frame.exchange(r, grant, x)
 	}
+	if err == nil {
+		authn.Issued(r, authn.Identity{Subject: a.subject, Client: c.ID}, a.Access)
+	}
 	return a, p.Key, err
 }
 
@@ -115,6 +119,7 @@ type tokenResponse struct {
 	Scopes  []string  `json:"s,omitempty"`
 	ID      string    `json:"i,omitempty"` // the ID token
 	Token   string    `json:"-"`           // the public identifier of the access token
+	subject string
 }
 
 // exchange issues the tokens for a request. The frame calls it.
@@ -221,6 +226,7 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	if err != nil {
 		return tokenResponse{}, err
 	}
+	id = s.api.TokenID(id)
 	now := s.now()
 	expires := now.Add(s.opts.AccessTTL)
 	if !f.Expires.IsZero() && expires.After(f.Expires) {
@@ -237,12 +243,12 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	if s.apiOpts.SignedAccess != nil {
 		a.Expires = expires.Truncate(time.Second)
 		text, err := s.signAccess(ctx, a)
-		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id}, err
+		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id, subject: f.Subject}, err
 	}
 	text, err := s.text(oauth2.AccessPrefix)
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	a.Digest = storage.DigestOf(text)
-	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id}, s.store.CreateAccess(ctx, a)
+	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id, subject: f.Subject}, s.store.CreateAccess(ctx, a)
 }

@@ -1,6 +1,6 @@
-// Package walk runs an example as its doc comment says: it starts the program and runs the commands
+// Package walktest runs an example as its doc comment says: it starts the program and runs the commands
 // of the comment in a shell.
-package walk
+package walktest
 
 import (
 	"bufio"
