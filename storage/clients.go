@@ -7,69 +7,71 @@ import (
 	"time"
 )
 
-// Client is an application that acts by OAuth 2.0, for users or for itself.
+// Client is an OAuth 2.0 client: an application that acts for users or for itself.
 type Client struct {
 	// ID is the "client_id".
 	ID   string
 	Name string
-	// Method is how the client proves who it is: "none" for a public one,
-	// "client_secret_basic", "client_secret_post" or "private_key_jwt" (RFC 7591 section 2).
+	// Method is how the client authenticates: "none" for a public client, "client_secret_basic",
+	// "client_secret_post" or "private_key_jwt" (RFC 7591, section 2).
 	Method string
-	// Secret is the digest of a secret that was generated; zero for none.
+	// Secret is the digest of a generated secret; zero if there is none.
 	Secret Digest
-	// Password is the hash of a secret that somebody chose; "" for none. A client has at
-	// most one of Secret and Password.
+	// Password is the hash of a chosen secret; "" if there is none. A client has at most one of
+	// Secret and Password.
 	Password PasswordHash
-	// Registration is the digest of the token by which the client manages its own
-	// registration (RFC 7592); zero for none.
+	// Registration is the digest of the token with which the client manages its own registration
+	// (RFC 7592); zero if it did not register itself.
 	Registration Digest
-	// Keys is a JWK set with the client's public keys, for "private_key_jwt".
+	// Keys is a JWK Set with the client's public keys, for "private_key_jwt".
 	Keys []byte
-	// Native clients run on the user's machine: their redirect URIs of a loopback address
-	// match whatever the port (RFC 8252 section 7.3).
+	// Native means that the client runs on the user's machine: its redirect URIs with a loopback
+	// address match any port (RFC 8252, section 7.3).
 	Native bool
-	// RedirectURIs are where the authorization endpoint may send the browser, compared
-	// byte for byte; LogoutURIs where a logout may.
+	// RedirectURIs are the URIs to which the authorization endpoint may redirect the browser, and
+	// LogoutURIs those to which a logout may. Both are compared byte for byte.
 	RedirectURIs, LogoutURIs []string
 	// Grants are the grant types that the client may use.
 	Grants []string
-	// Scopes are those that it may ask for; Default those that it gets where it asks for
-	// none.
+	// Scopes are the scopes that the client may request. Default are the scopes of a request
+	// without scopes.
 	Scopes, Default []string
-	// Resources are those that it may request tokens for (RFC 8707). They give no right to
-	// introspect: see Serves.
+	// Resources are the resources for which the client may request tokens (RFC 8707). They give no
+	// right to introspect; see Serves.
 	Resources []string
-	// Serves are the resources that this client is the resource server of. It may introspect
-	// access tokens of any client for them. Only an administrator sets it: the client's own
+	// Serves are the resources for which this client is the resource server. It may introspect
+	// access tokens of any client for them. Only an administrator sets it; the client's own
 	// registration (RFC 7591) never does.
 	Serves []string
-	// Trusted clients are the application's own: no consent is asked for, except by a public client
-	// with a redirect URI that any program on the user's machine can have, and an implicit grant.
+	// Trusted marks first-party clients, for which users are not asked for consent. Exceptions are
+	// implicit grants, and public clients with a redirect URI that any program on the user's
+	// machine can use.
 	Trusted bool
-	// Disabled clients can do nothing. UpdateClient revokes for good what the client has if it disables
-	// or enables it.
+	// Disabled clients can do nothing. If UpdateClient disables or enables a client, it permanently
+	// revokes what the client has.
 	Disabled bool
-	// Created is when the client was created. Set it: signed access tokens that a client has for
-	// itself are not accepted for a later client with the same ID and another Created.
+	// Created is when the client was created. Always set it: signed access tokens for the client
+	// itself are rejected for a later client with the same ID and another Created.
 	Created time.Time
 	// Revoked is when UpdateClient last disabled or enabled the client, by the store's clock, in
-	// microseconds; zero for never. Only the store sets it. See Epoch.
+	// microseconds; zero means never. Only the store sets it. See Epoch.
 	Revoked time.Time
 }
 
-// MaxClientBytes is how long the lists and the keys of a client may be together, in bytes.
+// MaxClientBytes is the maximum total length of the lists and keys of a client, in bytes.
 const MaxClientBytes = 64 << 10
 
-// NoExpiry, as an option UnusedClients of a store, keeps all clients.
+// NoExpiry is a value of the option UnusedClients of a store. It keeps all clients.
 const NoExpiry time.Duration = -1
 
-// UnusedClientAge returns the age at which Prune removes an unused client, for the option UnusedClients of a
-// store: 30 days if that is 0, and NoExpiry if it is negative.
+// UnusedClientAge returns the age at which Prune removes an unused client, for the option
+// UnusedClients of a store: 30 days if option is 0, and NoExpiry if it is negative.
 //
-// A client is unused if it registered itself (Registration) and has no code, family, consent, access token,
-// device grant or request. A used code stays until Code.Kept, the longest lifetime of its grant, and so
-// does its client: 90 days after the last login with the defaults of a server. Clients with Trusted or Serves
-// stay, and those with the grant client_credentials, whose tokens leave nothing behind.
+// A client is unused if it registered itself (Registration) and has no code, family, consent,
+// access token, device grant or request. A used code stays until Code.Kept, the maximum lifetime of
+// its grant, and so does its client: 90 days after the last login with the defaults of a server.
+// Clients with Trusted or Serves are never removed. Neither are clients with the grant
+// client_credentials, because their tokens leave no record.
 func UnusedClientAge(option time.Duration) time.Duration {
 	switch {
 	case option < 0:
@@ -80,10 +82,10 @@ func UnusedClientAge(option time.Duration) time.Duration {
 	return option
 }
 
-// Public reports whether the client can keep no secret.
+// Public reports whether the client is public: it cannot keep a secret.
 func (c *Client) Public() bool { return c.Method == "none" }
 
-// Check returns ErrInvalid, with a word on why, unless c can be kept.
+// Check returns ErrInvalid, with the reason, unless a store can keep c.
 func (c *Client) Check() error {
 	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
 	size := len(c.Keys)
@@ -91,20 +93,20 @@ func (c *Client) Check() error {
 		for _, s := range list {
 			size += len(s)
 			if !plain(s) {
-				errs = append(errs, fmt.Errorf("%w: a text of the client is empty or holds blanks or control characters", ErrInvalid))
+				errs = append(errs, fmt.Errorf("%w: a list entry of the client is empty or is not printable ASCII without spaces", ErrInvalid))
 			}
 		}
 	}
 	if size > MaxClientBytes {
-		errs = append(errs, fmt.Errorf("%w: a client of %d bytes", ErrInvalid, size))
+		errs = append(errs, fmt.Errorf("%w: client of %d bytes (at most %d)", ErrInvalid, size, MaxClientBytes))
 	}
 	if !c.Secret.IsZero() && c.Password != "" {
-		errs = append(errs, fmt.Errorf("%w: a client with two secrets", ErrInvalid))
+		errs = append(errs, fmt.Errorf("%w: client with two secrets", ErrInvalid))
 	}
 	return errors.Join(errs...)
 }
 
-// plain wants printable ASCII without blanks.
+// plain reports whether s is printable ASCII without spaces, and not empty.
 func plain(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
@@ -114,44 +116,46 @@ func plain(s string) bool {
 	return s != ""
 }
 
-// Clients keeps the applications that act by OAuth 2.0.
+// Clients stores OAuth 2.0 clients.
 type Clients interface {
-	// ClientByID returns the client, disabled or not. ErrNotFound where there is none; a
-	// malformed id counts as absent. Within InTx the client then stays as it is until the
-	// transaction ends, so that it can be changed by UpdateClient and nobody's change is lost.
+	// ClientByID returns the client, disabled or not. It returns ErrNotFound if there is none, also
+	// for a malformed id. Within InTx the client is locked until the transaction ends, so that you
+	// can change it with UpdateClient without losing other changes.
 	ClientByID(ctx context.Context, id string) (Client, error)
-	// ListClients returns up to limit clients whose ID is greater than after, in order of
-	// ID; "" starts at the beginning.
+	// ListClients returns up to limit clients whose ID is greater than after, in order of ID. An
+	// empty after starts at the beginning.
 	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
-	// CreateClient inserts c: ErrConflict where its ID is taken, ErrInvalid where c cannot
-	// be kept.
+	// CreateClient inserts c. It returns ErrConflict if its ID exists, and ErrInvalid if c.Check
+	// rejects c.
 	CreateClient(ctx context.Context, c Client) error
-	// UpdateClient replaces what is kept of the client but its Created and Revoked. ErrNotFound where
-	// there is none, ErrInvalid where c cannot be kept.
+	// UpdateClient replaces the record of the client except Created and Revoked. It returns
+	// ErrNotFound if there is no such client, and ErrInvalid if c.Check rejects c.
 	//
-	// If the client is disabled, before the call or by it, the call also removes the client's codes,
-	// tokens, families, device grants, requests and consents, as DeleteClient does, and moves Revoked
-	// forward. A client that is enabled again has nothing of before. If an enabling call fails, the
-	// client stays disabled. A new secret or other keys remove nothing.
+	// If the client is disabled, before the call or by it, the call also removes the client's
+	// codes, tokens, families, device grants, requests and consents, as DeleteClient does, and
+	// changes Revoked. So a client that is enabled again has none of its old records. If a call
+	// that enables a client fails, the client stays disabled. A new secret or new keys remove
+	// nothing.
 	//
-	// It overwrites what others changed since c was read, such as Disabled: use ChangeClient, which
-	// reads the client in the transaction that changes it, or SetClientDisabled.
+	// UpdateClient overwrites concurrent changes, such as of Disabled. Use [ChangeClient], which
+	// reads the client in the same transaction, or SetClientDisabled.
 	UpdateClient(ctx context.Context, c Client) error
-	// SetClientDisabled disables or enables the client, as UpdateClient does, and changes nothing
-	// else of it, whatever others change at the same time. ErrNotFound where there is none.
+	// SetClientDisabled disables or enables the client, as UpdateClient does, and leaves all other
+	// fields unchanged. It returns ErrNotFound if there is no such client.
 	SetClientDisabled(ctx context.Context, id string, disabled bool) error
-	// DeleteClient removes the client with its codes, tokens, families, device grants and requests, so
-	// that nothing of it fits a later client of that ID. ErrNotFound where there is none.
+	// DeleteClient deletes the client with its codes, tokens, families, device grants and requests,
+	// so that nothing belongs to a later client with that ID. It returns ErrNotFound if there is no
+	// such client.
 	DeleteClient(ctx context.Context, id string) error
 }
 
-// ChangeClient reads a client, lets change modify it, and stores it, in one transaction: no change
-// of others is lost, and a client that was disabled meanwhile stays disabled. change may run again after
-// a conflict. An error of change is returned, and nothing is stored then. It returns ErrNotFound if
-// there is no such client.
+// ChangeClient reads a client, calls change to modify it, and stores it, in one transaction, so no
+// concurrent change is lost. change may be called again after a conflict. If it returns an error,
+// ChangeClient stores nothing and returns that error. It returns ErrNotFound if there is no such
+// client.
 //
-// To disable or enable a client use SetClientDisabled, which needs no long transaction for one that
-// has very many tokens.
+// To disable or enable a client use SetClientDisabled, which does not need a long transaction for a
+// client with very many tokens.
 func ChangeClient(ctx context.Context, store interface {
 	Clients
 	Transactor

@@ -8,30 +8,29 @@ import (
 	"time"
 )
 
-// MAC is the HMAC of something with too little entropy for a plain digest, such as a short
-// code that a user types, under a key derived from the master key.
+// MAC is an HMAC, under a key derived from the master key, of something that has too little entropy
+// for a plain digest, such as a short code that a user enters.
 type MAC [32]byte
 
 // IsZero reports whether m is the zero MAC, which nothing has.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
-// String says [redacted].
+// String returns "[redacted]".
 func (MAC) String() string { return redacted }
 
-// GoString says [redacted].
+// GoString returns "[redacted]".
 func (MAC) GoString() string { return redacted }
 
-// LogValue says [redacted].
+// LogValue returns "[redacted]".
 func (MAC) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON says "[redacted]".
+// MarshalJSON returns "[redacted]" as a JSON string.
 func (MAC) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// DeviceState is what became of a device grant.
+// DeviceState is the state of a device grant.
 type DeviceState string
 
-// A grant is pending first, then approved or denied by a user; an approved one is claimed
-// once, by the client.
+// A grant is pending until a user approves or denies it. The client claims an approved grant once.
 const (
 	DevicePending  DeviceState = "pending"
 	DeviceApproved DeviceState = "approved"
@@ -39,92 +38,93 @@ const (
 	DeviceClaimed  DeviceState = "claimed"
 )
 
-// SlowDownIncrement is what a poll that came too early adds to a grant's interval (RFC 8628
-// section 3.5).
+// SlowDownIncrement is how much longer the interval of a grant becomes if a poll comes too early
+// (RFC 8628, section 3.5).
 const SlowDownIncrement = 5 * time.Second
 
-// DeviceGrant is what a client without a browser asks for, a user decides on another device,
-// and the client polls for (RFC 8628).
+// DeviceGrant is a grant that a client without a browser requests and polls for, and that a user
+// approves or denies on another device (RFC 8628).
 type DeviceGrant struct {
-	// Digest is that of the device code, UserCode that of the code that the user types.
+	// Digest is the digest of the device code. UserCode is the MAC of the code that the user
+	// enters.
 	Digest           Digest
 	UserCode         MAC
 	Client           string
 	Scopes, Resource []string
-	// Interval is how far polls have to be apart, Polled when the last one was; zero: none
-	// yet. Slow: it came too early.
+	// Interval is the minimum time between polls. Polled is the time of the last poll; zero means
+	// none. Slow means that the last poll came too early.
 	Interval time.Duration
 	Polled   time.Time
 	Slow     bool
 	State    DeviceState
-	// Subject decided, with that epoch, having logged in at AuthTime; "" for nobody yet.
+	// Subject is the user who decided, with that epoch, having logged in at AuthTime; "" means not
+	// yet.
 	Subject          string
 	Epoch            int64
 	AuthTime         time.Time
 	Created, Expires time.Time
 }
 
-// Expired reports whether the grant has ended at now.
+// Expired reports whether the grant has expired at now.
 func (g *DeviceGrant) Expired(now time.Time) bool { return !now.Before(g.Expires) }
 
-// Check returns ErrInvalid, with a word on why, unless g can be kept.
+// Check returns ErrInvalid, with the reason, unless a store can keep g.
 func (g *DeviceGrant) Check() error {
 	var end error
 	switch {
 	case g.Digest.IsZero() || g.UserCode.IsZero():
-		end = fmt.Errorf("%w: a device grant without its codes", ErrInvalid)
+		end = fmt.Errorf("%w: device grant without its codes", ErrInvalid)
 	case g.Expires.IsZero() || g.Interval <= 0:
-		end = fmt.Errorf("%w: a device grant without an end or an interval", ErrInvalid)
+		end = fmt.Errorf("%w: device grant without an expiry or an interval", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("client", g.Client), checkScopes(g.Scopes), checkScopes(g.Resource))
 }
 
-// DeviceDecision is a user's answer to a device grant.
+// DeviceDecision is a user's decision about a device grant.
 type DeviceDecision struct {
 	Digest Digest
-	// Approve it, or deny it.
+	// Approve approves the grant; false denies it.
 	Approve bool
 	Subject string
-	// Epoch is the subject's as read before the user was authenticated.
+	// Epoch is the subject's epoch, read before the user was authenticated.
 	Epoch    int64
 	AuthTime time.Time
-	// Now is when; a grant that has expired by then is not decided.
+	// Now is the current time. A grant that has expired at Now is not decided.
 	Now time.Time
 }
 
-// DeviceGrants keeps device grants. What has expired stays until Prune removes it.
+// DeviceGrants stores device grants. Expired ones stay until they are pruned.
 type DeviceGrants interface {
-	// CreateDeviceGrant inserts g, pending, never polled. ErrStale where its client is absent
-	// or disabled; ErrConflict where one of its codes is taken; ErrInvalid where g cannot be
-	// kept.
+	// CreateDeviceGrant inserts g as pending and never polled. It returns ErrStale if its client is
+	// absent or disabled, ErrConflict if one of its codes exists, and ErrInvalid if g.Check rejects
+	// g.
 	CreateDeviceGrant(ctx context.Context, g DeviceGrant) error
-	// DeviceGrantByUserCode returns the grant, decided and expired or not. ErrNotFound where
-	// there is none.
+	// DeviceGrantByUserCode returns the grant, decided and expired or not, or ErrNotFound.
 	DeviceGrantByUserCode(ctx context.Context, code MAC) (DeviceGrant, error)
-	// DecideDeviceGrant approves or denies a grant, as one change. ErrNotFound where there is
-	// none; ErrConflict where it was decided already or has expired; ErrStale where the
-	// subject is absent, disabled, or its epoch is not d.Epoch. Nothing is changed then.
+	// DecideDeviceGrant approves or denies a grant, in one change. It returns ErrNotFound if there
+	// is no such grant, ErrConflict if it was already decided or has expired, and ErrStale if the
+	// subject is absent or disabled or its epoch is not d.Epoch. Errors change nothing.
 	DecideDeviceGrant(ctx context.Context, d DeviceDecision) error
-	// PollDeviceGrant returns the client's grant. Where it is pending and has not expired the
-	// poll is noted, as one change: Polled is now, Slow says whether the last poll is less
-	// than Interval ago, and Interval is longer by SlowDownIncrement then. ErrNotFound where there
-	// is none, or it is another client's.
+	// PollDeviceGrant returns the client's grant. If it is pending and has not expired, the poll is
+	// recorded, in one change: Polled becomes now, and Slow reports whether the previous poll was
+	// less than Interval ago. If so, Interval becomes longer by SlowDownIncrement. It returns
+	// ErrNotFound if there is no such grant or it belongs to another client.
 	PollDeviceGrant(ctx context.Context, d Digest, client string, now time.Time) (DeviceGrant, error)
-	// ConsumeDeviceGrant marks an approved grant as claimed. ErrConflict where it was claimed
-	// already, is not approved, or has expired; ErrNotFound where there is none. Of many at
-	// once one claims it. The subject's epoch is judged where the family is inserted.
+	// ConsumeDeviceGrant marks an approved grant as claimed. It returns ErrConflict if the grant
+	// was already claimed, is not approved, or has expired, and ErrNotFound if there is none. Of
+	// concurrent calls one succeeds. CreateFamily checks the subject's epoch.
 	ConsumeDeviceGrant(ctx context.Context, d Digest, now time.Time) error
-	// DeleteDeviceGrants deletes the client's grants that the subject approved and nobody
-	// claimed. None is no error.
+	// DeleteDeviceGrants deletes the client's grants that the subject approved and that are not
+	// claimed, if there are any.
 	DeleteDeviceGrants(ctx context.Context, subject, client string) error
 }
 
-// Attempts counts what may be tried a few times only.
+// Attempts counts attempts of operations with a limit.
 type Attempts interface {
-	// CountAttempt adds one to the counter of that name and returns it with its end. A counter
-	// that is not there, or has ended by now, begins at one and ends at until; so does one that
-	// ends more than ClockSkew after until, because it was made by a clock that was ahead.
+	// CountAttempt increments the counter name and returns its value and end. If the counter does
+	// not exist or has ended, it begins at one and ends at until. The same happens if it ends more
+	// than ClockSkew after until, because a clock that was ahead created it.
 	CountAttempt(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
-	// ForgiveAttempt takes one back, if there is one.
+	// ForgiveAttempt decrements the counter, if it is above 0.
 	ForgiveAttempt(ctx context.Context, name MAC) error
 }

@@ -18,7 +18,7 @@ import (
 func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
-		Usage: "report unsafe settings and schema drift; exit with 1 where there are any",
+		Usage: "report unsafe settings and schema drift (exit 1 if any)",
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -31,15 +31,15 @@ func checkCommand() *cli.Command {
 				fmt.Fprintln(c.Root().Writer, "error:", f)
 			}
 			if n := len(findings); n > 0 {
-				return fmt.Errorf("%d found", n)
+				return fmt.Errorf("%d problems found", n)
 			}
-			fmt.Fprintln(c.Root().Writer, "no errors found")
+			fmt.Fprintln(c.Root().Writer, "no problems found")
 			return nil
 		},
 	}
 }
 
-// check returns what is wrong. Its error means that it could not look.
+// check returns the problems found. An error means that the check itself failed.
 func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 	db, err := openExisting(c)
 	if err != nil {
@@ -64,7 +64,7 @@ func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 	r, err := ring(c)
 	if err != nil {
 		findings = append(findings, err.Error())
-	} else if sound { // the tables are there to be read
+	} else if sound { // the tables exist
 		more, err := checkKeys(ctx, db, r)
 		if err != nil {
 			return nil, err
@@ -75,16 +75,16 @@ func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 			return nil, err
 		}
 		if live > opens {
-			findings = append(findings, fmt.Sprintf("%d of %d signing keys are sealed under master keys that are not in the ring (keys list): is this the server's key?", live-opens, live))
+			findings = append(findings, fmt.Sprintf("%d of %d signing keys are encrypted with master keys that are not in the key ring (see keys list; check that -key is the server's master key)", live-opens, live))
 		}
 	}
 	return findings, nil
 }
 
-// lines takes joined errors apart.
+// lines splits joined errors.
 func lines(err error) []string { return strings.Split(err.Error(), "\n") }
 
-// checkTransport finds a PostgreSQL connection over a network without TLS.
+// checkTransport reports a PostgreSQL connection over a network without TLS.
 func checkTransport(db string) []string {
 	u, err := url.Parse(db)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -100,12 +100,12 @@ func checkTransport(db string) []string {
 		return nil
 	}
 	if mode := q.Get("sslmode"); !slices.Contains([]string{"require", "verify-ca", "verify-full"}, mode) {
-		return []string{fmt.Sprintf("the connection to %s may go without TLS: add sslmode=verify-full to -db", host)}
+		return []string{fmt.Sprintf("connection to %s may not use TLS (add sslmode=verify-full to -db)", host)}
 	}
 	return nil
 }
 
-// checkFile finds a SQLite file that others can read.
+// checkFile reports a SQLite file that other users can read.
 func checkFile(db string) []string {
 	path, ok := byurl.SQLitePath(db)
 	if !ok {
@@ -117,7 +117,7 @@ func checkFile(db string) []string {
 	return nil
 }
 
-// checkKeys finds tokens whose master key is not in the ring, which are refused.
+// checkKeys reports tokens whose master key is not in the key ring. Such tokens are rejected.
 func checkKeys(ctx context.Context, db *gormstore.Store, r *keys.Ring) ([]string, error) {
 	ids := r.IDs()
 	unknown := 0
@@ -139,5 +139,5 @@ func checkKeys(ctx context.Context, db *gormstore.Store, r *keys.Ring) ([]string
 	if unknown == 0 {
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("%d static tokens come from master keys that are not in the ring, so they are refused: is this the server's key?", unknown)}, nil
+	return []string{fmt.Sprintf("%d static tokens were derived from master keys that are not in the key ring, so they are rejected (check that -key is the server's master key)", unknown)}, nil
 }

@@ -20,34 +20,34 @@ import (
 func clientCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "client",
-		Usage:  "register applications that act by OAuth 2.0",
+		Usage:  "manage OAuth 2.0 clients",
 		Action: unknownCommand,
 		Commands: []*cli.Command{
 			{
-				Name: "create", Usage: "register a client and print its ID and, once, its secret",
+				Name: "create", Usage: "register a client; print its ID and secret (once)",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "id", Usage: "the client_id; a random one where it is not given"},
-					&cli.StringFlag{Name: "name", Usage: "what users are shown; needed", Required: true},
-					&cli.BoolFlag{Name: "public", Usage: "it can keep no secret: a page or an app"},
-					&cli.BoolFlag{Name: "native", Usage: "an app on the user's machine: any port of a loopback address, private schemes"},
+					&cli.StringFlag{Name: "id", Usage: "client ID (default: random)"},
+					&cli.StringFlag{Name: "name", Usage: "display name (required)", Required: true},
+					&cli.BoolFlag{Name: "public", Usage: "public client, without a secret"},
+					&cli.BoolFlag{Name: "native", Usage: "native app (any loopback port, private URI schemes)"},
 					&cli.StringFlag{Name: "method", Usage: oauth2.SecretBasic + ", " + oauth2.SecretPost + " or " + oauth2.PrivateKeyJWT, Value: oauth2.SecretBasic},
-					&cli.StringFlag{Name: "keys", Usage: "a file with the JWK Set of the client's public keys, for " + oauth2.PrivateKeyJWT},
-					&cli.StringSliceFlag{Name: "redirect", Usage: "a redirect URI, exactly; repeatable"},
-					&cli.StringSliceFlag{Name: "logout-redirect", Usage: "where a logout may send the browser, exactly; repeatable"},
-					&cli.StringSliceFlag{Name: "grant", Usage: "a grant type; repeatable (default: authorization_code and refresh_token)"},
-					&cli.StringSliceFlag{Name: "scope", Usage: "a scope that it may ask for, one that the server has; repeatable"},
-					&cli.StringSliceFlag{Name: "default-scope", Usage: "one that it gets where it asks for none, else it gets none; repeatable"},
-					&cli.StringSliceFlag{Name: "resource", Aliases: []string{"audience"}, Usage: "a resource that it may request tokens for; repeatable"},
-					&cli.StringSliceFlag{Name: "resource-server", Usage: "a resource that it serves: it may introspect all its tokens; repeatable"},
-					&cli.BoolFlag{Name: "trusted", Usage: "the application's own: users are not asked"},
+					&cli.StringFlag{Name: "keys", Usage: "file with the client's public keys as a JWK Set, for " + oauth2.PrivateKeyJWT},
+					&cli.StringSliceFlag{Name: "redirect", Usage: "exact redirect URI (repeatable)"},
+					&cli.StringSliceFlag{Name: "logout-redirect", Usage: "exact redirect URI after logout (repeatable)"},
+					&cli.StringSliceFlag{Name: "grant", Usage: "grant type (repeatable; default: authorization_code and refresh_token)"},
+					&cli.StringSliceFlag{Name: "scope", Usage: "scope that the client may request (repeatable)"},
+					&cli.StringSliceFlag{Name: "default-scope", Usage: "scope if the client requests none (repeatable; default: none)"},
+					&cli.StringSliceFlag{Name: "resource", Aliases: []string{"audience"}, Usage: "resource that it may request tokens for (repeatable)"},
+					&cli.StringSliceFlag{Name: "resource-server", Usage: "resource that it serves and may introspect (repeatable)"},
+					&cli.BoolFlag{Name: "trusted", Usage: "first-party client; users are not asked for consent"},
 				},
 				Action: withDB(createClient),
 			},
-			{Name: "list", Usage: "list the clients; never a secret", Action: withDB(listClients)},
-			{Name: "rotate-secret", Usage: "replace the secret, print it once; tokens stay (see disable)", ArgsUsage: "ID", Action: withDB(rotateSecret)},
-			{Name: "disable", Usage: "disable a client; revoke its tokens and grants for good", ArgsUsage: "ID", Action: withDB(setClient(true))},
-			{Name: "enable", Usage: "enable a client again, without its earlier tokens", ArgsUsage: "ID", Action: withDB(setClient(false))},
-			{Name: "delete", Usage: "remove the client with all its grants and tokens", ArgsUsage: "ID", Action: withDB(deleteClient)},
+			{Name: "list", Usage: "list clients, without secrets", Action: withDB(listClients)},
+			{Name: "rotate-secret", Usage: "replace the secret and print it (tokens stay valid)", ArgsUsage: "ID", Action: withDB(rotateSecret)},
+			{Name: "disable", Usage: "disable a client and revoke its tokens and grants", ArgsUsage: "ID", Action: withDB(setClient(true))},
+			{Name: "enable", Usage: "enable a client (its old tokens stay revoked)", ArgsUsage: "ID", Action: withDB(setClient(false))},
+			{Name: "delete", Usage: "delete a client with all its grants and tokens", ArgsUsage: "ID", Action: withDB(deleteClient)},
 		},
 	}
 }
@@ -87,7 +87,7 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 		}
 	}
 	if err := db.CreateClient(ctx, client); errors.Is(err, storage.ErrConflict) {
-		return fmt.Errorf("there is a client %s already", client.ID)
+		return fmt.Errorf("client %s already exists", client.ID)
 	} else if err != nil {
 		return err
 	}
@@ -120,15 +120,15 @@ func listClients(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	}
 }
 
-// theClient finds the client that the command's first argument names.
+// theClient returns the client that the command's argument names.
 func theClient(ctx context.Context, c *cli.Command, db *gormstore.Store) (storage.Client, error) {
-	id, err := oneArgument(c, "a client ID")
+	id, err := oneArgument(c, "ID")
 	if err != nil {
 		return storage.Client{}, err
 	}
 	client, err := db.ClientByID(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = fmt.Errorf("there is no client %q", id)
+		err = fmt.Errorf("client %q does not exist", id)
 	}
 	return client, err
 }
@@ -145,9 +145,9 @@ func rotateSecret(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	err = storage.ChangeClient(ctx, db, client.ID, func(c *storage.Client) error {
 		switch {
 		case c.Public():
-			return fmt.Errorf("client %s is public: it has no secret", c.ID)
+			return fmt.Errorf("client %s is public, so it has no secret", c.ID)
 		case c.Method == oauth2.PrivateKeyJWT:
-			return fmt.Errorf("client %s has keys: it has no secret", c.ID)
+			return fmt.Errorf("client %s has keys, so it has no secret", c.ID)
 		}
 		c.Secret, c.Password = digest, ""
 		return nil
@@ -156,7 +156,7 @@ func rotateSecret(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "client_secret %s\n", secret)
-	fmt.Fprintf(c.Root().ErrWriter, "The former secret is revoked; tokens issued with it stay valid until they expire. If it leaked, revoke them: disable client %[1]s and enable it again.\n", printable(client.ID))
+	fmt.Fprintf(c.Root().ErrWriter, "The old secret is revoked; tokens issued with it stay valid until they expire. If it leaked, revoke them: disable client %[1]s and enable it again.\n", printable(client.ID))
 	return nil
 }
 
@@ -171,7 +171,7 @@ func setClient(disabled bool) func(context.Context, *cli.Command, *gormstore.Sto
 		}
 		text := "enabled client %s; users must grant it access again\n"
 		if disabled {
-			text = "disabled client %s; its tokens, grants and consents are revoked for good\n"
+			text = "disabled client %s; its tokens, grants and consents are revoked permanently\n"
 		}
 		fmt.Fprintf(c.Root().Writer, text, client.ID)
 		return nil

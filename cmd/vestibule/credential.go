@@ -14,8 +14,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// credentialCommand is for credentials of any scheme, also of those that this program does not
-// know; knoxCommand is the same for device tokens.
+// credentialCommand manages credentials of any scheme, including schemes that this program does not
+// know. knoxCommand does the same for device tokens only.
 func credentialCommand() *cli.Command {
 	purpose := func(usage string) cli.Flag { return &cli.StringFlag{Name: "purpose", Usage: usage} }
 	return &cli.Command{
@@ -24,13 +24,13 @@ func credentialCommand() *cli.Command {
 		Action: unknownCommand,
 		Commands: []*cli.Command{
 			{
-				Name: "list", Usage: "list the account's credentials, newest first; never their text", ArgsUsage: "NAME",
-				Flags:  []cli.Flag{purpose("only those of this scheme, such as knox")},
+				Name: "list", Usage: "list an account's credentials, newest first", ArgsUsage: "NAME",
+				Flags:  []cli.Flag{purpose("scheme, such as knox (default: all)")},
 				Action: withAccounts(listCredentials),
 			},
 			{
-				Name: "revoke", Usage: "revoke one of the account's credentials, or all", ArgsUsage: "NAME",
-				Flags: append([]cli.Flag{purpose("the scheme, as list shows it")}, revokeFlags()...),
+				Name: "revoke", Usage: "revoke one or all of an account's credentials", ArgsUsage: "NAME",
+				Flags: append([]cli.Flag{purpose("scheme, as shown by list (required)")}, revokeFlags()...),
 				Action: withAccounts(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 					return revokeCredentials(ctx, c, db, c.String("purpose"), "credential")
 				}),
@@ -45,9 +45,9 @@ func knoxCommand() *cli.Command {
 		Usage:  "list and revoke device tokens",
 		Action: unknownCommand,
 		Commands: []*cli.Command{
-			{Name: "list", Usage: "list the account's tokens, newest first; never their text", ArgsUsage: "NAME", Action: withAccounts(listDeviceTokens)},
+			{Name: "list", Usage: "list an account's tokens, newest first", ArgsUsage: "NAME", Action: withAccounts(listDeviceTokens)},
 			{
-				Name: "revoke", Usage: "revoke one of the account's tokens, or all", ArgsUsage: "NAME", Flags: revokeFlags(),
+				Name: "revoke", Usage: "revoke one or all of an account's tokens", ArgsUsage: "NAME", Flags: revokeFlags(),
 				Action: withAccounts(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 					return revokeCredentials(ctx, c, db, knox.Purpose, "token")
 				}),
@@ -58,12 +58,12 @@ func knoxCommand() *cli.Command {
 
 func revokeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "id", Usage: "the ID that list shows"},
-		&cli.BoolFlag{Name: "all", Usage: "all of them"},
+		&cli.StringFlag{Name: "id", Usage: "ID, as shown by list"},
+		&cli.BoolFlag{Name: "all", Usage: "revoke all"},
 	}
 }
 
-// maxListed is how many credentials of a purpose list shows.
+// maxListed is the maximum number of credentials that list shows per purpose.
 const maxListed = 10_000
 
 func listDeviceTokens(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
@@ -120,11 +120,11 @@ func revokeCredentials(ctx context.Context, c *cli.Command, db *gormstore.Store,
 	id, all := c.String("id"), c.Bool("all")
 	switch {
 	case all && id != "":
-		return fmt.Errorf("-id revokes one %s and -all revokes all: give one of the two", word)
+		return fmt.Errorf("both -id and -all are set (-id revokes one %s, -all revokes all)", word)
 	case !all && id == "":
-		return fmt.Errorf("which %ss? Give -id ID or -all", word)
+		return fmt.Errorf("no %s given (-id ID or -all)", word)
 	case purpose == "":
-		return errors.New("of which scheme? Give -purpose, as \"credential list\" shows it")
+		return errors.New("no -purpose given (as shown by \"credential list\")")
 	}
 	if err := storage.CheckPurpose(purpose); err != nil {
 		return err

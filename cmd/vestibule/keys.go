@@ -17,29 +17,29 @@ import (
 )
 
 func keysCommand() *cli.Command {
-	issuer := &cli.StringFlag{Name: "issuer", Usage: "the JWT issuer whose keys they are"}
-	alg := &cli.StringFlag{Name: "alg", Usage: "EdDSA, ES256, ES384, ES512, RS256 … (default: EdDSA, which some other libraries cannot verify, then that of the newest)"}
+	issuer := &cli.StringFlag{Name: "issuer", Usage: "JWT issuer of the keys"}
+	alg := &cli.StringFlag{Name: "alg", Usage: "EdDSA, ES256, ES384, ES512, RS256 … (default: that of the newest key, else EdDSA, which some libraries cannot verify)"}
 	return &cli.Command{
 		Name:   "keys",
 		Usage:  "generate, rotate and list the keys that sign JWTs",
 		Action: unknownCommand,
 		Commands: []*cli.Command{
-			{Name: "generate", Usage: "make the first key of an issuer; it signs at once", Flags: []cli.Flag{issuer, alg}, Action: withDB(generateKey)},
+			{Name: "generate", Usage: "create an issuer's first key (signs immediately)", Flags: []cli.Flag{issuer, alg}, Action: withDB(generateKey)},
 			{
-				Name: "rotate", Usage: "make a new key beside the old one, which verifies for a while and then expires",
+				Name: "rotate", Usage: "create a new key; the old one expires after -overlap",
 				Flags: []cli.Flag{
 					issuer, alg,
-					&cli.DurationFlag{Name: "publish", Usage: "how long the new key is known before it signs", Value: 10 * time.Minute},
-					&cli.DurationFlag{Name: "overlap", Usage: "how long the old key verifies after that", Value: 24 * time.Hour},
+					&cli.DurationFlag{Name: "publish", Usage: "time until the new key signs", Value: 10 * time.Minute},
+					&cli.DurationFlag{Name: "overlap", Usage: "time until the old key expires after that", Value: 24 * time.Hour},
 				},
 				Action: withDB(rotateKey),
 			},
 			{
-				Name: "expire", Usage: "end a key that leaked, now; rotate first where it is the one that signs",
-				Flags:  []cli.Flag{issuer, &cli.StringFlag{Name: "id", Usage: "the key that list shows", Required: true}},
+				Name: "expire", Usage: "revoke a signing key now (rotate first if it is active)",
+				Flags:  []cli.Flag{issuer, &cli.StringFlag{Name: "id", Usage: "key ID, as shown by list", Required: true}},
 				Action: withDB(expireKey),
 			},
-			{Name: "list", Usage: "list the keys of an issuer, or of all, the newest first; never what is secret", Flags: []cli.Flag{issuer}, Action: withDB(listKeys)},
+			{Name: "list", Usage: "list public data of signing keys, newest first", Flags: []cli.Flag{issuer}, Action: withDB(listKeys)},
 		},
 	}
 }
@@ -47,7 +47,7 @@ func keysCommand() *cli.Command {
 func storedKeys(c *cli.Command, db *gormstore.Store) (*jwt.StoredKeys, error) {
 	issuer := c.String("issuer")
 	if issuer == "" {
-		return nil, errors.New("which issuer? Give -issuer; keys list shows those that have keys")
+		return nil, errors.New("no -issuer given (\"keys list\" shows the issuers)")
 	}
 	return keysOf(c, db, issuer)
 }
@@ -77,7 +77,7 @@ func generateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	now := time.Now()
 	for _, row := range list {
 		if row.Expires.IsZero() || now.Before(row.Expires) {
-			return fmt.Errorf("issuer %s has key %s already; rotate makes another", c.String("issuer"), row.ID)
+			return fmt.Errorf("issuer %s already has key %s (use \"keys rotate\" for another)", c.String("issuer"), row.ID)
 		}
 	}
 	if err := otherMaster(ctx, c, db); err != nil {
@@ -93,17 +93,17 @@ func generateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	return nil
 }
 
-// otherMaster refuses to make the first key of an issuer under a master key that opens
-// none of the keys that the database has.
+// otherMaster rejects the creation of an issuer's first key if the master key cannot decrypt any of
+// the signing keys in the database.
 func otherMaster(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	live, opens, err := countKeys(ctx, c, db)
 	if err != nil || live == 0 || opens > 0 {
 		return err
 	}
-	return errors.New("the signing keys in this database are sealed under another master key: is this the server's?")
+	return errors.New("signing keys in this database are encrypted with another master key (check that -key is the server's master key)")
 }
 
-// minOverlap is what access tokens live unless a server says otherwise.
+// minOverlap is the default lifetime of access tokens.
 const minOverlap = 5 * time.Minute
 
 func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
@@ -111,7 +111,7 @@ func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		return err
 	}
 	if c.Duration("publish") <= 0 || c.Duration("overlap") < minOverlap {
-		return errors.New("want -publish above 0 and -overlap of at least 5m, as long as tokens live; to end a key at once: keys expire")
+		return errors.New("-publish or -overlap out of range (-publish above 0, -overlap at least 5m, the lifetime of tokens; to revoke a key now, use \"keys expire\")")
 	}
 	k, err := storedKeys(c, db)
 	if err != nil {
@@ -121,11 +121,11 @@ func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	issuer := c.String("issuer")
 	switch {
 	case errors.Is(err, storage.ErrConflict):
-		return errors.New("somebody else rotates just now; nothing was changed here")
+		return errors.New("another rotation is running; nothing was changed")
 	case errors.Is(err, jwt.ErrNoKey):
-		return fmt.Errorf("issuer %s has no key: keys list shows the issuers, keys generate makes a first key", issuer)
+		return fmt.Errorf("issuer %s has no key (\"keys list\" shows the issuers, \"keys generate\" creates the first key)", issuer)
 	case errors.Is(err, jwt.ErrMasterKey):
-		return fmt.Errorf("%w: is this the server's master key? If the newest key was made with a wrong one, end it: keys expire", err)
+		return fmt.Errorf("%w (check that -key is the server's master key; if the newest key was created with a wrong one, revoke it with \"keys expire\")", err)
 	case err != nil:
 		return err
 	}
@@ -147,7 +147,7 @@ func expireKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	} else if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "key %s has expired; servers know within a minute\n", id)
+	fmt.Fprintf(c.Root().Writer, "key %s has expired; servers reject it within a minute\n", id)
 	return nil
 }
 
@@ -161,7 +161,7 @@ func listKeys(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	}
 	if one := c.String("issuer"); one != "" {
 		if !slices.Contains(issuers, one) {
-			return fmt.Errorf("issuer %s has no key; keys list without -issuer shows all", one)
+			return fmt.Errorf("issuer %s has no key (\"keys list\" without -issuer shows all)", one)
 		}
 		issuers = []string{one}
 	}
@@ -188,8 +188,8 @@ func listKeys(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	return t.Flush()
 }
 
-// keyStates says what each key of an issuer does: "signs", "next", "verifies" or
-// "expired". The keys come with the last to sign first, as servers choose them.
+// keyStates returns the state of each key of an issuer: "signs", "next", "verifies" or "expired".
+// The list begins with the last key to sign, which is the order in which servers choose.
 func keyStates(list []storage.SigningKey, now time.Time, opens func(storage.SigningKey) bool) []string {
 	states := make([]string, len(list))
 	signer, next := -1, -1
@@ -200,7 +200,7 @@ func keyStates(list []storage.SigningKey, now time.Time, opens func(storage.Sign
 		case row.SignsFrom.After(now):
 			states[i] = "next"
 			if opens(row) {
-				next = i // the last of these is the first to sign
+				next = i // the last one in the list signs first
 			}
 		default:
 			states[i] = "verifies"
@@ -209,7 +209,7 @@ func keyStates(list []storage.SigningKey, now time.Time, opens func(storage.Sign
 			}
 		}
 	}
-	if signer < 0 { // the one that signed was withdrawn: servers do not wait
+	if signer < 0 { // the signing key was revoked, so servers use the next one immediately
 		signer = next
 	}
 	if signer >= 0 {
@@ -218,8 +218,8 @@ func keyStates(list []storage.SigningKey, now time.Time, opens func(storage.Sign
 	return states
 }
 
-// countKeys counts the signing keys that have not expired, and those of them that the
-// master key opens.
+// countKeys returns the number of signing keys that have not expired, and how many of them the
+// master key decrypts.
 func countKeys(ctx context.Context, c *cli.Command, db *gormstore.Store) (live, opens int, err error) {
 	issuers, err := jwt.Issuers(ctx, db)
 	if err != nil {
@@ -248,7 +248,7 @@ func countKeys(ctx context.Context, c *cli.Command, db *gormstore.Store) (live, 
 	return live, opens, nil
 }
 
-// when writes a time, or that there is none.
+// when formats a time; "never" for the zero time.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "never"

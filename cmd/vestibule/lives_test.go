@@ -59,7 +59,7 @@ func TestLives(t *testing.T) {
 				t.Error("a token's text is listed")
 			}
 			if name == "phone" {
-				run("!which tokens", "knox", "revoke", "alice")
+				run("!no token given", "knox", "revoke", "alice")
 				run("!no such token", "knox", "revoke", "-id", "x", "alice")
 			}
 		}
@@ -77,12 +77,12 @@ func TestLives(t *testing.T) {
 	run("!has no key", "keys", "list", "-issuer", "https://app.example")
 	run("!has no key", "keys", "rotate", "-issuer", "https://app.example")
 	run("signs from now on", "keys", "generate", "-issuer", "https://app.example")
-	run("!already; rotate", "keys", "generate", "-issuer", "https://app.example")
+	run("!already has key", "keys", "generate", "-issuer", "https://app.example")
 	t.Setenv("VESTIBULE_KEY", strings.Repeat("b2a1", 16))
 	run("!another master key", "keys", "generate", "-issuer", "https://other.example")
-	run("!is this the server's master key", "keys", "rotate", "-issuer", "https://app.example")
+	run("!check that -key is the server's master key", "keys", "rotate", "-issuer", "https://app.example")
 	run("no: other master key", "keys", "list")
-	if text := run("!found", "check"); !strings.Contains(text, "1 of 1 signing keys") {
+	if text := run("!problems found", "check"); !strings.Contains(text, "1 of 1 signing keys") {
 		t.Error(text)
 	}
 	t.Setenv("VESTIBULE_KEY", strings.Repeat("a1b2", 16))
@@ -94,7 +94,7 @@ func TestLives(t *testing.T) {
 	if list := run("ES256", "keys", "list", "-issuer", "https://app.example"); strings.Count(list, "\n") != 3 || !strings.Contains(list, "EdDSA") {
 		t.Error(list)
 	}
-	run("!of at least 5m", "keys", "rotate", "-issuer", "https://app.example", "-overlap", "0s")
+	run("!at least 5m", "keys", "rotate", "-issuer", "https://app.example", "-overlap", "0s")
 	run("!has no key", "keys", "expire", "-issuer", "https://app.example", "-id", "x")
 	row := func(n int) []string {
 		return strings.Fields(strings.Split(run("EdDSA", "keys", "list", "-issuer", "https://app.example"), "\n")[n])
@@ -107,11 +107,11 @@ func TestLives(t *testing.T) {
 		t.Errorf("states %q, %q: the next key signs early", row(1)[3], row(2)[3])
 	}
 	run("!unsupported algorithm", "keys", "rotate", "-issuer", "https://app.example", "-alg", "none")
-	run("!which issuer?", "keys", "rotate")
+	run("!no -issuer given", "keys", "rotate")
 
 	out := run("client_secret vcs_", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb", "-scope", "read", "-default-scope", "read")
 	secret := strings.Fields(out)[3]
-	run("!already", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb")
+	run("!already exists", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb")
 	run("!fragment", "client", "create", "-name", "App", "-redirect", "https://app.example/#x")
 	run("!no redirect URI", "client", "create", "-name", "App")
 	run("!cannot use client_credentials", "client", "create", "-name", "App", "-public", "-grant", "client_credentials")
@@ -141,10 +141,10 @@ func TestLives(t *testing.T) {
 	run("!no such file", "client", "create", "-name", "Signer", "-method", "private_key_jwt", "-keys", keyFile+"x", "-grant", "client_credentials")
 	run("!it has no secret", "client", "rotate-secret", "signer")
 	run("deleted client signer", "client", "delete", "signer")
-	run("disabled client app; its tokens, grants and consents are revoked for good", "client", "disable", "app")
+	run("disabled client app; its tokens, grants and consents are revoked permanently", "client", "disable", "app")
 	run("false", "client", "list")
 	run("enabled client app", "client", "enable", "app")
-	run("!no client", "client", "delete", "nobody")
+	run("!does not exist", "client", "delete", "nobody")
 	run("deleted client app", "client", "delete", "app")
-	run("!no client", "client", "rotate-secret", "app")
+	run("!does not exist", "client", "rotate-secret", "app")
 }

@@ -1,5 +1,5 @@
-// Command vestibule administers a Vestibule database: schema, users, tokens, signing keys, OAuth clients, and
-// a check of the settings before a server starts.
+// Command vestibule administers a Vestibule database: schema, users, tokens, signing keys and OAuth
+// clients. It also checks the settings before a server starts.
 package main
 
 import (
@@ -32,14 +32,14 @@ func main() {
 	}
 }
 
-// command is the whole program.
+// command returns the root command.
 func command(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:  "vestibule",
 		Usage: "administer a Vestibule database",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "db", Usage: "sqlite:PATH or postgres://…", Sources: cli.EnvVars("VESTIBULE_DB")},
-			&cli.StringFlag{Name: "key", Usage: "file with the master key; $VESTIBULE_KEY holds the key itself (default <sqlite path>.key)"},
+			&cli.StringFlag{Name: "key", Usage: "file with the master key, or set VESTIBULE_KEY to the key (default: <sqlite path>.key)"},
 		},
 		Commands:       []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), knoxCommand(), credentialCommand(), keysCommand(), clientCommand(), pruneCommand(), checkCommand()},
 		Version:        version(),
@@ -51,7 +51,7 @@ func command(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 	}
 }
 
-// version is that of the module, as the go command recorded it.
+// version returns the module's version as recorded by the go command.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
@@ -59,38 +59,38 @@ func version() string {
 	return "unknown"
 }
 
-// unknownCommand is run where no command of c has the name that was given.
+// unknownCommand runs if no subcommand of c has the given name.
 func unknownCommand(_ context.Context, c *cli.Command) error {
 	if !c.Args().Present() {
 		return cli.ShowSubcommandHelp(c)
 	}
-	return fmt.Errorf("there is no command %q; see: %s --help", c.Args().First(), c.FullName())
+	return fmt.Errorf("unknown command %q (see %s --help)", c.Args().First(), c.FullName())
 }
 
-// open opens the database that -db names.
+// open opens the database given by -db.
 func open(c *cli.Command) (*gormstore.Store, error) {
 	url := c.String("db")
 	if url == "" {
-		return nil, errors.New("which database? Give -db sqlite:PATH or -db postgres://…, or set VESTIBULE_DB")
+		return nil, errors.New("no database given (-db sqlite:PATH or -db postgres://…, or VESTIBULE_DB)")
 	}
 	if url == "sqlite::memory:" {
-		return nil, errors.New("-db sqlite::memory: would be empty and gone again")
+		return nil, errors.New("-db sqlite::memory: is not supported (it would be lost when the command exits)")
 	}
 	return byurl.Open(url, &gormstore.Options{UnusedClients: c.Duration(unusedClients)})
 }
 
-// openExisting is open for every command but migrate: a misspelled path must not
-// make an empty database.
+// openExisting is open for all commands except migrate. It does not create a database, so that a
+// mistyped path is an error.
 func openExisting(c *cli.Command) (*gormstore.Store, error) {
 	if path, ok := byurl.SQLitePath(c.String("db")); ok {
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("no database: %w; vestibule migrate makes one", err)
+			return nil, fmt.Errorf("no database: %w (create one with \"vestibule migrate\")", err)
 		}
 	}
 	return open(c)
 }
 
-// withDB runs f with the database, whose schema must be the one of this program.
+// withDB runs f with the database. The schema must be that of this program.
 func withDB(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.ActionFunc {
 	return func(ctx context.Context, c *cli.Command) error {
 		db, err := openExisting(c)
@@ -103,14 +103,14 @@ func withDB(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.A
 			return err
 		}
 		if have != want {
-			return fmt.Errorf("the database has schema version %d, this program wants %d; run: vestibule migrate", have, want)
+			return fmt.Errorf("database has schema version %d, this program requires %d (run \"vestibule migrate\")", have, want)
 		}
 		return f(ctx, c, db)
 	}
 }
 
-// withAccounts is withDB for commands about accounts. They know the table vestibule_users alone,
-// and record it where no other one is recorded.
+// withAccounts is withDB for commands about accounts. They support only the table vestibule_users,
+// and record it if no other account table is recorded.
 func withAccounts(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.ActionFunc {
 	return withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		if err := db.RecordSpace(ctx); err != nil {
@@ -120,7 +120,7 @@ func withAccounts(f func(context.Context, *cli.Command, *gormstore.Store) error)
 	})
 }
 
-// keyFile is the file with the master key, "" where the key comes otherwise.
+// keyFile returns the path of the master key file, or "" if the key does not come from a file.
 func keyFile(c *cli.Command) string {
 	if path := c.String("key"); path != "" {
 		return path
@@ -139,7 +139,7 @@ func ring(c *cli.Command) (*keys.Ring, error) {
 	if text := os.Getenv("VESTIBULE_KEY"); text != "" {
 		return keys.ParseHex(text)
 	}
-	return nil, errors.New("a master key is needed: -key FILE or VESTIBULE_KEY")
+	return nil, errors.New("no master key given (-key FILE or VESTIBULE_KEY)")
 }
 
 func checker(db *gormstore.Store) (*password.Checker, error) {
@@ -150,16 +150,16 @@ func checker(db *gormstore.Store) (*password.Checker, error) {
 	return password.New(db, hasher, &password.Options{Canonical: username.Canonical})
 }
 
-// account finds the account that the command's first argument names.
+// account returns the account that the command's argument names.
 func account(ctx context.Context, c *cli.Command, db storage.Users) (storage.User, error) {
-	name, err := oneArgument(c, "a user name")
+	name, err := oneArgument(c, "NAME")
 	if err != nil {
 		return storage.User{}, err
 	}
 	return accountOf(ctx, name, db)
 }
 
-// accountOf finds the account of that name.
+// accountOf returns the account with that name.
 func accountOf(ctx context.Context, name string, db storage.Users) (storage.User, error) {
 	canonical, err := username.Canonical(name)
 	if err != nil {
@@ -174,7 +174,7 @@ func accountOf(ctx context.Context, name string, db storage.Users) (storage.User
 
 func oneArgument(c *cli.Command, what string) (string, error) {
 	if c.Args().Len() != 1 {
-		return "", fmt.Errorf("want %s, once; flags stand before it", what)
+		return "", fmt.Errorf("expected one argument, %s (put flags before it)", what)
 	}
 	return c.Args().First(), nil
 }
@@ -189,7 +189,7 @@ func noArguments(c *cli.Command) error {
 func migrateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "migrate",
-		Usage: "bring the database to the schema of this program",
+		Usage: "migrate the database to this program's schema",
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -199,7 +199,7 @@ func migrateCommand() *cli.Command {
 				return err
 			}
 			defer db.Close()
-			// The account table is recorded by the server, or by the first command about accounts.
+			// The server, or the first command about accounts, records the account table.
 			if err := db.MigrateSchema(ctx); err != nil {
 				return err
 			}

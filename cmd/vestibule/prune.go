@@ -17,8 +17,8 @@ const unusedClients = "unused-clients"
 func pruneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
-		Usage: "remove what has ended by itself: expired tokens, sessions, refresh families, blocklist entries, codes, signing keys, unused clients",
-		Flags: []cli.Flag{&cli.DurationFlag{Name: unusedClients, Usage: "age of unused registered clients to remove (-1ns: none)", Value: storage.UnusedClientAge(0)}},
+		Usage: "delete expired records and unused registered clients",
+		Flags: []cli.Flag{&cli.DurationFlag{Name: unusedClients, Usage: "age at which unused registered clients are deleted (-1ns: never)", Value: storage.UnusedClientAge(0)}},
 		Action: withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			if err := noArguments(c); err != nil {
 				return err

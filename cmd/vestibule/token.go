@@ -22,15 +22,15 @@ func tokenCommand() *cli.Command {
 		Action: unknownCommand,
 		Commands: []*cli.Command{
 			{
-				Name: "create", Usage: "print the account's token; make one if it has none", ArgsUsage: "NAME",
+				Name: "create", Usage: "print an account's token; create one if needed", ArgsUsage: "NAME",
 				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "reset", Aliases: []string{"r"}, Usage: "end the token it has and make another"},
-					&cli.BoolFlag{Name: "hex40", Usage: "tokens of 40 hex digits, for a server that is set so"},
+					&cli.BoolFlag{Name: "reset", Aliases: []string{"r"}, Usage: "replace an existing token"},
+					&cli.BoolFlag{Name: "hex40", Usage: "40-digit hex format, if the server uses it"},
 				},
 				Action: withAccounts(createToken),
 			},
-			{Name: "revoke", Usage: "delete the account's token", ArgsUsage: "NAME", Action: withAccounts(revokeToken)},
-			{Name: "list", Usage: "list who has a token, and since when", Action: withAccounts(listTokens)},
+			{Name: "revoke", Usage: "delete an account's token", ArgsUsage: "NAME", Action: withAccounts(revokeToken)},
+			{Name: "list", Usage: "list accounts with tokens", Action: withAccounts(listTokens)},
 		},
 	}
 }
@@ -51,8 +51,8 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	}
 	get := tokens.Replace
 	if !c.Bool("reset") {
-		// Token would replace a token that this key, or this format, did not make. A
-		// server may be taking it, so that is for -reset to say.
+		// GetOrCreate would replace a token that this key or format cannot reproduce. A server may
+		// still accept that token, so replacing it requires -reset.
 		if err := sameKey(ctx, c, db, r, u); err != nil {
 			return err
 		}
@@ -69,8 +69,8 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	return nil
 }
 
-// sameKey refuses where the account has a live token that cannot be shown again
-// with this key and this format.
+// sameKey returns an error if the account has a valid token that this key and format cannot
+// reproduce.
 func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.Ring, u storage.User) error {
 	have, err := db.StaticTokenOf(ctx, u.ID)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && have.Epoch != u.Epoch {
@@ -80,16 +80,16 @@ func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.R
 		return err
 	}
 	if !r.Has(have.KeyID) {
-		return fmt.Errorf("user %s has a token of another master key; -reset ends it and makes another", u.Name)
+		return fmt.Errorf("user %s has a token of another master key (replace it with -reset)", u.Name)
 	}
-	// Asked through a store that cannot write, Token shows the token or fails.
+	// With a store that cannot write, GetOrCreate returns the existing token or fails.
 	opts := tokenOptions(c)
 	tokens, err := token.New(readOnly{db}, r, &opts)
 	if err != nil {
 		return err
 	}
 	if _, err := tokens.GetOrCreate(ctx, u.ID, u.Epoch); errors.Is(err, errReadOnly) {
-		return fmt.Errorf("user %s has a token of another format; -reset ends it and makes another", u.Name)
+		return fmt.Errorf("user %s has a token of another format (replace it with -reset)", u.Name)
 	} else if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func sameKey(ctx context.Context, c *cli.Command, db *gormstore.Store, r *keys.R
 
 var errReadOnly = errors.New("read-only")
 
-// readOnly is a store whose tokens stay as they are.
+// readOnly is a store that rejects changes of static tokens.
 type readOnly struct{ *gormstore.Store }
 
 func (readOnly) PutStaticToken(context.Context, storage.StaticToken, storage.Digest) error {
@@ -133,9 +133,9 @@ func listTokens(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 		return err
 	}
 	r, err := ring(c)
-	if err != nil { // the list is useful without the key; the column says less then
+	if err != nil { // without the key the list is still useful
 		r = nil
-		fmt.Fprintln(c.Root().ErrWriter, "no master key given: USABLE does not say whether a token's key is in use:", err)
+		fmt.Fprintln(c.Root().ErrWriter, "USABLE ignores the keys of tokens:", err)
 	}
 	t := tabwriter.NewWriter(c.Root().Writer, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "USER\tCREATED\tKEY\tUSABLE")

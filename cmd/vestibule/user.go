@@ -25,31 +25,31 @@ func userCommand() *cli.Command {
 		Action: unknownCommand,
 		Commands: []*cli.Command{
 			{
-				Name: "create", Usage: "create an account; its password is read from standard input", ArgsUsage: "NAME",
+				Name: "create", Usage: "create an account (reads the password from stdin)", ArgsUsage: "NAME",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "email"},
-					&cli.StringSliceFlag{Name: "role", Usage: "such as admin; repeatable"},
+					&cli.StringFlag{Name: "email", Usage: "e-mail address"},
+					&cli.StringSliceFlag{Name: "role", Usage: "role, such as admin (repeatable)"},
 				},
 				Action: withAccounts(createUser),
 			},
-			{Name: "passwd", Usage: "set a password, read from standard input; ends every credential of the account", ArgsUsage: "NAME", Action: withAccounts(setPassword)},
-			{Name: "disable", Usage: "disable an account; ends every credential of it", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
-			{Name: "enable", Usage: "enable an account again", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
+			{Name: "passwd", Usage: "set a password (reads stdin) and revoke all credentials", ArgsUsage: "NAME", Action: withAccounts(setPassword)},
+			{Name: "disable", Usage: "disable an account and revoke all its credentials", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
+			{Name: "enable", Usage: "enable an account", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
 			{
-				Name: "roles", Usage: "print the roles of an account, or replace them", ArgsUsage: "NAME [ROLE...]",
+				Name: "roles", Usage: "print or replace the roles of an account", ArgsUsage: "NAME [ROLE...]",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "clear", Usage: "remove all roles"}}, Action: withAccounts(userRoles),
 			},
 			{
-				Name: "delete", Usage: "delete an account, every credential of it, its groups and permissions", ArgsUsage: "NAME",
-				Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "needed: there is no way back"}}, Action: withAccounts(deleteUser),
+				Name: "delete", Usage: "delete an account and everything that it has", ArgsUsage: "NAME",
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "confirm the deletion (required)"}}, Action: withAccounts(deleteUser),
 			},
-			{Name: "list", Usage: "list the accounts", Action: withAccounts(listUsers)},
+			{Name: "list", Usage: "list accounts", Action: withAccounts(listUsers)},
 		},
 	}
 }
 
 func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
-	name, err := oneArgument(c, "a user name")
+	name, err := oneArgument(c, "NAME")
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	return nil
 }
 
-// newPassword reads a password, and returns it with what stores it.
+// newPassword reads a password and returns it with the checker that stores it.
 func newPassword(c *cli.Command, db *gormstore.Store) (*password.Checker, string, error) {
 	passwords, err := checker(db)
 	if err != nil {
@@ -77,9 +77,9 @@ func newPassword(c *cli.Command, db *gormstore.Store) (*password.Checker, string
 	return passwords, secret, err
 }
 
-// ended is what becomes of an account's credentials. A server that keeps answers (package
-// storage/cached) does not hear of this process.
-const ended = "its tokens and sessions have ended, in servers with a cache within its TTL"
+// ended describes what happens to an account's credentials. A server with a cache (package
+// storage/cached) is not notified by this process.
+const ended = "its tokens and sessions are revoked (servers with a cache follow within its TTL)"
 
 func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)
@@ -115,14 +115,14 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 	}
 }
 
-// userRoles prints the roles that the account has, one a line, or replaces them.
+// userRoles prints the roles of the account, one per line, or replaces them.
 func userRoles(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	if !c.Args().Present() {
-		return errors.New("want a user name and, to replace its roles, the new ones; flags stand before them")
+		return errors.New("expected NAME [ROLE...] (put flags before NAME)")
 	}
 	roles, remove := c.Args().Tail(), c.Bool("clear")
 	if remove && len(roles) > 0 {
-		return errors.New("-clear and roles exclude each other")
+		return errors.New("both -clear and roles are given (at most one)")
 	}
 	u, err := accountOf(ctx, c.Args().First(), db)
 	if err != nil {
@@ -145,7 +145,7 @@ func userRoles(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	return nil
 }
 
-// follow is when a change holds that ends no credential.
+// follow describes when a change that revokes no credential takes effect.
 const follow = "servers with a cache follow within its TTL"
 
 func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
@@ -154,7 +154,7 @@ func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 		return err
 	}
 	if !c.Bool("yes") {
-		return fmt.Errorf("user %s would be deleted for good; say so with -yes before the name, or disable the account", u.Name)
+		return fmt.Errorf("deleting user %s is permanent (confirm with -yes before the name, or disable the account)", u.Name)
 	}
 	if err := db.DeleteUser(ctx, u.ID); err != nil {
 		return err
@@ -186,7 +186,7 @@ func listUsers(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	}
 }
 
-// printable keeps a stored text from steering the terminal.
+// printable replaces control characters, so that stored text cannot control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
@@ -196,7 +196,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// readPassword reads one line, without an echo where a person types it.
+// readPassword reads one line, without echo if the input is a terminal.
 func readPassword(c *cli.Command) (string, error) {
 	if f, ok := c.Root().Reader.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(c.Root().ErrWriter, "Password: ")
@@ -211,7 +211,7 @@ func readPassword(c *cli.Command) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
 
-// sentence makes a sentence of an error that is meant for a form.
+// sentence returns the text of an error that is meant for a form.
 func sentence(err error) error {
 	var e *authn.Error
 	if !errors.As(err, &e) {

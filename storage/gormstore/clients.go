@@ -18,7 +18,7 @@ const (
 	listClients   = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id > ? ORDER BY id LIMIT ?"
 )
 
-// clientLists is the column "lists".
+// clientLists is the content of the column "lists".
 type clientLists struct {
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	LogoutURIs   []string `json:"logout_uris,omitempty"`
@@ -28,7 +28,7 @@ type clientLists struct {
 	Resources    []string `json:"audiences,omitempty"` // the name of earlier versions
 }
 
-// clientRow is a row of the client columns.
+// clientRow is a row of clientColumns.
 type clientRow struct {
 	c              storage.Client
 	secret         []byte
@@ -47,7 +47,7 @@ func (r *clientRow) dest() []any {
 func (r *clientRow) client() (storage.Client, error) {
 	var l clientLists
 	if err := json.Unmarshal([]byte(r.list), &l); err != nil {
-		return storage.Client{}, fmt.Errorf("gormstore: the lists of client %q cannot be read: %w", r.c.ID, err)
+		return storage.Client{}, fmt.Errorf("gormstore: read lists of client %q: %w", r.c.ID, err)
 	}
 	c := r.c
 	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Resources
@@ -59,7 +59,7 @@ func (r *clientRow) client() (storage.Client, error) {
 	return c, nil
 }
 
-// clientValues are the columns between id and created_us.
+// clientValues returns the columns between id and created_us.
 func clientValues(c storage.Client) ([]any, error) {
 	list, err := json.Marshal(clientLists{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources})
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	if !c.Registration.IsZero() { // it registers itself
+	if !c.Registration.IsZero() { // the client registers itself
 		if err := s.checkReserve(); err != nil {
 			return err
 		}
@@ -145,11 +145,11 @@ func (s *Store) SetClientDisabled(ctx context.Context, id string, disabled bool)
 	})
 }
 
-// changeClient replaces a client. What a disabled one has is removed piece by piece, and all of it
-// before the client is enabled.
+// changeClient replaces a client. It removes the records of a disabled client in pieces, and
+// removes all of them before the client is enabled.
 func (s *Store) changeClient(ctx context.Context, id string, change func(was storage.Client) storage.Client) error {
 	pieces := 1
-	if s.tx(ctx) != nil { // of the caller, who enables it in this transaction or not at all
+	if s.tx(ctx) != nil { // the caller's transaction must remove everything
 		pieces = allPieces
 	}
 	for {
@@ -194,7 +194,7 @@ func (s *Store) changeClient(ctx context.Context, id string, change func(was sto
 	}
 }
 
-// lockClient returns the client, which stays as it is until the transaction ends.
+// lockClient returns the client and locks its row until the transaction ends.
 func (s *Store) lockClient(ctx context.Context, id string) (storage.Client, error) {
 	var r clientRow
 	if err := s.row(ctx, s.dialect.bind(clientByID)+s.dialect.forUpdate(), []any{id}, r.dest()); err != nil {
@@ -203,8 +203,8 @@ func (s *Store) lockClient(ctx context.Context, id string) (storage.Client, erro
 	return r.client()
 }
 
-// clearDisabled removes a piece of what a client has, if it is disabled: what a client gets after it was
-// enabled again is its own. It reports whether there may be others.
+// clearDisabled removes a piece of a client's records if it is disabled, because records from after
+// it was enabled again must stay. It reports whether there may be other records.
 func (s *Store) clearDisabled(ctx context.Context, id string) (bool, error) {
 	c, err := s.lockClient(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !c.Disabled {
@@ -224,8 +224,8 @@ func more(err error) (bool, error) {
 	return false, err
 }
 
-// DeleteClient implements storage.Clients. What it has is removed with it, in one transaction, if
-// that is little. Else the client is disabled first, and removed after the last of it.
+// DeleteClient implements storage.Clients. If the client has few records, they are deleted with it
+// in one transaction. Otherwise the client is disabled first, and deleted after its last record.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	if storage.CheckID("client id", id) != nil {
 		return storage.ErrNotFound
@@ -244,7 +244,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if !errors.Is(err, errMore) {
 			return err
 		}
-		if s.tx(ctx) != nil { // of the caller, who cannot see the half of it
+		if s.tx(ctx) != nil { // the caller's transaction must remove everything
 			return s.clearClient(ctx, id, allPieces)
 		}
 		if _, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_clients SET disabled = TRUE WHERE id = ?"), id); err != nil {
@@ -254,7 +254,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			err = nil
 			if again := s.atomically(ctx, func(ctx context.Context) error {
 				err = s.clearClient(ctx, id, 1)
-				return nil // what is gone is gone
+				return nil // commit this piece
 			}); again != nil {
 				return again
 			}
@@ -265,11 +265,11 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	}
 }
 
-// errMore: there may be records left.
-var errMore = errors.New("gormstore: more records than are removed at once")
+// errMore means that there may be records left.
+var errMore = errors.New("gormstore: more records to remove")
 
-// clearClient removes what a client has, up to so many pieces of each kind; errMore if there may
-// be others.
+// clearClient removes a client's records, up to that many pieces of each kind. It returns errMore
+// if there may be others.
 func (s *Store) clearClient(ctx context.Context, id string, pieces int) error {
 	for range pieces {
 		families, err := s.familyPieceOf(ctx, "client", id)

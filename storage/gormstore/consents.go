@@ -15,8 +15,8 @@ const (
 	dropConsent = "DELETE FROM vestibule_consents WHERE subject = ? AND client = ?"
 )
 
-// PutConsent implements storage.Consents. The account and the client are locked until it is
-// there, so that their end takes it along.
+// PutConsent implements storage.Consents. It locks the account and the client until the consent is
+// inserted, so that deleting either deletes the consent, too.
 func (s *Store) PutConsent(ctx context.Context, c storage.Consent) error {
 	if err := c.Check(); err != nil {
 		return err

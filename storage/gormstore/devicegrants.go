@@ -13,9 +13,9 @@ const (
 	deviceGrantColumns = "digest, user_code, client, scopes, resource, interval_us, polled_us, slow, state, subject, epoch, auth_time_us, created_us, expires_us"
 	insertDeviceGrant  = "INSERT INTO vestibule_device_grants (" + deviceGrantColumns + ") VALUES (?, ?, ?, ?, ?, ?, 0, FALSE, 'pending', '', 0, 0, ?, ?) ON CONFLICT DO NOTHING"
 	deviceGrantBy      = "SELECT " + deviceGrantColumns + " FROM vestibule_device_grants WHERE "
-	// The decision, with all that it depends on; {mayHold} is the subject's part.
+	// The decision with all its conditions. {mayHold} is the condition on the subject.
 	decideDeviceGrant = "UPDATE vestibule_device_grants SET state = ?, subject = ?, epoch = ?, auth_time_us = ? WHERE digest = ? AND state = 'pending' AND expires_us > ? AND EXISTS ({mayHold})"
-	// What is right of a "=" is what was there before.
+	// On the right of "=" are the old values.
 	pollDeviceGrant = "UPDATE vestibule_device_grants SET slow = polled_us <> 0 AND polled_us + interval_us > ?," +
 		" interval_us = interval_us + CASE WHEN polled_us <> 0 AND polled_us + interval_us > ? THEN ? ELSE 0 END, polled_us = ?" +
 		" WHERE digest = ? AND client = ? AND state = 'pending' AND expires_us > ? RETURNING " + deviceGrantColumns
@@ -27,7 +27,7 @@ const (
 	forgiveTry = "UPDATE vestibule_tries SET tries = tries - 1 WHERE name = ? AND tries > 0"
 )
 
-// deviceGrantRow is a row of the columns.
+// deviceGrantRow is a row of deviceGrantColumns.
 type deviceGrantRow struct {
 	g                                            storage.DeviceGrant
 	digest, code                                 []byte
@@ -49,8 +49,8 @@ func (r *deviceGrantRow) grant() storage.DeviceGrant {
 	return g
 }
 
-// CreateDeviceGrant implements storage.DeviceGrants. The client cannot be deleted until the
-// grant is there, which is deleted with it then.
+// CreateDeviceGrant implements storage.DeviceGrants. It locks the client until the grant is
+// inserted, so that deleting the client deletes the grant, too.
 func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) error {
 	if err := g.Check(); err != nil {
 		return err
@@ -85,8 +85,8 @@ func (s *Store) deviceGrant(ctx context.Context, where string, key []byte) (stor
 	return r.grant(), nil
 }
 
-// DecideDeviceGrant implements storage.DeviceGrants. The account's row is locked, so that its
-// deletion comes before or after the decision.
+// DecideDeviceGrant implements storage.DeviceGrants. It locks the account's row, so that deleting
+// the account comes before or after the decision.
 func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision) error {
 	state := storage.DeviceDenied
 	if d.Approve {
@@ -103,15 +103,15 @@ func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision)
 		if _, err = s.deviceGrant(ctx, "digest = ?", d.Digest[:]); err != nil {
 			return err
 		}
-		if err = s.mayHold(ctx, d.Subject, d.Epoch); err != nil { // the epoch moved in this moment
+		if err = s.mayHold(ctx, d.Subject, d.Epoch); err != nil { // the epoch changed concurrently
 			return err
 		}
 		return storage.ErrConflict
 	})
 }
 
-// PollDeviceGrant implements storage.DeviceGrants. It reads first: anybody can poll for a code
-// that is unknown or decided, and an update that finds no row still takes SQLite's one write lock.
+// PollDeviceGrant implements storage.DeviceGrants. It reads first, because anyone can poll for an
+// unknown or decided code, and an update that finds no row still takes SQLite's single write lock.
 func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client string, now time.Time) (storage.DeviceGrant, error) {
 	g, err := s.deviceGrant(ctx, "digest = ?", d[:])
 	if err == nil && g.Client != client {

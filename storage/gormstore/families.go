@@ -29,7 +29,7 @@ const (
 	eraseIn       = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE family = ? AND sealed_until_us <> 0"
 )
 
-// familyRow is a row of the family columns.
+// familyRow is a row of familyColumns.
 type familyRow struct {
 	f                           storage.Family
 	scopes, resource            *string
@@ -69,7 +69,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 		if err != nil || n > 0 {
 			return err
 		}
-		// The caller's own transaction may go on: nothing is left in it.
+		// The caller's own transaction may continue, so nothing is left in it.
 		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM vestibule_refresh_tokens WHERE digest = ?"), first.Digest[:]); err != nil {
 			return err
 		}
@@ -77,8 +77,8 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 	})
 }
 
-// addRefresh inserts a token that takes the place of prev, after nth exchanges; ErrConflict where
-// its digest is taken.
+// addRefresh inserts a token that replaces prev, after nth exchanges. It returns ErrConflict if its
+// digest exists.
 func (s *Store) addRefresh(ctx context.Context, family string, prev storage.Digest, nth int64, r storage.Refresh) error {
 	var before []byte
 	if !prev.IsZero() {
@@ -115,8 +115,8 @@ func (s *Store) RefreshByDigest(ctx context.Context, d storage.Digest) (storage.
 	return storage.RefreshState{Refresh: r, Family: f.family(), User: s.account(&u), SuccessorClaimed: nextClaimed != 0, Now: timeOf(now)}, nil
 }
 
-// ClaimRefresh implements storage.Families. The family's row is locked, so that
-// claims of its tokens and its end come one after the other.
+// ClaimRefresh implements storage.Families. It locks the family's row, so that claims of its tokens
+// and its revocation run one after the other.
 func (s *Store) ClaimRefresh(ctx context.Context, c storage.RefreshClaim) error {
 	return s.atomically(ctx, func(ctx context.Context) error {
 		var f storage.Family
@@ -185,7 +185,7 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 		return storage.ErrNotFound
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_families SET ended = TRUE WHERE id = ?"), id) // and locks it
+		n, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_families SET ended = TRUE WHERE id = ?"), id) // locks the row, too
 		if err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (s *Store) FamilyByID(ctx context.Context, purpose, subject, id string) (st
 	return list[0], nil
 }
 
-// families reads live families; more are the arguments of query after the subject's.
+// families reads live families. more are the arguments of query after the subject's.
 func (s *Store) families(ctx context.Context, query, purpose, subject string, more ...any) (list []storage.Family, err error) {
 	if storage.CheckID("purpose", purpose) != nil || s.users.mine(subject) != nil {
 		return nil, nil

@@ -16,7 +16,8 @@ const (
 	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ?, kept_us = CASE WHEN kept_us < ? THEN ? ELSE kept_us END WHERE digest = ? AND NOT used"
 
 	liveClient = "SELECT NOT disabled FROM vestibule_clients WHERE id = ?"
-	// With storage.Client.Revoked: nothing was disabled and enabled since the client was authenticated.
+	// Compared with storage.Client.Revoked: the client was not disabled and enabled since it was
+	// authenticated.
 	sameClient = "SELECT NOT disabled AND revoked_us = ? FROM vestibule_clients WHERE id = ?"
 
 	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
@@ -127,9 +128,9 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	return st, nil
 }
 
-// CreateAccess implements storage.AccessTokens. The rows that it depends on are locked
-// until it is there, so that their end comes before or after it: the account's, the
-// client's, the family's, in the order in which their ends lock them.
+// CreateAccess implements storage.AccessTokens. It locks the rows on which the token depends until
+// it is inserted, so that revoking them comes before or after it: the account, the client and the
+// family, in the order in which revocations lock them.
 func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	if err := a.Check(); err != nil {
 		return err
@@ -169,7 +170,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	return s.swept(ctx, &s.short.access, a.Created, err)
 }
 
-// live returns ErrStale unless the query's row is there and says true, and locks it.
+// live returns ErrStale unless the query's row exists and is true, and locks the row.
 func (s *Store) live(ctx context.Context, query string, args ...any) error {
 	var ok bool
 	err := s.row(ctx, s.dialect.bind(query)+s.dialect.forShare(), args, []any{&ok})

@@ -17,14 +17,13 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// ErrNewerSchema: the database was migrated by a newer program than this one.
-var ErrNewerSchema = errors.New("gormstore: the database has a newer schema than this program knows")
+// ErrNewerSchema means that a newer program has migrated the database.
+var ErrNewerSchema = errors.New("gormstore: database has a newer schema than this program supports")
 
-// Migrations returns the SQL files for a dialect, "sqlite" or "postgres", for a
-// team that runs them with a tool of its own: 0001_core.up.sql and so on, each to
-// be run once, in order, in one transaction. Each notes itself in the table
-// vestibule_migrations, so that Schema, CheckSchema and a later Migrate know of it. The program
-// then calls RecordSpace, or Migrate, which finds the schema current.
+// Migrations returns the SQL files for a dialect, "sqlite" or "postgres". Use it to migrate with
+// your own tool: run 0001_core.up.sql and so on once, in order, each in one transaction. Each file
+// records itself in the table vestibule_migrations, so that Schema, CheckSchema and Migrate
+// recognize it. Then call RecordSpace, or Migrate, which finds the schema current.
 func Migrations(dialect string) (fs.FS, error) {
 	if _, err := dialectOf(dialect); err != nil {
 		return nil, err
@@ -69,8 +68,7 @@ func (d dialect) migrations() ([]migration, error) {
 	return all, nil
 }
 
-// statements takes a file apart: a statement ends with a semicolon at the end of
-// a line.
+// statements splits a file into statements, which end with a semicolon at the end of a line.
 func statements(text string) (all []string) {
 	for s := range strings.SplitSeq(text, ";\n") {
 		if s = strings.TrimSpace(s); s != "" {
@@ -80,16 +78,15 @@ func statements(text string) (all []string) {
 	return all
 }
 
-// Migrate brings the database to the schema of this program and records the account table; see
-// RecordSpace. Any number of processes may call it at once: one works, the others wait and find
-// nothing left to do. What fails leaves nothing behind, so that it can be called again.
+// Migrate migrates the database to the schema of this program and records the account table (see
+// [Store.RecordSpace]). Several processes can call it concurrently: one migrates, and the others
+// wait and find nothing left to do. If it fails, it changes nothing and can be called again.
 //
-// It reads first and writes nothing where there is nothing to do, so a role with SELECT,
-// INSERT, UPDATE and DELETE, or a read-only database, is enough once the schema is current.
-// Otherwise the error names the right that is missing.
+// If the schema is current, Migrate only reads. Then a role with SELECT, INSERT, UPDATE and DELETE,
+// or a read-only database, is sufficient. Otherwise the error names the missing privilege.
 //
-// It returns ErrNewerSchema, and does nothing, where a newer program was first, and ErrSpace
-// where the account table does not agree with the record.
+// It returns ErrNewerSchema if a newer program has migrated the database, and ErrSpace if the
+// account table does not match the record. In both cases it changes nothing.
 func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.MigrateSchema(ctx); err != nil {
 		return err
@@ -97,7 +94,8 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return s.RecordSpace(ctx)
 }
 
-// MigrateSchema is Migrate without RecordSpace, for tools that do not know the account table.
+// MigrateSchema is [Store.Migrate] without RecordSpace, for tools that do not know the account
+// table.
 func (s *Store) MigrateSchema(ctx context.Context) error {
 	all, err := s.dialect.migrations()
 	if err != nil {
@@ -108,7 +106,7 @@ func (s *Store) MigrateSchema(ctx context.Context) error {
 	case err != nil:
 		return s.missingRight("migrate", "SELECT on vestibule_migrations", err)
 	case have > want:
-		return fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want)
+		return fmt.Errorf("%w: version %d (this program knows up to %d)", ErrNewerSchema, have, want)
 	case have == want:
 		return nil
 	}
@@ -116,8 +114,7 @@ func (s *Store) MigrateSchema(ctx context.Context) error {
 		"CREATE on the schema and ownership of the vestibule_ tables; run it as their owner, for example with \"vestibule migrate\"", s.migrate(ctx, all))
 }
 
-// missingRight adds to an error of the database that refuses a statement which right it is
-// about.
+// missingRight adds the required privilege to a database error about missing privileges.
 func (s *Store) missingRight(what, right string, err error) error {
 	if err == nil || errors.Is(err, ErrSpace) || errors.Is(err, ErrNewerSchema) {
 		return err
@@ -136,7 +133,7 @@ func (s *Store) missingRight(what, right string, err error) error {
 	return fmt.Errorf("gormstore: %s: %w", what, err)
 }
 
-// lockTimeout bounds the waiting for another process's migration.
+// lockTimeout limits the wait for another process's migration.
 const lockTimeout = 60 * time.Second
 
 func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
@@ -154,8 +151,8 @@ func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	begin, lock := "BEGIN IMMEDIATE", ""
 	if s.dialect == postgres {
-		// The number is that of the word "vestibule": any program may migrate a
-		// database, and all of them use this lock.
+		// The number is derived from the word "vestibule". Every program that migrates uses this
+		// lock.
 		begin, lock = "BEGIN", "SELECT pg_advisory_xact_lock(7809641870338124901)"
 	}
 	if err := beginExclusive(ctx, conn, begin); err != nil {
@@ -170,8 +167,7 @@ func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
 	if err != nil {
 		end = "ROLLBACK"
 	}
-	// The end of a transaction must be told to the database also where the
-	// caller has gone away.
+	// The transaction must end even if the caller's context has ended.
 	ending, done := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer done()
 	if _, endErr := conn.ExecContext(ending, end); endErr != nil {
@@ -181,15 +177,15 @@ func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
 	return err
 }
 
-// beginExclusive waits while another process holds SQLite's write lock: the
-// driver's own waiting is as short as a request's.
+// beginExclusive waits while another process holds SQLite's write lock, because the driver's own
+// wait is only as long as that of a request.
 func beginExclusive(ctx context.Context, conn *sql.Conn, begin string) error {
 	for {
 		_, err := conn.ExecContext(ctx, begin)
 		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "locked") {
 			return err
 		}
-		pause := time.NewTimer(10 * time.Millisecond) // a driver may not wait at all
+		pause := time.NewTimer(10 * time.Millisecond) // because some drivers do not wait
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -210,7 +206,7 @@ func (s *Store) apply(ctx context.Context, conn *sql.Conn, steps []string, all [
 		return err
 	}
 	if want := newest(all); have > want {
-		return fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want)
+		return fmt.Errorf("%w: version %d (this program knows up to %d)", ErrNewerSchema, have, want)
 	}
 	for _, m := range all {
 		if m.version <= have {
@@ -225,7 +221,7 @@ func (s *Store) apply(ctx context.Context, conn *sql.Conn, steps []string, all [
 			return err
 		}
 		if have != m.version {
-			return fmt.Errorf("%04d_%s: it does not note itself in vestibule_migrations", m.version, m.name)
+			return fmt.Errorf("%04d_%s: file does not record itself in vestibule_migrations", m.version, m.name)
 		}
 	}
 	return nil

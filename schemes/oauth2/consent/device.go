@@ -118,9 +118,9 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	if err != nil {
 		return err
 	}
-	kind, done := audit.DeviceDenied, "The device was refused."
+	kind, done := audit.DeviceDenied, "The device was denied."
 	if decision == "allow" {
-		kind, done = audit.DeviceApproved, "The device may act for you now. Go back to it."
+		kind, done = audit.DeviceApproved, "The device has access now. Go back to it."
 	}
 	p.report(r.Context(), kind, "", a.Client, u)
 	page.TextHeaders(w.Header())
@@ -156,8 +156,8 @@ var deviceForm = page.Template("device", "Connect a device", `{{with .Problem}}<
 </form>
 `)
 
-var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device that shows the code <strong>{{.Code}}</strong> asks to act for you, {{.User}}:</p>
-`+scopeList+`<p>Allow it only if you began this yourself, and the device in front of you shows that code. If somebody sent you a link or a code, deny it.</p>
+var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device that shows the code <strong>{{.Code}}</strong> requests access to your account, {{.User}}:</p>
+`+scopeList+`<p>Allow it only if you started this yourself and the device in front of you shows this code. If somebody sent you a link or a code, deny it.</p>
 `+decisionForm)
 
 var deviceDone = page.Template("device done", "Done", `<p>{{.}}</p>

@@ -95,10 +95,10 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-var grantsTemplate = page.Template("grants", "Applications", `<p>These act for you, {{.User}}:</p>
+var grantsTemplate = page.Template("grants", "Applications", `<p>These applications have access to your account, {{.User}}:</p>
 {{range .Clients}}
 <h2>{{.Name}}</h2>
-<p>since {{.Since}}, allowed:</p>
+<p>Access since {{.Since}}:</p>
 `+scopeList+`<form method="post">
 	<input type="hidden" name="grant" value="{{.Grant}}">
 	{{with $.Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}

@@ -87,14 +87,14 @@ func (p *Pages) consent(r *http.Request, client storage.Client, scopes, resource
 const (
 	scopeList = `<ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
-	<li>nothing but to know that it is you</li>{{end}}
+	<li>your identity only</li>{{end}}
 </ul>
-{{with .Resources}}<p>at:</p>
+{{with .Resources}}<p>At these APIs:</p>
 <ul>{{range .}}
 	<li><code>{{.}}</code></li>{{end}}
 </ul>
 {{end}}`
-	decisionForm = `{{if .Unverified}}<p><strong>Nobody here has checked this application.</strong> It chose its name itself. Allow it only if you know it.</p>
+	decisionForm = `{{if .Unverified}}<p><strong>This application has not been verified.</strong> It chose its own name. Allow it only if you know it.</p>
 {{end}}<form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
 	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
@@ -104,7 +104,7 @@ const (
 `
 )
 
-var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p>{{.Client}}{{with .Site}} ({{.}}){{end}} asks to act for you, {{.User}}:</p>
+var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p>{{.Client}}{{with .Site}} ({{.}}){{end}} requests access to your account, {{.User}}:</p>
 `+scopeList+decisionForm)
 
 // showRefused shows an error that the client receives only if the user follows a link.
@@ -122,6 +122,6 @@ func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2
 }
 
 var refusedTemplate = page.Template("refused", "This did not work", `<p>{{.Description}}</p>
-<p>You came from {{.Client}}, an application that nobody here has checked. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
+<p>You came from {{.Client}}, an application that has not been verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
 <p><small>{{.Code}}</small></p>
 `)

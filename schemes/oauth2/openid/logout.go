@@ -204,7 +204,7 @@ func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to log
 		page.Redirect(w, to.To)
 		return nil
 	}
-	return page.Message(w, "No login came with this request, so nothing was ended.")
+	return page.Message(w, "This request had no session, so nobody was logged out.")
 }
 
 // ended redirects the browser after a session ended, or shows a page.

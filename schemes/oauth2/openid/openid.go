@@ -69,7 +69,7 @@ func New(srv *server.Server, opts *Options) (*Provider, error) {
 		routes = append(routes, srv.Route(e.Logout, p.Logout(), server.ForVisitors))
 	}
 	err := srv.Extend(server.Extension{
-		Scopes: map[string]string{scopeOpenID: "Know that it is you"}, IgnoredScopes: []string{oauth2.ScopeOfflineAccess},
+		Scopes: map[string]string{scopeOpenID: "Know who you are"}, IgnoredScopes: []string{oauth2.ScopeOfflineAccess},
 		IDTokens: p, Metadata: p.metadata, Routes: routes,
 	})
 	if err != nil {

@@ -9,28 +9,29 @@ import (
 	"strings"
 )
 
-// MaxAddress is the longest path and query of a page that a redirect leads to, in bytes.
+// MaxAddress is the maximum length of the path and query in a redirect to a page, in bytes.
 const MaxAddress = 8 << 10
 
-// secretParameters must not get into an address: a request with one of them is a mistake.
+// secretParameters must not be put into a URL. A request with one of them is rejected.
 var secretParameters = []string{"client_secret", "client_assertion", "username", "password"}
 
 // Carrier is a page that accepts its request by GET and by POST (OpenID Connect Core, section
-// 3.1.2.1, RP-Initiated Logout, section 2). A POST, unless it is the form of the page itself, is
-// redirected to the page as a GET (303), before anyone is authenticated: browsers send no Lax
-// cookie with a POST of another site, and a request with a cookie would be rejected. A GET of
-// another site can do the same, so an attacker gains nothing by it.
+// 3.1.2.1; RP-Initiated Logout, section 2). A POST that is not the form of the page itself is
+// redirected to the page as a GET (303), before authentication: browsers send no Lax cookie with a
+// POST from another site, and a request with a cookie would be rejected. Another site could send
+// the GET itself, so this gives an attacker nothing.
 type Carrier struct {
-	// Endpoint is the configured address of the page; that of the request could name another
+	// Endpoint is the configured URL of the page, because the URL of the request could name another
 	// host. "" rejects requests by POST.
 	Endpoint string
-	// Parameters are those that are carried over. Others are ignored (RFC 6749, section 3.1).
+	// Parameters are the parameters that are carried over. Others are ignored (RFC 6749, section
+	// 3.1).
 	Parameters []string
 	// Read reads the body as a form, and Check checks the parameters.
 	Read  func(http.ResponseWriter, *http.Request) (body string, values url.Values, err error)
 	Check func(url.Values) error
-	// Seal encrypts an "id_token_hint": it identifies a person, and addresses get into histories
-	// and logs.
+	// Seal encrypts an "id_token_hint", because it identifies a person and URLs are stored in
+	// histories and logs.
 	Seal func(hint string) (string, error)
 	// Refuse returns an error for the page.
 	Refuse func(description string) error
@@ -38,9 +39,9 @@ type Carrier struct {
 	Next   http.Handler
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements [http.Handler].
 func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, ok := r.Body.(*readAhead); !ok { // no middleware in front called Preempt
+	if _, ok := r.Body.(*readAhead); !ok { // no outer middleware called Preempt
 		var done bool
 		if r, done = c.Preempt(w, r); done {
 			return
@@ -72,7 +73,7 @@ func (c *Carrier) Preempt(w http.ResponseWriter, r *http.Request) (*http.Request
 	return r, true
 }
 
-// carried returns where a request by POST is redirected to.
+// carried returns the URL to which a request by POST is redirected.
 func (c *Carrier) carried(r *http.Request, v url.Values) (string, error) {
 	if c.Endpoint == "" {
 		return "", c.Refuse("The endpoint has no address.")

@@ -1,5 +1,5 @@
-// Package page has what the pages for people share: their headers, their style, their errors,
-// and requests by POST.
+// Package page contains what the pages for users have in common: headers, style, errors, and
+// requests by POST.
 package page
 
 import (
@@ -16,18 +16,18 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 )
 
-// Headers sets the headers of a page with a form, which no other site may frame, and which runs
-// no script. There is no form-action: browsers also apply it to every redirect after the form,
-// which may lead to another origin at the client, or at a login page of another provider. The
-// button would do nothing.
+// Headers sets the headers of a page with a form. No other site can frame the page, and it runs no
+// script. It does not set form-action: browsers apply that to every redirect after the form, too,
+// and the redirects can lead to other origins, such as a client or the login page of another
+// provider. The button would do nothing.
 func Headers(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cache-Control", "no-store")
-	// Not "no-referrer": browsers would send "null" as the Origin of the form. No other origin
-	// receives the address either way.
+	// Not "no-referrer", because browsers would then send "null" as the Origin of the form. With
+	// "same-origin" no other origin receives the URL, either.
 	h.Set("Referrer-Policy", "same-origin")
 }
 
@@ -38,8 +38,8 @@ func TextHeaders(h http.Header) {
 	h.Set("Referrer-Policy", "no-referrer")
 }
 
-// Redirect answers with 303, so that no browser sends the fields of a form on (RFC 9700, section
-// 4.12).
+// Redirect responds with 303, so that browsers do not forward the fields of a form (RFC 9700,
+// section 4.12).
 func Redirect(w http.ResponseWriter, to string) {
 	h := w.Header()
 	h.Set("Location", to)
@@ -48,8 +48,8 @@ func Redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// LoginURL returns the address of the login page that leads back to r's path with these
-// parameters. The path begins with one slash: two would name another host.
+// LoginURL returns the URL of the login page that leads back to r's path with these parameters. The
+// path begins with one slash, because two slashes would begin a host name.
 func LoginURL(login string, r *http.Request, v url.Values) string {
 	next := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
 	if len(v) > 0 {
@@ -62,14 +62,14 @@ func LoginURL(login string, r *http.Request, v url.Values) string {
 	return login + mark + "next=" + url.QueryEscape(next)
 }
 
-// Problem is an error that a page shows; *oauth2.Error is one.
+// Problem is an error that a page can show, such as *oauth2.Error.
 type Problem interface {
 	error
 	Public() (status int, code, description string, retryAfter time.Duration)
 }
 
-// Handler serves GET and POST, with audit.Context, and answers errors as pages. Not HEAD: it would consume what only a
-// browser continues with. check runs first.
+// Handler serves GET and POST, with audit.Context, and shows errors as pages. check runs first.
+// HEAD is rejected, because it would consume records that only a browser can continue with.
 func Handler(log *slog.Logger, check func(*http.Request) error, get, post func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(audit.Context(r))
@@ -91,8 +91,8 @@ func Handler(log *slog.Logger, check func(*http.Request) error, get, post func(h
 	})
 }
 
-// Error answers with a page for err, or does nothing if it is nil. An error that is no Problem is a
-// fault.
+// Error responds with a page for err, or does nothing if err is nil. An error that is not a Problem
+// is a server error.
 func Error(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
 	var p Problem
 	switch {
@@ -102,7 +102,7 @@ func Error(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) 
 		authn.RespondPage(w, r, authn.Undecided(err))
 		return
 	}
-	log.LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.Any("reason", p), slog.String("route", r.Pattern))
+	log.LogAttrs(r.Context(), slog.LevelInfo, "authorization rejected", slog.String("scheme", "oauth2"), slog.Any("reason", p), slog.String("route", r.Pattern))
 	status, code, description, retry := p.Public()
 	TextHeaders(w.Header())
 	if retry > 0 {
@@ -112,7 +112,7 @@ func Error(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) 
 	_ = errorTemplate.Execute(w, struct{ Code, Description string }{code, description})
 }
 
-// Message answers with a page of one sentence.
+// Message responds with a page of one sentence.
 func Message(w http.ResponseWriter, text string) error {
 	TextHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
@@ -127,8 +127,8 @@ const Style = `<style>
 	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
 </style>`
 
-// Template returns the template of a page whose title is also its heading. title and body are parts of
-// the template.
+// Template returns the template of a page whose title is also its heading. title and body are parts
+// of the template.
 func Template(name, title, body string) *template.Template {
 	return template.Must(template.New(name).Parse(`<!doctype html>
 <html lang="en">

@@ -1,8 +1,6 @@
-// Package syntax checks the small grammars that OAuth 2.0 and its extensions share: scopes,
-// code verifiers, digests and addresses.
-//
-// It imports only the standard library, so that each package of OAuth 2.0 can use it without
-// the others.
+// Package syntax checks the small grammars that OAuth 2.0 and its extensions share: scopes, code
+// verifiers, digests and URLs. It imports only the standard library, so that every OAuth 2.0
+// package can use it.
 package syntax
 
 import (
@@ -34,8 +32,8 @@ func IsVerifier(v string) bool {
 	return true
 }
 
-// IsSHA256 reports whether text is a SHA-256 digest in unpadded base64url, in its canonical
-// spelling: a code_challenge of S256 or the thumbprint of a key.
+// IsSHA256 reports whether text is a SHA-256 digest in unpadded canonical base64url, such as a
+// code_challenge of S256 or the thumbprint of a key.
 func IsSHA256(text string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	return err == nil && len(raw) == 32 && len(text) == 43

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Origin returns scheme and host of a configured address, or "" if it is not an address.
+// Origin returns the scheme and host of a configured URL, or "" if it is not a URL.
 func Origin(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -14,9 +14,9 @@ func Origin(uri string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// NormalURI returns an address after the normalization of scheme, host, default port, empty
-// path and percent-encodings (RFC 3986, sections 6.2.2 and 6.2.3). It returns false for a text
-// that is not an address of a host, or that has a user, a query or a fragment.
+// NormalURI returns a URL after normalizing scheme, host, default port, empty path and
+// percent-encodings (RFC 3986, sections 6.2.2 and 6.2.3). It returns false for a text that is not a
+// URL with a host, or that has a user, a query or a fragment.
 func NormalURI(text string) (string, bool) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" || strings.ContainsAny(text, "?#") {
@@ -36,7 +36,7 @@ func NormalURI(text string) (string, bool) {
 	return u.Scheme + "://" + host + escapes(path), true
 }
 
-// escapes writes percent-encodings in upper case, and decodes those of unreserved characters.
+// escapes writes percent-encodings in upper case, and decodes unreserved characters.
 func escapes(path string) string {
 	if !strings.Contains(path, "%") {
 		return path
