@@ -12,8 +12,6 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// #region knox
-
 // Knox accepts tokens that django-rest-knox issued, from its table, beside the device tokens of
 // Vestibule. Put it into the chain after schemes/knox.
 type Knox struct {
@@ -45,6 +43,7 @@ func (k Knox) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(text) < 40 || len(text) > 128 {
 		return authn.Identity{}, rejected
 	}
+	// #region knox
 	var rows []struct {
 		Digest string
 		UserID int64
@@ -76,7 +75,6 @@ func (k Knox) Authenticate(r *http.Request) (authn.Identity, error) {
 		}
 		return id, nil
 	}
+	// #endregion knox
 	return authn.Identity{}, rejected
 }
-
-// #endregion knox
