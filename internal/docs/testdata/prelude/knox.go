@@ -1,7 +1,0 @@
-package p
-
-var (
-	tokens       *knox.Scheme
-	newUser      password.NewUser
-	text, userID string
-)

@@ -1,5 +1,0 @@
-package p
-
-func register(passwords *password.Checker, devices *knox.Scheme) http.Handler
-
-var limits authn.LoginLimiter
