@@ -94,6 +94,7 @@ func newServer(ctx context.Context, issuer string, site *csrf.Site) (http.Handle
 	if _, err := passwords.Register(ctx, password.NewUser{Name: "alice", Password: "wonderland-42"}); err != nil {
 		return nil, err
 	}
+	// #region client
 	// A public client has no secret: PKCE protects its codes. "vestibule client create" adds others.
 	err = db.CreateClient(ctx, storage.Client{
 		ID: "demo-public", Name: "Demo client", Method: oauth2.None, Native: true, Created: time.Now(),
@@ -104,7 +105,9 @@ func newServer(ctx context.Context, issuer string, site *csrf.Site) (http.Handle
 	if err != nil {
 		return nil, err
 	}
+	// #endregion client
 
+	// #region parts
 	browsers, err := session.New(db, site, nil)
 	if err != nil {
 		return nil, err
@@ -124,7 +127,9 @@ func newServer(ctx context.Context, issuer string, site *csrf.Site) (http.Handle
 	if _, err := consent.New(srv, sessions, "/login", nil); err != nil {
 		return nil, err
 	}
+	// #endregion parts
 
+	// #region routes
 	// RequireScopes: the program does not start if a client's token opens a route without a scope.
 	mux := authz.NewMux(authn.New(authn.Chain{browsers, api}, nil)).RequireScopes()
 	mux.Public("/login", browsers.LoginForm(passwords, nil))
@@ -143,6 +148,7 @@ func newServer(ctx context.Context, issuer string, site *csrf.Site) (http.Handle
 	}
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated, authz.HasScope("profile"))
 	mux.HandleFunc("GET /api/notes", notes, authz.IsAuthenticated, authz.HasScope("notes:read"))
+	// #endregion routes
 	return mux, nil
 }
 

@@ -1,3 +1,7 @@
 package p
 
-var hostname string
+var (
+	hostname string
+	events   *audit.Notifier
+	key      storage.Credential
+)

@@ -1,0 +1,6 @@
+package p
+
+var (
+	url                       string
+	customerTable, staffTable gormstore.UserTable
+)

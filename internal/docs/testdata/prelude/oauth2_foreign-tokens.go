@@ -1,0 +1,8 @@
+package p
+
+func endSessions(context.Context, backchannel.Logout) error
+
+var (
+	secret       string
+	providerKeys jose.KeySource
+)

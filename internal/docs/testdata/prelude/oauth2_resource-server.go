@@ -1,0 +1,3 @@
+package p
+
+func notes(w http.ResponseWriter, r *http.Request)
