@@ -21,6 +21,10 @@ type Options struct {
 	// page. Consent documents what the page must have. The page is sent when Render returns; if
 	// it panics, the answer is 500.
 	Render func(w http.ResponseWriter, r *http.Request, c Consent)
+	// RenderDevice and RenderGrants write the pages for devices and grants like Render; see
+	// DevicePage and GrantsView.
+	RenderDevice func(w http.ResponseWriter, r *http.Request, d DevicePage)
+	RenderGrants func(w http.ResponseWriter, r *http.Request, g GrantsView)
 	// Remember is how long a user is not asked again for the same scopes and resources of a
 	// client, or fewer; 0 asks each time. It ends with the last grant of the client, and never
 	// applies to public clients of loopback addresses or private schemes, because any program on

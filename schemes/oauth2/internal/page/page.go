@@ -14,6 +14,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/style"
 )
 
 // Headers sets the headers of a page with a form, which no other site may frame, and which runs
@@ -120,29 +121,24 @@ func Message(w http.ResponseWriter, text string) error {
 	return nil
 }
 
-// Style is the style element of every page.
-const Style = `<style>
-	:root { color-scheme: light dark }
-	body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto 0; padding: 0 1rem; overflow-wrap: anywhere }
-	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
-</style>`
-
 // Template returns the template of a page whose title is also its heading. title and body are parts of
 // the template.
 func Template(name, title, body string) *template.Template {
 	return template.Must(template.New(name).Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>` + title + `</title>
-` + Style + `
+` + style.Element + `
+<main>
 <h1>` + title + `</h1>
-` + body + `</html>
+` + body + `</main>
+</html>
 `))
 }
 
 var messageTemplate = Template("message", "{{.}}", "")
 
-var errorTemplate = Template("error", "This did not work", `<p>{{.Description}}</p>
-<p><small>{{.Code}}</small></p>
+var errorTemplate = Template("error", "Something went wrong", `<p>{{.Description}}</p>
+<p class="soft">Error: {{.Code}}</p>
 `)
