@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/internal/style"
 )
 
 // WritePage writes an error as a small HTML page if a browser will show the response to a person:
@@ -42,20 +44,18 @@ func writePage(w http.ResponseWriter, e *Error) {
 	if !said {
 		b.WriteString("<p>" + http.StatusText(e.Status) + "</p>\n")
 	}
-	b.WriteString("<p><small>" + strconv.Itoa(e.Status) + "</small></p>\n</html>\n")
+	b.WriteString("<p class=\"soft\">Error " + strconv.Itoa(e.Status) + "</p>\n</main>\n</html>\n")
 	_, _ = w.Write([]byte(b.String()))
 }
 
 const pageHead = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>This did not work</title>
-<style>
-	:root { color-scheme: light dark }
-	body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto 0; padding: 0 1rem }
-</style>
-<h1>This did not work</h1>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Something went wrong</title>
+` + style.Element + `
+<main>
+<h1>Something went wrong</h1>
 `
 
 // forPeople reports whether a browser shows the response to a person.

@@ -29,32 +29,32 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same"}
+	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style"}
 	serverDeps = append([]string{"authn/throttle", "authn/csrf", "internal/rate", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
 // toolkit is what every scheme may use: the public packages that somebody else's scheme is
 // built from too.
-var toolkit = []string{"authn", "authn/audit", "authn/login", "authn/csrf", "credential", "storage", "keys", "internal/elapsed", "internal/network", "internal/params", "internal/same"}
+var toolkit = []string{"authn", "authn/audit", "authn/login", "authn/csrf", "credential", "storage", "keys", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}
 
 // rules has a line for each package of the library; examples and commands are
 // free. A package without a line fails the test.
 var rules = []rule{
-	{"authn", []string{"internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"authn/login", []string{"authn", "authn/csrf", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"authn/authntest", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
+	{"authn", []string{"internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/audit", []string{"authn", "storage", "keys", "credential", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/login", []string{"authn", "authn/csrf", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/authntest", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/authntest/internal/broken", []string{anything}}, // only its tests import it
-	{"authn/csrf", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"authn/cookie", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
-	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/rate"}},
-	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/rate"}},
-	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/rate"}},
+	{"authn/csrf", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/cookie", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
+	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
+	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/username", []string{xtext}},
-	{"authz", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
+	{"authz", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"django", []string{xcrypto, xsys}},
-	{"credential", []string{"authn", "storage", "keys", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
+	{"credential", []string{"authn", "storage", "keys", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"credential/rotation", []string{"internal/network", "storage"}},
 	{"keys", nil},
 	{"jose", []string{"keys", "internal/elapsed", "internal/flight", "internal/same", golangJWT}},
@@ -72,14 +72,14 @@ var rules = []rule{
 	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
-	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/network", "internal/params", "internal/same"}},
+	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
 	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
 	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/internal/syntax", nil},
 	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed", "internal/flight", "internal/same"}},
-	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/params", "internal/same"}},
+	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/token", toolkit},
 	{"schemes/knox", toolkit},
 	{"internal/comparison", []string{anything}},
@@ -91,6 +91,7 @@ var rules = []rule{
 	{"internal/network", nil},
 	{"internal/params", nil},
 	{"internal/same", nil},
+	{"internal/style", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},

@@ -72,12 +72,12 @@ func TestComparePage(t *testing.T) {
 				t.Error("no secret is marked")
 			}
 			if scheme != "session" {
-				has("spoilt", strings.Join(s.Spoilt, "\n"), "401 Unauthorized", "Refused")
+				has("spoilt", strings.Join(s.Spoilt, "\n"), "401 Unauthorized", "Rejected")
 			}
 		})
 	}
 	var wrong []string
-	if err := json.Unmarshal(seen["wrong"], &wrong); err != nil || len(wrong) != 2 || wrong[0] != "401 Unauthorized. The login was refused." || !strings.HasSuffix(wrong[1], "-42") {
+	if err := json.Unmarshal(seen["wrong"], &wrong); err != nil || len(wrong) != 2 || wrong[0] != "401 Unauthorized. The login was rejected." || !strings.HasSuffix(wrong[1], "-42") {
 		t.Errorf("a wrong login, and what is marked of it: %s", seen["wrong"])
 	}
 	var measured []string
@@ -85,7 +85,7 @@ func TestComparePage(t *testing.T) {
 		t.Fatalf("%s, %v", seen["measured"], err)
 	}
 	for _, m := range measured {
-		if !strings.Contains(m, "a second") {
+		if !strings.Contains(m, "per second") {
 			t.Errorf("measured %q", measured)
 		}
 	}

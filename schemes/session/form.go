@@ -12,6 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/internal/params"
+	"github.com/vestibule-auth/vestibule/internal/style"
 )
 
 // Form contains the values for a login page.
@@ -22,7 +23,14 @@ type Form struct {
 	Username string
 	// Error is the message for the user, or "" on the first attempt.
 	Error string
+<<<<<<< HEAD
 	// Remember reports whether the page should have a checkbox "remember".
+=======
+	// Invalid reports that the name or the password is missing or wrong. It is false the first
+	// time, and if Error is that there were too many attempts.
+	Invalid bool
+	// Remember reports that the page should have a checkbox "remember".
+>>>>>>> h-pages
 	Remember bool
 	// UsernameField and PasswordField are the names of the fields; see Options.Login.
 	UsernameField, PasswordField string
@@ -108,12 +116,12 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 			if e.Status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", s.challenge)
 			}
-			f := Form{Next: o.Fallback, Error: e.Detail}
+			f := Form{Next: o.Fallback, Error: e.Detail, Invalid: e.Status != http.StatusTooManyRequests}
 			if len(v) > 3 {
 				f.Username, f.Next = v[0], SafeNext(v[3], o.Fallback)
 			}
 			if f.Error == "" {
-				f.Error = "Please enter a username and a password."
+				f.Error = "Enter your username and password."
 			}
 			show(w, r, e.Status, f)
 			return
@@ -185,24 +193,21 @@ const maxForm = 16 << 10
 var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Log in</title>
-<style>
-	:root { color-scheme: light dark }
-	body { font: 16px/1.5 system-ui, sans-serif; max-width: 20rem; margin: 15vh auto 0; padding: 0 1rem }
-	input, button { font: inherit; display: block; width: 100%; box-sizing: border-box; margin: .2rem 0 1rem; padding: .4rem }
-	.check input { display: inline; width: auto; margin-right: .4rem }
-</style>
+` + style.Element + `
+<main class="narrow">
 <h1>Log in</h1>
-{{with .Error}}<p role="alert">{{.}}</p>{{end}}
-<form method="post">
-	<label>Username <input name="{{.UsernameField}}" value="{{.Username}}" autocomplete="username" required autofocus></label>
-	<label>Password <input name="{{.PasswordField}}" type="password" autocomplete="current-password" required></label>
+{{with .Error}}<p role="alert" id="problem">{{.}}</p>
+{{end}}<form method="post">
+	<label>Username <input name="{{.UsernameField}}" value="{{.Username}}" autocomplete="username" autocapitalize="none" spellcheck="false" required{{template "problem" .}}{{if not .Username}} autofocus{{end}}></label>
+	<label>Password <input name="{{.PasswordField}}" type="password" autocomplete="current-password" required{{template "problem" .}}{{if .Username}} autofocus{{end}}></label>
 	{{if .Remember}}<label class="check"><input type="checkbox" name="remember"> Remember me</label>
 	{{end}}<input type="hidden" name="next" value="{{.Next}}">
-	<button>Log in</button>
+	<div class="buttons"><button class="main">Log in</button></div>
 </form>
+</main>
 </html>
-`))
+{{define "problem"}}{{if .Invalid}} aria-invalid="true"{{end}}{{if .Error}} aria-describedby="problem"{{end}}{{end}}`))
 
 func renderForm(w http.ResponseWriter, _ *http.Request, f Form) { _ = formTemplate.Execute(w, f) }

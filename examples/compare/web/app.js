@@ -9,12 +9,12 @@ const json = { "Content-Type": "application/json" }
 const post = (body) => ({ method: "POST", headers: { ...json }, body: JSON.stringify(body) })
 
 const about = {
-	token: "One token per account, the same at each login, until it is deleted. For scripts and services of one user.",
-	knox: "One token per device, with a name and an end; each can be listed and revoked by itself.",
-	jwt: "A signed access token that lives for minutes, and a refresh token that is used once. Others can verify it by the published keys.",
-	oauth2: "Another application acts for you: you log in, it asks for scopes, you agree, and it never sees your password. Code and PKCE.",
-	session: "A cookie that holds nothing but a random name, which scripts can not read and other sites can not use.",
-	basic: "Name and password with each request. Simple, and nothing to end but the password itself.",
+	token: "One token per account. Each login returns the same token until you delete it. For scripts and services of one user.",
+	knox: "One token per device, with a name and an expiry time. Each can be listed and revoked separately.",
+	jwt: "A signed access token that expires after minutes, and a refresh token for one use. Other services can verify it with the published keys.",
+	oauth2: "You log in here and allow an application to act for you, within the scopes it requests. It never sees your password. Authorization code with PKCE.",
+	session: "A cookie with a random ID. Scripts cannot read it, and other sites cannot use it.",
+	basic: "The username and password in every request. Simple, but only a new password revokes access.",
 }
 
 // Element with text and children.
@@ -56,7 +56,7 @@ const call = async (path, { method = "GET", headers = {}, body, credentials = "o
 	if (headers.Authorization) secrets.push(headers.Authorization.replace(/^\S+ /, ""))
 	const lines = Object.entries(headers).map(([k, v]) => `${k}: ${v}\n`).join("")
 	const shown = el("article", "", el("div", "", el("span", "line", `${method} ${path}\n`), ...marked(lines, secrets)))
-	if (credentials !== "omit") shown.append(el("span", "dim", "Cookie: session=… (the browser adds it; this script can not read it)\n"))
+	if (credentials !== "omit") shown.append(el("span", "dim", "Cookie: session=… (the browser adds it; this script cannot read it)\n"))
 	if (body) shown.append(el("div", "", ...marked(body, secrets)))
 	const kept = ["WWW-Authenticate", "Retry-After"].map((n) => answer.headers.get(n) && `${n}: ${answer.headers.get(n)}\n`).filter(Boolean).join("")
 	let pretty = text
@@ -65,7 +65,21 @@ const call = async (path, { method = "GET", headers = {}, body, credentials = "o
 	wire.querySelector(".empty")?.remove()
 	wire.prepend(shown)
 	wire.scrollTop = 0
+	answers.push({ line: `${method} ${path} → ${answer.status} ${answer.statusText}`, shown })
 	return { ok: answer.ok, status: answer.status, text, data: (() => { try { return JSON.parse(text) } catch { return {} } })() }
+}
+
+// On a small screen the log is far below the buttons, so the last answer is repeated below the
+// buttons that were pressed.
+let answers = []
+const here = (pressed = $("login")) => {
+	const box = $("here"), last = answers.at(-1), group = pressed.closest("#form .buttons")
+	box.hidden = !last || !group
+	if (box.hidden) return
+	group.after(box)
+	const sum = $("trace").querySelector(".sum")?.textContent
+	box.replaceChildren(...answers.slice(0, -1).map((a) => el("p", "dim", a.line)), last.shown.cloneNode(true), ...(sum ? [el("p", "", sum)] : []))
+	box.scrollIntoView({ block: "nearest" })
 }
 
 // The state says how the last request was answered. What is told stays until something else happens.
@@ -74,7 +88,7 @@ const say = (text) => { if ($("state").textContent !== last + text) $("state").t
 const tell = (text) => { told = true; say(text) }
 const silent = () => {
 	last = ""
-	tell("The server does not answer.")
+	tell("The server does not respond.")
 	throw new Error("no answer")
 }
 
@@ -117,10 +131,10 @@ const arrive = async () => {
 	sessionStorage.removeItem("walk")
 	history.replaceState(null, "", "/#oauth2")
 	choose("oauth2")
-	if (!walk || walk.state !== query.get("state")) return tell("This answer belongs to no walk that began here.")
-	if (query.get("error")) return tell(`The authorization server answers: ${query.get("error")}.`)
+	if (!walk || walk.state !== query.get("state")) return tell("This response does not belong to a login that started here.")
+	if (query.get("error")) return tell(`The authorization server returned an error: ${query.get("error")}.`)
 	const r = await call("/oauth2/token", formPost({ grant_type: "authorization_code", client_id: "demo-public", redirect_uri: redirect, code_verifier: walk.verifier, code: query.get("code") }))
-	if (!r.ok) return tell("The code was not taken.")
+	if (!r.ok) return tell("The authorization code was rejected.")
 	held.oauth2 = grant(r.data)
 	await ask("GET /api/oauth2/profile")
 }
@@ -142,16 +156,18 @@ const ask = async (what) => {
 	show()
 }
 
+const outcomes = { absent: "skipped", refused: "rejected" }
+
 // trace asks the chain about the same credential, without showing that request.
 const trace = async (name) => {
 	const { headers = {}, credentials = "omit" } = withHeld(name)
 	const answer = await fetch("/trace", { headers, credentials, cache: "no-store" }).catch(silent)
 	const list = $("trace")
 	list.replaceChildren()
-	if (!answer.ok) return list.append(el("li", "empty", `The chain can not tell (${answer.status}).`))
+	if (!answer.ok) return list.append(el("li", "empty", `No decision trace (${answer.status}).`))
 	const { outcome, scheme: by, username, steps } = await answer.json()
-	for (const s of steps) list.append(el("li", "", el("span", "", s.scheme), el("span", { accepted: "ok", refused: "no" }[s.outcome] ?? "why", s.outcome), el("span", "why", s.why ?? "")))
-	list.append(el("li", "sum", { accepted: `Accepted: ${username || "a client"}, by ${by}. Who comes after is not asked.`, refused: "Refused: nobody after it is asked, and it is not anonymous.", anonymous: "Nobody found a credential: the request is anonymous." }[outcome]))
+	for (const s of steps) list.append(el("li", "", el("span", "", s.scheme), el("span", { accepted: "ok", refused: "no" }[s.outcome] ?? "why", outcomes[s.outcome] ?? s.outcome), el("span", "why", s.why ?? "")))
+	list.append(el("li", "sum", { accepted: `Accepted: ${username || "a client"}, by ${by}. Later schemes were not tried.`, refused: "Rejected: later schemes were not tried, and the request is not treated as anonymous.", anonymous: "No scheme found credentials: the request is anonymous." }[outcome]))
 }
 
 const end = {
@@ -166,7 +182,7 @@ const end = {
 const show = () => {
 	const name = scheme(), h = held[name]
 	$("about").textContent = about[name]
-	$("login").textContent = name === "oauth2" ? "Authorize" : name === "basic" ? "Use them" : "Log in"
+	$("login").textContent = name === "oauth2" ? "Authorize" : name === "basic" ? "Use username and password" : "Log in"
 	$("refresh").disabled = !h?.refresh
 	$("spoil").disabled = !h?.header
 	$("logout").disabled = !h || !end[name]
@@ -177,11 +193,11 @@ const show = () => {
 }
 const tick = () => {
 	const h = held[scheme()]
-	if (!h) return say("No credential of this scheme is held: requests go without.")
-	if (!h.until) return say("A credential is held, until it is ended.")
+	if (!h) return say("Not logged in with this scheme: requests have no credentials.")
+	if (!h.until) return say("Logged in, without an expiry time.")
 	let left = Math.round((h.until - Date.now()) / 1000)
 	if (left > 10) left = Math.ceil(left / 10) * 10 // said aloud only now and then
-	say(left <= 0 ? "The credential has expired: ask, and see it refused." : `A credential is held; it expires in ${left > 7200 ? `${Math.round(left / 3600)} hours` : left > 120 ? `${Math.round(left / 60)} minutes` : `${left} seconds`}.`)
+	say(left <= 0 ? "Expired. Send a request to see it rejected." : `Logged in; expires in ${left > 7200 ? `${Math.round(left / 3600)} hours` : left > 120 ? `${Math.round(left / 60)} minutes` : `${left} seconds`}.`)
 }
 const choose = (name) => { form.scheme.value = name; show() }
 
@@ -192,14 +208,16 @@ const busy = (f) => async (event) => {
 	if (running) return
 	running = true
 	document.body.dataset.busy = "busy"
-	try { await f(event) } catch (e) { if (e.message !== "no answer") throw e } finally { running = false; delete document.body.dataset.busy }
+	const pressed = event?.submitter ?? event?.currentTarget ?? undefined
+	answers = []
+	try { await f(event) } catch (e) { if (e.message !== "no answer") throw e } finally { running = false; here(pressed); delete document.body.dataset.busy }
 }
 
 form.addEventListener("change", (e) => { if (e.target.name === "scheme") { last = ""; show(); busy(() => trace(scheme()))() } })
 form.addEventListener("submit", busy(async () => {
 	const name = scheme(), got = await login[name](person())
 	if (got === null) return
-	if (!got) return tell("The login was refused.")
+	if (!got) return tell("The login was rejected.")
 	held[name] = got
 	await ask("GET /api/{scheme}/profile")
 }))
@@ -209,7 +227,7 @@ $("refresh").addEventListener("click", busy(async () => {
 	const r = name === "jwt" ? await call("/jwt/token/refresh", post({ refresh: held.jwt.refresh })) : await call("/oauth2/token", formPost({ grant_type: "refresh_token", client_id: "demo-public", refresh_token: held.oauth2.refresh }))
 	if (r.ok) held[name] = name === "jwt" ? pair(r.data) : grant(r.data)
 	show()
-	if (!r.ok) tell("The refresh token was refused.")
+	if (!r.ok) tell("The refresh token was rejected.")
 }))
 $("spoil").addEventListener("click", busy(async () => {
 	const h = held[scheme()], at = Math.floor(h.secret.length / 2)
@@ -231,10 +249,13 @@ $("everywhere").addEventListener("click", busy(async () => {
 		last = "Logged out everywhere. "
 	}
 	show()
-	if (r.status === 403) tell("An application that acts for you may not log you out: use another scheme.")
+	if (r.status === 403) tell("An application that acts for you cannot log you out everywhere. Use another scheme.")
 }))
 $("forget").addEventListener("click", busy(async () => { delete held[scheme()]; last = ""; show(); await trace(scheme()) }))
-$("clear").addEventListener("click", () => wire.replaceChildren(el("p", "empty", "Requests and answers will stand here, as they went.")))
+$("clear").addEventListener("click", () => {
+	wire.replaceChildren(el("p", "empty", "Requests and responses appear here."))
+	$("here").hidden = true
+})
 
 // measure asks the server to measure each scheme with this page's own credential.
 $("measure").addEventListener("click", busy(async () => {
@@ -243,9 +264,9 @@ $("measure").addEventListener("click", busy(async () => {
 	for (const name of ["token", "knox", "jwt", "session", "basic", "oauth2"]) {
 		const cell = document.querySelector(`#measured td[data-scheme="${name}"]`)
 		if (!held[name] && name !== "oauth2") held[name] = (await login[name](person())) || undefined
-		if (!held[name]) { cell.textContent = name === "oauth2" ? "authorize first" : "no login"; continue }
+		if (!held[name]) { cell.textContent = name === "oauth2" ? "log in first" : "login failed"; continue }
 		const answer = await fetch("/measure", withHeld(name, { method: "POST", credentials: "omit" })).catch(silent)
-		if (!answer.ok) { cell.textContent = `refused (${answer.status})`; continue }
+		if (!answer.ok) { cell.textContent = `rejected (${answer.status})`; continue }
 		const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
 		for (let rest = ""; ;) {
 			const { value, done } = await reader.read()
@@ -254,11 +275,11 @@ $("measure").addEventListener("click", busy(async () => {
 			rest = lines.pop()
 			for (const p of lines.map((l) => JSON.parse(l))) {
 				status.textContent = p.done ? "" : `${name}: ${p.requests.toLocaleString("en")} requests …`
-				if (p.done) cell.replaceChildren(`${time(p.median_us)}`, el("small", "", `99 of 100 within ${time(p.p99_us)}; ${Math.round(p.per_second).toLocaleString("en")} a second`))
+				if (p.done) cell.replaceChildren(`${time(p.median_us)}`, el("small", "", `99% within ${time(p.p99_us)}; ${Math.round(p.per_second).toLocaleString("en")} per second`))
 			}
 		}
 	}
-	status.textContent = `Measured: whole requests for the profile by one caller, without the network; ${button.dataset.kept}.`
+	status.textContent = `Median time of complete profile requests, one at a time, without the network, ${button.dataset.kept}.`
 	button.focus()
 	last = ""
 	show()

@@ -66,12 +66,12 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	}
 	typed := f.Get("user_code")
 	if typed == "" {
-		return p.deviceForm(w, r, http.StatusBadRequest, "", "Type the code that your device shows.")
+		return p.deviceForm(w, r, http.StatusBadRequest, "", "Enter the code that your device shows.")
 	}
 	d, err := p.server.FindDevice(r, u.Subject, typed)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was used.")
+		return p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was already used.")
 	case err != nil:
 		return err
 	}
@@ -83,12 +83,14 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	if err != nil {
 		return err
 	}
+	drawn, err := draw(w, r, "consent.Options.RenderDevice", http.StatusOK, p.opts.RenderDevice, deviceConsent, DevicePage{Step: DeviceDecision, Consent: shown, Code: d.UserCode})
+	if err != nil {
+		return err
+	}
 	if err := p.server.Keep(r, handle, purposeDevice, d.Client.ID, d.Grant.Digest[:], u, consentTTL); err != nil {
 		return err
 	}
-	page.Headers(w.Header())
-	w.WriteHeader(http.StatusOK)
-	_ = deviceConsent.Execute(w, devicePage{Consent: shown, Code: d.UserCode})
+	drawn.Send()
 	return nil
 }
 
@@ -118,9 +120,15 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	if err != nil {
 		return err
 	}
+<<<<<<< HEAD
 	kind, done := audit.DeviceDenied, "The device was denied."
 	if decision == "allow" {
 		kind, done = audit.DeviceApproved, "The device has access now. Go back to it."
+=======
+	kind, done := audit.DeviceDenied, "The device has no access."
+	if decision == "allow" {
+		kind, done = audit.DeviceApproved, "The device has access now."
+>>>>>>> h-pages
 	}
 	p.report(r.Context(), kind, "", a.Client, u)
 	page.TextHeaders(w.Header())
@@ -129,10 +137,31 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	return nil
 }
 
+<<<<<<< HEAD
 // devicePage is the data of the pages for devices.
 type devicePage struct {
 	Consent
 	// Code is the user code. Problem is why the last code was not accepted.
+=======
+// DeviceStep is a page for devices.
+type DeviceStep string
+
+const (
+	// DeviceCode: the user enters the code that the device shows, in a field with the name
+	// "user_code". The form sends it to its own address by POST, with Consent.Token.
+	DeviceCode DeviceStep = "code"
+	// DeviceDecision: the user allows or denies access. The form is that of a Consent. The page
+	// MUST show Code, and MUST tell users to deny what they did not begin themselves.
+	DeviceDecision DeviceStep = "decision"
+)
+
+// DevicePage is what the pages for devices show.
+type DevicePage struct {
+	Step DeviceStep
+	// Consent has only its Token if Step is DeviceCode.
+	Consent
+	// Code is the user code. Problem is why the last one was not accepted, or "".
+>>>>>>> h-pages
 	Code, Problem string
 }
 
@@ -141,24 +170,31 @@ func (p *Pages) deviceForm(w http.ResponseWriter, r *http.Request, status int, c
 	if err != nil {
 		return err
 	}
-	page.Headers(w.Header())
-	w.WriteHeader(status)
-	_ = deviceForm.Execute(w, devicePage{Consent: Consent{Token: token}, Code: code, Problem: problem})
+	d, err := draw(w, r, "consent.Options.RenderDevice", status, p.opts.RenderDevice, deviceForm, DevicePage{Step: DeviceCode, Consent: Consent{Token: token}, Code: code, Problem: problem})
+	if err != nil {
+		return err
+	}
+	d.Send()
 	return nil
 }
 
-var deviceForm = page.Template("device", "Connect a device", `{{with .Problem}}<p role="alert">{{.}}</p>{{end}}
-<form method="post">
-	<p><label>The code that your device shows:
-	<input name="user_code" value="{{.Code}}" autocomplete="off" autocapitalize="characters" spellcheck="false" required autofocus></label></p>
+var deviceForm = page.Template("device", "Connect a device", `{{with .Problem}}<p role="alert" id="problem">{{.}}</p>
+{{end}}<form method="post">
+	<label>Code on your device
+	<input class="code" name="user_code" value="{{.Code}}" autocomplete="off" autocapitalize="characters" spellcheck="false" required{{if .Problem}} aria-invalid="true" aria-describedby="problem"{{end}} autofocus></label>
 	{{with .Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
-	<button>Continue</button>
+	<div class="buttons"><button class="main">Continue</button></div>
 </form>
 `)
 
+<<<<<<< HEAD
 var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device that shows the code <strong>{{.Code}}</strong> requests access to your account, {{.User}}:</p>
 `+scopeList+`<p>Allow it only if you started this yourself and the device in front of you shows this code. If somebody sent you a link or a code, deny it.</p>
+=======
+var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device with the code <strong>{{.Code}}</strong> requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
+`+scopeList+`<p class="note">Allow it only if you began this yourself and the device in front of you shows that code. If somebody sent you a link or a code, deny it.</p>
+>>>>>>> h-pages
 `+decisionForm)
 
-var deviceDone = page.Template("device done", "Done", `<p>{{.}}</p>
+var deviceDone = page.Template("device done", "{{.}}", `<p>You can close this page.</p>
 `)

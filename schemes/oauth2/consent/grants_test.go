@@ -186,7 +186,7 @@ func TestGrantsPage(t *testing.T) {
 	page := func(id *authn.Identity, method, body string) *httptest.ResponseRecorder {
 		return w.Behind(w.GrantsPage("/login"), id, method, "/oauth2/applications", body)
 	}
-	if rec := page(alice, "GET", ""); rec.Code != 200 || !strings.Contains(rec.Body.String(), "None.") {
+	if rec := page(alice, "GET", ""); rec.Code != 200 || !strings.Contains(rec.Body.String(), "No applications have access") {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	got := w.Post(w.Token(), "none", "client_id", "named", "grant_type", "authorization_code", "code", w.Code("named", nil), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier)

@@ -23,11 +23,35 @@ func (p *Pages) GrantsPage() http.Handler {
 	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
 }
 
+<<<<<<< HEAD
 // grantee is a client on the page, with one of its grants, which identifies the client in the form.
 type grantee struct {
 	Grant, Name, Since string
 	Scopes             []Scope
 	Resources          []string
+=======
+// GrantsView is what the page of grants shows.
+type GrantsView struct {
+	// User is the name of the user.
+	User string
+	// Clients have access to the account, those with the newest grants first.
+	Clients []Grantee
+	// Next, if not "", is the address of the page with older grants.
+	Next string
+	// Token, if not "", goes into a hidden field with the name csrf.Field of each form.
+	Token string
+}
+
+// Grantee is a client on the page of grants.
+type Grantee struct {
+	// Grant goes into a hidden field with the name "grant". The form sends it to its own address by
+	// POST, which revokes all grants of the client.
+	Grant string
+	// Name is the client's name, or its ID; Since is the date of a grant, such as 2026-02-03.
+	Name, Since string
+	Scopes      []Scope
+	Resources   []string
+>>>>>>> h-pages
 }
 
 func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
@@ -50,10 +74,7 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	shown := struct {
-		User, Token, Next string
-		Clients           []grantee
-	}{User: u.Name, Token: token, Next: nextPage(next)}
+	shown := GrantsView{User: u.Name, Token: token, Next: nextPage(next)}
 	described := p.server.Options().Scopes
 	at := map[string]int{} // index in shown.Clients by client
 	for _, f := range list {
@@ -61,7 +82,7 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 		if !there {
 			i = len(shown.Clients)
 			at[f.Client] = i
-			shown.Clients = append(shown.Clients, grantee{Grant: f.ID, Name: cmp.Or(f.Name, f.Client)})
+			shown.Clients = append(shown.Clients, Grantee{Grant: f.ID, Name: cmp.Or(f.Name, f.Client)})
 		}
 		g := &shown.Clients[i]
 		g.Since = f.Created.UTC().Format(time.DateOnly)
@@ -76,9 +97,11 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	page.Headers(w.Header())
-	w.WriteHeader(http.StatusOK)
-	_ = grantsTemplate.Execute(w, shown)
+	d, err := draw(w, r, "consent.Options.RenderGrants", http.StatusOK, p.opts.RenderGrants, grantsTemplate, shown)
+	if err != nil {
+		return err
+	}
+	d.Send()
 	return nil
 }
 
@@ -95,16 +118,22 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+<<<<<<< HEAD
 var grantsTemplate = page.Template("grants", "Applications", `<p>These applications have access to your account, {{.User}}:</p>
 {{range .Clients}}
 <h2>{{.Name}}</h2>
 <p>Access since {{.Since}}:</p>
+=======
+var grantsTemplate = page.Template("grants", "Connected applications", `<p>{{if .Clients}}These applications have access to your account, {{else}}No applications have access to your account, {{end}}<strong>{{.User}}</strong>{{if .Clients}}:{{else}}.{{end}}</p>
+{{range .Clients}}<section>
+<h2>{{.Name}}</h2>
+<p class="soft">Allowed since {{.Since}}. It can:</p>
+>>>>>>> h-pages
 `+scopeList+`<form method="post">
 	<input type="hidden" name="grant" value="{{.Grant}}">
 	{{with $.Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
-	<button>Revoke</button>
+	<div class="buttons"><button class="end">Revoke access<span class="hidden"> of {{.Name}}</span></button></div>
 </form>
-{{else}}
-<p>None.</p>
-{{end}}{{with .Next}}<p><a href="{{.}}">Older ones</a></p>
+</section>
+{{end}}{{with .Next}}<section><a href="{{.}}">Show older applications</a></section>
 {{end}}`)

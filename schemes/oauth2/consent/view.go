@@ -48,14 +48,19 @@ func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.Aut
 		return nil, err
 	}
 	c.Site = siteOf(q.To)
-	return authn.Draw(w, "consent.Options.Render", func(w http.ResponseWriter) {
+	return draw(w, r, "consent.Options.Render", http.StatusOK, p.opts.Render, consentTemplate, c)
+}
+
+// draw renders a page with a form by the application's function or, if that is nil, by t.
+func draw[T any](w http.ResponseWriter, r *http.Request, option string, status int, own func(http.ResponseWriter, *http.Request, T), t *template.Template, shown T) (*authn.Draft, error) {
+	return authn.Draw(w, option, func(w http.ResponseWriter) {
 		page.Headers(w.Header())
-		w.WriteHeader(http.StatusOK)
-		if p.opts.Render != nil {
-			p.opts.Render(w, r, c)
+		w.WriteHeader(status)
+		if own != nil {
+			own(w, r, shown)
 			return
 		}
-		_ = consentTemplate.Execute(w, c)
+		_ = t.Execute(w, shown)
 	})
 }
 
@@ -87,24 +92,40 @@ func (p *Pages) consent(r *http.Request, client storage.Client, scopes, resource
 const (
 	scopeList = `<ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
+<<<<<<< HEAD
 	<li>your identity only</li>{{end}}
 </ul>
 {{with .Resources}}<p>At these APIs:</p>
+=======
+	<li>Know who you are, and nothing else</li>{{end}}
+</ul>
+{{with .Resources}}<p>At these services:</p>
+>>>>>>> h-pages
 <ul>{{range .}}
 	<li><code>{{.}}</code></li>{{end}}
 </ul>
 {{end}}`
+<<<<<<< HEAD
 	decisionForm = `{{if .Unverified}}<p><strong>This application has not been verified.</strong> It chose its own name. Allow it only if you know it.</p>
+=======
+	decisionForm = `{{if .Unverified}}<p class="note"><strong>This application is not verified.</strong> It chose its name itself. Allow it only if you know it.</p>
+>>>>>>> h-pages
 {{end}}<form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
 	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
-	<button name="decision" value="allow">Allow</button>
-	<button name="decision" value="deny">Deny</button>
+	<div class="buttons">
+		<button class="main" name="decision" value="allow">Allow</button>
+		<button name="decision" value="deny">Deny</button>
+	</div>
 </form>
 `
 )
 
+<<<<<<< HEAD
 var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p>{{.Client}}{{with .Site}} ({{.}}){{end}} requests access to your account, {{.User}}:</p>
+=======
+var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p><strong>{{.Client}}{{with .Site}} ({{.}}){{end}}</strong> requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
+>>>>>>> h-pages
 `+scopeList+decisionForm)
 
 // showRefused shows an error that the client receives only if the user follows a link.
@@ -121,7 +142,13 @@ func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2
 	_ = refusedTemplate.Execute(w, shown)
 }
 
+<<<<<<< HEAD
 var refusedTemplate = page.Template("refused", "This did not work", `<p>{{.Description}}</p>
 <p>You came from {{.Client}}, an application that has not been verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
 <p><small>{{.Code}}</small></p>
+=======
+var refusedTemplate = page.Template("refused", "Something went wrong", `<p>{{.Description}}</p>
+<p class="note">You came from {{.Client}}, an application that is not verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
+<p class="soft">Error: {{.Code}}</p>
+>>>>>>> h-pages
 `)

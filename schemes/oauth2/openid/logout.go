@@ -96,13 +96,23 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	shown := LogoutPage{Client: to.Name, User: u.Name, Handle: handle, Token: token}
+	d, err := authn.Draw(w, "openid.Options.RenderLogout", func(w http.ResponseWriter) {
+		page.Headers(w.Header())
+		w.WriteHeader(http.StatusOK)
+		if p.opts.RenderLogout != nil {
+			p.opts.RenderLogout(w, r, shown)
+			return
+		}
+		_ = logoutTemplate.Execute(w, shown)
+	})
+	if err != nil {
+		return err
+	}
 	if err := p.server.Keep(r, handle, purposeLogout, to.Client, data, u, logoutTTL); err != nil {
 		return err
 	}
-	form := logoutForm{Client: to.Name, User: u.Name, Handle: handle, Token: token}
-	page.Headers(w.Header())
-	w.WriteHeader(http.StatusOK)
-	_ = logoutTemplate.Execute(w, form)
+	d.Send()
 	return nil
 }
 
@@ -204,7 +214,11 @@ func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to log
 		page.Redirect(w, to.To)
 		return nil
 	}
+<<<<<<< HEAD
 	return page.Message(w, "This request had no session, so nobody was logged out.")
+=======
+	return page.Message(w, "This request has no session, so nobody was logged out.")
+>>>>>>> h-pages
 }
 
 // ended redirects the browser after a session ended, or shows a page.
@@ -226,14 +240,29 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 	return err
 }
 
+<<<<<<< HEAD
 // logoutForm is the data of the page that asks the user.
 type logoutForm struct{ Client, User, Handle, Token string }
+=======
+// LogoutPage is what the page shows that asks a user whether to log out.
+type LogoutPage struct {
+	// Client is the name of the application that asks for it, or ""; User is the user's name.
+	Client, User string
+	// Handle goes into a hidden field with the name "handle". The form sends it to its own address
+	// by POST, with "decision", which is "logout" or "stay".
+	Handle string
+	// Token, if not "", goes into a hidden field with the name csrf.Field.
+	Token string
+}
+>>>>>>> h-pages
 
-var logoutTemplate = page.Template("logout", "Log out?", `<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>
+var logoutTemplate = page.Template("logout", "Log out?", `<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in as {{end}}<strong>{{.User}}</strong>.</p>
 <form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
 	{{with .Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}
-	<button name="decision" value="logout">Log out</button>
-	<button name="decision" value="stay">Stay logged in</button>
+	<div class="buttons">
+		<button class="main" name="decision" value="logout">Log out</button>
+		<button name="decision" value="stay">Stay logged in</button>
+	</div>
 </form>
 `)

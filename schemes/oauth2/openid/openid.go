@@ -31,6 +31,10 @@ type Options struct {
 	// endpoint.
 	Sessions   server.Sessions
 	EndSession func(http.ResponseWriter, *http.Request) error
+	// RenderLogout writes the page that asks a user whether to log out, after status and headers
+	// were set. nil writes a plain page. The page is sent when RenderLogout returns; if it panics,
+	// the answer is 500.
+	RenderLogout func(w http.ResponseWriter, r *http.Request, l LogoutPage)
 }
 
 // Provider is the OpenID part of a server. It is safe for concurrent use.

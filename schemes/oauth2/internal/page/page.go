@@ -14,6 +14,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/internal/style"
 )
 
 // Headers sets the headers of a page with a form. No other site can frame the page, and it runs no
@@ -120,6 +121,7 @@ func Message(w http.ResponseWriter, text string) error {
 	return nil
 }
 
+<<<<<<< HEAD
 // Style is the style element of every page.
 const Style = `<style>
 	:root { color-scheme: light dark }
@@ -129,20 +131,26 @@ const Style = `<style>
 
 // Template returns the template of a page whose title is also its heading. title and body are parts
 // of the template.
+=======
+// Template returns the template of a page whose title is also its heading. title and body are parts of
+// the template.
+>>>>>>> h-pages
 func Template(name, title, body string) *template.Template {
 	return template.Must(template.New(name).Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>` + title + `</title>
-` + Style + `
+` + style.Element + `
+<main>
 <h1>` + title + `</h1>
-` + body + `</html>
+` + body + `</main>
+</html>
 `))
 }
 
 var messageTemplate = Template("message", "{{.}}", "")
 
-var errorTemplate = Template("error", "This did not work", `<p>{{.Description}}</p>
-<p><small>{{.Code}}</small></p>
+var errorTemplate = Template("error", "Something went wrong", `<p>{{.Description}}</p>
+<p class="soft">Error: {{.Code}}</p>
 `)
