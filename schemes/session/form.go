@@ -23,14 +23,10 @@ type Form struct {
 	Username string
 	// Error is the message for the user, or "" on the first attempt.
 	Error string
-<<<<<<< HEAD
-	// Remember reports whether the page should have a checkbox "remember".
-=======
 	// Invalid reports that the name or the password is missing or wrong. It is false the first
 	// time, and if Error is that there were too many attempts.
 	Invalid bool
 	// Remember reports that the page should have a checkbox "remember".
->>>>>>> h-pages
 	Remember bool
 	// UsernameField and PasswordField are the names of the fields; see Options.Login.
 	UsernameField, PasswordField string

@@ -21,22 +21,15 @@ type Options struct {
 	// page must contain. Nil writes a plain page. The page is sent when Render returns. If Render
 	// panics, the response is 500.
 	Render func(w http.ResponseWriter, r *http.Request, c Consent)
-<<<<<<< HEAD
+	// RenderDevice and RenderGrants write the pages for devices and grants like Render; see
+	// DevicePage and GrantsView.
+	RenderDevice func(w http.ResponseWriter, r *http.Request, d DevicePage)
+	RenderGrants func(w http.ResponseWriter, r *http.Request, g GrantsView)
 	// Remember is how long a consent is remembered: the user need not confirm the same scopes and
 	// resources of a client, or fewer, again. 0 means that the user confirms each time. A consent
 	// is forgotten when the last grant of the client ends. Consents are not remembered for public
 	// clients with loopback addresses or private schemes, because any program on the user's machine
 	// could be such a client.
-=======
-	// RenderDevice and RenderGrants write the pages for devices and grants like Render; see
-	// DevicePage and GrantsView.
-	RenderDevice func(w http.ResponseWriter, r *http.Request, d DevicePage)
-	RenderGrants func(w http.ResponseWriter, r *http.Request, g GrantsView)
-	// Remember is how long a user is not asked again for the same scopes and resources of a
-	// client, or fewer; 0 asks each time. It ends with the last grant of the client, and never
-	// applies to public clients of loopback addresses or private schemes, because any program on
-	// the user's machine could be one.
->>>>>>> h-pages
 	Remember time.Duration
 	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
 	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of

@@ -120,15 +120,9 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	if err != nil {
 		return err
 	}
-<<<<<<< HEAD
-	kind, done := audit.DeviceDenied, "The device was denied."
-	if decision == "allow" {
-		kind, done = audit.DeviceApproved, "The device has access now. Go back to it."
-=======
 	kind, done := audit.DeviceDenied, "The device has no access."
 	if decision == "allow" {
 		kind, done = audit.DeviceApproved, "The device has access now."
->>>>>>> h-pages
 	}
 	p.report(r.Context(), kind, "", a.Client, u)
 	page.TextHeaders(w.Header())
@@ -137,12 +131,6 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	return nil
 }
 
-<<<<<<< HEAD
-// devicePage is the data of the pages for devices.
-type devicePage struct {
-	Consent
-	// Code is the user code. Problem is why the last code was not accepted.
-=======
 // DeviceStep is a page for devices.
 type DeviceStep string
 
@@ -161,7 +149,6 @@ type DevicePage struct {
 	// Consent has only its Token if Step is DeviceCode.
 	Consent
 	// Code is the user code. Problem is why the last one was not accepted, or "".
->>>>>>> h-pages
 	Code, Problem string
 }
 
@@ -187,13 +174,8 @@ var deviceForm = page.Template("device", "Connect a device", `{{with .Problem}}<
 </form>
 `)
 
-<<<<<<< HEAD
-var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device that shows the code <strong>{{.Code}}</strong> requests access to your account, {{.User}}:</p>
-`+scopeList+`<p>Allow it only if you started this yourself and the device in front of you shows this code. If somebody sent you a link or a code, deny it.</p>
-=======
 var deviceConsent = page.Template("device consent", "Allow {{.Client}}?", `<p>A device with the code <strong>{{.Code}}</strong> requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
 `+scopeList+`<p class="note">Allow it only if you began this yourself and the device in front of you shows that code. If somebody sent you a link or a code, deny it.</p>
->>>>>>> h-pages
 `+decisionForm)
 
 var deviceDone = page.Template("device done", "{{.}}", `<p>You can close this page.</p>

@@ -23,13 +23,6 @@ func (p *Pages) GrantsPage() http.Handler {
 	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
 }
 
-<<<<<<< HEAD
-// grantee is a client on the page, with one of its grants, which identifies the client in the form.
-type grantee struct {
-	Grant, Name, Since string
-	Scopes             []Scope
-	Resources          []string
-=======
 // GrantsView is what the page of grants shows.
 type GrantsView struct {
 	// User is the name of the user.
@@ -51,7 +44,6 @@ type Grantee struct {
 	Name, Since string
 	Scopes      []Scope
 	Resources   []string
->>>>>>> h-pages
 }
 
 func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
@@ -118,17 +110,10 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-<<<<<<< HEAD
-var grantsTemplate = page.Template("grants", "Applications", `<p>These applications have access to your account, {{.User}}:</p>
-{{range .Clients}}
-<h2>{{.Name}}</h2>
-<p>Access since {{.Since}}:</p>
-=======
 var grantsTemplate = page.Template("grants", "Connected applications", `<p>{{if .Clients}}These applications have access to your account, {{else}}No applications have access to your account, {{end}}<strong>{{.User}}</strong>{{if .Clients}}:{{else}}.{{end}}</p>
 {{range .Clients}}<section>
 <h2>{{.Name}}</h2>
 <p class="soft">Allowed since {{.Since}}. It can:</p>
->>>>>>> h-pages
 `+scopeList+`<form method="post">
 	<input type="hidden" name="grant" value="{{.Grant}}">
 	{{with $.Token}}<input type="hidden" name="`+csrf.Field+`" value="{{.}}">{{end}}

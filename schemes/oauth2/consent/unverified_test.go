@@ -30,11 +30,7 @@ func TestUnverified_attack_325(t *testing.T) {
 		}))
 		rec := w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query(id, "redirect_uri", c.redirect), "")
 		text := rec.Body.String()
-<<<<<<< HEAD
-		if rec.Code != 200 || !strings.Contains(text, "The Bank ("+c.shown+")") || strings.Contains(text, "has not been verified") != c.warned {
-=======
 		if rec.Code != 200 || !strings.Contains(text, "The Bank ("+c.shown+")") || strings.Contains(text, "is not verified") != c.warned {
->>>>>>> h-pages
 			t.Errorf("%s: %d %s", id, rec.Code, text)
 		}
 	}

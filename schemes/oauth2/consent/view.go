@@ -92,24 +92,14 @@ func (p *Pages) consent(r *http.Request, client storage.Client, scopes, resource
 const (
 	scopeList = `<ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
-<<<<<<< HEAD
-	<li>your identity only</li>{{end}}
-</ul>
-{{with .Resources}}<p>At these APIs:</p>
-=======
 	<li>Know who you are, and nothing else</li>{{end}}
 </ul>
 {{with .Resources}}<p>At these services:</p>
->>>>>>> h-pages
 <ul>{{range .}}
 	<li><code>{{.}}</code></li>{{end}}
 </ul>
 {{end}}`
-<<<<<<< HEAD
-	decisionForm = `{{if .Unverified}}<p><strong>This application has not been verified.</strong> It chose its own name. Allow it only if you know it.</p>
-=======
 	decisionForm = `{{if .Unverified}}<p class="note"><strong>This application is not verified.</strong> It chose its name itself. Allow it only if you know it.</p>
->>>>>>> h-pages
 {{end}}<form method="post">
 	<input type="hidden" name="handle" value="{{.Handle}}">
 	{{with .Token}}<input type="hidden" name="` + csrf.Field + `" value="{{.}}">{{end}}
@@ -121,11 +111,7 @@ const (
 `
 )
 
-<<<<<<< HEAD
-var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p>{{.Client}}{{with .Site}} ({{.}}){{end}} requests access to your account, {{.User}}:</p>
-=======
 var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p><strong>{{.Client}}{{with .Site}} ({{.}}){{end}}</strong> requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
->>>>>>> h-pages
 `+scopeList+decisionForm)
 
 // showRefused shows an error that the client receives only if the user follows a link.
@@ -142,13 +128,7 @@ func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2
 	_ = refusedTemplate.Execute(w, shown)
 }
 
-<<<<<<< HEAD
-var refusedTemplate = page.Template("refused", "This did not work", `<p>{{.Description}}</p>
-<p>You came from {{.Client}}, an application that has not been verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
-<p><small>{{.Code}}</small></p>
-=======
 var refusedTemplate = page.Template("refused", "Something went wrong", `<p>{{.Description}}</p>
 <p class="note">You came from {{.Client}}, an application that is not verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
 <p class="soft">Error: {{.Code}}</p>
->>>>>>> h-pages
 `)

@@ -214,11 +214,7 @@ func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to log
 		page.Redirect(w, to.To)
 		return nil
 	}
-<<<<<<< HEAD
-	return page.Message(w, "This request had no session, so nobody was logged out.")
-=======
 	return page.Message(w, "This request has no session, so nobody was logged out.")
->>>>>>> h-pages
 }
 
 // ended redirects the browser after a session ended, or shows a page.
@@ -240,10 +236,6 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 	return err
 }
 
-<<<<<<< HEAD
-// logoutForm is the data of the page that asks the user.
-type logoutForm struct{ Client, User, Handle, Token string }
-=======
 // LogoutPage is what the page shows that asks a user whether to log out.
 type LogoutPage struct {
 	// Client is the name of the application that asks for it, or ""; User is the user's name.
@@ -254,7 +246,6 @@ type LogoutPage struct {
 	// Token, if not "", goes into a hidden field with the name csrf.Field.
 	Token string
 }
->>>>>>> h-pages
 
 var logoutTemplate = page.Template("logout", "Log out?", `<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in as {{end}}<strong>{{.User}}</strong>.</p>
 <form method="post">

@@ -121,20 +121,8 @@ func Message(w http.ResponseWriter, text string) error {
 	return nil
 }
 
-<<<<<<< HEAD
-// Style is the style element of every page.
-const Style = `<style>
-	:root { color-scheme: light dark }
-	body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 15vh auto 0; padding: 0 1rem; overflow-wrap: anywhere }
-	button { font: inherit; padding: .4rem 1rem; margin-right: .5rem }
-</style>`
-
-// Template returns the template of a page whose title is also its heading. title and body are parts
-// of the template.
-=======
 // Template returns the template of a page whose title is also its heading. title and body are parts of
 // the template.
->>>>>>> h-pages
 func Template(name, title, body string) *template.Template {
 	return template.Must(template.New(name).Parse(`<!doctype html>
 <html lang="en">
