@@ -43,7 +43,7 @@ const sheet = `
 	.check { display: flex; align-items: center; gap: .6rem; min-height: 1.5rem; margin-bottom: 1.1rem; font-weight: 400 }
 	.check input { width: 1.15rem; min-height: 0; height: 1.15rem; margin: 0; accent-color: var(--accent) }
 	.buttons { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1.5rem }
-	button { flex: 1 1 8rem; min-height: 2.75rem; padding: .5rem 1.1rem; font: inherit; font-weight: 600; color: var(--ink); background: transparent; border: 1px solid var(--edge); border-radius: 8px; cursor: pointer }
+	button { flex: 1 0 auto; max-width: 100%; min-height: 2.75rem; padding: .5rem 1.1rem; font: inherit; font-weight: 600; color: var(--ink); background: transparent; border: 1px solid var(--edge); border-radius: 8px; cursor: pointer }
 	button.main { color: var(--on-accent); background: var(--accent); border-color: var(--accent) }
 	button.end { flex: none; color: var(--bad); border-color: var(--bad) }
 	button:hover { text-decoration: underline }

@@ -118,7 +118,7 @@ func TestLoginForm(t *testing.T) {
 		strings.Contains(body, "wrong") || len(w.Result().Cookies()) != 0 {
 		t.Errorf("got %d %s", w.Code, body)
 	}
-	if w = send("POST", "/login", "username=alice"); w.Code != 400 || !strings.Contains(w.Body.String(), "Please enter") {
+	if w = send("POST", "/login", "username=alice"); w.Code != 400 || !strings.Contains(w.Body.String(), "Enter your username") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	if w = send("POST", "/login", "username=alice&password=right", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); w.Code != 403 || len(w.Result().Cookies()) != 0 {
