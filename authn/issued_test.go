@@ -44,7 +44,7 @@ type issued struct {
 
 // Junk from the caller's address stops no login there: what the login issues is checked, and so
 // is what takes its place later.
-func TestIssuedWhileTheAddressIsPaused_attack_560(t *testing.T) {
+func TestIssuedWhileTheAddressIsPaused_attack_410(t *testing.T) {
 	db := memory.New(nil)
 	must(t, db.CreateUser(t.Context(), storage.User{ID: "alice", Name: "alice", Active: true}))
 	must(t, db.CreateClient(t.Context(), storage.Client{ID: "app", Name: "app", Method: oauth2.None, Grants: []string{oauth2.Password, oauth2.RefreshToken}}))

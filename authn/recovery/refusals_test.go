@@ -16,7 +16,7 @@ import (
 )
 
 // Tokens that were made up are looked up within the limits of refused credentials.
-func TestResetRefusals_attack_602(t *testing.T) {
+func TestResetRefusals_attack_413(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	refusals, err := throttle.NewRefusals(&throttle.RefusalOptions{Limit: throttle.Rate{Limit: 3, Window: time.Hour}, Stop: throttle.Rate{Limit: 5, Window: time.Hour}})
 	must(t, err)

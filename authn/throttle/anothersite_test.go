@@ -11,7 +11,7 @@ import (
 )
 
 // A page of another site does not use up the limits of its visitors, and gets no higher limits.
-func TestRequestsCausedByAnotherSite_attack_502(t *testing.T) {
+func TestRequestsCausedByAnotherSite_attack_396(t *testing.T) {
 	for name, credential := range map[string]string{"anonymous": "", "a user, by Basic of the browser": "Basic eDpQdw=="} {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
@@ -48,7 +48,7 @@ func TestRequestsCausedByAnotherSite_attack_502(t *testing.T) {
 
 // Guesses that a page of another site makes the owner's browser send (https://name:guess@host) leave
 // the owner, who is known at the address, its tries.
-func TestGuessesOfAnotherSite_attack_504(t *testing.T) {
+func TestGuessesOfAnotherSite_attack_398(t *testing.T) {
 	c := newClock()
 	l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Clock: c.now, Logger: quiet})
 	must(t, err)

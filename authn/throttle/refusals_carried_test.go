@@ -59,7 +59,7 @@ func (*carried) Challenge(*http.Request, error) string { return "Key" }
 var low = throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}, Networks: [3]int{1, 1, 1}}
 
 // The many credentials of one account do not evict those of other accounts, from any address.
-func TestRefusalsManyCredentialsOfOneAccount_attack_500(t *testing.T) {
+func TestRefusalsManyCredentialsOfOneAccount_attack_394(t *testing.T) {
 	const nat = "198.51.100.1:9"
 	for name, from := range map[string]func(i int) string{
 		"the same address": func(int) string { return nat },
@@ -117,7 +117,7 @@ func from2(addr, header, value string) *http.Request {
 
 // Invalid credentials are limited in every place of a request, and known credentials are accepted
 // there.
-func TestRefusalsWhereverCarried_attack_501(t *testing.T) {
+func TestRefusalsWhereverCarried_attack_395(t *testing.T) {
 	const one = "192.0.2.1:1"
 	for name, header := range map[string]string{"header": "X-Api-Key", "cookie": "Cookie"} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func stops(t *testing.T, d *door, asked *int, ask func(text string) *http.Reques
 }
 
 // A page of another site does not use up the limits of its visitors' addresses.
-func TestRefusalsCausedByAnotherSite_attack_502(t *testing.T) {
+func TestRefusalsCausedByAnotherSite_attack_396(t *testing.T) {
 	const visitor = "192.0.2.1:1"
 	d := newDoorOf(t, low, authn.Func(anyName))
 	send := func(site string) int {

@@ -9,7 +9,7 @@ import (
 )
 
 // Good credentials from the many networks of one provider do not make the others' networks unknown.
-func TestGoodNetworksOfOneProvider_attack_505(t *testing.T) {
+func TestGoodNetworksOfOneProvider_attack_399(t *testing.T) {
 	f := New(10, 5)
 	from := func(b ...byte) netip.Addr {
 		var a [16]byte

@@ -89,7 +89,7 @@ func TestIdentity(t *testing.T) {
 
 // A removed role takes effect at the next request if the scheme loads the account, and at the next
 // refresh otherwise.
-func TestLostRole_attack_540(t *testing.T) {
+func TestLostRole_attack_409(t *testing.T) {
 	for _, stateless := range []bool{false, true} {
 		w := newWorld(t, jwt.Options{Stateless: stateless})
 		p := w.issue(t)

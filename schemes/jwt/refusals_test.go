@@ -16,7 +16,7 @@ import (
 // Invalid tokens in the bodies of the endpoints count as rejected credentials, and are not looked
 // up above their limit. Tokens that were accepted from the address are still accepted, and so are
 // tokens that they were exchanged for.
-func TestTokensInBodies_attack_501(t *testing.T) {
+func TestTokensInBodies_attack_395(t *testing.T) {
 	for name, sliding := range map[string]bool{"pairs": false, "sliding": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, jwt.Options{Sliding: sliding})

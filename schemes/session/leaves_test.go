@@ -32,7 +32,7 @@ func (s *leaving) CreateSession(ctx context.Context, v storage.Session, replaces
 // Who copied a remember cookie asks twice for the session that it is exchanged for. The owner ends
 // the login while the second request is on its way, and its client leaves at once. The session,
 // whose cookie the first answer has, is gone all the same.
-func TestRememberedLeaves_attack_600(t *testing.T) {
+func TestRememberedLeaves_attack_411(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
 		db := &leaving{store: s}

@@ -279,11 +279,11 @@ func TestLogoutWhereNobodyIsRemembered(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)
 	for name, leave := range map[string]func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error{
-		"attack_603 logout": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) },
-		"attack_603 another login": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error {
+		"attack_414 logout": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) },
+		"attack_414 another login": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error {
 			return s.Start(w, r, authn.Login{Subject: "2"})
 		},
-		"attack_603 gorilla": func(s *session.Scheme, _ http.ResponseWriter, r *http.Request) error {
+		"attack_414 gorilla": func(s *session.Scheme, _ http.ResponseWriter, r *http.Request) error {
 			var err error
 			through(t, authn.Chain{s}, func(w http.ResponseWriter, r *http.Request) {
 				v, _ := s.Store().Get(r, "session")

@@ -190,7 +190,7 @@ func TestSessionsOfVisitors(t *testing.T) {
 
 // All visitors together can create a limited number of sessions. Visitors with a session keep it,
 // users and logins do not count, and networks that create few sessions have a reserve.
-func TestSessionsOfAllVisitors_attack_503(t *testing.T) {
+func TestSessionsOfAllVisitors_attack_397(t *testing.T) {
 	s := newShop(t, session.Options{MaxVisitors: 400})
 	pair, _, _ := s.put(t, "192.0.2.1:1", "", "mine")
 	mine := begin(t, s.Start, "1", "__Host-session")
@@ -233,7 +233,7 @@ func TestSessionsOfAllVisitors_attack_503(t *testing.T) {
 }
 
 // A page of another site does not use up the limit of its visitors' addresses.
-func TestVisitorsOfAnotherSite_attack_502(t *testing.T) {
+func TestVisitorsOfAnotherSite_attack_396(t *testing.T) {
 	s := newShop(t, session.Options{VisitorsPerHour: 20})
 	s.site = "cross-site"
 	for range 50 {

@@ -18,7 +18,7 @@ import (
 
 // An account that loses a role, or gets one, has its new roles at the next request of every scheme,
 // although its identities are kept, and stays logged in.
-func TestRolesOfKeptIdentities_attack_540(t *testing.T) {
+func TestRolesOfKeptIdentities_attack_409(t *testing.T) {
 	each(t, func(t *testing.T, base cached.Base) {
 		w := newWorld(t, base, nil)
 		s := newSite(w, siteOptions{})
@@ -58,7 +58,7 @@ func TestRolesOfKeptIdentities_attack_540(t *testing.T) {
 }
 
 // So it is for Basic, whose check of the password is kept.
-func TestRolesOfKeptBasic_attack_540(t *testing.T) {
+func TestRolesOfKeptBasic_attack_409(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	hasher, err := password.NewHasher(nil)
 	w.must(err)

@@ -12,7 +12,7 @@ import (
 
 // A client that leaves while its credential is looked up does not cost the pool a connection, which
 // the driver closes if a query is cancelled.
-func TestLeavingCostsNoConnection_attack_601(t *testing.T) {
+func TestLeavingCostsNoConnection_attack_412(t *testing.T) {
 	db, err := postgres.Open(pgtest.URL(t), nil)
 	must(t, err)
 	defer db.Close()

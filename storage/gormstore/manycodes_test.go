@@ -6,7 +6,7 @@ import (
 )
 
 // An account can have very many used codes of a client. To drop the unused ones reads those alone.
-func TestDroppedCodesHaveAnIndex_attack_526(t *testing.T) {
+func TestDroppedCodesHaveAnIndex_attack_406(t *testing.T) {
 	sequential(t)
 	ctx := t.Context()
 	for _, kind := range []string{"sqlite", "postgres"} {

@@ -138,8 +138,8 @@ func clients(t *testing.T, s *suite) {
 		},
 		"attack_378_disabled_for_good: nothing that a client had before it was disabled comes back when it is enabled":                        disabledForGood,
 		"attack_378_disabled_beside: no token outlives a client that is disabled, whatever is created, disabled and enabled at the same time": disabledBeside,
-		"attack_523_disabled_within_a_request: nothing is issued for what was authenticated before the client was disabled and enabled again": disabledWithinARequest,
-		"attack_524_disabled_and_changed: disabling a client loses no other change, and no other change enables it":                           disabledAndChanged,
+		"attack_403_disabled_within_a_request: nothing is issued for what was authenticated before the client was disabled and enabled again": disabledWithinARequest,
+		"attack_404_disabled_and_changed: disabling a client loses no other change, and no other change enables it":                           disabledAndChanged,
 		"delete_takes_all_of_it: DeleteClient deletes the client's codes, tokens, families and requests": func(k *kit) {
 			k.needs(AccessTokens, AuthRequests, Codes)
 			k.owns(Families)

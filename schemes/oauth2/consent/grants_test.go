@@ -105,7 +105,7 @@ func TestGrants(t *testing.T) {
 }
 
 // Whoever has hundreds of grants sees and revokes the oldest too, in the list and on the page.
-func TestOlderGrants_attack_525(t *testing.T) {
+func TestOlderGrants_attack_405(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
 		alice := w.Alice("s1")

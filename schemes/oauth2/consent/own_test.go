@@ -20,7 +20,7 @@ type spaced struct {
 func (s spaced) Space() string { return s.space }
 
 // An account of another table that has the ID of a user sees and revokes none of the user's grants.
-func TestGrantsOfAnotherTable_attack_528(t *testing.T) {
+func TestGrantsOfAnotherTable_attack_408(t *testing.T) {
 	for name, x := range map[string]struct {
 		space string
 		opts  *consent.Options

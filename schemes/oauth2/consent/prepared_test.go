@@ -30,7 +30,7 @@ func (k *watchedKeys) JWKS(ctx context.Context) ([]byte, error) {
 // transaction, and a failure leaves the page to be answered again.
 func TestImplicitAsksBefore(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
-		t.Run("attack_520_implicit", func(t *testing.T) {
+		t.Run("attack_400_implicit", func(t *testing.T) {
 			inTx, _ := s.(interface{ InTransaction(context.Context) bool })
 			if inTx == nil {
 				t.Fatalf("%T does not tell", s)

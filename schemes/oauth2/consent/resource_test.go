@@ -34,12 +34,12 @@ func TestPagesNameResources(t *testing.T) {
 	}
 	const escaped = "https://api.example/&lt;script&gt;&amp;x=&#39;1&#39;"
 	page := w.Authorizes(alice, "GET", oauthtest.Query("app")+"&resource=https://files.example&resource="+url.QueryEscape(hostile), "")
-	t.Run("attack_521_consent", func(t *testing.T) { names(t, "consent", page.Body.String(), "https://files.example", escaped) })
-	t.Run("attack_521_own", func(t *testing.T) {
+	t.Run("attack_401_consent", func(t *testing.T) { names(t, "consent", page.Body.String(), "https://files.example", escaped) })
+	t.Run("attack_401_own", func(t *testing.T) {
 		names(t, "consent", w.Authorizes(alice, "GET", oauthtest.Query("app"), "").Body.String(), "https://own.example")
 	})
 	b := w.Begin("resource", "https://files.example")
-	t.Run("attack_521_device", func(t *testing.T) {
+	t.Run("attack_401_device", func(t *testing.T) {
 		names(t, "device", w.DevicePage(alice, "POST", "user_code="+url.QueryEscape(b.User)).Body.String(), "https://files.example")
 	})
 	code := oauthtest.Sent(t, w.Authorizes(alice, "POST", "", "decision=allow&handle="+url.QueryEscape(oauthtest.HandleOf(t, page))), oauthtest.Redirect).Get("code")
@@ -48,7 +48,7 @@ func TestPagesNameResources(t *testing.T) {
 	}
 	w.Pass(time.Second)
 	w.Exchange("app", oauthtest.Sent(t, w.Authorizes(alice, "POST", "", "decision=allow&handle="+url.QueryEscape(oauthtest.HandleOf(t, w.Authorizes(alice, "GET", oauthtest.Query("app"), "")))), oauthtest.Redirect).Get("code"))
-	t.Run("attack_521_grants", func(t *testing.T) {
+	t.Run("attack_401_grants", func(t *testing.T) {
 		names(t, "grants", w.Behind(w.GrantsPage("/login"), alice, "GET", "/oauth2/applications", "").Body.String(), "https://own.example", "https://files.example", escaped)
 		if list := w.GrantsOf(alice); len(list) != 2 || strings.Join(list[1].Resource, " ") != "https://files.example "+hostile || strings.Join(list[0].Resource, " ") != "https://own.example" {
 			t.Errorf("%+v", list)

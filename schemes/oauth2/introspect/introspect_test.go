@@ -132,7 +132,7 @@ func TestIntrospector(t *testing.T) {
 			}
 		}
 	})
-	t.Run("attack_522_mistyped", func(t *testing.T) {
+	t.Run("attack_402_mistyped", func(t *testing.T) {
 		own := newAbroad(t, func(o *introspect.Options) { o.OwnPrefixes = []string{"acme_"} })
 		token := credential.MustFormat("vat").Encode([credential.Size]byte{1})
 		own.asks(t, 0, "tokens of this application", func() {

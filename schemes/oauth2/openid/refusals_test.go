@@ -16,7 +16,7 @@ import (
 
 // The userinfo endpoint has a chain of its own, under the limits of the middleware that it is mounted
 // under.
-func TestUserinfoRefusals_attack_602(t *testing.T) {
+func TestUserinfoRefusals_attack_413(t *testing.T) {
 	p := oauthtest.NewProvider(t, memory.New(nil), jose.ES256, nil)
 	refusals, err := throttle.NewRefusals(&throttle.RefusalOptions{Limit: throttle.Rate{Limit: 3, Window: time.Hour}, Stop: throttle.Rate{Limit: 5, Window: time.Hour}})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // Two issuers over one store do not accept each other's access tokens, of users or of clients. Those
 // that a version issued which did not name the issuer stay valid.
-func TestTokensOfAnotherIssuer_attack_527(t *testing.T) {
+func TestTokensOfAnotherIssuer_attack_407(t *testing.T) {
 	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 		w := oauthtest.NewWorld(t, s, nil)
 		scheme := func(issuer string) *oauth2.Scheme {
