@@ -54,7 +54,6 @@ lint: ## format, vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 docs: docs/site/node_modules ## check the documentation and build its site into docs/site/.vitepress/dist (needs node and npm, and the network once)
-	$(GO) run ./internal/docs -check
 	$(GO) test ./internal/docs
 	cd docs/snippets && $(GO) vet ./... && $(GO) test ./...
 	rm -rf docs/site/.vitepress/dist && cd docs/site && npm run --silent build

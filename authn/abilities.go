@@ -6,71 +6,84 @@ import (
 	"strconv"
 )
 
-// Challenger is an Authenticator that has a challenge. Challenge returns the
-// value of WWW-Authenticate for a request that err refused, or "" for none. Several challenges
-// are separated by commas (RFC 9110, section 11.6.1). For a scheme with bearer tokens
-// use [BearerChallenge].
+// Challenger is an [Authenticator] that has a challenge. Challenge returns the value of
+// WWW-Authenticate for a request that was rejected with err, or "" for no challenge. Separate
+// several challenges with commas (RFC 9110, section 11.6.1). If your scheme uses bearer tokens,
+// build the value with [BearerChallenge].
 //
-// err wraps ErrNoCredentials if a credential is missing. It is an *Error if this scheme refused
-// the credential, or if it accepted it and the identity lacks a scope: a 403 with the code
-// [CodeInsufficientScope]. New calls Challenge once with a request that has no more than a method and a
-// path, to find schemes that name different resource_metadata.
+// err is one of these:
+//   - an error that wraps [ErrNoCredentials], if credentials are missing
+//   - an [*Error], if this scheme rejected the credentials
+//   - an [*Error] with status 403 and the code [CodeInsufficientScope], if this scheme accepted the
+//     credentials but the identity lacks a scope
+//
+// [New] also calls Challenge once, with a request that has only a method and a path, to find
+// schemes that name different resource_metadata.
 type Challenger interface {
 	Challenge(r *http.Request, err error) string
 }
 
-// Renewer is an Authenticator that has something to say on the response of a
-// request it accepted: a sliding cookie, a Vary header. It runs before the
-// handler. An *Error refuses the request; any other error is logged and the
-// request goes on, since who makes it is known.
+// Renewer is an [Authenticator] that adds to the response of a request that it accepted, for
+// example a renewed cookie or a Vary header. The middleware calls Renew before the handler.
+//
+// If Renew returns an [*Error], the request is rejected. Any other error is logged and the request
+// continues, because the caller is already authenticated.
 type Renewer interface {
 	Renew(w http.ResponseWriter, r *http.Request, id Identity) error
 }
 
-// HeaderReader is an Authenticator that looks at named headers alone: a request
-// that has none of them holds no credential of its kind, so a Chain does not ask
-// it. The names are in canonical form and do not change. One that reads "Cookie"
-// and not "Authorization" is ambient: an explicit Authorization goes before it.
-// A decorator is called for every request unless it implements this
-// itself. If a scheme and what it decorates (Unwrap) do not declare their headers, every answer
-// has "Vary: *", because a cache cannot know what it depends on, and the scheme sees no cookies
-// of a request with an Authorization that another scheme recognizes (see [Chain]). A scheme that
-// needs both declares both.
+// HeaderReader is an [Authenticator] that reads only certain headers. A [Chain] does not call it
+// for a request that has none of them. Headers returns the names in canonical form; they must not
+// change.
+//
+// A scheme that reads "Cookie" and not "Authorization" is ambient: an explicit Authorization header
+// takes precedence over it. A scheme that reads both declares both.
+//
+// A decorator is called for every request unless it implements HeaderReader itself. If neither a
+// scheme nor the scheme that it decorates (Unwrap) declares its headers:
+//   - Every response has "Vary: *", because a cache cannot know which headers it depends on.
+//   - The scheme does not get the cookies of a request with an Authorization header that another
+//     scheme recognizes (see [Chain]).
 type HeaderReader interface {
 	Headers() []string
 }
 
-// Ambient is an Authenticator whose credential is sent by somebody else than the code
-// that makes the request: a browser's cookie, a header of a proxy in front. One that
-// says so and does not declare that it reads Authorization is called after those that do if there
-// is an Authorization: an explicit credential goes before it. A scheme that declares "Cookie"
-// need not say it; one that reads the header of a proxy and declares nothing must.
+// Ambient is an [Authenticator] whose credentials are not sent by the code that makes the request,
+// but added by a browser (a cookie) or by a proxy (a header). If Ambient returns true and the
+// scheme does not declare that it reads Authorization, a request with an Authorization header
+// reaches it after the schemes that read that header, because explicit credentials take precedence.
+//
+// A scheme that declares "Cookie" (see [HeaderReader]) does not need this method. A scheme that
+// reads the header of a proxy and does not declare its headers MUST implement it.
 type Ambient interface {
 	Ambient() bool
 }
 
-// Namer is an Authenticator that has a name: the one it puts into
-// Identity.Scheme. Logs, metrics and audits use it.
+// Namer is an [Authenticator] that has a name. It is the name that the scheme writes to
+// Identity.Scheme. Logs, metrics and audit events use it.
 type Namer interface {
 	Name() string
 }
 
-// CredentialFormat is a format of credentials that a scheme accepts: a keyword of Authorization, and
-// what follows it. Format is free text that two schemes with equal formats spell alike, such as
-// "vst_" or "hex40"; "" is everything under the keyword, and AnyFormat what no scheme before it in
-// the chain accepts.
+// CredentialFormat is a format of credentials that a scheme accepts. Keyword is the keyword of the
+// Authorization header.
 //
-// Prefix, if it is not "", is how all credentials of the format begin: a chain then does not ask the
-// scheme for others.
+// Format is free text, such as "vst_" or "hex40". Two schemes that accept the same format must use
+// the same text. "" means every credential under the keyword. [AnyFormat] means every credential
+// that no earlier scheme of the chain accepts.
+//
+// Prefix is the beginning of every credential of the format, or "" if there is none. With a prefix,
+// the chain does not call the scheme for other credentials.
 type CredentialFormat struct{ Keyword, Format, Prefix string }
 
-// AnyFormat is the Format of a scheme that accepts what is left under a keyword. It must be after
-// the other schemes of that keyword in the chain: they would never see a credential.
+// AnyFormat is the Format of a scheme that accepts every remaining credential of a keyword. In the
+// chain it must come after the other schemes of that keyword, because they would never receive a
+// credential otherwise.
 const AnyFormat = "*"
 
-// JWTFormat returns the Format of the JSON Web Tokens of an issuer for an audience; "" is all of
-// the issuer's tokens. Issuers are equal or different: one whose name begins like another's is
-// another issuer.
+// JWTFormat returns the Format for JSON Web Tokens of an issuer for an audience. An empty audience
+// means all tokens of the issuer. Issuers are compared as a whole: an issuer whose name is the
+// beginning of another name is a different issuer.
 func JWTFormat(issuer, audience string) string {
 	format := "jwt " + strconv.Quote(issuer) + " "
 	if audience != "" {
@@ -79,14 +92,15 @@ func JWTFormat(issuer, audience string) string {
 	return format
 }
 
-// FormatDeclarer is an Authenticator that declares the formats of its credentials, so that two
-// schemes of one chain that would accept each other's credentials are found at construction.
+// FormatDeclarer is an [Authenticator] that declares the formats of its credentials. [New] and
+// [Check] use it to find two schemes of one chain that would accept each other's credentials.
 type FormatDeclarer interface {
 	Formats() []CredentialFormat
 }
 
-// AbilityOf finds an ability of a: a itself, what it decorates (a decorator has
-// Unwrap() Authenticator), or the first member of a Chain that has it.
+// AbilityOf returns a as a T, if a has that interface. Otherwise it searches the schemes that a
+// decorates (a decorator has a method Unwrap() Authenticator) and the members of a [Chain], and
+// returns the first one that has it. It returns false if there is none.
 func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {
@@ -110,97 +124,103 @@ func AbilityOf[T any](a Authenticator) (T, bool) {
 	return none, false
 }
 
-// Login is an account that has just proved its password.
+// Login is an account whose password was just verified.
 type Login struct {
 	// Subject and Name are the account's immutable identifier and its name.
 	Subject, Name string
 	Roles         []string
 	User          User
-	// Epoch is the subject's epoch, read before the password was verified.
-	// Whoever issues a credential notes it there.
+	// Epoch is the subject's epoch (the account's version), read before the password was verified.
+	// Store it in each credential that you issue for this login.
 	Epoch int64
-	// Cookies are to be set on the answer of a login endpoint, such as a device
-	// cookie.
+	// Cookies are cookies that a login endpoint must set on its response, such as a device cookie.
 	Cookies []*http.Cookie
 
 	mark *mark[PasswordChecker] // see Kept
 }
 
-// PasswordChecker checks a name and a password. Package authn/password has the
-// implementation over a user store; an application may bring its own (LDAP).
+// PasswordChecker checks a name and a password. Package authn/password implements it for a user
+// store. Implement it yourself for another source of passwords, such as LDAP.
 //
-// A wrong password, an unknown name and a disabled account give the same *Error
-// with status 401 and, as far as possible, take the same time. Too many attempts
-// give an *Error with status 429. Any other error means that it could not tell.
+// A wrong password, an unknown name and a disabled account MUST return the same [*Error] with
+// status 401 and take the same time as far as possible, so that an attacker cannot find out which
+// accounts exist. Too many attempts return an [*Error] with status 429. Any other error means that
+// the password could not be checked.
 type PasswordChecker interface {
 	CheckPassword(r *http.Request, name, password string) (Login, error)
 }
 
-// LoginLimiter is asked before a password is hashed; package authn/throttle has the
-// implementation. account names the account for counting: its name space, a NUL, and the
-// canonical name, the same for every spelling of it and for names that do not exist. Reserve
-// counts the attempt and returns an *Error with status 429 if a limit is reached.
+// LoginLimiter limits login attempts. It is called before a password is hashed. Package
+// authn/throttle implements it.
+//
+// account is the key for counting: the account's name space, a NUL, and the canonical name. It is
+// the same for every spelling of a name, and also set for names that do not exist. Reserve counts
+// the attempt. It returns an [*Error] with status 429 if a limit is reached.
 type LoginLimiter interface {
 	Reserve(r *http.Request, account string) (LoginAttempt, error)
 }
 
-// LoginAttempt is one counted attempt. Its holder calls one of the methods at
-// most once; an attempt that fails stays counted and needs no call.
+// LoginAttempt is one counted attempt. Call one of Succeeded and Cancelled, at most once. A failed
+// attempt stays counted and needs no call.
 type LoginAttempt interface {
-	// Succeeded gives the attempt's own unit back, and nothing more, and returns
-	// cookies for the answer of a login endpoint.
+	// Succeeded gives back the unit of this attempt only. It returns cookies for the response of a
+	// login endpoint.
 	Succeeded(ctx context.Context) []*http.Cookie
-	// Cancelled gives the unit back where no password was hashed (a full queue).
+	// Cancelled gives back the unit if no password was hashed, for example because the queue is
+	// full.
 	Cancelled(ctx context.Context)
-	// Source names where the attempt comes from: an IPv4 address or an IPv6 /64.
+	// Source returns the client address of the attempt: an IPv4 address or an IPv6 /64.
 	Source() string
 }
 
-// AccountAttempt is a LoginAttempt of a limiter that treats callers who logged the account in
-// before in a different way than strangers. Its holder calls Account once the account was
-// looked up, before it hashes.
+// AccountAttempt is a LoginAttempt of a limiter that has separate limits for callers that have
+// logged in to the account before (known callers). Call Account after you loaded the account and
+// before you hash the password.
 type AccountAttempt interface {
 	LoginAttempt
-	// Account reports which account the attempt is for: its immutable ID and its epoch, or ""
-	// and 0 if there is none. It returns an *Error with status 429 if the caller was known at
-	// an earlier epoch only, and the limits of strangers refuse it; the attempt has then
-	// ended.
+	// Account passes the account of the attempt to the limiter: its immutable ID and its epoch, or
+	// "" and 0 if the account does not exist. It returns an [*Error] with status 429 if the caller
+	// was known only at an earlier epoch and the limits for unknown callers reject the attempt. The
+	// attempt has then ended.
 	Account(ctx context.Context, subject string, epoch int64) error
-	// Known reports whether the attempt was counted as one of a known caller.
+	// Known reports whether the attempt was counted as an attempt of a known caller.
 	Known() bool
-	// Network names the network of the attempt, for fair queues: an IPv4 /24 or an IPv6 /48.
+	// Network returns the network of the attempt, for fair queues: an IPv4 /24 or an IPv6 /48.
 	Network() string
 }
 
-// Voucher is a LoginLimiter that can make a caller known without a password, after another
-// proof that the caller controls the account. It returns cookies for the answer. account is that
-// of Reserve, subject and epoch are those of AccountAttempt.
+// Voucher is a [LoginLimiter] that can make a caller known without a password. Use it after another
+// proof that the caller controls the account. Vouch returns cookies for the response. account has
+// the form that Reserve requires; subject and epoch have the form that AccountAttempt.Account
+// requires.
 type Voucher interface {
 	Vouch(r *http.Request, account, subject string, epoch int64) []*http.Cookie
 }
 
-// Recaller is a LoginLimiter that recognizes callers who logged an account in before when they
-// request something else for it, such as a password link. Package recovery uses it for requests
-// that the limits of strangers refuse.
+// Recaller is a [LoginLimiter] that recognizes known callers when they request something other than
+// a login, such as a password reset link. Package recovery uses it for requests that the limits for
+// unknown callers reject.
 type Recaller interface {
-	// Recall counts a request of a caller that may be known at some account: it returns an *Error
-	// with status 429 if it is at none, or over its limits. It looks no account up, so that the
-	// answer does not depend on the account that was requested. known reports whether the
-	// caller is known at an account, once that was looked up; its arguments are those of Reserve
-	// and AccountAttempt. It can be called after the request has ended.
+	// Recall counts a request of a caller that may be known at some account. It returns an [*Error]
+	// with status 429 if the caller is known at no account or is over its limits. It does not load
+	// an account, so the response does not depend on the requested account.
+	//
+	// known reports whether the caller is known at an account that was loaded. account has the form
+	// that Reserve requires; subject and epoch have the form that AccountAttempt.Account requires.
+	// known can be called after the request has ended.
 	Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error)
 }
 
-// RefusalLimiter limits requests with refused credentials (Options.Refusals). It is safe for
-// concurrent use, and is called on the path of every request: it must be cheap.
+// RefusalLimiter limits requests with rejected credentials (Options.Refusals). It is called for
+// every request, so it must be fast. It must be safe for concurrent use.
 type RefusalLimiter interface {
-	// Admit is called before the chain is. It returns an *Error with status 429 if the
-	// credentials that the request presents are not to be checked now, or nil.
+	// Admit is called before the chain. It returns nil, or an [*Error] with status 429 if the
+	// credentials of the request must not be checked now.
 	Admit(r *http.Request, p *Presented) error
-	// Refused is called with the error of a refused request. It counts a refused credential, a
-	// 401, and returns err, or the *Error with status 429 that is answered in its place.
+	// Refused is called with the error of a rejected request. It counts rejected credentials
+	// (status 401). It returns err, or an [*Error] with status 429 that is sent instead.
 	Refused(r *http.Request, err error) error
-	// Accepted is called with each request whose credential was accepted. id has Subject,
-	// Client, Issuer and Scheme only.
+	// Accepted is called for each request whose credentials were accepted. Only Subject, Client,
+	// Issuer and Scheme of id are set.
 	Accepted(r *http.Request, p *Presented, id Identity)
 }

@@ -7,19 +7,22 @@ import (
 )
 
 // FromAnotherSite reports whether a page of another site made a browser send r without a preflight
-// request, so that the page can make any visitor send as many of them as it likes. Count such
-// requests apart, or the page uses up the limits of its visitors. Requests with DPoP, or with an
-// Authorization other than Basic, Digest, Negotiate and NTLM, which browsers send by themselves, need
-// a preflight request (Fetch standard, section 4.8).
+// request. Such a page can make any visitor send any number of requests. Use it to count these
+// requests separately, so that the page cannot use up the rate limits of its visitors.
 //
-// Another site is what Sec-Fetch-Site says. Without it, as over plain http, Origin is compared with
-// Host; hosts with the same last two labels are taken for one site. Clients that are not browsers
-// send neither header, but can: limits of such requests must be no wider than the others.
+// These requests need a preflight request (Fetch standard, section 4.8), so FromAnotherSite returns
+// false: requests with a DPoP header, and requests with an Authorization header other than Basic,
+// Digest, Negotiate and NTLM, which browsers send automatically.
+//
+// The function reads Sec-Fetch-Site. If that is absent, as with plain HTTP, it compares Origin with
+// Host: hosts with the same last two labels count as one site. Clients that are not browsers
+// usually send neither header, but can send both. Therefore a limit for these requests MUST NOT be
+// higher than the limit for others.
 func FromAnotherSite(r *http.Request) bool {
 	return !setsHeaders(r.Header) && fromAnotherSite(r)
 }
 
-// setsHeaders reports a request with headers that a page can set only after a preflight request.
+// setsHeaders reports whether r has headers that a page can set only after a preflight request.
 func setsHeaders(h http.Header) bool {
 	if len(h["Dpop"]) > 0 {
 		return true
@@ -34,7 +37,7 @@ func setsHeaders(h http.Header) bool {
 	return len(h["Authorization"]) > 0
 }
 
-// fromAnotherSite reports whether the browser says so.
+// fromAnotherSite reports whether the headers of the browser name another site.
 func fromAnotherSite(r *http.Request) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return site[0] == "cross-site" || len(site) > 1
@@ -54,11 +57,11 @@ func fromAnotherSite(r *http.Request) bool {
 	return siteOf(u.Hostname()) != siteOf(own)
 }
 
-// maxOrigin is how long an origin may be, in bytes: a host has at most 253.
+// maxOrigin is the largest accepted Origin in bytes. A host has at most 253.
 const maxOrigin = 512
 
-// siteOf is the end of a host that one owner has, at most: its last two labels. An IP address is
-// a site of its own.
+// siteOf returns the last two labels of a host. Hosts of one site never differ in them. An IP
+// address is a site of its own.
 func siteOf(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	last := strings.LastIndexByte(host, '.')

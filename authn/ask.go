@@ -7,8 +7,8 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
-// ask lets one member of the chain authenticate, and returns how long the identity can be kept,
-// or nil. f is unchanged if err is not nil.
+// ask calls one member of the chain and sets f to its identity. It returns how the identity can be
+// kept, or nil. If it returns an error, f is unchanged.
 func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 	id, err := l.Authenticate(r)
 	switch {
@@ -28,8 +28,9 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 	return k, nil
 }
 
-// askWithoutCookies asks a leaf without the request's cookies, since it might prefer one to the
-// Authorization. A body or form that it read is taken back.
+// askWithoutCookies calls a member without the cookies of the request, because the member might
+// prefer a cookie to the Authorization header. The request keeps a body or form that the member
+// read.
 func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
 	bare := *r
 	bare.Header = r.Header.Clone()
@@ -49,9 +50,9 @@ func (p *plan) askWithoutCookies(l *leaf, r *http.Request, f *found) error {
 	return err
 }
 
-// askKeeper is ask for a Keeper: it uses the identity that is kept of an earlier request with the
-// same credentials. It stands where the chain asks the member, so that no earlier member, no
-// order and no event is bypassed.
+// askKeeper is ask for a [Keeper]. It uses the identity kept from an earlier request with the same
+// credentials, if there is one. The table is read here, when it is the member's turn, so that
+// earlier members, the order and the events are the same as without a table.
 func (p *plan) askKeeper(l *leaf, r *http.Request, f *found) error {
 	text, guessable := l.keeper.Presented(r)
 	keeps := text != "" && !(l.safeOnly && MayChange(r))
@@ -75,8 +76,8 @@ func (p *plan) askKeeper(l *leaf, r *http.Request, f *found) error {
 	return err
 }
 
-// askGuessable is askKeeper for credentials that people choose; see guess. keeps is false if the
-// table is not to be used, but even then a wrong guess ends what it holds.
+// askGuessable is askKeeper for credentials that people choose; see guess. If keeps is false, the
+// table is not used, but a wrong guess still removes its entries.
 func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f *found) error {
 	var d digest
 	var e *entry
@@ -93,11 +94,11 @@ func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f
 	return p.guess(l, r, text, &d, e, keeps, f)
 }
 
-// guess lets the scheme check guessable credentials. e is what is kept of them, if it is not
-// to be used now.
+// guess calls the scheme for guessable credentials. e is the entry that is kept for them but cannot
+// be used now, or nil.
 func (p *plan) guess(l *leaf, r *http.Request, text string, d *digest, e *entry, keeps bool, f *found) (err error) {
 	source := sourceOf(p.proxies, r)
-	if !source.IsValid() { // nothing is kept for it
+	if !source.IsValid() { // nothing is kept without an address
 		_, err := l.ask(r, f)
 		return err
 	}
@@ -112,7 +113,7 @@ func (p *plan) guess(l *leaf, r *http.Request, text string, d *digest, e *entry,
 	return err
 }
 
-// use lets a request have the identity of an entry. done is false if Authenticate must decide.
+// use sets f to the identity of the entry. done is false if Authenticate must be called.
 func (e *entry) use(r *http.Request, f *found) (done bool, err error) {
 	if e.check != nil {
 		if err := e.check(r); err != nil {
@@ -123,9 +124,9 @@ func (e *entry) use(r *http.Request, f *found) (done bool, err error) {
 	return true, nil
 }
 
-// keep gives f, and later requests, what the table keeps of it.
+// keep stores the identity of f in the table and makes f use the stored one.
 func (p *plan) keep(r *http.Request, d *digest, l *leaf, k *Keep, g *guess, f *found) {
-	if Explained(r.Context()) { // the scheme has not noted the use, as it does before it lets an identity be kept
+	if Explained(r.Context()) { // the scheme did not record the use, which it does before an identity is kept
 		return
 	}
 	if e := p.table.remember(r.Context(), d, l.Authenticator, &f.own.id, k, g); e != nil {

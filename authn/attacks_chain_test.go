@@ -198,8 +198,8 @@ func TestAttacksOnTheChain(t *testing.T) {
 		}
 	})
 	t.Run("attack_030_csrf_check_beside_an_authorization", func(t *testing.T) {
-		// Basic is ambient: the check holds whatever else the request carries, as
-		// long as it is Basic that identifies it.
+		// Basic is ambient. The check applies whenever Basic identifies the request, whatever else
+		// the request contains.
 		mux := w.mux(authn.Chain{w.token, w.basic})
 		for headers, want := range map[string]int{
 			"Origin: https://evil.example": 403, "Sec-Fetch-Site: cross-site": 403, "Sec-Fetch-Site: same-site": 403, "X-Authorization: x": 200, "Sec-Fetch-Site: same-origin": 200,

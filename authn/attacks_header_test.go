@@ -49,7 +49,7 @@ func TestAttacksOnHeaders(t *testing.T) {
 				t.Errorf("%q: %d", value, got.Code)
 			}
 		}
-		// Under Token the white space is Django REST Framework's affair.
+		// With the keyword Token, white space is handled like in Django REST Framework.
 		for value, want := range map[string]string{
 			"Token": `{"detail":"Invalid token header. No credentials provided."}`, "Token \t": `{"detail":"Invalid token header. No credentials provided."}`,
 			"Token a b":  `{"detail":"Invalid token header. Token string should not contain spaces."}`,
@@ -233,8 +233,8 @@ func TestAttacksOnHeaders(t *testing.T) {
 	})
 }
 
-// allocated is how many bytes one request with that Authorization allocates in the
-// middleware: the header itself and the recorder are there before.
+// allocated returns the number of bytes that one request with that Authorization allocates in the
+// middleware, without the header itself and the recorder.
 func allocated(h http.Handler, authorization string) uint64 {
 	const runs = 20
 	requests := make([]*http.Request, runs)

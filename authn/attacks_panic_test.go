@@ -45,7 +45,7 @@ func (p panicsIn) Lapsed(*http.Request, error) (bool, error) {
 	return false, nil
 }
 
-// A panic, a fault and a mistake tell the caller nothing of the program, in JSON or as a page.
+// A panic, an error and a bug reveal nothing about the program to the client, in JSON or as a page.
 func TestPanicsTellNothing(t *testing.T) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
 	failing := func(err error) http.Handler {

@@ -6,22 +6,27 @@ import (
 	"net/http"
 )
 
-// Authenticate authenticates a request that net/http does not serve, such as a call of gRPC or
-// a message of a queue. It returns the context in which the request continues: FromContext,
-// UserFrom and the guards of package authz read the identity from it, and stores the client's
-// address. A request without credentials is no error: its context is anonymous, as in Handler.
+// Authenticate authenticates a request that net/http does not serve, such as a gRPC call or a
+// message from a queue. It returns the context for the rest of the request. [FromContext],
+// [UserFrom] and the guards of package authz read the identity from it, and stores read the client
+// address.
 //
-// The schemes, the kept identities, the limit of refused credentials (Options.Refusals), the
-// observer, the log and the trace are those of Handler. The error is always an *Error, with what
-// the middleware would answer: 401 or 403 for a rejected credential, 429 for a limit, 503 and
-// RetryAfter if a dependency failed. Its cause is private: send the client Status, Code and
-// Detail only. With an error the context is anonymous.
+// A request without credentials is not an error: its context is anonymous, as in
+// [Middleware.Handler]. Authenticate uses the same schemes, kept identities, limit of rejected
+// credentials (Options.Refusals), observer, log and trace as Handler.
 //
-// Build r for the call: Method (an unsafe one, unless the call changes nothing), URL, Host and
-// RemoteAddr, the credentials in Header, and the call's context. Accept Authorization only: a
-// cookie, or a header that a proxy vouches for, does not belong in a transport that no browser
-// uses. A scheme may read the body and has no answer to write to, so a session's cookie is not
-// renewed.
+// The error is always an [*Error] with the response that the middleware would send:
+//   - 401 or 403 for rejected credentials
+//   - 429 for a limit
+//   - 503 and RetryAfter if a dependency failed
+//
+// Send only Status, Code and Detail to the client. The cause is private. If Authenticate returns an
+// error, the context is anonymous.
+//
+// Build r for the call: set Method (an unsafe one, unless the call changes nothing), URL, Host,
+// RemoteAddr, the credentials in Header, and the context of the call. Pass on only Authorization: a
+// cookie, or a header that a proxy adds, does not belong in a transport that no browser uses. A
+// scheme can read the body but has no response to write to, so a session cookie is not renewed.
 //
 //	r := (&http.Request{
 //		Method: "POST", URL: &url.URL{Path: "/notes.Notes/Add"}, RemoteAddr: peer,
@@ -60,11 +65,11 @@ func (m *Middleware) Authenticate(r *http.Request) (context.Context, error) {
 	return s, nil
 }
 
-// public is what the client of a request is told that failed with err.
+// public returns the response for a request that failed with err.
 func (m *Middleware) public(err error) *Error {
 	e := refusal(err)
 	switch {
-	case e != nil && (e.Status < 400 || e.Status > 599): // a mistake in a scheme or a handler
+	case e != nil && (e.Status < 400 || e.Status > 599): // a bug in a scheme or a handler
 		return &Error{Status: http.StatusInternalServerError, Code: "error", Detail: "A server error occurred."}
 	case e != nil:
 		return e

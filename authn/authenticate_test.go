@@ -21,7 +21,7 @@ type transportUser struct{ ID string }
 
 func (u *transportUser) UserID() string { return u.ID }
 
-// transportScheme accepts "Authorization: Call <name>", and fails as it is told by the name.
+// transportScheme accepts "Authorization: Call <name>", and fails in the way that the name says.
 func transportScheme(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Call", "token")
 	switch {
@@ -45,7 +45,7 @@ func transportScheme(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: text, Scheme: "call", Roles: []string{"staff"}, User: &transportUser{text}}, nil
 }
 
-// call is a request that net/http did not make.
+// call is a request that does not come from net/http.
 func call(credential string) *http.Request {
 	r := &http.Request{Method: "POST", URL: &url.URL{Path: "/notes.Notes/Add"}, RemoteAddr: "203.0.113.7:1", Header: http.Header{}, Body: http.NoBody}
 	if credential != "" {
@@ -79,7 +79,7 @@ func TestAuthenticate(t *testing.T) {
 				Logger:  slog.New(slog.NewTextHandler(&log, nil)),
 				Observe: func(_ *http.Request, e authn.Event) { events = append(events, e) },
 			})
-			// An identity that was there before never stays.
+			// An identity from before is always replaced.
 			r := call(credential)
 			r = r.WithContext(authn.WithIdentity(r.Context(), authn.Identity{Subject: "outer"}))
 			ctx, err := m.Authenticate(r)
@@ -102,7 +102,7 @@ func TestAuthenticate(t *testing.T) {
 			if x.log == "" && log.Len() > 0 || !strings.Contains(log.String(), x.log) || strings.Contains(log.String(), "secret in a panic") {
 				t.Errorf("log %s", log.String())
 			}
-			// What it says is what Handler answers.
+			// The error contains the response of Handler.
 			w := httptest.NewRecorder()
 			m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.WriteHeader(200)
@@ -114,7 +114,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-// The context has what handlers and stores find in one of Handler.
+// The context contains what handlers and stores find in a context of Handler.
 func TestAuthenticateContext(t *testing.T) {
 	proxies, err := authn.NewTrustedProxies("203.0.113.0/24")
 	if err != nil {
@@ -141,7 +141,7 @@ func TestAuthenticateContext(t *testing.T) {
 	if cancel(); ctx.Err() == nil {
 		t.Error("not canceled with the call")
 	}
-	// What one call does to its identity stays there.
+	// A call that modifies its identity does not affect other calls.
 	one, _ := m.Authenticate(call("alice"))
 	id := authn.FromContext(one)
 	id.Roles[0] = "admin"
@@ -158,7 +158,7 @@ func TestAuthenticateContext(t *testing.T) {
 	if _, err := m.Authenticate(r); !errors.As(err, &e) || e.Status != 400 {
 		t.Errorf("two credentials: %v", err)
 	}
-	// Respond answers with the challenges of that chain.
+	// Respond sends the challenges of that chain.
 	w := httptest.NewRecorder()
 	authn.Respond(w, call("").WithContext(ctx), authn.PermissionDenied(""))
 	if w.Code != 403 {
@@ -202,7 +202,7 @@ func TestAuthenticateLimits(t *testing.T) {
 	}
 }
 
-// It allocates no more than Handler does for the same request.
+// Authenticate allocates no more than Handler for the same request.
 func TestAuthenticateAllocations(t *testing.T) {
 	id := authn.Identity{Subject: "alice", Scheme: "call", Roles: []string{"staff"}}
 	m := authn.New(authn.Func(func(*http.Request) (authn.Identity, error) { return id, nil }), &authn.Options{Logger: slog.New(slog.DiscardHandler)})

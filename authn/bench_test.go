@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// reader is a scheme as the shipped ones are: it says which header it reads, and
-// returns an identity by value.
+// reader is like the schemes of this module: it declares its header and returns an identity by
+// value.
 type reader struct{ name, header, keyword string }
 
 func (s reader) Name() string      { return s.name }
@@ -35,7 +35,7 @@ var six = authn.Chain{
 
 type floorKey struct{}
 
-// floor is middleware that does nothing else than to leave a value.
+// floor is middleware that only stores a value in the context.
 type floor struct {
 	value any
 	next  http.Handler

@@ -10,22 +10,24 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
-// Chain asks its members in order and stops at the first that accepts, refuses
-// or cannot tell. It is itself an Authenticator and may nest. An empty chain
-// authenticates nobody.
+// Chain calls its members in order and stops at the first member that accepts or rejects the
+// credentials, or returns another error. A Chain is an [Authenticator] and can contain other
+// chains. With an empty chain, every request is anonymous.
 //
-// If the request has an Authorization header, members that read cookies, or are
-// Ambient, and do not read that header are called after the others: an explicit
-// credential beats an ambient one, good or bad. A member that does not declare what it reads
-// ([HeaderReader], [Ambient], also through Unwrap) is called without the cookies of such a request,
-// and again with them after the others, unless one of those recognized the Authorization.
+// If the request has an Authorization header, members that read cookies or are [Ambient], and do
+// not read that header, are called after the others. Explicit credentials take precedence over
+// ambient credentials, even if they are invalid.
 //
-// A chain that is called directly prepares itself on each call, and answers a
-// mistake that Check would report with a fault; New prepares it once.
+// A member that does not declare what it reads ([HeaderReader], [Ambient], also through Unwrap) is
+// first called without the cookies of such a request. It is called again with them after the
+// others, unless a member recognized the Authorization header.
+//
+// A chain that is called directly prepares itself on each call, and returns an error for a mistake
+// that [Check] would report. [New] prepares the chain once.
 type Chain []Authenticator
 
-// Authenticate asks the members in order. A credential under a keyword that some
-// member knows, and that none takes, is refused.
+// Authenticate calls the members in order. It rejects credentials with a keyword that some member
+// knows if no member accepts them.
 func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	leaves, err := flatten(nil, c)
 	if err != nil {
@@ -38,27 +40,30 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	return f.handOut(), nil
 }
 
-// Check reports why a would be a mistake: a nil member, the same member twice,
-// two members that accept the same credentials, one that takes what is
-// left (Rest) before another, or two that name different resource_metadata in their
-// challenges. New panics on what
-// Check reports. An empty chain is no error for New, since it lets nobody in, but
-// Check reports it: nobody wants one.
+// Check returns an error if a has one of these mistakes, on which [New] panics:
+//   - a member is nil or occurs twice
+//   - two members accept the same credentials
+//   - a member with [AnyFormat] comes before another member of its keyword
+//   - two members name different resource_metadata in their challenges
+//
+// Check also returns an error for an empty chain. New accepts an empty chain, which authenticates
+// no request.
 func Check(a Authenticator) error {
 	p, err := flatten(nil, a)
 	if err == nil {
 		err = metadataConflict(p)
 	}
 	if err == nil && len(p) == 0 {
-		err = errors.New("authn: the chain is empty, so nobody can be authenticated")
+		err = errors.New("authn: Check: the chain is empty, so no request can be authenticated")
 	}
 	return err
 }
 
-// flatten lists the leaves of nested chains and finds mistakes.
+// flatten appends the members of nested chains to leaves. It returns an error for the mistakes of
+// Check.
 func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	if isNil(a) {
-		return nil, fmt.Errorf("authn: member %d of the chain is nil", len(leaves)+1)
+		return nil, fmt.Errorf("authn: chain: member %d is nil", len(leaves)+1)
 	}
 	if c, ok := a.(Chain); ok {
 		for _, m := range c {
@@ -72,16 +77,16 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 	l := newLeaf(a)
 	for _, other := range leaves {
 		if same.Value(a, other.Authenticator) {
-			return nil, fmt.Errorf("authn: scheme %q is in the chain twice", l.name)
+			return nil, fmt.Errorf("authn: chain: scheme %q occurs twice", l.name)
 		}
 		for _, x := range other.claims {
 			for _, y := range l.claims {
 				if x.overlaps(y) {
-					return nil, fmt.Errorf("authn: schemes %q and %q both accept %q credentials of the same format (%q, %q): give one another keyword or prefix",
+					return nil, fmt.Errorf("authn: chain: schemes %q and %q both accept %q credentials of the same format (%q, %q); give one of them another keyword or prefix",
 						other.name, l.name, y.Keyword, x.Format, y.Format)
 				}
 				if x.Format == AnyFormat && strings.EqualFold(x.Keyword, y.Keyword) {
-					return nil, fmt.Errorf("authn: scheme %q takes whatever is left under %q and stands before %q: put it behind", other.name, y.Keyword, l.name)
+					return nil, fmt.Errorf("authn: chain: scheme %q accepts every remaining %q credential; put it after %q", other.name, y.Keyword, l.name)
 				}
 			}
 		}
@@ -108,17 +113,17 @@ func isNil(a Authenticator) bool {
 	return false
 }
 
-// nobody is the index of no leaf.
+// nobody is the index of no member of the chain.
 const nobody = -1
 
-// found is an identity: one that is kept, or one of this request.
+// found is the identity that was found: a kept one, or one of this request.
 type found struct {
-	shared *Identity // nil: own
-	own    *owned    // nil: nobody
+	shared *Identity // nil: use own
+	own    *owned    // nil: anonymous
 }
 
-// renew calls a Renewer with the scheme's own values. A panic is an error. An Identity has 208
-// bytes, so it is copied only once.
+// renew calls a Renewer with the values that the scheme returned. It returns an error if the
+// Renewer panics. An Identity has 208 bytes, so it is copied only once.
 func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -135,7 +140,7 @@ func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err e
 	return rn.Renew(w, r, id)
 }
 
-// scheme is the name of the scheme that found the identity.
+// scheme returns the name of the scheme that found the identity.
 func (f *found) scheme() string {
 	if f.shared != nil {
 		return f.shared.Scheme
@@ -143,7 +148,7 @@ func (f *found) scheme() string {
 	return f.own.id.Scheme
 }
 
-// names is Identity.names of the identity that was found.
+// names returns Identity.names of the identity.
 func (f *found) names() Identity {
 	if f.shared != nil {
 		return f.shared.names()
@@ -151,19 +156,19 @@ func (f *found) names() Identity {
 	return f.own.id.names()
 }
 
-// handOut is what callers outside of the middleware get.
+// handOut returns a copy of the identity for callers outside of the middleware.
 func (f *found) handOut() Identity {
 	switch {
 	case f.shared == nil && f.own == nil:
 		return Identity{}
 	case f.shared == nil:
-		return f.own.id.Clone() // a scheme may have its values from a table of its own
+		return f.own.id.Clone() // the scheme may still use its values
 	}
 	return f.shared.copied()
 }
 
-// authenticate asks the leaves and sets f, which is what it was where err is not nil. by is
-// the index of the leaf that decided.
+// authenticate calls the members and sets f. If it returns an error, f is unchanged. by is the
+// index of the member that decided.
 func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err error) {
 	by = nobody
 	defer func() {
@@ -231,7 +236,7 @@ func (p *plan) name(i int) string {
 	return p.leaves[i].name
 }
 
-// refusalOf is how an unrecognized credential is refused.
+// refusalOf returns the rejection for unrecognized credentials.
 func refusalOf(err error) error {
 	var u *unrecognized
 	if errors.As(err, &u) && u.refusal != nil {
@@ -240,6 +245,6 @@ func refusalOf(err error) error {
 	return AuthenticationFailed("Invalid token.").WithCause(errShape)
 }
 
-var errShape = errors.New("its keyword is known, its shape is not")
+var errShape = errors.New("known keyword, unknown format")
 
-var errNoIdentity = errors.New("authn: the scheme accepted a credential and named nobody")
+var errNoIdentity = errors.New("authn: the scheme accepted credentials but returned no identity")

@@ -14,8 +14,8 @@ type challenge struct {
 
 type param struct{ name, value string }
 
-// String writes the parameters as quoted strings, separated by a comma and a blank: some clients
-// read no other form.
+// String writes the parameters as quoted strings, separated by a comma and a space, because some
+// clients parse no other form.
 func (c challenge) String() string {
 	var b strings.Builder
 	b.WriteString(c.scheme)
@@ -38,7 +38,7 @@ func (c challenge) String() string {
 	return b.String()
 }
 
-// text is the challenge as its scheme wrote it, if the scheme wrote one challenge.
+// text returns the challenge as the scheme wrote it, if the scheme wrote only this challenge.
 func (c challenge) text(written string, of int) string {
 	if of == 1 {
 		return written
@@ -46,8 +46,8 @@ func (c challenge) text(written string, of int) string {
 	return c.String()
 }
 
-// merge adds the parameters of another challenge, each name once, in a fixed order, so that a client can
-// compare two answers.
+// merge adds the parameters of another challenge. Each name occurs once, in a fixed order, so that
+// a client can compare two responses.
 func (c *challenge) merge(d challenge) {
 	for _, p := range d.params {
 		name := strings.ToLower(p.name)
@@ -67,8 +67,8 @@ func rank(name string) int {
 	return 3
 }
 
-// parseChallenges reads the value of one WWW-Authenticate line: challenges separated by commas. ok
-// is false for anything else, also for a parameter that a challenge has twice.
+// parseChallenges parses the value of one WWW-Authenticate line: challenges separated by commas. ok
+// is false for anything else, including a challenge with a duplicate parameter.
 func parseChallenges(s string) (list []challenge, ok bool) {
 	p := challengeParser{s}
 	for {
@@ -95,7 +95,7 @@ func parseChallenges(s string) (list []challenge, ok bool) {
 
 type challengeParser struct{ rest string }
 
-// parameters reads what follows a scheme: a token68, or parameters up to the next scheme.
+// parameters parses what follows a scheme: a token68, or parameters up to the next scheme.
 func (p *challengeParser) parameters(c *challenge) bool {
 	end := strings.IndexAny(p.rest, ", \t")
 	if end < 0 {
@@ -132,8 +132,8 @@ func (p *challengeParser) parameters(c *challenge) bool {
 	}
 }
 
-// isParameter reports whether s begins with name and equals sign, and so with no scheme and no
-// token68.
+// isParameter reports whether s begins with a name and an equals sign. Otherwise s begins with a
+// scheme or a token68.
 func isParameter(s string) bool {
 	p := challengeParser{s}
 	if p.word() == "" {
@@ -171,7 +171,7 @@ func (p *challengeParser) value() (string, bool) {
 	return "", false
 }
 
-// word reads a token of RFC 9110, section 5.6.2.
+// word parses a token (RFC 9110, section 5.6.2).
 func (p *challengeParser) word() string {
 	i := 0
 	for i < len(p.rest) && isTokenChar(p.rest[i]) {

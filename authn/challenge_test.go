@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is read and written again is the same, and no text makes a line more, or a Basic challenge that
-// was not there.
+// A challenge that is parsed and written again is the same. No text adds a line or a Basic
+// challenge that was not there.
 func FuzzChallenges(f *testing.F) {
 	for _, s := range []string{
 		"Bearer", `Bearer realm="a", scope=b`, `Bearer, DPoP algs="ES256"`, "Negotiate YWI=", `Basic realm="a\"b"`, `,, Token ,`, `Bearer realm="a, Basic b"`, `Bearer realm="a`, "Bearer =", "Bearer a = b , Basic c=d", `Bearer a="\`, "Digest a=b,c=d,E f=g",

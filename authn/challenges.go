@@ -9,26 +9,29 @@ import (
 	"strings"
 )
 
-// BearerChallenge builds the WWW-Authenticate value of a scheme whose tokens come under
-// "Bearer" (RFC 6750, section 3) or "DPoP" (RFC 9449, section 7.1). Use it in the Challenge
-// method of a scheme of your own; the shipped schemes do.
+// BearerChallenge builds the WWW-Authenticate value of a scheme whose tokens use the keyword
+// "Bearer" (RFC 6750, section 3) or "DPoP" (RFC 9449, section 7.1). Use it in the Challenge method
+// of your own scheme. The schemes of this module use it too.
 type BearerChallenge struct {
-	// Keyword is the authentication scheme; "" is "Bearer".
+	// Keyword is the authentication scheme. "" means "Bearer".
 	Keyword string
-	// Realm is sent if it is not "".
+	// Realm is the realm parameter. It is not sent if it is "".
 	Realm string
-	// ResourceMetadata is the absolute URL of the protected resource metadata (RFC 9728,
-	// section 5.1); "" for none. Take it from configuration, never from the request's Host: a
-	// forged one would send clients to an attacker's authorization server.
+	// ResourceMetadata is the absolute URL of the protected resource metadata (RFC 9728, section
+	// 5.1), or "" for none. Set it from configuration and MUST NOT derive it from the request's
+	// Host: a forged Host would send clients to an attacker's authorization server.
 	ResourceMetadata string
-	// Invalid is the Code of the scheme's own refusals that mean error="invalid_token".
+	// Invalid is the Error.Code with which the scheme rejects a token. It is sent as
+	// error="invalid_token".
 	Invalid string
 }
 
-// For returns the challenge for a request that err refused: error="invalid_token" for the
-// scheme's own refusals, error="insufficient_scope" for an identity whose scopes do not
-// suffice, and no error for a request without credentials. The scopes that the route needs
-// are in it if they are known (see [ScopesOf]).
+// For returns the challenge for a request that was rejected with err:
+//   - error="invalid_token" if err has the code Invalid
+//   - error="insufficient_scope" if the identity lacks a scope
+//   - no error parameter if the request has no credentials
+//
+// It includes the scopes that the route requires, if they are known (see [ScopesOf]).
 func (c BearerChallenge) For(err error) string {
 	var refused *Error
 	code := ""
@@ -51,12 +54,12 @@ func (c BearerChallenge) For(err error) string {
 	return challenge{keyword, "", slices.DeleteFunc(list, func(p param) bool { return p.value == "" })}.String()
 }
 
-// CodeInsufficientScope is the Code of a 403 for an identity that lacks a scope (RFC 6750,
-// section 3.1). Error.Scopes holds every scope that the route needs.
+// CodeInsufficientScope is the Error.Code of a 403 for an identity that lacks a scope (RFC 6750,
+// section 3.1). Error.Scopes holds every scope that the route requires.
 const CodeInsufficientScope = "insufficient_scope"
 
-// ScopesOf returns the scopes that the route of the refused request needs, in the order of its
-// permissions, or nil. A Challenger uses it with the error that it is given.
+// ScopesOf returns the scopes that the route of the rejected request requires, in the order of its
+// permissions, or nil. Call it in [Challenger] with the error that Challenge receives.
 func ScopesOf(err error) []string {
 	var e *Error
 	if errors.As(err, &e) && e != nil {
@@ -69,13 +72,13 @@ func ScopesOf(err error) []string {
 	return nil
 }
 
-// missing is ErrNoCredentials at a route that needs scopes.
+// missing is ErrNoCredentials for a route that requires scopes.
 type missing struct{ scopes []string }
 
 func (*missing) Error() string { return ErrNoCredentials.Error() }
 func (*missing) Unwrap() error { return ErrNoCredentials }
 
-// withScopes returns err with the scopes that the route needs, for a Challenger.
+// withScopes returns err with the scopes that the route requires, for a Challenger.
 func withScopes(err error, scopes []string) error {
 	if len(scopes) == 0 {
 		return err
@@ -95,7 +98,7 @@ func withScopes(err error, scopes []string) error {
 	return err
 }
 
-// scopes returns the scopes that the guards behind the middleware need for r, each once.
+// scopes returns the scopes that the guards after the middleware require for r, without duplicates.
 func (h *handler) scopes(r *http.Request) (all []string) {
 	for _, needs := range h.needs {
 		for _, s := range needs(r) {
@@ -107,7 +110,7 @@ func (h *handler) scopes(r *http.Request) (all []string) {
 	return all
 }
 
-// scopesNeeded finds the guards behind a middleware.
+// scopesNeeded finds the guards after a middleware.
 func scopesNeeded(h http.Handler) (all []func(*http.Request) []string) {
 	for h != nil {
 		if g, ok := h.(interface {
@@ -124,9 +127,9 @@ func scopesNeeded(h http.Handler) (all []func(*http.Request) []string) {
 	return all
 }
 
-// challenges returns the values of WWW-Authenticate for a refusal. The scheme that refused or
-// accepted, by, answers for itself: only it is told why. If nothing refused, every scheme of the
-// chain is asked what it would like to see.
+// challenges returns the values of WWW-Authenticate for a rejection. If a scheme rejected or
+// accepted the credentials (by), only its challenge is sent, and only this scheme receives the
+// reason. If no scheme did, the challenges of all schemes are sent.
 func (m *Middleware) challenges(r *http.Request, err error, by int, noBasic bool) []string {
 	leaves := m.plan.leaves
 	if m.policy == FirstChallenge && len(leaves) > 0 {
@@ -138,7 +141,7 @@ func (m *Middleware) challenges(r *http.Request, err error, by int, noBasic bool
 		}
 	}
 	if e := refusal(err); e != nil && e.Status != http.StatusUnauthorized {
-		return nil // authenticated: what other schemes would like to see is no answer
+		return nil // authenticated, so other credentials would not help
 	}
 	without := withScopes(ErrNoCredentials, ScopesOf(err))
 	all := make([]string, len(leaves))
@@ -148,25 +151,27 @@ func (m *Middleware) challenges(r *http.Request, err error, by int, noBasic bool
 	return arrange(all, true, noBasic)
 }
 
-// challenge asks one scheme.
+// challenge returns the challenge of one scheme, or "" if it has none or panics.
 func (m *Middleware) challenge(r *http.Request, l *leaf, err error) (c string) {
 	if l.challenger == nil {
 		return ""
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			m.logger().LogAttrs(r.Context(), slog.LevelError, "panic in a challenge", slog.String("scheme", l.name), slog.Any("error", newPanic(v)))
+			m.logger().LogAttrs(r.Context(), slog.LevelError, "panic in challenge", slog.String("scheme", l.name), slog.Any("error", newPanic(v)))
 			c = ""
 		}
 	}()
 	return l.challenger.Challenge(r, err)
 }
 
-// arrange puts challenges in the order in which clients find theirs: one Bearer challenge that
-// holds the parameters of all, first, since MCP clients read the first line alone and give up at a bare
-// Bearer; then each distinct other one on a line of its own; last what is no list of challenges
-// of RFC 9110, section 11.6.1. An error of a challenge that is merged is dropped: nobody
-// refused anything.
+// arrange returns the challenges, one per line, without duplicates, in this order:
+//  1. One Bearer challenge with the parameters of all Bearer challenges. MCP clients read only the
+//     first line and stop at a Bearer challenge without parameters.
+//  2. Every other challenge.
+//  3. Every text that is not a list of challenges (RFC 9110, section 11.6.1).
+//
+// A merged challenge has no error parameter, because no scheme rejected anything.
 func arrange(texts []string, merge, noBasic bool) []string {
 	var bearer *challenge
 	var lines, odd []string
@@ -208,7 +213,7 @@ func arrange(texts []string, merge, noBasic bool) []string {
 }
 
 // metadataConflict returns an error if two schemes of one chain name different protected resource
-// metadata: a merged challenge has room for one, and a client would follow either.
+// metadata. A merged challenge has room for only one URL, and a client would follow either.
 func metadataConflict(leaves []leaf) error {
 	by, url := "", ""
 	for i := range leaves {
@@ -218,7 +223,7 @@ func metadataConflict(leaves []leaf) error {
 				switch {
 				case !strings.EqualFold(c.scheme, "Bearer") || !strings.EqualFold(p.name, "resource_metadata"):
 				case by != "" && url != p.value:
-					return fmt.Errorf("authn: schemes %q and %q name different resource_metadata (%q, %q): one chain serves one resource", by, l.name, url, p.value)
+					return fmt.Errorf("authn: chain: schemes %q and %q name different resource_metadata (%q, %q); a chain serves one resource", by, l.name, url, p.value)
 				default:
 					by, url = l.name, p.value
 				}
@@ -228,8 +233,8 @@ func metadataConflict(leaves []leaf) error {
 	return nil
 }
 
-// statically returns the challenges that a scheme has for a request without credentials. A scheme
-// that needs more than an empty request shows none.
+// statically returns the challenges of a scheme for a request without credentials. It returns none
+// if the scheme panics because it needs more than an empty request.
 func (l *leaf) statically() (list []challenge) {
 	if l.challenger == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// says is a scheme whose challenge is a text, for a missing credential and for a refused one.
+// says is a scheme with fixed challenges for missing and for rejected credentials.
 func says(name, challenge string) *scheme {
 	return &scheme{name: name, err: authn.ErrNoCredentials, challenge: challenge}
 }
@@ -57,7 +57,7 @@ func TestChallengesAreMerged(t *testing.T) {
 	}
 }
 
-// A refused credential has its own scheme's challenge and no other's.
+// A response to rejected credentials has only the challenge of the scheme that rejected them.
 func TestRefusalsAreTheSchemesOwn(t *testing.T) {
 	refused := &scheme{name: "b", err: authn.AuthenticationFailed("No."), challenge: "Bearer"}
 	chain := authn.Chain{says("a", `Bearer `+metadata), refused, says("c", "Token")}
@@ -66,7 +66,7 @@ func TestRefusalsAreTheSchemesOwn(t *testing.T) {
 	}
 }
 
-// One chain serves one resource.
+// A chain serves only one resource.
 func TestTwoResourceMetadata(t *testing.T) {
 	other := strings.Replace(metadata, "/mcp", "/other", 1)
 	chain := authn.Chain{says("a", "Bearer "+metadata), authn.Chain{says("b", "Bearer scope=x, "+other)}}
@@ -88,7 +88,7 @@ func TestTwoResourceMetadata(t *testing.T) {
 	}
 }
 
-// needy panics for a request that is not one of a server.
+// needy panics for a request that does not come from a server.
 type needy struct{}
 
 func (needy) Authenticate(*http.Request) (authn.Identity, error) {
@@ -96,7 +96,8 @@ func (needy) Authenticate(*http.Request) (authn.Identity, error) {
 }
 func (needy) Challenge(r *http.Request, _ error) string { return "X " + r.TLS.ServerName }
 
-// bearerScheme is somebody's scheme for scoped tokens, and keyScheme one for keys in a header.
+// bearerScheme is an application's scheme for scoped tokens, and keyScheme one for keys in a
+// header.
 type bearerScheme struct {
 	scheme
 	c authn.BearerChallenge
@@ -117,7 +118,8 @@ func (keyScheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: "1", Scopes: strings.Fields(r.Header.Get("X-Api-Key"))}, nil
 }
 
-// The challenge for a missing scope is that of the scheme that accepted, with all scopes of the route.
+// The challenge for a missing scope comes from the scheme that accepted the credentials, and
+// contains all scopes of the route.
 func TestScopesInChallenges(t *testing.T) {
 	accepted := func(c authn.BearerChallenge, scopes ...string) *bearerScheme {
 		return &bearerScheme{scheme{name: "oauth2", id: authn.Identity{Subject: "1", Client: "app", Scopes: append([]string{}, scopes...)}}, c}
@@ -171,7 +173,7 @@ func TestScopesInChallenges(t *testing.T) {
 	}
 }
 
-// No browser is made to open its password dialogue, and no refused login does.
+// Browsers are not made to open their password dialog, and neither is a rejected login.
 func TestNoBasicForScripts(t *testing.T) {
 	basic := says("basic", `Basic realm="api", charset="UTF-8"`)
 	refuses := &scheme{name: "basic", err: authn.AuthenticationFailed("No."), challenge: `Basic realm="api"`}

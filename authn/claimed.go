@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// claimed is what the claims of a chain say of one keyword: which leaves, as a mask, take
-// what begins so.
+// claimed holds the declared formats of one keyword: their prefixes, and for each the schemes that
+// accept it, as a bit mask.
 type claimed struct {
 	keyword string
 	begins  []string
 	leaves  []uint64
 }
 
-// claimsAll reports whether the leaf's claims say of every credential that it takes how
-// it begins.
+// claimsAll reports whether every format that the scheme declares has a prefix, so that other
+// credentials need not be passed to it.
 func (l *leaf) claimsAll() bool {
 	return len(l.claims) > 0 && len(l.headers) == 1 && l.headers[0] == "Authorization" &&
 		!slices.ContainsFunc(l.claims, func(c CredentialFormat) bool { return c.Prefix == "" })
@@ -32,8 +32,8 @@ func (p *plan) claim(leaf int, claims []CredentialFormat) {
 	}
 }
 
-// takers returns which leaves' claims an Authorization could be, as a mask; known says
-// that some claim has its keyword.
+// takers returns the schemes that may accept the Authorization header, as a bit mask. known reports
+// whether some scheme declares its keyword.
 func (p *plan) takers(line string) (leaves uint64, known bool) {
 	for line != "" && isSpace(line[0]) {
 		line = line[1:]

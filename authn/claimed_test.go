@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// prefixed takes credentials of a prefix under keywords, as the schemes here do. A text that
-// ends with "!" is refused, one that ends with "?" cannot be decided.
+// prefixed accepts credentials with a prefix, like the schemes of this module. It rejects a text
+// that ends with "!", and returns an error for one that ends with "?".
 type prefixed struct {
 	name, prefix string
 	keywords     []string
@@ -62,8 +62,8 @@ func (byCookie) Authenticate(*http.Request) (Identity, error) {
 	return Identity{Subject: "visitor", Scheme: "cookie"}, nil
 }
 
-// FuzzClaims: a chain decides the same whether or not its schemes say how their credentials
-// begin.
+// FuzzClaims checks that a chain has the same result whether or not its schemes declare the
+// prefixes of their credentials.
 func FuzzClaims(f *testing.F) {
 	for _, line := range []string{"Token a_1", "token b_1", "Bearer e.y.J", "Bearer a_1", "Token x", "Bearer", "Token ", "Basic eDp5", "Other a_1", "Token a_1!", "Token b_1?", "Bearer e", " Token a_1", "Token a_1 b", "Bearer  a_1", "Tokena_1", "Token\ta_1", ""} {
 		f.Add(line, true)
@@ -96,7 +96,7 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// Who is meant is asked, and nobody else that says what it takes.
+// Of the schemes that declare formats, only the one whose format matches is called.
 func TestClaimsSpareOthers(t *testing.T) {
 	var asked []string
 	at := func(name, prefix string, keywords ...string) Authenticator {

@@ -9,11 +9,15 @@ import (
 	"sync/atomic"
 )
 
-type contextKey struct{}
+// contextKey finds the state of a request that is decided, seenKey that of any request.
+type (
+	contextKey struct{}
+	seenKey    struct{}
+)
 
-// clientKey is the key under which stores find the client's address (see
-// storage.ClientAddr). An unnamed type is the same in both packages, which do not import
-// each other.
+// clientKey is the key under which stores find the client address (see storage.ClientAddr). The two
+// packages do not import each other. They share the key because an unnamed type is identical in
+// both.
 type clientKey = struct{ VestibuleClientAddr struct{} }
 
 func stateFrom(ctx context.Context) *state {
@@ -24,21 +28,21 @@ func stateFrom(ctx context.Context) *state {
 	return s
 }
 
-// state is a request that a middleware saw, with its context. It is one allocation: the
-// request that schemes and handler get, its context, and room for its lists.
+// state is a request that a middleware received, with its context. It is one allocation for the
+// request that schemes and handlers get, its context, and space for its lists.
 type state struct {
 	context.Context
 	m       *Middleware
-	id      *Identity   // what guards read; nil: anonymous
-	decided bool        // before that the outer middleware's identity holds
-	own     bool        // its endpoint checks a credential itself: see AdmitOwn
-	taken   atomic.Bool // lists, by a FromContext
+	id      *Identity   // read by guards; nil: anonymous
+	decided bool        // until then the outer middleware's identity applies
+	own     bool        // its endpoint checks credentials itself: see AdmitOwn
+	taken   atomic.Bool // whether FromContext has used lists
 	lists   [room]string
 	r       http.Request
 }
 
-// room is how many roles and scopes together need no allocation of their own. With it a
-// state fills its size class.
+// room is the number of roles and scopes that need no allocation. With 4, a state fills its size
+// class.
 const room = 4
 
 func newState(r *http.Request, m *Middleware) *state {
@@ -47,12 +51,12 @@ func newState(r *http.Request, m *Middleware) *state {
 	return s
 }
 
-// handed is what handlers get in place of what an identity points to, so that guards read
-// something that no handler can reach.
+// handed holds the values that handlers get instead of the ones that guards read, so that no
+// handler can change what guards read.
 type handed struct {
 	user       User
 	credential any
-	once       bool // by one request only: copying sets user and credential
+	once       bool // used by one request only; copying sets user and credential
 	copying    sync.Once
 }
 
@@ -62,7 +66,7 @@ type owned struct {
 	handed handed
 }
 
-// decide ends the search for an identity.
+// decide sets the identity of the request. f is empty if it is anonymous.
 func (s *state) decide(f *found) {
 	s.decided = true
 	switch {
@@ -73,8 +77,9 @@ func (s *state) decide(f *found) {
 	}
 }
 
-// newOwned returns id for the guards. They read what the scheme returned, which may be from a
-// table of its own, so handlers get no list of id, and no account where there can be a copy.
+// newOwned returns id for the guards. They read the values that the scheme returned, and the scheme
+// may still use these values. Handlers get copies of the lists, and of the account if it can be
+// copied.
 func newOwned(id *Identity) *owned {
 	o := &owned{id: *id}
 	o.handed.once = true
@@ -82,7 +87,7 @@ func newOwned(id *Identity) *owned {
 	return o
 }
 
-// handlers returns what handlers get of the identity id.
+// handlers returns the user and credential for handlers.
 func (h *handed) handlers(id *Identity) (User, any) {
 	if h.once {
 		h.copying.Do(func() {
@@ -99,6 +104,8 @@ func (s *state) Value(key any) any {
 		if s.decided {
 			return s
 		}
+	case seenKey:
+		return s
 	case clientKey:
 		if s.m == nil || s.m.proxies.IsZero() {
 			if outer := s.Context.Value(key); outer != nil || s.m == nil {
@@ -110,7 +117,7 @@ func (s *state) Value(key any) any {
 	return s.Context.Value(key)
 }
 
-// handOut sets id to what FromContext returns. It writes to the caller's result, since an
+// handOut sets id to the result of FromContext. It writes to the caller's variable, because an
 // Identity has 208 bytes.
 func (s *state) handOut(id *Identity) {
 	*id = *s.id
@@ -120,27 +127,27 @@ func (s *state) handOut(id *Identity) {
 	}
 	n, all := len(id.Roles), len(id.Roles)+len(id.Scopes)
 	switch {
-	case all > 0 && all <= room && s.taken.CompareAndSwap(false, true): // the first
+	case all > 0 && all <= room && s.taken.CompareAndSwap(false, true): // the first call
 		id.Roles, id.Scopes = within(&s.lists, id.Roles, 0, n), within(&s.lists, id.Scopes, n, all)
 	default:
 		id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)
 	}
 }
 
-// within copies a list to a part of lists and returns that part; an empty list stays nil, or
-// not nil.
+// within copies a list into a part of lists and returns that part. An empty list stays nil or
+// non-nil.
 func within(lists *[room]string, list []string, from, to int) []string {
 	if from == to {
 		return list[:0:0]
 	}
 	part := lists[from:to:to]
-	for i := range part { // one or two: copy takes longer
+	for i := range part { // faster than copy for one or two elements
 		part[i] = list[i]
 	}
 	return part
 }
 
-// user is what UserFrom returns.
+// user returns the result of UserFrom.
 func (s *state) user() User {
 	h := s.id.handed
 	if h != nil && h.once {
@@ -153,8 +160,8 @@ func (s *state) user() User {
 	return h.user
 }
 
-// edited returns the name of the field of a shared identity behind which a handler changed
-// something, or "".
+// edited returns the name of the field of a shared identity that a handler changed through a
+// pointer, or "".
 func (id *Identity) edited() string {
 	switch h := id.handed; {
 	case h == nil || h.once:
@@ -167,9 +174,9 @@ func (id *Identity) edited() string {
 	return ""
 }
 
-// Clone returns a copy of id with lists of its own. User and Credential are copied if they
-// have a method CloneUser() any or CloneCredential() any that returns a deep copy of the
-// same type. Package authz calls it before it passes an identity to your permissions.
+// Clone returns a copy of id with its own lists. User and Credential are copied only if they have a
+// method CloneUser() any or CloneCredential() any that returns a deep copy of the same type.
+// Package authz calls Clone before it passes an identity to your permissions.
 func (id Identity) Clone() Identity {
 	id.handed, id.mark = nil, nil
 	id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)
@@ -178,8 +185,8 @@ func (id Identity) Clone() Identity {
 	return id
 }
 
-// copied is Clone of an identity that others have too: what has no method for it is what
-// handlers get.
+// copied is Clone for a shared identity. A value that cannot be cloned is replaced by the value for
+// handlers.
 func (id *Identity) copied() Identity {
 	out, h := id.Clone(), id.handed
 	if h == nil {
@@ -194,9 +201,9 @@ func (id *Identity) copied() Identity {
 	return out
 }
 
-// keptUser returns a copy of an account that permissions of several requests can read; false
-// if there can be none. An account with a method KeptUser() any has a rule of its own for that:
-// storage.Account reads its permissions for each request then.
+// keptUser returns a copy of an account that permissions of several requests can read, or false if
+// there is none. An account with a method KeptUser() any decides itself: storage.Account then loads
+// its permissions for each request.
 func keptUser(u User) (User, bool) {
 	if k, ok := u.(interface{ KeptUser() any }); ok && !isNilPointer(u) {
 		if kept, ok := k.KeptUser().(User); ok && reflect.TypeOf(kept) == reflect.TypeOf(u) {
@@ -217,7 +224,8 @@ func keptCredential(v any) (any, bool) {
 	return v, v == nil || immutable(reflect.TypeOf(v))
 }
 
-// copyCredential returns a copy of a value that has CloneCredential, and whether it is one.
+// copyCredential returns a copy of v and true if v has a CloneCredential method that returns its
+// type.
 func copyCredential(v any) (any, bool) {
 	c, ok := v.(interface{ CloneCredential() any })
 	if !ok || isNilPointer(v) {
@@ -226,10 +234,11 @@ func copyCredential(v any) (any, bool) {
 	if copied := c.CloneCredential(); reflect.TypeOf(copied) == reflect.TypeOf(v) {
 		return copied, true
 	}
-	return v, false // promoted from an embedded record: not a copy of v
+	return v, false // promoted from an embedded type: not a copy of v
 }
 
-// immutable reports whether nobody who has a value of that type can change another one's.
+// immutable reports whether values of the type share no memory, so that changing one changes no
+// other.
 func immutable(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String, reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
@@ -258,7 +267,7 @@ func cloneUser(u User) User {
 	return u
 }
 
-// copyUser returns a copy of an account that has CloneUser, and whether it is one.
+// copyUser returns a copy of u and true if u has a CloneUser method that returns its type.
 func copyUser(u User) (User, bool) {
 	c, ok := u.(interface{ CloneUser() any })
 	if !ok {
@@ -269,13 +278,13 @@ func copyUser(u User) (User, bool) {
 	}
 	copied, ok := c.CloneUser().(User)
 	if !ok || reflect.TypeOf(copied) != reflect.TypeOf(u) {
-		return u, false // promoted from an embedded account: not a copy of u
+		return u, false // promoted from an embedded type: not a copy of u
 	}
 	return copied, true
 }
 
-// own is a copy without spare capacity: appending to it makes another one. It keeps the
-// difference between nil and an empty list.
+// own returns a copy without spare capacity, so that append allocates. A nil list stays nil, and an
+// empty list stays non-nil.
 func own(list []string) []string {
 	if len(list) == 0 {
 		return list[:0:0]

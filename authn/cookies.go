@@ -6,27 +6,28 @@ import (
 	"strings"
 )
 
-// ErrSeveralCookies reports two cookies of one name. Refuse such a request: one of
-// the two may have been set by another host of the domain.
-var ErrSeveralCookies = errors.New("authn: several cookies of one name")
+// ErrSeveralCookies means that a request has two cookies of one name. Reject such a request: one of
+// the cookies may have been set by another host of the domain.
+var ErrSeveralCookies = errors.New("authn: Cookie: several cookies of one name")
 
-// MaxCookies is how long the Cookie headers of a request may be together, in bytes. Common
-// servers and proxies accept 8 to 32 KiB.
+// MaxCookies is the largest total size of a request's Cookie headers, in bytes. Common servers and
+// proxies accept 8 to 32 KiB.
 const MaxCookies = 32 << 10
 
-// ErrLongCookies is the refusal of Cookie headers that are longer than MaxCookies, which are not read:
-// an *Error of 401, which a scheme can return as it is.
+// ErrLongCookies rejects Cookie headers that are longer than MaxCookies together; they are not
+// parsed. It is an [*Error] with status 401 that a scheme can return unchanged.
 var ErrLongCookies error = AuthenticationFailed("The cookies of the request are too long.")
 
-// Cookie returns the value of the request's only cookie of that name, as it was
-// sent. A scheme that reads cookies starts with it.
+// Cookie returns the value of the request's only cookie with that name, exactly as it was sent.
+// Call it first in a scheme that reads cookies.
 //
-// It returns ErrNoCredentials if there is none, and ErrSeveralCookies if there are
-// two, in one header or in several. Names that differ only in case count as the
-// same name, because browsers treat "__HOST-" like "__Host-"; the value of another
-// spelling is returned as "". Cookies of other names are not read. It returns
-// ErrLongCookies if all cookies have more than MaxCookies bytes: reading them would
-// cost a server milliseconds before it knows who sends them.
+// It returns [ErrNoCredentials] if the cookie is absent and [ErrSeveralCookies] if it occurs twice,
+// in one header or in several. Names that differ only in case count as the same name, because
+// browsers treat "__HOST-" like "__Host-". For a name in another case the value is "".
+//
+// It returns [ErrLongCookies] if the Cookie headers have more than [MaxCookies] bytes: parsing them
+// would cost milliseconds before the client is authenticated. Cookies with other names are not
+// read.
 func Cookie(r *http.Request, name string) (value string, err error) {
 	found, size := false, 0
 	for _, line := range r.Header["Cookie"] {
@@ -56,7 +57,7 @@ func Cookie(r *http.Request, name string) (value string, err error) {
 	return value, nil
 }
 
-// isSpelling reports whether a pair has that name, in any case and with blanks before "=".
+// isSpelling reports whether a pair has that name, in any case and with optional blanks before "=".
 func isSpelling(pair, name string) bool {
 	if len(pair) < len(name) || !strings.EqualFold(pair[:len(name)], name) {
 		return false

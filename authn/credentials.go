@@ -7,23 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// MaxCredential is the longest credential, in bytes, that Credentials returns. A
-// longer one is refused before anything looks at it.
+// MaxCredential is the largest size of credentials in bytes. [Credentials] rejects longer ones
+// before it parses them.
 const MaxCredential = 16 << 10
 
-// Credentials returns what follows keyword in the request's Authorization
-// header; a scheme of your own starts with it. The keyword is compared without
-// regard to case.
+// Credentials returns the credentials that follow keyword in the request's Authorization header.
+// Call it first in your own scheme. The keyword is compared without regard to case. kind is the
+// name of the credentials in error texts, such as "token" or "basic".
 //
-// It returns ErrNoCredentials if the header is absent or has another keyword,
-// and otherwise an *Error for a header that holds no single credential:
-//   - several Authorization headers: 400 invalid_request;
-//   - under "Bearer" and "DPoP": one or more spaces and one token68 (RFC 9110, sections
-//     11.2 and 11.4), or 400 invalid_request (RFC 6750, section 3.1). A tab is no space there;
-//   - under any other keyword, as Django REST Framework does: any ASCII white
-//     space separates, and an empty, divided or non-UTF-8 credential is a 401
-//     with its text, where kind is the word that names the credential ("token",
-//     "basic").
+// It returns [ErrNoCredentials] if the header is absent or has another keyword. It returns an
+// [*Error] in these cases:
+//   - There are several Authorization headers: 400 invalid_request.
+//   - The keyword is "Bearer" or "DPoP", and not followed by one or more spaces and one token68
+//     (RFC 9110, sections 11.2 and 11.4): 400 invalid_request (RFC 6750, section 3.1). A tab does
+//     not count as a space.
+//   - Another keyword is followed by credentials that are empty, contain white space or are not
+//     UTF-8: 401 with the text of Django REST Framework. Any ASCII white space separates them from
+//     the keyword.
+//   - The credentials are longer than [MaxCredential]: 401.
 func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	lines := r.Header["Authorization"]
 	if len(lines) == 0 {
@@ -39,7 +40,7 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	if len(rest) > MaxCredential {
 		return "", errTooLong
 	}
-	if text := afterSpaces(rest); text != "" && isToken68(text) { // good under any keyword
+	if text := afterSpaces(rest); text != "" && isToken68(text) { // valid with any keyword
 		return text, nil
 	}
 	if strings.EqualFold(keyword, "Bearer") || strings.EqualFold(keyword, "DPoP") {
@@ -61,9 +62,9 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 	return token, nil
 }
 
-// RawCredentials returns what follows keyword and one or more spaces in the request's only
-// Authorization header, or "". Use it in [Keeper], where a fast answer is enough: nothing of the
-// text is checked. Authenticate calls Credentials.
+// RawCredentials returns the text that follows keyword and one or more spaces in the request's only
+// Authorization header, or "". It does not check the text. Use it in [Keeper], which must be fast;
+// use [Credentials] in Authenticate.
 func RawCredentials(r *http.Request, keyword string) string {
 	lines := r.Header["Authorization"]
 	if len(lines) != 1 {
@@ -76,7 +77,8 @@ func RawCredentials(r *http.Request, keyword string) string {
 	return afterSpaces(rest)
 }
 
-// afterSpaces returns what follows the spaces at the beginning of s, or "" if there is no space.
+// afterSpaces returns the text after the spaces at the beginning of s, or "" if s does not begin
+// with one.
 func afterSpaces(s string) string {
 	if len(s) < 2 || s[0] != ' ' {
 		return ""
@@ -90,14 +92,14 @@ func afterSpaces(s string) string {
 
 var (
 	errSeveralHeaders  = BadRequest("The request has more than one Authorization header.").WithCause(errors.New("several Authorization headers"))
-	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").WithCause(errors.New("a credential that is too long"))
+	errTooLong         = AuthenticationFailed("Invalid authorization header. The credential is too long.").WithCause(errors.New("credentials too long"))
 	errMalformedBearer = BadRequest("The Authorization header is malformed.").WithCause(errors.New("not one token68 after spaces"))
 )
 
 const asciiSpace = " \t\n\v\f\r"
 
-// cutKeyword splits an Authorization value after its keyword. Leading blanks do
-// not count; the keyword ends at a blank or at the end.
+// cutKeyword returns the text after the keyword of an Authorization value. Leading white space is
+// ignored. The keyword ends at white space or at the end of the line.
 func cutKeyword(line, keyword string) (rest string, ok bool) {
 	for line != "" && isSpace(line[0]) {
 		line = line[1:]
@@ -120,12 +122,12 @@ func isToken68(s string) bool {
 	}
 	ok := uint8(1)
 	for i := range end {
-		ok &= token68[s[i]] // without a branch: a JWT has hundreds of characters
+		ok &= token68[s[i]] // without a branch, because a JWT has hundreds of characters
 	}
 	return end > 0 && ok == 1
 }
 
-// token68 is 1 for each character of a token68 but "=".
+// token68 is 1 for each character of a token68 except "=".
 var token68 = [256]uint8{
 	'+': 1, '-': 1, '.': 1, '/': 1, '0': 1, '1': 1, '2': 1, '3': 1, '4': 1, '5': 1, '6': 1, '7': 1, '8': 1,
 	'9': 1, 'A': 1, 'B': 1, 'C': 1, 'D': 1, 'E': 1, 'F': 1, 'G': 1, 'H': 1, 'I': 1, 'J': 1, 'K': 1, 'L': 1,
@@ -135,8 +137,8 @@ var token68 = [256]uint8{
 	'y': 1, 'z': 1, '~': 1,
 }
 
-// Keyword returns the keyword of the request's Authorization header as it was
-// sent, or "" where there is none.
+// Keyword returns the keyword of the request's Authorization header as it was sent, or "" if there
+// is no header.
 func Keyword(r *http.Request) string {
 	lines := r.Header["Authorization"]
 	if len(lines) == 0 {

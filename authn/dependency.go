@@ -13,23 +13,25 @@ import (
 	"syscall"
 )
 
-// Undecided marks an error as the fault of a dependency, so that [Respond] answers it with 503
-// and Retry-After instead of 500. It returns nil for nil, and an *Error or ErrNoCredentials as
-// it is. Use it for an error of a store or a service that Respond does not recognize, and around
-// every store error of an endpoint of your own scheme.
+// Undecided marks an error as the failure of a dependency, so that [Respond] answers it with 503
+// and Retry-After instead of 500. Use it for an error of a store or service that Respond does not
+// recognize, and for every store error in an endpoint of your own scheme. It returns nil for nil,
+// and returns an [*Error] or [ErrNoCredentials] unchanged.
 //
-// Respond recognizes these without a mark:
-//   - what package authz and the schemes of a chain return
-//   - *Unavailable, and an error with StatusCode() int from 500 to 599, which is the status
+// Respond recognizes these errors without a mark:
+//   - errors of package authz and of the schemes of a chain
+//   - [*Unavailable], and an error with a method StatusCode() int that returns 500 to 599, which
+//     becomes the status
 //   - a context that is canceled or past its deadline, and any other timeout
-//   - a network operation, a DNS look-up or an HTTP request that failed
+//   - a failed network operation, DNS lookup or HTTP request
 //   - [driver.ErrBadConn], [io.ErrUnexpectedEOF], a full disk, an input/output error
 //   - a closed database of database/sql
-//   - an error with SQLState() string of one of the classes 08, 28, 3D, 40, 53, 57, 58, XX,
-//     or 55P03: connection, log-in, rollback, resources, operator, system (PostgreSQL)
-//   - an error of SQLite's drivers that says busy, locked, interrupted, read-only, full, corrupt,
-//     or that the file cannot be opened, read or written
-//   - what Options.Unavailable reports
+//   - an error with a method SQLState() string that returns 55P03 or a state of the classes 08, 28,
+//     3D, 40, 53, 57, 58 or XX: connection, login, rollback, resources, operator, system
+//     (PostgreSQL)
+//   - an error of a SQLite driver for a database that is busy, locked, read-only, full or corrupt,
+//     an interrupted statement, or a file that cannot be opened, read or written
+//   - errors for which Options.Unavailable returns true
 func Undecided(err error) error {
 	if err == nil || refusal(err) != nil || errors.Is(err, ErrNoCredentials) || isDependency(err) {
 		return err
@@ -43,12 +45,12 @@ func (u *undecided) Error() string   { return u.err.Error() }
 func (u *undecided) Unwrap() error   { return u.err }
 func (u *undecided) StatusCode() int { return http.StatusServiceUnavailable }
 
-// isDependency reports whether an error is known to be a dependency's.
+// isDependency reports whether an error is known to come from a dependency.
 func isDependency(err error) bool {
 	var coded interface{ StatusCode() int }
 	if errors.As(err, &coded) {
 		if n := coded.StatusCode(); n >= 500 && n <= 599 {
-			return true // it says itself what it is; see faultStatus
+			return true // it has a status of its own; see faultStatus
 		}
 	}
 	if known, yes := fromDatabase(err); known {
@@ -70,9 +72,9 @@ func isDependency(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// fromDatabase looks for an error of a database driver, and reports whether it is the database's
-// trouble and not the statement's. The drivers are not imported: that would compile them into
-// every program.
+// fromDatabase searches err for an error of a database driver. transient reports whether the
+// database caused it and not the statement. The drivers are not imported, because that would
+// compile them into every program.
 func fromDatabase(err error) (known, transient bool) {
 	switch e := err.(type) {
 	case nil:
@@ -83,7 +85,7 @@ func fromDatabase(err error) (known, transient bool) {
 	if code, ok := sqliteCode(err); ok {
 		return true, sqliteTrouble(code)
 	}
-	if err.Error() == "sql: database is closed" { // it has no variable of its own
+	if err.Error() == "sql: database is closed" { // the package has no variable for it
 		return true, true
 	}
 	switch u := err.(type) {
@@ -99,8 +101,8 @@ func fromDatabase(err error) (known, transient bool) {
 	return false, false
 }
 
-// sqliteCode returns the result code of an error of SQLite: of mattn/go-sqlite3 a field, of the
-// drivers in pure Go a method.
+// sqliteCode returns the result code of a SQLite error. In mattn/go-sqlite3 the code is a field, in
+// the drivers written in Go it is a method.
 func sqliteCode(err error) (int64, bool) {
 	v := reflect.Indirect(reflect.ValueOf(err))
 	if v.Kind() != reflect.Struct || !strings.Contains(v.Type().PkgPath(), "sqlite") {
@@ -115,7 +117,7 @@ func sqliteCode(err error) (int64, bool) {
 	return 0, false
 }
 
-// sqliteTrouble reports whether a result code, or an extended one, is none of the statement's.
+// sqliteTrouble reports whether the database caused a result code, and not the statement.
 func sqliteTrouble(code int64) bool {
 	switch code & 0xff {
 	case 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 26:
@@ -124,7 +126,7 @@ func sqliteTrouble(code int64) bool {
 	return false
 }
 
-// isTransient reports whether an SQLSTATE is the database's trouble and not the statement's.
+// isTransient reports whether the database caused an SQLSTATE, and not the statement.
 func isTransient(state string) bool {
 	if len(state) != 5 {
 		return false

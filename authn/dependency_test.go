@@ -25,7 +25,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// What a handler's error is: 503 for a dependency, 500 for the program, 4xx for what it says.
+// The status of a handler's error: 503 for a dependency, 500 for a bug, 4xx for an *Error.
 func TestRespondTellsFaultsFromBugs(t *testing.T) {
 	dial := func(address string) error {
 		c, err := net.DialTimeout("tcp", address, time.Second)
@@ -73,7 +73,7 @@ func TestRespondTellsFaultsFromBugs(t *testing.T) {
 			}
 		})
 	}
-	// A scheme that fails could not decide, whatever its error is.
+	// An error of a scheme always means that the request could not be decided.
 	for _, err := range []error{errors.New("x"), number, &pgconn.PgError{Code: "22P02"}, storage.ErrNotFound} {
 		if got := ask(authn.New(&scheme{name: "s", err: err}, &authn.Options{Logger: quiet}).Handler(closed), "GET", "/"); got.Code != 503 {
 			t.Errorf("edge_C14: a scheme's %v: %d", err, got.Code)
@@ -98,7 +98,8 @@ type deadConnector struct{}
 func (deadConnector) Connect(context.Context) (driver.Conn, error) { return nil, driver.ErrBadConn }
 func (deadConnector) Driver() driver.Driver                        { return nil }
 
-// Every keyword may be followed by more than one space (RFC 9110, section 11.4), and by nothing else.
+// Every keyword can be followed by more than one space (RFC 9110, section 11.4), but by nothing
+// else.
 func TestSpacesAfterTheKeyword(t *testing.T) {
 	w := newWorld(t)
 	s := serve(t, w.mux(authn.Chain{w.bearer, w.token, w.basic}))

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
-// entry is an identity that is kept. It does not change.
+// entry is a kept identity. It does not change after it was created.
 type entry struct {
 	digest  digest
 	by      Authenticator
@@ -21,16 +21,16 @@ type entry struct {
 	timed   timedLease // lease, or nil
 	clock   func() time.Time
 	check   func(*http.Request) error
-	from    int64         // nanoseconds of the wall clock
+	from    int64         // wall clock in nanoseconds
 	until   int64         // likewise
-	ends    time.Duration // of Table.elapsed
+	ends    time.Duration // in time of Table.elapsed
 	guesses *atomic.Uint64
-	guessed uint64 // what guesses is while no other guess was made; see guess
+	guessed uint64 // the value of guesses as long as no other guess was made; see guess
 	size    int64
 }
 
-// timedLease is a lease that can share a reading of the clock. Only one that measures time by
-// package elapsed has the method.
+// timedLease is a lease that can use a clock reading of its caller. Only leases that measure time
+// with package elapsed have the method.
 type timedLease interface {
 	ValidAt(ctx context.Context, now elapsed.Instant) bool
 }
@@ -68,8 +68,8 @@ func (t *Table) newEntry(d *digest, by Authenticator, id *Identity, k *Keep, mos
 	return e
 }
 
-// sizeOf estimates what an entry takes: permissions and handlers get User and Credential
-// each for themselves.
+// sizeOf estimates the memory of an entry. User and Credential count twice, because permissions and
+// handlers have a copy each.
 func sizeOf(id *Identity, beside int) int64 {
 	if beside <= 0 {
 		beside = 500
@@ -84,7 +84,8 @@ func sizeOf(id *Identity, beside int) int64 {
 	return n
 }
 
-// nanoseconds is the time since 1970, never for what is too far away.
+// nanoseconds returns the time since 1970. It returns never, or the smallest value, for times out
+// of range.
 func nanoseconds(t time.Time) int64 {
 	switch s := t.Unix(); {
 	case s > math.MaxInt64/int64(time.Second)-1:
@@ -95,7 +96,7 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// holds reports whether an entry can be given to a request with that context.
+// holds reports whether the entry can be used for a request with that context.
 func (e *entry) holds(ctx context.Context, t *Table) bool {
 	now := elapsed.Read()
 	if e.until != never || e.from != math.MinInt64 {

@@ -8,57 +8,54 @@ import (
 	"time"
 )
 
-// ErrNoCredentials says that the request holds no credential of this kind. A
-// Chain goes on; where nobody finds one the request is anonymous.
+// ErrNoCredentials means that the request has no credentials of this kind. A [Chain] then calls the
+// next scheme. If no scheme finds credentials, the request is anonymous.
 var ErrNoCredentials = errors.New("authn: no credentials")
 
-// ErrUnrecognized says that a credential stands under this scheme's keyword but
-// has not the shape of one of its own. It wraps ErrNoCredentials. A Chain goes
-// on, since another scheme may share the keyword; where nobody takes the
-// credential the request is refused, never anonymous. See
-// Unrecognized for saying how it is refused.
+// ErrUnrecognized means that the request has credentials with the keyword of this scheme, but in
+// another format. It wraps [ErrNoCredentials]. A [Chain] then calls the next scheme, because
+// schemes can share a keyword. If no scheme accepts the credentials, the request is rejected; it is
+// never anonymous. To choose how it is rejected, use [Unrecognized].
 var ErrUnrecognized = fmt.Errorf("%w: unrecognized", ErrNoCredentials)
 
-// Error is a refusal: what the client is told, and privately why. Values are
-// shared between requests and not changed after they are made; the With methods
-// return copies.
+// Error is the rejection of a request: a response for the client, and a private cause for the log.
+// Values are shared between requests and MUST NOT be modified; the With methods return copies.
 type Error struct {
-	// Status is the HTTP status.
+	// Status is the HTTP status code.
 	Status int
-	// Code is a short machine-readable word, such as "authentication_failed".
+	// Code is a short machine-readable code, such as "authentication_failed".
 	Code string
-	// Detail is the sentence for the client. It never says more than the caller
-	// may know.
+	// Detail is the sentence for the client. It must not contain anything that the client is not
+	// allowed to know.
 	Detail string
-	// Members are further members of the error body, such as the messages of
-	// each field of a form. Where Detail is "" they are the whole body.
+	// Members are further members of the response body, such as the messages for the fields of a
+	// form. If Detail is "", they are the whole body.
 	Members []Member
-	// Challenge, where not "", is sent as WWW-Authenticate instead of the chain's
-	// challenges.
+	// Challenge, if it is not "", is sent as WWW-Authenticate instead of the challenges of the
+	// chain.
 	Challenge string
-	// Scopes are all scopes that the route needs, if it needs some. A 403 with Scopes is
-	// answered with the challenge of the scheme that accepted the credential, which names
-	// them if its protocol has a word for them. Package authz sets them.
+	// Scopes are all scopes that the route requires, if it requires any. A 403 with Scopes is sent
+	// with the challenge of the scheme that accepted the credentials, which lists the scopes if its
+	// protocol can. Package authz sets this field.
 	Scopes []string
-	// RetryAfter, where above 0, is sent as Retry-After in whole seconds, rounded
-	// up.
+	// RetryAfter, if it is above 0, is sent as Retry-After, rounded up to whole seconds.
 	RetryAfter time.Duration
-	// Header holds further fields of the answer, such as a nonce, by canonical name.
+	// Header holds further headers of the response, such as a nonce, by canonical name.
 	Header http.Header
-	// Cookies are set on the answer: such as one that takes a refused cookie away.
+	// Cookies are set on the response, for example to delete a rejected cookie.
 	Cookies []*http.Cookie
 
 	cause error
 }
 
-// Member is one further member of an error body, in the order given.
+// Member is one further member of a response body. Members keep their order.
 type Member struct {
 	Name  string
 	Value any
 }
 
-// Error returns the public half, and the private cause where there is one. It is
-// for the log; the client is sent Code and Detail alone.
+// Error returns the response and the private cause, if there is one. Use it for logs. Send only
+// Code and Detail to the client.
 func (e *Error) Error() string {
 	if e == nil {
 		return "<nil>"
@@ -86,64 +83,65 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// WithCause returns a copy of e whose private cause is cause. The cause goes to the
-// log and is never sent; it must not hold a secret.
+// WithCause returns a copy of e with the private cause. The cause is logged and never sent to the
+// client. It must not contain a secret.
 func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.cause = cause
 	return &c
 }
 
-// WithChallenge returns a copy of e that answers with that challenge.
+// WithChallenge returns a copy of e with that Challenge.
 func (e *Error) WithChallenge(challenge string) *Error {
 	c := *e
 	c.Challenge = challenge
 	return &c
 }
 
-// The refusals that Django REST Framework names, with its codes and its texts
-// where detail is "". Each call returns a new value.
+// The following rejections have the codes of Django REST Framework, and its texts if detail is "".
+// Each call returns a new value.
 
-// AuthenticationFailed is a 401 for a credential that was refused.
+// AuthenticationFailed returns a 401 for rejected credentials.
 func AuthenticationFailed(detail string) *Error {
 	return newError(http.StatusUnauthorized, "authentication_failed", detail, "Incorrect authentication credentials.")
 }
 
-// NotAuthenticated is the 401 for a request that needs a credential and has none.
+// NotAuthenticated returns a 401 for a request without credentials that requires them.
 func NotAuthenticated() *Error {
 	return newError(http.StatusUnauthorized, codeNotAuthenticated, "", "Authentication credentials were not provided.")
 }
 
 const codeNotAuthenticated = "not_authenticated"
 
-// PermissionDenied is a 403.
+// PermissionDenied returns a 403.
 func PermissionDenied(detail string) *Error {
 	return newError(http.StatusForbidden, "permission_denied", detail, "You do not have permission to perform this action.")
 }
 
-// NotFound is a 404.
+// NotFound returns a 404.
 func NotFound(detail string) *Error {
 	return newError(http.StatusNotFound, "not_found", detail, "Not found.")
 }
 
-// BadRequest is a 400 with the code "invalid_request" of RFC 6750 section 3.1.
+// BadRequest returns a 400 with the code "invalid_request" (RFC 6750, section 3.1).
 func BadRequest(detail string) *Error {
 	return newError(http.StatusBadRequest, "invalid_request", detail, "Malformed request.")
 }
 
-// FieldError is a 400 with a message for one field of a body, in the form of Django REST
-// Framework: {"<field>": ["<message>"]}.
+// FieldError returns a 400 with a message for one field of a request body, in the format of Django
+// REST Framework: {"<field>": ["<message>"]}.
 func FieldError(field, message string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "invalid", Members: []Member{{Name: field, Value: []string{message}}}}
 }
 
-// MethodNotAllowed is a 405 in the words of Django REST Framework. The caller
-// sets the Allow header.
+// MethodNotAllowed returns a 405 with the text of Django REST Framework. The caller sets the Allow
+// header.
 func MethodNotAllowed(method string) *Error {
 	return newError(http.StatusMethodNotAllowed, "method_not_allowed", fmt.Sprintf("Method %q not allowed.", method), "")
 }
 
-// Throttled is a 429 that may be tried again after wait; 0 where that is unknown.
+// Throttled returns a 429. wait is the time until the client can try again, or 0 if that is
+// unknown.
 func Throttled(wait time.Duration) *Error {
 	e := newError(http.StatusTooManyRequests, "throttled", "", "Request was throttled.")
 	if n := seconds(wait); n == 1 {
@@ -155,9 +153,9 @@ func Throttled(wait time.Duration) *Error {
 	return e
 }
 
-// InvalidLogin is the 401 of a login endpoint for a wrong password, an unknown
-// name and a disabled user alike. Respond never answers it with a Basic challenge: a browser
-// would open its password dialogue over the login page.
+// InvalidLogin returns the 401 of a login endpoint. It is the same for a wrong password, an unknown
+// name and a disabled user. [Respond] never sends it with a Basic challenge, because a browser
+// would open its password dialog over the login page.
 func InvalidLogin() *Error {
 	e := newError(http.StatusUnauthorized, codeInvalidLogin, "", "Unable to log in with provided credentials.")
 	e.Members = []Member{{"code", codeInvalidLogin}}
@@ -173,7 +171,7 @@ func newError(status int, code, detail, standard string) *Error {
 	return &Error{Status: status, Code: code, Detail: detail}
 }
 
-// seconds rounds up to whole seconds, at least 0.
+// seconds rounds up to whole seconds. It returns at least 0.
 func seconds(d time.Duration) int64 {
 	if d <= 0 {
 		return 0
@@ -181,8 +179,8 @@ func seconds(d time.Duration) int64 {
 	return int64((d + time.Second - 1) / time.Second)
 }
 
-// Unrecognized returns an ErrUnrecognized that tells the chain how the
-// credential is to be refused if no scheme takes it. A scheme makes it once.
+// Unrecognized returns an [ErrUnrecognized] with the rejection that the chain uses if no scheme
+// accepts the credentials. Call it once, when you create the scheme.
 func Unrecognized(refusal *Error) error { return &unrecognized{refusal} }
 
 type unrecognized struct{ refusal *Error }
@@ -190,8 +188,8 @@ type unrecognized struct{ refusal *Error }
 func (u *unrecognized) Error() string { return ErrUnrecognized.Error() }
 func (u *unrecognized) Unwrap() error { return ErrUnrecognized }
 
-// Unavailable is the fault of a dependency that is known: the question could not be decided
-// just now. [Respond] answers it with 503 and logs it at Warn. It also says when to try again. To
+// Unavailable is the known failure of a dependency, because of which a request could not be
+// decided. [Respond] answers it with 503 and logs it at Warn. RetryAfter is sent to the client. To
 // mark an error without changing its log level, use [Undecided].
 type Unavailable struct {
 	Reason     string

@@ -13,8 +13,8 @@ import (
 
 // #region cors
 
-// allowScripts lets scripts of those origins call an API that takes credentials in Authorization.
-// It goes around the router: a preflight has no credential, so a guard would refuse it.
+// allowScripts allows scripts of those origins to call an API with credentials in Authorization. It
+// wraps the router, because a preflight request has no credentials and a guard would reject it.
 func allowScripts(origins []string, api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
@@ -36,8 +36,8 @@ func allowScripts(origins []string, api http.Handler) http.Handler {
 
 // #endregion cors
 
-// An API for scripts of another origin, which send a token in Authorization. No cookie takes
-// part, so there is no Access-Control-Allow-Credentials.
+// An API for scripts of another origin, which send a token in Authorization. No cookies are used,
+// so there is no Access-Control-Allow-Credentials.
 func ExampleMiddleware_cors() {
 	tokens := authn.Func(func(r *http.Request) (authn.Identity, error) {
 		text, err := authn.Credentials(r, "Token", "token")
@@ -71,8 +71,8 @@ func ExampleMiddleware_cors() {
 	// 200 notes of alice https://front.example
 }
 
-// The guide's recipe for an API with Authorization: preflights before authentication, readable
-// errors, and nothing for other origins.
+// The code of the guide for an API with Authorization: preflight requests are answered before
+// authentication, scripts can read errors, and other origins get no access.
 func TestScriptsOfOtherOrigins(t *testing.T) {
 	w := newWorld(t)
 	mux := authz.NewMux(authn.New(authn.Chain{w.token}, &authn.Options{Logger: quiet}))

@@ -7,20 +7,22 @@ import (
 
 type explainedKey struct{}
 
-// Explained reports whether ctx is that of a request that Middleware.Explain asks about. A scheme
-// MUST NOT change anything then: not exchange or use up a one-time credential, not note a use, and
-// not create an account. It decides by what it reads. Package audit records no events then.
+// Explained reports whether ctx belongs to a request of [Middleware.Explain]. A scheme MUST NOT
+// change anything for such a request: it must not exchange or use up a one-time credential, record
+// a use or create an account. It decides only by what it reads. Package audit records no events for
+// it.
 func Explained(ctx context.Context) bool { return ctx.Value(explainedKey{}) != nil }
 
-// Explain asks the chain about r as Handler would, and returns what each scheme said, in the
-// order of asking. It answers, renews, logs, observes and changes nothing, because the schemes ask
-// Explained: a proof or a cookie that is exchanged at its use stays valid for the real request. Only
-// the limits count a password, so that Explain is no way around them. It is for pages and tools
-// that show how a decision came about. Steps hold no secret, but the Why of a Fault is the
-// error itself, which is for those who run the server.
+// Explain passes r to the chain as [Middleware.Handler] would, and returns the result of each
+// scheme, in the order of the calls. Use it in pages and tools that show how a decision is made.
 //
-// The error is that of the decision: nil also for an anonymous request, *Error for a refused
-// one, any other where nobody could tell.
+// Explain sends no response and changes, renews, logs and observes nothing, because the schemes
+// check [Explained]: a proof or a cookie that is exchanged on use stays valid for the real request.
+// Only the limits count a password, so that Explain cannot be used to bypass them. Steps contain no
+// secret, but the Why of a Fault is the error itself, so show it only to operators.
+//
+// The error is nil if the request is authenticated or anonymous, and an [*Error] if it is rejected.
+// Any other error means that the request could not be decided.
 func (m *Middleware) Explain(r *http.Request) (Identity, []Step, error) {
 	t := new(tracer)
 	var f found

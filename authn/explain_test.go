@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Explain says what each scheme saw, and for whom the decision is, without an answer.
+// Explain returns the result of each scheme and the identity, and writes no response.
 func TestExplain(t *testing.T) {
 	down := errors.New("the store is down")
 	by := func(keyword string, err error) authn.Func {

@@ -12,17 +12,17 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
-// digest is the SHA-256 of what a request presented.
+// digest is the SHA-256 of the credentials of a request.
 type digest = [sha256.Size]byte
 
 func digestOf(text string) digest {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // without a copy
 }
 
-// guessedDigest is the digest of guessable credentials: over a key of this process, so that a
-// copy of the table is of no use for trying passwords, and over the address that sent them. The
-// key has a fixed length and the digest does not leave the process, so that a prefix does what an
-// HMAC would. It returns false if the address is not known.
+// guessedDigest returns the digest of guessable credentials. It covers a random key of this
+// process, so that a copy of the table cannot be used to try passwords, and the client address. The
+// key has a fixed length and the digest does not leave the process, so a prefix is as good as an
+// HMAC. It returns false if the client address is unknown.
 func (p *plan) guessedDigest(r *http.Request, text string) (digest, bool) {
 	var room [160]byte // longer ones go to the heap
 	buf := append(room[:0], p.table.key[:]...)
@@ -42,8 +42,8 @@ func (p *plan) guessedDigest(r *http.Request, text string) (digest, bool) {
 	return d, true
 }
 
-// plainHost returns the host of "192.0.2.1:40000", and "" for what is not a host without colons
-// and a port: equal texts are equal addresses.
+// plainHost returns the host of "192.0.2.1:40000". It returns "" if remote is not a host without
+// colons and a port. Equal texts are equal addresses.
 func plainHost(remote string) string {
 	i := strings.LastIndexByte(remote, ':')
 	if i <= 0 || i == len(remote)-1 || i > 255 || strings.IndexByte(remote[:i], ':') >= 0 {
@@ -57,32 +57,34 @@ func plainHost(remote string) string {
 	return remote[:i]
 }
 
-// sourceOf is the address for which guesses count: an IPv4 address or an IPv6 /64.
+// sourceOf returns the client address for which guesses are counted: an IPv4 address or an IPv6
+// /64.
 func sourceOf(proxies TrustedProxies, r *http.Request) netip.Addr {
 	return network.Source.First(proxies.addr(r))
 }
 
-// guessStripes is how many counters all addresses share. Two addresses of one counter end each
-// other's entries, which costs a call of Authenticate.
+// guessStripes is the number of counters that all client addresses share. If two addresses share a
+// counter, they remove each other's entries, which costs a call of Authenticate.
 const guessStripes = 1024
 
 const (
-	waitingBits = 20 // of a counter: how many guesses are being checked; the rest counts wrong ones
+	waitingBits = 20 // low bits of a counter: guesses being checked; the other bits count wrong guesses
 	wrongGuess  = 1 << waitingBits
 	waitingMask = wrongGuess - 1
 )
 
-// guess is a check of guessable credentials. While one is under way, no entry of its address is a
-// hit but for calls of Authenticate, and if it fails, all of them have ended. So of many guesses at
-// once not one is answered by the table: a limiter sees each of them.
+// guess is a check of guessable credentials. While a guess is being checked, entries of its client
+// address are not used, and Authenticate is called instead. If the guess is wrong, these entries
+// are invalid. So the table answers none of many concurrent guesses, and a limiter counts each of
+// them.
 type guess struct {
 	count *atomic.Uint64
-	at    uint64 // the counter, without those that wait
+	at    uint64 // the counter without the guesses being checked
 	waits bool
 }
 
-// begin notes a guess. One that is equal to an entry of the table is no guess at another
-// password, and suspends nothing.
+// begin counts a guess. Credentials that equal an entry of the table are not a guess at another
+// password and suspend no entries.
 func (t *Table) begin(source netip.Addr, isKept bool) *guess {
 	stripes := t.guesses.Load()
 	if stripes == nil {
@@ -98,8 +100,8 @@ func (t *Table) begin(source netip.Addr, isKept bool) *guess {
 	return g
 }
 
-// end notes how the guess ended. What was no success was wrong: also a fault, or else a client
-// that goes away before the answer could guess unnoticed.
+// end records the result of the guess. Everything except success counts as wrong, including a
+// fault. Otherwise a client could disconnect before the response and guess unnoticed.
 func (g *guess) end(right bool) {
 	var change uint64
 	if !right {
@@ -111,8 +113,8 @@ func (g *guess) end(right bool) {
 	g.count.Add(change)
 }
 
-// ended reports whether there was a wrong guess since the entry was made, and suspended whether
-// one is being checked.
+// ended reports whether there was a wrong guess since the entry was created. suspended reports
+// whether a guess is being checked.
 func (e *entry) ended() bool { return e.guesses != nil && e.guesses.Load()&^waitingMask != e.guessed }
 
 func (e *entry) suspended() bool { return e.guesses != nil && e.guesses.Load() != e.guessed }

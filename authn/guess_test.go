@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// guessed is a middleware over a Keeper of passwords. The right one is "right".
+// guessed is a middleware with a Keeper of passwords. The right one is "right".
 type guessed struct {
 	*keeper
 	h http.Handler
@@ -41,8 +41,8 @@ func (g *guessed) from(remote, password string, headers ...string) (status int, 
 	return w.Code, g.asked.Load() > before
 }
 
-// A password is kept for the address that it came from: another one goes to the scheme, and so
-// to its limiter, each time that it has not proved it itself.
+// A password is kept for the client address that sent it. From another address, each password that
+// was not verified from there is passed to the scheme, and therefore to its limiter.
 func TestGuessableAddress(t *testing.T) {
 	g := newGuessed(nil)
 	is := func(remote string, kept bool) {
@@ -69,7 +69,7 @@ func TestGuessableAddress(t *testing.T) {
 	}
 }
 
-// The address is that of the client, behind proxies that are named.
+// The address is the client address, behind trusted proxies.
 func TestGuessableBehindProxy(t *testing.T) {
 	g := newGuessed(&authn.Options{Proxies: must1(authn.NewTrustedProxies("10.0.0.0/8"))(t)})
 	is := func(client string, kept bool) {
@@ -92,7 +92,8 @@ func TestGuessableBehindProxy(t *testing.T) {
 	}
 }
 
-// A wrong guess ends what is kept of its address, whatever became of it, and not of others.
+// A wrong guess removes the kept identities of its address, whatever its result, and of no other
+// address.
 func TestGuessableEnds(t *testing.T) {
 	for name, wrong := range map[string]func(*guessed){
 		"refused": func(g *guessed) { g.from("192.0.2.1:9", "wrong") },
@@ -136,8 +137,8 @@ func TestGuessableEnds(t *testing.T) {
 	}
 }
 
-// While a guess is checked, no other one of that address is answered by the table: of many at
-// once the limiter sees each.
+// While a guess is checked, the table answers no other guess from that address, so the limiter
+// counts each of many concurrent guesses.
 func TestGuessableAtOnce(t *testing.T) {
 	t.Run("attack_107_many_guesses_at_once", func(t *testing.T) {
 		g := newGuessed(nil)
@@ -170,7 +171,7 @@ func TestGuessableAtOnce(t *testing.T) {
 	})
 }
 
-// A first request of many at once is kept in the end, and a right password beside it suspends
+// The first of many concurrent requests is kept in the end, and another right password suspends
 // nothing for long.
 func TestGuessableConcurrent(t *testing.T) {
 	g := newGuessed(nil)
@@ -193,7 +194,7 @@ func TestGuessableConcurrent(t *testing.T) {
 	}
 }
 
-// What a wrong guess ended does not stay in memory.
+// Identities that a wrong guess removed do not stay in memory.
 func TestGuessableSweeps(t *testing.T) {
 	table := must1(authn.NewTable(&authn.TableOptions{Entries: 16}))(t)
 	g := newGuessed(&authn.Options{Table: table})
@@ -211,8 +212,8 @@ func TestGuessableSweeps(t *testing.T) {
 	}
 }
 
-// A wrong guess by an unsafe request of an ambient scheme, which the table does not serve, ends
-// what it holds.
+// A wrong guess in an unsafe request of an ambient scheme, for which the table is not used, removes
+// its entries too.
 func TestGuessableAmbient(t *testing.T) {
 	g := newGuessed(nil)
 	a := &ambient{g.keeper, []string{"Authorization"}, true}

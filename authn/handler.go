@@ -5,20 +5,20 @@ import (
 	"net/http"
 )
 
-// handler is what Handler and Public return. It lets an audit see through it.
+// handler is the result of Handler and Public. Package authz inspects it.
 type handler struct {
 	m       *Middleware
 	next    http.Handler
 	bare    bool
-	page    *page                          // nil: the handler is no page for people
-	preempt Preempter                      // nil: the handler answers nothing before authentication
-	needs   []func(*http.Request) []string // of the guards behind it: which scopes they need
+	page    *page                          // nil if the handler is not a Page
+	preempt Preempter                      // nil if the handler is no Preempter
+	needs   []func(*http.Request) []string // the scopes that the guards after it require
 }
 
-// Unwrap returns the handler behind the middleware.
+// Unwrap returns the handler after the middleware.
 func (h *handler) Unwrap() http.Handler { return h.next }
 
-// Schemes returns the names of the schemes that are asked before that handler.
+// Schemes returns the names of the schemes that authenticate requests to the handler.
 func (h *handler) Schemes() []string {
 	if h.bare {
 		return nil
@@ -26,7 +26,7 @@ func (h *handler) Schemes() []string {
 	return h.m.Schemes()
 }
 
-// Public reports whether the handler stands there without authentication on purpose.
+// Public reports whether the handler deliberately has no authentication (see [Middleware.Public]).
 func (h *handler) Public() bool { return h.bare }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +34,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.page != nil {
 		r = r.WithContext(context.WithValue(r.Context(), pageKey{}, h.page))
 	}
-	if h.preempt != nil && len(r.Header["Authorization"]) <= 1 { // several are refused, whoever answers
+	if h.preempt != nil && len(r.Header["Authorization"]) <= 1 { // several are always rejected
 		var done bool
 		if r, done = h.preempt.Preempt(w, r); done {
 			return
@@ -63,7 +63,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	by, trace, err := m.decide(r, seen, &f)
-	if seen != &s.r { // a scheme may have read the body and put it back
+	if seen != &s.r { // a scheme may have read and replaced the body
 		header := s.r.Header
 		s.r = *seen
 		s.r.Header = header
@@ -94,7 +94,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to = to.WithContext(context.WithValue(to.Context(), traceKey{}, trace.steps))
 	}
 	if by >= 0 {
-		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, r, &f) {
+		if rn := m.plan.leaves[by].renewer; rn != nil && !m.renew(rn, w, to, &f) {
 			return
 		}
 	}

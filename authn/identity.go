@@ -1,21 +1,22 @@
-// Package authn answers "who is making this request?".
+// Package authn finds out who makes a request. What the caller may do is decided by package authz.
 //
-// An [Authenticator] looks for one kind of credential in a request. A [Chain]
-// asks several in order; [New] makes middleware of it. What the request may do
-// is another question, answered by package authz.
+// An [Authenticator] looks for one kind of credentials in a request. A [Chain] calls several in
+// order. [New] creates middleware from it.
 //
-// An authenticator has four answers: no credential of its kind, a good one, a
-// refused one, and "could not tell". They stay four all the way to the client:
-// an anonymous request goes on, a good one goes on with its [Identity], a
-// refused one ends with 401 and the scheme's challenge, and where a store is
-// down the answer is 503 with Retry-After. Nothing falls through after a refusal
-// or a fault.
+// An authenticator has four possible results, and each leads to its own response:
 //
-// The package imports the standard library alone.
+//   - No credentials of its kind: the request continues as anonymous.
+//   - Accepted: the request continues with an [Identity].
+//   - Rejected: 401 with the challenge of the scheme.
+//   - Error, for example because a store is down: 503 with Retry-After.
 //
-// It is larger than others of this module, because the chain, the middleware, the table of kept
-// identities and the answers are one contract: each must tell the four answers apart, and they share
-// the state of a request that no handler can reach.
+// After a rejection or an error, no other scheme is called.
+//
+// The package imports only the standard library.
+//
+// It is larger than other packages of this module, because the chain, the middleware, the table of
+// kept identities and the responses depend on each other: all of them must keep the four results
+// apart, and they share the state of a request, which no handler can reach.
 package authn
 
 import (
@@ -24,66 +25,66 @@ import (
 	"time"
 )
 
-// User is the application's own account type, where a scheme loaded one.
-// UserID returns the immutable identifier of the account.
+// User is the application's own account type. A scheme may load one. UserID returns the immutable
+// identifier of the account.
 type User interface{ UserID() string }
 
-// Identity is the caller of a request. The zero value is anonymous. It is passed by
-// value.
+// Identity is the caller of a request. The zero value is anonymous. It is passed by value.
 //
-// You can modify what [FromContext] returns, Roles and Scopes included: changes stay
-// with the caller of FromContext. User and Credential point to records that requests
-// with the same credential may share; requests of different accounts never share them.
-// Treat both as read-only, and call [UserFrom] for an account that you can modify.
-// Options.Edited finds code that modifies them. Permissions of package authz read copies
-// that no handler can reach, so such a change never affects a decision.
+// You can modify the value that [FromContext] returns, including Roles and Scopes; no other caller
+// sees the changes. User and Credential point to records that requests with the same credentials
+// can share. Requests of different accounts never share them. Treat both as read-only, and call
+// [UserFrom] for an account that you can modify. Options.Edited finds code that modifies them.
+//
+// Permissions of package authz read copies that no handler can reach, so such a change never
+// affects a decision.
 type Identity struct {
-	// Subject is the account's stable identifier; "" for a client without a user. It is
-	// "staff:1" if the store names its account table (storage.Spaced); User.UserID returns "1".
-	// Compare it with an owner only where it is not "" (authz.OwnedBy does).
+	// Subject is the account's stable identifier, or "" for a client without a user. If the store
+	// names its account table (storage.Spaced), Subject is for example "staff:1" and User.UserID
+	// returns "1". Check that it is not "" before you compare it with an owner (authz.OwnedBy
+	// does).
 	Subject string
-	// Client is the OAuth2 client, where one acts.
+	// Client is the OAuth 2.0 client that makes the request, or "".
 	Client string
-	// Issuer vouches for Subject; "" is this application. Subjects of two issuers
-	// are two accounts, whatever their text.
+	// Issuer is the issuer of Subject, or "" for this application. The same Subject from two
+	// issuers means two different accounts.
 	Issuer string
-	// Scheme is the name of the scheme that accepted the credential.
+	// Scheme is the name of the scheme that accepted the credentials.
 	Scheme string
-	// Roles are the account's coarse roles, such as "admin".
+	// Roles are the account's roles, such as "admin".
 	Roles []string
-	// Scopes limit what the credential may be used for. nil: not limited by
-	// scopes (never so where Client is set); empty: limited to nothing.
+	// Scopes limit what the credentials can be used for. nil means no limit by scopes; it is never
+	// nil if Client is set. An empty list means that nothing is allowed.
 	Scopes []string
-	// User is the account, if the scheme loaded it. Requests with the same credential may
-	// share it, so read it only; UserFrom returns a copy. If your own account type has a
-	// method CloneUser() any that returns a deep copy of the same type, UserFrom and the
-	// permissions get copies of it too.
+	// User is the account, if the scheme loaded it. It is read-only, because requests with the same
+	// credentials can share it. [UserFrom] returns a copy. If your own account type has a method
+	// CloneUser() any that returns a deep copy of the same type, UserFrom and the permissions get
+	// copies of it too.
 	User User
-	// Credential is the scheme's own record (request.auth in Django REST Framework).
-	// Requests with the same credential may share it, so read it only.
+	// Credential is the scheme's own record (request.auth in Django REST Framework). It is
+	// read-only, because requests with the same credentials can share it.
 	Credential any
-	// AuthTime is when the user proved who he is; zero where that is not known.
+	// AuthTime is the time at which the user proved their identity. Zero if unknown.
 	AuthTime time.Time
-	// Expires is when the credential ends; zero where no end is known. Handlers
-	// of long connections (WebSocket, SSE) end them then.
+	// Expires is the time at which the credentials expire. Zero if unknown. Handlers of long
+	// connections (WebSocket, SSE) must close them at that time.
 	Expires time.Time
 
-	handed *handed              // for handlers; nil wherever an application sees an identity
-	mark   *mark[Authenticator] // see Kept; nil in an identity that the middleware hands out
+	handed *handed              // for handlers; nil in every identity that an application gets
+	mark   *mark[Authenticator] // see Kept; nil in every identity that the middleware returns
 }
 
-// Authenticated reports whether somebody was recognised: a user or a client.
+// Authenticated reports whether the identity has a user or a client.
 func (id Identity) Authenticated() bool { return id.Subject != "" || id.Client != "" }
 
-// Delegated reports whether the identity acts with less than the account's full
-// rights: for an OAuth2 client, or with a credential limited to scopes. Such an
-// identity has no roles and no permissions of its own.
+// Delegated reports whether the identity is scope-limited: the caller is an OAuth 2.0 client, or
+// the credentials have scopes. Such an identity has fewer rights than the account, and no roles and
+// permissions of its own.
 func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
 
-// FromContext returns the identity that the middleware found. It is anonymous if no
-// middleware ran or the request had no credentials. Each call returns Roles and Scopes of
-// its own, so what you write into them is visible nowhere else; see [Identity] for what
-// User and Credential point to.
+// FromContext returns the identity that the middleware found. It is anonymous if no middleware ran
+// or the request had no credentials. Each call returns its own Roles and Scopes, so you can modify
+// them. See [Identity] for User and Credential.
 func FromContext(ctx context.Context) (id Identity) {
 	if s := stateFrom(ctx); s != nil && s.id != nil {
 		s.handOut(&id)
@@ -91,10 +92,10 @@ func FromContext(ctx context.Context) (id Identity) {
 	return id
 }
 
-// Peek returns the identity of the context without a copy, for permissions and guards; nil
-// for an anonymous request. No handler can reach it, so a change that a handler made to
-// what FromContext returned is not in it. You MUST NOT modify it: other requests with the
-// same credential may have it too.
+// Peek returns the identity of the context without a copy, or nil for an anonymous request. Use it
+// in permissions and guards. No handler can reach it, so it does not have changes that a handler
+// made to the result of [FromContext]. You MUST NOT modify it, because other requests with the same
+// credentials can share it.
 func Peek(ctx context.Context) *Identity {
 	if s := stateFrom(ctx); s != nil {
 		return s.id
@@ -102,10 +103,11 @@ func Peek(ctx context.Context) *Identity {
 	return nil
 }
 
-// UserFrom returns the account that the accepting scheme loaded. It reports false if
-// none was loaded or it has another type than U. You can modify the account: if other
-// requests have it too and it has a method CloneUser() any, as *storage.Account has, each
-// call returns a new copy. Without that method an account that the scheme shares is
+// UserFrom returns the account that the accepting scheme loaded. It returns false if none was
+// loaded or the account is not a U.
+//
+// You can modify the account if it has a method CloneUser() any, as *storage.Account has: if other
+// requests share the account, each call returns a new copy. A shared account without this method is
 // read-only.
 func UserFrom[U User](ctx context.Context) (U, bool) {
 	s := stateFrom(ctx)
@@ -117,36 +119,36 @@ func UserFrom[U User](ctx context.Context) (U, bool) {
 	return u, ok
 }
 
-// WithIdentity returns ctx with id as its identity. It is for adapters of other
-// transports and for tests (package authntest); within HTTP the middleware does
-// it. A later middleware replaces it.
+// WithIdentity returns ctx with the identity id. Use it in adapters for other transports, and in
+// tests (see package authntest). For HTTP, use the middleware. A later middleware replaces the
+// identity.
 func WithIdentity(ctx context.Context, id Identity) context.Context {
 	if !id.Authenticated() {
 		return &state{Context: ctx, decided: true}
 	}
-	id = id.Clone() // whoever calls this may modify what it passed
+	id = id.Clone() // the caller may modify its value
 	return &state{Context: ctx, id: &newOwned(&id).id, decided: true}
 }
 
-// Authenticator looks for one kind of credential.
+// Authenticator authenticates requests by one kind of credentials.
 type Authenticator interface {
-	// Authenticate looks for one kind of credential in r.
+	// Authenticate looks for one kind of credentials in r. It returns:
 	//
-	//	identity, nil          found and good
-	//	ErrNoCredentials       nothing of this kind: a Chain goes on
-	//	ErrUnrecognized        (wraps ErrNoCredentials) my keyword, not my shape: a
-	//	                       Chain goes on; if nobody takes it, 401
-	//	*Error                 found and refused: the Chain stops; the client is
-	//	                       told Status, Code, Detail
-	//	any other error        could not decide: the Chain stops; 503 and
-	//	                       Retry-After; the log gets the error
+	//	identity, nil      Accepted.
+	//	ErrNoCredentials   No credentials of this kind. A Chain calls the next scheme.
+	//	ErrUnrecognized    (Wraps ErrNoCredentials.) The keyword of this scheme, but another
+	//	                   format. A Chain calls the next scheme. If no scheme accepts the
+	//	                   credentials, the response is 401.
+	//	*Error             Rejected. A Chain stops. The client gets Status, Code and Detail.
+	//	any other error    The request could not be decided. A Chain stops. The response is 503
+	//	                   with Retry-After, and the error is logged.
 	//
-	// A zero Identity with a nil error is a fault, never an anonymous success.
-	// Authenticate is safe for concurrent use and does not change r.
+	// A zero Identity with a nil error is handled as an error, never as an anonymous request.
+	// Authenticate must be safe for concurrent use and must not modify r.
 	Authenticate(r *http.Request) (Identity, error)
 }
 
-// Func is a function as an Authenticator.
+// Func is an adapter that makes a function an [Authenticator].
 type Func func(*http.Request) (Identity, error)
 
 // Authenticate calls f(r).

@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A scheme of an application's own may answer from a table that it made once. What a handler
-// writes into its identity then reaches neither the table nor the guards.
+// An application's scheme can return identities from its own table. Changes that a handler makes to
+// its identity affect neither this table nor the guards.
 func Test_edge_A10_table(t *testing.T) {
 	for _, size := range []int{1, 9} { // with and without room in the request
 		staff := make([]string, size, size+8)

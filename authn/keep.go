@@ -9,84 +9,86 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
-// Keeper is an Authenticator whose identities the middleware can give to later requests with
-// the same credentials, without calling Authenticate. Implement Presented, and mark the
-// identities that can be kept with [Identity.Kept]:
+// Keeper is an [Authenticator] whose identities the middleware can reuse for later requests with
+// the same credentials, without calling Authenticate. Implement Presented, and mark the identities
+// that can be kept with [Identity.Kept]:
 //
 //	return id.Kept(s, authn.Keep{Lease: user.LeaseOf(s.store)}), nil
 //
-// Only the Authenticator that is itself a member of the chain is a Keeper there: for a
-// decorator, and for a type that embeds a Keeper, each request calls Authenticate.
+// Only the Authenticator that is a member of the chain can be a Keeper. For a decorator, and for a
+// type that embeds a Keeper, Authenticate is called for each request.
 type Keeper interface {
-	// Presented returns the credentials of its kind as r carries them, unchecked, or "" if
-	// this request has to be authenticated. It is called for each request, so it must be
-	// cheap; see [RawCredentials].
+	// Presented returns the credentials that r contains, unchecked, or "" if Authenticate must be
+	// called for this request. It is called for each request, so it must be fast. See
+	// [RawCredentials].
 	//
-	// The text MUST contain everything of the request that the result of Authenticate depends
-	// on, each part with its length: if a tenant header selects the account, two requests that
-	// differ in it must have two texts. What can change while the credentials stay the same,
-	// such as the method, TLS or an address, belongs into Keep.Check.
+	// The text MUST contain every part of the request on which the result of Authenticate depends,
+	// each with its length. For example, if a tenant header selects the account, two requests with
+	// different tenant headers must have different texts. Check the parts that can change while the
+	// credentials stay the same, such as the method, TLS or an address, in Keep.Check.
 	//
-	// guessable reports that a person chose the credentials, as with a password. The text is
-	// then hashed with a key of this process and with the address of the client, its identity
-	// is kept for a minute at most, and any other guess from that address ends it.
+	// guessable reports whether a person chose the credentials, such as a password. The text is
+	// then hashed together with a key of this process and the client address. The identity is kept
+	// for at most one minute, and any other guess from that address invalidates it.
 	Presented(r *http.Request) (text string, guessable bool)
 }
 
-// Lease says whether the answer of a store can be used again. storage.Lease is one.
+// Lease reports whether the result of a store can be reused. storage.Lease implements it.
 type Lease interface {
-	// Valid reports whether the store would give the same answer to a request with that
-	// context. It must be cheap, and false once the credential is revoked.
+	// Valid reports whether the store would return the same result for a request with that context.
+	// It must be fast, and must return false as soon as the credentials are revoked.
 	Valid(ctx context.Context) bool
 }
 
-// Limits of how long an identity is kept.
+// The longest time for which an identity is kept, in general and for guessable credentials.
 const (
 	MaxKeep          = time.Hour
 	MaxKeepGuessable = time.Minute
 )
 
-// Keep says how long an identity can be given to other requests with the same credentials: until
-// Until, Identity.Expires or [MaxKeep] ([MaxKeepGuessable] if they are guessable), whichever is
-// first, and while Lease holds. MaxKeep is measured by the monotonic clock, so setting the wall
-// clock back keeps nothing longer.
+// Keep defines how long an identity can be reused for requests with the same credentials: until the
+// first of Until, Identity.Expires and [MaxKeep] ([MaxKeepGuessable] if they are guessable), and
+// only while Lease is valid. MaxKeep is measured with the monotonic clock, so setting the wall
+// clock back does not extend it.
 type Keep struct {
-	// Lease is that of the store's answer. nil keeps nothing.
+	// Lease is the lease of the store's result. If it is nil, the identity is not kept.
 	Lease Lease
-	// Until is when Authenticate must be called again at the latest, for example because it
-	// records the use of the credential; zero: see Lease and Identity.Expires.
+	// Until is the time at which Authenticate must be called again, for example because it records
+	// the use of the credentials. Zero means no such time.
 	Until time.Time
-	// From is when an identity can be kept at the earliest: if the clock is set back to before it,
-	// Authenticate is called again. Zero is any time.
+	// From is the earliest time at which the identity can be used. If the clock is set back to
+	// before it, Authenticate is called again. Zero means any time.
 	From time.Time
-	// Clock is what From, Until and Identity.Expires are compared with; nil is time.Now.
+	// Clock returns the time that From, Until and Identity.Expires are compared with. nil means
+	// time.Now.
 	Clock func() time.Time
-	// Check, if it is not nil, is called for each later request with what may differ in it:
-	// the origin, an address, the current keys. nil accepts; ErrAskAgain calls Authenticate;
-	// any other error is the result.
+	// Check, if it is not nil, is called for each later request. It checks what can differ between
+	// requests, such as the origin, an address or the current keys. nil means that the identity can
+	// be used. [ErrAskAgain] means that Authenticate must be called. Any other error is the result
+	// of the request.
 	Check func(r *http.Request) error
-	// Size is about how many bytes Identity.User and Identity.Credential take together; 0 is
-	// 500. It counts in Options.KeepBytes.
+	// Size is the approximate size of Identity.User and Identity.Credential together, in bytes. 0
+	// means 500. It counts toward Options.KeepBytes.
 	Size int
 }
 
-// ErrAskAgain, returned by Keep.Check, means that the kept identity does not fit the request:
-// Authenticate decides.
-var ErrAskAgain = errors.New("authn: the kept identity does not fit the request")
+// ErrAskAgain is returned by Keep.Check if the kept identity does not fit the request. Authenticate
+// is then called.
+var ErrAskAgain = errors.New("authn: Keep.Check: the kept identity does not fit the request")
 
-// mark is what Kept adds to an identity or a login.
+// mark is added to an identity or a login by Kept.
 type mark[By any] struct {
 	by   By
 	keep Keep
 }
 
-// Kept returns id with a mark that lets the middleware keep it. by is the Authenticator that
-// returns it, which must be a [Keeper] and comparable. An identity that another Authenticator
-// passes on, and may have changed, is not kept.
+// Kept returns id with a mark that allows the middleware to keep it. by is the Authenticator that
+// returns id. It must be a [Keeper] and comparable. If another Authenticator returns id, it is not
+// kept, because that Authenticator may have changed it.
 //
-// The middleware copies the lists of id, and User and Credential by CloneUser and
-// CloneCredential (see [Identity]); an identity with an account or a credential of another
-// type that has pointers is not kept, since a handler could change what permissions read.
+// The middleware copies the lists of id, and copies User and Credential with CloneUser and
+// CloneCredential (see [Identity]). If User or Credential has another type that contains pointers,
+// the identity is not kept, because a handler could change what permissions read.
 func (id Identity) Kept(by Authenticator, k Keep) Identity {
 	id.mark = nil
 	if k.Lease != nil {
@@ -95,8 +97,8 @@ func (id Identity) Kept(by Authenticator, k Keep) Identity {
 	return id
 }
 
-// Kept returns l with a mark that lets a scheme keep the identity that it makes of it; see
-// [Login.KeepOf]. by is the checker that returns it.
+// Kept returns l with a mark that allows a scheme to keep the identity that it creates from l; see
+// [Login.KeepOf]. by is the checker that returns l.
 func (l Login) Kept(by PasswordChecker, k Keep) Login {
 	l.mark = nil
 	if k.Lease != nil {
@@ -105,8 +107,8 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 	return l
 }
 
-// KeepOf returns how long the login can be used again, and true if it was by itself that
-// marked it: a checker that calls by may change the login from request to request.
+// KeepOf returns how long the login can be reused. It returns false if by did not mark the login: a
+// checker that decorates another one can change the login from request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 	if l.mark == nil || !same.Value(l.mark.by, by) {
 		return Keep{}, false
@@ -114,7 +116,7 @@ func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 	return l.mark.keep, true
 }
 
-// takeMark removes the mark and returns what it says, or nil if it is not that of a.
+// takeMark removes the mark. It returns its Keep, or nil if a did not set the mark.
 func (id *Identity) takeMark(a Authenticator) *Keep {
 	m := id.mark
 	id.mark = nil

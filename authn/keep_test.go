@@ -15,12 +15,13 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// lease holds until it is ended.
+// lease is valid until it is revoked.
 type lease struct{ ended atomic.Bool }
 
 func (l *lease) Valid(context.Context) bool { return !l.ended.Load() }
 
-// keeper is somebody else's scheme that takes part: it accepts what its key function accepts.
+// keeper is an application's scheme that is a Keeper. It accepts every text for which good returns
+// true.
 type keeper struct {
 	id        *authn.Identity
 	err       error
@@ -75,7 +76,7 @@ func newKeeper() *keeper {
 	}}
 }
 
-// times reports how often a is called for three equal requests.
+// times returns the number of calls of a for three equal requests.
 func (k *keeper) times(t *testing.T, a authn.Authenticator, opts *authn.Options) int64 {
 	t.Helper()
 	if opts == nil {
@@ -89,7 +90,7 @@ func (k *keeper) times(t *testing.T, a authn.Authenticator, opts *authn.Options)
 	return k.asked.Load() - before
 }
 
-// strict embeds a Keeper and refuses what that accepts.
+// strict embeds a Keeper and rejects some credentials that the Keeper accepts.
 type strict struct{ *keeper }
 
 func (s strict) Authenticate(r *http.Request) (authn.Identity, error) {
@@ -106,10 +107,10 @@ func (s *strictly) Authenticate(r *http.Request) (authn.Identity, error) {
 	return strict{&s.keeper}.Authenticate(r)
 }
 
-// embedded has nothing of its own, and is another Authenticator all the same.
+// embedded adds nothing, but is a different Authenticator.
 type embedded struct{ *keeper }
 
-// decorator decorates any Authenticator, and takes the roles away.
+// decorator decorates any Authenticator and removes the roles.
 type decorator struct{ authn.Authenticator }
 
 func (d decorator) Unwrap() authn.Authenticator { return d.Authenticator }
@@ -122,7 +123,7 @@ func (d decorator) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, err
 }
 
-// promoting decorates a Keeper and has its Presented, as a careless decorator may.
+// promoting decorates a Keeper and promotes its Presented, as a careless decorator may.
 type promoting struct{ decorator }
 
 func (promoting) Presented(r *http.Request) (string, bool) {
@@ -135,8 +136,8 @@ type plain struct{ authn.Authenticator }
 func (d plain) Unwrap() authn.Authenticator { return d.Authenticator }
 func (d plain) Name() string                { return "keeper" }
 
-// What an Authenticator marks as its own is asked for once. A decorator and a type that embeds
-// it are called for each request.
+// An Authenticator whose identities it marks itself is called once. A decorator and a type that
+// embeds it are called for each request.
 func TestKept(t *testing.T) {
 	k := newKeeper()
 	if n := k.times(t, authn.Chain{absent, authn.Chain{k}}, nil); n != 1 {
@@ -186,8 +187,8 @@ func (u uncomparable) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id.Kept(u, u.keep), err
 }
 
-// What an outer type refuses is refused, and what it takes away is away, wherever it stands and
-// whatever is kept of the inner one.
+// Rejections and removed roles of an outer type always apply, whatever its place and whatever is
+// kept for the inner one.
 func TestKeptIsNoBypass(t *testing.T) {
 	k, table := newKeeper(), must1(authn.NewTable(nil))(t)
 	shared := func() *authn.Options { return &authn.Options{Logger: quiet, Table: table} }
@@ -217,8 +218,8 @@ func TestKeptIsNoBypass(t *testing.T) {
 	}
 }
 
-// Two Authenticators of one table never answer for each other, at whatever index of their chain
-// they stand: a token for one audience is none for another.
+// Two Authenticators in one table never share identities, whatever their index in the chain: a
+// token for one audience is not valid for another.
 func TestKeptByOneAuthenticator(t *testing.T) {
 	public, admin, table := newKeeper(), newKeeper(), must1(authn.NewTable(nil))(t)
 	admin.err = authn.AuthenticationFailed("For another audience.")
@@ -240,7 +241,7 @@ func TestKeptByOneAuthenticator(t *testing.T) {
 	}
 }
 
-// The mark of an identity leaves with nobody.
+// The mark of an identity is never passed to an application.
 func TestMarkStaysInside(t *testing.T) {
 	k := newKeeper()
 	want := *k.id

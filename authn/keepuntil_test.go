@@ -49,8 +49,8 @@ func TestKeepUntil(t *testing.T) {
 	}
 }
 
-// How long an identity is kept does not depend on the wall clock; whether the credential has
-// expired does, and a clock that is set back makes nothing last longer than an hour.
+// The time for which an identity is kept does not depend on the wall clock. The expiry of the
+// credentials does, and a clock that is set back extends nothing beyond one hour.
 func TestKeepAndClockSetBack(t *testing.T) {
 	begin := time.Unix(1_800_000_000, 0)
 	scheme, passed := begin, begin
@@ -76,7 +76,7 @@ func TestKeepAndClockSetBack(t *testing.T) {
 	is("expired, and not kept", 4)
 }
 
-// A lease that has ended is the end of an identity, at the next request.
+// After a lease became invalid, the next request is authenticated again.
 func TestKeepLease(t *testing.T) {
 	l, k := new(lease), newKeeper()
 	k.keep.Lease = l
@@ -91,7 +91,7 @@ func TestKeepLease(t *testing.T) {
 	}
 }
 
-// Check decides about each request but the one that was authenticated.
+// Check is called for each request except the one that was authenticated.
 func TestKeepCheck(t *testing.T) {
 	k := newKeeper()
 	var result error
@@ -157,8 +157,8 @@ func (s mute) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id.Kept(s, s.k.keep), err
 }
 
-// Of a scheme whose credential browsers attach, and of one that does not say what it reads,
-// only safe requests get what is kept: the others are checked for where they come from.
+// For a scheme whose credentials browsers attach, and for one that declares no headers, only safe
+// requests use kept identities. The origin of other requests must be checked.
 func TestKeptAmbient(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(*keeper) authn.Authenticator

@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A Keeper that names nobody is at fault, and nothing of it is kept.
+// A Keeper that returns no identity is an error, and nothing is kept.
 func TestKeeperOfNobody(t *testing.T) {
 	for name, id := range map[string]*authn.Identity{"none": nil, "zero": {}, "scheme only": {Scheme: "x", Roles: []string{"admin"}}} {
 		k := newKeeper()
@@ -31,7 +31,8 @@ func TestKeeperOfNobody(t *testing.T) {
 	}
 }
 
-// What the middleware adds to an identity is in what it keeps, and not in the scheme's own.
+// Values that the middleware adds to an identity are in the kept identity, but not in the scheme's
+// own.
 func TestKeptIsComplete(t *testing.T) {
 	for name, c := range map[string]struct{ given, want authn.Identity }{
 		"no scheme":       {authn.Identity{Subject: "1"}, authn.Identity{Subject: "1", Scheme: "keeper"}},
@@ -63,7 +64,7 @@ func TestKeptIsComplete(t *testing.T) {
 	}
 }
 
-// What a scheme does to its own identity afterwards is not in what is kept.
+// Later changes that a scheme makes to its own identity do not affect the kept identity.
 func TestKeptIsACopyOfTheSchemes(t *testing.T) {
 	k := newKeeper()
 	k.id.Scopes = []string{"read"}
@@ -76,7 +77,7 @@ func TestKeptIsACopyOfTheSchemes(t *testing.T) {
 	}
 }
 
-// A request that gets what is kept sees what it would see of its own.
+// A request with a kept identity gets the same values as with its own.
 func TestKeptLooksTheSame(t *testing.T) {
 	type seen struct {
 		FromContext, Later, Explained authn.Identity
@@ -131,8 +132,9 @@ func TestKeptLooksTheSame(t *testing.T) {
 	}
 }
 
-// What a handler does to its identity, in place or not, no other request and no guard sees; 64 at
-// once, of two accounts that get one list from their scheme, under the race detector.
+// Changes that a handler makes to its identity, in place or not, are not visible in other requests
+// and guards. The test uses 64 concurrent requests of two accounts whose scheme returns the same
+// list.
 func TestKeptIsACopyForEach(t *testing.T) {
 	for _, size := range []int{1, 9} { // with and without room in the request
 		roles := make([]string, size, size+8)
@@ -213,7 +215,8 @@ type fields struct {
 
 func (f fields) UserID() string { return f.id }
 
-// Only what guards can have a copy of is kept, so that no handler changes what they read.
+// Only identities that can be copied for guards are kept, so that no handler changes what guards
+// read.
 func TestKeptAccounts(t *testing.T) {
 	name := "x"
 	for what, c := range map[string]struct {
@@ -248,7 +251,7 @@ func (p *permissions) SubjectPermissions(context.Context, string) ([]string, err
 	return p.names, nil
 }
 
-// An account that is kept reads its permissions for each request, whatever store it is of.
+// A kept account reads its permissions for each request, with any store.
 func TestKeptPermissions(t *testing.T) {
 	p := &permissions{names: []string{"notes.add"}}
 	k := newKeeper()

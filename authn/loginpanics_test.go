@@ -26,7 +26,7 @@ func (panickingLogin) CheckPassword(*http.Request, string, string) (authn.Login,
 	panic("hush")
 }
 
-// A password checker that panics is a 500 of every login endpoint, and tells nothing.
+// A password checker that panics causes a 500 of every login endpoint, which reveals nothing.
 func TestLoginPanics(t *testing.T) {
 	db := memory.New(nil)
 	ring, err := keys.NewRing(keys.Generate())

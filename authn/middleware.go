@@ -9,60 +9,57 @@ import (
 	"time"
 )
 
-// Options change what the middleware does beyond its chain. The zero value, and
-// a nil *Options, are safe.
+// Options configure the middleware. The zero value and a nil *Options are safe defaults.
 type Options struct {
-	// WriteError writes the body of an error answer; nil is WriteDetail, the form
-	// of Django REST Framework. WriteProblem is the form of RFC 9457. The answer is sent when
-	// it returns; if it panics, a 500 of the default form.
+	// WriteError writes the body of an error response. nil means [WriteDetail], the format of
+	// Django REST Framework. [WriteProblem] writes the format of RFC 9457. The response is sent
+	// after WriteError returns. If it panics, a 500 in the default format is sent.
 	WriteError ErrorWriter
-	// WritePage writes the body of an error answer of a page for people (see Page) if the
-	// client is a browser; nil is WritePage. Other clients get WriteError there too.
+	// WritePage writes the body of an error response of a [Page] if the client is a browser. nil
+	// means the function [WritePage]. Other clients get WriteError.
 	WritePage ErrorWriter
-	// Challenges says what a 401 carries.
+	// Challenges selects the challenges of a 401.
 	Challenges ChallengePolicy
-	// Observe is told each decision, on the request's own goroutine.
+	// Observe is called with each decision, on the goroutine of the request.
 	Observe func(*http.Request, Event)
-	// Logger gets refusals with their private reason (Info), faults (Error) and
-	// traces (Debug). nil is slog.Default().
+	// Logger receives rejections with their private reason (Info), errors (Error) and traces
+	// (Debug). nil means slog.Default().
 	Logger *slog.Logger
-	// IgnoreKeywords names keywords of Authorization that are no credentials for
-	// this chain, such as "Basic" behind a staging proxy with a password of its
-	// own. A request with one of them is treated as one without the
-	// header.
+	// IgnoreKeywords are keywords of Authorization that are not credentials for this chain. For
+	// example, set "Basic" if a staging proxy has a password of its own. A request with one of
+	// these keywords is handled as if it had no Authorization header.
 	IgnoreKeywords []string
-	// Unavailable reports whether an error that a handler gives to Respond is the fault of a
-	// dependency (503) and not a mistake of the program (500). Use it for the errors of your database
-	// driver that Respond does not recognize; see Undecided. nil: no others. It is called
-	// concurrently.
+	// Unavailable reports whether an error that a handler passes to [Respond] is the failure of a
+	// dependency (503) and not a bug in the program (500). Use it for the errors of your database
+	// driver that Respond does not recognize; see [Undecided]. It must be safe for concurrent use.
+	// nil means none.
 	Unavailable func(error) bool
-	// RetryAfter is what a 503 tells the client to wait, unless the fault knows
-	// better; 0 is 5 seconds.
+	// RetryAfter is the Retry-After of a 503, unless the error has its own. 0 means 5 seconds.
 	RetryAfter time.Duration
-	// Refusals limits requests with refused credentials; package throttle has an
-	// implementation. nil does not.
+	// Refusals limits requests with rejected credentials. Package throttle implements it. nil means
+	// no limit.
 	Refusals RefusalLimiter
-	// Proxies names the reverse proxies in front of the server, if there are any. Stores get
-	// the address of the client from it (see storage.ClientAddr), so that they can limit
-	// what one network costs. Without it the address is that of the connection.
+	// Proxies are the reverse proxies in front of the server, if there are any. Stores get the
+	// client address from it (see storage.ClientAddr), so that they can limit the cost of one
+	// network. Without it, the client address is the address of the connection.
 	Proxies TrustedProxies
-	// KeepEntries is how many identities the middleware keeps for later requests with the same
-	// credentials (see Keeper), and KeepBytes about how much memory they may take. 0 is 4,096 and
-	// 8 MiB; with NoKeep each request is authenticated anew.
+	// KeepEntries is the largest number of identities that the middleware keeps for later requests
+	// with the same credentials (see [Keeper]). KeepBytes is the approximate limit of their memory.
+	// 0 means 4,096 and 8 MiB. With [NoKeep], each request is authenticated again.
 	KeepEntries, KeepBytes int
-	// Table, if it is not nil, is where identities are kept instead, so that several middlewares
-	// over the same schemes keep them once. KeepEntries and KeepBytes must be 0 then: the table
-	// has its own.
+	// Table, if it is not nil, holds the kept identities, so that several middlewares with the same
+	// schemes can share them. KeepEntries and KeepBytes must then be 0, because the table has its
+	// own limits.
 	Table *Table
-	// Trace leaves the steps of each decision on the request, for TraceFrom. It
-	// costs allocations; tests want it.
+	// Trace stores the steps of each decision in the context of the request, for [TraceFrom]. It
+	// needs allocations. Use it in tests.
 	Trace bool
-	// Clock is time.Now where nil; durations alone are taken from it.
+	// Clock returns the time for measuring durations. nil means time.Now.
 	Clock func() time.Time
-	// Edited is for tests. If it is set, the middleware compares what requests with the same
-	// credential share with an unmodified copy after each handler, and calls Edited with
-	// "User" or "Credential" if a handler modified what that field of its Identity points to.
-	// The change may be that of an earlier request. The comparison is slow.
+	// Edited is for tests. If it is set, the middleware compares the values that requests with the
+	// same credentials share with an unmodified copy after each handler. It calls Edited with
+	// "User" or "Credential" if a handler modified what this field of its Identity points to. The
+	// change may have been made by an earlier request. The comparison is slow.
 	Edited func(r *http.Request, field string)
 }
 
@@ -81,18 +78,18 @@ type Middleware struct {
 	edited     func(*http.Request, string)
 	vary       []string // the headers that an answer depends on
 	now        func() time.Time
-	refusals   RefusalLimiter // nil: none
-	presented  *Presented     // what it decides about
+	refusals   RefusalLimiter // nil: no limit
+	presented  *Presented     // where refusals finds credentials
 
 	unavailable func(error) bool
-	accepting   int           // the leaf that accepted the request's credential, or nobody
-	behind      []*Middleware // the same middleware for who is behind each leaf
+	accepting   int           // the leaf that accepted the credentials, or nobody
+	behind      []*Middleware // a copy for each leaf, with accepting set
 }
 
-// New makes middleware of an authenticator, most often a Chain. A nil opts is
-// fine. It panics where Check would report a nil member, a member that occurs
-// twice, or two members that accept the same credentials: mistakes of the program
-// that must not wait for the first request. An empty chain lets nobody in.
+// New creates middleware from an authenticator, usually a [Chain]. opts can be nil. It panics for
+// the mistakes that [Check] reports, such as a nil member, a member that occurs twice or two
+// members that accept the same credentials, because these must be found before the first request.
+// With an empty chain, no request is authenticated.
 func New(a Authenticator, opts *Options) *Middleware {
 	var o Options
 	if opts != nil {
@@ -129,23 +126,23 @@ func New(a Authenticator, opts *Options) *Middleware {
 	return m
 }
 
-// tableOf returns the table of a middleware, or nil if nothing is to be kept.
+// tableOf returns the table of a middleware, or nil if no identities are kept.
 func tableOf(o *Options, leaves []leaf) (*Table, error) {
 	switch {
 	case o.Table != nil && (o.KeepEntries != 0 || o.KeepBytes != 0):
-		return nil, errors.New("authn: New: Options.Table has bounds of its own: KeepEntries and KeepBytes must be 0")
+		return nil, errors.New("authn: New: Options.Table has its own limits (KeepEntries and KeepBytes must be 0)")
 	case o.Table != nil:
 		return o.Table, nil
 	case o.KeepEntries < NoKeep || o.KeepBytes < NoKeep:
-		return nil, errors.New("authn: New: KeepEntries or KeepBytes is negative (accepted: NoKeep)")
+		return nil, errors.New("authn: New: KeepEntries or KeepBytes is negative (0 or more, or NoKeep)")
 	case o.KeepEntries == NoKeep || o.KeepBytes == NoKeep || !slices.ContainsFunc(leaves, func(l leaf) bool { return l.keeper != nil }):
 		return nil, nil
 	}
 	return NewTable(&TableOptions{Entries: o.KeepEntries, Bytes: o.KeepBytes, Clock: o.Clock})
 }
 
-// logger is looked up at each use where it is the default one, which a program
-// may set after it made its middleware.
+// logger returns the logger. It reads slog.Default at each use, because a program can set it after
+// it created the middleware.
 func (m *Middleware) logger() *slog.Logger {
 	if m.log != nil {
 		return m.log
@@ -153,19 +150,20 @@ func (m *Middleware) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// Handler asks the chain and, unless it refused the request or could not tell,
-// calls next with the identity in the request's context. An anonymous request
-// goes on as such: whether it may is for package authz. An identity that an outer
-// middleware left is replaced, also by the anonymous one.
+// Handler returns a handler that authenticates the request and calls next with the identity in the
+// request's context. If the chain rejects the request or returns another error, next is not called.
+//
+// An anonymous request also reaches next. To require authentication, use package authz. The
+// identity of an outer middleware is replaced, even by the anonymous one.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	h := m.handler(next, false)
 	h.needs = scopesNeeded(next)
 	return h
 }
 
-// Public gives next the middleware's way to answer errors, without asking anybody:
-// for login endpoints, which read their own credential, and for health checks.
-// More than one Authorization header is refused all the same.
+// Public returns next without authentication. [Respond] in next uses this middleware. Use it for
+// login endpoints, which read their own credentials, and for health checks. Requests with several
+// Authorization headers are still rejected.
 func (m *Middleware) Public(next http.Handler) http.Handler { return m.handler(next, true) }
 
 func (m *Middleware) handler(next http.Handler, bare bool) *handler {
@@ -183,9 +181,10 @@ func (m *Middleware) Schemes() []string {
 	return names
 }
 
-// varyOf returns the headers that leaves read: caches honor any name, and only answers to requests
-// with Authorization are safe without one (RFC 9111, section 3.5). What a scheme reads that does not
-// say it may be any header, so no cache may use the answer again.
+// varyOf returns the headers for Vary: all headers that the schemes read. Only responses to
+// requests with Authorization are safe from shared caches without Vary (RFC 9111, section 3.5). A
+// scheme that does not declare its headers may read any header, so the result is then "*", and no
+// cache may reuse the response.
 func varyOf(leaves []leaf) []string {
 	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.reads == nil }) {
 		return []string{"*"}
@@ -202,7 +201,7 @@ func varyOf(leaves []leaf) []string {
 	return slices.Clip(names)
 }
 
-// usual is the place of a header in Vary: the usual ones come first.
+// usual returns the position of a header in Vary. The usual headers come first.
 func usual(name string) int {
 	if i := slices.Index([]string{"Cookie", "Authorization"}, name); i >= 0 {
 		return i
@@ -210,12 +209,13 @@ func usual(name string) int {
 	return 2
 }
 
-// varies says that the answer depends on the credential, also where none came: a cache
-// must not give an anonymous visitor's page to others (RFC 9110 section 12.5.5).
+// varies adds to Vary the headers on which the response depends, even if the request has no
+// credentials: a cache must not send the page of an anonymous visitor to others (RFC 9110, section
+// 12.5.5).
 func (m *Middleware) varies(h http.Header) {
 	list := h["Vary"]
 	if len(list) == 0 {
-		h["Vary"] = m.vary // no room behind it: who appends makes a copy
+		h["Vary"] = m.vary // has no spare capacity, so append makes a copy
 		return
 	}
 	for _, name := range m.vary {
@@ -225,7 +225,7 @@ func (m *Middleware) varies(h http.Header) {
 	}
 }
 
-// varies reports whether a Vary has that name, or all of them.
+// varies reports whether a Vary header contains the name or "*".
 func varies(list []string, name string) bool {
 	for _, v := range list {
 		for one := range strings.SplitSeq(v, ",") {
@@ -237,11 +237,11 @@ func varies(list []string, name string) bool {
 	return false
 }
 
-// anonymousRequest, as the index of the deciding leaf, says that the error is no
-// error: nobody found a credential.
+// anonymousRequest, as the index of the deciding leaf, means that the error is ErrNoCredentials: no
+// scheme found credentials.
 const anonymousRequest = -2
 
-// decide asks the chain about r as seen, sets f and reports the decision.
+// decide calls the chain with the request seen, sets f and reports the decision.
 func (m *Middleware) decide(r, seen *http.Request, f *found) (by int, t *tracer, err error) {
 	if m.trace || m.logger().Enabled(r.Context(), slog.LevelDebug) {
 		t = new(tracer)
@@ -267,9 +267,9 @@ func (m *Middleware) decide(r, seen *http.Request, f *found) (by int, t *tracer,
 	return by, t, err
 }
 
-// visible hides an ignored Authorization header from the schemes.
+// visible returns r without an Authorization header whose keyword is ignored.
 func (m *Middleware) visible(r *http.Request) *http.Request {
-	if len(m.ignore) == 0 || len(r.Header["Authorization"]) > 1 { // two are refused, whatever they are
+	if len(m.ignore) == 0 || len(r.Header["Authorization"]) > 1 { // several are always rejected
 		return r
 	}
 	kw := Keyword(r)
@@ -282,7 +282,7 @@ func (m *Middleware) visible(r *http.Request) *http.Request {
 	return &c
 }
 
-// renew reports whether the request may go on.
+// renew calls the Renewer. It returns false if the request was rejected and answered.
 func (m *Middleware) renew(rn Renewer, w http.ResponseWriter, r *http.Request, f *found) bool {
 	err := f.renew(rn, w, r)
 	if err == nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// scheme is a fake whose answer is set.
+// scheme is a fake with a fixed result.
 type scheme struct {
 	name      string
 	id        authn.Identity
@@ -47,7 +47,7 @@ var (
 	broken  = &scheme{name: "broken", err: errors.New("store down"), challenge: "Broken"}
 )
 
-// closed answers as a handler that needs somebody does.
+// closed responds like a handler that requires authentication.
 var closed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if !authn.FromContext(r.Context()).Authenticated() {
 		authn.Respond(w, r, authn.ErrNoCredentials)
@@ -212,7 +212,7 @@ func TestObserveAndTrace(t *testing.T) {
 	}
 }
 
-// renewing is a scheme with something to say on the response.
+// renewing is a scheme that adds to the response.
 type renewing struct {
 	scheme
 	err error
@@ -260,7 +260,7 @@ func TestAs(t *testing.T) {
 	}
 }
 
-// A decorator may read another header than what it decorates, so it is asked.
+// A decorator may read another header than the decorated scheme, so it is called.
 func TestDecoratorIsAsked(t *testing.T) {
 	d := asker{cookies{"sid"}}
 	if got := ask(authn.New(authn.Chain{d}, nil).Handler(http.HandlerFunc(who)), "GET", "/", "X-Other: 1"); got.Body.String() != "other/session" {
@@ -268,8 +268,8 @@ func TestDecoratorIsAsked(t *testing.T) {
 	}
 }
 
-// A credential that nobody took is refused, although a scheme of another header,
-// decorated or not, would take its own.
+// Credentials that no scheme accepted are rejected, even if a scheme of another header, decorated
+// or not, would accept its own credentials.
 func TestUnrecognizedBesideOthers(t *testing.T) {
 	w := newWorld(t)
 	for name, other := range map[string]authn.Authenticator{"cookies": cookies{"sid"}, "decorated": decorated{cookies{"sid"}}, "header": apiKey{}, "decorated header": decorated{apiKey{}}} {
@@ -403,7 +403,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// The private reason of a refusal goes to the log, also where an endpoint answers.
+// The private reason of a rejection is logged, also if an endpoint responds.
 func TestRespondLogsTheReason(t *testing.T) {
 	log := new(bytes.Buffer)
 	m := authn.New(accepts, &authn.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})

@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// A proxy that is named to the middleware alone is known to everything that is asked within it: else
-// all clients would share the proxy's address, and its limits.
+// Proxies that only the middleware knows apply to all code within it. Otherwise all clients would
+// share the proxy's address and its limits.
 func TestAddressOfTheMiddleware_attack_387(t *testing.T) {
 	trusted, err := authn.NewTrustedProxies("192.0.2.0/24")
 	if err != nil {
@@ -59,14 +59,14 @@ func TestAddressOfTheMiddleware_attack_387(t *testing.T) {
 	})
 }
 
-// unsaying finds no credentials, and does not say what it reads.
+// unsaying finds no credentials, and does not declare its headers.
 type unsaying struct{}
 
 func (unsaying) Authenticate(*http.Request) (authn.Identity, error) {
 	return authn.Identity{}, authn.ErrNoCredentials
 }
 
-// A chain does not change the request, also for a member that does not say what it reads.
+// A chain does not modify the request, also for a member that does not declare its headers.
 func TestChainLeavesTheRequest(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Other x")

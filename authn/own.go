@@ -2,14 +2,16 @@ package authn
 
 import "net/http"
 
-// AuthenticateOwn asks one scheme about a request whose route has no chain in front of it, such as
-// a logout (Middleware.Public), under the limits of refused credentials that its middleware has
-// (Options.Refusals): without them, junk sent there is looked up however much of it comes. Give
-// errors to Respond, which counts refusals. Behind a chain, or without a middleware or a limiter,
-// it is a.Authenticate. For a credential in the body there is [AdmitOwn].
+// AuthenticateOwn calls one scheme for a request whose route has no chain, such as a logout
+// endpoint ([Middleware.Public]). It applies the limit of rejected credentials of the route's
+// middleware (Options.Refusals). Without this limit, every invalid credential sent there would be
+// looked up.
 //
-// A login endpoint reads no Authorization and must not call it: a credential that the client
-// still sends, and that was revoked, must not keep it from logging in.
+// Pass errors to [Respond], which counts rejections. If the route has a chain, or no middleware or
+// limit, AuthenticateOwn only calls a.Authenticate. For credentials in the body, use [AdmitOwn].
+//
+// A login endpoint reads no Authorization header and MUST NOT call AuthenticateOwn: a client that
+// still sends revoked credentials must be able to log in.
 func AuthenticateOwn(a Authenticator, r *http.Request) (Identity, error) {
 	s, limit := limitOf(r)
 	if limit == nil {
@@ -30,48 +32,67 @@ func AuthenticateOwn(a Authenticator, r *http.Request) (Identity, error) {
 	return id, err
 }
 
-// AdmitOwn asks the limits of refused credentials that the request's middleware has
-// (Options.Refusals) about a credential that the request carries in its body, before an endpoint
-// checks it. It returns an *Error with status 429 if the credential is not to be checked now. Give
-// the error of the check to Respond, which counts a 401, and call Accepted if there was none.
+// AdmitOwn checks the limit of rejected credentials of the route's middleware (Options.Refusals)
+// for credentials in the body of the request. Call it before an endpoint checks the credentials.
+// Use it only for credentials that cannot be guessed. For passwords, use a [LoginLimiter].
 //
-// It is for credentials that nobody can guess. Passwords have a LoginLimiter.
+// It returns an [*Error] with status 429 if the credentials must not be checked now. Pass the error
+// of your check to [Respond], which counts a 401. If there was none, call [OwnCredential.Accepted].
 func AdmitOwn(r *http.Request, credential string) (*OwnCredential, error) {
 	s, limit := limitOf(r)
 	if limit == nil || credential == "" {
 		return nil, nil
 	}
-	if err := limit.Admit(r, &Presented{text: credential}); err != nil {
+	if err := limit.Admit(r, &Presented{texts: []string{credential}}); err != nil {
 		return nil, err
 	}
 	s.own = true
 	return &OwnCredential{limit, r, credential}, nil
 }
 
-// OwnCredential is a credential that AdmitOwn let an endpoint check. nil is one that no limit
-// counts.
+// OwnCredential is a credential that [AdmitOwn] allowed an endpoint to check. nil is valid, and
+// means that no limit counts the credential.
 type OwnCredential struct {
 	limit RefusalLimiter
 	r     *http.Request
 	text  string
 }
 
-// Accepted reports that the credential is valid, whose it is, and which credentials the answer has
-// in its place. While others of the address are stopped, these are checked all the same.
+// Accepted reports that the credential is valid, the identity that it belongs to, and the
+// credentials that the response contains instead. They are checked even while other credentials
+// from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
 	}
 	for _, text := range append(issued, o.text) {
 		if text != "" {
-			o.limit.Accepted(o.r, &Presented{text: text}, id.names())
+			o.limit.Accepted(o.r, &Presented{texts: []string{text}}, id.names())
 		}
 	}
 }
 
-// Unknown counts a credential that nobody knows if the endpoint answers it with something else than
-// 401, such as one that revokes tokens (RFC 7009, section 2.2). It returns nil, or the *Error with
-// status 429 to answer in its place.
+// Issued tells the limits of refused credentials ([Options.Refusals]) about credentials that a
+// login, or whatever replaces another credential, gives to the caller of r, and about their owner.
+// They are then checked even while the address of the caller is paused. Otherwise somebody at the
+// same address could make every login useless. A scheme whose valid credential authenticates
+// nobody, such as a visitor's session, calls it for each request, with a name of the credential in
+// id.Client.
+//
+// together are credentials that later requests present with each other, such as two cookies, in the
+// order of the chain. If they come separately, call Issued once for each.
+func Issued(r *http.Request, id Identity, together ...string) {
+	if len(together) == 0 {
+		return
+	}
+	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil && s.m.refusals != nil { // also before it is decided
+		s.m.refusals.Accepted(r, &Presented{texts: together}, id.names())
+	}
+}
+
+// Unknown counts an unknown credential if the endpoint does not answer it with 401, such as an
+// endpoint that revokes tokens (RFC 7009, section 2.2). It returns nil, or an [*Error] with status
+// 429 to send instead.
 func (o *OwnCredential) Unknown() error {
 	if o == nil {
 		return nil
@@ -85,7 +106,7 @@ func (o *OwnCredential) Unknown() error {
 
 var errUnknownOwn = AuthenticationFailed("Invalid token.")
 
-// limitOf returns the limit of refused credentials for an endpoint that no chain is in front of.
+// limitOf returns the limit of rejected credentials for an endpoint without a chain.
 func limitOf(r *http.Request) (*state, RefusalLimiter) {
 	if s := stateFrom(r.Context()); s != nil && s.m != nil && s.id == nil {
 		return s, s.m.refusals
@@ -93,7 +114,7 @@ func limitOf(r *http.Request) (*state, RefusalLimiter) {
 	return nil, nil
 }
 
-// names returns whose credential it is, without what a handler must not reach.
+// names returns only the names in id, without the values that an application must not modify.
 func (id *Identity) names() Identity {
 	return Identity{Subject: id.Subject, Client: id.Client, Issuer: id.Issuer, Scheme: id.Scheme}
 }

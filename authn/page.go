@@ -11,63 +11,67 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
-// Page declares h a page for people. Wrap the handler with it and put the result behind
-// Middleware.Handler, with or without a guard between them:
+// Page declares that h is a page for people. Wrap the handler with it and pass the result to
+// [Middleware.Handler], with or without a guard between them:
 //
 //	mux.Handle("GET /me", authn.Page("/login", me), authz.IsAuthenticated)
 //
-// On such a route
+// On such a route:
 //
-//   - a session that has ended counts as no credential: the cookie is removed and the visitor
-//     is anonymous. An unsafe request with such a session does not reach h: it passes the
-//     scheme's cross-origin check or is refused with 403, and is then sent (303) to the login;
-//   - an anonymous visitor whom the guard refuses is sent (303) to the login page, instead of a
-//     401, whatever the method; the body of the request is lost;
-//   - a browser gets the other errors as HTML (Options.WritePage).
+//   - An expired or revoked session counts as no credentials. The cookie is deleted and the visitor
+//     is anonymous. An unsafe request with such a session does not reach h: if it passes the
+//     scheme's CSRF protection, it is redirected to the login page (303), and otherwise it is
+//     rejected with 403.
+//   - An anonymous visitor that the guard rejects is redirected to the login page (303) instead of
+//     a 401, for every method. The body of the request is lost.
+//   - A browser gets other errors as HTML (Options.WritePage).
 //
-// Only an ambient scheme that implements [Lapser], or whose errors do, can say that a session has ended. An error of
-// the store stays 503, a request with two session cookies and one with a bad Authorization
-// header stay 401, and none of them removes a cookie. No other scheme is asked in the
-// session's place.
+// Only an ambient scheme that implements [Lapser], or whose errors do, can report that a session is
+// expired or revoked. These responses do not change and delete no cookie: 503 for an error of the
+// store, 401 for two session cookies, and 401 for an invalid Authorization header. No other scheme
+// is called instead of the session.
 //
-// login is the path of the login page at this origin. It gets the page's own path and query as
-// "next", to be checked there (session.SafeNext), unless they have more than 8 KiB. If login is "", anonymous visitors get a
-// 401, and an unsafe request with an ended session is sent to its own address by GET.
+// login is the path of the login page on the same origin. It gets the path and query of the
+// requested page as the parameter "next", which the login page must check (session.SafeNext),
+// unless they have more than 8 KiB. If login is "", anonymous visitors get a 401, and an unsafe
+// request with an expired session is redirected to its own URL with GET.
 //
-// The middleware looks for the declaration when Handler is called, through handlers that have
-// Unwrap() http.Handler. Behind a middleware that hides h, nothing of this holds and errors
-// are answered as everywhere else.
+// Middleware.Handler finds the declaration through handlers with a method Unwrap() http.Handler. If
+// another middleware hides h, the list above does not apply, and errors are answered as on any
+// other route. Page panics if h is nil.
 func Page(login string, h http.Handler) http.Handler {
 	if h == nil {
-		panic("authn: Page of a nil handler")
+		panic("authn: Page: the handler is nil")
 	}
 	return &page{login, h}
 }
 
-// Lapser is an ambient Authenticator that can tell an ended credential from one that is merely
-// refused. Page needs it. The cause of the *Error that the Authenticator returns can be one in its
-// place: then Page finds it also if a decorator without Unwrap returns that error.
+// Lapser is an ambient [Authenticator] that can distinguish expired or revoked credentials from
+// credentials that are rejected for another reason. [Page] needs it. Alternatively, the cause of
+// the [*Error] that the Authenticator returns can implement it: Page then also finds it if a
+// decorator without Unwrap returns that error.
 type Lapser interface {
 	// Lapsed reports whether err, which Authenticate returned for r, means that the store
-	// definitely does not accept the credential any more: it is unknown, expired or revoked, or
-	// its account is disabled. It is false for a store that failed, for a request with
-	// several credentials, and in any doubt.
+	// definitely no longer accepts the credentials: they are unknown, expired or revoked, or the
+	// account is disabled. It returns false for an error of the store, for a request with several
+	// credentials, and in case of doubt.
 	//
-	// If r is not safe and may come from another site, Lapsed returns the *Error that refuses
-	// it. The cookies of err remove the credential from the browser.
+	// If r is not safe and may come from another site, Lapsed returns the [*Error] that rejects it.
+	// The cookies of err delete the credentials from the browser.
 	Lapsed(r *http.Request, err error) (bool, error)
 }
 
-// Preempter is a handler that answers some requests itself before they are authenticated: what
-// it does must be safe for any site to cause. Middleware.Handler finds it as it finds a Page.
+// Preempter is a handler that answers some requests before they are authenticated. Any site can
+// cause such a request, so its effects must be harmless. [Middleware.Handler] finds it in the same
+// way as a [Page].
 type Preempter interface {
-	// Preempt reports whether it answered r. If it did not, the request that it returns, which
-	// may have another body, goes on to authentication.
+	// Preempt returns true if it answered r. Otherwise it returns the request that is authenticated
+	// next, which can have another body.
 	Preempt(w http.ResponseWriter, r *http.Request) (*http.Request, bool)
 }
 
-// RespondPage is Respond for a page that may stand outside a middleware, such as a login form:
-// browsers get HTML (see WritePage).
+// RespondPage is [Respond] for a page that may have no middleware, such as a login form. Browsers
+// get HTML (see [WritePage]).
 func RespondPage(w http.ResponseWriter, r *http.Request, err error) {
 	if pageFrom(r.Context()) == nil {
 		r = r.WithContext(context.WithValue(r.Context(), pageKey{}, &page{}))
@@ -82,7 +86,7 @@ type page struct {
 }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if pageFrom(r.Context()) == nil { // no middleware saw the declaration
+	if pageFrom(r.Context()) == nil { // no middleware found the declaration
 		r = r.WithContext(context.WithValue(r.Context(), pageKey{}, p))
 	}
 	p.next.ServeHTTP(w, r)
@@ -98,7 +102,7 @@ func pageFrom(ctx context.Context) *page {
 	return p
 }
 
-// declared returns what a handler says of itself.
+// declared returns the Page and the Preempter that h is or wraps, or nil.
 func declared(h http.Handler) (p *page, pre Preempter) {
 	for h != nil {
 		if found, ok := h.(*page); ok && p == nil {
@@ -116,8 +120,8 @@ func declared(h http.Handler) (p *page, pre Preempter) {
 	return p, pre
 }
 
-// goesOn answers a request that the chain refused with err, and reports whether it goes on as an
-// anonymous one instead.
+// goesOn answers a request that the chain rejected with err. It returns true if the request
+// continues as anonymous instead.
 func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer error, by int) bool {
 	p, e := pageFrom(r.Context()), refusal(err)
 	if p == nil || e == nil || by < 0 {
@@ -147,14 +151,14 @@ func (m *Middleware) goesOn(w http.ResponseWriter, r *http.Request, err, answer 
 		return true
 	}
 	if p.login == "" {
-		seeOther(w, "?"+params.Query(r).Encode()) // this address, whatever it is called outside
+		seeOther(w, "?"+params.Query(r).Encode()) // relative, because a proxy may have changed the path
 	} else {
 		seeOther(w, p.toLogin(r))
 	}
 	return false
 }
 
-// lapsed asks the scheme; a panic is a fault.
+// lapsed calls the scheme. A panic becomes an error.
 func (m *Middleware) lapsed(l Lapser, r *http.Request, err error) (ok bool, refused error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -164,11 +168,11 @@ func (m *Middleware) lapsed(l Lapser, r *http.Request, err error) (ok bool, refu
 	return l.Lapsed(r, err)
 }
 
-// toLogin is the address of the login page that leads back to r's. Its path begins with one
-// slash: two would name another host.
+// toLogin returns the URL of the login page with r's URL as "next". The path of "next" begins with
+// exactly one slash, because two would name another host.
 func (p *page) toLogin(r *http.Request) string {
 	if len(r.URL.Path)+len(r.URL.RawPath)+len(r.URL.RawQuery) > maxNext {
-		return p.login // it is escaped twice below
+		return p.login // next is escaped twice below
 	}
 	next := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
 	if v := params.Query(r); len(v) > 0 {
@@ -181,11 +185,11 @@ func (p *page) toLogin(r *http.Request) string {
 	return p.login + mark + "next=" + url.QueryEscape(next)
 }
 
-// maxNext is how long the address of a page may be, in bytes, for the login to lead back to it.
+// maxNext is the largest size in bytes of a URL that is passed to the login page as "next".
 const maxNext = 8 << 10
 
-// redirects reports whether the answer to err is the login page: not at that page itself, which
-// a pattern such as "/" may have matched, since the browser would come back for ever.
+// redirects reports whether the response to err is a redirect to the login page. It returns false
+// on the login page itself, which a pattern such as "/" can match, to avoid an endless redirect.
 func (p *page) redirects(r *http.Request, err error, e *Error) bool {
 	return p != nil && p.login != "" && !p.isLogin(r) && e.Status == http.StatusUnauthorized && (errors.Is(err, ErrNoCredentials) && refusal(err) == nil || e.Code == codeNotAuthenticated)
 }
@@ -204,9 +208,9 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// MayChange reports whether a request may change something: its method is not GET, HEAD or OPTIONS,
-// or it asks for another protocol, such as a WebSocket. Gateways drop the header Upgrade, which
-// belongs to one connection, so the other headers of a WebSocket count too.
+// MayChange reports whether a request can change something: its method is not GET, HEAD or OPTIONS,
+// or it switches to another protocol, such as WebSocket. Gateways remove the Upgrade header, which
+// is valid for one connection only, so the other headers of a WebSocket request count too.
 func MayChange(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:

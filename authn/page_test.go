@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// lapsing is cookies whose store says of "bad" that it has ended, and of "banned" that the
-// application does not want it. From other sites it takes nothing.
+// lapsing is cookies with a store in which "bad" has expired, and an application that rejects
+// "banned". It rejects requests from other sites.
 type lapsing struct{ cookies }
 
 var errEnded = errors.New("the session has ended")
@@ -54,7 +54,7 @@ func (l lapsing) Lapsed(r *http.Request, err error) (bool, error) {
 	return true, nil
 }
 
-// proxied is another ambient scheme: a proxy in front says who it is.
+// proxied is another ambient scheme, with a name from a proxy.
 var proxied = authn.Func(func(r *http.Request) (authn.Identity, error) {
 	if name := r.Header.Get("X-Remote-User"); name != "" {
 		return authn.Identity{Subject: name, Scheme: "remoteuser"}, nil
@@ -69,7 +69,7 @@ func (d wrapper) Unwrap() authn.Authenticator { return d.Authenticator }
 
 const htmlAccept = "Accept: text/html,*/*;q=0.8"
 
-// An ended session is none on a declared page, and nowhere else.
+// An expired session counts as no credentials on a declared page only.
 func TestPage(t *testing.T) {
 	reached := 0
 	me := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -200,7 +200,7 @@ func TestPreempter(t *testing.T) {
 	}
 }
 
-// A browser gets pages, a program what it got before.
+// A browser gets pages, and other programs get the same response as before.
 func TestWritePage(t *testing.T) {
 	bad := &authn.Error{Status: 400, Code: "invalid", Members: []authn.Member{{Name: "<name>", Value: []string{"This <b> is required."}}}}
 	odd := authn.PermissionDenied(`<script>alert("x")</script>`)
@@ -257,7 +257,7 @@ func TestWritePage(t *testing.T) {
 	})
 }
 
-// FuzzAccept: an Accept that names no HTML never gets it, and nothing panics.
+// FuzzAccept checks that an Accept without an HTML type never gets HTML, and that nothing panics.
 func FuzzAccept(f *testing.F) {
 	for _, s := range []string{"text/html", "text/html;q=0", "*/*", "a, text/html ;q=1;x", ";;,,", "application/xhtml+xml;q=0.0001", "text/html;q=NaN", "text/html;q"} {
 		f.Add(s)

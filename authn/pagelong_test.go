@@ -9,8 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// The address of a page is not escaped into a Location of megabytes: beyond 8 KiB the login does not
-// lead back to it.
+// The Location of a redirect stays short: a URL of more than 8 KiB is not passed to the login page.
 func TestPageOfALongAddress_attack_344(t *testing.T) {
 	h := authn.New(authn.Chain{cookies{"sid"}}, &authn.Options{Logger: quiet}).Handler(authn.Page("/login", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, authn.NotAuthenticated())

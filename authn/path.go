@@ -7,29 +7,29 @@ import (
 	"unicode/utf8"
 )
 
-// CheckPath returns an error if readers of a path could disagree about what it names. A
-// router matches the path as it was sent; file servers, reverse proxies and applications
-// behind a gateway use the decoded one, and some clean it or decode it again. A permission
-// that belongs to the first reading would not protect the second.
+// CheckPath returns an error if programs could interpret the path of u in different ways. A router
+// matches the path as it was sent. File servers, reverse proxies and applications behind a gateway
+// use the decoded path, and some of them clean it or decode it again. A permission for the first
+// interpretation would not protect the second.
 //
-// It refuses these paths:
-//   - an encoded slash (%2F), an encoded or raw backslash;
-//   - a semicolon, encoded or not: servlet containers and others drop what follows it, so they
-//     serve "/admin;x" as "/admin". See [CheckPathWithParameters];
-//   - a segment that is "." or "..", encoded or not;
-//   - an empty segment ("//");
-//   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings;
-//   - anything encoded twice (%252F, %2561), for readers that decode again. A percent sign in a name
-//     is fine ("/100%25") unless two hexadecimal digits follow it ("/100%25ab");
-//   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part.
+// It rejects these paths:
+//   - an encoded slash (%2F), and an encoded or raw backslash
+//   - a semicolon, encoded or not: servlet containers and others remove what follows it, so they
+//     serve "/admin;x" as "/admin"; see [CheckPathWithParameters]
+//   - a segment that is "." or "..", encoded or not
+//   - an empty segment ("//")
+//   - control characters, NUL, and bytes that are not UTF-8, such as overlong encodings
+//   - double encoding (%252F, %2561), because some programs decode again; a percent sign in a name
+//     is accepted ("/100%25") unless two hexadecimal digits follow it ("/100%25ab")
+//   - a URL whose RawPath is not an encoding of its Path, or that has an Opaque part
 //
-// The error has no text of the request. It is for the log.
+// The error contains no text of the request. Use it for logs.
 func CheckPath(u *url.URL) error { return pathFault(u, false) }
 
 // CheckPathWithParameters is [CheckPath] for paths with parameters ("/a;b=c", RFC 3986, section
-// 3.3): it accepts a semicolon. Use it only if everything that serves the path, also behind a
-// gateway, reads "/admin;x" as it stands. A dot segment or an empty segment with parameters
-// ("/..;a/", "/;a/") is refused.
+// 3.3): it accepts a semicolon. Use it only if every program that serves the path, also behind a
+// gateway, keeps the parameters of "/admin;x". A dot segment or an empty segment with parameters
+// ("/..;a/", "/;a/") is rejected.
 func CheckPathWithParameters(u *url.URL) error { return pathFault(u, true) }
 
 var (
@@ -44,7 +44,7 @@ var (
 	errPathParam    = errors.New("path: semicolon")
 )
 
-// pathFault returns what is wrong with a path, or nil.
+// pathFault returns the error for a path, or nil.
 func pathFault(u *url.URL, parameters bool) error {
 	if u.Opaque != "" {
 		return errPathOpaque
@@ -93,7 +93,7 @@ func pathFault(u *url.URL, parameters bool) error {
 	return nil
 }
 
-// hasSlash reports whether an escaped path holds %2F.
+// hasSlash reports whether an escaped path contains %2F.
 func hasSlash(s string) bool {
 	for i := strings.IndexByte(s, '%'); i >= 0; {
 		if s = s[i+1:]; len(s) >= 2 && s[0] == '2' && s[1]|0x20 == 'f' {
@@ -104,8 +104,8 @@ func hasSlash(s string) bool {
 	return false
 }
 
-// isDots reports whether a segment is "." or "..", without its parameters: some servers drop
-// what follows a semicolon before they resolve dot segments.
+// isDots reports whether a segment without its parameters is "." or "..". Some servers remove
+// parameters before they resolve dot segments.
 func isDots(segment string) bool {
 	if segment == "" || segment[0] != '.' {
 		return false
@@ -116,8 +116,8 @@ func isDots(segment string) bool {
 	return segment == "." || segment == ".."
 }
 
-// twice reports whether a decoded path goes on, after a percent sign, with two hexadecimal digits: a
-// reader that decodes again reads another path, whatever the octet is ("%2561dmin" is "admin" then).
+// twice reports whether two hexadecimal digits follow a percent sign in a decoded path. A program
+// that decodes again gets another path ("%2561dmin" becomes "admin").
 func twice(s string) bool { return len(s) >= 2 && isHex(s[0]) && isHex(s[1]) }
 
 func isHex(c byte) bool {

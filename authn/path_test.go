@@ -41,7 +41,7 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
-// A reader that decodes a path again reads what the permission was decided for.
+// A program that decodes a path again gets the path for which the permission was decided.
 func TestEncodedTwice_attack_306(t *testing.T) {
 	for _, text := range []string{"/%2561dmin", "/files/%2570rivate", "/%25%36%31dmin", "/%252561dmin"} {
 		u, err := url.ParseRequestURI(text)
@@ -67,7 +67,7 @@ func TestCheckPathWithParameters(t *testing.T) {
 	}
 }
 
-// What CheckPath accepts has the same clean segments before and after decoding.
+// A path that CheckPath accepts has the same clean segments before and after decoding.
 func FuzzCheckPath(f *testing.F) {
 	for _, s := range []string{"/a%2Fb", "/%2e%2e/x", `/a\b`, "/a/./b", "/%252e", "/%", "/a%00b", "/;/a", "/%3B/.."} {
 		f.Add(s)
@@ -120,7 +120,8 @@ func TestCookie(t *testing.T) {
 	}
 }
 
-// Cookie agrees with net/http wherever that finds one cookie of the name, and a value.
+// Cookie returns the same value as net/http if that finds exactly one cookie of the name, with a
+// value.
 func FuzzCookie(f *testing.F) {
 	for _, s := range []string{"id=v", "a=b; id=v", "id=v; id=w", "ID=v", `id="x y"`, "id", ";;id=;", "id =v"} {
 		f.Add(s)
@@ -143,7 +144,7 @@ func FuzzCookie(f *testing.F) {
 	})
 }
 
-// A server that decodes once more drops parameters before it resolves dot segments.
+// A server that decodes once more removes parameters before it resolves dot segments.
 func Test_edge_A09_semicolon(t *testing.T) {
 	for _, bad := range []string{"/open/..%253b/admin", "/open/..%253Bx=y/admin", "/open/%2e%2e%25253b/admin", "/open/%253b/admin"} {
 		u, err := url.ParseRequestURI(bad)

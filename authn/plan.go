@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// leaf is one scheme of a chain with its abilities looked up.
+// leaf is one scheme of a chain, with the interfaces that it implements.
 type leaf struct {
 	Authenticator
 	name       string
 	claims     []CredentialFormat
-	challenger Challenger // nil: has none
-	renewer    Renewer    // nil: has none
-	headers    []string   // nil: asked for every request
-	mask       uint64     // of its headers, in plan.headers
-	reads      []string   // its headers as it says, or what it decorates; nil: unknown
-	keeper     Keeper     // nil: its identities are not kept
-	safeOnly   bool       // kept identities are for safe requests only
-	elsewhere  bool       // its credential is known not to be in Authorization
-	unknown    bool       // it does not say where its credential is: perhaps in a cookie
-	quick      bool       // only asked for what its claims say: see plan.takers
+	challenger Challenger // or nil
+	renewer    Renewer    // or nil
+	headers    []string   // nil: called for every request
+	mask       uint64     // of headers, as bits of plan.headers
+	reads      []string   // headers that it or the decorated scheme declares; nil: unknown
+	keeper     Keeper     // nil: identities are not kept
+	safeOnly   bool       // use kept identities only for safe requests
+	elsewhere  bool       // its credentials are known not to be in Authorization
+	unknown    bool       // declares nothing, so it may read cookies
+	quick      bool       // only called for its declared formats: see plan.takers
 }
 
 func newLeaf(a Authenticator) leaf {
@@ -35,9 +35,9 @@ func newLeaf(a Authenticator) leaf {
 	l.challenger, _ = AbilityOf[Challenger](a)
 	l.renewer, _ = AbilityOf[Renewer](a)
 	if reflect.ValueOf(a).Comparable() {
-		l.keeper, _ = a.(Keeper) // not through a decorator: it may change the identity
+		l.keeper, _ = a.(Keeper) // not through a decorator, which may change the identity
 	}
-	if h, ok := a.(HeaderReader); ok { // not through a decorator: it may read more
+	if h, ok := a.(HeaderReader); ok { // not through a decorator, which may read more headers
 		l.headers = h.Headers()
 	}
 	if h, ok := AbilityOf[HeaderReader](a); ok {
@@ -45,37 +45,37 @@ func newLeaf(a Authenticator) leaf {
 	}
 	l.unknown = l.reads == nil && !l.isAmbient()
 	l.elsewhere = !l.unknown && !slices.Contains(l.reads, "Authorization")
-	// Browsers attach such a credential to requests of any site, so only Authenticate can accept
-	// a request that changes something. A scheme that does not say what it reads may be one.
+	// Browsers attach such credentials to requests from any site, so only Authenticate can accept a
+	// request that changes something. A scheme that declares nothing may read such credentials.
 	l.safeOnly = l.reads == nil || slices.Contains(l.reads, "Cookie") || l.isAmbient()
 	return l
 }
 
-// ambient reports whether the leaf's credential is not in Authorization and comes
-// without the doing of who makes the request.
+// ambient reports whether the scheme's credentials are not in Authorization and are added to
+// requests automatically.
 func (l *leaf) ambient() bool {
 	return l.elsewhere && (l.isAmbient() || slices.Contains(l.reads, "Cookie"))
 }
 
-// isAmbient reports whether the leaf says so itself.
+// isAmbient reports whether the scheme declares itself ambient.
 func (l *leaf) isAmbient() bool {
 	a, ok := AbilityOf[Ambient](l.Authenticator)
 	return ok && a.Ambient()
 }
 
-// plan is a chain made ready: its leaves in the order of asking, and the headers
-// they look at, so that one look at a request decides whom to ask.
+// plan is a prepared chain: its schemes, the order of calls, and the headers that the schemes read,
+// so that one look at a request selects the schemes to call.
 type plan struct {
 	leaves      []leaf
-	headers     []string // distinct, bit i of a mask is headers[i]
-	explicit    []int    // order of asking where Authorization is present: ambient schemes last
-	inOrder     []int    // order of asking otherwise
-	both        []int    // order of asking with Authorization and cookies; nil: no leaf is unknown
-	cookiesFrom int      // from where on in both an unknown leaf sees the cookies
-	cookies     bool     // some leaf reads cookies: browsers come here
+	headers     []string // distinct; bit i of a mask is headers[i]
+	explicit    []int    // order of calls with Authorization: ambient schemes last
+	inOrder     []int    // order of calls otherwise
+	both        []int    // order of calls with Authorization and cookies; nil: no leaf is unknown
+	cookiesFrom int      // from this index in both, an unknown leaf gets the cookies
+	cookies     bool     // some leaf reads cookies
 	claimed     []claimed
-	table       *Table         // nil: nothing is kept
-	proxies     TrustedProxies // for the address of guesses
+	table       *Table         // nil: no identities are kept
+	proxies     TrustedProxies // for the client address of guesses
 }
 
 func newPlan(leaves []leaf) *plan {
@@ -115,19 +115,19 @@ func newPlan(leaves []leaf) *plan {
 	return p
 }
 
-// question is what decides whom to ask about a request.
+// question holds what selects the schemes to call for a request.
 type question struct {
 	r        *http.Request
-	explicit bool   // it has an Authorization
-	quick    bool   // the claims tell whom to ask of those that have claims
-	takers   uint64 // they are: see plan.takers
+	explicit bool   // it has an Authorization header
+	quick    bool   // declared formats select the leaves that are quick
+	takers   uint64 // the selected leaves: see plan.takers
 	looked   bool   // present is set
 	present  uint64 // the plan's headers that the request has
 }
 
-// worth reports whether a leaf is worth asking. Where the claims name one that takes the
-// credential it is; where nobody takes it and a keyword is known the schemes are asked all the
-// same, for their refusal.
+// worth reports whether to call a scheme. If declared formats match the credentials, only these
+// schemes are called. If none matches but a scheme knows the keyword, all schemes are called, so
+// that one can reject the credentials.
 func (p *plan) worth(leaf int, q *question) bool {
 	l := &p.leaves[leaf]
 	switch {
@@ -141,9 +141,9 @@ func (p *plan) worth(leaf int, q *question) bool {
 	return l.mask&q.present != 0
 }
 
-// present returns the mask of the plan's headers that r has; the caller knows of
-// Authorization. Beyond 64 distinct
-// headers bits are shared, so that a leaf may be asked in vain, never skipped.
+// present returns the mask of the plan's headers that r has. The caller knows whether Authorization
+// is present. With more than 64 distinct headers, bits are shared, so a scheme may be called in
+// vain but is never skipped by mistake.
 func (p *plan) present(r *http.Request, explicit bool) (mask uint64) {
 	for i, h := range p.headers {
 		if h == "Authorization" && explicit || h != "Authorization" && len(r.Header[h]) > 0 {

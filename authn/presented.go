@@ -6,23 +6,23 @@ import (
 	"slices"
 )
 
-// CookieReader is an Authenticator that declares the names of the cookies that carry its
-// credentials. A limit of refused credentials (Options.Refusals) then sees these; of a scheme that
-// does not declare them it sees no cookies.
+// CookieReader is an [Authenticator] that declares the names of the cookies with its credentials. A
+// limit of rejected credentials (Options.Refusals) then includes these cookies. Cookies of a scheme
+// that does not implement CookieReader are not limited.
 type CookieReader interface {
 	CredentialCookies() []string
 }
 
-// Presented says where a request carries the credentials that a RefusalLimiter decides about: in
-// Authorization, in other headers and cookies that the schemes of the chain declare, and in the
-// body. It is not modified.
+// Presented finds the credentials of a request for a [RefusalLimiter]: in Authorization, in the
+// other headers and cookies that the schemes of the chain declare, and in the body. It is immutable
+// and safe for concurrent use.
 type Presented struct {
 	headers, cookies []string
-	text             string // of the body
+	texts            []string // from the body or from a response
 }
 
-// presentedTo returns where the credentials of leaves are. A header that a proxy sets holds no
-// credential of the client, so one of an Ambient scheme is not among them.
+// presentedTo returns the places of the credentials of leaves. The headers of an Ambient scheme are
+// omitted, because a header that a proxy sets contains no credentials of the client.
 func presentedTo(leaves ...leaf) *Presented {
 	p := &Presented{headers: []string{"Authorization"}}
 	for _, l := range leaves {
@@ -38,9 +38,9 @@ func presentedTo(leaves ...leaf) *Presented {
 	return p
 }
 
-// In returns the credentials that r presents, unchecked, each with the name of its header:
-// "Cookie" for the value of a cookie, and "" for a credential of the body. If a request has a cookie
-// twice, or too many cookies, their value is "".
+// In returns the credentials of r, unchecked. The key is the name of the header, "Cookie" for the
+// value of a cookie, or "" for credentials in the body. If a request has a cookie twice or its
+// cookies are too long, the value is "".
 func (p *Presented) In(r *http.Request) iter.Seq2[string, string] {
 	return func(yield func(name, text string) bool) {
 		for _, name := range p.headers {
@@ -55,13 +55,15 @@ func (p *Presented) In(r *http.Request) iter.Seq2[string, string] {
 				return
 			}
 		}
-		if p.text != "" {
-			yield("", p.text)
+		for _, text := range p.texts {
+			if !yield("", text) {
+				return
+			}
 		}
 	}
 }
 
-// Any reports whether r presents a credential.
+// Any reports whether r has credentials.
 func (p *Presented) Any(r *http.Request) bool {
 	for range p.In(r) {
 		return true

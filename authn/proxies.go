@@ -12,25 +12,24 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
-// TrustedProxies names the proxies whose X-Forwarded-For and X-Forwarded-Proto
-// are believed. The zero value trusts none, which is right for a server that
-// clients reach directly: it ignores those headers.
+// TrustedProxies are the proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted. The zero
+// value trusts no proxy. Use it for a server that clients reach directly: it ignores these headers.
 type TrustedProxies struct {
 	nets []netip.Prefix
 	unix bool
 }
 
-// UnixSocket, as an argument of NewTrustedProxies, trusts every peer of a Unix
-// domain socket. Such a peer has no address, so no network can name it.
+// UnixSocket, as an argument of [NewTrustedProxies], trusts every peer of a Unix domain socket.
+// Such a peer has no address, so no network can include it.
 //
-// Use it if the server listens on a Unix socket that only the proxy can open:
-// anyone else who can open it can state any client address. It has no effect on
-// connections over a network, whatever http.Request.RemoteAddr holds.
+// Use it if the server listens on a Unix socket that only the proxy can open. Any other program
+// that can open the socket can claim any client address. UnixSocket has no effect on network
+// connections, whatever http.Request.RemoteAddr contains.
 const UnixSocket = "unix"
 
-// NewTrustedProxies accepts networks in CIDR form ("10.0.0.0/8"), single
-// addresses ("127.0.0.1") and UnixSocket. It returns an error for anything else,
-// and for an IPv4 network in IPv6 form.
+// NewTrustedProxies returns the proxies with the given addresses: networks in CIDR form
+// ("10.0.0.0/8"), single addresses ("127.0.0.1") and [UnixSocket]. It returns an error for anything
+// else, and for an IPv4 network in IPv6 form.
 func NewTrustedProxies(networks ...string) (TrustedProxies, error) {
 	var t TrustedProxies
 	for _, s := range networks {
@@ -60,18 +59,18 @@ func (t TrustedProxies) IsZero() bool { return len(t.nets) == 0 && !t.unix }
 // TrustsUnixSocket reports whether UnixSocket is among the trusted proxies.
 func (t TrustedProxies) TrustsUnixSocket() bool { return t.unix }
 
-// Networks returns the named networks.
+// Networks returns a copy of the trusted networks.
 func (t TrustedProxies) Networks() []netip.Prefix { return slices.Clone(t.nets) }
 
-// TrustsPeer reports whether the connection itself comes from a trusted proxy. It
-// does not read the request's headers.
+// TrustsPeer reports whether the connection itself comes from a trusted proxy. It does not read the
+// headers of the request.
 func (t TrustedProxies) TrustsPeer(r *http.Request) bool {
 	_, ok := t.trustedPeer(r)
 	return ok
 }
 
-// trustedPeer returns the peer's address and whether the peer is trusted. The
-// address of a Unix socket's peer is the invalid Addr.
+// trustedPeer returns the address of the peer and whether it is trusted. The peer of a Unix socket
+// has the invalid Addr.
 func (t TrustedProxies) trustedPeer(r *http.Request) (netip.Addr, bool) {
 	p := peer(r)
 	if p.IsValid() {
@@ -80,9 +79,8 @@ func (t TrustedProxies) trustedPeer(r *http.Request) (netip.Addr, bool) {
 	return p, t.unix && overUnixSocket(r)
 }
 
-// overUnixSocket reports whether the server accepted the connection on a Unix
-// socket. It asks the listener: RemoteAddr may hold what some middleware copied
-// from a header.
+// overUnixSocket reports whether the server accepted the connection on a Unix socket. It checks the
+// listener, because another middleware may have copied RemoteAddr from a header.
 func overUnixSocket(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && local != nil && local.Network() == "unix"
@@ -97,18 +95,19 @@ func (t TrustedProxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// maxHops bounds how much of a forwarding header is looked at.
+// maxHops is the largest number of forwarding entries that are read.
 const maxHops = 32
 
-// ClientAddr returns the address of the client. Without a trusted proxy in between
-// it is the connection's; the zero TrustedProxies returns the one that the middleware of the request
-// found by Options.Proxies, so that a proxy need be named only there. Behind one it is the right-most address of
-// X-Forwarded-For that is not a trusted proxy's. With UnixSocket the entry "unix:",
-// which nginx writes for a peer without an address, counts as a trusted proxy.
+// ClientAddr returns the client address. If the request did not come through a trusted proxy, this
+// is the address of the connection. Otherwise it is the right-most address in X-Forwarded-For that
+// is not a trusted proxy's. With [UnixSocket], the entry "unix:", which nginx writes for a peer
+// without an address, counts as a trusted proxy.
 //
-// The search stops at the first entry that is no address, and at the 32nd; the
-// result is then the address before it. ClientAddr returns the invalid Addr if
-// no address is known.
+// The zero TrustedProxies returns the address that the request's middleware found with
+// Options.Proxies, so you need to configure proxies only there.
+//
+// The search stops at the first entry that is not an address, and after 32 entries. The result is
+// then the last address before that. ClientAddr returns the invalid Addr if no address is known.
 func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 	if t.IsZero() {
 		if a, ok := r.Context().Value(clientKey{}).(netip.Addr); ok && a.IsValid() {
@@ -118,7 +117,7 @@ func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 	return t.addr(r)
 }
 
-// addr is ClientAddr by these proxies alone.
+// addr is ClientAddr with these proxies only.
 func (t TrustedProxies) addr(r *http.Request) netip.Addr {
 	if t.IsZero() {
 		return peer(r)
@@ -157,10 +156,10 @@ func (t TrustedProxies) addr(r *http.Request) netip.Addr {
 	return client
 }
 
-// IsHTTPS reports whether the client uses TLS: to this server, or to a trusted
-// proxy that sends exactly one X-Forwarded-Proto, "https" or "wss" (Traefik's word
-// for a WebSocket over TLS). A trusted proxy's X-Forwarded-Proto decides even if the
-// proxy itself connects over TLS.
+// IsHTTPS reports whether the client uses TLS, either to this server or to a trusted proxy that
+// sends exactly one X-Forwarded-Proto header with the value "https" or "wss" (which Traefik sends
+// for a WebSocket over TLS). If a trusted proxy sends X-Forwarded-Proto, only this header decides,
+// even if the proxy itself connects over TLS.
 func (t TrustedProxies) IsHTTPS(r *http.Request) bool {
 	if t.IsZero() {
 		return r.TLS != nil
@@ -181,13 +180,13 @@ func peer(r *http.Request) netip.Addr {
 	return a
 }
 
-// parseHop reads an address with or without a port, an IPv6 one with or without
-// brackets, and brings it to one form: no zone, no IPv4 inside IPv6.
+// parseHop parses an address with or without a port, and IPv6 with or without brackets. The result
+// has no zone and no IPv4 address in IPv6 form.
 func parseHop(s string) (netip.Addr, bool) {
 	s = strings.TrimSpace(s)
 	var a netip.Addr
 	err := errPort
-	if strings.Count(s, ":") != 1 { // else it is no address by itself
+	if strings.Count(s, ":") != 1 { // otherwise it has a port
 		a, err = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	}
 	if err != nil {
@@ -200,9 +199,9 @@ func parseHop(s string) (netip.Addr, bool) {
 	return network.Plain(a), true
 }
 
-var errPort = errors.New("with a port")
+var errPort = errors.New("address with a port")
 
-// NetworkOf names where an address belongs for counting: the IPv4 address itself,
-// or the IPv6 /64. An IPv4 address that is mapped into IPv6 is an IPv4 address, and a zone does
-// not count. It returns "unknown" for the invalid Addr.
+// NetworkOf returns the name of the network under which an address is counted: the IPv4 address
+// itself, or the IPv6 /64. An IPv4 address in IPv6 form counts as IPv4, and a zone is ignored. It
+// returns "unknown" for the invalid Addr.
 func NetworkOf(a netip.Addr) string { return network.Source.Name(a) }

@@ -2,5 +2,5 @@
 
 package authn_test
 
-// raceEnabled: see the other file.
+// raceEnabled: see race_on_test.go.
 const raceEnabled = false

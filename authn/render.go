@@ -7,14 +7,16 @@ import (
 	"runtime/debug"
 )
 
-// Render calls write, a function of an application that writes an answer, and sends what it wrote
-// once it has returned. If write panics, nothing was sent, and Render returns an error that
-// [Respond] answers with 500 and whose text does not repeat the panic's, which may hold a secret.
-// name is that of the option, such as "session.FormOptions.Render".
+// Render calls write, an application's function that writes a response, and sends the response
+// after write returned. Use it in your own schemes for hooks that write pages. name is the name of
+// the option in error texts, such as "session.FormOptions.Render".
 //
-// Use Render in schemes of your own for hooks that write pages. Store what belongs to the page
-// after the hook, so that a panic leaves nothing behind. write can neither flush nor hijack.
-// A panic with http.ErrAbortHandler is passed on.
+// If write panics, nothing is sent. Render then returns an error that [Respond] answers with 500.
+// Its text does not contain the value of the panic, which may hold a secret. A panic with
+// http.ErrAbortHandler is passed on.
+//
+// Save state that belongs to the page after Render returned, so that a panic changes nothing. write
+// cannot flush or hijack the connection.
 func Render(w http.ResponseWriter, name string, write func(http.ResponseWriter)) error {
 	d, err := Draw(w, name, write)
 	if err != nil {
@@ -24,7 +26,7 @@ func Render(w http.ResponseWriter, name string, write func(http.ResponseWriter))
 	return nil
 }
 
-// Draw is Render that does not send the answer yet.
+// Draw is [Render], but does not send the response. Call [Draft.Send] to send it.
 func Draw(w http.ResponseWriter, name string, write func(http.ResponseWriter)) (d *Draft, err error) {
 	d = &Draft{w: w, header: w.Header().Clone()}
 	if d.header == nil {
@@ -41,7 +43,7 @@ func Draw(w http.ResponseWriter, name string, write func(http.ResponseWriter)) (
 	return d, nil
 }
 
-// Draft is an answer that was written and not sent.
+// Draft is a response that was written but not sent.
 type Draft struct {
 	w      http.ResponseWriter
 	header http.Header
@@ -49,23 +51,23 @@ type Draft struct {
 	body   bytes.Buffer
 }
 
-// Header returns the headers of the answer, which begin as those of the ResponseWriter.
+// Header returns the headers of the response. They start as a copy of the ResponseWriter's headers.
 func (d *Draft) Header() http.Header { return d.header }
 
-// WriteHeader sets the status; the first one counts.
+// WriteHeader sets the status. Only the first call has an effect.
 func (d *Draft) WriteHeader(status int) {
 	if d.status == 0 && status >= 200 {
 		d.status = status
 	}
 }
 
-// Write adds to the body.
+// Write appends to the body.
 func (d *Draft) Write(b []byte) (int, error) {
 	d.WriteHeader(http.StatusOK)
 	return d.body.Write(b)
 }
 
-// Send sends the answer. Call it once.
+// Send sends the response. Call it only once.
 func (d *Draft) Send() {
 	h := d.w.Header()
 	clear(h)
@@ -77,7 +79,7 @@ func (d *Draft) Send() {
 	_, _ = d.w.Write(d.body.Bytes())
 }
 
-// hookPanic is a panic in a function of the application.
+// hookPanic is an error for a panic in a function of the application.
 type hookPanic struct {
 	hook, kind string
 	stack      []byte
@@ -85,8 +87,8 @@ type hookPanic struct {
 
 func (p *hookPanic) Error() string { return "authn: " + p.hook + ": panic of type " + p.kind }
 
-// StatusCode returns 500: the program is at fault, and another request does not help.
+// StatusCode returns 500, because the cause is a bug in the program and a retry does not help.
 func (*hookPanic) StatusCode() int { return http.StatusInternalServerError }
 
-// Stack returns where the hook panicked, for the log.
+// Stack returns the stack of the panic, for the log.
 func (p *hookPanic) Stack() string { return string(p.stack) }

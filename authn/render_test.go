@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// An error writer that panics leaves a 500 of the default form, and nothing of its own.
+// If an error writer panics, the response is a 500 in the default format.
 func TestErrorWriterPanics(t *testing.T) {
 	half := func(w http.ResponseWriter, _ *http.Request, _ *authn.Error) {
 		w.Header().Set("X-Half", "done")

@@ -9,32 +9,32 @@ import (
 	"time"
 )
 
-// ChallengePolicy says what a 401 carries in WWW-Authenticate.
+// ChallengePolicy selects the challenges (WWW-Authenticate) of a 401.
 type ChallengePolicy uint8
 
 const (
-	// EveryChallenge: a refusal carries the refusing scheme's own challenge, a
-	// missing credential every distinct challenge of the chain: the Bearer challenges merged
-	// into one line, first, then the others in the order of the chain. If no scheme has one, the
-	// status is 403, since a 401 carries a challenge (RFC 9110, section 15.5.2).
+	// EveryChallenge sends the challenge of the scheme that rejected the credentials. If there were
+	// no credentials, it sends every distinct challenge of the chain: first one line with the
+	// merged Bearer challenges, then the others in the order of the chain. If no scheme has a
+	// challenge, the status is 403, because a 401 requires one (RFC 9110, section 15.5.2).
 	//
-	// A request with a Sec-Fetch-* or X-Requested-With header gets no Basic challenge, and
-	// neither does a refused login: browsers open a password dialogue for it.
+	// A request with a Sec-Fetch-* or X-Requested-With header, and a rejected login, get no Basic
+	// challenge, because browsers would open a password dialog for it.
 	EveryChallenge ChallengePolicy = iota
-	// FirstChallenge is the rule of Django REST Framework: the challenge of the
-	// chain's first scheme alone; where that has none the status is 403.
+	// FirstChallenge is the rule of Django REST Framework: only the challenge of the chain's first
+	// scheme is sent. If that scheme has none, the status is 403.
 	FirstChallenge
 )
 
-// Respond answers an error of authn or authz as the middleware would: the one
-// that the request went through, with its challenges, its writer and its logger,
-// or one with default options. Use it for your handlers' own errors too.
+// Respond answers an error of packages authn and authz as the middleware would. It uses the
+// middleware of the request with its challenges, error writer and logger, or a middleware with
+// default options if there is none. Use it for the errors of your handlers too.
 //
-//   - ErrNoCredentials: 401 not_authenticated, with challenges
-//   - *Error: what it says; a 401 without a Challenge of its own with the chain's, a 403 with
-//     Scopes with that of the accepting scheme
-//   - an error of a dependency: 503 and Retry-After, logged; see [Undecided] for which these are
-//   - any other error, nil included: 500, logged
+//   - [ErrNoCredentials]: 401 not_authenticated, with challenges
+//   - [*Error]: its status and texts. A 401 without a Challenge gets the challenges of the chain. A
+//     403 with Scopes gets the challenge of the scheme that accepted the credentials
+//   - an error of a dependency (see [Undecided]): 503 and Retry-After, logged
+//   - any other error, including nil: 500, logged
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	m := fallback
 	if s := stateFrom(r.Context()); s != nil && s.m != nil {
@@ -45,7 +45,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 
 var fallback = New(Chain{}, nil)
 
-// Respond answers err as this middleware would; see the function Respond.
+// Respond answers err as this middleware would. See the function [Respond].
 func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if e := refusal(err); e != nil && e.cause != nil {
 		m.logger().LogAttrs(r.Context(), slog.LevelInfo, "request refused",
@@ -59,7 +59,7 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", attrs...)
 	}
 	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && e.Code != codeNotAuthenticated && readsOwn(r) {
-		err = m.refusals.Refused(r, err) // of an endpoint that reads its credential itself
+		err = m.refusals.Refused(r, err) // from an endpoint that reads its own credentials
 	}
 	by := nobody
 	if e := refusal(err); e != nil && e.Status == http.StatusForbidden {
@@ -68,13 +68,13 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 	m.respond(w, r, m.own(err), by)
 }
 
-// readsOwn reports whether an endpoint's 401 may be about a credential that it read itself.
+// readsOwn reports whether a 401 of an endpoint can be about credentials that it read itself.
 func readsOwn(r *http.Request) bool {
 	s := stateFrom(r.Context())
 	return len(r.Header["Authorization"]) > 0 || s != nil && s.own
 }
 
-// own is an error of a handler: without a known dependency in it, it is the program's own.
+// own returns the error of a handler. If it is not known to come from a dependency, it is a bug.
 func (m *Middleware) own(err error) error {
 	if refusal(err) != nil || errors.Is(err, ErrNoCredentials) || isDependency(err) || err != nil && m.unavailable != nil && m.known(err) {
 		return err
@@ -82,7 +82,7 @@ func (m *Middleware) own(err error) error {
 	return bug{}
 }
 
-// known calls Options.Unavailable, whose panic is no answer.
+// known calls Options.Unavailable. A panic counts as false.
 func (m *Middleware) known(err error) (yes bool) {
 	defer func() {
 		if recover() != nil {
@@ -92,8 +92,8 @@ func (m *Middleware) known(err error) (yes bool) {
 	return m.unavailable(err)
 }
 
-// faultLevel is Info for a client that went away, Warn for what is only busy, and
-// Error for what is broken.
+// faultLevel returns Info if the client disconnected, Warn if a dependency is busy, and Error for
+// anything else.
 func faultLevel(err error) slog.Level {
 	var u *Unavailable
 	switch {
@@ -105,7 +105,7 @@ func faultLevel(err error) slog.Level {
 	return slog.LevelError
 }
 
-// respond writes the answer to a decision that leaf by made.
+// respond writes the response to a decision of the leaf by.
 func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, by int) {
 	e := m.public(err)
 	p := pageFrom(r.Context())
@@ -156,8 +156,8 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 	m.custom(w, r, e, "authn.Options.WriteError", m.write, WriteDetail)
 }
 
-// custom writes an error answer by the application's writer, or by the default one if that is
-// nil. If the application's panics, nothing of its answer is sent.
+// custom writes an error response with the application's writer, or with the default writer if that
+// is nil. If the application's writer panics, nothing of its response is sent.
 func (m *Middleware) custom(w http.ResponseWriter, r *http.Request, e *Error, name string, write, usual ErrorWriter) {
 	if write == nil {
 		usual(w, r, e)
@@ -183,9 +183,10 @@ func (m *Middleware) fault(err error) *Error {
 	return &Error{Status: status, Code: "unavailable", Detail: "Service temporarily unavailable, try again later.", RetryAfter: max(wait, time.Second)}
 }
 
-// FromBrowser reports whether a browser, or a script in one, sent the request, by the headers
-// Sec-Fetch-* and X-Requested-With. Do not answer such a request with a Basic challenge: the
-// browser would open its password dialog over the page. Respond omits it by itself.
+// FromBrowser reports whether a browser, or a script in one, sent the request. It checks for the
+// headers Sec-Fetch-* and X-Requested-With. Do not answer such a request with a Basic challenge,
+// because the browser would open its password dialog over the page. [Respond] omits it
+// automatically.
 func FromBrowser(r *http.Request) bool {
 	if len(r.Header["X-Requested-With"]) > 0 {
 		return true

@@ -7,8 +7,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// A scheme that makes a mistake in its refusal neither cuts the connection nor lets
-// anybody in.
+// A scheme with a bug in its rejection neither closes the connection nor allows the request.
 func TestBadRefusals(t *testing.T) {
 	for status, want := range map[int]int{0: 500, 200: 500, 204: 500, 302: 500, 600: 500, 400: 400, 503: 503} {
 		a := authn.Func(func(*http.Request) (authn.Identity, error) {
@@ -23,7 +22,7 @@ func TestBadRefusals(t *testing.T) {
 	}
 }
 
-// Further fields of a refusal are on the answer.
+// Further headers of a rejection are in the response.
 func TestErrorHeader(t *testing.T) {
 	a := authn.Func(func(*http.Request) (authn.Identity, error) {
 		e := authn.AuthenticationFailed("No.").WithChallenge("X")

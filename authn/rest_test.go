@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// claiming claims and takes nothing.
+// claiming declares formats and accepts nothing.
 type claiming struct{ name, keyword, shape string }
 
 func (c *claiming) Authenticate(*http.Request) (authn.Identity, error) {
@@ -19,7 +19,7 @@ func (c *claiming) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: c.keyword, Format: c.shape}}
 }
 
-// What takes the rest of a keyword stands behind the keyword's other schemes.
+// A scheme with AnyFormat must come after the other schemes of its keyword.
 func TestRestStandsBehind(t *testing.T) {
 	rest, other := &claiming{"rest", "Bearer", authn.AnyFormat}, &claiming{"rest2", "bearer", authn.AnyFormat}
 	prefix, all, token := &claiming{"prefix", "BEARER", "vat_"}, &claiming{"all", "Bearer", ""}, &claiming{"token", "Token", "vst_"}
@@ -28,8 +28,8 @@ func TestRestStandsBehind(t *testing.T) {
 		want  string
 	}{
 		"behind":             {authn.Chain{prefix, rest}, ""},
-		"before":             {authn.Chain{rest, prefix}, "put it behind"},
-		"before, nested":     {authn.Chain{authn.Chain{rest}, authn.Chain{token, prefix}}, "put it behind"},
+		"before":             {authn.Chain{rest, prefix}, "put it after"},
+		"before, nested":     {authn.Chain{authn.Chain{rest}, authn.Chain{token, prefix}}, "put it after"},
 		"two":                {authn.Chain{rest, other}, "both accept"},
 		"with all":           {authn.Chain{all, rest}, "both accept"},
 		"another keyword":    {authn.Chain{rest, token}, ""},

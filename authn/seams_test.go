@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 )
 
-// formReader is a scheme that looks for a token in the form and puts the body back.
+// formReader is a scheme that reads a token from a form and restores the body.
 type formReader struct{ cookies }
 
 func (f formReader) Authenticate(r *http.Request) (authn.Identity, error) {
@@ -23,7 +23,7 @@ func (f formReader) Authenticate(r *http.Request) (authn.Identity, error) {
 	return f.cookies.Authenticate(r)
 }
 
-// Behind a staging proxy with a password of its own the handler gets the body that a scheme read.
+// Behind a staging proxy with its own password, the handler gets the body that a scheme read.
 func TestIgnoredKeywordKeepsBody(t *testing.T) {
 	h := authn.New(formReader{cookies{"sid"}}, &authn.Options{IgnoreKeywords: []string{"Basic"}}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -42,7 +42,7 @@ func TestIgnoredKeywordKeepsBody(t *testing.T) {
 	}
 }
 
-// busy is a limit of refused credentials that is used up. It notes what it is told of.
+// busy is a used-up limit of rejected credentials. It records its calls.
 type busy struct{ refused []string }
 
 func (b *busy) Admit(r *http.Request, _ *authn.Presented) error {
@@ -59,9 +59,9 @@ func (b *busy) Refused(r *http.Request, _ error) error {
 
 func (*busy) Accepted(*http.Request, *authn.Presented, authn.Identity) {}
 
-// Who shares an address with a stranger that fills the limit of refused credentials still gets
-// from a page to the login: an ended session there is no credential. A visitor without any
-// credential is not counted, whatever keyword a proxy in front uses for itself.
+// A client that shares its address with an attacker who uses up the limit of rejected credentials
+// is still redirected from a page to the login, because its expired session counts as no
+// credentials. A request without credentials is not counted, whatever keyword a proxy uses.
 func Test_edge_C18_pages(t *testing.T) {
 	for name, tc := range map[string]struct {
 		headers []string
@@ -84,7 +84,7 @@ func Test_edge_C18_pages(t *testing.T) {
 	}
 }
 
-// A page whose pattern also matches the login's address does not send the browser round for ever.
+// A page whose pattern also matches the login page does not cause an endless redirect.
 func Test_edge_B06_loop(t *testing.T) {
 	h := authn.New(lapsing{cookies{"sid"}}, &authn.Options{Logger: quiet}).Handler(authz.Require(authz.IsAuthenticated).Handler(authn.Page("/login?from=app", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))))
 	for _, cookie := range []string{"Cookie: a=b", "Cookie: sid=bad"} {

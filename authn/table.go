@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 )
 
-// NoKeep, as a number of identities, keeps none.
+// NoKeep, as a number of identities or bytes, means that no identities are kept.
 const NoKeep = -1
 
 const (
@@ -19,30 +19,30 @@ const (
 	defaultKeepBytes = 8 << 20
 )
 
-// TableOptions change a Table; nil is fine.
+// TableOptions configure a [Table]. nil means the defaults.
 type TableOptions struct {
-	// Entries is how many identities are kept at most; 0 is 4,096. It is rounded down to a
-	// power of two.
+	// Entries is the largest number of identities. 0 means 4,096. It is rounded down to a power of
+	// two.
 	Entries int
-	// Bytes is about how much memory they take at most; 0 is 8 MiB.
+	// Bytes is the approximate limit of their memory. 0 means 8 MiB.
 	Bytes int
-	// Clock is for tests: it measures MaxKeep; nil is the monotonic clock.
+	// Clock is for tests. It measures MaxKeep. nil means the monotonic clock.
 	Clock func() time.Time
 }
 
-// Table holds the identities that a middleware keeps, found by the SHA-256 of the credentials
-// and by the Authenticator that accepted them. Each Middleware has its own, unless
-// Options.Table names one for several. It is safe for concurrent use.
+// Table holds the identities that a middleware keeps. The key is the SHA-256 of the credentials and
+// the [Authenticator] that accepted them. Each [Middleware] has its own table, unless Options.Table
+// sets one for several. It is safe for concurrent use.
 //
-// Each identity has two possible places, by its digest. There is no lock and no list: a newer
-// identity replaces an older one, which is authenticated again at its next request.
+// Each identity has two possible places, chosen by its digest. There is no lock and no list. A
+// newer identity can replace an older one, which is authenticated again at its next request.
 type Table struct {
 	entries int // a power of two
 	max     int64
 	elapsed *elapsed.Clock
 	wall    elapsed.Wall
 	seed    maphash.Seed
-	key     [16]byte // of this process, for what is guessable: with it most credentials fit a block of SHA-256
+	key     [16]byte // random, for guessable credentials; short, so that most credentials fit in one SHA-256 block
 
 	places  atomic.Pointer[[]place] // nil before the first put
 	guesses atomic.Pointer[[guessStripes]atomic.Uint64]
@@ -52,14 +52,14 @@ type Table struct {
 
 type place = atomic.Pointer[entry]
 
-// NewTable returns a table for several middlewares. It returns an error for a negative bound.
+// NewTable returns a table for several middlewares. It returns an error for a negative limit.
 func NewTable(opts *TableOptions) (*Table, error) {
 	var o TableOptions
 	if opts != nil {
 		o = *opts
 	}
 	if o.Entries < 0 || o.Bytes < 0 {
-		return nil, errors.New("authn: NewTable: a bound is negative")
+		return nil, errors.New("authn: NewTable: Entries or Bytes is negative (0 or more)")
 	}
 	if o.Entries == 0 {
 		o.Entries = defaultKeep
@@ -75,11 +75,11 @@ func NewTable(opts *TableOptions) (*Table, error) {
 	return t, nil
 }
 
-// Usage is what a Table holds.
+// Usage is the current size of a [Table].
 type Usage struct{ Entries, Bytes int }
 
-// Usage returns how many identities are kept, those that have ended but are not yet removed
-// included, and about how many bytes they take.
+// Usage returns the number of identities in the table and their approximate size in bytes. It
+// includes identities that are no longer valid but not removed yet.
 func (t *Table) Usage() (u Usage) {
 	if places := t.places.Load(); places != nil {
 		for i := range *places {
@@ -94,7 +94,8 @@ func (t *Table) Usage() (u Usage) {
 
 func index(d *digest) uint { return uint(d[2])<<16 | uint(d[3])<<8 | uint(d[4]) }
 
-// get returns the entry of a digest and an Authenticator, or nil. One that has ended is removed.
+// get returns the entry of a digest and an Authenticator, or nil. It removes an entry that is no
+// longer valid.
 func (t *Table) get(ctx context.Context, d *digest, by Authenticator) *entry {
 	places := t.places.Load()
 	if places == nil {
@@ -115,7 +116,7 @@ func (t *Table) get(ctx context.Context, d *digest, by Authenticator) *entry {
 	return nil
 }
 
-// put keeps an entry if there is room for it. It makes room by removing others.
+// put adds an entry if it fits. It removes other entries to make room.
 func (t *Table) put(e *entry) {
 	places := t.room()
 	if !t.reserve(places, e.size) {
@@ -123,7 +124,7 @@ func (t *Table) put(e *entry) {
 	}
 	mask := uint(len(places) - 1)
 	at, other := &places[index(&e.digest)&mask], &places[(index(&e.digest)^1)&mask]
-	// What is in the first place moves to the second, so that the oldest is dropped.
+	// The entry in the first place moves to the second, so that the oldest entry is dropped.
 	if old := other.Load(); old != nil && old.digest == e.digest && old.by == e.by {
 		t.remove(other, old)
 	}
@@ -147,7 +148,7 @@ func (t *Table) room() []place {
 	return *places
 }
 
-// reserve counts size in the bound, and removes entries until it fits.
+// reserve adds size to the used bytes. It removes entries until size fits.
 func (t *Table) reserve(places []place, size int64) bool {
 	if size > t.max {
 		return false
@@ -165,8 +166,8 @@ func (t *Table) reserve(places []place, size int64) bool {
 	return false
 }
 
-// sweep looks at a few places in turn and clears those whose entry has ended, so that what was
-// revoked does not stay in memory until its place is used again.
+// sweep checks a few places in turn and removes entries that are no longer valid, so that revoked
+// credentials do not stay in memory until their place is used again.
 func (t *Table) sweep(places []place) {
 	for range min(4, len(places)) {
 		at := &places[t.hand.Add(1)%uint32(len(places))]
@@ -182,8 +183,8 @@ func (t *Table) remove(at *place, e *entry) {
 	}
 }
 
-// remember keeps what an Authenticator returned, if it can be kept, and returns what this
-// request gets of it.
+// remember keeps the result of an Authenticator, if it can be kept, and returns the entry for this
+// request, or nil.
 func (t *Table) remember(ctx context.Context, d *digest, by Authenticator, id *Identity, k *Keep, g *guess) *entry {
 	most := MaxKeep
 	if g != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// The table is bounded in number and in bytes, at all times, and what it holds is found again.
+// The table is always limited in number and bytes, and its entries are found again.
 func TestTableBounds(t *testing.T) {
 	for name, o := range map[string]authn.TableOptions{
 		"one": {Entries: 1}, "three": {Entries: 3}, "many": {Entries: 64}, "bytes": {Entries: 4096, Bytes: 40_000}, "default": {},
@@ -53,8 +53,8 @@ func TestTableBounds(t *testing.T) {
 	}
 }
 
-// 64 goroutines fill and read a small table: the count of bytes does not drift, and each gets
-// its own identity.
+// 64 goroutines fill and read a small table. The count of bytes stays correct, and each goroutine
+// gets its own identity.
 func TestTableRaces(t *testing.T) {
 	table := must1(authn.NewTable(&authn.TableOptions{Entries: 16, Bytes: 12_000}))(t)
 	l := new(lease)
@@ -93,7 +93,7 @@ func (e *echo) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: r.Header.Get("Authorization"), Roles: []string{"a", "b"}}.Kept(e, authn.Keep{Lease: e.lease}), nil
 }
 
-// What was revoked does not stay in memory until its place is used again.
+// Revoked identities do not stay in memory until their place is used again.
 func TestTableSweeps(t *testing.T) {
 	table := must1(authn.NewTable(&authn.TableOptions{Entries: 256}))(t)
 	old, k := new(lease), &echo{}

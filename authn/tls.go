@@ -8,30 +8,33 @@ import (
 	"time"
 )
 
-// TLSOptions change what RequireTLS believes. nil is the strictest: TLS to this
-// very server.
+// TLSOptions configure [RequireTLS]. nil is the strictest setting: only TLS connections to this
+// server itself count.
 type TLSOptions struct {
-	// Proxies are believed when they say that the client speaks https.
+	// Proxies are trusted to report that the client uses HTTPS.
 	Proxies TrustedProxies
-	// AllowLoopback lets plain http pass for work on one machine: the server's own
-	// address and the Host are loopback, and no forwarding header is there, since
-	// one would mean a proxy in front.
+	// AllowLoopback allows plain HTTP on one machine, for development: the server's own address and
+	// the Host are loopback, and the request has no forwarding header, which would come from a
+	// proxy.
 	AllowLoopback bool
-	// Headers are further headers that carry credentials, such as "X-Api-Key". Name each one that
-	// a scheme of yours reads.
+	// Headers are further headers that contain credentials, such as "X-Api-Key". List each one that
+	// your own schemes read.
 	Headers []string
-	// MaxAge of Strict-Transport-Security; 0 is one year, below 0 sends none.
+	// MaxAge is the max-age of Strict-Transport-Security. 0 means one year. A negative value means
+	// that the header is not sent.
 	MaxAge time.Duration
 }
 
-// RequireTLS returns middleware that refuses credentials over plain http with
-// 403: a request with Authorization or Cookie, one whose method may carry a
-// body (a login form), one for a WebSocket (see [MayChange]), or one with one of TLSOptions.Headers. Others pass, such as the GET of a health check. Answers
-// over https carry Strict-Transport-Security (RFC 6797). It belongs outside
-// everything else.
+// RequireTLS returns middleware that rejects credentials over plain HTTP with 403. Make it the
+// outermost middleware. It rejects requests over plain HTTP that:
+//   - have an Authorization or Cookie header, or one of TLSOptions.Headers
+//   - have a method that can have a body, such as a login form
+//   - open a WebSocket (see [MayChange])
 //
-// A refused credential has travelled in the clear all the same: the client must
-// replace it.
+// Other requests pass, such as the GET of a health check. Responses over HTTPS get
+// Strict-Transport-Security (RFC 6797).
+//
+// Rejected credentials were already sent in the clear, so the client must replace them.
 func RequireTLS(opts *TLSOptions) func(http.Handler) http.Handler {
 	var o TLSOptions
 	if opts != nil {
@@ -74,13 +77,12 @@ func mayCarrySecret(r *http.Request, secret []string) bool {
 			return true
 		}
 	}
-	return MayChange(r) // a body, or what is written over a WebSocket
+	return MayChange(r) // in a body or a WebSocket message
 }
 
-// OnLoopback reports whether r stays on this machine: the server listens on a
-// loopback address, the Host is 127.0.0.1, [::1] or localhost, and there is no
-// Forwarded or X-Forwarded-* header. It is false on a Unix socket, because a proxy
-// in front of one sends "localhost" unless it is told otherwise.
+// OnLoopback reports whether r stays on this machine: the server listens on a loopback address, the
+// Host is 127.0.0.1, [::1] or localhost, and there is no Forwarded or X-Forwarded-* header. It
+// returns false on a Unix socket, because a proxy in front of one sends "localhost" by default.
 func OnLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -98,11 +100,11 @@ func OnLoopback(r *http.Request) bool {
 	return IsLoopbackHost(r.Host)
 }
 
-// IsLoopbackHost reports whether host, a value of the Host header with or without a
-// port, is 127.0.0.1, [::1] or localhost.
+// IsLoopbackHost reports whether host is 127.0.0.1, [::1] or localhost. host is a value of the Host
+// header, with or without a port.
 func IsLoopbackHost(host string) bool {
 	if rest, ok := strings.CutPrefix(host, "127.0.0.1"); ok && (rest == "" || rest[0] == ':' && !strings.ContainsAny(rest[1:], ":[]")) {
-		return true // at a glance
+		return true // fast path
 	}
 	if strings.Contains(host, ":") {
 		if h, _, err := net.SplitHostPort(host); err == nil {
@@ -117,9 +119,9 @@ func IsLoopbackHost(host string) bool {
 	return err == nil && (h == netip.IPv6Loopback() || h == netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }
 
-// addrOf is the address of one end of a connection, as parseHop reads it.
+// addrOf returns the address of one end of a connection in the form of parseHop.
 func addrOf(a net.Addr) (netip.Addr, bool) {
-	if t, ok := a.(*net.TCPAddr); ok && t != nil { // without its text
+	if t, ok := a.(*net.TCPAddr); ok && t != nil { // avoids formatting and parsing
 		ip, ok := netip.AddrFromSlice(t.IP)
 		return ip.Unmap(), ok
 	}

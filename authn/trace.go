@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Outcome is how a question to a scheme ended.
+// Outcome is the result of calling a scheme.
 type Outcome uint8
 
-// The four outcomes of an authentication, in the words of logs and metrics.
+// The four outcomes, as used in logs and metrics.
 const (
-	Absent   Outcome = iota // no credential of this kind
-	Accepted                // found and good
-	Refused                 // found and refused
-	Fault                   // could not decide
+	Absent   Outcome = iota // no credentials of this kind
+	Accepted                // credentials accepted
+	Refused                 // credentials rejected
+	Fault                   // could not be decided
 )
 
 // String returns "absent", "accepted", "refused" or "fault".
@@ -41,37 +41,37 @@ func outcomeOf(err error) Outcome {
 	return Fault
 }
 
-// Event is one decision of a middleware. It holds no secret and only words of
-// bounded number, so that its fields can be labels of a metric.
+// Event is one decision of a middleware. It contains no secret. All fields have few distinct
+// values, so they are safe metric labels.
 type Event struct {
-	// Scheme decided; "" where the request is anonymous.
+	// Scheme is the scheme that decided, or "" if the request is anonymous.
 	Scheme  string
 	Outcome Outcome
-	// Code is the refusal's code, or "".
+	// Code is the code of the rejection, or "".
 	Code string
-	// Duration is the time that all schemes took together.
+	// Duration is the total time of all schemes.
 	Duration time.Duration
 }
 
-// Step is what one scheme saw of a request.
+// Step is the result of one scheme for a request.
 type Step struct {
 	Scheme  string
 	Outcome Outcome
-	// Why says why the scheme stopped there: "no header that it reads", "not its
-	// keyword", "its keyword, not its shape", the refusal's code, or the fault.
+	// Why is the reason for the outcome: "no header that it reads", "no credential of its kind",
+	// "its keyword, not its shape", the code of the rejection, or the text of the error.
 	Why string
 }
 
 type traceKey struct{}
 
-// TraceFrom returns the steps of the decision, in the order of asking, where
-// Options.Trace is set; nil otherwise. It is for tests of handlers.
+// TraceFrom returns the steps of the decision, in the order of the calls, if Options.Trace is set,
+// and nil otherwise. Use it in tests of handlers.
 func TraceFrom(ctx context.Context) []Step {
 	t, _ := ctx.Value(traceKey{}).([]Step)
 	return t
 }
 
-// tracer collects steps; a nil tracer collects nothing.
+// tracer collects steps. A nil tracer collects nothing.
 type tracer struct{ steps []Step }
 
 func (t *tracer) skip(scheme string) {
@@ -99,8 +99,8 @@ func (t *tracer) step(scheme string, err error) {
 	t.steps = append(t.steps, s)
 }
 
-// report logs a decision and tells the observer. Refusals go to the log at Info
-// with their private cause, faults at Error, the trace at Debug.
+// report logs a decision and calls the observer. Rejections are logged at Info with their private
+// cause, errors at Error, the trace at Debug.
 func (m *Middleware) report(r *http.Request, by int, err error, took time.Duration, t *tracer) {
 	outcome := outcomeOf(err)
 	name := m.plan.name(by)
@@ -129,7 +129,7 @@ func (m *Middleware) report(r *http.Request, by int, err error, took time.Durati
 	}
 }
 
-// reason is the private cause of a refusal, for the log.
+// reason returns the private cause of a rejection, for the log.
 func reason(err error) slog.Attr {
 	if e := refusal(err); e != nil && e.cause != nil {
 		return slog.String("reason", e.cause.Error())
@@ -137,11 +137,11 @@ func reason(err error) slog.Attr {
 	return slog.Attr{}
 }
 
-// tell calls the observer; its panic is its own.
+// tell calls the observer and recovers its panics.
 func (m *Middleware) tell(r *http.Request, e Event) {
 	defer func() {
 		if v := recover(); v != nil {
-			m.logger().LogAttrs(r.Context(), slog.LevelError, "panic in the observer", slog.Any("error", newPanic(v)))
+			m.logger().LogAttrs(r.Context(), slog.LevelError, "panic in observer", slog.Any("error", newPanic(v)))
 		}
 	}()
 	m.observe(r, e)

@@ -12,15 +12,15 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// undeclared is a decorator of somebody else: it says neither what it decorates nor what that reads.
+// undeclared is a third-party decorator that declares neither the decorated scheme nor its headers.
 type undeclared struct{ a authn.Authenticator }
 
 func (u undeclared) Authenticate(r *http.Request) (authn.Identity, error) {
 	return u.a.Authenticate(r)
 }
 
-// An explicit credential goes before a cookie, good or bad, also if the scheme of the cookie does
-// not say that it reads one.
+// An explicit credential takes precedence over a cookie, valid or not, even if the cookie's scheme
+// does not declare its headers.
 func TestUndeclaredSchemes_attack_340(t *testing.T) {
 	w := newWorld(t)
 	session := cookies{"sid"}

@@ -58,7 +58,7 @@ func TestUnixSocket(t *testing.T) {
 		"without the option":            {tcp, overUnix("@", "203.0.113.9"), "invalid IP"},
 		"without the option, unix:":     {tcp, overUnix("10.0.0.1:1", "203.0.113.9, unix:"), "10.0.0.1"},
 		"nobody":                        {authn.TrustedProxies{}, overUnix("@", "203.0.113.9"), "invalid IP"},
-		// Some middleware writes a header of the client's into RemoteAddr.
+		// A middleware copies a client's header to RemoteAddr.
 		"edge_C09/an address that was written over": {unix, overUnix("192.0.2.1:1", "203.0.113.9"), "192.0.2.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestUnixSocket(t *testing.T) {
 	})
 }
 
-// What RequireTLS and limits read, over a real socket and by both versions of HTTP.
+// The values that RequireTLS and limits read, with a real socket and both versions of HTTP.
 func TestUnixSocketServer(t *testing.T) {
 	proxies, err := authn.NewTrustedProxies(authn.UnixSocket)
 	must(t, err)
@@ -168,7 +168,7 @@ func TestIsHTTPS(t *testing.T) {
 	}
 }
 
-// A middleware that trusts a Unix socket knows the client behind another one that does not.
+// A middleware that trusts a Unix socket knows the client behind another middleware that does not.
 func Test_edge_C09_nested(t *testing.T) {
 	unix, err := authn.NewTrustedProxies(authn.UnixSocket)
 	must(t, err)

@@ -27,7 +27,7 @@ type unwraps struct{ authn.Authenticator }
 
 func (u unwraps) Unwrap() authn.Authenticator { return u.Authenticator }
 
-// What a chain that reads cookies stands before varies with the cookie, once.
+// A handler after a chain that reads cookies has "Vary: Cookie", exactly once.
 func TestVaryCookie(t *testing.T) {
 	for what, c := range map[string]struct {
 		chain        authn.Chain

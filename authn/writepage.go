@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// WritePage writes an error as a small HTML page if the client is a browser that shows it to a
-// person: the request accepts text/html, or says that it is a navigation. Other clients get
-// WriteDetail. The page runs no script, cannot be framed and sends no Referer.
+// WritePage writes an error as a small HTML page if a browser will show the response to a person:
+// the request accepts text/html or is a navigation. Other clients get [WriteDetail]. The page runs
+// no script, cannot be framed and sends no Referer.
 func WritePage(w http.ResponseWriter, r *http.Request, e *Error) {
 	if !forPeople(r) {
 		WriteDetail(w, r, e)
@@ -58,13 +58,13 @@ const pageHead = `<!doctype html>
 <h1>This did not work</h1>
 `
 
-// forPeople reports a request whose answer a browser shows to a person.
+// forPeople reports whether a browser shows the response to a person.
 func forPeople(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" || acceptsHTML(r.Header["Accept"])
 }
 
-// acceptsHTML reports whether an Accept header (RFC 9110, section 12.5.1) names an HTML type
-// with a weight above zero. A wildcard names none: programs send it.
+// acceptsHTML reports whether an Accept header (RFC 9110, section 12.5.1) contains an HTML type
+// with a weight above zero. Wildcards do not count, because programs send them.
 func acceptsHTML(lines []string) bool {
 	for _, line := range lines {
 		for part := range strings.SplitSeq(line, ",") {
@@ -81,7 +81,7 @@ func acceptsHTML(lines []string) bool {
 	return false
 }
 
-// refusesByWeight reports a weight of zero among the parameters of a media range.
+// refusesByWeight reports whether the parameters of a media range contain a weight of zero.
 func refusesByWeight(params string) bool {
 	for p := range strings.SplitSeq(params, ";") {
 		name, value, _ := strings.Cut(strings.Trim(p, " \t"), "=")

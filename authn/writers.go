@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// ErrorWriter writes status and body of an error answer. The headers that carry
-// meaning (WWW-Authenticate, Retry-After, Cache-Control) are set already.
+// ErrorWriter writes the status and body of an error response. The headers that carry information
+// (WWW-Authenticate, Retry-After, Cache-Control) are already set.
 type ErrorWriter func(w http.ResponseWriter, r *http.Request, e *Error)
 
-// WriteDetail writes the body of Django REST Framework: {"detail": "…"}, followed
-// by the error's Members; the Members alone where Detail is "".
+// WriteDetail writes the body of Django REST Framework: {"detail": "…"}, followed by the Members
+// of the error. If Detail is "", it writes only the Members.
 func WriteDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
 	var body Object
 	if e.Detail != "" {
@@ -20,8 +20,8 @@ func WriteDetail(w http.ResponseWriter, _ *http.Request, e *Error) {
 	writeJSON(w, "application/json", e.Status, append(body, e.Members...))
 }
 
-// WriteProblem writes application/problem+json of RFC 9457: type, title, status,
-// detail and code, and the error's Members under "errors".
+// WriteProblem writes application/problem+json (RFC 9457): type, title, status, detail and code,
+// and the Members of the error under "errors".
 func WriteProblem(w http.ResponseWriter, _ *http.Request, e *Error) {
 	body := Object{{"type", "about:blank"}, {"title", http.StatusText(e.Status)}, {"status", e.Status}}
 	if e.Detail != "" {
@@ -53,7 +53,7 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, body Objec
 // Object is a JSON object whose members keep their order.
 type Object []Member
 
-// MarshalJSON returns the members in their order.
+// MarshalJSON writes the members in their order.
 func (o Object) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}
 	for i, m := range o {

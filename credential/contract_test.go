@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// The scheme of the example keeps the contract.
+// The scheme of the example meets the contract of an authenticator.
 func TestExampleContract(t *testing.T) {
 	with := func(text string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("X-Api-Key", text) }

@@ -17,7 +17,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Key is the record of an API key. The key itself is not in it.
+// Key is the record of an API key. It does not contain the key itself.
 type Key struct {
 	Digest  storage.Digest
 	ID      string // for lists and events
@@ -27,7 +27,7 @@ type Key struct {
 	Expires time.Time
 }
 
-// Store keeps the keys.
+// Store stores the keys.
 type Store interface {
 	// KeyByDigest returns the key and its account, or storage.ErrNotFound.
 	KeyByDigest(ctx context.Context, d storage.Digest) (Key, storage.User, error)
@@ -44,7 +44,7 @@ type Scheme struct {
 	events    *audit.Notifier
 }
 
-// New returns a scheme over store. events may be nil.
+// New returns a scheme with the keys in store. events can be nil.
 func New(store Store, events *audit.Notifier) (*Scheme, error) {
 	s := &Scheme{store: store, events: events}
 	var err error
@@ -63,7 +63,7 @@ func (s *Scheme) Name() string                                { return "apikey" 
 func (s *Scheme) Headers() []string                           { return s.header.Headers() }
 func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.Challenge(r, err) }
 
-// Authenticate looks for an API key. It takes one query.
+// Authenticate authenticates a request by an API key. It needs one query.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := s.header.Read(r)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, scopes 
 	return credential.Secret(text), nil
 }
 
-// Login returns the endpoint that exchanges a name and a password for a key.
+// Login returns the endpoint that issues a key for a name and a password.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return login.Must(login.New(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
 		key, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, nil)
@@ -110,8 +110,8 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	}, &login.Config{Scheme: s.Name(), Endpoints: s.endpoints, Audit: s.events}))
 }
 
-// A scheme of your own, over a store of your own. examples/apikey has one over the stores of this
-// module, and docs/new-scheme.md explains it.
+// A scheme of your own with its own store. examples/apikey has one with the stores of this module,
+// and docs/new-scheme.md explains it.
 func Example() {
 	db := &store{users: map[string]storage.User{"id-alice": {ID: "id-alice", Active: true, Epoch: 1}}, keys: map[storage.Digest]Key{}}
 	keys, err := New(db, nil)

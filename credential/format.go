@@ -12,31 +12,30 @@ import (
 )
 
 const (
-	// Size is the number of random bytes that a token carries.
+	// Size is the number of random bytes in a token.
 	Size = 32
 
 	bodyLen = 43
-	// maxPrefix is the longest prefix.
+	// maxPrefix is the largest length of a prefix.
 	maxPrefix = 16
 	checkLen  = 6
 	digits    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// Format is the format of a scheme's token texts:
+// Format is the format of a scheme's tokens:
 //
 //	<prefix>_<43 base64url><6 base62>
 //
-// The prefix names the scheme, the 43 characters carry [Size] bytes, and the last six are
-// the CRC-32 (IEEE) of everything before them. The checksum finds typing errors without a
-// query and lets secret scanners recognize tokens. It is not a security check: anyone can
-// compute it.
+// The prefix identifies the scheme. The 43 characters encode [Size] bytes. The last six are the
+// CRC-32 (IEEE) of everything before them. The checksum detects typing errors without a query, and
+// lets secret scanners recognize tokens. It is not a security check, because anyone can compute it.
 //
-// Two schemes that share a keyword of Authorization need two prefixes. The zero Format
+// Two schemes with the same keyword of Authorization need different prefixes. The zero Format
 // matches no text. A Format is safe for concurrent use.
 type Format struct{ prefix string }
 
-// NewFormat returns the format with that prefix. It returns an error unless prefix has 2 to
-// 16 characters: a lower-case letter, then lower-case letters and digits.
+// NewFormat returns the format with that prefix. It returns an error unless prefix has 2 to 16
+// characters: a lower-case letter, followed by lower-case letters and digits.
 func NewFormat(prefix string) (Format, error) {
 	if err := CheckPrefix(prefix); err != nil {
 		return Format{}, err
@@ -44,8 +43,8 @@ func NewFormat(prefix string) (Format, error) {
 	return Format{prefix}, nil
 }
 
-// MustFormat is NewFormat for a prefix that is a constant of the program. It panics if the
-// prefix is not valid.
+// MustFormat is [NewFormat] for a prefix that is a constant of the program. It panics if the prefix
+// is invalid.
 func MustFormat(prefix string) Format {
 	f, err := NewFormat(prefix)
 	if err != nil {
@@ -54,7 +53,7 @@ func MustFormat(prefix string) Format {
 	return f
 }
 
-// CheckPrefix returns an error unless prefix can be that of a [Format].
+// CheckPrefix returns an error if prefix is not valid for a [Format].
 func CheckPrefix(prefix string) error {
 	ok := len(prefix) >= 2 && len(prefix) <= maxPrefix && 'a' <= prefix[0] && prefix[0] <= 'z'
 	for i := range len(prefix) {
@@ -62,7 +61,7 @@ func CheckPrefix(prefix string) error {
 		ok = ok && ('a' <= c && c <= 'z' || '0' <= c && c <= '9')
 	}
 	if !ok {
-		return fmt.Errorf("credential: prefix %q is not valid (a lower-case letter, then 1 to 15 lower-case letters or digits)", prefix)
+		return fmt.Errorf("credential: prefix %q is invalid (a lower-case letter, then 1 to 15 lower-case letters or digits)", prefix)
 	}
 	return nil
 }
@@ -70,17 +69,17 @@ func CheckPrefix(prefix string) error {
 // Prefix returns the prefix without the "_" that follows it.
 func (f Format) Prefix() string { return f.prefix }
 
-// New returns a new token text with Size bytes from random, which is crypto/rand.Reader in
-// production. It returns an error only if random does.
+// New returns a new token with [Size] bytes from random. Pass crypto/rand.Reader in production. It
+// returns an error only if random does.
 func (f Format) New(random io.Reader) (string, error) {
 	var body [Size]byte
 	if _, err := io.ReadFull(random, body[:]); err != nil {
-		return "", fmt.Errorf("credential: no random bytes: %w", err)
+		return "", fmt.Errorf("credential: New: read random bytes: %w", err)
 	}
 	return f.Encode(body), nil
 }
 
-// Encode returns the token text that carries body.
+// Encode returns the token for body.
 func (f Format) Encode(body [Size]byte) string {
 	b := make([]byte, 0, len(f.prefix)+1+bodyLen+checkLen)
 	b = append(append(b, f.prefix...), '_')
@@ -89,66 +88,66 @@ func (f Format) Encode(body [Size]byte) string {
 	return string(append(b, check[:]...))
 }
 
-// Fits reports whether text has the prefix and the length of a token. It is a cheap check
-// before a digest is computed; call [Format.Valid] before you query a store.
+// Fits reports whether text has the prefix and the length of a token. Use it as a fast check before
+// you compute a digest. Call [Format.Valid] before you query a store.
 func (f Format) Fits(text string) bool {
 	return len(text) == len(f.prefix)+1+bodyLen+checkLen && f.HasPrefix(text)
 }
 
-// Valid reports whether text is a token of this format. Every token has exactly one text.
+// Valid reports whether text is a token of this format. Each token has exactly one text.
 func (f Format) Valid(text string) bool {
 	if !f.Fits(text) {
 		return false
 	}
 	n := len(text) - checkLen
 	var all byte
-	for _, c := range []byte(text[n-bodyLen : n]) { // without a branch
-		all |= sextet[c] - 1 // 255 for a character outside base64url, else below 64
+	for _, c := range []byte(text[n-bodyLen : n]) { // without branches
+		all |= sextet[c] - 1 // 255 for a character outside base64url, otherwise below 64
 	}
-	if all > 63 || (sextet[text[n-1]]-1)&3 != 0 { // 43 characters have two bits more than 32 bytes
+	if all > 63 || (sextet[text[n-1]]-1)&3 != 0 { // 43 characters have two more bits than 32 bytes
 		return false
 	}
-	// The CRC's implementation is chosen at run time, so a copy would be on the heap.
+	// The CRC implementation is chosen at run time, so a copy would be allocated on the heap.
 	check := checksum(unsafe.Slice(unsafe.StringData(text), n))
 	return string(check[:]) == text[n:]
 }
 
-// HasPrefix reports whether text begins with the prefix and "_". A text with the prefix that
-// is not Valid is a malformed token of this scheme, not another scheme's.
+// HasPrefix reports whether text begins with the prefix and "_". If such a text is not Valid, it is
+// a malformed token of this scheme, and not a token of another scheme.
 func (f Format) HasPrefix(text string) bool {
 	return f.prefix != "" && len(text) > len(f.prefix) && text[:len(f.prefix)] == f.prefix && text[len(f.prefix)] == '_'
 }
 
-// Pattern returns a regular expression in RE2 syntax that finds the tokens in source code,
-// logs and other texts. Register it with your secret scanner.
+// Pattern returns a regular expression (RE2) that matches the tokens in source code, logs and other
+// texts. Use it in your secret scanner.
 func (f Format) Pattern() string {
 	return `\b` + f.prefix + `_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}\b`
 }
 
-// Claim returns the claim of the format's tokens under a keyword of Authorization, for the
-// method Formats of an authenticator.
+// Claim returns the [authn.CredentialFormat] of the tokens with a keyword of Authorization. Return
+// it from the method Formats of an authenticator.
 func (f Format) Claim(keyword string) authn.CredentialFormat {
 	return authn.CredentialFormat{Keyword: keyword, Format: f.prefix + "_", Prefix: f.prefix + "_"}
 }
 
-// IsToken reports whether text is a valid token of any prefix. Use it to tell the tokens of
-// this module from those of other issuers.
+// IsToken reports whether text is a valid token with any prefix. Use it to distinguish the tokens
+// of this module from those of other issuers.
 func IsToken(text string) bool {
 	n := len(text) - checkLen - bodyLen - 1
 	return n > 0 && CheckPrefix(text[:n]) == nil && Format{text[:n]}.Valid(text)
 }
 
-// shipped are the default prefixes of this module's tokens.
+// shipped are the default prefixes of this module's tokens, with spaces around each.
 const shipped = " vac vat vco vcs vdc vkn vlo vor vpa vpr vrg vri vrt vsr vss vst "
 
-// HasShippedPrefix reports whether text begins with a default prefix of one of this module's schemes
-// and "_". It may be malformed otherwise: with a wrong character it is still a secret. Use it with
-// IsToken to keep tokens of this module from being sent to somebody else.
+// HasShippedPrefix reports whether text begins with a default prefix of this module's schemes and
+// "_". The rest of the text may be malformed, because a token with a wrong character is still a
+// secret. Use it together with [IsToken] to avoid sending tokens of this module to other parties.
 func HasShippedPrefix(text string) bool {
 	return len(text) > 3 && text[3] == '_' && strings.Contains(shipped, " "+text[:3]+" ")
 }
 
-// sextet is the value of each base64url character plus 1, and 0 for all others.
+// sextet is the value of each base64url character plus 1, and 0 for all other characters.
 var sextet = func() (t [256]byte) {
 	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
 		t[c] = byte(i + 1)

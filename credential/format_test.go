@@ -25,8 +25,8 @@ func token(t testing.TB) string {
 	return text
 }
 
-// A fixed vector whose checksum was computed with another program: the format lives in
-// clients and scanners, so it never changes.
+// A fixed vector whose checksum was computed with another program. The format is used by clients
+// and scanners, so it must never change.
 func TestEncodeVector(t *testing.T) {
 	if got, want := vst.Encode([Size]byte{}), "vst_"+strings.Repeat("A", 43)+"3l0iog"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -96,8 +96,8 @@ func TestIsToken(t *testing.T) {
 	}
 }
 
-// The last character of the body holds four bits: the other two must be zero, or four texts
-// would be one token.
+// The last character of the body encodes four bits. The other two must be zero, because otherwise
+// four texts would be the same token.
 func TestSpareBits(t *testing.T) {
 	good := token(t)
 	n := len(good) - checkLen
@@ -175,7 +175,7 @@ func slowly(prefix, text string) bool {
 	return err == nil && len(raw) == Size && string(check[:]) == text[n:]
 }
 
-// A new prefix that is not in the list would let mistyped tokens go to other issuers.
+// If a new prefix is not in the list, mistyped tokens could be sent to other issuers.
 func TestHasShippedPrefix(t *testing.T) {
 	for _, text := range []string{"", "vat", "vat-", "ory_at_x", "at_x", "va_x", " va_", "xva_t", "VAT_x"} {
 		if HasShippedPrefix(text) {

@@ -11,33 +11,33 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Shape tells a scheme's tokens from other texts. [Format] is one.
+// Shape distinguishes a scheme's tokens from other texts. [Format] implements it.
 type Shape interface {
 	// Valid reports whether text is a token of the scheme.
 	Valid(text string) bool
-	// Fits reports cheaply whether text may be Valid.
+	// Fits reports whether text may be Valid. It must be fast.
 	Fits(text string) bool
-	// HasPrefix reports whether text claims to be one, Valid or not.
+	// HasPrefix reports whether text has the prefix of the scheme's tokens, Valid or not.
 	HasPrefix(text string) bool
-	// Claim returns the scheme's claim under a keyword of Authorization.
+	// Claim returns the format of the tokens with a keyword of Authorization.
 	Claim(keyword string) authn.CredentialFormat
 }
 
-// HeaderOptions change a Header; nil is fine.
+// HeaderOptions configure a [Header]. nil means the defaults.
 type HeaderOptions struct {
-	// Realm is named in the challenge if it is not "".
+	// Realm is the realm in the challenge. "" means none.
 	Realm string
-	// Kind names the credential in error messages, as in "Invalid token header."; "token" if
-	// "".
+	// Kind is the name of the credentials in error messages, as in "Invalid token header.". ""
+	// means "token".
 	Kind string
-	// Detail is the public text of every rejection; "Invalid token." if "".
+	// Detail is the public text of every rejection. "" means "Invalid token.".
 	Detail string
 }
 
-// Header reads a scheme's tokens from a request. It also has what the optional methods of an
-// authenticator return: Headers, Formats and Challenge. It is safe for concurrent use.
+// Header reads a scheme's tokens from a request. It also implements optional methods of an
+// authenticator: Headers, Formats and Challenge. It is safe for concurrent use.
 type Header struct {
-	field     string // "" is Authorization
+	field     string // "" means Authorization
 	keywords  []string
 	shape     Shape
 	realm     string
@@ -49,20 +49,21 @@ type Header struct {
 	unrecognized error
 }
 
-// NewHeader returns a Header for tokens in Authorization, under any of the keywords. The
-// challenge names the first. Under "Bearer" the challenge follows RFC 6750. It returns an
-// error without a keyword, for one that is not valid or there twice, and for a realm that is
-// not valid.
+// NewHeader returns a Header for tokens in Authorization with one of the keywords. The challenge
+// contains the first keyword. If that is "Bearer", the challenge follows RFC 6750. opts can be nil.
+//
+// It returns an error if there is no keyword, if a keyword is invalid or occurs twice, if shape is
+// nil, or if the realm is invalid.
 func NewHeader(keywords []string, shape Shape, opts *HeaderOptions) (*Header, error) {
 	if len(keywords) == 0 {
-		return nil, errors.New("credential: NewHeader: no keyword")
+		return nil, errors.New("credential: NewHeader: no keyword (at least one)")
 	}
 	for i, k := range keywords {
 		if err := CheckKeyword(k); err != nil {
 			return nil, err
 		}
 		if slices.ContainsFunc(keywords[:i], func(other string) bool { return strings.EqualFold(k, other) }) {
-			return nil, fmt.Errorf("credential: NewHeader: keyword %q is there twice", k)
+			return nil, fmt.Errorf("credential: NewHeader: keyword %q occurs twice", k)
 		}
 	}
 	h, err := newHeader(shape, opts)
@@ -75,14 +76,15 @@ func NewHeader(keywords []string, shape Shape, opts *HeaderOptions) (*Header, er
 	return h, nil
 }
 
-// NewField returns a Header for tokens in a header field of their own, such as "X-Api-Key".
-// The whole value is the token. The field has no keyword, so keyword is only the one that the
-// challenge names; without it (""), the scheme has no challenge, and a chain of such schemes
-// answers 403. It returns an error for a name that is not in canonical form, is Authorization
-// or Cookie, or has other characters than letters, digits and "-".
+// NewField returns a Header for tokens in a separate header, such as "X-Api-Key". The whole value
+// of the header is the token. keyword is the keyword in the challenge. If it is "", the scheme has
+// no challenge, and a chain of only such schemes responds with 403. opts can be nil.
+//
+// It returns an error if name is not in canonical form, is Authorization or Cookie, or contains
+// characters other than letters, digits and "-", and for the other errors of [NewHeader].
 func NewField(name, keyword string, shape Shape, opts *HeaderOptions) (*Header, error) {
 	if !IsName(name) || strings.Contains(name, "_") || textproto.CanonicalMIMEHeaderKey(name) != name || name == "Authorization" || name == "Cookie" {
-		return nil, fmt.Errorf("credential: NewField: header %q is not valid (one of its own in canonical form, such as X-Api-Key)", name)
+		return nil, fmt.Errorf("credential: NewField: header %q is invalid (a separate header in canonical form, such as X-Api-Key)", name)
 	}
 	h, err := newHeader(shape, opts)
 	if err != nil {
@@ -104,7 +106,7 @@ func newHeader(shape Shape, opts *HeaderOptions) (*Header, error) {
 		o = *opts
 	}
 	if shape == nil {
-		return nil, errors.New("credential: NewHeader: no shape")
+		return nil, errors.New("credential: NewHeader: shape must be set")
 	}
 	if err := CheckRealm(o.Realm); err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func newHeader(shape Shape, opts *HeaderOptions) (*Header, error) {
 
 var (
 	errShape     = errors.New("not in the format of a token")
-	errMalformed = errors.New("malformed")
+	errMalformed = errors.New("malformed token")
 )
 
 // Headers returns the name of the header.
@@ -134,7 +136,7 @@ func (h *Header) Headers() []string {
 	return []string{"Authorization"}
 }
 
-// Formats returns the keywords, each with the shape of the tokens; none for a header of its own.
+// Formats returns the format of the tokens for each keyword, and none for a separate header.
 func (h *Header) Formats() []authn.CredentialFormat {
 	claims := make([]authn.CredentialFormat, len(h.keywords))
 	for i, k := range h.keywords {
@@ -143,7 +145,7 @@ func (h *Header) Formats() []authn.CredentialFormat {
 	return claims
 }
 
-// Challenge returns the WWW-Authenticate value for a request that err rejected.
+// Challenge returns the WWW-Authenticate value for a request that was rejected with err.
 func (h *Header) Challenge(_ *http.Request, err error) string {
 	if !h.bearer {
 		return h.challenge
@@ -151,11 +153,11 @@ func (h *Header) Challenge(_ *http.Request, err error) string {
 	return authn.BearerChallenge{Keyword: h.keywords[0], Realm: h.realm, Invalid: h.invalid.Code}.For(err)
 }
 
-// Read returns the token of the request. It checks the format only: look the token up by its
-// digest next.
+// Read returns the token of the request. It only checks the format. Next, look up the token by its
+// digest.
 //
-// It returns authn.ErrNoCredentials if there is none, authn.ErrUnrecognized for a text that may
-// be another scheme's, and an *authn.Error for several headers or a malformed token.
+// It returns [authn.ErrNoCredentials] if there is no token, [authn.ErrUnrecognized] for a text that
+// may belong to another scheme, and an [*authn.Error] for several headers or a malformed token.
 func (h *Header) Read(r *http.Request) (string, error) {
 	if h.field != "" {
 		return h.fromField(r.Header[h.field])
@@ -195,8 +197,8 @@ func (h *Header) check(text string) (string, error) {
 	return "", h.unrecognized
 }
 
-// Presented returns the text that may be a token of the scheme, or "". It is the method Presented
-// of an authn.Keeper for a scheme whose result depends on nothing but the token.
+// Presented returns the text that may be a token of the scheme, or "". Use it as the method
+// Presented of an [authn.Keeper] if the result of the scheme depends only on the token.
 func (h *Header) Presented(r *http.Request) (text string, guessable bool) {
 	if h.field != "" {
 		if lines := r.Header[h.field]; len(lines) == 1 && h.shape.Fits(lines[0]) {
@@ -212,9 +214,8 @@ func (h *Header) Presented(r *http.Request) (text string, guessable bool) {
 	return "", false
 }
 
-// Reject returns the 401 that the scheme answers for every token that it does not accept. The
-// client must not learn why, so cause, which must not hold a secret, goes to the log only. A
-// nil cause is fine.
+// Reject returns the 401 with which the scheme rejects every invalid token. The client must not
+// learn the reason, so cause is only logged. It must not contain a secret. cause can be nil.
 func (h *Header) Reject(cause error) *authn.Error {
 	if cause == nil {
 		return h.invalid

@@ -19,7 +19,7 @@ func request(headers ...string) *http.Request {
 	return r
 }
 
-// kind says in a word what Read returned.
+// kind returns the result of Read as a word.
 func kind(text string, err error) string {
 	var rejected *authn.Error
 	switch {
@@ -71,7 +71,7 @@ func TestHeader(t *testing.T) {
 	if got := h.Challenge(nil, h.Reject(nil)); got != `Knox realm="api"` {
 		t.Error(got)
 	}
-	// A rejection says nothing to the client of why, and all to the log.
+	// A rejection does not reveal the reason to the client. The log contains it.
 	why := errors.New("expired")
 	if e := h.Reject(why); e.Detail != "Invalid token." || e.Status != 401 || !errors.Is(e, why) || h.Reject(nil).Unwrap() != nil {
 		t.Errorf("%v", e)
@@ -130,7 +130,7 @@ func TestField(t *testing.T) {
 	if err != nil || mute.Challenge(nil, nil) != "" {
 		t.Error(mute, err)
 	}
-	// In a chain: 401 with the challenge for a bad key, and nobody becomes anonymous by it.
+	// In a chain, a bad key gets a 401 with the challenge, and the request is never anonymous.
 	chain := authn.New(authn.Func(func(r *http.Request) (authn.Identity, error) {
 		if _, err := h.Read(r); err != nil {
 			return authn.Identity{}, err

@@ -8,20 +8,20 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Secret is a text that must not reach a log, an error or an answer, such as a token that was
-// just created. Every way to print, log or marshal it gives "[redacted]"; [Secret.Reveal]
-// returns the text. For a struct with
-// several secrets embed [Redacted].
+// Secret is a text that must not be written to a log, an error or a response, such as a new token.
+// It prints, logs and marshals as "[redacted]". [Secret.Reveal] returns the text. For a struct with
+// several secrets, embed [Redacted].
 type Secret string
 
-// Reveal returns the text. Call it only where the secret is sent to its owner.
+// Reveal returns the text. Call it only to send the secret to its owner.
 func (s Secret) Reveal() string { return string(s) }
 
-// Digest returns the SHA-256 of the text, which is what a store keeps. The secret must have
-// at least 128 random bits: a digest of anything that a person chose can be guessed.
+// Digest returns the SHA-256 of the text, which can be stored. The secret must have at least 128
+// random bits, because the digest of a text that a person chose can be guessed.
 func (s Secret) Digest() storage.Digest { return storage.DigestOf(string(s)) }
 
-// Equal reports whether text is the secret, in constant time for texts of its length.
+// Equal reports whether text is the secret. For texts of the same length, the time does not depend
+// on the text.
 func (s Secret) Equal(text string) bool {
 	return subtle.ConstantTimeCompare([]byte(s), []byte(text)) == 1
 }
@@ -41,8 +41,8 @@ func (Secret) LogValue() slog.Value { return Redacted{}.LogValue() }
 // MarshalText returns "[redacted]", for encoding/json and other encoders.
 func (Secret) MarshalText() ([]byte, error) { return Redacted{}.MarshalText() }
 
-// Redacted makes a struct that embeds it print as "[redacted]", whatever prints, logs or
-// marshals it. Use it for a struct with several secrets, such as a pair of tokens.
+// Redacted makes a struct that embeds it print, log and marshal as "[redacted]". Use it for a
+// struct with several secrets, such as a token pair.
 type Redacted struct{}
 
 const redacted = "[redacted]"

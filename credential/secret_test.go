@@ -25,7 +25,7 @@ type pair struct {
 	Access, Refresh string
 }
 
-// Every way to print a secret says nothing of it.
+// No way to print a secret reveals it.
 func TestRedacted(t *testing.T) {
 	for name, v := range map[string]any{
 		"Secret": Secret(hidden), "pointer": ptr(Secret(hidden)), "embedded": pair{Access: hidden, Refresh: hidden},

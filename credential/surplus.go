@@ -6,26 +6,31 @@ import (
 	"time"
 )
 
-// NoLimit, as the number of credentials that a subject may have, is any number.
+// NoLimit, as a number of credentials of a subject, means no limit.
 const NoLimit = -1
 
 const (
-	// surplusBacklog is how many more than the limit one call ends, surplusTimeout how long it
-	// works at most.
+	// surplusBacklog is the largest number of credentials above the limit that one call ends.
+	// surplusTimeout is the largest duration of a call.
 	surplusBacklog = 100
 	surplusTimeout = 5 * time.Second
 )
 
-// EndSurplus ends what a subject has beyond most sessions, logins or tokens. Call it after a login:
-// it never refuses one, and what it cannot end is left for the next call.
+// EndSurplus ends the sessions, logins or tokens of a subject above the limit most. Call it after a
+// login. The login always succeeds; credentials that could not be ended are ended by the next call.
+// With [NoLimit] it does nothing.
 //
-// count returns how many the subject has, at least: list is called only if they are more than most. nil
-// stands for a store that cannot count; then each call lists.
+// The functions:
+//   - count returns the number of the subject's credentials, or a larger number. list is called
+//     only if it is above most. If count is nil, because the store cannot count, list is always
+//     called.
+//   - list returns up to limit credentials of the subject. Those to keep come first.
+//   - kept reports credentials that are neither counted nor ended, such as the new one, for which
+//     EndSurplus makes room.
+//   - end ends one credential.
 //
-// list returns up to limit of the subject's, those first that are to be kept. kept reports those
-// that are neither counted nor ended, such as the one that was just made, for which there is room.
-// end ends one. A client that leaves does not stop EndSurplus, which takes at most 5 seconds. The
-// error is that of count or list, or the first of end, and is for a log. With NoLimit nothing is done.
+// EndSurplus takes at most 5 seconds, and continues if ctx is canceled. It returns the error of
+// count or list, or the first error of end. Log the error.
 func EndSurplus[T any](ctx context.Context, most int, count func(context.Context) (int, error), list func(ctx context.Context, limit int) ([]T, error), kept func(T) bool, end func(context.Context, T) error) error {
 	if most == NoLimit {
 		return nil

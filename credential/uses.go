@@ -9,26 +9,27 @@ import (
 )
 
 const (
-	// usesTimeout bounds the write of a use: a request does not wait for a slow store.
+	// usesTimeout limits the time of a write, so that a request does not wait for a slow store.
 	usesTimeout = time.Second
-	// usesPause is how long no use is written after a write failed.
+	// usesPause is the time after a failed write during which no use is written.
 	usesPause = time.Second
 )
 
-// Uses writes down that credentials were used, such as the time of the last use and an expiry
-// that moves with it. A store that is slow or down delays no request for more than a second,
-// and is left alone for a second after that. It is safe for concurrent use.
+// Uses records uses of credentials in a store, such as the time of the last use and an expiry that
+// depends on it. A slow store delays a request by at most one second, and after a failure the store
+// is not called for one second. It is safe for concurrent use.
 type Uses struct {
 	elapsed *elapsed.Clock
-	pause   atomic.Int64 // by elapsed
+	pause   atomic.Int64 // in time of elapsed
 }
 
-// NewUses returns Uses by that clock; nil is that of the system.
+// NewUses returns a Uses with that clock. nil means the system's clock.
 func NewUses(clock func() time.Time) *Uses { return &Uses{elapsed: elapsed.New(clock)} }
 
-// Write calls write with a context that ends after a second, and returns what it reports. It
-// does not call it within a second of a failure. Log an error and let the request go on. If the
-// request was canceled, the error is nil: that is no failure of the store.
+// Write calls write with a context that is canceled after one second, and returns its result.
+// Within one second after a failure it does not call write and returns false. Log an error, and let
+// the request continue. If the request was canceled, the error is nil, because the store did not
+// fail.
 func (u *Uses) Write(ctx context.Context, write func(context.Context) (bool, error)) (written bool, err error) {
 	if u.elapsed.Now() < time.Duration(u.pause.Load()) {
 		return false, nil

@@ -13,16 +13,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// CheckKeyword returns an error unless s can be a scheme's keyword in Authorization: letters,
-// digits, "-" and "_". RFC 9110, section 5.6.2, allows more characters; clients do not.
+// CheckKeyword returns an error if s is not valid as a scheme's keyword in Authorization: letters,
+// digits, "-" and "_". RFC 9110, section 5.6.2, allows more characters, but many clients do not.
 func CheckKeyword(s string) error {
 	if !IsName(s) {
-		return fmt.Errorf("credential: keyword %q is not valid (letters, digits, \"-\" and \"_\")", s)
+		return fmt.Errorf("credential: keyword %q is invalid (letters, digits, \"-\" and \"_\")", s)
 	}
 	return nil
 }
 
-// IsName reports whether s is not empty and has only ASCII letters, digits, "-" and "_".
+// IsName reports whether s is not empty and contains only ASCII letters, digits, "-" and "_".
 func IsName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -33,16 +33,16 @@ func IsName(s string) bool {
 	return s != ""
 }
 
-// CheckRealm returns an error unless s can be the realm of a challenge: printable ASCII
-// without quotes and backslashes. "" is valid: no realm.
+// CheckRealm returns an error if s is not valid as the realm of a challenge: printable ASCII
+// without quotes and backslashes. "" is valid and means no realm.
 func CheckRealm(s string) error {
 	if !isQuotable(s) {
-		return fmt.Errorf("credential: realm %q is not valid (printable ASCII without quotes and backslashes)", s)
+		return fmt.Errorf("credential: realm %q is invalid (printable ASCII without quotes and backslashes)", s)
 	}
 	return nil
 }
 
-// isQuotable reports whether s is printable ASCII that a quoted string holds without an escape.
+// isQuotable reports whether s is printable ASCII that needs no escape in a quoted string.
 func isQuotable(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -52,9 +52,9 @@ func isQuotable(s string) bool {
 	return true
 }
 
-// Challenge returns the WWW-Authenticate value of a keyword with a realm, or the keyword alone
-// if realm is "". Check both at construction (CheckKeyword, CheckRealm). For schemes under
-// "Bearer" use authn.BearerChallenge, or a Header, which does.
+// Challenge returns the WWW-Authenticate value for a keyword and a realm, or only the keyword if
+// realm is "". Check both when you create the scheme ([CheckKeyword], [CheckRealm]). For the
+// keyword "Bearer", use [authn.BearerChallenge] or a [Header].
 func Challenge(keyword, realm string) string {
 	if realm == "" {
 		return keyword
@@ -62,21 +62,21 @@ func Challenge(keyword, realm string) string {
 	return keyword + ` realm="` + realm + `"`
 }
 
-// NewID returns a random public identifier of 32 hexadecimal digits for a record, such as a
-// token in its owner's list. It returns an error only if random does.
+// NewID returns a random public identifier of 32 hexadecimal digits for a record, for example for a
+// token in a list of the owner's tokens. It returns an error only if random does.
 func NewID(random io.Reader) (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("credential: no random bytes: %w", err)
+		return "", fmt.Errorf("credential: NewID: read random bytes: %w", err)
 	}
 	return hex.EncodeToString(b[:]), nil
 }
 
-// Stamp returns t as every store keeps it: in UTC, in whole microseconds.
+// Stamp returns t with the precision of stores: in UTC, with whole microseconds.
 func Stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// Printable returns a text of a client, such as User-Agent, as it can be stored and shown:
-// valid UTF-8 without control characters, at most limit bytes.
+// Printable returns a client's text, such as User-Agent, in a form that can be stored and
+// displayed: valid UTF-8 without control characters, at most limit bytes.
 func Printable(text string, limit int) string {
 	text = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c == utf8.RuneError {
@@ -90,8 +90,8 @@ func Printable(text string, limit int) string {
 	return text
 }
 
-// Sources returns clock, or time.Now if it is nil, and random, or crypto/rand.Reader if it is
-// nil: the defaults of a scheme's options.
+// Sources returns the defaults of a scheme's options: time.Now if clock is nil, and
+// crypto/rand.Reader if random is nil.
 func Sources(clock func() time.Time, random io.Reader) (func() time.Time, io.Reader) {
 	if clock == nil {
 		clock = time.Now
@@ -102,15 +102,15 @@ func Sources(clock func() time.Time, random io.Reader) (func() time.Time, io.Rea
 	return clock, random
 }
 
-// Reasons why CheckAccount rejects a record, for logs.
+// The reasons for which [CheckAccount] rejects credentials, for logs.
 var (
 	ErrDisabled = errors.New("account disabled")
 	ErrEpoch    = errors.New("revoked with an earlier epoch of the account")
 )
 
-// CheckAccount returns ErrDisabled or ErrEpoch unless the account is active and its epoch is
-// the one that the credential was issued under. Call it for every record that you look up: it
-// makes a password change, a disabled account and "log out everywhere" effective for your
+// CheckAccount returns [ErrDisabled] if the account is not active, and [ErrEpoch] if its epoch is
+// not the epoch with which the credentials were issued. Call it for every record that you look up.
+// It makes a password change, a disabled account and "log out everywhere" effective for your
 // scheme. Send the same public error for both, with the returned error as its private cause.
 func CheckAccount(u storage.User, epoch int64) error {
 	switch {

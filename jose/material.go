@@ -16,8 +16,8 @@ import (
 var errPublicHalf = errors.New("jose: private key is incomplete, or its public half belongs to another key")
 
 // private returns the private key and its public half, and checks that they belong together. With
-// another public half, no verifier accepts the signatures. With Ed25519, two such signatures even reveal
-// the private key.
+// another public half, no verifier accepts the signatures. With Ed25519, two such signatures even
+// reveal the private key.
 func private(key crypto.Signer) (crypto.Signer, crypto.PublicKey, error) {
 	switch p := key.(type) {
 	case *rsa.PrivateKey:

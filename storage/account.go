@@ -6,48 +6,48 @@ import (
 	"sync"
 )
 
-// Account is the account of an identity: the record as a store returned it, and where its
-// permissions are. Make one with [User.WithPermissions] or [User.WithScopedPermissions]; the
-// shipped schemes put a *Account into Identity.User. *Account is an authn.User.
+// Account is the account of an identity: the stored record plus access to its permissions. Create
+// one with [User.WithPermissions] or [User.WithScopedPermissions]. The schemes of this library put
+// a *Account into Identity.User. *Account implements authn.User.
 type Account struct {
 	User
 	perms *permissions
 }
 
-// room is how many roles a copy of an account holds in its own allocation.
-const room = 4
+// roomForRoles is the number of roles that CloneUser copies without a second allocation.
+const roomForRoles = 4
 
-// permissions are what HasPerm asks. For an account of one request they are loaded on first
-// use and kept for as long as the Account lives.
+// permissions is what HasPerm reads. If the account belongs to one request, the names are loaded on
+// first use and kept as long as the Account.
 type permissions struct {
 	store   Permissions
-	checker PermissionChecker // the store, if it is one and the account is shared
-	shared  bool              // by requests: nothing is kept
-	scoped  bool              // HasPerm is false, HasPermByScope asks
+	checker PermissionChecker // store, if the account is shared and store implements it
+	shared  bool              // several requests share the account, so names are not kept
+	scoped  bool              // HasPerm returns false; HasPermByScope reads the store
 	mu      sync.Mutex
-	loaded  *loaded  // nil: not yet
-	roles   []string // of a scoped account, whose own list is nil
+	loaded  *loaded  // nil until first use
+	roles   []string // the roles of a scoped account, whose Roles are nil
 }
 
-// loaded are the names of an account's permissions.
+// loaded holds the names of an account's permissions.
 type loaded struct {
-	id    string // of whom they are
+	id    string // the subject
 	names []string
 }
 
-// WithPermissions returns an account whose HasPerm reads p; with nil the account has no
-// permissions. Use it for every account that you put into an Identity yourself, in a scheme of
-// your own or in a test. The shipped schemes call it for you. It is one allocation.
+// WithPermissions returns an account whose HasPerm reads p. If p is nil, the account has no
+// permissions. Call it for every account that you put into an Identity yourself, in your own scheme
+// or in a test; the schemes of this library call it for you. It allocates once.
 //
-// HasPerm of an account with a Lease reads p at each call.
+// If the account has a [Lease], HasPerm reads p at each call.
 func (u User) WithPermissions(p Permissions) *Account {
 	return u.with(p, u.lease != nil, false)
 }
 
-// WithScopedPermissions is WithPermissions for an identity that is limited to scopes: HasPerm of
-// the account is false and its Roles are nil, so that a handler grants nothing by them.
-// HasPermByScope reads p and RolesByScope returns the roles, for what a scope is mapped to
-// (authz.ScopeGrants).
+// WithScopedPermissions is [User.WithPermissions] for an identity that is limited to scopes.
+// HasPerm of the account returns false and its Roles are nil, so a handler grants nothing because
+// of them. To map scopes to permissions and roles (authz.ScopeGrants), use HasPermByScope and
+// RolesByScope.
 func (u User) WithScopedPermissions(p Permissions) *Account {
 	return u.with(p, u.lease != nil, true)
 }
@@ -68,32 +68,32 @@ func (u User) with(p Permissions, shared, scoped bool) *Account {
 	return &l.account
 }
 
-// UserID returns LocalID.
+// UserID returns [User.LocalID].
 func (a *Account) UserID() string { return a.LocalID() }
 
-// Clone returns a copy of a that shares no list with it. Both have the same permissions.
+// Clone returns a copy of a that shares no slice with a. Both have the same permissions.
 func (a Account) Clone() Account {
 	a.User = a.User.Clone()
 	return a
 }
 
-// CloneUser returns a *Account that shares no list with a. Package authn calls it so that a
+// CloneUser returns a *Account that shares no slice with a. Package authn calls it so that a
 // handler can modify the account of its request; see authn.UserFrom.
 func (a *Account) CloneUser() any {
-	if len(a.Roles) == 0 || len(a.Roles) > room {
+	if len(a.Roles) == 0 || len(a.Roles) > roomForRoles {
 		c := a.Clone()
 		return &c
 	}
 	l := &struct {
 		account Account
-		roles   [room]string
+		roles   [roomForRoles]string
 	}{account: *a}
 	n := copy(l.roles[:], a.Roles)
 	l.account.Roles = l.roles[:n:n]
 	return &l.account
 }
 
-// KeptUser returns a *Account that shares no list with a and can serve several requests: HasPerm
+// KeptUser returns a *Account that shares no slice with a and can serve several requests: HasPerm
 // reads the store at each call. Package authn calls it for an identity that it keeps.
 func (a *Account) KeptUser() any {
 	c := a.Clone()
@@ -106,12 +106,12 @@ func (a *Account) KeptUser() any {
 	return c.with(a.perms.store, true, a.perms.scoped)
 }
 
-// Itself returns a: a type that embeds a *Account bypasses nothing that it overrides, see
-// [Itself].
+// Itself returns a. If a type embeds *Account, the optional methods of the embedded account are not
+// used in place of those that the type overrides; see [Itself].
 func (a *Account) Itself() any { return a }
 
-// RolesByScope returns the roles of the account, also if the identity is limited to scopes: Roles is
-// nil then. Call it only if a scope that the identity holds is mapped to a role, as authz.ScopeGrants
+// RolesByScope returns the roles of the account, even if the identity is limited to scopes (Roles
+// is nil then). Call it only if a scope of the identity is mapped to a role, as authz.ScopeGrants
 // does. The caller can modify the list of a limited account.
 func (a *Account) RolesByScope() []string {
 	if a.perms != nil && a.perms.scoped {
@@ -120,21 +120,22 @@ func (a *Account) RolesByScope() []string {
 	return a.Roles
 }
 
-// errNoPermissions is a mistake of the program.
+// errNoPermissions reports an error in the program, so it is a 500.
 type errNoPermissions struct{}
 
 func (errNoPermissions) Error() string {
 	return "storage: Account.HasPerm: no permission store (use User.WithPermissions)"
 }
 
-// StatusCode is 500.
+// StatusCode returns 500.
 func (errNoPermissions) StatusCode() int { return 500 }
 
-// HasPerm reports whether the account has the permission, itself or through a group. The first
-// call reads the store, later ones in the same request do not, unless the store is one that
-// keeps permissions itself (package cached). An account that is disabled or limited to scopes
-// has none. HasPerm of an account that has not come from WithPermissions is an error; any other
-// error means that the store could not tell.
+// HasPerm reports whether the account has the permission, directly or through a group. An account
+// that is disabled or limited to scopes has no permissions.
+//
+// The first call reads the store; later calls in the same request do not, unless the account has a
+// [Lease]. HasPerm returns an error with status 500 if the account was not created by
+// [User.WithPermissions]. Any other error means that the store failed.
 func (a *Account) HasPerm(ctx context.Context, name string) (bool, error) {
 	if a.perms != nil && a.perms.scoped {
 		return false, nil
@@ -142,8 +143,8 @@ func (a *Account) HasPerm(ctx context.Context, name string) (bool, error) {
 	return a.HasPermByScope(ctx, name)
 }
 
-// HasPermByScope is HasPerm also of an account that is limited to scopes. Call it only if a scope
-// that the identity holds is mapped to the permission, as authz.ScopeGrants does.
+// HasPermByScope is [Account.HasPerm] that also works for an account limited to scopes. Call it
+// only if a scope of the identity is mapped to the permission, as authz.ScopeGrants does.
 func (a *Account) HasPermByScope(ctx context.Context, name string) (bool, error) {
 	p := a.perms
 	switch {
@@ -154,7 +155,7 @@ func (a *Account) HasPermByScope(ctx context.Context, name string) (bool, error)
 	case p.checker != nil:
 		return p.checker.SubjectHasPermission(ctx, a.ID, name)
 	}
-	names, err := p.of(ctx, a.ID)
+	names, err := p.namesFor(ctx, a.ID)
 	return err == nil && contains(names, name), err
 }
 
@@ -162,9 +163,9 @@ func contains(names []string, name string) bool {
 	return slices.Contains(names, name) || slices.Contains(names, "*")
 }
 
-// of returns the permissions of an account. Copies of one account share p, and one of them
-// may have got another ID since.
-func (p *permissions) of(ctx context.Context, id string) ([]string, error) {
+// namesFor returns the permissions of an account. Copies of one account share p, and the ID of a
+// copy may have changed, so the ID is compared.
+func (p *permissions) namesFor(ctx context.Context, id string) ([]string, error) {
 	if p.shared {
 		return p.store.SubjectPermissions(ctx, id)
 	}

@@ -7,45 +7,46 @@ import (
 	"time"
 )
 
-// AuthRequest is an authorization request that waits: for the user's decision, or to be
-// used by the client that pushed it (RFC 9126).
+// AuthRequest is a stored authorization request. It waits for the user's decision, or for the
+// client that pushed it (RFC 9126).
 type AuthRequest struct {
 	Digest Digest
-	// Purpose tells what it waits for.
+	// Purpose names what the request waits for.
 	Purpose string
-	// Client is "" where no client is known, as at a logout.
+	// Client is the client's ID; "" if there is no client, for example at a logout.
 	Client string
-	// Subject and Session are who is asked, in which login; "" for nobody yet.
+	// Subject and Session are the user who decides and the user's login; "" if not known yet.
 	Subject, Session string
-	// Data is the request, as its maker wrote it.
+	// Data is the request in the encoding of its creator.
 	Data             []byte
 	Created, Expires time.Time
 }
 
-// Expired reports whether the request has ended at now.
+// Expired reports whether the request has expired at now.
 func (a *AuthRequest) Expired(now time.Time) bool { return !now.Before(a.Expires) }
 
-// Check returns ErrInvalid, with a word on why, unless a can be kept.
+// Check returns ErrInvalid, with the reason, unless a store can keep a.
 func (a *AuthRequest) Check() error {
 	var end error
 	switch {
 	case a.Digest.IsZero() || a.Expires.IsZero():
-		end = fmt.Errorf("%w: a request without a digest or an end", ErrInvalid)
+		end = fmt.Errorf("%w: authorization request without a digest or an expiry", ErrInvalid)
 	case len(a.Data) > MaxDataBytes:
-		end = fmt.Errorf("%w: a request of %d bytes", ErrInvalid, len(a.Data))
+		end = fmt.Errorf("%w: authorization request of %d bytes (at most %d)", ErrInvalid, len(a.Data), MaxDataBytes)
 	}
 	return errors.Join(end, CheckID("purpose", a.Purpose), checkText("client", a.Client), checkText("subject", a.Subject), checkText("session", a.Session))
 }
 
-// AuthRequests keeps authorization requests that are used once.
+// AuthRequests stores authorization requests, which are used once.
 type AuthRequests interface {
-	// CreateAuthRequest inserts a: ErrConflict where the digest is taken, ErrStale where
-	// a.Client, if not "", is absent, ErrInvalid where a cannot be kept.
+	// CreateAuthRequest inserts a. It returns ErrConflict if the digest exists, ErrStale if
+	// a.Client is not "" and does not exist, and ErrInvalid if a.Check rejects a.
 	CreateAuthRequest(ctx context.Context, a AuthRequest) error
-	// AuthRequestByDigest returns the request, expired or not, and leaves it. ErrNotFound
-	// where there is none.
+	// AuthRequestByDigest returns the request, expired or not, and does not consume it. It returns
+	// ErrNotFound if there is none.
 	AuthRequestByDigest(ctx context.Context, d Digest) (AuthRequest, error)
-	// ConsumeAuthRequest deletes the request: ErrNotFound where it is absent (already). Of many
-	// at once one takes it. Expiry is the caller's to judge.
+	// ConsumeAuthRequest deletes the request. It returns ErrNotFound if there is none, also if it
+	// was consumed before. Of concurrent calls one succeeds. The caller checks whether the request
+	// has expired.
 	ConsumeAuthRequest(ctx context.Context, d Digest) error
 }

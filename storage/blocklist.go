@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// BlockKey names a thing that can be blocked, as a digest: whatever text it comes
-// from, it has one size and no characters that mean something.
+// BlockKey identifies something that can be blocked. It is a digest, so it has a fixed size and no
+// special characters, whatever the identifier contains.
 type BlockKey Digest
 
-// The kinds of BlockKeyOf.
+// The kinds for BlockKeyOf.
 const (
 	BlockJTI     = "jti" // one access token
-	BlockSID     = "sid" // the access tokens of a family
+	BlockSID     = "sid" // all access tokens of a token family
 	BlockSubject = "sub" // all access tokens of a subject
 )
 
-// BlockKeyOf returns the key of a thing: its kind, the issuer whose name it is, and
-// its ID, each with its length before it. The SID of a family has the issuer "",
-// since family IDs are unique in a store. An empty id gives the zero key, which is
-// never blocked.
+// BlockKeyOf returns the key for an ID of a kind and an issuer. The length of each text is hashed
+// too, so different arguments give different keys. For BlockSID use the issuer "", because family
+// IDs are unique in a store. An empty id returns the zero key, which is never blocked.
 func BlockKeyOf(kind, issuer, id string) BlockKey {
 	if id == "" {
 		return BlockKey{}
@@ -34,31 +33,31 @@ func BlockKeyOf(kind, issuer, id string) BlockKey {
 	return BlockKey(sha256.Sum256(b))
 }
 
-// IsZero reports whether k is the zero key, which names nothing.
+// IsZero reports whether k is the zero key, which identifies nothing.
 func (k BlockKey) IsZero() bool { return k == BlockKey{} }
 
-// BlockKeys are the keys of one access token; zero ones are not asked.
+// BlockKeys are the keys of one access token. Zero keys are ignored.
 type BlockKeys struct{ JTI, SID, Subject BlockKey }
 
 // TokenStatus is what a store knows about an access token at one moment.
 type TokenStatus struct {
-	// Blocked: one of its keys is blocked.
+	// Blocked reports that one of the token's keys is blocked.
 	Blocked bool
-	// Epoch is the subject's.
+	// Epoch is the subject's current epoch.
 	Epoch int64
 }
 
-// Blocklist keeps what is refused before it expires by itself: access tokens are
-// checked without a store otherwise.
+// Blocklist stores access tokens that are rejected before they expire. Without it, signed access
+// tokens are verified without a store.
 type Blocklist interface {
-	// Block blocks the keys that are not zero until a time, or longer where they are
-	// blocked longer already.
+	// Block blocks the keys that are not zero until a time. A key that is already blocked for
+	// longer stays blocked for longer.
 	Block(ctx context.Context, until time.Time, keys ...BlockKey) error
-	// TokenStatusOf returns, in one round trip, whether one of the keys is blocked and
-	// the subject's epoch; 0 for a subject never seen. An entry counts until Prune
-	// removes it.
+	// TokenStatusOf reports whether one of the keys is blocked, and returns the subject's epoch (0
+	// for an unknown subject), in one round trip. An entry counts until Prune removes it.
 	TokenStatusOf(ctx context.Context, subject string, keys BlockKeys) (TokenStatus, error)
-	// TokenStatusWithUser is TokenStatusOf with the account, whose Epoch is that of the
-	// standing, still in one round trip. ErrNotFound where the account is absent.
+	// TokenStatusWithUser is TokenStatusOf that also returns the account, still in one round trip.
+	// The account has the same epoch as the status. It returns ErrNotFound if there is no such
+	// account.
 	TokenStatusWithUser(ctx context.Context, subject string, keys BlockKeys) (User, TokenStatus, error)
 }

@@ -2,23 +2,24 @@ package storage
 
 import "time"
 
-// A record that was created while a clock was ahead would stay valid for longer than its lifetime
-// once the clock is right. Schemes therefore refuse records whose time of creation lies in the
-// future, by more than clocks may differ.
+// A record that was created while a clock was ahead stays valid for longer than its lifetime once
+// the clock is right. Schemes therefore reject records whose time of creation lies further in the
+// future than the clocks may differ.
 const (
-	// ClockSkew is how far the clocks of processes that share a store may differ. It is for what
-	// lives for minutes: codes, pushed requests, pages that wait, links, access tokens and counters.
+	// ClockSkew is the maximum difference between the clocks of processes that share a store. It
+	// applies to records that live for minutes: codes, pushed requests, pending pages, links,
+	// access tokens and counters.
 	ClockSkew = 5 * time.Minute
 
-	// LoginClockSkew is ClockSkew for what keeps people and devices logged in: sessions, refresh
-	// tokens, remember cookies and credentials with an expiry. It is longer, so that a clock which is
-	// set back by up to an hour logs nobody out.
+	// LoginClockSkew is ClockSkew for records that keep people and devices logged in: sessions,
+	// refresh tokens, remember cookies and credentials with an expiry. It is longer, so that nobody
+	// is logged out if a clock is set back by up to an hour.
 	LoginClockSkew = time.Hour
 )
 
-// Ahead reports whether created is more than ClockSkew after now, so that the expiry of a record from
-// that time proves nothing.
+// Ahead reports whether created is more than ClockSkew after now. If so, the expiry of the record
+// cannot be trusted.
 func Ahead(now, created time.Time) bool { return created.After(now.Add(ClockSkew)) }
 
-// LoginAhead is Ahead with LoginClockSkew.
+// LoginAhead is [Ahead] with LoginClockSkew.
 func LoginAhead(now, created time.Time) bool { return created.After(now.Add(LoginClockSkew)) }

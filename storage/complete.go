@@ -1,7 +1,8 @@
 package storage
 
-// Complete is a store with every part, as packages memory and gormstore have one. Require the
-// parts that you use instead: a store need not have the others.
+// Complete is a store that implements every interface, such as those of packages memory and
+// gormstore. In your own code, require only the interfaces that you use, because other stores may
+// lack some.
 type Complete interface {
 	Users
 	Accounts

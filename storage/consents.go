@@ -7,40 +7,39 @@ import (
 	"time"
 )
 
-// Consent is what a user allowed to a client, kept so that the user is not asked for the
-// same again.
+// Consent records what a user allowed a client, so that the user need not decide again.
 type Consent struct {
 	Subject, Client  string
 	Scopes, Resource []string
-	// Epoch is the subject's epoch as read before the user was authenticated.
+	// Epoch is the subject's epoch, read before the user was authenticated.
 	Epoch   int64
 	Created time.Time
-	// Expires is when the user is asked again.
+	// Expires is when the user must decide again.
 	Expires time.Time
 }
 
-// Expired reports whether the consent has ended at now.
+// Expired reports whether the consent has expired at now.
 func (c *Consent) Expired(now time.Time) bool { return !now.Before(c.Expires) }
 
-// Check returns ErrInvalid, with a word on why, unless c can be kept.
+// Check returns ErrInvalid, with the reason, unless a store can keep c.
 func (c *Consent) Check() error {
 	var end error
 	if c.Expires.IsZero() {
-		end = fmt.Errorf("%w: a consent without an end", ErrInvalid)
+		end = fmt.Errorf("%w: consent without an expiry", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("subject", c.Subject), CheckID("client", c.Client), checkScopes(c.Scopes), checkScopes(c.Resource))
 }
 
-// Consents keeps what users allowed to clients: one consent of a user to a client at most.
+// Consents stores at most one consent per subject and client.
 type Consents interface {
-	// PutConsent inserts c, or replaces the consent of its subject to its client. ErrStale
-	// where the subject is absent, disabled, or its epoch is not c.Epoch, and where the
-	// client is absent or disabled; ErrInvalid where c cannot be kept.
+	// PutConsent inserts c, or replaces the consent of the same subject and client. It returns
+	// ErrStale if the subject or the client is absent or disabled, or if the subject's epoch is not
+	// c.Epoch. It returns ErrInvalid if c.Check rejects c.
 	PutConsent(ctx context.Context, c Consent) error
-	// ConsentOf returns the consent, expired or not, of whatever epoch. ErrNotFound where
-	// there is none; a malformed name counts as absent.
+	// ConsentOf returns the consent, expired or not, with any epoch. It returns ErrNotFound if
+	// there is none, also for a malformed name.
 	ConsentOf(ctx context.Context, subject, client string) (Consent, error)
-	// DeleteConsent deletes the consent; ErrNotFound where it is absent (already). It goes with
-	// its client and with its account too.
+	// DeleteConsent deletes the consent. It returns ErrNotFound if there is none, also if it was
+	// deleted before. Deleting the client or the account deletes the consent too.
 	DeleteConsent(ctx context.Context, subject, client string) error
 }

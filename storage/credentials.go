@@ -8,37 +8,38 @@ import (
 	"time"
 )
 
-// Credential is a long-lived secret of a subject, such as a device token or an API key: any
-// number of them per subject, each with a name, scopes and an expiry of its own. The store
-// keeps only the digest of its text.
+// Credential is a long-lived secret of a subject, such as a device token or an API key. A subject
+// can have any number of them, each with its own name, scopes and expiry. The store keeps only the
+// digest of the secret.
 //
-// One record serves every scheme, also one that is not part of this library. Purpose keeps
-// them apart: a store never returns, counts, changes or deletes a credential for a call that
-// names another purpose, so the token of one scheme is never accepted by another.
+// The record serves every scheme, including schemes outside this library. Purpose separates them: a
+// store never returns, counts, changes or deletes a credential in a call with another purpose, so a
+// token of one scheme is never accepted by another.
 type Credential struct {
 	Digest Digest
-	// Purpose names the scheme that issued the credential, such as "knox". See CheckPurpose.
+	// Purpose names the scheme that issued the credential, such as "knox"; see [CheckPurpose].
 	Purpose string
-	// ID identifies the credential in lists and for revocation. It is random and not a
-	// secret. A subject has it once, whatever the purpose.
+	// ID identifies the credential in lists and for revocation. It is random, is not a secret, and
+	// is unique among the subject's credentials of all purposes.
 	ID      string
 	Subject string
-	// Name is what the user calls the device or the program; shown, never compared.
+	// Name is the user's name for the device or program. It is displayed, never compared.
 	Name string
-	// Scopes limit the credential. nil does not limit it, an empty list allows nothing.
+	// Scopes limit the credential. Nil means no limit; an empty list allows nothing.
 	Scopes []string
-	// Epoch is the subject's epoch, as read before the caller was authenticated.
+	// Epoch is the subject's epoch, read before the caller was authenticated.
 	Epoch   int64
 	Created time.Time
 	// Expires is when the credential expires; zero means never.
 	Expires time.Time
-	// LastUsed is when it was used last, within the scheme's interval; zero means never.
+	// LastUsed is the time of the last recorded use, with the precision of the scheme's interval;
+	// zero means never.
 	LastUsed time.Time
-	// TTL is how far a use moves Expires; 0 leaves Expires as it is.
+	// TTL is the time from a use to the new Expires; 0 means that a use does not change Expires.
 	TTL time.Duration
-	// Max is the latest time that Expires moves to; zero means no limit.
+	// Max is the latest value of Expires; zero means no limit.
 	Max time.Time
-	// Data belongs to the scheme: at most MaxDataBytes bytes, and not a secret.
+	// Data belongs to the scheme. It has at most MaxDataBytes bytes and MUST NOT contain a secret.
 	Data []byte
 }
 
@@ -57,20 +58,20 @@ func (c *Credential) Check() error {
 		checkText("name", c.Name), checkScopes(c.Scopes))
 }
 
-// CloneCredential returns a *Credential that shares no list with c. Package authn calls it so
-// that code of an application does not modify what requests share.
+// CloneCredential returns a *Credential that shares no slice with c. Package authn calls it so that
+// application code cannot modify data that requests share.
 func (c *Credential) CloneCredential() any {
 	out := *c
 	out.Scopes, out.Data = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Data))
 	return &out
 }
 
-// maxPurpose is the longest purpose of a credential, in bytes.
+// maxPurpose is the maximum length of a purpose, in bytes.
 const maxPurpose = 64
 
-// CheckPurpose returns ErrInvalid unless name can be the purpose of a credential: 1 to 64 of
-// a-z, 0-9, '-', '_' and '.'. The name of the scheme is a good purpose; two instances of one
-// scheme that must not accept each other's credentials need two purposes.
+// CheckPurpose returns ErrInvalid unless name can be the purpose of a credential: 1 to 64
+// characters of a-z, 0-9, '-', '_' and '.'. Use the name of the scheme. If two instances of a
+// scheme must not accept each other's credentials, give them different purposes.
 func CheckPurpose(name string) error {
 	ok := name != "" && len(name) <= maxPurpose
 	for i := 0; ok && i < len(name); i++ {
@@ -78,64 +79,69 @@ func CheckPurpose(name string) error {
 		ok = c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 	}
 	if !ok {
-		return fmt.Errorf("%w: purpose %.80q (1 to %d of a-z, 0-9, '-', '_' and '.')", ErrInvalid, name, maxPurpose)
+		return fmt.Errorf("%w: purpose %.80q (1 to %d characters of a-z, 0-9, '-', '_' and '.')", ErrInvalid, name, maxPurpose)
 	}
 	return nil
 }
 
-// CredentialLimit is how many credentials of one purpose a subject can have.
+// CredentialLimit is the maximum number of credentials of one purpose per subject.
 type CredentialLimit struct {
-	// Max is the number; 0 means any number.
+	// Max is the number; 0 means no limit.
 	Max int
-	// Evict deletes the oldest credentials to make room. Otherwise a new one is refused.
+	// Evict deletes the oldest credentials if there are too many. Otherwise the new one is
+	// rejected.
 	Evict bool
-	// Now decides which credentials have expired; those do not count.
+	// Now is the current time. Credentials that have expired at Now do not count.
 	Now time.Time
 }
 
-// Credentials is what a scheme needs to issue, accept and revoke credentials of its purpose.
-// A malformed purpose counts as one without credentials; only CreateCredential reports it.
+// Credentials is what a scheme needs to issue, accept and revoke credentials of its purpose. A
+// malformed purpose is treated as a purpose without credentials; only CreateCredential returns an
+// error for it.
 type Credentials interface {
-	// CredentialByDigest returns the credential of that purpose, expired or not, and its
-	// account, with the subject's present epoch in User.Epoch, in one round trip to the
-	// database. It returns ErrNotFound if either is absent, and if the digest is that of a
-	// credential of another purpose.
+	// CredentialByDigest returns the credential of that purpose, expired or not, and its account
+	// with the subject's current epoch in User.Epoch, in one round trip to the database. It returns
+	// ErrNotFound if the credential or the account is absent, or if the credential has another
+	// purpose.
 	CredentialByDigest(ctx context.Context, purpose string, d Digest) (Credential, User, error)
-	// CreateCredential inserts c and enforces the limit in one change. Those of the subject's
-	// credentials count that have c's purpose and the subject's present epoch and are not
-	// expired at l.Now. It returns those that it evicted: the oldest by Created, then ID.
+	// CreateCredential inserts c and enforces the limit in one change. The limit counts the
+	// subject's credentials that have c's purpose and the subject's current epoch and have not
+	// expired at l.Now. It returns the evicted credentials: the oldest by Created, then by ID.
 	//
-	// ErrInvalid: c.Check refuses it. ErrStale: the subject is absent or disabled, or its epoch
-	// is not c.Epoch. ErrConflict: the digest is taken, by whatever purpose, or the subject has
-	// that ID. ErrLimit: there is no room and nothing may be evicted. If several of them hold, the
-	// first in this order is returned. Nothing is changed then.
+	// Errors, in order of precedence; none of them changes anything:
+	//
+	//   - ErrInvalid: c.Check rejects c.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not c.Epoch.
+	//   - ErrConflict: the digest exists, with any purpose, or the subject has a credential with
+	//     that ID.
+	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use. If the credential exists, is not expired at used, and was
-	// last used at before or earlier (or never), it sets LastUsed to used and Expires to
-	// expires, and reports true. Expires moves neither back nor beyond Max; a zero expires
-	// leaves it. Of concurrent calls one writes.
+	// TouchCredential records a use. If the credential exists, has not expired at used, and was
+	// last used at before or earlier (or never), it sets LastUsed to used and Expires to expires,
+	// and returns true. Expires never moves back or beyond Max; a zero expires leaves it unchanged.
+	// Of concurrent calls one writes.
 	//
-	// A before that is after used corrects a time: the credential was last used by a clock that was
-	// ahead. It is touched only if it was last used after used, and at before or earlier; Expires,
-	// unless one of the two is zero, becomes expires then, also if that moves it back.
+	// If before is after used, the call corrects a time that was recorded while a clock was ahead.
+	// Then it changes the credential only if LastUsed is after used, and at before or earlier. It
+	// sets Expires to expires even if that moves it back, unless one of the two is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none, also if it was deleted before.
 	DeleteCredential(ctx context.Context, purpose, subject, id string) error
 }
 
-// CredentialList is how users and administrators list and revoke what a subject holds. A store
-// whose users do not need it can be without.
+// CredentialList lists and revokes the credentials of a subject, for users and administrators. A
+// store can leave it out if you do not need lists.
 type CredentialList interface {
-	// ListCredentials returns up to limit credentials of the subject that have the purpose and
-	// the subject's present epoch, the last created first (then by ID), expired ones included.
+	// ListCredentials returns up to limit credentials of the subject that have the purpose and the
+	// subject's current epoch, including expired ones: the last created first, then by ID.
 	ListCredentials(ctx context.Context, purpose, subject string, limit int) ([]Credential, error)
-	// DeleteCredentialsOf deletes the subject's credentials of that purpose except the one
-	// whose ID is keep ("" keeps none), and returns how many there were.
+	// DeleteCredentialsOf deletes the subject's credentials of that purpose except the one with the
+	// ID keep ("" keeps none). It returns the number deleted.
 	DeleteCredentialsOf(ctx context.Context, purpose, subject, keep string) (int, error)
-	// CredentialPurposes returns the purposes that ListCredentials has something for, sorted.
+	// CredentialPurposes returns the purposes for which ListCredentials has entries, sorted.
 	CredentialPurposes(ctx context.Context, subject string) ([]string, error)
-	// DeleteAllCredentialsOf deletes the subject's credentials of every purpose, and returns
-	// how many there were.
+	// DeleteAllCredentialsOf deletes the subject's credentials of every purpose. It returns the
+	// number deleted.
 	DeleteAllCredentialsOf(ctx context.Context, subject string) (int, error)
 }

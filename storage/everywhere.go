@@ -5,29 +5,30 @@ import (
 	"errors"
 )
 
-// LoggedOut is what LogoutEverywhere did.
+// LoggedOut is the result of [LogoutEverywhere].
 type LoggedOut struct {
-	// Epoch is the subject's new one.
+	// Epoch is the subject's new epoch.
 	Epoch int64
-	// StaticTokens, Credentials and Sessions are how many records were deleted.
+	// StaticTokens, Credentials and Sessions are the numbers of deleted records.
 	StaticTokens, Credentials, Sessions int
-	// Uncleaned is why some were not. They are worth nothing all the same: it is for the
-	// log.
+	// Uncleaned joins the errors of failed deletions. The records that remain are invalid anyway,
+	// so only log it.
 	Uncleaned error
 }
 
-// LogoutEverywhere ends every credential of a subject, of every scheme except Basic's password
-// itself, with one write: BumpEpoch. They have ended when it returns. The error is BumpEpoch's,
-// and nothing has ended then.
+// LogoutEverywhere revokes every credential of a subject, of every scheme, with one write:
+// BumpEpoch. (The password itself, and so HTTP Basic, keeps working.) The revocation is complete
+// when it returns. An error is the error of BumpEpoch, and nothing was revoked.
 //
-// After that it deletes the subject's static token, credentials and sessions from s and from
-// others, as far as each keeps them: others are stores beside s, such as one for sessions. It
-// does not wait for the deletion to succeed, and a login at that very moment may have to be
-// repeated. Refresh families, codes, access tokens and one-time tokens are of the old epoch too;
-// Prune deletes them in time. Records of other tables are reached by the store's EndedFunc.
+// Then it deletes the subject's static token, credentials and sessions from s and from others, if
+// they store them. Others are additional stores, such as one for sessions. A failed deletion is
+// reported in Uncleaned only. A login at the same moment may have to be repeated.
 //
-// SetPassword, ChangePassword, SetActive and DeleteUser of Accounts do the same within their own
-// change: do not call LogoutEverywhere with them.
+// Refresh families, codes, access tokens and one-time tokens have the old epoch, too; Prune deletes
+// them later. To reach records in other tables, use an [EndedFunc].
+//
+// SetPassword, ChangePassword, SetActive and DeleteUser of [Accounts] revoke in their own change.
+// Do not call LogoutEverywhere in addition.
 func LogoutEverywhere(ctx context.Context, s Subjects, subject string, others ...any) (out LoggedOut, err error) {
 	if out.Epoch, err = s.BumpEpoch(ctx, subject); err != nil {
 		return LoggedOut{}, err
@@ -40,7 +41,7 @@ func LogoutEverywhere(ctx context.Context, s Subjects, subject string, others ..
 	return out, nil
 }
 
-// clean deletes what one store keeps of the subject.
+// clean deletes what one store keeps about the subject.
 func (out *LoggedOut) clean(ctx context.Context, store any, subject string) (errs []error) {
 	if tokens, ok := store.(StaticTokens); ok {
 		switch err := tokens.DeleteStaticTokenOf(ctx, subject); {

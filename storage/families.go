@@ -162,8 +162,9 @@ type Families interface {
 	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
 	// ListFamilies returns up to limit families of the subject that have not ended
 	// and have its present epoch, the last created first (then by ID), expired ones
-	// included.
-	ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]Family, error)
+	// included. It begins after a place in that order, which need not be that of a family that is
+	// still there; the zero place is before all of them.
+	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" for those without a
 	// client). It leaves out the first skip of them, so that what is beyond a limit is found
 	// without reading what is within it.
@@ -173,6 +174,28 @@ type Families interface {
 	FamilyByID(ctx context.Context, purpose, subject, id string) (Family, error)
 	// CountFamilies counts the families that ListFamilies returns without a limit.
 	CountFamilies(ctx context.Context, purpose, subject string) (FamilyCount, error)
+}
+
+// FamilyPlace is a place in a list of families, which has the last created first, then the one
+// with the lower ID.
+type FamilyPlace struct {
+	Created time.Time
+	ID      string
+}
+
+// Place returns the place of f.
+func (f *Family) Place() FamilyPlace { return FamilyPlace{f.Created, f.ID} }
+
+// IsZero reports whether p is the place before all families.
+func (p FamilyPlace) IsZero() bool { return p.Created.IsZero() && p.ID == "" }
+
+// Before reports whether p comes before q in a list.
+func (p FamilyPlace) Before(q FamilyPlace) bool {
+	if p.IsZero() || q.IsZero() {
+		return p.IsZero() && !q.IsZero()
+	}
+	c := p.Created.Compare(q.Created)
+	return c > 0 || c == 0 && p.ID < q.ID
 }
 
 // FamilyCount is how many families a subject has, and the client that has most of them.

@@ -2,10 +2,10 @@ package storage
 
 import "reflect"
 
-// Itself reports whether the optional methods that v has are its own. A type that embeds a store
-// or an account has their optional methods too, and they would bypass the methods that it
-// overrides; but its Itself returns the embedded value. A type that means to have the optional
-// methods returns itself. Itself reports true for a v without a method Itself.
+// Itself reports whether the optional methods of v are its own. A type that embeds a store or an
+// account inherits its optional methods, which would bypass the methods that the type overrides.
+// Its inherited method Itself returns the embedded value, so Itself(v) is false. To offer the
+// optional methods, a type returns itself. If v has no method Itself, the result is true.
 func Itself(v any) bool {
 	i, ok := v.(interface{ Itself() any })
 	if !ok {

@@ -2,23 +2,23 @@ package storage
 
 import "context"
 
-// Lease says how long the answer of a lookup may be used again without asking. A store
-// that keeps answers (package cached) gives one with them: see User.Lease.
+// Lease determines how long the result of a lookup can be reused without another lookup. Stores
+// that cache results, such as those of package cached, attach one; see [User.Lease].
 type Lease interface {
-	// Valid reports whether the same lookup, made now by a request with that context, would
-	// be answered by what is kept. It measures the time by a clock of its own, one that
-	// setting the wall clock does not change.
+	// Valid reports whether the same lookup, made now by a request with ctx, would return the
+	// cached result. It measures time with a monotonic clock, so setting the wall clock has no
+	// effect.
 	Valid(ctx context.Context) bool
-	// IssuedBy reports whether it is store that gave the lease.
+	// IssuedBy reports whether store issued the lease.
 	IssuedBy(store any) bool
 }
 
-// Lease returns how long the answer that u came with holds: u and the credential that was
-// looked up. nil is for that moment alone, which is what a store that keeps nothing says.
+// Lease returns the lease of the lookup that returned u, and the credential if there was one. Nil
+// means that the result must not be reused, as for stores that do not cache.
 func (u *User) Lease() Lease { return u.lease }
 
-// LeaseOf is Lease where store itself gave it, and nil otherwise: a store in front of that one
-// may have rules of its own, and wants to be asked each time.
+// LeaseOf is [User.Lease] if store itself issued the lease, and nil otherwise. A store that wraps
+// the issuer may have rules of its own and must be called each time.
 func (u *User) LeaseOf(store any) Lease {
 	if u.lease == nil || !u.lease.IssuedBy(store) {
 		return nil
@@ -26,7 +26,7 @@ func (u *User) LeaseOf(store any) Lease {
 	return u.lease
 }
 
-// Leased returns u with a lease, for a store that keeps answers.
+// Leased returns u with a lease. Stores that cache results call it.
 func (u User) Leased(l Lease) User {
 	u.lease = l
 	return u

@@ -7,57 +7,55 @@ import (
 	"time"
 )
 
-// OneTimeToken is a token that is good for one use, such as the one in a link that resets a
-// password.
+// OneTimeToken is a token that can be used once, such as the token in a password reset link.
 type OneTimeToken struct {
 	Digest Digest
-	// Purpose is what it is for; a subject has one of a purpose.
+	// Purpose is what the token allows. A subject has at most one token per purpose.
 	Purpose string
 	Subject string
-	// Epoch is the subject's epoch when it was made.
+	// Epoch is the subject's epoch when the token was created.
 	Epoch int64
-	// Bound is the digest of the token's text together with whatever else must be the
-	// same at its use, such as an e-mail address; zero for nothing.
+	// Bound is the digest of the token's text together with data that must be unchanged when the
+	// token is used, such as an e-mail address; zero means no such data.
 	Bound   Digest
 	Created time.Time
 	Expires time.Time
 }
 
-// Expired reports whether the token has ended at now.
+// Expired reports whether the token has expired at now.
 func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
-// Check returns ErrInvalid, with a word on why, unless t can be kept.
+// Check returns ErrInvalid, with the reason, unless a store can keep t.
 func (t *OneTimeToken) Check() error {
 	var end error
 	switch {
 	case t.Expires.IsZero():
-		end = fmt.Errorf("%w: a one-time token without an end", ErrInvalid)
+		end = fmt.Errorf("%w: one-time token without an expiry", ErrInvalid)
 	case t.Digest.IsZero():
-		end = fmt.Errorf("%w: a one-time token without a digest", ErrInvalid)
+		end = fmt.Errorf("%w: one-time token without a digest", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("purpose", t.Purpose), CheckID("subject", t.Subject))
 }
 
-// OneTimeTokens keeps tokens that are used once: what a use does moves the subject's epoch, as
-// Accounts.ChangePassword does, so of many at once one succeeds. A new password, disabling
-// and deleting the account delete those of the subject.
+// OneTimeTokens stores tokens that are used once. The action that a token allows changes the
+// subject's epoch, as Accounts.ChangePassword does, so only one of several concurrent uses
+// succeeds. A new password, disabling and deleting the account delete the subject's tokens.
 type OneTimeTokens interface {
-	// OneTimeTokenByDigest returns the token, expired or not, and the account of its subject,
-	// with its present epoch, in one round trip. ErrNotFound where one of them is absent.
+	// OneTimeTokenByDigest returns the token, expired or not, and the account of its subject with
+	// its current epoch, in one round trip. It returns ErrNotFound if either is absent.
 	OneTimeTokenByDigest(ctx context.Context, d Digest) (OneTimeToken, User, error)
-	// CreateOneTimeToken inserts t in place of the subject's earlier one of that purpose, as
-	// one change. ErrStale where the subject is absent, disabled, or its epoch is not
-	// t.Epoch; ErrConflict where the digest is taken; ErrInvalid where t cannot be kept.
-	// Nothing is changed then.
+	// CreateOneTimeToken inserts t and deletes the subject's earlier token of that purpose, in one
+	// change. It returns ErrStale if the subject is absent or disabled or its epoch is not t.Epoch,
+	// ErrConflict if the digest exists, and ErrInvalid if t.Check rejects t. Errors change nothing.
 	CreateOneTimeToken(ctx context.Context, t OneTimeToken) error
-	// ConsumeOneTimeToken deletes t, which was read before. Call it in the transaction of what the
-	// token allows, first: ErrNotFound where the token was deleted or replaced since it was read,
-	// ErrStale where its subject is absent, disabled, or its epoch is not t.Epoch. Of concurrent
-	// calls one succeeds, and a DeleteOneTimeTokens beside it comes before or waits for the
-	// transaction.
+	// ConsumeOneTimeToken deletes t, which the caller has read before. Call it first in the
+	// transaction of the action that the token allows. It returns ErrNotFound if the token was
+	// deleted or replaced since it was read, and ErrStale if its subject is absent or disabled or
+	// its epoch is not t.Epoch. Of concurrent calls one succeeds. A concurrent DeleteOneTimeTokens
+	// happens before the transaction or waits for it.
 	ConsumeOneTimeToken(ctx context.Context, t OneTimeToken) error
-	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. In
-	// a transaction that creates one afterwards, two callers may see the same list.
+	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. Two
+	// transactions that list tokens and then create one can see the same list.
 	ListOneTimes(ctx context.Context, subject string) ([]OneTimeToken, error)
 	// DeleteOneTimeTokens deletes the subject's token of that purpose, if there is one.
 	DeleteOneTimeTokens(ctx context.Context, subject, purpose string) error

@@ -7,44 +7,47 @@ import (
 	"time"
 )
 
-// Pruner deletes what has expired. Inserts delete expired records of short-lived kinds too
-// (see SweepEvery); for the others, call Prune now and then, for example once a day.
+// Pruner deletes expired records. Inserts also delete expired records of short-lived kinds (see
+// [SweepEvery]). For the other kinds call Prune regularly, for example once a day, or use
+// [PruneAll].
 type Pruner interface {
-	// Prune deletes up to limit records that ended before now: expired credentials and
-	// sessions, entries of the blocklist, notes of uses, signing keys, whole families at their
-	// absolute end, what was sealed for windows that have ended, and clients that registered
-	// themselves and are not used (UnusedClientAge). It returns how many it
-	// deleted; fewer than limit means that nothing is left.
+	// Prune deletes up to limit records that expired before now, and returns the number deleted;
+	// fewer than limit means that none are left. It deletes expired credentials and sessions,
+	// entries of the blocklist, replay records, signing keys, families past their absolute expiry,
+	// sealed responses whose grace period is over, and unused clients that registered themselves
+	// ([UnusedClientAge]).
 	//
-	// What has not ended by the store's own clock stays, whatever now is: a caller whose clock is
-	// fast must not remove what others still count on, such as the entry of the blocklist that
-	// ends a token. The same holds for the removal by inserts.
+	// Records that have not expired by the store's own clock stay, whatever now is. So a caller
+	// with a fast clock cannot remove a blocklist entry that still revokes a token. The same holds
+	// for the removal by inserts.
 	Prune(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-// Pruned is what PruneAll did with one store.
+// Pruned is the result of [PruneAll] for one store.
 type Pruned struct {
 	// Store is the type of the store, such as "*gormstore.Store".
 	Store string
-	// Pruner is false for a store that does not implement Pruner. Nothing was done with it.
+	// Pruner is false if the store does not implement [Pruner]. Such a store is skipped.
 	Pruner bool
-	// Records is how many records were deleted.
+	// Records is the number of deleted records.
 	Records int
-	// Err is why the store stopped early; nil if nothing is left.
+	// Err is the error that stopped pruning; nil if no expired records are left.
 	Err error
 }
 
-// PruneMargin is how long a record has ended before PruneAll and the command "vestibule prune"
-// delete it: the clocks of the processes that judge tokens differ.
+// PruneMargin is how long a record must have expired before PruneAll and the command "vestibule
+// prune" delete it. It allows for differences between the clocks of the processes that check
+// tokens.
 const PruneMargin = 5 * time.Minute
 
-// pruneStep is how many records PruneAll asks for at a time.
+// pruneStep is the limit of each call that PruneAll makes.
 const pruneStep = 1000
 
-// PruneAll prunes all stores that implement Pruner, such as the database, a session store in
-// Redis, and the table of a scheme of your own: what ended PruneMargin before now. It continues after the failure of a store, and
-// stops when ctx ends. The result has one entry per store, in order, so that a store which
-// cannot be pruned is noticed. The error joins those of the stores.
+// PruneAll prunes all stores that implement [Pruner], such as the database, a session store in
+// Redis, or the table of your own scheme. It deletes records that expired PruneMargin or more
+// before now. If a store fails, it continues with the next; it stops when ctx ends. The result has
+// one entry per store, in order, so that you notice a store that cannot be pruned. The error joins
+// those of the stores.
 func PruneAll(ctx context.Context, now time.Time, stores ...any) ([]Pruned, error) {
 	list := make([]Pruned, len(stores))
 	errs := make([]error, len(stores))

@@ -6,28 +6,29 @@ import (
 	"time"
 )
 
-// The kinds of BlockKeyOf for Replays.
+// The kinds of BlockKeyOf for [Replays].
 const (
 	ReplayAssertion = "assertion" // the "jti" of a client's assertion (RFC 7523)
 	ReplayProof     = "dpop"      // the "jti" of a DPoP proof (RFC 9449)
 )
 
-// Replays notes what somebody else made and is good for one use, such as a signed assertion.
+// Replays records the IDs of tokens that others created and that can be used once, such as signed
+// assertions.
 type Replays interface {
-	// ConsumeJTI notes the thing that key names as used: ErrConflict where it was noted before.
-	// Of many at once one is the first. The note counts until it is removed, which is after
-	// until; so until is no earlier than when the thing itself ends. ErrInvalid for the zero
-	// key and the zero time, and nothing is noted then. now is the caller's clock.
+	// ConsumeJTI records key as used. It returns ErrConflict if key was recorded before; of
+	// concurrent calls one succeeds. The record counts until it is removed, which happens after
+	// until, so until must not be earlier than the token's own expiry. now is the caller's clock.
+	// It returns ErrInvalid for a zero key or a zero until, and records nothing.
 	ConsumeJTI(ctx context.Context, key BlockKey, now, until time.Time) error
-	// Used reports whether the thing was noted, without noting it, for a caller that notes the use
-	// after what it is for succeeded. The zero key was never used.
+	// Used reports whether key was recorded, and does not record it. Use it if the use is recorded
+	// only after the operation succeeds. The zero key is never used.
 	Used(ctx context.Context, key BlockKey) (bool, error)
 }
 
-// CheckJTI returns ErrInvalid, with a word on why, unless a use can be noted.
+// CheckJTI returns ErrInvalid unless a use can be recorded: key and until must not be zero.
 func CheckJTI(key BlockKey, until time.Time) error {
 	if key.IsZero() || until.IsZero() {
-		return fmt.Errorf("%w: a use without a key or an end", ErrInvalid)
+		return fmt.Errorf("%w: replay record without a key or an expiry", ErrInvalid)
 	}
 	return nil
 }

@@ -8,123 +8,124 @@ import (
 	"time"
 )
 
-// MaxSessionDataBytes is how long a session's encoded data may be, in bytes.
+// MaxSessionDataBytes is the maximum length of a session's encoded data, in bytes.
 const MaxSessionDataBytes = 64 << 10
 
-// Session is what a server keeps for one browser. The browser holds the text that
-// Digest is the digest of, and nothing else.
+// Session is the server's record of one browser session. The browser holds only the secret whose
+// digest is Digest.
 type Session struct {
 	Digest Digest
-	// ID names the session in lists and for ending it. It is random and no secret, and
-	// stays when the session gets a new text.
+	// ID identifies the session in lists and for revocation. It is random and not a secret, and
+	// stays the same when the session gets a new secret.
 	ID string
-	// Subject is who is logged in; "" is nobody: a session that only holds data.
+	// Subject is the logged-in user; "" means an anonymous session, which only holds data.
 	Subject string
-	// Epoch is the subject's epoch as read before the login was verified; 0 where
-	// nobody is logged in.
+	// Epoch is the subject's epoch, read before the login was verified; 0 for an anonymous session.
 	Epoch int64
 	// Data is the encoded values.
 	Data []byte
-	// Version counts the changes of Data: 1 when created.
+	// Version counts the changes of Data, from 1.
 	Version int64
-	// Created is when the session began; the absolute limit counts from there.
+	// Created is when the session began. The absolute timeout counts from it.
 	Created time.Time
-	// AuthTime is when the subject logged in; zero where nobody did.
+	// AuthTime is when the subject logged in; zero for an anonymous session.
 	AuthTime time.Time
-	// LastSeen is when it was last used, within the scheme's interval.
+	// LastSeen is the time of the last recorded use, with the precision of the scheme's interval.
 	LastSeen time.Time
-	// Expires is when it ends unless it is used before.
+	// Expires is when the session expires if it is not used.
 	Expires time.Time
-	// Ends is the latest time that Expires moves to.
+	// Ends is the absolute expiry: the latest value of Expires.
 	Ends time.Time
-	// UserAgent and Address tell the user which browser it is; shown, never compared.
+	// UserAgent and Address help the user recognize the browser. They are displayed, never
+	// compared.
 	UserAgent, Address string
 }
 
-// Expired reports whether the session has ended at now.
+// Expired reports whether the session has expired at now.
 func (s *Session) Expired(now time.Time) bool {
 	return !now.Before(s.Expires) || !now.Before(s.Ends)
 }
 
-// Check returns ErrInvalid, with a word on why, unless s can be kept.
+// Check returns ErrInvalid, with the reason, unless a store can keep s.
 func (s *Session) Check() error {
 	limits := CheckSessionData(s.Data)
 	switch {
 	case s.Expires.IsZero() || s.Ends.IsZero():
-		limits = fmt.Errorf("%w: a session without an end", ErrInvalid)
+		limits = fmt.Errorf("%w: session without an expiry", ErrInvalid)
 	case s.Expires.After(s.Ends):
-		limits = fmt.Errorf("%w: a session that expires after its end", ErrInvalid)
+		limits = fmt.Errorf("%w: session with Expires after Ends", ErrInvalid)
 	case s.Digest.IsZero():
-		limits = fmt.Errorf("%w: a session without a digest", ErrInvalid)
+		limits = fmt.Errorf("%w: session without a digest", ErrInvalid)
 	}
 	return errors.Join(limits, CheckID("session id", s.ID), checkText("subject", s.Subject),
 		checkText("user agent", s.UserAgent), checkText("address", s.Address))
 }
 
-// CheckSessionData returns ErrInvalid for data that are too long.
+// CheckSessionData returns ErrInvalid if data is longer than MaxSessionDataBytes.
 func CheckSessionData(data []byte) error {
 	if len(data) > MaxSessionDataBytes {
-		return fmt.Errorf("%w: session data of %d bytes", ErrInvalid, len(data))
+		return fmt.Errorf("%w: session data of %d bytes (at most %d)", ErrInvalid, len(data), MaxSessionDataBytes)
 	}
 	return nil
 }
 
-// Sessions keeps what SessionList lists.
+// Sessions stores sessions. See [SessionList] for lists of a subject's sessions.
 type Sessions interface {
-	// SessionByDigest returns the session, expired or not, and the account of its
-	// subject, with the epoch that the subject has now in User.Epoch, in one round trip
-	// to the database. Where the session has no subject the User is the zero one.
-	// ErrNotFound where the session, or the account of a subject, is absent.
+	// SessionByDigest returns the session, expired or not, and the account of its subject with the
+	// subject's current epoch in User.Epoch, in one round trip to the database. For an anonymous
+	// session the User is zero. It returns ErrNotFound if the session, or the account of its
+	// subject, is absent.
 	SessionByDigest(ctx context.Context, d Digest) (Session, User, error)
-	// CreateSession inserts s, as version 1, and deletes the session that it replaces,
-	// as one change; a zero digest replaces none. ErrNotFound where the session to be
-	// replaced is absent (it was ended meanwhile), ErrConflict where the digest or the
-	// ID is taken by another one than that, ErrStale where the subject, if there is one,
-	// is absent, disabled, or its epoch is not s.Epoch, ErrInvalid where s cannot be
-	// kept. Nothing is changed then.
-	CreateSession(ctx context.Context, s Session, replaces Digest) error
-	// SaveSession sets the data of a session that is there with that version, and
-	// counts the version up by one. It never brings an ended session back: ErrNotFound
-	// where it is absent, ErrConflict where the version is another, ErrInvalid where the
-	// data are too long. Nothing is changed then.
-	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession notes a use: where the session is there, not expired at seen, and
-	// was last seen at before or earlier, it sets LastSeen to seen and Expires to
-	// expires, which moves it neither back nor beyond Ends, and reports true. Of many
-	// at once one writes.
+	// CreateSession inserts s as version 1 and deletes the session that it replaces, in one change;
+	// a zero digest replaces none. Errors change nothing:
 	//
-	// A before that is after seen corrects a time: the session was last used by a clock
-	// that was ahead. It is touched only where it was last seen after seen, and at before
-	// or earlier, and Expires becomes expires then, also where that moves it back.
+	//   - ErrNotFound: the session to replace does not exist, for example because it was revoked.
+	//   - ErrConflict: another session has the digest or the ID.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not s.Epoch.
+	//   - ErrInvalid: s.Check rejects s.
+	CreateSession(ctx context.Context, s Session, replaces Digest) error
+	// SaveSession sets the data of an existing session that has that version, and increments the
+	// version. It never recreates a deleted session. It returns ErrNotFound if the session does not
+	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
+	// change nothing.
+	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
+	// TouchSession records a use. If the session exists, has not expired at seen, and was last seen
+	// at before or earlier, it sets LastSeen to seen and Expires to expires, and returns true.
+	// Expires never moves back or beyond Ends. Of concurrent calls one writes.
+	//
+	// If before is after seen, the call corrects a time that was recorded while a clock was ahead.
+	// Then it changes the session only if LastSeen is after seen, and at before or earlier. It sets
+	// Expires to expires even if that moves it back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
-	// DeleteSession deletes the session; ErrNotFound where it is absent (already).
+	// DeleteSession deletes the session. It returns ErrNotFound if there is none, also if it was
+	// deleted before.
 	DeleteSession(ctx context.Context, d Digest) error
 }
 
-// SessionList is how a user sees and ends the sessions of one account.
+// SessionList lists and revokes the sessions of a subject.
 type SessionList interface {
-	// ListSessions returns up to limit sessions of the subject that have its present
-	// epoch, without their Data, the last seen first (then by ID), expired ones included.
+	// ListSessions returns up to limit sessions of the subject that have its current epoch, without
+	// their Data and including expired ones: the last seen first, then by ID.
 	ListSessions(ctx context.Context, subject string, limit int) ([]Session, error)
-	// SessionByID returns the one of ListSessions that has the ID; ErrNotFound if there is none.
+	// SessionByID returns the session of ListSessions that has the ID, or ErrNotFound.
 	SessionByID(ctx context.Context, subject, id string) (Session, error)
-	// DeleteSessionOf deletes the subject's session with that ID; ErrNotFound where it has
-	// none (any more).
+	// DeleteSessionOf deletes the subject's session with that ID. It returns ErrNotFound if there
+	// is none, also if it was deleted before.
 	DeleteSessionOf(ctx context.Context, subject, id string) error
-	// DeleteSessionsOf deletes all sessions of the subject but the one whose ID is keep
-	// ("" keeps none), and returns how many there were.
+	// DeleteSessionsOf deletes all sessions of the subject except the one with the ID keep (""
+	// keeps none). It returns the number deleted.
 	DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error)
-	// DeleteSeries deletes the sessions of a series of the subject but the one whose ID is keep (""
-	// keeps none), and returns how many there were. The ID of such a session begins with the series
-	// and a dot. A series that is malformed or has a dot has no sessions.
+	// DeleteSeries deletes the subject's sessions of a series except the one with the ID keep (""
+	// keeps none). It returns the number deleted. The IDs of these sessions begin with the series
+	// and a dot. A series that is malformed or contains a dot has no sessions.
 	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
 }
 
-// CheckSeries returns ErrInvalid unless sessions can belong to the series: it is an identifier
-// without a dot. Stores call it in DeleteSeries.
+// CheckSeries returns ErrInvalid unless series is a valid identifier without a dot. Stores call it
+// in DeleteSeries.
 func CheckSeries(series string) error {
 	if strings.Contains(series, ".") {
-		return fmt.Errorf("%w: series with a dot", ErrInvalid)
+		return fmt.Errorf("%w: series contains a dot", ErrInvalid)
 	}
 	return CheckID("series", series)
 }

@@ -2,14 +2,14 @@ package storage
 
 import "time"
 
-// A store removes expired records of short-lived kinds (authorization requests, codes, device
-// grants, notes of uses, counters, access tokens, one-time tokens, sessions) when new ones are
-// inserted, so that they stay bounded without anybody who calls Prune.
+// When records of a short-lived kind are inserted, a store also removes expired ones, so their
+// number stays bounded even if you never call Prune. These kinds are authorization requests, codes,
+// device grants, replay records, counters, access tokens, one-time tokens and sessions.
 const (
-	// SweepEvery is how many inserts of a kind go by until one of them removes expired records.
+	// SweepEvery is the number of inserts of a kind per removal of expired records.
 	SweepEvery = 64
-	// SweepMost is how many records it removes: two for each insert.
+	// SweepMost is the maximum number of records per removal: two for each insert.
 	SweepMost = 128
-	// SweepAfter is how long a record has expired then. The clocks of replicas differ.
+	// SweepAfter is how long a record must have expired, because the clocks of replicas differ.
 	SweepAfter = time.Minute
 )

@@ -1,10 +1,11 @@
-// Package authntest helps to test handlers that use package authn, and proves authenticators.
+// Package authntest contains helpers for tests of handlers that use package authn, and a test suite
+// for authenticators.
 //
-// For handlers there are [As], which gives a request an identity, and [Forced], which does so
-// for a whole mux with the chain that it has in production.
+// In tests of handlers, [As] sets the identity of a request. [Forced] does so for a whole mux with
+// its production chain.
 //
-// For an authentication scheme of your own there is [Run]. It has a rule for each promise of the
-// contract of authn.Authenticator, and a failing rule prints that promise:
+// To test your own authentication scheme, call [Run]. It has a rule for each requirement of
+// [authn.Authenticator]. A failing rule prints its requirement:
 //
 //	func TestContract(t *testing.T) {
 //		authntest.Run(t, func(t *testing.T) authntest.World {
@@ -19,7 +20,7 @@
 //		})
 //	}
 //
-// Run it with -race. [Rules] lists the rules.
+// Run it with -race. [Rules] returns the rules.
 package authntest
 
 import (
@@ -29,15 +30,14 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// As returns a copy of r that a middleware seems to have authenticated as id: what
-// authn.FromContext returns in the handler, and what guards decide about. The zero
-// Identity is the anonymous caller.
+// As returns a copy of r that is authenticated as id: [authn.FromContext] returns id in the
+// handler, and guards use id for their decision. The zero Identity means an anonymous caller.
 //
-// Use it for handlers and guards by themselves. A middleware, and so
-// authz.Mux, asks its own chain and replaces the identity: to test a whole mux, make its chain
-// with [Forced].
+// Use it to test a handler or guard without middleware. A middleware, and therefore authz.Mux,
+// calls its own chain and replaces the identity. To test a whole mux, create its chain with
+// [Forced].
 //
-// An account that you put into Identity.User yourself has permissions only through
+// If you set Identity.User yourself, the account has permissions only through
 // storage.User.WithPermissions.
 func As(r *http.Request, id authn.Identity) *http.Request {
 	return r.WithContext(context.WithValue(authn.WithIdentity(r.Context(), id), forcedKey{}, id))

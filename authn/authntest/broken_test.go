@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/authntest/internal/broken"
 )
 
-// world opens a site with a scheme that breaks what c breaks.
+// world returns a World with the faulty scheme of c.
 func world(t *testing.T, c broken.Case) authntest.World {
 	s, err := broken.New()
 	if err != nil {
@@ -66,7 +66,7 @@ func world(t *testing.T, c broken.Case) authntest.World {
 	}
 }
 
-// A scheme without a fault passes, and every rule is tested on one of the bases.
+// A correct scheme passes, and every rule is tested with one of the bases.
 func TestCorrect(t *testing.T) {
 	for _, base := range []broken.Base{broken.Field, broken.Authorization, broken.Cookie} {
 		t.Run(string(base), func(t *testing.T) {
@@ -75,12 +75,12 @@ func TestCorrect(t *testing.T) {
 	}
 }
 
-// skipped reports a case that this run does not test: the race detector has cases of its own, and
-// makes the others many times as slow.
+// skipped reports whether this run skips a case. The race detector has cases of its own, and makes
+// the others much slower.
 func skipped(c broken.Case) bool { return c.Race != raceEnabled }
 
-// TestBroken proves the suite: it finds each of the broken schemes, by the rule that is broken
-// and by no other. A scheme that fails must not fail this test, so they run in another process.
+// TestBroken tests the suite: it finds each of the faulty schemes, by the violated rule and by no
+// other. A failing scheme must not fail this test, so the cases run in another process.
 func TestBroken(t *testing.T) {
 	if len(broken.Cases) < 25 {
 		t.Errorf("%d broken schemes", len(broken.Cases))
@@ -114,8 +114,8 @@ func TestBroken(t *testing.T) {
 
 var failLine = regexp.MustCompile(`^\s*--- FAIL: TestBrokenChild/([^/ ]+)/([^/ ]+) `)
 
-// failures runs all cases in another process, and returns by case the rules that failed, and
-// what they printed.
+// failures runs all cases in another process. It returns the rules that failed by case, and their
+// output.
 func failures(t *testing.T) (rules map[string][]string, output map[string]string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run", "^TestBrokenChild$")
@@ -145,7 +145,7 @@ func failures(t *testing.T) (rules map[string][]string, output map[string]string
 	return rules, output
 }
 
-// TestBrokenChild is what failures runs; by itself it does nothing.
+// TestBrokenChild runs in the process of failures. Otherwise it does nothing.
 func TestBrokenChild(t *testing.T) {
 	if os.Getenv("AUTHNTEST_BROKEN") == "" {
 		return

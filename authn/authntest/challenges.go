@@ -9,7 +9,7 @@ import (
 
 func challengeSyntax(p *probe) {
 	p.challenges(func(what, text string) {
-		if text == "" { // none
+		if text == "" { // no challenge
 			return
 		}
 		if _, problem := schemesOf(text); problem != "" {
@@ -48,8 +48,8 @@ func challengeScheme(p *probe) {
 	}
 }
 
-// schemesOf reads a WWW-Authenticate value by RFC 9110, section 11.6.1, and returns the names of
-// the authentication schemes in lower case, or what is wrong with it.
+// schemesOf parses a WWW-Authenticate value (RFC 9110, section 11.6.1). It returns the names of the
+// authentication schemes in lower case, or a description of the syntax error.
 func schemesOf(s string) (names []string, problem string) {
 	for _, c := range s {
 		if c < ' ' && c != '\t' || c == 0x7f {
@@ -94,7 +94,7 @@ func schemesOf(s string) (names []string, problem string) {
 	return names, ""
 }
 
-// elements divides at commas that are not within quotes.
+// elements splits at commas that are not within quotes.
 func elements(s string) (list []string) {
 	start, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -111,7 +111,7 @@ func elements(s string) (list []string) {
 	return append(list, s[start:])
 }
 
-// param reads name = token or name = "quoted string".
+// param parses name=token or name="quoted string".
 func param(s string, before *[]string) (problem string) {
 	name, rest := token(s)
 	name = strings.ToLower(name)
@@ -120,7 +120,7 @@ func param(s string, before *[]string) (problem string) {
 	case name == "" || rest == "" || rest[0] != '=':
 		return "neither a token68 nor name=value after the scheme"
 	case slices.Contains(*before, name):
-		return "parameter " + name + " is there twice"
+		return "parameter " + name + " occurs twice"
 	}
 	*before = append(*before, name)
 	value := strings.TrimLeft(rest[1:], " \t")
@@ -144,7 +144,7 @@ func param(s string, before *[]string) (problem string) {
 	return "the value of " + name + " has no closing quote"
 }
 
-// token cuts a token (section 5.6.2) from the beginning of s.
+// token cuts a token (RFC 9110, section 5.6.2) from the beginning of s.
 func token(s string) (t, rest string) {
 	i := 0
 	for i < len(s) && (alphanumeric(s[i]) || strings.IndexByte("!#$%&'*+-.^_`|~", s[i]) >= 0) {

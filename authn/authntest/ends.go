@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// ended is the rule that Good is rejected after an event.
+// ended returns the rule that Good is rejected after an event.
 func ended(name string) func(*probe) {
 	return func(p *probe) {
 		if p.ask(p.Good).kind() != accepted {
@@ -21,15 +21,15 @@ func ended(name string) func(*probe) {
 
 func expiryIsReported(p *probe) {
 	if o := p.ask(p.Good); o.kind() == accepted && o.id.Expires.IsZero() {
-		p.Error("Good expires, and Identity.Expires is zero")
+		p.Error("Good expires, but Identity.Expires is zero")
 	}
 }
 
-// alike compares what the client is told. The reason is for the log.
+// alike compares the responses to the client. The private reasons can differ.
 func alike(p *probe) {
 	first, firstOf := "", ""
 	p.refusals(func(what string, err error) {
-		if len(what) > 3 && what[:3] == "Bad" { // may be malformed, which has answers of its own
+		if len(what) > 3 && what[:3] == "Bad" { // may be malformed, which has other responses
 			return
 		}
 		var e *authn.Error
@@ -46,7 +46,7 @@ func alike(p *probe) {
 
 func othersStay(p *probe) {
 	for _, e := range p.events() {
-		if e.name == "Expire" { // the clock is everybody's
+		if e.name == "Expire" { // the clock is shared by all credentials
 			continue
 		}
 		q := p.another()
@@ -71,7 +71,7 @@ func accountsApart(p *probe) {
 	}
 }
 
-// who names the account of an outcome.
+// who returns the account of an outcome.
 func who(o outcome) string {
 	return fmt.Sprintf("subject %q, client %q of issuer %q", o.id.Subject, o.id.Client, o.id.Issuer)
 }
@@ -85,7 +85,7 @@ func scopedRule(p *probe) {
 		p.Errorf("Scoped: Scopes is %#v", o.id.Scopes)
 	}
 	if len(o.id.Roles) != 0 {
-		p.Errorf("Scoped: Roles is %q beside Scopes %q", o.id.Roles, o.id.Scopes)
+		p.Errorf("Scoped: Roles is %q, with Scopes %q", o.id.Roles, o.id.Scopes)
 	}
 }
 
@@ -107,7 +107,7 @@ func freshLists(p *probe) {
 	for what := range before {
 		o := p.ask(all[what])
 		for _, list := range [][]string{o.id.Roles, o.id.Scopes} {
-			list = list[:cap(list)] // what append would write into, too
+			list = list[:cap(list)] // include spare capacity, which append would use
 			for i := range list {
 				list[i] = "edited"
 			}
@@ -116,7 +116,7 @@ func freshLists(p *probe) {
 		_ = slices.Delete(o.id.Scopes, 0, len(o.id.Scopes))
 		for later, want := range before {
 			if got := lists(p.ask(all[later]).id); got != want {
-				p.Errorf("%s has %s after an edit of %s's, and %s before", later, got, what, want)
+				p.Errorf("%s has %s after an edit of the lists of %s, and %s before", later, got, what, want)
 			}
 		}
 	}

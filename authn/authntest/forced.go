@@ -10,21 +10,22 @@ import (
 
 type forcedKey struct{}
 
-// Forced returns the schemes of a for a test of a whole mux: a request that went through [As] is
-// the identity that As was given, and any other request is authenticated by a, as in production. The
-// challenges, the claims and the names of the schemes stay, so an anonymous request is answered as
-// in production and the route list is the same.
+// Forced returns the schemes of a for a test of a whole mux. A request from [As] is authenticated
+// as the identity that As was given. Any other request is authenticated by a, as in production. The
+// challenges, formats and names of the schemes do not change, so responses to anonymous requests
+// and the route list are the same as in production.
 //
 //	mux := routes(authn.New(authntest.Forced(chain), nil)) // routes registers your handlers
 //	mux.ServeHTTP(w, authntest.As(r, authn.Identity{Subject: "42", Scheme: "session"}))
 //	mux.ServeHTTP(w, r)                                    // 401, with the challenges of chain
 //
-// The scheme whose name is Identity.Scheme accepts the identity, and answers for it if a scope is
-// missing; without one of that name it is the first. A Scheme of "" becomes that scheme's name.
-// As with the zero Identity is the anonymous caller, whatever credential the request carries.
+// The scheme with the name Identity.Scheme accepts the identity, and its challenge is sent if a
+// scope is missing. If there is no scheme with this name, the first scheme accepts it. If
+// Identity.Scheme is "", it is set to the name of that scheme. As with the zero Identity is an
+// anonymous caller, whatever credentials the request has.
 //
-// Forced accepts any identity, so it MUST NOT be used outside of tests; the package cannot be
-// compiled into a server without package testing.
+// Forced accepts any identity, so you MUST NOT use it outside of tests. A server that imports this
+// package also imports package testing.
 func Forced(a authn.Authenticator) authn.Authenticator {
 	c, ok := a.(authn.Chain)
 	if !ok {
@@ -37,7 +38,7 @@ func Forced(a authn.Authenticator) authn.Authenticator {
 	for i, l := range leaves {
 		f := &forced{Authenticator: l, name: nameOf(l), first: i == 0, names: names}
 		names[f.name] = true
-		if l == nil { // a mistake that authn.New reports
+		if l == nil { // authn.New reports this mistake
 			all = append(all, nil)
 			continue
 		}
@@ -56,7 +57,7 @@ func flatten(to *[]authn.Authenticator, c authn.Chain) {
 	}
 }
 
-// nameOf is the name that package authn gives to a scheme.
+// nameOf returns the name that package authn uses for a scheme.
 func nameOf(a authn.Authenticator) string {
 	if n, ok := authn.AbilityOf[authn.Namer](a); ok {
 		return n.Name()
@@ -64,21 +65,22 @@ func nameOf(a authn.Authenticator) string {
 	return fmt.Sprintf("%T", a)
 }
 
-// forced is a scheme that accepts what As left. Its abilities are found by Unwrap.
+// forced is a scheme that accepts the identity of As. Its optional interfaces are found with
+// Unwrap.
 type forced struct {
 	authn.Authenticator
 	name  string
 	first bool
-	names map[string]bool // of all schemes
+	names map[string]bool // names of all schemes
 }
 
-// Unwrap returns the scheme.
+// Unwrap returns the decorated scheme.
 func (f *forced) Unwrap() authn.Authenticator { return f.Authenticator }
 
 // Name returns the name of the scheme.
 func (f *forced) Name() string { return f.name }
 
-// Authenticate returns the identity of As, if this scheme is the one that accepts it.
+// Authenticate returns the identity of As if this scheme must accept it.
 func (f *forced) Authenticate(r *http.Request) (authn.Identity, error) {
 	id, ok := forcedFrom(r.Context())
 	switch {
@@ -90,7 +92,7 @@ func (f *forced) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
-// Renew renews no session for an identity that has none.
+// Renew does nothing for an identity of As, which has no session.
 func (f *forced) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	if _, ok := forcedFrom(r.Context()); ok {
 		return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// application is what is tested with the chain that it has in production, and with Forced of it.
+// application is tested with its production chain, and with Forced of that chain.
 func application(t *testing.T) (real, forced *authz.Mux, good string, log *bytes.Buffer) {
 	db := memory.New(nil)
 	must := func(err error) {
@@ -73,7 +73,7 @@ func request(path string, headers ...string) *http.Request {
 	return r
 }
 
-// Whatever is not forced is as in production.
+// Requests that are not forced get the same responses as in production.
 func TestForcedIsTheRealChain(t *testing.T) {
 	real, forced, good, _ := application(t)
 	for _, path := range []string{"/me", "/admin", "/notes", "/open", "/none"} {

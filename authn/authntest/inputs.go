@@ -31,7 +31,7 @@ func twoHeaders(p *probe) {
 	}
 }
 
-// seconds are the values of a second header.
+// seconds returns the values for a second header.
 func (p *probe) seconds(name string) map[string]string {
 	list := map[string]string{"the same value": p.header(p.Good).Get(name), "junk": "junk"}
 	if p.Other != nil {
@@ -40,7 +40,8 @@ func (p *probe) seconds(name string) map[string]string {
 	return list
 }
 
-// twoCookies sends two cookies of one name, in one line and in two: HTTP/2 divides the header.
+// twoCookies sends two cookies of one name, in one line and in two, because HTTP/2 splits the
+// header.
 func (p *probe) twoCookies(what, second string) {
 	good := p.header(p.Good).Get("Cookie")
 	if what == "junk" {
@@ -50,7 +51,7 @@ func (p *probe) twoCookies(what, second string) {
 	for _, lines := range [][]string{{good + "; " + second}, {second + "; " + good}, {good, second}, {second, good}} {
 		r := p.request(p.Good)
 		r.Header["Cookie"] = lines
-		p.want(fmt.Sprintf("two cookies of the name, %s beside Good", what), p.call(r), rejected)
+		p.want(fmt.Sprintf("two cookies of one name, Good and %s", what), p.call(r), rejected)
 	}
 }
 
@@ -78,7 +79,7 @@ func twoCredentials(p *probe) {
 	}
 }
 
-// odd texts follow a keyword. None of them is a credential.
+// odd contains texts that follow a keyword and are not valid credentials.
 var odd = []string{
 	"", " ", "  ", "\t", " \x00", " a\x00b", " a\x7f", " \ufeffa", " a\u200b", " \uff21", " \xff\xfe", " a b", " a, Basic b", "\u00a0a",
 	" " + strings.Repeat(".", 10_000), " " + strings.Repeat("a.", 10_000), " " + strings.Repeat("=", 100), strings.Repeat(" ", 100_000) + "a",
@@ -86,14 +87,14 @@ var odd = []string{
 	" " + strings.Repeat("A", 1<<20),
 }
 
-// changed are texts that are almost the credential.
+// changed returns texts that differ a little from the credential.
 func changed(text string) map[string]string {
 	if text == "" {
 		return nil
 	}
 	half := len(text) / 2
 	list := map[string]string{
-		"its first half": text[:half], "its second half": text[half:], "a character more": text + "x", "a character before": "x" + text,
+		"its first half": text[:half], "its second half": text[half:], "an extra character at the end": text + "x", "an extra character at the start": "x" + text,
 		"NUL at the end": text + "\x00", "NUL within": text[:half] + "\x00" + text[half:], "twice": text + text,
 		"a percent-encoded character": fmt.Sprintf("%%%02X%s", text[0], text[1:]), "a zero-width character within": text[:half] + "\u200b" + text[half:],
 		"a fullwidth character": string(rune(text[0])+0xfee0) + text[1:], "bytes that are not UTF-8": text + "\xff", "quotes": `"` + text + `"`,
@@ -118,7 +119,7 @@ func changed(text string) map[string]string {
 	return list
 }
 
-// oddInput is a rule about odd texts in the place of the credential.
+// oddInput returns a rule that sends odd texts instead of the credential.
 func oddInput(check func(p *probe, what string, o outcome)) func(*probe) {
 	return func(p *probe) {
 		for _, name := range p.carriers() {
@@ -145,7 +146,7 @@ func oddInput(check func(p *probe, what string, o outcome)) func(*probe) {
 	}
 }
 
-// keywords are what odd texts follow.
+// keywords returns the keywords that odd texts follow.
 func (p *probe) keywords(name, own string) []string {
 	all := map[string]bool{"": true, own: true}
 	if name == "Authorization" {
@@ -179,7 +180,7 @@ func oddFault(p *probe, what string, o outcome) {
 	}
 }
 
-// places are where a scheme must not look, unless it says so.
+// places returns the places from which a scheme must not read credentials unless it declares them.
 func (p *probe) places() map[string]func(r *http.Request, text string) {
 	list := map[string]func(*http.Request, string){}
 	for _, name := range []string{"access_token", "api_key", "apikey", "key", "token", "auth"} {

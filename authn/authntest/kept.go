@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// keptBy returns the scheme that a middleware keeps the identity of Good of, or "".
+// keptBy returns the type of the scheme if a middleware keeps the identity of Good, or "".
 func keptBy(w *World) string {
 	table, err := authn.NewTable(nil)
 	if err != nil {
@@ -34,11 +34,11 @@ func keptSame(p *probe) {
 		return // other rules report it
 	}
 	for _, differs := range keptDiffers(&p.World) {
-		p.Errorf("a kept identity is given to a request that Authenticate answers otherwise: %s", differs)
+		p.Errorf("a kept identity is used for a request for which Authenticate has another result: %s", differs)
 	}
 }
 
-// keptEnds is the rule that a kept identity ends with an event.
+// keptEnds returns the rule that a kept identity is no longer used after an event.
 func keptEnds(name string) func(*probe) {
 	return func(p *probe) {
 		q := p.another()
@@ -65,7 +65,7 @@ type opaque struct{ authn.Authenticator }
 
 func (o opaque) Unwrap() authn.Authenticator { return o.Authenticator }
 
-// answer is what a middleware makes of a request.
+// answer is the result of a middleware for a request.
 type answer struct {
 	Status  int
 	Subject string
@@ -93,15 +93,15 @@ func answerOf(a authn.Authenticator, r *http.Request) func(*http.Request) answer
 		out.Status = w.Code
 		return out
 	}
-	for range 3 { // from the second one on the identity may be kept
+	for range 3 { // from the second request on, the identity may be kept
 		do(r.Clone(r.Context()))
 	}
 	return do
 }
 
-// keptDiffers returns, by what was changed in a request, where a middleware that keeps the
-// scheme's identities answers otherwise than one that calls the scheme: because Presented leaves
-// out something that Authenticate depends on, and Keep.Check does not look at it.
+// keptDiffers returns the changes of a request after which a middleware that keeps identities has
+// another result than a middleware that calls the scheme. The cause is that Presented omits
+// something on which Authenticate depends, and Keep.Check does not check it.
 func keptDiffers(s *World) (found []string) {
 	good := func() *http.Request {
 		r := httptest.NewRequest("GET", "https://example.com/a?b=c", nil)

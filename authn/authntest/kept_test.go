@@ -13,7 +13,7 @@ type always struct{}
 
 func (always) Valid(context.Context) bool { return true }
 
-// keyed is a scheme of keys that is wrong in one way.
+// keyed is a scheme of keys with one fault.
 type keyed struct{ wrong string }
 
 func (k *keyed) Name() string      { return "keyed" }
@@ -60,8 +60,8 @@ func (k *keyed) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: tenant + "1", Scheme: "keyed"}.Kept(k, authn.Keep{Lease: always{}, Check: k.check}), nil
 }
 
-// The comparison finds each way in which what is kept may be given to the wrong request, and
-// nothing in a scheme that is right.
+// The comparison finds each way in which a kept identity can be used for the wrong request, and
+// nothing in a correct scheme.
 func TestKeptDiffers(t *testing.T) {
 	suite := func(wrong string) *World {
 		return &World{Scheme: &keyed{wrong}, Good: func(r *http.Request) {

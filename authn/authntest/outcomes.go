@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// strangers are requests without a credential of the scheme under test.
+// strangers are requests without credentials of the tested scheme.
 var strangers = map[string]func(*http.Request){
 	"a request without credentials": func(*http.Request) {},
 	"an unknown keyword":            func(r *http.Request) { r.Header.Set("Authorization", "X-Unknown abc") },
@@ -32,7 +32,7 @@ func acceptedRule(p *probe) {
 	}
 }
 
-// identities calls f for each credential that is accepted.
+// identities calls f for each accepted credential.
 func (p *probe) identities(f func(what string, id authn.Identity)) {
 	for what, add := range p.accepted() {
 		if o := p.ask(add); o.kind() == accepted {
@@ -44,7 +44,7 @@ func (p *probe) identities(f func(what string, id authn.Identity)) {
 func namesSomebody(p *probe) {
 	p.identities(func(what string, id authn.Identity) {
 		if !id.Authenticated() {
-			p.Errorf("%s: accepted, and the identity names nobody: %s", what, describe(id))
+			p.Errorf("%s: accepted, but the identity has no Subject and no Client: %s", what, describe(id))
 		}
 	})
 }
@@ -72,8 +72,7 @@ func rejectedRule(p *probe) {
 	}
 }
 
-// refusals calls f with each rejection that the world has: of bad credentials, and of the good
-// one after each event.
+// refusals calls f with each rejection: of bad credentials, and of the good ones after each event.
 func (p *probe) refusals(f func(what string, err error)) {
 	report := func(what string, o outcome) {
 		if o.kind() == rejected {
@@ -90,7 +89,7 @@ func (p *probe) refusals(f func(what string, err error)) {
 	}
 }
 
-// end does one of the events.
+// end triggers one of the events.
 func (p *probe) end(name string) {
 	for _, e := range p.events() {
 		if e.name == name {
@@ -112,7 +111,7 @@ func rejectionAnswer(p *probe) {
 func errorWithoutIdentity(p *probe) {
 	check := func(what string, o outcome) {
 		if o.err != nil && !isZero(o.id) {
-			p.Errorf("%s: an error, and an identity: %s", what, describe(o.id))
+			p.Errorf("%s: an error together with an identity: %s", what, describe(o.id))
 		}
 	}
 	for what, add := range strangers {
@@ -160,11 +159,11 @@ func faultRule(p *probe) {
 		}
 		o := p.ask(add)
 		if what == "Unknown" && o.kind() == rejected {
-			continue // a scheme may find out without its store
+			continue // a scheme may detect it without its store
 		}
 		var e *authn.Error
 		if errors.As(o.err, &e) && e != nil && e.Status == http.StatusServiceUnavailable {
-			continue // the scheme knows what to answer
+			continue // the scheme chose the response
 		}
 		p.want(what+" after Fail", o, fault)
 		if q := p.another(); o.kind() != fault || q.answer(q.Good).isAnonymous() {
@@ -202,10 +201,10 @@ func canceledRule(p *probe) {
 	p.want("Good of the next request", p.ask(p.Good), accepted)
 }
 
-// answered is what a middleware answered.
+// answered is the response of a middleware.
 type answered struct {
 	status  int
-	subject string // of the identity that the handler got
+	subject string // of the handler's identity
 	client  string
 	header  http.Header
 	log     string
@@ -213,7 +212,7 @@ type answered struct {
 
 func (a answered) isAnonymous() bool { return a.subject+a.client == "" }
 
-// through returns a function that sends requests through a middleware of a chain.
+// through returns a function that sends requests through a middleware with a chain.
 func through(a authn.Authenticator, o authn.Options) func(*http.Request) answered {
 	var log bytes.Buffer
 	var id authn.Identity
@@ -231,13 +230,13 @@ func through(a authn.Authenticator, o authn.Options) func(*http.Request) answere
 	}
 }
 
-// answer is what a middleware of this scheme answers.
+// answer returns the response of a middleware with this scheme.
 func (p *probe) answer(add func(*http.Request)) answered {
 	return through(p.Scheme, authn.Options{})(p.request(add))
 }
 
-// chainRule proves what the other rules prove of Authenticate for a chain, where Headers, Formats
-// and Renew have a say too.
+// chainRule checks in a chain what the other rules check of Authenticate. In a chain, Headers,
+// Formats and Renew have an effect too.
 func chainRule(p *probe) {
 	if p.has("authn.HeaderReader") && p.another().headerFaults() != nil || p.has("authn.FormatDeclarer") && p.claimFault() != "" {
 		return // rules headers and formats report it
@@ -247,7 +246,7 @@ func chainRule(p *probe) {
 	if o := p.alone("Good"); o.kind() == accepted && o.id.Authenticated() {
 		a := send(p.request(p.Good))
 		if a.status != http.StatusNoContent || a.subject != o.id.Subject || a.client != o.id.Client {
-			p.Errorf("Good: status %d, subject %q, client %q, and by itself %v", a.status, a.subject, a.client, o)
+			p.Errorf("Good: status %d, subject %q, client %q, and without a chain %v", a.status, a.subject, a.client, o)
 		}
 	}
 	for what, add := range p.rejected() {
@@ -268,7 +267,7 @@ func chainRule(p *probe) {
 	}
 }
 
-// ambientRule: see csrf.SameOrigin.
+// ambientRule tests the protection of csrf.SameOrigin.
 func ambientRule(p *probe) {
 	if p.alone("Good").kind() != accepted {
 		return

@@ -54,7 +54,7 @@ func headersRule(p *probe) {
 	}
 }
 
-// headerFaults says what is wrong with what Headers returns.
+// headerFaults returns the mistakes in the result of Headers.
 func (p *probe) headerFaults() (faults []string) {
 	h := p.Scheme.(authn.HeaderReader)
 	names := h.Headers()
@@ -63,7 +63,7 @@ func (p *probe) headerFaults() (faults []string) {
 	}
 	set := p.header(p.Good)
 	if !slices.ContainsFunc(names, func(name string) bool { return len(set[name]) > 0 }) {
-		faults = append(faults, fmt.Sprintf("Good has none of the headers %q, so that a chain does not ask the scheme", names))
+		faults = append(faults, fmt.Sprintf("Good has none of the headers %q, so a chain does not call the scheme", names))
 	}
 	for _, name := range names {
 		if name != http.CanonicalHeaderKey(name) {
@@ -88,7 +88,7 @@ func claimsRule(p *probe) {
 	}
 }
 
-// claimFault says what is wrong with what Formats returns, or "".
+// claimFault returns the mistake in the result of Formats, or "".
 func (p *probe) claimFault() string {
 	c, _ := authn.AbilityOf[authn.FormatDeclarer](p.Scheme)
 	keyword, text, _ := strings.Cut(p.header(p.Good).Get("Authorization"), " ")
@@ -98,13 +98,13 @@ func (p *probe) claimFault() string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("Good under the keyword %q is none of what Formats returns: %+v", keyword, c.Formats())
+	return fmt.Sprintf("Good has the keyword %q and matches no format that Formats returns: %+v", keyword, c.Formats())
 }
 
 func concurrentRule(p *probe) {
 	all := p.everything()
 	want := map[string]string{}
-	for range 2 { // what depends on the order is not this rule's
+	for range 2 { // skip if the results depend on the order
 		for what, add := range all {
 			o := p.ask(add)
 			if before, ok := want[what]; ok && before != summary(o) {
@@ -131,11 +131,11 @@ func concurrentRule(p *probe) {
 	}
 	wg.Wait()
 	for what, got := range differs {
-		p.Errorf("%s, concurrently: %s, and alone %s", what, got, want[what])
+		p.Errorf("%s, concurrently: %s, and sequentially: %s", what, got, want[what])
 	}
 }
 
-// summary is what is compared of an outcome.
+// summary returns the parts of an outcome that are compared.
 func summary(o outcome) string {
 	s := string(o.kind()) + " " + describe(o.id)
 	var e *authn.Error

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/authntest"
 )
 
-// The guide has the rules.
+// docs/testing.md contains the rules.
 func TestRulesInGuide(t *testing.T) {
 	var want strings.Builder
 	for _, r := range authntest.Rules() {

@@ -15,32 +15,32 @@ import (
 // target is the URL of the requests.
 const target = "http://example.com/a?b=c"
 
-// Rule is one promise of the contract of an authenticator.
+// Rule is one requirement of [authn.Authenticator].
 type Rule struct {
 	// Name is the name of the subtest.
 	Name string
-	// Sentence is the promise.
+	// Sentence is the requirement.
 	Sentence string
-	// Needs is the field of World, or the optional interface of package authn, without which
-	// the rule is not tested; "" is none.
+	// Needs is the field of [World], or the optional interface of package authn, that the rule
+	// requires. Without it the rule is skipped. "" means none.
 	Needs string
 
 	run func(*probe)
 }
 
-// Rules returns the rules in the order in which Run proves them.
+// Rules returns the rules in the order in which [Run] tests them.
 func Rules() []Rule { return append([]Rule(nil), rules...) }
 
-// Run proves an authenticator against the contract of authn.Authenticator. open returns a new
-// world for each rule, and more than one for some; it releases it with t.Cleanup.
+// Run tests whether an authenticator meets the requirements of [authn.Authenticator]. It calls open
+// at least once for each rule. open returns a new World each time, and releases it with t.Cleanup.
 //
-// Each rule is a subtest. If it fails, its log has the line "authenticator contract, NAME:
-// SENTENCE". Rules that need a field of World which is not set are not run, and one line of the
-// test's log says which.
+// Each rule is a subtest. If it fails, its log contains the line "authenticator contract, NAME:
+// SENTENCE". A rule that needs a field of [World] that is not set is skipped, and one line of the
+// test log lists the skipped rules.
 func Run(t *testing.T, open func(t *testing.T) World) {
 	first := open(t)
 	if first.Scheme == nil || first.Good == nil || len(first.Bad) == 0 {
-		t.Fatal("authntest: Run: World.Scheme, World.Good and at least one of World.Bad are required")
+		t.Fatal("authntest: Run: World.Scheme, World.Good and at least one World.Bad must be set")
 	}
 	keeps := keptBy(&first) != ""
 	var missing []string
@@ -62,7 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 	t.Log(notTested(missing, without))
 }
 
-// notTested is the line that says what was not tested.
+// notTested returns the line with the skipped rules.
 func notTested(missing []string, without map[string][]string) string {
 	if len(missing) == 0 {
 		return "authntest: all rules were tested"
@@ -72,13 +72,13 @@ func notTested(missing []string, without map[string][]string) string {
 		why := "World." + need + " is nil"
 		switch {
 		case need == "authn.Keeper":
-			why = "no identity is kept: the scheme is no authn.Keeper, or its store gives no lease"
+			why = "no identity is kept: the scheme is not an authn.Keeper, or its store returns no lease"
 		case need == "authn.Ambient":
 			why = "the scheme is not ambient"
 		case need == "authn.FormatDeclarer":
-			why = "the scheme claims no keyword of Authorization"
+			why = "the scheme declares no keyword of Authorization"
 		case strings.HasPrefix(need, "authn."):
-			why = "the scheme is no " + need
+			why = "the scheme is not an " + need
 		}
 		parts = append(parts, fmt.Sprintf("%s (%s)", strings.Join(without[need], ", "), why))
 	}
@@ -95,7 +95,7 @@ func (r *Rule) prove(t *testing.T, open func(t *testing.T) World) {
 	r.run(p.another())
 }
 
-// probe is a world with what the rules do again and again.
+// probe is a World with methods that several rules use.
 type probe struct {
 	*testing.T
 	World
@@ -103,18 +103,18 @@ type probe struct {
 	known []string // see leak
 }
 
-// another opens another world.
+// another opens another World.
 func (p *probe) another() *probe {
 	return &probe{T: p.T, World: p.open(p.T), open: p.open}
 }
 
-// alone asks for a credential of World in a world of its own.
+// alone sends a credential of World in a new World.
 func (p *probe) alone(what string) outcome {
 	q := p.another()
 	return q.ask(q.everything()[what])
 }
 
-// request returns a request with a credential; nil is none.
+// request returns a request with a credential, or without one if add is nil.
 func (p *probe) request(add func(*http.Request)) *http.Request {
 	r := httptest.NewRequest("GET", target, nil)
 	if add != nil {
@@ -123,14 +123,14 @@ func (p *probe) request(add func(*http.Request)) *http.Request {
 	return r
 }
 
-// outcome is what Authenticate did.
+// outcome is the result of Authenticate.
 type outcome struct {
 	id       authn.Identity
 	err      error
 	panicked any
 }
 
-// kind is one of the four outcomes of the contract, or a panic.
+// kind is one of the outcomes of [authn.Authenticator], or a panic.
 type kind string
 
 const (
@@ -159,7 +159,7 @@ func (o outcome) kind() kind {
 	return fault
 }
 
-// refused reports that a chain rejects the request.
+// refused reports whether a chain rejects the request.
 func (k kind) refused() bool { return k == rejected || k == unrecognized }
 
 func (o outcome) String() string {
@@ -175,7 +175,7 @@ func (o outcome) String() string {
 	}
 }
 
-// describe names what tells identities apart.
+// describe returns the fields that distinguish identities.
 func describe(id authn.Identity) string {
 	return fmt.Sprintf("subject %q, client %q, roles %q, scopes %q", id.Subject, id.Client, id.Roles, id.Scopes)
 }
@@ -191,10 +191,10 @@ func (p *probe) call(r *http.Request) (o outcome) {
 	return outcome{id: id, err: err}
 }
 
-// ask calls Authenticate with a credential; nil is none.
+// ask calls Authenticate with a credential, or without one if add is nil.
 func (p *probe) ask(add func(*http.Request)) outcome { return p.call(p.request(add)) }
 
-// want reports an error unless the outcome is of one of the kinds.
+// want reports a test error unless the outcome has one of the kinds.
 func (p *probe) want(what string, o outcome, kinds ...kind) {
 	p.Helper()
 	var names []string
@@ -207,5 +207,5 @@ func (p *probe) want(what string, o outcome, kinds ...kind) {
 	p.Errorf("%s: got %v, want %s", what, o, strings.Join(names, " or "))
 }
 
-// isZero reports whether an identity is the zero one.
+// isZero reports whether an identity is the zero value.
 func isZero(id authn.Identity) bool { return reflect.DeepEqual(id, authn.Identity{}) }

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// leak returns what of the secrets is in a text, shortened.
+// leak returns the beginning of a secret that occurs in text, or "".
 func (p *probe) leak(text string) string {
 	if p.known == nil {
 		p.known = append([]string{}, p.secrets()...)
@@ -38,14 +38,14 @@ func secretInError(p *probe) {
 			text += all(reflect.ValueOf(*e))
 		}
 		if s := q.leak(text); s != "" {
-			p.Errorf("%s: the error holds %s", what, s)
+			p.Errorf("%s: the error contains %s", what, s)
 		}
 	}
 	for what, add := range p.rejected() {
 		check(what, p.ask(add), p)
 	}
 	for what, s := range changed(p.text(p.Good)) {
-		if !strings.Contains(s, p.text(p.Good)) { // else it is no secret: a wrong text that a log may quote is refused by its own rule
+		if !strings.Contains(s, p.text(p.Good)) { // not the secret: another text can be logged, and other rules test its rejection
 			continue
 		}
 		for _, name := range p.carriers() {
@@ -75,13 +75,13 @@ func secretInIdentity(p *probe) {
 			text += string(j)
 		}
 		if s := p.leak(text + all(reflect.ValueOf(id))); s != "" {
-			p.Errorf("%s: the identity holds %s", what, s)
+			p.Errorf("%s: the identity contains %s", what, s)
 		}
 	})
 }
 
-// all returns the texts that handlers can read in a value: those of exported fields, and what
-// they point to.
+// all returns the texts that handlers can read in a value: those in exported fields, and in values
+// that these point to.
 func all(v reflect.Value) string {
 	var b strings.Builder
 	seen := map[any]bool{}
@@ -125,7 +125,7 @@ func all(v reflect.Value) string {
 	return b.String()
 }
 
-// challenges calls f with each challenge that the scheme makes, for each credential and error.
+// challenges calls f with each challenge of the scheme, for each credential and error.
 func (p *probe) challenges(f func(what, challenge string)) {
 	c, _ := authn.AbilityOf[authn.Challenger](p.Scheme)
 	errs := map[string]error{
@@ -159,7 +159,7 @@ func (p *probe) challenges(f func(what, challenge string)) {
 func secretInChallenge(p *probe) {
 	p.challenges(func(what, challenge string) {
 		if s := p.leak(challenge); s != "" {
-			p.Errorf("%s: the challenge holds %s", what, s)
+			p.Errorf("%s: the challenge contains %s", what, s)
 		}
 	})
 }
@@ -167,7 +167,7 @@ func secretInChallenge(p *probe) {
 func secretInLog(p *probe) {
 	check := func(what string, q *probe) {
 		if s := q.leak(q.Written()); s != "" {
-			p.Errorf("%s: the log or the events hold %s", what, s)
+			p.Errorf("%s: the log or the events contain %s", what, s)
 		}
 	}
 	for what, add := range p.everything() {

@@ -12,62 +12,63 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// World is a scheme for one rule, with the credentials and the events that the rules need.
-// Scheme, Good and Bad are required. Each other field adds rules: set all that your scheme has,
-// since what is not set is not tested.
+// World is a scheme to test, with the credentials and the events that the rules need. Scheme, Good
+// and Bad are required. Each other field enables further rules. Set every field that applies to
+// your scheme, because rules without their field are skipped.
 //
-// A credential is a function that adds it to a request without credentials, with everything
-// that the scheme needs to accept it, such as Request.TLS or RemoteAddr. It can be called any
-// number of times, concurrently.
+// A credential is a function that adds it to a request without credentials. It also sets everything
+// else that the scheme needs to accept it, such as Request.TLS or RemoteAddr. It must be safe for
+// concurrent use and can be called any number of times.
 //
 // Use a store that returns the error of a canceled context, as a database does. To test kept
-// identities (authn.Keeper), put storage/cached in front of it, or whatever else gives leases.
+// identities ([authn.Keeper]), put storage/cached or another store with leases in front of it.
 type World struct {
-	// Scheme is what is tested.
+	// Scheme is the scheme to test.
 	Scheme authn.Authenticator
 	// Good is a credential that is accepted.
 	Good func(*http.Request)
-	// Bad are credentials that are rejected, by the name of their fault.
+	// Bad are credentials that are rejected. The key says what is wrong with the credential.
 	Bad map[string]func(*http.Request)
 
 	// Unknown is a credential in the right format that was never issued.
 	Unknown func(*http.Request)
-	// Other is a credential of another account that is accepted.
+	// Other is an accepted credential of another account.
 	Other func(*http.Request)
-	// Scoped is a credential that is limited to one scope or more, and is accepted.
+	// Scoped is an accepted credential that is limited to one or more scopes.
 	Scoped func(*http.Request)
-	// Scopeless is a credential that is limited to no scope at all, and is accepted.
+	// Scopeless is an accepted credential that is limited to an empty list of scopes.
 	Scopeless func(*http.Request)
 
-	// Expire moves the scheme's clock to the moment at which Good expires.
+	// Expire moves the clock of the scheme to the time at which Good expires.
 	Expire func()
 	// Revoke revokes Good.
 	Revoke func()
 	// Disable disables the account of Good.
 	Disable func()
-	// LogoutEverywhere revokes every credential of the account of Good by its epoch alone, such
-	// as storage.Subjects.BumpEpoch: if it deletes the records too, Revoke proves the same.
+	// LogoutEverywhere revokes every credential of the account of Good only through its epoch, for
+	// example with storage.Subjects.BumpEpoch. If it also deletes the records, it tests no more
+	// than Revoke.
 	LogoutEverywhere func()
-	// Fail makes each later call of the scheme's store, or of whatever else it depends on, fail.
+	// Fail makes each later call of the scheme's store, or of another dependency, fail.
 	Fail func()
 
 	// Secrets are texts that must not occur in errors, identities, challenges and Written. nil
-	// is every credential above: the value of the header without its keyword, the values of
-	// cookies, the password of Basic, from 8 bytes on. If the credentials are no secrets, such
-	// as names that a proxy vouches for, set an empty list.
+	// means every credential above that has at least 8 bytes: the value of the header without its
+	// keyword, the values of cookies, and the password of Basic. If the credentials are not
+	// secrets, such as names from a trusted proxy, set an empty list.
 	Secrets []string
-	// Written returns everything that the scheme wrote to its log and sent as audit events so
-	// far, in any format that shows all values, such as that of fmt.Sprintf("%+v").
+	// Written returns everything that the scheme has written to its log and sent as audit events,
+	// in a format that contains all values, such as fmt.Sprintf("%+v").
 	Written func() string
 }
 
-// event is something that ends Good.
+// event is an event after which Good is rejected.
 type event struct {
 	name string
 	do   func()
 }
 
-// events are those that the world has.
+// events returns the events that are set.
 func (w *World) events() (list []event) {
 	for _, e := range []event{{"Expire", w.Expire}, {"Revoke", w.Revoke}, {"Disable", w.Disable}, {"LogoutEverywhere", w.LogoutEverywhere}} {
 		if e.do != nil {
@@ -77,7 +78,7 @@ func (w *World) events() (list []event) {
 	return list
 }
 
-// rejected are the credentials that are rejected, by name.
+// rejected returns the credentials that are rejected, by name.
 func (w *World) rejected() map[string]func(*http.Request) {
 	all := map[string]func(*http.Request){}
 	for name, add := range w.Bad {
@@ -89,7 +90,7 @@ func (w *World) rejected() map[string]func(*http.Request) {
 	return all
 }
 
-// accepted are the credentials that are accepted, by name.
+// accepted returns the credentials that are accepted, by name.
 func (w *World) accepted() map[string]func(*http.Request) {
 	all := map[string]func(*http.Request){}
 	for name, add := range map[string]func(*http.Request){"Good": w.Good, "Other": w.Other, "Scoped": w.Scoped, "Scopeless": w.Scopeless} {
@@ -100,15 +101,15 @@ func (w *World) accepted() map[string]func(*http.Request) {
 	return all
 }
 
-// everything are all credentials, by name.
+// everything returns all credentials, by name.
 func (w *World) everything() map[string]func(*http.Request) {
 	all := w.accepted()
 	maps.Copy(all, w.rejected())
 	return all
 }
 
-// has reports whether a field is set, or whether the scheme has the method that a name such as
-// "authn.Keeper" means.
+// has reports whether a field is set, or whether the scheme implements an interface such as
+// "authn.Keeper".
 func (w *World) has(part string) bool {
 	switch part {
 	case "":
@@ -133,7 +134,7 @@ func (w *World) has(part string) bool {
 	return f.IsValid() && !f.IsNil()
 }
 
-// declared are the headers that the scheme says it reads, or nil.
+// declared returns the headers that the scheme declares, or nil.
 func (w *World) declared() []string {
 	if h, ok := authn.AbilityOf[authn.HeaderReader](w.Scheme); ok {
 		return h.Headers()
@@ -141,15 +142,15 @@ func (w *World) declared() []string {
 	return nil
 }
 
-// header returns what a credential adds to the headers of a request.
+// header returns the headers that a credential sets.
 func (w *World) header(add func(*http.Request)) http.Header {
 	r := httptest.NewRequest("GET", target, nil)
 	add(r)
 	return r.Header
 }
 
-// carriers are the headers that hold a credential: those that the scheme declares, or all that
-// Good sets.
+// carriers returns the headers with credentials: those that Good sets and the scheme declares, or
+// all that Good sets.
 func (w *World) carriers() (names []string) {
 	set, declared := w.header(w.Good), w.declared()
 	for name := range set {
@@ -166,8 +167,8 @@ func (w *World) carriers() (names []string) {
 	return names
 }
 
-// text is the credential without its keyword: what follows the last space of the header, or the
-// value of the first cookie.
+// text returns the credential without its keyword: the text after the last space of the header, or
+// the value of the first cookie.
 func (w *World) text(add func(*http.Request)) string {
 	h := w.header(add)
 	for _, name := range w.carriers() {
@@ -183,7 +184,7 @@ func (w *World) text(add func(*http.Request)) string {
 	return ""
 }
 
-// secrets are the texts that must not occur anywhere.
+// secrets returns the texts that must not occur anywhere.
 func (w *World) secrets() (list []string) {
 	if w.Secrets != nil {
 		return w.Secrets

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Answer writes v as JSON with status 200. Caches must not keep it (RFC 6749, section 5.1).
+// Answer writes v as JSON with status 200 and forbids caching (RFC 6749, section 5.1).
 func Answer(w http.ResponseWriter, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -14,10 +14,10 @@ func Answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// Time returns t as answers have it: RFC 3339 in UTC with microseconds.
+// Time formats t for responses: RFC 3339 in UTC with microseconds.
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
-// TimeOrNull is Time, and nil for the zero time, which JSON writes as null.
+// TimeOrNull is [Time], but returns nil for the zero time, which is null in JSON.
 func TimeOrNull(t time.Time) *string {
 	if t.IsZero() {
 		return nil

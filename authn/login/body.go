@@ -15,17 +15,21 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
-// MaxBody is the largest body, in bytes.
+// MaxBody is the largest accepted size of a request body, in bytes.
 const MaxBody = 64 << 10
 
-// Read returns the values of the fields, in their order, from the body of a POST: an object of
-// JSON, a form, or multipart/form-data. A byte order mark at the beginning is skipped. If a
-// form has a field several times, the last one counts; unknown fields are ignored.
+// Read reads the values of the fields from the body of a POST and returns them in the order of
+// fields. The body is a JSON object, a form, or multipart/form-data. A byte order mark at the
+// beginning is skipped. If a form contains a field several times, the last value counts. Unknown
+// fields are ignored.
 //
-// The error is an *authn.Error: 400 with a message for each field that is missing or wrong, 400
-// or 415 for a body that cannot be read, 413 for one that is too large, 405 for another method
-// than POST (with Allow set on w), 403 for a form that a page of another site makes a browser send.
-// No error quotes the body.
+// Every error is an [*authn.Error]. It contains no text of the body.
+//   - 400 if a field is missing or invalid, with a message for each field
+//   - 400 if the body is malformed
+//   - 403 if the form comes from a page of another site
+//   - 405 if the method is not POST, with Allow set on w
+//   - 413 if the body is larger than [MaxBody]
+//   - 415 if the media type is not supported
 func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -91,15 +95,15 @@ func parse(r *http.Request, body []byte) (map[string]any, error) {
 		Detail: fmt.Sprintf("Unsupported media type %q in request.", kind)}
 }
 
-// mediaType returns the body's type and its parameters. "" stands for none, which is read as
-// JSON. A type that cannot be parsed is returned as it is.
+// mediaType returns the type of the body and its parameters. "" means that there is no type; the
+// body is then parsed as JSON. A malformed type is returned unchanged.
 func mediaType(r *http.Request) (string, map[string]string) {
 	header := r.Header.Get("Content-Type")
 	if header == "" {
 		return "", nil
 	}
 	kind, options, err := params.MediaType(header)
-	if err == params.ErrLongMediaType { // not in the answer
+	if err == params.ErrLongMediaType { // too long for the response
 		return "that is too long", nil
 	}
 	if err != nil {
@@ -138,8 +142,8 @@ func fromJSON(body []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// valuesOf counts the lists, objects and further members of a JSON text, at least: each costs
-// much more memory than its length shows. What is inside strings does not count.
+// valuesOf returns a lower bound for the number of lists, objects and further members in a JSON
+// text. Each of them uses much more memory than its length. Characters in strings are not counted.
 func valuesOf(body []byte) (n int) {
 	text := false
 	for i := 0; i < len(body); i++ {
@@ -179,7 +183,7 @@ func fromForm(body []byte) (map[string]any, error) {
 	}
 	texts := make(map[string]any, len(form))
 	for name, values := range form {
-		last := values[len(values)-1] // as Django does
+		last := values[len(values)-1] // like Django
 		if !utf8.ValidString(last) {
 			return nil, parseError("the body is not UTF-8")
 		}

@@ -91,7 +91,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// No answer and no error quotes what was sent.
+// No response and no error contains text of the request.
 func TestNothingIsQuoted(t *testing.T) {
 	const secret = "s3cret-w0rd"
 	for _, x := range [][2]string{
@@ -110,7 +110,7 @@ func TestNothingIsQuoted(t *testing.T) {
 	}
 }
 
-// An optional field may be absent, null or blank.
+// An optional field can be absent, null or blank.
 func TestOptional(t *testing.T) {
 	for body, want := range map[string]string{`{}`: "", `{"name":null}`: "", `{"name":" "}`: "", `{"name":" x "}`: "x"} {
 		v, err := Read(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(body)), Field{Name: "name", Trim: true, Optional: true})
@@ -123,7 +123,7 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// JSONTestSuite: y_ is JSON, n_ is not, i_ may be either.
+// Files of JSONTestSuite: y_ is valid, n_ is invalid, i_ may be either.
 func TestJSONParsing(t *testing.T) {
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	files, _ := filepath.Glob(filepath.Join(dir, "security", "json-parsing", "*.json"))
@@ -189,7 +189,7 @@ func TestBool(t *testing.T) {
 	}
 }
 
-// What is in a string counts for nothing: a password may hold any marks.
+// Characters in strings are not counted, because a password can contain any.
 func TestMarksInStrings(t *testing.T) {
 	for _, marks := range []string{strings.Repeat(",", 1000), strings.Repeat("[{", 500), strings.Repeat(`\"[,`, 300) + `\\`} {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(`{"username":"alice","password":"`+marks+`"}`))

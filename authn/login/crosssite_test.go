@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// A page of another site cannot send passwords from a visitor's browser, and so not use up the
+// A page of another site cannot make a visitor's browser send passwords, so it cannot use up the
 // visitor's limits.
 func TestCrossSite(t *testing.T) {
 	const form, json = "application/x-www-form-urlencoded", "application/json"

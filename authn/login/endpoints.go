@@ -7,19 +7,19 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Endpoints has what the endpoints of one scheme share. They answer a 401 with the scheme's own
-// challenge, never with that of another scheme of the chain, and a store's error with 503.
+// Endpoints holds what the endpoints of one scheme share. They send a 401 with the scheme's own
+// challenge, never with the challenge of another scheme in the chain. They answer an error of the
+// store with 503.
 type Endpoints struct {
-	// Challenge returns the scheme's WWW-Authenticate value: the method Challenge of the
+	// Challenge returns the scheme's WWW-Authenticate value. Set it to the Challenge method of the
 	// scheme.
 	Challenge func(r *http.Request, err error) string
-	// Rejected is the answer to a credential that is under the scheme's keyword but not in its
-	// format.
+	// Rejected is the response to credentials that have the scheme's keyword but another format.
 	Rejected *authn.Error
 }
 
-// Handler returns a handler for one method, and HEAD in addition to GET. f's error is answered
-// as by Respond; after a nil error f has written the answer.
+// Handler returns a handler that accepts only the given method, and also HEAD if the method is GET.
+// It answers an error of f like [Endpoints.Respond]. If f returns nil, f has written the response.
 func (e Endpoints) Handler(method string, f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
@@ -33,7 +33,7 @@ func (e Endpoints) Handler(method string, f func(http.ResponseWriter, *http.Requ
 	})
 }
 
-// NoContent is Handler for an f that writes no answer: it is 204.
+// NoContent is [Endpoints.Handler] for a function that writes no response. The response is 204.
 func (e Endpoints) NoContent(method string, f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return e.Handler(method, func(w http.ResponseWriter, r *http.Request) error {
 		if err := f(w, r); err != nil {
@@ -44,7 +44,7 @@ func (e Endpoints) NoContent(method string, f func(http.ResponseWriter, *http.Re
 	})
 }
 
-// JSON is Handler for an f whose result is the answer.
+// JSON is [Endpoints.Handler] for a function whose result is the response, written with [Answer].
 func (e Endpoints) JSON(method string, f func(http.ResponseWriter, *http.Request) (any, error)) http.Handler {
 	return e.Handler(method, func(w http.ResponseWriter, r *http.Request) error {
 		v, err := f(w, r)
@@ -55,13 +55,13 @@ func (e Endpoints) JSON(method string, f func(http.ResponseWriter, *http.Request
 	})
 }
 
-// Respond answers err with authn.Respond, after Error.
+// Respond passes err to [Endpoints.Error] and answers the result with [authn.Respond].
 func (e Endpoints) Respond(w http.ResponseWriter, r *http.Request, err error) {
 	authn.Respond(w, r, e.Error(r, err))
 }
 
-// Error gives a 401 the scheme's challenge, and marks an error that is not a rejection as the
-// fault of a dependency (authn.Undecided).
+// Error adds the scheme's challenge to a 401. It marks an error that is not a rejection as the
+// failure of a dependency ([authn.Undecided]).
 func (e Endpoints) Error(r *http.Request, err error) error {
 	var rejected *authn.Error
 	switch {

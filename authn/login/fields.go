@@ -7,21 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// Field is one value that an endpoint reads from the body.
+// Field is a value that an endpoint reads from the body.
 type Field struct {
 	Name string
-	// Trim removes white space at both ends, as for a name; never set it for a password.
+	// Trim removes white space at both ends. Set it for names, and never for a password.
 	Trim bool
-	// Optional fields may be absent, null or blank; their value is "" then.
+	// Optional fields can be absent, null or blank. Their value is then "".
 	Optional bool
-	// Bool fields are true or false in JSON, or one of the words that forms send ("on", "true",
-	// "1", …). The value is "true" or "".
+	// Bool fields are true or false in JSON, or one of the words that forms send, such as "on",
+	// "true" and "1". The value is "true" or "".
 	Bool bool
-	// MaxBytes is the longest value in bytes; 0 is no limit but that of the body.
+	// MaxBytes is the largest length of the value in bytes. 0 means no limit except [MaxBody].
 	MaxBytes int
 }
 
-// Username and Password are the fields of a login with default names.
+// Username and Password are the fields of a login with their default names.
 var (
 	Username = Field{Name: "username", Trim: true}
 	Password = Field{Name: "password"}
@@ -30,7 +30,7 @@ var (
 // file is the value of a field that was sent as a file.
 type file struct{}
 
-// text returns the field's value, or the message that says what is wrong with it.
+// text returns the value of the field, or a message for the client if it is invalid.
 func (f Field) text(values map[string]any) (value, message string) {
 	v, ok := values[f.Name]
 	if !ok {
@@ -67,7 +67,7 @@ func (f Field) text(values map[string]any) (value, message string) {
 	return value, ""
 }
 
-// truth reads a boolean as Django REST Framework's BooleanField does.
+// truth parses a boolean like the BooleanField of Django REST Framework.
 func truth(v any) (value, message string) {
 	text := fmt.Sprint(v)
 	if v == nil {
@@ -82,7 +82,7 @@ func truth(v any) (value, message string) {
 	return "", "Must be a valid boolean."
 }
 
-// checkNames returns an error unless each field has a name of its own that a body can hold.
+// checkNames returns an error if a name is invalid or occurs twice.
 func checkNames(fields []Field) error {
 	seen := make(map[string]bool, len(fields))
 	for _, f := range fields {
@@ -91,10 +91,10 @@ func checkNames(fields []Field) error {
 			ok = ok && c >= ' ' && c != 0x7f && c != '"' && c != '\\'
 		}
 		if !ok {
-			return fmt.Errorf("login: field name %q is not valid (1 to 64 bytes without control characters, quotes and backslashes)", f.Name)
+			return fmt.Errorf("login: field name %q is invalid (1 to 64 bytes without control characters, quotes and backslashes)", f.Name)
 		}
 		if seen[f.Name] {
-			return fmt.Errorf("login: field name %q is there twice", f.Name)
+			return fmt.Errorf("login: field name %q occurs twice", f.Name)
 		}
 		seen[f.Name] = true
 	}

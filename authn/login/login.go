@@ -13,25 +13,25 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options are what an application can change about a scheme's login endpoint. The zero value
-// is that of Django REST Framework.
+// Options are the settings of a scheme's login endpoint that an application can change. The zero
+// value is compatible with Django REST Framework.
 type Options struct {
-	// Username and Password are the names of the fields; "username" and "password" if "". With
-	// Username "email" users log in by the field email, and errors name it so. It does not
-	// change what the value is compared with: that is the password checker's.
+	// Username and Password are the names of the fields. "" means "username" and "password". If
+	// Username is "email", the endpoint reads the field "email", and errors use this name. It does
+	// not change how the value is compared with accounts; the password checker decides that.
 	Username, Password string
-	// Members returns members that are added to the answer, such as the account's name. It is
-	// called after the password was checked and before a credential is issued, so that an error
-	// leaves nothing behind. Its *authn.Error rejects the login; any other error is a fault. A
-	// member with the name of one of the endpoint's own is left out.
+	// Members returns members to add to the response, such as the account's name. It is called
+	// after the password was verified and before credentials are issued, so an error changes
+	// nothing. An [*authn.Error] rejects the login, and any other error is answered with 503. A
+	// member whose name the endpoint already uses is omitted.
 	Members func(r *http.Request, l authn.Login) ([]authn.Member, error)
 }
 
-// Check returns an error unless Username, Password and the scheme's further fields have names
-// that are valid and distinct. A scheme calls it at construction.
+// Check returns an error if the names of Username, Password and the scheme's further fields are
+// invalid or not distinct. Schemes call it when they are created.
 func (o Options) Check(more ...Field) error { return checkNames(append(o.fields(), more...)) }
 
-// fields are those of the name and the password.
+// fields returns the fields for the name and the password.
 func (o Options) fields() []Field {
 	name, password := Username, Password
 	if o.Username != "" {
@@ -43,40 +43,42 @@ func (o Options) fields() []Field {
 	return []Field{name, password}
 }
 
-// Begin issues the credential of a login whose password was checked. more are the values of
-// Config.Fields. It returns the members of the answer, in their order.
+// Begin issues the credentials of a login whose password was verified. more contains the values of
+// Config.Fields. It returns the members of the response, in their order.
 //
-// storage.ErrStale (the account was disabled, or its password was changed, since it was
-// checked) is answered like a wrong password. Any other error that is not an *authn.Error is
-// a fault: 503.
+// Errors:
+//   - [storage.ErrStale]: the account was disabled, or its password was changed, after the password
+//     was verified. The response is the same as for a wrong password.
+//   - [*authn.Error]: the login is rejected with this error.
+//   - Any other error: 503.
 type Begin func(w http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error)
 
-// Config is what a scheme decides about its login endpoint.
+// Config contains the settings of a scheme for its login endpoint.
 type Config struct {
-	// Scheme names the scheme in events and logs.
+	// Scheme is the name of the scheme in events and logs.
 	Scheme string
-	// Options are the application's.
+	// Options are the settings of the application.
 	Options Options
-	// Fields are read in addition to name and password.
+	// Fields are the fields that are read in addition to name and password.
 	Fields []Field
-	// Before, if not nil, is called before the body is read, such as to reject requests from
-	// other sites.
+	// Before, if it is not nil, is called before the body is read, for example to reject requests
+	// from other sites.
 	Before func(*http.Request) error
 	// Endpoints answer errors.
 	Endpoints Endpoints
 	// Audit receives the events login.succeeded, login.failed and login.throttled.
 	Audit *audit.Notifier
-	// Logger is slog.Default() if nil.
+	// Logger receives warnings. nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// Handler is a scheme's login endpoint: POST of name, password and the scheme's fields, as
-// JSON, form or multipart body, answered with an object of JSON and the login's cookies. It is
-// safe for concurrent use.
+// Handler is a scheme's login endpoint. It accepts a POST with name, password and the scheme's
+// fields as JSON, form or multipart body. It responds with a JSON object and the cookies of the
+// login. It is safe for concurrent use.
 //
-// It reads no credential but the body's, so a stale one in the request changes nothing. Mount
-// it without authentication (authz.Mux.Public): a chain in front of it would reject the stale
-// credential.
+// It reads credentials only from the body, so expired credentials in the request do not matter.
+// Route to it without authentication (authz.Mux.Public), because a chain would reject the expired
+// credentials.
 type Handler struct {
 	passwords authn.PasswordChecker
 	begin     Begin
@@ -84,11 +86,11 @@ type Handler struct {
 	fields    []Field
 }
 
-// New returns a login endpoint. It returns an error without a password checker or begin, and
-// for field names that are not valid or there twice.
+// New returns a login endpoint. config can be nil. It returns an error if passwords or begin is
+// nil, or if a field name is invalid or occurs twice.
 func New(passwords authn.PasswordChecker, begin Begin, config *Config) (*Handler, error) {
 	if passwords == nil || begin == nil {
-		return nil, errors.New("login: New: no password checker, or no function that begins a login")
+		return nil, errors.New("login: New: passwords and begin must be set")
 	}
 	h := &Handler{passwords: passwords, begin: begin}
 	if config != nil {
@@ -101,8 +103,8 @@ func New(passwords authn.PasswordChecker, begin Begin, config *Config) (*Handler
 	return h, nil
 }
 
-// Must returns h, and panics if err is not nil. Schemes use it in methods that return an
-// http.Handler and panic without a password checker.
+// Must returns h, and panics if err is not nil. Schemes use it in methods that return only an
+// http.Handler.
 func Must(h *Handler, err error) *Handler {
 	if err != nil {
 		panic(err)
@@ -110,7 +112,7 @@ func Must(h *Handler, err error) *Handler {
 	return h
 }
 
-// ServeHTTP answers a login.
+// ServeHTTP handles a login.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, members, err := h.Run(w, r)
 	if err != nil {
@@ -120,10 +122,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	Answer(w, authn.Object(members))
 }
 
-// Run does all of a login but the answer, for a scheme that answers with something else, such
-// as a page. values are those of name, password and Config.Fields, in this order; they are nil
-// if the body could not be read. After a nil error the credential is issued and the login's
-// cookies are set on w.
+// Run performs a login without writing the response. Use it in a scheme that responds with
+// something else, such as a page. values contains name, password and the values of Config.Fields,
+// in this order, or is nil if the body could not be read. If err is nil, the credentials were
+// issued and the cookies of the login are set on w.
 func (h *Handler) Run(w http.ResponseWriter, r *http.Request) (values []string, members []authn.Member, err error) {
 	if h.config.Before != nil && r.Method == http.MethodPost {
 		if err := h.config.Before(r); err != nil {
@@ -163,8 +165,8 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, values []string)
 	return h.merge(r, members, more), nil
 }
 
-// more returns the application's members, encoded: what JSON cannot hold is found before
-// anything is issued.
+// more returns the application's members, already encoded, so that an encoding error is found
+// before credentials are issued.
 func (h *Handler) more(r *http.Request, l authn.Login) ([]authn.Member, error) {
 	if h.config.Options.Members == nil {
 		return nil, nil
@@ -187,19 +189,19 @@ func (h *Handler) more(r *http.Request, l authn.Login) ([]authn.Member, error) {
 	})
 }
 
-// encodeError is a mistake of the program: another attempt does not help.
+// encodeError is a bug in the program, so a retry does not help.
 type encodeError struct {
 	member string
 	err    error
 }
 
 func (e *encodeError) Error() string {
-	return fmt.Sprintf("login: Options.Members: member %q cannot be encoded: %v", e.member, e.err)
+	return fmt.Sprintf("login: Options.Members: encode member %q: %v", e.member, e.err)
 }
 func (e *encodeError) Unwrap() error { return e.err }
 func (*encodeError) StatusCode() int { return http.StatusInternalServerError }
 
-// merge returns the endpoint's own members, then those of the application with other names.
+// merge returns the endpoint's own members, followed by those of the application with other names.
 func (h *Handler) merge(r *http.Request, own, more []authn.Member) []authn.Member {
 	for _, m := range more {
 		if slices.ContainsFunc(own, func(o authn.Member) bool { return o.Name == m.Name }) {
@@ -207,7 +209,7 @@ func (h *Handler) merge(r *http.Request, own, more []authn.Member) []authn.Membe
 			if log == nil {
 				log = slog.Default()
 			}
-			log.LogAttrs(r.Context(), slog.LevelWarn, "login member left out", slog.String("scheme", h.config.Scheme), slog.String("reason", "name in use"), slog.String("member", m.Name))
+			log.LogAttrs(r.Context(), slog.LevelWarn, "login member omitted", slog.String("scheme", h.config.Scheme), slog.String("reason", "name in use"), slog.String("member", m.Name))
 			continue
 		}
 		own = append(own, m)
@@ -215,7 +217,7 @@ func (h *Handler) merge(r *http.Request, own, more []authn.Member) []authn.Membe
 	return own
 }
 
-// failed reports a rejected login. A fault is no event: it is in the log.
+// failed sends an event for a rejected login. Other errors are only logged.
 func (h *Handler) failed(r *http.Request, e audit.Event, err error) {
 	var rejected *authn.Error
 	if !errors.As(err, &rejected) || rejected == nil || rejected.Status >= 500 {

@@ -18,7 +18,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// checker knows one password, and counts what it is asked.
+// checker knows one password and counts its calls.
 type checker struct {
 	asked []string
 	err   error
@@ -132,7 +132,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// A stale credential in the request changes no answer, whatever it is.
+// Expired credentials in the request do not change the response.
 func TestStaleCredentials(t *testing.T) {
 	for _, body := range []string{good, `{"username":"alice","password":"wrong"}`, `{}`, `junk`} {
 		want := newWorld(t, Options{}).do(post(jsonType, body))
@@ -147,7 +147,7 @@ func TestStaleCredentials(t *testing.T) {
 	}
 }
 
-// Fields may have other names, which errors use, and no body field of the old name counts.
+// Fields can have other names. Errors use them, and fields with the default names are ignored.
 func TestFieldNames_edge_C17(t *testing.T) {
 	w := newWorld(t, Options{Username: "email", Password: "secret"}, Field{Name: "device", Optional: true})
 	for _, x := range []struct {
@@ -181,7 +181,7 @@ func TestFieldNames_edge_C17(t *testing.T) {
 	}
 }
 
-// The application adds members; the endpoint's own are never replaced.
+// The application can add members, but not replace those of the endpoint.
 func TestMembers_edge_C17(t *testing.T) {
 	add := func(_ *http.Request, l authn.Login) ([]authn.Member, error) {
 		return []authn.Member{{Name: "user", Value: map[string]any{"id": l.Subject, "roles": l.Roles}}, {Name: "token", Value: "mine"}, {Name: "<b>", Value: "<i>"}}, nil
@@ -198,7 +198,7 @@ func TestMembers_edge_C17(t *testing.T) {
 	if w.do(post(jsonType, `{"username":"alice","password":"wrong"}`)); w.begun != 1 {
 		t.Errorf("%d begun", w.begun)
 	}
-	// What fails leaves nothing behind: no credential, no cookie.
+	// A failed login leaves no credentials and no cookies.
 	const secret = "hunter2-in-a-panic"
 	for name, x := range map[string]struct {
 		f    func(*http.Request, authn.Login) ([]authn.Member, error)
@@ -220,7 +220,7 @@ func TestMembers_edge_C17(t *testing.T) {
 			t.Errorf("%s: %d %s, %d begun, %v", name, rec.Code, rec.Body, w.begun, rec.Header())
 		}
 	}
-	// What it does to its login stays there.
+	// Changes that Members makes to its login have no effect.
 	w = newWorld(t, Options{Members: func(_ *http.Request, l authn.Login) ([]authn.Member, error) {
 		l.Roles[0], l.Cookies[0], l.Subject = "admin", nil, "root"
 		return nil, nil
@@ -325,7 +325,7 @@ func TestMultipart_edge_C17(t *testing.T) {
 	}
 }
 
-// A byte order mark, which editors and some clients write, is skipped; one.
+// One byte order mark is skipped. Editors and some clients write it.
 func TestMark_edge_C17(t *testing.T) {
 	const mark = "\ufeff"
 	for name, x := range map[string]struct {
@@ -346,7 +346,7 @@ func TestMark_edge_C17(t *testing.T) {
 			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
 		}
 	}
-	// In a password it is a character as any other.
+	// In a password it is a character like any other.
 	v, err := Read(httptest.NewRecorder(), post(jsonType, `{"username":"alice","password":"`+mark+`x"}`), Username, Password)
 	if err != nil || v[1] != mark+"x" {
 		t.Errorf("%q, %v", v, err)

@@ -10,13 +10,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// CallerFunc returns the account that an endpoint acts for, and the ID of the request's own
-// credential if it is one of this scheme's.
+// CallerFunc returns the account for which an endpoint works. If the request has credentials of
+// this scheme, current is their ID.
 type CallerFunc func(*http.Request) (subject, current string, err error)
 
-// Caller returns the identity that an endpoint acts for: that of the scheme's own credential in
-// the request (own is true), or, if there is none, the one that the chain in front of the
-// endpoint found, such as a session's user. Only first-party identities are accepted.
+// Caller returns the identity for which an endpoint works. If the request has credentials of the
+// scheme, it is their identity, and own is true. Otherwise it is the identity that the chain found,
+// such as the user of a session. It returns a 403 if the identity is not first-party (see
+// [FirstParty]).
 func Caller(r *http.Request, scheme authn.Authenticator) (id authn.Identity, own bool, err error) {
 	id, err = scheme.Authenticate(r)
 	own = err == nil
@@ -32,8 +33,8 @@ func Caller(r *http.Request, scheme authn.Authenticator) (id authn.Identity, own
 	return id, own, err
 }
 
-// FirstParty returns a 403 for an identity that must not manage the account's credentials: one
-// without a user, one of another issuer, and one that acts with less than the account's rights.
+// FirstParty returns a 403 if id must not manage the account's credentials: it has no user, has
+// another issuer, or is scope-limited (see [authn.Identity.Delegated]).
 func FirstParty(id authn.Identity) error {
 	if id.Subject == "" || id.Issuer != "" || id.Delegated() {
 		return authn.PermissionDenied("")
@@ -41,8 +42,8 @@ func FirstParty(id authn.Identity) error {
 	return nil
 }
 
-// List returns an endpoint that lists the caller's own credentials: GET, answered with what list
-// returns. Put nothing secret into it.
+// List returns an endpoint that lists the caller's own credentials. It accepts GET and responds
+// with the result of list, which MUST NOT contain secrets.
 func (e Endpoints) List(caller CallerFunc, list func(ctx context.Context, subject, current string) (any, error)) http.Handler {
 	return e.JSON(http.MethodGet, func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		subject, current, err := caller(r)
@@ -53,9 +54,9 @@ func (e Endpoints) List(caller CallerFunc, list func(ctx context.Context, subjec
 	})
 }
 
-// RevokeOne returns an endpoint that revokes one of the caller's own credentials: DELETE of a path
-// whose {id} names it, answered with 204, or with 404 if revoke returns storage.ErrNotFound.
-// revoke MUST check that the credential is the subject's.
+// RevokeOne returns an endpoint that revokes one of the caller's own credentials. It accepts DELETE
+// for a path with their ID as {id}. The response is 204, or 404 if revoke returns
+// [storage.ErrNotFound]. revoke MUST check that the credentials belong to subject.
 func (e Endpoints) RevokeOne(caller CallerFunc, revoke func(ctx context.Context, subject, id string) error) http.Handler {
 	return e.NoContent(http.MethodDelete, func(_ http.ResponseWriter, r *http.Request) error {
 		subject, _, err := caller(r)

@@ -12,20 +12,20 @@ import (
 
 const (
 	maxParts       = 32
-	maxHeaders     = 8       // of one part: browsers send two
+	maxHeaders     = 8       // per part; browsers send two
 	maxHead        = 2 << 10 // bytes of all headers of a part
-	maxDisposition = 1 << 10 // bytes: a file's name has at most 255 characters
-	maxOptions     = 8       // semicolons in a Content-Disposition, those of a file's name too
+	maxDisposition = 1 << 10 // bytes; a file name has at most 255 characters
+	maxOptions     = 8       // semicolons in a Content-Disposition, including those in a file name
 )
 
 var errMultipart = parseError("the body is no multipart form")
 
-// fromMultipart reads multipart/form-data (RFC 7578), which is what browsers send for a
-// FormData object. The body is in memory already and its parts are not stored anywhere else. A
-// field that was sent as a file is there, but is no text.
+// fromMultipart parses multipart/form-data (RFC 7578), which browsers send for a FormData object.
+// The body is already in memory, and its parts are stored nowhere else. A field that was sent as a
+// file is present but has no text value.
 //
-// A part, a header of a part and a parameter of a header each cost much more than their length
-// shows, so their numbers have limits: a body of 64 KiB would take megabytes.
+// The numbers of parts, headers of a part and parameters of a header are limited, because each
+// needs much more memory than its length. Without limits, a body of 64 KiB would need megabytes.
 func fromMultipart(body []byte, boundary string) (map[string]any, error) {
 	if boundary == "" || len(boundary) > 70 { // RFC 2046, section 5.1.1
 		return nil, errMultipart
@@ -55,7 +55,7 @@ func fromMultipart(body []byte, boundary string) (map[string]any, error) {
 		}
 		switch strings.ToLower(part.Header.Get("Content-Transfer-Encoding")) {
 		case "", "7bit", "8bit", "binary":
-		default: // no browser sends it (RFC 7578, section 4.7), and a password must not be read in two ways
+		default: // no browser sends it (RFC 7578, section 4.7), and a password must have only one interpretation
 			return nil, errMultipart
 		}
 		text, err := io.ReadAll(part)
@@ -74,8 +74,8 @@ func fromMultipart(body []byte, boundary string) (map[string]any, error) {
 	}
 }
 
-// fewHeaders reports whether the parts of a body have few and short headers each. It measures the
-// lines after each boundary up to an empty line, before anything is made of them.
+// fewHeaders reports whether each part of a body has few and short headers. It checks the lines
+// after each boundary, up to an empty line, before they are parsed.
 func fewHeaders(body []byte, boundary string) bool {
 	mark := []byte("--" + boundary)
 	for n := 0; n <= maxParts; n++ { // the last boundary ends the body

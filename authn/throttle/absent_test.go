@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// What is absent keeps its default, and only a word switches a limit off.
+// A missing setting keeps its default. Only an explicit value disables a limit.
 func TestAbsentLimits_attack_359(t *testing.T) {
 	guesses := func(l *throttle.LoginLimits) (n int) {
 		x, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Limits: l, Clock: newClock().now})

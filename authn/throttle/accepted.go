@@ -4,32 +4,36 @@ import "time"
 
 const (
 	maxGood      = 10_000
-	maxGoodOfOne = 100 // accepted credentials of one account
+	maxGoodOfOne = 100 // per account
 )
 
-// acceptedTable holds the credentials that were accepted from places over a limit, until when. It
-// is a tree: IPv4 /16 or IPv6 /32, then /24 or /48, then the address. An account with too many drops
-// its own oldest. If the table is full, the widest network with most entries loses one, and within
-// it again the one with most, and there the account with most: somebody with many addresses or
-// with many credentials drops entries of its own and not those of others. Each operation takes less
-// than a millisecond. It is not safe for concurrent use. The zero value is empty.
+// acceptedTable holds credentials that were accepted from places over a limit, with the time until
+// which each is remembered. It is a tree: IPv4 /16 or IPv6 /32, then /24 or /48, then the address.
+//
+// An account with too many credentials drops its own oldest one. If the table is full, it drops an
+// entry from the wide network with most entries; in that, from the narrower network with most; and
+// there, from the account with most. So a client with many addresses or many credentials drops its
+// own entries and not those of others.
+//
+// Each operation takes less than a millisecond. The table is not safe for concurrent use. The zero
+// value is empty.
 type acceptedTable struct {
 	root     branch
 	accounts map[uint64][]mine
 }
 
-// mine is where a credential of an account is.
+// mine is the place of an account's credential in the tree.
 type mine struct {
 	at         [3]string
 	credential uint64
 }
 
-// branch is a network: it has either narrower ones or, if it is an address, credentials.
+// branch is a network. It contains narrower networks or, if it is an address, credentials.
 type branch struct {
-	n           int // credentials
+	n           int // number of credentials
 	narrower    map[string]*branch
 	credentials map[uint64]accepted
-	accounts    map[uint64]int // credentials of each account
+	accounts    map[uint64]int // number of credentials per account
 }
 
 type accepted struct {
@@ -39,7 +43,7 @@ type accepted struct {
 
 func (p places) path() [3]string { return [3]string{p.vast, p.net, p.source} }
 
-// get returns until when a credential of that place is known, or the zero time.
+// get returns the time until which a credential from that place is remembered, or the zero time.
 func (t *acceptedTable) get(at places, credential uint64) time.Time {
 	return t.find(at.path(), credential).until
 }
@@ -54,7 +58,7 @@ func (t *acceptedTable) find(path [3]string, credential uint64) accepted {
 	return b.credentials[credential]
 }
 
-// put notes a credential, and drops another one if there are too many.
+// put adds a credential. It drops another one if there are too many.
 func (t *acceptedTable) put(at places, credential, account uint64, until time.Time) {
 	path := at.path()
 	if old := t.find(path, credential); !old.until.IsZero() {
@@ -89,7 +93,7 @@ func (t *acceptedTable) put(at places, credential, account uint64, until time.Ti
 	t.add(path, 1)
 }
 
-// leaf returns the address of a path, which it adds if it is new.
+// leaf returns the branch of an address. It adds the branch if it is new.
 func (t *acceptedTable) leaf(path [3]string) *branch {
 	b := &t.root
 	for _, name := range path {
@@ -105,7 +109,7 @@ func (t *acceptedTable) leaf(path [3]string) *branch {
 	return b
 }
 
-// add changes the numbers of an address and of the networks around it, and drops those without
+// add changes the counts of an address and of the networks around it. It removes those without
 // credentials.
 func (t *acceptedTable) add(path [3]string, n int) {
 	b := &t.root
@@ -120,7 +124,7 @@ func (t *acceptedTable) add(path [3]string, n int) {
 	}
 }
 
-// remove drops a credential that is in the table.
+// remove removes a credential that is in the table.
 func (t *acceptedTable) remove(m mine) {
 	b := t.leaf(m.at)
 	account := b.credentials[m.credential].account
@@ -142,8 +146,8 @@ func (t *acceptedTable) remove(m mine) {
 	t.add(m.at, -1)
 }
 
-// spare returns the credential to drop from a full table: of the network that has most of them,
-// and there of the account that has most, the one that ends first.
+// spare returns the credential to drop from a full table: in the network with most credentials, of
+// the account with most, the one that expires first.
 func (t *acceptedTable) spare() (m mine) {
 	b := &t.root
 	for i := range m.at {

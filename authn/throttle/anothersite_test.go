@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// A page of another site uses up nothing that its visitors have, and gets no more than they.
+// A page of another site does not use up the limits of its visitors, and gets no higher limits.
 func TestRequestsCausedByAnotherSite_attack_502(t *testing.T) {
 	for name, credential := range map[string]string{"anonymous": "", "a user, by Basic of the browser": "Basic eDpQdw=="} {
 		t.Run(name, func(t *testing.T) {

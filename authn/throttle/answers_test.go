@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// What others do shows in no answer.
+// Responses do not reveal what other callers do.
 func TestRetryAfterTellsNothingOfOthers(t *testing.T) {
 	t.Run("attack_215_others", func(t *testing.T) {
 		answers := map[string]bool{}
@@ -46,7 +46,7 @@ func TestRetryAfterTellsNothingOfOthers(t *testing.T) {
 	})
 }
 
-// The wall clock may step; durations go on.
+// Durations do not depend on changes of the wall clock.
 func TestWallClockSteps(t *testing.T) {
 	for _, step := range []time.Duration{-29 * time.Second, -10 * time.Minute, -24 * time.Hour, 10 * time.Minute, 24 * time.Hour} {
 		t.Run(fmt.Sprint("edge_A15/attack_212/", step), func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestWallClockSteps(t *testing.T) {
 	}
 }
 
-// stepped is t after a step of the wall clock: its monotonic reading stays.
+// stepped returns t after a change of the wall clock. Its monotonic reading stays.
 func stepped(t time.Time, d time.Duration) time.Time {
 	x := t.Add(d)
 	type layout struct {

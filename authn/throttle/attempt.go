@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// class is by what an attempt was counted.
+// class is the group by which an attempt was counted.
 type class uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	byDevice
 )
 
-// candidate is a mark that makes the caller known, if the account's epoch is still its stamp.
+// candidate is a mark. It makes the caller known if its stamp fits the account's current epoch.
 type candidate struct {
 	known  bool
 	member Key
@@ -34,15 +34,15 @@ type attempt struct {
 	at      places
 	keys    keys
 	device  candidate
-	cookie  *device // the one that came, whether or not the store knows it
+	cookie  *device // the device of the request's cookie, which the store may not know
 	place   candidate
-	here    candidate // the mark of this address, whatever it is worth
+	here    candidate // the mark of this address, even if it does not make the caller known
 	class   class
 	taken   []Bucket
-	from    Store // where the units were taken
-	stamp   Key   // of subject and epoch; zero before Account
+	from    Store // the store that counted the units
+	stamp   Key   // for subject and epoch; zero before Account
 
-	elsewhere bool // a page of another site made a browser send it
+	elsewhere bool // sent by a browser for a page of another site
 	done      atomic.Bool
 }
 
@@ -53,9 +53,11 @@ func (a *attempt) devicesKey() Key  { return of("devices", a.keys.account) }
 func (a *attempt) crowdKey() Key    { return of("crowd", a.keys.source) }
 func (a *attempt) placeMember() Key { return of("place", a.keys.source) }
 
-// recall finds what may make the caller known. A page of another site can make a browser send guesses
-// with Basic (https://name:guess@host). They are those of a stranger, or they would use up the
-// limits of the visitor's address.
+// recall finds the marks that may make the caller known.
+//
+// A page of another site can make a browser send password guesses with Basic
+// (https://name:guess@host). They count as attempts of an unknown caller, because they would
+// otherwise use up the limits of the visitor's address.
 func (a *attempt) recall(ctx context.Context, r *http.Request, now time.Time) error {
 	a.elsewhere = authn.FromAnotherSite(r)
 	if a.l.devices != nil {
@@ -66,7 +68,7 @@ func (a *attempt) recall(ctx context.Context, r *http.Request, now time.Time) er
 	return a.look(ctx, now)
 }
 
-// look is recall once the cookie was read.
+// look is recall after the cookie was read.
 func (a *attempt) look(ctx context.Context, now time.Time) error {
 	marks, err := a.l.store.marks(ctx, now, []Key{a.placesKey(), a.crowdKey(), a.devicesKey()})
 	if err != nil {
@@ -92,8 +94,8 @@ func find(marks []Mark, member Key) candidate {
 	return candidate{}
 }
 
-// Account implements authn.AccountAttempt. A caller that was known at another epoch, or for
-// another account of this name, is a stranger.
+// Account implements [authn.AccountAttempt]. A caller that was known at another epoch, or for
+// another account with this name, counts as unknown.
 func (a *attempt) Account(ctx context.Context, subject string, epoch int64) error {
 	if subject != "" {
 		a.stamp = a.l.names.name("stamp", a.account, subject, strconv.FormatInt(epoch, 10))
@@ -111,17 +113,17 @@ func (a *attempt) Account(ctx context.Context, subject string, epoch int64) erro
 	return nil
 }
 
-// Known implements authn.AccountAttempt.
+// Known implements [authn.AccountAttempt].
 func (a *attempt) Known() bool { return a.class != stranger }
 
-// Network implements authn.AccountAttempt.
+// Network implements [authn.AccountAttempt].
 func (a *attempt) Network() string { return a.at.net }
 
-// Source implements authn.LoginAttempt.
+// Source implements [authn.LoginAttempt].
 func (a *attempt) Source() string { return a.at.source }
 
-// Succeeded implements authn.LoginAttempt. It returns a device cookie unless the request came
-// with one that remains valid for a while.
+// Succeeded implements [authn.LoginAttempt]. It returns a device cookie, unless the request has one
+// that does not need to be renewed yet.
 func (a *attempt) Succeeded(ctx context.Context) []*http.Cookie {
 	if a.done.Load() {
 		return nil
@@ -133,7 +135,7 @@ func (a *attempt) Succeeded(ctx context.Context) []*http.Cookie {
 		a.giveBack(ctx)
 	}
 	a.done.Store(true)
-	if a.stamp == (Key{}) { // nobody said which account it is
+	if a.stamp == (Key{}) { // Account was not called
 		return nil
 	}
 	a.remember(ctx, now)
@@ -143,9 +145,9 @@ func (a *attempt) Succeeded(ctx context.Context) []*http.Cookie {
 	return a.rememberDevice(ctx, now)
 }
 
-// remember makes the address known to the account. The marks of addresses where the device was
-// what made the caller known are dated back: a user who travels never pushes out the address of
-// a client that is known by nothing else.
+// remember makes the address known for the account. If the caller was known by its device, the mark
+// of the address gets an older date. So a user who travels never evicts the address of a client
+// that is known only by its address.
 func (a *attempt) remember(ctx context.Context, now time.Time) {
 	if a.at.source == unknown {
 		return
@@ -161,9 +163,9 @@ func (a *attempt) remember(ctx context.Context, now time.Time) {
 	a.l.store.mark(ctx, now, a.crowdKey(), Mark{of("member", a.keys.account), Key{}, now}, crowd, placeAge)
 }
 
-// rememberDevice makes the device known to the account. A device that did not send a cookie is
-// named after its address: a client that ignores cookies then uses one name however often it
-// logs in, and its mark is dated back, so that it never pushes out a device that came back.
+// rememberDevice makes the device known for the account. The ID of a device without a cookie is
+// derived from its address, so a client that ignores cookies uses only one ID. Its mark gets an
+// older date, so it never evicts a device that returned its cookie.
 func (a *attempt) rememberDevice(ctx context.Context, now time.Time) []*http.Cookie {
 	if a.device.known {
 		if now.Sub(a.device.seen) >= renewAfter {
@@ -176,18 +178,18 @@ func (a *attempt) rememberDevice(ctx context.Context, now time.Time) []*http.Coo
 	return a.l.devices.cookies(a.account, id, a.stamp, nil, now)
 }
 
-// Cancelled implements authn.LoginAttempt.
+// Cancelled implements [authn.LoginAttempt].
 func (a *attempt) Cancelled(ctx context.Context) { a.giveBack(ctx) }
 
-// giveBack gives this attempt's units back once. The request may have ended
-// already; its units are given back all the same.
+// giveBack gives back the units of this attempt, once. It ignores the cancellation of ctx, because
+// the request may have ended.
 func (a *attempt) giveBack(ctx context.Context) {
 	if a.done.CompareAndSwap(false, true) {
 		a.l.store.giveBack(context.WithoutCancel(ctx), a.l.opts.Clock(), a.from, a.taken)
 	}
 }
 
-// Vouch implements authn.Voucher.
+// Vouch implements [authn.Voucher].
 func (l *Login) Vouch(r *http.Request, account, subject string, epoch int64) []*http.Cookie {
 	if subject == "" {
 		return nil

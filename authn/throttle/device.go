@@ -14,13 +14,13 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// deviceAge is how long a device is known after its last new cookie.
+// deviceAge is the time for which a device is known after its last new cookie.
 const deviceAge = 180 * 24 * time.Hour
 
-// devices makes and reads device cookies: sealed with AES-256-GCM, the cookie's name as
-// associated data. Inside are the time of issue, a device ID, the stamp of the account's
-// subject and epoch, and a digest of its name space and name. The cookie alone makes nobody
-// known: the store decides which devices are.
+// devices creates and reads device cookies. They are sealed with AES-256-GCM, with the name of the
+// cookie as associated data. They contain the time of issue, a device ID, the stamp of the
+// account's subject and epoch, and a digest of the account's name space and name. A cookie is not
+// enough to make a caller known: the store holds the known devices.
 type devices struct {
 	aead   cipher.AEAD
 	name   string
@@ -29,7 +29,7 @@ type devices struct {
 
 type device struct {
 	id, stamp Key
-	account   [sha256.Size]byte // digest of its name space and name
+	account   [sha256.Size]byte // digest of the account's name space and name
 	issued    time.Time
 }
 
@@ -53,7 +53,7 @@ func newDevices(key []byte, plain bool) (*devices, error) {
 	return &devices{aead, "__Host-device", true}, nil
 }
 
-// read returns the device of the request's cookie, if it is valid for the account.
+// read returns the device of the request's cookie if the cookie is valid for the account.
 func (d *devices) read(r *http.Request, account string, now time.Time) (device, bool) {
 	x, ok := d.open(r, now)
 	sum := sha256.Sum256([]byte(account))
@@ -63,8 +63,8 @@ func (d *devices) read(r *http.Request, account string, now time.Time) (device, 
 	return x, true
 }
 
-// open returns the device of the request's cookie, of whatever account. Two cookies of the name
-// are none.
+// open returns the device of the request's cookie for any account. It returns false if there are
+// two cookies of the name.
 func (d *devices) open(r *http.Request, now time.Time) (device, bool) {
 	text, err := authn.Cookie(r, d.name)
 	if err != nil || len(text) != base64.RawURLEncoding.EncodedLen(deviceLen+d.aead.Overhead()) {
@@ -88,8 +88,8 @@ func (d *devices) open(r *http.Request, now time.Time) (device, bool) {
 	return x, true
 }
 
-// cookies returns the cookie for a device that has just logged in; none if the one that came
-// is in the first half of its life.
+// cookies returns the cookie for a device that has just logged in. It returns none if the cookie of
+// the request is still in the first half of its lifetime.
 func (d *devices) cookies(account string, id, stamp Key, came *device, now time.Time) []*http.Cookie {
 	if came != nil && now.Sub(came.issued) < deviceAge/2 {
 		return nil

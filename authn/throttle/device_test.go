@@ -100,7 +100,8 @@ func TestDeviceCookie(t *testing.T) {
 	}
 }
 
-// Whatever a cookie holds: nobody is known by it whom the store does not know, and nothing panics.
+// A cookie with any content makes no caller known that the store does not know, and causes no
+// panic.
 func FuzzDeviceCookie(f *testing.F) {
 	c := newClock()
 	l := login(f, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, NameKey: key32, Clock: c.now})

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// A device cookie of another length than ours is not decoded.
+// A device cookie with a wrong length is not decoded.
 func TestLongDeviceCookie_attack_386(t *testing.T) {
 	l := login(t, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, Clock: newClock().now})
 	for _, n := range []int{1000, 30_000, 900_000} {

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// A password checker asks the limiter before it hashes; here it is asked directly.
+// A password checker calls the limiter before it hashes. This example calls it directly.
 func ExampleNewLogin() {
 	limit, err := throttle.ParseRate("2/m")
 	if err != nil {
@@ -33,7 +33,7 @@ func ExampleNewLogin() {
 	// 429 throttled: Request was throttled. Expected available in 30 seconds.
 }
 
-// Limits of requests stand inside the authn middleware, which is left out here.
+// Limits of requests come after the authn middleware, which is omitted here.
 func ExampleScoped() {
 	uploads, err := throttle.Scoped(throttle.NewMemory(nil), "uploads", throttle.Rate{Limit: 1, Window: time.Hour}, &throttle.Options{
 		Clock: func() time.Time { return time.Unix(1_800_000_000, 0) },

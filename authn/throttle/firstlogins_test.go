@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Somebody guesses at invented names from all of an IPv6 /32, or from an IPv4 /16. Meanwhile 120
-// accounts, which never logged in, log in with the right password: from networks of their own
-// inside of it, and elsewhere. The table is in docs/throttling.md.
+// An attacker guesses at invented names from all of an IPv6 /32, or from an IPv4 /16. Meanwhile 120
+// accounts that never logged in log in with the right password, from networks of their own inside
+// of it, and elsewhere. The table is in docs/throttling.md.
 func TestSimulationOfFirstLogins(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")

@@ -55,7 +55,7 @@ func (c *clock) set(t time.Time) {
 	c.t = t
 }
 
-// from is a request of an address.
+// from returns a request from an address.
 func from(addr string, cookies ...*http.Cookie) *http.Request {
 	r := &http.Request{Method: "POST", URL: &url.URL{Path: "/"}, Header: http.Header{}, RemoteAddr: addr}
 	for _, c := range cookies {
@@ -72,7 +72,7 @@ func login(t testing.TB, s throttle.Store, o throttle.LoginOptions) *throttle.Lo
 	return l
 }
 
-// only returns the limits that are given, without the usual ones beside them.
+// only returns the given limits without the default ones.
 func only(l *throttle.LoginLimits) *throttle.LoginLimits {
 	if l == nil {
 		return nil
@@ -86,7 +86,7 @@ func only(l *throttle.LoginLimits) *throttle.LoginLimits {
 	return &those
 }
 
-// reserve reserves an attempt at an account that exists, of epoch 0.
+// reserve reserves an attempt at an existing account with epoch 0.
 func reserve(t testing.TB, l *throttle.Login, r *http.Request, account string) authn.LoginAttempt {
 	t.Helper()
 	a, err := l.Reserve(r, account)
@@ -95,7 +95,7 @@ func reserve(t testing.TB, l *throttle.Login, r *http.Request, account string) a
 	return a
 }
 
-// tries counts how many attempts in a row are let through.
+// tries returns the number of consecutive attempts that are allowed.
 func tries(t testing.TB, l *throttle.Login, account string, r func() *http.Request) int {
 	t.Helper()
 	for n := 0; ; n++ {
@@ -116,7 +116,7 @@ func tries(t testing.TB, l *throttle.Login, account string, r func() *http.Reque
 
 var key32 = []byte("0123456789abcdef0123456789abcdef")
 
-// spy sees what reaches a store.
+// spy records the calls of a store.
 type spy struct {
 	throttle.Store
 	seen []throttle.Bucket

@@ -9,14 +9,14 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// floods uses up everything that strangers share at the victim's account.
+// floods uses up all limits of unknown callers at the victim's account.
 func floods(s *sim) {
 	for i := range 2000 {
 		s.wrong(v4(i, 1), victim)
 	}
 }
 
-// isKnown reports whether a right password is let in although strangers have nothing left.
+// isKnown reports whether a right password is accepted although unknown callers have no units left.
 func isKnown(s *sim, addr string, cookies ...*http.Cookie) bool {
 	floods(s)
 	_, ok := s.right(addr, victim, cookies...)

@@ -6,60 +6,62 @@ import (
 	"time"
 )
 
-// LoginLimits are the rates of a Login. A list that is nil is that of DefaultLoginLimits. [Unlimited]
-// is no limit; as a reserve (AccountFirst, Quiet, QuietReserve, Spare, SpareReserve) it is none.
+// LoginLimits are the rates of a [Login]. A nil list means the list of [DefaultLoginLimits].
+// [Unlimited] means no limit. For a reserve (AccountFirst, Quiet, QuietReserve, Spare,
+// SpareReserve), [Unlimited] means that there is no reserve.
 //
-// A place is an IPv4 address or an IPv6 /56, a network an IPv4 /24 or an IPv6 /48. A caller
-// is known at an account if it sends a device cookie of an earlier login, or comes from an
-// address (IPv4, or IPv6 /64) where the account logged in before. All others are strangers.
+// The comments use these terms:
+//   - A place is an IPv4 address or an IPv6 /56. A network is an IPv4 /24 or an IPv6 /48.
+//   - A caller is known at an account if it sends a device cookie of an earlier login, or uses an
+//     address (IPv4, or IPv6 /64) from which the account logged in before.
+//   - All other callers are unknown.
 type LoginLimits struct {
-	// AccountPlace counts a stranger's tries at one account from one place: 5/m and 15/h.
+	// AccountPlace limits attempts of unknown callers at one account from one place: 5/m and 15/h.
 	AccountPlace []Rate
-	// AccountNet counts strangers' tries at one account from one network: 40/d.
+	// AccountNet limits attempts of unknown callers at one account from one network: 40/d.
 	AccountNet []Rate
-	// Account counts strangers' tries at one account from networks that tried it within the
-	// last day: 100/h and 300/d.
+	// Account limits attempts of unknown callers at one account from networks that already tried
+	// this account within the last day: 100/h and 300/d.
 	Account []Rate
-	// AccountFirst is a reserve for the first try of a network at an account in a day, so
-	// that a few networks cannot use up an account for all others: 30/h and 100/d.
+	// AccountFirst is a reserve for the first attempt of a network at an account in a day, so that
+	// a few networks cannot use up the limit of an account: 30/h and 100/d.
 	AccountFirst []Rate
-	// Source, Block and Net count all tries of strangers from an IPv4 address or IPv6 /64
-	// (30/m and 300/h), an IPv4 /28 or IPv6 /56 (60/m and 600/h), and a network (120/m and
-	// 1200/h).
+	// Source, Block and Net limit all attempts of unknown callers from an IPv4 address or IPv6 /64
+	// (30/m and 300/h), from an IPv4 /28 or IPv6 /56 (60/m and 600/h), and from a network (120/m
+	// and 1200/h).
 	Source, Block, Net []Rate
-	// Strangers counts all tries of all strangers: 1000/m. Vast counts those from an IPv4 /16 or
-	// IPv6 /32, what one provider or one large customer of it has, so that none of them uses up
-	// Strangers: 250/m.
+	// Strangers limits all attempts of all unknown callers: 1000/m. Vast limits those from an IPv4
+	// /16 or IPv6 /32, which is what one provider or one large customer has, so that none of them
+	// can use up Strangers: 250/m.
 	Strangers, Vast []Rate
-	// Quiet is how many tries of a network may use QuietReserve once Strangers is used up:
-	// 3/h and 200/m. Networks that try rarely therefore still log in during a flood.
-	// QuietVast is Vast for that reserve: 50/m.
+	// Quiet is the number of attempts for which a network can use QuietReserve after Strangers is
+	// used up: 3/h and 200/m. So networks with few attempts can still log in during a flood.
+	// QuietVast is Vast for this reserve: 50/m.
 	Quiet, QuietReserve, QuietVast []Rate
-	// Spare is how many tries at an account may use SpareReserve once Strangers or Vast is used
-	// up: 2/h and 2000/m. The owner of an account that nobody tries therefore still logs in from
-	// a network that somebody else floods with other names.
+	// Spare is the number of attempts for which an account can use SpareReserve after Strangers or
+	// Vast is used up: 2/h and 2000/m. So the owner of an account that is not attacked can still
+	// log in from a network that someone else floods with other names.
 	Spare, SpareReserve []Rate
 
-	// KnownAccount counts the failures of all known callers of an account: 60/h.
+	// KnownAccount limits the failures of all known callers of an account: 60/h.
 	KnownAccount []Rate
-	// KnownDevice counts those of one device: 30/h.
+	// KnownDevice limits the failures of one device: 30/h.
 	KnownDevice []Rate
-	// KnownPlaces counts those of all known addresses of an account, and is lower than
-	// KnownAccount, so that strangers at such an address cannot use up the share of the
-	// devices: 30/h.
+	// KnownPlaces limits the failures of all known addresses of an account: 30/h. It is lower than
+	// KnownAccount, so that attackers at such an address cannot use up the limit of the devices.
 	KnownPlaces []Rate
-	// KnownPlace counts those of one known address at all accounts: 60/h.
+	// KnownPlace limits the failures of one known address at all accounts: 60/h.
 	KnownPlace []Rate
-	// KnownSource, KnownBlock and KnownNet are Source, Block and Net for known callers, four
-	// times as wide.
+	// KnownSource, KnownBlock and KnownNet are Source, Block and Net for known callers, with limits
+	// that are four times as high.
 	KnownSource, KnownBlock, KnownNet []Rate
 
-	// Free is how many successful logins to one account from one place give their units
-	// back: 60/h. Those beyond count as failures do, since each costs a hash.
+	// Free is the number of successful logins to one account from one place that give back their
+	// units: 60/h. Further logins count like failures, because each costs a password hash.
 	Free []Rate
 }
 
-// DefaultLoginLimits returns the limits of a Login without options.
+// DefaultLoginLimits returns the limits of a [Login] without options.
 func DefaultLoginLimits() LoginLimits {
 	const minute, hour, day = time.Minute, time.Hour, 24 * time.Hour
 	return LoginLimits{
@@ -90,9 +92,9 @@ func DefaultLoginLimits() LoginLimits {
 	}
 }
 
-// Scale returns the limits with every number multiplied by times/by: Scale(10, 5) doubles
-// them. A number is rounded up, and is between 1 and MaxLimit. times and by must be above 0;
-// otherwise the limits are returned unchanged.
+// Scale returns the limits with every number multiplied by times/by: Scale(10, 5) doubles them.
+// Numbers are rounded up and limited to 1 to [MaxLimit]. If times or by is not between 1 and
+// MaxLimit, the limits are returned unchanged.
 func (l LoginLimits) Scale(times, by int) LoginLimits {
 	if times < 1 || by < 1 || times > MaxLimit || by > MaxLimit {
 		return l
@@ -115,11 +117,11 @@ func (l *LoginLimits) lists() []*[]Rate {
 	}
 }
 
-// Unlimited returns a list for a LoginLimits that limits nothing.
+// Unlimited returns a list for [LoginLimits] that means no limit.
 func Unlimited() []Rate { return []Rate{} }
 
-// check copies the lists, so that nobody changes them later, puts the default where one is nil, and
-// reports what is out of range.
+// check replaces nil lists by the defaults and copies the lists, so that later changes have no
+// effect. It returns an error if a rate is out of range.
 func (l *LoginLimits) check() error {
 	usual := DefaultLoginLimits()
 	for i, list := range l.lists() {
@@ -132,12 +134,12 @@ func (l *LoginLimits) check() error {
 		}
 		for i, r := range *list {
 			if slices.Contains((*list)[:i], r) {
-				return errors.New("throttle: NewLogin: a list names one rate twice")
+				return errors.New("throttle: NewLogin: a list of Limits contains a rate twice")
 			}
 		}
 	}
 	return nil
 }
 
-// once is a bucket of a network that has not tried an account within a day.
+// once is the rate of a bucket that is full if a network has not tried an account within a day.
 var once = []Rate{{1, 24 * time.Hour}}

@@ -10,40 +10,44 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// LoginOptions change a Login; nil is fine.
+// LoginOptions configure a [Login]. nil means the defaults.
 type LoginOptions struct {
-	// Limits are the rates; nil, and each list of it that is nil, is that of DefaultLoginLimits.
+	// Limits are the rates. nil means [DefaultLoginLimits]; a nil list in it means the default
+	// list.
 	Limits *LoginLimits
-	// Proxies are believed about the client's address.
+	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
-	// NameKey is the 32-byte key under which names and addresses are hashed
-	// (keys.ThrottleNames). nil draws one for this process; processes that share a store must
-	// set it.
+	// NameKey is the 32-byte key that hashes names and addresses (keys.ThrottleNames). nil means a
+	// random key for this process. Processes that share a store must set it.
 	NameKey Secret
-	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie); nil sends none.
-	// Without them a user is known by address only, and while many networks attack the
-	// account, its owner cannot log in from a new address.
+	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie). nil means no
+	// cookies. A user is then known only by address. While many networks attack the account, its
+	// owner cannot log in from a new address.
 	DeviceKey Secret
-	// PlainHTTP names the device cookie "device" without Secure, for work on
-	// loopback. Otherwise it is "__Host-device". The other name is never read.
+	// PlainHTTP names the device cookie "device", without Secure, for development on loopback.
+	// Otherwise the name is "__Host-device". The other name is never read.
 	PlainHTTP bool
-	// Logger receives, at most once a minute, that the store fails; nil is slog.Default().
+	// Logger receives an error, at most once a minute, if the store fails. nil means
+	// slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now if nil. A clock without monotonic readings makes the limits follow
-	// steps of the wall clock.
+	// Clock returns the current time. nil means time.Now. With a clock without monotonic readings,
+	// changes of the wall clock affect the limits.
 	Clock func() time.Time
 }
 
-// Login limits login attempts. It is the authn.LoginLimiter of a password checker: each
-// attempt takes one unit of every bucket that it belongs to, or of none, before anything is
-// hashed. A success gives these units back (see LoginLimits.Free) and resets nothing.
+// Login limits login attempts. Pass it to a password checker as its [authn.LoginLimiter]. Before a
+// password is hashed, an attempt takes one unit from every bucket that it belongs to, or from none
+// if one of them is empty. A success gives these units back (see LoginLimits.Free). It does not
+// reset the counts.
 //
-// Failures of strangers do not lock the owner out: callers that logged the account in before,
-// from the same address or with a device cookie, have buckets of their own. They are known
-// until the account's epoch changes, at most 8 addresses and 8 devices an account. An address
-// where more than 4 accounts logged in within 90 days makes nobody known.
+// Failures of unknown callers do not lock out the owner of the account: callers that have logged in
+// to the account before, from the same address or with a device cookie, have buckets of their own.
+// They are known until the account's epoch changes. An account has at most 8 known addresses and 8
+// known devices. An address from which more than 4 accounts logged in within 90 days makes no
+// caller known.
 //
-// If the store fails, attempts are counted in this process's memory, so limits still apply.
+// If the store fails, attempts are counted in the memory of this process, so limits still apply. A
+// Login is safe for concurrent use.
 type Login struct {
 	store   *resilient
 	limits  LoginLimits
@@ -59,14 +63,15 @@ var (
 	_ authn.Voucher      = (*Login)(nil)
 )
 
-// NewLogin returns a limiter that counts in store.
+// NewLogin returns a limiter that counts in store. opts can be nil. It returns an error if store is
+// nil, a rate is out of range, or a key does not have 32 bytes.
 func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	var o LoginOptions
 	if opts != nil {
 		o = *opts
 	}
 	if store == nil {
-		return nil, errors.New("throttle: NewLogin: a store is needed")
+		return nil, errors.New("throttle: NewLogin: store must be set")
 	}
 	l := &Login{limits: DefaultLoginLimits()}
 	if o.Limits != nil {
@@ -91,13 +96,13 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 			return nil, err
 		}
 	}
-	o.NameKey, o.DeviceKey, o.Limits = nil, nil, nil // not to be printed with the rest
+	o.NameKey, o.DeviceKey, o.Limits = nil, nil, nil // not printed with the other options
 	l.opts = o
 	return l, nil
 }
 
-// Reserve implements authn.LoginLimiter. The error is authn.Throttled, the same for accounts
-// that exist and for those that do not.
+// Reserve implements [authn.LoginLimiter]. Its error is [authn.Throttled]. It is the same whether
+// or not the account exists.
 func (l *Login) Reserve(r *http.Request, account string) (authn.LoginAttempt, error) {
 	ctx, now := r.Context(), l.opts.Clock()
 	a := &attempt{l: l, account: account, at: placesOf(l.opts.Proxies.ClientAddr(r))}
@@ -111,21 +116,21 @@ func (l *Login) Reserve(r *http.Request, account string) (authn.LoginAttempt, er
 	return a, nil
 }
 
-// Numbers and ages of what makes callers known.
+// Numbers and ages of the marks that make callers known.
 const (
 	maxDevices = 8
 	maxPlaces  = 8
-	crowd      = 5 // accounts at one address that make nobody known there
+	crowd      = 5 // with this number of accounts, an address makes no caller known
 	placeAge   = 90 * 24 * time.Hour
-	renewAfter = 10 * time.Minute // of marks in use
+	renewAfter = 10 * time.Minute // for marks in use
 )
 
-// othersWait is the Retry-After of a refusal by a count that others share: the exact time
-// would report what they do.
+// othersWait is the Retry-After of a rejection by a count that others share. The exact time would
+// reveal what others do.
 const othersWait = time.Minute
 
-// plans lists what may be taken, in order: as a known device, from a known address, as a
-// stranger.
+// plans returns the ways to count the attempt, in this order: as a known device, from a known
+// address, as an unknown caller.
 func (a *attempt) plans() (plans [][]Bucket, as []class) {
 	l, k := a.l, &a.keys
 	lim := &l.limits
@@ -172,7 +177,7 @@ func (a *attempt) plans() (plans [][]Bucket, as []class) {
 func (a *attempt) ownKey() Key    { return of("account place", a.keys.account, a.keys.wide) }
 func (a *attempt) sourceKey() Key { return of("source", a.keys.source) }
 
-// take reserves the attempt by the first plan that has units left.
+// take counts the attempt by the first plan whose buckets all have a unit.
 func (a *attempt) take(ctx context.Context, now time.Time) error {
 	plans, as := a.plans()
 	o, from, err := a.l.store.take(ctx, now, plans)

@@ -86,7 +86,7 @@ func TestLogin(t *testing.T) {
 		if failed != 20 {
 			t.Errorf("%d failures from one source, want 20", failed)
 		}
-		// One name, one counter: the caller hands in the canonical name.
+		// A name has one counter, because the caller passes the canonical name.
 		if got := tries(t, l, "bob", anywhere); got != 10 {
 			t.Errorf("%d", got)
 		}

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// set is a small set of marks. A set keeps few marks, so they are searched one by one.
+// set is a small set of marks. It is searched linearly, because it contains few marks.
 type set struct {
 	marks []mark
 	ttl   int64
-	used  int64 // when it was last read or changed
+	used  int64 // time of the last read or change
 }
 
 type mark struct {
@@ -18,7 +18,7 @@ type mark struct {
 	seen          int64
 }
 
-// Mark implements Store.
+// Mark implements [Store].
 func (m *Memory) Mark(_ context.Context, now time.Time, key Key, x Mark, keep int, ttl time.Duration) error {
 	t := m.since(now)
 	m.mu.Lock()
@@ -50,7 +50,7 @@ func (m *Memory) Mark(_ context.Context, now time.Time, key Key, x Mark, keep in
 	return nil
 }
 
-// Marks implements Store.
+// Marks implements [Store].
 func (m *Memory) Marks(_ context.Context, now time.Time, keys []Key) ([][]Mark, error) {
 	t := m.since(now)
 	all := make([][]Mark, len(keys))
@@ -78,10 +78,10 @@ func (s *set) expire(now int64) {
 	s.marks = slices.DeleteFunc(s.marks, func(x mark) bool { return now-x.seen >= s.ttl })
 }
 
-// makeRoomForSet looks at a few sets and drops the one that was not used for longest, first one
-// whose marks have no stamp: those count what is at an address, and one account makes as many
-// of them as it has addresses. Sets with stamps are few for each account, and make its owner
-// known.
+// makeRoomForSet inspects a few sets and drops the one that was unused for the longest time. It
+// prefers sets whose marks have no stamp. Such sets count the accounts of an address, and one
+// account creates as many of them as it has addresses. Sets with stamps are few for each account,
+// and make its owner known.
 func (m *Memory) makeRoomForSet(now int64) {
 	if len(m.sets) < m.maxSets {
 		return

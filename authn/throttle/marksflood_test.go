@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// Whoever logs in with an account of their own from many addresses does not make the store
-// forget where others logged in.
+// A user who logs in to their own accounts from many addresses does not make the store forget the
+// addresses of others.
 func TestMarksSurviveAddresses(t *testing.T) {
 	t.Run("edge_A11/marks", func(t *testing.T) {
 		c := newClock()

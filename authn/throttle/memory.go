@@ -8,20 +8,22 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/rate"
 )
 
-// MemoryOptions change a Memory; nil is fine.
+// MemoryOptions configure a [Memory]. nil means the defaults.
 type MemoryOptions struct {
-	// MaxEntries bounds the counts of buckets that are not shared, one for each rate; 0 or
-	// less is 200,000, about 26 MB. If more is counted, the counts with the fewest units
-	// missing make room. A flood of new names therefore evicts its own counts first, and
-	// never the shared ones.
+	// MaxEntries is the largest number of counts, one for each bucket and rate. Shared buckets are
+	// not included. 0 means 200,000, about 26 MB; so does a negative value. If there are more,
+	// counts with the fewest missing units are dropped. So a flood of new names drops its own
+	// counts first, and never shared ones.
 	MaxEntries int
-	// MaxSets bounds the sets of marks, three for each account and address that logs in; 0 or
-	// less is 100,000, about 20 MB. Beyond it, sets that were not used for long make room.
+	// MaxSets is the largest number of sets of marks. Each account and address that logs in has
+	// three. 0 means 100,000, about 20 MB; so does a negative value. If there are more, sets that
+	// were unused for a long time are dropped.
 	MaxSets int
 }
 
-// Memory is a Store in the memory of one process. It measures time by the monotonic clock,
-// so a step of the wall clock neither locks callers out nor forgets what was counted.
+// Memory is a [Store] in the memory of one process. It measures time with the monotonic clock, so
+// changes of the wall clock neither lock out callers nor reset counts. It is safe for concurrent
+// use.
 type Memory struct {
 	maxSets int
 	base    time.Time // times are kept as durations since then
@@ -31,7 +33,7 @@ type Memory struct {
 	sets  map[Key]*set
 }
 
-// NewMemory returns an empty store.
+// NewMemory returns an empty store. opts can be nil.
 func NewMemory(opts *MemoryOptions) *Memory {
 	m := &Memory{maxSets: 100_000, base: time.Now(), sets: make(map[Key]*set)}
 	most := 200_000
@@ -45,17 +47,18 @@ func NewMemory(opts *MemoryOptions) *Memory {
 	return m
 }
 
-// Len returns how many counts are kept.
+// Len returns the number of counts.
 func (m *Memory) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.cells.Len()
 }
 
-// since is the time of now: by the monotonic clock where both readings have it.
+// since returns now as a duration, measured with the monotonic clock if both times have a reading
+// of it.
 func (m *Memory) since(now time.Time) int64 { return int64(now.Sub(m.base)) }
 
-// Take implements Store.
+// Take implements [Store].
 func (m *Memory) Take(_ context.Context, now time.Time, plans [][]Bucket) (Outcome, error) {
 	t := m.since(now)
 	m.mu.Lock()
@@ -76,7 +79,7 @@ func (m *Memory) Take(_ context.Context, now time.Time, plans [][]Bucket) (Outco
 	return none, nil
 }
 
-// cellsOf appends the buckets under each of their rates.
+// cellsOf appends a cell for each bucket and rate.
 func cellsOf(cells []rate.Cell, buckets []Bucket) []rate.Cell {
 	for _, b := range buckets {
 		for _, r := range b.Rates {
@@ -86,7 +89,7 @@ func cellsOf(cells []rate.Cell, buckets []Bucket) []rate.Cell {
 	return cells
 }
 
-// Return implements Store.
+// Return implements [Store].
 func (m *Memory) Return(_ context.Context, now time.Time, buckets []Bucket) error {
 	t := m.since(now)
 	m.mu.Lock()

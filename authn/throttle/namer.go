@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// namer makes keys. What holds the key is behind a pointer, so that printing what
-// holds the namer does not print it.
+// namer creates keys. The secret is behind a pointer, so that printing a value that contains a
+// namer does not print it.
 type namer struct{ macs *sync.Pool }
 
 type mac struct {
@@ -19,17 +19,17 @@ type mac struct {
 	text []byte
 }
 
-// maxText is the longest text whose buffer is kept for the next name.
+// maxText is the largest buffer in bytes that is kept for the next name.
 const maxText = 1 << 10
 
-// processKey is drawn once, so that limiters without a key of their own agree on
-// the names in the store that they share.
+// processKey is a random key for this process, so that limiters without a key use the same names in
+// a store that they share.
 var processKey = sync.OnceValue(func() (k [32]byte) {
 	_, _ = rand.Read(k[:]) // never fails; see crypto/rand
 	return k
 })
 
-// newNamer takes 32 bytes, or those of this process.
+// newNamer returns a namer for a 32-byte key. nil means the key of this process.
 func newNamer(key []byte) namer {
 	if key == nil {
 		k := processKey()
@@ -39,7 +39,7 @@ func newNamer(key []byte) namer {
 	return namer{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}}
 }
 
-// name returns the key of a bucket: kind and parts, each with its length.
+// name returns the key of a bucket. It is a MAC of kind and parts, each with its length.
 func (n namer) name(kind string, parts ...string) (k Key) {
 	m := n.macs.Get().(*mac)
 	m.Reset()
@@ -61,8 +61,8 @@ func (m *mac) add(s string) {
 	m.text = append(m.text, s...)
 }
 
-// keys are those of an account and of the networks of an attempt. Everything that is counted
-// for an attempt is named after them.
+// keys are the keys of an account and of the networks of an attempt. The keys of all counts of an
+// attempt are derived from them.
 type keys struct{ account, source, wide, block, net, vast Key }
 
 func (n namer) keysOf(account string, at places) keys {
@@ -74,7 +74,7 @@ func (n namer) keysOf(account string, at places) keys {
 	return k
 }
 
-// of derives a key from keys. They are MACs, so a plain hash serves, at a fraction of the time.
+// of derives a key from keys. These are MACs, so a plain hash is sufficient, and faster.
 func of(kind string, parts ...Key) (k Key) {
 	var buf [80]byte
 	text := append(append(buf[:0], byte(len(kind))), kind...)

@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// Junk at an endpoint that reads its own credential, such as a logout, is not looked up for ever
-// either; a credential that was accepted from that address still is.
+// Invalid credentials at an endpoint that reads its own credentials, such as a logout, are limited
+// too. Credentials that were accepted from that address are still accepted.
 func TestStopAtAnEndpoint_attack_352(t *testing.T) {
 	c, k := newClock(), new(keyed)
 	l, err := throttle.NewRefusals(&throttle.RefusalOptions{Limit: throttle.Rate{Limit: 10, Window: time.Minute}, Clock: c.now})

@@ -9,17 +9,17 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/network"
 )
 
-// places are the networks that an address belongs to, from narrow to wide.
+// places are the networks that contain an address, from narrow to wide.
 type places struct {
-	source string // IPv4 address, IPv6 /64: what a login makes known, and the narrowest count
-	wide   string // IPv4 address, IPv6 /56: what a stranger's tries at one account count for
+	source string // IPv4 address, IPv6 /64: made known by a login, and the narrowest count
+	wide   string // IPv4 address, IPv6 /56: counts attempts of unknown callers at one account
 	block  string // IPv4 /28, IPv6 /56
 	net    string // IPv4 /24, IPv6 /48
-	vast   string // IPv4 /16, IPv6 /32: what one provider, or one large customer of it, has
+	vast   string // IPv4 /16, IPv6 /32: size of a provider or a large customer
 }
 
-// around returns the networks around the address, from narrow to wide: none if it is not known.
-// Limits of requests and of refused credentials count in each of them.
+// around returns the networks that contain the address, from narrow to wide. It returns none if the
+// address is unknown. Limits of requests and of rejected credentials count in each of them.
 func (p places) around() []string {
 	if p.source == unknown {
 		return nil
@@ -27,8 +27,8 @@ func (p places) around() []string {
 	return []string{p.block, p.net, p.vast}
 }
 
-// asCausedBy returns p or, for a request that a page of another site makes a browser send, places of
-// their own, so that its counts do not mix with those of the others.
+// asCausedBy returns p. For a request that a page of another site made a browser send, it returns
+// separate places, so that its counts are separate from those of other requests.
 func (p places) asCausedBy(r *http.Request) places {
 	if p.source == unknown || !authn.FromAnotherSite(r) {
 		return p
@@ -37,8 +37,8 @@ func (p places) asCausedBy(r *http.Request) places {
 	return places{mark + p.source, mark + p.wide, mark + p.block, mark + p.net, mark + p.vast}
 }
 
-// multiples returns how many times the rate of an address the networks around it have: what was
-// given, or the usual number where that is 0.
+// multiples returns the factors by which the rates of wider networks are higher than the rate of an
+// address. A 0 in given means the default in usual.
 func multiples(given, usual [3]int) ([3]int, error) {
 	for i, n := range given {
 		switch {
@@ -51,7 +51,7 @@ func multiples(given, usual [3]int) ([3]int, error) {
 	return usual, nil
 }
 
-// unknown is the place of requests without an address.
+// unknown is the place of requests without a client address.
 const unknown = network.Unknown
 
 func placesOf(a netip.Addr) places {

@@ -1,5 +1,8 @@
-// Package throttle limits how often something may be tried: logins, before a
-// password is hashed ([Login]), and requests ([Anon], [User], [Scoped]).
+// Package throttle limits rates. [Login] limits login attempts before a password is hashed. [Anon],
+// [User] and [Scoped] limit requests. [Refusals] limits rejected credentials.
+//
+// Counts are in a [Store]: in the memory of the process ([Memory]), or in a database that several
+// processes share.
 package throttle
 
 import (
@@ -10,20 +13,20 @@ import (
 	"time"
 )
 
-// Rate is a number of units in a window. The zero Rate is none that was given: options take their
-// default for it, and [Anon], [User] and [Scoped] refuse it. See [Off].
+// Rate is a number of units in a window. The zero Rate means that no rate was set: options replace
+// it by their default, and [Anon], [User] and [Scoped] return an error. For no limit, use [Off].
 type Rate struct {
 	Limit  int
 	Window time.Duration
 }
 
-// Bounds of a rate.
+// The largest values of a [Rate].
 const (
 	MaxLimit  = 1_000_000
 	MaxWindow = 366 * 24 * time.Hour
 )
 
-// Off returns the rate of [Anon], [User] and [Scoped] that limits nothing.
+// Off returns a rate that means no limit, for [Anon], [User] and [Scoped].
 func Off() Rate { return Rate{Limit: -1} }
 
 // IsOff reports whether r is [Off].
@@ -32,7 +35,7 @@ func (r Rate) IsOff() bool { return r == Off() }
 // IsZero reports whether r is the zero Rate.
 func (r Rate) IsZero() bool { return r == Rate{} }
 
-// String returns the form that ParseRate takes.
+// String returns the rate in the format of [ParseRate].
 func (r Rate) String() string {
 	switch {
 	case r.IsOff():
@@ -56,10 +59,11 @@ var units = [...]struct {
 	length time.Duration
 }{{'d', 24 * time.Hour}, {'h', time.Hour}, {'m', time.Minute}, {'s', time.Second}}
 
-// ParseRate reads "10/m", "5/15m", "100/h": a number, a slash, and a number (one
-// where it is left out) of s, m, h or d. "off" is [Off]. It takes no other form: "" is an error, so
-// that a setting that is absent limits nothing by mistake, and so is "5/month", which is not five a
-// minute.
+// ParseRate parses a rate such as "10/m", "5/15m" or "100/h": a number, a slash, an optional
+// number, and the unit s, m, h or d. "off" is [Off].
+//
+// It returns an error for any other text. In particular it rejects "", so that a missing setting
+// does not disable a limit, and "5/month", which does not mean 5 per minute.
 func ParseRate(s string) (Rate, error) {
 	if s == "off" {
 		return Off(), nil
@@ -87,7 +91,7 @@ func ParseRate(s string) (Rate, error) {
 	return Rate{}, rateError(s)
 }
 
-// count reads a number above 0 without sign or leading zeros.
+// count parses a number above 0 without sign and leading zeros.
 func count(s string) (int, bool) {
 	if s == "" || len(s) > 8 || s[0] == '0' || strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -100,12 +104,12 @@ func rateError(s string) error {
 	if len(s) > 32 {
 		s = s[:32] + "…"
 	}
-	return fmt.Errorf("rate %q: want a form like 10/m, 5/15m, 100/h, 1000/d or off", s)
+	return fmt.Errorf("throttle: ParseRate: %q is not a rate (such as 10/m, 5/15m, 100/h, 1000/d or off)", s)
 }
 
 func (r Rate) check() error {
 	if r.Limit < 1 || r.Limit > MaxLimit || r.Window <= 0 || r.Window > MaxWindow {
-		return errors.New("throttle: a rate has a limit of 1 to 1,000,000 in a window of up to 366 days")
+		return errors.New("throttle: rate out of range (1 to 1,000,000 in at most 366 days)")
 	}
 	return nil
 }

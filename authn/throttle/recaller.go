@@ -11,10 +11,10 @@ import (
 
 var _ authn.Recaller = (*Login)(nil)
 
-// Recall implements authn.Recaller. A request with a device cookie, or from an address where
-// between 1 and 4 accounts logged in, takes a unit of the limits of known callers, in counts of
-// their own: of the device and of all devices of its account, or of the address, and of the
-// networks around it.
+// Recall implements [authn.Recaller]. It accepts a request with a device cookie, or from an address
+// from which 1 to 4 accounts logged in. The request takes a unit from separate counts with the
+// limits of known callers: of the device and all devices of its account, or of the address; and of
+// the networks around it.
 func (l *Login) Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error) {
 	ctx, now := r.Context(), l.opts.Clock()
 	at := placesOf(l.opts.Proxies.ClientAddr(r))

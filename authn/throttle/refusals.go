@@ -15,37 +15,41 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// RefusalOptions change a Refusals; nil is fine.
+// RefusalOptions configure [Refusals]. nil means the defaults.
 type RefusalOptions struct {
-	// Limit is how many refused credentials of one address (IPv4, or IPv6 /64) are answered
-	// with 401; those beyond are answered with 429. The zero value is 120/m.
+	// Limit is the rate of rejected credentials from one address (IPv4, or IPv6 /64) that are
+	// answered with 401. Further ones are answered with 429. The zero value means 120/m.
 	Limit Rate
-	// Stop is how many refused credentials of one address are checked at all. Beyond it,
-	// credentials are answered with 429 unchecked, wherever requests carry them (see
-	// authn.Presented), unless they were accepted
-	// from there within the last ten minutes. The zero value is ten times Limit. Beyond what
-	// a network has, addresses that are not over Stop themselves still have six checks a minute.
+	// Stop is the rate of rejected credentials from one address above which credentials are not
+	// checked any more and get 429, in every place where requests contain them (see
+	// [authn.Presented]). Credentials that were accepted from there within the last ten minutes are
+	// still checked. The zero value means ten times Limit.
+	//
+	// If a network exceeds its limit, its addresses that do not exceed Stop themselves have six
+	// checks per minute each.
 	Stop Rate
-	// Networks is how many times Limit and Stop the networks around an address have together: the
-	// IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. A 0 is the default, 2, 4 and 256.
+	// Networks are the factors by which the Limit and Stop of the networks around an address are
+	// higher: of the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default:
+	// 2, 4 and 256.
 	Networks [3]int
-	// Clock is time.Now if nil.
+	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
 }
 
-// Refusals limits requests with refused credentials by address, in the memory of this process.
-// It is the authn.RefusalLimiter of a middleware (authn.Options.Refusals).
+// Refusals limits requests with rejected credentials per client address, in the memory of this
+// process. Set it as authn.Options.Refusals of a middleware. It is safe for concurrent use.
 //
-// Accepted credentials are not counted. Those of an address that exceeds Limit are still
-// accepted: only rejections change from 401 to 429. An address that exceeds Stop pauses for a second,
-// and credentials that were not accepted from there before must wait.
+// Accepted credentials are not counted. If an address exceeds Limit, valid credentials are still
+// accepted; rejected ones get 429 instead of 401. If an address exceeds Stop, credentials that were
+// not accepted from there before get 429 for a second.
 //
-// At most 10,000 accepted credentials are remembered, of one account 100. Those of other accounts and
-// networks make no room for them: an account drops its own oldest, and a full table drops one of
-// the network with most and, within it, of the account with most.
+// It remembers at most 10,000 accepted credentials, and at most 100 of one account. An account with
+// more drops its own oldest one. A full table drops a credential of the network with most
+// credentials and, in this network, of the account with most. So others cannot evict the
+// credentials of an account.
 //
-// Requests that a page of another site makes a browser send (authn.FromAnotherSite) are counted
-// apart, so that the page cannot use up what the address of its visitor has.
+// Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
+// separately, so that the page cannot use up the limit of its visitor's address.
 type Refusals struct {
 	opts   RefusalOptions
 	wider  [3]int // Options.Networks
@@ -53,8 +57,8 @@ type Refusals struct {
 	counts *Memory
 	seed   maphash.Seed
 	base   time.Time
-	// Until when some address is paused, and until when some is near its limit, since base; 0:
-	// none is. What costs more than these is done only then.
+	// The time until which some address is paused, and until which some address is near its limit,
+	// since base. 0 means none. The expensive checks are made only before these times.
 	paused, near atomic.Int64
 
 	mu     sync.Mutex
@@ -69,7 +73,8 @@ const (
 	pause   = time.Second
 )
 
-// NewRefusals returns a limit of refused credentials.
+// NewRefusals returns a limit of rejected credentials. opts can be nil. It returns an error if an
+// option is out of range.
 func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 	l := &Refusals{names: newNamer(nil), seed: maphash.MakeSeed(), base: time.Now().Add(-time.Hour),
 		counts: NewMemory(&MemoryOptions{MaxEntries: 100_000})}
@@ -93,14 +98,15 @@ func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 	return l, nil
 }
 
-// callerOf returns the places of the request's caller, by authn.Options.Proxies of its middleware.
+// callerOf returns the places of the client, found with authn.Options.Proxies of the request's
+// middleware.
 func callerOf(r *http.Request) places {
 	return placesOf(authn.TrustedProxies{}.ClientAddr(r)).asCausedBy(r)
 }
 
 func times(r Rate, n int) Rate { return Rate{min(r.Limit*n, MaxLimit), r.Window} }
 
-// Admit implements authn.RefusalLimiter. While no address exceeds Stop it costs one atomic load.
+// Admit implements [authn.RefusalLimiter]. If no address exceeds Stop, it costs one atomic load.
 func (l *Refusals) Admit(r *http.Request, p *authn.Presented) error {
 	last := l.paused.Load()
 	if last == 0 || !p.Any(r) {
@@ -125,12 +131,12 @@ func (l *Refusals) Admit(r *http.Request, p *authn.Presented) error {
 	return authn.Throttled(min(max(own, others), pause))
 }
 
-// spareOf is how many unknown credentials of an address (IPv4, or IPv6 /56) are checked while
-// others of its networks keep one paused: those who come with a new credential need one.
+// spareOf is the rate at which unknown credentials of an address (IPv4, or IPv6 /56) are checked
+// while its network is paused because of other addresses. So clients can still use new credentials.
 var spareOf = Rate{6, time.Minute}
 
-// spare takes one of these. Together a network (IPv4 /24, IPv6 /48, and wider) has no more of them
-// than it has of Stop, so that somebody with all of its addresses gains little.
+// spare takes a unit of spareOf. A network (IPv4 /24, IPv6 /48, and wider) has at most its own Stop
+// of these units, so an attacker with all addresses of a network gains little.
 func (l *Refusals) spare(ctx context.Context, at places, now time.Time) bool {
 	o, _ := l.counts.Take(ctx, now, [][]Bucket{{
 		{Key: l.names.name("spare of source", at.wide), Rates: []Rate{spareOf}},
@@ -140,7 +146,7 @@ func (l *Refusals) spare(ctx context.Context, at places, now time.Time) bool {
 	return o.Plan == 0
 }
 
-// Refused implements authn.RefusalLimiter. It returns err, or the 429 to answer in its place.
+// Refused implements [authn.RefusalLimiter]. It returns err, or the 429 to send instead.
 func (l *Refusals) Refused(r *http.Request, err error) error {
 	var e *authn.Error
 	if !errors.As(err, &e) && !errors.Is(err, authn.ErrUnrecognized) || e != nil && e.Status != http.StatusUnauthorized {
@@ -150,7 +156,7 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 	all := append([]string{at.source}, at.around()...) // from narrow to wide
 	limit, stop := l.plan(all, l.opts.Limit), l.plan(all, l.opts.Stop)
 	ctx := r.Context()
-	o, _ := l.counts.Take(ctx, now, [][]Bucket{limit}) // a Memory does not fail
+	o, _ := l.counts.Take(ctx, now, [][]Bucket{limit}) // a Memory returns no error
 	full := slices.IndexFunc(limit, func(b Bucket) bool { return b.Key == o.Key })
 	stopped, _ := l.counts.Take(ctx, now, [][]Bucket{stop})
 	if stopped.Plan < 0 {
@@ -161,7 +167,7 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 	if o.Plan == 0 {
 		return err
 	}
-	l.note(at, all[full], now, false) // and so all that is within it
+	l.note(at, all[full], now, false) // includes everything in this network
 	return authn.Throttled(max(o.Wait, time.Second))
 }
 
@@ -179,7 +185,7 @@ func (l *Refusals) plan(all []string, r Rate) []Bucket {
 	return plan
 }
 
-// note keeps an address or a network that exceeds a limit.
+// note records an address or a network that exceeds a limit.
 func (l *Refusals) note(at places, place string, now time.Time, stop bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,8 +199,8 @@ func (l *Refusals) note(at places, place string, now time.Time, stop bool) {
 	l.places.put(place, p, now)
 }
 
-// Accepted implements authn.RefusalLimiter: it notes a credential that was accepted, if its
-// address is over a limit. While none is it costs one atomic load.
+// Accepted implements [authn.RefusalLimiter]. It remembers accepted credentials if their address
+// exceeds a limit. If no address does, it costs one atomic load.
 func (l *Refusals) Accepted(r *http.Request, p *authn.Presented, id authn.Identity) {
 	last := l.near.Load()
 	if last == 0 || !p.Any(r) {
@@ -218,8 +224,8 @@ func (l *Refusals) Accepted(r *http.Request, p *authn.Presented, id authn.Identi
 	l.good.put(at, l.credential(r, p), l.account(id), now.Add(goodFor))
 }
 
-// account is a keyed hash of whose credential it is: of a user, whatever client acts for it, or else
-// of a client.
+// account returns a keyed hash of the owner of the credentials: the user, whichever client acts for
+// the user, or the client if there is no user.
 func (l *Refusals) account(id authn.Identity) uint64 {
 	if id.Subject != "" {
 		return maphash.Comparable(l.seed, [3]string{id.Issuer, id.Subject})
@@ -227,17 +233,19 @@ func (l *Refusals) account(id authn.Identity) uint64 {
 	return maphash.Comparable(l.seed, [3]string{id.Issuer, "", id.Client})
 }
 
-// credential is a keyed hash of what the request presents. It decides only whether the credential
-// is checked. The same credential in another spelling (white space, the case of the keyword or of a
-// name in Basic, padding) has the same hash, and so has one that comes in another header, or in a
-// body. One that comes with others has another hash.
+// credential returns a keyed hash of the credentials in a request. It decides only whether they are
+// checked.
+//
+// The hash is the same for another spelling of the same credentials (white space, the case of the
+// keyword or of a name in Basic, padding), and for the same credentials in another header or in the
+// body. It differs if the request has further credentials.
 func (l *Refusals) credential(r *http.Request, p *authn.Presented) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
 	for name, text := range p.In(r) {
 		_ = h.WriteByte(1)
 		basic := false
-		if name == "Authorization" { // nothing else begins with a keyword
+		if name == "Authorization" { // only this header begins with a keyword
 			keyword := authn.Keyword(r)
 			if rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), keyword)); rest != "" {
 				basic, text = strings.EqualFold(keyword, "basic"), rest
@@ -255,7 +263,7 @@ func (l *Refusals) credential(r *http.Request, p *authn.Presented) uint64 {
 	return h.Sum64()
 }
 
-// ofOneCase returns what a credential of Basic holds, with the name in lower case.
+// ofOneCase decodes the credentials of Basic and returns them with the name in lower case.
 func ofOneCase(word string) string {
 	text, err := base64.RawStdEncoding.DecodeString(word)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// carried finds its credentials in a header or a cookie: "good…" is one of the account that is named
-// before the first "/".
+// carried reads its credentials from a header or a cookie. "good…" belongs to the account before
+// the first "/".
 type carried struct {
 	header, cookie string
 	asked          int
@@ -58,7 +58,7 @@ func (*carried) Challenge(*http.Request, error) string { return "Key" }
 // low are limits of 2 and 20 a minute, and no more for networks.
 var low = throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}, Networks: [3]int{1, 1, 1}}
 
-// The many credentials of one account push out those of nobody else, from wherever they come.
+// The many credentials of one account do not evict those of other accounts, from any address.
 func TestRefusalsManyCredentialsOfOneAccount_attack_500(t *testing.T) {
 	const nat = "198.51.100.1:9"
 	for name, from := range map[string]func(i int) string{
@@ -115,7 +115,8 @@ func from2(addr, header, value string) *http.Request {
 	return r
 }
 
-// Junk is stopped wherever requests carry it, and known credentials are known there.
+// Invalid credentials are limited in every place of a request, and known credentials are accepted
+// there.
 func TestRefusalsWhereverCarried_attack_501(t *testing.T) {
 	const one = "192.0.2.1:1"
 	for name, header := range map[string]string{"header": "X-Api-Key", "cookie": "Cookie"} {
@@ -214,7 +215,7 @@ func stops(t *testing.T, d *door, asked *int, ask func(text string) *http.Reques
 	}
 }
 
-// A page of another site uses up nothing of its visitors' addresses.
+// A page of another site does not use up the limits of its visitors' addresses.
 func TestRefusalsCausedByAnotherSite_attack_502(t *testing.T) {
 	const visitor = "192.0.2.1:1"
 	d := newDoorOf(t, low, authn.Func(anyName))

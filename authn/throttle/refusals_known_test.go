@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// The credentials that are known while others of their address send junk stay known, whatever one
-// network sends that has many addresses, and whatever one address sends that has many accounts.
+// Known credentials of an address with invalid ones stay known, whatever a network with many
+// addresses sends, and whatever an address with many accounts sends.
 func TestRefusalsKnownCredentials_attack_347(t *testing.T) {
 	const nat = "198.51.100.1:9"
 	for name, from := range map[string]func(i int) string{
@@ -53,7 +53,7 @@ func TestRefusalsKnownCredentials_attack_347(t *testing.T) {
 	}
 }
 
-// anyName accepts the password "Pw" of any name, and is asked about Basic.
+// anyName accepts the password "Pw" of any name, with Basic.
 func anyName(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Basic", "basic")
 	if err != nil {
@@ -65,7 +65,7 @@ func anyName(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{}, authn.AuthenticationFailed("")
 }
 
-// The spellings of a name in Basic are one credential.
+// Different spellings of a name in Basic are the same credential.
 func TestRefusalsSpellingsOfBasic_attack_347(t *testing.T) {
 	d := newDoorOf(t, throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}}, authn.Func(anyName))
 	ask := func(text string) int {

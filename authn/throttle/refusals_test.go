@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// keyed accepts "Key good…", is broken for "Key fault", and counts how often it is asked.
+// keyed accepts "Key good…", returns an error for "Key fault", and counts its calls.
 type keyed struct{ asked int }
 
 func (k *keyed) Authenticate(r *http.Request) (authn.Identity, error) {
@@ -37,7 +37,7 @@ func (*keyed) Challenge(*http.Request, error) string { return "Key" }
 func (*keyed) Headers() []string                     { return []string{"Authorization"} }
 func (*keyed) Formats() []authn.CredentialFormat     { return []authn.CredentialFormat{{Keyword: "Key"}} }
 
-// door is a middleware with a limit of refused credentials.
+// door is a middleware with a limit of rejected credentials.
 type door struct {
 	c *clock
 	k *keyed
@@ -210,9 +210,9 @@ func TestRefusals_attack_267(t *testing.T) {
 
 }
 
-// TestJunk is the second table of docs/throttling.md: 20,000 junk credentials a second for ten
-// seconds, and one good credential that was never seen before in each tenth of a second, from
-// another network and from the first address of the attack.
+// TestJunk is the second table of docs/throttling.md: 20,000 invalid credentials per second for ten
+// seconds, and one new valid credential in each tenth of a second, from another network and from
+// the first address of the attack.
 func TestJunk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")
@@ -262,7 +262,7 @@ func TestJunk(t *testing.T) {
 	agrees(t, "junk", table.String())
 }
 
-// What it costs while nobody misbehaves: the floor is the middleware without it.
+// The cost without an attack. The floor is the middleware without a limit.
 func BenchmarkRefusals(b *testing.B) {
 	l, err := throttle.NewRefusals(nil)
 	must(b, err)
@@ -279,8 +279,8 @@ func BenchmarkRefusals(b *testing.B) {
 	}
 }
 
-// One credential is one mark, however it is spelled: with it nobody pushes out the marks of
-// others at the same address, who would have to wait then.
+// A credential is one mark, however it is spelled. So nobody can use it to evict the marks of
+// others at the same address, who would then have to wait.
 func Test_edge_C18_spellings(t *testing.T) {
 	const addr = "192.0.2.1:1"
 	d := newDoor(t, throttle.RefusalOptions{Limit: throttle.Rate{Limit: 5, Window: time.Minute}})
@@ -301,8 +301,8 @@ func Test_edge_C18_spellings(t *testing.T) {
 	}
 }
 
-// A flood from one address, or from one customer's IPv6 network, does not keep the neighbors'
-// new credentials out.
+// A flood from one address, or from one customer's IPv6 network, does not block the neighbors' new
+// credentials.
 func Test_edge_A17_neighbors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")

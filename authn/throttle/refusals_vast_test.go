@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// What one provider, or one large customer of it, has is a network of refused credentials too, and
-// so is what one customer has: an IPv6 /32 has 65,536 /48s.
+// The network of one provider or large customer has a limit of rejected credentials too, because an
+// IPv6 /32 contains 65,536 /48s.
 func TestRefusalsOfWideNetworks_attack_339(t *testing.T) {
 	small := throttle.RefusalOptions{Limit: throttle.Rate{Limit: 2, Window: time.Minute}}
 	for name, x := range map[string]struct {

@@ -4,19 +4,19 @@ import "time"
 
 const maxRefusers = 10_000
 
-// refuserTable holds the addresses and networks over a limit. If it is full, the IPv4 /16 or IPv6 /32
-// with most of them loses the one that ends first: somebody with many addresses does not push out
-// those of others. It is not safe for concurrent use. The zero value is empty.
+// refuserTable holds the addresses and networks that exceed a limit. If it is full, the IPv4 /16 or
+// IPv6 /32 with most entries loses the one that expires first. So a client with many addresses does
+// not evict the entries of others. It is not safe for concurrent use. The zero value is empty.
 type refuserTable struct {
 	places map[string]refuser
-	vast   map[string]int // how many places of it there are
+	vast   map[string]int // number of places in it
 }
 
 // refuser is an address or a network that exceeds a limit.
 type refuser struct {
 	within string    // IPv4 /16 or IPv6 /32
 	until  time.Time // when it is forgotten
-	paused time.Time // until when unknown credentials wait
+	paused time.Time // until then, unknown credentials get 429
 }
 
 func (t *refuserTable) get(place string) refuser { return t.places[place] }

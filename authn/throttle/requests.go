@@ -9,28 +9,30 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Options change a limit of requests; nil is fine.
+// Options configure [Anon], [User] and [Scoped]. nil means the defaults.
 type Options struct {
-	// Proxies are believed about the client's address.
+	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
-	// Networks is how many times the rate of an address the networks around it have together,
-	// for anonymous callers: the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. A 0 is
-	// the default, 4, 16 and 256. Raise them if many anonymous clients share a network.
+	// Networks are the factors by which the rates of the networks around an address are higher, for
+	// anonymous callers: of the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means
+	// the default: 4, 16 and 256. Raise them if many anonymous clients share a network.
 	Networks [3]int
-	// NameKey, Logger and Clock are those of LoginOptions.
+	// NameKey, Logger and Clock have the same meaning as in [LoginOptions].
 	NameKey Secret
 	Logger  *slog.Logger
 	Clock   func() time.Time
 }
 
-// Anon returns middleware that limits the requests of anonymous callers, by their
-// address (IPv4, or IPv6 /64) and by the networks around it (Options.Networks). Like all of these it
-// stands inside the authn middleware, and a refused request is answered with 429 in the words of
-// Django REST Framework. The rate [Off] limits nothing; the zero Rate is an error.
+// Anon returns middleware that limits the requests of anonymous callers, by their address (IPv4, or
+// IPv6 /64) and by the networks around it (Options.Networks). Put it after the authn middleware. A
+// request over the limit gets 429 with the text of Django REST Framework.
 //
-// Requests that a page of another site makes a browser send (authn.FromAnotherSite) have the same
-// rate in counts of their own, here and in User and Scoped: such a page uses up nothing that its
-// visitors have at your own pages.
+// It returns an error if store is nil, if rate is zero or out of range, or if an option is. The
+// rate [Off] means no limit. If the store fails, requests are counted in memory.
+//
+// Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
+// separately with the same rate, in User and Scoped too. So such a page cannot use up the limit of
+// its visitors for your own pages.
 func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "anon", opts)
 	if err != nil {
@@ -39,8 +41,8 @@ func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 	return l.middleware(func(id authn.Identity) bool { return !id.Authenticated() }), nil
 }
 
-// User returns middleware that limits the requests of each user or client, and of
-// anonymous callers as Anon does.
+// User returns middleware that limits the requests of each user or client, and those of anonymous
+// callers in the same way as [Anon].
 func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "user", opts)
 	if err != nil {
@@ -49,11 +51,11 @@ func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 	return l.middleware(nil), nil
 }
 
-// Scoped is User with a count of its own for the scope: the routes that share the
-// scope's name share the count.
+// Scoped is [User] with a separate count for scope. Routes with the same scope share the count. It
+// returns an error if scope is "".
 func Scoped(store Store, scope string, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	if scope == "" {
-		return nil, errors.New("throttle: a scope has a name")
+		return nil, errors.New("throttle: Scoped: scope must not be empty")
 	}
 	l, err := newRequests(store, rate, "scope "+scope, opts)
 	if err != nil {
@@ -65,7 +67,7 @@ func Scoped(store Store, scope string, rate Rate, opts *Options) (func(http.Hand
 type requests struct {
 	store *resilient
 	rates []Rate
-	wider [3][]Rate // of the networks around an address
+	wider [3][]Rate // for the networks around an address
 	kind  string
 	names namer
 	opts  Options
@@ -77,10 +79,10 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 		l.opts = *opts
 	}
 	if store == nil {
-		return nil, errors.New("throttle: a store is needed")
+		return nil, errors.New("throttle: store must be set")
 	}
 	if l.opts.NameKey != nil && len(l.opts.NameKey) != 32 {
-		return nil, errors.New("throttle: NameKey has 32 bytes")
+		return nil, errors.New("throttle: NameKey must have 32 bytes")
 	}
 	if !rate.IsOff() {
 		if err := rate.check(); err != nil {
@@ -99,11 +101,11 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 		l.opts.Clock = time.Now
 	}
 	l.store, l.names = newResilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
-	l.opts.NameKey = nil // not to be printed with the rest
+	l.opts.NameKey = nil // not printed with the other options
 	return l, nil
 }
 
-// middleware limits whom counts says, or everybody.
+// middleware limits the callers for which counts returns true. nil means all callers.
 func (l *requests) middleware(counts func(authn.Identity) bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		if l.rates == nil {
@@ -119,7 +121,7 @@ type limited struct {
 	next   http.Handler
 }
 
-// Unwrap returns the handler behind the limit, for audits.
+// Unwrap returns the handler after the limit. Audits use it.
 func (h *limited) Unwrap() http.Handler { return h.next }
 
 func (h *limited) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +136,7 @@ func (h *limited) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *requests) take(r *http.Request, id authn.Identity) error {
-	p := &struct { // in one allocation
+	p := &struct { // one allocation
 		plan  [4]Bucket
 		plans [1][]Bucket
 	}{}

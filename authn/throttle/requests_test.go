@@ -187,7 +187,7 @@ func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(code int)        { d.code = code }
 
-// A flood of good tokens is refused at the price of a few allocations.
+// Rejecting a flood of valid tokens costs only a few allocations.
 func TestFlood(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")

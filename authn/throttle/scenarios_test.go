@@ -13,8 +13,8 @@ func v4(i, perNet int) string {
 	return fmt.Sprintf("%d.%d.%d.%d:1", 11+net>>16, net>>8&255, net&255, 1+i%perNet*16%250)
 }
 
-// Attacks. Three with many tries take half an hour, in which they reach the same limits. Addresses
-// of a botnet are two in each /24, in different /28s.
+// Attacks. Three attacks with many attempts take half an hour, in which they reach the same limits.
+// A botnet has two addresses in each /24, in different /28s.
 var scenarios = []scenario{
 	{name: "one address, a try every 15 s", hours: 6, every: 15 * time.Second, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim) },
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 60) }},
@@ -112,5 +112,5 @@ func ownCookies(s *sim) {
 	}
 }
 
-// v6 is an address of the /48 2001:db8:1::: of that /56, and that /64 in it.
+// v6 returns an address in the /48 2001:db8:1::, with that /56 and that /64.
 func v6(n56, n64 int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", n56<<8|n64) }

@@ -5,8 +5,7 @@ import (
 	"log/slog"
 )
 
-// Secret is a key of the options. A []byte may be assigned to it; it is never
-// printed.
+// Secret is a key in options. You can assign a []byte to it. It is never printed.
 type Secret []byte
 
 const redacted = "[redacted]"

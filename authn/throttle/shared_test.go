@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-// Rates whose window is no multiple of the limit are as exact as the others.
+// Rates whose window is not a multiple of the limit are exact too.
 func TestDenseRates(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")
@@ -33,8 +33,8 @@ func TestDenseRates(t *testing.T) {
 	}
 }
 
-// A burst and a sustained limit of one user, in one store and under one name key,
-// are two counts.
+// A short-term and a long-term limit of one user, in one store and with one name key, have separate
+// counts.
 func TestTwoLimitsOfOneCaller(t *testing.T) {
 	c := newClock()
 	store, opts := throttle.NewMemory(nil), &throttle.Options{NameKey: key32, Clock: c.now}
@@ -53,8 +53,8 @@ func TestTwoLimitsOfOneCaller(t *testing.T) {
 	}
 }
 
-// Limiters that draw their name key share it, so that one store counts one
-// account once, whichever limiter is asked.
+// Limiters with a random name key share it, so a store counts an account once, whichever limiter is
+// used.
 func TestSharedNames(t *testing.T) {
 	c := newClock()
 	store := throttle.NewMemory(nil)
@@ -89,7 +89,7 @@ func (f *flaky) Return(ctx context.Context, now time.Time, b []throttle.Bucket) 
 	return f.Memory.Return(ctx, now, b)
 }
 
-// Units go back to where they were taken, never to a count that lacks none.
+// Units return to the store that counted them, and never to a full bucket.
 func TestGiveBackWhereTaken(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	for _, down := range []bool{true, false} {

@@ -36,7 +36,7 @@ func newSim(t testing.TB) *sim {
 	return &sim{t: t, c: c, l: login(t, throttle.NewMemory(nil), throttle.LoginOptions{DeviceKey: key32, NameKey: key32, Clock: c.now})}
 }
 
-// wrong tries a wrong password; it reports whether it was hashed.
+// wrong sends a wrong password and reports whether it was hashed.
 func (s *sim) wrong(addr, account string, cookies ...*http.Cookie) bool {
 	a, err := s.l.Reserve(from(addr, cookies...), account)
 	if err == nil {
@@ -51,7 +51,7 @@ func (s *sim) wrong(addr, account string, cookies ...*http.Cookie) bool {
 	return true
 }
 
-// right logs in with the right password; it returns the cookies to send from now on.
+// right logs in with the right password and returns the cookies for later requests.
 func (s *sim) right(addr, account string, cookies ...*http.Cookie) ([]*http.Cookie, bool) {
 	a, err := s.l.Reserve(from(addr, cookies...), account)
 	if err == nil {
@@ -92,7 +92,7 @@ type scenario struct {
 	check  func(t *testing.T, r results) // what the guide promises
 }
 
-// owners are those who try once a minute during the attack.
+// owners are callers that log in once per minute during the attack.
 const (
 	newcomer  = iota // an address that the account never logged in from, without cookies, from the middle of the attack
 	home             // an address that it logged in from before, without cookies
@@ -203,7 +203,7 @@ func TestSimulation_attack_258(t *testing.T) {
 	}
 }
 
-// A flood of one /56, and an owner with a device cookie who tries every second.
+// A flood from one /56, and an owner with a device cookie who logs in every second.
 func TestFloodOfOneNetwork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")
@@ -228,7 +228,7 @@ func TestFloodOfOneNetwork(t *testing.T) {
 
 const guide = "../../docs/throttling.md"
 
-// agrees compares what stands between two comments of the guide, or writes it there.
+// agrees compares the text between two comments of the guide, or writes it there.
 func agrees(t *testing.T, name, want string) {
 	t.Helper()
 	if t.Failed() {

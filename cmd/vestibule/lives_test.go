@@ -32,7 +32,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 15", "migrate")
+	run("schema version 16", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -114,7 +114,7 @@ func TestLives(t *testing.T) {
 	run("!already", "client", "create", "-id", "app", "-name", "App", "-redirect", "https://app.example/cb")
 	run("!fragment", "client", "create", "-name", "App", "-redirect", "https://app.example/#x")
 	run("!no redirect URI", "client", "create", "-name", "App")
-	run("!cannot act for itself", "client", "create", "-name", "App", "-public", "-grant", "client_credentials")
+	run("!cannot use client_credentials", "client", "create", "-name", "App", "-public", "-grant", "client_credentials")
 	if out := run("client_id ", "client", "create", "-name", "Phone", "-public", "-native", "-redirect", "http://127.0.0.1/cb"); strings.Contains(out, "secret") {
 		t.Error("a public client has a secret")
 	}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A refresh token, or a family, of a clock that was ahead by more than an hour has expired when the
-// clock is right. It can be revoked all the same.
+// A refresh token or a family from a clock that was more than an hour ahead has expired when the
+// clock is right. It can still be revoked.
 func TestClockWasAhead_attack_335(t *testing.T) {
 	w := newWorld(t, 10*time.Second)
 	w.begin(t, "family")

@@ -15,12 +15,12 @@ import (
 func NewID(random io.Reader) (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("rotation: no random bytes: %w", err)
+		return "", fmt.Errorf("rotation: NewID: read random bytes: %w", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// SourceOf returns the Use.Source of a client at that address: "" if the address is not known.
+// SourceOf returns the Use.Source for a client address, or "" if the address is invalid.
 func SourceOf(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
@@ -28,8 +28,9 @@ func SourceOf(a netip.Addr) string {
 	return network.Source.Name(a)
 }
 
-// PurposeOf returns the purpose of the families of an issuer's scheme whose access tokens are for an
-// audience ("": for any). So several issuers and audiences can share a store.
+// PurposeOf returns the purpose of the families of a scheme with that issuer and the audience of
+// its access tokens; "" as audience means any. With different purposes, several issuers and
+// audiences can share a store.
 func PurposeOf(scheme, issuer, audience string) string {
 	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
 	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])

@@ -1,12 +1,12 @@
-// Package rotation exchanges refresh tokens (RFC 9700, section 4.14.2): each token is
-// exchanged once for the next of its family. A client that lost the answer gets the same one
-// again within a grace period. Reuse of an older token revokes the whole family, because one
-// of its two holders is a thief.
+// Package rotation exchanges refresh tokens (RFC 9700, section 4.14.2). Each token is exchanged
+// once for the next token of its family. Within a grace period, a client that lost the response
+// gets the same response again. Reuse of an older token revokes the whole family, because one of
+// its two holders is a thief.
 //
-// Use it for every credential that renews itself: the JWT and OAuth 2.0 schemes and the
-// remember-me cookies of package session do. Start with [New], [Rotator.Begin] at login and
-// [Rotator.Rotate] at each refresh. A refresh token is a secret text to this package, whatever
-// its format.
+// Use it for all credentials that are renewed by exchange. The JWT and OAuth 2.0 schemes and the
+// remember cookies of package session use it. Start with [New], then call [Rotator.Begin] at login
+// and [Rotator.Rotate] at each refresh. The format of the refresh tokens does not matter to this
+// package.
 package rotation
 
 import (
@@ -19,33 +19,32 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// The rejections of Rotate, Inspect and Revoke. Any other error is a fault: the question could
-// not be decided.
+// The rejections of Rotate, Inspect and Revoke. Any other error means that the request could not be
+// decided.
 var (
-	// ErrUnknown: there is no such token.
+	// ErrUnknown means that the token does not exist.
 	ErrUnknown = errors.New("rotation: unknown refresh token")
-	// ErrExpired: the token or its family has expired.
+	// ErrExpired means that the token or its family has expired.
 	ErrExpired = errors.New("rotation: refresh token expired")
-	// ErrRevoked: the family was revoked, or the account was disabled, got a new password or
-	// was logged out everywhere.
+	// ErrRevoked means that the family was revoked, or that the account was disabled, got a new
+	// password or was logged out everywhere.
 	ErrRevoked = errors.New("rotation: refresh token family revoked")
-	// ErrReused: the token had been exchanged before, and this use revoked the family.
+	// ErrReused means that the token had already been exchanged. This use revoked the family.
 	ErrReused = errors.New("rotation: refresh token reused")
-	// ErrMismatch: the token is not for this client, purpose or key, or a repeated request has
-	// other parameters than the first. Nothing was changed.
-	ErrMismatch = errors.New("rotation: refresh token of another client or with other parameters")
+	// ErrMismatch means that the token belongs to another client, purpose or key, or that a
+	// repeated request has other parameters than the first. Nothing was changed.
+	ErrMismatch = errors.New("rotation: refresh token has another client or other parameters")
 )
 
-// ErrTooMany: the family had as many exchanges as storage.MaxExchanges allows. It is not a
-// rejection: the token stays valid and can be exchanged after RetryAfter. A scheme answers with
-// 429.
+// ErrTooMany means that the family has reached the limit of storage.MaxExchanges. It is not a
+// rejection: the token stays valid and can be exchanged after RetryAfter. Schemes respond with 429.
 var ErrTooMany = errors.New("rotation: refresh tokens exchanged too often")
 
-// RetryAfter is how long ErrTooMany lasts at most.
+// RetryAfter is the longest time for which [ErrTooMany] is returned.
 const RetryAfter = storage.ExchangeEvery
 
-// IsRejection reports whether err is one of the rejections of this package. A scheme answers
-// all of them with the same 401, ErrTooMany with 429, and everything else with 503.
+// IsRejection reports whether err is one of the rejections of this package. Schemes respond to all
+// of them with the same 401, to [ErrTooMany] with 429, and to any other error with 503.
 func IsRejection(err error) bool {
 	for _, known := range [...]error{ErrUnknown, ErrExpired, ErrRevoked, ErrReused, ErrMismatch} {
 		if errors.Is(err, known) {
@@ -58,19 +57,20 @@ func IsRejection(err error) bool {
 // MaxGrace is the longest grace period.
 const MaxGrace = 60 * time.Second
 
-// Options are the lifetimes of a Rotator. Idle, Absolute and Block are required.
+// Options configure a [Rotator]. Idle, Absolute and Block are required.
 type Options struct {
-	// Grace is how long the answer of an exchange can be fetched again; 0 is never, at most
-	// MaxGrace.
+	// Grace is the time for which the response of an exchange can be repeated, at most [MaxGrace]. 0
+	// means never.
 	Grace time.Duration
-	// Idle is how long a refresh token waits for its exchange.
+	// Idle is the lifetime of a refresh token until its exchange. It must be above 0.
 	Idle time.Duration
-	// Absolute is how long a family lives, however often it is refreshed. Not below Idle.
+	// Absolute is the lifetime of a family, however often it is refreshed. It must be at least
+	// Idle.
 	Absolute time.Duration
-	// Block is how long a revoked family stays on the blocklist: the longest lifetime of its
-	// access tokens, plus the leeway of their verifiers.
+	// Block is the time for which a revoked family stays on the blocklist. It must be the longest
+	// lifetime of its access tokens plus the leeway of their verifiers.
 	Block time.Duration
-	// Clock is time.Now if nil.
+	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
 }
 
@@ -80,11 +80,11 @@ type Rotator struct {
 	opts  Options
 
 	mu   sync.Mutex
-	used map[string]time.Time // families, with the newest token whose use was reported
+	used map[string]time.Time // creation time of the newest used token, by family
 }
 
-// New returns a Rotator over store. It returns an error without a store and for lifetimes
-// outside the ranges of [Options].
+// New returns a Rotator with families in store. It returns an error if store is nil, or if an
+// option is out of range.
 func New(store storage.Families, opts *Options) (*Rotator, error) {
 	var o Options
 	if opts != nil {
@@ -95,56 +95,59 @@ func New(store storage.Families, opts *Options) (*Rotator, error) {
 	}
 	switch {
 	case store == nil:
-		return nil, errors.New("rotation: New: no store")
+		return nil, errors.New("rotation: New: store must be set")
 	case o.Grace < 0 || o.Grace > MaxGrace:
 		return nil, fmt.Errorf("rotation: New: Grace %v out of range (0 to %v)", o.Grace, MaxGrace)
 	case o.Idle <= 0:
-		return nil, fmt.Errorf("rotation: New: Idle %v out of range (above 0)", o.Idle)
+		return nil, fmt.Errorf("rotation: New: Idle %v out of range (more than 0)", o.Idle)
 	case o.Absolute < o.Idle:
 		return nil, fmt.Errorf("rotation: New: Absolute %v out of range (at least Idle, %v)", o.Absolute, o.Idle)
 	case o.Block <= 0:
-		return nil, fmt.Errorf("rotation: New: Block %v out of range (above 0)", o.Block)
+		return nil, fmt.Errorf("rotation: New: Block %v out of range (more than 0)", o.Block)
 	}
 	return &Rotator{store: store, opts: o, used: make(map[string]time.Time)}, nil
 }
 
-// Use is one request with a refresh token.
+// Use is a request with a refresh token.
 type Use struct {
-	// Secret is the token's text, or the part of it that is secret.
+	// Secret is the text of the token, or the secret part of it.
 	Secret string
-	// Purpose is that of the family: a token of another purpose is rejected.
+	// Purpose is the purpose of the family. A token with another purpose is rejected.
 	Purpose string
-	// Client is the authenticated client; "" for none.
+	// Client is the authenticated client, or "" for none.
 	Client string
-	// Scopes and Resource are the requested ones, nil for none.
+	// Scopes and Resource are the requested scopes and resources. nil means none.
 	Scopes, Resource []string
-	// Confirm is the thumbprint of the DPoP key, or "". A family that is bound to a key
-	// requires that key. Any other family accepts any key, and a repeated request must then
-	// have the same one.
+	// Confirm is the thumbprint of the DPoP key, or "". A family that is bound to a key requires
+	// this key. Any other family accepts any key, and a repeated request must then have the same
+	// key.
 	Confirm string
-	// Source is the address that the request comes from, "" if unknown. After the first use of the
-	// answer only the same known address can repeat the exchange. See Used.
+	// Source is the client address (see [SourceOf]), or "" if it is unknown. After the first use of
+	// the response, only a request from the same known address can repeat the exchange. See
+	// [Rotator.Used].
 	Source string
 }
 
-// Mint creates the answer of an exchange. st is the state of the presented token, end the
-// latest time at which the next one may expire. It returns the answer, which may be sent again
-// within the grace period, and the next token's secret. If it returns an error, Rotate passes it on
-// and nothing is changed. It may be called again if the next token's digest is taken.
+// Mint creates the response of an exchange. st is the state of the token, and end is the latest
+// allowed expiry of the next token. It returns the response, which may be sent again within the
+// grace period, and the secret of the next token.
+//
+// If Mint returns an error, Rotate returns it and changes nothing. Rotate can call Mint again, for
+// example if the next token already exists.
 type Mint func(ctx context.Context, st storage.RefreshState, end time.Time) (answer []byte, next string, err error)
 
 // Result is the result of an exchange.
 type Result struct {
-	// Answer is Mint's. If Repeated, it is that of the first exchange.
+	// Answer is the result of Mint, or the response of the first exchange if Repeated is true.
 	Answer []byte
-	// State is that of the presented token, also with an error.
+	// State is the state of the token. It is also set if there is an error.
 	State storage.RefreshState
-	// Repeated reports that the token had been exchanged within the grace period.
+	// Repeated reports that the token had already been exchanged within the grace period.
 	Repeated bool
 }
 
-// Begin stores a family with its first token. It sets the family's Created, Expires and, if
-// zero, AuthTime. Errors are those of storage.Families.
+// Begin stores a family with its first token. It sets Created, Expires and, if it is zero, AuthTime
+// of the family. Its errors are those of storage.Families.
 func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
 	now := r.opts.Clock().UTC()
 	f.Created, f.Expires = now, now.Add(r.opts.Absolute)
@@ -155,7 +158,7 @@ func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (s
 	return f, err
 }
 
-// End returns when a refresh token that is created at now expires.
+// End returns the expiry of a refresh token that is created at now.
 func (r *Rotator) End(f storage.Family, now time.Time) time.Time {
 	if end := now.Add(r.opts.Idle); end.Before(f.Expires) {
 		return end
@@ -163,15 +166,15 @@ func (r *Rotator) End(f storage.Family, now time.Time) time.Time {
 	return f.Expires
 }
 
-// attempts bounds how often Rotate reads again after another request was first.
+// attempts is the number of times that Rotate reads the token if other requests change it.
 const attempts = 4
 
-// Rotate exchanges a refresh token for the next one, as one change of the store. Of concurrent
-// requests with the same token one exchanges it; within the grace period the others get the
-// same answer. For rejections see ErrUnknown and those below it.
+// Rotate exchanges a refresh token for the next one, in one atomic change of the store. If several
+// requests send the same token at the same time, one of them exchanges it. Within the grace period,
+// the others get the same response.
 //
-// After any other error it is not known whether the token was exchanged. The client tries
-// again with the same token.
+// For the rejections, see [ErrUnknown] and the errors after it. After any other error it is unknown
+// whether the token was exchanged, and the client must try again with the same token.
 func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) {
 	d := storage.DigestOf(u.Secret)
 	for range attempts {
@@ -206,7 +209,7 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 		switch err := r.store.ClaimRefresh(ctx, claim); {
 		case err == nil:
 			return Result{Answer: answer, State: st}, nil
-		case errors.Is(err, storage.ErrConflict): // another request was first: read again
+		case errors.Is(err, storage.ErrConflict): // another request was first, so read again
 		case errors.Is(err, storage.ErrStale):
 			return Result{State: st}, ErrRevoked
 		case errors.Is(err, storage.ErrNotFound):
@@ -220,7 +223,8 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 	return Result{}, fmt.Errorf("rotation: Rotate: the token's state changed %d times", attempts)
 }
 
-// Inspect returns the state of a token that could be exchanged now. It changes nothing.
+// Inspect returns the state of a token that can be exchanged now. Otherwise it returns a rejection.
+// It changes nothing.
 func (r *Rotator) Inspect(ctx context.Context, u Use) (storage.RefreshState, error) {
 	st, err := r.inspect(ctx, storage.DigestOf(u.Secret), u)
 	switch {
@@ -234,14 +238,14 @@ func (r *Rotator) Inspect(ctx context.Context, u Use) (storage.RefreshState, err
 	return st, nil
 }
 
-// expired reports whether an unclaimed token has expired, or comes from a clock that was ahead, so that
-// it or its family would live for longer than they may. Such a token can still be revoked, and its
-// reuse is noticed.
+// expired reports whether a token that was not exchanged has expired, or was created by a clock
+// that was ahead, so that it or its family would live too long. Such a token can still be revoked,
+// and its reuse is detected.
 func expired(st storage.RefreshState, now time.Time) bool {
 	return !now.Before(st.Refresh.Expires) || storage.LoginAhead(now, st.Refresh.Created) || storage.LoginAhead(now, st.Family.Created)
 }
 
-// inspect reads the token and rejects what is wrong with claimed and unclaimed ones alike.
+// inspect reads the token and makes the checks that apply to both exchanged and other tokens.
 func (r *Rotator) inspect(ctx context.Context, d storage.Digest, u Use) (storage.RefreshState, error) {
 	st, err := r.store.RefreshByDigest(ctx, d)
 	f := st.Family
@@ -260,7 +264,7 @@ func (r *Rotator) inspect(ctx context.Context, d storage.Digest, u Use) (storage
 	return st, nil
 }
 
-// repeat answers a request with a token that was exchanged before.
+// repeat handles a request with a token that was already exchanged.
 func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (Result, error) {
 	open := r.opts.Grace > 0 && len(st.Refresh.Sealed) > 0 && st.Now.Before(st.Refresh.SealedUntil)
 	if open && !st.SuccessorClaimed {
@@ -268,7 +272,8 @@ func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (R
 		if err != nil {
 			return Result{State: st}, ErrMismatch
 		}
-		// Two unknown addresses are not the same one: they may be those of owner and thief.
+		// Two unknown addresses do not count as equal, because they may belong to the owner and a
+		// thief.
 		if !st.Refresh.GraceClosed || u.Source != "" && claimer == u.Source {
 			return Result{Answer: answer, State: st, Repeated: true}, nil
 		}
@@ -279,9 +284,9 @@ func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (R
 	return Result{State: st}, ErrReused
 }
 
-// Revoke revokes the family of a token, exchanged or not, if it is this client's.
-// ErrUnknown and ErrMismatch change nothing. A family that was revoked or has expired is not
-// an error, and nothing is written for it.
+// Revoke revokes the family of a token, whether or not it was exchanged, if it belongs to the
+// client. [ErrUnknown] and [ErrMismatch] change nothing. If the family was already revoked or has
+// expired, Revoke returns nil and writes nothing.
 func (r *Rotator) Revoke(ctx context.Context, u Use) (storage.RefreshState, error) {
 	st, err := r.inspect(ctx, storage.DigestOf(u.Secret), u)
 	if err == ErrExpired || err == ErrRevoked && st.Family.Ended {
@@ -293,8 +298,8 @@ func (r *Rotator) Revoke(ctx context.Context, u Use) (storage.RefreshState, erro
 	return st, r.EndFamily(ctx, st.Family.ID)
 }
 
-// EndFamily revokes a family and blocks its access tokens for Options.Block. A family that
-// does not exist is not an error.
+// EndFamily revokes a family and blocks its access tokens for Options.Block. It returns nil if the
+// family does not exist.
 func (r *Rotator) EndFamily(ctx context.Context, id string) error {
 	err := r.store.EndFamily(ctx, id, r.BlockUntil())
 	if errors.Is(err, storage.ErrNotFound) {
@@ -303,5 +308,5 @@ func (r *Rotator) EndFamily(ctx context.Context, id string) error {
 	return err
 }
 
-// BlockUntil returns until when access tokens that are revoked now must be blocked.
+// BlockUntil returns the time until which access tokens that are revoked now must be blocked.
 func (r *Rotator) BlockUntil() time.Time { return r.opts.Clock().Add(r.opts.Block) }

@@ -21,7 +21,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// world is a rotator over a memory store, with one account, on a clock of its own.
+// world is a rotator with a memory store, one account and its own clock.
 type world struct {
 	*Rotator
 	store *memory.Store
@@ -55,7 +55,7 @@ func newWorld(t testing.TB, grace time.Duration) *world {
 
 func use(secret string) Use { return Use{Secret: secret, Purpose: "test"} }
 
-// begin starts a family whose first token is the family's name with "-0".
+// begin creates a family whose first token is the family's name with "-0".
 func (w *world) begin(t testing.TB, id string) {
 	t.Helper()
 	epoch, err := w.store.SubjectEpoch(t.Context(), "alice")
@@ -64,7 +64,7 @@ func (w *world) begin(t testing.TB, id string) {
 	must(t, err)
 }
 
-// next exchanges a token; the answer is the next one's text.
+// next exchanges a token. The response is the text of the next token.
 func (w *world) next(u Use) (string, Result, error) {
 	res, err := w.Rotate(context.Background(), u, func(context.Context, storage.RefreshState, time.Time) ([]byte, string, error) {
 		text := fmt.Sprintf("minted-%d", w.made.Add(1))
@@ -136,8 +136,8 @@ func TestStrict(t *testing.T) {
 	w.is(t, use("unheard of"), ErrUnknown, "an unknown token")
 }
 
-// T3: a replay by the immediate predecessor, inside the window, in a live family
-// whose successor is unclaimed, returns those same tokens and mints nothing.
+// A replay by the direct predecessor within the grace period, in a valid family whose successor was
+// not exchanged, returns the same tokens and creates none.
 func TestGrace(t *testing.T) {
 	t.Run("the same answer, and nothing minted", func(t *testing.T) {
 		w := newWorld(t, 10*time.Second)
@@ -187,7 +187,7 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-// A wrong client or parameter neither claims nor ends the family.
+// A wrong client or parameter neither exchanges the token nor revokes the family.
 func TestMismatch(t *testing.T) {
 	w := newWorld(t, 10*time.Second)
 	w.begin(t, "f")
@@ -208,8 +208,8 @@ func TestMismatch(t *testing.T) {
 	w.good(t, one)
 }
 
-// A family that is bound to a key is exchanged with it alone; who has another one neither
-// claims nor ends it. Giving it back needs none.
+// A family that is bound to a key can be exchanged only with it. Another key neither exchanges the
+// token nor revokes the family. Revoking needs no key.
 func TestConfirm(t *testing.T) {
 	w := newWorld(t, 10*time.Second)
 	begin := func(id string) {
@@ -243,7 +243,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// What is kept for the window is sealed and does not stay.
+// The stored response is encrypted and is deleted after the grace period.
 func TestSealed(t *testing.T) {
 	w := newWorld(t, 10*time.Second)
 	w.begin(t, "f")
@@ -356,7 +356,7 @@ func TestRevoke(t *testing.T) {
 	must(t, w.EndFamily(t.Context(), "no such family"))
 }
 
-// Of many at once one exchanges the token; with a grace all get its answer.
+// Of many concurrent requests, one exchanges the token. With a grace period, all get its response.
 func TestAtOnce(t *testing.T) {
 	for _, grace := range []time.Duration{0, 10 * time.Second} {
 		w := newWorld(t, grace)
@@ -386,7 +386,7 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
-// broken fails where it is told to.
+// broken is a store that fails in chosen calls.
 type broken struct {
 	*memory.Store
 	claim, end error
@@ -406,7 +406,7 @@ func (b *broken) EndFamily(ctx context.Context, id string, until time.Time) erro
 	return b.Store.EndFamily(ctx, id, until)
 }
 
-// Faults are no refusals.
+// Errors of the store are not rejections.
 func TestFaults(t *testing.T) {
 	w := newWorld(t, 0)
 	w.begin(t, "f")
@@ -434,8 +434,7 @@ func TestFaults(t *testing.T) {
 	w.good(t, one)
 }
 
-// changed is a store whose answers were changed on the way, as a table that another program
-// writes may change them.
+// changed is a store whose results are modified, as if another program had written to the table.
 type changed struct {
 	*memory.Store
 	change func(*storage.RefreshState)
@@ -449,7 +448,7 @@ func (c *changed) RefreshByDigest(ctx context.Context, d storage.Digest) (storag
 	return st, err
 }
 
-// What Rotate sees decides by itself, also where the store's own rules would have seen to it.
+// Rotate makes its own checks, even if the store has the same rules.
 func TestEachConditionCounts(t *testing.T) {
 	for name, c := range map[string]struct {
 		claimed bool // the token was exchanged before, and its answer is at hand

@@ -15,9 +15,9 @@ import (
 // sealLabel separates the sealing key from other keys derived from a secret.
 const sealLabel = "vestibule/v1 refresh answer"
 
-// seal encrypts an answer so that only the token that was exchanged for it opens it, in a
-// request by the same client with the same parameters: a stolen table holds no usable token.
-// The source of the exchange is sealed with it.
+// seal encrypts a response, so that a stolen table contains no usable token. It can be decrypted
+// only with the token that was exchanged, in a request of the same client with the same parameters.
+// The client address of the exchange is included.
 func seal(u Use, family string, answer []byte) ([]byte, error) {
 	aead, err := sealer(u, family)
 	if err != nil {
@@ -30,21 +30,21 @@ func seal(u Use, family string, answer []byte) ([]byte, error) {
 	return aead.Seal(nonce, nonce, text, bound(u)), nil
 }
 
-// unseal returns the source of the exchange and its answer.
+// unseal returns the client address of the exchange and its response.
 func unseal(u Use, family string, sealed []byte) (source string, answer []byte, err error) {
 	aead, err := sealer(u, family)
 	if err != nil {
 		return "", nil, err
 	}
 	if len(sealed) < aead.NonceSize() {
-		return "", nil, errors.New("rotation: sealed answer is too short")
+		return "", nil, errors.New("rotation: unseal: too short")
 	}
 	text, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound(u))
 	if err != nil {
 		return "", nil, err
 	}
 	if len(text) < 4 || uint64(len(text)-4) < uint64(binary.BigEndian.Uint32(text)) {
-		return "", nil, errors.New("rotation: sealed answer has no source")
+		return "", nil, errors.New("rotation: unseal: no source")
 	}
 	end := 4 + binary.BigEndian.Uint32(text)
 	return string(text[4:end]), text[end:], nil
@@ -62,8 +62,9 @@ func sealer(u Use, family string) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// bound is what a repeated request must share with the exchange: row, client, scope,
-// resource and key, each preceded by its length, lists by their number.
+// bound returns the values that a repeated request must share with the exchange: row, client,
+// scope, resource and key. Each is preceded by its length, and lists by the number of their
+// elements.
 func bound(u Use) []byte {
 	row := storage.DigestOf(u.Secret)
 	b := append([]byte(nil), row[:]...)

@@ -6,18 +6,19 @@ import (
 )
 
 const (
-	// slack is how far the clocks of this process and of the store may differ before a new
-	// token's use counts as an older one's.
+	// slack is the accepted difference between the clocks of this process and of the store. Within
+	// it, the use of a new token does not count as the use of an older one.
 	slack = time.Second
-	// remembered bounds how many families Used remembers.
+	// remembered is the largest number of families that Used remembers.
 	remembered = 4096
 )
 
-// Used reports that an access token of the family, created at created, was used at now. Its
-// holder has the answer of the exchange, so from then on only the source that made the
-// exchange can fetch that answer again, and another source counts as reuse. It writes once for
-// each exchange within the grace period, and does nothing later. Call it for tokens that are
-// checked against the store anyway.
+// Used reports that an access token of the family, created at created, was used at now. The user of
+// the token has received the response of the exchange. So from now on, only the client address that
+// made the exchange can repeat it, and another address counts as reuse.
+//
+// Used writes once for each exchange within the grace period, and does nothing later. Call it for
+// tokens that are checked in the store anyway.
 func (r *Rotator) Used(ctx context.Context, family string, created, now time.Time) error {
 	if age := now.Sub(created); family == "" || age >= r.opts.Grace+slack {
 		return nil
@@ -40,7 +41,7 @@ func (r *Rotator) first(family string, created time.Time) bool {
 		return false
 	}
 	if len(r.used) >= remembered {
-		clear(r.used) // then some are reported again
+		clear(r.used) // some uses are then reported again
 	}
 	r.used[family] = created
 	return true

@@ -12,7 +12,8 @@ func from(secret, source string) Use {
 	return u
 }
 
-// Once what an exchange gave was used, only its claimer's source may have the answer again.
+// After the result of an exchange was used, only the client address of the exchange gets the
+// response again.
 func TestUsedNarrows(t *testing.T) {
 	for name, c := range map[string]struct {
 		used   func(w *world) error
@@ -50,7 +51,7 @@ func TestUsedNarrows(t *testing.T) {
 	}
 }
 
-// A use is told once for each token, and again after a failure.
+// A use is reported once per token, and again after an error.
 func TestUsedOnce(t *testing.T) {
 	w := newWorld(t, 10*time.Second)
 	w.begin(t, "f")
@@ -73,8 +74,9 @@ func TestUsedOnce(t *testing.T) {
 	}
 }
 
-// Two unknown addresses, as behind a unix socket whose proxy is not named, are not the same one: after the
-// first use of the answer nobody from an unknown address gets it again. Before it a lost answer comes again.
+// Two unknown addresses, such as behind a Unix socket whose proxy is not trusted, do not count as
+// equal. After the first use of the response, no unknown address gets it again. Before that, a lost
+// response is repeated.
 func TestUnknownSources_attack_370(t *testing.T) {
 	for _, source := range []string{"", "home"} {
 		w := newWorld(t, 10*time.Second)

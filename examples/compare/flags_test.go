@@ -19,11 +19,11 @@ func TestBadFlagEndsTheProgram(t *testing.T) {
 	}
 	for bad, want := range map[string]string{
 		"-jwt-alg none":         `-jwt-alg "none": want one of EdDSA, ES256, RS256, HS256`,
-		"-login-rate 5":         `-login-rate: rate "5": want a form like 10/m, 5/15m, 100/h, 1000/d or off`,
+		"-login-rate 5":         `-login-rate: throttle: ParseRate: "5" is not a rate (such as 10/m, 5/15m, 100/h, 1000/d or off)`,
 		"-user foo":             "-user: want name:password[:role,…]",
 		"-addr foo":             `-addr "foo": want host:port, such as 127.0.0.1:8080`,
 		"-addr 127.0.0.1:99999": `-addr "127.0.0.1:99999": want host:port, such as 127.0.0.1:8080`,
-		"-db mysql://x":         "byurl: want sqlite:PATH, sqlite::memory: or postgres://…, not mysql:…",
+		"-db mysql://x":         "byurl: unknown URL mysql:… (sqlite:PATH, sqlite::memory: or postgres://…)",
 	} {
 		t.Run(bad, func(t *testing.T) {
 			code, stderr := end(t, bad)

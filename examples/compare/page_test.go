@@ -23,7 +23,7 @@ func newClient(t *testing.T, args ...string) demotest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Addr, cfg.LoginRate, cfg.FailureFloor = "127.0.0.1:0", "off", time.Nanosecond
+	cfg.Addr, cfg.LoginRate, cfg.FailureFloor, cfg.Demo = "127.0.0.1:0", "off", time.Nanosecond, true
 	cfg.Users = []demo.User{{Name: "alice", Password: "wonderland-42"}, {Name: "bob", Password: "bob-the-builder-42"}, {Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}}}
 	demotest.Weaken(t, &cfg.Flags)
 	db, err := sqlite.Open(t.TempDir()+"/db", nil)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
@@ -36,6 +37,9 @@ func TestPublishedCredentials_attack_343(t *testing.T) {
 			db, err := sqlite.Open(strings.TrimPrefix(path, "sqlite:")+x.db, nil)
 			must(t, err)
 			must(t, db.Migrate(t.Context()))
+			if x.db == "/own" {
+				must(t, db.CreateUser(t.Context(), storage.User{ID: "own", Name: "carol", Active: true}))
+			}
 			if x.deleted != "" {
 				u, err := db.UserByName(t.Context(), x.deleted)
 				must(t, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -58,7 +59,9 @@ func show(w http.ResponseWriter, status int, v view) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("Referrer-Policy", "no-referrer") // the callback's address holds a code
 	w.WriteHeader(status)
-	_ = page.Execute(w, v)
+	if err := page.Execute(w, v); err != nil {
+		slog.Debug("page not sent", "error", err) // the browser has gone
+	}
 }
 
 // routes are the application's pages. What changes something is POST, from its own pages.

@@ -160,6 +160,8 @@ func TestBrowser(t *testing.T) {
 	}
 	cancel()
 	ended := browser.Wait() // it was killed, so there is always an error
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
 	if got == nil {
 		t.Fatalf("the page reports nothing (%v)\n%s\n%q", ended, &log, seen.answers)
 	}

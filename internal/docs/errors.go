@@ -53,7 +53,7 @@ func errorCodes(root string) ([]byte, error) {
 	b.WriteString(front{"Error codes and HTTP answers", "Every error code with its status and text, and the answer to each outcome.", "reference", "developer, security"}.header())
 	b.WriteString("# Error codes and HTTP answers\n\n" + generated)
 	b.WriteString("Errors of an API are `{\"detail\": \"...\"}`, or `{\"<field>\": [\"...\"]}` for one field; with `authn.WriteProblem` they have the form of RFC 9457, with the code. " +
-		"Errors of an OAuth 2.0 endpoint are `{\"error\": \"<code>\", \"error_description\": \"...\"}` (RFC 6749, section 5.2). Every code is also an attribute of the log.\n\n## Outcomes\n\n" + outcomeTable)
+		"Errors of an OAuth 2.0 endpoint are `{\"error\": \"<code>\", \"error_description\": \"...\"}` (RFC 6749, section 5.2).\n\n## Outcomes\n\n" + outcomeTable)
 	b.WriteString("\n## Codes by package\n\n" + row("Package", "Codes") + row("---", "---"))
 	for _, s := range list {
 		var own []string

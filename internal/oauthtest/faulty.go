@@ -41,11 +41,11 @@ func (f *Faulty) AccessByDigest(ctx context.Context, d storage.Digest) (storage.
 	return f.Store.AccessByDigest(ctx, d)
 }
 
-func (f *Faulty) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
+func (f *Faulty) ListFamilies(ctx context.Context, purpose, subject string, after storage.FamilyPlace, limit int) ([]storage.Family, error) {
 	if err := f.down(); err != nil {
 		return nil, err
 	}
-	return f.Store.ListFamilies(ctx, purpose, subject, limit)
+	return f.Store.ListFamilies(ctx, purpose, subject, after, limit)
 }
 
 func (f *Faulty) ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]storage.Family, error) {

@@ -24,8 +24,8 @@ func counted[T any](r *Rows, list []T, err error) ([]T, error) {
 }
 
 // ListFamilies implements storage.Families.
-func (r *Rows) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
-	list, err := r.Store.ListFamilies(ctx, purpose, subject, limit)
+func (r *Rows) ListFamilies(ctx context.Context, purpose, subject string, after storage.FamilyPlace, limit int) ([]storage.Family, error) {
+	list, err := r.Store.ListFamilies(ctx, purpose, subject, after, limit)
 	return counted(r, list, err)
 }
 

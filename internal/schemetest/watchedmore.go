@@ -80,8 +80,8 @@ func (w *Watched) EndFamily(ctx context.Context, id string, until time.Time) err
 }
 
 // ListFamilies implements storage.Families.
-func (w *Watched) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
-	return got(w, "ListFamilies", func() ([]storage.Family, error) { return w.Store.ListFamilies(ctx, purpose, subject, limit) })
+func (w *Watched) ListFamilies(ctx context.Context, purpose, subject string, after storage.FamilyPlace, limit int) ([]storage.Family, error) {
+	return got(w, "ListFamilies", func() ([]storage.Family, error) { return w.Store.ListFamilies(ctx, purpose, subject, after, limit) })
 }
 
 // FamilyByID implements storage.Families.

@@ -153,7 +153,7 @@ func TestMemoryIsSQLite(t *testing.T) {
 			out = append(out, say([]any{i, r.Family, r.Claimed, string(r.Sealed), r.SealedUntil, r.GraceClosed, r.Expires, st.Family.Ended, st.SuccessorClaimed}, err))
 		}
 		for _, id := range subjects {
-			families, err := s.ListFamilies(ctx, "p", id, 100)
+			families, err := s.ListFamilies(ctx, "p", id, storage.FamilyPlace{}, 100)
 			for _, f := range families {
 				out = append(out, say(f.ID, err))
 			}

@@ -11,39 +11,40 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Access is a verified token: Identity.Credential of this package. Requests with the same
-// token may share it, so read it only.
+// Access is a verified token and the Identity.Credential of this package. It is read-only, because
+// requests with the same token can share it.
 type Access struct {
-	// ID is "jti" (or VerifierOptions.IDClaim; "" if the token has none), Family "sid".
+	// ID is the claim "jti" (or VerifierOptions.IDClaim), or "" if the token has none. Family is
+	// the claim "sid".
 	ID, Family string
 	Issuer     string
 	Subject    string
-	// Client is the client that acts, or "".
+	// Client is the OAuth 2.0 client that uses the token, or "".
 	Client   string
 	Audience []string
-	// Scopes limit the token; nil: not limited (see VerifierOptions).
+	// Scopes limit the token. nil means no limit (see [VerifierOptions]).
 	Scopes []string
 	Roles  []string
-	// Version is "ver": the subject's epoch at the login.
+	// Version is the claim "ver": the subject's epoch at the login.
 	Version  int64
 	Issued   time.Time
 	Expires  time.Time
 	AuthTime time.Time
-	// RefreshUntil is "refresh_exp" of a sliding token.
+	// RefreshUntil is the claim "refresh_exp" of a sliding token.
 	RefreshUntil time.Time
-	// Type is "typ".
+	// Type is the header "typ" in lower case.
 	Type string
-	// Claims are all of them, for the application's own.
+	// Claims are all claims, including the application's own.
 	Claims jose.Claims
 
 	keys storage.BlockKeys
 }
 
-// read takes the claims of RFC 9068 and of this package from a verified token.
+// read returns the claims of RFC 9068 and of this package from a verified token.
 func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	c := t.Claims
 	if _, bound := c.Get("cnf"); bound {
-		return nil, claimError("cnf", errors.New("a bound token is no bearer token"))
+		return nil, claimError("cnf", errors.New("a sender-constrained token is not a bearer token"))
 	}
 	a := &Access{
 		ID: reg.ID, Issuer: reg.Issuer, Subject: reg.Subject, Audience: reg.Audience,
@@ -69,14 +70,14 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	}
 	if raw, ok := c.Get("ver"); ok && v.own {
 		if err := c.Decode("ver", &a.Version); err != nil || string(raw) == "null" {
-			return nil, claimError("ver", errors.New("no integer"))
+			return nil, claimError("ver", errors.New("not an integer"))
 		}
 	} else if v.own {
 		return nil, claimError("ver", errors.New("missing"))
 	}
 	if _, ok := c.Get(v.opts.Roles); ok && v.opts.Roles != "" {
 		if err := c.Decode(v.opts.Roles, &a.Roles); err != nil {
-			return nil, claimError(v.opts.Roles, errors.New("no list of strings"))
+			return nil, claimError(v.opts.Roles, errors.New("not a list of strings"))
 		}
 	}
 	if v.own {
@@ -87,11 +88,11 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // who appends makes a copy
+	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // so that append makes a copy
 	issuer := v.issuer
 	sidIssuer := issuer
 	if v.own {
-		sidIssuer = "" // families are the store's own
+		sidIssuer = "" // families belong to the store, not to an issuer
 	}
 	a.keys = storage.BlockKeys{
 		JTI:     storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID),
@@ -101,15 +102,15 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	return a, nil
 }
 
-// clone returns a copy that shares no list with a; Claims gives nobody a way to change it.
+// clone returns a copy that shares no list with a. Claims cannot be modified.
 func (a *Access) clone() *Access {
 	c := *a
 	c.Audience, c.Scopes, c.Roles = slices.Clone(a.Audience), slices.Clone(a.Scopes), slices.Clone(a.Roles)
 	return &c
 }
 
-// CloneCredential returns a copy of a that shares no list with it. Package authn calls it
-// so that code of an application does not modify what requests share.
+// CloneCredential returns a copy of a that shares no list with it. Package authn calls it, so that
+// an application cannot modify what requests share.
 func (a *Access) CloneCredential() any { return a.clone() }
 
 func claimError(name string, why error) error {
@@ -122,7 +123,7 @@ func optionalText(c jose.Claims, name string) (string, error) {
 	}
 	s, ok := c.Text(name)
 	if !ok || storage.CheckID(name, s) != nil {
-		return "", claimError(name, errors.New("no identifier"))
+		return "", claimError(name, errors.New("not an identifier"))
 	}
 	return s, nil
 }
@@ -138,16 +139,16 @@ func optionalTime(c jose.Claims, name string) (time.Time, error) {
 	return t, nil
 }
 
-// ownParty reads the scopes of this application's own token, whose absence says that it has the user's
-// full rights. A login with a password has no client: a token that names one is of another scheme that
-// signs with the same keys, and only that scheme knows whether the client is still good.
+// ownParty sets the scopes of this application's own token. If it has none, it has the user's full
+// rights. A password login has no client, so a token with a client belongs to another scheme that
+// signs with the same keys. Only that scheme can check whether the client is still valid.
 func ownParty(c jose.Claims, a *Access) (err error) {
 	if _, ok := c.Get("client_id"); ok {
-		return claimError("client_id", errors.New("a token of another scheme"))
+		return claimError("client_id", errors.New("the token belongs to another scheme"))
 	}
 	if _, ok := c.Get("scope"); ok {
 		if _, ok := c.Text("scope"); !ok {
-			return claimError("scope", errors.New("no string"))
+			return claimError("scope", errors.New("not a string"))
 		}
 		a.Scopes, err = scopeList(c, "scope")
 	}

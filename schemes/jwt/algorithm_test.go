@@ -18,8 +18,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Who cannot read EdDSA is served by ES256 or RS256: the published key verifies a token with
-// nothing but the standard library.
+// Verifiers that do not support EdDSA can use ES256 or RS256: the published key verifies a token
+// with only the standard library.
 func TestAlgorithmsThatOthersRead(t *testing.T) {
 	for _, alg := range []jose.Algorithm{jose.ES256, jose.RS256} {
 		t.Run("edge_B16/"+string(alg), func(t *testing.T) {

@@ -9,8 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A verified token is given to several requests: who appends to a list of it gets a list of
-// its own.
+// Several requests share a verified token. Appending to one of its lists creates a new list.
 func TestAppendIsOnesOwn(t *testing.T) {
 	w := newWorld(t, jwt.Options{Stateless: true})
 	schemetest.Must(t, w.store.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true, Roles: []string{"a", "b", "c", "d", "e"}}))

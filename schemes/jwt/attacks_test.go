@@ -161,7 +161,7 @@ func TestTokenAttacks(t *testing.T) {
 		}
 	})
 	t.Run("attack_091_reserved_claims", func(t *testing.T) {
-		// TestIdentity sets sub and EXP by Options.Claims: the reserved names win.
+		// TestIdentity sets sub and EXP with Options.Claims. The reserved claims take precedence.
 		TestIdentity(t)
 	})
 }
@@ -273,7 +273,7 @@ func TestRefreshAttacks(t *testing.T) {
 		}
 	})
 	t.Run("attack_101_parameters", func(t *testing.T) {
-		// The endpoint takes no scope: a family's own are kept.
+		// The endpoint reads no scope, so the family keeps its scopes.
 		w := newWorld(t, jwt.Options{})
 		p, err := w.Issue(t.Context(), "id-alice", 0, &jwt.Grant{Scopes: []string{"notes:read"}})
 		schemetest.Must(t, err)
@@ -419,7 +419,7 @@ func TestRefreshAttacks(t *testing.T) {
 	})
 }
 
-// twinOf is the other signature (r, n-s) of ES256.
+// twinOf returns the other valid signature (r, n-s) of ES256.
 func twinOf(sig []byte) []byte {
 	n := elliptic.P256().Params().N
 	s := new(big.Int).Sub(n, new(big.Int).SetBytes(sig[32:]))

@@ -37,8 +37,8 @@ func TestRefreshTokensOfAnotherAudience(t *testing.T) {
 	}
 }
 
-// A signed token that the OAuth 2.0 server made with the same keys is none of this scheme's: the
-// scheme does not know whether the client was disabled.
+// This scheme rejects a signed token of the OAuth 2.0 server with the same keys, because it cannot
+// check whether the client is disabled.
 func TestTokenOfAClient_attack_361(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	for client, want := range map[any]int{nil: 200, "spa": 401, "": 401, "id-alice": 401} {

@@ -7,9 +7,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// cache keeps verified tokens by the digest of their text, bounded in number and bytes, in
-// shards with a lock each. A token is kept only after its signature was verified, so strangers
-// cannot fill it.
+// cache holds verified tokens by the digest of their text. It is limited in number and bytes, and
+// divided into shards with a lock each. Tokens are added only after their signature was verified,
+// so an attacker cannot fill it.
 type cache struct{ shards [16]shard }
 
 type shard struct {
@@ -19,7 +19,7 @@ type shard struct {
 
 type entry struct {
 	access     *Access
-	generation uint64 // of the keys, when it was verified
+	generation uint64 // generation of the keys at the verification
 }
 
 func newCache(entries, bytes int) *cache {
@@ -36,8 +36,8 @@ func newCache(entries, bytes int) *cache {
 	return c
 }
 
-// get returns a token and the generation of the keys when it was verified: if they have another
-// one now, it must be verified again. The token is nil if it is not there.
+// get returns a token and the generation of the keys at its verification. If the keys have another
+// generation now, the token must be verified again. The token is nil if it is not in the cache.
 func (c *cache) get(d storage.Digest) entry {
 	s := &c.shards[d[0]%16]
 	s.mu.Lock()
@@ -50,6 +50,6 @@ func (c *cache) put(d storage.Digest, generation uint64, a *Access) {
 	s := &c.shards[d[0]%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// What a token costs: its claims, the values taken from them, the maps.
+	// The approximate memory of a token: its claims, the values parsed from them, and the maps.
 	s.tokens.Put(d, entry{a, generation}, 2*a.Claims.Size()+512)
 }

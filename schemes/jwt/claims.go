@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// accessClaims are those of RFC 9068 and of this package ("sid", "ver").
+// accessClaims are the claims of RFC 9068 and of this package ("sid", "ver").
 type accessClaims struct {
 	Issuer       string   `json:"iss"`
 	Audience     string   `json:"aud"`
@@ -31,13 +31,13 @@ type accessClaims struct {
 	Roles        []string `json:"roles,omitempty"`
 }
 
-// reserved are the claims that Options.Claims cannot set, in whatever case.
+// reserved are the claims that Options.Claims cannot set, in any case.
 var reserved = []string{
 	"iss", "aud", "sub", "jti", "iat", "exp", "nbf", "auth_time", "sid", "ver", "refresh_exp", "scope", "roles",
 	"client_id", "cnf", "azp", "act", "may_act", "nonce", "acr", "amr", "token_type", "groups", "entitlements", "user_id", "events",
 }
 
-// sign makes an access or sliding token.
+// sign returns a new access token or sliding token.
 func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u storage.User, now, expires time.Time, until *time.Time) (string, error) {
 	id, err := rotation.NewID(s.opts.Rand)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u stora
 	}
 	if f.Scopes != nil {
 		scope := strings.Join(f.Scopes, " ")
-		c.Scope, c.Roles = &scope, nil // a delegated identity has no roles
+		c.Scope, c.Roles = &scope, nil // a scope-limited identity has no roles
 	}
 	if until != nil {
 		c.RefreshUntil = until.Unix()
@@ -76,7 +76,7 @@ func (s *Scheme) extend(ctx context.Context, text []byte, u storage.User) ([]byt
 	maps.DeleteFunc(more, func(name string, _ any) bool {
 		taken := slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 		if taken {
-			cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "reserved claim left out", slog.String("scheme", s.Name()), slog.String("claim", name))
+			cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "reserved claim omitted", slog.String("scheme", s.Name()), slog.String("claim", name))
 		}
 		return taken
 	})

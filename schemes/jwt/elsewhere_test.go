@@ -17,7 +17,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// waitingKeys are a source whose generation waits for its server.
+// waitingKeys are a source whose generation waits for a server.
 type waitingKeys struct {
 	plainKeys
 	asked atomic.Uint64
@@ -27,8 +27,8 @@ func (k *waitingKeys) Versions() (jose.KeySource, func() uint64) {
 	return k, func() uint64 { return k.asked.Add(1) }
 }
 
-// A token of another issuer, or of another audience, does not wait for the keys of an issuer whose
-// server is down: neither are they fetched for it, nor is their generation read.
+// A token of another issuer or audience does not wait for the keys of an issuer whose server is
+// down: neither the keys nor their generation are read.
 func TestKeysOfAnotherIssuer_attack_345(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	const other = "https://sso.example"

@@ -22,14 +22,20 @@ var (
 	nameField    = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}
 )
 
-// Login returns the endpoint that exchanges a name and a password for a pair: POST of
-// {"username", "password"} and optionally the device's "name", answered with {"access",
-// "refresh"}. See login.Handler, and Options.Login for other names and further members. Like
-// all endpoints of the scheme it reads no other credential; mount it outside the chain
-// (authz.Mux.Public). It panics without a password checker.
+// Login returns the login endpoint, which issues a token pair for a name and a password. It accepts
+// a POST of {"username", "password"} and optionally the device's "name", and responds with
+// {"access", "refresh"}. See [login.Handler], and Options.Login for other field names and further
+// members.
+//
+// Like all endpoints of the scheme it reads no other credentials. Route to it without
+// authentication (authz.Mux.Public). Login panics if pw is nil.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
 		pair, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, &Grant{Name: more[0]})
+		if err == nil {
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, pair.Access)
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, pair.Refresh)
+		}
 		return []authn.Member{{Name: "access", Value: pair.Access}, {Name: "refresh", Value: pair.Refresh}}, err
 	})
 }
@@ -40,9 +46,9 @@ func (s *Scheme) loginEndpoint(pw authn.PasswordChecker, begin login.Begin) http
 	}))
 }
 
-// RefreshPair returns the endpoint that exchanges a refresh token: POST of {"refresh"}, answered
-// with {"access", "refresh"}. A client that lost the answer sends the same request again within
-// Options.Grace.
+// RefreshPair returns the endpoint that exchanges a refresh token for a new token pair. It accepts
+// a POST of {"refresh"} and responds with {"access", "refresh"}. A client that lost the response
+// sends the same request again within Options.Grace.
 func (s *Scheme) RefreshPair() http.Handler {
 	type body struct {
 		Access  string `json:"access"`
@@ -61,8 +67,8 @@ func (s *Scheme) RefreshPair() http.Handler {
 	})
 }
 
-// Verify returns the endpoint that reports whether a token, access or refresh, would be accepted
-// now: POST of {"token"}, answered with {} or 401.
+// Verify returns the endpoint that reports whether an access or refresh token is valid now. It
+// accepts a POST of {"token"} and responds with {} or 401.
 func (s *Scheme) Verify() http.Handler {
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		text, own, err := read(w, r, tokenField)
@@ -77,7 +83,7 @@ func (s *Scheme) Verify() http.Handler {
 	})
 }
 
-// read returns the token of a body, under the limits of refused credentials.
+// read returns the token of a body, and checks the limit of rejected credentials.
 func read(w http.ResponseWriter, r *http.Request, field login.Field) (text string, own *authn.OwnCredential, err error) {
 	v, err := login.Read(w, r, field)
 	if err != nil {
@@ -87,7 +93,7 @@ func read(w http.ResponseWriter, r *http.Request, field login.Field) (text strin
 	return v[0], own, err
 }
 
-// check returns whose token it is.
+// check returns the subject of a valid token.
 func (s *Scheme) check(r *http.Request, text string) (subject string, err error) {
 	if use, err := s.use(r.Context(), text); err == nil {
 		st, err := s.rotator.Inspect(r.Context(), use)
@@ -102,10 +108,10 @@ func (s *Scheme) check(r *http.Request, text string) (subject string, err error)
 	return id.Subject, err
 }
 
-// Blocklist returns the endpoint that ends a login by its refresh token: POST of {"refresh"},
-// answered with {}. The family's refresh tokens and access tokens are revoked. If that could not
-// be written, the answer is 503: the user is not logged out. A token that was revoked before
-// gives 200 too.
+// Blocklist returns the logout endpoint for clients that send their refresh token. It accepts a
+// POST of {"refresh"} and responds with {}. All refresh and access tokens of the login are revoked.
+// If that could not be stored, the response is 503 and the user is not logged out. For a token that
+// was already revoked, the response is 200 too.
 func (s *Scheme) Blocklist() http.Handler {
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		text, own, err := read(w, r, refreshField)
@@ -123,9 +129,9 @@ func (s *Scheme) Blocklist() http.Handler {
 	})
 }
 
-// Logout returns the endpoint that ends the login of the request's access token: POST, answered
-// with 204. It reads the token itself, whatever chain is in front of it. After a 503 the user is
-// not logged out.
+// Logout returns the logout endpoint for clients that send their access token. It accepts a POST
+// and responds with 204. It reads the token itself, with or without a chain. After a 503 the user
+// is not logged out.
 func (s *Scheme) Logout() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
 		id, err := authn.AuthenticateOwn(s, r)
@@ -141,8 +147,8 @@ func (s *Scheme) Logout() http.Handler {
 	})
 }
 
-// end revokes an access token's family. A sliding token's family has no row, and one that was
-// pruned has none any more: it is blocked until the token expires.
+// end revokes the family of an access token. The family of a sliding token is not stored, and a
+// family may have been pruned; then the token is blocked until it expires.
 func (s *Scheme) end(r *http.Request, a *Access) error {
 	ctx := r.Context()
 	if a.Type != TypeSliding && a.Family != "" {
@@ -158,8 +164,8 @@ func (s *Scheme) end(r *http.Request, a *Access) error {
 	return s.store.Block(ctx, until.Add(2*s.opts.Leeway+time.Minute), a.keys.JTI, a.keys.SID)
 }
 
-// notLoggedOut is the answer to a fault, which names its consequence for the user. It logs the
-// fault.
+// notLoggedOut logs an error of the store and returns a response that tells the user the
+// consequence.
 func (s *Scheme) notLoggedOut(ctx context.Context, err error) error {
 	var refused *authn.Error
 	if err == nil || errors.As(err, &refused) || errors.Is(err, authn.ErrNoCredentials) {
@@ -172,12 +178,12 @@ func (s *Scheme) notLoggedOut(ctx context.Context, err error) error {
 	}
 }
 
-// JWKS returns the endpoint that publishes the public keys (RFC 7517), for
-// /.well-known/jwks.json. Clients may cache the answer for five minutes.
+// JWKS returns the endpoint that publishes the public keys (RFC 7517). Use it for
+// /.well-known/jwks.json. Clients can cache the response for five minutes.
 func (s *Scheme) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Access-Control-Allow-Origin", "*") // it says the same to everyone
+		h.Set("Access-Control-Allow-Origin", "*") // the response is public
 		switch r.Method {
 		case http.MethodGet, http.MethodHead:
 		case http.MethodOptions:

@@ -88,8 +88,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// A client that loses the answer of a refresh and asks again stays logged in; one who
-// uses an older token ends the family.
+// A client that lost the response of a refresh and repeats it stays logged in. The use of an older
+// token revokes the family.
 func TestLostAnswer(t *testing.T) {
 	for _, signed := range []bool{false, true} {
 		w := newWorld(t, jwt.Options{SignedRefresh: signed})

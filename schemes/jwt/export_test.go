@@ -1,6 +1,6 @@
 package jwt
 
-// Cached returns how many tokens the scheme's cache holds.
+// Cached returns the number of tokens in the scheme's cache.
 func Cached(s *Scheme) (n int) {
 	for i := range s.cache.shards {
 		entries, _ := s.cache.shards[i].tokens.Usage()

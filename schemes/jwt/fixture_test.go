@@ -26,10 +26,10 @@ const (
 
 type store = storagetest.Store
 
-// start returns a clock at a whole second: a JWT has no parts of one.
+// start returns a clock at a whole second, because times in a JWT have no fractions.
 func start() *schemetest.Clock { return &schemetest.Clock{From: time.Unix(1_800_000_000, 0)} }
 
-// world is a scheme over a store with the account alice.
+// world is a scheme with a store that contains the account alice.
 type world struct {
 	*jwt.Scheme
 	front  *authn.Middleware // keeps identities
@@ -80,12 +80,12 @@ func (w *world) issue(t testing.TB) jwt.Pair {
 
 func bearer(token string) *http.Request { return schemetest.With("Bearer " + token) }
 
-// status is the answer to an access token: 200, or that of the refusal.
+// status returns the status for an access token.
 func (w *world) status(token string) int { return through(w.front, token) }
 
 func statusOf(a authn.Authenticator, token string) int { return through(authn.New(a, nil), token) }
 
-// through is the status for a token behind a middleware.
+// through returns the status for a token sent through a middleware.
 func through(m *authn.Middleware, token string) int {
 	ctx, err := m.Authenticate(bearer(token))
 	id := authn.FromContext(ctx)
@@ -101,7 +101,7 @@ func through(m *authn.Middleware, token string) int {
 	return 503
 }
 
-// refreshes is the answer to a refresh token.
+// refreshes returns the result for a refresh token.
 func (w *world) refreshes(t testing.TB, token string) (jwt.Pair, int) {
 	t.Helper()
 	p, _, err := w.Refresh(t.Context(), token)
@@ -127,7 +127,7 @@ func fields(t testing.TB, w *httptest.ResponseRecorder) map[string]string {
 	return m
 }
 
-// sign makes a token of the scheme's issuer with changed claims.
+// sign returns a token of the scheme's issuer with changed claims.
 func (w *world) sign(t testing.TB, typ string, change map[string]any) string {
 	t.Helper()
 	now := w.clock.Now().Unix()
@@ -147,16 +147,16 @@ func (w *world) sign(t testing.TB, typ string, change map[string]any) string {
 	return token
 }
 
-// anyone checks no password.
+// anyone accepts every password.
 var anyone = schemetest.Anyone{Subject: "id-alice"}
 
-// reads are the methods that decide about a token.
+// reads are the store methods that check a token.
 func reads() []string { return []string{"TokenStatusWithUser", "TokenStatusOf", "RefreshByDigest"} }
 
-// ends are the methods that end one.
+// ends are the store methods that revoke one.
 func ends() []string { return []string{"EndFamily", "Block"} }
 
-// overStore is another scheme of w's issuer, over a store of its own.
+// overStore returns another scheme of w's issuer with its own store.
 func overStore(t testing.TB, w *world, s jwt.Store, opts jwt.Options) *jwt.Scheme {
 	t.Helper()
 	opts.Clock, opts.Logger = w.clock.Now, schemetest.Quiet

@@ -16,8 +16,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Tokens without "jti" and without "typ" are refused unless an option accepts them, and what the
-// blocklist knows of a token that has another ID, or none.
+// Tokens without "jti" or "typ" are rejected unless an option accepts them. The blocklist works for
+// tokens with another ID claim, or none.
 func TestForeignTokensWithoutID(t *testing.T) {
 	ring := ringOf(t, jose.ES256)
 	uti, none := claims{"jti": nil, "uti": "u1"}, claims{"jti": nil}
@@ -73,8 +73,8 @@ func TestForeignTokensWithoutID(t *testing.T) {
 	}
 }
 
-// The tokens of other issuers, as their documents show them, with the options that each needs.
-// Vectors whose verdict hangs on an option that does not exist are left out.
+// Tokens of other issuers, as in their documentation, with the options that each needs. Vectors for
+// options that do not exist are omitted.
 func TestForeignIssuers(t *testing.T) {
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	if dir == "" {

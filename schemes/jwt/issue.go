@@ -16,41 +16,41 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Pair is an access token with the refresh token for the next pair. It prints as "[redacted]";
-// an endpoint of your own names what it sends.
+// Pair is an access token and the refresh token for the next pair. It prints as "[redacted]", so
+// your own endpoint must send the fields.
 type Pair struct {
 	credential.Redacted
 
 	Access, Refresh string
-	// AccessExpires and RefreshExpires are when they expire.
+	// AccessExpires and RefreshExpires are the times at which the tokens expire.
 	AccessExpires, RefreshExpires time.Time
 }
 
-// sealedPair is a Pair as it is kept for a repeated request.
+// sealedPair is the stored form of a Pair for a repeated request.
 type sealedPair struct {
 	Access, Refresh               string
 	AccessExpires, RefreshExpires time.Time
 }
 
-// Grant describes a new login.
+// Grant contains options for a new login.
 type Grant struct {
-	// Name is the user's name for the device; shown in List.
+	// Name is the user's name for the device. [Scheme.List] returns it.
 	Name string
-	// Scopes limit the tokens; nil does not.
+	// Scopes limit the tokens. nil means no limit.
 	Scopes []string
-	// AuthTime is when the user logged in; zero is now.
+	// AuthTime is the time of the authentication. Zero means now.
 	AuthTime time.Time
 }
 
-// Issue begins a login of subject and returns its first pair. g may be nil.
+// Issue creates a login of subject and returns its first token pair. g can be nil.
 //
-// Use Issue to create tokens in code; the login endpoint calls it for you. Read epoch before
-// you verify the password (see authn.Login.Epoch).
+// Use Issue to create tokens in code; the login endpoint calls it for you. Read epoch before you
+// verify the password (see [authn.Login].Epoch).
 //
-// It returns storage.ErrStale if the subject is unknown or disabled, or its account changed
-// after epoch was read, and storage.ErrInvalid for a scope or a name that cannot be stored. An
-// error of Rule or Claims is passed on. Any other error is a failure of the store, the keys or
-// the source of random bytes.
+// It returns [storage.ErrStale] if the subject is unknown or disabled, or if its account changed
+// after epoch was read, and [storage.ErrInvalid] for a scope or a name that cannot be stored. It
+// returns errors of Options.Rule and Options.Claims unchanged. Any other error is a failure of the
+// store, the keys or the source of random bytes.
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Grant) (Pair, error) {
 	f, u, err := s.newFamily(ctx, subject, epoch, g)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 	return pair, nil
 }
 
-// newFamily returns the family of a new login, which is not stored, and the account. It rejects
+// newFamily returns the account and the family of a new login, which is not stored yet. It rejects
 // an account that changed after epoch was read, and one that Options.Rule rejects.
 func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *Grant) (f storage.Family, u storage.User, err error) {
 	u, _, err = s.store.TokenStatusWithUser(ctx, subject, storage.BlockKeys{})
@@ -102,16 +102,21 @@ func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *
 	return f, u, f.Check()
 }
 
-// Refresh exchanges a refresh token for the next pair. repeated reports that the token had been
-// exchanged within Options.Grace, and that pair is the same pair again. A rejection is an
-// *authn.Error: that of Rule or Claims, 429 if the login has been refreshed too often
-// (storage.MaxExchanges), or 401 for everything else that is wrong with the token. After any other error the caller tries again with the same token.
+// Refresh exchanges a refresh token for the next token pair. repeated reports that the token had
+// already been exchanged within Options.Grace; pair is then the same pair again.
+//
+// If the token is rejected, the error is an [*authn.Error]:
+//   - the error of Options.Rule or Options.Claims
+//   - 429 if the login was refreshed too often ([storage.MaxExchanges])
+//   - 401 for any other reason
+//
+// After any other error, try again with the same token.
 func (s *Scheme) Refresh(ctx context.Context, refresh string) (pair Pair, repeated bool, err error) {
 	pair, _, repeated, err = s.refreshFrom(ctx, refresh, "")
 	return pair, repeated, err
 }
 
-// refreshFrom is Refresh in a request from that source. It returns whose login it is, too.
+// refreshFrom is Refresh for a request from that client address. It also returns the subject.
 func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair Pair, subject string, repeated bool, err error) {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
@@ -150,13 +155,13 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 	return pair, f.Subject, res.Repeated, nil
 }
 
-// notify reports what happened to a family.
+// notify sends an event about a family.
 func (s *Scheme) notify(ctx context.Context, kind audit.Kind, f storage.Family) {
 	s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch})
 }
 
-// refusal answers everything that package rotation rejects with the same 401, and too many
-// exchanges with 429.
+// refusal returns the same 401 for every rejection of package rotation, and 429 for too many
+// exchanges.
 func (s *Scheme) refusal(err error) error {
 	if rotation.IsRejection(err) {
 		return s.invalid.WithCause(err)
@@ -167,16 +172,16 @@ func (s *Scheme) refusal(err error) error {
 	return err
 }
 
-// Revoke ends the login that a refresh token belongs to, with its access tokens, whether or not
-// the token was exchanged. An unknown, expired or revoked token is not an error (RFC 7009,
-// section 2.2); a text that is no refresh token is the 401 of Refresh. After any other error
+// Revoke ends the login of a refresh token and revokes its access tokens, even if the token was
+// already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section 2.2).
+// A text that is not a refresh token returns the 401 of [Scheme.Refresh]. After any other error,
 // nothing was revoked.
 func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	_, err := s.revoke(ctx, refresh)
 	return err
 }
 
-// revoke is Revoke. It returns whose login it was; "" if the token is unknown.
+// revoke is Revoke. It also returns the subject, or "" if the token is unknown.
 func (s *Scheme) revoke(ctx context.Context, refresh string) (subject string, err error) {
 	use, err := s.use(ctx, refresh)
 	if err != nil {
@@ -189,19 +194,19 @@ func (s *Scheme) revoke(ctx context.Context, refresh string) (subject string, er
 	if err != nil {
 		return "", s.refusal(err)
 	}
-	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // else it was over before
+	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // otherwise it had already ended
 		s.notify(ctx, audit.Logout, st.Family)
 	}
 	return st.Family.Subject, nil
 }
 
-// List returns up to limit logins of the subject, the last created first.
+// List returns up to limit logins of the subject, the most recently created first.
 func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	return s.store.ListFamilies(ctx, s.purpose, subject, limit)
+	return s.store.ListFamilies(ctx, s.purpose, subject, storage.FamilyPlace{}, limit)
 }
 
-// RevokeFamily ends one of the subject's logins by its ID. It returns storage.ErrNotFound if
-// the subject has no such login.
+// RevokeFamily ends the login of the subject with that ID. It returns [storage.ErrNotFound] if the
+// subject has no such login.
 func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
 	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)
 	if err != nil {
@@ -222,9 +227,10 @@ func (s *Scheme) rule(ctx context.Context, u storage.User) error {
 	return err
 }
 
-// mint creates a pair of a family. secret is what the store knows the refresh token by.
+// mint creates a token pair of a family. secret is the text under which the store finds the refresh
+// token.
 func (s *Scheme) mint(ctx context.Context, f storage.Family, u storage.User, end time.Time) (pair Pair, secret string, err error) {
-	now := s.opts.Clock().UTC().Round(0) // as a repeated request reads it
+	now := s.opts.Clock().UTC().Round(0) // without monotonic time, as in a repeated response
 	pair.RefreshExpires = end.UTC().Round(0)
 	pair.AccessExpires = now.Add(s.opts.AccessTTL)
 	if pair.AccessExpires.After(f.Expires) {
@@ -250,8 +256,8 @@ func (s *Scheme) mint(ctx context.Context, f storage.Family, u storage.User, end
 	return pair, secret, err
 }
 
-// refreshClaims are those of a signed refresh token. Its audience is the issuer, so
-// that no API takes it for an access token.
+// refreshClaims are the claims of a signed refresh token. Its audience is the issuer, so that no
+// API accepts it as an access token.
 type refreshClaims struct {
 	Issuer   string `json:"iss"`
 	Audience string `json:"aud"`
@@ -262,9 +268,8 @@ type refreshClaims struct {
 	Expires  int64  `json:"exp"`
 }
 
-// use makes a presentation of a refresh token's text. A text of another shape is
-// refused. A signed token's secret is its "jti": a signature may have a second
-// spelling.
+// use returns the rotation.Use for a refresh token. It rejects a text in another format. The secret
+// of a signed token is its "jti", because the same signature can have several encodings.
 func (s *Scheme) use(ctx context.Context, text string) (rotation.Use, error) {
 	use := rotation.Use{Secret: text, Purpose: s.purpose}
 	if !s.opts.SignedRefresh {
@@ -288,4 +293,4 @@ func (s *Scheme) use(ctx context.Context, text string) (rotation.Use, error) {
 	return use, nil
 }
 
-var errNoRefresh = errors.New("not of a refresh token's shape")
+var errNoRefresh = errors.New("malformed refresh token")

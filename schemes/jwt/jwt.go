@@ -1,14 +1,17 @@
-// Package jwt implements token authentication by JSON Web Tokens, as djangorestframework-
-// simplejwt does: a short-lived access token that is verified by its signature, and a refresh
-// token that is exchanged for the next pair.
+// Package jwt implements token authentication with JSON Web Tokens, like
+// djangorestframework-simplejwt: a short-lived access token that is verified by its signature, and
+// a refresh token that is exchanged for the next token pair. Create a [Scheme] with [New]. To
+// verify the tokens of another issuer, use [NewVerifier].
 //
-// Use it if other services verify the tokens too, or if a request should not wait for a
-// database. Otherwise package knox is simpler and revokes a token immediately.
+// Use this package if other services verify the tokens too, or if requests should not need a
+// database query. Otherwise use package knox, which is simpler and revokes tokens immediately.
 //
-// Access tokens follow RFC 9068. Refresh tokens are opaque by default and stored as digests.
-// Each is used once; package credential/rotation describes their families, the grace period
-// and reuse detection. Access tokens carry their family and the subject's epoch, so logout, a
-// new password and "log out everywhere" revoke them too wherever the store is queried.
+// Access tokens follow RFC 9068. Refresh tokens are opaque by default and stored as digests. Each
+// refresh token can be used once; see package credential/rotation for token families, the grace
+// period and reuse detection.
+//
+// Access tokens contain their family and the subject's epoch. So a logout, a new password and "log
+// out everywhere" revoke them too, wherever the store is queried.
 package jwt
 
 import (
@@ -28,9 +31,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Keys sign the tokens and verify them: a *jose.KeySet, or a *jose.ReloadingKeySet over a
-// store (see StoredKeys). They are this scheme's alone. Verified tokens are cached only if the
-// keys are jose.Versioned.
+// Keys sign the tokens and verify them. Use a [*jose.KeySet], or [StoredKeys] for keys in a store.
+// Use the keys for this scheme only. Verified tokens are cached only if the keys are
+// [jose.Versioned].
 type Keys interface {
 	jose.KeySource
 	Sign(ctx context.Context, typ string, claims []byte) (string, error)
@@ -38,99 +41,103 @@ type Keys interface {
 	Generation() uint64
 }
 
-// Store is what the scheme keeps in a store: families of refresh tokens, and what is
-// blocked.
+// Store is the part of a store that the scheme needs: families of refresh tokens, and blocked
+// tokens.
 type Store interface {
 	storage.Families
 	storage.Blocklist
 }
 
-// NoGrace turns Options.Grace off.
+// NoGrace, as Options.Grace, disables the grace period.
 const NoGrace time.Duration = -1
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. nil means the defaults.
 type Options struct {
-	// AccessTTL is how long an access token lives: 5 minutes where 0.
+	// AccessTTL is the lifetime of an access token. 0 means 5 minutes.
 	AccessTTL time.Duration
-	// RefreshTTL is how long a refresh token waits for its use: 24 hours where 0.
+	// RefreshTTL is the lifetime of a refresh token until it is used. 0 means 24 hours.
 	RefreshTTL time.Duration
-	// AbsoluteTTL is how long a login lives, however often it is refreshed: 30 days
-	// where 0.
+	// AbsoluteTTL is the lifetime of a login, however often it is refreshed. 0 means 30 days.
 	AbsoluteTTL time.Duration
-	// Grace is how long the answer of a refresh that was lost on its way may be asked
-	// for again: 10 seconds where 0, at most a minute; NoGrace is never.
+	// Grace is the time for which the response of a refresh can be repeated if the client lost it.
+	// 0 means 10 seconds, and the largest value is one minute. [NoGrace] disables it.
 	Grace time.Duration
-	// CloseGraceOnUse closes the window of Grace to other sources than the one that refreshed as
-	// soon as an access token of the new pair is used here: a thief who copied the refresh
-	// token a moment before gets nothing of it, and is noticed. It costs a write
-	// for each refresh.
+	// CloseGraceOnUse ends the grace period for other client addresses than the one that refreshed,
+	// as soon as an access token of the new pair is used with this scheme. A thief who copied the
+	// refresh token shortly before then gets no tokens and is detected. It costs one write for each
+	// refresh.
 	CloseGraceOnUse bool
-	// Proxies are those whose X-Forwarded-For says where a request comes from.
+	// Proxies are the trusted proxies that report the client address in X-Forwarded-For.
 	Proxies authn.TrustedProxies
-	// Leeway is how far the clocks of verifiers may differ, up to five minutes.
+	// Leeway is the accepted difference between the clocks of verifiers, at most 5 minutes. 0 means
+	// none.
 	Leeway time.Duration
-	// Stateless identities come from the claims, without a look at the account: their
-	// roles are those of the last refresh, and a disabled account acts until its
-	// access token expires. Blocklist and epoch are asked all the same.
+	// Stateless takes identities from the claims and does not load the account. The roles are those
+	// of the last refresh, and a disabled account stays valid until its access token expires. The
+	// blocklist and the epoch are still checked.
 	Stateless bool
-	// SignedRefresh makes refresh tokens JWTs too, as simplejwt does. They are used
-	// once like the opaque ones.
+	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. They can be used once, like
+	// opaque ones.
 	SignedRefresh bool
-	// MaxLogins is how many logins with refresh tokens a user has; 0 is 1,000, NoLimit any
-	// number. A login beyond it is not refused: it ends the oldest.
+	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000.
+	// [NoLimit] means any number. A login above the limit is not rejected; it ends the oldest.
 	MaxLogins int
-	// Sliding makes and takes sliding tokens (LoginSliding, RefreshSliding).
+	// Sliding enables sliding tokens ([Scheme.LoginSliding], [Scheme.RefreshSliding]).
 	Sliding bool
-	// Prefix of opaque refresh tokens; "vrt" where "".
+	// Prefix is the prefix of opaque refresh tokens. "" means "vrt".
 	Prefix string
-	// Claims returns further claims of an account's tokens. Names of RFC 7519, RFC
-	// 9068 and this package's own are reserved: they win. Its *authn.Error refuses
-	// login or refresh, any other error is a fault.
+	// Claims returns further claims for the tokens of an account. Claims of RFC 7519, RFC 9068 and
+	// this package are reserved and omitted. If it returns an [*authn.Error], the login or refresh
+	// is rejected. Any other error is answered with 503.
 	Claims func(context.Context, storage.User) (map[string]any, error)
-	// Rule is asked at login and at each refresh whether the account may have tokens,
-	// once it is active. It works as Claims does.
+	// Rule decides at login and at each refresh whether an active account may get tokens. Its
+	// errors work like those of Claims.
 	Rule func(context.Context, storage.User) error
-	// User makes the application's own account of the record that came with a request;
-	// nil leaves *storage.Account. Not asked where Stateless.
+	// User returns the application's own account for the record that was loaded for a request. nil
+	// means a [*storage.Account]. It is not called if Stateless is set.
 	User func(context.Context, storage.Account) (authn.User, error)
-	// Login changes the login endpoints, which read a field "name" too.
+	// Login configures the login endpoints. They also read a field "name".
 	Login login.Options
-	// Audit receives token.created, token.revoked, token.evicted, logout, refresh.succeeded, refresh.repeated,
-	// refresh.reuse and the events of logins.
+	// Audit receives token.created, token.revoked, token.evicted, logout, refresh.succeeded,
+	// refresh.repeated, refresh.reuse and the events of logins.
 	Audit *audit.Notifier
-	// Realm, CacheEntries and CacheBytes are those of VerifierOptions.
+	// Realm, CacheEntries and CacheBytes have the same meaning as in [VerifierOptions].
 	Realm                    string
 	CacheEntries, CacheBytes int
-	// Logger is told what cannot be said to the client; nil is slog.Default().
+	// Logger receives errors that are not sent to the client. nil means slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now where nil, Rand crypto/rand.
+	// Clock returns the current time. nil means time.Now. Rand is the source of random bytes. nil
+	// means crypto/rand.
 	Clock func() time.Time
 	Rand  io.Reader
 }
 
-// Scheme makes and accepts the tokens of this application. It is safe for concurrent
-// use.
+// Scheme issues and accepts the tokens of this application. It is safe for concurrent use.
 type Scheme struct {
 	*Verifier
 	store   Store
 	keys    Keys
-	perms   storage.Permissions // nil: the store keeps none
+	perms   storage.Permissions // nil: the store has none
 	opts    Options
-	format  credential.Format // of opaque refresh tokens
+	format  credential.Format // for opaque refresh tokens
 	rotator *rotation.Rotator
-	refresh jose.Checks // of signed refresh tokens
-	purpose string      // of its families
+	refresh jose.Checks // for signed refresh tokens
+	purpose string      // of the families
 
 	endpoints login.Endpoints
 }
 
-// New returns a scheme. issuer and audience are "iss" and "aud" of its tokens: a URL
-// of the application, and of its API; no other scheme of the chain has this issuer. Schemes of one
-// issuer and several audiences can share a store and keys: a login belongs to the audience that it
-// was made for, and its refresh token gives nothing at another.
+// New returns a scheme. issuer and audience become "iss" and "aud" of its tokens: the URL of the
+// application and the URL of its API. No other scheme of the chain can have the same issuer. opts
+// can be nil.
+//
+// Schemes with one issuer and several audiences can share a store and keys. A login belongs to the
+// audience for which it was created, and its refresh token is rejected for another audience.
+//
+// New returns an error if keys or store is nil, or if an option is invalid.
 func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Scheme, error) {
 	if keys == nil || store == nil {
-		return nil, errors.New("jwt: keys and a store are needed")
+		return nil, errors.New("jwt: New: keys and store must be set")
 	}
 	var o Options
 	if opts != nil {
@@ -150,13 +157,13 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		return nil, err
 	}
 	if o.AccessTTL <= 0 {
-		return nil, fmt.Errorf("jwt: access tokens of %v", o.AccessTTL)
+		return nil, fmt.Errorf("jwt: New: AccessTTL %v out of range (more than 0)", o.AccessTTL)
 	}
 	if o.MaxLogins < NoLimit || o.MaxLogins > 1_000_000 {
 		return nil, fmt.Errorf("jwt: New: MaxLogins %d out of range (1 to 1,000,000, or NoLimit)", o.MaxLogins)
 	}
 	if audience == issuer && o.SignedRefresh {
-		return nil, errors.New("jwt: signed refresh tokens are for the issuer: the audience must be another")
+		return nil, errors.New("jwt: New: audience must differ from issuer if SignedRefresh is set")
 	}
 	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer, audience)}
 	s.perms, _ = store.(storage.Permissions)
@@ -169,12 +176,11 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	s.endpoints = login.Endpoints{Challenge: s.Challenge, Rejected: s.invalid}
 	s.rotator, err = rotation.New(store, &rotation.Options{
 		Grace: max(o.Grace, 0), Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Clock: o.Clock,
-		// The longest life of what was minted a moment ago, to a verifier whose clock is
-		// behind.
+		// The longest remaining lifetime of a new token for a verifier whose clock is behind.
 		Block: o.AccessTTL + 2*o.Leeway + time.Minute,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("jwt: %w", err)
+		return nil, fmt.Errorf("jwt: New: %w", err)
 	}
 	s.refresh = jose.Checks{Issuer: issuer, Audience: issuer, Leeway: o.Leeway, Clock: o.Clock, IgnoreExpiry: true}
 	v.self, v.own, v.standing = s, true, s.loaded
@@ -202,11 +208,11 @@ func defaults(o *Options) {
 	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
 }
 
-// Pattern returns a regular expression (RE2) that finds the scheme's opaque refresh
-// tokens in texts, for secret scanners.
+// Pattern returns a regular expression (RE2) that matches the scheme's opaque refresh tokens. Use
+// it in secret scanners.
 func (s *Scheme) Pattern() string { return s.format.Pattern() }
 
-// loaded is the standing of a token with its account, in one query.
+// loaded checks a token and loads its account, with one query.
 func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	a := k.access
 	u, st, err := s.store.TokenStatusWithUser(ctx, a.Subject, a.keys)
@@ -225,7 +231,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 		return err
 	}
 	var account *storage.Account
-	if k.identity.Delegated() { // no roles, and permissions by a scope that is mapped to them
+	if k.identity.Delegated() { // no roles, and only permissions to which a scope is mapped
 		account = u.WithScopedPermissions(s.perms)
 	} else {
 		k.identity.Roles = u.Roles
@@ -239,7 +245,7 @@ func (s *Scheme) loaded(ctx context.Context, k *known) error {
 	return err
 }
 
-// stateless is the standing of a token by its claims.
+// stateless checks a token without loading its account.
 func (s *Scheme) stateless(ctx context.Context, k *known) error {
 	a := k.access
 	st, err := s.store.TokenStatusOf(ctx, a.Subject, a.keys)
@@ -263,7 +269,7 @@ func (s *Scheme) stands(a *Access, st storage.TokenStatus) error {
 	return nil
 }
 
-// used tells that an access token is used. Its time is in whole seconds, rounded down.
+// used reports the use of an access token. Its time is in whole seconds, rounded down.
 func (s *Scheme) used(ctx context.Context, a *Access) error {
 	if !s.opts.CloseGraceOnUse {
 		return nil

@@ -87,8 +87,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// A role that the account loses is lost at the next request if the scheme reads the account, and
-// with the next refresh if it does not.
+// A removed role takes effect at the next request if the scheme loads the account, and at the next
+// refresh otherwise.
 func TestLostRole_attack_540(t *testing.T) {
 	for _, stateless := range []bool{false, true} {
 		w := newWorld(t, jwt.Options{Stateless: stateless})
@@ -116,7 +116,7 @@ func TestLostRole_attack_540(t *testing.T) {
 	}
 }
 
-// A login that is limited to scopes is a delegated identity.
+// The identity of a login with scopes is scope-limited.
 func TestScopes(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	for _, scopes := range [][]string{{"notes:read", "notes:write"}, {}} {
@@ -161,7 +161,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// Whatever ends the account's credentials ends access and refresh tokens.
+// Every event that revokes the account's credentials revokes access and refresh tokens.
 func TestEnds(t *testing.T) {
 	for _, stateless := range []bool{false, true} {
 		for what, end := range map[string]func(*world, context.Context, jwt.Pair) error{

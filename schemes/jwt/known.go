@@ -7,15 +7,15 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// known is whom a token belongs to.
+// known is a token and its identity.
 type known struct {
 	identity authn.Identity
-	access   *Access     // shared by requests
-	own      *Access     // of this request
-	lease    authn.Lease // of the standing; nil: it holds for this request only
+	access   *Access     // can be shared by requests
+	own      *Access     // for this request
+	lease    authn.Lease // lease of the account; nil: valid for this request only
 }
 
-// maxKept is the most bytes of claims of a token whose identity is kept.
+// maxKept is the largest size in bytes of the claims of a token whose identity is kept.
 const maxKept = 2 << 10
 
 // identify is Authenticate for the text of a token.
@@ -25,7 +25,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 		return authn.Identity{}, err
 	}
 	k := &known{access: a, own: a}
-	if v.cache != nil { // which has a: later requests get its lists too
+	if v.cache != nil { // later requests get the lists of a from the cache
 		k.own = a.clone()
 	}
 	k.identity = authn.Identity{
@@ -41,7 +41,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	if v.cache == nil || a.Claims.Size() > maxKept {
 		return k.identity, nil
 	}
-	// Claims are not copied, and the verified token is kept beside them.
+	// Claims are not copied. The verified token is kept together with them.
 	keep := authn.Keep{Lease: k.lease, Clock: v.clock, Size: 600 + a.Claims.Size()}
 	keep.Check = func(*http.Request) error {
 		if v.generic() != generation {
@@ -52,7 +52,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	return k.identity.Kept(v.self, keep), nil
 }
 
-// always is the lease of what the token says by itself.
+// always is the lease of a token that needs no store.
 type always struct{}
 
 func (always) Valid(context.Context) bool { return true }

@@ -7,18 +7,17 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/login"
 )
 
-// maxListed is how many logins the endpoint Logins shows.
+// maxListed is the largest number of logins in the response of Logins.
 const maxListed = 100
 
-// Logins returns the endpoint that lists the caller's own logins, each a family of refresh
-// tokens: GET, answered with a list of {"id", "name", "created", "expiry", "current"}, the last
-// created first, at most 100. current marks that of the request's own access token. Nothing in
-// it is secret.
+// Logins returns the endpoint that lists the caller's logins. Each login is a family of refresh
+// tokens. It accepts GET and responds with a list of {"id", "name", "created", "expiry",
+// "current"}, the most recently created first, at most 100. current is true for the login of the
+// request's own access token. The response contains no secrets.
 //
-// The caller is the account of the request's own access token or, if the request has none of
-// this scheme, of the identity that the chain in front of the endpoint found, such as a
-// session's user. An identity that is limited to scopes is rejected with 403. Mount it behind
-// the chain.
+// The caller is the account of the request's own access token. If the request has no token of this
+// scheme, it is the identity that the chain found, such as the user of a session. A scope-limited
+// identity is rejected with 403. Route to it through the chain.
 func (s *Scheme) Logins() http.Handler {
 	type item struct {
 		ID      string `json:"id"`
@@ -39,15 +38,15 @@ func (s *Scheme) Logins() http.Handler {
 	})
 }
 
-// RevokeLogin returns the endpoint that ends one of the caller's own logins, its access tokens
-// included: DELETE of a path whose {id} names it, answered with 204, or with 404 if the caller
-// has no such login. The caller is found as for Logins. After a 503 the login may still be
-// active.
+// RevokeLogin returns the endpoint that ends one of the caller's logins and revokes its access
+// tokens. It accepts DELETE for a path with the login's ID as {id}. The response is 204, or 404 if
+// the caller has no such login. The caller is the same as for [Scheme.Logins]. After a 503 the
+// login may still be valid.
 //
 //	mux.Handle("DELETE /jwt/logins/{id}", tokens.RevokeLogin(), authz.FirstParty)
 func (s *Scheme) RevokeLogin() http.Handler { return s.endpoints.RevokeOne(s.caller, s.RevokeFamily) }
 
-// caller returns whose logins the request is about, and the family of the request's own access
+// caller returns the account whose logins are managed, and the family of the request's own access
 // token, if it has one.
 func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 	id, own, err := login.Caller(r, s)

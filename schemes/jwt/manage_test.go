@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Logins of one's own are listed and ended, those of others are not there.
+// A user can list and revoke their own logins. Logins of others return 404.
 func TestLogins(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	schemetest.Must(t, w.store.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true}))
@@ -106,7 +106,7 @@ func TestLogins(t *testing.T) {
 	}
 }
 
-// Ending what has ended is told once.
+// Revoking a revoked login sends no second event.
 func TestOneEventForOneLogout(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	p := w.issue(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// Ending one login reads no other login of the account, and finds the oldest one too.
+// Revoking one login reads no other login of the account, and works for the oldest one too.
 func TestEndOneOfManyLogins_attack_375(t *testing.T) {
 	schemetest.Each(t, schemetest.Born, func(t *testing.T, s storagetest.Store) {
 		rows := &schemetest.Rows{Store: s}

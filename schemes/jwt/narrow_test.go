@@ -10,7 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
-// With NarrowGrace nobody has a lost answer again from elsewhere once it was used.
+// With CloseGraceOnUse, a lost response is not repeated for another client address after its tokens
+// were used.
 func TestNarrowGrace(t *testing.T) {
 	for name, c := range map[string]struct {
 		on, use bool

@@ -8,8 +8,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A login that is refreshed without a pause has to wait; the token that it has is good later,
-// reuse is still noticed, and it can be logged out.
+// A login that is refreshed without a pause must wait. Its token stays valid, reuse is still
+// detected, and a logout works.
 func TestRefreshedTooOften_attack_273(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	pair := w.issue(t)

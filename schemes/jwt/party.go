@@ -11,9 +11,10 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// clientSigns are claims by which issuers name a client, scopeSigns those by which they limit a
-// token. A token with its user's full rights that has one is refused unless an option names the
-// claim: else a limited token would be unlimited only because its limit has another name.
+// clientSigns are claims in which issuers name a client. scopeSigns are claims in which they limit
+// a token. A token with its user's full rights that has one of them is rejected unless an option
+// names the claim. Otherwise a limited token would be unlimited only because its issuer uses
+// another claim.
 var (
 	clientSigns = []string{"client_id", "azp", "cid", "appid", "act", "may_act"}
 	scopeSigns  = []string{"scope", "scp", "scopes", "authorization_details"}
@@ -24,34 +25,33 @@ var idTokenSigns = []string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
 
 var spaceName = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 
-// checkForeign reports options of another issuer's verifier that contradict each other.
+// checkForeign returns an error if options for another issuer are invalid or contradict each other.
 func (o *VerifierOptions) checkForeign() error {
 	for _, l := range []struct {
 		name  string
 		names []string
 	}{{"Audiences", o.Audiences}, {"ScopeClaims", o.ScopeClaims}, {"ClientClaims", o.ClientClaims}, {"FirstPartyClients", o.FirstPartyClients}} {
 		if slices.Contains(l.names, "") {
-			return fmt.Errorf("jwt: NewVerifier: %s has an empty entry", l.name)
+			return fmt.Errorf("jwt: NewVerifier: %s contains an empty entry", l.name)
 		}
 	}
 	switch {
 	case o.OwnIssuer && o.AllowIDTokens:
-		return errors.New("jwt: NewVerifier: OwnIssuer and AllowIDTokens exclude each other: an ID token is for a client, not for an API")
+		return errors.New("jwt: NewVerifier: OwnIssuer and AllowIDTokens cannot be combined (ID tokens are for clients, not for APIs)")
 	case o.OwnIssuer && (o.NoID || o.IDClaim != "" || o.Untyped):
-		return errors.New("jwt: NewVerifier: OwnIssuer excludes NoID, IDClaim and Untyped: this library's tokens have a jti and a typ")
+		return errors.New("jwt: NewVerifier: OwnIssuer cannot be combined with NoID, IDClaim and Untyped (tokens of this library have a jti and a typ)")
 	case o.Space != "" && !o.OwnIssuer:
-		return errors.New("jwt: NewVerifier: Space needs OwnIssuer")
+		return errors.New("jwt: NewVerifier: Space requires OwnIssuer")
 	case o.Space != "" && !spaceName.MatchString(o.Space):
-		return fmt.Errorf("jwt: NewVerifier: Space %q (up to 32 of a-z, 0-9 and _)", o.Space)
+		return fmt.Errorf("jwt: NewVerifier: Space %q is invalid (1 to 32 of a-z, 0-9 and _)", o.Space)
 	case o.IgnoreFirstPartyScopes && len(o.FirstPartyClients) == 0:
-		return errors.New("jwt: NewVerifier: IgnoreFirstPartyScopes needs FirstPartyClients")
+		return errors.New("jwt: NewVerifier: IgnoreFirstPartyScopes requires FirstPartyClients")
 	}
 	return nil
 }
 
-// party reads from another issuer's token who acts and within which limits. What the token does
-// not say never widens its rights: without scopes it has none, and only options make its user a
-// first-party user.
+// party sets the client and the limits of another issuer's token. A missing claim never extends its
+// rights: a token without scopes has no scopes, and only options make its user a first-party user.
 func (v *Verifier) party(t *jose.Token, a *Access) error {
 	c := t.Claims
 	if a.Type != TypeAccess && !v.opts.AllowIDTokens {
@@ -83,7 +83,8 @@ func (v *Verifier) party(t *jose.Token, a *Access) error {
 	return v.ownSubject(a.Subject)
 }
 
-// clientAndScopes sets Client and Scopes, which is never nil; named says that a claim holds scopes.
+// clientAndScopes sets Client and Scopes, which is never nil. named reports whether a claim
+// contains scopes.
 func (v *Verifier) clientAndScopes(c jose.Claims, a *Access) (named bool, err error) {
 	a.Client = ""
 	for _, name := range v.opts.ClientClaims {
@@ -92,7 +93,7 @@ func (v *Verifier) clientAndScopes(c jose.Claims, a *Access) (named bool, err er
 		case err != nil:
 			return false, err
 		case client != "" && a.Client != "" && client != a.Client:
-			return false, claimError(name, errors.New("another client than in an earlier claim"))
+			return false, claimError(name, errors.New("the client differs from an earlier claim"))
 		case client != "":
 			a.Client = client
 		}
@@ -107,7 +108,7 @@ func (v *Verifier) clientAndScopes(c jose.Claims, a *Access) (named bool, err er
 	return false, nil
 }
 
-// firstParty reports whether the token is its user's own, so that no client's limits hold.
+// firstParty reports whether the user uses the token directly, so that no limits of a client apply.
 func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bool, error) {
 	if v.opts.FirstParty {
 		if err := v.unnamed(c, slices.Concat(clientSigns, scopeSigns), ""); err != nil {
@@ -119,7 +120,7 @@ func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bo
 	}
 	for _, name := range []string{"act", "may_act"} {
 		if _, ok := c.Get(name); ok {
-			return false, nil // somebody acts for the user
+			return false, nil // another party acts for the user
 		}
 	}
 	if machine || a.Client == "" || !slices.Contains(v.opts.FirstPartyClients, a.Client) {
@@ -132,21 +133,21 @@ func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bo
 	return true, v.unnamed(c, signs, a.Client)
 }
 
-// unnamed returns an error for a token with one of the claims names that no option names, unless
-// it is the text client: a second name of the client that is known anyway.
+// unnamed returns an error if the token has one of the claims in names, and no option names the
+// claim. It accepts a claim of clientSigns that contains the known client.
 func (v *Verifier) unnamed(c jose.Claims, names []string, client string) error {
 	for _, name := range names {
 		if _, ok := c.Get(name); !ok || slices.Contains(v.opts.ClientClaims, name) || slices.Contains(v.opts.ScopeClaims, name) {
 			continue
 		}
 		if text, ok := c.Text(name); !ok || text != client || client == "" || !slices.Contains(clientSigns, name) {
-			return claimError(name, errors.New("of delegated tokens, in a first-party token, and no option names the claim"))
+			return claimError(name, errors.New("limits a first-party token, but no option names the claim"))
 		}
 	}
 	return nil
 }
 
-// ownSubject refuses subjects of another account table.
+// ownSubject rejects subjects of another account table.
 func (v *Verifier) ownSubject(subject string) error {
 	if !v.opts.OwnIssuer || subject == "" {
 		return nil
@@ -156,30 +157,30 @@ func (v *Verifier) ownSubject(subject string) error {
 		space, id = "", subject
 	}
 	if space != v.opts.Space || id == "" {
-		return claimError("sub", errors.New("of another account table"))
+		return claimError("sub", errors.New("the subject belongs to another account table"))
 	}
 	return nil
 }
 
-// refuseIDToken refuses what shows itself as an ID token, a refresh token or a logout token. An
-// issuer that sends "typ": "JWT" tells its access tokens from those by nothing else.
+// refuseIDToken rejects tokens with the claims of an ID token, a refresh token or a logout token.
+// If an issuer sends "typ": "JWT", only these claims distinguish them from access tokens.
 func refuseIDToken(c jose.Claims) error {
 	for _, name := range idTokenSigns {
 		if _, ok := c.Get(name); ok {
-			return claimError(name, errors.New("of an ID token or a logout token"))
+			return claimError(name, errors.New("the token is an ID token or a logout token"))
 		}
 	}
 	for name, others := range map[string][]string{"typ": {"ID", "Refresh", "Offline", "Logout"}, "token_use": {"id", "refresh"}} {
 		use, _ := c.Text(name)
 		if slices.ContainsFunc(others, func(s string) bool { return strings.EqualFold(s, use) }) {
-			return claimError(name, errors.New("not of an access token"))
+			return claimError(name, errors.New("the token is not an access token"))
 		}
 	}
 	return nil
 }
 
-// scopeList reads a claim of scopes: text with one blank between scope tokens (RFC 6749, section
-// 3.3), or a list of them. An empty one allows nothing.
+// scopeList parses a claim with scopes: a string of scope tokens separated by single spaces (RFC
+// 6749, section 3.3), or a list of them. An empty claim allows nothing.
 func scopeList(c jose.Claims, name string) ([]string, error) {
 	text, ok := c.Text(name)
 	list := strings.Split(text, " ")
@@ -196,13 +197,13 @@ func scopeList(c jose.Claims, name string) ([]string, error) {
 	}
 	for _, s := range list {
 		if !authn.IsScope(s) {
-			return nil, claimError(name, errors.New("no list of scope tokens"))
+			return nil, claimError(name, errors.New("not a list of scope tokens"))
 		}
 	}
 	return slices.Clip(list), nil
 }
 
-// audienceOf returns the accepted audience that the token names, or "".
+// audienceOf returns the accepted audience in the token, or "".
 func (v *Verifier) audienceOf(c jose.Claims) string {
 	one, ok := c.Text("aud")
 	list := []string{one}

@@ -20,12 +20,12 @@ import (
 
 type claims = map[string]any
 
-// Who acts by a foreign token, and within which limits: what it does not say gives less.
+// The client and the limits of a token of another issuer. A missing claim never extends its rights.
 func TestForeignParty_attack_254(t *testing.T) {
 	ring := ringOf(t, jose.RS256)
 	none := []string{}
 	notes := []string{"notes:read"}
-	// A user's token that names neither a client nor scopes.
+	// A user's token with neither a client nor scopes.
 	bare := func(more claims) claims {
 		c := claims{"client_id": nil, "scope": nil}
 		for k, v := range more {
@@ -127,7 +127,7 @@ func TestForeignParty_attack_254(t *testing.T) {
 
 var jsonNull = (*int)(nil)
 
-// A route that needs a scope refuses foreign tokens that name none.
+// A route that requires a scope rejects tokens of other issuers without scopes.
 func TestForeignScopesAtARoute(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: func() time.Time { return time.Unix(1_800_000_000, 0) }})
@@ -157,7 +157,7 @@ func TestForeignScopesAtARoute(t *testing.T) {
 	}
 }
 
-// ID tokens are no access tokens where "typ" does not tell them apart.
+// ID tokens are rejected even if "typ" does not distinguish them from access tokens.
 func TestIDTokensAreRefused(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	clock := func() time.Time { return time.Unix(1_800_000_000, 0) }
@@ -203,8 +203,8 @@ func typed(t testing.TB, ring *jose.KeySet, typ string, change claims) string {
 	return text
 }
 
-// Issuers are equal or different, and two verifiers of one chain that would accept the same
-// token are a mistake.
+// Issuers are compared as a whole, and two verifiers of one chain that would accept the same token
+// are a mistake.
 func TestVerifiersOfOneChain(t *testing.T) {
 	type v struct {
 		issuer, audience string
@@ -276,7 +276,7 @@ func TestAudiences(t *testing.T) {
 
 func none() []string { return []string{} }
 
-// Options that contradict each other are found at construction.
+// NewVerifier returns an error for options that contradict each other.
 func TestVerifierMistakes(t *testing.T) {
 	for name, o := range map[string]jwt.VerifierOptions{
 		"an empty audience": {Audiences: []string{""}}, "an empty scope claim": {ScopeClaims: []string{""}}, "an empty client claim": {ClientClaims: []string{"azp", ""}},
@@ -290,7 +290,7 @@ func TestVerifierMistakes(t *testing.T) {
 	}
 }
 
-// A service of the same organisation compares owners.
+// A service of the same organization can compare owners.
 func TestOwnIssuerOwns(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	type note struct{ owner string }
@@ -306,7 +306,7 @@ func TestOwnIssuerOwns(t *testing.T) {
 	}
 }
 
-// The options are copied: who changes a list afterwards changes nothing.
+// The options are copied, so later changes of a list have no effect.
 func TestVerifierKeepsItsLists(t *testing.T) {
 	ring := ringOf(t, jose.EdDSA)
 	o := jwt.VerifierOptions{ClientClaims: []string{"client_id"}, FirstPartyClients: []string{"none"}, Clock: func() time.Time { return time.Unix(1_800_000_000, 0) },

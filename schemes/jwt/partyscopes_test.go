@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
-// A first-party client's token keeps its limit, whatever claim the issuer wrote it in: a claim
-// that no option names refuses the token instead of being passed over.
+// The token of a first-party client keeps its limit, whatever claim the issuer uses. A claim that
+// no option names rejects the token instead of being ignored.
 func TestFirstPartyClientLimitedElsewhere_attack_272(t *testing.T) {
 	ring := ringOf(t, jose.ES256)
 	spa := []string{"app"}

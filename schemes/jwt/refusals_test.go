@@ -13,9 +13,9 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
-// Junk in the bodies of the endpoints counts as refused credentials do, and is not looked up beyond
-// their limit. Tokens that were accepted from the address still are, and so are those that they were
-// exchanged for.
+// Invalid tokens in the bodies of the endpoints count as rejected credentials, and are not looked
+// up above their limit. Tokens that were accepted from the address are still accepted, and so are
+// tokens that they were exchanged for.
 func TestTokensInBodies_attack_501(t *testing.T) {
 	for name, sliding := range map[string]bool{"pairs": false, "sliding": true} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// overCache is newWorld over a store that keeps answers.
+// overCache is newWorld with a store that caches results.
 func overCache(t testing.TB, opts jwt.Options) *world {
 	t.Helper()
 	c := start()
@@ -23,8 +23,8 @@ func overCache(t testing.TB, opts jwt.Options) *world {
 	return over(t, s, c, opts)
 }
 
-// The first use of a new access token closes the window of a lost answer, also where the
-// identities of it and of the one before are shared.
+// The first use of a new access token ends the grace period, even if the middleware keeps its
+// identity and the previous one.
 func TestSharedAndNarrowGrace(t *testing.T) {
 	for name, c := range map[string]struct {
 		use, stateless bool
@@ -71,7 +71,7 @@ func TestSharedAndNarrowGrace(t *testing.T) {
 	}
 }
 
-// The leeway holds for a shared identity as for any other, and not beyond.
+// The leeway applies to a kept identity like to any other, and no longer.
 func TestSharedLeeway(t *testing.T) {
 	w := overCache(t, jwt.Options{Leeway: time.Minute})
 	p := w.issue(t)
@@ -88,7 +88,7 @@ func TestSharedLeeway(t *testing.T) {
 	}
 }
 
-// Without the cache of verified tokens nothing is kept by the places either.
+// Without the cache of verified tokens, the middleware keeps no identities.
 func TestNoCacheSharesNothing(t *testing.T) {
 	w := overCache(t, jwt.Options{CacheEntries: -1})
 	p := w.issue(t)

@@ -13,20 +13,22 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A sliding token is one token for both purposes, as in simplejwt: it is an access
-// token until "exp", and can be exchanged for a fresh one until "refresh_exp". It is
-// simpler for a client and worse against theft: a stolen one can be refreshed by the
-// thief, and nobody notices.
+// A sliding token is one token for both purposes, as in simplejwt. It is an access token until
+// "exp", and can be exchanged for a new one until "refresh_exp". It is simpler for a client, but
+// theft is not detected: a thief can refresh a stolen token too.
 
-// LoginSliding returns the endpoint that exchanges a name and a password for a sliding token:
-// POST of {"username", "password"}, answered with {"token"}. Otherwise it is like Login. It
-// panics without a password checker and without Options.Sliding.
+// LoginSliding returns the endpoint that issues a sliding token for a name and a password. It
+// accepts a POST of {"username", "password"} and responds with {"token"}. Otherwise it is like
+// [Scheme.Login]. It panics if pw is nil or Options.Sliding is not set.
 func (s *Scheme) LoginSliding(pw authn.PasswordChecker) http.Handler {
 	if !s.opts.Sliding {
-		panic("jwt: LoginSliding without Options.Sliding")
+		panic("jwt: LoginSliding: Options.Sliding must be set")
 	}
 	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
 		token, err := s.IssueSliding(audit.Context(r), l.Subject, l.Epoch, nil)
+		if err == nil {
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, token)
+		}
 		return []authn.Member{{Name: "token", Value: token}}, err
 	})
 }
@@ -35,8 +37,8 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
-// IssueSliding begins a login of subject with a sliding token. Arguments and errors are those
-// of Issue.
+// IssueSliding creates a login of subject with a sliding token. Arguments and errors are the same
+// as for [Scheme.Issue].
 func (s *Scheme) IssueSliding(ctx context.Context, subject string, epoch int64, g *Grant) (string, error) {
 	f, u, err := s.newFamily(ctx, subject, epoch, g)
 	if err != nil {
@@ -59,14 +61,14 @@ func (s *Scheme) slide(ctx context.Context, f storage.Family, u storage.User, no
 	return s.sign(ctx, TypeSliding, f, u, now, expires, &until)
 }
 
-// RefreshSliding returns the endpoint that exchanges a sliding token for a fresh one: POST of
-// {"token"}, answered with {"token"}. It panics without Options.Sliding.
+// RefreshSliding returns the endpoint that exchanges a sliding token for a new one. It accepts a
+// POST of {"token"} and responds with {"token"}. It panics if Options.Sliding is not set.
 func (s *Scheme) RefreshSliding() http.Handler {
 	if !s.opts.Sliding {
-		panic("jwt: RefreshSliding without Options.Sliding")
+		panic("jwt: RefreshSliding: Options.Sliding must be set")
 	}
 	checks := s.checks
-	checks.IgnoreExpiry = true // "refresh_exp" counts
+	checks.IgnoreExpiry = true // "refresh_exp" is checked instead
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		text, own, err := read(w, r, tokenField)
 		if err != nil {

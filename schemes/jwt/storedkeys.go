@@ -14,35 +14,37 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// KeyOptions change StoredKeys; nil is fine.
+// KeyOptions configure [StoredKeys]. nil means the defaults.
 type KeyOptions struct {
-	// Algorithm of new keys. "": EdDSA (Ed25519) for the first key, then that of the newest.
-	// Some JWT libraries and gateways of other languages cannot verify EdDSA; use jose.ES256
-	// or jose.RS256 if programs that are not yours verify the tokens.
+	// Algorithm is the algorithm of new keys. "" means EdDSA (Ed25519) for the first key, and then
+	// the algorithm of the newest key. Some JWT libraries and gateways in other languages cannot
+	// verify EdDSA. Use [jose.ES256] or [jose.RS256] if programs that are not yours verify the
+	// tokens.
 	Algorithm jose.Algorithm
-	// Publish is how long a new key is known before it signs: 10 minutes where 0, more
-	// than any verifier keeps the published set. The first key signs at once.
+	// Publish is the time between the publication of a new key and its first signature. 0 means 10
+	// minutes. It must be longer than verifiers cache the published keys. The first key signs
+	// immediately.
 	Publish time.Duration
-	// Overlap is how long the old key verifies after the new one began to sign: 24
-	// hours where 0, more than an access token lives; signed refresh tokens want the
-	// time that they live.
+	// Overlap is the time for which the old key verifies after the new key began to sign. 0 means
+	// 24 hours. It must be longer than the lifetime of access tokens and of signed refresh tokens.
 	Overlap time.Duration
-	// Rotating are the options of reading.
+	// Rotating configures how the keys are read.
 	Rotating *jose.ReloadingOptions
-	// Logger is told, at Error, of each key that the master key does not open; nil is
+	// Logger receives an error for each key that the master key cannot decrypt. nil means
 	// slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now where nil.
+	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
 }
 
-// StoredKeys are the signing keys of one issuer in a store, sealed under the master
-// key: all processes sign with the same, and see a rotation without a
-// restart. They are the Keys of a Scheme. They are safe for concurrent use.
+// StoredKeys are the signing keys of one issuer in a store, encrypted with the master key. All
+// processes sign with the same key, and rotate it without a restart. Pass them to [New] as [Keys].
+// They are safe for concurrent use.
 //
-// A key that the master key does not open (somebody rotated with another one) is left
-// out, and logged at Error: the others sign and verify on, and a token under it is
-// neither good nor bad (503). Expire ends it. Where none opens nothing works.
+// A key that the master key cannot decrypt, because it was created with another master key, is
+// omitted and logged at Error. The other keys continue to sign and verify. A token that was signed
+// with the omitted key can be neither accepted nor rejected (503). Use [StoredKeys.Expire] to
+// remove the key. If no key can be decrypted, all tokens get 503.
 type StoredKeys struct {
 	*jose.ReloadingKeySet
 	store   storage.SigningKeys
@@ -53,10 +55,10 @@ type StoredKeys struct {
 
 var _ Keys = (*StoredKeys)(nil)
 
-// purposePrefix and an issuer are what the issuer's keys are for.
+// purposePrefix and the issuer form the purpose of the issuer's keys.
 const purposePrefix = "jwt "
 
-// Issuers returns the issuers that have keys in the store, sorted.
+// Issuers returns the issuers with keys in the store, sorted.
 func Issuers(ctx context.Context, store storage.SigningKeys) (list []string, err error) {
 	purposes, err := store.SigningPurposes(ctx)
 	for _, p := range purposes {
@@ -67,10 +69,11 @@ func Issuers(ctx context.Context, store storage.SigningKeys) (list []string, err
 	return list, err
 }
 
-// NewStoredKeys returns the keys of an issuer. There may be none yet: see Ensure.
+// NewStoredKeys returns the keys of an issuer. opts can be nil. The store may have no keys yet; see
+// [StoredKeys.Ensure]. It returns an error if an argument is missing or an option is invalid.
 func NewStoredKeys(store storage.SigningKeys, master *keys.Ring, issuer string, opts *KeyOptions) (*StoredKeys, error) {
 	if store == nil || master == nil || issuer == "" {
-		return nil, errors.New("jwt: a store, a master key and an issuer are needed")
+		return nil, errors.New("jwt: NewStoredKeys: store, master and issuer must be set")
 	}
 	k := &StoredKeys{store: store, master: master, purpose: purposePrefix + issuer}
 	if err := storage.CheckID("issuer", k.purpose); err != nil {
@@ -81,7 +84,7 @@ func NewStoredKeys(store storage.SigningKeys, master *keys.Ring, issuer string, 
 	}
 	o := &k.opts
 	if o.Publish < 0 || o.Overlap < 0 {
-		return nil, errors.New("jwt: a duration below 0")
+		return nil, errors.New("jwt: NewStoredKeys: Publish or Overlap is negative (0 or more)")
 	}
 	o.Publish = cmp.Or(o.Publish, 10*time.Minute)
 	o.Overlap = cmp.Or(o.Overlap, 24*time.Hour)
@@ -124,7 +127,7 @@ func (k *StoredKeys) load(ctx context.Context) ([]jose.TimedKey, error) {
 		logger = slog.Default()
 	}
 	for _, err := range lost {
-		logger.LogAttrs(ctx, slog.LevelError, "a signing key is left out", slog.Any("error", err))
+		logger.LogAttrs(ctx, slog.LevelError, "signing key omitted", slog.Any("error", err))
 	}
 	return all, nil
 }
@@ -144,15 +147,15 @@ func (k *StoredKeys) open(row storage.SigningKey) (*jose.Key, error) {
 	return jose.OpenSealed(k.master, k.purpose, row.ID, jose.Algorithm(row.Algorithm), row.MasterID, row.Sealed)
 }
 
-// Opens reports, by a nil error, whether the master key opens that key of List.
+// Opens returns nil if the master key can decrypt a key from [StoredKeys.List].
 func (k *StoredKeys) Opens(row storage.SigningKey) error {
 	_, err := k.open(row)
 	return err
 }
 
-// Ensure makes the first key where there is none, and fails where there are some and
-// the master key opens none of them. Call it at start. Of several processes that start
-// at once one makes the key, and all use it.
+// Ensure creates the first key if there is none. It returns an error if there are keys and the
+// master key can decrypt none of them. Call it at program start. If several processes start at the
+// same time, one of them creates the key and all use it.
 func (k *StoredKeys) Ensure(ctx context.Context) error {
 	list, err := k.List(ctx)
 	if err != nil {
@@ -168,26 +171,29 @@ func (k *StoredKeys) Ensure(ctx context.Context) error {
 	}
 	_, err = k.add(ctx, newest, newest, k.opts.Clock())
 	if errors.Is(err, storage.ErrConflict) {
-		return nil // somebody else made it
+		return nil // another process created it
 	}
 	return err
 }
 
-// The refusals of Rotate, which change nothing.
+// The errors with which Rotate rejects a rotation. Nothing was changed.
 var (
-	// ErrNoKey: there is no live key that another could follow. Ensure makes one.
-	ErrNoKey = errors.New("jwt: the issuer has no key")
-	// ErrPending: the newest key does not sign yet: a rotation is under way. Wait, or
-	// end that key with Expire.
-	ErrPending = errors.New("jwt: the newest key does not sign yet")
-	// ErrMasterKey: the newest key is sealed under another master key, so the servers
-	// that hold that one could not open what is made with this one.
-	ErrMasterKey = errors.New("jwt: the master key does not open the newest key")
+	// ErrNoKey means that there is no valid key to replace. [StoredKeys.Ensure] creates one.
+	ErrNoKey = errors.New("jwt: Rotate: the issuer has no key")
+	// ErrPending means that the newest key does not sign yet, because a rotation is in progress.
+	// Wait, or remove that key with [StoredKeys.Expire].
+	ErrPending = errors.New("jwt: Rotate: the newest key does not sign yet")
+	// ErrMasterKey means that the newest key is encrypted with another master key. Servers with
+	// that master key could not decrypt a key that is created with this one.
+	ErrMasterKey = errors.New("jwt: Rotate: the master key cannot decrypt the newest key")
 )
 
-// Rotate makes a new key, which signs from KeyOptions.Publish on; the others verify
-// for KeyOptions.Overlap longer and expire then. It refuses with ErrNoKey, ErrPending,
-// ErrMasterKey, or storage.ErrConflict: somebody else rotates just now.
+// Rotate creates a new key, which signs after KeyOptions.Publish. The other keys verify for
+// KeyOptions.Overlap longer and then expire. It returns [ErrNoKey], [ErrPending], [ErrMasterKey],
+// or [storage.ErrConflict] if another process rotates at the same time.
+//
+// If the new key was created, but an error occurred while the expiry of an old key was stored,
+// Rotate returns the new key and the error.
 func (k *StoredKeys) Rotate(ctx context.Context) (storage.SigningKey, error) {
 	var none storage.SigningKey
 	list, err := k.List(ctx)
@@ -213,14 +219,14 @@ func (k *StoredKeys) Rotate(ctx context.Context) (storage.SigningKey, error) {
 			continue
 		}
 		if err := k.store.ExpireSigningKey(ctx, k.purpose, old.ID, from.Add(k.opts.Overlap)); err != nil {
-			return row, fmt.Errorf("jwt: key %s is there; of key %s it could not be noted when it expires: %w", row.ID, old.ID, err)
+			return row, fmt.Errorf("jwt: Rotate: created key %s, but not stored the expiry of key %s: %w", row.ID, old.ID, err)
 		}
 	}
 	return row, nil
 }
 
-// add makes a key where newest is the newest, of the algorithm of like unless the options
-// name one.
+// add creates a key if newest is still the newest key. It uses the algorithm of like unless the
+// options set one.
 func (k *StoredKeys) add(ctx context.Context, newest, like storage.SigningKey, from time.Time) (storage.SigningKey, error) {
 	key, err := jose.Generate(cmp.Or(k.opts.Algorithm, jose.Algorithm(like.Algorithm)))
 	if err != nil {
@@ -236,14 +242,15 @@ func (k *StoredKeys) add(ctx context.Context, newest, like storage.SigningKey, f
 	return row, k.store.CreateSigningKey(ctx, row, newest.ID)
 }
 
-// Expire ends a key now, for one that leaked: its tokens are refused as soon as each
-// process has read the keys again (ReloadingOptions.MaxAge). Rotate first where it is
-// the one that signs. storage.ErrNotFound: there is no such key.
+// Expire revokes a key immediately. Use it for a key that leaked. Its tokens are rejected as soon
+// as each process has read the keys again (ReloadingOptions.MaxAge). If the key is the one that
+// signs, call [StoredKeys.Rotate] first. Expire returns [storage.ErrNotFound] if there is no such
+// key.
 func (k *StoredKeys) Expire(ctx context.Context, id string) error {
 	return k.store.ExpireSigningKey(ctx, k.purpose, id, k.opts.Clock().UTC())
 }
 
-// List returns the keys, the newest first, without opening them.
+// List returns the keys, the newest first, without decrypting them.
 func (k *StoredKeys) List(ctx context.Context) ([]storage.SigningKey, error) {
 	return k.store.ListSigningKeys(ctx, k.purpose)
 }

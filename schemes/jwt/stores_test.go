@@ -18,8 +18,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// each runs f on every kind of store, twice opened, as by two servers: on memory both
-// are one.
+// each runs f on every kind of store, opened twice as by two servers. For memory, both are the same
+// store.
 func each(t *testing.T, f func(t *testing.T, c *schemetest.Clock, one, two store)) {
 	begin := func() *schemetest.Clock { return start() }
 	t.Run("memory", func(t *testing.T) {
@@ -55,8 +55,8 @@ func each(t *testing.T, f func(t *testing.T, c *schemetest.Clock, one, two store
 	})
 }
 
-// together presents one refresh token 64 times at once, to two servers in turn, and
-// returns the different answers and the number of refusals.
+// together sends one refresh token 64 times at once, to two servers in turn. It returns the
+// different responses and the number of rejections.
 func together(t *testing.T, one *world, two *jwt.Scheme, refresh string) (pairs map[jwt.Pair]int, refused int) {
 	t.Helper()
 	pairs = make(map[jwt.Pair]int)
@@ -164,7 +164,7 @@ func TestRefreshAtOnce(t *testing.T) {
 			}
 		})
 		t.Run("attack_099_commit_unknown", func(t *testing.T) {
-			// The claim is written, its acknowledgement is lost.
+			// The claim was stored, but its acknowledgment is lost.
 			f := &ambiguous{store: s1}
 			graced := overStore(t, w, f, jwt.Options{})
 			p := w.issue(t)
@@ -182,8 +182,8 @@ func TestRefreshAtOnce(t *testing.T) {
 			}
 		})
 		t.Run("attack_106_blocklist_survives", func(t *testing.T) {
-			// What was blocked is in the database: another server, or this one after a
-			// restart, knows it at once.
+			// Blocked tokens are in the database, so another server, or this one after a restart,
+			// rejects them immediately.
 			p := w.issue(t)
 			schemetest.Must(t, w.Revoke(t.Context(), p.Refresh))
 			if got := statusOf(overStore(t, w, s2, jwt.Options{}), p.Access); got != 401 {
@@ -191,8 +191,8 @@ func TestRefreshAtOnce(t *testing.T) {
 			}
 		})
 		t.Run("attack_108_no_false_answer", func(t *testing.T) {
-			// There is no filter in front of the blocklist: of 300 logins a third is ended,
-			// and each answer is right.
+			// The blocklist is always read: of 300 logins a third is revoked, and each response is
+			// right.
 			var all []jwt.Pair
 			for i := range 300 {
 				p := w.issue(t)

@@ -11,21 +11,21 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NoLimit, as MaxLogins, lets a user have any number of logins.
+// NoLimit, as MaxLogins, means no limit.
 const NoLimit = credential.NoLimit
 
-// defaultMax is Options.MaxLogins if it is 0.
+// defaultMax is the default of Options.MaxLogins.
 const defaultMax = 1000
 
-// surplus revokes the oldest logins of a user, if there are more than Options.MaxLogins. A failure
-// does not reject the login with the ID keep: a later login tries again.
+// surplus revokes the oldest logins of a user if there are more than Options.MaxLogins. An error
+// does not reject the login keep; a later login tries again.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 	err := credential.EndSurplus(ctx, s.opts.MaxLogins,
 		func(ctx context.Context) (int, error) {
 			n, err := s.store.CountFamilies(ctx, s.purpose, subject)
 			return n.Total, err
 		},
-		func(ctx context.Context, limit int) ([]storage.Family, error) { return s.List(ctx, subject, limit) }, // the last created first
+		func(ctx context.Context, limit int) ([]storage.Family, error) { return s.List(ctx, subject, limit) }, // the most recently created first
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {
 			err := s.rotator.EndFamily(ctx, f.ID)

@@ -16,7 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// A login is never refused for the logins that the user has: it ends the oldest.
+// A login is never rejected because of the user's other logins. It ends the oldest.
 func TestManyLogins(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		t.Run("attack_239", func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestManyLogins(t *testing.T) {
 	}
 }
 
-// A store that fails after the login refuses no login.
+// If the store fails after the login, the login is not rejected.
 func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		w := newWorld(t, jwt.Options{})

@@ -17,45 +17,47 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Types of the tokens that the scheme makes ("typ" of RFC 7515 section 4.1.9). A
-// token of one type is never taken for another.
+// Types of the tokens that the scheme issues ("typ", RFC 7515, section 4.1.9). A token of one type
+// is never accepted as another type.
 const (
 	TypeAccess  = "at+jwt" // RFC 9068
 	TypeRefresh = "rt+jwt"
 	TypeSliding = "sl+jwt"
 )
 
-// Verifier accepts the access tokens of another issuer, such as an OpenID provider,
-// by its published keys. The tokens of this application are Scheme's. It is safe
-// for concurrent use.
+// Verifier accepts the access tokens of another issuer, such as an OpenID provider, and verifies
+// them with its published keys. For the tokens of this application, use [Scheme]. It is safe for
+// concurrent use.
 type Verifier struct {
 	issuer  string
 	keys    jose.KeySource
 	checks  jose.Checks
 	opts    VerifierOptions
-	clock   func() time.Time // as given: nil is the system's
-	generic func() uint64    // of keys; nil: nothing is kept
+	clock   func() time.Time // as set; nil means the system's
+	generic func() uint64    // generation of keys; nil: nothing is cached
 	cache   *cache           // nil: none
 
-	self      authn.Authenticator                 // itself, or the Scheme around it
-	audiences []string                            // more than one only in a verifier of another issuer's
-	own       bool                                // the tokens are this application's
-	standing  func(context.Context, *known) error // sets what the token does not say
+	self      authn.Authenticator                 // the Verifier, or the Scheme that contains it
+	audiences []string                            // only set for another issuer
+	own       bool                                // the tokens are issued by this application
+	standing  func(context.Context, *known) error // checks the account and the blocklist, and completes the identity
 
-	invalid      *authn.Error // every refused token looks like this
+	invalid      *authn.Error // the response to every rejected token
 	unrecognized error
 	elsewhere    error
 }
 
-// NewVerifier returns a verifier of tokens whose "iss" is issuer and whose "aud"
-// holds audience, both byte for byte, signed by a key of keys (a jose.RemoteKeySet, or a
-// jose.KeySet of public keys). Verified tokens are cached only if keys are jose.Versioned: a source
-// of your own without it is called for each request.
+// NewVerifier returns a verifier for tokens with issuer as "iss" and audience in "aud", compared
+// byte by byte, that are signed with a key of keys (a [jose.RemoteKeySet], or a [jose.KeySet] of
+// public keys). opts can be nil. Verified tokens are cached only if keys is [jose.Versioned]; any
+// other source is called for each request.
 //
-// Identities carry the Issuer, the Client where "client_id" names one, and the scopes of
-// "scope"; a token without scopes has none, so that authz.HasScope refuses it. A token whose
-// "sub" is its client has no Subject. Options name other claims, and say whose tokens have a
-// user's full rights.
+// Identities have the Issuer, the Client from "client_id", and the Scopes from "scope". A token
+// without scopes has an empty list of scopes, so authz.HasScope rejects it. A token whose "sub"
+// equals its client has no Subject. [VerifierOptions] can set other claims, and the tokens that
+// have a user's full rights.
+//
+// It returns an error if keys is nil, or if an option is invalid.
 func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOptions) (*Verifier, error) {
 	var o VerifierOptions
 	if opts != nil {
@@ -78,7 +80,7 @@ func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOpt
 	if err != nil {
 		return nil, err
 	}
-	v.checks.NoID = o.NoID || o.IDClaim != "" // read judges another claim
+	v.checks.NoID = o.NoID || o.IDClaim != "" // read checks another claim
 	v.audiences = append([]string{audience}, o.Audiences...)
 	v.self, v.standing = v, v.foreign
 	return v, nil
@@ -86,7 +88,7 @@ func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOpt
 
 func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions) (*Verifier, error) {
 	if keys == nil {
-		return nil, errors.New("jwt: keys are needed")
+		return nil, errors.New("jwt: keys must be set")
 	}
 	if o.Name == "" {
 		o.Name = "jwt"
@@ -99,7 +101,7 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 		o.Clock = time.Now
 	}
 	if len(o.Types) == 0 {
-		return nil, errors.New("jwt: no type is accepted")
+		return nil, errors.New("jwt: Types is empty (at least one, or nil for the default)")
 	}
 	if err := credential.CheckRealm(o.Realm); err != nil {
 		return nil, fmt.Errorf("jwt: %w", err)
@@ -116,12 +118,12 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 		v.cache = newCache(o.CacheEntries, o.CacheBytes)
 	}
 	v.invalid = notValid("Token is invalid")
-	v.unrecognized = authn.Unrecognized(v.invalid.WithCause(errors.New("not of a token's shape")))
-	v.elsewhere = authn.Unrecognized(v.invalid.WithCause(errors.New("for another audience")))
+	v.unrecognized = authn.Unrecognized(v.invalid.WithCause(errors.New("malformed token")))
+	v.elsewhere = authn.Unrecognized(v.invalid.WithCause(errors.New("wrong audience")))
 	return v, nil
 }
 
-// notValid is the refusal of a token in simplejwt's form.
+// notValid returns the rejection of a token in the format of simplejwt.
 func notValid(detail string) *authn.Error {
 	e := authn.AuthenticationFailed(detail)
 	e.Code = "token_not_valid"
@@ -129,17 +131,17 @@ func notValid(detail string) *authn.Error {
 	return e
 }
 
-// Name returns the name of VerifierOptions.
+// Name returns VerifierOptions.Name.
 func (v *Verifier) Name() string { return v.opts.Name }
 
-// Headers returns Authorization.
+// Headers returns "Authorization".
 func (v *Verifier) Headers() []string { return []string{"Authorization"} }
 
-// Formats returns the keyword with the issuer and each audience: two schemes of one chain that
-// would accept the same token are a construction error, and so are two account bases under
-// OwnIssuer that are not told apart by Space.
+// Formats returns the keyword with the issuer and each audience. So [authn.New] panics for two
+// schemes of one chain that would accept the same token, and for two account tables with OwnIssuer
+// that have the same Space.
 func (v *Verifier) Formats() []authn.CredentialFormat {
-	const begins = "e" // as base64url of a brace does
+	const begins = "e" // base64url of a brace begins with e
 	if v.own {
 		return []authn.CredentialFormat{{Keyword: "Bearer", Format: authn.JWTFormat(v.issuer, ""), Prefix: begins}}
 	}
@@ -153,16 +155,15 @@ func (v *Verifier) Formats() []authn.CredentialFormat {
 	return all
 }
 
-// Challenge returns Bearer, with an error for a refused token or one whose scopes do not suffice,
-// and with the scopes that the route needs (RFC 6750, section 3).
+// Challenge returns a Bearer challenge. It includes an error for a rejected token or missing
+// scopes, and the scopes that the route requires (RFC 6750, section 3).
 func (v *Verifier) Challenge(_ *http.Request, err error) string {
 	return authn.BearerChallenge{Realm: v.opts.Realm, Invalid: v.invalid.Code}.For(err)
 }
 
-// Authenticate looks for a JWT under Bearer whose issuer is this one: a token of
-// another issuer is ErrUnrecognized. Whatever is wrong with it, the client is told
-// the same; the reason goes to the log. With a blocklist or accounts it
-// takes one query.
+// Authenticate authenticates a request by a JWT with the keyword Bearer. A token of another issuer
+// returns [authn.ErrUnrecognized]. The response to a rejected token is always the same, and the
+// reason is logged. If there is a blocklist or an account to load, it needs one query.
 func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {
@@ -174,8 +175,8 @@ func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
 	return v.identify(r.Context(), text)
 }
 
-// Presented implements authn.Keeper. Unless the options say that there is no cache, identities
-// are kept if the store gives leases (package cached), or if the token says everything itself.
+// Presented implements [authn.Keeper]. Unless the cache is disabled, identities are kept if the
+// store returns leases (package cached), or if no store is needed.
 func (v *Verifier) Presented(r *http.Request) (text string, guessable bool) {
 	if v.cache == nil {
 		return "", false
@@ -186,14 +187,14 @@ func (v *Verifier) Presented(r *http.Request) (text string, guessable bool) {
 	return text, false
 }
 
-// shaped reports whether text looks like a JWS: it begins with the base64url of `{"`
-// or of `{` and white space, and has two dots.
+// shaped reports whether text looks like a JWS: it begins with the base64url of `{"` or of `{` and
+// white space, and has two dots.
 func shaped(text string) bool {
 	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
 }
 
-// access returns the verified token of a text, from the cache where it is there, and the
-// generation of the keys that it was verified under.
+// access returns the verified token for a text, from the cache if possible, and the generation of
+// the keys at its verification.
 func (v *Verifier) access(ctx context.Context, text string) (a *Access, generation uint64, err error) {
 	if v.cache == nil {
 		return v.verify(ctx, text)
@@ -211,15 +212,15 @@ func (v *Verifier) access(ctx context.Context, text string) (a *Access, generati
 	return a, generation, err
 }
 
-// verify checks everything that the token says by itself. The keys are not asked about a
-// token of another issuer or audience, which would wait for a key server that is down.
+// verify checks a token without a store. It does not read the keys for a token of another issuer or
+// audience, because it could wait for a key server that is down.
 func (v *Verifier) verify(ctx context.Context, text string) (a *Access, generation uint64, err error) {
 	t, err := jose.Decode(text)
 	if err != nil {
 		return nil, 0, v.refuse(err)
 	}
 	if iss, ok := t.Claims.Text("iss"); !ok || iss != v.issuer {
-		return nil, 0, v.unrecognized // selects the scheme, no more: Check asks again
+		return nil, 0, v.unrecognized // only selects the scheme; Check verifies the issuer
 	}
 	checks := v.checks
 	if !v.own {
@@ -228,7 +229,7 @@ func (v *Verifier) verify(ctx context.Context, text string) (a *Access, generati
 		}
 	}
 	if v.cache != nil {
-		generation = v.generic() // before the keys are read
+		generation = v.generic() // read before the keys
 	}
 	check := t.Verify
 	if v.opts.Untyped {
@@ -247,7 +248,7 @@ func (v *Verifier) verify(ctx context.Context, text string) (a *Access, generati
 	return a, generation, nil
 }
 
-// refuse makes a refusal of what is wrong with a token, and passes a fault on.
+// refuse returns the rejection for an invalid token, and any other error unchanged.
 func (v *Verifier) refuse(err error) error {
 	if errors.Is(err, jose.ErrInvalid) {
 		return v.invalid.WithCause(err)
@@ -255,10 +256,10 @@ func (v *Verifier) refuse(err error) error {
 	return err
 }
 
-// foreign is the standing of another issuer's token.
+// foreign checks the token of another issuer and completes its identity.
 func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	if v.opts.Blocklist != nil {
-		// The epoch is that of this application's subjects, not of the issuer's.
+		// Epochs belong to subjects of this application, not to those of another issuer.
 		st, err := v.opts.Blocklist.TokenStatusOf(ctx, "", k.access.keys)
 		if err != nil {
 			return err
@@ -277,4 +278,4 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	return err
 }
 
-var errBlocked = errors.New("blocked: logged out, or used again")
+var errBlocked = errors.New("blocked: logged out or reused")

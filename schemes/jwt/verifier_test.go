@@ -35,7 +35,7 @@ func foreign(t testing.TB, ring *jose.KeySet, change map[string]any) string {
 	return token
 }
 
-// Another issuer's tokens, in one chain with ours.
+// Tokens of another issuer, in one chain with our own.
 func TestVerifier(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	ring := ringOf(t, jose.EdDSA)
@@ -81,7 +81,7 @@ func TestVerifier(t *testing.T) {
 	authn.New(authn.Chain{v, roles}, nil)
 }
 
-// A key that left the ring ends what is in the cache.
+// Removing a key invalidates the cached tokens.
 func TestCacheAndRotation(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	master, err := keys.NewRing(keys.Generate())
@@ -152,7 +152,7 @@ func TestCacheAndRotation(t *testing.T) {
 	}
 }
 
-// Rotate changes nothing where the outcome would be of no use.
+// Rotate changes nothing if the new key could not be used.
 func TestRotateRefuses(t *testing.T) {
 	w := newWorld(t, jwt.Options{})
 	right, err := keys.NewRing(keys.Generate())
@@ -200,7 +200,7 @@ func TestRotateRefuses(t *testing.T) {
 		t.Fatalf("the algorithm changed without a word: %s, %v", row.Algorithm, err)
 	}
 	refuses(stored, jwt.ErrPending)
-	// Another tool made a key under the wrong master key: the server goes on.
+	// Another program created a key with the wrong master key. The server continues.
 	w.clock.Pass(time.Hour)
 	bad, err := jose.Generate(jose.EdDSA)
 	schemetest.Must(t, err)
@@ -228,7 +228,7 @@ func TestRotateRefuses(t *testing.T) {
 	}
 }
 
-// The cache is bounded in number and in bytes, and never answers for another token.
+// The cache is limited in number and bytes, and never returns another token.
 func TestCacheIsBounded(t *testing.T) {
 	w := newWorld(t, jwt.Options{CacheEntries: 64, CacheBytes: 64 << 10})
 	var all []string

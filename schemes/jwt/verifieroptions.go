@@ -8,79 +8,83 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// VerifierOptions change a Verifier; nil is fine.
+// VerifierOptions configure a [Verifier]. nil means the defaults.
 type VerifierOptions struct {
-	// Name is Identity.Scheme; "jwt" where "".
+	// Name is Identity.Scheme. "" means "jwt".
 	Name string
-	// Realm, where not "", is named in the challenge.
+	// Realm is the realm in the challenge. "" means none.
 	Realm string
-	// Leeway is how far clocks may differ, up to five minutes; 0 is none.
+	// Leeway is the accepted difference between clocks, at most 5 minutes. 0 means none.
 	Leeway time.Duration
-	// Types are the accepted "typ" values; nil is TypeAccess alone. An issuer that
-	// sends "JWT" tells its access tokens from its ID tokens by nothing else.
+	// Types are the accepted "typ" values. nil means only [TypeAccess]. If an issuer sends "JWT",
+	// the type does not distinguish its access tokens from its ID tokens.
 	Types []string
-	// Untyped also accepts tokens without "typ", as Okta, Cognito and Kubernetes send them. As
-	// with "JWT", give the access tokens an audience of their own.
+	// Untyped also accepts tokens without "typ", which Okta, Cognito and Kubernetes send. As with
+	// "JWT", use an audience that only access tokens have.
 	Untyped bool
-	// IDClaim names the claim that identifies a token, for the Blocklist; "" is "jti". Entra ID
-	// uses "uti". A token without it is refused unless NoID is set.
+	// IDClaim is the claim that identifies a token, for the Blocklist. "" means "jti". Entra ID
+	// uses "uti". A token without it is rejected unless NoID is set.
 	IDClaim string
-	// NoID accepts tokens without that claim: Entra ID and Auth0's default profile send no
-	// "jti". The Blocklist can then revoke such a token only by "sid" or by its subject.
+	// NoID accepts tokens without that claim. Entra ID and Auth0's default profile send no "jti".
+	// The Blocklist can then revoke such a token only by "sid" or by its subject.
 	NoID bool
-	// Audiences are accepted beside the audience of NewVerifier. Each opens this API to
-	// everyone who can get tokens for it.
+	// Audiences are accepted in addition to the audience of [NewVerifier]. Each of them opens this
+	// API to everyone who can get tokens for it.
 	Audiences []string
-	// ScopeClaims name the claims that hold scopes, as text or as a list; the first one that
-	// a token has counts. nil is "scope"; Okta and Entra ID use "scp". A token that has none
-	// of them has no scopes. Do not name a claim that lists what the user may do, such as
-	// Auth0's "permissions": it would give every client the user's rights.
+	// ScopeClaims are the claims with scopes, as a string or as a list. The first one that a token
+	// has is used. nil means "scope"; Okta and Entra ID use "scp". A token with none of them has no
+	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions",
+	// because it would give every client the user's rights.
 	ScopeClaims []string
-	// ClientClaims name the claims that hold the client, which must agree. nil is
-	// "client_id"; others are "azp", "cid" and "appid".
+	// ClientClaims are the claims with the client, which must be equal. nil means "client_id".
+	// Others are "azp", "cid" and "appid".
 	ClientClaims []string
-	// FirstParty says that this issuer puts no client between its users and this API: a
-	// token that names neither a client nor scopes has the user's full rights, with the
-	// roles of Roles. A token with client_id, azp, cid, appid, act, may_act, scope, scp, scopes
-	// or authorization_details is refused unless ClientClaims or ScopeClaims name that claim.
-	// Issuer stays set, so the user is not an account of this application (see OwnIssuer).
+	// FirstParty means that this issuer has no clients between its users and this API. A token with
+	// neither a client nor scopes then has the user's full rights, with the roles of Roles. A token
+	// with client_id, azp, cid, appid, act, may_act, scope, scp, scopes or authorization_details is
+	// rejected unless ClientClaims or ScopeClaims contain that claim. Identity.Issuer is still set,
+	// so the user is not an account of this application (see OwnIssuer).
 	FirstParty bool
 	// FirstPartyClients are clients that act with their user's full rights, such as your own
-	// single-page application. Identity.Client is "" then; scopes that the token names still
-	// limit it. A token of such a client is refused if it has scopes, or another client, in a
-	// claim of FirstParty's list that ScopeClaims and ClientClaims do not name, because that
-	// limit would go unseen. A third party's client in this list has every right of its users. A token
-	// with "act" or "may_act", or of a machine, is never first-party. A machine is known by a
-	// subject that equals its client: do not list clients whose service accounts have another
-	// subject, as Keycloak, Entra ID and Auth0 give them.
+	// single-page application. Identity.Client is then "". Scopes in the token still limit it.
+	//
+	// A token of such a client is rejected if a claim from the list of FirstParty that is not in
+	// ScopeClaims and ClientClaims contains scopes or another client, because that limit would be
+	// ignored. A token with "act" or "may_act" is never first-party.
+	//
+	// Do not list third-party clients, because they would have all rights of their users. A token
+	// of a machine is never first-party; it is recognized because its subject equals its client.
+	// Therefore do not list clients whose service accounts have another subject, as in Keycloak,
+	// Entra ID and Auth0.
 	FirstPartyClients []string
-	// IgnoreFirstPartyScopes says that the scopes of FirstPartyClients limit nothing, for
-	// issuers that put "openid profile" or the like into each token.
+	// IgnoreFirstPartyScopes ignores the scopes of FirstPartyClients. Use it for issuers that put
+	// scopes such as "openid profile" into each token.
 	IgnoreFirstPartyScopes bool
-	// OwnIssuer says that the subjects of this issuer are the accounts of this application,
-	// for a service that verifies the tokens of another service of yours: Issuer is "", so
+	// OwnIssuer means that the subjects of this issuer are accounts of this application. Use it in
+	// a service that verifies tokens of another service of yours. Identity.Issuer is then "", so
 	// that authz.OwnedBy compares the subject. It implies FirstParty.
 	OwnIssuer bool
-	// Space is the name of the account table that OwnIssuer's subjects belong to
-	// ("staff" for "staff:1"); subjects of others are refused. "": subjects without a name.
+	// Space is the name of the account table of OwnIssuer's subjects ("staff" for "staff:1").
+	// Subjects of other tables are rejected. "" means subjects without a table name.
 	Space string
-	// AllowIDTokens accepts tokens that show themselves as ID tokens, by "nonce", "at_hash",
-	// "token_use" and the like, for issuers that have no other signed token. Give the
-	// verifier an audience that is this API's alone.
+	// AllowIDTokens accepts tokens with the claims of ID tokens, such as "nonce", "at_hash" and
+	// "token_use". Use it for issuers that have no other signed tokens, and use an audience that
+	// belongs only to this API.
 	AllowIDTokens bool
-	// Roles names the claim, a list of strings, that the identity's roles come from.
-	// "" gives none: another's roles are not this application's. Limited tokens have none.
+	// Roles is the claim with the roles of the identity, a list of strings. "" means no roles,
+	// because the roles of another issuer are not roles of this application. Scope-limited tokens
+	// have no roles.
 	Roles string
-	// Blocklist, where not nil, is asked for each request: tokens of this issuer that
-	// it blocks are refused.
+	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
+	// are rejected.
 	Blocklist storage.Blocklist
-	// User makes the application's account of the claims. nil leaves none. Its
-	// *authn.Error refuses the request; any other error is a fault.
+	// User returns the application's account for the claims. nil means no account. If it returns an
+	// [*authn.Error], the request is rejected. Any other error is answered with 503.
 	User func(context.Context, *Access) (authn.User, error)
-	// CacheEntries and CacheBytes bound the cache of verified tokens: 8,192 and 16 MiB
-	// where 0. Below 0 there is none. A hit spares the parsing and the signature, not
-	// the look at expiry and blocklist.
+	// CacheEntries and CacheBytes limit the cache of verified tokens. 0 means 8,192 entries and 16
+	// MiB. A negative value disables the cache. A cached token is not parsed and verified again,
+	// but its expiry and the blocklist are still checked.
 	CacheEntries, CacheBytes int
-	// Clock is time.Now where nil.
+	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 )
 
-// plainKeys are an application's own source: one method, as the interface has.
+// plainKeys are an application's source that implements only the required method.
 type plainKeys struct {
 	ring *jose.KeySet
 	gone bool
@@ -24,7 +24,7 @@ func (k *plainKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([
 	return k.ring.Keys(ctx, kid, alg)
 }
 
-// embeddingKeys have Keys of their own, and Generation and Versions of what they embed.
+// embeddingKeys have their own Keys, and the promoted methods Generation and Versions.
 type embeddingKeys struct {
 	*jose.KeySet
 	gone bool
@@ -43,7 +43,7 @@ type listedKeys struct {
 	_ []string
 }
 
-// versionedKeys say when they change.
+// versionedKeys report their changes.
 type versionedKeys struct {
 	plainKeys
 	generation, asked atomic.Uint64
@@ -56,8 +56,8 @@ func (k *versionedKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm
 
 func (k *versionedKeys) Versions() (jose.KeySource, func() uint64) { return k, k.generation.Load }
 
-// A key that was withdrawn verifies nothing any more, whatever was accepted before and however
-// far away the thief wrote the expiry.
+// A removed key verifies no more tokens, whatever was accepted before, and whatever expiry a thief
+// wrote.
 func TestWithdrawnKeys_attack_282(t *testing.T) {
 	ring := ringOf(t, jose.ES256)
 	plain, embedding := &plainKeys{ring: ring}, &embeddingKeys{KeySet: ring}

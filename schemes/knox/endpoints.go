@@ -31,6 +31,9 @@ func (s *Scheme) begin(_ http.ResponseWriter, r *http.Request, l authn.Login, mo
 	if errors.Is(err, storage.ErrLimit) {
 		err = limitReached().WithCause(err)
 	}
+	if err == nil {
+		authn.Issued(r, authn.Identity{Subject: l.Subject}, text)
+	}
 	if err == nil && s.opts.Limit == 0 {
 		s.surplus(audit.Context(r), t)
 	}

@@ -15,12 +15,12 @@ import (
 // Name returns "oauth2".
 func (s *Scheme) Name() string { return schemeName }
 
-// Headers returns Authorization: tokens in the URL or the body are not accepted (RFC 9700,
-// section 4.3.2).
+// Headers returns Authorization. Tokens in the URL or the body are not accepted (RFC 9700, section
+// 4.3.2).
 func (s *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Formats returns Bearer with the tokens' prefix, and with the issuer of signed ones; the same
-// under DPoP with Options.DPoP.
+// Formats returns Bearer with the prefix of opaque tokens and, for signed tokens, with the issuer.
+// With Options.DPoP it returns the same formats for DPoP.
 func (s *Scheme) Formats() []authn.CredentialFormat {
 	keywords := []string{"Bearer"}
 	if s.opts.DPoP != nil {
@@ -36,8 +36,8 @@ func (s *Scheme) Formats() []authn.CredentialFormat {
 	return all
 }
 
-// credential returns the access token of the request, and whether it comes as a
-// sender-constrained one.
+// credential returns the access token of the request, and whether it was sent as a
+// sender-constrained token.
 func (s *Scheme) credential(r *http.Request) (text string, bound bool, err error) {
 	text, err = authn.Credentials(r, "Bearer", "token")
 	if err == authn.ErrNoCredentials && s.opts.DPoP != nil {
@@ -47,19 +47,20 @@ func (s *Scheme) credential(r *http.Request) (text string, bound bool, err error
 	return text, bound, err
 }
 
-// Authenticate looks for an access token under Bearer. It takes one query. With Options.DPoP a
-// sender-constrained token comes under DPoP, with a proof, whose single use is a write. The
-// identity acts for the user with the token's scopes and nothing else: it has neither roles nor
-// permissions. A token that a client requested for itself has no Subject.
+// Authenticate reads an access token under Bearer. It costs one query. With Options.DPoP it also
+// reads a sender-constrained token under DPoP. Its proof can be used once, which costs a write.
 //
-// An unknown, revoked, expired or foreign token and a disabled account are rejected with the
-// same answer; the log has the reason.
+// The identity acts for the user with only the token's scopes: it has no roles and no permissions.
+// A token that a client requested for itself has no Subject.
+//
+// An unknown, revoked, expired or foreign token, and a token of a disabled account, are rejected
+// with the same response. The log has the reason.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return s.authenticate(r, "")
 }
 
-// Presented implements authn.Keeper: over a store that gives leases (package cached), the
-// middleware keeps the identities of opaque bearer tokens.
+// Presented implements [authn.Keeper]. Over a store with leases (package cached), the middleware
+// keeps the identities of opaque bearer tokens.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	if text = authn.RawCredentials(r, "Bearer"); !accessFormat.Fits(text) {
 		return "", false
@@ -67,22 +68,22 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return text, false
 }
 
-// At returns the scheme for an endpoint that is not part of the API. url is the address of the
-// endpoint in DPoP proofs.
+// At returns the scheme for an endpoint outside the API, such as UserInfo. url is the address of
+// the endpoint in DPoP proofs.
 func (s *Scheme) At(url string) authn.Authenticator { return endpoint{s, url} }
 
-// endpoint is a Scheme for one address.
+// endpoint is a Scheme for an endpoint with its own address.
 type endpoint struct {
 	*Scheme
 	url string
 }
 
-// Authenticate implements authn.Authenticator.
+// Authenticate implements [authn.Authenticator].
 func (e endpoint) Authenticate(r *http.Request) (authn.Identity, error) {
 	return e.authenticate(r, e.url)
 }
 
-// authenticate is Authenticate for an endpoint with that address in proofs; "" for the API.
+// authenticate is Authenticate. endpoint is the address in DPoP proofs; "" means the API.
 func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity, error) {
 	text, bound, err := s.credential(r)
 	if err != nil {
@@ -112,7 +113,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 			return authn.Identity{}, err
 		}
 	}
-	if !a.Digest.IsZero() { // not for signed tokens, since it would cost a write for each
+	if !a.Digest.IsZero() { // signed tokens would need a write for each
 		if err := s.Used(r.Context(), &a); err != nil {
 			return authn.Identity{}, err
 		}
@@ -126,7 +127,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 			return authn.Identity{}, err
 		}
 	}
-	if bound || s.opts.User != nil && a.Subject != "" { // a proof is for one request, and the application returns its account for each
+	if bound || s.opts.User != nil && a.Subject != "" { // a proof and the application's account are valid for one request
 		return id, nil
 	}
 	return id.Kept(s, authn.Keep{Lease: st.User.LeaseOf(s.store), Clock: s.clock}), nil
@@ -139,9 +140,9 @@ func (s *Scheme) user(ctx context.Context, u *storage.Account) (authn.User, erro
 	return u, nil
 }
 
-// Used records that a token was used, at the API or in a question about it: its holder has the
-// response of the exchange, so nobody else may repeat the exchange from then on. It writes once
-// for each exchange, within Options.Grace.
+// Used records that a token was used, at the API or in an introspection. A client that uses the
+// token has received the response of the exchange, so from then on the exchange cannot be repeated.
+// Used writes once per exchange, within Options.Grace.
 func (s *Scheme) Used(ctx context.Context, a *storage.AccessToken) error {
 	if authn.Explained(ctx) {
 		return nil
@@ -149,8 +150,8 @@ func (s *Scheme) Used(ctx context.Context, a *storage.AccessToken) error {
 	return s.rotator.Used(ctx, a.Family, a.Created, s.now())
 }
 
-// Inactive returns why a token is not active now, or nil. A token that names no resource is for an API
-// without an Audience, so it is not active here if this one has an Audience.
+// Inactive returns why a token is not active now, or nil if it is active. A token without a
+// resource is for APIs without an Audience, so it is not active if this scheme has an Audience.
 func (s *Scheme) Inactive(st *storage.AccessState) error {
 	if len(st.Access.Resource) == 0 && s.opts.Audience != "" {
 		return errors.New("names no resource")

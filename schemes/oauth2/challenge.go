@@ -10,10 +10,10 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 )
 
-// Challenge returns Bearer, with error="invalid_token" for a rejected token and with
-// error="insufficient_scope" for one whose scopes do not suffice (RFC 6750, section 3.1), and
-// with the scopes that the route needs. With Options.DPoP there is one for DPoP too; an error
-// comes alone, under the keyword of the request (RFC 9449, section 7.1).
+// Challenge returns a Bearer challenge with the scopes that the route requires. It has
+// error="invalid_token" for a rejected token, and error="insufficient_scope" if the token's scopes
+// do not suffice (RFC 6750, section 3.1). With Options.DPoP there is a DPoP challenge, too. An
+// error is reported only in the challenge for the keyword of the request (RFC 9449, section 7.1).
 func (s *Scheme) Challenge(r *http.Request, err error) string {
 	var refused *authn.Error
 	failed := errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce", authn.CodeInsufficientScope}, refused.Code)
@@ -38,7 +38,7 @@ func (s *Scheme) Challenge(r *http.Request, err error) string {
 
 func underDPoP(r *http.Request) bool { return strings.EqualFold(authn.Keyword(r), "DPoP") }
 
-// Renew gives a client that proved its key the nonce for its next proof.
+// Renew sends a client that used DPoP the nonce for its next proof.
 func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, _ authn.Identity) error {
 	if s.opts.DPoP != nil && underDPoP(r) {
 		s.opts.DPoP.SetNonce(w.Header())
@@ -46,8 +46,8 @@ func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, _ authn.Identity)
 	return nil
 }
 
-// possessed checks the proof that comes with a sender-constrained access token (RFC 9449,
-// section 7.1), at an endpoint or, if that is "", at the API.
+// possessed verifies the proof of a sender-constrained access token (RFC 9449, section 7.1).
+// endpoint is the address in the proof; "" means the API.
 func (s *Scheme) possessed(r *http.Request, endpoint, token, key string) error {
 	if endpoint == "" {
 		endpoint = s.opts.Origin + pathOf(r)
@@ -74,8 +74,7 @@ func (s *Scheme) possessed(r *http.Request, endpoint, token, key string) error {
 	return refused
 }
 
-// pathOf returns the path as it was sent, even if a handler around this one removed its
-// beginning.
+// pathOf returns the path as the client sent it, even if an outer handler has removed a prefix.
 func pathOf(r *http.Request) string {
 	if strings.HasPrefix(r.RequestURI, "/") {
 		path, _, _ := strings.Cut(r.RequestURI, "?")

@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NewSecret returns a new client secret of 256 bits and its digest for storage.Client.Secret. Show
-// the secret once, to the person who registers the client.
+// NewSecret returns a new client secret of 256 bits, and its digest for storage.Client.Secret. Show
+// the secret once, to the person who registers the client; it cannot be retrieved again.
 func NewSecret() (text string, digest storage.Digest, err error) {
 	var body [credential.Size]byte
 	if _, err := rand.Read(body[:]); err != nil {
@@ -24,8 +24,8 @@ func NewSecret() (text string, digest storage.Digest, err error) {
 	return text, storage.DigestOf(text), nil
 }
 
-// CheckClient returns an error with everything that is wrong with a client's record, or nil. Call it
-// before you store a client; the server trusts its store.
+// CheckClient returns an error with everything that is wrong with a client's record, or nil. Call
+// it before you store a client, because the server does not check stored clients.
 func CheckClient(c storage.Client) error {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -35,7 +35,7 @@ func CheckClient(c storage.Client) error {
 		errs = append(errs, err)
 	}
 	if !slices.Contains([]string{None, SecretBasic, SecretPost, PrivateKeyJWT}, c.Method) {
-		bad("the authentication method %q is unknown", c.Method)
+		bad("unknown authentication method %q", c.Method)
 	}
 	for _, uri := range slices.Concat(c.RedirectURIs, c.LogoutURIs) {
 		if err := CheckRedirect(uri, c.Native); err != nil {
@@ -45,19 +45,19 @@ func CheckClient(c storage.Client) error {
 	for _, g := range c.Grants {
 		switch {
 		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode, Password, Implicit}, g):
-			bad("the grant type %q is unknown", g)
+			bad("unknown grant type %q", g)
 		case g == ClientCredentials && c.Public():
-			bad("a public client cannot act for itself")
+			bad("a public client cannot use client_credentials")
 		}
 	}
 	code := slices.Contains(c.Grants, AuthorizationCode)
 	switch {
 	case len(c.Grants) == 0 && len(c.Serves) == 0: // a resource server may only introspect
-		bad("it has no grant type")
+		bad("no grant type")
 	case (code || slices.Contains(c.Grants, Implicit)) && len(c.RedirectURIs) == 0:
-		bad("it has no redirect URI")
+		bad("no redirect URI")
 	case slices.Contains(c.Grants, RefreshToken) && !code && !slices.Contains(c.Grants, DeviceCode) && !slices.Contains(c.Grants, Password):
-		bad("no other grant type issues it a refresh token")
+		bad("refresh_token without a grant type that issues refresh tokens")
 	}
 	for _, name := range slices.Concat(c.Scopes, c.Default) {
 		if !syntax.IsScope(name) {
@@ -66,22 +66,22 @@ func CheckClient(c storage.Client) error {
 	}
 	for _, name := range c.Default {
 		if !slices.Contains(c.Scopes, name) {
-			bad("the default scope %q is not among its scopes", name)
+			bad("default scope %q is not among its scopes", name)
 		}
 	}
 	if c.Public() && len(c.Serves) > 0 {
-		bad("a public client cannot serve a resource: introspection requires client authentication")
+		bad("a public client cannot serve a resource (introspection requires client authentication)")
 	}
 	if c.Public() && (!c.Secret.IsZero() || c.Password != "") {
-		bad("a public client with a secret")
+		bad("a public client cannot have a secret")
 	}
 	switch {
 	case c.Method != PrivateKeyJWT && len(c.Keys) > 0:
-		bad("keys are for " + PrivateKeyJWT)
+		bad("keys require " + PrivateKeyJWT)
 	case c.Method == PrivateKeyJWT && len(c.Keys) == 0:
-		bad(PrivateKeyJWT + " needs its public keys, a JWK Set")
+		bad(PrivateKeyJWT + " requires public keys (a JWK Set)")
 	case c.Method == PrivateKeyJWT && (!c.Secret.IsZero() || c.Password != ""):
-		bad("a client with keys and a secret")
+		bad("keys and a secret (at most one)")
 	case c.Method == PrivateKeyJWT:
 		if err := checkKeys(c); err != nil {
 			bad("%w", err)
@@ -90,14 +90,14 @@ func CheckClient(c storage.Client) error {
 	return errors.Join(errs...)
 }
 
-// checkKeys returns what is wrong with the keys of a client.
+// checkKeys returns an error if none of the client's keys is usable.
 func checkKeys(c storage.Client) error {
 	list, err := jose.ParseOfferedJWKS(c.Keys, dpop.Algorithms()...)
 	if err != nil {
 		return err
 	}
 	if len(list) == 0 {
-		return errors.New(`none of its keys is usable ("kid" is required, and ES256, EdDSA, PS256 or RS256, which RSA keys name as "alg")`)
+		return errors.New(`no usable key ("kid" is required; ES256, EdDSA, PS256 or RS256; RSA keys require "alg")`)
 	}
 	return nil
 }

@@ -18,20 +18,20 @@ func TestCheckClient(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*storage.Client){
-		"method":             func(c *storage.Client) { c.Method = "client_secret_jwt" },
-		"fragment":           func(c *storage.Client) { c.RedirectURIs = []string{oauthtest.Redirect + "#x"} },
-		"http is for":        func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
-		"is unknown":         func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
-		"act for itself":     func(c *storage.Client) { c.Method, c.Grants = oauth2.None, []string{oauth2.ClientCredentials} },
-		"no grant":           func(c *storage.Client) { c.Grants = nil },
-		"no redirect URI":    func(c *storage.Client) { c.RedirectURIs = nil },
-		"no other grant":     func(c *storage.Client) { c.Grants = []string{oauth2.RefreshToken} },
-		"invalid scope":      func(c *storage.Client) { c.Scopes = []string{"read", `a"b`} },
-		"among its scopes":   func(c *storage.Client) { c.Default = []string{"write"} },
-		"client with a":      func(c *storage.Client) { c.Method, c.Secret = oauth2.None, storage.DigestOf("x") },
-		"empty client id":    func(c *storage.Client) { c.ID = "" },
-		"authentication":     func(c *storage.Client) { c.Method = "" },
-		"client with two se": func(c *storage.Client) { c.Secret, c.Password = storage.DigestOf("x"), "y" },
+		"method":                        func(c *storage.Client) { c.Method = "client_secret_jwt" },
+		"fragment":                      func(c *storage.Client) { c.RedirectURIs = []string{oauthtest.Redirect + "#x"} },
+		"http is allowed":               func(c *storage.Client) { c.LogoutURIs = []string{"http://app.example/"} },
+		"unknown grant type":            func(c *storage.Client) { c.Grants = append(c.Grants, "x") },
+		"cannot use client_credentials": func(c *storage.Client) { c.Method, c.Grants = oauth2.None, []string{oauth2.ClientCredentials} },
+		"no grant":                      func(c *storage.Client) { c.Grants = nil },
+		"no redirect URI":               func(c *storage.Client) { c.RedirectURIs = nil },
+		"without a grant type":          func(c *storage.Client) { c.Grants = []string{oauth2.RefreshToken} },
+		"invalid scope":                 func(c *storage.Client) { c.Scopes = []string{"read", `a"b`} },
+		"among its scopes":              func(c *storage.Client) { c.Default = []string{"write"} },
+		"client cannot have a secret":   func(c *storage.Client) { c.Method, c.Secret = oauth2.None, storage.DigestOf("x") },
+		"empty client id":               func(c *storage.Client) { c.ID = "" },
+		"authentication":                func(c *storage.Client) { c.Method = "" },
+		"client with two se":            func(c *storage.Client) { c.Secret, c.Password = storage.DigestOf("x"), "y" },
 	} {
 		c := good
 		change(&c)

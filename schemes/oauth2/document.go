@@ -12,9 +12,9 @@ import (
 // ScopeOfflineAccess requests a refresh token in OpenID Connect (Core, section 11).
 const ScopeOfflineAccess = "offline_access"
 
-// ResourceMetadata returns the endpoint that tells clients which server issues tokens for this
-// API (RFC 9728), for /.well-known/oauth-protected-resource. scopes are those of the API. It
-// panics without Options.Audience.
+// ResourceMetadata returns the endpoint that tells clients which server issues tokens for this API
+// (RFC 9728). Mount it at /.well-known/oauth-protected-resource. scopes are the scopes of the API.
+// It panics without Options.Audience.
 func (s *Scheme) ResourceMetadata(scopes ...string) http.Handler {
 	if s.opts.Audience == "" {
 		panic("oauth2: ResourceMetadata requires Options.Audience")
@@ -32,8 +32,8 @@ func (s *Scheme) ResourceMetadata(scopes ...string) http.Handler {
 	}{s.opts.Audience, []string{s.issuer}, slices.DeleteFunc(slices.Clone(scopes), func(name string) bool { return name == ScopeOfflineAccess }), []string{"header"}, proofs})
 }
 
-// Document returns a handler that answers GET with JSON that anyone may read and cache for an
-// hour. It panics if v cannot be encoded.
+// Document returns a handler that responds to GET with v as JSON. Everyone can read it, and it can
+// be cached for an hour. Document panics if v cannot be encoded.
 func Document(v any) http.Handler {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -47,15 +47,16 @@ func Document(v any) http.Handler {
 	})
 }
 
-// The request headers that clients of these protocols send (RFC 6750, RFC 9449, Model Context
-// Protocol). Browsers count Accept and Content-Type among them for some values only.
+// documentHeaders are the request headers that clients of these protocols send (RFC 6750, RFC 9449,
+// Model Context Protocol). Browsers require Accept and Content-Type in the list only for some
+// values.
 const documentHeaders = "Accept, Content-Type, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
 
-// preflightAge is how long a browser caches the answer to a preflight, in seconds.
+// preflightAge is how long a browser caches the response to a preflight, in seconds.
 const preflightAge = "600"
 
-// PublicDocument lets pages of every origin read a document that is the same for everyone, and
-// answers OPTIONS. next gets only GET and HEAD.
+// PublicDocument returns a handler for a document that is the same for everyone. Pages of every
+// origin can read it. next receives only GET and HEAD; the handler responds to OPTIONS itself.
 func PublicDocument(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -73,7 +74,8 @@ func PublicDocument(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// Preflight answers a browser that asks whether a script may send its request.
+// Preflight responds to the preflight request of a browser (CORS). methods and headers are
+// comma-separated lists.
 func Preflight(w http.ResponseWriter, methods, headers string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", methods)

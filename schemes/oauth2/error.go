@@ -12,18 +12,17 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Error is an error response of the token endpoint and of the endpoints like it (RFC 6749,
-// section 5.2).
+// Error is an error response of the token endpoint and similar endpoints (RFC 6749, section 5.2).
 type Error struct {
 	Status      int
 	Code        string // "invalid_grant", …
 	Description string
-	// Challenge is the value of WWW-Authenticate; "" for none.
+	// Challenge is the value of WWW-Authenticate; "" means no header.
 	Challenge string
-	// RetryAfter is when the client may try again; 0 if that is not known.
+	// RetryAfter is the time after which the client may retry; 0 means unknown.
 	RetryAfter time.Duration
-	// NoRedirect is set if the error must not be sent to a redirect URI, because there is none
-	// that can be trusted. The user sees it as a page.
+	// NoRedirect means that the error must not be sent to a redirect URI, because there is none
+	// that can be trusted. It is shown to the user as a page.
 	NoRedirect bool
 	cause      error
 }
@@ -45,14 +44,14 @@ func (e *Error) Error() string {
 // Unwrap returns the private cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// WithCause returns a copy with a private cause, which only the log shows.
+// WithCause returns a copy with a private cause, which appears only in the log.
 func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.cause = cause
 	return &c
 }
 
-// Public returns what a page shows of the error.
+// Public returns the parts of the error that a page can show.
 func (e *Error) Public() (status int, code, description string, retryAfter time.Duration) {
 	return e.Status, e.Code, e.Description, e.RetryAfter
 }
@@ -68,27 +67,29 @@ func OnPage(err error) error {
 	return err
 }
 
-// PageError returns an invalid_request that must not be sent to a redirect URI.
+// PageError returns an invalid_request error that must not be sent to a redirect URI.
 func PageError(description string) error { return OnPage(NewError("invalid_request", description)) }
 
 var errRequest = NewError("invalid_request", "The request is malformed.")
 
-// RespondError answers with err as JSON. An *Error is sent as it is, and its cause is logged at
-// Info. An *authn.Error with status 429 becomes temporarily_unavailable. Any other error is a
-// fault: it is logged at Error, and the answer is 503. log must not be nil.
+// RespondError responds with err as JSON. log must not be nil.
+//
+//   - An *Error is sent as it is. Its cause is logged at Info.
+//   - An *authn.Error with status 429 becomes temporarily_unavailable.
+//   - Any other error is a server error: it is logged at Error, and the response is 503.
 func RespondError(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
 	var e *Error
 	var limited *authn.Error
 	switch {
 	case errors.As(err, &e):
 		if e.cause != nil {
-			log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", slog.String("scheme", schemeName), slog.String("code", e.Code),
+			log.LogAttrs(r.Context(), slog.LevelInfo, "request rejected", slog.String("scheme", schemeName), slog.String("code", e.Code),
 				slog.Any("reason", e.cause), slog.String("route", r.Pattern))
 		}
 	case errors.As(err, &limited) && limited.Status == http.StatusTooManyRequests:
 		e = &Error{Status: limited.Status, Code: "temporarily_unavailable", Description: "Too many attempts.", RetryAfter: limited.RetryAfter}
 	default:
-		log.LogAttrs(r.Context(), slog.LevelError, "request could not be decided", slog.String("scheme", schemeName), slog.Any("error", err), slog.String("route", r.Pattern))
+		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("scheme", schemeName), slog.Any("error", err), slog.String("route", r.Pattern))
 		e = &Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The server cannot answer now, try again later.", RetryAfter: 5 * time.Second}
 	}
 	h := w.Header()
@@ -104,7 +105,7 @@ func RespondError(w http.ResponseWriter, r *http.Request, err error, log *slog.L
 	}{e.Code, e.Description})
 }
 
-// WriteJSON answers with JSON that must not be cached (RFC 6749, section 5.1).
+// WriteJSON responds with v as JSON that must not be cached (RFC 6749, section 5.1).
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

@@ -13,26 +13,27 @@ import (
 )
 
 const (
-	// maxForm is the longest body that is accepted, in bytes. A longer one gets a description of
-	// what is wrong if it announces at most maxBody bytes.
+	// maxForm is the maximum length of a body, in bytes. For a longer body the response describes
+	// the error if Content-Length is at most maxBody.
 	maxForm = 16 << 10
 	maxBody = 64 << 10
-	// maxQuery is the longest query of a page's address that is parsed.
+	// maxQuery is the maximum length of a page's query, in bytes.
 	maxQuery = 64 << 10
-	// maxParameters is how many parameters a request may have: each costs more memory than its
-	// length.
+	// maxParameters is the maximum number of parameters of a request. It is limited because each
+	// parameter uses more memory than its length.
 	maxParameters = 64
 )
 
 // Form holds the parameters of a request.
 type Form struct{ Values url.Values }
 
-// Get returns a parameter, or "".
+// Get returns a parameter; "" if it is absent.
 func (f Form) Get(name string) string { return f.Values.Get(name) }
 
-// ReadForm reads the body of a POST to an endpoint of clients: application/
-// x-www-form-urlencoded, each parameter once except for "resource" (RFC 6749, section 3.2, RFC
-// 8707). It rejects parameters in the URL, because URLs are logged. The error is an *Error.
+// ReadForm reads the body of a POST to a client endpoint, in the format
+// application/x-www-form-urlencoded. Each parameter except "resource" may appear once (RFC 6749,
+// section 3.2; RFC 8707). It rejects parameters in the URL, because URLs are logged. The error is
+// an *Error.
 func ReadForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	if r.Method == http.MethodPost && r.URL.RawQuery != "" {
 		return Form{}, NewError("invalid_request", "Parameters in the URL are not accepted.")
@@ -40,8 +41,7 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	return ReadPageForm(w, r)
 }
 
-// ReadPageForm is ReadForm for the form of a page. The address of the page may have parameters;
-// they are ignored.
+// ReadPageForm is [ReadForm] for the form of a page. It ignores parameters in the URL.
 func ReadPageForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -71,8 +71,8 @@ func ReadPageForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	return Form{values}, nil
 }
 
-// ReadRawForm reads the body of a POST as a form and does not check its parameters. It returns
-// the body as well, so that a handler can pass it on. The error is an *Error for a page.
+// ReadRawForm reads the body of a POST as a form and does not check its parameters. It also returns
+// the body, so that a handler can pass it on. The error is an *Error for a page.
 func ReadRawForm(w http.ResponseWriter, r *http.Request) (body string, values url.Values, err error) {
 	if !isForm(r) {
 		return "", nil, PageError("The body is not application/x-www-form-urlencoded.")
@@ -91,9 +91,9 @@ func isForm(r *http.Request) bool {
 	return err == nil && kind == "application/x-www-form-urlencoded"
 }
 
-// ReadQuery returns the parameters in the address of a request to a page. It rejects a
-// parameter that cannot be read: without it, such as without its state, the request would be
-// another one. The error is an *Error for a page.
+// ReadQuery returns the query parameters of a request to a page. It returns an error if a parameter
+// cannot be decoded, because a request without that parameter, such as "state", would have another
+// meaning. The error is an *Error for a page.
 func ReadQuery(r *http.Request) (url.Values, error) {
 	if err := CheckQuery(r); err != nil {
 		return nil, err
@@ -105,11 +105,10 @@ func ReadQuery(r *http.Request) (url.Values, error) {
 	return v, OnPage(CheckParameters(v))
 }
 
-// ErrLong rejects an address that is too long.
+// ErrLong rejects a URL that is too long.
 var ErrLong = &Error{Status: http.StatusRequestURITooLong, Code: "invalid_request", Description: "The request is too long.", NoRedirect: true}
 
-// CheckQuery returns ErrLong if the address of a page is too long to be parsed, and nil
-// otherwise.
+// CheckQuery returns ErrLong if the query of a page is too long to be parsed, and nil otherwise.
 func CheckQuery(r *http.Request) error {
 	if len(r.URL.RawQuery) > maxQuery || strings.Count(r.URL.RawQuery, "&") >= maxParameters {
 		return ErrLong
@@ -117,9 +116,9 @@ func CheckQuery(r *http.Request) error {
 	return nil
 }
 
-// CheckParameters rejects parameters that come more than once or are not text, and removes
-// those without a value, which count as omitted (RFC 6749, sections 3.1 and 3.2). The error is an
-// *Error.
+// CheckParameters returns an error if a parameter other than "resource" appears more than once, or
+// if a value is not text. It removes parameters without a value, which count as omitted (RFC 6749,
+// sections 3.1 and 3.2). The error is an *Error.
 func CheckParameters(values url.Values) error {
 	for name, list := range values {
 		if len(list) > 1 && name != "resource" {
@@ -139,8 +138,8 @@ func CheckParameters(values url.Values) error {
 	return nil
 }
 
-// ReadBody reads a body of at most 16 KiB. A longer one is an *http.MaxBytesError. It allocates
-// what the request announces, and never more than twice that.
+// ReadBody reads a body of at most 16 KiB. For a longer one it returns an *http.MaxBytesError. It
+// allocates at most twice the Content-Length.
 func ReadBody(w http.ResponseWriter, r *http.Request) (string, error) {
 	var b strings.Builder
 	if n := r.ContentLength; n > 0 && n <= maxForm {

@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -12,12 +13,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// errForeign: not a token of this issuer.
+// errForeign means that the text is not a token of this issuer.
 var errForeign = errors.New("not a token of this server")
 
-// Lookup returns the state of an access token, opaque or signed, active or not; see Inactive.
-// It returns storage.ErrNotFound for a text that is unknown or not valid as a token of this
-// issuer. Any other error is a fault.
+// Lookup returns the state of an access token, opaque or signed, active or not; see
+// [Scheme.Inactive]. It returns storage.ErrNotFound if the token is unknown or is not a valid token
+// of this issuer. Any other error is a server error.
 func (s *Scheme) Lookup(ctx context.Context, text string) (storage.AccessState, error) {
 	if s.opts.SignedAccess != nil && looksSigned(text) {
 		return s.lookupSigned(ctx, text)
@@ -28,10 +29,35 @@ func (s *Scheme) Lookup(ctx context.Context, text string) (storage.AccessState, 
 	case !accessFormat.Valid(text):
 		return storage.AccessState{}, errors.Join(errors.New("malformed"), storage.ErrNotFound)
 	}
-	return s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	st, err := s.store.AccessByDigest(ctx, storage.DigestOf(text))
+	if err == nil && !s.issued(st.Access.ID) {
+		return storage.AccessState{}, errors.Join(errors.New("of another issuer over the same store"), storage.ErrNotFound)
+	}
+	return st, err
 }
 
-// looksSigned reports whether text has the format of a JWS.
+const (
+	markSize   = 12 // of base64url
+	randomSize = 22
+)
+
+// markOf distinguishes an issuer's access tokens from others' in one store.
+func markOf(issuer string) string {
+	key := storage.BlockKeyOf("access", issuer, "oauth2")
+	return base64.RawURLEncoding.EncodeToString(key[:markSize*6/8])
+}
+
+// TokenID returns the ID of an access token of this issuer, which names the issuer. random is 128
+// random bits in base64url.
+func (s *Scheme) TokenID(random string) string { return s.mark + "." + random }
+
+// issued reports whether an ID is one of this issuer. One that names no issuer is of an earlier
+// version, or imported, and counts as one of this issuer.
+func (s *Scheme) issued(id string) bool {
+	return len(id) != markSize+1+randomSize || id[markSize] != '.' || id[:markSize] == s.mark
+}
+
+// looksSigned reports whether text looks like a JWS.
 func looksSigned(text string) bool {
 	return len(text) > 2 && text[0] == 'e' && strings.Count(text, ".") == 2
 }
@@ -48,7 +74,7 @@ func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessS
 	if err != nil {
 		return none, not(err)
 	}
-	if iss, ok := t.Claims.Text("iss"); !ok || iss != s.issuer { // only selects the server: the checks below look again
+	if iss, ok := t.Claims.Text("iss"); !ok || iss != s.issuer { // not verified yet; OwnClaims checks it again
 		return none, errors.Join(errForeign, storage.ErrNotFound)
 	}
 	if err := t.Verify(ctx, s.opts.SignedAccess, TypeAccess); err != nil {
@@ -63,7 +89,7 @@ func (s *Scheme) lookupSigned(ctx context.Context, text string) (storage.AccessS
 		JTI: storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID), SID: storage.BlockKeyOf(storage.BlockSID, "", a.Family),
 		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, a.Subject),
 	})
-	if a.Subject == "" { // "ver" is when the client was created: see server.signAccess
+	if a.Subject == "" { // "ver" is the client's epoch; see server.signAccess
 		st.Blocked = st.Blocked || a.Epoch != st.Epoch
 		a.Epoch = 0
 	}
@@ -87,7 +113,7 @@ func (s *Scheme) readSigned(c jose.Claims) (a storage.AccessToken, err error) {
 		}
 	}
 	if scope != "" {
-		a.Scopes = strings.Split(scope, " ") // a server writes one space between two
+		a.Scopes = strings.Split(scope, " ") // the server separates scopes by one space
 	}
 	if slices.ContainsFunc(a.Scopes, func(name string) bool { return !syntax.IsScope(name) }) {
 		return a, errors.Join(errors.New("scope is not a list of scopes"), jose.ErrInvalid)
@@ -119,7 +145,7 @@ type Confirmation struct {
 	Thumbprint string `json:"jkt"`
 }
 
-// ConfirmationOf returns the claim for the thumbprint of a key; nil for "".
+// ConfirmationOf returns the claim for the thumbprint of a key. It returns nil if key is "".
 func ConfirmationOf(key string) *Confirmation {
 	if key == "" {
 		return nil
@@ -130,8 +156,8 @@ func ConfirmationOf(key string) *Confirmation {
 // Leeway is the allowed difference between the clocks of servers that share an issuer.
 const Leeway = time.Minute
 
-// OwnClaims returns the registered claims of a verified token of issuer, for any audience,
-// expired or not. The error is a jose.ErrInvalid.
+// OwnClaims returns the registered claims of a verified token of issuer, for any audience, expired
+// or not. The error wraps jose.ErrInvalid.
 func OwnClaims(c jose.Claims, issuer string, clock func() time.Time) (jose.Registered, error) {
 	reg, err := c.Registered()
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// MatchRedirect reports whether a request of the client may name that redirect URI: it is,
-// byte for byte, one that the client registered (RFC 9700 section 4.1.3). Of a native
-// client's http URI on a loopback address (127.0.0.1, [::1], not localhost) the port may be
-// any (RFC 8252 section 7.3).
+// MatchRedirect reports whether the client may use a redirect URI. The URI must be equal, byte for
+// byte, to a registered one (RFC 9700, section 4.1.3). For a native client's http URI on a loopback
+// address (127.0.0.1 or [::1], not localhost) the port may differ (RFC 8252, section 7.3).
 func MatchRedirect(c storage.Client, uri string) bool {
 	if uri == "" || len(uri) > 2048 {
 		return false
@@ -34,8 +33,8 @@ func MatchRedirect(c storage.Client, uri string) bool {
 	})
 }
 
-// withoutPort takes the port out of an http URI of a loopback address, without reading it in
-// any other way: what is around the port is compared byte for byte.
+// withoutPort removes the port from an http URI with a loopback address. It does not parse the URI,
+// so that everything else is compared byte for byte.
 func withoutPort(uri string) (string, bool) {
 	rest, ok := strings.CutPrefix(uri, "http://")
 	if !ok {
@@ -64,44 +63,44 @@ func withoutPort(uri string) (string, bool) {
 	return "", false
 }
 
-// CheckRedirect returns an error unless the URI may be registered for a client: absolute,
-// without fragment, user and characters that browsers read in two ways; https, or http on a
-// loopback address, or, for a native client, a private scheme in reverse domain form
-// (RFC 8252 section 7.1), such as "com.example.app:/callback".
+// CheckRedirect returns an error unless the URI may be registered for a client. It must be
+// absolute, without a fragment, a user, or characters that browsers interpret differently. The
+// scheme must be https, or http for a loopback address. Native clients can also use a private
+// scheme in reverse domain form (RFC 8252, section 7.1), such as "com.example.app:/callback".
 func CheckRedirect(uri string, native bool) error {
 	bad := func(why string) error { return fmt.Errorf("oauth2: redirect URI %q: %s", uri, why) }
 	for i := range len(uri) {
 		if c := uri[i]; c <= ' ' || c > '~' || c == '\\' || c == '"' || c == '<' || c == '>' || c == '*' {
-			return bad("it holds a character that must be encoded, or a wildcard")
+			return bad("contains a character that must be encoded, or a wildcard")
 		}
 	}
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil || !u.IsAbs():
-		return bad("it is not absolute")
+		return bad("not absolute")
 	case len(uri) > 2048:
-		return bad("it is longer than 2048 bytes")
+		return bad("longer than 2048 bytes")
 	case strings.Contains(uri, "#"):
-		return bad("it has a fragment")
+		return bad("has a fragment")
 	case u.User != nil || strings.Contains(u.Host, "@"):
-		return bad("it has a user")
-	case strings.ContainsFunc(u.Host, func(c rune) bool { return !isHost(c) }): // the consent page names it in its Content-Security-Policy
-		return bad("its host is no name and no address")
+		return bad("has a user")
+	case strings.ContainsFunc(u.Host, func(c rune) bool { return !isHost(c) }): // the host goes into the Content-Security-Policy of the consent page
+		return bad("host is not a name or an address")
 	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
-		return bad("its path has dots")
+		return bad("path has . or .. segments")
 	}
 	switch {
 	case u.Scheme == "https" && u.Hostname() != "":
 	case u.Scheme == "http" && syntax.IsLoopback(u.Hostname()):
 	case u.Scheme == "http" || u.Scheme == "https":
-		return bad("http is for loopback addresses")
+		return bad("http is allowed only for loopback addresses")
 	case !native || !strings.Contains(u.Scheme, ".") || u.Host != "" || !strings.HasPrefix(uri[len(u.Scheme):], ":/"):
-		return bad("want https, or for a native client a private scheme such as com.example.app:/callback")
+		return bad("unknown scheme (https, or for a native client a private scheme such as com.example.app:/callback)")
 	}
 	return nil
 }
 
-// isHost reports a character of a host name or an address, with its port.
+// isHost reports whether c can be part of a host name or an address with its port.
 func isHost(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._:[]", c)
 }

@@ -17,73 +17,86 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Store is what a Scheme reads and writes.
+// Store is the store of a [Scheme].
 type Store interface {
 	storage.AccessTokens
 	storage.Families
 }
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
 	// Audience is the identifier of this API as a resource (RFC 8707), such as
-	// "https://api.example": printable ASCII without spaces, quotes and backslashes. Tokens for
-	// other resources are rejected, and every client may name this one. A token that was
-	// requested without a resource is for the Audience of the server that issued it, so a server
-	// and the API that it issues tokens for need the same value. If it is "", only tokens of
+	// "https://api.example": printable ASCII without spaces, quotes and backslashes, at most 2048
+	// bytes. Tokens for other resources are rejected. Every client may request this resource.
+	//
+	// A token that was requested without a resource is for the Audience of the server that issued
+	// it, so the server and its API must have the same value. If Audience is "", only tokens of
 	// servers without an Audience are accepted.
 	Audience string
-	// SignedAccess, if not nil, accepts access tokens that are JWTs (RFC 9068), verified by
-	// these keys, and makes a server over this scheme issue them. They need an Audience. Other
-	// services can verify them without a query, and then do not notice a revocation before they
-	// expire. Here revocation, logout and changes of client and account take effect immediately.
+	// SignedAccess enables access tokens that are JWTs (RFC 9068): the scheme accepts those that
+	// these keys verify, and a server over this scheme issues them. It requires an Audience. Nil
+	// means opaque tokens only.
+	//
+	// Here, revocation, logout and changes of the client and the account take effect immediately.
+	// Other services can verify the tokens without a query, but then do not notice a revocation
+	// before the token expires.
 	SignedAccess jose.KeySource
-	// DPoP, if not nil, accepts sender-constrained tokens (RFC 9449), and makes a server over
-	// this scheme issue them to clients that send a proof.
+	// DPoP enables sender-constrained tokens (RFC 9449): the scheme accepts them, and a server over
+	// this scheme issues them to clients that send a proof. Nil means bearer tokens only.
 	DPoP *dpop.Verifier
-	// Origin is scheme and host of this API in DPoP proofs, such as "https://api.example". ""
-	// is the origin of Audience, or of the issuer without an Audience. It is configured, and
-	// never read from a request.
+	// Origin is the scheme and host of this API in DPoP proofs, such as "https://api.example". ""
+	// means the origin of Audience, or of the issuer if there is no Audience. It is never read from
+	// a request.
 	Origin string
-	// Grace is how long a client may repeat a refresh request and gets the same response: 10
-	// seconds if 0, at most a minute; below 0 never. It is here because the first use of an
-	// access token ends it. All processes need the same value.
+	// Grace is how long a client may repeat a refresh request and receive the same response: at
+	// most a minute. 0 means 10 seconds; a negative value means never. The first use of the new
+	// access token ends the grace period, so this scheme needs the value, too. All processes must
+	// use the same value.
 	Grace time.Duration
-	// User returns the application's own account of a token's user. nil leaves *storage.Account.
-	// Its *authn.Error rejects the request; any other error is a fault.
+	// User returns the application's account for the user of a token. Nil means *storage.Account.
+	// If it returns an *authn.Error, the request is rejected with it; any other error is a server
+	// error.
 	User func(context.Context, storage.Account) (authn.User, error)
-	// InsecureHTTP accepts an issuer with http on any host, such as "http://auth:8080" between
-	// containers in development. Tokens, codes and secrets then travel in the clear, readable
-	// for anyone on the network.
+	// InsecureHTTP accepts an http issuer on any host, such as "http://auth:8080" between
+	// containers. Set it only in development: tokens, codes and secrets are sent unencrypted, so
+	// everyone on the network can read them.
 	InsecureHTTP bool
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
-// maxAudience bounds Options.Audience, which is in every record that is issued.
+// maxAudience is the maximum length of Options.Audience, in bytes. It is limited because every
+// issued record contains it.
 const maxAudience = 2048
 
-// Scheme accepts the access tokens that a server with the same issuer and database issued. It
-// is safe for concurrent use.
+// Scheme accepts access tokens that a server with the same issuer and database issued. It is safe
+// for concurrent use.
 type Scheme struct {
 	issuer  string
+	mark    string // of the issuer, in the IDs of its tokens
 	store   Store
-	perms   storage.Permissions // nil: the store has none
+	perms   storage.Permissions // nil if the store has none
 	opts    Options
-	clock   func() time.Time // as given: nil is the system's
+	clock   func() time.Time // Options.Clock; nil means the system clock
 	rotator *rotation.Rotator
 
-	invalid      *authn.Error // every rejected access token gets this
+	invalid      *authn.Error // the response to every rejected access token
 	unrecognized error
 }
 
-// New returns a scheme. issuer is the identifier of the authorization server, the URL that its
-// metadata are below: https, without query and fragment (RFC 8414, section 2); http only for a
-// loopback address, unless Options.InsecureHTTP is set. It is configured, and never read from a
-// request. A store holds the codes and the tokens of one issuer: servers of two issuers need two
-// databases, or two schemas of one.
+// New returns a scheme. issuer is the identifier of the authorization server: the URL under which
+// its metadata is published, https, without query and fragment (RFC 8414, section 2). http is
+// accepted only for a loopback address, unless Options.InsecureHTTP is set. The issuer is never
+// read from a request.
+//
+// A store holds the codes and tokens of one issuer. For two issuers use two databases, or two
+// schemas of one database. Over one store, each scheme rejects the other's access and refresh
+// tokens, but not its codes and device codes.
+//
+// New returns an error if store is nil, the issuer is invalid, or an option is out of range.
 func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	if store == nil {
-		return nil, errors.New("oauth2: New: store is nil")
+		return nil, errors.New("oauth2: New: store is required")
 	}
 	var o Options
 	if opts != nil {
@@ -92,7 +105,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	if err := checkIssuer(issuer, o.InsecureHTTP); err != nil {
 		return nil, err
 	}
-	s := &Scheme{issuer: issuer, store: store, clock: o.Clock}
+	s := &Scheme{issuer: issuer, mark: markOf(issuer), store: store, clock: o.Clock}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -106,7 +119,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 		return nil, fmt.Errorf("oauth2: New: invalid Audience %q (a URI: printable ASCII without spaces, quotes and backslashes, up to %d bytes)", o.Audience, maxAudience)
 	}
 	if o.SignedAccess != nil && o.Audience == "" {
-		return nil, errors.New("oauth2: New: SignedAccess requires Audience: a token without aud would be valid everywhere")
+		return nil, errors.New("oauth2: New: SignedAccess requires Audience (a token without aud would be valid everywhere)")
 	}
 	if o.DPoP != nil {
 		var err error
@@ -115,7 +128,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 		}
 	}
 	var err error
-	// Only Used is called, which needs no lifetimes.
+	// Only Used is called, which does not use the lifetimes.
 	s.rotator, err = rotation.New(store, &rotation.Options{Grace: o.Grace, Idle: time.Hour, Absolute: time.Hour, Block: time.Hour, Clock: o.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: New: %w", err)
@@ -132,12 +145,12 @@ func checkIssuer(issuer string, insecure bool) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(issuer, "?#") || strings.HasSuffix(issuer, "/") ||
 		u.Scheme != "https" && !(u.Scheme == "http" && (insecure || syntax.IsLoopback(u.Hostname()))) {
-		return fmt.Errorf("oauth2: New: invalid issuer %q (https://host/path without query, fragment and a slash at its end; http for loopback addresses, or for development with InsecureHTTP)", issuer)
+		return fmt.Errorf("oauth2: New: invalid issuer %q (https://host/path without query, fragment and trailing slash; http for loopback addresses, or for development with InsecureHTTP)", issuer)
 	}
 	return nil
 }
 
-// isInsecure reports whether an issuer was accepted only because of Options.InsecureHTTP.
+// isInsecure reports whether an issuer is accepted only because of Options.InsecureHTTP.
 func isInsecure(issuer string) bool { return checkIssuer(issuer, false) != nil }
 
 // checkOrigin returns the origin of an address. given is Options.Origin.
@@ -153,8 +166,8 @@ func checkOrigin(given, address string, insecure bool) (string, error) {
 // Issuer returns the identifier of the authorization server.
 func (s *Scheme) Issuer() string { return s.issuer }
 
-// Options returns the options, with the defaults filled in.
+// Options returns the options with defaults filled in.
 func (s *Scheme) Options() Options { return s.opts }
 
-// now is the time as every store keeps it.
+// now returns the current time in the precision of stores.
 func (s *Scheme) now() time.Time { return s.opts.Clock().UTC().Truncate(time.Microsecond) }

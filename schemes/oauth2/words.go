@@ -11,13 +11,12 @@ const (
 	AuthorizationCode = "authorization_code"
 	ClientCredentials = "client_credentials"
 	RefreshToken      = "refresh_token"
-	// DeviceCode is for devices without a browser (RFC 8628).
+	// DeviceCode is the grant for devices without a browser (RFC 8628).
 	DeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
-// Grant types that OAuth 2.1 removed (RFC 9700, sections 2.1.2 and 2.4), for
-// storage.Client.Grants. Each also needs an option of the server: InsecurePasswordGrant and
-// InsecureImplicitGrant.
+// Grant types that OAuth 2.1 removed (RFC 9700, sections 2.1.2 and 2.4), for storage.Client.Grants.
+// They also require an option of the server, InsecurePasswordGrant or InsecureImplicitGrant.
 const (
 	Password = "password"
 	Implicit = "implicit"
@@ -27,17 +26,17 @@ const (
 const (
 	// None is for public clients, which cannot keep a secret.
 	None = "none"
-	// SecretBasic sends ID and secret by HTTP Basic, SecretPost in the form.
+	// SecretBasic sends the ID and the secret by HTTP Basic, SecretPost sends them in the form.
 	SecretBasic = "client_secret_basic"
 	SecretPost  = "client_secret_post"
-	// PrivateKeyJWT signs a short-lived assertion with the client's own key (RFC 7523).
+	// PrivateKeyJWT sends a short-lived assertion signed with the client's own key (RFC 7523).
 	PrivateKeyJWT = "private_key_jwt"
 )
 
 const (
-	// AccessPrefix begins the text of each opaque access token, followed by an underscore.
+	// AccessPrefix and an underscore are the beginning of each opaque access token.
 	AccessPrefix = "vat"
-	// SecretPrefix begins the text of each generated client secret, followed by an underscore.
+	// SecretPrefix and an underscore are the beginning of each generated client secret.
 	SecretPrefix = "vcs"
 	// TypeAccess is the "typ" of signed access tokens (RFC 9068).
 	TypeAccess = "at+jwt"
@@ -48,8 +47,8 @@ const (
 // accessFormat is the format of opaque access tokens.
 var accessFormat = credential.MustFormat(AccessPrefix)
 
-// SplitScopes returns the set of scopes in a list such as the parameter "scope": in their
-// order, each once, however many spaces are between them (RFC 6749, section 3.3).
+// SplitScopes returns the scopes in a space-separated list, such as the parameter "scope", in order
+// and without duplicates. There may be several spaces between scopes (RFC 6749, section 3.3).
 func SplitScopes(text string) []string {
 	var list []string
 	seen := map[string]bool{}

@@ -15,8 +15,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// No cache keeps an answer that sets a cookie, and one that keeps an anonymous answer
-// does not give it to who is logged in.
+// No cache stores a response that sets a cookie. A cache that stores the response for an anonymous
+// visitor does not send it to users that are logged in.
 func TestCaches(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -64,8 +64,8 @@ func TestCaches(t *testing.T) {
 	})
 }
 
-// A session's text is in its cookie and nowhere else: not in a log, an event, a URL, a
-// body or another header.
+// The value of a session cookie occurs only in the cookie: not in a log, an event, a URL, a body or
+// another header.
 func TestTextIsNowhere(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_131_canary", func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestTextIsNowhere(t *testing.T) {
 				t.Error("nothing was noted")
 			}
 			for what, where := range map[string]string{"log": log.String(), "answers": seen.String(), "events": a.take()} {
-				// The middle of it too: a text that is cut or quoted is no less a secret.
+				// Parts of it must not occur either: a value that is cut or quoted is still secret.
 				if strings.Contains(where, text) || strings.Contains(where, text[10:30]) {
 					t.Errorf("the session's text is in the %s", what)
 				}
@@ -113,7 +113,7 @@ func TestTextIsNowhere(t *testing.T) {
 	})
 }
 
-// Nothing about a session is kept in a process.
+// A process stores nothing about a session.
 func TestReplicas(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_121_logout_on_another", func(t *testing.T) {
@@ -140,8 +140,8 @@ func TestReplicas(t *testing.T) {
 	})
 }
 
-// A clock that jumps back by up to an hour logs nobody out, and makes no session longer than its
-// absolute time.
+// A clock that jumps back by up to an hour logs nobody out, and extends no session beyond its
+// absolute timeout.
 func TestClockJumpsBack(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_118_clock", func(t *testing.T) {

@@ -16,33 +16,33 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// row is Identity.Credential of a session: what authentication loaded.
+// row is the Identity.Credential of a session: the record that authentication loaded.
 type row struct {
-	credential.Redacted // a handler can log it
+	credential.Redacted // so that a handler can log it
 	storage.Session
-	by     *frame // the scheme that authenticated by it
-	text   string // the cookie's; never leaves the package but in the cookie; "" in one that is kept
-	secret string // of forms, made of text; in one that is kept
-	next   *begun // of a session that begins with this request; nil: it was there
-	shared bool   // by requests: it is not written to
+	by     *frame // the scheme that loaded it
+	text   string // of the cookie; leaves the package only in the cookie; "" in a kept row
+	secret string // for form tokens, derived from text; only set in a kept row
+	next   *begun // for a session that begins with this request; nil if it existed
+	shared bool   // by several requests, so it must not be modified
 }
 
-// CloneCredential implements what authn.Identity says of Credential.
+// CloneCredential returns a copy for a handler; see [authn.Identity].
 func (v *row) CloneCredential() any {
 	c := *v
 	c.Data = slices.Clone(v.Data)
 	return &c
 }
 
-// own returns the session that this scheme authenticated the identity by. That of another scheme,
-// with a cookie or accounts of its own, is none.
+// own returns the session with which this scheme authenticated the identity. It returns false for
+// the session of another scheme, which may have another cookie or other accounts.
 func (s *Scheme) own(id authn.Identity) (*row, bool) {
 	v, ok := id.Credential.(*row)
 	return v, ok && v.by == &s.frame
 }
 
-// SessionID returns the name of the session that authenticated the identity: that of
-// Sessions and EndOne. "" where another scheme did.
+// SessionID returns the ID of the session that authenticated the identity, for [Scheme.Sessions]
+// and [Scheme.EndOne]. It returns "" if another scheme authenticated it.
 func SessionID(id authn.Identity) string {
 	if loaded, ok := id.Credential.(*row); ok {
 		return loaded.ID
@@ -50,19 +50,21 @@ func SessionID(id authn.Identity) string {
 	return ""
 }
 
-// Authenticate looks for the session cookie. It takes one query. A session in which
-// nobody is logged in is no credential.
+// Authenticate authenticates a request by its session cookie. It needs one query. A session without
+// a user counts as no credentials.
 //
-// A cookie that names no session of a user is refused, with 401, and the answer
-// deletes it: the browser's next request is an anonymous one. An unknown, ended,
-// expired or outdated session and a disabled account are refused alike; the reason
-// goes to the log. So are two cookies of its name, of which none is deleted: one may be
-// good, and the other planted. On a page for people (authn.Page) an ended session counts
-// as no credential.
+// It rejects with 401:
+//   - a cookie without a valid session of a user: the session is unknown, logged out, expired or
+//     outdated, or the account is disabled. The response is the same for all of these and deletes
+//     the cookie, so the browser's next request is anonymous. The reason is logged.
+//   - two cookies with the name of the session cookie. The cookies are not deleted, because one may
+//     be valid and the other planted.
 //
-// A request that is not safe and does not come from the site's own pages is refused
-// with 403. One that says nothing of where it comes from and has the body
-// of a form needs a Token; to find it in the form the body is read and put back.
+// On a page for people ([authn.Page]), an expired or revoked session counts as no credentials.
+//
+// It rejects with 403 an unsafe request that does not come from a page of the site. If an unsafe
+// request has no header about its origin and has the body of a form, it must contain a [Token]. The
+// body is read to find the token, and stays readable.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	loaded, u, err := s.load(r)
 	var data []byte
@@ -70,6 +72,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
 	case err == nil && loaded.Subject == "":
+		authn.Issued(r, visitor(loaded.ID), loaded.text)
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
@@ -78,7 +81,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	if loaded.next == nil { // else it was looked at before
+	if loaded.next == nil { // otherwise remembered has checked it
 		if err := s.fromHere(r, loaded.text); err != nil {
 			return authn.Identity{}, err
 		}
@@ -91,11 +94,11 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return s.kept(id, loaded, u.LeaseOf(s.rows)), nil
 }
 
-// maxKept is the most data of a session that is kept for its next request.
+// maxKept is the largest size in bytes of session data that is kept for later requests.
 const maxKept = 4 << 10
 
-// kept marks an identity that later requests of the session can have, until its use is to be
-// noted. An application's own account is made for each.
+// kept marks an identity that later requests with the session can reuse until the next use must be
+// recorded. If Options.User is set, the identity is not kept.
 func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn.Identity {
 	due := s.due(&loaded.Session)
 	now := s.now()
@@ -112,13 +115,13 @@ func (s *Scheme) kept(id authn.Identity, loaded *row, lease storage.Lease) authn
 			if !s.site.Secure(r) {
 				return authn.ErrAskAgain
 			}
-			return nil // unsafe requests do not get here: see authn.Ambient
+			return nil // never called for unsafe requests: see authn.Ambient
 		},
 	})
 }
 
-// Presented implements authn.Keeper: over a store that gives leases (package cached), identities
-// are kept until the use of the session is to be noted again.
+// Presented implements [authn.Keeper]. With a store that returns leases (package cached),
+// identities are kept until the use of the session must be recorded again.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	if text, err := cookieValue(r, s.cookie); err == nil && format.Fits(text) {
 		return text, false
@@ -126,18 +129,18 @@ func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return "", false
 }
 
-// ahead reports whether a clock that was wrong wrote one of the times. Such a session would have no
-// idle limit until the clock has caught up, so it counts as expired.
+// ahead reports whether one of the times was written by a clock that was ahead. Such a session
+// would have no idle timeout until the clock reaches that time, so it counts as expired.
 func ahead(now time.Time, times ...time.Time) bool {
 	return slices.ContainsFunc(times, func(t time.Time) bool { return storage.LoginAhead(now, t) })
 }
 
-// due is when the use of a session is to be noted again.
+// due returns the time at which the use of a session must be recorded again.
 func (s *Scheme) due(v *storage.Session) time.Time { return v.LastSeen.Add(s.opts.Interval) }
 
-// fromHere refuses a request that another site may have caused.
+// fromHere rejects an unsafe request that may come from another site.
 func (s *frame) fromHere(r *http.Request, secret string) error {
-	if !csrf.IsUnsafe(r) { // what both would find out
+	if !csrf.IsUnsafe(r) { // a shortcut; both checks accept it
 		return nil
 	}
 	if err := s.site.Check(r); err != nil || !csrf.NeedsToken(r) {
@@ -146,9 +149,9 @@ func (s *frame) fromHere(r *http.Request, secret string) error {
 	return csrf.CheckToken(r, csrf.SecretOf(secret))
 }
 
-// Token returns a token for the forms of a page that the identity's session sees; ""
-// where another scheme authenticated it. Each call makes another text. It goes into a
-// field of the name csrf.Field, or into the header csrf.Header.
+// Token returns a CSRF token for forms of the identity's session. Send it in the form field
+// [csrf.Field] or in the header [csrf.Header]. Each call returns a different text. It returns "" if
+// another scheme authenticated the identity.
 func Token(id authn.Identity) string {
 	switch loaded := id.Credential.(type) {
 	case *row:
@@ -162,8 +165,8 @@ func Token(id authn.Identity) string {
 	return ""
 }
 
-// load returns the live session of the scheme's own cookie. Its errors are
-// errNoCookie, a refusal, or a fault.
+// load returns the valid session of the scheme's own cookie. It returns errNoCookie, a rejection or
+// the error of the store.
 func (s *Scheme) load(r *http.Request) (*row, storage.User, error) {
 	loaded, u, err := s.find(r, s.cookie)
 	switch {
@@ -176,16 +179,16 @@ func (s *Scheme) load(r *http.Request) (*row, storage.User, error) {
 	return loaded, u, err
 }
 
-// isOver reports whether a refusal of load says that the session is none any more, which
-// a remembered login may replace.
+// isOver reports whether a rejection of load means that the session is no longer valid, so that a
+// remembered login can replace it.
 func isOver(err error) bool {
 	return errors.Is(err, errShape) || errors.Is(err, storage.ErrNotFound) || errors.Is(err, errOver)
 }
 
-// errOver is the reason why a session that is there does not hold.
-var errOver = errors.New("the session is over")
+// errOver means that an existing session is no longer valid.
+var errOver = errors.New("the session is no longer valid")
 
-// insecure is an errOver that says nothing of the session itself: only of how it was sent.
+// insecure is an errOver about how the cookie was sent, not about the session.
 type insecure struct{ over }
 
 type over string
@@ -193,12 +196,13 @@ type over string
 func (o over) Error() string { return string(o) }
 func (o over) Unwrap() error { return errOver }
 
-// errAhead is the errOver of a session whose times lie ahead: it is valid again when the clock has
-// caught up, so a logout deletes it.
+// errAhead is the errOver of a session whose times are in the future. The session becomes valid
+// again when the clock reaches them, so a logout deletes it.
 const errAhead = over("used by a clock that was ahead")
 
-// find returns the live session of a cookie: errNoCookie, errSeveral, errShape,
-// storage.ErrNotFound, an errOver, or a fault. With errAhead it returns the session too.
+// find returns the valid session of a cookie. It returns errNoCookie, errSeveral, errShape,
+// storage.ErrNotFound, an errOver or the error of the store. With errAhead it also returns the
+// session.
 func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error) {
 	text, err := cookieValue(r, cookie)
 	switch {
@@ -225,7 +229,7 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
 		return &row{Session: v, text: text}, storage.User{}, errAhead
 	}
-	if err == nil && s.memory != nil && !authn.Explained(r.Context()) { // whoever copied the second cookie before gets no answer any more
+	if err == nil && s.memory != nil && !authn.Explained(r.Context()) { // a copy of the previous remember cookie gets no repeated response any more
 		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created, s.now())
 	}
 	if err != nil {
@@ -241,25 +245,26 @@ func (s *frame) user(ctx context.Context, u *storage.Account) (authn.User, error
 	return u, nil
 }
 
-// Renew notes the use of the session and sends the cookie with its new end, where the
-// last note is Options.Interval old. The answer depends on the cookie, and says so
-// (Vary), and no cache keeps it unless the handler says otherwise.
+// Renew records the use of the session and sends the cookie with its new expiry, if the last use
+// was recorded at least Options.Interval ago. It sets Vary, because the response depends on the
+// cookie, and Cache-Control: no-store unless that header is already set.
 func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
 	loaded, ok := s.own(id)
 	switch {
-	case !ok, loaded.shared: // its use need not be noted yet
+	case !ok, loaded.shared: // its use need not be recorded yet
 	case loaded.next != nil:
 		now := s.now()
 		s.set(w, s.cookie, loaded.text, &loaded.Session)
 		s.send(w, s.memory.cookie, loaded.next.Next, s.age(loaded.next.End, now))
+		s.issued(w, r, loaded.Subject)
 	default:
 		s.touch(w, r.Context(), s.cookie, loaded, s.look())
 	}
 	return nil
 }
 
-// answers marks the answer to an authenticated request.
+// answers sets the cache headers of the response to an authenticated request.
 func (s *frame) answers(w http.ResponseWriter) {
 	h := w.Header()
 	private(h)
@@ -268,15 +273,15 @@ func (s *frame) answers(w http.ResponseWriter) {
 	}
 }
 
-// touch notes the use of a session where it is due. A row that is shared is not written to.
+// touch records the use of a session if it is due. It does not modify a shared row.
 func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string, loaded *row, as look) {
 	now := s.now()
 	before := now
-	if s.opts.Interval > 0 && (as.idle == s.opts.Idle || as.idle == s.opts.VisitorIdle) { // a shorter life may end before
+	if s.opts.Interval > 0 && (as.idle == s.opts.Idle || as.idle == s.opts.VisitorIdle) { // a shorter idle time may end before Interval
 		before = now.Add(-s.opts.Interval)
 	}
 	switch {
-	case loaded.LastSeen.After(now): // written by a clock that was ahead: the idle time counts from here
+	case loaded.LastSeen.After(now): // written by a clock that was ahead, so the idle time starts now
 		before = loaded.LastSeen
 	case loaded.LastSeen.After(before):
 		return
@@ -294,22 +299,8 @@ func (s *Scheme) touch(w http.ResponseWriter, ctx context.Context, cookie string
 		s.notify(ctx, audit.UseUnrecorded, &loaded.Session, "")
 	case written:
 		if !loaded.shared {
-			loaded.LastSeen, loaded.Expires = now, expires // once is enough in a request
+			loaded.LastSeen, loaded.Expires = now, expires // once per request is enough
 		}
 		s.sendAs(w, cookie, loaded.text, loaded.text, s.maxAge(expires, now), as)
 	}
-}
-
-// FromIdentity returns the name of the session that this scheme authenticated the identity by, and the
-// epoch of the account that it holds. Pass it to server.Sessions, if the authorization server has the
-// accounts of this scheme.
-//
-// ok is false where another scheme did, also another session scheme, whose account with this ID may be
-// somebody else's, and for a sealed session, which has no name.
-func (s *Scheme) FromIdentity(id authn.Identity) (sessionID string, epoch int64, ok bool) {
-	loaded, ok := s.own(id)
-	if !ok {
-		return "", 0, false
-	}
-	return loaded.ID, loaded.Epoch, true
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A session that was used while a clock was ahead has its idle time from the next use on, once the
-// clock is right, and no more. Far ahead its times prove nothing.
+// A session that was used while a clock was ahead has its idle timeout from the next use after the
+// clock is right. If the clock was far ahead, the session counts as expired.
 func TestClockWasAhead_attack_331(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -100,7 +100,7 @@ func TestClockWasAhead_attack_331(t *testing.T) {
 	})
 }
 
-// A sealed cookie of a clock that was ahead is sealed again at once, or refused.
+// A sealed cookie from a clock that was ahead is sealed again immediately, or rejected.
 func TestSealedWasAhead_attack_331(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -125,7 +125,7 @@ func TestSealedWasAhead_attack_331(t *testing.T) {
 	}
 }
 
-// An identity that the middleware kept is asked for again when the clock is set back.
+// A kept identity is authenticated again when the clock is set back.
 func TestKeptWasAhead_attack_331(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

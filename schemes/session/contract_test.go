@@ -21,7 +21,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
 
-// contract is the world of a scheme whose login gives a cookie.
+// contract returns the World of a scheme whose login sets a cookie.
 func contract(t *testing.T, a *storetest.Accounts, scheme authn.Authenticator, login http.Handler) authntest.World {
 	loggedIn := func(name string) func(*http.Request) {
 		r := httptest.NewRequest("POST", site+"/login", bytes.NewBufferString(`{"username":"`+name+`","password":"right"}`))

@@ -21,8 +21,8 @@ func (c *clearing) DeleteSeries(ctx context.Context, subject, series, keep strin
 	return c.store.DeleteSeries(ctx, subject, series, keep)
 }
 
-// A dead second cookie that is sent again and again does not make the server look for the sessions
-// of its series each time.
+// A browser that sends an invalid remember cookie again and again does not make the server look for
+// the sessions of its series each time.
 func TestDeadCookies(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// decode returns what encode was given. Data of another program, or of a later
-// version of this one, are an error.
+// decode returns the values that were passed to encode. It returns an error for data of another
+// program or of a later version of this one.
 func decode(data []byte) (map[any]any, error) {
 	values := make(map[any]any)
 	if len(data) == 0 {
@@ -73,7 +73,7 @@ func (d *decoder) kind(depth int) (reflect.Type, bool) {
 	return scalars[b[0]], true
 }
 
-// content reads a value of v's type into v.
+// content decodes a value of v's type into v.
 func (d *decoder) content(v reflect.Value, depth int) bool {
 	if depth > maxDepth {
 		return false
@@ -137,7 +137,7 @@ func (d *decoder) content(v reflect.Value, depth int) bool {
 	if n == 0 {
 		return true // nil
 	}
-	if n--; n > uint64(len(d.rest)) { // each element is at least a byte
+	if n--; n > uint64(len(d.rest)) { // each element has at least one byte
 		return false
 	}
 	switch {
@@ -190,7 +190,7 @@ func (d *decoder) entries(v reflect.Value, n, depth int) bool {
 	return true
 }
 
-// gob reads a value of a type that the program registered, and of no other.
+// gob decodes a value of a type that the program registered with package gob.
 func (d *decoder) gob(v reflect.Value) bool {
 	n, ok := d.uvarint()
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/schemetest"
 )
 
-// A page of another site that embeds addresses of this one leaves no rows behind.
+// A page of another site that embeds URLs of this site creates no rows.
 func TestEmbedded(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		a := newApp(t, s, nil)

@@ -17,18 +17,19 @@ var (
 	nextField     = login.Field{Name: "next", Optional: true}
 )
 
-// Login returns the endpoint that begins a session: POST of {"username", "password"}, as JSON,
-// form or multipart body, answered with {"username": "…"} and the cookie. A further field
-// "remember", true or false, counts if Options.Remember is set. See login.Handler, and
-// Options.Login for other names and further members.
+// Login returns the login endpoint. It accepts a POST of {"username", "password"} as JSON, form or
+// multipart body, and responds with {"username": "…"} and the session cookie. If Options.Remember
+// is set, it also reads the boolean field "remember". See [login.Handler], and Options.Login for
+// other field names and further members.
 //
-// It reads no other credential, so a stale one in the request changes nothing; mount it outside
-// the chain (authz.Mux.Public). A request from another site is rejected with 403 before its
-// password is checked: a page could log its visitor in as somebody else. It panics without a
-// password checker.
+// It reads no other credentials, so expired ones in the request do not matter. Route to it without
+// authentication (authz.Mux.Public).
+//
+// A request from another site is rejected with 403 before the password is checked. Otherwise a page
+// could log in its visitor as someone else. Login panics if pw is nil.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
 
-// keeper begins and ends sessions: a Scheme or a Sealed.
+// keeper creates and deletes sessions. It is a Scheme or a Sealed.
 type keeper interface {
 	begins(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error
 	EndCurrent(w http.ResponseWriter, r *http.Request) error
@@ -41,7 +42,7 @@ func (s *Scheme) begins(w http.ResponseWriter, r *http.Request, login authn.Logi
 	return s.Start(w, r, login)
 }
 
-// loginEndpoint returns the login that the endpoint and the page share.
+// loginEndpoint returns the login handler that the endpoint and the page share.
 func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker, more ...login.Field) *login.Handler {
 	return login.Must(login.New(pw, func(w http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
 		err := k.begins(w, r, l, more[0] != "")
@@ -52,10 +53,11 @@ func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker, more ...login.
 	}))
 }
 
-// Logout returns the endpoint that ends the session of the request: POST, answered with 204
-// whether there was one or not. It reads the cookie itself, whatever Authorization says, and
-// rejects a request from another site with 403. If the session could not be ended, the answer is
-// 503, and 401 for several cookies of the name.
+// Logout returns the logout endpoint. It accepts a POST and responds with 204, also if there was no
+// session. It reads the cookie itself and ignores Authorization.
+//
+// A request from another site is rejected with 403, and one with several session cookies with 401.
+// If the session could not be deleted, the response is 503.
 func (s *Scheme) Logout() http.Handler { return s.logoutEndpoint(s) }
 
 func (s *frame) logoutEndpoint(k keeper) http.Handler {
@@ -67,10 +69,10 @@ func (s *frame) logoutEndpoint(k keeper) http.Handler {
 	})
 }
 
-// maxListed is how many sessions the endpoint List shows.
+// maxListed is the largest number of sessions in the response of List.
 const maxListed = 100
 
-// listed is a session as the endpoint List shows it.
+// listed is a session in the response of List.
 type listed struct {
 	ID        string `json:"id"`
 	Current   bool   `json:"current"`
@@ -81,10 +83,10 @@ type listed struct {
 	Expiry    string `json:"expiry"`
 }
 
-// List returns the endpoint that lists the sessions of the account that is logged in, the last
-// seen first, at most 100: GET, answered with a list of {"id", "current", "user_agent",
-// "address", "created", "last_seen", "expiry"}. Mount it behind the chain. An identity that acts
-// with less than the account's rights gets 403.
+// List returns the endpoint that lists the sessions of the logged-in account, the most recently
+// used first, at most 100. It accepts GET and responds with a list of {"id", "current",
+// "user_agent", "address", "created", "last_seen", "expiry"}. Route to it through the chain. A
+// scope-limited identity gets 403.
 func (s *Scheme) List() http.Handler {
 	list := s.endpoints.List(caller, func(ctx context.Context, subject, current string) (any, error) {
 		sessions, err := s.Sessions(ctx, subject, maxListed)
@@ -100,13 +102,14 @@ func (s *Scheme) List() http.Handler {
 	})
 }
 
-// End returns the endpoint that ends one session of the account that is logged in: DELETE with
-// the session's ID as the path value "id", answered with 204, or 404 if the account has no such
-// session. Mount it behind the chain, like List.
+// End returns the endpoint that deletes one session of the logged-in account. It accepts DELETE
+// with the session's ID as the path value "id". The response is 204, or 404 if the account has no
+// such session. Route to it through the chain, like [Scheme.List].
 func (s *Scheme) End() http.Handler { return s.endpoints.RevokeOne(caller, s.EndOne) }
 
-// EndOthers returns the endpoint that ends all sessions of the account that is logged in except
-// the one of the request: POST, answered with 204. Mount it behind the chain, like List.
+// EndOthers returns the endpoint that deletes all sessions of the logged-in account except the
+// request's own session. It accepts POST and responds with 204. Route to it through the chain, like
+// [Scheme.List].
 func (s *Scheme) EndOthers() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
 		subject, current, err := caller(r)
@@ -118,7 +121,8 @@ func (s *Scheme) EndOthers() http.Handler {
 	})
 }
 
-// caller returns the account that the request may manage, and the ID of its session.
+// caller returns the account whose sessions the request can manage, and the ID of the request's
+// session.
 func caller(r *http.Request) (subject, current string, err error) {
 	id := authn.FromContext(r.Context())
 	if !id.Authenticated() {
@@ -127,12 +131,13 @@ func caller(r *http.Request) (subject, current string, err error) {
 	return id.Subject, SessionID(id), login.FirstParty(id)
 }
 
-// maxNext is the longest next, in bytes: an authorization request fits.
+// maxNext is the largest length of next in bytes. An authorization request fits.
 const maxNext = 8 << 10
 
 // SafeNext returns the path to which a login redirects the browser: next if it is a path of this
-// origin, otherwise fallback. Everything that a browser could read as another host, another
-// scheme or a header is rejected: "//evil", "/\evil", "/%09/evil", "https:evil".
+// origin, and fallback otherwise. It prevents open redirects: it rejects everything that a browser
+// could interpret as another host, another scheme or a header, such as "//evil", "/\evil",
+// "/%09/evil" and "https:evil".
 func SafeNext(next, fallback string) string {
 	if next == "" || next[0] != '/' || len(next) > maxNext {
 		return fallback
@@ -146,8 +151,8 @@ func SafeNext(next, fallback string) string {
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" {
 		return fallback
 	}
-	// A second slash begins a host, also if a proxy or a router only gets there by decoding
-	// or cleaning the path.
+	// A second slash begins a host, even if it appears only after a proxy or a router decoded or
+	// cleaned the path.
 	path := u.Path
 	for i := range len(path) {
 		if c := path[i]; c < ' ' || c == '\\' || c == 0x7f {

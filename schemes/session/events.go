@@ -13,18 +13,18 @@ const (
 	reasonExpired    = "expired"
 	reasonSeveral    = "several_cookies"
 	reasonRemembered = "remembered"
-	reasonLimit      = "limit" // a login ended it: the user has too many
+	reasonLimit      = "limit" // deleted by a login because the user has too many
 )
 
-// notify reports what happened to a session.
+// notify sends an event about a session.
 func (s *frame) notify(ctx context.Context, kind audit.Kind, v *storage.Session, reason string) {
 	s.opts.Audit.Notify(ctx, audit.Event{
 		Kind: kind, Reason: reason, Scheme: s.Name(), Subject: v.Subject, Session: v.ID, Family: familyOf(v.ID), Epoch: v.Epoch,
 	})
 }
 
-// several reports a request with several cookies of the session's name, one of which may be
-// forged. Cookies that are too long to be read are no sign of that.
+// several sends an event for a request with several session cookies, one of which may be forged. It
+// sends none if the cookies are too long to be parsed, because that is no sign of an attack.
 func (s *frame) several(r *http.Request) {
 	if _, err := cookieValue(r, s.cookie); err == errLong {
 		return

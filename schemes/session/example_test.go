@@ -22,8 +22,7 @@ func mustScheme() *session.Scheme {
 	return browsers
 }
 
-// The program of gorilla/sessions' README with another store: this line alone is
-// another one.
+// The program of gorilla/sessions' README with another store. Only this line differs.
 var gorillaStore = mustScheme().Store()
 
 func MyHandler(w http.ResponseWriter, r *http.Request) {

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
 
-// Explain exchanges no remembered login: the visit after it is no theft.
+// Explain does not exchange a remember cookie, so the next visit does not look like theft.
 func TestExplainExchangesNothing(t *testing.T) {
 	t.Run("attack_305", func(t *testing.T) {
 		each(t, func(t *testing.T, s store) {

@@ -30,10 +30,10 @@ func writes() []string {
 
 func calls() []string { return append(writes(), "SessionByDigest") }
 
-// born is when a test's clock begins.
+// born is the start time of a test's clock.
 var born = schemetest.Born()
 
-// password lets everybody in who knows "right"; it is no Django.
+// password accepts the password "right" for every name.
 type password struct{ s store }
 
 func (p password) CheckPassword(r *http.Request, name, text string) (authn.Login, error) {
@@ -57,7 +57,7 @@ type app struct {
 	mux *http.ServeMux
 }
 
-// down makes the store's calls for sessions fail, or serve again.
+// down makes the store's session calls fail, or work again.
 func (a *app) down(yes bool) {
 	if yes {
 		a.s.Fail(errDown, calls()...)
@@ -69,7 +69,7 @@ func (a *app) down(yes bool) {
 func (a *app) reads() int64  { return a.s.Calls("SessionByDigest") }
 func (a *app) writes() int64 { return a.s.Calls(writes()...) }
 
-// take returns the events since the last time with their reasons, and forgets them.
+// take returns the events since the last call with their reasons.
 func (a *app) take() string { return a.log.TakeReasons() }
 
 const site = "https://app.example"
@@ -116,8 +116,8 @@ func (explicit) Authenticate(r *http.Request) (authn.Identity, error) {
 	return authn.Identity{Subject: text, Scheme: "explicit"}, nil
 }
 
-// do sends a request as the site's own pages would; headers are pairs, "" takes one
-// away.
+// do sends a request as a page of the site would. headers are pairs; an empty value removes a
+// header.
 func (a *app) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	r := a.request(method, path, body, headers...)
 	w := httptest.NewRecorder()
@@ -155,7 +155,7 @@ func (a *app) login(name string, headers ...string) string {
 	return cookie(w)
 }
 
-// cookie returns the session cookie of an answer as a request carries it.
+// cookie returns the session cookie of a response in the form of a request header.
 func cookie(w *httptest.ResponseRecorder) string {
 	for _, c := range w.Result().Cookies() {
 		if c.Name == "__Host-session" {

@@ -7,28 +7,31 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// forget ends the series that the request's cookies belong to, with its sessions but old,
-// which the caller sees to, and deletes the second cookie. The error is a fault.
+// forget ends the series of the request's cookies and deletes its sessions, except old, which the
+// caller deletes. It also deletes the remember cookie. It ends the series of old even if another
+// scheme over the store began it and this scheme has no Remember. It returns errors of the store
+// only.
 func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
-	if s.memory == nil {
-		return nil
-	}
 	keep := ""
 	if old != nil {
 		keep = old.ID
 		if family := familyOf(old.ID); family != "" {
-			if err := s.memory.rotator.EndFamily(r.Context(), family); err != nil {
+			if err := s.endFamily(r.Context(), family); err != nil {
 				return err
 			}
 			if err := s.endSeries(r.Context(), storage.Family{ID: family, Subject: old.Subject}, keep); err != nil {
 				return err
 			}
 		}
+	}
+	if s.memory == nil {
+		return nil
 	}
 	text, err := s.memory.text(r)
 	if errors.Is(err, errNoCookie) {
@@ -49,17 +52,26 @@ func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error 
 	return nil
 }
 
-// endSeries ends the sessions of a series that has ended, but the one whose ID is keep.
+// lateTimeout limits the check of a series after a session of it was inserted, see begin.
+const lateTimeout = 5 * time.Second
+
+// isRefusal reports whether err rejects the request, rather than being a fault.
+func isRefusal(err error) bool {
+	var e *authn.Error
+	return errors.As(err, &e)
+}
+
+// endSeries deletes the sessions of a series that has ended, except the one whose ID is keep.
 func (s *Scheme) endSeries(ctx context.Context, f storage.Family, keep string) error {
 	_, err := s.rows.DeleteSeries(ctx, f.Subject, f.ID, keep)
 	return err
 }
 
-// maxCleared is how many series a process notes.
+// maxCleared is the number of series that a process remembers in cleared.
 const maxCleared = 10_000
 
-// cleared are series that have ended whose sessions were ended after that. A browser may send a
-// dead cookie again and again, and each deletion of its sessions would cost a query.
+// cleared contains ended series whose sessions were deleted. A browser may send an invalid cookie
+// many times, and each deletion of its sessions would cost a query.
 type cleared struct {
 	mu     sync.Mutex
 	series *bounded.Map[string, struct{}]
@@ -84,8 +96,8 @@ func (c *cleared) forget(id string) {
 	c.series.Drop(id)
 }
 
-// clear is endSeries, once in this process, for a dead cookie of a series that has ended. A
-// session that is inserted later is seen to by who inserts it (begin).
+// clear is endSeries for an invalid cookie of an ended series, once per process. If a session is
+// inserted later, begin deletes it.
 func (s *Scheme) clear(ctx context.Context, f storage.Family) error {
 	if s.memory.cleared.has(f.ID) {
 		return nil
@@ -97,13 +109,13 @@ func (s *Scheme) clear(ctx context.Context, f storage.Family) error {
 	return nil
 }
 
-// endOne ends a session of the subject, and the series it belongs to.
+// endOne deletes a session of the subject and ends its series.
 func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
 	series := familyOf(id)
 	if s.families == nil || series == "" {
 		return s.rows.DeleteSessionOf(ctx, subject, id)
 	}
-	if _, err := s.rows.SessionByID(ctx, subject, id); err != nil { // only one's own series may be ended
+	if _, err := s.rows.SessionByID(ctx, subject, id); err != nil { // only series of the subject may be ended
 		return err
 	}
 	if err := s.endFamily(ctx, series); err != nil {
@@ -112,23 +124,23 @@ func (s *Scheme) endOne(ctx context.Context, subject, id string) error {
 	return s.endSeries(ctx, storage.Family{ID: series, Subject: subject}, "")
 }
 
-// endFamily ends a series, also one that another scheme over the store began.
+// endFamily ends a series. Another scheme with the same store may have created it.
 func (s *Scheme) endFamily(ctx context.Context, id string) error {
 	if s.families == nil {
 		return nil
 	}
-	err := s.families.EndFamily(ctx, id, s.now().Add(time.Second)) // no token names the family
+	err := s.families.EndFamily(ctx, id, s.now().Add(time.Second)) // no token contains the family's ID
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// piece is how many series are listed together when all of an account are ended.
+// piece is the number of series that one query of forgetAll lists.
 const piece = 500
 
-// forgetAll ends the subject's series but the one to keep. Their sessions are ended after
-// it.
+// forgetAll ends all series of the subject except keep. The caller deletes their sessions
+// afterwards.
 func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
 	if s.families == nil {
 		return nil
@@ -146,7 +158,7 @@ func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
 				return err
 			}
 		}
-		if len(list) < piece { // what has ended is not listed again
+		if len(list) < piece { // ended series are not listed again
 			return nil
 		}
 	}

@@ -14,40 +14,41 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
-// Form is what a login page shows.
+// Form contains the values for a login page.
 type Form struct {
-	// Next is where the browser goes after the login: the value of a hidden field "next".
+	// Next is the path to which the login redirects: the value of a hidden field "next".
 	Next string
-	// Username is what was typed before; "" the first time.
+	// Username is the name from the previous attempt, or "" on the first.
 	Username string
-	// Error is the message for the user; "" the first time.
+	// Error is the message for the user, or "" on the first attempt.
 	Error string
-	// Remember reports that the page should have a checkbox "remember".
+	// Remember reports whether the page should have a checkbox "remember".
 	Remember bool
-	// UsernameField and PasswordField are the names of the fields, see Options.Login.
+	// UsernameField and PasswordField are the names of the fields; see Options.Login.
 	UsernameField, PasswordField string
 }
 
-// FormOptions change LoginForm; nil is fine.
+// FormOptions configure [Scheme.LoginForm]. nil means the defaults.
 type FormOptions struct {
-	// Fallback is where the browser goes if the request has no "next" of this origin; "/" if
-	// "".
+	// Fallback is the path to which the login redirects if the request has no valid "next". ""
+	// means "/".
 	Fallback string
-	// Render writes the page, after status and headers were set. The page has a form that sends
-	// name, password and "next" to its own address by POST. nil is a plain page. The page is sent
-	// when Render returns; if it panics, the answer is 500.
+	// Render writes the page after status and headers were set. The page must have a form that
+	// sends name, password and "next" to its own URL with POST. The page is sent after Render
+	// returns. If it panics, the response is 500. nil means a plain page.
 	Render func(w http.ResponseWriter, r *http.Request, f Form)
 }
 
-// LoginForm returns the login page: GET shows a form, POST of it begins a session and
-// sends the browser on (303) to the page that "next" names, where that is a path of
-// this origin (SafeNext). A refused login shows the form again, with the status and
-// the words that Login answers. A fault, a request from another site and a body that is no
-// form are answered with the status of Login, for a browser as a page. Mount it outside the
-// chain, for both methods.
+// LoginForm returns the login page. GET shows a form. POST creates a session and redirects the
+// browser (303) to the path in "next", if that is a path of this origin (see [SafeNext]). Route
+// both methods to it, without the chain. It panics if pw is nil.
 //
-// Avoid the Referrer-Policy "no-referrer" for the page: browsers then send "null" for the
-// Origin of its form, which is accepted only from those that also send Sec-Fetch-Site.
+// A rejected login shows the form again, with the status and text of [Scheme.Login]. For other
+// errors, such as a store failure, a request from another site or a body that is not a form, the
+// status is that of Login, and a browser gets a page.
+//
+// Do not set the Referrer-Policy "no-referrer" for the page. Browsers then send the Origin "null"
+// with the form, which is accepted only from browsers that also send Sec-Fetch-Site.
 func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
 	return s.loginForm(s, pw, opts, s.memory != nil)
 }
@@ -66,7 +67,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		action := "form-action 'self'; "
-		if f.Next != o.Fallback { // which may lead on to another origin, and browsers ask form-action for that too
+		if f.Next != o.Fallback { // it may redirect to another origin, to which browsers apply form-action too
 			action = ""
 		}
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+action+"frame-ancestors 'none'; base-uri 'none'")
@@ -121,10 +122,10 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	}))
 }
 
-// LogoutForm returns what a logout button's form goes to: POST ends the session of the
-// request and sends the browser on (303) to the page that the field "next" names, where
-// that is a path of this origin (SafeNext), else to fallback, "/" where "". Otherwise it
-// is as Logout: a GET, which any page can cause, ends nothing.
+// LogoutForm returns the handler for the form of a logout button. POST deletes the request's
+// session and redirects the browser (303) to the path in the field "next", if that is a path of
+// this origin (see [SafeNext]), and to fallback otherwise. "" as fallback means "/". Errors have
+// the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
 //
 //	<form method="post" action="/logout"><button>Log out</button></form>
 func (s *Scheme) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }
@@ -149,7 +150,7 @@ func (s *frame) logoutForm(k keeper, fallback string) http.Handler {
 	})
 }
 
-// nextOf returns the field "next" of a form; of a body that is too long or has too many fields "".
+// nextOf returns the field "next" of a form, or "" if the body is too long or has too many fields.
 func nextOf(w http.ResponseWriter, r *http.Request) string {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if r.PostForm != nil {
@@ -178,7 +179,7 @@ func nextOf(w http.ResponseWriter, r *http.Request) string {
 	return form.Get("next")
 }
 
-// maxForm is the longest form of a logout, in bytes.
+// maxForm is the largest size of a logout form in bytes.
 const maxForm = 16 << 10
 
 var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>

@@ -14,8 +14,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// elsewhere reports whether a browser on a page of the site would leave it for that
-// Location: it drops control characters and reads a backslash as a slash.
+// elsewhere reports whether a browser would leave the site for that Location. A browser removes
+// control characters and reads a backslash as a slash.
 func elsewhere(t *testing.T, location string) bool {
 	t.Helper()
 	seen := strings.Map(func(c rune) rune {
@@ -167,8 +167,8 @@ func TestLogoutForm(t *testing.T) {
 	}
 }
 
-// Browsers ask form-action for the redirects after a form too: a login that leads on, to an
-// authorization request and from there to its client, is not kept here.
+// Browsers apply form-action to the redirects after a form too. So a login that leads to an
+// authorization request, and from there to its client, must not be restricted.
 func TestLoginLeadsOn(t *testing.T) {
 	s := memory.New(nil)
 	a := newApp(t, s, nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A login page that panics is a 500 that tells nothing, and logs nobody in.
+// A login page that panics causes a 500 that reveals nothing, and logs nobody in.
 func TestLoginFormPanics(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

@@ -15,8 +15,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A gateway drops the cookies of its sub-request's answer, so nothing is exchanged there:
-// the old cookie's next use would look like that of a thief.
+// A gateway drops the cookies in the response to its subrequest, so nothing is exchanged there.
+// Otherwise the next use of the old cookie would look like theft.
 func TestRememberBehindAGateway(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -43,7 +43,7 @@ func TestRememberBehindAGateway(t *testing.T) {
 	})
 }
 
-// A session that comes over plain http is refused as any other; the log names the option.
+// A session over plain HTTP is rejected like any invalid one. The log names the option.
 func TestPlainHTTPIsExplained(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

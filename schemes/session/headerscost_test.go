@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A header of nearly a megabyte, Go's default limit, costs an anonymous caller no more than its own
-// bytes: nothing is made of it. The same holds for the headers inside a multipart body.
+// A header of nearly one megabyte, Go's default limit, costs no more memory than its own size,
+// because it is not parsed. The same applies to the headers inside a multipart body.
 func TestHeadersCost(t *testing.T) {
 	s := memory.New(nil)
 	a := newApp(t, s, nil)
@@ -88,8 +88,8 @@ func TestHeadersCost(t *testing.T) {
 	}
 }
 
-// Cookies that are longer than any browser's are not searched for a session: they are refused like
-// two sessions, and never read as none.
+// Cookies that are longer than any browser's are not searched for a session. They are rejected like
+// two sessions, and never treated as absent.
 func TestLongCookies(t *testing.T) {
 	a := newApp(t, memory.New(nil), nil)
 	for name, lines := range map[string][]string{

@@ -8,28 +8,31 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Keep lets a user go on in this browser after change, which ends all credentials of the account,
-// such as a change of the own password:
+// Keep keeps a user logged in in this browser after change, which revokes all credentials of the
+// account. Use it for a change of the user's own password:
 //
 //	err := browsers.Keep(w, r, func() (authn.Login, error) {
 //		return passwords.ChangeOwn(r, name, old, new)
 //	})
 //
-// The session of the request gets a new cookie under the login that change returns, keeps its data,
-// and stays remembered if it was. All other sessions and tokens have ended.
+// The session of the request gets a new cookie for the login that change returns. It keeps its
+// data, and stays remembered if it was. All other sessions and tokens are revoked. Before the call,
+// check where the request comes from, as the middleware does.
 //
-// An error of change is passed on, and the session is as before. Without a live session of the
-// login's user change is not called, and the error is an *authn.Error of 401. Where the account was
-// changed again in this moment the error is storage.ErrStale: the password is the new one, and
-// nobody is logged in. The caller has checked where the request comes from, as the middleware does.
+// Errors:
+//   - An error of change is returned, and the session is unchanged.
+//   - Without a valid session of the login's user, change is not called, and the error is an
+//     [*authn.Error] with status 401.
+//   - [storage.ErrStale] means that the account was changed again at the same time. The password is
+//     the new one, but the user is logged out.
 func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (authn.Login, error)) error {
-	old, ok := s.own(authn.FromContext(r.Context())) // perhaps one that a remembered login began
+	old, ok := s.own(authn.FromContext(r.Context())) // may come from a remembered login
 	if !ok {
 		var err error
 		if old, err = s.loggedIn(r); err != nil {
 			return err
 		}
-		// The request may carry another user's token beside the cookie.
+		// The request may have another user's token in addition to the cookie.
 		if id := authn.FromContext(r.Context()); id.Authenticated() && (id.Subject != old.Subject || id.Issuer != "") {
 			return authn.NotAuthenticated()
 		}
@@ -39,10 +42,10 @@ func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (aut
 		return err
 	}
 	if login.Subject != old.Subject {
-		return errors.New("session: Keep: the login is another user's than the session")
+		return errors.New("session: Keep: the login and the session have different users")
 	}
-	// The change has ended the session, so there is none to replace. Who proved the password may have
-	// its data, also where the same user logged out in between.
+	// The change has revoked the session, so there is none to replace. The caller proved the
+	// password, so it can have the data, even if the same user logged out in the meantime.
 	was := &row{Session: old.Session, text: old.text}
 	was.Digest = storage.Digest{}
 	if s.memory != nil && familyOf(old.ID) != "" {

@@ -24,7 +24,7 @@ const (
 	newPassword = "looking-glass-43"
 )
 
-// keeper is a server where users change their password and go on.
+// keeper is a server where users change their password and stay logged in.
 type keeper struct {
 	mux       *http.ServeMux
 	passwords *pw.Checker
@@ -106,7 +106,7 @@ func (k *keeper) do(method, path, form string, headers ...string) *httptest.Resp
 	return w
 }
 
-// cookies returns those that an answer sets, as a request carries them.
+// cookies returns the cookies of a response in the form of a request header.
 func cookies(w *httptest.ResponseRecorder) string {
 	var all []string
 	for _, c := range w.Result().Cookies() {
@@ -119,7 +119,7 @@ func cookies(w *httptest.ResponseRecorder) string {
 
 const changeForm = "old=" + oldPassword + "&new=" + newPassword
 
-// A user who changes the password goes on; whoever else is logged in does not.
+// A user who changes the password stays logged in; all other sessions of the account are revoked.
 func TestKeep(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		k := newKeeper(t, s)
@@ -187,7 +187,7 @@ func TestKeep(t *testing.T) {
 				t.Errorf("the password was changed: %v", err)
 			}
 		})
-		// What an administrator does in between holds.
+		// Changes by an administrator at the same time take effect.
 		t.Run("edge_C19/changed again", func(t *testing.T) {
 			mine := login(credentials)
 			k.between = func() {
@@ -200,7 +200,7 @@ func TestKeep(t *testing.T) {
 			k.between = func() {}
 		})
 		schemetest.Must(t, reset(t, k))
-		// An attacker who knows the old password logs in all the while.
+		// An attacker who knows the old password logs in at the same time.
 		t.Run("edge_C19/race", func(t *testing.T) {
 			mine := login(credentials)
 			var mu sync.Mutex
@@ -245,7 +245,7 @@ func reset(t *testing.T, k *keeper) error {
 	return k.passwords.SetPassword(t.Context(), k.subject, oldPassword)
 }
 
-// A token of one user beside the session of another changes nothing.
+// A token of one user together with the session of another has no effect.
 func Test_edge_C19_another_user(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		k := newKeeper(t, s)

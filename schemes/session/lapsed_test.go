@@ -14,7 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// onPages mounts a page for people at /page, one that logs in at /in, and one that saves data at
+// onPages adds a page for people at /page, one that logs in at /in, and one that saves data at
 // /save.
 func onPages(a *app, scheme authn.Authenticator) {
 	m := authn.New(authn.Chain{scheme, explicit{}}, nil)
@@ -38,7 +38,8 @@ func onPages(a *app, scheme authn.Authenticator) {
 	}))))
 }
 
-// cookiesOf lists the names of the cookies that an answer sets or removes, the latter with a minus.
+// cookiesOf lists the names of the cookies that a response sets or deletes; deleted ones begin with
+// a minus.
 func cookiesOf(h http.Header) string {
 	var list []string
 	for _, c := range (&http.Response{Header: h}).Cookies() {
@@ -51,7 +52,7 @@ func cookiesOf(h http.Header) string {
 	return strings.Join(list, " ")
 }
 
-// A page for people treats a session that has ended as none, whatever ended it, and no other.
+// A page for people treats every expired or revoked session as no session, and no other session.
 func TestEndedOnPages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		a := newApp(t, s, &session.Options{TokenCookie: "csrftoken"})
@@ -96,7 +97,7 @@ func TestEndedOnPages(t *testing.T) {
 				if w := a.do("GET", "/open", "", "Cookie", c, "Authorization", "Bearer junk"); w.Code != 401 || cookiesOf(w.Header()) != "" {
 					t.Errorf("a bad Authorization: %d %v", w.Code, w.Header())
 				}
-				// The answer that sets a new session does not remove it.
+				// A response that sets a new session does not delete it.
 				if w := a.do("GET", "/in", "", "Cookie", c); w.Code != 200 || cookiesOf(w.Header()) != "__Host-session csrftoken" {
 					t.Errorf("a login: %d %v", w.Code, w.Header())
 				}
@@ -151,7 +152,7 @@ func TestEndedOnPages(t *testing.T) {
 	})
 }
 
-// A remembered login comes back on a page as elsewhere; where it has ended too, both cookies go.
+// A remembered login works on a page as elsewhere. If it has expired too, both cookies are deleted.
 func TestRememberOnPages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -191,7 +192,7 @@ func TestRememberOnPages(t *testing.T) {
 	})
 }
 
-// Sealed sessions end on pages alike.
+// Sealed sessions behave in the same way on pages.
 func TestSealedOnPages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -231,7 +232,7 @@ func TestSealedOnPages(t *testing.T) {
 	})
 }
 
-// The login form and the logout button answer people by pages.
+// The login form and the logout button respond with pages.
 func TestFormErrorsArePages(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -278,7 +279,7 @@ type hiding struct{ a authn.Authenticator }
 
 func (h hiding) Authenticate(r *http.Request) (authn.Identity, error) { return h.a.Authenticate(r) }
 
-// A decorator that hides the scheme does not lock the owner of an ended session out of the pages.
+// A decorator that hides the scheme does not block the owner of an expired session from pages.
 func TestEndedBehindADecorator_attack_341(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		a := newApp(t, s, nil)

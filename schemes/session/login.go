@@ -13,23 +13,23 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Start begins a session for a login that has just proved its password and sets the
-// cookie on w. For handlers with a login form of their own; Login is the endpoint.
-// The caller has checked where the request comes from (csrf.Site.Check).
+// Start creates a session for a login whose password was just verified, and sets the cookie on w.
+// Use it in handlers with their own login form; [Scheme.Login] is a complete endpoint. Before the
+// call, check where the request comes from ([csrf.Site].Check).
 //
-// The session has a new cookie, whatever the request brought: what somebody planted
-// in the browser is worth nothing (session fixation). The data of a session of nobody
-// or of the same user go over to it; that of another user ends and leaves nothing. A
-// cookie that is stale, malformed or there twice is as none.
+// The session always gets a new cookie, so a cookie that an attacker planted in the browser is
+// useless (session fixation). Data from an anonymous session, or from the same user's, is kept. A
+// session of another user is deleted with its data. A cookie that is expired, malformed or
+// duplicated counts as absent.
 //
-// The error is storage.ErrStale where the user was disabled or got another password
-// in this moment; then, and at any other error, nobody is logged in.
+// Start returns [storage.ErrStale] if the user was disabled or the password was changed at the same
+// time. After any error, nobody is logged in.
 func (s *Scheme) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	return s.logIn(w, r, login, "")
 }
 
-// logIn is Start for a session of that series, "" for none. The series that the request
-// brought ends.
+// logIn is Start for a session of a series; "" means no series. It ends the series of the request's
+// cookies.
 func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login, series string) error {
 	old, err := s.current(r)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login
 	return s.logInFrom(w, r, login, series, old)
 }
 
-// logInFrom is logIn for a request whose session is old, nil for none.
+// logInFrom is logIn for a request with the session old; nil means none.
 func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.Login, series string, old *row) error {
 	if err := s.forget(w, r, old); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 		}
 	}
 	text, err := s.create(r, s.cookie, &next, replaces)
-	if errors.Is(err, storage.ErrNotFound) && old != nil { // it was ended meanwhile: with its data
+	if errors.Is(err, storage.ErrNotFound) && old != nil { // it was deleted in the meantime, with its data
 		next.Data = nil
 		text, err = s.create(r, s.cookie, &next, storage.Digest{})
 	}
@@ -66,6 +66,7 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	s.set(w, s.cookie, text, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &next, "")
 	if series == "" {
+		s.issued(w, r, next.Subject)
 		s.surplus(audit.Context(r), next.Subject, next.ID)
 	} else {
 		s.surplusSeries(audit.Context(r), next.Subject, series)
@@ -73,10 +74,12 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	return nil
 }
 
-// Regenerate gives the session of the request a new cookie and ends the old one: after a
-// rise of privilege, such as a second factor. Its data and its limits stay. The error
-// is an *authn.Error of 401 where there is no session of a user, also where it was
-// ended in this moment.
+// Regenerate gives the session of the request a new cookie and invalidates the old one. Call it
+// when the session gains privileges, for example after a second factor. The data and the absolute
+// timeout of the session are kept.
+//
+// The error is an [*authn.Error] with status 401 if there is no session of a user, or if it was
+// deleted at the same time. Other errors come from the store.
 func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 	old, err := s.loggedIn(r)
 	if err != nil {
@@ -91,12 +94,13 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
+	s.issued(w, r, next.Subject)
 	s.notify(audit.Context(r), audit.SessionRotated, &next, "")
 	return nil
 }
 
-// loggedIn returns the live session of a user that the request's cookie names. Its errors are an
-// *authn.Error of 401 or a fault.
+// loggedIn returns the valid session of a user for the request's cookie. It returns an *authn.Error
+// with status 401 or the error of the store.
 func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	v, _, err := s.load(r)
 	if errors.Is(err, errNoCookie) || err == nil && v.Subject == "" {
@@ -105,12 +109,12 @@ func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	return v, err
 }
 
-// EndCurrent ends the session of the request, whichever user it belongs to, and deletes the cookie.
-// The caller has checked where the request comes from.
+// EndCurrent deletes the session of the request, whichever user it belongs to, and its cookie.
+// Before the call, check where the request comes from. A request without a session is not an error.
 //
-// After an error the session may live on, and the caller says so: a fault, or an
-// *authn.Error of 401 for a request with several cookies of the name, since it is not known
-// which one is the user's. A request without a session is no error.
+// After an error, the session may still be valid, so tell the user that the logout failed. An
+// [*authn.Error] with status 401 means that the request has several session cookies, and it is
+// unknown which one belongs to the user. Any other error is a store failure.
 func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err
@@ -135,7 +139,7 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case err == nil:
 			s.notify(audit.Context(r), audit.Logout, &old.Session, "")
-		case !errors.Is(err, storage.ErrNotFound): // else somebody else was first
+		case !errors.Is(err, storage.ErrNotFound): // otherwise another request deleted it first
 			return err
 		}
 	}
@@ -143,7 +147,7 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// oneCookie refuses a request with several cookies of that name.
+// oneCookie rejects a request with several cookies of that name.
 func (s *frame) oneCookie(r *http.Request, name string) error {
 	if _, err := cookieValue(r, name); errors.Is(err, errSeveral) {
 		return s.doubtful.WithCause(err)
@@ -151,14 +155,13 @@ func (s *frame) oneCookie(r *http.Request, name string) error {
 	return nil
 }
 
-// current returns the session of the request, or nil where there is none that holds.
-// The error is a fault.
+// current returns the valid session of the request, or nil. It returns errors of the store only.
 func (s *Scheme) current(r *http.Request) (*row, error) {
 	old, _, err := s.find(r, s.cookie)
 	return holds(old, err)
 }
 
-// holds returns what find returned, without its answers that there is none.
+// holds returns the result of find, but nil without an error if there is no valid session.
 func holds(old *row, err error) (*row, error) {
 	switch {
 	case err == nil:
@@ -170,14 +173,14 @@ func holds(old *row, err error) (*row, error) {
 	return nil, err
 }
 
-// newID returns the name of a session or a series.
+// newID returns the ID of a session or a series.
 func newID() string {
 	id, _ := credential.NewID(rand.Reader) // never fails; see crypto/rand
 	return id
 }
 
-// create fills in what every new row has, inserts it, and returns its cookie's text.
-// A row that has an ID keeps it.
+// create sets the fields of a new row, inserts it, and returns the value of its cookie. A row with
+// an ID keeps it.
 func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, replaces storage.Digest) (string, error) {
 	text, err := format.New(s.opts.Rand)
 	if err != nil {
@@ -189,8 +192,7 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 	return text, s.insert(r, cookie, text, v, replaces, s.opts.Idle)
 }
 
-// insert is create for a text and an ID that there are, and for a session that lives unused for
-// idle.
+// insert is create with a given cookie value and ID, and a given idle timeout.
 func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session, replaces storage.Digest, idle time.Duration) error {
 	now := s.now()
 	v.Digest, v.Version, v.LastSeen = digestOf(cookie, text), 1, now
@@ -210,8 +212,7 @@ func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Sess
 	s.send(w, cookie, text, s.maxAge(v.Expires, s.now()))
 }
 
-// Sessions returns up to limit sessions of the user, the last seen first, without
-// those that are over.
+// Sessions returns up to limit valid sessions of the user, the most recently used first.
 func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]storage.Session, error) {
 	list, err := s.rows.ListSessions(ctx, subject, limit)
 	if err != nil {
@@ -226,8 +227,8 @@ func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]sto
 	return live, nil
 }
 
-// EndOne ends the user's session with that ID, and what its browser remembers of the
-// login; storage.ErrNotFound where the user has none.
+// EndOne deletes the user's session with that ID and ends the remembered login of its browser. It
+// returns [storage.ErrNotFound] if the user has no such session.
 func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	if err := s.endOne(ctx, subject, id); err != nil {
 		return err
@@ -236,8 +237,8 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	return nil
 }
 
-// EndAll ends the user's sessions but the one whose ID is keep ("" keeps none), with what
-// other browsers remember of logins, and returns how many sessions there were.
+// EndAll deletes the user's sessions except the one whose ID is keep; "" means none. It also ends
+// the remembered logins of other browsers. It returns the number of deleted sessions.
 func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) {
 	if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
 		return 0, err

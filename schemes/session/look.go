@@ -8,11 +8,11 @@ import (
 	"github.com/gorilla/sessions"
 )
 
-// look is how a gorilla session's cookie is sent and how long the session lives unused.
+// look contains the cookie attributes and the idle timeout of a gorilla session.
 type look struct {
 	sameSite  http.SameSite
 	secure    bool
-	untilExit bool // without Max-Age: the browser forgets it when it is closed
+	untilExit bool // without Max-Age, so the browser deletes it when it is closed
 	idle      time.Duration
 }
 
@@ -20,19 +20,19 @@ func (s *frame) look() look {
 	return look{s.opts.SameSite, !s.site.IsLoopback(), s.opts.UntilBrowserCloses, s.opts.Idle}
 }
 
-// OptionsError is what Save returns for sessions.Options that it cannot honor. Nothing was
-// written then.
+// OptionsError is returned by Save if a field of [sessions.Options] has a value that is not
+// supported. Nothing was saved.
 type OptionsError struct{ Field, Problem string }
 
-// Error names the field and what is accepted.
+// Error returns the field and the accepted values.
 func (e *OptionsError) Error() string {
 	return fmt.Sprintf("session: Save: Options.%s %s", e.Field, e.Problem)
 }
 
-// lookOf returns what Options ask for, or an *OptionsError. Fields that are zero are as the scheme
-// has them, since a program that sets one field leaves the others so; MaxAge 0 means a cookie
-// without Max-Age, as gorilla documents it. own is the session that people log in to: it lives as
-// the scheme says, whatever page saves it.
+// lookOf returns the attributes for o, or an *OptionsError. A zero field means the setting of the
+// scheme, because programs often set only one field. MaxAge 0 means a cookie without Max-Age, as
+// documented by gorilla. own is true for the session of logged-in users, whose lifetime the scheme
+// defines, whichever page saves it.
 func (s *frame) lookOf(o *sessions.Options, own bool) (look, error) {
 	is := s.look()
 	if o == nil {
@@ -47,21 +47,21 @@ func (s *frame) lookOf(o *sessions.Options, own bool) (look, error) {
 	}
 	switch {
 	case o.Domain != "":
-		return fail("Domain", "is %q (accepted is \"\": the cookie belongs to this host alone)", o.Domain)
+		return fail("Domain", "is %q (must be \"\"; the cookie is only for this host)", o.Domain)
 	case o.Path != "" && o.Path != "/":
-		return fail("Path", "is %q (accepted is /)", o.Path)
+		return fail("Path", "is %q (must be /)", o.Path)
 	case o.Partitioned:
-		return fail("Partitioned", "is set (the cookie is for pages of this site alone)")
+		return fail("Partitioned", "is set (must be false; the cookie is only for pages of this site)")
 	case o.SameSite == http.SameSiteNoneMode:
-		return fail("SameSite", "is None (accepted are Lax and Strict)")
+		return fail("SameSite", "is None (Lax or Strict)")
 	case o.SameSite == http.SameSiteLaxMode && is.sameSite == http.SameSiteStrictMode:
-		return fail("SameSite", "is Lax, and the scheme's is Strict")
+		return fail("SameSite", "is Lax (must be Strict, as in session.Options)")
 	case own && o.SameSite == http.SameSiteStrictMode && is.sameSite != o.SameSite:
-		return fail("SameSite", "is Strict: set it in session.Options for the session that users log in to")
+		return fail("SameSite", "is Strict (set it in session.Options for the session of logged-in users)")
 	case o.MaxAge > most:
-		return fail("MaxAge", "is %d (accepted are up to %d seconds, which is session.Options.Idle)", o.MaxAge, most)
+		return fail("MaxAge", "is %d (at most %d seconds, which is session.Options.Idle)", o.MaxAge, most)
 	case own && (idle != is.idle || untilExit != is.untilExit):
-		return fail("MaxAge", "is %d: set Idle or UntilBrowserCloses in session.Options for the session that users log in to", o.MaxAge)
+		return fail("MaxAge", "is %d (set Idle or UntilBrowserCloses in session.Options for the session of logged-in users)", o.MaxAge)
 	}
 	if o.SameSite == http.SameSiteStrictMode {
 		is.sameSite = o.SameSite
@@ -71,7 +71,7 @@ func (s *frame) lookOf(o *sessions.Options, own bool) (look, error) {
 	return is, nil
 }
 
-// as gives a cookie the look of a gorilla session.
+// as sets the attributes on a cookie.
 func (l look) as(c *http.Cookie) *http.Cookie {
 	c.SameSite, c.Secure = l.sameSite, l.secure
 	if l.untilExit && c.MaxAge > 0 {

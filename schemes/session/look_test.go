@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A session's Options are honored, or Save says that they are not, and writes nothing.
+// Save applies a session's Options, or returns an error and saves nothing.
 func TestOptions(t *testing.T) {
 	const own, other = "session", "cart"
 	for name, x := range map[string]struct {
@@ -65,7 +65,8 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// A shorter MaxAge ends a session on the server too: a copy of the cookie is worth nothing then.
+// A shorter MaxAge also shortens the session on the server, so a copy of the cookie becomes
+// invalid.
 func TestMaxAgeHolds(t *testing.T) {
 	both(t, "edge_B15", func(t *testing.T, a *app, st sessions.Store) {
 		var n any
@@ -112,7 +113,7 @@ func serve(a *app, cookie string, h http.HandlerFunc) *httptest.ResponseRecorder
 	return w
 }
 
-// both runs f for a scheme with rows, and for a sealed one.
+// both runs f for a scheme with rows and for a sealed one.
 func both(t *testing.T, name string, f func(*testing.T, *app, sessions.Store)) {
 	t.Run(name+"/rows", func(t *testing.T) {
 		a := newApp(t, memory.New(nil), &session.Options{Idle: 2 * time.Hour})

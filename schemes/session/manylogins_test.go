@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// seriesOf returns the family that the browser's second cookie belongs to.
+// seriesOf returns the family of the browser's remember cookie.
 func seriesOf(t *testing.T, s store, b *browser) storage.Family {
 	t.Helper()
 	_, text, _ := strings.Cut(b.memo, "=")
@@ -21,7 +21,8 @@ func seriesOf(t *testing.T, s store, b *browser) storage.Family {
 	return st.Family
 }
 
-// Ending a session, logging out and a stolen second cookie read no other session of the account.
+// Deleting a session, logging out and a stolen remember cookie read no other session of the
+// account.
 func TestEndOneOfManySessions_attack_375(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -75,7 +76,7 @@ func TestEndOneOfManySessions_attack_375(t *testing.T) {
 	})
 }
 
-// Ending all logins ends the remembered ones beyond what one list returns.
+// Ending all logins also ends remembered logins beyond the result of one list.
 func TestEndAllOfManySeries_attack_377(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -94,11 +95,11 @@ func TestEndAllOfManySeries_attack_377(t *testing.T) {
 		if got := kept.who(); got != aliceIn {
 			t.Errorf("the login to keep: %s", got)
 		}
-		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", 2000); err != nil || len(list) != 1 || list[0].ID != like.ID {
+		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", storage.FamilyPlace{}, 2000); err != nil || len(list) != 1 || list[0].ID != like.ID {
 			t.Errorf("%d of %d are left, %v", len(list), len(ids), err)
 		}
 		schemetest.Must(t, func() error { _, err := a.x.EndAll(t.Context(), "id-alice", ""); return err }())
-		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", 2000); err != nil || len(list) != 0 || kept.who() != unauthorized {
+		if list, err := s.ListFamilies(t.Context(), like.Purpose, "id-alice", storage.FamilyPlace{}, 2000); err != nil || len(list) != 0 || kept.who() != unauthorized {
 			t.Errorf("%d are left, %v", len(list), err)
 		}
 	})

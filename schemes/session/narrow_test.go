@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/session"
 )
 
-// Who copied a remember cookie at the very moment of its exchange has its answer for the
-// window alone, and from another place not even that once the owner went on.
+// A thief who copied a remember cookie at the time of its exchange gets its response only within
+// the grace period, and from another address not after the owner used the new cookie.
 func TestRememberNarrows(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		for name, c := range map[string]struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// Who sends the second cookie again and again, without the session cookie, gets a bounded number
-// of sessions; the cookie stays good for later.
+// A client that repeatedly sends only the remember cookie gets a limited number of sessions. The
+// cookie stays valid.
 func TestRememberedTooOften_attack_273(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

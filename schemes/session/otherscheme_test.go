@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// cookiePair returns the answer's cookie of that name as a browser sends it back, or "".
+// cookiePair returns the response's cookie of that name as a browser sends it back, or "".
 func cookiePair(w *httptest.ResponseRecorder, name string) string {
 	for _, c := range w.Result().Cookies() {
 		if c.Name == name && c.Value != "" {
@@ -30,7 +30,7 @@ func cookiePair(w *httptest.ResponseRecorder, name string) string {
 	return ""
 }
 
-// through sends a GET with cookies through a middleware of the chain to h.
+// through sends a GET with cookies through a middleware with the chain to h.
 func through(t *testing.T, chain authn.Chain, h http.HandlerFunc, cookies ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r, w := httptest.NewRequest("GET", "https://app.example/", nil), httptest.NewRecorder()
@@ -156,7 +156,8 @@ func TestRememberOfAnotherScheme(t *testing.T) {
 	})
 }
 
-// Schemes over one store show one list of an account's sessions, so each ends what it shows for good.
+// Schemes with the same store list the same sessions of an account, so each can delete all of them
+// permanently.
 func TestEndAtAnotherScheme(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)
@@ -190,7 +191,7 @@ func TestEndAtAnotherScheme(t *testing.T) {
 	}
 }
 
-// More logins than one list has are ended too.
+// Logins beyond the result of one list are ended too.
 func TestEndAllOfManyRememberedLogins(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)
@@ -210,8 +211,8 @@ func TestEndAllOfManyRememberedLogins(t *testing.T) {
 	}
 }
 
-// Two unknown addresses are not the same one: who repeats an exchange after its answer was used gets
-// nothing.
+// Two unknown addresses do not count as equal: a repeated exchange after the use of its response
+// gets nothing.
 func TestRememberedWithoutAddress_attack_384(t *testing.T) {
 	now := born
 	clock := func() time.Time { return now }
@@ -245,8 +246,8 @@ func TestRememberedWithoutAddress_attack_384(t *testing.T) {
 	}
 }
 
-// A form of another site, with which browsers send no Lax cookie, begins no session in place of the
-// visitor's own or of the user's.
+// A form of another site, with which browsers send no Lax cookie, creates no session that replaces
+// the visitor's or the user's own.
 func TestFormOfAnotherSite_attack_393(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)
@@ -269,5 +270,47 @@ func TestFormOfAnotherSite_attack_393(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Two services serve one site over one store, and one of them knows of remembered logins: a logout at
+// the other, and a login of somebody else there, end the remembered login.
+func TestLogoutWhereNobodyIsRemembered(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	schemetest.Must(t, err)
+	for name, leave := range map[string]func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error{
+		"attack_603 logout": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error { return s.EndCurrent(w, r) },
+		"attack_603 another login": func(s *session.Scheme, w http.ResponseWriter, r *http.Request) error {
+			return s.Start(w, r, authn.Login{Subject: "2"})
+		},
+		"attack_603 gorilla": func(s *session.Scheme, _ http.ResponseWriter, r *http.Request) error {
+			var err error
+			through(t, authn.Chain{s}, func(w http.ResponseWriter, r *http.Request) {
+				v, _ := s.Store().Get(r, "session")
+				v.Options.MaxAge = -1
+				err = s.Store().Save(r, w, v)
+			}, r.Header.Get("Cookie"))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := memory.New(nil)
+			for _, id := range []string{"1", "2"} {
+				schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: id, Name: "user" + id, Active: true}))
+			}
+			web, err := session.New(db, site, &session.Options{Idle: time.Hour, Remember: &session.RememberOptions{}})
+			schemetest.Must(t, err)
+			other, err := session.New(db, site, &session.Options{Idle: time.Hour})
+			schemetest.Must(t, err)
+			login := httptest.NewRecorder()
+			schemetest.Must(t, web.StartRemembered(login, httptest.NewRequest("POST", "https://app.example/login", nil), authn.Login{Subject: "1"}))
+			mine, kept := cookiePair(login, "__Host-session"), cookiePair(login, "__Host-remember")
+			r := httptest.NewRequest("POST", "https://app.example/logout", nil)
+			r.Header.Set("Cookie", mine+"; "+kept)
+			schemetest.Must(t, leave(other, httptest.NewRecorder(), r))
+			if got := through(t, authn.Chain{web}, whoami, kept); got.Code != 401 {
+				t.Errorf("the remembered login: %d %s, want 401", got.Code, got.Body)
+			}
+		})
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A handler or a middleware that saves the gorilla session after a logout or a login of the same
-// request brings nobody back and undoes no login, whether it loaded the session before or after,
-// and for both kinds of sessions.
+// A handler or a middleware that saves the gorilla session after a logout or a login in the same
+// request restores no user and undoes no login, whether it loaded the session before or after, and
+// for both kinds of sessions.
 func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 	for _, kind := range []string{"rows", "sealed"} {
 		for _, outer := range []bool{false, true} { // a middleware that saves what another request object loaded
@@ -108,7 +108,7 @@ func TestSaveAfterLogoutOrLogin_attack_275(t *testing.T) {
 
 func make32() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 
-// scheme is what both kinds of sessions have.
+// scheme contains the methods of both kinds of schemes.
 type scheme interface {
 	authn.Authenticator
 	Start(http.ResponseWriter, *http.Request, authn.Login) error

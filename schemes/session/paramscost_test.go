@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A login page and a logout cost an anonymous caller's own bytes and little more, however many
-// parameters it sends.
+// A login page and a logout use little more memory than the size of the request, however many
+// parameters it has.
 func TestParametersCost(t *testing.T) {
 	s := memory.New(nil)
 	a := newApp(t, s, nil)

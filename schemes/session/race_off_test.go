@@ -2,5 +2,5 @@
 
 package session_test
 
-// raceEnabled: see the other file.
+// raceEnabled: see race_on_test.go.
 const raceEnabled = false

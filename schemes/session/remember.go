@@ -20,46 +20,47 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// RememberOptions are those of logins that outlive their session: "remember me".
+// RememberOptions configure "remember me": logins that outlive their session.
 //
-// Such a login has a second cookie. Where the session is over the second cookie begins a
-// new one, and is exchanged for the next of its series, each once: what was copied shows
-// as soon as both use it, and then the series ends with every session that came from it.
-// A browser that lost the answer, or restored many tabs, gets the same
+// Such a login has a second cookie, the remember cookie. When the session has expired, the remember
+// cookie creates a new session and is exchanged for the next cookie of its series. Each cookie can
+// be exchanged once. If a copied cookie is used, the second use is detected, and the series and all
+// its sessions are revoked. A browser that lost the response, or restores many tabs, gets the same
 // session and cookie again within Grace.
 type RememberOptions struct {
-	// Cookie is the second cookie's name. If it is "" the name is "remember", or "NAME-remember" if
-	// Options.Cookie sets another NAME than "session". See Options.Cookie.
+	// Cookie is the name of the remember cookie. "" means "remember", or "NAME-remember" if
+	// Options.Cookie is another NAME than "session". See Options.Cookie.
 	Cookie string
-	// Idle is how long a browser may stay away; 0 is 30 days.
+	// Idle is the time for which a browser can stay away. 0 means 30 days.
 	Idle time.Duration
-	// Absolute is when the password is asked for again at the latest; 0 is 90 days, or
-	// Idle where that is longer.
+	// Absolute is the time after which the password is required again. 0 means 90 days, or Idle if
+	// that is longer.
 	Absolute time.Duration
-	// Grace is how long the answer of an exchange may be asked for again: 10 seconds
-	// where 0, at most a minute; below 0 is never.
+	// Grace is the time for which the response of an exchange can be repeated, at most one minute.
+	// 0 means 10 seconds. A negative value means no repetition.
 	Grace time.Duration
 }
 
-// rememberFormat is that of the second cookie's texts.
+// rememberFormat is the format of remember cookie values.
 var rememberFormat = credential.MustFormat("vsr")
 
-// purpose is that of all series. Schemes over one store share it as they share the list of an account's
-// sessions, so whoever ends a session ends what its browser remembers, whichever scheme began it.
+// purpose is the purpose of all series. Schemes with the same store share it, as they share the
+// list of an account's sessions. So deleting a session ends its remembered login, whichever scheme
+// created it.
 const purpose = "remember"
 
-// memory is the part of a Scheme that remembers.
+// memory is the part of a Scheme for remembered logins.
 type memory struct {
 	rotator *rotation.Rotator
-	cookie  string       // the name on the wire
-	bound   string       // what a secret begins with: it is worth nothing to a scheme with other cookies
-	invalid *authn.Error // a refusal that drops the second cookie too
+	cookie  string       // name in HTTP headers
+	bound   string       // prefix of secrets, so that a scheme with other cookies rejects them
+	invalid *authn.Error // a rejection that also deletes the remember cookie
 	cleared cleared
 }
 
 func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 	if s.families == nil {
-		return nil, errors.New("session: Options.Remember needs rows that are a storage.Families")
+		return nil, errors.New("session: New: Options.Remember requires rows that implement storage.Families")
 	}
 	if o.Cookie == "" {
 		o.Cookie = "remember"
@@ -68,7 +69,7 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 		}
 	}
 	if !cookieName(o.Cookie) || strings.EqualFold(o.Cookie, s.opts.Cookie) || strings.EqualFold(o.Cookie, s.opts.TokenCookie) {
-		return nil, fmt.Errorf("session: remember cookie name %q: want one as for Cookie, and another", o.Cookie)
+		return nil, fmt.Errorf("session: New: Remember.Cookie %q is invalid (letters, digits, - and _, without __Host- or __Secure-, and different from Cookie and TokenCookie)", o.Cookie)
 	}
 	if o.Idle == 0 {
 		o.Idle = 30 * 24 * time.Hour
@@ -83,12 +84,12 @@ func (s *Scheme) newMemory(o RememberOptions) (*memory, error) {
 		o.Grace = 0
 	}
 	if o.Idle <= s.opts.Idle {
-		return nil, fmt.Errorf("session: Remember.Idle %s is not above Idle %s: nothing would be remembered longer", o.Idle, s.opts.Idle)
+		return nil, fmt.Errorf("session: New: Remember.Idle %s is too short (more than Idle, %s)", o.Idle, s.opts.Idle)
 	}
-	// Sessions are ended themselves, so the block of the family matters to nobody.
+	// Sessions are deleted directly, so the blocking time of the family does not matter.
 	rotator, err := rotation.New(s.families, &rotation.Options{Grace: o.Grace, Idle: o.Idle, Absolute: o.Absolute, Block: time.Second, Clock: s.opts.Clock})
 	if err != nil {
-		return nil, fmt.Errorf("session: Remember: %w", err)
+		return nil, fmt.Errorf("session: New: Remember: %w", err)
 	}
 	m := &memory{rotator: rotator, cookie: s.wireName(o.Cookie)}
 	m.bound = s.cookie + " " + m.cookie + "="
@@ -102,14 +103,14 @@ func (m *memory) use(text string) rotation.Use {
 	return rotation.Use{Secret: m.bound + text, Purpose: purpose}
 }
 
-// useBy is use by a request, which comes from somewhere.
+// useBy is use with the client address of a request.
 func (m *memory) useBy(r *http.Request, text string, proxies authn.TrustedProxies) rotation.Use {
 	use := m.use(text)
 	use.Source = rotation.SourceOf(proxies.ClientAddr(r))
 	return use
 }
 
-// text returns the second cookie's text.
+// text returns the value of the remember cookie.
 func (m *memory) text(r *http.Request) (string, error) {
 	text, err := cookieValue(r, m.cookie)
 	if err == nil && !rememberFormat.Valid(text) {
@@ -118,15 +119,15 @@ func (m *memory) text(r *http.Request) (string, error) {
 	return text, err
 }
 
-// IsRemembered reports whether the identity's session was begun by a remembered login, not
-// by a password: ask for the password again before what is delicate.
+// IsRemembered reports whether the identity's session was created by a remembered login, not by a
+// password. Require the password again before sensitive actions in such a session.
 func IsRemembered(id authn.Identity) bool {
 	loaded, ok := id.Credential.(*row)
 	return ok && loaded.AuthTime.Before(loaded.Created)
 }
 
-// familyOf returns the series that a session belongs to, "" for none. Sessions of one are
-// named by it, so that what ends the one ends the other.
+// familyOf returns the series of a session, or "". The ID of a session begins with the ID of its
+// series, so that deleting one can end the other.
 func familyOf(sessionID string) string {
 	family, _, ok := strings.Cut(sessionID, ".")
 	if !ok {
@@ -135,9 +136,8 @@ func familyOf(sessionID string) string {
 	return family
 }
 
-// StartRemembered is Start for a login that is to outlive its session, where
-// Options.Remember is set; without it, it is Start. The endpoints call it where "remember"
-// is true.
+// StartRemembered is [Scheme.Start] for a login that outlives its session. If Options.Remember is
+// nil, it is Start. The endpoints call it if "remember" is true.
 func (s *Scheme) StartRemembered(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	if s.memory == nil {
 		return s.Start(w, r, login)
@@ -149,7 +149,7 @@ func (s *Scheme) StartRemembered(w http.ResponseWriter, r *http.Request, login a
 	return s.logInRemembered(w, r, login, old)
 }
 
-// logInRemembered is StartRemembered for a request whose session is old, nil for none.
+// logInRemembered is StartRemembered for a request with the session old; nil means none.
 func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login authn.Login, old *row) error {
 	text, err := rememberFormat.New(s.opts.Rand)
 	if err != nil {
@@ -169,20 +169,21 @@ func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login a
 	}
 	now := s.now()
 	s.send(w, s.memory.cookie, text, s.age(s.memory.rotator.End(f, now), now))
+	s.issued(w, r, login.Subject)
 	return nil
 }
 
-// begun is what the exchange of a second cookie gives, sealed for who repeats it.
+// begun is the result of exchanging a remember cookie. It is sealed and stored for repetitions.
 type begun struct {
-	Session string    `json:"s"` // the text of the new session's cookie
-	ID      string    `json:"i"` // its ID
+	Session string    `json:"s"` // value of the new session's cookie
+	ID      string    `json:"i"` // ID of the new session
 	At      time.Time `json:"t"`
-	Next    string    `json:"n"` // the text of the next second cookie
-	End     time.Time `json:"e"` // and its end
+	Next    string    `json:"n"` // value of the next remember cookie
+	End     time.Time `json:"e"` // its expiry
 }
 
-// remembered begins a session by the second cookie. Where there is none the error is why,
-// the answer to the session cookie. The data go over to the session.
+// remembered creates a session with the remember cookie and gives it data. If there is no remember
+// cookie, it returns why, the error for the session cookie.
 func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, storage.User, error) {
 	var none storage.User
 	m := s.memory
@@ -199,8 +200,8 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 	if err != nil {
 		return nil, none, s.refused(err, m.invalid)
 	}
-	// Before anything is exchanged: another site may have caused it, and no token can
-	// belong to a session that is not there yet.
+	// Check before the exchange. Another site may have caused the request, and the session does not
+	// exist yet, so no CSRF token can belong to it.
 	if err := s.site.Check(r); err != nil {
 		return nil, none, err
 	}
@@ -233,8 +234,8 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 	return s.begin(r, res, b, data)
 }
 
-// wouldRemember returns what remembered would, and exchanges nothing. The session has no name, since
-// there is none.
+// wouldRemember returns the result of remembered without exchanging the cookie. The session does
+// not exist, so it has no ID.
 func (s *Scheme) wouldRemember(r *http.Request, text string) (*row, storage.User, error) {
 	st, err := s.memory.rotator.Inspect(r.Context(), s.memory.use(text))
 	switch {
@@ -248,18 +249,18 @@ func (s *Scheme) wouldRemember(r *http.Request, text string) (*row, storage.User
 	return &row{Session: v, next: &begun{}}, st.User, nil
 }
 
-// notRemembered is the answer to a second cookie that does not hold.
+// notRemembered returns the response to a remember cookie that is not valid.
 func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error) error {
 	switch {
 	case errors.Is(err, rotation.ErrReused):
 		e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
 		audit.LogReuse(ctx, s.opts.Logger, e)
 		if err := s.clear(ctx, f); err != nil {
-			return err // the series has ended: the next use of any of its cookies tries again
+			return err // the series has ended, and the next use of any of its cookies tries again
 		}
 		s.opts.Audit.Notify(ctx, e)
 	case errors.Is(err, rotation.ErrRevoked) && f.Ended:
-		// Whoever ended it may have failed to end its sessions.
+		// The request that ended the series may have failed to delete its sessions.
 		if err := s.clear(ctx, f); err != nil {
 			return err
 		}
@@ -272,30 +273,38 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 	return s.refused(err, s.memory.invalid)
 }
 
-// begin makes the session of an exchange, unless somebody who repeated the exchange did.
+// begin inserts the session of an exchange, unless a repetition of the exchange already did.
 func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byte) (*row, storage.User, error) {
 	ctx, f, m := r.Context(), res.State.Family, s.memory
 	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
 	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{}, s.opts.Idle)
+	inserted := err == nil
 	switch {
-	case errors.Is(err, storage.ErrConflict): // it is there
+	case inserted:
+		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
+	case errors.Is(err, storage.ErrConflict): // it already exists
 	case errors.Is(err, storage.ErrStale):
 		return nil, storage.User{}, s.refused(err, m.invalid)
-	case err != nil:
-		return nil, storage.User{}, err
 	default:
-		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
-		s.surplus(audit.Context(r), v.Subject, v.ID)
+		return nil, storage.User{}, err
 	}
-	// Who ends a series ends its sessions after that: this one may have come too late to
-	// be found.
+	// A request that ends a series deletes its sessions afterwards. It may not have found this
+	// session, which was inserted later, so check the series again, even if the client has left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+	defer cancel()
 	now, err := m.rotator.Inspect(ctx, m.use(b.Next))
-	if err != nil && !errors.Is(err, rotation.ErrReused) { // exchanged already, by this browser
-		m.cleared.forget(f.ID) // before this session was there
-		return nil, storage.User{}, s.notRemembered(ctx, now.Family, err)
+	if err != nil && !errors.Is(err, rotation.ErrReused) { // already exchanged by this browser
+		m.cleared.forget(f.ID)                                                        // cleared before this session was inserted
+		if err = s.notRemembered(ctx, now.Family, err); inserted && !isRefusal(err) { // a repeated request inserts it again
+			return nil, storage.User{}, errors.Join(err, s.rows.DeleteSession(context.WithoutCancel(ctx), v.Digest))
+		}
+		return nil, storage.User{}, err
+	}
+	if inserted {
+		s.surplus(ctx, v.Subject, v.ID)
 	}
 	stored, u, err := s.rows.SessionByDigest(ctx, digestOf(s.cookie, b.Session))
-	if errors.Is(err, storage.ErrNotFound) { // ended in this moment
+	if errors.Is(err, storage.ErrNotFound) { // deleted at the same time
 		return nil, storage.User{}, s.refused(err, s.invalid)
 	}
 	if err != nil {

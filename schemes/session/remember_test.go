@@ -16,13 +16,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// browser keeps the two cookies of a browser, "" for one that it does not have.
+// browser holds the two cookies of a browser; "" means no cookie.
 type browser struct {
 	a             *app
 	session, memo string
 }
 
-// take takes over what an answer sets.
+// take stores the cookies of a response.
 func (b *browser) take(w *httptest.ResponseRecorder) {
 	for _, c := range w.Result().Cookies() {
 		value := c.Name + "=" + c.Value
@@ -38,7 +38,7 @@ func (b *browser) take(w *httptest.ResponseRecorder) {
 	}
 }
 
-// send sends a request with the cookies, and takes over what comes.
+// send sends a request with the cookies and stores those of the response.
 func (b *browser) send(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	for _, c := range []string{b.session, b.memo} {
 		if c != "" {
@@ -50,7 +50,7 @@ func (b *browser) send(method, path, body string, headers ...string) *httptest.R
 	return w
 }
 
-// who is the body of a GET, or its status.
+// who returns the body of a GET, or its status.
 func (b *browser) who() string {
 	w := b.send("GET", "/", "")
 	if w.Code != 200 {
@@ -63,7 +63,7 @@ func remembering(t *testing.T, s store, o session.RememberOptions) *app {
 	return newApp(t, s, &session.Options{Idle: time.Hour, Absolute: 2 * time.Hour, Remember: &o})
 }
 
-// visit logs in with "remember" and lets the session's idle time pass.
+// visit logs in with "remember" and lets the idle timeout of the session pass.
 func visit(t *testing.T, a *app, name string) *browser {
 	t.Helper()
 	b := &browser{a: a}
@@ -109,7 +109,7 @@ func TestRemember(t *testing.T) {
 		if id, err := a.x.Authenticate(a.request("GET", "/", "", "Cookie", a.login("alice"))); err != nil || session.IsRemembered(id) {
 			t.Errorf("a login counts as remembered: %v", err)
 		}
-		// Without the session's cookie too, as after the browser was closed.
+		// Also without the session cookie, as after the browser was closed.
 		b.session = ""
 		if got := b.who(); got != aliceIn || b.session == "" {
 			t.Errorf("without a session cookie: %s", got)
@@ -137,7 +137,7 @@ func TestRemember(t *testing.T) {
 	})
 }
 
-// Many tabs at once get one session; a lost answer comes again.
+// Many concurrent tabs get one session, and a lost response is repeated.
 func TestRememberTabs(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -173,7 +173,7 @@ func TestRememberTabs(t *testing.T) {
 	})
 }
 
-// Who copied a remember cookie shows as soon as both used it, whoever was first.
+// The theft of a remember cookie is detected when both holders have used it, whoever was first.
 func TestRememberTheft(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		for _, name := range []string{"thief_first", "owner_first"} {
@@ -211,7 +211,7 @@ func TestRememberTheft(t *testing.T) {
 	})
 }
 
-// What ends a login ends what is remembered of it.
+// Every event that ends a login also ends its remembered login.
 func TestRememberEnds(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
@@ -284,7 +284,7 @@ func TestRememberEnds(t *testing.T) {
 					t.Errorf("%s, want %s", got, want)
 				}
 			}
-			// Nobody ends another one's, by whatever ID.
+			// Nobody can end the login of another user, with any ID.
 			schemetest.Add(t, s, "dave")
 			list := ids(a, "id-carol")
 			if len(list) != 1 {
@@ -301,8 +301,8 @@ func TestRememberEnds(t *testing.T) {
 	})
 }
 
-// What does not hold is refused once, and taken away; what came from elsewhere exchanges
-// nothing; a fault changes nothing.
+// An invalid cookie is rejected once and deleted. A request from another site exchanges nothing,
+// and an error changes nothing.
 func TestRememberRefuses(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -321,7 +321,7 @@ func TestRememberRefuses(t *testing.T) {
 				t.Errorf("%s: %d %v", what, w.Code, w.Header())
 			}
 		}
-		// One of two may be good: neither is taken away.
+		// One of two cookies may be valid, so neither is deleted.
 		if x := (&browser{a: a, memo: b.memo + "; " + b.memo}); x.who() != unauthorized || x.memo == "" {
 			t.Errorf("two cookies: taken, or taken away: %q", x.memo)
 		}
@@ -357,8 +357,7 @@ func TestRememberRefuses(t *testing.T) {
 	})
 }
 
-// Theft is noticed beside everything else that happens at once: nothing of the series
-// lives after it.
+// Theft is detected during concurrent requests, and no session of the series survives it.
 func TestRememberRaces(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		for round := range 4 {
@@ -434,7 +433,7 @@ func TestRememberOptions(t *testing.T) {
 	}
 }
 
-// Data of a visitor go over to the session that is begun.
+// The data of a visitor is kept in the new session.
 func TestRememberKeepsData(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
@@ -460,7 +459,7 @@ func TestRememberKeepsData(t *testing.T) {
 	b.take(w)
 	b.send("GET", "/show", "")
 	b.send("GET", "/show", "")
-	// A login of the same user keeps them too, and begins a series of its own.
+	// A login of the same user keeps the data too, and begins a new series.
 	before := *b
 	b.send("POST", "/login", `{"username":"alice","password":"right","remember":true}`)
 	b.send("GET", "/show", "")
@@ -469,7 +468,7 @@ func TestRememberKeepsData(t *testing.T) {
 	}
 }
 
-// Logging out by one session of a series ends the others, whose cookies the browser lost.
+// A logout with one session of a series also deletes the others, whose cookies the browser lost.
 func TestRememberSiblings(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")

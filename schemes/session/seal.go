@@ -16,36 +16,36 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 )
 
-// content is what a sealed cookie holds, and Identity.Credential of who came by one.
+// content is the content of a sealed cookie, and the Identity.Credential of its identity.
 type content struct {
-	by       *Sealed // the scheme that authenticated by it; not in the cookie
+	by       *Sealed // the scheme that opened it; not in the cookie
 	subject  string
 	epoch    int64
 	roles    []string
 	authTime time.Time
 	created  time.Time
-	seen     time.Time // when it was sealed as used
-	secret   string    // of the tokens against cross-site requests; stays until the next login
+	seen     time.Time // last recorded use
+	secret   string    // of the CSRF tokens; changes with the next login
 	data     []byte
 }
 
-// String says nothing of what it holds.
+// String returns "[redacted]".
 func (*content) String() string { return "[redacted]" }
 
-// GoString is String.
+// GoString returns "[redacted]".
 func (*content) GoString() string { return "[redacted]" }
 
 // A sealed cookie is base64url of
 //
 //	1 byte    sealVersion
-//	8 bytes   the ID of the master key
-//	16 bytes  random, for the key of this one cookie
-//	12 bytes  random, the nonce
-//	          the content under AES-256-GCM, with the 16 bytes of its tag
+//	8 bytes   ID of the master key
+//	16 bytes  random, for the key of this cookie
+//	12 bytes  random nonce
+//	          the content, encrypted with AES-256-GCM, and its 16-byte tag
 //
-// bound to the purpose, the cookie's name on the wire, and the bytes in front. The key
-// is HMAC-SHA-256 of the 16 bytes under the ring's key for the purpose: so many random
-// bits are drawn anew for each cookie that no number of cookies is too large for GCM.
+// It is bound to the purpose, the name of the cookie in HTTP headers, and the bytes before the
+// content. The key is HMAC-SHA-256 of the 16 random bytes with the key ring's key for the purpose.
+// Each cookie has so many new random bits that the number of cookies is not limited by GCM.
 const (
 	sealVersion = 1
 	sealLabel   = "vestibule/v1 sealed session"
@@ -55,16 +55,16 @@ const (
 	sealTag     = 16
 )
 
-// errSealed is why a sealed cookie does not hold, whatever it is: there is one way out of
-// open, so that an answer tells nobody how near a forgery came.
-var errSealed = errors.New("a cookie that was not sealed for this, or changed")
+// errSealed is the only error of open for an invalid cookie, so that a response does not reveal how
+// close a forgery was.
+var errSealed = errors.New("the cookie was modified or sealed for another use")
 
-// seal returns the text of a cookie of that name on the wire.
+// seal returns the value of a cookie with that name.
 func seal(ring *keys.Ring, purpose keys.Purpose, random io.Reader, name string, c *content) (string, error) {
 	id, key := ring.Newest(purpose)
 	rawID, err := hex.DecodeString(id)
 	if err != nil || len(rawID) != idBytes {
-		return "", errors.New("session: the ID of a master key is not of 8 bytes")
+		return "", errors.New("session: seal: the ID of a master key must have 8 bytes")
 	}
 	out := append([]byte{sealVersion}, rawID...)
 	out = append(out, make([]byte, sealRandom)...)
@@ -79,12 +79,12 @@ func seal(ring *keys.Ring, purpose keys.Purpose, random io.Reader, name string, 
 	return base64.RawURLEncoding.EncodeToString(out), nil
 }
 
-// open returns the content of a cookie's text, or errSealed.
+// open returns the content of a cookie value, or errSealed.
 func open(ring *keys.Ring, purpose keys.Purpose, name, text string) (*content, error) {
-	if len(text) > maxCookie { // no browser keeps it; not worth the work
+	if len(text) > maxCookie { // longer than browsers store
 		return nil, errSealed
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text) // which skips line breaks
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text) // it skips line breaks, so reject them below
 	if err != nil || strings.ContainsAny(text, "\r\n") || len(raw) < sealHead+sealRandom+sealTag || raw[0] != sealVersion {
 		return nil, errSealed
 	}
@@ -137,8 +137,8 @@ func (c *content) encode() []byte {
 	return append(b, c.data...)
 }
 
-// decodeContent reads what encode wrote. Nobody else wrote it, but a later version of
-// this program may have.
+// decodeContent decodes the result of encode. The content is authentic, but a later version of this
+// program may have written it.
 func decodeContent(b []byte) (*content, error) {
 	d := decoder{b}
 	ok := true

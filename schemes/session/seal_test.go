@@ -118,10 +118,10 @@ func TestSeal(t *testing.T) {
 	})
 }
 
-// What was not written by encode is refused, and never panics.
+// Data that encode did not write is rejected, and causes no panic.
 func FuzzOpen(f *testing.F) {
 	ring := newRing(f, bytes.Repeat([]byte("0123456789abcdef"), 2))
-	// The same in each process of the fuzzer.
+	// The value is the same in each process of the fuzzer.
 	good, err := seal(ring, keys.SessionSeal, strings.NewReader(strings.Repeat("r", sealRandom)), "a", someContent())
 	if err != nil {
 		f.Fatal(err)
@@ -141,7 +141,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// normal makes the empty lists alike.
+// normal makes nil and empty lists equal.
 func normal(c *content) content {
 	n := *c
 	if len(n.data) == 0 {

@@ -17,54 +17,56 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// SealedOptions change a Sealed; nil is fine. Of Options, Idle is two hours where 0 and
-// Absolute a day: nobody can end such a session before.
+// SealedOptions configure [Sealed]. nil means the defaults. In Options, 0 as Idle means 2 hours,
+// and 0 as Absolute means one day (or Idle if that is longer). The defaults are short because such
+// a session cannot be revoked.
 type SealedOptions struct {
 	Options
-	// Users, where not nil, is asked at each request for the account: a disabled one and
-	// one whose epoch moved (a new password, log-out-everywhere) is refused then, and
-	// roles are those of now. It takes one query.
+	// Users, if it is not nil, loads the account on each request, with one query. A disabled
+	// account, and a session with an old epoch (after a new password or "log out everywhere"), are
+	// then rejected, and the identity has the current roles.
 	Users storage.Users
-	// Space is the name space of the subjects, where another account table shares the master
-	// key; see storage.Spaced. A cookie of another space does not open. "" is that of Users,
-	// or none.
+	// Space is the name space of the subjects. Set it if another account table uses the same master
+	// key; see [storage.Spaced]. Cookies of another space are rejected. "" means the space of
+	// Users, or none.
 	Space string
 }
 
-// Sealed authenticates by cookies that hold the whole session, encrypted: nothing is
-// kept on the server. Use it where there is no store that every process can ask, or for
-// very many visitors of little importance.
+// Sealed authenticates requests by cookies that contain the whole session, encrypted. The server
+// stores nothing. Use it if there is no store that every process can query, or for a very large
+// number of visitors with low security requirements. Otherwise use [Scheme].
 //
-// A sealed session cannot be revoked before it expires: after a logout a copy of the
-// cookie is as good as before, for Idle after it was made, and its data can be put back
-// to what they were. With SealedOptions.Users whatever ends all of the account's
-// credentials ends these too, but a single logout does not. Scheme has none of that.
+// A sealed session cannot be revoked before it expires. After a logout, a copy of the cookie stays
+// valid until Idle after it was created, and a copy can also restore old data. With
+// SealedOptions.Users, every event that revokes all credentials of the account also revokes its
+// sealed sessions, but a single logout does not.
 //
-// Requests that change the data at once overwrite each other: the last answer stays. It
+// Concurrent requests that change the data overwrite each other: the last response wins. A Sealed
 // is safe for concurrent use.
 type Sealed struct {
 	frame
 	ring  *keys.Ring
-	users storage.Users // nil: nobody is asked
+	users storage.Users // nil: accounts are not loaded
 	space string
 }
 
-// maxCookie is the longest cookie that every browser keeps, in bytes: name, value and
-// attributes (RFC 6265bis section 5.6 allows 4,096 for the first two).
+// maxCookie is the largest size in bytes of a cookie that every browser stores, with name, value
+// and attributes. RFC 6265bis, section 5.6, allows 4,096 for name and value.
 const maxCookie = 4096
 
-// NewSealed returns a scheme that seals under the newest key of ring and opens what was
-// sealed under any of it, for the origin that site names.
+// NewSealed returns a scheme for the origin of site. It seals with the newest key of ring and opens
+// cookies that were sealed with any of its keys. opts can be nil. It returns an error if ring or
+// site is nil, if Remember is set, or if an option is invalid.
 func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, error) {
 	if ring == nil || site == nil {
-		return nil, errors.New("session: a master key and a site are needed")
+		return nil, errors.New("session: NewSealed: ring and site must be set")
 	}
 	var o SealedOptions
 	if opts != nil {
 		o = *opts
 	}
 	if o.Remember != nil {
-		return nil, errors.New("session: Remember needs sessions with rows")
+		return nil, errors.New("session: NewSealed: Remember is not supported")
 	}
 	if o.Idle == 0 {
 		o.Idle = 2 * time.Hour
@@ -79,20 +81,20 @@ func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, 
 	if have := storage.SpaceOf(o.Users); o.Space == "" {
 		o.Space = have
 	} else if o.Users != nil && o.Space != have {
-		return nil, fmt.Errorf("session: Space %q, but the space of Users is %q", o.Space, have)
+		return nil, fmt.Errorf("session: NewSealed: Space is %q, but the space of Users is %q", o.Space, have)
 	}
 	if err := storage.CheckSpace(o.Space); err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+		return nil, fmt.Errorf("session: NewSealed: %w", err)
 	}
 	s := &Sealed{frame: f, ring: ring, users: o.Users, space: o.Space}
 	s.perms, _ = o.Users.(storage.Permissions)
 	return s, nil
 }
 
-// Authenticate opens the session cookie. It returns ErrNoCredentials if there is no cookie, or if
-// no user is logged in. A cookie that does not open or has expired is refused with 401, and the
-// answer deletes it; two cookies are refused with 401 and both are kept, since one may be valid.
-// Requests from other sites are refused as by Scheme.
+// Authenticate authenticates a request by its session cookie. It returns [authn.ErrNoCredentials]
+// if there is no cookie or no user is logged in. A cookie that is invalid or expired is rejected
+// with 401, and the response deletes it. Two session cookies are rejected with 401 and not deleted,
+// because one may be valid. Requests from other sites are rejected as by [Scheme.Authenticate].
 func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	c, err := s.find(r, s.cookie)
 	switch {
@@ -106,6 +108,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	case err != nil:
 		return authn.Identity{}, err
 	case c.subject == "":
+		s.issued(nil, r, c)
 		return authn.Identity{}, authn.ErrNoCredentials
 	case !storage.BelongsTo(s.space, c.subject):
 		return authn.Identity{}, s.refused(errSealed, s.invalid)
@@ -129,7 +132,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id, nil
 }
 
-// own is Scheme.own.
+// own is Scheme.own for Sealed.
 func (s *Sealed) own(id authn.Identity) (*content, bool) {
 	c, ok := id.Credential.(*content)
 	return c, ok && c.by == s
@@ -149,8 +152,8 @@ func (s *Sealed) account(ctx context.Context, c *content) (storage.User, error) 
 	return u, err
 }
 
-// find returns the content of a live cookie: errNoCookie, errSeveral, errSealed, an
-// errOver, or a fault.
+// find returns the content of a valid cookie. It returns errNoCookie, errSeveral, errSealed, an
+// errOver or another error.
 func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 	text, err := cookieValue(r, cookie)
 	if err != nil {
@@ -170,7 +173,7 @@ func (s *Sealed) find(r *http.Request, cookie string) (*content, error) {
 	return c, nil
 }
 
-// bound is what a cookie of that name is bound to.
+// bound returns the text to which a cookie of that name is bound.
 func (s *Sealed) bound(cookie string) string {
 	if s.space == "" {
 		return cookie
@@ -178,7 +181,7 @@ func (s *Sealed) bound(cookie string) string {
 	return cookie + "\x00" + s.space
 }
 
-// end is when a session ends unless it is used before.
+// end returns the time at which the session expires if it is not used again.
 func (s *Sealed) end(c *content) time.Time {
 	idle, absolute := c.seen.Add(s.opts.Idle), c.created.Add(s.opts.Absolute)
 	if absolute.Before(idle) {
@@ -187,7 +190,7 @@ func (s *Sealed) end(c *content) time.Time {
 	return idle
 }
 
-// current returns the live content of the request, or nil. The error is a fault.
+// current returns the valid content of the request's cookie, or nil.
 func (s *Sealed) current(r *http.Request, cookie string) (*content, error) {
 	c, err := s.find(r, cookie)
 	switch {
@@ -199,7 +202,7 @@ func (s *Sealed) current(r *http.Request, cookie string) (*content, error) {
 	return nil, err
 }
 
-// set seals c, as used now, into a cookie of the answer.
+// set seals c with the current time as last use, and sets the cookie on the response.
 func (s *Sealed) set(w http.ResponseWriter, cookie string, c *content) error {
 	return s.setAs(w, cookie, c, s.look())
 }
@@ -214,7 +217,7 @@ func (s *Sealed) setAs(w http.ResponseWriter, cookie string, c *content, as look
 	if len(as.as(s.newCookie(cookie, text, maxAge)).String()) > maxCookie {
 		return ErrTooLarge
 	}
-	// The secret of the tokens is not the cookie's text, which changes with each sealing.
+	// The secret of the tokens is not the value of the cookie, which changes with each sealing.
 	s.sendAs(w, cookie, text, c.secret, maxAge, as)
 	return nil
 }
@@ -227,26 +230,30 @@ func (s *Sealed) newSecret() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// Renew sends the cookie again, with its new end, where it was sealed Options.Interval
-// ago. See also Scheme.Renew.
-func (s *Sealed) Renew(w http.ResponseWriter, _ *http.Request, id authn.Identity) error {
+// Renew sends the cookie again with its new expiry, if it was sealed at least Options.Interval ago.
+// See also [Scheme.Renew].
+func (s *Sealed) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity) error {
 	s.answers(w)
 	c, ok := s.own(id)
 	if !ok {
 		return nil
 	}
-	if age := s.now().Sub(c.seen); age >= 0 && age < s.opts.Interval { // below 0 it was sealed by a clock that was ahead
+	if age := s.now().Sub(c.seen); age >= 0 && age < s.opts.Interval { // if it is negative, the clock was ahead
 		return nil
 	}
 	fresh := *c
-	return s.set(w, s.cookie, &fresh)
+	if err := s.set(w, s.cookie, &fresh); err != nil {
+		return err
+	}
+	s.issued(w, r, &fresh)
+	return nil
 }
 
-// Start is Scheme.Start. The new session has another secret for its tokens. The error is
-// ErrTooLarge where the data that go over do not fit, or a fault.
+// Start is [Scheme.Start] for sealed sessions. The tokens of the new session have a new secret. It
+// returns [ErrTooLarge] if the data that is kept does not fit into the cookie.
 func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	if !storage.BelongsTo(s.space, login.Subject) {
-		return fmt.Errorf("session: the login is not of the space %q", s.space)
+		return fmt.Errorf("session: Start: the login is not in the space %q", s.space)
 	}
 	old, err := s.current(r, s.cookie)
 	if err != nil {
@@ -263,12 +270,13 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	if err := s.set(w, s.cookie, &next); err != nil {
 		return err
 	}
+	s.issued(w, r, &next)
 	s.notify(audit.Context(r), audit.SessionCreated, &storage.Session{Subject: next.subject, Epoch: next.epoch}, "")
 	return nil
 }
 
-// EndCurrent deletes the browser's cookie. A copy of it stays good until it expires: see
-// Sealed. Its errors are those of Scheme.EndCurrent.
+// EndCurrent deletes the browser's cookie. A copy of it stays valid until it expires; see [Sealed].
+// Its errors are those of [Scheme.EndCurrent].
 func (s *Sealed) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err
@@ -288,16 +296,16 @@ func (s *Sealed) begins(w http.ResponseWriter, r *http.Request, login authn.Logi
 	return s.Start(w, r, login)
 }
 
-// Login is Scheme.Login.
+// Login is [Scheme.Login] for sealed sessions.
 func (s *Sealed) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
 
-// Logout is Scheme.Logout, as far as EndCurrent can end the session.
+// Logout is [Scheme.Logout] for sealed sessions, with the limits of [Sealed.EndCurrent].
 func (s *Sealed) Logout() http.Handler { return s.logoutEndpoint(s) }
 
-// LoginForm is Scheme.LoginForm.
+// LoginForm is [Scheme.LoginForm] for sealed sessions.
 func (s *Sealed) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
 	return s.loginForm(s, pw, opts, false)
 }
 
-// LogoutForm is Scheme.LogoutForm, as far as EndCurrent can end the session.
+// LogoutForm is [Scheme.LogoutForm] for sealed sessions, with the limits of [Sealed.EndCurrent].
 func (s *Sealed) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }

@@ -20,7 +20,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// newSealed is a server of the site with sealed sessions; users may be nil. Its "s" and
+// newSealed returns a server of the site with sealed sessions. users can be nil. Its fields "s" and
 // "x" are not used.
 func newSealed(t *testing.T, users storage.Users, pw store, opts session.SealedOptions) (*app, *session.Sealed) {
 	t.Helper()
@@ -170,7 +170,7 @@ func (f *faultyUsers) UserByID(ctx context.Context, id string) (storage.User, er
 	return u, err
 }
 
-// With users to ask, what ends an account's credentials ends sealed sessions.
+// With Users, every event that revokes an account's credentials also revokes its sealed sessions.
 func TestSealedWithUsers(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
@@ -259,7 +259,7 @@ func TestSealedStore(t *testing.T) {
 	if _, err = visit("flash", map[any]any{"x": struct{}{}}); err == nil {
 		t.Error("a struct was taken")
 	}
-	// The session that people log in to: its data go over to the same user alone.
+	// The session of logged-in users: its data is kept only for the same user.
 	w, err = visit("session", map[any]any{"at": at})
 	schemetest.Must(t, err)
 	nobody := cookie(w)
@@ -274,7 +274,7 @@ func TestSealedStore(t *testing.T) {
 	if w, err = visit("session", map[any]any{"y": 1}, "Cookie", mine, "Authorization", "Bearer id-bob"); !errors.Is(err, session.ErrNotYours) || w.Header().Get("X-At") != "" {
 		t.Errorf("another one's session: %v", err)
 	}
-	// A save after the renewal of the same answer: one cookie.
+	// A Save after a renewal in the same response sets one cookie.
 	a.c.Set(10 * time.Minute)
 	if w, err = visit("session", map[any]any{"z": true}, "Cookie", mine); err != nil || len(w.Header()["Set-Cookie"]) != 1 {
 		t.Errorf("%v, %v", w.Header(), err)

@@ -11,24 +11,24 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 )
 
-// SealedStore is a sessions.Store of gorilla/sessions in sealed cookies: what
-// CookieStore is, with a bound on its age, values that keep their Go types, and cookies
-// that no other name or purpose takes. Values are those of Store; a cookie has room for
-// about 2,700 bytes of them.
+// SealedStore is a [sessions.Store] of gorilla/sessions in sealed cookies. Compared with gorilla's
+// CookieStore, its sessions have an absolute timeout, values keep their Go types, and a cookie is
+// not accepted under another name or for another purpose. See [Store] for the supported values. A
+// cookie has space for about 2,700 bytes of values.
 type SealedStore struct{ s *Sealed }
 
-// Store returns the scheme's store.
+// Store returns a gorilla store with the scheme's sessions.
 func (s *Sealed) Store() *SealedStore { return &SealedStore{s} }
 
 var _ sessions.Store = (*SealedStore)(nil)
 
-// Get returns the request's session of that name, the same one for each call. See
-// New for the error; the session is never nil.
+// Get returns the request's session of that name, the same one on each call. The session is never
+// nil, and the error is the error of [SealedStore.New].
 func (st *SealedStore) Get(r *http.Request, name string) (*sessions.Session, error) {
 	return sessions.GetRegistry(r).Get(st, name)
 }
 
-// New loads the session of that name, as Store.New does.
+// New loads the session of that name, in the same way as [Store.New].
 func (st *SealedStore) New(r *http.Request, name string) (*sessions.Session, error) {
 	return st.s.open(r, st, name, func(out *sessions.Session, held *loaded) error { return st.load(r, name, out, held) })
 }
@@ -59,12 +59,13 @@ func (st *SealedStore) load(r *http.Request, name string, out *sessions.Session,
 	return nil
 }
 
-// Save seals the values into the answer's cookie, where they changed or the cookie was
-// sealed Options.Interval ago. The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError,
-// a value of another type, that of New, or a fault. No cookie was set then.
+// Save seals the values into a cookie of the response if they changed, or if the cookie was sealed
+// at least Options.Interval ago. It returns [ErrEnded], [ErrNotYours], [ErrTooLarge], an
+// [*OptionsError], an error for a value of an unsupported type, or the error of New. After an
+// error, no cookie was set.
 func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
-	if held == nil { // made for another request: find it again
+	if held == nil { // created for another request, so load it again
 		fresh, err := st.New(r, v.Name())
 		if err != nil {
 			return err
@@ -107,8 +108,8 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 		return err
 	}
 	if as.idle != s.opts.Idle {
-		// The cookie holds when the session began, and no other end: so it began so long ago that it
-		// ends in time.
+		// The cookie contains only the time at which the session began, and not its expiry. So set
+		// an earlier beginning, which makes the session expire in time.
 		if began := now.Add(as.idle - s.opts.Absolute); began.Before(next.created) {
 			next.created = began
 		}
@@ -116,15 +117,17 @@ func (st *SealedStore) Save(r *http.Request, w http.ResponseWriter, v *sessions.
 	if err := s.setAs(w, cookie, &next, as); err != nil {
 		return err
 	}
-	held.sealed, v.IsNew = &next, false
+	if held.sealed, v.IsNew = &next, false; cookie == s.cookie {
+		s.issued(w, r, &next)
+	}
 	return nil
 }
 
-// overtaken reports whether the answer has ended the session that was loaded as held (nil: none),
-// or begun another: after a logout or a login in this request, a Save would bring back who was
-// logged in before, or undo the login.
+// overtaken reports whether the response has already deleted the session held (nil: none), or begun
+// another one. After a logout or a login in this request, Save would restore the previous user or
+// undo the login.
 func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) bool {
-	text, ok := answered(w, cookie)
+	text, ok := answered(w.Header(), cookie)
 	switch {
 	case !ok:
 		return false
@@ -138,5 +141,5 @@ func (s *Sealed) overtaken(w http.ResponseWriter, cookie string, held *content) 
 	if held == nil {
 		return now.subject != ""
 	}
-	return subtle.ConstantTimeCompare([]byte(now.secret), []byte(held.secret)) == 0 // it stays until the next login
+	return subtle.ConstantTimeCompare([]byte(now.secret), []byte(held.secret)) == 0 // the secret changes only with a login
 }

@@ -1,20 +1,22 @@
-// Package session implements authentication by a cookie, after Django's sessions: a login
-// creates a row on the server and a cookie that holds only a random name of 256 bits. Use it
-// for web pages of one origin; for programs and other origins use one of the token schemes.
+// Package session implements authentication by session cookies, like Django's sessions. A login
+// creates a row on the server and a cookie that contains only 256 random bits. Use it for web pages
+// of one origin. For programs and other origins, use one of the token schemes. Create a scheme with
+// [New].
 //
-// A session ends by logout, after the idle and absolute timeouts (Options.Idle,
-// Options.Absolute), when the password changes, and when the user is disabled or logs out
-// everywhere. The store keeps the SHA-256 of the cookie, so a stolen table is useless to an
-// attacker.
+// A session expires after the idle and absolute timeouts (Options.Idle, Options.Absolute). It is
+// revoked by a logout, a password change or "log out everywhere", and when the user is disabled.
+// The store contains only the SHA-256 of the cookie, so a stolen table is useless to an attacker.
 //
-// Browsers attach cookies to requests from any site. So package authn/csrf checks where every
-// unsafe request comes from, also at login.
+// Browsers attach cookies to requests from any site. Therefore package authn/csrf checks where
+// every unsafe request comes from, including logins.
 //
-// Store is a sessions.Store of gorilla/sessions over the same rows, for data of the session:
-// programs that are written against it keep their code.
+// [Store] is a sessions.Store of gorilla/sessions with the same rows, for session data. Programs
+// that use gorilla/sessions need no other change.
+//
+// [Sealed] keeps the whole session in an encrypted cookie and needs no store.
 //
 // The package is larger than others of this module, because sessions in a store, sealed cookies and
-// remembered logins are one scheme with the same cookies, forms and answers.
+// remembered logins form one scheme with the same cookies, forms and responses.
 package session
 
 import (
@@ -35,99 +37,108 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// EveryRequest, as an Interval, writes each use of a session.
+// EveryRequest, as an Interval, records each use of a session.
 const EveryRequest time.Duration = -1
 
-// Rows is what the scheme keeps its sessions in.
+// Rows is the store of the sessions.
 type Rows interface {
 	storage.Sessions
 	storage.SessionList
 	storage.Subjects
 }
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. nil means the defaults.
 type Options struct {
-	// Cookie is the cookie's name without the "__Host-" that it gets over https;
-	// "session" where "".
+	// Cookie is the name of the cookie, without the prefix "__Host-" that is added for HTTPS. ""
+	// means "session".
 	Cookie string
-	// SameSite of the cookie: Lax where 0, or Strict. None is refused: other sites'
-	// requests are not for cookies.
+	// SameSite is the SameSite attribute of the cookie: Lax or Strict. 0 means Lax. None is an
+	// error, because session cookies are not for requests from other sites.
 	SameSite http.SameSite
-	// Idle is how long a session lives without being used; 0 is two weeks.
+	// Idle is the idle timeout of a session. 0 means 14 days. At least one second.
 	Idle time.Duration
-	// Absolute is how long it lives at most; 0 is 30 days. Not below Idle.
+	// Absolute is the absolute timeout of a session, at least Idle. 0 means 30 days, or Idle if
+	// that is longer.
 	Absolute time.Duration
-	// Interval is how often a use is written at most, and with it the new end of the
-	// session; 0 is a minute. Below Idle. EveryRequest writes each.
+	// Interval is the shortest time between two records of a session's use, and between two
+	// extensions of its expiry. It must be below Idle. 0 means one minute. [EveryRequest] records
+	// each use.
 	Interval time.Duration
-	// UntilBrowserCloses leaves Max-Age out of the cookie, so that the browser forgets
-	// it when it is closed (many restore it). The server's limits hold all the same.
+	// UntilBrowserCloses omits Max-Age from the cookie, so that the browser deletes it when it is
+	// closed (many browsers restore it). The timeouts on the server still apply.
 	UntilBrowserCloses bool
-	// TokenCookie names a second cookie, "csrftoken" for front ends that are written for
-	// Django: scripts of the site's pages read it and send it back as X-CSRFToken
-	// (csrf.Header). It comes and goes with the session's. The server never reads it,
-	// since a cookie proves nothing here: what counts is that the header fits the session.
-	// "" sets none.
+	// TokenCookie is the name of a second cookie with a CSRF token, "csrftoken" for front ends that
+	// are written for Django. Scripts of the site read it and send it back as X-CSRFToken
+	// ([csrf.Header]). It is set and deleted together with the session cookie. The server never
+	// reads it, because a cookie proves nothing here: the header must match the session. "" means
+	// no such cookie.
 	TokenCookie string
-	// MaxSessions is how many sessions a user has; 0 is 1,000, NoLimit any number. A login
-	// beyond it is not refused: it ends the session that was not used for longest. Of
-	// remembered logins as many again are kept, and the oldest ends.
+	// MaxSessions is the largest number of sessions of a user. 0 means 1,000. [NoLimit] means any number.
+	// A login above the limit is not rejected; it deletes the session that was unused for the
+	// longest time. The same number of remembered logins is kept in addition, and a login above
+	// that limit ends the oldest.
 	MaxSessions int
-	// VisitorIdle is how long a session in which nobody is logged in lives unused, unless its Options
-	// of gorilla/sessions say a time below Idle. 0 is a day, or Idle if that is shorter. Above Interval.
+	// VisitorIdle is the idle timeout of a session without a user, unless its [sessions.Options]
+	// set a time below Idle. It must be above Interval and at most Idle. 0 means one day, or Idle
+	// if that is shorter.
 	VisitorIdle time.Duration
-	// VisitorsPerHour is how many such sessions an address (IPv4, or IPv6 /64), and an account that
-	// another credential proved, can begin in an hour, a tenth of them at once; Save returns an
-	// *authn.Error of 429 beyond. 0 is 600, NoLimit any number. The networks around an address have 4
-	// (IPv4 /28, IPv6 /56), 16 (/24, /48) and 256 times (/16, /32) as many.
+	// VisitorsPerHour is the largest number of sessions without a user that a client address (IPv4,
+	// or IPv6 /64), or an account that is authenticated by other credentials, can create per hour.
+	// A tenth of them can be created at once. Above the limit, Save returns an [*authn.Error] with
+	// status 429. 0 means 600. [NoLimit] means any number. The limits of the networks around an
+	// address are 4 times (IPv4 /28, IPv6 /56), 16 times (/24, /48) and 256 times (/16, /32) as high.
 	VisitorsPerHour int
-	// MaxVisitors is how many such sessions all strangers together can begin within VisitorIdle, half of
-	// them at once; 0 is 100,000, NoLimit any number. Not below 100. Save returns an *authn.Error of 429
-	// beyond. An IPv4 /16 or IPv6 /32 gets a quarter of that, and networks that begin at most 3 an hour
-	// have a reserve of half as many more. Requests of other credentials' users and those that a page of
-	// another site causes are counted apart, with the same numbers. Visitors that have a session keep it,
-	// and a login never counts. Each process counts in its own memory.
+	// MaxVisitors is the largest number of sessions without a user that all anonymous clients
+	// together can create within VisitorIdle. Half of them can be created at once. Above the limit,
+	// Save returns an [*authn.Error] with status 429. 0 means 100,000. [NoLimit] means any
+	// number. The smallest value is 100.
+	//
+	// An IPv4 /16 or IPv6 /32 can create a quarter of them. Networks that create at most 3 per hour
+	// have a reserve of half as many more. Requests of users with other credentials, and requests
+	// that a page of another site causes, are counted separately with the same numbers. Visitors
+	// that have a session keep it, and a login never counts. Each process counts in its own memory.
 	MaxVisitors int
-	// Remember, where not nil, lets logins outlive their session: "remember me". The rows
-	// must be a storage.Families too.
+	// Remember, if it is not nil, enables "remember me": logins that outlive their session. The
+	// rows must then also implement [storage.Families].
 	Remember *RememberOptions
-	// Realm is named in the challenge; "api" if "".
+	// Realm is the realm in the challenge. "" means "api".
 	Realm string
-	// User makes the application's own account of the record that came with the
-	// session. nil leaves *storage.Account. Its *authn.Error refuses the request; any
-	// other error is a fault.
+	// User returns the application's own account for the record of the session's user. nil means
+	// a [*storage.Account]. If it returns an [*authn.Error], the request is
+	// rejected. Any other error is answered with 503.
 	User func(context.Context, storage.Account) (authn.User, error)
-	// Proxies are believed about where a client is; it is kept for the list of a
-	// user's sessions.
+	// Proxies are trusted to report the client address, which is stored for the list of a user's
+	// sessions.
 	Proxies authn.TrustedProxies
-	// Login changes the login endpoint and the login page, which read a field "remember" too,
-	// and the page "next". The page does not show its Members.
+	// Login configures the login endpoint and the login page. They also read a field "remember",
+	// and the page reads "next". The page does not show Login.Members.
 	Login login.Options
 	// Audit receives session.created, session.rotated, session.ended, logout, refresh.reuse (a
 	// remember cookie was used twice), credential.rejected (an expired session, or several
 	// cookies), use.unrecorded and the events of logins.
 	Audit *audit.Notifier
-	// Logger receives, at Warn, uses that could not be written; slog.Default() if nil.
+	// Logger receives warnings, for example if a use could not be recorded. nil means
+	// slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now where nil.
+	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
-	// Rand is crypto/rand where nil.
+	// Rand is the source of random bytes. nil means crypto/rand.
 	Rand io.Reader
 }
 
-// frame is what sessions with rows and sealed ones share: the cookie and the answers.
+// frame contains what Scheme and Sealed share: the cookie and the responses.
 type frame struct {
-	clock     func() time.Time // as given: nil is the system's
+	clock     func() time.Time // as set; nil means the system's
 	site      *csrf.Site
 	opts      Options
-	cookie    string // the name on the wire
+	cookie    string // name in HTTP headers
 	challenge string
-	noStore   []string            // the value of Cache-Control
-	perms     storage.Permissions // nil: the store keeps none
+	noStore   []string            // value of Cache-Control
+	perms     storage.Permissions // nil: the store has none
 	endpoints login.Endpoints
 
-	invalid  *authn.Error // every refused session looks like this, and the browser drops it
-	doubtful *authn.Error // looks the same, and the browser keeps its cookies: one may be good
+	invalid  *authn.Error // the response to rejected sessions; deletes the cookies
+	doubtful *authn.Error // the same response, but keeps the cookies, because one may be valid
 }
 
 func newFrame(site *csrf.Site, o Options) (frame, error) {
@@ -145,22 +156,23 @@ func newFrame(site *csrf.Site, o Options) (frame, error) {
 	return s, nil
 }
 
-// Scheme authenticates by session cookies. It is safe for concurrent use.
+// Scheme authenticates requests by session cookies. It is safe for concurrent use.
 type Scheme struct {
 	frame
 	rows Rows
 	uses *credential.Uses
 
-	memory   *memory          // nil: nobody is remembered by this scheme
-	families storage.Families // those of rows, or nil
+	memory   *memory          // nil: this scheme does not remember logins
+	families storage.Families // rows, or nil
 	visitors *visitors
 }
 
-// New returns a scheme over rows for the origin that site names. Where rows is a
-// storage.Permissions too, the accounts it loads can be asked HasPerm.
+// New returns a scheme with the sessions in rows, for the origin of site. opts can be nil. If rows
+// also implements [storage.Permissions], HasPerm of the accounts reads their permissions from it. New
+// returns an error if rows or site is nil, or if an option is invalid.
 func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if rows == nil || site == nil {
-		return nil, errors.New("session: rows and a site are needed")
+		return nil, errors.New("session: New: rows and site must be set")
 	}
 	var o Options
 	if opts != nil {
@@ -220,27 +232,27 @@ func (o *Options) defaults() {
 func (o *Options) check() error {
 	switch {
 	case !cookieName(o.Cookie):
-		return fmt.Errorf("cookie name %q: want letters, digits, - and _, without __Host- or __Secure-", o.Cookie)
+		return fmt.Errorf("Options.Cookie %q is invalid (letters, digits, - and _, without __Host- or __Secure-)", o.Cookie)
 	case o.TokenCookie != "" && (!cookieName(o.TokenCookie) || strings.EqualFold(o.TokenCookie, o.Cookie)):
-		return fmt.Errorf("token cookie name %q: want one as for Cookie, and another", o.TokenCookie)
+		return fmt.Errorf("Options.TokenCookie %q is invalid (letters, digits, - and _, without __Host- or __Secure-, and different from Cookie)", o.TokenCookie)
 	case o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
-		return errors.New("SameSite is neither Lax nor Strict")
+		return errors.New("Options.SameSite is invalid (Lax or Strict)")
 	case o.MaxSessions < NoLimit || o.MaxSessions > 1_000_000:
-		return fmt.Errorf("MaxSessions %d out of range (1 to 1,000,000, or NoLimit)", o.MaxSessions)
+		return fmt.Errorf("Options.MaxSessions %d out of range (1 to 1,000,000, or NoLimit)", o.MaxSessions)
 	case o.VisitorsPerHour < NoLimit || o.VisitorsPerHour > 1_000_000:
-		return fmt.Errorf("VisitorsPerHour %d out of range (1 to 1,000,000, or NoLimit)", o.VisitorsPerHour)
+		return fmt.Errorf("Options.VisitorsPerHour %d out of range (1 to 1,000,000, or NoLimit)", o.VisitorsPerHour)
 	case o.MaxVisitors != NoLimit && (o.MaxVisitors < minMaxVisitors || o.MaxVisitors > 100_000_000):
-		return fmt.Errorf("MaxVisitors %d out of range (100 to 100,000,000, or NoLimit)", o.MaxVisitors)
+		return fmt.Errorf("Options.MaxVisitors %d out of range (100 to 100,000,000, or NoLimit)", o.MaxVisitors)
 	case o.Idle < time.Second:
-		return fmt.Errorf("idle time %s is below a second", o.Idle)
+		return fmt.Errorf("Options.Idle %s out of range (at least 1s)", o.Idle)
 	case o.VisitorIdle < time.Second || o.VisitorIdle > o.Idle || o.VisitorIdle <= o.Interval:
-		return fmt.Errorf("VisitorIdle %s out of range (a second, and above Interval, to the idle time %s)", o.VisitorIdle, o.Idle)
+		return fmt.Errorf("Options.VisitorIdle %s out of range (at least 1s, more than Interval, at most Idle, %s)", o.VisitorIdle, o.Idle)
 	case o.Absolute < o.Idle:
-		return fmt.Errorf("absolute time %s is below the idle time %s", o.Absolute, o.Idle)
+		return fmt.Errorf("Options.Absolute %s out of range (at least Idle, %s)", o.Absolute, o.Idle)
 	case o.Interval < 0 && o.Interval != EveryRequest:
-		return fmt.Errorf("interval %s is negative and not EveryRequest", o.Interval)
+		return fmt.Errorf("Options.Interval %s is negative (0 or more, or EveryRequest)", o.Interval)
 	case o.Interval >= o.Idle:
-		return fmt.Errorf("interval %s is not below the idle time %s: sessions in use would end between two writes", o.Interval, o.Idle)
+		return fmt.Errorf("Options.Interval %s out of range (less than Idle, %s)", o.Interval, o.Idle)
 	}
 	if err := credential.CheckRealm(o.Realm); err != nil {
 		return err
@@ -251,13 +263,13 @@ func (o *Options) check() error {
 // Name returns "session".
 func (s *frame) Name() string { return "session" }
 
-// Headers returns Cookie: an explicit Authorization goes before a session.
+// Headers returns "Cookie". An explicit Authorization header takes precedence over a session.
 func (s *frame) Headers() []string { return []string{"Cookie"} }
 
-// CredentialCookies returns the name of the session's cookie on the wire.
+// CredentialCookies returns the name of the session cookie.
 func (s *frame) CredentialCookies() []string { return []string{s.cookie} }
 
-// CredentialCookies returns the names of the cookies of sessions and of remembered logins.
+// CredentialCookies returns the names of the session cookie and of the remember cookie.
 func (s *Scheme) CredentialCookies() []string {
 	if s.memory == nil {
 		return s.frame.CredentialCookies()
@@ -265,9 +277,9 @@ func (s *Scheme) CredentialCookies() []string {
 	return []string{s.cookie, s.memory.cookie}
 }
 
-// Challenge returns a challenge of no registered scheme, so that programs see a 401;
-// browsers show no dialogue for it.
+// Challenge returns a challenge with an unregistered scheme, so that programs get a 401 but
+// browsers open no password dialog.
 func (s *frame) Challenge(*http.Request, error) string { return s.challenge }
 
-// now is the time as every store keeps it.
+// now returns the current time with the precision of stores.
 func (s *frame) now() time.Time { return credential.Stamp(s.opts.Clock()) }

@@ -249,7 +249,7 @@ func TestCrossSite(t *testing.T) {
 	})
 }
 
-// identity is what the cookie's session authenticates.
+// identity returns the identity of the cookie's session.
 func identity(t *testing.T, a *app, cookie string) authn.Identity {
 	t.Helper()
 	id, err := a.x.Authenticate(a.request("GET", "/", "", "Cookie", cookie))
@@ -386,7 +386,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// The interface of the rows is that of the stores.
+// Every store implements Rows.
 var _ session.Rows = interface {
 	storage.Sessions
 	storage.SessionList

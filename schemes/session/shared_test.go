@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// lasting is a store whose leases hold for ever.
+// lasting is a store whose leases are always valid.
 type lasting struct{ store }
 
 func (l lasting) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
@@ -19,8 +19,8 @@ func (l lasting) SessionByDigest(ctx context.Context, d storage.Digest) (storage
 	return v, u.Leased(schemetest.Forever{}), err
 }
 
-// A session ends by the scheme's clock, whatever the lease says, and also where the next
-// note of its use is due later.
+// A session expires by the scheme's clock, whatever the lease reports, and even if the next record
+// of its use is due later.
 func TestSharedExpires(t *testing.T) {
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")

@@ -1,13 +1,10 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"reflect"
 
 	"github.com/gorilla/sessions"
 
@@ -17,58 +14,66 @@ import (
 )
 
 var (
-	// ErrEnded: the session was ended, or its cookie changed, after the request had
-	// loaded it. Its data are gone; saving brings nothing back.
-	ErrEnded = errors.New("session: the session has ended")
-	// ErrNotYours: the request's session belongs to somebody else than the one who
-	// makes the request. It reads as empty and cannot be saved.
-	ErrNotYours = errors.New("session: the session is not that of who makes the request")
-	// ErrTooLarge: the values are longer than storage.MaxSessionDataBytes when encoded.
-	ErrTooLarge = errors.New("session: too much data")
+	// ErrEnded means that the session was deleted, or its cookie changed, after the request loaded
+	// it. Its data is lost, and saving does not restore it.
+	ErrEnded = errors.New("session: Save: the session was deleted")
+	// ErrNotYours means that the session belongs to another user than the caller of the request. It
+	// has no values and cannot be saved.
+	ErrNotYours = errors.New("session: Save: the session belongs to another user")
+	// ErrTooLarge means that the encoded values are longer than storage.MaxSessionDataBytes or, for
+	// sealed sessions, than a cookie.
+	ErrTooLarge = errors.New("session: Save: too much data")
 )
 
-// Store is a sessions.Store of gorilla/sessions over the scheme's rows. Values keep
-// their Go types: bool, integers, floats, string, []byte, time.Time, time.Duration, slices
-// and maps of these, and types that the program passed to gob.Register, such as a named
-// string or an encoding.TextMarshaler. Anything else is an error of Save.
+// Store is a [sessions.Store] of gorilla/sessions with the scheme's rows. Create it with
+// [Scheme.Store].
 //
-// The session whose name is Options.Cookie is the one that people log in to; others
-// are separate, with cookies and rows of their own, and nobody in them. Nothing is
-// written before there are values. Where they did not change Save writes, once in
-// Options.Interval, that the session was used, and sends the cookie with its new end.
-// Saving from several requests at once keeps the changes of all: each writes the keys
-// that it changed, and of two changes of one key the later holds.
+// Values keep their Go types. Supported types are bool, integers, floats, string, []byte,
+// time.Time, time.Duration, slices and maps of these, and types that the program passed to
+// gob.Register. For any other type, Save returns an error.
 //
-// Save honors a session's Options or returns an *OptionsError. A MaxAge below 0 ends the
-// session and its cookie, 0 leaves Max-Age out of the cookie, and a shorter one than
-// Options.Idle makes a session end sooner, in the cookie and on the server, until a Save with
-// another. SameSite may be Strict. HttpOnly is always on, and Secure over https. Domain,
-// another Path than /, Partitioned and SameSite None are refused. The session that people log
-// in to lives and looks as the scheme's Options say: others are refused for it.
+// The session with the name Options.Cookie is the session of logged-in users. Sessions with other
+// names are separate: they have their own cookies and rows, and no user. Nothing is stored before
+// there are values. If the values did not change, Save only records the use of the session and
+// sends the cookie with its new expiry, at most once per Options.Interval.
+//
+// Concurrent requests keep each other's changes: each writes only the keys that it changed. If two
+// requests change the same key, the later Save wins.
+//
+// Save applies the session's [sessions.Options], or returns an [*OptionsError]:
+//   - MaxAge below 0 deletes the session and its cookie. 0 omits Max-Age from the cookie. A value
+//     shorter than Options.Idle shortens the idle timeout, in the cookie and on the server, until a
+//     Save with another value.
+//   - SameSite can be Strict; None is an error.
+//   - HttpOnly is always set, and Secure is always set over HTTPS.
+//   - Domain, Partitioned and a Path other than "/" are errors.
+//   - The session of logged-in users always has the timeouts and attributes of the scheme's
+//     Options; other values are errors.
 type Store struct{ s *Scheme }
 
-// Store returns the scheme's store.
+// Store returns a gorilla store with the scheme's sessions.
 func (s *Scheme) Store() *Store { return &Store{s} }
 
 var _ sessions.Store = (*Store)(nil)
 
-// Get returns the request's session of that name, the same one for each call. See
-// New for the error; the session is never nil.
+// Get returns the request's session of that name, the same one on each call. The session is never
+// nil, and the error is the error of [Store.New].
 func (st *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
 	return sessions.GetRegistry(r).Get(st, name)
 }
 
-// New loads the session of that name. A cookie that is absent, stale, malformed or
-// there twice gives a new, empty session. The error is an *authn.Error of 403 where a
-// request that is not safe comes from another site, and a fault where the store
-// could not tell; the session is empty then and Save gives the same error.
+// New loads the session of that name. If the cookie is absent, expired, malformed or duplicated, it
+// returns a new, empty session.
+//
+// It returns an [*authn.Error] with status 403 for an unsafe request from another site, and the
+// error of the store if that fails. The session is then empty, and Save returns the same error.
 func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	return st.s.open(r, st, name, func(out *sessions.Session, held *loaded) error {
 		found, err := st.row(r, name)
 		if err != nil {
 			return err
 		}
-		if found == nil { // browsers send no Lax cookie with another site's form: it must not begin a session
+		if found == nil { // browsers send no Lax cookie with a form of another site, which must not create a session
 			return st.s.site.Check(r)
 		}
 		if err := st.s.fromHere(r, found.text); err != nil {
@@ -87,7 +92,7 @@ func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	})
 }
 
-// open is New of both stores. load fills the session; its error is that of Save too.
+// open implements New of both stores. load fills the session; Save returns the same error as load.
 func (s *frame) open(r *http.Request, st sessions.Store, name string, load func(*sessions.Session, *loaded) error) (*sessions.Session, error) {
 	out := sessions.NewSession(st, name)
 	out.IsNew, out.Options = true, s.gorillaOptions()
@@ -96,9 +101,9 @@ func (s *frame) open(r *http.Request, st sessions.Store, name string, load func(
 	if cookieName(name) {
 		held.bad = load(out, held)
 	} else {
-		held.bad = fmt.Errorf("session: session name %q is not valid (letters, digits, - and _, without __Host- and __Secure-)", name)
+		held.bad = fmt.Errorf("session: New: session name %q is invalid (letters, digits, - and _, without __Host- and __Secure-)", name)
 	}
-	if errors.Is(held.bad, ErrNotYours) { // it reads as empty
+	if errors.Is(held.bad, ErrNotYours) { // the session is empty
 		return out, nil
 	}
 	return out, held.bad
@@ -108,14 +113,14 @@ func (s *frame) gorillaOptions() *sessions.Options {
 	return &sessions.Options{Path: "/", MaxAge: int(s.opts.Idle.Seconds()), Secure: !s.site.IsLoopback(), HttpOnly: true, SameSite: s.opts.SameSite}
 }
 
-// isOf reports whether a session of that subject is the request's: one of nobody, or of
-// who makes the request with all rights of the account.
+// isOf reports whether a session of that subject belongs to the request: it has no user, or the
+// caller is its user and not scope-limited.
 func isOf(r *http.Request, subject string) bool {
 	id := authn.FromContext(r.Context())
 	return subject == "" || id.Subject == subject && id.Issuer == "" && !id.Delegated()
 }
 
-// row returns the live row of the name's cookie, or nil.
+// row returns the valid row of the cookie with that name, or nil.
 func (st *Store) row(r *http.Request, name string) (*row, error) {
 	if name == st.s.opts.Cookie {
 		if found, ok := st.s.own(authn.FromContext(r.Context())); ok {
@@ -141,15 +146,18 @@ func (st *Store) row(r *http.Request, name string) (*row, error) {
 	return nil, err
 }
 
-// Save writes the values where they changed, and sets the cookie of a new session. A new session
-// is not stored, and the error is nil, for a request that a page of another site embeds, such as an
-// image: browsers drop its cookie, so that each would leave a row behind.
-// The errors: ErrEnded, ErrNotYours, ErrTooLarge, an *OptionsError, a value of another type, an
-// *authn.Error of 429 (see Options.VisitorsPerHour), that of New, or a fault. Nothing was written
-// then.
+// Save stores the values if they changed, and sets the cookie of a new session.
+//
+// A new session is not stored for a request that a page of another site embeds, such as an image,
+// and the error is nil. Browsers drop the cookie of such a response, so each request would create a
+// row.
+//
+// It returns [ErrEnded], [ErrNotYours], [ErrTooLarge], an [*OptionsError], an error for a value of
+// an unsupported type, an [*authn.Error] with status 429 (see Options.VisitorsPerHour), the error
+// of New, or the error of the store. After an error, nothing was stored.
 func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
-	if held == nil { // made for another request: find it again
+	if held == nil { // created for another request, so load it again
 		fresh, err := st.New(r, v.Name())
 		if err != nil {
 			return err
@@ -181,7 +189,7 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 		if err := st.update(r.Context(), v, held, data); err != nil {
 			return err
 		}
-		// A session of nobody has no other way to stay: nobody renews it.
+		// The middleware does not renew a session without a user, so record its use here.
 		st.s.touch(w, r.Context(), cookie, held.row, as)
 		return nil
 	case len(data) == 0, embedded(r):
@@ -207,17 +215,21 @@ func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Sessio
 	held.row = &row{Session: next, text: text}
 	v.ID, v.IsNew = next.ID, false
 	st.s.sendAs(w, cookie, text, text, st.s.maxAge(next.Expires, st.s.now()), as)
+	if cookie == st.s.cookie {
+		authn.Issued(r, visitor(next.ID), text)
+	}
 	return nil
 }
 
-// embedded reports a request of another site's page that is no navigation of the whole tab.
+// embedded reports whether a page of another site made the request, other than as navigation of a
+// tab.
 func embedded(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Dest") != "document"
 }
 
-// began reports whether this answer logs a user in: a new session of nobody would undo that.
+// began reports whether this response logs in a user. A new session without a user would undo that.
 func (s *Scheme) began(ctx context.Context, w http.ResponseWriter, cookie string) (bool, error) {
-	text, _ := answered(w, cookie)
+	text, _ := answered(w.Header(), cookie)
 	if text == "" || cookie != s.cookie {
 		return false, nil
 	}
@@ -248,65 +260,5 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 	return nil
 }
 
-// saveTries is how often a save begins again because another one was first.
+// saveTries is the number of attempts to save when other requests save at the same time.
 const saveTries = 100
-
-func (st *Store) update(ctx context.Context, v *sessions.Session, held *loaded, data []byte) error {
-	if bytes.Equal(data, held.row.Data) {
-		return nil
-	}
-	base, err := decode(held.row.Data)
-	if err != nil {
-		return err
-	}
-	now, version, stored := v.Values, held.row.Version, data
-	for range saveTries {
-		err = st.s.rows.SaveSession(ctx, held.row.Digest, version, stored)
-		if !errors.Is(err, storage.ErrConflict) {
-			break
-		}
-		var other storage.Session
-		if other, _, err = st.s.rows.SessionByDigest(ctx, held.row.Digest); err != nil {
-			break
-		}
-		theirs, err := decode(other.Data)
-		if err != nil {
-			return err
-		}
-		now = merge(base, v.Values, theirs)
-		version = other.Version
-		if stored, err = encode(now); err != nil {
-			return err
-		}
-		if len(stored) > storage.MaxSessionDataBytes {
-			return ErrTooLarge
-		}
-	}
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		held.bad = ErrEnded
-		return ErrEnded
-	case err != nil:
-		return err
-	}
-	changed := &row{Session: held.row.Session, text: held.row.text, next: held.row.next} // authentication's is not written to
-	changed.Data, changed.Version = stored, version+1
-	held.row, v.Values = changed, now
-	return nil
-}
-
-// merge brings the changes from base to mine into theirs.
-func merge(base, mine, theirs map[any]any) map[any]any {
-	out := maps.Clone(theirs)
-	for k, v := range mine {
-		if was, ok := base[k]; !ok || !reflect.DeepEqual(was, v) {
-			out[k] = v
-		}
-	}
-	for k := range base {
-		if _, ok := mine[k]; !ok {
-			delete(out, k)
-		}
-	}
-	return out
-}

@@ -40,7 +40,7 @@ func TestGorilla(t *testing.T) {
 		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, nil)
 		st := a.x.Store()
-		// Nothing is written before there are values.
+		// Nothing is stored before there are values.
 		if w := a.visit("GET", "", func(w http.ResponseWriter, r *http.Request) {
 			v := own(t, st, r)
 			if !v.IsNew || v.Save(r, w) != nil {
@@ -101,7 +101,7 @@ func TestGorilla(t *testing.T) {
 	})
 }
 
-// A session of nobody stays while it is used, and not beyond its absolute end.
+// A session without a user stays valid while it is used, until its absolute timeout.
 func TestDataStays(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
@@ -227,7 +227,7 @@ func TestGorillaRefusals(t *testing.T) {
 	})
 }
 
-// loginAgain is login while the store fails for everybody else.
+// loginAgain is login while the store fails for everyone else.
 func (a *app) loginAgain() string {
 	a.down(false)
 	defer a.down(true)

@@ -11,28 +11,28 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NoLimit, as MaxSessions, lets a user have any number of sessions.
+// NoLimit, as a limit in [Options], means no limit.
 const NoLimit = credential.NoLimit
 
-// defaultMax is Options.MaxSessions if it is 0.
+// defaultMax is the default of Options.MaxSessions.
 const defaultMax = 1000
 
-// surplus ends the sessions of a user that were not used for longest, if there are more than
-// Options.MaxSessions, and what their browsers remember. It is no reason to refuse the login that
-// made the session with the ID keep: what fails is ended by a later one.
+// surplus deletes the sessions of a user that were unused for the longest time, if there are more
+// than Options.MaxSessions, and ends their remembered logins. Errors do not reject the login that
+// created the session keep; a later login deletes the rest.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 	now := s.now()
 	err := credential.EndSurplus(ctx, s.opts.MaxSessions, nil,
-		func(ctx context.Context, limit int) ([]storage.Session, error) { // the last seen first
+		func(ctx context.Context, limit int) ([]storage.Session, error) { // the most recently used first
 			return s.rows.ListSessions(ctx, subject, limit)
 		},
-		// Expired ones are removed by inserts. What their browsers remember is still valid.
+		// Inserts delete expired sessions. Their remembered logins are still valid.
 		func(v storage.Session) bool { return v.ID == keep || v.Expired(now) },
 		func(ctx context.Context, v storage.Session) error { return s.evict(ctx, subject, v.ID, familyOf(keep)) })
 	s.surplusStays(ctx, subject, err)
 }
 
-// surplusSeries is surplus for remembered logins: of the user's series it ends the oldest, with
+// surplusSeries is surplus for remembered logins. It ends the oldest series of the user and deletes
 // their sessions.
 func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 	err := credential.EndSurplus(ctx, s.opts.MaxSessions,
@@ -41,7 +41,7 @@ func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 			return n.Total, err
 		},
 		func(ctx context.Context, limit int) ([]storage.Family, error) {
-			return s.families.ListFamilies(ctx, purpose, subject, limit)
+			return s.families.ListFamilies(ctx, purpose, subject, storage.FamilyPlace{}, limit)
 		},
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {
@@ -57,8 +57,8 @@ func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 	s.surplusStays(ctx, subject, err)
 }
 
-// evict ends a session, and its series unless that is the one to keep: a browser that lost its
-// session cookies goes on with the last one.
+// evict deletes a session and ends its series, unless the series is keep: a browser that lost its
+// session cookies continues with the last one.
 func (s *Scheme) evict(ctx context.Context, subject, id, keep string) error {
 	if series := familyOf(id); series != "" && series != keep {
 		if err := s.endFamily(ctx, series); err != nil {
@@ -66,7 +66,7 @@ func (s *Scheme) evict(ctx context.Context, subject, id, keep string) error {
 		}
 	}
 	err := s.rows.DeleteSessionOf(ctx, subject, id)
-	if errors.Is(err, storage.ErrNotFound) { // somebody else did
+	if errors.Is(err, storage.ErrNotFound) { // another request deleted it
 		return nil
 	}
 	if err == nil {

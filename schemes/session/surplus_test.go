@@ -16,8 +16,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// A login is never refused for the sessions that the user has: it ends the one that was not used
-// for longest.
+// A login is never rejected because of the user's other sessions. It deletes the session that was
+// unused for the longest time.
 func TestManySessions(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		t.Run("attack_239", func(t *testing.T) {
@@ -96,8 +96,8 @@ func TestManySessions(t *testing.T) {
 	})
 }
 
-// What a remembered login begins counts too, and what is evicted does not come back by what the
-// browser remembers.
+// Sessions of a remembered login count too, and an evicted session is not restored by the remember
+// cookie.
 func TestManyReturns(t *testing.T) {
 	t.Run("attack_239_returns", func(t *testing.T) {
 		s := memory.New(nil)
@@ -140,7 +140,7 @@ func TestSessionLimitDefaults(t *testing.T) {
 	if got := fill(t, session.NoLimit, 1010); got != 1010 {
 		t.Errorf("NoLimit: %d sessions", got)
 	}
-	// Of sessions from before there was a limit, each login ends some.
+	// If there are more sessions than a new limit, each login deletes some of them.
 	s := memory.New(nil)
 	schemetest.Add(t, s, "alice")
 	for i := range 500 {
@@ -164,7 +164,7 @@ func TestSessionLimitDefaults(t *testing.T) {
 	}
 }
 
-// A store that fails after the login refuses no login.
+// If the store fails after the login, the login is not rejected.
 func TestSurplusStays(t *testing.T) {
 	t.Run("attack_239_fault", func(t *testing.T) {
 		s := memory.New(nil)

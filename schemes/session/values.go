@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// Values are kept in an encoding of their own, which unlike JSON keeps their Go
-// types, and unlike gob needs no registration and is short for what is common. A value is a type and then its content:
+// Values have an encoding of their own. Unlike JSON it keeps their Go types, and unlike gob it
+// needs no registration and is short for common types. A value is a type followed by its content:
 //
-//	type    one byte; for a slice the type of its elements follows, for a map those
+//	type    one byte; for a slice followed by the type of its elements, for a map by those
 //	        of its keys and elements
 //	content integers as varints, floats as their bits, text and bytes with their
-//	        length, time as of time.Time.MarshalBinary, slices and maps with their
+//	        length, time in the format of time.Time.MarshalBinary, slices and maps with their
 //	        length plus one (0 is nil), any as a value of its own
 //
-// Types that the program registered with gob.Register, as gorilla's own stores ask for, are kept by
-// package gob: its stream, with its length, follows tagGob.
+// Types that the program registered with gob.Register, as gorilla's own stores require, are encoded
+// with package gob: tagGob is followed by the length of the gob stream and the stream.
 //
-// Maps are ordered by their encoded keys, so that equal values are equal bytes.
+// The entries of maps are ordered by their encoded keys, so that equal values have equal encodings.
 
 // form is the first byte of encoded data.
 const form = 1
 
-// maxDepth bounds how deep slices and maps may nest.
+// maxDepth is the largest depth of nested slices and maps.
 const maxDepth = 16
 
 type tag = byte
@@ -72,11 +72,11 @@ var scalars = [...]reflect.Type{
 }
 
 var (
-	errData = errors.New("session: data that this program cannot read")
-	errDeep = fmt.Errorf("session: a value nests deeper than %d", maxDepth)
+	errData = errors.New("session: the stored data cannot be decoded")
+	errDeep = fmt.Errorf("session: Save: value nested too deep (at most %d levels)", maxDepth)
 )
 
-// encode returns the encoded values; none where there are none.
+// encode returns the encoded values, or nil if there are none.
 func encode(values map[any]any) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, nil
@@ -106,15 +106,15 @@ func appendType(b []byte, t reflect.Type, depth int) ([]byte, error) {
 	return nil, typeError{t}
 }
 
-// typeError is for a value of a type that cannot be kept.
+// typeError is the error for a value of an unsupported type.
 type typeError struct{ reflect.Type }
 
 func (e typeError) Error() string {
-	return fmt.Sprintf("session: a value of type %s cannot be kept (accepted are bool, integers, floats, string, []byte, time.Time, time.Duration, slices and maps of these, and types that the program passed to gob.Register)", e.Type)
+	return fmt.Sprintf("session: Save: unsupported type %s (bool, integers, floats, string, []byte, time.Time, time.Duration, slices and maps of these, and types registered with gob.Register)", e.Type)
 }
 
 func appendValue(b []byte, v reflect.Value, depth int) ([]byte, error) {
-	if !v.IsValid() || v.IsNil() { // an any
+	if !v.IsValid() || v.IsNil() { // an interface value
 		return append(b, tagNil), nil
 	}
 	v = v.Elem()
@@ -128,14 +128,14 @@ func appendValue(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	return appendContent(typed, v, depth)
 }
 
-// appendGob appends a value of a registered type; of another it returns the typeError.
+// appendGob appends a value of a registered type. For another type it returns the typeError.
 func appendGob(b []byte, v reflect.Value, other typeError) ([]byte, error) {
 	value := v.Interface()
 	var out bytes.Buffer
 	if err := gob.NewEncoder(&out).Encode(&value); err != nil {
 		return nil, fmt.Errorf("%w: %w", other, err)
 	}
-	// A pointer to a registered type would come back as what it points to.
+	// A pointer to a registered type would be decoded as the value that it points to.
 	var again any
 	if err := gob.NewDecoder(bytes.NewReader(out.Bytes())).Decode(&again); err != nil || reflect.TypeOf(again) != v.Type() {
 		return nil, other
@@ -166,7 +166,7 @@ func appendContent(b []byte, v reflect.Value, depth int) ([]byte, error) {
 		return binary.LittleEndian.AppendUint64(b, math.Float64bits(v.Float())), nil
 	case reflect.String:
 		return append(binary.AppendUvarint(b, uint64(v.Len())), v.String()...), nil
-	case reflect.Struct: // time.Time alone
+	case reflect.Struct: // only time.Time
 		text, err := v.Interface().(time.Time).MarshalBinary()
 		if err != nil {
 			return nil, fmt.Errorf("session: %w", err)

@@ -59,7 +59,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// What a gorilla program registers: a named string and number, a struct, and an
+// Types that a gorilla program registers: a named string and number, a struct, and an
 // encoding.TextMarshaler.
 type (
 	role    string

@@ -37,7 +37,7 @@ func visitorCart(mux *authz.Mux, site *csrf.Site, browsers *session.Scheme) {
 	// #endregion visitors
 }
 
-// The guide's code for visitors: what it accepts, and what another site's form cannot do.
+// The guide's code for visitors: what it accepts, and what a form of another site cannot do.
 func TestVisitorsOfTheGuide(t *testing.T) {
 	site, err := csrf.New("https://app.example", nil)
 	schemetest.Must(t, err)

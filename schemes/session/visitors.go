@@ -13,25 +13,26 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/rate"
 )
 
-// Sessions in which nobody is logged in cost a row for each request that comes without a cookie.
-// So they are limited by the address and the networks around it, and live for a shorter time.
+// A session without a user costs a row for each request without a cookie. Therefore these sessions
+// are limited per client address and for the networks around it, and have a shorter idle timeout.
 const (
 	defaultVisitorIdle = 24 * time.Hour
 	defaultVisitors    = 600
 	defaultMaxVisitors = 100_000
 	minMaxVisitors     = 100
 	maxVisitorCells    = 100_000
-	// Networks that begin few of them have a reserve: an IPv4 /24 or IPv6 /48, and a /16 or /32.
+	// Networks that create few of them have a reserve: per IPv4 /24 or IPv6 /48, and per /16 or
+	// /32.
 	quietVisitors, quietVisitorsVast = 3, 30
 )
 
-// visitorNetworks is how many times the limit of an address the networks around it have.
+// visitorNetworks are the factors by which the limits of the networks around an address are higher.
 var visitorNetworks = [...]struct {
 	level network.Level
 	times int
 }{{network.Source, 1}, {network.Block, 4}, {network.Net, 16}, {network.Vast, 256}}
 
-// visitors counts new sessions in which nobody is logged in. It counts in memory.
+// visitors counts new sessions without a user, in memory.
 type visitors struct {
 	perHour int // NoLimit: any number
 	most    int // NoLimit: any number
@@ -45,16 +46,17 @@ func newVisitors(o *Options, clock func() time.Time) *visitors {
 	return &visitors{perHour: o.VisitorsPerHour, most: o.MaxVisitors, idle: o.VisitorIdle, clock: elapsed.New(clock), cells: rate.New(maxVisitorCells)}
 }
 
-// take counts a new session of the request's caller, or returns a 429.
+// take counts a new session for the client of the request. It returns an *authn.Error with status
+// 429 above a limit.
 func (v *visitors) take(r *http.Request, proxies authn.TrustedProxies) error {
 	a := proxies.ClientAddr(r)
 	var cells []rate.Cell
 	who := ""
 	if id := authn.FromContext(r.Context()); id.Authenticated() {
-		who = "known " // strangers at the same address do not use up what users have
+		who = "known " // anonymous clients at the same address must not use up the limit of users
 		cells = v.perAddress(cells, fmt.Sprintf("%q %q %q", id.Issuer, id.Subject, id.Client), 1)
 	} else if authn.FromAnotherSite(r) {
-		who = "another site " // nor does a page of another site what its visitors have
+		who = "another site " // a page of another site must not use up the limit of its visitors
 	}
 	for _, n := range visitorNetworks {
 		cells = v.perAddress(cells, who+n.level.Name(a), n.times)
@@ -67,7 +69,7 @@ func (v *visitors) take(r *http.Request, proxies authn.TrustedProxies) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	wait, last := v.cells.TakeAll(now, cells)
-	if wait > 0 && last >= n && a.IsValid() { // the bound of all, or of a provider: the reserve of those that come rarely
+	if wait > 0 && last >= n && a.IsValid() { // the limit of all clients or of a provider: use the reserve for networks that create few sessions
 		rare := v.inAll(cells[:n:n], who+"reserve", 4, true)
 		if rest, _ := v.cells.TakeAll(now, append(rare,
 			cell("quiet "+who+network.Net.Name(a), quietVisitors, time.Hour),
@@ -81,7 +83,7 @@ func (v *visitors) take(r *http.Request, proxies authn.TrustedProxies) error {
 	return nil
 }
 
-// perAddress appends the count of a name: a tenth of the hour's sessions at once.
+// perAddress appends the count of a name. A tenth of the hourly limit can be used at once.
 func (v *visitors) perAddress(cells []rate.Cell, name string, times int) []rate.Cell {
 	if v.perHour == NoLimit {
 		return cells
@@ -90,7 +92,8 @@ func (v *visitors) perAddress(cells []rate.Cell, name string, times int) []rate.
 	return append(cells, cell(name, limit, time.Hour/time.Duration(max(1, v.perHour*times))*time.Duration(limit)))
 }
 
-// inAll appends a count of a part of MaxVisitors: as many in VisitorIdle, and as many at once.
+// inAll appends a count for a part of MaxVisitors within VisitorIdle. All of it can be used at
+// once.
 func (v *visitors) inAll(cells []rate.Cell, name string, part int, shared bool) []rate.Cell {
 	if v.most == NoLimit {
 		return cells

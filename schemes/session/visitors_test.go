@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// shop is a page that keeps something for visitors.
+// shop is a page that stores a cart for visitors.
 type shop struct {
 	*session.Scheme
 	now  time.Time
@@ -36,7 +36,7 @@ func newShop(t *testing.T, opts session.Options) *shop {
 	return s
 }
 
-// put keeps an item in the cart of a visitor from that address, and returns the cart's cookie.
+// put adds an item to the cart of a visitor from that address and returns the cart's cookie.
 func (s *shop) put(t *testing.T, from, cookie, item string) (pair string, had any, code int) {
 	t.Helper()
 	r, w := httptest.NewRequest("GET", "https://app.example/", nil), httptest.NewRecorder()
@@ -188,8 +188,8 @@ func TestSessionsOfVisitors(t *testing.T) {
 	})
 }
 
-// All visitors together begin a bounded number of sessions. Who has one keeps it, users and those who
-// log in are not among them, and networks that come rarely have a reserve.
+// All visitors together can create a limited number of sessions. Visitors with a session keep it,
+// users and logins do not count, and networks that create few sessions have a reserve.
 func TestSessionsOfAllVisitors_attack_503(t *testing.T) {
 	s := newShop(t, session.Options{MaxVisitors: 400})
 	pair, _, _ := s.put(t, "192.0.2.1:1", "", "mine")
@@ -202,7 +202,7 @@ func TestSessionsOfAllVisitors_attack_503(t *testing.T) {
 		}
 		return ok
 	}
-	// A quarter of the 200 at once, and what its networks have of the reserve.
+	// A quarter of the 200 at once, and the share of its networks in the reserve.
 	if n := flood(func(i int) string { return fmt.Sprintf("[2001:db8:%x::1]:1", i%1000) }, 3000); n < 50 || n > 80 {
 		t.Errorf("an IPv6 /32: %d sessions, want 50 and 30 of the reserve at most", n)
 	}
@@ -232,7 +232,7 @@ func TestSessionsOfAllVisitors_attack_503(t *testing.T) {
 	}
 }
 
-// A page of another site uses up nothing of its visitors' address.
+// A page of another site does not use up the limit of its visitors' addresses.
 func TestVisitorsOfAnotherSite_attack_502(t *testing.T) {
 	s := newShop(t, session.Options{VisitorsPerHour: 20})
 	s.site = "cross-site"

@@ -16,6 +16,9 @@ import (
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return login.Must(login.New(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
 		text, err := s.GetOrCreate(audit.Context(r), l.Subject, l.Epoch)
+		if err == nil {
+			authn.Issued(r, authn.Identity{Subject: l.Subject}, text)
+		}
 		return []authn.Member{{Name: "token", Value: text}}, err
 	}, &login.Config{Scheme: s.Name(), Options: s.opts.Login, Endpoints: s.endpoints, Audit: s.opts.Audit, Logger: s.opts.Logger}))
 }

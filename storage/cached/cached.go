@@ -1,20 +1,31 @@
-// Package cached puts a cache in front of a store: a credential that was looked up and
-// is good is not looked up again for a short time. Use it where one query for each
-// authenticated request is too many. Schemes take a *Store like any other store.
+// Package cached adds an in-memory cache to a store, so that a valid credential is not looked up
+// again for a short time. Use it if one query per authenticated request is too many. Create a
+// [Store] with [New] and pass it to the schemes like any other store. For stores with only some
+// interfaces use [NewParts].
 //
-// What is kept are the lookups of an authenticated request: static tokens, device tokens,
-// sessions, opaque access tokens, and the standings of JWTs, each with its account but
-// without the account's password hash; the accounts whose passwords password.Cached has
-// verified; and the permissions of accounts. Everything else is asked of the store each time, logins above all. Disabled accounts, ended and expired credentials, and errors are never
-// kept; that a digest is unknown is kept for a second.
+// # What is cached
 //
-// A change that goes through the Store holds at once in this process: when the
-// call returns nothing that it ended is answered with yes. Other processes on the same
-// database go on for up to Options.TTL, unless Options.Tell tells them. Changes that go
-// around the Store (the store beneath it, SQL, the command line) hold after the TTL, or
-// after a call of an Invalidator's method.
+// The cache holds the lookups of authenticated requests, each with its account but without the
+// password hash:
 //
-// What a lookup returns is the caller's own: its lists are copies.
+//   - static tokens, device tokens and other credentials, sessions, and opaque access tokens
+//   - the revocation status of JWTs
+//   - accounts whose passwords password.Cached has verified
+//   - the permissions of accounts
+//
+// Everything else goes to the store each time, in particular logins. Disabled accounts, revoked and
+// expired credentials, and errors are never cached. That a digest is unknown is cached for at most
+// one second.
+//
+// # Changes
+//
+// A change through the Store takes effect immediately in this process: when the call returns, no
+// lookup accepts what it revoked. Other processes that use the same database can accept it for up
+// to Options.TTL, unless Options.Tell notifies them. Changes that bypass the Store (through the
+// underlying store, SQL, or the command line) take effect after the TTL, or after a call of a
+// method of [Invalidator].
+//
+// The caller owns what a lookup returns: its slices are copies.
 package cached
 
 import (
@@ -30,85 +41,89 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Base is a store with everything, so that a Store has no interface that the store beneath
-// lacks. For stores with only some of the interfaces see NewParts.
+// Base is the store under a [Store]. It has every interface of package storage, because a Store
+// offers all of them. For stores with only some of the interfaces use [NewParts].
 type Base interface {
 	storage.Complete
 	// InTransaction reports whether ctx carries a transaction of the store.
 	InTransaction(ctx context.Context) bool
-	// Ping asks whether the store answers.
+	// Ping reports whether the store is available.
 	Ping(ctx context.Context) error
 }
 
-// Limits of Options.
+// The maximum values of Options.TTL and Options.UnknownTTL.
 const (
 	MaxTTL        = time.Hour
 	MaxUnknownTTL = time.Second
 )
 
-// Options change a Store; nil is fine.
+// Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
-	// TTL is how long a lookup is kept, at most MaxTTL; 0 is 30 seconds. It is never kept
-	// beyond the credential's own expiry.
+	// TTL is how long a lookup is cached: 0 to MaxTTL; 0 means 30 seconds. An entry never outlives
+	// the credential's own expiry.
 	TTL time.Duration
-	// MaxEntries and MaxBytes bound what is kept; 0 is 100,000 and 64 MiB. An entry takes
-	// about 350 bytes and the data of its session.
+	// MaxEntries and MaxBytes limit the cache; 0 means 100,000 entries and 64 MiB. An entry takes
+	// about 350 bytes plus the data of its session.
 	MaxEntries, MaxBytes int
-	// UnknownTTL is how long it is kept that a digest is unknown, at most MaxUnknownTTL,
-	// which is also what 0 is.
+	// UnknownTTL is how long an unknown digest is cached: 0 to MaxUnknownTTL; 0 means
+	// MaxUnknownTTL.
 	UnknownTTL time.Duration
-	// MaxUnknown bounds how many of these are kept, apart from MaxEntries; 0 is 10,000.
+	// MaxUnknown limits the number of cached unknown digests, in addition to MaxEntries; 0 means
+	// 10,000.
 	MaxUnknown int
-	// UnknownRate is how many digests in a second may turn out to be unknown, so that a
-	// flood of well-formed junk does not overload the database; 0 is 10,000. UnknownPerNet
-	// is how many of them may come from one network, an IPv4 /24 or an IPv6 /48; 0 is 1,000.
-	// Beyond either, a lookup of what is not kept gives ErrTooManyUnknown for the rest of the second.
-	// Networks that have sent no unknown digest in this second and the one before are
-	// served beyond UnknownRate too, up to half as many again, and after that those from
-	// which good credentials came before.
+	// UnknownRate is the maximum number of unknown digests per second, so that a flood of
+	// well-formed random tokens cannot overload the database; 0 means 10,000. UnknownPerNet is the
+	// maximum per second from one network, an IPv4 /24 or an IPv6 /48; 0 means 1,000.
 	//
-	// The address of the client is that of storage.ClientAddr. Behind a reverse proxy, name
-	// it in authn.Options.Proxies. Loopback and private addresses count for UnknownRate
-	// only, since they are most often those of a proxy.
+	// Above either limit, lookups that are not cached return ErrTooManyUnknown for the rest of the
+	// second. Above UnknownRate, two kinds of networks are still served, up to 1.5 times
+	// UnknownRate: those without an unknown digest in this second and the one before, and then
+	// those from which valid credentials came before.
+	//
+	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies.
+	// Loopback and private addresses count only for UnknownRate, because they usually belong to a
+	// proxy.
 	UnknownRate, UnknownPerNet int
-	// Timeout bounds a lookup in the store, which does not end with the request that
-	// began it, since others wait for it; 0 is 5 seconds.
+	// Timeout limits a lookup in the store; 0 means 5 seconds. A lookup does not end with the
+	// request that began it, because other requests wait for its result.
 	Timeout time.Duration
-	// Skip names what is not kept. With several processes that do not tell each other,
-	// one sees the Sessions' data of another up to TTL late.
+	// Skip lists kinds that are not cached. For example, skip Sessions if several processes run
+	// without Tell: otherwise a process reads session data that another one changed up to TTL late.
 	Skip []Kind
-	// Tell, where it is not nil, is told of each change that ended something, within the
-	// transaction of the change: what it writes with ctx commits with it, and its error
-	// undoes it. Who delivers it calls Change.Apply on the other processes' Stores.
+	// Tell is called for each change that revokes or changes a cached record, within the
+	// transaction of the change; nil means that other processes are not notified. What it writes
+	// with ctx is committed with the change, and an error rolls the change back. Deliver the Change
+	// to the other processes and call Change.Apply with their Stores.
 	Tell func(ctx context.Context, c Change) error
-	// Clock is for tests; nil is time.Now. It judges the expiry of credentials. How long
-	// something is kept is measured by the process's monotonic clock, or, if Clock is set,
-	// by the forward movements of Clock: a clock that is set back does not keep anything
-	// longer.
+	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
+	// only in tests. The age of entries is measured with the monotonic clock of the process or, if
+	// Clock is set, with the forward movements of Clock, so setting a clock back never extends an
+	// entry.
 	Clock func() time.Time
 }
 
-// ErrTooManyUnknown means that too many digests were unknown in this second, and that this one is
-// not kept: the Store cannot tell whether it is good. Schemes answer it with 503.
-var ErrTooManyUnknown = errors.New("cached: too many unknown credentials in a second")
+// ErrTooManyUnknown means that too many digests were unknown in this second and that this digest is
+// not cached, so the Store does not look it up. Schemes respond with 503.
+var ErrTooManyUnknown = errors.New("cached: too many unknown credentials per second")
 
-// base is embedded: what is not overridden goes to the store.
+// base is an alias for embedding. Methods that Store does not override are those of the underlying
+// store.
 type base = Base
 
-// Store is a store with a cache in front of it. It is safe for concurrent use.
+// Store is a store with a cache. It is safe for concurrent use.
 type Store struct {
 	base
 	ttl, unknownTTL time.Duration
 	timeout         time.Duration
 	skip            [kinds]bool
 	tell            func(context.Context, Change) error
-	clock           func() time.Time // of expiries
-	elapsed         *elapsed.Clock   // of everything else
+	clock           func() time.Time // for the expiry of credentials
+	elapsed         *elapsed.Clock   // for the age of entries
 
 	bypass atomic.Bool
 	seed   maphash.Seed
-	// seq counts invalidations; stripes say which was the last one of a name, and flushed
-	// which was the last one of everything.
+	// seq counts invalidations. stripes hold the number of the last invalidation of a name, and
+	// flushed that of the last flush.
 	seq, flushed atomic.Uint64
 	stripes      [stripes]atomic.Uint64
 
@@ -118,22 +133,22 @@ type Store struct {
 	strings interned
 }
 
-// New returns a Store over base.
+// New returns a Store over base. It returns an error if base is nil or an option is out of range.
 func New(base Base, opts *Options) (*Store, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
 	if base == nil {
-		return nil, errors.New("cached: a store is needed")
+		return nil, errors.New("cached: New: store is required")
 	}
 	for _, n := range []*int{&o.MaxEntries, &o.MaxBytes, &o.MaxUnknown, &o.UnknownRate, &o.UnknownPerNet} {
 		if *n < 0 {
-			return nil, errors.New("cached: a bound below 0")
+			return nil, errors.New("cached: New: negative limit (MaxEntries, MaxBytes, MaxUnknown, UnknownRate and UnknownPerNet must be at least 0)")
 		}
 	}
 	if o.TTL < 0 || o.TTL > MaxTTL || o.UnknownTTL < 0 || o.UnknownTTL > MaxUnknownTTL || o.Timeout < 0 {
-		return nil, fmt.Errorf("cached: want a TTL of up to %v, of up to %v for what is unknown, and no timeout below 0", MaxTTL, MaxUnknownTTL)
+		return nil, fmt.Errorf("cached: New: TTL %v, UnknownTTL %v or Timeout %v out of range (0 to %v, 0 to %v, at least 0)", o.TTL, o.UnknownTTL, o.Timeout, MaxTTL, MaxUnknownTTL)
 	}
 	orElse(&o.TTL, 30*time.Second)
 	orElse(&o.UnknownTTL, MaxUnknownTTL)
@@ -152,7 +167,7 @@ func New(base Base, opts *Options) (*Store, error) {
 	}
 	for _, k := range o.Skip {
 		if k >= kinds {
-			return nil, fmt.Errorf("cached: unknown kind %d", k)
+			return nil, fmt.Errorf("cached: New: unknown kind %d in Skip", k)
 		}
 		s.skip[k] = true
 	}
@@ -167,14 +182,14 @@ func orElse[T int | time.Duration](v *T, def T) {
 	}
 }
 
-// now is the time since the Store was opened.
+// now returns the time since the Store was created.
 func (s *Store) now() time.Duration { return s.elapsed.Now() }
 
-// told calls Options.Tell. A panic in it undoes the change, as an error does.
-func (s *Store) told(ctx context.Context, c Change) (err error) {
+// callTell calls Options.Tell. A panic in it becomes an error, which rolls back the change.
+func (s *Store) callTell(ctx context.Context, c Change) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic of type %T in Options.Tell", v) // its text may hold a secret
+			err = fmt.Errorf("panic of type %T in Options.Tell", v) // without the value, which may contain a secret
 		}
 	}()
 	return s.tell(ctx, c)

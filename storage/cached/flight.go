@@ -9,40 +9,39 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// call is one lookup that several callers wait for.
+// call is a running lookup whose result several callers can wait for.
 type call = flight.Call[answer]
 
-// answer is the result of a call, and when it was asked for.
+// answer is the result of a call.
 type answer struct {
-	asof   uint64 // what seq was before the store was asked
-	shared bool   // the result is for everybody who waits
-	item   item   // what is kept of it, or
-	value  any    // what is not kept
+	asof   uint64 // the value of seq before the store was queried
+	shared bool   // all waiting callers can use the result
+	item   item   // the cached form of the result, or
+	value  any    // the result, if it is not cached
 	err    error
 }
 
-// kept is what becomes of a result.
+// kept determines how a result is cached.
 type kept struct {
-	item    item      // nil: it is not kept
-	size    int       // estimate of what the item takes
-	expires time.Time // the credential's own end; zero for none
-	deps    names     // what the result hangs on
+	item    item      // nil if the result is not cached
+	size    int       // estimated memory of the item, in bytes
+	expires time.Time // the credential's expiry; zero if it does not expire
+	deps    names     // the names whose invalidation removes the item
 }
 
-// lookup is one kind of lookup.
+// lookup defines a kind of lookup.
 type lookup[V any] struct {
 	read func(ctx context.Context) (V, error)
 	keep func(v *V) kept
-	open func(it item) V // the reverse of keep, with lists of its own each time
-	own  func(v V) V     // a copy of v with lists of its own; nil: it has none
-	// unknown: storage.ErrNotFound says that the digest is unknown.
+	open func(it item) V // the reverse of keep; copies the slices
+	own  func(v V) V     // copies v and its slices; nil if v has no slices
+	// unknown reports that storage.ErrNotFound means an unknown digest.
 	unknown bool
 }
 
-// load asks the store, once for all who ask for the key at the same time. A result is
-// shared and kept only where nothing that it hangs on was invalidated since the store was
-// asked; otherwise it is good for the caller alone that asked the store, and those who
-// waited begin anew.
+// load queries the store, once for all callers that request the key at the same time. A result is
+// shared and cached only if none of its dependencies was invalidated since the query began.
+// Otherwise only the caller that queried the store gets it, and the waiting callers start again.
 func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err error) {
 	sh := s.shard(&k)
 	for {
@@ -51,7 +50,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		}
 		sh.mu.Lock()
 		joined := s.now()
-		if it, unknown := s.look(sh, &k, joined); it != nil || unknown { // by a flight that just ended
+		if it, unknown := s.look(sh, &k, joined); it != nil || unknown { // cached by a call that has just ended
 			sh.mu.Unlock()
 			if unknown {
 				return v, storage.ErrNotFound
@@ -59,7 +58,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 			return l.open(it), nil
 		}
 		f := sh.calls.Get(k)
-		if f == nil || joined-f.Began >= s.ttl { // its answer would be too old
+		if f == nil || joined-f.Began >= s.ttl { // the result would be too old
 			if l.unknown && s.flood.Full(ctx, joined) {
 				sh.mu.Unlock()
 				return v, ErrTooManyUnknown
@@ -91,10 +90,10 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 	}
 }
 
-// lead makes the call. It does not end with ctx, for the others' sake.
+// lead performs the call. It does not end with ctx, because other callers may wait for the result.
 func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v V, err error) {
 	var result kept
-	finished := false // stays false where the store panics
+	finished := false // stays false if the store panics
 	defer func() {
 		sh, a := s.shard(&k), &f.Result
 		sh.mu.Lock()
@@ -102,7 +101,7 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v 
 		if finished {
 			own := names{s.stripeOfKey(&k)}
 			a.item, a.value, a.err = result.item, v, err
-			if l.own != nil && a.item == nil && err == nil { // v's lists are the caller's own
+			if l.own != nil && a.item == nil && err == nil { // the caller owns the slices of v
 				a.value = l.own(v)
 			}
 			a.shared = s.unchanged(a.asof, &own) && s.unchanged(a.asof, &result.deps)
@@ -112,7 +111,7 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v 
 		}
 		sh.calls.End(k, f)
 	}()
-	asker := ctx
+	caller := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	v, err = l.read(ctx)
@@ -120,15 +119,15 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v 
 	switch {
 	case err == nil:
 		if result = l.keep(&v); l.unknown {
-			s.flood.Known(asker)
+			s.flood.Known(caller)
 		}
 	case l.unknown && errors.Is(err, storage.ErrNotFound):
-		s.flood.Unknown(asker, s.now())
+		s.flood.Unknown(caller, s.now())
 	}
 	return v, err
 }
 
-// store keeps the result of a call. The caller holds the lock.
+// store caches the result of a call. The caller holds the lock.
 func (s *Store) store(sh *shard, k *Key, f *call, result *kept, unknown bool) {
 	a := &f.Result
 	switch {

@@ -13,55 +13,56 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Kind is what a digest is the digest of. Equal digests of two kinds are two keys.
+// Kind is the kind of record that a digest identifies. Equal digests of two kinds are different
+// keys.
 type Kind uint8
 
 const (
 	StaticTokens  Kind = iota
-	Credentials        // storage.Credential, of whatever purpose
+	Credentials        // storage.Credential, of all purposes
 	Sessions           // storage.Session
 	AccessTokens       // storage.AccessToken
 	Standings          // Blocklist.TokenStatusOf, by the token's JTI
 	UserStandings      // Blocklist.TokenStatusWithUser, by the token's JTI
-	Blocks             // storage.BlockKey: a name that standings and access tokens hang on
+	Blocks             // storage.BlockKey: a name on which standings and access tokens depend
 	LiveUsers          // LiveUser, by the digest of the account's ID
 	Permissions        // SubjectPermissions, by the digest of the subject
 	kinds
 )
 
-// Key names a record.
+// Key identifies a cached record.
 type Key struct {
 	Kind   Kind
 	Digest storage.Digest
 }
 
-// Invalidator is how a cache is told what has changed. A Store is one; an application
-// calls its methods for changes that went around the Store, and for messages of other
-// processes (Change.Apply). Each method returns when the change holds: no lookup that
-// begins afterwards is answered by what was read before.
+// Invalidator removes entries from a cache after changes that the cache does not notice. [Store]
+// and [Parts] implement it. Call its methods for changes that bypass the Store and, with
+// Change.Apply, for messages from other processes. When a method returns, no lookup that begins
+// afterwards uses data that was read before.
 type Invalidator interface {
-	// InvalidateKey forgets one record, or what hangs on one entry of the blocklist.
+	// InvalidateKey removes one record, or all records that depend on one entry of the blocklist.
 	InvalidateKey(k Key)
-	// InvalidateSubject forgets everything of a subject, of all schemes.
+	// InvalidateSubject removes all records of a subject, of all schemes.
 	InvalidateSubject(subject string)
-	// FlushAll forgets everything.
+	// FlushAll removes everything.
 	FlushAll()
-	// Bypass, when on, sends every lookup to the store and keeps nothing, until it is
-	// off: for when messages are lost. Nothing from before survives it.
+	// Bypass(true) sends every lookup to the store and caches nothing, until Bypass(false). Use it
+	// while messages from other processes may be lost. Both calls remove everything.
 	Bypass(on bool)
 }
 
 var _ Invalidator = (*Store)(nil)
 
-// Change is one thing that changed: a key, or a subject where it is not "", or
-// everything.
+// Change describes a change: everything if All is true, otherwise Subject if that is not "",
+// otherwise Key.
 type Change struct {
 	Key     Key
 	Subject string
 	All     bool
 }
 
-// Apply tells i.
+// Apply removes from i what the change affects.
 func (c Change) Apply(i Invalidator) {
 	switch {
 	case c.All:
@@ -73,8 +74,8 @@ func (c Change) Apply(i Invalidator) {
 	}
 }
 
-// MarshalText writes c as a message: "all", "subject <id>", or "key <kind> <hex>". It
-// holds no secret: a digest is that of a random one.
+// MarshalText encodes c as a message: "all", "subject <id>", or "key <kind> <hex>". The message
+// contains no secret, because digests are those of random texts.
 func (c Change) MarshalText() ([]byte, error) {
 	switch {
 	case c.All:
@@ -85,8 +86,8 @@ func (c Change) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
 }
 
-// UnmarshalText reads what MarshalText wrote. What it cannot read is an error, and
-// better answered with FlushAll than with nothing.
+// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. Call
+// FlushAll then rather than ignoring the message.
 func (c *Change) UnmarshalText(text []byte) error {
 	word, rest, _ := strings.Cut(string(text), " ")
 	var got Change
@@ -107,11 +108,11 @@ func (c *Change) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var errMessage = errors.New("cached: malformed message of a change")
+var errMessage = errors.New("cached: Change.UnmarshalText: malformed message (all, subject ID, or key KIND HEX)")
 
-// stripes is how many counters all names share: two names of one counter are
-// invalidated together, which costs a lookup and harms nothing. Counter 0 is nobody's
-// and never moves.
+// stripes is the number of counters that all names share. Names with the same counter are
+// invalidated together, which only causes extra lookups. Counter 0 belongs to no name and is never
+// raised.
 const stripes = 1 << 15
 
 func (s *Store) stripeOfKey(k *Key) uint16 {
@@ -125,7 +126,8 @@ func (s *Store) stripeOfBlock(k storage.BlockKey) uint16 {
 	return s.stripeOfKey(&Key{Blocks, storage.Digest(k)})
 }
 
-// stripeOfSubject is seeded, so that nobody can choose an ID that shares a counter.
+// stripeOfSubject uses a seed, so that nobody can choose an ID that shares a counter with another
+// one.
 func (s *Store) stripeOfSubject(subject string) uint16 {
 	if subject == "" {
 		return 0
@@ -135,7 +137,7 @@ func (s *Store) stripeOfSubject(subject string) uint16 {
 
 func stripe(hash uint32) uint16 { return uint16(max(hash%stripes, 1)) }
 
-// raise notes an invalidation. What was read before it has a smaller number.
+// raise records an invalidation. Data that was read before it has a smaller number.
 func (s *Store) raise(i uint16) {
 	for n := s.seq.Add(1); ; {
 		old := s.stripes[i].Load()
@@ -145,8 +147,7 @@ func (s *Store) raise(i uint16) {
 	}
 }
 
-// InvalidateKey implements Invalidator. For a kind that there is not it forgets
-// everything.
+// InvalidateKey implements [Invalidator]. If the kind is unknown, it removes everything.
 func (s *Store) InvalidateKey(k Key) {
 	if k.Kind >= kinds {
 		s.FlushAll()
@@ -160,11 +161,11 @@ func (s *Store) InvalidateKey(k Key) {
 	sh.calls.Forget(k)
 }
 
-// InvalidateSubject implements Invalidator. It takes the same time however much there is
-// of the subject.
+// InvalidateSubject implements [Invalidator]. It takes constant time, however many records the
+// subject has.
 func (s *Store) InvalidateSubject(subject string) { s.raise(s.stripeOfSubject(subject)) }
 
-// FlushAll implements Invalidator.
+// FlushAll implements [Invalidator].
 func (s *Store) FlushAll() {
 	for n := s.seq.Add(1); ; {
 		old := s.flushed.Load()
@@ -177,7 +178,7 @@ func (s *Store) FlushAll() {
 	}
 }
 
-// Bypass implements Invalidator.
+// Bypass implements [Invalidator].
 func (s *Store) Bypass(on bool) {
 	if on {
 		s.bypass.Store(true)
@@ -188,7 +189,7 @@ func (s *Store) Bypass(on bool) {
 	}
 }
 
-// pending is what a transaction has changed so far.
+// pending collects the changes of a transaction.
 type pending struct {
 	mu    sync.Mutex
 	list  []Change
@@ -197,7 +198,7 @@ type pending struct {
 
 type pendingKey struct{ *Store }
 
-// open reports whether changes are still noted in p.
+// open reports whether p still accepts changes.
 func (p *pending) open() bool {
 	if p == nil {
 		return false
@@ -207,8 +208,8 @@ func (p *pending) open() bool {
 	return !p.ended
 }
 
-// InTx implements storage.Transactor. What fn changes is forgotten when the transaction
-// has ended, whichever way; what fn reads comes from the store.
+// InTx implements [storage.Transactor]. When the transaction has been committed or rolled back,
+// everything that fn changed is removed from the cache. Lookups in fn read the store.
 func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error {
 	if s.base.InTransaction(ctx) {
 		if !s.pending(ctx).open() {
@@ -221,11 +222,11 @@ func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error 
 	return s.base.InTx(ctx, fn)
 }
 
-// Track is InTx for a transaction that the application began itself, such as one of
-// gormstore's WithTx. It returns a context for the calls of the Store that belong to the
-// transaction, and done, which the application calls after the transaction has ended,
-// also where it was rolled back. Until then the changes do not hold in the cache. A call
-// that changes something in a transaction which is not tracked is an error.
+// Track prepares a transaction that the application began itself, such as one for gormstore's
+// WithTx. It returns a context for the calls of the Store in the transaction, and done. Call done
+// after the transaction was committed or rolled back; until then the cache does not reflect the
+// changes. A call that changes something in a transaction that is not tracked returns an error. For
+// other transactions use [Store.InTx].
 func (s *Store) Track(ctx context.Context) (tracked context.Context, done func()) {
 	p := &pending{}
 	return context.WithValue(ctx, pendingKey{s}, p), func() {
@@ -243,17 +244,17 @@ func (s *Store) pending(ctx context.Context) *pending {
 	return p
 }
 
-var errUntracked = errors.New("cached: a change in a transaction that the cache does not know of: use the Store's InTx, or Track")
+var errUntracked = errors.New("cached: change in a transaction that is not tracked (use Store.InTx or Store.Track)")
 
-// change runs f, which may end what the changes name. They hold when it returns, or when
-// the transaction that ctx carries has ended; also where f fails, since what became of it
-// is unknown then, or somebody else was first and told nobody.
+// change runs f, which may invalidate what the changes name. They are applied when it returns or,
+// in a transaction, when the transaction ends. They are applied even if f fails, because its effect
+// is unknown then.
 func (s *Store) change(ctx context.Context, f func(context.Context) error, changes ...Change) error {
 	if err := s.later(ctx, changes); err != nil {
 		return err
 	}
 	defer s.apply(ctx, changes)
-	if !s.base.InTransaction(ctx) { // what a hook of the store changes holds when the change does
+	if !s.base.InTransaction(ctx) { // changes of the store's hooks take effect with this change
 		tracked, done := s.Track(ctx)
 		defer done()
 		ctx = tracked
@@ -261,24 +262,25 @@ func (s *Store) change(ctx context.Context, f func(context.Context) error, chang
 	if s.tell == nil {
 		return f(ctx)
 	}
-	tellToo := func(ctx context.Context) error {
+	runAndTell := func(ctx context.Context) error {
 		if err := f(ctx); err != nil {
 			return err
 		}
 		for _, c := range changes {
-			if err := s.told(ctx, c); err != nil {
-				return fmt.Errorf("cached: other processes could not be told: %w", err)
+			if err := s.callTell(ctx, c); err != nil {
+				return fmt.Errorf("cached: Options.Tell: %w", err)
 			}
 		}
 		return nil
 	}
 	if s.base.InTransaction(ctx) {
-		return tellToo(ctx)
+		return runAndTell(ctx)
 	}
-	return s.base.InTx(ctx, tellToo)
+	return s.base.InTx(ctx, runAndTell)
 }
 
-// renew is change for what ends nothing elsewhere: new records, and notes of a use.
+// renew is change for changes that revoke nothing in other processes: new records and recorded
+// uses.
 func (s *Store) renew(ctx context.Context, f func(context.Context) error, changes ...Change) error {
 	if err := s.later(ctx, changes); err != nil {
 		return err
@@ -287,7 +289,7 @@ func (s *Store) renew(ctx context.Context, f func(context.Context) error, change
 	return f(ctx)
 }
 
-// later notes changes for the end of ctx's transaction, if there is one.
+// later collects changes until the end of ctx's transaction, if there is one.
 func (s *Store) later(ctx context.Context, changes []Change) error {
 	if !s.base.InTransaction(ctx) {
 		return nil
@@ -298,15 +300,15 @@ func (s *Store) later(ctx context.Context, changes []Change) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended { // it was another transaction
+	if p.ended { // ctx belongs to an earlier transaction
 		return errUntracked
 	}
 	p.list = append(p.list, changes...)
 	return nil
 }
 
-// apply makes changes hold, unless ctx's transaction does at its end. A transaction that
-// has ended has no later.
+// apply applies changes, unless ctx's transaction does so at its end. If that transaction has
+// already ended, apply applies them itself.
 func (s *Store) apply(ctx context.Context, changes []Change) {
 	if s.base.InTransaction(ctx) && s.pending(ctx).open() {
 		return

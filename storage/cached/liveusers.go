@@ -8,14 +8,14 @@ import (
 
 var _ storage.LiveUsers = (*Store)(nil)
 
-// liveRecord is an account that is active, with the fingerprint of its hash.
+// liveRecord is an enabled account with the fingerprint of its hash.
 type liveRecord struct {
 	head
 	account
 	fingerprint storage.Digest
 }
 
-// liveUser is what LiveUser returns.
+// liveUser is the result of LiveUser.
 type liveUser struct {
 	user        storage.User
 	fingerprint storage.Digest

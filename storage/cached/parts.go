@@ -9,31 +9,32 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Parts is a cache in front of stores that have only some of the interfaces of package storage,
-// such as sessions in Redis beside accounts in PostgreSQL. NewParts makes one, and Part returns
-// its interfaces.
+// Parts is a cache over stores that have only some of the interfaces of package storage, such as
+// sessions in Redis and accounts in PostgreSQL. Create it with [NewParts] and get its interfaces
+// with [Part].
 type Parts struct {
 	Invalidator
 	s *Store
 }
 
 // NewParts returns a cache over any stores. Each interface comes from the first store that
-// implements it. Use New for a store that implements everything.
+// implements it. For a store that implements everything use [New].
 //
-// Name every store whose changes end what is kept, above all the one with the accounts: the
-// cache does not notice a change that goes around it until the TTL is over, or until you call
+// Pass every store whose changes affect cached records, above all the store with the accounts. The
+// cache does not notice a change that bypasses it until the TTL is over or you call
 // InvalidateSubject.
 //
-// At most one of the stores can have transactions, and it needs a method
-// InTransaction(context.Context) bool, so that the cache knows what belongs to one.
-// Options.Tell needs such a store.
+// At most one of the stores can have transactions. It also needs a method
+// InTransaction(context.Context) bool, so that the cache knows which calls belong to a transaction.
+// Options.Tell requires such a store. NewParts returns an error if these conditions are not met, if
+// the stores have different name spaces, or if an option is out of range.
 func NewParts(opts *Options, stores ...any) (*Parts, error) {
 	p := new(partial)
 	if err := p.fill(stores); err != nil {
 		return nil, err
 	}
 	if opts != nil && opts.Tell != nil && p.tx == nil {
-		return nil, errors.New("cached: NewParts: Options.Tell needs a store with transactions")
+		return nil, errors.New("cached: NewParts: Options.Tell requires a store with transactions")
 	}
 	s, err := New(p, opts)
 	if err != nil {
@@ -42,17 +43,17 @@ func NewParts(opts *Options, stores ...any) (*Parts, error) {
 	return &Parts{s, s}, nil
 }
 
-// Usage returns how much is kept; see Store.Usage.
+// Usage returns the size of the cache; see [Store.Usage].
 func (c *Parts) Usage() Usage { return c.s.Usage() }
 
-// Track is Store.Track.
+// Track prepares a transaction of the application; see [Store.Track].
 func (c *Parts) Track(ctx context.Context) (tracked context.Context, done func()) {
 	return c.s.Track(ctx)
 }
 
-// Part returns one interface of c's stores, with the cache in front: P is an interface of
-// package storage. The value has the methods of P and no others, so that code which looks for
-// more does not find what the stores lack. Embed several in a struct for what needs several:
+// Part returns one interface of c's stores with the cache in front. P is an interface of package
+// storage. The value has only the methods of P, so type assertions do not find interfaces that the
+// stores lack. If a scheme needs several interfaces, embed them in a struct:
 //
 //	sessions, err := cached.Part[storage.Sessions](c)
 //	list, err := cached.Part[storage.SessionList](c)
@@ -119,7 +120,7 @@ func Part[P any](c *Parts) (part P, err error) {
 	case *storage.Spaced:
 		*out, has = struct{ storage.Spaced }{s}, p.space != ""
 	default:
-		return part, fmt.Errorf("cached: Part: %v is not one interface of package storage", reflect.TypeFor[P]())
+		return part, fmt.Errorf("cached: Part: %v is not a single interface of package storage", reflect.TypeFor[P]())
 	}
 	if !has {
 		var none P
@@ -128,8 +129,8 @@ func Part[P any](c *Parts) (part P, err error) {
 	return part, nil
 }
 
-// partial is a Base whose parts come from several stores. A part that none has is nil: Part does
-// not return it.
+// partial is a Base whose parts come from several stores. A part that no store has is nil, and Part
+// does not return it.
 type partial struct {
 	storage.Users
 	storage.Accounts
@@ -154,23 +155,23 @@ type partial struct {
 	storage.Replays
 	storage.Pruner
 
-	tx     transactions // nil: none
+	tx     transactions // nil if no store has transactions
 	space  string
 	stores []any
 }
 
-// transactions is what a store with transactions must have to be cached.
+// transactions is what the cache requires of a store with transactions.
 type transactions interface {
 	storage.Transactor
 	InTransaction(ctx context.Context) bool
 }
 
-// fill sets each part to the first store that has it.
+// fill sets each part to the first store that implements it.
 func (p *partial) fill(stores []any) error {
 	found := false
 	for _, s := range stores {
 		if s == nil {
-			return errors.New("cached: NewParts: a store is nil")
+			return errors.New("cached: NewParts: store is nil")
 		}
 		v := reflect.ValueOf(p).Elem()
 		for i := range v.NumField() {
@@ -184,15 +185,15 @@ func (p *partial) fill(stores []any) error {
 			tx, ok := s.(transactions)
 			switch {
 			case !ok:
-				return fmt.Errorf("cached: NewParts: %T has InTx, so it needs InTransaction(context.Context) bool", s)
+				return fmt.Errorf("cached: NewParts: %T has InTx but no method InTransaction(context.Context) bool", s)
 			case p.tx != nil:
-				return fmt.Errorf("cached: NewParts: %T and %T both have transactions", p.tx, s)
+				return fmt.Errorf("cached: NewParts: %T and %T both have transactions (at most one store can)", p.tx, s)
 			}
 			p.tx = tx
 		}
 		if space := storage.SpaceOf(s); space != "" {
 			if p.space != "" && p.space != space {
-				return fmt.Errorf("cached: NewParts: the stores belong to two spaces, %q and %q", p.space, space)
+				return fmt.Errorf("cached: NewParts: stores have different name spaces, %q and %q", p.space, space)
 			}
 			p.space = space
 		}
@@ -207,20 +208,20 @@ func (p *partial) fill(stores []any) error {
 // InTx implements storage.Transactor.
 func (p *partial) InTx(ctx context.Context, fn func(context.Context) error) error {
 	if p.tx == nil {
-		return errors.New("cached: none of the stores has transactions")
+		return errors.New("cached: InTx: no store has transactions")
 	}
 	return p.tx.InTx(ctx, fn)
 }
 
-// InTransaction reports whether ctx carries a transaction of one of the stores.
+// InTransaction reports whether ctx carries a transaction of the store with transactions.
 func (p *partial) InTransaction(ctx context.Context) bool {
 	return p.tx != nil && p.tx.InTransaction(ctx)
 }
 
-// Space implements storage.Spaced.
+// Space returns the name space of the stores.
 func (p *partial) Space() string { return p.space }
 
-// Ping pings the stores that can be pinged.
+// Ping calls Ping of each store that has it.
 func (p *partial) Ping(ctx context.Context) error {
 	var errs []error
 	for _, s := range p.stores {
@@ -231,9 +232,9 @@ func (p *partial) Ping(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// answers reports whether store is s, or a value that only passes calls on to s: one that Part
-// returned, or a struct without a name that embeds such values. A type with a name could have
-// methods of its own, so it does not count.
+// answers reports whether store is s, or a value that only forwards calls to s: a value that Part
+// returned, or an unnamed struct that embeds such values. A named type could have its own methods,
+// so it does not count.
 func (s *Store) answers(store any) bool {
 	if other, ok := store.(*Store); ok {
 		return other == s

@@ -199,7 +199,7 @@ func TestPartsDoNotPretend(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if err := lacks[accountStore](c); err == nil || !strings.Contains(err.Error(), "not one interface of package storage") {
+	if err := lacks[accountStore](c); err == nil || !strings.Contains(err.Error(), "not a single interface of package storage") {
 		t.Errorf("a union: %v", err)
 	}
 }
@@ -222,14 +222,14 @@ func TestPartsRefused(t *testing.T) {
 	m := memory.New(nil)
 	tell := &cached.Options{Tell: func(context.Context, cached.Change) error { return nil }}
 	for want, err := range map[string]error{
-		"a store is nil":                     newParts(nil, nil),
-		"no store implements":                newParts(nil, 7),
-		"no store implements an":             newParts(nil),
-		"needs InTransaction":                newParts(nil, halfTx{m, m}),
-		"both have transactions":             newParts(nil, m, memory.New(nil)),
-		"Tell needs a store with":            newParts(tell, newKeyStore(m)),
-		"two spaces, \"staff\" and \"cust\"": newParts(nil, memory.New(&memory.Options{Space: "staff"}), struct{ storage.Spaced }{memory.New(&memory.Options{Space: "cust"})}),
-		"a TTL":                              newParts(&cached.Options{TTL: -1}, m),
+		"store is nil":                                  newParts(nil, nil),
+		"no store implements":                           newParts(nil, 7),
+		"no store implements an":                        newParts(nil),
+		"no method InTransaction":                       newParts(nil, halfTx{m, m}),
+		"both have transactions":                        newParts(nil, m, memory.New(nil)),
+		"Tell requires a store with":                    newParts(tell, newKeyStore(m)),
+		"different name spaces, \"staff\" and \"cust\"": newParts(nil, memory.New(&memory.Options{Space: "staff"}), struct{ storage.Spaced }{memory.New(&memory.Options{Space: "cust"})}),
+		"TTL -1ns":                                      newParts(&cached.Options{TTL: -1}, m),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -7,7 +7,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// permissionsRecord is what SubjectPermissions answered.
+// permissionsRecord is a cached result of SubjectPermissions.
 type permissionsRecord struct {
 	head
 	names []string
@@ -72,11 +72,11 @@ func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []s
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetSubjectGroups(ctx, subject, groups) }, ofSubject(subject))
 }
 
-// SetGroupPermissions implements storage.Permissions. It is rare, and nobody knows here
-// who is in the group, so everything is forgotten.
+// SetGroupPermissions implements storage.Permissions. It removes everything from the cache, because
+// the cache does not know the members of the group. This change is rare.
 func (s *Store) SetGroupPermissions(ctx context.Context, group string, perms []string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetGroupPermissions(ctx, group, perms) }, Change{All: true})
 }
 
-// Itself implements storage.PermissionChecker and storage.LiveUsers.
+// Itself returns s. It implements storage.PermissionChecker and storage.LiveUsers.
 func (s *Store) Itself() any { return s }

@@ -10,20 +10,20 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// direct reports whether a lookup goes to the store: within a transaction it sees what
-// the transaction changed.
+// direct reports whether a lookup must go to the store. A lookup in a transaction must, because it
+// reads what the transaction changed.
 func (s *Store) direct(ctx context.Context, kind Kind) bool {
 	return s.skip[kind] || s.bypass.Load() || s.base.InTransaction(ctx)
 }
 
-// with is a credential with its account.
+// with is a record, such as a credential, with its account.
 type with[T any] struct {
 	record T
 	user   storage.User
 }
 
-// account ends what a lookup returns: nobody needs the hash.
-func (v *with[T]) account(record T, u storage.User) {
+// set stores a record and its account without the password hash, which no caller needs.
+func (v *with[T]) set(record T, u storage.User) {
 	u.Password = ""
 	v.record, v.user = record, u
 }
@@ -49,7 +49,7 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 		unknown: true,
 		read: func(ctx context.Context) (v with[storage.StaticToken], err error) {
 			t, u, err := s.base.StaticTokenByDigest(ctx, k.Digest)
-			v.account(t, u)
+			v.set(t, u)
 			return v, err
 		},
 		keep: func(v *with[storage.StaticToken]) kept {
@@ -75,10 +75,10 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 	return v.record, v.user, err
 }
 
-// credentialKey is the key of a digest as a call of that purpose presents it: what one purpose
-// learns, also that the digest is unknown, says nothing to another one. Only the end of the
-// digest depends on the purpose, so that all of its keys are of one shard and one counter, and
-// a Change names the digest alone.
+// credentialKey returns the key of a digest for calls with that purpose. Purposes have separate
+// keys, so nothing that is cached for one purpose, including that the digest is unknown, affects
+// another one. Only the end of the digest depends on the purpose, so all keys of a digest have the
+// same shard and counter, and a Change names only the digest.
 func (s *Store) credentialKey(purpose string, d storage.Digest) Key {
 	k := Key{Credentials, d}
 	end := k.Digest[len(k.Digest)-8:]
@@ -97,7 +97,7 @@ func (s *Store) CredentialByDigest(ctx context.Context, purpose string, d storag
 		if r := it.(*credentialRecord); r.at(wordPurpose) == purpose {
 			return r.credential(&d), r.user(&r.head), nil
 		}
-		return s.base.CredentialByDigest(ctx, purpose, d) // two purposes with one hash
+		return s.base.CredentialByDigest(ctx, purpose, d) // a hash collision of two purposes
 	case unknown:
 		return storage.Credential{}, storage.User{}, storage.ErrNotFound
 	}
@@ -109,7 +109,7 @@ func (s *Store) loadCredential(ctx context.Context, k Key, purpose string, d sto
 		unknown: true,
 		read: func(ctx context.Context) (v with[storage.Credential], err error) {
 			c, u, err := s.base.CredentialByDigest(ctx, purpose, d)
-			v.account(c, u)
+			v.set(c, u)
 			return v, err
 		},
 		keep: func(v *with[storage.Credential]) kept {
@@ -163,8 +163,8 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 		unknown: true,
 		read: func(ctx context.Context) (v with[storage.Session], err error) {
 			t, u, err := s.base.SessionByDigest(ctx, k.Digest)
-			t.Data = slices.Clip(t.Data) // who appends makes a copy
-			v.account(t, u)
+			t.Data = slices.Clip(t.Data) // so that append copies
+			v.set(t, u)
 			return v, err
 		},
 		keep: func(v *with[storage.Session]) kept {

@@ -11,18 +11,18 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// What is kept is smaller than the records it stands for: their texts are parts of one
-// string, times are numbers, lists and what many records share are kept once, and what a
-// live credential says twice (subject and account, epoch and epoch, active) once.
+// Cached records are smaller than the records that they represent: all texts are parts of one
+// string, times are numbers, lists that many records share are stored once, and so is data that a
+// valid credential and its account have in common (subject, epoch, active).
 
-// words are the texts of a record, one behind the other.
+// words are the texts of a record, joined to one string.
 type words struct {
 	all  string
 	ends [7]uint16
-	in   uint8 // length of the name space that the first text begins with
+	in   uint8 // length of the name space at the start of the first text
 }
 
-// newWords returns false for texts that are too long together.
+// newWords returns false if the texts are too long together.
 func newWords(list ...string) (w words, ok bool) {
 	w.all = strings.Join(list, "")
 	if len(w.all) >= 1<<16 {
@@ -43,7 +43,7 @@ func (w *words) at(i int) string {
 	return w.all[w.ends[i-1]:w.ends[i]]
 }
 
-// Places of the account's texts; those of the credential follow.
+// Indexes of the account's texts. The texts of the credential follow.
 const (
 	wordID = iota
 	wordName
@@ -51,7 +51,7 @@ const (
 	wordOwn
 )
 
-// account is a storage.User that is active, without its password hash.
+// account is an enabled storage.User without its password hash.
 type account struct {
 	words
 	lists   *lists
@@ -59,7 +59,8 @@ type account struct {
 	epoch   int64
 }
 
-// user returns the account, or one that is zero but for its lease where there is none.
+// user returns the account with the lease. If there is no account, it returns a zero User with the
+// lease.
 func (a *account) user(lease storage.Lease) storage.User {
 	if a.ends[wordID] == 0 {
 		return storage.User{}.Leased(lease)
@@ -74,8 +75,8 @@ func (a *account) user(lease storage.Lease) storage.User {
 	return u.Leased(lease)
 }
 
-// newAccount keeps u and the texts and lists of its credential. ok is false where that
-// cannot be done.
+// newAccount returns the cached form of u and of the texts and lists of its credential. ok is false
+// if they cannot be cached.
 func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
 	a.lists, size = s.strings.lists(u.Roles, scopes, resource)
@@ -83,11 +84,11 @@ func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...st
 	return a, size + recordSize + len(a.all)*9/8, ok
 }
 
-// recordSize is what a record takes besides its texts, lists and data: itself and its
-// place in a map that is half empty.
+// recordSize is the estimated memory of a record, in bytes, without its texts, lists and data: the
+// record itself and its place in a half-empty map.
 const recordSize = 310
 
-// micros is a time in microseconds; no time is the least one.
+// micros returns a time in microseconds since 1970, and noTime for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return noTime
@@ -104,24 +105,25 @@ func timeOf(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-// lists are those of a record. Records share them; whatever leaves the Store is a copy.
+// lists are the lists of a record. Records share them; the Store returns only copies.
 type lists struct{ roles, scopes, resource []string }
 
-// interned keeps lists that many records have, each once.
+// interned stores lists that many records share.
 type interned struct {
 	mu   sync.Mutex
 	seen *bounded.Map[string, *lists]
 }
 
-// maxInterned bounds how many lists are known. One that is forgotten stays with the records that
-// have it.
+// maxInterned is the maximum number of interned lists. Lists that are removed remain in the records
+// that use them.
 const maxInterned = 1024
 
-// maxList is the size from which lists are not known to others: what is known counts in no
-// bound but maxInterned.
+// maxList is the size, in bytes, above which lists are not interned, because the memory of interned
+// lists is limited only by maxInterned.
 const maxList = 1024
 
-// lists returns copies of the three, and what they take if nobody else has them.
+// lists returns copies of the three lists and their estimated memory, in bytes, if no other record
+// shares them.
 func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 	if roles == nil && scopes == nil && resource == nil {
 		return nil, 0
@@ -134,7 +136,7 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 		}
 		for _, s := range list {
 			b.WriteString(s)
-			b.WriteByte(0) // no role or scope holds it
+			b.WriteByte(0) // no role or scope contains NUL
 			size += len(s) + 32
 		}
 		b.WriteByte(2)
@@ -156,10 +158,10 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 	return l, size + 96
 }
 
-// own is a copy without room: who appends to it gets another one.
+// own returns a copy without spare capacity, so that append copies it.
 func own[T any](list []T) []T { return slices.Clip(slices.Clone(list)) }
 
-// staticRecord is a storage.StaticToken that is live.
+// staticRecord is a valid storage.StaticToken.
 type staticRecord struct {
 	head
 	account
@@ -171,16 +173,16 @@ func (r *staticRecord) token(d *storage.Digest) storage.StaticToken {
 	return storage.StaticToken{Digest: *d, Subject: r.at(wordID), Salt: own(r.salt), KeyID: r.at(wordOwn), Epoch: r.epoch, Created: timeOf(r.since)}
 }
 
-// credentialRecord is a storage.Credential that is live.
+// credentialRecord is a valid storage.Credential.
 type credentialRecord struct {
 	head
 	account
 	since, expires, lastUsed, max int64
 	ttl                           time.Duration
-	data                          *[]byte // nil: none
+	data                          *[]byte // nil if there is none
 }
 
-// wordPurpose is the place of the purpose in a credentialRecord.
+// wordPurpose is the index of the purpose in a credentialRecord.
 const wordPurpose = wordOwn + 2
 
 func (r *credentialRecord) credential(d *storage.Digest) storage.Credential {
@@ -197,12 +199,12 @@ func (r *credentialRecord) credential(d *storage.Digest) storage.Credential {
 	return c
 }
 
-// sessionRecord is a storage.Session that is live.
+// sessionRecord is a valid storage.Session.
 type sessionRecord struct {
 	head
 	account
 	version                                   int64
-	data                                      *[]byte // nil: none
+	data                                      *[]byte // nil if there is none
 	userAgent                                 unique.Handle[string]
 	since, authTime, lastSeen, expires, until int64
 }
@@ -219,7 +221,7 @@ func (r *sessionRecord) session(d *storage.Digest) storage.Session {
 	return v
 }
 
-// accessRecord is a storage.AccessState that is live.
+// accessRecord is a valid storage.AccessState.
 type accessRecord struct {
 	head
 	account
@@ -237,18 +239,18 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }
 
-// standingRecord is a storage.TokenStatus that is not blocked, of a token with these other
-// keys and this subject.
+// standingRecord is a storage.TokenStatus that is not blocked, of a token with this subject and
+// these other keys.
 type standingRecord struct {
 	head
 	subject      string
-	sid, ofAll   storage.BlockKey
+	sid, subKey  storage.BlockKey
 	subjectEpoch int64
 }
 
-// userStandingRecord is a standingRecord with an account that is active.
+// userStandingRecord is a standingRecord with an enabled account.
 type userStandingRecord struct {
 	head
 	account
-	sid, ofAll storage.BlockKey
+	sid, subKey storage.BlockKey
 }

@@ -4,5 +4,5 @@ import "github.com/vestibule-auth/vestibule/storage"
 
 var _ storage.Spaced = (*Store)(nil)
 
-// Space implements storage.Spaced: the name space of the store beneath.
+// Space returns the name space of the underlying store. It implements [storage.Spaced].
 func (s *Store) Space() string { return storage.SpaceOf(s.base) }

@@ -11,28 +11,29 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// item is a record that is kept.
+// item is a cached record.
 type item interface{ header() *head }
 
-// head is what every item has. It is the storage.Lease of what the item answers.
+// head is the part that every item has. It is also the storage.Lease of the results from the item.
 type head struct {
-	home *Store        // nil: it is in no table
-	asof uint64        // what seq was before the store was asked
-	ends time.Duration // since the Store was opened
-	deps names         // what it hangs on
-	size int32         // estimate of all that it takes
-	kind atomic.Uint32 // of its key; or gone
+	home *Store        // nil if the item is in no table
+	asof uint64        // the value of seq before the store was queried
+	ends time.Duration // expiry, as the time since the Store was created
+	deps names         // the names whose invalidation removes the item
+	size int32         // estimated memory, in bytes
+	kind atomic.Uint32 // the kind of its key, or gone
 }
 
-// gone, as the kind of an item, says that it was dropped.
+// gone is the kind of an item that was removed.
 const gone = uint32(kinds)
 
 func (h *head) header() *head { return h }
 
-// Valid implements storage.Lease: the item is in the table, and a lookup would find it.
+// Valid implements storage.Lease: it reports whether the item is in the table and a lookup would
+// use it.
 func (h *head) Valid(ctx context.Context) bool { return h.ValidAt(ctx, elapsed.Read()) }
 
-// ValidAt is Holds for a caller that has read the clock (package authn).
+// ValidAt is Valid for a caller that has already read the clock (package authn).
 func (h *head) ValidAt(ctx context.Context, now elapsed.Instant) bool {
 	kind := h.kind.Load()
 	return h.home != nil && kind != gone && h.home.live(h, h.home.elapsed.At(now)) && !h.home.direct(ctx, Kind(kind))
@@ -41,20 +42,20 @@ func (h *head) ValidAt(ctx context.Context, now elapsed.Instant) bool {
 // IssuedBy implements storage.Lease.
 func (h *head) IssuedBy(store any) bool { return h.home != nil && h.home.answers(store) }
 
-// names are the counters of what an item hangs on besides its key; 0 is none.
+// names are the counters of the names on which an item depends, besides its key; 0 means none.
 type names [4]uint16
 
-// absent notes that a digest is unknown.
+// absent records that a digest is unknown.
 type absent struct {
 	asof uint64
 	ends time.Duration
 }
 
-// limits are those of a shard.
+// limits are the limits of one shard.
 type limits struct{ entries, bytes, unknown int }
 
-// shard is a part of the cache with a lock of its own. A full one forgets entries at
-// random, those that are over first.
+// shard is a part of the cache with its own lock. If it is full, it removes random entries, expired
+// ones first.
 type shard struct {
 	mu      sync.RWMutex
 	yes     [kinds]map[storage.Digest]item
@@ -63,10 +64,11 @@ type shard struct {
 	entries int
 	unknown int
 	bytes   int
-	_       [64]byte // the next one's lock is on another cache line
+	_       [64]byte // keeps the locks of two shards on different cache lines
 }
 
-// maxShards and minShard: a small cache has few shards, since each has its own bound.
+// The maximum number of shards, and the minimum number of entries per shard. A small cache has few
+// shards, because each shard has its own limits.
 const (
 	maxShards = 64
 	minShard  = 64
@@ -83,7 +85,7 @@ func newShards(entries, bytes, unknown int) ([]shard, limits) {
 
 func (s *Store) shard(k *Key) *shard { return &s.shards[int(k.Digest[0])&(len(s.shards)-1)] }
 
-// find returns the live item of a key, or that it is known to be unknown.
+// find returns the valid item of a key, or reports that the digest is known to be unknown.
 func (s *Store) find(k *Key) (it item, unknown bool) {
 	sh, now := s.shard(k), s.now()
 	sh.mu.RLock()
@@ -92,7 +94,7 @@ func (s *Store) find(k *Key) (it item, unknown bool) {
 	return it, unknown
 }
 
-// look is find for who holds the lock.
+// look is find for a caller that holds the lock.
 func (s *Store) look(sh *shard, k *Key, now time.Duration) (it item, unknown bool) {
 	if it := sh.yes[k.Kind][k.Digest]; it != nil && s.live(it.header(), now) {
 		return it, false
@@ -104,8 +106,8 @@ func (s *Store) look(sh *shard, k *Key, now time.Duration) (it item, unknown boo
 	return nil, ok && now < a.ends && s.flushed.Load() <= a.asof && s.stripes[s.stripeOfKey(k)].Load() <= a.asof
 }
 
-// live reports whether an item holds: within its time, and nothing that it hangs on was
-// invalidated since.
+// live reports whether an item is valid: it has not expired, and none of its dependencies was
+// invalidated since it was read.
 func (s *Store) live(h *head, now time.Duration) bool {
 	return now < h.ends && s.unchanged(h.asof, &h.deps)
 }
@@ -120,7 +122,7 @@ func (s *Store) unchanged(asof uint64, deps *names) bool {
 	return s.flushed.Load() <= asof
 }
 
-// put keeps an item, making room. The caller holds the lock.
+// put stores an item and evicts others if necessary. The caller holds the lock.
 func (s *Store) put(sh *shard, k *Key, it item, now time.Duration) {
 	sh.drop(k)
 	s.sweep(sh, k.Kind, now)
@@ -140,8 +142,7 @@ func (s *Store) put(sh *shard, k *Key, it item, now time.Duration) {
 	sh.bytes += size
 }
 
-// evict forgets one entry, or several that are over. Of the kinds the one with most
-// entries pays.
+// evict removes one entry, or several that have expired, of the kind with the most entries.
 func (s *Store) evict(sh *shard, now time.Duration) {
 	const look = 5
 	var from Kind
@@ -152,7 +153,7 @@ func (s *Store) evict(sh *shard, now time.Duration) {
 	}
 	before, looked := sh.entries, 0
 	k := Key{Kind: from}
-	for d, it := range sh.yes[from] { // begins at random
+	for d, it := range sh.yes[from] { // in random order
 		if k.Digest = d; !s.live(it.header(), now) {
 			sh.drop(&k)
 		}
@@ -165,12 +166,12 @@ func (s *Store) evict(sh *shard, now time.Duration) {
 	}
 }
 
-// sweep looks at a few entries of a kind and forgets those that are over, so that what has
-// ended does not stay in memory until its place is needed. The caller holds the lock.
+// sweep checks a few entries of a kind and removes expired ones, so that they do not stay in memory
+// until their place is needed. The caller holds the lock.
 func (s *Store) sweep(sh *shard, kind Kind, now time.Duration) {
 	const look = 2
 	looked := 0
-	for d, it := range sh.yes[kind] { // begins at random
+	for d, it := range sh.yes[kind] { // in random order
 		if !s.live(it.header(), now) {
 			sh.drop(&Key{kind, d})
 		}
@@ -180,7 +181,7 @@ func (s *Store) sweep(sh *shard, kind Kind, now time.Duration) {
 	}
 }
 
-// putUnknown notes that a digest is unknown. The caller holds the lock.
+// putUnknown records that a digest is unknown. The caller holds the lock.
 func (s *Store) putUnknown(sh *shard, k *Key, a absent) {
 	sh.drop(k)
 	if sh.unknown >= s.limits.unknown {
@@ -202,7 +203,7 @@ func (s *Store) putUnknown(sh *shard, k *Key, a absent) {
 	sh.unknown++
 }
 
-// drop forgets a key. The caller holds the lock.
+// drop removes a key. The caller holds the lock.
 func (sh *shard) drop(k *Key) {
 	if it, ok := sh.yes[k.Kind][k.Digest]; ok {
 		it.header().kind.Store(gone)
@@ -220,7 +221,7 @@ func (sh *shard) clear() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for _, kind := range sh.yes {
-		for _, it := range kind { // one may be newer than the invalidation: nobody would find it to end it
+		for _, it := range kind { // an item may be newer than the invalidation, so its lease must end here
 			it.header().kind.Store(gone)
 		}
 	}
@@ -229,11 +230,11 @@ func (sh *shard) clear() {
 	sh.entries, sh.unknown, sh.bytes = 0, 0, 0
 }
 
-// Usage is what a Store keeps.
+// Usage is the size of a cache.
 type Usage struct{ Entries, Bytes, Unknown int }
 
-// Usage returns how much is kept, what is over but not yet forgotten included. Bytes are
-// an estimate from above.
+// Usage returns the size of the cache, including expired entries that have not been removed yet.
+// Bytes is an upper estimate.
 func (s *Store) Usage() (u Usage) {
 	for i := range s.shards {
 		sh := &s.shards[i]

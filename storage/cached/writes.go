@@ -23,7 +23,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash
 	return s.change(ctx, func(ctx context.Context) error { return s.base.ChangePassword(ctx, id, epoch, hash) }, ofSubject(id))
 }
 
-// ReplaceHash implements storage.Accounts. No credential ends, but the fingerprint changes.
+// ReplaceHash implements storage.Accounts. It revokes no credential, but changes the fingerprint.
 func (s *Store) ReplaceHash(ctx context.Context, id string, old, new storage.PasswordHash) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.ReplaceHash(ctx, id, old, new) }, ofSubject(id))
 }
@@ -33,7 +33,7 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetActive(ctx, id, active) }, ofSubject(id))
 }
 
-// SetRoles implements storage.Accounts. No credential ends, but identities that are kept have the
+// SetRoles implements storage.Accounts. It revokes no credential, but cached accounts contain the
 // roles.
 func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetRoles(ctx, id, roles...) }, ofSubject(id))
@@ -77,8 +77,8 @@ func (s *Store) DeleteStaticTokenOf(ctx context.Context, subject string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteStaticTokenOf(ctx, subject) }, ofSubject(subject))
 }
 
-// CreateCredential implements storage.Credentials. If it may evict credentials, the others of
-// the subject are forgotten too.
+// CreateCredential implements storage.Credentials. If it may evict credentials, all cached records
+// of the subject are removed.
 func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l storage.CredentialLimit) (evicted []storage.Credential, err error) {
 	create := func(ctx context.Context) (err error) {
 		evicted, err = s.base.CreateCredential(ctx, c, l)
@@ -95,7 +95,7 @@ func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l st
 	return evicted, nil
 }
 
-// TouchCredential implements storage.Credentials. The next lookup sees the new times.
+// TouchCredential implements storage.Credentials. The next lookup returns the new times.
 func (s *Store) TouchCredential(ctx context.Context, purpose string, d storage.Digest, used, expires, before time.Time) (touched bool, err error) {
 	err = s.renew(ctx, func(ctx context.Context) (err error) {
 		touched, err = s.base.TouchCredential(ctx, purpose, d, used, expires, before)
@@ -119,7 +119,7 @@ func (s *Store) DeleteAllCredentialsOf(ctx context.Context, subject string) (int
 	return s.deleteAll(ctx, subject, func(ctx context.Context) (int, error) { return s.base.DeleteAllCredentialsOf(ctx, subject) })
 }
 
-// deleteAll runs f, which deletes several records of a subject and counts them.
+// deleteAll runs f, which deletes several records of a subject and returns their number.
 func (s *Store) deleteAll(ctx context.Context, subject string, f func(context.Context) (int, error)) (n int, err error) {
 	err = s.change(ctx, func(ctx context.Context) (err error) {
 		n, err = f(ctx)
@@ -140,12 +140,12 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	return s.change(ctx, create, ofKey(Sessions, v.Digest), ofKey(Sessions, replaces))
 }
 
-// SaveSession implements storage.Sessions. The next lookup sees the new data.
+// SaveSession implements storage.Sessions. The next lookup returns the new data.
 func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64, data []byte) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SaveSession(ctx, d, version, data) }, ofKey(Sessions, d))
 }
 
-// TouchSession implements storage.Sessions. The next lookup sees the new times.
+// TouchSession implements storage.Sessions. The next lookup returns the new times.
 func (s *Store) TouchSession(ctx context.Context, d storage.Digest, seen, expires, before time.Time) (touched bool, err error) {
 	err = s.renew(ctx, func(ctx context.Context) (err error) {
 		touched, err = s.base.TouchSession(ctx, d, seen, expires, before)
@@ -191,21 +191,22 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 	return s.change(ctx, func(ctx context.Context) error { return s.base.Block(ctx, until, keys...) }, changes...)
 }
 
-// blockClient is the name that the access tokens of a client hang on.
+// blockClient returns the name on which the access tokens of a client depend.
 func blockClient(id string) storage.BlockKey { return storage.BlockKeyOf("client", "", id) }
 
-// UpdateClient implements storage.Clients. Only the access tokens of the client are forgotten, because
-// a client that registered itself may change its record, and must not empty the cache of all.
+// UpdateClient implements storage.Clients. It removes only the access tokens of the client, because
+// a client that registered itself can change its record and must not be able to empty the whole
+// cache.
 func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.UpdateClient(ctx, c) }, ofKey(Blocks, storage.Digest(blockClient(c.ID))))
 }
 
-// SetClientDisabled implements storage.Clients, as UpdateClient.
+// SetClientDisabled implements storage.Clients; see UpdateClient.
 func (s *Store) SetClientDisabled(ctx context.Context, id string, disabled bool) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.SetClientDisabled(ctx, id, disabled) }, ofKey(Blocks, storage.Digest(blockClient(id))))
 }
 
-// DeleteClient implements storage.Clients, as UpdateClient.
+// DeleteClient implements storage.Clients; see UpdateClient.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteClient(ctx, id) }, ofKey(Blocks, storage.Digest(blockClient(id))))
 }
@@ -220,8 +221,8 @@ func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteAccess(ctx, d) }, ofKey(AccessTokens, d))
 }
 
-// Prune implements storage.Pruner. Nothing is kept beyond its own end, but a family that
-// goes ends its access tokens: where something was removed, everything is forgotten.
+// Prune implements storage.Pruner. Entries never outlive their own expiry, but deleting a family
+// revokes its access tokens. So if Prune deleted anything, everything is removed from the cache.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	all := []Change{{All: true}}
 	if err := s.later(ctx, all); err != nil {

@@ -10,10 +10,11 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// change runs an UPDATE of one account; what names the columns it needs.
+// change runs an UPDATE of one account. what names the column in the error for a user table without
+// it.
 func (s *Store) change(ctx context.Context, query, what, id string, args ...any) error {
 	if query == "" {
-		return fmt.Errorf("gormstore: the user table has no plain column for %s", what)
+		return fmt.Errorf("gormstore: user table has no plain column for %s", what)
 	}
 	if !s.users.has(id) {
 		return storage.ErrNotFound
@@ -44,7 +45,7 @@ func (s *Store) SetPassword(ctx context.Context, id string, hash storage.Passwor
 	return s.revoking(ctx, endPieces, func(ctx context.Context) (bool, error) { return s.setPassword(ctx, id, hash) }, s.restOf(id))
 }
 
-// setPassword is SetPassword in a transaction; see end.
+// setPassword is SetPassword in a transaction; see end for more.
 func (s *Store) setPassword(ctx context.Context, id string, hash storage.PasswordHash) (more bool, err error) {
 	if err := s.change(ctx, s.q.setPassword, "the password", id, string(hash), id); err != nil {
 		return false, err
@@ -52,8 +53,8 @@ func (s *Store) setPassword(ctx context.Context, id string, hash storage.Passwor
 	return s.end(ctx, id)
 }
 
-// ChangePassword implements storage.Accounts. Whatever else changes the password,
-// or disables the account, updates the row too, and so waits for its lock.
+// ChangePassword implements storage.Accounts. Other changes of the password, and disabling, update
+// the same row, so they wait for its lock.
 func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash storage.PasswordHash) error {
 	if !s.users.has(id) {
 		return storage.ErrNotFound
@@ -101,7 +102,8 @@ func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
 	}, s.restOf(id))
 }
 
-// SetRoles implements storage.Accounts. It is an error unless UserTable.Roles is a plain column.
+// SetRoles implements storage.Accounts. It returns an error unless UserTable.Roles is a plain
+// column.
 func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error {
 	if err := storage.CheckRoles(roles); err != nil {
 		return err

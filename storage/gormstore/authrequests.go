@@ -13,14 +13,14 @@ const (
 	takeAuthRequest     = "DELETE FROM vestibule_auth_requests WHERE digest = ?"
 )
 
-// CreateAuthRequest implements storage.AuthRequests. The client is locked until the request is
-// there, so that its deletion takes it along.
+// CreateAuthRequest implements storage.AuthRequests. It locks the client until the request is
+// inserted, so that deleting the client deletes the request, too.
 func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
 	if a.Subject == "" {
-		if err := s.room(); err != nil {
+		if err := s.checkReserve(); err != nil {
 			return err
 		}
 	}

@@ -12,8 +12,8 @@ import (
 const block = "INSERT INTO vestibule_blocklist (block_key, until_us) VALUES (?, ?) ON CONFLICT (block_key)" +
 	" DO UPDATE SET until_us = EXCLUDED.until_us WHERE vestibule_blocklist.until_us < EXCLUDED.until_us"
 
-// Block implements storage.Blocklist. All who block several keys at once do it in
-// the same order.
+// Block implements storage.Blocklist. It inserts the keys in sorted order, so that concurrent calls
+// cannot deadlock.
 func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
 	keys = slices.DeleteFunc(slices.Clone(keys), storage.BlockKey.IsZero)
 	slices.SortFunc(keys, func(a, b storage.BlockKey) int { return bytes.Compare(a[:], b[:]) })
@@ -42,7 +42,7 @@ func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.
 	}
 	switch {
 	case storage.CheckID("subject", subject) != nil:
-		subject = "" // whose epoch is the space's least
+		subject = "" // its epoch is the minimum of the space
 	case !storage.BelongsTo(s.users.space, subject):
 		return storage.TokenStatus{Blocked: true}, nil
 	}

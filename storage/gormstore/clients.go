@@ -111,7 +111,7 @@ func (s *Store) CreateClient(ctx context.Context, c storage.Client) error {
 		return err
 	}
 	if !c.Registration.IsZero() { // it registers itself
-		if err := s.room(); err != nil {
+		if err := s.checkReserve(); err != nil {
 			return err
 		}
 	}
@@ -276,7 +276,7 @@ func (s *Store) clearClient(ctx context.Context, id string, pieces int) error {
 		if err != nil {
 			return err
 		}
-		more, err := s.pieces(ctx, grantPiles("client", id))
+		more, err := s.pieces(ctx, grantRows("client", id))
 		if err != nil || !more && !families {
 			return err
 		}

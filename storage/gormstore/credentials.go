@@ -22,17 +22,17 @@ const (
 	insertCredential = "INSERT INTO vestibule_device_tokens (digest, purpose, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us, data)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	credentialTaken = "SELECT EXISTS (SELECT 1 FROM vestibule_device_tokens WHERE digest = ?) OR EXISTS (SELECT 1 FROM vestibule_device_tokens WHERE subject = ? AND id = ?)"
-	// Expires moves forward only, and to Max at most.
+	// expires_us never moves back or beyond max_us.
 	touchCredential = "UPDATE vestibule_device_tokens SET last_used_us = ?, expires_us = CASE WHEN expires_us = 0 OR expires_us >= ? THEN expires_us" +
 		" WHEN max_us = 0 OR max_us >= ? THEN ? WHEN max_us > expires_us THEN max_us ELSE expires_us END" +
 		" WHERE digest = ? AND purpose = ? AND (expires_us = 0 OR expires_us > ?) AND (last_used_us = 0 OR last_used_us <= ?)"
-	// Expires moves back too: it comes from a clock that was ahead.
+	// expires_us moves back too, because a clock that was ahead wrote it.
 	correctCredential = "UPDATE vestibule_device_tokens SET last_used_us = ?, expires_us = CASE WHEN expires_us = 0 OR {keep}" +
 		" THEN expires_us WHEN max_us = 0 OR max_us >= ? THEN ? ELSE max_us END" +
 		" WHERE digest = ? AND purpose = ? AND (expires_us = 0 OR expires_us > ?) AND last_used_us > ? AND last_used_us <= ?"
 )
 
-// credentialRow is a row of the credential columns.
+// credentialRow is a row of credentialColumns.
 type credentialRow struct {
 	c                                         storage.Credential
 	digest                                    []byte
@@ -52,7 +52,7 @@ func (r *credentialRow) credential(purpose string) storage.Credential {
 	return r.c
 }
 
-// words takes a list apart; no text is nil, an empty one the empty list.
+// words splits a list of a column. NULL is nil, and an empty text is the empty list.
 func words(text *string) []string {
 	switch {
 	case text == nil:
@@ -63,7 +63,7 @@ func words(text *string) []string {
 	return strings.Split(*text, " ")
 }
 
-// text is the other way round.
+// text is the reverse of words.
 func text(words []string) *string {
 	if words == nil {
 		return nil
@@ -121,8 +121,8 @@ func (s *Store) credentials(ctx context.Context, query, purpose string, args ...
 	return list, err
 }
 
-// CreateCredential implements storage.Credentials. The subject's row is locked, so that two
-// that are created at the same time are counted one after the other.
+// CreateCredential implements storage.Credentials. It locks the subject's row, so that concurrent
+// calls count each other's credentials.
 func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l storage.CredentialLimit) (evicted []storage.Credential, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l st
 				surplus = live[:len(live)-l.Max+1]
 			}
 		}
-		if len(surplus) > 0 && !l.Evict { // what is taken is said first, as if there were room
+		if len(surplus) > 0 && !l.Evict { // ErrConflict takes precedence over ErrLimit
 			taken := false
 			if err := s.row(ctx, s.dialect.bind(credentialTaken), []any{c.Digest[:], c.Subject, c.ID}, []any{&taken}); err != nil {
 				return err
@@ -166,7 +166,7 @@ func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l st
 			if err != nil {
 				return err
 			}
-			if n > 0 { // nobody else deleted it meanwhile
+			if n > 0 { // it was not deleted concurrently
 				evicted = append(evicted, old)
 			}
 		}
@@ -211,9 +211,9 @@ func (s *Store) DeleteCredentialsOf(ctx context.Context, purpose, subject, keep 
 		return 0, nil
 	}
 	if storage.CheckID("credential id", keep) != nil {
-		keep = "" // which no credential has
+		keep = "" // no credential has this ID
 	}
-	return s.all(ctx, subject, "", pile{"vestibule_device_tokens", "digest", "subject = ? AND purpose = ? AND id <> ?", []any{subject, purpose, keep}})
+	return s.all(ctx, subject, "", rowSet{"vestibule_device_tokens", "digest", "subject = ? AND purpose = ? AND id <> ?", []any{subject, purpose, keep}})
 }
 
 // CredentialPurposes implements storage.CredentialList.
@@ -235,5 +235,5 @@ func (s *Store) DeleteAllCredentialsOf(ctx context.Context, subject string) (int
 	if s.users.mine(subject) != nil {
 		return 0, nil
 	}
-	return s.all(ctx, subject, "", pile{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}})
+	return s.all(ctx, subject, "", rowSet{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}})
 }

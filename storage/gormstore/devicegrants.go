@@ -55,7 +55,7 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 	if err := g.Check(); err != nil {
 		return err
 	}
-	if err := s.room(); err != nil {
+	if err := s.checkReserve(); err != nil {
 		return err
 	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
@@ -175,6 +175,6 @@ func (s *Store) DeleteDeviceGrants(ctx context.Context, subject, client string) 
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return nil
 	}
-	_, err := s.all(ctx, subject, client, pile{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
+	_, err := s.all(ctx, subject, client, rowSet{"vestibule_device_grants", "digest", "subject = ? AND subject <> '' AND client = ? AND state = 'approved'", []any{subject, client}})
 	return err
 }

@@ -36,6 +36,9 @@ const (
 	Narrow  = narrow
 )
 
+// DropCodes is the statement of DeleteCodes.
+func (s *Store) DropCodes() string { return s.pieceQuery(openCodes("", "")) }
+
 func (s *Store) pruneQuery(table, key, until, where string) string {
 	return s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
 }

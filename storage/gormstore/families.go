@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -13,7 +14,7 @@ const (
 	familyColumns = "f.id, f.purpose, f.subject, f.client, f.scopes, f.resource, f.confirm, f.name, f.epoch, f.auth_time_us, f.created_us, f.expires_us, f.data, f.ended"
 	// An index has the live families of a subject, purpose and client, in the order of lists.
 	liveFamilies   = " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = {epoch}"
-	listFamilies   = "SELECT " + familyColumns + liveFamilies + " ORDER BY f.created_us DESC, f.id LIMIT ?"
+	listFamilies   = "SELECT " + familyColumns + liveFamilies + " AND f.created_us <= ? AND (f.created_us < ? OR f.id > ?) ORDER BY f.created_us DESC, f.id LIMIT ?"
 	listFamiliesOf = "SELECT " + familyColumns + liveFamilies + " AND f.client = ? ORDER BY f.created_us DESC, f.id LIMIT ? OFFSET ?"
 	familyByID     = "SELECT " + familyColumns + liveFamilies + " AND f.id = ?"
 	// Window functions see the groups before the limit.
@@ -199,8 +200,15 @@ func (s *Store) EndFamily(ctx context.Context, id string, blockUntil time.Time) 
 }
 
 // ListFamilies implements storage.Families.
-func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
-	return s.families(ctx, s.q.listFamilies, purpose, subject, max(limit, 0))
+func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, after storage.FamilyPlace, limit int) ([]storage.Family, error) {
+	created := int64(math.MaxInt64)
+	if !after.IsZero() {
+		created = micros(after.Created)
+	}
+	if after.ID != "" && storage.CheckID("family id", after.ID) != nil {
+		return nil, nil
+	}
+	return s.families(ctx, s.q.listFamilies, purpose, subject, created, created, after.ID, max(limit, 0))
 }
 
 // ListFamiliesOf implements storage.Families.

@@ -1,15 +1,14 @@
-// Package gormstore keeps everything in SQLite or PostgreSQL, through gorm.
+// Package gormstore implements every interface of package storage in SQLite or PostgreSQL, through
+// gorm. Open a store with package gormstore/sqlite or gormstore/postgres, which include gorm's
+// drivers. Or pass your own *gorm.DB to [New], for example with a pure-Go SQLite driver for
+// CGO_ENABLED=0. Call [Store.Migrate] before first use.
 //
-// It imports gorm and no driver: packages gormstore/sqlite and gormstore/postgres
-// open a database with gorm's drivers, and New takes any *gorm.DB of yours, so
-// that a pure-Go SQLite serves CGO_ENABLED=0.
+// The tables of the library are named vestibule_…. They hold times as microseconds since 1970, UTC.
+// The accounts can be in a table of the application; see [UserTable].
 //
-// The tables of the library are named vestibule_…; Migrate makes them. Times in
-// them are microseconds since 1970, UTC. The accounts may be in a table of the
-// application: see UserTable.
-//
-// The package is larger than others of this module, because one transaction spans every part: a new
-// password, a disabled account or a deletion ends records of all of them at once.
+// The package is larger than others of this module because a transaction spans all records of a
+// subject: a new password, disabling an account or deleting it revokes records of every kind at
+// once.
 package gormstore
 
 import (
@@ -29,70 +28,71 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options change a Store; nil is fine.
+// Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
-	// Timeout bounds each call, so that a database which hangs gives an error and
-	// not a hanging request; a transaction has twice as long. 0 is 2 seconds.
+	// Timeout limits each call, so that a request fails with an error if the database hangs. A
+	// transaction has twice as long. 0 means 2 seconds.
 	Timeout time.Duration
-	// Users maps the accounts onto a table of the application; nil is
-	// vestibule_users.
+	// Users maps the accounts to a table of the application. Nil means the table vestibule_users.
 	Users *UserTable
-	// Space names the account table where a database has several: 1 to 32 of a-z, 0-9 and _.
-	// "" is for a database with one table. Every subject of the store is SPACE:ID then, and
-	// what belongs to another space is refused; see storage.Spaced. Migrate records which
-	// table has which name, and a name is never given to another table. Use
-	// [Store.NameSpace] to name a table that had none.
+	// Space is the name space of the account table, if the database has several account tables: 1
+	// to 32 characters of a-z, 0-9 and _. "" means that there is only one. Every subject of a store
+	// with a space has the form SPACE:ID, and subjects of other spaces are rejected; see
+	// storage.Spaced. Migrate records which table has which name, and a name is never given to
+	// another table. To name a table that had no name, use [Store.NameSpace].
 	Space string
-	// Canonical is what brings a login name to its stored form, such as username.Canonical:
-	// the same function as password.Options.Canonical. CheckSchema then also reads the whole
-	// table and reports names that nobody can log in with. nil checks uniqueness only.
+	// Canonical returns the normal form of a login name, such as username.Canonical. Set the same
+	// function as password.Options.Canonical. CheckSchema then also reads the whole table and
+	// reports names with which nobody can log in. Nil means that it checks only uniqueness.
 	Canonical func(string) (string, error)
-	// Logger receives faults of the application's rows, at Error, with IDs and without
-	// names. nil is slog.Default().
+	// Logger receives errors in the application's rows, at Error, with IDs but without names. Nil
+	// means slog.Default().
 	Logger *slog.Logger
-	// Ended, if not nil, is called in the transaction of each change that ends every credential
-	// of a subject, so that rows of your own tables go with it: use DB(ctx) for your statements.
+	// Ended is called in the transaction of each change that revokes every credential of a subject,
+	// so that you can delete rows of your own tables. Use DB(ctx) for your statements. Nil means no
+	// hook.
 	Ended storage.EndedFunc
-	// Tables are tables of your own in the same database, such as those of a scheme that is
-	// not part of this library. CheckSchema reports those that lack a column.
+	// Tables are your own tables in the same database, such as those of your own scheme.
+	// CheckSchema reports missing tables and columns.
 	Tables []Table
 	// UnusedClients is the age at which Prune removes OAuth 2.0 clients that registered themselves
-	// and have no code, grant, consent, token or request; 0 is 30 days, storage.NoExpiry keeps them.
-	// See storage.UnusedClientAge for which clients stay. Set NoExpiry if grants are in another store.
+	// and have no code, grant, consent, token or request. 0 means 30 days; storage.NoExpiry keeps
+	// all clients. See storage.UnusedClientAge for the exceptions. Set NoExpiry if grants are in
+	// another store.
 	UnusedClients time.Duration
-	// Clock gives the microseconds of BumpEpoch and the times of claims. nil is the clock of the
+	// Clock returns the current time, for epochs, claims and pruning. Nil means the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
-	// Free returns how many bytes the database's file system has left. While they are fewer
-	// than Reserve, records that anonymous callers cause (device grants, pushed requests,
-	// registered clients, anonymous sessions) are refused with ErrReserve, so that logout and
-	// revocation still fit. nil does not check; sqlite.Open sets it on Linux and macOS.
+	// Free returns the free bytes on the database's file system. If there are fewer than [Reserve],
+	// records that anonymous callers cause (device grants, pushed requests, registered clients,
+	// anonymous sessions) are rejected with [ErrReserve], so that logout and revocation still have
+	// space. Nil disables the check; sqlite.Open sets it on Linux and macOS.
 	Free func() (bytes int64, err error)
 }
 
-// Store implements the interfaces of package storage. It is safe for concurrent
-// use.
+// Store implements every interface of package storage. It is safe for concurrent use. Call Close
+// when you no longer need it.
 type Store struct {
 	db         *gorm.DB
 	sql        *sql.DB
 	dialect    dialect
 	timeout    time.Duration
-	now        func() time.Time // nil: the database's clock
+	now        func() time.Time // nil means the database's clock
 	users      *userSQL
 	q          queries
 	owns       bool // Close closes the database
 	canon      func(string) (string, error)
 	logger     *slog.Logger
 	opened     time.Time
-	recorded   atomic.Bool  // the space's record was seen
-	leastEpoch atomic.Int64 // what it says
-	lastFault  atomic.Int64 // when a fault of data was logged, since opened
+	recorded   atomic.Bool  // the record of the space was found
+	leastEpoch atomic.Int64 // minimum epoch of the space, from its record
+	lastFault  atomic.Int64 // time since opened of the last logged data error
 	short      shortLives
 	free       func() (int64, error)
 	ended      storage.EndedFunc
 	tables     []Table
 	unused     time.Duration // Options.UnusedClients
-	writer     chan struct{} // SQLite has one writer: waiting here is fair, waiting there is not
+	writer     chan struct{} // serializes SQLite writers; waiting here is fair, unlike in SQLite
 
 	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
 }
@@ -102,16 +102,16 @@ var (
 	_ storage.Spaced   = (*Store)(nil)
 )
 
-// New returns a store over an open database of the dialect "sqlite" or
-// "postgres". It changes nothing in it; call Migrate, or run the files of
-// Migrations with a tool of your own. Close of the store does not close db.
+// New returns a store over an open database of the dialect "sqlite" or "postgres". It does not
+// change the database. Call Migrate, or run the files of [Migrations] with your own tool. Closing
+// the store does not close db; use [Own] for that.
 //
-// With SQLite it opens a connection and returns an error, which names a DSN that is right, unless
-// journal_mode is WAL, busy_timeout is above 0 and synchronous is not OFF. A database in memory
-// needs SetMaxOpenConns(1).
+// With SQLite, New opens a connection and checks its settings. It returns an error, which contains
+// a valid DSN, unless journal_mode is WAL, busy_timeout is above 0 and synchronous is not OFF. An
+// in-memory database requires SetMaxOpenConns(1).
 func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if db == nil {
-		return nil, errors.New("gormstore: a nil database")
+		return nil, errors.New("gormstore: New: db is required")
 	}
 	var o Options
 	if opts != nil {
@@ -122,7 +122,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	if _, running := db.Statement.ConnPool.(gorm.TxCommitter); running {
-		return nil, errors.New("gormstore: want a database, not a running transaction")
+		return nil, errors.New("gormstore: New: db is a running transaction (pass the database)")
 	}
 	pool, err := db.DB()
 	if err != nil {
@@ -132,10 +132,10 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		o.Timeout = 2 * time.Second
 	}
 	if o.Timeout < 0 {
-		return nil, fmt.Errorf("gormstore: timeout %v is below 0", o.Timeout)
+		return nil, fmt.Errorf("gormstore: New: Timeout %v is negative (at least 0)", o.Timeout)
 	}
 	if o.UnusedClients < 0 && o.UnusedClients != storage.NoExpiry {
-		return nil, fmt.Errorf("gormstore: UnusedClients %v out of range (above 0, or storage.NoExpiry)", o.UnusedClients)
+		return nil, fmt.Errorf("gormstore: New: UnusedClients %v out of range (at least 0, or storage.NoExpiry)", o.UnusedClients)
 	}
 	if o.Clock == nil && d == sqlite {
 		o.Clock = time.Now
@@ -148,7 +148,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		// gorm's own logger prints parameters; nothing here may be printed.
+		// gorm's own logger prints parameters, which may be secrets.
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
 		ended: o.Ended, tables: slices.Clone(o.Tables), unused: o.UnusedClients,
@@ -168,7 +168,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// Own is New for who opened db for the store alone: Close closes db too.
+// Own is [New] for a db that was opened for the store: closing the store closes db, too.
 func Own(db *gorm.DB, opts *Options) (*Store, error) {
 	s, err := New(db, opts)
 	if err == nil {
@@ -177,14 +177,14 @@ func Own(db *gorm.DB, opts *Options) (*Store, error) {
 	return s, err
 }
 
-// Config is how gorm should be opened for a Store: silent, since gorm's log shows
+// Config returns the gorm configuration for a Store: without logging, because gorm's log shows
 // parameters, and without a transaction around each statement.
 func Config() *gorm.Config {
 	return &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true}
 }
 
-// Close releases what the store prepared, and closes the database where the store
-// owns it (Own, sqlite.Open, postgres.Open).
+// Close closes prepared statements, and the database if the store owns it ([Own], sqlite.Open,
+// postgres.Open).
 func (s *Store) Close() error {
 	err := errors.Join(s.tokenByDigest.close(), s.credentialByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close())
 	if s.owns {
@@ -193,7 +193,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Ping asks the database whether it answers.
+// Ping runs a query to check that the database is available.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -201,7 +201,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return explain(s.pool(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&one))
 }
 
-// dialect is which SQL is spoken.
+// dialect is the SQL dialect.
 type dialect uint8
 
 const (
@@ -216,10 +216,10 @@ func dialectOf(name string) (dialect, error) {
 	case "postgres":
 		return postgres, nil
 	}
-	return 0, fmt.Errorf("gormstore: dialect %q: want sqlite or postgres", name)
+	return 0, fmt.Errorf("gormstore: unknown dialect %q (sqlite or postgres)", name)
 }
 
-// bind writes the placeholders of a query in the dialect's way.
+// bind replaces the placeholders ? in a query by those of the dialect.
 func (d dialect) bind(query string) string {
 	if d == sqlite {
 		return query

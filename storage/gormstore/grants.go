@@ -86,7 +86,7 @@ func (s *Store) DeleteCodes(ctx context.Context, subject, client string) error {
 	if errors.Join(s.users.mine(subject), storage.CheckID("client", client)) != nil {
 		return nil
 	}
-	_, err := s.all(ctx, subject, client, pile{"vestibule_codes", "digest", "subject = ? AND client = ? AND NOT used", []any{subject, client}})
+	_, err := s.all(ctx, subject, client, openCodes(subject, client))
 	return err
 }
 

@@ -4,18 +4,19 @@ import (
 	"context"
 	"database/sql"
 	"sync/atomic"
+	"time"
 )
 
-// hot is a statement that an authenticated request waits for. With SQLite it is prepared at its
-// first use and lives as long as the store: database/sql prepares it again on each connection that
-// needs it. With PostgreSQL the driver keeps prepared statements by itself, unless the database URL
-// says that it must not; then nothing here prepares any either.
+// hot is a statement for which an authenticated request waits. With SQLite it is prepared at its
+// first use and kept as long as the store; database/sql prepares it again on each connection. With
+// PostgreSQL the driver caches prepared statements, unless the database URL turns that off, so this
+// package does not prepare any.
 type hot struct {
 	query string
 	stmt  atomic.Pointer[sql.Stmt]
 }
 
-// hotRow reads the one row of a hot statement.
+// hotRow reads the single row of a hot statement.
 func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 	ctx, cancel, err := s.forHotRead(ctx)
 	if err != nil {
@@ -35,20 +36,37 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 	return explain(row.Scan(dest...))
 }
 
-// forHotRead bounds a read by the timeout. SQLite needs no bound while there is a
-// connection to spare: in WAL mode nothing keeps a reader waiting, but its driver
-// starts a goroutine for each query whose context can end, which costs as much as
-// the query.
+// forHotRead applies the timeout to a read. With SQLite and a free connection it does not, because
+// in WAL mode a reader never waits, and the driver starts a goroutine for each query whose context
+// can end, which costs as much as the query.
 func (s *Store) forHotRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if s.dialect == sqlite && s.hasSpare(ctx) {
 		return context.WithoutCancel(ctx), func() {}, ctx.Err()
+	}
+	return s.forRead(ctx)
+}
+
+// forRead bounds a read by the timeout. A client that leaves does not end it while there is a
+// connection to spare: the driver of PostgreSQL would close the connection, and anybody can leave as
+// often as they like, while a new connection costs far more than the answer.
+func (s *Store) forRead(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if s.dialect == postgres && s.tx(ctx) == nil && s.hasSpare(ctx) {
+		end := time.Now().Add(s.timeout)
+		if own, ok := ctx.Deadline(); ok && own.Before(end) {
+			end = own
+		}
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+		return ctx, cancel, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	return ctx, cancel, nil
 }
 
-// hasSpare reports whether a statement need not wait for a connection: a
-// transaction has its own.
+// hasSpare reports whether a statement can run without waiting for a connection. A transaction has
+// its own.
 func (s *Store) hasSpare(ctx context.Context) bool {
 	if s.tx(ctx) != nil {
 		return true
@@ -57,8 +75,8 @@ func (s *Store) hasSpare(ctx context.Context) bool {
 	return pool.MaxOpenConnections == 0 || pool.InUse < pool.MaxOpenConnections
 }
 
-// prepared returns the prepared statement. Nobody waits for another's preparing,
-// which may hang as long as the database does.
+// prepared returns the prepared statement. Callers do not wait for each other, because preparing
+// may take as long as the database hangs.
 func (h *hot) prepared(ctx context.Context, pool *sql.DB) (*sql.Stmt, error) {
 	if stmt := h.stmt.Load(); stmt != nil {
 		return stmt, nil
@@ -68,7 +86,7 @@ func (h *hot) prepared(ctx context.Context, pool *sql.DB) (*sql.Stmt, error) {
 		return nil, err
 	}
 	if !h.stmt.CompareAndSwap(nil, stmt) {
-		_ = stmt.Close() // somebody else was first; this one was never used
+		_ = stmt.Close() // prepared concurrently; this one is unused
 		if stmt = h.stmt.Load(); stmt == nil {
 			return nil, sql.ErrConnDone // the store was closed
 		}

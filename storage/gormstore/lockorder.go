@@ -7,20 +7,19 @@ import (
 	"strings"
 )
 
-// Transactions lock rows in one order, so that none of them waits in a circle and ends as the
-// victim of PostgreSQL's deadlock detection:
+// Transactions lock rows in one order, so that PostgreSQL never detects a deadlock and aborts one:
 //
 //	the account, the client, the epoch, the families with their refresh tokens, and then the
-//	tables in the order of pilesOf and grantPiles
+//	tables in the order of revokedRows and grantRows
 //
-// Who writes something of an account, or removes it, locks the account first (lockHolder,
-// lockOwners), and so keeps out all others who do. Prune and DeleteClient lock no account; within
-// a table they lock the rows by their keys, as everybody does who locks several (locking). SQLite
-// has one writer at a time.
+// A transaction that writes or deletes records of an account locks the account first (lockHolder,
+// lockOwners) and so excludes others that do. Prune and DeleteClient lock no account. Within a
+// table, every transaction that locks several rows locks them in the order of their keys (locking).
+// SQLite has one writer at a time.
 
-// lockOwners locks the account and the client that records belong to, for a transaction that goes
-// on to change these and others: the client "" is none. Outside a transaction it does nothing. An
-// owner that is absent owns nothing that could be waited for.
+// lockOwners locks the account and the client that own records, for a transaction that then changes
+// these and other records. The client "" means none. Outside a transaction it does nothing. If an
+// owner does not exist, there are no records to wait for.
 func (s *Store) lockOwners(ctx context.Context, subject, client string) error {
 	if s.dialect != postgres || s.tx(ctx) == nil {
 		return nil
@@ -41,10 +40,10 @@ func (s *Store) lockOwners(ctx context.Context, subject, client string) error {
 	return err
 }
 
-// locking returns the statement that changes the rows of a table for which a condition is true. key
-// is the primary key, and change all of the statement before its WHERE. With PostgreSQL the rows
-// are locked in the order of their keys before the first one changes: a plain DELETE locks them in
-// the order in which it finds them, and two of them can then wait for each other.
+// locking returns the statement that changes the rows of a table that meet a condition. key is the
+// primary key, and change is the statement up to its WHERE. With PostgreSQL it locks the rows in
+// the order of their keys before it changes the first one. A plain DELETE locks rows in the order
+// in which it finds them, so two of them could wait for each other.
 func (d dialect) locking(table, key, where, change string) string {
 	if d != postgres {
 		return change + " WHERE " + where
@@ -54,5 +53,5 @@ func (d dialect) locking(table, key, where, change string) string {
 		change + " WHERE " + key + " IN (SELECT " + columns + " FROM held)"
 }
 
-// columnsOf returns the columns of a key, which stands in parentheses where it has several.
+// columnsOf returns the columns of a key. A key of several columns is in parentheses.
 func columnsOf(key string) string { return strings.Trim(key, "()") }

@@ -223,7 +223,7 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 				digest := []byte(strings.Repeat("0", 31) + "7")
 				args := map[string][]any{
 					"user": {"7"}, "erase all": {"7"}, "standing": {"7", digest, digest, digest}, "user standing": {digest, digest, digest, "7"},
-					"credential": {digest, "knox"}, "credentials": {"7", "knox", "7", 10}, "live credentials": {"7", "knox", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 10},
+					"credential": {digest, "knox"}, "credentials": {"7", "knox", "7", 10}, "live credentials": {"7", "knox", 0, 0}, "sessions": {"7", "7", 10}, "families": {"7", "p", "7", 9, 9, "x", 10},
 					"families of a client": {"7", "p", "7", "", 10, 0}, "family": {"7", "p", "7", "7"}, "count of families": {"7", "p", "7"},
 					"session by ID": {"7", "7", "s7"}, "series": {"7", "s7.", "s7/", ""},
 				}[what]

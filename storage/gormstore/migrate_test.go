@@ -65,7 +65,7 @@ func TestResourcesOfEarlierVersions(t *testing.T) {
 			row := `INSERT INTO vestibule_clients (id, name, method, password, native, trusted, disabled, lists, created_us) VALUES ('old', '', 'none', '', FALSE, FALSE, FALSE, '{"audiences":["https://api.example"]}', 0)`
 			for _, sql := range []string{
 				drop, "ALTER TABLE vestibule_clients DROP COLUMN revoked_us", "ALTER TABLE vestibule_device_tokens DROP COLUMN purpose", "ALTER TABLE vestibule_device_tokens DROP COLUMN data",
-				"DROP INDEX vestibule_refresh_tokens_answer", "DROP INDEX vestibule_families_live", "ALTER TABLE vestibule_refresh_tokens DROP COLUMN nth",
+				"DROP INDEX vestibule_codes_open", "DROP INDEX vestibule_refresh_tokens_answer", "DROP INDEX vestibule_families_live", "ALTER TABLE vestibule_refresh_tokens DROP COLUMN nth",
 				"DELETE FROM vestibule_migrations WHERE version >= 11", row,
 			} {
 				if err := s.DB(ctx).Exec(sql).Error; err != nil {

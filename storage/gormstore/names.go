@@ -9,35 +9,37 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NameFault is what CheckNames reports.
+// NameFault is a problem that CheckNames reports.
 type NameFault struct {
 	// Problem is NameMissing, NameRefused, NameNotCanonical or NameShared.
 	Problem string
-	// IDs are subjects: one account, or for NameShared two of those that share a name. Names
-	// are not reported, so that a log of faults holds no e-mail addresses.
+	// IDs are subjects: one account, or two accounts that share a name (NameShared). Names are not
+	// reported, so a log of faults contains no e-mail addresses.
 	IDs []string
 }
 
-// The problems of NameFault. An account with any of them cannot log in by its name; its tokens
-// and sessions work.
+// The problems of NameFault. An account with any of them cannot log in with its name. Its tokens
+// and sessions still work.
 const (
 	NameMissing      = "the name is missing"                        // NULL or ""
 	NameRefused      = "the name has no canonical form"             // canonical returns an error
-	NameNotCanonical = "the name is not in its canonical form"      // nobody can type it
-	NameShared       = "the name, in canonical form, is not unique" // none of them can log in
+	NameNotCanonical = "the name is not in its canonical form"      // no login looks it up
+	NameShared       = "the name, in canonical form, is not unique" // none of the accounts can log in
 )
 
 const (
-	namePage    = 1000
-	namesInPass = 100_000 // names that a pass remembers, as 8 bytes and an ID
+	namePage    = 1000    // rows per query
+	namesInPass = 100_000 // maximum number of names that a pass keeps, as 8 bytes and an ID each
 )
 
-// CheckNames walks the account table and reports active accounts that cannot log in by name.
-// canonical is what the login uses (password.Options.Canonical). It changes nothing and works
-// in bounded memory: it reads pages of 1,000 rows, twice or more where many names are not
-// canonical. Run it before a table is taken into use, in a job: it has a minute for each page.
+// CheckNames reads the account table and reports active accounts that cannot log in with their
+// name. canonical is the function that the login uses (password.Options.Canonical). Run it in a job
+// before you start to use an existing table. It changes nothing.
 //
-// An error of report ends the walk and is returned. Any other error is a store failure.
+// It uses bounded memory: it reads pages of 1,000 rows, and reads the table several times if many
+// names are not canonical. Each page has a timeout of one minute.
+//
+// If report returns an error, CheckNames stops and returns it. Any other error is a store failure.
 func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, error), report func(NameFault) error) error {
 	if err := s.bound(ctx); err != nil {
 		return err
@@ -45,7 +47,7 @@ func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, 
 	p := s.patient()
 	p.recorded.Store(true)
 	p.leastEpoch.Store(s.leastEpoch.Load())
-	crooked := 0
+	notCanonical := 0
 	err := p.walkNames(ctx, func(page []namedRow) error {
 		for _, r := range page {
 			form, problem := r.judge(canonical)
@@ -58,7 +60,7 @@ func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, 
 			if form == "" {
 				continue
 			}
-			crooked++
+			notCanonical++
 			switch other, err := p.UserByName(ctx, form); {
 			case errors.Is(err, storage.ErrNotFound) || err == nil && !other.Active:
 			case err != nil:
@@ -77,9 +79,9 @@ func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, 
 	if err := p.sharedNames(ctx, func(a, b string) error { return report(NameFault{NameShared, []string{a, b}}) }); err != nil {
 		return err
 	}
-	// Names that are not canonical may become equal to each other.
+	// The canonical forms of different names can be equal.
 	seed := maphash.MakeSeed()
-	passes := (crooked + namesInPass - 1) / namesInPass
+	passes := (notCanonical + namesInPass - 1) / namesInPass
 	for pass := range passes {
 		first := make(map[uint64]string)
 		err := p.walkNames(ctx, func(page []namedRow) error {
@@ -104,14 +106,14 @@ func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, 
 	return nil
 }
 
-// namedRow is an active account.
+// namedRow is the ID and name of an active account.
 type namedRow struct {
 	id   string
 	name sql.NullString
 }
 
-// judge returns the canonical form and what is wrong with the name. The form is "" where there
-// is none.
+// judge returns the canonical form of the name and the problem with it. The form is "" if there is
+// none.
 func (r namedRow) judge(canonical func(string) (string, error)) (form, problem string) {
 	if r.name.String == "" {
 		return "", NameMissing
@@ -126,7 +128,7 @@ func (r namedRow) judge(canonical func(string) (string, error)) (form, problem s
 	return form, ""
 }
 
-// walkNames reads the active accounts in pages, by id.
+// walkNames reads the active accounts in pages, in order of ID.
 func (s *Store) walkNames(ctx context.Context, f func([]namedRow) error) error {
 	u := s.users
 	query, args := "SELECT "+u.subject("u.id")+", "+u.login+" FROM "+u.source+" u WHERE u.active", []any(nil)
@@ -151,7 +153,7 @@ func (s *Store) walkNames(ctx context.Context, f func([]namedRow) error) error {
 	}
 }
 
-// sharedNames reports two accounts of each name that several active ones have, byte for byte.
+// sharedNames reports two accounts for each name that several active accounts have, byte for byte.
 func (s *Store) sharedNames(ctx context.Context, report func(a, b string) error) error {
 	u := s.users
 	name, id := u.login, u.subject("u.id")

@@ -12,15 +12,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// ErrSpace: the database's record of account tables does not agree with this store's
-// Options.Space and Options.Users, or there is no record of them. The error says what to do. No
-// credential is accepted and none is issued meanwhile.
+// ErrSpace means that the database's record of account tables does not match this store's
+// Options.Space and Options.Users, or is missing. The error text says what to do. Until it is
+// fixed, no credential is accepted or issued.
 var ErrSpace = errors.New("gormstore: account table")
 
-// errUnrecorded: nothing is wrong, but Migrate was not called.
+// errUnrecorded means that there is no record yet because Migrate was not called.
 var errUnrecorded = errors.New("is not recorded")
 
-// Space implements storage.Spaced: Options.Space.
+// Space returns Options.Space. It implements [storage.Spaced].
 func (s *Store) Space() string { return s.users.space }
 
 // space is a row of vestibule_spaces.
@@ -37,9 +37,9 @@ func (v space) String() string {
 	return fmt.Sprintf("%s (space %q)", v.table, v.name)
 }
 
-// mine is the record that this store needs. The table is named with its schema, so that one
-// name under two search paths is two tables; a table that is not there yet will be where an
-// unqualified CREATE TABLE puts it.
+// mySpace returns the record that this store requires. The table has its schema in its name,
+// because the same name under two search paths means two tables. A table that does not exist yet
+// gets the schema in which an unqualified CREATE TABLE would create it.
 func (s *Store) mySpace(ctx context.Context) (space, error) {
 	u := s.users
 	v := space{name: u.space, table: strings.ToLower(u.Table), idColumn: u.ID, idType: cmp.Or(u.IDType, "text")}
@@ -62,7 +62,7 @@ func (s *Store) mySpace(ctx context.Context) (space, error) {
 	return v, err
 }
 
-// recordedSpaces returns the store's own space and those that the database has.
+// recordedSpaces returns the space of the store and the spaces that the database has recorded.
 func (s *Store) recordedSpaces(ctx context.Context) (own space, all []space, err error) {
 	if own, err = s.mySpace(ctx); err != nil {
 		return own, nil, err
@@ -81,7 +81,7 @@ func (s *Store) spaces(ctx context.Context) (all []space, err error) {
 	return all, err
 }
 
-// judge reports whether v is recorded among all, or why it cannot be.
+// judge reports whether v is recorded among all, or returns why it cannot be.
 func judge(v space, all []space) (recorded bool, err error) {
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrSpace}, args...)...)
@@ -123,9 +123,10 @@ func judge(v space, all []space) (recorded bool, err error) {
 	return false, nil
 }
 
-// bound returns ErrSpace unless the database has this store's record. It asks once. Whether the
-// record is still there, every statement asks that issues something, looks an account up, or
-// judges a signed token; a look-up by digest need not, since NameSpace renames what it would find.
+// bound returns ErrSpace unless the database has this store's record. It queries the database once.
+// Later, every statement that issues something, looks up an account or checks a signed token finds
+// out whether the record still exists. A lookup by digest does not need to, because NameSpace
+// renames the subjects that it would find.
 func (s *Store) bound(ctx context.Context) error {
 	if s.recorded.Load() {
 		return nil
@@ -136,7 +137,7 @@ func (s *Store) bound(ctx context.Context) error {
 	}
 	all, err := s.spaces(ctx)
 	if noTable(err) {
-		return fmt.Errorf("%w: the database has no records of account tables: call Migrate: %w", ErrSpace, err)
+		return fmt.Errorf("%w: database has no records of account tables (call Migrate): %w", ErrSpace, err)
 	}
 	if err != nil {
 		return err
@@ -145,18 +146,18 @@ func (s *Store) bound(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !recorded:
-		return fmt.Errorf("%w: %s %w: call Migrate, or RecordSpace where the schema is current", ErrSpace, v, errUnrecorded)
+		return fmt.Errorf("%w: %s %w (call Migrate, or RecordSpace if the schema is current)", ErrSpace, v, errUnrecorded)
 	}
 	for _, r := range all {
 		if r.name == v.name {
-			s.leastEpoch.Store(r.epoch) // which never changes
+			s.leastEpoch.Store(r.epoch) // never changes
 		}
 	}
-	s.recorded.Store(s.tx(ctx) == nil) // what a transaction wrote may be taken back
+	s.recorded.Store(s.tx(ctx) == nil) // a transaction may be rolled back
 	return nil
 }
 
-// noTable reports that the database does not have a table yet.
+// noTable reports whether err means that a table does not exist.
 func noTable(err error) bool {
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) {
@@ -165,7 +166,7 @@ func noTable(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "no such table")
 }
 
-// stale is why a subject may not hold what was to be issued: ErrStale, or ErrSpace where the
+// stale returns why a credential cannot be issued for a subject: ErrStale, or ErrSpace if the
 // store's space was retired.
 func (s *Store) stale(ctx context.Context) error {
 	var epoch int64
@@ -179,12 +180,12 @@ func (s *Store) stale(ctx context.Context) error {
 	return err
 }
 
-// RecordSpace records the account table of this store under its Options.Space, unless that was
-// done, and changes nothing else. Migrate calls it; use it alone where another tool migrates. It
-// needs INSERT on vestibule_spaces the first time, and only SELECT later.
+// RecordSpace records the account table of this store under its Options.Space, if that has not been
+// done, and changes nothing else. Migrate calls it. Call it yourself if another tool migrates. It
+// requires INSERT on vestibule_spaces the first time, and only SELECT later.
 //
-// It returns ErrSpace where the table or the name is recorded in another way, or a database
-// would get a second table while one of them has no name.
+// It returns ErrSpace if the table or the name is recorded differently, or if the database would
+// get a second table while one of them has no name.
 func (s *Store) RecordSpace(ctx context.Context) error {
 	if err := s.bound(ctx); err == nil {
 		return nil

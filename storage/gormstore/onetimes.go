@@ -58,7 +58,7 @@ func (s *Store) CreateOneTimeToken(ctx context.Context, t storage.OneTimeToken) 
 }
 
 // ConsumeOneTimeToken implements storage.OneTimeTokens. It locks the account first, as
-// CreateOneTimeToken does, so that the two cannot wait for each other.
+// CreateOneTimeToken does, so that the two cannot deadlock.
 func (s *Store) ConsumeOneTimeToken(ctx context.Context, t storage.OneTimeToken) error {
 	return s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.lockHolder(ctx, t.Subject, t.Epoch); err != nil {

@@ -43,8 +43,8 @@ func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []s
 	return s.setListOf(ctx, "vestibule_group_members", subject, "group_name", groups)
 }
 
-// setListOf is setList for an account, whose row is locked meanwhile so that its deletion takes
-// the list along. A list of nobody can be cleared.
+// setListOf is setList for an account. It locks the account's row, so that deleting the account
+// deletes the list, too. An empty list needs no account.
 func (s *Store) setListOf(ctx context.Context, table, subject, column string, values []string) error {
 	for _, v := range values {
 		if err := storage.CheckID(column, v); err != nil {
@@ -69,7 +69,7 @@ func (s *Store) SetGroupPermissions(ctx context.Context, group string, perms []s
 	return s.setList(ctx, "vestibule_group_permissions", "group_name", group, "permission", perms)
 }
 
-// setList replaces the rows of one key in a table of two columns.
+// setList replaces the rows of one key in a table with two columns.
 func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn string, values []string) error {
 	if err := storage.CheckID(keyColumn, key); err != nil {
 		return err
@@ -80,8 +80,8 @@ func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn 
 		}
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
-		// Two lists that are set at once must not become one. PostgreSQL has no row to
-		// lock where the list was empty.
+		// Two lists that are set concurrently must not be merged. An advisory lock is needed
+		// because PostgreSQL has no row to lock if the list was empty.
 		if err := s.advisory(ctx, table+" "+key); err != nil {
 			return err
 		}
@@ -98,8 +98,8 @@ func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn 
 	})
 }
 
-// isUnique reports a violated unique constraint. The drivers are not imported
-// here, so it asks for what their errors have in common.
+// isUnique reports whether err is a violated unique constraint. This package does not import the
+// drivers, so it checks what their errors have in common.
 func isUnique(err error) bool {
 	if err == nil {
 		return false

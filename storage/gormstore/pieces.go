@@ -10,42 +10,43 @@ import (
 )
 
 const (
-	// pieceRows is how many rows one statement removes. One account can have very many, and a
-	// statement that takes all of them at once may fail at the timeout, each time it is tried.
+	// pieceRows is the maximum number of rows that one statement removes. One account can have very
+	// many rows, and a statement that removes all of them could exceed the timeout at every
+	// attempt.
 	pieceRows = 1000
-	// pieceFamilies is how many families are looked at together.
+	// pieceFamilies is the maximum number of families per piece.
 	pieceFamilies = 100
-	// endPieces is how many pieces of each kind more a change that ends credentials removes in a
-	// transaction of the caller, whose time is limited.
+	// endPieces is the maximum number of further pieces of each kind that a revoking change removes
+	// in a transaction of the caller, whose time is limited.
 	endPieces = 10
-	// allPieces leaves nothing, not even what has no expiry: no later call removes the records of
-	// an account that is gone.
+	// allPieces removes everything, including records without an expiry, because no later call
+	// removes the records of a deleted account.
 	allPieces = math.MaxInt
-	// restTimeouts is for how many timeouts of the store (a minute by default) the rest of an account
-	// that is gone is removed. What is left then can be removed by DeleteSubject.
+	// restTimeouts limits the removal of a deleted account's remaining records to this many store
+	// timeouts (a minute by default). DeleteSubject removes records that remain after that.
 	restTimeouts = 30
 )
 
-// pile is the rows of one table that have to go.
-type pile struct {
+// rowSet is a set of rows of one table to remove.
+type rowSet struct {
 	table, key, where string
 	args              []any
 }
 
-// pilesOf are the credentials of a subject that its epoch has ended anyway.
-func pilesOf(subject string) []pile {
-	return []pile{
+// revokedRows are the records of a subject that its new epoch has already revoked.
+func revokedRows(subject string) []rowSet {
+	return []rowSet{
 		{"vestibule_device_tokens", "digest", "subject = ?", []any{subject}},
 		{"vestibule_onetimes", "digest", "subject = ?", []any{subject}},
 		{"vestibule_sessions", "digest", "subject = ?", []any{subject}},
 	}
 }
 
-// grantPiles are the codes, access tokens, requests, device grants and consents of a client or
-// of a subject.
-func grantPiles(column, id string) []pile {
+// grantRows are the codes, access tokens, requests, device grants and consents of a client or of a
+// subject.
+func grantRows(column, id string) []rowSet {
 	where, args := column+" = ?", []any{id}
-	return []pile{
+	return []rowSet{
 		{"vestibule_codes", "digest", where, args},
 		{"vestibule_access_tokens", "digest", where, args},
 		{"vestibule_auth_requests", "digest", where, args},
@@ -54,16 +55,25 @@ func grantPiles(column, id string) []pile {
 	}
 }
 
-// piece removes up to pieceRows rows of p. more: there may be others.
-func (s *Store) piece(ctx context.Context, p pile) (n int, more bool, err error) {
-	query := s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table)
-	removed, err := s.exec(ctx, s.dialect.bind(query), append(slices.Clone(p.args), pieceRows)...)
+// piece removes up to pieceRows rows of p. more reports that there may be others.
+func (s *Store) piece(ctx context.Context, p rowSet) (n int, more bool, err error) {
+	removed, err := s.exec(ctx, s.pieceQuery(p), append(slices.Clone(p.args), pieceRows)...)
 	return int(removed), removed == pieceRows, err
 }
 
-// pieces is piece for each pile.
-func (s *Store) pieces(ctx context.Context, piles []pile) (more bool, err error) {
-	for _, p := range piles {
+func (s *Store) pieceQuery(p rowSet) string {
+	return s.dialect.bind(s.dialect.locking(p.table, p.key, p.key+" IN (SELECT "+columnsOf(p.key)+" FROM "+p.table+" WHERE "+p.where+" LIMIT ?)", "DELETE FROM "+p.table))
+}
+
+// openCodes returns the unused codes of a subject for a client. A partial index finds them, because
+// used codes are kept for a long time.
+func openCodes(subject, client string) rowSet {
+	return rowSet{"vestibule_codes", "digest", "subject = ? AND client = ? AND NOT used", []any{subject, client}}
+}
+
+// pieces calls piece for each set.
+func (s *Store) pieces(ctx context.Context, sets []rowSet) (more bool, err error) {
+	for _, p := range sets {
 		_, m, err := s.piece(ctx, p)
 		if err != nil {
 			return false, err
@@ -73,9 +83,9 @@ func (s *Store) pieces(ctx context.Context, piles []pile) (more bool, err error)
 	return more, nil
 }
 
-// all removes a whole pile of a subject, piece by piece, and returns how many rows it had. With an
-// error some may be gone. client is whose the rows are too, "" for nobody.
-func (s *Store) all(ctx context.Context, subject, client string, p pile) (total int, err error) {
+// all removes a whole set of a subject's rows, piece by piece, and returns their number. After an
+// error some may have been removed. client is the client that owns the rows, too; "" means none.
+func (s *Store) all(ctx context.Context, subject, client string, p rowSet) (total int, err error) {
 	if err := s.lockOwners(ctx, subject, client); err != nil {
 		return 0, err
 	}
@@ -89,7 +99,7 @@ func (s *Store) all(ctx context.Context, subject, client string, p pile) (total 
 		if more {
 			continue
 		}
-		// Fewer than asked for may be what another caller removed at the same time.
+		// There may be fewer because another caller removed some concurrently.
 		var one int
 		err = s.row(ctx, left, p.args, []any{&one})
 		if errors.Is(err, sql.ErrNoRows) {
@@ -101,9 +111,8 @@ func (s *Store) all(ctx context.Context, subject, client string, p pile) (total 
 	}
 }
 
-// familyPiece removes families with all their tokens, up to pieceRows of these. It locks the
-// families first, so that a claim that holds one is waited for, and its successor is removed too.
-// It runs in a transaction.
+// familyPiece removes families and up to pieceRows of their tokens. It locks the families first, so
+// that it waits for a running claim and removes the successor, too. It must run in a transaction.
 func (s *Store) familyPiece(ctx context.Context, where string, args ...any) (families int, more bool, err error) {
 	var ids []any
 	pick := s.dialect.bind("SELECT id FROM vestibule_families WHERE id IN (SELECT id FROM vestibule_families WHERE " + where + ") ORDER BY id")
@@ -117,7 +126,7 @@ func (s *Store) familyPiece(ctx context.Context, where string, args ...any) (fam
 		return 0, false, err
 	}
 	in := " IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ") + ")"
-	switch _, more, err = s.piece(ctx, pile{"vestibule_refresh_tokens", "digest", "family" + in, ids}); {
+	switch _, more, err = s.piece(ctx, rowSet{"vestibule_refresh_tokens", "digest", "family" + in, ids}); {
 	case err != nil:
 		return 0, false, err
 	case more:
@@ -127,7 +136,7 @@ func (s *Store) familyPiece(ctx context.Context, where string, args ...any) (fam
 	return int(n), true, err
 }
 
-// familyPieceOf is familyPiece for the families of a client or of a subject.
+// familyPieceOf calls familyPiece for the families of a client or of a subject.
 func (s *Store) familyPieceOf(ctx context.Context, column, id string) (more bool, err error) {
 	if id == "" {
 		return false, nil
@@ -136,11 +145,11 @@ func (s *Store) familyPieceOf(ctx context.Context, column, id string) (more bool
 	return more && (n == 0 || n >= pieceFamilies), err
 }
 
-// revoking runs fn in a transaction. Where fn has ended credentials by their epoch but not
-// removed all of them (more), the rest is removed afterwards by rest, piece by piece, so that
-// the change itself never fails for their number. In a transaction of the caller rest runs within
-// it, up to so many pieces, since nothing runs after it. What still stays is worth nothing; it is
-// removed when it expires, or with the account.
+// revoking runs fn in a transaction. If fn has revoked credentials by their epoch but has not
+// removed all of them (more), rest removes the remaining ones afterwards, piece by piece, so that
+// the change itself never fails because of their number. In a transaction of the caller, rest runs
+// within it, for up to pieces pieces, because nothing runs after it. Records that still remain are
+// invalid; they are removed when they expire, or with the account.
 func (s *Store) revoking(ctx context.Context, pieces int, fn func(context.Context) (more bool, err error), rest func(context.Context) (more bool, err error)) error {
 	var more bool
 	err := s.atomically(ctx, func(ctx context.Context) (err error) {
@@ -156,7 +165,7 @@ func (s *Store) revoking(ctx context.Context, pieces int, fn func(context.Contex
 		}
 		return err
 	}
-	// The change is done, so a caller that leaves now does not keep the rest from being removed.
+	// The change is committed, so the removal continues even if the caller's context ends.
 	most := 2 * s.timeout
 	if pieces == allPieces {
 		most = restTimeouts * s.timeout

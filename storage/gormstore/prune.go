@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// pruneBatch is how many records one transaction removes, so that none is long.
+// pruneBatch is the maximum number of records per transaction, so that transactions stay short.
 const pruneBatch = 500
 
 // Prune implements storage.Pruner, in transactions of at most 500 records. The tokens of a family
-// are not counted; they are removed in pieces before it. On PostgreSQL those who prune at once take turns, so that nobody takes the other's
-// batch for the last one.
+// are removed before it, in pieces, and are not counted. On PostgreSQL concurrent calls run one
+// batch at a time, so that a call does not stop because another one removed its batch.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	now, err := s.notAhead(ctx, now)
 	if err != nil {
@@ -21,14 +21,14 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		query := s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
 		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, at, n)
-			return int(removed), removed > 0, err // fewer than asked for may be those that somebody else removed
+			return int(removed), removed > 0, err // there may be fewer because another caller removed some
 		}
 	}
 	erase := s.dialect.bind(s.dialect.locking("vestibule_refresh_tokens", "digest",
 		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"),
 		"UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0"))
 	total := 0
-	// more is false where nothing was left.
+	// Each function returns more = false if no expired records are left.
 	for _, batch := range []func(ctx context.Context, n int) (removed int, more bool, err error){
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
 		drop("vestibule_replays", "replay_key", "until_us", "TRUE"),
@@ -77,8 +77,8 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	return total, nil
 }
 
-// notAhead returns now, or the store's clock if that is earlier. A caller whose clock is fast must
-// not remove what others still count on, such as the entry that ends a token.
+// notAhead returns now, or the store's clock if that is earlier. A caller with a fast clock must
+// not remove records that are still needed, such as a blocklist entry that revokes a token.
 func (s *Store) notAhead(ctx context.Context, now time.Time) (time.Time, error) {
 	own, err := s.clock(ctx)
 	if err == nil && own.Before(now) {
@@ -87,7 +87,7 @@ func (s *Store) notAhead(ctx context.Context, now time.Time) (time.Time, error) 
 	return now, err
 }
 
-// clock returns the time by the store's clock.
+// clock returns the time of the store's clock.
 func (s *Store) clock(ctx context.Context) (time.Time, error) {
 	if s.now != nil {
 		return s.now(), nil
@@ -97,8 +97,8 @@ func (s *Store) clock(ctx context.Context) (time.Time, error) {
 	return time.UnixMicro(us), err
 }
 
-// ended selects rows by their primary key, the first to end first. The condition
-// stands outside too: a row that somebody moved on meanwhile stays.
+// ended selects expired rows by their primary key, those that expired first. It repeats the
+// condition outside the subquery, so that a row whose expiry was moved concurrently stays.
 func ended(key, table, until, where string) string {
 	condition := where + " AND " + until + " <= ?"
 	return condition + " AND " + key + " IN (SELECT " + columnsOf(key) + " FROM " + table + " WHERE " + condition + " ORDER BY " + until + " LIMIT ?)"

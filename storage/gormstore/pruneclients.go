@@ -8,8 +8,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// nothingOf is true of a client c that has no records. A used code stays until the longest lifetime of
-// its grant, so a client that users logged in with has some until then.
+// nothingOf is a condition that is true for a client c without records. A used code stays until the
+// longest lifetime of its grant, so a client with which users logged in has a record until then.
 var nothingOf = func() string {
 	var none []string
 	for _, table := range []string{"vestibule_codes", "vestibule_families", "vestibule_consents", "vestibule_access_tokens", "vestibule_device_grants", "vestibule_auth_requests"} {
@@ -18,13 +18,13 @@ var nothingOf = func() string {
 	return strings.Join(none, " AND ")
 }()
 
-// unusedClients selects clients that registered themselves and were never used, or not for long. Tokens
-// that a client gets for itself leave nothing behind, so clients that may do so stay, as do those that
-// an administrator gave more rights.
+// unusedClients selects clients that registered themselves and were never used, or not for a long
+// time. Clients that can get tokens for themselves stay, because these tokens leave no record. So
+// do clients to which an administrator gave more rights.
 var unusedClients = "SELECT c.id FROM vestibule_clients c WHERE c.registration IS NOT NULL AND NOT c.trusted AND COALESCE(c.serves, '') = ''" +
 	` AND c.lists NOT LIKE '%"client_credentials"%' AND c.created_us <= ? AND ` + nothingOf + " ORDER BY c.created_us LIMIT ?"
 
-// pruneClients removes up to n unused clients that were created until a time.
+// pruneClients removes up to n unused clients that were created at until or earlier.
 func (s *Store) pruneClients(ctx context.Context, until int64, n int) (removed int, more bool, err error) {
 	var ids []string
 	err = s.rows(ctx, s.dialect.bind(unusedClients)+s.dialect.forUpdate(), []any{until, n}, func(rows *sql.Rows) error {
@@ -33,7 +33,8 @@ func (s *Store) pruneClients(ctx context.Context, until int64, n int) (removed i
 		ids = append(ids, id)
 		return err
 	})
-	// A record that was created while the row was waited for is only seen by another statement.
+	// A record that was created while this query waited for the row is visible only to another
+	// statement.
 	remove := s.dialect.bind("DELETE FROM vestibule_clients AS c WHERE c.id = ? AND " + nothingOf)
 	for _, id := range ids {
 		if err != nil {
@@ -46,7 +47,7 @@ func (s *Store) pruneClients(ctx context.Context, until int64, n int) (removed i
 	return removed, removed > 0, err
 }
 
-// unusedUntil returns the time at which the unused clients were created that Prune removes at now; false
+// unusedUntil returns the creation time up to which Prune removes unused clients at now, and false
 // if it removes none.
 func (s *Store) unusedUntil(now int64) (int64, bool) {
 	age := storage.UnusedClientAge(s.unused)

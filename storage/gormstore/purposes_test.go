@@ -104,11 +104,11 @@ func TestTables(t *testing.T) {
 					}
 				}
 			}
-			says("table api_keys is not there", "table audit is not there")
+			says("table api_keys does not exist", "table audit does not exist")
 			if err := s.DB(ctx).Exec("CREATE TABLE api_keys (digest TEXT)").Error; err != nil {
 				t.Fatal(err)
 			}
-			says("table api_keys lacks subject", "table audit is not there")
+			says("table api_keys lacks columns subject", "table audit does not exist")
 			for _, sql := range []string{"ALTER TABLE api_keys ADD COLUMN subject TEXT", "CREATE TABLE audit (id TEXT)"} {
 				if err := s.DB(ctx).Exec(sql).Error; err != nil {
 					t.Fatal(err)

@@ -2,7 +2,7 @@ package gormstore
 
 import "strings"
 
-// queries are the statements that name the table of accounts.
+// queries are the statements that depend on the account table.
 type queries struct {
 	userByID, userByName, listUsers             string
 	createUser, setPassword, replaceHash        string
@@ -30,12 +30,12 @@ func newQueries(d dialect, u *userSQL) queries {
 		bytewise = `CAST(` + u.login + ` AS TEXT) COLLATE "C"`
 		greatest = "GREATEST"
 	}
-	// The space's record gives the least epoch of its subjects. Without the record the epoch
-	// is NULL, which scanning refuses: the process learns at its next statement that its
-	// space has been named.
+	// The record of the space determines the minimum epoch of its subjects. Without the record the
+	// epoch is NULL, which Scan rejects, so a process notices at its next statement that its space
+	// was renamed.
 	record := " FROM vestibule_spaces b WHERE b.name = '" + u.space + "' AND NOT b.retired"
 	epochOf := func(epoch string) string {
-		if d == sqlite { // whose MAX is NULL where one value is; the subquery runs once
+		if d == sqlite { // MAX is NULL if an argument is; the subquery runs once
 			return "MAX(COALESCE(" + epoch + ", 0), (SELECT b.epoch" + record + "))"
 		}
 		return "(SELECT GREATEST(COALESCE(" + epoch + ", 0), b.epoch)" + record + ")"
@@ -44,8 +44,9 @@ func newQueries(d dialect, u *userSQL) queries {
 	present := epochOf("(SELECT epoch FROM vestibule_subjects WHERE subject = ?)")
 	accountColumns := u.subject("u.id") + ", u.name, u.email, u.password, u.active, u.roles, u.created_us, "
 	userColumns := accountColumns + joined
-	// A record names its subject with the space, so that none is found once the space has
-	// another name: the look-up of a request is spared the record, and account adds the least epoch.
+	// A record's subject includes the space, so nothing is found after the space was renamed.
+	// Therefore the lookup of a request does not read the record of the space; account applies the
+	// minimum epoch.
 	const own = "COALESCE(s.epoch, 0)"
 	ownerColumns := accountColumns + own
 	// The account and the epoch of a record's subject.
@@ -53,13 +54,13 @@ func newQueries(d dialect, u *userSQL) queries {
 		return " JOIN " + u.source + " u ON u.id = " + u.cast(subject) + " LEFT JOIN vestibule_subjects s ON s.subject = " + subject
 	}
 	fromUsers := " FROM " + u.source + " u LEFT JOIN vestibule_subjects s ON s.subject = " + u.subject("u.id")
-	// The subject exists, is active, and has the epoch.
+	// The subject exists, is enabled, and has the epoch.
 	mayHold := "SELECT 1" + fromUsers + " WHERE u.id = " + u.param() + " AND u.active AND " + joined + " = ?"
 	table, id := d.quote(u.Table), d.quote(u.ID)
 	byID := " WHERE " + id + " = " + u.param()
 	bump := "INSERT INTO vestibule_subjects (subject, epoch) SELECT " + d.typed("?", "TEXT") + ", " + greatest + "({now}, b.epoch + 1)" + record + " ON CONFLICT (subject) DO UPDATE SET epoch = " +
 		greatest + "(vestibule_subjects.epoch + 1, EXCLUDED.epoch) RETURNING epoch"
-	// The clock is asked once: the window ends that long after the claim.
+	// The clock is read once, so the grace period begins at the time of the claim.
 	claim := "UPDATE vestibule_refresh_tokens SET next = ?, claimed_us = c.us, sealed = ?, sealed_until_us = CASE WHEN " +
 		d.typed("?", "BIGINT") + " > 0 THEN c.us + " + d.typed("?", "BIGINT") + " ELSE 0 END FROM (SELECT {now} AS us) c WHERE digest = ? AND claimed_us = 0"
 	const blocked = "EXISTS (SELECT 1 FROM vestibule_blocklist WHERE block_key IN (?, ?, ?))"
@@ -69,7 +70,8 @@ func newQueries(d dialect, u *userSQL) queries {
 	}
 	q := queries{
 		userByID: "SELECT " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
-		// The first condition is for an index, whatever its collation; the second compares.
+		// The first condition can use an index, whatever its collation; the second compares byte
+		// for byte.
 		userByName: "SELECT " + userColumns + fromUsers + " WHERE " + u.login + " = ? AND " + bytewise + " = ? ORDER BY u.active DESC, u.id LIMIT 2",
 		listUsers:  "SELECT " + userColumns + fromUsers + " WHERE " + bytewise + " > ? ORDER BY " + bytewise + ", u.active DESC LIMIT ?",
 		createUser: u.insert(),
@@ -152,11 +154,11 @@ func newQueries(d dialect, u *userSQL) queries {
 	return q
 }
 
-// serverNow is the clock of PostgreSQL, in microseconds.
+// serverNow is the clock of PostgreSQL, in microseconds since 1970.
 const serverNow = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
-// forUpdate ends a SELECT whose rows stay as they are until the transaction ends.
-// SQLite has one writer, which the transaction is from its beginning.
+// forUpdate is the end of a SELECT that locks its rows until the transaction ends. With SQLite the
+// transaction is the only writer from its beginning.
 func (d dialect) forUpdate() string {
 	if d == postgres {
 		return " FOR UPDATE"
@@ -164,8 +166,8 @@ func (d dialect) forUpdate() string {
 	return ""
 }
 
-// forShare ends a SELECT whose rows nobody changes until the transaction ends, and which
-// others may lock so too.
+// forShare is the end of a SELECT that locks its rows against changes until the transaction ends.
+// Several transactions can hold such a lock.
 func (d dialect) forShare() string {
 	if d == postgres {
 		return " FOR SHARE"
@@ -173,7 +175,7 @@ func (d dialect) forShare() string {
 	return ""
 }
 
-// integer is the type of a sum of counts, which is a decimal for PostgreSQL.
+// integer is the type to which sums of counts are cast. PostgreSQL returns a decimal otherwise.
 func (d dialect) integer() string {
 	if d == postgres {
 		return "BIGINT"
@@ -181,7 +183,7 @@ func (d dialect) integer() string {
 	return "INTEGER"
 }
 
-// typed tells PostgreSQL the type of a parameter that it cannot infer.
+// typed declares the type of a parameter that PostgreSQL cannot infer.
 func (d dialect) typed(value, kind string) string {
 	if d == postgres {
 		return "CAST(" + value + " AS " + kind + ")"
@@ -189,7 +191,7 @@ func (d dialect) typed(value, kind string) string {
 	return value
 }
 
-// insert is the statement of CreateUser, whose arguments are those of values.
+// insert returns the statement of CreateUser, which builds its arguments in the same order.
 func (u *userSQL) insert() string {
 	names, marks := []string{u.dialect.quote(u.ID), u.dialect.quote(u.Name)}, []string{u.param(), "?"}
 	for _, name := range []string{u.Email, u.Password, u.Created} {

@@ -8,19 +8,21 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NameSpace gives the account table that has no name in this database the name Options.Space,
-// once: it brings the schema up to date, rewrites every subject ID as SPACE:ID, and never lets
-// the empty name be used again. Call it before a second account table is added.
+// NameSpace gives the account table that has no name in this database the name Options.Space. It
+// migrates the schema, rewrites every subject ID to SPACE:ID, and retires the empty name
+// permanently. Call it once, before you add a second account table. If the table already has the
+// name, it does nothing.
 //
-// It ends every credential of every scheme: all users log in again. OpenID Connect clients see
-// a new "sub" for each user. A process that still runs without the name gets ErrSpace from its
-// next statement on; only access tokens that a service verifies without this database stay
-// valid until they expire. The statements hold a lock on all of the library's tables, for
-// seconds with some hundred thousand rows, so choose a quiet time.
+// It revokes every credential of every scheme, so all users must log in again. OpenID Connect
+// clients receive a new "sub" for each user. A process that still runs without the name gets
+// ErrSpace from its next statement on. Only access tokens that a service verifies without this
+// database stay valid until they expire.
 //
-// It does nothing where the table has the name. It returns ErrSpace, and changes nothing, where
-// Options.Space is "", the database serves another table, or an ID of the table is too long or
-// looks like the subject of a space.
+// The statements lock all tables of the library, for seconds if there are a few hundred thousand
+// rows, so run it when there is little traffic.
+//
+// It returns ErrSpace, and changes nothing, if Options.Space is "", if the database serves another
+// table, or if an ID of the table is too long or looks like the subject of a space.
 func (s *Store) NameSpace(ctx context.Context) error {
 	if s.users.space == "" {
 		return fmt.Errorf("%w: NameSpace: Options.Space is empty", ErrSpace)
@@ -38,12 +40,12 @@ func (s *Store) NameSpace(ctx context.Context) error {
 	return s.bound(ctx)
 }
 
-// patient is the same store with as much time for each statement as a migration has.
+// patient returns the same store with the timeout of a migration for each statement.
 func (s *Store) patient() *Store {
 	return &Store{db: s.db, sql: s.sql, dialect: s.dialect, timeout: lockTimeout, now: s.now, users: s.users, q: s.q, writer: s.writer, logger: s.logger, opened: s.opened}
 }
 
-// subjectColumns are the tables with a column "subject". A subject of "" or NULL is nobody.
+// subjectColumns are the tables with a column "subject". A subject "" or NULL means no user.
 var subjectColumns = []string{
 	"vestibule_subjects", "vestibule_static_tokens", "vestibule_device_tokens", "vestibule_families", "vestibule_sessions", "vestibule_onetimes",
 	"vestibule_codes", "vestibule_auth_requests", "vestibule_access_tokens", "vestibule_device_grants", "vestibule_consents",
@@ -55,8 +57,8 @@ func (s *Store) nameSpace(ctx context.Context) error {
 		return err
 	}
 	if s.dialect == postgres {
-		// Every statement that issues or accepts something reads this table first: those that
-		// run end before, those that come wait.
+		// Every statement that issues or accepts something reads this table first. Running
+		// statements end before the lock, and later ones wait.
 		if _, err := s.exec(ctx, "LOCK TABLE vestibule_spaces IN ACCESS EXCLUSIVE MODE"); err != nil {
 			return err
 		}
@@ -69,12 +71,12 @@ func (s *Store) nameSpace(ctx context.Context) error {
 	unnamed.name = ""
 	for _, r := range all {
 		if r.name == v.name {
-			_, err := judge(v, all) // recorded meanwhile, or another table's
+			_, err := judge(v, all) // recorded concurrently, or for another table
 			return err
 		}
 	}
 	if recorded, err := judge(unnamed, all); err != nil || !recorded {
-		return cmp.Or(err, fmt.Errorf("%w: NameSpace: the database has no table without a name; Migrate records %s", ErrSpace, v))
+		return cmp.Or(err, fmt.Errorf("%w: NameSpace: database has no table without a name (Migrate records %s)", ErrSpace, v))
 	}
 	if err := s.nameable(ctx); err != nil {
 		return err
@@ -108,8 +110,9 @@ func (s *Store) nameSpace(ctx context.Context) error {
 	return s.insertSpace(ctx, v, epoch)
 }
 
-// nameable refuses ids that do not fit behind the name, or that are the subject of a space as
-// they are: tokens that were issued to "staff:1" would name another account afterwards.
+// nameable returns an error if there are IDs that are too long with the prefix, or that already
+// look like the subject of a space. Otherwise a token issued to "staff:1" would belong to another
+// account afterwards.
 func (s *Store) nameable(ctx context.Context) error {
 	u := s.users
 	if !u.idIsText {

@@ -5,16 +5,17 @@ import (
 	"fmt"
 )
 
-// Reserve is how many bytes a file system keeps for what must always fit: logout, revocation, a
-// new password. See Options.Free.
+// Reserve is the disk space, in bytes, that is kept for changes that must always succeed: logout,
+// revocation, a new password. See Options.Free.
 const Reserve = 64 << 20
 
-// ErrReserve refuses an insert that an anonymous caller causes while the disk is nearly full.
-// It is a fault: callers get 503.
-var ErrReserve = errors.New("gormstore: less than 64 MiB are free on the database's file system: only an administrator's and logged-in users' changes are written")
+// ErrReserve rejects an insert that an anonymous caller causes while the disk is nearly full. It is
+// a server error: clients receive 503.
+var ErrReserve = errors.New("gormstore: less than 64 MiB free on the database's file system (records of anonymous callers are rejected)")
 
-// room refuses a record that an anonymous caller causes where the reserve is all that is left.
-func (s *Store) room() error {
+// checkReserve returns ErrReserve if only the reserve is free. Call it before inserting a record
+// that an anonymous caller causes.
+func (s *Store) checkReserve() error {
 	if s.free == nil {
 		return nil
 	}

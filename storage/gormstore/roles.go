@@ -9,15 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-var errRoles = errors.New("a role is empty, holds a comma or NUL, begins or ends with a blank, or is no text")
+var errRoles = errors.New("role is empty, contains a comma or NUL, begins or ends with white space, or is not text")
 
-// roles takes the roles of a row apart. One that cannot be a role leaves none: half of a name
-// could be the name of another role.
+// roles splits the roles of a row. If one of them is invalid, it returns none, because part of a
+// name could be the name of another role.
 func (u *userSQL) roles(text string) (names []string, err error) {
 	if u.RolesList == "" {
 		names = strings.Split(text, ",")
 	} else if err := json.Unmarshal([]byte(text), &names); err != nil {
-		return nil, errRoles // the parser's error would quote the text
+		return nil, errRoles // the parser's error would quote the value
 	}
 	for _, name := range names {
 		if name == "" || strings.ContainsAny(name, ",\x00") || strings.TrimSpace(name) != name || !utf8.ValidString(name) {
@@ -27,12 +27,11 @@ func (u *userSQL) roles(text string) (names []string, err error) {
 	return names, nil
 }
 
-// faultyEvery bounds how often a fault of the application's rows is logged: each request of
-// the account meets it again.
+// faultyEvery is the minimum time between log entries about the application's rows, because each
+// request of the account finds the error again.
 const faultyEvery = 10 * time.Second
 
-// faulty logs a fault of the application's data at Error, the first one and then at most one
-// in faultyEvery.
+// faulty logs an error in the application's data at Error, at most once per faultyEvery.
 func (s *Store) faulty(message string, attrs ...any) {
 	now, last := int64(time.Since(s.opened)), s.lastFault.Load()
 	if last != 0 && now-last < int64(faultyEvery) || !s.lastFault.CompareAndSwap(last, max(now, 1)) {

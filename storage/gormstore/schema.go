@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Schema returns the version of the database's schema, 0 for an empty database,
-// and the one that this program wants.
+// Schema returns the schema version of the database (0 for an empty database) and the version that
+// this program requires.
 func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 	all, err := s.dialect.migrations()
 	if err != nil {
@@ -28,13 +28,13 @@ func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 	return have, newest(all), err
 }
 
-// CheckSchema reports, as joined errors, where the database differs from what
-// this program needs: its version, its tables and columns, those of Options.Tables, and the
-// application's user table as it is mapped. Call it at start-up.
+// CheckSchema checks that the database is as this program requires, and returns all differences as
+// joined errors. Call it at startup. It checks the schema version, the tables and columns,
+// Options.Tables, and the mapping of the application's user table.
 //
-// Of the user table it reports active accounts that share a name, with their IDs, or a missing
-// unique index. With Options.Canonical it also reports names that are missing or not in
-// canonical form, and reads the whole table for that; see CheckNames.
+// In the user table it reports active accounts that share a name, with their IDs, and a missing
+// unique index. With Options.Canonical it reads the whole table and also reports names that are
+// missing or not in canonical form; see [Store.CheckNames].
 func (s *Store) CheckSchema(ctx context.Context) error {
 	have, want, err := s.Schema(ctx)
 	if err != nil {
@@ -43,14 +43,14 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	var found []error
 	switch {
 	case have > want:
-		found = append(found, fmt.Errorf("%w: version %d, known are %d", ErrNewerSchema, have, want))
+		found = append(found, fmt.Errorf("%w: version %d (this program knows up to %d)", ErrNewerSchema, have, want))
 	case have < want:
-		found = append(found, fmt.Errorf("gormstore: the database has schema version %d, this program wants %d: migrate it", have, want))
+		found = append(found, fmt.Errorf("gormstore: database has schema version %d, this program requires %d (call Migrate)", have, want))
 	}
 	if have == want {
 		for _, t := range tables {
 			if err := s.selectable(ctx, t.columns, t.name); err != nil {
-				found = append(found, fmt.Errorf("gormstore: table %s is not as it should be: %w", t.name, err))
+				found = append(found, fmt.Errorf("gormstore: table %s differs from the schema: %w", t.name, err))
 			}
 		}
 	}
@@ -61,10 +61,10 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	}
 	if !s.users.own || have == want {
 		if err := s.checkUsers(ctx); err != nil {
-			found = append(found, fmt.Errorf("gormstore: user table %s is not as it is mapped: %w", s.users.Table, err))
+			found = append(found, fmt.Errorf("gormstore: user table %s differs from its mapping: %w", s.users.Table, err))
 		} else if have == want {
 			if err := s.bound(ctx); s.users.own && errors.Is(err, errUnrecorded) {
-				// a tool migrated, and no server has been started yet
+				// a tool migrated, and no server has started yet
 			} else if err != nil {
 				found = append(found, err)
 			} else if err := s.checkNames(ctx); err != nil {
@@ -75,9 +75,8 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return errors.Join(found...)
 }
 
-// checkUsers reads the columns as they are mapped, and compares the type of the id
-// column with the mapped one. SQLite compares anything with anything, so there its
-// declaration is read.
+// checkUsers reads the mapped columns and compares the type of the ID column with the mapping.
+// SQLite compares values of any types, so there it reads the column's declaration.
 func (s *Store) checkUsers(ctx context.Context) error {
 	u := s.users
 	const columns = "u.id, u.name, u.email, u.password, u.active, u.roles, u.created_us"
@@ -86,7 +85,7 @@ func (s *Store) checkUsers(ctx context.Context) error {
 	}
 	if s.dialect == postgres {
 		if err := s.selectable(ctx, "1", u.source+" u JOIN (SELECT CAST(NULL AS TEXT) AS subject) t ON u.id = "+u.cast("t.subject")); err != nil {
-			return fmt.Errorf("the id column is no %s: %w", cmp.Or(u.IDType, "text"), err)
+			return fmt.Errorf("ID column is not %s: %w", cmp.Or(u.IDType, "text"), err)
 		}
 		return nil
 	}
@@ -100,7 +99,7 @@ func (s *Store) checkUsers(ctx context.Context) error {
 		return err
 	}
 	if isInteger := strings.Contains(strings.ToUpper(declared), "INT"); err == nil && isInteger != (u.IDType == "integer") {
-		return fmt.Errorf("the id column is %s, mapped as %s", declared, cmp.Or(u.IDType, "text"))
+		return fmt.Errorf("ID column is %s, mapped as %s", declared, cmp.Or(u.IDType, "text"))
 	}
 	return nil
 }

@@ -14,22 +14,23 @@ const (
 	liveSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}"
 	listSessions   = liveSessions + " ORDER BY t.last_seen_us DESC, t.id LIMIT ?"
 	sessionByID    = liveSessions + " AND t.id = ?"
-	// The IDs of a series begin with it and a dot, and come before it and a slash, the next character.
+	// The IDs of a series begin with the series and a dot. In byte order they come before the
+	// series and a slash, the character after the dot.
 	inSeries      = "subject = ? AND id >= ? AND id < ? AND id <> ?"
 	insertSession = "INSERT INTO vestibule_sessions (digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address)" +
 		" VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	saveSession = "UPDATE vestibule_sessions SET data = ?, version = version + 1 WHERE digest = ? AND version = ?"
-	// The end moves forward alone, and to ends_us at most.
+	// expires_us never moves back or beyond ends_us.
 	touchSession = "UPDATE vestibule_sessions SET last_seen_us = ?, expires_us = CASE WHEN expires_us >= ? THEN expires_us" +
 		" WHEN ends_us >= ? THEN ? WHEN ends_us > expires_us THEN ends_us ELSE expires_us END" +
 		" WHERE digest = ? AND expires_us > ? AND ends_us > ? AND last_seen_us <= ?"
-	// The end moves back too: it comes from a clock that was ahead.
+	// expires_us moves back too, because a clock that was ahead wrote it.
 	correctSession = "UPDATE vestibule_sessions SET last_seen_us = ?, expires_us = CASE WHEN ends_us >= ? THEN ? ELSE ends_us END" +
 		" WHERE digest = ? AND expires_us > ? AND ends_us > ? AND last_seen_us > ? AND last_seen_us <= ?"
 	endSession = "DELETE FROM vestibule_sessions WHERE digest = ?"
 )
 
-// sessionRow is a row of the session columns.
+// sessionRow is a row of sessionColumns.
 type sessionRow struct {
 	v                                          storage.Session
 	created, authTime, lastSeen, expires, ends int64
@@ -68,7 +69,7 @@ func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.
 		return storage.Session{}, storage.User{}, storage.ErrNotFound
 	case t.v.Subject == "":
 		return t.session(), storage.User{}, nil
-	case u.u.ID != t.v.Subject: // the account is gone; and see UserByID
+	case u.u.ID != t.v.Subject: // the account was deleted, or see UserByID
 		return storage.Session{}, storage.User{}, storage.ErrNotFound
 	}
 	return t.session(), s.account(u), nil
@@ -82,8 +83,8 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
-	if v.Subject == "" && replaces.IsZero() { // a logout may leave one in the other's place
-		if err := s.room(); err != nil {
+	if v.Subject == "" && replaces.IsZero() { // a logout may replace a session, so it is not limited
+		if err := s.checkReserve(); err != nil {
 			return err
 		}
 	}
@@ -164,7 +165,7 @@ func (s *Store) SessionByID(ctx context.Context, subject, id string) (storage.Se
 	return list[0], nil
 }
 
-// sessions reads sessions of a subject; last is the last argument of query.
+// sessions reads sessions of a subject. last is the last argument of query.
 func (s *Store) sessions(ctx context.Context, query, subject string, last any) (list []storage.Session, err error) {
 	if s.users.mine(subject) != nil {
 		return nil, nil
@@ -188,8 +189,8 @@ func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 	if s.users.mine(subject) != nil || storage.CheckID("session id", id) != nil {
 		return storage.ErrNotFound
 	}
-	// CreateSession replaces a row by one of the same ID. A DELETE of PostgreSQL that waits for the
-	// old row does not see the new one, so another statement looks for it.
+	// CreateSession replaces a row by one with the same ID. A DELETE in PostgreSQL that waited for
+	// the old row does not see the new one, so another statement checks for it.
 	const where = " FROM vestibule_sessions WHERE subject = ? AND id = ?"
 	for {
 		n, err := s.exec(ctx, s.dialect.bind("DELETE"+where), subject, id)
@@ -212,9 +213,9 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int
 		return 0, nil
 	}
 	if storage.CheckID("session id", keep) != nil {
-		keep = "" // which no session has
+		keep = "" // no session has this ID
 	}
-	return s.all(ctx, subject, "", pile{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
+	return s.all(ctx, subject, "", rowSet{"vestibule_sessions", "digest", "subject = ? AND id <> ?", []any{subject, keep}})
 }
 
 // DeleteSeries implements storage.SessionList.
@@ -223,7 +224,7 @@ func (s *Store) DeleteSeries(ctx context.Context, subject, series, keep string) 
 		return 0, nil
 	}
 	if storage.CheckID("session id", keep) != nil {
-		keep = "" // which no session has
+		keep = "" // no session has this ID
 	}
-	return s.all(ctx, subject, "", pile{"vestibule_sessions", "digest", inSeries, []any{subject, series + ".", series + "/", keep}})
+	return s.all(ctx, subject, "", rowSet{"vestibule_sessions", "digest", inSeries, []any{subject, series + ".", series + "/", keep}})
 }

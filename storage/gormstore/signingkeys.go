@@ -44,18 +44,18 @@ func (s *Store) SigningPurposes(ctx context.Context) (list []string, err error) 
 		list = append(list, purpose)
 		return nil
 	})
-	slices.Sort(list) // not by the database's collation
+	slices.Sort(list) // independent of the database's collation
 	return list, err
 }
 
-// CreateSigningKey implements storage.SigningKeys. Those who make a key of one purpose
-// at once take turns: SQLite has one writer, PostgreSQL an advisory lock.
+// CreateSigningKey implements storage.SigningKeys. Concurrent calls for one purpose run one after
+// the other: SQLite has one writer, and PostgreSQL uses an advisory lock.
 func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
 	if err := k.Check(); err != nil {
 		return err
 	}
 	if k.Sealed == nil {
-		k.Sealed = []byte{} // which is not NULL
+		k.Sealed = []byte{} // not NULL
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.advisory(ctx, "vestibule_signing_keys "+k.Purpose); err != nil {
@@ -81,8 +81,8 @@ func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newe
 	})
 }
 
-// advisory waits for PostgreSQL's lock of that name, which the transaction has until
-// it ends. SQLite has one writer, which the transaction is.
+// advisory waits for PostgreSQL's advisory lock of that name and holds it until the transaction
+// ends. With SQLite the transaction is the only writer.
 func (s *Store) advisory(ctx context.Context, name string) error {
 	if s.dialect != postgres {
 		return nil

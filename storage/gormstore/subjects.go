@@ -21,7 +21,7 @@ func (s *Store) SubjectEpoch(ctx context.Context, subject string) (int64, error)
 	return epoch, err
 }
 
-// BumpEpoch implements storage.Subjects. With Options.Ended it is a transaction.
+// BumpEpoch implements storage.Subjects. With Options.Ended it runs in a transaction.
 func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
 	if s.ended == nil {
 		return s.bump(ctx, subject)
@@ -38,7 +38,7 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 	return epoch, nil
 }
 
-// bump moves the epoch.
+// bump changes the epoch and returns the new one.
 func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 	if err := s.bound(ctx); err != nil {
 		return 0, err
@@ -68,9 +68,9 @@ func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 	return epoch, err
 }
 
-// spelled returns ErrNotFound for another spelling of an account's ID that the ID column of the
-// application's table takes for the same, such as one in capitals: its epoch is of no account,
-// and moving it would log nobody out. A subject without an account is no error.
+// spelled returns ErrNotFound if subject is another spelling of an account's ID that the ID column
+// of the application's table treats as equal, such as one in capitals. Its epoch belongs to no
+// account, so bumping it would log out nobody. A subject without an account is not an error.
 func (s *Store) spelled(ctx context.Context, subject string) error {
 	if s.users.own || !s.users.has(subject) {
 		return nil
@@ -91,10 +91,10 @@ func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
 	return s.revoking(ctx, allPieces, func(ctx context.Context) (bool, error) { return s.forget(ctx, subject) }, s.leftOf(subject))
 }
 
-// forget is DeleteSubject in a transaction, up to a piece of each kind; more: there may be others.
-// It calls the Ended hook.
+// forget is DeleteSubject in a transaction, for up to one piece of each kind. more reports that
+// there may be other records. It calls the Ended hook.
 func (s *Store) forget(ctx context.Context, subject string) (more bool, err error) {
-	// Who is about to insert something for the subject holds this lock, or waits.
+	// A transaction that inserts a record of the subject holds this lock, or waits for it.
 	if s.users.has(subject) {
 		if err := s.lockUser(ctx, subject); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return false, err
@@ -119,21 +119,21 @@ func (s *Store) forget(ctx context.Context, subject string) (more bool, err erro
 	return more, s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch, Deleted: true})
 }
 
-// leftOf removes a piece of each kind of record that a forgotten subject left.
+// leftOf returns a function that removes a piece of each kind of record of a deleted subject.
 func (s *Store) leftOf(subject string) func(context.Context) (more bool, err error) {
 	return func(ctx context.Context) (bool, error) {
 		families, err := s.familyPieceOf(ctx, "subject", subject)
 		if err != nil {
 			return false, err
 		}
-		more, err := s.pieces(ctx, append(pilesOf(subject), grantPiles("subject", subject)...))
+		more, err := s.pieces(ctx, append(revokedRows(subject), grantRows("subject", subject)...))
 		return more || families, err
 	}
 }
 
-// end ends all credentials of an account that stays, by moving its epoch, and deletes up to a
-// piece of each kind; more: there may be others, for restOf. It calls the Ended hook, and runs in
-// a transaction.
+// end revokes all credentials of an account by changing its epoch, and deletes up to one piece of
+// each kind. more reports that restOf must delete others. It calls the Ended hook and must run in a
+// transaction.
 func (s *Store) end(ctx context.Context, subject string) (more bool, err error) {
 	epoch, err := s.bump(ctx, subject)
 	if err != nil {
@@ -142,18 +142,18 @@ func (s *Store) end(ctx context.Context, subject string) (more bool, err error) 
 	if _, err := s.exec(ctx, s.q.dropTokenOf, subject); err != nil {
 		return false, err
 	}
-	if more, err = s.pieces(ctx, pilesOf(subject)); err != nil {
+	if more, err = s.pieces(ctx, revokedRows(subject)); err != nil {
 		return false, err
 	}
 	return more, s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch})
 }
 
-// restOf removes a piece of each kind that end left.
+// restOf returns a function that removes a piece of each kind of record that end has left.
 func (s *Store) restOf(subject string) func(context.Context) (more bool, err error) {
-	return func(ctx context.Context) (bool, error) { return s.pieces(ctx, pilesOf(subject)) }
+	return func(ctx context.Context) (bool, error) { return s.pieces(ctx, revokedRows(subject)) }
 }
 
-// mayHold returns ErrStale unless the subject exists, is active, and has the epoch.
+// mayHold returns ErrStale unless the subject exists, is enabled, and has the epoch.
 func (s *Store) mayHold(ctx context.Context, subject string, epoch int64) error {
 	if !s.users.has(subject) {
 		return storage.ErrStale
@@ -169,8 +169,8 @@ func (s *Store) mayHold(ctx context.Context, subject string, epoch int64) error 
 	return err
 }
 
-// lockHolder is mayHold for who inserts: until the transaction ends the account
-// cannot be deleted or disabled, and nobody else inserts for it.
+// lockHolder is mayHold for transactions that insert a record of the subject. Until the transaction
+// ends, the account cannot be deleted or disabled, and no other transaction inserts a record of it.
 func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) error {
 	if !s.users.has(subject) {
 		return storage.ErrStale
@@ -184,9 +184,9 @@ func (s *Store) lockHolder(ctx context.Context, subject string, epoch int64) err
 	return s.mayHold(ctx, subject, epoch)
 }
 
-// lockUser locks the account's row until the transaction ends: sql.ErrNoRows if there is none,
-// or only one that the column's own idea of equality finds (see UserByID). Such a row is locked
-// too, and nothing is changed in it.
+// lockUser locks the account's row until the transaction ends. It returns sql.ErrNoRows if there is
+// none, or only one that the column treats as equal (see UserByID). It locks such a row, too, but
+// nothing changes in it.
 func (s *Store) lockUser(ctx context.Context, id string) error {
 	var have string
 	err := s.row(ctx, s.q.lockUser, []any{id}, []any{&have})

@@ -8,14 +8,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// shortLived is a table whose records expire soon and that callers can fill. Its writers remove
-// what has expired, so that nothing depends on somebody who prunes.
+// shortLived is a table whose records expire soon and which callers can fill. Inserts remove
+// expired records, so that its size stays bounded even if Prune is never called.
 type shortLived struct {
 	name, key, until string
 	inserts          atomic.Uint32
 }
 
-// shortLives are the tables of one store.
+// shortLives are the short-lived tables of a store.
 type shortLives struct {
 	requests, devices, replays, tries, codes, access, onetimes, sessions shortLived
 }
@@ -35,9 +35,10 @@ func (l *shortLives) name() {
 	}
 }
 
-// swept is called after each insert into a table, with its outcome and the caller's time, and
-// returns the outcome. Each storage.SweepEvery-th removes what has expired. Nobody waits for
-// another who does, and a failure is the next one's work: the insert is done.
+// swept must be called after each insert into a short-lived table, with the result of the insert
+// and the caller's time. It returns that result. Every storage.SweepEvery-th call removes expired
+// records. Concurrent sweeps do not wait for each other. An error is ignored, because the insert
+// has succeeded and a later sweep repeats the work.
 func (s *Store) swept(ctx context.Context, t *shortLived, now time.Time, err error) error {
 	if err != nil || t.inserts.Add(1)%storage.SweepEvery != 0 {
 		return err

@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// tokenRow is a row of the token columns.
+// tokenRow is a row of the static token columns.
 type tokenRow struct {
 	t       storage.StaticToken
 	digest  []byte
@@ -30,7 +30,7 @@ func (r *tokenRow) token() (storage.StaticToken, error) {
 
 func digestOf(b []byte) (d storage.Digest, err error) {
 	if len(b) != len(d) {
-		return d, fmt.Errorf("gormstore: a digest of %d bytes", len(b))
+		return d, fmt.Errorf("gormstore: digest of %d bytes", len(b))
 	}
 	return storage.Digest(b), nil
 }

@@ -12,8 +12,8 @@ import (
 
 type txKey struct{ *Store }
 
-// InTx implements storage.Transactor. Within fn, DB returns gorm's handle of the
-// transaction, so that an application's own statements belong to it too.
+// InTx implements [storage.Transactor]. Within fn, DB returns gorm's handle of the transaction, so
+// that the application's own statements can belong to it.
 func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error {
 	return s.inTx(ctx, fn, nil)
 }
@@ -38,8 +38,8 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context) error, isolat
 	}, isolation))
 }
 
-// DB returns gorm's handle: of the transaction that ctx carries, or of the
-// database. Like the store itself it logs nothing.
+// DB returns gorm's handle of the transaction that ctx carries, or of the database. Like the store,
+// it logs nothing.
 func (s *Store) DB(ctx context.Context) *gorm.DB {
 	if tx := s.tx(ctx); tx != nil {
 		return tx.WithContext(ctx)
@@ -47,8 +47,8 @@ func (s *Store) DB(ctx context.Context) *gorm.DB {
 	return s.db.WithContext(ctx)
 }
 
-// WithTx returns a context whose calls of the store belong to a transaction that
-// the application began with gorm, on the same database.
+// WithTx returns a context for calls of the store in a transaction that the application began with
+// gorm on the same database. To let the store begin it, use [Store.InTx].
 func (s *Store) WithTx(ctx context.Context, tx *gorm.DB) context.Context {
 	return context.WithValue(ctx, txKey{s}, tx)
 }
@@ -58,10 +58,10 @@ func (s *Store) tx(ctx context.Context) *gorm.DB {
 	return tx
 }
 
-// InTransaction reports whether ctx carries a transaction of the store.
+// InTransaction reports whether ctx carries a transaction of the store. Package cached uses it.
 func (s *Store) InTransaction(ctx context.Context) bool { return s.tx(ctx) != nil }
 
-// pool is what statements run on.
+// pool returns the connection or pool that statements run on.
 func (s *Store) pool(ctx context.Context) gorm.ConnPool {
 	if tx := s.tx(ctx); tx != nil {
 		return withoutCache(tx.Statement.ConnPool)
@@ -69,7 +69,7 @@ func (s *Store) pool(ctx context.Context) gorm.ConnPool {
 	return s.sql
 }
 
-// lock waits for the right to write. PostgreSQL needs none.
+// lock waits until the caller can write with SQLite. PostgreSQL does not need it.
 func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	if s.writer == nil || s.tx(ctx) != nil {
 		return func() {}, nil
@@ -82,8 +82,7 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// exec runs one statement that changes something and returns how many rows it
-// changed.
+// exec runs one statement that changes rows and returns their number.
 func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -105,14 +104,20 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 
 // row reads one row.
 func (s *Store) row(ctx context.Context, query string, args, dest []any) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel, err := s.forRead(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	return explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...))
 }
 
 // rows reads any number of rows.
 func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel, err := s.forRead(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	rows, err := s.pool(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
@@ -127,9 +132,9 @@ func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*s
 	return explain(rows.Err())
 }
 
-// atomically is InTx for transactions of the store's own, which may run again.
-// Their locks and conditions are right at PostgreSQL's ordinary isolation level, so
-// a stricter default of the database makes none of them fail.
+// atomically is InTx for the store's own transactions, which can run again. Their locks and
+// conditions are correct at PostgreSQL's isolation level READ COMMITTED, so it sets that level: a
+// stricter default of the database would only make them fail.
 func (s *Store) atomically(ctx context.Context, fn func(context.Context) error) error {
 	var isolation *sql.TxOptions
 	if s.dialect == postgres {
@@ -138,13 +143,13 @@ func (s *Store) atomically(ctx context.Context, fn func(context.Context) error) 
 	return s.retry(ctx, func() error { return s.inTx(ctx, fn, isolation) })
 }
 
-// maxTries bounds how often something is tried that PostgreSQL ended in favour of
-// another transaction.
+// maxTries is the maximum number of attempts if PostgreSQL aborts a statement or transaction in
+// favor of another one.
 const maxTries = 20
 
-// retry runs f, which changes nothing where it fails, again after a serialization
-// failure or a deadlock. In a transaction of the caller it runs f once: only the
-// caller can begin that one anew.
+// retry runs f again after a serialization failure or a deadlock. f must change nothing if it
+// fails. In a transaction of the caller it runs f once, because only the caller can repeat that
+// transaction.
 func (s *Store) retry(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := explain(f())
@@ -161,7 +166,7 @@ func (s *Store) retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// mayRetry reports a serialization failure or a deadlock.
+// mayRetry reports whether err is a serialization failure or a deadlock.
 func mayRetry(err error) bool {
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) {

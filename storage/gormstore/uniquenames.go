@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// maxFaults is how many rows CheckSchema names.
+// maxFaults is the maximum number of faults that CheckSchema returns.
 const maxFaults = 10
 
-var errEnough = errors.New("enough")
+var errEnough = errors.New("maximum number of faults")
 
-// checkNames is the part of CheckSchema about names.
+// checkNames is the part of CheckSchema that checks names.
 func (s *Store) checkNames(ctx context.Context) error {
 	var found []error
 	add := func(f NameFault) error {
@@ -26,7 +26,7 @@ func (s *Store) checkNames(ctx context.Context) error {
 	}
 	finish := func(err error) error {
 		if errors.Is(err, errEnough) {
-			err = fmt.Errorf("and perhaps more: these are the first %d; see CheckNames", maxFaults)
+			err = fmt.Errorf("more may follow after these %d (call CheckNames for all)", maxFaults)
 		}
 		return errors.Join(errors.Join(found...), err)
 	}
@@ -45,13 +45,13 @@ func (s *Store) checkNames(ctx context.Context) error {
 		}
 	}
 	if len(found) == 0 && !related {
-		err = fmt.Errorf("no unique index on %s, so that two active accounts may get one name: CREATE UNIQUE INDEX accounts_name ON %s (%s) WHERE %s", s.users.Name, s.users.Table, s.users.Name, s.users.Active)
+		err = fmt.Errorf("no unique index on %s, so two active accounts can get the same name (CREATE UNIQUE INDEX accounts_name ON %s (%s) WHERE %s)", s.users.Name, s.users.Table, s.users.Name, s.users.Active)
 	}
 	return finish(err)
 }
 
-// uniqueName reports whether an index makes the names of active accounts unique, and whether
-// there is a unique index that has to do with names, of which only its owner can tell.
+// uniqueName reports whether an index makes the names of active accounts unique. related reports
+// that there is a unique index over the name column that this package cannot evaluate.
 func (s *Store) uniqueName(ctx context.Context) (unique, related bool, err error) {
 	if s.users.own {
 		return true, true, nil
@@ -66,10 +66,10 @@ func (s *Store) uniqueName(ctx context.Context) (unique, related bool, err error
 			return true, true, nil
 		}
 	}
-	return false, related || !isTable, nil // a view has no index of its own
+	return false, related || !isTable, nil // a view has no indexes
 }
 
-// uniqueIndex is one of the user table: its columns or expressions, and its condition.
+// uniqueIndex is a unique index of the user table: its columns or expressions, and its condition.
 type uniqueIndex struct{ keys, where string }
 
 func (s *Store) uniqueIndexes(ctx context.Context) (all []uniqueIndex, isTable bool, err error) {
@@ -110,7 +110,7 @@ func (s *Store) uniqueIndexes(ctx context.Context) (all []uniqueIndex, isTable b
 	return all, is == "table" || is == "r" || is == "p", err
 }
 
-// cutFold is strings.Cut without regard to the case of ASCII.
+// cutFold is strings.Cut that ignores the case of ASCII letters.
 func cutFold(s, sep string) (before, after string, found bool) {
 	flat := strings.Join(strings.Fields(s), " ")
 	if i := strings.Index(strings.ToLower(flat), sep); i >= 0 {
@@ -119,8 +119,8 @@ func cutFold(s, sep string) (before, after string, found bool) {
 	return flat, "", false
 }
 
-// implied reports whether a row for which the condition active holds is in an index of the
-// condition where: whether each part of where is one of active's.
+// implied reports whether an index with the condition where contains every row that meets the
+// condition active. That is so if each part of where is a part of active.
 func implied(where, active string) bool {
 	if where == "" {
 		return true

@@ -25,10 +25,10 @@ func (r *userRow) dest() []any {
 	return []any{&r.u.ID, &r.u.Name, &r.u.Email, &r.hash, &r.u.Active, &r.roles, &r.created, r.epoch()}
 }
 
-// epoch is where the epoch is scanned to.
+// epoch returns the destination for scanning the epoch.
 func (r *userRow) epoch() *epochValue { return (*epochValue)(&r.u.Epoch) }
 
-// epochValue is an epoch as a column: NULL where the store's space has no record.
+// epochValue scans an epoch, which is NULL if the store's space has no record.
 type epochValue int64
 
 // Scan implements sql.Scanner.
@@ -36,21 +36,21 @@ func (e *epochValue) Scan(v any) error {
 	n, ok := v.(int64)
 	switch {
 	case v == nil:
-		return fmt.Errorf("%w: its record was removed or retired while the process ran; restart it with the space's name", ErrSpace)
+		return fmt.Errorf("%w: its record was removed or retired while the process ran (restart it with the name in Options.Space)", ErrSpace)
 	case !ok:
-		return fmt.Errorf("gormstore: an epoch of type %T", v)
+		return fmt.Errorf("gormstore: epoch of type %T", v)
 	}
 	*e = epochValue(n)
 	return nil
 }
 
-// account is the account of a row.
+// account returns the account of a row.
 func (s *Store) account(r *userRow) storage.User {
 	r.u.Password = storage.PasswordHash(r.hash)
 	if r.roles != "" {
 		roles, err := s.users.roles(r.roles)
 		if err != nil {
-			s.faulty("account has invalid roles; it gets none", slog.String("subject", r.u.ID), slog.Any("error", err))
+			s.faulty("invalid roles; account has none", slog.String("subject", r.u.ID), slog.Any("error", err))
 		}
 		r.u.Roles = roles
 	}
@@ -61,7 +61,7 @@ func (s *Store) account(r *userRow) storage.User {
 	return r.u.InSpace(s.users.space)
 }
 
-// notFound turns the absence of a row into storage.ErrNotFound.
+// notFound turns sql.ErrNoRows into storage.ErrNotFound.
 func notFound(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return storage.ErrNotFound
@@ -81,14 +81,14 @@ func (s *Store) UserByID(ctx context.Context, id string) (storage.User, error) {
 	if err := s.row(ctx, s.q.userByID, []any{id}, r.dest()); err != nil {
 		return storage.User{}, notFound(err)
 	}
-	if r.u.ID != id { // the column's own idea of equality is a wider one
+	if r.u.ID != id { // the column treats different IDs as equal, for example in case
 		return storage.User{}, storage.ErrNotFound
 	}
 	return s.account(&r), nil
 }
 
-// UserByName implements storage.Users. In a table of the application several rows may have the
-// name: the active one counts, and of several active ones none does.
+// UserByName implements storage.Users. In a table of the application several rows can have the
+// name. It returns the active one, and ErrNotFound if several are active.
 func (s *Store) UserByName(ctx context.Context, name string) (storage.User, error) {
 	if storage.CheckID("user name", name) != nil {
 		return storage.User{}, storage.ErrNotFound
@@ -109,7 +109,7 @@ func (s *Store) UserByName(ctx context.Context, name string) (storage.User, erro
 	case n == 0 || found[0].u.Name != name:
 		return storage.User{}, storage.ErrNotFound
 	case n > 1 && found[1].u.Active:
-		s.faulty("active accounts share a name; none can log in by it",
+		s.faulty("active accounts share a name",
 			slog.String("subject", found[0].u.ID), slog.String("other", found[1].u.ID), slog.String("table", s.users.Table))
 		return storage.User{}, storage.ErrNotFound
 	}
@@ -132,16 +132,16 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) (users [
 	return users, err
 }
 
-// CreateUser implements storage.Users. On a table of the application it fills the
-// mapped columns alone: where others are NOT NULL without a default, the
-// application inserts its accounts itself.
+// CreateUser implements storage.Users. In a table of the application it sets only the mapped
+// columns. If other columns are NOT NULL without a default, the application must insert its
+// accounts itself.
 func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	if err := u.Check(); err != nil {
 		return err
 	}
 	t := s.users
 	if !t.has(u.ID) {
-		return fmt.Errorf("%w: the user ID is no %s of the space %q", storage.ErrInvalid, cmp.Or(t.IDType, "text"), t.space)
+		return fmt.Errorf("%w: user ID is not %s in the space %q", storage.ErrInvalid, cmp.Or(t.IDType, "text"), t.space)
 	}
 	if err := s.bound(ctx); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	if t.canRoles {
 		args = append(args, strings.Join(u.Roles, ","))
 	} else if len(u.Roles) > 0 {
-		return fmt.Errorf("%w: the user table has no column for roles", storage.ErrInvalid)
+		return fmt.Errorf("%w: user table has no plain column for roles", storage.ErrInvalid)
 	}
 	insert := func(ctx context.Context) error {
 		n, err := s.exec(ctx, s.q.createUser, args...)
@@ -182,9 +182,9 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	})
 }
 
-// nameIsFree returns ErrConflict if an account of the application's table has u's name, and keeps
-// other calls from inserting one until the transaction ends: the table's own index may be
-// missing. An account that is not active leaves its name to an active one.
+// nameIsFree returns ErrConflict if an account of the application's table has u's name. Until the
+// transaction ends, it keeps other calls from inserting one, because the table may have no unique
+// index. The name of an account that is not active is free for an active one.
 func (s *Store) nameIsFree(ctx context.Context, u storage.User) error {
 	if err := s.advisory(ctx, "vestibule user name "+u.Name); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (s *Store) nameIsFree(ctx context.Context, u storage.User) error {
 	return err
 }
 
-// micros is a time as a column holds it: microseconds since 1970, 0 for no time.
+// micros returns a time as a column holds it: microseconds since 1970, 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

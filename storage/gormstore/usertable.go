@@ -9,49 +9,45 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// UserTable maps storage.User onto a table of the application. The
-// table must have an immutable identifier that is never given to another account,
-// and a unique canonical name. The application calls DeleteSubject when it
-// deletes an account by itself.
+// UserTable maps storage.User to a table of the application. The table must have an immutable ID
+// that is never given to another account, and a unique canonical name. If the application deletes
+// an account itself, it must call [Store.DeleteSubject].
 //
-// Table, ID, Name, Email and Password are plain names ("accounts",
-// "public.accounts"), spelled as in the database. Active and Roles are SQL
-// expressions over the table's columns, written by the programmer and never from
-// input. What the table does not have makes every call an error; CheckSchema says
-// what is amiss.
+// Table, ID, Name, Email, Password and Created are plain names ("accounts", "public.accounts"),
+// spelled as in the database. Active, Roles and RolesList are SQL expressions over the table's
+// columns; never build them from input. If the table does not match, every call returns an error;
+// [Store.CheckSchema] reports the differences.
 type UserTable struct {
 	Table string
 	ID    string
-	// IDType is "text" (also where ""), "integer" or "uuid"; CheckSchema compares it
-	// with the column.
+	// IDType is "text" (also ""), "integer" or "uuid". CheckSchema compares it with the column.
 	IDType string
-	// Name is compared byte for byte, whatever collation the column has.
+	// Name is compared byte for byte, whatever the column's collation.
 	Name string
-	// Email may be "": there is none.
+	// Email is optional; "" means no column.
 	Email string
-	// Password holds the encoded hash. "" means that passwords are elsewhere:
-	// nobody can log in with one, and setting one is an error.
+	// Password holds the encoded hash. "" means that the table has no passwords: nobody can log in
+	// with one, and setting one returns an error.
 	Password string
-	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". A plain
-	// column name can be set by SetActive; for any other expression SetActive is an
-	// error, and the application changes its columns itself and calls BumpEpoch.
-	// It is required: an account that cannot be disabled is no account.
+	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". It is required, because
+	// every account must be one that can be disabled. If it is a plain column name, SetActive sets
+	// the column. For any other expression SetActive returns an error; the application changes its
+	// columns itself and calls BumpEpoch.
 	Active string
-	// Roles is a column, or an expression, that gives the role names separated by commas, such
-	// as "CASE WHEN is_staff THEN 'admin' ELSE '' END"; "" means no roles. Use RolesList
-	// where the names come from rows: a name with a comma would become two roles, so New
-	// refuses string_agg and the like here. SetRoles changes a plain column; for any other
-	// expression it is an error, and the application changes its rows itself.
+	// Roles is a column or an expression that returns the role names separated by commas, such as
+	// "CASE WHEN is_staff THEN 'admin' ELSE '' END". "" means no roles. If the names come from
+	// rows, use RolesList: a name with a comma would become two roles, so New rejects string_agg
+	// and similar functions here. SetRoles sets a plain column. For any other expression it returns
+	// an error; the application changes its rows itself.
 	Roles string
-	// RolesList is an expression that gives the role names as a JSON list of texts, such as
-	// "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id = accounts.id)" on
-	// PostgreSQL, and with json_group_array on SQLite. NULL means no roles. At most one of
-	// Roles and RolesList is set.
+	// RolesList is an expression that returns the role names as a JSON list of texts, such as
+	// "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id = accounts.id)" in PostgreSQL, or
+	// with json_group_array in SQLite. NULL means no roles. Set at most one of Roles and RolesList.
 	//
-	// An account whose list holds a role that is empty, has a comma, NUL, or a blank at an
-	// end, or is no text, has no roles at all; the store logs it as an error.
+	// If a role in the list is empty, contains a comma or NUL, begins or ends with white space, or
+	// is not text, the account has no roles, and the store logs an error.
 	RolesList string
-	// Created is a column of microseconds since 1970; "" where there is none.
+	// Created is a column of microseconds since 1970. It is optional; "" means no column.
 	Created string
 }
 
@@ -60,19 +56,19 @@ var ownUsers = UserTable{
 	Password: "password", Active: "active", Roles: "roles", Created: "created_us",
 }
 
-// userSQL is a UserTable as the queries need it.
+// userSQL is a UserTable in the form that the queries need.
 type userSQL struct {
 	UserTable
 	dialect   dialect
 	space     string // name space of the subjects
-	prefix    string // of subjects: the space and a colon, or nothing
-	own       bool   // vestibule_users
-	source    string // of FROM: has id, name, email, password, active, roles, created_us
+	prefix    string // prefix of subjects: the space and a colon, or ""
+	own       bool   // the table is vestibule_users
+	source    string // for FROM; has id, name, email, password, active, roles, created_us
 	login     string // the column of source that is compared with a name; may be NULL
 	idIsText  bool
-	castID    string // makes a value of the column's type of a text
+	castID    string // format that casts a text to the column's type
 	canActive bool   // Active is a plain column
-	canRoles  bool   // Roles is
+	canRoles  bool   // Roles is a plain column
 }
 
 var (
@@ -93,23 +89,23 @@ func newUserSQL(d dialect, t *UserTable, space string) (*userSQL, error) {
 		u.prefix = space + ":"
 	}
 	if !plainName.MatchString(t.Table) {
-		return nil, fmt.Errorf("gormstore: user table %q is no plain name", t.Table)
+		return nil, fmt.Errorf("gormstore: user table: invalid Table %q (a-z, A-Z, 0-9 and _, with at most one dot)", t.Table)
 	}
 	for what, name := range map[string]string{"ID": t.ID, "Name": t.Name} {
 		if !column.MatchString(name) {
-			return nil, fmt.Errorf("gormstore: user table: column %s %q is no plain name", what, name)
+			return nil, fmt.Errorf("gormstore: user table: invalid %s %q (a-z, A-Z, 0-9 and _)", what, name)
 		}
 	}
 	for what, name := range map[string]string{"Email": t.Email, "Password": t.Password, "Created": t.Created} {
 		if name != "" && !column.MatchString(name) {
-			return nil, fmt.Errorf("gormstore: user table: column %s %q is no plain name", what, name)
+			return nil, fmt.Errorf("gormstore: user table: invalid %s %q (a-z, A-Z, 0-9 and _)", what, name)
 		}
 	}
 	if strings.TrimSpace(t.Active) == "" {
 		return nil, fmt.Errorf("gormstore: user table: Active is required")
 	}
 	if strings.Contains(t.Active+t.Roles+t.RolesList, "?") {
-		return nil, fmt.Errorf("gormstore: user table: an expression holds a question mark")
+		return nil, fmt.Errorf("gormstore: user table: an expression contains a question mark (not allowed)")
 	}
 	switch {
 	case t.Roles != "" && t.RolesList != "":
@@ -132,7 +128,7 @@ func newUserSQL(d dialect, t *UserTable, space string) (*userSQL, error) {
 			u.castID = "CAST(%s AS UUID)"
 		}
 	default:
-		return nil, fmt.Errorf("gormstore: user table: IDType %q: want text, integer or uuid", t.IDType)
+		return nil, fmt.Errorf("gormstore: user table: unknown IDType %q (text, integer or uuid)", t.IDType)
 	}
 	if u.own {
 		u.source = t.Table // has these columns, none of them NULL
@@ -167,7 +163,7 @@ func newUserSQL(d dialect, t *UserTable, space string) (*userSQL, error) {
 	return u, nil
 }
 
-// listAggregate is the function that makes a JSON list of rows.
+// listAggregate returns the SQL function that builds a JSON list of rows.
 func (d dialect) listAggregate() string {
 	if d == postgres {
 		return "json_agg"
@@ -175,9 +171,8 @@ func (d dialect) listAggregate() string {
 	return "json_group_array"
 }
 
-// quote quotes a plain name. SQLite takes a name in double quotes that it does not
-// know for a text, so that a misspelled column would have a value; in backquotes a
-// name is a name.
+// quote quotes a plain name. SQLite treats an unknown name in double quotes as a text, so a
+// misspelled column would have a value. It treats a name in backquotes only as a name.
 func (d dialect) quote(name string) string {
 	mark := `"`
 	if d == sqlite {
@@ -186,7 +181,8 @@ func (d dialect) quote(name string) string {
 	return mark + strings.ReplaceAll(name, ".", mark+"."+mark) + mark
 }
 
-// param makes a value of the id column's type of a parameter, a subject that has accepts.
+// param returns a parameter, cast to the type of the ID column. The parameter is a subject that has
+// accepts.
 func (u *userSQL) param() string {
 	if u.prefix == "" {
 		return fmt.Sprintf(u.castID, "?")
@@ -194,7 +190,7 @@ func (u *userSQL) param() string {
 	return fmt.Sprintf(u.castID, fmt.Sprintf("substr(CAST(? AS TEXT), %d)", len(u.prefix)+1))
 }
 
-// cast makes a value of the id column's type of a column of subjects; NULL of a subject of
+// cast returns a column of subjects, cast to the type of the ID column. It is NULL for a subject of
 // another space.
 func (u *userSQL) cast(subject string) string {
 	if u.prefix != "" {
@@ -203,7 +199,7 @@ func (u *userSQL) cast(subject string) string {
 	return fmt.Sprintf(u.castID, subject)
 }
 
-// onlyMine is the condition that a column of subjects holds one of this space.
+// onlyMine returns the condition that a column holds a subject of this space.
 func (u *userSQL) onlyMine(subject string) string {
 	if u.prefix == "" {
 		return ""
@@ -211,8 +207,8 @@ func (u *userSQL) onlyMine(subject string) string {
 	return fmt.Sprintf(" AND substr(%s, 1, %d) = '%s'", subject, len(u.prefix), u.prefix)
 }
 
-// holder is what a column of subjects holds of subject, where "" is nobody: NULL, or in a
-// space the prefix alone, so that what belongs to nobody belongs to one space too.
+// holder returns the value of a subject column for subject. For "" (no user) it is NULL or, in a
+// space, only the prefix, so that records without a user belong to one space, too.
 func (u *userSQL) holder(subject string) *string {
 	if subject == "" {
 		if u.prefix == "" {
@@ -223,8 +219,8 @@ func (u *userSQL) holder(subject string) *string {
 	return &subject
 }
 
-// held reverses holder, of a column with "" for NULL. It reports false for what belongs to
-// nobody of another space.
+// held reverses holder. The column must have "" for NULL. It returns false for a record without a
+// user of another space.
 func (u *userSQL) held(subject *string) bool {
 	if u.prefix != "" && *subject == u.prefix {
 		*subject = ""
@@ -233,7 +229,7 @@ func (u *userSQL) held(subject *string) bool {
 	return u.prefix == "" || *subject != ""
 }
 
-// subject makes a subject of the id column.
+// subject returns the expression for the subject of an ID column.
 func (u *userSQL) subject(id string) string {
 	if !u.idIsText {
 		id = "CAST(" + id + " AS TEXT)"
@@ -246,8 +242,8 @@ func (u *userSQL) subject(id string) string {
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// has reports whether subject can be one of the table's: what is of another space, or not in
-// the canonical form of the column's type, names nobody.
+// has reports whether subject can be a subject of the table. A subject of another space, or one
+// that is not in the canonical form of the column's type, has no account.
 func (u *userSQL) has(subject string) bool {
 	if !storage.BelongsTo(u.space, subject) || len(subject) > storage.MaxIDBytes {
 		return false
@@ -269,7 +265,7 @@ func (u *userSQL) mine(subject string) error {
 		return err
 	}
 	if !storage.BelongsTo(u.space, subject) {
-		return fmt.Errorf("%w: the subject is not of the space %q", storage.ErrInvalid, u.space)
+		return fmt.Errorf("%w: subject is not in the space %q", storage.ErrInvalid, u.space)
 	}
 	return nil
 }

@@ -22,11 +22,11 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 		if _, known := s.clients[a.Client]; a.Client != "" && !known {
 			return storage.ErrStale
 		}
-		if _, taken := s.asked[a.Digest]; taken {
+		if _, taken := s.requests[a.Digest]; taken {
 			return storage.ErrConflict
 		}
-		put(t, s.asked, a.Digest, copyAuthRequest(a))
-		sweep(&s.sweeps.requests, s.asked, s.notAhead(a.Created), func(a storage.AuthRequest) time.Time { return a.Expires }, func(d storage.Digest) { drop(t, s.asked, d) })
+		put(t, s.requests, a.Digest, copyAuthRequest(a))
+		sweep(&s.sweeps.requests, s.requests, s.notAhead(a.Created), func(a storage.AuthRequest) time.Time { return a.Expires }, func(d storage.Digest) { drop(t, s.requests, d) })
 		return nil
 	})
 }
@@ -35,7 +35,7 @@ func (s *Store) CreateAuthRequest(ctx context.Context, a storage.AuthRequest) er
 func (s *Store) AuthRequestByDigest(ctx context.Context, d storage.Digest) (a storage.AuthRequest, err error) {
 	err = s.read(ctx, func() error {
 		var ok bool
-		if a, ok = s.asked[d]; !ok {
+		if a, ok = s.requests[d]; !ok {
 			return storage.ErrNotFound
 		}
 		a = copyAuthRequest(a)
@@ -47,19 +47,19 @@ func (s *Store) AuthRequestByDigest(ctx context.Context, d storage.Digest) (a st
 // ConsumeAuthRequest implements storage.AuthRequests.
 func (s *Store) ConsumeAuthRequest(ctx context.Context, d storage.Digest) error {
 	return s.write(ctx, func(t *tx) error {
-		if _, ok := s.asked[d]; !ok {
+		if _, ok := s.requests[d]; !ok {
 			return storage.ErrNotFound
 		}
-		drop(t, s.asked, d)
+		drop(t, s.requests, d)
 		return nil
 	})
 }
 
-// dropAuthRequests removes those that fit.
-func (s *Store) dropAuthRequests(t *tx, fits func(storage.AuthRequest) bool) {
-	for d, a := range s.asked {
-		if fits(a) {
-			drop(t, s.asked, d)
+// dropAuthRequests removes the requests that match.
+func (s *Store) dropAuthRequests(t *tx, match func(storage.AuthRequest) bool) {
+	for d, a := range s.requests {
+		if match(a) {
+			drop(t, s.requests, d)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// bucket is the width of the buckets by which Prune finds what has ended.
+// bucket is the width of the time buckets, in microseconds, with which Prune finds expired entries.
 const bucket = int64(time.Minute / time.Microsecond)
 
 // Block implements storage.Blocklist.
@@ -61,8 +61,8 @@ func (s *Store) standing(subject string, keys storage.BlockKeys) storage.TokenSt
 	return st
 }
 
-// notAhead returns now, or the store's clock if that is earlier. A caller whose clock is fast must not
-// remove what others still count on, such as the entry that ends a token.
+// notAhead returns now, or the store's clock if that is earlier. A caller with a fast clock must
+// not remove records that are still needed, such as a blocklist entry that revokes a token.
 func (s *Store) notAhead(now time.Time) time.Time {
 	if own := s.now(); own.Before(now) {
 		return own
@@ -120,12 +120,12 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				n++
 			}
 		}
-		for d, a := range s.asked {
+		for d, a := range s.requests {
 			if n >= limit {
 				return nil
 			}
 			if a.Expired(now) {
-				drop(t, s.asked, d)
+				drop(t, s.requests, d)
 				n++
 			}
 		}
@@ -134,7 +134,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				return nil
 			}
 			if g.Expired(now) {
-				drop(t, s.typed, g.UserCode)
+				drop(t, s.userCodes, g.UserCode)
 				drop(t, s.polled, d)
 				n++
 			}
@@ -202,8 +202,8 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 	return n, nil
 }
 
-// pruneBlocked looks at the buckets that have begun; a key that was blocked longer
-// since is in a later one too.
+// pruneBlocked checks the buckets that have begun. If a key was blocked again for longer, it is in
+// a later bucket, too.
 func (s *Store) pruneBlocked(t *tx, now int64, limit int) (n int) {
 	for minute, keys := range s.ending {
 		if minute > now/bucket {

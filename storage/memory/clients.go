@@ -105,7 +105,8 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	})
 }
 
-// clearClient removes all that a client has.
+// clearClient removes everything that a client has: codes, tokens, families, grants, requests and
+// consents.
 func (s *Store) clearClient(t *tx, id string) {
 	s.dropConsents(t, func(c consentID) bool { return c.client == id })
 	for d, c := range s.codes {
@@ -158,7 +159,7 @@ func (s *Store) pruneClients(t *tx, now time.Time, limit int) (n int) {
 	for _, g := range s.polled {
 		used[g.Client] = true
 	}
-	for _, a := range s.asked {
+	for _, a := range s.requests {
 		used[a.Client] = true
 	}
 	slices.SortFunc(old, func(a, b string) int { return s.clients[a].Created.Compare(s.clients[b].Created) })

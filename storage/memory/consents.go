@@ -7,7 +7,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// consentID is who allowed something to whom.
+// consentID is the key of a consent.
 type consentID struct{ subject, client string }
 
 func copyConsent(c storage.Consent) storage.Consent {
@@ -55,7 +55,7 @@ func (s *Store) DeleteConsent(ctx context.Context, subject, client string) error
 	})
 }
 
-// dropConsents removes those that match.
+// dropConsents removes the consents that match.
 func (s *Store) dropConsents(t *tx, match func(consentID) bool) {
 	for id := range s.consents {
 		if match(id) {

@@ -44,7 +44,7 @@ func (s *Store) ListCredentials(ctx context.Context, purpose, subject string, li
 	return list[:min(max(limit, 0), len(list))], err
 }
 
-// credentialsOf returns copies of the subject's credentials of a purpose that have its present
+// credentialsOf returns copies of the subject's credentials that have the purpose and the current
 // epoch, the oldest first. The caller holds the lock.
 func (s *Store) credentialsOf(purpose, subject string) (list []storage.Credential) {
 	for _, d := range s.held[subject] {
@@ -93,8 +93,8 @@ func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l st
 	return evicted, nil
 }
 
-// mayHold reports whether the subject exists, is active, and has the epoch. The
-// caller holds the lock.
+// mayHold reports whether the subject exists, is enabled, and has the epoch. The caller holds the
+// lock.
 func (s *Store) mayHold(subject string, epoch int64) bool {
 	u, ok := s.users[subject]
 	return ok && u.Active && s.epochs[subject] == epoch

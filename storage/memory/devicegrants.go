@@ -24,16 +24,16 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 			return storage.ErrStale
 		}
 		_, digest := s.polled[g.Digest]
-		_, code := s.typed[g.UserCode]
+		_, code := s.userCodes[g.UserCode]
 		if digest || code {
 			return storage.ErrConflict
 		}
 		g = copyDeviceGrant(g)
 		g.State, g.Polled, g.Slow, g.Subject, g.Epoch, g.AuthTime = storage.DevicePending, time.Time{}, false, "", 0, time.Time{}
 		put(t, s.polled, g.Digest, g)
-		put(t, s.typed, g.UserCode, g.Digest)
+		put(t, s.userCodes, g.UserCode, g.Digest)
 		sweep(&s.sweeps.devices, s.polled, s.notAhead(g.Created), func(g storage.DeviceGrant) time.Time { return g.Expires }, func(d storage.Digest) {
-			drop(t, s.typed, s.polled[d].UserCode)
+			drop(t, s.userCodes, s.polled[d].UserCode)
 			drop(t, s.polled, d)
 		})
 		return nil
@@ -43,7 +43,7 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 // DeviceGrantByUserCode implements storage.DeviceGrants.
 func (s *Store) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (g storage.DeviceGrant, err error) {
 	err = s.read(ctx, func() error {
-		d, ok := s.typed[code]
+		d, ok := s.userCodes[code]
 		if !ok {
 			return storage.ErrNotFound
 		}
@@ -113,17 +113,17 @@ func (s *Store) ConsumeDeviceGrant(ctx context.Context, d storage.Digest, now ti
 	})
 }
 
-// dropDeviceGrants removes those that fit.
-func (s *Store) dropDeviceGrants(t *tx, fits func(storage.DeviceGrant) bool) {
+// dropDeviceGrants removes the grants that match.
+func (s *Store) dropDeviceGrants(t *tx, match func(storage.DeviceGrant) bool) {
 	for d, g := range s.polled {
-		if fits(g) {
-			drop(t, s.typed, g.UserCode)
+		if match(g) {
+			drop(t, s.userCodes, g.UserCode)
 			drop(t, s.polled, d)
 		}
 	}
 }
 
-// tries is a counter.
+// tries is a counter of attempts.
 type tries struct {
 	n    int
 	ends time.Time

@@ -163,20 +163,20 @@ func (s *Store) isLive(f *storage.Family, purpose, subject string) bool {
 }
 
 // ListFamilies implements storage.Families.
-func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, limit int) ([]storage.Family, error) {
-	return s.listFamilies(ctx, purpose, subject, nil, 0, limit)
+func (s *Store) ListFamilies(ctx context.Context, purpose, subject string, after storage.FamilyPlace, limit int) ([]storage.Family, error) {
+	return s.listFamilies(ctx, purpose, subject, nil, after, 0, limit)
 }
 
 // ListFamiliesOf implements storage.Families.
 func (s *Store) ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]storage.Family, error) {
-	return s.listFamilies(ctx, purpose, subject, &client, skip, limit)
+	return s.listFamilies(ctx, purpose, subject, &client, storage.FamilyPlace{}, skip, limit)
 }
 
 // listFamilies lists the families of one client, or of all if client is nil.
-func (s *Store) listFamilies(ctx context.Context, purpose, subject string, client *string, skip, limit int) (list []storage.Family, err error) {
+func (s *Store) listFamilies(ctx context.Context, purpose, subject string, client *string, after storage.FamilyPlace, skip, limit int) (list []storage.Family, err error) {
 	err = s.read(ctx, func() error {
 		s.liveFamilies(purpose, subject, func(f *storage.Family) {
-			if client == nil || f.Client == *client {
+			if (client == nil || f.Client == *client) && after.Before(f.Place()) {
 				list = append(list, *f)
 			}
 		})

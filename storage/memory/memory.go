@@ -1,6 +1,6 @@
-// Package memory keeps everything in the memory of one process: for tests, for
-// trying things out, and for small servers whose tokens may end with them. It
-// implements every interface of package storage and is safe for concurrent use.
+// Package memory implements every interface of package storage in the memory of one process. Create
+// a store with [New]. Use it for tests, prototypes, and small servers whose users can log in again
+// after a restart: all data is lost when the process exits. A store is safe for concurrent use.
 package memory
 
 import (
@@ -14,30 +14,29 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options change a Store; nil is fine.
+// Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
-	// Space is the name space of the store's subjects; see storage.Spaced. A store has one
-	// table of accounts, so a name is only needed where several stores share an issuer or a
-	// master key. CreateUser returns ErrInvalid for a
-	// name that storage.CheckSpace refuses.
+	// Space is the name space of the store's subjects; see storage.Spaced. A store has only one
+	// table of accounts, so set it only if several stores share an issuer or a master key. "" means
+	// no name space. If storage.CheckSpace rejects the name, CreateUser returns ErrInvalid.
 	Space string
-	// Ended, if not nil, is called in each change that ends every credential of a subject, so
-	// that records which are kept elsewhere go with it. It calls the store with the context
-	// that it is given: the store is locked for any other.
+	// Ended is called in each change that revokes every credential of a subject, so that your code
+	// can revoke or delete its own records. Nil means no hook. The hook MUST call the store only
+	// with the context that it receives; a call with another context waits forever.
 	Ended storage.EndedFunc
 	// UnusedClients is the age at which Prune removes OAuth 2.0 clients that registered themselves
-	// and have no code, grant, consent, token or request; 0 is 30 days, storage.NoExpiry keeps them.
-	// See storage.UnusedClientAge for which clients stay. Set NoExpiry if grants are in another store.
+	// and have no code, grant, consent, token or request. 0 means 30 days; storage.NoExpiry keeps
+	// all clients. See storage.UnusedClientAge for the exceptions. Set NoExpiry if grants are in
+	// another store.
 	UnusedClients time.Duration
-	// Clock gives the microseconds of BumpEpoch and the times of claims; nil is
-	// time.Now.
+	// Clock returns the current time, for epochs, claims and pruning. Nil means time.Now.
 	Clock func() time.Time
 }
 
-// Store is an empty store when New returns it.
+// Store is a store in memory. Create one with [New].
 //
-// A transaction holds the store for itself: calls with another context wait until
-// it ends. What hashes passwords or asks other servers belongs outside of it.
+// A transaction locks the whole store: calls with another context wait until it ends. Do not hash
+// passwords or call other servers in a transaction.
 type Store struct {
 	now    func() time.Time
 	space  string
@@ -50,35 +49,35 @@ type Store struct {
 	epochs map[string]int64
 	tokens map[string]storage.StaticToken // by subject
 	digest map[storage.Digest]string      // to subject
-	perms  map[string][]string            // of subjects
-	groups map[string][]string            // of subjects
-	grants map[string][]string            // of groups
+	perms  map[string][]string            // by subject
+	groups map[string][]string            // by subject
+	grants map[string][]string            // by group
 
-	creds     map[storage.Digest]storage.Credential
-	held      map[string]map[string]storage.Digest // credentials of subjects, by id
-	sessions  map[storage.Digest]storage.Session
-	seats     map[string]storage.Digest          // sessions by id
-	seated    map[string]map[storage.Digest]bool // sessions of subjects
-	families  map[string]storage.Family
-	began     map[string]map[string]bool // families of subjects
-	refreshes map[storage.Digest]refresh
-	chain     map[string][]storage.Digest // refresh tokens of families, the newest last
-	blocked   map[storage.BlockKey]int64  // until, in microseconds
-	ending    map[int64][]storage.BlockKey
-	replays   map[storage.BlockKey]time.Time // until
-	signing   map[signingID]storage.SigningKey
-	onetimes  map[storage.Digest]storage.OneTimeToken
-	errands   map[string]map[storage.Digest]bool // one-time tokens of subjects
-	clients   map[string]storage.Client
-	codes     map[storage.Digest]storage.Code
-	access    map[storage.Digest]storage.AccessToken
-	accessIDs map[string]storage.Digest
-	asked     map[storage.Digest]storage.AuthRequest
-	polled    map[storage.Digest]storage.DeviceGrant
-	typed     map[storage.MAC]storage.Digest // device grants by user code
-	tries     map[storage.MAC]tries
-	consents  map[consentID]storage.Consent
-	sweeps    sweeps
+	creds        map[storage.Digest]storage.Credential
+	held         map[string]map[string]storage.Digest // by subject and credential ID
+	sessions     map[storage.Digest]storage.Session
+	sessionIDs   map[string]storage.Digest          // by session ID
+	userSessions map[string]map[storage.Digest]bool // by subject
+	families     map[string]storage.Family
+	began        map[string]map[string]bool // family IDs by subject
+	refreshes    map[storage.Digest]refresh
+	chain        map[string][]storage.Digest    // refresh tokens by family, the newest last
+	blocked      map[storage.BlockKey]int64     // end in microseconds
+	ending       map[int64][]storage.BlockKey   // keys of blocked by bucket of their end
+	replays      map[storage.BlockKey]time.Time // end
+	signing      map[signingID]storage.SigningKey
+	onetimes     map[storage.Digest]storage.OneTimeToken
+	userOneTimes map[string]map[storage.Digest]bool // by subject
+	clients      map[string]storage.Client
+	codes        map[storage.Digest]storage.Code
+	access       map[storage.Digest]storage.AccessToken
+	accessIDs    map[string]storage.Digest
+	requests     map[storage.Digest]storage.AuthRequest
+	polled       map[storage.Digest]storage.DeviceGrant
+	userCodes    map[storage.MAC]storage.Digest // device codes by user code
+	tries        map[storage.MAC]tries
+	consents     map[consentID]storage.Consent
+	sweeps       sweeps
 }
 
 var (
@@ -99,30 +98,30 @@ func New(opts *Options) *Store {
 		groups: make(map[string][]string),
 		grants: make(map[string][]string),
 
-		creds:     make(map[storage.Digest]storage.Credential),
-		held:      make(map[string]map[string]storage.Digest),
-		sessions:  make(map[storage.Digest]storage.Session),
-		seats:     make(map[string]storage.Digest),
-		seated:    make(map[string]map[storage.Digest]bool),
-		families:  make(map[string]storage.Family),
-		began:     make(map[string]map[string]bool),
-		refreshes: make(map[storage.Digest]refresh),
-		chain:     make(map[string][]storage.Digest),
-		blocked:   make(map[storage.BlockKey]int64),
-		ending:    make(map[int64][]storage.BlockKey),
-		replays:   make(map[storage.BlockKey]time.Time),
-		signing:   make(map[signingID]storage.SigningKey),
-		onetimes:  make(map[storage.Digest]storage.OneTimeToken),
-		errands:   make(map[string]map[storage.Digest]bool),
-		clients:   make(map[string]storage.Client),
-		codes:     make(map[storage.Digest]storage.Code),
-		access:    make(map[storage.Digest]storage.AccessToken),
-		accessIDs: make(map[string]storage.Digest),
-		asked:     make(map[storage.Digest]storage.AuthRequest),
-		polled:    make(map[storage.Digest]storage.DeviceGrant),
-		typed:     make(map[storage.MAC]storage.Digest),
-		tries:     make(map[storage.MAC]tries),
-		consents:  make(map[consentID]storage.Consent),
+		creds:        make(map[storage.Digest]storage.Credential),
+		held:         make(map[string]map[string]storage.Digest),
+		sessions:     make(map[storage.Digest]storage.Session),
+		sessionIDs:   make(map[string]storage.Digest),
+		userSessions: make(map[string]map[storage.Digest]bool),
+		families:     make(map[string]storage.Family),
+		began:        make(map[string]map[string]bool),
+		refreshes:    make(map[storage.Digest]refresh),
+		chain:        make(map[string][]storage.Digest),
+		blocked:      make(map[storage.BlockKey]int64),
+		ending:       make(map[int64][]storage.BlockKey),
+		replays:      make(map[storage.BlockKey]time.Time),
+		signing:      make(map[signingID]storage.SigningKey),
+		onetimes:     make(map[storage.Digest]storage.OneTimeToken),
+		userOneTimes: make(map[string]map[storage.Digest]bool),
+		clients:      make(map[string]storage.Client),
+		codes:        make(map[storage.Digest]storage.Code),
+		access:       make(map[storage.Digest]storage.AccessToken),
+		accessIDs:    make(map[string]storage.Digest),
+		requests:     make(map[storage.Digest]storage.AuthRequest),
+		polled:       make(map[storage.Digest]storage.DeviceGrant),
+		userCodes:    make(map[storage.MAC]storage.Digest),
+		tries:        make(map[storage.MAC]tries),
+		consents:     make(map[consentID]storage.Consent),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock
@@ -133,37 +132,37 @@ func New(opts *Options) *Store {
 	return s
 }
 
-// Space implements storage.Spaced: Options.Space.
+// Space returns Options.Space. It implements [storage.Spaced].
 func (s *Store) Space() string { return s.space }
 
-// mine returns ErrInvalid unless subject can be a subject of this store's space.
-func (s *Store) mine(subject string) error {
+// checkSubject returns ErrInvalid unless subject can be a subject of this store's space.
+func (s *Store) checkSubject(subject string) error {
 	if err := storage.CheckID("subject", subject); err != nil {
 		return err
 	}
 	if !storage.BelongsTo(s.space, subject) {
-		return fmt.Errorf("%w: the subject is not of the space %q", storage.ErrInvalid, s.space)
+		return fmt.Errorf("%w: subject is not in the space %q", storage.ErrInvalid, s.space)
 	}
 	return nil
 }
 
-// Ping returns ctx's error: memory is always there.
+// Ping returns the error of ctx. Memory is always available.
 func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
 
 type txKey struct{ *Store }
 
-// tx is a transaction: how to take back what it did.
+// tx is a transaction. It records how to undo its changes.
 type tx struct {
 	undo    []func()
-	endings []storage.Ending // that Options.Ended has not been called for
+	endings []storage.Ending // for which Options.Ended has not been called yet
 	ended   atomic.Bool
 }
 
-// errEnded answers a call with the context of a transaction that is over: it no
-// longer has the store to itself.
-var errEnded = errors.New("memory: the transaction has ended")
+// errEnded is returned for a call with the context of a transaction that has ended, because it no
+// longer holds the lock.
+var errEnded = errors.New("memory: transaction has ended (use a context without it)")
 
-// InTx runs fn with the store to itself.
+// InTx runs fn in a transaction, which locks the store. It implements [storage.Transactor].
 func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) (err error) {
 	if s.running(ctx) != nil {
 		return fn(ctx)
@@ -196,7 +195,7 @@ func (s *Store) running(ctx context.Context) *tx {
 	return t
 }
 
-// write runs f with the store to itself; f's changes go through put and drop.
+// write runs f with the store locked for writing. f makes its changes with put and drop.
 func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	if t := s.running(ctx); t != nil {
 		if t.ended.Load() {
@@ -214,7 +213,7 @@ func (s *Store) write(ctx context.Context, f func(*tx) error) error {
 	return s.attempt(context.WithValue(ctx, txKey{s}, t), t, f)
 }
 
-// count is write for what reports how many records it changed; 0 if it fails.
+// count is write for changes that return the number of changed records; 0 if the change fails.
 func (s *Store) count(ctx context.Context, f func(*tx) int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n = f(t)
@@ -226,7 +225,7 @@ func (s *Store) count(ctx context.Context, f func(*tx) int) (n int, err error) {
 	return n, nil
 }
 
-// attempt takes back f's changes if f, or the hook for what f ended, fails.
+// attempt undoes the changes of f if f or the Ended hook fails.
 func (s *Store) attempt(ctx context.Context, t *tx, f func(*tx) error) error {
 	before := len(t.undo)
 	err := f(t)
@@ -246,7 +245,7 @@ func (s *Store) attempt(ctx context.Context, t *tx, f func(*tx) error) error {
 	return err
 }
 
-// read runs f beside other readers.
+// read runs f with the store locked for reading.
 func (s *Store) read(ctx context.Context, f func() error) error {
 	if t := s.running(ctx); t != nil {
 		if t.ended.Load() {
@@ -262,7 +261,7 @@ func (s *Store) read(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// put and drop change a map and note how to take it back.
+// put sets an entry of a map, and drop deletes one. Both record how to undo the change.
 func put[K comparable, V any](t *tx, m map[K]V, k K, v V) {
 	old, had := m[k]
 	t.undo = append(t.undo, func() {
@@ -282,7 +281,8 @@ func drop[K comparable, V any](t *tx, m map[K]V, k K) {
 	}
 }
 
-// join and leave do the same with an entry of a map of maps; an empty one is not kept.
+// join sets an entry of a map of maps, and leave deletes one. Both record how to undo the change.
+// Empty inner maps are removed.
 func join[K, L comparable, V any](t *tx, m map[K]map[L]V, k K, l L, v V) {
 	if m[k] == nil {
 		put(t, m, k, make(map[L]V))
@@ -297,5 +297,5 @@ func leave[K, L comparable, V any](t *tx, m map[K]map[L]V, k K, l L) {
 	}
 }
 
-// InTransaction reports whether ctx carries a transaction of the store.
+// InTransaction reports whether ctx carries a transaction of this store. Package cached uses it.
 func (s *Store) InTransaction(ctx context.Context) bool { return s.running(ctx) != nil }

@@ -38,7 +38,7 @@ func (s *Store) CreateOneTimeToken(ctx context.Context, v storage.OneTimeToken) 
 		s.dropPurpose(t, v.Subject, v.Purpose)
 		v.Created, v.Expires = v.Created.UTC(), v.Expires.UTC()
 		put(t, s.onetimes, v.Digest, v)
-		join(t, s.errands, v.Subject, v.Digest, true)
+		join(t, s.userOneTimes, v.Subject, v.Digest, true)
 		sweep(&s.sweeps.onetimes, s.onetimes, s.notAhead(v.Created), func(v storage.OneTimeToken) time.Time { return v.Expires }, func(d storage.Digest) { s.dropOneTime(t, d) })
 		return nil
 	})
@@ -61,7 +61,7 @@ func (s *Store) ConsumeOneTimeToken(ctx context.Context, v storage.OneTimeToken)
 // ListOneTimes implements storage.OneTimeTokens.
 func (s *Store) ListOneTimes(ctx context.Context, subject string) (list []storage.OneTimeToken, err error) {
 	err = s.read(ctx, func() error {
-		for d := range s.errands[subject] {
+		for d := range s.userOneTimes[subject] {
 			list = append(list, s.onetimes[d])
 		}
 		return nil
@@ -78,7 +78,7 @@ func (s *Store) DeleteOneTimeTokens(ctx context.Context, subject, purpose string
 }
 
 func (s *Store) dropPurpose(t *tx, subject, purpose string) {
-	for d := range s.errands[subject] {
+	for d := range s.userOneTimes[subject] {
 		if s.onetimes[d].Purpose == purpose {
 			s.dropOneTime(t, d)
 		}
@@ -88,5 +88,5 @@ func (s *Store) dropPurpose(t *tx, subject, purpose string) {
 func (s *Store) dropOneTime(t *tx, d storage.Digest) {
 	subject := s.onetimes[d].Subject
 	drop(t, s.onetimes, d)
-	leave(t, s.errands, subject, d)
+	leave(t, s.userOneTimes, subject, d)
 }

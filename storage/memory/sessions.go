@@ -52,17 +52,17 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 			s.dropSession(t, replaces)
 		}
 		_, digest := s.sessions[v.Digest]
-		_, id := s.seats[v.ID]
+		_, id := s.sessionIDs[v.ID]
 		if digest || id {
 			return storage.ErrConflict
 		}
 		v = copySession(v)
 		v.Version = 1
 		put(t, s.sessions, v.Digest, v)
-		put(t, s.seats, v.ID, v.Digest)
+		put(t, s.sessionIDs, v.ID, v.Digest)
 		sweep(&s.sweeps.sessions, s.sessions, s.notAhead(v.Created), func(v storage.Session) time.Time { return v.Expires }, func(d storage.Digest) { s.dropSession(t, d) })
 		if v.Subject != "" {
-			join(t, s.seated, v.Subject, v.Digest, true)
+			join(t, s.userSessions, v.Subject, v.Digest, true)
 		}
 		return nil
 	})
@@ -71,8 +71,8 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 func (s *Store) dropSession(t *tx, d storage.Digest) {
 	v := s.sessions[d]
 	drop(t, s.sessions, d)
-	drop(t, s.seats, v.ID)
-	leave(t, s.seated, v.Subject, d)
+	drop(t, s.sessionIDs, v.ID)
+	leave(t, s.userSessions, v.Subject, d)
 }
 
 // SaveSession implements storage.Sessions.
@@ -133,7 +133,7 @@ func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
 // ListSessions implements storage.SessionList.
 func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
 	err = s.read(ctx, func() error {
-		for d := range s.seated[subject] {
+		for d := range s.userSessions[subject] {
 			if v := s.sessions[d]; v.Epoch == s.epochs[subject] {
 				v.Data = nil
 				list = append(list, copySession(v))
@@ -150,7 +150,7 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 // SessionByID implements storage.SessionList.
 func (s *Store) SessionByID(ctx context.Context, subject, id string) (v storage.Session, err error) {
 	err = s.read(ctx, func() error {
-		d, ok := s.seats[id]
+		d, ok := s.sessionIDs[id]
 		if v = s.sessions[d]; !ok || subject == "" || v.Subject != subject || v.Epoch != s.epochs[subject] {
 			v = storage.Session{}
 			return storage.ErrNotFound
@@ -165,7 +165,7 @@ func (s *Store) SessionByID(ctx context.Context, subject, id string) (v storage.
 // DeleteSessionOf implements storage.SessionList.
 func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 	return s.write(ctx, func(t *tx) error {
-		d, ok := s.seats[id]
+		d, ok := s.sessionIDs[id]
 		if !ok || subject == "" || s.sessions[d].Subject != subject {
 			return storage.ErrNotFound
 		}
@@ -177,7 +177,7 @@ func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 // DeleteSessionsOf implements storage.SessionList.
 func (s *Store) DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error) {
 	return s.count(ctx, func(t *tx) (n int) {
-		for d := range s.seated[subject] {
+		for d := range s.userSessions[subject] {
 			if id := s.sessions[d].ID; keep == "" || id != keep {
 				s.dropSession(t, d)
 				n++
@@ -193,7 +193,7 @@ func (s *Store) DeleteSeries(ctx context.Context, subject, series, keep string) 
 		return 0, nil
 	}
 	return s.count(ctx, func(t *tx) (n int) {
-		for d := range s.seated[subject] {
+		for d := range s.userSessions[subject] {
 			if id := s.sessions[d].ID; strings.HasPrefix(id, series+".") && (keep == "" || id != keep) {
 				s.dropSession(t, d)
 				n++

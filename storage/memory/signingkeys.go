@@ -10,7 +10,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// signingID is the name of a key within its purpose.
+// signingID is the key of a signing key: its ID is unique within its purpose.
 type signingID struct{ purpose, id string }
 
 // ListSigningKeys implements storage.SigningKeys.

@@ -6,11 +6,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// sweepLook is how many records an insert looks at, in the map's random order, to find some
-// that have expired.
+// sweepLook is the maximum number of records, in the map's random order, that an insert checks for
+// expiry.
 const sweepLook = 1024
 
-// sweep is called at each insert; n counts those of the map.
+// sweep removes some expired records of a map at every storage.SweepEvery-th call. Each insert
+// calls it; n counts the calls.
 func sweep[K comparable, V any](n *uint32, m map[K]V, now time.Time, until func(V) time.Time, drop func(K)) {
 	if *n++; *n%storage.SweepEvery != 0 {
 		return
@@ -28,5 +29,5 @@ func sweep[K comparable, V any](n *uint32, m map[K]V, now time.Time, until func(
 	}
 }
 
-// sweeps count the inserts of the maps that are swept.
+// sweeps holds the insert counters for sweep, one for each map.
 type sweeps struct{ requests, devices, replays, tries, codes, access, onetimes, sessions uint32 }

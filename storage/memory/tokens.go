@@ -82,8 +82,7 @@ func (s *Store) DeleteStaticTokenOf(ctx context.Context, subject string) error {
 	})
 }
 
-// ListStaticTokens implements storage.StaticTokens. It sorts all tokens at each
-// call.
+// ListStaticTokens implements storage.StaticTokens. It sorts all tokens at each call.
 func (s *Store) ListStaticTokens(ctx context.Context, after string, limit int) (list []storage.StaticToken, err error) {
 	err = s.read(ctx, func() error {
 		for subject, tok := range s.tokens {

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// user returns a copy with the epoch of now. The caller holds the lock.
+// user returns a copy of the account with its current epoch. The caller holds the lock.
 func (s *Store) user(id string) (storage.User, error) {
 	u, ok := s.users[id]
 	if !ok {
@@ -61,7 +61,7 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	if err := errors.Join(u.Check(), storage.CheckSpace(s.space)); err != nil {
 		return err
 	}
-	if err := s.mine(u.ID); err != nil {
+	if err := s.checkSubject(u.ID); err != nil {
 		return err
 	}
 	u = u.InSpace(s.space)
@@ -78,7 +78,7 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 	})
 }
 
-// change runs f on a copy of the account and stores it.
+// change runs f on a copy of the account and stores the result.
 func (s *Store) change(ctx context.Context, id string, f func(*tx, *storage.User) error) error {
 	return s.write(ctx, func(t *tx) error {
 		u, ok := s.users[id]
@@ -172,7 +172,7 @@ func (s *Store) SubjectEpoch(ctx context.Context, subject string) (epoch int64, 
 
 // BumpEpoch implements storage.Subjects.
 func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
-	if err := s.mine(subject); err != nil {
+	if err := s.checkSubject(subject); err != nil {
 		return 0, err
 	}
 	err = s.write(ctx, func(t *tx) error {
@@ -184,7 +184,7 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 
 // DeleteSubject implements storage.Subjects.
 func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
-	if err := s.mine(subject); err != nil {
+	if err := s.checkSubject(subject); err != nil {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
@@ -193,7 +193,7 @@ func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
 	})
 }
 
-// bump moves the epoch and notes for Options.Ended that it did.
+// bump moves the subject's epoch and records the change for Options.Ended.
 func (s *Store) bump(t *tx, subject string, deleted bool) int64 {
 	epoch := max(s.epochs[subject]+1, s.now().UnixMicro())
 	put(t, s.epochs, subject, epoch)
@@ -203,17 +203,17 @@ func (s *Store) bump(t *tx, subject string, deleted bool) int64 {
 	return epoch
 }
 
-// end deletes the subject's credentials.
+// end bumps the epoch and deletes the subject's tokens, credentials and sessions.
 func (s *Store) end(t *tx, subject string, deleted bool) {
 	s.bump(t, subject, deleted)
 	s.dropToken(t, subject)
 	for _, d := range s.held[subject] {
 		s.dropCredential(t, d)
 	}
-	for d := range s.seated[subject] {
+	for d := range s.userSessions[subject] {
 		s.dropSession(t, d)
 	}
-	for d := range s.errands[subject] {
+	for d := range s.userOneTimes[subject] {
 		s.dropOneTime(t, d)
 	}
 }

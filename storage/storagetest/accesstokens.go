@@ -10,7 +10,7 @@ import (
 )
 
 func accessTokens(t *testing.T, s *suite) {
-	// of returns a token of alice's family, and one that the client got for itself.
+	// of returns a token of alice's family, and a token that the client got for itself.
 	of := func(k *kit) (storage.User, storage.Family, storage.AccessToken, storage.AccessToken) {
 		k.Helper()
 		u := k.add("alice")
@@ -152,7 +152,7 @@ func accessTokens(t *testing.T, s *suite) {
 			standing := func(client, family, subject string) string {
 				k.Helper()
 				of, st, err := k.s.SignedAccessStatus(k.ctx, client, family, subject, storage.BlockKeys{JTI: jti})
-				want := created // of a client's own token
+				want := created // expected for a client's own token
 				if subject != "" {
 					want = k.epoch(subject)
 				}

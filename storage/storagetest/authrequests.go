@@ -20,7 +20,7 @@ func authRequests(t *testing.T, s *suite) {
 			given := want
 			given.Created, given.Expires = born.In(time.FixedZone("", 60)), want.Expires.In(time.FixedZone("", 60))
 			k.must(k.s.CreateAuthRequest(k.ctx, given))
-			for range 2 { // reading leaves it
+			for range 2 { // reading does not consume it
 				if got, err := k.s.AuthRequestByDigest(k.ctx, want.Digest); err != nil || !reflect.DeepEqual(got, want) {
 					k.Errorf("got %+v, %v", got, err)
 				}

@@ -13,13 +13,13 @@ import (
 
 // brokenStore is a store that breaks one rule.
 type brokenStore struct {
-	rule string // that must find it
+	rule string // the rule that must fail
 	open func() any
 }
 
-// TestBroken proves the suite: each of the broken stores fails, and the failure names the rule
-// and the sentence that is broken. A store that fails must not fail this test, so each runs in a
-// process of its own.
+// TestBroken tests the suite: each broken store must fail, and the failure must name the broken
+// rule and its sentence. Each store runs in its own process, so that its failure does not fail this
+// test.
 func TestBroken(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the faults of these stores are no data races")
@@ -39,7 +39,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// The same store without its fault passes the same rules.
+// TestBrokenControl checks that the same store passes the same rules if it is not broken.
 func TestBrokenControl(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the faults of these stores are no data races")
@@ -83,7 +83,7 @@ func childOf(t *testing.T, tests, env string) (out string, failed bool) {
 	return string(text), err != nil
 }
 
-// TestBrokenChild is what child runs; by itself it does nothing.
+// TestBrokenChild runs in the process that child starts. Otherwise it does nothing.
 func TestBrokenChild(t *testing.T) {
 	name := os.Getenv("STORAGETEST_BROKEN")
 	if name == "" {

@@ -14,10 +14,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// testTimeout bounds one rule in another process.
+// testTimeout limits one rule in another process.
 const testTimeout = time.Minute
 
-// with returns a maker of a store that f breaks.
+// with returns a function that opens a store broken by f.
 func with[S any](f func(*memory.Store) S) func() any {
 	return func() any { return f(memory.New(nil)) }
 }
@@ -38,6 +38,7 @@ var broken = map[string]brokenStore{
 	"a save ignores the version":            {"sessions/save", with(func(m *memory.Store) any { return &lastSaveWins{m} })},
 	"a list ignores its limit":              {"session_ends/list_and_end_own", with(func(m *memory.Store) any { return &endlessList{m} })},
 	"a series is a beginning of an ID":      {"session_ends/series", with(func(m *memory.Store) any { return &anySeries{m} })},
+	"a list of families begins again":       {"families/list", with(func(m *memory.Store) any { return &beginsAgain{m} })},
 	"a list of a client skips nothing":      {"family_lists/of_a_client", with(func(m *memory.Store) any { return &skipsNothing{m} })},
 	"a family that has ended is found":      {"family_lists/by_id", with(func(m *memory.Store) any { return &findsAll{m} })},
 	"a count has the purposes together":     {"family_lists/count", with(func(m *memory.Store) any { return &countsAll{m} })},
@@ -57,7 +58,7 @@ var broken = map[string]brokenStore{
 	"attempts are lost":                     {"tries/each_counts", with(func(m *memory.Store) any { return &losesTries{Store: m} })},
 	"pruned an hour too early":              {"prune/credentials", with(func(m *memory.Store) any { return &prunesEarly{m} })},
 	"prunes by the caller's clock": {"prune/attack_303_fast_clock", func() any {
-		return memory.New(&memory.Options{Clock: func() time.Time { return time.Now().AddDate(1, 0, 0) }}) // never earlier than the caller's
+		return memory.New(&memory.Options{Clock: func() time.Time { return time.Now().AddDate(1, 0, 0) }}) // always later than the caller's clock
 	}},
 	"the limit of pruning is ignored":       {"prune/limit_is_for_all_kinds_together", with(func(m *memory.Store) any { return &prunesAll{m} })},
 	"an error does not roll back":           {"transactions/rollback_on_error", with(func(m *memory.Store) any { return &noRollback{m} })},
@@ -196,6 +197,12 @@ func (s *anySeries) DeleteSeries(ctx context.Context, subject, series, keep stri
 	return n, err
 }
 
+type beginsAgain struct{ *memory.Store }
+
+func (s *beginsAgain) ListFamilies(ctx context.Context, purpose, subject string, _ storage.FamilyPlace, limit int) ([]storage.Family, error) {
+	return s.Store.ListFamilies(ctx, purpose, subject, storage.FamilyPlace{}, limit)
+}
+
 type skipsNothing struct{ *memory.Store }
 
 func (s *skipsNothing) ListFamiliesOf(ctx context.Context, purpose, subject, client string, _, limit int) ([]storage.Family, error) {
@@ -206,7 +213,7 @@ type findsAll struct{ *memory.Store }
 
 func (s *findsAll) FamilyByID(ctx context.Context, purpose, subject, id string) (storage.Family, error) {
 	f, err := s.Store.FamilyByID(ctx, purpose, subject, id)
-	for n := 0; err != nil && n < 10; n++ { // it has those of the rules by their tokens
+	for n := 0; err != nil && n < 10; n++ { // find the families of the rule by their tokens
 		st, lost := s.RefreshByDigest(ctx, storage.DigestOf(fmt.Sprintf("refresh %s %d", id, n)))
 		if lost == nil && st.Family.Subject == subject && st.Family.Purpose == purpose {
 			return st.Family, nil

@@ -30,7 +30,7 @@ func claims(t *testing.T, s *suite) {
 				k.Errorf("the successor is %+v", next)
 			}
 		},
-		// Each exchange leaves a record: their number is bounded by the family's age.
+		// Each exchange leaves a record, so their number is limited by the family's age.
 		"attack_273_too_many: a family has ExchangeBurst exchanges and one more each ExchangeEvery; a claim above that gets ErrLimit and changes nothing": func(k *kit) {
 			f, _ := k.begin(k.add("alice").ID, 1)
 			at := func(n int, age time.Duration) error {
@@ -150,7 +150,7 @@ func claims(t *testing.T, s *suite) {
 				f, _ := k.begin(k.add(what).ID, 1)
 				k.must(k.s.ClaimRefresh(k.ctx, claim(f, 0)))
 				k.must(change(f))
-				for n := range 2 { // the claimed one too
+				for n := range 2 { // also the claimed token
 					k.is(k.s.ClaimRefresh(k.ctx, claim(f, n)), storage.ErrStale, what)
 				}
 				if st := k.refreshed(f, 1); !st.Refresh.Claimed.IsZero() {
@@ -251,7 +251,7 @@ func claims(t *testing.T, s *suite) {
 	}, "client 1"))
 }
 
-// blocked reports whether a key is.
+// blocked reports whether the key is blocked.
 func (k *kit) blocked(key storage.BlockKey) bool {
 	k.Helper()
 	st, err := k.s.TokenStatusOf(k.ctx, "nobody", storage.BlockKeys{JTI: key})

@@ -71,7 +71,7 @@ func clients(t *testing.T, s *suite) {
 				other := client("c")
 				other.Disabled = true
 				go func() { disabled <- k.s.UpdateClient(k.ctx, other) }()
-				select { // it waits for the transaction
+				select { // the other change waits for the transaction
 				case err := <-disabled:
 					disabled <- err
 				case <-time.After(100 * time.Millisecond):
@@ -157,7 +157,7 @@ func clients(t *testing.T, s *suite) {
 			}
 			k.must(k.s.DeleteClient(k.ctx, "gone"))
 			k.is(k.s.DeleteClient(k.ctx, "gone"), storage.ErrNotFound, "deleted already")
-			k.must(k.s.CreateClient(k.ctx, client("gone"))) // another one of that ID
+			k.must(k.s.CreateClient(k.ctx, client("gone"))) // another client with that ID
 			_, _, err := k.s.CodeByDigest(k.ctx, code("gone", u.ID, 0).Digest)
 			k.is(err, storage.ErrNotFound, "its codes are gone")
 			_, err = k.s.AuthRequestByDigest(k.ctx, pushed("gone").Digest)
@@ -187,7 +187,7 @@ func code(client, subject string, n int) storage.Code {
 	}
 }
 
-// access is a token of a user's family, or of the client itself where both are "".
+// access returns a token of a user's family, or of the client itself if subject and family are "".
 func access(client, subject, family string, n int) storage.AccessToken {
 	return storage.AccessToken{
 		Digest: storage.DigestOf(fmt.Sprint("access", client, n)), ID: fmt.Sprintf("access-%s-%d", client, n), Client: client, Subject: subject, Family: family,

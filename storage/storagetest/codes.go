@@ -36,7 +36,7 @@ func codes(t *testing.T, s *suite) {
 		},
 		"used_once: a code is used once, and what it was used for is recorded": func(k *kit) {
 			u := k.add("alice")
-			for n, family := range []string{"f", ""} { // burnt where nothing came of it
+			for n, family := range []string{"f", ""} { // "" if no family was created
 				c := code("c", u.ID, n)
 				k.must(k.s.CreateCode(k.ctx, c))
 				k.must(k.s.ConsumeCode(k.ctx, c.Digest, family, time.Time{}))

@@ -14,7 +14,7 @@ func consents(t *testing.T, s *suite) {
 	consent := func(subject, client string) storage.Consent {
 		return storage.Consent{Subject: subject, Client: client, Scopes: []string{"b", "a"}, Resource: []string{"https://api.example"}, Created: born, Expires: born.Add(time.Hour)}
 	}
-	// allowed makes an account and clients, and a consent of it to each.
+	// allowed creates an account, clients, and a consent of the account to each.
 	allowed := func(k *kit, clients ...string) storage.User {
 		k.Helper()
 		u := k.add("alice")
@@ -95,7 +95,7 @@ func consents(t *testing.T, s *suite) {
 			k.owns(Clients)
 			u := allowed(k, "c", "d")
 			k.must(k.s.DeleteClient(k.ctx, "c"))
-			k.must(k.s.CreateClient(k.ctx, client("c"))) // another one of that ID
+			k.must(k.s.CreateClient(k.ctx, client("c"))) // another client with that ID
 			gone(k, u.ID, "c", "its client was deleted")
 			_, err := k.s.ConsentOf(k.ctx, u.ID, "d")
 			k.is(err, nil, "another client's stays")
@@ -128,7 +128,7 @@ func consents(t *testing.T, s *suite) {
 			_, err := k.s.ConsentOf(k.ctx, u.ID, "d")
 			k.is(err, nil, "one that has not expired stays")
 		},
-		// Whatever comes first, nothing is left of a client that was deleted.
+		// In either order, no record of a deleted client remains.
 		"beside_the_end_of_the_client: no consent stays of a client that is deleted at the same time": func(k *kit) {
 			k.owns(Clients)
 			u := allowed(k, "c")

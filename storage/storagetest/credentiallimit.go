@@ -63,7 +63,7 @@ func credentialLimit(t *testing.T, s *suite) {
 			if got := credentialIDs(evicted); !slices.Equal(got, []string{"device-0002", "device-0003", "device-0004"}) {
 				k.Errorf("evicted %q: a smaller limit takes several, the oldest first", got)
 			}
-			// The new one stays, however old it says it is.
+			// The new credential stays, whatever its Created is.
 			evicted, err = k.s.CreateCredential(k.ctx, credential(u.ID, 0, 0), limit(1, true))
 			k.must(err)
 			if left := k.credentialsLeft(u.ID); len(evicted) != 1 || !slices.Equal(left, []string{"device-0000"}) {
@@ -96,7 +96,7 @@ func credentialLimit(t *testing.T, s *suite) {
 				_, err := k.s.CreateCredential(k.ctx, t, anyNumber)
 				k.must(err)
 			}
-			// 1 has another epoch, 2 and 3 are expired.
+			// Credential 1 has another epoch; 2 and 3 have expired.
 			if _, err := k.s.CreateCredential(k.ctx, credential(u.ID, epoch, 6), limit(3, false)); err != nil {
 				k.Errorf("there is room: %v", err)
 			}

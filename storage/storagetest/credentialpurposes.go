@@ -19,13 +19,13 @@ func (k *kit) giveOther(subject string, n int) storage.Credential {
 	return c
 }
 
-// credentialPurposes: two schemes that share a store never meet.
+// credentialPurposes tests that schemes which share a store cannot use each other's credentials.
 func credentialPurposes(t *testing.T, s *suite) {
 	s.rules(t, map[string]func(*kit){
 		"not_found_by_another: a credential is found under its own purpose only, whatever else is tried": func(k *kit) {
 			u := k.add("alice")
 			mine, theirs := k.giveCredential(u.ID, 1), k.giveOther(u.ID, 2)
-			for range 2 { // a store that keeps answers must not keep the wrong ones
+			for range 2 { // twice, to test stores that cache
 				for _, p := range []string{otherPurpose, "", "KNOX", "knox ", "kno", "knoxx", "%", "_nox", "a\x00", "\xff"} {
 					_, _, err := k.s.CredentialByDigest(k.ctx, p, mine.Digest)
 					k.is(err, storage.ErrNotFound, "another purpose finds nothing")

@@ -14,7 +14,7 @@ func credentialRaces(t *testing.T, s *suite) {
 		_, err := k.s.CreateCredential(k.ctx, t, l)
 		return err
 	}
-	// without runs end in the midst of creations, which it may make stale.
+	// without runs end while credentials are created concurrently, which end can make stale.
 	without := func(k *kit, u storage.User, end func() error) {
 		k.Helper()
 		for _, err := range race(func(i int) error {

@@ -12,13 +12,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// purpose is that of credentials, otherPurpose is another scheme's.
+// purpose is the purpose of the credentials under test, and otherPurpose that of another scheme.
 const (
 	purpose      = "knox"
 	otherPurpose = "api-key"
 )
 
-// credential makes a credential; n tells those of a subject apart, and is their order.
+// credential returns a credential. n is its number among those of a subject, and their order.
 func credential(subject string, epoch int64, n int) storage.Credential {
 	return storage.Credential{
 		Purpose: purpose, Digest: storage.DigestOf(fmt.Sprintf("device %s %d", subject, n)), ID: fmt.Sprintf("device-%04d", n), Subject: subject,
@@ -28,10 +28,10 @@ func credential(subject string, epoch int64, n int) storage.Credential {
 	}
 }
 
-// anyNumber is no limit.
+// anyNumber means no limit.
 var anyNumber = storage.CredentialLimit{Now: born}
 
-// giveCredential stores a credential of an account that is there.
+// giveCredential stores a credential of an existing account.
 func (k *kit) giveCredential(subject string, n int) storage.Credential {
 	k.Helper()
 	t := credential(subject, k.epoch(subject), n)
@@ -40,7 +40,7 @@ func (k *kit) giveCredential(subject string, n int) storage.Credential {
 	return t
 }
 
-// credentialIDs are those of a list.
+// credentialIDs returns the IDs of a list.
 func credentialIDs(list []storage.Credential) (ids []string) {
 	for _, t := range list {
 		ids = append(ids, t.ID)
@@ -48,7 +48,7 @@ func credentialIDs(list []storage.Credential) (ids []string) {
 	return ids
 }
 
-// credentialsLeft returns the IDs that the subject lists.
+// credentialsLeft returns the IDs that ListCredentials returns for the subject.
 func (k *kit) credentialsLeft(subject string) []string {
 	k.Helper()
 	list, err := k.s.ListCredentials(k.ctx, purpose, subject, 1000)

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// deviceGrant is a pending grant of the client; n tells grants apart.
+// deviceGrant returns a pending grant of the client. n is its number.
 func deviceGrant(client string, n int) storage.DeviceGrant {
 	return storage.DeviceGrant{
 		Digest: storage.DigestOf(fmt.Sprint("device", client, n)), UserCode: storage.MAC(storage.DigestOf(fmt.Sprint("user", client, n))), Client: client,
@@ -18,7 +18,7 @@ func deviceGrant(client string, n int) storage.DeviceGrant {
 }
 
 func deviceGrants(t *testing.T, s *suite) {
-	// ask creates alice, the client "c" and a grant of it.
+	// ask creates alice, the client "c" and a grant of the client.
 	ask := func(k *kit) (storage.User, storage.DeviceGrant) {
 		k.Helper()
 		u, g := k.add("alice"), deviceGrant("c", 1)
@@ -133,7 +133,7 @@ func deviceGrants(t *testing.T, s *suite) {
 				k.Errorf("it is %s", got)
 			}
 		},
-		// Each poll that comes too early makes the interval longer, for good.
+		// Each poll that comes too early makes the interval permanently longer.
 		"attack_178_polls: a poll that comes too early lengthens the interval; another client's poll finds nothing": func(k *kit) {
 			k.needs(Clients)
 			_, g := ask(k)
@@ -165,7 +165,7 @@ func deviceGrants(t *testing.T, s *suite) {
 			later.Expires = g.Expires.Add(time.Microsecond)
 			k.must(k.s.CreateDeviceGrant(k.ctx, later))
 			k.pruned(g.Expires, 10, 1)
-			k.must(k.s.CreateDeviceGrant(k.ctx, g)) // both codes are free again
+			k.must(k.s.CreateDeviceGrant(k.ctx, g)) // both codes can be used again
 			k.is(k.s.CreateDeviceGrant(k.ctx, later), storage.ErrConflict, "one that has not expired stays")
 		},
 		"with_the_account: deleting the account deletes the grants that it decided, and no pending ones": func(k *kit) {
@@ -252,7 +252,7 @@ func triesCounted(t *testing.T, s *suite) {
 				}
 			}
 			count(name, 0, 1, time.Minute)
-			count(name, 30*time.Second, 2, time.Minute) // the end stays
+			count(name, 30*time.Second, 2, time.Minute) // the end does not change
 			count(other, 30*time.Second, 1, 90*time.Second)
 			k.must(k.s.ForgiveAttempt(k.ctx, name))
 			count(name, 40*time.Second, 2, time.Minute)
@@ -261,7 +261,7 @@ func triesCounted(t *testing.T, s *suite) {
 				k.must(k.s.ForgiveAttempt(k.ctx, name))
 			}
 			k.must(k.s.ForgiveAttempt(k.ctx, storage.MAC{3}))
-			count(name, time.Minute, 1, 2*time.Minute) // no credit below none
+			count(name, time.Minute, 1, 2*time.Minute) // the count does not fall below 0
 		},
 		"attack_326_ahead: a counter that was made by a clock far ahead begins again when the clock is right": func(k *kit) {
 			count := func(now time.Time, want int) {

@@ -8,7 +8,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A client that is enabled again may be one whose secret a thief had.
+// A client may have been disabled because its secret was stolen. Enabling it again must not restore
+// what it had.
 func disabledForGood(k *kit) {
 	k.needs(AccessTokens, AuthRequests, Codes, Consents, DeviceGrants, Families)
 	u := k.add("alice")
@@ -30,7 +31,7 @@ func disabledForGood(k *kit) {
 		k.must(k.s.CreateDeviceGrant(k.ctx, deviceGrant(id, n)))
 		k.must(k.s.PutConsent(k.ctx, consent(id)))
 	}
-	// has reports what the client has: all of it, or nothing.
+	// has checks whether the client has all of its records, or none.
 	has := func(id string, n int) bool {
 		k.Helper()
 		found, absent := "", ""
@@ -105,7 +106,7 @@ func disabledForGood(k *kit) {
 	if set("c", false); has("c", 3) || epoch("c") <= second {
 		k.Errorf("a client that was disabled again has something back; epochs %d, %d", second, epoch("c"))
 	}
-	off := client("off") // and one that was created so
+	off := client("off") // a client that was created disabled
 	off.Disabled = true
 	k.must(k.s.CreateClient(k.ctx, off))
 	k.must(k.s.CreateAuthRequest(k.ctx, requestOf("off", u.ID, 4)))
@@ -114,7 +115,8 @@ func disabledForGood(k *kit) {
 	k.is(err, storage.ErrNotFound, "a request from when it was disabled")
 }
 
-// What was authenticated before a client was disabled is not issued after it was enabled again.
+// A request that was authenticated before a client was disabled gets nothing after the client was
+// enabled again.
 func disabledWithinARequest(k *kit) {
 	k.needs(AccessTokens, Families)
 	u := k.add("alice")
@@ -145,7 +147,7 @@ func disabledWithinARequest(k *kit) {
 	}
 }
 
-// Disabling a client loses no other change of it, and no other change enables it.
+// Disabling a client does not undo another change of it, and no other change enables it.
 func disabledAndChanged(k *kit) {
 	k.needs(Transactor)
 	k.is(k.s.SetClientDisabled(k.ctx, "none", true), storage.ErrNotFound, "there is none")
@@ -191,7 +193,7 @@ func disabledBeside(k *kit) {
 	k.needs(AccessTokens)
 	for range 5 {
 		k.must(k.s.CreateClient(k.ctx, client("c")))
-		for i := range together { // before
+		for i := range together { // changes that begin before the client is disabled
 			k.must(k.s.CreateAccess(k.ctx, access("c", "", "", i)))
 		}
 		off := client("c")

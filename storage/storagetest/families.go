@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// family makes a family; n tells those of a subject apart, and is their order.
+// family returns a family. n is its number among those of a subject, and their order.
 func family(subject string, epoch int64, n int) storage.Family {
 	return storage.Family{
 		ID: fmt.Sprintf("family-%s-%04d", subject, n), Purpose: "jwt", Subject: subject, Client: "client 1", Scopes: []string{"read", "write"},
@@ -20,12 +20,12 @@ func family(subject string, epoch int64, n int) storage.Family {
 	}
 }
 
-// refresh makes the nth refresh token of a family.
+// refresh returns the nth refresh token of a family.
 func refresh(f storage.Family, n int) storage.Refresh {
 	return storage.Refresh{Digest: storage.DigestOf(fmt.Sprintf("refresh %s %d", f.ID, n)), Family: f.ID, Created: born.Add(time.Duration(n) * storage.ExchangeEvery), Expires: born.Add(time.Hour)}
 }
 
-// begin creates a family of an account that is there, with its first token.
+// begin creates a family of an existing account, with its first token.
 func (k *kit) begin(subject string, n int) (storage.Family, storage.Refresh) {
 	k.Helper()
 	f := family(subject, k.epoch(subject), n)
@@ -33,7 +33,7 @@ func (k *kit) begin(subject string, n int) (storage.Family, storage.Refresh) {
 	return f, refresh(f, 0)
 }
 
-// claim exchanges the nth token of a family for the next one.
+// claim returns the claim that exchanges the nth token of a family for the next one.
 func claim(f storage.Family, n int) storage.RefreshClaim {
 	return storage.RefreshClaim{Digest: refresh(f, n).Digest, Next: refresh(f, n+1), Sealed: []byte{byte(n), 0, 0xff}, Window: 30 * time.Second}
 }
@@ -46,10 +46,10 @@ func (k *kit) refreshed(f storage.Family, n int) storage.RefreshState {
 	return st
 }
 
-// familiesLeft returns the IDs that the subject lists.
+// familiesLeft returns the IDs that ListFamilies returns for the subject.
 func (k *kit) familiesLeft(subject string) (ids []string) {
 	k.Helper()
-	list, err := k.s.ListFamilies(k.ctx, "jwt", subject, 1000)
+	list, err := k.s.ListFamilies(k.ctx, "jwt", subject, storage.FamilyPlace{}, 1000)
 	k.must(err)
 	for _, f := range list {
 		ids = append(ids, f.ID)
@@ -69,7 +69,7 @@ func families(t *testing.T, s *suite) {
 			if far := time.Since(st.Now).Abs(); far > time.Minute || st.Now.Location() != time.UTC {
 				k.Errorf("the store's clock is %v", st.Now)
 			}
-			list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, 10)
+			list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, storage.FamilyPlace{}, 10)
 			k.must(err)
 			if len(list) != 1 || !reflect.DeepEqual(list[0], f) {
 				k.Errorf("listed %+v", list)
@@ -119,7 +119,7 @@ func families(t *testing.T, s *suite) {
 			for _, bad := range []string{"nobody", "", "a\x00", "\xff", strings.Repeat("x", 300)} {
 				k.is(k.s.EndFamily(k.ctx, bad, born), storage.ErrNotFound, "a malformed id counts as absent")
 				for _, ask := range [][2]string{{bad, "x"}, {"x", bad}} {
-					if list, err := k.s.ListFamilies(k.ctx, ask[0], ask[1], 10); err != nil || len(list) != 0 {
+					if list, err := k.s.ListFamilies(k.ctx, ask[0], ask[1], storage.FamilyPlace{}, 10); err != nil || len(list) != 0 {
 						k.Errorf("families of %q: %v, %v", ask, list, err)
 					}
 				}
@@ -179,7 +179,7 @@ func families(t *testing.T, s *suite) {
 			}
 			for _, id := range []string{"z", "B", "ä"} {
 				f := family(u.ID, 0, 9)
-				f.ID, f.Expires = id, born.Add(-time.Hour) // expired ones included
+				f.ID, f.Expires = id, born.Add(-time.Hour) // expired families are included
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 			}
 			f := family(u.ID, 0, 10)
@@ -191,11 +191,40 @@ func families(t *testing.T, s *suite) {
 				k.Errorf("got %q, want %q: the last created first, then by the bytes of the ID", got, want)
 			}
 			for limit, n := range map[int]int{-1: 0, 0: 0, 2: 2, 100: 6} {
-				if list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, limit); err != nil || len(list) != n {
+				if list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, storage.FamilyPlace{}, limit); err != nil || len(list) != n {
 					k.Errorf("up to %d: %d, %v", limit, len(list), err)
 				}
 			}
+			for size := 1; size <= len(want); size++ { // page by page
+				var got []string
+				var after storage.FamilyPlace
+				for range len(want) {
+					list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, after, size)
+					k.must(err)
+					for _, f := range list {
+						got, after = append(got, f.ID), f.Place()
+					}
+				}
+				if !slices.Equal(got, want) {
+					k.Errorf("by %d: got %q, want %q", size, got, want)
+				}
+			}
+			for after, first := range map[storage.FamilyPlace]string{{Created: born.AddDate(1, 0, 0), ID: "A"}: want[0], {Created: born.AddDate(-1, 0, 0), ID: "A"}: ""} {
+				list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, after, 1)
+				if err != nil || first == "" && len(list) > 0 || first != "" && (len(list) == 0 || list[0].ID != first) {
+					k.Errorf("after %+v: %+v, %v", after, list, err)
+				}
+			}
+			after := storage.FamilyPlace{}
+			if list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, after, 1); err != nil || len(list) == 0 {
+				k.Errorf("%+v, %v", list, err)
+			} else {
+				after = list[0].Place()
+			}
 			k.must(k.s.EndFamily(k.ctx, "B", born))
+			if list, err := k.s.ListFamilies(k.ctx, "jwt", u.ID, after, 1); err != nil || len(list) != 1 || list[0].ID != want[1] {
+				k.Errorf("after a family that has ended: %+v, %v", list, err)
+			}
 			if got := k.familiesLeft(u.ID); !slices.Equal(got, want[1:]) {
 				k.Errorf("got %q: an ended family is not listed", got)
 			}
@@ -214,7 +243,7 @@ func families(t *testing.T, s *suite) {
 			c.Sealed[0] = 9
 			for range 2 {
 				st := k.refreshed(f, 0)
-				list, err := k.s.ListFamilies(k.ctx, "jwt", f.Subject, 1)
+				list, err := k.s.ListFamilies(k.ctx, "jwt", f.Subject, storage.FamilyPlace{}, 1)
 				k.must(err)
 				if st.Refresh.Sealed[0] != 0 {
 					k.Error("a caller changed what is sealed")

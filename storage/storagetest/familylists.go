@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// grown creates families of alice, bob and another purpose, as familyLists needs them: client 1 has
-// alice's 1, 2 and 5, client 2 her 3 and 4, and no client her 6.
+// grown creates the families for familyLists, of alice, of bob and of another purpose. Client 1 has
+// alice's families 1, 2 and 5, client 2 has 3 and 4, and 6 has no client.
 func (k *kit) grown() (alice string, list map[int]storage.Family) {
 	k.Helper()
 	alice = k.add("alice").ID
@@ -116,7 +116,7 @@ func familyLists(t *testing.T, s *suite) {
 			is("other", 1, "client 1", 1)
 			is("none", 0, "", 0)
 			k.must(k.s.EndFamily(k.ctx, all[1].ID, born))
-			is("jwt", 5, "client 1", 2) // client 2 has as many, the oldest of them younger
+			is("jwt", 5, "client 1", 2) // client 2 has as many, but client 1 has the oldest
 			k.must(k.s.EndFamily(k.ctx, all[2].ID, born))
 			is("jwt", 4, "client 2", 2)
 			for _, n := range []int{3, 4} {

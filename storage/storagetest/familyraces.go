@@ -8,14 +8,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// chase claims the tokens of one family, one after the other and all together,
-// until end ran in the midst of it: no claim that begins after end returned
-// succeeds. It returns how many tokens were claimed.
+// chase claims the tokens of one family, one after the other and all concurrently, and runs end
+// meanwhile. It fails if a claim succeeds that began after end returned. It returns the number of
+// claimed tokens.
 func (k *kit) chase(f storage.Family, end func() error) int {
 	k.Helper()
 	var claimed atomic.Int64
 	var ended atomic.Bool
-	midst := make(chan struct{}) // three are claimed
+	midst := make(chan struct{}) // closed when three tokens are claimed
 	for _, err := range race(func(i int) error {
 		if i == 0 {
 			select {

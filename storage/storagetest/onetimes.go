@@ -54,7 +54,7 @@ func oneTimes(t *testing.T, s *suite) {
 			if there(k, first) || !there(k, second) || !there(k, mail) || !there(k, bobs) {
 				k.Error("a new one takes the place of the earlier one of its purpose, and of no other")
 			}
-			k.must(k.s.CreateOneTimeToken(k.ctx, second)) // its own place
+			k.must(k.s.CreateOneTimeToken(k.ctx, second)) // replaces only itself
 			taken := mail
 			taken.Digest = second.Digest
 			k.is(k.s.CreateOneTimeToken(k.ctx, taken), storage.ErrConflict, "the digest is taken")

@@ -42,8 +42,8 @@ const (
 // lent are the parts that Opened.Beside can provide.
 var lent = [...]Part{Users, Accounts, Subjects, Clients, Families}
 
-// everything is a store whose parts are those of one or two stores. A part that neither has is
-// nil: a rule that calls it must name it in kit.needs first.
+// everything is a store whose parts come from one or two stores. A part that neither store has is
+// nil, so a rule that calls it must name it in kit.needs first.
 type everything struct {
 	storage.Users
 	storage.Accounts
@@ -70,7 +70,7 @@ type everything struct {
 	storage.Transactor
 }
 
-// AllParts returns every part, in the order in which this package proves them.
+// AllParts returns every part, in the order in which this package tests them.
 func AllParts() (list []Part) {
 	for f := range reflect.TypeFor[everything]().Fields() {
 		list = append(list, Part(f.Name))
@@ -94,7 +94,7 @@ func (p Part) of(store any) bool {
 	return known && store != nil && reflect.TypeOf(store).Implements(f.Type)
 }
 
-// missing returns the methods of the part that store lacks, or has with another signature.
+// missing returns the methods of the part that store lacks or has with another signature.
 func (p Part) missing(store any) string {
 	f, known := reflect.TypeFor[everything]().FieldByName(string(p))
 	if !known {
@@ -116,7 +116,7 @@ func (p Part) missing(store any) string {
 	return strings.Join(list, ", ")
 }
 
-// withoutReceiver writes the type of a method as an interface has it.
+// withoutReceiver returns the type of a method as it is written in an interface.
 func withoutReceiver(f reflect.Type) string {
 	var in, out []reflect.Type
 	for i := 1; i < f.NumIn(); i++ {
@@ -128,7 +128,7 @@ func withoutReceiver(f reflect.Type) string {
 	return reflect.FuncOf(in, out, f.IsVariadic()).String()
 }
 
-// compose returns a store for the rules, and the parts that are o.Store's own.
+// compose returns a store for the rules, and the parts that o.Store itself implements.
 func compose(o Opened) (*everything, map[Part]bool) {
 	s, own := new(everything), make(map[Part]bool)
 	v := reflect.ValueOf(s).Elem()
@@ -154,7 +154,7 @@ func compose(o Opened) (*everything, map[Part]bool) {
 	return s, own
 }
 
-// names joins parts for a message.
+// names joins the names of parts for a message.
 func names(list []Part) string {
 	if len(list) == 0 {
 		return "none"

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/storagetest"
 )
 
-// alone are stores that have one part, or as few as make sense.
+// alone are stores that have one part, or the smallest useful set of parts.
 var alone = map[string]func(m *memory.Store) any{
 	"Users":                       func(m *memory.Store) any { return struct{ storage.Users }{m} },
 	"Accounts":                    func(m *memory.Store) any { return struct{ storage.Accounts }{m} },
@@ -39,19 +39,20 @@ var alone = map[string]func(m *memory.Store) any{
 	"Sessions SessionList Pruner": func(m *memory.Store) any { return sessionStore{m, m, m} },
 }
 
-// sessionStore is what a store for sessions has.
+// sessionStore is a store for sessions.
 type sessionStore struct {
 	storage.Sessions
 	storage.SessionList
 	storage.Pruner
 }
 
-// Each part is proven without any other, so that no rule calls what it does not name.
+// Each part is tested without the others, so that a rule which calls a part without naming it
+// fails.
 func TestEachPartAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the same rules run on whole stores")
 	}
-	t.Setenv("VESTIBULE_VECTORS", "") // the long texts are for whole stores
+	t.Setenv("VESTIBULE_VECTORS", "") // long texts are tested only with complete stores
 	for names, part := range alone {
 		var want []storagetest.Part
 		for _, name := range strings.Fields(names) {
@@ -72,12 +73,12 @@ func TestEachPartAlone(t *testing.T) {
 	}
 }
 
-// signature has a part's method with another signature.
+// signature implements a part with a wrong method signature.
 type signature struct{ storage.Sessions }
 
 func (signature) DeleteSession() {}
 
-// What a store does not have, though it is claimed, is an error that says what is missing.
+// A claimed part that the store lacks is an error that names what is missing.
 func TestClaims(t *testing.T) {
 	if name := os.Getenv("STORAGETEST_CLAIM"); name != "" {
 		claim := claims[name]

@@ -9,7 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// withClients runs each rule with these clients in its store, if there are clients at all.
+// withClients adds these clients to the store of each rule, if the store has clients.
 func withClients(list map[string]func(*kit), ids ...string) map[string]func(*kit) {
 	out := make(map[string]func(*kit), len(list))
 	for name, rule := range list {
@@ -29,7 +29,7 @@ func withClients(list map[string]func(*kit), ids ...string) map[string]func(*kit
 // ofClient are the records that are created for a client and redeemed or read later.
 var ofClient = []struct {
 	part     Part
-	disabled error // what a disabled client gets
+	disabled error // the error for a disabled client
 	create   func(k *kit, client, subject string, n int) error
 	read     func(k *kit, client, subject string, n int) error
 }{
@@ -59,11 +59,11 @@ func requestOf(client, subject string, n int) storage.AuthRequest {
 	return storage.AuthRequest{Digest: code(client, subject, n).Digest, Purpose: "p", Client: client, Created: born, Expires: born}
 }
 
-// pending: what a client has not redeemed yet.
+// pending tests records that a client has not redeemed yet.
 func pending(t *testing.T, s *suite) {
 	list := map[string]func(*kit){}
 	for _, x := range ofClient {
-		// What is inserted for a client that is gone would be a later client's of its ID.
+		// A record for a deleted client would belong to a later client with its ID.
 		list["attack_280_absent_client_"+string(x.part)+": nothing is created for an absent client: ErrStale"] = func(k *kit) {
 			k.needs(Clients)
 			k.owns(x.part)
@@ -110,8 +110,8 @@ func pending(t *testing.T, s *suite) {
 	s.rules(t, list)
 }
 
-// drops calls a method that drops records of alice's for the client "c": twice, since that is no
-// error, and for subjects and clients that have none.
+// drops calls a method that deletes alice's records for the client "c". It calls it twice, because
+// that is not an error, and for subjects and clients without records.
 func (k *kit) drops(drop func(ctx context.Context, subject, client string) error) {
 	k.Helper()
 	for range 2 {

@@ -63,8 +63,8 @@ func prune(t *testing.T, s *suite) {
 				k.Errorf("got %v, %v: a key whose end is not decided stays", list, err)
 			}
 		},
-		// Claimed tokens stay until the absolute end, so that reuse is noticed; then all
-		// go at once.
+		// Claimed tokens stay until the absolute expiry, so that their reuse is detected. Then all
+		// tokens are deleted together.
 		"whole_families: a family is deleted at its absolute end, with all of its tokens, and nothing of it before": func(k *kit) {
 			k.owns(Families)
 			u := k.add("alice")
@@ -74,7 +74,7 @@ func prune(t *testing.T, s *suite) {
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 				for i := range 5 {
 					c := claim(f, i)
-					c.Window, c.Next.Expires = 0, born.Add(-time.Hour) // expired unclaimed
+					c.Window, c.Next.Expires = 0, born.Add(-time.Hour) // expired without being claimed
 					k.must(k.s.ClaimRefresh(k.ctx, c))
 				}
 			}
@@ -106,7 +106,7 @@ func prune(t *testing.T, s *suite) {
 			u := k.add("alice")
 			begin := func(n int, window time.Duration) storage.Family {
 				f := family(u.ID, k.epoch(u.ID), n)
-				f.Expires = born.AddDate(200, 0, 0) // windows count by the store's clock, which may be today's
+				f.Expires = born.AddDate(200, 0, 0) // grace periods use the store's clock, which may be the current time
 				k.must(k.s.CreateFamily(k.ctx, f, refresh(f, 0)))
 				c := claim(f, 0)
 				c.Window = window
@@ -115,7 +115,7 @@ func prune(t *testing.T, s *suite) {
 			}
 			f, f2 := begin(1, time.Microsecond), begin(2, time.Hour)
 			until := k.refreshed(f, 0).Refresh.SealedUntil
-			for i := 0; k.refreshed(f, 0).Now.Before(until); i++ { // a microsecond of the store's clock
+			for i := 0; k.refreshed(f, 0).Now.Before(until); i++ { // waits for a microsecond of the store's clock
 				if i == 1_000_000 {
 					k.Fatal("the store's clock stands still")
 				}
@@ -174,7 +174,7 @@ func prune(t *testing.T, s *suite) {
 				for n := range 4 {
 					err := k.s.ClaimRefresh(k.ctx, claim(f, n))
 					switch {
-					case errors.Is(err, storage.ErrConflict): // another one was first
+					case errors.Is(err, storage.ErrConflict): // another call was first
 					case errors.Is(err, storage.ErrNotFound) && i%2 == 0:
 					case err != nil:
 						return err
@@ -201,7 +201,7 @@ func prune(t *testing.T, s *suite) {
 		"attack_313/unused_clients: clients that registered themselves 30 days ago are deleted, the oldest first; those that have anything, or that an administrator knows, stay": func(k *kit) {
 			k.owns(Clients)
 			k.needs(Codes, Families, Consents, AccessTokens, DeviceGrants, AuthRequests)
-			u, at := k.add("alice"), born.Add(-time.Second) // before everything below ends
+			u, at := k.add("alice"), born.Add(-time.Second) // before all records below expire
 			add := func(id string, age time.Duration, change func(*storage.Client)) {
 				c := client(id)
 				c.Registration, c.Created = storage.DigestOf(id), at.Add(-age)
@@ -301,7 +301,7 @@ func prune(t *testing.T, s *suite) {
 	}, "client 1"))
 }
 
-// pruned prunes and wants a number.
+// pruned calls Prune and checks the returned number.
 func (k *kit) pruned(now time.Time, limit, want int) {
 	k.Helper()
 	if n, err := k.s.Prune(k.ctx, now, limit); n != want || err != nil {
@@ -309,8 +309,7 @@ func (k *kit) pruned(now time.Time, limit, want int) {
 	}
 }
 
-// unused fails unless nothing is left of a refresh token, which would keep its
-// digest from use.
+// unused checks that nothing is left of a refresh token: its digest must be free again.
 func (k *kit) unused(subject string, r storage.Refresh, n int) {
 	k.Helper()
 	f := family(subject, k.epoch(subject), 1000+n)

@@ -10,10 +10,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// together is how many goroutines meet.
+// together is the number of concurrent goroutines.
 const together = 64
 
-// race calls f at once from many goroutines and returns their errors.
+// race calls f concurrently from many goroutines and returns their errors.
 func race(f func(i int) error) []error {
 	errs := make([]error, together)
 	start := make(chan struct{})
@@ -29,7 +29,7 @@ func race(f func(i int) error) []error {
 	return errs
 }
 
-// oneWins fails unless one call succeeded and all others got want.
+// oneWins checks that one call succeeded and all others returned want.
 func (k *kit) oneWins(errs []error, want error, what string) {
 	k.Helper()
 	won := 0
@@ -84,7 +84,7 @@ func races(t *testing.T, s *suite) {
 				return k.s.ReplaceHash(k.ctx, u.ID, u.Password, storage.PasswordHash(rune('a'+i)))
 			}), storage.ErrConflict, "rehashes")
 		},
-		// A better encoding of the old password never takes the place of a new one.
+		// A new encoding of the old password never replaces a new password.
 		"rehash_or_new_password: a better encoding of the old password never replaces a new password": func(k *kit) {
 			k.owns(Users, Accounts)
 			u := k.add("alice")
@@ -104,7 +104,8 @@ func races(t *testing.T, s *suite) {
 				k.Errorf("the new password was lost: %v", err)
 			}
 		},
-		// Of changes that proved one old password one wins, and none survives a reset.
+		// Of several changes that proved the same old password one succeeds, and none undoes a
+		// reset.
 		"changes_of_one_password: of changes that proved one old password one succeeds": func(k *kit) {
 			k.owns(Users, Accounts)
 			u := k.add("alice")
@@ -169,7 +170,7 @@ func races(t *testing.T, s *suite) {
 				k.Errorf("stored %d, greatest given %d", last, seen[together-1])
 			}
 		},
-		// Whatever the order, no token is usable after the subject was disabled.
+		// In either order, no token is usable after the subject was disabled.
 		"attack_043_token_or_disabled: no token is usable after its subject was disabled, whatever the order": func(k *kit) {
 			k.needs(StaticTokens)
 			u := k.add("alice")

@@ -11,11 +11,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// errNoList answers what only the store's own list could do: the rule lacks a kit.needs.
-var errNoList = errors.New("storagetest: the store has no such list")
+// errNoList is returned for what only the store's own list could do. It means that the rule lacks a
+// call of kit.needs.
+var errNoList = errors.New("storagetest: store has no such list")
 
 // seenCredentials lists the credentials that were created through it, so that the rules of
-// Credentials can be checked on a store that has no CredentialList.
+// Credentials can be tested on a store without CredentialList.
 type seenCredentials struct {
 	storage.Credentials
 	mu   sync.Mutex

@@ -181,7 +181,7 @@ func sessionRaces(t *testing.T, s *suite) {
 	})
 }
 
-// chaseSessions gives a session another digest, as a login does, while end ends it.
+// chaseSessions gives a session another digest, as a login does, while end deletes it.
 func (k *kit) chaseSessions(end func(subject string, v storage.Session) error) {
 	k.Helper()
 	u := k.add("alice")
@@ -193,7 +193,7 @@ func (k *kit) chaseSessions(end func(subject string, v storage.Session) error) {
 			if i == together/2 {
 				return k.s.CreateSession(k.ctx, next, old.Digest)
 			}
-			if i == together/2+1 { // one call: several would hide what one misses
+			if i == together/2+1 { // one call, because several could hide the error of one
 				return end(u.ID, old)
 			}
 			return nil

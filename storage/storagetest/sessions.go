@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// session makes a session; n tells those of a subject apart, and is their order.
+// session returns a session. n is its number among those of a subject, and their order.
 func session(subject string, epoch int64, n int) storage.Session {
 	v := storage.Session{
 		Digest: storage.DigestOf(fmt.Sprintf("session %s %d", subject, n)), ID: fmt.Sprintf("session-%s-%04d", subject, n), Subject: subject,
@@ -25,10 +25,10 @@ func session(subject string, epoch int64, n int) storage.Session {
 	return v
 }
 
-// none replaces no session.
+// none is the digest that replaces no session.
 var none storage.Digest
 
-// sit stores a session; "" is of nobody.
+// sit stores a session. The subject "" means an anonymous session.
 func (k *kit) sit(subject string, n int) storage.Session {
 	k.Helper()
 	var epoch int64
@@ -40,7 +40,7 @@ func (k *kit) sit(subject string, n int) storage.Session {
 	return v
 }
 
-// seatsOf returns the IDs that the subject lists.
+// seatsOf returns the IDs that ListSessions returns for the subject.
 func (k *kit) seatsOf(subject string) (ids []string) {
 	k.Helper()
 	list, err := k.s.ListSessions(k.ctx, subject, 1000)
@@ -233,7 +233,8 @@ func sessions(t *testing.T, s *suite) {
 	})
 }
 
-// touching returns a function that touches the session, at times after born, and one that compares it.
+// touching returns a function that touches the session, with times relative to born, and a function
+// that compares it.
 func (k *kit) touching(v storage.Session) (touch func(seen, expires, before time.Duration, want bool, why string), expect func(seen, expires time.Duration)) {
 	touch = func(seen, expires, before time.Duration, want bool, why string) {
 		k.Helper()

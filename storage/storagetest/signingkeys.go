@@ -51,7 +51,7 @@ func signingKeys(t *testing.T, s *suite) {
 			}{{"b", 2, 0}, {"c", 1, 5}, {"d", 2, 1}, {"a", 2, 0}, {"Z", 2, 0}} {
 				key := signingKey(add.id, add.from)
 				key.Created = born.Add(time.Duration(add.created) * time.Minute)
-				key.Expires = born.Add(-time.Hour) // expired ones included
+				key.Expires = born.Add(-time.Hour) // expired keys are included
 				k.must(k.s.CreateSigningKey(k.ctx, key, newest))
 				newest = ids(k, "jwt")[0]
 			}
@@ -63,7 +63,7 @@ func signingKeys(t *testing.T, s *suite) {
 			k.is(k.s.CreateSigningKey(k.ctx, signingKey("1", 0), "x"), storage.ErrConflict, "there is none yet")
 			k.must(k.s.CreateSigningKey(k.ctx, signingKey("1", 5), ""))
 			k.is(k.s.CreateSigningKey(k.ctx, signingKey("2", 6), ""), storage.ErrConflict, "there is one by now")
-			k.must(k.s.CreateSigningKey(k.ctx, signingKey("2", 1), "1")) // which does not become the newest
+			k.must(k.s.CreateSigningKey(k.ctx, signingKey("2", 1), "1")) // it does not become the newest
 			k.is(k.s.CreateSigningKey(k.ctx, signingKey("3", 6), "2"), storage.ErrConflict, "the newest is another")
 			k.must(k.s.CreateSigningKey(k.ctx, signingKey("3", 6), "1"))
 			k.is(k.s.CreateSigningKey(k.ctx, signingKey("4", 7), "1"), storage.ErrConflict, "the newest is another")
@@ -82,7 +82,7 @@ func signingKeys(t *testing.T, s *suite) {
 			for _, purpose := range []string{"b", "B", "a"} {
 				for n, newest := range []string{"", "0"} {
 					key := signingKey(fmt.Sprint(n), n)
-					key.Purpose, key.Expires = purpose, born.Add(-time.Hour) // expired ones included
+					key.Purpose, key.Expires = purpose, born.Add(-time.Hour) // expired keys are included
 					k.must(k.s.CreateSigningKey(k.ctx, key, newest))
 				}
 			}

@@ -1,13 +1,13 @@
-// Package storagetest proves implementations of the interfaces of package storage: it has a
-// rule for each promise that a contract makes, and a failing rule prints that promise. Run
-// proves a store that implements everything:
+// Package storagetest tests implementations of the interfaces of package storage. It has a rule for
+// each guarantee in their documentation, and a failing rule prints that guarantee. Call [Run] for a
+// store that implements everything:
 //
 //	func TestStore(t *testing.T) {
 //		storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) })
 //	}
 //
-// RunParts proves a store that has only some of the interfaces, such as one for sessions in
-// Redis that reads accounts from another store:
+// Call [RunParts] for a store with only some of the interfaces, such as one for sessions in Redis
+// that reads accounts from another store:
 //
 //	func TestSessions(t *testing.T) {
 //		storagetest.RunParts(t, func(t *testing.T) storagetest.Opened {
@@ -16,10 +16,10 @@
 //		}, storagetest.Sessions, storagetest.SessionList)
 //	}
 //
-// Many rules race 64 goroutines, so run the suite with -race, and on the real database.
+// Many rules run 64 goroutines concurrently, so run the suite with -race and on the real database.
 //
-// The package is larger than others of this module, because it holds the rules of every part, and
-// their fixtures build on each other.
+// The package is larger than others of this module because it has the rules of every part, and
+// their fixtures depend on each other.
 package storagetest
 
 import (
@@ -37,28 +37,29 @@ import (
 // Store is a store with all parts.
 type Store interface{ storage.Complete }
 
-// Opened is a store for one rule.
+// Opened is what a function for [RunParts] returns: the store for one rule.
 type Opened struct {
 	// Store is the store under test.
 	Store any
-	// Beside is the store that Store reads accounts, OAuth 2.0 clients and token families from,
-	// if it keeps none itself. It is not tested; a memory.Store serves. It can be nil if Store
-	// implements storage.Users, storage.Accounts and storage.Subjects.
+	// Beside is the store from which Store reads accounts, OAuth 2.0 clients and token families, if
+	// it does not store them itself. It is not tested; you can use a memory.Store. It can be nil if
+	// Store implements storage.Users, storage.Accounts and storage.Subjects.
 	Beside any
 }
 
-// Run proves a store that has all parts. open returns an empty store for each rule, and
-// releases it with t.Cleanup.
+// Run tests a store that has all parts. open is called for each rule; it must return an empty store
+// and release it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	RunParts(t, func(t *testing.T) Opened { return Opened{Store: open(t)} }, AllParts()...)
 }
 
-// RunParts proves the parts that a store has. claimed are the parts that it must have: each one
-// that is missing is an error, and at least one must be claimed. Parts that are there without
-// being claimed are proven too. The test's log lists both, and what is missing.
+// RunParts tests the parts that a store has. claimed lists the parts that it must have, at least
+// one. A missing claimed part is an error. Parts that the store has but that are not claimed are
+// tested, too. The test's log lists claimed and other parts, and missing ones.
 //
-// A rule that needs a part which is missing is skipped, and its log says which; none is if all
-// parts are claimed. open returns an empty store for each rule, and releases it with t.Cleanup.
+// A rule that requires a missing part is skipped, and its log names the part. If all parts are
+// claimed, no rule is skipped. open is called for each rule; it must return an empty store and
+// release it with t.Cleanup.
 func RunParts(t *testing.T, open func(t *testing.T) Opened, claimed ...Part) {
 	s := &suite{open: open}
 	if !s.find(t, claimed) {
@@ -74,8 +75,8 @@ func RunParts(t *testing.T, open func(t *testing.T) Opened, claimed ...Part) {
 	}
 }
 
-// groups are the rules. A group is run if the store has its part; the rules of one without a
-// part say what they need.
+// groups are the rules. A group runs if the store has its part. Rules of a group without a part
+// name the parts that they require.
 var groups = []struct {
 	name string
 	part Part
@@ -117,16 +118,16 @@ var groups = []struct {
 	{"texts", "", texts},
 }
 
-// suite is one run.
+// suite is one run of the tests.
 type suite struct {
 	open     func(*testing.T) Opened
 	own      map[Part]bool
-	complete bool // all parts are there, so no rule may be skipped
+	complete bool // the store has all parts, so no rule may be skipped
 	group    string
 }
 
-// find looks which parts there are, and compares them with those that are claimed. It is no
-// subtest: -run may select some groups only, and they need to know the parts.
+// find determines the parts that the store has and compares them with the claimed ones. It is not a
+// subtest, because -run can select only some groups, and they need the result.
 func (s *suite) find(t *testing.T, claimed []Part) (ok bool) {
 	o := s.open(t)
 	ok = true
@@ -156,12 +157,12 @@ func (s *suite) find(t *testing.T, claimed []Part) (ok bool) {
 		}
 	}
 	s.complete = len(missing) == 0
-	t.Logf("parts of %T that are proven: %s; that it does not have: %s", o.Store, names(found), names(missing))
+	t.Logf("parts of %T that are tested: %s; missing parts: %s", o.Store, names(found), names(missing))
 	return ok
 }
 
-// rules runs each rule on a store of its own. The key of a rule is its name, a colon, and the
-// sentence that it proves.
+// rules runs each rule on its own store. The key of a rule is its name, a colon, and the sentence
+// that it tests.
 func (s *suite) rules(t *testing.T, list map[string]func(*kit)) {
 	for key, rule := range list {
 		name, sentence, ok := strings.Cut(key, ": ")
@@ -182,7 +183,7 @@ func (s *suite) rules(t *testing.T, list map[string]func(*kit)) {
 	}
 }
 
-// kit is a store with what the rules do again and again.
+// kit is a store with helpers for the rules.
 type kit struct {
 	*testing.T
 	ctx   context.Context
@@ -190,7 +191,7 @@ type kit struct {
 	suite *suite
 }
 
-// needs skips the rule unless the store, or the one beside it, has the parts.
+// needs skips the rule unless the store, or the store beside it, has the parts.
 func (k *kit) needs(list ...Part) {
 	k.Helper()
 	v := reflect.ValueOf(k.s).Elem()
@@ -201,8 +202,8 @@ func (k *kit) needs(list ...Part) {
 	}
 }
 
-// owns skips the rule unless the parts are those of the store under test: it is about what a
-// change of one does to the records of another.
+// owns skips the rule unless the store under test itself has the parts. Use it for rules about what
+// a change of one part does to the records of another.
 func (k *kit) owns(list ...Part) {
 	k.Helper()
 	for _, p := range list {
@@ -215,7 +216,7 @@ func (k *kit) owns(list ...Part) {
 func (k *kit) without(p Part) {
 	k.Helper()
 	if k.suite.complete {
-		k.Fatalf("storagetest: the store has all parts, but not %s", p)
+		k.Fatalf("storagetest: store has all parts except %s", p)
 	}
 	k.Skipf("not proven: the store has no storage.%s", p)
 }
@@ -223,7 +224,7 @@ func (k *kit) without(p Part) {
 // has reports whether the store under test has the part.
 func (k *kit) has(p Part) bool { return k.suite.own[p] }
 
-// is fails unless err is want; why says which rule that breaks.
+// is fails unless err is want. why is the rule that is broken.
 func (k *kit) is(err, want error, why string) {
 	k.Helper()
 	if want == nil && err != nil || want != nil && !errors.Is(err, want) {
@@ -231,7 +232,7 @@ func (k *kit) is(err, want error, why string) {
 	}
 }
 
-// must fails the test at once where err is not nil.
+// must stops the test if err is not nil.
 func (k *kit) must(err error) {
 	k.Helper()
 	if err != nil {
@@ -249,8 +250,8 @@ func account(name string) storage.User {
 	}
 }
 
-// isOwner reports whether got is the account as it comes with a credential: perhaps
-// without its password hash.
+// isOwner reports whether got is the account as it is returned with a credential, possibly without
+// its password hash.
 func isOwner(got, want storage.User) bool {
 	if got.Password == "" {
 		want.Password = ""
@@ -273,7 +274,7 @@ func (k *kit) epoch(subject string) int64 {
 	return n
 }
 
-// token makes a token record for a subject; n tells tokens apart.
+// token returns a token record for a subject. n is its number.
 func token(subject string, epoch int64, n int) storage.StaticToken {
 	return storage.StaticToken{
 		Digest: storage.DigestOf(fmt.Sprintf("%s %d", subject, n)), Subject: subject,

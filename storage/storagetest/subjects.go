@@ -103,7 +103,7 @@ func permissions(t *testing.T, s *suite) {
 				}
 			}
 		},
-		// What an absent subject is given would be a later account's of its ID.
+		// What an absent subject gets would belong to a later account with its ID.
 		"attack_281_absent: permissions and groups for an absent account get ErrNotFound; clearing them is no error": func(k *kit) {
 			u := k.add("alice")
 			give := func(ctx context.Context) error { return k.s.SetSubjectPermissions(ctx, u.ID, []string{"*"}) }

@@ -10,7 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// sweep: what callers can fill removes its own expired records, whoever prunes or not.
+// sweep tests that tables which callers can fill remove their own expired records, even if nobody
+// calls Prune.
 func sweep(t *testing.T, s *suite) {
 	kinds := map[Part]func(k *kit, n int, now time.Time) error{
 		AuthRequests: func(k *kit, n int, now time.Time) error {
@@ -38,7 +39,7 @@ func sweep(t *testing.T, s *suite) {
 			a.Created, a.Expires = now, now.Add(time.Minute)
 			return k.s.CreateAccess(k.ctx, a)
 		},
-		OneTimeTokens: func(k *kit, n int, now time.Time) error { // one for each purpose
+		OneTimeTokens: func(k *kit, n int, now time.Time) error { // a subject has one per purpose
 			return k.s.CreateOneTimeToken(k.ctx, storage.OneTimeToken{Digest: storage.DigestOf(fmt.Sprint(n)), Purpose: fmt.Sprint("p", n), Subject: "id-alice", Created: now, Expires: now.Add(time.Minute)})
 		},
 		Sessions: func(k *kit, n int, now time.Time) error {
@@ -59,14 +60,15 @@ func sweep(t *testing.T, s *suite) {
 			for n := range old {
 				k.must(insert(k, n, born))
 			}
-			k.pruned(born, 1000, 0) // they are there, and good
-			// These have expired for a moment only: the clocks of replicas differ.
+			k.pruned(born, 1000, 0) // they exist and have not expired
+			// These have just expired. They stay, because the clocks of replicas differ.
 			later := born.Add(time.Minute + storage.SweepAfter - time.Microsecond)
 			for n := range fresh {
 				k.must(insert(k, old+n, later))
 			}
 			k.pruned(later, 1, 1)
-			// Now for long enough. Inserts that fail and those that are rolled back harm nothing.
+			// Now they have been expired for long enough. Inserts that fail or are rolled back have
+			// no effect.
 			later = later.Add(time.Microsecond)
 			for n := range fresh {
 				k.must(insert(k, old+fresh+n, later))
@@ -79,10 +81,10 @@ func sweep(t *testing.T, s *suite) {
 					}), undone, "rolled back")
 				}
 			}
-			if n, err := k.s.Prune(k.ctx, later, 1000); n > 22 || err != nil { // of 149: two sweeps of 128 at most, which may lose one to a transaction that was undone
+			if n, err := k.s.Prune(k.ctx, later, 1000); n > 22 || err != nil { // of 149: two sweeps remove up to 128 each; one may be rolled back
 				k.Errorf("%d expired records are left, %v", n, err)
 			}
-			k.pruned(later.Add(time.Minute), 1000, 2*fresh) // nothing else was removed
+			k.pruned(later.Add(time.Minute), 1000, 2*fresh) // no other record was removed
 		}
 	}
 	s.rules(t, list)

@@ -13,22 +13,22 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// odd are valid texts that a store may get wrong.
+// odd are valid texts that a store may handle incorrectly.
 var odd = []string{
 	"'", `"`, "' OR 1=1--", "%", "_", `\`, "a b", " lead", "trail ", "\t", "юлия", "田中", "ﬁ", "e\u0301", "\u00e9", "\u202eabc",
 	"😀", "\u0001", "\u007f", "?", "$1", ":a", "@a", "NULL", "0", "-1", "true", "id-id", "a,b", "a;b", "--", "/*", "`", "\ufeff", "\U0010ffff",
 }
 
-// texts keeps odd but valid texts, byte for byte.
+// texts tests that unusual but valid texts are kept byte for byte.
 func texts(t *testing.T, s *suite) {
 	s.rules(t, map[string]func(*kit){
 		"attack_036_sql_in_names: odd texts come back byte for byte": func(k *kit) { k.keep(odd) },
-		// The Big List of Naughty Strings, where VESTIBULE_VECTORS names its folder.
+		// The Big List of Naughty Strings, if VESTIBULE_VECTORS names its folder.
 		"naughty_strings: naughty texts come back byte for byte": func(k *kit) { k.keep(naughty(k.T)) },
 	})
 }
 
-// keep stores each text wherever the store's parts have a place for it, and reads it back.
+// keep stores each text in every field that the store's parts have for texts, and reads it back.
 func (k *kit) keep(list []string) {
 	k.Helper()
 	inTx := func(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
@@ -66,8 +66,8 @@ func (k *kit) keep(list []string) {
 	}
 }
 
-// textParts have places for texts: keep stores one, read returns what came back if it is another
-// one, and then changes or deletes the record by the text.
+// textParts are the parts with fields for texts. keep stores a text. read reads it and returns the
+// value if it differs; then it changes or deletes the record by the text.
 var textParts = []struct {
 	part Part
 	keep func(k *kit, ctx context.Context, text string, i int) error
@@ -115,7 +115,7 @@ var textParts = []struct {
 		f := family(text, 0, i)
 		f.ID = text
 		st, err := k.s.RefreshByDigest(k.ctx, refresh(f, 0).Digest)
-		list, listErr := k.s.ListFamilies(k.ctx, text, text, 2)
+		list, listErr := k.s.ListFamilies(k.ctx, text, text, storage.FamilyPlace{}, 2)
 		err = errors.Join(err, listErr, k.s.ClaimRefresh(k.ctx, claim(f, 0)), k.s.EndFamily(k.ctx, text, born))
 		got := st.Family
 		return differs(err, len(list) == 1 && got.ID == text && got.Purpose == text && got.Client == text && got.Confirm == text && got.Name == text && st.User.ID == text, got)
@@ -153,7 +153,7 @@ func differs(err error, same bool, got any) string {
 	return ""
 }
 
-// naughty reads the list, each text once, without those that can be no identifier.
+// naughty reads the list, without duplicates and without texts that are not valid identifiers.
 func naughty(t *testing.T) []string {
 	if testing.Short() {
 		t.Skip("hundreds of texts, one after the other")

@@ -176,7 +176,7 @@ func transactions(t *testing.T, s *suite) {
 				if err := k.s.CreateUser(ctx, account("alice")); err != nil {
 					return err
 				}
-				_, err := k.s.UserByName(ctx, "alice") // sees its own writes
+				_, err := k.s.UserByName(ctx, "alice") // the transaction reads its own writes
 				return err
 			}))
 			_, err := k.s.UserByID(k.ctx, "id-alice")
@@ -211,7 +211,7 @@ func transactions(t *testing.T, s *suite) {
 				})
 			}()
 			gone(k)
-			k.add("alice") // the store goes on
+			k.add("alice") // the store still works
 		},
 		"nested_joins: a nested InTx joins the transaction that is running": func(k *kit) {
 			k.owns(Users)
@@ -254,7 +254,7 @@ func transactions(t *testing.T, s *suite) {
 			err := k.s.InTx(ctx, func(ctx context.Context) error {
 				k.must(k.s.CreateUser(ctx, account("alice")))
 				cancel()
-				for range 1000 { // a store may notice at once, or at the end
+				for range 1000 { // a store may return an error immediately or at the end
 					if k.s.SetPassword(ctx, "id-bob", "x") != nil {
 						break
 					}
@@ -270,7 +270,7 @@ func transactions(t *testing.T, s *suite) {
 			if u.Password != account("bob").Password {
 				k.Error("a part of the transaction stayed")
 			}
-			k.add("carol") // the store goes on
+			k.add("carol") // the store still works
 		},
 	})
 }

@@ -17,8 +17,8 @@
 //	# 204
 //	curl -s 127.0.0.1:8080/api/devices -H "Authorization: Knox $PHONE"
 //	# {"detail":"Invalid token."…}
-//	for i in 1 2 3 4 5 6; do curl -s -o answer.json -w '%{http_code} ' 127.0.0.1:8080/api/login -d username=bob -d password=guess; done
-//	# 401 401 401 401 401 429
+//	for i in $(seq 20); do curl -s -o answer.json -w '%{http_code} ' 127.0.0.1:8080/api/login -d username=bob -d password=guess; done
+//	# 401 401 401 401 401 …429
 package main
 
 import (

@@ -1,14 +1,14 @@
-// Package backchannel receives the logout messages of somebody else's OpenID Provider (OpenID
-// Connect Back-Channel Logout 1.0).
+// Package backchannel receives logout messages from another OpenID Provider (OpenID Connect
+// Back-Channel Logout 1.0).
 //
-// Import it in an application whose users log in at that provider, so that their sessions here end
-// when they log out there:
+// Import it in an application whose users log in at that provider. When a user logs out there, the
+// user's sessions here end:
 //
 //	receiver, err := backchannel.New("https://login.example", "my-client-id", providerKeys, db, endSessions, nil)
 //	mux.Public("POST /oidc/backchannel-logout", receiver)
 //
-// Limits: one issuer and client for each Receiver. Your function ends the sessions, so your
-// application must store which of them came from which subject and session of the provider.
+// Limits: a Receiver serves one issuer and client. Your function ends the sessions, so your
+// application must store which subject and session of the provider each session came from.
 package backchannel
 
 import (
@@ -28,24 +28,24 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Logout is what another provider reports: the sessions that its user has here are to end. By
-// Subject all of them, by Session the one that was created in that session of the provider. One of
-// the two may be "".
+// Logout is a logout that the provider reports. End the following sessions in your application: if
+// Session is "", all sessions of Subject; otherwise the session that was created in that session of
+// the provider. One of Subject and Session may be "".
 type Logout struct{ Issuer, Subject, Session string }
 
-// Options change a Receiver; nil is fine.
+// Options configure a [Receiver]. A nil *Options means all defaults.
 type Options struct {
-	// MaxAge is the longest age of a logout token; 0 is 5 minutes.
+	// MaxAge is the maximum age of a logout token; 0 means 5 minutes.
 	MaxAge time.Duration
-	// Leeway is the allowed difference between clocks, up to 5 minutes.
+	// Leeway is the allowed difference between clocks: 0 to 5 minutes.
 	Leeway time.Duration
-	// Audit receives logout when the sessions ended, and credential.rejected with the reason "used"
-	// for a logout token that was sent again. Credential is that of the token; the user is the
-	// provider's, so the events have no Subject. nil drops them.
+	// Audit receives "logout" after the sessions ended, and credential.rejected with the reason
+	// "used" for a logout token that was sent again. Credential identifies the token. The events
+	// have no Subject, because the user belongs to the provider. Nil drops the events.
 	Audit *audit.Notifier
-	// Logger gets the reason why a token was rejected; nil is slog.Default().
+	// Logger receives the reasons why tokens were rejected; nil means slog.Default().
 	Logger *slog.Logger
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
@@ -55,13 +55,14 @@ const (
 	typeLogout  = "logout+jwt"
 )
 
-// Receiver is the endpoint that a provider calls: POST of a form with "logout_token". It is safe for
-// concurrent use. Mount it outside the chain.
+// Receiver is the endpoint that the provider calls: POST of a form with "logout_token". It is safe
+// for concurrent use. Mount it outside the chain.
 //
-// It answers 200 when end returned nil. It accepts a token once: a token of another type, without
-// the event, with a nonce (ID tokens have one), without "sub" and "sid", too old, or used before gets
-// 400. If that cannot be decided, or end returns an error, the answer is 503; the provider can then
-// send the same token again, because only a token whose sessions ended is used up.
+// It responds with 200 if end returned nil. It accepts a token once. The response is 400 for a
+// token of another type, without the event, with a nonce (such as an ID token), without "sub" and
+// "sid", too old, or used before. If a store or the key source fails, or end returns an error, the
+// response is 503. The provider can then send the same token again, because a token is consumed
+// only after its sessions ended.
 type Receiver struct {
 	keys   jose.KeySource
 	uses   storage.Replays
@@ -70,13 +71,15 @@ type Receiver struct {
 	checks jose.Checks
 
 	mu      sync.Mutex
-	running map[storage.BlockKey]chan struct{} // the tokens that are handled now
+	running map[storage.BlockKey]chan struct{} // the tokens being processed
 }
 
-// New returns a Receiver. issuer and client are "iss" and "aud" of the tokens, byte for byte; keys
-// are the provider's, such as a jose.RemoteKeySet. uses records the tokens that were used. end ends the
-// sessions. It may be called again for sessions that have ended: if its success could not be recorded,
-// or if two processes get the same token at the same time.
+// New returns a Receiver. issuer and client are the values of "iss" and "aud" in the tokens, byte
+// for byte. keys are the provider's keys, such as a jose.RemoteKeySet. uses records used tokens.
+// end ends the sessions. It may be called again for sessions that have already ended, if its
+// success could not be recorded or if two processes receive the same token at the same time.
+//
+// New returns an error if keys, uses or end is nil, or if another argument or option is invalid.
 func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end func(context.Context, Logout) error, opts *Options) (*Receiver, error) {
 	var o Options
 	if opts != nil {
@@ -90,7 +93,7 @@ func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end f
 		o.Logger = slog.Default()
 	}
 	if keys == nil || uses == nil || end == nil || o.MaxAge < 0 {
-		return nil, errors.New("backchannel: New: keys, uses and end must not be nil, MaxAge must not be negative")
+		return nil, errors.New("backchannel: New: keys, uses and end are required, and MaxAge must be at least 0")
 	}
 	l := &Receiver{keys: keys, uses: uses, end: end, opts: o, running: map[storage.BlockKey]chan struct{}{}, checks: jose.Checks{Issuer: issuer, Audience: client, Leeway: o.Leeway, Clock: o.Clock}}
 	if err := l.checks.Validate(); err != nil {
@@ -99,7 +102,7 @@ func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end f
 	return l, nil
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements [http.Handler].
 func (l *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := l.receive(w, r); err != nil {
 		oauth2.RespondError(w, r, err, l.opts.Logger)
@@ -137,11 +140,11 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 		return bad.WithCause(errors.New("used before"))
 	}
 	if _, err = audit.Call("backchannel.New end", func() (any, error) { return nil, l.end(r.Context(), out) }); err != nil {
-		return err // the token stays valid: the provider sends it again, and the session may live
+		return err // the token stays valid, so the provider can send it again
 	}
-	// The sessions have ended, also if the provider does not wait for the answer.
+	// The sessions have ended, so record this even if the provider disconnects.
 	err = l.uses.ConsumeJTI(context.WithoutCancel(r.Context()), key, l.opts.Clock(), reg.Expires.Add(l.opts.Leeway))
-	if errors.Is(err, storage.ErrConflict) { // another process ended them in this moment
+	if errors.Is(err, storage.ErrConflict) { // another process ended them concurrently
 		return nil
 	}
 	if err == nil {
@@ -154,8 +157,8 @@ func (l *Receiver) notify(ctx context.Context, kind audit.Kind, reason string, t
 	l.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Reason: reason, Scheme: "backchannel", Client: l.checks.Audience, Credential: string(token[:])})
 }
 
-// enter returns when no other request of this process handles that token, or with an error when ctx
-// ends: of several copies of a token one ends the sessions, and the others are replays.
+// enter waits until no other request of this process handles the same token, or until ctx ends. Of
+// several copies of a token, one ends the sessions and the others are rejected as replays.
 func (l *Receiver) enter(ctx context.Context, key storage.BlockKey) (leave func(), err error) {
 	for {
 		l.mu.Lock()
@@ -180,7 +183,8 @@ func (l *Receiver) enter(ctx context.Context, key storage.BlockKey) (leave func(
 	}
 }
 
-// read checks a logout token (section 2.6). An error other than jose.ErrInvalid is a fault.
+// read verifies a logout token (section 2.6). An error other than jose.ErrInvalid is a server
+// error.
 func (l *Receiver) read(ctx context.Context, text string) (Logout, jose.Registered, error) {
 	not := func(why string) (Logout, jose.Registered, error) {
 		return Logout{}, jose.Registered{}, fmt.Errorf("%w: %s", jose.ErrInvalid, why)
@@ -204,9 +208,9 @@ func (l *Receiver) read(ctx context.Context, text string) (Logout, jose.Register
 	}
 	var events map[string]map[string]any
 	if err := t.Claims.Decode("events", &events); err != nil || events[eventLogout] == nil {
-		return not("not the event of a logout")
+		return not("no logout event")
 	}
-	if reg.Subject == "" { // the checks require a subject
+	if reg.Subject == "" { // jose.Checks requires a subject
 		return l.withoutSubject(reg, session)
 	}
 	if _, err := l.checks.Check(t.Claims); err != nil {
@@ -215,7 +219,7 @@ func (l *Receiver) read(ctx context.Context, text string) (Logout, jose.Register
 	return Logout{reg.Issuer, reg.Subject, session}, reg, nil
 }
 
-// withoutSubject checks a token that only names a session.
+// withoutSubject checks a token that names only a session.
 func (l *Receiver) withoutSubject(reg jose.Registered, session string) (Logout, jose.Registered, error) {
 	now, c := l.opts.Clock(), l.checks
 	ok := reg.Issuer == c.Issuer && slices.Contains(reg.Audience, c.Audience) && reg.ID != "" && !reg.Expires.IsZero() &&

@@ -16,41 +16,41 @@ import (
 )
 
 // Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page: GET
-// with the client's request, POST of the page's form. Mount it for both methods, behind the chain
-// and open to everyone (authz.AllowAny).
+// with the client's request, and POST with the form of the page. Mount it for both methods, behind
+// the chain, and with authz.AllowAny.
 //
-// A client may send its request by POST too (OpenID Connect Core, section 3.1.2.1): a form without
-// "handle" and "decision", of at most 16 KiB, is redirected (303) as a GET of
-// server.Endpoints.Authorize, whose path and query may have 8 KiB. It must not have a query of its
-// own, nor a secret of a client or a user. An "id_token_hint" is encrypted, for 2 minutes, by
-// server.Options.Keys. Without them the key is one of this process, so with several processes the
-// others reject the hint.
+// A client can also send its request by POST (OpenID Connect Core, section 3.1.2.1), as a form of
+// at most 16 KiB without "handle" and "decision". It is redirected (303) to a GET of
+// server.Endpoints.Authorize, whose path and query may have 8 KiB. The request must not have a
+// query of its own, nor a secret of a client or a user. An "id_token_hint" in it is encrypted for 2
+// minutes with server.Options.Keys. Without Keys a random key of this process encrypts it, so other
+// processes reject the hint.
 //
-// A request of an unknown client, or for a redirect URI that is not exactly a registered one, gets
-// a page and never a redirect. Everything else goes to the redirect URI, with 303, "state" and
-// "iss" (RFC 9207). A code is valid for server.Lifetimes.CodeTTL.
+// A request of an unknown client, or with a redirect URI that is not exactly a registered one, gets
+// an error page, never a redirect. Every other result goes to the redirect URI, with status 303,
+// "state" and "iss" (RFC 9207). A code is valid for server.Lifetimes.CodeTTL.
 //
-// The form of the page only holds a handle, to be used once, of what was requested. It is bound to
-// user, session, client, scopes, challenge and redirect URI.
+// The form of the page contains only a handle of the stored request. It can be used once, and is
+// bound to user, session, client, scopes, challenge and redirect URI.
 func (p *Pages) Authorize() http.Handler {
 	return authn.Page(p.login, &page.Carrier{
 		Endpoint: p.server.URL(p.server.Options().Endpoints.Authorize), Parameters: authorizeParameters,
 		Read: oauth2.ReadRawForm, Check: func(v url.Values) error { return oauth2.OnPage(oauth2.CheckParameters(v)) },
 		Seal:   func(hint string) (string, error) { return p.server.SealHint(hint, server.HintRedirect) },
-		Refuse: oauth2.PageError, Log: p.log, Next: p.handler(p.ask, p.decide),
+		Refuse: oauth2.PageError, Log: p.log, Next: p.handler(p.show, p.decide),
 	})
 }
 
-// authorizeParameters are those that a request by POST carries over into the query.
+// authorizeParameters are the parameters that a request by POST carries over into the query.
 var authorizeParameters = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "response_mode", "prompt", "max_age",
 	"id_token_hint", "login_hint", "ui_locales", "acr_values", "display", "claims", "claims_locales", "request", "request_uri", "resource", "dpop_jkt",
 }
 
-// errForgotten: the user withdrew a consent while it was used.
-var errForgotten = errors.New("the consent was withdrawn")
+// errForgotten means that the user withdrew a consent while it was used.
+var errForgotten = errors.New("consent withdrawn")
 
-func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
+func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	v, err := oauth2.ReadQuery(r)
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 		return p.send(w, r, q, nil, oauth2.NewError("login_required", "Another user is logged in than the one that the client expects."))
 	}
 	if q.Consents {
-		q.Prompt = "consent" // the login that it also requires was done
+		q.Prompt = "consent" // the required login is done
 	}
 	silent, reason := q.Registered.Trusted && q.Prompt != "consent" && rememberable(q), reasonTrusted
 	consented := false
@@ -84,15 +84,15 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 		}
 		silent, reason = consented, reasonRemembered
 	}
-	// Any site can make the browser send such requests. Too many bring the page back, and are never
-	// refused.
+	// Any site can make the browser send such requests. Too many of them show the page again; they
+	// are never rejected.
 	silent = silent && p.server.AdmitSilent(ctx, u.Subject, q.Client)
 	if q.Prompt == "none" && !silent {
 		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user has to be asked."))
 	}
 	var handle string
 	var shown *authn.Draft
-	if !silent { // before anything is stored or consumed, so that a hook that panics leaves nothing behind
+	if !silent { // before anything is stored or consumed, because the hook may panic
 		if handle, err = p.server.NewText(handlePrefix); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	}
 	var answer url.Values
 	decide := func(ctx context.Context) (err error) {
-		if consented && silent { // read again: RevokeGrant cannot come between that and the code
+		if consented && silent { // read again in the transaction, so that RevokeGrant cannot come in between
 			if still, err := p.remembered(ctx, q, u); err != nil || !still {
 				return cmp.Or(err, errForgotten)
 			}
@@ -127,7 +127,7 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case errors.Is(err, errForgotten):
-		return p.ask(w, r) // the user is asked
+		return p.show(w, r) // shows the page
 	case silent:
 		return p.send(w, r, q, answer, err)
 	case err != nil:
@@ -138,17 +138,17 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request) error {
 }
 
 // tooOld reports whether the request requires a newer login than the user's. toLogin cannot remove
-// a parameter of a pushed request, so a login since it was pushed is new.
+// a parameter of a pushed request, so for such a request a login after it was pushed is new enough.
 func (p *Pages) tooOld(q server.AuthorizationRequest, u server.SessionUser) bool {
 	if (q.Prompt == "login" || q.MaxAge == 0) && (q.Pushed.IsZero() || u.AuthTime.Before(q.PushedAt)) {
 		return true
 	}
-	now := p.server.Now() // of a login while the clock was ahead it is not known how old it is
+	now := p.server.Now() // the age of a login is unknown if the clock was ahead
 	return q.MaxAge > 0 && (now.Sub(u.AuthTime) > q.MaxAge || storage.Ahead(now, u.AuthTime))
 }
 
-// toLogin sends the browser to the login page, and back to the same request, without the
-// parameters that require a new login.
+// toLogin redirects the browser to the login page. From there it returns to the same request,
+// without the parameters that require a new login.
 func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest) error {
 	if len(r.URL.RawQuery) > page.MaxAddress {
 		return p.send(w, r, q, nil, oauth2.NewError("invalid_request", "The request is too long."))
@@ -214,7 +214,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	return p.send(w, r, q, v, err)
 }
 
-// approve issues what a request asks for, and reports it. reason is "" if the user has just decided.
+// approve issues what was requested and reports it. reason is "" if the user has just decided.
 func (p *Pages) approve(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser, reason string) (url.Values, error) {
 	v, err := p.server.Approve(ctx, q, u)
 	if err == nil {
@@ -223,7 +223,7 @@ func (p *Pages) approve(ctx context.Context, q server.AuthorizationRequest, u se
 	return v, err
 }
 
-// report reports a decision of a user about a client.
+// report reports a user's decision about a client.
 func (p *Pages) report(ctx context.Context, kind audit.Kind, reason, client string, u server.SessionUser) {
 	p.server.Notify(ctx, audit.Event{Kind: kind, Reason: reason, Client: client, Subject: u.Subject, Session: u.Session, Epoch: u.Epoch})
 }

@@ -7,23 +7,32 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options change Pages; nil is fine.
+// Options configure [Pages]. A nil *Options means all defaults.
 type Options struct {
-	// Render writes the consent page, after status and headers were set. nil writes a plain
-	// page. Consent documents what the page must have. The page is sent when Render returns; if
-	// it panics, the answer is 500.
+	// Render writes the consent page after status and headers were set; see [Consent] for what the
+	// page must contain. Nil writes a plain page. The page is sent when Render returns. If Render
+	// panics, the response is 500.
 	Render func(w http.ResponseWriter, r *http.Request, c Consent)
-	// Remember is how long a user is not asked again for the same scopes and resources of a
-	// client, or fewer; 0 asks each time. It ends with the last grant of the client, and never
-	// applies to public clients of loopback addresses or private schemes, because any program on
-	// the user's machine could be one.
+	// Remember is how long a consent is remembered: the user need not confirm the same scopes and
+	// resources of a client, or fewer, again. 0 means that the user confirms each time. A consent
+	// is forgotten when the last grant of the client ends. Consents are not remembered for public
+	// clients with loopback addresses or private schemes, because any program on the user's machine
+	// could be such a client.
 	Remember time.Duration
+	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
+	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of
+	// another table and the stores have no spaces ([storage.Spaced]), because two accounts with the
+	// same ID count as one otherwise. Nil accepts every identity whose Subject is in the store's
+	// space.
+	Own func(authn.Identity) bool
 }
 
 // Pages are the pages of a server. They are safe for concurrent use.
@@ -36,18 +45,19 @@ type Pages struct {
 	opts     Options
 }
 
-// New adds the pages to a server. login is the path of this origin where anonymous visitors, and
-// those whose session expired, are sent, with "?next=".
+// New adds the pages to a server. login is the path on this origin to which anonymous visitors, and
+// visitors with an expired session, are redirected, with "?next=". It returns an error if srv or
+// sessions.Of is nil, login is "", or Remember is negative.
 func New(srv *server.Server, sessions server.Sessions, login string, opts *Options) (*Pages, error) {
 	if srv == nil || sessions.Of == nil || login == "" {
-		return nil, errors.New("consent: New: srv or Sessions.Of is nil, or login is empty")
+		return nil, errors.New("consent: New: srv, Sessions.Of and login are required")
 	}
 	p := &Pages{server: srv, store: srv.Store(), sessions: sessions, login: login, log: srv.Options().Logger}
 	if opts != nil {
 		p.opts = *opts
 	}
 	if p.opts.Remember < 0 {
-		return nil, errors.New("consent: New: Remember is negative")
+		return nil, errors.New("consent: New: Remember is negative (at least 0)")
 	}
 	o := srv.Options()
 	routes := []server.Route{
@@ -66,7 +76,7 @@ func New(srv *server.Server, sessions server.Sessions, login string, opts *Optio
 }
 
 const (
-	// handlePrefix begins the handles of the forms, consentTTL is how long a user has to decide.
+	// handlePrefix is the prefix of handles in forms. consentTTL is how long a user has to decide.
 	handlePrefix = "vco"
 	consentTTL   = 10 * time.Minute
 
@@ -78,7 +88,7 @@ const (
 	purposeDevice  = "device"
 )
 
-// peek returns what the handle of a page's form stands for.
+// peek returns the stored request of a handle in a form.
 func (p *Pages) peek(ctx context.Context, handle, purpose string, u server.SessionUser) (storage.AuthRequest, error) {
 	a, err := p.server.Peek(ctx, handlePrefix, purpose, handle, u)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -89,15 +99,17 @@ func (p *Pages) peek(ctx context.Context, handle, purpose string, u server.Sessi
 
 var errAnswered = oauth2.PageError("This page is too old, or was answered already. Go back to the application and try again.")
 
-// once consumes a stored request and runs fn in one transaction. After a fault the request is there
-// as before, so the user can send the form again. used is the error if it was consumed already. An
-// *oauth2.Error of fn is an answer and no fault: the request stays consumed.
+// once consumes a stored request and runs fn in one transaction. If fn or the store fails, the
+// request remains, so the user can send the form again. used is the error for a request that was
+// already consumed. If fn returns an *oauth2.Error, which is a decision and not a failure, the
+// request is consumed.
 func (p *Pages) once(ctx context.Context, d storage.Digest, used error, fn func(context.Context) error) error {
 	var refused *oauth2.Error
 	err := p.server.InTx(ctx, func(ctx context.Context) error {
 		refused = nil
-		// fn comes first: it locks the account and the client, which whoever deletes them locks
-		// before the request. Where the request is gone nothing of fn stays.
+		// fn runs first because it locks the account and the client. Transactions that delete these
+		// lock them before the request, too. If the request no longer exists, the changes of fn are
+		// rolled back.
 		if err := fn(ctx); err != nil && !errors.As(err, &refused) {
 			return err
 		}
@@ -119,7 +131,17 @@ func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error
 	return page.Handler(p.log, oauth2.CheckQuery, get, post)
 }
 
-// form reads the form of a page, which only the user of a session can send.
+// own reports whether an identity is an account of the server's store. The error is a panic of
+// Options.Own.
+func (p *Pages) own(id authn.Identity) (bool, error) {
+	ours := storage.BelongsTo(storage.SpaceOf(p.store), id.Subject)
+	if !ours || p.opts.Own == nil {
+		return ours, nil
+	}
+	return audit.Call("consent.Options.Own", func() (bool, error) { return p.opts.Own(id), nil })
+}
+
+// form reads the form of a page. Only the user of a session can send it.
 func (p *Pages) form(w http.ResponseWriter, r *http.Request) (oauth2.Form, server.SessionUser, error) {
 	f, err := oauth2.ReadPageForm(w, r)
 	if err != nil {

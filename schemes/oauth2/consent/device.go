@@ -14,13 +14,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Device returns the page where a user types the code that a device shows (RFC 8628, section 3.3),
-// and then allows or denies what its client requests. Mount it like Authorize. It panics without
-// server.Options.Keys.
+// Device returns the page on which a user enters the code that a device shows (RFC 8628, section
+// 3.3) and then allows or denies the request of the device's client. Mount it like
+// [Pages.Authorize]. It panics without server.Options.Keys.
 //
-// A GET shows a form and decides nothing, whatever its address has: somebody else may have sent a
-// link with a code. A user may enter 10 wrong codes per 15 minutes, an address 100; see
-// server.Options.Proxies.
+// A GET only shows a form, whatever its query contains, because somebody else may have sent the
+// user a link with a code. Limits per 15 minutes: 10 wrong codes per user and 100 per client
+// address; see server.Options.Proxies.
 func (p *Pages) Device() http.Handler {
 	if p.server.Options().Keys == nil {
 		panic("consent: Device requires server.Options.Keys")
@@ -42,7 +42,7 @@ func (p *Pages) device(w http.ResponseWriter, r *http.Request) error {
 	case len(r.URL.RawQuery) > page.MaxAddress || oauth2.CheckQuery(r) != nil:
 		return oauth2.ErrLong
 	case !ok && authn.FromContext(r.Context()).Authenticated():
-		return forbidden("Log in first.") // by other credentials than a session
+		return forbidden("Log in first.") // authenticated, but not by a session
 	case !ok:
 		v := r.URL.Query()
 		if r.Method == http.MethodPost {
@@ -108,7 +108,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 			Digest: d, Approve: decision == "allow", Subject: u.Subject, Epoch: u.Epoch, AuthTime: u.AuthTime, Now: p.server.Now(),
 		})
 		switch {
-		case errors.Is(err, storage.ErrStale): // logged out everywhere, or disabled, concurrently
+		case errors.Is(err, storage.ErrStale): // concurrently logged out everywhere or disabled
 			return forbidden("The login has ended.")
 		case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
 			return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
@@ -129,10 +129,10 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 	return nil
 }
 
-// devicePage is what the pages for devices show.
+// devicePage is the data of the pages for devices.
 type devicePage struct {
 	Consent
-	// Code is the user code, Problem why the last one was not accepted.
+	// Code is the user code. Problem is why the last code was not accepted.
 	Code, Problem string
 }
 

@@ -1,15 +1,16 @@
-// Package consent has the pages of an authorization server for people: the authorization
-// endpoint with its consent page, the page for the codes of devices, and the list of the
-// applications that a user granted access to.
+// Package consent implements the pages of an authorization server for users: the authorization
+// endpoint with its consent page, the page for device codes, and the list of applications to which
+// a user granted access.
 //
-// Import it for every authorization server whose clients act for users. Construct it last:
+// Import it for every authorization server whose clients act for users. Call [New] after all other
+// packages that extend the server:
 //
 //	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
 //	pages, err := consent.New(srv, sessions, "/login", nil)
 //
-// New adds the pages to srv.Routes; package server shows how to mount them. For pages of your own
-// render only the consent page yourself (Options.Render), or use the methods of server.Server
-// that this package is built from: ParseRequest, Approve and Redirect.
+// New adds the pages to srv.Routes; package server shows how to mount them. For your own design of
+// the consent page set Options.Render. For entirely different pages use the methods of
+// server.Server on which this package is built: ParseRequest, Approve and Redirect.
 //
-// Limits: only users of a session can grant access. The pages run no script and cannot be framed.
+// Limits: only users with a session can grant access. The pages run no script and cannot be framed.
 package consent

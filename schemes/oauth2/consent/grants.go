@@ -3,6 +3,9 @@ package consent
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -11,13 +14,44 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// maxListed is how many grants of a user are listed.
+// maxListed is how many grants of a user are listed at once.
 const maxListed = 100
 
+// listAfter is the parameter that names the grant which a list continues after.
+const listAfter = "after"
+
+// errPlace: the parameter is not one that a list gave.
+var errPlace = errors.New("not a place in the list")
+
+// placeOf reads the parameter, which may be absent.
+func placeOf(r *http.Request) (storage.FamilyPlace, error) {
+	text := r.URL.Query().Get(listAfter)
+	if text == "" {
+		return storage.FamilyPlace{}, nil
+	}
+	created, id, _ := strings.Cut(text, ".")
+	nano, err := strconv.ParseInt(created, 10, 64)
+	if err != nil || storage.CheckID("grant", id) != nil {
+		return storage.FamilyPlace{}, errPlace
+	}
+	return storage.FamilyPlace{Created: time.Unix(0, nano).UTC(), ID: id}, nil
+}
+
+// nextPage returns the relative address where a list continues, "" if it does not.
+func nextPage(p storage.FamilyPlace) string {
+	if p.IsZero() {
+		return ""
+	}
+	return "?" + url.Values{listAfter: {strconv.FormatInt(p.Created.UnixNano(), 10) + "." + p.ID}}.Encode()
+}
+
 // Grants returns the endpoint that lists the caller's grants: GET, answered with a list of {"id",
-// "client", "name", "scopes", "created", "expiry", "resource"}, newest first, at most 100. It holds no secret.
+// "client", "name", "scopes", "created", "expiry", "resource"}, newest first. It holds no secret. At most 100 come at once: if
+// there are more, the answer has "Link: <?after=…>; rel="next"" (RFC 8288), the address of the
+// following ones, relative to this one. An "after" that no such link had gets 400.
 //
-// The caller is the account that the chain authenticated, by any scheme. A client that acts for it,
+// The caller is the account that the chain authenticated, by any scheme; see Options.Own for chains
+// with accounts of several tables. A client that acts for it,
 // or any other scope-limited identity, gets 403.
 func (p *Pages) Grants() http.Handler {
 	type item struct {
@@ -31,9 +65,16 @@ func (p *Pages) Grants() http.Handler {
 		Resource []string `json:"resource"`
 	}
 	return p.accounts(http.MethodGet, func(w http.ResponseWriter, r *http.Request, subject string) error {
-		list, err := p.server.Grants(r.Context(), subject, maxListed)
+		after, err := placeOf(r)
+		if err != nil {
+			return authn.BadRequest("").WithCause(err)
+		}
+		list, next, err := p.server.Grants(r.Context(), subject, after, maxListed)
 		if err != nil {
 			return err
+		}
+		if next := nextPage(next); next != "" {
+			w.Header().Set("Link", "<"+next+`>; rel="next"`)
 		}
 		items := make([]item, len(list))
 		for i, f := range list {
@@ -75,7 +116,13 @@ func (p *Pages) accounts(method string, f func(w http.ResponseWriter, r *http.Re
 		case id.Subject == "" || id.Issuer != "" || id.Delegated():
 			err = authn.PermissionDenied("")
 		default:
-			err = f(w, r, id.Subject)
+			var own bool
+			if own, err = p.own(id); err == nil && !own {
+				err = authn.PermissionDenied("")
+			}
+			if err == nil {
+				err = f(w, r, id.Subject)
+			}
 		}
 		if err != nil {
 			authn.Respond(w, r, authn.Undecided(err))

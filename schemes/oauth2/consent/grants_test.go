@@ -1,6 +1,8 @@
 package consent_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -98,6 +100,81 @@ func TestGrants(t *testing.T) {
 		oauthtest.Must(t, err)
 		if got := w.GrantsOf(alice); len(got) != 0 {
 			t.Errorf("after log-out-everywhere: %+v", got)
+		}
+	})
+}
+
+// Whoever has hundreds of grants sees and revokes the oldest too, in the list and on the page.
+func TestOlderGrants_attack_525(t *testing.T) {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := oauthtest.NewWorld(t, s, oauthtest.WithSessions)
+		alice := w.Alice("s1")
+		oauthtest.Must(t, s.CreateClient(t.Context(), storage.Client{ID: "oldest", Name: "Oldest", Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken}, Scopes: []string{"read"}}))
+		got := w.Post(w.Token(), "none", "client_id", "oldest", "grant_type", "authorization_code", "code", w.Code("oldest", nil), "redirect_uri", oauthtest.Redirect, "code_verifier", oauthtest.Verifier)
+		if got.Status != 200 {
+			t.Fatal(got.Body)
+		}
+		list, _, err := w.Server.Server.Grants(t.Context(), "id-alice", storage.FamilyPlace{}, 1)
+		oauthtest.Must(t, err)
+		oldest := list[0].ID
+		for i := range 204 {
+			f := list[0]
+			f.ID, f.Client = fmt.Sprintf("grant-%03d", i), "spa"
+			f.Created = f.Created.Add(time.Duration(1+i/7) * time.Second) // several at once
+			oauthtest.Must(t, s.CreateFamily(t.Context(), f, storage.Refresh{Digest: storage.DigestOf(f.ID), Created: f.Created, Expires: f.Expires}))
+		}
+		mux := http.NewServeMux()
+		mux.Handle("/grants", w.Grants())
+		mux.Handle("/grants/{id}", w.RevokeGrant())
+		all := map[string]int{}
+		pages, last := 0, ""
+		for query := ""; pages < 10; pages++ {
+			rec := w.Behind(mux, alice, "GET", "/grants"+query, "")
+			var items []oauthtest.GrantItem
+			if err := json.Unmarshal(rec.Body.Bytes(), &items); rec.Code != 200 || err != nil || len(items) > 100 {
+				t.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+			for _, item := range items {
+				all[item.ID]++
+				last = item.ID
+			}
+			link := regexp.MustCompile(`^<(\?after=[^>]+)>; rel="next"$`).FindStringSubmatch(rec.Header().Get("Link"))
+			if link == nil {
+				break
+			}
+			query = link[1]
+		}
+		if len(all) != 205 || pages != 2 || last != oldest {
+			t.Errorf("%d grants on %d pages, the last is %q", len(all), pages+1, last)
+		}
+		for id, n := range all {
+			if n != 1 {
+				t.Errorf("%s comes %d times", id, n)
+			}
+		}
+		for _, bad := range []string{"x", "x.y", ".", "1", "1.", "99999999999999999999.a", "1.a%00b", "-"} {
+			if rec := w.Behind(mux, alice, "GET", "/grants?after="+bad, ""); rec.Code != 400 {
+				t.Errorf("after %q: %d", bad, rec.Code)
+			}
+			if rec := w.Behind(w.GrantsPage("/login"), alice, "GET", "/oauth2/applications?after="+bad, ""); rec.Code != 400 {
+				t.Errorf("page after %q: %d", bad, rec.Code)
+			}
+		}
+		body := ""
+		for query, n := "", 0; n < 10; n++ {
+			rec := w.Behind(w.GrantsPage("/login"), alice, "GET", "/oauth2/applications"+query, "")
+			body = rec.Body.String()
+			link := regexp.MustCompile(`<a href="(\?after=[^"]+)">`).FindStringSubmatch(body)
+			if link == nil {
+				break
+			}
+			query = html.UnescapeString(link[1])
+		}
+		if !strings.Contains(body, "Oldest") || !strings.Contains(body, `value="`+oldest+`"`) {
+			t.Fatalf("the last page has no oldest grant: %s", body)
+		}
+		if rec := w.Behind(w.GrantsPage("/login"), alice, "POST", "/oauth2/applications?after=1.x", "grant="+oldest); rec.Code != 303 || w.Status(got.Access) != 401 {
+			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
 	})
 }

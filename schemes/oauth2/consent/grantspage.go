@@ -9,19 +9,21 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/page"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// GrantsPage returns the page where users see their grants and revoke them: GET shows it, POST of
-// its form revokes all grants of a client and returns to the page (303). Mount it like Authorize.
-// The session scheme's CSRF check protects the form.
+// GrantsPage returns the page on which users see and revoke their grants. GET shows
+// 100 grants, with a link to older ones. POST of its
+// form revokes all grants of a client and redirects to the page (303). Mount it like
+// [Pages.Authorize]. The CSRF protection of the session scheme protects the form.
 func (p *Pages) GrantsPage() http.Handler {
 	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
 }
 
-// grantee is a client on the page, with one of its grants, which identifies it in the form.
+// grantee is a client on the page, with one of its grants, which identifies the client in the form.
 type grantee struct {
 	Grant, Name, Since string
 	Scopes             []Scope
@@ -40,16 +42,20 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := p.server.Grants(r.Context(), u.Subject, maxListed)
+	after, err := placeOf(r)
+	if err != nil {
+		return oauth2.PageError("This address is not one that the list of your applications leads to.")
+	}
+	list, next, err := p.server.Grants(r.Context(), u.Subject, after, maxListed)
 	if err != nil {
 		return err
 	}
 	shown := struct {
-		User, Token string
-		Clients     []grantee
-	}{User: u.Name, Token: token}
+		User, Token, Next string
+		Clients           []grantee
+	}{User: u.Name, Token: token, Next: nextPage(next)}
 	described := p.server.Options().Scopes
-	at := map[string]int{} // of clients in shown.Clients
+	at := map[string]int{} // index in shown.Clients by client
 	for _, f := range list {
 		i, there := at[f.Client]
 		if !there {
@@ -82,10 +88,10 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = p.server.RevokeGrant(r.Context(), u.Subject, f.Get("grant"), true)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) { // the page shows that it does not exist
+	if err != nil && !errors.Is(err, storage.ErrNotFound) { // the page no longer lists it
 		return err
 	}
-	page.Redirect(w, "?") // to this very page
+	page.Redirect(w, "?") // this page
 	return nil
 }
 
@@ -100,5 +106,5 @@ var grantsTemplate = page.Template("grants", "Applications", `<p>These act for y
 </form>
 {{else}}
 <p>None.</p>
-{{end}}
-`)
+{{end}}{{with .Next}}<p><a href="{{.}}">Older ones</a></p>
+{{end}}`)

@@ -11,13 +11,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// A remembered consent (Options.Remember) is the last answer of a user to a client, with all that it
-// allowed. It covers the same scopes and resources, or fewer, while the client has a grant: a user
-// who sees no grant of an application was told that it has no access.
+// A remembered consent (Options.Remember) is the last decision of a user about a client, with
+// everything that it allowed. It covers the same scopes and resources, or fewer, while the client
+// has a grant. Without a grant the user was told that the application has no access, so it does not
+// count.
 
-// rememberable reports whether a request may be granted without asking the user, by a consent that
-// is remembered or because the client is trusted: not that of a public client which any program on
-// the user's machine could be (RFC 8252, section 8.6), nor an implicit grant.
+// rememberable reports whether a request may be granted without showing the page, because of a
+// remembered consent or because the client is trusted. It returns false for an implicit grant, and
+// for a public client that any program on the user's machine could impersonate (RFC 8252, section
+// 8.6).
 func rememberable(q server.AuthorizationRequest) bool {
 	if q.Implicit {
 		return false
@@ -29,7 +31,7 @@ func rememberable(q server.AuthorizationRequest) bool {
 	return err == nil && to.Scheme == "https" && !syntax.IsLoopback(to.Hostname())
 }
 
-// remember stores what the user allows.
+// remember stores what the user allowed.
 func (p *Pages) remember(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser) error {
 	if p.opts.Remember <= 0 || !rememberable(q) {
 		return nil
@@ -39,12 +41,12 @@ func (p *Pages) remember(ctx context.Context, q server.AuthorizationRequest, u s
 		Subject: u.Subject, Client: q.Client, Scopes: q.Scopes, Resource: q.Resource, Epoch: u.Epoch, Created: now, Expires: now.Add(p.opts.Remember),
 	})
 	if errors.Is(err, storage.ErrStale) {
-		return nil // no code is issued either
+		return nil // no code is issued, either
 	}
 	return err
 }
 
-// remembered reports whether the user allowed before what is requested.
+// remembered reports whether a remembered consent covers the request.
 func (p *Pages) remembered(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser) (bool, error) {
 	if p.opts.Remember <= 0 || q.Prompt == "consent" || !rememberable(q) {
 		return false, nil
@@ -61,8 +63,8 @@ func (p *Pages) remembered(ctx context.Context, q server.AuthorizationRequest, u
 	return p.server.HasGrant(ctx, u.Subject, q.Client)
 }
 
-// covers reports whether a consent includes everything that is requested. A consent without resources
-// was given for a server without an Audience, and never includes a resource.
+// covers reports whether a consent includes everything that is requested. A consent without
+// resources was given for a server without an Audience and never includes a resource.
 func (p *Pages) covers(c storage.Consent, q server.AuthorizationRequest) bool {
 	within := func(requested, allowed []string) bool {
 		return !slices.ContainsFunc(requested, func(one string) bool { return !slices.Contains(allowed, one) })

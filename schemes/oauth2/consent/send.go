@@ -12,15 +12,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// send sends the browser to the redirect URI, with the values or the error. It returns errors that
-// must not be sent there.
+// send redirects the browser to the redirect URI, with the values or with the error. It returns
+// errors that must not be sent there.
 func (p *Pages) send(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, v url.Values, err error) error {
 	if err != nil {
 		var e *oauth2.Error
 		if !errors.As(err, &e) || e.NoRedirect || q.To == "" {
 			return err
 		}
-		p.log.LogAttrs(r.Context(), slog.LevelInfo, "authorization refused", slog.String("scheme", "oauth2"), slog.String("client", q.Client), slog.Any("reason", e))
+		p.log.LogAttrs(r.Context(), slog.LevelInfo, "authorization rejected", slog.String("scheme", "oauth2"), slog.String("client", q.Client), slog.Any("reason", e))
 		v = url.Values{"error": {e.Code}, "error_description": {e.Description}}
 		known, fault := p.knows(r, q.Registered)
 		if fault != nil {
@@ -35,10 +35,10 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, q server.Authorizat
 	return nil
 }
 
-// knows reports whether an error may send the browser on to the client without asking. Anyone can
-// register a client whose redirect URI is any site: with a request that cannot succeed it would use
-// this server as a redirector that people trust (RFC 9700, section 4.11.2). A user who granted it
-// access knows it.
+// knows reports whether an error may redirect the browser to the client without confirmation.
+// Anyone can register a client with any site as its redirect URI. With a request that always fails,
+// such a client could use this server as an open redirector that users trust (RFC 9700, section
+// 4.11.2). If the user has granted the client access, the user knows the client.
 func (p *Pages) knows(r *http.Request, c storage.Client) (bool, error) {
 	if c.Registration.IsZero() || c.Trusted {
 		return true, nil

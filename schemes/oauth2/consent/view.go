@@ -16,32 +16,32 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Scope is a scope as the consent page shows it.
+// Scope is a scope on the consent page.
 type Scope struct{ Name, Description string }
 
-// Consent is what the consent page shows.
+// Consent is the data of the consent page.
 type Consent struct {
-	// Client is the application's name, or its ID; Site is where the browser goes: a host, or the
+	// Client is the application's name, or its ID. Site is where the browser goes: a host, or the
 	// scheme of a program on the user's device.
 	Client, Site string
-	// Unverified: the client registered itself, so nobody has checked its name, which can be that
-	// of another application. A page MUST say so.
+	// Unverified means that the client registered itself, so nobody has verified its name, which
+	// can be that of another application. A page MUST say so.
 	Unverified bool
-	// User is the name of the user who is asked.
+	// User is the name of the user who decides.
 	User   string
 	Scopes []Scope
-	// Resources are the APIs that the client can use (RFC 8707), by the URIs that the request names, or
-	// else the server's own Audience. A page MUST show them: a scope means something else at
-	// another API.
+	// Resources are the URIs of the APIs that the client can use (RFC 8707): those of the request,
+	// or else the server's own Audience. A page MUST show them, because a scope can have another
+	// meaning at another API.
 	Resources []string
-	// Handle goes into a hidden field with the name "handle". The form sends it to its own
-	// address by POST, with "decision", which is "allow" or "deny".
+	// Handle goes into a hidden field with the name "handle". The form must send it to its own URL
+	// by POST, with the field "decision", which is "allow" or "deny".
 	Handle string
 	// Token, if not "", goes into a hidden field with the name csrf.Field.
 	Token string
 }
 
-// drawConsent renders the consent page, which is not sent yet.
+// drawConsent renders the consent page without sending it.
 func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.AuthorizationRequest, u server.SessionUser, handle string) (*authn.Draft, error) {
 	c, err := p.consent(r, q.Registered, q.Scopes, q.Resource, u, handle)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.Aut
 	})
 }
 
-// siteOf names where a redirect URI leads.
+// siteOf returns a description of where a redirect URI leads.
 func siteOf(uri string) string {
 	to, err := url.Parse(uri)
 	switch {
@@ -71,7 +71,7 @@ func siteOf(uri string) string {
 	return to.Host
 }
 
-// consent returns what a page shows that asks the user.
+// consent returns the data of a page that asks the user for a decision.
 func (p *Pages) consent(r *http.Request, client storage.Client, scopes, resources []string, u server.SessionUser, handle string) (Consent, error) {
 	token, err := p.sessions.FormToken(r)
 	c := Consent{Client: cmp.Or(client.Name, client.ID), Unverified: !client.Registration.IsZero() && !client.Trusted, User: u.Name, Handle: handle, Token: token, Resources: slices.Clone(resources)}
@@ -82,8 +82,8 @@ func (p *Pages) consent(r *http.Request, client storage.Client, scopes, resource
 	return c, err
 }
 
-// scopeList shows the scopes and the resources of a Consent, or of a client on the page of grants, and decisionForm is the
-// form of a Consent.
+// scopeList shows the scopes and resources of a Consent, or of a client on the page of grants.
+// decisionForm is the form of a Consent.
 const (
 	scopeList = `<ul>{{range .Scopes}}
 	<li>{{if .Description}}{{.Description}}{{else}}{{.Name}}{{end}}</li>{{else}}
@@ -107,7 +107,7 @@ const (
 var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p>{{.Client}}{{with .Site}} ({{.}}){{end}} asks to act for you, {{.User}}:</p>
 `+scopeList+decisionForm)
 
-// showRefused shows an error that the client receives only if the user goes there.
+// showRefused shows an error that the client receives only if the user follows a link.
 func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2.Error, to string) {
 	shown := struct {
 		Client, Site, Description, Code string

@@ -1,16 +1,16 @@
-// Package dpop verifies DPoP proofs (RFC 9449): a client that sends one proves that it holds a
-// key, and a token that is bound to this key is useless to anyone who only has the token.
+// Package dpop verifies DPoP proofs (RFC 9449). A client that sends a proof proves that it holds a
+// key. A token that is bound to this key is useless to an attacker who has only the token.
 //
-// Create one Verifier and pass it to the scheme that accepts tokens:
+// Create one [Verifier] and pass it to the scheme that accepts tokens:
 //
 //	proofs, err := dpop.New("https://auth.example", db, nil)
 //	api, err := oauth2.New("https://auth.example", db, &oauth2.Options{DPoP: proofs})
 //
-// An authorization server over that scheme then issues tokens of type DPoP to clients that send
-// a proof with their token request. Import this package directly only to create the Verifier,
-// or to check proofs at an endpoint of your own.
+// An authorization server over that scheme then issues tokens of type DPoP to clients that send a
+// proof with their token request. Import this package only to create the Verifier, or to check
+// proofs at your own endpoint.
 //
-// Limits: a proof is accepted once, within one minute of its creation, if its key is ES256,
+// Limits: a proof is accepted once, within one minute of its creation. Its key must be for ES256,
 // EdDSA, PS256 or RS256. A proof costs one signature verification and one write.
 package dpop
 
@@ -27,17 +27,17 @@ import (
 const (
 	// window is how long before or after now a proof may have been created.
 	window = time.Minute
-	// maxProof is the length limit of a proof, in bytes.
+	// maxProof is the maximum length of a proof, in bytes.
 	maxProof = 8 << 10
 )
 
-// Options change a Verifier; nil is fine.
+// Options configure a [Verifier]. A nil *Options means all defaults.
 type Options struct {
-	// Nonces, if not nil, creates nonces (RFC 9449, section 8). A proof is then valid for at
-	// most 5 minutes after this server issued the nonce in it, so a client cannot create proofs
-	// ahead of time. Replicas need the same ring.
+	// Nonces enables nonces (RFC 9449, section 8), which it authenticates. A proof is then valid
+	// for at most 5 minutes after this server issued its nonce, so a client cannot create proofs in
+	// advance. All replicas must use the same key ring. Nil means that proofs need no nonce.
 	Nonces *keys.Ring
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
@@ -45,19 +45,20 @@ type Options struct {
 type Verifier struct {
 	issuer string
 	uses   storage.Replays
-	nonces *keys.Ring // nil: proofs need no nonce
+	nonces *keys.Ring // nil without nonces
 	clock  func() time.Time
 }
 
-// New returns a Verifier. issuer is the identifier of the authorization server, which is part
-// of each nonce. uses records the proofs that were used: replicas need the same store.
+// New returns a Verifier. issuer is the identifier of the authorization server, which is part of
+// each nonce. uses records used proofs; all replicas must use the same store. New returns an error
+// if issuer is "" or uses is nil.
 func New(issuer string, uses storage.Replays, opts *Options) (*Verifier, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
 	if issuer == "" || uses == nil {
-		return nil, errors.New("dpop: New: issuer is empty or uses is nil")
+		return nil, errors.New("dpop: New: issuer and uses are required")
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -65,8 +66,8 @@ func New(issuer string, uses storage.Replays, opts *Options) (*Verifier, error) 
 	return &Verifier{issuer, uses, o.Nonces, o.Clock}, nil
 }
 
-// Algorithms returns the signature algorithms of proofs and of client assertions. None of them
-// uses a shared secret, so a public key is never used as one.
+// Algorithms returns the signature algorithms for proofs and client assertions. None of them uses a
+// shared secret, so a public key can never be used as a secret.
 func Algorithms() []jose.Algorithm {
 	return []jose.Algorithm{jose.ES256, jose.EdDSA, jose.PS256, jose.RS256}
 }
@@ -97,13 +98,13 @@ const (
 	codeNonce = "use_dpop_nonce"
 )
 
-// Invalid returns an Error with the code invalid_dpop_proof and that private cause.
+// Invalid returns an Error with the code invalid_dpop_proof and a private cause.
 func Invalid(cause string) *Error { return &Error{codeProof, errors.New(cause)} }
 
-// now is the time as every store keeps it.
+// now returns the current time in the precision of stores.
 func (v *Verifier) now() time.Time { return v.clock().UTC().Truncate(time.Microsecond) }
 
-// Check returns what Verify would, and does not use the proof up.
+// Check returns the same as [Verifier.Verify], but does not consume the proof.
 func (v *Verifier) Check(ctx context.Context, p Proof) error {
 	if err := p.Verify(); err != nil || p.Key == "" {
 		return err
@@ -115,17 +116,17 @@ func (v *Verifier) Check(ctx context.Context, p Proof) error {
 	return err
 }
 
-// use names the single use of a proof.
+// use returns the key under which the use of a proof is recorded.
 func (p Proof) use() storage.BlockKey { return storage.BlockKeyOf(storage.ReplayProof, p.Key, p.id) }
 
-// Verify verifies the signature of a proof and uses it up. The zero Proof passes. A rejected
-// proof is an *Error; any other error is a store failure.
+// Verify verifies the signature of a proof and consumes the proof. It accepts the zero Proof. A
+// rejected proof is an *Error; any other error is a store failure.
 func (v *Verifier) Verify(ctx context.Context, p Proof) error {
 	if err := p.Verify(); err != nil || p.Key == "" {
 		return err
 	}
-	// The record of a use has 32 bytes, whatever the proof is. It is kept a little longer than
-	// the proof is valid, because the clocks of replicas differ.
+	// The record has 32 bytes, whatever the proof contains. It is kept a little longer than the
+	// proof is valid, because the clocks of replicas differ.
 	err := v.uses.ConsumeJTI(ctx, p.use(), v.now(), p.at.Add(2*window))
 	if errors.Is(err, storage.ErrConflict) {
 		return Invalid("used before")

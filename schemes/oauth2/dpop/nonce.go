@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// nonceStep is how long a nonce is the newest one, nonceSteps how many older ones are
-	// accepted.
+	// nonceStep is how long a nonce is the newest one. nonceSteps is the number of older nonces
+	// that are accepted.
 	nonceStep  = time.Minute
 	nonceSteps = 4
 	nonceMAC   = 16
 )
 
-// SetNonce adds the newest nonce to a response (RFC 9449, section 8.2). Without Options.Nonces,
-// and on a nil Verifier, it does nothing.
+// SetNonce adds the newest nonce to a response (RFC 9449, section 8.2). Without Options.Nonces, or
+// on a nil Verifier, it does nothing.
 func (v *Verifier) SetNonce(h http.Header) {
 	if v != nil && v.nonces != nil {
 		h.Set("DPoP-Nonce", v.nonce())
@@ -41,7 +41,7 @@ func (v *Verifier) nonceAt(k keys.Key, minute int64) []byte {
 	return append(b, m.Sum(nil)[:nonceMAC]...)
 }
 
-// fresh reports whether a nonce is one of the last minutes.
+// fresh reports whether a nonce was issued in the last minutes.
 func (v *Verifier) fresh(nonce string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
 	if err != nil || len(raw) != 8+nonceMAC {

@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
-// Proof is a DPoP proof whose claims match its request. Until its signature is verified, Key
-// is only what the sender claims.
+// Proof is a DPoP proof whose claims match its request. Until its signature is verified, Key is
+// unproven.
 type Proof struct {
 	// Key is the thumbprint of the key (RFC 7638); "" if the request has no proof.
 	Key  string
@@ -23,12 +23,12 @@ type Proof struct {
 	text *jose.Embedded
 }
 
-// Read returns the proof of a request, or the zero Proof if there is none. It checks what RFC
-// 9449, section 4.3 requires for that URI and, if it is not "", that access token, except for
-// the signature and the single use. These cost more: call [Verifier.Verify] when the request
-// turns out to be valid otherwise. uri is configured and does not come from a Host header.
+// Read returns the proof of a request, or the zero Proof if there is none. It checks everything
+// that RFC 9449, section 4.3 requires for uri and, if token is not "", for that access token,
+// except for the signature and the single use. These cost more, so call [Verifier.Verify] after the
+// rest of the request was found valid.
 //
-// A rejected proof is an *Error.
+// uri must come from configuration, never from a Host header. A rejected proof is an *Error.
 func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {
 	lines := r.Header["Dpop"]
 	switch {
@@ -57,7 +57,7 @@ func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {
 	case htm != r.Method:
 		return Proof{}, Invalid("for another method")
 	case !sameURI(htu, uri):
-		return Proof{}, Invalid("for another address: here it begins with " + syntax.Origin(uri))
+		return Proof{}, Invalid("for another URL (here it begins with " + syntax.Origin(uri) + ")")
 	case known.IssuedAt.IsZero() || age > window || age < -window:
 		return Proof{}, Invalid("created too long ago, or later than now")
 	case !known.Expires.IsZero() && !v.now().Before(known.Expires) || v.now().Before(known.NotBefore):
@@ -78,8 +78,8 @@ func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {
 	return Proof{e.Thumbprint, known.ID, known.IssuedAt, e}, nil
 }
 
-// Verify verifies the signature of a proof and does not use it up. The zero Proof passes. The
-// error is an *Error.
+// Verify verifies the signature of a proof and does not consume the proof. It accepts the zero
+// Proof. The error is an *Error.
 func (p Proof) Verify() error {
 	if p.Key == "" {
 		return nil
@@ -90,8 +90,8 @@ func (p Proof) Verify() error {
 	return nil
 }
 
-// sameURI compares the "htu" of a proof with an address after normalization. Its query and its
-// fragment do not count (RFC 9449, section 4.3).
+// sameURI compares the "htu" of a proof with a URL, after normalization. It ignores the query and
+// the fragment of htu (RFC 9449, section 4.3).
 func sameURI(htu, want string) bool {
 	if i := strings.IndexAny(htu, "?#"); i >= 0 {
 		htu = htu[:i]

@@ -188,7 +188,7 @@ func TestProofReason(t *testing.T) {
 	r.Header.Set("DPoP", p.Proof("GET", "https://evil.example/notes", map[string]any{"ath": oauthtest.AthOf(token)}))
 	_, err := w.Scheme().Authenticate(r)
 	var refused *authn.Error
-	if !errors.As(err, &refused) || refused.Unwrap() == nil || !strings.HasSuffix(refused.Unwrap().Error(), "for another address: here it begins with https://api.example") {
+	if !errors.As(err, &refused) || refused.Unwrap() == nil || !strings.HasSuffix(refused.Unwrap().Error(), "for another URL (here it begins with https://api.example)") {
 		t.Errorf("%v", err)
 	}
 }

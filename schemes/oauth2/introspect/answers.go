@@ -13,41 +13,41 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/flight"
 )
 
-// answers keeps what an issuer said of tokens, bounded in number and bytes. That a token is
-// not active is kept apart, for a second, so that made-up tokens do not push the good ones out.
-// Errors are not kept. Of many at once that need to know of one token one asks, and goes on if
-// its own client goes away.
+// answers caches the issuer's responses about tokens, limited in number and bytes. Responses for
+// inactive tokens are cached separately, for a second, so that random tokens cannot evict active
+// ones. Errors are not cached. Of concurrent requests with the same token one queries the issuer,
+// and continues even if its own client disconnects.
 type answers struct {
 	ttl   time.Duration
-	clock func() time.Time // of expiries
+	clock func() time.Time // for the expiry of tokens
 	time  *elapsed.Clock
 
 	mu     sync.Mutex
 	live   *bounded.Map[tokenKey, kept]
-	dead   *bounded.Map[tokenKey, time.Duration] // until when
+	dead   *bounded.Map[tokenKey, time.Duration] // end of the entry
 	calls  flight.Group[tokenKey, result]
-	forgot atomic.Uint64 // grows when something is forgotten: what was asked before is not kept
+	forgot atomic.Uint64 // incremented by forget; results of earlier queries are not cached
 }
 
 type tokenKey = [32]byte
 
 const deadTTL = time.Second
 
-// result is the result of one question.
+// result is the result of one query.
 type result struct {
-	token  *Token // nil: not active
+	token  *Token // nil if not active
 	err    error
-	forgot uint64 // what answers.forgot was when it was asked
+	forgot uint64 // the value of answers.forgot when the query began
 }
 
-// kept is an answer of an active token.
+// kept is a cached response about an active token.
 type kept struct {
 	token *Token
 	until time.Duration
 }
 
-// answerLease is for the identity that is made of an answer: it holds until that is too old, or
-// something is forgotten.
+// answerLease is the lease of an identity that was created from a response. It is valid until the
+// response is too old or forget is called.
 type answerLease struct {
 	of     *answers
 	until  time.Duration
@@ -57,14 +57,14 @@ type answerLease struct {
 // Valid implements authn.Lease.
 func (l *answerLease) Valid(ctx context.Context) bool { return l.ValidAt(ctx, elapsed.Read()) }
 
-// ValidAt is Holds for a caller that has read the clock (package authn).
+// ValidAt is Valid for a caller that has already read the clock (package authn).
 func (l *answerLease) ValidAt(_ context.Context, now elapsed.Instant) bool {
 	return l.of.forgot.Load() == l.forgot && l.of.time.At(now) < l.until
 }
 
-var errPanicked = errors.New("introspect: asking the issuer panicked")
+var errPanicked = errors.New("introspect: query panicked")
 
-// newAnswers has the clock as it was given: nil is the system's.
+// newAnswers returns an empty cache. given is Options.Clock; nil means the system clock.
 func newAnswers(o Options, given func() time.Time) *answers {
 	entries, bytes := cmp.Or(o.CacheEntries, 8192), cmp.Or(o.CacheBytes, 16<<20)
 	return &answers{
@@ -74,8 +74,8 @@ func newAnswers(o Options, given func() time.Time) *answers {
 	}
 }
 
-// get returns what is known of a token, with a lease, or asks if q admits it; nil if the token is
-// not active.
+// get returns the cached response about a token, with a lease, or queries the issuer if q admits
+// the query. It returns nil if the token is not active.
 func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(context.Context, slot) (*Token, error)) (*Token, *answerLease, error) {
 	a.mu.Lock()
 	now := a.time.Now()
@@ -89,7 +89,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(co
 		return nil, nil, nil
 	}
 	c := a.calls.Get(key)
-	if c != nil && now-c.Began < a.ttl { // else its answer would be too old
+	if c != nil && now-c.Began < a.ttl { // otherwise its result would be too old
 		a.mu.Unlock()
 		if err := c.Wait(ctx); err != nil {
 			return nil, nil, err
@@ -97,7 +97,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(co
 		return c.Result.token, nil, c.Result.err
 	}
 	at, err := q.begin(ctx)
-	if err != nil { // before there is a call that others could join
+	if err != nil { // before other requests can join the call
 		a.mu.Unlock()
 		return nil, nil, err
 	}
@@ -109,7 +109,7 @@ func (a *answers) get(ctx context.Context, key tokenKey, q *queries, ask func(co
 	return c.Result.token, nil, c.Result.err
 }
 
-// land ends a call and keeps its answer. The time counts from before the question.
+// land ends a call and caches its response. The TTL counts from the begin of the query.
 func (a *answers) land(key tokenKey, c *flight.Call[result]) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -123,12 +123,12 @@ func (a *answers) land(key tokenKey, c *flight.Call[result]) {
 		if e := got.token.Expires; !e.IsZero() {
 			until = min(until, a.time.Now()+e.Sub(a.clock()))
 		}
-		// What an answer costs: its text, the values taken from it, the maps.
+		// The cost of a response: its text, the values parsed from it, and the maps.
 		a.live.Put(key, kept{got.token, until}, 2*got.token.Claims.Size()+512)
 	}
 }
 
-// forget drops what is known of a token, and lets nobody join a question under way.
+// forget removes the response about a token, and prevents requests from joining a running query.
 func (a *answers) forget(key tokenKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,19 +1,19 @@
-// Package introspect accepts opaque access tokens of another issuer: it queries that issuer
-// about each token (RFC 7662) and caches the response for a while.
+// Package introspect accepts opaque access tokens of another issuer. It queries that issuer about
+// each token (RFC 7662) and caches the response.
 //
-// Import it in a resource server whose tokens come from somebody else's authorization server:
+// Import it in a resource server whose tokens come from another authorization server:
 //
 //	foreign, err := introspect.New("https://login.example", "https://login.example/introspect",
 //		"https://api.example", introspect.ClientCredentials{ID: "api", Secret: secret}, nil)
 //	chain := authn.Chain{foreign}
 //
 // For signed tokens of another issuer use jwt.NewVerifier. For tokens of an authorization server
-// that shares this application's database use package oauth2, which needs no query over HTTP.
+// that shares this application's database use package oauth2, which needs no HTTP query.
 //
-// Limits: a revoked token is accepted until its cached response expires (Options.CacheTTL). Queries
-// are bounded, so that made-up tokens do not overload the issuer (Options.UnknownRate, MaxQueries).
-// An issuer that does not answer makes requests fail with 503. Sender-constrained tokens are
-// rejected.
+// Limits: a revoked token is accepted until its cached response expires (Options.CacheTTL). The
+// number of queries is limited, so that random tokens cannot overload the issuer
+// (Options.UnknownRate, MaxQueries). If the issuer does not respond, requests fail with 503.
+// Sender-constrained tokens are rejected.
 package introspect
 
 import (
@@ -34,8 +34,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
-// ClientCredentials are the ID and the secret of a client: how a resource server authenticates
-// at the introspection endpoint. They print without the secret.
+// ClientCredentials are the ID and secret with which a resource server authenticates at the
+// introspection endpoint. Printing them does not print the secret.
 type ClientCredentials struct{ ID, Secret string }
 
 // String returns the ID and "[redacted]".
@@ -44,98 +44,104 @@ func (c ClientCredentials) String() string { return c.ID + " [redacted]" }
 // GoString returns the same as String.
 func (c ClientCredentials) GoString() string { return c.String() }
 
-// MarshalText returns the same as String, so logs and JSON never hold the secret.
+// MarshalText returns the same as String, so that logs and JSON never contain the secret.
 func (c ClientCredentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// Options change a Scheme; nil is fine.
+// Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
-	// Name is Identity.Scheme; "oauth2" if "".
+	// Name is the value of Identity.Scheme; "" means "oauth2".
 	Name string
-	// Prefix is what the issuer's tokens begin with, such as "ory_at_": the chain tries its
-	// other schemes for all other tokens. If the issuer is a server of this module, it is
-	// "vat_". With "" the scheme accepts every token that no earlier scheme accepted, so it comes
-	// after the other schemes for Bearer. JWTs and tokens of this application, which are those in the
-	// format of this module and all texts that begin with one of its default prefixes or of
-	// OwnPrefixes, are never sent to the issuer then. What is left is a token of this application whose
-	// prefix itself was mistyped: the issuer receives it, and it is not valid as it is. Set Prefix if
-	// the issuer's tokens have one.
+	// Prefix is the prefix of the issuer's tokens, such as "ory_at_", or "vat_" if the issuer is a
+	// server of this module. For tokens without it the chain tries its other schemes. Set it if the
+	// issuer's tokens have a prefix.
+	//
+	// With "" the scheme accepts every token that no earlier scheme accepted, so put it after the
+	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer.
+	// Tokens of this application are those in the format of this module, and those with one of its
+	// default prefixes or of OwnPrefixes. Only a token of this application whose prefix is mistyped
+	// is sent to the issuer; it is not valid in this form.
 	Prefix string
-	// OwnPrefixes are what the tokens of this application begin with that have other than the default
-	// prefixes of this module, such as "acme_". A token that begins with one is not sent to the issuer,
-	// valid or not. They are used without Prefix only.
+	// OwnPrefixes are the prefixes of this application's tokens that are not default prefixes of
+	// this module, such as "acme_". Tokens with these prefixes are never sent to the issuer, valid
+	// or not. They are used only if Prefix is "".
 	OwnPrefixes []string
-	// Client sends the queries. Its Timeout, 5 seconds if 0, limits each; redirects are not
-	// followed and cookies not kept. nil is a client that opens at most 64 connections.
+	// Client sends the queries. Its Timeout limits each query; 0 means 5 seconds. Redirects are not
+	// followed and cookies are not stored. Nil means a client with at most 64 connections.
 	Client *http.Client
-	// MaxBytes limits the size of a response: 64 KiB if 0.
+	// MaxBytes limits the size of a response, in bytes; 0 means 64 KiB.
 	MaxBytes int64
 	// CacheTTL is how long a response is cached, and so how long a revoked token may still be
-	// accepted: a minute if 0, at most an hour, and never beyond the token's expiry. Below 0
-	// each request queries the issuer.
+	// accepted: at most one hour, and never beyond the token's expiry. 0 means one minute. A
+	// negative value turns the cache off, so each request queries the issuer.
 	CacheTTL time.Duration
-	// CacheEntries and CacheBytes limit the cache: 8,192 and 16 MiB if 0.
+	// CacheEntries and CacheBytes limit the cache; 0 means 8,192 entries and 16 MiB.
 	CacheEntries, CacheBytes int
-	// UnknownRate is how many queries in a second may find a token that is not active, or get no
-	// answer: 200 if 0. UnknownPerNet is how many of them may come from one network, an IPv4 /24
-	// or an IPv6 /48: 20 if 0. Beyond either, tokens that are not cached get 503 for the rest of
-	// the second. Networks without such queries in this second and the one before have half of
-	// UnknownRate more, and after that those that sent active tokens before.
+	// UnknownRate is the maximum number of queries per second that find an inactive token or get no
+	// response; 0 means 200. UnknownPerNet is the maximum from one network, an IPv4 /24 or an IPv6
+	// /48; 0 means 20. A running query counts for UnknownPerNet until the issuer reports that the
+	// token is active.
 	//
-	// The address is that of storage.ClientAddr. Behind a reverse proxy, name it in
-	// authn.Options.Proxies: private addresses only count for UnknownRate.
+	// Above either limit, tokens that are not cached get 503 for the rest of the second. Above
+	// UnknownRate, two kinds of networks are still served, up to 1.5 times UnknownRate: those
+	// without such queries in this second and the one before, and then those that sent active
+	// tokens before.
 	//
-	// A query that runs counts for UnknownPerNet until the issuer has said that the token is active.
+	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies;
+	// private addresses count only for UnknownRate.
 	UnknownRate, UnknownPerNet int
-	// MaxQueries is how many queries may run at the same time: 64 if 0, and at least 8 if strangers
-	// send tokens. One network has at most a quarter of them, and an IPv4 /16 or IPv6 /32 half. A
-	// quarter of them is kept for networks that have no query under way and had none of an inactive
-	// token in the last second, and an eighth for networks that sent active tokens before. Beyond
+	// MaxQueries is the maximum number of concurrent queries; 0 means 64. Set at least 8 if anyone
+	// can send tokens. One network gets at most a quarter of them, and an IPv4 /16 or IPv6 /32
+	// half. A quarter is reserved for networks that have no running query and sent no inactive
+	// token in the last second, and an eighth for networks that sent active tokens before. Above
 	// that, tokens that are not cached get 503.
 	MaxQueries int
-	// Leeway is the allowed difference between clocks, up to five minutes; 0 is none.
+	// Leeway is the allowed difference between clocks: 0 to 5 minutes.
 	Leeway time.Duration
-	// InsecureNoAudience accepts tokens without an audience. Every client that gets a token of
-	// the issuer, for whatever API, can then use it here.
+	// InsecureNoAudience accepts tokens without an audience. Every client that gets a token from
+	// the issuer, for any API, can then use it here.
 	InsecureNoAudience bool
-	// InsecureNoType accepts tokens without a "token_type". Some issuers distinguish refresh
-	// tokens from access tokens by nothing else.
+	// InsecureNoType accepts tokens without a "token_type". Do not set it for issuers that
+	// distinguish refresh tokens from access tokens only by this member.
 	InsecureNoType bool
-	// InsecureHTTP accepts an introspection endpoint with http on any host, for development
-	// between containers. The client's secret and the tokens then travel in the clear.
+	// InsecureHTTP accepts an http introspection endpoint on any host. Set it only in development:
+	// the client's secret and the tokens are sent unencrypted.
 	InsecureHTTP bool
-	// User returns the application's account for a token, at each request. nil sets no
-	// Identity.User. Its *authn.Error rejects the request; any other error is a fault.
+	// User returns the application's account for a token. It is called at each request. Nil means
+	// that Identity.User is not set. If it returns an *authn.Error, the request is rejected with
+	// it; any other error is a server error.
 	User func(context.Context, *Token) (authn.User, error)
-	// Audit receives credential.rejected for a token that the issuer calls active and that is not
-	// valid here, with the Reason "issuer", "bound", "type", "audience", "expired", "not_before" or
-	// "subject". It may be stolen, or of a client that uses the wrong API. The user is the issuer's,
-	// so the events have no Subject. nil drops them.
+	// Audit receives credential.rejected for a token that the issuer reports as active but that is
+	// not valid here. The reason is "issuer", "bound", "type", "audience", "expired", "not_before"
+	// or "subject". The token may be stolen, or its client uses the wrong API. The events have no
+	// Subject, because the user belongs to the issuer. Nil drops the events.
 	Audit *audit.Notifier
-	// Clock is time.Now if nil.
+	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
 }
 
-// Scheme accepts the opaque access tokens of another issuer. It is safe for concurrent use.
+// Scheme accepts opaque access tokens of another issuer. It is safe for concurrent use.
 type Scheme struct {
 	issuer, endpoint, audience string
 	by                         ClientCredentials
 	opts                       Options
 	client                     http.Client
-	cache                      *answers // nil: none
+	cache                      *answers // nil without a cache
 	queries                    *queries
 
-	invalid      *authn.Error // every rejected token gets this
+	invalid      *authn.Error // the response to every rejected token
 	unrecognized error
 }
 
-// New returns a scheme for the opaque tokens of issuer. Its introspection endpoint is an https
-// URL (http only for a loopback address), where the scheme authenticates as the client by, with
-// HTTP Basic. "aud" of the response must contain audience, and "iss", if there is one, must be
-// issuer; both are compared byte for byte.
+// New returns a scheme for the opaque tokens of issuer. endpoint is its introspection endpoint: an
+// https URL (http only for a loopback address), at which the scheme authenticates as the client by
+// with HTTP Basic. "aud" of the response must contain audience. "iss", if present, must be issuer.
+// Both are compared byte for byte.
 //
-// Identities have the Issuer, the Client that "client_id" names, and the scopes of "scope",
-// never nil. A token without "sub", or whose "sub" is its "client_id", has no Subject. They
-// have neither roles nor permissions: the issuer's users are not accounts of this application.
+// Identities have the Issuer, the Client from "client_id", and the scopes from "scope", which are
+// never nil. If "sub" is missing or equal to "client_id", there is no Subject. Identities have no
+// roles and no permissions, because the issuer's users are not accounts of this application.
+//
+// New returns an error if an argument is missing or invalid, or if an option is out of range.
 func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -144,25 +150,25 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	u, err := url.Parse(endpoint)
 	switch {
 	case !isText(issuer) || !isText(audience):
-		return nil, errors.New("introspect: New: issuer and audience must not be empty")
+		return nil, errors.New("introspect: New: issuer and audience are required (at most 255 bytes, no control characters)")
 	case err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(endpoint, "?#"):
-		return nil, errors.New("introspect: New: the introspection endpoint must be a URL of a host, without query and fragment")
+		return nil, errors.New("introspect: New: invalid endpoint (https://host/path without user, query and fragment)")
 	case u.Scheme != "https" && !(u.Scheme == "http" && (o.InsecureHTTP || syntax.IsLoopback(u.Hostname()))):
-		return nil, errors.New("introspect: New: the introspection endpoint is not https (Options.InsecureHTTP allows http in development)")
+		return nil, errors.New("introspect: New: endpoint is not https (Options.InsecureHTTP allows http in development)")
 	case !isText(by.ID) || by.Secret == "":
-		return nil, errors.New("introspect: New: the ID and the secret of a client must not be empty")
+		return nil, errors.New("introspect: New: by.ID and by.Secret are required")
 	case o.Leeway < 0 || o.Leeway > 5*time.Minute:
 		return nil, fmt.Errorf("introspect: New: Leeway %v out of range (0 to 5m)", o.Leeway)
 	case o.CacheTTL > time.Hour:
-		return nil, fmt.Errorf("introspect: New: CacheTTL %v out of range (up to 1h)", o.CacheTTL)
+		return nil, fmt.Errorf("introspect: New: CacheTTL %v out of range (at most 1h)", o.CacheTTL)
 	case o.MaxBytes < 0 || o.CacheEntries < 0 || o.CacheBytes < 0 || o.UnknownRate < 0 || o.UnknownPerNet < 0 || o.MaxQueries < 0:
-		return nil, errors.New("introspect: New: negative limit")
+		return nil, errors.New("introspect: New: negative limit (MaxBytes, CacheEntries, CacheBytes, UnknownRate, UnknownPerNet and MaxQueries must be at least 0)")
 	case !isPrefix(o.Prefix):
-		return nil, fmt.Errorf("introspect: New: invalid prefix %q (letters, digits and -._~+/; not what every JWT begins with)", o.Prefix)
+		return nil, fmt.Errorf("introspect: New: invalid Prefix %q (letters, digits and -._~+/; not the beginning of a JWT)", o.Prefix)
 	}
 	o.OwnPrefixes = slices.Clone(o.OwnPrefixes)
 	if slices.ContainsFunc(o.OwnPrefixes, func(p string) bool { return p == "" || !isPrefix(p) }) {
-		return nil, fmt.Errorf("introspect: New: invalid prefix in OwnPrefixes %q (letters, digits and -._~+/; not what every JWT begins with)", o.OwnPrefixes)
+		return nil, fmt.Errorf("introspect: New: invalid prefix in OwnPrefixes %q (letters, digits and -._~+/; not the beginning of a JWT)", o.OwnPrefixes)
 	}
 	o.Name = cmp.Or(o.Name, "oauth2")
 	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<10)
@@ -171,7 +177,7 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	i := &Scheme{issuer: issuer, endpoint: endpoint, audience: audience, by: by, opts: o, client: asker(o.Client), queries: newQueries(o, given)}
+	i := &Scheme{issuer: issuer, endpoint: endpoint, audience: audience, by: by, opts: o, client: newClient(o.Client), queries: newQueries(o, given)}
 	if o.CacheTTL > 0 {
 		i.cache = newAnswers(o, given)
 	}
@@ -179,7 +185,7 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	i.invalid.Code = "invalid_token"
 	why := "not in the format of a token"
 	if o.Prefix == "" {
-		why = "a JWT, or in the format of this application's tokens (Options.Prefix)"
+		why = "a JWT, or in the format of this application's tokens (set Options.Prefix)"
 	}
 	i.unrecognized = authn.Unrecognized(i.invalid.WithCause(errors.New(why)))
 	return i, nil
@@ -190,16 +196,16 @@ func isText(s string) bool {
 	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// isPrefix reports whether a token68 may begin with p, and no JWT does: those begin with the
-// base64url of a brace and of a quote or white space.
+// isPrefix reports whether a token68 may begin with p and no JWT does. JWTs begin with the
+// base64url encoding of a brace and a quote or white space.
 func isPrefix(p string) bool {
 	return p != "e" && !strings.HasPrefix(p, "ey") && !strings.HasPrefix(p, "ew") && !strings.ContainsFunc(p, func(c rune) bool {
 		return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune("-._~+/", c)
 	})
 }
 
-// asker returns the client for the queries.
-func asker(given *http.Client) http.Client {
+// newClient returns the HTTP client for the queries.
+func newClient(given *http.Client) http.Client {
 	c := http.Client{}
 	if given != nil {
 		c = *given
@@ -215,32 +221,32 @@ func asker(given *http.Client) http.Client {
 	return c
 }
 
-// Name returns the name of Options.
+// Name returns Options.Name.
 func (i *Scheme) Name() string { return i.opts.Name }
 
 // Headers returns Authorization.
 func (i *Scheme) Headers() []string { return []string{"Authorization"} }
 
-// Formats returns Bearer and the tokens' prefix, or authn.AnyFormat without one.
+// Formats returns Bearer with Options.Prefix, or with authn.AnyFormat if there is no prefix.
 func (i *Scheme) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: "Bearer", Format: cmp.Or(i.opts.Prefix, authn.AnyFormat)}}
 }
 
-// Challenge returns Bearer, with an error for a rejected token or one whose scopes do not
-// suffice, and with the scopes that the route needs (RFC 6750, section 3).
+// Challenge returns a Bearer challenge with the scopes that the route requires, and with an error
+// for a rejected token or one whose scopes do not suffice (RFC 6750, section 3).
 func (i *Scheme) Challenge(_ *http.Request, err error) string {
 	return authn.BearerChallenge{Invalid: i.invalid.Code}.For(err)
 }
 
-// Authenticate looks for an opaque token under Bearer, and looks it up in the cache or queries
-// the issuer. It rejects a token that is not active or not for this API. An issuer that does not
-// answer, or not as RFC 7662 requires, is a fault.
+// Authenticate reads an opaque token under Bearer and gets its response from the cache or the
+// issuer. It rejects a token that is not active or not for this API. If the issuer does not
+// respond, or not as RFC 7662 requires, the error is a server error.
 func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	if !i.takes(text) {
+	if !i.accepts(text) {
 		return authn.Identity{}, i.unrecognized
 	}
 	t, lease, err := i.about(r.Context(), text)
@@ -248,7 +254,7 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	if err := i.check(t); err != nil {
-		if why := (*unfit)(nil); errors.As(err, &why) {
+		if why := (*mismatch)(nil); errors.As(err, &why) {
 			key := i.key(text)
 			i.opts.Audit.Notify(audit.Context(r), audit.Event{Kind: audit.CredentialRejected, Reason: why.code, Scheme: i.opts.Name, Client: t.Client, Credential: string(key[:])})
 		}
@@ -262,31 +268,31 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		if id.User, err = audit.Call("introspect.Options.User", func() (authn.User, error) { return i.opts.User(r.Context(), t) }); err != nil {
 			return authn.Identity{}, err
 		}
-		return id, nil // the application makes its account for each request
+		return id, nil // the application returns its account for each request
 	}
-	of := t.clone() // t is the request's
+	of := t.clone() // the request owns t
 	return id.Kept(i, authn.Keep{Lease: lease, Clock: i.opts.Clock, Size: 500 + t.Claims.Size(), Check: func(*http.Request) error {
-		if i.check(of) != nil { // time passes
+		if i.check(of) != nil { // for example expired meanwhile
 			return authn.ErrAskAgain
 		}
 		return nil
 	}}), nil
 }
 
-// Presented implements authn.Keeper: identities are kept for as long as the responses of the
-// issuer.
+// Presented implements [authn.Keeper]. The middleware keeps identities as long as the issuer's
+// responses are cached.
 func (i *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	if i.cache == nil {
 		return "", false
 	}
-	if text = authn.RawCredentials(r, "Bearer"); text == "" || !i.takes(text) {
+	if text = authn.RawCredentials(r, "Bearer"); text == "" || !i.accepts(text) {
 		return "", false
 	}
 	return text, false
 }
 
-// takes reports whether text may be a token of the issuer.
-func (i *Scheme) takes(text string) bool {
+// accepts reports whether text may be a token of the issuer.
+func (i *Scheme) accepts(text string) bool {
 	if p := i.opts.Prefix; p != "" {
 		return len(text) > len(p) && strings.HasPrefix(text, p)
 	}
@@ -296,8 +302,8 @@ func (i *Scheme) takes(text string) bool {
 	return !signed && !own
 }
 
-// Forget removes a token from the cache, so that the next request with it queries the issuer.
-// Call it after you had the token revoked there. Queries in flight are not reused.
+// Forget removes a token from the cache, so that the next request with it queries the issuer. Call
+// it after you revoked the token at the issuer. Results of running queries are not reused.
 func (i *Scheme) Forget(token string) {
 	if i.cache != nil {
 		i.cache.forget(i.key(token))

@@ -127,7 +127,7 @@ func TestIntrospector(t *testing.T) {
 	a := newAbroad(t, nil)
 	a.asks(t, 0, "JWTs", func() {
 		for _, text := range []string{"eyJhbGciOiJub25lIn0.e30.", "ewoiYWxnIjoibm9uZSJ9.e30.", "eyJhbGciOiJub25lIn0.e30.e30.e30.e30"} {
-			if got := outcome(a, text); got != "401 a JWT, or in the format of this application's tokens (Options.Prefix)" {
+			if got := outcome(a, text); got != "401 a JWT, or in the format of this application's tokens (set Options.Prefix)" {
 				t.Errorf("%s: %s", text, got)
 			}
 		}
@@ -211,7 +211,7 @@ func TestIntrospectorRefuses(t *testing.T) {
 		change(`"token_type":"Bearer",`, ``):                                    "401 token_type missing",
 		change(`"Bearer"`, `"DPoP"`):                                            "401 token_type is not Bearer",
 		change(`"Bearer"`, `"Bearer","token_use":"refresh_token"`):              "401 token_use is not access_token",
-		change(`"Bearer"`, `"Bearer","cnf":{"jkt":"x"}`):                        "401 a bound token is no bearer token",
+		change(`"Bearer"`, `"Bearer","cnf":{"jkt":"x"}`):                        "401 sender-constrained token",
 		change(`1770178000`, `1770091506`):                                      "401 expired",
 		change(`"exp"`, `"nbf":1770091507,"exp"`):                               "401 not valid yet",
 		change(`"exp"`, `"nbf":1770091506,"exp"`):                               "200",
@@ -396,7 +396,7 @@ func TestIntrospectorInAChain(t *testing.T) {
 	w := oauthtest.NewWorld(t, memory.New(nil), nil)
 	pair := w.Exchange("app", w.Code("app", nil))
 	a := newAbroad(t, nil)
-	if err := authn.Check(authn.Chain{a, w.Scheme()}); err == nil || !strings.Contains(err.Error(), "put it behind") {
+	if err := authn.Check(authn.Chain{a, w.Scheme()}); err == nil || !strings.Contains(err.Error(), "put it after") {
 		t.Errorf("what is left, before the others: %v", err)
 	}
 	if err := authn.Check(authn.Chain{a, a.another(t, "b", nil)}); err == nil {

@@ -14,32 +14,32 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// ErrBusy is the fault of a token that is not cached and that the issuer is not queried about,
-// because too many queries run or found nothing: see Options.UnknownRate and MaxQueries. The
-// middleware answers with 503.
+// ErrBusy is the error for a token that is not cached and about which the issuer is not queried,
+// because too many queries are running or found nothing; see Options.UnknownRate and
+// Options.MaxQueries. The middleware responds with 503.
 var ErrBusy = errors.New("introspect: too many queries to the issuer")
 
-// queries bounds the queries to the issuer. Anyone can send a token that was made up, and each is
-// another one, so no cache helps. An issuer can be slow to answer for these: then the queries of a few
-// strangers run all the time. So there are three pools of slots, in this order:
+// queries limits the queries to the issuer. Anyone can send random tokens, which are all different,
+// so a cache does not help. If the issuer responds slowly to them, a few clients could keep all
+// queries busy. So there are three pools of slots, used in this order:
 //
-//   - everybody's, five eighths: a network has at most a quarter of all slots, and an IPv4 /16 or
-//     IPv6 /32 half of them;
-//   - a quarter, for networks that have no query under way, and no vain one in this second and the one
-//     before;
-//   - the rest, for networks that sent an active token last.
+//   - Five eighths for everyone: a network gets at most a quarter of all slots, and an IPv4 /16 or
+//     IPv6 /32 half of them.
+//   - A quarter for networks that have no running query, and no query for an inactive token in this
+//     second and the one before.
+//   - The rest for networks that sent an active token last.
 //
-// Of the last two an IPv4 /16 or IPv6 /32 has at most a quarter, and so has a network.
+// In the last two pools a network, and an IPv4 /16 or IPv6 /32, gets at most a quarter.
 type queries struct {
 	vain *flood.Guard
 	time *elapsed.Clock
 
 	mu       sync.Mutex
 	pools    [3]pool
-	underWay map[netip.Prefix]int // by network, in all pools
+	underWay map[netip.Prefix]int // running queries by network, in all pools
 }
 
-// pool is a number of queries that may run at the same time.
+// pool is a number of queries that can run concurrently.
 type pool struct {
 	most, ofNet, ofVast int
 	n                   int
@@ -52,14 +52,14 @@ const (
 	knowns
 )
 
-// slot is a place in a pool; networks are the invalid Prefix for an address that says nothing about the
-// client.
+// slot is a place in a pool. The networks are the invalid Prefix for an address that does not
+// identify a client.
 type slot struct {
 	pool      int
 	net, vast netip.Prefix
 }
 
-// newQueries has the clock as it was given: nil is the system's.
+// newQueries returns the pools. given is Options.Clock; nil means the system clock.
 func newQueries(o Options, given func() time.Time) *queries {
 	most := cmp.Or(o.MaxQueries, 64)
 	q := &queries{
@@ -78,8 +78,8 @@ func newQueries(o Options, given func() time.Time) *queries {
 	return q
 }
 
-// begin admits a query, or returns ErrBusy. It does not wait: a caller that waits is one more that
-// the process holds.
+// begin admits a query, or returns ErrBusy. It does not wait, because waiting requests would pile
+// up in this process.
 func (q *queries) begin(ctx context.Context) (slot, error) {
 	addr := storage.ClientAddr(ctx)
 	at := slot{net: flood.NetOf(addr)}
@@ -109,11 +109,12 @@ func (q *queries) begin(ctx context.Context) (slot, error) {
 	return at, nil
 }
 
-// end ends a query that begin admitted. active reports that the issuer knew the token.
+// end ends a query that begin admitted. active reports that the issuer reported the token as
+// active.
 func (q *queries) end(ctx context.Context, at slot, active bool) {
 	q.mu.Lock()
 	q.pools[at.pool].give(at)
-	less(q.underWay, at.net)
+	decrement(q.underWay, at.net)
 	if active {
 		q.vain.Known(ctx)
 	} else {
@@ -136,12 +137,12 @@ func (p *pool) take(at slot) bool {
 
 func (p *pool) give(at slot) {
 	p.n--
-	less(p.nets, at.net)
-	less(p.vasts, at.vast)
+	decrement(p.nets, at.net)
+	decrement(p.vasts, at.vast)
 }
 
-// less takes one from what a network has, and keeps no entry for none.
-func less(m map[netip.Prefix]int, of netip.Prefix) {
+// decrement decrements the count of a network and removes the entry at 0.
+func decrement(m map[netip.Prefix]int, of netip.Prefix) {
 	if m[of]--; m[of] <= 0 {
 		delete(m, of)
 	}

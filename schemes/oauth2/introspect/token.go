@@ -21,26 +21,26 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
-// Token is the response of an issuer about an active token (RFC 7662, section 2.2). It is the
-// Identity.Credential of a Scheme; each request has its own copy.
+// Token is the issuer's response about an active token (RFC 7662, section 2.2). It is the
+// Identity.Credential of a Scheme. Each request has its own copy.
 type Token struct {
-	// Issuer is "iss" of the response, or "".
+	// Issuer is "iss" of the response; "" if there is none.
 	Issuer string
 	// Subject is "" for a token that a client requested for itself.
 	Subject, Client, Username string
 	// Type is "token_type". Use is "token_use", which some issuers add.
 	Type, Use string
 	Scopes    []string // never nil
-	Audience  []string // nil: the response has none
-	// Bound reports a sender-constrained token ("cnf").
+	Audience  []string // nil if the response has none
+	// Bound reports that the token is sender-constrained ("cnf").
 	Bound bool
-	// Expires, NotBefore and AuthTime are zero if the response has none.
+	// Expires, NotBefore and AuthTime are zero if they are not in the response.
 	Expires, NotBefore, AuthTime time.Time
 	// Claims is the whole response.
 	Claims jose.Claims
 }
 
-// about returns what the issuer says of a token; nil if it is not active.
+// about returns the issuer's response about a token, or nil if the token is not active.
 func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.Lease, err error) {
 	ask := func(ctx context.Context, at slot) (t *Token, err error) {
 		defer func() { i.queries.end(ctx, at, t != nil) }()
@@ -56,7 +56,7 @@ func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.
 	}
 	t, l, err := i.cache.get(ctx, i.key(text), i.queries, ask)
 	if t != nil {
-		t = t.clone() // requests must not share the lists of the cache
+		t = t.clone() // requests must not share the slices of the cache
 	}
 	if l != nil {
 		lease = l
@@ -70,11 +70,11 @@ func (t *Token) clone() *Token {
 	return &c
 }
 
-// CloneCredential returns a copy of t that shares no list with it.
+// CloneCredential returns a copy of t that shares no slice with it.
 func (t *Token) CloneCredential() any { return t.clone() }
 
-// key is the key of a token in the cache: the digest of issuer, endpoint, audience, client and
-// token, so that an answer for one API is not used for another.
+// key returns the key of a token in the cache: the digest of issuer, endpoint, audience, client and
+// token, so that a response for one API is not used for another.
 func (i *Scheme) key(text string) (key [sha256.Size]byte) {
 	h := sha256.New()
 	for _, s := range []string{i.issuer, i.endpoint, i.audience, i.by.ID, text} {
@@ -85,14 +85,14 @@ func (i *Scheme) key(text string) (key [sha256.Size]byte) {
 	return key
 }
 
-// ask queries the issuer. Every error is a fault, and holds neither token nor response.
+// ask queries the issuer. Every error is a server error and contains neither token nor response.
 func (i *Scheme) ask(ctx context.Context, text string) (*Token, error) {
 	form := url.Values{"token": {text}, "token_type_hint": {"access_token"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}
-	// Both parts are form-urlencoded before they are joined (RFC 6749 section 2.3.1).
+	// Both parts are form-urlencoded before they are joined (RFC 6749, section 2.3.1).
 	by := url.QueryEscape(i.by.ID) + ":" + url.QueryEscape(i.by.Secret)
 	req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(by)))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -103,27 +103,27 @@ func (i *Scheme) ask(ctx context.Context, text string) (*Token, error) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("introspect: the issuer answered with status %d", res.StatusCode)
+		return nil, fmt.Errorf("introspect: query the issuer: status %d", res.StatusCode)
 	}
 	if kind, _, err := params.MediaType(res.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, errors.New("introspect: the issuer did not answer with JSON")
+		return nil, errors.New("introspect: query the issuer: response is not JSON")
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, i.opts.MaxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("introspect: read the issuer's response: %w", err)
 	}
 	if int64(len(body)) > i.opts.MaxBytes {
-		return nil, fmt.Errorf("introspect: the issuer's response is longer than %d bytes", i.opts.MaxBytes)
+		return nil, fmt.Errorf("introspect: read the issuer's response: longer than %d bytes", i.opts.MaxBytes)
 	}
 	t, err := readAnswer(body)
 	if err != nil {
-		return nil, fmt.Errorf("introspect: the issuer's response: %w", err)
+		return nil, fmt.Errorf("introspect: read the issuer's response: %w", err)
 	}
 	return t, nil
 }
 
-// readAnswer reads a response as strictly as the claims of a token; nil if the token is not
-// active.
+// readAnswer parses a response as strictly as the claims of a token. It returns nil if the token is
+// not active.
 func readAnswer(body []byte) (*Token, error) {
 	claims, err := jose.ParseClaims(body)
 	if err != nil {
@@ -151,7 +151,7 @@ func readAnswer(body []byte) (*Token, error) {
 			continue
 		}
 		if *to, ok = claims.Text(name); !ok || name != "scope" && !isText(*to) {
-			return nil, fmt.Errorf("%s is no text", name)
+			return nil, fmt.Errorf("%s is not a text", name)
 		}
 	}
 	for s := range strings.SplitSeq(scope, " ") {
@@ -159,7 +159,7 @@ func readAnswer(body []byte) (*Token, error) {
 			continue
 		}
 		if !syntax.IsScope(s) {
-			return nil, errors.New("scope holds no scopes (RFC 6749 section 3.3)")
+			return nil, errors.New("scope is not a list of scopes (RFC 6749, section 3.3)")
 		}
 		t.Scopes = append(t.Scopes, s)
 	}

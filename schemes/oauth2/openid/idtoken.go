@@ -18,7 +18,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// idClaims are those of OpenID Connect Core, section 2, and "sid" of its logout.
+// idClaims are the claims of OpenID Connect Core, section 2, and "sid" for logout.
 type idClaims struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
@@ -32,13 +32,13 @@ type idClaims struct {
 	Session  string `json:"sid,omitempty"`
 }
 
-// ownClaims are those that Options.Claims cannot set.
+// ownClaims are the claims that Options.Claims cannot set.
 var ownClaims = []string{"iss", "sub", "aud", "jti", "iat", "exp", "nbf", "auth_time", "nonce", "at_hash", "c_hash", "sid", "azp", "acr", "amr", "cnf", "scope", "client_id", "events"}
 
-// Requested implements server.IDTokens.
+// Requested implements [server.IDTokens].
 func (p *Provider) Requested(scopes []string) bool { return slices.Contains(scopes, scopeOpenID) }
 
-// IDToken implements server.IDTokens.
+// IDToken implements [server.IDTokens].
 func (p *Provider) IDToken(ctx context.Context, g server.Grant) (string, error) {
 	id, err := p.server.NewID()
 	if err != nil {
@@ -51,14 +51,14 @@ func (p *Provider) IDToken(ctx context.Context, g server.Grant) (string, error) 
 	}
 	if algs, err := p.server.SigningAlgorithms(ctx); err != nil {
 		return "", err
-	} else if len(algs) == 1 { // with several it is not known which one signs
+	} else if len(algs) == 1 { // with several it is unknown which one signs
 		c.Access = halfHash(algs[0], g.Access)
 	}
 	return p.server.Sign(ctx, typeID, c, g.Claims)
 }
 
-// halfHash is "at_hash": the left half of the digest that the algorithm uses (OpenID Connect Core,
-// section 3.1.3.6). Clients agree on SHA-512 for EdDSA.
+// halfHash returns "at_hash": the left half of the digest that the algorithm uses (OpenID Connect
+// Core, section 3.1.3.6). For EdDSA, clients use SHA-512.
 func halfHash(alg, access string) string {
 	var h hash.Hash
 	switch {
@@ -74,7 +74,7 @@ func halfHash(alg, access string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// Claims implements server.IDTokens: it returns the claims about a user that these scopes allow.
+// Claims implements [server.IDTokens]. It returns the claims about a user that these scopes allow.
 func (p *Provider) Claims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error) {
 	if p.opts.Claims == nil {
 		more := map[string]any{}
@@ -83,7 +83,7 @@ func (p *Provider) Claims(ctx context.Context, u storage.User, scopes []string) 
 		}
 		if slices.Contains(scopes, "email") && u.Email != "" {
 			more["email"] = u.Email
-			more["email_verified"] = false // as far as the store knows: clients link accounts by an address that is
+			more["email_verified"] = false // the store does not verify addresses, and clients link accounts by verified ones
 		}
 		return more, nil
 	}
@@ -100,7 +100,7 @@ func (p *Provider) Claims(ctx context.Context, u storage.User, scopes []string) 
 	return more, nil
 }
 
-// ReadHint implements server.IDTokens. It accepts ID tokens of this server, expired or not.
+// ReadHint implements [server.IDTokens]. It accepts ID tokens of this server, expired or not.
 func (p *Provider) ReadHint(ctx context.Context, text string) (server.Hint, error) {
 	text, err := p.server.OpenHint(text)
 	if err != nil {

@@ -19,20 +19,20 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Logout returns the endpoint that a client sends the browser to when its user logs out (OpenID
+// Logout returns the endpoint to which a client sends the browser when its user logs out (OpenID
 // Connect RP-Initiated Logout 1.0): GET with "id_token_hint", "client_id",
-// "post_logout_redirect_uri" and "state", or POST of them as a form, which is redirected as a GET.
-// Mount it for both methods, behind the chain and open to everyone (authz.AllowAny). It panics
-// without Options.EndSession.
+// "post_logout_redirect_uri" and "state", or POST of them as a form, which is redirected to a GET.
+// Mount it for both methods, behind the chain, with authz.AllowAny. It panics without
+// Options.EndSession.
 //
-// An ID token that was issued in this session ends it immediately. Without one, or with another
-// user's, a page asks the user, so that no other site can log anyone out. The browser then goes to
-// the post_logout_redirect_uri if the client registered exactly that (storage.Client.LogoutURIs);
-// any other is rejected with a page, and nothing happens. Grants stay valid: a client revokes its
-// own tokens.
+// An ID token that was issued in the current session ends the session immediately. Without one, or
+// with another user's, a page asks the user, so that no other site can log anyone out. The browser
+// then goes to the post_logout_redirect_uri if the client registered exactly that URI
+// (storage.Client.LogoutURIs). Any other URI is rejected with a page, and the session continues.
+// Grants stay valid; a client revokes its own tokens.
 //
-// The page says that the user is logged out only after a session ended. A request without a
-// session is sent on to the post_logout_redirect_uri, or told that nothing ended: a browser may
+// The page reports a logout only after a session ended. A request without a session is redirected
+// to the post_logout_redirect_uri, or gets a page that says that nothing ended: the browser may
 // have withheld its cookie, as it does in a frame of another site. A user who was authenticated by
 // other credentials than a session gets 403.
 func (p *Provider) Logout() http.Handler {
@@ -50,16 +50,16 @@ func (p *Provider) Logout() http.Handler {
 var logoutParameters = []string{"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"}
 
 const (
-	// purposeLogout names the page, logoutPrefix begins its handles.
+	// purposeLogout names the page. logoutPrefix is the prefix of its handles.
 	purposeLogout = "logout"
 	logoutPrefix  = "vlo"
 	logoutTTL     = 10 * time.Minute
 )
 
-// logoutRequest is a checked request.
+// logoutRequest is a validated request.
 type logoutRequest struct {
 	Client string `json:"client"`
-	To     string `json:"to,omitempty"` // with the state; "" for a page
+	To     string `json:"to,omitempty"` // including the state; "" shows a page
 	Name   string `json:"name,omitempty"`
 }
 
@@ -106,7 +106,7 @@ func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// checkLogout checks the parameters of a request. The hint is empty if there is none.
+// checkLogout checks the parameters of a request. The hint is zero if there is none.
 func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, server.Hint, error) {
 	var h server.Hint
 	var err error
@@ -178,10 +178,10 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch f.Get("decision") {
 	case "logout":
-		if err := p.endSession(w, r, to, u, "confirmed"); err != nil { // the form can be sent again
+		if err := p.endSession(w, r, to, u, "confirmed"); err != nil { // the user can send the form again
 			return err
 		}
-		if err := p.server.Store().ConsumeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) { // it is for the session that ended, and expires
+		if err := p.server.Store().ConsumeAuthRequest(r.Context(), a.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) { // the request belongs to the ended session and expires
 			p.log.LogAttrs(r.Context(), slog.LevelWarn, "logout form not consumed", slog.Any("error", err))
 		}
 		return p.ended(w, to)
@@ -194,12 +194,12 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	return oauth2.PageError("The decision is missing.")
 }
 
-// withoutSession answers a request without a session: none ended.
+// withoutSession responds to a request without a session. No session ended.
 func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to logoutRequest) error {
-	if authn.FromContext(r.Context()).Authenticated() { // there may be a session too
+	if authn.FromContext(r.Context()).Authenticated() { // there may also be a session
 		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "You are logged in by another credential than a session, which does not end here.", NoRedirect: true}
 	}
-	// In a frame of another site the browser withholds the cookie, and the session may exist.
+	// In a frame of another site the browser withholds the cookie, so a session may exist.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); to.To != "" && (dest == "" || dest == "document") {
 		page.Redirect(w, to.To)
 		return nil
@@ -207,7 +207,7 @@ func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to log
 	return page.Message(w, "No login came with this request, so nothing was ended.")
 }
 
-// ended sends the browser on after a session ended, or says so.
+// ended redirects the browser after a session ended, or shows a page.
 func (p *Provider) ended(w http.ResponseWriter, to logoutRequest) error {
 	if to.To != "" {
 		page.Redirect(w, to.To)
@@ -216,8 +216,8 @@ func (p *Provider) ended(w http.ResponseWriter, to logoutRequest) error {
 	return page.Message(w, "You are logged out.")
 }
 
-// endSession ends the session of a request, and reports the logout. The sessions' own scheme reports
-// one too; this one has the client that requested it.
+// endSession ends the session of a request and reports the logout. The session scheme reports a
+// logout, too; this event has the client that requested it.
 func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutRequest, u server.SessionUser, reason string) error {
 	_, err := audit.Call("openid.Options.EndSession", func() (any, error) { return nil, p.opts.EndSession(w, r) })
 	if err == nil {
@@ -226,7 +226,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 	return err
 }
 
-// logoutForm is what the page that asks the user shows.
+// logoutForm is the data of the page that asks the user.
 type logoutForm struct{ Client, User, Handle, Token string }
 
 var logoutTemplate = page.Template("logout", "Log out?", `<p>{{with .Client}}{{.}} asks to log you out, {{else}}You are logged in, {{end}}{{.User}}.</p>

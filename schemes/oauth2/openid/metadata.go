@@ -2,7 +2,7 @@ package openid
 
 import "context"
 
-// metadata are those of OpenID Connect Discovery, section 3, and RP-Initiated Logout.
+// metadata has the members of OpenID Connect Discovery, section 3, and RP-Initiated Logout.
 type metadata struct {
 	UserInfo   string   `json:"userinfo_endpoint,omitempty"`
 	EndSession string   `json:"end_session_endpoint,omitempty"`
@@ -10,13 +10,13 @@ type metadata struct {
 	Algorithms []string `json:"id_token_signing_alg_values_supported"`
 	Claims     []string `json:"claims_supported"`
 	Prompts    []string `json:"prompt_values_supported"`
-	// These are false explicitly, because "request_uri" is supported by default.
+	// These are explicitly false, because "request_uri" is supported by default.
 	ClaimsParameter bool `json:"claims_parameter_supported"`
 	Request         bool `json:"request_parameter_supported"`
 	RequestURI      bool `json:"request_uri_parameter_supported"`
 }
 
-// metadata returns the members of the server's metadata.
+// metadata returns the members for the server's metadata.
 func (p *Provider) metadata(ctx context.Context) (any, error) {
 	algs, err := p.server.SigningAlgorithms(ctx)
 	if err != nil {

@@ -14,19 +14,21 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options change a Provider; nil is fine.
+// Options configure a [Provider]. A nil *Options means all defaults.
 type Options struct {
-	// TTL is the lifetime of an ID token; an hour if 0.
+	// TTL is the lifetime of an ID token, at least 1 second; 0 means one hour.
 	TTL time.Duration
-	// Claims returns further claims of a user for these scopes, for the ID token and UserInfo.
-	// nil returns "preferred_username" for the scope profile, and for email "email" with
-	// "email_verified" false, because the store keeps any address: if you verify addresses, say
-	// so with a function of your own. Names that
-	// OpenID Connect defines for tokens are reserved and ignored. Its error is a fault. It is called
-	// outside of the store's transaction, and may ask a directory.
+	// Claims returns additional claims of a user for these scopes, for the ID token and UserInfo.
+	// Names that OpenID Connect defines for tokens are reserved and ignored. An error is a server
+	// error. Claims is called outside the store's transaction, so it can call other servers.
+	//
+	// Nil returns "preferred_username" for the scope profile. For the scope email it returns
+	// "email" with "email_verified" false, because the store accepts any address. If you verify
+	// addresses, set your own function.
 	Claims func(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
-	// Sessions are the application's sessions, and EndSession ends the session of a request:
-	// session.Scheme.EndCurrent. Logout requires both; without EndSession there is no logout.
+	// Sessions are the application's sessions. EndSession ends the session of a request; use
+	// session.Scheme.EndCurrent. Logout requires both. Without EndSession there is no logout
+	// endpoint.
 	Sessions   server.Sessions
 	EndSession func(http.ResponseWriter, *http.Request) error
 }
@@ -39,11 +41,11 @@ type Provider struct {
 	opts   Options
 }
 
-// New makes a server an OpenID Provider. The server needs SigningKeys. Clients that request the
-// scope openid get ID tokens.
+// New makes a server an OpenID Provider. Clients that request the scope openid get ID tokens. New
+// returns an error if srv is nil or has no SigningKeys, or if an option is out of range.
 func New(srv *server.Server, opts *Options) (*Provider, error) {
 	if srv == nil {
-		return nil, errors.New("openid: New: srv is nil")
+		return nil, errors.New("openid: New: srv is required")
 	}
 	p := &Provider{server: srv, scheme: srv.Scheme(), log: srv.Options().Logger}
 	if opts != nil {
@@ -52,9 +54,9 @@ func New(srv *server.Server, opts *Options) (*Provider, error) {
 	p.opts.TTL = cmp.Or(p.opts.TTL, time.Hour)
 	switch {
 	case srv.Options().SigningKeys == nil:
-		return nil, errors.New("openid: New: the server has no SigningKeys")
+		return nil, errors.New("openid: New: server.Options.SigningKeys is required")
 	case p.opts.TTL < time.Second:
-		return nil, errors.New("openid: New: TTL is below 1s")
+		return nil, errors.New("openid: New: TTL out of range (at least 1s)")
 	case p.opts.EndSession != nil && p.opts.Sessions.Of == nil:
 		return nil, errors.New("openid: New: EndSession requires Sessions.Of")
 	}

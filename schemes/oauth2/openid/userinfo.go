@@ -1,6 +1,8 @@
 package openid
 
 import (
+	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -9,12 +11,14 @@ import (
 )
 
 // UserInfo returns the endpoint with the claims about the user of an access token (OpenID Connect
-// Core, section 5.3): GET or POST with the token in Authorization, answered with "sub" and the
-// claims that its scopes allow. Mount it outside the chain.
+// Core, section 5.3): GET or POST with the token in Authorization. The response has "sub" and the
+// claims that the token's scopes allow. Mount it outside the chain.
 //
-// A token without the scope openid gets 403 and insufficient_scope, a missing or invalid one 401.
+// A token without the scope openid gets 403 with insufficient_scope. A missing or invalid token
+// gets 401. The limits of refused credentials ([authn.Options.Refusals]) of the middleware around
+// the endpoint apply, see [authn.Middleware.Public].
 func (p *Provider) UserInfo() http.Handler {
-	own := p.scheme.At(p.server.URL(p.server.Options().Endpoints.UserInfo))
+	own := limited{p.scheme.At(p.server.URL(p.server.Options().Endpoints.UserInfo))}
 	alone := authn.New(authn.Chain{own}, &authn.Options{Logger: p.log})
 	return p.server.CORS("GET, POST", alone.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, err := p.userInfo(w, r)
@@ -49,4 +53,34 @@ func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) (map[string]
 	}
 	claims["sub"] = id.Subject
 	return claims, nil
+}
+
+// limited is the scheme of an endpoint under the limits of refused credentials that the middleware in
+// front of it has, which asks no chain.
+type limited struct{ authn.Authenticator }
+
+// Unwrap returns the scheme.
+func (l limited) Unwrap() authn.Authenticator { return l.Authenticator }
+
+// Headers returns Authorization.
+func (limited) Headers() []string { return []string{"Authorization"} }
+
+// Authenticate implements authn.Authenticator.
+func (l limited) Authenticate(r *http.Request) (authn.Identity, error) {
+	text := cmp.Or(authn.RawCredentials(r, "Bearer"), authn.RawCredentials(r, "DPoP"))
+	own, err := authn.AdmitOwn(r, text)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	id, err := l.Authenticator.Authenticate(r)
+	var refused *authn.Error
+	switch {
+	case err == nil:
+		own.Accepted(id)
+	case errors.Is(err, authn.ErrUnrecognized), errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		if tooMany := own.Unknown(); tooMany != nil {
+			return authn.Identity{}, tooMany
+		}
+	}
+	return id, err
 }

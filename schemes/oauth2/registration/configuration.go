@@ -12,12 +12,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// ClientConfiguration returns the endpoint by which a client manages its own registration (RFC
-// 7592), with the token that Register returned: GET reads it, PUT replaces the metadata, DELETE
-// deletes the client with all its grants and tokens (204). A client may change its registration 12
-// times an hour, 6 of them at once, and its network is limited as by Register (429). The {id} of the path is the client's;
-// the path is server.Endpoints.Register with /{id}. A missing and a wrong token, and an unknown
-// or disabled client, get the same answer. Mount it outside the chain.
+// ClientConfiguration returns the endpoint with which a client manages its own registration (RFC
+// 7592), using the token that Register returned. GET reads the registration, PUT replaces the
+// metadata, and DELETE deletes the client with all its grants and tokens (204). Mount it outside
+// the chain, at server.Endpoints.Register with /{id}, which is the client's ID.
+//
+// A missing or wrong token, and an unknown or disabled client, get the same response. A client may
+// change its registration 12 times per hour, 6 of them immediately, and each network has a limit,
+// too (429).
 func (g *Registration) ClientConfiguration() http.Handler {
 	return g.server.CORS("GET, PUT, DELETE", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := g.manage(w, r)
@@ -81,8 +83,8 @@ func (g *Registration) registrant(ctx context.Context, id, token string) (storag
 	return c, nil
 }
 
-// change replaces the metadata of a client. It reads the client after the whole request was
-// received, in the transaction that changes it: a slow request must not overwrite a concurrent
+// change replaces the metadata of a client. It reads the client after it received the whole
+// request, in the transaction that changes it, so that a slow request cannot overwrite a concurrent
 // change by an administrator.
 func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *http.Request, id, token string) (*registered, error) {
 	m, err := readMetadata(w, r)
@@ -98,14 +100,15 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 		if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
 			return oauth2.NewError("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
 		}
-		if c.Trusted || len(c.Serves) > 0 { // rights that an administrator granted to the present registration
+		if c.Trusted || len(c.Serves) > 0 { // an administrator granted rights to the current registration
 			return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
 		}
 		had := c
 		if secret, err = g.apply(m, &c); err != nil {
 			return err
 		}
-		// An administrator may have taken some away: a client keeps them or has fewer.
+		// An administrator may have removed some. A client can keep its scopes and grant types or
+		// reduce them.
 		c.Scopes, c.Grants = common(c.Scopes, had.Scopes), common(c.Grants, had.Grants)
 		if len(c.Grants) == 0 {
 			return badMetadata("The client may use none of these grant types.")
@@ -119,7 +122,7 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 	return g.describe(c, secret, token), nil
 }
 
-// common returns what of list is in had too.
+// common returns the elements of list that are also in had.
 func common(list, had []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(one string) bool { return !slices.Contains(had, one) })
 }

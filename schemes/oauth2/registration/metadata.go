@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// metadata is what a client registers (RFC 7591, section 2), as far as it is used.
+// metadata is the part of a client's metadata that is used (RFC 7591, section 2).
 type metadata struct {
 	RedirectURIs []string
 	Method       string
@@ -25,27 +25,27 @@ type metadata struct {
 	Scope        string
 	Type         string // "application_type" of OpenID Connect
 	Keys         json.RawMessage
-	// ID and Secret come with a change (RFC 7592 section 2.2).
+	// ID and Secret are sent with a change (RFC 7592, section 2.2).
 	ID, Secret string
 }
 
 const (
-	// maxRedirects bounds redirect_uris, maxTypes grant_types and response_types: anybody can send
-	// lists whose examination costs far more than their bytes.
+	// maxRedirects limits redirect_uris, and maxTypes limits grant_types and response_types,
+	// because checking long lists costs far more than receiving them.
 	maxRedirects = 32
 	maxTypes     = 16
 )
 
-var errTooMany = fmt.Errorf("a list has too many members (at most %d redirect_uris, %d grant_types and response_types)", maxRedirects, maxTypes)
+var errTooMany = fmt.Errorf("too many list members (at most %d redirect_uris, %d grant_types and response_types)", maxRedirects, maxTypes)
 
-// decode reads a JSON object. Each name may come once. Names are compared exactly, unlike in
-// encoding/json, and unknown ones are ignored.
+// decode reads a JSON object. Each name may appear once. Names are compared exactly, unlike in
+// encoding/json, and unknown names are ignored.
 func (m *metadata) decode(body []byte) error {
 	known := map[string]any{
 		"redirect_uris": &m.RedirectURIs, "token_endpoint_auth_method": &m.Method, "grant_types": &m.Grants, "response_types": &m.Responses,
 		"client_name": &m.Name, "scope": &m.Scope, "application_type": &m.Type, "jwks": &m.Keys, "client_id": &m.ID, "client_secret": &m.Secret,
 	}
-	// The strict scanner rejects deep objects and many members, and copies nothing.
+	// The strict parser rejects deep objects and many members, and copies nothing.
 	claims, err := jose.ParseObject(body)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (m *metadata) decode(body []byte) error {
 	return nil
 }
 
-// listOf reads a list of at most that many strings; nil for null. It reads no further.
+// listOf reads a list of at most most strings, and stops after that. It returns nil for null.
 func listOf(raw []byte, most int) ([]string, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	switch t, err := d.Token(); {
@@ -101,8 +101,9 @@ func listOf(raw []byte, most int) ([]string, error) {
 	return list, nil
 }
 
-// scopes returns the set of scopes that a client registers; ok is false if one is not for registered
-// clients. It stops there, so that a long text costs little.
+// scopes returns the scopes that a client registers, without duplicates. ok is false if a scope is
+// not allowed for registered clients. It stops at the first such scope, so that a long text costs
+// little.
 func (g *Registration) scopes(text string) (list []string, ok bool) {
 	if text == "" {
 		return slices.Clone(g.opts.Scopes), true
@@ -119,7 +120,7 @@ func (g *Registration) scopes(text string) (list []string, ok bool) {
 	return list, true
 }
 
-// registered is the response about a client (RFC 7591, section 3.2.1, RFC 7592, section 3).
+// registered is the response about a client (RFC 7591, section 3.2.1; RFC 7592, section 3).
 type registered struct {
 	ID        string   `json:"client_id"`
 	Issued    int64    `json:"client_id_issued_at"`
@@ -143,7 +144,7 @@ func (g *Registration) describe(c storage.Client, secret, token string) *registe
 		Name: c.Name, Scope: strings.Join(c.Scopes, " "), Type: "web", Token: token, URI: g.server.URL(g.server.Options().Endpoints.Register) + "/" + c.ID,
 	}
 	if secret != "" {
-		a.Expires = new(int) // 0: never
+		a.Expires = new(int) // 0 means never
 	}
 	if slices.Contains(c.Grants, oauth2.AuthorizationCode) {
 		a.Responses = []string{"code"}
@@ -154,8 +155,8 @@ func (g *Registration) describe(c storage.Client, secret, token string) *registe
 	return a
 }
 
-// apply copies the metadata of a client into its record. It returns the secret if the client gets
-// a new one.
+// apply copies the metadata of a client into its record. It returns the secret if the client gets a
+// new one.
 func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err error) {
 	c.Name, c.Method, c.RedirectURIs, c.Native = m.Name, cmp.Or(m.Method, oauth2.SecretBasic), m.RedirectURIs, m.Type == "native"
 	if c.Grants = m.Grants; c.Grants == nil {

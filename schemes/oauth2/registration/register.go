@@ -14,9 +14,9 @@ import (
 )
 
 // Register returns the registration endpoint (RFC 7591): POST of a JSON object with the client's
-// metadata, answered with 201, the "client_id", the "client_secret" of a confidential client,
-// which cannot be retrieved again, and the token for ClientConfiguration. oauth2.CheckClient
-// decides what can be registered. Unknown members are ignored, and no URL in them is fetched.
+// metadata. The response is 201 with the "client_id", the token for ClientConfiguration and, for a
+// confidential client, the "client_secret", which cannot be retrieved again. oauth2.CheckClient
+// determines what can be registered. Unknown members are ignored, and no URL in them is fetched.
 // Mount it outside the chain.
 func (g *Registration) Register() http.Handler {
 	return g.server.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

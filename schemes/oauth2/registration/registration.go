@@ -16,27 +16,27 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Options are the rights of clients that register themselves; nil is fine.
+// Options are the rights of clients that register themselves. A nil *Options means all defaults.
 type Options struct {
-	// Scopes are those that they may request, all among the server's.
+	// Scopes are the scopes that they may request; all of them must be scopes of the server. Nil
+	// means none.
 	Scopes []string
-	// Resources are those that they may request tokens for, in addition to the server's API,
-	// which every client may name. None of them makes a client a resource server: only an
-	// administrator does (storage.Client.Serves).
+	// Resources are the resources for which they may request tokens, in addition to the server's
+	// own API, which is allowed for every client. They do not make a client a resource server; only
+	// an administrator can do that (storage.Client.Serves).
 	Resources []string
-	// Grants are the grant types that they may use; nil is authorization_code and
-	// refresh_token.
+	// Grants are the grant types that they may use. Nil means authorization_code and refresh_token.
 	Grants []string
 }
 
-// Prefixes of the texts: of initial access tokens, and of the tokens by which clients manage
-// their registration.
+// Prefixes of initial access tokens, and of the tokens with which clients manage their
+// registration.
 const (
 	initialPrefix      = "vri"
 	registrationPrefix = "vrg"
 )
 
-// The formats of these texts.
+// The formats of these tokens.
 var (
 	initialFormat      = credential.MustFormat(initialPrefix)
 	registrationFormat = credential.MustFormat(registrationPrefix)
@@ -51,14 +51,16 @@ type Registration struct {
 	opts   Options
 }
 
-// New adds registration to a server. allow decides who may register a client: it returns nil, an
-// *authn.Error to reject the request, or any other error for a fault. InitialAccessToken returns
-// one. allow should limit how many clients a caller can register.
+// New adds registration to a server. allow decides whether a request may register a client: it
+// returns nil, an *authn.Error to reject the request, or any other error if it failed.
+// InitialAccessToken returns such a function. Your own function should limit how many clients a
+// caller can register.
 //
-// It fails if a scope is not one of the server's: construct package openid first.
+// New returns an error if srv or allow is nil, or if a scope is not a scope of the server. If you
+// use package openid, call openid.New first, because it adds scopes.
 func New(srv *server.Server, allow func(*http.Request) error, opts *Options) (*Registration, error) {
 	if srv == nil || allow == nil {
-		return nil, errors.New("registration: New: srv or allow is nil")
+		return nil, errors.New("registration: New: srv and allow are required")
 	}
 	g := &Registration{server: srv, store: srv.Store(), log: srv.Options().Logger, allow: allow}
 	if opts != nil {
@@ -69,7 +71,7 @@ func New(srv *server.Server, allow func(*http.Request) error, opts *Options) (*R
 	}
 	for _, name := range g.opts.Scopes {
 		if _, ok := srv.Options().Scopes[name]; !ok {
-			return nil, fmt.Errorf("registration: New: scope %q is not one of the server's", name)
+			return nil, fmt.Errorf("registration: New: scope %q is not a scope of the server", name)
 		}
 	}
 	path := srv.Options().Endpoints.Register
@@ -84,8 +86,8 @@ func New(srv *server.Server, allow func(*http.Request) error, opts *Options) (*R
 	return g, nil
 }
 
-// NewInitialAccessToken returns a new initial access token (RFC 7591, section 3) and the digest
-// that InitialAccessToken needs.
+// NewInitialAccessToken returns a new initial access token (RFC 7591, section 3) and its digest for
+// [InitialAccessToken].
 func NewInitialAccessToken() (text string, digest storage.Digest, err error) {
 	var body [credential.Size]byte
 	if _, err := rand.Read(body[:]); err != nil {
@@ -95,7 +97,7 @@ func NewInitialAccessToken() (text string, digest storage.Digest, err error) {
 	return text, storage.DigestOf(text), nil
 }
 
-// InitialAccessToken returns a function for New that accepts any of these tokens under Bearer,
+// InitialAccessToken returns a function for [New] that accepts any of these tokens under Bearer,
 // any number of times.
 func InitialAccessToken(digests ...storage.Digest) func(*http.Request) error {
 	digests = slices.Clone(digests)

@@ -16,14 +16,14 @@ import (
 const (
 	// assertionType is the accepted type of assertions (RFC 7523, section 2.2).
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	// assertionTTL is how far in the future an assertion may expire, assertionLeeway the allowed
+	// assertionTTL is how far in the future an assertion may expire. assertionLeeway is the allowed
 	// difference between clocks.
 	assertionTTL    = 5 * time.Minute
 	assertionLeeway = 30 * time.Second
 )
 
-// asserted reads a client's assertion (RFC 7523, section 2.2). It only verifies that there are
-// no other credentials.
+// asserted reads a client's assertion (RFC 7523, section 2.2). It checks only that there are no
+// other credentials; assertionFits verifies the assertion.
 func asserted(f oauth2.Form, withHeader bool) (presented, error) {
 	fail := func(why string) (presented, error) { return presented{}, errClient.WithCause(errors.New(why)) }
 	switch {
@@ -43,16 +43,16 @@ func asserted(f oauth2.Form, withHeader bool) (presented, error) {
 	return presented{id: who.Subject, method: oauth2.PrivateKeyJWT, assertion: t}, nil
 }
 
-// assertionFits returns why the assertion does not prove that the client created it for this
-// server, recently and for this request only. An error that is neither a jose.ErrInvalid nor
-// errUsed is a fault.
+// assertionFits returns an error unless the client created the assertion for this server, recently
+// and for this request only. An error that is neither a jose.ErrInvalid nor errUsed is a server
+// error.
 //
-// "aud" must be the issuer and nothing else. The address of the token endpoint is not accepted:
-// an attacker who makes a client believe in another server's address could use there what the
-// client created for that one.
+// "aud" must be the issuer and nothing else. The address of the token endpoint is not accepted: an
+// attacker could make a client use another server's address there, and then use the assertion that
+// the client created for that server.
 func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.Token) error {
 	refused := func(why string) error { return fmt.Errorf("%w: %s", jose.ErrInvalid, why) }
-	// c is the client that "sub" names. The signature comes last because it costs most.
+	// c is the client that "sub" names. The signature is verified last because it costs most.
 	r, err := jose.Checks{Issuer: c.ID, Audience: s.issuer, Leeway: assertionLeeway, Clock: s.apiOpts.Clock}.Check(t.Claims)
 	switch {
 	case err != nil:
@@ -79,7 +79,7 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 	return s.firstUse(ctx, storage.BlockKeyOf(storage.ReplayAssertion, c.ID, r.ID), r.Expires.Add(2*assertionLeeway))
 }
 
-// errUsed rejects what was used before.
+// errUsed rejects an assertion that was used before.
 var errUsed = errors.New("used before")
 
 func (s *Server) firstUse(ctx context.Context, key storage.BlockKey, until time.Time) error {

@@ -191,7 +191,7 @@ func TestAssertionAlgorithms(t *testing.T) {
 		t.Errorf("attack_164: a key for PS256 signs RS256: %d", got.Status)
 	}
 	other := storage.Client{ID: "x", Method: oauth2.PrivateKeyJWT, Grants: []string{oauth2.ClientCredentials}, Keys: oauthtest.PublicSet(t, oauthtest.RingOf(t, "k", jose.ES384, p384))}
-	if err := oauth2.CheckClient(other); err == nil || !strings.Contains(err.Error(), "none of its keys") {
+	if err := oauth2.CheckClient(other); err == nil || !strings.Contains(err.Error(), "no usable key") {
 		t.Errorf("%v", err)
 	}
 	oauthtest.Must(t, w.DB.CreateClient(t.Context(), other)) // by whoever did not check
@@ -224,15 +224,15 @@ func TestCheckClientKeys(t *testing.T) {
 	oauthtest.Must(t, oauth2.CheckClient(good))
 	member := func(text string) []byte { return []byte(strings.Replace(set, `"kty"`, text+`,"kty"`, 1)) }
 	for want, change := range map[string]func(*storage.Client){
-		"needs its public":   func(c *storage.Client) { c.Keys = nil },
-		"strict JSON":        func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
-		"no JWK Set":         func(c *storage.Client) { c.Keys = []byte(`{}`) },
-		"none of its keys":   func(c *storage.Client) { c.Keys = []byte(`{"keys":[]}`) },
-		"private key":        func(c *storage.Client) { c.Keys = member(`"d":"AA"`) },
-		"a private key":      func(c *storage.Client) { c.Keys = []byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`) },
-		"keys are for":       func(c *storage.Client) { c.Method = oauth2.SecretBasic },
-		"keys and a secret":  func(c *storage.Client) { c.Secret = storage.DigestOf("x") },
-		"with keys and a se": func(c *storage.Client) { c.Password = "x" },
+		"requires public":     func(c *storage.Client) { c.Keys = nil },
+		"malformed JSON":      func(c *storage.Client) { c.Keys = []byte("-----BEGIN PUBLIC KEY-----") },
+		"no list of keys":     func(c *storage.Client) { c.Keys = []byte(`{}`) },
+		"no usable key":       func(c *storage.Client) { c.Keys = []byte(`{"keys":[]}`) },
+		"private key":         func(c *storage.Client) { c.Keys = member(`"d":"AA"`) },
+		"a private key":       func(c *storage.Client) { c.Keys = []byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`) },
+		"keys require":        func(c *storage.Client) { c.Method = oauth2.SecretBasic },
+		"keys and a secret":   func(c *storage.Client) { c.Secret = storage.DigestOf("x") },
+		"keys and a secret (": func(c *storage.Client) { c.Password = "x" },
 	} {
 		c := good
 		change(&c)

@@ -123,7 +123,7 @@ func TestRecordsWithoutAResource_attack_365(t *testing.T) {
 		epoch, err := s.SubjectEpoch(t.Context(), "id-alice")
 		oauthtest.Must(t, err)
 		first := w.Exchange("spa", w.Code("spa", nil))
-		list, err := w.Server.Server.Grants(t.Context(), "id-alice", 10)
+		list, _, err := w.Server.Server.Grants(t.Context(), "id-alice", storage.FamilyPlace{}, 10)
 		oauthtest.Must(t, err)
 		now := w.Clock()
 		encode := func(prefix, text string) string {

@@ -15,16 +15,16 @@ import (
 
 // newGrant is a grant that a user has just approved.
 type newGrant struct {
-	family  storage.Family // its Subject, Scopes, Resource, Epoch and AuthTime
-	session string         // the session in which the user approved it, for ID tokens; "" if it is not known
-	// resource is what the first access token is for: some of those of the grant.
+	family  storage.Family // with Subject, Scopes, Resource, Epoch and AuthTime
+	session string         // the session in which the user approved it, for ID tokens; "" if unknown
+	// resource lists the resources of the first access token, a subset of those of the grant.
 	resource []string
 	nonce    string
-	// prepared has the claims of the ID token, if they were asked for before the caller's transaction; nil
-	// if begin asks.
+	// prepared has the claims of the ID token if they were prepared before the caller's
+	// transaction; nil if begin must prepare them.
 	prepared *prepared
-	// claim consumes the code that the grant is exchanged for, in the same transaction; nil if
-	// there is none.
+	// claim consumes the code for which the grant is issued, in the same transaction; nil if there
+	// is no code.
 	claim func(ctx context.Context, family string) error
 }
 
@@ -39,8 +39,8 @@ func (s *Server) stillAllowed(scopes []string, c storage.Client) []string {
 	return list
 }
 
-// begin creates a grant and its first tokens, all or nothing. Errors are those of claim and of
-// storage.Families.
+// begin creates a grant and its first tokens, in one transaction. It returns the errors of claim
+// and of storage.Families.
 func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenResponse, error) {
 	f := b.family
 	var err error
@@ -64,8 +64,8 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	var a tokenResponse
 	var evicted []storage.Family
 	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		// Before the claim: it locks the account and the client, which whoever deletes them locks
-		// before the code.
+		// Begin comes before the claim because it locks the account and the client. Transactions
+		// that delete these lock them before the code, too.
 		f, err := s.rotator.Begin(ctx, f, refresh)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		if evicted, err = s.evict(ctx, f); err != nil {
 			return err
 		}
-		// For this token only: the next one may be for other resources, and another key.
+		// For this token only: the next one may have other resources and another key.
 		f.Resource, f.Confirm = b.resource, x.key
 		if a, err = s.access(ctx, f); err != nil {
 			return err
@@ -101,8 +101,8 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	return a, nil
 }
 
-// endAll revokes grants in a transaction: in the order of their IDs, as everybody does who locks
-// several, so that no two wait for each other. The list keeps its order.
+// endAll revokes grants in a transaction, in the order of their IDs. Every transaction that locks
+// several grants uses this order, so that they cannot deadlock. The list keeps its order.
 func (s *Server) endAll(ctx context.Context, list []storage.Family) error {
 	for _, f := range slices.SortedFunc(slices.Values(list), func(a, b storage.Family) int { return strings.Compare(a.ID, b.ID) }) {
 		if err := s.rotator.EndFamily(ctx, f.ID); err != nil {
@@ -112,10 +112,11 @@ func (s *Server) endAll(ctx context.Context, list []storage.Family) error {
 	return nil
 }
 
-// grantData is what a family keeps of the login and the server that it comes from, in its Data.
+// grantData is what Family.Data holds about the login and the server of a grant.
 type grantData struct {
 	Session string `json:"session,omitempty"`
-	// Audience is that of the server, which may be "". It is nil in grants of earlier versions.
+	// Audience is the audience of the server, which may be "". It is nil in grants of earlier
+	// versions.
 	Audience *string `json:"audience,omitempty"`
 }
 
@@ -125,19 +126,19 @@ func (d grantData) encode() []byte {
 }
 
 func dataOf(f storage.Family) (d grantData) {
-	_ = json.Unmarshal(f.Data, &d) // what is missing is empty
+	_ = json.Unmarshal(f.Data, &d) // absent members are empty
 	return d
 }
 
-// issued reports whether this server began a grant, and not another one of the issuer, for another API
-// over the same store. Grants of earlier versions do not say who began them.
+// issued reports whether this server issued a grant, rather than a server of the same issuer and
+// store for another API. Grants of earlier versions do not contain this information.
 func (s *Server) issued(f storage.Family) bool {
 	audience := dataOf(f).Audience
 	return audience == nil || *audience == s.apiOpts.Audience
 }
 
-// resourcesOfFamily returns the resources of a grant that this server began. Grants of earlier versions
-// named none if they were for this application's API.
+// resourcesOfFamily returns the resources of a grant that this server issued. Grants of earlier
+// versions have no resources if they are for this application's API.
 func (s *Server) resourcesOfFamily(f storage.Family) []string {
 	if dataOf(f).Audience == nil {
 		return s.orOwn(f.Resource)
@@ -145,12 +146,13 @@ func (s *Server) resourcesOfFamily(f storage.Family) []string {
 	return f.Resource
 }
 
-// identifies reports whether a grant comes with ID tokens.
+// identifies reports whether a grant includes ID tokens.
 func (s *Server) identifies(f storage.Family) bool {
 	return s.extended.IDTokens != nil && s.extended.IDTokens.Requested(f.Scopes)
 }
 
-// prepared is what the tokens of a new grant need from the application's functions and from keys.
+// prepared holds what the tokens of a new grant need from the application's functions and from
+// keys.
 type prepared struct{ claims map[string]any }
 
 // prepare returns what a new grant needs before its transaction.
@@ -162,15 +164,15 @@ func (s *Server) prepare(ctx context.Context, f storage.Family) (*prepared, erro
 	return &prepared{claims}, nil
 }
 
-// claimsOf prepares the tokens of a new grant before its transaction, in which nobody may wait for an
-// application's function or for keys. The account that it reads is checked by its epoch when the
-// grant begins.
+// claimsOf prepares the tokens of a new grant before its transaction, because a transaction must
+// not wait for the application's functions or for keys. The epoch of the account that it reads is
+// checked when the grant is created.
 func (s *Server) claimsOf(ctx context.Context, f storage.Family) (map[string]any, error) {
 	if !s.identifies(f) {
 		return s.claims(ctx, storage.User{}, f)
 	}
 	u, err := s.store.UserByID(ctx, f.Subject)
-	if errors.Is(err, storage.ErrNotFound) { // deleted in this moment: the grant does not begin
+	if errors.Is(err, storage.ErrNotFound) { // deleted concurrently; begin fails
 		return nil, nil
 	}
 	if err != nil {
@@ -179,12 +181,12 @@ func (s *Server) claimsOf(ctx context.Context, f storage.Family) (map[string]any
 	return s.claims(ctx, u, f)
 }
 
-// claims is claimsOf for an account that was read.
+// claims is claimsOf for an account that was already read.
 func (s *Server) claims(ctx context.Context, u storage.User, f storage.Family) (map[string]any, error) {
 	if !s.identifies(f) && s.apiOpts.SignedAccess == nil {
 		return nil, nil
 	}
-	if _, inMemory := s.opts.SigningKeys.(*jose.KeySet); !inMemory { // load them, unless they are at hand
+	if _, inMemory := s.opts.SigningKeys.(*jose.KeySet); !inMemory { // load the keys
 		if _, err := s.opts.SigningKeys.JWKS(ctx); err != nil {
 			return nil, err
 		}

@@ -15,21 +15,21 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// chosenSecrets checks client secrets that somebody chose. The limiter counts each hash, and a
-// wrong secret costs one whether or not the client exists. A right secret is remembered for a
-// minute, for the address that it came from, so a client that authenticates often costs one hash
-// a minute and is not limited.
+// chosenSecrets checks client secrets that a person chose. The limiter counts each hash, and a
+// wrong secret costs a hash whether or not the client exists. A correct secret is remembered for a
+// minute, for the address that it came from. So a client that authenticates often costs one hash
+// per minute and is not limited.
 type chosenSecrets struct {
 	verifier SecretVerifier
-	limiter  authn.LoginLimiter // nil: InsecureNoLimiter
+	limiter  authn.LoginLimiter // nil with InsecureNoLimiter
 	now      func() time.Time
 	key      [32]byte
 
 	mu    sync.Mutex
-	right map[[32]byte]remembered // by client and source
+	right map[[32]byte]remembered // by client and source address
 }
 
-// remembered is a secret that was right.
+// remembered is a secret that was correct.
 type remembered struct {
 	secret [32]byte // a MAC over secret and stored hash
 	until  time.Time
@@ -47,12 +47,12 @@ func newChosenSecrets(o *Options, clock func() time.Time) (*chosenSecrets, error
 	case x == nil:
 		return nil, nil
 	case x.Verifier == nil:
-		return nil, errors.New("server: New: ChosenSecrets requires a Verifier")
+		return nil, errors.New("server: New: InsecureChosenSecrets: Verifier is required")
 	case x.InsecureNoLimiter && x.Limiter != nil:
-		return nil, errors.New("server: New: Limiter and InsecureNoLimiter exclude each other")
+		return nil, errors.New("server: New: InsecureChosenSecrets: both Limiter and InsecureNoLimiter are set (at most one)")
 	}
 	c := &chosenSecrets{verifier: x.Verifier, limiter: x.Limiter, now: clock, right: make(map[[32]byte]remembered)}
-	_, _ = rand.Read(c.key[:]) // never fails; see crypto/rand
+	_, _ = rand.Read(c.key[:]) // cannot fail; see crypto/rand
 	if c.limiter == nil && !x.InsecureNoLimiter {
 		l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{Proxies: o.Proxies, Logger: o.Logger, Clock: clock})
 		if err != nil {
@@ -63,10 +63,10 @@ func newChosenSecrets(o *Options, clock func() time.Time) (*chosenSecrets, error
 	return c, nil
 }
 
-// fits reports whether the secret is the client's, and whether that took a hash, so that the client
-// may have changed since it was read. encoded is "" if there is no such client, or
-// its secret is of another kind: that costs the same. The error is the limiter's *authn.Error,
-// or a fault.
+// fits reports whether the secret is the client's. hashed reports whether that took a hash, so that
+// the client may have changed since it was read. encoded is "" if there is no such client, or if
+// its secret is of another kind; that costs the same. The error is the limiter's *authn.Error, or a
+// server error.
 func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded storage.PasswordHash, secret string) (ok, hashed bool, err error) {
 	at, sealed := c.mac(client, source), c.mac(secret, string(encoded))
 	if encoded != "" && c.remembers(at, sealed) {
@@ -83,7 +83,7 @@ func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded sto
 	}
 	if a, ok := attempt.(authn.AccountAttempt); ok {
 		subject, epoch := "", int64(0)
-		if encoded != "" { // another secret is another epoch
+		if encoded != "" { // a new secret counts as a new epoch
 			f := encoded.Fingerprint()
 			subject, epoch = client, int64(binary.BigEndian.Uint64(f[:]))
 		}
@@ -103,7 +103,7 @@ func (c *chosenSecrets) fits(r *http.Request, source, client string, encoded sto
 	return ok, true, err
 }
 
-// mac is over both texts with the length of the first.
+// mac returns a MAC over both texts and the length of the first.
 func (c *chosenSecrets) mac(a, b string) (m [32]byte) {
 	h := hmac.New(sha256.New, c.key[:])
 	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(a))))
@@ -113,8 +113,9 @@ func (c *chosenSecrets) mac(a, b string) (m [32]byte) {
 	return m
 }
 
-// remembers forgets what is remembered of a client at an address with the first other secret from
-// there, so that the memory is no way to guess without a limit.
+// remembers reports whether a secret of a client at an address was correct recently. The first
+// other secret from that address removes the entry, so that the cache does not allow guesses
+// without a limit.
 func (c *chosenSecrets) remembers(at, sealed [32]byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +131,7 @@ func (c *chosenSecrets) remember(at, sealed [32]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.right) >= maxRightSecrets {
-		for k := range c.right { // any: it is verified again
+		for k := range c.right { // any entry; it will be verified again
 			delete(c.right, k)
 			break
 		}

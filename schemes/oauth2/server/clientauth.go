@@ -22,8 +22,8 @@ type presented struct {
 	assertion  *jose.Token // for private_key_jwt
 }
 
-// client returns the client of a request, authenticated by its registered method and no other
-// (RFC 6749, section 2.3). Every failure is the same invalid_client; the log has the reason.
+// client returns the client of a request, authenticated by its registered method and no other (RFC
+// 6749, section 2.3). Every failure returns the same invalid_client error; the log has the reason.
 func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) {
 	p, err := present(r, f)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) 
 	case c.Disabled:
 		return c, s.reject(r, p, errors.New("client disabled"))
 	case c.Method != p.method:
-		return c, s.reject(r, p, errors.New("another method than the registered one"))
+		return c, s.reject(r, p, errors.New("authentication method is not the registered one"))
 	case c.Public():
 		return c, nil
 	}
@@ -61,8 +61,9 @@ func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) 
 	return s.unchanged(r, p, c)
 }
 
-// unchanged returns the client as it is now. A hash may have waited long, and a client that was
-// disabled, deleted or given another secret since then is not authenticated by the former one.
+// unchanged returns the client's current record. A hash may have waited for a long time, so a
+// client that was disabled, deleted or given another secret meanwhile must not be authenticated
+// with the old record.
 func (s *Server) unchanged(r *http.Request, p presented, c storage.Client) (storage.Client, error) {
 	now, err := s.store.ClientByID(r.Context(), c.ID)
 	switch {
@@ -76,7 +77,7 @@ func (s *Server) unchanged(r *http.Request, p presented, c storage.Client) (stor
 	return now, nil
 }
 
-// failed rejects a client for that reason, with a challenge if it used Basic.
+// failed rejects a client for a reason, with a challenge if it used Basic.
 func (s *Server) failed(p presented, why error) error {
 	e := errClient.WithCause(why)
 	if p.method == oauth2.SecretBasic {
@@ -87,8 +88,8 @@ func (s *Server) failed(p presented, why error) error {
 
 func (s *Server) challengeBasic() string { return `Basic realm="` + s.issuer + `"` }
 
-// challenged adds the challenge to the error for a client that sent Authorization (RFC 6749,
-// section 5.2), whatever is in it.
+// challenged adds a challenge to the error if the client sent an Authorization header, whatever it
+// contains (RFC 6749, section 5.2).
 func (s *Server) challenged(r *http.Request, err error) error {
 	var e *oauth2.Error
 	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized || len(r.Header["Authorization"]) == 0 {
@@ -99,7 +100,7 @@ func (s *Server) challenged(r *http.Request, err error) error {
 	return &c
 }
 
-// source is the address of the client, as it is counted.
+// source returns the client address, in the form that limits count.
 func (s *Server) source(r *http.Request) string { return authn.NetworkOf(s.opts.Proxies.ClientAddr(r)) }
 
 // secretFits reports whether the secret is the client's, and whether that took a hash.
@@ -112,7 +113,7 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (o
 		if subtle.ConstantTimeCompare(c.Secret[:], d[:]) == 1 {
 			return true, false, nil
 		}
-		c.Password = "" // a wrong secret costs the same for both kinds
+		c.Password = "" // so that a wrong secret costs the same for both kinds
 	}
 	if s.chosen == nil {
 		return false, false, nil
@@ -120,8 +121,8 @@ func (s *Server) secretFits(r *http.Request, c storage.Client, secret string) (o
 	return s.chosen.fits(r, s.source(r), c.ID, c.Password, secret)
 }
 
-// reject rejects a client for that reason, at the cost of a wrong secret, so that its time does
-// not reveal which clients exist.
+// reject rejects a client for a reason, after the same work as for a wrong secret, so that the
+// duration does not reveal which clients exist.
 func (s *Server) reject(r *http.Request, p presented, why error) error {
 	if s.chosen != nil && p.secret != "" {
 		if _, _, err := s.chosen.fits(r, s.source(r), p.id, "", p.secret); err != nil {
@@ -133,8 +134,8 @@ func (s *Server) reject(r *http.Request, p presented, why error) error {
 
 var errSeveral = oauth2.NewError("invalid_request", "The request authenticates its client in more than one way.")
 
-// present reads the credentials of a client: by Basic, by client_id and client_secret, by an
-// assertion, or by client_id only. More than one of these is an error.
+// present reads the credentials of a client: Basic, client_id and client_secret, an assertion, or
+// only client_id. More than one of them is an error.
 func present(r *http.Request, f oauth2.Form) (presented, error) {
 	if f.Values.Has("client_assertion") || f.Values.Has("client_assertion_type") {
 		return asserted(f, len(r.Header["Authorization"]) > 0)
@@ -171,8 +172,8 @@ func present(r *http.Request, f oauth2.Form) (presented, error) {
 	return p, nil
 }
 
-// basic decodes Basic credentials. Both parts are form-urlencoded before they are joined
-// (RFC 6749, section 2.3.1).
+// basic decodes Basic credentials. Both parts are form-urlencoded before they are joined (RFC 6749,
+// section 2.3.1).
 func basic(text string) (id, secret string, ok bool) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {

@@ -12,10 +12,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Approve issues what an authorization request asks for, after its user approved it: a code, or
-// an access token for an implicit request. It returns the parameters of the response. The caller
-// reports consent.given (Notify). The error is an *oauth2.Error for the client if the user's session is
-// no longer valid, and a fault otherwise. Call PrepareApproval, and AdmitApproval or AdmitSilent, before.
+// Approve issues what an authorization request asks for, after its user approved it: a code or, for
+// an implicit request, an access token. It returns the parameters of the response. Before it, call
+// PrepareApproval, and AdmitApproval or AdmitSilent. Report consent.given with Notify afterwards.
+//
+// If the user's session is no longer valid, the error is an *oauth2.Error for the client. Any other
+// error is a server error.
 func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
 	var v url.Values
 	var err error
@@ -24,15 +26,15 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 	} else {
 		v, err = s.issueCode(ctx, q, u)
 	}
-	if errors.Is(err, storage.ErrStale) { // logged out everywhere, or disabled, concurrently
+	if errors.Is(err, storage.ErrStale) { // concurrently logged out everywhere or disabled
 		return nil, oauth2.NewError("access_denied", "The login has ended.").WithCause(err)
 	}
 	return v, err
 }
 
-// PrepareApproval adds to q what Approve needs from functions of the application and from keys:
-// the claims of an implicit request. Approve may run in a transaction, which would wait for them. It
-// does nothing for a request for a code. An error is a fault, and nothing was issued.
+// PrepareApproval adds to q what Approve needs from functions of the application and from keys: the
+// claims of an implicit request. Call it before a transaction, which must not wait for them. For a
+// request for a code it does nothing. An error is a server error, and nothing was issued.
 func (s *Server) PrepareApproval(ctx context.Context, q *AuthorizationRequest, u SessionUser) (err error) {
 	if q.Implicit {
 		q.prepared, err = s.prepare(ctx, storage.Family{Subject: u.Subject, Scopes: s.stillAllowed(q.Scopes, q.Registered)})
@@ -40,10 +42,10 @@ func (s *Server) PrepareApproval(ctx context.Context, q *AuthorizationRequest, u
 	return err
 }
 
-var errUnprepared = errors.New("server: Approve: an implicit request requires PrepareApproval")
+var errUnprepared = errors.New("server: Approve: implicit request without PrepareApproval")
 
-// unusedCode is how long a code that nobody exchanged is stored after it has expired: a user can get some
-// hundreds in an hour. A code that was used stays as long as its grant can.
+// unusedCode is how long an unused code is stored after its expiry. It is short because a user can
+// create several hundred codes per hour. A used code is stored as long as its grant can exist.
 const unusedCode = time.Hour
 
 func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
@@ -52,7 +54,7 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 		return nil, err
 	}
 	session := ""
-	if s.extended.IDTokens != nil { // ID tokens name it
+	if s.extended.IDTokens != nil { // for the claim "sid" of ID tokens
 		session = u.Session
 	}
 	now := s.now()
@@ -66,7 +68,7 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 	return url.Values{"code": {text}}, nil
 }
 
-// issueToken issues an access token, and no refresh token (RFC 6749, section 4.2).
+// issueToken issues an access token and no refresh token (RFC 6749, section 4.2).
 func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u SessionUser) (url.Values, error) {
 	if q.prepared == nil {
 		return nil, errUnprepared
@@ -86,8 +88,8 @@ func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u Sessi
 	}, nil
 }
 
-// Redirect returns the address that sends the parameters of a response to the client, with
-// "state" and "iss" (RFC 9207). The request's To must not be "".
+// Redirect returns the URL that sends the parameters of a response to the client, with "state" and
+// "iss" (RFC 9207). The request's To must not be "".
 func (s *Server) Redirect(q AuthorizationRequest, v url.Values) string {
 	if q.State != "" {
 		v.Set("state", q.State)
@@ -95,7 +97,7 @@ func (s *Server) Redirect(q AuthorizationRequest, v url.Values) string {
 	v.Set("iss", s.issuer)
 	mark := "?"
 	switch {
-	case q.Implicit: // encoded nevertheless, so that no value creates another parameter
+	case q.Implicit: // also encoded, so that no value creates another parameter
 		mark = "#"
 	case strings.Contains(q.To, "?"):
 		mark = "&"

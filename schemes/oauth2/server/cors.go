@@ -10,8 +10,8 @@ import (
 
 const (
 	// endpointHeaders are the request headers that clients of these protocols send (RFC 6750, RFC
-	// 9449, Model Context Protocol). Browsers count Accept and Content-Type among them for some
-	// values only.
+	// 9449, Model Context Protocol). Browsers require Accept and Content-Type in the list only for
+	// some values.
 	endpointHeaders = "Accept, Authorization, Content-Type, DPoP, MCP-Protocol-Version"
 	exposedHeaders  = "WWW-Authenticate, DPoP-Nonce, Retry-After"
 
@@ -19,9 +19,9 @@ const (
 )
 
 // CORS lets scripts of Options.Origins call an endpoint. Use it only for endpoints that read no
-// cookie: never for the authorization endpoint and other pages (RFC 9700, section 2.6). Errors
-// have the same headers, so that a script can read them. A form that a page of another origin makes a
-// browser send is refused.
+// cookie, never for the authorization endpoint and other pages (RFC 9700, section 2.6). Errors have
+// the same headers, so that a script can read them. A form that a page of another origin makes a
+// browser send is rejected.
 func (s *Server) CORS(methods string, next http.Handler) http.Handler {
 	next = audited(next)
 	guarded := s.noForeignForms(next)
@@ -51,9 +51,9 @@ func (s *Server) CORS(methods string, next http.Handler) http.Handler {
 	})
 }
 
-// noForeignForms refuses what a page of another site makes a browser send without a preflight
-// request. The page cannot read the answer, but the request would use up the limits of the
-// visitor's address.
+// noForeignForms rejects requests that a page of another site makes a browser send without a
+// preflight request. The page could not read the response, but the request would count toward the
+// limits of the visitor's address.
 func (s *Server) noForeignForms(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if csrf.IsForeignForm(w.Header(), r) {

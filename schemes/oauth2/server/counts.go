@@ -7,16 +7,16 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/rate"
 )
 
-// maxCounts bounds the cells that are kept, about 130 bytes each.
+// maxCounts is the maximum number of cells in memory, about 130 bytes each.
 const maxCounts = 100_000
 
-// counts is a Limiter in memory. The zero value is ready.
+// counts is a Limiter in memory. The zero value is ready to use.
 type counts struct {
 	mu    sync.Mutex
 	cells *rate.Cells
 }
 
-// take takes one unit of every cell, or none: then it returns how long until it would.
+// take takes one unit of every cell, or none. If it takes none, it returns the time until it would.
 func (c *counts) take(now time.Time, cells []Cell) (wait time.Duration) {
 	t := now.UnixNano()
 	c.mu.Lock()

@@ -175,7 +175,7 @@ func (s *storm) blow(rounds int, many map[string]int) {
 		},
 		"revoke": func(user string) {
 			s.Exchange("spa", s.code(user, "spa"))
-			list, err := s.Server.Server.Grants(ctx, user, 1)
+			list, _, err := s.Server.Server.Grants(ctx, user, storage.FamilyPlace{}, 1)
 			if err == nil && len(list) > 0 {
 				s.note("revoke", s.Server.Server.RevokeGrant(ctx, user, list[0].ID, true))
 			}

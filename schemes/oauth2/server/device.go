@@ -12,17 +12,16 @@ import (
 )
 
 const (
-	// devicePrefix is that of device codes.
+	// devicePrefix is the prefix of device codes.
 	devicePrefix = "vdc"
-	// deviceInterval is how far polls have to be apart at first.
+	// deviceInterval is the initial minimum time between polls.
 	deviceInterval = 5 * time.Second
 )
 
-// DeviceAuthorization returns the endpoint where a device without a browser starts (RFC 8628,
-// section 3.1): POST of a form with "scope" and "resource", with the client's own
-// authentication. The response has the code that the device polls the token endpoint with, and
-// the code that its user types into the page for devices (package consent). It panics without
-// Options.Keys.
+// DeviceAuthorization returns the endpoint at which a device without a browser begins (RFC 8628,
+// section 3.1): POST of a form with "scope" and "resource", with client authentication. The
+// response contains the code with which the device polls the token endpoint, and the code that its
+// user enters on the device page (package consent). It panics without Options.Keys.
 func (s *Server) DeviceAuthorization() http.Handler {
 	if s.opts.Keys == nil {
 		panic("server: DeviceAuthorization requires Options.Keys")
@@ -37,7 +36,7 @@ func (s *Server) DeviceAuthorization() http.Handler {
 	}))
 }
 
-// deviceResponse is that of RFC 8628, section 3.2.
+// deviceResponse is the response of RFC 8628, section 3.2.
 type deviceResponse struct {
 	DeviceCode string `json:"device_code"`
 	UserCode   string `json:"user_code"`
@@ -94,7 +93,8 @@ var (
 	errExpired = oauth2.NewError("expired_token", "The device code has expired.")
 )
 
-// exchangeDevice issues tokens for a device code that a user approved, once.
+// exchangeDevice issues tokens for a device code that a user approved. A code can be exchanged
+// once.
 func (s *Server) exchangeDevice(ctx context.Context, x exchange) (tokenResponse, error) {
 	g, err := s.poll(ctx, x)
 	if err != nil {
@@ -129,7 +129,7 @@ func (s *Server) poll(ctx context.Context, x exchange) (storage.DeviceGrant, err
 	if !deviceFormat.Valid(text) {
 		return storage.DeviceGrant{}, errGrant.WithCause(errors.New("not in the format of a device code"))
 	}
-	if s.opts.Limits != nil { // each poll is a write
+	if s.opts.Limits != nil { // each poll writes
 		err := s.admit(ctx, "poll", Cell{Key: s.cellKey("poll", x.client.ID, text), Limit: polls, Window: time.Minute})
 		var slow *oauth2.Error
 		if errors.As(err, &slow) {

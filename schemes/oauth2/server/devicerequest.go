@@ -14,18 +14,18 @@ import (
 
 // DeviceRequest is a device that waits for its user's decision.
 type DeviceRequest struct {
-	// UserCode is the code as it is displayed.
+	// UserCode is the code in the form in which it is displayed.
 	UserCode string
 	Grant    storage.DeviceGrant
 	Client   storage.Client
 }
 
-// FindDevice returns the device that waits with the code that a user typed. The code may be in
-// lower case, with or without the dash, with characters that look alike. subject is the user.
+// FindDevice returns the device that waits with the code that a user entered. The code may be in
+// lower case, with or without the dash, and with look-alike characters. subject is the user.
 //
-// It returns storage.ErrNotFound for a code that is wrong, expired or used, and an *oauth2.Error
-// with status 429 after 10 wrong codes of the user, or 100 of the address of r, in 15 minutes. It
-// panics without Options.Keys.
+// It returns storage.ErrNotFound for a code that is wrong, expired or used. After 10 wrong codes of
+// the user, or 100 of the client address, in 15 minutes it returns an *oauth2.Error with status
+// 429. It panics without Options.Keys.
 func (s *Server) FindDevice(r *http.Request, subject, typed string) (DeviceRequest, error) {
 	ctx := r.Context()
 	_, key := s.opts.Keys.Newest(keys.ThrottleNames)
@@ -37,14 +37,14 @@ func (s *Server) FindDevice(r *http.Request, subject, typed string) (DeviceReque
 		return DeviceRequest{}, err
 	}
 	d, err := s.findDevice(ctx, typed)
-	if errors.Is(err, storage.ErrNotFound) || ctx.Err() != nil { // a caller that left gets no try back
+	if errors.Is(err, storage.ErrNotFound) || ctx.Err() != nil { // a cancelled attempt stays counted
 		return d, err
 	}
-	return d, errors.Join(err, s.forgiveTries(ctx, names)) // it was not a wrong code
+	return d, errors.Join(err, s.forgiveTries(ctx, names)) // not a wrong code
 }
 
-// ReadUserCode returns a code that somebody typed as it is displayed, or "" if it cannot be one.
-// It looks nothing up.
+// ReadUserCode returns a code that a user entered in the form in which it is displayed, or "" if it
+// cannot be a code. It does not check whether the code exists.
 func (s *Server) ReadUserCode(typed string) string {
 	if code, ok := readCode(typed); ok {
 		return shownCode(code)
@@ -52,18 +52,18 @@ func (s *Server) ReadUserCode(typed string) string {
 	return ""
 }
 
-// triedBy is whose tries are counted, and how many may be wrong.
+// triedBy is a counter of wrong codes and its limit.
 type triedBy struct {
 	name storage.MAC
 	most int
 }
 
-// countTries counts a try before anything is looked up, so that concurrent tries cannot exceed
-// the limit.
+// countTries counts an attempt before the code is looked up, so that concurrent attempts cannot
+// exceed the limit.
 func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 	now := s.now()
 	for _, by := range names {
-		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.ClockSkew)) { // or a clock was ahead
+		if ends, ok := s.tries.refused(by.name); ok && now.Before(ends) && !ends.After(now.Add(tryWindow+storage.ClockSkew)) { // a later end was set by a clock that was ahead
 			return tooManyTries(ends.Sub(now))
 		}
 	}
@@ -78,7 +78,7 @@ func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 			s.tries.refuse(by.name, ends)
 			err = tooManyTries(ends.Sub(now))
 		}
-		if err != nil { // nothing was tried: the others have it back
+		if err != nil { // no code was checked, so the other counters get the attempt back
 			return errors.Join(err, s.forgiveTries(ctx, names[:i]))
 		}
 	}
@@ -89,9 +89,9 @@ func tooManyTries(wait time.Duration) error {
 	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many codes were tried. Wait a while.", RetryAfter: wait, NoRedirect: true}
 }
 
-// forgiveTries takes back what countTries counted. What the store refused to take back is taken back
-// before the next try. If it is not known whether the store did, the try stays counted: a try that is
-// taken back twice is one wrong code more.
+// forgiveTries takes back what countTries counted. If the store rejects that, it is repeated before
+// the next attempt. If it is unknown whether the store did it, the attempt stays counted, because
+// an attempt that is taken back twice would allow another wrong code.
 func (s *Server) forgiveTries(ctx context.Context, names []triedBy) error {
 	var failed error
 	for _, by := range names {
@@ -105,14 +105,14 @@ func (s *Server) forgiveTries(ctx context.Context, names []triedBy) error {
 	return failed
 }
 
-// refusedByStore reports whether the database itself says that it did not execute a statement. After
-// any other error, such as a timeout or a connection that broke, it may have.
+// refusedByStore reports whether the database itself says that it did not execute a statement.
+// After any other error, such as a timeout or a broken connection, it may have executed it.
 func refusedByStore(err error) bool {
 	var state interface{ SQLState() string }
 	return errors.Is(err, driver.ErrBadConn) || errors.As(err, &state) && state.SQLState() != "40003" // statement_completion_unknown
 }
 
-// findDevice returns the device that waits with that code. ErrNotFound for every other code.
+// findDevice returns the device that waits with a code. For any other code it returns ErrNotFound.
 func (s *Server) findDevice(ctx context.Context, typed string) (d DeviceRequest, err error) {
 	code, ok := readCode(typed)
 	if !ok {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Endpoints are the paths of the endpoints, below the path of the issuer. A zero one is its
-// default. "-" means that there is none: the metadata and Routes leave it out. The metadata name
-// an endpoint whether it is mounted or not.
+// Endpoints are the paths of the endpoints below the path of the issuer. "" means the default path.
+// "-" means that there is no such endpoint, so the metadata and Routes omit it. The metadata lists
+// an endpoint whether or not it is mounted.
 type Endpoints struct {
 	Authorize           string // "/oauth2/authorize"
 	Token               string // "/oauth2/token"
@@ -17,8 +17,8 @@ type Endpoints struct {
 	JWKS                string // "/oauth2/jwks"; with SigningKeys
 	UserInfo            string // "/oauth2/userinfo"; with package openid
 	Logout              string // "/oauth2/logout"; with openid.Options.EndSession
-	// DeviceAuthorization is "/oauth2/device_authorization", Device the page "/oauth2/device".
-	// Without Options.Keys there are none.
+	// DeviceAuthorization is the endpoint "/oauth2/device_authorization", and Device the page
+	// "/oauth2/device". They exist only with Options.Keys.
 	DeviceAuthorization, Device string
 	Register                    string // "/oauth2/register"; with package registration
 	Grants                      string // "/oauth2/grants"; with package consent
@@ -51,7 +51,7 @@ func (e Endpoints) check() error {
 	return nil
 }
 
-// URL returns the address of a path of Options().Endpoints; "" for "-".
+// URL returns the URL of a path of Options().Endpoints, and "" for "-".
 func (s *Server) URL(path string) string {
 	if path == "-" {
 		return ""

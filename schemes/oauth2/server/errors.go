@@ -6,8 +6,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
-// Errors that several endpoints return. One description serves whatever is wrong with a code or
-// a token, so that it reveals nothing about them.
+// Errors that several endpoints return. All problems of a code or a token have the same
+// description, so that it reveals nothing about them.
 var (
 	errGrant   = oauth2.NewError("invalid_grant", "The grant is invalid, expired, revoked, or was issued to another client.")
 	errClient  = &oauth2.Error{Status: http.StatusUnauthorized, Code: "invalid_client", Description: "Client authentication failed."}
@@ -20,7 +20,7 @@ var (
 	errTarget = oauth2.NewError("invalid_target", "The resource is unknown, or the client may not ask for it.")
 )
 
-// fail answers with err.
+// fail responds with err.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	oauth2.RespondError(w, r, err, s.opts.Logger)
 }

@@ -8,20 +8,21 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// The reasons of events that have no kind of their own.
+// The reasons of events whose kind has several causes.
 const (
-	// reasonOtherClient: a client sent a token of another one to the revocation or introspection
-	// endpoint. reasonPublicClient: one that cannot authenticate introspected a token.
+	// reasonOtherClient means that a client sent a token of another client to the revocation or
+	// introspection endpoint. reasonPublicClient means that a public client tried to introspect a
+	// token.
 	reasonOtherClient  = "other_client"
 	reasonPublicClient = "public_client"
-	// reasonLimit: the user had granted the client more than userGrants.
+	// reasonLimit means that the user had more grants than the limit allows.
 	reasonLimit = "limit"
 )
 
 type heldKey struct{}
 
-// InTx runs fn in a transaction of the store. The events of fn are passed on after it committed, so
-// that none reports what did not happen. fn may run again.
+// InTx runs fn in a transaction of the store. It passes on the events of fn after the commit, so
+// that none reports a change that was rolled back. fn may run again.
 func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error {
 	var held []audit.Event
 	err := s.store.InTx(context.WithValue(ctx, heldKey{}, &held), func(ctx context.Context) error {
@@ -37,7 +38,8 @@ func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error
 }
 
 // Notify passes an event to Options.Audit, with the name of the scheme, and logs reuse of codes and
-// refresh tokens. In InTx it waits for the commit. Packages that extend the server report by it.
+// refresh tokens. In InTx it waits for the commit. Packages that extend the server report their
+// events with it.
 func (s *Server) Notify(ctx context.Context, e audit.Event) {
 	if held, ok := ctx.Value(heldKey{}).(*[]audit.Event); ok {
 		*held = append(*held, e)
@@ -50,12 +52,12 @@ func (s *Server) Notify(ctx context.Context, e audit.Event) {
 	s.opts.Audit.Notify(ctx, e)
 }
 
-// about is an event about a grant.
+// about returns an event about a grant.
 func about(kind audit.Kind, f storage.Family) audit.Event {
 	return audit.Event{Kind: kind, Client: f.Client, Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
 }
 
-// audited serves requests whose events have the user agent and the trace ID.
+// audited adds the user agent and the trace ID to the events of a request.
 func audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(audit.Context(r)))

@@ -27,7 +27,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	if err := s.verifyProof(ctx, x.proof); err != nil { // a note for each, so after all that leaves the code valid
+	if err := s.verifyProof(ctx, x.proof); err != nil { // records the proof, so it comes after the checks that leave the code valid
 		return tokenResponse{}, err
 	}
 	if err := s.verifier(ctx, x, code); err != nil {
@@ -71,25 +71,26 @@ func (s *Server) code(ctx context.Context, x exchange) (storage.Code, error) {
 	case err != nil:
 		return code, err
 	case code.Client != x.client.ID:
-		return code, errGrant.WithCause(errors.New("a code of another client"))
+		return code, errGrant.WithCause(errors.New("code of another client"))
 	case code.Used:
 		return code, s.reused(ctx, code)
 	case !s.now().Before(code.Expires), storage.Ahead(s.now(), code.Created):
 		return code, errGrant.WithCause(errors.New("expired"))
 	case !u.Active || u.Epoch != code.Epoch:
-		return code, errGrant.WithCause(errors.New("the account is disabled, or the code is of an earlier epoch"))
+		return code, errGrant.WithCause(errors.New("account disabled, or code issued in an earlier epoch"))
 	case code.Confirm != "" && code.Confirm != x.key:
-		return code, errGrant.WithCause(errors.New("a code for another key"))
+		return code, errGrant.WithCause(errors.New("code bound to another key"))
 	case x.form.Get("redirect_uri") != code.RedirectURI:
-		return code, errGrant.WithCause(errors.New("another redirect_uri than that of the authorization request"))
+		return code, errGrant.WithCause(errors.New("redirect_uri differs from the authorization request"))
 	case code.Challenge != "" && x.form.Get("code_verifier") == "":
-		return code, errGrant.WithCause(errors.New("the code_verifier is missing")) // the code stays valid
+		return code, errGrant.WithCause(errors.New("code_verifier is missing")) // the code stays valid
 	}
 	return code, nil
 }
 
-// verifier checks that the client that exchanges the code is the one that requested it (RFC
-// 7636). A wrong verifier invalidates the code; s.code refuses a missing one.
+// verifier checks that the client that exchanges the code is the client that requested it (RFC
+// 7636). A wrong verifier invalidates the code. A missing verifier is rejected by s.code and leaves
+// the code valid.
 func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) error {
 	verifier := x.form.Get("code_verifier")
 	var why error
@@ -98,9 +99,9 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 		if !x.client.Public() {
 			return nil
 		}
-		why = errors.New("a public client without a challenge")
+		why = errors.New("public client without a challenge")
 	case code.Challenge == "":
-		why = errors.New("a verifier, and the authorization request had no challenge")
+		why = errors.New("verifier without a challenge in the authorization request")
 	case !syntax.IsVerifier(verifier):
 		why = errors.New("malformed verifier")
 	default:
@@ -121,14 +122,14 @@ func (s *Server) verifier(ctx context.Context, x exchange, code storage.Code) er
 }
 
 // reused revokes the grant of a code that was used before. It reads the code again, because the
-// first use may have been concurrent. If the grant is revoked already it writes nothing, so that a
-// code which is sent again and again costs no more than reading it.
+// first use may have been concurrent. If the grant is already revoked it writes nothing, so that a
+// code which is sent repeatedly costs only reads.
 func (s *Server) reused(ctx context.Context, code storage.Code) error {
 	now, _, err := s.store.CodeByDigest(ctx, code.Digest)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	again := errGrant.WithCause(errors.New("a code that was used before"))
+	again := errGrant.WithCause(errors.New("code reused"))
 	if err == nil && now.Family != "" {
 		_, st, err := s.store.SignedAccessStatus(ctx, code.Client, now.Family, "", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", now.Family)})
 		if err != nil {
@@ -175,7 +176,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 			return text, a.Refresh, err
 		})
 		if refused = s.refusal(err); refused != nil {
-			return nil // commit: a reused family stays revoked
+			return nil // commit, so that a reused family stays revoked
 		}
 		return err
 	})
@@ -197,17 +198,18 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		if err := json.Unmarshal(res.Answer, &a); err != nil {
 			return tokenResponse{}, err
 		}
+		a.subject = f.Subject
 	}
 	s.Notify(ctx, about(kind, f))
 	return a, nil
 }
 
-// mayRotate rejects what Rotate would reject, with one read and no transaction, so that callers
-// without a token delay nobody. Then it verifies the proof, because its use is noted, and returns the
-// claims of the next ID token.
+// mayRotate rejects what Rotate would reject, with one read and without a transaction, so that
+// requests without a valid token do not delay others. Then it verifies the proof, which records its
+// use, and returns the claims of the next ID token.
 func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (map[string]any, error) {
 	st, err := s.rotator.Inspect(ctx, use)
-	if err != nil && !errors.Is(err, rotation.ErrReused) { // Rotate finds out whether that is a repetition
+	if err != nil && !errors.Is(err, rotation.ErrReused) { // Rotate determines whether it is a repetition
 		if refused := s.refusal(err); refused != nil {
 			return nil, refused
 		}
@@ -217,7 +219,7 @@ func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (m
 	if f.Confirm != "" && f.Confirm != x.key || !s.issued(f) {
 		return nil, errGrant.WithCause(rotation.ErrMismatch)
 	}
-	if err != nil { // a repetition has the parameters of the first request, and its answer
+	if err != nil { // a repetition has the parameters and the response of the first request
 		return nil, s.verifyProof(ctx, x.proof)
 	}
 	if f.Scopes, _, err = s.narrowed(x, f); err != nil {
@@ -229,8 +231,8 @@ func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (m
 	return s.claims(ctx, st.User, f)
 }
 
-// narrowed returns the scopes and resources of the next tokens of a family, which the request may narrow
-// (RFC 6749, section 6). The server or the client may have lost some since the grant.
+// narrowed returns the scopes and resources of the next tokens of a family. The request can narrow
+// them (RFC 6749, section 6). The server or the client may have lost some since the grant.
 func (s *Server) narrowed(x exchange, f storage.Family) (scopes, resource []string, err error) {
 	allowed := s.stillAllowed(f.Scopes, x.client)
 	if scopes, err = s.scopesOf(x.form.Get("scope"), allowed, allowed); err != nil {
@@ -240,7 +242,7 @@ func (s *Server) narrowed(x exchange, f storage.Family) (scopes, resource []stri
 	return scopes, resource, err
 }
 
-// use describes the use of a refresh token by a client, without the scopes.
+// use returns the use of a refresh token by a client, without the scopes.
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
 		Secret: text, Purpose: s.purpose, Client: x.client.ID, Resource: x.form.Values["resource"], Source: x.source, Confirm: x.key,
@@ -270,7 +272,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, 
 	return a, nil
 }
 
-// refusal returns the error response for an error of the rotation, or nil if it is a fault.
+// refusal returns the error response for an error of the rotation, or nil if it is a server error.
 func (s *Server) refusal(err error) error {
 	var e *oauth2.Error
 	if errors.As(err, &e) {

@@ -11,73 +11,76 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Extension is what another package adds to a server, as packages openid, registration and
-// consent do. The server calls it, and imports none of them.
+// Extension is what another package adds to a server, such as openid, registration and consent. The
+// server calls it and imports none of these packages.
 type Extension struct {
-	// Scopes are supported too. Options.Scopes may have descriptions of their own for them.
+	// Scopes are additional supported scopes with descriptions. A description in Options.Scopes
+	// takes precedence.
 	Scopes map[string]string
-	// IgnoredScopes are those that every client may request and that grant nothing, unless
-	// Options.Scopes has them.
+	// IgnoredScopes are scopes that every client may request and that grant nothing, unless
+	// Options.Scopes contains them.
 	IgnoredScopes []string
-	// IDTokens issues ID tokens beside access tokens. A server has at most one.
+	// IDTokens issues ID tokens together with access tokens. A server has at most one.
 	IDTokens IDTokens
 	// Metadata returns a struct or map whose members are added to the metadata.
 	Metadata func(context.Context) (any, error)
 	// Registration is the path of the registration endpoint, for the metadata.
 	Registration string
-	// Routes are added to those of Server.Routes.
+	// Routes are added to Server.Routes.
 	Routes []Route
 }
 
 // IDTokens issues and reads ID tokens.
 type IDTokens interface {
-	// Requested reports whether a grant with these scopes comes with an ID token.
+	// Requested reports whether a grant with these scopes includes an ID token.
 	Requested(scopes []string) bool
-	// Claims returns what the ID token of a user with these scopes says beyond the protocol's own
-	// claims. It is called outside of a transaction, and may ask other servers.
+	// Claims returns the claims about a user with these scopes, in addition to the claims of the
+	// protocol. It is called outside transactions and may call other servers.
 	Claims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
-	// IDToken returns the ID token of a grant for which Requested was true. It is called within a
+	// IDToken returns the ID token of a grant for which Requested was true. It is called in a
 	// transaction, so it must not wait for anything.
 	IDToken(ctx context.Context, g Grant) (string, error)
-	// ReadHint reads an "id_token_hint". The error is an *oauth2.Error if it is not valid.
+	// ReadHint reads an "id_token_hint". If the hint is not valid, the error is an *oauth2.Error.
 	ReadHint(ctx context.Context, text string) (Hint, error)
 }
 
-// Grant is what an ID token is issued for.
+// Grant is the grant for which an ID token is issued.
 type Grant struct {
 	Family storage.Family
-	// Claims are what IDTokens.Claims returned.
+	// Claims are the result of IDTokens.Claims.
 	Claims map[string]any
-	// Session is the session in which the user granted it; "" if it is not known.
+	// Session is the session in which the user approved the grant; "" if unknown.
 	Session string
-	// Nonce is that of the authorization request; Access is the access token.
+	// Nonce is the nonce of the authorization request. Access is the access token.
 	Nonce, Access string
 }
 
-// Hint is what an ID token says that somebody sends back (OpenID Connect Core, section 3.1.2.1).
+// Hint is the content of an ID token that a client sends back (OpenID Connect Core, section
+// 3.1.2.1).
 type Hint struct {
 	Client, Subject, Session string
 	// Issued is when the ID token was issued ("iat").
 	Issued time.Time
 }
 
-// IsOf reports whether the ID token was issued to that client. One from before the client was created
-// belongs to an earlier client with the same ID, which was deleted.
+// IsOf reports whether the ID token was issued to that client. A token from before the client was
+// created belongs to a deleted client with the same ID.
 func (h Hint) IsOf(c storage.Client) bool {
 	return h.Client == c.ID && !h.Issued.Before(c.Created.Truncate(time.Second)) // "iat" is in seconds
 }
 
-// Extend adds an extension. Call it while you construct the server, before the first request:
-// it is not safe for concurrent use.
+// Extend adds an extension. Call it while you construct the server, before the first request; it is
+// not safe for concurrent use. It returns an error if the server already has ID tokens, metadata or
+// a registration endpoint of another extension, or if a scope is invalid.
 func (s *Server) Extend(e Extension) error {
 	x := &s.extended
 	switch {
 	case e.IDTokens != nil && x.IDTokens != nil:
-		return errors.New("server: Extend: the server issues ID tokens already")
+		return errors.New("server: Extend: server already issues ID tokens")
 	case e.Metadata != nil && x.Metadata != nil:
-		return errors.New("server: Extend: the metadata are extended already")
+		return errors.New("server: Extend: metadata is already extended")
 	case e.Registration != "" && x.Registration != "":
-		return errors.New("server: Extend: the server has a registration endpoint already")
+		return errors.New("server: Extend: server already has a registration endpoint")
 	}
 	if err := checkScopes(e.Scopes); err != nil {
 		return err
@@ -108,10 +111,10 @@ func (s *Server) Scheme() *oauth2.Scheme { return s.api }
 // Store returns the server's store.
 func (s *Server) Store() Store { return s.store }
 
-// Options returns the options with the defaults filled in. Do not modify its lists and maps.
+// Options returns the options with defaults filled in. Do not modify its slices and maps.
 func (s *Server) Options() Options { return s.opts }
 
-// Now returns the time of the server's clock, as every store keeps it.
+// Now returns the time of the server's clock in the precision of stores.
 func (s *Server) Now() time.Time { return s.now() }
 
 // NewText returns a new secret of 256 bits with a prefix and a checksum.

@@ -13,8 +13,8 @@ import (
 	goserver "github.com/go-oauth2/oauth2/v4/server"
 )
 
-// This file is the only one that uses go-oauth2. Its server selects the grant of a token request
-// and writes the members of the response. Codes, tokens and clients are checked by our own code.
+// This is the only file that uses go-oauth2. Its server selects the grant of a token request and
+// formats the response. Our own code checks codes, tokens and clients.
 
 // frame is go-oauth2's server.
 type frame struct {
@@ -53,7 +53,7 @@ func (f frame) exchange(r *http.Request, grant string, x exchange) (tokenRespons
 func (f frame) members(a tokenResponse) map[string]any {
 	t := models.NewToken()
 	t.SetAccess(a.Access)
-	t.SetAccessExpiresIn(a.Expires.Sub(f.now()).Round(time.Second)) // without the time that creating it took
+	t.SetAccessExpiresIn(a.Expires.Sub(f.now()).Round(time.Second)) // rounded, because creating the token took time
 	t.SetRefresh(a.Refresh)
 	t.SetScope(strings.Join(a.Scopes, " "))
 	return f.server.GetTokenData(tokenInfo{t, a})
@@ -65,7 +65,7 @@ type tokenInfo struct {
 	response tokenResponse
 }
 
-// extensionFields returns the members of a response that the frame does not know.
+// extensionFields returns the members of a response that the frame does not have.
 func extensionFields(info goauth2.TokenInfo) map[string]any {
 	t, ok := info.(tokenInfo)
 	if !ok || t.response.ID == "" {
@@ -74,7 +74,7 @@ func extensionFields(info goauth2.TokenInfo) map[string]any {
 	return map[string]any{"id_token": t.response.ID}
 }
 
-// translateError returns our errors for those of the frame, and every other error unchanged.
+// translateError returns our error for an error of the frame, and every other error unchanged.
 func translateError(err error) error {
 	switch {
 	case errors.Is(err, goerrors.ErrUnauthorizedClient):
@@ -89,12 +89,12 @@ func translateError(err error) error {
 
 type exchangeKey struct{}
 
-// manager is what the frame calls back.
+// manager receives the callbacks of the frame.
 type manager struct{ s *Server }
 
 var _ goauth2.Manager = manager{}
 
-// GenerateAccessToken implements goauth2.Manager for all grants but refresh tokens.
+// GenerateAccessToken implements goauth2.Manager for all grants except refresh tokens.
 func (m manager) GenerateAccessToken(ctx context.Context, grant goauth2.GrantType, _ *goauth2.TokenGenerateRequest) (goauth2.TokenInfo, error) {
 	x, ok := ctx.Value(exchangeKey{}).(exchange)
 	if !ok {
@@ -109,8 +109,8 @@ func (m manager) RefreshAccessToken(ctx context.Context, t *goauth2.TokenGenerat
 	return m.GenerateAccessToken(ctx, goauth2.Refreshing, t)
 }
 
-// errUnused is returned by the methods of goauth2.Manager that no endpoint here uses: each would
-// bypass a check of our own endpoints.
+// errUnused is returned by the methods of goauth2.Manager that no endpoint uses. Each of them would
+// bypass a check of our endpoints.
 var errUnused = errors.New("server: go-oauth2's manager is not used for this")
 
 // GetClient implements goauth2.Manager.

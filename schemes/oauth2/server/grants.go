@@ -20,10 +20,16 @@ const (
 	manyGrants = 10_000
 )
 
-// Grants returns up to limit active grants of a user, newest first.
-func (s *Server) Grants(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	list, err := s.store.ListFamilies(ctx, s.purpose, subject, limit)
-	return s.active(list), err
+// Grants returns active grants of a user, newest first, out of up to limit that follow a place; the
+// zero place is before all of them. next is the place after which there are more, and zero if there
+// are none.
+func (s *Server) Grants(ctx context.Context, subject string, after storage.FamilyPlace, limit int) (list []storage.Family, next storage.FamilyPlace, err error) {
+	list, err = s.store.ListFamilies(ctx, s.purpose, subject, after, limit+1)
+	if limit > 0 && len(list) > limit {
+		list = list[:limit]
+		next = list[limit-1].Place()
+	}
+	return s.active(list), next, err
 }
 
 // active returns those of a list that have not expired.

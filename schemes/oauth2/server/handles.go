@@ -12,8 +12,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// KeepRequest stores an authorization request until its user decides. The error is an *oauth2.Error
-// if the request is too large to be stored. See Keep.
+// KeepRequest stores an authorization request until its user decides. If the request is too large
+// to be stored, the error is an *oauth2.Error. See [Server.Keep].
 func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q AuthorizationRequest, u SessionUser, ttl time.Duration) error {
 	data, err := json.Marshal(q)
 	if err != nil {
@@ -22,9 +22,9 @@ func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q Authoriz
 	return invalidRequest(s.Keep(r, handle, purpose, q.Client, data, u, ttl))
 }
 
-// Keep stores data of a client until the user of a page decides. handle is a NewText for the form of
-// the page, and purpose names the page. If many pages of the user wait, the oldest one like this is
-// dropped: its form is rejected as too old.
+// Keep stores data of a client until the user of a page decides. handle is a NewText for the form
+// of the page, and purpose names the page. If many pages of the user wait, the oldest similar one
+// is dropped: its form is rejected as too old.
 func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []byte, u SessionUser, ttl time.Duration) error {
 	now := s.now()
 	return s.await(r, storage.AuthRequest{
@@ -35,20 +35,20 @@ func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []by
 // invalidRequest returns the error response for a request that cannot be stored, and every other
 // error unchanged.
 func invalidRequest(err error) error {
-	if errors.Is(err, storage.ErrInvalid) || errors.Is(err, storage.ErrStale) { // stale: the client was deleted in this moment
+	if errors.Is(err, storage.ErrInvalid) || errors.Is(err, storage.ErrStale) { // ErrStale: the client was deleted concurrently
 		return errRequest.WithCause(err)
 	}
 	return err
 }
 
-// Peek returns what a handle of that prefix and purpose stands for, and leaves it. The handle must
-// have been created for the same user and session; otherwise the error is an *oauth2.Error with
-// status 403. It returns storage.ErrNotFound for a handle that is unknown, expired or used. Any other
-// error is a fault.
+// Peek returns the record of a handle with that prefix and purpose, and does not consume it. The
+// handle must have been created for the same user and session; otherwise the error is an
+// *oauth2.Error with status 403. It returns storage.ErrNotFound for a handle that is unknown,
+// expired or used. Any other error is a server error.
 //
-// Use it for a decision whose effect can fail: consume the handle (ConsumeAuthRequest of the store, by
-// the Digest) in the same transaction as the effect, so that the user can send the form again after a
-// fault.
+// Use it for a decision that can fail. Consume the handle (ConsumeAuthRequest of the store, with
+// the Digest) in the same transaction as the effect of the decision, so that the user can send the
+// form again after a server error.
 func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	if !credential.MustFormat(prefix).Valid(handle) {
 		return storage.AuthRequest{}, storage.ErrNotFound
@@ -65,7 +65,7 @@ func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u Ses
 	return a, nil
 }
 
-// Take is Peek that consumes the handle.
+// Take is [Server.Peek] that consumes the handle.
 func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	a, err := s.Peek(ctx, prefix, purpose, handle, u)
 	if err == nil {

@@ -14,22 +14,24 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
-// An id_token_hint that comes by POST identifies a person, and addresses get into histories and
-// logs. So it is encrypted before it gets into one, and is valid for a short time.
+// An id_token_hint that is sent by POST identifies a person, and URLs are stored in histories and
+// logs. So the hint is encrypted before it is put into a URL, and is valid for a short time.
 
 const (
-	// sealedPrefix begins a sealed hint. No JWT begins with it: its first part would not be JSON.
+	// sealedPrefix begins an encrypted hint. No JWT begins with it, because its first part would
+	// not be JSON.
 	sealedPrefix = "sealed."
-	// HintRedirect is how long a browser has to follow a redirect with a hint, HintLogin how long
-	// a user has to log in.
+	// HintRedirect is how long a browser has to follow a redirect with a hint. HintLogin is how
+	// long a user has to log in.
 	HintRedirect = 2 * time.Minute
 	HintLogin    = 10 * time.Minute
 
-	// maxHint is the longest hint that is encrypted: a longer one does not fit into an address of 8 KiB.
+	// maxHint is the maximum length of a hint that is encrypted. A longer one does not fit into a
+	// URL of 8 KiB.
 	maxHint = 6 << 10
 )
 
-// hintKey returns the AEAD of a key of the ring, or of this process if there is no ring.
+// hintKey returns the AEAD of a key of the key ring, or of this process if there is no key ring.
 func (s *Server) hintKey(id string) (cipher.AEAD, string, error) {
 	key, ok := s.ownKey, true
 	switch {
@@ -41,7 +43,7 @@ func (s *Server) hintKey(id string) (cipher.AEAD, string, error) {
 		key, ok = s.opts.Keys.ByID(keys.HintSeal, id)
 	}
 	if !ok {
-		return nil, "", errors.New("sealed by a key that is not in the ring")
+		return nil, "", errors.New("encrypted with a key that is not in the key ring")
 	}
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
@@ -55,8 +57,8 @@ func (s *Server) hintData(id string) []byte {
 	return []byte("id_token_hint\x00" + s.issuer + "\x00" + id)
 }
 
-// SealHint encrypts an "id_token_hint", or extends one that is encrypted. The error is an
-// *oauth2.Error if the hint is an encrypted one that is not valid, or one of more than 6 KiB.
+// SealHint encrypts an "id_token_hint", or extends the validity of an encrypted one. The error is
+// an *oauth2.Error if an encrypted hint is invalid, or if the hint is longer than 6 KiB.
 func (s *Server) SealHint(text string, ttl time.Duration) (string, error) {
 	if IsSealedHint(text) {
 		var err error
@@ -78,14 +80,14 @@ func (s *Server) SealHint(text string, ttl time.Duration) (string, error) {
 		return "", err
 	}
 	sealed = append(binary.BigEndian.AppendUint64(sealed, uint64(s.now().Add(ttl).Unix())), text...)
-	sealed = aead.Seal(sealed[:size], nonce, sealed[size:], s.hintData(id)) // anyone can send a hint: one copy
+	sealed = aead.Seal(sealed[:size], nonce, sealed[size:], s.hintData(id)) // in place, because anyone can send a hint
 	return sealedPrefix + id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// IsSealedHint reports whether a hint is an encrypted one.
+// IsSealedHint reports whether a hint is encrypted.
 func IsSealedHint(text string) bool { return strings.HasPrefix(text, sealedPrefix) }
 
-// OpenHint returns the hint as the client sent it, decrypted if it is encrypted. The error is an
+// OpenHint returns the hint as the client sent it, and decrypts it if necessary. The error is an
 // *oauth2.Error.
 func (s *Server) OpenHint(text string) (string, error) {
 	if !IsSealedHint(text) {
@@ -98,26 +100,26 @@ func (s *Server) OpenHint(text string) (string, error) {
 	return opened, nil
 }
 
-// openHint decrypts a hint. Its errors are reasons to reject it.
+// openHint decrypts a hint. Its errors are reasons to reject the hint.
 func (s *Server) openHint(text string) (string, error) {
 	id, sealed, ok := strings.Cut(strings.TrimPrefix(text, sealedPrefix), ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if !ok || err != nil {
-		return "", errors.New("not in the format of a sealed hint")
+		return "", errors.New("malformed encrypted hint")
 	}
 	aead, _, err := s.hintKey(id)
 	if err != nil {
 		return "", err
 	}
 	if len(raw) < aead.NonceSize() {
-		return "", errors.New("not in the format of a sealed hint")
+		return "", errors.New("malformed encrypted hint")
 	}
 	plain, err := aead.Open(nil, raw[:aead.NonceSize()], raw[aead.NonceSize():], s.hintData(id))
 	switch {
 	case err != nil || len(plain) < 8:
-		return "", errors.New("sealed by another key, or changed")
+		return "", errors.New("encrypted with another key, or modified")
 	case uint64(s.now().Unix()) >= binary.BigEndian.Uint64(plain):
-		return "", errors.New("sealed too long ago")
+		return "", errors.New("encrypted hint expired")
 	}
 	return string(plain[8:]), nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// introspection is the response about an active token (RFC 7662, section 2.2).
+// introspection is the response about a token (RFC 7662, section 2.2).
 type introspection struct {
 	Active   bool                 `json:"active"`
 	Scope    string               `json:"scope,omitempty"`
@@ -32,8 +32,9 @@ type introspection struct {
 // Introspect returns the introspection endpoint for resource servers (RFC 7662): POST of a form
 // with "token". Confidential clients can introspect their own tokens, and access tokens of any
 // client for a resource that they serve (storage.Client.Serves). The right to request tokens for a
-// resource does not include this one. Other clients, and inactive tokens, get {"active":false}
-// and nothing else. A form that a page of another site makes a browser send is refused.
+// resource does not include the right to introspect. For other clients, and for inactive tokens,
+// the response is only {"active":false}. A form that a page of another site makes a browser send is
+// rejected.
 func (s *Server) Introspect() http.Handler {
 	return s.noForeignForms(audited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, err := s.introspect(w, r)
@@ -95,7 +96,7 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 		s.Notify(ctx, audit.Event{Kind: audit.IntrospectionRefused, Reason: reasonOtherClient, Client: c.ID, Subject: a.Subject, Family: a.Family, Epoch: a.Epoch})
 		return introspection{}, nil
 	}
-	if err := s.api.Used(ctx, &a); err != nil { // the resource server received it from its holder
+	if err := s.api.Used(ctx, &a); err != nil { // the resource server received it from the client
 		return introspection{}, err
 	}
 	return introspection{

@@ -13,16 +13,16 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
-// Keys sign the server's tokens and verify them: a *jose.KeySet, or a *jose.ReloadingKeySet over a store.
-// No other issuer may use them.
+// Keys sign the server's tokens and verify them: a *jose.KeySet, or a *jose.ReloadingKeySet over a
+// store. No other issuer may use the same keys.
 type Keys interface {
 	jose.KeySource
 	Sign(ctx context.Context, typ string, claims []byte) (string, error)
 	JWKS(ctx context.Context) ([]byte, error)
 }
 
-// Sign returns a signed token with these claims and, after them, more. more must not have a
-// name of claims.
+// Sign returns a signed token with the members of claims, followed by those of more. Names in more
+// must not be in claims.
 func (s *Server) Sign(ctx context.Context, typ string, claims any, more map[string]any) (string, error) {
 	text, err := json.Marshal(claims)
 	if err != nil {
@@ -38,8 +38,8 @@ func (s *Server) Sign(ctx context.Context, typ string, claims any, more map[stri
 	return s.opts.SigningKeys.Sign(ctx, typ, text)
 }
 
-// JWKS returns the endpoint that publishes the public keys (RFC 7517, section 5). It panics
-// without Options.SigningKeys. If the keys cannot be read, it answers 503.
+// JWKS returns the endpoint that publishes the public keys (RFC 7517, section 5). It panics without
+// Options.SigningKeys. If the keys cannot be read, it responds with 503.
 func (s *Server) JWKS() http.Handler {
 	if s.opts.SigningKeys == nil {
 		panic("server: JWKS requires Options.SigningKeys")
@@ -57,8 +57,8 @@ func (s *Server) JWKS() http.Handler {
 	})
 }
 
-// SigningAlgorithms returns the algorithms of the signing keys. If the source does not name one,
-// as one over a store, they are those of its published set.
+// SigningAlgorithms returns the algorithms of the signing keys. If the key source does not have a
+// single algorithm, such as one over a store, it returns the algorithms of the published keys.
 func (s *Server) SigningAlgorithms(ctx context.Context) ([]string, error) {
 	if ring, ok := s.opts.SigningKeys.(interface{ SigningAlgorithm() jose.Algorithm }); ok {
 		return []string{string(ring.SigningAlgorithm())}, nil

@@ -19,48 +19,55 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Cell is one count of a Limiter: Limit units at once, and one more each Window/Limit (the
-// generic cell rate algorithm).
+// Cell is a counter of a Limiter: Limit units immediately, and one more after each Window/Limit
+// (the generic cell rate algorithm).
 type Cell struct {
-	// Key names what is counted. It is a MAC, so that a limiter sees no address.
+	// Key names what is counted. It is a MAC, so that a limiter does not receive addresses.
 	Key    [16]byte
 	Limit  int
 	Window time.Duration
-	// Shared marks one of the few cells that everybody shares, which make no room for others.
+	// Shared marks one of the few cells that all callers share. A limiter must not evict it.
 	Shared bool
 }
 
-// Limiter counts requests. It is safe for concurrent use.
+// Limiter counts requests. It must be safe for concurrent use.
 type Limiter interface {
-	// Take takes one unit of every cell, or none. It returns 0 if it took them, and else how
-	// long until it would. now is the caller's clock; a limiter that several processes share
-	// uses one of its own.
+	// Take takes one unit of every cell, or none. It returns 0 if it took them, and otherwise the
+	// time until it would. now is the caller's clock; a limiter that several processes share uses
+	// its own clock.
 	Take(ctx context.Context, now time.Time, cells []Cell) (wait time.Duration, err error)
 }
 
-// Limits bound what callers that proved nothing, such as anyone who knows a public client's ID,
-// can make the server store. Each caller is counted by client and by network: the address
-// (IPv4 /32, IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6
-// /32 gets at most a quarter of what all share, and another quarter is a reserve for networks
-// that ask rarely. Nil means these defaults.
+// Limits limit what unauthenticated callers, such as anyone who knows a public client's ID, can
+// make the server store. Each request is counted by client and by network: the address (IPv4 /32,
+// IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6 /32 gets at most
+// a quarter of what all callers share. Another quarter is a reserve for networks that send few
+// requests. Nil means the defaults.
 type Limits struct {
-	// Limiter counts; nil counts in the memory of this process, where each replica allows
-	// the limits. If it fails, requests are counted in memory.
+	// Limiter counts requests. Nil counts in the memory of this process, so each process has its
+	// own limits. If the limiter fails, requests are counted in memory.
 	Limiter Limiter
-	// MaxPending is how many records anonymous callers may have pending in all: device grants
-	// (three quarters) and pushed requests (one quarter). 0 is 10,000. A public client has at
-	// most a quarter of those, so that no client stops the others; a client that an
-	// administrator registered and that authenticates may have as many of its own. A record
-	// waits for Options.DeviceTTL or, if it was pushed, for a minute.
+	// MaxPending is the maximum number of pending records of all anonymous callers together: device
+	// grants (three quarters) and pushed requests (one quarter). 0 means 10,000; the range is 32 to
+	// 100,000,000. A device grant is pending for Options.DeviceTTL, and a pushed request for a
+	// minute.
 	//
-	// Confidential clients that registered themselves (package registration), unless Trusted,
-	// have as many together as public ones, with ten times the limits of networks, and each
-	// may authenticate by private_key_jwt an eighth of MaxPending times at once, and a quarter
-	// in five minutes. The same holds for opaque tokens of the client's own, in
-	// Options.AccessTTL; all such clients together get MaxPending of them. An address gets 60 of
-	// these tokens a minute and 600 an hour, signed ones too; the two wider networks 900 and 1,200.
+	//   - A public client gets at most a quarter of these records, so that no client can block the
+	//     others.
+	//   - A client that an administrator registered and that authenticates gets MaxPending records
+	//     of its own.
+	//   - Confidential clients that registered themselves (package registration) and are not
+	//     Trusted share a separate number of the same size. They have ten times the limits of
+	//     networks.
+	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
+	//     and MaxPending/4 times in five minutes. The same limit applies to opaque tokens for the
+	//     client itself, per Options.AccessTTL. All such clients together get MaxPending of these
+	//     tokens.
+	//   - An address gets 60 tokens for clients themselves per minute and 600 per hour, including
+	//     signed ones; the two wider networks get 900 and 1,200 per hour.
 	MaxPending int
-	// MaxRegistrations is how many clients may register in a day, in all; 0 is 1,000.
+	// MaxRegistrations is the maximum number of clients that register per day, in total. 0 means
+	// 1,000; the range is 2 to 100,000,000.
 	MaxRegistrations int
 }
 
@@ -81,13 +88,12 @@ func (l *Limits) check() (*Limits, error) {
 	return &c, nil
 }
 
-// work is something that a request makes the server store, with the limits of one network.
+// work is something that a request makes the server store, with the limits per network.
 type work struct {
 	name string
-	// share is how many quarters of Limits.MaxPending it may have.
+	// share is its share of Limits.MaxPending, in quarters.
 	share int
-	// minute and hour are how much an address may ask for, mid and net what the two wider
-	// networks may; 0 is no limit.
+	// address, mid and net are the limits of an address and of the two wider networks.
 	address, mid, net rates
 }
 
@@ -102,17 +108,18 @@ var (
 )
 
 const (
-	// polls is how often a device code may be polled in a minute before the store is no
-	// longer asked. The protocol's own interval is 5 seconds.
+	// polls is the maximum number of polls per device code and minute that reach the store. The
+	// protocol's own interval is 5 seconds.
 	polls = 30
-	// silentCodes is how many codes a user may get in an hour for one client without a page,
-	// half of them at once; beyond, the user is asked. Any site can make a browser get them.
+	// silentCodes is the maximum number of codes per user, client and hour without a page, half of
+	// them immediately. Above it the page is shown. Any site can make a browser request such codes.
 	silentCodes = 120
-	// userCodes is how many codes a user may get in an hour by pages. Only the user sends those.
+	// userCodes is the maximum number of codes per user and hour with a page. Only the user can
+	// send these forms.
 	userCodes = 600
 )
 
-// cells returns the cells of a work for a request, and more.
+// cells returns the cells of a work for a request, followed by more.
 func (s *Server) cells(r *http.Request, w work, more ...Cell) []Cell {
 	names := networks(s.opts.Proxies.ClientAddr(r))
 	for i, limits := range []rates{w.address, w.mid, w.net} {
@@ -124,25 +131,25 @@ func (s *Server) cells(r *http.Request, w work, more ...Cell) []Cell {
 	return more
 }
 
-// networks returns the address as it is counted, with the two networks around it.
+// networks returns the names of the address and of the two networks around it, as they are counted.
 func networks(a netip.Addr) [3]string {
 	return [3]string{network.Source.Name(a), network.Block.Name(a), network.Net.Name(a)}
 }
 
-// bound is a cell that keeps what is stored for a lifetime below most: half at once, and the
-// other half while the first expires.
+// bound returns a cell that limits the number of records with a lifetime to most: half of them
+// immediately, and the other half while the first ones expire.
 func bound(key [16]byte, most int, lifetime time.Duration, shared bool) Cell {
 	return Cell{Key: key, Limit: max(most/2, 1), Window: lifetime, Shared: shared}
 }
 
-// provesNothing reports a client that anybody can be, or can make: a public one, or one that
+// provesNothing reports whether anyone can be or create the client: a public client, or one that
 // registered itself.
 func provesNothing(c storage.Client) bool {
 	return c.Public() || !c.Registration.IsZero() && !c.Trusted
 }
 
-// wide is how many times the limit of a network a confidential client that registered itself
-// may have: one address serves all of its users.
+// wide is the factor of the network limits for confidential clients that registered themselves,
+// because one address serves all of their users.
 const wide = 10
 
 // times returns w with n times the limits of networks.
@@ -153,9 +160,9 @@ func (w work) times(n int) work {
 	return w
 }
 
-// admitPending counts something that a client makes wait for a lifetime. A client that proves
-// nothing is counted by network, by client and with all others of its kind; another one that
-// authenticated is counted only by itself.
+// admitPending counts a record that a client makes wait for a lifetime. A client for which
+// provesNothing is true is counted by network, by client, and together with all others of its kind.
+// Any other client is counted only by itself.
 func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetime time.Duration) error {
 	if s.opts.Limits == nil {
 		return nil
@@ -166,7 +173,7 @@ func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetim
 	}
 	most = most * w.share / 4
 	kind, own := "all", "public"
-	if !c.Public() { // in counts of their own, so that neither kind stops the other
+	if !c.Public() { // counted separately, so that neither kind blocks the other
 		kind, own, w = "all registered", "registered", w.times(wide)
 	}
 	return s.admitShared(r, w,
@@ -174,7 +181,7 @@ func (s *Server) admitPending(r *http.Request, w work, c storage.Client, lifetim
 		pool{[]string{w.name, kind}, most, lifetime, true})
 }
 
-// admitNote counts the notes of used assertions of a client that registered itself: each
+// admitNote counts the recorded assertions of a client that registered itself, because each
 // authentication writes one.
 func (s *Server) admitNote(ctx context.Context, c storage.Client) error {
 	if s.opts.Limits == nil || !provesNothing(c) {
@@ -183,8 +190,8 @@ func (s *Server) admitNote(ctx context.Context, c storage.Client) error {
 	return s.admit(ctx, "", bound(s.cellKey("assertion", c.ID), s.opts.Limits.MaxPending/4, assertionTTL, false))
 }
 
-// AdmitRegistration counts a client that registers itself. It returns an *oauth2.Error with
-// status 429 over the limit.
+// AdmitRegistration counts a client that registers itself. Above the limit it returns an
+// *oauth2.Error with status 429.
 func (s *Server) AdmitRegistration(r *http.Request) error {
 	if s.opts.Limits == nil {
 		return nil
@@ -192,8 +199,9 @@ func (s *Server) AdmitRegistration(r *http.Request) error {
 	return s.admitShared(r, workRegister, pool{[]string{workRegister.name, "all"}, s.opts.Limits.MaxRegistrations, 24 * time.Hour, true})
 }
 
-// admitOwn counts the tokens that a client which registered itself gets for itself: by network, since
-// one caller can register many clients, and those that are stored by client and in all too.
+// admitOwn counts the tokens that a client which registered itself gets for itself. They are
+// counted by network, because one caller can register many clients. Tokens that are stored are also
+// counted by client and in total.
 func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	if s.opts.Limits == nil || !provesNothing(c) {
 		return nil
@@ -208,25 +216,25 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts a code that a user gets by a page: 600 an hour, half of them at once. It
-// returns an *oauth2.Error with status 429 over the limit.
+// AdmitApproval counts a code that a user gets with a page: 600 per hour, half of them immediately.
+// Above the limit it returns an *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts a code that a user gets for a client without a page: 120 an hour, half of them
-// at once. It returns false over the limit; show the page then. Any site can make a browser
-// request such codes, so they must not use up the limit of AdmitApproval.
+// AdmitSilent counts a code that a user gets for a client without a page: 120 per hour, half of
+// them immediately. Above the limit it returns false; then show the page. Any site can make a
+// browser request such codes, so they do not count toward the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }
 
-// clientChanges is how often a client may change or delete its own registration in an hour,
-// half of that at once. Each change makes caches forget what they know of the client.
+// clientChanges is how often a client may change or delete its own registration per hour, half of
+// that immediately. Each change makes caches drop the client's entries.
 const clientChanges = 12
 
-// AdmitChange counts a change that a client makes to its own registration. It returns an
-// *oauth2.Error with status 429 over the limit.
+// AdmitChange counts a change that a client makes to its own registration. Above the limit it
+// returns an *oauth2.Error with status 429.
 func (s *Server) AdmitChange(r *http.Request, c storage.Client) error {
 	if s.opts.Limits == nil {
 		return nil
@@ -243,7 +251,7 @@ func (s *Server) admitUser(ctx context.Context, what, subject string, most int, 
 	return s.admit(ctx, what, bound(s.cellKey("user", what, subject), most, window, false))
 }
 
-// admit takes a unit of each cell, or refuses with 429.
+// admit takes a unit of each cell, or returns an error with status 429.
 func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 	now := s.apiOpts.Clock()
 	limiter := s.opts.Limits.Limiter
@@ -269,7 +277,7 @@ func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: code, Description: "Too many requests.", RetryAfter: wait}
 }
 
-// fallback reports that the limiter failed, once until it works again.
+// fallback reports once that the limiter failed, until it works again.
 func (s *Server) fallback(ctx context.Context, err error) {
 	switch {
 	case err == nil:
@@ -279,7 +287,7 @@ func (s *Server) fallback(ctx context.Context, err error) {
 	}
 }
 
-// cellKey names a cell by its texts, each with its length before it.
+// cellKey returns the key of a cell for its texts, each preceded by its length.
 func (s *Server) cellKey(texts ...string) (key [16]byte) {
 	h := hmac.New(sha256.New, s.cellMAC[:])
 	for _, t := range append(texts, s.issuer) {
@@ -302,7 +310,7 @@ func (s *Server) limit() (err error) {
 	if o.Limits, err = o.Limits.check(); err != nil {
 		return err
 	}
-	if o.Keys != nil { // replicas that share a limiter agree on its names
+	if o.Keys != nil { // so that processes which share a limiter use the same keys
 		_, s.cellMAC = o.Keys.Newest(keys.ThrottleNames)
 		return nil
 	}

@@ -42,7 +42,7 @@ func eachGranted(t *testing.T, f func(t *testing.T, w *granted)) {
 			o.RememberConsent = time.Hour
 		})}
 		w.Allows(w.Alice("s"), "app", oauthtest.Query("app", "scope", "read"))
-		list, err := w.World.Server.Server.Grants(t.Context(), "id-alice", 10)
+		list, _, err := w.World.Server.Server.Grants(t.Context(), "id-alice", storage.FamilyPlace{}, 10)
 		schemetest.Must(t, err)
 		w.like = list[0]
 		f(t, w)
@@ -52,7 +52,7 @@ func eachGranted(t *testing.T, f func(t *testing.T, w *granted)) {
 // total returns how many grants alice has, and how many of them the client.
 func (w *granted) total(t *testing.T, client string) (all, own int) {
 	t.Helper()
-	list, err := w.Store.ListFamilies(t.Context(), w.like.Purpose, "id-alice", 20_000)
+	list, err := w.Store.ListFamilies(t.Context(), w.like.Purpose, "id-alice", storage.FamilyPlace{}, 20_000)
 	schemetest.Must(t, err)
 	for _, f := range list {
 		if f.Client == client {

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 )
 
-// metadata are those of RFC 8414, section 2.
+// metadata is the document of RFC 8414, section 2.
 type metadata struct {
 	Issuer         string           `json:"issuer"`
 	Authorize      string           `json:"authorization_endpoint,omitempty"`
@@ -37,11 +37,11 @@ type metadata struct {
 	Proofs         []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
 }
 
-// Metadata returns the endpoint that describes the server, for
-// /.well-known/oauth-authorization-server (RFC 8414) and, for an OpenID Provider, for
-// /.well-known/openid-configuration (OpenID Connect Discovery 1.0). Anyone can read it, from any
-// origin. Nothing in it comes from the request. If the signing keys cannot be read, it answers
-// 503.
+// Metadata returns the endpoint that describes the server. Routes mounts it at
+// /.well-known/oauth-authorization-server (RFC 8414); for an OpenID Provider it also serves
+// /.well-known/openid-configuration (OpenID Connect Discovery 1.0). Everyone can read it, from any
+// origin. Nothing in it comes from the request. If the signing keys cannot be read, it responds
+// with 503.
 func (s *Server) Metadata() http.Handler {
 	return oauth2.PublicDocument(func(w http.ResponseWriter, r *http.Request) {
 		body, err := s.metadata(r.Context())
@@ -56,7 +56,7 @@ func (s *Server) Metadata() http.Handler {
 	})
 }
 
-// metadata returns the document, with the members that extensions add.
+// metadata returns the document with the members that extensions add.
 func (s *Server) metadata(ctx context.Context) ([]byte, error) {
 	body, err := json.Marshal(s.ownMetadata())
 	if err != nil || s.extended.Metadata == nil {
@@ -112,6 +112,6 @@ func (s *Server) ownMetadata() metadata {
 	return m
 }
 
-// ResourceMetadata is oauth2.Scheme.ResourceMetadata with the server's scopes. It panics without
+// ResourceMetadata is [oauth2.Scheme.ResourceMetadata] with the server's scopes. It panics without
 // oauth2.Options.Audience.
 func (s *Server) ResourceMetadata() http.Handler { return s.api.ResourceMetadata(s.scopes...) }

@@ -20,98 +20,105 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// SecretVerifier checks a client's secret that somebody chose against its hash;
-// password.Hasher is one. source is the address that the request comes from. An empty hash
-// matches nothing, and must cost as much as any other.
+// SecretVerifier checks a chosen client secret against its hash; password.Hasher implements it.
+// source is the address that the request comes from. An empty hash matches nothing, and MUST cost
+// as much as any other hash, so that the duration does not reveal which clients exist.
 type SecretVerifier interface {
 	Verify(ctx context.Context, source string, encoded storage.PasswordHash, secret string) (ok, outdated bool, err error)
 }
 
-// ChosenSecrets accepts secrets of clients that somebody chose, or that were imported
+// ChosenSecrets accepts client secrets that a person chose or that were imported
 // (storage.Client.Password). Every wrong secret costs a hash and is counted, whether or not the
 // client exists.
 type ChosenSecrets struct {
-	// Verifier checks a secret; required. Use the hasher of your password checker, so that its
-	// slots bound both together.
+	// Verifier checks a secret; required. Use the hasher of your password checker, so that both
+	// share its limit of concurrent hashes.
 	Verifier SecretVerifier
-	// Limiter counts attempts before they are hashed. nil is one in the memory of this
-	// process, with the default limits of package throttle. It may be the limiter of your
+	// Limiter counts attempts before they are hashed. Nil means a limiter in the memory of this
+	// process, with the default limits of package throttle. You can use the limiter of your
 	// password checker.
 	Limiter authn.LoginLimiter
-	// InsecureNoLimiter does not limit attempts. Use it in tests, or if something in front of
-	// the server limits them.
+	// InsecureNoLimiter turns the limits off. Set it only in tests, or if something in front of the
+	// server limits attempts.
 	InsecureNoLimiter bool
 }
 
-// Lifetimes are how long what a server issues lives. A zero one is its default.
+// Lifetimes are the lifetimes of what a server issues. 0 means the default.
 type Lifetimes struct {
-	// AccessTTL is the lifetime of an access token: an hour. It can be revoked earlier.
+	// AccessTTL is the lifetime of an access token, at least 1 second; 0 means one hour. A token
+	// can be revoked earlier.
 	AccessTTL time.Duration
-	// CodeTTL is how long an authorization code can be exchanged: a minute, at most 10.
+	// CodeTTL is how long an authorization code can be exchanged, 1 second to 10 minutes; 0 means
+	// one minute.
 	CodeTTL time.Duration
-	// DeviceTTL is how long a user has to type the code of a device: 10 minutes, at most 30.
+	// DeviceTTL is how long a user has to enter the code of a device, 1 second to 30 minutes; 0
+	// means 10 minutes.
 	DeviceTTL time.Duration
-	// RefreshTTL is how long a refresh token can be exchanged: 30 days. AbsoluteTTL is the
-	// longest lifetime of a grant: 90 days, or RefreshTTL if that is longer.
+	// RefreshTTL is how long a refresh token can be exchanged; 0 means 30 days. AbsoluteTTL is the
+	// maximum lifetime of a grant; 0 means 90 days, or RefreshTTL if that is longer.
 	RefreshTTL, AbsoluteTTL time.Duration
 }
 
-// Options change a Server; nil is fine.
+// Options configure a [Server]. A nil *Options means all defaults.
 type Options struct {
 	Lifetimes
-	// Scopes lists the supported scopes with the description shown to users; "" shows the
-	// name. A client that requests none, and has no default, gets a token without scopes.
+	// Scopes are the supported scopes with the descriptions that users see; "" shows the name. If a
+	// client requests no scopes and has no default scopes, its token has none.
 	Scopes map[string]string
-	// SigningKeys sign tokens. They are required for signed access tokens and package openid.
+	// SigningKeys sign tokens. Signed access tokens and package openid require them.
 	SigningKeys Keys
-	// Keys is the master key ring. The device grant requires it, for the codes that users type.
-	// Without it, hints and the names of limits use a key of this process.
+	// Keys is the master key ring. The device grant requires it, for user codes. Without it,
+	// encrypted hints and the keys of limits use a random key of this process.
 	Keys *keys.Ring
 	// Endpoints are the paths of the endpoints, for the metadata and Routes.
 	Endpoints Endpoints
-	// Origins are those of pages whose scripts may call the endpoints of clients (CORS): token,
-	// revocation, pushed requests, device authorization, registration, UserInfo. Each is
-	// scheme and host in lower case, such as "https://app.example"; "*" is every origin, which
-	// is safe because these endpoints read no cookie. Documents and the JWK Set can be read from
-	// every origin, and the pages for people from none.
+	// Origins are the origins of pages whose scripts may call the client endpoints (CORS): token,
+	// revocation, pushed requests, device authorization, registration, UserInfo. Each origin is a
+	// scheme and a host in lower case, such as "https://app.example". "*" means every origin, which
+	// is safe because these endpoints read no cookie. Every origin can read the public documents
+	// and the JWK Set; no other origin can read the pages for users.
 	Origins []string
-	// Proxies are trusted to report the address of a client, by which attempts are counted.
-	// Behind a proxy that is not listed all users share one address.
+	// Proxies are trusted to report the client address, by which attempts are counted. Behind a
+	// proxy that is not listed, all users share one address.
 	Proxies authn.TrustedProxies
-	// RequireDPoP rejects token requests without a proof. It needs oauth2.Options.DPoP, and excludes
-	// InsecureImplicitGrant, whose tokens are bearer tokens.
+	// RequireDPoP rejects token requests without a proof. It requires oauth2.Options.DPoP. It
+	// cannot be combined with InsecureImplicitGrant, which issues bearer tokens.
 	RequireDPoP bool
-	// InsecureOptionalPKCE lets confidential clients request a code without a challenge, for
-	// clients that do not support RFC 7636. An attacker who obtains such a code can inject it
-	// into the login of another browser.
+	// InsecureOptionalPKCE lets confidential clients request a code without a challenge. Set it
+	// only for clients that do not support RFC 7636: an attacker who obtains such a code can inject
+	// it into the login of another browser.
 	InsecureOptionalPKCE bool
-	// InsecurePasswordGrant, if not nil, lets clients with the grant type oauth2.Password send
-	// a user's name and password (RFC 6749, section 4.3): for clients that cannot be changed.
-	// The application learns the password, and no second factor can be requested. Its checker
-	// counts attempts as for any login.
+	// InsecurePasswordGrant lets clients with the grant type oauth2.Password send a user's name and
+	// password (RFC 6749, section 4.3). Nil rejects the grant. Set it only for clients that cannot
+	// be changed: the application learns the password, and a second factor is not possible. The
+	// checker counts attempts as for any login.
 	InsecurePasswordGrant authn.PasswordChecker
-	// InsecureImplicitGrant lets clients with the grant type oauth2.Implicit get an access
-	// token from the authorization endpoint (RFC 6749, section 4.2). It is in the browser's
+	// InsecureImplicitGrant lets clients with the grant type oauth2.Implicit get an access token
+	// from the authorization endpoint (RFC 6749, section 4.2). The token is stored in the browser's
 	// history, and any page that obtains it can use it.
 	InsecureImplicitGrant bool
-	// InsecureChosenSecrets, if not nil, accepts client secrets that somebody chose. Generated
-	// secrets cannot be guessed, and do not need it.
+	// InsecureChosenSecrets accepts client secrets that a person chose. Nil accepts only generated
+	// secrets, which cannot be guessed.
 	InsecureChosenSecrets *ChosenSecrets
-	// Limits bound what anonymous callers can make the server store; nil means the defaults.
+	// Limits limit what anonymous callers can make the server store. Nil means the defaults.
 	Limits *Limits
-	// InsecureNoLimits disables Limits. Anyone who knows a public client's ID can then fill
-	// the database.
+	// InsecureNoLimits turns Limits off. Anyone who knows a public client's ID can then fill the
+	// database.
 	InsecureNoLimits bool
-	// Audit receives token.created, token.revoked, token.evicted, refresh.succeeded,
-	// refresh.repeated, refresh.reuse, code.reuse, consent.dropped, introspection.refused,
-	// credential.rejected (a client tried to revoke another one's token), limit.fallback, and the
-	// logins of InsecurePasswordGrant; from the packages that extend the server consent.given,
-	// device.approved, device.denied, client.created, client.changed, client.disabled and logout.
-	// nil drops them.
+	// Audit receives the following events; nil drops them.
+	//
+	//   - grants and tokens: token.created, token.revoked, token.evicted, refresh.succeeded,
+	//     refresh.repeated, refresh.reuse, code.reuse, consent.dropped
+	//   - rejected requests: introspection.refused, credential.rejected (a client tried to revoke
+	//     another client's token), limit.fallback
+	//   - the logins of InsecurePasswordGrant
+	//   - from packages that extend the server: consent.given, device.approved, device.denied,
+	//     client.created, client.changed, client.disabled, logout
 	Audit *audit.Notifier
-	// Logger gets reuse of codes and refresh tokens, and faults; nil is slog.Default().
+	// Logger receives reuse of codes and refresh tokens, and server errors; nil means
+	// slog.Default().
 	Logger *slog.Logger
-	// Rand is crypto/rand if nil.
+	// Rand is the source of random bytes; nil means crypto/rand.
 	Rand io.Reader
 }
 
@@ -134,25 +141,25 @@ func (o *Options) defaults() {
 	}
 }
 
-// check rejects options that make no sense for a server over api.
+// check rejects options that are invalid for a server over api.
 func (o *Options) check(api oauth2.Options) error {
 	if o.DeviceTTL < time.Second || o.DeviceTTL > 30*time.Minute || o.Keys != nil && o.Endpoints.Device == "-" {
-		return errors.New("server: New: DeviceTTL out of range (1s to 30m), or the device grant has no page (Endpoints.Device)")
+		return errors.New("server: New: DeviceTTL out of range (1s to 30m), or Keys without Endpoints.Device")
 	}
 	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
-		return errors.New("server: New: AccessTTL (from 1s) or CodeTTL (1s to 10m) out of range")
+		return errors.New("server: New: AccessTTL or CodeTTL out of range (at least 1s; 1s to 10m)")
 	}
 	if api.SignedAccess != nil && o.SigningKeys == nil {
 		return errors.New("server: New: signed access tokens require SigningKeys")
 	}
 	if api.DPoP != nil && o.Endpoints.Token == "-" {
-		return errors.New("server: New: DPoP requires the path of the token endpoint (Endpoints.Token)")
+		return errors.New("server: New: DPoP requires Endpoints.Token")
 	}
 	if api.DPoP == nil && o.RequireDPoP {
-		return errors.New("server: New: RequireDPoP requires DPoP of oauth2.Options")
+		return errors.New("server: New: RequireDPoP requires oauth2.Options.DPoP")
 	}
 	if o.RequireDPoP && o.InsecureImplicitGrant {
-		return errors.New("server: New: RequireDPoP and InsecureImplicitGrant exclude each other: an implicit grant has no proof")
+		return errors.New("server: New: both RequireDPoP and InsecureImplicitGrant are set (at most one, because an implicit grant has no proof)")
 	}
 	if err := o.Endpoints.check(); err != nil {
 		return err

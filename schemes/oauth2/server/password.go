@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// byPassword issues tokens for a user's name and password (RFC 6749, section 4.3). The epoch is
-// the one that was read before the password was verified, so a concurrent change of the account
+// byPassword issues tokens for a user's name and password (RFC 6749, section 4.3). It uses the
+// epoch that was read before the password was verified, so that a concurrent change of the account
 // invalidates the grant.
 func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, error) {
 	name, password := x.form.Get("username"), x.form.Get("password")

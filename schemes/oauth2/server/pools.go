@@ -10,18 +10,18 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 )
 
-// pool is a bound that many callers share: most records in a lifetime. No caller can use it up
-// for the others: a wide network (IPv4 /16, IPv6 /32) gets at most a quarter of it, and another
-// quarter is a reserve for networks that ask rarely.
+// pool is a limit that many callers share: most records per lifetime. No caller can exhaust it for
+// the others. A wide network (IPv4 /16, IPv6 /32) gets at most a quarter of it, and another quarter
+// is a reserve for networks that send few requests.
 type pool struct {
 	name     []string
 	most     int
 	lifetime time.Duration
-	shared   bool // one of the few cells that make no room for others
+	shared   bool // see Cell.Shared
 }
 
-// quiet is how often a network may use a reserve in an hour: an IPv4 /24 or IPv6 /48 once, a
-// wide network 8 times.
+// quietNet and quietWide are how often a network may use a reserve per hour: an IPv4 /24 or IPv6
+// /48 once, a wide network 8 times.
 const (
 	quietNet  = 1
 	quietWide = 8
@@ -32,10 +32,10 @@ func (s *Server) poolCell(p pool, part string, most int, shared bool, more ...st
 	return bound(key, most, p.lifetime, shared)
 }
 
-// admitShared counts a request of a caller that proved nothing: by network, and in pools. Where a
-// pool is used up, a network that asks rarely gets a unit of its reserve. A Limiter does not say
-// which cell refused, and to ask it for the network alone first would take units that it cannot
-// give back. So a refusal by the network alone is asked for twice, and refused twice.
+// admitShared counts a request of an unauthenticated caller, by network and in pools. If a pool is
+// exhausted, a network that sends few requests gets a unit of the reserve. A Limiter does not
+// report which cell rejected the request, and checking the network first would take units that
+// cannot be returned. So a request that the network limit rejects is checked, and rejected, twice.
 func (s *Server) admitShared(r *http.Request, w work, pools ...pool) error {
 	addr := s.opts.Proxies.ClientAddr(r)
 	wide := wideNetwork(addr)
@@ -60,5 +60,5 @@ func (s *Server) admitShared(r *http.Request, w work, pools ...pool) error {
 	return refused
 }
 
-// wideNetwork is what one provider, or one large customer of it, has.
+// wideNetwork returns the name of the network of a provider or of one of its large customers.
 func wideNetwork(a netip.Addr) string { return network.Vast.Name(a) }

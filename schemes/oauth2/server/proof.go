@@ -18,7 +18,7 @@ func (s *Server) readProof(r *http.Request, endpoint string) (dpop.Proof, error)
 	return p, proofError(err)
 }
 
-// verifyProof verifies a proof and uses it up. Without one it does nothing.
+// verifyProof verifies a proof and records its use. Without a proof it does nothing.
 func (s *Server) verifyProof(ctx context.Context, p dpop.Proof) error {
 	if p.Key == "" {
 		return nil
@@ -35,8 +35,8 @@ func proofError(err error) error {
 	return err
 }
 
-// pushedKey is the key that a pushed request binds its code to: that of its proof, or of its
-// "dpop_jkt". If there are both, they must be the same (RFC 9449, section 10.1).
+// pushedKey returns the key to which a pushed request binds its code: the key of its proof, or of
+// its "dpop_jkt". If both are present, they must be the same (RFC 9449, section 10.1).
 func pushedKey(p dpop.Proof, requested string) (string, error) {
 	switch {
 	case p.Key == "":

@@ -10,9 +10,9 @@ import (
 )
 
 // PushedAuthorization returns the endpoint for pushed authorization requests (RFC 9126): POST of
-// the parameters as a form, with the client's own authentication, answered with 201 and
-// {"request_uri", "expires_in"}. The browser then sends only "client_id" and that "request_uri",
-// once, within a minute.
+// the parameters as a form, with client authentication. The response is 201 with {"request_uri",
+// "expires_in"}. The browser then sends only "client_id" and that "request_uri", once, within a
+// minute.
 func (s *Server) PushedAuthorization() http.Handler {
 	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, err := s.push(w, r)
@@ -58,7 +58,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err := s.admitPending(r, workPush, c, parTTL); err != nil {
 		return "", err
 	}
-	if c.Public() { // anyone can be; a repetition only serves the same key
+	if c.Public() { // not recorded, because anyone can be this client; a repetition only helps the owner of the key
 		err = proofError(p.Verify())
 	} else {
 		err = s.verifyProof(r.Context(), p)

@@ -16,8 +16,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// AuthorizationRequest is a checked authorization request. It can be stored as JSON and
-// continued: see Server.ContinueRequest.
+// AuthorizationRequest is a validated authorization request. It can be stored as JSON and continued
+// with [Server.ContinueRequest].
 type AuthorizationRequest struct {
 	Client      string   `json:"client"`
 	RedirectURI string   `json:"redirect_uri"` // as sent; "" if the request has none
@@ -26,49 +26,51 @@ type AuthorizationRequest struct {
 	Nonce       string   `json:"nonce,omitempty"`
 	Confirm     string   `json:"confirm,omitempty"` // thumbprint of the key that the code is bound to
 	Scopes      []string `json:"scopes"`
-	// Resource lists what the access token is for. If the request names nothing, that is the Audience
+	// Resource lists the resources of the access token. If the request has none, it is the Audience
 	// of the server; without an Audience it is empty.
 	Resource []string `json:"resource,omitempty"`
 	// Implicit is set for the response type "token".
 	Implicit bool `json:"implicit,omitempty"`
 	// Prompt is "none", "login", "consent", or "".
 	Prompt string `json:"prompt,omitempty"`
-	// MaxAge is the longest time since the user's login; negative for no limit.
+	// MaxAge is the maximum time since the user's login; negative means no limit.
 	MaxAge time.Duration `json:"max_age"`
-	// Hint is the subject of the "id_token_hint"; "" for none.
+	// Hint is the subject of the "id_token_hint"; "" means no hint.
 	Hint string `json:"hint,omitempty"`
-	// Consents is set if the prompt has "consent" beside "login".
+	// Consents is set if the prompt contains both "login" and "consent".
 	Consents bool `json:"consents,omitempty"`
 
-	// To is the address that the response is sent to; "" if there is none to be trusted.
+	// To is the URL to which the response is sent; "" if there is no trusted one.
 	To string `json:"-"`
-	// Registered is the client's present record.
+	// Registered is the client's current record.
 	Registered storage.Client `json:"-"`
-	// Pushed is the digest of a pushed request, to be consumed when the user is asked, and
-	// PushedAt when it was pushed. Zero for others.
+	// Pushed is the digest of a pushed request, which is consumed when the page is shown. PushedAt
+	// is when it was pushed. Both are zero for other requests.
 	Pushed   storage.Digest `json:"-"`
 	PushedAt time.Time      `json:"-"`
 
-	prepared *prepared // by PrepareApproval, for an implicit request
+	prepared *prepared // set by PrepareApproval for an implicit request
 }
 
 const (
-	// MaxState is the length limit of a state, in bytes.
+	// MaxState is the maximum length of a state, in bytes.
 	MaxState = 4096
-	// requestURI begins the name of a pushed request (RFC 9126, section 2.2).
+	// requestURI is the prefix of the URI of a pushed request (RFC 9126, section 2.2).
 	requestURI = "urn:ietf:params:oauth:request_uri:"
-	// parPrefix begins its text, parTTL is its lifetime.
+	// parPrefix is the prefix of the secret in that URI. parTTL is the lifetime of a pushed
+	// request.
 	parPrefix = "vpa"
 	parTTL    = time.Minute
 
 	purposePushed = "pushed"
 )
 
-// ParseRequest checks an authorization request (RFC 6749, section 4.1.1, RFC 7636, RFC 8707, RFC
-// 9126) whose parameters passed oauth2.CheckParameters. An *oauth2.Error belongs on a page if
-// NoRedirect is set, and is sent to the request's To otherwise. Any other error is a fault.
+// ParseRequest validates an authorization request (RFC 6749, section 4.1.1; RFC 7636; RFC 8707; RFC
+// 9126). Its parameters must have passed oauth2.CheckParameters.
 //
-// The result is valid as far as it goes even with an error: pass it to Redirect.
+// If an *oauth2.Error has NoRedirect set, show it on a page; otherwise send it to the request's To.
+// Any other error is a server error. With an error, the result contains the fields that were valid:
+// pass it to Redirect.
 func (s *Server) ParseRequest(ctx context.Context, v url.Values) (AuthorizationRequest, error) {
 	q := AuthorizationRequest{MaxAge: -1}
 	var err error
@@ -166,7 +168,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	return q, nil
 }
 
-// challenge checks the PKCE parameters: only S256 is accepted (RFC 9700, section 2.1.1).
+// challenge checks the PKCE parameters. Only S256 is accepted (RFC 9700, section 2.1.1).
 func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 	q.Challenge = v.Get("code_challenge")
 	method := v.Get("code_challenge_method")
@@ -186,7 +188,7 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 	return nil
 }
 
-// pushedRequest returns the request that a client pushed. It is consumed when the user is asked.
+// pushedRequest returns the request that a client pushed. It is consumed when the page is shown.
 func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri string) (AuthorizationRequest, error) {
 	text := strings.TrimPrefix(uri, requestURI)
 	unknown := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri is unknown, was used, or has expired."))
@@ -214,10 +216,10 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 	return q, s.resume(&q)
 }
 
-// ContinueRequest returns a stored request of a client. The error is an *oauth2.Error for a page
-// if the client was deleted, disabled, or lost meanwhile what the request needs: the redirect URI, the
-// grant type or a resource. Otherwise it is a fault. Scopes that the client or the server lost are left
-// out.
+// ContinueRequest returns a stored request of a client. The error is an *oauth2.Error for a page if
+// the client was deleted or disabled, or has lost what the request needs: the redirect URI, the
+// grant type or a resource. Any other error is a server error. Scopes that the client or the server
+// has lost are removed.
 func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte) (q AuthorizationRequest, err error) {
 	if err := json.Unmarshal(data, &q); err != nil {
 		return q, err
@@ -232,8 +234,8 @@ func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte
 	return q, oauth2.OnPage(s.resume(&q))
 }
 
-// resume checks again what the client of a stored request may do, because nothing else does for an
-// implicit grant, and leaves out the scopes that it may not have any more.
+// resume checks again what the client of a stored request may do, because for an implicit grant
+// nothing else does, and removes the scopes that the client may no longer have.
 func (s *Server) resume(q *AuthorizationRequest) error {
 	grant := oauth2.AuthorizationCode
 	if q.Implicit {
@@ -248,7 +250,7 @@ func (s *Server) resume(q *AuthorizationRequest) error {
 	case !q.Implicit && q.Challenge == "" && !s.mayOmitPKCE(q.Registered):
 		return errNoChallenge
 	case len(s.stillNames(q.Resource, q.Registered)) < len(q.Resource):
-		return errTarget.WithCause(errors.New("the client has lost a resource since it was requested"))
+		return errTarget.WithCause(errors.New("client has lost a resource since the request"))
 	}
 	q.Scopes = s.stillAllowed(q.Scopes, q.Registered)
 	return nil
@@ -265,8 +267,8 @@ var (
 	errNoChallenge  = oauth2.NewError("invalid_request", "A code_challenge is needed.")
 )
 
-// addressed sets the address that the response to a stored request is sent to, and reports
-// whether the client still has it.
+// addressed sets the URL to which the response to a stored request is sent, and reports whether it
+// is still registered for the client.
 func (q *AuthorizationRequest) addressed() bool {
 	q.To = q.RedirectURI
 	if q.To == "" && len(q.Registered.RedirectURIs) == 1 {

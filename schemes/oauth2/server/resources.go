@@ -9,17 +9,17 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// mayName returns the resources that a client may request tokens for: the application's own
-// API, which every client may name, and those that it is registered for. storage.Client.Serves is
-// a different right.
+// mayName returns the resources for which a client may request tokens: the application's own API,
+// which is allowed for every client, and the client's registered resources. storage.Client.Serves
+// is a different right.
 func (s *Server) mayName(c storage.Client) []string { return s.withAudience(c.Resources) }
 
-// own returns the resources of a request that names none: the application's own API. They are written
-// into everything that is issued, because a record without a resource would be for the API of whoever
-// reads it.
+// own returns the resources of a request without a resource: the application's own API. They are
+// stored in everything that is issued, because a record without a resource would be valid for
+// whichever API reads it.
 func (s *Server) own() []string { return s.withAudience(nil) }
 
-// orOwn returns the resources of a request, or those of a request that names none.
+// orOwn returns resource or, if it is empty, the resources of a request without a resource.
 func (s *Server) orOwn(resource []string) []string {
 	if len(resource) > 0 {
 		return resource
@@ -34,35 +34,36 @@ func (s *Server) withAudience(list []string) []string {
 	return append([]string{s.apiOpts.Audience}, list...)
 }
 
-// resourcesOfGrant returns the resources that a request for tokens of a grant names, or else all of
-// the grant. The client may have lost some since. If it lost them all, the error is invalid_target:
-// no resource must not mean this application's API. For the same reason a grant without resources, which a
-// server without an Audience issued, is refused by a server that has one.
+// resourcesOfGrant returns the resources that a request for tokens of a grant names, or else all
+// resources of the grant. The client may have lost some since the grant. If it has lost all of
+// them, the error is invalid_target, because a token without a resource must not be issued for this
+// application's API. For the same reason a server with an Audience rejects a grant without
+// resources, which a server without an Audience issued.
 func (s *Server) resourcesOfGrant(x exchange, resource []string) ([]string, error) {
 	switch allowed := s.stillNames(resource, x.client); {
 	case len(resource) == 0 && s.apiOpts.Audience != "":
-		return nil, errGrant.WithCause(errors.New("the grant names no resource"))
+		return nil, errGrant.WithCause(errors.New("grant without a resource"))
 	case len(resource) > 0 && len(allowed) == 0:
-		return nil, errTarget.WithCause(errors.New("the client has lost the resources of the grant"))
+		return nil, errTarget.WithCause(errors.New("client has lost the resources of the grant"))
 	default:
 		return resourcesOf(x.form, allowed, allowed)
 	}
 }
 
-// stillNames returns those of the resources that a client may request tokens for now.
+// stillNames returns the resources for which the client may currently request tokens.
 func (s *Server) stillNames(resource []string, c storage.Client) []string {
 	allowed := s.mayName(c)
 	return slices.DeleteFunc(slices.Clone(resource), func(one string) bool { return !slices.Contains(allowed, one) })
 }
 
-// resourcesOf returns the resources that a request names, all of which must be among allowed,
-// in the spelling of allowed; if it names none, otherwise.
+// resourcesOf returns the resources that a request names, in the spelling of allowed; all of them
+// must be in allowed. If the request names none, it returns otherwise.
 func resourcesOf(f oauth2.Form, allowed, otherwise []string) ([]string, error) {
 	named := f.Values["resource"]
 	if len(named) == 0 {
 		return otherwise, nil
 	}
-	if len(named) > len(allowed) { // so one is not among them, or is there twice
+	if len(named) > len(allowed) { // so one is not allowed or is a duplicate
 		return nil, errTarget
 	}
 	list := make([]string, len(named))
@@ -76,8 +77,8 @@ func resourcesOf(f oauth2.Form, allowed, otherwise []string) ([]string, error) {
 	return list, nil
 }
 
-// indexOfResource finds a resource, byte for byte or else after the normalization of scheme,
-// host, default port and empty path (RFC 3986 sections 6.2.2 and 6.2.3).
+// indexOfResource finds a resource, byte for byte or else after normalizing scheme, host, default
+// port and empty path (RFC 3986, sections 6.2.2 and 6.2.3).
 func indexOfResource(allowed []string, uri string) int {
 	if i := slices.Index(allowed, uri); i >= 0 {
 		return i

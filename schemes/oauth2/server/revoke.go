@@ -11,10 +11,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Revoke returns the revocation endpoint (RFC 7009): POST of a form with "token", answered with
-// 200 whether the token existed or not. An access or refresh token of a grant revokes the whole
-// grant. A token of another client stays valid. A store failure is 503, and the token is still
-// valid then. "token_type_hint" is ignored.
+// Revoke returns the revocation endpoint (RFC 7009): POST of a form with "token". The response is
+// 200 whether or not the token existed. An access or refresh token of a grant revokes the whole
+// grant. A token of another client stays valid. After a store failure the response is 503, and the
+// token is still valid. "token_type_hint" is ignored.
 func (s *Server) Revoke() http.Handler {
 	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.revoke(w, r); err != nil {
@@ -62,11 +62,11 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 	case a.Client != c.ID:
 		s.otherClient(ctx, c)
 		return nil
-	case s.dead(&st): // anybody can send such a token as often as they like: nothing is written
+	case s.dead(&st): // write nothing, because anyone can send such a token repeatedly
 		return nil
 	case a.Family != "":
 		err = s.rotator.EndFamily(ctx, a.Family)
-	case a.Digest.IsZero(): // a signed one: blocked until it has expired everywhere
+	case a.Digest.IsZero(): // a signed token is blocked until it has expired everywhere
 		err = s.store.Block(ctx, a.Expires.Add(oauth2.Leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
 	default:
 		if err = s.store.DeleteAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
@@ -79,14 +79,14 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 	return err
 }
 
-// otherClient reports that a client tried to revoke a token of another one. Nothing changed.
+// otherClient reports that a client tried to revoke a token of another client. Nothing changes.
 func (s *Server) otherClient(ctx context.Context, c storage.Client) {
 	s.Notify(ctx, audit.Event{Kind: audit.CredentialRejected, Reason: reasonOtherClient, Client: c.ID})
 }
 
-// dead reports whether nothing of an access token is left to be revoked. An expired token of an
-// active grant revokes the grant, which then is revoked. A signed token of no grant is accepted
-// elsewhere until its expiry and the leeway.
+// dead reports whether there is nothing left to revoke. An expired token of an active grant still
+// revokes the grant. A signed token without a grant is accepted by other services until its expiry
+// plus the leeway.
 func (s *Server) dead(st *storage.AccessState) bool {
 	a := &st.Access
 	switch {
@@ -100,7 +100,7 @@ func (s *Server) dead(st *storage.AccessState) bool {
 	return a.Expired(s.now())
 }
 
-// tokenRequest reads a request about one token, of an authenticated client.
+// tokenRequest reads a request about one token, and authenticates its client.
 func (s *Server) tokenRequest(w http.ResponseWriter, r *http.Request) (storage.Client, string, error) {
 	f, err := oauth2.ReadForm(w, r)
 	if err != nil {

@@ -5,18 +5,19 @@ import (
 	"slices"
 )
 
-// Access is who may reach a route, which decides how to mount it.
+// Access tells who may call a route, and so how to mount it.
 type Access int
 
 const (
-	// ForClients are endpoints that read the credentials of a client, and public documents. Mount
-	// them outside the chain (authz.Mux.Public), which would take those credentials for its own.
+	// ForClients marks endpoints that read client credentials, and public documents. Mount them
+	// outside the chain (authz.Mux.Public), because the chain would read these credentials as those
+	// of a user.
 	ForClients Access = iota
-	// ForVisitors are pages that send anonymous visitors to the login page. Mount them behind
-	// the chain, open to everyone (authz.AllowAny).
+	// ForVisitors marks pages that redirect anonymous visitors to the login page. Mount them behind
+	// the chain with authz.AllowAny.
 	ForVisitors
-	// ForAccounts are endpoints for an account itself, and not for clients that act for it. Mount
-	// them behind the chain (authz.FirstParty).
+	// ForAccounts marks endpoints for the account itself, not for clients that act for it. Mount
+	// them behind the chain with authz.FirstParty.
 	ForAccounts
 )
 
@@ -27,8 +28,8 @@ type Route struct {
 	Access  Access
 }
 
-// Routes returns all endpoints of the server and of the packages that extend it. Call it when
-// all of them are constructed.
+// Routes returns all endpoints of the server and of the packages that extend it. Call it after you
+// have constructed all of them.
 func (s *Server) Routes() []Route {
 	e := s.opts.Endpoints
 	list := []Route{
@@ -48,8 +49,8 @@ func (s *Server) Routes() []Route {
 	return slices.DeleteFunc(list, func(r Route) bool { return r.Pattern == "" })
 }
 
-// Route returns the route of a path of Options().Endpoints. Its pattern is "" if the path is "-";
-// Routes leaves it out.
+// Route returns the route for a path of Options().Endpoints. If the path is "-", the pattern is ""
+// and Routes omits it.
 func (s *Server) Route(path string, h http.Handler, a Access) Route {
 	if path == "-" {
 		return Route{}

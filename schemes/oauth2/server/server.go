@@ -19,7 +19,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Store is what a server reads and writes.
+// Store is the store of a [Server].
 type Store interface {
 	storage.Users
 	storage.Clients
@@ -35,13 +35,13 @@ type Store interface {
 	storage.Transactor
 }
 
-// Prefixes of the texts that a server issues. Each is followed by an underscore.
+// Prefixes of the secrets that a server issues. An underscore follows each.
 const (
 	refreshPrefix = "vor"
 	codePrefix    = "vac"
 )
 
-// The formats of these texts.
+// The formats of these secrets.
 var (
 	refreshFormat = credential.MustFormat(refreshPrefix)
 	codeFormat    = credential.MustFormat(codePrefix)
@@ -49,34 +49,35 @@ var (
 	parFormat     = credential.MustFormat(parPrefix)
 )
 
-// Server is an authorization server. It is safe for concurrent use, once it is complete: see
-// Extend.
+// Server is an authorization server. It is safe for concurrent use after all extensions were added;
+// see [Server.Extend].
 type Server struct {
 	api      *oauth2.Scheme
 	apiOpts  oauth2.Options
 	issuer   string
-	path     string // of the issuer
-	purpose  string // of its families
+	path     string // path of the issuer
+	purpose  string // purpose of its families
 	store    Store
 	opts     Options
 	scopes   []string // sorted
 	rotator  *rotation.Rotator
 	frame    frame
-	chosen   *chosenSecrets // nil: there are none
+	chosen   *chosenSecrets // nil without chosen secrets
 	counts   counts
 	waiting  waiting
 	tries    *tries
 	cellMAC  keys.Key
 	ownKey   keys.Key    // encrypts hints if there is no key ring
-	extended Extension   // what all extensions add
-	fellBack atomic.Bool // the limiter fails now
+	extended Extension   // the sum of all extensions
+	fellBack atomic.Bool // the limiter is failing
 }
 
-// New returns a server that issues the tokens that api accepts. It has the issuer, the audience,
-// the clock and the DPoP verifier of api. store must be the one of api.
+// New returns a server that issues the tokens that api accepts. It uses the issuer, audience, clock
+// and DPoP verifier of api. store must be the store of api. It returns an error if api or store is
+// nil, or if an option is out of range.
 func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if api == nil || store == nil {
-		return nil, errors.New("server: New: api or store is nil")
+		return nil, errors.New("server: New: api and store are required")
 	}
 	s := &Server{api: api, apiOpts: api.Options(), issuer: api.Issuer(), store: store, purpose: purposeOf(api.Issuer()), tries: newTries()}
 	if opts != nil {
@@ -105,12 +106,12 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if err := s.limit(); err != nil {
 		return nil, err
 	}
-	_, _ = rand.Read(s.ownKey[:]) // never fails; see crypto/rand
+	_, _ = rand.Read(s.ownKey[:]) // cannot fail; see crypto/rand
 	s.frame = newFrame(s)
 	return s, nil
 }
 
-// text returns a new token text.
+// text returns a new secret with a prefix.
 func (s *Server) text(prefix string) (string, error) {
 	var body [credential.Size]byte
 	if _, err := io.ReadFull(s.opts.Rand, body[:]); err != nil {
@@ -119,7 +120,7 @@ func (s *Server) text(prefix string) (string, error) {
 	return credential.MustFormat(prefix).Encode(body), nil
 }
 
-// id returns a new identifier: 128 random bits.
+// id returns a new identifier of 128 random bits.
 func (s *Server) id() (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(s.opts.Rand, b[:]); err != nil {
@@ -128,10 +129,11 @@ func (s *Server) id() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// now is the time as every store keeps it.
+// now returns the current time in the precision of stores.
 func (s *Server) now() time.Time { return s.apiOpts.Clock().UTC().Truncate(time.Microsecond) }
 
-// purposeOf distinguishes an issuer's families from others' in one store.
+// purposeOf returns the purpose of an issuer's families, which separates them from those of other
+// issuers.
 func purposeOf(issuer string) string {
 	key := storage.BlockKeyOf("purpose", issuer, "oauth2")
 	return "oauth2 " + base64.RawURLEncoding.EncodeToString(key[:15])

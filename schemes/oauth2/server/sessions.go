@@ -9,16 +9,17 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Sessions connects pages for people with the application's sessions. Packages consent and
+// Sessions connects the pages for users with the application's sessions. Packages consent and
 // openid need it.
 type Sessions struct {
-	// Of returns the session that an identity was authenticated by, and the epoch that it
-	// holds: the method FromIdentity of the session scheme. Required. It MUST return false for a
-	// session of another scheme: if that has accounts of its own, a customer could approve a
+	// Of returns the session by which an identity was authenticated, and the session's epoch. Use
+	// the method FromIdentity of the session scheme; required. It MUST return false for a session
+	// of another scheme. Otherwise, if that scheme has its own accounts, a customer could approve a
 	// client for the member of staff with the same ID.
 	Of func(authn.Identity) (session string, epoch int64, ok bool)
-	// Token returns the CSRF token for a form of the identity's session: session.Token. With it
-	// forms also work in browsers that do not send where a request comes from; nil is fine.
+	// Token returns the CSRF token for a form of the identity's session; use session.Token. It is
+	// needed for browsers that do not send the origin of a request. It is optional; nil means no
+	// token.
 	Token func(authn.Identity) string
 }
 
@@ -29,8 +30,8 @@ type SessionUser struct {
 	AuthTime               time.Time
 }
 
-// User returns the user of a request's session. It returns false for anonymous requests, and for
-// those authenticated by other credentials than a session. The error is a panic of Of.
+// User returns the user of a request's session. It returns false for anonymous requests and for
+// requests authenticated by other credentials. It returns an error if Of panics.
 func (s Sessions) User(r *http.Request) (_ SessionUser, ok bool, err error) {
 	id := authn.FromContext(r.Context())
 	var session string
@@ -48,8 +49,8 @@ func (s Sessions) User(r *http.Request) (_ SessionUser, ok bool, err error) {
 	return u, true, nil
 }
 
-// FormToken returns the CSRF token for a form of the request's session, or "" without Token. The
-// error is a panic of Token.
+// FormToken returns the CSRF token for a form of the request's session, or "" if Token is nil. It
+// returns an error if Token panics.
 func (s Sessions) FormToken(r *http.Request) (string, error) {
 	if s.Token == nil {
 		return "", nil

@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// accessClaims are those of RFC 9068, section 2.2. "sid" is the grant, "ver" the epoch of the
-// account, or for a token without a user storage.Client.Epoch.
+// accessClaims are the claims of RFC 9068, section 2.2. "sid" is the grant. "ver" is the epoch of
+// the account or, for a token without a user, storage.Client.Epoch.
 type accessClaims struct {
 	Issuer   string               `json:"iss"`
 	Audience []string             `json:"aud"`
@@ -26,8 +26,8 @@ type accessClaims struct {
 	Confirm  *oauth2.Confirmation `json:"cnf,omitempty"`
 }
 
-// signAccess returns the text of a signed access token. The subject of a token without a user is
-// its client (RFC 9068, section 2.2), so a user whose ID is a client's cannot have one.
+// signAccess returns a signed access token. The subject of a token without a user is its client
+// (RFC 9068, section 2.2), so a user with the ID of a client cannot get one.
 func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string, error) {
 	c := accessClaims{
 		Issuer: s.issuer, Audience: a.Resource, Subject: a.Subject, Client: a.Client, ID: a.ID, Issued: a.Created.Unix(), Expires: a.Expires.Unix(),
@@ -40,7 +40,7 @@ func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string,
 	case "":
 		c.Subject = a.Client
 	case a.Client:
-		return "", errors.New("server: an account and a client have the same ID")
+		return "", errors.New("server: account and client have the same ID")
 	}
 	return s.Sign(ctx, oauth2.TypeAccess, c, nil)
 }

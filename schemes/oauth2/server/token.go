@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
@@ -16,27 +17,27 @@ import (
 )
 
 // Token returns the token endpoint (RFC 6749, section 3.2): POST of a form with "grant_type" and
-// the parameters of the grant. It reads the client's own credentials, so mount it outside the
-// chain. Errors are those of RFC 6749, section 5.2. A store failure is 503; the client can then
+// the parameters of the grant. It reads client credentials, so mount it outside the chain. Errors
+// are those of RFC 6749, section 5.2. After a store failure the response is 503, and the client can
 // send the same request again.
 //
-//   - authorization_code: "code", "redirect_uri" if the authorization request had one,
-//     "code_verifier". A code is exchanged once. A wrong verifier invalidates it, and a second use
-//     revokes the grant.
+//   - authorization_code: "code", "redirect_uri" if the authorization request had one, and
+//     "code_verifier". A code can be exchanged once. A wrong verifier invalidates it, and a second
+//     use revokes the grant.
 //   - refresh_token: "refresh_token", and "scope" to narrow the scopes. A repetition within
-//     oauth2.Options.Grace gets the same response; reuse of an older token revokes the grant.
+//     oauth2.Options.Grace gets the same response. Reuse of an older token revokes the grant.
 //   - client_credentials: "scope". The token has no user.
-//   - oauth2.DeviceCode: "device_code", repeated until the user decides (RFC 8628, section 3.5).
-//     It is exchanged once. See DeviceAuthorization.
+//   - oauth2.DeviceCode: "device_code", repeated until the user decides (RFC 8628, section 3.5). It
+//     can be exchanged once. See [Server.DeviceAuthorization].
 //
-// Cheap checks come first: the form, the client, the grant. The signature of a proof is
-// verified, and its use recorded, when the grant turned out to be valid.
+// "resource" (RFC 8707) may appear several times and narrows the resources of the token.
 //
-// With oauth2.Options.DPoP a proof in the header "DPoP" binds the access token, and a public
-// client's refresh token, to its key (RFC 9449). A client must prove the same key to refresh, or
-// to exchange a code that is bound by "dpop_jkt".
+// With oauth2.Options.DPoP, a proof in the header "DPoP" binds the access token to its key (RFC
+// 9449), and for public clients also the refresh token. A client must prove the same key to
+// refresh, or to exchange a code that is bound by "dpop_jkt".
 //
-// "resource" (RFC 8707) may come several times, and narrows what the token is for.
+// Cheap checks come first: the form, the client, the grant. The signature of a proof is verified,
+// and its use recorded, only after the grant was found valid.
 func (s *Server) Token() http.Handler {
 	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, key, err := s.token(w, r)
@@ -51,8 +52,8 @@ func (s *Server) Token() http.Handler {
 	}))
 }
 
-// token returns the response to a token request, and the thumbprint of the key that the access
-// token is bound to.
+// token returns the response to a token request, and the thumbprint of the key to which the access
+// token is bound.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse, key string, err error) {
 	f, err := oauth2.ReadForm(w, r)
 	if err != nil {
@@ -63,7 +64,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 		return a, "", err
 	}
 	grant := f.Get("grant_type")
-	device := grant == oauth2.DeviceCode && s.opts.Keys != nil // which the frame does not know
+	device := grant == oauth2.DeviceCode && s.opts.Keys != nil // not supported by the frame
 	switch {
 	case grant == "":
 		return a, "", oauth2.NewError("invalid_request", "The grant_type is missing.")
@@ -85,6 +86,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	} else {
 		a, err = s.frame.exchange(r, grant, x)
 	}
+	if err == nil {
+		authn.Issued(r, authn.Identity{Subject: a.subject, Client: c.ID}, a.Access)
+	}
 	return a, p.Key, err
 }
 
@@ -93,13 +97,13 @@ type exchange struct {
 	request *http.Request
 	client  storage.Client
 	form    oauth2.Form
-	source  string     // the address that it comes from
-	key     string     // thumbprint of the key of its proof (RFC 9449); "" for none
-	proof   dpop.Proof // to be verified before anything is issued or used up
+	source  string     // the address of the request
+	key     string     // thumbprint of the key of its proof (RFC 9449); "" without a proof
+	proof   dpop.Proof // to be verified before anything is issued or consumed
 }
 
-// refreshKey is the key that refresh tokens are bound to: only those of public clients. Those of
-// a confidential client are bound to its authentication (RFC 9449, section 5).
+// refreshKey returns the key to which refresh tokens are bound. Only those of public clients are;
+// those of a confidential client are bound to its authentication (RFC 9449, section 5).
 func (x exchange) refreshKey() string {
 	if x.client.Public() {
 		return x.key
@@ -107,7 +111,7 @@ func (x exchange) refreshKey() string {
 	return ""
 }
 
-// tokenResponse is what an exchange issues. A family keeps it encrypted, to repeat it.
+// tokenResponse is what an exchange issues. The family stores it encrypted, to repeat it.
 type tokenResponse struct {
 	Access  string    `json:"a"`
 	Expires time.Time `json:"e"`
@@ -115,9 +119,10 @@ type tokenResponse struct {
 	Scopes  []string  `json:"s,omitempty"`
 	ID      string    `json:"i,omitempty"` // the ID token
 	Token   string    `json:"-"`           // the public identifier of the access token
+	subject string
 }
 
-// exchange exchanges what the request has for tokens. It is called by the frame.
+// exchange issues the tokens for a request. The frame calls it.
 func (s *Server) exchange(ctx context.Context, grant string, x exchange) (tokenResponse, error) {
 	switch grant {
 	case oauth2.AuthorizationCode:
@@ -132,7 +137,7 @@ func (s *Server) exchange(ctx context.Context, grant string, x exchange) (tokenR
 	return tokenResponse{}, errUnsupported
 }
 
-// typeOf is the "token_type" of a token, by the key that it is bound to.
+// typeOf returns the "token_type" of a token that is bound to key.
 func typeOf(key string) string {
 	if key == "" {
 		return "Bearer"
@@ -140,16 +145,16 @@ func typeOf(key string) string {
 	return "DPoP"
 }
 
-// ignored reports a scope that every client may request and that grants nothing.
+// ignored reports whether a scope grants nothing and may be requested by every client.
 func (s *Server) ignored(scope string) bool {
 	_, own := s.opts.Scopes[scope]
 	return !own && slices.Contains(s.extended.IgnoredScopes, scope)
 }
 
-// scopesOf returns the scopes that a client requests: the set that text names, which must all be
-// among allowed; otherwise, if it names none. Both may name what the server or the client has lost since:
-// pass otherwise through stillAllowed. It stops at the first scope that is not allowed, so that a long
-// text costs little.
+// scopesOf returns the scopes that a client requests: those that text names, which must all be in
+// allowed, or otherwise if text is "". Both lists may contain scopes that the server or the client
+// has lost, so pass otherwise through stillAllowed. It stops at the first scope that is not
+// allowed, so that a long text costs little.
 func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, error) {
 	if text == "" {
 		return otherwise, nil
@@ -177,7 +182,7 @@ func (s *Server) scopesOf(text string, allowed, otherwise []string) ([]string, e
 	return list, nil
 }
 
-// requested returns the scopes and the resources that a client requests for a new grant.
+// requested returns the scopes and resources that a client requests for a new grant.
 func (s *Server) requested(f oauth2.Form, c storage.Client) (scopes, resource []string, err error) {
 	if scopes, err = s.scopesOf(f.Get("scope"), c.Scopes, s.stillAllowed(c.Default, c)); err != nil {
 		return nil, nil, err
@@ -187,13 +192,13 @@ func (s *Server) requested(f oauth2.Form, c storage.Client) (scopes, resource []
 }
 
 // clientCredentials issues a token to a client for itself (RFC 6749, section 4.4). There is no
-// refresh token, because the client can request another one at any time.
+// refresh token, because the client can request another token at any time.
 func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenResponse, error) {
 	scopes, resource, err := s.requested(x.form, x.client)
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	if err := s.admitOwn(x.request, x.client); err != nil { // before a signature is verified and noted
+	if err := s.admitOwn(x.request, x.client); err != nil { // before a signature is verified and recorded
 		return tokenResponse{}, err
 	}
 	if err := s.verifyProof(ctx, x.proof); err != nil {
@@ -201,7 +206,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	}
 	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key, ClientRevoked: x.client.Revoked}
 	if s.apiOpts.SignedAccess != nil {
-		own.Epoch = x.client.Epoch() // nothing is stored that would end with the client
+		own.Epoch = x.client.Epoch() // the token is not stored, so its epoch must revoke it with the client
 	}
 	a, err := s.access(ctx, own)
 	switch {
@@ -214,13 +219,14 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	return a, nil
 }
 
-// access issues an access token of a family, or one without. An opaque token is stored, a signed
-// one is not.
+// access issues an access token of a family, or of a client itself. An opaque token is stored; a
+// signed one is not.
 func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, error) {
 	id, err := s.id()
 	if err != nil {
 		return tokenResponse{}, err
 	}
+	id = s.api.TokenID(id)
 	now := s.now()
 	expires := now.Add(s.opts.AccessTTL)
 	if !f.Expires.IsZero() && expires.After(f.Expires) {
@@ -237,12 +243,12 @@ func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, e
 	if s.apiOpts.SignedAccess != nil {
 		a.Expires = expires.Truncate(time.Second)
 		text, err := s.signAccess(ctx, a)
-		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id}, err
+		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id, subject: f.Subject}, err
 	}
 	text, err := s.text(oauth2.AccessPrefix)
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	a.Digest = storage.DigestOf(text)
-	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id}, s.store.CreateAccess(ctx, a)
+	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id, subject: f.Subject}, s.store.CreateAccess(ctx, a)
 }

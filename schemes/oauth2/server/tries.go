@@ -8,15 +8,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// maxTriers bounds the names that are remembered, about 100 bytes each.
+// maxTriers is the maximum number of remembered names, about 100 bytes each.
 const maxTriers = 20_000
 
-// tries remembers, in this process, who used up the tries of a window, so that further tries
-// write nothing, and which tries the store still has to take back. What is forgotten here costs a
-// write, or a try.
+// tries remembers, in this process, which names have used up their attempts, so that further
+// attempts write nothing. It also remembers which attempts the store still has to take back. An
+// evicted entry costs an extra write, or an attempt.
 type tries struct {
 	mu   sync.Mutex
-	full *bounded.Map[storage.MAC, time.Time] // until when
+	full *bounded.Map[storage.MAC, time.Time] // end of the rejection
 	owed *bounded.Map[storage.MAC, int]
 }
 
@@ -24,7 +24,7 @@ func newTries() *tries {
 	return &tries{full: bounded.New[storage.MAC, time.Time](maxTriers, maxTriers), owed: bounded.New[storage.MAC, int](maxTriers, maxTriers)}
 }
 
-// refused returns until when tries of that name are refused.
+// refused returns until when attempts of that name are rejected.
 func (t *tries) refused(name storage.MAC) (ends time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -37,7 +37,7 @@ func (t *tries) refuse(name storage.MAC, ends time.Time) {
 	t.full.Put(name, ends, 1)
 }
 
-// owe notes a try that the store did not take back.
+// owe records an attempt that the store did not take back.
 func (t *tries) owe(name storage.MAC) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,7 +45,7 @@ func (t *tries) owe(name storage.MAC) {
 	t.owed.Put(name, min(n+1, maxSourceTries), 1)
 }
 
-// takeOwed returns how many tries are to be taken back, and forgets them.
+// takeOwed returns and removes the number of attempts to be taken back.
 func (t *tries) takeOwed(name storage.MAC) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

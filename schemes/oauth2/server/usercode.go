@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// userLetters are those of user codes: no vowels, so no words, and none that looks like
-	// another or like a digit (RFC 8628, section 6.1). Eight are 34 bits.
+	// userLetters are the letters of user codes. They contain no vowels, so that no words occur,
+	// and no letter that looks like another one or like a digit (RFC 8628, section 6.1). Eight
+	// letters have 34 bits.
 	userLetters  = "BCDFGHJKLMNPQRSTVWXZ"
 	userCodeSize = 8
 
-	// maxTries is how many wrong codes a user may try in each tryWindow, maxSourceTries how many an
-	// address. The latter is wider: one user must not keep the others of an office or a mobile
-	// provider from connecting devices.
+	// maxTries and maxSourceTries are the maximum numbers of wrong codes per tryWindow, of a user
+	// and of a client address. The limit of an address is higher, so that one user cannot prevent
+	// the others of an office or a mobile provider from connecting devices.
 	maxTries, maxSourceTries = 10, 100
 	tryWindow                = 15 * time.Minute
 )
@@ -43,7 +44,7 @@ func (s *Server) createDevice(ctx context.Context, g storage.DeviceGrant) (code 
 	return code, err
 }
 
-// userCode returns a new user code. 2^64 is not a multiple of 20^8, which favors no code by more
+// userCode returns a new user code. 2^64 is not a multiple of 20^8, but this favors no code by more
 // than one in 2^29.
 func (s *Server) userCode() (string, error) {
 	var b [8]byte
@@ -62,11 +63,12 @@ func (s *Server) userCode() (string, error) {
 // shownCode returns a user code as it is displayed: XXXX-XXXX.
 func shownCode(code string) string { return code[:userCodeSize/2] + "-" + code[userCodeSize/2:] }
 
-// lookAlikes maps characters that are not in userLetters to those that were most likely meant.
+// lookAlikes maps characters that are not in userLetters to the letters that were most likely
+// meant.
 var lookAlikes = strings.NewReplacer("0", "Q", "O", "Q", "1", "L", "I", "L", "2", "Z", "5", "S", "6", "G", "8", "B", "U", "V")
 
-// readCode reads a user code as somebody typed it: in lower case, with or without dash and
-// spaces, with letters that look alike. It returns false for anything else.
+// readCode reads a user code as a user entered it: in lower case, with or without dash and spaces,
+// and with look-alike characters. It returns false for any other text.
 func readCode(typed string) (string, bool) {
 	if len(typed) > 64 {
 		return "", false
@@ -80,12 +82,12 @@ func readCode(typed string) (string, bool) {
 	return code, len(code) == userCodeSize && strings.Trim(code, userLetters) == ""
 }
 
-// userMAC is what the store knows of a user code. It is bound to this issuer.
+// userMAC returns the MAC under which a user code is stored. It is bound to this issuer.
 func (s *Server) userMAC(key keys.Key, code string) storage.MAC {
 	return mac(key, "device", s.issuer, code)
 }
 
-// mac is an HMAC of texts, each preceded by its length.
+// mac returns an HMAC of texts, each preceded by its length.
 func mac(key keys.Key, texts ...string) (m storage.MAC) {
 	h := hmac.New(sha256.New, key[:])
 	for _, t := range texts {

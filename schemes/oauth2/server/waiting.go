@@ -11,21 +11,22 @@ import (
 )
 
 const (
-	// userPages is how many pages of one user wait for an answer at once. Any site can make the
-	// user's browser open more. The user is never refused a page: an old one is dropped.
+	// userPages is the maximum number of pages of one user that wait for a decision. Any site can
+	// make the user's browser open more. The user is never denied a page; an old one is dropped
+	// instead.
 	userPages = 100
-	// maxWaiting bounds the pages that are remembered, about 100 bytes each.
+	// maxWaiting is the maximum number of remembered pages, about 100 bytes each.
 	maxWaiting = 100_000
-	// dropTimeout bounds how long a dropped page is waited for.
+	// dropTimeout limits the time to drop an old page.
 	dropTimeout = 5 * time.Second
 )
 
-// waiting remembers which pages wait for a user's answer, to drop old ones. The zero value is
-// ready. It is the memory of one process: several processes store as many pages more, and pages
-// of an earlier process expire by themselves.
+// waiting remembers which pages wait for a user's decision, to drop old ones. The zero value is
+// ready to use. It is in the memory of one process: with several processes each user can have
+// userPages in each, and pages of an earlier process stay until they expire.
 type waiting struct {
 	mu    sync.Mutex
-	users map[[16]byte][]waitingPage // in the order of creation
+	users map[[16]byte][]waitingPage // in order of creation
 	pages int
 }
 
@@ -35,8 +36,7 @@ type waitingPage struct {
 	expires time.Time
 }
 
-// add remembers a page, and returns the pages that are to be dropped for it. They are forgotten
-// by remove.
+// add remembers a page and returns the pages to drop for it. Call remove for each dropped page.
 func (w *waiting) add(user [16]byte, p waitingPage, now time.Time) (drop []storage.Digest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,8 +80,8 @@ func (w *waiting) filter(user [16]byte, keep func(waitingPage) bool) {
 	}
 }
 
-// makeRoom forgets the expired pages of a few users, or else the one of those users who has the
-// fewest pages, which then wait until they expire.
+// makeRoom removes the expired pages of a few users. If there are none, it forgets all pages of the
+// one of these users who has the fewest; these pages stay stored until they expire.
 func (w *waiting) makeRoom(except [16]byte, now time.Time) {
 	const look = 16
 	before, n, least, fewest := w.pages, 0, 0, [16]byte{}
@@ -102,8 +102,8 @@ func (w *waiting) makeRoom(except [16]byte, now time.Time) {
 	}
 }
 
-// excess returns the pages beyond most: each time the oldest page of the group that has the most
-// pages, so that many pages of one group leave those of the others alone.
+// excess returns the pages to drop so that most remain. It repeatedly selects the oldest page of
+// the group with the most pages, so that many pages of one group do not displace those of others.
 func excess(list []waitingPage, most int) (drop []storage.Digest) {
 	if len(list) <= most {
 		return nil
@@ -114,7 +114,7 @@ func excess(list []waitingPage, most int) (drop []storage.Digest) {
 	}
 	dropped := make(map[storage.Digest]bool)
 	for range len(list) - most {
-		largest := -1 // the oldest page of the largest group, or of the first of equals
+		largest := -1 // the oldest page of the largest group
 		for i, p := range list {
 			if !dropped[p.digest] && (largest < 0 || sizes[p.group] > sizes[list[largest].group]) {
 				largest = i
@@ -128,9 +128,10 @@ func excess(list []waitingPage, most int) (drop []storage.Digest) {
 	return drop
 }
 
-// await stores a page that waits for its user's answer. If the user has many, it drops the oldest
-// of those that are alike: of the same session and client, and caused by a click or not. A page
-// of another site that opens one after the other without clicks therefore drops its own.
+// await stores a page that waits for its user's decision. If the user has too many, it drops the
+// oldest page of the largest group. A group has the same purpose, session and client, and was
+// opened by a click or not. So a page of another site that opens pages without clicks drops only
+// its own.
 func (s *Server) await(r *http.Request, a storage.AuthRequest) error {
 	ctx := r.Context()
 	if s.opts.Limits == nil {
@@ -138,7 +139,7 @@ func (s *Server) await(r *http.Request, a storage.AuthRequest) error {
 	}
 	user := s.cellKey("waiting", a.Subject)
 	group := s.cellKey("waiting group", a.Purpose, a.Client, a.Session, r.Header.Get("Sec-Fetch-User"))
-	// A browser that leaves in this moment does not keep the old page from being dropped.
+	// The old page is dropped even if the browser disconnects now.
 	dropping, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
 	for _, d := range s.waiting.add(user, waitingPage{a.Digest, group, a.Expires}, s.now()) {

@@ -1,6 +1,6 @@
-// Package byurl opens a database by one text, as servers and tools take it from a
-// flag. It brings both drivers; a program that knows its database imports
-// gormstore/sqlite or gormstore/postgres instead.
+// Package byurl opens a database by a URL, as servers and tools receive it in a flag. It imports
+// both drivers. If your program uses only one database, import gormstore/sqlite or
+// gormstore/postgres instead.
 package byurl
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
-// Open opens "sqlite:PATH", "sqlite::memory:" or "postgres://…". Errors are those
-// of Check and of the driver.
+// Open opens "sqlite:PATH", "sqlite::memory:" or "postgres://…". It returns the errors of [Check]
+// and of the driver.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	if err := Check(url); err != nil {
 		return nil, err
@@ -25,15 +25,15 @@ func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	return postgres.Open(url, opts)
 }
 
-// Check reports a text that Open cannot understand, and touches nothing. The error
-// never quotes the text, which may hold a password.
+// Check returns an error if Open does not accept url. It opens nothing. The error never quotes url,
+// which may contain a password.
 func Check(url string) error {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		switch {
 		case path == "":
-			return errors.New("byurl: sqlite: no path")
+			return errors.New("byurl: sqlite: empty path (sqlite:PATH)")
 		case strings.HasPrefix(path, "//"):
-			return errors.New("byurl: want sqlite:PATH, with no slashes before the path")
+			return errors.New("byurl: sqlite: path begins with // (sqlite:PATH)")
 		}
 		return nil
 	}
@@ -44,11 +44,11 @@ func Check(url string) error {
 	if !found || len(kind) > 20 {
 		kind = "…"
 	}
-	return fmt.Errorf("byurl: want sqlite:PATH, sqlite::memory: or postgres://…, not %s:…", kind)
+	return fmt.Errorf("byurl: unknown URL %s:… (sqlite:PATH, sqlite::memory: or postgres://…)", kind)
 }
 
-// SQLitePath returns the path of "sqlite:PATH", and false for anything else,
-// sqlite::memory: included.
+// SQLitePath returns the path of "sqlite:PATH", and false for any other URL, including
+// sqlite::memory:.
 func SQLitePath(url string) (string, bool) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok || path == "" || path == ":memory:" {

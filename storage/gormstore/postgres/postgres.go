@@ -1,5 +1,5 @@
-// Package postgres opens a PostgreSQL database for package gormstore, with gorm's
-// driver (pgx).
+// Package postgres opens a PostgreSQL database for package gormstore, with gorm's driver (pgx).
+// Call [Open], then Migrate of the store.
 package postgres
 
 import (
@@ -16,16 +16,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// Open opens the database at url ("postgres://user:password@host:port/name").
-// It does not wait for the server: a call of the store does, within its timeout.
-// The pool holds at most 20 connections; set others through DB and
-// (*sql.DB).SetMaxOpenConns.
+// Open opens the database at url ("postgres://user:password@host:port/name"). It does not connect:
+// the first call of the store does, within its timeout. The pool has at most 20 connections; to
+// change that, use DB and (*sql.DB).SetMaxOpenConns.
 //
-// Behind a pooler in transaction mode, such as PgBouncer, add
-// default_query_exec_mode=exec (or simple_protocol) to url. With the default,
-// cache_statement, statements fail there with SQLSTATE 26000 or 42P05. With
-// describe_exec a pooler could run another client's statement, so each connection is
-// checked and one to a pooler is refused.
+// Behind a pooler in transaction mode, such as PgBouncer, add default_query_exec_mode=exec (or
+// simple_protocol) to url. With the default, cache_statement, statements fail there with SQLSTATE
+// 26000 or 42P05. With describe_exec, a pooler could run another client's statement, so the store
+// checks each new connection and rejects connections to a pooler.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	cfg := gormstore.Config()
 	cfg.DisableAutomaticPing = true
@@ -48,9 +46,9 @@ func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	return s, nil
 }
 
-// refusePooler refuses a connection to a pooler in the mode describe_exec, which parses a statement
-// in one round trip and runs it in the next. In between a transaction pooler may change the
-// connection to the server, and what runs is what another client parsed there.
+// refusePooler rejects a connection to a pooler in the mode describe_exec, which parses a statement
+// in one round trip and runs it in the next. In between, a transaction pooler can switch to another
+// server connection and run a statement that another client parsed there.
 func refusePooler(ctx context.Context, conn *pgx.Conn) error {
 	if conn.Config().DefaultQueryExecMode != pgx.QueryExecModeDescribeExec {
 		return nil
@@ -59,8 +57,8 @@ func refusePooler(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()::bigint").Scan(&pid); err != nil {
 		return err
 	}
-	if pid != conn.PgConn().PID() { // a pooler names a process of its own
-		return errors.New("postgres: default_query_exec_mode=describe_exec is unsafe behind a pooler: use exec")
+	if pid != conn.PgConn().PID() { // a pooler reports its own process ID
+		return errors.New("postgres: default_query_exec_mode=describe_exec is unsafe behind a pooler (use exec)")
 	}
 	return nil
 }

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// freeOf returns nil: how much is left is not known here.
+// freeOf returns nil, because the free space is not available on this platform.
 func freeOf(string) func() (int64, error) { return nil }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// freeOf returns what tells how many bytes are left for the file at path.
+// freeOf returns a function that returns the free bytes on the file system of path.
 func freeOf(path string) func() (int64, error) {
 	dir := filepath.Dir(path)
 	return func() (int64, error) {

@@ -15,9 +15,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// openMemory opens a database in memory. SQLite drops such a database with its last
-// connection, and database/sql drops a connection whenever a transaction's context
-// ends, so one more connection is kept that nobody uses.
+// openMemory opens an in-memory database. SQLite deletes such a database with its last connection,
+// and database/sql closes a connection whenever the context of a transaction ends. So openMemory
+// keeps another connection open, which is not used.
 func openMemory(busy time.Duration) (*gorm.DB, error) {
 	// A name that begins with "/" is shared by the connections of this process.
 	c := &memory{dsn: "file:/vestibule-" + rand.Text() + "?vfs=memdb&" + settings(busy).Encode()}
@@ -27,7 +27,7 @@ func openMemory(busy time.Duration) (*gorm.DB, error) {
 	}
 	c.keeper = keeper
 	pool := sql.OpenDB(c)
-	// Readers of this kind of database wait for a writer anyway.
+	// Readers of such a database wait for a writer anyway.
 	pool.SetMaxOpenConns(1)
 	db, err := gorm.Open(gormdriver.New(gormdriver.Config{Conn: pool}), gormstore.Config())
 	if err != nil {
@@ -36,7 +36,7 @@ func openMemory(busy time.Duration) (*gorm.DB, error) {
 	return db, nil
 }
 
-// memory connects to one database in memory. (*sql.DB).Close closes it.
+// memory is a connector for one in-memory database. (*sql.DB).Close closes it.
 type memory struct {
 	dsn    string
 	keeper driver.Conn

@@ -1,6 +1,6 @@
-// Package sqlite opens a SQLite file for package gormstore, with gorm's driver.
-// That driver is cgo: it needs gcc. For CGO_ENABLED=0 give gormstore.New a
-// *gorm.DB of a driver in pure Go.
+// Package sqlite opens a SQLite file for package gormstore, with gorm's driver. Call [Open], then
+// Migrate of the store. The driver uses cgo, so it requires a C compiler. For CGO_ENABLED=0 pass a
+// *gorm.DB with a pure-Go driver to gormstore.New.
 package sqlite
 
 import (
@@ -19,18 +19,23 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// Open opens the file at path, and makes an empty one with mode 0600 where there
-// is none. ":memory:" is a database in memory that ends with Close.
+// Open opens the file at path. If it does not exist, Open creates it with mode 0600. The path
+// ":memory:" means an in-memory database, which is deleted by Close.
 //
-// The file is in WAL mode; each commit is on the disk before it is acknowledged
-// (synchronous=FULL); foreign keys are on; a writer waits for another process's
-// lock for somewhat less than the store's timeout. While less than 64 MiB are free on the file
-// system, records that anonymous callers cause are refused (gormstore.Options.Free). Journal and
-// index files lie beside it, so it does not belong on a network file system. A file that this
-// user may only read is opened read-only: what is there is read, every change is an error.
+// Settings:
+//
+//   - The file is in WAL mode, so SQLite creates two more files next to it. Do not put it on a
+//     network file system.
+//   - Each commit is written to disk before it is acknowledged (synchronous=FULL). Foreign keys are
+//     on.
+//   - A writer waits for the lock of another process for 90 % of the store's timeout.
+//   - While less than 64 MiB are free on the file system, records that anonymous callers cause are
+//     rejected (gormstore.Options.Free).
+//
+// A file that the user can only read is opened read-only; every change returns an error.
 func Open(path string, opts *gormstore.Options) (*gormstore.Store, error) {
 	if path == "" {
-		return nil, errors.New("sqlite: no path")
+		return nil, errors.New("sqlite: Open: empty path")
 	}
 	db, err := open(path, busyTimeout(opts))
 	if err != nil {
@@ -67,7 +72,7 @@ func open(path string, busy time.Duration) (*gorm.DB, error) {
 		return nil, err
 	}
 	if trimmed := strings.TrimLeft(path, "/"); len(path)-len(trimmed) > 1 {
-		path = "/" + trimmed // after "file:", two slashes begin the name of a host
+		path = "/" + trimmed // two slashes after "file:" would begin a host name
 	}
 	settings := settings(busy)
 	if settings.Set("_journal_mode", "WAL"); readOnly {
@@ -87,7 +92,7 @@ func open(path string, busy time.Duration) (*gorm.DB, error) {
 	return db, nil
 }
 
-// connections is how many readers work at once; each has a cache of its own.
+// connections is the maximum number of concurrent readers. Each has its own cache.
 const connections = 4
 
 func busyTimeout(opts *gormstore.Options) time.Duration {
@@ -104,6 +109,6 @@ func settings(busy time.Duration) url.Values {
 		"_foreign_keys": {"on"},
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
-		"_cache_size":   {"-65536"}, // KiB for each connection, as they are needed
+		"_cache_size":   {"-65536"}, // up to 64 MiB per connection, allocated when needed
 	}
 }
