@@ -25,10 +25,13 @@ var Users = gormstore.UserTable{
 // AsTyped accepts names as Django stores them: compared byte for byte, in any case and script.
 func AsTyped(name string) (string, error) {
 	if storage.CheckID("user name", name) != nil {
-		return "", errors.New("Enter a valid username.")
+		return "", errName
 	}
 	return name, nil
 }
+
+//lint:ignore ST1005 a sentence for the user
+var errName = errors.New("Enter a valid username.")
 
 // Passwords checks passwords as Django does, and changes no hash, so that Django can go on.
 func Passwords(db *gormstore.Store, limits *password.Options) (*password.Checker, error) {
