@@ -31,7 +31,7 @@ var questions = []struct {
 		(*comparison.Probe).Stateless,
 	}, {
 		"statements a request",
-		"counted between the store and the database, from the second request on, and again a minute later: a use is noted, signing keys are read, a password is hashed anew",
+		"counted between the store and the database, from the second request on, and again a minute later: a use is recorded, signing keys are read, a password is hashed again",
 		(*comparison.Probe).StatementsPerRequest,
 	}, {
 		"expires after",
@@ -46,19 +46,19 @@ var questions = []struct {
 		"two logins, one logout",
 		(*comparison.Probe).Devices,
 	}, {
-		"logout ends it",
+		"logout revokes it",
 		"log out by the scheme's own endpoint, then use the credential",
 		(*comparison.Probe).EndedByLogout,
 	}, {
-		"log-out-everywhere ends it",
+		"log-out-everywhere revokes it",
 		"one write to the account, the first that storage.LogoutEverywhere makes, then use the credential",
 		(*comparison.Probe).EndedByLogoutEverywhere,
 	}, {
-		"a new password ends it",
+		"a new password revokes it",
 		"change the password, then use the credential",
 		(*comparison.Probe).EndedByPassword,
 	}, {
-		"disabling the account ends it",
+		"disabling the account revokes it",
 		"disable the account, then use the credential",
 		(*comparison.Probe).EndedByDisabling,
 	}, {
@@ -67,7 +67,7 @@ var questions = []struct {
 		(*comparison.Probe).Stolen,
 	}, {
 		"cross-site check",
-		"does a browser send the credential by itself, and can another site's page then change something",
+		"does a browser send the credential automatically, and can another site's page then change something",
 		(*comparison.Probe).CrossSite,
 	}, {
 		"survives a restart",

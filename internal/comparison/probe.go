@@ -141,7 +141,7 @@ func (p *Probe) Refresh() string {
 		case again != "":
 			return "yes; a used one works again"
 		case ended:
-			return "yes; using one twice ends the login"
+			return "yes; using one twice revokes the login"
 		}
 		return "yes; a used one is refused"
 	}
@@ -186,20 +186,20 @@ func (p *Probe) logout(c credential) (status int) {
 // ended says when a credential stops, once something should have ended it.
 func (p *Probe) ended(c credential) string {
 	if !p.accepted(p.Site, c) {
-		return "at once"
+		return "immediately"
 	}
 	base := p.w.clock()
 	defer p.w.set(base)
 	if p.w.after(p.life + time.Second); p.life > 0 && !p.accepted(p.Site, c) {
 		return "when it expires"
 	}
-	return "does not end it"
+	return "does not revoke it"
 }
 
 func (p *Probe) EndedByLogout() string {
 	c := p.signIn()
 	if status := p.logout(c); status == http.StatusNotFound {
-		return "there is none"
+		return "no logout"
 	}
 	return p.ended(c)
 }
@@ -291,5 +291,5 @@ func (p *Probe) Replica() string {
 	if p.accepted(other, c) {
 		return "yes"
 	}
-	return "yes, and it ends there at once"
+	return "yes, and revoked there immediately"
 }
