@@ -54,17 +54,19 @@ func (r *Recovery) Reset() http.Handler {
 	})
 }
 
-// resetBy calls reset within the limits of refused credentials of the middleware around the
-// endpoint, because anyone can send made-up tokens.
+// resetBy calls reset and counts made-up tokens for the limits of refused credentials of the
+// middleware around the endpoint. While the caller's address is paused, made-up tokens get 429 and a
+// valid token still works: its owner has no other one, and a stranger can have the same address. A
+// made-up token costs one query.
 func (r *Recovery) resetBy(req *http.Request, token, password string) (subject string, err error) {
-	own, err := authn.AdmitOwn(req, token)
-	if err != nil {
-		return "", err
-	}
+	own, paused := authn.AdmitOwn(req, token)
 	subject, err = r.reset(audit.Context(req), token, password)
 	if e := (*authn.Error)(nil); errors.As(err, &e) && e.Code == errInvalid.Code && len(e.Members) == 1 && e.Members[0].Name == errInvalid.Members[0].Name {
-		if tooMany := own.Unknown(); tooMany != nil {
-			return "", tooMany
+		if paused == nil {
+			paused = own.Unknown()
+		}
+		if paused != nil {
+			return "", paused
 		}
 	}
 	return subject, err

@@ -136,7 +136,7 @@ func newSigningKeys(ctx context.Context, db storage.SigningKeys, ring *keys.Ring
 // masterKey loads the master key from a file, or else from the environment.
 func masterKey(path, hexText string) (*keys.Ring, error) {
 	if hexText != "" {
-		return keys.ParseHex(hexText) // such as os.Getenv("VESTIBULE_KEY")
+		return keys.ParseHex(hexText) // the value of VESTIBULE_KEY
 	}
 	if err := keys.CheckFile(path); err != nil { // other users can read the file
 		return nil, err
