@@ -9,6 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/internal/same"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // The fields of a login in addition to name and password.
@@ -88,7 +90,7 @@ type listed struct {
 // "user_agent", "address", "created", "last_seen", "expiry"}. Route to it through the chain. A
 // scope-limited identity gets 403.
 func (s *Scheme) List() http.Handler {
-	list := s.endpoints.List(caller, func(ctx context.Context, subject, current string) (any, error) {
+	list := s.endpoints.List(s.caller, func(ctx context.Context, subject, current string) (any, error) {
 		sessions, err := s.Sessions(ctx, subject, maxListed)
 		list := make([]listed, len(sessions))
 		for i, v := range sessions {
@@ -105,14 +107,14 @@ func (s *Scheme) List() http.Handler {
 // End returns the endpoint that deletes one session of the logged-in account. It accepts DELETE
 // with the session's ID as the path value "id". The response is 204, or 404 if the account has no
 // such session. Route to it through the chain, like [Scheme.List].
-func (s *Scheme) End() http.Handler { return s.endpoints.RevokeOne(caller, s.EndOne) }
+func (s *Scheme) End() http.Handler { return s.endpoints.RevokeOne(s.caller, s.EndOne) }
 
 // EndOthers returns the endpoint that deletes all sessions of the logged-in account except the
 // request's own session. It accepts POST and responds with 204. Route to it through the chain, like
 // [Scheme.List].
 func (s *Scheme) EndOthers() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
-		subject, current, err := caller(r)
+		subject, current, err := s.caller(r)
 		if err != nil {
 			return err
 		}
@@ -123,12 +125,36 @@ func (s *Scheme) EndOthers() http.Handler {
 
 // caller returns the account whose sessions the request can manage, and the ID of the request's
 // session.
-func caller(r *http.Request) (subject, current string, err error) {
+func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 	id := authn.FromContext(r.Context())
 	if !id.Authenticated() {
 		return "", "", authn.NotAuthenticated()
 	}
-	return id.Subject, SessionID(id), login.FirstParty(id)
+	if err := login.FirstParty(id); err != nil {
+		return "", "", err
+	}
+	if s.isElsewhere(id) {
+		return "", "", authn.PermissionDenied("")
+	}
+	return id.Subject, SessionID(id), nil
+}
+
+// isElsewhere reports whether the account of an identity is in another store than the sessions of
+// this scheme, as far as that is known: an account with its ID here may be somebody else's.
+func (s *Scheme) isElsewhere(id authn.Identity) bool {
+	if !storage.BelongsTo(storage.SpaceOf(s.rows), id.Subject) {
+		return true
+	}
+	var by *frame
+	switch v := id.Credential.(type) {
+	case *row:
+		by = v.by
+	case *content:
+		if v.by != nil {
+			by = &v.by.frame
+		}
+	}
+	return by != nil && by != &s.frame && !same.Value(by.accounts, s.accounts)
 }
 
 // maxNext is the largest length of next in bytes. An authorization request fits.

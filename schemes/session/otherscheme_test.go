@@ -314,3 +314,66 @@ func TestLogoutWhereNobodyIsRemembered(t *testing.T) {
 		})
 	}
 }
+
+// A session of another scheme, whose account has the same ID in a store of its own, lists and ends no
+// sessions here. One over the same store does.
+func TestListAtAnotherScheme(t *testing.T) {
+	site, err := csrf.New("https://app.example", nil)
+	schemetest.Must(t, err)
+	ring, err := keys.NewRing(bytes.Repeat([]byte("0123456789abcdef"), 2))
+	schemetest.Must(t, err)
+	newStore := func() *memory.Store {
+		db := memory.New(nil)
+		schemetest.Must(t, db.CreateUser(t.Context(), storage.User{ID: "1", Name: "one", Active: true}))
+		return db
+	}
+	rows, others := newStore(), newStore()
+	staff, err := session.New(rows, site, &session.Options{Cookie: "staff"})
+	schemetest.Must(t, err)
+	shop, err := session.New(others, site, &session.Options{Cookie: "shop"})
+	schemetest.Must(t, err)
+	intranet, err := session.New(rows, site, &session.Options{Cookie: "intranet"})
+	schemetest.Must(t, err)
+	sealed, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "sealed"}})
+	schemetest.Must(t, err)
+	same, err := session.NewSealed(ring, site, &session.SealedOptions{Options: session.Options{Cookie: "same"}, Users: rows})
+	schemetest.Must(t, err)
+	begin(t, staff.Start, "1", "__Host-staff")
+	for name, x := range map[string]struct {
+		by     authn.Authenticator
+		start  func(http.ResponseWriter, *http.Request, authn.Login) error
+		cookie string
+		status int
+	}{
+		"attack_604 another store":         {shop, shop.Start, "__Host-shop", 403},
+		"attack_604 sealed, without users": {sealed, sealed.Start, "__Host-sealed", 403},
+		"sealed, the same store":           {same, same.Start, "__Host-same", 200},
+		"the same store":                   {intranet, intranet.Start, "__Host-intranet", 200},
+		"its own":                          {staff, staff.Start, "__Host-staff", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mine := begin(t, x.start, "1", x.cookie)
+			if got := through(t, authn.Chain{x.by}, staff.List().ServeHTTP, mine); got.Code != x.status {
+				t.Errorf("lists: %d %s, want %d", got.Code, got.Body, x.status)
+			}
+			list, err := staff.Sessions(t.Context(), "1", 10)
+			if err != nil || len(list) == 0 {
+				t.Fatal(list, err)
+			}
+			for what, h := range map[string]http.Handler{"end": staff.End(), "others": staff.EndOthers()} {
+				r := httptest.NewRequest(map[string]string{"end": "DELETE", "others": "POST"}[what], "https://app.example/", nil)
+				r.Header.Set("Cookie", mine)
+				r.Header.Set("Sec-Fetch-Site", "same-origin")
+				r.SetPathValue("id", list[0].ID)
+				w := httptest.NewRecorder()
+				if authn.New(authn.Chain{x.by}, nil).Handler(h).ServeHTTP(w, r); x.status == 403 && w.Code != 403 {
+					t.Errorf("%s: %d", what, w.Code)
+				}
+			}
+			if left, err := staff.Sessions(t.Context(), "1", 10); x.status == 403 && (err != nil || len(left) != len(list)) {
+				t.Errorf("%d of %d sessions are left, %v", len(left), len(list), err)
+			}
+			begin(t, staff.Start, "1", "__Host-staff")
+		})
+	}
+}

@@ -88,6 +88,9 @@ func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, 
 	}
 	s := &Sealed{frame: f, ring: ring, users: o.Users, space: o.Space}
 	s.perms, _ = o.Users.(storage.Permissions)
+	if o.Users != nil {
+		s.accounts = o.Users
+	}
 	return s, nil
 }
 
