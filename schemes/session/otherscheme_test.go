@@ -345,8 +345,8 @@ func TestListAtAnotherScheme(t *testing.T) {
 		cookie string
 		status int
 	}{
-		"attack_604 another store":         {shop, shop.Start, "__Host-shop", 403},
-		"attack_604 sealed, without users": {sealed, sealed.Start, "__Host-sealed", 403},
+		"attack_415 another store":         {shop, shop.Start, "__Host-shop", 403},
+		"attack_415 sealed, without users": {sealed, sealed.Start, "__Host-sealed", 403},
 		"sealed, the same store":           {same, same.Start, "__Host-same", 200},
 		"the same store":                   {intranet, intranet.Start, "__Host-intranet", 200},
 		"its own":                          {staff, staff.Start, "__Host-staff", 200},
