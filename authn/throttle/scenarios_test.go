@@ -22,7 +22,7 @@ var scenarios = []scenario{
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
 	{name: "one address, a try every 4 minutes", hours: 24, every: 4 * time.Minute, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim) },
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 80) }},
-	{name: "34 /64s of one /56, 1,000 invented names at once, then 20 a second", hours: 1, every: 50 * time.Millisecond,
+	{name: "34 /64s of one /56, 1,000 invented names at the same time, then 20 a second", hours: 1, every: 50 * time.Millisecond,
 		before: func(s *sim) {
 			for i := range 1000 {
 				s.wrong(v6(0, i%34), fmt.Sprint("\x00invented", i))
@@ -51,7 +51,7 @@ var scenarios = []scenario{
 	{name: "one address, 1 try a second, one at each of 10,000 accounts", hours: 1, every: time.Second,
 		try:   func(s *sim, i int) { s.wrong("203.0.113.1:1", fmt.Sprint("\x00user", i%10_000)) },
 		check: func(t *testing.T, r results) { everybody(t, r) }},
-	{name: "carrier NAT: the home address is shared by 1,000 customers, one of whom tries every second", hours: 6, every: time.Second,
+	{name: "carrier NAT: the home address is shared by 1,000 customers, one of which tries every second", hours: 6, every: time.Second,
 		before: func(s *sim) {
 			for i := range 1000 {
 				s.right("198.51.100.7:2", fmt.Sprint("\x00customer", i))
