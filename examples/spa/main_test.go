@@ -128,8 +128,7 @@ func TestBrowser(t *testing.T) {
 		}
 		t.Skip("not run: chromium is not installed")
 	}
-	var h http.Handler
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }))
+	server := httptest.NewUnstartedServer(nil) // it has its address already
 	defer server.Close()
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	if err != nil {
@@ -141,7 +140,8 @@ func TestBrowser(t *testing.T) {
 	}
 	result := make(chan map[string]any, 1)
 	seen := new(observed)
-	h = hosts(t, port, seen.handler(api), result)
+	server.Config.Handler = hosts(t, port, seen.handler(api), result)
+	server.StartTLS()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
