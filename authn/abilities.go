@@ -202,7 +202,7 @@ type Voucher interface {
 // unknown callers reject.
 type Recaller interface {
 	// Recall counts a request of a caller that may be known at some account. It returns an [*Error]
-	// with status 429 if the caller is known at no account or is over its limits. It does not load
+	// with status 429 if the caller is not known at any account or exceeds its limits. It does not load
 	// an account, so the response does not depend on the requested account.
 	//
 	// known reports whether the caller is known at an account that was loaded. account has the form

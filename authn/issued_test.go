@@ -87,7 +87,7 @@ func TestIssuedWhileTheAddressIsPaused_attack_410(t *testing.T) {
 			authn.Respond(w, r, err)
 		}
 	}
-	forget := func(had issued) issued { // the session is over, the remembered login is not
+	forget := func(had issued) issued { // the session has expired, the remembered login has not
 		for _, c := range had.cookies {
 			if strings.HasSuffix(c.Name, "remember") {
 				return issued{cookies: []*http.Cookie{c}}
@@ -111,7 +111,7 @@ func TestIssuedWhileTheAddressIsPaused_attack_410(t *testing.T) {
 	type step struct {
 		h     http.Handler
 		chain bool // behind it
-		early bool // before the address is paused, while it is over the limit
+		early bool // before the address is paused, while it exceeds the limit
 		form  func(issued) url.Values
 		had   func(issued) issued
 	}
@@ -222,5 +222,24 @@ func TestIssuedWhileTheAddressIsPaused_attack_410(t *testing.T) {
 				t.Errorf("what was issued: %d", code)
 			}
 		})
+	}
+}
+
+// The list of what was issued stays the caller's, with its spare capacity.
+func TestAcceptedLeavesTheListAlone(t *testing.T) {
+	limit, err := throttle.NewRefusals(nil)
+	must(t, err)
+	backing := []string{"new", "of the caller"}
+	h := authn.New(authn.Chain{}, &authn.Options{Refusals: limit}).Public(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		own, err := authn.AdmitOwn(r, "old")
+		must(t, err)
+		if own == nil {
+			t.Fatal("the limit does not count the credential")
+		}
+		own.Accepted(authn.Identity{Subject: "1"}, backing[:1]...)
+	}))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil))
+	if backing[1] != "of the caller" {
+		t.Errorf("%q", backing)
 	}
 }

@@ -65,18 +65,23 @@ func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
 	}
-	for _, text := range append(issued, o.text) {
-		if text != "" {
-			o.limit.Accepted(o.r, &Presented{texts: []string{text}}, id.names())
-		}
+	o.accepted(id, o.text)
+	for _, text := range issued {
+		o.accepted(id, text)
+	}
+}
+
+func (o *OwnCredential) accepted(id Identity, text string) {
+	if text != "" {
+		o.limit.Accepted(o.r, &Presented{texts: []string{text}}, id.names())
 	}
 }
 
 // Issued tells the limits of refused credentials ([Options.Refusals]) about credentials that a
 // login, or whatever replaces another credential, gives to the caller of r, and about their owner.
 // They are then checked even while the address of the caller is paused. Otherwise somebody at the
-// same address could make every login useless. A scheme whose valid credential authenticates
-// nobody, such as a visitor's session, calls it for each request, with a name of the credential in
+// same address could make every login useless. A scheme calls it for each request whose valid
+// credential identifies no user, such as a visitor's session, with a name of the credential in
 // id.Client.
 //
 // together are credentials that later requests present with each other, such as two cookies, in the

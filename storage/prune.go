@@ -14,7 +14,7 @@ type Pruner interface {
 	// Prune deletes up to limit records that expired before now, and returns the number deleted;
 	// fewer than limit means that none are left. It deletes expired credentials and sessions,
 	// entries of the blocklist, replay records, signing keys, families past their absolute expiry,
-	// sealed responses whose grace period is over, and unused clients that registered themselves
+	// sealed responses whose grace period has passed, and unused clients that registered themselves
 	// ([UnusedClientAge]).
 	//
 	// Records that have not expired by the store's own clock stay, whatever now is. So a caller

@@ -13,8 +13,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// errInvalid is the response to every invalid token.
+// errInvalid is the response to every invalid token. See invalid.
 var errInvalid = authn.FieldError("token", "This link is not valid any more. Ask for another one.")
+
+// tokenError is the reason why a token is not valid. It distinguishes an invalid token from an
+// invalid password, which has the same status.
+type tokenError struct{ error }
+
+func (e tokenError) Unwrap() error { return e.error }
+
+func invalid(reason error) error { return errInvalid.WithCause(tokenError{reason}) }
 
 // The reasons why a token is invalid, for the log.
 var (
@@ -61,7 +69,7 @@ func (r *Recovery) Reset() http.Handler {
 func (r *Recovery) resetBy(req *http.Request, token, password string) (subject string, err error) {
 	own, paused := authn.AdmitOwn(req, token)
 	subject, err = r.reset(audit.Context(req), token, password)
-	if e := (*authn.Error)(nil); errors.As(err, &e) && e.Code == errInvalid.Code && len(e.Members) == 1 && e.Members[0].Name == errInvalid.Members[0].Name {
+	if bad := (tokenError{}); errors.As(err, &bad) {
 		if paused == nil {
 			paused = own.Unknown()
 		}
@@ -104,12 +112,12 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 			return err
 		}
 		if boundTo(token, now.Email) != t.Bound {
-			return errInvalid.WithCause(errAddress)
+			return invalid(errAddress)
 		}
 		return nil
 	})
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
-		return "", errInvalid.WithCause(err)
+		return "", invalid(err)
 	}
 	if err != nil {
 		return "", err
@@ -121,7 +129,7 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 // check returns the token and its account if the token is valid now.
 func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToken, storage.User, error) {
 	if !format.Valid(token) {
-		return storage.OneTimeToken{}, storage.User{}, errInvalid.WithCause(errShape)
+		return storage.OneTimeToken{}, storage.User{}, invalid(errShape)
 	}
 	t, u, err := r.store.OneTimeTokenByDigest(ctx, storage.DigestOf(token))
 	switch {
@@ -140,7 +148,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		err = errAddress
 	}
 	if err != nil {
-		return t, u, errInvalid.WithCause(err)
+		return t, u, invalid(err)
 	}
 	return t, u, nil
 }

@@ -29,9 +29,9 @@ func open(t *testing.T) (*gormstore.Store, secrets) {
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	if dir == "" {
 		if os.Getenv("CI") != "" {
-			t.Fatal("VESTIBULE_VECTORS is not set")
+			t.Fatal("VESTIBULE_VECTORS must name the folder that holds django/fixture")
 		}
-		t.Skip("VESTIBULE_VECTORS is not set")
+		t.Skip("not run: set VESTIBULE_VECTORS to the folder that holds django/fixture")
 	}
 	fixture := filepath.Join(dir, "django/fixture")
 	file, err := os.ReadFile(filepath.Join(fixture, "sqlite_modern.sqlite3"))

@@ -21,7 +21,7 @@ type Parts struct {
 // implements it. For a store that implements everything use [New].
 //
 // Pass every store whose changes affect cached records, above all the store with the accounts. The
-// cache does not notice a change that bypasses it until the TTL is over or you call
+// cache does not notice a change that bypasses it until the TTL has passed or you call
 // InvalidateSubject.
 //
 // At most one of the stores can have transactions. It also needs a method
