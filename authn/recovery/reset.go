@@ -111,7 +111,7 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 		if err != nil {
 			return err
 		}
-		if boundTo(token, now.Email) != t.Bound {
+		if boundTo(now.Email) != t.Bound {
 			return invalid(errAddress)
 		}
 		return nil
@@ -144,7 +144,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		err = credential.ErrDisabled
 	case u.Epoch != t.Epoch:
 		err = credential.ErrEpoch
-	case boundTo(token, u.Email) != t.Bound:
+	case boundTo(u.Email) != t.Bound:
 		err = errAddress
 	}
 	if err != nil {
