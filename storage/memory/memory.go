@@ -135,6 +135,9 @@ func New(opts *Options) *Store {
 // Space returns Options.Space. It implements [storage.Spaced].
 func (s *Store) Space() string { return s.space }
 
+// AccountStore returns s. It implements [storage.AccountSource].
+func (s *Store) AccountStore() any { return s }
+
 // checkSubject returns ErrInvalid unless subject can be a subject of this store's space.
 func (s *Store) checkSubject(subject string) error {
 	if err := storage.CheckID("subject", subject); err != nil {
