@@ -70,6 +70,7 @@ type Store struct {
 	userOneTimes map[string]map[storage.Digest]bool // by subject
 	clients      map[string]storage.Client
 	codes        map[storage.Digest]storage.Code
+	subjectCodes map[string]map[storage.Digest]bool // codes by subject
 	access       map[storage.Digest]storage.AccessToken
 	accessIDs    map[string]storage.Digest
 	requests     map[storage.Digest]storage.AuthRequest
@@ -115,6 +116,7 @@ func New(opts *Options) *Store {
 		userOneTimes: make(map[string]map[storage.Digest]bool),
 		clients:      make(map[string]storage.Client),
 		codes:        make(map[storage.Digest]storage.Code),
+		subjectCodes: make(map[string]map[storage.Digest]bool),
 		access:       make(map[storage.Digest]storage.AccessToken),
 		accessIDs:    make(map[string]storage.Digest),
 		requests:     make(map[storage.Digest]storage.AuthRequest),
