@@ -72,7 +72,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
 	case err == nil && loaded.Subject == "":
-		authn.Issued(r, visitor(loaded.ID), loaded.text)
+		if authn.WantsIssued(r) {
+			authn.Issued(r, visitor(loaded.ID), loaded.text)
+		}
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
