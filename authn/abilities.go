@@ -136,8 +136,16 @@ type Login struct {
 	// Cookies are cookies that a login endpoint must set on its response, such as a device cookie.
 	Cookies []*http.Cookie
 
-	mark *mark[PasswordChecker] // see Kept
+	store any                    // see SetStore
+	mark  *mark[PasswordChecker] // see Kept
 }
+
+// SetStore records the store that has the account; see [Identity.SetStore]. A checker that reads
+// accounts from a store calls it.
+func (l *Login) SetStore(store any) { l.store = store }
+
+// Store returns the store that has the account, or nil if the checker did not record it.
+func (l *Login) Store() any { return l.store }
 
 // PasswordChecker checks a name and a password. Package authn/password implements it for a user
 // store. Implement it yourself for another source of passwords, such as LDAP.

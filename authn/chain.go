@@ -123,7 +123,7 @@ type found struct {
 }
 
 // renew calls a Renewer with the values that the scheme returned. It returns an error if the
-// Renewer panics. An Identity has 208 bytes, so it is copied only once.
+// Renewer panics. An Identity has 224 bytes, so it is copied only once.
 func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -90,9 +90,21 @@ func Issued(r *http.Request, id Identity, together ...string) {
 	if len(together) == 0 {
 		return
 	}
-	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil && s.m.refusals != nil { // also before it is decided
-		s.m.refusals.Accepted(r, &Presented{texts: together}, id.names())
+	if limit := issuedTo(r); limit != nil {
+		limit.Accepted(r, &Presented{texts: together}, id.names())
 	}
+}
+
+// WantsIssued reports whether [Issued] has an effect for r, because a limit of rejected credentials
+// applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for nothing.
+func WantsIssued(r *http.Request) bool { return issuedTo(r) != nil }
+
+// issuedTo returns the limit that Issued reports to, also before the request is decided, or nil.
+func issuedTo(r *http.Request) RefusalLimiter {
+	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil {
+		return s.m.refusals
+	}
+	return nil
 }
 
 // Unknown counts an unknown credential if the endpoint does not answer it with 401, such as an

@@ -145,3 +145,10 @@ type CredentialList interface {
 	// number deleted.
 	DeleteAllCredentialsOf(ctx context.Context, subject string) (int, error)
 }
+
+// CredentialCount is an optional interface of a store with a [CredentialList]. With it, a login
+// counts the subject's credentials and lists them only if there are too many.
+type CredentialCount interface {
+	// CountCredentials counts the credentials that ListCredentials returns without a limit.
+	CountCredentials(ctx context.Context, purpose, subject string) (int, error)
+}

@@ -121,6 +121,13 @@ type SessionList interface {
 	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
 }
 
+// SessionCount is an optional interface of a store with a [SessionList]. With it, a login counts the
+// subject's sessions and lists them only if there are too many.
+type SessionCount interface {
+	// CountSessions counts the sessions that ListSessions returns without a limit.
+	CountSessions(ctx context.Context, subject string) (int, error)
+}
+
 // CheckSeries returns ErrInvalid unless series is a valid identifier without a dot. Stores call it
 // in DeleteSeries.
 func CheckSeries(series string) error {

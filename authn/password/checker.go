@@ -87,11 +87,13 @@ type Options struct {
 
 // Checker checks names and passwords against a store. It is safe for concurrent use.
 type Checker struct {
-	store  Store
-	perms  storage.Permissions
-	hasher *Hasher
-	opts   Options
-	clock  func() time.Time // Options.Clock; nil means the system clock
+	store Store
+	perms storage.Permissions
+	// accounts identifies the accounts of store.
+	accounts any
+	hasher   *Hasher
+	opts     Options
+	clock    func() time.Time // Options.Clock; nil means the system clock
 }
 
 var _ authn.PasswordChecker = (*Checker)(nil)
@@ -102,7 +104,7 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	if store == nil || hasher == nil {
 		return nil, errors.New("password: New: store and hasher are required")
 	}
-	c := &Checker{store: store, hasher: hasher}
+	c := &Checker{store: store, accounts: storage.AccountStoreOf(store), hasher: hasher}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -242,7 +244,7 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 		}
 	}
 	caller := callerOf(attempt, c.opts.Space+"\x00"+name)
-	if id := authn.FromContext(ctx); id.Subject != "" && id.Subject == v.user.ID && id.Issuer == "" && !id.Delegated() {
+	if id := authn.FromContext(ctx); id.Subject != "" && id.Subject == v.user.ID && id.Issuer == "" && !id.Delegated() && (id.Store() == nil || storage.SameAccounts(id.Store(), c.accounts)) {
 		caller = c.owner(name) // for example the user of a session who changes the password
 	}
 	ok, err := c.match(ctx, caller, password, &v)
@@ -283,6 +285,7 @@ func (c *Checker) rehash(ctx context.Context, u storage.User, password string) s
 
 func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error) {
 	l := authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch}
+	l.SetStore(c.accounts)
 	account := u.WithPermissions(c.perms)
 	if c.opts.User == nil {
 		l.User = account

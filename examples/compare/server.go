@@ -107,7 +107,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.FirstParty)
-	(&notes{byID: make(map[int64]note)}).routes(mux)
+	newNotes().routes(mux)
 	if err := pageRoutes(mux, cfg); err != nil {
 		return nil, err
 	}

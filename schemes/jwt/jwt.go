@@ -166,6 +166,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		return nil, errors.New("jwt: New: audience must differ from issuer if SignedRefresh is set")
 	}
 	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer, audience)}
+	v.accounts = storage.AccountStoreOf(store)
 	s.perms, _ = store.(storage.Permissions)
 	if err := o.Login.Check(nameField); err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)

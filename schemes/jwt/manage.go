@@ -49,7 +49,7 @@ func (s *Scheme) RevokeLogin() http.Handler { return s.endpoints.RevokeOne(s.cal
 // caller returns the account whose logins are managed, and the family of the request's own access
 // token, if it has one.
 func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
-	id, own, err := login.Caller(r, s)
+	id, own, err := login.Caller(r, s, s.store)
 	if own {
 		current = id.Credential.(*Access).Family
 	}

@@ -40,6 +40,7 @@ type Verifier struct {
 	self      authn.Authenticator                 // the Verifier, or the Scheme that contains it
 	audiences []string                            // only set for another issuer
 	own       bool                                // the tokens are issued by this application
+	accounts  any                                 // the store that has them; nil: it is not known
 	standing  func(context.Context, *known) error // checks the account and the blocklist, and completes the identity
 
 	invalid      *authn.Error // the response to every rejected token

@@ -66,6 +66,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 		return id, nil, nil, s.header.Reject(errors.New("expired"))
 	}
 	id = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
+	id.SetStore(s.accounts)
 	var account *storage.Account
 	if id.Delegated() { // no roles, and permissions only through authz.ScopeGrants
 		account = u.WithScopedPermissions(s.perms)

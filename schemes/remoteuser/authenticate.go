@@ -68,6 +68,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "remoteuser", Roles: u.Roles}
+	id.SetStore(s.store)
 	account := u.WithPermissions(s.perms)
 	if s.opts.User == nil {
 		id.User = account

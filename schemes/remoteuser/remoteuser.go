@@ -53,6 +53,7 @@ type Scheme struct {
 	header  string
 	proxies authn.TrustedProxies
 	users   storage.Users
+	store   any                 // see storage.AccountStoreOf
 	perms   storage.Permissions // nil if the store has none
 	site    *csrf.Site
 	opts    Options
@@ -88,7 +89,7 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 	if o.Canonical == nil {
 		o.Canonical = plain
 	}
-	s := &Scheme{header: header, proxies: proxies, users: users, site: site, opts: o, headers: []string{header}, noStore: []string{"no-store"}}
+	s := &Scheme{header: header, proxies: proxies, users: users, store: storage.AccountStoreOf(users), site: site, opts: o, headers: []string{header}, noStore: []string{"no-store"}}
 	s.perms, _ = users.(storage.Permissions)
 	return s, nil
 }

@@ -72,7 +72,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
 	case err == nil && loaded.Subject == "":
-		authn.Issued(r, visitor(loaded.ID), loaded.text)
+		if authn.WantsIssued(r) {
+			authn.Issued(r, visitor(loaded.ID), loaded.text)
+		}
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
@@ -88,6 +90,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	loaded.by = &s.frame
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
+	id.SetStore(s.accounts)
 	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
 		return authn.Identity{}, err
 	}

@@ -9,8 +9,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
-	"github.com/vestibule-auth/vestibule/internal/same"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // The fields of a login in addition to name and password.
@@ -130,31 +128,10 @@ func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 	if !id.Authenticated() {
 		return "", "", authn.NotAuthenticated()
 	}
-	if err := login.FirstParty(id); err != nil {
+	if err := login.FirstPartyOf(id, s.rows); err != nil {
 		return "", "", err
 	}
-	if s.isElsewhere(id) {
-		return "", "", authn.PermissionDenied("")
-	}
 	return id.Subject, SessionID(id), nil
-}
-
-// isElsewhere reports whether the account of an identity is in another store than the sessions of
-// this scheme, as far as that is known: an account with its ID here may be somebody else's.
-func (s *Scheme) isElsewhere(id authn.Identity) bool {
-	if !storage.BelongsTo(storage.SpaceOf(s.rows), id.Subject) {
-		return true
-	}
-	var by *frame
-	switch v := id.Credential.(type) {
-	case *row:
-		by = v.by
-	case *content:
-		if v.by != nil {
-			by = &v.by.frame
-		}
-	}
-	return by != nil && by != &s.frame && !same.Value(by.accounts, s.accounts)
 }
 
 // maxNext is the largest length of next in bytes. An authorization request fits.

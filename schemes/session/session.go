@@ -136,7 +136,7 @@ type frame struct {
 	noStore   []string            // value of Cache-Control
 	perms     storage.Permissions // nil: the store has none
 	endpoints login.Endpoints
-	accounts  any // the store that has them; nil: it is not known
+	accounts  any // identifies the accounts; see storage.AccountStoreOf
 
 	invalid  *authn.Error // the response to rejected sessions; deletes the cookies
 	doubtful *authn.Error // the same response, but keeps the cookies, because one may be valid
@@ -184,7 +184,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 		return nil, err
 	}
 	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock), visitors: newVisitors(&f.opts, f.clock)}
-	s.accounts = rows
+	s.accounts = storage.AccountStoreOf(rows)
 	s.perms, _ = rows.(storage.Permissions)
 	s.families, _ = rows.(storage.Families)
 	if o.Remember != nil {
