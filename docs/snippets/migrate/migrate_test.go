@@ -67,16 +67,16 @@ func whoami(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(id.Subject + " by " + id.Scheme))
 }
 
-// Tokens that gin-jwt v2.10.3 issued with the key ginKey, the IdentityKey "id" and a TimeFunc in
-// 2100, 2020 or (short) with the key "secret key".
+// Tokens that TokenGenerator of gin-jwt v2.10.3 issued with the key ginKey and the IdentityKey "id".
+// TimeFunc was in 2100, and in 2020 for the expired one; ginOther has another key.
 const (
 	ginKey     = "an-old-key-of-gin-jwt-with-40-characters"
-	ginAlice   = "GIN_ALICE"
-	ginBob     = "GIN_BOB"
-	ginNobody  = "GIN_NOBODY"
-	ginNoName  = "GIN_NONAME"
-	ginExpired = "GIN_EXPIRED"
-	ginOther   = "GIN_OTHER"
+	ginAlice   = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQxMDI0NDg0MDAsImlkIjoiYWxpY2UiLCJvcmlnX2lhdCI6NDEwMjQ0NDgwMH0.MyjJb_dl3GSU3yLS0BKu0Ly1VDhUyadMZn0txbey7IA"
+	ginBob     = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQxMDI0NDg0MDAsImlkIjoiYm9iIiwib3JpZ19pYXQiOjQxMDI0NDQ4MDB9.Zy8vVFQ2TmRFsbuWqdRFy7Mk4TJr1uL9bQtloMJJqbo"
+	ginNobody  = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQxMDI0NDg0MDAsImlkIjoibm9ib2R5Iiwib3JpZ19pYXQiOjQxMDI0NDQ4MDB9.UN1WV6fnkTqcBJh3no4-GF66qOTkpJxP_HIvU6D2LNw"
+	ginNoName  = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQxMDI0NDg0MDAsIm9yaWdfaWF0Ijo0MTAyNDQ0ODAwLCJvdGhlciI6ImFsaWNlIn0.kQZDTgjhLy-DCuuA5SWW-UcgQy3ao3XyJRzbCTFODyE"
+	ginExpired = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjE1Nzc4NDA0MDAsImlkIjoiYWxpY2UiLCJvcmlnX2lhdCI6MTU3NzgzNjgwMH0.CM3vC9_epI0vnDFDMuNkImlhJ9IBt-d6JbydPeBFzZQ"
+	ginOther   = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQxMDI0NDg0MDAsImlkIjoiYWxpY2UiLCJvcmlnX2lhdCI6NDEwMjQ0NDgwMH0.tLWl-lJT_VRDouNriXXZ3t4g1mun8oK17UpKyoeE2RE"
 )
 
 func ginServer(t *testing.T, db *memory.Store, accounts Accounts, until time.Time) http.Handler {

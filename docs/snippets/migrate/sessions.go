@@ -25,13 +25,13 @@ type Mover struct {
 // disabled.
 func (m Mover) start(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	user, err := m.DB.UserByID(r.Context(), userID)
-	if errors.Is(err, storage.ErrNotFound) || err == nil && !user.Active {
+	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
 	} else if err != nil {
-		return false, err
+		return false, authn.Undecided(err) // 503
 	}
 	err = m.Browsers.Start(w, r, authn.Login{Subject: user.ID, Name: user.Name, Epoch: user.Epoch})
-	if errors.Is(err, storage.ErrStale) {
+	if errors.Is(err, storage.ErrStale) { // the account is disabled
 		return false, nil
 	}
 	return err == nil, err
