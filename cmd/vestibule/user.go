@@ -177,13 +177,21 @@ func listUsers(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			return err
 		}
 		for _, u := range users {
-			fmt.Fprintf(t, "%s\t%t\t%s\t%s\t%s\n", u.Name, u.Active, printable(strings.Join(u.Roles, ",")), printable(u.Email), u.ID)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", u.Name, yesNo(u.Active), printable(strings.Join(u.Roles, ",")), printable(u.Email), u.ID)
 			after = u.Name
 		}
 		if len(users) < pageSize {
 			return t.Flush()
 		}
 	}
+}
+
+// yesNo is how tables show what is true or false.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // printable replaces control characters, so that stored text cannot control the terminal.

@@ -68,7 +68,7 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 			} else if err != nil {
 				found = append(found, err)
 			} else if err := s.checkNames(ctx); err != nil {
-				found = append(found, fmt.Errorf("gormstore: user table %s: %w", s.users.Table, err))
+				found = append(found, err)
 			}
 		}
 	}
