@@ -17,8 +17,8 @@ import (
 //   - an [*Error] with status 403 and the code [CodeInsufficientScope], if this scheme accepted the
 //     credentials but the identity lacks a scope
 //
-// [New] also calls Challenge once, with a request that has only a method and a path, to find
-// schemes that name different resource_metadata.
+// [New] also calls Challenge once, to find schemes that name different resource_metadata. That
+// request has only a method and a path.
 type Challenger interface {
 	Challenge(r *http.Request, err error) string
 }
@@ -98,9 +98,9 @@ type FormatDeclarer interface {
 	Formats() []CredentialFormat
 }
 
-// AbilityOf returns a as a T, if a has that interface. Otherwise it searches the schemes that a
-// decorates (a decorator has a method Unwrap() Authenticator) and the members of a [Chain], and
-// returns the first one that has it. It returns false if there is none.
+// AbilityOf returns a, converted to the interface T, if a implements T. Otherwise it searches the
+// schemes that a decorates (a decorator has a method Unwrap() Authenticator) and the members of a
+// [Chain], and returns the first one that implements T. It returns false if there is none.
 func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {

@@ -32,9 +32,10 @@ func AuthenticateOwn(a Authenticator, r *http.Request) (Identity, error) {
 	return id, err
 }
 
-// AdmitOwn checks the limit of rejected credentials of the route's middleware (Options.Refusals)
-// for credentials in the body of the request. Call it before an endpoint checks the credentials.
-// Use it only for credentials that cannot be guessed. For passwords, use a [LoginLimiter].
+// AdmitOwn applies the limit of rejected credentials (Options.Refusals of the route's middleware)
+// to credentials in the body of the request. Call it in an endpoint before you check the
+// credentials. Use it only for credentials that cannot be guessed. For passwords, use a
+// [LoginLimiter].
 //
 // It returns an [*Error] with status 429 if the credentials must not be checked now. Pass the error
 // of your check to [Respond], which counts a 401. If there was none, call [OwnCredential.Accepted].

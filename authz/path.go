@@ -41,9 +41,9 @@ func checkPath(r *http.Request, parameters bool) error {
 }
 
 // RequirePlainPath returns a handler that answers 400 to requests that [CheckPath] refuses and
-// calls next for all others. Put it around the whole router, because the router reads the path
-// first. If next is wrapped with [AllowPathParameters], paths with a semicolon pass. It panics if
-// next is nil.
+// calls next for all others. Put it around the whole router, because a router reads the path before
+// it calls a handler. If next is wrapped with [AllowPathParameters], paths with a semicolon pass.
+// It panics if next is nil.
 func RequirePlainPath(next http.Handler) http.Handler {
 	return &plainPath{notNil("RequirePlainPath", next), allowsParameters(next)}
 }

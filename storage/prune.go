@@ -17,9 +17,9 @@ type Pruner interface {
 	// sealed responses whose grace period has passed, and unused clients that registered themselves
 	// ([UnusedClientAge]).
 	//
-	// Records that have not expired by the store's own clock stay, whatever now is. So a caller
-	// with a fast clock cannot remove a blocklist entry that still revokes a token. The same holds
-	// for the removal by inserts.
+	// Prune never removes a record that has not expired by the store's own clock, even if now is
+	// later. So a caller with a fast clock cannot remove a blocklist entry that still revokes a
+	// token. Inserts that remove expired records follow the same rule.
 	Prune(ctx context.Context, now time.Time, limit int) (int, error)
 }
 

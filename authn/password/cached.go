@@ -27,9 +27,10 @@ const MaxCacheTTL = time.Minute
 // CacheOptions configure [Cached]. A nil *CacheOptions means all defaults.
 type CacheOptions struct {
 	// TTL is how long a verified password is cached; 0 means MaxCacheTTL, which is also the
-	// maximum. A client that sends its password with every request costs one hash per TTL. The
-	// login limits give back 60 of these attempts per hour (throttle.LoginLimits.Free), so with a
-	// shorter TTL the client may reach a limit.
+	// maximum. A client that sends its password with every request costs one hash per TTL. Each of
+	// these hashes also counts as a login attempt. The login limits give back only 60 successful
+	// attempts per hour (throttle.LoginLimits.Free), so with a shorter TTL the client may reach a
+	// limit.
 	TTL time.Duration
 	// MaxEntries limits the memory; 0 means 10,000 entries, about 2 MB. Over a store of package
 	// cached it is about 10 MB, because entries keep their accounts.

@@ -36,7 +36,7 @@ type LoginLimits struct {
 	Strangers, Vast []Rate
 	// Quiet is the number of attempts for which a network can use QuietReserve after Strangers is
 	// used up: 3/h and 200/m. So networks with few attempts can still log in during a flood.
-	// QuietVast is Vast for this reserve: 50/m.
+	// QuietVast limits the use of QuietReserve as Vast limits Strangers: 50/m.
 	Quiet, QuietReserve, QuietVast []Rate
 	// Spare is the number of attempts for which an account can use SpareReserve after Strangers or
 	// Vast is used up: 2/h and 2000/m. So the owner of an account that is not attacked can still

@@ -31,9 +31,9 @@ type Outcome struct {
 	Key Key
 }
 
-// Mark is a member of a set, such as an address from which an account logged in.
+// Mark is an entry of a set, such as an address from which an account logged in.
 type Mark struct {
-	// Member identifies the mark. A set contains each member once.
+	// Member identifies the entry. A set contains each member once.
 	Member Key
 	// Stamp is a value that the caller stores with the member.
 	Stamp Key
@@ -52,9 +52,9 @@ type Mark struct {
 // as in Django REST Framework, grows with the limit. Counters of fixed windows forget all attempts
 // at once when a window ends.
 type Store interface {
-	// Take takes one unit of every bucket of a plan, for each of its rates. It uses the first plan
-	// for which all these units are available. If there is none, it takes nothing. The whole call
-	// is atomic.
+	// Take takes one unit for each rate of each bucket of one plan: the first plan for which all
+	// these units are available. If there is no such plan, it takes nothing. The whole call is
+	// atomic.
 	Take(ctx context.Context, now time.Time, plans [][]Bucket) (Outcome, error)
 	// Return gives back one unit to each bucket. A full bucket stays full.
 	Return(ctx context.Context, now time.Time, buckets []Bucket) error

@@ -123,7 +123,7 @@ func exportedReceiver(t ast.Expr) bool {
 func commentLines(group *ast.CommentGroup) (lines []string) {
 	for _, c := range group.List {
 		line, isLine := strings.CutPrefix(c.Text, "//")
-		if !isLine || strings.HasPrefix(line, "\t") || line != "" && line[0] != ' ' {
+		if !isLine || line != "" && line[0] != ' ' {
 			line = ""
 		}
 		lines = append(lines, strings.TrimPrefix(line, " "))
