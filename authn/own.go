@@ -78,15 +78,15 @@ func (o *OwnCredential) accepted(id Identity, text string) {
 	}
 }
 
-// Issued tells the limits of refused credentials ([Options.Refusals]) about credentials that a
-// login, or whatever replaces another credential, gives to the caller of r, and about their owner.
-// They are then checked even while the address of the caller is paused. Otherwise somebody at the
-// same address could make every login useless. A scheme calls it for each request whose valid
-// credential identifies no user, such as a visitor's session, with a name of the credential in
-// id.Client.
+// Issued reports new credentials of the caller of r, and their owner id, to the limit of rejected
+// credentials ([Options.Refusals]). Call it when a login issues credentials, or when new
+// credentials replace old ones. The new credentials are then checked even while others from the
+// caller's address are blocked. Otherwise anyone at the same address could make every login
+// useless. A scheme also calls Issued for each request with a valid credential that identifies no
+// user, such as a visitor's session. It then sets id.Client to a name of the credential.
 //
-// together are credentials that later requests present with each other, such as two cookies, in the
-// order of the chain. If they come separately, call Issued once for each.
+// together are credentials that later requests contain together, such as two cookies, in the order
+// of the chain. For credentials that requests contain separately, call Issued once for each.
 func Issued(r *http.Request, id Identity, together ...string) {
 	if len(together) == 0 {
 		return

@@ -51,10 +51,10 @@ func Page(login string, h http.Handler) http.Handler {
 // the [*Error] that the Authenticator returns can implement it: Page then also finds it if a
 // decorator without Unwrap returns that error.
 type Lapser interface {
-	// Lapsed reports whether err, which Authenticate returned for r, means that the store
-	// definitely no longer accepts the credentials: they are unknown, expired or revoked, or the
-	// account is disabled. It returns false for an error of the store, for a request with several
-	// credentials, and in case of doubt.
+	// Lapsed reports whether err means that the store definitely does not accept the credentials:
+	// they are unknown, expired or revoked, or the account is disabled. err is the error that
+	// Authenticate returned for r. It returns false for an error of the store, for a request with
+	// several credentials, and in case of doubt.
 	//
 	// If r is not safe and may come from another site, Lapsed returns the [*Error] that rejects it.
 	// The cookies of err delete the credentials from the browser.

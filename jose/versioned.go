@@ -3,8 +3,8 @@ package jose
 import "github.com/vestibule-auth/vestibule/internal/same"
 
 // Versioned is a [KeySource] that reports when its keys change. Verifiers cache what the keys of a
-// Versioned source verified until the generation changes. They cache nothing of any other source,
-// because a removed key would stay valid for cached tokens. KeySet, ReloadingKeySet and
+// Versioned source verified until the generation changes. They cache nothing from other sources,
+// because a key that was removed would stay valid for cached tokens. KeySet, ReloadingKeySet and
 // RemoteKeySet are Versioned.
 type Versioned interface {
 	KeySource

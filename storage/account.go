@@ -45,9 +45,9 @@ func (u User) WithPermissions(p Permissions) *Account {
 }
 
 // WithScopedPermissions is [User.WithPermissions] for an identity that is limited to scopes.
-// HasPerm of the account returns false and its Roles are nil, so a handler grants nothing because
-// of them. To map scopes to permissions and roles (authz.ScopeGrants), use HasPermByScope and
-// RolesByScope.
+// HasPerm of the account returns false and its Roles are nil, so that a handler cannot grant rights
+// because of them. To map scopes to permissions and roles (authz.ScopeGrants), use HasPermByScope
+// and RolesByScope.
 func (u User) WithScopedPermissions(p Permissions) *Account {
 	return u.with(p, u.lease != nil, true)
 }

@@ -50,8 +50,9 @@ type Client struct {
 	// Disabled clients can do nothing. If UpdateClient disables or enables a client, it permanently
 	// revokes what the client has.
 	Disabled bool
-	// Created is when the client was created. Always set it: signed access tokens for the client
-	// itself are rejected for a later client with the same ID and another Created.
+	// Created is when the client was created. Always set it: if a client is deleted and another one
+	// gets its ID, the different Created makes the signed access tokens of the deleted client
+	// invalid.
 	Created time.Time
 	// Revoked is when UpdateClient last disabled or enabled the client, by the store's clock, in
 	// microseconds; zero means never. Only the store sets it. See Epoch.

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// MAC is an HMAC, under a key derived from the master key, of something that has too little entropy
-// for a plain digest, such as a short code that a user enters.
+// MAC is an HMAC of something that has too little entropy for a plain digest, such as a short code
+// that a user enters. Its key is derived from the master key.
 type MAC [32]byte
 
 // IsZero reports whether m is the zero MAC, which nothing has.

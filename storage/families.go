@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Family is a token family: one login or grant with its refresh tokens, which replace each other so
-// that one is unclaimed, and the access tokens that carry the family's ID as "sid".
+// Family is a token family: one login or grant with all its tokens. Its refresh tokens replace each
+// other, so that one of them is unclaimed. Its access tokens carry the family's ID as "sid".
 type Family struct {
 	// ID is random and not a secret.
 	ID string

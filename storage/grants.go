@@ -130,9 +130,10 @@ type AccessTokens interface {
 	// CreateAccess inserts t. Errors:
 	//
 	//   - ErrStale: the client is absent or disabled; the family is absent or revoked; or the
-	//     subject is absent or disabled or its epoch is not t.Epoch. For a token without a family
-	//     also if the client's Revoked is not t.ClientRevoked, so that a request which was
-	//     authenticated before the client was disabled gets no token after it was enabled again.
+	//     subject is absent or disabled or its epoch is not t.Epoch. It is also returned for a
+	//     token without a family if the client's Revoked is not t.ClientRevoked. So a request that
+	//     was authenticated before the client was disabled gets no token after the client is
+	//     enabled again.
 	//   - ErrConflict: the digest or the ID exists.
 	//   - ErrInvalid: t.Check rejects t.
 	CreateAccess(ctx context.Context, t AccessToken) error

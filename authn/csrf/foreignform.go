@@ -13,7 +13,7 @@ import (
 // passwords would count as attempts from the visitor's address and use up the visitor's limits.
 // Call it before an attempt is counted.
 //
-// answer are the headers of the response. An origin that a CORS handler has allowed
+// answer holds the headers of the response. An origin that a CORS handler has allowed
 // (Access-Control-Allow-Origin) is not foreign.
 //
 // These requests are not foreign forms, because browsers send a preflight request first (Fetch

@@ -44,8 +44,8 @@ type CacheOptions struct {
 // A hit costs no hash and no attempt, but reads the account each time, so disabling the account, a
 // new password and logging out everywhere take effect immediately. If the store is a
 // storage.LiveUsers, such as one of package cached, Cached reads the store's cached account and
-// keeps it with the entry. A change that bypasses the store can then take effect as late as the end
-// of the entry.
+// keeps it with the entry. A change that bypasses the store may then take effect only when the
+// entry expires.
 //
 // Failures are not cached. Cached stores keyed hashes of passwords, under a random key of this
 // process. Concurrent first requests with the same password share one hash.

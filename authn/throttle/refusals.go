@@ -44,9 +44,9 @@ type RefusalOptions struct {
 // not accepted from there before get 429 for a second.
 //
 // It remembers at most 10,000 accepted credentials, and at most 100 of one account. An account with
-// more drops its own oldest one. A full table drops a credential of the network with most
-// credentials and, in this network, of the account with most. So others cannot evict the
-// credentials of an account.
+// more drops its own oldest one. A full table drops a credential of the network that has the most
+// credentials and, within this network, of the account that has the most. So others cannot evict
+// the credentials of an account.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
 // separately, so that the page cannot use up the limit of its visitor's address.

@@ -6,7 +6,7 @@ import (
 )
 
 // Key identifies a bucket or a set of marks. It is a MAC of what is counted, so that a store
-// contains no names and addresses, and all keys have the same size.
+// contains neither names nor addresses, and all keys have the same size.
 type Key [16]byte
 
 // Bucket is a limit of one caller, network or account, with all its rates. Each pair of key and

@@ -133,9 +133,10 @@ func commentLines(group *ast.CommentGroup) (lines []string) {
 
 var (
 	item   = regexp.MustCompile(`^ *(?:[-*+]|\d+\.) +(?:\[[ x]\] +)?`)
+	tag    = regexp.MustCompile(`<a [^>]*></a>`)
 	noText = regexp.MustCompile(`^\s*(?:#{1,6} |<[^>]*>\s*$|\[[^\]]+\]: )|^[\s|:-]+$`) // headings, tags, targets of links, rules
-	ending = regexp.MustCompile(`[.?!][)"'*_”]* +`)
-	noEnd  = regexp.MustCompile(`(?:\b(?:e\.g|i\.e|etc|vs|cf|No)\.|…|\.\.\.) +$`)
+	ending = regexp.MustCompile(`[^\s.][.?!][)"'*_”]* +`)
+	noEnd  = regexp.MustCompile(`(?:\b(?:e\.g|i\.e|etc|vs|cf|No)\.|…|^\[?\d+\.) +$`)
 )
 
 // split returns the sentences of the lines of a file that begin at line first. A paragraph, an
@@ -155,7 +156,7 @@ func split(file string, first int, lines []string) (found []sentence) {
 		text, starts = "", nil
 	}
 	add := func(line int, part string) {
-		if part = strings.TrimSpace(part); part == "" {
+		if part = strings.TrimSpace(tag.ReplaceAllString(part, "")); part == "" {
 			return
 		}
 		if text != "" {

@@ -12,8 +12,8 @@ import (
 func TestSentences(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"README.md": "# A heading of four words\n\nOne sentence of the\nREADME. Too short. nil is one too (see [the page](x.md)).\nVersions 1.2, e.g. this, are not two. Or are they?\n" +
-			"```go\n// Code is no sentence here.\n```\n<!-- A comment is none either. -->\n- An item without its end\n- [ ] Another item of a list.\n\n" +
+		"README.md": "# A heading of four words\n\nOne sentence of the\nREADME. Too short. nil is one too (see [the page](x.md)).\nVersions 1.2, e.g. this, are not two. Or are they?\nLetters, digits and @ . + - are one.\n" +
+			"```go\n// Code is no sentence here.\n```\n<!-- A comment is none either. -->\n- An item without its end\n- <a id=\"x\"></a>[1. A title with number](x.md): one.\n- [ ] Another item of a list.\n\n" +
 			"| Cell of four words | `a \\| b` in a cell |\n|---|---|\n| Go | One sentence of the |\n> A quotation is a sentence.\n",
 		"CHANGELOG.md":           "The changelog is left out.\n",
 		"docs/a.md":              "---\ntitle: The front matter is left out\n---\nA sentence of the guide.\nAn item without its end\n",
@@ -48,12 +48,14 @@ func TestSentences(t *testing.T) {
 		"README.md:3: One sentence of the README.",
 		"README.md:4: nil is one too (see the page).",
 		"README.md:5: Versions 1.2, e.g. this, are not two.",
-		"README.md:10: An item without its end",
-		"README.md:11: Another item of a list.",
-		"README.md:13: Cell of four words",
-		"README.md:13: `a | b` in a cell",
-		"README.md:15: One sentence of the",
-		"README.md:16: A quotation is a sentence.",
+		"README.md:6: Letters, digits and @ . + - are one.",
+		"README.md:11: An item without its end",
+		"README.md:12: 1. A title with number: one.",
+		"README.md:13: Another item of a list.",
+		"README.md:15: Cell of four words",
+		"README.md:15: `a | b` in a cell",
+		"README.md:17: One sentence of the",
+		"README.md:18: A quotation is a sentence.",
 		"docs/a.md:4: A sentence of the guide.",
 		"a/a.go:1: Package a is a package.",
 		"a/a.go:5: an item of the comment",

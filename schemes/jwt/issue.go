@@ -172,10 +172,10 @@ func (s *Scheme) refusal(err error) error {
 	return err
 }
 
-// Revoke ends the login of a refresh token and revokes its access tokens, even if the token was
-// already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section 2.2).
-// A text that is not a refresh token returns the 401 of [Scheme.Refresh]. After any other error,
-// nothing was revoked.
+// Revoke revokes the login of a refresh token, with its access tokens, even if the refresh token
+// was already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section
+// 2.2). A text that is not a refresh token returns the 401 of [Scheme.Refresh]. After any other
+// error, nothing was revoked.
 func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	_, err := s.revoke(ctx, refresh)
 	return err
@@ -205,7 +205,7 @@ func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage
 	return s.store.ListFamilies(ctx, s.purpose, subject, storage.FamilyPlace{}, limit)
 }
 
-// RevokeFamily ends the login of the subject with that ID. It returns [storage.ErrNotFound] if the
+// RevokeFamily revokes the subject's login with that ID. It returns [storage.ErrNotFound] if the
 // subject has no such login.
 func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
 	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)

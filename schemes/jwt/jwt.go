@@ -80,7 +80,7 @@ type Options struct {
 	// opaque ones.
 	SignedRefresh bool
 	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000.
-	// [NoLimit] means any number. A login above the limit is not rejected; it ends the oldest.
+	// [NoLimit] means any number. A login above the limit is not rejected; it revokes the oldest.
 	MaxLogins int
 	// Sliding enables sliding tokens ([Scheme.LoginSliding], [Scheme.RefreshSliding]).
 	Sliding bool

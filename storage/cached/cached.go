@@ -14,8 +14,8 @@
 //   - the permissions of accounts
 //
 // Everything else goes to the store each time, in particular logins. Disabled accounts, revoked and
-// expired credentials, and errors are never cached. That a digest is unknown is cached for at most
-// one second.
+// expired credentials, and errors are never cached. The fact that a digest is unknown is cached for
+// at most one second.
 //
 // # Changes
 //
@@ -88,7 +88,8 @@ type Options struct {
 	// request that began it, because other requests wait for its result.
 	Timeout time.Duration
 	// Skip lists kinds that are not cached. For example, skip Sessions if several processes run
-	// without Tell: otherwise a process reads session data that another one changed up to TTL late.
+	// without Tell: otherwise a process can read session data that is up to TTL old, although
+	// another process changed it.
 	Skip []Kind
 	// Tell is called for each change that revokes or changes a cached record, within the
 	// transaction of the change; nil means that other processes are not notified. What it writes

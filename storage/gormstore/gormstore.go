@@ -64,9 +64,9 @@ type Options struct {
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
 	// Free returns the free bytes on the database's file system. If there are fewer than [Reserve],
-	// records that anonymous callers cause (device grants, pushed requests, registered clients,
-	// anonymous sessions) are rejected with [ErrReserve], so that logout and revocation still have
-	// space. Nil disables the check; sqlite.Open sets it on Linux and macOS.
+	// records that anonymous callers cause are rejected with [ErrReserve], so that logout and
+	// revocation still have space. These are device grants, pushed requests, registered clients and
+	// anonymous sessions. Nil disables the check; sqlite.Open sets it on Linux and macOS.
 	Free func() (bytes int64, err error)
 }
 

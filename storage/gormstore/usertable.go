@@ -30,7 +30,7 @@ type UserTable struct {
 	// with one, and setting one returns an error.
 	Password string
 	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". It is required, because
-	// every account must be one that can be disabled. If it is a plain column name, SetActive sets
+	// it must be possible to disable every account. If it is a plain column name, SetActive sets
 	// the column. For any other expression SetActive returns an error; the application changes its
 	// columns itself and calls BumpEpoch.
 	Active string

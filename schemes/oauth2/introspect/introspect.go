@@ -70,9 +70,9 @@ type Options struct {
 	Client *http.Client
 	// MaxBytes limits the size of a response, in bytes; 0 means 64 KiB.
 	MaxBytes int64
-	// CacheTTL is how long a response is cached, and so how long a revoked token may still be
-	// accepted: at most one hour, and never beyond the token's expiry. 0 means one minute. A
-	// negative value turns the cache off, so each request queries the issuer.
+	// CacheTTL is how long a response is cached, at most one hour and never beyond the token's
+	// expiry. A revoked token may still be accepted for that time. 0 means one minute. A negative
+	// value turns the cache off, so each request queries the issuer.
 	CacheTTL time.Duration
 	// CacheEntries and CacheBytes limit the cache; 0 means 8,192 entries and 16 MiB.
 	CacheEntries, CacheBytes int
@@ -133,9 +133,9 @@ type Scheme struct {
 }
 
 // New returns a scheme for the opaque tokens of issuer. endpoint is its introspection endpoint: an
-// https URL (http only for a loopback address), at which the scheme authenticates as the client by
-// with HTTP Basic. "aud" of the response must contain audience. "iss", if present, must be issuer.
-// Both are compared byte for byte.
+// https URL (http only for a loopback address). by holds the client ID and the secret with which
+// the scheme authenticates there, with HTTP Basic. "aud" of the response must contain audience.
+// "iss", if present, must be issuer. Both are compared byte for byte.
 //
 // Identities have the Issuer, the Client from "client_id", and the scopes from "scope", which are
 // never nil. If "sub" is missing or equal to "client_id", there is no Subject. Identities have no
