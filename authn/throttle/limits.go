@@ -33,13 +33,13 @@ type LoginLimits struct {
 	// Strangers limits all attempts of all unknown callers: 1000/m. Vast limits those from one IPv4
 	// /16 or IPv6 /32, so that one provider or one large customer cannot use up Strangers: 250/m.
 	Strangers, Vast []Rate
-	// After Strangers is used up, each network still has the attempts of Quiet, 3/h, and they are
-	// taken from QuietReserve, 200/m. So networks with few attempts can still log in during a
-	// flood. QuietVast limits the use of QuietReserve as Vast limits Strangers: 50/m.
+	// After Strangers is used up, each network still gets the attempts of Quiet (3/h). For these,
+	// all networks share QuietReserve (200/m). So networks with few attempts can still log in
+	// during a flood. QuietVast limits the use of QuietReserve as Vast limits Strangers: 50/m.
 	Quiet, QuietReserve, QuietVast []Rate
-	// After Strangers or Vast is used up, each account still has the attempts of Spare, 2/h, and
-	// they are taken from SpareReserve, 2000/m. So the owner of an account that is not attacked can
-	// still log in from a network that someone else floods with other names.
+	// After Strangers or Vast is used up, each account still gets the attempts of Spare (2/h). For
+	// these, all accounts share SpareReserve (2000/m). So the owner of an account that is not
+	// attacked can still log in from a network that someone else floods with other names.
 	Spare, SpareReserve []Rate
 
 	// KnownAccount limits the failures of all known callers of an account: 60/h.

@@ -16,7 +16,7 @@ type Key [16]byte
 type Bucket struct {
 	Key   Key
 	Rates []Rate
-	// Shared marks one of the few buckets that all callers share. A store that drops counts never
+	// Shared is true for the few buckets that all callers share. A store that drops counts never
 	// drops it.
 	Shared bool
 }
@@ -27,7 +27,7 @@ type Outcome struct {
 	Plan int
 	// Wait is the time until a plan can be taken, or 0 if one was.
 	Wait time.Duration
-	// Key is the bucket because of which the plan with the shortest wait could not be taken.
+	// Key is the bucket that prevented the plan with the shortest wait.
 	Key Key
 }
 

@@ -147,7 +147,7 @@ func split(file string, first int, lines []string) (found []sentence) {
 	flush := func() {
 		for begin := 0; begin < len(text); {
 			end := sentenceEnd(text, begin)
-			plain := strings.TrimSpace(linkText.ReplaceAllString(text[begin:end], "$1"))
+			plain := strings.TrimSpace(withoutLinks(text[begin:end]))
 			if len(strings.Fields(plain)) >= fewest {
 				found = append(found, sentence{file, starts[begin], plain})
 			}
@@ -185,6 +185,18 @@ func split(file string, first int, lines []string) (found []sentence) {
 	}
 	flush()
 	return found
+}
+
+var linkOrCode = regexp.MustCompile("`[^`]*`|" + linkText.String())
+
+// withoutLinks replaces links by their texts, but not what looks like a link in code, such as f[T](x).
+func withoutLinks(text string) string {
+	return linkOrCode.ReplaceAllStringFunc(text, func(found string) string {
+		if found[0] == '`' {
+			return found
+		}
+		return linkText.ReplaceAllString(found, "$1")
+	})
 }
 
 // sentenceEnd returns where the sentence of text that begins at begin ends, and the next begins.

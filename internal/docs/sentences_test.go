@@ -12,7 +12,7 @@ import (
 func TestSentences(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"README.md": "# A heading of four words\n\nOne sentence of the\nREADME. Too short. nil is one too (see [the page](x.md)).\nVersions 1.2, e.g. this, are not two. Or are they?\nLetters, digits and @ . + - are one.\n" +
+		"README.md": "# A heading of four words\n\nOne sentence of the\nREADME. Too short. nil or `f[T](x)` is one too (see [`the` page](x.md)).\nVersions 1.2, e.g. this, are not two. Or are they?\nLetters, digits and @ . + - are one.\n" +
 			"```go\n// Code is no sentence here.\n```\n<!-- A comment is none either. -->\n- An item without its end\n- <a id=\"x\"></a>[1. A title with number](x.md): one.\n- [ ] Another item of a list.\n\n" +
 			"| Cell of four words | `a \\| b` in a cell |\n|---|---|\n| Go | One sentence of the |\n> A quotation is a sentence.\n",
 		"CHANGELOG.md":           "The changelog is left out.\n",
@@ -46,7 +46,7 @@ func TestSentences(t *testing.T) {
 	}
 	want := []string{
 		"README.md:3: One sentence of the README.",
-		"README.md:4: nil is one too (see the page).",
+		"README.md:4: nil or `f[T](x)` is one too (see `the` page).",
 		"README.md:5: Versions 1.2, e.g. this, are not two.",
 		"README.md:6: Letters, digits and @ . + - are one.",
 		"README.md:11: An item without its end",

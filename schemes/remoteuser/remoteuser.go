@@ -63,8 +63,9 @@ type Scheme struct {
 // New returns a scheme that reads header, such as "X-Remote-User", from requests of the proxies. If
 // a proxy connects to a Unix socket, add authn.UnixSocket to the proxies.
 //
-// It returns an error if users or site is nil, if header is not in canonical form or has another
-// meaning, if proxies is empty, or if a network is wider than an IPv4 /8 or an IPv6 /7.
+// It returns an error if users or site is nil, or if proxies is empty or has a network that is
+// wider than an IPv4 /8 or an IPv6 /7. It also returns an error if header is not in canonical form,
+// or is a header that HTTP uses for something else.
 func New(header string, proxies authn.TrustedProxies, users storage.Users, site *csrf.Site, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
