@@ -50,8 +50,8 @@ type HeaderReader interface {
 
 // Ambient is an [Authenticator] whose credentials are not sent by the code that makes the request,
 // but added by a browser (a cookie) or by a proxy (a header). If Ambient returns true and the
-// scheme does not declare that it reads Authorization, a request with an Authorization header
-// reaches it after the schemes that read that header, because explicit credentials take precedence.
+// scheme does not declare that it reads Authorization, the chain calls it after the schemes that
+// read that header, because explicit credentials take precedence.
 //
 // A scheme that declares "Cookie" (see [HeaderReader]) does not need this method. A scheme that
 // reads the header of a proxy and does not declare its headers MUST implement it.
@@ -143,7 +143,7 @@ type Login struct {
 // store. Implement it yourself for another source of passwords, such as LDAP.
 //
 // A wrong password, an unknown name and a disabled account MUST return the same [*Error] with
-// status 401 and take the same time as far as possible, so that an attacker cannot find out which
+// status 401, and take the same time as far as possible. Otherwise an attacker can find out which
 // accounts exist. Too many attempts return an [*Error] with status 429. Any other error means that
 // the password could not be checked.
 type PasswordChecker interface {

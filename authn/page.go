@@ -19,9 +19,9 @@ import (
 // On such a route:
 //
 //   - An expired or revoked session counts as no credentials. The cookie is deleted and the visitor
-//     is anonymous. An unsafe request with such a session does not reach h: if it passes the
-//     scheme's CSRF protection, it is redirected to the login page (303), and otherwise it is
-//     rejected with 403.
+//     is anonymous. An unsafe request with such a session does not reach h. If it passes the
+//     scheme's CSRF protection, it is redirected to the login page (303); otherwise it is rejected
+//     with 403.
 //   - An anonymous visitor that the guard rejects is redirected to the login page (303) instead of
 //     a 401, for every method. The body of the request is lost.
 //   - A browser gets other errors as HTML (Options.WritePage).

@@ -106,8 +106,8 @@ func (a *Account) KeptUser() any {
 	return c.with(a.perms.store, true, a.perms.scoped)
 }
 
-// Itself returns a. If a type embeds *Account, the optional methods of the embedded account are not
-// used in place of those that the type overrides; see [Itself].
+// Itself returns a. If a type embeds *Account and overrides one of its methods, callers do not use
+// the optional methods of the embedded account instead; see [Itself].
 func (a *Account) Itself() any { return a }
 
 // RolesByScope returns the roles of the account, even if the identity is limited to scopes (Roles

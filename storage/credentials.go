@@ -116,10 +116,10 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use. It sets LastUsed to used and Expires to expires, and returns
-	// true, if the credential exists, has not expired at used, and has a LastUsed that is not later
-	// than before (or zero). Expires never moves back or beyond Max; a zero expires leaves it
-	// unchanged. Of concurrent calls one writes.
+	// TouchCredential records a use. If the credential exists, has not expired at used, and has a
+	// LastUsed not later than before (or zero), it sets LastUsed to used and Expires to expires,
+	// and returns true. Expires never moves back or beyond Max; a zero expires leaves it unchanged.
+	// Of concurrent calls one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
 	// clock was ahead. Then it changes the credential only if LastUsed is later than used and not

@@ -154,7 +154,8 @@ type Families interface {
 	//   - ErrStale: the family was revoked, its epoch is not the subject's, or the subject is
 	//     absent or disabled.
 	//   - ErrConflict: the token was already claimed, or the successor's digest exists.
-	//   - ErrLimit: the family has had MaxExchanges, by its Created and that of the successor.
+	//   - ErrLimit: the family has had the maximum number of exchanges (MaxExchanges) for its age
+	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
 	// GraceClosed on the claimed token whose response is still sealed, if it was claimed at before

@@ -143,9 +143,9 @@ type AccessTokens interface {
 	// User is the account of the subject with its current epoch.
 	//
 	// Without a subject the User is zero and the epoch is Client.Epoch. So a token of a deleted
-	// client is not valid for a later client with its ID, and a token from before a client was
-	// disabled is not valid after it was enabled again. It returns ErrNotFound if the account of
-	// the subject is absent.
+	// client is not valid for a later client with its ID. A token that was issued before its client
+	// was disabled is not valid after the client is enabled again. It returns ErrNotFound if the
+	// account of the subject is absent.
 	SignedAccessStatus(ctx context.Context, client, family, subject string, keys BlockKeys) (User, TokenStatus, error)
 	// DeleteAccess deletes the token. It returns ErrNotFound if there is none, also if it was
 	// deleted before.

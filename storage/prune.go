@@ -13,9 +13,9 @@ import (
 type Pruner interface {
 	// Prune deletes up to limit records that expired before now, and returns the number deleted;
 	// fewer than limit means that none are left. It deletes expired credentials and sessions,
-	// entries of the blocklist, replay records, signing keys, families past their absolute expiry,
-	// sealed responses whose grace period has passed, and unused clients that registered themselves
-	// ([UnusedClientAge]).
+	// entries of the blocklist, replay records and signing keys. It also deletes families past
+	// their absolute expiry, sealed responses whose grace period has passed, and unused clients
+	// that registered themselves ([UnusedClientAge]).
 	//
 	// Prune never removes a record that has not expired by the store's own clock, even if now is
 	// later. So a caller with a fast clock cannot remove a blocklist entry that still revokes a

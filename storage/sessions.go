@@ -89,9 +89,9 @@ type Sessions interface {
 	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
 	// change nothing.
 	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession records a use. It sets LastSeen to seen and Expires to expires, and returns
-	// true, if the session exists, has not expired at seen, and has a LastSeen that is not later
-	// than before. Expires never moves back or beyond Ends. Of concurrent calls one writes.
+	// TouchSession records a use. If the session exists, has not expired at seen, and has a
+	// LastSeen not later than before, it sets LastSeen to seen and Expires to expires, and returns
+	// true. Expires never moves back or beyond Ends. Of concurrent calls one writes.
 	//
 	// If the argument before is later than seen, the call corrects a time that was recorded while a
 	// clock was ahead. Then it changes the session only if LastSeen is later than seen and not

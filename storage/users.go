@@ -101,8 +101,9 @@ type Users interface {
 // LiveUsers is a store that caches accounts, for callers that must check at each request whether an
 // account is unchanged (password.Cached). It is optional; package cached implements it.
 type LiveUsers interface {
-	// LiveUser is UserByID without the password hash. The fingerprint is that of the hash
-	// (PasswordHash.Fingerprint), so it is equal for two calls exactly if the hash was the same.
+	// LiveUser is UserByID without the password hash. It also returns the fingerprint of the hash
+	// (PasswordHash.Fingerprint), which is equal for two calls if and only if the hash was the
+	// same.
 	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
 	// Itself returns the store that has the methods; see [Itself].
 	Itself() any
@@ -119,9 +120,9 @@ type Accounts interface {
 	// SetPassword stores a new hash, bumps the epoch and deletes the subject's static token and
 	// credentials. It returns ErrNotFound if there is no such account.
 	SetPassword(ctx context.Context, id string, hash PasswordHash) error
-	// ChangePassword is SetPassword for a user who proved the old password. It changes nothing and
-	// returns ErrStale if the account is disabled or its epoch is not the one read with the old
-	// hash, so that it does not undo a reset or a disabling in between.
+	// ChangePassword is SetPassword for a user who proved the old password. If the account is
+	// disabled, or its epoch is not the epoch that was read with the old hash, it changes nothing
+	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash replaces the hash if it is still old, for example by one with a better encoding
 	// of the same password. It does not bump the epoch. It returns ErrConflict if the stored hash

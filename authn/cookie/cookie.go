@@ -57,8 +57,9 @@ type Scheme struct {
 //	pages, err := cookie.New("access", site, tokens, nil)
 //	auth := authn.New(authn.Chain{tokens, pages}, nil)
 //
-// New returns an error if site or inner is nil, if inner does not read Authorization, if
-// Options.Keyword is "" and inner does not declare one keyword, or if an option is invalid.
+// New returns an error if site or inner is nil, if inner does not read Authorization, or if an
+// option is invalid. It also returns an error if Options.Keyword is "" and inner does not declare
+// exactly one keyword.
 func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {

@@ -51,7 +51,7 @@ type CacheOptions struct {
 // process. Concurrent first requests with the same password share one hash.
 //
 // Cached does not weaken the limits: an entry is valid only for the network address that the
-// password came from, and the first other password from there removes it, so the next attempt
+// password came from. The first other password from there removes the entry, so the next attempt
 // counts again.
 func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	var o CacheOptions

@@ -28,9 +28,9 @@ type RefusalOptions struct {
 	// If a network exceeds its limit, its addresses that do not exceed Stop themselves have six
 	// checks per minute each.
 	Stop Rate
-	// Networks are the factors that give the limits of the networks around an address: a network's
-	// Limit and Stop are those of one address times its factor. The networks are the IPv4 /28 or
-	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 2, 4 and 256.
+	// Networks are factors for the networks around an address: the Limit and Stop of one address,
+	// times a factor, are the Limit and Stop of the network. The networks are the IPv4 /28 or IPv6
+	// /56, the /24 or /48, and the /16 or /32. 0 means the default: 2, 4 and 256.
 	Networks [3]int
 	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time

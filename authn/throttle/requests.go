@@ -13,10 +13,10 @@ import (
 type Options struct {
 	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
-	// Networks are the factors that give the rates of the networks around an address, for anonymous
-	// callers: a network's rate is the rate of one address times its factor. The networks are the
-	// IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 4, 16 and 256.
-	// Raise them if many anonymous clients share a network.
+	// Networks are factors for the networks around the address of an anonymous caller: the rate of
+	// one address, times a factor, is the rate of the network. The networks are the IPv4 /28 or
+	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 4, 16 and 256. Raise them
+	// if many anonymous clients share a network.
 	Networks [3]int
 	// NameKey, Logger and Clock have the same meaning as in [LoginOptions].
 	NameKey Secret

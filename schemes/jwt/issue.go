@@ -48,9 +48,9 @@ type Grant struct {
 // verify the password (see [authn.Login].Epoch).
 //
 // It returns [storage.ErrStale] if the subject is unknown or disabled, or if its account changed
-// after epoch was read, and [storage.ErrInvalid] for a scope or a name that cannot be stored. It
-// returns errors of Options.Rule and Options.Claims unchanged. Any other error is a failure of the
-// store, the keys or the source of random bytes.
+// after epoch was read. It returns [storage.ErrInvalid] for a scope or a name that cannot be
+// stored. It returns errors of Options.Rule and Options.Claims unchanged. Any other error is a
+// failure of the store, the keys or the source of random bytes.
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Grant) (Pair, error) {
 	f, u, err := s.newFamily(ctx, subject, epoch, g)
 	if err != nil {

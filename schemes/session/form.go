@@ -127,9 +127,9 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 }
 
 // LogoutForm returns the handler for the form of a logout button. POST deletes the request's
-// session and redirects the browser (303) to the path in the field "next", if that is a path of
-// this origin (see [SafeNext]), and to fallback otherwise. "" as fallback means "/". Errors have
-// the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
+// session and redirects the browser (303). The target is the path in the field "next" if that is a
+// path of this origin (see [SafeNext]), and fallback otherwise. "" as fallback means "/". Errors
+// have the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
 //
 //	<form method="post" action="/logout"><button>Log out</button></form>
 func (s *Scheme) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }

@@ -77,8 +77,8 @@ type Options struct {
 	//
 	// Above either limit, lookups that are not cached return ErrTooManyUnknown for the rest of the
 	// second. Above UnknownRate, two kinds of networks are still served, up to 1.5 times
-	// UnknownRate: those without an unknown digest in this second and the one before, and then
-	// those from which valid credentials came before.
+	// UnknownRate. First come networks without an unknown digest in this second and the previous
+	// one, and then networks that sent valid credentials before.
 	//
 	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies.
 	// Loopback and private addresses count only for UnknownRate, because they usually belong to a
@@ -98,7 +98,7 @@ type Options struct {
 	Tell func(ctx context.Context, c Change) error
 	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
 	// only in tests. The age of entries is measured with the monotonic clock of the process or, if
-	// Clock is set, with the forward movements of Clock, so setting a clock back never extends an
+	// Clock is set, with the forward movements of Clock. So setting a clock back never extends an
 	// entry.
 	Clock func() time.Time
 }

@@ -75,7 +75,7 @@ func (c Change) Apply(i Invalidator) {
 }
 
 // MarshalText encodes c as a message: "all", "subject <id>", or "key <kind> <hex>". The message
-// contains no secret, because digests are those of random texts.
+// contains no secret, because the digests are digests of random texts.
 func (c Change) MarshalText() ([]byte, error) {
 	switch {
 	case c.All:

@@ -7,8 +7,8 @@
 // The accounts can be in a table of the application; see [UserTable].
 //
 // The package is larger than others of this module because a transaction spans all records of a
-// subject: a new password, disabling an account or deleting it revokes records of every kind at
-// once.
+// subject. A new password, disabling an account, or deleting it revokes records of every kind in
+// one transaction.
 package gormstore
 
 import (

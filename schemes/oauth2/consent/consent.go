@@ -33,9 +33,8 @@ type Options struct {
 	Remember time.Duration
 	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
 	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of
-	// another table and the stores have no spaces ([storage.Spaced]), because two accounts with the
-	// same ID count as one otherwise. Nil accepts every identity whose Subject is in the store's
-	// space.
+	// another table and the stores have no spaces ([storage.Spaced]). Otherwise two accounts with
+	// the same ID count as one. Nil accepts every identity whose Subject is in the store's space.
 	Own func(authn.Identity) bool
 }
 

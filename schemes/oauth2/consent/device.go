@@ -138,8 +138,9 @@ const (
 	// DeviceCode: the user enters the code that the device shows, in a field with the name
 	// "user_code". The form sends it to its own address by POST, with Consent.Token.
 	DeviceCode DeviceStep = "code"
-	// DeviceDecision: the user allows or denies access. The form is that of a Consent. The page
-	// MUST show Code, and MUST tell users to deny what they did not begin themselves.
+	// DeviceDecision: the user allows or denies access. The form has the same fields as for
+	// Consent. The page MUST show Code, and MUST tell users to deny what they did not begin
+	// themselves.
 	DeviceDecision DeviceStep = "decision"
 )
 

@@ -87,9 +87,9 @@ func (p *Pages) Grants() http.Handler {
 }
 
 // RevokeGrant returns the endpoint that revokes one of the caller's grants, with all its tokens:
-// DELETE of a path whose {id} names it, answered with 204, or with 404 if the caller has no such
-// grant. It also revokes codes and approved device codes that the client has not redeemed. The
-// caller is determined as in Grants. After a 503 the grant is still valid.
+// DELETE of a path in which {id} is the grant's ID. The response is 204, or 404 if the caller has
+// no such grant. It also revokes codes and approved device codes that the client has not redeemed.
+// The caller is determined as in Grants. After a 503 the grant is still valid.
 func (p *Pages) RevokeGrant() http.Handler {
 	return p.accounts(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
 		err := p.server.RevokeGrant(r.Context(), subject, r.PathValue("id"), false)

@@ -82,9 +82,9 @@ type Options struct {
 	// token is active.
 	//
 	// Above either limit, tokens that are not cached get 503 for the rest of the second. Above
-	// UnknownRate, two kinds of networks are still served, up to 1.5 times UnknownRate: those
-	// without such queries in this second and the one before, and then those that sent active
-	// tokens before.
+	// UnknownRate, two kinds of networks are still served, up to 1.5 times UnknownRate. First come
+	// networks without such queries in this second and the previous one, and then networks that
+	// sent active tokens before.
 	//
 	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies;
 	// private addresses count only for UnknownRate.
@@ -232,8 +232,8 @@ func (i *Scheme) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: "Bearer", Format: cmp.Or(i.opts.Prefix, authn.AnyFormat)}}
 }
 
-// Challenge returns a Bearer challenge with the scopes that the route requires, and with an error
-// for a rejected token or one whose scopes do not suffice (RFC 6750, section 3).
+// Challenge returns a Bearer challenge with the scopes that the route requires (RFC 6750, section
+// 3). It has an error for a rejected token, and for a token whose scopes do not suffice.
 func (i *Scheme) Challenge(_ *http.Request, err error) string {
 	return authn.BearerChallenge{Invalid: i.invalid.Code}.For(err)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// ErrBusy is the error for a token that is not cached if a limit forbids a query to the issuer: too
-// many queries are running (Options.MaxQueries), or too many found no active token
+// ErrBusy is the error for a token that is not cached while a limit forbids queries to the issuer.
+// Either too many queries are running (Options.MaxQueries), or too many found no active token
 // (Options.UnknownRate). The middleware responds with 503.
 var ErrBusy = errors.New("introspect: too many queries to the issuer")
 
