@@ -23,7 +23,7 @@ import (
 // duplicated counts as absent.
 //
 // Start returns [storage.ErrStale] if the user was disabled or the password was changed at the same
-// time. After any error, nobody is logged in.
+// time. After an error, the user is not logged in.
 func (s *Scheme) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	return s.logIn(w, r, login, "")
 }

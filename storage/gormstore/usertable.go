@@ -26,8 +26,8 @@ type UserTable struct {
 	Name string
 	// Email is optional; "" means no column.
 	Email string
-	// Password holds the encoded hash. "" means that the table has no passwords: nobody can log in
-	// with one, and setting one returns an error.
+	// Password holds the encoded hash. "" means that the table has no passwords. Then no login with
+	// a password is possible, and setting one returns an error.
 	Password string
 	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". It is required, because
 	// it must be possible to disable every account. If it is a plain column name, SetActive sets

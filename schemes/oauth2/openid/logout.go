@@ -34,7 +34,7 @@ import (
 // The page reports a logout only after a session ended. A request without a session is redirected
 // to the post_logout_redirect_uri, or gets a page that says that no session ended. The browser may
 // have withheld its cookie, as it does in a frame of another site. A user who was authenticated by
-// other credentials than a session gets 403.
+// anything but a session gets 403.
 func (p *Provider) Logout() http.Handler {
 	if p.opts.EndSession == nil {
 		panic("openid: Logout requires Options.EndSession")
