@@ -45,8 +45,8 @@ type AuthRequests interface {
 	// AuthRequestByDigest returns the request, expired or not, and does not consume it. It returns
 	// ErrNotFound if there is none.
 	AuthRequestByDigest(ctx context.Context, d Digest) (AuthRequest, error)
-	// ConsumeAuthRequest deletes the request. It returns ErrNotFound if there is none, also if it
-	// was consumed before. Of concurrent calls one succeeds. The caller checks whether the request
+	// ConsumeAuthRequest deletes the request. If there is none, or it was already consumed, it
+	// returns ErrNotFound. Of concurrent calls one succeeds. The caller checks whether the request
 	// has expired.
 	ConsumeAuthRequest(ctx context.Context, d Digest) error
 }

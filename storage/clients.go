@@ -119,8 +119,8 @@ func plain(s string) bool {
 
 // Clients stores OAuth 2.0 clients.
 type Clients interface {
-	// ClientByID returns the client, disabled or not. It returns ErrNotFound if there is none, also
-	// for a malformed id. Within InTx the client is locked until the transaction ends, so that you
+	// ClientByID returns the client, disabled or not. If there is none, or the id is malformed, it
+	// returns ErrNotFound. Within InTx the client is locked until the transaction ends, so that you
 	// can change it with UpdateClient without losing other changes.
 	ClientByID(ctx context.Context, id string) (Client, error)
 	// ListClients returns up to limit clients whose ID is greater than after, in order of ID. An

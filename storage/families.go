@@ -174,15 +174,16 @@ type Families interface {
 	// client). It leaves out the first skip families, so that families beyond a limit are found
 	// without reading those within it.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
-	// FamilyByID returns the family of ListFamilies that has the ID. It returns ErrNotFound if
-	// there is none, for example because it was revoked or belongs to another subject or purpose.
+	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
+	// ErrNotFound if there is none, for example because it was revoked or belongs to another
+	// subject or purpose.
 	FamilyByID(ctx context.Context, purpose, subject, id string) (Family, error)
 	// CountFamilies counts the families that ListFamilies returns without a limit.
 	CountFamilies(ctx context.Context, purpose, subject string) (FamilyCount, error)
 }
 
-// FamilyPlace is a place in a list of families, in which the last created is first, then the one
-// with the lower ID.
+// FamilyPlace is a place in a list of families. The family that was created last comes first; of
+// families with the same time, the one with the lower ID comes first.
 type FamilyPlace struct {
 	Created time.Time
 	ID      string

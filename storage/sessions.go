@@ -107,7 +107,8 @@ type SessionList interface {
 	// ListSessions returns up to limit sessions of the subject that have its current epoch, without
 	// their Data and including expired ones: the last seen first, then by ID.
 	ListSessions(ctx context.Context, subject string, limit int) ([]Session, error)
-	// SessionByID returns the session of ListSessions that has the ID, or ErrNotFound.
+	// SessionByID returns the session with that ID, or ErrNotFound if ListSessions would not list
+	// it.
 	SessionByID(ctx context.Context, subject, id string) (Session, error)
 	// DeleteSessionOf deletes the subject's session with that ID. It returns ErrNotFound if there
 	// is none, also if it was deleted before.

@@ -30,7 +30,7 @@
 // features for package cached. Spaced is for databases with several account tables.
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
-// deleted records. Package storagetest tests an implementation, also one that has only some parts.
+// deleted records. Package storagetest tests an implementation, even one that has only some parts.
 // Package cached adds a cache to one or several stores.
 //
 // # Errors

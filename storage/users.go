@@ -137,8 +137,8 @@ type Accounts interface {
 	// returns ErrInvalid if CheckRoles rejects the roles, and ErrNotFound if there is no such
 	// account.
 	SetRoles(ctx context.Context, id string, roles ...string) error
-	// DeleteUser deletes the account and all its records. The epoch is bumped and stays stored. It
-	// returns ErrNotFound if there is no such account.
+	// DeleteUser deletes the account and all its records. The epoch is bumped, and is not deleted.
+	// It returns ErrNotFound if there is no such account.
 	DeleteUser(ctx context.Context, id string) error
 }
 

@@ -48,9 +48,9 @@ type Mark struct {
 // and then one unit for each Window/Limit. So a window that begins with a full bucket allows up to
 // twice the limit, and no window allows more.
 //
-// A count needs only one time, whatever its limit, and one comparison decides. A log of attempts,
-// as in Django REST Framework, grows with the limit. Counters of fixed windows forget all attempts
-// at once when a window ends.
+// For each count, a store keeps only one time, whatever the limit, and makes one comparison. A log
+// of attempts, as in Django REST Framework, grows with the limit. Counters of fixed windows forget
+// all attempts at once when a window ends.
 type Store interface {
 	// Take takes one unit for each rate of each bucket of one plan: the first plan for which all
 	// these units are available. If there is no such plan, it takes nothing. The whole call is

@@ -3,8 +3,8 @@
 // certificates.
 //
 // Use it only if every request passes through the proxy. Anyone who can send the header can be any
-// user. The scheme therefore accepts it only from the networks in New, by the address of the
-// connection, and the proxy MUST remove the header from requests of its own clients.
+// user. The scheme therefore accepts it only from the proxies in New, by the address of the
+// connection. The proxy MUST remove the header from the requests of its clients.
 //
 // The proxy authenticates every request of a browser, including requests that another site causes.
 // The scheme therefore checks the origin of each unsafe request (see package authn/csrf).
