@@ -106,8 +106,9 @@ func (a *Account) KeptUser() any {
 	return c.with(a.perms.store, true, a.perms.scoped)
 }
 
-// Itself returns a. If a type embeds *Account and overrides one of its methods, callers do not use
-// the optional methods of the embedded account instead; see [Itself].
+// Itself returns a. Callers use it to find out that a type embeds *Account. They then do not use
+// the optional methods of the embedded account, which would bypass the methods that the type
+// overrides; see [Itself].
 func (a *Account) Itself() any { return a }
 
 // RolesByScope returns the roles of the account, even if the identity is limited to scopes (Roles

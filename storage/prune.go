@@ -47,7 +47,7 @@ const pruneStep = 1000
 // Redis, or the table of your own scheme. It deletes records that expired PruneMargin or more
 // before now. If a store fails, it continues with the next; it stops when ctx ends. The result has
 // one entry per store, in order, so that you notice a store that cannot be pruned. The error joins
-// those of the stores.
+// the errors of the stores.
 func PruneAll(ctx context.Context, now time.Time, stores ...any) ([]Pruned, error) {
 	list := make([]Pruned, len(stores))
 	errs := make([]error, len(stores))
