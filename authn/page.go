@@ -27,9 +27,9 @@ import (
 //   - A browser gets other errors as HTML (Options.WritePage).
 //
 // Only an ambient scheme that implements [Lapser], or whose errors do, can report that a session is
-// expired or revoked. These responses do not change and delete no cookie: 503 for an error of the
-// store, 401 for two session cookies, and 401 for an invalid Authorization header. No other scheme
-// is called instead of the session.
+// expired or revoked. These responses are the same as on other routes, and delete no cookie: 503
+// for an error of the store, 401 for two session cookies, and 401 for an invalid Authorization
+// header. No other scheme is called instead of the session.
 //
 // login is the path of the login page on the same origin. It gets the path and query of the
 // requested page as the parameter "next", which the login page must check (session.SafeNext),

@@ -48,7 +48,7 @@ var rules = []Rule{
 	{"secret_in_log", "The scheme does not write the credential to a log or an audit event.", "Written", secretInLog},
 
 	{"challenge_syntax", "A challenge follows RFC 9110, section 11.6.1, for every error, also for a request that has only a method and a path.", "authn.Challenger", challengeSyntax},
-	{"challenge_scheme", "A challenge names each authentication scheme once, the same ones for every error, and only declared ones.", "authn.Challenger", challengeScheme},
+	{"challenge_scheme", "A challenge names the same authentication schemes for every error, each of them once, and only declared ones.", "authn.Challenger", challengeScheme},
 
 	{"kept_same", "A kept identity is not used for a request for which Authenticate would have another result.", "authn.Keeper", keptSame},
 	{"kept_expired", "A kept identity is not used after the credential expired.", "Expire", keptEnds("Expire")},

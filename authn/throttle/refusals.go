@@ -20,10 +20,10 @@ type RefusalOptions struct {
 	// Limit is the rate of rejected credentials from one address (IPv4, or IPv6 /64) that are
 	// answered with 401. Further ones are answered with 429. The zero value means 120/m.
 	Limit Rate
-	// Stop is the rate of rejected credentials from one address above which credentials are not
-	// checked any more and get 429, in every place where requests contain them (see
-	// [authn.Presented]). Credentials that were accepted from there within the last ten minutes are
-	// still checked. The zero value means ten times Limit.
+	// Stop is a higher rate of rejected credentials from one address. Above it, credentials are not
+	// checked and get 429, in every place where requests contain them (see [authn.Presented]).
+	// Credentials that were accepted from there within the last ten minutes are still checked. The
+	// zero value means ten times Limit.
 	//
 	// If a network exceeds its limit, its addresses that do not exceed Stop themselves have six
 	// checks per minute each.

@@ -32,7 +32,7 @@ var (
 	// ErrReused means that the token had already been exchanged. This use revoked the family.
 	ErrReused = errors.New("rotation: refresh token reused")
 	// ErrMismatch means that the token belongs to another client, purpose or key, or that a
-	// repeated request has other parameters than the first. Nothing was changed.
+	// repeated request has different parameters from the first request. Nothing was changed.
 	ErrMismatch = errors.New("rotation: refresh token has another client or other parameters")
 )
 
