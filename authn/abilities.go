@@ -98,9 +98,10 @@ type FormatDeclarer interface {
 	Formats() []CredentialFormat
 }
 
-// AbilityOf returns a, converted to the interface T, if a implements T. Otherwise it searches the
-// schemes that a decorates (a decorator has a method Unwrap() Authenticator) and the members of a
-// [Chain], and returns the first one that implements T. It returns false if there is none.
+// AbilityOf returns the authenticator as a T, if it implements the interface T. Otherwise it
+// searches the schemes that the authenticator decorates (a decorator has a method Unwrap()
+// Authenticator) and the members of a [Chain], and returns the first one that implements T. It
+// returns false if there is none.
 func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {

@@ -106,7 +106,7 @@ func AuthenticationFailed(detail string) *Error {
 	return newError(http.StatusUnauthorized, "authentication_failed", detail, "Incorrect authentication credentials.")
 }
 
-// NotAuthenticated returns a 401 for a request without credentials that requires them.
+// NotAuthenticated returns a 401 for a request that requires credentials and has none.
 func NotAuthenticated() *Error {
 	return newError(http.StatusUnauthorized, codeNotAuthenticated, "", "Authentication credentials were not provided.")
 }

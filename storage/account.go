@@ -71,14 +71,14 @@ func (u User) with(p Permissions, shared, scoped bool) *Account {
 // UserID returns [User.LocalID].
 func (a *Account) UserID() string { return a.LocalID() }
 
-// Clone returns a copy of a that shares no slice with a. Both have the same permissions.
+// Clone returns a copy of the account that shares no slice with it. Both have the same permissions.
 func (a Account) Clone() Account {
 	a.User = a.User.Clone()
 	return a
 }
 
-// CloneUser returns a *Account that shares no slice with a. Package authn calls it so that a
-// handler can modify the account of its request; see authn.UserFrom.
+// CloneUser returns a *Account that shares no slice with the original. Package authn calls it so
+// that a handler can modify the account of its request; see authn.UserFrom.
 func (a *Account) CloneUser() any {
 	if len(a.Roles) == 0 || len(a.Roles) > roomForRoles {
 		c := a.Clone()
@@ -93,8 +93,9 @@ func (a *Account) CloneUser() any {
 	return &l.account
 }
 
-// KeptUser returns a *Account that shares no slice with a and can serve several requests: HasPerm
-// reads the store at each call. Package authn calls it for an identity that it keeps.
+// KeptUser returns a *Account that shares no slice with the original and can serve several
+// requests: HasPerm reads the store at each call. Package authn calls it for an identity that it
+// keeps.
 func (a *Account) KeptUser() any {
 	c := a.Clone()
 	if a.perms == nil {

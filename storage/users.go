@@ -124,9 +124,9 @@ type Accounts interface {
 	// disabled, or its epoch is not the epoch that was read with the old hash, it changes nothing
 	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
-	// ReplaceHash replaces the hash if it is still old, for example by one with a better encoding
-	// of the same password. It does not bump the epoch. It returns ErrConflict if the stored hash
-	// is another one, and ErrNotFound if there is no such account.
+	// ReplaceHash replaces the stored hash, if it still equals the argument old, for example by a
+	// better encoding of the same password. It does not bump the epoch. It returns ErrConflict if
+	// the stored hash is another one, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.
