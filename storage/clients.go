@@ -28,8 +28,8 @@ type Client struct {
 	// Native means that the client runs on the user's machine: its redirect URIs with a loopback
 	// address match any port (RFC 8252, section 7.3).
 	Native bool
-	// RedirectURIs are the URIs to which the authorization endpoint may redirect the browser, and
-	// LogoutURIs those to which a logout may. Both are compared byte for byte.
+	// RedirectURIs are the URIs to which the authorization endpoint may redirect the browser.
+	// LogoutURIs are the URIs to which a logout may redirect it. Both are compared byte for byte.
 	RedirectURIs, LogoutURIs []string
 	// Grants are the grant types that the client may use.
 	Grants []string

@@ -21,7 +21,7 @@ var rules = []Rule{
 	{"disabled", "A credential of a disabled account is rejected.", "Disable", ended("Disable")},
 	{"logged_out_everywhere", "After \"log out everywhere\", the account's credentials are rejected.", "LogoutEverywhere", ended("LogoutEverywhere")},
 	{"expiry_is_reported", "The identity of a credential that expires has Expires, so that long-lived connections can be closed.", "Expire", expiryIsReported},
-	{"alike", "Unknown, expired, revoked and outdated credentials and those of disabled accounts are rejected with the same status, code and text.", "", alike},
+	{"alike", "All invalid credentials are rejected with the same status, code and text: unknown, expired, revoked and outdated credentials, and credentials of disabled accounts.", "", alike},
 	{"others_stay", "An event that invalidates one account's credential does not affect another account's.", "Other", othersStay},
 	{"accounts_apart", "Each credential returns its own account, whatever requests came before.", "Other", accountsApart},
 

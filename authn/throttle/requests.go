@@ -42,8 +42,8 @@ func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 	return l.middleware(func(id authn.Identity) bool { return !id.Authenticated() }), nil
 }
 
-// User returns middleware that limits the requests of each user or client, and those of anonymous
-// callers in the same way as [Anon].
+// User returns middleware that limits the requests of each user or client. It limits the requests
+// of anonymous callers in the same way as [Anon].
 func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "user", opts)
 	if err != nil {

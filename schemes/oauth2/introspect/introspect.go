@@ -57,9 +57,9 @@ type Options struct {
 	//
 	// With "" the scheme accepts every token that no earlier scheme accepted, so put it after the
 	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer.
-	// Tokens of this application are those in the format of this module, and those with one of its
-	// default prefixes or of OwnPrefixes. Only a token of this application whose prefix is mistyped
-	// is sent to the issuer; it is not valid in this form.
+	// Tokens of this application are tokens in the format of this module, and tokens with a default
+	// prefix of this module or a prefix in OwnPrefixes. Only a token of this application whose
+	// prefix is mistyped is sent to the issuer; it is not valid in this form.
 	Prefix string
 	// OwnPrefixes are the prefixes of this application's tokens that are not default prefixes of
 	// this module, such as "acme_". Tokens with these prefixes are never sent to the issuer, valid
