@@ -59,9 +59,9 @@ type OwnCredential struct {
 	text  string
 }
 
-// Accepted reports that the credential is valid, the identity that it belongs to, and the
-// credentials that the response contains instead. They are checked even while other credentials
-// from the client address are blocked.
+// Accepted reports that the credential is valid. id is the identity that it belongs to, and issued
+// are the credentials that the response contains in its place. They are checked even while other
+// credentials from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
