@@ -78,12 +78,13 @@ func (o *OwnCredential) accepted(id Identity, text string) {
 	}
 }
 
-// Issued reports new credentials of the caller of r, and their owner id, to the limit of rejected
-// credentials ([Options.Refusals]). Call it when a login issues credentials, or when new
-// credentials replace old ones. The new credentials are then checked even while others from the
-// caller's address are blocked. Otherwise anyone at the same address could make every login
-// useless. A scheme also calls Issued for each request with a valid credential that identifies no
-// user, such as a visitor's session. It then sets id.Client to a name of the credential.
+// Issued reports new credentials to the limit of rejected credentials ([Options.Refusals]). id is
+// their owner, and the response to r contains them. Call it when a login issues credentials, or
+// when new credentials replace old ones. The new credentials are then checked even while others
+// from the caller's address are blocked. Otherwise anyone at the same address could make every
+// login useless. A scheme also calls Issued for each request with a valid credential that
+// identifies no user, such as a visitor's session. It then sets id.Client to a name of the
+// credential.
 //
 // together are credentials that later requests contain together, such as two cookies, in the order
 // of the chain. For credentials that requests contain separately, call Issued once for each.
