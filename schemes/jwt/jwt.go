@@ -63,9 +63,9 @@ type Options struct {
 	// 0 means 10 seconds, and the largest value is one minute. [NoGrace] disables it.
 	Grace time.Duration
 	// CloseGraceOnUse ends the grace period as soon as an access token of the new pair is used with
-	// this scheme. Only the client address that refreshed can then still repeat the refresh. A
-	// thief who copied the refresh token shortly before then gets no tokens and is detected. It
-	// costs one write for each refresh.
+	// this scheme. Only the client address that refreshed can then still repeat the refresh. So a
+	// thief who copied the refresh token shortly before gets no tokens, and is detected. It costs
+	// one write for each refresh.
 	CloseGraceOnUse bool
 	// Proxies are the trusted proxies that report the client address in X-Forwarded-For.
 	Proxies authn.TrustedProxies

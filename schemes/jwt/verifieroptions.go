@@ -48,10 +48,10 @@ type VerifierOptions struct {
 	// FirstPartyClients are clients that act with their user's full rights, such as your own
 	// single-page application. Identity.Client is then "". Scopes in the token still limit it.
 	//
-	// FirstParty lists the claims that can contain a client or scopes. If one of these contains
-	// scopes or another client, and is neither in ScopeClaims nor in ClientClaims, the token is
-	// rejected, because that limit would be ignored. A token with "act" or "may_act" is never
-	// first-party.
+	// The comment of FirstParty lists the claims that can contain a client or scopes. If one of
+	// these contains scopes or another client, and is neither in ScopeClaims nor in ClientClaims,
+	// the token is rejected, because that limit would be ignored. A token with "act" or "may_act"
+	// is never first-party.
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
 	// of a machine is never first-party; it is recognized because its subject equals its client.
