@@ -138,8 +138,8 @@ type Clients interface {
 	// records. If a call that enables a client fails, the client stays disabled. A new secret or
 	// new keys remove nothing.
 	//
-	// UpdateClient overwrites concurrent changes, such as of Disabled. Use [ChangeClient], which
-	// reads the client in the same transaction, or SetClientDisabled.
+	// UpdateClient overwrites concurrent changes, for example a change of Disabled. Use
+	// [ChangeClient], which reads the client in the same transaction, or SetClientDisabled.
 	UpdateClient(ctx context.Context, c Client) error
 	// SetClientDisabled disables or enables the client, as UpdateClient does, and leaves all other
 	// fields unchanged. It returns ErrNotFound if there is no such client.
