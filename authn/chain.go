@@ -40,7 +40,7 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	return f.handOut(), nil
 }
 
-// Check returns an error if a has one of these mistakes, on which [New] panics:
+// Check returns an error if the authenticator has one of these mistakes, on which [New] panics:
 //   - a member is nil or occurs twice
 //   - two members accept the same credentials
 //   - a member with [AnyFormat] comes before another member of its keyword

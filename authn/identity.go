@@ -14,9 +14,9 @@
 //
 // The package imports only the standard library.
 //
-// It is larger than other packages of this module, because the chain, the middleware, the table of
-// kept identities and the responses depend on each other: all of them must keep the four results
-// apart, and they share the state of a request, which no handler can reach.
+// It is larger than other packages of this module, because its parts depend on each other: the
+// chain, the middleware, the table of kept identities and the responses. All of them must keep the
+// four results apart, and they share the state of a request, which no handler can reach.
 package authn
 
 import (

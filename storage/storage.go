@@ -32,7 +32,7 @@
 // tables. AccountSource is for wrappers of stores.
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
-// deleted records. Package storagetest tests an implementation, also one that has only some parts.
+// deleted records. Package storagetest tests an implementation, even one that has only some parts.
 // Package cached adds a cache to one or several stores.
 //
 // # Errors

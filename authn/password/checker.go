@@ -67,9 +67,9 @@ type Options struct {
 	// only of one of them, or of the account's name or e-mail address, plus some digits or
 	// punctuation.
 	Words []string
-	// InsecureAllowCommon accepts new passwords that attackers try first: those of a list of
-	// 20,000, with or without a year, repetitions, keyboard patterns, and the account's own name.
-	// To check lists of breached passwords, use Validate.
+	// InsecureAllowCommon accepts new passwords that attackers try first: 20,000 listed passwords,
+	// with or without a year, repetitions, keyboard patterns, and the account's own name. To check
+	// lists of breached passwords, use Validate.
 	InsecureAllowCommon bool
 	// Validate checks a new password in the form that is hashed. It rejects the password with
 	// Refused("…") or another *authn.Error. Any other error means that the check failed; it is
@@ -171,7 +171,7 @@ var errName = errors.New("Enter a valid username. It may hold letters, digits an
 // CheckPassword implements [authn.PasswordChecker].
 //
 // A wrong password, an unknown name, a disabled account and an account without a usable password
-// all return [authn.InvalidLogin] after the same work: one hash, or two if the password is not in
+// all return [authn.InvalidLogin]. Each of them takes one hash, or two if the password is not in
 // NFC, and at least Options.FailureFloor.
 //
 // It returns an *authn.Error with status 400 if the password is longer than MaxLength, and with 429

@@ -25,8 +25,8 @@ const maxAddress = 254
 // Mount it outside the authentication chain.
 //
 // The response is the same 200 for every address, known or unknown. It is 400 if the body is
-// malformed, 429 if a limit is reached and 503 if the queue is full, also regardless of the
-// address.
+// malformed, 429 if a limit is reached and 503 if the queue is full. These do not depend on the
+// address either.
 func (r *Recovery) Request() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := r.request(w, req); err != nil {

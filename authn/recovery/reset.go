@@ -39,9 +39,9 @@ var (
 // user then logs in with the new password. If the password policy rejects the password, the
 // response is 400 for the field "password", and the token stays valid.
 //
-// The response is 400 for the field "token" if the token is unknown, used, replaced by later ones,
-// expired, or older than a login, a password change or a change of the e-mail address. The log has
-// the reason.
+// The response is 400 for the field "token" if the token is unknown, used, expired or replaced by
+// later ones. It is the same if the token is older than the last login, password change or change
+// of the e-mail address. The log has the reason.
 func (r *Recovery) Reset() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		v, err := login.Read(w, req, login.Field{Name: "token", Trim: true}, login.Password)

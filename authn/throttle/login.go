@@ -40,7 +40,7 @@ type LoginOptions struct {
 // if one of them is empty. A success gives these units back (see LoginLimits.Free). It does not
 // reset the counts.
 //
-// Failures of unknown callers do not lock out the owner of the account: callers that have logged in
+// Failures of unknown callers do not lock out the owner of the account. Callers that have logged in
 // to the account before, from the same address or with a device cookie, have buckets of their own.
 // They are known until the account's epoch changes. An account has at most 8 known addresses and 8
 // known devices. An address from which more than 4 accounts logged in within 90 days makes no

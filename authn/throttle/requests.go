@@ -13,9 +13,10 @@ import (
 type Options struct {
 	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
-	// Networks are the factors by which the rates of the networks around an address are higher, for
-	// anonymous callers: of the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means
-	// the default: 4, 16 and 256. Raise them if many anonymous clients share a network.
+	// Networks are factors for the networks around the address of an anonymous caller: the rate of
+	// one address, times a factor, is the rate of the network. The networks are the IPv4 /28 or
+	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 4, 16 and 256. Raise them
+	// if many anonymous clients share a network.
 	Networks [3]int
 	// NameKey, Logger and Clock have the same meaning as in [LoginOptions].
 	NameKey Secret
@@ -27,8 +28,8 @@ type Options struct {
 // IPv6 /64) and by the networks around it (Options.Networks). Put it after the authn middleware. A
 // request over the limit gets 429 with the text of Django REST Framework.
 //
-// It returns an error if store is nil, if rate is zero or out of range, or if an option is. The
-// rate [Off] means no limit. If the store fails, requests are counted in memory.
+// It returns an error if store is nil, if rate is zero or out of range, or if an option is out of
+// range. The rate [Off] means no limit. If the store fails, requests are counted in memory.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
 // separately with the same rate, in User and Scoped too. So such a page cannot use up the limit of
@@ -41,8 +42,8 @@ func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 	return l.middleware(func(id authn.Identity) bool { return !id.Authenticated() }), nil
 }
 
-// User returns middleware that limits the requests of each user or client, and those of anonymous
-// callers in the same way as [Anon].
+// User returns middleware that limits the requests of each user or client. It limits the requests
+// of anonymous callers in the same way as [Anon].
 func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "user", opts)
 	if err != nil {

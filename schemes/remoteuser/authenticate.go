@@ -153,9 +153,9 @@ func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity)
 	return nil
 }
 
-// Strip returns a handler that removes the header, in every spelling that a server could accept as
-// this header, from requests that do not come from the proxies, and calls next. Use it if you
-// forward requests to servers that trust the header. You do not need it for this scheme:
+// Strip returns a handler that removes the header from requests that do not come from the proxies,
+// and calls next. It removes every spelling that a server could accept as this header. Use it if
+// you forward requests to servers that trust the header. You do not need it for this scheme:
 // Authenticate ignores such a header.
 func (s *Scheme) Strip(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -62,7 +62,7 @@ func SessionID(id authn.Identity) string {
 //
 // On a page for people ([authn.Page]), an expired or revoked session counts as no credentials.
 //
-// It rejects with 403 an unsafe request that does not come from a page of the site. If an unsafe
+// If an unsafe request does not come from a page of the site, it is rejected with 403. If an unsafe
 // request has no header about its origin and has the body of a form, it must contain a [Token]. The
 // body is read to find the token, and stays readable.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {

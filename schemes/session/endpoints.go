@@ -53,7 +53,7 @@ func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker, more ...login.
 	}))
 }
 
-// Logout returns the logout endpoint. It accepts a POST and responds with 204, also if there was no
+// Logout returns the logout endpoint. It accepts a POST and responds with 204, even if there was no
 // session. It reads the cookie itself and ignores Authorization.
 //
 // A request from another site is rejected with 403, and one with several session cookies with 401.

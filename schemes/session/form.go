@@ -47,9 +47,9 @@ type FormOptions struct {
 // browser (303) to the path in "next", if that is a path of this origin (see [SafeNext]). Route
 // both methods to it, without the chain. It panics if pw is nil.
 //
-// A rejected login shows the form again, with the status and text of [Scheme.Login]. For other
-// errors, such as a store failure, a request from another site or a body that is not a form, the
-// status is that of Login, and a browser gets a page.
+// A rejected login shows the form again, with the status and text of [Scheme.Login]. Other errors,
+// such as a store failure, a request from another site or a body that is not a form, have the same
+// status as from Login. A browser gets them as a page.
 //
 // Do not set the Referrer-Policy "no-referrer" for the page. Browsers then send the Origin "null"
 // with the form, which is accepted only from browsers that also send Sec-Fetch-Site.
@@ -127,9 +127,9 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 }
 
 // LogoutForm returns the handler for the form of a logout button. POST deletes the request's
-// session and redirects the browser (303) to the path in the field "next", if that is a path of
-// this origin (see [SafeNext]), and to fallback otherwise. "" as fallback means "/". Errors have
-// the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
+// session and redirects the browser (303). The target is the path in the field "next" if that is a
+// path of this origin (see [SafeNext]), and fallback otherwise. "" as fallback means "/". Errors
+// have the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
 //
 //	<form method="post" action="/logout"><button>Log out</button></form>
 func (s *Scheme) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }

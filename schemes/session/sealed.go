@@ -38,9 +38,9 @@ type SealedOptions struct {
 // number of visitors with low security requirements. Otherwise use [Scheme].
 //
 // A sealed session cannot be revoked before it expires. After a logout, a copy of the cookie stays
-// valid until Idle after it was created, and a copy can also restore old data. With
-// SealedOptions.Users, every event that revokes all credentials of the account also revokes its
-// sealed sessions, but a single logout does not.
+// valid until Idle has passed since the cookie was created. A client can also send an old copy to
+// restore the data in it. With SealedOptions.Users, every event that revokes all credentials of the
+// account also revokes its sealed sessions, but a single logout does not.
 //
 // Concurrent requests that change the data overwrite each other: the last response wins. A Sealed
 // is safe for concurrent use.

@@ -14,8 +14,8 @@
 //   - the permissions of accounts
 //
 // Everything else goes to the store each time, in particular logins. Disabled accounts, revoked and
-// expired credentials, and errors are never cached. That a digest is unknown is cached for at most
-// one second.
+// expired credentials, and errors are never cached. The fact that a digest is unknown is cached for
+// at most one second.
 //
 // # Changes
 //
@@ -77,8 +77,8 @@ type Options struct {
 	//
 	// Above either limit, lookups that are not cached return ErrTooManyUnknown for the rest of the
 	// second. Above UnknownRate, two kinds of networks are still served, up to 1.5 times
-	// UnknownRate: those without an unknown digest in this second and the one before, and then
-	// those from which valid credentials came before.
+	// UnknownRate. First come networks without an unknown digest in this second and the previous
+	// one, and then networks that sent valid credentials before.
 	//
 	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies.
 	// Loopback and private addresses count only for UnknownRate, because they usually belong to a
@@ -88,7 +88,8 @@ type Options struct {
 	// request that began it, because other requests wait for its result.
 	Timeout time.Duration
 	// Skip lists kinds that are not cached. For example, skip Sessions if several processes run
-	// without Tell: otherwise a process reads session data that another one changed up to TTL late.
+	// without Tell: otherwise a process can read session data that is up to TTL old, although
+	// another process changed it.
 	Skip []Kind
 	// Tell is called for each change that revokes or changes a cached record, within the
 	// transaction of the change; nil means that other processes are not notified. What it writes
@@ -97,7 +98,7 @@ type Options struct {
 	Tell func(ctx context.Context, c Change) error
 	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
 	// only in tests. The age of entries is measured with the monotonic clock of the process or, if
-	// Clock is set, with the forward movements of Clock, so setting a clock back never extends an
+	// Clock is set, with the forward movements of Clock. So setting a clock back never extends an
 	// entry.
 	Clock func() time.Time
 }

@@ -75,7 +75,7 @@ func (c Change) Apply(i Invalidator) {
 }
 
 // MarshalText encodes c as a message: "all", "subject <id>", or "key <kind> <hex>". The message
-// contains no secret, because digests are those of random texts.
+// contains no secret, because the digests are digests of random texts.
 func (c Change) MarshalText() ([]byte, error) {
 	switch {
 	case c.All:
@@ -86,8 +86,8 @@ func (c Change) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
 }
 
-// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. Call
-// FlushAll then rather than ignoring the message.
+// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. If it
+// does, call FlushAll instead of ignoring the message.
 func (c *Change) UnmarshalText(text []byte) error {
 	word, rest, _ := strings.Cut(string(text), " ")
 	var got Change

@@ -7,8 +7,8 @@
 // The accounts can be in a table of the application; see [UserTable].
 //
 // The package is larger than others of this module because a transaction spans all records of a
-// subject: a new password, disabling an account or deleting it revokes records of every kind at
-// once.
+// subject. A new password, disabling an account, or deleting it revokes records of every kind in
+// one transaction.
 package gormstore
 
 import (
@@ -64,9 +64,9 @@ type Options struct {
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
 	// Free returns the free bytes on the database's file system. If there are fewer than [Reserve],
-	// records that anonymous callers cause (device grants, pushed requests, registered clients,
-	// anonymous sessions) are rejected with [ErrReserve], so that logout and revocation still have
-	// space. Nil disables the check; sqlite.Open sets it on Linux and macOS.
+	// records that anonymous callers cause are rejected with [ErrReserve], so that logout and
+	// revocation still have space. These are device grants, pushed requests, registered clients and
+	// anonymous sessions. Nil disables the check; sqlite.Open sets it on Linux and macOS.
 	Free func() (bytes int64, err error)
 }
 

@@ -26,11 +26,11 @@ type UserTable struct {
 	Name string
 	// Email is optional; "" means no column.
 	Email string
-	// Password holds the encoded hash. "" means that the table has no passwords: nobody can log in
-	// with one, and setting one returns an error.
+	// Password holds the encoded hash. "" means that the table has no passwords. Then no login with
+	// a password is possible, and setting one returns an error.
 	Password string
 	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". It is required, because
-	// every account must be one that can be disabled. If it is a plain column name, SetActive sets
+	// it must be possible to disable every account. If it is a plain column name, SetActive sets
 	// the column. For any other expression SetActive returns an error; the application changes its
 	// columns itself and calls BumpEpoch.
 	Active string
@@ -40,12 +40,14 @@ type UserTable struct {
 	// and similar functions here. SetRoles sets a plain column. For any other expression it returns
 	// an error; the application changes its rows itself.
 	Roles string
-	// RolesList is an expression that returns the role names as a JSON list of texts, such as
-	// "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id = accounts.id)" in PostgreSQL, or
-	// with json_group_array in SQLite. NULL means no roles. Set at most one of Roles and RolesList.
+	// RolesList is an expression that returns the role names as a JSON list of texts. In PostgreSQL
+	// this is for example "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id =
+	// accounts.id)"; SQLite has json_group_array. NULL means no roles. Set at most one of Roles and
+	// RolesList.
 	//
-	// If a role in the list is empty, contains a comma or NUL, begins or ends with white space, or
-	// is not text, the account has no roles, and the store logs an error.
+	// A role must be a text without commas and NUL, must not be empty, and must not begin or end
+	// with white space. If one role of the list breaks this rule, the account has no roles, and the
+	// store logs an error.
 	RolesList string
 	// Created is a column of microseconds since 1970. It is optional; "" means no column.
 	Created string

@@ -25,7 +25,7 @@ type Consent struct {
 	// scheme of a program on the user's device.
 	Client, Site string
 	// Unverified means that the client registered itself, so nobody has verified its name, which
-	// can be that of another application. A page MUST say so.
+	// can be the name of another application. A page MUST say so.
 	Unverified bool
 	// User is the name of the user who decides.
 	User   string

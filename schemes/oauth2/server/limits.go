@@ -26,7 +26,7 @@ type Cell struct {
 	Key    [16]byte
 	Limit  int
 	Window time.Duration
-	// Shared marks one of the few cells that all callers share. A limiter must not evict it.
+	// Shared is true for the few cells that all callers share. A limiter must not evict it.
 	Shared bool
 }
 
