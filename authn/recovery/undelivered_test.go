@@ -9,7 +9,7 @@ import (
 
 // Links that nobody received, or that went to an address that the account no longer has, do not
 // prevent the next one.
-func TestUndelivered_attack_472(t *testing.T) {
+func TestUndelivered_attack_422(t *testing.T) {
 	ask := func(w *world) int {
 		t.Helper()
 		before := len(w.messages)

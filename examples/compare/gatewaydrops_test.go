@@ -18,7 +18,7 @@ import (
 // application would take its bearer for the user without limits.
 func TestGatewayDropsNothing(t *testing.T) {
 	for _, gateway := range []string{"nginx", "caddy"} {
-		t.Run("attack_470/"+gateway, func(t *testing.T) {
+		t.Run("attack_420/"+gateway, func(t *testing.T) {
 			token, server := scopedServer(t, gateway)
 			addr := startGateway(t, gateway, server, application(t).Listener.Addr().String())
 			want := map[string]string{"X-Auth-User": "alice", "X-Auth-Scheme": "knox", "X-Auth-Scopes": "notes:read"}

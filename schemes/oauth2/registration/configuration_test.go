@@ -61,7 +61,7 @@ func TestSlowChange(t *testing.T) {
 }
 
 // A client that an administrator granted rights cannot delete itself, as it cannot change itself.
-func TestDeleteGranted_attack_471(t *testing.T) {
+func TestDeleteGranted_attack_421(t *testing.T) {
 	for name, grant := range map[string]func(*storage.Client){
 		"serves":  func(c *storage.Client) { c.Serves = []string{"https://api.example"} },
 		"trusted": func(c *storage.Client) { c.Trusted = true },
