@@ -27,7 +27,8 @@
 //	Transactor         runs several calls in one transaction
 //
 // Complete is a store with all of them. LiveUsers, PermissionChecker and Lease are optional
-// features for package cached. Spaced is for databases with several account tables.
+// features for package cached. Spaced is for databases with several account tables. RateLimits is
+// for limits that several processes share (package throttle).
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
 // deleted records. Package storagetest tests an implementation, also one that has only some parts.
