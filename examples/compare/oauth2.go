@@ -41,7 +41,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err := signing.Ensure(ctx); err != nil {
 		return nil, nil, err
 	}
-	proofs, err := dpop.New(cfg.Base, db, nil)
+	proofs, err := dpop.New(cfg.Base, cfg.proofs(db), nil)
 	if err != nil {
 		return nil, nil, err
 	}

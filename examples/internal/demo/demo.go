@@ -19,6 +19,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
@@ -41,6 +42,8 @@ type Flags struct {
 	// Tables are those of the application, beside Options.Users; no flag. A database with one of
 	// them is not new.
 	Tables []string
+	// Counters is where logins are counted; no flag. nil means in memory.
+	Counters throttle.Store
 	// FailureFloor is password.Options.FailureFloor; no flag. Tests need not wait.
 	FailureFloor time.Duration
 
