@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/vestibule-auth/vestibule/authn/throttle"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
@@ -63,6 +64,14 @@ func (c *config) proofs(db storage.Replays) storage.Replays {
 		return db
 	}
 	return c.redis
+}
+
+// limits returns the limits of OAuth 2.0 requests; nil means the default ones, in memory.
+func (c *config) limits() *server.Limits {
+	if c.redis == nil {
+		return nil
+	}
+	return &server.Limits{Limiter: server.SharedLimiter(c.Counters)}
 }
 
 // sessions returns the rows of the sessions. With a Redis it has their content.

@@ -75,6 +75,17 @@ func TestRedis(t *testing.T) {
 		t.Errorf("%d guesses at two servers, want 10", n)
 	}
 
+	devices := 0
+	for i := range 40 {
+		resp, _ := servers[i%2].Do("POST", "/oauth2/device_authorization", "client_id=demo-public&scope=profile")
+		if resp.StatusCode == http.StatusOK {
+			devices++
+		}
+	}
+	if devices != 5 {
+		t.Errorf("%d device codes of two servers, want 5 a minute for an address", devices)
+	}
+
 	r.Kill()
 	b.Is(503, "*", "GET", "/api/session/profile", "", mine)
 	b.Is(503, "*", "GET", "/api/profile", "", bound, proofFor("/api/profile"))
