@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -72,10 +73,18 @@ func BenchmarkUnits(b *testing.B) {
 	}
 }
 
-// A session with 200 bytes of data.
+// A session with 200 bytes of data. The floor is a GET of the same size, without a deadline.
 func BenchmarkSession(b *testing.B) {
 	c := redistest.Start(b).Client()
 	now := time.Now()
+	must(b, c.Set(b.Context(), "floor", make([]byte, 200), 0).Err())
+	b.Run("floor", func(b *testing.B) {
+		parallel(b, func(int64) {
+			if err := c.Get(b.Context(), "floor").Err(); err != nil {
+				b.Error(err)
+			}
+		})
+	})
 	for _, name := range []string{"memory", "redis"} {
 		db := memory.New(nil)
 		var s storage.Sessions = db
@@ -111,8 +120,9 @@ func BenchmarkProof(b *testing.B) {
 	now := time.Now()
 	for name, s := range map[string]storage.Replays{"memory": memory.New(nil), "redis": open(b, c, prefix())} {
 		b.Run(name, func(b *testing.B) {
+			run := rand.Text()
 			parallel(b, func(n int64) {
-				if err := s.ConsumeJTI(b.Context(), storage.BlockKeyOf(storage.ReplayProof, name, fmt.Sprint(b.N, n)), now, now.Add(time.Minute)); err != nil {
+				if err := s.ConsumeJTI(b.Context(), storage.BlockKeyOf(storage.ReplayProof, name, run+fmt.Sprint(n)), now, now.Add(time.Minute)); err != nil {
 					b.Error(err)
 				}
 			})

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,10 @@ func TestFaults(t *testing.T) {
 			}
 			for name, call := range calls {
 				isFault(t, name, call(t.Context()))
+			}
+			// No request waits for a Redis that does not answer.
+			if err := calls["TakeUnits"](t.Context()); !reads && !strings.Contains(err.Error(), "calls fail for up to a second") {
+				t.Errorf("the circuit is closed: %v", err)
 			}
 			if _, _, err := base.SessionByDigest(t.Context(), v.Digest); err != nil {
 				t.Errorf("the session that was to be replaced: %v", err)

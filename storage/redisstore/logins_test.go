@@ -143,7 +143,7 @@ func logins(t *testing.T, client func() redis.UniversalClient) {
 			t.Errorf("%d keys", len(all))
 		}
 		for _, k := range all {
-			if ttl, err := c.PTTL(t.Context(), k).Result(); err != nil || ttl <= 0 {
+			if ttl, err := c.PTTL(t.Context(), k).Result(); err != nil || ttl == -1 { // -2: it has just expired
 				t.Errorf("%s stays for ever: %v, %v", k, ttl, err)
 			}
 		}
@@ -228,7 +228,7 @@ func logins(t *testing.T, client func() redis.UniversalClient) {
 
 // Requests are counted for all replicas, and a network's addresses by the widest network.
 func requests(t *testing.T, client func() redis.UniversalClient) {
-	at, served := prefix(), 0
+	c, at, served := client(), prefix(), 0
 	var list [2]http.Handler
 	for i := range list {
 		limit, err := throttle.User(shared(t, client(), at), throttle.Rate{Limit: 10, Window: time.Hour}, &throttle.Options{NameKey: key32})
@@ -245,8 +245,16 @@ func requests(t *testing.T, client func() redis.UniversalClient) {
 			t.Errorf("attack_213: %s: %d served, want %d", what, served, want)
 		}
 	}
+	tags := make(map[string]bool) // each is on one server of a Cluster
 	for _, name := range []string{"alice", "bob"} {
 		count(name, 30, 10, func(int) *http.Request { return authntest.As(request("192.0.2.1:1"), authn.Identity{Subject: name}) })
+	}
+	for _, k := range keysIn(t, c, at) {
+		tag, _, _ := strings.Cut(k, "}")
+		tags[tag] = true
+	}
+	if len(tags) != 2 {
+		t.Errorf("the counts of two users have %d tags", len(tags))
 	}
 	count("an address", 30, 10, func(int) *http.Request { return request("198.51.100.1:1") })
 	count("an IPv4 /28", 100, 40, func(i int) *http.Request { return request(fmt.Sprintf("203.0.113.%d:1", i%16)) })
