@@ -55,7 +55,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 
 // Client returns a client of the master, whichever server that is.
 func (s *Sentinel) Client() *redis.Client {
-	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: masterName, SentinelAddrs: s.addrs, ContextTimeoutEnabled: true})
+	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: masterName, SentinelAddrs: s.addrs, ContextTimeoutEnabled: true, DialerRetries: 1})
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -129,7 +129,7 @@ func (c *Cluster) Client() *redis.ClusterClient {
 	for _, n := range c.Masters {
 		addrs = append(addrs, n.Addr())
 	}
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true, DialerRetries: 1})
 	c.t.Cleanup(func() { client.Close() })
 	return client
 }

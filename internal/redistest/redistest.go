@@ -103,9 +103,9 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", s.port) }
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
 // Client returns a client with the options that package redisstore requires. It is closed when the
-// test ends.
+// test ends. It does not try again to connect, so that a test does not wait for that.
 func (s *Server) Client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: s.Addr(), ContextTimeoutEnabled: true})
+	c := redis.NewClient(&redis.Options{Addr: s.Addr(), ContextTimeoutEnabled: true, DialerRetries: 1})
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }

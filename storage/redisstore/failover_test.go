@@ -21,6 +21,7 @@ import (
 // The replica of a killed master takes over. Until then there are errors, and limits are counted in
 // memory; afterwards what the replica had counts.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	r := redistest.StartSentinel(t)
 	failover(t, r.Client(), r.Master, r.Replica.Client(), storage.LimitKey{})
 }
@@ -29,6 +30,7 @@ func TestClusterFailover(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Sentinel has the same rules")
 	}
+	t.Parallel()
 	r := redistest.StartCluster(t)
 	var group storage.LimitKey
 	for r.MasterOf("{"+base64.RawURLEncoding.EncodeToString(group[:])+"}") != r.Masters[0] || group == (storage.LimitKey{}) {
@@ -38,7 +40,7 @@ func TestClusterFailover(t *testing.T) {
 }
 
 func failover(t *testing.T, client redis.UniversalClient, master *redistest.Server, replica *redis.Client, group storage.LimitKey) {
-	s, err := redisstore.New(client, &redisstore.Options{Prefix: prefix()})
+	s, err := redisstore.New(client, &redisstore.Options{Prefix: prefix(), Timeout: time.Second})
 	must(t, err)
 	sessions, err := redisstore.NewSessions(s, memory.New(nil))
 	must(t, err)

@@ -32,7 +32,7 @@ func TestFaults(t *testing.T) {
 		t.Run("attack_219_"+what, func(t *testing.T) {
 			t.Parallel()
 			r := redistest.Start(t)
-			s, err := redisstore.New(r.Client(), &redisstore.Options{Prefix: prefix()})
+			s, err := redisstore.New(r.Client(), &redisstore.Options{Prefix: prefix(), Timeout: time.Second})
 			must(t, err)
 			base := memory.New(nil)
 			sessions, err := redisstore.NewSessions(s, base)
@@ -112,7 +112,7 @@ func TestFaults(t *testing.T) {
 // A caller that leaves, or that is in a hurry, says nothing about Redis.
 func TestCallersThatLeave(t *testing.T) {
 	r := redistest.Start(t)
-	s, err := redisstore.New(r.Client(), &redisstore.Options{Prefix: prefix()})
+	s, err := redisstore.New(r.Client(), &redisstore.Options{Prefix: prefix(), Timeout: time.Second})
 	must(t, err)
 	take(t, s, cell("a", 5, time.Hour))
 	r.Pause()

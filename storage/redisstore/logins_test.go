@@ -270,7 +270,7 @@ func TestLimitsWithoutRedis_attack_214(t *testing.T) {
 	var list [replicas]http.Handler
 	served := 0
 	for i := range list {
-		s, err := redisstore.New(r.Client(), &redisstore.Options{Prefix: at})
+		s, err := redisstore.New(r.Client(), &redisstore.Options{Prefix: at, Timeout: time.Second})
 		must(t, err)
 		store, err := throttle.NewShared(s, throttle.Replicas(replicas), &throttle.SharedOptions{Logger: slog.New(slog.NewTextHandler(log, nil))})
 		must(t, err)
