@@ -20,11 +20,14 @@ const (
 	pgx       = "github.com/jackc/..."
 	xtext     = "golang.org/x/text/..."
 	xcrypto   = "golang.org/x/crypto/..."
-	xsys      = "golang.org/x/sys/cpu" // x/crypto's look at the processor
+	xsys      = "golang.org/x/sys/cpu" // x/crypto's and xxhash's look at the processor
 	xsync     = "golang.org/x/sync/..."
 	golangJWT = "github.com/golang-jwt/jwt/v5"
 	goOAuth2  = "github.com/go-oauth2/oauth2/v4" // its frame; never its stores
 	inflect   = "github.com/jinzhu/..."          // gorm's
+	goRedis   = "github.com/redis/go-redis/..."
+	xxhash    = "github.com/cespare/xxhash/..." // go-redis'
+	atomic    = "go.uber.org/atomic"            // go-redis'
 )
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
@@ -50,7 +53,7 @@ var rules = []rule{
 	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
-	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
+	{"authn/throttle", []string{"authn", "storage", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"django", []string{xcrypto, xsys}},
@@ -61,6 +64,7 @@ var rules = []rule{
 	{"storage", nil},
 	{"storage/memory", []string{"storage"}},
 	{"storage/cached", []string{"storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network"}},
+	{"storage/redisstore", []string{"storage", goRedis, xxhash, atomic, xsys}},
 	{"storage/storagetest", []string{"storage"}},
 	{"storage/gormstore", []string{"storage", gorm, inflect, xtext}},
 	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
@@ -93,6 +97,7 @@ var rules = []rule{
 	{"internal/same", nil},
 	{"internal/style", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
+	{"internal/redistest", []string{"internal/servertest", goRedis, xxhash, atomic, xsys}},
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/oauthtest", []string{anything}},

@@ -63,7 +63,11 @@ func (f *Flags) Limiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 	limits := throttle.DefaultLoginLimits().Scale(rate.Limit, throttle.DefaultLoginLimits().AccountPlace[0].Limit)
 	_, names := ring.Newest(keys.ThrottleNames)
 	_, device := ring.Newest(keys.DeviceCookie)
-	l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
+	counters := f.Counters
+	if counters == nil {
+		counters = throttle.NewMemory(nil)
+	}
+	l, err := throttle.NewLogin(counters, &throttle.LoginOptions{
 		Limits: &limits, NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback() && f.Origin == "", Proxies: f.Proxies,
 	})
 	if err != nil {
