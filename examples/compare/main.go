@@ -19,12 +19,14 @@ import (
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
 // config is what the flags say.
 type config struct {
 	demo.Flags
 	Base                                  string // the server's own URL
+	Courier                               string // how replicas over PostgreSQL learn of changes
 	ListenDB                              string // where LISTEN goes; "": to DB
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
@@ -92,6 +94,7 @@ func parseFlags(args []string) (*config, error) {
 		demo.User{Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}})
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
 	fs.StringVar(&cfg.ListenDB, "listen-db", "", "the PostgreSQL server's own URL, for LISTEN where -db goes through a pooler")
+	fs.StringVar(&cfg.Courier, "courier", gormstore.CourierNotify, "how replicas over PostgreSQL learn of each other's changes: notify or outbox, the latter also through any pooler")
 	redis := fs.String("redis", "", "redis://…: not there yet")
 	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
 	fs.DurationVar(&cfg.AccessTTL, "jwt-access-ttl", 5*time.Minute, "how long an access token lives")
@@ -115,6 +118,12 @@ func parseFlags(args []string) (*config, error) {
 	}
 	if cfg.ListenDB != "" && (!isPostgres(cfg.ListenDB) || !isPostgres(cfg.DB)) {
 		return nil, errors.New("-listen-db: want postgres://… there and in -db")
+	}
+	switch {
+	case cfg.Courier != gormstore.CourierNotify && cfg.Courier != gormstore.CourierOutbox:
+		return nil, fmt.Errorf("-courier %q: want notify or outbox", cfg.Courier)
+	case cfg.Courier == gormstore.CourierOutbox && cfg.ListenDB != "":
+		return nil, errors.New("-listen-db: only with -courier notify")
 	}
 	if *redis != "" {
 		return nil, errors.New("-redis: nothing here uses Redis yet; state is in the database and in this process")
