@@ -27,7 +27,16 @@ const (
 	Lease = 200 * time.Millisecond
 	// Beat is the time between two questions, if the courier has no other reason.
 	Beat = 75 * time.Millisecond
+	// AnnounceEvery is the time between two calls of Announcer.Announce.
+	AnnounceEvery = 10 * time.Second
 )
+
+// Announcer is a [Courier] that tells the other processes that this one runs. Package cached calls
+// Announce while it follows the courier, at its start and then every [AnnounceEvery], also while the
+// courier cannot connect. An error is ignored.
+type Announcer interface {
+	Announce(ctx context.Context) error
+}
 
 // Courier delivers the changes of one store that other processes made. It is used by one cache.
 //

@@ -41,6 +41,9 @@ func (s *Store) Run(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { f.watch(watching) })
+	if a, ok := f.courier.(bus.Announcer); ok {
+		watch.Go(func() { announce(watching, a) })
+	}
 	defer watch.Wait()
 	defer stop()
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
@@ -85,6 +88,21 @@ func (s *Store) followOnce(ctx context.Context) (proved bool, err error) {
 		}
 	}()
 	return false, s.follow.courier.Follow(ctx, one)
+}
+
+// announce calls a until ctx ends. A failure is that of the database, which the courier reports.
+func announce(ctx context.Context, a bus.Announcer) {
+	tick := time.NewTicker(bus.AnnounceEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, bus.AnnounceEvery)
+		_ = a.Announce(one)
+		cancel()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // follower is the bus.Follower of one call of Follow.

@@ -15,6 +15,8 @@ type OutboxOptions struct {
 	// Poll is the time between two polls: 25 to 100 milliseconds; 0 means bus.Beat (75 ms). A change
 	// reaches this process half of it later on average.
 	Poll time.Duration
+	// Replica describes this process to the others.
+	Replica ReplicaOptions
 }
 
 // The range of OutboxOptions.Poll. Longer would leave no time for a poll that is late.
@@ -27,11 +29,15 @@ const (
 // with more than about 10 processes or 200 revocations per second, or through any pooler. Otherwise
 // postgres.NewNotify is faster. It implements [bus.Courier].
 type Outbox struct {
+	*Presence
 	s    *Store
 	poll time.Duration
 }
 
-var _ bus.Courier = (*Outbox)(nil)
+var (
+	_ bus.Courier   = (*Outbox)(nil)
+	_ bus.Announcer = (*Outbox)(nil)
+)
 
 // NewOutbox returns the courier of a store on PostgreSQL, for cached.Options.Courier. It sets the
 // database to this courier if it has none.
@@ -57,7 +63,7 @@ func NewOutbox(ctx context.Context, s *Store, opts *OutboxOptions) (*Outbox, err
 	if err := s.UseCourier(ctx, CourierOutbox); err != nil {
 		return nil, err
 	}
-	return &Outbox{s, o.Poll}, nil
+	return &Outbox{s.Presence(CourierOutbox, o.Replica), s, o.Poll}, nil
 }
 
 // Delivers implements [bus.Courier].

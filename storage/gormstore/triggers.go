@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -109,7 +108,7 @@ func (s *Store) AccountsTold(ctx context.Context) (bool, error) {
 	if u.own {
 		return true, nil
 	}
-	if u.RolesList != "" || !u.canActive && !ofTheRow(u.Active) || u.Roles != "" && !u.canRoles && !ofTheRow(u.Roles) {
+	if !u.ofRow {
 		return false, nil
 	}
 	v, err := s.mySpace(ctx)
@@ -159,33 +158,4 @@ func (u *userSQL) covered(columns string) bool {
 	}
 	have, want := strings.Split(columns, ","), u.watched()
 	return want != nil && !slices.ContainsFunc(want, func(c string) bool { return !slices.Contains(have, c) })
-}
-
-var (
-	texts      = regexp.MustCompile(`'[^']*'`)
-	moments    = regexp.MustCompile(`(?i)'[^']*(now|today|tomorrow|yesterday)[^']*'`) // as dates
-	operators  = regexp.MustCompile(`^[A-Za-z0-9_ ()=<>!,."\s+*|-]*$`)
-	calls      = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*"?)\s*\(`)
-	identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
-
-	mayPrecedeParenthesis = []string{"AND", "OR", "NOT", "IN", "WHEN", "THEN", "ELSE", "CASE", "COALESCE", "NULLIF"}
-	notOfTheRow           = []string{"SELECT", "EXISTS", "CAST", "LOCALTIME", "LOCALTIMESTAMP", "USER", "SESSION_USER", "SYSTEM_USER", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL"}
-)
-
-// ofTheRow reports whether an expression depends only on the columns of its row: it calls nothing but
-// COALESCE and NULLIF, casts nothing, reads no table, and has no value of the moment or the session.
-func ofTheRow(expression string) bool {
-	rest := texts.ReplaceAllString(expression, "")
-	if moments.MatchString(expression) || !operators.MatchString(rest) {
-		return false
-	}
-	for _, m := range calls.FindAllStringSubmatch(rest, -1) {
-		if !slices.Contains(mayPrecedeParenthesis, strings.ToUpper(m[1])) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(identifier.FindAllString(rest, -1), func(w string) bool {
-		w = strings.ToUpper(w)
-		return strings.HasPrefix(w, "CURRENT_") || slices.Contains(notOfTheRow, w)
-	})
 }

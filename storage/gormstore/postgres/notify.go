@@ -23,18 +23,24 @@ type NotifyOptions struct {
 	// through a pooler, because messages do not pass a pooler. It must lead to the same database.
 	// "" means the URL of the store.
 	ListenURL string
+	// Replica describes this process to the others.
+	Replica gormstore.ReplicaOptions
 }
 
 // Notify is the courier "notify": it receives messages with PostgreSQL's LISTEN and NOTIFY, on a
 // connection of its own. Use it with up to about 10 processes and 200 revocations per second; beyond
 // that, or if no direct connection is possible, use gormstore.NewOutbox. It implements [bus.Courier].
 type Notify struct {
+	*gormstore.Presence
 	s    *gormstore.Store
 	pool *sql.DB
 	url  string
 }
 
-var _ bus.Courier = (*Notify)(nil)
+var (
+	_ bus.Courier   = (*Notify)(nil)
+	_ bus.Announcer = (*Notify)(nil)
+)
 
 // NewNotify returns the courier of a store on PostgreSQL, for cached.Options.Courier. It sets the
 // database to this courier if it has none. It does not connect to ListenURL yet: Run of the cache
@@ -58,7 +64,7 @@ func NewNotify(ctx context.Context, s *gormstore.Store, opts *NotifyOptions) (*N
 	if err != nil {
 		return nil, fmt.Errorf("postgres: NewNotify: %w", err)
 	}
-	n := &Notify{s: s, pool: pool, url: o.ListenURL}
+	n := &Notify{Presence: s.Presence(gormstore.CourierNotify, o.Replica), s: s, pool: pool, url: o.ListenURL}
 	if _, err := n.config(ctx); err != nil {
 		return nil, err
 	}
@@ -164,6 +170,7 @@ func (n *Notify) listen(ctx context.Context, f bus.Follower) (*listener, error) 
 		if m.Channel == proofs {
 			l.proof = m.Payload
 		} else {
+			n.Received(1)
 			f.Apply(bus.Read(m.Payload))
 		}
 	}
