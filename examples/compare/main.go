@@ -19,6 +19,7 @@ import (
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/redisstore"
 )
 
@@ -26,6 +27,7 @@ import (
 type config struct {
 	demo.Flags
 	Base                                  string // the server's own URL
+	Courier                               string // how replicas over PostgreSQL learn of changes
 	ListenDB                              string // where LISTEN goes; "": to DB
 	RedisURL                              string // "": none
 	Replicas                              int    // servers that share RedisURL
@@ -102,6 +104,7 @@ func parseFlags(args []string) (*config, error) {
 		demo.User{Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}})
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
 	fs.StringVar(&cfg.ListenDB, "listen-db", "", "the PostgreSQL server's own URL, for LISTEN where -db goes through a pooler")
+	fs.StringVar(&cfg.Courier, "courier", gormstore.CourierNotify, "how replicas over PostgreSQL learn of each other's changes: notify or outbox, the latter also through any pooler")
 	fs.StringVar(&cfg.RedisURL, "redis", "", "redis://…, with -db postgres://… only: limits, used DPoP proofs and the content of sessions, for all servers over the database")
 	fs.IntVar(&cfg.Replicas, "replicas", 4, "number of servers that share -redis: while it is gone, each has that part of the limits")
 	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
@@ -126,6 +129,12 @@ func parseFlags(args []string) (*config, error) {
 	}
 	if cfg.ListenDB != "" && (!isPostgres(cfg.ListenDB) || !isPostgres(cfg.DB)) {
 		return nil, errors.New("-listen-db: want postgres://… there and in -db")
+	}
+	switch {
+	case cfg.Courier != gormstore.CourierNotify && cfg.Courier != gormstore.CourierOutbox:
+		return nil, fmt.Errorf("-courier %q: want notify or outbox", cfg.Courier)
+	case cfg.Courier == gormstore.CourierOutbox && cfg.ListenDB != "":
+		return nil, errors.New("-listen-db: only with -courier notify")
 	}
 	if err := cfg.checkRedis(); err != nil {
 		return nil, err
