@@ -100,7 +100,7 @@ func TestContrast(t *testing.T) {
 		sheet string
 		text  [][2]string
 	}{
-		"pages":            {sheet, append([][2]string{{"ink", "note-panel"}, {"bad", "bad-panel"}}, shared...)},
+		"pages":            {sheet, append([][2]string{{"ink", "note-panel"}, {"bad", "bad-panel"}, {"accent", "note-panel"}}, shared...)},
 		"examples/compare": {string(compare), append([][2]string{{"ink", "code"}, {"soft", "code"}, {"on-mark", "mark"}, {"good", "panel"}, {"good", "code"}, {"bad", "code"}}, shared...)},
 	} {
 		for mode, colors := range modes(t, s.sheet) {
