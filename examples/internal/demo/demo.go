@@ -157,7 +157,13 @@ func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 	if f.created, err = f.isNew(ctx, db); err != nil {
 		return err
 	}
-	return db.DB(ctx).Exec("CREATE TABLE IF NOT EXISTS " + markTable + " (id integer)").Error
+	const create = "CREATE TABLE IF NOT EXISTS " + markTable + " (id integer)"
+	if err := db.DB(ctx).Exec(create).Error; err == nil {
+		return nil
+	}
+	// PostgreSQL returns an error if another process creates the table at the same moment. The second
+	// statement finds it.
+	return db.DB(ctx).Exec(create).Error
 }
 
 func (f *Flags) isNew(ctx context.Context, db *gormstore.Store) (bool, error) {
