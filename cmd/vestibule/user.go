@@ -36,6 +36,14 @@ func userCommand() *cli.Command {
 			{Name: "disable", Usage: "disable an account and revoke all its credentials", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
 			{Name: "enable", Usage: "enable an account", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
 			{
+				Name: "logout-everywhere", Usage: "revoke all credentials of an account, or of all accounts", ArgsUsage: "NAME",
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "all", Usage: "all accounts, instead of NAME"},
+					&cli.StringFlag{Name: "before", Usage: "with -all: leave out accounts logged out since this time (RFC 3339)"},
+				},
+				Action: withAccounts(logoutEverywhere),
+			},
+			{
 				Name: "roles", Usage: "print or replace the roles of an account", ArgsUsage: "NAME [ROLE...]",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "clear", Usage: "remove all roles"}}, Action: withAccounts(userRoles),
 			},
