@@ -47,7 +47,7 @@ var questions = []struct {
 		(*comparison.Probe).Devices,
 	}, {
 		"logout revokes it",
-		"log out by the scheme's own endpoint, then use the credential",
+		"log out through the scheme's own endpoint, then use the credential",
 		(*comparison.Probe).EndedByLogout,
 	}, {
 		"log-out-everywhere revokes it",

@@ -17,8 +17,8 @@ import (
 //   - an [*Error] with status 403 and the code [CodeInsufficientScope], if this scheme accepted the
 //     credentials but the identity lacks a scope
 //
-// [New] also calls Challenge once, with a request that has only a method and a path, to find
-// schemes that name different resource_metadata.
+// [New] also calls Challenge once, to find schemes that name different resource_metadata. That
+// request has only a method and a path.
 type Challenger interface {
 	Challenge(r *http.Request, err error) string
 }
@@ -50,8 +50,8 @@ type HeaderReader interface {
 
 // Ambient is an [Authenticator] whose credentials are not sent by the code that makes the request,
 // but added by a browser (a cookie) or by a proxy (a header). If Ambient returns true and the
-// scheme does not declare that it reads Authorization, a request with an Authorization header
-// reaches it after the schemes that read that header, because explicit credentials take precedence.
+// scheme does not declare that it reads Authorization, the chain calls it after the schemes that
+// read that header, because explicit credentials take precedence.
 //
 // A scheme that declares "Cookie" (see [HeaderReader]) does not need this method. A scheme that
 // reads the header of a proxy and does not declare its headers MUST implement it.
@@ -98,9 +98,10 @@ type FormatDeclarer interface {
 	Formats() []CredentialFormat
 }
 
-// AbilityOf returns a as a T, if a has that interface. Otherwise it searches the schemes that a
-// decorates (a decorator has a method Unwrap() Authenticator) and the members of a [Chain], and
-// returns the first one that has it. It returns false if there is none.
+// AbilityOf returns the authenticator as a T, if it implements the interface T. Otherwise it
+// searches the schemes that the authenticator decorates (a decorator has a method Unwrap()
+// Authenticator) and the members of a [Chain], and returns the first one that implements T. It
+// returns false if there is none.
 func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {
@@ -136,14 +137,22 @@ type Login struct {
 	// Cookies are cookies that a login endpoint must set on its response, such as a device cookie.
 	Cookies []*http.Cookie
 
-	mark *mark[PasswordChecker] // see Kept
+	store any                    // see SetStore
+	mark  *mark[PasswordChecker] // see Kept
 }
+
+// SetStore records the store that has the account; see [Identity.SetStore]. A checker that reads
+// accounts from a store calls it.
+func (l *Login) SetStore(store any) { l.store = store }
+
+// Store returns the store that has the account, or nil if the checker did not record it.
+func (l *Login) Store() any { return l.store }
 
 // PasswordChecker checks a name and a password. Package authn/password implements it for a user
 // store. Implement it yourself for another source of passwords, such as LDAP.
 //
 // A wrong password, an unknown name and a disabled account MUST return the same [*Error] with
-// status 401 and take the same time as far as possible, so that an attacker cannot find out which
+// status 401, and take the same time as far as possible. Otherwise an attacker can find out which
 // accounts exist. Too many attempts return an [*Error] with status 429. Any other error means that
 // the password could not be checked.
 type PasswordChecker interface {

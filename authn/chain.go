@@ -40,7 +40,7 @@ func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	return f.handOut(), nil
 }
 
-// Check returns an error if a has one of these mistakes, on which [New] panics:
+// Check returns an error if the authenticator has one of these mistakes, on which [New] panics:
 //   - a member is nil or occurs twice
 //   - two members accept the same credentials
 //   - a member with [AnyFormat] comes before another member of its keyword
@@ -123,7 +123,7 @@ type found struct {
 }
 
 // renew calls a Renewer with the values that the scheme returned. It returns an error if the
-// Renewer panics. An Identity has 208 bytes, so it is copied only once.
+// Renewer panics. An Identity has 224 bytes, so it is copied only once.
 func (f *found) renew(rn Renewer, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -18,8 +18,8 @@ type BearerChallenge struct {
 	// Realm is the realm parameter. It is not sent if it is "".
 	Realm string
 	// ResourceMetadata is the absolute URL of the protected resource metadata (RFC 9728, section
-	// 5.1), or "" for none. Set it from configuration and MUST NOT derive it from the request's
-	// Host: a forged Host would send clients to an attacker's authorization server.
+	// 5.1), or "" for none. Set it from configuration. You MUST NOT derive it from the request's
+	// Host, because a forged Host would send clients to an attacker's authorization server.
 	ResourceMetadata string
 	// Invalid is the Error.Code with which the scheme rejects a token. It is sent as
 	// error="invalid_token".

@@ -23,7 +23,8 @@ var ErrLongCookies error = AuthenticationFailed("The cookies of the request are 
 //
 // It returns [ErrNoCredentials] if the cookie is absent and [ErrSeveralCookies] if it occurs twice,
 // in one header or in several. Names that differ only in case count as the same name, because
-// browsers treat "__HOST-" like "__Host-". For a name in another case the value is "".
+// browsers treat "__HOST-" like "__Host-". If the request has the name in another case, the value
+// is "".
 //
 // It returns [ErrLongCookies] if the Cookie headers have more than [MaxCookies] bytes: parsing them
 // would cost milliseconds before the client is authenticated. Cookies with other names are not

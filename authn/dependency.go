@@ -29,6 +29,7 @@ import (
 //   - an error with a method SQLState() string that returns 55P03 or a state of the classes 08, 28,
 //     3D, 40, 53, 57, 58 or XX: connection, login, rollback, resources, operator, system
 //     (PostgreSQL)
+//   - any error of pgx at connecting
 //   - an error of a SQLite driver for a database that is busy, locked, read-only, full or corrupt,
 //     an interrupted statement, or a file that cannot be opened, read or written
 //   - errors for which Options.Unavailable returns true
@@ -82,6 +83,9 @@ func fromDatabase(err error) (known, transient bool) {
 	case interface{ SQLState() string }:
 		return true, isTransient(e.SQLState())
 	}
+	if isConnecting(err) {
+		return true, true
+	}
 	if code, ok := sqliteCode(err); ok {
 		return true, sqliteTrouble(code)
 	}
@@ -99,6 +103,14 @@ func fromDatabase(err error) (known, transient bool) {
 		}
 	}
 	return false, false
+}
+
+// isConnecting reports whether err is pgx's error for an attempt to connect. Such an attempt has no
+// statement, so its SQLSTATE does not matter: a database that accepts no connections has 55000, and
+// one without the right to connect 42501, which are bugs of the program for a statement.
+func isConnecting(err error) bool {
+	t := reflect.TypeOf(err)
+	return t.Kind() == reflect.Pointer && t.Elem().Name() == "ConnectError" && strings.HasSuffix(t.Elem().PkgPath(), "/pgconn")
 }
 
 // sqliteCode returns the result code of a SQLite error. In mattn/go-sqlite3 the code is a field, in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +60,8 @@ func TestRespondTellsFaultsFromBugs(t *testing.T) {
 		"a deadline": {fmt.Errorf("x: %w", context.DeadlineExceeded), 503}, "canceled": {context.Canceled, 503}, "refused connection": {dial("127.0.0.1:1"), 503}, "no such host": {&net.DNSError{Err: "no such host"}, 503}, "HTTP": {request, 503}, "a broken connection": {driver.ErrBadConn, 503}, "dead database": {dead, 503}, "closed database": {gone, 503},
 		"cut off": {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), 503}, "closed": {net.ErrClosed, 503}, "disk full": {&fs.PathError{Op: "write", Err: syscall.ENOSPC}, 503}, "time": {os.ErrDeadlineExceeded, 503},
 		"PostgreSQL: shutting down": {&pgconn.PgError{Code: "57P01"}, 503}, "PostgreSQL: too many": {fmt.Errorf("x: %w", &pgconn.PgError{Code: "53300"}), 503}, "PostgreSQL: serialization": {&pgconn.PgError{Code: "40001"}, 503}, "PostgreSQL: lock": {&pgconn.PgError{Code: "55P03"}, 503}, "PostgreSQL: connection": {&pgconn.PgError{Code: "08006"}, 503}, "PostgreSQL: log-in": {&pgconn.PgError{Code: "28P01"}, 503},
+		"PostgreSQL: a statement out of order": {&pgconn.PgError{Code: "55000"}, 500}, "PostgreSQL: a statement without the right": {&pgconn.PgError{Code: "42501"}, 500},
+		"PostgreSQL: no connections to this database": {notConnected(t, "55000"), 503}, "PostgreSQL: no right to connect": {fmt.Errorf("x: %w", notConnected(t, "42501")), 503}, "PostgreSQL: starting": {notConnected(t, "57P03"), 503}, "PostgreSQL: an unknown setting": {notConnected(t, "42704"), 503},
 		"SQLite: busy": {sqlite3.Error{Code: sqlite3.ErrBusy}, 503}, "SQLite: locked": {fmt.Errorf("x: %w", sqlite3.Error{Code: sqlite3.ErrLocked}), 503}, "SQLite: I/O": {&sqlite3.Error{Code: sqlite3.ErrIoErr}, 503}, "SQLite: full": {sqlite3.Error{Code: sqlite3.ErrFull}, 503}, "SQLite: read-only": {sqlite3.Error{Code: sqlite3.ErrReadonly}, 503},
 		"by option": {errExotic, 503},
 	} {
@@ -84,6 +87,30 @@ func TestRespondTellsFaultsFromBugs(t *testing.T) {
 			t.Errorf("edge_C14: Undecided(%v) = %v", err, got)
 		}
 	}
+}
+
+// notConnected returns pgx's error for a server that refuses a connection with that state.
+func notConnected(t *testing.T, state string) error {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = c.Read(make([]byte, 1024)) // the startup message
+		fields := "SFATAL\x00C" + state + "\x00Mrefused\x00\x00"
+		_, _ = c.Write(append(binary.BigEndian.AppendUint32([]byte("E"), uint32(4+len(fields))), fields...))
+	}()
+	_, err = pgconn.Connect(t.Context(), "postgres://app@"+l.Addr().String()+"/app?sslmode=disable")
+	var found *pgconn.PgError
+	if !errors.As(err, &found) || found.Code != state {
+		t.Fatalf("connected with %v", err)
+	}
+	return err
 }
 
 var errExotic = errors.New("exotic")

@@ -106,7 +106,7 @@ func AuthenticationFailed(detail string) *Error {
 	return newError(http.StatusUnauthorized, "authentication_failed", detail, "Incorrect authentication credentials.")
 }
 
-// NotAuthenticated returns a 401 for a request without credentials that requires them.
+// NotAuthenticated returns a 401 for a request that requires credentials and has none.
 func NotAuthenticated() *Error {
 	return newError(http.StatusUnauthorized, codeNotAuthenticated, "", "Authentication credentials were not provided.")
 }
@@ -188,9 +188,9 @@ type unrecognized struct{ refusal *Error }
 func (u *unrecognized) Error() string { return ErrUnrecognized.Error() }
 func (u *unrecognized) Unwrap() error { return ErrUnrecognized }
 
-// Unavailable is the known failure of a dependency, because of which a request could not be
-// decided. [Respond] answers it with 503 and logs it at Warn. RetryAfter is sent to the client. To
-// mark an error without changing its log level, use [Undecided].
+// Unavailable means that a request could not be decided because a dependency failed. [Respond]
+// answers it with 503 and logs it at Warn. RetryAfter is sent to the client. To mark an error
+// without changing its log level, use [Undecided].
 type Unavailable struct {
 	Reason     string
 	RetryAfter time.Duration

@@ -17,9 +17,10 @@ func Explained(ctx context.Context) bool { return ctx.Value(explainedKey{}) != n
 // scheme, in the order of the calls. Use it in pages and tools that show how a decision is made.
 //
 // Explain sends no response and changes, renews, logs and observes nothing, because the schemes
-// check [Explained]: a proof or a cookie that is exchanged on use stays valid for the real request.
-// Only the limits count a password, so that Explain cannot be used to bypass them. Steps contain no
-// secret, but the Why of a Fault is the error itself, so show it only to operators.
+// check [Explained]. So a proof, or a cookie that is exchanged on use, stays valid for the real
+// request. The one exception is a password: the login limits count it, so that Explain cannot be
+// used to bypass them. Steps contain no secret, but the Why of a Fault is the error itself, so show
+// it only to operators.
 //
 // The error is nil if the request is authenticated or anonymous, and an [*Error] if it is rejected.
 // Any other error means that the request could not be decided.

@@ -14,9 +14,9 @@
 //
 // The package imports only the standard library.
 //
-// It is larger than other packages of this module, because the chain, the middleware, the table of
-// kept identities and the responses depend on each other: all of them must keep the four results
-// apart, and they share the state of a request, which no handler can reach.
+// It is larger than other packages of this module, because its parts depend on each other: the
+// chain, the middleware, the table of kept identities and the responses. All of them must keep the
+// four results apart, and they share the state of a request, which no handler can reach.
 package authn
 
 import (
@@ -70,12 +70,24 @@ type Identity struct {
 	// connections (WebSocket, SSE) must close them at that time.
 	Expires time.Time
 
+	store  any                  // see SetStore
 	handed *handed              // for handlers; nil in every identity that an application gets
 	mark   *mark[Authenticator] // see Kept; nil in every identity that the middleware returns
 }
 
 // Authenticated reports whether the identity has a user or a client.
 func (id Identity) Authenticated() bool { return id.Subject != "" || id.Client != "" }
+
+// SetStore records the store that has the account. A scheme that reads accounts from a store calls
+// it for each identity. Endpoints that list or revoke the caller's credentials then reject the
+// account of another store that has the same ID (see login.FirstPartyOf).
+//
+// A decorator that replaces Subject by the ID of an account of another store MUST call it with that
+// store. store is the whole store or its storage.AccountStoreOf.
+func (id *Identity) SetStore(store any) { id.store = store }
+
+// Store returns the store that has the account, or nil if the scheme did not record it.
+func (id *Identity) Store() any { return id.store }
 
 // Delegated reports whether the identity is scope-limited: the caller is an OAuth 2.0 client, or
 // the credentials have scopes. Such an identity has fewer rights than the account, and no roles and

@@ -243,3 +243,38 @@ func TestAcceptedLeavesTheListAlone(t *testing.T) {
 		t.Errorf("%q", backing)
 	}
 }
+
+// Nobody computes what was issued where no limit receives it.
+func TestWantsIssued(t *testing.T) {
+	limit, err := throttle.NewRefusals(nil)
+	must(t, err)
+	for name, x := range map[string]struct {
+		m    *authn.Middleware
+		want bool
+	}{
+		"a limit": {authn.New(authn.Chain{}, &authn.Options{Refusals: limit}), true}, "no limit": {authn.New(authn.Chain{}, nil), false},
+	} {
+		for how, wrap := range map[string]func(http.Handler) http.Handler{"handler": x.m.Handler, "public": x.m.Public} {
+			called := false
+			wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if called = true; authn.WantsIssued(r) != x.want {
+					t.Errorf("%s, %s: %v", name, how, !x.want)
+				}
+			})).ServeHTTP(httptest.NewRecorder(), request())
+			if !called {
+				t.Errorf("%s, %s: not called", name, how)
+			}
+		}
+	}
+	if authn.WantsIssued(request()) {
+		t.Error("without a middleware")
+	}
+	asked := false // before the request is decided, too
+	inChain := authn.Func(func(r *http.Request) (authn.Identity, error) {
+		asked = authn.WantsIssued(r)
+		return authn.Identity{}, authn.ErrNoCredentials
+	})
+	if ask(authn.New(inChain, &authn.Options{Refusals: limit}).Handler(http.NotFoundHandler()), "GET", "/"); !asked {
+		t.Error("a scheme of the chain")
+	}
+}

@@ -46,18 +46,18 @@ const (
 	MaxKeepGuessable = time.Minute
 )
 
-// Keep defines how long an identity can be reused for requests with the same credentials: until the
-// first of Until, Identity.Expires and [MaxKeep] ([MaxKeepGuessable] if they are guessable), and
-// only while Lease is valid. MaxKeep is measured with the monotonic clock, so setting the wall
-// clock back does not extend it.
+// Keep defines how long an identity can be reused for requests with the same credentials. It can be
+// reused while Lease is valid, and at most until the earliest of Until, Identity.Expires and the
+// end of [MaxKeep] ([MaxKeepGuessable] if the credentials are guessable). MaxKeep is measured with
+// the monotonic clock, so setting the wall clock back does not extend it.
 type Keep struct {
 	// Lease is the lease of the store's result. If it is nil, the identity is not kept.
 	Lease Lease
 	// Until is the time at which Authenticate must be called again, for example because it records
 	// the use of the credentials. Zero means no such time.
 	Until time.Time
-	// From is the earliest time at which the identity can be used. If the clock is set back to
-	// before it, Authenticate is called again. Zero means any time.
+	// From is the earliest time at which the identity can be used. If the clock is set back to an
+	// earlier time, Authenticate is called again. Zero means any time.
 	From time.Time
 	// Clock returns the time that From, Until and Identity.Expires are compared with. nil means
 	// time.Now.
@@ -107,8 +107,8 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 	return l
 }
 
-// KeepOf returns how long the login can be reused. It returns false if by did not mark the login: a
-// checker that decorates another one can change the login from request to request.
+// KeepOf returns how long the login can be reused. It returns false if the checker by did not mark
+// the login: a checker that decorates another checker can change the login from request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 	if l.mark == nil || !same.Value(l.mark.by, by) {
 		return Keep{}, false

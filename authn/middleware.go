@@ -88,10 +88,10 @@ type Middleware struct {
 
 // New creates middleware from an authenticator, usually a [Chain]. opts can be nil.
 //
-// It panics for the mistakes that [Check] reports, such as a nil member, a member that occurs twice
-// or two members that accept the same credentials, because these must be found before the first
-// request. It also panics if Table, KeepEntries or KeepBytes is invalid. With an empty chain, no
-// request is authenticated.
+// It panics for the mistakes that [Check] reports, because these must be found before the first
+// request. Examples are a nil member, a member that occurs twice, and two members that accept the
+// same credentials. It also panics if Table, KeepEntries or KeepBytes is invalid. With an empty
+// chain, no request is authenticated.
 func New(a Authenticator, opts *Options) *Middleware {
 	var o Options
 	if opts != nil {

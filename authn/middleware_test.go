@@ -198,7 +198,7 @@ func TestObserveAndTrace(t *testing.T) {
 		t.Errorf("trace %+v", steps)
 	}
 	text := log.String()
-	for _, part := range []string{"authentication refused", "private reason", "authentication could not be decided", "store down", "authentication trace"} {
+	for _, part := range []string{"authentication rejected", "private reason", "authentication error", "store down", "authentication trace"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the log lacks %q", part)
 		}

@@ -32,9 +32,10 @@ func AuthenticateOwn(a Authenticator, r *http.Request) (Identity, error) {
 	return id, err
 }
 
-// AdmitOwn checks the limit of rejected credentials of the route's middleware (Options.Refusals)
-// for credentials in the body of the request. Call it before an endpoint checks the credentials.
-// Use it only for credentials that cannot be guessed. For passwords, use a [LoginLimiter].
+// AdmitOwn applies the limit of rejected credentials (Options.Refusals of the route's middleware)
+// to credentials in the body of the request. Call it in an endpoint before you check the
+// credentials. Use it only for credentials that cannot be guessed. For passwords, use a
+// [LoginLimiter].
 //
 // It returns an [*Error] with status 429 if the credentials must not be checked now. Pass the error
 // of your check to [Respond], which counts a 401. If there was none, call [OwnCredential.Accepted].
@@ -58,9 +59,9 @@ type OwnCredential struct {
 	text  string
 }
 
-// Accepted reports that the credential is valid, the identity that it belongs to, and the
-// credentials that the response contains instead. They are checked even while other credentials
-// from the client address are blocked.
+// Accepted reports that the credential is valid. id is the identity that it belongs to, and issued
+// are the credentials that the response contains in its place. They are checked even while other
+// credentials from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
@@ -77,22 +78,35 @@ func (o *OwnCredential) accepted(id Identity, text string) {
 	}
 }
 
-// Issued tells the limits of refused credentials ([Options.Refusals]) about credentials that a
-// login, or whatever replaces another credential, gives to the caller of r, and about their owner.
-// They are then checked even while the address of the caller is paused. Otherwise somebody at the
-// same address could make every login useless. A scheme calls it for each request whose valid
-// credential identifies no user, such as a visitor's session, with a name of the credential in
-// id.Client.
+// Issued reports new credentials to the limit of rejected credentials ([Options.Refusals]). id is
+// their owner, and the response to r contains them. Call it when a login issues credentials, or
+// when new credentials replace old ones. The new credentials are then checked even while others
+// from the caller's address are blocked. Otherwise anyone at the same address could make every
+// login useless. A scheme also calls Issued for each request with a valid credential that
+// identifies no user, such as a visitor's session. It then sets id.Client to a name of the
+// credential.
 //
-// together are credentials that later requests present with each other, such as two cookies, in the
-// order of the chain. If they come separately, call Issued once for each.
+// together are credentials that later requests contain together, such as two cookies, in the order
+// of the chain. For credentials that requests contain separately, call Issued once for each.
 func Issued(r *http.Request, id Identity, together ...string) {
 	if len(together) == 0 {
 		return
 	}
-	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil && s.m.refusals != nil { // also before it is decided
-		s.m.refusals.Accepted(r, &Presented{texts: together}, id.names())
+	if limit := issuedTo(r); limit != nil {
+		limit.Accepted(r, &Presented{texts: together}, id.names())
 	}
+}
+
+// WantsIssued reports whether [Issued] has an effect for r, because a limit of rejected credentials
+// applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for nothing.
+func WantsIssued(r *http.Request) bool { return issuedTo(r) != nil }
+
+// issuedTo returns the limit that Issued reports to, also before the request is decided, or nil.
+func issuedTo(r *http.Request) RefusalLimiter {
+	if s, _ := r.Context().Value(seenKey{}).(*state); s != nil && s.m != nil {
+		return s.m.refusals
+	}
+	return nil
 }
 
 // Unknown counts an unknown credential if the endpoint does not answer it with 401, such as an

@@ -19,17 +19,17 @@ import (
 // On such a route:
 //
 //   - An expired or revoked session counts as no credentials. The cookie is deleted and the visitor
-//     is anonymous. An unsafe request with such a session does not reach h: if it passes the
-//     scheme's CSRF protection, it is redirected to the login page (303), and otherwise it is
-//     rejected with 403.
+//     is anonymous. An unsafe request with such a session does not reach h. If it passes the
+//     scheme's CSRF protection, it is redirected to the login page (303); otherwise it is rejected
+//     with 403.
 //   - An anonymous visitor that the guard rejects is redirected to the login page (303) instead of
 //     a 401, for every method. The body of the request is lost.
 //   - A browser gets other errors as HTML (Options.WritePage).
 //
 // Only an ambient scheme that implements [Lapser], or whose errors do, can report that a session is
-// expired or revoked. These responses do not change and delete no cookie: 503 for an error of the
-// store, 401 for two session cookies, and 401 for an invalid Authorization header. No other scheme
-// is called instead of the session.
+// expired or revoked. These responses are the same as on other routes, and delete no cookie: 503
+// for an error of the store, 401 for two session cookies, and 401 for an invalid Authorization
+// header. No other scheme is called instead of the session.
 //
 // login is the path of the login page on the same origin. It gets the path and query of the
 // requested page as the parameter "next", which the login page must check (session.SafeNext),
@@ -51,10 +51,10 @@ func Page(login string, h http.Handler) http.Handler {
 // the [*Error] that the Authenticator returns can implement it: Page then also finds it if a
 // decorator without Unwrap returns that error.
 type Lapser interface {
-	// Lapsed reports whether err, which Authenticate returned for r, means that the store
-	// definitely no longer accepts the credentials: they are unknown, expired or revoked, or the
-	// account is disabled. It returns false for an error of the store, for a request with several
-	// credentials, and in case of doubt.
+	// Lapsed reports whether err means that the store definitely does not accept the credentials:
+	// they are unknown, expired or revoked, or the account is disabled. err is the error that
+	// Authenticate returned for r. It returns false for an error of the store, for a request with
+	// several credentials, and in case of doubt.
 	//
 	// If r is not safe and may come from another site, Lapsed returns the [*Error] that rejects it.
 	// The cookies of err delete the credentials from the browser.

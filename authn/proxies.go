@@ -156,10 +156,10 @@ func (t TrustedProxies) addr(r *http.Request) netip.Addr {
 	return client
 }
 
-// IsHTTPS reports whether the client uses TLS, either to this server or to a trusted proxy that
-// sends exactly one X-Forwarded-Proto header with the value "https" or "wss" (which Traefik sends
-// for a WebSocket over TLS). If a trusted proxy sends X-Forwarded-Proto, only this header decides,
-// even if the proxy itself connects over TLS.
+// IsHTTPS reports whether the client uses TLS, either to this server or to a trusted proxy. The
+// proxy must send exactly one X-Forwarded-Proto header with the value "https" or "wss" (which
+// Traefik sends for a WebSocket over TLS). If a trusted proxy sends X-Forwarded-Proto, only this
+// header decides, even if the proxy itself connects over TLS.
 func (t TrustedProxies) IsHTTPS(r *http.Request) bool {
 	if t.IsZero() {
 		return r.TLS != nil

@@ -48,7 +48,7 @@ var fallback = New(Chain{}, nil)
 // Respond answers err as this middleware would. See the function [Respond].
 func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if e := refusal(err); e != nil && e.cause != nil {
-		m.logger().LogAttrs(r.Context(), slog.LevelInfo, "request refused",
+		m.logger().LogAttrs(r.Context(), slog.LevelInfo, "request rejected",
 			slog.String("code", e.Code), reason(err), slog.String("route", r.Pattern))
 	} else if e == nil && !errors.Is(err, ErrNoCredentials) {
 		attrs := []slog.Attr{slog.Any("error", err), slog.String("route", r.Pattern)}
@@ -56,7 +56,7 @@ func (m *Middleware) Respond(w http.ResponseWriter, r *http.Request, err error) 
 		if errors.As(err, &s) {
 			attrs = append(attrs, slog.String("stack", s.Stack()))
 		}
-		m.logger().LogAttrs(r.Context(), faultLevel(err), "request could not be decided", attrs...)
+		m.logger().LogAttrs(r.Context(), faultLevel(err), "request error", attrs...)
 	}
 	if e := refusal(err); m.refusals != nil && e != nil && e.Code != codeInvalidLogin && e.Code != codeNotAuthenticated && readsOwn(r) {
 		err = m.refusals.Refused(r, err) // from an endpoint that reads its own credentials

@@ -13,9 +13,9 @@ import (
 type TLSOptions struct {
 	// Proxies are trusted to report that the client uses HTTPS.
 	Proxies TrustedProxies
-	// AllowLoopback allows plain HTTP on one machine, for development: the server's own address and
-	// the Host are loopback, and the request has no forwarding header, which would come from a
-	// proxy.
+	// AllowLoopback allows plain HTTP on one machine, for development. The server's own address and
+	// the Host must be loopback, and the request must not have a forwarding header, which would
+	// come from a proxy.
 	AllowLoopback bool
 	// Headers are further headers that contain credentials, such as "X-Api-Key". List each one that
 	// your own schemes read.

@@ -114,7 +114,7 @@ func (m *Middleware) report(r *http.Request, by int, err error, took time.Durati
 	ctx := r.Context()
 	switch outcome {
 	case Refused:
-		m.logger().LogAttrs(ctx, slog.LevelInfo, "authentication refused",
+		m.logger().LogAttrs(ctx, slog.LevelInfo, "authentication rejected",
 			slog.String("scheme", name), slog.String("code", code), reason(err), slog.String("route", r.Pattern))
 	case Fault:
 		attrs := []slog.Attr{slog.String("scheme", name), slog.Any("error", err), slog.String("route", r.Pattern)}
@@ -122,7 +122,7 @@ func (m *Middleware) report(r *http.Request, by int, err error, took time.Durati
 		if errors.As(err, &p) {
 			attrs = append(attrs, slog.String("stack", string(p.stack)))
 		}
-		m.logger().LogAttrs(ctx, faultLevel(err), "authentication could not be decided", attrs...)
+		m.logger().LogAttrs(ctx, faultLevel(err), "authentication error", attrs...)
 	}
 	if t != nil {
 		m.logger().LogAttrs(ctx, slog.LevelDebug, "authentication trace", slog.String("outcome", outcome.String()), slog.Any("steps", t.steps))

@@ -9,8 +9,8 @@ import (
 // And returns a permission that allows a request if all of ps allow it. Its decision is the lowest
 // decision of ps.
 //
-// It evaluates ps from left to right, stops at the first that denies, and returns that one's
-// reason. And panics if ps is empty or holds nil, a nil pointer or a nil function.
+// It evaluates ps from left to right, stops at the first that denies, and returns the reason of
+// that permission. And panics if ps is empty or holds nil, a nil pointer or a nil function.
 func And(ps ...Permission) Permission { return and(checked("And", ps)) }
 
 // Or returns a permission that allows a request if at least one of ps allows it. Its decision is

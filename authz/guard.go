@@ -26,7 +26,7 @@ func Require(ps ...Permission) Guard {
 }
 
 // Hide returns a guard that responds with 404 instead of 401 or 403 if the caller may not read the
-// object, so the object looks as if it does not exist. read is the permission to read an object.
+// object. So the object looks as if it does not exist. read is the permission to read an object.
 // Hide panics if read is nil.
 func (g Guard) Hide(read Permission) Guard {
 	g.read = checked("Hide", []Permission{read})[0]
@@ -155,8 +155,9 @@ func (g Guard) HandlerFunc(next http.HandlerFunc) http.Handler { return g.Handle
 // load is not called. HandleObject panics if load or h is nil.
 //
 // [authn.Respond] answers an error of load. Return authn.NotFound("") if the object does not exist.
-// An error of a dependency, such as a network failure, is 503 (see [authn.Undecided]). Any other
-// error is 500, for example a database error about an invalid ID.
+// An error of a dependency, such as a network failure, is answered with 503 (see
+// [authn.Undecided]). Any other error is answered with 500, for example a database error about an
+// invalid ID.
 //
 // If load panics, the status is 500, and the log gets the type of the panic value but not its text.
 // http.ErrAbortHandler aborts the response as in any handler.

@@ -37,8 +37,8 @@ func NewMux(auth *authn.Middleware) *Mux {
 	return &Mux{auth, http.NewServeMux(), new(table)}
 }
 
-// With returns a view of the same mux that authenticates routes registered through it with auth.
-// The schemes of auth replace the default ones for these routes. It panics if auth is nil.
+// With returns a view of the same mux. Routes that are registered through the view are
+// authenticated with auth instead of the middleware of m. It panics if auth is nil.
 func (m *Mux) With(auth *authn.Middleware) *Mux {
 	if auth == nil {
 		panic("authz: Mux.With: the middleware is nil")

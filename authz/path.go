@@ -41,9 +41,9 @@ func checkPath(r *http.Request, parameters bool) error {
 }
 
 // RequirePlainPath returns a handler that answers 400 to requests that [CheckPath] refuses and
-// calls next for all others. Put it around the whole router, because the router reads the path
-// first. If next is wrapped with [AllowPathParameters], paths with a semicolon pass. It panics if
-// next is nil.
+// calls next for all others. Put it around the whole router, because a router reads the path before
+// it calls a handler. If next is wrapped with [AllowPathParameters], paths with a semicolon pass.
+// It panics if next is nil.
 func RequirePlainPath(next http.Handler) http.Handler {
 	return &plainPath{notNil("RequirePlainPath", next), allowsParameters(next)}
 }
@@ -65,8 +65,8 @@ func (h *plainPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // InsecureAllowAnyPath turns [CheckPath] off for the Mux route that h handles. Use it only if the
-// route accepts identifiers that hold a slash (%2F), and h never uses the path to choose what it
-// opens or forwards: once decoded, the path can look like the path of another route.
+// route accepts identifiers that contain a slash (%2F). h MUST NOT use the path to choose what it
+// opens or forwards, because the decoded path can look like the path of another route.
 //
 // It MUST NOT be used around a file server or a reverse proxy, because a caller could reach
 // resources of other routes (path traversal). [Mux.Routes] reports such a route with AnyPath. It
@@ -86,7 +86,7 @@ func (h *anyPath) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.next.Ser
 // the handler of a Mux route, or of [RequirePlainPath]. [CheckPath] still refuses everything else.
 //
 // It MUST NOT be used around a reverse proxy to a server that drops the text after a semicolon, as
-// servlet containers do: that server would serve "/admin;x" as "/admin", which bypasses the
+// servlet containers do. Such a server would serve "/admin;x" as "/admin", which bypasses the
 // permission of "/admin". [Mux.Routes] reports such a route with PathParameters. It panics if h is
 // nil.
 func AllowPathParameters(h http.Handler) http.Handler {

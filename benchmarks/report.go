@@ -28,40 +28,41 @@ func (r *Results) markdown() string {
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("---\ntitle: Benchmarks\ndescription: Vestibule beside its peers and a live Django REST Framework, written by make bench.\nkind: reference\naudience: developer\n---\n")
 	p("# Benchmarks\n")
-	p("Written by `make bench`; the raw values are in [results.json](results.json). Times and rates are ratios of what was")
-	p("measured in the same seconds of one run: the median of %d rounds, and in brackets the least and the greatest.", r.Rounds)
-	p("Contenders take turns of %s. Each has proved before that it lets the right credential through and no other. Without a", r.Slot)
-	p("server what counts is the processor time of the whole process, garbage collection included; with one it is requests a second.")
-	p("A dash (–) is what was not measured. The charts' scales are logarithmic.\n")
-	p("\"vestibule\" is ours over the store in memory, \"SQLite\" over that database, \"cached\" with `storage/cached` in front of SQLite;")
-	p("so the second line can be faster than the first, whose store is asked each time.\n")
-	p("%s; commit %s; %s; %s; load average before the run %s. Beside other work figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.Load)
+	p("Written by `make bench`; the raw values are in [results.json](results.json). Times and rates are ratios of values that were")
+	p("measured in the same seconds of one run: the median of %d rounds, with the minimum and the maximum in brackets. The programs", r.Rounds)
+	p("take turns of %s. Before the run, each has shown that it accepts the right credential and no other. Measurements without a", r.Slot)
+	p("server count the processor time of the whole process with garbage collection. Measurements with a server count requests a second.")
+	p("A dash (–) means that there is no measurement. The charts' scales are logarithmic.\n")
+	p("\"vestibule\" is this module with the store in memory, \"SQLite\" with that database, and \"cached\" with `storage/cached` in front of")
+	p("SQLite. So \"cached\" can be faster than \"vestibule\", which queries its store each time.\n")
+	p("%s; commit %s; %s; %s; load average before the run %s. If other programs ran at the same time, the figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.Load)
 	for _, s := range r.Skipped {
 		p("Not measured: %s\n", s)
 	}
 	p("## Targets\n")
-	p("≤ and ≥ say which side is the better one; \"info\" is no target.\n")
+	p("≤ and ≥ show which direction is better; a row with \"info\" has no target.\n")
 	p("| target | measured | |\n|---|---|---|")
 	for _, v := range r.Verdicts() {
 		p("| %s | %s | %s |", v.Target, v.Measured, v.State)
 	}
 	p("\n## One prepared request\n")
-	p("Through middleware to a handler that asks who it is. Ours goes through a chain of all six schemes and a guard with a")
-	p("scope; that takes more than a single parser does. The floor is written by hand: the digest of the very same credential,")
-	p("a map and a context value. Time is a multiple of the floor's, allocations are those above it: less is better.\n")
+	p("A request passes middleware to a handler that reads the caller. Vestibule's requests pass a chain of all six schemes and a guard")
+	p("with a scope, which is more work than one parser. The floor is a hand-written check: a digest of the same credential, a map and")
+	p("a context value. Times are multiples of the floor's time, and allocations are those above the floor's: less is better.\n")
 	p("![One prepared request](authenticate.svg)\n")
 	r.tables(p, string(Authenticate), "floor", true)
 	p("## Login, refresh, revocation, authorization\n")
-	p("By the endpoint where there is one, in memory. Checking the password costs nothing here. The notes say what a peer")
-	p("leaves out. Time is a multiple of ours, of authorization's floor there: less is better, below 1 is faster than ours.\n")
+	p("Measured at the endpoint, if there is one, with stores in memory. Checking the password costs nothing here. The notes say what")
+	p("a peer does not do. Times are multiples of Vestibule's time, and for authorization of the floor's time: less is better. A value")
+	p("below 1 is faster than Vestibule.\n")
 	p("![Login, refresh, revocation, authorization](endpoints.svg)\n")
 	for _, k := range []Kind{Login, Refresh, Revoke, Authorize} {
 		r.tables(p, string(k), "", false)
 	}
 	if r.groups("gates") != nil {
 		p("## HTTP, each gate in a process of its own\n")
-		p("%d connections that are kept, on this machine; the server and who asks share its cores. Requests a second, as a part", Conns)
-		p("of those of a server that asks for nothing. More is better.\n")
+		p("%d connections stay open, on this machine; the server and its client share the cores. Requests a second, relative to a server", Conns)
+		p("that checks nothing. More is better.\n")
 		p("![HTTP, each gate in a process of its own](http.svg)\n")
 		p("| scheme | contender | × open | |\n|---|---|---|---|")
 		open := r.sample("gates", Open, Open)
@@ -114,9 +115,10 @@ func (r *Results) servers(p func(string, ...any)) {
 		return
 	}
 	p("## The comparison server")
-	p("\n`examples/compare` on SQLite with %d users. Requests a second of `/api/profile` through the chain of all schemes, as a", size)
-	p("part of those of `/api/open` without a credential: more is better. JWTs are signed by HS256 (`-jwt-alg HS256`; the default is")
-	p("EdDSA, whose check would be most of the time without the cache). Basic without a cache would be a password hash each time: not measured.\n")
+	p("\n`examples/compare` on SQLite with %d users. Requests a second of `/api/profile` through the chain of all schemes,", size)
+	p("relative to `/api/open` without a credential: more is better. JWTs are signed with HS256 (`-jwt-alg HS256`). The default is EdDSA,")
+	p("whose check would take most of the time without the cache. Basic without a cache is not measured, because each request would")
+	p("compute a password hash.\n")
 	p("![The comparison server](compare.svg)\n")
 	p("| scheme | -cache 30s | -cache off |\n|---|---|---|")
 	part := func(group, scheme string) string {
@@ -134,9 +136,10 @@ func (r *Results) servers(p func(string, ...any)) {
 		return
 	}
 	p("## Beside Django REST Framework\n")
-	p("The same answer, by the reference project under gunicorn (`%s`) on SQLite with as", strings.Join(gunicornArgs(), " "))
-	p("many users. How many times as many requests a second, and how many times as fast the authenticator alone is: more is better.")
-	p("Theirs is one class, ours the chain of all six and a guard. Both sign JWTs by HS256. An open path has no authenticator.\n")
+	p("A Django project under gunicorn (`%s`) gives the same answer, on SQLite", strings.Join(gunicornArgs(), " "))
+	p("with the same number of users. The columns are the requests a second, and the speed of the authenticator alone, relative to")
+	p("Django: more is better. Django's authenticator is one class; Vestibule's is the chain of all six schemes and a guard. Both sign")
+	p("JWTs with HS256. An open path has no authenticator.\n")
 	p("![Beside Django REST Framework](django.svg)\n")
 	p("| scheme | requests/s, cached | requests/s, uncached | alone, cached | alone, uncached |\n|---|---|---|---|---|")
 	times := func(a, b *Sample) string {

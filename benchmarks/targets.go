@@ -141,7 +141,7 @@ func (r *Results) slower() Verdict {
 // faster says where a peer is faster than ours in work that is done anew each time. It is no
 // target.
 func (r *Results) faster() Verdict {
-	v := Verdict{Target: "for information: login, refresh, revoke, of which nothing is cached", Measured: "–", State: "–"}
+	v := Verdict{Target: "for information: login, refresh, revoke (nothing is cached)", Measured: "–", State: "–"}
 	list, _ := r.peers(Login, Refresh, Revoke)
 	if len(list) == 0 {
 		return v

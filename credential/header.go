@@ -81,7 +81,7 @@ func NewHeader(keywords []string, shape Shape, opts *HeaderOptions) (*Header, er
 // no challenge, and a chain of only such schemes responds with 403. opts can be nil.
 //
 // It returns an error if name is not in canonical form, is Authorization or Cookie, or contains
-// characters other than letters, digits and "-", and for the other errors of [NewHeader].
+// characters other than letters, digits and "-". The other errors are the errors of [NewHeader].
 func NewField(name, keyword string, shape Shape, opts *HeaderOptions) (*Header, error) {
 	if !IsName(name) || strings.Contains(name, "_") || textproto.CanonicalMIMEHeaderKey(name) != name || name == "Authorization" || name == "Cookie" {
 		return nil, fmt.Errorf("credential: NewField: header %q is invalid (a separate header in canonical form, such as X-Api-Key)", name)

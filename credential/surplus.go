@@ -16,18 +16,18 @@ const (
 	surplusTimeout = 5 * time.Second
 )
 
-// EndSurplus ends the sessions, logins or tokens of a subject above the limit most. Call it after a
-// login. The login always succeeds; credentials that could not be ended are ended by the next call.
-// With [NoLimit] it does nothing.
+// EndSurplus revokes sessions, logins or tokens of a subject that has more than most of them. Call
+// it after a login. The login always succeeds; credentials that could not be revoked are revoked by
+// the next call. With [NoLimit] it does nothing.
 //
 // The functions:
 //   - count returns the number of the subject's credentials, or a larger number. list is called
-//     only if it is above most. If count is nil, because the store cannot count, list is always
-//     called.
+//     only if the count is above most. If count is nil, because the store cannot count, list is
+//     always called.
 //   - list returns up to limit credentials of the subject. Those to keep come first.
-//   - kept reports credentials that are neither counted nor ended, such as the new one, for which
+//   - kept reports credentials that are neither counted nor revoked, such as the new one, for which
 //     EndSurplus makes room.
-//   - end ends one credential.
+//   - end revokes one credential.
 //
 // EndSurplus takes at most 5 seconds, and continues if ctx is canceled. It returns the error of
 // count or list, or the first error of end. Log the error.

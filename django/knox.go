@@ -29,9 +29,9 @@ const (
 	Knox5
 )
 
-// KnoxHash computes digests as in one table: by the release and the setting SECURE_HASH_ALGORITHM.
-// Create it with [NewKnoxHash]. It never guesses the kind of a row, and a digest of one kind does
-// not match as another. It is safe for concurrent use; the zero value is invalid.
+// KnoxHash computes the digests of one Knox table, which depend on the release and on the setting
+// SECURE_HASH_ALGORITHM. Create it with [NewKnoxHash]. It never tries another release or algorithm,
+// so rows of others do not match. It is safe for concurrent use; the zero value is invalid.
 type KnoxHash struct {
 	version KnoxVersion
 	new     func() hash.Hash

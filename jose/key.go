@@ -80,8 +80,8 @@ func NewSecret(id string, alg Algorithm, key []byte) (*Key, error) {
 // an *ecdsa.PrivateKey on the algorithm's curve, or an ed25519.PrivateKey. It must not be modified
 // afterwards.
 //
-// It returns an error if the type or size does not fit the algorithm, if the ID is invalid, or if
-// the public half does not belong to the private key.
+// It returns an error if the type or size does not fit the algorithm, the ID is invalid, or the
+// public half does not belong to the private key.
 func NewPrivate(id string, alg Algorithm, key crypto.Signer) (*Key, error) {
 	key, public, err := private(key)
 	if err != nil {

@@ -53,7 +53,8 @@ func (a Algorithm) method() (method, error) {
 	return method{}, fmt.Errorf("jose: unsupported algorithm %q", string(a))
 }
 
-// Valid reports whether a is one of the algorithms of this package. "none" is not valid.
+// Valid reports whether the algorithm is one of the algorithms of this package. "none" is not
+// valid.
 func (a Algorithm) Valid() bool {
 	switch a {
 	case HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA:

@@ -57,7 +57,7 @@ type RemoteKeySet struct {
 
 // NewRemoteKeySet returns the key set at address, the issuer's "jwks_uri". It fetches nothing yet.
 // It returns an error if address is not an https URL of a host, an option is negative, or an
-// algorithm is not for published keys.
+// algorithm is unknown or an HMAC algorithm.
 func NewRemoteKeySet(address string, opts *RemoteOptions) (*RemoteKeySet, error) {
 	var o RemoteOptions
 	if opts != nil {

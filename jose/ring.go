@@ -61,7 +61,8 @@ func (r *KeySet) Keys(_ context.Context, kid string, alg Algorithm) ([]*Key, err
 	return nil, nil
 }
 
-// SigningAlgorithm returns the algorithm of Sign: that of the first key.
+// SigningAlgorithm returns the algorithm with which Sign signs, which is the algorithm of the first
+// key.
 func (r *KeySet) SigningAlgorithm() Algorithm { return r.keys[0].alg }
 
 // Sign returns a token of type typ, signed with the first key. claims is a JSON object. If typ is

@@ -2,10 +2,10 @@ package jose
 
 import "github.com/vestibule-auth/vestibule/internal/same"
 
-// Versioned is a [KeySource] that reports when its keys change. Verifiers cache what the keys of a
-// Versioned source verified until the generation changes. They cache nothing of any other source,
-// because a removed key would stay valid for cached tokens. KeySet, ReloadingKeySet and
-// RemoteKeySet are Versioned.
+// Versioned is a [KeySource] that reports when its keys change. Verifiers cache tokens that were
+// verified with keys of a Versioned source, until the generation changes. They cache nothing from
+// other sources, because a key that was removed would stay valid for cached tokens. KeySet,
+// ReloadingKeySet and RemoteKeySet are Versioned.
 type Versioned interface {
 	KeySource
 	// Versions returns the source itself and a function whose result changes with the keys. self

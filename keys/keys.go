@@ -74,8 +74,8 @@ type member struct {
 // NewRing returns a ring of master keys, newest first. It copies what it needs, so you can clear
 // the slices afterwards.
 //
-// It returns an error if there is no master key, if one does not have 32 bytes or consists of one
-// repeated byte, or if one is there twice.
+// It returns an error if there is no master key, if a key does not have 32 bytes or consists of one
+// repeated byte, or if a key occurs twice.
 func NewRing(masters ...[]byte) (*Ring, error) {
 	if len(masters) == 0 {
 		return nil, errors.New("keys: NewRing: no master key (at least one is required)")

@@ -81,8 +81,8 @@ func CheckFile(path string) error {
 // it writes a new key in 64 hexadecimal digits with mode 0600, and returns its ring with made =
 // true. Several processes can call it at the same time: one creates the key and all use it.
 //
-// Create never changes an existing file, even one without a key; the error is then that of Load.
-// The directory of an existing file can be read-only.
+// Create never changes an existing file. If the file has no key, it returns the error of Load. The
+// directory of an existing file can be read-only.
 func Create(path string) (ring *Ring, made bool, err error) {
 	ring, err = Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -45,9 +45,9 @@ func (u User) WithPermissions(p Permissions) *Account {
 }
 
 // WithScopedPermissions is [User.WithPermissions] for an identity that is limited to scopes.
-// HasPerm of the account returns false and its Roles are nil, so a handler grants nothing because
-// of them. To map scopes to permissions and roles (authz.ScopeGrants), use HasPermByScope and
-// RolesByScope.
+// HasPerm of the account returns false and its Roles are nil, so that a handler cannot grant rights
+// because of them. To map scopes to permissions and roles (authz.ScopeGrants), use HasPermByScope
+// and RolesByScope.
 func (u User) WithScopedPermissions(p Permissions) *Account {
 	return u.with(p, u.lease != nil, true)
 }
@@ -71,14 +71,14 @@ func (u User) with(p Permissions, shared, scoped bool) *Account {
 // UserID returns [User.LocalID].
 func (a *Account) UserID() string { return a.LocalID() }
 
-// Clone returns a copy of a that shares no slice with a. Both have the same permissions.
+// Clone returns a copy of the account that shares no slice with it. Both have the same permissions.
 func (a Account) Clone() Account {
 	a.User = a.User.Clone()
 	return a
 }
 
-// CloneUser returns a *Account that shares no slice with a. Package authn calls it so that a
-// handler can modify the account of its request; see authn.UserFrom.
+// CloneUser returns a *Account that shares no slice with the original. Package authn calls it so
+// that a handler can modify the account of its request; see authn.UserFrom.
 func (a *Account) CloneUser() any {
 	if len(a.Roles) == 0 || len(a.Roles) > roomForRoles {
 		c := a.Clone()
@@ -93,8 +93,9 @@ func (a *Account) CloneUser() any {
 	return &l.account
 }
 
-// KeptUser returns a *Account that shares no slice with a and can serve several requests: HasPerm
-// reads the store at each call. Package authn calls it for an identity that it keeps.
+// KeptUser returns a *Account that shares no slice with the original and can serve several
+// requests: HasPerm reads the store at each call. Package authn calls it for an identity that it
+// keeps.
 func (a *Account) KeptUser() any {
 	c := a.Clone()
 	if a.perms == nil {
@@ -106,8 +107,9 @@ func (a *Account) KeptUser() any {
 	return c.with(a.perms.store, true, a.perms.scoped)
 }
 
-// Itself returns a. If a type embeds *Account, the optional methods of the embedded account are not
-// used in place of those that the type overrides; see [Itself].
+// Itself returns a. Callers use it to find out that a type embeds *Account. They then do not use
+// the optional methods of the embedded account, which would bypass the methods that the type
+// overrides; see [Itself].
 func (a *Account) Itself() any { return a }
 
 // RolesByScope returns the roles of the account, even if the identity is limited to scopes (Roles

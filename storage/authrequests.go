@@ -25,7 +25,7 @@ type AuthRequest struct {
 // Expired reports whether the request has expired at now.
 func (a *AuthRequest) Expired(now time.Time) bool { return !now.Before(a.Expires) }
 
-// Check returns ErrInvalid, with the reason, unless a store can keep a.
+// Check returns ErrInvalid, with the reason, unless a store can keep the request.
 func (a *AuthRequest) Check() error {
 	var end error
 	switch {
@@ -45,8 +45,8 @@ type AuthRequests interface {
 	// AuthRequestByDigest returns the request, expired or not, and does not consume it. It returns
 	// ErrNotFound if there is none.
 	AuthRequestByDigest(ctx context.Context, d Digest) (AuthRequest, error)
-	// ConsumeAuthRequest deletes the request. It returns ErrNotFound if there is none, also if it
-	// was consumed before. Of concurrent calls one succeeds. The caller checks whether the request
+	// ConsumeAuthRequest deletes the request. If there is none, or it was already consumed, it
+	// returns ErrNotFound. Of concurrent calls one succeeds. The caller checks whether the request
 	// has expired.
 	ConsumeAuthRequest(ctx context.Context, d Digest) error
 }

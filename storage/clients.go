@@ -28,8 +28,8 @@ type Client struct {
 	// Native means that the client runs on the user's machine: its redirect URIs with a loopback
 	// address match any port (RFC 8252, section 7.3).
 	Native bool
-	// RedirectURIs are the URIs to which the authorization endpoint may redirect the browser, and
-	// LogoutURIs those to which a logout may. Both are compared byte for byte.
+	// RedirectURIs are the URIs to which the authorization endpoint may redirect the browser.
+	// LogoutURIs are the URIs to which a logout may redirect it. Both are compared byte for byte.
 	RedirectURIs, LogoutURIs []string
 	// Grants are the grant types that the client may use.
 	Grants []string
@@ -50,8 +50,9 @@ type Client struct {
 	// Disabled clients can do nothing. If UpdateClient disables or enables a client, it permanently
 	// revokes what the client has.
 	Disabled bool
-	// Created is when the client was created. Always set it: signed access tokens for the client
-	// itself are rejected for a later client with the same ID and another Created.
+	// Created is when the client was created. Always set it: if a client is deleted and another one
+	// gets its ID, the different Created makes the signed access tokens of the deleted client
+	// invalid.
 	Created time.Time
 	// Revoked is when UpdateClient last disabled or enabled the client, by the store's clock, in
 	// microseconds; zero means never. Only the store sets it. See Epoch.
@@ -85,7 +86,7 @@ func UnusedClientAge(option time.Duration) time.Duration {
 // Public reports whether the client is public: it cannot keep a secret.
 func (c *Client) Public() bool { return c.Method == "none" }
 
-// Check returns ErrInvalid, with the reason, unless a store can keep c.
+// Check returns ErrInvalid, with the reason, unless a store can keep the client.
 func (c *Client) Check() error {
 	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
 	size := len(c.Keys)
@@ -118,8 +119,8 @@ func plain(s string) bool {
 
 // Clients stores OAuth 2.0 clients.
 type Clients interface {
-	// ClientByID returns the client, disabled or not. It returns ErrNotFound if there is none, also
-	// for a malformed id. Within InTx the client is locked until the transaction ends, so that you
+	// ClientByID returns the client, disabled or not. If there is none, or the id is malformed, it
+	// returns ErrNotFound. Within InTx the client is locked until the transaction ends, so that you
 	// can change it with UpdateClient without losing other changes.
 	ClientByID(ctx context.Context, id string) (Client, error)
 	// ListClients returns up to limit clients whose ID is greater than after, in order of ID. An
@@ -131,14 +132,14 @@ type Clients interface {
 	// UpdateClient replaces the record of the client except Created and Revoked. It returns
 	// ErrNotFound if there is no such client, and ErrInvalid if c.Check rejects c.
 	//
-	// If the client is disabled, before the call or by it, the call also removes the client's
-	// codes, tokens, families, device grants, requests and consents, as DeleteClient does, and
-	// changes Revoked. So a client that is enabled again has none of its old records. If a call
-	// that enables a client fails, the client stays disabled. A new secret or new keys remove
-	// nothing.
+	// If the client was disabled before the call, or the call disables it, the call also changes
+	// Revoked and removes the client's codes, tokens, families, device grants, requests and
+	// consents, as DeleteClient does. So a client that is enabled again has none of its old
+	// records. If a call that enables a client fails, the client stays disabled. A new secret or
+	// new keys remove nothing.
 	//
-	// UpdateClient overwrites concurrent changes, such as of Disabled. Use [ChangeClient], which
-	// reads the client in the same transaction, or SetClientDisabled.
+	// UpdateClient overwrites concurrent changes, for example a change of Disabled. Use
+	// [ChangeClient], which reads the client in the same transaction, or SetClientDisabled.
 	UpdateClient(ctx context.Context, c Client) error
 	// SetClientDisabled disables or enables the client, as UpdateClient does, and leaves all other
 	// fields unchanged. It returns ErrNotFound if there is no such client.

@@ -36,10 +36,10 @@ type Consents interface {
 	// ErrStale if the subject or the client is absent or disabled, or if the subject's epoch is not
 	// c.Epoch. It returns ErrInvalid if c.Check rejects c.
 	PutConsent(ctx context.Context, c Consent) error
-	// ConsentOf returns the consent, expired or not, with any epoch. It returns ErrNotFound if
-	// there is none, also for a malformed name.
+	// ConsentOf returns the consent, expired or not, with any epoch. If there is none, or a name is
+	// malformed, it returns ErrNotFound.
 	ConsentOf(ctx context.Context, subject, client string) (Consent, error)
-	// DeleteConsent deletes the consent. It returns ErrNotFound if there is none, also if it was
-	// deleted before. Deleting the client or the account deletes the consent too.
+	// DeleteConsent deletes the consent. If there is none, or it was already deleted, it returns
+	// ErrNotFound. Deleting the client or the account deletes the consent too.
 	DeleteConsent(ctx context.Context, subject, client string) error
 }

@@ -116,14 +116,15 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use. If the credential exists, has not expired at used, and was
-	// last used at before or earlier (or never), it sets LastUsed to used and Expires to expires,
+	// TouchCredential records a use. If the credential exists, has not expired at used, and has a
+	// LastUsed not later than before (or zero), it sets LastUsed to used and Expires to expires,
 	// and returns true. Expires never moves back or beyond Max; a zero expires leaves it unchanged.
 	// Of concurrent calls one writes.
 	//
-	// If before is after used, the call corrects a time that was recorded while a clock was ahead.
-	// Then it changes the credential only if LastUsed is after used, and at before or earlier. It
-	// sets Expires to expires even if that moves it back, unless one of the two is zero.
+	// If the argument before is later than used, the call corrects a time that was recorded while a
+	// clock was ahead. Then it changes the credential only if LastUsed is later than used and not
+	// later than before. It sets Expires to expires even if that moves it back, unless one of the
+	// two is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none, also if it was deleted before.
@@ -144,4 +145,11 @@ type CredentialList interface {
 	// DeleteAllCredentialsOf deletes the subject's credentials of every purpose. It returns the
 	// number deleted.
 	DeleteAllCredentialsOf(ctx context.Context, subject string) (int, error)
+}
+
+// CredentialCount is an optional interface of a store with a [CredentialList]. With it, a login
+// counts the subject's credentials and lists them only if there are too many.
+type CredentialCount interface {
+	// CountCredentials counts the credentials that ListCredentials returns without a limit.
+	CountCredentials(ctx context.Context, purpose, subject string) (int, error)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// MAC is an HMAC, under a key derived from the master key, of something that has too little entropy
-// for a plain digest, such as a short code that a user enters.
+// MAC is an HMAC of something that has too little entropy for a plain digest, such as a short code
+// that a user enters. Its key is derived from the master key.
 type MAC [32]byte
 
 // IsZero reports whether m is the zero MAC, which nothing has.
@@ -102,8 +102,9 @@ type DeviceGrants interface {
 	// DeviceGrantByUserCode returns the grant, decided and expired or not, or ErrNotFound.
 	DeviceGrantByUserCode(ctx context.Context, code MAC) (DeviceGrant, error)
 	// DecideDeviceGrant approves or denies a grant, in one change. It returns ErrNotFound if there
-	// is no such grant, ErrConflict if it was already decided or has expired, and ErrStale if the
-	// subject is absent or disabled or its epoch is not d.Epoch. Errors change nothing.
+	// is no such grant, and ErrConflict if it was already decided or has expired. It returns
+	// ErrStale if the subject is absent or disabled, or its epoch is not d.Epoch. Errors change
+	// nothing.
 	DecideDeviceGrant(ctx context.Context, d DeviceDecision) error
 	// PollDeviceGrant returns the client's grant. If it is pending and has not expired, the poll is
 	// recorded, in one change: Polled becomes now, and Slow reports whether the previous poll was

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Family is a token family: one login or grant with its refresh tokens, which replace each other so
-// that one is unclaimed, and the access tokens that carry the family's ID as "sid".
+// Family is a token family: one login or grant with all its tokens. Its refresh tokens replace each
+// other, so that one of them is unclaimed. Its access tokens carry the family's ID as "sid".
 type Family struct {
 	// ID is random and not a secret.
 	ID string
@@ -138,8 +138,8 @@ func MaxExchanges(age time.Duration) int64 {
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. Errors change nothing:
 	//
-	//   - ErrStale: the subject is absent or disabled or its epoch is not f.Epoch; or f.Client is
-	//     not "" and the client is absent or disabled or its Revoked is not f.ClientRevoked.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. If f.Client is
+	//     not "", also: the client is absent or disabled, or its Revoked is not f.ClientRevoked.
 	//   - ErrConflict: the ID or the digest exists.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
@@ -154,7 +154,8 @@ type Families interface {
 	//   - ErrStale: the family was revoked, its epoch is not the subject's, or the subject is
 	//     absent or disabled.
 	//   - ErrConflict: the token was already claimed, or the successor's digest exists.
-	//   - ErrLimit: the family has had MaxExchanges, by its Created and that of the successor.
+	//   - ErrLimit: the family has had the maximum number of exchanges (MaxExchanges) for its age
+	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
 	// GraceClosed on the claimed token whose response is still sealed, if it was claimed at before
@@ -173,15 +174,16 @@ type Families interface {
 	// client). It leaves out the first skip families, so that families beyond a limit are found
 	// without reading those within it.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
-	// FamilyByID returns the family of ListFamilies that has the ID. It returns ErrNotFound if
-	// there is none, for example because it was revoked or belongs to another subject or purpose.
+	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
+	// ErrNotFound if there is none, for example because it was revoked or belongs to another
+	// subject or purpose.
 	FamilyByID(ctx context.Context, purpose, subject, id string) (Family, error)
 	// CountFamilies counts the families that ListFamilies returns without a limit.
 	CountFamilies(ctx context.Context, purpose, subject string) (FamilyCount, error)
 }
 
-// FamilyPlace is a place in a list of families, in which the last created is first, then the one
-// with the lower ID.
+// FamilyPlace is a place in a list of families. The family that was created last comes first; of
+// families with the same time, the one with the lower ID comes first.
 type FamilyPlace struct {
 	Created time.Time
 	ID      string

@@ -130,9 +130,10 @@ type AccessTokens interface {
 	// CreateAccess inserts t. Errors:
 	//
 	//   - ErrStale: the client is absent or disabled; the family is absent or revoked; or the
-	//     subject is absent or disabled or its epoch is not t.Epoch. For a token without a family
-	//     also if the client's Revoked is not t.ClientRevoked, so that a request which was
-	//     authenticated before the client was disabled gets no token after it was enabled again.
+	//     subject is absent or disabled or its epoch is not t.Epoch. It is also returned for a
+	//     token without a family if the client's Revoked is not t.ClientRevoked. So a request that
+	//     was authenticated before the client was disabled gets no token after the client is
+	//     enabled again.
 	//   - ErrConflict: the digest or the ID exists.
 	//   - ErrInvalid: t.Check rejects t.
 	CreateAccess(ctx context.Context, t AccessToken) error
@@ -142,9 +143,9 @@ type AccessTokens interface {
 	// User is the account of the subject with its current epoch.
 	//
 	// Without a subject the User is zero and the epoch is Client.Epoch. So a token of a deleted
-	// client is not valid for a later client with its ID, and a token from before a client was
-	// disabled is not valid after it was enabled again. It returns ErrNotFound if the account of
-	// the subject is absent.
+	// client is not valid for a later client with its ID. A token that was issued before its client
+	// was disabled is not valid after the client is enabled again. It returns ErrNotFound if the
+	// account of the subject is absent.
 	SignedAccessStatus(ctx context.Context, client, family, subject string, keys BlockKeys) (User, TokenStatus, error)
 	// DeleteAccess deletes the token. It returns ErrNotFound if there is none, also if it was
 	// deleted before.

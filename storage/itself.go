@@ -1,7 +1,5 @@
 package storage
 
-import "reflect"
-
 // Itself reports whether the optional methods of v are its own. A type that embeds a store or an
 // account inherits its optional methods, which would bypass the methods that the type overrides.
 // Its inherited method Itself returns the embedded value, so Itself(v) is false. To offer the
@@ -11,6 +9,5 @@ func Itself(v any) bool {
 	if !ok {
 		return true
 	}
-	own := i.Itself()
-	return own != nil && reflect.TypeOf(own) == reflect.TypeOf(v) && reflect.ValueOf(v).Comparable() && reflect.ValueOf(own).Comparable() && own == v
+	return equal(i.Itself(), v)
 }

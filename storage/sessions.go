@@ -89,13 +89,13 @@ type Sessions interface {
 	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
 	// change nothing.
 	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession records a use. If the session exists, has not expired at seen, and was last seen
-	// at before or earlier, it sets LastSeen to seen and Expires to expires, and returns true.
-	// Expires never moves back or beyond Ends. Of concurrent calls one writes.
+	// TouchSession records a use. If the session exists, has not expired at seen, and has a
+	// LastSeen not later than before, it sets LastSeen to seen and Expires to expires, and returns
+	// true. Expires never moves back or beyond Ends. Of concurrent calls one writes.
 	//
-	// If before is after seen, the call corrects a time that was recorded while a clock was ahead.
-	// Then it changes the session only if LastSeen is after seen, and at before or earlier. It sets
-	// Expires to expires even if that moves it back.
+	// If the argument before is later than seen, the call corrects a time that was recorded while a
+	// clock was ahead. Then it changes the session only if LastSeen is later than seen and not
+	// later than before. It sets Expires to expires even if that moves it back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
 	// DeleteSession deletes the session. It returns ErrNotFound if there is none, also if it was
 	// deleted before.
@@ -107,7 +107,8 @@ type SessionList interface {
 	// ListSessions returns up to limit sessions of the subject that have its current epoch, without
 	// their Data and including expired ones: the last seen first, then by ID.
 	ListSessions(ctx context.Context, subject string, limit int) ([]Session, error)
-	// SessionByID returns the session of ListSessions that has the ID, or ErrNotFound.
+	// SessionByID returns the session with that ID, or ErrNotFound if ListSessions would not list
+	// it.
 	SessionByID(ctx context.Context, subject, id string) (Session, error)
 	// DeleteSessionOf deletes the subject's session with that ID. It returns ErrNotFound if there
 	// is none, also if it was deleted before.
@@ -119,6 +120,13 @@ type SessionList interface {
 	// keeps none). It returns the number deleted. The IDs of these sessions begin with the series
 	// and a dot. A series that is malformed or contains a dot has no sessions.
 	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
+}
+
+// SessionCount is an optional interface of a store with a [SessionList]. With it, a login counts the
+// subject's sessions and lists them only if there are too many.
+type SessionCount interface {
+	// CountSessions counts the sessions that ListSessions returns without a limit.
+	CountSessions(ctx context.Context, subject string) (int, error)
 }
 
 // CheckSeries returns ErrInvalid unless series is a valid identifier without a dot. Stores call it

@@ -17,8 +17,8 @@ type SigningKey struct {
 	MasterID string
 	Sealed   []byte
 	Created  time.Time
-	// SignsFrom is when the key begins to sign. It lies after Created, so that verifiers know the
-	// key by then.
+	// SignsFrom is when the key begins to sign. It is later than Created, so that verifiers have
+	// loaded the key by then.
 	SignsFrom time.Time
 	// Expires is when the key no longer verifies signatures; zero if that is not decided yet.
 	Expires time.Time

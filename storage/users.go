@@ -101,8 +101,9 @@ type Users interface {
 // LiveUsers is a store that caches accounts, for callers that must check at each request whether an
 // account is unchanged (password.Cached). It is optional; package cached implements it.
 type LiveUsers interface {
-	// LiveUser is UserByID without the password hash. The fingerprint is that of the hash
-	// (PasswordHash.Fingerprint), so it is equal for two calls exactly if the hash was the same.
+	// LiveUser is UserByID without the password hash. It also returns the fingerprint of the hash
+	// (PasswordHash.Fingerprint), which is equal for two calls if and only if the hash was the
+	// same.
 	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
 	// Itself returns the store that has the methods; see [Itself].
 	Itself() any
@@ -119,13 +120,13 @@ type Accounts interface {
 	// SetPassword stores a new hash, bumps the epoch and deletes the subject's static token and
 	// credentials. It returns ErrNotFound if there is no such account.
 	SetPassword(ctx context.Context, id string, hash PasswordHash) error
-	// ChangePassword is SetPassword for a user who proved the old password. It changes nothing and
-	// returns ErrStale if the account is disabled or its epoch is not the one read with the old
-	// hash, so that it does not undo a reset or a disabling in between.
+	// ChangePassword is SetPassword for a user who proved the old password. If the account is
+	// disabled, or its epoch is not the epoch that was read with the old hash, it changes nothing
+	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
-	// ReplaceHash replaces the hash if it is still old, for example by one with a better encoding
-	// of the same password. It does not bump the epoch. It returns ErrConflict if the stored hash
-	// is another one, and ErrNotFound if there is no such account.
+	// ReplaceHash replaces the stored hash, if it still equals the argument old, for example by a
+	// better encoding of the same password. It does not bump the epoch. It returns ErrConflict if
+	// the stored hash is another one, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.
@@ -136,8 +137,8 @@ type Accounts interface {
 	// returns ErrInvalid if CheckRoles rejects the roles, and ErrNotFound if there is no such
 	// account.
 	SetRoles(ctx context.Context, id string, roles ...string) error
-	// DeleteUser deletes the account and all its records. The epoch is bumped and stays stored. It
-	// returns ErrNotFound if there is no such account.
+	// DeleteUser deletes the account and all its records. The epoch is bumped, and is not deleted.
+	// It returns ErrNotFound if there is no such account.
 	DeleteUser(ctx context.Context, id string) error
 }
 

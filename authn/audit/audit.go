@@ -26,7 +26,7 @@ import (
 )
 
 // Notify passes an event of any type to observe, on the caller's goroutine. Use it for observers of
-// other things than audit events; for those, use a [Notifier]. A nil observe is not called.
+// anything except audit events. For audit events, use a [Notifier]. A nil observe is not called.
 //
 // If observe panics, Notify logs the type of the panic value and the scheme at Error, and returns.
 // The event describes something that already happened, so the response to the client does not

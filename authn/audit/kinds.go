@@ -48,8 +48,9 @@ const (
 
 	IntrospectionRefused Kind = "introspection.refused"
 
-	// CredentialRejected reports a rejected credential that deserves an event: an expired one of a
-	// known account, or a request with several cookies of the same name. Reason tells them apart.
+	// CredentialRejected reports a rejected credential that deserves an event: an expired
+	// credential of a known account, or a request with several cookies of the same name. Reason
+	// tells them apart.
 	CredentialRejected Kind = "credential.rejected"
 	// UseUnrecorded reports that the use of a credential could not be stored, so its expiry was not
 	// extended. The request continued.

@@ -10,10 +10,10 @@ import (
 
 type forcedKey struct{}
 
-// Forced returns the schemes of a for a test of a whole mux. A request from [As] is authenticated
-// as the identity that As was given. Any other request is authenticated by a, as in production. The
-// challenges, formats and names of the schemes do not change, so responses to anonymous requests
-// and the route list are the same as in production.
+// Forced returns the schemes of the authenticator a, for a test of a whole mux. A request from [As]
+// is authenticated as the identity that As was given. Any other request is authenticated by these
+// schemes, as in production. The challenges, formats and names of the schemes do not change, so
+// responses to anonymous requests and the route list are the same as in production.
 //
 //	mux := routes(authn.New(authntest.Forced(chain), nil)) // routes registers your handlers
 //	mux.ServeHTTP(w, authntest.As(r, authn.Identity{Subject: "42", Scheme: "session"}))

@@ -21,7 +21,7 @@ var rules = []Rule{
 	{"disabled", "A credential of a disabled account is rejected.", "Disable", ended("Disable")},
 	{"logged_out_everywhere", "After \"log out everywhere\", the account's credentials are rejected.", "LogoutEverywhere", ended("LogoutEverywhere")},
 	{"expiry_is_reported", "The identity of a credential that expires has Expires, so that long-lived connections can be closed.", "Expire", expiryIsReported},
-	{"alike", "Unknown, expired, revoked and outdated credentials and those of disabled accounts are rejected with the same status, code and text.", "", alike},
+	{"alike", "All invalid credentials are rejected with the same status, code and text: unknown, expired, revoked and outdated credentials, and credentials of disabled accounts.", "", alike},
 	{"others_stay", "An event that invalidates one account's credential does not affect another account's.", "Other", othersStay},
 	{"accounts_apart", "Each credential returns its own account, whatever requests came before.", "Other", accountsApart},
 
@@ -48,9 +48,9 @@ var rules = []Rule{
 	{"secret_in_log", "The scheme does not write the credential to a log or an audit event.", "Written", secretInLog},
 
 	{"challenge_syntax", "A challenge follows RFC 9110, section 11.6.1, for every error, also for a request that has only a method and a path.", "authn.Challenger", challengeSyntax},
-	{"challenge_scheme", "A challenge names each authentication scheme once, the same ones for every error, and only declared ones.", "authn.Challenger", challengeScheme},
+	{"challenge_scheme", "A challenge names the same authentication schemes for every error, each of them once, and only declared ones.", "authn.Challenger", challengeScheme},
 
-	{"kept_same", "A kept identity is used for no request for which Authenticate would have another result.", "authn.Keeper", keptSame},
+	{"kept_same", "A kept identity is not used for a request for which Authenticate would have another result.", "authn.Keeper", keptSame},
 	{"kept_expired", "A kept identity is not used after the credential expired.", "Expire", keptEnds("Expire")},
 	{"kept_revoked", "A kept identity is not used after the credential was revoked.", "Revoke", keptEnds("Revoke")},
 	{"kept_disabled", "A kept identity is not used after the account was disabled.", "Disable", keptEnds("Disable")},

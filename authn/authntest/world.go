@@ -45,9 +45,9 @@ type World struct {
 	Revoke func()
 	// Disable disables the account of Good.
 	Disable func()
-	// LogoutEverywhere revokes every credential of the account of Good only through its epoch, for
-	// example with storage.Subjects.BumpEpoch. If it also deletes the records, it tests no more
-	// than Revoke.
+	// LogoutEverywhere raises the epoch of Good's account, for example with
+	// storage.Subjects.BumpEpoch, and does nothing else. If it also deleted the records, the rule
+	// would only test what Revoke tests.
 	LogoutEverywhere func()
 	// Fail makes each later call of the scheme's store, or of another dependency, fail.
 	Fail func()

@@ -1,5 +1,5 @@
-// Package cookie authenticates web pages of your own origin by a cookie that holds a credential
-// which is otherwise sent in Authorization, such as a JWT or a device token.
+// Package cookie accepts a credential from a cookie that is otherwise sent in Authorization, such
+// as a JWT or a device token. Use it for web pages of your own origin.
 //
 // Create the scheme with [New]. Browsers attach cookies to requests from any site, so the scheme
 // checks the origin of each unsafe request. Handlers of safe methods MUST NOT change anything,
@@ -57,8 +57,9 @@ type Scheme struct {
 //	pages, err := cookie.New("access", site, tokens, nil)
 //	auth := authn.New(authn.Chain{tokens, pages}, nil)
 //
-// New returns an error if site or inner is nil, if inner does not read Authorization, if
-// Options.Keyword is "" and inner does not declare one keyword, or if an option is invalid.
+// New returns an error if site or inner is nil, if inner does not read Authorization, or if an
+// option is invalid. It also returns an error if Options.Keyword is "" and inner does not declare
+// exactly one keyword.
 func New(name string, site *csrf.Site, inner authn.Authenticator, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -218,9 +219,9 @@ func (s *Scheme) Token(r *http.Request) string {
 //     one may be there
 //   - a credential that the wrapped scheme does not accept; the response removes the cookie
 //
-// It rejects with 403 an unsafe request, or one that asks for another protocol, if another site may
-// have caused it (see csrf.Site.Check), even if the credential was accepted before. A cookie never
-// makes a request anonymous, except on a page (see [Scheme.Lapsed]).
+// It rejects a request with 403 if the request is unsafe or asks for another protocol, and another
+// site may have caused it (see csrf.Site.Check). This holds even if the credential was accepted
+// before. A cookie never makes a request anonymous, except on a page (see [Scheme.Lapsed]).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return authn.Identity{}, authn.ErrNoCredentials

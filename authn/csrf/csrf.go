@@ -1,7 +1,7 @@
 // Package csrf protects against cross-site request forgery: requests that another site makes a
 // browser send, with the user's credentials attached.
 //
-// Every scheme needs it whose credentials a browser sends automatically: sessions, Basic,
+// Every scheme with credentials that a browser sends automatically needs it: sessions, Basic,
 // RemoteUser. A token that a program sets in a header does not need it.
 //
 // Create a [Site] with [New] and pass it to the schemes. [Site.Check] reads the headers with which
@@ -118,9 +118,9 @@ func (s *Site) Secure(r *http.Request) bool {
 //     Sec-Fetch-Site "same-origin": a page with the Referrer-Policy "no-referrer" sends it.
 //   - Sec-Fetch-Site, if present, is "same-origin" or "none". For a trusted Origin any value is
 //     accepted.
-//   - If both are missing, Referer, if present, has such an origin. If it is missing too, the
-//     request is accepted unless Options.Strict is set; such a request may need a token (see
-//     [NeedsToken]).
+//   - If both are missing and Referer is present, Referer has such an origin. If Referer is missing
+//     too, the request is accepted unless Options.Strict is set; such a request may need a token
+//     (see [NeedsToken]).
 //
 // The cause of the error, which goes to the log, holds the compared values and names the option to
 // set.
@@ -235,7 +235,7 @@ func defaultPort(scheme string) string {
 	return ":443"
 }
 
-// SameOrigin does the check of a scheme without a [Site]. It is [Site.Check] with any Host and
+// SameOrigin is the check for a scheme that has no [Site]. It is [Site.Check] with any Host and
 // without trusted origins: a page may send requests to its own origin. If the request did not come
 // over TLS to this server, a proxy may have used https with the client, so pages of both http and
 // https are accepted.
@@ -267,9 +267,9 @@ func shown(text string) string {
 	return text
 }
 
-// NeedsToken reports whether a request must carry a CSRF token in addition to its cookie: it is
-// unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that a form of any site
-// could send. Programs that send JSON or no body need no token.
+// NeedsToken reports whether a request must carry a CSRF token in addition to its cookie. This is
+// so if it is unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that a form
+// of any site could send. Programs that send JSON or no body need no token.
 func NeedsToken(r *http.Request) bool {
 	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return false

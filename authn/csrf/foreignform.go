@@ -13,17 +13,17 @@ import (
 // passwords would count as attempts from the visitor's address and use up the visitor's limits.
 // Call it before an attempt is counted.
 //
-// answer are the headers of the response. An origin that a CORS handler has allowed
+// answer holds the headers of the response. An origin that a CORS handler has allowed
 // (Access-Control-Allow-Origin) is not foreign.
 //
-// These requests are not foreign forms, because browsers send a preflight request first (Fetch
-// standard, section 4.8) and CORS rules decide: requests with DPoP, with Authorization, or with a
-// body that is neither a form nor plain text. Authorization with Basic, Digest, Negotiate or NTLM
-// does not count, because browsers send these automatically.
+// Requests with DPoP, with Authorization, or with a body that is neither a form nor plain text are
+// not foreign forms. For these, browsers send a preflight request first (Fetch standard, section
+// 4.8), and CORS rules decide. Authorization with Basic, Digest, Negotiate or NTLM does not count,
+// because browsers send these automatically.
 //
-// Sec-Fetch-Site tells whether the page is of another site. If it is missing, as over plain http,
-// Origin is compared with Host, and hosts with the same last two labels count as one site. Clients
-// that are not browsers send neither header.
+// Sec-Fetch-Site shows whether the page belongs to another site. If it is missing, as over plain
+// http, Origin is compared with Host, and hosts with the same last two labels count as one site.
+// Clients that are not browsers send neither header.
 func IsForeignForm(answer http.Header, r *http.Request) bool {
 	if r.Method != http.MethodPost || !formType(r, true) || !authn.FromAnotherSite(r) {
 		return false

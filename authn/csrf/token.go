@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// SecretLen is the length of a secret and TokenLen that of a token, in characters. Both consist
-	// of letters and digits.
+	// SecretLen is the length of a secret, and TokenLen the length of a token, in characters. Both
+	// consist of letters and digits.
 	SecretLen = 32
 	TokenLen  = 2 * SecretLen
 

@@ -16,9 +16,9 @@ type CallerFunc func(*http.Request) (subject, current string, err error)
 
 // Caller returns the identity for which an endpoint works. If the request has credentials of the
 // scheme, it is their identity, and own is true. Otherwise it is the identity that the chain found,
-// such as the user of a session. It returns a 403 if the identity is not first-party (see
-// [FirstParty]).
-func Caller(r *http.Request, scheme authn.Authenticator) (id authn.Identity, own bool, err error) {
+// such as the user of a session. store is the store in which the endpoint acts. It returns a 403 if
+// the identity is not a first-party account of that store (see [FirstPartyOf]).
+func Caller(r *http.Request, scheme authn.Authenticator, store any) (id authn.Identity, own bool, err error) {
 	id, err = scheme.Authenticate(r)
 	own = err == nil
 	var rejected *authn.Error
@@ -28,13 +28,34 @@ func Caller(r *http.Request, scheme authn.Authenticator) (id authn.Identity, own
 		}
 	}
 	if err == nil {
-		err = FirstParty(id)
+		err = FirstPartyOf(id, store)
 	}
 	return id, own, err
 }
 
+// FirstPartyOf returns a 403 if id must not manage credentials in store: it is not first-party (see
+// [FirstParty]), its subject is not in the store's space, or its account is known to be in another
+// store. Call it if an endpoint takes the caller from the chain and acts in a store, because the
+// chain can have schemes over several stores, in which the same ID belongs to different people.
+//
+// If the stores have spaces, the name of the space decides, because an ID with the name of a space
+// means one account in all stores. Otherwise the store that the scheme recorded decides (see
+// [authn.Identity.SetStore]). An identity without a recorded store counts as an account of store.
+func FirstPartyOf(id authn.Identity, store any) error {
+	if err := FirstParty(id); err != nil {
+		return err
+	}
+	space := storage.SpaceOf(store)
+	elsewhere := space == "" && id.Store() != nil && !storage.SameAccounts(id.Store(), store)
+	if elsewhere || !storage.BelongsTo(space, id.Subject) {
+		return authn.PermissionDenied("")
+	}
+	return nil
+}
+
 // FirstParty returns a 403 if id must not manage the account's credentials: it has no user, has
-// another issuer, or is scope-limited (see [authn.Identity.Delegated]).
+// another issuer, or is scope-limited (see [authn.Identity.Delegated]). If you act in a store, call
+// [FirstPartyOf].
 func FirstParty(id authn.Identity) error {
 	if id.Subject == "" || id.Issuer != "" || id.Delegated() {
 		return authn.PermissionDenied("")

@@ -77,8 +77,10 @@ func TestChangeBesideRegistrations(t *testing.T) {
 		c, _, r := full(t)
 		_, err := c.ChangeOwn(r, "alice", secret, "looking-glass-1")
 		busy(t, "a stranger", err)
+		elsewhere := authn.Identity{Subject: "id-alice"}
+		elsewhere.SetStore(memory.New(nil))
 		for what, id := range map[string]authn.Identity{
-			"another user": {Subject: "id-bob"}, "another issuer's user": {Subject: "id-alice", Issuer: "https://other.example"},
+			"another store's user": elsewhere, "another user": {Subject: "id-bob"}, "another issuer's user": {Subject: "id-alice", Issuer: "https://other.example"},
 			"a client": {Subject: "id-alice", Client: "app", Scopes: []string{}}, "a limited token": {Subject: "id-alice", Scopes: []string{"read"}},
 		} {
 			_, err := c.ChangeOwn(authntest.As(r, id), "alice", secret, "looking-glass-1")

@@ -67,9 +67,9 @@ type Options struct {
 	// only of one of them, or of the account's name or e-mail address, plus some digits or
 	// punctuation.
 	Words []string
-	// InsecureAllowCommon accepts new passwords that attackers try first: those of a list of
-	// 20,000, with or without a year, repetitions, keyboard patterns, and the account's own name.
-	// To check lists of breached passwords, use Validate.
+	// InsecureAllowCommon accepts new passwords that attackers try first: 20,000 listed passwords,
+	// with or without a year, repetitions, keyboard patterns, and the account's own name. To check
+	// lists of breached passwords, use Validate.
 	InsecureAllowCommon bool
 	// Validate checks a new password in the form that is hashed. It rejects the password with
 	// Refused("…") or another *authn.Error. Any other error means that the check failed; it is
@@ -87,11 +87,13 @@ type Options struct {
 
 // Checker checks names and passwords against a store. It is safe for concurrent use.
 type Checker struct {
-	store  Store
-	perms  storage.Permissions
-	hasher *Hasher
-	opts   Options
-	clock  func() time.Time // Options.Clock; nil means the system clock
+	store Store
+	perms storage.Permissions
+	// accounts identifies the accounts of store.
+	accounts any
+	hasher   *Hasher
+	opts     Options
+	clock    func() time.Time // Options.Clock; nil means the system clock
 }
 
 var _ authn.PasswordChecker = (*Checker)(nil)
@@ -102,7 +104,7 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	if store == nil || hasher == nil {
 		return nil, errors.New("password: New: store and hasher are required")
 	}
-	c := &Checker{store: store, hasher: hasher}
+	c := &Checker{store: store, accounts: storage.AccountStoreOf(store), hasher: hasher}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -169,7 +171,7 @@ var errName = errors.New("Enter a valid username. It may hold letters, digits an
 // CheckPassword implements [authn.PasswordChecker].
 //
 // A wrong password, an unknown name, a disabled account and an account without a usable password
-// all return [authn.InvalidLogin] after the same work: one hash, or two if the password is not in
+// all return [authn.InvalidLogin]. Each of them takes one hash, or two if the password is not in
 // NFC, and at least Options.FailureFloor.
 //
 // It returns an *authn.Error with status 400 if the password is longer than MaxLength, and with 429
@@ -242,7 +244,7 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 		}
 	}
 	caller := callerOf(attempt, c.opts.Space+"\x00"+name)
-	if id := authn.FromContext(ctx); id.Subject != "" && id.Subject == v.user.ID && id.Issuer == "" && !id.Delegated() {
+	if id := authn.FromContext(ctx); id.Subject != "" && id.Subject == v.user.ID && id.Issuer == "" && !id.Delegated() && (id.Store() == nil || storage.SameAccounts(id.Store(), c.accounts)) {
 		caller = c.owner(name) // for example the user of a session who changes the password
 	}
 	ok, err := c.match(ctx, caller, password, &v)
@@ -283,6 +285,7 @@ func (c *Checker) rehash(ctx context.Context, u storage.User, password string) s
 
 func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error) {
 	l := authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch}
+	l.SetStore(c.accounts)
 	account := u.WithPermissions(c.perms)
 	if c.opts.User == nil {
 		l.User = account

@@ -1,8 +1,8 @@
 // Package password hashes and checks passwords.
 //
-// A [Hasher] creates argon2id hashes and verifies those of other systems: bcrypt, PBKDF2, scrypt
-// and argon2, in PHC format and in Django's. It limits the number of concurrent hash computations,
-// because unlimited logins would use up the memory and all cores.
+// A [Hasher] creates argon2id hashes. It also verifies hashes of other systems: bcrypt, PBKDF2,
+// scrypt and argon2, in PHC format and in Django's. It limits the number of concurrent hash
+// computations, because unlimited logins would use up the memory and all cores.
 //
 // A [Checker] implements [authn.PasswordChecker] for a store of accounts. It counts the attempt,
 // computes the same number of hashes for known and unknown names, and returns the same error for
@@ -121,8 +121,8 @@ func (p Params) check() error {
 }
 
 // Hash returns a new hash of password. source identifies where the request comes from, for the fair
-// sharing of slots: an address or a prefix, which counts as its network (IPv4 /24 or IPv6 /48), or
-// any other text, including "".
+// sharing of slots. It is an address or a prefix, which counts as its network (IPv4 /24 or IPv6
+// /48), or any other text, including "".
 //
 // It returns an *authn.Unavailable if the queue is full or the wait was too long, and ctx's error
 // if ctx ends while it waits. With a bcrypt NewFormat, a password of more than 72 bytes is an

@@ -38,8 +38,8 @@ func (o *Options) limit() error {
 // cookies to set. Known callers are not locked out by strangers who guess passwords.
 //
 // Call it only after another proof that the caller controls the account, such as a link that was
-// mailed to it, a passkey or a second factor. A CAPTCHA is no such proof. [Checker.ChangePassword]
-// calls it.
+// mailed to it, a passkey or a second factor. A CAPTCHA is not such a proof.
+// [Checker.ChangePassword] calls it.
 //
 // It returns nil and changes nothing if the limiter is not an authn.Voucher or the account cannot
 // be read.

@@ -44,8 +44,8 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // transaction, for example to create a token or a profile for the new user. If a hook fails, no
 // account is created.
 //
-// It returns an *authn.Error with status 400 and a message for the field if the name is malformed
-// or taken, the e-mail address cannot be stored, or the policy rejects the password. It returns
+// If the name is malformed or taken, the e-mail address cannot be stored, or the policy rejects the
+// password, it returns an *authn.Error with status 400 and a message for the field. It returns
 // [storage.ErrConflict] if n.ID is taken, and [storage.ErrInvalid] if n.ID or a role cannot be
 // stored. Errors of hooks, of the hasher and of the store are returned unchanged.
 //
@@ -190,9 +190,9 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 }
 
 // ChangePassword sets an account's password after checking the old one, which counts as a login
-// attempt. It revokes every credential of the account, including that of the request; to continue
-// with a new one, use [Checker.ChangeOwn]. The caller must make sure that the request came with a
-// first-party credential.
+// attempt. It revokes every credential of the account, including the credential of the request; to
+// continue with a new one, use [Checker.ChangeOwn]. The caller must make sure that the request came
+// with a first-party credential.
 //
 // If the old password is wrong, it returns an *authn.Error with status 400 for the field
 // "old_password", not a 401, because the caller's credential is valid. It returns the same error if
@@ -254,18 +254,18 @@ var errOld = authn.FieldError("old_password", "Your old password was entered inc
 // NewHash checks a new password against the policy, as [Checker.Register] does, and returns its
 // hash. Use it if your application inserts accounts itself. u is passed to Options.Validate.
 //
-// Call it before you begin a transaction, because it may wait for the hasher. It waits with other
-// unproven callers, by the network in the context as in Register; for an existing account use
-// [Checker.NewOwnerHash]. It returns an *authn.Error with status 400 if the policy rejects the
-// password, or an error of the hasher.
+// Call it before you begin a transaction, because it may wait for the hasher. It waits in the queue
+// for callers that have proved nothing, under the network in the context as in Register. For an
+// existing account use [Checker.NewOwnerHash]. It returns an *authn.Error with status 400 if the
+// policy rejects the password, or an error of the hasher.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
 	return c.newHash(ctx, registrant(ctx), u, password)
 }
 
-// NewOwnerHash is [Checker.NewHash] for an existing account, after the caller has proved that it
-// may change the password: by the old password, by a link that was mailed, or as an administrator.
-// It waits with known callers, so that strangers who register or guess passwords do not delay the
-// owner. Package recovery, SetPassword and ChangeOwn use it.
+// NewOwnerHash is [Checker.NewHash] for an existing account. Call it after the caller has proved
+// that it may change the password, with the old password, with a link that was mailed, or as an
+// administrator. It waits with known callers, so that strangers who register or guess passwords do
+// not delay the owner. Package recovery, SetPassword and ChangeOwn use it.
 //
 // It MUST NOT be called before the proof, because strangers would then wait in the owners' queue
 // and could block it.

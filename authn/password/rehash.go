@@ -25,7 +25,7 @@ type Format struct {
 }
 
 // Bcrypt returns the format $2a$, $2b$ or $2y$ with a cost of 10 to 14, for tables that an old
-// program reads too: PHP writes and expects "2y", Ruby and older Java "2a", most others read "2b".
+// program reads too. PHP writes and expects "2y", Ruby and older Java "2a"; most others read "2b".
 // [NewHasher] returns an error for other versions and costs. New passwords then have at most 72
 // bytes, because bcrypt ignores the rest.
 func Bcrypt(version string, cost int) Format { return Format{version, cost} }

@@ -139,9 +139,9 @@ type forwardAuth struct {
 // client sent.
 //
 // Identities of this application with full rights are accepted. A scope-limited identity is
-// accepted only if the guard would deny it without its scopes, as authz.HasScope does, because the
-// application behind the gateway reads only the user's ID. An identity of another issuer is
-// accepted only with ForwardAuthOptions.Issuers.
+// accepted only if the guard would deny it without its scopes, as authz.HasScope does. The reason
+// is that the application behind the gateway reads only the user's ID. An identity of another
+// issuer is accepted only with ForwardAuthOptions.Issuers.
 //
 // An unsafe request that is authenticated must also pass site.Check, unless it was authenticated by
 // an Authorization header other than Basic, Digest, Negotiate or NTLM. This protects against

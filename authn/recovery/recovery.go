@@ -87,8 +87,8 @@ type Options struct {
 	TTL time.Duration
 	// Limiter limits requests per requested address and per client address. Nil means a limiter in
 	// the memory of this process with the default limits of package throttle. A request beyond the
-	// limits is still accepted if the limiter of the password checker knows the caller for the
-	// account: by an address from which the account logged in before, or by a device cookie.
+	// limits is still accepted if the caller is known to the limiter of the password checker: it
+	// uses an address from which the account logged in before, or has a device cookie.
 	Limiter authn.LoginLimiter
 	// InsecureNoLimiter turns limits off. Anyone can then fill a mailbox with messages. Set it only
 	// in tests, or if something in front of the server limits requests.
@@ -193,7 +193,7 @@ func (r *Recovery) Pattern() string { return format.Pattern() }
 var format = credential.MustFormat(Prefix)
 
 // Checker returns a password checker that deletes the account's outstanding links at each
-// successful login: a user who logs in needs no link, and old messages in a mailbox become useless.
+// successful login. A user who logs in needs no link, and old messages in a mailbox become useless.
 // Pass it to the login endpoints of schemes. If the links cannot be deleted, the login fails with
 // the error of the store.
 func (r *Recovery) Checker(pw authn.PasswordChecker) authn.PasswordChecker { return ending{pw, r} }

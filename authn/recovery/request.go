@@ -25,11 +25,11 @@ const maxAddress = 254
 // Mount it outside the authentication chain.
 //
 // The response is the same 200 for every address, known or unknown. It is 400 if the body is
-// malformed, 429 if a limit is reached and 503 if the queue is full, also regardless of the
-// address.
+// malformed, 429 if a limit is reached and 503 if the queue is full. These do not depend on the
+// address either.
 func (r *Recovery) Request() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if err := r.request(w, req); err != nil {
+		if _, err := r.request(w, req); err != nil {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
@@ -37,15 +37,20 @@ func (r *Recovery) Request() http.Handler {
 	})
 }
 
-func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
+// request reads an address and puts it into a queue. It returns the address, also with most errors.
+func (r *Recovery) request(w http.ResponseWriter, req *http.Request) (string, error) {
 	v, err := login.Read(w, req, login.Field{Name: "address", Trim: true})
 	if err != nil {
-		return err
+		return "", err
 	}
 	address := v[0]
 	if len(address) > maxAddress {
-		return authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
+		return "", authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
 	}
+	return address, r.enqueue(req, address)
+}
+
+func (r *Recovery) enqueue(req *http.Request, address string) error {
 	next, queue := pending{address: address}, r.queue
 	if r.opts.Limiter != nil {
 		// Count the address as typed, in lower case, without looking up its account.
@@ -169,7 +174,7 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	text, _ := format.New(rand.Reader) // cannot fail; see crypto/rand
 	now := r.opts.Clock().UTC().Truncate(time.Microsecond)
 	t := storage.OneTimeToken{
-		Digest: storage.DigestOf(text), Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(text, u.Email),
+		Digest: storage.DigestOf(text), Subject: u.ID, Epoch: u.Epoch, Bound: boundTo(u.Email),
 		Created: now, Expires: now.Add(r.opts.TTL),
 	}
 	err := r.store.InTx(ctx, func(ctx context.Context) error {
@@ -177,7 +182,7 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 		if err != nil {
 			return err
 		}
-		if t.Purpose = r.free(list, u.Epoch, now); t.Purpose == "" {
+		if t.Purpose = r.free(list, &u, now); t.Purpose == "" {
 			return nil
 		}
 		return r.store.CreateOneTimeToken(ctx, t)
@@ -192,20 +197,47 @@ func (r *Recovery) send(ctx context.Context, u storage.User) error {
 	if err != nil {
 		return err
 	}
+	delivered := false // stays false if Deliver panics
+	defer func() {
+		if !delivered {
+			r.undelivered(context.WithoutCancel(ctx), t)
+		}
+	}()
 	if err := r.deliver(ctx, Message{User: u, Link: r.page + "#token=" + text, Token: text, Expires: t.Expires}); err != nil {
 		return err
 	}
+	delivered = true
 	r.notify(ctx, audit.RecoverySent, u.ID)
 	return nil
 }
 
-// free returns the purpose for the next token: one without a valid token, or the one with the
-// oldest token. It returns "" if all tokens are fresh.
-func (r *Recovery) free(list []storage.OneTimeToken, epoch int64, now time.Time) string {
-	oldest, created := "", now.Add(-min(fresh, r.opts.TTL/4))
+// undelivered makes a token count as old, so that it does not prevent the next one. It stays valid,
+// because a mail server can report a failure for a message that arrives.
+func (r *Recovery) undelivered(ctx context.Context, t storage.OneTimeToken) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	err := r.store.InTx(ctx, func(ctx context.Context) error {
+		if err := r.store.ConsumeOneTimeToken(ctx, t); err != nil {
+			return err
+		}
+		t.Created = t.Created.Add(-r.freshFor())
+		return r.store.CreateOneTimeToken(ctx, t)
+	})
+	if err != nil && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, storage.ErrStale) {
+		r.failed(ctx, t.Subject, err)
+	}
+}
+
+// freshFor is how long a new token prevents another one if all are new.
+func (r *Recovery) freshFor() time.Duration { return min(fresh, r.opts.TTL/4) }
+
+// free returns the purpose for the next token of an account: one without a valid token, or the one
+// with the oldest token. It returns "" if all tokens are fresh.
+func (r *Recovery) free(list []storage.OneTimeToken, u *storage.User, now time.Time) string {
+	oldest, created := "", now.Add(-r.freshFor())
 	for _, purpose := range purposes {
 		i := slices.IndexFunc(list, func(t storage.OneTimeToken) bool {
-			return t.Purpose == purpose && t.Epoch == epoch && !isExpired(t, now)
+			return t.Purpose == purpose && t.Epoch == u.Epoch && t.Bound == boundTo(u.Email) && !isExpired(t, now)
 		})
 		switch {
 		case i < 0:
@@ -224,4 +256,4 @@ func isExpired(t storage.OneTimeToken, now time.Time) bool {
 }
 
 // boundTo returns a digest that binds a token to the address that it is sent to.
-func boundTo(text, email string) storage.Digest { return storage.DigestOf(text + "\x00" + email) }
+func boundTo(email string) storage.Digest { return storage.DigestOf("recovery address\x00" + email) }

@@ -39,27 +39,35 @@ var (
 // user then logs in with the new password. If the password policy rejects the password, the
 // response is 400 for the field "password", and the token stays valid.
 //
-// The response is 400 for the field "token" if the token is unknown, used, replaced by later ones,
-// expired, or older than a login, a password change or a change of the e-mail address. The log has
-// the reason.
+// The response is 400 for the field "token" if the token is unknown, used, expired or replaced by
+// later ones. It is the same if the token is older than the last login, password change or change
+// of the e-mail address. The log has the reason.
 func (r *Recovery) Reset() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		v, err := login.Read(w, req, login.Field{Name: "token", Trim: true}, login.Password)
-		var subject string
 		if err == nil {
-			subject, err = r.resetBy(req, v[0], v[1])
+			err = r.resetFor(w, req, v[0], v[1])
 		}
 		if err != nil {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
-		// The link proved that the caller can read the account's mail.
-		for _, c := range r.passwords.Vouch(req, subject) {
-			http.SetCookie(w, c)
-		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// resetFor sets the password and makes the caller known to the login limits, because the link proved
+// that the caller can read the account's mail.
+func (r *Recovery) resetFor(w http.ResponseWriter, req *http.Request, token, password string) error {
+	subject, err := r.resetBy(req, token, password)
+	if err != nil {
+		return err
+	}
+	for _, c := range r.passwords.Vouch(req, subject) {
+		http.SetCookie(w, c)
+	}
+	return nil
 }
 
 // resetBy calls reset and counts made-up tokens for the limits of refused credentials of the
@@ -111,7 +119,7 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 		if err != nil {
 			return err
 		}
-		if boundTo(token, now.Email) != t.Bound {
+		if boundTo(now.Email) != t.Bound {
 			return invalid(errAddress)
 		}
 		return nil
@@ -144,7 +152,7 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		err = credential.ErrDisabled
 	case u.Epoch != t.Epoch:
 		err = credential.ErrEpoch
-	case boundTo(token, u.Email) != t.Bound:
+	case boundTo(u.Email) != t.Bound:
 		err = errAddress
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // An attacker guesses at invented names from all of an IPv6 /32, or from an IPv4 /16. Meanwhile 120
 // accounts that never logged in log in with the right password, from networks of their own inside
-// of it, and elsewhere. The table is in docs/throttling.md.
+// of it, and elsewhere. The table is in docs/simulations.md.
 func TestSimulationOfFirstLogins(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")

@@ -30,17 +30,16 @@ type LoginLimits struct {
 	// (30/m and 300/h), from an IPv4 /28 or IPv6 /56 (60/m and 600/h), and from a network (120/m
 	// and 1200/h).
 	Source, Block, Net []Rate
-	// Strangers limits all attempts of all unknown callers: 1000/m. Vast limits those from an IPv4
-	// /16 or IPv6 /32, which is what one provider or one large customer has, so that none of them
-	// can use up Strangers: 250/m.
+	// Strangers limits all attempts of all unknown callers: 1000/m. Vast limits those from one IPv4
+	// /16 or IPv6 /32, so that one provider or one large customer cannot use up Strangers: 250/m.
 	Strangers, Vast []Rate
-	// Quiet is the number of attempts for which a network can use QuietReserve after Strangers is
-	// used up: 3/h and 200/m. So networks with few attempts can still log in during a flood.
-	// QuietVast is Vast for this reserve: 50/m.
+	// After Strangers is used up, each network still gets the attempts of Quiet (3/h). For these,
+	// all networks share QuietReserve (200/m). So networks with few attempts can still log in
+	// during a flood. QuietVast limits the use of QuietReserve as Vast limits Strangers: 50/m.
 	Quiet, QuietReserve, QuietVast []Rate
-	// Spare is the number of attempts for which an account can use SpareReserve after Strangers or
-	// Vast is used up: 2/h and 2000/m. So the owner of an account that is not attacked can still
-	// log in from a network that someone else floods with other names.
+	// After Strangers or Vast is used up, each account still gets the attempts of Spare (2/h). For
+	// these, all accounts share SpareReserve (2000/m). So the owner of an account that is not
+	// attacked can still log in from a network that someone else floods with other names.
 	Spare, SpareReserve []Rate
 
 	// KnownAccount limits the failures of all known callers of an account: 60/h.

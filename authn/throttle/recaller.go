@@ -12,9 +12,10 @@ import (
 var _ authn.Recaller = (*Login)(nil)
 
 // Recall implements [authn.Recaller]. It accepts a request with a device cookie, or from an address
-// from which 1 to 4 accounts logged in. The request takes a unit from separate counts with the
-// limits of known callers: of the device and all devices of its account, or of the address; and of
-// the networks around it.
+// from which 1 to 4 accounts logged in. These requests have counts of their own, with the limits of
+// known callers. A request with a device cookie counts for the device and for all devices of its
+// account. Any other request counts for its address. All of them also count for the networks around
+// the address.
 func (l *Login) Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error) {
 	ctx, now := r.Context(), l.opts.Clock()
 	at := placesOf(l.opts.Proxies.ClientAddr(r))
@@ -46,7 +47,7 @@ func (l *Login) Recall(r *http.Request) (known func(ctx context.Context, account
 	if len(plans) == 0 {
 		return nil, authn.Throttled(othersWait)
 	}
-	o, _, err := l.store.take(ctx, now, plans)
+	o, _, err := l.store.take(ctx, now, Key{}, plans)
 	switch {
 	case err != nil:
 		return nil, err

@@ -20,17 +20,17 @@ type RefusalOptions struct {
 	// Limit is the rate of rejected credentials from one address (IPv4, or IPv6 /64) that are
 	// answered with 401. Further ones are answered with 429. The zero value means 120/m.
 	Limit Rate
-	// Stop is the rate of rejected credentials from one address above which credentials are not
-	// checked any more and get 429, in every place where requests contain them (see
-	// [authn.Presented]). Credentials that were accepted from there within the last ten minutes are
-	// still checked. The zero value means ten times Limit.
+	// Stop is a higher rate of rejected credentials from one address. Above it, credentials are not
+	// checked and get 429, in every place where requests contain them (see [authn.Presented]).
+	// Credentials that were accepted from there within the last ten minutes are still checked. The
+	// zero value means ten times Limit.
 	//
 	// If a network exceeds its limit, its addresses that do not exceed Stop themselves have six
 	// checks per minute each.
 	Stop Rate
-	// Networks are the factors by which the Limit and Stop of the networks around an address are
-	// higher: of the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default:
-	// 2, 4 and 256.
+	// Networks are factors for the networks around an address: the Limit and Stop of one address,
+	// times a factor, are the Limit and Stop of the network. The networks are the IPv4 /28 or IPv6
+	// /56, the /24 or /48, and the /16 or /32. 0 means the default: 2, 4 and 256.
 	Networks [3]int
 	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
@@ -44,9 +44,9 @@ type RefusalOptions struct {
 // not accepted from there before get 429 for a second.
 //
 // It remembers at most 10,000 accepted credentials, and at most 100 of one account. An account with
-// more drops its own oldest one. A full table drops a credential of the network with most
-// credentials and, in this network, of the account with most. So others cannot evict the
-// credentials of an account.
+// more drops its own oldest one. A full table drops a credential of the network that has the most
+// credentials and, within this network, of the account that has the most. So others cannot evict
+// the credentials of an account.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
 // separately, so that the page cannot use up the limit of its visitor's address.

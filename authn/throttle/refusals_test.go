@@ -210,7 +210,7 @@ func TestRefusals_attack_267(t *testing.T) {
 
 }
 
-// TestJunk is the second table of docs/throttling.md: 20,000 invalid credentials per second for ten
+// TestJunk is the last table of docs/simulations.md: 20,000 invalid credentials per second for ten
 // seconds, and one new valid credential in each tenth of a second, from another network and from
 // the first address of the attack.
 func TestJunk(t *testing.T) {

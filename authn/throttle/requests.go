@@ -13,9 +13,10 @@ import (
 type Options struct {
 	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
-	// Networks are the factors by which the rates of the networks around an address are higher, for
-	// anonymous callers: of the IPv4 /28 or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means
-	// the default: 4, 16 and 256. Raise them if many anonymous clients share a network.
+	// Networks are factors for the networks around the address of an anonymous caller: the rate of
+	// one address, times a factor, is the rate of the network. The networks are the IPv4 /28 or
+	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 4, 16 and 256. Raise them
+	// if many anonymous clients share a network.
 	Networks [3]int
 	// NameKey, Logger and Clock have the same meaning as in [LoginOptions].
 	NameKey Secret
@@ -27,8 +28,9 @@ type Options struct {
 // IPv6 /64) and by the networks around it (Options.Networks). Put it after the authn middleware. A
 // request over the limit gets 429 with the text of Django REST Framework.
 //
-// It returns an error if store is nil, if rate is zero or out of range, or if an option is. The
-// rate [Off] means no limit. If the store fails, requests are counted in memory.
+// It returns an error if store is nil, if rate is zero or out of range, if an option is out of range,
+// or if Options.NameKey is not set for a [Shared] store. The rate [Off] means no limit. If the store
+// fails, requests are counted in memory.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
 // separately with the same rate, in User and Scoped too. So such a page cannot use up the limit of
@@ -41,8 +43,8 @@ func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 	return l.middleware(func(id authn.Identity) bool { return !id.Authenticated() }), nil
 }
 
-// User returns middleware that limits the requests of each user or client, and those of anonymous
-// callers in the same way as [Anon].
+// User returns middleware that limits the requests of each user or client. It limits the requests
+// of anonymous callers in the same way as [Anon].
 func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "user", opts)
 	if err != nil {
@@ -65,7 +67,7 @@ func Scoped(store Store, scope string, rate Rate, opts *Options) (func(http.Hand
 }
 
 type requests struct {
-	store *resilient
+	store *Shared
 	rates []Rate
 	wider [3][]Rate // for the networks around an address
 	kind  string
@@ -97,10 +99,13 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 			l.wider[i] = []Rate{times(rate, n)}
 		}
 	}
+	if err := checkNames(store, l.opts.NameKey); err != nil {
+		return nil, err
+	}
 	if l.opts.Clock == nil {
 		l.opts.Clock = time.Now
 	}
-	l.store, l.names = newResilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
+	l.store, l.names = resilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
 	l.opts.NameKey = nil // not printed with the other options
 	return l, nil
 }
@@ -151,7 +156,10 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 	} else {
 		p.plans[0] = l.anonymous(p.plan[:0], placesOf(l.opts.Proxies.ClientAddr(r)).asCausedBy(r))
 	}
-	o, _, err := l.store.take(r.Context(), l.opts.Clock(), p.plans[:])
+	// The widest network is the group of all its addresses, so that a store of several servers can
+	// spread the networks over them.
+	widest := p.plans[0][len(p.plans[0])-1].Key
+	o, _, err := l.store.take(r.Context(), l.opts.Clock(), widest, p.plans[:])
 	switch {
 	case err != nil:
 		return err

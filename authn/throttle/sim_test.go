@@ -15,7 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 )
 
-var update = flag.Bool("update", false, "write the table of the simulation into docs/throttling.md")
+var update = flag.Bool("update", false, "write the table of the simulation into docs/simulations.md")
 
 // sim is a limiter with an injected clock, and what its callers got.
 type sim struct {
@@ -180,7 +180,7 @@ func atMost(t *testing.T, r results, n int) {
 	}
 }
 
-// TestSimulation_attack_258 is the table of docs/throttling.md.
+// TestSimulation_attack_258 is the table of docs/simulations.md.
 func TestSimulation_attack_258(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nothing is concurrent")
@@ -226,7 +226,7 @@ func TestFloodOfOneNetwork(t *testing.T) {
 	})
 }
 
-const guide = "../../docs/throttling.md"
+const guide = "../../docs/simulations.md"
 
 // agrees compares the text between two comments of the guide, or writes it there.
 func agrees(t *testing.T, name, want string) {

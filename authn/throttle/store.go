@@ -6,7 +6,7 @@ import (
 )
 
 // Key identifies a bucket or a set of marks. It is a MAC of what is counted, so that a store
-// contains no names and addresses, and all keys have the same size.
+// contains neither names nor addresses, and all keys have the same size.
 type Key [16]byte
 
 // Bucket is a limit of one caller, network or account, with all its rates. Each pair of key and
@@ -16,7 +16,7 @@ type Key [16]byte
 type Bucket struct {
 	Key   Key
 	Rates []Rate
-	// Shared marks one of the few buckets that all callers share. A store that drops counts never
+	// Shared is true for the few buckets that all callers share. A store that drops counts never
 	// drops it.
 	Shared bool
 }
@@ -27,13 +27,13 @@ type Outcome struct {
 	Plan int
 	// Wait is the time until a plan can be taken, or 0 if one was.
 	Wait time.Duration
-	// Key is the bucket because of which the plan with the shortest wait could not be taken.
+	// Key is the bucket that prevented the plan with the shortest wait.
 	Key Key
 }
 
-// Mark is a member of a set, such as an address from which an account logged in.
+// Mark is an entry of a set, such as an address from which an account logged in.
 type Mark struct {
-	// Member identifies the mark. A set contains each member once.
+	// Member identifies the entry. A set contains each member once.
 	Member Key
 	// Stamp is a value that the caller stores with the member.
 	Stamp Key
@@ -42,19 +42,20 @@ type Mark struct {
 }
 
 // Store counts units and keeps small sets of marks. It must be safe for concurrent use. now is the
-// time of the caller's clock. A store that several processes share uses its own clock instead.
+// time of the caller's clock. A store that several processes share uses its own clock instead; it
+// better implements storage.RateLimits, for [NewShared].
 //
 // Counts use the generic cell rate algorithm (GCRA). A full bucket allows Limit units immediately,
 // and then one unit for each Window/Limit. So a window that begins with a full bucket allows up to
 // twice the limit, and no window allows more.
 //
-// A count needs only one time, whatever its limit, and one comparison decides. A log of attempts,
-// as in Django REST Framework, grows with the limit. Counters of fixed windows forget all attempts
-// at once when a window ends.
+// For each count, a store keeps only one time, whatever the limit, and makes one comparison. A log
+// of attempts, as in Django REST Framework, grows with the limit. Counters of fixed windows forget
+// all attempts at once when a window ends.
 type Store interface {
-	// Take takes one unit of every bucket of a plan, for each of its rates. It uses the first plan
-	// for which all these units are available. If there is none, it takes nothing. The whole call
-	// is atomic.
+	// Take takes one unit for each rate of each bucket of one plan: the first plan for which all
+	// these units are available. If there is no such plan, it takes nothing. The whole call is
+	// atomic.
 	Take(ctx context.Context, now time.Time, plans [][]Bucket) (Outcome, error)
 	// Return gives back one unit to each bucket. A full bucket stays full.
 	Return(ctx context.Context, now time.Time, buckets []Bucket) error

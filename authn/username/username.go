@@ -22,7 +22,7 @@ const (
 //lint:ignore ST1005 a sentence for the user
 var ErrInvalid = errors.New("Enter a valid username. It may hold letters, digits and @ . + - _ only.")
 
-// Canonical returns the normal form of a name: the profile UsernameCaseMapped of RFC 8265, which
+// Canonical returns the normal form of a name, by the profile UsernameCaseMapped of RFC 8265. It
 // removes white space at the ends, maps full-width characters to ordinary ones and letters to lower
 // case, and returns NFC. It also maps the Greek final ς to σ, because upper case Σ maps to σ.
 // Canonical of a normal form returns the same name.

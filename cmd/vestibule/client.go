@@ -111,8 +111,8 @@ func listClients(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 		}
 		for _, x := range list {
 			after = x.ID
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%t\n", printable(x.ID), printable(x.Name), x.Method, strings.Join(x.Grants, " "), strings.Join(x.Scopes, " "),
-				strings.Join(x.RedirectURIs, " "), strings.Join(x.Serves, " "), when(x.Created), !x.Disabled)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(x.ID), printable(x.Name), x.Method, strings.Join(x.Grants, " "), strings.Join(x.Scopes, " "),
+				strings.Join(x.RedirectURIs, " "), strings.Join(x.Serves, " "), when(x.Created), yesNo(!x.Disabled))
 		}
 		if len(list) < pageSize {
 			return t.Flush()

@@ -111,7 +111,7 @@ func writeCredentials(ctx context.Context, t *tabwriter.Writer, db *gormstore.St
 		if named {
 			fmt.Fprintf(t, "%s\t", printable(x.Purpose))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%t\n", printable(x.ID), printable(x.Name), when(x.Created), when(x.Expires), when(x.LastUsed), u.Active && !x.Expired(now))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(x.ID), printable(x.Name), when(x.Created), when(x.Expires), when(x.LastUsed), yesNo(u.Active && !x.Expired(now)))
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func TestCredentials(t *testing.T) {
 		want []string // in the output, or in the error after "!"
 		not  string
 	}{
-		{"credential list alice", []string{"PURPOSE", "apikey-1", "apikey-2", "knox-3", "true"}, "text of"},
+		{"credential list alice", []string{"PURPOSE", "apikey-1", "apikey-2", "knox-3", "yes"}, "text of"},
 		{"credential list -purpose apikey alice", []string{"apikey-1", "apikey-4"}, "knox-3"},
 		{"credential list -purpose oauth2 alice", []string{"PURPOSE"}, "apikey"},
 		{"credential list -purpose Bad! alice", []string{"!purpose"}, ""},

@@ -32,7 +32,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 16", "migrate")
+	run("schema version 17", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestLives(t *testing.T) {
 			}
 		}
 	}
-	if list := run("phone", "knox", "list", "alice"); strings.Count(list, "true") != 2 || strings.Count(list, "false") != 2 {
+	if list := run("phone", "knox", "list", "alice"); strings.Count(list, " yes\n") != 2 || strings.Count(list, " no\n") != 2 {
 		t.Error(list)
 	}
 	run("removed 2 records", "prune")
@@ -142,7 +142,7 @@ func TestLives(t *testing.T) {
 	run("!it has no secret", "client", "rotate-secret", "signer")
 	run("deleted client signer", "client", "delete", "signer")
 	run("disabled client app; its tokens, grants and consents are revoked permanently", "client", "disable", "app")
-	run("false", "client", "list")
+	run(" no\n", "client", "list")
 	run("enabled client app", "client", "enable", "app")
 	run("!does not exist", "client", "delete", "nobody")
 	run("deleted client app", "client", "delete", "app")

@@ -12,25 +12,6 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
-// logoutEverywhere revokes the credentials of one account or of all.
-func logoutEverywhere(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
-	if c.Bool("all") {
-		return logoutAll(ctx, c, db)
-	}
-	if c.String("before") != "" {
-		return errors.New("-before requires -all")
-	}
-	u, err := account(ctx, c, db)
-	if err != nil {
-		return err
-	}
-	if _, err := storage.LogoutEverywhere(ctx, db, u.ID); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.Root().Writer, "logged out user %s; %s\n", u.Name, ended)
-	return nil
-}
-
 // logoutAll revokes the credentials of all accounts. If it is interrupted, the error says how to
 // continue.
 func logoutAll(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
@@ -53,6 +34,6 @@ func logoutAll(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	if err != nil {
 		return fmt.Errorf("stopped after %d accounts: %w (continue with -all -before %s)", n, err, start.UTC().Format(time.RFC3339Nano))
 	}
-	fmt.Fprintf(c.Root().Writer, "logged out %d accounts; their tokens and sessions are revoked (servers with a cache follow within its TTL)\n", n)
+	fmt.Fprintf(c.Root().Writer, "logged out %d accounts everywhere; their tokens and sessions are revoked (%s)\n", n, follow(ctx, db))
 	return nil
 }

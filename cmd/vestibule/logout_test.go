@@ -93,7 +93,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	for _, name := range names {
 		t.Run("attack_455_"+name, func(t *testing.T) {
 			before := epoch(name)
-			if out := must("user", "logout-everywhere", "--", name); !strings.Contains(out, "logged out user "+name+"; its tokens and sessions are revoked") || epoch(name) <= before {
+			if out := must("user", "logout-everywhere", "--", name); !strings.Contains(out, "logged out user "+name+" everywhere; its tokens and sessions are revoked") || epoch(name) <= before {
 				t.Error(out)
 			}
 			other := epoch("alice")
@@ -108,7 +108,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	t.Run("attack_230", func(t *testing.T) {
 		since := time.UnixMicro(epoch("-all")).UTC().Format(time.RFC3339Nano) // the last one above
 		alice := epoch("alice")
-		if out := must("user", "logout-everywhere", "-all", "-before", since); !strings.Contains(out, "logged out 5 accounts;") {
+		if out := must("user", "logout-everywhere", "-all", "-before", since); !strings.Contains(out, "logged out 5 accounts everywhere;") {
 			t.Error(out)
 		}
 		if epoch("alice") <= alice {

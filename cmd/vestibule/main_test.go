@@ -28,7 +28,7 @@ func TestPostgres(t *testing.T) {
 		return out.String(), err
 	}
 	for _, x := range []struct{ stdin, args, want string }{
-		{"", "migrate", "schema version"}, {"wonderland-42\n", "user create -role admin Alice", "created user alice"}, {"", "user list", "alice  true    admin"},
+		{"", "migrate", "schema version"}, {"wonderland-42\n", "user create -role admin Alice", "created user alice"}, {"", "user list", "alice  yes     admin"},
 		{"", "token create alice", "Generated token vst_"}, {"", "token list", "alice"}, {"", "check", "no problems found"}, {"", "user disable alice", "disabled user alice"}, {"", "token list", "USER"},
 	} {
 		out, err := run(x.stdin, strings.Fields(x.args)...)

@@ -154,7 +154,7 @@ func listTokens(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 			case !errors.Is(err, storage.ErrNotFound):
 				return err
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%t\n", printable(name), x.Created.UTC().Format(time.RFC3339), x.KeyID, usable)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(name), x.Created.UTC().Format(time.RFC3339), x.KeyID, yesNo(usable))
 		}
 		if len(list) < pageSize {
 			return t.Flush()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/bus"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
@@ -85,9 +87,41 @@ func newPassword(c *cli.Command, db *gormstore.Store) (*password.Checker, string
 	return passwords, secret, err
 }
 
-// ended describes what happens to an account's credentials. A server with a cache (package
-// storage/cached) is not notified by this process.
-const ended = "its tokens and sessions are revoked (servers with a cache follow within its TTL)"
+// ended describes what happens to an account's credentials.
+func ended(ctx context.Context, db *gormstore.Store) string {
+	return "its tokens and sessions are revoked (" + follow(ctx, db) + ")"
+}
+
+// follow describes when servers with a cache (package storage/cached) notice a change of this process.
+func follow(ctx context.Context, db *gormstore.Store) string {
+	if name, err := db.Courier(ctx); err == nil && name != gormstore.CourierNone {
+		return "servers with a cache follow within " + bus.Bound.String()
+	}
+	return "servers with a cache follow within its TTL"
+}
+
+// logoutEverywhere revokes the credentials of every scheme, of one account or of all.
+func logoutEverywhere(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	if c.Bool("all") {
+		return logoutAll(ctx, c, db)
+	}
+	if c.String("before") != "" {
+		return errors.New("-before requires -all")
+	}
+	u, err := account(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	out, err := storage.LogoutEverywhere(ctx, db, u.ID)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Root().Writer, "logged out user %s everywhere; %s\n", u.Name, ended(ctx, db))
+	if out.Uncleaned != nil {
+		fmt.Fprintf(c.Root().ErrWriter, "records of revoked credentials remain: %v\n", out.Uncleaned)
+	}
+	return nil
+}
 
 func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)
@@ -101,7 +135,7 @@ func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err := passwords.SetPassword(ctx, u.ID, secret); err != nil {
 		return sentence(err)
 	}
-	fmt.Fprintf(c.Root().Writer, "set the password of user %s; %s\n", u.Name, ended)
+	fmt.Fprintf(c.Root().Writer, "set the password of user %s; %s\n", u.Name, ended(ctx, db))
 	return nil
 }
 
@@ -117,7 +151,7 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 		if active {
 			fmt.Fprintf(c.Root().Writer, "enabled user %s\n", u.Name)
 		} else {
-			fmt.Fprintf(c.Root().Writer, "disabled user %s; %s\n", u.Name, ended)
+			fmt.Fprintf(c.Root().Writer, "disabled user %s; %s\n", u.Name, ended(ctx, db))
 		}
 		return nil
 	}
@@ -146,15 +180,12 @@ func userRoles(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		return err
 	}
 	if remove {
-		fmt.Fprintf(c.Root().Writer, "removed the roles of user %s; %s\n", u.Name, follow)
+		fmt.Fprintf(c.Root().Writer, "removed the roles of user %s; %s\n", u.Name, follow(ctx, db))
 	} else {
-		fmt.Fprintf(c.Root().Writer, "set the roles of user %s to %s; %s\n", u.Name, printable(strings.Join(roles, ",")), follow)
+		fmt.Fprintf(c.Root().Writer, "set the roles of user %s to %s; %s\n", u.Name, printable(strings.Join(roles, ",")), follow(ctx, db))
 	}
 	return nil
 }
-
-// follow describes when a change that revokes no credential takes effect.
-const follow = "servers with a cache follow within its TTL"
 
 func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)
@@ -167,7 +198,7 @@ func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	if err := db.DeleteUser(ctx, u.ID); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "deleted user %s; %s\n", u.Name, ended)
+	fmt.Fprintf(c.Root().Writer, "deleted user %s; %s\n", u.Name, ended(ctx, db))
 	return nil
 }
 
@@ -185,13 +216,21 @@ func listUsers(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			return err
 		}
 		for _, u := range users {
-			fmt.Fprintf(t, "%s\t%t\t%s\t%s\t%s\n", u.Name, u.Active, printable(strings.Join(u.Roles, ",")), printable(u.Email), u.ID)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", u.Name, yesNo(u.Active), printable(strings.Join(u.Roles, ",")), printable(u.Email), u.ID)
 			after = u.Name
 		}
 		if len(users) < pageSize {
 			return t.Flush()
 		}
 	}
+}
+
+// yesNo is how tables show what is true or false.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // printable replaces control characters, so that stored text cannot control the terminal.

@@ -32,7 +32,7 @@ var (
 	// ErrReused means that the token had already been exchanged. This use revoked the family.
 	ErrReused = errors.New("rotation: refresh token reused")
 	// ErrMismatch means that the token belongs to another client, purpose or key, or that a
-	// repeated request has other parameters than the first. Nothing was changed.
+	// repeated request has different parameters from the first request. Nothing was changed.
 	ErrMismatch = errors.New("rotation: refresh token has another client or other parameters")
 )
 
@@ -119,8 +119,8 @@ type Use struct {
 	// Scopes and Resource are the requested scopes and resources. nil means none.
 	Scopes, Resource []string
 	// Confirm is the thumbprint of the DPoP key, or "". A family that is bound to a key requires
-	// this key. Any other family accepts any key, and a repeated request must then have the same
-	// key.
+	// this key. A family that is not bound to a key accepts any key, but a repeated request must
+	// have the key of the first one.
 	Confirm string
 	// Source is the client address (see [SourceOf]), or "" if it is unknown. After the first use of
 	// the response, only a request from the same known address can repeat the exchange. See

@@ -5,6 +5,8 @@ go 1.26.0
 replace github.com/vestibule-auth/vestibule => ../..
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
+	github.com/gorilla/sessions v1.4.0
 	github.com/prometheus/client_golang v1.23.2
 	github.com/vestibule-auth/vestibule v0.0.0
 	go.yaml.in/yaml/v3 v3.0.5
@@ -16,7 +18,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/gorilla/securecookie v1.1.2 // indirect
-	github.com/gorilla/sessions v1.4.0 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/client_model v0.6.2 // indirect

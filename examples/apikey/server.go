@@ -161,7 +161,7 @@ func (a *api) caller(r *http.Request) (subject, current string, err error) {
 	if key, ok := id.Credential.(*storage.Credential); ok {
 		current = key.ID
 	}
-	return id.Subject, current, login.FirstParty(id)
+	return id.Subject, current, login.FirstPartyOf(id, a.db)
 }
 
 func (a *api) list(ctx context.Context, subject, current string) (any, error) {
@@ -182,7 +182,11 @@ func (a *api) list(ctx context.Context, subject, current string) (any, error) {
 }
 
 func (a *api) logoutEverywhere(_ http.ResponseWriter, r *http.Request) error {
-	_, err := storage.LogoutEverywhere(r.Context(), a.db, authn.FromContext(r.Context()).Subject)
+	id := authn.FromContext(r.Context())
+	if err := login.FirstPartyOf(id, a.db); err != nil {
+		return err
+	}
+	_, err := storage.LogoutEverywhere(r.Context(), a.db, id.Subject)
 	return err
 }
 

@@ -36,17 +36,7 @@ func TestGateways(t *testing.T) {
 				t.Fatal(err)
 			}
 			serveCompare(t, l, "-origin", "https://app.example", "-proxies", "127.0.0.1", "-gateway", gateway)
-			app, addr := application(t), freeAddr(t)
-			cert, key := certificate(t)
-			servers := []string{"127.0.0.1:8080", l.Addr().String(), "127.0.0.1:9000", app.Listener.Addr().String()}
-			if gateway == "nginx" {
-				config := replace(t, guide(t, "nginx", 1), append(servers, "443 ssl", addr+" ssl", "/etc/ssl/app.example.pem", cert, "/etc/ssl/app.example.key", key)...)
-				startNginx(t, addr, config)
-			} else {
-				_, port, _ := net.SplitHostPort(addr)
-				config := replace(t, guide(t, "caddy", 0), append(servers, "app.example {", "https://app.example:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key)...)
-				startCaddy(t, addr, config)
-			}
+			addr := startGateway(t, gateway, l.Addr().String(), application(t).Listener.Addr().String())
 			gatewayPaths(t, client{t, addr}, gateway, log)
 		})
 	}

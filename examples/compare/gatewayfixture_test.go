@@ -133,6 +133,22 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// startGateway runs a gateway with the guide's configuration, in front of the server that
+// authenticates and of the application, and returns its address.
+func startGateway(t *testing.T, gateway, server, app string) (addr string) {
+	t.Helper()
+	addr = freeAddr(t)
+	cert, key := certificate(t)
+	servers := []string{"127.0.0.1:8080", server, "127.0.0.1:9000", app}
+	if gateway == "nginx" {
+		startNginx(t, addr, replace(t, guide(t, "nginx", 1), append(servers, "443 ssl", addr+" ssl", "/etc/ssl/app.example.pem", cert, "/etc/ssl/app.example.key", key)...))
+		return addr
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	startCaddy(t, addr, replace(t, guide(t, "caddy", 0), append(servers, "app.example {", "https://app.example:"+port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key)...))
+	return addr
+}
+
 // startNginx runs nginx with a guide's configuration inside of http.
 func startNginx(t *testing.T, addr, config string) {
 	t.Helper()

@@ -28,7 +28,14 @@ type notes struct {
 	mu   sync.Mutex
 	last int64
 	byID map[int64]note
+	// owned counts the notes of each account. The notes of clients count together.
+	owned map[string]int
 }
+
+func newNotes() *notes { return &notes{byID: make(map[int64]note), owned: make(map[string]int)} }
+
+// maxNotes is how many notes an account can have, because they are in memory.
+const maxNotes = 1000
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	n.mu.Lock()
@@ -47,13 +54,26 @@ func (n *notes) create(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, err)
 		return
 	}
-	id := authn.FromContext(r.Context())
-	n.mu.Lock()
-	n.last++
-	x := note{n.last, text, displayName(r), id.Subject}
-	n.byID[x.ID] = x
-	n.mu.Unlock()
+	x, err := n.add(note{Text: text, Owner: displayName(r), subject: authn.FromContext(r.Context()).Subject})
+	if err != nil {
+		authn.Respond(w, r, err)
+		return
+	}
 	writeJSON(w, http.StatusCreated, x)
+}
+
+// add stores a note with the next ID. It returns 403 if its owner has maxNotes notes.
+func (n *notes) add(x note) (note, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.owned[x.subject] >= maxNotes {
+		return note{}, authn.PermissionDenied("You have 1000 notes already: delete one first.")
+	}
+	n.owned[x.subject]++
+	n.last++
+	x.ID = n.last
+	n.byID[x.ID] = x
+	return x, nil
 }
 
 // load is the loader of authz.HandleObject.
@@ -97,7 +117,10 @@ func (n *notes) put(w http.ResponseWriter, r *http.Request, x note) {
 
 func (n *notes) delete(w http.ResponseWriter, _ *http.Request, x note) {
 	n.mu.Lock()
-	delete(n.byID, x.ID)
+	if _, there := n.byID[x.ID]; there {
+		delete(n.byID, x.ID)
+		n.owned[x.subject]--
+	}
 	n.mu.Unlock()
 	w.WriteHeader(http.StatusNoContent)
 }

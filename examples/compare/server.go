@@ -64,7 +64,11 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, err
 	}
-	browsers, err := session.New(db, site, &session.Options{Proxies: cfg.Proxies})
+	rows, err := cfg.sessions(db)
+	if err != nil {
+		return nil, err
+	}
+	browsers, err := session.New(rows, site, &session.Options{Proxies: cfg.Proxies})
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +111,7 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.HandleFunc("GET /api/open", open, authz.AllowAny)
 	mux.HandleFunc("GET /api/admin", profile, authz.IsAdmin)
 	mux.HandleFunc("POST /logout-everywhere", logoutEverywhere(db), authz.FirstParty)
-	(&notes{byID: make(map[int64]note)}).routes(mux)
+	newNotes().routes(mux)
 	if err := pageRoutes(mux, cfg); err != nil {
 		return nil, err
 	}

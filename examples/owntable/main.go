@@ -1,32 +1,57 @@
 // Command owntable is a server with two account tables of its own in one database: customers,
 // with soft deletion, and staff. Vestibule keeps the tokens of both. Each table has a name, its
-// space, so that customer 1 and staff 1 are never taken for each other.
+// space, so that customer 1 and staff 1 are never taken for each other. It needs a C compiler for
+// SQLite.
 //
 //	POST /api/auth-token   {"username", "password"} → {"token"}
 //	GET  /api/profile      → {"username", "email", "plan"}
 //	POST /api/logout       → 204
+//	DELETE /api/account    → 204
 //	POST /staff/auth-token {"username", "password"} → {"token"}, of the staff account "sam"
 //	GET  /staff/whoami     → {"subject", "id"}
+//
+// Start it:
+//
+//	go run ./examples/owntable
+//
+// Then, in another terminal:
+//
+//	TOKEN=$(curl -s 127.0.0.1:8080/api/auth-token -d username=alice -d password=wonderland-42 | sed 's/.*"token":"\([^"]*\)".*/\1/')
+//	curl -s 127.0.0.1:8080/api/profile -H "Authorization: Token $TOKEN"
+//	# {"email":"alice@example.com","plan":"free","username":"alice"}
+//	curl -s 127.0.0.1:8080/staff/whoami -H "Authorization: Token $TOKEN"
+//	# {"detail":"Invalid token."…}
+//	STAFF=$(curl -s 127.0.0.1:8080/staff/auth-token -d username=sam -d password=sam-at-the-desk-42 | sed 's/.*"token":"\([^"]*\)".*/\1/')
+//	curl -s 127.0.0.1:8080/staff/whoami -H "Authorization: Token $STAFF"
+//	# {"id":"1","subject":"staff:1"}
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
 // Account is the application's own account, in the application's own table.
@@ -61,72 +86,93 @@ var (
 		Table: "employees", ID: "id", IDType: "integer", Name: "login",
 		Password: "password_hash", Active: "NOT retired", Roles: "'staff'",
 	}
-	sam = demo.User{Name: "sam", Password: "sam-at-the-desk-42"}
 )
 
-func main() { demo.Main(run) }
-
-func run() error {
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	var cfg demo.Flags
-	mine(&cfg)
-	cfg.Register(flag.CommandLine, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on; port 0 picks one")
 	flag.Parse()
-	ctx := context.Background()
-	db, ring, cleanup, err := cfg.Open(ctx)
+	// ctx ends on Ctrl-C and when a service manager stops the program.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string) (err error) {
+	ring, _, err := keys.Create("accounts.key")
 	if err != nil {
 		return err
 	}
-	defer cleanup()
-	h, err := server(ctx, db, ring, &cfg)
+	db, err := sqlite.Open("accounts.sqlite3", options())
 	if err != nil {
 		return err
 	}
-	return demo.Serve(cfg.Addr, h)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	hasher, err := password.NewHasher(nil) // one for both tables: its queue limits them together
+	if err != nil {
+		return err
+	}
+	h, err := server(ctx, db, ring, hasher)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, addr, h)
 }
 
-// mine names the tables of this application.
-func mine(cfg *demo.Flags) {
-	cfg.Options.Users, cfg.Options.Space, cfg.Tables = &table, "customers", []string{employees.Table}
-}
+// options names the table of customers.
+func options() *gormstore.Options { return &gormstore.Options{Users: &table, Space: "customers"} }
 
-func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
+// server creates the tables and returns both applications. In a new database it adds an account to
+// each table. Their passwords are published, so it does so in no other.
+func server(ctx context.Context, db *gormstore.Store, ring *keys.Ring, hasher *password.Hasher) (http.Handler, error) {
+	schema := db.DB(ctx).Migrator()
+	isNew := !schema.HasTable(&Account{}) && !schema.HasTable(&Employee{})
 	if err := db.DB(ctx).AutoMigrate(&Account{}, &Employee{}); err != nil {
 		return nil, err
 	}
-	passwords, err := cfg.Passwords(db, ring)
+	if err := db.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if isNew {
+		if err := addAccounts(ctx, db, hasher); err != nil {
+			return nil, err
+		}
+	}
+	customers, err := customerServer(db, ring, hasher)
 	if err != nil {
 		return nil, err
 	}
-	if err := addAccounts(ctx, db, cfg); err != nil {
+	staff, err := staffServer(ctx, db, ring, hasher)
+	if err != nil {
+		return nil, err
+	}
+	both := http.NewServeMux()
+	both.Handle("/api/", customers)
+	both.Handle("/staff/", staff)
+	return both, nil
+}
+
+func customerServer(db *gormstore.Store, ring *keys.Ring, hasher *password.Hasher) (http.Handler, error) {
+	passwords, err := password.New(db, hasher, nil)
+	if err != nil {
 		return nil, err
 	}
 	tokens, err := token.New(db, ring, &token.Options{User: account(db)})
 	if err != nil {
 		return nil, err
 	}
-	options, err := cfg.Auth()
-	if err != nil {
-		return nil, err
-	}
-	mux := authz.NewMux(authn.New(authn.Chain{tokens}, options))
+	mux := authz.NewMux(authn.New(authn.Chain{tokens}, nil))
 	mux.Public("POST /api/auth-token", tokens.Login(passwords))
 	mux.Public("POST /api/logout", tokens.Logout())
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
-	mux.HandleFunc("DELETE /api/account", deleteAccount(db), authz.IsAuthenticated)
-	staff, err := staffServer(ctx, db, ring, cfg)
-	if err != nil {
-		return nil, err
-	}
-	both := http.NewServeMux()
-	both.Handle("/api/", mux)
-	both.Handle("/staff/", staff)
-	return both, nil
+	mux.HandleFunc("DELETE /api/account", deleteAccount(db), authz.FirstParty)
+	return mux, nil
 }
 
 // staffServer serves the second table: a store of its own over the same database, under another
 // name. Without Space its Migrate returns gormstore.ErrSpace, and nothing starts.
-func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Ring, cfg *demo.Flags) (http.Handler, error) {
+func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Ring, hasher *password.Hasher) (http.Handler, error) {
 	db, err := gormstore.New(customers.DB(ctx), &gormstore.Options{Users: &employees, Space: "staff"})
 	if err != nil {
 		return nil, err
@@ -134,22 +180,9 @@ func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Rin
 	if err := db.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	passwords, err := cfg.Passwords(db, ring)
+	passwords, err := password.New(db, hasher, nil)
 	if err != nil {
 		return nil, err
-	}
-	missing, err := cfg.Published(sam).Missing(ctx, db)
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range missing {
-		hash, err := passwords.NewHash(ctx, storage.User{Name: u.Name}, u.Password)
-		if err != nil {
-			return nil, err
-		}
-		if err := db.DB(ctx).Create(&Employee{Login: u.Name, PasswordHash: string(hash)}).Error; err != nil {
-			return nil, err
-		}
 	}
 	tokens, err := token.New(db, ring, nil)
 	if err != nil {
@@ -162,33 +195,38 @@ func staffServer(ctx context.Context, customers *gormstore.Store, ring *keys.Rin
 }
 
 // whoAmI shows the two names of an account: the subject, which credentials are bound to, and the
-// id in its table.
+// ID in its table.
 func whoAmI(w http.ResponseWriter, r *http.Request) {
 	u, _ := authn.UserFrom[*storage.Account](r.Context())
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"subject": u.ID, "id": u.UserID()})
+	writeJSON(w, map[string]string{"subject": u.ID, "id": u.UserID()})
 }
 
-// account loads the whole account for handlers that want it: a second query, which
-// a server that needs no more than name, e-mail and roles leaves out.
+// account loads the whole account, for handlers that need more than name, e-mail and roles. It costs
+// a second query.
 func account(db *gormstore.Store) func(context.Context, storage.Account) (authn.User, error) {
 	return func(ctx context.Context, u storage.Account) (authn.User, error) {
 		var a Account
-		if err := db.DB(ctx).First(&a, "id = ?", u.UserID()).Error; err != nil {
-			return nil, err
+		err := db.DB(ctx).First(&a, "id = ?", u.UserID()).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return nil, authn.AuthenticationFailed("Invalid token.").WithCause(err) // deleted at this moment
 		}
-		return &a, nil
+		return &a, err
 	}
 }
 
 func profile(w http.ResponseWriter, r *http.Request) {
 	a, _ := authn.UserFrom[*Account](r.Context())
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"username": a.Login, "email": a.Mail, "plan": a.Plan})
+	writeJSON(w, map[string]string{"username": a.Login, "email": a.Mail, "plan": a.Plan})
 }
 
-// deleteAccount marks the account as deleted and ends its credentials, in one
-// transaction: the delete hook that a table of one's own needs.
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		slog.Debug("response not sent", "error", err) // the client has gone
+	}
+}
+
+// deleteAccount marks the account as deleted and revokes its credentials, in one transaction.
 func deleteAccount(db *gormstore.Store) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, _ := authn.UserFrom[*Account](r.Context())
@@ -207,26 +245,58 @@ func deleteAccount(db *gormstore.Store) http.HandlerFunc {
 	}
 }
 
-// addAccounts is the application's own way to make accounts; it asks Vestibule for
-// the hash alone.
-func addAccounts(ctx context.Context, db *gormstore.Store, cfg *demo.Flags) error {
-	hasher, err := cfg.Hasher()
+// addAccounts adds an account to each table. The application inserts its own rows; Vestibule only
+// hashes the password.
+func addAccounts(ctx context.Context, db *gormstore.Store, hasher *password.Hasher) error {
+	alice, err := hasher.Hash(ctx, "", "wonderland-42")
 	if err != nil {
 		return err
 	}
-	missing, err := cfg.Missing(ctx, db)
+	sam, err := hasher.Hash(ctx, "", "sam-at-the-desk-42")
 	if err != nil {
 		return err
 	}
-	for _, u := range missing {
-		hash, err := hasher.Hash(ctx, "", u.Password)
+	return db.InTx(ctx, func(ctx context.Context) error {
+		err := db.DB(ctx).Create(&Account{Login: "alice", Mail: "alice@example.com", Plan: "free", PasswordHash: string(alice)}).Error
 		if err != nil {
 			return err
 		}
-		a := Account{Login: u.Name, Mail: u.Name + "@example.com", Plan: "free", PasswordHash: string(hash)}
-		if err := db.DB(ctx).Create(&a).Error; err != nil {
-			return fmt.Errorf("-user %q: %w", u.Name, err)
-		}
+		return db.DB(ctx).Create(&Employee{Login: "sam", PasswordHash: string(sam)}).Error
+	})
+}
+
+// serve answers requests on addr until ctx ends. Requests that are running then have ten seconds
+// to finish.
+func serve(ctx context.Context, addr string, h http.Handler) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
 	}
-	return nil
+	server := &http.Server{
+		Handler:           http.MaxBytesHandler(h, 1<<20), // no request of this program needs a larger body
+		ReadHeaderTimeout: 5 * time.Second,                // a client that sends slowly cannot hold a connection
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	fmt.Println("listening on http://" + listener.Addr().String())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(finish), ignoreClosed(<-failed))
+}
+
+// ignoreClosed drops the error that every server returns after Shutdown.
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }

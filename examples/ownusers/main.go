@@ -1,5 +1,6 @@
 // Command ownusers is a server with a users table of its own, in which people log in with their
-// e-mail address. Vestibule keeps only tokens. It needs a C compiler for SQLite.
+// e-mail address. Vestibule reads it, and keeps tokens in tables of its own (vestibule_...). It needs
+// a C compiler for SQLite.
 //
 // Start it:
 //

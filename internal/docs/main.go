@@ -6,6 +6,9 @@
 //	go run ./internal/docs           writes what has changed
 //	go run ./internal/docs -check    lists it and exits with 1
 //	go run ./internal/docs -site DIR checks links and anchors of the built site
+//	go run ./internal/docs -sentences 200 -seed 7
+//	                                 prints 200 sentences of the README, the guides and the doc
+//	                                 comments, drawn by the seed, for a review of the wording
 package main
 
 import (
@@ -23,8 +26,16 @@ func main() {
 	root := flag.String("root", ".", "the folder of the repository")
 	check := flag.Bool("check", false, "write nothing; exit with 1 if a page is stale")
 	site := flag.String("site", "", "check the site that was built in this folder")
+	count := flag.Int("sentences", 0, "print this many sentences of the documentation, drawn at random, and do nothing else")
+	seed := flag.Uint64("seed", 1, "seed of -sentences")
 	flag.Parse()
-	if err := run(*root, *check, *site); err != nil {
+	var err error
+	if *count > 0 {
+		err = draw(os.Stdout, *root, *seed, *count)
+	} else {
+		err = run(*root, *check, *site)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "docs:", err)
 		os.Exit(1)
 	}

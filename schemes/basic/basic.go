@@ -97,6 +97,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, asBasicError(err)
 	}
 	id := authn.Identity{Subject: login.Subject, Scheme: "basic", Roles: login.Roles, User: login.User}
+	id.SetStore(login.Store())
 	keep, ok := login.KeepOf(s.pw)
 	if !ok {
 		return id, nil

@@ -48,9 +48,9 @@ type Grant struct {
 // verify the password (see [authn.Login].Epoch).
 //
 // It returns [storage.ErrStale] if the subject is unknown or disabled, or if its account changed
-// after epoch was read, and [storage.ErrInvalid] for a scope or a name that cannot be stored. It
-// returns errors of Options.Rule and Options.Claims unchanged. Any other error is a failure of the
-// store, the keys or the source of random bytes.
+// after epoch was read. It returns [storage.ErrInvalid] for a scope or a name that cannot be
+// stored. It returns errors of Options.Rule and Options.Claims unchanged. Any other error is a
+// failure of the store, the keys or the source of random bytes.
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Grant) (Pair, error) {
 	f, u, err := s.newFamily(ctx, subject, epoch, g)
 	if err != nil {
@@ -172,10 +172,10 @@ func (s *Scheme) refusal(err error) error {
 	return err
 }
 
-// Revoke ends the login of a refresh token and revokes its access tokens, even if the token was
-// already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section 2.2).
-// A text that is not a refresh token returns the 401 of [Scheme.Refresh]. After any other error,
-// nothing was revoked.
+// Revoke revokes the login of a refresh token, with its access tokens, even if the refresh token
+// was already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section
+// 2.2). A text that is not a refresh token returns the 401 of [Scheme.Refresh]. After any other
+// error, nothing was revoked.
 func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	_, err := s.revoke(ctx, refresh)
 	return err
@@ -205,7 +205,7 @@ func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage
 	return s.store.ListFamilies(ctx, s.purpose, subject, storage.FamilyPlace{}, limit)
 }
 
-// RevokeFamily ends the login of the subject with that ID. It returns [storage.ErrNotFound] if the
+// RevokeFamily revokes the subject's login with that ID. It returns [storage.ErrNotFound] if the
 // subject has no such login.
 func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
 	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)

@@ -1,7 +1,7 @@
 // Package jwt implements token authentication with JSON Web Tokens, like
-// djangorestframework-simplejwt: a short-lived access token that is verified by its signature, and
-// a refresh token that is exchanged for the next token pair. Create a [Scheme] with [New]. To
-// verify the tokens of another issuer, use [NewVerifier].
+// djangorestframework-simplejwt. A short-lived access token is verified by its signature, and a
+// refresh token is exchanged for the next token pair. Create a [Scheme] with [New]. To verify the
+// tokens of another issuer, use [NewVerifier].
 //
 // Use this package if other services verify the tokens too, or if requests should not need a
 // database query. Otherwise use package knox, which is simpler and revokes tokens immediately.
@@ -62,10 +62,10 @@ type Options struct {
 	// Grace is the time for which the response of a refresh can be repeated if the client lost it.
 	// 0 means 10 seconds, and the largest value is one minute. [NoGrace] disables it.
 	Grace time.Duration
-	// CloseGraceOnUse ends the grace period for other client addresses than the one that refreshed,
-	// as soon as an access token of the new pair is used with this scheme. A thief who copied the
-	// refresh token shortly before then gets no tokens and is detected. It costs one write for each
-	// refresh.
+	// CloseGraceOnUse ends the grace period as soon as an access token of the new pair is used with
+	// this scheme. Only the client address that refreshed can then still repeat the refresh. So a
+	// thief who copied the refresh token shortly before gets no tokens, and is detected. It costs
+	// one write for each refresh.
 	CloseGraceOnUse bool
 	// Proxies are the trusted proxies that report the client address in X-Forwarded-For.
 	Proxies authn.TrustedProxies
@@ -80,7 +80,7 @@ type Options struct {
 	// opaque ones.
 	SignedRefresh bool
 	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000.
-	// [NoLimit] means any number. A login above the limit is not rejected; it ends the oldest.
+	// [NoLimit] means any number. A login above the limit is not rejected; it revokes the oldest.
 	MaxLogins int
 	// Sliding enables sliding tokens ([Scheme.LoginSliding], [Scheme.RefreshSliding]).
 	Sliding bool
@@ -166,6 +166,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		return nil, errors.New("jwt: New: audience must differ from issuer if SignedRefresh is set")
 	}
 	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer, audience)}
+	v.accounts = storage.AccountStoreOf(store)
 	s.perms, _ = store.(storage.Permissions)
 	if err := o.Login.Check(nameField); err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)

@@ -32,6 +32,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: k.own.Scopes,
 		Credential: k.own, AuthTime: a.AuthTime, Expires: a.Expires,
 	}
+	k.identity.SetStore(v.accounts)
 	if !v.own && !v.opts.OwnIssuer {
 		k.identity.Issuer = v.issuer
 	}

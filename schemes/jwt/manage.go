@@ -38,10 +38,10 @@ func (s *Scheme) Logins() http.Handler {
 	})
 }
 
-// RevokeLogin returns the endpoint that ends one of the caller's logins and revokes its access
-// tokens. It accepts DELETE for a path with the login's ID as {id}. The response is 204, or 404 if
-// the caller has no such login. The caller is the same as for [Scheme.Logins]. After a 503 the
-// login may still be valid.
+// RevokeLogin returns the endpoint that revokes one of the caller's logins with its access tokens.
+// It accepts DELETE for a path with the login's ID as {id}. The response is 204, or 404 if the
+// caller has no such login. The caller is the same as for [Scheme.Logins]. After a 503 the login
+// may still be valid.
 //
 //	mux.Handle("DELETE /jwt/logins/{id}", tokens.RevokeLogin(), authz.FirstParty)
 func (s *Scheme) RevokeLogin() http.Handler { return s.endpoints.RevokeOne(s.caller, s.RevokeFamily) }
@@ -49,7 +49,7 @@ func (s *Scheme) RevokeLogin() http.Handler { return s.endpoints.RevokeOne(s.cal
 // caller returns the account whose logins are managed, and the family of the request's own access
 // token, if it has one.
 func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
-	id, own, err := login.Caller(r, s)
+	id, own, err := login.Caller(r, s, s.store)
 	if own {
 		current = id.Credential.(*Access).Family
 	}

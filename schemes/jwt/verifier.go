@@ -40,6 +40,7 @@ type Verifier struct {
 	self      authn.Authenticator                 // the Verifier, or the Scheme that contains it
 	audiences []string                            // only set for another issuer
 	own       bool                                // the tokens are issued by this application
+	accounts  any                                 // the store that has them; nil: it is not known
 	standing  func(context.Context, *known) error // checks the account and the blocklist, and completes the identity
 
 	invalid      *authn.Error // the response to every rejected token
@@ -48,8 +49,8 @@ type Verifier struct {
 }
 
 // NewVerifier returns a verifier for tokens with issuer as "iss" and audience in "aud", compared
-// byte by byte, that are signed with a key of keys (a [jose.RemoteKeySet], or a [jose.KeySet] of
-// public keys). opts can be nil. Verified tokens are cached only if keys is [jose.Versioned]; any
+// byte by byte. They must be signed with a key of keys: a [jose.RemoteKeySet], or a [jose.KeySet]
+// of public keys. opts can be nil. Verified tokens are cached only if keys is [jose.Versioned]; any
 // other source is called for each request.
 //
 // Identities have the Issuer, the Client from "client_id", and the Scopes from "scope". A token

@@ -36,8 +36,8 @@ type VerifierOptions struct {
 	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions",
 	// because it would give every client the user's rights.
 	ScopeClaims []string
-	// ClientClaims are the claims with the client, which must be equal. nil means "client_id".
-	// Others are "azp", "cid" and "appid".
+	// ClientClaims are the claims with the client. If a token has several of them, they must be
+	// equal. nil means "client_id". Others are "azp", "cid" and "appid".
 	ClientClaims []string
 	// FirstParty means that this issuer has no clients between its users and this API. A token with
 	// neither a client nor scopes then has the user's full rights, with the roles of Roles. A token
@@ -48,9 +48,10 @@ type VerifierOptions struct {
 	// FirstPartyClients are clients that act with their user's full rights, such as your own
 	// single-page application. Identity.Client is then "". Scopes in the token still limit it.
 	//
-	// A token of such a client is rejected if a claim from the list of FirstParty that is not in
-	// ScopeClaims and ClientClaims contains scopes or another client, because that limit would be
-	// ignored. A token with "act" or "may_act" is never first-party.
+	// The comment of FirstParty lists the claims that can contain a client or scopes. If one of
+	// these contains scopes or another client, and is neither in ScopeClaims nor in ClientClaims,
+	// the token is rejected, because that limit would be ignored. A token with "act" or "may_act"
+	// is never first-party.
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
 	// of a machine is never first-party; it is recognized because its subject equals its client.

@@ -19,8 +19,8 @@ import (
 // this write fails, the request continues, the failure is logged and reported as an event, and no
 // further write is tried for a second.
 //
-// It rejects in the same way an unknown, revoked, expired or outdated token and the token of a
-// disabled account; the log has the reason. A token is expired from the time of its expiry on.
+// An unknown, revoked, expired or outdated token and the token of a disabled account get the same
+// response; the log has the reason. A token is invalid from the instant of its expiry.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := s.header.Read(r)
 	if err != nil {
@@ -66,6 +66,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest, now time.Time) 
 		return id, nil, nil, s.header.Reject(errors.New("expired"))
 	}
 	id = authn.Identity{Subject: u.ID, Scheme: "knox", Scopes: t.Scopes, Credential: &t, Expires: t.Expires}
+	id.SetStore(s.accounts)
 	var account *storage.Account
 	if id.Delegated() { // no roles, and permissions only through authz.ScopeGrants
 		account = u.WithScopedPermissions(s.perms)

@@ -91,6 +91,7 @@ type Options struct {
 // Scheme authenticates by device tokens. It is safe for concurrent use.
 type Scheme struct {
 	store     Store
+	accounts  any                 // see storage.AccountStoreOf
 	perms     storage.Permissions // nil if the store has none
 	opts      Options
 	format    credential.Format
@@ -113,7 +114,7 @@ func New(store Store, opts *Options) (*Scheme, error) {
 	}
 	clock := o.Clock
 	o.defaults()
-	s := &Scheme{store: store, opts: o, clock: clock, uses: credential.NewUses(clock)}
+	s := &Scheme{store: store, accounts: storage.AccountStoreOf(store), opts: o, clock: clock, uses: credential.NewUses(clock)}
 	s.perms, _ = store.(storage.Permissions)
 	err := o.check()
 	if err == nil {

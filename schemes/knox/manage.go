@@ -44,7 +44,7 @@ func (s *Scheme) RevokeOne() http.Handler { return s.endpoints.RevokeOne(s.calle
 // caller returns the account whose tokens the request concerns, and the ID of the request's own
 // token if it has one.
 func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
-	id, own, err := login.Caller(r, s)
+	id, own, err := login.Caller(r, s, s.store)
 	if own {
 		current = id.Credential.(*storage.Credential).ID
 	}

@@ -33,7 +33,7 @@ const (
 func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
-	list, err := s.store.ListCredentials(ctx, Purpose, made.Subject, defaultLimit+backlog)
+	list, err := s.tooMany(ctx, made.Subject)
 	remove := func(f func(ctx context.Context, subject, id string) error, t storage.Credential) {
 		if err != nil {
 			return
@@ -63,6 +63,16 @@ func (s *Scheme) surplus(ctx context.Context, made storage.Credential) {
 	if err != nil {
 		cmp.Or(s.opts.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, "old tokens not revoked", slog.String("scheme", s.Name()), slog.String("subject", made.Subject), slog.Any("error", err))
 	}
+}
+
+// tooMany lists the subject's tokens, the newest first, if there can be more than defaultLimit.
+func (s *Scheme) tooMany(ctx context.Context, subject string) ([]storage.Credential, error) {
+	if c, ok := s.store.(storage.CredentialCount); ok {
+		if n, err := c.CountCredentials(ctx, Purpose, subject); err != nil || n <= defaultLimit {
+			return nil, err
+		}
+	}
+	return s.store.ListCredentials(ctx, Purpose, subject, defaultLimit+backlog)
 }
 
 func (s *Scheme) evict(ctx context.Context, subject, id string) error {

@@ -136,3 +136,46 @@ func TestSurplusStays(t *testing.T) {
 		}
 	})
 }
+
+// lists counts the tokens that lists return.
+type lists struct {
+	*memory.Store
+	n int
+}
+
+func (l *lists) ListCredentials(ctx context.Context, purpose, subject string, limit int) ([]storage.Credential, error) {
+	list, err := l.Store.ListCredentials(ctx, purpose, subject, limit)
+	l.n += len(list)
+	return list, err
+}
+
+// failsToCount is a store that cannot count.
+type failsToCount struct{ *memory.Store }
+
+func (failsToCount) CountCredentials(context.Context, string, string) (int, error) {
+	return 0, errors.New("the database is down")
+}
+
+// A login lists tokens only if there are too many.
+func TestSurplusIsCounted(t *testing.T) {
+	s := &lists{Store: memory.New(nil)}
+	schemetest.Add(t, s, "alice")
+	fill(t, s, 998, func(int) time.Time { return time.Time{} })
+	c := &schemetest.Clock{}
+	x := scheme(t, s, &knox.Options{Clock: c.Now})
+	for i, want := range []int{0, 0, 1001} {
+		c.Set(time.Duration(i) * time.Second)
+		loggedIn(t, x, s)
+		if s.n != want {
+			t.Errorf("login %d read %d tokens, want %d", i, s.n, want)
+		}
+	}
+	if ids := held(t, s.Store); len(ids) != 1000 || ids["0"] || !ids["1"] {
+		t.Errorf("%d tokens; 0 %v, 1 %v", len(ids), ids["0"], ids["1"])
+	}
+	var log bytes.Buffer
+	loggedIn(t, scheme(t, failsToCount{s.Store}, &knox.Options{Clock: c.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))}), s.Store)
+	if !strings.Contains(log.String(), "old tokens not revoked") {
+		t.Errorf("log: %s", &log)
+	}
+}

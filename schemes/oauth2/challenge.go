@@ -38,7 +38,7 @@ func (s *Scheme) Challenge(r *http.Request, err error) string {
 
 func underDPoP(r *http.Request) bool { return strings.EqualFold(authn.Keyword(r), "DPoP") }
 
-// Renew sends a client that used DPoP the nonce for its next proof.
+// Renew sends the nonce for the next proof to a client that used DPoP.
 func (s *Scheme) Renew(w http.ResponseWriter, r *http.Request, _ authn.Identity) error {
 	if s.opts.DPoP != nil && underDPoP(r) {
 		s.opts.DPoP.SetNonce(w.Header())

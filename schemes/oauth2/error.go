@@ -89,7 +89,7 @@ func RespondError(w http.ResponseWriter, r *http.Request, err error, log *slog.L
 	case errors.As(err, &limited) && limited.Status == http.StatusTooManyRequests:
 		e = &Error{Status: limited.Status, Code: "temporarily_unavailable", Description: "Too many attempts.", RetryAfter: limited.RetryAfter}
 	default:
-		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("scheme", schemeName), slog.Any("error", err), slog.String("route", r.Pattern))
+		log.LogAttrs(r.Context(), slog.LevelError, "request error", slog.String("scheme", schemeName), slog.Any("error", err), slog.String("route", r.Pattern))
 		e = &Error{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The server cannot answer now, try again later.", RetryAfter: 5 * time.Second}
 	}
 	h := w.Header()

@@ -68,6 +68,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: "remoteuser", Roles: u.Roles}
+	id.SetStore(s.store)
 	account := u.WithPermissions(s.perms)
 	if s.opts.User == nil {
 		id.User = account
@@ -152,9 +153,9 @@ func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity)
 	return nil
 }
 
-// Strip returns a handler that removes the header, in every spelling that a server could accept as
-// this header, from requests that do not come from the proxies, and calls next. Use it if you
-// forward requests to servers that trust the header. You do not need it for this scheme:
+// Strip returns a handler that removes the header from requests that do not come from the proxies,
+// and calls next. It removes every spelling that a server could accept as this header. Use it if
+// you forward requests to servers that trust the header. You do not need it for this scheme:
 // Authenticate ignores such a header.
 func (s *Scheme) Strip(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

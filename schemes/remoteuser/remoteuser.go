@@ -3,8 +3,8 @@
 // certificates.
 //
 // Use it only if every request passes through the proxy. Anyone who can send the header can be any
-// user. The scheme therefore accepts it only from the networks in New, by the address of the
-// connection, and the proxy MUST remove the header from requests of its own clients.
+// user. The scheme therefore accepts it only from the proxies in New, by the address of the
+// connection. The proxy MUST remove the header from the requests of its clients.
 //
 // The proxy authenticates every request of a browser, including requests that another site causes.
 // The scheme therefore checks the origin of each unsafe request (see package authn/csrf).
@@ -53,6 +53,7 @@ type Scheme struct {
 	header  string
 	proxies authn.TrustedProxies
 	users   storage.Users
+	store   any                 // see storage.AccountStoreOf
 	perms   storage.Permissions // nil if the store has none
 	site    *csrf.Site
 	opts    Options
@@ -63,8 +64,9 @@ type Scheme struct {
 // New returns a scheme that reads header, such as "X-Remote-User", from requests of the proxies. If
 // a proxy connects to a Unix socket, add authn.UnixSocket to the proxies.
 //
-// It returns an error if users or site is nil, if header is not in canonical form or has another
-// meaning, if proxies is empty, or if a network is wider than an IPv4 /8 or an IPv6 /7.
+// It returns an error if users or site is nil, or if proxies is empty or has a network that is
+// wider than an IPv4 /8 or an IPv6 /7. It also returns an error if header is not in canonical form,
+// or is a header that HTTP uses for something else.
 func New(header string, proxies authn.TrustedProxies, users storage.Users, site *csrf.Site, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -88,7 +90,7 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 	if o.Canonical == nil {
 		o.Canonical = plain
 	}
-	s := &Scheme{header: header, proxies: proxies, users: users, site: site, opts: o, headers: []string{header}, noStore: []string{"no-store"}}
+	s := &Scheme{header: header, proxies: proxies, users: users, store: storage.AccountStoreOf(users), site: site, opts: o, headers: []string{header}, noStore: []string{"no-store"}}
 	s.perms, _ = users.(storage.Permissions)
 	return s, nil
 }

@@ -62,7 +62,7 @@ func SessionID(id authn.Identity) string {
 //
 // On a page for people ([authn.Page]), an expired or revoked session counts as no credentials.
 //
-// It rejects with 403 an unsafe request that does not come from a page of the site. If an unsafe
+// If an unsafe request does not come from a page of the site, it is rejected with 403. If an unsafe
 // request has no header about its origin and has the body of a form, it must contain a [Token]. The
 // body is read to find the token, and stays readable.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
@@ -72,7 +72,9 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
 	case err == nil && loaded.Subject == "":
-		authn.Issued(r, visitor(loaded.ID), loaded.text)
+		if authn.WantsIssued(r) {
+			authn.Issued(r, visitor(loaded.ID), loaded.text)
+		}
 		data, err = loaded.Data, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
@@ -88,6 +90,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	loaded.by = &s.frame
 	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
+	id.SetStore(s.accounts)
 	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
 		return authn.Identity{}, err
 	}

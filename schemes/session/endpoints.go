@@ -9,8 +9,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
-	"github.com/vestibule-auth/vestibule/internal/same"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // The fields of a login in addition to name and password.
@@ -55,7 +53,7 @@ func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker, more ...login.
 	}))
 }
 
-// Logout returns the logout endpoint. It accepts a POST and responds with 204, also if there was no
+// Logout returns the logout endpoint. It accepts a POST and responds with 204, even if there was no
 // session. It reads the cookie itself and ignores Authorization.
 //
 // A request from another site is rejected with 403, and one with several session cookies with 401.
@@ -130,31 +128,10 @@ func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 	if !id.Authenticated() {
 		return "", "", authn.NotAuthenticated()
 	}
-	if err := login.FirstParty(id); err != nil {
+	if err := login.FirstPartyOf(id, s.rows); err != nil {
 		return "", "", err
 	}
-	if s.isElsewhere(id) {
-		return "", "", authn.PermissionDenied("")
-	}
 	return id.Subject, SessionID(id), nil
-}
-
-// isElsewhere reports whether the account of an identity is in another store than the sessions of
-// this scheme, as far as that is known: an account with its ID here may be somebody else's.
-func (s *Scheme) isElsewhere(id authn.Identity) bool {
-	if !storage.BelongsTo(storage.SpaceOf(s.rows), id.Subject) {
-		return true
-	}
-	var by *frame
-	switch v := id.Credential.(type) {
-	case *row:
-		by = v.by
-	case *content:
-		if v.by != nil {
-			by = &v.by.frame
-		}
-	}
-	return by != nil && by != &s.frame && !same.Value(by.accounts, s.accounts)
 }
 
 // maxNext is the largest length of next in bytes. An authorization request fits.

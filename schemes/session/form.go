@@ -28,6 +28,8 @@ type Form struct {
 	Invalid bool
 	// Remember reports that the page should have a checkbox "remember".
 	Remember bool
+	// Forgot is the path of the page for users that forgot their password, or ""; see FormOptions.
+	Forgot string
 	// UsernameField and PasswordField are the names of the fields; see Options.Login.
 	UsernameField, PasswordField string
 }
@@ -37,6 +39,9 @@ type FormOptions struct {
 	// Fallback is the path to which the login redirects if the request has no valid "next". ""
 	// means "/".
 	Fallback string
+	// Forgot is the path of the page on which users request a new password, such as that of
+	// recovery.RequestForm. The login page links to it. "" means no link.
+	Forgot string
 	// Render writes the page after status and headers were set. The page must have a form that
 	// sends name, password and "next" to its own URL with POST. The page is sent after Render
 	// returns. If it panics, the response is 500. nil means a plain page.
@@ -47,9 +52,9 @@ type FormOptions struct {
 // browser (303) to the path in "next", if that is a path of this origin (see [SafeNext]). Route
 // both methods to it, without the chain. It panics if pw is nil.
 //
-// A rejected login shows the form again, with the status and text of [Scheme.Login]. For other
-// errors, such as a store failure, a request from another site or a body that is not a form, the
-// status is that of Login, and a browser gets a page.
+// A rejected login shows the form again, with the status and text of [Scheme.Login]. Other errors,
+// such as a store failure, a request from another site or a body that is not a form, have the same
+// status as from Login. A browser gets them as a page.
 //
 // Do not set the Referrer-Policy "no-referrer" for the page. Browsers then send the Origin "null"
 // with the form, which is accepted only from browsers that also send Sec-Fetch-Site.
@@ -79,7 +84,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		h.Set("Referrer-Policy", "same-origin")
 		private(h)
 		w.WriteHeader(status)
-		f.Remember, f.UsernameField, f.PasswordField = remembers, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
+		f.Remember, f.Forgot, f.UsernameField, f.PasswordField = remembers, o.Forgot, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
 		o.Render(w, r, f)
 	}
 	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
@@ -127,9 +132,9 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 }
 
 // LogoutForm returns the handler for the form of a logout button. POST deletes the request's
-// session and redirects the browser (303) to the path in the field "next", if that is a path of
-// this origin (see [SafeNext]), and to fallback otherwise. "" as fallback means "/". Errors have
-// the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
+// session and redirects the browser (303). The target is the path in the field "next" if that is a
+// path of this origin (see [SafeNext]), and fallback otherwise. "" as fallback means "/". Errors
+// have the status that [Scheme.Logout] sends. GET does nothing, because any page can cause it.
 //
 //	<form method="post" action="/logout"><button>Log out</button></form>
 func (s *Scheme) LogoutForm(fallback string) http.Handler { return s.logoutForm(s, fallback) }
@@ -186,14 +191,7 @@ func nextOf(w http.ResponseWriter, r *http.Request) string {
 // maxForm is the largest size of a logout form in bytes.
 const maxForm = 16 << 10
 
-var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Log in</title>
-` + style.Element + `
-<main class="narrow">
-<h1>Log in</h1>
+var formTemplate = template.Must(template.New("login").Parse(style.Page("narrow", "Log in", `{{define "problem"}}{{if .Invalid}} aria-invalid="true"{{end}}{{if .Error}} aria-describedby="problem"{{end}}{{end -}}
 {{with .Error}}<p role="alert" id="problem">{{.}}</p>
 {{end}}<form method="post">
 	<label>Username <input name="{{.UsernameField}}" value="{{.Username}}" autocomplete="username" autocapitalize="none" spellcheck="false" required{{template "problem" .}}{{if not .Username}} autofocus{{end}}></label>
@@ -202,8 +200,7 @@ var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
 	{{end}}<input type="hidden" name="next" value="{{.Next}}">
 	<div class="buttons"><button class="main">Log in</button></div>
 </form>
-</main>
-</html>
-{{define "problem"}}{{if .Invalid}} aria-invalid="true"{{end}}{{if .Error}} aria-describedby="problem"{{end}}{{end}}`))
+{{with .Forgot}}<p><a href="{{.}}">Forgot your password?</a></p>
+{{end}}`)))
 
 func renderForm(w http.ResponseWriter, _ *http.Request, f Form) { _ = formTemplate.Execute(w, f) }

@@ -11,11 +11,16 @@ import (
 // issued reports the cookies that the browser has after the answer, so that limits of refused
 // credentials know them; see authn.Issued.
 func (s *Scheme) issued(w http.ResponseWriter, r *http.Request, subject string) {
-	issued(r, authn.Identity{Subject: subject}, w.Header(), s.CredentialCookies())
+	if authn.WantsIssued(r) {
+		issued(r, authn.Identity{Subject: subject}, w.Header(), s.CredentialCookies())
+	}
 }
 
 // issued is Scheme.issued for a session of that content. A nil w is an answer without cookies.
 func (s *Sealed) issued(w http.ResponseWriter, r *http.Request, c *content) {
+	if !authn.WantsIssued(r) {
+		return
+	}
 	var answer http.Header
 	if w != nil {
 		answer = w.Header()

@@ -8,8 +8,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Keep keeps a user logged in in this browser after change, which revokes all credentials of the
-// account. Use it for a change of the user's own password:
+// Keep calls the function change, which revokes all credentials of the account, and keeps the user
+// logged in in this browser. Use it for a change of the user's own password:
 //
 //	err := browsers.Keep(w, r, func() (authn.Login, error) {
 //		return passwords.ChangeOwn(r, name, old, new)

@@ -23,7 +23,7 @@ import (
 // duplicated counts as absent.
 //
 // Start returns [storage.ErrStale] if the user was disabled or the password was changed at the same
-// time. After any error, nobody is logged in.
+// time. After an error, the user is not logged in.
 func (s *Scheme) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	return s.logIn(w, r, login, "")
 }
@@ -227,8 +227,8 @@ func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]sto
 	return live, nil
 }
 
-// EndOne deletes the user's session with that ID and ends the remembered login of its browser. It
-// returns [storage.ErrNotFound] if the user has no such session.
+// EndOne deletes the user's session with that ID and revokes the remembered login of its browser.
+// It returns [storage.ErrNotFound] if the user has no such session.
 func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	if err := s.endOne(ctx, subject, id); err != nil {
 		return err
@@ -237,8 +237,8 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	return nil
 }
 
-// EndAll deletes the user's sessions except the one whose ID is keep; "" means none. It also ends
-// the remembered logins of other browsers. It returns the number of deleted sessions.
+// EndAll deletes the user's sessions except the one whose ID is keep; "" means none. It also
+// revokes the remembered logins of other browsers. It returns the number of deleted sessions.
 func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) {
 	if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
 		return 0, err

@@ -24,7 +24,8 @@ type SealedOptions struct {
 	Options
 	// Users, if it is not nil, loads the account on each request, with one query. A disabled
 	// account, and a session with an old epoch (after a new password or "log out everywhere"), are
-	// then rejected, and the identity has the current roles.
+	// then rejected, and the identity has the current roles. Without Users, the session cannot list
+	// or revoke credentials of other schemes; see login.FirstPartyOf.
 	Users storage.Users
 	// Space is the name space of the subjects. Set it if another account table uses the same master
 	// key; see [storage.Spaced]. Cookies of another space are rejected. "" means the space of
@@ -37,9 +38,9 @@ type SealedOptions struct {
 // number of visitors with low security requirements. Otherwise use [Scheme].
 //
 // A sealed session cannot be revoked before it expires. After a logout, a copy of the cookie stays
-// valid until Idle after it was created, and a copy can also restore old data. With
-// SealedOptions.Users, every event that revokes all credentials of the account also revokes its
-// sealed sessions, but a single logout does not.
+// valid until Idle has passed since the cookie was created. A client can also send an old copy to
+// restore the data in it. With SealedOptions.Users, every event that revokes all credentials of the
+// account also revokes its sealed sessions, but a single logout does not.
 //
 // Concurrent requests that change the data overwrite each other: the last response wins. A Sealed
 // is safe for concurrent use.
@@ -88,8 +89,9 @@ func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, 
 	}
 	s := &Sealed{frame: f, ring: ring, users: o.Users, space: o.Space}
 	s.perms, _ = o.Users.(storage.Permissions)
+	s.accounts = s // without Users, nothing shows that the accounts are those of any store
 	if o.Users != nil {
-		s.accounts = o.Users
+		s.accounts = storage.AccountStoreOf(o.Users)
 	}
 	return s, nil
 }
@@ -121,6 +123,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	c.by = s
 	id := authn.Identity{Subject: c.subject, Scheme: "session", Roles: c.roles, Credential: c, AuthTime: c.authTime, Expires: s.end(c)}
+	id.SetStore(s.accounts)
 	if s.users == nil {
 		return id, nil
 	}

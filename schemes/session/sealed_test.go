@@ -318,3 +318,26 @@ func BenchmarkSealed(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSealedVisitor is a request with a session in which nobody is logged in, without a limit
+// of refused credentials.
+func BenchmarkSealedVisitor(b *testing.B) {
+	where, err := csrf.New(site, nil)
+	schemetest.Must(b, err)
+	ring, err := keys.NewRing(keys.Generate())
+	schemetest.Must(b, err)
+	x, err := session.NewSealed(ring, where, nil)
+	schemetest.Must(b, err)
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", site+"/", nil)
+	cart, err := x.Store().Get(r, "session")
+	schemetest.Must(b, err)
+	cart.Values["cart"] = "tea"
+	schemetest.Must(b, cart.Save(r, w))
+	h := authn.New(authn.Chain{x}, nil).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r = httptest.NewRequest("GET", site+"/", nil)
+	r.Header.Set("Cookie", cookie(w))
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}

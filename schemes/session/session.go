@@ -76,17 +76,18 @@ type Options struct {
 	// MaxSessions is the largest number of sessions of a user. 0 means 1,000. [NoLimit] means any number.
 	// A login above the limit is not rejected; it deletes the session that was unused for the
 	// longest time. The same number of remembered logins is kept in addition, and a login above
-	// that limit ends the oldest.
+	// that limit revokes the oldest.
 	MaxSessions int
 	// VisitorIdle is the idle timeout of a session without a user, unless its [sessions.Options]
 	// set a time below Idle. It must be above Interval and at most Idle. 0 means one day, or Idle
 	// if that is shorter.
 	VisitorIdle time.Duration
-	// VisitorsPerHour is the largest number of sessions without a user that a client address (IPv4,
-	// or IPv6 /64), or an account that is authenticated by other credentials, can create per hour.
-	// A tenth of them can be created at once. Above the limit, Save returns an [*authn.Error] with
-	// status 429. 0 means 600. [NoLimit] means any number. The limits of the networks around an
-	// address are 4 times (IPv4 /28, IPv6 /56), 16 times (/24, /48) and 256 times (/16, /32) as high.
+	// VisitorsPerHour is the largest number of sessions without a user that one client address
+	// (IPv4, or IPv6 /64) can create per hour. The same limit applies to an account that is
+	// authenticated by other credentials. A tenth of them can be created at once. Above the limit,
+	// Save returns an [*authn.Error] with status 429. 0 means 600. [NoLimit] means any number. The
+	// limits of the networks around an address are 4 times (IPv4 /28, IPv6 /56), 16 times (/24,
+	// /48) and 256 times (/16, /32) as high.
 	VisitorsPerHour int
 	// MaxVisitors is the largest number of sessions without a user that all anonymous clients
 	// together can create within VisitorIdle. Half of them can be created at once. Above the limit,
@@ -136,7 +137,7 @@ type frame struct {
 	noStore   []string            // value of Cache-Control
 	perms     storage.Permissions // nil: the store has none
 	endpoints login.Endpoints
-	accounts  any // the store that has them; nil: it is not known
+	accounts  any // identifies the accounts; see storage.AccountStoreOf
 
 	invalid  *authn.Error // the response to rejected sessions; deletes the cookies
 	doubtful *authn.Error // the same response, but keeps the cookies, because one may be valid
@@ -184,7 +185,7 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 		return nil, err
 	}
 	s := &Scheme{frame: f, rows: rows, uses: credential.NewUses(f.clock), visitors: newVisitors(&f.opts, f.clock)}
-	s.accounts = rows
+	s.accounts = storage.AccountStoreOf(rows)
 	s.perms, _ = rows.(storage.Permissions)
 	s.families, _ = rows.(storage.Families)
 	if o.Remember != nil {

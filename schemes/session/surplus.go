@@ -22,7 +22,11 @@ const defaultMax = 1000
 // created the session keep; a later login deletes the rest.
 func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 	now := s.now()
-	err := credential.EndSurplus(ctx, s.opts.MaxSessions, nil,
+	var count func(context.Context) (int, error) // nil: the store cannot count
+	if c, ok := s.rows.(storage.SessionCount); ok {
+		count = func(ctx context.Context) (int, error) { return c.CountSessions(ctx, subject) }
+	}
+	err := credential.EndSurplus(ctx, s.opts.MaxSessions, count,
 		func(ctx context.Context, limit int) ([]storage.Session, error) { // the most recently used first
 			return s.rows.ListSessions(ctx, subject, limit)
 		},

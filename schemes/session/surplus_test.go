@@ -2,13 +2,17 @@ package session_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
@@ -175,4 +179,49 @@ func TestSurplusStays(t *testing.T) {
 			t.Errorf("log: %s", &log)
 		}
 	})
+}
+
+// lists counts the sessions that lists return.
+type lists struct {
+	*memory.Store
+	n int
+}
+
+func (l *lists) ListSessions(ctx context.Context, subject string, limit int) ([]storage.Session, error) {
+	list, err := l.Store.ListSessions(ctx, subject, limit)
+	l.n += len(list)
+	return list, err
+}
+
+// failsToCount is a store that cannot count.
+type failsToCount struct{ *memory.Store }
+
+func (failsToCount) CountSessions(context.Context, string) (int, error) {
+	return 0, errDown
+}
+
+// A login lists sessions only if there are too many.
+func TestSurplusIsCounted(t *testing.T) {
+	where, err := csrf.New(site, nil)
+	schemetest.Must(t, err)
+	s := &lists{Store: memory.New(nil)}
+	schemetest.Add(t, s, "alice")
+	start := func(rows session.Rows, log io.Writer) {
+		t.Helper()
+		x, err := session.New(rows, where, &session.Options{MaxSessions: 3, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		schemetest.Must(t, err)
+		schemetest.Must(t, x.Start(httptest.NewRecorder(), httptest.NewRequest("POST", site+"/", nil), authn.Login{Subject: "id-alice"}))
+	}
+	for i, want := range []int{0, 0, 0, 4} {
+		if start(s, io.Discard); s.n != want {
+			t.Errorf("login %d read %d sessions, want %d", i, s.n, want)
+		}
+	}
+	if list, err := s.Store.ListSessions(t.Context(), "id-alice", 10); err != nil || len(list) != 3 {
+		t.Errorf("%d sessions, %v", len(list), err)
+	}
+	var log bytes.Buffer
+	if start(failsToCount{s.Store}, &log); !strings.Contains(log.String(), "old sessions not ended") {
+		t.Errorf("log: %s", &log)
+	}
 }

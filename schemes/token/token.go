@@ -64,6 +64,7 @@ type Options struct {
 // Scheme authenticates by static tokens. It is safe for concurrent use.
 type Scheme struct {
 	store     Store
+	accounts  any                 // see storage.AccountStoreOf
 	perms     storage.Permissions // nil if the store has none
 	ring      *keys.Ring
 	opts      Options
@@ -86,7 +87,7 @@ func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 	o.Keyword = cmp.Or(o.Keyword, "Token")
 	o.Prefix = cmp.Or(o.Prefix, "vst")
 	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)
-	s := &Scheme{store: store, ring: ring, opts: o}
+	s := &Scheme{store: store, accounts: storage.AccountStoreOf(store), ring: ring, opts: o}
 	s.perms, _ = store.(storage.Permissions)
 	var err error
 	if s.format, err = newFormat(o.Format, o.Prefix); err == nil {
@@ -119,9 +120,9 @@ func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.
 // scanners (RE2 syntax).
 func (s *Scheme) Pattern() string { return credential.MustFormat(s.opts.Prefix).Pattern() }
 
-// Authenticate reads a token after the scheme's keyword. It costs one query. It rejects in the same
-// way an unknown, revoked or outdated token, a token whose master key is no longer in the ring, and
-// the token of a disabled account; the log has the reason.
+// Authenticate reads a token after the scheme's keyword. It costs one query. It gives the same
+// response to unknown, revoked and outdated tokens, to a token whose master key is no longer in the
+// ring, and to the token of a disabled account; the log has the reason.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := s.header.Read(r)
 	if err != nil {
@@ -151,6 +152,7 @@ func (s *Scheme) identify(ctx context.Context, d storage.Digest) (authn.Identity
 	}
 	account := u.WithPermissions(s.perms)
 	id := authn.Identity{Subject: u.ID, Scheme: "token", Roles: u.Roles, User: account, Credential: &t}
+	id.SetStore(s.accounts)
 	if s.opts.User != nil { // the application creates an account per request, so nothing is kept
 		id.User, err = audit.Call("token.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) })
 		if err != nil {

@@ -16,7 +16,9 @@ const (
 	// The credentials that count for a limit, the oldest first.
 	liveCredentials = "SELECT " + credentialColumns + ", t.digest FROM vestibule_device_tokens t WHERE t.subject = ? AND t.purpose = ? AND t.epoch = ?" +
 		" AND (t.expires_us = 0 OR t.expires_us > ?) ORDER BY t.created_us, t.id"
-	listCredentials = "SELECT " + credentialColumns + ", t.digest FROM vestibule_device_tokens t WHERE t.subject = ? AND t.purpose = ? AND t.epoch = {epoch}" +
+	ofPurpose        = " FROM vestibule_device_tokens t WHERE t.subject = ? AND t.purpose = ? AND t.epoch = {epoch}"
+	countCredentials = "SELECT COUNT(*)" + ofPurpose
+	listCredentials  = "SELECT " + credentialColumns + ", t.digest" + ofPurpose +
 		" ORDER BY t.created_us DESC, t.id LIMIT ?"
 	listPurposes     = "SELECT DISTINCT t.purpose FROM vestibule_device_tokens t WHERE t.subject = ? AND t.epoch = {epoch} ORDER BY t.purpose"
 	insertCredential = "INSERT INTO vestibule_device_tokens (digest, purpose, id, subject, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us, data)" +
@@ -105,6 +107,15 @@ func (s *Store) ListCredentials(ctx context.Context, purpose, subject string, li
 		return nil, nil
 	}
 	return s.credentials(ctx, s.q.listCredentials, purpose, subject, purpose, subject, max(limit, 0))
+}
+
+// CountCredentials implements storage.CredentialCount.
+func (s *Store) CountCredentials(ctx context.Context, purpose, subject string) (n int, err error) {
+	if s.users.mine(subject) != nil || storage.CheckPurpose(purpose) != nil {
+		return 0, nil
+	}
+	err = s.row(ctx, s.q.countCredentials, []any{subject, purpose, subject}, []any{&n})
+	return n, err
 }
 
 func (s *Store) credentials(ctx context.Context, query, purpose string, args ...any) (list []storage.Credential, err error) {

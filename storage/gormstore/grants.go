@@ -129,8 +129,8 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 }
 
 // CreateAccess implements storage.AccessTokens. It locks the rows on which the token depends until
-// it is inserted, so that revoking them comes before or after it: the account, the client and the
-// family, in the order in which revocations lock them.
+// the token is inserted, so that a revocation comes before or after the insert. These rows are the
+// account, the client and the family, in the order in which revocations lock them.
 func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	if err := a.Check(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"hash/maphash"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -16,6 +17,16 @@ type NameFault struct {
 	// IDs are subjects: one account, or two accounts that share a name (NameShared). Names are not
 	// reported, so a log of faults contains no e-mail addresses.
 	IDs []string
+}
+
+// String returns the problem with the accounts that have it, such as "account ID 2: the name is
+// missing".
+func (f NameFault) String() string {
+	ids := "account ID "
+	if len(f.IDs) > 1 {
+		ids = "account IDs "
+	}
+	return ids + strings.Join(f.IDs, ", ") + ": " + f.Problem
 }
 
 // The problems of NameFault. An account with any of them cannot log in with its name. Its tokens

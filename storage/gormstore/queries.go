@@ -21,6 +21,7 @@ type queries struct {
 	listSessions, listFamilies                  string
 	sessionByID, listFamiliesOf, familyByID     string
 	countFamilies                               string
+	countSessions, countCredentials             string
 }
 
 func newQueries(d dialect, u *userSQL) queries {
@@ -124,19 +125,21 @@ func newQueries(d dialect, u *userSQL) queries {
 			"COALESCE(n.claimed_us, 0), " + now + ", " + familyColumns + ", " + ownerColumns +
 			" FROM vestibule_refresh_tokens r JOIN vestibule_families f ON f.id = r.family" + owner("f.subject") +
 			" LEFT JOIN vestibule_refresh_tokens n ON n.digest = r.next WHERE r.digest = ?",
-		claim:           strings.Replace(claim, "{now}", serverNow, 1),
-		decideDevice:    strings.Replace(decideDeviceGrant, "{mayHold}", mayHold, 1),
-		claimAt:         strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
-		listCredentials: strings.Replace(listCredentials, "{epoch}", present, 1),
-		listPurposes:    strings.Replace(listPurposes, "{epoch}", present, 1),
-		listSessions:    strings.Replace(listSessions, "{epoch}", present, 1),
-		sessionByID:     strings.Replace(sessionByID, "{epoch}", present, 1),
-		listFamilies:    strings.Replace(listFamilies, "{epoch}", present, 1),
-		listFamiliesOf:  strings.Replace(listFamiliesOf, "{epoch}", present, 1),
-		familyByID:      strings.Replace(familyByID, "{epoch}", present, 1),
-		countFamilies:   strings.NewReplacer("{epoch}", present, "{integer}", d.integer()).Replace(countFamilies),
-		standing:        "SELECT " + present + ", " + blocked,
-		userStanding:    "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
+		claim:            strings.Replace(claim, "{now}", serverNow, 1),
+		decideDevice:     strings.Replace(decideDeviceGrant, "{mayHold}", mayHold, 1),
+		claimAt:          strings.Replace(claim, "{now}", d.typed("?", "BIGINT"), 1),
+		listCredentials:  strings.Replace(listCredentials, "{epoch}", present, 1),
+		listPurposes:     strings.Replace(listPurposes, "{epoch}", present, 1),
+		listSessions:     strings.Replace(listSessions, "{epoch}", present, 1),
+		sessionByID:      strings.Replace(sessionByID, "{epoch}", present, 1),
+		listFamilies:     strings.Replace(listFamilies, "{epoch}", present, 1),
+		listFamiliesOf:   strings.Replace(listFamiliesOf, "{epoch}", present, 1),
+		familyByID:       strings.Replace(familyByID, "{epoch}", present, 1),
+		countFamilies:    strings.NewReplacer("{epoch}", present, "{integer}", d.integer()).Replace(countFamilies),
+		countSessions:    strings.Replace(countSessions, "{epoch}", present, 1),
+		countCredentials: strings.Replace(countCredentials, "{epoch}", present, 1),
+		standing:         "SELECT " + present + ", " + blocked,
+		userStanding:     "SELECT " + blocked + ", " + userColumns + fromUsers + " WHERE u.id = " + u.param(),
 	}
 	if u.Password != "" {
 		p := d.quote(u.Password)
@@ -154,7 +157,7 @@ func newQueries(d dialect, u *userSQL) queries {
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
 		&q.epoch, &q.bump, &q.bumpTo, &q.batch, &q.nextBatch, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
 		&q.listCredentials, &q.listPurposes, &q.listSessions, &q.listFamilies,
-		&q.sessionByID, &q.listFamiliesOf, &q.familyByID, &q.countFamilies,
+		&q.sessionByID, &q.listFamiliesOf, &q.familyByID, &q.countFamilies, &q.countSessions, &q.countCredentials,
 	} {
 		*s = d.bind(*s)
 	}

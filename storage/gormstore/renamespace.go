@@ -21,8 +21,9 @@ import (
 // The statements lock all tables of the library, for seconds if there are a few hundred thousand
 // rows, so run it when there is little traffic.
 //
-// It returns ErrSpace, and changes nothing, if Options.Space is "", if the database serves another
-// table, or if an ID of the table is too long or looks like the subject of a space.
+// It returns ErrSpace, and changes nothing, if Options.Space is "", or if the database serves
+// another table. The same applies if an ID of the table is too long or looks like the subject of a
+// space.
 func (s *Store) NameSpace(ctx context.Context) error {
 	if s.users.space == "" {
 		return fmt.Errorf("%w: NameSpace: Options.Space is empty", ErrSpace)

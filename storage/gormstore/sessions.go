@@ -11,7 +11,9 @@ import (
 
 const (
 	sessionColumns = "t.id, COALESCE(t.subject, ''), t.epoch, t.version, t.created_us, t.auth_time_us, t.last_seen_us, t.expires_us, t.ends_us, t.user_agent, t.address"
-	liveSessions   = "SELECT " + sessionColumns + ", t.digest FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}"
+	ofSubject      = " FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}"
+	liveSessions   = "SELECT " + sessionColumns + ", t.digest" + ofSubject
+	countSessions  = "SELECT COUNT(*)" + ofSubject
 	listSessions   = liveSessions + " ORDER BY t.last_seen_us DESC, t.id LIMIT ?"
 	sessionByID    = liveSessions + " AND t.id = ?"
 	// The IDs of a series begin with the series and a dot. In byte order they come before the
@@ -148,6 +150,15 @@ func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
 // ListSessions implements storage.SessionList.
 func (s *Store) ListSessions(ctx context.Context, subject string, limit int) ([]storage.Session, error) {
 	return s.sessions(ctx, s.q.listSessions, subject, max(limit, 0))
+}
+
+// CountSessions implements storage.SessionCount.
+func (s *Store) CountSessions(ctx context.Context, subject string) (n int, err error) {
+	if s.users.mine(subject) != nil {
+		return 0, nil
+	}
+	err = s.row(ctx, s.q.countSessions, []any{subject, subject}, []any{&n})
+	return n, err
 }
 
 // SessionByID implements storage.SessionList.

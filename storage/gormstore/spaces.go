@@ -23,6 +23,16 @@ var errUnrecorded = errors.New("is not recorded")
 // Space returns Options.Space. It implements [storage.Spaced].
 func (s *Store) Space() string { return s.users.space }
 
+// accountTable identifies the accounts of a store.
+type accountTable struct {
+	db           *sql.DB
+	table, space string
+}
+
+// AccountStore returns a value that is equal for stores over the same *sql.DB, account table and
+// space. It implements [storage.AccountSource].
+func (s *Store) AccountStore() any { return accountTable{s.sql, s.users.Table, s.users.space} }
+
 // space is a row of vestibule_spaces.
 type space struct {
 	name, table, idColumn, idType string

@@ -14,11 +14,13 @@ const maxFaults = 10
 
 var errEnough = errors.New("maximum number of faults")
 
-// checkNames is the part of CheckSchema that checks names.
+// checkNames is the part of CheckSchema that checks names. Each of the joined errors names the table,
+// because tools print them one by one.
 func (s *Store) checkNames(ctx context.Context) error {
 	var found []error
+	inTable := func(err error) error { return fmt.Errorf("gormstore: user table %s: %w", s.users.Table, err) }
 	add := func(f NameFault) error {
-		found = append(found, fmt.Errorf("%s: %s", f.Problem, strings.Join(f.IDs, ", ")))
+		found = append(found, inTable(errors.New(f.String())))
 		if len(found) == maxFaults {
 			return errEnough
 		}
@@ -27,6 +29,9 @@ func (s *Store) checkNames(ctx context.Context) error {
 	finish := func(err error) error {
 		if errors.Is(err, errEnough) {
 			err = fmt.Errorf("more may follow after these %d (call CheckNames for all)", maxFaults)
+		}
+		if err != nil {
+			err = inTable(err)
 		}
 		return errors.Join(errors.Join(found...), err)
 	}

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,11 +27,11 @@ type UserTable struct {
 	Name string
 	// Email is optional; "" means no column.
 	Email string
-	// Password holds the encoded hash. "" means that the table has no passwords: nobody can log in
-	// with one, and setting one returns an error.
+	// Password holds the encoded hash. "" means that the table has no passwords. Then no login with
+	// a password is possible, and setting one returns an error.
 	Password string
 	// Active is a condition, such as "deleted_at IS NULL AND NOT banned". It is required, because
-	// every account must be one that can be disabled. If it is a plain column name, SetActive sets
+	// it must be possible to disable every account. If it is a plain column name, SetActive sets
 	// the column. For any other expression SetActive returns an error; the application changes its
 	// columns itself and calls BumpEpoch.
 	Active string
@@ -40,12 +41,14 @@ type UserTable struct {
 	// and similar functions here. SetRoles sets a plain column. For any other expression it returns
 	// an error; the application changes its rows itself.
 	Roles string
-	// RolesList is an expression that returns the role names as a JSON list of texts, such as
-	// "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id = accounts.id)" in PostgreSQL, or
-	// with json_group_array in SQLite. NULL means no roles. Set at most one of Roles and RolesList.
+	// RolesList is an expression that returns the role names as a JSON list of texts. In PostgreSQL
+	// this is for example "(SELECT json_agg(r.name) FROM user_roles r WHERE r.user_id =
+	// accounts.id)"; SQLite has json_group_array. NULL means no roles. Set at most one of Roles and
+	// RolesList.
 	//
-	// If a role in the list is empty, contains a comma or NUL, begins or ends with white space, or
-	// is not text, the account has no roles, and the store logs an error.
+	// A role must be a text without commas and NUL, must not be empty, and must not begin or end
+	// with white space. If one role of the list breaks this rule, the account has no roles, and the
+	// store logs an error.
 	RolesList string
 	// Created is a column of microseconds since 1970. It is optional; "" means no column.
 	Created string
@@ -69,6 +72,7 @@ type userSQL struct {
 	castID    string // format that casts a text to the column's type
 	canActive bool   // Active is a plain column
 	canRoles  bool   // Roles is a plain column
+	ofRow     bool   // the account depends on its row alone
 }
 
 var (
@@ -115,6 +119,7 @@ func newUserSQL(d dialect, t *UserTable, space string) (*userSQL, error) {
 	}
 	u.canRoles = column.MatchString(t.Roles)
 	u.canActive = column.MatchString(t.Active) && !strings.EqualFold(t.Active, "true") && !strings.EqualFold(t.Active, "false")
+	u.ofRow = t.RolesList == "" && (u.canActive || ofTheRow(t.Active)) && ofTheRow(t.Roles)
 	switch t.IDType {
 	case "", "text":
 		u.idIsText = true
@@ -268,4 +273,33 @@ func (u *userSQL) mine(subject string) error {
 		return fmt.Errorf("%w: subject is not in the space %q", storage.ErrInvalid, u.space)
 	}
 	return nil
+}
+
+var (
+	texts      = regexp.MustCompile(`'[^']*'`)
+	moments    = regexp.MustCompile(`(?i)'[^']*(now|today|tomorrow|yesterday)[^']*'`) // as dates
+	operators  = regexp.MustCompile(`^[A-Za-z0-9_ ()=<>!,."\s+*|-]*$`)
+	calls      = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*"?)\s*\(`)
+	identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
+
+	mayPrecedeParenthesis = []string{"AND", "OR", "NOT", "IN", "WHEN", "THEN", "ELSE", "CASE", "COALESCE", "NULLIF"}
+	notOfTheRow           = []string{"SELECT", "EXISTS", "CAST", "LOCALTIME", "LOCALTIMESTAMP", "USER", "SESSION_USER", "SYSTEM_USER", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL"}
+)
+
+// ofTheRow reports whether an expression depends only on the columns of its row: it calls nothing but
+// COALESCE and NULLIF, casts nothing, reads no table, and has no value of the moment or the session.
+func ofTheRow(expression string) bool {
+	rest := texts.ReplaceAllString(expression, "")
+	if moments.MatchString(expression) || !operators.MatchString(rest) {
+		return false
+	}
+	for _, m := range calls.FindAllStringSubmatch(rest, -1) {
+		if !slices.Contains(mayPrecedeParenthesis, strings.ToUpper(m[1])) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(identifier.FindAllString(rest, -1), func(w string) bool {
+		w = strings.ToUpper(w)
+		return strings.HasPrefix(w, "CURRENT_") || slices.Contains(notOfTheRow, w)
+	})
 }

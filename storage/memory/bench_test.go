@@ -45,3 +45,25 @@ func BenchmarkStanding(b *testing.B) {
 	b.ReportMetric(each, "heap-B/entry")
 	runtime.KeepAlive(s)
 }
+
+// BenchmarkDeleteCodes deletes the codes of one subject among 10,000 codes of others.
+func BenchmarkDeleteCodes(b *testing.B) {
+	const others = 10_000
+	s, ctx := memory.New(nil), context.Background()
+	check := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	check(s.CreateClient(ctx, storage.Client{ID: "c", Name: "c", Method: "none"}))
+	end := time.Now().Add(time.Hour)
+	for i := range others {
+		id := fmt.Sprint(i)
+		check(s.CreateUser(ctx, storage.User{ID: id, Name: id, Active: true}))
+		check(s.CreateCode(ctx, storage.Code{Digest: storage.DigestOf(id), Client: "c", Subject: id, Created: time.Now(), Expires: end, Kept: end}))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		check(s.DeleteCodes(ctx, "0", "c"))
+	}
+}

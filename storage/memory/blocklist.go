@@ -116,7 +116,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (n int, err
 				return nil
 			}
 			if !c.Kept.After(now) {
-				drop(t, s.codes, d)
+				s.dropCode(t, d)
 				n++
 			}
 		}

@@ -111,7 +111,7 @@ func (s *Store) clearClient(t *tx, id string) {
 	s.dropConsents(t, func(c consentID) bool { return c.client == id })
 	for d, c := range s.codes {
 		if c.Client == id {
-			drop(t, s.codes, d)
+			s.dropCode(t, d)
 		}
 	}
 	s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Client == id })

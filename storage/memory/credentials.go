@@ -44,6 +44,19 @@ func (s *Store) ListCredentials(ctx context.Context, purpose, subject string, li
 	return list[:min(max(limit, 0), len(list))], err
 }
 
+// CountCredentials implements storage.CredentialCount.
+func (s *Store) CountCredentials(ctx context.Context, purpose, subject string) (n int, err error) {
+	err = s.read(ctx, func() error {
+		for _, d := range s.held[subject] {
+			if c := s.creds[d]; c.Purpose == purpose && c.Epoch == s.epochs[subject] {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
 // credentialsOf returns copies of the subject's credentials that have the purpose and the current
 // epoch, the oldest first. The caller holds the lock.
 func (s *Store) credentialsOf(purpose, subject string) (list []storage.Credential) {

@@ -35,7 +35,8 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 		c = copyCode(c)
 		c.Used, c.Family = false, ""
 		put(t, s.codes, c.Digest, c)
-		sweep(&s.sweeps.codes, s.codes, s.notAhead(c.Created), func(c storage.Code) time.Time { return c.Kept }, func(d storage.Digest) { drop(t, s.codes, d) })
+		join(t, s.subjectCodes, c.Subject, c.Digest, true)
+		sweep(&s.sweeps.codes, s.codes, s.notAhead(c.Created), func(c storage.Code) time.Time { return c.Kept }, func(d storage.Digest) { s.dropCode(t, d) })
 		return nil
 	})
 }
@@ -79,13 +80,18 @@ func (s *Store) ConsumeCode(ctx context.Context, d storage.Digest, family string
 // DeleteCodes implements storage.Codes.
 func (s *Store) DeleteCodes(ctx context.Context, subject, client string) error {
 	return s.write(ctx, func(t *tx) error {
-		for d, c := range s.codes {
-			if c.Subject == subject && c.Client == client && !c.Used {
-				drop(t, s.codes, d)
+		for d := range s.subjectCodes[subject] {
+			if c := s.codes[d]; c.Client == client && !c.Used {
+				s.dropCode(t, d)
 			}
 		}
 		return nil
 	})
+}
+
+func (s *Store) dropCode(t *tx, d storage.Digest) {
+	leave(t, s.subjectCodes, s.codes[d].Subject, d)
+	drop(t, s.codes, d)
 }
 
 // liveClient reports whether a client is there and not disabled.

@@ -70,6 +70,7 @@ type Store struct {
 	userOneTimes map[string]map[storage.Digest]bool // by subject
 	clients      map[string]storage.Client
 	codes        map[storage.Digest]storage.Code
+	subjectCodes map[string]map[storage.Digest]bool // codes by subject
 	access       map[storage.Digest]storage.AccessToken
 	accessIDs    map[string]storage.Digest
 	requests     map[storage.Digest]storage.AuthRequest
@@ -115,6 +116,7 @@ func New(opts *Options) *Store {
 		userOneTimes: make(map[string]map[storage.Digest]bool),
 		clients:      make(map[string]storage.Client),
 		codes:        make(map[storage.Digest]storage.Code),
+		subjectCodes: make(map[string]map[storage.Digest]bool),
 		access:       make(map[storage.Digest]storage.AccessToken),
 		accessIDs:    make(map[string]storage.Digest),
 		requests:     make(map[storage.Digest]storage.AuthRequest),
@@ -134,6 +136,9 @@ func New(opts *Options) *Store {
 
 // Space returns Options.Space. It implements [storage.Spaced].
 func (s *Store) Space() string { return s.space }
+
+// AccountStore returns s. It implements [storage.AccountSource].
+func (s *Store) AccountStore() any { return s }
 
 // checkSubject returns ErrInvalid unless subject can be a subject of this store's space.
 func (s *Store) checkSubject(subject string) error {

@@ -147,6 +147,19 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 	return list[:min(max(limit, 0), len(list))], err
 }
 
+// CountSessions implements storage.SessionCount.
+func (s *Store) CountSessions(ctx context.Context, subject string) (n int, err error) {
+	err = s.read(ctx, func() error {
+		for d := range s.userSessions[subject] {
+			if s.sessions[d].Epoch == s.epochs[subject] {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
 // SessionByID implements storage.SessionList.
 func (s *Store) SessionByID(ctx context.Context, subject, id string) (v storage.Session, err error) {
 	err = s.read(ctx, func() error {

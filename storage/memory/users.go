@@ -253,10 +253,8 @@ func (s *Store) forget(t *tx, subject string) {
 	for id := range s.began[subject] {
 		s.dropFamily(t, id)
 	}
-	for d, c := range s.codes {
-		if c.Subject == subject {
-			drop(t, s.codes, d)
-		}
+	for d := range s.subjectCodes[subject] {
+		s.dropCode(t, d)
 	}
 	s.dropDeviceGrants(t, func(g storage.DeviceGrant) bool { return g.Subject == subject })
 	s.dropAuthRequests(t, func(a storage.AuthRequest) bool { return a.Subject == subject })

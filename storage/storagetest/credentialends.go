@@ -79,3 +79,21 @@ func credentialEnds(t *testing.T, s *suite) {
 		},
 	})
 }
+
+// counts tests storage.CredentialCount, if the store has it, for a subject with that number of
+// credentials.
+func (k *kit) counts(subject string, want int) {
+	k.Helper()
+	c, ok := k.s.CredentialList.(storage.CredentialCount)
+	if !ok {
+		return
+	}
+	for _, ask := range [][2]string{{purpose, subject}, {"other", subject}, {"\x00", subject}, {purpose, "nobody"}, {purpose, ""}} {
+		if ask != [2]string{purpose, subject} {
+			want = 0
+		}
+		if n, err := c.CountCredentials(k.ctx, ask[0], ask[1]); err != nil || n != want {
+			k.Errorf("%q has %d, %v, want %d", ask, n, err, want)
+		}
+	}
+}

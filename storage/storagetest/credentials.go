@@ -287,6 +287,10 @@ func credentials(t *testing.T, s *suite) {
 					k.Errorf("up to %d: %q, %v", limit, credentialIDs(list), err)
 				}
 			}
+			k.counts(u.ID, 7)
+			_, err := k.s.BumpEpoch(k.ctx, u.ID)
+			k.must(err)
+			k.counts(u.ID, 0)
 		},
 		"what_is_kept_is_a_copy: lists and data are not shared with the caller, neither those given nor those returned": func(k *kit) {
 			u := k.add("alice")

@@ -41,6 +41,13 @@ func sessionEnds(t *testing.T, s *suite) {
 					k.Errorf("up to %d: %d, %v", limit, len(list), err)
 				}
 			}
+			if c, ok := k.s.SessionList.(storage.SessionCount); ok {
+				for subject, want := range map[string]int{a.ID: 3, b.ID: 1, "nobody": 0, "": 0, "a\x00": 0} {
+					if n, err := c.CountSessions(k.ctx, subject); err != nil || n != want {
+						k.Errorf("%q has %d, %v, want %d", subject, n, err, want)
+					}
+				}
+			}
 			k.is(k.s.DeleteSessionOf(k.ctx, a.ID, bobs.ID), storage.ErrNotFound, "another's session")
 			k.is(k.s.DeleteSessionOf(k.ctx, a.ID, "a\x00b"), storage.ErrNotFound, "no ID")
 			k.must(k.s.DeleteSessionOf(k.ctx, a.ID, id(1)))

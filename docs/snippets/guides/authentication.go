@@ -8,6 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/cookie"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
@@ -128,8 +129,12 @@ func rememberToken(w http.ResponseWriter, pages *cookie.Scheme, text string) {
 // logoutEverywhere revokes every credential of the caller.
 func logoutEverywhere(db storage.Subjects) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		subject := authn.FromContext(r.Context()).Subject
-		if _, err := storage.LogoutEverywhere(r.Context(), db, subject); err != nil {
+		id := authn.FromContext(r.Context())
+		if err := login.FirstPartyOf(id, db); err != nil {
+			authn.Respond(w, r, err) // 403: for example an account of another store of the chain
+			return
+		}
+		if _, err := storage.LogoutEverywhere(r.Context(), db, id.Subject); err != nil {
 			authn.Respond(w, r, err) // 503: nothing was revoked
 			return
 		}

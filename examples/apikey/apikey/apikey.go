@@ -80,6 +80,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, s.Reject(err)
 	}
 	id := authn.Identity{Subject: u.ID, Scheme: s.Name(), Scopes: key.Scopes, User: u.WithPermissions(nil), Credential: &key, Expires: key.Expires}
+	id.SetStore(s.store) // for endpoints of other schemes, which may have accounts of another store
 	if !id.Delegated() { // a key that is limited to scopes has no roles
 		id.Roles = u.Roles
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
@@ -38,9 +39,8 @@ type Flags struct {
 	Proxies authn.TrustedProxies
 	// Options of the store; no flag.
 	Options gormstore.Options
-	// Tables are those of the application, beside Options.Users; no flag. A database with one of
-	// them is not new.
-	Tables []string
+	// Counters is where logins are counted; no flag. nil means in memory.
+	Counters throttle.Store
 	// FailureFloor is password.Options.FailureFloor; no flag. Tests need not wait.
 	FailureFloor time.Duration
 
@@ -148,8 +148,8 @@ func (f *Flags) Open(ctx context.Context) (db *gormstore.Store, ring *keys.Ring,
 const markTable = "vestibule_example"
 
 // migrate migrates the database, and notes whether it is a new one: no example has served from it,
-// and it has no accounts, no clients and none of the application's tables. Another program, such as
-// "vestibule migrate", can have made its tables.
+// and it has no accounts and no clients. Another program, such as "vestibule migrate", can have made
+// its tables.
 func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 	if err := db.Migrate(ctx); err != nil {
 		return err
@@ -161,19 +161,11 @@ func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 }
 
 func (f *Flags) isNew(ctx context.Context, db *gormstore.Store) (bool, error) {
-	tables := append([]string{markTable}, f.Tables...)
-	if f.Options.Users != nil {
-		tables = append(tables, f.Options.Users.Table)
+	if db.DB(ctx).Migrator().HasTable(markTable) {
+		return false, nil
 	}
-	for _, name := range tables {
-		if db.DB(ctx).Migrator().HasTable(name) {
-			return false, nil
-		}
-	}
-	if f.Options.Users == nil { // else they are in a table that does not exist yet
-		if users, err := db.ListUsers(ctx, "", 1); err != nil || len(users) > 0 {
-			return false, err
-		}
+	if users, err := db.ListUsers(ctx, "", 1); err != nil || len(users) > 0 {
+		return false, err
 	}
 	clients, err := db.ListClients(ctx, "", 1)
 	return err == nil && len(clients) == 0, err

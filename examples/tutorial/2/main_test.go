@@ -115,3 +115,30 @@ func call(t *testing.T, method, url, body string, headers ...string) (status int
 	}
 	return response.StatusCode, string(text)
 }
+
+// An account cannot fill the disk with notes.
+func TestMaxNotes(t *testing.T) {
+	db := open(t)
+	url := start(t, db)
+	alice, bob := user(t, url, "alice", "wonderland-42"), user(t, url, "bob", "bob-the-builder-42")
+	for i, want := range []int{http.StatusCreated, http.StatusForbidden} {
+		if status, body := call(t, "POST", url+"/api/notes", `{"text": "milk"}`, "Authorization", alice); status != want {
+			t.Errorf("note %d: %d %s, want %d", i, status, body, want)
+		}
+		if i > 0 {
+			continue
+		}
+		var first Note
+		if err := db.DB(t.Context()).First(&first).Error; err != nil {
+			t.Fatal(err)
+		}
+		for range maxNotes - 1 {
+			if err := db.DB(t.Context()).Create(&Note{Owner: first.Owner, Text: "x"}).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if status, body := call(t, "POST", url+"/api/notes", `{"text": "milk"}`, "Authorization", bob); status != http.StatusCreated {
+		t.Errorf("another account: %d %s", status, body)
+	}
+}

@@ -44,12 +44,15 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) {
 func (a *api) list(w http.ResponseWriter, r *http.Request) {
 	notes := []Note{}
 	owner := authn.FromContext(r.Context()).Subject
-	if err := a.db.DB(r.Context()).Where("owner = ?", owner).Order("id").Limit(100).Find(&notes).Error; err != nil {
+	if err := a.db.DB(r.Context()).Where("owner = ?", owner).Order("id").Limit(maxNotes).Find(&notes).Error; err != nil {
 		authn.Respond(w, r, err) // 503 if the database is down
 		return
 	}
 	writeJSON(w, http.StatusOK, notes)
 }
+
+// maxNotes is how many notes an account can have, so that nobody fills the disk.
+const maxNotes = 100
 
 var textField = login.Field{Name: "text", Trim: true, MaxBytes: 4000}
 
@@ -60,12 +63,27 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, err)
 		return
 	}
-	note := Note{Owner: authn.FromContext(r.Context()).Subject, Text: v[0]}
+	owner := authn.FromContext(r.Context()).Subject
+	if err := a.room(r, owner); err != nil {
+		authn.Respond(w, r, err)
+		return
+	}
+	note := Note{Owner: owner, Text: v[0]}
 	if err := a.db.DB(r.Context()).Create(&note).Error; err != nil {
 		authn.Respond(w, r, err)
 		return
 	}
 	writeJSON(w, http.StatusCreated, note)
+}
+
+// room returns 403 if the account has maxNotes notes. Requests at the same time can add a few more.
+func (a *api) room(r *http.Request, owner string) error {
+	var n int64
+	err := a.db.DB(r.Context()).Model(&Note{}).Where("owner = ?", owner).Count(&n).Error
+	if err == nil && n >= maxNotes {
+		err = authn.PermissionDenied("You have 100 notes already.")
+	}
+	return err
 }
 
 // #endregion notes

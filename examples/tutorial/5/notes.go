@@ -60,9 +60,12 @@ func (a *api) list(w http.ResponseWriter, r *http.Request) {
 func (a *api) notesOf(r *http.Request) ([]Note, error) {
 	notes := []Note{}
 	owner := authn.FromContext(r.Context()).Subject
-	err := a.db.DB(r.Context()).Where("owner = ?", owner).Order("id").Limit(100).Find(&notes).Error
+	err := a.db.DB(r.Context()).Where("owner = ?", owner).Order("id").Limit(maxNotes).Find(&notes).Error
 	return notes, err
 }
+
+// maxNotes is how many notes an account can have, so that nobody fills the disk.
+const maxNotes = 100
 
 var textField = login.Field{Name: "text", Trim: true, MaxBytes: 4000}
 
@@ -81,9 +84,23 @@ func (a *api) add(w http.ResponseWriter, r *http.Request) (Note, error) {
 	if err != nil {
 		return Note{}, err
 	}
-	note := Note{Owner: authn.FromContext(r.Context()).Subject, Text: v[0]}
+	owner := authn.FromContext(r.Context()).Subject
+	if err := a.room(r, owner); err != nil {
+		return Note{}, err
+	}
+	note := Note{Owner: owner, Text: v[0]}
 	err = a.db.DB(r.Context()).Create(&note).Error
 	return note, err
+}
+
+// room returns 403 if the account has maxNotes notes. Requests at the same time can add a few more.
+func (a *api) room(r *http.Request, owner string) error {
+	var n int64
+	err := a.db.DB(r.Context()).Model(&Note{}).Where("owner = ?", owner).Count(&n).Error
+	if err == nil && n >= maxNotes {
+		err = authn.PermissionDenied("You have 100 notes already.")
+	}
+	return err
 }
 
 // #endregion notes

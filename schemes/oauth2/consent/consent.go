@@ -32,10 +32,11 @@ type Options struct {
 	// could be such a client.
 	Remember time.Duration
 	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
-	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of
-	// another table and the stores have no spaces ([storage.Spaced]), because two accounts with the
-	// same ID count as one otherwise. Nil accepts every identity whose Subject is in the store's
-	// space.
+	// reject other identities with 403. Set it if the stores have no spaces ([storage.Spaced]) and
+	// a scheme of the chain authenticates accounts of another table without recording its store
+	// ([authn.Identity.SetStore]), because two accounts with the same ID count as one otherwise.
+	// Nil accepts every identity whose Subject is in the store's space and whose recorded store, if
+	// it has one, has the same accounts ([storage.SameAccounts]).
 	Own func(authn.Identity) bool
 }
 
@@ -138,9 +139,11 @@ func (p *Pages) handler(get, post func(http.ResponseWriter, *http.Request) error
 // own reports whether an identity is an account of the server's store. The error is a panic of
 // Options.Own.
 func (p *Pages) own(id authn.Identity) (bool, error) {
-	ours := storage.BelongsTo(storage.SpaceOf(p.store), id.Subject)
-	if !ours || p.opts.Own == nil {
-		return ours, nil
+	switch {
+	case !storage.BelongsTo(storage.SpaceOf(p.store), id.Subject):
+		return false, nil
+	case p.opts.Own == nil:
+		return id.Store() == nil || storage.SameAccounts(id.Store(), p.store), nil
 	}
 	return audit.Call("consent.Options.Own", func() (bool, error) { return p.opts.Own(id), nil })
 }

@@ -18,9 +18,9 @@ import (
 // 3.3) and then allows or denies the request of the device's client. Mount it like
 // [Pages.Authorize]. It panics without server.Options.Keys.
 //
-// A GET only shows a form, whatever its query contains, because somebody else may have sent the
-// user a link with a code. Limits per 15 minutes: 10 wrong codes per user and 100 per client
-// address; see server.Options.Proxies.
+// A GET only shows a form, whatever its query contains, because an attacker may have sent the user
+// a link with a code. Limits per 15 minutes: 10 wrong codes per user and 100 per client address;
+// see server.Options.Proxies.
 func (p *Pages) Device() http.Handler {
 	if p.server.Options().Keys == nil {
 		panic("consent: Device requires server.Options.Keys")
@@ -71,7 +71,7 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	d, err := p.server.FindDevice(r, u.Subject, typed)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was already used.")
+		return p.deviceForm(w, r, http.StatusBadRequest, p.server.ReadUserCode(typed), "The code is wrong, has expired, or was already used.")
 	case err != nil:
 		return err
 	}
@@ -138,8 +138,9 @@ const (
 	// DeviceCode: the user enters the code that the device shows, in a field with the name
 	// "user_code". The form sends it to its own address by POST, with Consent.Token.
 	DeviceCode DeviceStep = "code"
-	// DeviceDecision: the user allows or denies access. The form is that of a Consent. The page
-	// MUST show Code, and MUST tell users to deny what they did not begin themselves.
+	// DeviceDecision: the user allows or denies access. The form has the same fields as for
+	// Consent. The page MUST show Code, and MUST tell users to deny what they did not begin
+	// themselves.
 	DeviceDecision DeviceStep = "decision"
 )
 

@@ -1,6 +1,6 @@
-// Package consent implements the pages of an authorization server for users: the authorization
-// endpoint with its consent page, the page for device codes, and the list of applications to which
-// a user granted access.
+// Package consent implements the pages of an authorization server for users. These are the
+// authorization endpoint with its consent page, the page for device codes, and the list of
+// applications to which a user granted access.
 //
 // Import it for every authorization server whose clients act for users. Call [New] after all other
 // packages that extend the server:

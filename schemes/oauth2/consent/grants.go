@@ -46,9 +46,10 @@ func nextPage(p storage.FamilyPlace) string {
 }
 
 // Grants returns the endpoint that lists the caller's grants: GET, answered with a list of {"id",
-// "client", "name", "scopes", "created", "expiry", "resource"}, newest first. It holds no secret. At most 100 come at once: if
-// there are more, the answer has "Link: <?after=…>; rel="next"" (RFC 8288), the address of the
-// following ones, relative to this one. An "after" that no such link had gets 400.
+// "client", "name", "scopes", "created", "expiry", "resource"}, newest first. It holds no secret.
+// It has at most 100 entries. If there are more, the response has the header "Link: <?after=…>;
+// rel="next"" (RFC 8288) with the relative address of the next ones. An "after" that is not from
+// such a link gets 400.
 //
 // The caller is the account that the chain authenticated, by any scheme; see Options.Own for chains
 // with accounts of several tables. A client that acts for it,
@@ -86,8 +87,9 @@ func (p *Pages) Grants() http.Handler {
 }
 
 // RevokeGrant returns the endpoint that revokes one of the caller's grants, with all its tokens:
-// DELETE of a path whose {id} names it, answered with 204, or with 404 if the caller has no such
-// grant. Codes and approved device codes that the client has not redeemed end too. The caller is that of Grants. After a 503 the grant is still valid.
+// DELETE of a path in which {id} is the grant's ID. The response is 204, or 404 if the caller has
+// no such grant. It also revokes codes and approved device codes that the client has not redeemed.
+// The caller is determined as in Grants. After a 503 the grant is still valid.
 func (p *Pages) RevokeGrant() http.Handler {
 	return p.accounts(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
 		err := p.server.RevokeGrant(r.Context(), subject, r.PathValue("id"), false)

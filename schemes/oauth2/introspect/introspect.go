@@ -57,9 +57,9 @@ type Options struct {
 	//
 	// With "" the scheme accepts every token that no earlier scheme accepted, so put it after the
 	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer.
-	// Tokens of this application are those in the format of this module, and those with one of its
-	// default prefixes or of OwnPrefixes. Only a token of this application whose prefix is mistyped
-	// is sent to the issuer; it is not valid in this form.
+	// Tokens of this application are tokens in the format of this module, and tokens with a default
+	// prefix of this module or a prefix in OwnPrefixes. Only a token of this application whose
+	// prefix is mistyped is sent to the issuer; it is not valid in this form.
 	Prefix string
 	// OwnPrefixes are the prefixes of this application's tokens that are not default prefixes of
 	// this module, such as "acme_". Tokens with these prefixes are never sent to the issuer, valid
@@ -70,9 +70,9 @@ type Options struct {
 	Client *http.Client
 	// MaxBytes limits the size of a response, in bytes; 0 means 64 KiB.
 	MaxBytes int64
-	// CacheTTL is how long a response is cached, and so how long a revoked token may still be
-	// accepted: at most one hour, and never beyond the token's expiry. 0 means one minute. A
-	// negative value turns the cache off, so each request queries the issuer.
+	// CacheTTL is how long a response is cached, at most one hour and never beyond the token's
+	// expiry. A revoked token may still be accepted for that time. 0 means one minute. A negative
+	// value turns the cache off, so each request queries the issuer.
 	CacheTTL time.Duration
 	// CacheEntries and CacheBytes limit the cache; 0 means 8,192 entries and 16 MiB.
 	CacheEntries, CacheBytes int
@@ -82,9 +82,9 @@ type Options struct {
 	// token is active.
 	//
 	// Above either limit, tokens that are not cached get 503 for the rest of the second. Above
-	// UnknownRate, two kinds of networks are still served, up to 1.5 times UnknownRate: those
-	// without such queries in this second and the one before, and then those that sent active
-	// tokens before.
+	// UnknownRate, two kinds of networks are still served, up to 1.5 times UnknownRate. First come
+	// networks without such queries in this second and the previous one, and then networks that
+	// sent active tokens before.
 	//
 	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies;
 	// private addresses count only for UnknownRate.
@@ -133,9 +133,9 @@ type Scheme struct {
 }
 
 // New returns a scheme for the opaque tokens of issuer. endpoint is its introspection endpoint: an
-// https URL (http only for a loopback address), at which the scheme authenticates as the client by
-// with HTTP Basic. "aud" of the response must contain audience. "iss", if present, must be issuer.
-// Both are compared byte for byte.
+// https URL (http only for a loopback address). by holds the client ID and the secret with which
+// the scheme authenticates there, with HTTP Basic. "aud" of the response must contain audience.
+// "iss", if present, must be issuer. Both are compared byte for byte.
 //
 // Identities have the Issuer, the Client from "client_id", and the scopes from "scope", which are
 // never nil. If "sub" is missing or equal to "client_id", there is no Subject. Identities have no
@@ -232,8 +232,8 @@ func (i *Scheme) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: "Bearer", Format: cmp.Or(i.opts.Prefix, authn.AnyFormat)}}
 }
 
-// Challenge returns a Bearer challenge with the scopes that the route requires, and with an error
-// for a rejected token or one whose scopes do not suffice (RFC 6750, section 3).
+// Challenge returns a Bearer challenge with the scopes that the route requires (RFC 6750, section
+// 3). It has an error for a rejected token, and for a token whose scopes do not suffice.
 func (i *Scheme) Challenge(_ *http.Request, err error) string {
 	return authn.BearerChallenge{Invalid: i.invalid.Code}.For(err)
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// ErrBusy is the error for a token that is not cached and about which the issuer is not queried,
-// because too many queries are running or found nothing; see Options.UnknownRate and
-// Options.MaxQueries. The middleware responds with 503.
+// ErrBusy is the error for a token that is not cached while a limit forbids queries to the issuer.
+// Either too many queries are running (Options.MaxQueries), or too many found no active token
+// (Options.UnknownRate). The middleware responds with 503.
 var ErrBusy = errors.New("introspect: too many queries to the issuer")
 
 // queries limits the queries to the issuer. Anyone can send random tokens, which are all different,

@@ -32,9 +32,9 @@ import (
 // Grants stay valid; a client revokes its own tokens.
 //
 // The page reports a logout only after a session ended. A request without a session is redirected
-// to the post_logout_redirect_uri, or gets a page that says that nothing ended: the browser may
+// to the post_logout_redirect_uri, or gets a page that says that no session ended. The browser may
 // have withheld its cookie, as it does in a frame of another site. A user who was authenticated by
-// other credentials than a session gets 403.
+// anything but a session gets 403.
 func (p *Provider) Logout() http.Handler {
 	if p.opts.EndSession == nil {
 		panic("openid: Logout requires Options.EndSession")
@@ -238,7 +238,8 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 
 // LogoutPage is what the page shows that asks a user whether to log out.
 type LogoutPage struct {
-	// Client is the name of the application that asks for it, or ""; User is the user's name.
+	// Client is the name of the application that requests the logout, or ""; User is the user's
+	// name.
 	Client, User string
 	// Handle goes into a hidden field with the name "handle". The form sends it to its own address
 	// by POST, with "decision", which is "logout" or "stay".

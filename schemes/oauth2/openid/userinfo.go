@@ -15,8 +15,8 @@ import (
 // claims that the token's scopes allow. Mount it outside the chain.
 //
 // A token without the scope openid gets 403 with insufficient_scope. A missing or invalid token
-// gets 401. The limits of refused credentials ([authn.Options.Refusals]) of the middleware around
-// the endpoint apply, see [authn.Middleware.Public].
+// gets 401. The endpoint applies the limit of rejected credentials ([authn.Options.Refusals]) of
+// the middleware around it; see [authn.Middleware.Public].
 func (p *Provider) UserInfo() http.Handler {
 	own := limited{p.scheme.At(p.server.URL(p.server.Options().Endpoints.UserInfo))}
 	alone := authn.New(authn.Chain{own}, &authn.Options{Logger: p.log})

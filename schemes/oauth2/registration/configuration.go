@@ -14,7 +14,8 @@ import (
 
 // ClientConfiguration returns the endpoint with which a client manages its own registration (RFC
 // 7592), using the token that Register returned. GET reads the registration, PUT replaces the
-// metadata, and DELETE deletes the client with all its grants and tokens (204). Mount it outside
+// metadata, and DELETE deletes the client with all its grants and tokens (204). Only its administrator
+// can change or delete a client that is trusted or serves a resource (403). Mount it outside
 // the chain, at server.Endpoints.Register with /{id}, which is the client's ID.
 //
 // A missing or wrong token, and an unknown or disabled client, get the same response. A client may
@@ -59,6 +60,9 @@ func (g *Registration) manage(w http.ResponseWriter, r *http.Request) (*register
 	case http.MethodPut:
 		return g.change(ctx, w, r, c.ID, token)
 	case http.MethodDelete:
+		if err := ownChange(&c); err != nil {
+			return nil, err
+		}
 		if err := g.store.DeleteClient(ctx, c.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return nil, err
 		}
@@ -100,8 +104,8 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 		if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
 			return oauth2.NewError("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
 		}
-		if c.Trusted || len(c.Serves) > 0 { // an administrator granted rights to the current registration
-			return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
+		if err := ownChange(&c); err != nil {
+			return err
 		}
 		had := c
 		if secret, err = g.apply(m, &c); err != nil {
@@ -120,6 +124,16 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	g.server.Notify(ctx, audit.Event{Kind: audit.ClientChanged, Client: c.ID})
 	return g.describe(c, secret, token), nil
+}
+
+// ownChange returns an error unless the client can change or delete its registration itself. It
+// cannot once an administrator granted it rights: an API with Serves, for example, would lose all
+// its users with it.
+func ownChange(c *storage.Client) error {
+	if c.Trusted || len(c.Serves) > 0 {
+		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
+	}
+	return nil
 }
 
 // common returns the elements of list that are also in had.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
 // slow is a body before whose first byte something happens.
@@ -55,6 +56,33 @@ func TestSlowChange(t *testing.T) {
 					t.Errorf("%d %s: %+v", rec.Code, rec.Body, c)
 				}
 			})
+		})
+	}
+}
+
+// A client that an administrator granted rights cannot delete itself, as it cannot change itself.
+func TestDeleteGranted_attack_421(t *testing.T) {
+	for name, grant := range map[string]func(*storage.Client){
+		"serves":  func(c *storage.Client) { c.Serves = []string{"https://api.example"} },
+		"trusted": func(c *storage.Client) { c.Trusted = true },
+		"neither": func(*storage.Client) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := memory.New(nil)
+			w, initial := oauthtest.NewRegistry(t, s, nil)
+			one := w.Manages("POST", "/oauth2/register", initial, `{"redirect_uris":["https://new.example/cb"]}`)
+			c, err := s.ClientByID(t.Context(), one.ID)
+			oauthtest.Must(t, err)
+			grant(&c)
+			oauthtest.Must(t, s.UpdateClient(t.Context(), c))
+			want, kept := 403, true
+			if name == "neither" {
+				want, kept = 204, false
+			}
+			got := w.Manages("DELETE", "/oauth2/register/"+one.ID, one.Token, "")
+			if _, err := s.ClientByID(t.Context(), one.ID); got.Status != want || (err == nil) != kept {
+				t.Errorf("%d, client: %v; want %d", got.Status, err, want)
+			}
 		})
 	}
 }

@@ -20,8 +20,8 @@ type DeviceRequest struct {
 	Client   storage.Client
 }
 
-// FindDevice returns the device that waits with the code that a user entered. The code may be in
-// lower case, with or without the dash, and with look-alike characters. subject is the user.
+// FindDevice returns the waiting device whose code a user entered. The code may be in lower case,
+// with or without the dash, and with look-alike characters. subject is the user.
 //
 // It returns storage.ErrNotFound for a code that is wrong, expired or used. After 10 wrong codes of
 // the user, or 100 of the client address, in 15 minutes it returns an *oauth2.Error with status

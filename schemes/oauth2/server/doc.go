@@ -27,7 +27,7 @@
 // does not use go-oauth2's manager and stores: here, codes and refresh tokens can be exchanged
 // once, tokens are stored as digests, and redirect URIs and clients are compared exactly.
 //
-// The package is larger than others of this module because its parts share transactions: one
+// The package is larger than others of this module because its parts share transactions. One
 // exchange consumes codes, grants, refresh tokens and device codes, and client authentication and
 // limits protect each of them.
 //

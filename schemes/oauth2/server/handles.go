@@ -47,8 +47,8 @@ func invalidRequest(err error) error {
 // expired or used. Any other error is a server error.
 //
 // Use it for a decision that can fail. Consume the handle (ConsumeAuthRequest of the store, with
-// the Digest) in the same transaction as the effect of the decision, so that the user can send the
-// form again after a server error.
+// the Digest) in the transaction that stores the decision. Then the user can send the form again
+// after a server error.
 func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	if !credential.MustFormat(prefix).Valid(handle) {
 		return storage.AuthRequest{}, storage.ErrNotFound

@@ -21,8 +21,8 @@ type Keys interface {
 	JWKS(ctx context.Context) ([]byte, error)
 }
 
-// Sign returns a signed token with the members of claims, followed by those of more. Names in more
-// must not be in claims.
+// Sign returns a signed token with the members of claims, followed by the members of more. Names in
+// more must not be in claims.
 func (s *Server) Sign(ctx context.Context, typ string, claims any, more map[string]any) (string, error) {
 	text, err := json.Marshal(claims)
 	if err != nil {

@@ -217,9 +217,9 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 }
 
 // ContinueRequest returns a stored request of a client. The error is an *oauth2.Error for a page if
-// the client was deleted or disabled, or has lost what the request needs: the redirect URI, the
-// grant type or a resource. Any other error is a server error. Scopes that the client or the server
-// has lost are removed.
+// the client was deleted or disabled, or has lost the redirect URI, the grant type or a resource of
+// the request. Any other error is a server error. Scopes that the client or the server has lost are
+// removed.
 func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte) (q AuthorizationRequest, err error) {
 	if err := json.Unmarshal(data, &q); err != nil {
 		return q, err
