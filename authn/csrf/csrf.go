@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -195,16 +196,19 @@ func safe(r *http.Request) bool { return !authn.MayChange(r) }
 // IsHost reports whether a value of Host belongs to the site: it is the origin's host or in
 // Options.Hosts, or, for [Loopback], 127.0.0.1, [::1] or localhost.
 func (s *Site) IsHost(host string) bool {
+	_, ok := s.CanonicalHost(host)
+	return ok
+}
+
+// CanonicalHost returns a value of Host in lower case and without the default port, and whether it
+// belongs to the site (see [Site.IsHost]). Compare this form if a rule depends on the host: clients
+// can spell a host in several ways that servers and gateways accept.
+func (s *Site) CanonicalHost(host string) (canonical string, ok bool) {
 	if s.loopback {
-		return authn.IsLoopbackHost(host)
+		return strings.TrimSuffix(strings.ToLower(host), ":80"), authn.IsLoopbackHost(host)
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ":443")
-	for _, h := range s.hosts {
-		if host == h {
-			return true
-		}
-	}
-	return false
+	return host, slices.Contains(s.hosts, host)
 }
 
 // own returns the origin of pages that are served under the request's Host.

@@ -77,8 +77,13 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 		return nil, errors.New("X-Forwarded-Proto is neither http nor https")
 	case !isMethod(method):
 		return nil, errors.New("the method is malformed")
-	case !h.site.IsHost(host):
+	}
+	canonical, ok := h.site.CanonicalHost(host)
+	if !ok {
 		return nil, fmt.Errorf("the host %.100s is not the site's: add it to csrf.Options.Hosts", strconv.Quote(host))
+	}
+	if !upgradesToWebSocket(r.Header) {
+		return nil, errors.New("the client asks for another protocol than websocket: a connection that is upgraded to h2c bypasses the gateway")
 	}
 	u, err := parseURI(uri, h.opts.PathParameters)
 	if err != nil {
@@ -97,10 +102,18 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	}
 	// Create a new request, because path values and TLS state describe the gateway's connection.
 	return (&http.Request{
-		Method: method, URL: u, RequestURI: uri, Host: host, Header: header, RemoteAddr: r.RemoteAddr,
+		Method: method, URL: u, RequestURI: uri, Host: canonical, Header: header, RemoteAddr: r.RemoteAddr,
 		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
 		Body: r.Body, ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
 	}).WithContext(authn.WithSubrequest(r.Context())), nil
+}
+
+// upgradesToWebSocket reports whether the client asks for no other protocol, or only for websocket.
+// Gateways forward any upgrade. After one to h2c they copy bytes, so the client can send requests
+// to the application that no rule sees, with identity headers of its own.
+func upgradesToWebSocket(h http.Header) bool {
+	upgrade := h["Upgrade"]
+	return len(h["Http2-Settings"]) == 0 && (len(upgrade) == 0 || len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket"))
 }
 
 // only returns the value of a header that must occur exactly once.

@@ -117,7 +117,8 @@ type forwardAuth struct {
 // with authz.Mux.Public. Sub-requests must come from one of proxies and use the dialect.
 //
 // The handler decides about the client's request, not about the sub-request: auth and guard get the
-// original method, host, path and scheme. A cross-site POST is therefore rejected although nginx
+// original method, host, path and scheme. The host is in the form of csrf.Site.CanonicalHost, however
+// the client spelled it. A cross-site POST is therefore rejected although nginx
 // sends the sub-request as GET. The handler reads only the headers of the dialect, and each must
 // occur exactly once.
 //
@@ -130,6 +131,8 @@ type forwardAuth struct {
 //   - 400: the sub-request already has an identity header, in a spelling that some server accepts
 //     as one. The gateway must remove identity headers from the client's request.
 //   - 401 with the challenges of the chain, or 403: rejected.
+//   - 403 with a log line: the client asks for another protocol than websocket, such as h2c. The
+//     gateway would forward the upgrade, and later requests on the connection would bypass it.
 //   - 403 with a log line that names the configuration error: the peer is not a trusted proxy; a
 //     header is missing, repeated, malformed or of another dialect; the host is not the site's; the
 //     path can be read in two ways (authn.CheckPath).

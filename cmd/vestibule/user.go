@@ -37,7 +37,14 @@ func userCommand() *cli.Command {
 			{Name: "passwd", Usage: "set a password (reads stdin) and revoke all credentials", ArgsUsage: "NAME", Action: withAccounts(setPassword)},
 			{Name: "disable", Usage: "disable an account and revoke all its credentials", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
 			{Name: "enable", Usage: "enable an account", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
-			{Name: "logout-everywhere", Usage: "revoke all credentials of an account", ArgsUsage: "NAME", Action: withAccounts(logoutEverywhere)},
+			{
+				Name: "logout-everywhere", Usage: "revoke all credentials of an account, or of all accounts", ArgsUsage: "NAME",
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "all", Usage: "all accounts, instead of NAME"},
+					&cli.StringFlag{Name: "before", Usage: "with -all: leave out accounts logged out since this time (RFC 3339)"},
+				},
+				Action: withAccounts(logoutEverywhere),
+			},
 			{
 				Name: "roles", Usage: "print or replace the roles of an account", ArgsUsage: "NAME [ROLE...]",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "clear", Usage: "remove all roles"}}, Action: withAccounts(userRoles),
@@ -93,8 +100,14 @@ func follow(ctx context.Context, db *gormstore.Store) string {
 	return "servers with a cache follow within its TTL"
 }
 
-// logoutEverywhere revokes the account's credentials of every scheme.
+// logoutEverywhere revokes the credentials of every scheme, of one account or of all.
 func logoutEverywhere(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	if c.Bool("all") {
+		return logoutAll(ctx, c, db)
+	}
+	if c.String("before") != "" {
+		return errors.New("-before requires -all")
+	}
 	u, err := account(ctx, c, db)
 	if err != nil {
 		return err

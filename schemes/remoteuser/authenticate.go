@@ -157,12 +157,16 @@ func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity)
 // and calls next. It removes every spelling that a server could accept as this header. Use it if
 // you forward requests to servers that trust the header. You do not need it for this scheme:
 // Authenticate ignores such a header.
+//
+// It also removes a request for another protocol than websocket, such as h2c. A server that accepts
+// one reads further requests on the connection, and their headers bypass this handler.
 func (s *Scheme) Strip(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		trusted := s.trusts(r)
 		var out http.Header
 		for name := range r.Header {
-			if name == s.header && trusted || !strings.EqualFold(folded(name), s.header) {
+			tunnel := name == "Http2-Settings" || name == "Upgrade" && !isWebSocket(r.Header[name])
+			if name == s.header && trusted || !tunnel && !strings.EqualFold(folded(name), s.header) {
 				continue
 			}
 			if out == nil {
@@ -177,6 +181,10 @@ func (s *Scheme) Strip(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func isWebSocket(upgrade []string) bool {
+	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 
 // folded replaces the separators in a header's name by "-": CGI, WSGI and PHP treat "_", "." and

@@ -198,6 +198,27 @@ func TestStrip(t *testing.T) {
 	}
 }
 
+// A server behind Strip cannot be made to read further requests that Strip does not see.
+func TestStripProtocols(t *testing.T) {
+	w := newWorld(t, memory.New(nil), remoteuser.Options{})
+	var seen http.Header
+	h := w.Strip(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }))
+	for upgrade, want := range map[string]bool{"websocket": true, "WebSocket": true, "h2c": false, "websocket, h2c": false, "": false} {
+		for _, addr := range []string{"192.0.2.1:1", proxy} {
+			t.Run("attack_456_"+upgrade, func(t *testing.T) {
+				r := request("GET", "alice")
+				r.RemoteAddr = addr
+				r.Header.Set("Upgrade", upgrade)
+				r.Header.Set("HTTP2-Settings", "AAMAAABk")
+				h.ServeHTTP(httptest.NewRecorder(), r)
+				if len(seen["Http2-Settings"]) != 0 || (len(seen["Upgrade"]) != 0) != want {
+					t.Errorf("%s: %v", addr, seen)
+				}
+			})
+		}
+	}
+}
+
 // The header works like a cookie: pages of other sites must not be able to use it.
 func TestCrossSite(t *testing.T) {
 	w := newWorld(t, memory.New(nil), remoteuser.Options{})

@@ -2,6 +2,7 @@ package cached
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -52,6 +53,25 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 	}, ofSubject(subject))
 	return epoch, err
 }
+
+// BumpEpochs implements storage.EpochBatches. Each call removes everything from the cache. It
+// returns an error if the store under the cache does not implement the interface.
+func (s *Store) BumpEpochs(ctx context.Context, after string, before time.Time, limit int) (last string, n int, err error) {
+	base, ok := s.base.(storage.EpochBatches)
+	if !ok {
+		return "", 0, errNoBatches
+	}
+	err = s.change(ctx, func(ctx context.Context) (err error) {
+		last, n, err = base.BumpEpochs(ctx, after, before, limit)
+		return err
+	}, Change{All: true})
+	if err != nil {
+		return "", 0, err
+	}
+	return last, n, nil
+}
+
+var errNoBatches = errors.New("cached: BumpEpochs: the store does not implement storage.EpochBatches")
 
 // DeleteSubject implements storage.Subjects.
 func (s *Store) DeleteSubject(ctx context.Context, subject string) error {

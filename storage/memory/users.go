@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -180,6 +181,32 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 		return nil
 	})
 	return epoch, err
+}
+
+// BumpEpochs implements storage.EpochBatches. It sorts all accounts at each call.
+func (s *Store) BumpEpochs(ctx context.Context, after string, before time.Time, limit int) (last string, n int, err error) {
+	last = after
+	err = s.write(ctx, func(t *tx) error {
+		future := s.now().Add(storage.EpochMargin).UnixMicro()
+		var ids []string
+		for id := range s.users {
+			epoch := s.epochs[id]
+			if id > after && (before.IsZero() || epoch < before.UnixMicro() || epoch > future) {
+				ids = append(ids, id)
+			}
+		}
+		slices.Sort(ids)
+		for _, id := range ids[:min(max(limit, 0), len(ids))] {
+			s.bump(t, id, false)
+			last = id
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	return last, n, nil
 }
 
 // DeleteSubject implements storage.Subjects.

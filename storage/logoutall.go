@@ -1,0 +1,55 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// EpochBatches is a store that can revoke the credentials of all accounts; see [LogoutAll]. It is
+// optional. Packages memory, gormstore and cached implement it; a store of package cached returns
+// an error if the store under it does not.
+type EpochBatches interface {
+	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It takes the accounts
+	// whose ID is greater than after, in the store's order of IDs; an empty after starts at the
+	// beginning. Disabled accounts are included.
+	//
+	// If before is not zero, it leaves out accounts whose epoch is at or after before. An epoch
+	// that is more than a minute in the future, from a wrong clock, does not count.
+	//
+	// It returns the last ID and the number of accounts. A number below limit means that there are
+	// no more. An error changes nothing.
+	BumpEpochs(ctx context.Context, after string, before time.Time, limit int) (last string, n int, err error)
+}
+
+// logoutBatch is how many accounts LogoutAll changes in one transaction. A larger one would make
+// logins wait for its locks.
+const logoutBatch = 200
+
+// EpochMargin is how far in the future an epoch can be because clocks differ.
+const EpochMargin = time.Minute
+
+// LogoutAll revokes every credential of all accounts, of every scheme, for example after a database
+// was stolen or restored from a backup. The passwords, and so HTTP Basic, keep working. It does not
+// delete records: Prune does, later.
+//
+// before is zero for all accounts. Otherwise LogoutAll leaves out accounts that were logged out
+// everywhere at that time or later. So after an error, call it again with the time of the first
+// call, and it continues.
+//
+// It returns the number of accounts that were changed, also with an error. It returns ErrInvalid
+// if before is in the future. Any other error is the store's; the accounts that are counted are
+// logged out.
+func LogoutAll(ctx context.Context, s EpochBatches, before time.Time) (n int, err error) {
+	if before.After(time.Now()) {
+		return 0, fmt.Errorf("%w: LogoutAll: before is in the future", ErrInvalid)
+	}
+	for after := ""; ; {
+		last, some, err := s.BumpEpochs(ctx, after, before, logoutBatch)
+		n += some
+		if err != nil || some < logoutBatch {
+			return n, err
+		}
+		after = last
+	}
+}
