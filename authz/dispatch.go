@@ -35,6 +35,7 @@ func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.auth.Respond(w, r, err)
 			return
 		}
+		r = decoded(r) // h may be a router
 	}
 	h.Handler.ServeHTTP(w, r)
 }

@@ -14,7 +14,8 @@ import (
 // Authentication runs after the route is matched, so a permission belongs to the matched route and
 // not to the raw path. A path that a handler could read differently than the mux gets 400 (see
 // [CheckPath]), unless the handler of the route is wrapped with [AllowPathParameters] or
-// [InsecureAllowAnyPath].
+// [InsecureAllowAnyPath]. Handlers get an empty URL.RawPath, so a router that is mounted in the mux
+// matches the decoded path too; with InsecureAllowAnyPath they get it as sent.
 //
 // Register all routes before serving requests: registration is not safe for concurrent use.
 type Mux struct {

@@ -7,12 +7,14 @@ import (
 )
 
 // CheckPath returns an error with status 400 if programs could read r's path in different ways, and
-// nil otherwise. A router matches the path as sent, while file servers, reverse proxies and path
-// values use the decoded path. A path that passes reads the same both ways, so the permission of
-// the matched route protects the resource that the handler opens.
+// nil otherwise. A router can match the path as sent, while file servers, reverse proxies and path
+// values use the decoded path. A path that passes has the same segments both ways, so the permission
+// of the matched route protects the resource that the handler opens.
 //
-// [Mux] calls CheckPath for every route. With another router use [RequirePlainPath], or call
-// CheckPath before the router matches.
+// [Mux] calls CheckPath for every route. With another router use [RequirePlainPath], which also
+// makes the router match the decoded path. CheckPath alone is not enough for routers that match
+// URL.RawPath, such as chi and echo: it accepts an encoded letter, and for them "/%73ecret" is not
+// "/secret".
 //
 // It refuses:
 //   - an encoded slash (%2F), an encoded or raw backslash
@@ -41,7 +43,8 @@ func checkPath(r *http.Request, parameters bool) error {
 }
 
 // RequirePlainPath returns a handler that answers 400 to requests that [CheckPath] refuses and
-// calls next for all others. Put it around the whole router, because a router reads the path before
+// calls next for all others, with an empty URL.RawPath, so that routers match the decoded path that
+// handlers read. RequestURI has the path as sent. Put it around the whole router, because a router reads the path before
 // it calls a handler. If next is wrapped with [AllowPathParameters], paths with a semicolon pass.
 // It panics if next is nil.
 func RequirePlainPath(next http.Handler) http.Handler {
@@ -61,7 +64,19 @@ func (h *plainPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		authn.Respond(w, r, err)
 		return
 	}
-	h.next.ServeHTTP(w, r)
+	h.next.ServeHTTP(w, decoded(r))
+}
+
+// decoded returns r without a RawPath, which some routers match instead of the decoded path. Its
+// path has passed checkPath, so it contains no encoded slash, and nothing is lost.
+func decoded(r *http.Request) *http.Request {
+	if r.URL.RawPath == "" {
+		return r
+	}
+	c, u := *r, *r.URL
+	u.RawPath = ""
+	c.URL = &u
+	return &c
 }
 
 // InsecureAllowAnyPath turns [CheckPath] off for the Mux route that h handles. Use it only if the

@@ -275,6 +275,62 @@ func FuzzCheckPath(f *testing.F) {
 	})
 }
 
+// byRawPath is a router that matches the path as sent if it differs from the usual encoding, as chi
+// and echo do.
+func byRawPath(open, closed http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.RawPath
+		if p == "" {
+			p = r.URL.Path
+		}
+		if strings.HasPrefix(p, "/files/secret/") || strings.HasPrefix(p, "/files/g\u00e9heim/") {
+			closed.ServeHTTP(w, r)
+		} else {
+			open.ServeHTTP(w, r)
+		}
+	})
+}
+
+// An encoded letter does not lead a router around the closed route to the file that it protects.
+func TestEncodedLetters_attack_461(t *testing.T) {
+	auth := authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }) // as a file server reads it
+	router := auth.Handler(byRawPath(h, authz.Require(authz.IsAuthenticated).Handler(h)))
+	m := quietMux(authn.Identity{})
+	m.Handle("/files/", router, authz.AllowAny)
+	m.Public("/", router)
+	for name, server := range map[string]http.Handler{
+		"plain path": authz.RequirePlainPath(router), "path parameters": authz.RequirePlainPath(authz.AllowPathParameters(router)), "mux": m, "stripped": http.StripPrefix("/s", authz.RequirePlainPath(router)),
+	} {
+		prefix := ""
+		if name == "stripped" {
+			prefix = "/s"
+		}
+		s := serve(t, server)
+		for target, want := range map[string]string{
+			"/files/%6Fpen.txt": "200 /files/open.txt", "/files/a%20b": "200 /files/a b", "/files/100%25": "200 /files/100%",
+			"/files/secret/p.txt": "403", "/files/%73ecret/p.txt": "403", "/files/s%65cret/p.txt": "403", "/f%69les/secret/p.txt": "403", "/files/secret%2fp.txt": "400",
+			"/files/g%C3%A9heim/p.txt": "403", "/files/g%c3%a9heim/p.txt": "403", "/files/g\u00e9heim/p.txt": "403", "/files/%67%c3%a9heim/p.txt": "403",
+		} {
+			if code, body := send(t, s, "GET", prefix+target); !strings.HasPrefix(fmt.Sprintf("%d %s", code, body), want) {
+				t.Errorf("%s: %s: %d %s, want %s", name, target, code, body, want)
+			}
+		}
+	}
+	// A route that says so gets the path as it was sent, and no request is changed for the caller.
+	raw := quietMux(authn.Identity{})
+	raw.Handle("/files/{id}", authz.InsecureAllowAnyPath(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.EscapedPath()) })), authz.AllowAny)
+	if code, body := send(t, serve(t, raw), "GET", "/files/%61%2Fb"); code != 200 || body != "/files/%61%2Fb" {
+		t.Errorf("%d %s", code, body)
+	}
+	r := httptest.NewRequest("GET", "/files/%61", nil)
+	m.ServeHTTP(httptest.NewRecorder(), r)
+	authz.RequirePlainPath(router).ServeHTTP(httptest.NewRecorder(), r)
+	if r.URL.RawPath != "/files/%61" {
+		t.Error("the caller's request was changed")
+	}
+}
+
 // A server behind the mux that drops the text after a semicolon serves the path that the mux
 // decided about.
 func TestSemicolons_attack_337(t *testing.T) {

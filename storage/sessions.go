@@ -77,10 +77,13 @@ type Sessions interface {
 	// subject, is absent.
 	SessionByDigest(ctx context.Context, d Digest) (Session, User, error)
 	// CreateSession inserts s as version 1 and deletes the session that it replaces, in one change;
-	// a zero digest replaces none. Errors change nothing:
+	// a zero digest replaces none. If s takes over the data of the session that it replaces, set
+	// s.Version to the version that was read with the data, so that no later save is lost. 0 replaces
+	// any version. Errors change nothing:
 	//
 	//   - ErrNotFound: the session to replace does not exist, for example because it was revoked.
-	//   - ErrConflict: another session has the digest or the ID.
+	//   - ErrConflict: the session to replace has another version, or another session has the digest
+	//     or the ID. To find out which, read the session to replace again.
 	//   - ErrStale: the subject is absent or disabled, or its epoch is not s.Epoch.
 	//   - ErrInvalid: s.Check rejects s.
 	CreateSession(ctx context.Context, s Session, replaces Digest) error

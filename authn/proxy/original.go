@@ -176,5 +176,6 @@ func parseURI(uri string, parameters bool) (*url.URL, error) {
 	if err := check(u); err != nil {
 		return nil, fmt.Errorf("%w: let the gateway clean or refuse such paths, or see ForwardAuthOptions.PathParameters", err)
 	}
+	u.RawPath = "" // a permission sees one path, which is the decoded one
 	return u, nil
 }

@@ -194,6 +194,15 @@ type broken struct{}
 
 func (broken) Decide(authz.Access) (authz.Decision, error) { return authz.Deny, errDown }
 
+// A permission gets one path, also if its encoding is unusual.
+func TestOriginalPathIsDecoded_attack_461(t *testing.T) {
+	w := newWorld(t, config{dialect: proxy.Nginx})
+	w.ask(gateway, "GET", "/forward-auth", nginx("GET", "/f%69les/%73ecret/a%20b", "Authorization: Bearer alice")...)
+	if r := w.seen; r == nil || r.URL.Path != "/files/secret/a b" || r.URL.RawPath != "" || r.RequestURI != "/f%69les/%73ecret/a%20b" {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestPathParameters_attack_322(t *testing.T) {
 	w := newWorld(t, config{dialect: proxy.Nginx, opts: proxy.ForwardAuthOptions{PathParameters: true}})
 	for _, uri := range []string{"/a;b=c", "/admin%3Bx/users"} {

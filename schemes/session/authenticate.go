@@ -67,7 +67,7 @@ func SessionID(id authn.Identity) string {
 // body is read to find the token, and stays readable.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	loaded, u, err := s.load(r)
-	var data []byte
+	var was *row // a visitor's session
 	switch {
 	case errors.Is(err, errNoCookie):
 		err = authn.ErrNoCredentials
@@ -75,10 +75,10 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		if authn.WantsIssued(r) {
 			authn.Issued(r, visitor(loaded.ID), loaded.text)
 		}
-		data, err = loaded.Data, authn.ErrNoCredentials
+		was, err = loaded, authn.ErrNoCredentials
 	}
 	if s.memory != nil && (err == authn.ErrNoCredentials || isOver(err)) && !authn.IsSubrequest(r.Context()) {
-		loaded, u, err = s.remembered(r, data, err)
+		loaded, u, err = s.remembered(r, was, err)
 	}
 	if err != nil {
 		return authn.Identity{}, err

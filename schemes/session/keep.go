@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -16,8 +17,9 @@ import (
 //	})
 //
 // The session of the request gets a new cookie for the login that change returns. It keeps its
-// data, and stays remembered if it was. All other sessions and tokens are revoked. Before the call,
-// check where the request comes from, as the middleware does.
+// data, and stays remembered if it was. All other sessions and tokens are revoked, so data that
+// another request saves while change runs is lost. Before the call, check where the request comes
+// from, as the middleware does.
 //
 // Errors:
 //   - An error of change is returned, and the session is unchanged.
@@ -27,7 +29,12 @@ import (
 //     the new one, but the user is logged out.
 func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (authn.Login, error)) error {
 	old, ok := s.own(authn.FromContext(r.Context())) // may come from a remembered login
-	if !ok {
+	if ok {
+		var err error
+		if old, err = s.again(r, old); err != nil {
+			return err
+		}
+	} else {
 		var err error
 		if old, err = s.loggedIn(r); err != nil {
 			return err
@@ -60,4 +67,20 @@ func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (aut
 		http.SetCookie(w, c)
 	}
 	return nil
+}
+
+// again reads a session again: the request, or another one, can have saved data since authentication
+// read it.
+func (s *Scheme) again(r *http.Request, old *row) (*row, error) {
+	v, u, err := s.rows.SessionByDigest(r.Context(), old.Digest)
+	switch {
+	case err == nil && (!u.Active || v.Epoch != u.Epoch):
+		err = credential.ErrEpoch
+		fallthrough
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, s.invalid.WithCause(err)
+	case err != nil:
+		return nil, err
+	}
+	return &row{Session: v, text: old.text}, nil
 }

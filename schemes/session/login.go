@@ -48,17 +48,11 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	if series != "" {
 		next.ID = series + "." + newID()
 	}
-	var replaces storage.Digest
-	if old != nil {
-		replaces = old.Digest
-		if old.Subject == "" || old.Subject == login.Subject {
-			next.Data = old.Data
-		}
-	}
-	text, err := s.create(r, s.cookie, &next, replaces)
+	take := old != nil && (old.Subject == "" || old.Subject == login.Subject)
+	text, err := s.create(r, s.cookie, &next, old, take)
 	if errors.Is(err, storage.ErrNotFound) && old != nil { // it was deleted in the meantime, with its data
 		next.Data = nil
-		text, err = s.create(r, s.cookie, &next, storage.Digest{})
+		text, err = s.create(r, s.cookie, &next, nil, false)
 	}
 	if err != nil {
 		return err
@@ -86,7 +80,7 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	next := old.Session
-	text, err := s.create(r, s.cookie, &next, old.Digest)
+	text, err := s.create(r, s.cookie, &next, old, true)
 	switch {
 	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrStale):
 		return s.invalid.WithCause(err)
@@ -180,8 +174,8 @@ func newID() string {
 }
 
 // create sets the fields of a new row, inserts it, and returns the value of its cookie. A row with
-// an ID keeps it.
-func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, replaces storage.Digest) (string, error) {
+// an ID keeps it. For old and take, see replace.
+func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, old *row, take bool) (string, error) {
 	text, err := format.New(s.opts.Rand)
 	if err != nil {
 		return "", err
@@ -189,13 +183,41 @@ func (s *Scheme) create(r *http.Request, cookie string, v *storage.Session, repl
 	if v.ID == "" {
 		v.ID = newID()
 	}
-	return text, s.insert(r, cookie, text, v, replaces, s.opts.Idle)
+	return text, s.replace(r, cookie, text, v, old, take)
 }
 
-// insert is create with a given cookie value and ID, and a given idle timeout.
+// replace inserts v in place of old; nil replaces none. With take, v gets the data of old, as it is
+// when v takes its place: other requests can save until then. It returns storage.ErrNotFound if old
+// was deleted.
+func (s *Scheme) replace(r *http.Request, cookie, text string, v *storage.Session, old *row, take bool) error {
+	var from storage.Session
+	if old != nil {
+		from = old.Session // a row may be shared, so it is not modified
+	}
+	for try := 1; ; try++ {
+		v.Version = 0
+		if take {
+			v.Data, v.Version = from.Data, from.Version
+		}
+		err := s.insert(r, cookie, text, v, from.Digest, s.opts.Idle)
+		if !take || from.Digest.IsZero() || try == saveTries || !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+		was := from.Version
+		if from, _, err = s.rows.SessionByDigest(r.Context(), from.Digest); err != nil {
+			return err
+		}
+		if from.Version == was { // the conflict is that of v
+			return storage.ErrConflict
+		}
+	}
+}
+
+// insert sets the fields of a new row with an ID, and inserts it with the given cookie value and
+// idle timeout. It replaces the row replaces, which must have v's Version unless that is 0.
 func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session, replaces storage.Digest, idle time.Duration) error {
 	now := s.now()
-	v.Digest, v.Version, v.LastSeen = digestOf(cookie, text), 1, now
+	v.Digest, v.LastSeen = digestOf(cookie, text), now
 	v.Ends = v.Created.Add(s.opts.Absolute)
 	if v.Expires = now.Add(idle); v.Expires.After(v.Ends) {
 		v.Expires = v.Ends
@@ -205,7 +227,11 @@ func (s *Scheme) insert(r *http.Request, cookie, text string, v *storage.Session
 	if a := s.opts.Proxies.ClientAddr(r); a.IsValid() {
 		v.Address = a.String()
 	}
-	return s.rows.CreateSession(r.Context(), *v, replaces)
+	err := s.rows.CreateSession(r.Context(), *v, replaces)
+	if err == nil {
+		v.Version = 1
+	}
+	return err
 }
 
 func (s *Scheme) set(w http.ResponseWriter, cookie, text string, v *storage.Session) {

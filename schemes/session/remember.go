@@ -182,9 +182,10 @@ type begun struct {
 	End     time.Time `json:"e"` // its expiry
 }
 
-// remembered creates a session with the remember cookie and gives it data. If there is no remember
-// cookie, it returns why, the error for the session cookie.
-func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, storage.User, error) {
+// remembered creates a session with the remember cookie, in place of the visitor's session was with
+// its data; nil replaces none. If there is no remember cookie, it returns why, the error for the
+// session cookie.
+func (s *Scheme) remembered(r *http.Request, was *row, why error) (*row, storage.User, error) {
 	var none storage.User
 	m := s.memory
 	text, err := m.text(r)
@@ -231,7 +232,7 @@ func (s *Scheme) remembered(r *http.Request, data []byte, why error) (*row, stor
 	if err := json.Unmarshal(res.Answer, &b); err != nil {
 		return nil, none, err
 	}
-	return s.begin(r, res, b, data)
+	return s.begin(r, res, b, was)
 }
 
 // wouldRemember returns the result of remembered without exchanging the cookie. The session does
@@ -274,10 +275,14 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 }
 
 // begin inserts the session of an exchange, unless a repetition of the exchange already did.
-func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, data []byte) (*row, storage.User, error) {
+func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, was *row) (*row, storage.User, error) {
 	ctx, f, m := r.Context(), res.State.Family, s.memory
-	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At, Data: data}
-	err := s.insert(r, s.cookie, b.Session, &v, storage.Digest{}, s.opts.Idle)
+	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At}
+	err := s.replace(r, s.cookie, b.Session, &v, was, was != nil)
+	if errors.Is(err, storage.ErrNotFound) { // it was deleted, or replaced by a repetition
+		v.Data = nil
+		err = s.replace(r, s.cookie, b.Session, &v, nil, false)
+	}
 	inserted := err == nil
 	switch {
 	case inserted:

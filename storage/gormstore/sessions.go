@@ -97,7 +97,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 			}
 		}
 		if !replaces.IsZero() {
-			if err := s.DeleteSession(ctx, replaces); err != nil {
+			if err := s.replaceSession(ctx, replaces, v.Version); err != nil {
 				return err
 			}
 		}
@@ -111,6 +111,27 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 	return s.swept(ctx, &s.short.sessions, v.Created, err)
 }
 
+// replaceSession deletes the session if it has that version; 0 means any.
+func (s *Store) replaceSession(ctx context.Context, d storage.Digest, version int64) error {
+	if version == 0 {
+		return s.DeleteSession(ctx, d)
+	}
+	n, err := s.exec(ctx, s.dialect.bind(endSession+" AND version = ?"), d[:], version)
+	if err != nil || n > 0 {
+		return err
+	}
+	return s.otherVersion(ctx, d)
+}
+
+// otherVersion returns the error of a change that found no session with its digest and version.
+func (s *Store) otherVersion(ctx context.Context, d storage.Digest) error {
+	var one int
+	if err := s.row(ctx, s.dialect.bind("SELECT 1 FROM vestibule_sessions WHERE digest = ?"), []any{d[:]}, []any{&one}); err != nil {
+		return notFound(err)
+	}
+	return storage.ErrConflict
+}
+
 // SaveSession implements storage.Sessions.
 func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64, data []byte) error {
 	if err := storage.CheckSessionData(data); err != nil {
@@ -120,11 +141,7 @@ func (s *Store) SaveSession(ctx context.Context, d storage.Digest, version int64
 	if err != nil || n > 0 {
 		return err
 	}
-	var one int
-	if err := s.row(ctx, s.dialect.bind("SELECT 1 FROM vestibule_sessions WHERE digest = ?"), []any{d[:]}, []any{&one}); err != nil {
-		return notFound(err)
-	}
-	return storage.ErrConflict
+	return s.otherVersion(ctx, d)
 }
 
 // TouchSession implements storage.Sessions.

@@ -46,8 +46,11 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 			return storage.ErrStale
 		}
 		if !replaces.IsZero() {
-			if _, ok := s.sessions[replaces]; !ok {
+			switch old, ok := s.sessions[replaces]; {
+			case !ok:
 				return storage.ErrNotFound
+			case v.Version != 0 && v.Version != old.Version:
+				return storage.ErrConflict
 			}
 			s.dropSession(t, replaces)
 		}

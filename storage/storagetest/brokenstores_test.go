@@ -36,6 +36,7 @@ var broken = map[string]brokenStore{
 	"absent is nothing instead of an error": {"sessions/absent", with(func(m *memory.Store) any { return &nilForAbsent{m} })},
 	"a second end is no error":              {"session_ends/end", with(func(m *memory.Store) any { return &endsTwice{m} })},
 	"a save ignores the version":            {"sessions/save", with(func(m *memory.Store) any { return &lastSaveWins{m} })},
+	"a new session ignores the version":     {"sessions/attack_460_replaces_the_version_that_was_read", with(func(m *memory.Store) any { return &replacesAny{m} })},
 	"a list ignores its limit":              {"session_ends/list_and_end_own", with(func(m *memory.Store) any { return &endlessList{m} })},
 	"a series is a beginning of an ID":      {"session_ends/series", with(func(m *memory.Store) any { return &anySeries{m} })},
 	"a list of families begins again":       {"families/list", with(func(m *memory.Store) any { return &beginsAgain{m} })},
@@ -177,6 +178,13 @@ func (s *lastSaveWins) SaveSession(ctx context.Context, d storage.Digest, versio
 		version = v.Version
 	}
 	return s.Store.SaveSession(ctx, d, version, data)
+}
+
+type replacesAny struct{ *memory.Store }
+
+func (s *replacesAny) CreateSession(ctx context.Context, v storage.Session, replaces storage.Digest) error {
+	v.Version = 0
+	return s.Store.CreateSession(ctx, v, replaces)
 }
 
 type endlessList struct{ *memory.Store }

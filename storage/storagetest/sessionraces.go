@@ -1,7 +1,9 @@
 package storagetest
 
 import (
+	"bytes"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +32,51 @@ func sessionRaces(t *testing.T, s *suite) {
 			k.must(err)
 			if len(got.Data) != len(v.Data)+together || got.Version != 1+together {
 				k.Errorf("%d bytes, version %d: each save counts", len(got.Data), got.Version)
+			}
+		},
+		"attack_460_save_or_replace: the session that replaces another has every save that succeeded": func(k *kit) {
+			u := k.add("alice")
+			for round := range 2 {
+				old, next := k.sit(u.ID, 1000+round), session(u.ID, 0, round)
+				saved := make([]bool, together)
+				var began, saves sync.Once
+				read, after := make(chan struct{}), make(chan struct{}) // so that a save always comes between
+				for _, err := range race(func(i int) error {
+					if i > together/2 {
+						<-read
+						defer saves.Do(func() { close(after) })
+					}
+					for {
+						got, _, err := k.s.SessionByDigest(k.ctx, old.Digest)
+						if i == together/2 {
+							began.Do(func() { close(read) })
+						}
+						if err == nil && i == together/2 {
+							<-after
+							next.Data, next.Version = got.Data, got.Version
+							err = k.s.CreateSession(k.ctx, next, old.Digest)
+						} else if err == nil {
+							err = k.s.SaveSession(k.ctx, old.Digest, got.Version, append(got.Data, byte(i)))
+							saved[i] = err == nil
+						}
+						switch {
+						case errors.Is(err, storage.ErrConflict): // another save was first
+						case errors.Is(err, storage.ErrNotFound) && i != together/2: // replaced
+							return nil
+						default:
+							return err
+						}
+					}
+				}) {
+					k.must(err)
+				}
+				got, _, err := k.s.SessionByDigest(k.ctx, next.Digest)
+				k.must(err)
+				for i := range saved {
+					if has := bytes.IndexByte(got.Data[len(old.Data):], byte(i)) >= 0; has != saved[i] {
+						k.Errorf("save %d: acknowledged %t, kept %t", i, saved[i], has)
+					}
+				}
 			}
 		},
 		"attack_120_ended_stays_ended: neither a save nor a use brings an ended session back": func(k *kit) {

@@ -149,6 +149,32 @@ func sessions(t *testing.T, s *suite) {
 				k.Error("a failure changes nothing")
 			}
 		},
+		"attack_460_replaces_the_version_that_was_read: another version gets ErrConflict and changes nothing, and version 0 replaces any": func(k *kit) {
+			u := k.add("alice")
+			old := k.sit(u.ID, 1)
+			k.must(k.s.SaveSession(k.ctx, old.Digest, 1, []byte("two")))
+			next := session(u.ID, 0, 2)
+			next.ID = old.ID
+			for _, next.Version = range []int64{1, 3} {
+				k.is(k.s.CreateSession(k.ctx, next, old.Digest), storage.ErrConflict, "the version is another")
+			}
+			if got, _, err := k.s.SessionByDigest(k.ctx, old.Digest); err != nil || string(got.Data) != "two" || got.Version != 2 || k.usableSession(next.Digest) {
+				k.Errorf("got %+v, %v: a failure changes nothing", got, err)
+			}
+			next.Version = 2
+			k.must(k.s.CreateSession(k.ctx, next, old.Digest))
+			if got, _, err := k.s.SessionByDigest(k.ctx, next.Digest); err != nil || got.Version != 1 || k.usableSession(old.Digest) {
+				k.Errorf("got %+v, %v: version 1, and the old one has ended", got, err)
+			}
+			k.is(k.s.CreateSession(k.ctx, session(u.ID, 0, 3), old.Digest), storage.ErrNotFound, "no version is left")
+			k.must(k.s.SaveSession(k.ctx, next.Digest, 1, []byte("three")))
+			last := session(u.ID, 0, 3)
+			last.Version = 0
+			k.must(k.s.CreateSession(k.ctx, last, next.Digest))
+			if k.usableSession(next.Digest) || !k.usableSession(last.Digest) {
+				k.Error("version 0 replaces any")
+			}
+		},
 		"replaces_with_its_id: a new session can keep the ID of the one that it replaces; other IDs and digests are taken once": func(k *kit) {
 			u := k.add("alice")
 			old := k.sit(u.ID, 1)
