@@ -3,8 +3,8 @@
 // credentials of the account.
 //
 // Create a [Recovery] with [New] and run [Recovery.Run] on a goroutine. Mount the pages
-// [Recovery.RequestForm] and [Recovery.ResetForm] for people, or the endpoints [Recovery.Request] and
-// [Recovery.Reset] for your own front end, or all of them.
+// [Recovery.RequestForm] and [Recovery.ResetForm] for people, or the endpoints [Recovery.Request]
+// and [Recovery.Reset] for your own front end, or all of them.
 //
 // A caller cannot find out whether an address has an account. Request counts the attempt, puts it
 // into a queue and responds in the same way for every address. Run looks up the account, creates
