@@ -27,8 +27,9 @@ type FormOptions struct {
 	// value looks like one.
 	NameLabel string
 	// Render writes a page after status and headers were set. The page is sent after Render
-	// returns. If it panics, the response is 500. The Content-Security-Policy allows styles and the
-	// script of the built-in page only; Render can change it. nil means plain pages.
+	// returns. If it panics, the response is 500; at StepDone the password is changed all the same.
+	// The Content-Security-Policy allows styles and the script of the built-in page only; Render
+	// can change it. nil means plain pages.
 	Render func(w http.ResponseWriter, r *http.Request, p Page)
 }
 

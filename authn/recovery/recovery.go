@@ -2,8 +2,9 @@
 // account sets a new password once. It works with every scheme, because a new password revokes all
 // credentials of the account.
 //
-// Create a [Recovery] with [New], mount [Recovery.Request] and [Recovery.Reset], and run
-// [Recovery.Run] on a goroutine.
+// Create a [Recovery] with [New] and run [Recovery.Run] on a goroutine. Mount the pages
+// [Recovery.RequestForm] and [Recovery.ResetForm] for people, or the endpoints [Recovery.Request]
+// and [Recovery.Reset] for your own front end, or all of them.
 //
 // A caller cannot find out whether an address has an account. Request counts the attempt, puts it
 // into a queue and responds in the same way for every address. Run looks up the account, creates
@@ -56,8 +57,8 @@ type Find func(ctx context.Context, address string) (storage.User, error)
 type Message struct {
 	User storage.User
 	// Link is the URL of the page with the token after "#". Browsers do not send this part to a
-	// server, so it is in no request, Referer or log. A script of the page reads it and posts it to
-	// Reset.
+	// server, so it is in no request, Referer or log. A script of the page reads it; without
+	// scripts users paste the link, so the message should show it as text.
 	Link string
 	// Token is the token in Link.
 	Token   string

@@ -38,7 +38,8 @@ func setCookie(w http.ResponseWriter, name, value, path string, seconds int) {
 	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: path, MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>A client</title>
+var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>A client</title>
+<h1>A client</h1>
 {{with .Problem}}<p role="alert">{{.}}</p>{{end}}
 {{if .In}}{{with .User}}<p>Logged in as <b id="user">{{.}}</b></p>{{end}}
 <p>The API says {{.Status}}:</p><pre id="answer">{{.Body}}</pre>

@@ -45,7 +45,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
-// files are index.html, app.js and api.js.
+// files are index.html, style.css, app.js and api.js.
 //
 //go:embed web
 var files embed.FS

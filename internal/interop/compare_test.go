@@ -4,7 +4,6 @@ package interop
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,10 +37,9 @@ func TestComparePage(t *testing.T) {
 	for _, scheme := range []string{"token", "knox", "jwt", "session", "basic", "oauth2"} {
 		t.Run(scheme, func(t *testing.T) {
 			var s struct {
-				Login, Trace, Chain, Note, Admin, Refresh, After, Address, Stored string
-				Spoilt                                                            []string
-				Place                                                             []any
-				Marks                                                             int
+				Login, Trace, Chain, Note, Admin, Refresh, After, Focus, Address, Stored string
+				Spoilt                                                                   []string
+				Marks                                                                    int
 			}
 			if err := json.Unmarshal(seen[scheme], &s); err != nil {
 				t.Fatal(err)
@@ -59,8 +57,8 @@ func TestComparePage(t *testing.T) {
 			if scheme != "basic" {
 				has("after", s.After, "401 Unauthorized")
 			}
-			if scheme != "basic" && scheme != "oauth2" && fmt.Sprint(s.Place) != "[logout true]" {
-				t.Errorf("after the logout the focus, and whether the answer is in sight: %v", s.Place)
+			if scheme != "basic" && scheme != "oauth2" && s.Focus != "logout" {
+				t.Errorf("after the logout the focus is on %q", s.Focus)
 			}
 			if scheme == "jwt" || scheme == "oauth2" {
 				has("refresh", s.Refresh, "200 OK")

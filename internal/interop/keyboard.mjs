@@ -32,8 +32,8 @@ const look = async (name) => {
 		if (all("main").length !== 1 || all("h1").length !== 1) wrong.push("not one main and one h1")
 		if (document.title !== document.querySelector("h1")?.innerText) wrong.push(`title ${document.title}`)
 		for (const e of all("input:not([type=hidden]), button").filter(shown)) {
-			const label = e.labels?.[0]?.innerText || (e.tagName === "BUTTON" && e.innerText)
-			if (!label?.trim()) wrong.push(`${e.name || e.type} has no label`)
+			const label = e.labels?.[0]?.innerText || (e.tagName === "BUTTON" ? e.innerText : "")
+			if (!label.trim()) wrong.push(`${e.name || e.type} has no label`)
 			const { width, height } = (e.closest("label.check") ?? e).getBoundingClientRect()
 			if (width < 24 || height < 24) wrong.push(`${e.name} has ${width}x${height} pixels`)
 			if (e.type === "password" && !/-password$/.test(e.autocomplete)) wrong.push(`${e.name} has no autocomplete`)

@@ -42,6 +42,9 @@ export default defineConfig({
   srcExclude: ['site/**', 'snippets/**'],
   rewrites: (page) => page.replace(/(^|\/)README\.md$/, '$1index.md'),
   lastUpdated: false,
+  // The theme's color for the language of a code block has too little contrast (WCAG AA: 4.5), and on
+  // phones the last column of a table, which has the text, would be a few letters wide.
+  head: [['style', {}, ':root { --vp-code-lang-color: var(--vp-c-text-2) !important } .vp-doc td { vertical-align: top } .vp-doc td:last-child { min-width: 14rem }']],
   themeConfig: {
     search: { provider: 'local' },
     nav: [
@@ -63,6 +66,7 @@ export default defineConfig({
     footer: { message: 'Apache License 2.0' },
   },
   markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' }, // comments of the default ones are too pale
     languageAlias: { caddy: 'nginx' },
     anchor: { slugify },
     config(md) {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -271,19 +272,27 @@ func TestRecovery(t *testing.T) {
 	if err := mountRecovery(t.Context(), mux, w.db, w.passwords, w.browsers, app); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, "unknown", call(mux, "POST", "/password/forgot", "address=nobody@x.example"), 200, "")
-	expect(t, "known", call(mux, "POST", "/password/forgot", "address=alice@x.example"), 200, "")
+	expect(t, "unknown", call(mux, "POST", "/api/forgot", "address=nobody@x.example"), 200, "")
+	expect(t, "known", call(mux, "POST", "/api/forgot", "address=alice@x.example"), 200, "")
 	_, text, _ := strings.Cut(<-app.links, "#token=")
 	reset := "token=" + text + "&password=through-the-glass"
-	expect(t, "reset", call(mux, "POST", "/password/reset", reset), 204, "")
-	expect(t, "again", call(mux, "POST", "/password/reset", reset), 400, "token")
-	expect(t, "login", call(mux, "POST", "/login", "username=alice&password=through-the-glass", "Origin", "https://app.example"), 200, "alice")
+	expect(t, "reset", call(mux, "POST", "/api/reset", reset), 204, "")
+	expect(t, "again", call(mux, "POST", "/api/reset", reset), 400, "token")
+	expect(t, "login", call(mux, "POST", "/api/login", "username=alice&password=through-the-glass", "Origin", "https://app.example"), 200, "alice")
+
+	// The pages do the same, and the whole link can be pasted.
+	const people = "text/html"
+	expect(t, "page", call(mux, "GET", "/reset", "", "Accept", people), 200, "Set a new password")
+	expect(t, "request page", call(mux, "POST", "/forgot", "address=alice@x.example", "Accept", people), 200, "Check your messages")
+	pasted := "password=through-the-keyhole&token=" + url.QueryEscape(<-app.links)
+	expect(t, "reset page", call(mux, "POST", "/reset", pasted, "Accept", people), 200, "Your password is changed")
+	expect(t, "login page", call(mux, "GET", "/login", "", "Accept", people), 200, `href="/forgot"`)
 
 	// A login revokes a link that was requested before it.
-	expect(t, "second link", call(mux, "POST", "/password/forgot", "address=alice@x.example"), 200, "")
+	expect(t, "second link", call(mux, "POST", "/api/forgot", "address=alice@x.example"), 200, "")
 	_, text, _ = strings.Cut(<-app.links, "#token=")
-	expect(t, "login", call(mux, "POST", "/login", "username=alice&password=through-the-glass", "Origin", "https://app.example"), 200, "alice")
-	expect(t, "revoked", call(mux, "POST", "/password/reset", "token="+text+"&password=down-the-rabbit-hole"), 400, "token")
+	expect(t, "login", call(mux, "POST", "/api/login", "username=alice&password=through-the-keyhole", "Origin", "https://app.example"), 200, "alice")
+	expect(t, "revoked", call(mux, "POST", "/api/reset", "token="+text+"&password=down-the-rabbit-hole"), 400, "token")
 }
 
 func TestTokens(t *testing.T) {

@@ -111,9 +111,15 @@ func mountRecovery(ctx context.Context, mux *authz.Mux, db recovery.Store, passw
 			log.Print(err)
 		}
 	}()
-	mux.Public("POST /password/forgot", resets.Request())
-	mux.Public("POST /password/reset", resets.Reset())
-	mux.Public("POST /login", browsers.Login(resets.Checker(passwords)))
+	// The pages for people.
+	forms := &recovery.FormOptions{Login: "/login", Request: "/forgot"}
+	mux.Public("/forgot", resets.RequestForm(forms))
+	mux.Public("/reset", resets.ResetForm(forms)) // the path of the page in the links
+	mux.Public("/login", browsers.LoginForm(resets.Checker(passwords), &session.FormOptions{Forgot: "/forgot"}))
+	// The endpoints for scripts and apps.
+	mux.Public("POST /api/forgot", resets.Request())
+	mux.Public("POST /api/reset", resets.Reset())
+	mux.Public("POST /api/login", browsers.Login(resets.Checker(passwords)))
 	return nil
 }
 

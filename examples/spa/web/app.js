@@ -3,6 +3,7 @@ import { api } from "./api.js"
 const element = (id) => document.getElementById(id)
 
 function show(user, notes) {
+	const changed = element("login").hidden === (user === null)
 	element("login").hidden = user !== null
 	element("notes").hidden = user === null
 	element("user").textContent = user?.username ?? ""
@@ -12,6 +13,8 @@ function show(user, notes) {
 		item.textContent = text
 		return item
 	}))
+	// What had the focus is hidden now, and the keyboard would begin at the top.
+	if (changed) element(user === null ? "login" : "add").querySelector("input").focus()
 }
 
 async function refresh() {
