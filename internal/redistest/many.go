@@ -73,10 +73,10 @@ const slots = 16384
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
-	var nodes []*Server
+	var nodes []*Server // the period is how long a replica takes to be listed
 	for range 4 {
 		bus := freePort(t)
-		n := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 1000", "repl-diskless-sync-delay 0", "cluster-replica-validity-factor 0")
+		n := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 1000", "repl-diskless-sync-delay 0", "repl-ping-replica-period 1", "cluster-replica-validity-factor 0")
 		n.bus = bus
 		nodes = append(nodes, n)
 	}
