@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,31 +63,21 @@ func keysIn(t testing.TB, client redis.UniversalClient, prefix string) (list []s
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	var mu sync.Mutex
 	scan := func(ctx context.Context, c *redis.Client) error {
-		for it := c.Scan(ctx, 0, prefix+"*", 1000).Iterator(); it.Next(ctx); {
+		it := c.Scan(ctx, 0, prefix+"*", 1000).Iterator()
+		for it.Next(ctx) {
+			mu.Lock()
 			list = append(list, it.Val())
+			mu.Unlock()
 		}
-		return nil
+		return it.Err()
 	}
 	if c, ok := client.(*redis.ClusterClient); ok {
-		for _, m := range masters(t, c) {
-			must(t, scan(ctx, m))
-		}
+		must(t, c.ForEachMaster(ctx, scan))
 		return list
 	}
 	must(t, scan(ctx, client.(*redis.Client)))
-	return list
-}
-
-func masters(t testing.TB, c *redis.ClusterClient) (list []*redis.Client) {
-	t.Helper()
-	slots, err := c.ClusterSlots(t.Context()).Result()
-	must(t, err)
-	for _, s := range slots {
-		n := redis.NewClient(&redis.Options{Addr: s.Nodes[0].Addr})
-		t.Cleanup(func() { n.Close() })
-		list = append(list, n)
-	}
 	return list
 }
 
