@@ -51,7 +51,7 @@ func TestRedis(t *testing.T) {
 	sessionPaths(t, a)
 	dpopPaths(t, b)
 	count := func(name string) (tried int) {
-		for i := range 40 {
+		for i := range 16 {
 			resp, _ := servers[i%2].Do("POST", "/token/login", `{"username":"`+name+`","password":"wrong"}`)
 			switch resp.StatusCode {
 			case http.StatusUnauthorized:
@@ -76,7 +76,7 @@ func TestRedis(t *testing.T) {
 	}
 
 	devices := 0
-	for i := range 40 {
+	for i := range 16 {
 		resp, _ := servers[i%2].Do("POST", "/oauth2/device_authorization", "client_id=demo-public&scope=profile")
 		if resp.StatusCode == http.StatusOK {
 			devices++

@@ -3,7 +3,6 @@ package redistest
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,10 +72,10 @@ const slots = 16384
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
-	var nodes []*Server
+	var nodes []*Server // the period is how long a replica takes to be listed
 	for range 4 {
 		bus := freePort(t)
-		n := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 1000", "repl-diskless-sync-delay 0", "cluster-replica-validity-factor 0")
+		n := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 1000", "repl-diskless-sync-delay 0", "repl-ping-replica-period 1", "cluster-replica-validity-factor 0")
 		n.bus = bus
 		nodes = append(nodes, n)
 	}
@@ -111,9 +110,16 @@ func StartCluster(t testing.TB) *Cluster {
 		client := n.Client()
 		n.wait("serves the cluster", func(ctx context.Context) bool {
 			state, err := client.ClusterInfo(ctx).Result()
-			shards, err2 := client.ClusterSlots(ctx).Result()
-			return err == nil && err2 == nil && strings.Contains(state, "cluster_state:ok") && len(shards) == 3 &&
-				slices.ContainsFunc(shards, func(s redis.ClusterSlot) bool { return s.Start == 0 && len(s.Nodes) == 2 })
+			shards, err2 := client.ClusterShards(ctx).Result()
+			online := 0
+			for _, s := range shards {
+				for _, node := range s.Nodes {
+					if node.Health == "online" && len(s.Slots) == 1 {
+						online++
+					}
+				}
+			}
+			return err == nil && err2 == nil && strings.Contains(state, "cluster_state:ok") && len(shards) == 3 && online == len(nodes)
 		})
 	}
 	c.Replica.wait("has the data of its master", func(ctx context.Context) bool {

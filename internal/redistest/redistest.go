@@ -4,6 +4,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -56,15 +57,41 @@ func Start(t testing.TB, args ...string) *Server {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.launch()
+	s.until("answers", func(err error) bool { return err == nil })
+}
+
+// Reload saves the server's data with some thousand keys more, and starts it again. It returns while
+// the server loads them, which takes a few seconds. The server must have been started with the
+// configuration [SlowLoad].
+func (s *Server) Reload() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := s.Client()
+	if err := errors.Join(c.Do(ctx, "debug", "populate", 3000, "filler", 100).Err(), c.Save(ctx).Err()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Kill()
+	s.launch()
+	s.until("loads", func(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "LOADING") })
+}
+
+// SlowLoad is the configuration of a server that takes a millisecond to load a key, and answers
+// meanwhile.
+var SlowLoad = []string{"key-load-delay 1000", "loading-process-events-interval-bytes 1024"}
+
+// until waits until PING has a result.
+func (s *Server) until(what string, is func(error) bool) {
+	s.t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
-	s.wait("answers", func(ctx context.Context) bool {
+	s.wait(what, func(ctx context.Context) bool {
 		conn, err := net.Dial("tcp", s.Addr()) // go-redis logs each failure to connect
 		if err != nil {
 			return false
 		}
 		conn.Close()
-		return client.Ping(ctx).Err() == nil
+		return is(client.Ping(ctx).Err())
 	})
 }
 

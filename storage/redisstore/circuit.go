@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxSilent = 3           // calls in a row without an answer before the circuit opens
+	maxFailed = 3           // calls in a row without an answer before the circuit opens
 	openFor   = time.Second // then all calls fail immediately
 )
 
@@ -61,7 +61,7 @@ func (c *circuit) leave(probe bool, o outcome) {
 	case answered:
 		c.silent, c.until = 0, time.Time{}
 	case silent:
-		if c.silent++; probe || c.silent >= maxSilent {
+		if c.silent++; probe || c.silent >= maxFailed {
 			c.until = c.now().Add(openFor)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestRedis(t *testing.T) {
 	all := func(t *testing.T, client func() redis.UniversalClient) {
 		for name, f := range map[string]func(t *testing.T, client func() redis.UniversalClient){
 			"conformance": conformance, "units": units, "logins": logins, "requests": requests,
-			"attack_443_proofs": proofs, "attack_441_no_content": noContent,
+			"attack_443_proofs": proofs, "attack_441_no_content": noContent, "channel": channel,
 		} {
 			t.Run(name, func(t *testing.T) { f(t, client) })
 		}
@@ -62,31 +63,21 @@ func keysIn(t testing.TB, client redis.UniversalClient, prefix string) (list []s
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	var mu sync.Mutex
 	scan := func(ctx context.Context, c *redis.Client) error {
-		for it := c.Scan(ctx, 0, prefix+"*", 1000).Iterator(); it.Next(ctx); {
+		it := c.Scan(ctx, 0, prefix+"*", 1000).Iterator()
+		for it.Next(ctx) {
+			mu.Lock()
 			list = append(list, it.Val())
+			mu.Unlock()
 		}
-		return nil
+		return it.Err()
 	}
 	if c, ok := client.(*redis.ClusterClient); ok {
-		for _, m := range masters(t, c) {
-			must(t, scan(ctx, m))
-		}
+		must(t, c.ForEachMaster(ctx, scan))
 		return list
 	}
 	must(t, scan(ctx, client.(*redis.Client)))
-	return list
-}
-
-func masters(t testing.TB, c *redis.ClusterClient) (list []*redis.Client) {
-	t.Helper()
-	slots, err := c.ClusterSlots(t.Context()).Result()
-	must(t, err)
-	for _, s := range slots {
-		n := redis.NewClient(&redis.Options{Addr: s.Nodes[0].Addr})
-		t.Cleanup(func() { n.Close() })
-		list = append(list, n)
-	}
 	return list
 }
 

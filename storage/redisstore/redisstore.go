@@ -57,6 +57,7 @@ var (
 const (
 	defaultPrefix  = "vestibule:"
 	defaultTimeout = 250 * time.Millisecond
+	prefixChars    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-."
 )
 
 // New returns a store that uses client. It does not connect. The client can be shared with the
@@ -84,7 +85,7 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: New: %w", err)
 	}
 	// Braces would change on which server of a Cluster a key is.
-	if len(o.Prefix) > 64 || strings.Trim(o.Prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-.") != "" {
+	if len(o.Prefix) > 64 || strings.Trim(o.Prefix, prefixChars) != "" {
 		return nil, fmt.Errorf("redisstore: New: Options.Prefix %q is invalid (at most 64 letters, digits, and : _ - .)", o.Prefix)
 	}
 	if o.Timeout < time.Millisecond || o.Timeout > 10*time.Second {

@@ -197,6 +197,39 @@ func TestRowsOutliveTheirSessions(t *testing.T) {
 	}
 }
 
+// A session that cannot be created takes nothing from the one that has its digest, and content that was
+// left over is in nobody's way.
+func TestDigestIsTaken(t *testing.T) {
+	c, db, at := redistest.Start(t).Client(), memory.New(nil), prefix()
+	s := sessionsAt(t, c, db, at)
+	now := time.Now().Truncate(time.Microsecond)
+	v := anonymous("a", now)
+	must(t, s.CreateSession(t.Context(), v, storage.Digest{}))
+	must(t, s.SaveSession(t.Context(), v.Digest, 1, []byte("two")))
+	next := v
+	next.ID, next.Data = "another", []byte("other")
+	if err := s.CreateSession(t.Context(), next, storage.Digest{}); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("created: %v", err)
+	}
+	if got, _, err := s.SessionByDigest(t.Context(), v.Digest); err != nil || string(got.Data) != "two" || got.Version != 2 {
+		t.Errorf("after a conflict: %+v, %v", got, err)
+	}
+	must(t, db.DeleteSession(t.Context(), v.Digest)) // its content is left
+	must(t, s.CreateSession(t.Context(), next, storage.Digest{}))
+	if got, _, err := s.SessionByDigest(t.Context(), v.Digest); err != nil || string(got.Data) != "other" || got.Version != 1 {
+		t.Errorf("over content that was left: %+v, %v", got, err)
+	}
+	next.Digest, next.ID = storage.DigestOf("b"), v.ID
+	must(t, s.CreateSession(t.Context(), next, storage.Digest{}))
+	next.Digest = storage.DigestOf("c")
+	if err := s.CreateSession(t.Context(), next, storage.Digest{}); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("created with an ID that is taken: %v", err)
+	}
+	if n := len(keysIn(t, c, at)); n != 2 {
+		t.Errorf("content of %d sessions, want that of 2", n)
+	}
+}
+
 // A rollback of the database brings the session back, so its content stays meanwhile.
 func TestRollback(t *testing.T) {
 	c, db := redistest.Start(t).Client(), memory.New(nil)
