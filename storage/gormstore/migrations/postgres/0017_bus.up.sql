@@ -111,11 +111,15 @@ CREATE FUNCTION vestibule_bus_row() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
 	CASE TG_ARGV[0]
 	WHEN 'subject' THEN
-		IF TG_OP <> 'INSERT' THEN
+		IF TG_OP = 'INSERT' THEN
+			PERFORM vestibule_bus_tell('subject ' || NEW.subject);
+		ELSE
 			PERFORM vestibule_bus_tell('subject ' || OLD.subject);
 		END IF;
-		IF TG_OP <> 'DELETE' THEN
-			PERFORM vestibule_bus_tell('subject ' || NEW.subject);
+		IF TG_OP = 'UPDATE' THEN
+			IF NEW.subject <> OLD.subject THEN
+				PERFORM vestibule_bus_tell('subject ' || NEW.subject);
+			END IF;
 		END IF;
 	WHEN 'digest' THEN
 		PERFORM vestibule_bus_tell('key ' || TG_ARGV[1] || ' ' || encode(OLD.digest, 'hex'));
@@ -155,19 +159,23 @@ END $$;
 CREATE FUNCTION vestibule_bus_account() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
 	space TEXT := coalesce((SELECT name || ':' FROM vestibule_spaces WHERE table_name = TG_ARGV[1] AND NOT retired AND name <> ''), '');
-	id TEXT;
+	was TEXT;
+	becomes TEXT;
 BEGIN
-	EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO id USING OLD;
-	PERFORM vestibule_bus_tell('subject ' || space || id);
+	EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO was USING OLD;
+	PERFORM vestibule_bus_tell('subject ' || space || was);
 	IF TG_OP = 'UPDATE' THEN
-		EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO id USING NEW;
-		PERFORM vestibule_bus_tell('subject ' || space || id);
+		EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO becomes USING NEW;
+		IF becomes <> was THEN
+			PERFORM vestibule_bus_tell('subject ' || space || becomes);
+		END IF;
 	END IF;
 	RETURN NULL;
 END $$;
 
 -- The rights of the owner, because the roles of other programs write to account tables; and a fixed
 -- search path, so that nobody puts another table in front. Tables of Vestibule may be in any schema.
+-- The other functions are called by these alone, and run with their rights and path.
 DO $$
 DECLARE
 	f REGPROCEDURE;
@@ -175,7 +183,9 @@ BEGIN
 	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE n.nspname = current_schema() AND p.proname LIKE 'vestibule\_bus\_%'
 	LOOP
-		EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
+		IF (SELECT prorettype FROM pg_catalog.pg_proc WHERE oid = f) = 'trigger'::REGTYPE THEN
+			EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
+		END IF;
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
 	END LOOP;
 	EXECUTE format('CREATE TRIGGER vestibule_bus_update AFTER UPDATE ON vestibule_users FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)'
