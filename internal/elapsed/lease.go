@@ -23,9 +23,11 @@ func Now() Moment {
 // The monotonic clock stands still while the machine is suspended, and the wall clock may not. So a
 // lease does not hold either once the two have moved apart by more than maxDrift since that moment.
 type Lease struct {
-	until    atomic.Int64 // nanoseconds since origin; 0 is none
-	ahead    atomic.Int64 // of the moment
-	compared atomic.Int64 // when the clocks were last compared, in nanoseconds since origin
+	// held is the instant until which the lease holds without another look at the clocks, in
+	// nanoseconds since origin; 0 is none. A use reads nothing else.
+	held  atomic.Int64
+	until atomic.Int64 // the end of the lease, likewise
+	ahead atomic.Int64 // of the moment
 }
 
 const (
@@ -38,31 +40,37 @@ const (
 // Grant lets the lease hold for a duration after a moment.
 func (l *Lease) Grant(from Moment, d time.Duration) {
 	l.ahead.Store(from.ahead)
-	l.compared.Store(int64(from.at.since))
-	l.until.Store(int64(from.at.since + d)) // last: who sees this sees the others
+	l.until.Store(int64(from.at.since + d)) // after ahead: who sees this sees that
+	l.held.Store(int64(from.at.since + min(d, compareAge)))
 }
 
-// Drop ends the lease until the next Grant.
-func (l *Lease) Drop() { l.until.Store(0) }
+// Drop ends the lease until the next Grant. A use at the same moment may extend it by compareAge, but
+// not beyond its end.
+func (l *Lease) Drop() {
+	l.until.Store(0)
+	l.held.Store(0)
+}
 
 // Holds reports whether the lease holds at an instant.
 func (l *Lease) Holds(now Instant) bool {
+	held := l.held.Load()
+	return held != 0 && int64(now.since) < held || l.look(now)
+}
+
+// look is Holds when the last comparison of the clocks is too old.
+func (l *Lease) look(now Instant) bool {
 	until := l.until.Load()
-	if until == 0 || int64(now.since) >= until {
-		return false
-	}
-	if int64(now.since) < l.compared.Load()+int64(compareAge) {
-		return true
-	}
-	return l.compare(until, Now())
+	return until != 0 && int64(now.since) < until && l.compare(until, Now())
 }
 
 // compare drops the lease until if the clocks have moved apart.
 func (l *Lease) compare(until int64, now Moment) bool {
 	if drift := time.Duration(now.ahead - l.ahead.Load()).Abs(); drift > maxDrift {
-		l.until.CompareAndSwap(until, 0) // not one that was granted meanwhile
+		if l.until.CompareAndSwap(until, 0) { // not one that was granted meanwhile
+			l.held.Store(0)
+		}
 		return false
 	}
-	l.compared.Store(int64(now.at.since))
+	l.held.Store(min(until, int64(now.at.since+compareAge)))
 	return true
 }

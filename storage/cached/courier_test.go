@@ -377,6 +377,51 @@ func TestUntoldTTL(t *testing.T) {
 	})
 }
 
+// A courier knows the changes of its own store; parts of others are kept for 30 seconds at most.
+func TestPartsOfOtherStores(t *testing.T) {
+	t.Run("attack_434_parts", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			elsewhere, base := &watched{Base: memory.New(nil)}, &watched{Base: memory.New(nil)}
+			w := &wire{of: base, calls: make(chan func(bus.Follower) error)}
+			parts, err := cached.NewParts(&cached.Options{Courier: w, Logger: slog.New(slog.DiscardHandler)}, struct{ storage.Sessions }{elsewhere}, base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- parts.Run(ctx) }()
+			defer func() { stop(); <-ended }()
+			now := time.Now()
+			must(t, base.CreateUser(ctx, storage.User{ID: "id", Name: "ann", Active: true}))
+			must(t, base.PutStaticToken(ctx, storage.StaticToken{Digest: tokenDigest, Subject: "id", Salt: []byte{1}, KeyID: "k", Created: now}, storage.Digest{}))
+			must(t, elsewhere.CreateSession(ctx, storage.Session{Digest: tokenDigest, ID: "s", Version: 1, Created: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}, storage.Digest{}))
+			tokens, err := cached.Part[storage.StaticTokens](parts)
+			must(t, err)
+			sessions, err := cached.Part[storage.Sessions](parts)
+			must(t, err)
+			look := func() {
+				w.prove()
+				_, _, err := tokens.StaticTokenByDigest(ctx, tokenDigest)
+				must(t, err)
+				_, _, err = sessions.SessionByDigest(ctx, tokenDigest)
+				must(t, err)
+			}
+			w.do(func(f bus.Follower) error { f.AccountsTold(true); return nil })
+			look()
+			time.Sleep(29 * time.Second)
+			look()
+			if a, b := base.lookups.Load(), elsewhere.lookups.Load(); a != 1 || b != 1 || !parts.Freshness().Lease {
+				t.Errorf("%d and %d lookups in 29 seconds", a, b)
+			}
+			time.Sleep(time.Second)
+			look()
+			if a, b := base.lookups.Load(), elsewhere.lookups.Load(); a != 1 || b != 2 {
+				t.Errorf("%d and %d lookups in 30 seconds, want 1 and 2", a, b)
+			}
+		})
+	})
+}
+
 // broken is a courier with errors.
 type broken struct {
 	wire

@@ -21,9 +21,9 @@ const untoldTTL = 30 * time.Second
 // that was asked at t, with u < t + bus.Lease. If t is not before a, the change was applied before
 // the lease was granted. Otherwise u < a + bus.Lease. All three are moments of this process's clock.
 type following struct {
-	courier bus.Courier
 	lease   elapsed.Lease
 	stale   bool // Options.ServeStale
+	courier bus.Courier
 	slots   chan struct{}
 	logger  *slog.Logger
 

@@ -3,6 +3,7 @@ package gormstore_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -386,6 +387,24 @@ func TestFirstCourierWaits(t *testing.T) {
 	must(t, errors.Join(<-ended, <-set))
 }
 
+// A transaction whose snapshot is older than the courier would not see it, so it fails and is repeated.
+func TestOldSnapshots(t *testing.T) {
+	for _, level := range []sql.IsolationLevel{sql.LevelRepeatableRead, sql.LevelSerializable} {
+		t.Run("attack_439_"+strings.ReplaceAll(level.String(), " ", "_"), func(t *testing.T) {
+			db := migrated(t, opened(t)(postgres.Open(pgtest.URL(t), &patient)))
+			tx := db.DB(t.Context()).Begin(&sql.TxOptions{Isolation: level})
+			defer tx.Rollback()
+			must(t, errors.Join(tx.Error, tx.Exec("SELECT 1").Error))
+			must(t, db.SetCourier(t.Context(), gormstore.CourierOutbox))
+			_, err := db.BumpEpoch(db.WithTx(t.Context(), tx), "id")
+			var state interface{ SQLState() string }
+			if !errors.As(err, &state) || state.SQLState() != "40001" {
+				t.Errorf("%v, want a serialization failure", err)
+			}
+		})
+	}
+}
+
 // An application's own table, and a program that has rights on that alone.
 func TestAccountTriggers(t *testing.T) {
 	ctx := t.Context()
@@ -493,7 +512,7 @@ func TestBusInAnotherSchema(t *testing.T) {
 		runSQL(t, db, "GRANT USAGE ON SCHEMA auth TO "+role)
 		runSQL(t, db, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA auth TO "+role)
 		u.User = url.UserPassword(role, "few")
-		r := follow(t, courier, u.String(), "", &patient)
+		r := follow(t, courier, u.String(), direct, &patient) // whose search path is another one
 		few := opened(t)(postgres.Open(u.String(), &patient))
 		h := hold(t, few, "id")
 		until(t, "a lease", r.leased)

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage/bus"
@@ -168,23 +170,24 @@ func (r *outboxReader) read(ctx context.Context) error {
 			return nil
 		}
 	}
+	behind := make(map[int]place)
 	for shard, is := range now {
-		was, ok := known[shard]
-		if is == was {
-			continue
-		}
-		if !ok {
-			was = place{} // the first row has the number 1 and follows on nothing
-		}
-		whole, err := r.apply(ctx, shard, was, is)
-		if err != nil {
-			r.known = known
-			return err
-		}
-		if !whole {
+		was := known[shard] // the first message has the number 1 and follows on nothing
+		if is.seq-was.seq > maxMessages {
 			r.f.FlushAll()
 			return nil
 		}
+		if is != was {
+			behind[shard] = was
+		}
+	}
+	whole, err := r.apply(ctx, behind)
+	if err != nil {
+		r.known = known
+		return err
+	}
+	if !whole {
+		r.f.FlushAll()
 	}
 	return nil
 }
@@ -192,31 +195,47 @@ func (r *outboxReader) read(ctx context.Context) error {
 // maxMessages is the number of messages of a shard above which a reader flushes instead.
 const maxMessages = 1000
 
-// apply applies the messages of a shard after was, up to is. It returns false if they are too many, or
+// Texts, because not every driver has arrays.
+const readMessages = "SELECT o.shard, o.seq, CAST(o.prev AS TEXT), CAST(o.tag AS TEXT), o.change" +
+	" FROM unnest(CAST(string_to_array($1, ',') AS SMALLINT[]), CAST(string_to_array($2, ',') AS BIGINT[]), CAST(string_to_array($3, ',') AS BIGINT[])) k (shard, seq, up_to)" +
+	" JOIN vestibule_outbox o ON o.shard = k.shard AND o.seq > k.seq AND o.seq <= k.up_to ORDER BY o.shard, o.seq"
+
+// apply applies the messages of shards after the places that are known. It returns false if messages
 // do not follow on each other: some were deleted, or belong to another history.
-func (r *outboxReader) apply(ctx context.Context, shard int, was, is place) (whole bool, err error) {
-	if is.seq-was.seq > maxMessages {
-		return false, nil
+func (r *outboxReader) apply(ctx context.Context, known map[int]place) (whole bool, err error) {
+	if len(known) == 0 {
+		return true, nil
 	}
-	last, joined := was, true
+	var ofShards, after, upTo []string
+	for shard, at := range known {
+		ofShards, after = append(ofShards, strconv.Itoa(shard)), append(after, strconv.FormatInt(at.seq, 10))
+		upTo = append(upTo, strconv.FormatInt(r.known[shard].seq, 10))
+	}
+	whole = true
 	var changes []bus.Change
-	err = r.rows(ctx, "SELECT seq, CAST(prev AS TEXT), CAST(tag AS TEXT), change FROM vestibule_outbox WHERE shard = $1 AND seq > $2 AND seq <= $3 ORDER BY seq",
-		[]any{shard, was.seq, is.seq}, func(rows *sql.Rows) error {
-			var next place
-			var prev, change string
-			if err := rows.Scan(&next.seq, &prev, &next.tag, &change); err != nil {
-				return err
-			}
-			joined = joined && next.seq == last.seq+1 && (prev == last.tag || last == place{})
-			last = next
-			changes = append(changes, bus.Read(change))
-			return nil
-		})
-	if err != nil || !joined || last != is {
+	err = r.rows(ctx, readMessages, []any{strings.Join(ofShards, ","), strings.Join(after, ","), strings.Join(upTo, ",")}, func(rows *sql.Rows) error {
+		var shard int
+		var next place
+		var prev, change string
+		if err := rows.Scan(&shard, &next.seq, &prev, &next.tag, &change); err != nil {
+			return err
+		}
+		last := known[shard]
+		whole = whole && next.seq == last.seq+1 && (prev == last.tag || last == place{})
+		known[shard] = next
+		changes = append(changes, bus.Read(change))
+		return nil
+	})
+	if err != nil {
 		return false, err
 	}
-	r.f.Apply(changes...)
-	return true, nil
+	for shard, last := range known {
+		whole = whole && last == r.known[shard]
+	}
+	if whole {
+		r.f.Apply(changes...)
+	}
+	return whole, nil
 }
 
 const (

@@ -109,8 +109,12 @@ const (
 	proofWithin = 5 * time.Second
 	channel     = "vestibule_bus"
 	proofs      = "vestibule_proof"
-	// The answer names the server process, and reports a standby or another courier.
-	beat = "SELECT pg_backend_pid(), pg_is_in_recovery(), courier FROM vestibule_bus"
+	// The answer names the server process, and reports a standby or another courier. The name of the
+	// table follows.
+	beat = "SELECT pg_backend_pid(), pg_is_in_recovery(), courier FROM "
+	// ListenURL may have another search path than the store.
+	busTable = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_catalog.pg_class c" +
+		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('vestibule_bus')"
 	// server is the cluster, the database in it, and the timeline of its history.
 	server = "(SELECT CAST(c.system_identifier AS TEXT) FROM pg_control_system() c), (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())," +
 		" CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
@@ -151,6 +155,7 @@ func (n *Notify) Follow(ctx context.Context, f bus.Follower) error {
 type listener struct {
 	n       *Notify
 	conn    *pgconn.PgConn
+	table   string // vestibule_bus with its schema
 	proof   string // the payload that arrived last on the channel of proofs
 	proved  bool
 	servers uint64 // Store.ServerChanges before the last proof
@@ -166,6 +171,9 @@ func (n *Notify) listen(ctx context.Context, f bus.Follower) (*listener, error) 
 		return nil, err
 	}
 	l := &listener{n: n}
+	if err := n.pool.QueryRowContext(ctx, busTable).Scan(&l.table); err != nil {
+		return nil, err
+	}
 	cfg.OnNotification = func(_ *pgconn.PgConn, m *pgconn.Notification) {
 		if m.Channel == proofs {
 			l.proof = m.Payload
@@ -214,7 +222,7 @@ func (l *listener) query(ctx context.Context, text string) (row []string, err er
 
 // beat asks the question that proves that all messages have arrived.
 func (l *listener) beat(ctx context.Context) error {
-	row, err := l.query(ctx, beat)
+	row, err := l.query(ctx, beat+l.table)
 	switch {
 	case err != nil:
 		return err

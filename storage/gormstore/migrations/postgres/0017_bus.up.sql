@@ -44,6 +44,11 @@ CREATE TABLE vestibule_replicas (
 	version    TEXT COLLATE "C" NOT NULL
 );
 
+-- In the order in which transactions lock rows, so that none of them waits for this one the other way
+-- round.
+LOCK TABLE vestibule_users, vestibule_clients, vestibule_subjects, vestibule_families, vestibule_static_tokens, vestibule_device_tokens, vestibule_sessions,
+	vestibule_access_tokens, vestibule_blocklist, vestibule_permissions, vestibule_group_members, vestibule_group_permissions, vestibule_spaces IN SHARE ROW EXCLUSIVE MODE;
+
 -- Returns the message about an entry of the blocklist: the digest of storage.BlockKeyOf(kind, "", id).
 CREATE FUNCTION vestibule_bus_block(kind TEXT, id TEXT) RETURNS TEXT LANGUAGE sql STABLE AS $$
 	SELECT 'key 6 ' || encode(sha256(int4send(octet_length(convert_to(kind, 'UTF8'))) || convert_to(kind, 'UTF8')
@@ -66,7 +71,8 @@ BEGIN
 	ELSE -- The snapshot may be older than the courier; then this statement fails and the caller repeats.
 		SELECT courier INTO by_courier FROM vestibule_bus FOR SHARE;
 	END IF;
-	IF by_courier IS NULL OR by_courier = 'none' THEN
+	IF by_courier IS NULL OR by_courier = 'none' THEN -- until the end of the transaction, since the table is read
+		PERFORM set_config('vestibule.told', 'all', TRUE);
 		RETURN;
 	END IF;
 	-- A message of NOTIFY has less than 8000 bytes.
@@ -111,11 +117,15 @@ CREATE FUNCTION vestibule_bus_row() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
 	CASE TG_ARGV[0]
 	WHEN 'subject' THEN
-		IF TG_OP <> 'INSERT' THEN
+		IF TG_OP = 'INSERT' THEN
+			PERFORM vestibule_bus_tell('subject ' || NEW.subject);
+		ELSE
 			PERFORM vestibule_bus_tell('subject ' || OLD.subject);
 		END IF;
-		IF TG_OP <> 'DELETE' THEN
-			PERFORM vestibule_bus_tell('subject ' || NEW.subject);
+		IF TG_OP = 'UPDATE' THEN
+			IF NEW.subject <> OLD.subject THEN
+				PERFORM vestibule_bus_tell('subject ' || NEW.subject);
+			END IF;
 		END IF;
 	WHEN 'digest' THEN
 		PERFORM vestibule_bus_tell('key ' || TG_ARGV[1] || ' ' || encode(OLD.digest, 'hex'));
@@ -138,6 +148,9 @@ CREATE FUNCTION vestibule_bus_gone() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
 	change TEXT;
 BEGIN
+	IF current_setting('vestibule.told', TRUE) = 'all' THEN
+		RETURN NULL;
+	END IF;
 	FOR change IN EXECUTE format(
 		'WITH live AS (SELECT * FROM gone WHERE %1$s), few AS (SELECT count(*) <= 8 AS few FROM (SELECT 1 FROM live LIMIT 9) l),'
 		' clients AS (SELECT count(DISTINCT subject) > 16 AND count(DISTINCT %3$s) BETWEEN 1 AND 16 AS fewer FROM live)'
@@ -154,20 +167,28 @@ END $$;
 -- column of the ID and the name of the table as vestibule_spaces has it.
 CREATE FUNCTION vestibule_bus_account() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
-	space TEXT := coalesce((SELECT name || ':' FROM vestibule_spaces WHERE table_name = TG_ARGV[1] AND NOT retired AND name <> ''), '');
-	id TEXT;
+	space TEXT;
+	was TEXT;
+	becomes TEXT;
 BEGIN
-	EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO id USING OLD;
-	PERFORM vestibule_bus_tell('subject ' || space || id);
+	IF current_setting('vestibule.told', TRUE) = 'all' THEN -- a job that changes all accounts
+		RETURN NULL;
+	END IF;
+	space := coalesce((SELECT name || ':' FROM vestibule_spaces WHERE table_name = TG_ARGV[1] AND NOT retired AND name <> ''), '');
+	EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO was USING OLD;
+	PERFORM vestibule_bus_tell('subject ' || space || was);
 	IF TG_OP = 'UPDATE' THEN
-		EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO id USING NEW;
-		PERFORM vestibule_bus_tell('subject ' || space || id);
+		EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO becomes USING NEW;
+		IF becomes <> was THEN
+			PERFORM vestibule_bus_tell('subject ' || space || becomes);
+		END IF;
 	END IF;
 	RETURN NULL;
 END $$;
 
 -- The rights of the owner, because the roles of other programs write to account tables; and a fixed
 -- search path, so that nobody puts another table in front. Tables of Vestibule may be in any schema.
+-- The other functions are called by these alone, and run with their rights and path.
 DO $$
 DECLARE
 	f REGPROCEDURE;
@@ -175,7 +196,9 @@ BEGIN
 	FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 		WHERE n.nspname = current_schema() AND p.proname LIKE 'vestibule\_bus\_%'
 	LOOP
-		EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
+		IF (SELECT prorettype FROM pg_catalog.pg_proc WHERE oid = f) = 'trigger'::REGTYPE THEN
+			EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
+		END IF;
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
 	END LOOP;
 	EXECUTE format('CREATE TRIGGER vestibule_bus_update AFTER UPDATE ON vestibule_users FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)'
