@@ -30,7 +30,7 @@
 // features for package cached. SessionCount and CredentialCount are optional, and make logins of
 // accounts with many sessions or credentials cheaper. Spaced is for databases with several account
 // tables. AccountSource is for wrappers of stores. RateLimits is for limits that several processes
-// share (package throttle).
+// share (package throttle). EpochBatches is optional, and revokes the credentials of all accounts.
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
 // deleted records. Package storagetest tests an implementation, even one that has only some parts.

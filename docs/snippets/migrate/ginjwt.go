@@ -75,7 +75,7 @@ func (g GinJWT) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, rejected
 	case err != nil:
 		return authn.Identity{}, err
-	case !user.Active:
+	case !user.Active, user.Epoch != 0: // disabled, or revoked: the token may be older than that
 		return authn.Identity{}, rejected
 	}
 	return authn.Identity{
@@ -94,9 +94,8 @@ func mountRefresh(mux *authz.Mux, path string, devices *knox.Scheme) {
 		id := authn.FromContext(r.Context())
 		text, expires := authn.RawCredentials(r, "Bearer"), id.Expires
 		if id.Scheme == "ginjwt" {
-			account, _ := authn.UserFrom[*storage.Account](r.Context())
-			issued, record, err := devices.Issue(r.Context(), id.Subject, account.Epoch, knox.Token{Name: "moved"})
-			if errors.Is(err, storage.ErrStale) { // the password has just been changed
+			issued, record, err := devices.Issue(r.Context(), id.Subject, 0, knox.Token{Name: "moved"})
+			if errors.Is(err, storage.ErrStale) { // revoked or disabled at this moment
 				err = authn.AuthenticationFailed("Invalid token.")
 			}
 			if err != nil {

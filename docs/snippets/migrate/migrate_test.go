@@ -250,3 +250,48 @@ func TestSessions(t *testing.T) {
 		})
 	}
 }
+
+// What the old program issued is worth nothing at the new one after a revocation there.
+func TestRevoked(t *testing.T) {
+	for what, revoke := range map[string]func(*memory.Store) error{
+		"new_password":       func(db *memory.Store) error { return db.SetPassword(t.Context(), "7", "!x") },
+		"log_out_everywhere": func(db *memory.Store) error { _, err := storage.LogoutEverywhere(t.Context(), db, "7"); return err },
+		"disabled": func(db *memory.Store) error {
+			return errors.Join(db.SetActive(t.Context(), "7", false), db.SetActive(t.Context(), "7", true))
+		},
+	} {
+		for name, newOld := range map[string]func() old{"scs": oldSCS, "gorilla": oldGorilla} {
+			t.Run("attack_451_"+what+"_"+name, func(t *testing.T) {
+				db, program := newStore(t), newOld()
+				browsers := must(session.New(db, must(csrf.New("https://app.example", nil)), nil))
+				mux := authz.NewMux(authn.New(authn.Chain{browsers}, nil))
+				program.mount(mux, Mover{DB: db, Browsers: browsers}, must(password.New(db, must(password.NewHasher(nil)), nil)))
+				before, stolen := program.logIn("7"), program.logIn("7")
+				if w := call(mux, "GET", "/login", "Cookie", before); w.Code != 303 {
+					t.Fatal(w.Code)
+				}
+				if err := revoke(db); err != nil {
+					t.Fatal(err)
+				}
+				if w := call(mux, "GET", "/login", "Cookie", stolen); w.Code != 200 || !strings.Contains(w.Body.String(), "<form") || strings.Contains(strings.Join(w.Header()["Set-Cookie"], " "), "__Host-session") {
+					t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+				}
+			})
+		}
+		t.Run("attack_451_"+what+"_ginjwt", func(t *testing.T) {
+			db := newStore(t)
+			h := ginServer(t, db, db, time.Now().Add(time.Hour))
+			if w := call(h, "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 200 {
+				t.Fatal(w.Code)
+			}
+			if err := revoke(db); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{"/me", "/refresh_token"} {
+				if w := call(h, "GET", path, "Authorization", "Bearer "+ginAlice); w.Code != 401 {
+					t.Errorf("%s: %d %s", path, w.Code, w.Body)
+				}
+			}
+		})
+	}
+}

@@ -22,7 +22,8 @@ type Mover struct {
 }
 
 // start reports whether the browser is logged in now. It is not if the account is deleted or
-// disabled.
+// disabled, or if Vestibule ever revoked its credentials (a new password, log out everywhere): the
+// old session may be older than that. Therefore the epoch is 0, and not that of the account.
 func (m Mover) start(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	user, err := m.DB.UserByID(r.Context(), userID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -30,8 +31,8 @@ func (m Mover) start(w http.ResponseWriter, r *http.Request, userID string) (boo
 	} else if err != nil {
 		return false, authn.Undecided(err) // 503
 	}
-	err = m.Browsers.Start(w, r, authn.Login{Subject: user.ID, Name: user.Name, Epoch: user.Epoch})
-	if errors.Is(err, storage.ErrStale) { // the account is disabled
+	err = m.Browsers.Start(w, r, authn.Login{Subject: user.ID, Name: user.Name, Epoch: 0})
+	if errors.Is(err, storage.ErrStale) { // disabled, or revoked
 		return false, nil
 	}
 	return err == nil, err
