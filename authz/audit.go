@@ -34,6 +34,8 @@ type Route struct {
 	AnyPath bool
 	// PathParameters is true if the route is wrapped with AllowPathParameters.
 	PathParameters bool
+	// AnyUpgrade is true if the route is wrapped with InsecureAllowUpgrade.
+	AnyUpgrade bool
 }
 
 // describe unwraps middleware and guards and returns the route. The error reports a guard that has
@@ -76,6 +78,8 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 				r.AnyPath = true
 			case *pathParameters:
 				r.PathParameters = true
+			case *anyUpgrade:
+				r.AnyUpgrade = true
 			}
 			u, ok := h.(interface{ Unwrap() http.Handler })
 			if !ok {
@@ -142,11 +146,11 @@ func CheckScopes(routes []Route) error {
 }
 
 // WriteRoutes writes routes as a table, for review or for a golden file. If a route has one, the
-// column NOTES holds "no scope" for Route.NoScope, "any path" for Route.AnyPath and "path
-// parameters" for Route.PathParameters.
+// column NOTES holds "no scope" for Route.NoScope, "any path" for Route.AnyPath, "path parameters"
+// for Route.PathParameters and "any upgrade" for Route.AnyUpgrade.
 func WriteRoutes(w io.Writer, routes []Route) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	notes := slices.ContainsFunc(routes, func(r Route) bool { return r.NoScope || r.AnyPath || r.PathParameters })
+	notes := slices.ContainsFunc(routes, func(r Route) bool { return r.NoScope || r.AnyPath || r.PathParameters || r.AnyUpgrade })
 	line := func(note string, columns ...string) {
 		if notes {
 			columns = append(columns, note)
@@ -168,6 +172,9 @@ func WriteRoutes(w io.Writer, routes []Route) error {
 		}
 		if r.PathParameters {
 			note = append(note, "path parameters")
+		}
+		if r.AnyUpgrade {
+			note = append(note, "any upgrade")
 		}
 		if note == nil {
 			note = []string{"-"}

@@ -24,6 +24,7 @@ type matched struct {
 	auth      *authn.Middleware
 	plainPath bool
 	params    bool // semicolons are accepted
+	upgrades  bool // the handler sees every Upgrade header
 }
 
 func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,6 +37,9 @@ func (h matched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		r = decoded(r) // h may be a router
+	}
+	if !h.upgrades {
+		r = withoutTunnel(r)
 	}
 	h.Handler.ServeHTTP(w, r)
 }

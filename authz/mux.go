@@ -15,7 +15,8 @@ import (
 // not to the raw path. A path that a handler could read differently than the mux gets 400 (see
 // [CheckPath]), unless the handler of the route is wrapped with [AllowPathParameters] or
 // [InsecureAllowAnyPath]. Handlers get an empty URL.RawPath, so a router that is mounted in the mux
-// matches the decoded path too; with InsecureAllowAnyPath they get it as sent.
+// matches the decoded path too; with InsecureAllowAnyPath they get it as sent. They get no Upgrade
+// header for another protocol than websocket (see [InsecureAllowUpgrade]).
 //
 // Register all routes before serving requests: registration is not safe for concurrent use.
 type Mux struct {
@@ -109,6 +110,6 @@ func (m *Mux) Public(pattern string, h http.Handler) {
 func (m *Mux) add(r Route, h http.Handler) {
 	r.PlainPath = !r.AnyPath
 	m.table.check(r)
-	m.mux.Handle(r.Pattern, matched{h, m.auth, r.PlainPath, r.PathParameters})
+	m.mux.Handle(r.Pattern, matched{h, m.auth, r.PlainPath, r.PathParameters, r.AnyUpgrade})
 	m.table.routes = append(m.table.routes, r)
 }

@@ -44,16 +44,20 @@ func checkPath(r *http.Request, parameters bool) error {
 
 // RequirePlainPath returns a handler that answers 400 to requests that [CheckPath] refuses and
 // calls next for all others, with an empty URL.RawPath, so that routers match the decoded path that
-// handlers read. RequestURI has the path as sent. Put it around the whole router, because a router reads the path before
-// it calls a handler. If next is wrapped with [AllowPathParameters], paths with a semicolon pass.
-// It panics if next is nil.
+// handlers read. RequestURI has the path as sent. Put it around the whole router, because a router
+// reads the path before it calls a handler. If next is wrapped with [AllowPathParameters], paths
+// with a semicolon pass.
+//
+// It also removes Upgrade headers for other protocols than websocket; see [InsecureAllowUpgrade]. It
+// panics if next is nil.
 func RequirePlainPath(next http.Handler) http.Handler {
-	return &plainPath{notNil("RequirePlainPath", next), allowsParameters(next)}
+	return &plainPath{notNil("RequirePlainPath", next), wraps[*pathParameters](next), wraps[*anyUpgrade](next)}
 }
 
 type plainPath struct {
 	next       http.Handler
 	parameters bool
+	upgrades   bool // the next handler sees every Upgrade header
 }
 
 // Unwrap returns the handler behind the check.
@@ -63,6 +67,9 @@ func (h *plainPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := checkPath(r, h.parameters); err != nil {
 		authn.Respond(w, r, err)
 		return
+	}
+	if !h.upgrades {
+		r = withoutTunnel(r)
 	}
 	h.next.ServeHTTP(w, decoded(r))
 }
@@ -115,11 +122,11 @@ func (h *pathParameters) Unwrap() http.Handler { return h.next }
 
 func (h *pathParameters) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.next.ServeHTTP(w, r) }
 
-// allowsParameters reports whether h, or a handler that it wraps, is an AllowPathParameters
-// handler. It stops at the first handler without Unwrap, such as a router.
-func allowsParameters(h http.Handler) bool {
+// wraps reports whether h, or a handler that it wraps, is a T. It stops at the first handler without
+// Unwrap, such as a router.
+func wraps[T http.Handler](h http.Handler) bool {
 	for h != nil {
-		if _, ok := h.(*pathParameters); ok {
+		if _, ok := h.(T); ok {
 			return true
 		}
 		u, ok := h.(interface{ Unwrap() http.Handler })
