@@ -1,7 +1,7 @@
 package throttle
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -133,7 +133,7 @@ func (l *LoginLimits) check() error {
 		}
 		for i, r := range *list {
 			if slices.Contains((*list)[:i], r) {
-				return errors.New("throttle: NewLogin: a list of Limits contains a rate twice")
+				return fmt.Errorf("a list of Limits contains the rate of %d in %s twice", r.Limit, r.Window)
 			}
 		}
 	}
