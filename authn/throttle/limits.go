@@ -119,7 +119,7 @@ func (l *LoginLimits) lists() []*[]Rate {
 // Unlimited returns a list for [LoginLimits] that means no limit.
 func Unlimited() []Rate { return []Rate{} }
 
-// check replaces nil lists by the defaults and copies the lists, so that later changes have no
+// check replaces nil lists with the defaults and copies the lists, so that later changes have no
 // effect. It returns an error if a rate is out of range.
 func (l *LoginLimits) check() error {
 	usual := DefaultLoginLimits()
