@@ -18,9 +18,10 @@ import (
 // not read that header, are called after the others. Explicit credentials take precedence over
 // ambient credentials, even if they are invalid.
 //
-// A member that does not declare what it reads ([HeaderReader], [Ambient], also through Unwrap) is
-// first called without the cookies of such a request. It is called again with them after the
-// others, unless a member recognized the Authorization header.
+// A member declares what it reads by [HeaderReader] or [Ambient], directly or through Unwrap. If the
+// request has an Authorization header, a member without a declaration is first called without the
+// request's cookies. It is called again with them after the others, unless a member recognized the
+// Authorization header.
 //
 // A chain that is called directly prepares itself on each call, and returns an error for a mistake
 // that [Check] would report. [New] prepares the chain once.

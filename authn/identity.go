@@ -82,7 +82,7 @@ func (id Identity) Authenticated() bool { return id.Subject != "" || id.Client !
 // it for each identity. Endpoints that list or revoke the caller's credentials then reject the
 // account of another store that has the same ID (see login.FirstPartyOf).
 //
-// A decorator that replaces Subject by the ID of an account of another store MUST call it with that
+// A decorator that replaces Subject with the ID of an account of another store MUST call it with that
 // store. store is the whole store or its storage.AccountStoreOf.
 func (id *Identity) SetStore(store any) { id.store = store }
 

@@ -59,7 +59,7 @@ func reachedWithoutScope(pattern string, p Permission) bool {
 }
 
 // withUnknowns returns p with every permission replaced by opaque that cannot be evaluated without
-// a request. It replaces NoScopeNeeded by a denial, because the declaration covers the route.
+// a request. It replaces NoScopeNeeded with a denial, because the declaration covers the route.
 func withUnknowns(p Permission) Permission {
 	return mapLeaves(p, func(p Permission) Permission {
 		switch e := p.(type) {

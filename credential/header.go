@@ -84,6 +84,9 @@ func NewHeader(keywords []string, shape Shape, opts *HeaderOptions) (*Header, er
 // characters other than letters, digits and "-". The other errors are the errors of [NewHeader].
 func NewField(name, keyword string, shape Shape, opts *HeaderOptions) (*Header, error) {
 	if !IsName(name) || strings.Contains(name, "_") || textproto.CanonicalMIMEHeaderKey(name) != name || name == "Authorization" || name == "Cookie" {
+		if form := textproto.CanonicalMIMEHeaderKey(name); form != name && IsName(name) {
+			return nil, fmt.Errorf("credential: NewField: header %q is not in canonical form (%s; clients can send any case)", name, form)
+		}
 		return nil, fmt.Errorf("credential: NewField: header %q is invalid (a separate header in canonical form, such as X-Api-Key)", name)
 	}
 	h, err := newHeader(shape, opts)

@@ -169,4 +169,12 @@ func TestHeaderRefusals(t *testing.T) {
 	}
 }
 
+// Most people write X-API-Key. The error says what to write instead.
+func TestFieldNotCanonical(t *testing.T) {
+	_, err := NewField("X-API-Key", "", vst, nil)
+	if want := `credential: NewField: header "X-API-Key" is not in canonical form (X-Api-Key; clients can send any case)`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func second(_ *Header, err error) error { return err }

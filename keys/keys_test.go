@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -155,6 +157,15 @@ func TestFiles(t *testing.T) {
 	}
 	if _, err := keys.Load(dir); err == nil {
 		t.Error("a folder was taken")
+	}
+	absent := filepath.Join(dir, "absent")
+	if _, err := keys.Load(absent); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), absent) || !strings.Contains(err.Error(), "(create it once with: openssl rand -hex 32, or Create)") {
+		t.Errorf("no file: %v", err)
+	}
+	junk := filepath.Join(dir, "junk")
+	must(t, os.WriteFile(junk, []byte("hello\n"), 0o600))
+	if _, err := keys.Load(junk); err == nil || err.Error() != "keys: Load: "+junk+": keys: Parse: line 1 is not a key (64 hexadecimal digits)" {
+		t.Errorf("a file without a key: %v", err)
 	}
 	huge := filepath.Join(dir, "huge")
 	must(t, os.WriteFile(huge, []byte("# "+strings.Repeat("x", 64<<10)+"\n"+hex.EncodeToString(one)), 0o600))

@@ -51,6 +51,9 @@ const maxFile = 64 << 10
 // of at most 64 KiB. Load does not check the file's permissions; call [CheckFile] for that.
 func Load(path string) (*Ring, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("keys: Load: %w (create it once with: openssl rand -hex 32, or Create)", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("keys: Load: %w", err)
 	}
@@ -61,7 +64,11 @@ func Load(path string) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: Load: %w", err)
 	}
-	return Parse(data)
+	ring, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("keys: Load: %s: %w", path, err)
+	}
+	return ring, nil
 }
 
 // CheckFile returns an error if anyone but the owner of a file has permissions on it. The error

@@ -48,7 +48,7 @@ func (c *Credential) Expired(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
-// Check returns ErrInvalid, with the reason, unless a store can keep c.
+// Check returns ErrInvalid, with the reason, if no store can keep c.
 func (c *Credential) Check() error {
 	var size error
 	if len(c.Data) > MaxDataBytes {
@@ -137,8 +137,8 @@ type CredentialList interface {
 	// ListCredentials returns up to limit credentials of the subject that have the purpose and the
 	// subject's current epoch, including expired ones: the last created first, then by ID.
 	ListCredentials(ctx context.Context, purpose, subject string, limit int) ([]Credential, error)
-	// DeleteCredentialsOf deletes the subject's credentials of that purpose except the one with the
-	// ID keep ("" keeps none). It returns the number deleted.
+	// DeleteCredentialsOf deletes the subject's credentials of that purpose, except the one whose
+	// ID is keep. If keep is "", it deletes all of them. It returns the number deleted.
 	DeleteCredentialsOf(ctx context.Context, purpose, subject, keep string) (int, error)
 	// CredentialPurposes returns the purposes for which ListCredentials has entries, sorted.
 	CredentialPurposes(ctx context.Context, subject string) ([]string, error)

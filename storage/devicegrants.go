@@ -68,7 +68,7 @@ type DeviceGrant struct {
 // Expired reports whether the grant has expired at now.
 func (g *DeviceGrant) Expired(now time.Time) bool { return !now.Before(g.Expires) }
 
-// Check returns ErrInvalid, with the reason, unless a store can keep g.
+// Check returns ErrInvalid, with the reason, if no store can keep g.
 func (g *DeviceGrant) Check() error {
 	var end error
 	switch {

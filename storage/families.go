@@ -44,7 +44,7 @@ type Family struct {
 // MaxDataBytes is the maximum length of Family.Data, in bytes.
 const MaxDataBytes = 16 << 10
 
-// Check returns ErrInvalid, with the reason, unless a store can keep f.
+// Check returns ErrInvalid, with the reason, if no store can keep f.
 func (f *Family) Check() error {
 	if len(f.Data) > MaxDataBytes {
 		return fmt.Errorf("%w: data of %d bytes (at most %d)", ErrInvalid, len(f.Data), MaxDataBytes)
@@ -204,7 +204,7 @@ func (p FamilyPlace) Before(q FamilyPlace) bool {
 	return c > 0 || c == 0 && p.ID < q.ID
 }
 
-// FamilyCount is the number of a subject's families, and the client with the most of them.
+// FamilyCount counts a subject's families, and names the client that has the most of them.
 type FamilyCount struct {
 	// Total is the number of all families.
 	Total int

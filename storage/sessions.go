@@ -46,7 +46,7 @@ func (s *Session) Expired(now time.Time) bool {
 	return !now.Before(s.Expires) || !now.Before(s.Ends)
 }
 
-// Check returns ErrInvalid, with the reason, unless a store can keep s.
+// Check returns ErrInvalid, with the reason, if no store can keep s.
 func (s *Session) Check() error {
 	limits := CheckSessionData(s.Data)
 	switch {
@@ -116,11 +116,11 @@ type SessionList interface {
 	// DeleteSessionOf deletes the subject's session with that ID. It returns ErrNotFound if there
 	// is none, also if it was deleted before.
 	DeleteSessionOf(ctx context.Context, subject, id string) error
-	// DeleteSessionsOf deletes all sessions of the subject except the one with the ID keep (""
-	// keeps none). It returns the number deleted.
+	// DeleteSessionsOf deletes all sessions of the subject, except the one whose ID is keep. If keep
+	// is "", it deletes all of them. It returns the number deleted.
 	DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error)
-	// DeleteSeries deletes the subject's sessions of a series except the one with the ID keep (""
-	// keeps none). It returns the number deleted. The IDs of these sessions begin with the series
+	// DeleteSeries deletes the subject's sessions of a series, except the one whose ID is keep. If
+	// keep is "", it deletes all of them. It returns the number deleted. The IDs of these sessions begin with the series
 	// and a dot. A series that is malformed or contains a dot has no sessions.
 	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
 }

@@ -60,7 +60,7 @@ import (
 var (
 	// ErrNotFound means that there is no such record. Deleting a record that is absent or already
 	// deleted returns it, too.
-	ErrNotFound = errors.New("storage: not found")
+	ErrNotFound = errors.New("storage: not found (unknown, revoked or deleted)")
 
 	// ErrConflict means that another change came first: a unique name or digest exists already, or
 	// the record to replace is not the one that the caller read. Nothing was changed.

@@ -54,7 +54,7 @@ func (u User) Clone() User {
 // [Spaced]). Use it for the application's own queries, and ID for everything in this library.
 func (u *User) LocalID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
-// Check returns ErrInvalid, with the reason, unless a store can keep u. CreateUser calls it.
+// Check returns ErrInvalid, with the reason, if no store can keep u. CreateUser calls it.
 func (u *User) Check() error {
 	if err := errors.Join(CheckID("user id", u.ID), CheckID("user name", u.Name)); err != nil {
 		return err

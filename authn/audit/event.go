@@ -26,7 +26,7 @@ type Event struct {
 	// Client is the OAuth 2.0 client.
 	Client string `json:"client,omitempty"`
 	// Credential identifies a credential without revealing it. A scheme sets the record's public
-	// identifier or its digest. Notify replaces it by 8 bytes of its HMAC in base64url, as
+	// identifier or its digest. Notify replaces it with 8 bytes of its HMAC in base64url, as
 	// Notifier.Credential returns.
 	Credential string `json:"credential,omitempty"`
 	// Family is the token family.
@@ -46,7 +46,7 @@ type Event struct {
 	TraceID   string `json:"trace_id,omitempty"`
 	// Epoch is the account's epoch under which the credential was issued.
 	Epoch int64 `json:"epoch,omitempty"`
-	// Count is the number of credentials that the event concerns. Notify replaces 0 by 1.
+	// Count is the number of credentials that the event concerns. Notify replaces 0 with 1.
 	Count int `json:"count"`
 
 	typed string // the name typed at a failed login

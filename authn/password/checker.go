@@ -261,7 +261,7 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 	return v, nil
 }
 
-// rehash replaces the hash by one with the current parameters, unless the password was changed
+// rehash replaces the hash with one with the current parameters, unless the password was changed
 // meanwhile. A failure does not fail the login.
 func (c *Checker) rehash(ctx context.Context, u storage.User, password string) storage.PasswordHash {
 	password = c.normal(password)

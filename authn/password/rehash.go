@@ -10,7 +10,7 @@ import (
 type Rehash uint8
 
 const (
-	// RehashUpgrade, the default, replaces it by a hash of HasherOptions.NewFormat. A program that
+	// RehashUpgrade, the default, replaces it with a hash of HasherOptions.NewFormat. A program that
 	// shares the table must be able to read that format.
 	RehashUpgrade Rehash = iota
 	// RehashNever keeps it: a login writes no hash. Use it while an old program reads the same

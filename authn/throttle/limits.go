@@ -1,7 +1,7 @@
 package throttle
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -119,7 +119,7 @@ func (l *LoginLimits) lists() []*[]Rate {
 // Unlimited returns a list for [LoginLimits] that means no limit.
 func Unlimited() []Rate { return []Rate{} }
 
-// check replaces nil lists by the defaults and copies the lists, so that later changes have no
+// check replaces nil lists with the defaults and copies the lists, so that later changes have no
 // effect. It returns an error if a rate is out of range.
 func (l *LoginLimits) check() error {
 	usual := DefaultLoginLimits()
@@ -133,7 +133,7 @@ func (l *LoginLimits) check() error {
 		}
 		for i, r := range *list {
 			if slices.Contains((*list)[:i], r) {
-				return errors.New("throttle: NewLogin: a list of Limits contains a rate twice")
+				return fmt.Errorf("a list of Limits contains the rate of %d in %s twice", r.Limit, r.Window)
 			}
 		}
 	}

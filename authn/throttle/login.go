@@ -3,6 +3,7 @@ package throttle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -81,7 +82,7 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 		l.limits = *o.Limits
 	}
 	if err := l.limits.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("throttle: NewLogin: %w", err)
 	}
 	if o.NameKey != nil && len(o.NameKey) != 32 {
 		return nil, errors.New("throttle: NewLogin: NameKey must have 32 bytes")

@@ -6,7 +6,6 @@
 package throttle
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -109,7 +108,7 @@ func rateError(s string) error {
 
 func (r Rate) check() error {
 	if r.Limit < 1 || r.Limit > MaxLimit || r.Window <= 0 || r.Window > MaxWindow {
-		return errors.New("throttle: rate out of range (1 to 1,000,000 in at most 366 days)")
+		return fmt.Errorf("rate of %d in %s out of range (1 to 1,000,000 in at most 366 days)", r.Limit, r.Window)
 	}
 	return nil
 }

@@ -40,3 +40,25 @@ func FuzzParseRate(f *testing.F) {
 		}
 	})
 }
+
+// The error names the function that got the rate, and the rate.
+func TestRateOutOfRange(t *testing.T) {
+	store, bad := throttle.NewMemory(nil), throttle.Rate{Limit: 10}
+	limits := throttle.DefaultLoginLimits()
+	limits.Account = []throttle.Rate{bad}
+	for name, f := range map[string]func() error{
+		"Anon":        func() error { _, err := throttle.Anon(store, bad, nil); return err },
+		"User":        func() error { _, err := throttle.User(store, bad, nil); return err },
+		"Scoped":      func() error { _, err := throttle.Scoped(store, "x", bad, nil); return err },
+		"NewRefusals": func() error { _, err := throttle.NewRefusals(&throttle.RefusalOptions{Stop: bad}); return err },
+		"NewLogin":    func() error { _, err := throttle.NewLogin(store, &throttle.LoginOptions{Limits: &limits}); return err },
+	} {
+		want := "throttle: " + name + ": rate of 10 in 0s out of range (1 to 1,000,000 in at most 366 days)"
+		if err := f(); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if _, err := throttle.User(nil, throttle.Rate{Limit: 1, Window: time.Minute}, nil); err == nil || err.Error() != "throttle: User: store must be set" {
+		t.Errorf("no store: %v", err)
+	}
+}

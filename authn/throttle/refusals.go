@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"net/http"
 	"slices"
@@ -90,7 +91,7 @@ func NewRefusals(opts *RefusalOptions) (*Refusals, error) {
 	var err error
 	l.wider, err = multiples(l.opts.Networks, [3]int{2, 4, 256})
 	if err := errors.Join(err, l.opts.Limit.check(), l.opts.Stop.check()); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("throttle: NewRefusals: %w", err)
 	}
 	if l.opts.Clock == nil {
 		l.opts.Clock = time.Now

@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -38,7 +39,7 @@ type Options struct {
 func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "anon", opts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("throttle: Anon: %w", err)
 	}
 	return l.middleware(func(id authn.Identity) bool { return !id.Authenticated() }), nil
 }
@@ -48,7 +49,7 @@ func Anon(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handle
 func User(store Store, rate Rate, opts *Options) (func(http.Handler) http.Handler, error) {
 	l, err := newRequests(store, rate, "user", opts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("throttle: User: %w", err)
 	}
 	return l.middleware(nil), nil
 }
@@ -61,7 +62,7 @@ func Scoped(store Store, scope string, rate Rate, opts *Options) (func(http.Hand
 	}
 	l, err := newRequests(store, rate, "scope "+scope, opts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("throttle: Scoped: %w", err)
 	}
 	return l.middleware(nil), nil
 }
@@ -81,10 +82,10 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 		l.opts = *opts
 	}
 	if store == nil {
-		return nil, errors.New("throttle: store must be set")
+		return nil, errors.New("store must be set")
 	}
 	if l.opts.NameKey != nil && len(l.opts.NameKey) != 32 {
-		return nil, errors.New("throttle: NameKey must have 32 bytes")
+		return nil, errors.New("NameKey must have 32 bytes")
 	}
 	if !rate.IsOff() {
 		if err := rate.check(); err != nil {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"slices"
@@ -52,12 +54,12 @@ func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 	sound := true
 	if err := db.CheckSchema(ctx); err != nil {
 		sound = false
-		findings = append(findings, lines(err)...)
+		findings = append(findings, lines(elsewhere(err))...)
 	}
 	findings = append(findings, checkTransport(c.String("db"))...)
 	findings = append(findings, checkFile(c.String("db"))...)
 	if path := keyFile(c); path != "" {
-		if err := keys.CheckFile(path); err != nil {
+		if err := keys.CheckFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // ring reports a missing file
 			findings = append(findings, err.Error())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -114,10 +115,19 @@ func withDB(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.A
 func withAccounts(f func(context.Context, *cli.Command, *gormstore.Store) error) cli.ActionFunc {
 	return withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		if err := db.RecordSpace(ctx); err != nil {
-			return err
+			return elsewhere(err)
 		}
 		return f(ctx, c, db)
 	})
+}
+
+// elsewhere explains the error for a database whose accounts are in a table of an application. Its
+// own text is for the author of a program that opens both tables.
+func elsewhere(err error) error {
+	if errors.Is(err, gormstore.ErrSpace) {
+		return fmt.Errorf("the accounts of this database are not in vestibule_users (manage them in your application): %w", err)
+	}
+	return err
 }
 
 // keyFile returns the path of the master key file, or "" if the key does not come from a file.
@@ -134,7 +144,11 @@ func keyFile(c *cli.Command) string {
 // ring loads the master key.
 func ring(c *cli.Command) (*keys.Ring, error) {
 	if path := keyFile(c); path != "" {
-		return keys.Load(path)
+		ring, err := keys.Load(path)
+		if errors.Is(err, fs.ErrNotExist) && c.String("key") == "" {
+			err = fmt.Errorf("%w; if the key has another name, pass -key FILE", err)
+		}
+		return ring, err
 	}
 	if text := os.Getenv("VESTIBULE_KEY"); text != "" {
 		return keys.ParseHex(text)

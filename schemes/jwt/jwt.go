@@ -53,11 +53,13 @@ const NoGrace time.Duration = -1
 
 // Options configure a [Scheme]. nil means the defaults.
 type Options struct {
-	// AccessTTL is the lifetime of an access token. 0 means 5 minutes.
+	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes.
 	AccessTTL time.Duration
-	// RefreshTTL is the lifetime of a refresh token until it is used. 0 means 24 hours.
+	// RefreshTTL is the lifetime of a refresh token until it is used, at least one second. 0 means
+	// 24 hours.
 	RefreshTTL time.Duration
-	// AbsoluteTTL is the lifetime of a login, however often it is refreshed. 0 means 30 days.
+	// AbsoluteTTL is the lifetime of a login, however often it is refreshed. It is at least
+	// RefreshTTL. 0 means 30 days.
 	AbsoluteTTL time.Duration
 	// Grace is the time for which the response of a refresh can be repeated if the client lost it.
 	// 0 means 10 seconds, and the largest value is one minute. [NoGrace] disables it.
@@ -154,10 +156,10 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		CacheEntries: o.CacheEntries, CacheBytes: o.CacheBytes, Clock: clock,
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("jwt: New: %w", err)
 	}
-	if o.AccessTTL <= 0 {
-		return nil, fmt.Errorf("jwt: New: AccessTTL %v out of range (more than 0)", o.AccessTTL)
+	if err := o.checkTimes(); err != nil {
+		return nil, fmt.Errorf("jwt: New: %w", err)
 	}
 	if o.MaxLogins < NoLimit || o.MaxLogins > 1_000_000 {
 		return nil, fmt.Errorf("jwt: New: MaxLogins %d out of range (1 to 1,000,000, or NoLimit)", o.MaxLogins)
@@ -189,6 +191,19 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		v.standing = s.stateless
 	}
 	return s, nil
+}
+
+// checkTimes names the options of this package; rotation.New would name its own.
+func (o *Options) checkTimes() error {
+	switch {
+	case o.AccessTTL < time.Second: // such as AccessTTL: 300, which is 300 nanoseconds
+		return fmt.Errorf("AccessTTL %v out of range (at least 1s)", o.AccessTTL)
+	case o.RefreshTTL < time.Second:
+		return fmt.Errorf("RefreshTTL %v out of range (at least 1s)", o.RefreshTTL)
+	case o.AbsoluteTTL < o.RefreshTTL:
+		return fmt.Errorf("AbsoluteTTL %v out of range (at least RefreshTTL, %v)", o.AbsoluteTTL, o.RefreshTTL)
+	}
+	return nil
 }
 
 func defaults(o *Options) {

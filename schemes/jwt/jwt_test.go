@@ -57,6 +57,26 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// A lifetime without a unit is in nanoseconds. The error names the option of this package.
+func TestNewNamesTheOption(t *testing.T) {
+	ring, s := ringOf(t, jose.HS256), memory.New(nil)
+	if _, err := jwt.New("", audience, ring, s, nil); err == nil || !strings.HasPrefix(err.Error(), "jwt: New: issuer and audience must be set") {
+		t.Errorf("no issuer: %v", err)
+	}
+	if _, err := jwt.NewVerifier(issuer, audience, nil, nil); err == nil || err.Error() != "jwt: NewVerifier: keys must be set" {
+		t.Errorf("no keys: %v", err)
+	}
+	for want, opts := range map[string]jwt.Options{
+		"jwt: New: AccessTTL 300ns out of range (at least 1s)":                     {AccessTTL: 300},
+		"jwt: New: RefreshTTL -5ns out of range (at least 1s)":                     {RefreshTTL: -5},
+		"jwt: New: AbsoluteTTL 1h0m0s out of range (at least RefreshTTL, 24h0m0s)": {AbsoluteTTL: time.Hour},
+	} {
+		if _, err := jwt.New(issuer, audience, ring, s, &opts); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	for _, stateless := range []bool{false, true} {
 		w := newWorld(t, jwt.Options{Stateless: stateless, Claims: func(_ context.Context, u storage.User) (map[string]any, error) {

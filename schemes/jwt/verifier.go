@@ -79,7 +79,7 @@ func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOpt
 	}
 	v, err := newVerifier(issuer, audience, keys, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("jwt: NewVerifier: %w", err)
 	}
 	v.checks.NoID = o.NoID || o.IDClaim != "" // read checks another claim
 	v.audiences = append([]string{audience}, o.Audiences...)
@@ -89,7 +89,7 @@ func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOpt
 
 func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions) (*Verifier, error) {
 	if keys == nil {
-		return nil, errors.New("jwt: keys must be set")
+		return nil, errors.New("keys must be set")
 	}
 	if o.Name == "" {
 		o.Name = "jwt"
@@ -102,17 +102,17 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 		o.Clock = time.Now
 	}
 	if len(o.Types) == 0 {
-		return nil, errors.New("jwt: Types is empty (at least one, or nil for the default)")
+		return nil, errors.New("Types is empty (at least one, or nil for the default)")
 	}
 	if err := credential.CheckRealm(o.Realm); err != nil {
-		return nil, fmt.Errorf("jwt: %w", err)
+		return nil, err
 	}
 	v := &Verifier{
 		issuer: issuer, keys: keys, opts: o, clock: clock,
 		checks: jose.Checks{Issuer: issuer, Audience: audience, Leeway: o.Leeway, Clock: o.Clock},
 	}
 	if err := v.checks.Validate(); err != nil {
-		return nil, fmt.Errorf("jwt: %w", err)
+		return nil, err
 	}
 	v.generic = jose.GenerationOf(keys)
 	if v.generic != nil && o.CacheEntries >= 0 && o.CacheBytes >= 0 {

@@ -64,7 +64,7 @@ type Token struct {
 func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token) (string, storage.Credential, error) {
 	rec, err := s.lifetime(t, credential.Stamp(s.opts.Clock()))
 	if err != nil {
-		return "", storage.Credential{}, err
+		return "", storage.Credential{}, fmt.Errorf("knox: Issue: %w: %w", storage.ErrInvalid, err)
 	}
 	rec.Purpose, rec.Subject, rec.Epoch, rec.Name, rec.Scopes = Purpose, subject, epoch, t.Name, t.Scopes
 	limit := storage.CredentialLimit{Max: max(s.opts.Limit, 0), Evict: s.opts.EvictOldest, Now: rec.Created}
@@ -134,9 +134,6 @@ func (s *Scheme) List(ctx context.Context, subject string) ([]storage.Credential
 
 // lifetime returns a record with the times of a token that is created at now.
 func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err error) {
-	invalid := func(format string, args ...any) error {
-		return fmt.Errorf("knox: %w: "+format, append([]any{storage.ErrInvalid}, args...)...)
-	}
 	ttl := t.TTL
 	if ttl == 0 {
 		ttl = s.opts.TTL
@@ -147,25 +144,25 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err e
 	rec.Created = now
 	switch {
 	case t.Renewal > Fixed:
-		return rec, invalid("unknown Renewal %d", t.Renewal)
+		return rec, fmt.Errorf("unknown Renewal %d", t.Renewal)
 	case ttl == NoExpiry && t.Renewal == Renewed:
-		return rec, invalid("Renewed requires a TTL other than NoExpiry")
+		return rec, errors.New("Renewed requires a TTL other than NoExpiry")
 	case ttl == NoExpiry:
 		return rec, nil
 	case ttl < time.Second:
-		return rec, invalid("TTL %s out of range (at least 1s, or NoExpiry)", ttl)
+		return rec, fmt.Errorf("TTL %s out of range (at least 1s, or NoExpiry)", ttl)
 	}
 	rec.Expires = now.Add(ttl)
 	if t.Renewal == Fixed || t.Renewal == AsScheme && !s.opts.Renew {
 		return rec, nil
 	}
 	if ttl <= s.opts.MinInterval {
-		return rec, invalid("TTL %s of a renewed token out of range (above MinInterval, %s)", ttl, s.opts.MinInterval)
+		return rec, fmt.Errorf("TTL %s of a renewed token out of range (above MinInterval, %s)", ttl, s.opts.MinInterval)
 	}
 	rec.TTL = ttl
 	if s.opts.MaxTTL != NoExpiry {
 		if ttl > s.opts.MaxTTL {
-			return rec, invalid("TTL %s of a renewed token out of range (at most MaxTTL, %s)", ttl, s.opts.MaxTTL)
+			return rec, fmt.Errorf("TTL %s of a renewed token out of range (at most MaxTTL, %s)", ttl, s.opts.MaxTTL)
 		}
 		rec.Max = credential.Stamp(now.Add(s.opts.MaxTTL))
 	}

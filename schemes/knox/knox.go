@@ -127,7 +127,7 @@ func New(store Store, opts *Options) (*Scheme, error) {
 		return nil, fmt.Errorf("knox: New: %w", err)
 	}
 	if _, err := s.lifetime(Token{}, time.Unix(0, 0)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("knox: New: %w", err)
 	}
 	s.endpoints = login.Endpoints{Challenge: s.Challenge, Rejected: s.header.Reject(nil)}
 	return s, nil

@@ -182,6 +182,26 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
+// The text of an error names the option and its range, and New speaks of no stored record.
+func TestConstructionText(t *testing.T) {
+	for want, opts := range map[string]*knox.Options{
+		"knox: New: TTL 3µs out of range (at least 1s, or NoExpiry)":                          {TTL: 3600},
+		"knox: New: TTL 1000h0m0s of a renewed token out of range (at most MaxTTL, 720h0m0s)": {Renew: true, TTL: 1000 * time.Hour},
+	} {
+		if _, err := knox.New(memory.New(nil), opts); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	s, err := knox.New(memory.New(nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = s.Issue(t.Context(), "id-alice", 0, knox.Token{TTL: -time.Hour})
+	if want := "knox: Issue: storage: invalid record: TTL -1h0m0s out of range (at least 1s, or NoExpiry)"; !errors.Is(err, storage.ErrInvalid) || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestConstruction(t *testing.T) {
 	s := memory.New(nil)
 	for name, opts := range map[string]*knox.Options{

@@ -60,7 +60,7 @@ const maxCookie = 4096
 // site is nil, if Remember is set, or if an option is invalid.
 func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, error) {
 	if ring == nil || site == nil {
-		return nil, errors.New("session: NewSealed: ring and site must be set")
+		return nil, errors.New("session: NewSealed: the key ring and the site must be set (csrf.New or csrf.Loopback returns a site)")
 	}
 	var o SealedOptions
 	if opts != nil {

@@ -174,7 +174,7 @@ type Scheme struct {
 // returns an error if rows or site is nil, or if an option is invalid.
 func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if rows == nil || site == nil {
-		return nil, errors.New("session: New: rows and site must be set")
+		return nil, errors.New("session: New: the store and the site must be set (csrf.New or csrf.Loopback returns a site)")
 	}
 	var o Options
 	if opts != nil {

@@ -227,7 +227,7 @@ func dialectOf(name string) (dialect, error) {
 	return 0, fmt.Errorf("gormstore: unknown dialect %q (sqlite or postgres)", name)
 }
 
-// bind replaces the placeholders ? in a query by those of the dialect.
+// bind replaces the placeholders ? in a query with those of the dialect.
 func (d dialect) bind(query string) string {
 	if d == sqlite {
 		return query

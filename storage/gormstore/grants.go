@@ -128,9 +128,9 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	return st, nil
 }
 
-// CreateAccess implements storage.AccessTokens. It locks the rows on which the token depends until
-// the token is inserted, so that a revocation comes before or after the insert. These rows are the
-// account, the client and the family, in the order in which revocations lock them.
+// CreateAccess implements storage.AccessTokens. It locks the account, the client and the family of
+// the token until the token is inserted, so that a revocation comes before or after the insert.
+// Revocations lock these rows in the same order.
 func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	if err := a.Check(); err != nil {
 		return err

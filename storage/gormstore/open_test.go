@@ -75,6 +75,9 @@ func TestByURL(t *testing.T) {
 		if good != (err == nil) {
 			t.Errorf("%q: %v", url, err)
 		}
+		if err != nil && !strings.Contains(url, ":") && !strings.Contains(err.Error(), "does not begin with a scheme (sqlite:PATH") {
+			t.Errorf("%q: the error does not say that the scheme is missing: %v", url, err)
+		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: the error shows the password: %v", url, err)
 		}

@@ -217,7 +217,7 @@ func (s *Store) DeleteSessionOf(ctx context.Context, subject, id string) error {
 	if s.users.mine(subject) != nil || storage.CheckID("session id", id) != nil {
 		return storage.ErrNotFound
 	}
-	// CreateSession replaces a row by one with the same ID. A DELETE in PostgreSQL that waited for
+	// CreateSession replaces a row with one with the same ID. A DELETE in PostgreSQL that waited for
 	// the old row does not see the new one, so another statement checks for it.
 	const where = " FROM vestibule_sessions WHERE subject = ? AND id = ?"
 	for {

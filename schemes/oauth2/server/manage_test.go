@@ -169,6 +169,7 @@ func TestNewRefuses(t *testing.T) {
 	for what, change := range map[string]func(*oauthtest.Options){
 		"scope": func(o *oauthtest.Options) { o.Scopes = map[string]string{"a b": ""} }, "empty scope": func(o *oauthtest.Options) { o.Scopes = map[string]string{"": ""} },
 		"code": func(o *oauthtest.Options) { o.CodeTTL = time11 }, "access": func(o *oauthtest.Options) { o.AccessTTL = -1 }, "grace": func(o *oauthtest.Options) { o.Grace = time11 },
+		"refresh":             func(o *oauthtest.Options) { o.RefreshTTL = 300 }, // nanoseconds
 		"absolute":            func(o *oauthtest.Options) { o.RefreshTTL, o.AbsoluteTTL = 2*time11, time11 },
 		"endpoint":            func(o *oauthtest.Options) { o.Endpoints.PushedAuthorization = "par" },
 		"origins of a domain": func(o *oauthtest.Options) { o.Origins = []string{"https://*.example"} },

@@ -54,8 +54,9 @@ type Lifetimes struct {
 	// DeviceTTL is how long a user has to enter the code of a device, 1 second to 30 minutes; 0
 	// means 10 minutes.
 	DeviceTTL time.Duration
-	// RefreshTTL is how long a refresh token can be exchanged; 0 means 30 days. AbsoluteTTL is the
-	// maximum lifetime of a grant; 0 means 90 days, or RefreshTTL if that is longer.
+	// RefreshTTL is how long a refresh token can be exchanged, at least one second; 0 means 30
+	// days. AbsoluteTTL is the maximum lifetime of a grant, at least RefreshTTL; 0 means 90 days, or
+	// RefreshTTL if that is longer.
 	RefreshTTL, AbsoluteTTL time.Duration
 }
 
@@ -145,6 +146,9 @@ func (o *Options) defaults() {
 func (o *Options) check(api oauth2.Options) error {
 	if o.DeviceTTL < time.Second || o.DeviceTTL > 30*time.Minute || o.Keys != nil && o.Endpoints.Device == "-" {
 		return errors.New("server: New: DeviceTTL out of range (1s to 30m), or Keys without Endpoints.Device")
+	}
+	if o.RefreshTTL < time.Second || o.AbsoluteTTL < o.RefreshTTL {
+		return fmt.Errorf("server: New: RefreshTTL %v or AbsoluteTTL %v out of range (at least 1s; at least RefreshTTL)", o.RefreshTTL, o.AbsoluteTTL)
 	}
 	if o.AccessTTL < time.Second || o.CodeTTL < time.Second || o.CodeTTL > 10*time.Minute {
 		return errors.New("server: New: AccessTTL or CodeTTL out of range (at least 1s; 1s to 10m)")

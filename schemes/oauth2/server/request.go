@@ -45,7 +45,7 @@ type AuthorizationRequest struct {
 	// Registered is the client's current record.
 	Registered storage.Client `json:"-"`
 	// Pushed is the digest of a pushed request, which is consumed when the page is shown. PushedAt
-	// is when it was pushed. Both are zero for other requests.
+	// is the time at which the client pushed it. Both are zero for other requests.
 	Pushed   storage.Digest `json:"-"`
 	PushedAt time.Time      `json:"-"`
 

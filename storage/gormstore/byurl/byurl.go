@@ -41,7 +41,10 @@ func Check(url string) error {
 		return nil
 	}
 	kind, _, found := strings.Cut(url, ":")
-	if !found || len(kind) > 20 {
+	if !found {
+		return errors.New("byurl: the URL does not begin with a scheme (sqlite:PATH, sqlite::memory: or postgres://…)")
+	}
+	if len(kind) > 20 {
 		kind = "…"
 	}
 	return fmt.Errorf("byurl: unknown URL %s:… (sqlite:PATH, sqlite::memory: or postgres://…)", kind)
