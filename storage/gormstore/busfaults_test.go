@@ -322,6 +322,15 @@ func TestOneCourier(t *testing.T) {
 				return false
 			})
 			must(t, db.SetCourier(t.Context(), courier))
+			c, err := couriers[courier](t.Context(), db, "")
+			must(t, errors.Join(err, db.SetCourier(t.Context(), gormstore.CourierNone)))
+			if _, ended := following(t, c); !errors.Is(next(t, ended), gormstore.ErrCourier) {
+				t.Error("no error after it was switched off")
+			}
+			if name, err := db.Courier(t.Context()); name != gormstore.CourierNone || err != nil {
+				t.Error("a running process switched it on again:", name, err)
+			}
+			must(t, db.SetCourier(t.Context(), courier))
 			until(t, "the lease is back", r.leased)
 		})
 		t.Run("attack_439_missing_trigger", func(t *testing.T) {
