@@ -37,8 +37,9 @@ func (s *Store) Courier(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// SetCourier sets the courier of the database, for all processes. Processes with another one query
-// the store for each request from then on, until they are restarted with this courier. It waits for
+// SetCourier sets the courier of the database, for all processes; CourierNone ends messages. Processes
+// with another one query the store for each request from then on, until they are restarted with this
+// courier. It waits for
 // running transactions that revoke something, up to the store's timeout.
 //
 // The constructors of couriers call it if the database has none yet. Call it yourself to change from
@@ -106,16 +107,23 @@ func (s *Store) UseCourier(ctx context.Context, name string) error {
 	return s.checkTriggers(ctx)
 }
 
-// CourierCheck returns a function that calls UseCourier, and tells f whether changes of the account
-// table are told, at its first call and then once a minute. It is for couriers, which call it all the
-// time.
+// CourierCheck returns a function that checks what UseCourier checks, without setting a courier, and
+// tells f whether changes of the account table are told, at its first call and then once a minute. It
+// is for couriers, which call it all the time.
 func (s *Store) CourierCheck(name string, f bus.Follower) func(context.Context) error {
 	var last time.Time
 	return func(ctx context.Context) error {
 		if !last.IsZero() && time.Since(last) < time.Minute {
 			return nil
 		}
-		if err := s.UseCourier(ctx, name); err != nil {
+		have, err := s.Courier(ctx)
+		if err == nil && have != name { // also none: somebody may have switched it off
+			err = otherCourier(have, name)
+		}
+		if err == nil {
+			err = s.checkTriggers(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		told, err := s.AccountsTold(ctx)

@@ -9,8 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/vestibule-auth/vestibule/internal/pgtest"
 	"github.com/vestibule-auth/vestibule/internal/storetest"
@@ -322,6 +325,15 @@ func TestOneCourier(t *testing.T) {
 				return false
 			})
 			must(t, db.SetCourier(t.Context(), courier))
+			c, err := couriers[courier](t.Context(), db, "")
+			must(t, errors.Join(err, db.SetCourier(t.Context(), gormstore.CourierNone)))
+			if _, ended := following(t, c); !errors.Is(next(t, ended), gormstore.ErrCourier) {
+				t.Error("no error after it was switched off")
+			}
+			if name, err := db.Courier(t.Context()); name != gormstore.CourierNone || err != nil {
+				t.Error("a running process switched it on again:", name, err)
+			}
+			must(t, db.SetCourier(t.Context(), courier))
 			until(t, "the lease is back", r.leased)
 		})
 		t.Run("attack_439_missing_trigger", func(t *testing.T) {
@@ -385,6 +397,40 @@ func TestFirstCourierWaits(t *testing.T) {
 	})
 	close(commit)
 	must(t, errors.Join(<-ended, <-set))
+}
+
+// If the pool connects to another server, the connection for messages is proved again, by a message
+// through the pool; and the outbox begins again.
+func TestServerChanges(t *testing.T) {
+	direct := storetest.URL(t)
+	var changes atomic.Uint64
+	db := migrated(t, opened(t)(postgres.Open(direct, &gormstore.Options{Timeout: time.Minute, ServerChanges: changes.Load})))
+	t.Run("attack_439_another_server", func(t *testing.T) {
+		c, err := postgres.NewNotify(t.Context(), db, nil)
+		must(t, err)
+		listener, err := pgx.Connect(t.Context(), direct)
+		must(t, err)
+		defer listener.Close(context.Background())
+		_, err = listener.Exec(t.Context(), "LISTEN vestibule_proof")
+		must(t, err)
+		r, _ := following(t, c)
+		for range 2 {
+			_, err = listener.WaitForNotification(t.Context())
+			must(t, err)
+			next(t, r.proofs)
+			next(t, r.proofs)
+			changes.Add(1)
+		}
+		must(t, db.SetCourier(t.Context(), gormstore.CourierOutbox))
+		o, err := gormstore.NewOutbox(t.Context(), db, nil)
+		must(t, err)
+		r, ended := following(t, o)
+		next(t, r.proofs)
+		changes.Add(1)
+		if err := next(t, ended); !strings.Contains(err.Error(), "another server") {
+			t.Error(err)
+		}
+	})
 }
 
 // A transaction whose snapshot is older than the courier would not see it, so it fails and is repeated.
