@@ -30,7 +30,6 @@ func writePage(w http.ResponseWriter, e *Error) {
 	h.Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(e.Status)
 	var b strings.Builder
-	b.WriteString(pageHead)
 	said := e.Detail != ""
 	if said {
 		b.WriteString("<p>" + html.EscapeString(e.Detail) + "</p>\n")
@@ -44,19 +43,9 @@ func writePage(w http.ResponseWriter, e *Error) {
 	if !said {
 		b.WriteString("<p>" + http.StatusText(e.Status) + "</p>\n")
 	}
-	b.WriteString("<p class=\"soft\">Error " + strconv.Itoa(e.Status) + "</p>\n</main>\n</html>\n")
-	_, _ = w.Write([]byte(b.String()))
+	b.WriteString("<p class=\"soft\">Error " + strconv.Itoa(e.Status) + "</p>\n")
+	_, _ = w.Write([]byte(style.Page("", style.ErrorTitle(e.Status), b.String())))
 }
-
-const pageHead = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Something went wrong</title>
-` + style.Element + `
-<main>
-<h1>Something went wrong</h1>
-`
 
 // forPeople reports whether a browser shows the response to a person.
 func forPeople(r *http.Request) bool {

@@ -29,7 +29,8 @@
 // Complete is a store with all of them. LiveUsers, PermissionChecker and Lease are optional
 // features for package cached. SessionCount and CredentialCount are optional, and make logins of
 // accounts with many sessions or credentials cheaper. Spaced is for databases with several account
-// tables. AccountSource is for wrappers of stores.
+// tables. AccountSource is for wrappers of stores. RateLimits is for limits that several processes
+// share (package throttle).
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
 // deleted records. Package storagetest tests an implementation, even one that has only some parts.

@@ -38,14 +38,16 @@ func Caller(r *http.Request, scheme authn.Authenticator, store any) (id authn.Id
 // store. Call it if an endpoint takes the caller from the chain and acts in a store, because the
 // chain can have schemes over several stores, in which the same ID belongs to different people.
 //
-// An identity whose scheme did not call [authn.Identity.SetStore] counts as an account of store if
-// it is in its space.
+// If the stores have spaces, the name of the space decides, because an ID with the name of a space
+// means one account in all stores. Otherwise the store that the scheme recorded decides (see
+// [authn.Identity.SetStore]). An identity without a recorded store counts as an account of store.
 func FirstPartyOf(id authn.Identity, store any) error {
 	if err := FirstParty(id); err != nil {
 		return err
 	}
-	elsewhere := id.Store() != nil && !storage.SameAccounts(id.Store(), store)
-	if elsewhere || !storage.BelongsTo(storage.SpaceOf(store), id.Subject) {
+	space := storage.SpaceOf(store)
+	elsewhere := space == "" && id.Store() != nil && !storage.SameAccounts(id.Store(), store)
+	if elsewhere || !storage.BelongsTo(space, id.Subject) {
 		return authn.PermissionDenied("")
 	}
 	return nil

@@ -29,7 +29,7 @@ const maxAddress = 254
 // address either.
 func (r *Recovery) Request() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if err := r.request(w, req); err != nil {
+		if _, err := r.request(w, req); err != nil {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
@@ -37,15 +37,20 @@ func (r *Recovery) Request() http.Handler {
 	})
 }
 
-func (r *Recovery) request(w http.ResponseWriter, req *http.Request) error {
+// request reads an address and puts it into a queue. It returns the address, also with most errors.
+func (r *Recovery) request(w http.ResponseWriter, req *http.Request) (string, error) {
 	v, err := login.Read(w, req, login.Field{Name: "address", Trim: true})
 	if err != nil {
-		return err
+		return "", err
 	}
 	address := v[0]
 	if len(address) > maxAddress {
-		return authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
+		return "", authn.FieldError("address", fmt.Sprintf("Ensure this field has no more than %d bytes.", maxAddress))
 	}
+	return address, r.enqueue(req, address)
+}
+
+func (r *Recovery) enqueue(req *http.Request, address string) error {
 	next, queue := pending{address: address}, r.queue
 	if r.opts.Limiter != nil {
 		// Count the address as typed, in lower case, without looking up its account.

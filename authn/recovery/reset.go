@@ -45,21 +45,29 @@ var (
 func (r *Recovery) Reset() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		v, err := login.Read(w, req, login.Field{Name: "token", Trim: true}, login.Password)
-		var subject string
 		if err == nil {
-			subject, err = r.resetBy(req, v[0], v[1])
+			err = r.resetFor(w, req, v[0], v[1])
 		}
 		if err != nil {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
-		// The link proved that the caller can read the account's mail.
-		for _, c := range r.passwords.Vouch(req, subject) {
-			http.SetCookie(w, c)
-		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// resetFor sets the password and makes the caller known to the login limits, because the link proved
+// that the caller can read the account's mail.
+func (r *Recovery) resetFor(w http.ResponseWriter, req *http.Request, token, password string) error {
+	subject, err := r.resetBy(req, token, password)
+	if err != nil {
+		return err
+	}
+	for _, c := range r.passwords.Vouch(req, subject) {
+		http.SetCookie(w, c)
+	}
+	return nil
 }
 
 // resetBy calls reset and counts made-up tokens for the limits of refused credentials of the

@@ -21,8 +21,8 @@ type attempt struct {
 	here    candidate // the mark of this address, even if it does not make the caller known
 	class   class
 	taken   []Bucket
-	from    Store // the store that counted the units
-	stamp   Key   // for subject and epoch; zero before Account
+	from    source // where the units were counted
+	stamp   Key    // for subject and epoch; zero before Account
 
 	elsewhere bool // sent by a browser for a page of another site
 	done      atomic.Bool
@@ -50,7 +50,7 @@ func (a *attempt) Succeeded(ctx context.Context) []*http.Cookie {
 	ctx = context.WithoutCancel(ctx)
 	now := a.l.opts.Clock()
 	free := [][]Bucket{{{of("free", a.keys.account, a.keys.wide), a.l.limits.Free, false}}}
-	if o, _, err := a.l.store.take(ctx, now, free); err == nil && o.Plan == 0 {
+	if o, _, err := a.l.store.take(ctx, now, Key{}, free); err == nil && o.Plan == 0 {
 		a.giveBack(ctx)
 	}
 	a.done.Store(true)
@@ -104,7 +104,7 @@ func (a *attempt) Cancelled(ctx context.Context) { a.giveBack(ctx) }
 // the request may have ended.
 func (a *attempt) giveBack(ctx context.Context) {
 	if a.done.CompareAndSwap(false, true) {
-		a.l.store.giveBack(context.WithoutCancel(ctx), a.l.opts.Clock(), a.from, a.taken)
+		a.l.store.giveBack(context.WithoutCancel(ctx), a.l.opts.Clock(), Key{}, a.from, a.taken)
 	}
 }
 

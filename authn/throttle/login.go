@@ -18,7 +18,8 @@ type LoginOptions struct {
 	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
 	// NameKey is the 32-byte key that hashes names and addresses (keys.ThrottleNames). nil means a
-	// random key for this process. Processes that share a store must set it.
+	// random key for this process. Processes that share a store must set it; for a [Shared] store it
+	// is required.
 	NameKey Secret
 	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie). nil means no
 	// cookies. A user is then known only by address. While many networks attack the account, its
@@ -27,8 +28,8 @@ type LoginOptions struct {
 	// PlainHTTP names the device cookie "device", without Secure, for development on loopback.
 	// Otherwise the name is "__Host-device". The other name is never read.
 	PlainHTTP bool
-	// Logger receives an error, at most once a minute, if the store fails. nil means
-	// slog.Default().
+	// Logger receives a message when the store fails and when it works again. nil means
+	// slog.Default(). A [Shared] store has a logger of its own.
 	Logger *slog.Logger
 	// Clock returns the current time. nil means time.Now. With a clock without monotonic readings,
 	// changes of the wall clock affect the limits.
@@ -46,10 +47,11 @@ type LoginOptions struct {
 // known devices. An address from which more than 4 accounts logged in within 90 days makes no
 // caller known.
 //
-// If the store fails, attempts are counted in the memory of this process, so limits still apply. A
-// Login is safe for concurrent use.
+// If the store fails, attempts are counted in the memory of this process, so limits still apply. With
+// several processes use a [Shared] store: it divides these limits by their number. A Login is safe
+// for concurrent use.
 type Login struct {
-	store   *resilient
+	store   *Shared
 	limits  LoginLimits
 	opts    LoginOptions
 	names   namer
@@ -64,7 +66,8 @@ var (
 )
 
 // NewLogin returns a limiter that counts in store. opts can be nil. It returns an error if store is
-// nil, a rate is out of range, or a key does not have 32 bytes.
+// nil, a rate is out of range, a key does not have 32 bytes, or NameKey is not set for a [Shared]
+// store.
 func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	var o LoginOptions
 	if opts != nil {
@@ -83,10 +86,13 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	if o.NameKey != nil && len(o.NameKey) != 32 {
 		return nil, errors.New("throttle: NewLogin: NameKey must have 32 bytes")
 	}
+	if err := checkNames(store, o.NameKey); err != nil {
+		return nil, err
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	l.store, l.names = newResilient(store, o.Logger), newNamer(o.NameKey)
+	l.store, l.names = resilient(store, o.Logger), newNamer(o.NameKey)
 	l.strangers = Bucket{l.names.name("strangers"), l.limits.Strangers, true}
 	l.spare = Bucket{l.names.name("spare reserve"), l.limits.SpareReserve, true}
 	l.reserve = Bucket{l.names.name("quiet reserve"), l.limits.QuietReserve, true}
@@ -180,7 +186,7 @@ func (a *attempt) sourceKey() Key { return of("source", a.keys.source) }
 // take counts the attempt by the first plan whose buckets all have a unit.
 func (a *attempt) take(ctx context.Context, now time.Time) error {
 	plans, as := a.plans()
-	o, from, err := a.l.store.take(ctx, now, plans)
+	o, from, err := a.l.store.take(ctx, now, Key{}, plans)
 	switch {
 	case err != nil:
 		return err

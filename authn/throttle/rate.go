@@ -1,8 +1,8 @@
 // Package throttle limits rates. [Login] limits login attempts before a password is hashed. [Anon],
 // [User] and [Scoped] limit requests. [Refusals] limits rejected credentials.
 //
-// Counts are in a [Store]: in the memory of the process ([Memory]), or in a database that several
-// processes share. Refusals always counts in memory.
+// Counts are in a [Store]: in the memory of the process ([Memory]), or in one that several processes
+// share ([Shared]). Refusals always counts in memory.
 package throttle
 
 import (

@@ -47,7 +47,7 @@ func (l *Login) Recall(r *http.Request) (known func(ctx context.Context, account
 	if len(plans) == 0 {
 		return nil, authn.Throttled(othersWait)
 	}
-	o, _, err := l.store.take(ctx, now, plans)
+	o, _, err := l.store.take(ctx, now, Key{}, plans)
 	switch {
 	case err != nil:
 		return nil, err

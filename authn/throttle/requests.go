@@ -28,8 +28,9 @@ type Options struct {
 // IPv6 /64) and by the networks around it (Options.Networks). Put it after the authn middleware. A
 // request over the limit gets 429 with the text of Django REST Framework.
 //
-// It returns an error if store is nil, if rate is zero or out of range, or if an option is out of
-// range. The rate [Off] means no limit. If the store fails, requests are counted in memory.
+// It returns an error if store is nil, if rate is zero or out of range, if an option is out of range,
+// or if Options.NameKey is not set for a [Shared] store. The rate [Off] means no limit. If the store
+// fails, requests are counted in memory.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
 // separately with the same rate, in User and Scoped too. So such a page cannot use up the limit of
@@ -66,7 +67,7 @@ func Scoped(store Store, scope string, rate Rate, opts *Options) (func(http.Hand
 }
 
 type requests struct {
-	store *resilient
+	store *Shared
 	rates []Rate
 	wider [3][]Rate // for the networks around an address
 	kind  string
@@ -98,10 +99,13 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 			l.wider[i] = []Rate{times(rate, n)}
 		}
 	}
+	if err := checkNames(store, l.opts.NameKey); err != nil {
+		return nil, err
+	}
 	if l.opts.Clock == nil {
 		l.opts.Clock = time.Now
 	}
-	l.store, l.names = newResilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
+	l.store, l.names = resilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
 	l.opts.NameKey = nil // not printed with the other options
 	return l, nil
 }
@@ -152,7 +156,10 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 	} else {
 		p.plans[0] = l.anonymous(p.plan[:0], placesOf(l.opts.Proxies.ClientAddr(r)).asCausedBy(r))
 	}
-	o, _, err := l.store.take(r.Context(), l.opts.Clock(), p.plans[:])
+	// The widest network is the group of all its addresses, so that a store of several servers can
+	// spread the networks over them.
+	widest := p.plans[0][len(p.plans[0])-1].Key
+	o, _, err := l.store.take(r.Context(), l.opts.Clock(), widest, p.plans[:])
 	switch {
 	case err != nil:
 		return err

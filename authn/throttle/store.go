@@ -42,7 +42,8 @@ type Mark struct {
 }
 
 // Store counts units and keeps small sets of marks. It must be safe for concurrent use. now is the
-// time of the caller's clock. A store that several processes share uses its own clock instead.
+// time of the caller's clock. A store that several processes share uses its own clock instead; it
+// better implements storage.RateLimits, for [NewShared].
 //
 // Counts use the generic cell rate algorithm (GCRA). A full bucket allows Limit units immediately,
 // and then one unit for each Window/Limit. So a window that begins with a full bucket allows up to

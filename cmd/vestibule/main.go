@@ -41,7 +41,7 @@ func command(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "db", Usage: "sqlite:PATH or postgres://…", Sources: cli.EnvVars("VESTIBULE_DB")},
 			&cli.StringFlag{Name: "key", Usage: "file with the master key, or set VESTIBULE_KEY to the key (default: <sqlite path>.key)"},
 		},
-		Commands:       []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), knoxCommand(), credentialCommand(), keysCommand(), clientCommand(), pruneCommand(), checkCommand()},
+		Commands:       []*cli.Command{migrateCommand(), userCommand(), tokenCommand(), knoxCommand(), credentialCommand(), keysCommand(), clientCommand(), courierCommand(), pruneCommand(), checkCommand()},
 		Version:        version(),
 		Action:         unknownCommand,
 		Reader:         stdin,
@@ -184,31 +184,4 @@ func noArguments(c *cli.Command) error {
 		return fmt.Errorf("unexpected argument %q", c.Args().First())
 	}
 	return nil
-}
-
-func migrateCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "migrate",
-		Usage: "migrate the database to this program's schema",
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			db, err := open(c)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			// The server, or the first command about accounts, records the account table.
-			if err := db.MigrateSchema(ctx); err != nil {
-				return err
-			}
-			have, _, err := db.Schema(ctx)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.Root().Writer, "schema version %d\n", have)
-			return nil
-		},
-	}
 }

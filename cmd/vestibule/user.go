@@ -15,6 +15,8 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/bus"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
@@ -35,6 +37,7 @@ func userCommand() *cli.Command {
 			{Name: "passwd", Usage: "set a password (reads stdin) and revoke all credentials", ArgsUsage: "NAME", Action: withAccounts(setPassword)},
 			{Name: "disable", Usage: "disable an account and revoke all its credentials", ArgsUsage: "NAME", Action: withAccounts(setActive(false))},
 			{Name: "enable", Usage: "enable an account", ArgsUsage: "NAME", Action: withAccounts(setActive(true))},
+			{Name: "logout-everywhere", Usage: "revoke all credentials of an account", ArgsUsage: "NAME", Action: withAccounts(logoutEverywhere)},
 			{
 				Name: "roles", Usage: "print or replace the roles of an account", ArgsUsage: "NAME [ROLE...]",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "clear", Usage: "remove all roles"}}, Action: withAccounts(userRoles),
@@ -77,9 +80,35 @@ func newPassword(c *cli.Command, db *gormstore.Store) (*password.Checker, string
 	return passwords, secret, err
 }
 
-// ended describes what happens to an account's credentials. A server with a cache (package
-// storage/cached) is not notified by this process.
-const ended = "its tokens and sessions are revoked (servers with a cache follow within its TTL)"
+// ended describes what happens to an account's credentials.
+func ended(ctx context.Context, db *gormstore.Store) string {
+	return "its tokens and sessions are revoked (" + follow(ctx, db) + ")"
+}
+
+// follow describes when servers with a cache (package storage/cached) notice a change of this process.
+func follow(ctx context.Context, db *gormstore.Store) string {
+	if name, err := db.Courier(ctx); err == nil && name != gormstore.CourierNone {
+		return "servers with a cache follow within " + bus.Bound.String()
+	}
+	return "servers with a cache follow within its TTL"
+}
+
+// logoutEverywhere revokes the account's credentials of every scheme.
+func logoutEverywhere(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	u, err := account(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	out, err := storage.LogoutEverywhere(ctx, db, u.ID)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Root().Writer, "logged out user %s everywhere; %s\n", u.Name, ended(ctx, db))
+	if out.Uncleaned != nil {
+		fmt.Fprintf(c.Root().ErrWriter, "records of revoked credentials remain: %v\n", out.Uncleaned)
+	}
+	return nil
+}
 
 func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)
@@ -93,7 +122,7 @@ func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err := passwords.SetPassword(ctx, u.ID, secret); err != nil {
 		return sentence(err)
 	}
-	fmt.Fprintf(c.Root().Writer, "set the password of user %s; %s\n", u.Name, ended)
+	fmt.Fprintf(c.Root().Writer, "set the password of user %s; %s\n", u.Name, ended(ctx, db))
 	return nil
 }
 
@@ -109,7 +138,7 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 		if active {
 			fmt.Fprintf(c.Root().Writer, "enabled user %s\n", u.Name)
 		} else {
-			fmt.Fprintf(c.Root().Writer, "disabled user %s; %s\n", u.Name, ended)
+			fmt.Fprintf(c.Root().Writer, "disabled user %s; %s\n", u.Name, ended(ctx, db))
 		}
 		return nil
 	}
@@ -138,15 +167,12 @@ func userRoles(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		return err
 	}
 	if remove {
-		fmt.Fprintf(c.Root().Writer, "removed the roles of user %s; %s\n", u.Name, follow)
+		fmt.Fprintf(c.Root().Writer, "removed the roles of user %s; %s\n", u.Name, follow(ctx, db))
 	} else {
-		fmt.Fprintf(c.Root().Writer, "set the roles of user %s to %s; %s\n", u.Name, printable(strings.Join(roles, ",")), follow)
+		fmt.Fprintf(c.Root().Writer, "set the roles of user %s to %s; %s\n", u.Name, printable(strings.Join(roles, ",")), follow(ctx, db))
 	}
 	return nil
 }
-
-// follow describes when a change that revokes no credential takes effect.
-const follow = "servers with a cache follow within its TTL"
 
 func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	u, err := account(ctx, c, db)
@@ -159,7 +185,7 @@ func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	if err := db.DeleteUser(ctx, u.ID); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Root().Writer, "deleted user %s; %s\n", u.Name, ended)
+	fmt.Fprintf(c.Root().Writer, "deleted user %s; %s\n", u.Name, ended(ctx, db))
 	return nil
 }
 

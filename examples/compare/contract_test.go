@@ -214,11 +214,14 @@ func TestFlags(t *testing.T) {
 	if err != nil || len(cfg.Users) != 2 || cfg.Users[0].Password != "b" || len(cfg.Users[0].Roles) != 1 || cfg.Cache != 0 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}, {"-refresh-grace", "2m"}, {"-jwt-access-ttl", "0s"}, {"-knox-ttl", "-1h"},
+	for _, bad := range [][]string{{"-cache", "x"}, {"-cache", "-1s"}, {"extra"}, {"-redis", "redis://localhost"}, {"-redis", "redis://localhost", "-db", "sqlite:x"}, {"-redis", "localhost", "-db", "postgres://localhost/x"}, {"-redis", "redis://localhost", "-db", "postgres://localhost/x", "-replicas", "0"}, {"-refresh-grace", "2m"}, {"-jwt-access-ttl", "0s"}, {"-knox-ttl", "-1h"},
 		{"-jwt-alg", "none"}, {"-jwt-alg", "hs256"}, {"-jwt-alg", "PS256"}, {"-jwt-alg", "EdDSA, ES256"},
 		{"-login-rate", "5"}, {"-user", "foo"}, {"-user", "foo:"}, {"-addr", "foo"}, {"-addr", "127.0.0.1:99999"}, {"-addr", "127.0.0.1:no such service"}, {"-db", "mysql://x"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+	if _, err := parseFlags([]string{"-redis", "redis://:sesame@local host", "-db", "postgres://localhost/x"}); err == nil || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("the password of -redis is in the error: %v", err)
 	}
 }

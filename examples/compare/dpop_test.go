@@ -13,8 +13,10 @@ import (
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
 )
 
-// dpopPaths gets a token that is bound to a key and uses it.
-func dpopPaths(t *testing.T, c demotest.Client) {
+// boundToken gets a token that is bound to a key. It returns the header with the token, the header with
+// a new proof for a GET, and the token.
+func boundToken(t *testing.T, c demotest.Client) (bound string, proofFor func(path string) string, token string) {
+	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -43,13 +45,18 @@ func dpopPaths(t *testing.T, c demotest.Client) {
 	if err := json.Unmarshal([]byte(text), &got); err != nil || got.Type != "DPoP" {
 		t.Fatalf("%s, %v", text, err)
 	}
-	bound := "Authorization: DPoP " + got.Access
-	one := proof("GET", server.Issuer+"/api/profile", got.Access)
+	return "Authorization: DPoP " + got.Access, func(path string) string { return proof("GET", server.Issuer+path, got.Access) }, got.Access
+}
+
+// dpopPaths gets a token that is bound to a key and uses it.
+func dpopPaths(t *testing.T, c demotest.Client) {
+	bound, proofFor, token := boundToken(t, c)
+	one := proofFor("/api/profile")
 	c.Is(200, `{"username":"","email":"","scheme":"oauth2","client":"demo-confidential"}`, "GET", "/api/profile", "", bound, one)
 	if resp := c.Is(401, "*", "GET", "/api/profile", "", bound, one); resp.Header.Get("WWW-Authenticate") != `DPoP error="invalid_dpop_proof", algs="ES256 EdDSA PS256 RS256"` {
 		t.Errorf("again: %v", resp.Header)
 	}
 	c.Is(401, "*", "GET", "/api/open", "", bound)
-	c.Is(401, invalid, "GET", "/api/open", "", "Authorization: Bearer "+got.Access)
+	c.Is(401, invalid, "GET", "/api/open", "", "Authorization: Bearer "+token)
 	c.Is(401, invalid, "GET", "/api/open", "", "Authorization: DPoP junk", one)
 }

@@ -19,17 +19,24 @@ import (
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/redisstore"
 )
 
 // config is what the flags say.
 type config struct {
 	demo.Flags
 	Base                                  string // the server's own URL
+	Courier                               string // how replicas over PostgreSQL learn of changes
 	ListenDB                              string // where LISTEN goes; "": to DB
+	RedisURL                              string // "": none
+	Replicas                              int    // servers that share RedisURL
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 	JWTAlgorithm                          jose.Algorithm // "": EdDSA, or what the database's key is for
 	Gateway                               proxy.Dialect  // of /forward-auth
+
+	redis *redisstore.Store // nil: none
 }
 
 func main() { demo.Main(run) }
@@ -51,6 +58,11 @@ func run() error {
 		return err
 	}
 	defer cleanup()
+	closeRedis, err := cfg.openRedis(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeRedis()
 	if cfg.Base = cfg.Origin; cfg.Base == "" {
 		cfg.Base = baseOf(l.Addr())
 	}
@@ -92,7 +104,9 @@ func parseFlags(args []string) (*config, error) {
 		demo.User{Name: "admin", Password: "looking-glass-42", Roles: []string{"admin"}})
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
 	fs.StringVar(&cfg.ListenDB, "listen-db", "", "the PostgreSQL server's own URL, for LISTEN where -db goes through a pooler")
-	redis := fs.String("redis", "", "redis://…: not there yet")
+	fs.StringVar(&cfg.Courier, "courier", gormstore.CourierNotify, "how replicas over PostgreSQL learn of each other's changes: notify or outbox, the latter also through any pooler")
+	fs.StringVar(&cfg.RedisURL, "redis", "", "redis://…, with -db postgres://… only: limits, used DPoP proofs and the content of sessions, for all servers over the database")
+	fs.IntVar(&cfg.Replicas, "replicas", 4, "number of servers that share -redis: while it is gone, each has that part of the limits")
 	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
 	fs.DurationVar(&cfg.AccessTTL, "jwt-access-ttl", 5*time.Minute, "how long an access token lives")
 	fs.DurationVar(&cfg.RefreshTTL, "jwt-refresh-ttl", 24*time.Hour, "how long a refresh token waits for its use")
@@ -116,8 +130,14 @@ func parseFlags(args []string) (*config, error) {
 	if cfg.ListenDB != "" && (!isPostgres(cfg.ListenDB) || !isPostgres(cfg.DB)) {
 		return nil, errors.New("-listen-db: want postgres://… there and in -db")
 	}
-	if *redis != "" {
-		return nil, errors.New("-redis: nothing here uses Redis yet; state is in the database and in this process")
+	switch {
+	case cfg.Courier != gormstore.CourierNotify && cfg.Courier != gormstore.CourierOutbox:
+		return nil, fmt.Errorf("-courier %q: want notify or outbox", cfg.Courier)
+	case cfg.Courier == gormstore.CourierOutbox && cfg.ListenDB != "":
+		return nil, errors.New("-listen-db: only with -courier notify")
+	}
+	if err := cfg.checkRedis(); err != nil {
+		return nil, err
 	}
 	for name, d := range map[string]time.Duration{"knox-ttl": cfg.KnoxTTL, "jwt-access-ttl": cfg.AccessTTL, "jwt-refresh-ttl": cfg.RefreshTTL} {
 		if d <= 0 {

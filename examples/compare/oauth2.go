@@ -41,7 +41,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err := signing.Ensure(ctx); err != nil {
 		return nil, nil, err
 	}
-	proofs, err := dpop.New(cfg.Base, db, nil)
+	proofs, err := dpop.New(cfg.Base, cfg.proofs(db), nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,6 +54,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		Scopes:                map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
 		InsecureChosenSecrets: &server.ChosenSecrets{Verifier: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil},
 		Keys:                  ring, SigningKeys: signing, Proxies: cfg.Proxies,
+		Limits: cfg.limits(),
 	})
 	if err != nil {
 		return nil, nil, err

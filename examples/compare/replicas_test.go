@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -11,75 +10,87 @@ import (
 
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/examples/internal/demotest"
-	"github.com/vestibule-auth/vestibule/internal/pgtest"
-	"github.com/vestibule-auth/vestibule/internal/storetest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/bus"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
 )
 
-// What ends at one replica over PostgreSQL ends at another that had kept it, without waiting
-// for the cache.
+// What ends at one replica over PostgreSQL, or by a program without a cache, ends at another that had
+// kept it, without waiting for the cache. Through a pooler the messages need -listen-db or the outbox.
 func TestReplicas(t *testing.T) {
 	demotest.Each(t, func(t *testing.T, flags demo.Flags, db *gormstore.Store, _ *keys.Ring) {
 		if !isPostgres(flags.DB) {
 			return
 		}
-		cfg := &config{Flags: flags, Cache: time.Hour, ListenDB: listenDB(t, flags, db)}
-		here, err := keep(t.Context(), cfg, db)
-		if err != nil {
-			t.Fatal(err)
-		}
-		there, err := keep(t.Context(), cfg, db)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var subject string
-		var token storage.StaticToken
-		good := func() bool {
-			found, u, err := there.StaticTokenByDigest(t.Context(), token.Digest)
-			if err != nil {
+		for _, courier := range []string{gormstore.CourierNotify, gormstore.CourierOutbox} {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			cfg := &config{Flags: flags, Cache: time.Hour, Courier: courier}
+			if courier == gormstore.CourierNotify {
+				cfg.ListenDB = listenDB(t, flags, db)
+			}
+			if err := db.SetCourier(ctx, gormstore.CourierNone); err != nil {
 				t.Fatal(err)
 			}
-			return u.Epoch == found.Epoch
-		}
-		// until polls for what another connection brings, each time after a round trip.
-		until := func(what string, done func() bool) {
-			t.Helper()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			for !done() {
-				if err := db.Ping(ctx); err != nil {
-					t.Fatalf("never %s: %v", what, err)
+			var both []*cached.Store
+			for range 2 {
+				s, err := keep(ctx, cfg, db)
+				if err != nil {
+					t.Fatal(err)
+				}
+				both = append(both, s)
+			}
+			here, there := both[0], both[1]
+			// until polls for what another connection brings, each time after a round trip.
+			until := func(what string, done func() bool) {
+				t.Helper()
+				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				for !done() {
+					if err := db.Ping(ctx); err != nil {
+						t.Fatalf("%s: never %s: %v", courier, what, err)
+					}
+				}
+			}
+			for by, ends := range map[string]storage.Subjects{"replica": here, "command": db} {
+				subject := courier + " " + by
+				token := storage.StaticToken{Digest: storage.DigestOf(subject), Subject: subject, Salt: []byte{1}, KeyID: "k", Created: time.Now()}
+				if err := db.CreateUser(ctx, storage.User{ID: subject, Name: subject, Active: true}); err != nil {
+					t.Fatal(err)
+				}
+				if err := here.PutStaticToken(ctx, token, storage.Digest{}); err != nil {
+					t.Fatal(err)
+				}
+				good := func() bool {
+					found, u, err := there.StaticTokenByDigest(ctx, token.Digest)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return u.Epoch == found.Epoch
+				}
+				until("kept", func() bool { return good() && there.Freshness().Lease && there.Usage().Entries > 0 })
+				if _, err := ends.BumpEpoch(ctx, subject); err != nil {
+					t.Fatal(err)
+				}
+				revoked := time.Now()
+				until("ended at the other replica", func() bool {
+					began := time.Now()
+					good := good()
+					if late := began.Sub(revoked); good && late > bus.Bound {
+						t.Fatalf("%s: accepted %v later", courier, late)
+					}
+					return !good
+				})
+			}
+			stop()
+			for here.Freshness().Lease || there.Freshness().Lease {
+				if err := db.Ping(t.Context()); err != nil {
+					t.Fatal(err)
 				}
 			}
 		}
-		for i := 0; ; i++ {
-			subject = fmt.Sprint("id", i)
-			token = storage.StaticToken{Digest: storage.DigestOf(subject), Subject: subject, Salt: []byte{1}, KeyID: "k", Created: time.Now()}
-			if err := db.CreateUser(t.Context(), storage.User{ID: subject, Name: subject, Active: true}); err != nil {
-				t.Fatal(err)
-			}
-			if err := here.PutStaticToken(t.Context(), token, storage.Digest{}); err != nil {
-				t.Fatal(err)
-			}
-			until("kept", func() bool { return good() && there.(*cached.Store).Usage().Entries > 0 })
-			if _, err := db.BumpEpoch(t.Context(), subject); err != nil { // around the cache: nobody is told
-				t.Fatal(err)
-			}
-			if good() {
-				break
-			}
-			if i == 9 { // once or twice the message of its creation may have come late
-				t.Fatal("it was not kept")
-			}
-		}
-		if _, err := here.BumpEpoch(t.Context(), subject); err != nil {
-			t.Fatal(err)
-		}
-		until("ended at the other replica", func() bool { return !good() })
 	}, gormstore.Options{})
 }
 
@@ -100,36 +111,3 @@ func listenDB(t *testing.T, flags demo.Flags, db *gormstore.Store) string {
 	u.Path = "/" + name
 	return u.String()
 }
-
-// Messages of a revocation do not pass a transaction pooler, and another database has others. Then
-// nothing is kept, and the error names the flag that mends it.
-func TestListenProof(t *testing.T) {
-	pooled := pgtest.Bouncer(t, storetest.URL(t)) + "&default_query_exec_mode=exec"
-	db, err := byurl.Open(pooled, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	for what, url := range map[string]string{"the pooler": pooled, "another database": storetest.URL(t)} {
-		t.Run("edge_C01/"+what, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-			defer cancel()
-			var store used
-			if err := hear(ctx, url, db, &store); err == nil || !strings.Contains(err.Error(), "-listen-db") {
-				t.Errorf("%v, want an error that names -listen-db", err)
-			}
-			if store.on {
-				t.Error("the cache is used")
-			}
-		})
-	}
-}
-
-// used notes that a cache was switched on.
-type used struct {
-	cached.Invalidator
-	on bool
-}
-
-func (u *used) FlushAll()       {}
-func (u *used) Bypass(off bool) { u.on = u.on || !off }

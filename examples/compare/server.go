@@ -64,7 +64,11 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	if err != nil {
 		return nil, err
 	}
-	browsers, err := session.New(db, site, &session.Options{Proxies: cfg.Proxies})
+	rows, err := cfg.sessions(db)
+	if err != nil {
+		return nil, err
+	}
+	browsers, err := session.New(rows, site, &session.Options{Proxies: cfg.Proxies})
 	if err != nil {
 		return nil, err
 	}

@@ -51,10 +51,18 @@ func ImportClients(ctx context.Context, db *gormstore.Store, scopes []string) (i
 			left = append(left, fmt.Errorf("%s: %w", c.ID, err))
 			continue
 		}
-		switch err := db.CreateClient(ctx, c); {
+		// The note that it was imported keeps a client that was deleted here from coming back.
+		err := db.InTx(ctx, func(ctx context.Context) error {
+			note := storage.BlockKeyOf("client import", "django", c.ID)
+			if err := db.ConsumeJTI(ctx, note, c.Created, c.Created.AddDate(100, 0, 0)); err != nil {
+				return err
+			}
+			return db.CreateClient(ctx, c)
+		})
+		switch {
 		case err == nil:
 			imported++
-		case !errors.Is(err, storage.ErrConflict): // it is there already
+		case !errors.Is(err, storage.ErrConflict): // it was imported before
 			return imported, err
 		}
 	}

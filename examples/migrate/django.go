@@ -4,14 +4,14 @@ package migrate
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/password"
-	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
+	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
 )
 
 // #region users
@@ -48,37 +48,50 @@ func Passwords(db *gormstore.Store, limits *password.Options) (*password.Checker
 
 // #endregion users
 
-// #region authtoken
+// #region open
 
-// ImportTokens copies the tokens of rest_framework.authtoken, as digests. It can run again: a
-// subject that has a token already keeps it.
-func ImportTokens(ctx context.Context, db *gormstore.Store, ring *keys.Ring) (imported int, err error) {
-	var rows []struct{ Key, UserID string }
-	q := db.DB(ctx).Raw("SELECT t.key, t.user_id FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE u.is_active")
-	if err := q.Scan(&rows).Error; err != nil {
-		return 0, err
-	}
-	keyID, _ := ring.Newest(keys.StaticToken)
-	for _, row := range rows {
-		epoch, err := db.SubjectEpoch(ctx, row.UserID)
-		if err != nil {
-			return imported, err
+// Open opens Django's database. What Vestibule revokes (log out everywhere, a new password, a
+// disabled account) is revoked in Django's tables in the same transaction.
+func Open(url string) (db *gormstore.Store, err error) {
+	db, err = byurl.Open(url, &gormstore.Options{Users: &Users, Canonical: AsTyped, Ended: func(ctx context.Context, e storage.Ending) error {
+		if err := db.DeleteStaticTokenOf(ctx, e.Subject); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
 		}
-		t := storage.StaticToken{
-			Digest: storage.DigestOf(row.Key), Subject: row.UserID, Salt: make([]byte, 32),
-			KeyID: keyID, Epoch: epoch, Created: time.Now(),
-		}
-		if _, err := rand.Read(t.Salt); err != nil {
-			return imported, err
-		}
-		switch err := db.PutStaticToken(ctx, t, storage.Digest{}); {
-		case err == nil:
-			imported++
-		case !errors.Is(err, storage.ErrConflict): // it has a token already
-			return imported, err
-		}
-	}
-	return imported, nil
+		return endInDjango(ctx, db, e.Subject, endings...)
+	}})
+	return db, err
 }
 
-// #endregion authtoken
+const endToken = "DELETE FROM authtoken_token WHERE user_id = ?"
+
+// endings revoke what Django issued to an account. Remove those of apps that you do not use.
+var endings = []string{
+	endToken,
+	"DELETE FROM knox_authtoken WHERE user_id = ?",
+	`INSERT INTO token_blacklist_blacklistedtoken (blacklisted_at, token_id) SELECT CURRENT_TIMESTAMP, id
+		FROM token_blacklist_outstandingtoken WHERE user_id = ? ON CONFLICT DO NOTHING`,
+	"UPDATE oauth2_provider_accesstoken SET expires = CURRENT_TIMESTAMP WHERE user_id = ? AND expires > CURRENT_TIMESTAMP",
+	"UPDATE oauth2_provider_refreshtoken SET revoked = CURRENT_TIMESTAMP WHERE user_id = ? AND revoked IS NULL",
+	"UPDATE oauth2_provider_grant SET expires = CURRENT_TIMESTAMP WHERE user_id = ? AND expires > CURRENT_TIMESTAMP",
+}
+
+func endInDjango(ctx context.Context, db *gormstore.Store, subject string, queries ...string) error {
+	id, err := strconv.ParseInt(subject, 10, 64)
+	if err != nil {
+		return nil // not an account of Django
+	}
+	for _, query := range queries {
+		if err := db.DB(ctx).Exec(query, id).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// issuedSince reports whether Django issued a credential after Vestibule last revoked those of the
+// account. The epoch of a subject is 0, or the time of that revocation in microseconds.
+func issuedSince(epoch int64, created time.Time) bool {
+	return epoch == 0 || created.UnixMicro() > epoch
+}
+
+// #endregion open

@@ -45,11 +45,12 @@ func (k Knox) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	// #region knox
 	var rows []struct {
-		Digest string
-		UserID int64
-		Expiry *time.Time
+		Digest  string
+		UserID  int64
+		Created time.Time
+		Expiry  *time.Time
 	}
-	q := k.DB.DB(r.Context()).Raw("SELECT digest, user_id, expiry FROM knox_authtoken WHERE token_key = ?", k.Hash.TokenKey(text))
+	q := k.DB.DB(r.Context()).Raw("SELECT digest, user_id, created, expiry FROM knox_authtoken WHERE token_key = ?", k.Hash.TokenKey(text))
 	if err := q.Scan(&rows).Error; err != nil {
 		return authn.Identity{}, err // 503
 	}
@@ -66,7 +67,7 @@ func (k Knox) Authenticate(r *http.Request) (authn.Identity, error) {
 			return authn.Identity{}, rejected
 		case err != nil:
 			return authn.Identity{}, err
-		case !user.Active:
+		case !user.Active, !issuedSince(user.Epoch, row.Created): // disabled, or revoked in Vestibule
 			return authn.Identity{}, rejected
 		}
 		id := authn.Identity{Subject: user.ID, Scheme: k.Name(), Roles: user.Roles, User: user.WithPermissions(k.DB)}

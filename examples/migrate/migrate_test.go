@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,21 +11,23 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/django"
+	"github.com/vestibule-auth/vestibule/internal/pgtest"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
-	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
 )
 
 // secrets are those of the recorded database, in clear.
 type secrets map[string]json.RawMessage
 
-// open copies a database that Django 5.2 wrote and opens it.
-func open(t *testing.T) (*gormstore.Store, secrets) {
+// fixture returns the path of a file that Django 5.2 wrote.
+func fixture(t *testing.T, name string) string {
 	t.Helper()
 	dir := os.Getenv("VESTIBULE_VECTORS")
 	if dir == "" {
@@ -33,16 +36,59 @@ func open(t *testing.T) (*gormstore.Store, secrets) {
 		}
 		t.Skip("not run: set VESTIBULE_VECTORS to the folder that holds django/fixture")
 	}
-	fixture := filepath.Join(dir, "django/fixture")
-	file, err := os.ReadFile(filepath.Join(fixture, "sqlite_modern.sqlite3"))
+	return filepath.Join(dir, "django/fixture", name)
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return text
+}
+
+// open copies a database that Django 5.2 wrote and opens it.
+func open(t *testing.T) (*gormstore.Store, secrets) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "django.sqlite3")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
+	if err := os.WriteFile(path, read(t, fixture(t, "sqlite_modern.sqlite3")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(path, &gormstore.Options{Users: &Users, Canonical: AsTyped})
+	return opened(t, "sqlite:"+path, "secrets_modern_sqlite.json")
+}
+
+// each runs f on a database of each kind that Django 5.2 wrote.
+func each(t *testing.T, f func(*testing.T, *gormstore.Store, secrets)) {
+	t.Run("sqlite", func(t *testing.T) {
+		db, s := open(t)
+		f(t, db, s)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		dump := fixture(t, "postgres_modern.sql")
+		url := pgtest.URL(t)
+		var lines []string
+		for _, line := range strings.Split(string(read(t, dump)), "\n") {
+			if !strings.HasPrefix(line, `\`) { // commands of psql
+				lines = append(lines, line)
+			}
+		}
+		conn, err := pgconn.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Exec(t.Context(), strings.Join(lines, "\n")).ReadAll()
+		if err := errors.Join(err, conn.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		db, s := opened(t, url, "secrets_modern_postgres.json")
+		f(t, db, s)
+	})
+}
+
+func opened(t *testing.T, url, file string) (*gormstore.Store, secrets) {
+	t.Helper()
+	db, err := Open(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,12 +99,8 @@ func open(t *testing.T) (*gormstore.Store, secrets) {
 	if err := db.CheckSchema(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(fixture, "secrets_modern_sqlite.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var s secrets
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err := json.Unmarshal(read(t, fixture(t, file)), &s); err != nil {
 		t.Fatal(err)
 	}
 	return db, s

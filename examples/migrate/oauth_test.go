@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,53 +10,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
-	"github.com/vestibule-auth/vestibule/jose"
-	"github.com/vestibule-auth/vestibule/keys"
-	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
+	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
 func TestExchange(t *testing.T) {
 	db, s := open(t)
-	settings := part[map[string]string](t, s, "SIMPLE_JWT")
-	secret, err := jose.NewSecret("django", jose.HS256, []byte(settings["SIGNING_KEY"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, err := jose.NewKeySet(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := keys.NewRing(keys.Generate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	signing, err := jwt.NewStoredKeys(db, ring, "https://api.example", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := signing.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	tokens, err := jwt.New("https://api.example", "https://api.example", signing, db, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	exchange, h := Exchange(db, old, tokens), whoami(authn.Chain{tokens})
+	e := exchangeOf(t, db, s)
+	h := e.api
 	send := func(claims string, args ...any) (int, string) {
 		t.Helper()
-		text, err := old.Sign(t.Context(), "JWT", fmt.Appendf(nil, claims, args...))
+		text, err := e.old.Sign(t.Context(), "JWT", fmt.Appendf(nil, claims, args...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := httptest.NewRequest("POST", "/", strings.NewReader(`{"refresh":"`+text+`"}`))
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		exchange.ServeHTTP(w, r)
-		return w.Code, w.Body.String()
+		return e.send(text)
 	}
 	later := time.Now().Add(time.Hour).Unix()
 	for name, user := range map[string]string{"number": "1", "text": `"2"`} {
@@ -147,4 +119,24 @@ func TestImportClients(t *testing.T) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
+}
+
+// The next import leaves out a client that was deleted here, and its secret from Django.
+func TestImportDeletedClient(t *testing.T) {
+	t.Run("attack_454", func(t *testing.T) {
+		each(t, func(t *testing.T, db *gormstore.Store, _ secrets) {
+			if n, _ := ImportClients(t.Context(), db, []string{"read"}); n != 4 {
+				t.Fatal(n)
+			}
+			if err := db.DeleteClient(t.Context(), "client-code"); err != nil {
+				t.Fatal(err)
+			}
+			if n, _ := ImportClients(t.Context(), db, []string{"read"}); n != 0 {
+				t.Errorf("imported %d", n)
+			}
+			if _, err := db.ClientByID(t.Context(), "client-code"); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("the deleted client: %v", err)
+			}
+		})
+	})
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,19 +46,18 @@ func Exchange(db *gormstore.Store, old jose.KeySource, tokens *jwt.Scheme) http.
 		if listed > 0 {
 			return nil, rejected
 		}
-		err = db.ConsumeJTI(r.Context(), storage.BlockKeyOf("simplejwt refresh", "django", id), time.Now(), expires)
-		if errors.Is(err, storage.ErrConflict) {
-			return nil, rejected // used before
-		} else if err != nil {
-			return nil, err
-		}
-		epoch, err := db.SubjectEpoch(r.Context(), subject)
-		if err != nil {
-			return nil, err
-		}
-		pair, err := tokens.Issue(r.Context(), subject, epoch, nil)
-		if errors.Is(err, storage.ErrStale) {
-			return nil, rejected // the account is disabled or deleted
+		var pair jwt.Pair
+		err = db.InTx(r.Context(), func(ctx context.Context) error { // a fault leaves the old token usable
+			err := db.ConsumeJTI(ctx, storage.BlockKeyOf("simplejwt refresh", "django", id), time.Now(), expires)
+			if err == nil {
+				// Epoch 0: Vestibule never revoked the account's credentials. A later epoch must not
+				// be used, because nothing shows that this token is newer than the revocation.
+				pair, err = tokens.Issue(ctx, subject, 0, nil)
+			}
+			return err
+		})
+		if errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrStale) {
+			return nil, rejected // used before; or revoked, disabled or deleted
 		}
 		// #endregion simplejwt
 		return map[string]string{"access": pair.Access, "refresh": pair.Refresh}, err

@@ -20,11 +20,14 @@ const (
 	pgx       = "github.com/jackc/..."
 	xtext     = "golang.org/x/text/..."
 	xcrypto   = "golang.org/x/crypto/..."
-	xsys      = "golang.org/x/sys/cpu" // x/crypto's look at the processor
+	xsys      = "golang.org/x/sys/cpu" // x/crypto's and xxhash's look at the processor
 	xsync     = "golang.org/x/sync/..."
 	golangJWT = "github.com/golang-jwt/jwt/v5"
 	goOAuth2  = "github.com/go-oauth2/oauth2/v4" // its frame; never its stores
 	inflect   = "github.com/jinzhu/..."          // gorm's
+	goRedis   = "github.com/redis/go-redis/..."
+	xxhash    = "github.com/cespare/xxhash/..." // go-redis'
+	atomic    = "go.uber.org/atomic"            // go-redis'
 )
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
@@ -50,7 +53,7 @@ var rules = []rule{
 	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
-	{"authn/throttle", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
+	{"authn/throttle", []string{"authn", "storage", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"django", []string{xcrypto, xsys}},
@@ -59,13 +62,15 @@ var rules = []rule{
 	{"keys", nil},
 	{"jose", []string{"keys", "internal/elapsed", "internal/flight", "internal/same", golangJWT}},
 	{"storage", nil},
+	{"storage/bus", []string{"storage"}},
 	{"storage/memory", []string{"storage"}},
-	{"storage/cached", []string{"storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network"}},
+	{"storage/cached", []string{"storage", "storage/bus", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network"}},
+	{"storage/redisstore", []string{"storage", goRedis, xxhash, atomic, xsys}},
 	{"storage/storagetest", []string{"storage"}},
-	{"storage/gormstore", []string{"storage", gorm, inflect, xtext}},
-	{"storage/gormstore/sqlite", []string{"storage", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
-	{"storage/gormstore/postgres", []string{"storage", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
-	{"storage/gormstore/byurl", []string{"storage", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"storage/gormstore", []string{"storage", "storage/bus", gorm, inflect, xtext}},
+	{"storage/gormstore/sqlite", []string{"storage", "storage/bus", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
+	{"storage/gormstore/postgres", []string{"storage", "storage/bus", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
+	{"storage/gormstore/byurl", []string{"storage", "storage/bus", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"schemes/session", append([]string{"credential/rotation", "internal/bounded", "internal/rate", "github.com/gorilla/..."}, toolkit...)},
 	{"schemes/remoteuser", toolkit},
 	{"schemes/basic", toolkit},
@@ -93,6 +98,7 @@ var rules = []rule{
 	{"internal/same", nil},
 	{"internal/style", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
+	{"internal/redistest", []string{"internal/servertest", goRedis, xxhash, atomic, xsys}},
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/oauthtest", []string{anything}},

@@ -19,10 +19,11 @@ type table struct {
 }
 
 var (
-	createTable = regexp.MustCompile(`^CREATE TABLE (?:IF NOT EXISTS )?(\w+) \((.*)\)(?: WITHOUT ROWID)?$`)
+	createTable = regexp.MustCompile(`^CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+) \((.*?)\)(?: WITHOUT ROWID| WITH \([^()]*\))?$`)
 	addColumn   = regexp.MustCompile(`^ALTER TABLE (\w+) ADD COLUMN (\w+) (.*)$`)
 	createIndex = regexp.MustCompile(`^CREATE (UNIQUE )?INDEX \w+ ON (\w+) (.*)$`)
 	ownRecord   = regexp.MustCompile(`^INSERT INTO vestibule_migrations `)
+	noTable     = regexp.MustCompile(`^(CREATE FUNCTION|CREATE (CONSTRAINT )?TRIGGER|DO \$\$|INSERT INTO vestibule_bus) ?`)
 	comments    = regexp.MustCompile(`(?m)--.*$`)
 )
 
@@ -41,12 +42,14 @@ func schema(root string) ([]byte, error) {
 	b.WriteString("# Storage schema\n\n" + generated)
 	fmt.Fprintf(&b, "`vestibule migrate` and `Store.Migrate` create these tables, in PostgreSQL and in SQLite. Columns whose names end with `_us` are microseconds since 1970 in UTC. \"Since\" is the version of the schema; the newest is %s. "+
 		"The role of a server needs SELECT, INSERT, UPDATE and DELETE on all of them; the role that migrates owns them. How to use your own user table: [storage](../storage.md).\n", newest(postgres))
-	if len(sqlite) != len(postgres) {
-		return nil, fmt.Errorf("%d tables in SQLite and %d in PostgreSQL", len(sqlite), len(postgres))
-	}
-	for i, t := range postgres {
-		other := sqlite[i]
-		if other.name != t.name || len(other.columns) != len(t.columns) || !slices.Equal(other.keys, t.keys) || !slices.Equal(other.indexes, t.indexes) {
+	for _, t := range postgres {
+		other := &table{}
+		if len(sqlite) > 0 && sqlite[0].name == t.name {
+			other, sqlite = sqlite[0], sqlite[1:]
+		}
+		if other.name == "" { // only in PostgreSQL
+			other = t.without()
+		} else if len(other.columns) != len(t.columns) || !slices.Equal(other.keys, t.keys) || !slices.Equal(other.indexes, t.indexes) {
 			return nil, fmt.Errorf("table %s differs between SQLite and PostgreSQL", t.name)
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n", t.name)
@@ -58,7 +61,11 @@ func schema(root string) ([]byte, error) {
 			if other.columns[j].name != c.name {
 				return nil, fmt.Errorf("column %s of %s differs", c.name, t.name)
 			}
-			b.WriteString(row("`"+c.name+"`", "`"+c.postgres+"`", "`"+other.columns[j].sqlite+"`", c.since, escape.Replace(c.note)))
+			declared := "`" + other.columns[j].sqlite + "`"
+			if other.columns[j].sqlite == "" {
+				declared = "-"
+			}
+			b.WriteString(row("`"+c.name+"`", "`"+c.postgres+"`", declared, c.since, escape.Replace(c.note)))
 		}
 		for _, list := range [][]string{t.keys, t.indexes} {
 			for i, k := range list {
@@ -69,7 +76,24 @@ func schema(root string) ([]byte, error) {
 			}
 		}
 	}
+	if len(sqlite) > 0 {
+		return nil, fmt.Errorf("table %s is not in PostgreSQL, or in another order", sqlite[0].name)
+	}
+	b.WriteString("\n## Triggers\n\n" + triggerNote)
 	return []byte(b.String()), nil
+}
+
+const triggerNote = "With PostgreSQL, triggers named `vestibule_bus_…` on these tables write the messages of the courier that `vestibule_bus` names, so that the caches of all processes learn of each change, whichever program makes it. " +
+	"Their functions run with the rights of the owner of the schema. See [several replicas](../production/replicas.md).\n"
+
+// without returns the same table as a database without it has it.
+func (t *table) without() *table {
+	other := *t
+	other.columns = nil
+	for _, c := range t.columns {
+		other.columns = append(other.columns, &column{name: c.name})
+	}
+	return &other
 }
 
 func newest(tables []*table) (since string) {
@@ -110,7 +134,7 @@ func migrate(root, dialect string) (tables []*table, err error) {
 				byName[m[1]].columns = append(byName[m[1]].columns, &column{m[2], m[3], m[3], since, note})
 			} else if m := createIndex.FindStringSubmatch(sql); m != nil && byName[m[2]] != nil {
 				byName[m[2]].indexes = append(byName[m[2]].indexes, "`"+m[1]+"INDEX "+m[3]+"`, since "+since)
-			} else if !ownRecord.MatchString(sql) {
+			} else if !ownRecord.MatchString(sql) && !noTable.MatchString(sql) {
 				return nil, fmt.Errorf("%s: a statement that this command does not know: %s", file, sql)
 			}
 		}
@@ -120,7 +144,17 @@ func migrate(root, dialect string) (tables []*table, err error) {
 
 // statements returns the statements of a file, each in one line and after its comment.
 func statements(text string) (all [][2]string) {
+	body := false // of a function, between two $$
+	var whole []string
 	for s := range strings.SplitSeq(text, ";\n") {
+		whole = append(whole, s)
+		if strings.Count(s, "$$")%2 == 1 {
+			body = !body
+		}
+		if body {
+			continue
+		}
+		s, whole = strings.Join(whole, ";\n"), nil
 		var note []string
 		for _, c := range comments.FindAllString(s, -1) {
 			note = append(note, strings.TrimSpace(strings.TrimPrefix(c, "--")))

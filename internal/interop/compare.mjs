@@ -19,6 +19,11 @@ const click = async (selector) => { await page.click(selector); await idle() }
 const choose = async (name) => { await page.evaluate((n) => document.querySelector(`input[value=${n}]`).click(), name); await idle() }
 const first = () => page.evaluate(() => document.querySelector("#wire article")?.innerText ?? "")
 const trace = () => page.evaluate(() => document.querySelector("#trace").innerText)
+// place returns what has the focus, and whether the last answer is in sight.
+const place = () => page.evaluate(() => [document.activeElement.id, [...document.querySelectorAll("#here .answer, #wire article:first-child .answer")].some((e) => {
+	const { top, bottom, width } = e.getBoundingClientRect()
+	return width > 0 && top >= 0 && bottom <= innerHeight
+})])
 const asked = async (what) => { await click(`[data-ask="${what}"]`); return first() }
 
 await page.goto(base + "/", { waitUntil: "networkidle0" })
@@ -43,6 +48,7 @@ for (const name of ["token", "knox", "jwt", "session", "basic"]) {
 	if (name !== "basic") {
 		await click("#logout")
 		s.after = await first()
+		s.place = await place()
 	}
 }
 

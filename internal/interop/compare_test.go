@@ -4,6 +4,7 @@ package interop
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,7 @@ func TestComparePage(t *testing.T) {
 			var s struct {
 				Login, Trace, Chain, Note, Admin, Refresh, After, Address, Stored string
 				Spoilt                                                            []string
+				Place                                                             []any
 				Marks                                                             int
 			}
 			if err := json.Unmarshal(seen[scheme], &s); err != nil {
@@ -56,6 +58,9 @@ func TestComparePage(t *testing.T) {
 			has("admin", s.Admin, "403 Forbidden")
 			if scheme != "basic" {
 				has("after", s.After, "401 Unauthorized")
+			}
+			if scheme != "basic" && scheme != "oauth2" && fmt.Sprint(s.Place) != "[logout true]" {
+				t.Errorf("after the logout the focus, and whether the answer is in sight: %v", s.Place)
 			}
 			if scheme == "jwt" || scheme == "oauth2" {
 				has("refresh", s.Refresh, "200 OK")

@@ -54,6 +54,8 @@ type Options struct {
 	Token   func(authn.Identity) string
 	// Of consent.Options.
 	RenderConsent   func(w http.ResponseWriter, r *http.Request, c consent.Consent)
+	RenderDevice    func(w http.ResponseWriter, r *http.Request, d consent.DevicePage)
+	RenderGrants    func(w http.ResponseWriter, r *http.Request, g consent.GrantsView)
 	RememberConsent time.Duration
 	// The packages that a server may have; nil is without.
 	DPoP         *DPoP
@@ -73,6 +75,7 @@ type OpenID struct {
 	TTL        time.Duration
 	Claims     func(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
 	EndSession func(http.ResponseWriter, *http.Request) error
+	Render     func(http.ResponseWriter, *http.Request, openid.LogoutPage)
 }
 
 // Registration are the options of package registration, with its required function.
@@ -133,12 +136,12 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{parts: &parts{built: map[string]*consent.Pages{}, sessions: server.Sessions{Of: o.Session, Token: o.Token}, consent: &consent.Options{Render: o.RenderConsent, Remember: o.RememberConsent}}}
+	s := &Server{parts: &parts{built: map[string]*consent.Pages{}, sessions: server.Sessions{Of: o.Session, Token: o.Token}, consent: &consent.Options{Render: o.RenderConsent, RenderDevice: o.RenderDevice, RenderGrants: o.RenderGrants, Remember: o.RememberConsent}}}
 	if s.Server, err = server.New(scheme, store, &engine); err != nil {
 		return nil, err
 	}
 	if p := o.OpenID; p != nil {
-		if s.Provider, err = openid.New(s.Server, &openid.Options{TTL: p.TTL, Claims: p.Claims, Sessions: s.sessions, EndSession: p.EndSession}); err != nil {
+		if s.Provider, err = openid.New(s.Server, &openid.Options{TTL: p.TTL, Claims: p.Claims, Sessions: s.sessions, EndSession: p.EndSession, RenderLogout: p.Render}); err != nil {
 			return nil, err
 		}
 	}

@@ -2,10 +2,49 @@
 // devices, grants, logout and errors.
 package style
 
+import "net/http"
+
 // Element is the style element of every page. It needs no script and loads nothing, so it works
 // with the Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'". The colors
 // follow the user's light or dark mode; a test computes their contrast.
 const Element = `<style>` + sheet + `</style>`
+
+// Page returns the text of a page: title and body are HTML or parts of a template. The title is also
+// the heading. class is the class of the main element, such as "narrow", or "".
+func Page(class, title, body string) string {
+	main := "<main>"
+	if class != "" {
+		main = `<main class="` + class + `">`
+	}
+	return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>` + title + `</title>
+` + Element + `
+` + main + `
+<h1>` + title + `</h1>
+` + body + `</main>
+</html>
+`
+}
+
+// ErrorTitle returns the title of the page for an error with this status.
+func ErrorTitle(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "Log in first"
+	case http.StatusForbidden:
+		return "Access denied"
+	case http.StatusNotFound:
+		return "Page not found"
+	case http.StatusTooManyRequests:
+		return "Too many requests"
+	case http.StatusServiceUnavailable:
+		return "Try again later"
+	}
+	return "Something went wrong"
+}
 
 const sheet = `
 	:root {
@@ -25,6 +64,7 @@ const sheet = `
 	main { max-width: 27rem; margin: 0 auto; padding: 2rem; background: var(--panel); border: 1px solid var(--line); border-radius: 12px }
 	main.narrow { max-width: 22rem }
 	h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem }
+	h1, h2, strong { unicode-bidi: isolate }
 	h2 { font-size: 1.1rem; margin: 0 }
 	p, ul { margin: 0 0 1rem }
 	ul { padding-left: 1.25rem }
@@ -34,6 +74,7 @@ const sheet = `
 	.soft { color: var(--soft); font-size: .9rem }
 	.note, [role=alert] { padding: .7rem .9rem; border-radius: 8px; background: var(--note-panel) }
 	[role=alert] { background: var(--bad-panel); color: var(--bad) }
+	form + p { margin-top: 1.25rem }
 	section { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: 1.5rem }
 	label { display: block; font-weight: 600 }
 	input { font: inherit; color: inherit }

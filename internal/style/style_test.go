@@ -37,10 +37,7 @@ func modes(t *testing.T, sheet string) map[string]map[string]string {
 
 // luminance returns the relative luminance of a color such as #fff or #a0b1c2 (WCAG 2.2).
 func luminance(color string) (float64, error) {
-	hex := strings.TrimPrefix(color, "#")
-	if len(hex) == 3 {
-		hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
-	}
+	hex := strings.TrimPrefix(long(color), "#")
 	if len(hex) != 6 {
 		return 0, fmt.Errorf("no color: %q", color)
 	}
@@ -59,6 +56,32 @@ func luminance(color string) (float64, error) {
 		sum += weight * c
 	}
 	return sum, nil
+}
+
+// mixed returns the mix of two colors of six digits, as color-mix(in srgb, a percent%, b) does.
+func mixed(t *testing.T, a, b string, percent int64) string {
+	t.Helper()
+	mix := "#"
+	for i := 1; i < 7; i += 2 {
+		x, err := strconv.ParseInt(long(a)[i:i+2], 16, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := strconv.ParseInt(long(b)[i:i+2], 16, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mix += fmt.Sprintf("%02x", (x*percent+y*(100-percent))/100)
+	}
+	return mix
+}
+
+// long returns a color such as #fff with six digits.
+func long(color string) string {
+	if len(color) == 4 {
+		return "#" + strings.Repeat(color[1:2], 2) + strings.Repeat(color[2:3], 2) + strings.Repeat(color[3:], 2)
+	}
+	return color
 }
 
 func contrast(t *testing.T, a, b string) float64 {
@@ -100,10 +123,11 @@ func TestContrast(t *testing.T) {
 		sheet string
 		text  [][2]string
 	}{
-		"pages":            {sheet, append([][2]string{{"ink", "note-panel"}, {"bad", "bad-panel"}}, shared...)},
-		"examples/compare": {string(compare), append([][2]string{{"ink", "code"}, {"soft", "code"}, {"on-mark", "mark"}, {"good", "panel"}, {"good", "code"}, {"bad", "code"}}, shared...)},
+		"pages":            {sheet, append([][2]string{{"ink", "note-panel"}, {"bad", "bad-panel"}, {"accent", "note-panel"}}, shared...)},
+		"examples/compare": {string(compare), append([][2]string{{"ink", "code"}, {"soft", "code"}, {"on-mark", "mark"}, {"good", "panel"}, {"good", "code"}, {"bad", "code"}, {"ink", "now"}, {"soft", "now"}}, shared...)},
 	} {
 		for mode, colors := range modes(t, s.sheet) {
+			colors["--now"] = mixed(t, colors["--accent"], colors["--panel"], 9) // the column of the chosen scheme
 			check := func(pairs [][2]string, least float64) {
 				for _, p := range pairs {
 					front, back := colors["--"+p[0]], colors["--"+p[1]]

@@ -28,6 +28,8 @@ type Form struct {
 	Invalid bool
 	// Remember reports that the page should have a checkbox "remember".
 	Remember bool
+	// Forgot is the path of the page for users that forgot their password, or ""; see FormOptions.
+	Forgot string
 	// UsernameField and PasswordField are the names of the fields; see Options.Login.
 	UsernameField, PasswordField string
 }
@@ -37,6 +39,9 @@ type FormOptions struct {
 	// Fallback is the path to which the login redirects if the request has no valid "next". ""
 	// means "/".
 	Fallback string
+	// Forgot is the path of the page on which users request a new password, such as that of
+	// recovery.RequestForm. The login page links to it. "" means no link.
+	Forgot string
 	// Render writes the page after status and headers were set. The page must have a form that
 	// sends name, password and "next" to its own URL with POST. The page is sent after Render
 	// returns. If it panics, the response is 500. nil means a plain page.
@@ -79,7 +84,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		h.Set("Referrer-Policy", "same-origin")
 		private(h)
 		w.WriteHeader(status)
-		f.Remember, f.UsernameField, f.PasswordField = remembers, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
+		f.Remember, f.Forgot, f.UsernameField, f.PasswordField = remembers, o.Forgot, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
 		o.Render(w, r, f)
 	}
 	show := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
@@ -186,14 +191,7 @@ func nextOf(w http.ResponseWriter, r *http.Request) string {
 // maxForm is the largest size of a logout form in bytes.
 const maxForm = 16 << 10
 
-var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Log in</title>
-` + style.Element + `
-<main class="narrow">
-<h1>Log in</h1>
+var formTemplate = template.Must(template.New("login").Parse(style.Page("narrow", "Log in", `{{define "problem"}}{{if .Invalid}} aria-invalid="true"{{end}}{{if .Error}} aria-describedby="problem"{{end}}{{end -}}
 {{with .Error}}<p role="alert" id="problem">{{.}}</p>
 {{end}}<form method="post">
 	<label>Username <input name="{{.UsernameField}}" value="{{.Username}}" autocomplete="username" autocapitalize="none" spellcheck="false" required{{template "problem" .}}{{if not .Username}} autofocus{{end}}></label>
@@ -202,8 +200,7 @@ var formTemplate = template.Must(template.New("login").Parse(`<!doctype html>
 	{{end}}<input type="hidden" name="next" value="{{.Next}}">
 	<div class="buttons"><button class="main">Log in</button></div>
 </form>
-</main>
-</html>
-{{define "problem"}}{{if .Invalid}} aria-invalid="true"{{end}}{{if .Error}} aria-describedby="problem"{{end}}{{end}}`))
+{{with .Forgot}}<p><a href="{{.}}">Forgot your password?</a></p>
+{{end}}`)))
 
 func renderForm(w http.ResponseWriter, _ *http.Request, f Form) { _ = formTemplate.Execute(w, f) }

@@ -21,9 +21,13 @@
 //
 // A change through the Store takes effect immediately in this process: when the call returns, no
 // lookup accepts what it revoked. Other processes that use the same database can accept it for up
-// to Options.TTL, unless Options.Tell notifies them. Changes that bypass the Store (through the
-// underlying store, SQL, or the command line) take effect after the TTL, or after a call of a
-// method of [Invalidator].
+// to Options.TTL.
+//
+// With [Options.Courier] and a running [Store.Run], every change of the database takes effect in
+// every process within [bus.Bound] (250 ms), also one through the underlying store, SQL or the
+// command line. A process that is not sure that it has received every change queries the store for
+// each request. Without a courier, changes that bypass the Store take effect after the TTL, or after
+// a call of a method of [Invalidator].
 //
 // The caller owns what a lookup returns: its slices are copies.
 package cached
@@ -33,12 +37,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/flood"
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
 // Base is the store under a [Store]. It has every interface of package storage, because a Store
@@ -59,9 +65,26 @@ const (
 
 // Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
-	// TTL is how long a lookup is cached: 0 to MaxTTL; 0 means 30 seconds. An entry never outlives
-	// the credential's own expiry.
+	// TTL is how long a lookup is cached: 0 to MaxTTL. 0 means 30 seconds, or MaxTTL with a Courier.
+	// An entry never outlives the credential's own expiry. With a Courier, data of other stores, and
+	// of an account table without triggers, is cached for at most 30 seconds.
 	TTL time.Duration
+	// Courier delivers the changes that other processes make, such as postgres.NewNotify or
+	// gormstore.NewOutbox of the same store. Call Run of the Store: without it, or while the courier
+	// cannot prove that every change has arrived, each lookup queries the store. A courier belongs to
+	// one cache. Nil means that other processes' changes take effect after the TTL.
+	Courier bus.Courier
+	// BlindLookups is the maximum number of concurrent lookups in the store while the Courier proves
+	// nothing; 0 means 64. Other lookups wait up to 250 ms and then return ErrBlind.
+	BlindLookups int
+	// ServeStale uses cached entries, up to their TTL, while the Courier proves nothing. What another
+	// process revoked is then accepted for up to the TTL (an hour by default), exactly while the
+	// database or the network fails. Without it, requests get 503 if the store cannot be queried.
+	// Freshness counts such answers, and a warning is logged once a minute.
+	ServeStale bool
+	// Logger receives a record whenever the Courier begins or ceases to prove that every change has
+	// arrived. Nil means slog.Default().
+	Logger *slog.Logger
 	// MaxEntries and MaxBytes limit the cache; 0 means 100,000 entries and 64 MiB. An entry takes
 	// about 350 bytes plus the data of its session.
 	MaxEntries, MaxBytes int
@@ -103,6 +126,10 @@ type Options struct {
 	Clock func() time.Time
 }
 
+// ErrBlind means that the Courier does not prove that every change has arrived, and that
+// BlindLookups other lookups query the store, so the Store did not. Schemes respond with 503.
+var ErrBlind = errors.New("cached: too many lookups without a lease")
+
 // ErrTooManyUnknown means that too many digests were unknown in this second and that this digest is
 // not cached, so the Store does not look it up. Schemes respond with 503.
 var ErrTooManyUnknown = errors.New("cached: too many unknown credentials per second")
@@ -120,6 +147,7 @@ type Store struct {
 	tell            func(context.Context, Change) error
 	clock           func() time.Time // for the expiry of credentials
 	elapsed         *elapsed.Clock   // for the age of entries
+	follow          *following       // nil without a courier
 
 	bypass atomic.Bool
 	seed   maphash.Seed
@@ -143,15 +171,18 @@ func New(base Base, opts *Options) (*Store, error) {
 	if base == nil {
 		return nil, errors.New("cached: New: store is required")
 	}
-	for _, n := range []*int{&o.MaxEntries, &o.MaxBytes, &o.MaxUnknown, &o.UnknownRate, &o.UnknownPerNet} {
+	for _, n := range []*int{&o.MaxEntries, &o.MaxBytes, &o.MaxUnknown, &o.UnknownRate, &o.UnknownPerNet, &o.BlindLookups} {
 		if *n < 0 {
-			return nil, errors.New("cached: New: negative limit (MaxEntries, MaxBytes, MaxUnknown, UnknownRate and UnknownPerNet must be at least 0)")
+			return nil, errors.New("cached: New: negative limit (MaxEntries, MaxBytes, MaxUnknown, UnknownRate, UnknownPerNet and BlindLookups must be at least 0)")
 		}
 	}
 	if o.TTL < 0 || o.TTL > MaxTTL || o.UnknownTTL < 0 || o.UnknownTTL > MaxUnknownTTL || o.Timeout < 0 {
 		return nil, fmt.Errorf("cached: New: TTL %v, UnknownTTL %v or Timeout %v out of range (0 to %v, 0 to %v, at least 0)", o.TTL, o.UnknownTTL, o.Timeout, MaxTTL, MaxUnknownTTL)
 	}
-	orElse(&o.TTL, 30*time.Second)
+	if o.Courier != nil {
+		orElse(&o.TTL, MaxTTL)
+	}
+	orElse(&o.TTL, untoldTTL)
 	orElse(&o.UnknownTTL, MaxUnknownTTL)
 	orElse(&o.Timeout, 5*time.Second)
 	orElse(&o.MaxEntries, 100_000)
@@ -171,6 +202,10 @@ func New(base Base, opts *Options) (*Store, error) {
 			return nil, fmt.Errorf("cached: New: unknown kind %d in Skip", k)
 		}
 		s.skip[k] = true
+	}
+	var err error
+	if s.follow, err = newFollowing(&o, base); err != nil {
+		return nil, err
 	}
 	s.flood = flood.New(o.UnknownRate, o.UnknownPerNet)
 	s.shards, s.limits = newShards(o.MaxEntries, o.MaxBytes, o.MaxUnknown)

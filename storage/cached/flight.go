@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/flight"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -15,6 +16,7 @@ type call = flight.Call[answer]
 // answer is the result of a call.
 type answer struct {
 	asof   uint64 // the value of seq before the store was queried
+	sent   bool   // the store is being queried, or was
 	shared bool   // all waiting callers can use the result
 	item   item   // the cached form of the result, or
 	value  any    // the result, if it is not cached
@@ -42,6 +44,9 @@ type lookup[V any] struct {
 // load queries the store, once for all callers that request the key at the same time. A result is
 // shared and cached only if none of its dependencies was invalidated since the query began.
 // Otherwise only the caller that queried the store gets it, and the waiting callers start again.
+//
+// Without a lease (see following) a caller joins only a call whose query has not been sent yet,
+// because a change that was acknowledged since may not be known here.
 func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err error) {
 	sh := s.shard(&k)
 	for {
@@ -49,22 +54,27 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 			return v, err
 		}
 		sh.mu.Lock()
-		joined := s.now()
-		if it, unknown := s.look(sh, &k, joined); it != nil || unknown { // cached by a call that has just ended
-			sh.mu.Unlock()
-			if unknown {
-				return v, storage.ErrNotFound
+		read := elapsed.Read()
+		joined, fresh := s.elapsed.At(read), s.fresh(read)
+		if fresh {
+			if it, unknown := s.look(sh, &k, joined); it != nil || unknown { // cached by a call that has just ended
+				sh.mu.Unlock()
+				if unknown {
+					return v, storage.ErrNotFound
+				}
+				return l.open(it), nil
 			}
-			return l.open(it), nil
 		}
 		f := sh.calls.Get(k)
-		if f == nil || joined-f.Began >= s.ttl { // the result would be too old
+		if f == nil || f.Result.sent && (!fresh || joined-f.Began >= s.ttlOf(k.Kind)) { // the result would be too old
 			if l.unknown && s.flood.Full(ctx, joined) {
 				sh.mu.Unlock()
 				return v, ErrTooManyUnknown
 			}
 			f = sh.calls.Begin(k, joined)
-			f.Result.asof = s.seq.Load()
+			if fresh {
+				f.Result.asof, f.Result.sent = s.seq.Load(), true
+			}
 			sh.mu.Unlock()
 			return lead(ctx, s, k, f, l)
 		}
@@ -93,7 +103,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 // lead performs the call. It does not end with ctx, because other callers may wait for the result.
 func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v V, err error) {
 	var result kept
-	finished := false // stays false if the store panics
+	finished, refused := false, false // finished stays false if the store panics
 	defer func() {
 		sh, a := s.shard(&k), &f.Result
 		sh.mu.Lock()
@@ -104,13 +114,25 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v 
 			if l.own != nil && a.item == nil && err == nil { // the caller owns the slices of v
 				a.value = l.own(v)
 			}
-			a.shared = s.unchanged(a.asof, &own) && s.unchanged(a.asof, &result.deps)
+			a.shared = refused || s.unchanged(a.asof, &own) && s.unchanged(a.asof, &result.deps)
 		}
 		if a.shared && !s.bypass.Load() {
 			s.store(sh, &k, f, &result, l.unknown)
 		}
 		sh.calls.End(k, f)
 	}()
+	if !f.Result.sent { // only this goroutine sets it
+		done, ok := s.follow.blind()
+		if !ok {
+			finished, refused = true, true
+			return v, ErrBlind
+		}
+		defer done()
+		sh := s.shard(&k)
+		sh.mu.Lock()
+		f.Began, f.Result.asof, f.Result.sent = s.now(), s.seq.Load(), true
+		sh.mu.Unlock()
+	}
 	caller := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
@@ -133,7 +155,7 @@ func (s *Store) store(sh *shard, k *Key, f *call, result *kept, unknown bool) {
 	switch {
 	case a.err == nil && result.item != nil:
 		h := result.item.header()
-		h.asof, h.ends, h.deps = a.asof, f.Began+s.ttl, result.deps
+		h.asof, h.ends, h.deps = a.asof, f.Began+s.ttlOf(k.Kind), result.deps
 		h.kind.Store(uint32(k.Kind))
 		h.size = int32(min(result.size, 1<<30))
 		now := s.now()

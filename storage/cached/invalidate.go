@@ -3,112 +3,39 @@ package cached
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"sync"
 
 	"github.com/vestibule-auth/vestibule/storage"
+	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// Kind is the kind of record that a digest identifies. Equal digests of two kinds are different
-// keys.
-type Kind uint8
+// The types of changes are those of package bus.
+type (
+	Kind        = bus.Kind
+	Key         = bus.Key
+	Change      = bus.Change
+	Invalidator = bus.Invalidator
+)
 
+// The kinds of records; see [bus.Kind].
 const (
-	StaticTokens  Kind = iota
-	Credentials        // storage.Credential, of all purposes
-	Sessions           // storage.Session
-	AccessTokens       // storage.AccessToken
-	Standings          // Blocklist.TokenStatusOf, by the token's JTI
-	UserStandings      // Blocklist.TokenStatusWithUser, by the token's JTI
-	Blocks             // storage.BlockKey: a name on which standings and access tokens depend
-	LiveUsers          // LiveUser, by the digest of the account's ID
-	Permissions        // SubjectPermissions, by the digest of the subject
-	kinds
+	StaticTokens  = bus.StaticTokens
+	Credentials   = bus.Credentials
+	Sessions      = bus.Sessions
+	AccessTokens  = bus.AccessTokens
+	Standings     = bus.Standings
+	UserStandings = bus.UserStandings
+	Blocks        = bus.Blocks
+	LiveUsers     = bus.LiveUsers
+	Permissions   = bus.Permissions
+
+	kinds = bus.Kinds
 )
-
-// Key identifies a cached record.
-type Key struct {
-	Kind   Kind
-	Digest storage.Digest
-}
-
-// Invalidator removes entries from a cache after changes that the cache does not notice. [Store]
-// and [Parts] implement it. Call its methods for changes that bypass the Store and, with
-// Change.Apply, for messages from other processes. When a method returns, no lookup that begins
-// afterwards uses data that was read before.
-type Invalidator interface {
-	// InvalidateKey removes one record, or all records that depend on one entry of the blocklist.
-	InvalidateKey(k Key)
-	// InvalidateSubject removes all records of a subject, of all schemes.
-	InvalidateSubject(subject string)
-	// FlushAll removes everything.
-	FlushAll()
-	// Bypass(true) sends every lookup to the store and caches nothing, until Bypass(false). Use it
-	// while messages from other processes may be lost. Both calls remove everything.
-	Bypass(on bool)
-}
 
 var _ Invalidator = (*Store)(nil)
-
-// Change describes a change: everything if All is true, otherwise Subject if that is not "",
-// otherwise Key.
-type Change struct {
-	Key     Key
-	Subject string
-	All     bool
-}
-
-// Apply removes from i what the change affects.
-func (c Change) Apply(i Invalidator) {
-	switch {
-	case c.All:
-		i.FlushAll()
-	case c.Subject != "":
-		i.InvalidateSubject(c.Subject)
-	default:
-		i.InvalidateKey(c.Key)
-	}
-}
-
-// MarshalText encodes c as a message: "all", "subject <id>", or "key <kind> <hex>". The message
-// contains no secret, because the digests are digests of random texts.
-func (c Change) MarshalText() ([]byte, error) {
-	switch {
-	case c.All:
-		return []byte("all"), nil
-	case c.Subject != "":
-		return []byte("subject " + c.Subject), nil
-	}
-	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
-}
-
-// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. If it
-// does, call FlushAll instead of ignoring the message.
-func (c *Change) UnmarshalText(text []byte) error {
-	word, rest, _ := strings.Cut(string(text), " ")
-	var got Change
-	switch {
-	case word == "all" && rest == "":
-		got.All = true
-	case word == "subject" && rest != "":
-		got.Subject = rest
-	case word == "key" && len(rest) == 2+2*len(got.Key.Digest) && rest[1] == ' ' && rest[0] >= '0' && rest[0] < '0'+byte(kinds):
-		got.Key.Kind = Kind(rest[0] - '0')
-		if _, err := hex.Decode(got.Key.Digest[:], []byte(rest[2:])); err != nil {
-			return errMessage
-		}
-	default:
-		return errMessage
-	}
-	*c = got
-	return nil
-}
-
-var errMessage = errors.New("cached: Change.UnmarshalText: malformed message (all, subject ID, or key KIND HEX)")
 
 // stripes is the number of counters that all names share. Names with the same counter are
 // invalidated together, which only causes extra lookups. Counter 0 belongs to no name and is never
@@ -123,7 +50,7 @@ func (s *Store) stripeOfBlock(k storage.BlockKey) uint16 {
 	if k.IsZero() {
 		return 0
 	}
-	return s.stripeOfKey(&Key{Blocks, storage.Digest(k)})
+	return s.stripeOfKey(&Key{Kind: Blocks, Digest: storage.Digest(k)})
 }
 
 // stripeOfSubject uses a seed, so that nobody can choose an ID that shares a counter with another

@@ -27,7 +27,7 @@ func (s *Store) LiveUser(ctx context.Context, id string) (storage.User, storage.
 		v, err := s.readLive(ctx, id)
 		return v.user, v.fingerprint, err
 	}
-	k := Key{LiveUsers, storage.DigestOf(id)}
+	k := Key{Kind: LiveUsers, Digest: storage.DigestOf(id)}
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*liveRecord)
 		return r.user(&r.head), r.fingerprint, nil

@@ -18,7 +18,7 @@ func (s *Store) SubjectPermissions(ctx context.Context, subject string) ([]strin
 	if s.direct(ctx, Permissions) {
 		return s.base.SubjectPermissions(ctx, subject)
 	}
-	k := Key{Permissions, storage.DigestOf(subject)}
+	k := Key{Kind: Permissions, Digest: storage.DigestOf(subject)}
 	if it, _ := s.find(&k); it != nil {
 		return own(it.(*permissionsRecord).names), nil
 	}
@@ -30,7 +30,7 @@ var _ storage.PermissionChecker = (*Store)(nil)
 // SubjectHasPermission implements storage.PermissionChecker.
 func (s *Store) SubjectHasPermission(ctx context.Context, subject, name string) (bool, error) {
 	var names []string
-	k := Key{Permissions, storage.DigestOf(subject)}
+	k := Key{Kind: Permissions, Digest: storage.DigestOf(subject)}
 	if s.direct(ctx, Permissions) {
 		var err error
 		if names, err = s.base.SubjectPermissions(ctx, subject); err != nil {

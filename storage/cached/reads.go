@@ -33,7 +33,7 @@ func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (stor
 	if s.direct(ctx, StaticTokens) {
 		return s.base.StaticTokenByDigest(ctx, d)
 	}
-	k := Key{StaticTokens, d}
+	k := Key{Kind: StaticTokens, Digest: d}
 	switch it, unknown := s.find(&k); {
 	case it != nil:
 		r := it.(*staticRecord)
@@ -80,7 +80,7 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 // another one. Only the end of the digest depends on the purpose, so all keys of a digest have the
 // same shard and counter, and a Change names only the digest.
 func (s *Store) credentialKey(purpose string, d storage.Digest) Key {
-	k := Key{Credentials, d}
+	k := Key{Kind: Credentials, Digest: d}
 	end := k.Digest[len(k.Digest)-8:]
 	binary.LittleEndian.PutUint64(end, binary.LittleEndian.Uint64(end)^maphash.String(s.seed, purpose))
 	return k
@@ -147,7 +147,7 @@ func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.
 	if s.direct(ctx, Sessions) {
 		return s.base.SessionByDigest(ctx, d)
 	}
-	k := Key{Sessions, d}
+	k := Key{Kind: Sessions, Digest: d}
 	switch it, unknown := s.find(&k); {
 	case it != nil:
 		r := it.(*sessionRecord)
@@ -207,7 +207,7 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	if s.direct(ctx, AccessTokens) {
 		return s.base.AccessByDigest(ctx, d)
 	}
-	k := Key{AccessTokens, d}
+	k := Key{Kind: AccessTokens, Digest: d}
 	switch it, unknown := s.find(&k); {
 	case it != nil:
 		return it.(*accessRecord).state(&k.Digest), nil

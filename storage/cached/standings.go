@@ -15,7 +15,7 @@ func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.
 	if keys.JTI.IsZero() || s.direct(ctx, Standings) {
 		return s.base.TokenStatusOf(ctx, subject, keys)
 	}
-	k := Key{Standings, storage.Digest(keys.JTI)}
+	k := Key{Kind: Standings, Digest: storage.Digest(keys.JTI)}
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*standingRecord)
 		if r.sid == keys.SID && r.subKey == keys.Subject && r.subject == subject {
@@ -72,7 +72,7 @@ func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys st
 	if keys.JTI.IsZero() || s.direct(ctx, UserStandings) {
 		return s.base.TokenStatusWithUser(ctx, subject, keys)
 	}
-	k := Key{UserStandings, storage.Digest(keys.JTI)}
+	k := Key{Kind: UserStandings, Digest: storage.Digest(keys.JTI)}
 	if it, _ := s.find(&k); it != nil {
 		r := it.(*userStandingRecord)
 		if r.sid == keys.SID && r.subKey == keys.Subject && r.at(wordID) == subject {

@@ -35,8 +35,12 @@ func (h *head) Valid(ctx context.Context) bool { return h.ValidAt(ctx, elapsed.R
 
 // ValidAt is Valid for a caller that has already read the clock (package authn).
 func (h *head) ValidAt(ctx context.Context, now elapsed.Instant) bool {
+	s := h.home
+	if s == nil || !s.fresh(now) { // before the counters: see fresh
+		return false
+	}
 	kind := h.kind.Load()
-	return h.home != nil && kind != gone && h.home.live(h, h.home.elapsed.At(now)) && !h.home.direct(ctx, Kind(kind))
+	return kind != gone && s.live(h, s.elapsed.At(now)) && !s.direct(ctx, Kind(kind)) && s.used(now)
 }
 
 // IssuedBy implements storage.Lease.
@@ -87,10 +91,17 @@ func (s *Store) shard(k *Key) *shard { return &s.shards[int(k.Digest[0])&(len(s.
 
 // find returns the valid item of a key, or reports that the digest is known to be unknown.
 func (s *Store) find(k *Key) (it item, unknown bool) {
-	sh, now := s.shard(k), s.now()
+	read := elapsed.Read()
+	if !s.fresh(read) {
+		return nil, false
+	}
+	sh, now := s.shard(k), s.elapsed.At(read)
 	sh.mu.RLock()
 	it, unknown = s.look(sh, k, now)
 	sh.mu.RUnlock()
+	if it != nil {
+		s.used(read)
+	}
 	return it, unknown
 }
 
@@ -173,7 +184,7 @@ func (s *Store) sweep(sh *shard, kind Kind, now time.Duration) {
 	looked := 0
 	for d, it := range sh.yes[kind] { // in random order
 		if !s.live(it.header(), now) {
-			sh.drop(&Key{kind, d})
+			sh.drop(&Key{Kind: kind, Digest: d})
 		}
 		if looked++; looked == look {
 			return
@@ -192,7 +203,7 @@ func (s *Store) putUnknown(sh *shard, k *Key, a absent) {
 			}
 		}
 		for d := range sh.no[full] {
-			sh.drop(&Key{full, d})
+			sh.drop(&Key{Kind: full, Digest: d})
 			break
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 func ofSubject(subject string) Change { return Change{Subject: subject} }
 
-func ofKey(kind Kind, d storage.Digest) Change { return Change{Key: Key{kind, d}} }
+func ofKey(kind Kind, d storage.Digest) Change { return Change{Key: Key{Kind: kind, Digest: d}} }
 
 func ofBlock(k storage.BlockKey) Change { return ofKey(Blocks, storage.Digest(k)) }
 

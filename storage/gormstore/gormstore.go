@@ -68,6 +68,11 @@ type Options struct {
 	// revocation still have space. These are device grants, pushed requests, registered clients and
 	// anonymous sessions. Nil disables the check; sqlite.Open sets it on Linux and macOS.
 	Free func() (bytes int64, err error)
+	// ServerChanges returns how often a new connection has led to another PostgreSQL server than the
+	// one before, for couriers, which then prove again that they follow the right server.
+	// postgres.Open sets it. Nil means that this is unknown; a courier then assumes a change every
+	// five seconds.
+	ServerChanges func() uint64
 }
 
 // Store implements every interface of package storage. It is safe for concurrent use. Call Close
@@ -92,9 +97,10 @@ type Store struct {
 	ended      storage.EndedFunc
 	tables     []Table
 	unused     time.Duration // Options.UnusedClients
+	servers    func() uint64 // Options.ServerChanges
 	writer     chan struct{} // serializes SQLite writers; waiting here is fair, unlike in SQLite
 
-	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding hot
+	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding, userByID hot
 }
 
 var (
@@ -152,13 +158,15 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
 		ended: o.Ended, tables: slices.Clone(o.Tables), unused: o.UnusedClients,
-		canon: o.Canonical, logger: o.Logger, opened: time.Now(),
+		canon: o.Canonical, logger: o.Logger, opened: time.Now(), servers: o.ServerChanges,
 	}
 	s.short.name()
-	s.tokenByDigest.query, s.credentialByDigest.query, s.sessionByDigest.query = s.q.tokenByDigest, s.q.credentialByDigest, s.q.sessionByDigest
-	s.accessByDigest.query = s.q.accessByDigest
-	s.signedAccess.query = s.q.signedAccess
-	s.standing.query, s.userStanding.query = s.q.standing, s.q.userStanding
+	for h, query := range map[*hot]string{
+		&s.tokenByDigest: s.q.tokenByDigest, &s.credentialByDigest: s.q.credentialByDigest, &s.sessionByDigest: s.q.sessionByDigest,
+		&s.accessByDigest: s.q.accessByDigest, &s.signedAccess: s.q.signedAccess, &s.standing: s.q.standing, &s.userStanding: s.q.userStanding, &s.userByID: s.q.userByID,
+	} {
+		h.query = d.ofPrimary(query)
+	}
 	if d == sqlite {
 		s.writer = make(chan struct{}, 1)
 		if err := s.checkSQLite(); err != nil {
@@ -186,7 +194,7 @@ func Config() *gorm.Config {
 // Close closes prepared statements, and the database if the store owns it ([Own], sqlite.Open,
 // postgres.Open).
 func (s *Store) Close() error {
-	err := errors.Join(s.tokenByDigest.close(), s.credentialByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close())
+	err := errors.Join(s.tokenByDigest.close(), s.credentialByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close(), s.userByID.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

@@ -3,6 +3,8 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -24,9 +26,12 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 	}
 	defer cancel()
 	var row *sql.Row
-	if s.dialect == postgres || s.tx(ctx) != nil {
+	switch {
+	case s.dialect == postgres:
+		return s.rowOfPrimary(ctx, h.query, args, dest)
+	case s.tx(ctx) != nil:
 		row = s.pool(ctx).QueryRowContext(ctx, h.query, args...)
-	} else {
+	default:
 		stmt, err := h.prepared(ctx, s.sql)
 		if err != nil {
 			return err
@@ -34,6 +39,31 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 		row = stmt.QueryRowContext(ctx, args...)
 	}
 	return explain(row.Scan(dest...))
+}
+
+// errStandby means that a pooler or proxy sent a statement to a standby server.
+var errStandby = errors.New("gormstore: the connection leads to a standby server, whose answers can be of the past (connect to the primary)")
+
+// ofPrimary adds a first column to a SELECT of PostgreSQL that reports a standby server. Caches store
+// the answer, and one of the past would be stored after the message that revoked it was applied. The
+// connection proves nothing: proxies that send reads to a standby server decide for each statement.
+func (d dialect) ofPrimary(query string) string {
+	if d == sqlite {
+		return query
+	}
+	return "SELECT pg_is_in_recovery(), " + strings.TrimPrefix(query, "SELECT ")
+}
+
+// rowOfPrimary reads one row of a query of ofPrimary with PostgreSQL. It returns errStandby if it ran
+// on a standby server.
+func (s *Store) rowOfPrimary(ctx context.Context, query string, args, dest []any) error {
+	var standby bool
+	columns := append(make([]any, 0, 32), &standby)
+	err := explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(append(columns, dest...)...))
+	if err == nil && standby {
+		err = errStandby
+	}
+	return err
 }
 
 // forHotRead applies the timeout to a read. With SQLite and a free connection it does not, because

@@ -68,13 +68,29 @@ func (d dialect) migrations() ([]migration, error) {
 	return all, nil
 }
 
-// statements splits a file into statements, which end with a semicolon at the end of a line.
+// statements splits a file into statements, which end with a semicolon at the end of a line. The body
+// of a function is between two $$ and may contain such lines.
 func statements(text string) (all []string) {
-	for s := range strings.SplitSeq(text, ";\n") {
-		if s = strings.TrimSpace(s); s != "" {
+	var one strings.Builder
+	body := false
+	add := func() {
+		if s := strings.TrimSpace(one.String()); s != "" {
 			all = append(all, s)
 		}
+		one.Reset()
 	}
+	for line := range strings.Lines(text) {
+		if strings.Count(line, "$$")%2 == 1 {
+			body = !body
+		}
+		if rest, ends := strings.CutSuffix(line, ";\n"); ends && !body {
+			one.WriteString(rest)
+			add()
+			continue
+		}
+		one.WriteString(line)
+	}
+	add()
 	return all
 }
 

@@ -62,12 +62,20 @@ func TestResourcesOfEarlierVersions(t *testing.T) {
 				t.Fatal(err)
 			}
 			drop := "ALTER TABLE vestibule_clients DROP COLUMN serves"
+			bus := []string{"DROP TABLE IF EXISTS vestibule_bus, vestibule_bus_shards, vestibule_outbox, vestibule_bus_pending, vestibule_replicas"}
+			if kind == "sqlite" {
+				bus = nil
+			} else {
+				for _, f := range []string{"row()", "gone()", "account()", "number()", "tell(TEXT)", "block(TEXT, TEXT)"} {
+					bus = append(bus, "DROP FUNCTION vestibule_bus_"+f+" CASCADE") // and the triggers
+				}
+			}
 			row := `INSERT INTO vestibule_clients (id, name, method, password, native, trusted, disabled, lists, created_us) VALUES ('old', '', 'none', '', FALSE, FALSE, FALSE, '{"audiences":["https://api.example"]}', 0)`
-			for _, sql := range []string{
+			for _, sql := range append(bus,
 				drop, "ALTER TABLE vestibule_clients DROP COLUMN revoked_us", "ALTER TABLE vestibule_device_tokens DROP COLUMN purpose", "ALTER TABLE vestibule_device_tokens DROP COLUMN data",
 				"DROP INDEX vestibule_codes_open", "DROP INDEX vestibule_refresh_tokens_answer", "DROP INDEX vestibule_families_live", "ALTER TABLE vestibule_refresh_tokens DROP COLUMN nth",
 				"DELETE FROM vestibule_migrations WHERE version >= 11", row,
-			} {
+			) {
 				if err := s.DB(ctx).Exec(sql).Error; err != nil {
 					t.Fatal(err)
 				}

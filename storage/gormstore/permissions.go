@@ -15,13 +15,23 @@ func (s *Store) SubjectPermissions(ctx context.Context, subject string) (names [
 	if s.users.mine(subject) != nil {
 		return nil, nil
 	}
-	const query = `SELECT permission FROM vestibule_permissions WHERE subject = ?
-		UNION SELECT g.permission FROM vestibule_group_members m JOIN vestibule_group_permissions g ON g.group_name = m.group_name WHERE m.subject = ?`
+	standby := "FALSE"
+	if s.dialect == postgres {
+		standby = "pg_is_in_recovery()" // see ofPrimary
+	}
+	query := `SELECT ` + standby + `, permission FROM vestibule_permissions WHERE subject = ?
+		UNION SELECT ` + standby + `, g.permission FROM vestibule_group_members m JOIN vestibule_group_permissions g ON g.group_name = m.group_name WHERE m.subject = ?`
 	err = s.rows(ctx, s.dialect.bind(query), []any{subject, subject}, func(rows *sql.Rows) error {
 		var name string
-		err := rows.Scan(&name)
+		var standby bool
+		if err := rows.Scan(&standby, &name); err != nil {
+			return err
+		}
+		if standby {
+			return errStandby
+		}
 		names = append(names, name)
-		return err
+		return nil
 	})
 	slices.Sort(names)
 	return names, err

@@ -21,6 +21,7 @@ type proxy struct {
 	text   string
 	after  bool
 	cuts   int
+	held   chan struct{} // closed when bytes pass again; nil if they pass
 	end    chan struct{}
 }
 
@@ -61,6 +62,34 @@ func (p *proxy) set(delay time.Duration, text string, after bool) {
 	p.delay, p.text, p.after, p.cuts = delay, text, after, 0
 }
 
+// hold lets no byte pass, in either direction, until pass is called. Connections stay open.
+func (p *proxy) hold() (pass func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := make(chan struct{})
+	p.held = held
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		p.held = nil
+		p.mu.Unlock()
+		close(held)
+	})
+}
+
+// wait waits while bytes are held.
+func (p *proxy) wait() {
+	p.mu.Lock()
+	held := p.held
+	p.mu.Unlock()
+	if held == nil {
+		return
+	}
+	select {
+	case <-held:
+	case <-p.end:
+	}
+}
+
 // cut reports how often it cut since set.
 func (p *proxy) cut() int {
 	p.mu.Lock()
@@ -82,6 +111,7 @@ func (p *proxy) serve(client net.Conn) {
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := server.Read(buf)
+			p.wait()
 			select {
 			case <-cutting:
 				return
@@ -101,6 +131,7 @@ func (p *proxy) serve(client net.Conn) {
 		if err != nil {
 			break
 		}
+		p.wait()
 		p.mu.Lock()
 		delay, hit, after := p.delay, p.text != "" && bytes.Contains(buf[:n], []byte(p.text)), p.after
 		if hit {

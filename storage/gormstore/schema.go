@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,7 +49,11 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 		found = append(found, fmt.Errorf("gormstore: database has schema version %d, this program requires %d (call Migrate)", have, want))
 	}
 	if have == want {
-		for _, t := range tables {
+		all := tables
+		if s.dialect == postgres {
+			all = slices.Concat(tables, postgresTables)
+		}
+		for _, t := range all {
 			if err := s.selectable(ctx, t.columns, t.name); err != nil {
 				found = append(found, fmt.Errorf("gormstore: table %s differs from the schema: %w", t.name, err))
 			}
@@ -102,6 +107,14 @@ func (s *Store) checkUsers(ctx context.Context) error {
 		return fmt.Errorf("ID column is %s, mapped as %s", declared, cmp.Or(u.IDType, "text"))
 	}
 	return nil
+}
+
+// postgresTables are the tables that only PostgreSQL has.
+var postgresTables = []struct{ name, columns string }{
+	{"vestibule_bus", "id, courier"},
+	{"vestibule_bus_shards", "shard, seq, prev, tag"},
+	{"vestibule_outbox", "shard, seq, prev, tag, change, us"},
+	{"vestibule_replicas", "id, started_us, seen_us, courier, settings, key_ids, version"},
 }
 
 var tables = []struct{ name, columns string }{

@@ -78,7 +78,7 @@ func (s *Store) UserByID(ctx context.Context, id string) (storage.User, error) {
 		return storage.User{}, err
 	}
 	var r userRow
-	if err := s.row(ctx, s.q.userByID, []any{id}, r.dest()); err != nil {
+	if err := s.hotRow(ctx, &s.userByID, []any{id}, r.dest()); err != nil {
 		return storage.User{}, notFound(err)
 	}
 	if r.u.ID != id { // the column treats different IDs as equal, for example in case

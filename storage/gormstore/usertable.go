@@ -3,6 +3,7 @@ package gormstore
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,6 +72,7 @@ type userSQL struct {
 	castID    string // format that casts a text to the column's type
 	canActive bool   // Active is a plain column
 	canRoles  bool   // Roles is a plain column
+	ofRow     bool   // the account depends on its row alone
 }
 
 var (
@@ -117,6 +119,7 @@ func newUserSQL(d dialect, t *UserTable, space string) (*userSQL, error) {
 	}
 	u.canRoles = column.MatchString(t.Roles)
 	u.canActive = column.MatchString(t.Active) && !strings.EqualFold(t.Active, "true") && !strings.EqualFold(t.Active, "false")
+	u.ofRow = t.RolesList == "" && (u.canActive || ofTheRow(t.Active)) && ofTheRow(t.Roles)
 	switch t.IDType {
 	case "", "text":
 		u.idIsText = true
@@ -270,4 +273,33 @@ func (u *userSQL) mine(subject string) error {
 		return fmt.Errorf("%w: subject is not in the space %q", storage.ErrInvalid, u.space)
 	}
 	return nil
+}
+
+var (
+	texts      = regexp.MustCompile(`'[^']*'`)
+	moments    = regexp.MustCompile(`(?i)'[^']*(now|today|tomorrow|yesterday)[^']*'`) // as dates
+	operators  = regexp.MustCompile(`^[A-Za-z0-9_ ()=<>!,."\s+*|-]*$`)
+	calls      = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*"?)\s*\(`)
+	identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
+
+	mayPrecedeParenthesis = []string{"AND", "OR", "NOT", "IN", "WHEN", "THEN", "ELSE", "CASE", "COALESCE", "NULLIF"}
+	notOfTheRow           = []string{"SELECT", "EXISTS", "CAST", "LOCALTIME", "LOCALTIMESTAMP", "USER", "SESSION_USER", "SYSTEM_USER", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL"}
+)
+
+// ofTheRow reports whether an expression depends only on the columns of its row: it calls nothing but
+// COALESCE and NULLIF, casts nothing, reads no table, and has no value of the moment or the session.
+func ofTheRow(expression string) bool {
+	rest := texts.ReplaceAllString(expression, "")
+	if moments.MatchString(expression) || !operators.MatchString(rest) {
+		return false
+	}
+	for _, m := range calls.FindAllStringSubmatch(rest, -1) {
+		if !slices.Contains(mayPrecedeParenthesis, strings.ToUpper(m[1])) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(identifier.FindAllString(rest, -1), func(w string) bool {
+		w = strings.ToUpper(w)
+		return strings.HasPrefix(w, "CURRENT_") || slices.Contains(notOfTheRow, w)
+	})
 }

@@ -69,13 +69,15 @@ const call = async (path, { method = "GET", headers = {}, body, credentials = "o
 	return { ok: answer.ok, status: answer.status, text, data: (() => { try { return JSON.parse(text) } catch { return {} } })() }
 }
 
-// On a small screen the log is far below the buttons, so the last answer is repeated below the
-// buttons that were pressed.
+// On a small screen the log is far below the buttons, and on a low one its top can be out of sight. The
+// last answer is then repeated below the buttons that were pressed.
+const stacked = matchMedia("(max-width: 56rem)")
 let answers = []
 const here = (pressed = $("login")) => {
 	const box = $("here"), last = answers.at(-1), group = pressed.closest("#form .buttons")
-	box.hidden = !last || !group
-	if (box.hidden) return
+	box.hidden = true // before measuring, because it moves the log
+	if (!last || !group || !stacked.matches && wire.getBoundingClientRect().top >= 0) return
+	box.hidden = false
 	group.after(box)
 	const sum = $("trace").querySelector(".sum")?.textContent
 	box.replaceChildren(...answers.slice(0, -1).map((a) => el("p", "dim", a.line)), last.shown.cloneNode(true), ...(sum ? [el("p", "", sum)] : []))
@@ -183,10 +185,13 @@ const show = () => {
 	const name = scheme(), h = held[name]
 	$("about").textContent = about[name]
 	$("login").textContent = name === "oauth2" ? "Authorize" : name === "basic" ? "Use username and password" : "Log in"
-	$("refresh").disabled = !h?.refresh
-	$("spoil").disabled = !h?.header
-	$("logout").disabled = !h || !end[name]
-	$("everywhere").disabled = $("forget").disabled = !h
+	// Not "disabled": the button that was just pressed would lose the keyboard's focus.
+	const off = (id, is) => $(id).setAttribute("aria-disabled", is)
+	off("refresh", !h?.refresh)
+	off("spoil", !h?.header)
+	off("logout", !h || !end[name])
+	off("everywhere", !h)
+	off("forget", !h)
 	for (const c of document.querySelectorAll("#table [data-scheme]")) c.classList.toggle("now", c.dataset.scheme === name)
 	told = false
 	tick()
@@ -194,6 +199,7 @@ const show = () => {
 const tick = () => {
 	const h = held[scheme()]
 	if (!h) return say("Not logged in with this scheme: requests have no credentials.")
+	if (h.spoilt) return say("The credential is corrupt. Log in again.")
 	if (!h.until) return say("Logged in, without an expiry time.")
 	let left = Math.round((h.until - Date.now()) / 1000)
 	if (left > 10) left = Math.ceil(left / 10) * 10 // said aloud only now and then
@@ -205,7 +211,7 @@ const choose = (name) => { form.scheme.value = name; show() }
 let running = false
 const busy = (f) => async (event) => {
 	event?.preventDefault()
-	if (running) return
+	if (running || event?.currentTarget?.ariaDisabled === "true") return
 	running = true
 	document.body.dataset.busy = "busy"
 	const pressed = event?.submitter ?? event?.currentTarget ?? undefined
@@ -233,6 +239,7 @@ $("spoil").addEventListener("click", busy(async () => {
 	const h = held[scheme()], at = Math.floor(h.secret.length / 2)
 	h.secret = h.secret.slice(0, at) + (h.secret[at] === "A" ? "B" : "A") + h.secret.slice(at + 1)
 	h.header = h.header.replace(/ .*/, " " + h.secret)
+	h.spoilt = true
 	await ask("GET /api/open")
 }))
 $("logout").addEventListener("click", busy(async () => {

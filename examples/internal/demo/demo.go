@@ -19,6 +19,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
+	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/byurl"
@@ -38,6 +39,8 @@ type Flags struct {
 	Proxies authn.TrustedProxies
 	// Options of the store; no flag.
 	Options gormstore.Options
+	// Counters is where logins are counted; no flag. nil means in memory.
+	Counters throttle.Store
 	// FailureFloor is password.Options.FailureFloor; no flag. Tests need not wait.
 	FailureFloor time.Duration
 

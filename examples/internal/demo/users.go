@@ -14,6 +14,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/authn/username"
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage/cached"
 )
 
 // Passwords returns the checker that all login endpoints share: argon2id behind a queue, Unicode
@@ -63,7 +64,11 @@ func (f *Flags) Limiter(ring *keys.Ring) (authn.LoginLimiter, error) {
 	limits := throttle.DefaultLoginLimits().Scale(rate.Limit, throttle.DefaultLoginLimits().AccountPlace[0].Limit)
 	_, names := ring.Newest(keys.ThrottleNames)
 	_, device := ring.Newest(keys.DeviceCookie)
-	l, err := throttle.NewLogin(throttle.NewMemory(nil), &throttle.LoginOptions{
+	counters := f.Counters
+	if counters == nil {
+		counters = throttle.NewMemory(nil)
+	}
+	l, err := throttle.NewLogin(counters, &throttle.LoginOptions{
 		Limits: &limits, NameKey: names[:], DeviceKey: device[:], PlainHTTP: f.onLoopback() && f.Origin == "", Proxies: f.Proxies,
 	})
 	if err != nil {
@@ -112,7 +117,8 @@ func (f *Flags) onLoopback() bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Health answers 200 where the store answers, else 503.
+// Health answers 200 where the store answers, else 503. It says if the cache is not used, because the
+// changes of other replicas may not have arrived.
 func Health(db interface{ Ping(context.Context) error }) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := db.Ping(r.Context()); err != nil {
@@ -120,6 +126,10 @@ func Health(db interface{ Ping(context.Context) error }) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
+		if s, ok := db.(interface{ Freshness() cached.Freshness }); ok && !s.Freshness().Lease {
+			_, _ = w.Write([]byte(`{"status":"ok","cache":"bypassed"}`)) // slower, and all replicas at once would be an outage
+			return
+		}
 		_, _ = w.Write([]byte(`{"status":"ok"}`))
 	})
 }

@@ -207,12 +207,15 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 			v, err = p.approve(ctx, q, u, "")
 			return err
 		case "deny":
-			return oauth2.NewError("access_denied", "The user refused.")
+			return errDenied
 		}
 		return oauth2.PageError("The decision is missing.")
 	})
 	return p.send(w, r, q, v, err)
 }
+
+// errDenied is what a client receives if the user denied its request.
+var errDenied = oauth2.NewError("access_denied", "The user refused.")
 
 // approve issues what was requested and reports it. reason is "" if the user has just decided.
 func (p *Pages) approve(ctx context.Context, q server.AuthorizationRequest, u server.SessionUser, reason string) (url.Values, error) {

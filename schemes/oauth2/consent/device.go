@@ -71,7 +71,7 @@ func (p *Pages) devicePost(w http.ResponseWriter, r *http.Request, u server.Sess
 	d, err := p.server.FindDevice(r, u.Subject, typed)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return p.deviceForm(w, r, http.StatusBadRequest, "", "The code is wrong, has expired, or was already used.")
+		return p.deviceForm(w, r, http.StatusBadRequest, p.server.ReadUserCode(typed), "The code is wrong, has expired, or was already used.")
 	case err != nil:
 		return err
 	}

@@ -30,7 +30,7 @@ func TestUnverified_attack_325(t *testing.T) {
 		}))
 		rec := w.Authorizes(w.Alice("s1"), "GET", oauthtest.Query(id, "redirect_uri", c.redirect), "")
 		text := rec.Body.String()
-		if rec.Code != 200 || !strings.Contains(text, "The Bank ("+c.shown+")") || strings.Contains(text, "is not verified") != c.warned {
+		if rec.Code != 200 || !strings.Contains(text, "The Bank</strong> <strong>("+c.shown+")</strong>") || strings.Contains(text, "is not verified") != c.warned {
 			t.Errorf("%s: %d %s", id, rec.Code, text)
 		}
 	}

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"cmp"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -111,15 +112,18 @@ const (
 `
 )
 
-var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p><strong>{{.Client}}{{with .Site}} ({{.}}){{end}}</strong> requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
+var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p><strong>{{.Client}}</strong>{{with .Site}} <strong>({{.}})</strong>{{end}} requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
 `+scopeList+decisionForm)
 
 // showRefused shows an error that the client receives only if the user follows a link.
 func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2.Error, to string) {
 	shown := struct {
-		Client, Site, Description, Code string
-		To                              template.URL
-	}{cmp.Or(q.Registered.Name, q.Registered.ID), q.To, e.Description, e.Code, template.URL(to)} // a redirect URI that oauth2.CheckRedirect accepted
+		Title, Client, Site, Description, Code string
+		To                                     template.URL
+	}{"Something went wrong", cmp.Or(q.Registered.Name, q.Registered.ID), q.To, e.Description, e.Code, template.URL(to)} // a redirect URI that oauth2.CheckRedirect accepted
+	if errors.Is(e, errDenied) { // the user did it, and the description is for the client
+		shown.Title, shown.Description = "Access denied", "You did not allow access to your account."
+	}
 	if u, err := url.Parse(q.To); err == nil && u.Host != "" {
 		shown.Site = u.Host
 	}
@@ -128,7 +132,7 @@ func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2
 	_ = refusedTemplate.Execute(w, shown)
 }
 
-var refusedTemplate = page.Template("refused", "Something went wrong", `<p>{{.Description}}</p>
+var refusedTemplate = page.Template("refused", "{{.Title}}", `<p>{{.Description}}</p>
 <p class="note">You came from {{.Client}}, an application that is not verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
 <p class="soft">Error: {{.Code}}</p>
 `)

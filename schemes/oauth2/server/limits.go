@@ -45,7 +45,8 @@ type Limiter interface {
 // requests. Nil means the defaults.
 type Limits struct {
 	// Limiter counts requests. Nil counts in the memory of this process, so each process has its
-	// own limits. If the limiter fails, requests are counted in memory.
+	// own limits. If the limiter fails, requests are counted in memory. To share the limits between
+	// processes, use [SharedLimiter].
 	Limiter Limiter
 	// MaxPending is the maximum number of pending records of all anonymous callers together: device
 	// grants (three quarters) and pushed requests (one quarter). 0 means 10,000; the range is 32 to

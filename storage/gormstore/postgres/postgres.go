@@ -24,10 +24,27 @@ import (
 // simple_protocol) to url. With the default, cache_statement, statements fail there with SQLSTATE
 // 26000 or 42P05. With describe_exec, a pooler could run another client's statement, so the store
 // checks each new connection and rejects connections to a pooler.
+//
+// Connections lead to the primary: of several hosts in url, Open uses the first one that is not a
+// standby server, as with target_session_attrs=primary. Set that parameter to choose otherwise.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	cfg := gormstore.Config()
 	cfg.DisableAutomaticPing = true
-	db, err := gorm.Open(driver.New(driver.Config{DSN: url, OptionOpenDB: []stdlib.OptionOpenDB{stdlib.OptionAfterConnect(refusePooler)}}), cfg)
+	var o gormstore.Options
+	if opts != nil {
+		o = *opts
+	}
+	var servers servers
+	if o.ServerChanges == nil {
+		o.ServerChanges = servers.changes
+	}
+	db, err := gorm.Open(driver.New(driver.Config{DSN: url, OptionOpenDB: []stdlib.OptionOpenDB{
+		stdlib.OptionBeforeConnect(func(_ context.Context, c *pgx.ConnConfig) error { toPrimary(url, &c.Config); return nil }),
+		stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			servers.connected(ctx, conn)
+			return refusePooler(ctx, conn)
+		}),
+	}}), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -39,7 +56,7 @@ func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	pool.SetMaxIdleConns(20)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(30 * time.Minute)
-	s, err := gormstore.Own(db, opts)
+	s, err := gormstore.Own(db, &o)
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

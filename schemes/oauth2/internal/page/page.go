@@ -110,7 +110,7 @@ func Error(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) 
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((retry+time.Second-1)/time.Second), 10))
 	}
 	w.WriteHeader(status)
-	_ = errorTemplate.Execute(w, struct{ Code, Description string }{code, description})
+	_ = errorTemplate.Execute(w, struct{ Title, Code, Description string }{style.ErrorTitle(status), code, description})
 }
 
 // Message responds with a page of one sentence.
@@ -124,21 +124,11 @@ func Message(w http.ResponseWriter, text string) error {
 // Template returns the template of a page whose title is also its heading. title and body are parts of
 // the template.
 func Template(name, title, body string) *template.Template {
-	return template.Must(template.New(name).Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>` + title + `</title>
-` + style.Element + `
-<main>
-<h1>` + title + `</h1>
-` + body + `</main>
-</html>
-`))
+	return template.Must(template.New(name).Parse(style.Page("", title, body)))
 }
 
 var messageTemplate = Template("message", "{{.}}", "")
 
-var errorTemplate = Template("error", "Something went wrong", `<p>{{.Description}}</p>
+var errorTemplate = Template("error", "{{.Title}}", `<p>{{.Description}}</p>
 <p class="soft">Error: {{.Code}}</p>
 `)

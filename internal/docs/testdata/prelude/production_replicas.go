@@ -1,0 +1,7 @@
+package p
+
+var (
+	url, directURL, ownerURL string
+	users                    *gormstore.UserTable
+	courier                  bus.Courier
+)

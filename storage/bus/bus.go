@@ -1,0 +1,77 @@
+// Package bus defines how changes reach the caches of other processes. Use it to write a courier of
+// your own for package cached. Two couriers exist: postgres.NewNotify (PostgreSQL's LISTEN and NOTIFY)
+// and gormstore.NewOutbox (a table that is polled, for any pooler).
+//
+// # The promise
+//
+// A process with a cache and a courier rejects what another process revoked at most [Bound] after the
+// revoking call has returned. If the process is not sure that it has received every change, it does
+// not use its cache. The proof is a lease:
+//
+//   - The courier asks the database a question. The answer proves that every change that was
+//     acknowledged before the question has been received.
+//   - The cache reads its own monotonic clock before the question, and may then answer for [Lease]
+//     after that moment. No clocks are compared, and no failure has to be detected.
+package bus
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// Bound is the longest time for which a process can accept what another one has revoked.
+	Bound = 250 * time.Millisecond
+	// Lease is how long a cache answers after the question that proved that it is up to date. The
+	// difference to Bound is margin for a lookup that has begun.
+	Lease = 200 * time.Millisecond
+	// Beat is the time between two questions, if the courier has no other reason.
+	Beat = 75 * time.Millisecond
+	// AnnounceEvery is the time between two calls of Announcer.Announce.
+	AnnounceEvery = 10 * time.Second
+)
+
+// Announcer is a [Courier] that tells the other processes that this one runs. Package cached calls
+// Announce while it follows the courier, at its start and then every [AnnounceEvery], also while the
+// courier cannot connect. An error is ignored.
+type Announcer interface {
+	Announce(ctx context.Context) error
+}
+
+// Courier delivers the changes of one store that other processes made. It is used by one cache.
+//
+// The messages must be written in the transaction of the change, by every program that changes the
+// store's data. Otherwise a change can be committed without its message, and no cache learns about it.
+type Courier interface {
+	// Delivers reports whether the courier delivers all changes of store, whichever process makes
+	// them. Package cached keeps data of other stores for at most 30 seconds.
+	Delivers(store any) bool
+	// Follow connects and delivers changes to f until ctx ends or the connection fails. It returns
+	// the cause, never nil. It must not call f after it has returned. The caller waits and calls it
+	// again; each call begins with an empty cache.
+	Follow(ctx context.Context, f Follower) error
+}
+
+// Follower is a cache that follows a courier. Package cached implements it. Its methods must not be
+// called concurrently.
+type Follower interface {
+	// Apply applies changes. When it returns, no answer from before is used.
+	Apply(changes ...Change)
+	// FlushAll removes everything. Call it if messages may be missing, for example because of a gap
+	// in their numbers or a message that cannot be read.
+	FlushAll()
+	// Prove calls question, and lets the cache answer until [Lease] after the moment before the call.
+	// question must ask the database and return nil only if
+	//
+	//   - the answer proves that every change that was committed before the question was asked has
+	//     been received: the answer came on the connection that delivers the messages and after
+	//     them, or it contains all numbers of messages, and
+	//   - every change received has been passed to Apply, or FlushAll was called.
+	//
+	// An error of question grants nothing and is returned. An earlier lease then ends by itself.
+	Prove(question func() error) error
+	// AccountsTold reports that changes of the account table are among the changes. Until it is
+	// called with true, answers with account data are kept for at most 30 seconds, because a program
+	// that writes to the table itself sends no message. Each call of Follow begins with false.
+	AccountsTold(told bool)
+}

@@ -1,0 +1,115 @@
+package bus
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Kind is the kind of record that a digest identifies. Equal digests of two kinds are different
+// keys. The numbers are part of the messages, so they never change.
+type Kind uint8
+
+const (
+	StaticTokens  Kind = iota
+	Credentials        // storage.Credential, of all purposes
+	Sessions           // storage.Session
+	AccessTokens       // storage.AccessToken
+	Standings          // Blocklist.TokenStatusOf, by the token's JTI
+	UserStandings      // Blocklist.TokenStatusWithUser, by the token's JTI
+	Blocks             // storage.BlockKey: a name on which standings and access tokens depend
+	LiveUsers          // LiveUser, by the digest of the account's ID
+	Permissions        // SubjectPermissions, by the digest of the subject
+	Kinds              // the number of kinds; not a kind
+)
+
+// Key identifies a cached record.
+type Key struct {
+	Kind   Kind
+	Digest storage.Digest
+}
+
+// Invalidator removes entries from a cache after changes that the cache does not notice. The types
+// Store and Parts of package cached implement it. Call its methods for changes that bypass the Store
+// and, with Change.Apply, for messages of other processes. When a method returns, no lookup that
+// begins afterwards uses data that was read before.
+type Invalidator interface {
+	// InvalidateKey removes one record, or all records that depend on one entry of the blocklist.
+	InvalidateKey(k Key)
+	// InvalidateSubject removes all records of a subject, of all schemes.
+	InvalidateSubject(subject string)
+	// FlushAll removes everything.
+	FlushAll()
+	// Bypass(true) sends every lookup to the store and caches nothing, until Bypass(false). Use it
+	// while messages from other processes may be lost. Both calls remove everything.
+	Bypass(on bool)
+}
+
+// Change describes a change: everything if All is true, otherwise Subject if that is not "",
+// otherwise Key.
+type Change struct {
+	Key     Key
+	Subject string
+	All     bool
+}
+
+// Apply removes from i what the change affects.
+func (c Change) Apply(i Invalidator) {
+	switch {
+	case c.All:
+		i.FlushAll()
+	case c.Subject != "":
+		i.InvalidateSubject(c.Subject)
+	default:
+		i.InvalidateKey(c.Key)
+	}
+}
+
+// MarshalText encodes c as a message: "all", "subject <id>", or "key <kind> <hex>". The message
+// contains no secret, because digests are those of random texts.
+func (c Change) MarshalText() ([]byte, error) {
+	switch {
+	case c.All:
+		return []byte("all"), nil
+	case c.Subject != "":
+		return []byte("subject " + c.Subject), nil
+	}
+	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
+}
+
+// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. Call
+// FlushAll then rather than ignoring the message.
+func (c *Change) UnmarshalText(text []byte) error {
+	word, rest, _ := strings.Cut(string(text), " ")
+	var got Change
+	switch {
+	case word == "all" && rest == "":
+		got.All = true
+	case word == "subject" && rest != "":
+		got.Subject = rest
+	case word == "key" && len(rest) == 2+2*len(got.Key.Digest) && rest[1] == ' ' && rest[0] >= '0' && rest[0] < '0'+byte(Kinds):
+		got.Key.Kind = Kind(rest[0] - '0')
+		if _, err := hex.Decode(got.Key.Digest[:], []byte(rest[2:])); err != nil {
+			return errMessage
+		}
+	default:
+		return errMessage
+	}
+	*c = got
+	return nil
+}
+
+var errMessage = errors.New("bus: Change.UnmarshalText: malformed message (all, subject ID, or key KIND HEX)")
+
+// Read returns the change of a message. A message that cannot be read, such as one of a newer version,
+// means that everything may have changed.
+func Read(message string) Change {
+	var c Change
+	if c.UnmarshalText([]byte(message)) != nil {
+		return Change{All: true}
+	}
+	return c
+}

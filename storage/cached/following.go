@@ -1,0 +1,154 @@
+package cached
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/storage/bus"
+)
+
+// untoldTTL is the maximum age of entries whose changes no courier delivers.
+const untoldTTL = 30 * time.Second
+
+// following is the state of a Store with a courier. Its cache answers only while the lease holds.
+//
+// Proof that no process accepts what was revoked for longer than bus.Bound: let a revocation be
+// acknowledged at a, and let this process use its cache at u. Its lease was granted for a question
+// that was asked at t, with u < t + bus.Lease. If t is not before a, the change was applied before
+// the lease was granted. Otherwise u < a + bus.Lease. All three are moments of this process's clock.
+type following struct {
+	courier bus.Courier
+	lease   elapsed.Lease
+	stale   bool // Options.ServeStale
+	slots   chan struct{}
+	logger  *slog.Logger
+
+	delivered [kinds]bool // the courier delivers the changes of the kind's store
+	accounts  atomic.Bool // and those of the account table
+	running   atomic.Bool
+	fault     atomic.Pointer[error] // the last error of the courier
+
+	lost, lookups, refused, served atomic.Uint64
+}
+
+// blindWait is how long a lookup without a lease waits for others.
+const blindWait = 250 * time.Millisecond
+
+func newFollowing(o *Options, base Base) (*following, error) {
+	if o.Courier == nil {
+		if o.BlindLookups != 0 || o.ServeStale {
+			return nil, errors.New("cached: New: BlindLookups and ServeStale require a Courier")
+		}
+		return nil, nil
+	}
+	orElse(&o.BlindLookups, 64)
+	f := &following{courier: o.Courier, stale: o.ServeStale, slots: make(chan struct{}, o.BlindLookups), logger: o.Logger}
+	some := false
+	for k := range kinds {
+		f.delivered[k] = o.Courier.Delivers(storeOf(base, k))
+		some = some || f.delivered[k]
+	}
+	if !some {
+		return nil, fmt.Errorf("cached: New: Courier %T belongs to another store (create it for the store that you cache)", o.Courier)
+	}
+	return f, nil
+}
+
+// storeOf returns the store that answers lookups of a kind.
+func storeOf(base Base, k Kind) any {
+	p, ok := base.(*partial)
+	if !ok {
+		return base
+	}
+	switch k {
+	case StaticTokens:
+		return p.StaticTokens
+	case Credentials:
+		return p.Credentials
+	case Sessions:
+		return p.Sessions
+	case AccessTokens:
+		return p.AccessTokens
+	case LiveUsers:
+		return p.Users
+	case Permissions:
+		return p.Permissions
+	}
+	return p.Blocklist
+}
+
+// fresh reports whether cached answers can be used at an instant. The caller compares the counters
+// afterwards: a change that was applied before the lease was granted is then visible.
+func (s *Store) fresh(now elapsed.Instant) bool {
+	f := s.follow
+	return f == nil || f.lease.Holds(now) || f.stale
+}
+
+// used counts a use of a cached entry without a lease. It returns true.
+func (s *Store) used(now elapsed.Instant) bool {
+	if f := s.follow; f != nil && f.stale && !f.lease.Holds(now) {
+		f.served.Add(1)
+	}
+	return true
+}
+
+// ttlOf returns how long an answer of a kind is kept.
+func (s *Store) ttlOf(k Kind) time.Duration {
+	f := s.follow
+	if f == nil || f.delivered[k] && (f.accounts.Load() || k == Standings || k == Permissions) { // these have no account
+		return s.ttl
+	}
+	return min(s.ttl, untoldTTL)
+}
+
+// blind waits until the caller can query the store without a lease. It returns false if too many
+// others do for too long.
+func (f *following) blind() (done func(), ok bool) {
+	f.lookups.Add(1)
+	done = func() { <-f.slots }
+	select {
+	case f.slots <- struct{}{}:
+		return done, true
+	default:
+	}
+	wait := time.NewTimer(blindWait)
+	defer wait.Stop()
+	select {
+	case f.slots <- struct{}{}:
+		return done, true
+	case <-wait.C:
+		f.refused.Add(1)
+		return nil, false
+	}
+}
+
+// Freshness is the state of a cache with a courier.
+type Freshness struct {
+	// Lease reports that cached answers are used: every change that was acknowledged more than
+	// bus.Bound ago has arrived. False means that each lookup queries the store, for example in a
+	// health check that reports a slower service.
+	Lease bool
+	// Lost is how often the lease was lost since the Store was created.
+	Lost uint64
+	// Lookups is the number of lookups in the store that were made because there was no lease, and
+	// Refused the number of those that returned ErrBlind.
+	Lookups, Refused uint64
+	// Stale is the number of uses of cached entries without a lease (Options.ServeStale).
+	Stale uint64
+}
+
+// Freshness returns the state of the cache. Without a courier Lease is true and the rest is 0.
+func (s *Store) Freshness() Freshness {
+	f := s.follow
+	if f == nil {
+		return Freshness{Lease: true}
+	}
+	return Freshness{
+		Lease: f.lease.Holds(elapsed.Read()), Lost: f.lost.Load(),
+		Lookups: f.lookups.Load(), Refused: f.refused.Load(), Stale: f.served.Load(),
+	}
+}

@@ -1,0 +1,198 @@
+package cached
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/storage/bus"
+)
+
+// The pause before the courier connects again. It grows while connecting fails.
+const (
+	minPause = 50 * time.Millisecond
+	maxPause = 5 * time.Second
+)
+
+// Run follows Options.Courier until ctx ends, and returns the error of ctx. While it does not run, or
+// the courier cannot connect, each lookup queries the store. Run connects again by itself; it logs
+// each change between the two states once.
+//
+// Call it once, in a goroutine of its own, before the server starts to listen:
+//
+//	go store.Run(ctx)
+//
+// It returns another error, at once, if there is no courier or if it is running already.
+func (s *Store) Run(ctx context.Context) error {
+	f := s.follow
+	if f == nil {
+		return errors.New("cached: Run: Options.Courier is not set")
+	}
+	if !f.running.CompareAndSwap(false, true) {
+		return errors.New("cached: Run: already running")
+	}
+	defer f.running.Store(false)
+	watching, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { f.watch(watching) })
+	if a, ok := f.courier.(bus.Announcer); ok {
+		watch.Go(func() { announce(watching, a) })
+	}
+	defer watch.Wait()
+	defer stop()
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		proved, err := s.followOnce(ctx)
+		f.lease.Drop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if proved {
+			f.lost.Add(1)
+			pause = minPause
+		}
+		f.fault.Store(&err)
+		wait := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// Run follows Options.Courier; see [Store.Run].
+func (c *Parts) Run(ctx context.Context) error { return c.s.Run(ctx) }
+
+// Freshness returns the state of the cache; see [Store.Freshness].
+func (c *Parts) Freshness() Freshness { return c.s.Freshness() }
+
+// followOnce calls Follow once. proved reports that it granted a lease. A panic becomes an error.
+func (s *Store) followOnce(ctx context.Context) (proved bool, err error) {
+	one := &follower{s: s}
+	s.follow.accounts.Store(false)
+	defer func() {
+		one.ended.Store(true)
+		proved = one.proved
+		if v := recover(); v != nil {
+			err = fmt.Errorf("cached: panic of type %T in Courier.Follow", v) // without the value, which may contain a secret
+		}
+		if err == nil {
+			err = errors.New("cached: Courier.Follow returned nil")
+		}
+	}()
+	return false, s.follow.courier.Follow(ctx, one)
+}
+
+// announce calls a until ctx ends. A failure is that of the database, which the courier reports.
+func announce(ctx context.Context, a bus.Announcer) {
+	tick := time.NewTicker(bus.AnnounceEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, bus.AnnounceEvery)
+		_ = a.Announce(one)
+		cancel()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// follower is the bus.Follower of one call of Follow.
+type follower struct {
+	s      *Store
+	proved bool
+	ended  atomic.Bool
+}
+
+// Apply implements bus.Follower.
+func (f *follower) Apply(changes ...Change) {
+	for _, c := range changes {
+		c.Apply(f.s)
+	}
+}
+
+// FlushAll implements bus.Follower.
+func (f *follower) FlushAll() { f.s.FlushAll() }
+
+var errEnded = errors.New("cached: Prove was called after Follow had returned")
+
+// Prove implements bus.Follower. Messages from before the first proof of a connection may be lost, so
+// that one removes everything.
+func (f *follower) Prove(question func() error) error {
+	state, from := f.s.follow, elapsed.Now()
+	if err := question(); err != nil {
+		return err
+	}
+	if f.ended.Load() {
+		return errEnded
+	}
+	if !f.proved {
+		f.s.FlushAll()
+		f.proved = true
+	} else if !state.lease.Holds(elapsed.Read()) {
+		state.lost.Add(1)
+	}
+	state.lease.Grant(from, bus.Lease)
+	return nil
+}
+
+// AccountsTold implements bus.Follower.
+func (f *follower) AccountsTold(told bool) {
+	if f.s.follow.accounts.Swap(told) && !told {
+		f.s.FlushAll() // entries that were to be kept for longer
+	}
+}
+
+const (
+	watchEvery = 250 * time.Millisecond
+	warnEvery  = time.Minute
+)
+
+// watch logs when the lease is lost and regained, and that stale entries are used.
+func (f *following) watch(ctx context.Context) {
+	log := f.logger
+	if log == nil {
+		log = slog.Default()
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var logged struct {
+		state, fault bool
+		stale        uint64
+		at           time.Time
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := elapsed.Read()
+		if holds := f.lease.Holds(now); holds != logged.state {
+			logged.state, logged.fault = holds, false
+			if holds {
+				f.fault.Store(nil)
+				log.Info("invalidation received; cache in use")
+			} else if f.fault.Load() == nil {
+				log.Warn("invalidation late; cache bypassed")
+				logged.fault = true
+			}
+		}
+		if err := f.fault.Load(); err != nil && !logged.state && !logged.fault {
+			log.Warn("invalidation courier down; cache bypassed", slog.Any("error", *err))
+			logged.fault = true
+		}
+		if n := f.served.Load(); n > logged.stale && time.Since(logged.at) >= warnEvery {
+			log.Warn("stale cache entries used", slog.Uint64("uses", n-logged.stale))
+			logged.stale, logged.at = n, time.Now()
+		}
+	}
+}

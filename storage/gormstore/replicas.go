@@ -1,0 +1,141 @@
+package gormstore
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ReplicaOptions describe this process to the others. A process that follows a courier writes a row to
+// the table vestibule_replicas every ten seconds.
+type ReplicaOptions struct {
+	// Settings is a text with the settings that must be equal in all processes, such as the flags of
+	// the server. The database gets its digest only. "" means that settings are not compared.
+	Settings string
+	// KeyIDs are the IDs of the master keys, as keys.Ring.IDs returns them. A process with other keys
+	// rejects the credentials of this one. Nil means that keys are not compared.
+	KeyIDs []string
+	// Version is the version of the program, for operators. "" means unknown.
+	Version string
+	// Logger receives a warning if another process has other settings or keys, and if there are more
+	// processes, or more messages, than the courier is made for. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	// replicaLive is the age of a row after which its process counts as gone: it writes every
+	// bus.AnnounceEvery.
+	replicaLive = 30 * time.Second
+	// replicaKept is how long the row of a process that is gone stays, for operators.
+	replicaKept = time.Hour
+	// manyReplicas and manyMessages, per second, are more than the courier notify is made for.
+	manyReplicas = 10
+	manyMessages = 300
+)
+
+// Presence announces a process to the others. Couriers embed it, and package cached calls Announce.
+type Presence struct {
+	s        *Store
+	o        ReplicaOptions
+	id       string
+	courier  string
+	settings string
+	started  time.Time
+
+	mu     sync.Mutex
+	warned map[string]bool
+	count  int // messages since the last Announce
+	since  time.Time
+}
+
+// Presence returns the presence of this process with a courier. It is for couriers.
+func (s *Store) Presence(courier string, o ReplicaOptions) *Presence {
+	p := &Presence{s: s, o: o, id: rand.Text(), courier: courier, started: time.Now(), warned: map[string]bool{}, since: time.Now()}
+	if o.Settings != "" {
+		sum := sha256.Sum256([]byte(o.Settings))
+		p.settings = hex.EncodeToString(sum[:16])
+	}
+	return p
+}
+
+// Received counts messages.
+func (p *Presence) Received(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count += n
+}
+
+// Replicas returns the number of processes that follow the database's courier and have announced
+// themselves within 30 seconds, and at least 1: the caller is one itself. Use it to divide a limit that
+// each process counts for itself.
+func (s *Store) Replicas(ctx context.Context) (n int, err error) {
+	if s.dialect == sqlite {
+		return 1, nil
+	}
+	err = s.row(ctx, "SELECT count(*) FROM vestibule_replicas WHERE seen_us > "+serverNow+" - $1", []any{replicaLive.Microseconds()}, []any{&n})
+	return max(n, 1), err
+}
+
+// Announce writes the row of this process, and warns about differences to others. Package cached calls
+// it every [bus.AnnounceEvery].
+func (p *Presence) Announce(ctx context.Context) error {
+	keys := strings.Join(slices.Sorted(slices.Values(p.o.KeyIDs)), " ")
+	_, err := p.s.exec(ctx, "INSERT INTO vestibule_replicas (id, started_us, seen_us, courier, settings, key_ids, version) VALUES ($1, $2, "+serverNow+", $3, $4, $5, $6)"+
+		" ON CONFLICT (id) DO UPDATE SET seen_us = EXCLUDED.seen_us", p.id, p.started.UnixMicro(), p.courier, p.settings, keys, p.o.Version)
+	if err != nil {
+		return err
+	}
+	if _, err := p.s.exec(ctx, "DELETE FROM vestibule_replicas WHERE seen_us < "+serverNow+" - $1", replicaKept.Microseconds()); err != nil {
+		return err
+	}
+	live, differ := 0, map[string]string{}
+	err = p.s.rows(ctx, "SELECT id, settings, key_ids FROM vestibule_replicas WHERE seen_us > "+serverNow+" - $1", []any{replicaLive.Microseconds()}, func(rows *sql.Rows) error {
+		var id, settings, theirs string
+		err := rows.Scan(&id, &settings, &theirs)
+		live++
+		if settings != "" && p.settings != "" && settings != p.settings {
+			differ["replicas have different settings"] = id
+		}
+		if theirs != "" && keys != "" && theirs != keys {
+			differ["replicas have different master keys"] = id
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	p.judge(live, differ)
+	return nil
+}
+
+// judge logs what is wrong, each thing once until it is right again.
+func (p *Presence) judge(live int, differ map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rate := float64(p.count) / max(time.Since(p.since).Seconds(), 1)
+	p.count, p.since = 0, time.Now()
+	log := p.o.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	warn := func(message string, wrong bool, attrs ...any) {
+		if wrong && !p.warned[message] {
+			log.Warn(message, attrs...)
+		}
+		p.warned[message] = wrong
+	}
+	for _, m := range []string{"replicas have different settings", "replicas have different master keys"} {
+		other, wrong := differ[m]
+		warn(m, wrong, slog.String("replica", p.id), slog.String("other", other))
+	}
+	notify := p.courier == CourierNotify
+	warn("many replicas for courier notify", notify && live > manyReplicas, slog.Int("replicas", live), slog.String("advice", "use the courier "+CourierOutbox))
+	warn("many messages for courier notify", notify && rate > manyMessages, slog.Float64("rate", rate), slog.String("advice", "use the courier "+CourierOutbox))
+}
