@@ -25,11 +25,14 @@ var described = map[Dialect][3]string{
 	Caddy:   {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"},
 }
 
-// ofAnyDialect holds the headers that some gateway or framework uses for the original method, path
-// or host. If one of them is not used by the configured dialect, the client may have sent it.
+// ofAnyDialect holds the headers from which some gateway, server or framework takes the original
+// method, path or host. If one of them is not used by the configured dialect, the client may have
+// sent it. Then the application could serve another request than the one that the guard decides
+// about: gunicorn removes the value of SCRIPT_NAME from the beginning of the path.
 var ofAnyDialect = [...]string{
 	"X-Original-Method", "X-Original-Uri", "X-Original-Host", "X-Original-Url", "X-Rewrite-Url",
 	"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host",
+	"Script-Name", "X-Script-Name", "Path-Info", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
 }
 
 const (
@@ -41,9 +44,11 @@ const (
 // wrong with the sub-request. It does not quote the path, which may hold a secret.
 func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	own, ok := described[h.dialect]
-	for _, name := range ofAnyDialect {
-		if len(r.Header[name]) > 0 && !(ok && slices.Contains(own[:], name)) {
-			return nil, fmt.Errorf("the header %s does not belong to the dialect %s: let the gateway remove it", name, h.dialect)
+	for sent := range r.Header {
+		for _, name := range ofAnyDialect {
+			if alike(sent, name) && !(ok && sent == name && slices.Contains(own[:], name)) {
+				return nil, fmt.Errorf("the header %s, or one that some servers take for it, does not belong to the dialect %s: let the gateway remove it", name, h.dialect)
+			}
 		}
 	}
 	method, uri, host := r.Method, "", r.Host

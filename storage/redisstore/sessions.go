@@ -164,10 +164,17 @@ func (s *Sessions) CreateSession(ctx context.Context, v storage.Session, replace
 	if err := v.Check(); err != nil {
 		return err
 	}
+	taken := !replaces.IsZero() && v.Version != 0 // the caller has read the data of the old session
+	if taken {
+		if err := s.isVersion(ctx, replaces, v.Version); err != nil {
+			return err
+		}
+	}
 	// Redis comes first: if it fails, the session that is replaced remains.
 	idle := between(v.LastSeen, v.Expires)
 	row := v
 	row.Data, row.Expires = nil, earlier(v.Expires.Add(idle), v.Ends)
+	row.Version = 0 // the base knows only the version of the login
 	args := []any{"", micros(v.LastSeen), micros(v.Expires), micros(v.Ends), micros(row.Expires), (idle + margin).Milliseconds(), v.Data}
 	for _, mode := range []string{"", "replace"} {
 		args[0] = mode
@@ -192,7 +199,10 @@ func (s *Sessions) CreateSession(ctx context.Context, v storage.Session, replace
 		s.forget(ctx, v.Digest)
 		return err
 	}
-	if !replaces.IsZero() {
+	switch {
+	case taken:
+		s.carry(ctx, replaces, v.Version, v.Digest)
+	case !replaces.IsZero():
 		s.forget(ctx, replaces)
 	}
 	return nil
@@ -215,7 +225,7 @@ func earlier(a, b time.Time) time.Time {
 // expires, and cannot be read. In a transaction it does nothing, because a rollback would bring the
 // row back.
 func (s *Sessions) forget(ctx context.Context, list ...storage.Digest) {
-	if tx, ok := s.base.(interface{ InTransaction(context.Context) bool }); len(list) == 0 || ok && tx.InTransaction(ctx) {
+	if len(list) == 0 || s.inTransaction(ctx) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
