@@ -2,21 +2,21 @@ package login
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
-// MaxBody is the largest accepted size of a request body, in bytes.
+// MaxBody is the largest accepted size of a request body, in bytes. See [Read] for smaller limits.
 const MaxBody = 64 << 10
+
+// maxUnknown is the largest size of a body without a Content-Length, in bytes.
+const maxUnknown = MaxBody / 2
 
 // Read reads the values of the fields from the body of a POST and returns them in the order of
 // fields. The body is a JSON object, a form, or multipart/form-data. A byte order mark at the
@@ -28,7 +28,8 @@ const MaxBody = 64 << 10
 //   - 400 if the body is malformed
 //   - 403 if the form comes from a page of another site
 //   - 405 if the method is not POST, with Allow set on w
-//   - 413 if the body is larger than [MaxBody]
+//   - 413 if the body is larger than its fields need: for each 256 bytes and 6 times its MaxBytes,
+//     and 4 KiB for others; never more than [MaxBody], and half of it without a Content-Length
 //   - 415 if the media type is not supported
 func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, error) {
 	if r.Method != http.MethodPost {
@@ -38,15 +39,19 @@ func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, er
 	if csrf.IsForeignForm(w.Header(), r) {
 		return nil, authn.PermissionDenied("This request came from another site.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	most := bodyLimit(r, fields)
+	if r.ContentLength > most {
+		return nil, tooLarge(w, most)
+	}
+	body, err := params.Body(http.MaxBytesReader(w, r.Body, most), r.ContentLength)
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, &authn.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: fmt.Sprintf("The body is larger than %d bytes.", MaxBody)}
+		var long *http.MaxBytesError
+		if errors.As(err, &long) {
+			return nil, tooLarge(w, most)
 		}
 		return nil, parseError("the body could not be read")
 	}
-	texts, err := parse(r, body)
+	texts, err := parse(r, body, fields)
 	if err != nil {
 		return nil, err
 	}
@@ -63,14 +68,32 @@ func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, er
 		return nil, invalid(wrong...)
 	}
 	for i, f := range fields {
-		if f.MaxBytes > 0 && len(values[i]) > f.MaxBytes {
-			wrong = append(wrong, authn.Member{Name: f.Name, Value: []string{fmt.Sprintf("Ensure this field has no more than %d bytes.", f.MaxBytes)}})
+		if len(values[i]) > f.most() {
+			wrong = append(wrong, authn.Member{Name: f.Name, Value: []string{f.long()}})
 		}
 	}
 	if wrong != nil {
 		return nil, invalid(wrong...)
 	}
 	return values, nil
+}
+
+// bodyLimit returns how many bytes a body with the fields can have.
+func bodyLimit(r *http.Request, fields []Field) int64 {
+	most := 4 << 10 // for fields that are ignored, and the headers of parts
+	for _, f := range fields {
+		most += 256 + 6*f.most() // JSON has escapes of 6 bytes for one
+	}
+	most = min(most, MaxBody)
+	if r.ContentLength < 0 {
+		most = min(most, maxUnknown) // more memory is used than the body has bytes
+	}
+	return int64(most)
+}
+
+func tooLarge(w http.ResponseWriter, most int64) error {
+	w.Header().Set("Connection", "close") // as http.MaxBytesReader does
+	return &authn.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: fmt.Sprintf("The body is larger than %d bytes.", most)}
 }
 
 func invalid(wrong ...authn.Member) *authn.Error {
@@ -81,15 +104,15 @@ func parseError(what string) *authn.Error {
 	return &authn.Error{Status: http.StatusBadRequest, Code: "parse_error", Detail: "Malformed request: " + what + "."}
 }
 
-func parse(r *http.Request, body []byte) (map[string]any, error) {
+func parse(r *http.Request, body []byte, fields []Field) (map[string]any, error) {
 	kind, options := mediaType(r)
 	switch kind {
 	case "application/json", "":
-		return fromJSON(body)
+		return fromJSON(body, fields)
 	case "application/x-www-form-urlencoded":
-		return fromForm(body)
+		return fromForm(body, fields)
 	case "multipart/form-data":
-		return fromMultipart(body, options["boundary"])
+		return fromMultipart(body, options["boundary"], fields)
 	}
 	return nil, &authn.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
 		Detail: fmt.Sprintf("Unsupported media type %q in request.", kind)}
@@ -115,33 +138,6 @@ func mediaType(r *http.Request) (string, map[string]string) {
 // withoutMark removes a byte order mark, which editors and some HTTP clients write.
 func withoutMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) }
 
-func fromJSON(body []byte) (map[string]any, error) {
-	if !utf8.Valid(body) {
-		return nil, parseError("the body is not UTF-8")
-	}
-	if len(body) == 0 {
-		return nil, nil
-	}
-	body = withoutMark(body)
-	if valuesOf(body) > params.Most {
-		return nil, parseError("the body has too many values")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, parseError("the body is not JSON")
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, parseError("data after the JSON value")
-	}
-	object, ok := v.(map[string]any)
-	if !ok {
-		return nil, authn.FieldError("non_field_errors", "Invalid data. Expected a dictionary, but got "+pythonType(v)+".")
-	}
-	return object, nil
-}
-
 // valuesOf returns a lower bound for the number of lists, objects and further members in a JSON
 // text. Each of them uses much more memory than its length. Characters in strings are not counted.
 func valuesOf(body []byte) (n int) {
@@ -159,35 +155,20 @@ func valuesOf(body []byte) (n int) {
 	return n
 }
 
-func pythonType(v any) string {
-	switch v := v.(type) {
-	case []any:
+// pythonType returns the name of a JSON value's type in Python. It is not an object.
+func pythonType(value []byte) string {
+	switch value[0] {
+	case '[':
 		return "list"
-	case string:
+	case '"':
 		return "str"
-	case bool:
+	case 't', 'f':
 		return "bool"
-	case json.Number:
-		if strings.ContainsAny(v.String(), ".eE") {
-			return "float"
-		}
-		return "int"
+	case 'n':
+		return "NoneType"
 	}
-	return "NoneType"
-}
-
-func fromForm(body []byte) (map[string]any, error) {
-	form, err := params.Parse(string(withoutMark(body)))
-	if err != nil {
-		return nil, parseError("the body is no form")
+	if bytes.ContainsAny(value, ".eE") {
+		return "float"
 	}
-	texts := make(map[string]any, len(form))
-	for name, values := range form {
-		last := values[len(values)-1] // like Django
-		if !utf8.ValidString(last) {
-			return nil, parseError("the body is not UTF-8")
-		}
-		texts[name] = last
-	}
-	return texts, nil
+	return "int"
 }

@@ -74,7 +74,7 @@ func TestRead(t *testing.T) {
 		{formType, "username=%zz", 400, `{"detail":"Malformed request: the body is no form."}`},
 		{"text/plain", "username=a", 415, `{"detail":"Unsupported media type \"text/plain\" in request."}`},
 		{";", "", 415, `{"detail":"Unsupported media type \";\" in request."}`},
-		{j, `{"username":"` + strings.Repeat("x", MaxBody), 413, `{"detail":"The body is larger than 65536 bytes."}`},
+		{j, `{"username":"` + strings.Repeat("x", MaxBody), 413, `{"detail":"The body is larger than 53760 bytes."}`},
 		{j, strings.Repeat("[", 20_000), 400, `{"detail":"Malformed request: the body has too many values."}`},
 	} {
 		if code, answer := read("POST", x.kind, x.body); code != x.code || answer != x.answer {

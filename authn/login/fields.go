@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -17,7 +18,8 @@ type Field struct {
 	// Bool fields are true or false in JSON, or one of the words that forms send, such as "on",
 	// "true" and "1". The value is "true" or "".
 	Bool bool
-	// MaxBytes is the largest length of the value in bytes. 0 means no limit except [MaxBody].
+	// MaxBytes is the largest length of the value in bytes. 0 means 4 KiB, which is enough for names
+	// and passwords. Set it for longer texts and tokens; it also raises the limit of the body.
 	MaxBytes int
 }
 
@@ -26,6 +28,30 @@ var (
 	Username = Field{Name: "username", Trim: true}
 	Password = Field{Name: "password"}
 )
+
+// defaultBytes is the default of Field.MaxBytes.
+const defaultBytes = 4 << 10
+
+func (f Field) most() int { return cmp.Or(f.MaxBytes, defaultBytes) }
+
+// fits reports whether a value of n bytes is decoded. White space that Trim removes is not counted
+// in MaxBytes.
+func (f Field) fits(n int) bool {
+	if f.Trim {
+		n -= maxSpace
+	}
+	return n <= f.most()
+}
+
+// maxSpace is how much longer a value with Trim can be before it is trimmed, in bytes.
+const maxSpace = 256
+
+func (f Field) long() string {
+	return fmt.Sprintf("Ensure this field has no more than %d bytes.", f.most())
+}
+
+// tooLong is a value that was not decoded because it does not fit.
+type tooLong struct{}
 
 // file is the value of a field that was sent as a file.
 type file struct{}
@@ -38,6 +64,9 @@ func (f Field) text(values map[string]any) (value, message string) {
 			return "", ""
 		}
 		return "", "This field is required."
+	}
+	if _, long := v.(tooLong); long {
+		return "", f.long()
 	}
 	if f.Bool {
 		return truth(v)

@@ -311,7 +311,7 @@ func TestMultipart_edge_C17(t *testing.T) {
 		"quoted":         {b, part + strings.Replace(pass, "\r\n\r\n", "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", 1) + "--x--", 400, bad},
 		"value's UTF-8":  {b, strings.Replace(part, "alice", "\xff", 1) + pass + "--x--\r\n", 400, utf},
 		"too many":       {b, strings.Repeat(part, 257) + pass + "--x--\r\n", 400, bad},
-		"too large":      {b, part + "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n" + strings.Repeat("x", MaxBody), 413, `{"detail":"The body is larger than 65536 bytes."}`},
+		"too large":      {b, part + "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n" + strings.Repeat("x", MaxBody), 413, `{"detail":"The body is larger than 53760 bytes."}`},
 		"mixed":          {"multipart/mixed; boundary=x", part + pass + "--x--\r\n", 415, `{"detail":"Unsupported media type \"multipart/mixed\" in request."}`},
 	} {
 		if rec := newWorld(t, Options{}).do(post(x.kind, x.body)); rec.Code != x.code || rec.Body.String() != x.text {

@@ -6,8 +6,11 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vestibule-auth/vestibule/internal/params"
 )
 
 const (
@@ -26,7 +29,7 @@ var errMultipart = parseError("the body is no multipart form")
 //
 // The numbers of parts, headers of a part and parameters of a header are limited, because each
 // needs much more memory than its length. Without limits, a body of 64 KiB would need megabytes.
-func fromMultipart(body []byte, boundary string) (map[string]any, error) {
+func fromMultipart(body []byte, boundary string, fields []Field) (map[string]any, error) {
 	if boundary == "" || len(boundary) > 70 { // RFC 2046, section 5.1.1
 		return nil, errMultipart
 	}
@@ -58,18 +61,26 @@ func fromMultipart(body []byte, boundary string) (map[string]any, error) {
 		default: // no browser sends it (RFC 7578, section 4.7), and a password must have only one interpretation
 			return nil, errMultipart
 		}
-		text, err := io.ReadAll(part)
-		if err != nil {
-			return nil, errMultipart
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
+		if i < 0 {
+			continue
 		}
-		if !utf8.ValidString(name) || !utf8.Valid(text) {
-			return nil, parseError("the body is not UTF-8")
-		}
-		texts[name] = string(text)
 		if filename, isFile := options["filename"]; isFile {
 			if texts[name] = any(file{}); filename == "" { // a file input without a file
 				delete(texts, name)
 			}
+			continue
+		}
+		text, err := params.Body(io.LimitReader(part, int64(fields[i].most()+maxSpace+1)), -1)
+		switch {
+		case err != nil:
+			return nil, errMultipart
+		case !fields[i].fits(len(text)):
+			texts[name] = tooLong{}
+		case !utf8.Valid(text):
+			return nil, parseError("the body is not UTF-8")
+		default:
+			texts[name] = string(text)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 func Exchange(db *gormstore.Store, old jose.KeySource, tokens *jwt.Scheme) http.Handler {
 	rejected := &authn.Error{Status: http.StatusUnauthorized, Code: "token_not_valid", Detail: "Token is invalid"}
 	return login.Endpoints{Challenge: tokens.Challenge}.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
-		v, err := login.Read(w, r, login.Field{Name: "refresh"})
+		v, err := login.Read(w, r, login.Field{Name: "refresh", MaxBytes: 16 << 10})
 		if err != nil {
 			return nil, err
 		}

@@ -12,13 +12,14 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // The fields that the endpoints read.
 var (
-	refreshField = login.Field{Name: "refresh", Trim: true}
-	tokenField   = login.Field{Name: "token", Trim: true}
+	refreshField = login.Field{Name: "refresh", Trim: true, MaxBytes: jose.MaxToken}
+	tokenField   = login.Field{Name: "token", Trim: true, MaxBytes: jose.MaxToken}
 	nameField    = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}
 )
 

@@ -14,7 +14,7 @@ import (
 // The fields of a login in addition to name and password.
 var (
 	rememberField = login.Field{Name: "remember", Optional: true, Bool: true}
-	nextField     = login.Field{Name: "next", Optional: true}
+	nextField     = login.Field{Name: "next", Optional: true, MaxBytes: 4 * maxNext} // a longer one than maxNext is ignored
 )
 
 // Login returns the login endpoint. It accepts a POST of {"username", "password"} as JSON, form or

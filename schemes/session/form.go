@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"html/template"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -169,7 +168,7 @@ func nextOf(w http.ResponseWriter, r *http.Request) string {
 	case err != nil:
 		return ""
 	case kind == "multipart/form-data":
-		v, err := login.Read(w, r, login.Field{Name: "next", Optional: true})
+		v, err := login.Read(w, r, nextField)
 		if err != nil {
 			return ""
 		}
@@ -177,7 +176,7 @@ func nextOf(w http.ResponseWriter, r *http.Request) string {
 	case kind != "application/x-www-form-urlencoded":
 		return ""
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := params.Body(r.Body, r.ContentLength)
 	if err != nil {
 		return ""
 	}
