@@ -14,7 +14,7 @@ import (
 // The guide for TLS names the header that the server sends by default, and how to leave it to the
 // proxy. An operator who reads otherwise pins a host for a year, or sends the header twice.
 func TestGuideOfHSTS(t *testing.T) {
-	t.Run("attack_458", func(t *testing.T) {
+	t.Run("attack_446", func(t *testing.T) {
 		sent := func(opts *authn.TLSOptions) []string {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.TLS = new(tls.ConnectionState)

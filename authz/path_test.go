@@ -292,7 +292,7 @@ func byRawPath(open, closed http.Handler) http.Handler {
 }
 
 // An encoded letter does not lead a router around the closed route to the file that it protects.
-func TestEncodedLetters_attack_461(t *testing.T) {
+func TestEncodedLetters_attack_449(t *testing.T) {
 	auth := authn.New(authn.Chain{}, &authn.Options{Logger: slog.New(slog.DiscardHandler)})
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }) // as a file server reads it
 	router := auth.Handler(byRawPath(h, authz.Require(authz.IsAuthenticated).Handler(h)))

@@ -12,7 +12,7 @@ import (
 
 // A caller of an open route cannot make a reverse proxy open a tunnel to the closed ones. Clients that
 // offer h2c on every connection, such as Java's, get their answer all the same.
-func TestUpgrade_attack_464(t *testing.T) {
+func TestUpgrade_attack_453(t *testing.T) {
 	seen := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Seen", strings.Join(append(r.Header["Upgrade"], r.Header["Http2-Settings"]...), "|"))
 	})

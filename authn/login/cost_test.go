@@ -14,7 +14,7 @@ import (
 )
 
 // A body costs little more memory than its own size, whatever it contains.
-func TestBodyCost_attack_464(t *testing.T) {
+func TestBodyCost_attack_452(t *testing.T) {
 	const size = 60 << 10
 	fill := func(text string) string { return strings.Repeat(text, size/len(text)) }
 	var parts bytes.Buffer

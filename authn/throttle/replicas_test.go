@@ -161,7 +161,7 @@ func TestShared(t *testing.T) {
 }
 
 // Processes with different names of their own would each have the whole limit.
-func TestSharedNeedsNames_attack_444(t *testing.T) {
+func TestSharedNeedsNames_attack_437(t *testing.T) {
 	s, err := throttle.NewShared(newRemote(time.Now), throttle.Replicas(2), nil)
 	must(t, err)
 	if _, err := throttle.NewLogin(s, nil); err == nil {

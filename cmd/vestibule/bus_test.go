@@ -57,7 +57,7 @@ func TestCommandsReachServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"logout-everywhere", "passwd", "disable"} {
-		t.Run("attack_436_"+name, func(t *testing.T) {
+		t.Run("attack_429_"+name, func(t *testing.T) {
 			digest := storage.DigestOf(name)
 			epoch, err := db.SubjectEpoch(ctx, u.ID)
 			if err == nil {

@@ -70,7 +70,7 @@ func TestLogoutEverywhere(t *testing.T) {
 		return u.Epoch
 	}
 	for file, section := range map[string]string{"incidents.md": "A stolen database", "backup.md": "What a restore revives"} {
-		t.Run("attack_455_"+file, func(t *testing.T) {
+		t.Run("attack_443_"+file, func(t *testing.T) {
 			before := make(map[string]int64)
 			for _, name := range names {
 				before[name] = epoch(name)
@@ -91,7 +91,7 @@ func TestLogoutEverywhere(t *testing.T) {
 		})
 	}
 	for _, name := range names {
-		t.Run("attack_455_"+name, func(t *testing.T) {
+		t.Run("attack_443_"+name, func(t *testing.T) {
 			before := epoch(name)
 			if out := must("user", "logout-everywhere", "--", name); !strings.Contains(out, "logged out user "+name+" everywhere; its tokens and sessions are revoked") || epoch(name) <= before {
 				t.Error(out)

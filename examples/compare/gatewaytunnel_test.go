@@ -12,7 +12,7 @@ import (
 // application, whose server would accept any protocol. WebSockets still work.
 func TestGatewayTunnel(t *testing.T) {
 	for _, gateway := range []string{"nginx", "caddy"} {
-		t.Run("attack_456/"+gateway, func(t *testing.T) {
+		t.Run("attack_444/"+gateway, func(t *testing.T) {
 			var upgrades atomic.Int32
 			app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Upgrade") == "" {

@@ -123,7 +123,7 @@ func TestImportClients(t *testing.T) {
 
 // The next import leaves out a client that was deleted here, and its secret from Django.
 func TestImportDeletedClient(t *testing.T) {
-	t.Run("attack_454", func(t *testing.T) {
+	t.Run("attack_442", func(t *testing.T) {
 		each(t, func(t *testing.T, db *gormstore.Store, _ secrets) {
 			if n, _ := ImportClients(t.Context(), db, []string{"read"}); n != 4 {
 				t.Fatal(n)

@@ -119,7 +119,7 @@ func TestImportRevoked(t *testing.T) {
 		}
 	}
 	for name, end := range ends {
-		t.Run("attack_450_"+name, func(t *testing.T) {
+		t.Run("attack_438_"+name, func(t *testing.T) {
 			each(t, func(t *testing.T, db *gormstore.Store, s secrets) {
 				i := importing(t, db, s)
 				old := time.Date(2024, 1, 2, 4, 4, 5, 0, time.UTC)
@@ -155,7 +155,7 @@ func TestImportRevoked(t *testing.T) {
 
 // Imports run all the time while the token is revoked.
 func TestImportRace(t *testing.T) {
-	t.Run("attack_450_race", func(t *testing.T) {
+	t.Run("attack_438_race", func(t *testing.T) {
 		each(t, func(t *testing.T, db *gormstore.Store, s secrets) {
 			i := importing(t, db, s)
 			ends := map[string]func() error{"logout": func() error {
@@ -200,7 +200,7 @@ func TestImportRace(t *testing.T) {
 // A token of Knox ends with every revocation in Vestibule, in both programs.
 func TestKnoxRevoked(t *testing.T) {
 	for name, end := range revocations {
-		t.Run("attack_453_"+name, func(t *testing.T) {
+		t.Run("attack_441_"+name, func(t *testing.T) {
 			each(t, func(t *testing.T, db *gormstore.Store, s secrets) {
 				hash, err := django.NewKnoxHash(django.Knox5, "")
 				if err != nil {

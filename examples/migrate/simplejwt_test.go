@@ -92,7 +92,7 @@ func (e exchanging) send(refresh string) (int, string) {
 // that Django rotated since has a later "iat", and proves nothing either.
 func TestExchangeRevoked(t *testing.T) {
 	for name, end := range revocations {
-		t.Run("attack_451_"+name, func(t *testing.T) {
+		t.Run("attack_439_"+name, func(t *testing.T) {
 			each(t, func(t *testing.T, db *gormstore.Store, s secrets) {
 				e := exchangeOf(t, db, s)
 				stolen, rotated := e.refresh(t, "stolen", time.Now().Add(-time.Minute)), e.refresh(t, "rotated", time.Now().Add(time.Minute))
@@ -113,7 +113,7 @@ func TestExchangeRevoked(t *testing.T) {
 			})
 		})
 	}
-	t.Run("attack_451_race", func(t *testing.T) {
+	t.Run("attack_439_race", func(t *testing.T) {
 		each(t, func(t *testing.T, db *gormstore.Store, s secrets) {
 			e := exchangeOf(t, db, s)
 			var wg sync.WaitGroup
@@ -152,7 +152,7 @@ func TestExchangeRevoked(t *testing.T) {
 // A fault between the note that the token was used and the new login costs nothing: the same token
 // works later, once.
 func TestExchangeFault(t *testing.T) {
-	t.Run("attack_452", func(t *testing.T) {
+	t.Run("attack_440", func(t *testing.T) {
 		each(t, func(t *testing.T, db *gormstore.Store, s secrets) {
 			e := exchangeOf(t, db, s)
 			text := e.refresh(t, "only", time.Now())

@@ -11,7 +11,7 @@ var writesSecrets = regexp.MustCompile(`pg_dump|\.backup '|VACUUM INTO|openssl r
 
 // A command of a page that writes a key or a copy of the database sets the umask before, in the same
 // block: readers copy one block into a new shell, and others on the machine could read the file.
-func TestSecretFiles_attack_462(t *testing.T) {
+func TestSecretFiles_attack_450(t *testing.T) {
 	found := 0
 	pages := all(t)
 	for _, page := range sorted(pages) {

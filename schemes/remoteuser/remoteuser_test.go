@@ -205,7 +205,7 @@ func TestStripProtocols(t *testing.T) {
 	h := w.Strip(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }))
 	for upgrade, want := range map[string]bool{"websocket": true, "WebSocket": true, "h2c": false, "websocket, h2c": false, "": false} {
 		for _, addr := range []string{"192.0.2.1:1", proxy} {
-			t.Run("attack_456_"+upgrade, func(t *testing.T) {
+			t.Run("attack_444_"+upgrade, func(t *testing.T) {
 				r := request("GET", "alice")
 				r.RemoteAddr = addr
 				r.Header.Set("Upgrade", upgrade)

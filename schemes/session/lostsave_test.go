@@ -80,7 +80,7 @@ func (c *counter) number() (n int) {
 
 // Other requests save data while a request replaces their session. What was acknowledged is in the
 // new session.
-func TestReplacedSessionKeepsSaves_attack_460(t *testing.T) {
+func TestReplacedSessionKeepsSaves_attack_448(t *testing.T) {
 	login := authn.Login{Subject: "id-alice", Name: "alice"}
 	for name, test := range map[string]struct {
 		visitor bool // when the session is replaced
@@ -112,7 +112,7 @@ func TestReplacedSessionKeepsSaves_attack_460(t *testing.T) {
 }
 
 // The same for the session of a visitor whose remember cookie creates the next one.
-func TestRememberedSessionKeepsSaves_attack_460(t *testing.T) {
+func TestRememberedSessionKeepsSaves_attack_448(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
 		db := &meanwhile{store: s}
@@ -161,7 +161,7 @@ func TestReplaceIsBounded(t *testing.T) {
 
 // A password change keeps what was saved since the request was authenticated, by itself and by
 // others.
-func TestKeepKeepsSaves_attack_460(t *testing.T) {
+func TestKeepKeepsSaves_attack_448(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		schemetest.Add(t, s, "alice")
 		a := newApp(t, s, nil)

@@ -132,7 +132,7 @@ func (w *followed) want(what string, asked int64) {
 }
 
 func TestCourierLease(t *testing.T) {
-	t.Run("attack_430_no_proof", func(t *testing.T) {
+	t.Run("attack_423_no_proof", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			w.want("before the first proof", 1)
 			w.want("again", 1)
@@ -155,7 +155,7 @@ func TestCourierLease(t *testing.T) {
 			}
 		})
 	})
-	t.Run("attack_430_question", func(t *testing.T) { // the lease counts from the question, not from its answer
+	t.Run("attack_423_question", func(t *testing.T) { // the lease counts from the question, not from its answer
 		follow(t, cached.Options{}, func(w *followed) {
 			w.wire.prove()
 			w.look()
@@ -167,7 +167,7 @@ func TestCourierLease(t *testing.T) {
 			w.want("after the lease of its question", 1)
 		})
 	})
-	t.Run("attack_430_handed_out", func(t *testing.T) {
+	t.Run("attack_423_handed_out", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			w.wire.prove()
 			w.look()
@@ -190,7 +190,7 @@ func TestCourierLease(t *testing.T) {
 			}
 		})
 	})
-	t.Run("attack_431_new_connection", func(t *testing.T) {
+	t.Run("attack_424_new_connection", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			w.wire.prove()
 			w.look()
@@ -228,14 +228,14 @@ func TestBlindFlights(t *testing.T) {
 		wg.Wait()
 		return w.base.lookups.Load() - before
 	}
-	t.Run("attack_432_blind", func(t *testing.T) {
+	t.Run("attack_425_blind", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			if n := both(w); n != 2 {
 				t.Errorf("%d lookups, want one for each request", n)
 			}
 		})
 	})
-	t.Run("attack_432_lease_lost_meanwhile", func(t *testing.T) {
+	t.Run("attack_425_lease_lost_meanwhile", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			w.wire.prove()
 			release := hang(w)
@@ -258,7 +258,7 @@ func TestBlindFlights(t *testing.T) {
 			wg.Wait()
 		})
 	})
-	t.Run("attack_433_bound", func(t *testing.T) { // a stall of the database makes all replicas ask at once
+	t.Run("attack_426_bound", func(t *testing.T) { // a stall of the database makes all replicas ask at once
 		follow(t, cached.Options{BlindLookups: 2}, func(w *followed) {
 			release := hang(w)
 			results := make(chan error, 10)
@@ -353,7 +353,7 @@ func TestUntoldTTL(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 	}
-	t.Run("attack_434", func(t *testing.T) {
+	t.Run("attack_427", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			if d := keptFor(w); d != 30*time.Second {
 				t.Errorf("with an account table that tells nothing: %v, want 30s", d)
@@ -379,7 +379,7 @@ func TestUntoldTTL(t *testing.T) {
 
 // A courier knows the changes of its own store; parts of others are kept for 30 seconds at most.
 func TestPartsOfOtherStores(t *testing.T) {
-	t.Run("attack_434_parts", func(t *testing.T) {
+	t.Run("attack_427_parts", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			elsewhere, base := &watched{Base: memory.New(nil)}, &watched{Base: memory.New(nil)}
 			w := &wire{of: base, calls: make(chan func(bus.Follower) error)}
@@ -466,7 +466,7 @@ func TestBrokenCourier(t *testing.T) {
 }
 
 func TestCourierOfAnotherStore(t *testing.T) {
-	t.Run("attack_435", func(t *testing.T) {
+	t.Run("attack_428", func(t *testing.T) {
 		base := memory.New(nil)
 		if _, err := cached.New(base, &cached.Options{Courier: &wire{of: memory.New(nil)}}); err == nil || !strings.Contains(err.Error(), "another store") {
 			t.Error(err)

@@ -77,7 +77,7 @@ func TestTrackOfTheGuide(t *testing.T) {
 		{"a canceled request", "spam", func() error { return nil }, true, false},
 		{"committed", "spam", func() error { return nil }, false, true},
 	} {
-		t.Run("attack_459_"+tc.name, func(t *testing.T) {
+		t.Run("attack_447_"+tc.name, func(t *testing.T) {
 			if !good(store) { // and cached
 				t.Fatal("not good before")
 			}
@@ -103,7 +103,7 @@ func TestTrackOfTheGuide(t *testing.T) {
 
 // A panic of the application leaves neither the transaction nor the cache behind.
 func TestTrackPanics(t *testing.T) {
-	t.Run("attack_459_panic", func(t *testing.T) {
+	t.Run("attack_447_panic", func(t *testing.T) {
 		db, err := sqlite.Open(filepath.Join(t.TempDir(), "db"), nil)
 		if err != nil {
 			t.Fatal(err)

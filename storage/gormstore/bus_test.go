@@ -204,7 +204,7 @@ func TestRevocationReachesReplicas(t *testing.T) {
 		r := follow(t, courier, url, "", &patient)
 		other := opened(t)(postgres.Open(url, &patient))
 		for name, e := range revocations {
-			t.Run("attack_436_"+strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Run("attack_429_"+strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				h := hold(t, other, "id-"+strings.ReplaceAll(name, " ", "-"))
 				until(t, "all are kept", func() bool {
 					for kind, good := range accepts {
@@ -237,7 +237,7 @@ func TestRevocationReachesReplicas(t *testing.T) {
 // Under constant revocation no answer is older than the bound.
 func TestNoAnswerIsOlderThanTheBound(t *testing.T) {
 	eachCourier(t, func(t *testing.T, courier, url string) {
-		t.Run("attack_436_under_load", func(t *testing.T) {
+		t.Run("attack_429_under_load", func(t *testing.T) {
 			r := follow(t, courier, url, "", &patient)
 			other := opened(t)(postgres.Open(url, &patient))
 			h := hold(t, other, "id")
@@ -341,7 +341,7 @@ func TestWhatIsTold(t *testing.T) {
 		{"truncation", []string{"TRUNCATE vestibule_families"}, []string{"all"}},
 		{"a long name", []string{"INSERT INTO vestibule_subjects VALUES (repeat('x', 9000), 1)"}, []string{"all"}},
 	} {
-		t.Run("attack_437_"+strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+		t.Run("attack_430_"+strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			got := told(t, s, c.statements...)
 			if c.name == "very many accounts" && len(got) > 0 && got[0] == "all" && len(got) <= 65 { // beside the first ones
 				got = got[:1]
@@ -351,7 +351,7 @@ func TestWhatIsTold(t *testing.T) {
 			}
 		})
 	}
-	t.Run("attack_437_rolled_back", func(t *testing.T) {
+	t.Run("attack_430_rolled_back", func(t *testing.T) {
 		runSQL(t, s, "DELETE FROM vestibule_outbox")
 		failed := errors.New("no")
 		err := s.InTx(t.Context(), func(ctx context.Context) error {
@@ -390,7 +390,7 @@ func TestOutboxNumbers(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Run("attack_437_numbers", func(t *testing.T) {
+	t.Run("attack_430_numbers", func(t *testing.T) {
 		var rows, bad int
 		must(t, s.DB(t.Context()).Raw("SELECT count(*) FROM vestibule_outbox").Scan(&rows).Error)
 		must(t, s.DB(t.Context()).Raw(`SELECT count(*) FROM vestibule_outbox o LEFT JOIN vestibule_outbox b ON b.shard = o.shard AND b.seq = o.seq - 1

@@ -80,7 +80,7 @@ func following(t *testing.T, c bus.Courier) (*recorder, <-chan error) {
 // The network holds all bytes, or the other side sleeps: nothing fails, and nothing arrives.
 func TestHalfOpen(t *testing.T) {
 	eachCourier(t, func(t *testing.T, courier, url string) {
-		t.Run("attack_438", func(t *testing.T) {
+		t.Run("attack_431", func(t *testing.T) {
 			p, through := through(t, url)
 			// The outbox is polled by the store's own connections, messages have their own.
 			store, listen := url, through
@@ -141,7 +141,7 @@ func TestListenProof(t *testing.T) {
 	for what, c := range map[string]struct{ listen, says string }{
 		"edge_C01/the_store_s_own_url": {"", "ListenURL"},
 		"edge_C01/pooler":              {pooled, "ListenURL"},
-		"attack_439/another_database":  {elsewhere, "another database"},
+		"attack_432/another_database":  {elsewhere, "another database"},
 		"attack_227/standby":           {standby(t, direct), "standby"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -239,7 +239,7 @@ func TestHistories(t *testing.T) {
 		"shard_is_gone":      {"DELETE FROM vestibule_bus_shards"},
 		"too_many":           {"UPDATE vestibule_bus_shards SET seq = seq + 100000"},
 	} {
-		t.Run("attack_439_"+what, func(t *testing.T) {
+		t.Run("attack_432_"+what, func(t *testing.T) {
 			for range 40 { // messages in every shard
 				_, err := db.BumpEpoch(t.Context(), "id")
 				must(t, err)
@@ -303,7 +303,7 @@ func TestOneCourier(t *testing.T) {
 		if courier == other {
 			other = gormstore.CourierOutbox
 		}
-		t.Run("attack_439_another_courier", func(t *testing.T) {
+		t.Run("attack_432_another_courier", func(t *testing.T) {
 			db := migrated(t, opened(t)(postgres.Open(url, &patient)))
 			r := follow(t, courier, url, "", &patient)
 			until(t, "a lease", r.leased)
@@ -336,7 +336,7 @@ func TestOneCourier(t *testing.T) {
 			must(t, db.SetCourier(t.Context(), courier))
 			until(t, "the lease is back", r.leased)
 		})
-		t.Run("attack_439_missing_trigger", func(t *testing.T) {
+		t.Run("attack_432_missing_trigger", func(t *testing.T) {
 			db := migrated(t, opened(t)(postgres.Open(pgtest.URL(t), &patient)))
 			runSQL(t, db, "ALTER TABLE vestibule_sessions DISABLE TRIGGER vestibule_bus_delete")
 			runSQL(t, db, "DROP TRIGGER vestibule_bus_update ON vestibule_users")
@@ -405,7 +405,7 @@ func TestServerChanges(t *testing.T) {
 	direct := storetest.URL(t)
 	var changes atomic.Uint64
 	db := migrated(t, opened(t)(postgres.Open(direct, &gormstore.Options{Timeout: time.Minute, ServerChanges: changes.Load})))
-	t.Run("attack_439_another_server", func(t *testing.T) {
+	t.Run("attack_432_another_server", func(t *testing.T) {
 		c, err := postgres.NewNotify(t.Context(), db, nil)
 		must(t, err)
 		listener, err := pgx.Connect(t.Context(), direct)
@@ -436,7 +436,7 @@ func TestServerChanges(t *testing.T) {
 // A transaction whose snapshot is older than the courier would not see it, so it fails and is repeated.
 func TestOldSnapshots(t *testing.T) {
 	for _, level := range []sql.IsolationLevel{sql.LevelRepeatableRead, sql.LevelSerializable} {
-		t.Run("attack_439_"+strings.ReplaceAll(level.String(), " ", "_"), func(t *testing.T) {
+		t.Run("attack_432_"+strings.ReplaceAll(level.String(), " ", "_"), func(t *testing.T) {
 			db := migrated(t, opened(t)(postgres.Open(pgtest.URL(t), &patient)))
 			tx := db.DB(t.Context()).Begin(&sql.TxOptions{Isolation: level})
 			defer tx.Rollback()
@@ -476,7 +476,7 @@ func TestAccountTriggers(t *testing.T) {
 			t.Errorf("%s: told %t, %v, want %t", what, got, err, want)
 		}
 	}
-	t.Run("attack_434_coverage", func(t *testing.T) {
+	t.Run("attack_427_coverage", func(t *testing.T) {
 		is("without triggers", db, false)
 		must(t, errors.Join(db.MigrateTriggers(ctx), db.MigrateTriggers(ctx)))
 		is("with triggers", db, true)
@@ -524,7 +524,7 @@ func TestAccountTriggers(t *testing.T) {
 		"last_login": {"UPDATE app.people SET last_login = now(), prefs = '[]'", nil},
 		"truncated":  {"TRUNCATE app.people", []string{"all"}},
 	} {
-		t.Run("attack_434_"+what, func(t *testing.T) {
+		t.Run("attack_427_"+what, func(t *testing.T) {
 			runSQL(t, db, "DELETE FROM vestibule_outbox")
 			runSQL(t, app, c.by)
 			var got []string

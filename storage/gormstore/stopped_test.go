@@ -38,7 +38,7 @@ func TestStoppedProcess(t *testing.T) {
 		}
 	}
 	eachCourier(t, func(t *testing.T, courier, url string) {
-		t.Run("attack_430_stopped", func(t *testing.T) {
+		t.Run("attack_423_stopped", func(t *testing.T) {
 			db := migrated(t, opened(t)(postgres.Open(url, &patient)))
 			h := hold(t, db, "id")
 			cmd := exec.Command(os.Args[0], "-test.run=^TestStoppedProcess$")

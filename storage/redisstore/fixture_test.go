@@ -21,7 +21,7 @@ func TestRedis(t *testing.T) {
 	all := func(t *testing.T, client func() redis.UniversalClient) {
 		for name, f := range map[string]func(t *testing.T, client func() redis.UniversalClient){
 			"conformance": conformance, "units": units, "logins": logins, "requests": requests,
-			"attack_443_proofs": proofs, "attack_441_no_content": noContent, "channel": channel,
+			"attack_436_proofs": proofs, "attack_434_no_content": noContent, "channel": channel,
 		} {
 			t.Run(name, func(t *testing.T) { f(t, client) })
 		}

@@ -47,7 +47,7 @@ func login(t testing.TB, db storage.Users, name string, now time.Time) storage.S
 }
 
 // A Redis that is restored from a backup, or that fails over, brings no session back.
-func TestOldContent_attack_440(t *testing.T) {
+func TestOldContent_attack_433(t *testing.T) {
 	c := redistest.Start(t).Client()
 	db := storetest.Postgres(t, nil)
 	at := prefix()
@@ -126,7 +126,7 @@ func noContent(t *testing.T, client func() redis.UniversalClient) {
 
 // Content decides nothing: the user, the times of the login and of the absolute end, and the epoch
 // are those of the database, whatever Redis has.
-func TestWhatContentDecides_attack_442(t *testing.T) {
+func TestWhatContentDecides_attack_435(t *testing.T) {
 	c, db, at := redistest.Start(t).Client(), memory.New(nil), prefix()
 	s := sessionsAt(t, c, db, at)
 	now := time.Now().Truncate(time.Microsecond)

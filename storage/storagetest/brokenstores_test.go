@@ -36,7 +36,7 @@ var broken = map[string]brokenStore{
 	"absent is nothing instead of an error": {"sessions/absent", with(func(m *memory.Store) any { return &nilForAbsent{m} })},
 	"a second end is no error":              {"session_ends/end", with(func(m *memory.Store) any { return &endsTwice{m} })},
 	"a save ignores the version":            {"sessions/save", with(func(m *memory.Store) any { return &lastSaveWins{m} })},
-	"a new session ignores the version":     {"sessions/attack_460_replaces_the_version_that_was_read", with(func(m *memory.Store) any { return &replacesAny{m} })},
+	"a new session ignores the version":     {"sessions/attack_448_replaces_the_version_that_was_read", with(func(m *memory.Store) any { return &replacesAny{m} })},
 	"a list ignores its limit":              {"session_ends/list_and_end_own", with(func(m *memory.Store) any { return &endlessList{m} })},
 	"a series is a beginning of an ID":      {"session_ends/series", with(func(m *memory.Store) any { return &anySeries{m} })},
 	"a list of families begins again":       {"families/list", with(func(m *memory.Store) any { return &beginsAgain{m} })},

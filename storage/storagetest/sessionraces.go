@@ -34,7 +34,7 @@ func sessionRaces(t *testing.T, s *suite) {
 				k.Errorf("%d bytes, version %d: each save counts", len(got.Data), got.Version)
 			}
 		},
-		"attack_460_save_or_replace: the session that replaces another has every save that succeeded": func(k *kit) {
+		"attack_448_save_or_replace: the session that replaces another has every save that succeeded": func(k *kit) {
 			u := k.add("alice")
 			for round := range 2 {
 				old, next := k.sit(u.ID, 1000+round), session(u.ID, 0, round)

@@ -149,7 +149,7 @@ func sessions(t *testing.T, s *suite) {
 				k.Error("a failure changes nothing")
 			}
 		},
-		"attack_460_replaces_the_version_that_was_read: another version gets ErrConflict and changes nothing, and version 0 replaces any": func(k *kit) {
+		"attack_448_replaces_the_version_that_was_read: another version gets ErrConflict and changes nothing, and version 0 replaces any": func(k *kit) {
 			u := k.add("alice")
 			old := k.sit(u.ID, 1)
 			k.must(k.s.SaveSession(k.ctx, old.Digest, 1, []byte("two")))

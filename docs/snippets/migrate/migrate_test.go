@@ -261,7 +261,7 @@ func TestRevoked(t *testing.T) {
 		},
 	} {
 		for name, newOld := range map[string]func() old{"scs": oldSCS, "gorilla": oldGorilla} {
-			t.Run("attack_451_"+what+"_"+name, func(t *testing.T) {
+			t.Run("attack_439_"+what+"_"+name, func(t *testing.T) {
 				db, program := newStore(t), newOld()
 				browsers := must(session.New(db, must(csrf.New("https://app.example", nil)), nil))
 				mux := authz.NewMux(authn.New(authn.Chain{browsers}, nil))
@@ -278,7 +278,7 @@ func TestRevoked(t *testing.T) {
 				}
 			})
 		}
-		t.Run("attack_451_"+what+"_ginjwt", func(t *testing.T) {
+		t.Run("attack_439_"+what+"_ginjwt", func(t *testing.T) {
 			db := newStore(t)
 			h := ginServer(t, db, db, time.Now().Add(time.Hour))
 			if w := call(h, "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 200 {
