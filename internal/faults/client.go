@@ -65,7 +65,7 @@ func (c *client) hash(text string) string {
 func (c *client) call(r *replica, method, path, auth, kind string, body []byte) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, *r.url.Load()+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, r.url+path, bytes.NewReader(body))
 	if err != nil {
 		panic(err) // a mistake of this program
 	}

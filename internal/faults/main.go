@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	randv2 "math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -113,7 +114,7 @@ func run(o options) (err error) {
 	defer db.Close()
 	h.accounts = db
 	h.http = &http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
+		Transport: &http.Transport{MaxIdleConnsPerHost: clients, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return h.w.dial(ctx, addr) }}}
 	tick := time.NewTicker(time.Second / rate)
 	defer tick.Stop()
 	h.tick = tick.C

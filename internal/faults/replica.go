@@ -4,13 +4,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,19 +25,19 @@ type replica struct {
 	args              []string
 	env               []string
 	program, log      string
-	url               atomic.Pointer[string] // where it serves; the port stays
+	url               string // see dial
 	p                 *process
 }
 
 var errSilent = errors.New("it did not say where it listens")
 
+// socket is where the replica listens. All replicas have the same public name then, as behind a
+// balancer; on ports each would be an issuer of its own.
+func (r *replica) socket() string { return filepath.Join(filepath.Dir(r.program), r.name+".sock") }
+
 // start starts the server and waits for the line that says where it serves.
 func (r *replica) start() error {
-	addr := "127.0.0.1:0"
-	if old := r.url.Load(); old != nil {
-		addr = strings.TrimPrefix(*old, "http://")
-	}
-	cmd := exec.Command(r.program, append([]string{"-addr", addr}, r.args...)...)
+	cmd := exec.Command(r.program, append([]string{"-addr", "unix:" + r.socket()}, r.args...)...)
 	cmd.Env = append(os.Environ(), r.env...)
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -50,14 +51,22 @@ func (r *replica) start() error {
 		return err
 	}
 	_ = out.SetReadDeadline(time.Now().Add(60 * time.Second))
-	line, err := bufio.NewReader(out).ReadString('\n')
-	where, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	if err != nil || !ok {
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.HasPrefix(line, "listening on ") {
 		r.p.kill()
 		return fmt.Errorf("replica %s does not serve: %w; see %s", r.name, errors.Join(err, errSilent), r.log)
 	}
-	r.url.Store(&where)
 	return nil
+}
+
+// dial connects to the replica that a URL of the form http://127.0.0.1:PORT means: the port is its
+// number. Such a host is one that the demo servers accept over plain http.
+func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
+	for _, r := range w.all {
+		if "http://"+addr == r.url {
+			return new(net.Dialer).DialContext(ctx, "unix", r.socket())
+		}
+	}
+	return nil, fmt.Errorf("no replica is %s", addr)
 }
 
 // restart starts a server that was killed. The database may be away: it tries until it serves.
@@ -67,11 +76,20 @@ func (r *replica) stop() { send(syscall.SIGSTOP, r.p.pid) }
 func (r *replica) cont() { send(syscall.SIGCONT, r.p.pid) }
 
 // proxies returns the links of the replica.
-func (r *replica) proxies() []*proxy.Proxy { return []*proxy.Proxy{r.db, r.listen, r.redis} }
+func (r *replica) proxies() (list []*proxy.Proxy) {
+	for _, p := range []*proxy.Proxy{r.db, r.listen, r.redis} {
+		if p != nil { // else it could not be started
+			list = append(list, p)
+		}
+	}
+	return list
+}
 
 // newReplica makes a replica with its proxies; start starts it.
 func (w *world) newReplica(name string, env ...string) (*replica, error) {
-	r := &replica{name: name, env: env, program: w.program, log: filepath.Join(w.dir, "replica-"+name+".log")}
+	r := &replica{name: name, env: env, program: w.program, log: filepath.Join(w.dir, "replica-"+name+".log"),
+		url: fmt.Sprintf("http://127.0.0.1:%d", len(w.all)+1)}
+	w.all = append(w.all, r)
 	var errs [3]error
 	r.db, errs[0] = proxy.New(w.db.addr(), true)
 	r.listen, errs[1] = proxy.New(w.db.addr(), true)

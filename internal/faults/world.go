@@ -5,7 +5,6 @@ package main
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +60,6 @@ func newWorld(dir, courier string) (*world, error) {
 		}
 		w.replicas = append(w.replicas, r)
 	}
-	w.all = append(w.all, w.replicas...)
 	return w, nil
 }
 
@@ -74,13 +72,11 @@ func (w *world) plant() (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.all = append(w.all, r)
 	return r, nil
 }
 
 // close ends all processes.
-func (w *world) close() error {
-	var errs []error
+func (w *world) close() {
 	for _, r := range w.all {
 		if r.p != nil {
 			r.cont()
@@ -96,5 +92,4 @@ func (w *world) close() error {
 	if w.db != nil && w.db.p != nil {
 		w.db.crash()
 	}
-	return errors.Join(errs...)
 }
