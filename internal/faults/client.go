@@ -24,11 +24,18 @@ const patience = 8 * time.Second
 // confidential is the demo client of examples/compare.
 const confidential = "demo-confidential"
 
+// public is the name that browsers know the servers by, and cookieName the cookie of a session there.
+const (
+	public     = "app.example"
+	cookieName = "__Host-session"
+)
+
 // credential is what a login returned, with what is known about it.
 type credential struct {
 	kind, sub, family string
 	text              string // the access token or the cookie
 	refresh           string
+	born              int64 // when it was issued
 }
 
 // client makes calls, and records each.
@@ -69,8 +76,13 @@ func (c *client) call(r *replica, method, path, auth, kind string, body []byte) 
 	if err != nil {
 		panic(err) // a mistake of this program
 	}
+	// As a balancer that ends TLS does.
+	req.Host = public
+	req.Header.Set("X-Forwarded-Proto", "https")
+	req.Header.Set("X-Forwarded-For", "192.0.2.1")
 	if cookie, ok := strings.CutPrefix(auth, "Cookie:"); ok {
-		req.Header.Set("Cookie", "session="+cookie)
+		req.Header.Set("Cookie", cookieName+"="+cookie)
+		req.Header.Set("Origin", "https://"+public)
 	} else if auth != "" {
 		req.Header.Set("Authorization", auth)
 	}
@@ -89,7 +101,7 @@ func (c *client) call(r *replica, method, path, auth, kind string, body []byte) 
 	}
 	a.status, a.retry = resp.StatusCode, resp.Header.Get("Retry-After") != ""
 	for _, k := range resp.Cookies() {
-		if k.Name == "session" && k.Value != "" {
+		if k.Name == cookieName && k.Value != "" {
 			a.cookie = k.Value
 		}
 	}
@@ -159,6 +171,7 @@ func (c *client) login(r *replica, kind string, u account) (*credential, bool) {
 
 func (c *client) issued(r *replica, a answer, cred *credential) {
 	c.seen(cred.text, cred.refresh)
+	cred.born = a.t1
 	e := c.event(r, history.Issue, a)
 	e.Cred, e.Family, e.Sub, e.Kind = c.hash(cred.text), cred.family, cred.sub, cred.kind
 	c.rec.Add(e)

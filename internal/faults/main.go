@@ -36,7 +36,6 @@ type options struct {
 	every         time.Duration
 	seed          uint64
 	steady        time.Duration
-	historyFile   string
 	keepDirectory bool
 }
 
@@ -44,7 +43,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.courier, "courier", gormstore.CourierNotify, "courier of the replicas: notify or outbox")
 	flag.DurationVar(&o.soak, "soak", 0, "how long to inflict random faults; 0: each fault of the list once")
-	flag.DurationVar(&o.budget, "budget", 125*time.Second, "no fault of the list begins later than this")
+	flag.DurationVar(&o.budget, "budget", 140*time.Second, "no fault of the list begins later than this after the start")
 	flag.DurationVar(&o.every, "every", 90*time.Second, "time between two faults of a soak")
 	flag.DurationVar(&o.steady, "steady", 8*time.Second, "time before the first fault")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the run (default: the time)")
@@ -118,7 +117,7 @@ func run(o options) (err error) {
 	tick := time.NewTicker(time.Second / rate)
 	defer tick.Stop()
 	h.tick = tick.C
-	if err := h.faults(ctx); err != nil {
+	if err := h.faults(ctx, began); err != nil {
 		return err
 	}
 	if err := h.plant(ctx); err != nil {
@@ -140,7 +139,7 @@ func (h *harness) worker(id int, p *pool) *worker {
 }
 
 // faults runs the clients and the faults.
-func (h *harness) faults(ctx context.Context) error {
+func (h *harness) faults(ctx context.Context, began time.Time) error {
 	working, done := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	p := &pool{}
@@ -155,7 +154,7 @@ func (h *harness) faults(ctx context.Context) error {
 	if h.soak > 0 {
 		err = h.random(ctx)
 	} else {
-		err = h.listed(ctx)
+		err = h.listed(ctx, began)
 	}
 	done()
 	all.Wait()
@@ -163,9 +162,9 @@ func (h *harness) faults(ctx context.Context) error {
 }
 
 // listed inflicts the faults in the order of the plan, while there is time.
-func (h *harness) listed(ctx context.Context) error {
+func (h *harness) listed(ctx context.Context, began time.Time) error {
 	rng := randv2.New(randv2.NewPCG(h.seed, 1000))
-	for end, i := time.Now().Add(h.budget), 0; i < len(order) && time.Now().Before(end) && ctx.Err() == nil; i++ {
+	for end, i := began.Add(h.budget), 0; i < len(order) && time.Now().Before(end) && ctx.Err() == nil; i++ {
 		for _, f := range h.w.faults(rng) {
 			if f.name != order[i] {
 				continue

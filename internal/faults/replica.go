@@ -59,7 +59,7 @@ func (r *replica) start() error {
 }
 
 // dial connects to the replica that a URL of the form http://127.0.0.1:PORT means: the port is its
-// number. Such a host is one that the demo servers accept over plain http.
+// number.
 func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
 	for _, r := range w.all {
 		if "http://"+addr == r.url {
@@ -99,7 +99,7 @@ func (w *world) newReplica(name string, env ...string) (*replica, error) {
 	}
 	r.args = []string{
 		"-db", w.db.url(r.db.Addr()), "-redis", "redis://" + r.redis.Addr(), "-replicas", "3",
-		"-courier", w.courier, "-key", w.key, "-cache", "1h", "-login-rate", "off", "-demo",
+		"-courier", w.courier, "-key", w.key, "-cache", "1h", "-login-rate", "off", "-demo", "-origin", "https://" + public, "-proxies", "unix",
 		"-jwt-access-ttl", "12h", "-refresh-grace", "0s", "-knox-ttl", "48h",
 	}
 	if w.courier == "notify" {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +53,17 @@ func (p *pool) pick(rng *rand.Rand, take bool) *credential {
 	return c
 }
 
+func (p *pool) remove(c *credential) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.list, c); i >= 0 {
+		p.list = slices.Delete(p.list, i, i+1)
+	}
+}
+
+// oldest is how long a credential is used. All live longer.
+const oldest = 30 * time.Minute
+
 const (
 	clients  = 8
 	rate     = 300 // requests a second, of all clients
@@ -92,9 +104,7 @@ func (w *worker) run(ctx context.Context) {
 		case w.pool.len() < poolSize && n < 500 || n < 15:
 			w.issue()
 		case n < 900:
-			if c := w.pool.pick(w.rng, false); c != nil {
-				w.spent(w.use(w.any(), c), c)
-			}
+			w.useOne()
 		case n < 930:
 			w.refresh(ctx)
 		case n < 990:
@@ -118,18 +128,17 @@ func (w *worker) issue() {
 	}
 }
 
-// spent removes a credential that was rejected; the checker finds out whether that was right.
-func (w *worker) spent(a answer, c *credential) {
-	if a.res != history.No {
-		return
-	}
-	w.pool.mu.Lock()
-	defer w.pool.mu.Unlock()
-	for i, x := range w.pool.list {
-		if x == c {
-			w.pool.list[i] = w.pool.list[len(w.pool.list)-1]
-			w.pool.list = w.pool.list[:len(w.pool.list)-1]
-			return
+// useOne uses a credential somewhere. One that would soon expire is dropped instead: the checker does
+// not know about expiry.
+func (w *worker) useOne() {
+	c := w.pool.pick(w.rng, false)
+	switch {
+	case c == nil:
+	case time.Duration(w.rec.Now()-c.born) > oldest:
+		w.pool.remove(c)
+	default:
+		if a := w.use(w.any(), c); a.res == history.No { // the checker finds out whether that was right
+			w.pool.remove(c)
 		}
 	}
 }
@@ -157,23 +166,26 @@ func (w *worker) known(ctx context.Context, call func() answer) bool {
 			return true
 		}
 		for range 4 {
-			if c := w.pool.pick(w.rng, false); c != nil && w.pace(ctx) {
-				w.spent(w.use(w.any(), c), c)
+			if w.pace(ctx) {
+				w.useOne()
 			}
 		}
 	}
 	return false
 }
 
-// probe uses a revoked credential on every replica for half a second.
+// probe uses a revoked credential on all replicas at the same time, again and again for about half a
+// second.
 func (w *worker) probe(ctx context.Context, c *credential) {
 	for range 5 {
+		var all sync.WaitGroup
 		for _, r := range w.replicas {
 			if !w.pace(ctx) {
-				return
+				break
 			}
-			w.use(r, c)
+			all.Go(func() { w.use(r, c) })
 		}
+		all.Wait()
 	}
 }
 

@@ -37,14 +37,15 @@ type Bounds struct {
 //   - I1: no use that begins more than Bounds.Revoked after the acknowledged end of a credential is
 //     accepted, and none at all by the replica that acknowledged it.
 //   - I2: a refresh token works once.
-//   - I3, I5: a credential that was issued and not revoked is never rejected.
+//   - I3, I5: a credential that was issued and not revoked is never rejected; a fault is answered with
+//     503 and Retry-After.
 //   - I4: an answer names the credential's own account; what was never issued is rejected.
 //   - I6: after the reuse of a refresh token was detected, its family has no live credential.
 //   - I11: after each fault every replica accepts again within Bounds.Recovered.
 func Check(list []Event, bounds Bounds) Report {
 	c := checker{bounds: bounds, Report: Report{Faults: map[string]int{}}}
 	c.count(list)
-	c.owners(list)
+	c.answers(list)
 	c.once(list)
 	c.refused(list)
 	c.logins(list)
@@ -93,7 +94,7 @@ func ends(e Event) bool {
 	return e.Op == Refresh && e.Res == No // a rejected refresh token revokes its family
 }
 
-func (c *checker) owners(list []Event) {
+func (c *checker) answers(list []Event) {
 	issued := map[string]bool{}
 	for _, e := range list {
 		if e.Op == Issue && e.Res == Yes {
@@ -102,6 +103,8 @@ func (c *checker) owners(list []Event) {
 	}
 	for _, e := range list {
 		switch {
+		case e.Status == 503 && !e.Retry || e.Status >= 500 && e.Status != 503:
+			c.bad("I5", []Event{e}, "a fault was answered with %d, Retry-After %t", e.Status, e.Retry)
 		case e.Op != Use || e.Res != Yes:
 		case !issued[e.Cred]:
 			c.bad("I4", []Event{e}, "accepted a credential that was never issued")

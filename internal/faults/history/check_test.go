@@ -32,7 +32,10 @@ func family(e *history.Event)  { e.Family, e.Kind = "f", "jwt" }
 func old(e *history.Event)     { e.Cred = "r1" }
 func session(e *history.Event) { e.Kind = "session" }
 func bob(e *history.Event)     { e.Owner = "bob" }
-func other(e *history.Event)   { e.Cred = "other" }
+func answered(status int, retry bool) func(*history.Event) {
+	return func(e *history.Event) { e.Status, e.Retry = status, retry }
+}
+func other(e *history.Event) { e.Cred = "other" }
 
 // Each history is one that a correct server can produce, or breaks one invariant.
 func TestCheck(t *testing.T) {
@@ -68,6 +71,9 @@ func TestCheck(t *testing.T) {
 		"reuse ends the family":                 {"", []history.Event{at(0, "A", history.Issue, yes, family), at(10, "A", history.Refresh, yes, family, old), at(20, "B", history.Refresh, no, family, old), at(500, "A", history.Use, no, family)}},
 		"a family that outlives the reuse":      {"I1", []history.Event{at(0, "A", history.Issue, yes, family), at(10, "A", history.Refresh, yes, family, old), at(20, "B", history.Refresh, no, family, old), at(500, "A", history.Use, yes, family)}},
 		"a good refresh token rejected":         {"I5", []history.Event{at(0, "A", history.Issue, yes, family), at(10, "A", history.Refresh, no, family, old)}},
+		"a fault that says when to try again":   {"", []history.Event{issue, at(10, "B", history.Use, unknown, answered(503, true))}},
+		"a fault that does not":                 {"I5", []history.Event{issue, at(10, "B", history.Use, unknown, answered(503, false))}},
+		"a fault that is no 503":                {"I5", []history.Event{issue, at(10, "B", history.Use, unknown, answered(500, true))}},
 		"nothing works after a fault":           {"I11", []history.Event{issue, at(5, "A", history.Use, yes), at(10, "", history.Fault, ""), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func byCredential(list []Event) [][]Event {
 		calls := own[cred]
 		issue := slices.IndexFunc(calls, func(e Event) bool { return e.Op == Issue && e.Res == Yes })
 		if issue < 0 {
-			continue // never issued: see owners
+			continue // never issued: see answers
 		}
 		e := calls[issue]
 		for _, more := range [][]Event{families[e.Family], subjects[e.Sub], kinds[e.Kind]} {
