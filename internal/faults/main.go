@@ -58,16 +58,15 @@ func main() {
 // harness is one run.
 type harness struct {
 	options
-	w        *world
-	rec      *history.Recorder
-	secrets  canaries
-	accounts accountStore
-	hmac     []byte
-	http     *http.Client
-	tick     <-chan time.Time
-	broken   *replica
-	before   map[string]resources
-	rss      []int // KiB of replica A, a sample a minute
+	w       *world
+	rec     *history.Recorder
+	secrets canaries
+	hmac    []byte
+	http    *http.Client
+	tick    <-chan time.Time
+	broken  *replica
+	before  map[string]resources
+	rss     []int // KiB of replica A, a sample a minute
 }
 
 func run(o options) (err error) {
@@ -111,7 +110,7 @@ func run(o options) (err error) {
 		return err
 	}
 	defer db.Close()
-	h.accounts = db
+	h.w.store = db
 	h.http = &http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{MaxIdleConnsPerHost: clients, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return h.w.dial(ctx, addr) }}}
 	tick := time.NewTicker(time.Second / rate)
@@ -134,7 +133,6 @@ func (h *harness) worker(id int, p *pool) *worker {
 		pool:     p,
 		replicas: h.w.replicas,
 		tick:     h.tick,
-		accounts: h.accounts,
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -34,6 +35,9 @@ func (w *world) faults(rng *rand.Rand) []fault {
 	stopped, linked, slow := one(), one(), one()
 	var held []*pgx.Conn
 	list := []fault{
+		{name: "key rotation", begin: w.rotate, end: nothing},
+		{name: "SIGTERM replica", begin: func() error { killed.p.signal(syscall.SIGTERM); return nil }, lasts: time.Second,
+			end: func() error { return w.replace(killed) }},
 		{name: "kill -9 replica", begin: func() error { killed.p.kill(); return nil }, lasts: time.Second, end: killed.restart},
 		{name: "kill -9 PostgreSQL", begin: func() error { w.db.crash(); return nil }, lasts: time.Second, end: w.db.start, rest: 5 * time.Second},
 		{name: "cut before COMMIT", begin: func() error { w.commits(false); return nil }, lasts: 4 * time.Second, end: w.pass},
@@ -74,6 +78,19 @@ func (w *world) pass() error {
 		}
 	}
 	return nil
+}
+
+// replace starts a replica again that was told to end, once it has.
+func (w *world) replace(r *replica) error {
+	if err := wait(15*time.Second, func() error {
+		if !r.p.gone() {
+			return errors.New("it still runs 15 s after SIGTERM")
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return r.restart()
 }
 
 // commits cuts the next commits of every replica.
@@ -124,10 +141,13 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// names returns the order of the plan for CI, the most important faults first.
+// order is the plan for CI, the most important faults first.
 var order = []string{
-	"kill -9 replica", "kill -9 PostgreSQL", "cut before COMMIT", "cut after COMMIT", "half-open LISTEN", "stop PostgreSQL",
+	"key rotation", "kill -9 replica", "kill -9 PostgreSQL", "cut before COMMIT", "cut after COMMIT", "half-open LISTEN", "stop PostgreSQL",
 	"FLUSHALL", "kill -9 Redis", "half-open database", "stop replica", "drop answers to LISTEN", "cut LISTEN", "slow LISTEN",
 	"no connections left", "half-open Redis", "stop Redis", "kill -9 replica", "cut database", "cut Redis", "slow database", "cut after 4 KiB",
-	"kill -9 replica", "kill -9 PostgreSQL",
+	"SIGTERM replica", "kill -9 PostgreSQL",
 }
+
+// core is how many faults of the order a run must inflict to prove anything.
+const core = 9

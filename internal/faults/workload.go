@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/faults/history"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 func basic(name, secret string) string {
@@ -77,13 +76,6 @@ type worker struct {
 	pool     *pool
 	replicas []*replica
 	tick     <-chan time.Time // one request each
-	accounts accountStore     // a further writer, without a cache and past all proxies
-}
-
-// accountStore is what disabling an account needs.
-type accountStore interface {
-	storage.Users
-	storage.Accounts
 }
 
 func (w *worker) any() *replica { return w.replicas[w.rng.IntN(len(w.replicas))] }
@@ -256,9 +248,9 @@ func (w *worker) setActive(u account, op string) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	a := answer{res: history.Unknown, t0: w.rec.Now()}
-	account, err := w.accounts.UserByName(ctx, u.name)
+	account, err := w.w.store.UserByName(ctx, u.name)
 	if err == nil {
-		err = w.accounts.SetActive(ctx, account.ID, op == history.Enable)
+		err = w.w.store.SetActive(ctx, account.ID, op == history.Enable)
 	}
 	a.t1 = w.rec.Now()
 	if err == nil {

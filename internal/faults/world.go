@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // account is a user of the run. Its password is random, so that it can be searched for in all output.
@@ -19,12 +21,20 @@ type world struct {
 	dir, program, key, courier string
 	users                      []account
 	db                         *database
+	store                      store // of the harness itself
 	redis                      *cache
 	replicas                   []*replica // A, B and C
 	all                        []*replica // with the planted one
 }
 
 const accounts = 12
+
+// store is what the harness itself does with the database, past all proxies and without a cache.
+type store interface {
+	storage.Users
+	storage.Accounts
+	storage.SigningKeys
+}
 
 // newWorld builds the server and starts everything.
 func newWorld(dir, courier string) (*world, error) {
