@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/faults/history"
 	"github.com/vestibule-auth/vestibule/internal/faults/proxy"
+	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
 // fault is one kind of failure. begin starts it and end undoes it; for lasts in between.
@@ -67,6 +70,9 @@ func (w *world) faults(rng *rand.Rand) []fault {
 		fault{name: "slow LISTEN", begin: func() error { linked.listen.Delay(400 * time.Millisecond); return nil }, lasts: 3 * time.Second, end: w.pass},
 		fault{name: "slow database", begin: func() error { slow.db.Delay(150 * time.Millisecond); return nil }, lasts: 3 * time.Second, end: w.pass},
 		fault{name: "cut after 4 KiB", begin: func() error { slow.db.CutAfter(4 << 10); return nil }, lasts: time.Second, end: w.pass})
+	if w.courier == gormstore.CourierOutbox { // nothing LISTENs
+		list = slices.DeleteFunc(list, func(f fault) bool { return strings.Contains(f.name, "LISTEN") })
+	}
 	return list
 }
 

@@ -72,8 +72,8 @@ func (h *harness) report(took time.Duration) error {
 		return errors.New("the check of some credentials took too long")
 	case found == 0:
 		return errors.New("the planted fault was not found: the check proves nothing")
-	case r.Revocations == 0 || h.soak == 0 && total < core || total == 0:
-		return fmt.Errorf("too little was tested: %d revocations, %d faults", r.Revocations, total)
+	case r.Revocations == 0 || total == 0 || h.soak == 0 && (total < core || cuts == 0):
+		return fmt.Errorf("too little was tested: %d revocations, %d faults, %d commits cut", r.Revocations, total, cuts)
 	}
 	return nil
 }

@@ -36,11 +36,19 @@ func byCredential(list []Event) [][]Event {
 			continue // never issued: see answers
 		}
 		e := calls[issue]
-		for _, more := range [][]Event{families[e.Family], subjects[e.Sub], kinds[e.Kind]} {
-			for _, x := range more {
-				if (x.Family == "" || x.Family == e.Family) && (x.T1 >= e.T0 || x.Res == Unknown) {
-					calls = append(calls, x)
-				}
+		later := func(x Event) bool { return x.T1 >= e.T0 || x.Res == Unknown }
+		for _, x := range families[e.Family] {
+			if e.Family != "" && later(x) {
+				calls = append(calls, x)
+			}
+		}
+		var last int64 // nothing that begins later can matter
+		for _, x := range calls {
+			last = max(last, x.T1)
+		}
+		for _, x := range slices.Concat(subjects[e.Sub], kinds[e.Kind]) {
+			if later(x) && x.T0 <= last {
+				calls = append(calls, x)
 			}
 		}
 		all = append(all, calls)
