@@ -134,3 +134,34 @@ func TestPool(t *testing.T) {
 		t.Errorf("%v, %v, %d left", first, second, p.len())
 	}
 }
+
+func TestBlind(t *testing.T) {
+	const off, on = " level=WARN msg=\"invalidation late; cache bypassed\"\n", " level=INFO msg=\"invalidation received; cache in use\"\n"
+	for name, x := range map[string]struct {
+		log     string
+		times   int
+		longest time.Duration
+		fails   bool
+	}{
+		"never":            {"time=2026-12-01T05:00:00.000Z" + on, 0, 0, false},
+		"twice":            {"time=2026-12-01T05:00:00.000Z" + on + "time=2026-12-01T05:00:01.000Z" + off + "time=2026-12-01T05:00:03.500Z" + on + "time=2026-12-01T05:00:04.000Z" + off + "time=2026-12-01T05:00:05.000Z" + on, 2, 2500 * time.Millisecond, false},
+		"with a cause":     {"time=2026-12-01T05:00:01.000Z" + off + "time=2026-12-01T05:00:02.000Z" + off + "time=2026-12-01T05:00:03.000Z" + on, 2, 2 * time.Second, false},
+		"at the end":       {"time=2026-12-01T05:00:01.000Z" + off, 1, 0, false},
+		"without a time":   {"x" + off, 0, 0, true},
+		"with a wrong one": {"time=yesterday" + off, 0, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "replica-A.log"), []byte(x.log), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			times, longest, err := blind(dir)
+			if times != x.times || longest != x.longest || (err != nil) != x.fails {
+				t.Errorf("%d times, %v, %v", times, longest, err)
+			}
+		})
+	}
+	if _, _, err := blind(t.TempDir()); err == nil {
+		t.Error("no log is no error")
+	}
+}

@@ -35,6 +35,10 @@ func (h *harness) report(took time.Duration) error {
 	if files < len(h.w.all) {
 		return fmt.Errorf("only %d files of output were found", files)
 	}
+	bypasses, longest, err := blind(h.dir)
+	if err != nil {
+		return err
+	}
 	h.calls(rest)
 	fmt.Printf("calls %d (%.0f a second), unknown %d, credentials %d, acknowledged revocations %d\n", r.Calls, float64(r.Calls)/took.Seconds(), r.Unknown, r.Credentials, r.Revocations)
 	total := 0
@@ -63,6 +67,7 @@ func (h *harness) report(took time.Duration) error {
 	fmt.Printf("violations %d, undecided %d, secrets in %d files of output %d\n", len(r.Violations), r.Undecided, files, len(leaks))
 	fmt.Printf("worst revocation lag %v (%s, bound %v)\n", r.WorstLag.Round(time.Millisecond), h.courier, bound)
 	fmt.Printf("worst recovery %v (bound %v)\n", r.WorstRecovery.Round(time.Millisecond), recovered)
+	fmt.Printf("caches bypassed %d times, at most for %v\n", bypasses, longest.Round(time.Millisecond))
 	fmt.Printf("planted fault: %d violations found\n", found)
 	fmt.Printf("took %.0f s, of it %.1f s for the check\n", took.Seconds(), time.Since(began).Seconds())
 	switch {
@@ -72,6 +77,8 @@ func (h *harness) report(took time.Duration) error {
 		return errors.New("the check of some credentials took too long")
 	case found == 0:
 		return errors.New("the planted fault was not found: the check proves nothing")
+	case bypasses == 0:
+		return errors.New("no cache was bypassed: the faults did not reach the couriers")
 	case r.Revocations == 0 || total == 0 || h.soak == 0 && (total < core || cuts == 0):
 		return fmt.Errorf("too little was tested: %d revocations, %d faults, %d commits cut", r.Revocations, total, cuts)
 	}
