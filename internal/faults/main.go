@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +33,7 @@ const (
 // options are the flags.
 type options struct {
 	courier, dir  string
+	only          string // a fault
 	soak, budget  time.Duration
 	every         time.Duration
 	seed          uint64
@@ -44,6 +46,7 @@ func main() {
 	flag.StringVar(&o.courier, "courier", gormstore.CourierNotify, "courier of the replicas: notify or outbox")
 	flag.DurationVar(&o.soak, "soak", 0, "how long to inflict random faults; 0: each fault of the list once")
 	flag.DurationVar(&o.budget, "budget", 140*time.Second, "no fault of the list begins later than this after the start")
+	flag.StringVar(&o.only, "only", "", "inflict only this fault, again and again until -budget")
 	flag.DurationVar(&o.every, "every", 90*time.Second, "time between two faults of a soak")
 	flag.DurationVar(&o.steady, "steady", 8*time.Second, "time before the first fault")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the run (default: the time)")
@@ -159,17 +162,26 @@ func (h *harness) faults(ctx context.Context, began time.Time) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// listed inflicts the faults in the order of the plan, while there is time.
+// listed inflicts the faults in the order of the plan, or only one of them, while there is time.
 func (h *harness) listed(ctx context.Context, began time.Time) error {
 	rng := randv2.New(randv2.NewPCG(h.seed, 1000))
-	for end, i := began.Add(h.budget), 0; i < len(order) && time.Now().Before(end) && ctx.Err() == nil; i++ {
-		for _, f := range h.w.faults(rng) {
-			if f.name != order[i] {
-				continue
+	for end, i := began.Add(h.budget), 0; time.Now().Before(end) && ctx.Err() == nil; i++ {
+		name := h.only
+		if name == "" {
+			if i == len(order) {
+				return nil
 			}
-			if err := h.w.inflict(ctx, h.rec, f); err != nil {
+			name = order[i]
+		}
+		list := h.w.faults(rng)
+		k := slices.IndexFunc(list, func(f fault) bool { return f.name == name })
+		switch {
+		case k >= 0:
+			if err := h.w.inflict(ctx, h.rec, list[k]); err != nil {
 				return err
 			}
+		case h.only != "":
+			return fmt.Errorf("there is no fault %q", name)
 		}
 	}
 	return nil

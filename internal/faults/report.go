@@ -77,9 +77,9 @@ func (h *harness) report(took time.Duration) error {
 		return errors.New("the check of some credentials took too long")
 	case found == 0:
 		return errors.New("the planted fault was not found: the check proves nothing")
-	case bypasses == 0:
+	case h.only == "" && bypasses == 0:
 		return errors.New("no cache was bypassed: the faults did not reach the couriers")
-	case r.Revocations == 0 || total == 0 || h.soak == 0 && (total < core || cuts == 0):
+	case r.Revocations == 0 || total == 0 || h.soak == 0 && h.only == "" && (total < core || cuts == 0):
 		return fmt.Errorf("too little was tested: %d revocations, %d faults, %d commits cut", r.Revocations, total, cuts)
 	}
 	return nil
