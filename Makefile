@@ -9,7 +9,7 @@ BENCHTIME ?= 1s
 export VESTIBULE_VECTORS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench microbench peers lint docs docs-generate docs-serve attacks interop timing test-portable cover benchgate release lint-workflows
+.PHONY: help run test race fuzz bench microbench peers lint docs docs-generate docs-serve attacks interop timing test-portable cover benchgate release lint-workflows faults soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -78,6 +78,13 @@ endif
 
 interop: ## independent clients and issuers: npm's jose, oauth4webapi, openid-client and oidc-provider, go-oidc, Chromium (needs node, npm and chromium)
 	scripts/interop
+
+faults: ## three replicas over PostgreSQL and Redis that are killed, stopped and cut off, at most 3 minutes; FAULTFLAGS=-h lists flags
+	$(GO) run ./internal/faults $(FAULTFLAGS)
+
+DURATION ?= 60m
+soak: ## the same for DURATION, with a random fault every 90 seconds
+	$(GO) run ./internal/faults -soak $(DURATION) $(FAULTFLAGS)
 
 timing: ## statistics of login times; decides nothing
 	$(GO) test -tags timing -run Timing -count=1 -v ./authn/password

@@ -15,10 +15,11 @@ import (
 func keep(ctx context.Context, cfg *config, db cached.Base) (*cached.Store, error) {
 	opts := &cached.Options{TTL: min(cfg.Cache, cached.MaxTTL)}
 	if pg, ok := db.(*gormstore.Store); ok && isPostgres(cfg.DB) {
-		var err error
-		if opts.Courier, err = newCourier(ctx, cfg, pg); err != nil {
+		courier, err := newCourier(ctx, cfg, pg)
+		if err != nil {
 			return nil, err
 		}
+		opts.Courier = plant(courier)
 	}
 	store, err := cached.New(db, opts)
 	if err != nil || opts.Courier == nil {

@@ -1,0 +1,103 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// database is a PostgreSQL server with fsync on: a commit that it acknowledged survives kill -9.
+type database struct {
+	bin, dir string
+	port     int
+	as       *syscall.Credential
+	p        *process
+}
+
+func newDatabase(dir string) (*database, error) {
+	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if own := os.Getenv("VESTIBULE_PG_BIN"); own != "" {
+		bins = append(bins, own)
+	}
+	if len(bins) == 0 {
+		return nil, errors.New("no PostgreSQL in /usr/lib/postgresql/*/bin (set VESTIBULE_PG_BIN)")
+	}
+	as, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	d := &database{bin: bins[len(bins)-1], dir: dir, port: port, as: as}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if as != nil {
+		if err := os.Chown(dir, int(as.Uid), int(as.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	initdb := exec.Command(filepath.Join(d.bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
+	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	initdb.Dir = dir
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return d, d.start()
+}
+
+// start starts the server, and waits until it answers. It ends immediately while processes of its
+// predecessor have the memory; then it is started again.
+func (d *database) start() error {
+	d.p = nil
+	return wait(40*time.Second, func() (err error) {
+		if d.p == nil || d.p.gone() {
+			if d.p, err = d.launch(); err != nil {
+				return err
+			}
+		}
+		return d.ping()
+	})
+}
+
+func (d *database) launch() (*process, error) {
+	cmd := exec.Command(filepath.Join(d.bin, "postgres"), "-D", filepath.Join(d.dir, "data"), "-p", fmt.Sprint(d.port),
+		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+d.dir, "-c", "fsync=on",
+		"-c", "synchronous_commit=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "jit=off")
+	cmd.Dir = d.dir
+	return start(cmd, filepath.Join(d.dir, "..", "postgres.log"), d.as)
+}
+
+func (d *database) ping() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	c, err := pgx.Connect(ctx, d.url(d.addr()))
+	if err != nil {
+		return err
+	}
+	return c.Close(ctx)
+}
+
+func (d *database) addr() string { return fmt.Sprintf("127.0.0.1:%d", d.port) }
+
+// url returns the URL of the database at an address, the server's or a proxy's.
+func (d *database) url(addr string) string {
+	return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
+}
+
+// crash kills every process of the server.
+func (d *database) crash() {
+	send(syscall.SIGKILL, d.p.tree()...)
+	<-d.p.ended
+}
