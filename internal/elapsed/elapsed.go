@@ -31,9 +31,13 @@ type Clock struct {
 	begun Instant
 	wall  func() time.Time // nil: the process's monotonic clock
 
+	checked atomic.Int64 // nanoseconds since origin of the last reading of both clocks
+	slept   atomic.Int64 // nanoseconds that only the wall clock has counted
+
 	tickets atomic.Uint64 // one for each reading, in order
 
 	mu     sync.Mutex
+	ahead  int64  // nanoseconds since 1970 at origin, by the wall clock
 	ticket uint64 // of the last reading that counted
 	passed time.Duration
 	last   time.Time // of wall
@@ -46,7 +50,8 @@ type Clock struct {
 // shorter ones when it is set forward.
 func New(wall func() time.Time) *Clock {
 	begun, now := ReadWall()
-	c := &Clock{begun: begun, wall: wall}
+	c := &Clock{begun: begun, wall: wall, ahead: now.UnixNano() - int64(begun.since)}
+	c.checked.Store(int64(begun.since))
 	if wall != nil {
 		c.last, c.read = wall(), now
 	}
@@ -87,15 +92,38 @@ const stall = 10 * time.Second
 // reading. A clock that counts wall reads it now.
 func (c *Clock) At(i Instant) time.Duration {
 	if c.wall == nil {
-		return i.since - c.begun.since
+		if i.since >= time.Duration(c.checked.Load())+wallAge {
+			c.compare(ReadWall())
+		}
+		return i.since - c.begun.since + time.Duration(c.slept.Load())
 	}
 	return c.Now()
+}
+
+// compare adds the time that only the wall clock has counted since the last call. On Linux the
+// monotonic clock stands still while the machine is suspended, or its virtual machine is paused. A
+// wall clock that is set forward only shortens lifetimes.
+func (c *Clock) compare(now Instant, wall time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if int64(now.since) <= c.checked.Load() {
+		return // a later reading was faster
+	}
+	ahead := wall.UnixNano() - int64(now.since)
+	switch drift := ahead - c.ahead; {
+	case drift > int64(maxDrift):
+		c.slept.Add(drift)
+		c.ahead = ahead
+	case drift < 0: // set back
+		c.ahead = ahead
+	}
+	c.checked.Store(int64(now.since))
 }
 
 // Now returns the time since New. It never decreases.
 func (c *Clock) Now() time.Duration {
 	if c.wall == nil {
-		return Read().since - c.begun.since
+		return c.At(Read())
 	}
 	ticket := c.tickets.Add(1)
 	at, read := c.wall(), time.Now() // without the lock: wall is somebody else's code

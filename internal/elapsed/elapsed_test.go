@@ -114,3 +114,35 @@ func TestWallIsTheSystems(t *testing.T) {
 		}
 	}
 }
+
+// While a machine is suspended, the monotonic clock stands still on Linux. What was kept before is
+// not kept for longer, and setting the wall clock back keeps nothing longer either.
+func TestSuspended_attack_454(t *testing.T) {
+	c := New(nil)
+	now, wall := ReadWall()
+	pass := func(monotonic, real time.Duration) time.Duration {
+		now.since += monotonic
+		wall = wall.Add(real)
+		c.compare(now, wall)
+		return now.since - c.begun.since + time.Duration(c.slept.Load())
+	}
+	before := pass(time.Second, time.Second)
+	for _, step := range []struct{ monotonic, real, want time.Duration }{
+		{time.Second, time.Second, time.Second}, {time.Second, time.Hour, time.Hour}, {time.Second, time.Second, time.Second},
+		{time.Second, time.Second + 20*time.Millisecond, time.Second}, {time.Second, -time.Hour, time.Second}, {time.Second, time.Second, time.Second},
+		{time.Second, 2 * time.Hour, 2 * time.Hour}, {time.Second, time.Second + maxDrift/2, time.Second}, {time.Second, time.Second + maxDrift, time.Second + 3*maxDrift/2},
+	} {
+		after := pass(step.monotonic, step.real)
+		if got := after - before; (got - step.want).Abs() > maxDrift {
+			t.Errorf("%v by the monotonic clock and %v by the wall clock: %v, want %v", step.monotonic, step.real, got, step.want)
+		}
+		before = after
+	}
+	// A reader notices it within wallAge.
+	c = New(nil)
+	c.ahead -= int64(time.Hour) // since the last reading
+	c.checked.Add(-int64(2 * wallAge))
+	if got := c.Now(); got < time.Hour {
+		t.Errorf("%v after an hour", got)
+	}
+}
