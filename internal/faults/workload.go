@@ -167,9 +167,13 @@ func (w *worker) known(ctx context.Context, call func() answer) bool {
 }
 
 // probe uses a revoked credential on all replicas at the same time, again and again for about half a
-// second.
+// second, and sometimes once more after the bound.
 func (w *worker) probe(ctx context.Context, c *credential) {
-	for range 5 {
+	rounds := 5 + w.rng.IntN(2)
+	for i := range rounds {
+		if i == 5 {
+			sleep(ctx, 2*bound)
+		}
 		var all sync.WaitGroup
 		for _, r := range w.replicas {
 			if !w.pace(ctx) {
