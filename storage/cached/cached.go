@@ -30,6 +30,9 @@
 // a call of a method of [Invalidator].
 //
 // The caller owns what a lookup returns: its slices are copies.
+//
+// The lookups of all schemes are in one package because they share one table and one order of
+// invalidations.
 package cached
 
 import (

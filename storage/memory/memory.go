@@ -1,6 +1,8 @@
 // Package memory implements every interface of package storage in the memory of one process. Create
 // a store with [New]. Use it for tests, prototypes, and small servers whose users can log in again
 // after a restart: all data is lost when the process exits. A store is safe for concurrent use.
+//
+// All interfaces are in one package because one lock makes their changes atomic together.
 package memory
 
 import (
