@@ -43,7 +43,7 @@ func multiples(given, usual [3]int) ([3]int, error) {
 	for i, n := range given {
 		switch {
 		case n < 0 || n > MaxLimit:
-			return usual, fmt.Errorf("Networks: %d out of range (0 to 1,000,000)", n)
+			return usual, fmt.Errorf("factor %d in Networks out of range (0 to 1,000,000)", n)
 		case n > 0:
 			usual[i] = n
 		}

@@ -102,7 +102,7 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 		o.Clock = time.Now
 	}
 	if len(o.Types) == 0 {
-		return nil, errors.New("Types is empty (at least one, or nil for the default)")
+		return nil, errors.New("empty Types (at least one, or nil for the default)")
 	}
 	if err := credential.CheckRealm(o.Realm); err != nil {
 		return nil, err

@@ -146,7 +146,7 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err e
 	case t.Renewal > Fixed:
 		return rec, fmt.Errorf("unknown Renewal %d", t.Renewal)
 	case ttl == NoExpiry && t.Renewal == Renewed:
-		return rec, errors.New("Renewed requires a TTL other than NoExpiry")
+		return rec, errors.New("a token that is Renewed requires a TTL other than NoExpiry")
 	case ttl == NoExpiry:
 		return rec, nil
 	case ttl < time.Second:
