@@ -10,7 +10,7 @@ import (
 // decision of ps.
 //
 // It evaluates ps from left to right, stops at the first that denies, and returns the reason of
-// that permission. And panics if ps is empty or holds nil, a nil pointer or a nil function.
+// that permission. It panics if ps is empty or holds nil, a nil pointer or a nil function.
 func And(ps ...Permission) Permission { return and(checked("And", ps)) }
 
 // Or returns a permission that allows a request if at least one of ps allows it. Its decision is

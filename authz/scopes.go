@@ -97,8 +97,8 @@ func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ")
 //
 // Inside ScopeGrants, HasPerm and HasRole call other methods of Identity.User: HasPermByScope, with
 // the signature of HasPerm, and RolesByScope() []string. A *storage.Account has both. If an account
-// lacks these methods, or its type embeds a type that has them (see storage.Itself), HasPerm,
-// HasRole and their Not deny.
+// lacks these methods, or its type embeds a type that has them (see storage.Itself), HasPerm and
+// HasRole deny, and so do Not(HasPerm(…)) and Not(HasRole(…)).
 //
 // ScopeGrants panics if the scope is invalid (RFC 6749, section 3.3) or p is nil.
 func ScopeGrants(scope string, p Permission) Permission {

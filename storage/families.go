@@ -114,7 +114,7 @@ type RefreshClaim struct {
 	// Next is the successor. Its Digest, Created and Expires are used.
 	Next Refresh
 	// Sealed is stored with the claimed token for the grace period Window, which begins now by the
-	// store's clock; 0 stores nothing.
+	// store's clock. If Window is 0, it is not stored.
 	Sealed []byte
 	Window time.Duration
 }

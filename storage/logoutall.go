@@ -33,13 +33,13 @@ const EpochMargin = time.Minute
 // was stolen or restored from a backup. The passwords, and so HTTP Basic, keep working. It does not
 // delete records: Prune does, later.
 //
-// before is zero for all accounts. Otherwise LogoutAll leaves out accounts that were logged out
-// everywhere at that time or later. So after an error, call it again with the time of the first
-// call, and it continues.
+// If before is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts that were
+// logged out everywhere at that time or later. So after an error, call it again with the time of
+// the first call, and it continues.
 //
-// It returns the number of accounts that were changed, also with an error. It returns ErrInvalid
-// if before is in the future. Any other error is the store's; the accounts that are counted are
-// logged out.
+// It returns the number of accounts that were changed, also with an error. It returns ErrInvalid if
+// before is in the future. Any other error is an error of the store. The n accounts are logged out
+// also in this case.
 func LogoutAll(ctx context.Context, s EpochBatches, before time.Time) (n int, err error) {
 	if before.After(time.Now()) {
 		return 0, fmt.Errorf("%w: LogoutAll: before is in the future", ErrInvalid)

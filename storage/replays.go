@@ -16,8 +16,8 @@ const (
 // assertions.
 type Replays interface {
 	// ConsumeJTI records key as used. It returns ErrConflict if key was recorded before; of
-	// concurrent calls one succeeds. The record counts until it is removed, which happens after
-	// until, so until must not be earlier than the token's own expiry. now is the caller's clock.
+	// concurrent calls one succeeds. The record is kept at least to the time until, which must not
+	// be earlier than the token's own expiry. now is the caller's clock.
 	// It returns ErrInvalid for a zero key or a zero until, and records nothing.
 	ConsumeJTI(ctx context.Context, key BlockKey, now, until time.Time) error
 	// Used reports whether key was recorded, and does not record it. Use it if the use is recorded

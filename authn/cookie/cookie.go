@@ -215,8 +215,8 @@ func (s *Scheme) Token(r *http.Request) string {
 // an invalid one.
 //
 // It rejects with 401
-//   - two cookies with the name, and a cookie over plain http; the cookie stays, because the right
-//     one may be there
+//   - two cookies with the name, and a cookie over plain http; the response does not remove the
+//     cookie, because it may be valid
 //   - a credential that the wrapped scheme does not accept; the response removes the cookie
 //
 // It rejects a request with 403 if the request is unsafe or asks for another protocol, and another

@@ -56,9 +56,9 @@ func (c *Checker) Vouch(r *http.Request, subject string) []*http.Cookie {
 }
 
 // Recall counts a request for something other than a login, from a caller that may have logged in
-// before. It returns a function that reports whether the caller did so for an account (see
-// authn.Recaller). Package recovery uses it, so that strangers who request links do not prevent the
-// owner from requesting one.
+// before. It returns a function that reports whether the caller has logged in to an account before
+// (see authn.Recaller). Package recovery uses it, so that strangers who request links do not
+// prevent the owner from requesting one.
 //
 // It returns an *authn.Error with status 429 if the caller is not known or has exceeded its limits,
 // or if the limiter is not an authn.Recaller.

@@ -26,8 +26,8 @@ type RefusalOptions struct {
 	// Credentials that were accepted from there within the last ten minutes are still checked. The
 	// zero value means ten times Limit.
 	//
-	// If a network exceeds its limit, its addresses that do not exceed Stop themselves have six
-	// checks per minute each.
+	// If a network exceeds its Stop, the credentials of all of its addresses are not checked. But
+	// for each address that does not exceed its own Stop, six credentials per minute are.
 	Stop Rate
 	// Networks are factors for the networks around an address: the Limit and Stop of one address,
 	// times a factor, are the Limit and Stop of the network. The networks are the IPv4 /28 or IPv6

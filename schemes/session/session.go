@@ -84,14 +84,14 @@ type Options struct {
 	VisitorIdle time.Duration
 	// VisitorsPerHour is the largest number of sessions without a user that one client address
 	// (IPv4, or IPv6 /64) can create per hour. The same limit applies to an account that is
-	// authenticated by other credentials. A tenth of them can be created at once. Above the limit,
-	// Save returns an [*authn.Error] with status 429. 0 means 600. [NoLimit] means any number. The
-	// limits of the networks around an address are 4 times (IPv4 /28, IPv6 /56), 16 times (/24,
-	// /48) and 256 times (/16, /32) as high.
+	// authenticated by other credentials. A tenth of them can be created immediately. Above the
+	// limit, Save returns an [*authn.Error] with status 429. 0 means 600. [NoLimit] means any
+	// number. The limits of the networks around an address are 4 times (IPv4 /28, IPv6 /56), 16
+	// times (/24, /48) and 256 times (/16, /32) as high.
 	VisitorsPerHour int
 	// MaxVisitors is the largest number of sessions without a user that all anonymous clients
-	// together can create within VisitorIdle. Half of them can be created at once. Above the limit,
-	// Save returns an [*authn.Error] with status 429. 0 means 100,000. [NoLimit] means any
+	// together can create within VisitorIdle. Half of them can be created immediately. Above the
+	// limit, Save returns an [*authn.Error] with status 429. 0 means 100,000. [NoLimit] means any
 	// number. The smallest value is 100.
 	//
 	// An IPv4 /16 or IPv6 /32 can create a quarter of them. Networks that create at most 3 per hour

@@ -64,8 +64,8 @@ type Follower interface {
 	// question must ask the database and return nil only if
 	//
 	//   - the answer proves that every change that was committed before the question was asked has
-	//     been received: the answer came on the connection that delivers the messages and after
-	//     them, or it contains all numbers of messages, and
+	//     been received: the answer came after the messages on the same connection, or it contains
+	//     the number of the last message (of each sequence, if there are several); and
 	//   - every change received has been passed to Apply, or FlushAll was called.
 	//
 	// An error of question grants nothing and is returned. An earlier lease then ends by itself.

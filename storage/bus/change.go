@@ -48,8 +48,8 @@ type Invalidator interface {
 	Bypass(on bool)
 }
 
-// Change describes a change: everything if All is true, otherwise Subject if that is not "",
-// otherwise Key.
+// Change describes what changed. If All is true, everything may have changed. Otherwise it is all
+// records of Subject if Subject is not "", and the record of Key if Subject is "".
 type Change struct {
 	Key     Key
 	Subject string

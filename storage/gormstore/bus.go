@@ -182,8 +182,8 @@ func (s *Store) checkTriggers(ctx context.Context) error {
 	return nil
 }
 
-// Bus returns s. Couriers recognize by it that a store, or a type that embeds it, writes to the
-// database of s.
+// Bus returns s. Couriers call it to find out that a store, or a type that embeds a *Store, writes
+// to the database of s.
 func (s *Store) Bus() *Store { return s }
 
 // IsBehind reports whether store is s, or a type that embeds it. It is for couriers.

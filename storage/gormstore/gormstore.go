@@ -31,7 +31,7 @@ import (
 // Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
 	// Timeout limits each call, so that a request fails with an error if the database hangs. A
-	// transaction has twice as long. 0 means 2 seconds.
+	// transaction can take twice this time. 0 means 2 seconds.
 	Timeout time.Duration
 	// Users maps the accounts to a table of the application. Nil means the table vestibule_users.
 	Users *UserTable

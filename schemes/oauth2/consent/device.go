@@ -147,7 +147,7 @@ const (
 // DevicePage is what the pages for devices show.
 type DevicePage struct {
 	Step DeviceStep
-	// Consent has only its Token if Step is DeviceCode.
+	// If Step is DeviceCode, only the field Token of Consent is set.
 	Consent
 	// Code is the user code. Problem is why the last one was not accepted, or "".
 	Code, Problem string

@@ -23,10 +23,10 @@ type Proof struct {
 	text *jose.Embedded
 }
 
-// Read returns the proof of a request, or the zero Proof if there is none. It checks everything
-// that RFC 9449, section 4.3 requires for uri and, if token is not "", for that access token,
-// except for the signature and the single use. These cost more, so call [Verifier.Verify] after the
-// rest of the request was found valid.
+// Read returns the proof of a request, or the zero Proof if there is none. It makes the checks of
+// RFC 9449, section 4.3, for uri and, if token is not "", for that access token. It does not check
+// the signature and the single use, because this costs more: call [Verifier.Verify] for them after
+// the rest of the request was found valid.
 //
 // uri must come from configuration, never from a Host header. A rejected proof is an *Error.
 func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {

@@ -14,9 +14,10 @@ import (
 
 // ClientConfiguration returns the endpoint with which a client manages its own registration (RFC
 // 7592), using the token that Register returned. GET reads the registration, PUT replaces the
-// metadata, and DELETE deletes the client with all its grants and tokens (204). Only its administrator
-// can change or delete a client that is trusted or serves a resource (403). Mount it outside
-// the chain, at server.Endpoints.Register with /{id}, which is the client's ID.
+// metadata, and DELETE deletes the client with all its grants and tokens (204). A client that is
+// trusted or serves a resource gets 403 for PUT and DELETE: only an administrator can change or
+// delete it. Mount the endpoint outside the chain, at server.Endpoints.Register with /{id}, which
+// is the client's ID.
 //
 // A missing or wrong token, and an unknown or disabled client, get the same response. A client may
 // change its registration 12 times per hour, 6 of them immediately, and each network has a limit,
