@@ -8,7 +8,7 @@ var Django = map[string][]string{
 	"stateless":                        {"no", "no", "no", "yes", "no", "no", "no", ""},
 	"statements a request":             {"1", "3", "1", "0", "1", "2", "1 and a password hash", ""},
 	"expires after":                    {"never", "10 hours", "5 minutes", "5 minutes", "10 hours", "14 days after the last change", "never", ""},
-	"renewed without the password":     {"no", "no", "yes; a used one works again", "yes; a used one works again", "yes; a used one is refused", "no", "no", ""},
+	"renewed without the password":     {"no", "no", "yes; a used refresh token works again", "yes; a used refresh token works again", "yes; a used refresh token is refused", "no", "no", ""},
 	"several devices":                  {"one credential for all", "each its own", "each its own", "each its own", "each its own", "each its own", "one credential for all", ""},
 	"logout revokes it":                {"no logout", "immediately", "when it expires", "when it expires", "immediately", "immediately", "no logout", ""},
 	"a new password revokes it":        {"does not revoke it", "does not revoke it", "when it expires", "when it expires", "", "immediately", "immediately", ""},

@@ -139,11 +139,11 @@ func (p *Probe) Refresh() string {
 		again, _ := renew(secret)
 		switch ended := !p.accepted(p.Site, credential{header: c.header, value: p.keyword + " " + latest}); {
 		case again != "":
-			return "yes; a used one works again"
+			return "yes; a used refresh token works again"
 		case ended:
-			return "yes; using one twice revokes the login"
+			return "yes; a refresh token used twice revokes the login"
 		}
-		return "yes; a used one is refused"
+		return "yes; a used refresh token is refused"
 	}
 	return "no"
 }
