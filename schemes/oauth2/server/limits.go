@@ -61,12 +61,11 @@ type Limits struct {
 	//     Trusted share a separate number of the same size. They have ten times the limits of
 	//     networks.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
-	//     and MaxPending/4 times in five minutes. In each Options.AccessTTL, each of them gets at
-	//     most MaxPending/4 opaque tokens by the client credentials grant, half of them
-	//     immediately, and all of them together get MaxPending.
-	//   - The client credentials grants of these clients are also limited by network, opaque and
-	//     signed tokens alike: 60 per minute and 600 per hour for an address, 900 and 1,200 per
-	//     hour for the two wider networks.
+	//     and MaxPending/4 times in five minutes. In each Options.AccessTTL it gets as many opaque
+	//     tokens by the client credentials grant, and all such clients together get MaxPending.
+	//   - The client credentials grants of these clients are also limited by network, for opaque
+	//     and signed tokens: 60 per minute and 600 per hour for an address, 900 and 1,200 per hour
+	//     for the two wider networks.
 	MaxPending int
 	// MaxRegistrations is the maximum number of clients that register per day, in total. 0 means
 	// 1,000; the range is 2 to 100,000,000.
