@@ -120,6 +120,9 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	}
 	old, _, err := s.find(r, s.cookie)
 	if !errors.Is(err, errAhead) {
+		if err := s.deleteOver(r, err); err != nil {
+			return err
+		}
 		old, err = holds(old, err)
 		if err != nil {
 			return err
@@ -139,6 +142,24 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.send(w, s.cookie, "", -1)
 	return nil
+}
+
+// deleteOver deletes the session of the request if find returned that it exists, but is not valid
+// now. It could become valid again: by another clock, or with an account that is enabled again.
+func (s *Scheme) deleteOver(r *http.Request, found error) error {
+	var plain insecure // find did not look the session up
+	if !errors.Is(found, errOver) || errors.As(found, &plain) {
+		return nil
+	}
+	text, err := cookieValue(r, s.cookie)
+	if err != nil {
+		return nil
+	}
+	err = s.rows.DeleteSession(r.Context(), digestOf(s.cookie, text))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // oneCookie rejects a request with several cookies of that name.

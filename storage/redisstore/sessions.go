@@ -31,7 +31,8 @@ type Base interface {
 //   - A logout, a new password or a log-out-everywhere is complete when the database has it. A Redis
 //     that fails over or is restored from a backup cannot bring a session back.
 //   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]), for
-//     example after FLUSHALL, or after a failover that lost a login of the last second.
+//     example after FLUSHALL, or after a failover that lost a login of the last second. Its next use
+//     deletes its row, so it stays logged out if the content comes back.
 //   - Redis can return to older content. So data MUST NOT contain what a permission depends on, such
 //     as a second factor that was checked: old content would bring it back. AuthTime and the user are
 //     in the database.
@@ -125,6 +126,11 @@ func (s *Sessions) SessionByDigest(ctx context.Context, d storage.Digest) (stora
 	err = named("SessionByDigest", s.s.call(ctx, cmd))
 	if err == nil {
 		err = overlay(&v, cmd.Val())
+	}
+	if errors.Is(err, storage.ErrNotFound) { // it counts as logged out, also if content comes back
+		if err := s.base.DeleteSession(ctx, d); err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return storage.Session{}, storage.User{}, err
+		}
 	}
 	if err != nil {
 		return storage.Session{}, storage.User{}, err

@@ -291,3 +291,25 @@ func TestOverCaches(t *testing.T) {
 		}
 	}
 }
+
+// A session whose content was lost, and which was then used or logged out, stays logged out if Redis
+// is restored.
+func TestLostContentComesBack_attack_434(t *testing.T) {
+	c := redistest.Start(t).Client()
+	db := memory.New(nil)
+	at := prefix()
+	s := sessionsAt(t, c, db, at)
+	now := time.Now().Truncate(time.Microsecond)
+	v := login(t, db, "alice", now)
+	must(t, s.CreateSession(t.Context(), v, storage.Digest{}))
+	backup := dump(t, c, at)
+	for k := range backup {
+		must(t, c.Del(t.Context(), k).Err())
+	}
+	for range 2 {
+		if _, _, err := s.SessionByDigest(t.Context(), v.Digest); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("got %v, want not found", err)
+		}
+		restore(t, c, backup)
+	}
+}
