@@ -87,6 +87,8 @@ func (s *Store) createTriggers(ctx context.Context, v space, columns []string) e
 			"CREATE TRIGGER vestibule_bus_update AFTER UPDATE ON " + table + " FOR EACH ROW WHEN (" + when + ")" + account(v.idColumn, v.table, strings.Join(columns, ",")),
 			"CREATE TRIGGER vestibule_bus_delete AFTER DELETE ON " + table + " FOR EACH ROW" + account(v.idColumn, v.table),
 			"CREATE TRIGGER vestibule_bus_truncate AFTER TRUNCATE ON " + table + " FOR EACH STATEMENT EXECUTE FUNCTION vestibule_bus_row('all')",
+			// Also for rows that logical replication or a bulk loader writes.
+			"ALTER TABLE " + table + " ENABLE ALWAYS TRIGGER vestibule_bus_update, ENABLE ALWAYS TRIGGER vestibule_bus_delete, ENABLE ALWAYS TRIGGER vestibule_bus_truncate",
 		} {
 			if _, err := s.exec(ctx, step); err != nil {
 				return err
@@ -94,12 +96,13 @@ func (s *Store) createTriggers(ctx context.Context, v space, columns []string) e
 		}
 		return nil
 	})
-	return s.missingRight("create triggers on "+v.table, "ownership of the table, or TRIGGER on it and EXECUTE on the vestibule_bus_ functions", err)
+	return s.missingRight("create triggers on "+v.table, "ownership of the table, and EXECUTE on the vestibule_bus_ functions", err)
 }
 
 // AccountsTold reports whether every change of the account table, by whichever program, writes a
 // message: the table is vestibule_users, or it has the triggers of [Store.MigrateTriggers] for the
-// columns of the mapping, and no expression of the mapping depends on anything but the row.
+// columns of the mapping, enabled always (logical replication skips others), no table inherits from
+// it, and no expression of the mapping depends on anything but the row.
 func (s *Store) AccountsTold(ctx context.Context) (bool, error) {
 	u := s.users
 	if s.dialect == sqlite {
@@ -117,7 +120,7 @@ func (s *Store) AccountsTold(ctx context.Context) (bool, error) {
 	}
 	found := map[string]bool{}
 	err = s.rows(ctx, "SELECT t.tgname, t.tgargs FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid"+
-		" WHERE t.tgrelid = to_regclass($1) AND t.tgenabled IN ('O', 'A') AND p.proname IN ('vestibule_bus_account', 'vestibule_bus_row')",
+		" WHERE t.tgrelid = to_regclass($1) AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = t.tgrelid AND NOT c.relispartition) AND t.tgenabled = 'A' AND p.proname IN ('vestibule_bus_account', 'vestibule_bus_row')",
 		[]any{s.dialect.quote(u.Table)}, func(rows *sql.Rows) error {
 			var name string
 			var list []byte

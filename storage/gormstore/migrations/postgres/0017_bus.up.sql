@@ -151,7 +151,7 @@ BEGIN
 	IF current_setting('vestibule.told', TRUE) = 'all' THEN
 		RETURN NULL;
 	END IF;
-	FOR change IN EXECUTE format(
+	FOR change IN EXECUTE pg_catalog.format(
 		'WITH live AS (SELECT * FROM gone WHERE %1$s), few AS (SELECT count(*) <= 8 AS few FROM (SELECT 1 FROM live LIMIT 9) l),'
 		' clients AS (SELECT count(DISTINCT subject) > 16 AND count(DISTINCT %3$s) BETWEEN 1 AND 16 AS fewer FROM live)'
 		' SELECT DISTINCT CASE WHEN few OR coalesce(subject, '''') = '''' OR right(subject, 1) = '':'' THEN %2$s'
@@ -175,10 +175,10 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	space := coalesce((SELECT name || ':' FROM vestibule_spaces WHERE table_name = TG_ARGV[1] AND NOT retired AND name <> ''), '');
-	EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO was USING OLD;
+	EXECUTE pg_catalog.format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO was USING OLD;
 	PERFORM vestibule_bus_tell('subject ' || space || was);
 	IF TG_OP = 'UPDATE' THEN
-		EXECUTE format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO becomes USING NEW;
+		EXECUTE pg_catalog.format('SELECT CAST(($1).%I AS TEXT)', TG_ARGV[0]) INTO becomes USING NEW;
 		IF becomes <> was THEN
 			PERFORM vestibule_bus_tell('subject ' || space || becomes);
 		END IF;
@@ -197,13 +197,13 @@ BEGIN
 		WHERE n.nspname = current_schema() AND p.proname LIKE 'vestibule\_bus\_%'
 	LOOP
 		IF (SELECT prorettype FROM pg_catalog.pg_proc WHERE oid = f) = 'trigger'::REGTYPE THEN
-			EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
+			EXECUTE pg_catalog.format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
 		END IF;
-		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
 	END LOOP;
-	EXECUTE format('CREATE TRIGGER vestibule_bus_update AFTER UPDATE ON vestibule_users FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)'
+	EXECUTE pg_catalog.format('CREATE TRIGGER vestibule_bus_update AFTER UPDATE ON vestibule_users FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)'
 		' EXECUTE FUNCTION vestibule_bus_account(%L, %L)', 'id', current_schema() || '.vestibule_users');
-	EXECUTE format('CREATE TRIGGER vestibule_bus_delete AFTER DELETE ON vestibule_users FOR EACH ROW'
+	EXECUTE pg_catalog.format('CREATE TRIGGER vestibule_bus_delete AFTER DELETE ON vestibule_users FOR EACH ROW'
 		' EXECUTE FUNCTION vestibule_bus_account(%L, %L)', 'id', current_schema() || '.vestibule_users');
 END $$;
 
