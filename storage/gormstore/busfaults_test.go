@@ -487,6 +487,8 @@ func TestAccountTriggers(t *testing.T) {
 		is("an expression", mapped(plain), false)
 		runSQL(t, db, "ALTER TABLE app.people DISABLE TRIGGER vestibule_bus_delete")
 		is("a disabled trigger", db, false)
+		runSQL(t, db, "ALTER TABLE app.people ENABLE TRIGGER vestibule_bus_delete")
+		is("a trigger that logical replication skips", db, false)
 		must(t, mapped(plain).MigrateTriggers(ctx))
 		is("the whole row", mapped(plain), true)
 		is("the whole row", db, true)
@@ -500,7 +502,25 @@ func TestAccountTriggers(t *testing.T) {
 			t.Error(tables, err)
 		}
 		is("all tables", mapped(plain), true)
+		runSQL(t, db, "CREATE TABLE app.more () INHERITS (app.people)")
+		is("rows of a table that inherits", mapped(plain), false)
+		runSQL(t, db, "DROP TABLE app.more")
 		must(t, db.MigrateTriggers(ctx))
+	})
+	t.Run("attack_427_replicated", func(t *testing.T) {
+		count := func() (n int) {
+			must(t, db.DB(ctx).Raw("SELECT count(*) FROM vestibule_outbox WHERE change = 'subject staff:5'").Scan(&n).Error)
+			return n
+		}
+		before := count()
+		must(t, db.InTx(ctx, func(ctx context.Context) error {
+			return errors.Join(db.DB(ctx).Exec("SET LOCAL session_replication_role = replica").Error,
+				db.DB(ctx).Exec("UPDATE app.people SET active = FALSE WHERE id = 5").Error,
+				db.DB(ctx).Exec("SET LOCAL session_replication_role = origin").Error)
+		}))
+		if count() != before+1 {
+			t.Errorf("%d messages, want one more than %d", count(), before)
+		}
 	})
 	role := "r" + strings.ToLower(rand.Text())
 	runSQL(t, db, "CREATE ROLE "+role+" LOGIN PASSWORD 'few'")

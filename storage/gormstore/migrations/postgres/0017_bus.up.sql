@@ -110,6 +110,8 @@ BEGIN
 END $$;
 CREATE CONSTRAINT TRIGGER vestibule_bus_number AFTER INSERT ON vestibule_bus_pending
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION vestibule_bus_number();
+-- Also for changes of an account table that logical replication writes.
+ALTER TABLE vestibule_bus_pending ENABLE ALWAYS TRIGGER vestibule_bus_number;
 
 -- The message about a row: of a subject, of a digest with its kind, of a family, a client or a blocked
 -- key, or about everything.
