@@ -44,14 +44,14 @@ func TestBodyCost_attack_452(t *testing.T) {
 		"multipart":               {m.FormDataContentType(), parts.String()},
 	} {
 		for _, announced := range []bool{true, false} {
+			body := x.body
+			if most := 50 << 10; len(body) > most { // below the limit of the body
+				body = body[:most-len(body[size:])] + body[size:]
+			}
+			if !announced && len(body) > maxUnknown {
+				continue // 413
+			}
 			t.Run(name, func(t *testing.T) {
-				body := x.body
-				if most := 50 << 10; len(body) > most { // below the limit of the body
-					body = body[:most-len(body[size:])] + body[size:]
-				}
-				if !announced && len(body) > maxUnknown {
-					t.Skip("413")
-				}
 				run := func() {
 					r := httptest.NewRequest("POST", "/", strings.NewReader(body))
 					r.Header.Set("Content-Type", x.kind)
