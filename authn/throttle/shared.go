@@ -79,8 +79,8 @@ func resilient(store Store, log *slog.Logger) *Shared {
 	return &Shared{remote: alone{store}, local: NewMemory(nil), replicas: Replicas(1), log: log}
 }
 
-// settled is how long the store must work before an outage is over. So a store that fails now and
-// then does not fill the log.
+// settled is how long the store must work before an outage counts as over. A store that fails
+// repeatedly therefore does not fill the log.
 const settled = 5 * time.Second
 
 // source is where the units of an attempt were counted.
