@@ -1,13 +1,13 @@
 // Package csrf protects against cross-site request forgery: requests that another site makes a
 // browser send, with the user's credentials attached.
 //
-// Every scheme with credentials that a browser sends automatically needs it: sessions, Basic,
-// RemoteUser. A token that a program sets in a header does not need it.
+// Every scheme with credentials that a browser sends automatically needs this protection: sessions,
+// Basic, RemoteUser. A token that a program sets in a header does not need it.
 //
 // Create a [Site] with [New] and pass it to the schemes. [Site.Check] reads the headers with which
 // browsers report the origin of a request (Origin, Sec-Fetch-Site). Some old browsers send neither.
-// For these there are CSRF tokens in Django's format (see [NeedsToken]), so front ends written for
-// Django keep working.
+// Requests from such browsers need a CSRF token (see [NeedsToken]). The tokens have Django's
+// format, so front ends written for Django keep working.
 package csrf
 
 import (
@@ -38,8 +38,7 @@ type Options struct {
 	Strict bool
 }
 
-// Site describes where the pages of an application are served. It is safe for
-// concurrent use.
+// Site describes where the pages of an application are served. It is safe for concurrent use.
 type Site struct {
 	origins  []string // allowed values of Origin; empty for Loopback
 	hosts    []string
@@ -99,8 +98,8 @@ func parseOrigin(text string) (string, error) {
 // IsLoopback reports whether [Loopback] created the site.
 func (s *Site) IsLoopback() bool { return s.loopback }
 
-// Secure reports whether cookies of the request may be accepted: it came over https or, for
-// [Loopback], stays on this machine.
+// Secure reports whether cookies of the request may be accepted: the request came over https or,
+// for [Loopback], stays on this machine.
 func (s *Site) Secure(r *http.Request) bool {
 	if s.loopback {
 		return authn.OnLoopback(r)
@@ -109,9 +108,9 @@ func (s *Site) Secure(r *http.Request) bool {
 }
 
 // Check rejects unsafe requests that the site's own pages did not send, with 403 and the texts of
-// Django. It returns nil for safe requests: GET, HEAD and OPTIONS, unless they ask for another
-// protocol such as WebSocket, because another site can open a WebSocket with the user's cookies.
-// Handlers of safe methods MUST NOT change anything.
+// Django. It returns nil for safe requests: GET, HEAD and OPTIONS. A request that switches to
+// another protocol counts as unsafe, because another site can open a WebSocket with the user's
+// cookies. Handlers of safe methods MUST NOT change anything.
 //
 // An unsafe request must meet all of these:
 //   - The scheme is secure (see [Site.Secure]), and Host is one of the site's hosts.

@@ -14,6 +14,7 @@
 // Applications configure the login endpoints of all schemes with [Options]: the names of the
 // fields, and members that are added to the response.
 //
-// Limits: a body has at most [MaxBody] bytes, or less by its fields (see [Read]), and 256 values. The package imports only the standard
-// library and packages of this module that do the same.
+// A body can have at most 256 values and [MaxBody] bytes, or fewer bytes if its fields are short
+// (see [Read]). The package imports only the standard library and packages of this module that do
+// the same.
 package login

@@ -44,7 +44,7 @@ const (
 type HasherOptions struct {
 	// Params are the parameters of new hashes; the zero value means DefaultParams. The minimum is
 	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and 4, 7168 and 5),
-	// and the maximum is what Verify computes.
+	// and the maximum is the highest cost that Verify accepts.
 	Params Params
 	// NewFormat is the format of new hashes. The zero value means argon2id with Params. Use Bcrypt
 	// while an old program reads the same table.
