@@ -133,7 +133,7 @@ func (g Guard) refuse(a *Access, e *authn.Error) error {
 }
 
 // Handler calls next for requests that the guard allows, and answers all others. It also denies
-// Unknown, so a forgotten object check denies access; for permissions that depend on an object use
+// Unknown, so a forgotten object check denies access. For permissions that depend on an object use
 // [HandleObject]. Handler panics if next is nil.
 func (g Guard) Handler(next http.Handler) http.Handler {
 	return &guarded{g, notNil("Guard.Handler", next), false}

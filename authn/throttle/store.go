@@ -17,7 +17,7 @@ type Bucket struct {
 	Key   Key
 	Rates []Rate
 	// Shared is true for the few buckets that all callers share. A store that drops counts never
-	// drops it.
+	// drops theirs.
 	Shared bool
 }
 
@@ -42,8 +42,8 @@ type Mark struct {
 }
 
 // Store counts units and keeps small sets of marks. It must be safe for concurrent use. now is the
-// time of the caller's clock. A store that several processes share uses its own clock instead; it
-// better implements storage.RateLimits, for [NewShared].
+// time of the caller's clock. For a store that several processes share, implement
+// storage.RateLimits instead and call [NewShared]. Such a store uses its own clock.
 //
 // Counts use the generic cell rate algorithm (GCRA). A full bucket allows Limit units immediately,
 // and then one unit for each Window/Limit. So a window that begins with a full bucket allows up to
