@@ -13,8 +13,8 @@ import (
 type KeySource interface {
 	// Keys returns the key with that ID and algorithm. If kid is "", it returns all keys of the
 	// algorithm; verification then requires exactly one. An empty result means that the key is
-	// unknown. An error means that the source could not find out. Implement [Versioned] too if the
-	// keys can change and verified tokens may be cached.
+	// unknown. An error means that the source could not determine the keys. Implement [Versioned]
+	// too if the keys can change and verified tokens may be cached.
 	Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error)
 }
 

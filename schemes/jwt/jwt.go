@@ -11,7 +11,7 @@
 // period and reuse detection.
 //
 // Access tokens contain their family and the subject's epoch. So a logout, a new password and "log
-// out everywhere" revoke them too, wherever the store is queried.
+// out everywhere" revoke them too, in every service that queries the store.
 package jwt
 
 import (
@@ -78,8 +78,8 @@ type Options struct {
 	// of the last refresh, and a disabled account stays valid until its access token expires. The
 	// blocklist and the epoch are still checked.
 	Stateless bool
-	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. They can be used once, like
-	// opaque ones.
+	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. Like opaque refresh tokens, they
+	// can be used only once.
 	SignedRefresh bool
 	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000.
 	// [NoLimit] means any number. A login above the limit is not rejected; it revokes the oldest.
