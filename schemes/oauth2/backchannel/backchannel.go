@@ -2,7 +2,7 @@
 // Back-Channel Logout 1.0).
 //
 // Import it in an application whose users log in at that provider. When a user logs out there, the
-// user's sessions here end:
+// provider calls this endpoint, which ends the user's sessions in your application:
 //
 //	receiver, err := backchannel.New("https://login.example", "my-client-id", providerKeys, db, endSessions, nil)
 //	mux.Public("POST /oidc/backchannel-logout", receiver)
@@ -76,8 +76,9 @@ type Receiver struct {
 
 // New returns a Receiver. issuer and client are the values of "iss" and "aud" in the tokens, byte
 // for byte. keys are the provider's keys, such as a jose.RemoteKeySet. uses records used tokens.
-// end ends the sessions. It may be called again for sessions that have already ended, if its
-// success could not be recorded or if two processes receive the same token at the same time.
+// The function end ends the sessions. It may be called again for sessions that have already ended.
+// This happens if its success could not be recorded, or if two processes receive the same token at
+// the same time.
 //
 // New returns an error if keys, uses or end is nil, or if another argument or option is invalid.
 func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end func(context.Context, Logout) error, opts *Options) (*Receiver, error) {

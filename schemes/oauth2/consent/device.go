@@ -149,7 +149,7 @@ type DevicePage struct {
 	Step DeviceStep
 	// If Step is DeviceCode, only the field Token of Consent is set.
 	Consent
-	// Code is the user code. Problem is why the last one was not accepted, or "".
+	// Code is the user code. Problem is the reason why the last code was not accepted, or "".
 	Code, Problem string
 }
 

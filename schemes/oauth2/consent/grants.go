@@ -46,14 +46,14 @@ func nextPage(p storage.FamilyPlace) string {
 }
 
 // Grants returns the endpoint that lists the caller's grants: GET, answered with a list of {"id",
-// "client", "name", "scopes", "created", "expiry", "resource"}, newest first. It holds no secret.
-// It has at most 100 entries. If there are more, the response has the header "Link: <?after=…>;
-// rel="next"" (RFC 8288) with the relative address of the next ones. An "after" that is not from
+// "client", "name", "scopes", "created", "expiry", "resource"}, newest first. The list holds no
+// secret and at most 100 entries. If there are more, the response has the header "Link: <?after=…>;
+// rel="next"" (RFC 8288) with the relative address of the next entries. An "after" that is not from
 // such a link gets 400.
 //
 // The caller is the account that the chain authenticated, by any scheme; see Options.Own for chains
-// with accounts of several tables. A client that acts for it,
-// or any other scope-limited identity, gets 403.
+// with accounts of several tables. A client that acts for the account, or any other scope-limited
+// identity, gets 403.
 func (p *Pages) Grants() http.Handler {
 	type item struct {
 		ID      string   `json:"id"`

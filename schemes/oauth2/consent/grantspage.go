@@ -15,10 +15,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// GrantsPage returns the page on which users see and revoke their grants. GET shows
-// 100 grants, with a link to older ones. POST of its
-// form revokes all grants of a client and redirects to the page (303). Mount it like
-// [Pages.Authorize]. The CSRF protection of the session scheme protects the form.
+// GrantsPage returns the page on which users see and revoke their grants. GET shows 100 grants,
+// with a link to older ones. POST of the form revokes all grants of a client and redirects to the
+// page (303). Mount it like [Pages.Authorize]. The CSRF protection of the session scheme protects
+// the form.
 func (p *Pages) GrantsPage() http.Handler {
 	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
 }
@@ -27,7 +27,7 @@ func (p *Pages) GrantsPage() http.Handler {
 type GrantsView struct {
 	// User is the name of the user.
 	User string
-	// Clients have access to the account, those with the newest grants first.
+	// Clients are the clients that have access to the account, those with the newest grants first.
 	Clients []Grantee
 	// Next, if not "", is the address of the page with older grants.
 	Next string
