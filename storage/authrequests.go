@@ -46,7 +46,7 @@ type AuthRequests interface {
 	// ErrNotFound if there is none.
 	AuthRequestByDigest(ctx context.Context, d Digest) (AuthRequest, error)
 	// ConsumeAuthRequest deletes the request. If there is none, or it was already consumed, it
-	// returns ErrNotFound. Of concurrent calls one succeeds. The caller checks whether the request
-	// has expired.
+	// returns ErrNotFound. Of several concurrent calls, one succeeds. The caller checks whether the
+	// request has expired.
 	ConsumeAuthRequest(ctx context.Context, d Digest) error
 }

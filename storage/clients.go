@@ -48,7 +48,7 @@ type Client struct {
 	// machine can use.
 	Trusted bool
 	// Disabled clients can do nothing. If UpdateClient disables or enables a client, it permanently
-	// revokes what the client has.
+	// revokes the client's grants and tokens.
 	Disabled bool
 	// Created is when the client was created. Always set it: if a client is deleted and another one
 	// gets its ID, the different Created makes the signed access tokens of the deleted client

@@ -119,15 +119,15 @@ type Credentials interface {
 	// TouchCredential records a use. If the credential exists, has not expired at used, and has a
 	// LastUsed not later than before (or zero), it sets LastUsed to used and Expires to expires,
 	// and returns true. Expires never moves back or beyond Max; a zero expires leaves it unchanged.
-	// Of concurrent calls one writes.
+	// Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
 	// clock was ahead. Then it changes the credential only if LastUsed is later than used and not
-	// later than before. It sets Expires to expires even if that moves it back, unless one of the
-	// two is zero.
+	// later than before. It sets Expires to expires even if that moves Expires back, unless either
+	// of them is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
-	// ErrNotFound if there is none, also if it was deleted before.
+	// ErrNotFound if there is none or it was already deleted.
 	DeleteCredential(ctx context.Context, purpose, subject, id string) error
 }
 

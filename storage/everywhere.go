@@ -12,7 +12,7 @@ type LoggedOut struct {
 	// StaticTokens, Credentials and Sessions are the numbers of deleted records.
 	StaticTokens, Credentials, Sessions int
 	// Uncleaned joins the errors of failed deletions. The records that remain are invalid anyway,
-	// so only log it.
+	// so it is enough to log the error.
 	Uncleaned error
 }
 

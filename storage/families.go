@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Family is a token family: one login or grant with all its tokens. Its refresh tokens replace each
-// other, so that one of them is unclaimed. Its access tokens carry the family's ID as "sid".
+// Family is a token family: one login or grant with all its tokens. Each refresh token is exchanged
+// (claimed) for the next one, so only the last one is unclaimed. Its access tokens carry the
+// family's ID as "sid".
 type Family struct {
 	// ID is random and not a secret.
 	ID string
@@ -87,8 +88,8 @@ type Refresh struct {
 	Expires time.Time
 	// Claimed is when the token was exchanged, by the store's clock; zero means not yet.
 	Claimed time.Time
-	// Sealed is the encrypted response of the exchange, which only the token's text decrypts. It is
-	// kept during the grace period, while the request can be repeated.
+	// Sealed is the encrypted response of the exchange. It can be decrypted only with the token's
+	// text. It is kept during the grace period, while the request can be repeated.
 	Sealed []byte
 	// SealedUntil is the end of the grace period.
 	SealedUntil time.Time
@@ -143,8 +144,8 @@ type Families interface {
 	//   - ErrConflict: the ID or the digest exists.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
-	// RefreshByDigest returns a refresh token, claimed, expired and revoked or not, in one round
-	// trip. It returns ErrNotFound if it, its family or its account is absent.
+	// RefreshByDigest returns a refresh token in one round trip, even if it was claimed or revoked
+	// or has expired. It returns ErrNotFound if the token, its family or its account is absent.
 	RefreshByDigest(ctx context.Context, d Digest) (RefreshState, error)
 	// ClaimRefresh exchanges a refresh token, in one change: it marks the token as claimed now,
 	// stores Sealed, erases the sealed response of its predecessor, and inserts the successor. The

@@ -25,16 +25,16 @@ import (
 // Mount it for both methods, behind the chain, with authz.AllowAny. It panics without
 // Options.EndSession.
 //
-// An ID token that was issued in the current session ends the session immediately. Without one, or
-// with another user's, a page asks the user, so that no other site can log anyone out. The browser
-// then goes to the post_logout_redirect_uri if the client registered exactly that URI
+// If the request has an ID token that was issued in the current session, the session ends
+// immediately. Otherwise a page asks the user first, so that no other site can log the user out.
+// The browser then goes to the post_logout_redirect_uri if the client registered exactly that URI
 // (storage.Client.LogoutURIs). Any other URI is rejected with a page, and the session continues.
 // Grants stay valid; a client revokes its own tokens.
 //
 // The page reports a logout only after a session ended. A request without a session is redirected
-// to the post_logout_redirect_uri, or gets a page that says that no session ended. The browser may
-// have withheld its cookie, as it does in a frame of another site. A user who was authenticated by
-// anything but a session gets 403.
+// to the post_logout_redirect_uri, or gets a page that says that no session ended. The reason may
+// be that the browser did not send the session cookie, for example in a frame of another site. A
+// user who was authenticated by anything but a session gets 403.
 func (p *Provider) Logout() http.Handler {
 	if p.opts.EndSession == nil {
 		panic("openid: Logout requires Options.EndSession")

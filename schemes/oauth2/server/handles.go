@@ -23,8 +23,8 @@ func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q Authoriz
 }
 
 // Keep stores data of a client until the user of a page decides. handle is a NewText for the form
-// of the page, and purpose names the page. If many pages of the user wait, the oldest similar one
-// is dropped: its form is rejected as too old.
+// of the page, and purpose names the page. If many pages of the user wait, Keep drops the data of
+// the oldest similar page, whose form is then rejected as too old.
 func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []byte, u SessionUser, ttl time.Duration) error {
 	now := s.now()
 	return s.await(r, storage.AuthRequest{
@@ -65,7 +65,7 @@ func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u Ses
 	return a, nil
 }
 
-// Take is [Server.Peek] that consumes the handle.
+// Take is [Server.Peek], but also consumes the handle.
 func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	a, err := s.Peek(ctx, prefix, purpose, handle, u)
 	if err == nil {

@@ -19,14 +19,14 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Cell is a counter of a Limiter: Limit units immediately, and one more after each Window/Limit
-// (the generic cell rate algorithm).
+// Cell is a counter of a Limiter. It allows Limit units immediately, and one more after each
+// Window/Limit (the generic cell rate algorithm).
 type Cell struct {
 	// Key names what is counted. It is a MAC, so that a limiter does not receive addresses.
 	Key    [16]byte
 	Limit  int
 	Window time.Duration
-	// Shared is true for the few cells that all callers share. A limiter must not evict it.
+	// Shared is true for the few cells that all callers share. A limiter must not evict them.
 	Shared bool
 }
 
@@ -58,8 +58,8 @@ type Limits struct {
 	//   - A client that an administrator registered and that authenticates gets MaxPending records
 	//     of its own.
 	//   - Confidential clients that registered themselves (package registration) and are not
-	//     Trusted share a separate number of the same size. They have ten times the limits of
-	//     networks.
+	//     Trusted share a separate number of the same size. Their limits per network are ten times
+	//     as high.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
 	//     and MaxPending/4 times in five minutes. In each Options.AccessTTL it gets as many opaque
 	//     tokens by the client credentials grant, and all such clients together get MaxPending.
