@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NameSpace gives the account table that has no name in this database the name Options.Space. It
+// NameSpace gives the name Options.Space to the account table that has no name in this database. It
 // migrates the schema, rewrites every subject ID to SPACE:ID, and retires the empty name
 // permanently. Call it once, before you add a second account table. If the table already has the
 // name, it does nothing.
