@@ -36,8 +36,8 @@ type Renewer interface {
 // for a request that has none of them. Headers returns the names in canonical form. The names must
 // not change.
 //
-// A scheme that reads "Cookie" and not "Authorization" is ambient: an explicit Authorization header
-// takes precedence over its cookies. A scheme that reads both declares both.
+// A scheme that reads "Cookie" and not "Authorization" is ambient, which means that an explicit
+// Authorization header takes precedence over its cookies. A scheme that reads both declares both.
 //
 // A decorator is called for every request unless it implements HeaderReader itself. If neither a
 // scheme nor the scheme that it decorates (Unwrap) declares its headers:

@@ -9,7 +9,8 @@ type explainedKey struct{}
 
 // Explained reports whether ctx belongs to a request of [Middleware.Explain]. A scheme MUST NOT
 // change anything for such a request: it must not exchange or use up a one-time credential, record
-// a use or create an account. It may only read. Package audit records no events for such a request.
+// a use or create an account. For such a request a scheme may only read. Package audit records no
+// events for it.
 func Explained(ctx context.Context) bool { return ctx.Value(explainedKey{}) != nil }
 
 // Explain passes r to the chain as [Middleware.Handler] would, and returns the result of each

@@ -108,7 +108,8 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 }
 
 // KeepOf returns how long the login can be reused. It returns false if the checker by did not mark
-// the login: a checker that decorates another checker can change the login from request to request.
+// the login. The reason is that a checker that decorates another one can change the login from
+// request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 	if l.mark == nil || !same.Value(l.mark.by, by) {
 		return Keep{}, false

@@ -51,10 +51,10 @@ func Page(login string, h http.Handler) http.Handler {
 // the [*Error] that the Authenticator returns can implement Lapser. Page then finds it even if a
 // decorator without Unwrap returns that error.
 type Lapser interface {
-	// Lapsed reports whether err means that the store definitely does not accept the credentials:
-	// they are unknown, expired or revoked, or the account is disabled. err is the error that
-	// Authenticate returned for r. Lapsed returns false for an error of the store, for a request
-	// with several credentials, and in case of doubt.
+	// Lapsed reports whether err means that the store definitely does not accept the credentials,
+	// because they are unknown, expired or revoked, or because the account is disabled. err is the
+	// error that Authenticate returned for r. Lapsed returns false for an error of the store, for a
+	// request with several credentials, and in case of doubt.
 	//
 	// If r is not safe and may come from another site, Lapsed returns the [*Error] that rejects it.
 	// The cookies of err delete the credentials from the browser.
@@ -208,9 +208,10 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// MayChange reports whether a request can change something: its method is not GET, HEAD or OPTIONS,
-// or it switches to another protocol, such as WebSocket. Gateways remove the Upgrade header, which
-// is valid for one connection only, so the other headers of a WebSocket request count too.
+// MayChange reports whether a request can change something. It can if its method is not GET, HEAD
+// or OPTIONS, or if it switches to another protocol, such as WebSocket. Gateways remove the Upgrade
+// header, which is valid for one connection only, so the other headers of a WebSocket request count
+// too.
 func MayChange(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:

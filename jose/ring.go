@@ -69,7 +69,7 @@ func (r *KeySet) SigningAlgorithm() Algorithm { return r.keys[0].alg }
 // empty, the token has no "typ", and only [Token.VerifyUntyped] accepts it.
 //
 // It returns an error if the key cannot sign, if typ is not printable ASCII, or if [Decode] would
-// reject the token: it is longer than [MaxToken] or its claims are not strict JSON.
+// reject the token because it is longer than [MaxToken] or its claims are not strict JSON.
 func (r *KeySet) Sign(_ context.Context, typ string, claims []byte) (string, error) {
 	return r.keys[0].token(typ, claims)
 }

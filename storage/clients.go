@@ -133,10 +133,10 @@ type Clients interface {
 	// ErrNotFound if there is no such client, and ErrInvalid if c.Check rejects c.
 	//
 	// If the client was disabled before the call, or the call disables it, the call also changes
-	// Revoked and removes the client's codes, tokens, families, device grants, requests and
-	// consents, as DeleteClient does. So a client that is enabled again has none of its old
-	// records. If a call that enables a client fails, the client stays disabled. A new secret or
-	// new keys remove nothing.
+	// Revoked. Like DeleteClient, it then removes the client's codes, tokens, families, device
+	// grants, requests and consents. So a client that is enabled again has none of its old records.
+	// If a call that enables a client fails, the client stays disabled. A new secret or new keys
+	// remove nothing.
 	//
 	// UpdateClient overwrites concurrent changes, for example a change of Disabled. Use
 	// [ChangeClient], which reads the client in the same transaction, or SetClientDisabled.

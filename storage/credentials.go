@@ -32,8 +32,8 @@ type Credential struct {
 	Created time.Time
 	// Expires is when the credential expires; zero means never.
 	Expires time.Time
-	// LastUsed is the time of the last recorded use, with the precision of the scheme's interval;
-	// zero means never.
+	// LastUsed is the time of the last recorded use; zero means never. Schemes record at most one
+	// use per interval, such as a minute.
 	LastUsed time.Time
 	// TTL is the time from a use to the new Expires; 0 means that a use does not change Expires.
 	TTL time.Duration
@@ -116,10 +116,10 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use. If the credential exists, has not expired at used, and has a
-	// LastUsed not later than before (or zero), it sets LastUsed to used and Expires to expires,
-	// and returns true. Expires never moves back or beyond Max; a zero expires leaves it unchanged.
-	// Of several concurrent calls, one writes.
+	// TouchCredential records a use. It changes the credential if it exists, has not expired at
+	// used, and has a LastUsed not later than before (or zero). Then it sets LastUsed to used and
+	// Expires to expires, and returns true. Expires never moves back or beyond Max; a zero expires
+	// leaves it unchanged. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
 	// clock was ahead. Then it changes the credential only if LastUsed is later than used and not

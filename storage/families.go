@@ -139,8 +139,9 @@ func MaxExchanges(age time.Duration) int64 {
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. Errors change nothing:
 	//
-	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. If f.Client is
-	//     not "", also: the client is absent or disabled, or its Revoked is not f.ClientRevoked.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. It is also
+	//     returned if f.Client is not "" and the client is absent or disabled, or its Revoked is
+	//     not f.ClientRevoked.
 	//   - ErrConflict: the ID or the digest exists.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error

@@ -3,7 +3,7 @@ package storage
 import "context"
 
 // Lease determines how long the result of a lookup can be reused without another lookup. Stores
-// that cache results, such as those of package cached, attach one; see [User.Lease].
+// that cache results, such as the stores of package cached, attach a lease; see [User.Lease].
 type Lease interface {
 	// Valid reports whether the same lookup, made now by a request with ctx, would return the
 	// cached result. It measures time with a monotonic clock, so setting the wall clock has no

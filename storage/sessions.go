@@ -30,7 +30,7 @@ type Session struct {
 	Created time.Time
 	// AuthTime is when the subject logged in; zero for an anonymous session.
 	AuthTime time.Time
-	// LastSeen is the time of the last recorded use, with the precision of the scheme's interval.
+	// LastSeen is the time of the last recorded use. Schemes record at most one use per interval.
 	LastSeen time.Time
 	// Expires is when the session expires if it is not used.
 	Expires time.Time
@@ -92,9 +92,10 @@ type Sessions interface {
 	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
 	// change nothing.
 	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession records a use. If the session exists, has not expired at seen, and has a
-	// LastSeen not later than before, it sets LastSeen to seen and Expires to expires, and returns
-	// true. Expires never moves back or beyond Ends. Of several concurrent calls, one writes.
+	// TouchSession records a use. It changes the session if it exists, has not expired at seen, and
+	// has a LastSeen not later than before. Then it sets LastSeen to seen and Expires to expires,
+	// and returns true. Expires never moves back or beyond Ends. Of several concurrent calls, one
+	// writes.
 	//
 	// If the argument before is later than seen, the call corrects a time that was recorded while a
 	// clock was ahead. Then it changes the session only if LastSeen is later than seen and not

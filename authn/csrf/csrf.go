@@ -98,8 +98,8 @@ func parseOrigin(text string) (string, error) {
 // IsLoopback reports whether [Loopback] created the site.
 func (s *Site) IsLoopback() bool { return s.loopback }
 
-// Secure reports whether cookies of the request may be accepted: the request came over https or,
-// for [Loopback], stays on this machine.
+// Secure reports whether cookies of the request may be accepted. They may if the request came over
+// https or, for [Loopback], stays on this machine.
 func (s *Site) Secure(r *http.Request) bool {
 	if s.loopback {
 		return authn.OnLoopback(r)
@@ -192,8 +192,8 @@ const foreign = "the request comes from another origin: if it is yours, add it t
 
 func safe(r *http.Request) bool { return !authn.MayChange(r) }
 
-// IsHost reports whether a value of Host belongs to the site: it is the origin's host or in
-// Options.Hosts, or, for [Loopback], 127.0.0.1, [::1] or localhost.
+// IsHost reports whether a value of Host belongs to the site. The site's hosts are the origin's
+// host and Options.Hosts or, for [Loopback], 127.0.0.1, [::1] and localhost.
 func (s *Site) IsHost(host string) bool {
 	_, ok := s.CanonicalHost(host)
 	return ok
@@ -253,8 +253,8 @@ func SameOrigin(r *http.Request) error {
 	return err
 }
 
-// IsUnsafe reports whether Check compares origins: the method is not GET, HEAD or OPTIONS, or the
-// request asks for another protocol.
+// IsUnsafe reports whether Check compares origins. It does so if the method is not GET, HEAD or
+// OPTIONS, or if the request switches to another protocol.
 func IsUnsafe(r *http.Request) bool { return !safe(r) }
 
 // shown returns a text of the request in a form that is safe in a response.

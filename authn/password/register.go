@@ -197,7 +197,7 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 // If the old password is wrong, it returns an *authn.Error with status 400 for the field
 // "old_password", not a 401, because the caller's credential is valid. It returns the same error if
 // an administrator set another password, or disabled or deleted the account, after the old password
-// was checked; that change stays. Other errors are those of [Checker.CheckPassword] and
+// was checked; that change stays. It also returns the errors of [Checker.CheckPassword] and
 // [Checker.SetPassword].
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	_, err := c.ChangeOwn(r, name, old, new)
@@ -210,7 +210,7 @@ func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 // password. If the account changes again, the login is outdated, and issuing a credential returns
 // [storage.ErrStale].
 //
-// Set the login's cookies on the response, as after CheckPassword. The errors are those of
+// Set the login's cookies on the response, as after CheckPassword. It returns the same errors as
 // ChangePassword.
 func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login, error) {
 	was, u, err := c.check(r, name, old)

@@ -256,8 +256,8 @@ var pages = func() *template.Template {
 </form>
 {{with .Login}}<p><a href="{{.}}">Back to the login</a></p>
 {{end}}`},
-		StepSent: {"Check your messages", `<p>If there is an account with what you entered, a message with a link is on its way. It can take some minutes.</p>
-{{with .Request}}<p>No message? Look into the spam folder, or <a href="{{.}}">try again</a>.</p>
+		StepSent: {"Check your messages", `<p>If an account matches what you entered, we have sent a message with a link. It can take a few minutes to arrive.</p>
+{{with .Request}}<p>No message? Look in the spam folder, or <a href="{{.}}">try again</a>.</p>
 {{end}}`},
 		StepReset: {"Set a new password", problemText + `<form method="post">
 	{{if .Token.Text}}<input type="hidden" name="token" value="{{.Token.Text}}">{{else}}<div id="link">

@@ -33,7 +33,7 @@ func (r *Recovery) Request() http.Handler {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
-		login.Answer(w, map[string]string{"detail": "If there is an account of that address, a message is on its way."})
+		login.Answer(w, map[string]string{"detail": "If this address belongs to an account, a message is on its way."})
 	})
 }
 

@@ -147,7 +147,7 @@ type Result struct {
 }
 
 // Begin stores a family with its first token. It sets Created, Expires and, if it is zero, AuthTime
-// of the family. Its errors are those of storage.Families.
+// of the family. It returns the errors of storage.Families.
 func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
 	now := r.opts.Clock().UTC()
 	f.Created, f.Expires = now, now.Add(r.opts.Absolute)

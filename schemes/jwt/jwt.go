@@ -74,9 +74,9 @@ type Options struct {
 	// Leeway is the accepted difference between the clocks of verifiers, at most 5 minutes. 0 means
 	// none.
 	Leeway time.Duration
-	// Stateless takes identities from the claims and does not load the account. The roles are those
-	// of the last refresh, and a disabled account stays valid until its access token expires. The
-	// blocklist and the epoch are still checked.
+	// Stateless takes identities from the claims and does not load the account. The roles are the
+	// roles at the last refresh, and a disabled account stays valid until its access token expires.
+	// The blocklist and the epoch are still checked.
 	Stateless bool
 	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. Like opaque refresh tokens, they
 	// can be used only once.

@@ -282,7 +282,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 }
 
 // EndCurrent deletes the browser's cookie. A copy of it stays valid until it expires; see [Sealed].
-// Its errors are those of [Scheme.EndCurrent].
+// It returns the same errors as [Scheme.EndCurrent].
 func (s *Sealed) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err

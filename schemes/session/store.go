@@ -152,9 +152,10 @@ func (st *Store) row(r *http.Request, name string) (*row, error) {
 // If a page of another site embeds the request, such as an image, Save does not store a new session
 // and returns nil. Browsers drop the cookie of such a response, so each request would create a row.
 //
-// It returns [ErrEnded], [ErrNotYours], [ErrTooLarge], an [*OptionsError], an error for a value of
-// an unsupported type, an [*authn.Error] with status 429 (see Options.VisitorsPerHour), the error
-// of New, or the error of the store. After an error, nothing was stored.
+// It returns [ErrEnded], [ErrNotYours], [ErrTooLarge], an [*OptionsError], or an error for a value
+// of an unsupported type. It can also return an [*authn.Error] with status 429 (see
+// Options.VisitorsPerHour), the error of New, or the error of the store. After an error, nothing
+// was stored.
 func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
 	if held == nil { // created for another request, so load it again

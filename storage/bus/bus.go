@@ -67,12 +67,13 @@ type Follower interface {
 	// moment at which question was called. question must ask the database and return nil only if
 	//
 	//   - the answer proves that every change that was committed before the question was asked has
-	//     been received: the answer came after the messages on the same connection, or it contains
-	//     the number of the last message (of each sequence, if there are several); and
+	//     been received, because the answer came after the messages on the same connection, or
+	//     because it contains the number of the last message (of each sequence, if there are
+	//     several); and
 	//   - every change received has been passed to Apply, or FlushAll was called.
 	//
-	// If question returns an error, Prove returns it and grants no lease. An earlier lease still
-	// lasts until its own end.
+	// If question returns an error, Prove returns it and grants no lease. An earlier lease stays
+	// valid until it expires.
 	Prove(question func() error) error
 	// AccountsTold reports whether the courier also delivers all changes of the account table.
 	// Until it is called with true, answers with account data are kept for at most 30 seconds,

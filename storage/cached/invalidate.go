@@ -12,7 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// The types of changes are those of package bus.
+// The types of changes, from package bus.
 type (
 	Kind        = bus.Kind
 	Key         = bus.Key

@@ -18,8 +18,8 @@ import (
 // ErrSpace from its next statement on. Only access tokens that a service verifies without this
 // database stay valid until they expire.
 //
-// The statements lock all tables of the library, for seconds if there are a few hundred thousand
-// rows, so run it when there is little traffic.
+// The statements lock all tables of the library. With a few hundred thousand rows this takes
+// seconds, so run it when there is little traffic.
 //
 // It returns ErrSpace, and changes nothing, if Options.Space is "", or if the database serves
 // another table. The same applies if an ID of the table is too long or looks like the subject of a

@@ -41,8 +41,8 @@ type Base interface {
 // A cache (package cached) can be the base, but must never be above Sessions, because other
 // replicas change the data without a message. With a cache, authentication costs one call of Redis.
 //
-// LastSeen and Expires in the database are usually those of the login: a use is recorded there only
-// if the row would otherwise be pruned too early. So do not read them from the table. If a session
+// LastSeen and Expires in the database are usually from the login. A use is recorded there only if
+// the row would otherwise be pruned too early. So do not read them from the table. If a session
 // ended together with others, for example by a new password, or while Redis did not answer, its
 // content remains in Redis until its idle expiry. Nothing can read it through this store.
 //

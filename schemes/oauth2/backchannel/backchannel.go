@@ -28,9 +28,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Logout is a logout that the provider reports. End the following sessions in your application: if
-// Session is "", all sessions of Subject; otherwise the session that was created in that session of
-// the provider. One of Subject and Session may be "".
+// Logout is a logout that the provider reports. If Session is "", end all sessions of Subject in
+// your application. Otherwise end the session that was created in that session of the provider. One
+// of Subject and Session may be "".
 type Logout struct{ Issuer, Subject, Session string }
 
 // Options configure a [Receiver]. A nil *Options means all defaults.

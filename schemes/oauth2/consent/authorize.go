@@ -66,12 +66,12 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !ok || p.tooOld(q, u) {
 		if q.Prompt == "none" {
-			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or too long ago."))
+			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or logged in too long ago."))
 		}
 		return p.toLogin(w, r, q)
 	}
 	if q.Hint != "" && q.Hint != u.Subject {
-		return p.send(w, r, q, nil, oauth2.NewError("login_required", "Another user is logged in than the one that the client expects."))
+		return p.send(w, r, q, nil, oauth2.NewError("login_required", "The logged-in user is not the one that the client expects."))
 	}
 	if q.Consents {
 		q.Prompt = "consent" // the required login is done
@@ -88,7 +88,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	// are never rejected.
 	silent = silent && p.server.AdmitSilent(ctx, u.Subject, q.Client)
 	if q.Prompt == "none" && !silent {
-		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user has to be asked."))
+		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user must give consent first."))
 	}
 	var handle string
 	var shown *authn.Draft
@@ -115,7 +115,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case !q.Pushed.IsZero():
-		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was used."))
+		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was already used."))
 		err = p.once(ctx, q.Pushed, used, decide)
 		if errors.Is(err, used) {
 			return err

@@ -102,7 +102,7 @@ func (p *Pages) peek(ctx context.Context, handle, purpose string, u server.Sessi
 	return a, err
 }
 
-var errAnswered = oauth2.PageError("This page is too old, or was answered already. Go back to the application and try again.")
+var errAnswered = oauth2.PageError("This page is too old, or its form was already submitted. Go back to the application and try again.")
 
 // once consumes a stored request and runs fn in one transaction. If fn or the store fails, the
 // request remains, so the user can send the form again. used is the error for a request that was

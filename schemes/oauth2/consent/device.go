@@ -111,7 +111,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 		})
 		switch {
 		case errors.Is(err, storage.ErrStale): // concurrently logged out everywhere or disabled
-			return forbidden("The login has ended.")
+			return forbidden("The login is no longer valid.")
 		case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
 			return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
 		}

@@ -60,7 +60,7 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 	}
 	after, err := placeOf(r)
 	if err != nil {
-		return oauth2.PageError("This address is not one that the list of your applications leads to.")
+		return oauth2.PageError("This page does not exist. Open the list of your applications again.")
 	}
 	list, next, err := p.server.Grants(r.Context(), u.Subject, after, maxListed)
 	if err != nil {

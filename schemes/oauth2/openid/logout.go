@@ -20,10 +20,10 @@ import (
 )
 
 // Logout returns the endpoint to which a client sends the browser when its user logs out (OpenID
-// Connect RP-Initiated Logout 1.0): GET with "id_token_hint", "client_id",
-// "post_logout_redirect_uri" and "state", or POST of them as a form, which is redirected to a GET.
-// Mount it for both methods, behind the chain, with authz.AllowAny. It panics without
-// Options.EndSession.
+// Connect RP-Initiated Logout 1.0). It accepts a GET with "id_token_hint", "client_id",
+// "post_logout_redirect_uri" and "state". It also accepts a POST of them as a form, which it
+// redirects to a GET. Mount it for both methods, behind the chain, with authz.AllowAny. It panics
+// without Options.EndSession.
 //
 // If the request has an ID token that was issued in the current session, the session ends
 // immediately. Otherwise a page asks the user first, so that no other site can log the user out.
@@ -128,7 +128,7 @@ func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, se
 	id := v.Get("client_id")
 	switch {
 	case h.Client != "" && id != "" && id != h.Client:
-		return logoutRequest{}, h, oauth2.PageError("The id_token_hint is one of another client.")
+		return logoutRequest{}, h, oauth2.PageError("The id_token_hint belongs to another client.")
 	case id == "":
 		id = h.Client
 	}
@@ -146,7 +146,7 @@ func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, se
 	case err != nil:
 		return logoutRequest{}, h, err
 	case h.Client != "" && !h.IsOf(c):
-		return logoutRequest{}, h, oauth2.PageError("The id_token_hint is one of another client.")
+		return logoutRequest{}, h, oauth2.PageError("The id_token_hint belongs to another client.")
 	case uri != "" && !slices.Contains(c.LogoutURIs, uri):
 		return logoutRequest{}, h, oauth2.PageError("The client did not register that post_logout_redirect_uri.")
 	case len(v.Get("state")) > server.MaxState:
@@ -178,7 +178,7 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.server.Peek(r.Context(), logoutPrefix, purposeLogout, f.Get("handle"), u)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return oauth2.PageError("This page is too old, or was answered already.")
+		return oauth2.PageError("This page is too old, or its form was already submitted.")
 	case err != nil:
 		return err
 	}
@@ -207,7 +207,7 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 // withoutSession responds to a request without a session. No session ended.
 func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to logoutRequest) error {
 	if authn.FromContext(r.Context()).Authenticated() { // there may also be a session
-		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "You are logged in by another credential than a session, which does not end here.", NoRedirect: true}
+		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "You are not logged in with a session, so you cannot log out here.", NoRedirect: true}
 	}
 	// In a frame of another site the browser withholds the cookie, so a session may exist.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); to.To != "" && (dest == "" || dest == "document") {

@@ -27,7 +27,7 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 		v, err = s.issueCode(ctx, q, u)
 	}
 	if errors.Is(err, storage.ErrStale) { // concurrently logged out everywhere or disabled
-		return nil, oauth2.NewError("access_denied", "The login has ended.").WithCause(err)
+		return nil, oauth2.NewError("access_denied", "The login is no longer valid.").WithCause(err)
 	}
 	return v, err
 }

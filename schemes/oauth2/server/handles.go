@@ -58,7 +58,7 @@ func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u Ses
 	case err != nil:
 		return a, err
 	case a.Purpose != purpose || a.Subject != u.Subject || a.Session != u.Session:
-		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page was made for somebody else, or for another login.", NoRedirect: true}
+		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page belongs to another user or another login.", NoRedirect: true}
 	case a.Expired(s.now()), storage.Ahead(s.now(), a.Created):
 		return a, storage.ErrNotFound
 	}

@@ -18,8 +18,8 @@ import (
 
 // Token returns the token endpoint (RFC 6749, section 3.2): POST of a form with "grant_type" and
 // the parameters of the grant. It reads client credentials, so mount it outside the chain. Errors
-// are those of RFC 6749, section 5.2. After a store failure the response is 503, and the client can
-// send the same request again. The store may have committed the exchange before it failed. Then a
+// follow RFC 6749, section 5.2. After a store failure the response is 503, and the client can send
+// the same request again. The store may have committed the exchange before it failed. Then a
 // repeated refresh gets the response of the first one. A repeated code or device code counts as
 // used: the response is invalid_grant, its grant is revoked, and the user has to authorize the
 // client again.
@@ -81,7 +81,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	case err != nil:
 		return a, "", err
 	case p.Key == "" && s.opts.RequireDPoP:
-		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is needed.")
+		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is required.")
 	}
 	x := exchange{request: r, client: c, form: f, source: rotation.SourceOf(s.opts.Proxies.ClientAddr(r)), key: p.Key, proof: p}
 	if device {
