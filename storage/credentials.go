@@ -95,8 +95,8 @@ type CredentialLimit struct {
 	Now time.Time
 }
 
-// Credentials is what a scheme needs to issue, accept and revoke credentials of its purpose. A
-// malformed purpose is treated as a purpose without credentials; only CreateCredential returns an
+// Credentials issues, finds and revokes credentials for a scheme, each under the scheme's purpose.
+// A malformed purpose is treated as a purpose without credentials; only CreateCredential returns an
 // error for it.
 type Credentials interface {
 	// CredentialByDigest returns the credential of that purpose, expired or not, and its account
@@ -116,15 +116,15 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use. It changes the credential if it exists, has not expired at
-	// used, and has a LastUsed not later than before (or zero). Then it sets LastUsed to used and
-	// Expires to expires, and returns true. Expires never moves back or beyond Max; a zero expires
-	// leaves it unchanged. Of several concurrent calls, one writes.
+	// TouchCredential records a use. If the credential exists, has not expired at the time used,
+	// and was not used after the time before, it sets LastUsed to used and Expires to expires, and
+	// returns true. Expires never moves back or beyond Max. If the argument expires is zero,
+	// Expires does not change. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the credential only if LastUsed is later than used and not
-	// later than before. It sets Expires to expires even if that moves Expires back, unless either
-	// of them is zero.
+	// clock was ahead. Then it changes the credential only if LastUsed is between the two times:
+	// later than used, and not later than before. It sets Expires to expires even if that moves
+	// Expires back, unless either of them is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none or it was already deleted.

@@ -28,7 +28,7 @@ type LoggedOut struct {
 // them later. To reach records in other tables, use an [EndedFunc].
 //
 // SetPassword, ChangePassword, SetActive and DeleteUser of [Accounts] revoke in their own change.
-// Do not call LogoutEverywhere in addition.
+// You do not need to call LogoutEverywhere after them.
 func LogoutEverywhere(ctx context.Context, s Subjects, subject string, others ...any) (out LoggedOut, err error) {
 	if out.Epoch, err = s.BumpEpoch(ctx, subject); err != nil {
 		return LoggedOut{}, err

@@ -103,7 +103,7 @@ type RefreshState struct {
 	Family  Family
 	// User is the family's subject with its current epoch.
 	User User
-	// SuccessorClaimed means that the token which replaced this one was exchanged, too.
+	// SuccessorClaimed means that the token that replaced this one was also exchanged.
 	SuccessorClaimed bool
 	// Now is the time of the store's clock.
 	Now time.Time
@@ -160,8 +160,9 @@ type Families interface {
 	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
-	// GraceClosed on the claimed token whose response is still sealed, if it was claimed at before
-	// or earlier. A family without such a token, or an absent family, is not an error.
+	// GraceClosed on the claimed token whose response is still stored, if the token was claimed no
+	// later than the time before. A family without such a token, or an absent family, is not an
+	// error.
 	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily revokes a family, erases its sealed responses, and blocks its ID (the kind BlockSID
 	// of Blocklist) until blockUntil, in one change. Calling it again is not an error and blocks

@@ -10,6 +10,7 @@ const (
 	SweepEvery = 64
 	// SweepMost is the maximum number of records per removal: two for each insert.
 	SweepMost = 128
-	// SweepAfter is how long a record must have expired, because the clocks of replicas differ.
+	// SweepAfter is the time for which an expired record is kept, because the clocks of replicas
+	// differ.
 	SweepAfter = time.Minute
 )

@@ -84,8 +84,8 @@ const MaxEmailBytes = 254
 
 // Users reads and creates accounts.
 type Users interface {
-	// UserByID returns the account, enabled or not. It returns ErrNotFound if there is none, also
-	// for a malformed id.
+	// UserByID returns the account, enabled or not. If there is none, or the id is malformed, it
+	// returns ErrNotFound.
 	UserByID(ctx context.Context, id string) (User, error)
 	// UserByName returns the account with a canonical name; otherwise it works like UserByID.
 	UserByName(ctx context.Context, name string) (User, error)

@@ -1,5 +1,5 @@
-// Package login implements the login endpoint of schemes, and parts that their other endpoints
-// share: challenges, JSON responses, and the caller of an endpoint.
+// Package login implements the login endpoint of schemes, and helpers for their other endpoints:
+// challenges, JSON responses, and checks of the caller.
 //
 // A scheme creates its login endpoint with [New] from a password checker and a function that issues
 // the credentials. The endpoint reads JSON, form and multipart bodies, returns the error texts of

@@ -160,10 +160,10 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // expensive hash matches nothing and costs as much as the slowest hash met so far. It returns the
 // same errors as [Hasher.Hash].
 //
-// Too expensive means more than 4,000,000 iterations of PBKDF2, a bcrypt cost above 14, more than
-// 256 MiB of memory, more than 512 MiB times passes for argon2, or more than 256 MiB times p for
-// scrypt. A password of more than 72 bytes, or with NUL, matches no plain bcrypt hash, because
-// bcrypt ignores part of it.
+// A hash is too expensive if it needs more than 256 MiB of memory, more than 4,000,000 iterations
+// of PBKDF2 or a bcrypt cost above 14. The same is true of argon2 if memory times passes is above
+// 512 MiB, and of scrypt if memory times p is above 256 MiB. A password of more than 72 bytes, or
+// with NUL, matches no plain bcrypt hash, because bcrypt ignores part of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
 	release, err := h.queue.enter(ctx, caller{network: networkOf(source)})
 	if err != nil {

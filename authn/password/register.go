@@ -197,8 +197,8 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 // If the old password is wrong, it returns an *authn.Error with status 400 for the field
 // "old_password", not a 401, because the caller's credential is valid. It returns the same error if
 // an administrator set another password, or disabled or deleted the account, after the old password
-// was checked; that change stays. It also returns the errors of [Checker.CheckPassword] and
-// [Checker.SetPassword].
+// was checked. The administrator's change stays in effect. It also returns the errors of
+// [Checker.CheckPassword] and [Checker.SetPassword].
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	_, err := c.ChangeOwn(r, name, old, new)
 	return err

@@ -90,10 +90,10 @@ func (r *Recovery) RequestForm(opts *FormOptions) http.Handler {
 	})
 }
 
-// ResetForm returns the page in the links, on which users set a new password. Mount it for GET and
-// POST at the path of the URL that you passed to New as page, outside the authentication chain. GET
-// shows a form. POST does the work of [Recovery.Reset] and shows a page. Errors have the status of
-// Reset, and show the form again if the user can correct them.
+// ResetForm returns the page to which the links lead. On it, users set a new password. Mount it for
+// GET and POST at the path of the URL that you passed to New as page, outside the authentication
+// chain. GET shows a form. POST does the work of [Recovery.Reset] and shows a page. Errors have the
+// status of Reset, and show the form again if the user can correct them.
 //
 // A script of the page moves the token from the URL into the form. In a browser without scripts
 // the page has a field into which users paste the link.

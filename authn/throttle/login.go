@@ -32,7 +32,7 @@ type LoginOptions struct {
 	// Logger receives a message when the store fails and when it works again. nil means
 	// slog.Default(). A [Shared] store has a logger of its own.
 	Logger *slog.Logger
-	// Clock returns the current time. nil means time.Now. With a clock without monotonic readings,
+	// Clock returns the current time. nil means time.Now. If its times have no monotonic readings,
 	// changes of the wall clock affect the limits.
 	Clock func() time.Time
 }
@@ -45,8 +45,8 @@ type LoginOptions struct {
 // Failures of unknown callers do not lock out the owner of the account. Callers that have logged in
 // to the account before, from the same address or with a device cookie, have buckets of their own.
 // They are known until the account's epoch changes. An account has at most 8 known addresses and 8
-// known devices. An address from which more than 4 accounts logged in within 90 days makes no
-// caller known.
+// known devices. An address from which more than 4 accounts logged in within 90 days does not make
+// a caller known.
 //
 // If the store fails, attempts are counted in the memory of this process, so limits still apply.
 // With several processes use a [Shared] store: it divides these limits by the number of processes.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Key identifies a bucket or a set of marks. It is a MAC of what is counted, so that a store
-// contains neither names nor addresses, and all keys have the same size.
+// Key identifies a bucket or a set of marks. It is a MAC of the counted name or address, so that a
+// store does not contain these, and all keys have the same size.
 type Key [16]byte
 
 // Bucket is a limit of one caller, network or account, with all its rates. Each pair of key and

@@ -75,7 +75,7 @@ type Options struct {
 	TokenCookie string
 	// MaxSessions is the largest number of sessions of a user. 0 means 1,000. [NoLimit] means any
 	// number. A login above the limit is not rejected; it deletes the session that was unused for
-	// the longest time. The same number of remembered logins is kept in addition, and a login above
+	// the longest time. Remembered logins have a separate limit of the same number. A login above
 	// that limit revokes the oldest.
 	MaxSessions int
 	// VisitorIdle is the idle timeout of a session without a user, unless its [sessions.Options]

@@ -2,8 +2,8 @@
 // token per user, sent as "Authorization: Token <token>". Login returns the same token until
 // it is deleted.
 //
-// Use it for scripts and services that need one stable key per user. For several devices,
-// expiry and names use package knox.
+// Use it for scripts and services that need one stable key per user. If you need several devices,
+// expiry or names, use package knox.
 //
 // Unlike in Django, the text of the token is not stored. It is derived from the master key and a
 // salt, so a stolen table is useless to an attacker. A password change, disabling the account and

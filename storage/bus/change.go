@@ -20,7 +20,7 @@ const (
 	AccessTokens       // storage.AccessToken
 	Standings          // Blocklist.TokenStatusOf, by the token's JTI
 	UserStandings      // Blocklist.TokenStatusWithUser, by the token's JTI
-	Blocks             // storage.BlockKey: a name on which standings and access tokens depend
+	Blocks             // storage.BlockKey: an entry of the blocklist, on which Standings, UserStandings and AccessTokens depend
 	LiveUsers          // LiveUser, by the digest of the account's ID
 	Permissions        // SubjectPermissions, by the digest of the subject
 	Kinds              // the number of kinds; not a kind

@@ -42,8 +42,8 @@ func (s *Store) Courier(ctx context.Context) (name string, err error) {
 // they are restarted with the new one. SetCourier waits for running transactions that revoke
 // something, up to the store's timeout.
 //
-// The constructors of couriers call it if the database has none yet. Call it yourself to change from
-// one to another.
+// The constructors of couriers call SetCourier if the database has no courier yet. Call it yourself
+// to change to another courier.
 func (s *Store) SetCourier(ctx context.Context, name string) error {
 	if s.dialect == sqlite {
 		return fmt.Errorf("%w: SetCourier: requires PostgreSQL", ErrCourier)

@@ -56,7 +56,8 @@ type Presence struct {
 	since  time.Time
 }
 
-// Presence returns the presence of this process with a courier. It is for couriers.
+// Presence returns the [Presence] of this process, which uses the given courier. It is for
+// couriers.
 func (s *Store) Presence(courier string, o ReplicaOptions) *Presence {
 	p := &Presence{s: s, o: o, id: rand.Text(), courier: courier, started: time.Now(), warned: map[string]bool{}, since: time.Now()}
 	if o.Settings != "" {

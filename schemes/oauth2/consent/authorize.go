@@ -15,9 +15,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page: GET
-// with the client's request, and POST with the form of the page. Mount it for both methods, behind
-// the chain, and with authz.AllowAny.
+// Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page. It
+// accepts a GET with the client's request, and a POST with the form of the page. Mount it for both
+// methods, behind the chain, and with authz.AllowAny.
 //
 // A client can also send its request by POST (OpenID Connect Core, section 3.1.2.1), as a form of
 // at most 16 KiB without "handle" and "decision". It is redirected (303) to a GET of

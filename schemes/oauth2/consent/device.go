@@ -144,7 +144,7 @@ const (
 	DeviceDecision DeviceStep = "decision"
 )
 
-// DevicePage is what the pages for devices show.
+// DevicePage contains the values for the pages for devices.
 type DevicePage struct {
 	Step DeviceStep
 	// If Step is DeviceCode, only the field Token of Consent is set.

@@ -23,7 +23,7 @@ func (p *Pages) GrantsPage() http.Handler {
 	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
 }
 
-// GrantsView is what the page of grants shows.
+// GrantsView contains the values for the page of grants.
 type GrantsView struct {
 	// User is the name of the user.
 	User string

@@ -236,7 +236,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 	return err
 }
 
-// LogoutPage is what the page shows that asks a user whether to log out.
+// LogoutPage contains the values for the page that asks a user whether to log out.
 type LogoutPage struct {
 	// Client is the name of the application that requests the logout, or ""; User is the user's
 	// name.

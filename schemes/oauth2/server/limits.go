@@ -41,8 +41,8 @@ type Limiter interface {
 // Limits limit what unauthenticated callers, such as anyone who knows a public client's ID, can
 // make the server store. Each request is counted by client and by network: the address (IPv4 /32,
 // IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6 /32 gets at most
-// a quarter of what all callers share. Another quarter is a reserve for networks that send few
-// requests. Nil means the defaults.
+// a quarter of the limits that all callers share. Another quarter is a reserve for networks that
+// send few requests. Nil means the defaults.
 type Limits struct {
 	// Limiter counts requests. Nil counts in the memory of this process, so each process has its
 	// own limits. If the limiter fails, requests are counted in memory. To share the limits between
