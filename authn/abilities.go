@@ -216,9 +216,9 @@ type Recaller interface {
 	// if the caller is not known at any account or exceeds its limits. It does not load an account,
 	// so the response does not depend on the requested account.
 	//
-	// known reports whether the caller is known at an account that was loaded. account has the form
-	// that Reserve requires; subject and epoch have the form that AccountAttempt.Account requires.
-	// known can be called after the request has ended.
+	// Call the function known after you loaded an account. It reports whether the caller is known
+	// at that account. account has the form that Reserve requires; subject and epoch have the form
+	// that AccountAttempt.Account requires. known can be called after the request has ended.
 	Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error)
 }
 

@@ -16,7 +16,7 @@ func Explained(ctx context.Context) bool { return ctx.Value(explainedKey{}) != n
 // Explain passes r to the chain as [Middleware.Handler] would, and returns the result of each
 // scheme, in the order of the calls. Use it in pages and tools that show how a decision is made.
 //
-// Explain sends no response and changes, renews, logs and observes nothing, because the schemes
+// Explain sends no response. It changes, renews, logs and observes nothing, because the schemes
 // check [Explained]. So a DPoP proof, or a cookie that is exchanged on use, stays valid for the
 // real request. The one exception is a password: the login limits count it, so that Explain cannot
 // be used to bypass them. Steps contain no secret. If the outcome is [Fault], Step.Why is the text

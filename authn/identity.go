@@ -53,8 +53,8 @@ type Identity struct {
 	Scheme string
 	// Roles are the account's roles, such as "admin".
 	Roles []string
-	// Scopes limit what the credentials can be used for. nil means no limit by scopes; it is never
-	// nil if Client is set. An empty list means that nothing is allowed.
+	// Scopes limit what the credentials can be used for. nil means no limit by scopes. Scopes is
+	// never nil if Client is set. An empty list means that nothing is allowed.
 	Scopes []string
 	// User is the account, if the scheme loaded it. It is read-only, because requests with the same
 	// credentials can share it. [UserFrom] returns a copy. If your own account type has a method

@@ -15,8 +15,8 @@ import (
 //
 //	return id.Kept(s, authn.Keep{Lease: user.LeaseOf(s.store)}), nil
 //
-// Only the Authenticator that is a member of the chain can be a Keeper. For a decorator, and for a
-// type that embeds a Keeper, Authenticate is called for each request.
+// A Keeper must itself be a member of the chain. If a member decorates or embeds a Keeper,
+// Authenticate is called for each request.
 type Keeper interface {
 	// Presented returns the credentials that r contains, unchecked, or "" if Authenticate must be
 	// called for this request. It is called for each request, so it must be fast. See

@@ -107,7 +107,8 @@ const maxHops = 32
 // Options.Proxies, so you need to configure proxies only there.
 //
 // The search stops at the first entry that is not an address, and after 32 entries. The result is
-// then the last address before that. ClientAddr returns the invalid Addr if no address is known.
+// then the last address before that entry. ClientAddr returns the invalid Addr if no address is
+// known.
 func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 	if t.IsZero() {
 		if a, ok := r.Context().Value(clientKey{}).(netip.Addr); ok && a.IsValid() {

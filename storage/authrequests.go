@@ -25,7 +25,7 @@ type AuthRequest struct {
 // Expired reports whether the request has expired at now.
 func (a *AuthRequest) Expired(now time.Time) bool { return !now.Before(a.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep the request.
+// Check returns ErrInvalid, with the reason, if the request cannot be stored.
 func (a *AuthRequest) Check() error {
 	var end error
 	switch {

@@ -86,7 +86,7 @@ func UnusedClientAge(option time.Duration) time.Duration {
 // Public reports whether the client is public: it cannot keep a secret.
 func (c *Client) Public() bool { return c.Method == "none" }
 
-// Check returns ErrInvalid, with the reason, if no store can keep the client.
+// Check returns ErrInvalid, with the reason, if the client cannot be stored.
 func (c *Client) Check() error {
 	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
 	size := len(c.Keys)

@@ -48,7 +48,7 @@ func (c *Credential) Expired(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep c.
+// Check returns ErrInvalid, with the reason, if c cannot be stored.
 func (c *Credential) Check() error {
 	var size error
 	if len(c.Data) > MaxDataBytes {
@@ -124,7 +124,7 @@ type Credentials interface {
 	// If the argument before is later than used, the call corrects a time that was recorded while a
 	// clock was ahead. Then it changes the credential only if LastUsed is between the two times:
 	// later than used, and not later than before. It sets Expires to expires even if that moves
-	// Expires back, unless either of them is zero.
+	// Expires back, unless its old or new value is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none or it was already deleted.

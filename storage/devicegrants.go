@@ -68,7 +68,7 @@ type DeviceGrant struct {
 // Expired reports whether the grant has expired at now.
 func (g *DeviceGrant) Expired(now time.Time) bool { return !now.Before(g.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep g.
+// Check returns ErrInvalid, with the reason, if g cannot be stored.
 func (g *DeviceGrant) Check() error {
 	var end error
 	switch {
@@ -95,9 +95,9 @@ type DeviceDecision struct {
 
 // DeviceGrants stores device grants. Expired ones stay until they are pruned.
 type DeviceGrants interface {
-	// CreateDeviceGrant inserts g as pending and never polled. It returns ErrStale if its client is
-	// absent or disabled, ErrConflict if one of its codes exists, and ErrInvalid if g.Check rejects
-	// g.
+	// CreateDeviceGrant inserts g as a pending grant that was never polled. It returns ErrStale if
+	// its client is absent or disabled, ErrConflict if one of its codes exists, and ErrInvalid if
+	// g.Check rejects g.
 	CreateDeviceGrant(ctx context.Context, g DeviceGrant) error
 	// DeviceGrantByUserCode returns the grant, even if it was decided or has expired. If there is
 	// none, it returns ErrNotFound.

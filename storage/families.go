@@ -14,7 +14,7 @@ import (
 type Family struct {
 	// ID is random and not a secret.
 	ID string
-	// Purpose separates the families of one scheme or issuer from those of others.
+	// Purpose separates the families of different schemes and issuers.
 	Purpose string
 	Subject string
 	// Client is the OAuth 2.0 client; "" if there is none.
@@ -45,7 +45,7 @@ type Family struct {
 // MaxDataBytes is the maximum length of Family.Data, in bytes.
 const MaxDataBytes = 16 << 10
 
-// Check returns ErrInvalid, with the reason, if no store can keep f.
+// Check returns ErrInvalid, with the reason, if f cannot be stored.
 func (f *Family) Check() error {
 	if len(f.Data) > MaxDataBytes {
 		return fmt.Errorf("%w: data of %d bytes (at most %d)", ErrInvalid, len(f.Data), MaxDataBytes)
@@ -78,8 +78,8 @@ func checkText(what, s string) error {
 	return CheckID(what, s)
 }
 
-// Refresh is a refresh token of a family. A claimed one stays until the family's absolute expiry,
-// so that reuse is detected.
+// Refresh is a refresh token of a family. A claimed token is kept until the family's absolute
+// expiry, so that reuse is detected.
 type Refresh struct {
 	Digest  Digest
 	Family  string

@@ -38,7 +38,7 @@ type Code struct {
 	Family string
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep c.
+// Check returns ErrInvalid, with the reason, if c cannot be stored.
 func (c *Code) Check() error {
 	var end error
 	switch {
@@ -100,7 +100,7 @@ type AccessToken struct {
 // Expired reports whether the token has expired at now.
 func (t *AccessToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep t.
+// Check returns ErrInvalid, with the reason, if t cannot be stored.
 func (t *AccessToken) Check() error {
 	var end error
 	switch {

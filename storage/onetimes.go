@@ -25,7 +25,7 @@ type OneTimeToken struct {
 // Expired reports whether the token has expired at now.
 func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep t.
+// Check returns ErrInvalid, with the reason, if t cannot be stored.
 func (t *OneTimeToken) Check() error {
 	var end error
 	switch {

@@ -46,7 +46,7 @@ func (s *Session) Expired(now time.Time) bool {
 	return !now.Before(s.Expires) || !now.Before(s.Ends)
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep s.
+// Check returns ErrInvalid, with the reason, if s cannot be stored.
 func (s *Session) Check() error {
 	limits := CheckSessionData(s.Data)
 	switch {

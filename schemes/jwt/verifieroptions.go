@@ -36,8 +36,8 @@ type VerifierOptions struct {
 	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions",
 	// because it would give every client the user's rights.
 	ScopeClaims []string
-	// ClientClaims are the claims with the client. If a token has several of them, they must be
-	// equal. nil means "client_id". Others are "azp", "cid" and "appid".
+	// ClientClaims are the claims that can contain the client. If a token has several of them, they
+	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
 	ClientClaims []string
 	// FirstParty means that this issuer has no clients between its users and this API. A token with
 	// neither a client nor scopes then has the user's full rights, with the roles of Roles. A token
