@@ -69,10 +69,10 @@ const NoExpiry time.Duration = -1
 // UnusedClients of a store: 30 days if option is 0, and NoExpiry if it is negative.
 //
 // A client is unused if it registered itself (Registration) and has no code, family, consent,
-// access token, device grant or request. A used code stays until Code.Kept, the maximum lifetime of
-// its grant, and so does its client: 90 days after the last login with the defaults of a server.
-// Clients with Trusted or Serves are never removed. Neither are clients with the grant
-// client_credentials, because their tokens leave no record.
+// access token, device grant or request. A used code, and therefore its client, stays until
+// Code.Kept, the end of the maximum lifetime of its grant. With the defaults of a server, this is
+// 90 days after the last login. Clients with Trusted or Serves are never removed. Neither are
+// clients with the grant client_credentials, because their tokens leave no record.
 func UnusedClientAge(option time.Duration) time.Duration {
 	switch {
 	case option < 0:

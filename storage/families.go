@@ -165,8 +165,8 @@ type Families interface {
 	// error.
 	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily revokes a family, erases its sealed responses, and blocks its ID (the kind BlockSID
-	// of Blocklist) until blockUntil, in one change. Calling it again is not an error and blocks
-	// until the later time. It returns ErrNotFound if there is no such family.
+	// of Blocklist) until blockUntil, in one change. It can be called again; the ID is then blocked
+	// until the later of the two times. It returns ErrNotFound if there is no such family.
 	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
 	// ListFamilies returns up to limit families of the subject that are not revoked and have its
 	// current epoch, including expired ones: the last created first, then by ID. It begins after a

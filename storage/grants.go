@@ -63,8 +63,8 @@ type Codes interface {
 	// subject with its current epoch. It returns ErrNotFound if either is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
 	// ConsumeCode marks the code as used and records the family for which it was exchanged (""
-	// means none). If Code.Kept is before kept, it is set to kept. So the store keeps a code that
-	// is never exchanged for a shorter time. It returns ErrConflict if the code was used before,
+	// means none). If Code.Kept is before kept, it is set to kept. So a code that is never
+	// exchanged is stored for a shorter time. It returns ErrConflict if the code was used before,
 	// and ErrNotFound if there is none. Of several concurrent calls, one succeeds. The caller
 	// checks whether the code has expired.
 	ConsumeCode(ctx context.Context, d Digest, family string, kept time.Time) error

@@ -13,8 +13,8 @@ type Lease interface {
 	IssuedBy(store any) bool
 }
 
-// Lease returns the lease of the lookup that returned u, and the credential if there was one. Nil
-// means that the result must not be reused, as for stores that do not cache.
+// Lease returns the lease of the lookup that returned u (and a credential, if it was a lookup of
+// one). Nil means that the result must not be reused, as for stores that do not cache.
 func (u *User) Lease() Lease { return u.lease }
 
 // LeaseOf is [User.Lease] if store itself issued the lease, and nil otherwise. A store that wraps

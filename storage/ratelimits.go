@@ -24,7 +24,7 @@ type LimitTake struct {
 	Plan int
 	// Wait is the time until a plan can be taken; 0 if one was.
 	Wait time.Duration
-	// Key is the cell because of which the plan with the shortest wait could not be taken.
+	// Key identifies the cell that prevented the plan with the shortest wait.
 	Key LimitKey
 }
 

@@ -125,17 +125,17 @@ type Accounts interface {
 	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash replaces the stored hash, if it still equals the argument old, for example by a
-	// better encoding of the same password. It does not bump the epoch. It returns ErrConflict if
-	// the stored hash is another one, and ErrNotFound if there is no such account.
+	// stronger hash of the same password. It does not bump the epoch. It returns ErrConflict if the
+	// stored hash is another one, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.
 	SetActive(ctx context.Context, id string, active bool) error
 	// SetRoles replaces the roles of the account. Called without roles, it removes them. The next
-	// read of the account returns the new roles, so the next request of every scheme that reads it
-	// has them. It does not bump the epoch, because credentials prove the user's identity, not the
-	// roles. It returns ErrInvalid if CheckRoles rejects the roles, and ErrNotFound if there is no
-	// such account.
+	// read of the account returns the new roles, so they apply from the next request of every
+	// scheme that reads the account. It does not bump the epoch, because credentials prove the
+	// user's identity, not the roles. It returns ErrInvalid if CheckRoles rejects the roles, and
+	// ErrNotFound if there is no such account.
 	SetRoles(ctx context.Context, id string, roles ...string) error
 	// DeleteUser deletes the account and all its records. The epoch is bumped, and is not deleted.
 	// It returns ErrNotFound if there is no such account.

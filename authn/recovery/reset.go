@@ -32,8 +32,8 @@ var (
 	errAddress = errors.New("e-mail address changed since")
 )
 
-// Reset returns the endpoint that sets a new password: POST with "token" and "password" as JSON or
-// as a form. Mount it outside the authentication chain.
+// Reset returns the endpoint that sets a new password. It accepts a POST of "token" and "password"
+// as JSON or as a form. Mount it outside the authentication chain.
 //
 // On success it responds with 204 and revokes every credential of the account, of all schemes; the
 // user then logs in with the new password. If the password policy rejects the password, the

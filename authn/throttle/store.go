@@ -27,7 +27,7 @@ type Outcome struct {
 	Plan int
 	// Wait is the time until a plan can be taken, or 0 if one was.
 	Wait time.Duration
-	// Key is the bucket that prevented the plan with the shortest wait.
+	// Key identifies the bucket that prevented the plan with the shortest wait.
 	Key Key
 }
 

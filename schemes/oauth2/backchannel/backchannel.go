@@ -55,8 +55,8 @@ const (
 	typeLogout  = "logout+jwt"
 )
 
-// Receiver is the endpoint that the provider calls: POST of a form with "logout_token". It is safe
-// for concurrent use. Mount it outside the chain.
+// Receiver is the endpoint that the provider calls. It accepts a POST of a form with
+// "logout_token". It is safe for concurrent use. Mount it outside the chain.
 //
 // It responds with 200 if end returned nil. It accepts a token once. The response is 400 for a
 // token of another type, without the event, with a nonce (such as an ID token), without "sub" and

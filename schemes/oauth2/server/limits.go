@@ -32,9 +32,9 @@ type Cell struct {
 
 // Limiter counts requests. It must be safe for concurrent use.
 type Limiter interface {
-	// Take takes one unit of every cell, or none. It returns 0 if it took them, and otherwise the
-	// time until it would. now is the caller's clock; a limiter that several processes share uses
-	// its own clock.
+	// Take takes one unit of every cell, or none. It returns 0 if it took the units, and otherwise
+	// the time until they are available. now is the caller's clock; a limiter that several
+	// processes share uses its own clock.
 	Take(ctx context.Context, now time.Time, cells []Cell) (wait time.Duration, err error)
 }
 
@@ -217,15 +217,15 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts a code that a user gets with a page: 600 per hour, half of them immediately.
-// Above the limit it returns an *oauth2.Error with status 429.
+// AdmitApproval counts a code that a user gets on a page. The limit is 600 per hour, half of them
+// immediately. Above it, AdmitApproval returns an *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts a code that a user gets for a client without a page: 120 per hour, half of
-// them immediately. Above the limit it returns false; then show the page. Any site can make a
-// browser request such codes, so they do not count toward the limit of AdmitApproval.
+// AdmitSilent counts a code that a user gets for a client without a page. The limit is 120 per
+// hour, half of them immediately. Above it, AdmitSilent returns false; then show the page. Any site
+// can make a browser request such codes, so they do not count toward the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }

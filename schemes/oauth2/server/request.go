@@ -40,7 +40,7 @@ type AuthorizationRequest struct {
 	// Consents is set if the prompt contains both "login" and "consent".
 	Consents bool `json:"consents,omitempty"`
 
-	// To is the URL to which the response is sent; "" if there is no trusted one.
+	// To is the URL to which the response is sent; "" if there is no trusted URL.
 	To string `json:"-"`
 	// Registered is the client's current record.
 	Registered storage.Client `json:"-"`

@@ -16,13 +16,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Token returns the token endpoint (RFC 6749, section 3.2): POST of a form with "grant_type" and
-// the parameters of the grant. It reads client credentials, so mount it outside the chain. Errors
-// follow RFC 6749, section 5.2. After a store failure the response is 503, and the client can send
-// the same request again. The store may have committed the exchange before it failed. Then a
-// repeated refresh gets the response of the first one. A repeated code or device code counts as
-// used: the response is invalid_grant, its grant is revoked, and the user has to authorize the
-// client again.
+// Token returns the token endpoint (RFC 6749, section 3.2). It accepts a POST of a form with
+// "grant_type" and the parameters of the grant. It reads client credentials, so mount it outside
+// the chain. Errors follow RFC 6749, section 5.2. After a store failure the response is 503, and
+// the client can send the same request again. The store may have committed the exchange before it
+// failed. Then a repeated refresh gets the response of the first one. A repeated code or device
+// code counts as used: the response is invalid_grant, its grant is revoked, and the user has to
+// authorize the client again.
 //
 //   - authorization_code: "code", "redirect_uri" if the authorization request had one, and
 //     "code_verifier". A code can be exchanged once. A wrong verifier invalidates it, and a second
