@@ -20,8 +20,8 @@ import (
 //
 // A member declares what it reads with [HeaderReader] or [Ambient], directly or through Unwrap. If
 // the request has an Authorization header, a member without a declaration is first called without
-// the request's cookies. It is called again with them after the others, unless a member recognized
-// the Authorization header.
+// the request's cookies. After the other members, it is called again with the cookies, unless a
+// member recognized the Authorization header.
 //
 // A chain that is called directly prepares itself on each call, and returns an error for a mistake
 // that [Check] would report. [New] prepares the chain once.

@@ -89,8 +89,8 @@ func (id *Identity) SetStore(store any) { id.store = store }
 // Store returns the store that has the account, or nil if the scheme did not record it.
 func (id *Identity) Store() any { return id.store }
 
-// Delegated reports whether the identity is scope-limited. It is if the caller is an OAuth 2.0
-// client, or if the credentials have scopes. Such an identity has fewer rights than the account:
+// Delegated reports whether the identity is scope-limited, that is, whether the caller is an OAuth
+// 2.0 client or the credentials have scopes. Such an identity has fewer rights than the account:
 // checks of roles and permissions deny it.
 func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
 

@@ -98,8 +98,9 @@ func Issued(r *http.Request, id Identity, together ...string) {
 	}
 }
 
-// WantsIssued reports whether [Issued] has an effect for r, because a limit of rejected credentials
-// applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for nothing.
+// WantsIssued reports whether [Issued] has an effect for r. It has one if a limit of rejected
+// credentials applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for
+// nothing.
 func WantsIssued(r *http.Request) bool { return issuedTo(r) != nil }
 
 // issuedTo returns the limit that Issued reports to, also before the request is decided, or nil.

@@ -26,10 +26,10 @@ import (
 //     a 401, for every method. The body of the request is lost.
 //   - A browser gets other errors as HTML (Options.WritePage).
 //
-// Only an ambient scheme that implements [Lapser], or whose errors do, can report that a session is
-// expired or revoked. No other scheme is called in place of an expired session. The following
-// responses are the same as on other routes and delete no cookie: 503 for an error of the store,
-// 401 for two session cookies, and 401 for an invalid Authorization header.
+// Only an ambient scheme that implements [Lapser], or whose errors implement it, can report that a
+// session is expired or revoked. No other scheme is called in place of an expired session. The
+// following responses are the same as on other routes and delete no cookie: 503 for an error of the
+// store, 401 for two session cookies, and 401 for an invalid Authorization header.
 //
 // login is the path of the login page on the same origin. The redirect passes the path and query of
 // the requested page as the parameter "next", unless they are longer than 8 KiB. The login page
@@ -208,10 +208,10 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// MayChange reports whether a request can change something. It can if its method is not GET, HEAD
-// or OPTIONS, or if it switches to another protocol, such as WebSocket. Gateways remove the Upgrade
-// header, which is valid for one connection only, so the other headers of a WebSocket request count
-// too.
+// MayChange reports whether a request can change something. This is so if its method is not GET,
+// HEAD or OPTIONS, or if it switches to another protocol, such as WebSocket. Gateways remove the
+// Upgrade header, which is valid for one connection only, so the other headers of a WebSocket
+// request count too.
 func MayChange(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:

@@ -75,8 +75,8 @@ func (p *Presence) Received(n int) {
 }
 
 // Replicas returns the number of processes that follow the database's courier and have announced
-// themselves within 30 seconds, and at least 1, because the caller is one of them. Use it to divide
-// a limit that each process counts in its own memory.
+// themselves within 30 seconds. The result is at least 1, because the caller is one of them. Use it
+// to divide a limit that each process counts in its own memory.
 func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	if s.dialect == sqlite {
 		return 1, nil
