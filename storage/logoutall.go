@@ -10,9 +10,9 @@ import (
 // optional. Packages memory, gormstore and cached implement it; a store of package cached returns
 // an error if the store under it does not.
 type EpochBatches interface {
-	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It takes the accounts
-	// whose ID is greater than after, in the store's order of IDs; an empty after starts at the
-	// beginning. Disabled accounts are included.
+	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It processes the
+	// accounts whose ID is greater than after, in the store's order of IDs. An empty after starts
+	// at the beginning. Disabled accounts are included.
 	//
 	// If before is not zero, it leaves out accounts whose epoch is at or after before. An epoch
 	// that is more than a minute in the future, from a wrong clock, does not count.

@@ -28,8 +28,8 @@ type Base interface {
 // agent and address. Only this row decides whether a session exists and whose it is. Redis has the
 // data, its version, the last use and the idle expiry.
 //
-//   - A logout, a new password or a log-out-everywhere is complete when the database has stored it.
-//     A Redis that fails over or is restored from a backup cannot bring a session back.
+//   - A logout, a new password or a log-out-everywhere is complete when the database has recorded
+//     it. A Redis that fails over or is restored from a backup cannot bring a session back.
 //   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]), for
 //     example after FLUSHALL, or after a failover that lost a login of the last second. Its next use
 //     deletes its row, so it stays logged out if the content comes back.

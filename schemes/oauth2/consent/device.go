@@ -139,8 +139,8 @@ const (
 	// "user_code". The form sends it to its own address by POST, with Consent.Token.
 	DeviceCode DeviceStep = "code"
 	// DeviceDecision: the user allows or denies access. The form has the same fields as for
-	// Consent. The page MUST show Code, and MUST tell users to deny what they did not begin
-	// themselves.
+	// Consent. The page MUST show Code, and MUST tell users to deny requests that they did not
+	// start themselves.
 	DeviceDecision DeviceStep = "decision"
 )
 

@@ -23,10 +23,11 @@ type Proof struct {
 	text *jose.Embedded
 }
 
-// Read returns the proof of a request, or the zero Proof if there is none. It makes the checks of
-// RFC 9449, section 4.3, for uri and, if token is not "", for that access token. It does not check
-// the signature, nor whether the proof was used before, because this costs more. For these checks,
-// call [Verifier.Verify] after you found the rest of the request valid.
+// Read returns the proof of a request, or the zero Proof if there is none. It checks the proof
+// against uri as RFC 9449, section 4.3, requires. If token is not "", it also checks that the proof
+// belongs to that access token. It does not check the signature, nor whether the proof was used
+// before, because this costs more. For these checks, call [Verifier.Verify] after you found the
+// rest of the request valid.
 //
 // uri must come from configuration, never from a Host header. A rejected proof is an *Error.
 func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {
