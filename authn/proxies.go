@@ -106,14 +106,15 @@ const maxHops = 32
 
 // ClientAddr returns the client address. If the request did not come through a trusted proxy, this
 // is the address of the connection. Otherwise it is the right-most address in X-Forwarded-For that
-// is not a trusted proxy's. With [UnixSocket], the entry "unix:", which nginx writes for a peer
-// without an address, counts as a trusted proxy.
+// does not belong to a trusted proxy. With [UnixSocket], the entry "unix:", which nginx writes for
+// a peer without an address, counts as a trusted proxy.
 //
 // The zero TrustedProxies returns the address that the request's middleware found with
 // Options.Proxies, so you need to configure proxies only there.
 //
 // The search stops at the first entry that is not an address, and after 32 entries. The result is
-// then the last address before that. ClientAddr returns the invalid Addr if no address is known.
+// then the last address before that entry. ClientAddr returns the invalid Addr if no address is
+// known.
 func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 	if t.IsZero() {
 		if a, ok := r.Context().Value(clientKey{}).(netip.Addr); ok && a.IsValid() {

@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Access is a verified token and the Identity.Credential of this package. It is read-only, because
-// requests with the same token can share it.
+// Access is a verified token. Identities of this package have it as their Credential. It is
+// read-only, because requests with the same token can share it.
 type Access struct {
 	// ID is the claim "jti" (or VerifierOptions.IDClaim), or "" if the token has none. Family is
 	// the claim "sid".
@@ -111,7 +111,7 @@ func (a *Access) clone() *Access {
 }
 
 // CloneCredential returns a copy of a that shares no list with it. Package authn calls it, so that
-// an application cannot modify what requests share.
+// an application cannot modify values that requests share.
 func (a *Access) CloneCredential() any { return a.clone() }
 
 func claimError(name string, why error) error {

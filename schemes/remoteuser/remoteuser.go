@@ -3,8 +3,9 @@
 // certificates.
 //
 // Use it only if every request passes through the proxy. Anyone who can send the header can be any
-// user. The scheme therefore accepts it only from the proxies in New, by the address of the
-// connection. The proxy MUST remove the header from the requests of its clients.
+// user. The scheme therefore accepts the header only if the address of the connection belongs to
+// one of the proxies that you pass to [New]. The proxy MUST remove the header from the requests of
+// its clients.
 //
 // The proxy authenticates every request of a browser, including requests that another site causes.
 // The scheme therefore checks the origin of each unsafe request (see package authn/csrf).
@@ -36,9 +37,9 @@ type Options struct {
 	// rejected; any other error is a failure (503 or 500). The account's ID is without the store's
 	// name space, which the scheme adds.
 	//
-	// If an account with the name exists, it is used, together with its password. If people can
-	// also register, someone could register another person's name and then share that account.
-	// Prevent this with a store that has a name space of its own for the proxy's users.
+	// If an account with the name exists, the scheme uses it, and its password stays valid. If
+	// people can also register, someone could register another person's name and then share that
+	// account. Prevent this with a store that has a name space of its own for the proxy's users.
 	Create func(ctx context.Context, name string) (storage.User, error)
 	// User returns the application's account for a stored account; nil means *storage.Account. If
 	// it returns an *authn.Error, the request is rejected; any other error is a failure.

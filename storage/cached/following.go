@@ -123,8 +123,8 @@ func (s *Store) blind(ctx context.Context, k Key, stranger bool) (done func(), o
 // Freshness is the state of a cache with a courier.
 type Freshness struct {
 	// Lease reports that cached answers are used: every change that was acknowledged more than
-	// bus.Bound ago has arrived. False means that each lookup queries the store, for example in a
-	// health check that reports a slower service.
+	// bus.Bound ago has arrived. False means that each lookup queries the store. A health check can
+	// use it to report a slower service.
 	Lease bool
 	// Lost is how often the lease was lost since the Store was created.
 	Lost uint64
