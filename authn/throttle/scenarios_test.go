@@ -40,9 +40,9 @@ var scenarios = []scenario{
 		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 600) }},
 	{name: "botnet of 10,000 addresses in 5,000 networks, 20 a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
 		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 600) }},
-	{name: "the same, each address once a day", hours: 24, every: 8640 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
+	{name: "the same botnet, each address once a day", hours: 24, every: 8640 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
 		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 900) }},
-	{name: "the same, 40 a second, invented names", hours: 0.5, every: 25 * time.Millisecond,
+	{name: "the same botnet, 40 a second, invented names", hours: 0.5, every: 25 * time.Millisecond,
 		try:   func(s *sim, i int) { s.wrong(v4(i%10_000, 2), fmt.Sprint("\x00invented", i)) },
 		check: func(t *testing.T, r results) { known(t, r) }},
 	{name: "1,000 addresses, 40 a second, invented names", hours: 0.5, every: 25 * time.Millisecond,
@@ -51,7 +51,7 @@ var scenarios = []scenario{
 	{name: "one address, 1 try a second, one at each of 10,000 accounts", hours: 1, every: time.Second,
 		try:   func(s *sim, i int) { s.wrong("203.0.113.1:1", fmt.Sprint("\x00user", i%10_000)) },
 		check: func(t *testing.T, r results) { everybody(t, r) }},
-	{name: "carrier NAT: the home address is shared by 1,000 customers, one of which tries every second", hours: 6, every: time.Second,
+	{name: "carrier NAT: 1,000 customers share the home address, and one of them tries every second", hours: 6, every: time.Second,
 		before: func(s *sim) {
 			for i := range 1000 {
 				s.right("198.51.100.7:2", fmt.Sprint("\x00customer", i))
@@ -91,7 +91,7 @@ var scenarios = []scenario{
 				t.Errorf("the device was let in %d of %d times", r.in[device], r.of[device])
 			}
 		}},
-	{name: "logged in at another account space under the victim's name", hours: 1, every: time.Second,
+	{name: "a login to another account space under the victim's name", hours: 1, every: time.Second,
 		before: func(s *sim) {
 			c, _ := s.right("203.0.113.1:1", "shop"+victim)
 			s.minted = [][]*http.Cookie{c}
