@@ -91,6 +91,9 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 	r.Permission = strings.Join(required, " and ")
 	r.Public = public && r.Permission == ""
 	r.NoScope = len(guards) > 0 && reachedWithoutScope(pattern, and(guards))
+	if name := strangeScheme(guards, schemes); err == nil && name != "" {
+		err = fmt.Errorf("authz: route %q: ViaScheme(%q) names no scheme of its middleware, which has %s", pattern, name, strings.Join(schemes, ", "))
+	}
 	return r, err
 }
 
@@ -102,6 +105,7 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 // The error names every route that
 //   - has no guard and is not wrapped with Middleware.Public
 //   - has a guard without a middleware in front of it, so every caller is anonymous
+//   - has a ViaScheme with a name that no scheme of its middleware has
 //   - is behind none of Mux, RequirePlainPath and InsecureAllowAnyPath
 //
 // Call Audit in a test and fail on its error, so that an unprotected route cannot be added.

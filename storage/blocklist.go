@@ -19,8 +19,11 @@ const (
 )
 
 // BlockKeyOf returns the key for an ID of a kind and an issuer. The length of each text is hashed
-// too, so different arguments give different keys. For BlockSID use the issuer "", because family
-// IDs are unique in a store. An empty id returns the zero key, which is never blocked.
+// too, so different arguments give different keys. An empty id returns the zero key, which is never
+// blocked.
+//
+// For BlockSID and a family of this store use the issuer "", because family IDs are unique in a
+// store. For the claim "sid" of another issuer's token use that issuer.
 func BlockKeyOf(kind, issuer, id string) BlockKey {
 	if id == "" {
 		return BlockKey{}

@@ -68,7 +68,8 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	if a.RefreshUntil, err = optionalTime(c, "refresh_exp"); err != nil {
 		return nil, err
 	}
-	if raw, ok := c.Get("ver"); ok && v.own {
+	ours := v.own || v.opts.OwnIssuer
+	if raw, ok := c.Get("ver"); ok && ours {
 		if err := c.Decode("ver", &a.Version); err != nil || string(raw) == "null" {
 			return nil, claimError("ver", errors.New("not an integer"))
 		}
@@ -91,7 +92,7 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // so that append makes a copy
 	issuer := v.issuer
 	sidIssuer := issuer
-	if v.own {
+	if ours {
 		sidIssuer = "" // families belong to the store, not to an issuer
 	}
 	a.keys = storage.BlockKeys{

@@ -77,7 +77,12 @@ type VerifierOptions struct {
 	// have no roles.
 	Roles string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
-	// are rejected.
+	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a token
+	// as soon as the issuer does after a logout, a revocation, a new password, "log out everywhere",
+	// or when the account is disabled or deleted. Its roles are those of the token. Without
+	// OwnIssuer, epochs are not compared.
+	//
+	// To block tokens of another issuer, use storage.BlockKeyOf with that issuer for all kinds.
 	Blocklist storage.Blocklist
 	// User returns the application's account for the claims. nil means no account. If it returns an
 	// [*authn.Error], the request is rejected. Any other error is answered with 503.

@@ -64,9 +64,8 @@ type Scheme struct {
 // New returns a scheme that reads header, such as "X-Remote-User", from requests of the proxies. If
 // a proxy connects to a Unix socket, add authn.UnixSocket to the proxies.
 //
-// It returns an error if users or site is nil, or if proxies is empty or has a network that is
-// wider than an IPv4 /8 or an IPv6 /7. It also returns an error if header is not in canonical form,
-// or is a header that HTTP uses for something else.
+// It returns an error if users or site is nil, or if proxies is empty. It also returns an error if
+// header is not in canonical form, or is a header that HTTP uses for something else.
 func New(header string, proxies authn.TrustedProxies, users storage.Users, site *csrf.Site, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -78,14 +77,8 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 	if err := checkHeader(header); err != nil {
 		return nil, err
 	}
-	nets := proxies.Networks()
 	if proxies.IsZero() {
 		return nil, errors.New("remoteuser: New: proxies is empty (use authn.NewTrustedProxies)")
-	}
-	for _, n := range nets {
-		if least := 8; n.Bits() < least && !(n.Addr().Is6() && n.Bits() >= 7) {
-			return nil, fmt.Errorf("remoteuser: New: the proxy network %s is too wide (at most an IPv4 /8 or IPv6 /7)", n)
-		}
 	}
 	if o.Canonical == nil {
 		o.Canonical = plain

@@ -78,7 +78,9 @@ type Options struct {
 	// one cache. Nil means that other processes' changes take effect after the TTL.
 	Courier bus.Courier
 	// BlindLookups is the maximum number of concurrent lookups in the store while the Courier proves
-	// nothing; 0 means 64. Other lookups wait up to 250 ms and then return ErrBlind.
+	// nothing; 0 means 64. Other lookups wait up to 250 ms and then return ErrBlind. Credentials that
+	// the cache knows go first. One client network (an IPv4 /24 or IPv6 /48) may use an eighth of
+	// them for credentials that the cache does not know, so a flood does not stop other clients.
 	BlindLookups int
 	// ServeStale uses cached entries, up to their TTL, while the Courier proves nothing. What another
 	// process revoked is then accepted for up to the TTL (an hour by default), exactly while the
