@@ -21,6 +21,7 @@ type database struct {
 	port     int
 	as       *syscall.Credential
 	p        *process
+	volume   *volume // nil: it could not be made
 }
 
 func newDatabase(dir string) (*database, error) {
@@ -42,6 +43,9 @@ func newDatabase(dir string) (*database, error) {
 	d := &database{bin: bins[len(bins)-1], dir: dir, port: port, as: as}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
+	}
+	if d.volume, err = newVolume(dir, as); err != nil {
+		fmt.Println("not run: the fault \"disk full\":", err)
 	}
 	if as != nil {
 		if err := os.Chown(dir, int(as.Uid), int(as.Gid)); err != nil {
@@ -77,6 +81,17 @@ func (d *database) launch() (*process, error) {
 		"-c", "synchronous_commit=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "jit=off")
 	cmd.Dir = d.dir
 	return start(cmd, filepath.Join(d.dir, "..", "postgres.log"), d.as)
+}
+
+// again waits until the server answers, and starts it if it ended.
+func (d *database) again() error {
+	if !d.p.gone() && wait(5*time.Second, d.ping) == nil {
+		return nil
+	}
+	if !d.p.gone() {
+		d.crash()
+	}
+	return d.start()
 }
 
 func (d *database) ping() error {

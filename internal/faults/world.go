@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -47,8 +48,8 @@ func newWorld(dir, courier string) (*world, error) {
 	if err := os.WriteFile(w.key, []byte(hex.EncodeToString(secret)), 0o600); err != nil {
 		return nil, err
 	}
-	// The tag adds the planted fault, which the environment of one replica turns on.
-	build := exec.Command("go", "build", "-tags", "faults", "-o", w.program, "./examples/compare")
+	// The tag adds defects, which the environment of one replica turns on, and a clock that can be set.
+	build := exec.Command("go", "build", "-tags", "faults", "-ldflags=-checklinkname=0", "-o", w.program, "./examples/compare")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, fmt.Errorf("go build: %w", err)
@@ -73,9 +74,9 @@ func newWorld(dir, courier string) (*world, error) {
 	return w, nil
 }
 
-// plant starts a further replica whose cache proves that it is up to date and applies no change.
+// plant starts a further replica with every defect that a run must find.
 func (w *world) plant() (*replica, error) {
-	r, err := w.newReplica("P", "VESTIBULE_PLANT=deaf")
+	r, err := w.newReplica("P", "VESTIBULE_PLANT=deaf,alone,queue,leak,log")
 	if err == nil {
 		err = r.start()
 	}
@@ -86,7 +87,7 @@ func (w *world) plant() (*replica, error) {
 }
 
 // close ends all processes.
-func (w *world) close() {
+func (w *world) close() error {
 	for _, r := range w.all {
 		if r.p != nil {
 			r.cont()
@@ -102,4 +103,8 @@ func (w *world) close() {
 	if w.db != nil && w.db.p != nil {
 		w.db.crash()
 	}
+	if w.db != nil && w.db.volume != nil {
+		return wait(10*time.Second, w.db.volume.close) // processes of the server may still end
+	}
+	return nil
 }

@@ -24,12 +24,14 @@ type Report struct {
 	WorstRecovery           time.Duration  // from the end of a fault to the first accepted use, per replica
 	Violations              []Violation
 	Undecided               int // credentials whose check took too long
+	Attempts                int // calls that a limit allowed
 }
 
 // Bounds are what [Check] allows.
 type Bounds struct {
 	Revoked   time.Duration // how long after its revocation a credential is accepted elsewhere
 	Recovered time.Duration // how long after a fault the first use may take
+	Limit     Limit
 }
 
 // Check checks a history.
@@ -41,6 +43,7 @@ type Bounds struct {
 //     503 and Retry-After.
 //   - I4: an answer names the credential's own account; what was never issued is rejected.
 //   - I6: after the reuse of a refresh token was detected, its family has no live credential.
+//   - I7: attempts of one Sub are allowed up to Bounds.Limit.
 //   - I11: after each fault every replica accepts again within Bounds.Recovered.
 func Check(list []Event, bounds Bounds) Report {
 	c := checker{bounds: bounds, Report: Report{Faults: map[string]int{}}}
@@ -50,6 +53,7 @@ func Check(list []Event, bounds Bounds) Report {
 	c.refused(list)
 	c.logins(list)
 	c.recovery(list)
+	c.limits(list)
 	for _, calls := range byCredential(list) {
 		c.Credentials++
 		c.credential(calls)

@@ -123,6 +123,40 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A part that was split off is complete, and the next one has only what came later.
+func TestSplit(t *testing.T) {
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	rec, err := history.NewRecorder(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := at(1, "A", history.Issue, history.Yes), at(2, "B", history.Use, history.No)
+	rec.Add(a)
+	if list, err := rec.Split(two); err != nil || !slices.Equal(list, []history.Event{a}) {
+		t.Errorf("%v, %v", list, err)
+	}
+	rec.Add(b)
+	if list, err := rec.Take(); err != nil || !slices.Equal(list, []history.Event{b}) {
+		t.Errorf("%v, %v", list, err)
+	}
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]history.Event{one: a, two: b} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := history.Read(bytes.NewReader(text)); err != nil || !slices.Equal(list, []history.Event{want}) {
+			t.Errorf("%v, %v", list, err)
+		}
+	}
+	if _, err := rec.Split(filepath.Join(dir, "none", "3")); err == nil {
+		t.Error("a file that cannot be made is no error")
+	}
+}
+
 // What is written can be read and checked again.
 func TestRecorder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl")
