@@ -104,6 +104,7 @@ func (h *harness) segmentOf(ctx context.Context, inflict func(context.Context) e
 		all.Go(func() { h.worker(id, h.pool).run(working) })
 	}
 	all.Go(func() { h.worker(clients, h.pool).tryLimits(working, h.w.replicas) })
+	all.Go(func() { h.probe(working) })
 	sleep(ctx, h.steady)
 	if err := h.measure(h.w.replicas...); err != nil {
 		done()
@@ -127,6 +128,23 @@ func (h *harness) segmentOf(ctx context.Context, inflict func(context.Context) e
 		h.rec.Add(e)
 	}
 	return nil
+}
+
+// fast is how soon a database that has recovered answers a new connection.
+const fast = 500 * time.Millisecond
+
+// probe notes whether the database itself answers, without the replicas and the proxies. If it does
+// not, because the machine has too much to do, a recovery cannot be judged.
+func (h *harness) probe(ctx context.Context) {
+	for ctx.Err() == nil {
+		e := history.Event{T0: h.rec.Now(), Op: history.Probe, Res: history.No}
+		err := h.w.db.ping()
+		if e.T1 = h.rec.Now(); err == nil && e.T1-e.T0 < int64(fast) {
+			e.Res = history.Yes
+		}
+		h.rec.Add(e)
+		sleep(ctx, fast)
+	}
 }
 
 func (h *harness) bounds() history.Bounds {

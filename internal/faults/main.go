@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ type options struct {
 	courier string
 	only    string // a fault
 	page    string // a file
+	program string
 	soak    time.Duration
 	budget  time.Duration
 	every   time.Duration
@@ -49,6 +51,7 @@ func main() {
 	flag.DurationVar(&o.steady, "steady", 5*time.Second, "time before the first fault")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the run (default: the time)")
 	flag.StringVar(&o.page, "report", "", "write the result to this file, as a page of the documentation")
+	flag.StringVar(&o.program, "program", "", "use this build of examples/compare (tag faults) instead of a new one")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder with the history and the logs")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -102,7 +105,13 @@ func oneRun(ctx context.Context, o options) (r *result, err error) {
 		}
 	}()
 	began := time.Now()
-	w, err := newWorld(dir, o.courier)
+	if o.program == "" {
+		o.program = filepath.Join(dir, "compare")
+		if err := build(o.program); err != nil {
+			return nil, err
+		}
+	}
+	w, err := newWorld(dir, o.courier, o.program)
 	if w != nil {
 		defer func() { err = errors.Join(err, w.close()) }() // before the folder is removed
 	}

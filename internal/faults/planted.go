@@ -12,6 +12,9 @@ import (
 // plantedTime is how long the planted replica takes part.
 const plantedTime = 6 * time.Second
 
+// plantedTries is how often, on a machine that is so busy that too little happens.
+const plantedTries = 5
+
 // tryPlanted revokes credentials that the planted replica has in its cache, and uses them there
 // later. Only uses go to that replica, so that the rest of the history is complete without it.
 func (w *worker) tryPlanted(ctx context.Context, broken *replica) {

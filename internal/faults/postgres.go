@@ -78,7 +78,8 @@ func (d *database) start() error {
 func (d *database) launch() (*process, error) {
 	cmd := exec.Command(filepath.Join(d.bin, "postgres"), "-D", filepath.Join(d.dir, "data"), "-p", fmt.Sprint(d.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+d.dir, "-c", "fsync=on",
-		"-c", "synchronous_commit=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "jit=off")
+		"-c", "synchronous_commit=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "jit=off",
+		"-c", "dynamic_shared_memory_type=mmap")
 	cmd.Dir = d.dir
 	return start(cmd, filepath.Join(d.dir, "..", "postgres.log"), d.as)
 }
@@ -109,6 +110,23 @@ func (d *database) addr() string { return fmt.Sprintf("127.0.0.1:%d", d.port) }
 // url returns the URL of the database at an address, the server's or a proxy's.
 func (d *database) url(addr string) string {
 	return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
+}
+
+// close stops the server, which frees what it has from the system, or kills it.
+func (d *database) close() error {
+	d.p.signal(syscall.SIGQUIT)
+	if wait(5*time.Second, func() error {
+		if !d.p.gone() {
+			return errors.New("it still runs")
+		}
+		return nil
+	}) != nil {
+		d.crash()
+	}
+	if d.volume == nil {
+		return nil
+	}
+	return wait(10*time.Second, d.volume.close) // processes of the server may still end
 }
 
 // crash kills every process of the server.

@@ -69,7 +69,7 @@ func (d *database) endConnections() error {
 
 // exec runs one statement as the administrator.
 func (d *database) exec(sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c, err := pgx.Connect(ctx, d.url(d.addr()))
 	if err != nil {

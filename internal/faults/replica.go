@@ -38,10 +38,10 @@ var errSilent = errors.New("it did not say where it listens")
 
 // socket is where the replica listens. All replicas have the same public name then, as behind a
 // balancer; on ports each would be an issuer of its own.
-func (r *replica) socket() string { return filepath.Join(filepath.Dir(r.program), r.name+".sock") }
+func (r *replica) socket() string { return filepath.Join(filepath.Dir(r.log), r.name+".sock") }
 
 func (r *replica) controlSocket() string {
-	return filepath.Join(filepath.Dir(r.program), r.name+".control")
+	return filepath.Join(filepath.Dir(r.log), r.name+".control")
 }
 
 // start starts the server and waits for the line that says where it serves.

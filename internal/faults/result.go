@@ -55,6 +55,7 @@ func (r *result) add(part history.Report, list []history.Event) {
 	sum.Revocations += part.Revocations
 	sum.Attempts += part.Attempts
 	sum.Undecided += part.Undecided
+	sum.Starved += part.Starved
 	sum.WorstLag = max(sum.WorstLag, part.WorstLag)
 	sum.WorstRecovery = max(sum.WorstRecovery, part.WorstRecovery)
 	sum.Violations = append(sum.Violations, part.Violations...)
@@ -62,7 +63,7 @@ func (r *result) add(part history.Report, list []history.Event) {
 		sum.Faults[name] += n
 	}
 	for _, e := range list {
-		if e.Op == history.Fault || e.Op == history.Lost {
+		if e.Op == history.Fault || e.Op == history.Lost || e.Op == history.Probe {
 			continue
 		}
 		if r.calls[e.Op] == nil {
@@ -131,6 +132,7 @@ func (r *result) lines() [][2]string {
 		{"Undecided credentials", fmt.Sprint(p.Undecided)},
 		{"Worst revocation lag", fmt.Sprintf("%s (bound %v)", ms(p.WorstLag), bound)},
 		{"Slowest recovery", fmt.Sprintf("%s (bound %v)", ms(p.WorstRecovery), recovered)},
+		{"Recoveries not judged, because the database itself was slow", fmt.Sprint(p.Starved)},
 		{"Times that a cache was bypassed", fmt.Sprint(r.bypasses)},
 		{"Longest time that a cache was bypassed", ms(r.longest)},
 		{"Device grants through the limit", fmt.Sprintf("%d of %d", p.Attempts, p.Attempts+r.calls[history.Attempt][history.Limited])},

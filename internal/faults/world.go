@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -37,9 +36,20 @@ type store interface {
 	storage.SigningKeys
 }
 
-// newWorld builds the server and starts everything.
-func newWorld(dir, courier string) (*world, error) {
-	w := &world{dir: dir, courier: courier, program: filepath.Join(dir, "compare"), key: filepath.Join(dir, "master.key")}
+// build builds the server. The tag adds defects, which the environment of one replica turns on, and
+// a clock that can be set.
+func build(program string) error {
+	cmd := exec.Command("go", "build", "-tags", "faults", "-ldflags=-checklinkname=0", "-o", program, "./examples/compare")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build: %w", err)
+	}
+	return nil
+}
+
+// newWorld starts everything.
+func newWorld(dir, courier, program string) (*world, error) {
+	w := &world{dir: dir, courier: courier, program: program, key: filepath.Join(dir, "master.key")}
 	for i := range accounts {
 		w.users = append(w.users, account{fmt.Sprintf("user%02d", i), "pw-" + rand.Text()})
 	}
@@ -47,12 +57,6 @@ func newWorld(dir, courier string) (*world, error) {
 	_, _ = rand.Read(secret) // never fails
 	if err := os.WriteFile(w.key, []byte(hex.EncodeToString(secret)), 0o600); err != nil {
 		return nil, err
-	}
-	// The tag adds defects, which the environment of one replica turns on, and a clock that can be set.
-	build := exec.Command("go", "build", "-tags", "faults", "-ldflags=-checklinkname=0", "-o", w.program, "./examples/compare")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("go build: %w", err)
 	}
 	var err error
 	if w.db, err = newDatabase(filepath.Join(dir, "postgres")); err != nil {
@@ -101,10 +105,7 @@ func (w *world) close() error {
 		w.redis.p.kill()
 	}
 	if w.db != nil && w.db.p != nil {
-		w.db.crash()
-	}
-	if w.db != nil && w.db.volume != nil {
-		return wait(10*time.Second, w.db.volume.close) // processes of the server may still end
+		return w.db.close()
 	}
 	return nil
 }

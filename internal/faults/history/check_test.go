@@ -78,6 +78,8 @@ func TestCheck(t *testing.T) {
 		"a fault that does not":                 {"I5", []history.Event{issue, at(10, "B", history.Use, unknown, answered(503, false))}},
 		"a fault that is no 503":                {"I5", []history.Event{issue, at(10, "B", history.Use, unknown, answered(500, true))}},
 		"nothing works after a fault":           {"I11", []history.Event{issue, at(5, "A", history.Use, yes), at(10, "", history.Fault, ""), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
+		"the database was slow, too":            {"", []history.Event{issue, at(5, "A", history.Use, yes), at(10, "", history.Fault, ""), at(50, "", history.Probe, no), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
+		"the database was fast":                 {"I11", []history.Event{issue, at(5, "A", history.Use, yes), at(8, "", history.Probe, no), at(10, "", history.Fault, ""), at(50, "", history.Probe, yes), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := history.Check(x.list, bounds)

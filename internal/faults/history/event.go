@@ -29,6 +29,7 @@ const (
 	Login      = "login"      // a login that returned no credential
 	Lost       = "lost"       // a documented loss of all credentials of a kind, such as FLUSHALL
 	Attempt    = "attempt"    // a call that a limit of its Sub allows, or does not
+	Probe      = "probe"      // a new connection of the harness to the database, which was fast enough or not
 	Fault      = "fault"      // a fault of the harness, from its begin to its end
 )
 
