@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -52,6 +53,7 @@ const origin = "https://app.example"
 
 // replica serves until it is killed.
 func replica(ctx context.Context, addr string) error {
+	slog.SetLogLoggerLevel(slog.LevelError) // a session that was logged out is rejected on purpose
 	db, err := postgres.Open(os.Getenv(replicaDB), nil)
 	if err != nil {
 		return err
