@@ -65,7 +65,7 @@ func newDatabase(dir string) (*database, error) {
 // predecessor have the memory; then it is started again.
 func (d *database) start() error {
 	d.p = nil
-	return wait(40*time.Second, func() (err error) {
+	return wait(90*time.Second, func() (err error) {
 		if d.p == nil || d.p.gone() {
 			if d.p, err = d.launch(); err != nil {
 				return err

@@ -27,7 +27,9 @@ func (w *world) pressure(rng *rand.Rand) []fault {
 		{name: "connections ended", begin: w.db.endConnections, lasts: time.Second, end: w.db.endConnections},
 		{name: "tables locked", begin: func() error {
 			c, err := w.db.lockTables()
-			held = append(held, c)
+			if c != nil {
+				held = append(held, c)
+			}
 			return err
 		}, lasts: 3 * time.Second, end: release},
 		{name: "Redis full", begin: func() error { return w.redis.do("CONFIG SET maxmemory 1") }, lasts: 3 * time.Second,

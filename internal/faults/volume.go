@@ -66,7 +66,12 @@ func (v *volume) fill() error {
 }
 
 // free gives the space back.
-func (v *volume) free() error { return os.Remove(v.filler()) }
+func (v *volume) free() error {
+	if err := os.Remove(v.filler()); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 func (v *volume) close() error {
 	if out, err := asRoot("umount", v.dir).CombinedOutput(); err != nil {
