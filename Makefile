@@ -83,8 +83,9 @@ faults: ## three replicas over PostgreSQL and Redis that are killed, stopped and
 	$(GO) run ./internal/faults $(FAULTFLAGS)
 
 DURATION ?= 60m
-soak: ## the same for DURATION, with a random fault every 90 seconds
-	$(GO) run ./internal/faults -soak $(DURATION) $(FAULTFLAGS)
+COURIER ?= both
+soak: ## random faults for DURATION, half of it with each courier, or with COURIER=notify or outbox only; REPORT=FILE writes the result as a page
+	$(GO) run ./internal/faults -soak $(DURATION) -courier $(COURIER) $(if $(REPORT),-report $(REPORT)) $(FAULTFLAGS)
 
 timing: ## statistics of login times; decides nothing
 	$(GO) test -tags timing -run Timing -count=1 -v ./authn/password

@@ -70,6 +70,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	if h, err = plantHandler(h); err != nil {
+		return err
+	}
 	return demo.ServeOn(l, h)
 }
 

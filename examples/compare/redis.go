@@ -47,6 +47,7 @@ func (c *config) openRedis(ctx context.Context) (cleanup func(), err error) {
 	cleanup = func() { client.Close() }
 	if c.redis, err = redisstore.New(client, nil); err == nil {
 		c.Counters, err = throttle.NewShared(c.redis, throttle.Replicas(c.Replicas), nil)
+		plantCounters(c)
 	}
 	if err != nil {
 		cleanup()

@@ -102,6 +102,7 @@ var rules = []rule{
 	{"internal/servertest", nil},
 	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/faults", []string{anything}}, // a program
+	{"internal/faults/balanced", nil},       // tests only
 	{"internal/faults/history", []string{"github.com/anishathalye/porcupine"}},
 	{"internal/faults/proxy", nil},
 	{"internal/oauthtest", []string{anything}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -46,6 +47,7 @@ type client struct {
 	http *http.Client
 	id   int
 	seen func(secrets ...string) // remembers what must be in no output
+	from string                  // the address that the calls come from; "": 192.0.2.1
 }
 
 // answer is what came back.
@@ -79,7 +81,7 @@ func (c *client) call(r *replica, method, path, auth, kind string, body []byte) 
 	// As a balancer that ends TLS does.
 	req.Host = public
 	req.Header.Set("X-Forwarded-Proto", "https")
-	req.Header.Set("X-Forwarded-For", "192.0.2.1")
+	req.Header.Set("X-Forwarded-For", cmp.Or(c.from, "192.0.2.1"))
 	if cookie, ok := strings.CutPrefix(auth, "Cookie:"); ok {
 		req.Header.Set("Cookie", cookieName+"="+cookie)
 		req.Header.Set("Origin", "https://"+public)
@@ -136,6 +138,13 @@ func form(pairs ...string) []byte {
 func (c *client) login(r *replica, kind string, u account) (*credential, bool) {
 	var a answer
 	sub := u.name
+	if kind == "jwt" {
+		done, ok := r.issueJWT()
+		if !ok {
+			return nil, false
+		}
+		defer done()
+	}
 	switch kind {
 	case "oauth2":
 		sub = confidential
@@ -191,7 +200,11 @@ func (cred *credential) header() string {
 }
 
 func (c *client) use(r *replica, cred *credential) answer {
+	wrong := r.wrongClock.Load()
 	a := c.call(r, "GET", "/api/"+cred.kind+"/profile", cred.header(), "", nil)
+	if cred.kind == "jwt" && a.res == history.No && (wrong || r.wrongClock.Load()) {
+		a.res = history.Unknown // issued "in the future" there; that it is accepted would still count
+	}
 	e := c.event(r, history.Use, a)
 	e.Cred, e.Family, e.Sub, e.Kind = c.hash(cred.text), cred.family, cred.sub, cred.kind
 	var who struct{ Username, Client string }
@@ -240,6 +253,11 @@ func (c *client) everywhere(r *replica, cred *credential) answer {
 
 // renew uses a refresh token. It returns the new credential of the same family.
 func (c *client) renew(r *replica, cred *credential) (*credential, answer) {
+	done, ok := r.issueJWT()
+	if !ok {
+		return nil, answer{res: history.Unknown}
+	}
+	defer done()
 	body, _ := json.Marshal(map[string]string{"refresh": cred.refresh}) // cannot fail
 	a := c.call(r, "POST", "/jwt/token/refresh", "", jsonType, body)
 	e := c.event(r, history.Refresh, a)

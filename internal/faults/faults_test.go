@@ -23,6 +23,7 @@ func TestOrder(t *testing.T) {
 	for range 3 {
 		w.replicas = append(w.replicas, &replica{})
 	}
+	w.db = &database{volume: &volume{}}
 	names := map[string]bool{}
 	for _, f := range w.faults(rand.New(rand.NewPCG(1, 1))) {
 		names[f.name] = true
@@ -57,7 +58,7 @@ func TestCanaries(t *testing.T) {
 		}
 		var c canaries
 		c.add(secret, "id")
-		found, read, err := c.search(dir, "*.log")
+		found, read, err := c.search(dir, "*.log", "b.log")
 		if err != nil || read != 1 || (len(found) == 1) != want {
 			t.Errorf("%q: %v, %d files, %v", text, found, read, err)
 		}

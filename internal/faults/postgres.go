@@ -21,6 +21,7 @@ type database struct {
 	port     int
 	as       *syscall.Credential
 	p        *process
+	volume   *volume // nil: it could not be made
 }
 
 func newDatabase(dir string) (*database, error) {
@@ -43,6 +44,9 @@ func newDatabase(dir string) (*database, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if d.volume, err = newVolume(dir, as); err != nil {
+		fmt.Println("not run: the fault \"disk full\":", err)
+	}
 	if as != nil {
 		if err := os.Chown(dir, int(as.Uid), int(as.Gid)); err != nil {
 			return nil, err
@@ -61,7 +65,7 @@ func newDatabase(dir string) (*database, error) {
 // predecessor have the memory; then it is started again.
 func (d *database) start() error {
 	d.p = nil
-	return wait(40*time.Second, func() (err error) {
+	return wait(90*time.Second, func() (err error) {
 		if d.p == nil || d.p.gone() {
 			if d.p, err = d.launch(); err != nil {
 				return err
@@ -74,9 +78,21 @@ func (d *database) start() error {
 func (d *database) launch() (*process, error) {
 	cmd := exec.Command(filepath.Join(d.bin, "postgres"), "-D", filepath.Join(d.dir, "data"), "-p", fmt.Sprint(d.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+d.dir, "-c", "fsync=on",
-		"-c", "synchronous_commit=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "jit=off")
+		"-c", "synchronous_commit=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "jit=off",
+		"-c", "dynamic_shared_memory_type=mmap")
 	cmd.Dir = d.dir
 	return start(cmd, filepath.Join(d.dir, "..", "postgres.log"), d.as)
+}
+
+// again waits until the server answers, and starts it if it ended.
+func (d *database) again() error {
+	if !d.p.gone() && wait(5*time.Second, d.ping) == nil {
+		return nil
+	}
+	if !d.p.gone() {
+		d.crash()
+	}
+	return d.start()
 }
 
 func (d *database) ping() error {
@@ -94,6 +110,23 @@ func (d *database) addr() string { return fmt.Sprintf("127.0.0.1:%d", d.port) }
 // url returns the URL of the database at an address, the server's or a proxy's.
 func (d *database) url(addr string) string {
 	return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
+}
+
+// close stops the server, which frees what it has from the system, or kills it.
+func (d *database) close() error {
+	d.p.signal(syscall.SIGQUIT)
+	if wait(5*time.Second, func() error {
+		if !d.p.gone() {
+			return errors.New("it still runs")
+		}
+		return nil
+	}) != nil {
+		d.crash()
+	}
+	if d.volume == nil {
+		return nil
+	}
+	return wait(10*time.Second, d.volume.close) // processes of the server may still end
 }
 
 // crash kills every process of the server.

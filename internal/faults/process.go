@@ -98,8 +98,8 @@ func send(sig syscall.Signal, pids ...int) {
 	}
 }
 
-// resources are what a process has open and in memory.
-type resources struct{ Files, Threads, KiB int }
+// resources are what a process has open and in memory. The process itself knows its goroutines.
+type resources struct{ Files, Threads, KiB, Goroutines int }
 
 func (p *process) resources() resources {
 	files, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))

@@ -40,7 +40,7 @@ func (c *cache) start() error {
 		return err
 	}
 	c.p = p
-	return wait(20*time.Second, func() error { return c.do("PING") })
+	return wait(60*time.Second, func() error { return c.do("PING") })
 }
 
 func (c *cache) addr() string { return fmt.Sprintf("127.0.0.1:%d", c.port) }

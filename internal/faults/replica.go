@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,18 +29,25 @@ type replica struct {
 	program, log      string
 	url               string // see dial
 	p                 *process
+
+	issuing    sync.RWMutex // held while a JWT is issued
+	wrongClock atomic.Bool
 }
 
 var errSilent = errors.New("it did not say where it listens")
 
 // socket is where the replica listens. All replicas have the same public name then, as behind a
 // balancer; on ports each would be an issuer of its own.
-func (r *replica) socket() string { return filepath.Join(filepath.Dir(r.program), r.name+".sock") }
+func (r *replica) socket() string { return filepath.Join(filepath.Dir(r.log), r.name+".sock") }
+
+func (r *replica) controlSocket() string {
+	return filepath.Join(filepath.Dir(r.log), r.name+".control")
+}
 
 // start starts the server and waits for the line that says where it serves.
 func (r *replica) start() error {
 	cmd := exec.Command(r.program, append([]string{"-addr", "unix:" + r.socket()}, r.args...)...)
-	cmd.Env = append(os.Environ(), r.env...)
+	cmd.Env = append(append(os.Environ(), "VESTIBULE_CONTROL="+r.controlSocket()), r.env...)
 	out, in, err := os.Pipe()
 	if err != nil {
 		return err

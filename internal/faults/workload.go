@@ -60,6 +60,13 @@ func (p *pool) remove(c *credential) {
 	}
 }
 
+// all returns the credentials.
+func (p *pool) all() []*credential {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.list)
+}
+
 // oldest is how long a credential is used. All live longer.
 const oldest = 30 * time.Minute
 

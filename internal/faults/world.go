@@ -36,9 +36,20 @@ type store interface {
 	storage.SigningKeys
 }
 
-// newWorld builds the server and starts everything.
-func newWorld(dir, courier string) (*world, error) {
-	w := &world{dir: dir, courier: courier, program: filepath.Join(dir, "compare"), key: filepath.Join(dir, "master.key")}
+// build builds the server. The tag adds defects, which the environment of one replica turns on, and
+// a clock that can be set.
+func build(program string) error {
+	cmd := exec.Command("go", "build", "-tags", "faults", "-ldflags=-checklinkname=0", "-o", program, "./examples/compare")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build: %w", err)
+	}
+	return nil
+}
+
+// newWorld starts everything.
+func newWorld(dir, courier, program string) (*world, error) {
+	w := &world{dir: dir, courier: courier, program: program, key: filepath.Join(dir, "master.key")}
 	for i := range accounts {
 		w.users = append(w.users, account{fmt.Sprintf("user%02d", i), "pw-" + rand.Text()})
 	}
@@ -46,12 +57,6 @@ func newWorld(dir, courier string) (*world, error) {
 	_, _ = rand.Read(secret) // never fails
 	if err := os.WriteFile(w.key, []byte(hex.EncodeToString(secret)), 0o600); err != nil {
 		return nil, err
-	}
-	// The tag adds the planted fault, which the environment of one replica turns on.
-	build := exec.Command("go", "build", "-tags", "faults", "-o", w.program, "./examples/compare")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("go build: %w", err)
 	}
 	var err error
 	if w.db, err = newDatabase(filepath.Join(dir, "postgres")); err != nil {
@@ -73,9 +78,9 @@ func newWorld(dir, courier string) (*world, error) {
 	return w, nil
 }
 
-// plant starts a further replica whose cache proves that it is up to date and applies no change.
+// plant starts a further replica with every defect that a run must find.
 func (w *world) plant() (*replica, error) {
-	r, err := w.newReplica("P", "VESTIBULE_PLANT=deaf")
+	r, err := w.newReplica("P", "VESTIBULE_PLANT=deaf,alone,queue,leak,log")
 	if err == nil {
 		err = r.start()
 	}
@@ -86,7 +91,7 @@ func (w *world) plant() (*replica, error) {
 }
 
 // close ends all processes.
-func (w *world) close() {
+func (w *world) close() error {
 	for _, r := range w.all {
 		if r.p != nil {
 			r.cont()
@@ -100,6 +105,7 @@ func (w *world) close() {
 		w.redis.p.kill()
 	}
 	if w.db != nil && w.db.p != nil {
-		w.db.crash()
+		return w.db.close()
 	}
+	return nil
 }

@@ -24,12 +24,15 @@ type Report struct {
 	WorstRecovery           time.Duration  // from the end of a fault to the first accepted use, per replica
 	Violations              []Violation
 	Undecided               int // credentials whose check took too long
+	Attempts                int // calls that a limit allowed
+	Starved                 int // recoveries that were not judged, since the database itself was slow
 }
 
 // Bounds are what [Check] allows.
 type Bounds struct {
 	Revoked   time.Duration // how long after its revocation a credential is accepted elsewhere
 	Recovered time.Duration // how long after a fault the first use may take
+	Limit     Limit
 }
 
 // Check checks a history.
@@ -41,7 +44,9 @@ type Bounds struct {
 //     503 and Retry-After.
 //   - I4: an answer names the credential's own account; what was never issued is rejected.
 //   - I6: after the reuse of a refresh token was detected, its family has no live credential.
-//   - I11: after each fault every replica accepts again within Bounds.Recovered.
+//   - I7: attempts of one Sub are allowed up to Bounds.Limit.
+//   - I11: after each fault every replica accepts again within Bounds.Recovered, unless a Probe in that
+//     time says that the database itself did not answer in time.
 func Check(list []Event, bounds Bounds) Report {
 	c := checker{bounds: bounds, Report: Report{Faults: map[string]int{}}}
 	c.count(list)
@@ -50,6 +55,7 @@ func Check(list []Event, bounds Bounds) Report {
 	c.refused(list)
 	c.logins(list)
 	c.recovery(list)
+	c.limits(list)
 	for _, calls := range byCredential(list) {
 		c.Credentials++
 		c.credential(calls)
@@ -69,8 +75,11 @@ func (c *checker) bad(invariant string, events []Event, format string, args ...a
 
 func (c *checker) count(list []Event) {
 	for _, e := range list {
-		if e.Op == Fault {
+		switch e.Op {
+		case Fault:
 			c.Faults[e.Note]++
+			continue
+		case Probe:
 			continue
 		}
 		c.Calls++
@@ -216,6 +225,12 @@ func (c *checker) recovers(list []Event, f Event, rep string) {
 	}
 	took := time.Duration(first - f.T1)
 	if first == never || took > c.bounds.Recovered {
+		if slices.ContainsFunc(list, func(e Event) bool {
+			return e.Op == Probe && e.Res != Yes && e.T0 >= f.T1 && e.T0 < f.T1+int64(c.bounds.Recovered)
+		}) {
+			c.Starved++
+			return
+		}
 		c.bad("I11", []Event{f}, "replica %s accepted nothing for %v after the fault", rep, took)
 		return
 	}

@@ -78,6 +78,8 @@ func TestCheck(t *testing.T) {
 		"a fault that does not":                 {"I5", []history.Event{issue, at(10, "B", history.Use, unknown, answered(503, false))}},
 		"a fault that is no 503":                {"I5", []history.Event{issue, at(10, "B", history.Use, unknown, answered(500, true))}},
 		"nothing works after a fault":           {"I11", []history.Event{issue, at(5, "A", history.Use, yes), at(10, "", history.Fault, ""), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
+		"the database was slow, too":            {"", []history.Event{issue, at(5, "A", history.Use, yes), at(10, "", history.Fault, ""), at(50, "", history.Probe, no), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
+		"the database was fast":                 {"I11", []history.Event{issue, at(5, "A", history.Use, yes), at(8, "", history.Probe, no), at(10, "", history.Fault, ""), at(50, "", history.Probe, yes), at(100, "A", history.Use, unknown), at(6000, "A", history.Use, yes)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := history.Check(x.list, bounds)
@@ -120,6 +122,40 @@ func TestReport(t *testing.T) {
 	}, bounds)
 	if r.Calls != 5 || r.Unknown != 1 || r.Faults["cut"] != 1 || r.WorstLag != 48*time.Millisecond {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A part that was split off is complete, and the next one has only what came later.
+func TestSplit(t *testing.T) {
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	rec, err := history.NewRecorder(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := at(1, "A", history.Issue, history.Yes), at(2, "B", history.Use, history.No)
+	rec.Add(a)
+	if list, err := rec.Split(two); err != nil || !slices.Equal(list, []history.Event{a}) {
+		t.Errorf("%v, %v", list, err)
+	}
+	rec.Add(b)
+	if list, err := rec.Take(); err != nil || !slices.Equal(list, []history.Event{b}) {
+		t.Errorf("%v, %v", list, err)
+	}
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]history.Event{one: a, two: b} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := history.Read(bytes.NewReader(text)); err != nil || !slices.Equal(list, []history.Event{want}) {
+			t.Errorf("%v, %v", list, err)
+		}
+	}
+	if _, err := rec.Split(filepath.Join(dir, "none", "3")); err == nil {
+		t.Error("a file that cannot be made is no error")
 	}
 }
 

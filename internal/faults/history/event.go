@@ -8,6 +8,7 @@ package history
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +28,8 @@ const (
 	Enable     = "enable"     // an account that was enabled again; its credentials stay revoked
 	Login      = "login"      // a login that returned no credential
 	Lost       = "lost"       // a documented loss of all credentials of a kind, such as FLUSHALL
+	Attempt    = "attempt"    // a call that a limit of its Sub allows, or does not
+	Probe      = "probe"      // a new connection of the harness to the database, which was fast enough or not
 	Fault      = "fault"      // a fault of the harness, from its begin to its end
 )
 
@@ -105,6 +108,21 @@ func (r *Recorder) Take() ([]Event, error) {
 		r.err = err
 	}
 	return append([]Event(nil), r.list...), r.err
+}
+
+// Split ends a part of the history and returns its events. Further events go to a new file at path,
+// and only they stay in memory. The clock goes on.
+func (r *Recorder) Split(path string) ([]Event, error) {
+	next, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = errors.Join(r.err, r.w.Flush(), r.file.Close())
+	list := r.list
+	r.file, r.w, r.list, r.err = next, bufio.NewWriter(next), nil, nil
+	return list, err
 }
 
 // Close writes what is buffered and closes the file.
