@@ -23,7 +23,7 @@ const browsers = 50
 
 // If either of two replicas is killed while 50 browsers read and save, all stay logged in, every read
 // succeeds, and each browser reads what it saved last.
-func TestKilledReplicaLosesNobody_attack_480(t *testing.T) {
+func TestKilledReplicaLosesNobody_attack_461(t *testing.T) {
 	f := newFixture(t)
 	all := f.logInAll()
 	left := f.logIn("left")
@@ -58,7 +58,7 @@ func TestKilledReplicaLosesNobody_attack_480(t *testing.T) {
 }
 
 // A save that is killed on its way has an effect as a whole, or none.
-func TestKilledSave_attack_481(t *testing.T) {
+func TestKilledSave_attack_462(t *testing.T) {
 	f := newFixture(t)
 	all := f.logInAll()
 	unknown := 0
