@@ -80,7 +80,7 @@ func following(t *testing.T, c bus.Courier) (*recorder, <-chan error) {
 // The network holds all bytes, or the other side sleeps: nothing fails, and nothing arrives.
 func TestHalfOpen(t *testing.T) {
 	eachCourier(t, func(t *testing.T, courier, url string) {
-		t.Run("attack_431", func(t *testing.T) {
+		t.Run("edge_A16/attack_431", func(t *testing.T) {
 			p, through := through(t, url)
 			// The outbox is polled by the store's own connections, messages have their own.
 			store, listen := url, through
