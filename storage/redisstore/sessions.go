@@ -48,7 +48,7 @@ type Base interface {
 //
 // Redis takes no part in transactions of the database. A rollback does not undo saved data.
 //
-// Sessions passes the methods of storage.Subjects on to the base. Take other parts, such as
+// Sessions forwards the methods of storage.Subjects to the database. Take other parts, such as
 // storage.Families for remembered logins and storage.Permissions, from the database:
 //
 //	rows := struct {
