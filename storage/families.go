@@ -212,7 +212,8 @@ type FamilyCount struct {
 	// Total is the number of all families.
 	Total int
 	// Client is the client with the most families. If several have the most, it is the one with the
-	// oldest family. "" means families without a client, or that Total is 0.
+	// oldest family. If Total is 0, or if
+	// the families without a client are the most, Client is "".
 	Client string
 	// Most is the number of that client's families.
 	Most int
